@@ -1,0 +1,129 @@
+"""Statuses, reasons, channels and the legal transitions between them. Pure.
+
+The words are Openbravo's (Process Request and Process Monitor) where it has them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class RequestStatus(StrEnum):
+    """Where a registered request stands. `invalid` is no state of a request but of its file, so it is not here."""
+
+    SCHEDULED = "scheduled"
+    UNSCHEDULED = "unscheduled"
+    COMPLETE = "complete"
+    SYSTEM_RESTART = "system_restart"
+    DEFINITION = "definition"
+
+
+class RequestEvent(StrEnum):
+    """What can happen to a request."""
+
+    SCHEDULE = "schedule"
+    UNSCHEDULE = "unschedule"
+    RESCHEDULE = "reschedule"
+    EXHAUST = "exhaust"  # no fire is left
+    REVIVE = "revive"  # a later finish, or a new rule, brings fires again
+    CUT_OFF = "cut_off"  # a restart found the one execution of a one-time request unfinished
+    LOSE_TIMING = "lose_timing"
+
+
+class ExecutionStatus(StrEnum):
+    """Where an execution stands; `processing` is the only one that is not final."""
+
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    ERROR = "error"
+    KILLED = "killed"
+    MISFIRED = "misfired"
+    SYSTEM_RESTART = "system_restart"
+
+
+class Reason(StrEnum):
+    """Why an execution has the status it has."""
+
+    EXIT_CODE = "exit_code"
+    SIGNAL = "signal"
+    TIMEOUT = "timeout"
+    OUTPUT_LIMIT = "output_limit"
+    MEMORY_LIMIT = "memory_limit"
+    STDERR = "stderr"
+    SPAWN_FAILED = "spawn_failed"
+    CONCURRENT = "concurrent"
+    REPLACED = "replaced"
+    KILLED_BY_USER = "killed_by_user"
+    RUNNER_STOPPED = "runner_stopped"
+    RUNNER_LOST = "runner_lost"
+    MISSED = "missed"
+    MEMBER_FAILED = "member_failed"
+
+
+class Channel(StrEnum):
+    """Who asked for an execution."""
+
+    PROCESS_SCHEDULER = "process_scheduler"
+    DIRECT = "direct"
+    GROUP = "group"
+    RETRY = "retry"
+
+
+class Misfire(StrEnum):
+    """What becomes of fires that were not claimed within their grace."""
+
+    SKIP = "skip"
+    FIRE_ONCE = "fire_once"
+    FIRE_ALL = "fire_all"
+
+
+class IllegalTransitionError(AssertionError):
+    """A transition that the table does not have: a bug, never a user's doing."""
+
+
+_S, _E = RequestStatus, RequestEvent
+_TRANSITIONS: dict[tuple[RequestStatus, RequestEvent], RequestStatus] = {
+    (_S.SCHEDULED, _E.SCHEDULE): _S.SCHEDULED,
+    (_S.SCHEDULED, _E.UNSCHEDULE): _S.UNSCHEDULED,
+    (_S.SCHEDULED, _E.RESCHEDULE): _S.SCHEDULED,
+    (_S.SCHEDULED, _E.EXHAUST): _S.COMPLETE,
+    (_S.SCHEDULED, _E.CUT_OFF): _S.SYSTEM_RESTART,
+    (_S.SCHEDULED, _E.LOSE_TIMING): _S.DEFINITION,
+    (_S.UNSCHEDULED, _E.SCHEDULE): _S.SCHEDULED,
+    (_S.UNSCHEDULED, _E.UNSCHEDULE): _S.UNSCHEDULED,
+    (_S.UNSCHEDULED, _E.RESCHEDULE): _S.SCHEDULED,
+    (_S.UNSCHEDULED, _E.LOSE_TIMING): _S.DEFINITION,
+    (_S.COMPLETE, _E.SCHEDULE): _S.SCHEDULED,
+    (_S.COMPLETE, _E.UNSCHEDULE): _S.UNSCHEDULED,
+    (_S.COMPLETE, _E.RESCHEDULE): _S.SCHEDULED,
+    (_S.COMPLETE, _E.REVIVE): _S.SCHEDULED,
+    (_S.COMPLETE, _E.CUT_OFF): _S.SYSTEM_RESTART,
+    (_S.COMPLETE, _E.LOSE_TIMING): _S.DEFINITION,
+    (_S.SYSTEM_RESTART, _E.SCHEDULE): _S.SCHEDULED,
+    (_S.SYSTEM_RESTART, _E.UNSCHEDULE): _S.UNSCHEDULED,
+    (_S.SYSTEM_RESTART, _E.RESCHEDULE): _S.SCHEDULED,
+    (_S.SYSTEM_RESTART, _E.REVIVE): _S.SCHEDULED,
+    (_S.SYSTEM_RESTART, _E.LOSE_TIMING): _S.DEFINITION,
+    (_S.DEFINITION, _E.SCHEDULE): _S.SCHEDULED,
+    (_S.DEFINITION, _E.UNSCHEDULE): _S.UNSCHEDULED,
+    (_S.DEFINITION, _E.LOSE_TIMING): _S.DEFINITION,
+}
+
+
+def after(status: RequestStatus, event: RequestEvent) -> RequestStatus:
+    """Return the status that follows `event`. Raises IllegalTransitionError where the table has none.
+
+    >>> after(RequestStatus.SCHEDULED, RequestEvent.EXHAUST)
+    <RequestStatus.COMPLETE: 'complete'>
+    """
+    try:
+        return _TRANSITIONS[status, event]
+    except KeyError:
+        raise IllegalTransitionError(f"{event} is not possible for a request that is {status}") from None
+
+
+def ended(status: ExecutionStatus, final: ExecutionStatus) -> ExecutionStatus:
+    """Return `final` for an execution that was in `status`. Raises IllegalTransitionError if it had ended before."""
+    if status is not ExecutionStatus.PROCESSING or final is ExecutionStatus.PROCESSING:
+        raise IllegalTransitionError(f"an execution that is {status} cannot become {final}")
+    return final

@@ -1,0 +1,99 @@
+"""What the store holds, as values. Pure. Instants are integer microseconds since 1970-01-01T00:00Z."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRow:
+    """A request's state, and the last good definition (None once its file is gone). `file` is what supplied it."""
+
+    name: str
+    file: str | None
+    definition: str | None
+    generation: int
+    fired_through: int | None
+    state: str
+
+
+class Phase(StrEnum):
+    """How far an execution has come, as far as the store knows."""
+
+    WAITING = "waiting"  # claimed, certainly not started
+    STARTING = "starting"  # claimed, committed, perhaps started
+    RUNNING = "running"  # started; the process id is known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionRow:
+    """A claim, and what runs for it, until its finished record is committed. Unique by request, generation,
+    scheduled_for, attempt and sequence, but for those of the direct channel, whose generation is None."""
+
+    id: str
+    request: str
+    generation: int | None
+    scheduled_for: int
+    attempt: int
+    sequence: int
+    phase: Phase
+    pid: int | None
+    pid_started: int | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """The place in the monitor log up to which everything is known to be written: bytes before `offset` of `inode`."""
+
+    inode: int
+    offset: int
+
+
+class CommandStatus(StrEnum):
+    """A command's way through the mailbox; it leaves `pending` once."""
+
+    PENDING = "pending"
+    ANSWERED = "answered"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRow:
+    """A command to the runner. `arguments` and `answer` are JSON text; `deadline` microseconds."""
+
+    id: str
+    kind: str
+    arguments: str
+    requested_by: str
+    deadline: int
+    status: CommandStatus
+    answer: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """Everything one turn of the loop wants committed at once. Mutable: it is filled, committed, and thrown away."""
+
+    requests: dict[str, RequestRow] = field(default_factory=dict)
+    executions: dict[str, ExecutionRow] = field(default_factory=dict)
+    ended: list[str] = field(default_factory=list)
+    records: list[bytes] = field(default_factory=list)
+    answers: dict[str, str] = field(default_factory=dict)
+    meta: dict[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return any((self.requests, self.executions, self.ended, self.records, self.answers, self.meta))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The whole content that a starting runner needs. `outbox` are committed records in order, with their numbers,
+    of which nobody knows yet whether they reached the log."""
+
+    requests: tuple[RequestRow, ...]
+    executions: tuple[ExecutionRow, ...]
+    outbox: tuple[tuple[int, bytes], ...]
+    mark: Mark | None
+    meta: dict[str, str]

@@ -1,0 +1,114 @@
+"""Durations, sizes, ids and instants as text, both ways. Pure, except that `new_id` reads clock and randomness."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from datetime import UTC, datetime, timedelta
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+_SIZE = re.compile(r"(\d+)\s*(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.ASCII)
+_SIZE_UNITS = {
+    "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
+_LONGEST = timedelta(days=36525)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read `500ms`, `30s`, `15m`, `2h`, `1d` or a combination, largest unit first: `1h30m`.
+
+    Raises ValueError, worded for people, for anything else; a bare number is asked for its unit.
+
+    >>> parse_duration("1h30m")
+    datetime.timedelta(seconds=5400)
+    """
+    if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
+        raise ValueError(f"{text} what? A duration needs a unit: {text}s, {text}m, {text}h")
+    match = _DURATION.fullmatch(text)
+    if not match or not text:
+        raise ValueError(f"{text!r} is not a duration; write 500ms, 30s, 15m, 2h, 1d or a combination like 1h30m")
+    days, hours, minutes, seconds, milliseconds = (int((group or "0")[:12]) for group in match.groups())
+    try:
+        duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds)
+    except OverflowError:
+        duration = timedelta.max
+    if duration > _LONGEST:
+        raise ValueError(f"{text!r} is longer than a hundred years")
+    return duration
+
+
+def duration_text(duration: timedelta) -> str:
+    """Write a duration as `parse_duration` reads it; what is below a millisecond is dropped.
+
+    >>> duration_text(timedelta(minutes=90))
+    '1h30m'
+    """
+    milliseconds = duration // timedelta(milliseconds=1)
+    parts = []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, milliseconds = divmod(milliseconds, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def clock_text(seconds: float) -> str:
+    """Write seconds as the Process Monitor does, HH:MM:SS.mmm; hours do not wrap at 24.
+
+    >>> clock_text(108000)
+    '30:00:00.000'
+    """
+    milliseconds = round(seconds * 1000)
+    sign, milliseconds = ("-" if milliseconds < 0 else ""), abs(milliseconds)
+    hours, milliseconds = divmod(milliseconds, 3_600_000)
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    return f"{sign}{hours:02}:{minutes:02}:{milliseconds // 1000:02}.{milliseconds % 1000:03}"
+
+
+def parse_size(text: str) -> int:
+    """Read `64KiB`, `10MB`, `512B` as bytes. Raises ValueError, worded for people."""
+    match = _SIZE.fullmatch(text)
+    if not match or len(match[1]) > 15:
+        raise ValueError(f"{text!r} is not a size; write 64KiB, 10MB or 1GiB")
+    return int(match[1]) * _SIZE_UNITS[match[2]]
+
+
+def new_id() -> str:
+    """Return a new UUIDv7 (RFC 9562, 5.7): sorts by its millisecond of creation, 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    bits = int.from_bytes(os.urandom(10), "big")
+    number = (milliseconds & (2**48 - 1)) << 80 | 7 << 76 | (bits >> 64 & 0xFFF) << 64 | 2 << 62 | bits & (2**62 - 1)
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def instant_text(instant: datetime) -> str:
+    """Write an aware instant as RFC 3339 in UTC with microseconds.
+
+    >>> instant_text(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    '2026-01-02T03:04:05.000000Z'
+    """
+    utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return f"{utc.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def parse_instant(text: str) -> datetime:
+    """Read what `instant_text` writes (any ISO 8601 with an offset). Raises ValueError without an offset."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"{text!r} has no UTC offset")
+    return instant.astimezone(UTC)
+
+
+def to_microseconds(instant: datetime) -> int:
+    """Return microseconds since 1970-01-01T00:00Z, exactly (floats lose them)."""
+    return (instant - EPOCH) // _MICROSECOND
+
+
+def from_microseconds(microseconds: int) -> datetime:
+    """Return the UTC instant of microseconds since 1970-01-01T00:00Z."""
+    return EPOCH + timedelta(microseconds=microseconds)
