@@ -1,0 +1,86 @@
+"""`schedule`, `unschedule`, `reschedule`, `kill`, `reload`: what a person asks of a runner."""
+
+from __future__ import annotations
+
+import click
+
+from runner.cli.options import Places, place_options
+from runner.commands import Answer, Command, Kind, ask, person
+from runner.errors import UsageError
+
+_names = click.argument("names", metavar="NAME...", nargs=-1)
+_all = click.option("--all", "is_for_all", is_flag=True, help="All requests.")
+
+
+@click.command("schedule")
+@_names
+@_all
+@place_options
+def schedule_command(names: tuple[str, ...], is_for_all: bool, places: Places) -> None:
+    """Press Schedule: fire again from now on what was unscheduled.
+
+    Kept until the file's own `scheduled` changes; shown as drift if it differs from it.
+    """
+    _press(Kind.SCHEDULE, names, is_for_all, places)
+
+
+@click.command("unschedule")
+@_names
+@_all
+@place_options
+def unschedule_command(names: tuple[str, ...], is_for_all: bool, places: Places) -> None:
+    """Press Unschedule: stop future fires; what runs goes on. `--all` pauses everything.
+
+    Kept until the file's own `scheduled` changes; shown as drift if it differs from it.
+    """
+    _press(Kind.UNSCHEDULE, names, is_for_all, places)
+
+
+@click.command("reschedule")
+@_names
+@_all
+@place_options
+def reschedule_command(names: tuple[str, ...], is_for_all: bool, places: Places) -> None:
+    """Press Reschedule: run a one-time request again; plan a schedule from now, its repetitions counted afresh."""
+    _press(Kind.RESCHEDULE, names, is_for_all, places)
+
+
+@click.command("kill")
+@click.argument("targets", metavar="EXECUTION|NAME...", nargs=-1, required=True)
+@place_options
+def kill_command(targets: tuple[str, ...], places: Places) -> None:
+    """Stop what runs: its stop signal to the whole process tree, after its grace KILL.
+
+    A request's name means all its executions; an execution's id may be shortened to 8 characters or more.
+    """
+    _finish(ask(places.state, Command(kind=Kind.KILL, targets=targets)))
+
+
+@click.command("reload")
+@click.option("--allow-empty", is_flag=True, help="Remove all requests if the folder is empty or gone.")
+@place_options
+def reload_command(allow_empty: bool, places: Places) -> None:
+    """Have the runner read its jobs folder now, and say what changed."""
+    _finish(ask(places.state, Command(kind=Kind.RELOAD, allow_empty=allow_empty)))
+
+
+def _press(kind: Kind, names: tuple[str, ...], is_for_all: bool, places: Places) -> None:
+    from runner.cli.embedded import embedded
+    from runner.store.database import owner_pid
+
+    if bool(names) == is_for_all:
+        raise UsageError("name requests, or say --all")
+    command = Command(kind=kind, targets=names, is_for_all=is_for_all, requested_by=person())
+    if owner_pid(places.state) is not None:
+        _finish(ask(places.state, command))
+        return
+    with embedded(places) as runner:
+        answer = runner.obey(command)
+    _finish(answer)
+
+
+def _finish(answer: Answer) -> None:
+    for line in answer.lines:
+        click.echo(line)
+    if not answer.is_done:
+        raise SystemExit(1)

@@ -1,0 +1,138 @@
+"""The console of `start`: each monitor record as one readable line on stderr, through loguru."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from loguru import logger
+
+from runner.lifecycle import ExecutionStatus
+from runner.values import clock_text, parse_instant
+
+_MARKS = {
+    ExecutionStatus.SUCCESS: ("SUCCESS", "✓"),
+    ExecutionStatus.ERROR: ("ERROR", "✗"),
+    ExecutionStatus.KILLED: ("WARNING", "■"),
+    ExecutionStatus.MISFIRED: ("WARNING", "~"),
+    ExecutionStatus.SYSTEM_RESTART: ("WARNING", "!"),
+}
+Line = tuple[str, str]
+
+
+class Console:
+    """Shows records as they become durable. `log_format` is "text" (coloured on a terminal) or "json"."""
+
+    def __init__(self, log_format: str, zone: str) -> None:
+        self._zone = ZoneInfo(zone)
+        self._is_json = log_format == "json"
+        logger.remove()
+        # No local values in what a diagnostic prints: they may be secrets.
+        if self._is_json:
+            logger.add(sys.stderr, format=_json_format, diagnose=False, backtrace=False)
+        else:
+            logger.add(sys.stderr, format="<level>{message}</level>", diagnose=False, backtrace=False)
+
+    def show(self, record: Mapping[str, Any]) -> None:
+        """Show one record."""
+        level, text = line_of(record)
+        at = parse_instant(record["time"]).astimezone(self._zone)
+        bound = logger.bind(at=at, record=dict(record))
+        bound.log(level, "{}", text if self._is_json else f"{at:%H:%M:%S}  {text}")
+
+
+def line_of(record: Mapping[str, Any]) -> Line:
+    """Return loguru's level, and the text, for a monitor record."""
+    return _WORDS[record["event"]](record)
+
+
+def _started(record: Mapping[str, Any]) -> Line:
+    return "INFO", f"▶ {record['request']}  started, pid {record['pid']}{_late(record)}"
+
+
+def _finished(record: Mapping[str, Any]) -> Line:
+    level, mark = _MARKS[ExecutionStatus(record["status"])]
+    took = f" in {clock_text(record['duration_s'])}" if record["started"] else ""
+    message = f", {record['message']}" if record["message"] else ""
+    return level, f"{mark} {record['request']}  {record['status']}{took}{message}{_last_line(record)}"
+
+
+def _request(word: str) -> Callable[[Mapping[str, Any]], Line]:
+    def words(record: Mapping[str, Any]) -> Line:
+        by = f" by {record['requested_by']}" if record["requested_by"] else ""
+        return "INFO", f"· {record['request']}  {word}{by}"
+
+    return words
+
+
+def _rejected(record: Mapping[str, Any]) -> Line:
+    problems = record["problems"]
+    first = problems[0] if problems else None
+    where = (
+        f"{first['file']}:{first['line']}:{first['column']}: {first['message']}" if first else record["request_file"]
+    )
+    hint = f" ({first['suggestion']})" if first and first["suggestion"] else ""
+    more = f" and {len(problems) - 1} more problems" if len(problems) > 1 else ""
+    kept = f"; {record['message']}" if record["message"] else ""
+    return "ERROR", f"✗ rejected  {where}{hint}{more}{kept}"
+
+
+def _runner_started(record: Mapping[str, Any]) -> Line:
+    commit = f" at {record['git_commit'][:12]}" if record["git_commit"] else ""
+    message = f"; {record['message']}" if record["message"] else ""
+    who = f"runner {record['version']} started, pid {record['pid']}"
+    what = f"{record['requests']} requests in {record['jobs']}{commit}"
+    return "INFO", f"● {who}: {what}, monitor log {record['monitor_log']}{message}"
+
+
+def _runner_stopped(record: Mapping[str, Any]) -> Line:
+    return "INFO", f"● runner stopped after {clock_text(record['uptime_s'])}"
+
+
+def _reloaded(record: Mapping[str, Any]) -> Line:
+    commit = f" at {record['git_commit'][:12]}" if record["git_commit"] else ""
+    return "INFO", f"↻ reloaded{commit}: {record['message']}"
+
+
+def _clock_stepped(record: Mapping[str, Any]) -> Line:
+    step_s = record["step_s"]
+    return "WARNING", f"! the clock went {'forward' if step_s > 0 else 'back'} by {clock_text(abs(step_s))}"
+
+
+_WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
+    "execution.started": _started,
+    "execution.finished": _finished,
+    "request.scheduled": _request("scheduled"),
+    "request.unscheduled": _request("unscheduled"),
+    "request.rescheduled": _request("rescheduled"),
+    "request.completed": _request("complete"),
+    "request.removed": _request("removed"),
+    "request.rejected": _rejected,
+    "runner.started": _runner_started,
+    "runner.stopped": _runner_stopped,
+    "runner.reloaded": _reloaded,
+    "runner.clock_stepped": _clock_stepped,
+}
+
+
+def _late(record: Mapping[str, Any]) -> str:
+    lateness_s = record["lateness_s"] or 0.0
+    return f", {clock_text(lateness_s)} late" if lateness_s >= 1 else ""
+
+
+def _last_line(record: Mapping[str, Any]) -> str:
+    """Return the end of what a failed execution printed: mostly it says why."""
+    if record["status"] != ExecutionStatus.ERROR or not (record["output_tail"] or "").strip():
+        return ""
+    return f" — {record['output_tail'].strip().splitlines()[-1][:200]}"
+
+
+def _json_format(message: Any) -> str:
+    import json
+
+    entry = {"time": message["extra"]["at"].isoformat(), "level": message["level"].name, "message": message["message"]}
+    text = json.dumps(entry, ensure_ascii=False)
+    # loguru formats what is returned here once more.
+    return text.replace("{", "{{").replace("}", "}}").replace("<", r"\<") + "\n"

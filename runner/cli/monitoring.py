@@ -1,0 +1,161 @@
+"""`monitor` and `log`: the Process Monitor, and the output of an execution."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from runner.cli.options import Places, output_option, place_options
+from runner.cli.printing import coloured, json_line, local_text, print_table
+from runner.errors import RunnerError, UsageError
+from runner.lifecycle import ExecutionStatus
+from runner.monitor.reading import Filter, find_execution, follow, newest
+from runner.values import clock_text, parse_duration, parse_instant
+
+_FOLLOW_EVERY_S = 0.1
+_COLUMNS = ("STARTED", "STATUS", "DURATION", "REQUEST", "CHANNEL", "EXECUTION", "MESSAGE")
+_WIDTHS = (25, 14, 12, 24, 17, 36, 0)
+_FINAL = [str(status) for status in ExecutionStatus if status is not ExecutionStatus.PROCESSING]
+
+
+@click.command("monitor")
+@click.option("--follow", "-f", "is_following", is_flag=True, help="Go on showing what is added.")
+@click.option("--request", "requests", metavar="NAME", multiple=True, help="Only this request; may be repeated.")
+@click.option(
+    "--status", "statuses", type=click.Choice(_FINAL), multiple=True, help="Only this status; may be repeated."
+)
+@click.option("--since", metavar="T", help='Only what ended since T: "2026-12-24 18:00", or 2h for two hours ago.')
+@click.option("-n", "count", type=click.IntRange(0), default=20, show_default=True, help="At most so many.")
+@output_option
+@place_options
+def monitor_command(
+    is_following: bool,
+    requests: tuple[str, ...],
+    statuses: tuple[str, ...],
+    since: str | None,
+    count: int,
+    output: str,
+    places: Places,
+) -> None:
+    """Show the Process Monitor: one line an execution that has ended, newest last.
+
+    \b
+    Examples:
+      runner monitor --status error --since 24h
+      runner monitor -f
+    """
+    matches = Filter(requests=frozenset(requests), statuses=frozenset(statuses), since=_since(since, places.zone))
+    if is_following:
+        _follow(follow(places.monitor_log, matches=matches, wait=_pause, last=count), output, places.zone)
+        return
+    records = newest(places.monitor_log, count, matches=matches)
+    if output == "json":
+        for record in records:
+            click.echo(json_line(record))
+    else:
+        print_table(_COLUMNS, [_cells(record, places.zone) for record in records])
+
+
+@click.command("log")
+@click.argument("execution")
+@click.option("--follow", "-f", "is_following", is_flag=True, help="Go on until the execution ends.")
+@place_options
+def log_command(execution: str, is_following: bool, places: Places) -> None:
+    """Show the whole output of EXECUTION (its id, or the beginning of it)."""
+    found = find_execution(places.monitor_log, execution)
+    if not found:
+        raise UsageError(f"the monitor log knows no execution {execution!r}; `runner monitor` lists them")
+    if len(found) > 1:
+        ids = ", ".join(str(record["execution"]) for record in found)
+        raise UsageError(f"{execution!r} is ambiguous: {ids}")
+    record = found[0]
+    if not record.get("output_file"):
+        raise RunnerError(
+            f"execution {record['execution']} never started, so it has no output: {record.get('message')}"
+        )
+    output = Path(str(record["output_file"]))
+    if is_following:
+        copy_output(output, lambda: has_ended(str(record["execution"]), places))
+    else:
+        copy_output(output, lambda: True)
+
+
+def has_ended(execution: str, places: Places) -> bool:
+    """Tell whether the monitor log has the end of an execution."""
+    records = find_execution(places.monitor_log, execution)
+    return bool(records) and records[0]["status"] != ExecutionStatus.PROCESSING
+
+
+def copy_output(path: Path, ended: Callable[[], bool]) -> None:
+    """Copy an output file to stdout, and what is added to it until `ended` says so; bytes as they are."""
+    stdout = sys.stdout.buffer
+    try:
+        with path.open("rb") as output:
+            while True:
+                is_last = ended()
+                while chunk := output.read(65536):
+                    stdout.write(chunk)
+                stdout.flush()
+                if is_last:
+                    return
+                _pause()
+    except FileNotFoundError:
+        raise RunnerError(f"the output file {path} is gone (pruned by age, count or size)") from None
+
+
+def _follow(records: Iterator[dict[str, Any]], output: str, zone: str) -> None:
+    """Print records as they come, in columns of fixed width; Ctrl-C ends it."""
+    try:
+        if output == "text":
+            _print_fixed([click.style(name, bold=True) for name in _COLUMNS])
+        for record in records:
+            if output == "json":
+                click.echo(json_line(record))
+            else:
+                _print_fixed(_cells(record, zone))
+    except KeyboardInterrupt:
+        return
+
+
+def _print_fixed(cells: Iterable[str]) -> None:
+    padded = (cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(cells, _WIDTHS, strict=True))
+    click.echo("  ".join(padded).rstrip())
+
+
+def _cells(record: dict[str, Any], zone: str) -> list[str]:
+    begun = record.get("started") or record.get("scheduled_for")
+    return [
+        local_text(parse_instant(begun) if begun else None, zone),
+        coloured(str(record["status"])),
+        clock_text(record["duration_s"]) if record.get("duration_s") is not None else "-",
+        str(record.get("request")),
+        str(record.get("channel")),
+        str(record.get("execution")),
+        record.get("message") or "",
+    ]
+
+
+def _since(text: str | None, zone: str) -> datetime | None:
+    from runner.timing.zones import parse_wall
+
+    if text is None:
+        return None
+    try:
+        return datetime.now(UTC) - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        return parse_wall(text, ZoneInfo(zone), field=())
+    except RunnerError as error:
+        raise UsageError(f"--since: {error}; or a duration, as 2h") from None
+
+
+def _pause() -> None:
+    time.sleep(_FOLLOW_EVERY_S)

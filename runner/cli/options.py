@@ -1,0 +1,115 @@
+"""The options that commands share, and where things are when nobody says so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from runner.errors import RunnerError, UsageError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_JOBS = click.option(
+    "--jobs",
+    envvar="RUNNER_JOBS",
+    type=click.Path(path_type=Path),
+    default=Path("jobs.d"),
+    show_default=True,
+    show_envvar=True,
+    help="The jobs folder.",
+)
+_STATE = click.option(
+    "--state",
+    envvar="RUNNER_STATE",
+    type=click.Path(path_type=Path),
+    show_envvar=True,
+    help="The state folder.  [default: $STATE_DIRECTORY, else the user's XDG state folder]",
+)
+_LOG = click.option(
+    "--monitor-log",
+    envvar="RUNNER_MONITOR_LOG",
+    type=click.Path(path_type=Path),
+    show_envvar=True,
+    help="The monitor log.  [default: monitor.jsonl in $LOGS_DIRECTORY, else in the state folder]",
+)
+_ZONE = click.option(
+    "--timezone",
+    envvar="RUNNER_TIMEZONE",
+    show_envvar=True,
+    help="The zone of times without an offset, as Europe/Madrid.  [default: the system's]",
+)
+output_option = click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For a person to read, or JSON lines.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a command finds things. `jobs` is as the user gave it; `state` and `monitor_log` are absolute."""
+
+    jobs: Path
+    state: Path
+    monitor_log: Path
+    zone: str
+
+
+def place_options(function: Function) -> Function:
+    """Give a command `--jobs`, `--state`, `--monitor-log` and `--timezone`; they arrive as `places`."""
+
+    def with_places(
+        *args: Any, jobs: Path, state: Path | None, monitor_log: Path | None, timezone: str | None, **kwargs: Any
+    ) -> Any:
+        return function(*args, places=places(jobs, state, monitor_log, timezone), **kwargs)
+
+    with_places.__doc__ = function.__doc__
+    with_places.__name__ = function.__name__
+    if hasattr(function, "__click_params__"):
+        with_places.__click_params__ = function.__click_params__  # type: ignore[attr-defined]
+    return _JOBS(_STATE(_LOG(_ZONE(with_places))))  # type: ignore[return-value]
+
+
+def places(jobs: Path, state: Path | None, monitor_log: Path | None, timezone: str | None) -> Places:
+    """Fill in what was not given. Raises UsageError for a zone that does not exist."""
+    folder = (state or default_state()).absolute()
+    logs = os.environ.get("LOGS_DIRECTORY", "").split(":")[0]
+    log = monitor_log or Path(logs or folder) / "monitor.jsonl"
+    return Places(jobs=jobs, state=folder, monitor_log=log.absolute(), zone=_zone(timezone))
+
+
+def default_state() -> Path:
+    """Return systemd's state folder, else the user's by the XDG base directory specification."""
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    base = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".local" / "state") / "runner"
+
+
+def system_zone() -> str:
+    """Return the IANA key of the system's zone: TZ, else what /etc/localtime points to, else UTC."""
+    if given := os.environ.get("TZ", "").removeprefix(":"):
+        return given
+    parts = Path("/etc/localtime").resolve().parts
+    return "/".join(parts[parts.index("zoneinfo") + 1 :]) if "zoneinfo" in parts else "UTC"
+
+
+def _zone(given: str | None) -> str:
+    from runner.timing.zones import zone_named
+
+    key = given or system_zone()
+    try:
+        zone_named(key)
+    except RunnerError as error:
+        if given:
+            raise UsageError(str(error)) from None
+        return "UTC"  # TZ may hold a rule of POSIX's own, which has no name
+    return key

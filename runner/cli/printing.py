@@ -1,0 +1,79 @@
+"""How things look: tables, local times, colours, JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from runner.values import instant_text
+
+COLOURS = {
+    "success": "green",
+    "processing": "cyan",
+    "scheduled": "green",
+    "error": "red",
+    "invalid": "red",
+    "killed": "magenta",
+    "misfired": "yellow",
+    "system_restart": "yellow",
+    "unscheduled": "yellow",
+    "complete": "blue",
+}
+
+
+def coloured(status: str) -> str:
+    """Return a status in its colour; click drops the colour where the output is no terminal."""
+    return click.style(status, fg=COLOURS[status]) if status in COLOURS else status
+
+
+def local_text(instant: datetime | None, zone: str) -> str:
+    """Return an instant as wall time in `zone` with its UTC offset, to the second; "-" for none."""
+    if instant is None:
+        return "-"
+    local = instant.astimezone(ZoneInfo(zone))
+    return f"{local:%Y-%m-%d %H:%M:%S}{_offset_text(local)}"
+
+
+def json_line(item: Mapping[str, Any]) -> str:
+    """Return an item as one line of JSON; instants as in the monitor log."""
+    return json.dumps(item, ensure_ascii=False, default=_plain)
+
+
+def print_items(
+    items: Iterable[Mapping[str, Any]],
+    output: str,
+    *,
+    columns: Sequence[str],
+    cells: Callable[[Mapping[str, Any]], Sequence[str]],
+) -> None:
+    """Print items as JSON lines, or as a table with a head of `columns`."""
+    if output == "json":
+        for item in items:
+            click.echo(json_line(item))
+        return
+    print_table(columns, [cells(item) for item in items])
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns as wide as they need; no head and nothing at all for no rows."""
+    if not rows:
+        return
+    lines = [[click.style(name, bold=True) for name in columns], *rows]
+    widths = [max(len(click.unstyle(line[column])) for line in lines) for column in range(len(columns))]
+    for line in lines:
+        padded = [cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(line, widths, strict=True)]
+        click.echo("  ".join(padded).rstrip())
+
+
+def _offset_text(local: datetime) -> str:
+    text = local.strftime("%z")
+    return f"{text[:3]}:{text[3:]}"
+
+
+def _plain(value: object) -> object:
+    return instant_text(value) if isinstance(value, datetime) else str(value)

@@ -1,0 +1,71 @@
+"""`start`: the runner in the foreground."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from runner.cli.options import Places, place_options
+from runner.errors import UsageError
+from runner.values import parse_duration
+
+
+def _duration(_context: click.Context, _parameter: click.Parameter, value: str) -> timedelta:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command("start")
+@click.option(
+    "--max-running",
+    envvar="RUNNER_MAX_RUNNING",
+    type=click.IntRange(1),
+    help="Run at most so many at once; the others wait.  [default: no bound]",
+)
+@click.option(
+    "--drain",
+    default="30s",
+    show_default=True,
+    callback=_duration,
+    help="On SIGTERM, how long executions may take to end by themselves.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the console looks.",
+)
+@place_options
+def start_command(max_running: int | None, drain: timedelta, log_format: str, places: Places) -> None:
+    """Run the process requests of the jobs folder, in the foreground.
+
+    Edits are live within a second. SIGTERM or Ctrl-C stops: what runs may end within --drain; a second one stops now.
+    SIGHUP reads the folder again. The console tells each event in a line; the monitor log has all of it as JSON.
+
+    \b
+    Examples:
+      runner start
+      runner start --jobs /etc/runner/jobs.d --max-running 8
+    """
+    from runner.cli.console import Console
+    from runner.service.clock import SystemClock
+    from runner.service.loop import Runner
+    from runner.service.settings import Settings
+
+    if not places.jobs.is_dir():
+        raise UsageError(f"there is no jobs folder {places.jobs}; `runner init` makes one, --jobs names another")
+    settings = Settings(
+        jobs=places.jobs,
+        state=places.state,
+        monitor_log=places.monitor_log,
+        zone=places.zone,
+        max_running=max_running,
+        drain=drain,
+    )
+    console = Console(log_format, places.zone)
+    with Runner(settings, clock=SystemClock(), observer=console.show) as runner:
+        runner.run()

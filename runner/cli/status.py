@@ -1,0 +1,93 @@
+"""`status`: is a runner alive, and what is it doing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from typing import Any
+
+import click
+
+from runner.cli.loading import Loaded, load
+from runner.cli.options import Places, output_option, place_options
+from runner.cli.printing import coloured, json_line, local_text, print_table
+from runner.errors import NoRunnerError
+from runner.planning.views import merged, views
+from runner.provenance import commit_of
+from runner.service.execution import Execution, execution_of
+from runner.store.database import owner_pid
+from runner.store.rows import Phase
+from runner.values import from_microseconds
+
+_COMING = 5
+
+
+@click.command("status")
+@output_option
+@place_options
+def status_command(output: str, places: Places) -> None:
+    """Tell whether a runner is alive, on which commit, what runs, what waits, what comes next.
+
+    Exit code 4 if none is.
+    """
+    pid = owner_pid(places.state)
+    if pid is None:
+        raise NoRunnerError(f"no runner is running on {places.state}")
+    loaded = load(places)
+    item = _item(pid, loaded, places)
+    if output == "json":
+        click.echo(json_line(item))
+        return
+    counts = ", ".join(f"{count} {coloured(status)}" for status, count in item["requests"].items())
+    click.echo(f"runner {pid} is running since {local_text(item['started'], places.zone)}")
+    click.echo(f"jobs      {item['jobs']}" + (f" at {item['git_commit'][:12]}" if item["git_commit"] else ""))
+    click.echo(f"log       {places.monitor_log}")
+    click.echo(f"requests  {counts or 'none'}")
+    for title in ("running", "waiting"):
+        click.echo(f"{title}   {len(item[title])}")
+        print_table(
+            ("  REQUEST", "EXECUTION", "PID", "SCHEDULED FOR"),
+            [
+                (
+                    f"  {each['request']}",
+                    each["execution"],
+                    str(each["pid"] or "-"),
+                    local_text(each["scheduled_for"], places.zone),
+                )
+                for each in item[title]
+            ],
+        )
+    click.echo("next")
+    print_table(
+        ("  SCHEDULED FOR", "REQUEST"),
+        [(f"  {local_text(each['scheduled_for'], places.zone)}", each["request"]) for each in item["next"]],
+    )
+
+
+def _item(pid: int, loaded: Loaded, places: Places) -> dict[str, Any]:
+    meta = loaded.snapshot.meta
+    executions = [execution_of(row) for row in loaded.snapshot.executions]
+    found = views(loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now)
+    coming = merged(loaded.in_force.requests, loaded.states, after=loaded.now, now=loaded.now)
+    return {
+        "pid": pid,
+        "started": from_microseconds(int(meta["started"])) if "started" in meta else None,
+        "version": meta.get("version"),
+        "jobs": meta.get("jobs", str(places.jobs)),
+        "git_commit": commit_of(places.jobs),
+        "requests": dict(Counter(view.status for view in found)),
+        "running": [_execution_item(each) for each in executions if each.phase is not Phase.WAITING],
+        "waiting": [_execution_item(each) for each in executions if each.phase is Phase.WAITING],
+        "next": [{"request": fire.request, "scheduled_for": fire.scheduled_for} for fire in islice(coming, _COMING)],
+    }
+
+
+def _execution_item(execution: Execution) -> dict[str, Any]:
+    return {
+        "execution": execution.id,
+        "request": execution.request,
+        "channel": execution.channel,
+        "scheduled_for": execution.scheduled_for,
+        "started": execution.started,
+        "pid": execution.pid,
+    }

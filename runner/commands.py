@@ -1,0 +1,116 @@
+"""Commands from other programs to the runner that owns a store: both ends. Touches the store's mailbox only.
+
+A command is a row with a deadline; its answer comes back in the row. It is applied or withdrawn, never both.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from runner.errors import NoRunnerError, RefusedError
+from runner.store import mailbox
+from runner.store.database import owner_pid
+from runner.store.rows import CommandRow, CommandStatus
+from runner.values import new_id
+
+PATIENCE_S = 10.0
+"""How long an answer is waited for before the command is withdrawn."""
+_LOOK_EVERY_S = 0.005
+
+
+class Kind(StrEnum):
+    """What can be asked of a runner."""
+
+    SCHEDULE = "schedule"
+    UNSCHEDULE = "unschedule"
+    RESCHEDULE = "reschedule"
+    EXEC = "exec"
+    KILL = "kill"
+    RELOAD = "reload"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What a person asks for. `targets` are request names (or, for kill, execution ids too)."""
+
+    kind: Kind
+    targets: tuple[str, ...] = ()
+    is_for_all: bool = False
+    allow_empty: bool = False
+    requested_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of a command: done or not, a line for the person for each target, and data of its kind."""
+
+    is_done: bool
+    lines: tuple[str, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """Write the answer for the store."""
+        return json.dumps({"is_done": self.is_done, "lines": self.lines, "data": self.data})
+
+    @classmethod
+    def read(cls, text: str) -> Answer:
+        """Read what `text` wrote."""
+        content = json.loads(text)
+        return cls(is_done=content["is_done"], lines=tuple(content["lines"]), data=content["data"])
+
+
+def person() -> str:
+    """Return who sits at this program: the login name, or the number of a user without one."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def command_of(row: CommandRow) -> Command:
+    """Read a command that `ask` posted. Raises RefusedError for one of another version."""
+    try:
+        content = json.loads(row.arguments)
+        return Command(
+            kind=Kind(row.kind),
+            targets=tuple(content["targets"]),
+            is_for_all=content["is_for_all"],
+            allow_empty=content["allow_empty"],
+            requested_by=row.requested_by,
+        )
+    except (KeyError, ValueError) as error:
+        raise RefusedError(f"the runner does not know the command {row.kind!r}; is it of another version?") from error
+
+
+def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.sleep) -> Answer:
+    """Hand a command to the runner that owns the store in `folder`, and wait for its answer.
+
+    Raises NoRunnerError if there is none, or if it does not answer in time: then nothing was or will be changed.
+    """
+    if owner_pid(folder) is None:
+        raise NoRunnerError(f"no runner is running on {folder}; `runner start` starts one")
+    row = CommandRow(
+        id=new_id(),
+        kind=command.kind,
+        arguments=json.dumps(
+            {"targets": command.targets, "is_for_all": command.is_for_all, "allow_empty": command.allow_empty}
+        ),
+        requested_by=command.requested_by or person(),
+        deadline=time.time_ns() // 1000 + round(PATIENCE_S * 1_000_000),
+        status=CommandStatus.PENDING,
+    )
+    mailbox.post(folder, row)
+    give_up_s = time.monotonic() + PATIENCE_S
+    while (text := mailbox.answer_to(folder, row.id)) is None:
+        if time.monotonic() > give_up_s and mailbox.withdraw(folder, row.id):
+            raise NoRunnerError(f"the runner on {folder} did not answer within {PATIENCE_S:.0f} s; nothing was changed")
+        wait(_LOOK_EVERY_S)
+    return Answer.read(text)

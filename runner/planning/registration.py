@@ -1,0 +1,254 @@
+"""How a request's state follows its file, a person's command and the clock: register, schedule, reschedule. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from runner.errors import RefusedError
+from runner.lifecycle import RequestEvent, RequestStatus, after
+from runner.planning.firing import Miss, one_time_fire, pending_fire
+from runner.planning.state import RequestState, rule_of
+from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
+from runner.timing.rules import Interval
+from runner.values import EPOCH
+
+_INSTANT = timedelta(microseconds=1)
+_TOKENS_KEPT = 100
+
+
+class Change(StrEnum):
+    """What the monitor log tells of a request."""
+
+    SCHEDULED = "scheduled"
+    UNSCHEDULED = "unscheduled"
+    RESCHEDULED = "rescheduled"
+    COMPLETED = "completed"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A request's new state, what is to be told of it (None: nothing), and a one-time fire that came too late."""
+
+    state: RequestState
+    change: Change | None = None
+    miss: Miss | None = None
+
+
+def register(request: ProcessRequest, state: RequestState | None, now: datetime) -> Registration:
+    """Bring a request that a file supplies, new or known, changed or not, to its state at `now`.
+
+    Nothing that was due before it was registered, or before its rule changed, fires.
+    """
+    if state is None:
+        return _first_seen(request, now)
+    # Only a first schedule, a new rule or a reschedule plans anew; all else keeps what is planned.
+    previous, rule, token = state, rule_of(request), _new_token(request, state)
+    state = replace(state, removed=False)
+    if request.scheduled != state.word:
+        state = replace(state, word=request.scheduled, override=None, override_by=None, override_at=None)
+    if rule != state.rule:
+        state = _replanned(request, state, now, rule=rule)
+    if token is not None:
+        state = replace(_rescheduled(state, now), tokens=(*state.tokens, token)[-_TOKENS_KEPT:])
+    return _standing(request, state, now, previous=previous, pressed=token is not None)
+
+
+def remove(state: RequestState) -> Registration:
+    """Unschedule a request whose file is gone; its state stays."""
+    status = after(state.status, RequestEvent.UNSCHEDULE)
+    return Registration(state=replace(state, status=status, removed=True), change=Change.REMOVED)
+
+
+def unschedule(state: RequestState, now: datetime, *, by: str) -> Registration:
+    """Press Unschedule: future fires stop, what runs goes on. Raises RefusedError for a mere definition."""
+    if state.status is RequestStatus.DEFINITION:
+        raise RefusedError("it has no timing; there is nothing to unschedule")
+    status = after(state.status, RequestEvent.UNSCHEDULE)
+    changed = replace(_overridden(state, wanted=False, by=by, now=now), status=status)
+    return Registration(state=changed, change=None if status is state.status else Change.UNSCHEDULED)
+
+
+def schedule(request: ProcessRequest, state: RequestState, now: datetime, *, by: str) -> Registration:
+    """Press Schedule: fire again from now on. Raises RefusedError where only Reschedule would do anything."""
+    if request.timing is None:
+        raise RefusedError("it has no timing; `runner exec` runs it")
+    if state.status in (RequestStatus.COMPLETE, RequestStatus.SYSTEM_RESTART):
+        raise RefusedError(f"it is {state.status}; `runner reschedule` runs it again")
+    return _standing(request, _overridden(state, wanted=True, by=by, now=now), now, previous=state)
+
+
+def reschedule(request: ProcessRequest, state: RequestState, now: datetime, *, by: str) -> Registration:
+    """Press Reschedule: a one-time request runs again; a schedule is planned from now, repetitions counted afresh."""
+    if request.timing is None:
+        raise RefusedError("it has no timing; `runner exec` runs it")
+    changed = _rescheduled(_overridden(state, wanted=True, by=by, now=now), now)
+    return _standing(request, changed, now, previous=state, pressed=True)
+
+
+def cut_off(request: ProcessRequest, state: RequestState, generation: int) -> RequestState:
+    """Mark a one-time request whose only execution of `generation` a restart has cut off."""
+    if isinstance(request.timing, Schedule | None) or generation != state.generation:
+        return state
+    if state.status not in (RequestStatus.COMPLETE, RequestStatus.SCHEDULED):
+        return state
+    return replace(state, status=after(state.status, RequestEvent.CUT_OFF))
+
+
+def stepped_back(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
+    """Open a generation for an interval rule whose watermark lies beyond its grace in the future: the clock went back.
+
+    Calendar rules wait until the clock has caught up, so that no wall time fires twice.
+    """
+    timing = request.timing
+    if not (isinstance(timing, Schedule) and isinstance(timing.rule.pattern, Interval)):
+        return state
+    if state.fired_through - now <= timing.misfire_grace:
+        return state
+    return replace(state, generation=state.generation + 1, since=now, fired_through=now)
+
+
+def _first_seen(request: ProcessRequest, now: datetime) -> Registration:
+    status = RequestStatus.DEFINITION if request.timing is None else RequestStatus.UNSCHEDULED
+    tokens = () if request.reschedule is None else (request.reschedule,)
+    state = RequestState(
+        status=status,
+        generation=1,
+        since=now,
+        fired_through=_settled_before(request, now),
+        rule=rule_of(request),
+        word=request.scheduled,
+        tokens=tokens,
+    )
+    return _standing(request, state, now, previous=None)
+
+
+def _settled_before(request: ProcessRequest, now: datetime) -> datetime:
+    """Return the watermark of a first generation: nothing of a run-later is settled, even if it lies in the past."""
+    match request.timing:
+        case RunImmediately():
+            return now - _INSTANT
+        case RunLater():
+            return EPOCH
+        case _:
+            return now
+
+
+def _new_token(request: ProcessRequest, state: RequestState) -> str | None:
+    return None if request.reschedule in state.tokens else request.reschedule
+
+
+def _replanned(request: ProcessRequest, state: RequestState, now: datetime, *, rule: str) -> RequestState:
+    """Open a generation for a changed rule. A one-time fire that has had its verdict before is not had again."""
+    opened = replace(
+        state,
+        generation=state.generation + 1,
+        since=now,
+        counted_from=None,
+        rule=rule,
+        fired_through=now,
+        status=RequestStatus.UNSCHEDULED if state.status is RequestStatus.DEFINITION else state.status,
+    )
+    match request.timing:
+        case RunImmediately() if not state.ran_immediately:
+            return replace(opened, fired_through=now - _INSTANT)
+        case RunLater():
+            return replace(opened, fired_through=state.fired_through)
+        case _:
+            return opened
+
+
+def _rescheduled(state: RequestState, now: datetime) -> RequestState:
+    return replace(
+        state,
+        generation=state.generation + 1,
+        since=now,
+        counted_from=now,
+        # A schedule fires later than now; a one-time request, whose fire time is now itself, just so.
+        fired_through=now - _INSTANT,
+    )
+
+
+def _overridden(state: RequestState, *, wanted: bool, by: str, now: datetime) -> RequestState:
+    """Keep a person's word as long as it differs from the file's."""
+    if wanted == state.word:
+        return replace(state, override=None, override_by=None, override_at=None)
+    return replace(state, override=wanted, override_by=by, override_at=now)
+
+
+def _standing(
+    request: ProcessRequest,
+    state: RequestState,
+    now: datetime,
+    *,
+    previous: RequestState | None,
+    pressed: bool = False,
+) -> Registration:
+    """Give a planned state the status that it has at `now`, by legal transitions from the one it had."""
+    if request.timing is None:
+        return Registration(state=replace(state, status=after(state.status, RequestEvent.LOSE_TIMING)))
+    if not state.is_wanted:
+        unscheduled = replace(state, status=after(state.status, RequestEvent.UNSCHEDULE))
+        return _told(unscheduled, previous, pressed=False)
+    is_planned_anew = previous is None or state.generation != previous.generation
+    if state.status is RequestStatus.UNSCHEDULED and not is_planned_anew:
+        state = _resumed(request, state, now)
+    if is_planned_anew or state.status is not RequestStatus.SCHEDULED:
+        state, miss = _without_late_one_time(request, state, now)
+    else:
+        miss = None
+    if pending_fire(request, state) is None:
+        return replace(_told(_at_rest(state, is_planned_anew), previous, pressed=pressed), miss=miss)
+    event = RequestEvent.REVIVE if state.status is RequestStatus.COMPLETE else RequestEvent.SCHEDULE
+    return _told(replace(state, status=after(state.status, event)), previous, pressed=pressed)
+
+
+def _resumed(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
+    """Scheduled again: what fell into the time between was nobody's due. A run-immediately that never ran runs now."""
+    match request.timing:
+        case Schedule():
+            return replace(state, fired_through=max(state.fired_through, now))
+        case RunImmediately() if pending_fire(request, state) is not None:
+            return replace(state, since=now)
+        case _:
+            return state
+
+
+def _without_late_one_time(
+    request: ProcessRequest, state: RequestState, now: datetime
+) -> tuple[RequestState, Miss | None]:
+    """A run-later whose time had passed when it was registered or scheduled is missed and does not run."""
+    timing = request.timing
+    if not isinstance(timing, RunLater) or state.counted_from is not None:
+        return state, None
+    fire = one_time_fire(timing, state)
+    if not state.fired_through < fire <= now:
+        return state, None
+    return replace(state, fired_through=fire), Miss(count=1, first=fire, last=fire)
+
+
+def _at_rest(state: RequestState, is_planned_anew: bool) -> RequestState:
+    """No fire is left: complete, or still marked as cut off by a restart."""
+    if state.status is RequestStatus.SYSTEM_RESTART and not is_planned_anew:
+        return state
+    if state.status is RequestStatus.COMPLETE:
+        return state
+    scheduled = after(state.status, RequestEvent.SCHEDULE)
+    return replace(state, status=after(scheduled, RequestEvent.EXHAUST))
+
+
+def _told(state: RequestState, previous: RequestState | None, *, pressed: bool) -> Registration:
+    """Say what changed from the point of view of the monitor log."""
+    if pressed:
+        return Registration(state=state, change=Change.RESCHEDULED)
+    if previous is not None and previous.status is state.status and previous.generation == state.generation:
+        return Registration(state=state)
+    match state.status:
+        case RequestStatus.SCHEDULED:
+            return Registration(state=state, change=Change.SCHEDULED)
+        case RequestStatus.COMPLETE:
+            return Registration(state=state, change=Change.COMPLETED)
+        case _:
+            return Registration(state=state, change=Change.UNSCHEDULED)

@@ -1,0 +1,84 @@
+"""What Runner remembers of a request between two runs of the program, and its text for the store. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from runner.lifecycle import RequestStatus
+from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
+from runner.values import from_microseconds, instant_text, parse_instant, to_microseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestState:
+    """The durable state of one request; it outlives the request's file.
+
+    Every fire time up to `fired_through` has had its verdict, none later one has. `since` is when the generation was
+    opened. `counted_from` is set by a reschedule: repetitions count from there. `tokens` are the `reschedule` tokens
+    the file has borne: each presses the button once in a request's life, so that a branch checked out and back, which
+    brings an old token again, does not. `word` is what the file last said with `scheduled`, and `override` what a
+    person said against it.
+    """
+
+    status: RequestStatus
+    generation: int
+    since: datetime
+    fired_through: datetime
+    rule: str
+    counted_from: datetime | None = None
+    ran_immediately: bool = False
+    removed: bool = False
+    word: bool = True
+    tokens: tuple[str, ...] = ()
+    override: bool | None = None
+    override_by: str | None = None
+    override_at: datetime | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the request is to be scheduled: a person's word until the file's own changes, else the file's."""
+        return self.word if self.override is None else self.override
+
+
+def rule_of(request: ProcessRequest) -> str:
+    """Return the normal form of what decides a request's fire times; a changed one opens a generation."""
+    match request.timing:
+        case None:
+            return ""
+        case RunImmediately():
+            return "run_immediately"
+        case RunLater(start=start):
+            return f"run_later {instant_text(start)}"
+        case Schedule(rule=rule):
+            return rule.key
+
+
+def state_text(state: RequestState) -> str:
+    """Write a state as JSON text; `generation` and `fired_through` have columns of their own and are left out."""
+    fields = asdict(state)
+    del fields["generation"], fields["fired_through"]
+    for name in ("since", "counted_from", "override_at"):
+        fields[name] = fields[name] and instant_text(fields[name])
+    return json.dumps({name: value for name, value in fields.items() if value not in (None, (), False)})
+
+
+def state_from(text: str, *, generation: int, fired_through: int) -> RequestState:
+    """Read what `state_text` wrote; `fired_through` is in microseconds since 1970-01-01T00:00Z."""
+    fields = json.loads(text)
+    for name in ("since", "counted_from", "override_at"):
+        if fields.get(name):
+            fields[name] = parse_instant(fields[name])
+    fields["status"] = RequestStatus(fields["status"])
+    fields["tokens"] = tuple(fields.get("tokens", ()))
+    fields.setdefault("word", False)
+    # False is dropped with the empty values, and there it means something: unscheduled by a person.
+    if "override_by" in fields:
+        fields.setdefault("override", False)
+    return RequestState(generation=generation, fired_through=from_microseconds(fired_through), **fields)
+
+
+def watermark(state: RequestState) -> int:
+    """Return `fired_through` in microseconds since 1970-01-01T00:00Z."""
+    return to_microseconds(state.fired_through)

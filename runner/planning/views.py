@@ -1,0 +1,144 @@
+"""What a person is shown of a request: its standing, its drift from the file, its coming fires. Pure."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from runner.lifecycle import RequestStatus
+from runner.planning.firing import due_at, pending_fire
+from runner.planning.last_good import InForce
+from runner.planning.registration import register
+from runner.planning.state import RequestState, rule_of
+from runner.requests.catalog import Rejection
+from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
+from runner.timing.upcoming import fires
+from runner.values import instant_text
+
+INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestView:
+    """A request as it stands. `status` is a RequestStatus or "invalid"; `request` is None where nothing of it is good.
+
+    `next_fire` is the next fire time, unspread; `drift` says how it differs from what its file says.
+    """
+
+    name: str
+    file: str
+    status: str
+    request: ProcessRequest | None
+    state: RequestState | None
+    next_fire: datetime | None
+    drift: str | None
+    rejection: Rejection | None
+
+
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class ComingFire:
+    """A fire time to come of a request; ordered by time, then name."""
+
+    scheduled_for: datetime
+    request: str
+
+
+def views(
+    in_force: InForce, rejections: Iterable[Rejection], states: Mapping[str, RequestState], now: datetime
+) -> list[RequestView]:
+    """Return all requests in force and all rejected documents that have no good version, by name."""
+    found = [
+        _view(request, states.get(name), in_force.kept.get(name), now) for name, request in in_force.requests.items()
+    ]
+    for rejection in rejections:
+        lost = sorted(rejection.names - in_force.requests.keys())
+        is_shown = rejection in in_force.kept.values()
+        for name in lost or ([] if is_shown else [""]):
+            found.append(_nothing_good(name, rejection, states.get(name)))
+    return sorted(found, key=lambda view: (view.name, view.file))
+
+
+def standing(request: ProcessRequest, state: RequestState | None, now: datetime) -> RequestState:
+    """Return the state that a request has once a runner has seen its file as it is now."""
+    return register(request, state, now).state
+
+
+def coming_fires(request: ProcessRequest, state: RequestState, after: datetime) -> Iterator[datetime]:
+    """Yield the fire times of a request that are neither settled nor earlier than `after`, ascending."""
+    if state.status is not RequestStatus.SCHEDULED:
+        return
+    match request.timing:
+        case None:
+            return
+        case RunImmediately() | RunLater():
+            fire = pending_fire(request, state)
+            if fire is not None and fire >= after:
+                yield fire
+        case Schedule(rule=rule):
+            begin = max(state.fired_through, after - timedelta(microseconds=1))
+            yield from fires(rule, begin, counted_from=state.counted_from)
+
+
+def merged(
+    requests: Mapping[str, ProcessRequest], states: Mapping[str, RequestState], *, after: datetime, now: datetime
+) -> Iterator[ComingFire]:
+    """Yield the coming fires of all requests in order of time, without end if a rule has none."""
+    streams = (
+        _stream(name, coming_fires(request, standing(request, states.get(name), now), after))
+        for name, request in requests.items()
+    )
+    return heapq.merge(*streams)
+
+
+def first_fires(request: ProcessRequest, state: RequestState, after: datetime, count: int) -> list[datetime]:
+    """Return the next few fire times of a request."""
+    return list(islice(coming_fires(request, state, after), count))
+
+
+def _stream(name: str, instants: Iterator[datetime]) -> Iterator[ComingFire]:
+    return (ComingFire(scheduled_for=instant, request=name) for instant in instants)
+
+
+def _view(
+    request: ProcessRequest, state: RequestState | None, rejection: Rejection | None, now: datetime
+) -> RequestView:
+    current = state or standing(request, None, now)
+    return RequestView(
+        name=request.name,
+        file=request.source.file,
+        status=INVALID if rejection else str(current.status),
+        request=request,
+        state=current,
+        next_fire=pending_fire(request, current) if due_at(request, current) else None,
+        drift=_drift(request, state),
+        rejection=rejection,
+    )
+
+
+def _nothing_good(name: str, rejection: Rejection, state: RequestState | None) -> RequestView:
+    return RequestView(
+        name=name,
+        file=rejection.file,
+        status=INVALID,
+        request=None,
+        state=state,
+        next_fire=None,
+        drift=None,
+        rejection=rejection,
+    )
+
+
+def _drift(request: ProcessRequest, state: RequestState | None) -> str | None:
+    """Say how the state differs from what the file says."""
+    if state is None:
+        return None
+    if state.override is not None:
+        word = "scheduled" if state.override else "unscheduled"
+        at = instant_text(state.override_at)[:19] + "Z" if state.override_at else "an unknown time"
+        return f"{word} by {state.override_by} at {at}, the file says otherwise"
+    if state.rule != rule_of(request) or state.word != request.scheduled or state.removed:
+        return "the file's change is not live yet"
+    return None

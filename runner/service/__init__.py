@@ -1,0 +1,1 @@
+"""The runner itself: one thread that reads, decides, commits, spawns, reaps and writes, and owns all state."""

@@ -1,0 +1,111 @@
+"""What the runner does with a command, as part of a decision; its effects outside follow the commit."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import replace
+
+from runner.commands import Answer, Command, Kind
+from runner.errors import RefusedError
+from runner.lifecycle import Channel, ExecutionStatus, Reason
+from runner.planning import registration
+from runner.planning.registration import Registration
+from runner.planning.state import RequestState
+from runner.requests.model import ProcessRequest
+from runner.service.book import Book
+from runner.service.decision import Decision
+from runner.service.execution import Execution, Outcome, finished_fields
+from runner.store.rows import Phase
+
+_Press = Callable[[ProcessRequest, RequestState], Registration]
+_DONE = {Kind.SCHEDULE: "scheduled", Kind.UNSCHEDULE: "unscheduled", Kind.RESCHEDULE: "rescheduled"}
+
+
+def answer(command: Command, decision: Decision, book: Book) -> Answer:
+    """Decide about a command and say what becomes of it. A reload is not for here: the catalog brings its answer."""
+    match command.kind:
+        case Kind.SCHEDULE | Kind.UNSCHEDULE | Kind.RESCHEDULE:
+            return _press(command, decision)
+        case Kind.EXEC:
+            return _exec(command, decision)
+        case Kind.KILL:
+            return _kill(command, decision, book)
+        case Kind.RELOAD:
+            raise AssertionError("a reload is answered when the folder has been read")
+
+
+def _press(command: Command, decision: Decision) -> Answer:
+    """Press Schedule, Unschedule or Reschedule for each target; what is refused for one is done for the others."""
+    lines, refused = [], False
+    for name in sorted(decision.requests) if command.is_for_all else command.targets:
+        try:
+            lines.append(f"{name}: {_press_one(command, name, decision)}")
+        except RefusedError as error:
+            if not command.is_for_all:
+                lines.append(f"{name}: refused, {error}")
+                refused = True
+    return Answer(is_done=not refused, lines=tuple(lines))
+
+
+def _press_one(command: Command, name: str, decision: Decision) -> str:
+    request = _request(name, decision)
+    state = decision.state(name)
+    if state is None:
+        # Only where no runner has seen the request yet: it is registered, then the button is pressed.
+        decision.register(name, registration.register(request, None, decision.now))
+        state = decision.states[name]
+    by, now = command.requested_by, decision.now
+    match command.kind:
+        case Kind.SCHEDULE:
+            pressed = registration.schedule(request, state, now, by=by)
+        case Kind.UNSCHEDULE:
+            pressed = registration.unschedule(state, now, by=by)
+        case _:
+            pressed = registration.reschedule(request, state, now, by=by)
+    decision.register(name, pressed, by=by)
+    if pressed.change is None:
+        return f"already {pressed.state.status}"
+    return _DONE[command.kind] if pressed.state.override is None else f"{_DONE[command.kind]} (differs from its file)"
+
+
+def _exec(command: Command, decision: Decision) -> Answer:
+    (name,) = command.targets
+    try:
+        request = _request(name, decision)
+    except RefusedError as error:
+        return Answer(is_done=False, lines=(str(error),))
+    execution, outcome = decision.claim(request, decision.now, channel=Channel.DIRECT, by=command.requested_by)
+    if outcome is not None:
+        return Answer(is_done=False, lines=(f"{name}: {outcome.message}",))
+    return Answer(is_done=True, data={"execution": execution.id, "output_file": execution.output_file})
+
+
+def _kill(command: Command, decision: Decision, book: Book) -> Answer:
+    lines, is_done = [], True
+    for target in command.targets:
+        found = book.named(target)
+        for execution in found:
+            _kill_one(execution, command.requested_by, decision)
+            lines.append(f"{execution.request}: killing {execution.id}")
+        if not found:
+            lines.append(f"{target}: nothing runs by this name or execution id")
+            is_done = False
+    return Answer(is_done=is_done, lines=tuple(lines))
+
+
+def _kill_one(execution: Execution, by: str, decision: Decision) -> None:
+    if execution.phase is not Phase.WAITING:
+        decision.stops.append((execution.id, by))
+        return
+    outcome = Outcome(
+        status=ExecutionStatus.KILLED, reason=Reason.KILLED_BY_USER, message=f"killed by {by} while it waited to start"
+    )
+    decision.end_waiting(replace(execution, stopped_by=by), finished_fields(execution, outcome, decision.now, None))
+
+
+def _request(name: str, decision: Decision) -> ProcessRequest:
+    if name in decision.requests:
+        return decision.requests[name]
+    near = difflib.get_close_matches(name, decision.requests, n=1)
+    raise RefusedError(f"there is no request {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))

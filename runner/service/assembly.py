@@ -1,0 +1,81 @@
+"""Opens everything a runner holds: store, log, epoll, FIFO, signals, watcher; and closes it in the reverse order."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from runner.monitor.log import MonitorLog
+from runner.monitor.records import Recorder
+from runner.requests.catalog import CatalogReader
+from runner.service.clock import Clock
+from runner.service.journal import Journal
+from runner.service.reloading import Reloader
+from runner.service.settings import Settings
+from runner.service.signals import Signals
+from runner.store.database import Store
+from runner.store.mailbox import open_wake
+from runner.store.rows import Snapshot
+from runner.values import new_id
+from runner.watcher import Watcher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """The parts of a running runner. `wake` is the commands' FIFO, `nudge` the watcher's event descriptor."""
+
+    store: Store
+    snapshot: Snapshot
+    journal: Journal
+    poll: select.epoll
+    signals: Signals
+    wake: int
+    nudge: int
+    reloader: Reloader
+
+
+def assemble(
+    settings: Settings, clock: Clock, observer: Callable[[dict[str, Any]], None], resources: ExitStack
+) -> Assembly:
+    """Open all parts; what `resources` holds afterwards closes them.
+
+    Raises StoreError and its kinds, LogUnwritableError.
+    """
+    store = Store.own(settings.state)
+    with ExitStack() as until_journal:
+        until_journal.callback(store.close)
+        snapshot = store.load()
+        identity = snapshot.meta.get("runner") or new_id()
+        log = MonitorLog(settings.monitor_log)
+        journal = Journal(store, log, Recorder(identity, socket.gethostname()), observer)
+        journal.recover(snapshot.outbox, snapshot.mark)
+        journal.facts.meta.update(runner=identity, jobs=str(settings.jobs), monitor_log=str(settings.monitor_log))
+        until_journal.pop_all()
+    resources.callback(journal.close)
+    poll = resources.enter_context(select.epoll())
+    signals = resources.enter_context(Signals())
+    wake, nudge = open_wake(settings.state), os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    resources.callback(os.close, wake)
+    resources.callback(os.close, nudge)
+    for descriptor in (signals.descriptor, wake, nudge):
+        poll.register(descriptor, select.EPOLLIN)
+    watcher = Watcher(settings.jobs, lambda: os.eventfd_write(nudge, 1))
+    watcher.start()
+    resources.callback(watcher.stop)
+    reader = CatalogReader(settings.jobs, default_zone=settings.zone)
+    reloader = Reloader(reader, watcher, clock, folder=settings.jobs)
+    return Assembly(
+        store=store,
+        snapshot=snapshot,
+        journal=journal,
+        poll=poll,
+        signals=signals,
+        wake=wake,
+        nudge=nudge,
+        reloader=reloader,
+    )

@@ -1,0 +1,143 @@
+"""What a freshly read catalog changes: the difference, the states that follow, the records that tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runner.lifecycle import RequestStatus
+from runner.monitor.records import Event
+from runner.planning.difference import Difference, difference
+from runner.planning.last_good import InForce, in_force
+from runner.planning.registration import register, remove, stepped_back
+from runner.requests.catalog import Rejection
+from runner.requests.model import RunImmediately
+from runner.service.decision import Decision
+from runner.service.registry import Registry
+from runner.service.reloading import Reading
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogChange:
+    """A catalog on its way into force, and what is to be told of it (nothing, if nothing changed)."""
+
+    reading: Reading
+    in_force: InForce
+    difference: Difference
+    rejected: tuple[Rejection, ...]
+    mended: int
+
+    def is_news(self, registry: Registry) -> bool:
+        """Whether there is anything to tell, compared with what is in force."""
+        is_lost = self.in_force.is_kept_whole and not registry.is_kept_whole
+        return bool(self.difference or self.rejected or self.mended or is_lost)
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        if self.in_force.is_kept_whole:
+            return (
+                "the jobs folder is empty or gone; all requests are kept (`runner reload --allow-empty` removes them)"
+            )
+        changed = [f"{name} ({', '.join(fields)})" for name, fields in self.difference.changed]
+        parts = [
+            _part("added", self.difference.added),
+            _part("changed", changed),
+            _part("removed", self.difference.removed),
+            _part("rejected", [rejection.file for rejection in self.rejected]),
+            f"{self.mended} mended" if self.mended else "",
+        ]
+        return "; ".join(filter(None, parts)) or "nothing changed"
+
+
+def decide(
+    reading: Reading, decision: Decision, registry: Registry, *, is_first: bool, allow_empty: bool = False
+) -> CatalogChange:
+    """Decide what a reading changes, into `decision`. At a start (`is_first`) every state is looked at."""
+    force = in_force(reading.catalog, registry.requests, allow_empty=allow_empty)
+    change = CatalogChange(
+        reading=reading,
+        in_force=force,
+        difference=difference(registry.requests, force.requests),
+        rejected=tuple(each for each in reading.catalog.rejections if each not in registry.rejections),
+        mended=_mended(registry.rejections, reading.catalog.rejections),
+    )
+    decision.requests = force.requests
+    for rejection in change.rejected:
+        decision.tell(Event.REQUEST_REJECTED, _rejection_fields(rejection, force, decision.git))
+    for name in change.difference.removed:
+        if (state := registry.states.get(name)) is not None:
+            decision.register(name, remove(state))
+    for name in force.requests:
+        _register(name, decision, registry, is_first=is_first)
+    return change
+
+
+def first_runs(decision: Decision) -> str | None:
+    """Say how many one-time requests are about to run because the store is new to them."""
+    count = sum(
+        isinstance(decision.requests[name].timing, RunImmediately) and state.status is RequestStatus.SCHEDULED
+        for name, state in decision.states.items()
+    )
+    return f"the store is new: {count} run-immediately request{'s' * (count != 1)} will run now" if count else None
+
+
+def started_fields(change: CatalogChange, message: str | None) -> dict[str, Any]:
+    """Return what a `runner.started` record says of the first catalog."""
+    return {
+        "requests": len(change.in_force.requests),
+        "rejected": [rejection.file for rejection in change.reading.catalog.rejections],
+        "git_commit": change.reading.git_commit,
+        "message": message,
+    }
+
+
+def told_fields(change: CatalogChange) -> dict[str, Any]:
+    """Return what a `runner.reloaded` record says of a change."""
+    return {
+        "requests": len(change.in_force.requests),
+        "added": list(change.difference.added),
+        "changed": [name for name, _ in change.difference.changed],
+        "removed": list(change.difference.removed),
+        "rejected": [rejection.file for rejection in change.reading.catalog.rejections],
+        "git_commit": change.reading.git_commit,
+        "message": change.summary,
+    }
+
+
+def _register(name: str, decision: Decision, registry: Registry, *, is_first: bool) -> None:
+    """Register a request that is new or changed; at a start, any."""
+    request, former = decision.requests[name], registry.requests.get(name)
+    state = registry.states.get(name)
+    if state is not None and request is former and not is_first:
+        return
+    registered = register(request, state, decision.now)
+    if is_first:
+        # The clock may have been set back while no runner looked at it.
+        registered = replace(registered, state=stepped_back(request, registered.state, decision.now))
+    if registered.state != state or request != former:
+        decision.register(name, registered)
+
+
+def _mended(before: tuple[Rejection, ...], now: tuple[Rejection, ...]) -> int:
+    return len({rejection.file for rejection in before} - {rejection.file for rejection in now})
+
+
+def _rejection_fields(rejection: Rejection, force: InForce, git: str | None) -> dict[str, Any]:
+    kept = sorted(name for name, by in force.kept.items() if by == rejection)
+    return {
+        "request": next(iter(rejection.names)) if len(rejection.names) == 1 else None,
+        "request_file": rejection.file,
+        "git_commit": git,
+        "last_good": bool(kept),
+        "problems": list(rejection.problems),
+        "message": f"the last good version of {', '.join(kept)} goes on" if kept else None,
+    }
+
+
+def _part(word: str, names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return f"{len(names)} {word}: {shown}" if names else ""

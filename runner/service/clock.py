@@ -1,0 +1,48 @@
+"""The only place of the service that reads a clock, so that tests can give it another."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall time and elapsed time."""
+
+    def now(self) -> datetime:
+        """Return the present instant, UTC."""
+        ...
+
+    def elapsed_s(self) -> float:
+        """Return monotonic seconds; they stand still while the machine sleeps."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def elapsed_s(self) -> float:
+        return time.monotonic()
+
+
+class StepDetector:
+    """Sees from one look to the next whether wall time moved by more than elapsed time did (a step, or a sleep)."""
+
+    THRESHOLD_S = 1.0
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset_s = self._read()
+
+    def look(self) -> float:
+        """Return the seconds that the clock was stepped by since the last look (negative: back), 0.0 for none."""
+        offset_s = self._read()
+        step_s, self._offset_s = offset_s - self._offset_s, offset_s
+        return step_s if abs(step_s) > self.THRESHOLD_S else 0.0
+
+    def _read(self) -> float:
+        return self._clock.now().timestamp() - self._clock.elapsed_s()

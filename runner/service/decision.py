@@ -1,0 +1,232 @@
+"""What one turn of the loop decides. Nothing of it is in force, nor has any effect, before it is committed.
+
+A decision reads the registry and the book, and sees its own earlier steps through them; it changes neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from runner.errors import RefusedError
+from runner.execution.output import output_path
+from runner.lifecycle import Channel, ExecutionStatus, Reason
+from runner.monitor.records import Event
+from runner.planning.firing import Miss, delay_of, settle
+from runner.planning.overlap import Guard, Verdict, verdict
+from runner.planning.registration import Change, Registration
+from runner.planning.state import RequestState
+from runner.requests.model import Process, ProcessRequest, Reference
+from runner.service.book import Book
+from runner.service.execution import (
+    REFUSED,
+    Execution,
+    Outcome,
+    arguments_of,
+    finished_fields,
+    row_of,
+    spawn_failure,
+)
+from runner.service.journal import Journal
+from runner.service.registry import Registry, request_row
+from runner.service.settings import Settings
+from runner.store.rows import Batch, Phase
+from runner.values import new_id
+
+_EVENTS = {
+    Change.SCHEDULED: Event.REQUEST_SCHEDULED,
+    Change.UNSCHEDULED: Event.REQUEST_UNSCHEDULED,
+    Change.RESCHEDULED: Event.REQUEST_RESCHEDULED,
+    Change.COMPLETED: Event.REQUEST_COMPLETED,
+    Change.REMOVED: Event.REQUEST_REMOVED,
+}
+
+
+class Decision:
+    """Collects states, claims and records into `batch` at one instant, `now`."""
+
+    def __init__(
+        self, now: datetime, *, registry: Registry, book: Book, journal: Journal, settings: Settings, git: str | None
+    ) -> None:
+        self.now = now
+        self.batch = Batch()
+        self.states: dict[str, RequestState] = {}
+        self.claimed: list[Execution] = []
+        self.released: list[Execution] = []
+        self.stops: list[tuple[str, str]] = []
+        self.ended_waiting: list[str] = []
+        self.requests: Mapping[str, ProcessRequest] = registry.requests
+        self._registry = registry
+        self._book = book
+        self._journal = journal
+        self._settings = settings
+        self.git = git
+        self._held: set[Guard] = set()
+        self._occupied = book.occupied
+
+    def state(self, name: str) -> RequestState | None:
+        """Return the state of a request as this decision sees it."""
+        return self.states.get(name) or self._registry.states.get(name)
+
+    def tell(self, event: Event, fields: Mapping[str, Any]) -> None:
+        """Put a record into the decision."""
+        self._journal.tell(event, self.now, fields, batch=self.batch)
+
+    def put(self, name: str, state: RequestState) -> None:
+        """Give a request a state, and write it with the definition that is in force."""
+        self.states[name] = state
+        self.batch.requests[name] = request_row(name, self.requests.get(name), state)
+
+    def register(self, name: str, registration: Registration, *, by: str | None = None) -> None:
+        """Take what planning says of a request, and tell of it."""
+        self.put(name, registration.state)
+        if registration.change is not None:
+            self._tell_change(name, registration.change, registration.state, by=by)
+        if registration.miss is not None:
+            self._tell_miss(self.requests[name], registration.state, registration.miss)
+
+    def release_waiting(self) -> None:
+        """Let waiting executions start, first come first served, as far as `max_running` has room."""
+        for waiting in self._book.waiting:
+            if waiting in self.ended_waiting:
+                continue
+            limit = self._settings.max_running
+            if limit is not None and self._occupied >= limit:
+                return
+            self._occupied += 1
+            starting = replace(self._book[waiting], phase=Phase.STARTING)
+            self.released.append(starting)
+            self.batch.executions[starting.id] = row_of(starting)
+
+    def fire(self, name: str) -> None:
+        """Give the due fires of a request their verdicts."""
+        request, state = self.requests.get(name), self.state(name)
+        if request is None or state is None:
+            return
+        settlement = settle(request, state, self.now)
+        if settlement.state == state:
+            return
+        self.put(name, settlement.state)
+        if settlement.miss is not None:
+            self._tell_miss(request, state, settlement.miss)
+        for fire in settlement.claims:
+            self.claim(request, fire, channel=Channel.PROCESS_SCHEDULER, generation=state.generation)
+        if settlement.state.status is not state.status:
+            self._tell_change(name, Change.COMPLETED, settlement.state, by=None)
+
+    def claim(
+        self,
+        request: ProcessRequest,
+        scheduled_for: datetime,
+        *,
+        channel: Channel,
+        generation: int | None = None,
+        by: str | None = None,
+    ) -> tuple[Execution, Outcome | None]:
+        """Claim one run of a request: it starts once this is committed, or waits, or has its outcome at once."""
+        try:
+            process, failure = followed(request, self.requests), None
+        except RefusedError as error:
+            process, failure = request.process, spawn_failure(str(error))
+        identity = new_id()
+        execution = Execution(
+            id=identity,
+            request=request.name,
+            process=process.name,
+            channel=channel,
+            scheduled_for=scheduled_for,
+            due=scheduled_for + delay_of(request) if channel is Channel.PROCESS_SCHEDULER else scheduled_for,
+            generation=generation,
+            arguments=() if failure else arguments_of(process),
+            directory=process.directory,
+            source=request.source,
+            output_file=str(output_path(self._settings.outputs, identity)),
+            environment=process.environment,
+            context=request.context,
+            prevent_concurrent=process.prevent_concurrent,
+            timeout_s=process.timeout.total_seconds() if process.timeout else None,
+            stop_signal=process.stop_signal,
+            stop_grace_s=process.stop_grace.total_seconds(),
+            requested_by=by,
+            git_commit=self.git,
+        )
+        outcome = failure or self._admit(execution)
+        if outcome is not None:
+            self.tell(Event.EXECUTION_FINISHED, finished_fields(execution, outcome, self.now, None))
+        return execution, outcome
+
+    def end_waiting(self, execution: Execution, fields: Mapping[str, Any]) -> None:
+        """End an execution that waits and will not start."""
+        self.ended_waiting.append(execution.id)
+        self.batch.ended.append(execution.id)
+        self.tell(Event.EXECUTION_FINISHED, fields)
+
+    def _admit(self, execution: Execution) -> Outcome | None:
+        """Let a claim start or wait; return the outcome of one that is refused."""
+        guard = execution.guard
+        decided = verdict(
+            is_guard_held=self._book.is_held(guard) or guard in self._held,
+            running=self._occupied,
+            max_running=self._settings.max_running,
+        )
+        match decided:
+            case Verdict.REFUSE:
+                return REFUSED
+            case Verdict.WAIT:
+                execution = replace(execution, phase=Phase.WAITING)
+            case Verdict.RUN:
+                self._occupied += 1
+        if guard is not None:
+            self._held.add(guard)
+        self.claimed.append(execution)
+        self.batch.executions[execution.id] = row_of(execution)
+        return None
+
+    def _tell_change(self, name: str, change: Change, state: RequestState, *, by: str | None) -> None:
+        request = self.requests.get(name) or self._registry.requests.get(name)
+        source = request.source if request else None
+        fields = {
+            "request": name,
+            "status": state.status,
+            "generation": state.generation,
+            "requested_by": by,
+            "request_file": source and source.file,
+            "request_sha256": source and source.sha256,
+            "git_commit": self.git,
+        }
+        self.tell(_EVENTS[change], fields)
+
+    def _tell_miss(self, request: ProcessRequest, state: RequestState, miss: Miss) -> None:
+        fields = {
+            "execution": new_id(),
+            "request": request.name,
+            "process": request.process.name,
+            "channel": Channel.PROCESS_SCHEDULER,
+            "status": ExecutionStatus.MISFIRED,
+            "reason": Reason.MISSED,
+            "scheduled_for": miss.last,
+            "generation": state.generation,
+            "context": {"client": request.context.client, "organization": request.context.organization},
+            "request_file": request.source.file,
+            "request_sha256": request.source.sha256,
+            "git_commit": self.git,
+            "message": "1 fire was missed" if miss.count == 1 else f"{miss.count} fires were missed",
+            "missed_count": miss.count,
+            "missed_from": miss.first,
+            "missed_until": miss.last,
+        }
+        self.tell(Event.EXECUTION_FINISHED, fields)
+
+
+def followed(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> Process:
+    """Return what a request runs, its references followed. Raises RefusedError if one leads nowhere or in a circle."""
+    seen, process = {request.name}, request.process
+    while isinstance(process.action, Reference):
+        name = process.action.request
+        if name in seen or name not in requests:
+            raise RefusedError(f"its process is that of {name!r}, which cannot be had")
+        seen.add(name)
+        process = requests[name].process
+    return process

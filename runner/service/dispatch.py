@@ -1,0 +1,149 @@
+"""Carries out what was committed: spawns, watches, stops and reaps executions, and notes the facts for the store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from runner.execution.output import read_tail
+from runner.execution.processes import Exit, Processes, SpawnError
+from runner.lifecycle import Reason
+from runner.monitor.records import Event
+from runner.service.book import Book
+from runner.service.clock import Clock
+from runner.service.execution import (
+    LOST,
+    LOST_AT_START,
+    Execution,
+    Outcome,
+    finished_fields,
+    launch_of,
+    outcome_of,
+    row_of,
+    spawn_failure,
+    started_fields,
+)
+from runner.service.journal import Journal
+from runner.store.rows import Phase
+
+Lost = Callable[[Execution], None]
+
+
+class Dispatcher:
+    """The executions' way from commit to end. `lost` is told of each that a restart has cut off."""
+
+    def __init__(self, book: Book, processes: Processes, journal: Journal, clock: Clock, *, lost: Lost) -> None:
+        self._book = book
+        self._processes = processes
+        self._journal = journal
+        self._clock = clock
+        self._lost = lost
+        self._adopted: set[str] = set()
+        self._stop_when_started: dict[str, Reason] = {}
+        self._environment: Mapping[str, str] = dict(os.environ)
+
+    def resume(self, execution: Execution) -> None:
+        """Take over an execution that a former runner left: let it wait on, watch it on, or record it as cut off."""
+        if execution.phase is Phase.WAITING:
+            self._book.enter(execution)
+            return
+        now, elapsed_s = self._clock.now(), self._clock.elapsed_s()
+        ran_s = (now - execution.started).total_seconds() if execution.started else 0.0
+        timeout_s = execution.timeout_s
+        found = self._processes.adopt(
+            execution.id,
+            pid=execution.pid,
+            pid_started=execution.pid_started,
+            stop_signal=execution.stop_signal,
+            stop_grace_s=execution.stop_grace_s,
+            timeout_left_s=None if timeout_s is None else max(timeout_s - ran_s, 0.0),
+            now_s=elapsed_s,
+        )
+        if found is None:
+            self._finish(execution, LOST if execution.phase is Phase.RUNNING else LOST_AT_START)
+            self._lost(execution)
+            return
+        self._adopted.add(execution.id)
+        known = replace(execution, phase=Phase.RUNNING, pid=found.pid, pid_started=found.pid_started)
+        self._book.enter(known)
+        self._note_running(known if known.started else replace(known, started=now), is_new=known.started is None)
+
+    def spawn(self, budget_s: float) -> None:
+        """Start committed executions, oldest first, for about `budget_s` seconds."""
+        until_s = self._clock.elapsed_s() + budget_s
+        while self._book.starting:
+            self._spawn_one(self._book[self._book.starting.popleft()])
+            if self._clock.elapsed_s() >= until_s:
+                return
+
+    def reap(self, descriptor: int) -> None:
+        """Take the exit behind a readable descriptor of ours."""
+        exited = self._processes.reap(descriptor)
+        if exited is None:
+            return
+        execution = self._book.leave(exited.execution)
+        self._finish(execution, self._outcome(execution, exited))
+
+    def stop(self, execution: str, reason: Reason, *, by: str | None = None) -> None:
+        """Ask an execution to end, as soon as it has started; KILL follows after its grace."""
+        if execution not in self._book:
+            return
+        self._book.update(replace(self._book[execution], stopped_by=by))
+        if self._book[execution].phase is Phase.RUNNING:
+            self._processes.stop(execution, reason, now_s=self._clock.elapsed_s())
+        else:
+            self._stop_when_started[execution] = reason
+
+    def stop_all(self, reason: Reason, *, at_once: bool = False) -> None:
+        """Ask everything that runs to end, or end it now."""
+        for execution in self._book:
+            if execution.phase is not Phase.RUNNING:
+                continue
+            if at_once:
+                self._processes.kill(execution.id, reason)
+            else:
+                self._processes.stop(execution.id, reason, now_s=self._clock.elapsed_s())
+
+    def _spawn_one(self, execution: Execution) -> None:
+        try:
+            launched = self._processes.spawn(launch_of(execution, self._environment), now_s=self._clock.elapsed_s())
+        except SpawnError as error:
+            self._finish(self._book.leave(execution.id), spawn_failure(str(error)))
+            return
+        running = replace(
+            execution,
+            phase=Phase.RUNNING,
+            pid=launched.pid,
+            pid_started=launched.pid_started,
+            started=self._clock.now(),
+        )
+        self._note_running(running, is_new=True)
+        if reason := self._stop_when_started.pop(execution.id, None):
+            self._processes.stop(execution.id, reason, now_s=self._clock.elapsed_s())
+
+    def _note_running(self, execution: Execution, *, is_new: bool) -> None:
+        self._book.update(execution)
+        self._journal.facts.executions[execution.id] = row_of(execution)
+        if is_new:
+            assert execution.started is not None
+            self._journal.tell(Event.EXECUTION_STARTED, execution.started, started_fields(execution))
+
+    def _outcome(self, execution: Execution, exited: Exit) -> Outcome:
+        if execution.id not in self._adopted:
+            return outcome_of(execution, exited)
+        self._adopted.remove(execution.id)
+        if exited.stopped_for is not None:
+            return outcome_of(execution, exited)
+        self._lost(execution)
+        return LOST
+
+    def _finish(self, execution: Execution, outcome: Outcome) -> None:
+        """Note the end: the record, and that the claim needs no row any more."""
+        has_run = execution.started is not None or outcome.reason is Reason.RUNNER_LOST
+        tail = read_tail(Path(execution.output_file)) if has_run else None
+        now = self._clock.now()
+        self._journal.tell(Event.EXECUTION_FINISHED, now, finished_fields(execution, outcome, now, tail))
+        self._journal.facts.executions.pop(execution.id, None)
+        self._journal.facts.ended.append(execution.id)

@@ -1,0 +1,131 @@
+"""The commit order of DESIGN.md, section 4: store first, then the effects, then the log, then the mark. Owns both.
+
+    put facts into `facts` → `commit` → (the caller spawns) → `append` → the next commit carries the mark
+
+Facts that the store does not take stay and are offered again; a batch that the log does not take waits in the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from runner.errors import LogUnwritableError, StoreUnwritableError
+from runner.monitor.log import MonitorLog
+from runner.monitor.records import Event, Recorder, decode
+from runner.store.database import Store
+from runner.store.rows import Batch, Mark
+
+Observer = Callable[[dict[str, Any]], None]
+
+
+class Journal:
+    """Makes what happened durable, in order and exactly once, and shows it to an observer once it is.
+
+    `store_trouble` and `log_trouble` are what hinders it at present, in words.
+    """
+
+    def __init__(self, store: Store, log: MonitorLog, recorder: Recorder, observer: Observer) -> None:
+        self.facts = Batch()
+        self.store_trouble: str | None = None
+        self.log_trouble: str | None = None
+        self._store = store
+        self._log = log
+        self._recorder = recorder
+        self._observer = observer
+        self._outbox: list[tuple[int, bytes]] = []
+        self._mark: Mark | None = None
+        self._appended: tuple[int, Mark] | None = None
+        self._is_broken_off = False
+
+    def recover(self, outbox: tuple[tuple[int, bytes], ...], mark: Mark | None) -> None:
+        """Bring the records that a former runner committed into the log, each exactly once.
+
+        Raises LogUnwritableError.
+        """
+        if outbox:
+            inode, offset = (mark.inode, mark.offset) if mark else (0, 0)
+            self._log.recover(inode, offset, b"".join(line for _, line in outbox))
+        self._mark = _mark_at(*self._log.place())
+        self._store.commit(Batch(), appended=(outbox[-1][0] if outbox else 0, self._mark))
+
+    def tell(self, event: Event, at: datetime, fields: Mapping[str, Any], *, batch: Batch | None = None) -> None:
+        """Put a record into `batch`, by default among the facts."""
+        target = self.facts if batch is None else batch
+        target.records.append(self._recorder.line(event, at, fields))
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything is left to commit or to append."""
+        return bool(self.facts) or self.has_unwritten
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether committed records are not in the log yet."""
+        return bool(self._outbox)
+
+    def commit(self, decided: Batch | None = None) -> bool:
+        """Commit the facts, and with them what was decided.
+
+        False if the store refused: the facts are kept for the next time, the decision is for the caller to drop.
+        """
+        batch = self.facts if decided is None else self.facts.joined(decided)
+        if not batch:
+            return True
+        try:
+            numbered = self._store.commit(batch, appended=self._appended)
+        except StoreUnwritableError as error:
+            self.store_trouble = str(error)
+            return False
+        self.facts, self._appended, self.store_trouble = Batch(), None, None
+        self._outbox.extend(numbered)
+        for _, line in numbered:
+            if record := decode(line):
+                self._observer(record)
+        return True
+
+    def append(self) -> bool:
+        """Append what is committed to the monitor log. False if it did not take it (all)."""
+        if not self._outbox:
+            return True
+        try:
+            if not self._is_broken_off:
+                self._take_place()
+            self._is_broken_off = True
+            self._mark = _mark_at(*self._log.append(b"".join(line for _, line in self._outbox)))
+        except (LogUnwritableError, StoreUnwritableError) as error:
+            self.log_trouble = str(error)
+            return False
+        self._appended = (self._outbox[-1][0], self._mark)
+        self._outbox.clear()
+        self._is_broken_off, self.log_trouble = False, None
+        return True
+
+    def close(self) -> None:
+        """Commit and append what can be, and close store and log."""
+        self.commit()
+        self.append()
+        if self._appended is not None:
+            self._note_mark(self._appended)
+        self._log.close()
+        self._store.close()
+
+    def _take_place(self) -> None:
+        """Have the store know where the next bytes go, before they go there."""
+        place = _mark_at(*self._log.place())
+        if place != self._mark:
+            seq = self._appended[0] if self._appended else 0
+            self._store.commit(Batch(), appended=(seq, place))
+            self._mark, self._appended = place, None
+
+    def _note_mark(self, appended: tuple[int, Mark]) -> None:
+        try:
+            self._store.commit(Batch(), appended=appended)
+        except StoreUnwritableError as error:
+            # Nothing is lost: the next start finds these records in the log.
+            self.store_trouble = str(error)
+
+
+def _mark_at(inode: int, offset: int) -> Mark:
+    return Mark(inode=inode, offset=offset)

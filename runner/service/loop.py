@@ -1,0 +1,311 @@
+"""The loop: read, decide, commit, spawn, reap, write. One thread owns all state; everything else only wakes it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from runner import __version__
+from runner.commands import Answer, Command, Kind, command_of
+from runner.errors import RefusedError, StoreUnwritableError
+from runner.execution.processes import Processes
+from runner.lifecycle import Reason
+from runner.monitor.records import Event
+from runner.planning.registration import cut_off, stepped_back
+from runner.service import catalog_change
+from runner.service.answering import answer
+from runner.service.assembly import Assembly, assemble
+from runner.service.book import Book
+from runner.service.clock import Clock, StepDetector
+from runner.service.decision import Decision
+from runner.service.dispatch import Dispatcher
+from runner.service.execution import Execution, execution_of
+from runner.service.registry import Registry, request_row
+from runner.service.settings import Settings
+from runner.service.stopping import Stopping
+from runner.service.waiting import HoldOff, ReloadRequests
+from runner.store.mailbox import drain_wake
+from runner.store.rows import CommandRow
+from runner.values import to_microseconds
+
+SPAWN_BUDGET_S = 0.02
+READ_BUDGET_S = 0.005
+_LONGEST_WAIT_S = 0.5
+
+
+class Runner:
+    """A runner on one store. Enter it to own the store; then `run`.
+
+    With `is_firing` off it executes only what it is asked to: what `runner exec` does where no runner is running.
+    Entering raises StoreError and its kinds, and LogUnwritableError.
+    """
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock, observer: Callable[[dict[str, Any]], None], is_firing: bool = True
+    ) -> None:
+        self.settings = settings
+        self.book = Book()
+        self.registry = Registry(clock)
+        self._clock = clock
+        self._observer = observer
+        self._is_firing = is_firing
+        self._git: str | None = None
+        self._begun_s = clock.elapsed_s()
+        self._store_rests = HoldOff(clock)
+        self._log_rests = HoldOff(clock)
+        self._reload_requests = ReloadRequests()
+        self._is_mail_waiting = True
+        self._taken: list[CommandRow] = []
+        self._resources = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as resources:
+            self._parts: Assembly = assemble(self.settings, self._clock, self._observer, resources)
+            self._journal, self._reloader = self._parts.journal, self._parts.reloader
+            self._processes = Processes(self._parts.poll)
+            self._dispatcher = Dispatcher(
+                self.book, self._processes, self._journal, self._clock, lost=self._note_cut_off
+            )
+            self._stopping = Stopping(self._dispatcher, self._clock, self.settings.drain)
+            self._steps = StepDetector(self._clock)
+            self._take_over()
+            self._resources = resources.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._resources.close()
+
+    def run(self) -> None:
+        """Run until a signal ends it and what runs has ended."""
+        self.start()
+        while not self._is_done():
+            self.turn()
+            self.wait()
+        self._tell_stopped()
+
+    def start(self) -> None:
+        """Read the folder for the first time and register what is in it. Raises StoreUnwritableError."""
+        reading = self._reloader.read(self.registry.incumbents())
+        decision = self._decision()
+        self._git = decision.git = reading.git_commit
+        is_new_store = not self.registry.states
+        change = catalog_change.decide(reading, decision, self.registry, is_first=True)
+        if not self._is_firing:
+            self.registry.accept_catalog(change.in_force, reading.catalog)
+            return
+        message = catalog_change.first_runs(decision) if is_new_store else None
+        decision.tell(Event.RUNNER_STARTED, self._about() | catalog_change.started_fields(change, message))
+        if not self._journal.commit(decision.batch):
+            raise StoreUnwritableError(self._journal.store_trouble)
+        self._accept_change(change, decision)
+        self._journal.append()
+
+    def turn(self) -> None:
+        """Do all that is due at this moment, and commit it."""
+        self._heed_signals()
+        self._processes.enforce(self._clock.elapsed_s())
+        self._reloader.check(self.registry.incumbents)
+        if not self._store_rests.is_on:
+            self._note_clock_step()
+            self._read_on()
+            self._decide()
+        self._dispatcher.spawn(SPAWN_BUDGET_S)
+        if not self._log_rests.is_on and not self._journal.append():
+            self._log_rests.begin()
+        self._stopping.advance()
+
+    def wait(self, *, at_most_s: float = _LONGEST_WAIT_S) -> None:
+        """Wait for the next thing to do, and take the exits and notes that came meanwhile."""
+        for descriptor, _ in self._parts.poll.poll(min(self._timeout_s(), at_most_s)):
+            if self._processes.owns(descriptor):
+                self._dispatcher.reap(descriptor)
+            elif descriptor == self._parts.wake:
+                drain_wake(descriptor)
+                self._is_mail_waiting = True
+            elif descriptor == self._parts.nudge:
+                os.eventfd_read(descriptor)
+                self._reloader.look_again()
+
+    def obey(self, command: Command) -> Answer:
+        """Carry out a command of this very program, where no other runner is running. Raises StoreUnwritableError."""
+        decision = self._decision()
+        answered = answer(command, decision, self.book)
+        if not self._commit(decision):
+            raise StoreUnwritableError(self._journal.store_trouble)
+        return answered
+
+    def _take_over(self) -> None:
+        """Take over what a former runner left: requests, their states, executions that ran or wait."""
+        snapshot = self._parts.snapshot
+        self.registry.load(snapshot.requests, zone=self.settings.zone)
+        for row in snapshot.executions:
+            self._dispatcher.resume(execution_of(row))
+        self._journal.facts.meta.update(
+            pid=str(os.getpid()), version=__version__, started=str(to_microseconds(self._clock.now()))
+        )
+
+    def _decision(self) -> Decision:
+        return Decision(
+            self._clock.now(),
+            registry=self.registry,
+            book=self.book,
+            journal=self._journal,
+            settings=self.settings,
+            git=self._git,
+        )
+
+    def _decide(self) -> None:
+        """Answer commands, let waiting executions start, give due fires their verdicts; commit; put it in force."""
+        self._take_mail()
+        due = self.registry.take_due() if self._is_firing and not self._stopping.is_asked else []
+        decision = self._decision()
+        self._answer_mail(decision)
+        if not self._stopping.is_asked:
+            decision.release_waiting()
+        for name in due:
+            decision.fire(name)
+        if self._commit(decision):
+            self._taken.clear()
+        for name in due:
+            self.registry.plan(name)
+
+    def _commit(self, decision: Decision) -> bool:
+        """Commit a decision with the facts; if the store takes it, put it in force and do what follows."""
+        if not self._journal.commit(decision.batch):
+            self._store_rests.begin()
+            return False
+        self.registry.accept(decision.states)
+        for waiting in decision.ended_waiting:
+            self.book.leave(waiting)
+        for execution in decision.released:
+            self.book.release(execution)
+        for execution in decision.claimed:
+            self.book.enter(execution)
+        for execution_id, by in decision.stops:
+            self._dispatcher.stop(execution_id, Reason.KILLED_BY_USER, by=by)
+        return True
+
+    def _take_mail(self) -> None:
+        """Take the commands that came; they are ours to answer until the store has the answer."""
+        if not self._is_mail_waiting:
+            return
+        try:
+            self._taken += self._parts.store.take_commands(to_microseconds(self._clock.now()))
+            self._is_mail_waiting = False
+        except StoreUnwritableError:
+            self._store_rests.begin()
+
+    def _answer_mail(self, decision: Decision) -> None:
+        for row in self._taken:
+            try:
+                command = command_of(row)
+            except RefusedError as error:
+                decision.batch.answers[row.id] = Answer(is_done=False, lines=(str(error),)).text()
+                continue
+            if command.kind is Kind.RELOAD:
+                self._reload_requests.add(row.id, command, self._clock.elapsed_s())
+                self._reloader.look_again(at_once=True)
+            else:
+                decision.batch.answers[row.id] = answer(command, decision, self.book).text()
+
+    def _read_on(self) -> None:
+        """Read the folder a little further if that is on its way, and put a whole reading in force."""
+        reading = self._reloader.advance(READ_BUDGET_S)
+        if reading is None:
+            return
+        asked = self._reload_requests.before(reading.begun_s)
+        decision = self._decision()
+        self._git = decision.git = reading.git_commit
+        change = catalog_change.decide(
+            reading,
+            decision,
+            self.registry,
+            is_first=False,
+            allow_empty=any(each.allow_empty for each in asked.values()),
+        )
+        if change.is_news(self.registry):
+            fields = catalog_change.told_fields(change)
+            by = next((each.requested_by for each in asked.values()), None)
+            decision.tell(Event.RUNNER_RELOADED, self._about() | fields | {"requested_by": by})
+        for command in asked:
+            decision.batch.answers[command] = Answer(is_done=True, lines=(change.summary,)).text()
+        if self._journal.commit(decision.batch):
+            self._reload_requests.forget(asked)
+            self._accept_change(change, decision)
+        else:
+            self._store_rests.begin()
+            self._reloader.look_again()
+
+    def _accept_change(self, change: catalog_change.CatalogChange, decision: Decision) -> None:
+        self.registry.accept_catalog(change.in_force, change.reading.catalog)
+        self.registry.accept(decision.states)
+
+    def _note_clock_step(self) -> None:
+        step_s = self._steps.look()
+        if not step_s:
+            return
+        decision = self._decision()
+        decision.tell(Event.RUNNER_CLOCK_STEPPED, self._about() | {"step_s": round(step_s, 6)})
+        for name, request in self.registry.requests.items():
+            state = self.registry.states[name]
+            if (moved := stepped_back(request, state, decision.now)) is not state:
+                decision.put(name, moved)
+        self._commit(decision)
+        self.registry.replan_all()
+
+    def _note_cut_off(self, execution: Execution) -> None:
+        """Mark a one-time request whose execution a restart has cut off."""
+        request, state = self.registry.requests.get(execution.request), self.registry.states.get(execution.request)
+        if request is None or state is None or execution.generation is None:
+            return
+        marked = cut_off(request, state, execution.generation)
+        if marked is not state:
+            self.registry.accept({request.name: marked})
+            self._journal.facts.requests[request.name] = request_row(request.name, request, marked)
+
+    def _heed_signals(self) -> None:
+        for number in self._parts.signals.take():
+            if number is signal.SIGHUP:
+                self._reloader.look_again(at_once=True)
+            else:
+                self._stopping.ask(number)
+
+    def _is_done(self) -> bool:
+        if not self._stopping.is_asked or self.book.occupied:
+            return False
+        return not self._journal.is_waiting or self._store_rests.is_on or self._log_rests.is_on
+
+    def _timeout_s(self) -> float:
+        """Return how long nothing is due."""
+        elapsed_s = self._clock.elapsed_s()
+        if self.book.starting:
+            return 0.0
+        waits = [_LONGEST_WAIT_S, self._reloader.next_s() - elapsed_s]
+        waits += [each - elapsed_s for each in (self._processes.next_deadline_s(), self._stopping.next_s()) if each]
+        if self._store_rests.is_on:
+            waits.append(self._store_rests.left_s)
+        else:
+            idle_s = self.registry.idle_s() if self._is_firing and not self._stopping.is_asked else None
+            waits += [] if idle_s is None else [idle_s]
+            waits += [0.0] if self._journal.facts or self._is_mail_waiting or self._reloader.is_reading else []
+        if self._journal.has_unwritten:
+            waits.append(self._log_rests.left_s)
+        return max(min(waits), 0.0)
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "jobs": str(self.settings.jobs),
+            "state": str(self.settings.state),
+            "git_commit": self._git,
+            "requests": len(self.registry.requests),
+        }
+
+    def _tell_stopped(self) -> None:
+        fields = {"signal": self._stopping.signal, "uptime_s": self._clock.elapsed_s() - self._begun_s}
+        self._journal.tell(Event.RUNNER_STOPPED, self._clock.now(), self._about() | fields)

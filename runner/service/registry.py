@@ -1,0 +1,103 @@
+"""The registered requests and their states in memory, and when each is due. Changed only by what was committed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from runner.errors import RunnerError
+from runner.planning.firing import due_at
+from runner.planning.last_good import InForce
+from runner.planning.state import RequestState, state_from, state_text, watermark
+from runner.requests.catalog import Catalog, Rejection, definition_text, request_from_definition
+from runner.requests.model import ProcessRequest
+from runner.schedule_loop import FireScheduler
+from runner.service.clock import Clock
+from runner.store.rows import RequestRow
+
+
+class Registry:
+    """What is in force: `requests` by name, `states` of all that ever were, `rejections` beside them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.requests: Mapping[str, ProcessRequest] = {}
+        self.states: dict[str, RequestState] = {}
+        self.rejections: tuple[Rejection, ...] = ()
+        self.is_kept_whole = False
+        self._due: list[str] = []
+        self._scheduler = FireScheduler(lambda: clock.now().timestamp())
+
+    def load(self, rows: Iterable[RequestRow], *, zone: str) -> tuple[str, ...]:
+        """Take over what a former runner left. Returns the names whose stored definition this version cannot read."""
+        requests, unreadable = {}, []
+        for row in rows:
+            if row.fired_through is not None:
+                self.states[row.name] = state_from(
+                    row.state, generation=row.generation, fired_through=row.fired_through
+                )
+            if row.definition is None:
+                continue
+            try:
+                requests[row.name] = request_from_definition(row.definition, default_zone=zone)
+            except RunnerError:
+                unreadable.append(row.name)
+        self.requests = requests
+        return tuple(unreadable)
+
+    def incumbents(self) -> dict[str, str]:
+        """Return the file that supplies each request now."""
+        return {name: request.source.file for name, request in self.requests.items()}
+
+    def take_due(self) -> list[str]:
+        """Return the names whose time has come, in order of their time; each is to be planned again."""
+        self._due = []
+        self._scheduler.run_pending()
+        return self._due
+
+    def idle_s(self) -> float | None:
+        """Return the seconds until the next request is due; None if none will be."""
+        return self._scheduler.idle_seconds
+
+    def plan(self, name: str) -> None:
+        """Have a request looked at when it is due next, by its present state."""
+        request, state = self.requests.get(name), self.states.get(name)
+        due = due_at(request, state) if request and state else None
+        if due is None:
+            self._scheduler.forget(name)
+        else:
+            self._scheduler.plan(name, due.timestamp(), self._note_due)
+
+    def plan_at(self, name: str, instant: datetime) -> None:
+        """Have a request looked at again at an instant of the caller's choice."""
+        self._scheduler.plan(name, instant.timestamp(), self._note_due)
+
+    def replan_all(self) -> None:
+        """Plan every request afresh: the clock was stepped."""
+        for name in self.requests:
+            self.plan(name)
+
+    def accept(self, states: Mapping[str, RequestState]) -> None:
+        """Put committed states in force."""
+        self.states.update(states)
+        for name in states:
+            self.plan(name)
+
+    def accept_catalog(self, in_force: InForce, catalog: Catalog) -> None:
+        """Put a committed catalog in force; the changed states are accepted by `accept`."""
+        self.is_kept_whole = in_force.is_kept_whole
+        self.requests, self.rejections = in_force.requests, catalog.rejections
+
+    def _note_due(self, name: str) -> None:
+        self._due.append(name)
+
+
+def request_row(name: str, request: ProcessRequest | None, state: RequestState) -> RequestRow:
+    """Write a request with its state as a row; without `request` only the state is left."""
+    return RequestRow(
+        name=name,
+        file=request.source.file if request else None,
+        definition=definition_text(request) if request else None,
+        generation=state.generation,
+        fired_through=watermark(state),
+        state=state_text(state),
+    )

@@ -1,0 +1,131 @@
+"""When the jobs folder is read again, and reading it in slices. Owns the watcher and the catalog reader.
+
+A notification is never believed, it only makes us look: after a moment of quiet, by a whole rescan. What no
+notification tells of is found by looking at the folder's identity and, less often, at every file's stat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.provenance import commit_of, is_being_changed
+from runner.requests.catalog import Catalog, CatalogReader
+from runner.service.clock import Clock
+from runner.watcher import Watcher
+
+QUIET_S = 0.15
+"""How long a folder must have been still before it is read."""
+PATIENCE_S = 1.0
+"""How long a restless folder is waited for at the most."""
+LOCK_PATIENCE_S = 10.0
+"""How long git's index.lock holds a reload back at the most."""
+IDENTITY_EVERY_S = 0.5
+RESYNC_EVERY_S = 5.0
+RESYNC_UNNOTIFIED_S = 1.0
+RESYNC_SHARE = 500
+"""A resync that takes long comes less often: it may use one part in so many of the time."""
+_RETRY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A catalog that has just been read, the git commit its folder is at, and the elapsed seconds when that began."""
+
+    catalog: Catalog
+    git_commit: str | None
+    begun_s: float
+
+
+class Reloader:
+    """Says when there is a new catalog. Times are the clock's elapsed seconds."""
+
+    def __init__(self, reader: CatalogReader, watcher: Watcher, clock: Clock, *, folder: Path) -> None:
+        self._reader = reader
+        self._watcher = watcher
+        self._clock = clock
+        self._restless_since_s: float | None = None
+        self._restless_at_s = 0.0
+        self._held_until_s = 0.0
+        self._scan: Generator[None, None, Catalog] | None = None
+        self._identity_at_s = 0.0
+        self._resync_at_s = 0.0
+        self._folder = folder
+        self._begun_s = 0.0
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a scan is on its way; then `advance` wants to be called whenever nothing else is due."""
+        return self._scan is not None
+
+    def look_again(self, *, at_once: bool = False) -> None:
+        """Read the folder once it is still; `at_once` without waiting for that."""
+        now_s = self._clock.elapsed_s()
+        if self._restless_since_s is None:
+            self._restless_since_s = now_s
+        self._restless_at_s = now_s - (PATIENCE_S if at_once else 0.0)
+
+    def next_s(self) -> float:
+        """Return when `check` has something to do."""
+        waits = [self._identity_at_s, self._resync_at_s]
+        if self._scan is None and (begin_s := self._begin_at_s()) is not None:
+            waits.append(begin_s)
+        return min(waits)
+
+    def check(self, incumbents: Callable[[], Mapping[str, str]]) -> None:
+        """Look at what is due to be looked at; begin a scan when there is a reason to."""
+        now_s = self._clock.elapsed_s()
+        if now_s >= self._identity_at_s:
+            self._identity_at_s = now_s + IDENTITY_EVERY_S
+            if self._watcher.check():
+                self.look_again()
+        if now_s >= self._resync_at_s:
+            self._resync()
+        begin_s = self._begin_at_s()
+        if self._scan is None and begin_s is not None and now_s >= begin_s:
+            self._begin(now_s, incumbents)
+
+    def advance(self, budget_s: float) -> Reading | None:
+        """Read on for about `budget_s` seconds; return the reading once it is whole."""
+        if self._scan is None:
+            return None
+        until_s = self._clock.elapsed_s() + budget_s
+        try:
+            while self._clock.elapsed_s() < until_s:
+                next(self._scan)
+        except StopIteration as whole:
+            self._scan = None
+            return self._reading(whole.value)
+        return None
+
+    def read(self, incumbents: Mapping[str, str]) -> Reading:
+        """Read the folder in one go: at the start, when there is nothing else to do."""
+        self._begun_s = self._clock.elapsed_s()
+        return self._reading(self._reader.read(incumbents))
+
+    def _reading(self, catalog: Catalog) -> Reading:
+        return Reading(catalog=catalog, git_commit=commit_of(self._folder), begun_s=self._begun_s)
+
+    def _begin_at_s(self) -> float | None:
+        if self._restless_since_s is None:
+            return None
+        is_still_s = min(self._restless_at_s + QUIET_S, self._restless_since_s + PATIENCE_S)
+        return max(is_still_s, self._held_until_s)
+
+    def _begin(self, now_s: float, incumbents: Callable[[], Mapping[str, str]]) -> None:
+        assert self._restless_since_s is not None
+        if is_being_changed(self._folder) and now_s - self._restless_since_s < LOCK_PATIENCE_S:
+            self._held_until_s = now_s + _RETRY_S
+            return
+        self._restless_since_s = None
+        self._begun_s = now_s
+        self._scan = self._reader.scan(incumbents())
+
+    def _resync(self) -> None:
+        begun_s = self._clock.elapsed_s()
+        if self._scan is None and self._restless_since_s is None and self._reader.has_changed():
+            self.look_again()
+        taken_s = self._clock.elapsed_s() - begun_s
+        every_s = RESYNC_EVERY_S if self._watcher.notified else RESYNC_UNNOTIFIED_S
+        self._resync_at_s = begun_s + max(every_s, taken_s * RESYNC_SHARE)

@@ -1,0 +1,28 @@
+"""What one runner is told from outside. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where a runner finds and keeps things, and its bounds.
+
+    All paths are absolute, but for `jobs`, which is shown as it was given.
+    `zone` is the IANA key for times without an offset. `max_running` bounds concurrent executions (None: no bound).
+    """
+
+    jobs: Path
+    state: Path
+    monitor_log: Path
+    zone: str
+    max_running: int | None = None
+    drain: timedelta = timedelta(seconds=30)
+
+    @property
+    def outputs(self) -> Path:
+        """The folder that holds a file with the whole output of each execution."""
+        return self.state / "outputs"

@@ -1,0 +1,46 @@
+"""Signals to the runner: the handlers only leave notes, and a byte that ends the loop's wait."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Self
+
+_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Signals:
+    """Collects signals while it is entered; `descriptor` is readable once there are any. Main thread only."""
+
+    def __init__(self) -> None:
+        self._notes: deque[signal.Signals] = deque()
+        self._former: dict[signal.Signals, object] = {}
+        self.descriptor, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def __enter__(self) -> Self:
+        self._former_wakeup = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        for number in _HANDLED:
+            self._former[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself returned
+        signal.set_wakeup_fd(self._former_wakeup)
+        os.close(self.descriptor)
+        os.close(self._write_end)
+
+    def take(self) -> list[signal.Signals]:
+        """Return the signals since the last call, in order."""
+        with suppress(BlockingIOError):
+            os.read(self.descriptor, 4096)
+        taken = []
+        while self._notes:
+            taken.append(self._notes.popleft())
+        return taken
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._notes.append(signal.Signals(number))
