@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.lifecycle import RequestStatus
 from runner.monitor.records import Event
 from runner.planning.difference import Difference, difference
 from runner.planning.last_good import InForce, in_force
@@ -53,46 +52,37 @@ class CatalogChange:
         return "; ".join(filter(None, parts)) or "nothing changed"
 
 
-def decide(
-    reading: Reading, decision: Decision, registry: Registry, *, is_first: bool, allow_empty: bool = False
-) -> CatalogChange:
-    """Decide what a reading changes, into `decision`. At a start (`is_first`) every state is looked at."""
+def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) -> CatalogChange:
+    """Hold a reading against what is in force."""
     force = in_force(reading.catalog, registry.requests, allow_empty=allow_empty)
-    change = CatalogChange(
+    return CatalogChange(
         reading=reading,
         in_force=force,
         difference=difference(registry.requests, force.requests),
         rejected=tuple(each for each in reading.catalog.rejections if each not in registry.rejections),
         mended=_mended(registry.rejections, reading.catalog.rejections),
     )
-    decision.requests = force.requests
+
+
+def decide(change: CatalogChange, decision: Decision, registry: Registry, *, is_first: bool = False) -> None:
+    """Give all requests the states that follow from a change. At a start (`is_first`) every one is looked at."""
+    decision.requests, decision.git = change.in_force.requests, change.reading.git_commit
     for rejection in change.rejected:
-        decision.tell(Event.REQUEST_REJECTED, _rejection_fields(rejection, force, decision.git))
+        decision.tell(Event.REQUEST_REJECTED, _rejection_fields(rejection, change.in_force, decision.git))
     for name in change.difference.removed:
         if (state := registry.states.get(name)) is not None:
             decision.register(name, remove(state))
-    for name in force.requests:
+    for name in decision.requests:
         _register(name, decision, registry, is_first=is_first)
-    return change
 
 
-def first_runs(decision: Decision) -> str | None:
+def first_runs(change: CatalogChange) -> str | None:
     """Say how many one-time requests are about to run because the store is new to them."""
     count = sum(
-        isinstance(decision.requests[name].timing, RunImmediately) and state.status is RequestStatus.SCHEDULED
-        for name, state in decision.states.items()
+        isinstance(request.timing, RunImmediately) and request.scheduled
+        for request in change.in_force.requests.values()
     )
     return f"the store is new: {count} run-immediately request{'s' * (count != 1)} will run now" if count else None
-
-
-def started_fields(change: CatalogChange, message: str | None) -> dict[str, Any]:
-    """Return what a `runner.started` record says of the first catalog."""
-    return {
-        "requests": len(change.in_force.requests),
-        "rejected": [rejection.file for rejection in change.reading.catalog.rejections],
-        "git_commit": change.reading.git_commit,
-        "message": message,
-    }
 
 
 def told_fields(change: CatalogChange) -> dict[str, Any]:

@@ -90,18 +90,18 @@ class Runner:
     def start(self) -> None:
         """Read the folder for the first time and register what is in it. Raises StoreUnwritableError."""
         reading = self._reloader.read(self.registry.incumbents())
-        decision = self._decision()
-        self._git = decision.git = reading.git_commit
-        is_new_store = not self.registry.states
-        change = catalog_change.decide(reading, decision, self.registry, is_first=True)
+        change = catalog_change.compare(reading, self.registry)
+        self._git = reading.git_commit
         if not self._is_firing:
             self.registry.accept_catalog(change.in_force, reading.catalog)
             return
-        message = catalog_change.first_runs(decision) if is_new_store else None
-        decision.tell(Event.RUNNER_STARTED, self._about() | catalog_change.started_fields(change, message))
+        decision = self._decision()
+        decision.tell(Event.RUNNER_STARTED, self._about() | self._started_fields(change))
+        catalog_change.decide(change, decision, self.registry, is_first=True)
         if not self._journal.commit(decision.batch):
             raise StoreUnwritableError(self._journal.store_trouble)
         self._accept_change(change, decision)
+        self.registry.plan_all()
         self._journal.append()
 
     def turn(self) -> None:
@@ -218,19 +218,15 @@ class Runner:
         if reading is None:
             return
         asked = self._reload_requests.before(reading.begun_s)
+        is_emptying = any(command.allow_empty for command in asked.values())
+        change = catalog_change.compare(reading, self.registry, allow_empty=is_emptying)
         decision = self._decision()
-        self._git = decision.git = reading.git_commit
-        change = catalog_change.decide(
-            reading,
-            decision,
-            self.registry,
-            is_first=False,
-            allow_empty=any(each.allow_empty for each in asked.values()),
-        )
+        self._git = reading.git_commit
         if change.is_news(self.registry):
-            fields = catalog_change.told_fields(change)
-            by = next((each.requested_by for each in asked.values()), None)
-            decision.tell(Event.RUNNER_RELOADED, self._about() | fields | {"requested_by": by})
+            by = next((command.requested_by for command in asked.values()), None)
+            fields = catalog_change.told_fields(change) | {"requested_by": by}
+            decision.tell(Event.RUNNER_RELOADED, self._about() | fields)
+        catalog_change.decide(change, decision, self.registry)
         for command in asked:
             decision.batch.answers[command] = Answer(is_done=True, lines=(change.summary,)).text()
         if self._journal.commit(decision.batch):
@@ -255,7 +251,7 @@ class Runner:
             if (moved := stepped_back(request, state, decision.now)) is not state:
                 decision.put(name, moved)
         self._commit(decision)
-        self.registry.replan_all()
+        self.registry.plan_all()
 
     def _note_cut_off(self, execution: Execution) -> None:
         """Mark a one-time request whose execution a restart has cut off."""
@@ -304,6 +300,16 @@ class Runner:
             "state": str(self.settings.state),
             "git_commit": self._git,
             "requests": len(self.registry.requests),
+        }
+
+    def _started_fields(self, change: catalog_change.CatalogChange) -> dict[str, Any]:
+        message = None if self.registry.states else catalog_change.first_runs(change)
+        return {
+            "monitor_log": str(self.settings.monitor_log),
+            "requests": len(change.in_force.requests),
+            "rejected": [rejection.file for rejection in change.reading.catalog.rejections],
+            "git_commit": self._git,
+            "message": message,
         }
 
     def _tell_stopped(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 
 from runner.errors import RunnerError
 from runner.planning.firing import due_at
@@ -67,12 +66,8 @@ class Registry:
         else:
             self._scheduler.plan(name, due.timestamp(), self._note_due)
 
-    def plan_at(self, name: str, instant: datetime) -> None:
-        """Have a request looked at again at an instant of the caller's choice."""
-        self._scheduler.plan(name, instant.timestamp(), self._note_due)
-
-    def replan_all(self) -> None:
-        """Plan every request afresh: the clock was stepped."""
+    def plan_all(self) -> None:
+        """Plan every request by its present state: at a start, and when the clock was stepped."""
         for name in self.requests:
             self.plan(name)
 

@@ -1,0 +1,147 @@
+"""Monitor records: which fields each event has, and a record as one line of the log and back. Pure, but for the ids.
+
+`schemas/monitor-record.schema.json` says the same, with the meaning of each field.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import fields as fields_of
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from runner.errors import Problem
+from runner.lifecycle import ExecutionStatus
+from runner.monitor.trimming import LIMIT, encoded, finite, trimmed
+from runner.requests.model import Context
+from runner.values import instant_text, new_id
+
+VERSION = 1
+
+
+class Event(StrEnum):
+    """What a record tells of."""
+
+    EXECUTION_STARTED = "execution.started"
+    EXECUTION_FINISHED = "execution.finished"
+    REQUEST_SCHEDULED = "request.scheduled"
+    REQUEST_UNSCHEDULED = "request.unscheduled"
+    REQUEST_RESCHEDULED = "request.rescheduled"
+    REQUEST_COMPLETED = "request.completed"
+    REQUEST_REJECTED = "request.rejected"
+    REQUEST_REMOVED = "request.removed"
+    RUNNER_STARTED = "runner.started"
+    RUNNER_STOPPED = "runner.stopped"
+    RUNNER_RELOADED = "runner.reloaded"
+    RUNNER_CLOCK_STEPPED = "runner.clock_stepped"
+
+
+HEADER = ("v", "id", "time", "event", "runner", "host")
+EXECUTION = (
+    *("execution", "request", "process", "channel", "status", "reason", "scheduled_for", "started", "ended"),
+    *("duration_s", "lateness_s", "attempt", "generation", "group", "sequence", "requested_by", "context", "exit_code"),
+    *("signal", "pid", "cpu_s", "max_rss_bytes", "output_tail", "output_bytes", "output_truncated", "output_file"),
+    *("request_file", "request_sha256", "git_commit", "message"),
+)
+MISSED = ("missed_count", "missed_from", "missed_until")
+REQUEST = (
+    *("request", "channel", "status", "generation", "drift", "requested_by", "owner", "request_file", "request_sha256"),
+    *("git_commit", "message"),
+)
+RUNNER = ("pid", "version", "jobs", "state", "git_commit", "requests", "message")
+FIELDS: Mapping[Event, tuple[str, ...]] = {
+    Event.EXECUTION_STARTED: EXECUTION,
+    Event.EXECUTION_FINISHED: EXECUTION,
+    Event.REQUEST_SCHEDULED: REQUEST,
+    Event.REQUEST_UNSCHEDULED: REQUEST,
+    Event.REQUEST_RESCHEDULED: REQUEST,
+    Event.REQUEST_COMPLETED: REQUEST,
+    Event.REQUEST_REJECTED: (*REQUEST, "last_good", "problems", "problems_count"),
+    Event.REQUEST_REMOVED: REQUEST,
+    Event.RUNNER_STARTED: (*RUNNER, "monitor_log", "rejected", "rejected_count"),
+    Event.RUNNER_STOPPED: (*RUNNER, "signal", "uptime_s"),
+    Event.RUNNER_RELOADED: (
+        *RUNNER,
+        *("requested_by", "duration_s"),
+        *("added", "added_count", "changed", "changed_count", "removed", "removed_count", "rejected", "rejected_count"),
+    ),
+    Event.RUNNER_CLOCK_STEPPED: (*RUNNER, "step_s"),
+}
+COUNTED = ("problems", "added", "changed", "removed", "rejected")
+
+
+class Recorder:
+    """Makes the lines of one runner. `runner` names it, `host` the machine; both are on every record."""
+
+    def __init__(self, runner: str, host: str) -> None:
+        self._runner = runner
+        self._host = host
+
+    def line(self, event: Event, at: datetime, fields: Mapping[str, object]) -> bytes:
+        r"""Return a record as one line, "\n" included, under 32 KiB whatever the fields hold.
+
+        Every field of the event is in it, null where `fields` has none. `<list>_count` is counted here, so that it
+        tells the truth where a list was shortened. Raises TypeError for a field that the event does not have: a bug.
+        """
+        names = _names(event, fields.get("status"))
+        if unknown := fields.keys() - names:
+            raise TypeError(f"{event} records have no field {', '.join(sorted(unknown))}")
+        record: dict[str, object] = {
+            "v": VERSION,
+            "id": new_id(),
+            "time": instant_text(at),
+            "event": event,
+            "runner": self._runner,
+            "host": self._host,
+        }
+        record.update(zip(names, map(fields.get, names), strict=True))
+        for name in COUNTED:
+            if name in record:
+                record[f"{name}_count"] = _count(record[name])
+        text = finite(_encode(record))
+        if len(text) < LIMIT and len(line := encoded(text)) < LIMIT:
+            return line
+        return trimmed(json.loads(text))
+
+
+def decode(line: bytes) -> dict[str, object] | None:
+    """Read a line of the log. None for one that is no JSON object: torn, foreign, or not UTF-8."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _names(event: Event, status: object) -> tuple[str, ...]:
+    is_miss = event is Event.EXECUTION_FINISHED and status == ExecutionStatus.MISFIRED
+    return FIELDS[event] + MISSED if is_miss else FIELDS[event]
+
+
+def _count(items: object) -> int | None:
+    return len(items) if isinstance(items, list | tuple | AbstractSet) else None
+
+
+def _plain(value: object) -> object:
+    """Return what JSON has for a value that the encoder does not know."""
+    match value:
+        case datetime() if value.tzinfo is not None:
+            return instant_text(value)
+        case timedelta():
+            return value.total_seconds()
+        case Problem() | Context():
+            return {field.name: getattr(value, field.name) for field in fields_of(value)}
+        case Mapping():
+            return dict(value)
+        case AbstractSet():
+            return sorted(value)
+        case os.PathLike():
+            return os.fspath(value)
+        case _:
+            raise TypeError(f"a monitor record cannot hold {value!r:.100}")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain).encode

@@ -1,0 +1,109 @@
+"""JSON text that is safe as a line of a log, and what is left out of a record that would be too long for one. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Callable
+
+LIMIT = 32 * 1024  # a line with its newline stays below it; fluent-bit drops files with longer ones
+_ELLIPSIS = "…"
+_KEPT = frozenset({"v", "id", "time", "event"})
+# What splits lines or steers terminals although JSON allows it bare; halves of surrogate pairs, which UTF-8 has not.
+_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def finite(text: str) -> str:
+    """Return JSON text with null for NaN and the infinities, which Python writes and JSON has not."""
+    # The words can also stand in a string; then reading back and writing changes nothing.
+    if "NaN" in text or "Infinity" in text:
+        return _encode(json.loads(text, parse_constant=lambda _: None))
+    return text
+
+
+def encoded(text: str) -> bytes:
+    r"""Return JSON text as a line of UTF-8, "\n" included: unsafe characters escaped, lone surrogates replaced."""
+    if not text.isascii() or "\x7f" in text:
+        text = _UNSAFE.sub(_safe, text)
+    return text.encode() + b"\n"
+
+
+def _safe(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return "\ufffd" if 0xD800 <= code <= 0xDFFF else f"\\u{code:04x}"
+
+
+def trimmed(record: dict[str, object]) -> bytes:
+    """Return a plain record as a line below the limit.
+
+    Kept is as much as fits of the output's tail; if leaving it out is not enough, of the message; then of the problems;
+    and then every long text and list is cut, more and more.
+    """
+    _cut_hopeless(record)
+    for shorten in (_shorten_tail, _shorten_message, _shorten_problems):
+        shorten(record)
+        if len(line := _line(record)) < LIMIT:
+            return line
+    for characters, items in ((4096, 500), (1024, 100), (256, 20), (64, 0)):
+        for name in record.keys() - _KEPT:
+            record[name] = _cut(record[name], characters, items)
+        if len(line := _line(record)) < LIMIT:
+            break
+    return line
+
+
+def _line(record: dict[str, object]) -> bytes:
+    return encoded(_encode(record))
+
+
+def _cut_hopeless(record: dict[str, object]) -> None:
+    """Cut what could not fit into any line, so that trying what does is cheap."""
+    if isinstance(tail := record.get("output_tail"), str):
+        record["output_tail"] = tail[-LIMIT:]
+    for name in record.keys() - _KEPT - {"output_tail"}:
+        record[name] = _cut(record[name], LIMIT, LIMIT)
+
+
+def _shorten_tail(record: dict[str, object]) -> None:
+    tail = record.get("output_tail")
+    if isinstance(tail, str) and tail:
+        _keep_most(record, "output_tail", len(tail), lambda kept: tail[len(tail) - kept :])
+        record["output_truncated"] = True
+
+
+def _shorten_message(record: dict[str, object]) -> None:
+    message = record.get("message")
+    if isinstance(message, str):
+        _keep_most(record, "message", len(message), lambda kept: message[:kept] + _ELLIPSIS)
+
+
+def _shorten_problems(record: dict[str, object]) -> None:
+    if isinstance(problems := record.get("problems"), list):
+        short = _cut(problems, 500, LIMIT)
+        assert isinstance(short, list)
+        _keep_most(record, "problems", len(short), lambda kept: short[:kept])
+
+
+def _keep_most(record: dict[str, object], name: str, most: int, part: Callable[[int], object]) -> None:
+    """Set the field to the largest `part(kept)`, kept ≤ most, with which the record fits, or to the least."""
+
+    def length(kept: int) -> int:
+        record[name] = part(kept)
+        return len(_line(record))
+
+    if length(0) < LIMIT:
+        record[name] = part(bisect_right(range(most + 1), LIMIT - 1, key=length) - 1)
+
+
+def _cut(value: object, characters: int, items: int) -> object:
+    match value:
+        case str() if len(value) > characters:
+            return value[:characters] + _ELLIPSIS
+        case list():
+            return [_cut(item, characters, items) for item in value[:items]]
+        case dict():
+            return {key[:characters]: _cut(item, characters, items) for key, item in list(value.items())[:items]}
+        case _:
+            return value

@@ -1,0 +1,281 @@
+"""Reading the log back: the newest of a kind from the end, what is added, an execution by the begin of its id."""
+
+from __future__ import annotations
+
+import json
+import os
+import tracemalloc
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.errors import RunnerError
+from runner.monitor import scanning
+from runner.monitor.reading import Filter, find_execution, follow, newest
+from runner.monitor.records import Event, Recorder
+
+AT = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
+RECORDER = Recorder("erp", "erp-1")
+ANY = Filter(events=frozenset())
+
+
+def record(number: int, *, event: Event = Event.EXECUTION_FINISHED, **fields: object) -> bytes:
+    known = {"execution": f"e{number}", "request": "nightly", "status": "success", "attempt": number}
+    return RECORDER.line(event, AT + timedelta(seconds=number), {**known, **fields})
+
+
+def numbers(records: list[dict[str, Any]]) -> list[int]:
+    return [found["attempt"] for found in records]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "monitor.jsonl"
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "_BLOCK", 2500)  # two records and a half
+
+
+def test_the_newest_come_last(path: Path) -> None:
+    path.write_bytes(b"".join(record(number) for number in range(50)))
+    assert numbers(newest(path, 3, matches=Filter())) == [47, 48, 49]
+    assert numbers(newest(path, 100, matches=Filter())) == list(range(50))
+    assert newest(path, 0, matches=Filter()) == []
+
+
+def test_a_log_that_does_not_exist_has_no_records(path: Path) -> None:
+    assert newest(path, 5, matches=ANY) == []
+    assert find_execution(path, "e1") == []
+
+
+def test_a_log_that_cannot_be_read_is_an_error_in_words(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(RunnerError, match=r"monitor\.jsonl cannot be read: Is a directory"):
+        newest(path, 5, matches=ANY)
+
+
+def test_each_part_of_a_filter_narrows(path: Path) -> None:
+    path.write_bytes(
+        record(0, request="a", status="error")
+        + record(1, request="b", status="killed")
+        + record(2, request="a")
+        + record(3, request="a", event=Event.EXECUTION_STARTED, status="processing")
+        + record(4, request="b", status="error", message='not "success" but "killed"')
+        + RECORDER.line(Event.RUNNER_STOPPED, AT + timedelta(seconds=5), {"message": "nightly"})
+    )
+
+    def found(**parts: Any) -> list[int]:
+        return numbers(newest(path, 9, matches=Filter(**parts)))
+
+    assert found() == [0, 1, 2, 4]
+    assert found(requests=frozenset({"a"})) == [0, 2]
+    assert found(statuses=frozenset({"error", "killed"})) == [0, 1, 4]
+    assert found(statuses=frozenset({"error"}), requests=frozenset({"b"})) == [4]
+    assert found(statuses=frozenset({"killed"})) == [1], "words in other fields do not count"
+    assert found(since=AT + timedelta(seconds=2)) == [2, 4]
+    assert found(events=frozenset({"execution.started"})) == [3]
+    assert len(newest(path, 9, matches=ANY)) == 6
+
+
+def test_what_is_no_record_is_passed_over(path: Path) -> None:
+    path.write_bytes(b"hello\n" + record(1) + b"\0\0\n[1]\n\n" + record(2)[:-30] + b"\n" + record(3) + record(4)[:-1])
+    assert numbers(newest(path, 9, matches=ANY)) == [1, 3], "the last line is not whole yet"
+
+
+def test_records_are_also_taken_from_the_rotated_file(path: Path) -> None:
+    Path(f"{path}.1").write_bytes(b"".join(record(number) for number in range(5)))
+    assert numbers(newest(path, 2, matches=Filter())) == [3, 4]
+    path.write_bytes(record(5) + record(6))
+    assert numbers(newest(path, 4, matches=Filter())) == [3, 4, 5, 6]
+    assert find_execution(path, "e2")[0]["attempt"] == 2
+
+
+def test_a_file_with_both_names_is_read_once(path: Path) -> None:
+    path.write_bytes(record(1))
+    Path(f"{path}.1").hardlink_to(path)
+    assert numbers(newest(path, 9, matches=Filter())) == [1]
+
+
+lines = st.one_of(
+    st.builds(lambda size, status: (size, status), st.integers(0, 2500), st.sampled_from(["success", "error"])),
+    st.binary(max_size=6000).map(lambda junk: junk.replace(b"\n", b"")),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=st.lists(lines, max_size=12), n=st.integers(0, 12), block=st.integers(3000, 9000), is_torn=st.booleans())
+def test_reading_from_the_end_finds_what_reading_from_the_begin_does(
+    tmp_path_factory: pytest.TempPathFactory, content: list[Any], n: int, block: int, is_torn: bool
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "monitor.jsonl"
+    written = [
+        line + b"\n" if isinstance(line, bytes) else record(number, output_tail="x" * line[0], status=line[1])
+        for number, line in enumerate(content)
+    ]
+    path.write_bytes(b"".join(written)[: -1 if is_torn else None])
+    expected = [
+        found["attempt"]
+        for line in path.read_bytes().split(b"\n")[:-1]
+        if line.startswith(b'{"v"') and len(line) < block and (found := json.loads(line))["status"] == "error"
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scanning, "_BLOCK", block)
+        assert numbers(newest(path, n, matches=Filter(statuses=frozenset({"error"})))) == expected[-n:] * bool(n)
+
+
+def test_a_line_longer_than_any_record_costs_no_memory_and_hides_nothing(path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(record(1))
+        file.seek(64 * 1024 * 1024, os.SEEK_CUR)
+        file.write(b"\n" + record(2))
+        file.seek(64 * 1024 * 1024, os.SEEK_CUR)
+        file.write(b"x")
+    tracemalloc.start()
+    try:
+        assert numbers(newest(path, 9, matches=Filter())) == [1, 2]
+        assert tracemalloc.get_traced_memory()[1] < 4 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+def test_reading_ends_an_hour_before_since(path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(b"".join(record(minute * 60) for minute in range(600)))
+    read: list[int] = []
+    real = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, size, at: (read.append(size), real(fd, size, at))[1])
+    assert numbers(newest(path, 99, matches=Filter(since=AT + timedelta(minutes=590)))) == [
+        m * 60 for m in range(590, 600)
+    ]
+    assert sum(read) < path.stat().st_size / 6
+
+
+def test_a_clock_that_stepped_back_by_less_than_an_hour_hides_no_record(path: Path, small_blocks: None) -> None:
+    path.write_bytes(record(3000) + b"".join(record(number) for number in range(40)))
+    assert numbers(newest(path, 99, matches=Filter(since=AT + timedelta(seconds=2000)))) == [3000]
+
+
+def test_an_execution_is_found_by_the_begin_of_its_id_with_its_last_record(path: Path) -> None:
+    path.write_bytes(
+        record(1, execution="01a2-aa", event=Event.EXECUTION_STARTED, status="processing")
+        + record(2, execution="01a2-ab", event=Event.EXECUTION_STARTED, status="processing")
+        + record(3, execution="01a2-aa")
+        + record(4, execution="01ff-aa", group="01a2-ac")
+    )
+    assert numbers(find_execution(path, "01a2-aa")) == [3]
+    assert numbers(find_execution(path, "01A2-AB")) == [2]
+    assert numbers(find_execution(path, "01a2")) == [2, 3]
+    assert find_execution(path, "") == find_execution(path, "02") == find_execution(path, "1a2") == []
+
+
+@pytest.mark.parametrize("prefix", ['"', "\\", "\n", "\udcff", "é"])
+def test_an_odd_id_is_just_not_found(path: Path, prefix: str) -> None:
+    path.write_bytes(record(1))
+    assert find_execution(path, prefix) == []
+
+
+def test_at_most_twenty_executions_are_found(path: Path) -> None:
+    path.write_bytes(b"".join(record(number, execution=f"e-{number}") for number in range(50)))
+    assert numbers(find_execution(path, "e-")) == list(range(30, 50))
+
+
+class OverError(Exception):
+    """The end of a test's patience."""
+
+
+def following(path: Path, *steps: Callable[[], object], last: int = 0, matches: Filter = ANY) -> list[int]:
+    """Follow the log while the steps happen, one at each wait, and return what came until none was left to do."""
+    left = iter(steps)
+
+    def wait() -> None:
+        step = next(left, None)
+        if step is None:
+            raise OverError
+        step()
+
+    found: list[int] = []
+    records = follow(path, matches=matches, wait=wait, last=last)
+    with pytest.raises(OverError):
+        for each in records:
+            found += numbers([each])
+    return found
+
+
+def appending(path: Path, data: bytes) -> Callable[[], None]:
+    def append() -> None:
+        with path.open("ab") as file:
+            file.write(data)
+
+    return append
+
+
+def nothing() -> None:
+    """Wait once more."""
+
+
+def test_following_yields_the_last_ones_and_then_what_is_added(path: Path) -> None:
+    path.write_bytes(b"".join(record(number) for number in range(5)))
+    more = (appending(path, record(5)), nothing, appending(path, record(6) + record(7)))
+    assert following(path, *more, last=2) == [3, 4, 5, 6, 7]
+    assert following(path, appending(path, record(8))) == [8]
+
+
+def test_following_applies_the_filter(path: Path) -> None:
+    more = appending(path, record(1) + record(2, status="error") + b"hello\n" + record(3, request="x", status="error"))
+    only = Filter(requests=frozenset({"nightly"}), statuses=frozenset({"error"}))
+    assert following(path, more, matches=only) == [2]
+
+
+def test_an_incomplete_line_is_waited_for_at_every_byte(path: Path) -> None:
+    line = record(1)
+    path.write_bytes(line[:1])
+    steps = [appending(path, line[at : at + 1]) for at in range(1, len(line))]
+    assert following(path, *steps) == [1]
+
+
+def test_a_log_that_does_not_exist_is_waited_for_and_read_from_its_begin(path: Path) -> None:
+    assert following(path, nothing, appending(path, record(1) + record(2))) == [1, 2]
+
+
+def test_following_survives_a_rotation_and_what_is_still_written_to_the_old_file(path: Path) -> None:
+    path.write_bytes(record(1))
+    old = Path(f"{path}.1")
+    steps = (
+        lambda: path.rename(old),
+        appending(old, record(2)[:10]),
+        path.touch,
+        appending(old, record(2)[10:]),
+        appending(path, record(3)),
+        lambda: (path.rename(f"{path}.2"), appending(path, record(4))()),
+        nothing,
+    )
+    assert following(path, *steps) == [2, 3, 4]
+
+
+def test_a_truncated_log_is_followed_from_its_begin(path: Path) -> None:
+    path.write_bytes(record(1) + record(2))
+    assert following(path, lambda: os.truncate(path, 0), appending(path, record(3))) == [3]
+
+
+def test_a_line_longer_than_a_block_is_passed_over_while_following(path: Path, small_blocks: None) -> None:
+    assert following(path, appending(path, b"x" * 9000 + b"\n" + record(1))) == [1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted in /proc")
+def test_nothing_stays_open_when_following_ends(path: Path) -> None:
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    path.write_bytes(record(1))
+    before = open_files()
+    records = follow(path, matches=ANY, wait=nothing, last=1)
+    next(records)
+    assert open_files() == before + 1
+    records.close()
+    assert open_files() == before
