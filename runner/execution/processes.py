@@ -1,54 +1,33 @@
 """The processes that belong to us, from spawn to exit. One thread owns this; it never blocks.
 
-Time is monotonic seconds, given by the caller. Exits arrive as readable pidfds in the owner's epoll.
+Time is monotonic seconds, given by the caller. Exits arrive as readable pidfds in the owner's epoll. Whoever holds a
+`Processes` is the only reaper of what it starts, and nothing else in the program may start a session.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from select import epoll
+import os
+import signal
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
 
+from runner.execution import orphans, proc, tree
+from runner.execution.deadlines import Deadlines
+from runner.execution.foreign import Foreign, open_watched
+from runner.execution.spawn import Launch, SpawnError, start_program
+from runner.execution.watched import Exit, Started, Watched, has_ended, own_peak, unknown_exit, wait
 from runner.lifecycle import Reason
 
+if TYPE_CHECKING:
+    from select import epoll  # Linux only; this module can be imported elsewhere
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
-    """What is to be started. `arguments` as for exec; the program is found by PATH of `environment`, or relative to
-    `directory` if it has a slash. `environment` is complete. stdout and stderr go to `output_file`, which is created."""
+__all__ = ["Exit", "Launch", "Processes", "SpawnError", "Started"]
 
-    execution: str
-    arguments: tuple[str, ...]
-    directory: str
-    environment: Mapping[str, str]
-    output_file: str
-    stop_signal: int
-    stop_grace_s: float
-    timeout_s: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """A process that runs. `pid_started` is field 22 of /proc/PID/stat: with the pid it is unique per boot."""
-
-    pid: int
-    pid_started: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exit:
-    """How a process ended. `stopped_for` is why we ended it, if we did. For an adopted process all else is None."""
-
-    execution: str
-    exit_code: int | None
-    signal: int | None
-    cpu_s: float | None
-    max_rss_bytes: int | None
-    stopped_for: Reason | None
-
-
-class SpawnError(Exception):
-    """A process could not be started; the text says why, in words for people."""
+_HOUSEKEEPING_S = 1.0  # orphans that have ended are zombies until then
+_AFTER_KILL_S = 0.05
+_SAMPLES = 16  # a sample costs 20 µs, and the loop has better things to do
 
 
 class Processes:
@@ -56,40 +35,230 @@ class Processes:
 
     def __init__(self, poll: epoll) -> None:
         """Watch exits through `poll`; become the sub-reaper of this program's descendants (Linux)."""
-        raise NotImplementedError
+        self._poll = poll
+        self._watched: dict[str, Watched] = {}
+        self._by_descriptor: dict[int, Watched] = {}
+        self._mains: dict[int, Watched] = {}  # those that we started, by pid
+        self._ended: list[Watched] = []  # of those, whose orphans have not been looked for
+        self._deadlines = Deadlines()
+        self._sweep_s: float | None = None
+        self._sample_s: float | None = None
+        self._foreign = Foreign(poll)
+        self._is_subreaper = orphans.become_subreaper()
+        _keep_children_waitable()
+        _keep_descriptors_from_children()
 
     def spawn(self, launch: Launch, *, now_s: float) -> Started:
         """Start a process in a session of its own. Raises SpawnError."""
-        raise NotImplementedError
+        peak = own_peak()
+        before = proc.tick()
+        pid = start_program(launch)
+        after = proc.tick()
+        try:
+            started = _start_tick(pid, before, after)
+            descriptor = open_watched(pid, self._poll)
+        except OSError as error:
+            tree.signal_group(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise SpawnError(f"the process cannot be watched and was killed at once: {error.strerror}") from None
+        watched = Watched(
+            execution=launch.execution,
+            pid=pid,
+            started=started,
+            descriptor=descriptor,
+            session=pid,
+            stop_signal=launch.stop_signal,
+            stop_grace_s=launch.stop_grace_s,
+            is_adopted=False,
+            own_peak=peak,
+        )
+        self._mains[pid] = watched
+        self._sweep_s = self._sweep_s if self._sweep_s is not None else now_s + _HOUSEKEEPING_S
+        self._sample_s = self._sample_s if self._sample_s is not None else now_s + _HOUSEKEEPING_S
+        return self._watch(watched, launch.timeout_s, now_s)
 
-    def adopt(self, execution: str, *, pid: int | None, pid_started: int | None, stop_signal: int,
-              stop_grace_s: float, timeout_left_s: float | None, now_s: float) -> Started | None:
-        """Watch a process that a former runner started; None if it no longer runs.
+    def adopt(
+        self,
+        execution: str,
+        *,
+        pid: int | None,
+        pid_started: int | None,
+        stop_signal: int,
+        stop_grace_s: float,
+        timeout_left_s: float | None,
+        now_s: float,
+    ) -> Started | None:
+        """Watch a process that a former runner started; None if nothing of its tree runs any more.
 
         It is known by pid and start time, or, where they are not known, by RUNNER_EXECUTION_ID in its environment.
+        Where the main process has ended and others of its tree have not, the execution goes on with one of those.
         """
-        raise NotImplementedError
+        found = self._foreign.main(execution, pid, pid_started) if pid is not None else None
+        found = found or self._foreign.former(execution, pid, pid_started)
+        if found is None:
+            return None
+        watched = Watched(
+            execution=execution,
+            pid=found.pid,
+            started=found.started,
+            descriptor=found.descriptor,
+            session=found.session,
+            stop_signal=stop_signal,
+            stop_grace_s=stop_grace_s,
+            is_adopted=True,
+        )
+        return self._watch(watched, timeout_left_s, now_s)
 
     def stop(self, execution: str, reason: Reason, *, now_s: float) -> None:
-        """Send the stop signal to the whole tree; KILL follows after the grace. The first reason given stays."""
-        raise NotImplementedError
+        """Send the stop signal to the whole tree; KILL follows after the grace. The first reason given stays.
+
+        An execution whose process has ended, reaped or not, is left alone: it ended by itself.
+        """
+        watched = self._running(execution)
+        if watched is None or watched.stopped_for is not None:
+            return
+        watched.stopped_for = reason
+        self._deadlines.set(execution, now_s + watched.stop_grace_s)
+        leader = None if watched.is_adopted else watched.pid
+        tree.signal_all(self._tree(watched), watched.stop_signal, leader=leader)
 
     def kill(self, execution: str, reason: Reason) -> None:
-        """Send KILL to the whole tree now."""
-        raise NotImplementedError
+        """Send KILL to the whole tree now. After a stop, the reason of the stop stays."""
+        watched = self._running(execution)
+        if watched is not None:
+            watched.stopped_for = watched.stopped_for or reason
+            self._kill(watched)
 
     def enforce(self, now_s: float) -> None:
-        """Do what is due: stop what is past its timeout, KILL what outlived its grace."""
-        raise NotImplementedError
+        """Do what is due: stop what is past its timeout, KILL what outlived its grace or its execution."""
+        for execution in self._deadlines.take(now_s):
+            if self._watched[execution].stopped_for is None:
+                self.stop(execution, Reason.TIMEOUT, now_s=now_s)
+            else:
+                self.kill(execution, Reason.TIMEOUT)
+        if self._sweep_s is not None and self._sweep_s <= now_s:
+            self._sweep(now_s)
+        if self._sample_s is not None and self._sample_s <= now_s:
+            self._sample(now_s)
 
     def next_deadline_s(self) -> float | None:
         """Return when `enforce` has something to do next."""
-        raise NotImplementedError
+        deadlines = (self._deadlines.next_s(), self._sweep_s, self._sample_s)
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def owns(self, descriptor: int) -> bool:
         """Tell whether a descriptor that epoll reports is one of ours."""
-        raise NotImplementedError
+        return descriptor in self._by_descriptor
 
-    def reap(self, descriptor: int) -> Exit:
-        """Take the exit of the process behind a readable descriptor; what is left of its tree is killed."""
-        raise NotImplementedError
+    def reap(self, descriptor: int) -> Exit | None:
+        """Take the exit of the process behind a readable descriptor; what is left of its tree is killed.
+
+        Its group is killed here, at once; who has left the group, by the next `enforce`, which is due from now on.
+        None if the execution goes on: an adopted one does, and is watched, as long as anybody of its tree runs.
+        """
+        watched = self._by_descriptor[descriptor]
+        if not has_ended(descriptor):
+            return None
+        if watched.is_adopted:
+            return self._follow(watched)
+        tree.signal_group(watched.pid, signal.SIGKILL)  # before wait4: until then nobody else can have its number
+        ended = wait(watched)
+        self._forget(watched)
+        del self._mains[watched.pid]
+        self._ended.append(watched)
+        self._sweep_s = 0.0
+        self._sample_s = self._sample_s if self._mains else None
+        return ended
+
+    def close(self) -> None:
+        """Give up watching; the processes go on."""
+        for watched in list(self._watched.values()):
+            self._forget(watched)
+
+    def _watch(self, watched: Watched, timeout_s: float | None, now_s: float) -> Started:
+        self._watched[watched.execution] = watched
+        self._by_descriptor[watched.descriptor] = watched
+        if timeout_s is not None:
+            self._deadlines.set(watched.execution, now_s + timeout_s)
+        return Started(pid=watched.pid, pid_started=watched.started)
+
+    def _forget(self, watched: Watched) -> None:
+        self._deadlines.drop(watched.execution)
+        del self._watched[watched.execution]
+        self._release(watched)
+
+    def _release(self, watched: Watched) -> None:
+        del self._by_descriptor[watched.descriptor]
+        self._poll.unregister(watched.descriptor)
+        os.close(watched.descriptor)
+
+    def _running(self, execution: str) -> Watched | None:
+        watched = self._watched.get(execution)
+        if watched is None or (not watched.is_adopted and has_ended(watched.descriptor)):
+            return None
+        return watched
+
+    def _tree(self, watched: Watched) -> set[int]:
+        if watched.is_adopted or not self._is_subreaper:
+            return proc.members(proc.look_at_all(), watched.execution, watched.session)
+        return orphans.own_tree(watched.pid, watched.execution, self._mains)
+
+    def _kill(self, watched: Watched) -> None:
+        watched.is_killed = True
+        self._deadlines.drop(watched.execution)
+        if not watched.is_adopted:
+            tree.signal_group(watched.pid, signal.SIGKILL)
+        tree.kill_all(partial(self._tree, watched))
+
+    def _follow(self, watched: Watched) -> Exit | None:
+        """Go on with another process of an adopted tree; if there is none, that was its end."""
+        found = self._foreign.oldest(watched.execution, watched.session)
+        if found is None:
+            self._forget(watched)
+            return unknown_exit(watched)
+        self._release(watched)
+        watched.pid, watched.started = found.pid, found.started
+        watched.session, watched.descriptor = found.session, found.descriptor
+        self._by_descriptor[found.descriptor] = watched
+        if watched.is_killed:
+            self._kill(watched)
+        return None
+
+    def _sweep(self, now_s: float) -> None:
+        """KILL what outlived its execution, and reap orphans that are dead."""
+        if orphans.sweep(self._mains, running=self._watched.values(), ended=self._ended):
+            self._sweep_s = now_s + _AFTER_KILL_S
+        else:
+            self._ended.clear()
+            self._sweep_s = now_s + _HOUSEKEEPING_S if self._mains else None
+
+    def _sample(self, now_s: float) -> None:
+        """Note the peak memory of some processes; all of them have their turn."""
+        for watched in list(islice(self._mains.values(), _SAMPLES)):
+            watched.sampled_peak = proc.peak_memory(watched.pid) or watched.sampled_peak
+            self._mains[watched.pid] = self._mains.pop(watched.pid)
+        self._sample_s = now_s + _HOUSEKEEPING_S if self._mains else None
+
+
+def _start_tick(pid: int, before: int, after: int) -> int:
+    """Return when a process started that was not there `before` and was there `after`.
+
+    Usually that is one tick. To ask /proc costs a fifth of a spawn: the process is busy with its beginning, or
+    already with its end, and we would wait for its locks.
+    """
+    stat = proc.stat_of(pid) if before != after else None
+    return stat.started if stat else after
+
+
+def _keep_children_waitable() -> None:
+    """Undo an ignored SIGCHLD that we inherited: with it the system reaps our children, and exit codes are lost."""
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def _keep_descriptors_from_children() -> None:
+    """Close on exec what we inherited ourselves; what Python opens is that way already."""
+    for name in proc.names("/proc/self/fd"):
+        if int(name) > 2:
+            with suppress(OSError):  # the one that listed them is closed by now
+                os.set_inheritable(int(name), False)

@@ -1,0 +1,39 @@
+"""Deadlines by execution: one each, the earliest first. Pure."""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+
+
+class Deadlines:
+    """A heap beside a dictionary: an entry of the heap counts only while the dictionary agrees with it."""
+
+    def __init__(self) -> None:
+        self._due_s: dict[str, float] = {}
+        self._heap: list[tuple[float, str]] = []
+
+    def set(self, execution: str, due_s: float) -> None:
+        """Set or replace the deadline of an execution."""
+        self._due_s[execution] = due_s
+        heappush(self._heap, (due_s, execution))
+        if len(self._heap) > 2 * len(self._due_s) + 64:  # long timeouts of short executions would pile up
+            self._heap = [(at_s, name) for name, at_s in self._due_s.items()]
+            heapify(self._heap)
+
+    def drop(self, execution: str) -> None:
+        """Forget the deadline of an execution, if it has one."""
+        self._due_s.pop(execution, None)
+
+    def next_s(self) -> float | None:
+        """Return the earliest deadline."""
+        while self._heap and self._due_s.get(self._heap[0][1]) != self._heap[0][0]:
+            heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def take(self, now_s: float) -> list[str]:
+        """Return and forget what is due, the earliest first."""
+        due = []
+        while (next_s := self.next_s()) is not None and next_s <= now_s:
+            due.append(heappop(self._heap)[1])
+            self.drop(due[-1])
+        return due

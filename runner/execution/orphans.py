@@ -1,0 +1,92 @@
+"""Orphans: processes of an execution's tree whose own parent has ended. Touches processes and /proc.
+
+As the sub-reaper of all our descendants we get them as children. That makes trees cheap: who belongs to an execution
+descends from its main process or from one of its orphans, and nobody else has to be looked at.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from runner.execution import proc
+from runner.execution.tree import kill_all
+from runner.execution.watched import Watched
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphan:
+    """A child of ours that we never started: its own parent, of the tree of some execution, has ended."""
+
+    pid: int
+    session: int
+    started: int
+    is_dead: bool
+
+
+def become_subreaper() -> bool:
+    """Have the orphans of all our descendants become our children; tell whether the system can do that."""
+    if sys.platform != "linux" or not Path(f"/proc/self/task/{os.getpid()}/children").exists():
+        return False
+    return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+
+
+def orphans(mains: Collection[int]) -> Iterator[Orphan]:
+    """Find the orphans among our children; `mains` are those that we started for executions.
+
+    A child in our own session is neither: every execution has a session of its own, which nobody can go back from.
+    Some other part of this program started that child and waits for it.
+    """
+    here = os.getsid(0)
+    for pid in proc.children_of(os.getpid()):
+        stat = None if pid in mains else proc.stat_of(pid)
+        if stat and stat.session != here:
+            yield Orphan(pid=pid, session=stat.session, started=stat.started, is_dead=stat.is_dead)
+
+
+def own_tree(main: int, execution: str, mains: Collection[int]) -> set[int]:
+    """Return who belongs to an execution that we started; its main process has not been reaped."""
+    lost = (
+        orphan.pid for orphan in orphans(mains) if orphan.session == main or proc.execution_of(orphan.pid) == execution
+    )
+    return proc.descendants([main, *lost])
+
+
+def sweep(mains: Collection[int], *, running: Collection[Watched], ended: Collection[Watched]) -> bool:
+    """KILL the orphans of executions that have ended, and reap those that are dead.
+
+    Tells whether any was killed, and so will have to be reaped soon.
+    """
+    is_killing = False
+    for orphan in orphans(mains):
+        if orphan.is_dead:
+            with suppress(ChildProcessError):
+                os.waitpid(orphan.pid, os.WNOHANG)
+        elif not _may_live(orphan, running, ended):
+            kill_all(partial(proc.descendants, [orphan.pid]))
+            is_killing = True
+    return is_killing
+
+
+def _may_live(orphan: Orphan, running: Collection[Watched], ended: Collection[Watched]) -> bool:
+    """Tell whether an orphan can be of an execution that runs.
+
+    Where it has left both the session and the environment behind, it may be of any execution that began before it.
+    """
+    named = proc.execution_of(orphan.pid)
+    if any(watched.session == orphan.session or watched.execution == named for watched in ended):
+        return False
+    return any(
+        watched.session == orphan.session
+        or watched.execution == named
+        or (not watched.is_adopted and watched.started <= orphan.started)
+        for watched in running
+    )

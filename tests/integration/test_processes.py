@@ -1,0 +1,689 @@
+"""Processes from spawn to exit, with real ones: nothing here is simulated but the clock of some deadlines."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from runner.execution import proc
+from runner.execution.deadlines import Deadlines
+from runner.execution.processes import Exit, Launch, Processes, SpawnError, Started
+from runner.lifecycle import Reason
+from runner.values import new_id
+
+_BOUND_S = 20.0
+_GLIBC_SIGNALS = 0b11 << 31  # 32 and 33: its own, which its posix_spawn ignores in every child
+_PATH = "/usr/bin:/bin"
+_REPOSITORY = Path(__file__).parents[2]
+
+
+class World:
+    """A small owner loop around `Processes`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.poll = select.epoll()
+        self.processes = Processes(self.poll)
+        self.exits: dict[str, Exit] = {}
+        self.started: dict[str, Started] = {}
+
+    def spawn(
+        self,
+        *arguments: str,
+        directory: Path | str | None = None,
+        environment: dict[str, str] | None = None,
+        execution: str | None = None,
+        stop_grace_s: float = 30.0,
+        timeout_s: float | None = None,
+    ) -> str:
+        name = execution or new_id()
+        launch = Launch(
+            execution=name,
+            arguments=arguments,
+            directory=str(directory or self.folder),
+            environment={"PATH": _PATH, "RUNNER_EXECUTION_ID": name} if environment is None else environment,
+            output_file=str(self.output_file(name)),
+            stop_signal=signal.SIGTERM,
+            stop_grace_s=stop_grace_s,
+            timeout_s=timeout_s,
+        )
+        self.started[name] = self.processes.spawn(launch, now_s=time.monotonic())
+        return name
+
+    def shell(self, script: str, **options: float | None) -> str:
+        return self.spawn("/bin/sh", "-c", script, **options)  # type: ignore[arg-type]
+
+    def adopt(self, execution: str, pid: int | None, started: int | None, **options: float | None) -> Started | None:
+        return self.processes.adopt(
+            execution,
+            pid=pid,
+            pid_started=started,
+            stop_signal=signal.SIGTERM,
+            stop_grace_s=30.0,
+            timeout_left_s=options.get("timeout_left_s"),
+            now_s=time.monotonic(),
+        )
+
+    def stop(self, execution: str, reason: Reason = Reason.KILLED_BY_USER) -> None:
+        self.processes.stop(execution, reason, now_s=time.monotonic())
+
+    def turn(self) -> None:
+        due_s = self.processes.next_deadline_s()
+        wait_s = 0.02 if due_s is None else min(max(due_s - time.monotonic(), 0.0), 0.02)
+        for descriptor, _ in self.poll.poll(wait_s):
+            assert self.processes.owns(descriptor)
+            ended = self.processes.reap(descriptor)
+            if ended is not None:
+                assert not self.processes.owns(descriptor)
+                self.exits[ended.execution] = ended
+        self.processes.enforce(time.monotonic())
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        bound_s = time.monotonic() + _BOUND_S
+        while not condition():
+            assert time.monotonic() < bound_s, f"not within {_BOUND_S} s: {what}"
+            self.turn()
+
+    def exit(self, execution: str) -> Exit:
+        self.until(lambda: execution in self.exits, "exit")
+        return self.exits[execution]
+
+    def run(self, *arguments: str, **options: object) -> tuple[Exit, str]:
+        name = self.spawn(*arguments, **options)  # type: ignore[arg-type]
+        return self.exit(name), self.output(name)
+
+    def output_file(self, execution: str) -> Path:
+        return self.folder / "outputs" / f"{execution}.out"
+
+    def output(self, execution: str) -> str:
+        return self.output_file(execution).read_text()
+
+    def told(self, execution: str, count: int = 1) -> list[int]:
+        """Wait for so many whole lines of output, and read them as pids."""
+        self.until(lambda: self.output(execution).count("\n") >= count, f"{count} lines")
+        return [int(line) for line in self.output(execution).split()]
+
+    def close(self) -> None:
+        for name in set(self.started) - set(self.exits):
+            self.processes.kill(name, Reason.RUNNER_STOPPED)
+        self.until(lambda: set(self.started) <= set(self.exits), "the end of all")
+        self.until(lambda: self.processes.next_deadline_s() is None, "the end of their orphans")
+        self.processes.close()
+        self.poll.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+def _is_gone(pid: int) -> bool:
+    """Neither alive nor a zombie."""
+    return proc.stat_of(pid) is None
+
+
+def _write_program(path: Path, text: str, mode: int = 0o755) -> Path:
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+# How it ended
+
+
+@pytest.mark.parametrize("code", [0, 1, 77, 255])
+def test_an_exit_code_arrives(world: World, code: int) -> None:
+    ended = world.exit(world.shell(f"exit {code}"))
+    assert (ended.exit_code, ended.signal, ended.stopped_for) == (code, None, None)
+
+
+def test_a_death_by_signal_has_no_exit_code(world: World) -> None:
+    ended = world.exit(world.shell("kill -SEGV $$"))
+    assert (ended.exit_code, ended.signal, ended.stopped_for) == (None, signal.SIGSEGV, None)
+
+
+def test_cpu_time_is_that_of_the_process_and_its_children(world: World) -> None:
+    burn = "import time\nwhile time.process_time() < 0.2: pass"
+    ended = world.exit(world.spawn("/bin/sh", "-c", '"$0" -c "$1"; true', sys.executable, burn))
+    assert ended.cpu_s is not None
+    assert 0.2 <= ended.cpu_s < 5
+
+
+def test_peak_memory_is_told_where_it_is_above_our_own(world: World) -> None:
+    ended, _ = world.run(sys.executable, "-c", "b'x' * 300_000_000")
+    assert ended.max_rss_bytes is not None
+    assert 300_000_000 <= ended.max_rss_bytes < 400_000_000
+
+
+def test_peak_memory_below_our_own_is_sampled_or_unknown_but_never_ours(world: World) -> None:
+    assert world.run("/bin/true")[0].max_rss_bytes is None
+    sampled = world.shell("echo 1; sleep 30")
+    world.told(sampled)
+    world.processes.enforce(time.monotonic() + 10)
+    world.processes.kill(sampled, Reason.KILLED_BY_USER)
+    peak = world.exit(sampled).max_rss_bytes
+    assert peak is not None
+    assert 100_000 < peak < 8_000_000
+
+
+def test_the_start_time_is_what_proc_says(world: World) -> None:
+    for _ in range(50):
+        started = world.started[world.spawn("/bin/sleep", "30")]
+        told = proc.stat_of(started.pid)
+        assert told is not None
+        assert told.started == started.pid_started
+
+
+# What it is given
+
+
+def test_both_streams_go_to_one_private_file_byte_for_byte(world: World) -> None:
+    name = world.shell(r"printf '\377\200 out\n'; printf 'err\n' >&2; printf 'no end'")
+    world.exit(name)
+    assert world.output_file(name).read_bytes() == b"\xff\x80 out\nerr\nno end"
+    assert stat.S_IMODE(world.output_file(name).stat().st_mode) == 0o600
+
+
+def test_a_process_that_closes_its_output_is_watched_to_its_end(world: World) -> None:
+    ended = world.exit(world.shell("exec >&- 2>&-; exit 5"))
+    assert ended.exit_code == 5
+
+
+def test_the_environment_is_exactly_what_was_given(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOT_FOR_CHILDREN", "1")
+    given = {"A": "1", "EMPTY": "", "UNICODE": "ñ€", "LINES": "a\nb"}
+    _, output = world.run("/usr/bin/env", "-0", environment=given)
+    assert dict(entry.split("=", 1) for entry in output.split("\0")[:-1]) == given
+
+
+def test_the_directory_is_the_launchs_and_ours_stays(world: World) -> None:
+    before = Path.cwd()
+    (world.folder / "below").mkdir()
+    _, output = world.run("/bin/pwd", directory=world.folder / "below")
+    assert output == f"{world.folder / 'below'}\n"
+    assert Path.cwd() == before
+
+
+def test_stdin_is_empty(world: World) -> None:
+    ended, output = world.run("/bin/sh", "-c", "cat; readlink /proc/self/fd/0")
+    assert (ended.exit_code, output) == (0, "/dev/null\n")
+
+
+def test_it_leads_a_session_of_its_own(world: World) -> None:
+    pid = world.started[world.spawn("/bin/sleep", "30")].pid
+    assert os.getsid(pid) == os.getpgid(pid) == pid != os.getsid(0)
+
+
+def test_no_descriptor_of_ours_is_inherited_not_even_an_inheritable_one(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    world = World(tmp_path)
+    _, output = world.run("/bin/ls", "/proc/self/fd")
+    assert output.split() == ["0", "1", "2", "3"]  # 3 is the folder that ls lists
+    world.close()
+    os.close(reading)
+    os.close(writing)
+
+
+def test_signals_that_we_ignore_or_block_reach_it(world: World) -> None:
+    ignored = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGUSR1)}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
+    try:
+        _, output = world.run("/bin/grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in ignored.items():
+            signal.signal(number, handler)
+    fields = output.split()
+    assert (int(fields[1], 16), int(fields[3], 16) & ~_GLIBC_SIGNALS) == (0, 0)
+
+
+def test_an_ignored_sigchld_loses_no_exit_code(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        world = World(tmp_path)
+        assert world.exit(world.shell("exit 3")).exit_code == 3
+        world.close()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_a_program_is_found_by_the_path_that_it_is_given_or_in_its_directory(world: World) -> None:
+    tools = world.folder / "tools"
+    tools.mkdir()
+    _write_program(tools / "tool", "#!/bin/sh\necho found\n")
+    (tools / "sub" / "tool").mkdir(parents=True)
+    assert world.run("tool", environment={"PATH": f"/nonexistent:{tools}/sub:{tools}"})[1] == "found\n"
+    assert world.run("./tool", directory=tools)[1] == "found\n"
+    assert world.run("tool", directory=tools, environment={"PATH": ":/bin"})[1] == "found\n"
+    assert world.run("true", environment={})[0].exit_code == 0
+
+
+# Why it did not start
+
+
+def _refused(world: World, *arguments: str, **options: object) -> str:
+    """Return the text of the SpawnError, having checked that nothing else changed."""
+    before, descriptors = Path.cwd(), proc.names("/proc/self/fd")
+    with pytest.raises(SpawnError) as caught:
+        world.spawn(*arguments, **options)  # type: ignore[arg-type]
+    assert Path.cwd() == before
+    assert proc.names("/proc/self/fd") == descriptors
+    assert world.processes.next_deadline_s() is None
+    return str(caught.value)
+
+
+def test_a_program_that_is_nowhere_is_told_with_the_path(world: World) -> None:
+    assert _refused(world, "pg_dumpp") == f"program 'pg_dumpp' is not in PATH ({_PATH})"
+    assert _refused(world, "/opt/none/tool") == "program '/opt/none/tool' does not exist"
+    assert _refused(world, "./tool") == f"program './tool' does not exist in directory '{world.folder}'"
+    assert _refused(world, "") == "the name of the program is empty"
+
+
+def test_a_directory_that_cannot_be_entered_is_told_as_such(world: World) -> None:
+    assert _refused(world, "true", directory="/x/y") == "directory '/x/y' does not exist"
+    assert _refused(world, "true", directory="/etc/passwd") == "directory '/etc/passwd' is not a directory"
+    assert _refused(world, "true", directory="/a\0b").startswith("directory '/a\\x00b' contains a character")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else for a moment")
+def test_a_denied_permission_is_told_as_such(world: World) -> None:
+    world.folder.chmod(0o777)
+    for parent in world.folder.parents[:2]:
+        parent.chmod(0o755)
+    private = world.folder / "private"
+    private.mkdir(mode=0o700)
+    secret = _write_program(world.folder / "secret", "#!/bin/sh\n", mode=0o700)
+    os.seteuid(65534)
+    try:
+        assert _refused(world, "true", directory=private) == f"no permission to enter directory '{private}'"
+        assert _refused(world, str(secret)) == f"no permission to execute program '{secret}'"
+    finally:
+        os.seteuid(0)
+
+
+def test_a_file_that_is_not_executable_is_told_as_such(world: World) -> None:
+    script = _write_program(world.folder / "script", "#!/bin/sh\n", mode=0o644)
+    assert _refused(world, str(script)) == f"program '{script}' is not executable (chmod +x)"
+    wanted = f"program './script' is not executable in directory '{world.folder}' (chmod +x)"
+    assert _refused(world, "./script") == wanted
+    (world.folder / "un-executable").symlink_to(script)
+    assert _refused(world, "un-executable", environment={"PATH": f"{world.folder}:/bin"}) == (
+        f"program '{world.folder}/un-executable' is not executable (chmod +x)"
+    )
+    assert _refused(world, str(world.folder)) == f"program '{world.folder}' is a directory"
+
+
+def test_a_script_without_its_interpreter_names_it(world: World) -> None:
+    script = _write_program(world.folder / "script", "#! /usr/bin/python9 -u\n")
+    assert _refused(world, str(script)) == (
+        f"program '{script}' needs the interpreter '/usr/bin/python9', which does not exist"
+    )
+    _write_program(script, "#!/bin/sh\r\n")
+    assert "'/bin/sh\\r', which does not exist" in _refused(world, str(script))
+
+
+def test_a_file_that_is_no_program_is_told_as_such(world: World) -> None:
+    script = _write_program(world.folder / "script", "echo no interpreter\n")
+    assert _refused(world, str(script)) == (
+        f"program '{script}' is neither a binary of this machine nor a script that begins with #!"
+    )
+
+
+def test_what_no_program_can_be_given_is_named_and_not_shown(world: World) -> None:
+    assert _refused(world, "true", "a", "s3cret\0").startswith("argument 2 contains a NUL")
+    assert _refused(world, "true", "\ud800").startswith("argument 1 contains")
+    assert _refused(world, "true", environment={"TOKEN": "s3cret\0"}).startswith("environment variable TOKEN contains")
+    assert _refused(world, "true", environment={"A=B": "c"}) == "'A=B' is no name for an environment variable"
+    assert _refused(world, "true", "x" * 200_000).startswith("the arguments (200006 bytes) or the environment (")
+
+
+def test_an_output_that_cannot_be_written_is_told_as_such(world: World) -> None:
+    (world.folder / "outputs").write_text("a file in the way")
+    assert "Not a directory" in _refused(world, "true") or "File exists" in _refused(world, "true")
+
+
+# Stopping
+
+
+def test_stop_sends_its_signal_to_the_tree_and_keeps_the_first_reason(world: World) -> None:
+    name = world.shell("trap 'exit 9' TERM; echo $$; while :; do sleep 0.01; done")
+    world.told(name)
+    world.stop(name, Reason.REPLACED)
+    world.stop(name, Reason.KILLED_BY_USER)
+    world.processes.kill(name, Reason.RUNNER_STOPPED)
+    assert world.exit(name).stopped_for is Reason.REPLACED
+
+
+def test_who_handles_the_stop_signal_ends_with_its_own_exit_code(world: World) -> None:
+    name = world.shell("trap 'exit 9' TERM; echo $$; while :; do sleep 0.01; done")
+    world.told(name)
+    world.stop(name)
+    ended = world.exit(name)
+    assert (ended.exit_code, ended.signal, ended.stopped_for) == (9, None, Reason.KILLED_BY_USER)
+
+
+def test_who_ignores_the_stop_signal_is_killed_after_the_grace(world: World) -> None:
+    name = world.shell("trap '' TERM; echo $$; while :; do sleep 0.01; done", stop_grace_s=0.3)
+    world.told(name)
+    began_s = time.monotonic()
+    world.stop(name)
+    ended = world.exit(name)
+    assert (ended.exit_code, ended.signal, ended.stopped_for) == (None, signal.SIGKILL, Reason.KILLED_BY_USER)
+    assert 0.3 <= time.monotonic() - began_s < 5
+
+
+def test_a_timeout_stops_and_then_kills(world: World) -> None:
+    gentle = world.spawn("/bin/sleep", "30", timeout_s=0.1)
+    deaf = world.shell("trap '' TERM; while :; do sleep 0.01; done", timeout_s=0.2, stop_grace_s=0.1)
+    assert (world.exit(gentle).signal, world.exit(gentle).stopped_for) == (signal.SIGTERM, Reason.TIMEOUT)
+    assert (world.exit(deaf).signal, world.exit(deaf).stopped_for) == (signal.SIGKILL, Reason.TIMEOUT)
+
+
+def test_who_has_ended_by_itself_was_not_stopped(world: World) -> None:
+    name = world.spawn("/bin/true", timeout_s=0.0)
+    select.select([world.poll], [], [], _BOUND_S)  # it has ended, and nobody has looked
+    world.stop(name)
+    world.processes.enforce(time.monotonic() + 100)
+    world.processes.kill(name, Reason.KILLED_BY_USER)
+    ended = world.exit(name)
+    assert (ended.exit_code, ended.stopped_for) == (0, None)
+    world.stop(name)
+    world.processes.kill(name, Reason.KILLED_BY_USER)
+
+
+_FAMILY = textwrap.dedent("""
+    import os, signal, sys, time
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    def live(*, twice=False, alone=False, bare=False):
+        if os.fork() == 0:
+            if alone: os.setsid()
+            if twice and os.fork(): os._exit(0)
+            print(os.getpid(), flush=True)
+            if bare: os.execve("/bin/sleep", ["sleep", "60"], {})
+            time.sleep(60)
+            os._exit(0)
+    live()
+    live(alone=True)
+    live(twice=True)
+    live(twice=True, alone=True)
+    live(twice=True, alone=True, bare=True)
+    if "stay" in sys.argv: time.sleep(60)
+""")
+
+
+def test_kill_reaches_the_whole_tree_with_sessions_of_their_own_and_double_forks(world: World) -> None:
+    name = world.spawn(sys.executable, "-c", _FAMILY, "stay")
+    family = world.told(name, 5)
+    world.processes.kill(name, Reason.KILLED_BY_USER)
+    assert world.exit(name).signal == signal.SIGKILL
+    world.until(lambda: all(map(_is_gone, family)), "no member left, not even as a zombie")
+
+
+def test_the_stop_signal_itself_reaches_who_has_left_the_session(world: World) -> None:
+    child = "trap 'echo 7; exit' TERM; echo 1; while :; do sleep 0.01; done"
+    name = world.spawn("/bin/sh", "-c", 'trap : TERM; setsid -w sh -c "$0"; exit 3', child)
+    world.told(name)
+    world.stop(name)
+    ended = world.exit(name)
+    assert (ended.exit_code, ended.stopped_for) == (3, Reason.KILLED_BY_USER)
+    assert "7" in world.output(name).split()
+
+
+def test_children_left_behind_do_not_outlive_their_execution(world: World) -> None:
+    name = world.spawn(sys.executable, "-c", _FAMILY)
+    assert world.exit(name).exit_code == 0
+    family = world.told(name, 5)
+    world.until(lambda: all(map(_is_gone, family)), "no member left, not even as a zombie")
+    world.until(lambda: world.processes.next_deadline_s() is None, "nothing left to do")
+
+
+def test_children_left_behind_by_one_execution_cost_no_other_its_own(world: World) -> None:
+    script = "setsid sh -c 'echo $$; exec sleep 60' & sleep 0.2; test \"$0\" = go || exec sleep 60"
+    stays = world.shell(script)
+    goes = world.spawn("/bin/sh", "-c", script, "go")
+    (kept,), (left,) = world.told(stays), world.told(goes)
+    world.exit(goes)
+    world.until(lambda: _is_gone(left), "the end of who was left behind")
+    assert proc.stat_of(kept) is not None
+    assert stays not in world.exits
+
+
+def test_orphans_that_end_while_their_execution_runs_do_not_stay_zombies(world: World) -> None:
+    name = world.shell("(setsid sh -c 'echo $$' &); exec sleep 60")
+    (orphan,) = world.told(name)
+    world.until(lambda: _is_gone(orphan), "the reaping of the orphan")
+    assert name not in world.exits
+
+
+def test_a_child_of_another_part_of_this_program_is_left_to_it(world: World) -> None:
+    with subprocess.Popen(["/bin/sh", "-c", "exit 4"]) as other:
+        world.exit(world.spawn("/bin/true"))
+        world.until(lambda: world.processes.next_deadline_s() is None, "the sweep")
+    assert other.returncode == 4
+
+
+# Many
+
+
+def test_two_hundred_at_once_lose_nothing(world: World) -> None:
+    descriptors = len(proc.names("/proc/self/fd"))
+    names = [world.shell(f"echo {n}; exit {n % 256}", timeout_s=60.0) for n in range(200)]
+    for number, name in enumerate(names):
+        assert world.exit(name).exit_code == number % 256
+        assert world.output(name) == f"{number}\n"
+    world.until(lambda: world.processes.next_deadline_s() is None, "the last sweep")
+    assert len(proc.names("/proc/self/fd")) == descriptors
+    assert not [pid for pid in proc.children_of(os.getpid()) if pid in {each.pid for each in world.started.values()}]
+
+
+def test_stopping_a_hundred_is_quick(world: World) -> None:
+    names = [world.shell("sleep 60") for _ in range(100)]
+    began_s = time.monotonic()
+    for name in names:
+        world.stop(name, Reason.RUNNER_STOPPED)
+    assert time.monotonic() - began_s < 2
+    assert {world.exit(name).stopped_for for name in names} == {Reason.RUNNER_STOPPED}
+
+
+# After the runner has died
+
+_FORMER_RUNNER = textwrap.dedent("""
+    import os, select, signal, sys, time
+    from runner.execution.processes import Launch, Processes
+    execution, folder, *arguments = sys.argv[1:]
+    started = Processes(select.epoll()).spawn(Launch(
+        execution=execution, arguments=tuple(arguments), directory="/",
+        environment={"PATH": "/usr/bin:/bin", "RUNNER_EXECUTION_ID": execution},
+        output_file=f"{folder}/outputs/{execution}.out", stop_signal=15, stop_grace_s=10.0, timeout_s=None,
+    ), now_s=0.0)
+    print(started.pid, started.pid_started, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+""")
+
+
+def _orphaned(world: World, *arguments: str) -> tuple[str, Started]:
+    """Have a process started by a runner that is then killed."""
+    execution = new_id()
+    former = subprocess.run(
+        [sys.executable, "-c", _FORMER_RUNNER, execution, str(world.folder), *arguments],
+        stdout=subprocess.PIPE,
+        cwd=_REPOSITORY,
+        timeout=_BOUND_S,
+    )
+    assert former.returncode == -signal.SIGKILL
+    pid, started = map(int, former.stdout.split())
+    return execution, Started(pid=pid, pid_started=started)
+
+
+def test_a_former_process_is_watched_to_its_end(world: World) -> None:
+    execution, started = _orphaned(world, "/bin/sh", "-c", f"while ! test -e {world.folder}/end; do sleep 0.01; done")
+    assert world.adopt(execution, pid=started.pid, started=started.pid_started) == started
+    world.turn()
+    assert execution not in world.exits
+    (world.folder / "end").touch()
+    assert world.exit(execution) == Exit(
+        execution=execution, exit_code=None, signal=None, cpu_s=None, max_rss_bytes=None, stopped_for=None
+    )
+
+
+def test_a_former_process_of_unknown_pid_is_found_by_its_environment(world: World) -> None:
+    execution, started = _orphaned(world, "/bin/sleep", "60")
+    assert world.adopt(execution, None, None) == started
+    world.stop(execution)
+    assert world.exit(execution).stopped_for is Reason.KILLED_BY_USER
+
+
+def test_a_former_process_keeps_its_timeout(world: World) -> None:
+    execution, started = _orphaned(world, "/bin/sleep", "60")
+    world.adopt(execution, started.pid, started.pid_started, timeout_left_s=0.1)
+    assert world.exit(execution).stopped_for is Reason.TIMEOUT
+
+
+def test_the_whole_former_tree_is_killed(world: World) -> None:
+    execution, started = _orphaned(world, sys.executable, "-c", _FAMILY, "stay")
+    family = world.told(execution, 5)
+    bare = [pid for pid in family if proc.execution_of(pid) is None]
+    assert world.adopt(execution, started.pid, started.pid_started) == started
+    world.processes.kill(execution, Reason.KILLED_BY_USER)
+    assert world.exit(execution).stopped_for is Reason.KILLED_BY_USER
+    for pid in bare:  # it left session, parent and environment behind, under a runner that is no more
+        os.kill(pid, signal.SIGKILL)
+    world.until(lambda: all(_is_dead(pid) for pid in family), "no member alive")
+
+
+def _is_dead(pid: int) -> bool:
+    """Not alive; a zombie, if so, is that of another parent."""
+    told = proc.stat_of(pid)
+    return told is None or told.is_dead
+
+
+def test_an_execution_goes_on_while_any_process_of_it_runs(world: World) -> None:
+    script = f"setsid sh -c 'echo $$; while ! test -e {world.folder}/end; do sleep 0.01; done' & exec sleep 60"
+    execution, started = _orphaned(world, "/bin/sh", "-c", script)
+    (second,) = world.told(execution)
+    world.adopt(execution, started.pid, started.pid_started)
+    os.kill(started.pid, signal.SIGKILL)
+    world.until(lambda: _is_dead(started.pid), "the end of the main process")
+    for _ in range(3):
+        world.turn()
+    assert execution not in world.exits
+    assert not _is_dead(second)
+    (world.folder / "end").touch()
+    world.exit(execution)
+    assert _is_dead(second)
+
+
+def test_a_survivor_is_adopted_where_the_main_process_has_ended(world: World) -> None:
+    execution, started = _orphaned(world, "/bin/sh", "-c", "setsid sh -c 'echo $$; exec sleep 60' &")
+    (second,) = world.told(execution)
+    world.until(lambda: _is_dead(started.pid), "the end of the main process")
+    adopted = world.adopt(execution, started.pid, started.pid_started)
+    assert adopted is not None
+    assert adopted.pid == second
+    world.processes.kill(execution, Reason.KILLED_BY_USER)
+    world.exit(execution)
+
+
+def test_a_process_whose_main_thread_has_ended_still_runs(world: World) -> None:
+    threads = "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start()"
+    execution, started = _orphaned(world, sys.executable, "-c", f"{threads}; ctypes.CDLL(None).pthread_exit(None)")
+    told = Path(f"/proc/{started.pid}/stat")
+    world.until(lambda: ") Z " in told.read_text(), "the end of the main thread")
+    assert world.adopt(execution, started.pid, started.pid_started) == started
+    world.processes.kill(execution, Reason.KILLED_BY_USER)
+    world.exit(execution)
+
+
+def test_stopping_a_former_tree_kills_who_outlives_the_grace(world: World) -> None:
+    script = "(trap '' TERM; echo 1; while :; do sleep 0.01; done) & exec sleep 60"
+    execution, started = _orphaned(world, "/bin/sh", "-c", script)
+    world.told(execution)
+    world.adopt(execution, started.pid, started.pid_started)
+    world.stop(execution)
+    world.until(lambda: _is_dead(started.pid), "the end of the main process")
+    assert execution not in world.exits
+    world.processes.enforce(time.monotonic() + 31)
+    assert world.exit(execution).stopped_for is Reason.KILLED_BY_USER
+
+
+def test_nobody_is_adopted_where_all_have_ended_or_the_number_is_anothers(world: World) -> None:
+    execution, started = _orphaned(world, "/bin/true")
+    world.until(lambda: _is_dead(started.pid), "the end")
+    descriptors = len(proc.names("/proc/self/fd"))
+    assert world.adopt(execution, started.pid, started.pid_started) is None
+    assert world.adopt(new_id(), None, None) is None
+    other = world.started[world.spawn("/bin/sleep", "60", environment={})]
+    assert world.adopt(new_id(), other.pid, other.pid_started - 1) is None
+    assert world.adopt(new_id(), other.pid, None) is None
+    assert len(proc.names("/proc/self/fd")) == descriptors + 1
+
+
+# Parts
+
+
+def test_a_command_may_have_any_name(tmp_path: Path, world: World) -> None:
+    program = tmp_path / "a) S 1 (b"
+    program.symlink_to("/bin/sleep")
+    started = world.started[world.spawn(str(program), "60")]
+    told = proc.stat_of(started.pid)
+    assert told is not None
+    assert (told.parent, told.session, told.started) == (os.getpid(), started.pid, started.pid_started)
+
+
+def test_members_are_who_names_the_execution_who_is_in_its_session_and_their_descendants() -> None:
+    def seen(parent: int, session: int, execution: str | None = None) -> proc.Seen:
+        stat = proc.Stat(parent=parent, session=session, started=0, is_dead=False)
+        return proc.Seen(stat=stat, execution=execution)
+
+    table = {
+        1: seen(0, 1),
+        10: seen(1, 10, "x"),
+        11: seen(10, 10),
+        12: seen(1, 12, "x"),  # left session and parent
+        13: seen(12, 13),  # left session and environment
+        20: seen(1, 20, "y"),
+        21: seen(1, 21),
+    }
+    assert proc.members(table, "x", 10) == {10, 11, 12, 13}
+    assert proc.members(table, "x", None) == {10, 11, 12, 13}
+    assert proc.members(table, "z", 10) == {10, 11}
+    assert proc.members(table, "z", None) == set()
+
+
+def test_deadlines_come_in_order_once_each_and_only_the_last_set_counts() -> None:
+    deadlines = Deadlines()
+    for number in range(500):
+        deadlines.set(f"long {number}", 1e9 + number)
+        deadlines.drop(f"long {number}")
+    deadlines.set("b", 2.0)
+    deadlines.set("a", 1.0)
+    deadlines.set("c", 1.5)
+    deadlines.set("c", 3.0)
+    assert deadlines.next_s() == 1.0
+    assert deadlines.take(2.5) == ["a", "b"]
+    assert deadlines.take(2.5) == []
+    deadlines.set("c", 3.0)
+    assert deadlines.take(3.0) == ["c"]
+    assert deadlines.next_s() is None
+
+
+def test_nobody_waits_for_nothing(world: World) -> None:
+    assert world.processes.next_deadline_s() is None
+    world.processes.enforce(time.monotonic())
+    with suppress(KeyError):
+        world.processes.reap(10**6)
+    assert not world.processes.owns(10**6)
