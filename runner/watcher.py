@@ -1,29 +1,180 @@
 """Watches a jobs folder and says "look again". Touches watchdog; no event is believed, each only wakes.
 
+What no notification can tell is left to the owner: `check` sees that the folder became another one, and the owner's
+resync sees what lies behind symbolic links inside the folder. Links are not followed here: a link to a folder above
+would be walked without end.
 """
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
+from stat import S_ISDIR
+from typing import TYPE_CHECKING
+
+from loguru import logger
+from watchdog.events import (
+    DirAttribEvent,
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileAttribEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+if TYPE_CHECKING:
+    from watchdog.observers.api import BaseObserver
+
+# Without opening and closing after a read: our own scan would wake us, and of 10,000 files overflow the kernel's queue.
+_CHANGES: list[type[FileSystemEvent]] = [
+    FileCreatedEvent, FileModifiedEvent, FileAttribEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent,
+    DirCreatedEvent, DirAttribEvent, DirMovedEvent, DirDeletedEvent,
+]  # fmt: skip
+
+_LIMITS = {
+    errno.ENOSPC: "the system's limit of inotify watches is reached; raise fs.inotify.max_user_watches",
+    errno.EMFILE: "too many inotify instances or open files; raise fs.inotify.max_user_instances or ulimit -n",
+}
+
+# Else it prints on our stderr, for instance about an emitter that was stopped while it delivered.
+logging.getLogger("watchdog").addHandler(logging.NullHandler())
+
+_Identity = tuple[str, int, int]
 
 
 class Watcher:
-    """Calls `wake` (from another thread) whenever anything below `folder` may have changed."""
+    """Calls `wake` (from another thread) whenever anything below `folder` may have changed.
+
+    A file that is moved out of the folder is told after half a second (watchdog waits for where it went), everything
+    else within milliseconds. `start`, `check` and `stop` belong to one thread.
+    """
 
     def __init__(self, folder: Path, wake: Callable[[], None]) -> None:
-        raise NotImplementedError
+        self._folder = folder
+        self._handler = _WakingHandler(wake)
+        self._identity: _Identity | None = None
+        self._observer: BaseObserver | None = None
+        self._reason: str | None = "not started"
+
+    @property
+    def notified(self) -> bool:
+        """Whether changes are notified; if not, the owner has to look by itself, and `reason` tells why."""
+        return self._reason is None
+
+    @property
+    def reason(self) -> str | None:
+        """Why changes are not notified, in words; None if they are."""
+        return self._reason
 
     def start(self) -> None:
-        """Start watching; a missing folder is watched for to appear. Never raises: without notification `check` serves."""
-        raise NotImplementedError
+        """Start watching; `check` sees a missing folder appear. Never raises: without notification `check` serves."""
+        self._watch_anew()
 
     def check(self) -> bool:
         """Look at the folder's identity (real path, device, inode); True, and watched anew, if it is another one.
 
-        The owner calls it every 0.5 s.
+        True as well if notification had broken down and works again: changes may have been missed between. The owner
+        calls it every 0.5 s.
         """
-        raise NotImplementedError
+        if self._is_watching() and self._is_the_same_folder():
+            return False
+        former = self._identity
+        self._watch_anew()
+        return self.notified or self._identity != former
 
     def stop(self) -> None:
-        raise NotImplementedError
+        """Stop watching; once it returns, `wake` is not called any more."""
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            _stop(observer)
+        self._reason = "stopped"
+
+    def _is_watching(self) -> bool:
+        # watchdog's emitter ends by itself when the folder is removed. One that is created then may bear the same
+        # inode number, so that the identity alone would not tell.
+        observer = self._observer
+        return observer is not None and observer.is_alive() and all(emitter.is_alive() for emitter in observer.emitters)
+
+    def _is_the_same_folder(self) -> bool:
+        try:
+            return _identity_of(self._folder) == self._identity
+        except OSError:
+            return False
+
+    def _watch_anew(self) -> None:
+        self.stop()
+        self._identity = None
+        try:
+            # Before the watch is set: should the folder be replaced between, the next check sees it.
+            self._identity = _identity_of(self._folder)
+            self._observer = _started_observer(self._identity[0], self._handler)
+            self._reason = None
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
+            self._reason = f"{self._folder}: {_words(error)}"
+
+
+class _WakingHandler(FileSystemEventHandler):
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        try:
+            self._wake()
+        except Exception:  # noqa: BLE001 - watchdog's thread would end with it, and the folder be blind from then on
+            logger.exception("waking up for {} failed", event.event_type)
+
+
+def _identity_of(folder: Path) -> _Identity:
+    """Return what tells one folder from another at the same path. Raises OSError if there is none to watch."""
+    real = os.path.realpath(folder)
+    status = Path(real).stat()
+    if not S_ISDIR(status.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    return real, status.st_dev, status.st_ino
+
+
+def _started_observer(folder: str, handler: FileSystemEventHandler) -> BaseObserver:
+    """Watch `folder` and the folders below it. Raises OSError; a folder below that cannot be watched is passed over."""
+    if not os.access(folder, os.R_OK | os.X_OK):  # watchdog would call it watched
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    observer = Observer()
+    try:
+        _keep_from_children()
+        observer.schedule(handler, folder, recursive=True, event_filter=_CHANGES)
+        observer.start()
+    except (OSError, RuntimeError):
+        _stop(observer)
+        raise
+    return observer
+
+
+def _keep_from_children() -> None:
+    """Close watchdog's inotify descriptors on exec: it forgets to, and each process would keep an instance in use."""
+    for descriptor in Path("/proc/self/fd").glob("*"):
+        try:
+            if descriptor.readlink().name == "anon_inode:inotify":
+                os.set_inheritable(int(descriptor.name), False)
+        except OSError:  # closed meanwhile, as the one of this listing is
+            continue
+
+
+def _stop(observer: BaseObserver) -> None:
+    observer.stop()
+    if observer.is_alive():
+        observer.join()
+
+
+def _words(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    return _LIMITS.get(error.errno or 0) or error.strerror or str(error)

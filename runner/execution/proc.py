@@ -45,6 +45,11 @@ def parse_stat(line: bytes) -> Stat:
     return Stat(parent=int(fields[1]), session=int(fields[3]), started=int(fields[19]), is_dead=is_dead)
 
 
+def boot_id() -> str:
+    """Return what tells one boot of the machine from another; "" where the system has no such thing."""
+    return (_read("/proc/sys/kernel/random/boot_id") or b"").decode().strip()
+
+
 def stat_of(pid: int) -> Stat | None:
     """Return what runs under `pid`, a zombie too; None if nothing does."""
     line = _read(f"/proc/{pid}/stat")

@@ -12,11 +12,16 @@ from runner.timing.rules import Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a definition stands: `file` relative to the jobs folder, `line` from 1, `sha256` of the document's text."""
+    """Where a definition stands: `file` relative to the jobs folder, `line` from 1, `sha256` of the document's bytes.
+
+    `definition` is the JSON text for the store from which the request can be built again without its file. It is no
+    part of comparisons: what it says is in the request's own fields.
+    """
 
     file: str
     line: int
     sha256: str
+    definition: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +100,7 @@ Timing = RunImmediately | RunLater | Schedule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRequest:
-    """One document of a jobs folder, valid and resolved. `definition` is its plain data as it was read."""
+    """One document of a jobs folder, valid and resolved."""
 
     name: str
     process: Process

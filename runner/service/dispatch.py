@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.execution.output import read_tail
-from runner.execution.processes import Exit, Processes, SpawnError
+from runner.execution.processes import Exit, Processes, SpawnError, Started
 from runner.lifecycle import Reason
 from runner.monitor.records import Event
 from runner.service.book import Book
@@ -44,23 +44,15 @@ class Dispatcher:
         self._stop_when_started: dict[str, Reason] = {}
         self._environment: Mapping[str, str] = dict(os.environ)
 
-    def resume(self, execution: Execution) -> None:
-        """Take over an execution that a former runner left: let it wait on, watch it on, or record it as cut off."""
+    def resume(self, execution: Execution, *, is_same_boot: bool) -> None:
+        """Take over an execution that a former runner left: let it wait on, watch it on, or record it as cut off.
+
+        After a reboot nothing of it can run, and its process id may be another's.
+        """
         if execution.phase is Phase.WAITING:
             self._book.enter(execution)
             return
-        now, elapsed_s = self._clock.now(), self._clock.elapsed_s()
-        ran_s = (now - execution.started).total_seconds() if execution.started else 0.0
-        timeout_s = execution.timeout_s
-        found = self._processes.adopt(
-            execution.id,
-            pid=execution.pid,
-            pid_started=execution.pid_started,
-            stop_signal=execution.stop_signal,
-            stop_grace_s=execution.stop_grace_s,
-            timeout_left_s=None if timeout_s is None else max(timeout_s - ran_s, 0.0),
-            now_s=elapsed_s,
-        )
+        found = self._adopt(execution) if is_same_boot else None
         if found is None:
             self._finish(execution, LOST if execution.phase is Phase.RUNNING else LOST_AT_START)
             self._lost(execution)
@@ -68,7 +60,8 @@ class Dispatcher:
         self._adopted.add(execution.id)
         known = replace(execution, phase=Phase.RUNNING, pid=found.pid, pid_started=found.pid_started)
         self._book.enter(known)
-        self._note_running(known if known.started else replace(known, started=now), is_new=known.started is None)
+        is_new = known.started is None
+        self._note_running(replace(known, started=self._clock.now()) if is_new else known, is_new=is_new)
 
     def spawn(self, budget_s: float) -> None:
         """Start committed executions, oldest first, for about `budget_s` seconds."""
@@ -105,6 +98,19 @@ class Dispatcher:
                 self._processes.kill(execution.id, reason)
             else:
                 self._processes.stop(execution.id, reason, now_s=self._clock.elapsed_s())
+
+    def _adopt(self, execution: Execution) -> Started | None:
+        ran_s = (self._clock.now() - execution.started).total_seconds() if execution.started else 0.0
+        timeout_s = execution.timeout_s
+        return self._processes.adopt(
+            execution.id,
+            pid=execution.pid,
+            pid_started=execution.pid_started,
+            stop_signal=execution.stop_signal,
+            stop_grace_s=execution.stop_grace_s,
+            timeout_left_s=None if timeout_s is None else max(timeout_s - ran_s, 0.0),
+            now_s=self._clock.elapsed_s(),
+        )
 
     def _spawn_one(self, execution: Execution) -> None:
         try:

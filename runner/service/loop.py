@@ -12,6 +12,7 @@ from typing import Any, Self
 from runner import __version__
 from runner.commands import Answer, Command, Kind, command_of
 from runner.errors import RefusedError, StoreUnwritableError
+from runner.execution.proc import boot_id
 from runner.execution.processes import Processes
 from runner.lifecycle import Reason
 from runner.monitor.records import Event
@@ -142,10 +143,11 @@ class Runner:
         """Take over what a former runner left: requests, their states, executions that ran or wait."""
         snapshot = self._parts.snapshot
         self.registry.load(snapshot.requests, zone=self.settings.zone)
+        boot = boot_id()
         for row in snapshot.executions:
-            self._dispatcher.resume(execution_of(row))
+            self._dispatcher.resume(execution_of(row), is_same_boot=snapshot.meta.get("boot") == boot)
         self._journal.facts.meta.update(
-            pid=str(os.getpid()), version=__version__, started=str(to_microseconds(self._clock.now()))
+            boot=boot, pid=str(os.getpid()), version=__version__, started=str(to_microseconds(self._clock.now()))
         )
 
     def _decision(self) -> Decision:

@@ -1,67 +1,289 @@
-"""The store's tables and its one writer's transactions, `synchronous=FULL`. Touches files.
+"""The store's one writer and its readers; every commit is one transaction, `synchronous=FULL`. Touches files.
 
 The owner commits a `Batch` a turn. Other programs read, and write only the `commands` table (see `mailbox`).
 """
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-from runner.store.rows import Batch, CommandRow, ExecutionRow, Mark, RequestRow, Snapshot
+from runner.errors import StoreError, StoreUnwritableError
+from runner.store import schema
+from runner.store.connection import (
+    check,
+    connect,
+    create_file,
+    database_path,
+    migrate,
+    require_current,
+    transaction,
+    use_wal,
+    version_of,
+    worded,
+)
+from runner.store.lock import lock_path, owner_pid, take_lock
+from runner.store.rows import Batch, CommandRow, CommandStatus, ExecutionRow, Mark, RequestRow, Snapshot
+from runner.store.schema import COMMANDS, EXECUTIONS, REQUESTS, Row, Table, to_sql, to_text
+
+__all__ = ["DuplicateClaimError", "Store", "StoreReader", "owner_pid"]
+
+Answer = TypeVar("Answer")
+_KEPT_COMMANDS_US = 24 * 3600 * 1_000_000
+_LARGEST_IDLE_WAL = 16 * 2**20
+
+
+class DuplicateClaimError(AssertionError):
+    """A fire was claimed that is claimed already: a bug, never a user's doing."""
 
 
 class Store:
-    """The owner's side. Holds the lock (flock on `lock` in the folder) while open."""
+    """The owner's side. Holds the lock (flock on `lock` in the folder) while open; used by one thread."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, resources: ExitStack) -> None:
+        """Use `own` instead; this only takes over what that opened."""
+        self._path = path
+        self._connection = connection
+        self._resources = resources
+        self._places = {place: _identity(place) for place in (path, lock_path(path.parent))}
+        last = connection.execute(schema.LAST_RECORD).fetchone()
+        self._last: int = last[0] if last else 0
+        self._definitions: dict[str, str | None] = {}
 
     @classmethod
     def own(cls, folder: Path) -> Store:
         """Create or open the store in `folder` and lock it.
 
         Raises StoreInUseError (naming the owner's pid), StoreError for a newer version, a corrupt file or a folder
-        that cannot be used; nothing is overwritten then.
+        that cannot be used; nothing is overwritten then. Commands that a dead owner took count as withdrawn, and
+        those a day past their deadline are forgotten.
         """
-        raise NotImplementedError
+        path = database_path(folder)
+        with ExitStack() as resources, worded(path):
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                resources.enter_context(take_lock(folder))
+                create_file(path)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise StoreError(f"{folder} is no folder; choose another state folder (--state)") from error
+            except OSError as error:
+                raise StoreError(f"the state folder {folder} cannot be used: {error.strerror} (--state)") from error
+            connection = resources.enter_context(closing(connect(path, "mode=rw")))
+            _prepare(connection, path)
+            return cls(path, connection, resources.pop_all())
 
     def load(self) -> Snapshot:
-        """Return the whole content."""
-        raise NotImplementedError
+        """Return the whole content. Raises StoreError."""
+        with worded(self._path):
+            snapshot = _snapshot(self._connection)
+        self._definitions = {row.name: row.definition for row in snapshot.requests}
+        return snapshot
 
     def commit(self, batch: Batch, *, appended: tuple[int, Mark] | None = None) -> tuple[tuple[int, bytes], ...]:
         """Write the batch in one transaction; durable when this returns. Returns its records with their numbers.
 
         `appended` (number, mark) says that every record up to that number is in the log, which now ends at the mark:
-        those leave the outbox. Raises StoreUnwritableError; then nothing is written and the same call may be repeated.
+        those leave the outbox; with number 0 only the mark is set. Executions are written before `ended` is deleted.
+        Raises StoreUnwritableError; then nothing is written and the same call may be repeated. Raises
+        DuplicateClaimError, likewise with nothing written.
         """
-        raise NotImplementedError
+        if not batch and appended is None:
+            return ()
+        self._require_place()
+        records = tuple(enumerate(batch.records, self._last + 1))
+        definitions = self._new_definitions(batch)
+        with worded(self._path), transaction(self._connection):
+            if appended is not None:
+                _forget(self._connection, *appended)
+            _write(self._connection, batch)
+            _define(self._connection, definitions)
+            self._connection.executemany(schema.INSERT_RECORD, records)
+        self._last += len(records)
+        self._definitions.update(definitions)
+        return records
 
-    def pending_commands(self) -> tuple[CommandRow, ...]:
-        """Return the commands that wait for an answer, oldest first, withdrawing those past their deadline."""
-        raise NotImplementedError
+    def take_commands(self, now: int) -> tuple[CommandRow, ...]:
+        """Take the pending commands, oldest first, durably; withdraw those whose deadline is before `now`.
+
+        From then on they cannot be withdrawn while this store is open. What a command changes is to be committed
+        together with its answer, and what it does outside the store is to be done after that commit: then a command
+        is either applied or withdrawn, whenever the runner dies. Raises StoreUnwritableError; nothing is taken then.
+        """
+        with worded(self._path):
+            (is_any,) = self._connection.execute(schema.IS_ANY_PENDING).fetchone()
+            if not is_any:
+                return ()
+            self._require_place()
+            with transaction(self._connection):
+                self._connection.execute(schema.WITHDRAW_LATE, (now,))
+                pending = self._connection.execute(
+                    f"{COMMANDS.select} WHERE status = 'pending' ORDER BY rowid"
+                ).fetchall()
+                self._connection.execute(schema.TAKE_PENDING)
+        return tuple(replace(COMMANDS.to_row(values), status=CommandStatus.TAKEN) for values in pending)
 
     def close(self) -> None:
         """Close the database and let the lock go."""
-        raise NotImplementedError
+        self._resources.close()
+
+    def _new_definitions(self, batch: Batch) -> dict[str, str | None]:
+        """Return the definitions that differ from those written: a fire changes a request's row but not these."""
+        known = self._definitions
+        return {
+            name: row.definition
+            for name, row in batch.requests.items()
+            if name not in known or known[name] != row.definition
+        }
+
+    def _require_place(self) -> None:
+        # SQLite would go on writing into files that have no name any more, and a second owner could begin beside us.
+        for place, identity in self._places.items():
+            if _identity(place) != identity:
+                raise StoreUnwritableError(f"{place} was removed or replaced; put it back, or restart the runner")
 
 
 class StoreReader:
-    """A look at a store from another program, at one moment. Missing store: empty results."""
+    """A look at a store from another program, at one moment: all its answers are of the moment it was made.
+
+    Missing store: empty results. Make one for a question, then close it: while open it keeps the owner's write-ahead
+    log from being reused. Everything raises StoreError if the file cannot be read.
+    """
 
     def __init__(self, folder: Path) -> None:
-        raise NotImplementedError
+        self._path = database_path(folder)
+        with worded(self._path):
+            self._connection = _begin_reading(self._path)
 
     def requests(self) -> tuple[RequestRow, ...]:
-        raise NotImplementedError
+        """Return all requests, by name."""
+        return self._ask(_requests, ())
 
     def executions(self) -> tuple[ExecutionRow, ...]:
-        raise NotImplementedError
+        """Return all executions that have not ended, in the order of their ids."""
+        return self._ask(_executions, ())
 
     def meta(self) -> dict[str, str]:
-        raise NotImplementedError
+        """Return the owner's notes."""
+        return self._ask(_meta, {})
+
+    def snapshot(self) -> Snapshot:
+        """Return the whole content."""
+        return self._ask(_snapshot, Snapshot(requests=(), executions=(), outbox=(), mark=None, meta={}))
 
     def close(self) -> None:
-        raise NotImplementedError
+        """Close the database."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _ask(self, question: Callable[[sqlite3.Connection], Answer], nothing: Answer) -> Answer:
+        if self._connection is None:
+            return nothing
+        with worded(self._path):
+            return question(self._connection)
 
 
-def owner_pid(folder: Path) -> int | None:
-    """Return the pid of the runner that holds the store's lock now, or None if nobody does."""
-    raise NotImplementedError
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    migrate(connection, path)
+    use_wal(connection, path)
+    check(connection, path)
+    connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_IDLE_WAL}")
+    with transaction(connection):
+        connection.execute(schema.WITHDRAW_ORPHANS)
+        connection.execute(schema.PRUNE_COMMANDS, (time.time_ns() // 1000 - _KEPT_COMMANDS_US,))
+
+
+def _begin_reading(path: Path) -> sqlite3.Connection | None:
+    """Return a connection inside a read transaction, or None if there is no store yet."""
+    if not path.exists():
+        return None
+    try:
+        return _reading(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        # In a folder that is not ours to write, SQLite cannot make the files it shares with an owner. If there is no
+        # write-ahead log, nobody has one open and the file alone is the whole store.
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or path.with_name(f"{path.name}-wal").exists():
+            raise
+        return _reading(path, "mode=ro&immutable=1")
+
+
+def _reading(path: Path, options: str) -> sqlite3.Connection | None:
+    with ExitStack() as resources:
+        connection = resources.enter_context(closing(connect(path, options)))
+        connection.execute("BEGIN")
+        if version_of(connection, path) == 0:
+            return None
+        require_current(connection, path)
+        resources.pop_all()
+        return connection
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _forget(connection: sqlite3.Connection, number: int, mark: Mark) -> None:
+    connection.execute(schema.FORGET_RECORDS, (number,))
+    connection.execute(schema.UPSERT_MARK, (str(mark.inode), mark.offset))
+
+
+def _write(connection: sqlite3.Connection, batch: Batch) -> None:
+    _upsert(connection, REQUESTS, batch.requests.values())
+    _claim(connection, batch)
+    connection.executemany(schema.END_EXECUTION, ((to_sql(execution),) for execution in batch.ended))
+    connection.executemany(schema.ANSWER, ((to_sql(text), to_sql(command)) for command, text in batch.answers.items()))
+    connection.executemany(schema.UPSERT_META, ((to_sql(key), to_sql(value)) for key, value in batch.meta.items()))
+
+
+def _define(connection: sqlite3.Connection, definitions: dict[str, str | None]) -> None:
+    connection.executemany(
+        schema.UPSERT_DEFINITION, ((to_sql(name), to_sql(text)) for name, text in definitions.items())
+    )
+
+
+def _claim(connection: sqlite3.Connection, batch: Batch) -> None:
+    try:
+        _upsert(connection, EXECUTIONS, batch.executions.values())
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+            raise DuplicateClaimError(f"a fire was claimed twice: {error}") from error
+        raise
+
+
+def _upsert(connection: sqlite3.Connection, table: Table[Row], rows: Iterable[Row]) -> None:
+    try:
+        connection.executemany(table.upsert, map(table.values, rows))
+    except UnicodeEncodeError:
+        # Rare, and dear to ask for in advance. An upsert may be repeated.
+        connection.executemany(table.upsert, map(table.to_sql, rows))
+
+
+def _snapshot(connection: sqlite3.Connection) -> Snapshot:
+    mark = connection.execute(schema.SELECT_MARK).fetchone()
+    return Snapshot(
+        requests=_requests(connection),
+        executions=_executions(connection),
+        outbox=tuple(connection.execute(schema.SELECT_RECORDS)),
+        mark=None if mark is None else Mark(inode=int(mark[0]), offset=mark[1]),
+        meta=_meta(connection),
+    )
+
+
+def _requests(connection: sqlite3.Connection) -> tuple[RequestRow, ...]:
+    return tuple(map(REQUESTS.to_row, connection.execute(f"{REQUESTS.select} ORDER BY name")))
+
+
+def _executions(connection: sqlite3.Connection) -> tuple[ExecutionRow, ...]:
+    return tuple(map(EXECUTIONS.to_row, connection.execute(f"{EXECUTIONS.select} ORDER BY id")))
+
+
+def _meta(connection: sqlite3.Connection) -> dict[str, str]:
+    return {to_text(key): to_text(value) for key, value in connection.execute(schema.SELECT_META)}

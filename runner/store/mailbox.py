@@ -1,32 +1,115 @@
-"""The table and the FIFO by which other programs reach the runner that owns a store. Touches files."""
+"""The table and the FIFO by which other programs reach the runner that owns a store. Touches files.
+
+A command's row is what counts, and it is applied or withdrawn, never both. The byte in the FIFO is only haste.
+"""
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
-from runner.store.rows import CommandRow
+from runner.errors import StoreError
+from runner.store import schema
+from runner.store.connection import connect, database_path, require_current, transaction, worded
+from runner.store.lock import owner_pid
+from runner.store.rows import CommandRow, CommandStatus
+from runner.store.schema import COMMANDS, to_text
+
+
+def wake_path(folder: Path) -> Path:
+    """Return the place of the FIFO in a state folder."""
+    return folder / "wake"
 
 
 def open_wake(folder: Path) -> int:
-    """Create the FIFO `wake` if need be and return the owner's non-blocking descriptor for it."""
-    raise NotImplementedError
+    """Create the FIFO `wake` if need be and return the owner's non-blocking descriptor for it. Raises StoreError."""
+    path = wake_path(folder)
+    try:
+        with suppress(FileExistsError):
+            os.mkfifo(path, 0o600)
+        if not stat.S_ISFIFO(path.lstat().st_mode):
+            raise StoreError(f"{path} is no FIFO; remove it, and the runner makes a new one")
+        # Open for writing too: with the last writer gone a reader alone would be told "hung up" for ever.
+        return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise StoreError(f"the FIFO {path} cannot be used: {error.strerror}") from error
 
 
 def drain_wake(descriptor: int) -> None:
     """Empty the FIFO."""
-    raise NotImplementedError
+    with suppress(BlockingIOError):
+        while os.read(descriptor, 65536):
+            pass
 
 
 def post(folder: Path, command: CommandRow) -> None:
-    """Write a pending command and wake the runner. Raises StoreError if the store cannot be written."""
-    raise NotImplementedError
+    """Write a pending command and wake the runner. Raises StoreError if the store cannot be written.
+
+    Whether a runner is there is not asked; its answer tells.
+    """
+    with _mailbox(folder) as connection, transaction(connection):
+        connection.execute(
+            COMMANDS.insert, COMMANDS.to_sql(replace(command, status=CommandStatus.PENDING, answer=None))
+        )
+    _wake(folder)
 
 
 def answer_to(folder: Path, command: str) -> str | None:
-    """Return the answer to a command, or None while it is pending."""
-    raise NotImplementedError
+    """Return the answer to a command, or None while there is none. Raises StoreError."""
+    with _mailbox(folder) as connection:
+        row = connection.execute(schema.ANSWER_OF, (command,)).fetchone()
+    return None if row is None or row[0] is None else to_text(row[0])
 
 
 def withdraw(folder: Path, command: str) -> bool:
-    """Take a pending command back. False if the runner was faster: then there is an answer."""
-    raise NotImplementedError
+    """Take a command back. True: it was not and will not be applied. Raises StoreError.
+
+    False if the runner was faster: then there is an answer, or one will come. Ask again when none comes: what a
+    runner took and left unanswered when it died is withdrawn like a pending command.
+    """
+    with _mailbox(folder) as connection:
+        if _change(connection, command, CommandStatus.PENDING):
+            return True
+        status = _status_of(connection, command)
+        # The order matters: it was taken before the lock was seen free, so by a runner that is gone.
+        if status is CommandStatus.TAKEN and owner_pid(folder) is None:
+            _change(connection, command, CommandStatus.TAKEN)
+            status = _status_of(connection, command)
+    return status is CommandStatus.WITHDRAWN
+
+
+@contextmanager
+def _mailbox(folder: Path) -> Iterator[sqlite3.Connection]:
+    path = database_path(folder)
+    if not path.exists():
+        raise StoreError(f"there is no store {path}; start a runner first, or name its state folder (--state)")
+    with worded(path), closing(connect(path, "mode=rw")) as connection:
+        require_current(connection, path)
+        yield connection
+
+
+def _change(connection: sqlite3.Connection, command: str, status: CommandStatus) -> bool:
+    """Withdraw a command that is in `status`; say whether it was."""
+    return connection.execute(schema.WITHDRAW, (command, status)).rowcount == 1
+
+
+def _status_of(connection: sqlite3.Connection, command: str) -> CommandStatus:
+    row = connection.execute(schema.STATUS_OF, (command,)).fetchone()
+    if row is None:
+        raise StoreError(f"there is no command {command} in the store; answered ones are forgotten after a day")
+    return CommandStatus(row[0])
+
+
+def _wake(folder: Path) -> None:
+    # Nobody may be listening, or the FIFO be full: the row is written, and a runner sees it at its next turn.
+    with suppress(OSError):
+        descriptor = os.open(wake_path(folder), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, b"\0")
+        finally:
+            os.close(descriptor)

@@ -52,9 +52,10 @@ class Mark:
 
 
 class CommandStatus(StrEnum):
-    """A command's way through the mailbox; it leaves `pending` once."""
+    """A command's way through the mailbox; it leaves `pending` once, by the owner's taking or by a withdrawal."""
 
     PENDING = "pending"
+    TAKEN = "taken"  # the owner's alone: it will be answered, or is withdrawn if the owner dies before
     ANSWERED = "answered"
     WITHDRAWN = "withdrawn"
 
@@ -74,7 +75,11 @@ class CommandRow:
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """Everything one turn of the loop wants committed at once. Mutable: it is filled, committed, and thrown away."""
+    """Everything one turn of the loop wants committed at once. Mutable: it is filled, committed, and thrown away.
+
+    `ended` are the ids of executions to delete, `records` whole lines for the outbox, `answers` JSON text by the id of
+    a command that was taken. A command and what it changes belong into one batch: that is what makes it whole.
+    """
 
     requests: dict[str, RequestRow] = field(default_factory=dict)
     executions: dict[str, ExecutionRow] = field(default_factory=dict)
@@ -85,6 +90,17 @@ class Batch:
 
     def __bool__(self) -> bool:
         return any((self.requests, self.executions, self.ended, self.records, self.answers, self.meta))
+
+    def joined(self, other: Batch) -> Batch:
+        """Return both as one; for the same row the other's word counts."""
+        return Batch(
+            requests=self.requests | other.requests,
+            executions=self.executions | other.executions,
+            ended=self.ended + other.ended,
+            records=self.records + other.records,
+            answers=self.answers | other.answers,
+            meta=self.meta | other.meta,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from runner.timing.rules import Rule
+from runner.errors import RuleError
+from runner.timing.cron import never_matches, read_expression
+from runner.timing.rules import (
+    Cron,
+    Daily,
+    DayNumber,
+    Interval,
+    LastDay,
+    MonthDay,
+    Monthly,
+    NthWeekday,
+    Pattern,
+    Rule,
+    Weekly,
+)
+from runner.timing.texts import Moment, read_clock, read_moment, shortened
+from runner.timing.upcoming import next_fire
+from runner.timing.zones import END, TICK, first_instant, instant_of, wall_at, zone_named
+from runner.values import EPOCH
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_NTH = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "last": -1}
+_DAY_GROUPS = {"weekdays": frozenset(range(5)), "weekends": frozenset({5, 6})}
+_UNIT_SECONDS = {"secondly": 1, "minutely": 60, "hourly": 3600}
+_NAMED_MONTH_DAYS: dict[str, MonthDay] = {
+    "last": LastDay(),
+    "last_workday": LastDay(workday=True),
+    **{
+        f"{nth} {weekday}": NthWeekday(nth=number, weekday=index)
+        for nth, number in _NTH.items()
+        for index, weekday in enumerate(WEEKDAYS)
+    },
+}
+_LONGEST_INTERVAL = timedelta(days=36525)
+_MOST_REPETITIONS = 10_000
+
+Field = tuple[str | int, ...]
 
 
 def parse_rule(data: Mapping[str, Any], *, default_zone: str, excepted: frozenset[date] = frozenset()) -> Rule:
@@ -15,4 +54,155 @@ def parse_rule(data: Mapping[str, Any], *, default_zone: str, excepted: frozense
     Raises RuleError with the field at fault: `at` missing and `start` without a time of day, a cron expression that
     cannot be read, repetitions without start, a rule that can never fire, finish before start, an unknown zone.
     """
-    raise NotImplementedError
+    zone = _zone(data, default_zone)
+    pattern = _pattern(data)
+    start = read_moment(data["start"], field=_at("start")) if "start" in data else None
+    rule = Rule(
+        pattern=pattern,
+        zone=zone.key,
+        at=() if isinstance(pattern, Interval | Cron) else _times_of_day(data, start, zone),
+        start=instant_of(start, zone) if start else None,
+        finish=_finish(data["finish"], zone) if "finish" in data else None,
+        repetitions=_repetitions(data, pattern) if "repetitions" in data else None,
+        excepted=excepted,
+    )
+    _check_that_it_fires(rule)
+    return rule
+
+
+def _at(*place: str | int) -> Field:
+    return ("schedule", *place)
+
+
+def _zone(data: Mapping[str, Any], default_zone: str) -> ZoneInfo:
+    try:
+        return zone_named(data.get("timezone", default_zone))
+    except RuleError as error:
+        raise RuleError(str(error), field=_at("timezone"), suggestion=error.suggestion) from None
+
+
+def _pattern(data: Mapping[str, Any]) -> Pattern:
+    interval = int(data.get("interval", 1))  # JSON's 5.0 is an integer too
+    match data["frequency"]:
+        case "secondly" | "minutely" | "hourly" as frequency:
+            return _interval(interval, frequency)
+        case "daily":
+            return _daily(interval, data.get("days"))
+        case "weekly":
+            return Weekly(weekdays=_weekdays(data.get("days", [])), interval=interval)
+        case "monthly":
+            return Monthly(day=_month_day(data["day"]), interval=interval)
+        case "cron":
+            return Cron(expression=read_expression(data["expression"], field=_at("expression")))
+        case frequency:
+            raise AssertionError(f"the schema let the frequency {frequency!r} pass")
+
+
+def _interval(interval: int, frequency: str) -> Interval:
+    seconds = interval * _UNIT_SECONDS[frequency]
+    if seconds > _LONGEST_INTERVAL.total_seconds():
+        raise RuleError("the interval is longer than a hundred years", field=_at("interval"))
+    return Interval(seconds=seconds)
+
+
+def _daily(interval: int, days: str | None) -> Daily:
+    if days is None:
+        return Daily(interval=interval)
+    if interval != 1:
+        raise RuleError(
+            f"every {interval} days and only on {days} do not go together",
+            field=_at("interval"),
+            suggestion="leave out interval, or days",
+        )
+    return Daily(weekdays=_DAY_GROUPS[days])
+
+
+def _weekdays(names: list[str]) -> frozenset[int]:
+    if not names:
+        raise RuleError("a weekly schedule needs a day", field=_at("days"), suggestion="write days: [monday]")
+    return frozenset(WEEKDAYS.index(name) for name in names)
+
+
+def _month_day(day: int | str) -> MonthDay:
+    if not isinstance(day, str):
+        return DayNumber(number=int(day))
+    if day in _NAMED_MONTH_DAYS:
+        return _NAMED_MONTH_DAYS[day]
+    near = difflib.get_close_matches(day[:80].lower().replace("-", " "), _NAMED_MONTH_DAYS, n=1)
+    raise RuleError(
+        f"{shortened(day)} is no day of a month",
+        field=_at("day"),
+        suggestion=f"did you mean {near[0]}?" if near else 'write 1 to 31, last, last_workday or "second sunday"',
+    )
+
+
+def _times_of_day(data: Mapping[str, Any], start: Moment | None, zone: ZoneInfo) -> tuple[time, ...]:
+    """Return `at`, sorted and without doubles; in its place the time of day of `start`."""
+    match data.get("at"):
+        case str() as text:
+            return (read_clock(text, field=_at("at")),)
+        case [_, *_] as texts:
+            return tuple(sorted({read_clock(text, field=_at("at", index)) for index, text in enumerate(texts)}))
+    if start is None or start.clock is None:
+        reason = "there is no start to take it from" if start is None else "start is a date alone"
+        raise RuleError(
+            f"at what time of day? `at` is missing, and {reason}", field=_at("at"), suggestion='write at: "02:00"'
+        )
+    # With an offset of its own, `start` is an instant, and its time of day is what the zone's clocks show then.
+    return (start.clock if start.offset is None else wall_at(instant_of(start, zone), zone).time(),)
+
+
+def _finish(text: str, zone: ZoneInfo) -> datetime:
+    moment = read_moment(text, field=_at("finish"))
+    if moment.clock is not None:
+        return instant_of(moment, zone)
+    return first_instant(min(moment.day, END.date()) + timedelta(days=1), zone) - TICK
+
+
+def _repetitions(data: Mapping[str, Any], pattern: Pattern) -> int:
+    repetitions = int(data["repetitions"])
+    if "start" not in data:
+        raise RuleError(
+            "repetitions are counted from start, and there is none", field=_at("repetitions"), suggestion="add a start"
+        )
+    if repetitions > _MOST_REPETITIONS and not isinstance(pattern, Interval):
+        raise RuleError(
+            f"more than {_MOST_REPETITIONS:,} repetitions", field=_at("repetitions"), suggestion="bound it by finish"
+        )
+    return repetitions
+
+
+def _check_that_it_fires(rule: Rule) -> None:
+    """Raise RuleError for a rule that can never fire, whatever the date, naming what prevents it."""
+    if rule.start and rule.finish and rule.finish < rule.start:
+        raise RuleError("finish is before start", field=_at("finish"), suggestion="a finish after start, or none")
+    if _first_fire(rule):
+        return
+    always = _first_fire(replace(rule, finish=None, excepted=frozenset()))
+    if always is None:
+        raise _never_by_pattern(rule)
+    if not _first_fire(replace(rule, excepted=frozenset())):
+        first = wall_at(always, zone_named(rule.zone)).isoformat(" ", "seconds")
+        raise RuleError(
+            "it can never fire: finish is before the first fire",
+            field=_at("finish"),
+            suggestion=f"the first would be at {first}, {rule.zone}",
+        )
+    raise RuleError("it can never fire: each day on which it would is excepted", field=_at("except"))
+
+
+def _first_fire(rule: Rule) -> datetime | None:
+    return next_fire(replace(rule, repetitions=None), (rule.start or EPOCH) - TICK)
+
+
+def _never_by_pattern(rule: Rule) -> RuleError:
+    match rule.pattern:
+        case Cron(expression=expression):
+            return never_matches(expression, field=_at("expression"))
+        case Monthly(interval=interval):
+            return RuleError(
+                f"it can never fire: none of the months, every {interval} from start, has that day",
+                field=_at("day"),
+                suggestion="write last for the last day of each",
+            )
+    return RuleError("it can never fire before the year 9999", field=_at("start"), suggestion="an earlier start")

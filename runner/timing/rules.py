@@ -5,8 +5,12 @@ Weekdays are numbered as `datetime.weekday` does: Monday is 0.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from typing import assert_never
+
+from runner.values import instant_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,8 @@ class Cron:
     expression: str
 
 
-Pattern = Interval | Daily | Weekly | Monthly | Cron
+CalendarPattern = Daily | Weekly | Monthly
+Pattern = Interval | CalendarPattern | Cron
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,5 +98,52 @@ class Rule:
 
     @property
     def key(self) -> str:
-        """The normal form of what decides fire times, without `finish`: equal keys mean an unchanged rule."""
-        raise NotImplementedError
+        """The normal form of what decides fire times, without `finish`: equal keys mean an unchanged rule.
+
+        It is the same text in every process and on every machine. The zone of an interval is left out where nothing
+        asks for a date; `except` is there by its digest, as it may be a long file.
+        """
+        parts = [_pattern_text(self.pattern)]
+        if self.at:
+            parts.append("at " + ",".join(sorted({at.isoformat("seconds") for at in self.at})))
+        if self.excepted or not isinstance(self.pattern, Interval):
+            parts.append(f"in {self.zone}")
+        if self.start is not None:
+            parts.append(f"from {instant_text(self.start)}")
+        if self.repetitions is not None:
+            parts.append(f"repetitions {self.repetitions}")
+        if self.excepted:
+            listed = ",".join(sorted(day.isoformat() for day in self.excepted))
+            parts.append(f"except {hashlib.sha256(listed.encode()).hexdigest()}")
+        return "; ".join(parts)
+
+
+def _pattern_text(pattern: Pattern) -> str:
+    match pattern:
+        case Interval(seconds=seconds):
+            return f"interval {seconds}"
+        case Daily(interval=interval, weekdays=weekdays):
+            return f"daily {interval} {_digits(weekdays)}"
+        case Weekly(interval=interval, weekdays=weekdays):
+            return f"weekly {interval} {_digits(weekdays)}"
+        case Monthly(interval=interval, day=day):
+            return f"monthly {interval} {_month_day_text(day)}"
+        case Cron(expression=expression):
+            fields = expression.upper().split()
+            return " ".join(["cron", *(["0"] if len(fields) == 5 else []), *fields])
+    assert_never(pattern)
+
+
+def _month_day_text(day: MonthDay) -> str:
+    match day:
+        case DayNumber(number=number):
+            return f"day {number}"
+        case LastDay(workday=workday):
+            return "last workday" if workday else "last day"
+        case NthWeekday(nth=nth, weekday=weekday):
+            return f"weekday {nth} {weekday}"
+    assert_never(day)
+
+
+def _digits(weekdays: frozenset[int]) -> str:
+    return "".join(str(weekday) for weekday in sorted(weekdays))

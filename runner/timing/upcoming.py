@@ -1,12 +1,25 @@
-"""The one question of a trigger: when does a rule fire after t? Pure."""
+"""The one question of a trigger: when does a rule fire after t? Pure.
+
+Each stream of fires restarts exactly: its first fire after t depends on t alone, never on where an earlier walk began.
+A rule without `start` fires from 1970-01-01T00:00Z on.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import islice, takewhile
 
-from runner.timing.rules import Rule
+from runner.timing.rules import Interval, Rule
+from runner.timing.streams import count, endless, is_dense, latest
+from runner.timing.zones import END, TICK
+from runner.values import EPOCH
+
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,23 +35,81 @@ def next_fire(rule: Rule, after: datetime, *, counted_from: datetime | None = No
     """Return the first fire later than `after` (UTC), or None if there is none.
 
     `counted_from` moves the place from which `repetitions` are counted, from the rule's start to just after that
-    instant: what a reschedule does.
+    instant: what a reschedule does. A rule without `repetitions` takes no notice of it.
     """
-    raise NotImplementedError
+    after, until = _bounds(rule, after, counted_from)
+    fire = next(endless(rule, after), None)
+    return fire if fire is not None and fire <= until else None
 
 
 def fires(rule: Rule, after: datetime, *, counted_from: datetime | None = None) -> Iterator[datetime]:
     """Yield the fires later than `after`, ascending, without end if the rule has none."""
-    raise NotImplementedError
+    after, until = _bounds(rule, after, counted_from)
+    for fire in endless(rule, after):
+        if fire > until:
+            return
+        yield fire
 
 
-def span(
-    rule: Rule, after: datetime, until: datetime, *, keep: int = 1, counted_from: datetime | None = None
-) -> Span:
-    """Sum up the fires in (after, until]; `latest` holds the last `keep` of them. Interval rules do it by arithmetic."""
-    raise NotImplementedError
+def span(rule: Rule, after: datetime, until: datetime, *, keep: int = 1, counted_from: datetime | None = None) -> Span:
+    """Sum up the fires in (after, until]; `latest` holds the last `keep` of them.
+
+    Interval rules do it by arithmetic, cron that follows the wall clock by counting days; the others have few fires a
+    day and are walked.
+    """
+    after, end = _bounds(rule, after, counted_from)
+    until = min(until, end)
+    found = takewhile(lambda fire: fire <= until, endless(rule, after))
+    first = next(found, None)
+    if first is None:
+        return Span(count=0, first=None, latest=())
+    if is_dense(rule.pattern):
+        kept = latest(rule, rule.pattern, after, until, keep)
+        return Span(count=count(rule, rule.pattern, after, until), first=first, latest=kept)
+    number, last = 1, deque([first], maxlen=keep)
+    for fire in found:
+        number += 1
+        last.append(fire)
+    return Span(count=number, first=first, latest=tuple(last))
 
 
 def spread_offset(name: str, spread: timedelta) -> timedelta:
     """Return the stable delay of a request within its spread: at least 0, below `spread`, whole milliseconds."""
-    raise NotImplementedError
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return number % max(1, spread // _MILLISECOND) * _MILLISECOND
+
+
+def _bounds(rule: Rule, after: datetime, counted_from: datetime | None) -> tuple[datetime, datetime]:
+    """Return (after, until] narrowed to where the rule fires at all."""
+    after = max(after, (rule.start or EPOCH) - TICK)
+    until = rule.finish or END
+    if rule.repetitions is not None:
+        after = max(after, counted_from or after)
+        until = min(until, _last_counted(rule, counted_from))
+    return after, min(until, END)
+
+
+@lru_cache(maxsize=1 << 15)
+def _last_counted(rule: Rule, counted_from: datetime | None) -> datetime:
+    """Return an instant not before the last fire that `repetitions` allows, and before the one after it."""
+    assert rule.repetitions is not None
+    after = (rule.start or EPOCH) - TICK
+    after = max(after, counted_from or after)
+    if isinstance(rule.pattern, Interval):
+        return _last_counted_interval(rule, rule.pattern, after, rule.repetitions)
+    return next(islice(endless(rule, after), rule.repetitions, None), END)
+
+
+def _last_counted_interval(rule: Rule, pattern: Interval, after: datetime, repetitions: int) -> datetime:
+    """Step so many intervals further as are excepted on the way, until no more are."""
+    step = timedelta(seconds=pattern.seconds)
+    anchor = rule.start or EPOCH
+    first = anchor + ((after - anchor) // step + 1) * step
+    further = repetitions
+    while further < (END - first) // step:
+        last = first + further * step
+        excepted = further + 1 - count(rule, pattern, after, last)
+        if further == repetitions + excepted:
+            return last
+        further = repetitions + excepted
+    return END

@@ -1,0 +1,232 @@
+"""A folder's request files and their bytes, so that nothing that lies there can block, crash or flood the reader.
+
+Reads files and folders.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+    from pathlib import Path
+
+LARGEST = 1 << 20
+"""Bytes of a file that is read."""
+MOST_ENTRIES = 500_000
+"""Entries of a folder and all below it: a link to / must not be walked to its end."""
+_ENTRIES_BETWEEN_YIELDS = 100
+_ATTEMPTS = 3
+_ENDINGS = (".yaml", ".yml")
+_SETTINGS = ("_defaults.yaml", "_defaults.yml")
+_SKIPPED = (".", "_", "#", "~")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_LASTING = frozenset({None, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR})
+_KINDS = {
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+}  # fmt: skip
+
+Signature = tuple[int, int, int, int, int]
+"""What changes when a file does: device, inode, size, and the nanoseconds of content and status changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Why something in a folder cannot be read; `is_folder` if all that lies below is concerned.
+
+    `may_pass` says that nothing about the file itself has to change before it can be read.
+    """
+
+    reason: str
+    suggestion: str | None = None
+    is_folder: bool = False
+    may_pass: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The request files of a folder at one moment, by path relative to it; and what cannot be looked into."""
+
+    files: Mapping[str, Signature]
+    troubles: Mapping[str, Trouble]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """The bytes of a file, and its signature while they were read; None for a file that never stood still."""
+
+    raw: bytes
+    signature: Signature | None
+
+
+def signature_of(status: os.stat_result) -> Signature:
+    """Return the signature in a stat."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def signature_at(path: str) -> Signature | None:
+    """Return the signature of what is at `path` now, if anything is."""
+    try:
+        return signature_of(os.stat(path))  # noqa: PTH116 (a Path for each of 10,000 files takes longer than the stat)
+    except (OSError, ValueError):
+        return None
+
+
+def read_bounded(path: str) -> Content | Trouble:
+    """Read a regular file of at most `LARGEST` bytes, again if it changed meanwhile. Never blocks on a pipe."""
+    content: Content | Trouble = Trouble(reason="it is not there")
+    for _ in range(_ATTEMPTS):
+        try:
+            if reason := _objection(os.stat(path)):  # noqa: PTH116 (before it is opened: opening a device can act on it)
+                return reason
+            content = _read_once(path)
+        except (OSError, ValueError) as error:
+            may_pass = getattr(error, "errno", None) not in _LASTING
+            return Trouble(reason=f"it cannot be read: {_reason(error)}", may_pass=may_pass)
+        if isinstance(content, Trouble) or content.signature is not None:
+            return content
+    return content
+
+
+def _read_once(path: str) -> Content | Trouble:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        before = os.fstat(descriptor)
+        if reason := _objection(before):
+            return reason
+        raw = b"".join(_chunks(descriptor))
+        if len(raw) > LARGEST:
+            return _too_large()
+        same = signature_of(os.fstat(descriptor)) == signature_of(before) and len(raw) == before.st_size
+        return Content(raw=raw, signature=signature_of(before) if same else None)
+    finally:
+        os.close(descriptor)
+
+
+def _chunks(descriptor: int) -> Iterator[bytes]:
+    left = LARGEST + 1
+    while left and (chunk := os.read(descriptor, left)):
+        left -= len(chunk)
+        yield chunk
+
+
+def _objection(status: os.stat_result) -> Trouble | None:
+    if not stat.S_ISREG(status.st_mode):
+        return Trouble(reason=f"it is {_KINDS.get(stat.S_IFMT(status.st_mode), 'something else')}, not a file")
+    return _too_large() if status.st_size > LARGEST else None
+
+
+def _too_large() -> Trouble:
+    return Trouble(reason=f"it is larger than {LARGEST >> 20} MiB", suggestion="divide it")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+
+
+def printable(name: str) -> str:
+    """Return a file's name with escapes for what is no UTF-8 or would disturb a terminal."""
+    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name)
+
+
+def listed(folder: Path) -> Generator[None, None, Listing | None]:
+    """Walk a folder, through links, yielding now and then; return its files, or None if it is not there.
+
+    Its own path is resolved once, so that two states of a folder that is swapped by a link do not mix. A folder that
+    can be reached in several ways is walked once.
+    """
+    root = os.path.realpath(folder)
+    walk = _Walk()
+    if not walk.enter(root, ""):
+        return None
+    while walk.ahead:
+        path, relative = walk.ahead.pop()
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    walk.look_at(entry, relative)
+                    if walk.entries % _ENTRIES_BETWEEN_YIELDS == 0:
+                        yield
+                    if walk.is_too_large:
+                        break
+        except OSError as error:
+            if not relative:
+                return None
+            reason = f"the folder cannot be read: {_reason(error)}"
+            walk.troubles[relative] = Trouble(reason=reason, is_folder=True)
+    return Listing(files=dict(sorted(walk.files.items())), troubles=dict(sorted(walk.troubles.items())))
+
+
+class _Walk:
+    """What has been seen of a folder, and what is still to be walked."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, Signature] = {}
+        self.troubles: dict[str, Trouble] = {}
+        self.ahead: list[tuple[str, str]] = []
+        self.entries = 0
+        self._entered: set[tuple[int, int]] = set()
+
+    @property
+    def is_too_large(self) -> bool:
+        return self.entries >= MOST_ENTRIES
+
+    def enter(self, path: str, relative: str) -> bool:
+        """Plan to walk a folder if it has not been walked; tell whether it is a folder at all."""
+        try:
+            status = os.stat(path)  # noqa: PTH116
+        except OSError:
+            return False
+        identity = (status.st_dev, status.st_ino)
+        if stat.S_ISDIR(status.st_mode) and identity not in self._entered:
+            self._entered.add(identity)
+            self.ahead.append((path, relative))
+        return stat.S_ISDIR(status.st_mode)
+
+    def look_at(self, entry: os.DirEntry[str], below: str) -> None:
+        self.entries += 1
+        if self.is_too_large:
+            self.troubles[""] = Trouble(reason=f"there are more than {MOST_ENTRIES} entries below it", is_folder=True)
+            self.ahead.clear()
+        elif not entry.name.startswith(_SKIPPED) or entry.name in _SETTINGS:
+            relative = f"{below}/{entry.name}" if below else entry.name
+            self._keep(entry, relative)
+
+    def _keep(self, entry: os.DirEntry[str], relative: str) -> None:
+        is_request = entry.name.endswith(_ENDINGS)
+        if not is_request and not self._is_folder(entry):
+            return
+        if _UNPRINTABLE.search(entry.name):
+            reason = "its name is not UTF-8, or has control characters"
+            self.troubles[printable(relative)] = Trouble(reason=reason, is_folder=not is_request)
+        elif entry.name in _SETTINGS:
+            self.troubles[relative] = Trouble(reason=f"`{entry.name}` is not supported yet")
+        elif is_request:
+            self._keep_file(entry, relative)
+        else:
+            self.enter(entry.path, relative)
+
+    def _keep_file(self, entry: os.DirEntry[str], relative: str) -> None:
+        try:
+            status = entry.stat()
+        except OSError as error:
+            is_link = "a link to nothing" if entry.is_symlink() else "not readable"
+            self.troubles[relative] = Trouble(reason=f"it is {is_link}: {_reason(error)}")
+            return
+        if reason := _objection(status):
+            self.troubles[relative] = reason
+        else:
+            self.files[relative] = signature_of(status)
+
+    @staticmethod
+    def _is_folder(entry: os.DirEntry[str]) -> bool:
+        try:
+            return entry.is_dir()
+        except OSError:
+            return False

@@ -1,0 +1,98 @@
+"""What is wrong at one path of a document, before its place in the file is known; how values are shown. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from typing import Protocol
+
+    class Mark(Protocol):
+        """A place in a text as the YAML library tells it; all count from 0."""
+
+        line: int
+        column: int
+        index: int
+
+
+DataPath = tuple[str | int, ...]
+MOST_FINDINGS = 100
+"""Of one document; beyond them more would only be noise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """A place in a text; both count from 1, columns in characters."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong at `path`. `at_key` points at the key there, not at its value; `spot` overrules both."""
+
+    path: DataPath
+    message: str
+    suggestion: str | None = None
+    at_key: bool = False
+    spot: Spot | None = None
+
+
+def lies_below(path: DataPath, tops: Collection[DataPath]) -> bool:
+    """Tell whether a path is one of `tops` or lies below one.
+
+    >>> lies_below(("timing", "schedule"), {("timing",)})
+    True
+    """
+    return bool(tops) and any(path[:length] in tops for length in range(len(path) + 1))
+
+
+def path_text(path: DataPath) -> str:
+    """Write a path as people read it.
+
+    >>> path_text(("timing", "schedule", "at", 0))
+    'timing.schedule.at[0]'
+    """
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{plain(part)}" for part in path)
+    return text.removeprefix(".")
+
+
+def plain(text: str, limit: int = 60) -> str:
+    """Show a key or word on one line: what is not printable is escaped, what is too long is cut.
+
+    >>> plain("a\\x1b[0m")
+    'a\\\\u001b[0m'
+    """
+    text = text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return text if text.isprintable() else json.dumps(text)[1:-1]
+
+
+def shown(value: object) -> str:
+    """Show a value as one would write it in YAML; lists and mappings are only named.
+
+    >>> shown("02:00"), shown(True), shown(None), shown([1])
+    ('"02:00"', 'true', 'nothing', 'a list')
+    """
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'"{plain(value)}"'
+        case list():
+            return "a list"
+        case dict():
+            return "a mapping"
+    return plain(str(value))
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """Return "did you mean …?" if one of `words` is near `word`."""
+    close = get_close_matches(word[:100].lower(), words, n=1, cutoff=0.6)
+    return f"did you mean `{close[0]}`?" if close else None

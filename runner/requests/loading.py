@@ -1,0 +1,200 @@
+"""One file of a jobs folder: its good requests, and what is wrong with the rest. Reads the files of dates it names."""
+
+from __future__ import annotations
+
+import hashlib
+import os.path
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import Problem
+from runner.requests.building import Draft, built
+from runner.requests.document import Document, documents_in
+from runner.requests.excepted import dates_in
+from runner.requests.files import Content, Signature, Trouble, printable, read_bounded, signature_at
+from runner.requests.findings import Finding, Spot, lies_below, shown
+from runner.requests.model import ProcessRequest, Source
+from runner.requests.schema import findings_in, is_name
+from runner.requests.wording import name_suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+_EXCEPT = ("timing", "schedule", "except")
+_MOST_PROBLEMS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a file stands: `relative` to the jobs folder, `display` as people are told, `path` to open it."""
+
+    relative: str
+    display: str
+    path: str
+    default_zone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A valid request, before its neighbours are looked at, and where its name and the name it refers to stand."""
+
+    request: ProcessRequest
+    display: str
+    name_spot: Spot
+    reference_spot: Spot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedFile:
+    """What a file holds. `names` and `is_whole` are of the rejected documents, as in `Rejection`.
+
+    `reads` are the other files that were read for it.
+    """
+
+    candidates: tuple[Candidate, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    names: frozenset[str] = frozenset()
+    is_whole: bool = False
+    reads: Mapping[str, Signature | None]
+
+
+def file_problem(display: str, trouble: Trouble) -> Problem:
+    """Tell why a file, or folder, as a whole cannot be read."""
+    return Problem(file=display, line=1, column=1, path="", message=trouble.reason, suggestion=trouble.suggestion)
+
+
+def loaded(content: Content, place: Place) -> LoadedFile:
+    """Read the requests of a file's content."""
+    documents = documents_in(content.raw, place.display)
+    if isinstance(documents, Problem):
+        return LoadedFile(problems=(documents,), is_whole=True, reads={})
+    loading = _Loading(place, documents, content.raw)
+    for document in documents:
+        loading.load(document)
+    return loading.result()
+
+
+class _Loading:
+    """The documents of one file, one after another."""
+
+    def __init__(self, place: Place, documents: tuple[Document, ...], raw: bytes) -> None:
+        self._place = place
+        self._raw = raw
+        self._is_alone = len(documents) == 1
+        self._candidates: list[Candidate] = []
+        self._problems: list[Problem] = []
+        self._names: set[str] = set()
+        self._is_whole = False
+        self._reads: dict[str, Signature | None] = {}
+
+    def result(self) -> LoadedFile:
+        return LoadedFile(
+            candidates=tuple(self._candidates),
+            problems=tuple(self._problems[:_MOST_PROBLEMS]),
+            names=frozenset(self._names),
+            is_whole=self._is_whole,
+            reads=self._reads,
+        )
+
+    def load(self, document: Document) -> None:
+        findings = self._findings(document)
+        name = self._name(document, findings)
+        excepted = self._excepted(document, findings)
+        request = None
+        if isinstance(document.data, dict):
+            draft = Draft(
+                data=document.data,
+                name=name or "",
+                folder=os.path.dirname(self._place.path),  # noqa: PTH120
+                source=Source(file=self._place.relative, line=document.line, sha256=self._digest(document)),
+                excepted=excepted,
+            )
+            spoiled = frozenset(finding.path for finding in findings)
+            request, wrong = built(draft, default_zone=self._place.default_zone, spoiled=spoiled)
+            findings.extend(wrong)
+        if request is None or findings:
+            self._reject(document, findings, name)
+        else:
+            self._accept(document, request)
+
+    def _findings(self, document: Document) -> list[Finding]:
+        """Return what is wrong with a document as YAML and by the schema, each thing once."""
+        if not document.findings:
+            return list(findings_in(document.data))
+        told = {finding.path for finding in document.findings if finding.path}
+        by_schema = findings_in(document.data)
+        return [*document.findings, *(each for each in by_schema if not lies_below(each.path, told))]
+
+    def _name(self, document: Document, findings: list[Finding]) -> str | None:
+        """Return the name a document bears, by itself or from its file; None, with a finding, if it cannot be told."""
+        data = document.data if isinstance(document.data, dict) else {}
+        if "name" in data:
+            return data["name"] if is_name(data["name"]) else None
+        if not self._is_alone:
+            message = "several requests in one file each need a `name`"
+            findings.append(Finding(path=(), message=message, suggestion="add a `name`"))
+            return None
+        stem = os.path.splitext(os.path.basename(self._place.relative))[0]  # noqa: PTH119, PTH122
+        if is_name(stem):
+            return stem
+        message = f"the file's name {shown(stem)} cannot be the request's"
+        findings.append(Finding(path=(), message=message, suggestion=_naming(stem)))
+        return None
+
+    def _excepted(self, document: Document, findings: list[Finding]) -> frozenset[date] | None:
+        """Read the file of dates that a document names, if it names one."""
+        named = _at(document.data, _EXCEPT)
+        if not isinstance(named, str) or not named or any(lies_below(_EXCEPT, {each.path}) for each in findings):
+            return None
+        path = os.path.join(os.path.dirname(self._place.path), named)  # noqa: PTH118, PTH120
+        content = read_bounded(path)
+        self._reads[path] = content.signature if isinstance(content, Content) else signature_at(path)
+        if isinstance(content, Trouble):
+            suggestion = f"dates are a list: [{named}]" if named[:4].isdigit() else content.suggestion
+            message = f"the file of dates {shown(named)} is of no use: {content.reason}"
+            findings.append(Finding(path=_EXCEPT, message=message, suggestion=suggestion))
+            return None
+        dates, problems = dates_in(content.raw, _display_beside(self._place.display, named))
+        if problems:
+            self._problems.extend(problems)
+            message = f"the file of dates {shown(named)} has {len(problems)} problem{'s' if len(problems) > 1 else ''}"
+            findings.append(Finding(path=_EXCEPT, message=message))
+        return dates
+
+    def _accept(self, document: Document, request: ProcessRequest) -> None:
+        candidate = Candidate(
+            request=request,
+            display=self._place.display,
+            name_spot=document.spot(("name",)),
+            reference_spot=document.spot(("process", "request")),
+        )
+        self._candidates.append(candidate)
+
+    def _reject(self, document: Document, findings: list[Finding], name: str | None) -> None:
+        if name is None:
+            self._is_whole = True
+        else:
+            self._names.add(name)
+        problems = (document.problem(finding, self._place.display) for finding in findings)
+        self._problems.extend(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+
+    def _digest(self, document: Document) -> str:
+        # The only document of a file is the whole file: its digest is then what `sha256sum` prints.
+        return hashlib.sha256(self._raw if self._is_alone else document.text.encode()).hexdigest()
+
+
+def _at(data: Any, path: tuple[str, ...]) -> object:
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def _display_beside(display: str, named: str) -> str:
+    folder = os.path.dirname(display)  # noqa: PTH120
+    return printable(os.path.normpath(os.path.join(folder, named)))  # noqa: PTH118
+
+
+def _naming(stem: str) -> str:
+    suggestion = name_suggestion(stem)
+    return f"rename it or add a `name`, {suggestion}" if suggestion else "rename it or add a `name`"

@@ -1,0 +1,148 @@
+"""Opening the store's file, its transactions, and what SQLite says of it in words for people. Touches files."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.errors import StoreError, StoreUnwritableError
+from runner.store import schema
+
+_BUSY_S = 2.0
+_UNWRITABLE = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_PERM: "permission is denied",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; look at the folder and its permissions",
+    sqlite3.SQLITE_IOERR: "the disk reports an error",
+    sqlite3.SQLITE_BUSY: "another program keeps it locked",
+    sqlite3.SQLITE_LOCKED: "another program keeps it locked",
+    sqlite3.SQLITE_PROTOCOL: "another program keeps it locked",
+}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT: "is damaged", sqlite3.SQLITE_NOTADB: "is no SQLite file"}
+
+
+def database_path(folder: Path) -> Path:
+    """Return the place of the database in a state folder."""
+    return folder / "store.sqlite3"
+
+
+def create_file(path: Path) -> None:
+    """Create an empty database that only its owner may read, if there is none. Raises OSError.
+
+    Never opens one that exists: closing it again would drop the locks that SQLite holds on it in this process.
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
+
+
+def connect(path: Path, options: str) -> sqlite3.Connection:
+    """Open a database as SQLite's URI `options` say ("mode=rw"). Transactions are only begun explicitly."""
+    uri = f"{path.absolute().as_uri()}?{options}"
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Commit the block's writes as one; after any error nothing is written and the connection is as before."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def worded(path: Path) -> Iterator[None]:
+    """Turn what SQLite reports of the environment into errors for people; what is a bug stays what it is.
+
+    Raises StoreUnwritableError for what may pass, StoreError for a file that will not mend.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in _UNWRITABLE:
+            raise StoreUnwritableError(f"the store {path} cannot be used: {_UNWRITABLE[code]} ({error})") from error
+        if code in _DAMAGED:
+            raise unusable(path, f"{_DAMAGED[code]} ({error})") from error
+        raise
+
+
+def unusable(path: Path, what: str) -> StoreError:
+    """Return the error for a file that is no store, with the way out that costs least."""
+    aside = shlex.quote(str(path.parent / "set-aside"))
+    return StoreError(
+        f"the store {path} {what}; nothing was changed. To begin with an empty store, move it away and start again: "
+        f"mkdir {aside} && mv {shlex.quote(str(path))}* {aside}. The monitor log stays as it is; "
+        f"what the store knew is forgotten, so one-time requests run again"
+    )
+
+
+def version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of the tables, 0 for an empty file. Raises StoreError if they are not ours, or newer."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (is_empty,) = connection.execute("SELECT NOT EXISTS (SELECT 1 FROM sqlite_master)").fetchone()
+    if is_empty and application in (0, schema.APPLICATION_ID):
+        return 0
+    if application != schema.APPLICATION_ID:
+        raise unusable(path, "belongs to another application")
+    if version > len(schema.MIGRATIONS):
+        raise StoreError(
+            f"the store {path} has version {version}, this runner knows up to {len(schema.MIGRATIONS)}; "
+            f"install the newer runner that wrote it, or choose another state folder (--state)"
+        )
+    return int(version)
+
+
+def require_current(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise StoreError unless the tables are of this version: only the owner migrates them."""
+    version = version_of(connection, path)
+    if version != len(schema.MIGRATIONS):
+        raise StoreError(
+            f"the store {path} has version {version}, this program writes {len(schema.MIGRATIONS)}; "
+            f"restart its runner with this version, which brings the store up to date"
+        )
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the tables to this version, all steps or none; an empty file gets them all. Raises as `version_of`."""
+    version = version_of(connection, path)
+    if version == len(schema.MIGRATIONS):
+        return
+    with transaction(connection):
+        for step in schema.MIGRATIONS[version:]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS)}")
+
+
+def use_wal(connection: sqlite3.Connection, path: Path) -> None:
+    """Switch to the write-ahead log. Raises StoreError where the file system cannot share memory."""
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StoreError(f"the store {path} needs a local file system; choose another state folder (--state)")
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise StoreError if the file's pages do not fit together."""
+    (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if finding != "ok":
+        raise unusable(path, f"is damaged ({' '.join(finding.split())})")

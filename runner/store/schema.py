@@ -1,0 +1,118 @@
+"""The store's tables: how they came to be, version by version, and how rows of `rows` go in and come out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from enum import StrEnum
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+from runner.store.rows import CommandRow, CommandStatus, ExecutionRow, Phase, RequestRow
+
+APPLICATION_ID = int.from_bytes(b"RUNR", "big")
+
+# Step n brings a store of version n to version n + 1; a step that was released is never edited, only followed.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        # An inode is unsigned 64 bits wide, SQLite's integers are signed: hence text.
+        "CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), inode TEXT NOT NULL, offset INTEGER NOT NULL)",
+        "CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, line BLOB NOT NULL)",
+        """CREATE TABLE requests (
+            name TEXT PRIMARY KEY, file TEXT, generation INTEGER NOT NULL, fired_through INTEGER,
+            state TEXT NOT NULL)""",
+        # Apart, because they are long and change seldom, while a request's row changes with every fire.
+        "CREATE TABLE definitions (name TEXT PRIMARY KEY, definition TEXT)",
+        """CREATE TABLE executions (
+            id TEXT PRIMARY KEY, request TEXT NOT NULL, generation INTEGER, scheduled_for INTEGER NOT NULL,
+            attempt INTEGER NOT NULL, sequence INTEGER NOT NULL, phase TEXT NOT NULL, pid INTEGER, pid_started INTEGER,
+            body TEXT NOT NULL)""",
+        """CREATE UNIQUE INDEX claims ON executions (request, generation, scheduled_for, attempt, sequence)
+            WHERE generation IS NOT NULL""",
+        """CREATE TABLE commands (
+            id TEXT PRIMARY KEY, kind TEXT NOT NULL, arguments TEXT NOT NULL, requested_by TEXT NOT NULL,
+            deadline INTEGER NOT NULL, status TEXT NOT NULL, answer TEXT)""",
+        # Almost always empty, so that looking for commands touches one page, however many were answered.
+        "CREATE INDEX pending ON commands (status) WHERE status = 'pending'",
+    ),
+)
+
+INSERT_RECORD = "INSERT INTO outbox (seq, line) VALUES (?, ?)"
+FORGET_RECORDS = "DELETE FROM outbox WHERE seq <= ?"
+SELECT_RECORDS = "SELECT seq, line FROM outbox ORDER BY seq"
+LAST_RECORD = "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"
+
+UPSERT_MARK = "INSERT OR REPLACE INTO mark (one, inode, offset) VALUES (1, ?, ?)"
+SELECT_MARK = "SELECT inode, offset FROM mark"
+UPSERT_META = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)"
+SELECT_META = "SELECT key, value FROM meta ORDER BY key"
+UPSERT_DEFINITION = "INSERT OR REPLACE INTO definitions (name, definition) VALUES (?, ?)"
+END_EXECUTION = "DELETE FROM executions WHERE id = ?"
+
+IS_ANY_PENDING = "SELECT EXISTS (SELECT 1 FROM commands WHERE status = 'pending')"
+TAKE_PENDING = "UPDATE commands SET status = 'taken' WHERE status = 'pending'"
+WITHDRAW_LATE = "UPDATE commands SET status = 'withdrawn' WHERE status = 'pending' AND deadline < ?"
+WITHDRAW_ORPHANS = "UPDATE commands SET status = 'withdrawn' WHERE status = 'taken'"
+PRUNE_COMMANDS = "DELETE FROM commands WHERE deadline < ?"
+ANSWER = "UPDATE commands SET status = 'answered', answer = ? WHERE id = ? AND status = 'taken'"
+ANSWER_OF = "SELECT answer FROM commands WHERE id = ?"
+STATUS_OF = "SELECT status FROM commands WHERE id = ?"
+WITHDRAW = "UPDATE commands SET status = 'withdrawn' WHERE id = ? AND status = ?"
+
+Stored = str | bytes | int | None
+Row = TypeVar("Row", bound=RequestRow | ExecutionRow | CommandRow)
+_ENUMS: dict[str, type[StrEnum]] = {"phase": Phase, "status": CommandStatus}
+
+
+def to_sql(value: Stored) -> Stored:
+    """Return what SQLite can hold. Text that is not UTF-8 (a file's name may be so) becomes a blob; nothing is lost."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogatepass")
+    return value
+
+
+def to_text(value: str | bytes) -> str:
+    """Return the text that `to_sql` was given."""
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+
+
+class Table(Generic[Row]):
+    """A table whose columns are the fields of a dataclass; the first one is its key. Field `apart` has its own table.
+
+    `values` gives a row's values as they are, for `insert` and `upsert`; SQLite raises UnicodeEncodeError for those
+    that need `to_sql`.
+    """
+
+    def __init__(self, name: str, row: type[Row], *, apart: str | None = None) -> None:
+        self._row = row
+        self._fields = tuple(field.name for field in fields(row))
+        self._enums = tuple((column, _ENUMS[column]) for column in self._fields if column in _ENUMS)
+        own = [column for column in self._fields if column != apart]
+        rest = ", ".join(f"{column} = excluded.{column}" for column in own[1:])
+        source = f"{name} LEFT JOIN {apart}s USING ({own[0]})" if apart else name
+        self.values = attrgetter(*own)
+        self.insert = f"INSERT INTO {name} ({', '.join(own)}) VALUES ({', '.join('?' * len(own))})"
+        self.upsert = f"{self.insert} ON CONFLICT ({own[0]}) DO UPDATE SET {rest}"
+        self.select = f"SELECT {', '.join(self._fields)} FROM {source}"
+
+    def to_sql(self, row: Row) -> tuple[Stored, ...]:
+        """Return a row's values as SQLite can hold them, whatever its texts are."""
+        return tuple(map(to_sql, self.values(row)))
+
+    def to_row(self, values: Sequence[Any]) -> Row:
+        """Return the row that a result of `select` stands for."""
+        texts = (to_text(value) if isinstance(value, bytes) else value for value in values)
+        named: dict[str, Any] = dict(zip(self._fields, texts, strict=True))
+        for column, enum in self._enums:
+            named[column] = enum(named[column])
+        return self._row(**named)
+
+
+REQUESTS = Table("requests", RequestRow, apart="definition")
+EXECUTIONS = Table("executions", ExecutionRow)
+COMMANDS = Table("commands", CommandRow)

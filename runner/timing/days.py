@@ -1,0 +1,92 @@
+"""The days that a calendar pattern names, by jumps and not by walking. Pure; knows dates and no zones."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Iterator
+from datetime import date
+from math import gcd
+from typing import assert_never
+
+from runner.timing.rules import CalendarPattern, Daily, DayNumber, LastDay, MonthDay, Monthly, NthWeekday, Weekly
+from runner.timing.zones import END
+
+_END_DAY = END.toordinal()
+_END_MONTH = END.year * 12 + END.month - 1
+_MONTHS_OF_GREGORIAN_CYCLE = 4800  # 400 years: 146,097 days, and they are whole weeks
+
+
+def days(pattern: CalendarPattern, anchor: date, since: date) -> Iterator[date]:
+    """Yield the days of a pattern from `since` on, ascending; every n-th day, week or month counts from `anchor`'s."""
+    match pattern:
+        case Daily():
+            return _of_daily(pattern, anchor, since)
+        case Weekly():
+            return _of_weekly(pattern, anchor, since)
+        case Monthly():
+            return _of_monthly(pattern, anchor, since)
+    assert_never(pattern)
+
+
+def _every(step: int, anchor: int, since: int, end: int) -> range:
+    """Return the numbers from `since` on that lie a whole count of steps from `anchor`."""
+    return range(since + (anchor - since) % step, end, step)
+
+
+def _of_daily(pattern: Daily, anchor: date, since: date) -> Iterator[date]:
+    for ordinal in _every(pattern.interval, anchor.toordinal(), since.toordinal(), _END_DAY):
+        day = date.fromordinal(ordinal)
+        if day.weekday() in pattern.weekdays:
+            yield day
+
+
+def _of_weekly(pattern: Weekly, anchor: date, since: date) -> Iterator[date]:
+    weekdays, first = sorted(pattern.weekdays), since.toordinal()
+    for monday in _every(7 * pattern.interval, _monday(anchor), _monday(since), _END_DAY):
+        for ordinal in (monday + weekday for weekday in weekdays):
+            if first <= ordinal < _END_DAY:
+                yield date.fromordinal(ordinal)
+
+
+def _monday(day: date) -> int:
+    return day.toordinal() - day.weekday()
+
+
+def _of_monthly(pattern: Monthly, anchor: date, since: date) -> Iterator[date]:
+    # After this many months without the day the calendar repeats itself: they are a proof that no month has it.
+    enough = _MONTHS_OF_GREGORIAN_CYCLE // gcd(pattern.interval, _MONTHS_OF_GREGORIAN_CYCLE)
+    without = 0
+    for month in _every(pattern.interval, _month(anchor), _month(since), _END_MONTH):
+        day = day_of_month(pattern.day, *divmod(month, 12))
+        without = 0 if day else without + 1
+        if without > enough:
+            return
+        if day and day >= since:
+            yield day
+
+
+def _month(day: date) -> int:
+    return day.year * 12 + day.month - 1
+
+
+def day_of_month(day: MonthDay, year: int, month: int) -> date | None:
+    """Return the date of `day` in a month (January is 0), or None if that month has none.
+
+    >>> day_of_month(NthWeekday(nth=2, weekday=6), 2019, 9)
+    datetime.date(2019, 10, 13)
+    """
+    month += 1
+    first_weekday, length = monthrange(year, month)
+    match day:
+        case DayNumber(number=number):
+            pass
+        case LastDay(workday=workday):
+            weekday = (first_weekday + length - 1) % 7
+            number = length - max(0, weekday - 4) if workday else length
+        case NthWeekday(nth=-1, weekday=weekday):
+            number = length - (first_weekday + length - 1 - weekday) % 7
+        case NthWeekday(nth=nth, weekday=weekday):
+            number = 1 + (weekday - first_weekday) % 7 + 7 * (nth - 1)
+        case _:
+            assert_never(day)
+    return date(year, month, number) if number <= length else None

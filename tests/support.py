@@ -1,0 +1,147 @@
+"""A runner as a person uses it, for tests, and the check of every record against its schema."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+ROOT = Path(__file__).parent.parent
+RECORD_SCHEMA = json.loads((ROOT / "schemas" / "monitor-record.schema.json").read_text())
+_VALIDATOR = jsonschema.Draft7Validator(RECORD_SCHEMA)
+Record = dict[str, Any]
+
+
+def wait_until(condition: Callable[[], object], *, within_s: float = 15.0, what: str = "") -> Any:
+    """Return the first true value of `condition`; fail when there is none in time."""
+    until_s = time.monotonic() + within_s
+    while True:
+        if value := condition():
+            return value
+        assert time.monotonic() < until_s, f"not within {within_s} s: {what or condition}"
+        time.sleep(0.01)
+
+
+class Place:
+    """A jobs folder with its own state, and the command line on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.jobs = folder / "jobs.d"
+        self.state = folder / "state"
+        self.log = self.state / "monitor.jsonl"
+        self.jobs.mkdir()
+        self.environment = {
+            **os.environ,
+            "RUNNER_JOBS": str(self.jobs),
+            "RUNNER_STATE": str(self.state),
+            "TZ": "UTC",
+            "NO_COLOR": "1",
+            "PYTHONWARNINGS": "error",
+        }
+        self.running: list[subprocess.Popen[str]] = []
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a request file as careful people do: whole, by rename."""
+        path = self.jobs / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f".{path.name}.new")
+        new.write_text(text)
+        new.rename(path)
+        return path
+
+    def run(self, *arguments: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "runner", *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a runner and wait until it works."""
+        before = len(self.events("runner.started"))
+        console = (self.folder / f"console.{len(self.running)}").open("w")
+        with console:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "runner", "start", *arguments],
+                env=self.environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                text=True,
+            )
+        self.running.append(process)
+
+        def has_started() -> bool:
+            assert process.poll() is None, self.console()
+            return len(self.events("runner.started")) > before
+
+        wait_until(has_started, what="runner.started")
+        return process
+
+    def console(self) -> str:
+        """Return what the runner started last has printed."""
+        return (self.folder / f"console.{len(self.running) - 1}").read_text()
+
+    def stop(self, process: subprocess.Popen[str], *, by: signal.Signals = signal.SIGTERM) -> int:
+        """End a runner and return its exit code."""
+        process.send_signal(by)
+        return process.wait(timeout=30)
+
+    def records(self) -> list[Record]:
+        """Return all whole lines of the monitor log."""
+        if not self.log.exists():
+            return []
+        text = self.log.read_bytes()
+        return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
+
+    def events(self, event: str, request: str | None = None, **fields: object) -> list[Record]:
+        """Return the records of an event, of one request or all, with the fields given."""
+        return [
+            record
+            for record in self.records()
+            if record["event"] == event
+            and (request is None or record.get("request") == request)
+            and all(record.get(name) == value for name, value in fields.items())
+        ]
+
+    def finished(self, request: str, **fields: object) -> list[Record]:
+        """Return the finished records of a request."""
+        return self.events("execution.finished", request, **fields)
+
+    def await_finished(self, request: str, *, count: int = 1, within_s: float = 15.0, **fields: object) -> list[Record]:
+        """Wait for so many finished records of a request."""
+        return wait_until(
+            lambda: len(found := self.finished(request, **fields)) >= count and found,
+            within_s=within_s,
+            what=f"{count} finished records of {request} with {fields}",
+        )
+
+
+def check_log(path: Path) -> list[Record]:
+    """Check that a monitor log is whole and every line of it keeps the schema; return its records."""
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    assert not content or content.endswith(b"\n"), "the last line is torn"
+    records = [json.loads(line) for line in content.splitlines()]
+    for record in records:
+        for error in _VALIDATOR.iter_errors(record):
+            raise AssertionError(f"{error.message} in {record}")
+    identities = [record["id"] for record in records]
+    assert len(identities) == len(set(identities)), "a line is repeated"
+    return records
