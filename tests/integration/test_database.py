@@ -1,0 +1,651 @@
+"""The store on real files: what is committed is there, whole, whoever is killed and however the disk behaves."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.errors import StoreError, StoreInUseError, StoreUnwritableError
+from runner.store import connection, schema
+from runner.store.database import DuplicateClaimError, Store, StoreReader, owner_pid
+from runner.store.rows import Batch, ExecutionRow, Mark, Phase, RequestRow, Snapshot
+
+_MARK = Mark(inode=2**64 - 1, offset=17)  # inodes are unsigned
+
+
+def _request(name: str, **changes: object) -> RequestRow:
+    row = RequestRow(name=name, file="a.yaml", definition="{}", generation=1, fired_through=None, state="{}")
+    return replace(row, **changes)
+
+
+def _execution(execution: str, **changes: object) -> ExecutionRow:
+    row = ExecutionRow(
+        id=execution, request="a", generation=1, scheduled_for=0, attempt=1, sequence=0, phase=Phase.STARTING, pid=None,
+        pid_started=None, body="{}",
+    )  # fmt: skip
+    return replace(row, **changes)
+
+
+@contextmanager
+def _owned(folder: Path) -> Iterator[Store]:
+    with closing(Store.own(folder)) as store:
+        yield store
+
+
+def _read(folder: Path) -> Snapshot:
+    with closing(StoreReader(folder)) as reader:
+        return reader.snapshot()
+
+
+# What goes in comes out: the store against plain dictionaries
+
+
+@dataclass
+class _Model:
+    requests: dict[str, RequestRow] = field(default_factory=dict)
+    executions: dict[str, ExecutionRow] = field(default_factory=dict)
+    outbox: list[tuple[int, bytes]] = field(default_factory=list)
+    last: int = 0
+    mark: Mark | None = None
+    meta: dict[str, str] = field(default_factory=dict)
+
+    def claims_twice(self, batch: Batch) -> bool:
+        rows = dict(self.executions)
+        for row in batch.executions.values():
+            others = {_claim(other) for other in rows.values() if other.id != row.id and other.generation is not None}
+            if _claim(row) in others:
+                return True
+            rows[row.id] = row
+        return False
+
+    def commit(self, batch: Batch, appended: tuple[int, Mark] | None) -> list[tuple[int, bytes]]:
+        if appended:
+            self.outbox = [(number, line) for number, line in self.outbox if number > appended[0]]
+            self.mark = appended[1]
+        self.requests |= batch.requests
+        self.executions |= batch.executions
+        for execution in batch.ended:
+            self.executions.pop(execution, None)
+        records = [(self.last + 1 + index, line) for index, line in enumerate(batch.records)]
+        self.last += len(records)
+        self.outbox += records
+        self.meta |= batch.meta
+        return records
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(
+            requests=tuple(sorted(self.requests.values(), key=lambda row: row.name)),
+            executions=tuple(sorted(self.executions.values(), key=lambda row: row.id)),
+            outbox=tuple(self.outbox),
+            mark=self.mark,
+            meta=self.meta,
+        )
+
+
+def _claim(row: ExecutionRow) -> tuple[object, ...]:
+    return row.request, row.generation, row.scheduled_for, row.attempt, row.sequence
+
+
+_texts = st.text(st.characters(codec=None), max_size=8)  # with lone surrogates, as names of files have them
+_names = st.sampled_from(["a", "b", "c"])
+_microseconds = st.integers(-(2**62), 2**62)
+_requests = st.builds(
+    RequestRow, name=_names, file=st.none() | _texts, definition=st.none() | _texts, generation=st.integers(0, 9),
+    fired_through=st.none() | _microseconds, state=_texts,
+)  # fmt: skip
+_executions = st.builds(
+    ExecutionRow, id=st.sampled_from(["e1", "e2", "e3"]), request=_names, generation=st.none() | st.integers(1, 2),
+    scheduled_for=st.integers(0, 1), attempt=st.just(1), sequence=st.just(0), phase=st.sampled_from(Phase),
+    pid=st.none() | st.integers(1, 2**22), pid_started=st.none() | _microseconds, body=_texts,
+)  # fmt: skip
+_batches = st.builds(
+    Batch,
+    requests=st.lists(_requests, max_size=3).map(lambda rows: {row.name: row for row in rows}),
+    executions=st.lists(_executions, max_size=3).map(lambda rows: {row.id: row for row in rows}),
+    ended=st.lists(st.sampled_from(["e1", "e2", "e3", "unknown"]), max_size=2),
+    records=st.lists(st.binary(max_size=20), max_size=3),
+    meta=st.dictionaries(_names, _texts, max_size=2),
+)
+_marks = st.builds(Mark, inode=st.integers(0, 2**64 - 1), offset=st.integers(0, 2**62))
+_steps = st.tuples(_batches, st.none() | st.tuples(st.integers(0, 12), _marks), st.booleans())
+
+
+def _play(steps: list[tuple[Batch, tuple[int, Mark] | None, bool]]) -> None:
+    model = _Model()
+    with tempfile.TemporaryDirectory() as name:
+        store = Store.own(Path(name))
+        try:
+            for batch, appended, is_reopened in steps:
+                if appended:
+                    appended = (min(appended[0], model.last), appended[1])
+                if model.claims_twice(batch):
+                    with pytest.raises(DuplicateClaimError):
+                        store.commit(batch, appended=appended)
+                else:
+                    assert list(store.commit(batch, appended=appended)) == model.commit(batch, appended)
+                assert _read(Path(name)) == model.snapshot()
+                if is_reopened:
+                    store.close()
+                    store = Store.own(Path(name))
+                    assert store.load() == model.snapshot()
+        finally:
+            store.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_steps, max_size=6))
+def test_the_store_holds_what_plain_dictionaries_would(
+    steps: list[tuple[Batch, tuple[int, Mark] | None, bool]],
+) -> None:
+    _play(steps)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(600)
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(_steps, max_size=12))
+def test_the_store_holds_what_plain_dictionaries_would_at_length(
+    steps: list[tuple[Batch, tuple[int, Mark] | None, bool]],
+) -> None:
+    _play(steps)
+
+
+def test_a_definition_whose_commit_failed_is_written_by_the_next(tmp_path: Path) -> None:
+    with _owned(tmp_path) as store:
+        store.commit(Batch(requests={"a": _request("a")}, executions={"e1": _execution("e1")}))
+        changed = Batch(requests={"a": _request("a", definition="changed")}, executions={"e2": _execution("e2")})
+        with pytest.raises(DuplicateClaimError):
+            store.commit(changed)
+        changed.executions.clear()
+        store.commit(changed)
+        assert store.load().requests == (_request("a", definition="changed"),)
+
+
+def test_every_connection_that_writes_syncs_each_commit(tmp_path: Path) -> None:
+    Store.own(tmp_path).close()
+    with closing(connection.connect(tmp_path / "store.sqlite3", "mode=rw")) as opened:
+        assert opened.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+# Numbers and marks
+
+
+def test_numbers_are_never_used_twice_though_the_outbox_was_emptied_and_the_store_reopened(tmp_path: Path) -> None:
+    with _owned(tmp_path) as store:
+        assert store.commit(Batch(records=[b"a\n", b"b\n"])) == ((1, b"a\n"), (2, b"b\n"))
+        store.commit(Batch(), appended=(2, _MARK))
+        assert store.load().outbox == ()
+    with _owned(tmp_path) as store:
+        assert store.commit(Batch(records=[b"c\n"])) == ((3, b"c\n"),)
+
+
+def test_a_mark_alone_is_kept_and_removes_nothing(tmp_path: Path) -> None:
+    with _owned(tmp_path) as store:
+        store.commit(Batch(records=[b"a\n"]))
+        store.commit(Batch(), appended=(0, _MARK))
+    with _owned(tmp_path) as store:
+        assert store.load().mark == _MARK
+        assert store.load().outbox == ((1, b"a\n"),)
+
+
+def test_a_commit_of_nothing_writes_nothing(tmp_path: Path) -> None:
+    with _owned(tmp_path) as store:
+        before = (tmp_path / "store.sqlite3-wal").stat()
+        assert store.commit(Batch()) == ()
+        after = (tmp_path / "store.sqlite3-wal").stat()
+        assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+
+
+# Claims
+
+
+def test_a_second_claim_of_a_fire_is_a_bug_and_nothing_of_its_batch_is_written(tmp_path: Path) -> None:
+    with _owned(tmp_path) as store:
+        store.commit(Batch(executions={"e1": _execution("e1")}))
+        before = store.load()
+        second = Batch(requests={"a": _request("a")}, executions={"e2": _execution("e2")}, records=[b"x\n"])
+        with pytest.raises(DuplicateClaimError):
+            store.commit(second, appended=(0, _MARK))
+        assert store.load() == before
+        second.executions = {"e2": _execution("e2", attempt=2)}
+        assert store.commit(second) == ((1, b"x\n"),)
+        assert store.load().requests == (_request("a"),)
+
+
+def test_what_a_person_asks_for_directly_may_be_asked_for_twice(tmp_path: Path) -> None:
+    with _owned(tmp_path) as store:
+        store.commit(Batch(executions={name: _execution(name, generation=None) for name in ("e1", "e2")}))
+        assert len(store.load().executions) == 2
+
+
+# One owner
+
+
+_HOLD = """
+import sys
+from pathlib import Path
+from runner.store.database import Store
+store = Store.own(Path(sys.argv[1]))
+print("owned", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def _child(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_a_second_owner_is_told_who_the_first_is_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
+    with _child(_HOLD, tmp_path) as other:
+        assert _line(other) == "owned"
+        assert owner_pid(tmp_path) == other.pid
+        with pytest.raises(StoreInUseError, match=rf"in use by another runner \(process {other.pid}\)"):
+            Store.own(tmp_path)
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        assert owner_pid(tmp_path) is None
+        with _owned(tmp_path):
+            assert owner_pid(tmp_path) == os.getpid()
+    assert owner_pid(tmp_path) is None
+
+
+def test_nobody_owns_what_is_not_there(tmp_path: Path) -> None:
+    assert owner_pid(tmp_path / "missing") is None
+    assert owner_pid(tmp_path) is None
+
+
+def test_asking_for_the_owner_never_keeps_one_from_beginning(tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            owner_pid(tmp_path)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(50):
+            Store.own(tmp_path).close()
+    finally:
+        done.set()
+        asking.join()
+
+
+def test_what_the_owner_spawns_does_not_inherit_the_lock(tmp_path: Path) -> None:
+    store = Store.own(tmp_path)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False) as spawned:
+        store.close()
+        assert spawned.poll() is None
+        assert owner_pid(tmp_path) is None
+
+
+def test_a_state_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "state"
+    with _owned(folder) as store:
+        store.commit(Batch(meta={"a": "b"}))
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())}
+    files = ("lock", "store.sqlite3", "store.sqlite3-shm", "store.sqlite3-wal")
+    assert modes == {"state": 0o700} | dict.fromkeys(files, 0o600)
+
+
+# Files that are no store of ours
+
+
+def _foreign(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        for statement in statements:
+            database.execute(statement)
+
+
+def _damage(path: Path) -> None:
+    rows = {f"r{number}": _request(f"r{number}", definition="x" * 3000) for number in range(100)}
+    with _owned(path.parent) as store:
+        store.commit(Batch(requests=rows))
+    with path.open("r+b") as file:
+        file.seek(4096 * 2)
+        file.write(random.Random(1).randbytes(4096 * 20))
+
+
+def _truncate(path: Path) -> None:
+    _damage(path)
+    os.truncate(path, 4096 * 3)
+
+
+def _miscount(path: Path) -> None:
+    Store.own(path.parent).close()
+    with path.open("r+b") as file:
+        file.seek(36)  # the number of free pages: nothing that reads rows looks at it
+        file.write((7).to_bytes(4, "big"))
+
+
+_UNUSABLE = {
+    "is no SQLite file": lambda path: path.write_bytes(b"name: nightly\nprocess: {shell: true}\n" * 40),
+    "belongs to another application": lambda path: _foreign(path, "CREATE TABLE moz_places (id)"),
+    "is damaged": _damage,
+    "is damaged (*** in database main ***": _miscount,
+    "is damaged (database disk image is malformed)": _truncate,
+}
+
+
+@pytest.mark.parametrize("what", _UNUSABLE)
+def test_a_file_that_is_no_store_is_left_alone_and_the_way_out_works(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "it's state" / "store.sqlite3"
+    path.parent.mkdir()
+    _UNUSABLE[what](path)
+    before = path.read_bytes()
+    with pytest.raises(StoreError) as caught:
+        Store.own(path.parent)
+    assert what in str(caught.value)
+    assert path.read_bytes() == before
+    assert owner_pid(path.parent) is None
+    way_out = str(caught.value).partition("start again: ")[2].partition(". The monitor log stays")[0]
+    subprocess.run(["/bin/sh", "-c", way_out], check=True)
+    with _owned(path.parent) as store:
+        assert store.load().requests == ()
+    assert (path.parent / "set-aside" / "store.sqlite3").read_bytes() == before
+
+
+@pytest.mark.parametrize("opened", [Store.own, StoreReader])
+def test_a_newer_store_is_refused_with_its_version(opened: type, tmp_path: Path) -> None:
+    Store.own(tmp_path).close()
+    newer = len(schema.MIGRATIONS) + 1
+    _foreign(tmp_path / "store.sqlite3", f"PRAGMA user_version = {newer}")
+    before = (tmp_path / "store.sqlite3").read_bytes()
+    with pytest.raises(
+        StoreError, match=f"has version {newer}, this runner knows up to {newer - 1}; install the newer"
+    ):
+        opened(tmp_path)
+    assert (tmp_path / "store.sqlite3").read_bytes() == before
+
+
+def test_an_older_store_is_brought_up_to_date_by_its_owner_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _owned(tmp_path) as store:
+        store.commit(Batch(requests={"a": _request("a")}))
+    later = (*schema.MIGRATIONS, ("CREATE TABLE later (x)", "INSERT INTO later VALUES (1)"))
+    monkeypatch.setattr(schema, "MIGRATIONS", later)
+    with pytest.raises(StoreError, match="has version 1, this program writes 2; restart its runner"):
+        StoreReader(tmp_path)
+    with _owned(tmp_path) as store:
+        assert store.load().requests == (_request("a"),)
+    with closing(sqlite3.connect(tmp_path / "store.sqlite3")) as database:
+        assert database.execute("SELECT x FROM later").fetchall() == [(1,)]
+    assert _read(tmp_path).requests == (_request("a"),)
+
+
+def test_a_migration_that_fails_leaves_the_former_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store.own(tmp_path).close()
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ("CREATE TABLE later (x)", "no SQL")))
+        with pytest.raises(sqlite3.OperationalError):
+            Store.own(tmp_path)
+    Store.own(tmp_path).close()
+
+
+def test_a_file_where_the_folder_should_be_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    for folder in (tmp_path / "state", tmp_path / "state" / "below"):
+        with pytest.raises(StoreError, match=r"is no folder; choose another state folder"):
+            Store.own(folder)
+
+
+# Disks that fail
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    with _mounted(tmp_path / "disk", "size=1m") as disk:
+        yield disk
+
+
+@contextmanager
+def _mounted(place: Path, options: str) -> Iterator[Path]:
+    place.mkdir()
+    mount = shutil.which("mount")
+    if (
+        not mount
+        or subprocess.run([mount, "-t", "tmpfs", "-o", options, "tmpfs", place], capture_output=True).returncode
+    ):
+        pytest.skip("mounting needs root")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+_LARGE = Batch(
+    requests={"b": _request("b", definition="changed")},
+    executions={"e2": _execution("e2", scheduled_for=2)},
+    ended=["e1"],
+    records=[b"x" * 20_000] * 20,
+)
+
+
+def _begin(store: Store) -> Snapshot:
+    store.commit(Batch(requests={"b": _request("b")}, executions={"e1": _execution("e1")}, records=[b"first\n"]))
+    return store.load()
+
+
+def _expect_large(store: Store) -> None:
+    assert [number for number, _ in store.commit(_LARGE)] == list(range(2, 22))
+    snapshot = store.load()
+    assert [row.id for row in snapshot.executions] == ["e2"]
+    assert snapshot.requests == tuple(_LARGE.requests.values())
+    assert [line for _, line in snapshot.outbox] == [b"first\n", *_LARGE.records]
+
+
+def test_a_full_disk_takes_nothing_of_a_commit_and_all_of_it_once_there_is_room(small_disk: Path) -> None:
+    with _owned(small_disk / "state") as store:
+        before = _begin(store)
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+            while True:
+                file.write(b"x" * 4096)
+        for _ in range(3):
+            with pytest.raises(StoreUnwritableError, match="the disk is full"):
+                store.commit(_LARGE)
+            assert store.load() == before
+        filler.unlink()
+        _expect_large(store)
+
+
+def test_a_write_that_fails_halfway_takes_nothing_of_a_commit(tmp_path: Path) -> None:
+    with _owned(tmp_path) as store:
+        before = _begin(store)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+        try:
+            with pytest.raises(StoreUnwritableError, match=r"the store .* cannot be used: the disk"):
+                store.commit(_LARGE)
+            assert store.load() == before
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        _expect_large(store)
+
+
+def test_a_lock_that_another_program_keeps_too_long_is_reported_and_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_BUSY_S", 0.05)
+    with _owned(tmp_path) as store:
+        before = _begin(store)
+        with closing(sqlite3.connect(tmp_path / "store.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnwritableError, match="another program keeps it locked"):
+                store.commit(_LARGE)
+            assert store.load() == before
+        _expect_large(store)
+
+
+def test_nothing_is_committed_into_a_store_that_was_removed_and_all_once_it_is_back(tmp_path: Path) -> None:
+    folder, away = tmp_path / "state", tmp_path / "away"
+    with _owned(folder) as store:
+        _begin(store)
+        folder.rename(away)
+        with pytest.raises(StoreUnwritableError, match=r"store.sqlite3 was removed or replaced; put it back"):
+            store.commit(_LARGE)
+        with _owned(folder) as usurper, pytest.raises(StoreUnwritableError, match="was removed or replaced"):
+            usurper.commit(Batch(meta={"owner": "usurper"}))
+            store.commit(_LARGE)
+        shutil.rmtree(folder)
+        away.rename(folder)
+        _expect_large(store)
+
+
+def test_an_owner_whose_lock_was_removed_commits_nothing_as_another_may_have_begun(tmp_path: Path) -> None:
+    with _owned(tmp_path) as store:
+        (tmp_path / "lock").unlink()
+        with pytest.raises(StoreUnwritableError, match=r"lock was removed or replaced"):
+            store.commit(_LARGE)
+
+
+@pytest.fixture
+def read_only_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a store, without an owner, on a disk that takes no writes."""
+    with _mounted(tmp_path / "disk", "size=4m") as disk:
+        with _owned(disk) as store:
+            store.commit(Batch(requests={"a": _request("a")}, meta={"k": "v"}))
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        yield disk
+
+
+def test_a_read_only_folder_cannot_be_owned_but_read(read_only_folder: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be used: Read-only file system"):
+        Store.own(read_only_folder)
+    assert _read(read_only_folder).requests == (_request("a"),)
+
+
+# Readers
+
+
+def test_a_missing_or_empty_store_is_empty_to_a_reader_which_creates_nothing(tmp_path: Path) -> None:
+    nothing = Snapshot(requests=(), executions=(), outbox=(), mark=None, meta={})
+    assert _read(tmp_path / "missing") == nothing
+    assert not (tmp_path / "missing").exists()
+    (tmp_path / "store.sqlite3").touch()
+    assert _read(tmp_path) == nothing
+    assert (tmp_path / "store.sqlite3").stat().st_size == 0
+
+
+def test_a_reader_sees_what_a_live_owner_committed_and_nothing_that_came_after_it_began(tmp_path: Path) -> None:
+    with _owned(tmp_path) as store:
+        store.commit(Batch(requests={"a": _request("a")}, executions={"e1": _execution("e1")}, meta={"k": "1"}))
+        with closing(StoreReader(tmp_path)) as reader:
+            store.commit(Batch(requests={"b": _request("b")}, ended=["e1"], meta={"k": "2"}))
+            assert reader.requests() == (_request("a"),)
+            assert reader.executions() == (_execution("e1"),)
+            assert reader.meta() == {"k": "1"}
+        with closing(StoreReader(tmp_path)) as reader:
+            assert reader.requests() == (_request("a"), _request("b"))
+            assert reader.executions() == ()
+            assert reader.meta() == {"k": "2"}
+
+
+def test_a_reader_needs_no_runner(tmp_path: Path) -> None:
+    with _owned(tmp_path) as store:
+        store.commit(Batch(meta={"k": "v"}))
+    assert not (tmp_path / "store.sqlite3-wal").exists()
+    assert _read(tmp_path).meta == {"k": "v"}
+
+
+@pytest.mark.parametrize("what", ["is no SQLite file", "belongs to another application"])
+def test_a_reader_says_what_is_wrong_with_a_file(what: str, tmp_path: Path) -> None:
+    _UNUSABLE[what](tmp_path / "store.sqlite3")
+    with pytest.raises(StoreError, match=what):
+        StoreReader(tmp_path)
+
+
+# kill -9
+
+
+_COMMIT_FOR_EVER = """
+import sys
+from pathlib import Path
+from runner.store.database import Store
+from runner.store.rows import *
+store = Store.own(Path(sys.argv[1]))
+number = int(store.load().meta.get("number", "0"))
+while True:
+    number += 1
+    batch = Batch(ended=[f"e{number - 10}"], records=[f"{number}.{part}\\n".encode() for part in range(3)])
+    batch.meta["number"] = str(number)
+    batch.requests["a"] = RequestRow(
+        name="a", file=None, definition="x" * 4000 + str(number), generation=1, fired_through=number, state="{}")
+    batch.executions[f"e{number}"] = ExecutionRow(
+        id=f"e{number}", request="a", generation=1, scheduled_for=number, attempt=1, sequence=0,
+        phase=Phase.STARTING, pid=None, pid_started=None, body="{}")
+    store.commit(batch, appended=((number - 5) * 3, Mark(inode=1, offset=number)))
+    print(number, flush=True)
+"""
+
+
+def _kill_while_committing(folder: Path, chance: random.Random) -> None:
+    with _child(_COMMIT_FOR_EVER, folder) as process:
+        acknowledged = [_line(process) for _ in range(chance.randrange(1, 120))]
+        process.send_signal(signal.SIGKILL)
+        assert process.stdout is not None
+        acknowledged += process.stdout.read().split()
+    with _owned(folder) as store:
+        snapshot = store.load()
+    number = int(snapshot.meta["number"])
+    assert number - int(acknowledged[-1]) in (0, 1)  # what was not acknowledged may be there, but only whole
+    assert snapshot.mark == Mark(inode=1, offset=number)
+    assert [(row.fired_through, row.definition) for row in snapshot.requests] == [(number, "x" * 4000 + str(number))]
+    assert {row.id for row in snapshot.executions} == {f"e{kept}" for kept in range(max(1, number - 9), number + 1)}
+    expected = [f"{kept}.{part}\n".encode() for kept in range(max(1, number - 4), number + 1) for part in range(3)]
+    assert [line for _, line in snapshot.outbox] == expected
+    assert [sequence for sequence, _ in snapshot.outbox] == list(range(number * 3 - len(expected) + 1, number * 3 + 1))
+
+
+def test_kill_9_at_any_moment_loses_nothing_acknowledged_and_leaves_nothing_half(tmp_path: Path) -> None:
+    chance = random.Random()
+    for _ in range(8):
+        _kill_while_committing(tmp_path, chance)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(600)
+def test_kill_9_at_any_moment_two_hundred_times(tmp_path: Path) -> None:
+    chance = random.Random()
+    for _ in range(200):
+        _kill_while_committing(tmp_path, chance)
+
+
+def test_a_reader_sees_all_that_a_killed_owner_committed(tmp_path: Path) -> None:
+    with _child(_COMMIT_FOR_EVER, tmp_path) as process:
+        acknowledged = [_line(process) for _ in range(20)]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert (tmp_path / "store.sqlite3-wal").exists()
+    assert int(_read(tmp_path).meta["number"]) >= int(acknowledged[-1])

@@ -1,0 +1,291 @@
+"""Commands on real files and between real processes: applied or withdrawn, never both."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from runner.errors import StoreError
+from runner.store.database import DuplicateClaimError, Store
+from runner.store.mailbox import answer_to, drain_wake, open_wake, post, withdraw
+from runner.store.rows import Batch, CommandRow, CommandStatus, ExecutionRow, Phase
+
+_NOW = time.time_ns() // 1000
+_MINUTE = 60 * 1_000_000
+
+
+def _command(command: str = "c1", *, deadline: int = _NOW + _MINUTE) -> CommandRow:
+    return CommandRow(
+        id=command, kind="unschedule", arguments='{"names": ["a"]}', requested_by="ana", deadline=deadline,
+        status=CommandStatus.PENDING,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store.own(tmp_path)) as store:
+        yield store
+
+
+@pytest.fixture
+def wake(tmp_path: Path) -> Iterator[int]:
+    descriptor = open_wake(tmp_path)
+    yield descriptor
+    os.close(descriptor)
+
+
+def _is_readable(descriptor: int, *, within_s: float = 0) -> bool:
+    return bool(select.select([descriptor], [], [], within_s)[0])
+
+
+# The way through
+
+
+def test_a_command_is_posted_taken_and_answered(store: Store, tmp_path: Path) -> None:
+    post(tmp_path, _command())
+    assert answer_to(tmp_path, "c1") is None
+    (taken,) = store.take_commands(_NOW)
+    assert (taken.id, taken.kind, taken.arguments, taken.requested_by) == (
+        "c1",
+        "unschedule",
+        '{"names": ["a"]}',
+        "ana",
+    )
+    assert taken.status is CommandStatus.TAKEN
+    assert answer_to(tmp_path, "c1") is None
+    store.commit(Batch(answers={"c1": '{"ok": true}'}))
+    assert answer_to(tmp_path, "c1") == '{"ok": true}'
+
+
+def test_commands_are_taken_once_and_in_the_order_they_were_posted(store: Store, tmp_path: Path) -> None:
+    for command in ("z", "a", "m"):
+        post(tmp_path, _command(command))
+    assert [command.id for command in store.take_commands(_NOW)] == ["z", "a", "m"]
+    assert store.take_commands(_NOW) == ()
+
+
+def test_what_a_person_is_called_need_not_be_utf_8(store: Store, tmp_path: Path) -> None:
+    row = CommandRow(
+        id="c1", kind="exec", arguments="\udcff", requested_by="añ\udcff", deadline=_NOW, status=CommandStatus.PENDING
+    )
+    post(tmp_path, row)
+    (taken,) = store.take_commands(_NOW)
+    assert (taken.arguments, taken.requested_by) == (row.arguments, row.requested_by)
+    store.commit(Batch(answers={"c1": "\udcff"}))
+    assert answer_to(tmp_path, "c1") == "\udcff"
+
+
+def test_an_answer_is_written_with_all_of_its_batch_or_not_at_all(store: Store, tmp_path: Path) -> None:
+    claim = {
+        "request": "a", "generation": 1, "scheduled_for": 0, "attempt": 1, "sequence": 0, "phase": Phase.WAITING,
+        "pid": None, "pid_started": None, "body": "{}",
+    }  # fmt: skip
+    post(tmp_path, _command())
+    store.take_commands(_NOW)
+    twice = {name: ExecutionRow(id=name, **claim) for name in ("e1", "e2")}
+    with pytest.raises(DuplicateClaimError):
+        store.commit(Batch(executions=twice, answers={"c1": "done"}))
+    assert answer_to(tmp_path, "c1") is None
+    store.commit(Batch(answers={"c1": "refused"}))
+    assert answer_to(tmp_path, "c1") == "refused"
+
+
+# Withdrawing
+
+
+def test_a_withdrawn_command_is_never_taken(store: Store, tmp_path: Path) -> None:
+    post(tmp_path, _command())
+    assert withdraw(tmp_path, "c1")
+    assert store.take_commands(_NOW) == ()
+    assert withdraw(tmp_path, "c1")
+
+
+def test_a_taken_command_cannot_be_withdrawn_and_is_answered(store: Store, tmp_path: Path) -> None:
+    post(tmp_path, _command())
+    store.take_commands(_NOW)
+    assert not withdraw(tmp_path, "c1")
+    store.commit(Batch(answers={"c1": "done"}))
+    assert not withdraw(tmp_path, "c1")
+    assert answer_to(tmp_path, "c1") == "done"
+
+
+def test_an_answer_does_not_revive_what_was_withdrawn(store: Store, tmp_path: Path) -> None:
+    post(tmp_path, _command())
+    withdraw(tmp_path, "c1")
+    store.commit(Batch(answers={"c1": "done"}))
+    assert answer_to(tmp_path, "c1") is None
+
+
+def test_a_command_past_its_deadline_is_withdrawn_and_the_others_are_taken(store: Store, tmp_path: Path) -> None:
+    post(tmp_path, _command("late", deadline=_NOW - 1))
+    post(tmp_path, _command("just", deadline=_NOW))
+    assert [command.id for command in store.take_commands(_NOW)] == ["just"]
+    assert withdraw(tmp_path, "late")
+    assert not withdraw(tmp_path, "just")
+
+
+_TAKE_AND_WAIT = """
+import sys
+from pathlib import Path
+from runner.store.database import Store
+store = Store.own(Path(sys.argv[1]))
+print(*(command.id for command in store.take_commands(0)), flush=True)
+sys.stdin.read()
+"""
+
+_POST_AND_WITHDRAW = """
+import random, sys, time
+from pathlib import Path
+from runner.store.mailbox import answer_to, post, withdraw
+from runner.store.rows import CommandRow, CommandStatus
+folder, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+for number in range(count):
+    command = f"{name}{number}"
+    post(folder, CommandRow(
+        id=command, kind="x", arguments="{}", requested_by=name, deadline=2**60, status=CommandStatus.PENDING))
+    patience = time.monotonic() + random.uniform(0, 0.004)
+    while answer_to(folder, command) is None and time.monotonic() < patience:
+        pass
+    print(command, "withdrawn" if withdraw(folder, command) else "left", flush=True)
+print("done", flush=True)
+"""
+
+
+@contextmanager
+def _child(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("is_followed", [False, True], ids=["no runner follows", "a runner follows"])
+def test_what_a_runner_took_before_it_died_counts_as_withdrawn(is_followed: bool, tmp_path: Path) -> None:
+    Store.own(tmp_path).close()
+    post(tmp_path, _command())
+    with _child(_TAKE_AND_WAIT, tmp_path) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "c1\n"
+        assert not withdraw(tmp_path, "c1")
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+    with ExitStack() as resources:
+        if is_followed:
+            follower = resources.enter_context(closing(Store.own(tmp_path)))
+            assert follower.take_commands(_NOW) == ()
+        assert withdraw(tmp_path, "c1")
+        assert withdraw(tmp_path, "c1")
+
+
+def test_of_many_commands_each_is_applied_or_withdrawn_never_both(store: Store, wake: int, tmp_path: Path) -> None:
+    applied: list[str] = []
+    with ExitStack() as resources:
+        posters = [resources.enter_context(_child(_POST_AND_WITHDRAW, tmp_path, name, 100)) for name in "ab"]
+        while any(poster.poll() is None for poster in posters):
+            if _is_readable(wake, within_s=0.05):
+                drain_wake(wake)
+            taken = [command.id for command in store.take_commands(_NOW)]
+            store.commit(Batch(answers=dict.fromkeys(taken, "done")))
+            applied += taken
+        outcomes = [line.split() for poster in posters for line in poster.stdout or ()]
+    assert outcomes.count(["done"]) == 2
+    fates = dict(outcome for outcome in outcomes if outcome != ["done"])
+    assert len(fates) == 200
+    assert set(fates.values()) == {"left", "withdrawn"}
+    assert sorted(applied) == sorted(command for command, fate in fates.items() if fate == "left")
+    assert all(answer_to(tmp_path, command) == "done" for command in applied[:20])
+
+
+# The FIFO
+
+
+def test_a_post_wakes_and_a_drained_wake_is_quiet_though_no_writer_is_left(
+    store: Store, wake: int, tmp_path: Path
+) -> None:
+    assert not _is_readable(wake)
+    for command in ("c1", "c2"):
+        post(tmp_path, _command(command))
+    assert _is_readable(wake)
+    drain_wake(wake)
+    poll = select.poll()
+    poll.register(wake, select.POLLIN)
+    assert poll.poll(0) == []
+    drain_wake(wake)
+
+
+def test_a_full_fifo_keeps_no_one_from_posting(store: Store, wake: int, tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(wake, b"\0" * 4096)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(wake, b"\0")
+    post(tmp_path, _command())
+    assert len(store.take_commands(_NOW)) == 1
+    drain_wake(wake)
+    assert not _is_readable(wake)
+
+
+@pytest.mark.parametrize("has_fifo", [False, True])
+def test_posting_does_not_ask_whether_someone_listens(has_fifo: bool, store: Store, tmp_path: Path) -> None:
+    if has_fifo:
+        os.close(open_wake(tmp_path))
+    post(tmp_path, _command())
+    assert len(store.take_commands(_NOW)) == 1
+
+
+def test_the_fifo_is_for_its_owner_alone_and_serves_the_next_runner_too(tmp_path: Path) -> None:
+    os.close(open_wake(tmp_path))
+    assert (tmp_path / "wake").stat().st_mode & 0o777 == 0o600
+    os.close(open_wake(tmp_path))
+
+
+def test_a_file_in_the_place_of_the_fifo_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "wake").write_text("mine")
+    with pytest.raises(StoreError, match="is no FIFO; remove it"):
+        open_wake(tmp_path)
+    assert (tmp_path / "wake").read_text() == "mine"
+
+
+def test_a_fifo_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be used: No such file or directory"):
+        open_wake(tmp_path / "missing")
+
+
+# Stores that are not there, and commands that are no more
+
+
+def test_without_a_store_nothing_is_posted_and_none_is_made(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"there is no store .*; start a runner first"):
+        post(tmp_path, _command())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_store_is_not_posted_to(tmp_path: Path) -> None:
+    (tmp_path / "store.sqlite3").write_bytes(b"something else entirely" * 99)
+    with pytest.raises(StoreError, match="is no SQLite file"):
+        post(tmp_path, _command())
+
+
+def test_commands_are_forgotten_a_day_after_their_deadline(tmp_path: Path) -> None:
+    day = 24 * 60 * _MINUTE
+    with closing(Store.own(tmp_path)) as store:
+        post(tmp_path, _command("old", deadline=_NOW - day - _MINUTE))
+        post(tmp_path, _command("new", deadline=_NOW - day + _MINUTE))
+        store.take_commands(_NOW - 2 * day)
+        store.commit(Batch(answers={"old": "done", "new": "done"}))
+    Store.own(tmp_path).close()
+    assert answer_to(tmp_path, "new") == "done"
+    with pytest.raises(StoreError, match="there is no command old in the store"):
+        withdraw(tmp_path, "old")
