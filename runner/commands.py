@@ -110,7 +110,8 @@ def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.
     mailbox.post(folder, row)
     give_up_s = time.monotonic() + PATIENCE_S
     while (text := mailbox.answer_to(folder, row.id)) is None:
-        if time.monotonic() > give_up_s and mailbox.withdraw(folder, row.id):
-            raise NoRunnerError(f"the runner on {folder} did not answer within {PATIENCE_S:.0f} s; nothing was changed")
+        is_hopeless = time.monotonic() > give_up_s or owner_pid(folder) is None
+        if is_hopeless and mailbox.withdraw(folder, row.id):
+            raise NoRunnerError(f"the runner on {folder} did not answer; the command was withdrawn, nothing was changed")
         wait(_LOOK_EVERY_S)
     return Answer.read(text)

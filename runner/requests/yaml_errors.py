@@ -62,8 +62,12 @@ def explained(error: yaml.YAMLError, text: str) -> UnreadableError:
     if problem.startswith("mapping values are not allowed"):
         value = line.partition(": ")[2].strip() if ": " in line[: start.column] else ""
         return UnreadableError("a second `:` on one line begins no mapping", suggestion=_quoted(value), at=start)
-    words = f"{problem} {context}".strip()
-    return UnreadableError(f"this is not valid YAML: {words}", suggestion=_hint(problem, error), at=start)
+    message, hint = f"this is not valid YAML: {problem} {context}".strip(), _hint(problem, error)
+    is_behind_all = mark.index >= len(text.rstrip())
+    if is_behind_all and "expected node content" in problem:
+        hint = "a bracket that was opened is not closed"
+    # The library counts a line more than there are where the last has no line break.
+    return UnreadableError(message, suggestion=hint, at=start, spot=_end_of(text.rstrip()) if is_behind_all else None)
 
 
 def _hint(problem: str, error: yaml.YAMLError) -> str | None:

@@ -153,6 +153,12 @@ def _parsed(expression: str) -> _Expression:
     )
 
 
+def explanation(expression: str) -> str:
+    """Say in English what an expression means, in cronsim's words."""
+    words = _parsed(expression).days.explain()
+    return words[:1].lower() + words[1:]
+
+
 def follows_the_wall_clock(expression: str) -> bool:
     """Tell whether it fires whenever the clock on the wall matches; if not, it names times of day."""
     return not _parsed(expression).names_times_of_day

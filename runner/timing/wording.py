@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, time
 from typing import assert_never
 
-from runner.timing.rules import Cron, Daily, DayNumber, Interval, LastDay, MonthDay, Monthly, NthWeekday, Pattern, Rule
-from runner.timing.rules import Weekly as Weekly
-from runner.timing.zones import TICK, wall_at, zone_named
+from runner.timing.cron import explanation
+from runner.timing.rules import (
+    Cron,
+    Daily,
+    DayNumber,
+    Interval,
+    LastDay,
+    MonthDay,
+    Monthly,
+    NthWeekday,
+    Pattern,
+    Rule,
+    Weekly,
+)
+from runner.timing.zones import wall_at, zone_named
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", -1: "last"}
@@ -17,19 +30,73 @@ _UNITS = (("hour", 3600), ("minute", 60), ("second", 1))
 def describe(rule: Rule) -> str:
     """Describe a rule in one line; its times are those of its zone, which is named.
 
-    >>> from datetime import time
     >>> describe(Rule(pattern=Daily(weekdays=frozenset(range(5))), at=(time(2),), zone="Europe/Madrid"))
     'Monday to Friday at 02:00 (Europe/Madrid)'
     """
     text = _pattern_text(rule.pattern)
     if rule.at:
-        text += " at " + _listed([at.isoformat("seconds").removesuffix(":00") for at in rule.at])
+        text += " at " + _listed([_clock(at) for at in rule.at])
     if rule.start:
         text += f", from {_local(rule.start, rule)}"
+    if rule.finish:
+        text += f", until {_local(rule.finish, rule)}"
     if rule.repetitions is not None:
         text += f", {rule.repetitions + 1} times" if rule.repetitions else ", once"
-    if rule.finish:
-        text += f", until {_local(rule.finish + TICK, rule, bound=True)}"
     if rule.excepted:
-        text += f", except on {len(rule.excepted)} date{'s' * (len(rule.excepted) > 1)}"
+        text += f", except on {_counted(len(rule.excepted), 'date')}"
     return f"{text} ({rule.zone})"
+
+
+def _pattern_text(pattern: Pattern) -> str:
+    match pattern:
+        case Interval(seconds=seconds):
+            unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0)
+            return f"every {_counted(seconds // size, unit, one='')}"
+        case Daily(interval=interval, weekdays=weekdays):
+            return f"every {_counted(interval, 'day', one='')}" if len(weekdays) == 7 else _weekdays(weekdays)
+        case Weekly(interval=1, weekdays=weekdays):
+            return f"every {_weekdays(weekdays)}"
+        case Weekly(interval=interval, weekdays=weekdays):
+            return f"every {interval} weeks on {_weekdays(weekdays)}"
+        case Monthly(interval=interval, day=day):
+            return f"every {_counted(interval, 'month', one='')} on {_month_day(day)}"
+        case Cron(expression=expression):
+            return f'cron "{expression}", {explanation(expression)}'
+    assert_never(pattern)
+
+
+def _month_day(day: MonthDay) -> str:
+    match day:
+        case DayNumber(number=number):
+            return f"day {number}"
+        case LastDay(workday=workday):
+            return "the last workday" if workday else "the last day"
+        case NthWeekday(nth=nth, weekday=weekday):
+            return f"the {_NTH[nth]} {_WEEKDAYS[weekday]}"
+    assert_never(day)
+
+
+def _weekdays(weekdays: Collection[int]) -> str:
+    numbers = sorted(weekdays)
+    if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{_WEEKDAYS[numbers[0]]} to {_WEEKDAYS[numbers[-1]]}"
+    return _listed([_WEEKDAYS[number] for number in numbers])
+
+
+def _listed(texts: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
+
+
+def _counted(number: int, noun: str, *, one: str = "1 ") -> str:
+    return f"{one}{noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _clock(at: time) -> str:
+    return at.isoformat("seconds" if at.second else "minutes")
+
+
+def _local(instant: datetime, rule: Rule) -> str:
+    wall = wall_at(instant, zone_named(rule.zone))
+    if wall.time() == time.max:  # a finish that was a date alone
+        return f"the end of {wall.date()}"
+    return f"{wall.date()} {_clock(wall.time())}"
