@@ -112,6 +112,6 @@ def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.
     while (text := mailbox.answer_to(folder, row.id)) is None:
         is_hopeless = time.monotonic() > give_up_s or owner_pid(folder) is None
         if is_hopeless and mailbox.withdraw(folder, row.id):
-            raise NoRunnerError(f"the runner on {folder} did not answer; the command was withdrawn, nothing was changed")
+            raise NoRunnerError(f"the runner on {folder} did not answer; the command was withdrawn")
         wait(_LOOK_EVERY_S)
     return Answer.read(text)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from stat import S_ISDIR
@@ -31,6 +33,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
+from watchdog.utils import BaseThread
 
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver
@@ -46,8 +49,10 @@ _LIMITS = {
     errno.EMFILE: "too many inotify instances or open files; raise fs.inotify.max_user_instances or ulimit -n",
 }
 
-# Else it prints on our stderr, for instance about an emitter that was stopped while it delivered.
+# Else it prints on our stderr: about an emitter that was stopped while it delivered, or a folder that it saw twice
+# because another was made inside it at that moment.
 logging.getLogger("watchdog").addHandler(logging.NullHandler())
+warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
 
 _Identity = tuple[str, int, int]
 
@@ -64,6 +69,7 @@ class Watcher:
         self._handler = _WakingHandler(wake)
         self._identity: _Identity | None = None
         self._observer: BaseObserver | None = None
+        self._threads: frozenset[BaseThread] = frozenset()
         self._reason: str | None = "not started"
 
     @property
@@ -100,10 +106,9 @@ class Watcher:
         self._reason = "stopped"
 
     def _is_watching(self) -> bool:
-        # watchdog's emitter ends by itself when the folder is removed. One that is created then may bear the same
-        # inode number, so that the identity alone would not tell.
-        observer = self._observer
-        return observer is not None and observer.is_alive() and all(emitter.is_alive() for emitter in observer.emitters)
+        # A thread of watchdog may end by a defect of its own, and one of them does when the folder is removed: a folder
+        # that is made then may bear the same inode number, so that the identity alone would not tell.
+        return self._observer is not None and all(thread.is_alive() for thread in self._threads)
 
     def _is_the_same_folder(self) -> bool:
         try:
@@ -117,7 +122,9 @@ class Watcher:
         try:
             # Before the watch is set: should the folder be replaced between, the next check sees it.
             self._identity = _identity_of(self._folder)
+            others = _watchdog_threads()
             self._observer = _started_observer(self._identity[0], self._handler)
+            self._threads = _watchdog_threads() - others
             self._reason = None
         except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
             self._reason = f"{self._folder}: {_words(error)}"
@@ -158,6 +165,11 @@ def _started_observer(folder: str, handler: FileSystemEventHandler) -> BaseObser
     return observer
 
 
+def _watchdog_threads() -> frozenset[BaseThread]:
+    """Return the observers, their readers and emitters: the reader is not to be had from the observer."""
+    return frozenset(thread for thread in threading.enumerate() if isinstance(thread, BaseThread))
+
+
 def _keep_from_children() -> None:
     """Close watchdog's inotify descriptors on exec: it forgets to, and each process would keep an instance in use."""
     for descriptor in Path("/proc/self/fd").glob("*"):
@@ -169,7 +181,11 @@ def _keep_from_children() -> None:
 
 
 def _stop(observer: BaseObserver) -> None:
-    observer.stop()
+    try:
+        observer.stop()
+    except Exception:  # noqa: BLE001 - a thread of it may have failed half-way; its rest must not take us along
+        logger.exception("stopping the watch of a folder failed")
+        return
     if observer.is_alive():
         observer.join()
 

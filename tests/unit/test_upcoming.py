@@ -1,0 +1,680 @@
+"""Fires of rules: the original's checklist by row, and laws against oracles that ask each minute whether one holds."""
+
+from __future__ import annotations
+
+import time as process_time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from itertools import islice, pairwise, takewhile
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.errors import RuleError
+from runner.timing.days import days
+from runner.timing.parsing import parse_rule
+from runner.timing.rules import (
+    Cron,
+    Daily,
+    DayNumber,
+    Interval,
+    LastDay,
+    MonthDay,
+    Monthly,
+    NthWeekday,
+    Pattern,
+    Rule,
+    Weekly,
+)
+from runner.timing.upcoming import Span, fires, next_fire, span, spread_offset
+from runner.values import EPOCH
+
+MADRID = "Europe/Madrid"
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def rule_of(default_zone: str = MADRID, excepted: frozenset[date] = frozenset(), **schedule: object) -> Rule:
+    return parse_rule(schedule, default_zone=default_zone, excepted=excepted)
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def local(rule: Rule, after: datetime = LONG_AGO, count: int = 4) -> list[str]:
+    """The next fires as wall times of the rule's zone."""
+    zone = ZoneInfo(rule.zone)
+    return [f"{fire.astimezone(zone):%Y-%m-%d %H:%M}" for fire in islice(fires(rule, after), count)]
+
+
+def days_of(rule: Rule, after: datetime = LONG_AGO, count: int = 4) -> list[str]:
+    return [text[:10] for text in local(rule, after, count)]
+
+
+# --- the checklist of the original, by row -------------------------------------------------------------------------
+
+
+def test_row_8_a_blank_start_counts_from_1970_and_not_from_today():
+    rule = rule_of(frequency="daily", interval=4, at="10:00")
+    assert local(rule, count=2) == ["1970-01-01 10:00", "1970-01-05 10:00"]
+    assert days_of(rule, instant("2026-06-01 12:00"), 1) == ["2026-06-04"]
+
+
+def test_row_9_a_start_without_a_time_is_the_beginning_of_its_day_and_needs_at():
+    assert local(rule_of(frequency="daily", start="2026-05-01", at="00:00"), count=1) == ["2026-05-01 00:00"]
+    with pytest.raises(RuleError, match="start is a date alone"):
+        rule_of(frequency="daily", start="2026-05-01")
+
+
+def test_row_10_weekly_without_start_and_at_is_an_error_that_says_so():
+    with pytest.raises(RuleError, match="no start to take it from") as caught:
+        rule_of(frequency="weekly", days=["monday"])
+    assert caught.value.field == ("schedule", "at")
+
+
+def test_row_11_every_n_seconds_is_start_and_whole_intervals():
+    rule = rule_of(frequency="secondly", interval=7, start="2026-01-01T00:00:03Z")
+    began = instant("2026-01-01 00:00:03")
+    assert list(islice(fires(rule, LONG_AGO), 3)) == [
+        began,
+        began + timedelta(seconds=7),
+        began + timedelta(seconds=14),
+    ]
+    assert next_fire(rule, began + timedelta(seconds=700)) == began + timedelta(seconds=707)
+
+
+def test_row_11_every_n_minutes_without_start_is_aligned_to_1970():
+    rule = rule_of(frequency="minutely", interval=5)
+    assert next_fire(rule, instant("2026-06-01 12:34:56")) == instant("2026-06-01 12:35:00")
+
+
+def test_row_12_three_repetitions_are_four_executions_as_the_manual_says():
+    rule = rule_of(frequency="hourly", start="2026-01-01 00:00", repetitions=3)
+    assert len(list(fires(rule, LONG_AGO))) == 4
+    rule = rule_of(frequency="daily", start="2026-01-01 02:00", repetitions=3)
+    assert days_of(rule, count=9) == ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]
+
+
+def test_row_13_blank_repetitions_go_on_for_ever():
+    rule = rule_of(frequency="hourly", interval=24, start="2026-01-01 00:00")
+    assert next_fire(rule, instant("2999-01-01")) is not None
+
+
+def test_row_14_no_repetitions_are_one_execution():
+    rule = rule_of(frequency="hourly", start="2026-01-01T00:00Z", repetitions=0)
+    assert list(fires(rule, LONG_AGO)) == [instant("2026-01-01")]
+
+
+def test_row_18_daily_is_every_day_at_the_time_of_start():
+    assert local(rule_of(frequency="daily", start="2026-02-27 13:10"), count=3) == [
+        "2026-02-27 13:10",
+        "2026-02-28 13:10",
+        "2026-03-01 13:10",
+    ]
+
+
+def test_row_19_every_four_days_from_27_september():
+    rule = rule_of(frequency="daily", interval=4, start="2019-09-27 10:00")
+    assert days_of(rule, count=3) == ["2019-09-27", "2019-10-01", "2019-10-05"]
+
+
+def test_row_20_weekdays_are_monday_to_friday():
+    rule = rule_of(frequency="daily", days="weekdays", at="02:00", start="2026-07-30")
+    assert days_of(rule) == ["2026-07-30", "2026-07-31", "2026-08-03", "2026-08-04"]
+
+
+def test_row_21_weekends_are_saturday_and_sunday():
+    rule = rule_of(frequency="daily", days="weekends", at="02:00", start="2026-07-30")
+    assert days_of(rule) == ["2026-08-01", "2026-08-02", "2026-08-08", "2026-08-09"]
+
+
+def test_row_22_weekly_on_monday_friday_and_saturday_those_only():
+    rule = rule_of(frequency="weekly", days=["monday", "friday", "saturday"], at="02:00", start="2026-07-30")
+    assert days_of(rule) == ["2026-07-31", "2026-08-01", "2026-08-03", "2026-08-07"]
+
+
+def test_row_24_second_sunday_from_october_2019():
+    rule = rule_of(frequency="monthly", day="second sunday", start="2019-10-01 09:00")
+    assert days_of(rule, count=2) == ["2019-10-13", "2019-11-10"]
+
+
+def test_row_25_day_31_skips_short_months():
+    rule = rule_of(frequency="monthly", day=31, start="2026-01-01 09:00")
+    assert [day[5:7] for day in days_of(rule, count=5)] == ["01", "03", "05", "07", "08"]
+
+
+def test_row_26_the_last_day_is_28_29_30_or_31():
+    rule = rule_of(frequency="monthly", day="last", at="09:00")
+    assert days_of(rule, instant("2024-01-31 23:00"), 3) == ["2024-02-29", "2024-03-31", "2024-04-30"]
+    assert days_of(rule, instant("2025-01-31 23:00"), 1) == ["2025-02-28"]
+
+
+def test_row_27_the_last_saturday_in_both_spellings():
+    expected = ["2026-01-31", "2026-02-28", "2026-03-28", "2026-04-25"]
+    after = instant("2026-01-01")
+    assert days_of(rule_of(frequency="monthly", day="last saturday", at="09:00"), after) == expected
+    assert days_of(rule_of(frequency="cron", expression="0 9 * * 6L"), after) == expected
+
+
+def test_row_28_a_malformed_cron_expression_is_an_error():
+    with pytest.raises(RuleError, match="'61' is no minute") as caught:
+        rule_of(frequency="cron", expression="61 * * * *")
+    assert caught.value.field == ("schedule", "expression")
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"frequency": "hourly", "start": "2026-01-01 00:00"},
+        {"frequency": "daily", "at": ["00:00", "01:00", "02:00"], "start": "2026-01-01"},
+        {"frequency": "cron", "expression": "0 * * * *", "start": "2026-01-01"},
+    ],
+)
+def test_rows_29_30_finish_is_inclusive_for_all(schedule: dict[str, object]):
+    assert local(rule_of(**schedule, finish="2026-01-01 02:00"))[-1] == "2026-01-01 02:00"
+    assert local(rule_of(**schedule, finish="2026-01-01 01:59:59"))[-1] == "2026-01-01 01:00"
+
+
+def test_rows_29_30_a_finish_that_is_a_date_lasts_until_the_next_day_begins():
+    rule = rule_of(frequency="minutely", start="2026-03-29 00:00", finish="2026-03-29")
+    found = list(fires(rule, LONG_AGO))
+    assert len(found) == 23 * 60
+    assert found[-1] == instant("2026-03-29 21:59")
+
+
+def test_row_31_finish_before_start_is_an_error():
+    with pytest.raises(RuleError, match="finish is before start") as caught:
+        rule_of(frequency="hourly", start="2026-01-02 00:00", finish="2026-01-01")
+    assert caught.value.field == ("schedule", "finish")
+
+
+def test_row_35_every_24_hours_shifts_its_wall_time_over_a_change_of_clocks():
+    rule = rule_of(frequency="hourly", interval=24, start="2026-03-28 13:10")
+    assert local(rule, count=2) == ["2026-03-28 13:10", "2026-03-29 14:10"]
+
+
+def test_row_36_daily_keeps_its_wall_time_over_a_change_of_clocks():
+    rule = rule_of(frequency="daily", at="13:10", start="2026-03-28")
+    assert local(rule, count=3) == ["2026-03-28 13:10", "2026-03-29 13:10", "2026-03-30 13:10"]
+    rule = rule_of(frequency="daily", interval=1, at="13:10", start="2026-10-24")
+    assert local(rule, count=2) == ["2026-10-24 13:10", "2026-10-25 13:10"]
+
+
+@pytest.mark.parametrize(
+    "schedule", [{"frequency": "daily", "at": "02:30"}, {"frequency": "cron", "expression": "30 2 * * *"}]
+)
+def test_row_37_daily_in_the_gap_fires_when_it_ends_and_in_the_overlap_once(schedule: dict[str, object]):
+    rule = rule_of(**schedule)
+    spring = ["2026-03-28 02:30", "2026-03-29 03:00", "2026-03-30 02:30"]
+    assert local(rule, instant("2026-03-28"), 3) == spring
+    autumn = list(islice(fires(rule, instant("2026-10-24 12:00")), 2))
+    assert autumn == [instant("2026-10-25 00:30"), instant("2026-10-26 01:30")]
+
+
+# --- zones with peculiar changes ------------------------------------------------------------------------------------
+
+
+def test_a_date_that_a_zone_skipped_is_no_day_of_a_rule():
+    rule = rule_of("Pacific/Apia", frequency="daily", at="10:00")
+    assert local(rule, instant("2011-12-29"), 2) == ["2011-12-29 10:00", "2011-12-31 10:00"]
+    rule = rule_of("Pacific/Apia", frequency="cron", expression="0 10 * * *")
+    assert local(rule, instant("2011-12-29"), 2) == ["2011-12-29 10:00", "2011-12-31 10:00"]
+
+
+def test_two_days_that_meet_at_the_end_of_a_gap_are_one_fire():
+    rule = rule_of("Asia/Pyongyang", frequency="daily", at=["23:45", "00:00"])  # 4 May 2018, 23:30 became 5 May, 00:00
+    assert local(rule, instant("2018-05-04 00:00"), 3) == ["2018-05-05 00:00", "2018-05-05 23:45", "2018-05-06 00:00"]
+
+
+def test_an_excepted_date_is_the_one_that_the_wall_time_names():
+    rule = rule_of("Asia/Pyongyang", frozenset({date(2018, 5, 5)}), frequency="daily", at="23:45")
+    assert local(rule, instant("2018-05-04 00:00"), 2) == ["2018-05-05 00:00", "2018-05-06 23:45"]
+
+
+def test_cron_keeps_whole_hours_after_a_shift_of_half_an_hour():
+    rule = rule_of("Australia/Lord_Howe", frequency="cron", expression="0 */4 * * *")
+    found = local(rule, instant("2026-10-03 13:29"), 7)
+    assert found == [f"2026-10-04 {hour:02}:00" for hour in range(0, 24, 4)] + ["2026-10-05 00:00"]
+
+
+def test_cron_does_not_fire_for_the_hour_of_a_missing_midnight_from_wherever_it_is_asked():
+    rule = rule_of("Africa/Cairo", frequency="cron", expression="*/15 0 * * FRI")  # 24 April 2026 begins at 01:00
+    for after in ("2026-04-20", "2026-04-23 21:00", "2026-04-23 21:59:59"):
+        assert local(rule, instant(after), 1) == ["2026-05-01 00:00"]
+
+
+def test_cron_asked_from_inside_an_overlap_never_looks_back():
+    rule = rule_of(frequency="cron", expression="30 2 * * *")
+    assert next_fire(rule, instant("2026-10-25 01:15")) == instant("2026-10-26 01:30")
+
+
+def test_cron_of_the_wall_clock_fires_in_both_passes_of_an_overlap():
+    rule = rule_of(frequency="cron", expression="*/30 2 * * *")
+    found = list(
+        takewhile(lambda fire: fire < instant("2026-10-26"), fires(rule, instant("2026-10-25 00:00") - timedelta(1)))
+    )
+    assert [f"{fire:%d %H:%M}" for fire in found[-4:]] == ["25 00:00", "25 00:30", "25 01:00", "25 01:30"]
+
+
+def test_six_fields_and_five_mean_the_same():
+    after = instant("2026-03-28")
+    five, six = (rule_of(frequency="cron", expression=text) for text in ("30 2 * * *", "0 30 2 * * *"))
+    assert list(islice(fires(five, after), 400)) == list(islice(fires(six, after), 400))
+
+
+def test_fires_do_not_depend_on_the_zone_of_the_process(monkeypatch: pytest.MonkeyPatch):
+    rules = [
+        rule_of(frequency="daily", at="02:30"),
+        rule_of(frequency="cron", expression="*/7 * * * *"),
+        rule_of(frequency="hourly", interval=5),
+    ]
+    seen = set()
+    for zone in ("UTC", "Asia/Tokyo", "America/New_York"):
+        monkeypatch.setenv("TZ", zone)
+        process_time.tzset()
+        seen.add(tuple(tuple(islice(fires(rule, instant("2026-03-28")), 9)) for rule in rules))
+    monkeypatch.undo()
+    process_time.tzset()
+    assert len(seen) == 1
+
+
+# --- repetitions, bounds, spans, spread -------------------------------------------------------------------------------
+
+
+def test_repetitions_after_a_reschedule_are_counted_afresh():
+    rule = rule_of(frequency="daily", start="2026-01-01 02:00", repetitions=1)
+    assert next_fire(rule, instant("2026-05-01 12:00")) is None
+    again = fires(rule, instant("2026-05-01 12:00"), counted_from=instant("2026-05-01 12:00"))
+    assert [f"{fire:%m-%d}" for fire in again] == ["05-02", "05-03"]
+
+
+def test_repetitions_do_not_count_excepted_dates():
+    holidays = frozenset({date(2026, 1, 2), date(2026, 1, 3)})
+    daily = rule_of(MADRID, holidays, frequency="daily", start="2026-01-01 02:00", repetitions=2)
+    assert days_of(daily, count=9) == ["2026-01-01", "2026-01-04", "2026-01-05"]
+    hourly = rule_of(MADRID, holidays, frequency="hourly", interval=12, start="2026-01-01 02:00", repetitions=3)
+    assert local(hourly, count=9) == ["2026-01-01 02:00", "2026-01-01 14:00", "2026-01-04 02:00", "2026-01-04 14:00"]
+
+
+@pytest.mark.parametrize(
+    "schedule", [{"frequency": "hourly", "interval": 12}, {"frequency": "cron", "expression": "0 */12 * * *"}]
+)
+def test_an_excepted_date_ends_where_the_next_begins(schedule: dict[str, object]):
+    rule = rule_of("UTC", frozenset({date(2026, 1, 2)}), **schedule)
+    after, until = instant("2026-01-01"), instant("2026-01-03 12:00")
+    expected = [instant("2026-01-01 12:00"), instant("2026-01-03 00:00"), until]
+    assert list(islice(fires(rule, after), 3)) == expected
+    assert span(rule, after, until, keep=9) == Span(count=3, first=expected[0], latest=tuple(expected))
+    assert span(rule, after, instant("2026-01-02 18:00")).count == 1
+
+
+def test_a_billion_repetitions_are_arithmetic():
+    rule = rule_of(frequency="secondly", start="2026-01-01T00:00Z", repetitions=1_000_000_000)
+    last = instant("2026-01-01") + timedelta(seconds=1_000_000_000)
+    assert next_fire(rule, last - timedelta(microseconds=1)) == last
+    assert next_fire(rule, last) is None
+
+
+@pytest.mark.parametrize(
+    ("zone", "schedule"),
+    [
+        ("UTC", {"frequency": "hourly"}),
+        ("Pacific/Kiritimati", {"frequency": "daily", "at": "00:00"}),
+        ("Etc/GMT+12", {"frequency": "weekly", "days": ["wednesday"], "at": "23:59"}),
+        ("Etc/GMT+12", {"frequency": "monthly", "day": "last", "at": "23:59"}),
+        ("Etc/GMT+12", {"frequency": "cron", "expression": "*/30 * * * *"}),
+        ("Etc/GMT+12", {"frequency": "cron", "expression": "59 23 * * *"}),
+    ],
+)
+def test_at_the_end_of_the_calendar_all_streams_end(zone: str, schedule: dict[str, object]):
+    rule = rule_of(zone, **schedule)
+    assert len(list(fires(rule, instant("9999-11-25")))) < 2000
+    assert next_fire(rule, datetime.max.replace(tzinfo=UTC)) is None
+
+
+def test_a_span_of_two_years_of_seconds_is_counted_and_not_walked():
+    began, ended = instant("2025-01-01"), instant("2027-01-01")
+    for rule in (rule_of(frequency="secondly"), rule_of(frequency="cron", expression="* * * * * *")):
+        found = span(rule, began, ended, keep=2)
+        assert found == Span(
+            count=2 * 365 * 86400, first=began + timedelta(seconds=1), latest=(ended - timedelta(seconds=1), ended)
+        )
+
+
+def test_a_span_without_fires_is_empty():
+    rule = rule_of(frequency="daily", at="02:00")
+    assert span(rule, instant("2026-01-01 02:00"), instant("2026-01-01 20:00")) == Span(count=0, first=None, latest=())
+
+
+@given(name=st.text("abcxyz0189._-", min_size=1, max_size=100), spread=st.timedeltas(timedelta(), timedelta(days=9)))
+@settings(max_examples=100, deadline=None)
+def test_spread_is_stable_whole_milliseconds_below_its_bound(name: str, spread: timedelta):
+    offset = spread_offset(name, spread)
+    assert offset == spread_offset(name, spread)
+    assert timedelta() <= offset < max(spread, timedelta(microseconds=1))
+    assert offset % timedelta(milliseconds=1) == timedelta()
+
+
+def test_spread_separates_names_and_is_the_same_for_ever():
+    offsets = [spread_offset(f"request-{number}", timedelta(minutes=5)) for number in range(1000)]
+    assert len(set(offsets)) > 990
+    assert max(offsets) > timedelta(minutes=4, seconds=50)
+    assert offsets[0] == timedelta(milliseconds=225_390)
+
+
+# --- laws, against oracles --------------------------------------------------------------------------------------------
+
+MINUTE = timedelta(minutes=1)
+# A zone, and a day near which its clocks do something.
+PLACES = [
+    ("Europe/Madrid", "2026-03-29"), ("Europe/Madrid", "2026-10-25"),
+    ("America/New_York", "2026-03-08"), ("America/New_York", "2026-11-01"),
+    ("Australia/Lord_Howe", "2026-10-04"), ("Australia/Lord_Howe", "2026-04-05"),
+    ("Africa/Cairo", "2026-04-24"), ("Africa/Cairo", "2026-10-30"),
+    ("Asia/Beirut", "2026-03-29"), ("Asia/Beirut", "2026-10-25"),
+    ("America/Santiago", "2026-09-06"), ("America/Santiago", "2026-04-05"),
+    ("America/Havana", "2026-03-08"), ("America/Havana", "2026-11-01"),
+    ("Pacific/Apia", "2011-12-30"), ("Asia/Kathmandu", "1986-01-01"),
+    ("Asia/Pyongyang", "2018-05-05"), ("Asia/Pyongyang", "2015-08-15"),
+    ("America/St_Johns", "2010-03-14"), ("America/St_Johns", "2010-11-07"),
+    ("UTC", "2024-02-29"),
+]  # fmt: skip
+
+
+class Clock:
+    """Every minute of some days in a zone, with the wall time that it shows: found by asking, not by calculating."""
+
+    def __init__(self, zone: str, centre: str) -> None:
+        self.zone = zone
+        begin = datetime.fromisoformat(centre).replace(tzinfo=UTC) - timedelta(days=7)
+        self.minutes = [begin + index * MINUTE for index in range(14 * 1440)]
+        place = ZoneInfo(zone)
+        self.walls = [minute.astimezone(place).replace(tzinfo=None, fold=0) for minute in self.minutes]
+        self.days = sorted({wall.date() for wall in self.walls})[1:-1]  # the outermost may be incomplete
+        self.first_shown: dict[datetime, datetime] = {}
+        self.highest: list[datetime] = []
+        for minute, wall in zip(self.minutes, self.walls, strict=True):
+            self.first_shown.setdefault(wall, minute)
+            self.highest.append(max(wall, self.highest[-1]) if self.highest else wall)
+        self.begin = self.first_shown[datetime.combine(self.days[0], time(12))]
+        self.end = self.first_shown[datetime.combine(self.days[-1], time(12))]
+
+    def instant(self, day: date, at: time) -> datetime:
+        wall = datetime.combine(day, at)
+        shown = self.first_shown.get(wall)
+        return shown or self.minutes[bisect_right(self.highest, wall)]
+
+
+@cache
+def clock_of(place: tuple[str, str]) -> Clock:
+    return Clock(*place)
+
+
+def day_holds(pattern: Pattern, day: date, anchor: date) -> bool:
+    match pattern:
+        case Daily(interval=interval, weekdays=weekdays):
+            return (day - anchor).days % interval == 0 and day.weekday() in weekdays
+        case Weekly(interval=interval, weekdays=weekdays):
+            weeks = (day - timedelta(day.weekday()) - (anchor - timedelta(anchor.weekday()))).days // 7
+            return weeks % interval == 0 and day.weekday() in weekdays
+        case Monthly(interval=interval, day=month_day):
+            months = (day.year - anchor.year) * 12 + day.month - anchor.month
+            return months % interval == 0 and day == picked(month_day, days_of_month(day))
+    raise AssertionError(pattern)
+
+
+def days_of_month(day: date) -> list[date]:
+    around = [day + timedelta(offset) for offset in range(-31, 32)]
+    return [other for other in around if (other.year, other.month) == (day.year, day.month)]
+
+
+def picked(month_day: MonthDay, month: list[date]) -> date | None:
+    match month_day:
+        case DayNumber(number=number):
+            chosen = [day for day in month if day.day == number]
+            nth = 1
+        case LastDay(workday=workday):
+            chosen = [day for day in month if not workday or day.weekday() < 5]
+            nth = -1
+        case NthWeekday(nth=nth, weekday=weekday):
+            chosen = [day for day in month if day.weekday() == weekday]
+    return chosen[nth - 1 if nth > 0 else -1] if len(chosen) >= nth else None
+
+
+@dataclass(frozen=True)
+class CronField:
+    """A field of a cron expression, and what it means by another reading of it."""
+
+    text: str
+    holds: Callable[[int], bool]
+
+
+def any_value(value: int) -> bool:
+    return True
+
+
+MINUTES = [
+    CronField("*", any_value), CronField("*/7", lambda m: m % 7 == 0), CronField("0", lambda m: m == 0),
+    CronField("30", lambda m: m == 30), CronField("0,15,45", lambda m: m in {0, 15, 45}),
+    CronField("5-20/5", lambda m: m in {5, 10, 15, 20}),
+]  # fmt: skip
+HOURS = [
+    CronField("*", any_value), CronField("*/2", lambda h: h % 2 == 0), CronField("*/5", lambda h: h % 5 == 0),
+    CronField("2", lambda h: h == 2), CronField("0", lambda h: h == 0), CronField("1,23", lambda h: h in {1, 23}),
+    CronField("0-3", lambda h: h <= 3),
+]  # fmt: skip
+MONTH_DAYS: list[tuple[str, Callable[[date], bool]]] = [
+    ("*", lambda d: True),
+    ("*/2", lambda d: d.day % 2 == 1),
+    ("1-7", lambda d: d.day <= 7),
+    ("29", lambda d: d.day == 29),
+    ("L", lambda d: d == days_of_month(d)[-1]),
+    ("LW", lambda d: d == [day for day in days_of_month(d) if day.weekday() < 5][-1]),
+]
+WEEKDAYS: list[tuple[str, Callable[[date], bool]]] = [
+    ("*", lambda d: True),
+    ("*/3", lambda d: d.isoweekday() % 7 in {0, 3, 6}),
+    ("MON-FRI", lambda d: d.weekday() < 5),
+    ("7", lambda d: d.weekday() == 6),
+    ("5#2", lambda d: d.weekday() == 4 and 8 <= d.day <= 14),
+    ("0L", lambda d: d.weekday() == 6 and (d + timedelta(7)).month != d.month),
+]
+
+
+@dataclass(frozen=True)
+class CronCase:
+    minute: CronField
+    hour: CronField
+    month_day: tuple[str, Callable[[date], bool]]
+    weekday: tuple[str, Callable[[date], bool]]
+
+    @property
+    def expression(self) -> str:
+        return f"{self.minute.text} {self.hour.text} {self.month_day[0]} * {self.weekday[0]}"
+
+    def fires(self, clock: Clock) -> Iterator[datetime]:
+        if "*" in self.minute.text[0] + self.hour.text[0]:
+            days = {day for day in {wall.date() for wall in clock.walls} if self.day_holds(day)}
+            for minute, wall in zip(clock.minutes, clock.walls, strict=True):
+                if self.minute.holds(wall.minute) and self.hour.holds(wall.hour) and wall.date() in days:
+                    yield minute
+            return
+        times = [time(h, m) for h in range(24) for m in range(60) if self.hour.holds(h) and self.minute.holds(m)]
+        for day in clock.days:
+            if self.day_holds(day):
+                yield from (clock.instant(day, at) for at in times)
+
+    def day_holds(self, day: date) -> bool:
+        both = self.month_day[1](day), self.weekday[1](day)
+        starred = self.month_day[0].startswith("*") or self.weekday[0].startswith("*")
+        return all(both) if starred else any(both)
+
+
+def expected_fires(rule: Rule, clock: Clock, cron: CronCase | None) -> list[datetime]:
+    """All fires of a rule in the middle of the clock's days, by asking each minute, or each day, whether it holds."""
+    place, found = ZoneInfo(rule.zone), set()
+    if isinstance(rule.pattern, Interval):
+        anchor = rule.start or EPOCH
+        candidates = [m for m in clock.minutes if (m - anchor).total_seconds() % rule.pattern.seconds == 0]
+    elif cron is not None:
+        candidates = list(cron.fires(clock))
+    else:
+        anchor_day = rule.start.astimezone(place).date() if rule.start else date(1970, 1, 1)
+        held = [day for day in clock.days if day_holds(rule.pattern, day, anchor_day) and day not in rule.excepted]
+        candidates = [clock.instant(day, at) for day in held for at in rule.at]
+    by_instant = isinstance(rule.pattern, Interval | Cron)
+    for fire in candidates:
+        if by_instant and fire.astimezone(place).date() in rule.excepted:
+            continue
+        if (rule.start is None or fire >= rule.start) and (rule.finish is None or fire <= rule.finish):
+            found.add(fire)
+    return sorted(found)
+
+
+weekday_sets = st.frozensets(st.integers(0, 6), min_size=1)
+month_days: st.SearchStrategy[MonthDay] = st.one_of(
+    st.builds(DayNumber, number=st.integers(1, 31)),
+    st.builds(LastDay, workday=st.booleans()),
+    st.builds(NthWeekday, nth=st.sampled_from([1, 2, 3, 4, 5, -1]), weekday=st.integers(0, 6)),
+)
+calendar_patterns = st.one_of(
+    st.builds(Daily, interval=st.integers(1, 9)),
+    st.builds(Daily, weekdays=weekday_sets),
+    st.builds(Weekly, weekdays=weekday_sets, interval=st.integers(1, 3)),
+    st.builds(Monthly, day=month_days, interval=st.sampled_from([1, 1, 2, 3])),
+)
+intervals = st.builds(Interval, seconds=st.sampled_from([60, 420, 3600, 5400, 86400, 90000, 604800]))
+cron_cases = st.builds(
+    CronCase,
+    minute=st.sampled_from(MINUTES),
+    hour=st.sampled_from(HOURS),
+    month_day=st.sampled_from(MONTH_DAYS),
+    weekday=st.sampled_from(WEEKDAYS),
+)
+times_of_day = st.one_of(
+    st.builds(time, st.sampled_from([0, 0, 1, 2, 3, 23]), st.sampled_from([0, 1, 15, 30, 45, 59])),
+    st.builds(time, st.integers(0, 23), st.integers(0, 59)),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    rule: Rule
+    clock: Clock
+    cron: CronCase | None
+    repetitions: int | None
+    asked: tuple[datetime, datetime]
+    keep: int
+
+    def __repr__(self) -> str:
+        return f"Case({self.rule}, repetitions={self.repetitions}, asked={self.asked}, keep={self.keep})"
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    clock = clock_of(draw(st.sampled_from(PLACES)))
+    kind = draw(st.sampled_from(["interval", "calendar", "calendar", "cron"]))
+    cron = draw(cron_cases) if kind == "cron" else None
+    pattern = Cron(expression=cron.expression) if cron else draw(intervals if kind == "interval" else calendar_patterns)
+    minutes = st.integers(0, (clock.end - clock.begin) // MINUTE).map(lambda index: clock.begin + index * MINUTE)
+    before = st.integers(0, 600_000).map(lambda index: clock.begin - index * MINUTE)
+    start = draw(st.one_of(st.none(), minutes, before))
+    rule = Rule(
+        pattern=pattern,
+        zone=clock.zone,
+        at=tuple(sorted(draw(st.sets(times_of_day, min_size=1, max_size=4)))) if kind == "calendar" else (),
+        start=start,
+        finish=draw(st.one_of(st.none(), minutes)),
+        excepted=draw(st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(clock.days), max_size=12))),
+    )
+    counted = start is not None and start >= clock.begin
+    moments = st.builds(
+        lambda minute, seconds: minute + timedelta(seconds=seconds),
+        minutes,
+        st.sampled_from([0, 0, 1, 30.5, 59.999999]),
+    )
+    asked = sorted([draw(moments), draw(moments)])
+    repetitions = draw(st.one_of(st.none(), st.integers(0, 40))) if counted else None
+    return Case(rule, clock, cron, repetitions, (asked[0], asked[1]), draw(st.integers(0, 5)))
+
+
+def check(case: Case) -> None:
+    expected = expected_fires(case.rule, case.clock, case.cron)
+    rule = case.rule
+    if case.repetitions is not None:
+        rule = Rule(**{name: getattr(rule, name) for name in rule.__slots__} | {"repetitions": case.repetitions})
+        expected = expected[: case.repetitions + 1]
+    clock, (after, until) = case.clock, case.asked
+    expected = [fire for fire in expected if clock.begin < fire <= clock.end]
+
+    found = list(takewhile(lambda fire: fire <= clock.end, fires(rule, clock.begin)))
+    assert found == expected
+    assert all(fire.tzinfo is UTC for fire in found)
+    assert all(one < other for one, other in pairwise(found))
+
+    later = [fire for fire in expected if fire > after]
+    coming = next_fire(rule, after)
+    assert coming == next(fires(rule, after), None)
+    assert later[:1] == [coming] if later else coming is None or coming > clock.end
+
+    within = [fire for fire in later if fire <= until]
+    kept = tuple(within[-case.keep :]) if case.keep else ()
+    assert span(rule, after, until, keep=case.keep) == Span(
+        count=len(within), first=within[0] if within else None, latest=kept
+    )
+
+
+@given(cases())
+@settings(max_examples=120, deadline=None)
+def test_fires_are_exactly_those_that_hold(case: Case):
+    check(case)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+@given(cases())
+@settings(max_examples=30_000, deadline=None)
+def test_fires_are_exactly_those_that_hold_at_length(case: Case):
+    check(case)
+
+
+@given(
+    pattern=calendar_patterns,
+    anchor=st.dates(date(2000, 1, 1), date(2030, 1, 1)),
+    since=st.dates(date(2020, 1, 1), date(2040, 1, 1)),
+)
+@settings(max_examples=100, deadline=None)
+def test_days_are_exactly_those_that_hold_over_three_years(
+    pattern: Daily | Weekly | Monthly, anchor: date, since: date
+):
+    walked = [since + timedelta(number) for number in range(1100)]
+    expected = [day for day in walked if day_holds(pattern, day, anchor)]
+    assert list(takewhile(lambda day: day <= walked[-1], days(pattern, anchor, since))) == expected
+
+
+@given(case=cases(), repetitions=st.integers(0, 30))
+@settings(max_examples=50, deadline=None)
+def test_counted_from_takes_the_first_fires_after_that_instant(case: Case, repetitions: int):
+    rule = Rule(**{name: getattr(case.rule, name) for name in case.rule.__slots__} | {"repetitions": repetitions})
+    counted_from = case.asked[0]
+    forever = fires(case.rule, counted_from)
+    assert list(fires(rule, EPOCH, counted_from=counted_from)) == list(islice(forever, repetitions + 1))
+
+
+@given(seconds=st.integers(1, 10**7), start=st.none() | st.integers(0, 10**7), after=st.integers(0, 10**10))
+@settings(max_examples=100, deadline=None)
+def test_an_interval_fires_at_the_first_whole_number_of_intervals(seconds: int, start: int | None, after: int):
+    anchor = EPOCH + timedelta(seconds=start or 0)
+    rule = Rule(pattern=Interval(seconds=seconds), zone="UTC", start=None if start is None else anchor)
+    moment = EPOCH + timedelta(microseconds=after * 100_000)
+    fire = next_fire(rule, moment)
+    assert fire is not None
+    assert fire > moment and fire >= anchor
+    assert (fire - anchor) % timedelta(seconds=seconds) == timedelta()
+    previous = fire - timedelta(seconds=seconds)
+    assert previous <= moment or previous < anchor
