@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from runner.lifecycle import RequestStatus
@@ -42,6 +42,10 @@ class RequestState:
         return self.word if self.override is None else self.override
 
 
+_IN_TEXT = tuple(each for each in fields(RequestState) if each.name not in ("generation", "fired_through"))
+_INSTANTS = {"since", "counted_from", "override_at"}
+
+
 def rule_of(request: ProcessRequest) -> str:
     """Return the normal form of what decides a request's fire times; a changed one opens a generation."""
     match request.timing:
@@ -57,26 +61,19 @@ def rule_of(request: ProcessRequest) -> str:
 
 def state_text(state: RequestState) -> str:
     """Write a state as JSON text; `generation` and `fired_through` have columns of their own and are left out."""
-    fields = asdict(state)
-    del fields["generation"], fields["fired_through"]
-    for name in ("since", "counted_from", "override_at"):
-        fields[name] = fields[name] and instant_text(fields[name])
-    return json.dumps({name: value for name, value in fields.items() if value not in (None, (), False)})
+    values = {each.name: getattr(state, each.name) for each in _IN_TEXT}
+    told = {each.name: values[each.name] for each in _IN_TEXT if values[each.name] != each.default}
+    return json.dumps(told, default=instant_text)
 
 
 def state_from(text: str, *, generation: int, fired_through: int) -> RequestState:
     """Read what `state_text` wrote; `fired_through` is in microseconds since 1970-01-01T00:00Z."""
-    fields = json.loads(text)
-    for name in ("since", "counted_from", "override_at"):
-        if fields.get(name):
-            fields[name] = parse_instant(fields[name])
-    fields["status"] = RequestStatus(fields["status"])
-    fields["tokens"] = tuple(fields.get("tokens", ()))
-    fields.setdefault("word", False)
-    # False is dropped with the empty values, and there it means something: unscheduled by a person.
-    if "override_by" in fields:
-        fields.setdefault("override", False)
-    return RequestState(generation=generation, fired_through=from_microseconds(fired_through), **fields)
+    told = json.loads(text)
+    for name in _INSTANTS & told.keys():
+        told[name] = parse_instant(told[name])
+    told["status"] = RequestStatus(told["status"])
+    told["tokens"] = tuple(told.get("tokens", ()))
+    return RequestState(generation=generation, fired_through=from_microseconds(fired_through), **told)
 
 
 def watermark(state: RequestState) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 from signal import Signals
 from typing import Any
@@ -85,14 +85,17 @@ def arguments_of(process: Process) -> tuple[str, ...]:
 
 
 _IN_ROW = {"id", "request", "scheduled_for", "generation", "attempt", "sequence", "phase", "pid", "pid_started"}
+_IN_BODY = tuple(each.name for each in fields(Execution) if each.name not in _IN_ROW)
 _INSTANTS = ("due", "started")
+
+
+def _plain(value: datetime | Context | Source) -> object:
+    return instant_text(value) if isinstance(value, datetime) else asdict(value)
 
 
 def row_of(execution: Execution) -> ExecutionRow:
     """Write an execution as a row; all that the store need not understand goes into its body."""
-    body = {name: value for name, value in asdict(execution).items() if name not in _IN_ROW}
-    for name in _INSTANTS:
-        body[name] = body[name] and instant_text(body[name])
+    body = {name: getattr(execution, name) for name in _IN_BODY}
     return ExecutionRow(
         id=execution.id,
         request=execution.request,
@@ -103,7 +106,7 @@ def row_of(execution: Execution) -> ExecutionRow:
         phase=execution.phase,
         pid=execution.pid,
         pid_started=execution.pid_started,
-        body=json.dumps(body),
+        body=json.dumps(body, default=_plain),
     )
 
 
