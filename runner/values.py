@@ -31,7 +31,7 @@ def parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if not match or not text:
         raise ValueError(f"{text!r} is not a duration; write 500ms, 30s, 15m, 2h, 1d or a combination like 1h30m")
-    days, hours, minutes, seconds, milliseconds = (int((group or "0")[:12]) for group in match.groups())
+    days, hours, minutes, seconds, milliseconds = (_bounded_int(group) for group in match.groups())
     try:
         duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds)
     except OverflowError:
@@ -39,6 +39,11 @@ def parse_duration(text: str) -> timedelta:
     if duration > _LONGEST:
         raise ValueError(f"{text!r} is longer than a hundred years")
     return duration
+
+
+def _bounded_int(digits: str | None) -> int:
+    """Read digits, but not a million of them: what is cut off here makes any unit longer than is allowed anyway."""
+    return int((digits or "").lstrip("0")[:18] or "0")
 
 
 def duration_text(duration: timedelta) -> str:

@@ -45,7 +45,7 @@ class Place:
             "RUNNER_STATE": str(self.state),
             "TZ": "UTC",
             "NO_COLOR": "1",
-            "PYTHONWARNINGS": "error",
+            "PYTHONWARNINGS": "error,ignore:Callback with id:RuntimeWarning",
         }
         self.running: list[subprocess.Popen[str]] = []
 

@@ -22,18 +22,20 @@ def init_command(folder: Path) -> None:
     Example:
       runner init demo && cd demo && runner start
     """
-    from runner.resources import examples_folder
+    from runner.resources import examples_folder, schemas_folder
 
-    jobs = folder / "jobs.d"
+    jobs, schema = folder / "jobs.d", folder / "schemas" / "process-request.schema.json"
     if jobs.exists() and (not jobs.is_dir() or any(jobs.iterdir())):
         raise UsageError(f"{jobs} is occupied; nothing was written")
+    examples = {jobs / example.name: example for example in sorted(examples_folder().glob("*.yaml"))}
     try:
-        jobs.mkdir(parents=True, exist_ok=True)
-        for example in sorted(examples_folder().glob("*.yaml")):
-            shutil.copyfile(example, jobs / example.name)
-            click.echo(f"wrote {jobs / example.name}")
+        # The examples' first line points editors there.
+        for path, source in {**examples, schema: schemas_folder() / schema.name}.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, path)
+            click.echo(f"wrote {path}")
     except OSError as error:
-        raise UsageError(f"{jobs} cannot be written: {error.strerror}") from None
+        raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
     where = "" if folder == Path() else f"cd {folder} && "
     click.echo(f"\nNext: {where}runner start", err=True)
 

@@ -15,6 +15,8 @@ from runner.timing.rules import Interval
 from runner.values import EPOCH
 
 _INSTANT = timedelta(microseconds=1)
+# Years begin with 1970, and a UTC offset in a file can put an instant some hours before it.
+_BEFORE_ALL = EPOCH - timedelta(days=1)
 _TOKENS_KEPT = 100
 
 
@@ -47,12 +49,13 @@ def register(request: ProcessRequest, state: RequestState | None, now: datetime)
     # Only a first schedule, a new rule or a reschedule plans anew; all else keeps what is planned.
     previous, rule, token = state, rule_of(request), _new_token(request, state)
     state = replace(state, removed=False)
-    if request.scheduled != state.word:
+    if request.scheduled != state.word or token is not None:
+        # Both are the file's own words, and a new one ends what a person said against the former.
         state = replace(state, word=request.scheduled, override=None, override_by=None, override_at=None)
     if rule != state.rule:
         state = _replanned(request, state, now, rule=rule)
     if token is not None:
-        state = replace(_rescheduled(state, now), tokens=(*state.tokens, token)[-_TOKENS_KEPT:])
+        state = replace(_rescheduled(request, state, now), tokens=(*state.tokens, token)[-_TOKENS_KEPT:])
     return _standing(request, state, now, previous=previous, pressed=token is not None)
 
 
@@ -84,7 +87,7 @@ def reschedule(request: ProcessRequest, state: RequestState, now: datetime, *, b
     """Press Reschedule: a one-time request runs again; a schedule is planned from now, repetitions counted afresh."""
     if request.timing is None:
         raise RefusedError("it has no timing; `runner exec` runs it")
-    changed = _rescheduled(_overridden(state, wanted=True, by=by, now=now), now)
+    changed = _rescheduled(request, _overridden(state, wanted=True, by=by, now=now), now)
     return _standing(request, changed, now, previous=state, pressed=True)
 
 
@@ -100,14 +103,15 @@ def cut_off(request: ProcessRequest, state: RequestState, generation: int) -> Re
 def stepped_back(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
     """Open a generation for an interval rule whose watermark lies beyond its grace in the future: the clock went back.
 
-    Calendar rules wait until the clock has caught up, so that no wall time fires twice.
+    Calendar rules wait until the clock has caught up, so that no wall time fires twice. What is complete stays so.
     """
     timing = request.timing
     if not (isinstance(timing, Schedule) and isinstance(timing.rule.pattern, Interval)):
         return state
-    if state.fired_through - now <= timing.misfire_grace:
+    if state.status is RequestStatus.COMPLETE or state.fired_through - now <= timing.misfire_grace:
         return state
-    return replace(state, generation=state.generation + 1, since=now, fired_through=now)
+    counted_from = state.counted_from and min(state.counted_from, now)
+    return replace(state, generation=state.generation + 1, since=now, fired_through=now, counted_from=counted_from)
 
 
 def _first_seen(request: ProcessRequest, now: datetime) -> Registration:
@@ -131,7 +135,7 @@ def _settled_before(request: ProcessRequest, now: datetime) -> datetime:
         case RunImmediately():
             return now - _INSTANT
         case RunLater():
-            return EPOCH
+            return _BEFORE_ALL
         case _:
             return now
 
@@ -155,20 +159,16 @@ def _replanned(request: ProcessRequest, state: RequestState, now: datetime, *, r
         case RunImmediately() if not state.ran_immediately:
             return replace(opened, fired_through=now - _INSTANT)
         case RunLater():
-            return replace(opened, fired_through=state.fired_through)
+            # Not later than now: after the clock was set back, what is to come counts all the same.
+            return replace(opened, fired_through=min(state.fired_through, now))
         case _:
             return opened
 
 
-def _rescheduled(state: RequestState, now: datetime) -> RequestState:
-    return replace(
-        state,
-        generation=state.generation + 1,
-        since=now,
-        counted_from=now,
-        # A schedule fires later than now; a one-time request, whose fire time is now itself, just so.
-        fired_through=now - _INSTANT,
-    )
+def _rescheduled(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
+    """Open a generation that counts from now: a schedule fires later than now, a one-time request now itself."""
+    through = now if isinstance(request.timing, Schedule) else now - _INSTANT
+    return replace(state, generation=state.generation + 1, since=now, counted_from=now, fired_through=through)
 
 
 def _overridden(state: RequestState, *, wanted: bool, by: str, now: datetime) -> RequestState:
@@ -188,12 +188,14 @@ def _standing(
 ) -> Registration:
     """Give a planned state the status that it has at `now`, by legal transitions from the one it had."""
     if request.timing is None:
-        return Registration(state=replace(state, status=after(state.status, RequestEvent.LOSE_TIMING)))
+        defined = replace(state, status=after(state.status, RequestEvent.LOSE_TIMING))
+        was_scheduled = previous is not None and previous.status is RequestStatus.SCHEDULED
+        return Registration(state=defined, change=Change.UNSCHEDULED if was_scheduled else None)
     if not state.is_wanted:
         unscheduled = replace(state, status=after(state.status, RequestEvent.UNSCHEDULE))
         return _told(unscheduled, previous, pressed=False)
     is_planned_anew = previous is None or state.generation != previous.generation
-    if state.status is RequestStatus.UNSCHEDULED and not is_planned_anew:
+    if state.status is not RequestStatus.SCHEDULED and not is_planned_anew:
         state = _resumed(request, state, now)
     if is_planned_anew or state.status is not RequestStatus.SCHEDULED:
         state, miss = _without_late_one_time(request, state, now)
@@ -206,12 +208,19 @@ def _standing(
 
 
 def _resumed(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
-    """Scheduled again: what fell into the time between was nobody's due. A run-immediately that never ran runs now."""
+    """Scheduled again, or revived by a later finish: what fell into the time between was nobody's due.
+
+    A run-immediately that has not run, and a run-later of which a press of Reschedule is still owed, run now.
+    """
+    if pending_fire(request, state) is None:
+        return state
     match request.timing:
         case Schedule():
             return replace(state, fired_through=max(state.fired_through, now))
-        case RunImmediately() if pending_fire(request, state) is not None:
-            return replace(state, since=now)
+        case RunImmediately():
+            return replace(state, since=now, fired_through=now - _INSTANT)
+        case RunLater() as timing if _is_pressed(timing, state):
+            return replace(state, counted_from=now, fired_through=now - _INSTANT)
         case _:
             return state
 
@@ -221,12 +230,17 @@ def _without_late_one_time(
 ) -> tuple[RequestState, Miss | None]:
     """A run-later whose time had passed when it was registered or scheduled is missed and does not run."""
     timing = request.timing
-    if not isinstance(timing, RunLater) or state.counted_from is not None:
+    if not isinstance(timing, RunLater) or _is_pressed(timing, state):
         return state, None
     fire = one_time_fire(timing, state)
     if not state.fired_through < fire <= now:
         return state, None
     return replace(state, fired_through=fire), Miss(count=1, first=fire, last=fire)
+
+
+def _is_pressed(timing: RunLater, state: RequestState) -> bool:
+    """Tell whether the fire is that of a press of Reschedule. One before `start` leaves the fire where it was."""
+    return one_time_fire(timing, state) != timing.start
 
 
 def _at_rest(state: RequestState, is_planned_anew: bool) -> RequestState:
@@ -243,8 +257,10 @@ def _told(state: RequestState, previous: RequestState | None, *, pressed: bool) 
     """Say what changed from the point of view of the monitor log."""
     if pressed:
         return Registration(state=state, change=Change.RESCHEDULED)
-    if previous is not None and previous.status is state.status and previous.generation == state.generation:
-        return Registration(state=state)
+    if previous is not None and previous.status is state.status:
+        # Who plans anew what nobody wants has unscheduled nothing.
+        if previous.generation == state.generation or state.status is RequestStatus.UNSCHEDULED:
+            return Registration(state=state)
     match state.status:
         case RequestStatus.SCHEDULED:
             return Registration(state=state, change=Change.SCHEDULED)

@@ -12,7 +12,7 @@ from runner.lifecycle import RequestStatus
 from runner.planning.firing import due_at, pending_fire
 from runner.planning.last_good import InForce
 from runner.planning.registration import register
-from runner.planning.state import RequestState, rule_of
+from runner.planning.state import RequestState
 from runner.requests.catalog import Rejection
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.upcoming import fires
@@ -25,7 +25,8 @@ INVALID = "invalid"
 class RequestView:
     """A request as it stands. `status` is a RequestStatus or "invalid"; `request` is None where nothing of it is good.
 
-    `next_fire` is the next fire time, unspread; `drift` says how it differs from what its file says.
+    `state` is what is in force, the file's for a request that no runner has seen yet; `next_fire` is the first fire
+    time, unspread, that has had no verdict, by the file as it is now; `drift` says how the two differ.
     """
 
     name: str
@@ -105,15 +106,15 @@ def _stream(name: str, instants: Iterator[datetime]) -> Iterator[ComingFire]:
 def _view(
     request: ProcessRequest, state: RequestState | None, rejection: Rejection | None, now: datetime
 ) -> RequestView:
-    current = state or standing(request, None, now)
+    stands = standing(request, state, now)
     return RequestView(
         name=request.name,
         file=request.source.file,
-        status=INVALID if rejection else str(current.status),
+        status=INVALID if rejection else str((state or stands).status),
         request=request,
-        state=current,
-        next_fire=pending_fire(request, current) if due_at(request, current) else None,
-        drift=_drift(request, state),
+        state=state or stands,
+        next_fire=pending_fire(request, stands) if due_at(request, stands) else None,
+        drift=_drift(state, stands),
         rejection=rejection,
     )
 
@@ -131,14 +132,14 @@ def _nothing_good(name: str, rejection: Rejection, state: RequestState | None) -
     )
 
 
-def _drift(request: ProcessRequest, state: RequestState | None) -> str | None:
-    """Say how the state differs from what the file says."""
+def _drift(state: RequestState | None, stands: RequestState) -> str | None:
+    """Say how a state differs from what the file says; `stands` is the one that the file makes of it now."""
     if state is None:
         return None
-    if state.override is not None:
-        word = "scheduled" if state.override else "unscheduled"
-        at = instant_text(state.override_at)[:19] + "Z" if state.override_at else "an unknown time"
-        return f"{word} by {state.override_by} at {at}, the file says otherwise"
-    if state.rule != rule_of(request) or state.word != request.scheduled or state.removed:
+    if stands != state:
         return "the file's change is not live yet"
-    return None
+    if state.override is None:
+        return None
+    word = "scheduled" if state.override else "unscheduled"
+    at = instant_text(state.override_at)[:19] + "Z" if state.override_at else "an unknown time"
+    return f"{word} by {state.override_by} at {at}, the file says otherwise"

@@ -157,7 +157,7 @@ class _Building:
             return signal.Signals[f"SIG{name.removeprefix('SIG')}"]
         except KeyError:
             names = [each.name.removeprefix("SIG") for each in signal.Signals]
-            suggestion = nearest(name.upper().removeprefix("SIG"), names) or "for example INT"
+            suggestion = nearest(name.removeprefix("SIG"), names) or "for example INT"
             self._find(("process", "stop_signal"), f"there is no signal {shown(name)}", suggestion)
             return signal.SIGTERM
 

@@ -50,30 +50,37 @@ def broken_references(
     """
     actions = {name: candidate.request.process.action for name, candidate in chosen.items()}
     targets = {name: action.request for name, action in actions.items() if isinstance(action, Reference)}
+    circles = {name: circle for circle in _circles(targets) for name in circle}
     for name, target in targets.items():
         candidate = chosen[name]
         if target == name:
             message = f"`{name}` refers to itself"
             yield candidate, _reference_problem(candidate, message, "say what it runs: a command or a shell line")
+        elif name in circles:
+            message = f"these requests refer to each other in a circle: {_way_round(name, circles[name])}"
+            yield candidate, _reference_problem(candidate, message, "one of them must say what it runs")
         elif target not in chosen and target not in tolerated:
             message = f"no request is named `{target}`"
             yield candidate, _reference_problem(candidate, message, nearest(target, chosen.keys() | tolerated))
-        elif circle := _circle(name, targets):
-            message = f"these requests refer to each other in a circle: {' → '.join(circle)}"
-            yield candidate, _reference_problem(candidate, message, "one of them must say what it runs")
 
 
-def _circle(name: str, targets: Mapping[str, str]) -> list[str]:
-    """Return the way from a name back to it, or nothing; a circle elsewhere on the way is its members' problem."""
-    way, seen = [name], {name}
-    while (following := targets.get(way[-1])) is not None:
-        way.append(following)
-        if following == name:
-            return way if len(way) < 12 else [*way[:5], "…", *way[-5:]]
-        if following in seen:
-            return []
-        seen.add(following)
-    return []
+def _circles(targets: Mapping[str, str]) -> Iterator[list[str]]:
+    """Yield the circles among references, each once; every name is walked through once."""
+    walked_from: dict[str, str] = {}
+    for start in targets:
+        name, way = start, []
+        while name in targets and name not in walked_from:
+            walked_from[name] = start
+            way.append(name)
+            name = targets[name]
+        if walked_from.get(name) == start:
+            yield way[way.index(name) :]
+
+
+def _way_round(name: str, circle: list[str]) -> str:
+    at = circle.index(name) if len(circle) < 10 else 0
+    way = [*circle[at:], *circle[:at], name] if len(circle) < 10 else [name, "…", name]
+    return " → ".join(way)
 
 
 def _taken(candidate: Candidate, place: str) -> Problem:

@@ -94,5 +94,6 @@ def shown(value: object) -> str:
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
     """Return "did you mean …?" if one of `words` is near `word`."""
-    close = get_close_matches(word[:100].lower(), words, n=1, cutoff=0.6)
-    return f"did you mean `{close[0]}`?" if close else None
+    by_small = {each.lower(): each for each in words}
+    close = get_close_matches(word[:100].lower(), by_small, n=1, cutoff=0.6)
+    return f"did you mean `{by_small[close[0]]}`?" if close else None

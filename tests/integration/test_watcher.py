@@ -1,0 +1,419 @@
+"""Real folders, delivered to in all the ways that people and tools do; each is noticed within a bound."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from loguru import logger
+from watchdog.observers.api import BaseObserver, EventEmitter
+from watchdog.observers.inotify_c import InotifyFD
+from watchdog.utils import BaseThread
+
+from runner.watcher import Watcher
+
+# pytest makes an error of a warning that is ignored where Runner runs; it would end a thread of watchdog.
+pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
+
+BOUND_S = 5.0
+QUIET_S = 0.25
+
+
+class Wakes:
+    """Counts the calls of `wake`, and lets a test wait for the next one."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.raises: Exception | None = None
+
+    def __call__(self) -> None:
+        self.event.set()
+        if self.raises:
+            raise self.raises
+
+    def came(self) -> bool:
+        """Wait for a call since `settle`."""
+        return self.event.wait(BOUND_S)
+
+    def stayed_away(self) -> bool:
+        return not self.event.wait(QUIET_S)
+
+    def settle(self) -> None:
+        """Wait until what happened so far has been told."""
+        self.event.clear()
+        until(self.is_quiet)
+
+    def is_quiet(self) -> bool:
+        quiet = not self.event.wait(QUIET_S)
+        self.event.clear()
+        return quiet
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + BOUND_S
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        threading.Event().wait(0.01)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "jobs.d"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.yaml").write_text("a: 1\n")
+    (folder / "sub" / "b.yaml").write_text("b: 1\n")
+    (folder / "..1").mkdir()
+    (folder / "..2").mkdir()
+    (folder / "..data").symlink_to("..1")
+    (tmp_path / "outside.yaml").write_text("o: 1\n")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "c.yaml").write_text("c: 1\n")
+    return folder
+
+
+@pytest.fixture
+def wakes() -> Wakes:
+    return Wakes()
+
+
+@pytest.fixture
+def watcher(folder: Path, wakes: Wakes) -> Iterator[Watcher]:
+    watcher = Watcher(folder, wakes)
+    watcher.start()
+    yield watcher
+    watcher.stop()
+
+
+def write(path: Path) -> None:
+    path.write_text("changed: 1\n")
+
+
+def append(path: Path) -> None:
+    with path.open("a") as file:
+        file.write("more: 1\n")
+
+
+def overwrite_in_place(path: Path) -> None:
+    """As an editor that writes through a mapping or without truncation: neither size nor name changes."""
+    with path.open("r+") as file:
+        file.write("A")
+
+
+def write_beside_and_rename(path: Path) -> None:
+    beside = path.with_name(f".{path.name}.swp")
+    beside.write_text("changed: 1\n")
+    beside.replace(path)
+
+
+def flip(link: Path, target: str) -> None:
+    """As `ln -sfn` of git-sync and the kubelet: a new link is renamed over the old one."""
+    beside = link.with_name(f"{link.name}_tmp")
+    beside.symlink_to(target)
+    beside.replace(link)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "a new file": lambda folder: write(folder / "new.yaml"),
+    "an empty new file": lambda folder: (folder / "new.yaml").touch(),
+    "a file written anew": lambda folder: write(folder / "a.yaml"),
+    "a line appended": lambda folder: append(folder / "a.yaml"),
+    "a byte overwritten": lambda folder: overwrite_in_place(folder / "a.yaml"),
+    "a file replaced by rename": lambda folder: write_beside_and_rename(folder / "a.yaml"),
+    "a file renamed": lambda folder: (folder / "a.yaml").rename(folder / "z.yaml"),
+    "a file removed": lambda folder: (folder / "a.yaml").unlink(),
+    "a file moved in": lambda folder: (folder.parent / "outside.yaml").rename(folder / "in.yaml"),
+    "a file moved out": lambda folder: (folder / "a.yaml").rename(folder.parent / "out.yaml"),
+    "a file made unreadable": lambda folder: (folder / "a.yaml").chmod(0),
+    "a hard link": lambda folder: (folder / "hard.yaml").hardlink_to(folder.parent / "outside.yaml"),
+    "a symbolic link": lambda folder: (folder / "soft.yaml").symlink_to("../outside.yaml"),
+    "a file written anew in a folder below": lambda folder: write(folder / "sub" / "b.yaml"),
+    "a folder removed": lambda folder: shutil.rmtree(folder / "sub"),
+    "a folder moved in": lambda folder: (folder.parent / "outside").rename(folder / "in"),
+    "a folder made unreadable": lambda folder: (folder / "sub").chmod(0),
+    "a ConfigMap's ..data flipped": lambda folder: flip(folder / "..data", "..2"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_it_wakes_for(change: Callable[[Path], object], folder: Path, watcher: Watcher, wakes: Wakes) -> None:
+    assert watcher.notified
+    assert watcher.reason is None
+    change(folder)
+    assert wakes.came()
+    assert not watcher.check()
+
+
+def test_it_wakes_for_a_file_in_a_folder_made_later(folder: Path, watcher: Watcher, wakes: Wakes) -> None:
+    (folder / "new" / "deep").mkdir(parents=True)
+    assert wakes.came()
+    wakes.settle()
+    write(folder / "new" / "deep" / "c.yaml")
+    assert wakes.came()
+
+
+def test_folders_made_inside_each_other_at_once_are_all_watched(folder: Path, watcher: Watcher, wakes: Wakes) -> None:
+    for number in range(20):
+        (folder / f"{number}" / "deep" / "deeper").mkdir(parents=True)
+    for number in (0, 7, 19):
+        wakes.settle()
+        write(folder / f"{number}" / "deep" / "deeper" / "c.yaml")
+        assert wakes.came()
+    assert not watcher.check()
+
+
+def test_it_wakes_for_a_file_in_a_folder_moved_in(folder: Path, watcher: Watcher, wakes: Wakes) -> None:
+    (folder.parent / "outside").rename(folder / "in")
+    assert wakes.came()
+    wakes.settle()
+    write(folder / "in" / "c.yaml")
+    assert wakes.came()
+
+
+def test_its_own_reading_does_not_wake(folder: Path, watcher: Watcher, wakes: Wakes) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.read_bytes()
+    assert wakes.stayed_away()
+
+
+def test_a_missing_folder_is_noticed_when_it_appears(tmp_path: Path, wakes: Wakes) -> None:
+    watcher = Watcher(tmp_path / "later" / "jobs.d", wakes)
+    watcher.start()
+    assert (watcher.notified, watcher.check()) == (False, False)
+    assert "No such file or directory" in str(watcher.reason)
+    (tmp_path / "later" / "jobs.d").mkdir(parents=True)
+    assert watcher.check()
+    assert not watcher.check()
+    assert watcher.notified
+    write(tmp_path / "later" / "jobs.d" / "a.yaml")
+    assert wakes.came()
+    watcher.stop()
+
+
+def replace_by_rename(folder: Path) -> None:
+    shutil.copytree(folder, folder.with_name("next"))
+    folder.rename(folder.with_name("former"))
+    folder.with_name("next").rename(folder)
+
+
+def remove_and_make_again(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def replace_its_parent(folder: Path) -> None:
+    parent = folder.parent
+    shutil.copytree(parent, parent.with_name("next"), symlinks=True)
+    parent.rename(parent.with_name("former"))
+    parent.with_name("next").rename(parent)
+
+
+def replace_by_a_link(folder: Path) -> None:
+    folder.rename(folder.with_name("former"))
+    folder.symlink_to("outside")
+
+
+REPLACEMENTS = [replace_by_rename, remove_and_make_again, replace_its_parent, replace_by_a_link]
+
+
+@pytest.mark.parametrize("replace", REPLACEMENTS, ids=lambda replace: replace.__name__)
+def test_another_folder_at_the_same_path_is_noticed_and_watched(
+    replace: Callable[[Path], None], tmp_path: Path, wakes: Wakes
+) -> None:
+    folder = tmp_path / "parent" / "jobs.d"
+    folder.mkdir(parents=True)
+    (folder.parent / "outside").mkdir()
+    watcher = Watcher(folder, wakes)
+    watcher.start()
+    replace(folder)
+    until(watcher.check)
+    wakes.settle()
+    assert not watcher.check()
+    write(folder / "new.yaml")
+    assert wakes.came()
+    watcher.stop()
+
+
+def test_a_flipped_link_to_the_folder_is_noticed_and_the_new_tree_watched(tmp_path: Path, wakes: Wakes) -> None:
+    for revision in "12":
+        (tmp_path / revision / "jobs.d").mkdir(parents=True)
+    (tmp_path / "current").symlink_to("1")
+    watcher = Watcher(tmp_path / "current" / "jobs.d", wakes)
+    watcher.start()
+    write(tmp_path / "1" / "jobs.d" / "a.yaml")
+    assert wakes.came()
+    wakes.settle()
+    flip(tmp_path / "current", "2")
+    assert watcher.check()
+    write(tmp_path / "1" / "jobs.d" / "a.yaml")
+    assert wakes.stayed_away()
+    write(tmp_path / "2" / "jobs.d" / "a.yaml")
+    assert wakes.came()
+    watcher.stop()
+
+
+def test_a_folder_that_goes_away_is_noticed_once(folder: Path, watcher: Watcher) -> None:
+    shutil.rmtree(folder)
+    until(watcher.check)
+    assert not watcher.check()
+    assert not watcher.notified
+    assert "No such file or directory" in str(watcher.reason)
+
+
+@pytest.mark.parametrize("part", [EventEmitter, BaseObserver, InotifyFD], ids=lambda part: part.__name__)
+def test_a_folder_whose_watch_has_ended_is_watched_anew_even_if_it_looks_the_same(
+    part: type[BaseThread], folder: Path, watcher: Watcher, wakes: Wakes
+) -> None:
+    """As after rm -rf and mkdir, where the file system gave the same inode number, or a defect of watchdog."""
+    (thread,) = (thread for thread in threading.enumerate() if isinstance(thread, part))
+    thread.stop()
+    thread.join()
+    assert watcher.check()
+    assert not watcher.check()
+    write(folder / "a.yaml")
+    assert wakes.came()
+
+
+def make_a_file(path: Path) -> None:
+    path.write_text("")
+
+
+def make_a_link_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"), [(make_a_file, "Not a directory"), (make_a_link_to_itself, "symbolic links")]
+)
+def test_what_is_no_folder_is_a_reason_in_words(
+    make: Callable[[Path], None], words: str, tmp_path: Path, wakes: Wakes
+) -> None:
+    make(tmp_path / "jobs.d")
+    watcher = Watcher(tmp_path / "jobs.d", wakes)
+    watcher.start()
+    assert not watcher.notified
+    assert words in str(watcher.reason)
+    assert not watcher.check()
+    watcher.stop()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_folder_is_a_reason_until_it_becomes_readable(folder: Path, wakes: Wakes) -> None:
+    folder.chmod(0)
+    watcher = Watcher(folder, wakes)
+    watcher.start()
+    assert (watcher.notified, watcher.check()) == (False, False)
+    assert "Permission denied" in str(watcher.reason)
+    folder.chmod(0o755)
+    assert watcher.check()
+    assert watcher.notified
+    watcher.stop()
+
+
+def test_links_in_circles_do_not_hold_it_up(folder: Path, wakes: Wakes) -> None:
+    for number in range(10):
+        (folder / f"circle{number}").symlink_to(".")
+    watcher = Watcher(folder, wakes)
+    watcher.start()
+    write(folder / "sub" / "b.yaml")
+    assert wakes.came()
+    watcher.stop()
+
+
+@pytest.fixture
+def no_descriptor_left() -> Iterator[Callable[[], None]]:
+    """Let no file be opened any more, until the returned function is called."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest_free)
+
+    def release() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, limits[1]))
+    yield release
+    release()
+
+
+def test_without_inotify_it_says_so_and_comes_back_by_itself(
+    folder: Path, wakes: Wakes, no_descriptor_left: Callable[[], None]
+) -> None:
+    watcher = Watcher(folder, wakes)
+    watcher.start()
+    said = (watcher.notified, str(watcher.reason), watcher.check())
+    no_descriptor_left()
+    assert not said[0]
+    assert "raise fs.inotify.max_user_instances or ulimit -n" in said[1]
+    assert not said[2]
+    assert watcher.check(), "edits since the start may have been missed"
+    assert watcher.notified
+    write(folder / "a.yaml")
+    assert wakes.came()
+    watcher.stop()
+
+
+def test_a_wake_that_raises_is_told_and_does_not_make_it_blind(folder: Path, watcher: Watcher, wakes: Wakes) -> None:
+    told: list[str] = []
+    sink = logger.add(told.append, format="{message}")
+    wakes.raises = BlockingIOError("the pipe is full")
+    write(folder / "a.yaml")
+    assert wakes.came()
+    until(lambda: any("the pipe is full" in text for text in told))
+    wakes.settle()
+    wakes.raises = None
+    write(folder / "a.yaml")
+    assert wakes.came()
+    assert not watcher.check()
+    logger.remove(sink)
+
+
+def descriptors() -> list[str]:
+    return sorted(str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+
+
+def test_stopping_leaves_no_thread_and_no_descriptor_and_no_wake(folder: Path, wakes: Wakes) -> None:
+    threads, inotify = set(threading.enumerate()), descriptors().count("anon_inode:inotify")
+    watcher = Watcher(folder, wakes)
+    watcher.start()
+    write(folder / "a.yaml")
+    assert wakes.came()
+    assert descriptors().count("anon_inode:inotify") == inotify + 1
+    watcher.stop()
+    assert set(threading.enumerate()) == threads
+    assert descriptors().count("anon_inode:inotify") == inotify
+    wakes.event.clear()
+    write(folder / "a.yaml")
+    assert wakes.stayed_away()
+    assert (watcher.notified, watcher.reason) == (False, "stopped")
+
+
+def test_stopping_twice_or_before_the_start_is_nothing_and_it_can_start_again(folder: Path, wakes: Wakes) -> None:
+    watcher = Watcher(folder, wakes)
+    watcher.stop()
+    watcher.stop()
+    watcher.start()
+    write(folder / "a.yaml")
+    assert wakes.came()
+    watcher.stop()
+    watcher.stop()
+
+
+def test_processes_do_not_inherit_the_inotify_descriptor(watcher: Watcher) -> None:
+    listing = subprocess.run(["ls", "-l", "/proc/self/fd"], close_fds=False, capture_output=True, text=True, check=True)
+    assert "inotify" not in listing.stdout
+
+
+@pytest.mark.campaign
+def test_an_overflow_of_the_kernels_queue_leaves_it_able_to_wake(folder: Path, watcher: Watcher, wakes: Wakes) -> None:
+    for number in range(20_000):
+        (folder / f"{number}.yaml").touch()
+    until(wakes.is_quiet)
+    write(folder / "a.yaml")
+    assert wakes.came()

@@ -1,0 +1,226 @@
+"""Against git itself: whatever state it leaves a repository in, both name the same commit."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from runner.provenance import commit_of, is_being_changed
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is the oracle here")
+
+SETTINGS = (
+    ("user.name", "Test"),
+    ("user.email", "test@example.org"),
+    ("init.defaultBranch", "main"),
+    ("protocol.file.allow", "always"),
+    ("commit.gpgSign", "false"),
+)
+
+
+def git_environment() -> dict[str, str]:
+    """The surrounding environment without its git settings, and with ours."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    environment["GIT_CONFIG_COUNT"] = str(len(SETTINGS))
+    for number, (key, value) in enumerate(SETTINGS):
+        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return environment
+
+
+def git(folder: Path, *arguments: str) -> str:
+    run = subprocess.run(["git", *arguments], cwd=folder, env=git_environment(), capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
+def new_repository(folder: Path, *options: str) -> Path:
+    folder.mkdir(parents=True)
+    git(folder, "init", "-q", *options)
+    commit(folder, "first")
+    return folder
+
+
+def commit(repository: Path, text: str) -> None:
+    (repository / "jobs.d").mkdir(exist_ok=True)
+    (repository / "jobs.d" / "a.yaml").write_text(text)
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", text)
+
+
+def assert_as_git_says(folder: Path) -> None:
+    said = git(folder, "rev-parse", "HEAD")
+    assert re.fullmatch(r"[0-9a-f]{40,64}", said)
+    assert commit_of(folder) == said
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return new_repository(tmp_path / "repository")
+
+
+def test_the_commit_of_a_branch_is_read_from_its_loose_ref(repository: Path) -> None:
+    assert_as_git_says(repository)
+    commit(repository, "second")
+    assert_as_git_says(repository)
+
+
+def test_a_folder_deep_in_a_work_tree_is_at_the_commit_of_the_work_tree(repository: Path) -> None:
+    (repository / "jobs.d" / "team" / "night").mkdir(parents=True)
+    assert_as_git_says(repository / "jobs.d" / "team" / "night")
+
+
+def test_packed_refs_are_read_and_a_newer_loose_ref_wins_over_them(repository: Path) -> None:
+    git(repository, "tag", "-am", "annotated, so that packed-refs has a peeled line", "v1")
+    git(repository, "branch", "maine")  # sorts beside main
+    git(repository, "pack-refs", "--all")
+    assert not (repository / ".git/refs/heads/main").exists()
+    assert_as_git_says(repository)
+    commit(repository, "second")
+    assert_as_git_says(repository)
+
+
+def test_a_detached_head_is_the_commit_itself(repository: Path) -> None:
+    first = git(repository, "rev-parse", "HEAD")
+    commit(repository, "second")
+    git(repository, "checkout", "-q", "--detach", first)
+    assert commit_of(repository) == first
+
+
+def test_a_branch_name_may_have_slashes_and_letters_of_any_script(repository: Path) -> None:
+    git(repository, "checkout", "-qb", "équipe/nuit\u00a0\u2028suite")
+    commit(repository, "second")
+    assert_as_git_says(repository)
+    git(repository, "pack-refs", "--all")
+    assert_as_git_says(repository)
+
+
+def test_a_symbolic_ref_is_followed(repository: Path) -> None:
+    git(repository, "symbolic-ref", "refs/heads/alias", "refs/heads/main")
+    git(repository, "symbolic-ref", "HEAD", "refs/heads/alias")
+    assert_as_git_says(repository)
+
+
+def test_symbolic_refs_in_a_circle_are_no_commit(repository: Path) -> None:
+    (repository / ".git/refs/heads/one").write_text("ref: refs/heads/two\n")
+    (repository / ".git/refs/heads/two").write_text("ref: refs/heads/one\n")
+    (repository / ".git/HEAD").write_text("ref: refs/heads/one\n")
+    assert commit_of(repository) is None
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_linked_work_tree_has_a_head_of_its_own_and_shares_the_branches(repository: Path, packed: bool) -> None:
+    linked = repository.parent / "linked"
+    git(repository, "worktree", "add", "-q", "-b", "side", str(linked))
+    commit(linked, "second")
+    if packed:
+        git(repository, "pack-refs", "--all")
+    assert_as_git_says(linked / "jobs.d")
+    assert_as_git_says(repository)
+    assert commit_of(linked) != commit_of(repository)
+
+
+def test_a_link_to_a_work_tree_as_git_sync_sets_it_is_at_that_work_trees_commit(repository: Path) -> None:
+    linked = repository.parent / "revisions" / "1"
+    git(repository, "worktree", "add", "-q", "--detach", str(linked))
+    commit(linked, "second")
+    link = repository.parent / "current"
+    link.symlink_to("revisions/1/jobs.d")
+    assert commit_of(link) == git(linked, "rev-parse", "HEAD")
+
+
+def test_a_submodule_is_at_its_own_commit(repository: Path) -> None:
+    outer = new_repository(repository.parent / "outer")
+    git(outer, "submodule", "add", "-q", str(repository), "jobs")
+    git(outer, "commit", "-qm", "with a submodule")
+    assert_as_git_says(outer / "jobs" / "jobs.d")
+    assert commit_of(outer / "jobs") != commit_of(outer)
+
+
+def test_a_sha256_repository_has_longer_ids(tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "repository", "--object-format=sha256")
+    assert_as_git_says(repository)
+    assert len(commit_of(repository) or "") == 64
+
+
+def test_without_a_repository_or_without_a_commit_there_is_none(tmp_path: Path) -> None:
+    assert commit_of(tmp_path) is None
+    git(tmp_path, "init", "-q")
+    assert commit_of(tmp_path) is None
+
+
+def test_an_empty_git_folder_is_passed_over_as_git_does(repository: Path) -> None:
+    (repository / "jobs.d" / ".git").mkdir()
+    assert_as_git_says(repository / "jobs.d")
+
+
+def test_a_broken_link_to_a_git_folder_is_no_commit_even_inside_another_repository(repository: Path) -> None:
+    (repository / "jobs.d" / ".git").write_text("gitdir: ../gone\n")
+    assert commit_of(repository / "jobs.d") is None
+
+
+def test_a_pipe_in_place_of_a_file_does_not_block(repository: Path) -> None:
+    (repository / ".git/HEAD").unlink()
+    os.mkfifo(repository / ".git/HEAD")
+    assert commit_of(repository) is None
+
+
+DAMAGE = st.binary(max_size=80) | st.sampled_from([b"ref: ", b"gitdir: ", b"ref: refs/", b"\0", b"a" * 40]).flatmap(
+    lambda start: st.binary(max_size=40).map(lambda end: start + end)
+)
+
+
+@given(content=DAMAGE, place=st.sampled_from([".git", ".git/HEAD", ".git/commondir", ".git/packed-refs"]))
+@example(content=b"gitdir: a\0b", place=".git")
+@example(content=b"ref: refs/\0", place=".git/HEAD")
+@example(content=b"ref: refs/" + b"a/" * 3000, place=".git/HEAD")
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_content_of_gits_files_raises_or_passes_for_a_commit(tmp_path: Path, content: bytes, place: str) -> None:
+    shutil.rmtree(tmp_path / "folder", ignore_errors=True)
+    damaged = tmp_path / "folder" / place
+    damaged.parent.mkdir(parents=True)
+    if place != ".git":
+        (damaged.parent / "HEAD").write_text("ref: refs/heads/main\n")
+    damaged.write_bytes(content)
+    found = commit_of(tmp_path / "folder")
+    assert found is None or found.encode() in content
+    assert not is_being_changed(tmp_path / "folder")
+
+
+def test_a_lock_is_seen_while_git_commits_and_gone_afterwards(repository: Path) -> None:
+    hook, ready, go = repository / ".git/hooks/pre-commit", repository / "ready", repository / "go"
+    os.mkfifo(ready)
+    os.mkfifo(go)
+    hook.write_text(f'#!/bin/sh\n: >"{ready}"\nread -r _ <"{go}"\n')
+    hook.chmod(0o755)
+    (repository / "jobs.d" / "a.yaml").write_text("second")
+    assert not is_being_changed(repository / "jobs.d")
+    with subprocess.Popen(["git", "commit", "-qam", "second"], cwd=repository, env=git_environment()) as running:
+        ready.read_bytes()  # until the hook, inside the commit, has opened and closed it
+        held = is_being_changed(repository / "jobs.d")
+        go.write_text("on\n")
+        assert running.wait() == 0
+    assert held
+    assert not is_being_changed(repository / "jobs.d")
+    assert_as_git_says(repository)
+
+
+def test_the_lock_of_another_work_tree_is_none_of_ours(repository: Path) -> None:
+    linked = repository.parent / "linked"
+    git(repository, "worktree", "add", "-q", str(linked))
+    (Path(git(linked, "rev-parse", "--absolute-git-dir")) / "index.lock").touch()
+    assert is_being_changed(linked)
+    assert not is_being_changed(repository)
+
+
+def test_the_lock_is_seen_while_the_folder_itself_is_away(repository: Path) -> None:
+    (repository / ".git/index.lock").touch()
+    shutil.rmtree(repository / "jobs.d")
+    assert is_being_changed(repository / "jobs.d")
