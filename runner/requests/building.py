@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os.path
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,12 @@ def _request(draft: Draft, process: Process, timing: Timing | None) -> ProcessRe
         name=draft.name,
         process=process,
         timing=timing,
-        source=replace(draft.source, definition=draft.definition),
+        source=Source(
+            file=draft.source.file,
+            line=draft.source.line,
+            sha256=draft.source.sha256,
+            definition=draft.definition,
+        ),
         description=data.get("description"),
         owner=data.get("owner"),
         labels=data.get("labels", {}),

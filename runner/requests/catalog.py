@@ -85,6 +85,7 @@ class CatalogReader:
     def __init__(self, folder: Path, *, default_zone: str) -> None:
         self._folder = folder
         self._root = str(folder.absolute())
+        self._display_prefix = "" if folder == Path() else f"{folder}/"
         self._default_zone = default_zone
         self._entries: dict[str, _Entry] = {}
         self._listing: Listing | None = None
@@ -98,13 +99,11 @@ class CatalogReader:
         """
         for round_ in range(_ROUNDS):
             listing = yield from listed(self._folder)
-            self._listing, self._has_read = listing, True
-            if listing is None:
-                return Catalog(folder=self._folder, missing=True)
-            if not (yield from self._refreshed(listing, is_first=round_ == 0)):
+            if listing is None or not (yield from self._refreshed(listing, is_first=round_ == 0)):
                 break
-        assert listing is not None
-        return self._catalog(listing, incumbents)
+        # Only now: a scan that is given up half-way has read nothing.
+        self._listing, self._has_read = listing, True
+        return self._catalog(listing, incumbents) if listing else Catalog(folder=self._folder, missing=True)
 
     def read(self, incumbents: Mapping[str, str] | None = None) -> Catalog:
         """Scan in one go."""
@@ -168,7 +167,7 @@ class CatalogReader:
         return Catalog(folder=self._folder, requests=requests, rejections=tuple(rejected), files=count)
 
     def _display(self, relative: str) -> str:
-        return printable(str(self._folder / relative))
+        return printable(f"{self._display_prefix}{relative}") or "."
 
 
 def _exhausted(slices: Generator[None, None, _Whole]) -> _Whole:

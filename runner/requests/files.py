@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Mapping
     from pathlib import Path
 
 LARGEST = 1 << 20
@@ -26,7 +26,10 @@ _ENDINGS = (".yaml", ".yml")
 _SETTINGS = ("_defaults.yaml", "_defaults.yml")
 _SKIPPED = (".", "_", "#", "~")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_LASTING = frozenset({None, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR})
+_LASTING = frozenset(
+    {None, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
+)
+"""Errors that remain until something about the file changes; a socket's is ENXIO, of a bad name None."""
 _KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
@@ -83,8 +86,6 @@ def read_bounded(path: str) -> Content | Trouble:
     content: Content | Trouble = Trouble(reason="it is not there")
     for _ in range(_ATTEMPTS):
         try:
-            if reason := _objection(os.stat(path)):  # noqa: PTH116 (before it is opened: opening a device can act on it)
-                return reason
             content = _read_once(path)
         except (OSError, ValueError) as error:
             may_pass = getattr(error, "errno", None) not in _LASTING
@@ -98,22 +99,14 @@ def _read_once(path: str) -> Content | Trouble:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
         before = os.fstat(descriptor)
-        if reason := _objection(before):
-            return reason
-        raw = b"".join(_chunks(descriptor))
-        if len(raw) > LARGEST:
-            return _too_large()
-        same = signature_of(os.fstat(descriptor)) == signature_of(before) and len(raw) == before.st_size
-        return Content(raw=raw, signature=signature_of(before) if same else None)
+        if objection := _objection(before):
+            return objection
+        # A byte more than there should be shows whether it has grown; a read that comes short is told by its length.
+        raw = os.read(descriptor, before.st_size + 1)
+        is_whole = len(raw) == before.st_size and signature_of(os.fstat(descriptor)) == signature_of(before)
+        return Content(raw=raw, signature=signature_of(before) if is_whole else None)
     finally:
         os.close(descriptor)
-
-
-def _chunks(descriptor: int) -> Iterator[bytes]:
-    left = LARGEST + 1
-    while left and (chunk := os.read(descriptor, left)):
-        left -= len(chunk)
-        yield chunk
 
 
 def _objection(status: os.stat_result) -> Trouble | None:
@@ -155,6 +148,9 @@ def listed(folder: Path) -> Generator[None, None, Listing | None]:
                         yield
                     if walk.is_too_large:
                         break
+        except FileNotFoundError:
+            if not relative:
+                return None
         except OSError as error:
             if not relative:
                 return None
@@ -216,8 +212,10 @@ class _Walk:
         try:
             status = entry.stat()
         except OSError as error:
-            is_link = "a link to nothing" if entry.is_symlink() else "not readable"
-            self.troubles[relative] = Trouble(reason=f"it is {is_link}: {_reason(error)}")
+            if entry.is_symlink():
+                self.troubles[relative] = Trouble(reason=f"it is a link to nothing: {_reason(error)}")
+            elif not isinstance(error, FileNotFoundError):  # gone since the folder was looked into
+                self.troubles[relative] = Trouble(reason=f"it cannot be read: {_reason(error)}")
             return
         if reason := _objection(status):
             self.troubles[relative] = reason

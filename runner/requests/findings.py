@@ -52,6 +52,17 @@ def lies_below(path: DataPath, tops: Collection[DataPath]) -> bool:
     return bool(tops) and any(path[:length] in tops for length in range(len(path) + 1))
 
 
+def value_at(data: object, path: DataPath) -> object:
+    """Return what lies at a path of mappings, or None if nothing does.
+
+    >>> value_at({"process": {"shell": "x"}}, ("process", "shell"))
+    'x'
+    """
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
 def path_text(path: DataPath) -> str:
     """Write a path as people read it.
 

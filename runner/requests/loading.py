@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import os.path
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner.errors import Problem
 from runner.requests.building import Draft, built
 from runner.requests.document import Document, documents_in
 from runner.requests.excepted import dates_in
 from runner.requests.files import Content, Signature, Trouble, printable, read_bounded, signature_at
-from runner.requests.findings import Finding, Spot, lies_below, shown
+from runner.requests.findings import Finding, Spot, lies_below, shown, value_at
 from runner.requests.model import ProcessRequest, Source
 from runner.requests.schema import findings_in, is_name
 from runner.requests.wording import name_suggestion
@@ -144,7 +144,7 @@ class _Loading:
 
     def _excepted(self, document: Document, findings: list[Finding]) -> frozenset[date] | None:
         """Read the file of dates that a document names, if it names one."""
-        named = _at(document.data, _EXCEPT)
+        named = value_at(document.data, _EXCEPT)
         if not isinstance(named, str) or not named or any(lies_below(_EXCEPT, {each.path}) for each in findings):
             return None
         path = os.path.join(os.path.dirname(self._place.path), named)  # noqa: PTH118, PTH120
@@ -182,12 +182,6 @@ class _Loading:
     def _digest(self, document: Document) -> str:
         # The only document of a file is the whole file: its digest is then what `sha256sum` prints.
         return hashlib.sha256(self._raw if self._is_alone else document.text.encode()).hexdigest()
-
-
-def _at(data: Any, path: tuple[str, ...]) -> object:
-    for key in path:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data
 
 
 def _display_beside(display: str, named: str) -> str:

@@ -1,9 +1,9 @@
 """What the JSON schema says about a document, worded for people. Reads the shipped schema once.
 
 The schema is the one source of what is allowed. The library's keywords that lead from one subschema to the next are
-replaced by equals that make each subschema's validator once: the library makes it anew at every step, which is most of
-the time it takes. Where the checks themselves are replaced, it is to be stricter, or not to write out a megabyte for a
-message that nobody sees.
+replaced by equals that look up a subschema's keywords once: the library makes a validator of it anew at every step,
+which is most of the time it takes. Where the checks themselves are replaced, it is to be stricter, or not to write out
+a megabyte for a message that nobody sees.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from runner.requests.wording import worded
 from runner.resources import schema_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     Schema = Mapping[str, Any] | bool
     Errors = Iterator[ValidationError]
     Found = tuple[ValidationError, ...]
+    Check = tuple[Callable[[Any, Any, object, Schema], Iterable[ValidationError] | None], str, Any]
 
 
 def findings_in(data: object) -> tuple[Finding, ...]:
@@ -35,7 +36,7 @@ def findings_in(data: object) -> tuple[Finding, ...]:
     validator = _validator()
     refused = tuple(unsupported_in(data))
     spoiled = {finding.path for finding in refused}
-    errors = islice(validator.iter_errors(data), MOST_FINDINGS)
+    errors = islice(_below(validator, data, validator.schema), MOST_FINDINGS)
     found = dict.fromkeys(worded(error, validator.schema, data) for error in errors)
     return (*refused, *(finding for finding in found if not lies_below(finding.path, spoiled)))
 
@@ -70,22 +71,33 @@ def _validator() -> Any:
     return strict(json.loads(schema_text("process-request")))
 
 
-_made: dict[int, tuple[Schema, Any]] = {}
-"""Validators by the identity of their subschema, which is kept with them so that the identity stays taken."""
+_checks_made: dict[int, tuple[Schema, tuple[Check, ...]]] = {}
+"""By the identity of a subschema, which is kept too so that the identity stays taken."""
+
+
+def _checks(validator: Any, schema: Schema) -> tuple[Check, ...]:
+    """Return what a subschema demands, as the library's (or our) functions for its keywords."""
+    made = _checks_made.get(id(schema))
+    if made is None:
+        demands = {"false": schema} if isinstance(schema, bool) else schema
+        known = {**validator.VALIDATORS, "false": _false}
+        checks = tuple((known[word], word, demand) for word, demand in demands.items() if word in known)
+        made = _checks_made[id(schema)] = (schema, checks)
+    return made[1]
 
 
 def _below(validator: Any, instance: object, schema: Schema, path: str | int | None = None) -> Errors:
     """Yield what `schema` has against `instance`, which lies at `path`."""
-    made = _made.get(id(schema)) if schema is not False else None
-    if made is None:
-        if schema is False:
-            yield ValidationError("", validator="false", path=() if path is None else (path,), schema=schema)
-            return
-        made = _made[id(schema)] = (schema, validator.evolve(schema=schema))
-    for error in made[1].iter_errors(instance):
-        if path is not None:
-            error.path.appendleft(path)
-        yield error
+    for check, keyword, demand in _checks(validator, schema):
+        for error in check(validator, demand, instance, schema) or ():
+            error._set(validator=keyword, validator_value=demand, instance=instance, schema=schema)  # type: ignore[attr-defined]
+            if path is not None:
+                error.path.appendleft(path)
+            yield error
+
+
+def _false(_: Any, allowed: bool, __: object, ___: Schema) -> Found:
+    return () if allowed else (ValidationError(""),)
 
 
 _TYPES: dict[str, Callable[[object], bool]] = {

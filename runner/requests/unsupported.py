@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runner.requests.findings import DataPath, Finding, plain
+from runner.requests.findings import DataPath, Finding, plain, value_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ _PARENTS = frozenset(path[:-1] for path in _BY_PATH)
 def unsupported_in(data: object) -> Iterator[Finding]:
     """Yield a finding for each key (or value of it) of a document that is not built yet."""
     for parent in _PARENTS:
-        mapping = _at(data, parent)
+        mapping = value_at(data, parent)
         if isinstance(mapping, dict):
             for key, value in mapping.items():
                 path = (*parent, key)
@@ -56,9 +56,3 @@ def _refusal(path: DataPath, value: object, built: frozenset[str]) -> Iterator[F
     elif isinstance(value, str) and value not in built and len(value) < 20:
         message = f"`{path[-1]}: {plain(value)}` is not supported yet"
         yield Finding(path=path, message=message, suggestion=f"only {', '.join(sorted(built))} is")
-
-
-def _at(data: object, path: DataPath) -> object:
-    for key in path:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data

@@ -14,7 +14,7 @@ import yaml
 
 from runner.errors import RuleError
 from runner.requests.excepted import parse_date
-from runner.requests.findings import DataPath, Finding, nearest, plain, shown
+from runner.requests.findings import DataPath, Finding, nearest, plain, shown, value_at
 from runner.timing.texts import read_clock, read_moment
 from runner.values import parse_duration, parse_size
 
@@ -132,7 +132,8 @@ def _unknown(path: DataPath, schema: Mapping[str, Any], root: Mapping[str, Any])
 
 def _out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Finding:
     """Word a key that is known and has no place beside its neighbours."""
-    key, parent = str(path[-1]), _at(data, path[:-1])
+    key, parent = str(path[-1]), value_at(data, path[:-1])
+    assert isinstance(parent, dict)  # it has the key that is out of place
     alternatives = _alternatives(_schema_at(root, path[:-1]))
     if key in alternatives:
         here = tuple(each for each in alternatives if each in parent)
@@ -196,12 +197,6 @@ def _listed(words: tuple[str, ...], conjunction: str, mark: str = "`") -> str:
 
 def _alternatives(schema: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(key for choice in schema.get("anyOf", ()) for key in choice["required"])
-
-
-def _at(data: Any, path: DataPath) -> Any:
-    for part in path:
-        data = data[part]
-    return data
 
 
 def _below(schema: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -84,7 +84,7 @@ def _hint(problem: str, error: yaml.YAMLError) -> str | None:
 
 def _quoted(value: str) -> str:
     """Suggest quotes, spelled out where the value ends with its line for certain."""
-    spelled = value and len(value) <= 80 and not re.search(r"[\]},#\"]", value)
+    spelled = value.isprintable() and 0 < len(value) <= 80 and not re.search(r"[\]},#\"]", value)
     return f"quote it: {json.dumps(value, ensure_ascii=False)}" if spelled else "quote it"
 
 
