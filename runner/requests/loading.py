@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _EXCEPT = ("timing", "schedule", "except")
 _MOST_PROBLEMS = 200
+_EMPTY = Trouble(reason="the file is empty", suggestion="write a request into it, or delete it to remove what it held")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,9 @@ def file_problem(display: str, trouble: Trouble) -> Problem:
 
 
 def loaded(content: Content, place: Place) -> LoadedFile:
-    """Read the requests of a file's content."""
+    """Read the requests of a file's content. An empty file is one that is being written, or was by mistake emptied."""
+    if not content.raw.strip():
+        return LoadedFile(problems=(file_problem(place.display, _EMPTY),), is_whole=True, reads={})
     documents = documents_in(content.raw, place.display)
     if isinstance(documents, Problem):
         return LoadedFile(problems=(documents,), is_whole=True, reads={})

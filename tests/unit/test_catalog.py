@@ -123,10 +123,17 @@ def test_a_document_whose_name_cannot_be_told_concerns_all_of_its_file(folder: P
     assert rejected(read(folder)) == {"a.yaml": (set(), True)}
 
 
-def test_an_empty_or_commented_file_holds_nothing_and_is_no_problem(folder: Path) -> None:
-    write(folder / "a.yaml", "")
+def test_a_file_of_comments_holds_nothing_and_is_no_problem(folder: Path) -> None:
     write(folder / "b.yaml", "# process: {shell: x}\n")
-    assert (read(folder).requests, read(folder).problems, read(folder).files) == ({}, (), 2)
+    assert (read(folder).requests, read(folder).problems, read(folder).files) == ({}, (), 1)
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_an_empty_file_is_rejected_whole_because_it_may_be_half_written(folder: Path, text: str) -> None:
+    write(folder / "a.yaml", text)
+    (rejection,) = read(folder).rejections
+    assert rejection.whole
+    assert rejection.problems[0].message == "the file is empty"
 
 
 def test_settings_of_folders_are_not_silently_ignored(folder: Path) -> None:
