@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from runner.cli.options import Places
@@ -59,11 +59,14 @@ def load(places: Places) -> Loaded:
 
 
 def _snapshot(places: Places) -> Snapshot:
+    """Return what the store remembers of this jobs folder; nothing, if it belongs to another one."""
     reader = StoreReader(places.state)
     try:
-        return reader.snapshot()
+        snapshot = reader.snapshot()
     finally:
         reader.close()
+    is_own = snapshot.meta.get("jobs") == str(places.jobs.absolute())
+    return snapshot if is_own else replace(snapshot, requests=(), executions=(), meta={})
 
 
 def _supplied(rows: tuple[RequestRow, ...], zone: str) -> dict[str, ProcessRequest]:

@@ -81,6 +81,27 @@ def settle(request: ProcessRequest, state: RequestState, now: datetime) -> Settl
     return settled
 
 
+def abandoned(request: ProcessRequest, before: RequestState, changed: RequestState, now: datetime) -> Miss | None:
+    """Return the fires due at `now` that a change of state would leave without a verdict: they are missed.
+
+    `request` is the definition that was in force until now. A run-immediately that is only unscheduled is not missed:
+    it runs when it is scheduled again.
+    """
+    is_planned_anew = changed.generation != before.generation
+    is_kept = changed.status is RequestStatus.SCHEDULED or isinstance(request.timing, RunImmediately)
+    if is_kept and not is_planned_anew:
+        return None
+    if (due := due_at(request, before)) is None or due > now:
+        return None
+    if isinstance(request.timing, RunImmediately | RunLater):
+        fire = one_time_fire(request.timing, before)
+        return Miss(count=1, first=fire, last=fire)
+    assert isinstance(request.timing, Schedule), "a request without timing is never due"
+    left = span(request.timing.rule, before.fired_through, now - delay_of(request), counted_from=before.counted_from)
+    assert left.first is not None, "a fire is due"
+    return Miss(count=left.count, first=left.first, last=left.latest[-1])
+
+
 def _settle_one_time(timing: RunImmediately | RunLater, state: RequestState, now: datetime) -> Settlement:
     fire = one_time_fire(timing, state)
     settled = replace(state, fired_through=fire)

@@ -257,10 +257,13 @@ def _told(state: RequestState, previous: RequestState | None, *, pressed: bool) 
     """Say what changed from the point of view of the monitor log."""
     if pressed:
         return Registration(state=state, change=Change.RESCHEDULED)
-    if previous is not None and previous.status is state.status:
-        # Who plans anew what nobody wants has unscheduled nothing.
-        if previous.generation == state.generation or state.status is RequestStatus.UNSCHEDULED:
-            return Registration(state=state)
+    if (
+        previous is not None
+        and previous.status is state.status
+        # Whoever plans anew what is not wanted has unscheduled nothing.
+        and (previous.generation == state.generation or state.status is RequestStatus.UNSCHEDULED)
+    ):
+        return Registration(state=state)
     match state.status:
         case RequestStatus.SCHEDULED:
             return Registration(state=state, change=Change.SCHEDULED)

@@ -136,10 +136,8 @@ def _drift(state: RequestState | None, stands: RequestState) -> str | None:
     """Say how a state differs from what the file says; `stands` is the one that the file makes of it now."""
     if state is None:
         return None
-    if stands != state:
-        return "the file's change is not live yet"
-    if state.override is None:
-        return None
-    word = "scheduled" if state.override else "unscheduled"
-    at = instant_text(state.override_at)[:19] + "Z" if state.override_at else "an unknown time"
-    return f"{word} by {state.override_by} at {at}, the file says otherwise"
+    if stands.override is not None:
+        word = "scheduled" if stands.override else "unscheduled"
+        at = instant_text(stands.override_at)[:19] + "Z" if stands.override_at else "an unknown time"
+        return f"{word} by {stands.override_by} at {at}, the file says otherwise"
+    return "the file's change is not live yet" if stands != state else None

@@ -95,7 +95,7 @@ def _kill(command: Command, decision: Decision, book: Book) -> Answer:
 
 
 def _kill_one(execution: Execution, by: str, decision: Decision) -> None:
-    if execution.phase is not Phase.WAITING:
+    if execution.phase is not Phase.WAITING or decision.is_released(execution.id):
         decision.stops.append((execution.id, by))
         return
     outcome = Outcome(

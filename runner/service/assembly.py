@@ -8,8 +8,10 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from runner.errors import StoreError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Recorder
 from runner.requests.catalog import CatalogReader
@@ -50,11 +52,13 @@ def assemble(
     with ExitStack() as until_journal:
         until_journal.callback(store.close)
         snapshot = store.load()
+        jobs = str(settings.jobs.absolute())
+        _require_own(settings, snapshot.meta.get("jobs"), jobs)
         identity = snapshot.meta.get("runner") or new_id()
         log = MonitorLog(settings.monitor_log)
         journal = Journal(store, log, Recorder(identity, socket.gethostname()), observer)
         journal.recover(snapshot.outbox, snapshot.mark)
-        journal.facts.meta.update(runner=identity, jobs=str(settings.jobs), monitor_log=str(settings.monitor_log))
+        journal.facts.meta.update(runner=identity, jobs=jobs, monitor_log=str(settings.monitor_log))
         until_journal.pop_all()
     resources.callback(journal.close)
     poll = resources.enter_context(select.epoll())
@@ -79,3 +83,15 @@ def assemble(
         nudge=nudge,
         reloader=reloader,
     )
+
+
+def _require_own(settings: Settings, former: str | None, jobs: str) -> None:
+    """Refuse a state folder that serves another jobs folder: all of that one's requests would count as removed.
+
+    One that is gone was moved: then its state goes on with the new place. Raises StoreError.
+    """
+    if former not in (None, jobs) and Path(former or "").is_dir():
+        raise StoreError(
+            f"the state folder {settings.state} belongs to the jobs folder {former}; "
+            f"give {jobs} a state folder of its own (--state)"
+        )

@@ -14,7 +14,7 @@ from runner.errors import RefusedError
 from runner.execution.output import output_path
 from runner.lifecycle import Channel, ExecutionStatus, Reason
 from runner.monitor.records import Event
-from runner.planning.firing import Miss, delay_of, settle
+from runner.planning.firing import Miss, abandoned, delay_of, settle
 from runner.planning.overlap import Guard, Verdict, verdict
 from runner.planning.registration import Change, Registration
 from runner.planning.state import RequestState
@@ -81,7 +81,7 @@ class Decision:
 
     def register(self, name: str, registration: Registration, *, by: str | None = None) -> None:
         """Take what planning says of a request, and tell of it."""
-        self.put(name, registration.state)
+        self.put(name, self._without_abandoned(name, registration.state))
         if registration.change is not None:
             self._tell_change(name, registration.change, registration.state, by=by)
         if registration.miss is not None:
@@ -99,6 +99,10 @@ class Decision:
             starting = replace(self._book[waiting], phase=Phase.STARTING)
             self.released.append(starting)
             self.batch.executions[starting.id] = row_of(starting)
+
+    def is_released(self, execution: str) -> bool:
+        """Whether this very decision lets a waiting execution start."""
+        return any(released.id == execution for released in self.released)
 
     def fire(self, name: str) -> None:
         """Give the due fires of a request their verdicts."""
@@ -183,6 +187,14 @@ class Decision:
         self.claimed.append(execution)
         self.batch.executions[execution.id] = row_of(execution)
         return None
+
+    def _without_abandoned(self, name: str, changed: RequestState) -> RequestState:
+        """Tell what was due until now and is not any more; return the changed state with that settled."""
+        former, before = self._registry.requests.get(name), self.state(name)
+        if former is None or before is None or (miss := abandoned(former, before, changed, self.now)) is None:
+            return changed
+        self._tell_miss(former, before, miss)
+        return replace(changed, fired_through=max(changed.fired_through, miss.last))
 
     def _tell_change(self, name: str, change: Change, state: RequestState, *, by: str | None) -> None:
         request = self.requests.get(name) or self._registry.requests.get(name)

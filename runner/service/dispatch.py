@@ -16,6 +16,7 @@ from runner.service.clock import Clock
 from runner.service.execution import (
     LOST,
     LOST_AT_START,
+    STOPPED_BEFORE_START,
     Execution,
     Outcome,
     finished_fields,
@@ -90,7 +91,9 @@ class Dispatcher:
             self._stop_when_started[execution] = reason
 
     def stop_all(self, reason: Reason, *, at_once: bool = False) -> None:
-        """Ask everything that runs to end, or end it now."""
+        """Ask everything that runs to end, or end it now; what has not started yet does not start any more."""
+        while self._book.starting:
+            self._finish(self._book.leave(self._book.starting.popleft()), STOPPED_BEFORE_START)
         for execution in self._book:
             if execution.phase is not Phase.RUNNING:
                 continue

@@ -205,6 +205,12 @@ LOST_AT_START = Outcome(
     message="the runner ended while it was starting this; it may or may not have run",
 )
 
+STOPPED_BEFORE_START = Outcome(
+    status=ExecutionStatus.KILLED,
+    reason=Reason.RUNNER_STOPPED,
+    message="the runner stopped before it could start this",
+)
+
 
 def spawn_failure(message: str) -> Outcome:
     """Return the outcome of an execution whose process could not be started."""

@@ -112,8 +112,8 @@ class Runner:
         self._reloader.check(self.registry.incumbents)
         if not self._store_rests.is_on:
             self._note_clock_step()
-            self._read_on()
             self._decide()
+            self._read_on()
         self._dispatcher.spawn(SPAWN_BUDGET_S)
         if not self._log_rests.is_on and not self._journal.append():
             self._log_rests.begin()
@@ -161,15 +161,18 @@ class Runner:
         )
 
     def _decide(self) -> None:
-        """Answer commands, let waiting executions start, give due fires their verdicts; commit; put it in force."""
+        """Let waiting executions start, give due fires their verdicts, answer commands; commit; put it in force.
+
+        In this order: what is due now is due whatever a command then says.
+        """
         self._take_mail()
         due = self.registry.take_due() if self._is_firing and not self._stopping.is_asked else []
         decision = self._decision()
-        self._answer_mail(decision)
         if not self._stopping.is_asked:
             decision.release_waiting()
         for name in due:
             decision.fire(name)
+        self._answer_mail(decision)
         if self._commit(decision):
             self._taken.clear()
         for name in due:

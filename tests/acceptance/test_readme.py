@@ -1,0 +1,252 @@
+"""The README is true: its examples are valid, its transcripts are what is printed, its tables are what the schemas say.
+
+UPDATE_README=1 (with `-n 0`) writes transcripts and tables anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from reference import generated
+from support import ROOT, check_log
+
+from runner.requests.catalog import CatalogReader
+
+README = ROOT / "README.md"
+TEXT = README.read_text()
+IS_UPDATING = os.environ.get("UPDATE_README") == "1"
+RUNS = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/runner start"
+TESTS = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest"
+
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- /generated -->)", re.DOTALL)
+_FILE = re.compile(r"# (jobs\.d/\S+\.yaml)\n")
+_VARYING = (
+    re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"),
+    re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"),
+    re.compile(r"\b\d\d:\d\d:\d\d(\.\d{3})?\b"),
+)
+_LOOKING = ("runner validate", "runner monitor", "runner ls", "jq", "tail")
+"""Commands that change nothing: they are repeated until they show what an edit before them brings."""
+_AT_A_FIXED_TIME = """
+import sys
+from datetime import datetime
+from runner.cli import loading, main
+
+class Fixed(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime(2026, 11, 22, 17, 30, tzinfo=tz)
+
+loading.datetime = Fixed
+main()
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A fenced block of the README."""
+
+    language: str
+    text: str
+
+    @property
+    def file(self) -> str | None:
+        """The file that the block says it is."""
+        match = _FILE.match(self.text)
+        return match[1] if match else None
+
+    @property
+    def steps(self) -> list[tuple[str, str]]:
+        """The commands of a transcript, each with what it prints."""
+        steps = [part.partition("\n") for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]]
+        return [(command, output) for command, _, output in steps]
+
+
+BLOCKS = [Block(language=language, text=text) for language, text in _FENCE.findall(TEXT)]
+
+
+def normal(text: str) -> str:
+    """Replace what differs from run to run by stand-ins of the same width."""
+    for pattern in _VARYING:
+        text = pattern.sub(lambda found: re.sub("[0-9a-f]", "0", found[0]), text)
+    return re.sub(r"\bpid \d+", "pid 0", text)
+
+
+class Demo:
+    """The reader's demo folder, home and terminals."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.folder = home / "demo"
+        (self.folder / "jobs.d").mkdir(parents=True)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNNER_", "XDG_"))}
+        self.environment = {
+            **{name: kept[name] for name in kept if name not in ("STATE_DIRECTORY", "LOGS_DIRECTORY")},
+            "PATH": f"{Path(sys.executable).parent}:{kept['PATH']}",
+            "HOME": str(home),
+            "RUNNER_STATE": str(self.folder / "state"),
+            "LOGNAME": "maria",
+            "TZ": "UTC",
+            "COLUMNS": "80",
+            "NO_COLOR": "1",
+        }
+        self.console = home / "console"
+
+    def run(self, command: str) -> str:
+        """Run a line in the second terminal; return all that it prints."""
+        arguments = ["bash", "-c", command.replace("tail -F -n +1", "cat")]
+        if command.startswith("runner next"):
+            arguments = [sys.executable, "-c", _AT_A_FIXED_TIME, *shlex.split(command)[1:]]
+        done = subprocess.run(
+            arguments,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        return self._as_maria_sees_it(done.stdout)
+
+    @contextmanager
+    def first_terminal(self) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+        """Allow to start a runner in it, and end that afterwards."""
+        started: list[subprocess.Popen[str]] = []
+
+        def start() -> subprocess.Popen[str]:
+            with self.console.open("w") as console:
+                started.append(
+                    subprocess.Popen(
+                        ["runner", "start"],
+                        cwd=self.folder,
+                        env=self.environment,
+                        stdin=subprocess.DEVNULL,
+                        stdout=console,
+                        stderr=console,
+                        text=True,
+                    )
+                )
+            return started[-1]
+
+        try:
+            yield start
+        finally:
+            for process in started:
+                process.send_signal(signal.SIGTERM)
+            assert [process.wait(timeout=30) for process in started] == [0] * len(started)
+
+    def told(self) -> str:
+        """Return what stands in the first terminal."""
+        return self._as_maria_sees_it(self.console.read_text())
+
+    def _as_maria_sees_it(self, text: str) -> str:
+        return text.replace(str(self.home), "/home/maria")
+
+
+def replaced(old: str, new: str) -> None:
+    """Write the README with a part of it replaced."""
+    text = README.read_text()
+    assert text.count(old) == 1
+    README.write_text(text.replace(old, new))
+
+
+def awaited(look: Callable[[], str], expected: str) -> str:
+    """Look until what is expected is there, 10 s at most; return what is."""
+    if IS_UPDATING:
+        return settled(look)
+    until_s = time.monotonic() + 10
+    while normal(seen := look()) != normal(expected) and time.monotonic() < until_s:
+        time.sleep(0.05)
+    return seen
+
+
+def settled(look: Callable[[], str]) -> str:
+    """Look until there is something, and nothing has changed for a second."""
+    seen = ""
+    while seen != (seen := look()) or not seen:
+        time.sleep(1)
+    return seen
+
+
+def test_the_set_up_commands_stand_there_as_they_are_to_be_typed() -> None:
+    lines = TEXT.splitlines()
+    assert lines.count(RUNS) == 1
+    assert lines.count(TESTS) == 1
+
+
+def test_the_yaml_examples_are_valid_and_make_one_jobs_folder(tmp_path: Path) -> None:
+    examples = [block for block in BLOCKS if block.language == "yaml"]
+    for index, example in enumerate(examples):
+        path = tmp_path / (example.file or f"jobs.d/example-{index}.yaml")
+        path.parent.mkdir(exist_ok=True)
+        assert not path.exists(), f"two examples are {path.name}"
+        path.write_text(example.text)
+    catalog = CatalogReader(tmp_path / "jobs.d", default_zone="UTC").read()
+    assert list(catalog.problems) == []
+    assert len(catalog.requests) == len(examples) >= 3
+
+
+@pytest.mark.parametrize("name", [name for _, name, _, _ in _GENERATED.findall(TEXT)])
+def test_a_table_is_what_it_is_generated_from(name: str) -> None:
+    head, _, present, _ = next(found for found in _GENERATED.findall(TEXT) if found[1] == name)
+    expected = generated(name, present)
+    if IS_UPDATING:
+        replaced(head + present, head + expected)
+        return
+    assert present == expected, "UPDATE_README=1 pytest -n 0 tests/acceptance/test_readme.py writes it anew"
+
+
+@pytest.mark.timeout(120)
+def test_the_transcripts_are_what_is_really_printed(tmp_path: Path) -> None:
+    demo, has_jq = Demo(tmp_path), shutil.which("jq") is not None
+    with demo.first_terminal() as start:
+        for block in BLOCKS:
+            if block.language == "yaml" and block.file:
+                (demo.folder / block.file).write_text(block.text)
+            elif block.language == "console":
+                transcript = "".join(
+                    f"$ {command}\n{printed(demo, start, command, output)}"
+                    for command, output in block.steps
+                    if has_jq or "jq" not in command
+                )
+                if IS_UPDATING and normal(transcript) != normal(block.text):
+                    replaced(f"```console\n{block.text}```", f"```console\n{transcript}```")
+                elif has_jq or "jq" not in block.text:
+                    assert normal(transcript) == normal(block.text)
+    check_log(demo.folder / "state" / "monitor.jsonl")
+    if not has_jq:
+        pytest.skip("jq is not installed: all but its lines were compared")
+
+
+def printed(demo: Demo, start: Callable[[], object], command: str, expected: str) -> str:
+    """Type a command and return what it prints."""
+    if command == "runner start":
+        start()
+        return awaited(demo.told, expected)
+    if command.startswith(_LOOKING):
+        return awaited(lambda: demo.run(command), expected)
+    return demo.run(command)
+
+
+def test_stand_ins_keep_the_width_and_what_does_not_vary() -> None:
+    line = "2026-11-22 17:33:48+00:00  success  00:00:00.002  hello  01a20452-3ffb-7a9d-b0d7-77462963f86f  exit code 3"
+    assert normal(line) == (
+        "0000-00-00 00:00:00+00:00  success  00:00:00.000  hello  00000000-0000-0000-0000-000000000000  exit code 3"
+    )
+    assert normal("17:33:48  ▶ hello  started, pid 20537") == "00:00:00  ▶ hello  started, pid 0"
+    assert normal("backup at 02:00, 1 problem") == "backup at 02:00, 1 problem"

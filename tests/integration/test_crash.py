@@ -1,0 +1,289 @@
+"""Runners that die at any moment, and what must be true all the same: DESIGN.md, guarantees 1, 2, 3, 6 and 7, 8."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from crash_load import RAN, Load, Planned
+from crash_oracle import check, is_settled, read_ledger
+from support import Place, wait_until
+
+STORE = "runner.store.database"
+LOG = "runner.monitor.log:MonitorLog"
+PROCESSES = "runner.execution.processes"
+POINTS = [
+    (f"{STORE}:Store.commit", "before"),
+    (f"{STORE}:Store.commit", "after"),
+    (f"{STORE}:_write", "after"),  # inside the transaction
+    (f"{STORE}:Store.take_commands", "after"),
+    (f"{PROCESSES}:Processes.spawn", "before"),
+    (f"{PROCESSES}:Processes.spawn", "after"),
+    (f"{PROCESSES}:start_program", "after"),  # it runs, and nobody knows its pid
+    (f"{PROCESSES}:Processes.reap", "before"),
+    (f"{PROCESSES}:Processes.reap", "after"),
+    (f"{LOG}.append", "before"),
+    (f"{LOG}.append", "after"),
+    (f"{LOG}._write", "halfway"),  # a torn line
+    (f"{LOG}._write", "after"),
+    ("runner.monitor.log:_sync", "before"),
+    ("runner.requests.catalog:CatalogReader.read", "after"),
+]
+RECOVERY_POINTS = [
+    (f"{LOG}.recover", "before"),
+    (f"{LOG}.recover", "after"),
+    (f"{LOG}._write", "halfway"),
+    (f"{PROCESSES}:Processes.adopt", "before"),
+    (f"{PROCESSES}:Processes.adopt", "after"),
+    (f"{STORE}:Store.load", "after"),
+    (f"{STORE}:Store.commit", "before"),
+    (f"{STORE}:Store.commit", "after"),
+]
+STOPPING_POINTS = [
+    ("runner.service.journal:Journal.close", "before"),
+    ("runner.service.journal:Journal.close", "after"),
+    ("runner.service.loop:Runner._tell_stopped", "after"),
+]
+
+
+def _load(place: Place) -> Load:
+    seed = int(os.environ.get("RUNNER_CRASH_SEED") or time.time_ns() % 1_000_000)
+    print(f"RUNNER_CRASH_SEED={seed}")
+    return Load(place=place, chance=random.Random(seed))
+
+
+def _settle(load: Load) -> Counter[str]:
+    """Start a runner that may live, wait until nothing is due any more, stop it in order, and check everything."""
+    process = load.place.start()
+    settled = datetime.now(UTC)
+    wait_until(lambda: is_settled(load.place.records(), load.versions, settled), within_s=20, what="a verdict of all")
+    assert load.place.stop(process) == 0, load.place.console()
+    return check(load, settled=settled)
+
+
+def _ran(load: Load, request: str) -> list[list[str]]:
+    return [words for words in read_ledger(load) if words[2] == request]
+
+
+def _survive(load: Load, rounds: int) -> Counter[str]:
+    load.write_large()
+    load.kill(load.place.start())
+    for _ in range(rounds):
+        load.live_and_die()
+    return _settle(load)
+
+
+def test_kill_9_at_random_moments_loses_and_doubles_nothing(place: Place) -> None:
+    counts = _survive(_load(place), 8)
+    print(dict(counts))
+    assert counts["fires"] > 100
+    assert counts["executions"] > 30
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(900)
+def test_campaign_of_200_deaths_at_random_moments(place: Place) -> None:
+    counts = _survive(_load(place), 200)
+    print(dict(counts))
+    assert counts["deaths"] == 201
+
+
+def test_death_at_marked_points_of_the_commit_protocol(place: Place) -> None:
+    """A life each at the most telling points, on one store, with a recovery that dies too."""
+    load = _load(place)
+    load.write_small()
+    assert load.doom(f"{STORE}:Store.commit", "after", 4)
+    assert load.doom(f"{LOG}._write", "halfway", 2)
+    assert load.doom(f"{LOG}.recover", "after", 1)
+    assert load.doom(f"{PROCESSES}:Processes.spawn", "before", 1)
+    assert load.doom(f"{PROCESSES}:start_program", "after", 2)
+    assert load.doom(f"{PROCESSES}:Processes.adopt", "after", 1)
+    _settle(load)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(1200)
+def test_campaign_of_deaths_at_every_marked_point(tmp_path: Path) -> None:
+    total: Counter[str] = Counter()
+    lives = [[(point, count)] for point in POINTS for count in (1, 2, 3, 5)]
+    lives += [
+        [(first, 2), (second, 1)]
+        for first in ((f"{LOG}._write", "halfway"), (f"{PROCESSES}:start_program", "after"))
+        for second in RECOVERY_POINTS
+    ]
+    for number, deaths in enumerate([*lives, *[[(point, 1)] for point in STOPPING_POINTS]]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        load = _load(Place(folder))
+        load.write_small()
+        for (target, moment), count in deaths:
+            load.order("reschedule", "once")
+            is_last = (target, moment) in STOPPING_POINTS
+            total["died as planned"] += load.doom(target, moment, count, within_s=4, stop=is_last)
+        try:
+            total.update(_settle(load))
+        except AssertionError as error:
+            raise AssertionError(f"after {deaths} in {folder}") from error
+        total["cases"] += 1
+    print(dict(total))
+
+
+def test_a_process_that_outlives_the_runner_keeps_its_guard_and_is_recorded_at_its_end(place: Place) -> None:
+    load = _load(place)
+    done = place.folder / "done"
+    load.write("alone", Planned(interval_s=1), shell=f"{RAN}; sleep 3; touch {done}", guarded=True)
+    first = place.start()
+    (execution, *_) = wait_until(lambda: _ran(load, "alone"))[0][1:]
+    wait_until(lambda: place.events("execution.started"))
+    load.kill(first)
+    second = place.start()
+    (end,) = wait_until(lambda: place.finished("alone", execution=execution))
+    assert (end["status"], end["reason"], end["exit_code"]) == ("system_restart", "runner_lost", None)
+    assert datetime.fromisoformat(end["ended"]).timestamp() >= done.stat().st_mtime
+    assert [words[1] for words in _ran(load, "alone") if words[3] < end["ended"]] == [execution]
+    refused = [each for each in place.finished("alone", reason="concurrent") if each["time"] < end["time"]]
+    assert refused, "the guard is held for as long as it runs"
+    load.write("alone", Planned(interval_s=1))
+    settled = datetime.now(UTC)
+    wait_until(lambda: is_settled(place.records(), load.versions, settled))
+    assert place.stop(second) == 0
+    check(load, settled=settled)
+
+
+def test_a_second_runner_on_the_store_leaves_and_says_why(place: Place) -> None:
+    first = place.start()
+    second = place.run("start")
+    assert second.returncode == 1
+    assert f"in use by another runner (process {first.pid})" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert place.stop(first) == 0
+    assert len(place.events("runner.started")) == 1
+
+
+def test_sigterm_lets_what_runs_end_and_fires_nothing_more(place: Place) -> None:
+    load = _load(place)
+    load.write("slow", Planned(), shell=f"{RAN}; sleep 2")
+    load.write("tick", Planned(interval_s=1))
+    process = place.start()
+    wait_until(lambda: place.events("execution.started", "slow") and place.finished("tick"))
+    asked = datetime.now(UTC)
+    assert place.stop(process) == 0
+    (slow,) = place.finished("slow")
+    assert slow["status"] == "success"
+    assert place.records()[-1]["event"] == "runner.stopped"
+    latest = max(datetime.fromisoformat(each["scheduled_for"]) for each in place.finished("tick"))
+    assert latest < asked + timedelta(seconds=1)
+    _settle(load)
+
+
+def test_a_second_sigterm_ends_what_runs_now(place: Place) -> None:
+    load = _load(place)
+    load.write("endless", Planned(), shell=f"trap '' TERM; {RAN}; sleep 60 & wait; sleep 60")
+    process = place.start()
+    wait_until(lambda: place.events("execution.started", "endless") and _ran(load, "endless"))
+    process.terminate()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
+    process.terminate()
+    assert process.wait(timeout=5) == 0
+    (end,) = place.finished("endless")
+    assert (end["status"], end["reason"], end["signal"]) == ("killed", "runner_stopped", signal.SIGKILL)
+    _settle(load)
+
+
+def test_two_signals_before_everything_has_started_leave_nothing_running(place: Place) -> None:
+    load = _load(place)
+    for number in range(200):
+        load.write(f"endless-{number}", Planned(), shell="sleep 60")
+    process = place.start()
+    wait_until(lambda: place.events("execution.started"))
+    process.terminate()
+    process.send_signal(signal.SIGINT)  # a second SIGTERM could merge with the first while that is pending
+    assert process.wait(timeout=20) == 0
+    ends = Counter((each["status"], each["reason"]) for each in place.events("execution.finished"))
+    assert ends == {("killed", "runner_stopped"): 200}
+    check(load, settled=datetime.now(UTC))
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[Path]:
+    """Mount a disk of one megabyte; skip the test where that is not allowed."""
+    disk = folder / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def _fill(disk: Path) -> Path:
+    """Leave no byte free."""
+    filler = disk / "filler"
+    with suppress(OSError), filler.open("ab", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    return filler
+
+
+def test_a_full_disk_under_the_log_delays_records_only(place: Place) -> None:
+    """Once while the runner lives on until there is room again, and once with its death before that."""
+    with _small_disk(place.folder) as disk:
+        place.log = disk / "monitor.jsonl"
+        place.environment["RUNNER_MONITOR_LOG"] = str(place.log)
+        load = _load(place)
+        load.write_small()
+        process = place.start()
+        for is_to_live in (True, False):
+            place.await_finished("tick", count=len(place.finished("tick")) + 1)
+            filler, count = _fill(disk), len(_ran(load, "tick"))
+            wait_until(lambda count=count: len(_ran(load, "tick")) >= count + 2, what="executions go on")
+            assert place.log.stat().st_size % 4096 == 0, "the disk was full, up to its last page"
+            if is_to_live:
+                filler.unlink()
+        load.kill(process)
+        filler.unlink()
+        _settle(load)
+
+
+def test_a_full_disk_under_the_store_fires_nothing_and_misses_it_on_recovery(place: Place) -> None:
+    with _small_disk(place.folder) as disk:
+        place.state = disk / "state"
+        place.log = place.folder / "monitor.jsonl"
+        place.environment |= {"RUNNER_STATE": str(place.state), "RUNNER_MONITOR_LOG": str(place.log)}
+        load = _load(place)
+        load.write_small()
+        process = place.start()
+        place.await_finished("tick")
+        filler = _fill(disk)
+        _await_stillness(load, for_s=2.2)
+        filler.unlink()
+        settled = datetime.now(UTC)
+        wait_until(lambda: is_settled(place.records(), load.versions, settled), what="firing again")
+        assert place.stop(process) == 0
+        assert place.finished("tick", status="misfired")
+        check(load, settled=settled)
+
+
+def _await_stillness(load: Load, *, for_s: float) -> None:
+    """Wait until nothing has run for so long."""
+    length, since_s = 0, time.monotonic()
+
+    def is_still() -> bool:
+        nonlocal length, since_s
+        if (now := len(read_ledger(load))) != length:
+            length, since_s = now, time.monotonic()
+        return time.monotonic() - since_s > for_s
+
+    wait_until(is_still, what="nothing fires")

@@ -1,0 +1,85 @@
+"""The architecture: who may import whom, and who may touch what."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "runner"
+SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
+PURE = ("timing/", "planning/", "lifecycle.py", "requests/model.py")
+PURE_SOURCES = [path for path in SOURCES if path.startswith(PURE)]
+ONLY_IMPORTERS = {"schedule": "schedule_loop.py", "watchdog": "watcher.py", "sqlite3": "store/"}
+TOUCHING = {"time", "os", "sqlite3", "subprocess", "schedule", "watchdog", "loguru"}
+CLOCKS = {"now", "utcnow", "today", "fromtimestamp"}
+
+
+def imported(source: str) -> Iterator[str]:
+    """Yield the top-level packages that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def called(source: str) -> Iterator[str]:
+    """Yield the last name of all that a module calls: "now" for `datetime.now(UTC)`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            match node.func:
+                case ast.Name(id=name) | ast.Attribute(attr=name):
+                    yield name
+
+
+def test_import_linter_keeps_its_contracts() -> None:
+    pytest.importorskip("importlinter", reason="import-linter is in the extra `dev`")
+    command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    done = subprocess.run(
+        [sys.executable, "-c", command, "--no-cache", "--no-logo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("package", "place"), ONLY_IMPORTERS.items())
+def test_a_package_is_imported_in_one_place_only(package: str, place: str) -> None:
+    importers = [path for path, source in SOURCES.items() if package in imported(source)]
+    assert importers, f"nobody imports {package}"
+    assert [path for path in importers if not path.startswith(place)] == []
+
+
+@pytest.mark.parametrize("path", PURE_SOURCES)
+def test_the_pure_core_touches_nothing_and_reads_no_clock(path: str) -> None:
+    assert TOUCHING.isdisjoint(imported(SOURCES[path]))
+    assert CLOCKS.isdisjoint(called(SOURCES[path]))
+
+
+def test_only_the_command_line_prints() -> None:
+    printing = [path for path, source in SOURCES.items() if {"print", "echo", "secho"} & set(called(source))]
+    assert [path for path in printing if not path.startswith("cli/")] == []
+
+
+def test_these_checks_see_what_they_look_for() -> None:
+    source = """
+import os.path
+from schedule import Job
+from datetime import UTC, datetime, time
+
+def late() -> datetime:
+    import sqlite3
+    print("now")
+    return datetime.now(UTC)
+"""
+    assert set(imported(source)) == {"os", "schedule", "datetime", "sqlite3"}
+    assert set(called(source)) == {"print", "now"}
+    assert {path.partition("/")[0] for path in PURE_SOURCES} == {"timing", "planning", "lifecycle.py", "requests"}

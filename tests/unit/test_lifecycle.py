@@ -1,0 +1,78 @@
+"""Statuses and the legal ways between them, each pair of status and event looked at."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from runner.lifecycle import (
+    Channel,
+    ExecutionStatus,
+    IllegalTransitionError,
+    Misfire,
+    Reason,
+    RequestEvent,
+    RequestStatus,
+    after,
+    ended,
+)
+
+# One row a status, one column an event: what the request is then; "-" is impossible.
+TABLE = """
+                 schedule   unschedule   reschedule  exhaust   revive     cut_off         lose_timing
+scheduled        scheduled  unscheduled  scheduled   complete  -          system_restart  definition
+unscheduled      scheduled  unscheduled  scheduled   -         -          -               definition
+complete         scheduled  unscheduled  scheduled   -         scheduled  system_restart  definition
+system_restart   scheduled  unscheduled  scheduled   -         scheduled  -               definition
+definition       scheduled  unscheduled  -           -         -          -               definition
+"""
+
+
+def rows() -> dict[tuple[str, str], str]:
+    head, *lines = TABLE.strip("\n").splitlines()
+    events = head.split()
+    table = {}
+    for line in lines:
+        status, *cells = line.split()
+        table.update({(status, event): cell for event, cell in zip(events, cells, strict=True)})
+    return table
+
+
+@pytest.mark.parametrize(("status", "event"), list(product(RequestStatus, RequestEvent)))
+def test_a_request_goes_the_legal_ways_and_no_other(status: RequestStatus, event: RequestEvent):
+    expected = rows()[status, event]
+    if expected != "-":
+        assert after(status, event) is RequestStatus(expected)
+        return
+    with pytest.raises(IllegalTransitionError, match=f"{event} is not possible for a request that is {status}"):
+        after(status, event)
+
+
+@pytest.mark.parametrize("final", [status for status in ExecutionStatus if status != "processing"])
+def test_what_is_processing_can_end_in_every_way(final: ExecutionStatus):
+    assert ended(ExecutionStatus.PROCESSING, final) is final
+
+
+@pytest.mark.parametrize(
+    ("status", "final"),
+    [pair for pair in product(ExecutionStatus, ExecutionStatus) if pair[0] != "processing" or pair[1] == "processing"],
+)
+def test_nothing_ends_twice_and_processing_is_no_end(status: ExecutionStatus, final: ExecutionStatus):
+    with pytest.raises(IllegalTransitionError):
+        ended(status, final)
+
+
+def test_an_illegal_transition_is_a_bug_and_no_error_of_a_user():
+    assert issubclass(IllegalTransitionError, AssertionError)
+
+
+def test_the_words_are_those_of_the_design():
+    assert set(RequestStatus) == {"scheduled", "unscheduled", "complete", "system_restart", "definition"}
+    assert set(ExecutionStatus) == {"processing", "success", "error", "killed", "misfired", "system_restart"}
+    assert set(Channel) == {"process_scheduler", "direct", "group", "retry"}
+    assert set(Misfire) == {"skip", "fire_once", "fire_all"}
+    assert " ".join(Reason) == (
+        "exit_code signal timeout output_limit memory_limit stderr spawn_failed concurrent replaced "
+        "killed_by_user runner_stopped runner_lost missed member_failed"
+    )

@@ -1,0 +1,809 @@
+"""How a request's state follows its file, a person's commands and the clock: DESIGN.md, Life cycle, by sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.errors import RefusedError
+from runner.lifecycle import Misfire, RequestStatus
+from runner.planning.firing import Miss, Settlement, abandoned, pending_fire, settle
+from runner.planning.registration import (
+    Change,
+    Registration,
+    cut_off,
+    register,
+    remove,
+    reschedule,
+    schedule,
+    stepped_back,
+    unschedule,
+)
+from runner.planning.state import RequestState, rule_of, state_from, state_text, watermark
+from runner.requests.model import (
+    Command,
+    Process,
+    ProcessRequest,
+    RunImmediately,
+    RunLater,
+    Schedule,
+    Source,
+    Timing,
+)
+from runner.timing.parsing import parse_rule
+from runner.timing.upcoming import fires
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SCHEDULED, UNSCHEDULED = RequestStatus.SCHEDULED, RequestStatus.UNSCHEDULED
+COMPLETE, SYSTEM_RESTART, DEFINITION = RequestStatus.COMPLETE, RequestStatus.SYSTEM_RESTART, RequestStatus.DEFINITION
+
+
+def request_of(timing: Timing | None, **fields: Any) -> ProcessRequest:
+    process = Process(name="p", action=Command(arguments=("true",)), directory="/")
+    source = Source(file="p.yaml", line=1, sha256="")
+    return replace(ProcessRequest(name="p", process=process, timing=timing, source=source), **fields)
+
+
+def schedule_of(misfire: Misfire = Misfire.SKIP, **data: Any) -> Schedule:
+    return Schedule(rule=parse_rule(data, default_zone="UTC"), misfire=misfire)
+
+
+def later(start: datetime, misfire: Misfire = Misfire.FIRE_ONCE) -> RunLater:
+    return RunLater(start=start, zone="UTC", misfire=misfire)
+
+
+EVERY_HOUR = schedule_of(frequency="hourly")
+HOURLY = request_of(EVERY_HOUR)
+DAILY = request_of(schedule_of(frequency="daily", at="02:00"))
+AT_ONCE = request_of(RunImmediately())
+TOMORROW = request_of(later(NOON + DAY))
+YESTERDAY = request_of(later(NOON - DAY))
+PLAIN = request_of(None)
+
+
+def seen(request: ProcessRequest, now: datetime = NOON) -> RequestState:
+    return register(request, None, now).state
+
+
+def ran(request: ProcessRequest, now: datetime = NOON) -> RequestState:
+    """The state of a request whose only fire was claimed."""
+    settlement = settle(request, seen(request, now), now)
+    assert len(settlement.claims) == 1
+    return settlement.state
+
+
+# --- first seen -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "change"),
+    [
+        (HOURLY, SCHEDULED, Change.SCHEDULED),
+        (AT_ONCE, SCHEDULED, Change.SCHEDULED),
+        (TOMORROW, SCHEDULED, Change.SCHEDULED),
+        (YESTERDAY, COMPLETE, Change.COMPLETED),
+        (PLAIN, DEFINITION, None),
+        (replace(HOURLY, scheduled=False), UNSCHEDULED, Change.UNSCHEDULED),
+        (replace(AT_ONCE, scheduled=False), UNSCHEDULED, Change.UNSCHEDULED),
+        (request_of(schedule_of(frequency="hourly", finish="2026-01-01")), COMPLETE, Change.COMPLETED),
+    ],
+)
+def test_a_new_request_stands_as_its_file_says(request_: ProcessRequest, status: RequestStatus, change: Change | None):
+    registration = register(request_, None, NOON)
+    assert (registration.state.status, registration.change) == (status, change)
+    assert registration.state.generation == 1
+
+
+def test_nothing_that_was_due_before_a_request_was_registered_fires():
+    request = request_of(schedule_of(Misfire.FIRE_ALL, frequency="hourly", start="2026-02-01"))
+    state = seen(request, NOON)
+    assert settle(request, state, NOON).claims == ()
+    assert settle(request, state, NOON + HOUR).claims == (NOON + HOUR,)
+
+
+@pytest.mark.parametrize("start", [NOON - DAY, NOON - TICK, NOON, datetime(1970, 1, 1, tzinfo=UTC)])
+@pytest.mark.parametrize("misfire", Misfire)
+def test_a_new_run_later_in_the_past_is_told_as_missed_and_is_complete(start: datetime, misfire: Misfire):
+    registration = register(request_of(later(start, misfire)), None, NOON)
+    assert registration.miss == Miss(count=1, first=start, last=start)
+    assert registration.state.status is COMPLETE
+    assert settle(request_of(later(start, misfire)), registration.state, NOON + DAY).claims == ()
+
+
+def test_a_start_before_1970_by_its_offset_is_missed_like_any_other():
+    start = datetime.fromisoformat("1970-01-01T00:00+14:00").astimezone(UTC)
+    assert register(request_of(later(start)), None, NOON).miss == Miss(count=1, first=start, last=start)
+
+
+def test_reschedule_runs_a_run_later_of_the_past():
+    state = reschedule(YESTERDAY, seen(YESTERDAY), NOON + HOUR, by="ann").state
+    settlement = settle(YESTERDAY, state, NOON + HOUR)
+    assert (settlement.claims, settlement.miss) == ((NOON + HOUR,), None)
+    assert settlement.state.status is COMPLETE
+
+
+def test_repetitions_that_have_passed_leave_nothing_to_fire():
+    request = request_of(schedule_of(frequency="hourly", start="2026-02-01", repetitions=3))
+    assert seen(request).status is COMPLETE
+
+
+# --- run immediately: once, when it is first seen ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "touched",
+    [
+        AT_ONCE,
+        replace(AT_ONCE, source=Source(file="p.yaml", line=1, sha256="touched")),
+        replace(AT_ONCE, source=Source(file="moved/p.yaml", line=3, sha256="")),
+        replace(AT_ONCE, description="edited"),
+        replace(AT_ONCE, process=replace(AT_ONCE.process, action=Command(arguments=("false",)))),
+    ],
+)
+def test_neither_a_restart_nor_a_touched_file_nor_an_edit_runs_it_again(touched: ProcessRequest):
+    state = ran(AT_ONCE)
+    registration = register(touched, restarted(state), NOON + DAY)
+    assert registration == Registration(state=state)
+    assert settle(touched, registration.state, NOON + DAY).claims == ()
+
+
+def test_a_branch_checked_out_and_back_does_not_run_it_again():
+    gone = remove(ran(AT_ONCE)).state
+    back = register(AT_ONCE, gone, NOON + HOUR).state
+    assert back.status is COMPLETE
+    assert settle(AT_ONCE, back, NOON + HOUR).claims == ()
+
+
+@pytest.mark.parametrize("other", [HOURLY, TOMORROW, PLAIN, replace(AT_ONCE, scheduled=False)])
+def test_a_branch_with_another_version_of_it_does_not_run_it_again(other: ProcessRequest):
+    elsewhere = register(other, ran(AT_ONCE), NOON + HOUR).state
+    back = register(AT_ONCE, elsewhere, NOON + 2 * HOUR).state
+    assert back.status is COMPLETE
+    assert settle(AT_ONCE, back, NOON + 3 * HOUR).claims == ()
+
+
+def test_a_schedule_that_becomes_a_run_immediately_runs_once():
+    state = register(AT_ONCE, seen(HOURLY), NOON + MINUTE).state
+    settlement = settle(AT_ONCE, state, NOON + MINUTE)
+    assert settlement.claims == (NOON + MINUTE,)
+    assert register(AT_ONCE, settlement.state, NOON + HOUR).state.status is COMPLETE
+
+
+def test_a_restart_between_registering_and_claiming_does_not_lose_it():
+    state = register(AT_ONCE, restarted(seen(AT_ONCE)), NOON + HOUR).state
+    assert settle(AT_ONCE, state, NOON + HOUR).claims == (NOON,)
+
+
+@pytest.mark.parametrize("back", [HOUR, -HOUR])
+def test_one_that_was_unscheduled_before_it_ran_runs_when_it_is_scheduled_whatever_the_clock_did(back: timedelta):
+    waiting = seen(replace(AT_ONCE, scheduled=False))
+    state = register(AT_ONCE, waiting, NOON + back).state
+    assert settle(AT_ONCE, state, NOON + back).claims == (NOON + back,)
+
+
+def test_one_that_is_unscheduled_and_scheduled_after_it_ran_stays_complete():
+    state = unschedule(ran(AT_ONCE), NOON + HOUR, by="ann").state
+    assert state.status is UNSCHEDULED
+    registration = schedule(AT_ONCE, state, NOON + 2 * HOUR, by="ann")
+    assert (registration.state.status, registration.change) == (COMPLETE, Change.COMPLETED)
+
+
+# --- editing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [SCHEDULED, UNSCHEDULED, COMPLETE, SYSTEM_RESTART])
+def test_registering_the_same_again_changes_nothing_and_tells_nothing(status: RequestStatus):
+    request = {UNSCHEDULED: replace(HOURLY, scheduled=False), SCHEDULED: HOURLY}.get(status, AT_ONCE)
+    state = ran(AT_ONCE) if request is AT_ONCE else seen(request)
+    if status is SYSTEM_RESTART:
+        state = cut_off(request, state, state.generation)
+    assert state.status is status
+    assert register(request, state, NOON + DAY) == Registration(state=state)
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        replace(HOURLY, description="edited"),
+        replace(HOURLY, process=replace(HOURLY.process, prevent_concurrent=True)),
+        request_of(replace(EVERY_HOUR, misfire=Misfire.FIRE_ALL)),
+        request_of(replace(EVERY_HOUR, misfire_grace=HOUR)),
+        request_of(replace(EVERY_HOUR, spread=MINUTE)),
+        request_of(schedule_of(frequency="hourly", finish="2027-01-01")),
+        request_of(schedule_of(frequency="minutely", interval=60)),
+    ],
+)
+def test_an_edit_that_leaves_the_rule_keeps_all_that_is_planned(edited: ProcessRequest):
+    state = seen(HOURLY)
+    assert register(edited, state, NOON + 90 * MINUTE) == Registration(state=state)
+
+
+def test_a_changed_rule_opens_a_generation_and_only_later_fire_times_count():
+    every_ten = request_of(schedule_of(Misfire.FIRE_ALL, frequency="minutely", interval=10))
+    registration = register(every_ten, seen(HOURLY), NOON + 55 * MINUTE)
+    assert registration.change is Change.SCHEDULED
+    assert registration.state.generation == 2
+    assert settle(every_ten, registration.state, NOON + HOUR).claims == (NOON + HOUR,)
+
+
+def test_a_rule_changed_and_changed_back_does_not_fire_what_fell_between():
+    there = register(DAILY, seen(HOURLY), NOON + MINUTE).state
+    back = register(HOURLY, there, NOON + 150 * MINUTE).state
+    assert settle(HOURLY, back, NOON + 150 * MINUTE).miss is None
+    assert pending_fire(HOURLY, back) == NOON + 3 * HOUR
+
+
+def test_a_run_later_moved_before_it_ran_runs_at_its_new_start_earlier_or_later():
+    for start in (NOON + HOUR, NOON + 2 * DAY):
+        moved = request_of(later(start))
+        state = register(moved, seen(TOMORROW), NOON + MINUTE).state
+        assert settle(moved, state, start).claims == (start,)
+
+
+def test_a_run_later_moved_into_the_past_is_missed():
+    moved = request_of(later(NOON - HOUR))
+    registration = register(moved, seen(TOMORROW), NOON)
+    assert registration.miss == Miss(count=1, first=NOON - HOUR, last=NOON - HOUR)
+    assert registration.state.status is COMPLETE
+
+
+def test_a_run_later_that_ran_and_is_given_a_new_start_runs_again_then():
+    state = settle(TOMORROW, seen(TOMORROW), NOON + DAY).state
+    moved = request_of(later(NOON + 3 * DAY))
+    again = register(moved, state, NOON + 2 * DAY).state
+    assert again.status is SCHEDULED
+    assert settle(moved, again, NOON + 3 * DAY).claims == (NOON + 3 * DAY,)
+
+
+def test_a_run_later_that_ran_does_not_run_again_by_way_of_another_branch():
+    state = settle(TOMORROW, seen(TOMORROW), NOON + DAY).state
+    elsewhere = register(request_of(later(NOON + 9 * DAY)), state, NOON + 2 * DAY).state
+    registration = register(TOMORROW, elsewhere, NOON + 3 * DAY)
+    assert (registration.state.status, registration.miss) == (COMPLETE, None)
+
+
+def test_after_the_clock_was_set_back_a_new_start_that_is_to_come_counts():
+    state = settle(TOMORROW, seen(TOMORROW), NOON + DAY).state
+    moved = request_of(later(NOON + HOUR))
+    again = register(moved, state, NOON).state
+    assert settle(moved, again, NOON + HOUR).claims == (NOON + HOUR,)
+
+
+def test_a_later_finish_revives_a_complete_request_from_now_on():
+    over = request_of(schedule_of(Misfire.FIRE_ALL, frequency="hourly", finish="2026-03-01 13:00"))
+    state = settle(over, seen(over), NOON + HOUR).state
+    assert state.status is COMPLETE
+    longer = request_of(schedule_of(Misfire.FIRE_ALL, frequency="hourly", finish="2026-04-01"))
+    registration = register(longer, state, NOON + 5 * HOUR + MINUTE)
+    assert (registration.state.status, registration.change) == (SCHEDULED, Change.SCHEDULED)
+    assert registration.state.generation == state.generation
+    # Between the old finish and the edit nothing was due.
+    settlement = settle(longer, registration.state, NOON + 6 * HOUR)
+    assert (settlement.claims, settlement.miss) == ((NOON + 6 * HOUR,), None)
+
+
+def test_a_later_finish_that_has_passed_too_revives_nothing():
+    over = request_of(schedule_of(frequency="hourly", finish="2026-03-01 13:00"))
+    state = settle(over, seen(over), NOON + HOUR).state
+    longer = request_of(schedule_of(frequency="hourly", finish="2026-03-01 15:00"))
+    registration = register(longer, state, NOON + DAY)
+    assert (registration.state.status, registration.change, registration.miss) == (COMPLETE, None, None)
+    assert register(longer, registration.state, NOON + 2 * DAY) == Registration(state=registration.state)
+
+
+def test_an_earlier_finish_that_leaves_no_fire_completes():
+    over = request_of(schedule_of(frequency="hourly", finish="2026-02-01"))
+    registration = register(over, seen(HOURLY), NOON + MINUTE)
+    assert (registration.state.status, registration.change) == (COMPLETE, Change.COMPLETED)
+
+
+def test_a_request_that_loses_its_timing_is_a_definition_and_that_is_told():
+    registration = register(PLAIN, seen(HOURLY), NOON + MINUTE)
+    assert (registration.state.status, registration.change) == (DEFINITION, Change.UNSCHEDULED)
+    assert register(PLAIN, registration.state, NOON + HOUR) == Registration(state=registration.state)
+
+
+def test_a_definition_that_is_given_a_timing_is_scheduled():
+    registration = register(HOURLY, seen(PLAIN), NOON + MINUTE)
+    assert (registration.state.status, registration.change) == (SCHEDULED, Change.SCHEDULED)
+    assert pending_fire(HOURLY, registration.state) == NOON + HOUR
+
+
+def test_a_new_rule_for_what_is_unscheduled_unschedules_nothing():
+    state = seen(replace(HOURLY, scheduled=False))
+    registration = register(replace(DAILY, scheduled=False), state, NOON + MINUTE)
+    assert (registration.state.status, registration.change) == (UNSCHEDULED, None)
+    assert registration.state.rule == rule_of(DAILY)
+
+
+# --- removing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("request_", [HOURLY, AT_ONCE, TOMORROW, YESTERDAY, PLAIN])
+def test_removing_a_file_unschedules_its_request_and_keeps_its_state(request_: ProcessRequest):
+    state = seen(request_)
+    registration = remove(state)
+    assert registration.change is Change.REMOVED
+    assert registration.state == replace(state, status=UNSCHEDULED, removed=True)
+    assert settle(request_, registration.state, NOON + 9 * DAY).claims == ()
+
+
+def test_a_file_that_returns_is_scheduled_and_does_not_fire_what_fell_between():
+    request = request_of(schedule_of(Misfire.FIRE_ALL, frequency="hourly"))
+    registration = register(request, remove(seen(request)).state, NOON + 150 * MINUTE)
+    assert (registration.state.status, registration.change) == (SCHEDULED, Change.SCHEDULED)
+    assert not registration.state.removed
+    settlement = settle(request, registration.state, NOON + 3 * HOUR)
+    assert (settlement.claims, settlement.miss) == ((NOON + 3 * HOUR,), None)
+
+
+def test_a_run_later_whose_file_returns_after_its_start_is_missed():
+    registration = register(TOMORROW, remove(seen(TOMORROW)).state, NOON + 2 * DAY)
+    assert registration.miss == Miss(count=1, first=NOON + DAY, last=NOON + DAY)
+    assert registration.state.status is COMPLETE
+
+
+def test_what_a_person_unscheduled_stays_so_when_its_file_goes_and_returns():
+    state = remove(unschedule(seen(HOURLY), NOON, by="ann").state).state
+    assert register(HOURLY, state, NOON + HOUR).state.status is UNSCHEDULED
+
+
+# --- the buttons ------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_person_does_is_kept_across_restarts_with_who_and_when():
+    state = restarted(unschedule(seen(HOURLY), NOON + MINUTE, by="ann").state)
+    registration = register(HOURLY, state, NOON + DAY)
+    assert registration == Registration(state=state)
+    assert state.status is UNSCHEDULED
+    assert (state.override, state.override_by, state.override_at) == (False, "ann", NOON + MINUTE)
+
+
+def test_unscheduling_twice_tells_once():
+    once = unschedule(seen(HOURLY), NOON, by="ann")
+    assert once.change is Change.UNSCHEDULED
+    assert unschedule(once.state, NOON + MINUTE, by="bob").change is None
+
+
+def test_scheduling_again_ends_the_drift_and_fires_from_then_on():
+    state = unschedule(seen(HOURLY), NOON, by="ann").state
+    registration = schedule(HOURLY, state, NOON + 150 * MINUTE, by="bob")
+    assert registration.change is Change.SCHEDULED
+    assert registration.state.override is None
+    assert registration.state.generation == 1
+    assert pending_fire(HOURLY, registration.state) == NOON + 3 * HOUR
+
+
+def test_what_its_file_unschedules_a_person_can_schedule():
+    off = replace(HOURLY, scheduled=False)
+    state = schedule(off, seen(off), NOON + MINUTE, by="ann").state
+    assert (state.status, state.override) == (SCHEDULED, True)
+    assert register(off, restarted(state), NOON + DAY) == Registration(state=state)
+
+
+def test_scheduling_what_is_scheduled_changes_nothing():
+    state = seen(HOURLY)
+    assert schedule(HOURLY, state, NOON + DAY, by="ann") == Registration(state=state)
+
+
+@pytest.mark.parametrize("word", [True, False])
+def test_drift_ends_when_the_files_own_word_changes(word: bool):
+    on, off = HOURLY, replace(HOURLY, scheduled=False)
+    if word:
+        drifted, changed = schedule(off, seen(off), NOON, by="ann").state, on
+    else:
+        drifted, changed = unschedule(seen(on), NOON, by="ann").state, off
+    state = register(changed, drifted, NOON + HOUR).state
+    assert (state.override, state.override_by, state.override_at) == (None, None, None)
+    assert state.status is (SCHEDULED if word else UNSCHEDULED)
+    opposite = register(off if word else on, state, NOON + 2 * HOUR).state
+    assert opposite.status is (UNSCHEDULED if word else SCHEDULED)
+
+
+def test_drift_outlives_edits_that_are_not_about_it():
+    drifted = unschedule(seen(HOURLY), NOON, by="ann").state
+    for edited in (replace(HOURLY, description="edited"), DAILY, AT_ONCE):
+        drifted = register(edited, drifted, NOON + HOUR).state
+        assert (drifted.status, drifted.override) == (UNSCHEDULED, False)
+
+
+def test_a_new_reschedule_token_ends_drift_as_the_button_does():
+    drifted = unschedule(seen(HOURLY), NOON, by="ann").state
+    registration = register(replace(HOURLY, reschedule="2"), drifted, NOON + HOUR)
+    assert (registration.state.status, registration.change) == (SCHEDULED, Change.RESCHEDULED)
+    assert registration.state.override is None
+
+
+@pytest.mark.parametrize("press", [schedule, reschedule])
+def test_a_definition_has_no_buttons(press: Callable[..., Registration]):
+    with pytest.raises(RefusedError, match="no timing; `runner exec` runs it"):
+        press(PLAIN, seen(PLAIN), NOON, by="ann")
+    with pytest.raises(RefusedError, match="no timing; there is nothing to unschedule"):
+        unschedule(seen(PLAIN), NOON, by="ann")
+
+
+def test_scheduling_what_is_over_says_that_reschedule_is_meant():
+    state = ran(AT_ONCE)
+    with pytest.raises(RefusedError, match="it is complete; `runner reschedule` runs it again"):
+        schedule(AT_ONCE, state, NOON, by="ann")
+    with pytest.raises(RefusedError, match="it is system_restart; `runner reschedule`"):
+        schedule(AT_ONCE, cut_off(AT_ONCE, state, 1), NOON, by="ann")
+
+
+def test_rescheduling_a_one_time_request_runs_it_again_each_time():
+    state = ran(AT_ONCE)
+    for hour in (1, 2, 3):
+        registration = reschedule(AT_ONCE, state, NOON + hour * HOUR, by="ann")
+        assert registration.change is Change.RESCHEDULED
+        settlement = settle(AT_ONCE, registration.state, NOON + hour * HOUR)
+        assert settlement.claims == (NOON + hour * HOUR,)
+        assert settle(AT_ONCE, settlement.state, NOON + 9 * DAY).claims == ()
+        state = settlement.state
+
+
+def test_rescheduling_a_run_later_before_its_start_leaves_it_there():
+    state = reschedule(TOMORROW, seen(TOMORROW), NOON + HOUR, by="ann").state
+    assert pending_fire(TOMORROW, state) == NOON + DAY
+    registration = register(TOMORROW, remove(state).state, NOON + 2 * DAY)
+    assert registration.miss == Miss(count=1, first=NOON + DAY, last=NOON + DAY)
+
+
+def test_rescheduling_a_schedule_plans_it_from_now_with_its_repetitions_afresh():
+    timing = schedule_of(frequency="hourly", start="2026-03-01 12:00", repetitions=1)
+    request = request_of(timing)
+    state = settle(request, seen(request, NOON - MINUTE), NOON).state
+    state = reschedule(request, state, NOON + 30 * MINUTE, by="ann").state
+    planned = list(fires(timing.rule, state.fired_through, counted_from=state.counted_from))
+    assert planned == [NOON + HOUR, NOON + 2 * HOUR]
+
+
+def test_rescheduling_at_the_instant_of_a_fire_does_not_fire_it_twice():
+    state = settle(HOURLY, seen(HOURLY), NOON + HOUR).state
+    state = reschedule(HOURLY, state, NOON + HOUR, by="ann").state
+    assert settle(HOURLY, state, NOON + HOUR).claims == ()
+    assert pending_fire(HOURLY, state) == NOON + 2 * HOUR
+
+
+def test_rescheduling_what_is_unscheduled_schedules_it():
+    state = unschedule(seen(HOURLY), NOON, by="ann").state
+    state = reschedule(HOURLY, state, NOON + MINUTE, by="ann").state
+    assert (state.status, state.override) == (SCHEDULED, None)
+
+
+# --- reschedule tokens ------------------------------------------------------------------------------------------------
+
+
+def test_the_token_a_file_begins_with_presses_nothing():
+    tokened = replace(AT_ONCE, reschedule="1")
+    state = ran(tokened)
+    assert register(tokened, state, NOON + HOUR) == Registration(state=state)
+
+
+def test_each_token_presses_once_however_often_it_comes_back():
+    state, runs = ran(AT_ONCE), []
+    for hour, token in enumerate(["1", "2", "1", None, "2", "3", "3", "1"], start=1):
+        now = NOON + hour * HOUR
+        request = replace(AT_ONCE, reschedule=token)
+        settlement = settle(request, register(request, restarted(state), now).state, now)
+        runs += [token] * len(settlement.claims)
+        state = settlement.state
+    assert runs == ["1", "2", "3"]
+
+
+def test_a_token_pressed_while_the_file_says_unscheduled_counts_when_it_says_scheduled():
+    for request in (AT_ONCE, YESTERDAY):
+        state = settle(request, seen(request), NOON).state
+        off = replace(request, scheduled=False, reschedule="2")
+        state = register(off, state, NOON + HOUR).state
+        assert (state.status, settle(off, state, NOON + HOUR).claims) == (UNSCHEDULED, ())
+        on = replace(off, scheduled=True)
+        registration = register(on, state, NOON + 2 * HOUR)
+        settlement = settle(on, registration.state, NOON + 2 * HOUR)
+        assert (settlement.claims, settlement.miss) == ((NOON + 2 * HOUR,), None)
+
+
+def test_a_new_rule_and_a_new_token_together_run_once():
+    request = replace(AT_ONCE, reschedule="2")
+    state = register(request, seen(HOURLY), NOON + MINUTE).state
+    settlement = settle(request, state, NOON + MINUTE)
+    assert settlement.claims == (NOON + MINUTE,)
+    assert settle(request, settlement.state, NOON + DAY).claims == ()
+
+
+# --- a restart cuts off -----------------------------------------------------------------------------------------------
+
+
+def test_a_one_time_request_that_a_restart_cut_off_is_marked_and_not_rerun():
+    state = restarted(cut_off(AT_ONCE, ran(AT_ONCE), 1))
+    assert state.status is SYSTEM_RESTART
+    assert register(AT_ONCE, state, NOON + DAY) == Registration(state=state)
+    assert settle(AT_ONCE, state, NOON + DAY).claims == ()
+    again = reschedule(AT_ONCE, state, NOON + DAY, by="ann").state
+    assert settle(AT_ONCE, again, NOON + DAY).claims == (NOON + DAY,)
+
+
+def test_a_schedule_is_not_marked_and_goes_on():
+    state = seen(HOURLY)
+    assert cut_off(HOURLY, state, 1) is state
+
+
+def test_the_execution_of_a_former_generation_marks_nothing():
+    state = reschedule(AT_ONCE, ran(AT_ONCE), NOON + HOUR, by="ann").state
+    assert cut_off(AT_ONCE, state, 1) is state
+
+
+@pytest.mark.parametrize("status", [UNSCHEDULED, SYSTEM_RESTART])
+def test_what_is_unscheduled_or_marked_already_is_left_alone(status: RequestStatus):
+    state = replace(ran(AT_ONCE), status=status)
+    assert cut_off(AT_ONCE, state, 1) is state
+
+
+# --- the clock goes back ----------------------------------------------------------------------------------------------
+
+
+def test_a_step_back_beyond_grace_opens_a_generation_for_an_interval():
+    state = settle(HOURLY, seen(HOURLY), NOON + 5 * HOUR).state
+    moved = stepped_back(HOURLY, state, NOON + 90 * MINUTE)
+    assert moved.generation == 2
+    assert pending_fire(HOURLY, moved) == NOON + 2 * HOUR
+
+
+def test_a_step_back_within_grace_changes_nothing():
+    state = settle(HOURLY, seen(HOURLY), NOON + 5 * HOUR).state
+    assert stepped_back(HOURLY, state, NOON + 5 * HOUR - MINUTE) is state
+    assert stepped_back(HOURLY, state, NOON + 5 * HOUR - MINUTE - TICK) is not state
+
+
+@pytest.mark.parametrize("request_", [DAILY, AT_ONCE, TOMORROW, PLAIN])
+def test_calendar_rules_and_one_time_requests_wait_for_the_clock(request_: ProcessRequest):
+    state = seen(request_)
+    state = settle(request_, state, NOON + 2 * DAY).state
+    assert stepped_back(request_, state, NOON) is state
+
+
+def test_a_step_back_revives_nothing_that_is_complete():
+    request = request_of(schedule_of(frequency="hourly", finish="2026-03-01 14:00"))
+    state = settle(request, seen(request), NOON + 2 * HOUR).state
+    moved = stepped_back(request, state, NOON)
+    assert register(request, moved, NOON) == Registration(state=state)
+
+
+def test_a_step_back_behind_a_reschedule_does_not_stall_repetitions():
+    request = request_of(schedule_of(frequency="hourly", start="2026-03-01", repetitions=3))
+    state = reschedule(request, seen(request), NOON + 5 * HOUR, by="ann").state
+    moved = stepped_back(request, state, NOON)
+    assert pending_fire(request, moved) == NOON + HOUR
+
+
+# --- laws over whole lives --------------------------------------------------------------------------------------------
+
+TIMINGS: list[Timing | None] = [
+    None,
+    RunImmediately(),
+    later(NOON - HOUR),
+    later(NOON + HOUR),
+    later(NOON + DAY, Misfire.SKIP),
+    schedule_of(frequency="hourly"),
+    schedule_of(frequency="hourly", finish="2026-03-01 15:00"),
+    schedule_of(frequency="hourly", finish="2026-03-02 15:00"),
+    schedule_of(Misfire.FIRE_ALL, frequency="minutely", interval=25),
+    schedule_of(Misfire.FIRE_ONCE, frequency="hourly", start="2026-03-01 10:00", repetitions=6),
+    schedule_of(frequency="daily", at=["12:00", "02:30"], timezone="Europe/Madrid"),
+    schedule_of(Misfire.FIRE_ONCE, frequency="cron", expression="*/30 * * * *"),
+]
+TOKENS = [None, "1", "2", "3"]
+
+
+@dataclass
+class Life:
+    """A request, its states, and beside them a plain account of what was promised."""
+
+    request: ProcessRequest = AT_ONCE
+    now: datetime = NOON
+    state: RequestState | None = None
+    is_there: bool = False
+    tokens: set[str] = field(default_factory=set)
+    drift: bool | None = None
+    floor: datetime = NOON
+    looked: datetime = NOON
+    counted_from: datetime | None = None
+    presses: int = 0
+    runs_at_once: int = 0
+    claims: set[tuple[int, datetime]] = field(default_factory=set)
+    scheduled_for: set[datetime] = field(default_factory=set)
+    last_claim: int = 0
+    due_before: list[datetime] = field(default_factory=list)
+
+    @property
+    def is_wanted(self) -> bool:
+        word = self.request.scheduled if self.drift is None else self.drift
+        return self.is_there and word and self.request.timing is not None
+
+    def save(self, request: ProcessRequest) -> None:
+        """Write the file: the runner sees it."""
+        was_wanted, former, is_new = self.is_wanted, self.request, self.state is None
+        self.due_before = self.due_fires()
+        self.request, self.is_there = request, True
+        token = request.reschedule
+        is_press = token is not None and token not in self.tokens
+        self.tokens |= {token} if token is not None else set()
+        if is_press or former.scheduled != request.scheduled:
+            self.drift = None
+        if is_new or rule_of(former) != rule_of(request):
+            self.counted_from = None
+        is_press = is_press and not is_new
+        if is_press:
+            self.presses, self.counted_from = self.presses + 1, self.now
+        registration = register(request, self.state, self.now)
+        is_revived = self.state is not None and self.state.status is COMPLETE
+        if is_new or is_press or is_revived or not was_wanted or rule_of(former) != rule_of(request):
+            self.floor = self.now
+        self.change(former, registration.state)
+
+    def delete(self) -> None:
+        if self.is_there and self.state is not None:
+            self.due_before, self.is_there = self.due_fires(), False
+            self.change(self.request, remove(self.state).state)
+
+    def press(self, button: Callable[..., Registration]) -> None:
+        if not self.is_there or self.state is None:
+            return
+        was_wanted = self.is_wanted
+        self.due_before = self.due_fires()
+        arguments = (self.state,) if button is unschedule else (self.request, self.state)
+        try:
+            registration = button(*arguments, self.now, by="ann")
+        except RefusedError:
+            assert self.state.status in {DEFINITION, COMPLETE, SYSTEM_RESTART}
+            return
+        wanted = button is not unschedule
+        self.drift = None if wanted == self.request.scheduled else wanted
+        if button is reschedule:
+            self.presses, self.counted_from = self.presses + 1, self.now
+        if button is reschedule or (wanted and not was_wanted):
+            self.floor = self.now
+        self.change(self.request, registration.state)
+
+    def restart(self, *, is_cut_off: bool) -> None:
+        if self.state is None:
+            return
+        state = restarted(self.state)
+        if is_cut_off and self.is_there:
+            state = cut_off(self.request, state, self.last_claim)
+        self.state = state
+        if self.is_there:
+            registration = register(self.request, state, self.now)
+            assert registration == Registration(state=state)
+
+    def look(self) -> None:
+        """The loop gives what is due its verdicts."""
+        if self.state is None:
+            return
+        settlement = settle(self.request, self.state, self.now) if self.is_there else Settlement(state=self.state)
+        self.check_claims(settlement)
+        self.check_coverage(settlement)
+        self.looked = self.now
+        self.accept(settlement.state)
+
+    def check_claims(self, settlement: Settlement) -> None:
+        assert self.state is not None
+        assert self.is_wanted or not (settlement.claims or settlement.miss)
+        is_schedule = isinstance(self.request.timing, Schedule)
+        for claim in settlement.claims:
+            assert self.floor < claim <= self.now if is_schedule else self.floor <= claim <= self.now
+            assert (self.state.generation, claim) not in self.claims
+            assert not is_schedule or claim not in self.scheduled_for
+            self.claims.add((self.state.generation, claim))
+            self.scheduled_for |= {claim} if is_schedule else set()
+            self.last_claim = self.state.generation
+        if isinstance(self.request.timing, RunImmediately):
+            self.runs_at_once += len(settlement.claims)
+            assert self.runs_at_once <= 1 + self.presses
+
+    def check_coverage(self, settlement: Settlement) -> None:
+        miss, expected = settlement.miss, self.due_fires()
+        if not isinstance(self.request.timing, Schedule):
+            return
+        apart = [claim for claim in settlement.claims if not (miss and miss.first <= claim <= miss.last)]
+        assert len(apart) + (miss.count if miss else 0) == len(expected)
+        assert not miss or (miss.first == expected[0] and miss.last in expected)
+
+    def due_fires(self) -> list[datetime]:
+        """The fires of a schedule that nobody has looked at, by enumeration."""
+        timing = self.request.timing
+        if not isinstance(timing, Schedule) or not self.is_wanted:
+            return []
+        coming = fires(timing.rule, max(self.floor, self.looked), counted_from=self.counted_from)
+        return list(takewhile(lambda fire: fire <= self.now, coming))
+
+    def change(self, former: ProcessRequest, changed: RequestState) -> None:
+        """Put a changed state in force: what was due and is not any more is told as missed."""
+        before, state = self.state, changed
+        if before is not None:
+            miss = abandoned(former, before, changed, self.now)
+            is_dropped = changed.status is not SCHEDULED or changed.generation != before.generation
+            if isinstance(former.timing, Schedule):
+                told = self.due_before if is_dropped else []
+                assert miss == (Miss(count=len(told), first=told[0], last=told[-1]) if told else None)
+            if miss is not None and changed.generation == before.generation:
+                state = replace(changed, fired_through=max(changed.fired_through, miss.last))
+        self.accept(state)
+
+    def accept(self, state: RequestState) -> None:
+        assert restarted(state) == state
+        self.state = state
+        if not self.is_there:
+            assert (state.status, state.removed) == (UNSCHEDULED, True)
+            return
+        assert not state.removed
+        assert register(self.request, state, self.now + 2 * DAY) == Registration(state=state)
+        assert state.override == self.drift
+        if self.request.timing is None:
+            assert state.status is DEFINITION
+        else:
+            assert (state.status is UNSCHEDULED) is not self.is_wanted
+        assert (state.status is SCHEDULED) <= (pending_fire(self.request, state) is not None)
+
+
+def restarted(state: RequestState) -> RequestState:
+    """The state as another process reads it from the store."""
+    return state_from(state_text(state), generation=state.generation, fired_through=watermark(state))
+
+
+Deed = Callable[[Life], None]
+
+
+def edit(**changes: Any) -> Deed:
+    return lambda life: life.save(replace(life.request, **changes))
+
+
+def wait(duration: timedelta) -> Deed:
+    def deed(life: Life) -> None:
+        life.now += duration
+
+    return deed
+
+
+waits = st.sampled_from([timedelta(), TICK, MINUTE, 30 * MINUTE, HOUR, 7 * HOUR, DAY]).map(wait)
+deeds: st.SearchStrategy[Deed] = st.one_of(
+    waits,
+    waits,
+    st.sampled_from(TIMINGS).map(lambda timing: edit(timing=timing)),
+    st.booleans().map(lambda word: edit(scheduled=word)),
+    st.sampled_from(TOKENS).map(lambda token: edit(reschedule=token)),
+    st.just(edit(description="edited")),
+    st.just(Life.look),
+    st.just(Life.look),
+    st.just(Life.delete),
+    st.sampled_from([schedule, unschedule, reschedule]).map(lambda button: lambda life: life.press(button)),
+    st.booleans().map(lambda is_cut_off: lambda life: life.restart(is_cut_off=is_cut_off)),
+)
+
+
+def live(life: Life, steps: list[Deed]) -> None:
+    """The loop is not always quick: some deeds are done before it has looked at what the one before made due."""
+    for step in steps:
+        step(life)
+    life.look()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(deeds, max_size=40))
+def test_whatever_is_done_to_a_request_its_promises_hold(steps: list[Deed]):
+    live(Life(), steps)
+
+
+@pytest.mark.campaign
+@settings(max_examples=3_000, deadline=None)
+@given(st.lists(deeds, max_size=60))
+def test_whatever_is_done_to_a_request_its_promises_hold_at_length(steps: list[Deed]):
+    live(Life(), steps)

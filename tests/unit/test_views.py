@@ -1,0 +1,232 @@
+"""What a person is shown of requests: standing, drift, coming fires."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from runner.errors import Problem
+from runner.lifecycle import RequestStatus
+from runner.planning.firing import settle
+from runner.planning.last_good import InForce
+from runner.planning.registration import register, remove, reschedule, schedule, unschedule
+from runner.planning.state import RequestState
+from runner.planning.views import ComingFire, RequestView, coming_fires, first_fires, merged, standing, views
+from runner.requests.catalog import Rejection
+from runner.requests.model import (
+    Command,
+    Process,
+    ProcessRequest,
+    RunImmediately,
+    RunLater,
+    Schedule,
+    Source,
+    Timing,
+)
+from runner.timing.parsing import parse_rule
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TICK, MINUTE, HOUR, DAY = timedelta(microseconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+def request_of(name: str, timing: Timing | None, **fields: Any) -> ProcessRequest:
+    process = Process(name=name, action=Command(arguments=("true",)), directory="/")
+    source = Source(file=f"{name}.yaml", line=1, sha256="")
+    return replace(ProcessRequest(name=name, process=process, timing=timing, source=source), **fields)
+
+
+def schedule_of(**data: Any) -> Schedule:
+    return Schedule(rule=parse_rule(data, default_zone="UTC"))
+
+
+HOURLY = request_of("hourly", schedule_of(frequency="hourly"))
+AT_ONCE = request_of("at-once", RunImmediately())
+TOMORROW = request_of("tomorrow", RunLater(start=NOON + DAY, zone="UTC"))
+PLAIN = request_of("plain", None)
+
+
+def seen(request: ProcessRequest, now: datetime = NOON) -> RequestState:
+    return register(request, None, now).state
+
+
+def view_of(request: ProcessRequest, state: RequestState | None, now: datetime = NOON) -> RequestView:
+    states = {} if state is None else {request.name: state}
+    (view,) = views(InForce(requests={request.name: request}, kept={}), (), states, now)
+    return view
+
+
+def rejected(file: str, *names: str) -> Rejection:
+    problem = Problem(file=file, line=1, column=1, path="", message="it is wrong")
+    return Rejection(file=file, problems=(problem,), names=frozenset(names), whole=not names)
+
+
+# --- standing and status ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "next_fire"),
+    [
+        (HOURLY, "scheduled", NOON + HOUR),
+        (AT_ONCE, "scheduled", NOON),
+        (TOMORROW, "scheduled", NOON + DAY),
+        (PLAIN, "definition", None),
+        (replace(HOURLY, scheduled=False), "unscheduled", None),
+        (request_of("past", RunLater(start=NOON - DAY, zone="UTC")), "complete", None),
+    ],
+)
+def test_a_request_that_no_runner_has_seen_stands_as_it_will(
+    request_: ProcessRequest, status: str, next_fire: datetime | None
+):
+    view = view_of(request_, None)
+    assert (view.status, view.next_fire, view.drift) == (status, next_fire, None)
+    assert view.state == standing(request_, None, NOON)
+
+
+def test_a_known_request_stands_as_the_store_says():
+    state = settle(AT_ONCE, seen(AT_ONCE), NOON).state
+    view = view_of(AT_ONCE, state, NOON + DAY)
+    assert (view.status, view.next_fire, view.state, view.file) == ("complete", None, state, "at-once.yaml")
+
+
+def test_the_next_fire_is_unspread():
+    timing = replace(schedule_of(frequency="hourly"), spread=timedelta(minutes=30))
+    assert view_of(request_of("spread", timing), None).next_fire == NOON + HOUR
+
+
+# --- drift ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("request_", [HOURLY, AT_ONCE, TOMORROW, PLAIN, replace(HOURLY, scheduled=False)])
+def test_what_is_as_its_file_says_has_no_drift(request_: ProcessRequest):
+    assert view_of(request_, seen(request_), NOON + HOUR).drift is None
+
+
+def test_drift_says_who_did_what_and_when():
+    state = unschedule(seen(HOURLY), NOON, by="ann (uid 1000)").state
+    view = view_of(HOURLY, state, NOON + DAY)
+    assert view.status == "unscheduled"
+    assert view.drift == "unscheduled by ann (uid 1000) at 2026-03-01T12:00:00Z, the file says otherwise"
+    off = replace(HOURLY, scheduled=False)
+    drift = view_of(off, schedule(off, seen(off), NOON, by="bob").state).drift
+    assert drift == "scheduled by bob at 2026-03-01T12:00:00Z, the file says otherwise"
+
+
+@pytest.mark.parametrize(
+    ("state", "request_"),
+    [
+        (seen(HOURLY), request_of("hourly", schedule_of(frequency="minutely"))),
+        (seen(HOURLY), replace(HOURLY, scheduled=False)),
+        (seen(HOURLY), replace(HOURLY, reschedule="2")),
+        (unschedule(seen(HOURLY), NOON, by="ann").state, replace(HOURLY, scheduled=False)),
+        (remove(seen(HOURLY)).state, HOURLY),
+    ],
+)
+def test_a_change_that_no_runner_has_seen_is_not_live_yet(state: RequestState, request_: ProcessRequest):
+    assert view_of(request_, state, NOON + MINUTE).drift == "the file's change is not live yet"
+
+
+def test_a_finish_that_will_revive_a_request_is_not_live_yet():
+    over = request_of("over", schedule_of(frequency="hourly", finish="2026-03-01 13:00"))
+    state = settle(over, seen(over), NOON + HOUR).state
+    view = view_of(request_of("over", HOURLY.timing), state, NOON + DAY)
+    assert (view.status, view.next_fire) == ("complete", NOON + DAY + HOUR)
+    assert view.drift == "the file's change is not live yet"
+
+
+# --- what is rejected -------------------------------------------------------------------------------------------------
+
+
+def test_what_lives_on_by_its_last_good_version_is_invalid_and_still_fires():
+    bad = rejected("hourly.yaml", "hourly")
+    force = InForce(requests={"hourly": HOURLY}, kept={"hourly": bad})
+    (view,) = views(force, (bad,), {"hourly": seen(HOURLY)}, NOON)
+    assert (view.name, view.status, view.request, view.rejection) == ("hourly", "invalid", HOURLY, bad)
+    assert view.next_fire == NOON + HOUR
+
+
+def test_what_never_was_good_is_shown_by_its_name_or_else_by_its_file():
+    named, nameless = rejected("b.yaml", "x", "y"), rejected("a.yaml")
+    found = views(InForce(requests={"hourly": HOURLY}, kept={}), (named, nameless), {}, NOON)
+    assert [(view.name, view.file, view.status) for view in found] == [
+        ("", "a.yaml", "invalid"),
+        ("hourly", "hourly.yaml", "scheduled"),
+        ("x", "b.yaml", "invalid"),
+        ("y", "b.yaml", "invalid"),
+    ]
+    assert all(view.request is None and view.next_fire is None for view in found if view.status == "invalid")
+
+
+def test_a_newcomer_that_wanted_a_name_that_is_taken_is_shown_by_its_file():
+    found = views(InForce(requests={"hourly": HOURLY}, kept={}), (rejected("new.yaml", "hourly"),), {}, NOON)
+    assert [(view.name, view.file, view.status) for view in found] == [
+        ("", "new.yaml", "invalid"),
+        ("hourly", "hourly.yaml", "scheduled"),
+    ]
+
+
+def test_a_file_of_which_some_documents_live_on_shows_those_that_do_not():
+    bad = rejected("hourly.yaml", "hourly", "new")
+    force = InForce(requests={"hourly": HOURLY}, kept={"hourly": bad})
+    assert [view.name for view in views(force, (bad,), {}, NOON)] == ["hourly", "new"]
+
+
+# --- coming fires -----------------------------------------------------------------------------------------------------
+
+
+def test_coming_fires_are_those_that_are_neither_settled_nor_earlier():
+    state = settle(HOURLY, seen(HOURLY), NOON + HOUR).state
+    assert first_fires(HOURLY, state, NOON, 2) == [NOON + 2 * HOUR, NOON + 3 * HOUR]
+    assert first_fires(HOURLY, state, NOON + 5 * HOUR, 2) == [NOON + 5 * HOUR, NOON + 6 * HOUR]
+    assert first_fires(HOURLY, state, NOON + 5 * HOUR + TICK, 1) == [NOON + 6 * HOUR]
+
+
+def test_a_one_time_request_has_one_coming_fire_and_then_none():
+    assert first_fires(TOMORROW, seen(TOMORROW), NOON, 5) == [NOON + DAY]
+    assert first_fires(TOMORROW, seen(TOMORROW), NOON + DAY + TICK, 5) == []
+    assert first_fires(TOMORROW, settle(TOMORROW, seen(TOMORROW), NOON + DAY).state, NOON, 5) == []
+
+
+@pytest.mark.parametrize("status", [status for status in RequestStatus if status is not RequestStatus.SCHEDULED])
+def test_what_is_not_scheduled_has_no_coming_fires(status: RequestStatus):
+    assert list(coming_fires(HOURLY, replace(seen(HOURLY), status=status), NOON)) == []
+
+
+def test_a_definition_has_no_coming_fires():
+    assert first_fires(PLAIN, replace(seen(PLAIN), status=RequestStatus.SCHEDULED), NOON, 1) == []
+
+
+def test_repetitions_counted_afresh_are_what_is_coming():
+    request = request_of("counted", schedule_of(frequency="hourly", start="2026-03-01 00:00", repetitions=1))
+    state = reschedule(request, seen(request), NOON, by="ann").state
+    assert list(coming_fires(request, state, NOON)) == [NOON + HOUR, NOON + 2 * HOUR]
+
+
+def test_fires_of_all_requests_come_by_time_and_then_by_name():
+    half = request_of("half-hourly", schedule_of(frequency="minutely", interval=30))
+    requests = {request.name: request for request in (TOMORROW, HOURLY, half, AT_ONCE, PLAIN)}
+    coming = list(islice(merged(requests, {}, after=NOON, now=NOON), 5))
+    assert coming == [
+        ComingFire(scheduled_for=NOON, request="at-once"),
+        ComingFire(scheduled_for=NOON + 30 * MINUTE, request="half-hourly"),
+        ComingFire(scheduled_for=NOON + HOUR, request="half-hourly"),
+        ComingFire(scheduled_for=NOON + HOUR, request="hourly"),
+        ComingFire(scheduled_for=NOON + 90 * MINUTE, request="half-hourly"),
+    ]
+
+
+def test_what_is_coming_is_what_a_runner_will_do_with_the_files_as_they_are():
+    """`next` says now what happens: the fires that settle claims, looked at in their time, are those foretold."""
+    edited = request_of("hourly", schedule_of(frequency="minutely", interval=25))
+    now, old = NOON + MINUTE, seen(HOURLY)
+    foretold = [
+        fire.scheduled_for for fire in islice(merged({"hourly": edited}, {"hourly": old}, after=now, now=now), 9)
+    ]
+    state, claims = register(edited, old, now).state, []
+    for fire in foretold:
+        settlement = settle(edited, state, fire)
+        state, claims = settlement.state, [*claims, *settlement.claims]
+    assert claims == foretold
