@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from support import Place
+from support import Place, wait_until
 
 from runner.errors import StoreError
 from runner.store import mailbox
@@ -102,6 +102,7 @@ class Load:
     chance: random.Random
     versions: dict[str, Planned] = field(default_factory=dict)
     deaths: list[Death] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
     posted: list[str] = field(default_factory=list)
     _serial: int = 0
 
@@ -116,6 +117,7 @@ class Load:
         """Write a request. `more` are keys of its top level; `guarded` stands for `prevent_concurrent`."""
         process = {"shell": shell, "prevent_concurrent": more.pop("guarded", False)}
         content = json.dumps({"process": process, "timing": _timing(planned, grace), **more})
+        self.names.add(name)
         self.versions[hashlib.sha256(content.encode()).hexdigest()] = planned
         self.place.write(f"{name}.yaml", content)
 
@@ -132,7 +134,7 @@ class Load:
         for number, misfire in enumerate(["skip", "fire_once", "fire_all"] * 4):
             self.write(f"tick-{number}", Planned(interval_s=1 + number % 2, misfire=misfire))
             self.write(f"strict-{number}", Planned(interval_s=1, misfire=misfire), grace="300ms")
-        for number, seconds in enumerate([0.2, 1.3, 2.5, 6]):
+        for number, seconds in enumerate([0.2, 0.7, 1.5, 3.5]):
             shell = _ALONE.format(seconds=seconds)
             self.write(f"alone-{number}", Planned(interval_s=1), shell=shell, guarded=True)
         for number in range(3):
@@ -143,8 +145,14 @@ class Load:
         self.place.write("asked.yaml", json.dumps({"process": {"shell": RAN}}))
 
     def live_and_die(self, *, at_most_s: float = 1.5) -> None:
-        """Start a runner, change something now and then, and kill it after a random while, be it in its start."""
+        """Start a runner, change something now and then, and kill it after a random while.
+
+        Counted is from its launch, so that it may die in its start, or from when it first wrote to the log.
+        """
+        size = self.place.log.stat().st_size
         process = self._spawn("-m", "runner", "start", *self.chance.choice([(), (), ("--max-running", "5")]))
+        if self.chance.random() < 0.5:
+            wait_until(lambda: self.place.log.stat().st_size > size or process.poll() is not None)
         until_s = time.monotonic() + self.chance.uniform(0, at_most_s)
         while (left_s := until_s - time.monotonic()) > 0:
             time.sleep(min(left_s, self.chance.uniform(0.05, 0.5)))
@@ -195,7 +203,7 @@ class Load:
     def add_one_time(self) -> None:
         """Two more requests that run once, one at once and one soon."""
         number = self._next()
-        start = datetime.now(UTC) + timedelta(milliseconds=self.chance.randrange(100, 4000))
+        start = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=self.chance.randrange(4))
         self.write(f"once-{number}", Planned())
         grace = self.chance.choice(["200ms", "60s"])
         self.write(f"later-{number}", Planned(start=start, misfire="fire_once"), grace=grace)
@@ -271,5 +279,5 @@ def _timing(planned: Planned, grace: str | None) -> object:
         schedule = {"frequency": "secondly", "interval": planned.interval_s, "misfire": planned.misfire}
         return {"schedule": schedule | more}
     if planned.start is not None:
-        return {"run_later": {"start": planned.start.isoformat(), "misfire": planned.misfire} | more}
+        return {"run_later": {"start": f"{planned.start:%Y-%m-%d %H:%M:%S}", "misfire": planned.misfire} | more}
     return "run_immediately"

@@ -60,7 +60,7 @@ def check(load: Load, *, settled: datetime) -> Counter[str]:
     _check_executions(records, found)
     _check_ledger(records, ledger, found)
     _check_cut_off(records, load.deaths, found)
-    _check_fires(records, load.versions, settled, found)
+    _check_fires(load, records, settled, found)
     _check_commands(load, records, found)
     assert not found.faults, f"{len(found.faults)} faults:\n" + "\n".join(found.faults[:20])
     return found.counts
@@ -91,8 +91,8 @@ def is_settled(records: Sequence[Record], versions: Mapping[str, Planned], at: d
 
 def _check_executions(records: Sequence[Record], found: Found) -> None:
     """At most one start and one end an execution, in this order; at most one start an attempt of a fire."""
-    begun: dict[str, Record] = {}
-    ended: set[str] = set()
+    begun: dict[str | None, Record] = {}
+    ended: set[str | None] = set()
     attempts: Counter[tuple[object, ...]] = Counter()
     for record in records:
         execution = record.get("execution")
@@ -151,9 +151,12 @@ def _check_cut_off(records: Sequence[Record], deaths: Sequence[Death], found: Fo
             found.expect(not is_cut, f"a success known to nobody: {record}")
 
 
-def _check_fires(records: Sequence[Record], versions: Mapping[str, Planned], settled: datetime, found: Found) -> None:
+def _check_fires(load: Load, records: Sequence[Record], settled: datetime, found: Found) -> None:
     """Every due fire has exactly one verdict, and no verdict is of a fire that the rule does not have."""
+    versions = load.versions
     windows = _windows(records, versions)
+    seen = {window.request for window in windows}
+    found.expect(seen >= load.names, f"never registered: {load.names - seen}")
     ran, missed, caught_up = _verdicts(records, versions, windows, found)
     end = max(datetime.fromisoformat(record["time"]) for record in records)
     known: set[Fire] = set()

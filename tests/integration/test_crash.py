@@ -248,7 +248,7 @@ def test_a_full_disk_under_the_log_delays_records_only(place: Place) -> None:
         for is_to_live in (True, False):
             place.await_finished("tick", count=len(place.finished("tick")) + 1)
             filler, count = _fill(disk), len(_ran(load, "tick"))
-            wait_until(lambda count=count: len(_ran(load, "tick")) >= count + 2, what="executions go on")
+            _await_runs(load, "tick", count + 2)
             assert place.log.stat().st_size % 4096 == 0, "the disk was full, up to its last page"
             if is_to_live:
                 filler.unlink()
@@ -274,6 +274,10 @@ def test_a_full_disk_under_the_store_fires_nothing_and_misses_it_on_recovery(pla
         assert place.stop(process) == 0
         assert place.finished("tick", status="misfired")
         check(load, settled=settled)
+
+
+def _await_runs(load: Load, request: str, count: int) -> None:
+    wait_until(lambda: len(_ran(load, request)) >= count, what="executions go on")
 
 
 def _await_stillness(load: Load, *, for_s: float) -> None:

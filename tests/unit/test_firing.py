@@ -239,6 +239,12 @@ def test_a_run_later_that_was_missed_follows_its_misfire_and_is_complete(misfire
     assert result.state.status is RequestStatus.COMPLETE
 
 
+def test_within_grace_a_run_later_is_only_late_beyond_it_is_missed():
+    fire = NOON + HOUR
+    assert settled(later(fire, Misfire.SKIP), HOUR + MINUTE).claims == (fire,)
+    assert settled(later(fire, Misfire.SKIP), HOUR + MINUTE + TICK).claims == ()
+
+
 # --- who is due -------------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +342,15 @@ def test_only_what_is_due_by_its_spread_is_left_behind():
     delay, changed = delay_of(request), remove(registered(request)).state
     assert left_behind(request, changed, NOON + HOUR + delay - TICK) is None
     assert left_behind(request, changed, NOON + HOUR + delay) == Miss(count=1, first=NOON + HOUR, last=NOON + HOUR)
+
+
+def test_a_spread_longer_than_the_interval_leaves_behind_only_what_is_due():
+    timing = Schedule(rule=rule_of(frequency="minutely", interval=5), spread=5 * HOUR)
+    request = request_of(timing, name="spread-a")
+    delay, changed = delay_of(request), remove(registered(request)).state
+    assert delay > 10 * MINUTE
+    fire = NOON + 5 * MINUTE
+    assert left_behind(request, changed, fire + delay) == Miss(count=1, first=fire, last=fire)
 
 
 # --- the law: each fire has exactly one verdict -----------------------------------------------------------------------

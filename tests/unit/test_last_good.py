@@ -68,6 +68,12 @@ def test_a_rejected_newcomer_takes_nothing_from_the_incumbent():
     assert force == InForce(requests={"p": incumbent}, kept={})
 
 
+def test_a_second_document_of_a_name_in_one_file_does_not_bring_back_the_former_first():
+    edited = request_of("p", description="new")
+    force = in_force(catalog_of(edited, rejections=(rejected("a.yaml", "p"),)), by_name(request_of("p")))
+    assert force == InForce(requests={"p": edited}, kept={})
+
+
 def test_a_document_that_moved_to_a_good_file_is_that_files():
     moved = request_of("p", "b.yaml")
     force = in_force(catalog_of(moved, rejections=(rejected("a.yaml", "q"),)), by_name(request_of("p", "a.yaml")))

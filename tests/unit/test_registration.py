@@ -479,6 +479,15 @@ def test_rescheduling_what_is_unscheduled_schedules_it():
     assert (state.status, state.override) == (SCHEDULED, None)
 
 
+def test_a_new_rule_counts_its_repetitions_from_its_own_start_again():
+    counted = request_of(schedule_of(frequency="hourly", start="2026-03-01 10:00", repetitions=3))
+    state = reschedule(counted, seen(counted), NOON + MINUTE, by="ann").state
+    state = register(HOURLY, state, NOON + 2 * MINUTE).state
+    state = register(counted, state, NOON + 3 * MINUTE).state
+    assert state.counted_from is None
+    assert settle(counted, state, NOON + HOUR).state.status is COMPLETE  # 10, 11, 12 and 13 o'clock
+
+
 # --- reschedule tokens ------------------------------------------------------------------------------------------------
 
 
@@ -531,6 +540,12 @@ def test_a_one_time_request_that_a_restart_cut_off_is_marked_and_not_rerun():
     assert settle(AT_ONCE, again, NOON + DAY).claims == (NOON + DAY,)
 
 
+def test_a_new_rule_takes_the_mark_away():
+    marked = cut_off(TOMORROW, settle(TOMORROW, seen(TOMORROW), NOON + DAY).state, 1)
+    assert register(YESTERDAY, marked, NOON + 2 * DAY).state.status is COMPLETE
+    assert register(HOURLY, marked, NOON + 2 * DAY).state.status is SCHEDULED
+
+
 def test_a_schedule_is_not_marked_and_goes_on():
     state = seen(HOURLY)
     assert cut_off(HOURLY, state, 1) is state
@@ -568,6 +583,13 @@ def test_calendar_rules_and_one_time_requests_wait_for_the_clock(request_: Proce
     state = seen(request_)
     state = settle(request_, state, NOON + 2 * DAY).state
     assert stepped_back(request_, state, NOON) is state
+
+
+def test_a_calendar_rule_that_is_unscheduled_and_scheduled_waits_for_the_clock_too():
+    state = settle(DAILY, seen(DAILY), NOON + 2 * DAY).state
+    off = unschedule(state, NOON, by="ann").state
+    on = schedule(DAILY, off, NOON, by="ann").state
+    assert pending_fire(DAILY, on) == pending_fire(DAILY, state)
 
 
 def test_a_step_back_revives_nothing_that_is_complete():

@@ -1,0 +1,132 @@
+"""Many requests due at one instant: executions a second, beside a bare loop, APScheduler and cronstable."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.harness import Result, Setting, Target, alternately, in_unit
+from benchmarks.service import Service, end, epoch_s
+
+_HERE = Path(__file__).parent
+_OURS, _DURABLE, _BARE = "runner", "runner, due instant to last record in the log", "bare posix_spawn loop"
+_WITHIN_S = 120.0
+_CRONSTABLE_ENTRY = """\
+  - name: burst-{number}
+    command:
+      - /bin/true
+    schedule: "{schedule}"
+    utc: true
+    captureStdout: false
+    captureStderr: false
+"""
+_CRONSTABLE_LOGGING = """\
+logging:
+  version: 1
+  disable_existing_loggers: false
+  formatters:
+    stamped:
+      format: '%(created).6f %(message)s'
+  handlers:
+    console:
+      class: logging.StreamHandler
+      formatter: stamped
+  root:
+    level: INFO
+    handlers:
+      - console
+"""
+_STARTING = re.compile(r"^(\d+\.\d+) Starting job burst-", re.MULTILINE)
+_ENDED = re.compile(r"^(\d+\.\d+) Job burst-\d+ exit code 0", re.MULTILINE)
+
+
+def measure(setting: Setting) -> Result:
+    """Measure as many requests as `size` says. Rates count from the first start to the last end, by own records."""
+    durable: list[float] = []
+    measures: dict[str, Callable[[int], float]] = {
+        _OURS: lambda number: _runner(setting.place(f"runner-{number}"), setting.size, durable),
+        _BARE: lambda _: _printed([sys.executable, "-I", _HERE / "bare_loop.py", str(setting.size)]),
+    }
+    if python := setting.peers.python:
+        measures["APScheduler"] = lambda _: _printed([python, _HERE / "apscheduler_burst.py", str(setting.size)])
+        measures["cronstable"] = lambda number: _cronstable(setting, setting.place(f"cronstable-{number}"))
+    found = alternately(setting.rounds, measures)
+    ours, *beside = in_unit(found, "/s")
+    (written,) = in_unit({_DURABLE: durable}, "/s")
+    ratio = ours.median / beside[0].median
+    return Result(
+        series=(ours, written, *beside),
+        targets=(Target(what="rate over the bare loop's", unit="×", value=ratio, limit=0.85, at_least=True),),
+        notes=tuple(filter(None, [setting.peers.trouble])),
+    )
+
+
+def _runner(folder: Path, count: int, durable: list[float]) -> float:
+    """Return our rate; add to `durable` the one from the due instant until the log has the last record."""
+    service = Service(folder)
+    due_s = int(time.time() + 4 + count / 200)
+    start = datetime.fromtimestamp(due_s, UTC).isoformat()
+    for number in range(count):
+        service.write(
+            f"burst-{number}", f"process: {{command: [/bin/true]}}\ntiming: {{run_later: {{start: {start}}}}}"
+        )
+    with service.running() as process:
+        if time.time() > due_s:
+            raise TimeoutError("the runner was not up before the requests were due")
+        # Looking is cheap, but not free: not before there can be anything to see.
+        time.sleep(due_s - time.time() + count / 5000)
+        size = service.wait_for(process, lambda: _settled(service.log, count), within_s=_WITHIN_S)
+        durable.append(count / (service.log.stat().st_mtime - due_s))
+    ended = [record for record in service.records("execution.finished") if record["status"] == "success"]
+    if len(ended) != count:
+        raise ValueError(f"{len(ended)} of {count} ended well, in {size} bytes")
+    spans = [(epoch_s(record["started"]), epoch_s(record["ended"])) for record in ended]
+    return count / (max(end for _, end in spans) - min(begin for begin, _ in spans))
+
+
+def _settled(log: Path, count: int) -> int:
+    """Return the log's size once it holds so many ends; looks at it only when it has not grown for a moment."""
+    before = log.stat().st_size
+    time.sleep(0.1)
+    text = log.read_bytes() if log.stat().st_size == before else b""
+    return before if text.count(b'"event":"execution.finished"') >= count else 0
+
+
+def _cronstable(setting: Setting, folder: Path) -> float:
+    """Return cronstable's rate by the times of its own log, from the first "Starting" to the last "exit code"."""
+    due = datetime.fromtimestamp(int(time.time() + 8 + setting.size / 60), UTC)
+    schedule = f"{due.second} {due.minute} {due.hour} {due.day} {due.month} * {due.year}"
+    entries = (_CRONSTABLE_ENTRY.format(number=number, schedule=schedule) for number in range(setting.size))
+    config, log = folder / "burst.yaml", folder / "log"
+    config.write_text(f"{_CRONSTABLE_LOGGING}jobs:\n{''.join(entries)}")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [setting.peers.command("cronstable"), "-c", config],
+            env=os.environ | {"TZ": "UTC", "HOME": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        until_s = due.timestamp() + _WITHIN_S
+        while len(_ENDED.findall(log.read_text())) < setting.size and time.time() < until_s:
+            time.sleep(0.5)
+    finally:
+        end(process)
+    text = log.read_text()
+    starts, ends = _STARTING.findall(text), _ENDED.findall(text)
+    if len(ends) != setting.size:
+        raise ValueError(f"cronstable ended {len(ends)} of {setting.size}: {text[-1000:]}")
+    return setting.size / (max(map(float, ends)) - min(map(float, starts)))
+
+
+def _printed(arguments: list[str | Path]) -> float:
+    """Run a program that prints its rate, and return that."""
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=_WITHIN_S)
+    return float(done.stdout)

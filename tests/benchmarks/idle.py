@@ -1,0 +1,178 @@
+"""What a runner costs while nothing is due: a turn of the loop, the CPU, the memory."""
+
+from __future__ import annotations
+
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import schedule
+from benchmarks.harness import Result, Setting, Target, alternately, in_unit
+from benchmarks.service import Service, daily, end
+
+from runner.planning.state import RequestState
+from runner.schedule_loop import FireScheduler
+from runner.service.clock import SystemClock
+from runner.service.loop import Runner
+from runner.service.settings import Settings
+
+_MINIMUM_S = 0.01  # of repeated calls, so that the clock's own cost does not count
+_SMALL = 1000  # fewer requests are a trial, not a measurement
+_AFTER_START_S = 3.0  # what a start leaves behind is no idling
+_WINDOW_S = 10.0
+_WAKING = "import time\nwhile True: time.sleep(0.5)"
+_OWN_STATUS = "print(open('/proc/self/status').read())"
+_IMPORTS = f"import runner.cli.running, runner.cli.console, runner.service.loop; {_OWN_STATUS}"
+
+
+def measure_turn(setting: Setting) -> Result:
+    """Measure our whole turn, and `run_pending` of ours and of `schedule`, with so many requests as `size` says."""
+    ours = FireScheduler(time.time)
+    for number in range(setting.size):
+        ours.plan(f"request-{number}", time.time() + 3600 + number, _never)
+    theirs = schedule.Scheduler()
+    for _ in range(setting.size):
+        theirs.every(1).hours.do(_nothing)
+    with _idle_runner(setting) as runner:
+        runner.turn()  # the first one has the start's last commit to do
+        found = alternately(
+            setting.rounds,
+            {
+                "runner: whole turn of the loop": lambda _: _each_us(runner.turn),
+                "runner: run_pending": lambda _: _each_us(ours.run_pending),
+                "schedule: run_pending": lambda _: _each_us(theirs.run_pending),
+            },
+        )
+    series = in_unit(found, "µs")
+    return Result(
+        series=series,
+        targets=tuple(
+            Target(what=each.label.removeprefix("runner: "), unit="µs", value=each.median, limit=20)
+            for each in series[:2]
+        ),
+        notes=("a turn's value is the mean of those that fit into 10 ms; a look at the files (resync) is in some",),
+    )
+
+
+def measure_cpu(setting: Setting) -> Result:
+    """Measure the CPU of a real runner with so many requests as `size` says, in windows of ten seconds."""
+    service = Service(setting.folder)
+    service.write_idle(setting.size)
+    window_s = _WINDOW_S if setting.size >= _SMALL else 0.2
+    sleeper = subprocess.Popen([sys.executable, "-I", "-c", _WAKING])
+    try:
+        with service.running() as process:
+            time.sleep(_AFTER_START_S if setting.size >= _SMALL else 0.0)
+            pids = {"runner": process.pid, "bare Python that wakes twice a second": sleeper.pid}
+            windows = [_cpu_percent(list(pids.values()), window_s) for _ in range(setting.rounds)]
+    finally:
+        end(sleeper)
+    series = in_unit(dict(zip(pids, zip(*windows, strict=True), strict=True)), "%")
+    mean = statistics.fmean(series[0].values)
+    return Result(series=series, targets=(Target(what="of a core, in the mean", unit="%", value=mean, limit=0.5),))
+
+
+def measure_memory(setting: Setting) -> Result:
+    """Measure the resident memory of a real runner with so many requests as `size` says."""
+    found = alternately(
+        setting.rounds,
+        {
+            "runner": lambda number: _resident_mb(setting.place(f"runner-{number}"), setting.size),
+            "its imports alone": lambda _: _program_mb(_IMPORTS),
+            "bare Python": lambda _: _program_mb(_OWN_STATUS),
+        },
+    )
+    ours, *beside = in_unit(found, "MB")
+    target = Target(what="resident memory", unit="MB", value=ours.median, limit=120)
+    return Result(series=(ours, *beside), targets=(target,))
+
+
+@contextmanager
+def _idle_runner(setting: Setting) -> Iterator[Runner]:
+    """Open a runner in this process and register so many requests, each a copy of the one that it has read.
+
+    Files for all of them would be read for minutes and change nothing: a turn looks at no file but in a resync.
+    """
+    folder = setting.place("turn")
+    jobs = folder / "jobs.d"
+    jobs.mkdir()
+    (jobs / "only.yaml").write_text(daily(time.strftime("%H:%M", time.gmtime(time.time() + 12 * 3600))))
+    settings = Settings(jobs=jobs, state=folder / "state", monitor_log=folder / "state" / "monitor.jsonl", zone="UTC")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        with Runner(settings, clock=SystemClock(), observer=_ignore) as runner:
+            runner.start()
+            _register_copies(runner, setting.size)
+            yield runner
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _register_copies(runner: Runner, count: int) -> None:
+    (request,), (state,) = runner.registry.requests.values(), runner.registry.states.values()
+    names = [f"copy-{number}" for number in range(count - 1)]
+    copies: dict[str, RequestState] = dict.fromkeys(names, state)
+    runner.registry.requests = {**runner.registry.requests, **{name: replace(request, name=name) for name in names}}
+    runner.registry.accept(copies)
+
+
+def _each_us(call: Callable[[], None]) -> float:
+    """Return the microseconds of one call, the mean of as many as fit."""
+    begun_s, count = time.perf_counter(), 0
+    while (taken_s := time.perf_counter() - begun_s) < _MINIMUM_S:
+        call()
+        count += 1
+    return taken_s / count * 1e6
+
+
+def _cpu_percent(pids: list[int], window_s: float) -> list[float]:
+    """Return what each process takes of a core during one window."""
+    before, begun_s = [_cpu_s(pid) for pid in pids], time.perf_counter()
+    time.sleep(window_s)
+    taken_s = time.perf_counter() - begun_s
+    return [(_cpu_s(pid) - was_s) / taken_s * 100 for pid, was_s in zip(pids, before, strict=True)]
+
+
+def _cpu_s(pid: int) -> float:
+    """Return the CPU seconds of a process by its own clock: /proc/PID/stat counts hundredths of seconds only."""
+    return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), which Python does not have
+
+
+def _resident_mb(folder: Path, count: int) -> float:
+    service = Service(folder)
+    service.write_idle(count)
+    with service.running() as process:
+        time.sleep(_AFTER_START_S if count >= _SMALL else 0.0)
+        return _status_mb(Path(f"/proc/{process.pid}/status").read_text())
+
+
+def _program_mb(program: str) -> float:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    return _status_mb(done.stdout)
+
+
+def _status_mb(status: str) -> float:
+    """Return the resident memory that a /proc/PID/status tells."""
+    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024 / 1e6
+
+
+def _nothing() -> None:
+    """What is never due."""
+
+
+def _never(_key: str) -> None:
+    """What is never due, for our own scheduler."""
+
+
+def _ignore(_record: dict[str, object]) -> None:
+    """Nobody looks."""

@@ -1,0 +1,112 @@
+"""The newest failures of a long monitor log: our reading, our command, jq."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from benchmarks.harness import Result, Setting, Target, alternately, in_unit
+from benchmarks.service import RUNNER, wall_s
+
+from runner.monitor.reading import Filter, newest
+from runner.monitor.records import Event, Recorder
+from runner.values import new_id
+
+_WANTED = 20
+_BLOCK = 10_000
+_FAILURE_EVERY = 100
+_FAILURES = Filter(statuses=frozenset({"error"}))
+_JQ = 'select(.event == "execution.finished" and .status == "error")'
+
+
+def measure(setting: Setting) -> Result:
+    """Measure on a log of so many records as `size` says, of which one in a hundred failed."""
+    log = setting.folder / "monitor.jsonl"
+    write_log(log, setting.size)
+    expected = min(_WANTED, setting.size // _FAILURE_EVERY)
+    command: list[str | Path] = [*RUNNER, "monitor", "--monitor-log", log, "--status", "error", "-n", str(_WANTED)]
+    measures: dict[str, Callable[[int], float]] = {
+        "reading.newest": lambda _: _newest_s(log, expected),
+        "runner monitor --status error": lambda _: wall_s(command),
+    }
+    notes = [f"{log.stat().st_size / 1e6:.0f} MB; {_BLOCK} records of our Recorder, repeated; in the page cache"]
+    if jq := setting.peers.jq:
+        measures["jq | tail"] = lambda _: _jq_s(jq, log, expected)
+    else:
+        notes.append("jq: not measured, it is not installed")
+    found = alternately(setting.rounds, measures)
+    series = in_unit({label: [value * 1000 for value in values] for label, values in found.items()}, "ms")
+    return Result(
+        series=series,
+        targets=tuple(Target(what=each.label, unit="ms", value=each.median, limit=100) for each in series[:2]),
+        notes=tuple(notes),
+    )
+
+
+def write_log(path: Path, count: int) -> None:
+    """Write so many finished records as the runner would."""
+    recorder, begin = Recorder(new_id(), "host"), datetime.now(UTC)
+    lines = [_line(recorder, begin, number) for number in range(min(_BLOCK, count))]
+    block = b"".join(lines)
+    with path.open("wb") as log:
+        for _ in range(count // len(lines)):
+            log.write(block)
+        log.write(b"".join(lines[: count % len(lines)]))
+
+
+def _line(recorder: Recorder, begin: datetime, number: int) -> bytes:
+    at, is_failure = begin + timedelta(seconds=number), number % _FAILURE_EVERY == _FAILURE_EVERY - 1
+    execution = new_id()
+    fields = {
+        "execution": execution,
+        "request": f"request-{number % 500}",
+        "process": f"request-{number % 500}",
+        "channel": "process_scheduler",
+        "status": "error" if is_failure else "success",
+        "reason": "exit_code" if is_failure else None,
+        "scheduled_for": at - timedelta(seconds=2),
+        "started": at - timedelta(seconds=1.99),
+        "ended": at,
+        "duration_s": 1.99,
+        "lateness_s": 0.01,
+        "attempt": 1,
+        "generation": 1,
+        "context": {"client": None, "organization": None},
+        "exit_code": 3 if is_failure else 0,
+        "pid": 1000 + number,
+        "cpu_s": 0.125,
+        "max_rss_bytes": 12_345_678,
+        "output_tail": f"posted {number} documents\n",
+        "output_bytes": 24,
+        "output_truncated": False,
+        "output_file": f"/var/lib/runner/outputs/{execution}",
+        "request_file": f"request-{number % 500}.yaml",
+        "request_sha256": "a9" * 32,
+        "git_commit": "c3" * 20,
+        "message": "exit code 3" if is_failure else None,
+    }
+    return recorder.line(Event.EXECUTION_FINISHED, at, fields)
+
+
+def _newest_s(log: Path, expected: int) -> float:
+    begun_s = time.perf_counter()
+    found = newest(log, _WANTED, matches=_FAILURES)
+    taken_s = time.perf_counter() - begun_s
+    if len(found) != expected or any(record["status"] != "error" for record in found):
+        raise ValueError(f"{len(found)} failures were found, not {expected}")
+    return taken_s
+
+
+def _jq_s(jq: str, log: Path, expected: int) -> float:
+    begun_s = time.perf_counter()
+    with subprocess.Popen([jq, "-c", _JQ, log], stdout=subprocess.PIPE) as selecting:
+        tail = subprocess.run(
+            ["tail", "-n", str(_WANTED)], stdin=selecting.stdout, capture_output=True, check=True, timeout=600
+        )
+    taken_s = time.perf_counter() - begun_s
+    if (count := tail.stdout.count(b"\n")) != expected:
+        raise ValueError(f"jq found {count} failures, not {expected}")
+    return taken_s

@@ -1,0 +1,137 @@
+"""Ten thousand files: validated, read at a start, and one of them edited."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.harness import Result, Setting, Target, alternately, in_unit
+from benchmarks.service import RUNNER, Record, Service, epoch_s, wall_s
+
+_PEER_SHARE = 10  # cronstable is given a tenth of the entries, and its time counted tenfold
+_LIVE_WITHIN_S = 30.0
+_PARSE = """\
+import pathlib, sys, yaml
+for path in pathlib.Path(sys.argv[1]).iterdir():
+    yaml.load(path.read_bytes(), yaml.CSafeLoader)
+"""
+_CRONSTABLE_ENTRY = 'jobs:\n  - name: idle-{number}\n    command:\n      - /bin/true\n    schedule: "0 3 * * *"\n'
+
+
+def measure_validate(setting: Setting) -> Result:
+    """Measure `runner validate` on so many files as `size` says, beside cronstable and a bare YAML parser."""
+    service = Service(setting.folder)
+    service.write_idle(setting.size)
+    measures = {
+        "runner validate": lambda _: wall_s([*RUNNER, "validate"], environment=service.environment),
+        "PyYAML's C loader alone": lambda _: wall_s([sys.executable, "-c", _PARSE, service.jobs]),
+    }
+    notes = ["cold: a new process, nothing kept by it; the files are in the page cache"]
+    if setting.peers.python:
+        count = max(1, setting.size // _PEER_SHARE)
+        config = _cronstable_files(setting.place("cronstable"), count)
+        command: list[str | Path] = [setting.peers.command("cronstable"), "-c", config, "-v"]
+        measures[f"cronstable -v × {setting.size / count:g}"] = lambda _: wall_s(command) * setting.size / count
+        notes.append(f"cronstable: {count} files, scaled in proportion")
+    series = in_unit(alternately(setting.rounds, measures), "s")
+    return Result(
+        series=series,
+        targets=(Target(what="wall time", unit="s", value=series[0].median, limit=3),),
+        notes=tuple(filter(None, [*notes, setting.peers.trouble])),
+    )
+
+
+def measure_edit(setting: Setting) -> Result:
+    """Measure from an edit's end of writing to the record of the reload, among so many files as `size` says."""
+    service = Service(setting.folder)
+    service.write_idle(setting.size)
+    with service.running() as process:
+        time.sleep(2 if setting.size > 1000 else 0)  # the start's own aftermath is over
+        found = alternately(
+            setting.rounds,
+            {
+                "runner": lambda number: _live_after_s(service, process, number),
+                "stat of all files": lambda _: _stat_s(service.jobs),
+            },
+        )
+    series = in_unit(found, "s")
+    return Result(
+        series=series,
+        targets=(Target(what="write to live", unit="s", value=series[0].median, limit=0.3),),
+        notes=("0.15 s of it is the quiet that is waited for; live: the reload is committed, in force and recorded",),
+    )
+
+
+def measure_start(setting: Setting) -> Result:
+    """Measure from exec to the first execution's start with so many requests as `size` says, and a second time.
+
+    Each start finds one new file, which runs immediately: its start is the first possible fire.
+    """
+    services: list[Service] = []
+
+    def first_s(number: int) -> float:
+        services.append(Service(setting.place(f"start-{number}")))
+        services[-1].write_idle(setting.size - 1)
+        return _first_fire_s(services[-1], "now-first")
+
+    found = alternately(
+        setting.rounds,
+        {
+            "runner, first start": first_s,
+            "runner, second start on unchanged files": lambda _: _first_fire_s(services[-1], "now-second"),
+            "PyYAML's C loader alone": lambda _: wall_s([sys.executable, "-c", _PARSE, services[-1].jobs]),
+        },
+    )
+    series = in_unit(found, "s")
+    return Result(
+        series=series,
+        targets=tuple(
+            Target(what=each.label.removeprefix("runner, "), unit="s", value=each.median, limit=4)
+            for each in series[:2]
+        ),
+    )
+
+
+def _live_after_s(service: Service, process: subprocess.Popen[bytes], number: int) -> float:
+    """Edit one file in place and return when its reload was recorded, and nothing else was changed by it."""
+    name = f"idle-{number:06}"
+    before = service.log.stat().st_size
+    text = f"description: edit {time.time_ns()}\n{(service.jobs / f'{name}.yaml').read_text()}"
+    (service.jobs / f"{name}.yaml").write_text(text)
+    begun_s = time.perf_counter()
+    (record,) = service.wait_for(
+        process, lambda: service.records("runner.reloaded", since=before), within_s=_LIVE_WITHIN_S
+    )
+    taken_s = time.perf_counter() - begun_s
+    if record["changed"] != [name]:
+        raise ValueError(f"{name} was edited, but changed is {record['changed']}")
+    return taken_s
+
+
+def _stat_s(folder: Path) -> float:
+    begun_s = time.perf_counter()
+    for entry in os.scandir(folder):
+        entry.stat()
+    return time.perf_counter() - begun_s
+
+
+def _first_fire_s(service: Service, name: str) -> float:
+    """Start a runner that finds one more request, to run immediately; return when that was started."""
+    service.write(name, "process: {command: [/bin/true]}\ntiming: run_immediately\n")
+    begun_s = time.time()
+    with service.running() as process:
+        records = service.wait_for(process, lambda: _started(service, name), within_s=60)
+    return epoch_s(records[0]["started"]) - begun_s
+
+
+def _started(service: Service, name: str) -> list[Record]:
+    return [record for record in service.records("execution.started") if record["request"] == name]
+
+
+def _cronstable_files(folder: Path, count: int) -> Path:
+    for number in range(count):
+        (folder / f"idle-{number:06}.yaml").write_text(_CRONSTABLE_ENTRY.format(number=number))
+    return folder

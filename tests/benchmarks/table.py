@@ -1,0 +1,115 @@
+"""What was found, for people and for programs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.harness import Result, Series, Target
+
+_HEADER = ("", "median", "lowest", "highest", "ours is")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A benchmark with what it found; `trouble` where it could not be measured. `load` is the machine's, before and
+    after, over one minute."""
+
+    name: str
+    what: str
+    size: int
+    rounds: int
+    load: tuple[float, float]
+    result: Result | None
+    trouble: str = ""
+
+
+def as_text(machine: Mapping[str, Any], rows: Iterable[Row]) -> str:
+    """Return the table of DESIGN.md, section 9, with what stands beside each figure."""
+    about = [f"{name}: {_flat(value)}" for name, value in machine.items()]
+    return "\n".join([*about, "", *(line for row in rows for line in (*_lines(row), ""))])
+
+
+def as_json(machine: Mapping[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
+    """Return all of it as JSON has it; the figures of each series are computed, and its values are there too."""
+    return {"machine": dict(machine), "benchmarks": [_row_json(row) for row in rows]}
+
+
+def _lines(row: Row) -> list[str]:
+    load = f"load average {row.load[0]:.1f} → {row.load[1]:.1f}"
+    lines = [f"{row.name}: {row.what} (size {row.size:,}, rounds {row.rounds}, {load})"]
+    if row.result is None:
+        return [*lines, f"  not measured: {row.trouble}"]
+    lines += [f"  {line}" for line in _columns([_HEADER, *_cells(row.result.series)])]
+    lines += [f"  {_target_text(target)}" for target in row.result.targets]
+    return lines + [f"  ({note})" for note in row.result.notes]
+
+
+def _cells(series: tuple[Series, ...]) -> list[tuple[str, ...]]:
+    ours = series[0]
+    return [
+        (
+            each.label,
+            f"{figure_text(each.median)} {each.unit}",
+            figure_text(min(each.values)),
+            figure_text(max(each.values)),
+            "" if each is ours or not each.median else f"{figure_text(ours.median / each.median)} ×",
+        )
+        for each in series
+    ]
+
+
+def _target_text(target: Target) -> str:
+    sign, word = ("≥" if target.at_least else "≤"), ("met" if target.is_met else "MISSED")
+    return (
+        f"{word}: {target.what} {figure_text(target.value)} {target.unit} "
+        f"(target {sign} {target.limit:g} {target.unit})"
+    )
+
+
+def _columns(rows: list[tuple[str, ...]]) -> list[str]:
+    """Align the first column left, the others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) if not index else cell.rjust(width) for index, (cell, width) in enumerate(pairs))
+        for pairs in (list(zip(row, widths, strict=True)) for row in rows)
+    ]
+
+
+def figure_text(value: float) -> str:
+    """Write a value with three significant digits, and no exponent.
+
+    >>> figure_text(1234.5), figure_text(0.012345)
+    ('1,234', '0.0123')
+    """
+    if abs(value) >= 100 or not value:
+        return f"{value:,.0f}"
+    digits = 2 if abs(value) < 1 else 1 if abs(value) >= 10 else 2
+    return f"{value:.{digits}f}" if abs(value) >= 0.1 else f"{value:.3g}"
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    about = {name: getattr(row, name) for name in ("name", "what", "size", "rounds", "load", "trouble")}
+    if row.result is None:
+        return about
+    return about | {
+        "series": [_series_json(each, row.result.series[0]) for each in row.result.series],
+        "targets": [asdict(target) | {"is_met": target.is_met} for target in row.result.targets],
+        "notes": list(row.result.notes),
+    }
+
+
+def _series_json(series: Series, ours: Series) -> dict[str, Any]:
+    return asdict(series) | {
+        "median": series.median,
+        "lowest": min(series.values),
+        "highest": max(series.values),
+        "ours_over_this": ours.median / series.median if series.median else None,
+    }
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return str(value)
