@@ -23,7 +23,7 @@ from runner.values import new_id
 
 PATIENCE_S = 10.0
 """How long an answer is waited for before the command is withdrawn."""
-_LOOK_EVERY_S = 0.005
+_FIRST_LOOK_S, _LAST_LOOK_S = 0.002, 0.05
 
 
 class Kind(StrEnum):
@@ -37,6 +37,14 @@ class Kind(StrEnum):
     RELOAD = "reload"
 
 
+def person() -> str:
+    """Return who sits at this program: the login name, or the number of a user without one."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """What a person asks for. `targets` are request names (or, for kill, execution ids too)."""
@@ -45,7 +53,7 @@ class Command:
     targets: tuple[str, ...] = ()
     is_for_all: bool = False
     allow_empty: bool = False
-    requested_by: str = ""
+    requested_by: str = field(default_factory=person)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +73,6 @@ class Answer:
         """Read what `text` wrote."""
         content = json.loads(text)
         return cls(is_done=content["is_done"], lines=tuple(content["lines"]), data=content["data"])
-
-
-def person() -> str:
-    """Return who sits at this program: the login name, or the number of a user without one."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def command_of(row: CommandRow) -> Command:
@@ -103,15 +103,24 @@ def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.
         arguments=json.dumps(
             {"targets": command.targets, "is_for_all": command.is_for_all, "allow_empty": command.allow_empty}
         ),
-        requested_by=command.requested_by or person(),
+        requested_by=command.requested_by,
         deadline=time.time_ns() // 1000 + round(PATIENCE_S * 1_000_000),
         status=CommandStatus.PENDING,
     )
     mailbox.post(folder, row)
-    give_up_s = time.monotonic() + PATIENCE_S
-    while (text := mailbox.answer_to(folder, row.id)) is None:
+    try:
+        return Answer.read(_awaited(folder, row.id, wait))
+    except BaseException:  # also Ctrl-C: what nobody waits for any more must not be applied later
+        mailbox.withdraw(folder, row.id)
+        raise
+
+
+def _awaited(folder: Path, command: str, wait: Callable[[float], None]) -> str:
+    give_up_s, pause_s = time.monotonic() + PATIENCE_S, _FIRST_LOOK_S
+    while (text := mailbox.answer_to(folder, command)) is None:
         is_hopeless = time.monotonic() > give_up_s or owner_pid(folder) is None
-        if is_hopeless and mailbox.withdraw(folder, row.id):
+        if is_hopeless and mailbox.withdraw(folder, command):
             raise NoRunnerError(f"the runner on {folder} did not answer; the command was withdrawn")
-        wait(_LOOK_EVERY_S)
-    return Answer.read(text)
+        wait(pause_s)
+        pause_s = min(pause_s * 2, _LAST_LOOK_S)
+    return text

@@ -120,10 +120,3 @@ def after(status: RequestStatus, event: RequestEvent) -> RequestStatus:
         return _TRANSITIONS[status, event]
     except KeyError:
         raise IllegalTransitionError(f"{event} is not possible for a request that is {status}") from None
-
-
-def ended(status: ExecutionStatus, final: ExecutionStatus) -> ExecutionStatus:
-    """Return `final` for an execution that was in `status`. Raises IllegalTransitionError if it had ended before."""
-    if status is not ExecutionStatus.PROCESSING or final is ExecutionStatus.PROCESSING:
-        raise IllegalTransitionError(f"an execution that is {status} cannot become {final}")
-    return final

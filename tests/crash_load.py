@@ -124,8 +124,8 @@ class Load:
     def write_small(self) -> None:
         """A few requests, for runners that die at a given place."""
         self.write("tick", Planned(interval_s=1))
-        self.write("caught-up", Planned(interval_s=1, misfire="fire_all"), grace="0s")
-        self.write("once-more", Planned(interval_s=1, misfire="fire_once"), grace="0s")
+        self.write("caught-up", Planned(interval_s=1, misfire="fire_all"), grace="100ms")
+        self.write("once-more", Planned(interval_s=1, misfire="fire_once"), grace="1ms")
         self.write("alone", Planned(interval_s=1), shell=_ALONE.format(seconds=1.3), guarded=True)
         self.write("once", Planned())
 
@@ -134,15 +134,19 @@ class Load:
         for number, misfire in enumerate(["skip", "fire_once", "fire_all"] * 4):
             self.write(f"tick-{number}", Planned(interval_s=1 + number % 2, misfire=misfire))
             self.write(f"strict-{number}", Planned(interval_s=1, misfire=misfire), grace="300ms")
-        for number, seconds in enumerate([0.2, 0.7, 1.5, 3.5]):
+        for number, seconds in enumerate([0.2, 0.7, 1.5, 2.5]):
             shell = _ALONE.format(seconds=seconds)
             self.write(f"alone-{number}", Planned(interval_s=1), shell=shell, guarded=True)
         for number in range(3):
             self.add_one_time()
             self.write(f"ruled-{number}", Planned(interval_s=1 + number, misfire="fire_once"), grace="300ms")
             self.write(f"switched-{number}", Planned(interval_s=1))
-        self.write("victim", Planned(interval_s=1), shell=f"{RAN}; sleep 2")
+        self.write("victim", Planned(interval_s=1), shell=f"{RAN}; sleep 1")
         self.place.write("asked.yaml", json.dumps({"process": {"shell": RAN}}))
+
+    def launch(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a runner and wait for nothing."""
+        return self._spawn("-m", "runner", "start", *arguments)
 
     def live_and_die(self, *, at_most_s: float = 1.5) -> None:
         """Start a runner, change something now and then, and kill it after a random while.
@@ -150,7 +154,7 @@ class Load:
         Counted is from its launch, so that it may die in its start, or from when it first wrote to the log.
         """
         size = self.place.log.stat().st_size
-        process = self._spawn("-m", "runner", "start", *self.chance.choice([(), (), ("--max-running", "5")]))
+        process = self.launch(*self.chance.choice([(), (), ("--max-running", "5")]))
         if self.chance.random() < 0.5:
             wait_until(lambda: self.place.log.stat().st_size > size or process.poll() is not None)
         until_s = time.monotonic() + self.chance.uniform(0, at_most_s)

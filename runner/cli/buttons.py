@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from runner.cli.options import Places, place_options
-from runner.commands import Answer, Command, Kind, ask, person
-from runner.errors import UsageError
+from runner.commands import Answer, Command, Kind, ask
+from runner.errors import NoRunnerError, StoreInUseError, UsageError
 
+_ATTEMPTS, _PAUSE_S = 20, 0.05
 _names = click.argument("names", metavar="NAME...", nargs=-1)
 _all = click.option("--all", "is_for_all", is_flag=True, help="All requests.")
 
@@ -70,13 +73,19 @@ def _press(kind: Kind, names: tuple[str, ...], is_for_all: bool, places: Places)
 
     if bool(names) == is_for_all:
         raise UsageError("name requests, or say --all")
-    command = Command(kind=kind, targets=names, is_for_all=is_for_all, requested_by=person())
-    if owner_pid(places.state) is not None:
-        _finish(ask(places.state, command))
-        return
-    with embedded(places) as runner:
-        answer = runner.obey(command)
-    _finish(answer)
+    command = Command(kind=kind, targets=names, is_for_all=is_for_all)
+    for _ in range(_ATTEMPTS):
+        # Who owns the store may change while we look: another of these commands, say, that has just finished.
+        try:
+            if owner_pid(places.state) is not None:
+                return _finish(ask(places.state, command))
+            with embedded(places) as runner:
+                answer = runner.obey(command)
+            return _finish(answer)
+        except (NoRunnerError, StoreInUseError) as error:
+            refusal = error
+            time.sleep(_PAUSE_S)
+    raise refusal
 
 
 def _finish(answer: Answer) -> None:

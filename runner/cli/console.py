@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,16 +33,33 @@ class Console:
         logger.remove()
         # No local values in what a diagnostic prints: they may be secrets.
         if self._is_json:
-            logger.add(sys.stderr, format=_json_format, diagnose=False, backtrace=False)
+            logger.add(sys.stderr, format=self._json_format, diagnose=False, backtrace=False)
         else:
-            logger.add(sys.stderr, format="<level>{message}</level>", diagnose=False, backtrace=False)
+            logger.add(sys.stderr, format=self._text_format, diagnose=False, backtrace=False)
 
     def show(self, record: Mapping[str, Any]) -> None:
         """Show one record."""
         level, text = line_of(record)
         at = parse_instant(record["time"]).astimezone(self._zone)
-        bound = logger.bind(at=at, record=dict(record))
-        bound.log(level, "{}", text if self._is_json else f"{at:%H:%M:%S}  {text}")
+        logger.bind(at=at).log(level, "{}", _printable(text))
+
+    def _text_format(self, message: Any) -> str:
+        return f"{self._at(message):%H:%M:%S}  <level>{{message}}</level>\n"
+
+    def _json_format(self, message: Any) -> str:
+        entry = {
+            "time": self._at(message).isoformat(),
+            "level": message["level"].name,
+            "message": message["message"],
+        }
+        # loguru reads what is returned here as a format once more.
+        text = json.dumps(entry, ensure_ascii=False).replace("{", "{{").replace("}", "}}")
+        return text.replace("<", r"\<") + "\n"
+
+    def _at(self, message: Any) -> datetime:
+        """Return when it happened: a record says so itself, a diagnostic happens now."""
+        at: datetime = message["extra"].get("at") or message["time"].astimezone(self._zone)
+        return at
 
 
 def line_of(record: Mapping[str, Any]) -> Line:
@@ -129,10 +148,6 @@ def _last_line(record: Mapping[str, Any]) -> str:
     return f" — {record['output_tail'].strip().splitlines()[-1][:200]}"
 
 
-def _json_format(message: Any) -> str:
-    import json
-
-    entry = {"time": message["extra"]["at"].isoformat(), "level": message["level"].name, "message": message["message"]}
-    text = json.dumps(entry, ensure_ascii=False)
-    # loguru formats what is returned here once more.
-    return text.replace("{", "{{").replace("}", "}}").replace("<", r"\<") + "\n"
+def _printable(text: str) -> str:
+    """Replace what could steer a terminal: output of processes and names in files reach the console."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)

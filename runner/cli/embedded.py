@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from runner.cli.options import Places
 from runner.service.clock import SystemClock
@@ -12,12 +13,12 @@ from runner.service.settings import Settings
 
 
 @contextmanager
-def embedded(places: Places) -> Iterator[Runner]:
+def embedded(places: Places, observer: Callable[[dict[str, Any]], None] = lambda _: None) -> Iterator[Runner]:
     """Own the store for the length of a command, with the requests of the jobs folder in force.
 
-    Raises StoreError and its kinds, LogUnwritableError.
+    Its records go to `observer`. Raises StoreError and its kinds.
     """
     settings = Settings(jobs=places.jobs, state=places.state, monitor_log=places.monitor_log, zone=places.zone)
-    with Runner(settings, clock=SystemClock(), observer=lambda _record: None, is_firing=False) as runner:
+    with Runner(settings, clock=SystemClock(), observer=observer, is_firing=False) as runner:
         runner.start()
         yield runner

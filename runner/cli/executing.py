@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
-from runner.cli.monitoring import copy_output, has_ended
+from runner.cli.copying import Copier
 from runner.cli.options import Places, place_options
-from runner.commands import Answer, Command, Kind, ask, person
+from runner.commands import Answer, Command, Kind, ask
+from runner.errors import LogUnwritableError, NoRunnerError, RunnerError, StoreError
 from runner.lifecycle import ExecutionStatus, Reason
 from runner.monitor.reading import find_execution
-from runner.store.database import owner_pid
+from runner.monitor.records import Event, decode
+from runner.store.database import StoreReader, owner_pid
 
 TIMED_OUT = 124
 REFUSED = 125
 _BY_SIGNAL = 128
+_LOOK_EVERY_S = 0.03
+_RECORD_WITHIN_S = 5.0
+Record = Mapping[str, Any]
 
 
 @click.command("exec")
@@ -37,8 +42,13 @@ def exec_command(name: str, places: Places) -> None:
     Example:
       runner exec nightly-posting
     """
-    command = Command(kind=Kind.EXEC, targets=(name,), requested_by=person())
-    code = _through_runner(command, places) if owner_pid(places.state) is not None else _alone(command, places)
+    command = Command(kind=Kind.EXEC, targets=(name,))
+    execute = _alone if owner_pid(places.state) is None else _through_runner
+    try:
+        code = execute(command, places)
+    except (StoreError, LogUnwritableError) as error:
+        click.echo(f"runner: {error}", err=True)
+        code = REFUSED
     raise SystemExit(code)
 
 
@@ -46,44 +56,47 @@ def _through_runner(command: Command, places: Places) -> int:
     answer = ask(places.state, command)
     if not answer.is_done:
         return _refused(answer)
-    execution = answer.data["execution"]
-    kill = Command(kind=Kind.KILL, targets=(execution,), requested_by=command.requested_by)
+    execution, copier = answer.data["execution"], Copier(Path(answer.data["output_file"]))
+    kill = Command(kind=Kind.KILL, targets=(execution,))
     with _Interruptions(lambda: ask(places.state, kill)) as interruptions:
-        output = Path(answer.data["output_file"])
-        while not output.exists() and not has_ended(execution, places):
+        while _is_on_its_way(execution, places):
+            copier.copy()
             interruptions.heed()
-            time.sleep(0.01)
-        if output.exists():
-            copy_output(output, lambda: interruptions.heed() or has_ended(execution, places))
-    return _exit_code(execution, places)
+            time.sleep(_LOOK_EVERY_S)
+    copier.copy()
+    return _exit_code(_record_of(execution, places))
 
 
 def _alone(command: Command, places: Places) -> int:
     from runner.cli.embedded import embedded
 
-    with embedded(places) as runner:
+    ended: dict[str, Record] = {}
+
+    def note(record: dict[str, Any]) -> None:
+        if record["event"] == Event.EXECUTION_FINISHED:
+            ended[record["execution"]] = record
+
+    with embedded(places, note) as runner:
         answer = runner.obey(command)
         if not answer.is_done:
             return _refused(answer)
-        execution = answer.data["execution"]
-        kill = Command(kind=Kind.KILL, targets=(execution,), requested_by=command.requested_by)
+        execution, copier = answer.data["execution"], Copier(Path(answer.data["output_file"]))
+        kill = Command(kind=Kind.KILL, targets=(execution,))
         with _Interruptions(lambda: runner.obey(kill)) as interruptions:
-            printer = _Printer(Path(answer.data["output_file"]))
-            while execution in runner.book:
+            while execution not in ended:
                 runner.turn()
-                runner.wait(at_most_s=0.1)
-                printer.copy()
+                runner.wait(at_most_s=_LOOK_EVERY_S)
+                copier.copy()
                 interruptions.heed()
-            printer.copy()
-    return _exit_code(execution, places)
+    return _exit_code(ended[execution])
 
 
 class _Interruptions:
-    """Ctrl-C (or SIGTERM) asks once for a kill; the command goes on until the execution has ended."""
+    """Ctrl-C or SIGTERM asks for a kill; the command goes on until the execution ends. A second one ends it too."""
 
     def __init__(self, kill: Callable[[], object]) -> None:
         self._kill = kill
-        self._is_pending = False
+        self._is_asked = self._is_pending = False
         self._former: dict[int, Any] = {}
 
     def __enter__(self) -> _Interruptions:
@@ -95,33 +108,38 @@ class _Interruptions:
         for number, handler in self._former.items():
             signal.signal(number, handler)
 
-    def heed(self) -> bool:
-        """Kill, if that was asked for. Always False: what was asked for has not ended anything yet."""
+    def heed(self) -> None:
+        """Kill, if that was asked for since the last call."""
         if self._is_pending:
             self._is_pending = False
             self._kill()
-        return False
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._is_pending = True
+        if self._is_asked:
+            raise KeyboardInterrupt
+        self._is_asked = self._is_pending = True
 
 
-class _Printer:
-    """Copies a growing file to stdout, what is new at each call."""
+def _is_on_its_way(execution: str, places: Places) -> bool:
+    """Tell whether the store still has an execution. Raises NoRunnerError if nobody is left to see its end."""
+    with closing(StoreReader(places.state)) as reader:
+        is_there = any(row.id == execution for row in reader.executions())
+    if is_there and owner_pid(places.state) is None:
+        raise NoRunnerError(f"the runner ended meanwhile; when it starts again, `runner monitor` tells of {execution}")
+    return is_there
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._position = 0
 
-    def copy(self) -> None:
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as output:
-            output.seek(self._position)
-            while chunk := output.read(65536):
-                sys.stdout.buffer.write(chunk)
-            self._position = output.tell()
-        sys.stdout.buffer.flush()
+def _record_of(execution: str, places: Places) -> Record:
+    """Return the finished record: from the log, or, while that cannot be written, from the store."""
+    until_s = time.monotonic() + _RECORD_WITHIN_S
+    while time.monotonic() < until_s:
+        with closing(StoreReader(places.state)) as reader:
+            unwritten = [decode(line) for _, line in reader.snapshot().outbox]
+        for record in (*unwritten, *find_execution(places.monitor_log, execution)):
+            if record and record["event"] == Event.EXECUTION_FINISHED and record["execution"] == execution:
+                return record
+        time.sleep(_LOOK_EVERY_S)
+    raise RunnerError(f"the end of {execution} is recorded neither in {places.monitor_log} nor in the store")
 
 
 def _refused(answer: Answer) -> int:
@@ -130,11 +148,10 @@ def _refused(answer: Answer) -> int:
     return REFUSED
 
 
-def _exit_code(execution: str, places: Places) -> int:
-    """Return what the execution's record says, and say on stderr why it is no plain exit code."""
-    (record,) = find_execution(places.monitor_log, execution)
-    if record.get("exit_code") is not None and record["reason"] in (None, Reason.EXIT_CODE):
-        return int(str(record["exit_code"]))
+def _exit_code(record: Record) -> int:
+    """Return what a finished record says, and tell on stderr why it is no plain exit code."""
+    if record["exit_code"] is not None and record["reason"] in (None, Reason.EXIT_CODE):
+        return int(record["exit_code"])
     if record["status"] != ExecutionStatus.SUCCESS:
         click.echo(f"runner: {record['request']}: {record['message']}", err=True)
     match record["reason"]:
@@ -143,5 +160,4 @@ def _exit_code(execution: str, places: Places) -> int:
         case Reason.SPAWN_FAILED | Reason.CONCURRENT:
             return REFUSED
         case _:
-            number = record.get("signal")
-            return _BY_SIGNAL + int(str(number)) if number is not None else 1
+            return 1 if record["signal"] is None else _BY_SIGNAL + int(record["signal"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+from functools import partial
 from pathlib import Path
 
 import click
@@ -36,7 +38,7 @@ def init_command(folder: Path) -> None:
             click.echo(f"wrote {path}")
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
-    where = "" if folder == Path() else f"cd {folder} && "
+    where = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     click.echo(f"\nNext: {where}runner start", err=True)
 
 
@@ -82,14 +84,25 @@ def _problems(paths: tuple[Path, ...], places: Places) -> tuple[list[Problem], i
 
     problems, count = [], 0
     for path in paths:
-        folder = path if path.is_dir() else path.parent
         if not path.exists():
             raise UsageError(f"there is no {path}; --jobs or PATH names the jobs folder")
+        if path.is_file() and path.suffix not in (".yaml", ".yml"):
+            raise UsageError(f"{path} is no request file; those end in .yaml or .yml")
+        folder = path if path.is_dir() else _jobs_folder_of(path, places.jobs)
         catalog = CatalogReader(folder, default_zone=places.zone).read()
-        only = None if path.is_dir() else str(folder / path.name)
-        problems += [problem for problem in catalog.problems if only in (None, problem.file)]
-        count += sum(only in (None, str(folder / request.source.file)) for request in catalog.requests.values())
+        is_meant = partial(_is_meant, path.resolve())
+        problems += [problem for problem in catalog.problems if is_meant(Path(problem.file))]
+        count += sum(is_meant(folder / request.source.file) for request in catalog.requests.values())
     return problems, count
+
+
+def _jobs_folder_of(file: Path, jobs: Path) -> Path:
+    """Return the folder to read for a file: the jobs folder if it is in there, for it may refer to other requests."""
+    return jobs if file.resolve().is_relative_to(jobs.resolve()) else file.parent
+
+
+def _is_meant(path: Path, file: Path) -> bool:
+    return path.is_dir() or file.resolve() == path
 
 
 def _print_problems(problems: list[Problem]) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from runner.cli.options import Places
-from runner.errors import RunnerError, UsageError
+from runner.errors import UsageError
 from runner.planning.last_good import InForce, in_force
-from runner.planning.state import RequestState, state_from
-from runner.requests.catalog import Catalog, CatalogReader, request_from_definition
+from runner.planning.state import RequestState
+from runner.requests.catalog import Catalog, CatalogReader
 from runner.requests.model import ProcessRequest
+from runner.service.registry import remembered
 from runner.store.database import StoreReader
-from runner.store.rows import RequestRow, Snapshot
+from runner.store.rows import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +42,11 @@ class Loaded:
 def load(places: Places) -> Loaded:
     """Read the jobs folder and look into the store, if there is one. Raises UsageError if the folder is not there."""
     snapshot = _snapshot(places)
-    supplied = _supplied(snapshot.requests, places.zone)
+    supplied, states = remembered(snapshot.requests, zone=places.zone)
     reader = CatalogReader(places.jobs, default_zone=places.zone)
     catalog = reader.read({name: request.source.file for name, request in supplied.items()})
     if catalog.missing and not supplied:
         raise UsageError(f"there is no jobs folder {places.jobs}; `runner init` makes one, --jobs names another")
-    states = {
-        row.name: state_from(row.state, generation=row.generation, fired_through=row.fired_through)
-        for row in snapshot.requests
-        if row.fired_through is not None
-    }
     return Loaded(
         catalog=catalog,
         in_force=in_force(catalog, supplied),
@@ -58,24 +56,16 @@ def load(places: Places) -> Loaded:
     )
 
 
+def served_jobs(places: Places) -> Path | None:
+    """Return the jobs folder that the store belongs to; None without a store."""
+    with closing(StoreReader(places.state)) as reader:
+        folder = reader.snapshot().meta.get("jobs")
+    return Path(folder) if folder else None
+
+
 def _snapshot(places: Places) -> Snapshot:
     """Return what the store remembers of this jobs folder; nothing, if it belongs to another one."""
-    reader = StoreReader(places.state)
-    try:
+    with closing(StoreReader(places.state)) as reader:
         snapshot = reader.snapshot()
-    finally:
-        reader.close()
     is_own = snapshot.meta.get("jobs") == str(places.jobs.absolute())
     return snapshot if is_own else replace(snapshot, requests=(), executions=(), meta={})
-
-
-def _supplied(rows: tuple[RequestRow, ...], zone: str) -> dict[str, ProcessRequest]:
-    supplied = {}
-    for row in rows:
-        if row.definition is None:
-            continue
-        try:
-            supplied[row.name] = request_from_definition(row.definition, default_zone=zone)
-        except RunnerError:
-            continue  # of another version of Runner; its file, if it is there, says it anew
-    return supplied

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
-from runner.cli.options import Places, output_option, place_options
+from runner.cli.copying import Copier
+from runner.cli.options import Places, output_option, place_options, wall_option
 from runner.cli.printing import coloured, json_line, local_text, print_table
 from runner.errors import RunnerError, UsageError
 from runner.lifecycle import ExecutionStatus
@@ -80,34 +79,19 @@ def log_command(execution: str, is_following: bool, places: Places) -> None:
         raise RunnerError(
             f"execution {record['execution']} never started, so it has no output: {record.get('message')}"
         )
-    output = Path(str(record["output_file"]))
-    if is_following:
-        copy_output(output, lambda: has_ended(str(record["execution"]), places))
-    else:
-        copy_output(output, lambda: True)
+    path = Path(str(record["output_file"]))
+    if not path.exists():
+        raise RunnerError(f"the output file {path} is gone; outputs are pruned by age, count and size")
+    copier = Copier(path)
+    while is_following and not _has_ended(str(record["execution"]), places):
+        copier.copy()
+        _pause()
+    copier.copy()
 
 
-def has_ended(execution: str, places: Places) -> bool:
-    """Tell whether the monitor log has the end of an execution."""
+def _has_ended(execution: str, places: Places) -> bool:
     records = find_execution(places.monitor_log, execution)
     return bool(records) and records[0]["status"] != ExecutionStatus.PROCESSING
-
-
-def copy_output(path: Path, ended: Callable[[], bool]) -> None:
-    """Copy an output file to stdout, and what is added to it until `ended` says so; bytes as they are."""
-    stdout = sys.stdout.buffer
-    try:
-        with path.open("rb") as output:
-            while True:
-                is_last = ended()
-                while chunk := output.read(65536):
-                    stdout.write(chunk)
-                stdout.flush()
-                if is_last:
-                    return
-                _pause()
-    except FileNotFoundError:
-        raise RunnerError(f"the output file {path} is gone (pruned by age, count or size)") from None
 
 
 def _follow(records: Iterator[dict[str, Any]], output: str, zone: str) -> None:
@@ -143,18 +127,12 @@ def _cells(record: dict[str, Any], zone: str) -> list[str]:
 
 
 def _since(text: str | None, zone: str) -> datetime | None:
-    from runner.timing.zones import parse_wall
-
     if text is None:
         return None
     try:
         return datetime.now(UTC) - parse_duration(text)
     except ValueError:
-        pass
-    try:
-        return parse_wall(text, ZoneInfo(zone), field=())
-    except RunnerError as error:
-        raise UsageError(f"--since: {error}; or a duration, as 2h") from None
+        return wall_option("--since", text, zone)
 
 
 def _pause() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import click
 
-from runner.errors import RunnerError, UsageError
+from runner.errors import RuleError, RunnerError, UsageError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -53,14 +56,30 @@ output_option = click.option(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Places:
     """Where a command finds things. `jobs` is as the user gave it; `state` and `monitor_log` are absolute."""
 
     jobs: Path
     state: Path
     monitor_log: Path
-    zone: str
+    given_zone: str | None
+
+    @cached_property
+    def zone(self) -> str:
+        """The IANA key for times without an offset: what was given, else the system's.
+
+        Asked for late, for not every command needs it. Raises UsageError for a zone that does not exist.
+        """
+        from runner.timing.zones import zone_named
+
+        key = self.given_zone or system_zone()
+        try:
+            zone_named(key)
+        except RunnerError as error:
+            source = "" if self.given_zone else "the system's zone (TZ or /etc/localtime): "
+            raise UsageError(f"{source}{error}; --timezone names one") from None
+        return key
 
 
 def place_options(function: Function) -> Function:
@@ -79,11 +98,11 @@ def place_options(function: Function) -> Function:
 
 
 def places(jobs: Path, state: Path | None, monitor_log: Path | None, timezone: str | None) -> Places:
-    """Fill in what was not given. Raises UsageError for a zone that does not exist."""
+    """Fill in what was not given."""
     folder = (state or default_state()).absolute()
     logs = os.environ.get("LOGS_DIRECTORY", "").split(":")[0]
     log = monitor_log or Path(logs or folder) / "monitor.jsonl"
-    return Places(jobs=jobs, state=folder, monitor_log=log.absolute(), zone=_zone(timezone))
+    return Places(jobs=jobs, state=folder, monitor_log=log.absolute(), given_zone=timezone)
 
 
 def default_state() -> Path:
@@ -95,21 +114,19 @@ def default_state() -> Path:
 
 
 def system_zone() -> str:
-    """Return the IANA key of the system's zone: TZ, else what /etc/localtime points to, else UTC."""
-    if given := os.environ.get("TZ", "").removeprefix(":"):
-        return given
-    parts = Path("/etc/localtime").resolve().parts
-    return "/".join(parts[parts.index("zoneinfo") + 1 :]) if "zoneinfo" in parts else "UTC"
+    """Return the IANA key of the system's zone, unchecked: TZ, else what /etc/localtime points to, else UTC."""
+    given = os.environ.get("TZ", "").removeprefix(":")
+    parts = Path(given or "/etc/localtime").resolve().parts if given.startswith("/") or not given else ()
+    if "zoneinfo" in parts:
+        return "/".join(parts[parts.index("zoneinfo") + 1 :])
+    return given or "UTC"
 
 
-def _zone(given: str | None) -> str:
-    from runner.timing.zones import zone_named
+def wall_option(name: str, text: str, zone: str) -> datetime:
+    """Read the instant that the option `name` gives as people write it in files. Raises UsageError."""
+    from runner.timing.zones import parse_wall
 
-    key = given or system_zone()
     try:
-        zone_named(key)
-    except RunnerError as error:
-        if given:
-            raise UsageError(str(error)) from None
-        return "UTC"  # TZ may hold a rule of POSIX's own, which has no name
-    return key
+        return parse_wall(text, ZoneInfo(zone), field=())
+    except RuleError as error:
+        raise UsageError(f"{name}: {error}" + (f"; {error.suggestion}" if error.suggestion else "")) from None

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
 from runner.cli.loading import Loaded, load
-from runner.cli.options import Places, output_option, place_options
+from runner.cli.options import Places, output_option, place_options, wall_option
 from runner.cli.printing import coloured, json_line, local_text, print_items
-from runner.errors import RunnerError, UsageError
 from runner.planning.views import RequestView, first_fires, merged, views
 from runner.planning.words import timing_words
 
@@ -88,8 +86,8 @@ def next_command(
     """
     loaded = load(places)
     requests = {name: loaded.request(name) for name in names} if names else loaded.in_force.requests
-    after = _instant(begin, places.zone) or loaded.now
-    last = _instant(until, places.zone)
+    after = loaded.now if begin is None else wall_option("--from", begin, places.zone)
+    last = None if until is None else wall_option("--until", until, places.zone)
     fires = merged(requests, loaded.states, after=after, now=loaded.now)
     limit = count if count is not None or last is not None else 10
     coming = islice((fire for fire in _until(fires, last)), limit)
@@ -102,12 +100,17 @@ def next_command(
         }
         for fire in coming
     )
-    print_items(
-        items,
-        output,
-        columns=("SCHEDULED FOR", "IN", "REQUEST"),
-        cells=lambda item: (item["local"], _distance(item["scheduled_for"] - loaded.now), item["request"]),
-    )
+    # Not as a table, whose widths only its last row would tell: there may be no end of fires.
+    count = 0
+    for count, item in enumerate(items, 1):
+        if output == "json":
+            click.echo(json_line(item))
+            continue
+        if count == 1:
+            click.echo(click.style(f"{'SCHEDULED FOR':25}  {'IN':12}  REQUEST", bold=True))
+        click.echo(f"{item['local']}  {_distance(item['scheduled_for'] - loaded.now):12}  {item['request']}")
+    if not count:
+        click.echo("nothing is to come", err=True)
 
 
 def _item(view: RequestView) -> dict[str, Any]:
@@ -170,17 +173,6 @@ def _lines(value: object, zone: str) -> list[str]:
     if isinstance(value, dict):
         return [f"{key}: {item}" for key, item in value.items()]
     return str(value).splitlines()
-
-
-def _instant(text: str | None, zone: str) -> datetime | None:
-    from runner.timing.zones import parse_wall
-
-    if text is None:
-        return None
-    try:
-        return parse_wall(text, ZoneInfo(zone), field=())
-    except RunnerError as error:
-        raise UsageError(str(error)) from None
 
 
 def _until(fires: Iterator[Any], last: datetime | None) -> Iterator[Any]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import click
 
-from runner.cli.loading import Loaded, load
+from runner.cli.loading import Loaded, load, served_jobs
 from runner.cli.options import Places, output_option, place_options
 from runner.cli.printing import coloured, json_line, local_text, print_table
 from runner.errors import NoRunnerError
 from runner.planning.views import merged, views
-from runner.provenance import commit_of
 from runner.service.execution import Execution, execution_of
 from runner.store.database import owner_pid
 from runner.store.rows import Phase
@@ -33,6 +33,7 @@ def status_command(output: str, places: Places) -> None:
     pid = owner_pid(places.state)
     if pid is None:
         raise NoRunnerError(f"no runner is running on {places.state}")
+    places = replace(places, jobs=served_jobs(places) or places.jobs)
     loaded = load(places)
     item = _item(pid, loaded, places)
     if output == "json":
@@ -74,7 +75,7 @@ def _item(pid: int, loaded: Loaded, places: Places) -> dict[str, Any]:
         "started": from_microseconds(int(meta["started"])) if "started" in meta else None,
         "version": meta.get("version"),
         "jobs": meta.get("jobs", str(places.jobs)),
-        "git_commit": commit_of(places.jobs),
+        "git_commit": meta.get("git_commit") or None,
         "requests": dict(Counter(view.status for view in found)),
         "running": [_execution_item(each) for each in executions if each.phase is not Phase.WAITING],
         "waiting": [_execution_item(each) for each in executions if each.phase is Phase.WAITING],

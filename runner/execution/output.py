@@ -34,13 +34,17 @@ def output_path(folder: Path, execution: str) -> Path:
 
 
 def read_tail(path: Path, *, limit: int = 4096) -> Tail:
-    """Read the tail; bytes that are not UTF-8 are replaced, never dropped. A missing file is an empty output."""
+    """Read the tail; bytes that are not UTF-8 are replaced, never dropped.
+
+    A file that is missing, or that its own process made unreadable, is an empty output.
+    """
     try:
-        with path.open("rb") as file:
+        # Not blocking: the process might have put a FIFO there.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
             start = max(0, os.fstat(file.fileno()).st_size - limit - 4)
             file.seek(start)
             window = file.read(limit + 4)  # one more than the limit, however a character is cut (3 bytes at most)
-    except FileNotFoundError:
+    except OSError:
         return Tail(text="", total_bytes=0, truncated=False)
     whole = _without_cut_character(window) if start else window
     encoded = whole.decode("utf-8", "replace").encode()

@@ -203,7 +203,9 @@ def _standing(
         miss = None
     if pending_fire(request, state) is None:
         return replace(_told(_at_rest(state, is_planned_anew), previous, pressed=pressed), miss=miss)
-    event = RequestEvent.REVIVE if state.status is RequestStatus.COMPLETE else RequestEvent.SCHEDULE
+    event = RequestEvent.RESCHEDULE if pressed else RequestEvent.SCHEDULE
+    if state.status is RequestStatus.COMPLETE and not pressed:
+        event = RequestEvent.REVIVE
     return _told(replace(state, status=after(state.status, event)), previous, pressed=pressed)
 
 

@@ -5,9 +5,11 @@ An interval's train is a `range`: a million fires of it cost as little as one, t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise, takewhile
+from itertools import chain, pairwise, takewhile
 
 from runner.planning.state import RequestState
 from runner.planning.views import coming_fires
@@ -17,45 +19,88 @@ from runner.timing.upcoming import fires, span
 from runner.timing.zones import TICK, stretches_of, wall_at, zone_named
 from runner.values import to_microseconds
 
-Train = Sequence[int]
-Trains = tuple[Train, ...]
-_SECOND = 1_000_000
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
 _DAY = timedelta(days=1)
+
+Train = Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trains:
+    """All fires of a span, one train after another. Equal only to itself: requests of one rule share one.
+
+    `shortest_gap` is between two successive fires, None if there are no two.
+    """
+
+    trains: tuple[Train, ...]
+    count: int
+    shortest_gap: int | None
+    is_at_whole_minutes: bool
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(self.trains)
+
+    def between(self, begin: int, end: int) -> int:
+        """Count the fires in [begin, end)."""
+        return sum(bisect_left(train, end) - bisect_left(train, begin) for train in self.trains)
 
 
 class Timetable:
-    """Makes the trains of requests in [begin, end), each rule's once: requests of one rule share them."""
+    """Makes the trains of requests in [begin, end), those of a rule once."""
 
     def __init__(self, begin: datetime, end: datetime) -> None:
         self.begin = begin
         self.end = end
         self._known: dict[tuple[Rule, datetime | None], Trains] = {}
 
-    def trains(self, request: ProcessRequest, state: RequestState) -> Trains:
-        """Return when a request fires, one train after another; none if it is unscheduled.
+    def of(self, request: ProcessRequest, state: RequestState) -> Trains:
+        """Return when a request fires; never, if it is unscheduled.
 
-        A schedule fires by its rule, also before now and whatever has been settled: it is asked what would be.
+        A schedule fires by its rule, whatever has been settled or lies in the past: it is asked what would be.
         """
         timing = request.timing
         if not isinstance(timing, Schedule):
-            found = tuple(fire for fire in coming_fires(request, state, self.begin) if fire < self.end)
-            return (tuple(map(to_microseconds, found)),) if found else ()
+            coming = (fire for fire in coming_fires(request, state, self.begin) if fire < self.end)
+            return _trains([tuple(map(to_microseconds, coming))])
         if not state.is_wanted:
-            return ()
-        counted_from = None if timing.rule.repetitions is None else state.counted_from
-        key = timing.rule, counted_from
+            return _trains(())
+        key = timing.rule, None if timing.rule.repetitions is None else state.counted_from
         if key not in self._known:
-            self._known[key] = trains_of(timing.rule, self.begin, self.end, counted_from=counted_from)
+            self._known[key] = trains_of(timing.rule, self.begin, self.end, counted_from=state.counted_from)
         return self._known[key]
 
 
 def trains_of(rule: Rule, begin: datetime, end: datetime, *, counted_from: datetime | None = None) -> Trains:
-    """Return the fires of a rule in [begin, end); what is excepted cuts the train of an interval in two."""
+    """Return the fires of a rule in [begin, end); what is excepted cuts the train of an interval."""
     if isinstance(rule.pattern, Interval):
-        return tuple(_of_interval(rule, rule.pattern, begin, end, counted_from))
+        return _trains(_of_interval(rule, rule.pattern, begin, end, counted_from))
     walked = takewhile(lambda fire: fire < end, fires(rule, begin - TICK, counted_from=counted_from))
-    train = tuple(map(to_microseconds, walked))
-    return (train,) if train else ()
+    return _trains([tuple(map(to_microseconds, walked))])
+
+
+def _trains(found: Iterable[Train]) -> Trains:
+    trains = tuple(filter(len, found))
+    gaps = [_shortest_gap(train) for train in trains if len(train) > 1]
+    gaps += [later[0] - earlier[-1] for earlier, later in pairwise(trains)]
+    return Trains(
+        trains=trains,
+        count=sum(map(len, trains)),
+        shortest_gap=min(gaps, default=None),
+        is_at_whole_minutes=all(map(_is_at_whole_minutes, trains)),
+    )
+
+
+def _shortest_gap(train: Train) -> int:
+    if isinstance(train, range):
+        return train.step
+    return min(later - earlier for earlier, later in pairwise(train))
+
+
+def _is_at_whole_minutes(train: Train) -> bool:
+    if isinstance(train, range):
+        return train.start % MINUTE == 0 and train.step % MINUTE == 0
+    return all(fire % MINUTE == 0 for fire in train)
 
 
 def _of_interval(
@@ -64,14 +109,11 @@ def _of_interval(
     found = span(rule, begin - TICK, end - TICK, counted_from=counted_from)
     if found.first is None:
         return
-    left = range(to_microseconds(found.first), to_microseconds(found.latest[-1]) + 1, pattern.seconds * _SECOND)
+    left = range(to_microseconds(found.first), to_microseconds(found.latest[-1]) + 1, pattern.seconds * SECOND)
     for since, until in _excepted(rule, begin, end):
-        before = left[: place(left, since)]
-        left = left[place(left, until) :]
-        if before:
-            yield before
-    if left:
-        yield left
+        yield left[: _place(left, since)]
+        left = left[_place(left, until) :]
+    yield left
 
 
 def _excepted(rule: Rule, begin: datetime, end: datetime) -> Iterator[tuple[int, int]]:
@@ -85,30 +127,21 @@ def _excepted(rule: Rule, begin: datetime, end: datetime) -> Iterator[tuple[int,
         yield to_microseconds(since), to_microseconds(until)
 
 
-def place(train: range, at: int) -> int:
+def _place(train: range, at: int) -> int:
     """Return the index of the first fire of a range that is not before `at`; its length if there is none.
 
-    >>> place(range(10, 100, 10), 25)
+    >>> _place(range(10, 100, 10), 25)
     2
     """
     return min(len(train), max(0, -((train.start - at) // train.step)))
 
 
-def shortest_gap(trains: Trains) -> int | None:
-    """Return the shortest time between two successive fires; None if there are no two."""
-    gaps = [train.step if isinstance(train, range) else _closest(train) for train in trains if len(train) > 1]
-    gaps += [later[0] - earlier[-1] for earlier, later in pairwise(trains)]
-    return min(gaps, default=None)
-
-
-def _closest(train: Train) -> int:
-    return min(later - earlier for earlier, later in pairwise(train))
-
-
 def overlapping(trains: Trains, duration: int) -> int:
     """Count the fires that come while the run of the one before, which takes `duration`, would still go on."""
-    count = sum(later[0] - earlier[-1] < duration for earlier, later in pairwise(trains))
-    for train in trains:
+    if trains.shortest_gap is None or trains.shortest_gap >= duration:
+        return 0
+    count = sum(later[0] - earlier[-1] < duration for earlier, later in pairwise(trains.trains))
+    for train in trains.trains:
         if isinstance(train, range):
             count += (len(train) - 1) * (train.step < duration)
         else:
@@ -118,8 +151,10 @@ def overlapping(trains: Trains, duration: int) -> int:
 
 def refused(trains: Trains, duration: int) -> int:
     """Count the fires that are refused if none may start while a run, which takes `duration`, goes on."""
-    count, free_from = 0, -1
-    for train in trains:
+    if trains.shortest_gap is None or trains.shortest_gap >= duration:
+        return 0
+    count, free_from = 0, trains.trains[0][0]
+    for train in trains.trains:
         admitted = _admitted(train, free_from, duration)
         if admitted:
             free_from = admitted[-1] + duration
@@ -129,7 +164,7 @@ def refused(trains: Trains, duration: int) -> int:
 
 def _admitted(train: Train, free_from: int, duration: int) -> Train:
     if isinstance(train, range):
-        return train[place(train, free_from) :: max(1, -(-duration // train.step))]
+        return train[_place(train, free_from) :: max(1, -(-duration // train.step))]
     admitted = []
     for fire in train:
         if fire >= free_from:

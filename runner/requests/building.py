@@ -127,6 +127,8 @@ class _Building:
 
     def process(self) -> Process:
         data, path = self._draft.data["process"], ("process",)
+        if "request" in data:
+            self._refuse_beside_reference(data)
         return Process(
             name=data.get("name", self._draft.name),
             action=_action(data),
@@ -149,6 +151,12 @@ class _Building:
             case {"schedule": data}:
                 return self._schedule(data)
         raise AssertionError("the schema let an unknown timing pass")
+
+    def _refuse_beside_reference(self, data: Mapping[str, Any]) -> None:
+        """A referred process runs as its own request says; a second word on it would have to be ignored."""
+        for key in data.keys() - {"request"}:
+            suggestion = f"set it where the process is defined, in `{data['request']}`"
+            self._find(("process", key), f"`{key}` beside `request` is not supported yet", suggestion)
 
     def _directory(self, data: Mapping[str, Any]) -> str:
         # Neither `..` nor a link is resolved here: what they mean is settled when the process starts.

@@ -38,7 +38,7 @@ def answer(command: Command, decision: Decision, book: Book) -> Answer:
 def _press(command: Command, decision: Decision) -> Answer:
     """Press Schedule, Unschedule or Reschedule for each target; what is refused for one is done for the others."""
     lines, refused = [], False
-    for name in sorted(decision.requests) if command.is_for_all else command.targets:
+    for name in sorted(decision.requests) if command.is_for_all else dict.fromkeys(command.targets):
         try:
             lines.append(f"{name}: {_press_one(command, name, decision)}")
         except RefusedError as error:
@@ -50,11 +50,7 @@ def _press(command: Command, decision: Decision) -> Answer:
 
 def _press_one(command: Command, name: str, decision: Decision) -> str:
     request = _request(name, decision)
-    state = decision.state(name)
-    if state is None:
-        # Only where no runner has seen the request yet: it is registered, then the button is pressed.
-        decision.register(name, registration.register(request, None, decision.now))
-        state = decision.states[name]
+    state = _registered(name, request, decision)
     by, now = command.requested_by, decision.now
     match command.kind:
         case Kind.SCHEDULE:
@@ -69,8 +65,19 @@ def _press_one(command: Command, name: str, decision: Decision) -> str:
     return _DONE[command.kind] if pressed.state.override is None else f"{_DONE[command.kind]} (differs from its file)"
 
 
+def _registered(name: str, request: ProcessRequest, decision: Decision) -> RequestState:
+    """Return the state of a request, once it follows its file: where no runner is running, none has seen it so yet."""
+    state = decision.state(name)
+    registered = registration.register(request, state, decision.now)
+    if registered.state != state:
+        decision.register(name, registered)
+    return registered.state
+
+
 def _exec(command: Command, decision: Decision) -> Answer:
     (name,) = command.targets
+    if decision.is_stopping:
+        return Answer(is_done=False, lines=("the runner is stopping",))
     try:
         request = _request(name, decision)
     except RefusedError as error:
@@ -83,8 +90,8 @@ def _exec(command: Command, decision: Decision) -> Answer:
 
 def _kill(command: Command, decision: Decision, book: Book) -> Answer:
     lines, is_done = [], True
-    for target in command.targets:
-        found = book.named(target)
+    for target in dict.fromkeys(command.targets):
+        found = [execution for execution in book.named(target) if execution.id not in decision.ended_waiting]
         for execution in found:
             _kill_one(execution, command.requested_by, decision)
             lines.append(f"{execution.request}: killing {execution.id}")

@@ -46,7 +46,7 @@ def assemble(
 ) -> Assembly:
     """Open all parts; what `resources` holds afterwards closes them.
 
-    Raises StoreError and its kinds, LogUnwritableError.
+    Raises StoreError and its kinds.
     """
     store = Store.own(settings.state)
     with ExitStack() as until_journal:

@@ -28,9 +28,6 @@ class Book:
     def __iter__(self) -> Iterator[Execution]:
         return iter(tuple(self._executions.values()))
 
-    def __len__(self) -> int:
-        return len(self._executions)
-
     @property
     def occupied(self) -> int:
         """How many count against `max_running`."""
@@ -63,6 +60,8 @@ class Book:
     def leave(self, execution: str) -> Execution:
         """Strike out an execution that has ended, and free its guard."""
         ended = self._executions.pop(execution)
+        if ended.phase is Phase.WAITING:
+            self.waiting.remove(execution)
         if ended.guard is not None and self._held.get(ended.guard) == execution:
             del self._held[ended.guard]
         return ended

@@ -10,7 +10,7 @@ from runner.monitor.records import Event
 from runner.planning.difference import Difference, difference
 from runner.planning.last_good import InForce, in_force
 from runner.planning.registration import register, remove, stepped_back
-from runner.requests.catalog import Rejection
+from runner.requests.catalog import Catalog, Rejection
 from runner.requests.model import RunImmediately
 from runner.service.decision import Decision
 from runner.service.registry import Registry
@@ -60,7 +60,7 @@ def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) 
         in_force=force,
         difference=difference(registry.requests, force.requests),
         rejected=tuple(each for each in reading.catalog.rejections if each not in registry.rejections),
-        mended=_mended(registry.rejections, reading.catalog.rejections),
+        mended=_mended(registry.rejections, reading.catalog),
     )
 
 
@@ -112,8 +112,13 @@ def _register(name: str, decision: Decision, registry: Registry, *, is_first: bo
         decision.register(name, registered)
 
 
-def _mended(before: tuple[Rejection, ...], now: tuple[Rejection, ...]) -> int:
-    return len({rejection.file for rejection in before} - {rejection.file for rejection in now})
+def _mended(before: tuple[Rejection, ...], catalog: Catalog) -> int:
+    """Count the files that were rejected, and are there and good now."""
+    if not before:
+        return 0
+    good = {request.source.file for request in catalog.requests.values()}
+    good -= {rejection.file for rejection in catalog.rejections}
+    return len({rejection.file for rejection in before} & good)
 
 
 def _rejection_fields(rejection: Rejection, force: InForce, git: str | None) -> dict[str, Any]:

@@ -48,9 +48,18 @@ class Decision:
     """Collects states, claims and records into `batch` at one instant, `now`."""
 
     def __init__(
-        self, now: datetime, *, registry: Registry, book: Book, journal: Journal, settings: Settings, git: str | None
+        self,
+        now: datetime,
+        *,
+        registry: Registry,
+        book: Book,
+        journal: Journal,
+        settings: Settings,
+        git: str | None,
+        is_stopping: bool = False,
     ) -> None:
         self.now = now
+        self.is_stopping = is_stopping
         self.batch = Batch()
         self.states: dict[str, RequestState] = {}
         self.claimed: list[Execution] = []
@@ -190,10 +199,14 @@ class Decision:
 
     def _without_abandoned(self, name: str, changed: RequestState) -> RequestState:
         """Tell what was due until now and is not any more; return the changed state with that settled."""
-        former, before = self._registry.requests.get(name), self.state(name)
-        if former is None or before is None or (miss := abandoned(former, before, changed, self.now)) is None:
+        former, before = self._registry.requests.get(name), self._registry.states.get(name)
+        if former is None or before is None or name in self.states:
+            return changed
+        if (miss := abandoned(former, before, changed, self.now)) is None:
             return changed
         self._tell_miss(former, before, miss)
+        if changed.generation != before.generation:
+            return changed  # its watermark is its own: a reschedule's fire may be this very instant
         return replace(changed, fired_through=max(changed.fired_through, miss.last))
 
     def _tell_change(self, name: str, change: Change, state: RequestState, *, by: str | None) -> None:

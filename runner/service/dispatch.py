@@ -84,7 +84,8 @@ class Dispatcher:
         """Ask an execution to end, as soon as it has started; KILL follows after its grace."""
         if execution not in self._book:
             return
-        self._book.update(replace(self._book[execution], stopped_by=by))
+        if self._book[execution].stopped_by is None:
+            self._book.update(replace(self._book[execution], stopped_by=by))
         if self._book[execution].phase is Phase.RUNNING:
             self._processes.stop(execution, reason, now_s=self._clock.elapsed_s())
         else:
@@ -119,6 +120,7 @@ class Dispatcher:
         try:
             launched = self._processes.spawn(launch_of(execution, self._environment), now_s=self._clock.elapsed_s())
         except SpawnError as error:
+            self._stop_when_started.pop(execution.id, None)
             self._finish(self._book.leave(execution.id), spawn_failure(str(error)))
             return
         running = replace(

@@ -37,18 +37,23 @@ class Journal:
         self._outbox: list[tuple[int, bytes]] = []
         self._mark: Mark | None = None
         self._appended: tuple[int, Mark] | None = None
-        self._is_broken_off = False
 
     def recover(self, outbox: tuple[tuple[int, bytes], ...], mark: Mark | None) -> None:
         """Bring the records that a former runner committed into the log, each exactly once.
 
-        Raises LogUnwritableError.
+        A log that cannot be written now takes them later, before any other. Raises StoreUnwritableError.
         """
-        if outbox:
-            inode, offset = (mark.inode, mark.offset) if mark else (0, 0)
-            self._log.recover(inode, offset, b"".join(line for _, line in outbox))
-        self._mark = _mark_at(*self._log.place())
+        self._mark, self._outbox = mark, list(outbox)
+        try:
+            if outbox:
+                inode, offset = (mark.inode, mark.offset) if mark else (0, 0)
+                self._log.recover(inode, offset, b"".join(line for _, line in outbox))
+            self._mark = _mark_at(*self._log.place())
+        except LogUnwritableError as error:
+            self.log_trouble = str(error)
+            return
         self._store.commit(Batch(), appended=(outbox[-1][0] if outbox else 0, self._mark))
+        self._outbox.clear()
 
     def tell(self, event: Event, at: datetime, fields: Mapping[str, Any], *, batch: Batch | None = None) -> None:
         """Put a record into `batch`, by default among the facts."""
@@ -90,16 +95,14 @@ class Journal:
         if not self._outbox:
             return True
         try:
-            if not self._is_broken_off:
-                self._take_place()
-            self._is_broken_off = True
+            self._take_place()
             self._mark = _mark_at(*self._log.append(b"".join(line for _, line in self._outbox)))
         except (LogUnwritableError, StoreUnwritableError) as error:
             self.log_trouble = str(error)
             return False
         self._appended = (self._outbox[-1][0], self._mark)
         self._outbox.clear()
-        self._is_broken_off, self.log_trouble = False, None
+        self.log_trouble = None
         return True
 
     def close(self) -> None:

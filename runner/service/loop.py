@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
+from loguru import logger
+
 from runner import __version__
 from runner.commands import Answer, Command, Kind, command_of
 from runner.errors import RefusedError, StoreUnwritableError
@@ -25,6 +27,7 @@ from runner.service.clock import Clock, StepDetector
 from runner.service.decision import Decision
 from runner.service.dispatch import Dispatcher
 from runner.service.execution import Execution, execution_of
+from runner.service.housekeeping import Housekeeping
 from runner.service.registry import Registry, request_row
 from runner.service.settings import Settings
 from runner.service.stopping import Stopping
@@ -42,7 +45,7 @@ class Runner:
     """A runner on one store. Enter it to own the store; then `run`.
 
     With `is_firing` off it executes only what it is asked to: what `runner exec` does where no runner is running.
-    Entering raises StoreError and its kinds, and LogUnwritableError.
+    Entering raises StoreError and its kinds.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class Runner:
         self._reload_requests = ReloadRequests()
         self._is_mail_waiting = True
         self._taken: list[CommandRow] = []
+        self._step_s = 0.0
+        self._troubles: dict[str, str | None] = {}
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
@@ -71,6 +76,7 @@ class Runner:
             self._dispatcher = Dispatcher(
                 self.book, self._processes, self._journal, self._clock, lost=self._note_cut_off
             )
+            self._housekeeping = Housekeeping(self.settings.outputs, self.book, self._clock)
             self._stopping = Stopping(self._dispatcher, self._clock, self.settings.drain)
             self._steps = StepDetector(self._clock)
             self._take_over()
@@ -83,22 +89,24 @@ class Runner:
     def run(self) -> None:
         """Run until a signal ends it and what runs has ended."""
         self.start()
+        self.turn()
         while not self._is_done():
-            self.turn()
             self.wait()
+            self.turn()
         self._tell_stopped()
 
     def start(self) -> None:
         """Read the folder for the first time and register what is in it. Raises StoreUnwritableError."""
         reading = self._reloader.read(self.registry.incumbents())
         change = catalog_change.compare(reading, self.registry)
-        self._git = reading.git_commit
         if not self._is_firing:
+            self._git = reading.git_commit
             self.registry.accept_catalog(change.in_force, reading.catalog)
             return
         decision = self._decision()
         decision.tell(Event.RUNNER_STARTED, self._about() | self._started_fields(change))
         catalog_change.decide(change, decision, self.registry, is_first=True)
+        decision.batch.meta["git_commit"] = change.reading.git_commit or ""
         if not self._journal.commit(decision.batch):
             raise StoreUnwritableError(self._journal.store_trouble)
         self._accept_change(change, decision)
@@ -109,19 +117,24 @@ class Runner:
         """Do all that is due at this moment, and commit it."""
         self._heed_signals()
         self._processes.enforce(self._clock.elapsed_s())
-        self._reloader.check(self.registry.incumbents)
         if not self._store_rests.is_on:
             self._note_clock_step()
             self._decide()
-            self._read_on()
+            if self._is_firing:
+                self._read_on()
         self._dispatcher.spawn(SPAWN_BUDGET_S)
         if not self._log_rests.is_on and not self._journal.append():
             self._log_rests.begin()
         self._stopping.advance()
+        self._housekeeping.advance()
+        self._complain()
 
     def wait(self, *, at_most_s: float = _LONGEST_WAIT_S) -> None:
         """Wait for the next thing to do, and take the exits and notes that came meanwhile."""
-        for descriptor, _ in self._parts.poll.poll(min(self._timeout_s(), at_most_s)):
+        events = self._parts.poll.poll(min(self._timeout_s(), at_most_s))
+        # With nothing else to do we look ourselves: somebody may have removed the FIFO that would wake us.
+        self._is_mail_waiting = self._is_mail_waiting or not events
+        for descriptor, _ in events:
             if self._processes.owns(descriptor):
                 self._dispatcher.reap(descriptor)
             elif descriptor == self._parts.wake:
@@ -158,6 +171,7 @@ class Runner:
             journal=self._journal,
             settings=self.settings,
             git=self._git,
+            is_stopping=self._stopping.is_asked,
         )
 
     def _decide(self) -> None:
@@ -168,7 +182,7 @@ class Runner:
         self._take_mail()
         due = self.registry.take_due() if self._is_firing and not self._stopping.is_asked else []
         decision = self._decision()
-        if not self._stopping.is_asked:
+        if self._is_firing and not self._stopping.is_asked:
             decision.release_waiting()
         for name in due:
             decision.fire(name)
@@ -176,7 +190,8 @@ class Runner:
         if self._commit(decision):
             self._taken.clear()
         for name in due:
-            self.registry.plan(name)
+            if self.registry.states.get(name) is not decision.states.get(name):
+                self.registry.plan(name)  # nothing was decided of it, or the store refused
 
     def _commit(self, decision: Decision) -> bool:
         """Commit a decision with the facts; if the store takes it, put it in force and do what follows."""
@@ -218,7 +233,8 @@ class Runner:
                 decision.batch.answers[row.id] = answer(command, decision, self.book).text()
 
     def _read_on(self) -> None:
-        """Read the folder a little further if that is on its way, and put a whole reading in force."""
+        """Read the folder a little further if there is a reason to, and put a whole reading in force."""
+        self._reloader.check(self.registry.incumbents)
         reading = self._reloader.advance(READ_BUDGET_S)
         if reading is None:
             return
@@ -226,12 +242,13 @@ class Runner:
         is_emptying = any(command.allow_empty for command in asked.values())
         change = catalog_change.compare(reading, self.registry, allow_empty=is_emptying)
         decision = self._decision()
-        self._git = reading.git_commit
         if change.is_news(self.registry):
             by = next((command.requested_by for command in asked.values()), None)
             fields = catalog_change.told_fields(change) | {"requested_by": by}
             decision.tell(Event.RUNNER_RELOADED, self._about() | fields)
         catalog_change.decide(change, decision, self.registry)
+        if change.reading.git_commit != self._git:
+            decision.batch.meta["git_commit"] = change.reading.git_commit or ""
         for command in asked:
             decision.batch.answers[command] = Answer(is_done=True, lines=(change.summary,)).text()
         if self._journal.commit(decision.batch):
@@ -242,21 +259,23 @@ class Runner:
             self._reloader.look_again()
 
     def _accept_change(self, change: catalog_change.CatalogChange, decision: Decision) -> None:
+        self._git = change.reading.git_commit
         self.registry.accept_catalog(change.in_force, change.reading.catalog)
         self.registry.accept(decision.states)
 
     def _note_clock_step(self) -> None:
-        step_s = self._steps.look()
-        if not step_s:
+        self._step_s += self._steps.look()
+        if not self._step_s:
             return
         decision = self._decision()
-        decision.tell(Event.RUNNER_CLOCK_STEPPED, self._about() | {"step_s": round(step_s, 6)})
+        decision.tell(Event.RUNNER_CLOCK_STEPPED, self._about() | {"step_s": round(self._step_s, 6)})
         for name, request in self.registry.requests.items():
-            state = self.registry.states[name]
-            if (moved := stepped_back(request, state, decision.now)) is not state:
+            state = self.registry.states.get(name)
+            if state is not None and (moved := stepped_back(request, state, decision.now)) is not state:
                 decision.put(name, moved)
-        self._commit(decision)
-        self.registry.plan_all()
+        if self._commit(decision):
+            self._step_s = 0.0
+            self.registry.plan_all()
 
     def _note_cut_off(self, execution: Execution) -> None:
         """Mark a one-time request whose execution a restart has cut off."""
@@ -267,6 +286,22 @@ class Runner:
         if marked is not state:
             self.registry.accept({request.name: marked})
             self._journal.facts.requests[request.name] = request_row(request.name, request, marked)
+
+    def _complain(self) -> None:
+        """Say on the console what hinders the runner, when that changes."""
+        troubles = {
+            "the store": self._journal.store_trouble,
+            "the monitor log": self._journal.log_trouble,
+            "notification of changes": self._reloader.trouble,
+        }
+        for what, trouble in troubles.items():
+            if trouble == self._troubles.get(what):
+                continue
+            if trouble:
+                logger.warning("{}: {}", what, trouble)
+            else:
+                logger.info("{} works again", what)
+        self._troubles = troubles
 
     def _heed_signals(self) -> None:
         for number in self._parts.signals.take():
@@ -286,7 +321,8 @@ class Runner:
         if self.book.starting:
             return 0.0
         waits = [_LONGEST_WAIT_S, self._reloader.next_s() - elapsed_s]
-        waits += [each - elapsed_s for each in (self._processes.next_deadline_s(), self._stopping.next_s()) if each]
+        deadlines = (self._processes.next_deadline_s(), self._stopping.next_s(), self._housekeeping.next_s)
+        waits += [each - elapsed_s for each in deadlines if each is not None]
         if self._store_rests.is_on:
             waits.append(self._store_rests.left_s)
         else:
@@ -309,11 +345,13 @@ class Runner:
 
     def _started_fields(self, change: catalog_change.CatalogChange) -> dict[str, Any]:
         message = None if self.registry.states else catalog_change.first_runs(change)
+        if change.in_force.is_kept_whole:
+            message = change.summary
         return {
             "monitor_log": str(self.settings.monitor_log),
             "requests": len(change.in_force.requests),
             "rejected": [rejection.file for rejection in change.reading.catalog.rejections],
-            "git_commit": self._git,
+            "git_commit": change.reading.git_commit,
             "message": message,
         }
 

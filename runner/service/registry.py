@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from runner.errors import RunnerError
 from runner.planning.firing import due_at
@@ -26,22 +27,9 @@ class Registry:
         self._due: list[str] = []
         self._scheduler = FireScheduler(lambda: clock.now().timestamp())
 
-    def load(self, rows: Iterable[RequestRow], *, zone: str) -> tuple[str, ...]:
-        """Take over what a former runner left. Returns the names whose stored definition this version cannot read."""
-        requests, unreadable = {}, []
-        for row in rows:
-            if row.fired_through is not None:
-                self.states[row.name] = state_from(
-                    row.state, generation=row.generation, fired_through=row.fired_through
-                )
-            if row.definition is None:
-                continue
-            try:
-                requests[row.name] = request_from_definition(row.definition, default_zone=zone)
-            except RunnerError:
-                unreadable.append(row.name)
-        self.requests = requests
-        return tuple(unreadable)
+    def load(self, rows: Iterable[RequestRow], *, zone: str) -> None:
+        """Take over what a former runner left."""
+        self.requests, self.states = remembered(rows, zone=zone)
 
     def incumbents(self) -> dict[str, str]:
         """Return the file that supplies each request now."""
@@ -84,6 +72,21 @@ class Registry:
 
     def _note_due(self, name: str) -> None:
         self._due.append(name)
+
+
+def remembered(rows: Iterable[RequestRow], *, zone: str) -> tuple[dict[str, ProcessRequest], dict[str, RequestState]]:
+    """Return the last good requests, and the states, that a store's rows hold.
+
+    A definition that this version cannot read any more is left out: its file, if it is there, says it anew.
+    """
+    requests, states = {}, {}
+    for row in rows:
+        if row.fired_through is not None:
+            states[row.name] = state_from(row.state, generation=row.generation, fired_through=row.fired_through)
+        if row.definition is not None:
+            with suppress(RunnerError):
+                requests[row.name] = request_from_definition(row.definition, default_zone=zone)
+    return requests, states
 
 
 def request_row(name: str, request: ProcessRequest | None, state: RequestState) -> RequestRow:

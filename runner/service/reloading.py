@@ -55,6 +55,11 @@ class Reloader:
         self._begun_s = 0.0
 
     @property
+    def trouble(self) -> str | None:
+        """Why changes are not notified, if so; they are found by looking, only later."""
+        return self._watcher.reason
+
+    @property
     def is_reading(self) -> bool:
         """Whether a scan is on its way; then `advance` wants to be called whenever nothing else is due."""
         return self._scan is not None

@@ -159,17 +159,9 @@ class StoreReader:
         with worded(self._path):
             self._connection = _begin_reading(self._path)
 
-    def requests(self) -> tuple[RequestRow, ...]:
-        """Return all requests, by name."""
-        return self._ask(_requests, ())
-
     def executions(self) -> tuple[ExecutionRow, ...]:
         """Return all executions that have not ended, in the order of their ids."""
         return self._ask(_executions, ())
-
-    def meta(self) -> dict[str, str]:
-        """Return the owner's notes."""
-        return self._ask(_meta, {})
 
     def snapshot(self) -> Snapshot:
         """Return the whole content."""

@@ -123,7 +123,7 @@ def _first_fire_s(service: Service, name: str) -> float:
     service.write(name, "process: {command: [/bin/true]}\ntiming: run_immediately\n")
     begun_s = time.time()
     with service.running() as process:
-        records = service.wait_for(process, lambda: _started(service, name), within_s=60)
+        records = service.wait_for(process, lambda: _started(service, name), within_s=60, every_s=0.05)
     return epoch_s(records[0]["started"]) - begun_s
 
 

@@ -64,15 +64,22 @@ class Service:
         finally:
             end(process)
 
-    def wait_for(self, process: subprocess.Popen[bytes], found: Callable[[], Found], *, within_s: float) -> Found:
-        """Return what `found` finds once it is true. Raises TimeoutError, ChildProcessError."""
+    def wait_for(
+        self,
+        process: subprocess.Popen[bytes],
+        found: Callable[[], Found],
+        *,
+        within_s: float,
+        every_s: float = _LOOK_EVERY_S,
+    ) -> Found:
+        """Return what `found` finds once it is true; looks `every_s`. Raises TimeoutError, ChildProcessError."""
         until_s = time.monotonic() + within_s
         while not (value := found()):
             if process.poll() is not None:
                 raise ChildProcessError(f"the runner has ended: {self._console.read_text()[-2000:]}")
             if time.monotonic() > until_s:
                 raise TimeoutError(f"not within {within_s} s: {self._console.read_text()[-2000:]}")
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(every_s)
         return value
 
     def records(self, event: str, *, since: int = 0) -> list[Record]:

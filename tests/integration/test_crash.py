@@ -238,7 +238,7 @@ def _fill(disk: Path) -> Path:
 
 
 def test_a_full_disk_under_the_log_delays_records_only(place: Place) -> None:
-    """Once while the runner lives on until there is room again, and once with its death before that."""
+    """Once while the runner lives on until there is room again, and once with its death, and another's, before that."""
     with _small_disk(place.folder) as disk:
         place.log = disk / "monitor.jsonl"
         place.environment["RUNNER_MONITOR_LOG"] = str(place.log)
@@ -253,6 +253,9 @@ def test_a_full_disk_under_the_log_delays_records_only(place: Place) -> None:
             if is_to_live:
                 filler.unlink()
         load.kill(process)
+        successor, count = load.launch(), len(_ran(load, "tick"))
+        _await_runs(load, "tick", count + 2)
+        load.kill(successor)
         filler.unlink()
         _settle(load)
 

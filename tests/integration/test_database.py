@@ -563,13 +563,13 @@ def test_a_reader_sees_what_a_live_owner_committed_and_nothing_that_came_after_i
         store.commit(Batch(requests={"a": _request("a")}, executions={"e1": _execution("e1")}, meta={"k": "1"}))
         with closing(StoreReader(tmp_path)) as reader:
             store.commit(Batch(requests={"b": _request("b")}, ended=["e1"], meta={"k": "2"}))
-            assert reader.requests() == (_request("a"),)
+            assert reader.snapshot().requests == (_request("a"),)
             assert reader.executions() == (_execution("e1"),)
-            assert reader.meta() == {"k": "1"}
+            assert reader.snapshot().meta == {"k": "1"}
         with closing(StoreReader(tmp_path)) as reader:
-            assert reader.requests() == (_request("a"), _request("b"))
+            assert reader.snapshot().requests == (_request("a"), _request("b"))
             assert reader.executions() == ()
-            assert reader.meta() == {"k": "2"}
+            assert reader.snapshot().meta == {"k": "2"}
 
 
 def test_a_reader_needs_no_runner(tmp_path: Path) -> None:

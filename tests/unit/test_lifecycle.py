@@ -15,7 +15,6 @@ from runner.lifecycle import (
     RequestEvent,
     RequestStatus,
     after,
-    ended,
 )
 
 # One row a status, one column an event: what the request is then; "-" is impossible.
@@ -47,20 +46,6 @@ def test_a_request_goes_the_legal_ways_and_no_other(status: RequestStatus, event
         return
     with pytest.raises(IllegalTransitionError, match=f"{event} is not possible for a request that is {status}"):
         after(status, event)
-
-
-@pytest.mark.parametrize("final", [status for status in ExecutionStatus if status != "processing"])
-def test_what_is_processing_can_end_in_every_way(final: ExecutionStatus):
-    assert ended(ExecutionStatus.PROCESSING, final) is final
-
-
-@pytest.mark.parametrize(
-    ("status", "final"),
-    [pair for pair in product(ExecutionStatus, ExecutionStatus) if pair[0] != "processing" or pair[1] == "processing"],
-)
-def test_nothing_ends_twice_and_processing_is_no_end(status: ExecutionStatus, final: ExecutionStatus):
-    with pytest.raises(IllegalTransitionError):
-        ended(status, final)
 
 
 def test_an_illegal_transition_is_a_bug_and_no_error_of_a_user():

@@ -1,0 +1,38 @@
+"""An execution's output file on its way to stdout, while it grows."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+class Copier:
+    """Copies what is new in a file to stdout at each call, bytes as they are; the file may come later.
+
+    When nobody reads stdout any more it falls silent: what runs goes on.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+        self._is_silent = False
+
+    def copy(self) -> None:
+        """Copy what came since the last call."""
+        if self._is_silent or not self._path.exists():
+            return
+        with self._path.open("rb") as output:
+            output.seek(self._position)
+            while chunk := output.read(65536):
+                self._write(chunk)
+            self._position = output.tell()
+
+    def _write(self, chunk: bytes) -> None:
+        try:
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            self._is_silent = True
+            # Python flushes stdout once more at exit, and would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,53 @@
+"""Prunes the outputs of executions by age, size and number, in slices, so that the loop never pauses for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.execution.output import prune
+from runner.service.book import Book
+from runner.service.clock import Clock
+
+EVERY_S = 3600.0
+MAX_AGE_S = 30 * 86400.0
+MAX_BYTES = 2**30
+MAX_FILES = 100_000
+
+
+class Housekeeping:
+    """Begins a round at the start and every hour; `advance` does a slice of it. Outputs of what runs are kept."""
+
+    def __init__(self, outputs: Path, book: Book, clock: Clock) -> None:
+        self._outputs = outputs
+        self._book = book
+        self._clock = clock
+        self._begin_at_s = clock.elapsed_s()
+        self._round: Iterator[int] | None = None
+
+    @property
+    def next_s(self) -> float:
+        """When there is something to do next, in elapsed seconds."""
+        return self._clock.elapsed_s() if self._round else self._begin_at_s
+
+    def advance(self) -> None:
+        """Do the next slice, if a round is on its way or due."""
+        if self._round is None:
+            if self._clock.elapsed_s() < self._begin_at_s:
+                return
+            self._begin_at_s = self._clock.elapsed_s() + EVERY_S
+            self._round = self._new_round()
+        try:
+            next(self._round)
+        except StopIteration:
+            self._round = None
+
+    def _new_round(self) -> Iterator[int]:
+        return prune(
+            self._outputs,
+            max_age_s=MAX_AGE_S,
+            max_bytes=MAX_BYTES,
+            max_files=MAX_FILES,
+            now_s=self._clock.now().timestamp(),
+            keep={execution.id for execution in self._book},
+        )
