@@ -98,7 +98,7 @@ def instant_text(instant: datetime) -> str:
     '2026-01-02T03:04:05.000000Z'
     """
     utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
-    return f"{utc.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    return utc.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse_instant(text: str) -> datetime:

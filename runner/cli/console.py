@@ -1,14 +1,16 @@
-"""The console of `start`: each monitor record as one readable line on stderr, through loguru."""
+"""The console of `start`: each monitor record, and each diagnostic, as one readable line on stderr."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import click
 from loguru import logger
 
 from runner.lifecycle import ExecutionStatus
@@ -21,49 +23,48 @@ _MARKS = {
     ExecutionStatus.MISFIRED: ("WARNING", "~"),
     ExecutionStatus.SYSTEM_RESTART: ("WARNING", "!"),
 }
+_COLOURS = {"SUCCESS": "green", "ERROR": "red", "WARNING": "yellow"}
 Line = tuple[str, str]
 
 
 class Console:
-    """Shows records as they become durable. `log_format` is "text" (coloured on a terminal) or "json"."""
+    """Shows records as they become durable. `log_format` is "text" (coloured on a terminal) or "json".
+
+    loguru brings the runner's own diagnostics into the same form; a record does without it, for it costs as much as
+    the start of a process.
+    """
 
     def __init__(self, log_format: str, zone: str) -> None:
         self._zone = ZoneInfo(zone)
         self._is_json = log_format == "json"
+        self._is_coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         logger.remove()
         # No local values in what a diagnostic prints: they may be secrets.
-        if self._is_json:
-            logger.add(sys.stderr, format=self._json_format, diagnose=False, backtrace=False)
-        else:
-            logger.add(sys.stderr, format=self._text_format, diagnose=False, backtrace=False)
+        logger.add(self._show_diagnostic, format="{message}", diagnose=False, backtrace=False)
 
     def show(self, record: Mapping[str, Any]) -> None:
         """Show one record."""
         level, text = line_of(record)
-        at = parse_instant(record["time"]).astimezone(self._zone)
-        logger.bind(at=at).log(level, "{}", _printable(text))
+        self._print(parse_instant(record["time"]), level, _printable(text))
 
-    def _text_format(self, message: Any) -> str:
-        return f"{self._at(message):%H:%M:%S}  <level>{{message}}</level>\n"
+    def _show_diagnostic(self, message: Any) -> None:
+        entry = message.record
+        self._print(entry["time"], entry["level"].name, str(message).rstrip())
 
-    def _json_format(self, message: Any) -> str:
-        entry = {
-            "time": self._at(message).isoformat(),
-            "level": message["level"].name,
-            "message": message["message"],
-        }
-        # loguru reads what is returned here as a format once more.
-        text = json.dumps(entry, ensure_ascii=False).replace("{", "{{").replace("}", "}}")
-        return text.replace("<", r"\<") + "\n"
+    def _print(self, at: datetime, level: str, text: str) -> None:
+        local = at.astimezone(self._zone)
+        if self._is_json:
+            line = json.dumps({"time": local.isoformat(), "level": level, "message": text}, ensure_ascii=False)
+        else:
+            line = f"{local:%H:%M:%S}  {self._coloured(level, text)}"
+        print(line, file=sys.stderr, flush=True)
 
-    def _at(self, message: Any) -> datetime:
-        """Return when it happened: a record says so itself, a diagnostic happens now."""
-        at: datetime = message["extra"].get("at") or message["time"].astimezone(self._zone)
-        return at
+    def _coloured(self, level: str, text: str) -> str:
+        return click.style(text, fg=_COLOURS[level]) if self._is_coloured and level in _COLOURS else text
 
 
 def line_of(record: Mapping[str, Any]) -> Line:
-    """Return loguru's level, and the text, for a monitor record."""
+    """Return the level (as loguru names them) and the text for a monitor record."""
     return _WORDS[record["event"]](record)
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, pairwise, takewhile
 
 from runner.planning.state import RequestState
 from runner.planning.views import coming_fires
 from runner.requests.model import ProcessRequest, Schedule
-from runner.timing.rules import Interval, Rule
+from runner.timing.rules import Cron, Interval, Rule
 from runner.timing.upcoming import fires, span
 from runner.timing.zones import TICK, stretches_of, wall_at, zone_named
 from runner.values import to_microseconds
@@ -65,10 +65,20 @@ class Timetable:
             return _trains([tuple(map(to_microseconds, coming))])
         if not state.is_wanted:
             return _trains(())
-        key = timing.rule, None if timing.rule.repetitions is None else state.counted_from
+        key = self._narrowed(timing.rule), None if timing.rule.repetitions is None else state.counted_from
         if key not in self._known:
-            self._known[key] = trains_of(timing.rule, self.begin, self.end, counted_from=state.counted_from)
+            rule, counted_from = key
+            self._known[key] = trains_of(rule, self.begin, self.end, counted_from=counted_from)
         return self._known[key]
+
+    def _narrowed(self, rule: Rule) -> Rule:
+        """Return a rule without bounds that make no difference here, so that more requests share their trains."""
+        if rule.finish is not None and rule.finish >= self.end:
+            rule = replace(rule, finish=None)
+        is_only_bound = isinstance(rule.pattern, Cron) and rule.repetitions is None
+        if is_only_bound and rule.start is not None and rule.start <= self.begin:
+            rule = replace(rule, start=None)
+        return rule
 
 
 def trains_of(rule: Rule, begin: datetime, end: datetime, *, counted_from: datetime | None = None) -> Trains:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from signal import Signals
 from typing import Any
@@ -90,7 +90,13 @@ _INSTANTS = ("due", "started")
 
 
 def _plain(value: datetime | Context | Source) -> object:
-    return instant_text(value) if isinstance(value, datetime) else asdict(value)
+    match value:
+        case datetime():
+            return instant_text(value)
+        case Context():
+            return {"client": value.client, "organization": value.organization}
+        case Source():
+            return {"file": value.file, "line": value.line, "sha256": value.sha256}
 
 
 def row_of(execution: Execution) -> ExecutionRow:
