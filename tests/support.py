@@ -18,6 +18,9 @@ ROOT = Path(__file__).parent.parent
 RECORD_SCHEMA = json.loads((ROOT / "schemas" / "monitor-record.schema.json").read_text())
 _VALIDATOR = jsonschema.Draft7Validator(RECORD_SCHEMA)
 Record = dict[str, Any]
+SECONDLY = {"schedule": {"frequency": "secondly"}}
+GATE = "n=0; until [ -e ../go ] || [ $((n += 1)) -gt 300 ]; do sleep 0.1; done"
+"""A shell line that goes on once `Place.open_gate` was called; after half a minute too, so that nothing is left over."""
 
 
 def wait_until(condition: Callable[[], object], *, within_s: float = 15.0, what: str = "") -> Any:
@@ -43,11 +46,13 @@ class Place:
             **os.environ,
             "RUNNER_JOBS": str(self.jobs),
             "RUNNER_STATE": str(self.state),
+            "LOGNAME": "maria",
             "TZ": "UTC",
             "NO_COLOR": "1",
             "PYTHONWARNINGS": "error,ignore:Callback with id:RuntimeWarning",
         }
-        self.running: list[subprocess.Popen[str]] = []
+        self.running: list[subprocess.Popen[Any]] = []
+        self._consoles = 0
 
     def write(self, name: str, text: str) -> Path:
         """Write a request file as careful people do: whole, by rename."""
@@ -57,6 +62,15 @@ class Place:
         new.write_text(text)
         new.rename(path)
         return path
+
+    def declare(self, name: str, shell: str, timing: object = None, *, top: object = None, **process: object) -> Path:
+        """Write a request that runs a shell line; as JSON, which is YAML too. `top` holds further keys of it."""
+        content = {"process": {"shell": shell, **process}} | ({"timing": timing} if timing else {})
+        return self.write(f"{name}.yaml", json.dumps(content | dict(top or {})))
+
+    def open_gate(self) -> None:
+        """Let everything go on that waits at `GATE`."""
+        (self.folder / "go").touch()
 
     def run(self, *arguments: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
@@ -70,11 +84,23 @@ class Place:
             check=False,
         )
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a runner and wait until it works."""
-        before = len(self.events("runner.started"))
-        console = (self.folder / f"console.{len(self.running)}").open("w")
-        with console:
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Begin a command that goes on beside the test; `end_of` waits for it."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runner", *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.running.append(process)
+        return process
+
+    def launch(self, *arguments: str) -> subprocess.Popen[str]:
+        """Begin a runner without waiting for anything."""
+        self._consoles += 1
+        with self._console_path.open("w") as console:
             process = subprocess.Popen(
                 [sys.executable, "-m", "runner", "start", *arguments],
                 env=self.environment,
@@ -85,6 +111,12 @@ class Place:
                 text=True,
             )
         self.running.append(process)
+        return process
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a runner and wait until it works."""
+        before = len(self.events("runner.started"))
+        process = self.launch(*arguments)
 
         def has_started() -> bool:
             assert process.poll() is None, self.console()
@@ -95,12 +127,22 @@ class Place:
 
     def console(self) -> str:
         """Return what the runner started last has printed."""
-        return (self.folder / f"console.{len(self.running) - 1}").read_text()
+        return self._console_path.read_text()
+
+    @property
+    def _console_path(self) -> Path:
+        return self.folder / f"console.{self._consoles}"
 
     def stop(self, process: subprocess.Popen[str], *, by: signal.Signals = signal.SIGTERM) -> int:
         """End a runner and return its exit code."""
         process.send_signal(by)
         return process.wait(timeout=30)
+
+    def items(self, *arguments: str) -> list[Record]:
+        """Return what a command prints with `--output json`."""
+        done = self.run(*arguments, "--output", "json")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     def records(self) -> list[Record]:
         """Return all whole lines of the monitor log."""
@@ -130,6 +172,12 @@ class Place:
             within_s=within_s,
             what=f"{count} finished records of {request} with {fields}",
         )
+
+
+def end_of(process: subprocess.Popen[bytes], *, within_s: float = 30.0) -> tuple[int, bytes, str]:
+    """Wait for a command that was begun; return its exit code, its output and its messages."""
+    output, messages = process.communicate(timeout=within_s)
+    return process.returncode, output, messages.decode()
 
 
 def check_log(path: Path) -> list[Record]:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -57,7 +58,9 @@ class Console:
             line = json.dumps({"time": local.isoformat(), "level": level, "message": text}, ensure_ascii=False)
         else:
             line = f"{local:%H:%M:%S}  {self._coloured(level, text)}"
-        print(line, file=sys.stderr, flush=True)
+        # Nobody may read it any more (`runner start 2>&1 | head`); what runs must not suffer from that.
+        with suppress(OSError):
+            print(line, file=sys.stderr, flush=True)
 
     def _coloured(self, level: str, text: str) -> str:
         return click.style(text, fg=_COLOURS[level]) if self._is_coloured and level in _COLOURS else text
