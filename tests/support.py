@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 RECORD_SCHEMA = json.loads((ROOT / "schemas" / "monitor-record.schema.json").read_text())
 _VALIDATOR = jsonschema.Draft7Validator(RECORD_SCHEMA)
 Record = dict[str, Any]
+Keys = dict[str, object]
 SECONDLY = {"schedule": {"frequency": "secondly"}}
 GATE = "n=0; until [ -e ../go ] || [ $((n += 1)) -gt 300 ]; do sleep 0.1; done"
 """A shell line that goes on once `Place.open_gate` was called; after half a minute too, so that nothing is left over."""
@@ -63,10 +64,10 @@ class Place:
         new.rename(path)
         return path
 
-    def declare(self, name: str, shell: str, timing: object = None, *, top: object = None, **process: object) -> Path:
+    def declare(self, name: str, shell: str, timing: object = None, *, top: Keys | None = None, **process: object) -> Path:
         """Write a request that runs a shell line; as JSON, which is YAML too. `top` holds further keys of it."""
         content = {"process": {"shell": shell, **process}} | ({"timing": timing} if timing else {})
-        return self.write(f"{name}.yaml", json.dumps(content | dict(top or {})))
+        return self.write(f"{name}.yaml", json.dumps(content | (top or {})))
 
     def open_gate(self) -> None:
         """Let everything go on that waits at `GATE`."""

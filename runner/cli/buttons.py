@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 
 from runner.cli.options import Places, place_options
 from runner.commands import Answer, Command, Kind, ask
-from runner.errors import NoRunnerError, StoreInUseError, UsageError
+from runner.errors import UsageError
 
-_ATTEMPTS, _PAUSE_S = 20, 0.05
 _names = click.argument("names", metavar="NAME...", nargs=-1)
 _all = click.option("--all", "is_for_all", is_flag=True, help="All requests.")
 
@@ -69,23 +66,17 @@ def reload_command(allow_empty: bool, places: Places) -> None:
 
 def _press(kind: Kind, names: tuple[str, ...], is_for_all: bool, places: Places) -> None:
     from runner.cli.embedded import embedded
-    from runner.store.database import owner_pid
+    from runner.cli.reaching import reach
 
     if bool(names) == is_for_all:
         raise UsageError("name requests, or say --all")
     command = Command(kind=kind, targets=names, is_for_all=is_for_all)
-    for _ in range(_ATTEMPTS):
-        # Who owns the store may change while we look: another of these commands, say, that has just finished.
-        try:
-            if owner_pid(places.state) is not None:
-                return _finish(ask(places.state, command))
-            with embedded(places) as runner:
-                answer = runner.obey(command)
-            return _finish(answer)
-        except (NoRunnerError, StoreInUseError) as error:
-            refusal = error
-            time.sleep(_PAUSE_S)
-    raise refusal
+
+    def alone() -> Answer:
+        with embedded(places) as runner:
+            return runner.obey(command)
+
+    _finish(reach(places, command, served=lambda answer: answer, alone=alone))
 
 
 def _finish(answer: Answer) -> None:

@@ -14,6 +14,7 @@ import click
 
 from runner.cli.copying import Copier
 from runner.cli.options import Places, place_options
+from runner.cli.reaching import reach
 from runner.commands import Answer, Command, Kind, ask
 from runner.errors import LogUnwritableError, NoRunnerError, RunnerError, StoreError
 from runner.lifecycle import ExecutionStatus, Reason
@@ -43,17 +44,20 @@ def exec_command(name: str, places: Places) -> None:
       runner exec nightly-posting
     """
     command = Command(kind=Kind.EXEC, targets=(name,))
-    execute = _alone if owner_pid(places.state) is None else _through_runner
     try:
-        code = execute(command, places)
+        code = reach(
+            places,
+            command,
+            served=lambda answer: _through_runner(answer, places),
+            alone=lambda: _alone(command, places),
+        )
     except (StoreError, LogUnwritableError) as error:
         click.echo(f"runner: {error}", err=True)
         code = REFUSED
     raise SystemExit(code)
 
 
-def _through_runner(command: Command, places: Places) -> int:
-    answer = ask(places.state, command)
+def _through_runner(answer: Answer, places: Places) -> int:
     if not answer.is_done:
         return _refused(answer)
     execution, copier = answer.data["execution"], Copier(Path(answer.data["output_file"]))
@@ -68,6 +72,7 @@ def _through_runner(command: Command, places: Places) -> int:
 
 
 def _alone(command: Command, places: Places) -> int:
+    """Be the runner until the execution has ended, and whatever else we were asked to run meanwhile."""
     from runner.cli.embedded import embedded
 
     ended: dict[str, Record] = {}
@@ -83,7 +88,7 @@ def _alone(command: Command, places: Places) -> int:
         execution, copier = answer.data["execution"], Copier(Path(answer.data["output_file"]))
         kill = Command(kind=Kind.KILL, targets=(execution,))
         with _Interruptions(lambda: runner.obey(kill)) as interruptions:
-            while execution not in ended:
+            while execution not in ended or runner.is_executing:
                 runner.turn()
                 runner.wait(at_most_s=_LOOK_EVERY_S)
                 copier.copy()

@@ -98,22 +98,26 @@ class MonitorLog:
         self._clean_end = (begin[0], begin[1] + len(payload))
 
     def _settle(self, begin: Place, batch: bytes) -> None:
-        """Bring in what is not there of a batch that began at `begin`; nothing if all of it is."""
+        """Bring in what is not there of a batch that began at `begin`; nothing if all of it is.
+
+        The file where it began, and every other one that was renamed away since, may have a part of it.
+        """
         inode, offset = begin
         batch_lines = lines_of(batch)
-        marked = self._find(inode)
-        try:
+        with contextlib.ExitStack() as stack:
+            held = self._held(stack)
             current = self._current()
             is_current = _place_of(current)[0] == inode
-            in_marked = _NOTHING if marked is None or is_current else _look(marked, offset, batch_lines)
+            renamed = [
+                (_look(each, offset if at == inode else max(0, size - len(batch)), batch_lines), each)
+                for each, (at, size) in self._renamed(held, current, stack).items()
+            ]
             in_current = _look(current, offset if is_current else 0, batch_lines)
-            missing = [line for line in batch_lines if line not in in_marked.lines | in_current.lines]
-            if marked is not None and not is_current:
-                missing = self._mend(marked, in_marked.tail, missing)
+            known = in_current.lines.union(*(found.lines for found, _ in renamed))
+            missing = [line for line in batch_lines if line not in known]
+            for found, descriptor in renamed:
+                missing = self._mend(descriptor, found.tail, missing)
             self._complete(current, in_current.tail, missing)
-        finally:
-            if marked is not None:
-                os.close(marked)
         self._unsettled = None
 
     def _mend(self, descriptor: int, tail: bytes, missing: list[bytes]) -> list[bytes]:
@@ -158,22 +162,33 @@ class MonitorLog:
         self._descriptor, self._clean_end = descriptor, None
         return descriptor
 
-    def _find(self, inode: int) -> int | None:
-        """Return a new descriptor of the file with this inode: the one we hold, or a rotated one beside it, or None.
+    def _held(self, stack: contextlib.ExitStack) -> list[int]:
+        """Return the file we hold, if it still has a name: it may have been moved to another folder."""
+        if self._descriptor is None or not os.fstat(self._descriptor).st_nlink:
+            return []
+        held = os.dup(self._descriptor)
+        stack.callback(os.close, held)
+        return [held]
 
-        A rotated file's name begins like the log's. Others are not touched: to close a database's file, which might
-        have got the inode of a deleted log, would drop its locks.
+    def _renamed(self, held: list[int], current: int, stack: contextlib.ExitStack) -> dict[int, Place]:
+        """Return descriptors of the files that were the log and are not any more, with their inodes and sizes."""
+        places = {_place_of(each)[0]: each for each in (*self._beside(stack), *held)}
+        places.pop(_place_of(current)[0], None)
+        return {each: _place_of(each) for each in places.values()}
+
+    def _beside(self, stack: contextlib.ExitStack) -> Iterator[int]:
+        """Open the files beside the log whose names begin like its own.
+
+        Others are not touched: to close a database's file would drop its locks.
         """
-        if self._descriptor is not None:
-            status = os.fstat(self._descriptor)
-            if status.st_ino == inode and status.st_nlink:
-                return os.dup(self._descriptor)
         with contextlib.suppress(FileNotFoundError, PermissionError), os.scandir(self._path.parent) as entries:
             for entry in entries:
-                is_alike = entry.name.startswith(self._path.stem) and entry.inode() == inode
-                if is_alike and entry.is_file(follow_symlinks=False):
-                    return _open(entry.path)
-        return None
+                if not entry.name.startswith(self._path.stem) or not entry.is_file(follow_symlinks=False):
+                    continue
+                with contextlib.suppress(FileNotFoundError, PermissionError):
+                    descriptor = _open(entry.path)
+                    stack.callback(os.close, descriptor)
+                    yield descriptor
 
     @contextlib.contextmanager
     def _worded(self) -> Iterator[None]:
@@ -185,9 +200,6 @@ class MonitorLog:
             ) from error
         except OSError as error:
             raise LogUnwritableError(f"the monitor log {self._path} cannot be written: {error.strerror}") from error
-
-
-_NOTHING = Found(lines=frozenset(), tail=b"")
 
 
 def _open(path: Path | str, extra_flags: int = 0) -> int:

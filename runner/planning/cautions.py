@@ -1,31 +1,35 @@
-"""What people easily overlook in a timing that is valid: days that some months lack, clock changes, 1970. Pure."""
+"""What is easily overlooked in a valid timing: days that months lack, clock changes, counting from 1970. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice, pairwise
 from typing import assert_never
 
 from cronsim import CronSim
 
-from runner.planning.clock_changes import clock_changes
+from runner.planning.clock_changes import ClockChange, clock_changes, times_in
 from runner.requests.model import RunImmediately, RunLater, Schedule, Timing
-from runner.timing.rules import Cron, Daily, DayNumber, Interval, Monthly, NthWeekday, Pattern, Rule, Weekly
+from runner.timing.cron import follows_the_wall_clock
+from runner.timing.rules import Cron, Daily, DayNumber, Interval, Monthly, NthWeekday, Rule, Weekly
 from runner.timing.upcoming import fires, next_fire, span
-from runner.timing.zones import instant_on_its_day, wall_at, zone_named
+from runner.timing.zones import wall_at, zone_named
 from runner.values import duration_text
 
 AHEAD = timedelta(days=366)
-"""How far clock changes are looked for: a year, and the day on which it ends."""
+"""How far clock changes are looked for."""
 OFTEN_A_DAY = 5_000
 _DAY = timedelta(days=1)
+_DAY_S, _HOUR_S = 86_400, 3_600
 _SAMPLE = 100
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-           "November", "December")  # fmt: skip
-_LONGEST_MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_MOST_LISTED = 3
+_MONTHS = {
+    "January": 31, "February": 28, "March": 31, "April": 30, "May": 31, "June": 30,
+    "July": 31, "August": 31, "September": 30, "October": 31, "November": 30, "December": 31,
+}  # fmt: skip
 
 
 class Kind(StrEnum):
@@ -35,10 +39,10 @@ class Kind(StrEnum):
     SHORT_MONTH = "short_month"
     BOTH_DAYS = "both_days"
     EVERY_MINUTE = "every_minute"
+    COUNTS_FROM_1970 = "counts_from_1970"
     GAP = "gap"
     OVERLAP = "overlap"
     SPREAD = "spread"
-    COUNTS_FROM_1970 = "counts_from_1970"
     OFTEN = "often"
 
 
@@ -57,57 +61,143 @@ def cautions(timing: Timing | None, now: datetime) -> list[Caution]:
             return []
         case RunLater(start=start):
             return [Caution(kind=Kind.OVER, message="its time is past")] if start <= now else []
-        case Schedule():
-            return list(_of_schedule(timing, now))
+        case Schedule(rule=rule) if next_fire(rule, now) is None:
+            return [Caution(kind=Kind.OVER, message=_over(rule, now))]
+        case Schedule(rule=rule):
+            found = (
+                _of_days(rule),
+                _of_counting(rule),
+                _of_clocks(rule, now),
+                _of_spread(timing, now),
+                _of_rate(rule, now),
+            )
+            return [caution for each in found for caution in each]
         case _:
             assert_never(timing)
 
 
-def _of_schedule(timing: Schedule, now: datetime) -> Iterator[Caution]:
-    rule = timing.rule
-    if next_fire(rule, now) is None:
-        yield Caution(kind=Kind.OVER, message=_over(rule, now))
-        return
-    yield from _of_pattern(rule.pattern)
-    if rule.start is None:
-        yield from _counting_from_1970(rule.pattern)
-    yield from _of_clock_changes(rule, now)
-    yield from _of_spread(timing, now)
-    yield from _of_frequency(rule, now)
-
-
 def _over(rule: Rule, now: datetime) -> str:
     if rule.finish is not None and rule.finish < now:
-        return "it is over: finish is past, and no fire is left"
+        return "it is over: its finish is past"
     if rule.repetitions is not None:
         return "it is over: its repetitions are used up"
     return "it is over: no fire is left before its finish"
 
 
-def _of_pattern(pattern: Pattern) -> Iterator[Caution]:
-    match pattern:
-        case Monthly(day=DayNumber(number=number)) if number > 28:
-            yield _short_months([number], range(1, 13))
+def _of_days(rule: Rule) -> Iterator[Caution]:
+    match rule.pattern:
+        case Monthly(day=DayNumber(number=number), interval=interval):
+            first = wall_at(rule.start, zone_named(rule.zone)).month - 1 if rule.start else 0
+            yield from _short_months([number], {(first + index * interval) % 12 + 1 for index in range(12)})
         case Monthly(day=NthWeekday(nth=5)):
-            message = "a month without a fifth one is skipped; most have only four"
-            yield Caution(kind=Kind.SHORT_MONTH, message=message)
+            yield Caution(kind=Kind.SHORT_MONTH, message="months without a fifth one, most of them, are skipped")
         case Cron(expression=expression):
             yield from _of_cron(expression)
 
 
 def _of_cron(expression: str) -> Iterator[Caution]:
-    *_, minute, hour, day, _, weekday = expression.upper().split()
-    # cronsim reads the fields; from where is of no importance to what is in them.
-    parsed = CronSim(expression, datetime(1970, 1, 1, tzinfo=UTC))
-    numbers = sorted(set(parsed.days) & {29, 30, 31})
-    if numbers and not day.startswith("*") and set(parsed.days) != set(range(1, 32)) and weekday.startswith("*"):
-        if lacking := _lacking(numbers, parsed.months):
-            yield Caution(kind=Kind.SHORT_MONTH, message=lacking)
+    minute, hour, day, _, weekday = expression.split()[-5:]
+    # For what its fields hold; from which instant on is of no importance.
+    fields = CronSim(expression, datetime(1970, 1, 1, tzinfo=UTC))
+    if not day.startswith("*") and weekday == "*" and 28 not in fields.days:
+        yield from _short_months(sorted(fields.days & {29, 30, 31}), fields.months)
     if day != "*" and weekday != "*":
-        yield Caution(kind=Kind.BOTH_DAYS, message=_both_days(day, weekday, is_and=parsed.day_and))
+        yield Caution(kind=Kind.BOTH_DAYS, message=_both_days(day, weekday, is_either=not fields.day_and))
     if minute == "*" and not hour.startswith("*"):
-        first = f"{min(parsed.hours):02}"
-        yield Caution(
-            kind=Kind.EVERY_MINUTE,
-            message=f"the minute is *: it fires every minute of hour {first}, not once; write 0 for {first}:00",
+        example = f"{min(fields.hours):02}"
+        message = f"the minute is *: it fires each minute of hour {example}; for {example}:00 alone write 0"
+        yield Caution(kind=Kind.EVERY_MINUTE, message=message)
+
+
+def _short_months(days: Iterable[int], months: Iterable[int]) -> Iterator[Caution]:
+    names = [name for number, name in enumerate(_MONTHS, start=1) if number in set(months)]
+    for day in days:
+        if lacking := [name for name in names if _MONTHS[name] < day]:
+            leap = ", but for leap years" if day == 29 else ""
+            skipped = f"there is no day {day} in {_listed(lacking, 12)}: skipped{leap}"
+            message = f"{skipped}; the last day of each is `last`, L in cron"
+            yield Caution(kind=Kind.SHORT_MONTH, message=message)
+
+
+def _both_days(day: str, weekday: str, *, is_either: bool) -> str:
+    if is_either:
+        return f"both day fields are restricted: it fires on day {day} of the month and also on each weekday {weekday}"
+    return f"a day field begins with *: it fires only on days that are {day} of the month and weekday {weekday} too"
+
+
+def _of_counting(rule: Rule) -> Iterator[Caution]:
+    if rule.start is not None:
+        return
+    match rule.pattern:
+        case Interval(seconds=seconds) if _DAY_S % seconds:
+            unit = "hour" if seconds < _HOUR_S else "day"
+            text = f"{duration_text(timedelta(seconds=seconds))} does not divide the {unit}, so each {unit} differs"
+        case Daily(interval=interval) | Weekly(interval=interval) if interval > 1:
+            unit = "days" if isinstance(rule.pattern, Daily) else "weeks"
+            text = f"every {interval} {unit} needs one to begin with"
+        case Monthly(interval=interval) if 12 % interval:
+            text = f"{interval} months do not divide the year"
+        case _:
+            return
+    message = f"{text}: without a start it counts from 1970-01-01T00:00Z"
+    yield Caution(kind=Kind.COUNTS_FROM_1970, message=message)
+
+
+def _of_clocks(rule: Rule, now: datetime) -> Iterator[Caution]:
+    if isinstance(rule.pattern, Interval) or _comes_every_hour(rule):
+        return
+    for change in clock_changes(zone_named(rule.zone), now, now + AHEAD):
+        if not (walls := times_in(change, rule)):
+            continue
+        kind = Kind.GAP if change.is_gap else Kind.OVERLAP
+        times = _listed([_clock(wall) for wall in walls], _MOST_LISTED)
+        yield Caution(kind=kind, message=f"{change}: {times} {_fate(rule, change, len(walls) > 1)}")
+
+
+def _comes_every_hour(rule: Rule) -> bool:
+    """Tell whether a rule follows the clock on the wall through all hours: nobody misses one, or minds one more."""
+    return isinstance(rule.pattern, Cron) and _follows(rule) and rule.pattern.expression.split()[-4].startswith("*")
+
+
+def _follows(rule: Rule) -> bool:
+    return isinstance(rule.pattern, Cron) and follows_the_wall_clock(rule.pattern.expression)
+
+
+def _fate(rule: Rule, change: ClockChange, is_plural: bool) -> str:
+    lacking, doubled = ("do not exist", "come twice") if is_plural else ("does not exist", "comes twice")
+    if _follows(rule):
+        return f"{lacking}, and nothing fires" if change.is_gap else f"{doubled}, and it fires at both"
+    if not change.is_gap:
+        return f"{doubled}; it fires at the first"
+    if next_fire(rule, change.at - timedelta(microseconds=1)) != change.at:
+        return f"{lacking}, and nothing fires"
+    return f"{lacking}; it fires at {_clock(change.wall_after)} instead"
+
+
+def _of_spread(timing: Schedule, now: datetime) -> Iterator[Caution]:
+    sample = list(islice(fires(timing.rule, now), _SAMPLE))
+    gap = min((later - earlier for earlier, later in pairwise(sample)), default=None)
+    if gap is not None and timing.spread > gap:
+        longer = (
+            f"its spread of {duration_text(timing.spread)} is longer than the {duration_text(gap)} between two fires"
         )
+        yield Caution(kind=Kind.SPREAD, message=f"{longer}: one may start after the time of the next")
+
+
+def _of_rate(rule: Rule, now: datetime) -> Iterator[Caution]:
+    first = next_fire(rule, now) or now
+    count = span(rule, first, first + _DAY).count
+    if count > OFTEN_A_DAY:
+        yield Caution(
+            kind=Kind.OFTEN, message=f"it runs very often: {count:,} times a day, each a process and two records"
+        )
+
+
+def _listed(words: list[str], most: int) -> str:
+    if len(words) > most:
+        return f"{', '.join(words[:most])} and {len(words) - most} more"
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _clock(wall: datetime) -> str:
+    return wall.time().isoformat("seconds" if wall.second else "minutes")

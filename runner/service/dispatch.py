@@ -64,6 +64,10 @@ class Dispatcher:
         is_new = known.started is None
         self._note_running(replace(known, started=self._clock.now()) if is_new else known, is_new=is_new)
 
+    def is_own(self, execution: Execution) -> bool:
+        """Whether it starts, or was started, here, and is nothing that a former runner left."""
+        return execution.phase is not Phase.WAITING and execution.id not in self._adopted
+
     def spawn(self, budget_s: float) -> None:
         """Start committed executions, oldest first, for about `budget_s` seconds."""
         until_s = self._clock.elapsed_s() + budget_s

@@ -39,6 +39,7 @@ from runner.values import to_microseconds
 SPAWN_BUDGET_S = 0.02
 READ_BUDGET_S = 0.005
 _LONGEST_WAIT_S = 0.5
+_NOTHING_TO_RELOAD = Answer(is_done=False, lines=("no runner is running, only `runner exec`: nothing is read again",))
 
 
 class Runner:
@@ -152,6 +153,11 @@ class Runner:
             raise StoreUnwritableError(self._journal.store_trouble)
         return answered
 
+    @property
+    def is_executing(self) -> bool:
+        """Whether an execution that this very runner has started, or is about to, has not ended."""
+        return any(self._dispatcher.is_own(execution) for execution in self.book)
+
     def _take_over(self) -> None:
         """Take over what a former runner left: requests, their states, executions that ran or wait."""
         snapshot = self._parts.snapshot
@@ -226,7 +232,9 @@ class Runner:
             except RefusedError as error:
                 decision.batch.answers[row.id] = Answer(is_done=False, lines=(str(error),)).text()
                 continue
-            if command.kind is Kind.RELOAD:
+            if command.kind is Kind.RELOAD and not self._is_firing:
+                decision.batch.answers[row.id] = _NOTHING_TO_RELOAD.text()
+            elif command.kind is Kind.RELOAD:
                 self._reload_requests.add(row.id, command, self._clock.elapsed_s())
                 self._reloader.look_again(at_once=True)
             else:

@@ -302,8 +302,9 @@ def test_a_directory_that_cannot_be_entered_is_told_as_such(world: World) -> Non
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else for a moment")
 def test_a_denied_permission_is_told_as_such(world: World) -> None:
     world.folder.chmod(0o777)
-    for parent in world.folder.parents[:2]:
-        parent.chmod(0o755)
+    for parent in world.folder.parents:
+        if parent.name.startswith(("pytest-", "popen-")):
+            parent.chmod(0o755)
     private = world.folder / "private"
     private.mkdir(mode=0o700)
     secret = _write_program(world.folder / "secret", "#!/bin/sh\n", mode=0o700)
