@@ -106,7 +106,8 @@ def _runner_started(record: Mapping[str, Any]) -> Line:
     commit = f" at {record['git_commit'][:12]}" if record["git_commit"] else ""
     message = f"; {record['message']}" if record["message"] else ""
     who = f"runner {record['version']} started, pid {record['pid']}"
-    what = f"{record['requests']} requests in {record['jobs']}{commit}"
+    count = record["requests"]
+    what = f"{count} request{'s' * (count != 1)} in {record['jobs']}{commit}"
     return "INFO", f"● {who}: {what}, monitor log {record['monitor_log']}{message}"
 
 

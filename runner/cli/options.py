@@ -123,10 +123,14 @@ def system_zone() -> str:
 
 
 def wall_option(name: str, text: str, zone: str) -> datetime:
-    """Read the instant that the option `name` gives as people write it in files. Raises UsageError."""
-    from runner.timing.zones import parse_wall
+    """Read the instant that the option `name` gives as people write it in files; a date alone is its first instant.
+
+    Raises UsageError.
+    """
+    from runner.timing.texts import read_moment
+    from runner.timing.zones import instant_of
 
     try:
-        return parse_wall(text, ZoneInfo(zone), field=())
+        return instant_of(read_moment(text, field=()), ZoneInfo(zone))
     except RuleError as error:
         raise UsageError(f"{name}: {error}" + (f"; {error.suggestion}" if error.suggestion else "")) from None

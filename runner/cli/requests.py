@@ -140,7 +140,7 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
             "labels": request.labels or None,
             "process": _process_text(request.process.action),
             "directory": request.process.directory,
-            "prevent_concurrent": request.process.prevent_concurrent,
+            "prevent_concurrent": request.process.prevent_concurrent or None,
             "timing": timing_words(request.timing),
             "generation": state.generation,
             "next": first_fires(request, state, loaded.now, 3),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 DataPath = tuple[str | int, ...]
+DID_YOU_MEAN = "did you mean "
 MOST_FINDINGS = 100
 """Of one document; beyond them more would only be noise."""
 
@@ -107,4 +108,4 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     """Return "did you mean …?" if one of `words` is near `word`."""
     by_small = {each.lower(): each for each in words}
     close = get_close_matches(word[:100].lower(), by_small, n=1, cutoff=0.6)
-    return f"did you mean `{by_small[close[0]]}`?" if close else None
+    return f"{DID_YOU_MEAN}`{by_small[close[0]]}`?" if close else None

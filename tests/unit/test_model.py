@@ -249,7 +249,7 @@ def test_the_digest_of_a_lone_document_is_its_files_and_else_its_own() -> None:
 @pytest.mark.parametrize(
     "text",
     [FULL, "process: {shell: x}", timing("run_immediately"), timing("{run_later: {start: 2026-12-24 18:00}}"),
-     "process: {request: other, environment: {A: é}}"],
+     "process: {shell: x, environment: {A: é}}", "process: {request: other}"],
 )  # fmt: skip
 def test_a_stored_definition_builds_the_same_request_again(text: str) -> None:
     original = request(text)
@@ -287,3 +287,8 @@ def test_a_definition_that_this_version_cannot_build_is_an_error_in_words(text: 
 
 def test_a_definition_may_be_as_small_as_its_parts() -> None:
     assert request_from_definition(definition(), default_zone="UTC").name == "a"
+
+
+def test_a_key_beside_a_reference_is_refused_and_not_ignored() -> None:
+    (problem,) = load("process: {request: other, timeout: 5m}").problems
+    assert (problem.path, problem.message) == ("process.timeout", "`timeout` beside `request` is not supported yet")

@@ -1,0 +1,66 @@
+"""When the clocks of a zone change, and which times of day of a rule that concerns. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from zoneinfo import ZoneInfo
+
+from runner.timing.rules import Rule
+from runner.timing.upcoming import fires, next_fire
+from runner.timing.zones import TICK, next_change, wall_at, zone_named
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockChange:
+    """An instant at which the clocks of a zone jump from one wall time to another (naive)."""
+
+    at: datetime
+    wall_before: datetime
+    wall_after: datetime
+    zone: str
+
+    @property
+    def is_gap(self) -> bool:
+        """Whether wall times are left out; if not, some come twice."""
+        return self.wall_before < self.wall_after
+
+    def __str__(self) -> str:
+        before, after = (wall.isoformat(" ", "minutes") for wall in (self.wall_before, self.wall_after))
+        if self.wall_before.date() == self.wall_after.date():
+            after = after[11:]
+        return f"clocks go {'forward' if self.is_gap else 'back'} from {before} to {after} in {self.zone}"
+
+
+def clock_changes(zone: ZoneInfo, after: datetime, until: datetime) -> Iterator[ClockChange]:
+    """Yield the clock changes of a zone in (after, until]."""
+    while (at := next_change(after, until, zone)) is not None:
+        before = wall_at(at - TICK, zone) + TICK
+        yield ClockChange(at=at, wall_before=before, wall_after=wall_at(at, zone), zone=zone.key)
+        after = at
+
+
+def times_in(change: ClockChange, rule: Rule) -> list[datetime]:
+    """Return the wall times (naive) that a rule names and that a clock change leaves out, or doubles."""
+    first, end = sorted((change.wall_before, change.wall_after))
+    last = end.replace(tzinfo=UTC) - TICK
+    named = fires(_on_paper(rule), first.replace(tzinfo=UTC) - TICK)
+    walls = [wall.replace(tzinfo=None) for wall in takewhile(lambda wall: wall <= last, named)]
+    return walls if _is_in_force(rule, change.at) else []
+
+
+def _on_paper(rule: Rule) -> Rule:
+    """Return a rule whose fires, read as wall times, are those of `rule` as if clocks never changed."""
+    start = rule.start and wall_at(rule.start, zone_named(rule.zone)).replace(tzinfo=UTC)
+    return replace(rule, zone="UTC", start=start, finish=None, repetitions=None)
+
+
+def _is_in_force(rule: Rule, at: datetime) -> bool:
+    """Tell whether a rule has begun, and is neither over nor used up."""
+    if rule.start is not None and at < rule.start:
+        return False
+    return (rule.finish is None or at <= rule.finish) and next_fire(rule, at - _DAY) is not None

@@ -1,0 +1,156 @@
+"""What the monitor log tells of one request around one instant, as values. Pure: the records are read by the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from runner.lifecycle import Channel, ExecutionStatus, Reason
+from runner.values import parse_instant
+
+Record = Mapping[str, Any]
+FINISHED = "execution.finished"
+STARTED, STOPPED = "runner.started", "runner.stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a fire, as far as it has come; `waiting` is one that waits for its turn."""
+
+    execution: str
+    scheduled_for: datetime
+    status: ExecutionStatus
+    reason: str | None
+    is_waiting: bool = False
+    is_direct: bool = False
+    started: datetime | None = None
+    ended: datetime | None = None
+    lateness: timedelta | None = None
+    message: str | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it never started because another one held the guard."""
+        return self.reason == Reason.CONCURRENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """A span of fires that were missed, and when that was settled."""
+
+    count: int
+    first: datetime
+    last: datetime
+    settled: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A record of the request itself. `word` is what happened: scheduled, unscheduled, rescheduled, completed, removed.
+
+    `by` is a person; None if it was the file.
+    """
+
+    at: datetime
+    word: str
+    generation: int | None
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absence:
+    """A time without a runner. `since` is its last sign of life; `until` is None if none has started since.
+
+    `is_orderly` says that it was stopped; otherwise it ended without a word.
+    """
+
+    since: datetime | None
+    until: datetime | None
+    is_orderly: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What is known around an instant. `changes` are all of the request's, ascending; `reaches_back_to` is the oldest
+    record that is still there."""
+
+    runs: tuple[Run, ...] = ()
+    missed: tuple[Missed, ...] = ()
+    changes: tuple[Change, ...] = ()
+    absence: Absence | None = None
+    reaches_back_to: datetime | None = None
+
+
+def runs_in(records: Iterable[Record]) -> tuple[Run, ...]:
+    """Return the executions that records tell of, the last word of each; misses are none."""
+    last = {record["execution"]: record for record in records if record["status"] != ExecutionStatus.MISFIRED}
+    return tuple(_run(record) for record in last.values())
+
+
+def _run(record: Record) -> Run:
+    lateness = record.get("lateness_s")
+    return Run(
+        execution=str(record["execution"]),
+        scheduled_for=parse_instant(record["scheduled_for"]),
+        status=ExecutionStatus(record["status"]),
+        reason=record.get("reason"),
+        is_direct=record.get("channel") == Channel.DIRECT,
+        started=_instant(record.get("started")),
+        ended=_instant(record.get("ended")),
+        lateness=None if lateness is None else timedelta(seconds=lateness),
+        message=record.get("message"),
+    )
+
+
+def missed_in(records: Iterable[Record], at: datetime) -> tuple[Missed, ...]:
+    """Return the missed spans, of the records of misses, that cover an instant."""
+    spans = (
+        Missed(
+            count=int(record.get("missed_count") or 0),
+            first=parse_instant(record["missed_from"]),
+            last=parse_instant(record["missed_until"]),
+            settled=parse_instant(record["time"]),
+        )
+        for record in records
+        if record.get("missed_from") and record.get("missed_until")
+    )
+    return tuple(span for span in spans if span.first <= at <= span.last)
+
+
+def changes_in(records: Iterable[Record]) -> tuple[Change, ...]:
+    """Return what happened to the request itself; a rejected file changes nothing of it."""
+    return tuple(
+        Change(
+            at=parse_instant(record["time"]),
+            word=str(record["event"]).partition(".")[2],
+            generation=record.get("generation"),
+            by=record.get("requested_by"),
+        )
+        for record in records
+        if not str(record["event"]).endswith(".rejected")
+    )
+
+
+def absence_at(lives: Iterable[Record], at: datetime, *, last_seen: datetime | None, is_alive: bool) -> Absence | None:
+    """Return the time without a runner that covers an instant; None if there was one, or if nobody can tell.
+
+    `lives` are the runner's started and stopped records, `last_seen` is the time of the last record of any kind before
+    the first start after `at` (before now, if there is none), `is_alive` whether a runner is running now.
+    """
+    told = [(parse_instant(record["time"]), str(record["event"])) for record in lives]
+    before = [each for each in told if each[0] <= at]
+    after = [each for each in told if each[0] > at]
+    until = next((time for time, event in after if event == STARTED), None)
+    if before and before[-1][1] == STOPPED:
+        return Absence(since=before[-1][0], until=until, is_orderly=True)
+    if (after and after[0][1] == STOPPED) or (until is None and is_alive):
+        return None
+    if last_seen is not None and last_seen > at:
+        return None
+    return Absence(since=last_seen, until=until, is_orderly=False) if before or until else None
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else parse_instant(text)

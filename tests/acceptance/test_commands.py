@@ -1,0 +1,314 @@
+"""The buttons, `kill`, `reload`, `status` and what looks at files: with a runner, without one, several at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+from pathlib import Path
+
+import pytest
+from support import GATE, Place, end_of, wait_until
+
+DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
+
+
+def _status(place: Place, request: str) -> tuple[str, str | None]:
+    """Return how a request stands, and its drift."""
+    (item,) = [item for item in place.items("ls") if item["request"] == request]
+    return item["status"], item["drift"]
+
+
+def _has_knocked(place: Place) -> bool:
+    """Tell whether a command has written its row and the byte that wakes the runner, which cannot have seen it yet."""
+    descriptor = os.open(place.state / "wake", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return bool(select.select([descriptor], [], [], 0)[0])
+    finally:
+        os.close(descriptor)
+
+
+# --- kill -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_can_be_killed_and_the_runner_lives_on(place: Place) -> None:
+    place.declare("slow", GATE)
+    place.declare("waits", "true")
+    runner = place.start("--max-running", "1")
+    first, second = place.begin("exec", "slow"), None
+    wait_until(lambda: place.events("execution.started", "slow"), what="slow has started")
+    second = place.begin("exec", "waits")
+    (waiting,) = wait_until(lambda: place.items("status")[0]["waiting"], what="one waits")
+
+    killed = place.run("kill", "waits", "waits")
+    assert (killed.returncode, killed.stdout) == (0, f"waits: killing {waiting['execution']}\n")
+    assert end_of(second) == (1, b"", "runner: waits: killed by maria while it waited to start\n")
+    (record,) = place.finished("waits")
+    assert (record["status"], record["reason"], record["started"]) == ("killed", "killed_by_user", None)
+
+    place.open_gate()
+    assert end_of(first)[0] == 0
+    assert place.run("exec", "waits").returncode == 0
+    assert place.stop(runner) == 0
+
+
+def test_kill_ends_what_runs_by_name_or_by_the_begin_of_its_id_and_says_who(place: Place) -> None:
+    for name in ("one", "two", "three"):
+        place.declare(name, "sleep 30", "run_immediately")
+    place.start()
+    started = wait_until(lambda: len(found := place.events("execution.started")) == 3 and found)
+    identity = {record["request"]: record["execution"] for record in started}
+    killed = place.run("kill", "one", identity["two"], "nobody", identity["two"])
+    assert killed.returncode == 1
+    assert killed.stdout.splitlines() == [
+        f"one: killing {identity['one']}",
+        f"two: killing {identity['two']}",
+        "nobody: nothing runs by this name or execution id",
+    ]
+    for name in ("one", "two"):
+        (record,) = place.await_finished(name)
+        assert (record["status"], record["reason"], record["signal"]) == ("killed", "killed_by_user", 15)
+        assert (record["message"], record["requested_by"]) == ("killed by maria", "maria")
+    assert not place.finished("three")
+    place.run("kill", "three")
+
+
+# --- schedule, unschedule, reschedule ---------------------------------------------------------------------------------
+
+
+def test_reschedule_named_twice_runs_a_one_time_request_exactly_once_more(place: Place) -> None:
+    place.declare("once", "echo ran", "run_immediately")
+    place.start()
+    place.await_finished("once")
+    assert place.run("reschedule", "once", "once").stdout == "once: rescheduled\n"
+    place.await_finished("once", count=2)
+    # What were due by now would be claimed before this is answered.
+    assert place.run("reload").stdout == "nothing changed\n"
+    assert len(place.events("execution.started", "once")) == 2
+    assert [record["requested_by"] for record in place.events("request.rescheduled")] == ["maria"]
+    assert _status(place, "once") == ("complete", None)
+
+
+def test_buttons_pressed_at_one_time_without_a_runner_all_work(place: Place) -> None:
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        place.declare(name, "true", DAILY)
+    commands = [place.begin("unschedule", name) for name in names]
+    assert [end_of(command) for command in commands] == [
+        (0, f"{name}: unscheduled (differs from its file)\n".encode(), "") for name in names
+    ]
+    assert {item["request"]: item["status"] for item in place.items("ls")} == dict.fromkeys(names, "unscheduled")
+    assert {record["event"] for record in place.records()} == {"request.scheduled", "request.unscheduled"}
+    assert place.run("schedule", "--all").returncode == 0
+    assert {item["status"] for item in place.items("ls")} == {"scheduled"}
+
+
+def test_a_press_without_a_runner_comes_after_what_the_file_has_said_meanwhile(place: Place) -> None:
+    place.declare("once", "echo ran", "run_immediately")
+    place.declare("daily", "true", DAILY)
+    place.stop(place.start())
+    place.declare("once", "echo ran", "run_immediately", top={"scheduled": False})
+    place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": "03:00"}})
+
+    assert place.run("schedule", "once", "nobody").stdout.splitlines() == [
+        "once: scheduled (differs from its file)",
+        "nobody: refused, there is no request 'nobody'",
+    ]
+    assert place.run("unschedule", "daily").stdout == "daily: unscheduled (differs from its file)\n"
+    before = len(place.records())
+    place.start()
+    assert "differs" not in place.run("schedule", "daily").stdout
+    told = [record["event"] for record in place.records()[before:] if record["event"].startswith("request.")]
+    assert told == ["request.scheduled"], "the start had nothing left to say of the files"
+    (daily,) = [item for item in place.items("next") if item["request"] == "daily"][:1]
+    assert "T03:00:00" in daily["scheduled_for"]
+    status, drift = _status(place, "once")
+    assert status == "complete"
+    assert drift is not None
+    assert drift.startswith("scheduled by maria at ")
+    assert len(place.events("execution.started", "once")) == 1
+
+
+def test_buttons_want_names_or_all_and_not_both(place: Place) -> None:
+    for arguments in (("unschedule",), ("schedule", "a", "--all")):
+        done = place.run(*arguments)
+        assert (done.returncode, done.stderr) == (2, "runner: name requests, or say --all\n")
+    assert not place.state.exists()
+
+
+def test_only_a_runner_can_kill_or_reload(place: Place) -> None:
+    for arguments in (("kill", "a"), ("reload",), ("status",)):
+        done = place.run(*arguments)
+        assert done.returncode == 4
+        assert "no runner is running on " in done.stderr
+
+
+def test_without_its_fifo_a_runner_still_hears(place: Place) -> None:
+    place.declare("daily", "true", DAILY)
+    place.start()
+    (place.state / "wake").unlink()
+    assert place.run("unschedule", "daily", timeout_s=9).returncode == 0
+    assert place.run("exec", "daily", timeout_s=9).returncode == 0
+    assert place.run("reload", timeout_s=9).returncode == 0
+
+
+# --- reload -----------------------------------------------------------------------------------------------------------
+
+
+def test_reload_answers_with_what_it_changed(place: Place) -> None:
+    place.declare("one", "true", DAILY)
+    place.declare("two", "true", DAILY)
+    runner = place.start()
+    # The runner stands still until the edit and the command are both there: neither can be first.
+    runner.send_signal(signal.SIGSTOP)
+    try:
+        place.declare("one", "false", DAILY)
+        place.declare("three", "true", DAILY)
+        (place.jobs / "two.yaml").unlink()
+        place.write("bad.yaml", "process: {shel: oops}\n")
+        command = place.begin("reload")
+        wait_until(lambda: _has_knocked(place), what="the command is posted")
+    finally:
+        runner.send_signal(signal.SIGCONT)
+    summary = "1 added: three; 1 changed: one (process); 1 removed: two; 1 rejected: bad.yaml"
+    assert end_of(command) == (0, f"{summary}\n".encode(), "")
+    (record,) = place.events("runner.reloaded")
+    assert (record["message"], record["requested_by"]) == (summary, "maria")
+    assert f"↻ reloaded: {summary}" in place.console()
+    assert place.run("reload").stdout == "nothing changed\n"
+
+
+def test_a_folder_that_is_emptied_keeps_its_requests_until_that_is_said_to_be_meant(place: Place) -> None:
+    place.declare("one", "echo one", DAILY)
+    place.declare("two", "echo two", DAILY)
+    place.start()
+    for path in place.jobs.iterdir():
+        path.unlink()
+    (record,) = wait_until(lambda: place.events("runner.reloaded"))
+    assert "all requests are kept" in record["message"]
+    assert record["message"] in place.console()
+    assert place.run("exec", "one").stdout == "one\n"
+    assert place.run("reload").stdout == record["message"] + "\n"
+    assert {item["request"] for item in place.items("ls")} == {"one", "two"}
+
+    assert place.run("reload", "--allow-empty").stdout == "2 removed: one, two\n"
+    assert {record["request"] for record in place.events("request.removed")} == {"one", "two"}
+    assert place.items("ls") == []
+
+
+def test_sighup_reads_the_folder_and_is_no_end(place: Place) -> None:
+    runner = place.start()
+    runner.send_signal(signal.SIGSTOP)
+    place.declare("new", "echo new", "run_immediately")
+    runner.send_signal(signal.SIGHUP)
+    runner.send_signal(signal.SIGCONT)
+    place.await_finished("new")
+    assert place.stop(runner) == 0
+
+
+# --- status, ls, next, show, validate ---------------------------------------------------------------------------------
+
+
+def test_status_from_another_folder_tells_of_the_folder_that_is_served(place: Place, tmp_path: Path) -> None:
+    place.declare("daily", "true", DAILY)
+    place.declare("slow", "sleep 30", "run_immediately")
+    runner = place.start()
+    wait_until(lambda: place.events("execution.started", "slow"))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    del place.environment["RUNNER_JOBS"]
+    place.folder = elsewhere
+    (item,) = place.items("status")
+    assert (item["pid"], item["jobs"]) == (runner.pid, str(place.jobs))
+    assert item["requests"] == {"complete": 1, "scheduled": 1}
+    assert [each["request"] for each in item["running"]] == ["slow"]
+    assert (item["waiting"], item["next"][0]["request"]) == ([], "daily")
+    text = place.run("status").stdout
+    assert f"runner {runner.pid} is running since " in text
+    assert str(place.jobs) in text
+    place.run("kill", "slow")
+
+
+def test_a_state_folder_serves_one_jobs_folder(place: Place) -> None:
+    place.declare("daily", "true", DAILY)
+    place.stop(place.start())
+    before = place.log.read_bytes()
+    other = place.folder / "other"
+    other.mkdir()
+    (other / "stranger.yaml").write_text("process: {shell: 'true'}\n")
+    for code, arguments in ((1, ("start",)), (1, ("unschedule", "stranger")), (125, ("exec", "stranger"))):
+        refused = place.run(*arguments, "--jobs", str(other))
+        assert refused.returncode == code
+        assert f"belongs to the jobs folder {place.jobs}; give {other} a state folder of its own" in refused.stderr
+    assert place.log.read_bytes() == before
+    assert place.run("ls", "--jobs", str(other)).stdout.splitlines()[1].split() == [
+        "stranger", "definition", "-", "stranger.yaml",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "zone", "message"),
+    [
+        (("--timezone", "Europe/Madird"), "UTC", "there is no time zone 'Europe/Madird'; --timezone names one"),
+        ((), "CET-1CEST", "the system's zone (TZ or /etc/localtime): there is no time zone 'CET-1CEST'"),
+    ],
+)
+def test_a_zone_that_does_not_exist_is_told_in_a_sentence(
+    place: Place, arguments: tuple[str, ...], zone: str, message: str
+) -> None:
+    place.declare("daily", "true", DAILY)
+    place.environment["TZ"] = zone
+    for command in ("start", "next"):
+        done = place.run(command, *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("runner: ")
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert place.run("next", "-n", "1", "--timezone", "Europe/Madrid").returncode == 0
+
+
+def test_a_single_file_is_validated_among_those_that_it_refers_to(place: Place) -> None:
+    place.declare("base", "true")
+    place.write("bad.yaml", "process: {shel: oops}\n")
+    good = place.write("sub/good.yaml", "process: {request: base}\ntiming: run_immediately\n")
+    extra = place.write("sub/extra.yaml", "process: {request: base, timeout: 5s}\n")
+    assert place.run("validate", str(good)).stderr == "1 request, all valid\n"
+
+    done = place.run("validate", str(extra), "--output", "json")
+    assert done.returncode == 1
+    (problem,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert problem.keys() == {"file", "line", "column", "path", "message", "suggestion"}
+    assert (Path(problem["file"]), problem["line"]) == (extra, 1)
+    assert "timeout" in problem["message"]
+
+    assert len(place.run("validate").stdout.splitlines()) >= 2
+    note = place.folder / "note.txt"
+    note.write_text("process: {shell: 'true'}\n")
+    for path, words in (
+        (note, "is no request file; those end in .yaml or .yml"),
+        (place.jobs / "no.yaml", "there is no"),
+    ):
+        done = place.run("validate", str(path))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert words in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_ends_a_list_quietly(place: Place) -> None:
+    place.write("many.yaml", "---\n".join(f"name: request-{n:04}\nprocess: {{shell: 'true'}}\n" for n in range(2000)))
+    for arguments in (("ls",), ("next", "--until", "2999-01-01 00:00")):
+        place.declare("often", "true", {"schedule": {"frequency": "hourly"}})
+        command = place.begin(*arguments)
+        assert command.stdout is not None
+        assert command.stdout.readline().startswith((b"NAME ", b"SCHEDULED FOR "))
+        command.stdout.close()
+        assert command.stderr is not None
+        with command.stderr:
+            assert (command.wait(timeout=20), command.stderr.read()) == (0, b"")
+
+
+def test_unknown_names_get_the_nearest(place: Place) -> None:
+    place.declare("nightly", "true", DAILY)
+    for command in ("show", "next"):
+        done = place.run(command, "nigthly")
+        assert (done.returncode, done.stderr) == (2, "runner: there is no request 'nigthly'; did you mean 'nightly'?\n")

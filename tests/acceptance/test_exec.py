@@ -1,0 +1,162 @@
+"""`runner exec`: its exit codes, its output, its Ctrl-C; through a runner, and by itself where none is running."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from support import GATE, Place, Record, end_of, wait_until
+
+IS_THROUGH_A_RUNNER = pytest.mark.parametrize("is_served", [True, False], ids=["through a runner", "alone"])
+
+
+def _started(place: Place, request: str) -> Record:
+    (record,) = wait_until(lambda: place.events("execution.started", request), what=f"{request} has started")
+    return record
+
+
+@IS_THROUGH_A_RUNNER
+def test_the_exit_code_says_how_it_ended(place: Place, is_served: bool) -> None:
+    place.declare("good", "exit 0")
+    place.declare("bad", "exit 7")
+    place.declare("slow", "sleep 30", timeout="100ms")
+    place.declare("crash", "kill -KILL $$")
+    place.write("absent.yaml", "process: {command: [no-such-program]}")
+    if is_served:
+        place.start()
+    expected = {
+        "good": (0, ""),
+        "bad": (7, ""),
+        "slow": (124, "runner: slow: stopped after its timeout of 100ms\n"),
+        "crash": (128 + 9, "runner: crash: ended by signal SIGKILL\n"),
+        "absent": (125, "no-such-program"),
+        "goood": (125, "runner: there is no request 'goood'; did you mean 'good'?\n"),
+    }
+    for name, (code, message) in expected.items():
+        done = place.run("exec", name)
+        assert (done.returncode, done.stdout) == (code, ""), done.stderr
+        assert done.stderr == message if message.endswith("\n") else message in done.stderr
+    assert {record["request"]: record["reason"] for record in place.events("execution.finished")} == {
+        "good": None,
+        "bad": "exit_code",
+        "slow": "timeout",
+        "crash": "signal",
+        "absent": "spawn_failed",
+    }
+
+
+@IS_THROUGH_A_RUNNER
+def test_output_is_shown_byte_for_byte_while_it_comes(place: Place, is_served: bool) -> None:
+    place.declare("bytes", rf"printf '\377\000first'; {GATE}; echo last >&2")
+    if is_served:
+        place.start()
+    command = place.begin("exec", "bytes")
+    assert command.stdout is not None
+    assert command.stdout.read(7) == b"\xff\x00first"
+    place.open_gate()
+    assert end_of(command) == (0, b"last\n", "")
+    (record,) = place.finished("bytes")
+    assert (record["channel"], record["requested_by"], record["generation"]) == ("direct", "maria", None)
+    assert record["output_tail"] == "\ufffd\x00firstlast\n"
+
+
+@IS_THROUGH_A_RUNNER
+def test_ctrl_c_kills_the_execution_and_says_who(place: Place, is_served: bool) -> None:
+    place.declare("slow", "sleep 30")
+    if is_served:
+        place.start()
+    command = place.begin("exec", "slow")
+    _started(place, "slow")
+    command.send_signal(signal.SIGINT)
+    assert end_of(command) == (128 + 15, b"", "runner: slow: killed by maria\n")
+    (record,) = place.finished("slow")
+    assert (record["status"], record["reason"], record["requested_by"]) == ("killed", "killed_by_user", "maria")
+
+
+def test_what_runs_already_is_refused(place: Place) -> None:
+    place.declare("sole", GATE, prevent_concurrent=True)
+    place.start()
+    first = place.begin("exec", "sole")
+    _started(place, "sole")
+    second = place.run("exec", "sole")
+    assert (second.returncode, second.stderr) == (125, "runner: sole: Concurrent attempt to execute\n")
+    place.open_gate()
+    assert end_of(first)[0] == 0
+
+
+def test_a_runner_that_is_stopping_starts_nothing_more(place: Place) -> None:
+    place.declare("slow", GATE, "run_immediately")
+    place.declare("late", "true")
+    process = place.start()
+    _started(place, "slow")
+    process.terminate()
+    refused = place.run("exec", "late")
+    assert (refused.returncode, refused.stderr) == (125, "runner: the runner is stopping\n")
+    place.open_gate()
+    assert process.wait(timeout=20) == 0
+    assert [record["status"] for record in place.finished("slow")] == ["success"]
+    assert not place.finished("late")
+
+
+def test_a_runner_that_is_killed_meanwhile_is_told(place: Place) -> None:
+    place.declare("slow", GATE)
+    runner = place.start()
+    command = place.begin("exec", "slow")
+    started = _started(place, "slow")
+    place.stop(runner, by=signal.SIGKILL)
+    code, _, message = end_of(command, within_s=10)
+    assert code == 4
+    assert message.startswith("runner: the runner ended meanwhile; ")
+    assert started["execution"] in message
+    place.open_gate()
+
+
+def test_without_a_runner_what_a_former_one_left_is_left_alone(place: Place) -> None:
+    place.declare("first", GATE, "run_immediately")
+    place.declare("waits", "true", "run_immediately")
+    place.declare("mine", "cp ../new.yaml new.yaml; touch first.yaml; rm gone.yaml; sleep 0.7; echo done")
+    place.declare("gone", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
+    (place.folder / "new.yaml").write_text("{process: {shell: 'true'}, timing: run_immediately}")
+    runner = place.start("--max-running", "1")
+    wait_until(lambda: place.items("status")[0]["waiting"], what="one waits")
+    (running,) = place.events("execution.started")
+    place.stop(runner, by=signal.SIGKILL)
+    place.open_gate()
+    count = len(place.records())
+
+    done = place.run("exec", "mine")
+    assert (done.returncode, done.stdout) == (0, "done\n")
+    told = [(record["event"], record["request"]) for record in place.records()[count:]]
+    if running["request"] == "first":
+        # That its former process has ended is all it may tell beside its own.
+        told = [each for each in told if each != ("execution.finished", "first")]
+    assert told == [("execution.started", "mine"), ("execution.finished", "mine")]
+
+    place.start()
+    assert len(place.await_finished("waits")) == 1
+    assert len(place.await_finished("new")) == 1
+    assert [record["status"] for record in place.await_finished("first")] == ["system_restart"]
+    wait_until(lambda: place.events("request.removed", "gone"))
+
+
+def test_a_reader_that_has_seen_enough_costs_no_record(place: Place) -> None:
+    place.declare("chatty", "seq 100000")
+    command = place.begin("exec", "chatty")
+    assert command.stdout is not None
+    assert command.stdout.readline() == b"1\n"
+    command.stdout.close()
+    assert command.stderr is not None
+    with command.stderr:
+        assert (command.wait(timeout=30), command.stderr.read()) == (0, b"")
+    (record,) = place.finished("chatty")
+    assert (record["status"], record["output_bytes"]) == ("success", 588895)
+
+
+def test_several_at_once_without_a_runner_all_run_to_their_end(place: Place) -> None:
+    names = ["one", "two", "three"]
+    for name in names:
+        place.declare(name, f"sleep 0.2; echo {name}")
+    commands = [place.begin("exec", name) for name in names]
+    assert [end_of(command) for command in commands] == [(0, f"{name}\n".encode(), "") for name in names]
+    for name in names:
+        assert [record["status"] for record in place.finished(name)] == ["success"]
