@@ -21,7 +21,7 @@ Record = dict[str, Any]
 Keys = dict[str, object]
 SECONDLY = {"schedule": {"frequency": "secondly"}}
 GATE = "n=0; until [ -e ../go ] || [ $((n += 1)) -gt 300 ]; do sleep 0.1; done"
-"""A shell line that goes on once `Place.open_gate` was called; after half a minute too, so that nothing is left over."""
+"""A shell line that goes on once `Place.open_gate` was called; after half a minute anyway, to leave nothing over."""
 
 
 def wait_until(condition: Callable[[], object], *, within_s: float = 15.0, what: str = "") -> Any:
@@ -64,7 +64,9 @@ class Place:
         new.rename(path)
         return path
 
-    def declare(self, name: str, shell: str, timing: object = None, *, top: Keys | None = None, **process: object) -> Path:
+    def declare(
+        self, name: str, shell: str, timing: object = None, *, top: Keys | None = None, **process: object
+    ) -> Path:
         """Write a request that runs a shell line; as JSON, which is YAML too. `top` holds further keys of it."""
         content = {"process": {"shell": shell, **process}} | ({"timing": timing} if timing else {})
         return self.write(f"{name}.yaml", json.dumps(content | (top or {})))

@@ -26,6 +26,8 @@ _COMMANDS = {
     "log": ("monitoring", "Show the output of an execution."),
     "reload": ("buttons", "Have the runner read its jobs folder now."),
     "schema": ("files", "Print a JSON schema, for editors and other tools."),
+    "explain": ("explaining", "Tell in plain English when something fires, or why it did not run."),
+    "simulate": ("simulating", "Tell what a span of time would bring: fires, overlaps, busy hours."),
 }
 """Each command's module in this package, and its line in `runner --help`."""
 
@@ -74,7 +76,3 @@ def main() -> None:
     except RunnerError as error:
         click.echo(f"runner: {error}", err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # `runner monitor | head`: the reader has had enough. Keep Python's own flush at exit quiet about it.
-        sys.stderr.close()
-        sys.exit(0)

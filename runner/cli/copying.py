@@ -10,6 +10,8 @@ from pathlib import Path
 class Copier:
     """Copies what is new in a file to stdout at each call, bytes as they are; the file may come later.
 
+    If its process puts something else in its place, that is not copied.
+
     When nobody reads stdout any more it falls silent: what runs goes on.
     """
 
@@ -20,7 +22,7 @@ class Copier:
 
     def copy(self) -> None:
         """Copy what came since the last call."""
-        if self._is_silent or not self._path.exists():
+        if self._is_silent or not self._path.is_file() or not os.access(self._path, os.R_OK):
             return
         with self._path.open("rb") as output:
             output.seek(self._position)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from loguru import logger
 
 from runner.cli.options import Places
 from runner.service.clock import SystemClock
@@ -18,6 +21,9 @@ def embedded(places: Places, observer: Callable[[dict[str, Any]], None] = lambda
 
     Its records go to `observer`. Raises StoreError and its kinds.
     """
+    # What hinders it is told like all that a command has to say.
+    logger.remove()
+    logger.add(sys.stderr, format="runner: {message}", level="WARNING", diagnose=False, backtrace=False)
     settings = Settings(jobs=places.jobs, state=places.state, monitor_log=places.monitor_log, zone=places.zone)
     with Runner(settings, clock=SystemClock(), observer=observer, is_firing=False) as runner:
         runner.start()

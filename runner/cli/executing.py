@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from types import FrameType
@@ -138,13 +138,19 @@ def _record_of(execution: str, places: Places) -> Record:
     """Return the finished record: from the log, or, while that cannot be written, from the store."""
     until_s = time.monotonic() + _RECORD_WITHIN_S
     while time.monotonic() < until_s:
-        with closing(StoreReader(places.state)) as reader:
-            unwritten = [decode(line) for _, line in reader.snapshot().outbox]
-        for record in (*unwritten, *find_execution(places.monitor_log, execution)):
+        for record in _told_of(execution, places):
             if record and record["event"] == Event.EXECUTION_FINISHED and record["execution"] == execution:
                 return record
         time.sleep(_LOOK_EVERY_S)
     raise RunnerError(f"the end of {execution} is recorded neither in {places.monitor_log} nor in the store")
+
+
+def _told_of(execution: str, places: Places) -> Iterator[Record | None]:
+    """Yield the records that wait in the store, and then those of the log: while some wait, it may be unreadable."""
+    with closing(StoreReader(places.state)) as reader:
+        unwritten = reader.snapshot().outbox
+    yield from (decode(line) for _, line in unwritten)
+    yield from find_execution(places.monitor_log, execution)
 
 
 def _refused(answer: Answer) -> int:

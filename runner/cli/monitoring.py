@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -80,8 +81,12 @@ def log_command(execution: str, is_following: bool, places: Places) -> None:
             f"execution {record['execution']} never started, so it has no output: {record.get('message')}"
         )
     path = Path(str(record["output_file"]))
-    if not path.exists():
-        raise RunnerError(f"the output file {path} is gone; outputs are pruned by age, count and size")
+    if not path.is_file():
+        raise RunnerError(
+            f"the output file {path} is gone: outputs are pruned by age, count and size, or its own process removed it"
+        )
+    if not os.access(path, os.R_OK):
+        raise RunnerError(f"the output file {path} cannot be read: Permission denied")
     copier = Copier(path)
     while is_following and not _has_ended(str(record["execution"]), places):
         copier.copy()

@@ -26,11 +26,17 @@ _EXECUTION_EVENTS = (Event.EXECUTION_STARTED, Event.EXECUTION_FINISHED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which records are wanted. An empty set leaves its field open; `since` is compared with the record's `time`."""
+    """Which records are wanted. What is empty leaves its field open.
+
+    `since` and `until`, both inclusive, are compared with the record's `time`; the text of `scheduled_for` begins as is
+    given.
+    """
 
     requests: frozenset[str] = frozenset()
     statuses: frozenset[str] = frozenset()
     since: datetime | None = None
+    until: datetime | None = None
+    scheduled_for: str = ""
     events: frozenset[str] = frozenset({Event.EXECUTION_FINISHED})
 
     def admits(self, record: Record) -> bool:
@@ -40,6 +46,8 @@ class Filter:
             and (not self.requests or record.get("request") in self.requests)
             and (not self.statuses or record.get("status") in self.statuses)
             and (self.since is None or str(record.get("time")) >= instant_text(self.since))
+            and (self.until is None or str(record.get("time")) <= instant_text(self.until))
+            and str(record.get("scheduled_for")).startswith(self.scheduled_for)
         )
 
 
@@ -102,6 +110,8 @@ def _newest(files: list[LogFile], n: int, matches: Filter) -> list[Record]:
     needles = [
         [quoted(word) for word in words] for words in (matches.requests, matches.statuses, matches.events) if words
     ]
+    if matches.scheduled_for:
+        needles.append([quoted(matches.scheduled_for)[:-1]])
     since = instant_text(matches.since - _DISORDER) if matches.since else ""
     records = (record for record in backwards(files, needles, since=since) if matches.admits(record))
     return list(islice(records, n))[::-1]

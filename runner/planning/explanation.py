@@ -5,67 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import assert_never
 
 from runner.lifecycle import ExecutionStatus, RequestStatus
 from runner.planning.firing import delay_of, one_time_fire
+from runner.planning.hindrance import Because, Cause, Explanation, is_at, local_words, rule_hinders
 from runner.planning.history import Absence, Change, History, Missed, Run
 from runner.planning.state import RequestState, rule_of
 from runner.planning.views import standing
-from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
-from runner.timing.rules import Rule
-from runner.timing.upcoming import next_fire, span
-from runner.timing.zones import TICK, zone_named
+from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule, Timing
 from runner.values import clock_text, duration_text
-
-_SECOND = timedelta(seconds=1)
-_LONGEST_LOOK_BACK = timedelta(days=366 * 50)
-
-
-class Cause(StrEnum):
-    """What decided whether a request ran at an instant."""
-
-    RAN = "ran"
-    RUNNING = "running"
-    WAITING = "waiting"
-    REFUSED = "refused"
-    MISSED = "missed"
-    NO_TIMING = "no_timing"
-    NO_FIRE = "no_fire"
-    BEFORE_START = "before_start"
-    AFTER_FINISH = "after_finish"
-    EXCEPTED = "excepted"
-    REPETITIONS_USED_UP = "repetitions_used_up"
-    NOT_REGISTERED = "not_registered"
-    RULE_CHANGED = "rule_changed"
-    UNSCHEDULED = "unscheduled"
-    REMOVED = "removed"
-    COMPLETE = "complete"
-    RUNNER_DOWN = "runner_down"
-    TO_COME = "to_come"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Because:
-    """One reason, in words; its times are wall times with their UTC offset."""
-
-    cause: Cause
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """Why something was so at an instant, the decisive reason first; `runs` are what the records have of it.
-
-    `before` and `after` are the nearest fires of the rule where it has none at the instant itself.
-    """
-
-    because: tuple[Because, ...]
-    runs: tuple[Run, ...] = ()
-    before: datetime | None = None
-    after: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,61 +34,35 @@ class Question:
 
 def why(question: Question) -> Explanation:
     """Answer a question."""
-    runs = tuple(run for run in question.history.runs if _is_at(run.scheduled_for, question.at))
-    recorded = [_of_run(run, question.zone) for run in runs]
-    recorded += [because for missed in question.history.missed for because in _of_missed(missed, question)]
-    if question.history.missed or not all(run.is_direct for run in runs):
-        return Explanation(because=tuple(recorded), runs=runs)
+    runs = tuple(run for run in question.history.runs if is_at(run.scheduled_for, question.at))
     hindered = _hindered(question)
+    missed = [each for each in question.history.missed if hindered is None or _is_named(each, question.at)]
+    told = [_of_run(run, question.zone) for run in runs]
+    told += [because for each in missed for because in _of_missed(each, question)]
+    if missed or not all(run.is_direct for run in runs):
+        return Explanation(because=tuple(told), runs=runs)
     if hindered is not None:
-        return replace(hindered, because=(*hindered.because, *_another_rule(question), *recorded), runs=runs)
+        return replace(hindered, because=(*hindered.because, *_another_rule(question), *told), runs=runs)
     if question.at + delay_of(question.request) > question.now:
-        return Explanation(because=(*_to_come(question), *recorded), runs=runs)
-    return Explanation(because=(*_unrecorded(question), *recorded), runs=runs)
+        return Explanation(because=(*_to_come(question), *told), runs=runs)
+    return Explanation(because=(*_unrecorded(question), *told), runs=runs)
 
 
-def fire_at(rule: Rule, at: datetime, *, counted_from: datetime | None = None) -> datetime | None:
-    """Return the fire of a rule within the second that begins at `at`, if there is one."""
-    fire = next_fire(rule, at - TICK, counted_from=counted_from)
-    return fire if fire is not None and _is_at(fire, at) else None
+def of_expression(timing: Timing, at: datetime, zone: str) -> Explanation:
+    """Answer the same of a timing alone, which nobody has registered."""
+    match timing:
+        case Schedule(rule=rule):
+            hindered = rule_hinders(rule, at, zone)
+        case RunLater(start=start) if not is_at(start, at):
+            hindered = _only_once(start, at, zone, "at its start")
+        case RunLater() | RunImmediately():
+            hindered = None
+    return hindered or Explanation(because=(Because(cause=Cause.FIRES, message="it fires then"),))
 
 
-def last_fire(rule: Rule, until: datetime) -> datetime | None:
-    """Return the last fire up to `until`; None if there is none, or none in the 50 years before."""
-    look_back = timedelta(hours=1)
-    while look_back < _LONGEST_LOOK_BACK:
-        begin = max(until - look_back, (rule.start or until - look_back) - TICK)
-        if begin >= until:
-            return None
-        if latest := span(rule, begin, until).latest:
-            return latest[-1]
-        look_back *= 4
-    return None
-
-
-def rule_hinders(rule: Rule, at: datetime, zone: str, *, counted_from: datetime | None = None) -> Explanation | None:
-    """Return why a rule has no fire at an instant; None if it has one."""
-    if fire_at(rule, at, counted_from=counted_from):
-        return None
-    unbounded = replace(rule, finish=None, repetitions=None, excepted=frozenset())
-    if rule.start is not None and at < rule.start:
-        because = Because(cause=Cause.BEFORE_START, message=f"its start is later: {_local(rule.start, zone)}")
-    elif not fire_at(unbounded, at):
-        because = Because(cause=Cause.NO_FIRE, message="its rule has no fire then")
-    elif not fire_at(replace(unbounded, excepted=rule.excepted), at):
-        day = at.astimezone(zone_named(rule.zone)).date()
-        because = Because(cause=Cause.EXCEPTED, message=f"{day} is an excepted date")
-    elif rule.finish is not None and at > rule.finish:
-        because = Because(cause=Cause.AFTER_FINISH, message=f"its finish is earlier: {_local(rule.finish, zone)}")
-    else:
-        times = f"{rule.repetitions} repetitions are" if rule.repetitions != 1 else "one repetition is"
-        because = Because(cause=Cause.REPETITIONS_USED_UP, message=f"its {times} used up by then")
-    after = next_fire(rule, at, counted_from=counted_from)
-    return Explanation(because=(because,), before=last_fire(rule, at), after=after)
-
-
-def _is_at(fire: datetime, at: datetime) -> bool:
-    return at <= fire < at + _SECOND
+def _is_named(missed: Missed, at: datetime) -> bool:
+    """Tell whether a span is known to have a fire there, by whatever rule."""
+    return is_at(missed.first, at) or is_at(missed.last, at)
 
 
 def _of_run(run: Run, zone: str) -> Because:
@@ -153,7 +76,7 @@ def _of_run(run: Run, zone: str) -> Because:
     if run.started is None:
         return Because(cause=Cause.RAN, message=f"{asked}it did not start ({run.status}){tail}")
     late = f", {duration_text(run.lateness)} late" if run.lateness is not None else ""
-    begun = f"at {_local(run.started, zone)}{late}"
+    begun = f"at {local_words(run.started, zone)}{late}"
     if run.status is ExecutionStatus.PROCESSING:
         return Because(cause=Cause.RUNNING, message=f"{asked}it started {begun}; its end is not recorded yet")
     took = f", took {clock_text((run.ended - run.started).total_seconds())}" if run.ended else ""
@@ -161,11 +84,11 @@ def _of_run(run: Run, zone: str) -> Because:
 
 
 def _of_missed(missed: Missed, question: Question) -> Iterator[Because]:
-    settled = _local(missed.settled, question.zone)
+    settled = local_words(missed.settled, question.zone)
     if missed.count == 1:
         message = f"it was missed, as was recorded at {settled}"
     else:
-        first, last = _local(missed.first, question.zone), _local(missed.last, question.zone)
+        first, last = local_words(missed.first, question.zone), local_words(missed.last, question.zone)
         message = f"it was missed, one of {missed.count:,} fires from {first} to {last}; recorded at {settled}"
     yield Because(cause=Cause.MISSED, message=message)
     registered = _first_registered(question)
@@ -192,15 +115,17 @@ def _hindered(question: Question) -> Explanation | None:
         case RunImmediately() | RunLater():
             stands = standing(question.request, state, question.now)
             fire = one_time_fire(timing, stands)
-            if _is_at(fire, question.at):
+            if is_at(fire, question.at):
                 return None
             when = "when it is first seen" if isinstance(timing, RunImmediately) else "at its start"
-            message = f"it runs once, {when}: {_local(fire, question.zone)}"
-            before, after = (fire, None) if fire < question.at else (None, fire)
-            because = Because(cause=Cause.NO_FIRE, message=message)
-            return Explanation(because=(because,), before=before, after=after)
+            return _only_once(fire, question.at, question.zone, when)
         case _:
             assert_never(timing)
+
+
+def _only_once(fire: datetime, at: datetime, zone: str, when: str) -> Explanation:
+    because = Because(cause=Cause.NO_FIRE, message=f"it runs once, {when}: {local_words(fire, zone)}")
+    return Explanation(because=(because,), before=fire if fire < at else None, after=fire if fire > at else None)
 
 
 def _another_rule(question: Question) -> Iterator[Because]:
@@ -221,7 +146,7 @@ def _another_rule(question: Question) -> Iterator[Because]:
 
 def _of_generation(question: Question, state: RequestState) -> Because:
     opened = next((change for change in question.history.changes if change.generation == state.generation), None)
-    since = _local(state.since, question.zone)
+    since = local_words(state.since, question.zone)
     if opened is not None and opened.word == "rescheduled":
         message = f"it was rescheduled at {since}{_by(opened)}: what was due before is no longer"
     else:
@@ -231,8 +156,8 @@ def _of_generation(question: Question, state: RequestState) -> Because:
 
 def _to_come(question: Question) -> Iterator[Because]:
     stands = standing(question.request, question.state, question.now)
-    if stands.status is RequestStatus.UNSCHEDULED:
-        yield _of_unscheduled(stands, question.zone)
+    if words := unscheduled_words(stands, question.zone):
+        yield Because(cause=Cause.UNSCHEDULED, message=f"it will not run: {words}")
         return
     if stands.status is not RequestStatus.SCHEDULED:
         message = f"it is {stands.status}; `runner reschedule {question.request.name}` would run it again"
@@ -240,7 +165,7 @@ def _to_come(question: Question) -> Iterator[Because]:
         return
     due = question.at + delay_of(question.request)
     distance = duration_text(timedelta(seconds=round((due - question.now).total_seconds())))
-    spread = f", delayed by its spread to {_local(due, question.zone)}" if due != question.at else ""
+    spread = f", delayed by its spread to {local_words(due, question.zone)}" if due != question.at else ""
     yield Because(cause=Cause.TO_COME, message=f"it is still to come, in {distance}{spread}")
 
 
@@ -264,12 +189,12 @@ def _of_changes(question: Question, state: RequestState) -> Iterator[Because]:
     """Say how the request stood, by its last record up to then, else by what is known of it now."""
     earlier = [change for change in question.history.changes if change.at <= question.at]
     if not earlier:
-        is_so_since = state.override_at is None or state.override_at <= question.at
-        if state.status is RequestStatus.UNSCHEDULED and not state.is_wanted and is_so_since:
-            yield _of_unscheduled(state, question.zone)
+        words = unscheduled_words(state, question.zone)
+        if words and (state.override_at is None or state.override_at <= question.at):
+            yield Because(cause=Cause.UNSCHEDULED, message=f"it was not scheduled: {words}")
         return
     change = earlier[-1]
-    at = _local(change.at, question.zone)
+    at = local_words(change.at, question.zone)
     match change.word:
         case "unscheduled":
             how = _by(change) or ", as its file says"
@@ -286,25 +211,26 @@ def _unsettled(question: Question, state: RequestState) -> Because:
         return Because(cause=Cause.TO_COME, message=message)
     oldest = question.history.reaches_back_to
     if oldest is None or oldest > question.at:
-        since = f"reaches back only to {_local(oldest, question.zone)}" if oldest else "is empty"
+        since = f"reaches back only to {local_words(oldest, question.zone)}" if oldest else "is empty"
         return Because(cause=Cause.UNKNOWN, message=f"the monitor log {since}")
     return Because(cause=Cause.UNKNOWN, message="the monitor log has no record of it")
 
 
-def _of_unscheduled(state: RequestState, zone: str) -> Because:
+def unscheduled_words(state: RequestState, zone: str) -> str | None:
+    """Say who has unscheduled a request, and when; None if it is not unscheduled."""
+    if state.status is not RequestStatus.UNSCHEDULED:
+        return None
     if state.override is False:
-        at = f" at {_local(state.override_at, zone)}" if state.override_at else ""
-        message = f"it is unscheduled by {state.override_by or 'a person'}{at}"
-    else:
-        message = "it is unscheduled: its file says `scheduled: false`"
-    return Because(cause=Cause.UNSCHEDULED, message=message)
+        at = f" at {local_words(state.override_at, zone)}" if state.override_at else ""
+        return f"unscheduled by {state.override_by or 'a person'}{at}"
+    return "its file is gone" if state.removed else "its file says `scheduled: false`"
 
 
 def _of_absence(absence: Absence, zone: str) -> Because:
-    since = f" since {_local(absence.since, zone)}" if absence.since else ""
+    since = f" since {local_words(absence.since, zone)}" if absence.since else ""
     if absence.since is not None and not absence.is_orderly:
-        since = f"; the last sign of one is of {_local(absence.since, zone)}"
-    until = f"; the next started at {_local(absence.until, zone)}" if absence.until else "; none has started since"
+        since = f"; the last sign of one is of {local_words(absence.since, zone)}"
+    until = f"; the next started at {local_words(absence.until, zone)}" if absence.until else "; none has started since"
     return Because(cause=Cause.RUNNER_DOWN, message=f"no runner was running{since}{until}")
 
 
@@ -317,13 +243,8 @@ def _first_registered(question: Question) -> datetime | None:
 
 
 def _not_registered(registered: datetime, zone: str) -> Because:
-    return Because(cause=Cause.NOT_REGISTERED, message=f"it was first seen later: {_local(registered, zone)}")
+    return Because(cause=Cause.NOT_REGISTERED, message=f"it was first seen later: {local_words(registered, zone)}")
 
 
 def _by(change: Change) -> str:
     return f" by {change.by}" if change.by else ""
-
-
-def _local(instant: datetime, zone: str) -> str:
-    text = instant.astimezone(zone_named(zone)).isoformat(" ", "milliseconds" if instant.microsecond else "seconds")
-    return text.replace(".999+", "+").replace(".999-", "-") if text[19:23] == ".999" else text

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from typing import Protocol
 
     class Mark(Protocol):
@@ -109,3 +109,15 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     by_small = {each.lower(): each for each in words}
     close = get_close_matches(word[:100].lower(), by_small, n=1, cutoff=0.6)
     return f"{DID_YOU_MEAN}`{by_small[close[0]]}`?" if close else None
+
+
+def without_consequences(findings: Collection[Finding]) -> Iterator[Finding]:
+    """Leave out what only follows from a misspelt key: that the right one is missing there."""
+    meant = {
+        (finding.path[:-1], finding.suggestion.removeprefix(DID_YOU_MEAN).removesuffix("?"))
+        for finding in findings
+        if finding.at_key and finding.suggestion and finding.suggestion.startswith(DID_YOU_MEAN)
+    }
+    for finding in findings:
+        if not any(finding.path == parent and key in finding.message for parent, key in meant):
+            yield finding

@@ -12,7 +12,7 @@ from runner.requests.building import Draft, built
 from runner.requests.document import Document, documents_in
 from runner.requests.excepted import dates_in
 from runner.requests.files import Content, Signature, Trouble, printable, read_bounded, signature_at
-from runner.requests.findings import Finding, Spot, lies_below, shown, value_at
+from runner.requests.findings import Finding, Spot, lies_below, shown, value_at, without_consequences
 from runner.requests.model import ProcessRequest, Source
 from runner.requests.schema import findings_in, is_name
 from runner.requests.wording import name_suggestion
@@ -179,7 +179,7 @@ class _Loading:
             self._is_whole = True
         else:
             self._names.add(name)
-        problems = (document.problem(finding, self._place.display) for finding in findings)
+        problems = (document.problem(finding, self._place.display) for finding in without_consequences(findings))
         self._problems.extend(sorted(problems, key=lambda problem: (problem.line, problem.column)))
 
     def _digest(self, document: Document) -> str:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from jsonschema import Draft7Validator, ValidationError
 from jsonschema.validators import extend
 
-from runner.requests.findings import DID_YOU_MEAN, MOST_FINDINGS, Finding, lies_below
+from runner.requests.findings import MOST_FINDINGS, Finding, lies_below
 from runner.requests.unsupported import unsupported_in
 from runner.requests.wording import worded
 from runner.resources import schema_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     Schema = Mapping[str, Any] | bool
     Errors = Iterator[ValidationError]
@@ -38,19 +38,7 @@ def findings_in(data: object) -> tuple[Finding, ...]:
     spoiled = {finding.path for finding in refused}
     errors = islice(_below(validator, data, validator.schema), MOST_FINDINGS)
     found = dict.fromkeys(worded(error, validator.schema, data) for error in errors)
-    return (*refused, *(each for each in _without_consequences(found) if not lies_below(each.path, spoiled)))
-
-
-def _without_consequences(findings: Collection[Finding]) -> Iterator[Finding]:
-    """Leave out what only follows from a misspelt key: that the right one is missing there."""
-    meant = {
-        (finding.path[:-1], finding.suggestion.removeprefix(DID_YOU_MEAN).removesuffix("?"))
-        for finding in findings
-        if finding.at_key and finding.suggestion and finding.suggestion.startswith(DID_YOU_MEAN)
-    }
-    for finding in findings:
-        if not any(finding.path == parent and key in finding.message for parent, key in meant):
-            yield finding
+    return (*refused, *(finding for finding in found if not lies_below(finding.path, spoiled)))
 
 
 def is_name(text: object) -> bool:

@@ -179,8 +179,10 @@ def started_fields(execution: Execution) -> dict[str, Any]:
 
 def finished_fields(execution: Execution, outcome: Outcome, ended: datetime, tail: Tail | None) -> dict[str, Any]:
     """Return the fields of an `execution.finished` record; one that never started has no start and no output."""
+    ended_by = execution.stopped_by if outcome.reason is Reason.KILLED_BY_USER else None
     return {
         **started_fields(execution),
+        "requested_by": execution.requested_by or ended_by,
         "status": outcome.status,
         "reason": outcome.reason,
         "message": outcome.message,

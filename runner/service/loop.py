@@ -297,16 +297,17 @@ class Runner:
 
     def _complain(self) -> None:
         """Say on the console what hinders the runner, when that changes."""
+        blind = self._reloader.trouble if self._is_firing else None
         troubles = {
             "the store": self._journal.store_trouble,
             "the monitor log": self._journal.log_trouble,
-            "notification of changes": self._reloader.trouble,
+            "notification": blind and f"changes are not notified, they are found by looking, a little later: {blind}",
         }
         for what, trouble in troubles.items():
             if trouble == self._troubles.get(what):
                 continue
             if trouble:
-                logger.warning("{}: {}", what, trouble)
+                logger.warning("{}", trouble)
             else:
                 logger.info("{} works again", what)
         self._troubles = troubles

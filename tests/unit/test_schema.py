@@ -79,7 +79,6 @@ def test_what_the_format_allows_is_allowed(text: str) -> None:
         (process("shell: x, owner: me"), "process.owner", "(it belongs in the request itself)"),
         (process("shell: x, zzzzzz: 1"), "process.zzzzzz", "`zzzzzz` is not a key of `process` (None)"),
         (process("{}"), "process", "`process` needs one of `command`, `shell`, `python`, `group` or `request`"),
-        (process("shel: x"), "process.shel", "`shel` is not a key of `process` (did you mean `shell`?)"),
         (process("shell: x, command: [y]"), "process.command", "here are `command` and `shell`"),
         (process("command: ls -l"), "process.command", "not \"ls -l\" (write it as a list: [ls -l])"),
         (process("command: []"), "process.command", "`command` is empty"),

@@ -1,0 +1,209 @@
+"""`explain`: what a timing means, when it fires next, what to beware of; and why a request did or did not run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from runner.cli.expressions import is_expression, timing_from
+from runner.cli.loading import Loaded, load
+from runner.cli.options import Places, output_option, place_options
+from runner.cli.past import history
+from runner.cli.printing import coloured, json_line, local_text, print_table
+from runner.errors import RunnerError, UsageError
+from runner.planning.cautions import cautions
+from runner.planning.explanation import Question, of_expression, unscheduled_words, why
+from runner.planning.firing import delay_of
+from runner.planning.hindrance import Explanation
+from runner.planning.views import coming_fires, standing
+from runner.planning.words import timing_words
+from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule, Timing
+from runner.timing.upcoming import fires
+from runner.timing.zones import parse_wall
+from runner.values import duration_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    """What is explained. `told` identifies it and says how it stands; `coming` are its fires from `now` on."""
+
+    told: dict[str, Any]
+    timing: Timing | None
+    zone: str
+    now: datetime
+    coming: Iterator[datetime]
+    why: Callable[[datetime], Explanation]
+
+
+@click.command("explain")
+@click.argument("what", metavar="EXPRESSION|NAME")
+@click.option("--at", metavar="T", help='Tell why it did, or did not, run at T, as "2026-12-24 18:00".')
+@click.option("-n", "count", type=click.IntRange(0), default=5, show_default=True, help="How many of its next fires.")
+@output_option
+@place_options
+def explain_command(what: str, at: str | None, count: int, output: str, places: Places) -> None:
+    """Tell in plain English what a timing means, when it fires next, and what to beware of.
+
+    EXPRESSION is a cron expression in quotes, or a schedule as in the files. NAME is a request; with --at it is told
+    why it did or did not run then: by its rule, its state and the monitor log.
+
+    \b
+    Examples:
+      runner explain "0 2 * * 1-5" --timezone Europe/Madrid
+      runner explain "{frequency: monthly, day: last_workday, at: '18:00'}"
+      runner explain nightly-posting --at "2026-12-24 18:00"
+    """
+    subject = _expression(what, places) if is_expression(what) else _named(what, places)
+    if at is None:
+        _print_meaning(subject, count, output)
+    else:
+        _print_answer(subject, _instant(at, subject.zone), output)
+
+
+def _expression(text: str, places: Places) -> _Subject:
+    timing, now = timing_from(text, zone=places.zone), datetime.now(UTC)
+    zone = _zone(timing, places)
+    return _Subject(
+        told={"expression": text},
+        timing=timing,
+        zone=zone,
+        now=now,
+        coming=_fires(timing, now),
+        why=lambda at: of_expression(timing, at, zone),
+    )
+
+
+def _fires(timing: Timing, now: datetime) -> Iterator[datetime]:
+    match timing:
+        case RunImmediately():
+            return iter((now,))
+        case RunLater(start=start):
+            return iter((start,) if start >= now else ())
+        case Schedule(rule=rule):
+            return fires(rule, now)
+
+
+def _named(name: str, places: Places) -> _Subject:
+    loaded = load(places)
+    request, state = _request(name, loaded), loaded.states.get(name)
+    stands = standing(request, state, loaded.now)
+    zone = _zone(request.timing, places)
+
+    def answer(at: datetime) -> Explanation:
+        past = history(places, loaded, name, at)
+        return why(Question(request=request, state=state, at=at, now=loaded.now, history=past, zone=zone))
+
+    return _Subject(
+        told={
+            "request": name,
+            "status": str(stands.status),
+            "message": unscheduled_words(stands, zone),
+            "delay_s": delay_of(request).total_seconds(),
+        },
+        timing=request.timing,
+        zone=zone,
+        now=loaded.now,
+        coming=coming_fires(request, stands, loaded.now),
+        why=answer,
+    )
+
+
+def _request(name: str, loaded: Loaded) -> ProcessRequest:
+    """Return a request that is in force. Raises RunnerError for one of which nothing is good, or is left."""
+    if name not in loaded.in_force.requests:
+        for rejection in loaded.catalog.rejections:
+            if name in rejection.names:
+                raise RunnerError(f"no version of {name!r} is good: {rejection.problems[0]}")
+        if name in loaded.states:
+            raise RunnerError(f"the file of {name!r} is gone; `runner monitor --request {name}` shows what it ran")
+    return loaded.request(name)
+
+
+def _zone(timing: Timing | None, places: Places) -> str:
+    """Return the zone whose clocks a timing is about."""
+    match timing:
+        case RunLater(zone=zone):
+            return zone
+        case Schedule(rule=rule):
+            return rule.zone
+        case _:
+            return places.zone
+
+
+def _instant(text: str, zone: str) -> datetime:
+    try:
+        return parse_wall(text, ZoneInfo(zone), field=())
+    except RunnerError as error:
+        raise UsageError(f"--at: {error}") from None
+
+
+def _print_meaning(subject: _Subject, count: int, output: str) -> None:
+    coming = list(islice(subject.coming, count))
+    known = cautions(subject.timing, subject.now)
+    if output == "json":
+        item = {
+            **subject.told,
+            "timing": timing_words(subject.timing),
+            "zone": subject.zone,
+            "next": [{"scheduled_for": fire, "local": local_text(fire, subject.zone)} for fire in coming],
+            "cautions": [{"kind": each.kind, "message": each.message} for each in known],
+        }
+        click.echo(json_line(item))
+        return
+    click.echo(timing_words(subject.timing))
+    _print_standing(subject)
+    if coming:
+        click.echo()
+        print_table(("NEXT FIRES", "DAY", "IN"), [_fire_cells(fire, subject) for fire in coming])
+    if known:
+        click.echo()
+        print_table(("BEWARE", ""), [(click.style(each.kind, fg="yellow"), each.message) for each in known])
+
+
+def _print_standing(subject: _Subject) -> None:
+    told = subject.told
+    if "status" in told:
+        click.echo(
+            f"{told['request']} is {coloured(told['status'])}" + (f": {told['message']}" if told["message"] else "")
+        )
+    if told.get("delay_s"):
+        delay = duration_text(timedelta(seconds=told["delay_s"]))
+        click.echo(f"its spread delays each fire by {delay}")
+
+
+def _fire_cells(fire: datetime, subject: _Subject) -> tuple[str, str, str]:
+    away = timedelta(seconds=round((fire - subject.now).total_seconds()))
+    day = f"{fire.astimezone(ZoneInfo(subject.zone)):%a}"
+    return local_text(fire, subject.zone), day, duration_text(away) if away else "now"
+
+
+def _print_answer(subject: _Subject, at: datetime, output: str) -> None:
+    answer, zone = subject.why(at), subject.zone
+    if output == "json":
+        item = {
+            **subject.told,
+            "scheduled_for": at,
+            "local": local_text(at, zone),
+            "zone": zone,
+            "because": [{"cause": each.cause, "message": each.message} for each in answer.because],
+            "executions": [run.execution for run in answer.runs],
+            "before": answer.before,
+            "after": answer.after,
+        }
+        click.echo(json_line(item))
+        return
+    what = subject.told.get("request") or subject.told["expression"]
+    click.echo(f"{click.style(what, bold=True)} at {local_text(at, zone)}")
+    for each in answer.because:
+        click.echo(f"  {each.message}")
+    for word, fire in (("before", answer.before), ("after", answer.after)):
+        if fire is not None:
+            click.echo(f"  nearest fire {word}: {local_text(fire, zone)}")
+    for run in answer.runs:
+        click.echo(f"  execution {run.execution}")

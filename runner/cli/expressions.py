@@ -1,0 +1,60 @@
+"""A timing as it is typed on a command line: a cron expression, or a schedule in YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from runner.errors import Problem, RunnerError
+from runner.requests.building import Draft, built
+from runner.requests.document import documents_in
+from runner.requests.findings import Finding
+from runner.requests.model import Source, Timing
+from runner.requests.schema import findings_in
+
+_NAME = "expression"
+_TIMINGS = {"schedule", "run_later", "run_immediately"}
+
+
+def is_expression(text: str) -> bool:
+    """Tell whether a word of the command line is an expression; a name has neither blanks nor signs like these."""
+    return any(sign in text for sign in " \t\n{:*@,")
+
+
+def timing_from(text: str, *, zone: str) -> Timing:
+    """Read an expression. Raises RunnerError that tells all that is wrong with it, with what would be right."""
+    data: dict[str, Any] = {"name": _NAME, "process": {"command": ["true"]}, "timing": _timing_data(text)}
+    if findings := findings_in(data):
+        raise _wrong(findings)
+    if isinstance(data["timing"].get("schedule", {}).get("except"), str):
+        raise RunnerError("the file of `except` belongs to a request: `runner explain NAME`, or list the dates")
+    draft = Draft(data=data, name=_NAME, folder="/", source=Source(file=_NAME, line=1, sha256=""))
+    request, wrong = built(draft, default_zone=zone)
+    if request is None or request.timing is None:
+        raise _wrong(wrong)
+    return request.timing
+
+
+def _timing_data(text: str) -> dict[str, Any]:
+    """Return an expression as the data of a `timing`; what stands inside of a `schedule` need not say so."""
+    if ":" not in text:
+        return {"schedule": {"frequency": "cron", "expression": text}}
+    documents = documents_in(text.encode(errors="replace"), _NAME)
+    if isinstance(documents, Problem):
+        raise RunnerError(_sentence(documents.message, documents.suggestion))
+    if len(documents) != 1 or not isinstance(documents[0].data, dict):
+        raise RunnerError(f"{text!r} is neither a cron expression nor a mapping like {{frequency: daily, at: '02:00'}}")
+    if documents[0].findings:
+        raise _wrong(documents[0].findings)
+    data: dict[str, Any] = documents[0].data
+    if "timing" in data and isinstance(data["timing"], dict):
+        data = data["timing"]
+    return data if data.keys() & _TIMINGS else {"schedule": data}
+
+
+def _wrong(findings: Iterable[Finding]) -> RunnerError:
+    return RunnerError("\n".join(dict.fromkeys(_sentence(each.message, each.suggestion) for each in findings)))
+
+
+def _sentence(message: str, suggestion: str | None) -> str:
+    return f"{message} ({suggestion})" if suggestion else message

@@ -1,0 +1,104 @@
+"""What the monitor log tells of the past: of a request around an instant, and how long runs take."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from runner.cli.loading import Loaded
+from runner.cli.options import Places
+from runner.lifecycle import ExecutionStatus
+from runner.monitor.reading import Filter, newest
+from runner.monitor.records import Event, decode
+from runner.planning.history import STARTED, History, Run, absence_at, changes_in, missed_in, runs_in
+from runner.service.execution import execution_of
+from runner.store.database import owner_pid
+from runner.store.rows import Phase
+from runner.values import instant_text, parse_instant
+
+_EXECUTIONS = frozenset({Event.EXECUTION_STARTED, Event.EXECUTION_FINISHED})
+_LIVES = frozenset({Event.RUNNER_STARTED, Event.RUNNER_STOPPED})
+_CHANGES = frozenset(event for event in Event if event.startswith("request."))
+_MOST = 100_000
+_MOST_FINISHED = 20_000
+_RUNS_OF_EACH = 25
+_TICK = timedelta(microseconds=1)
+
+
+def history(places: Places, loaded: Loaded, name: str, at: datetime) -> History:
+    """Return what is known of a request around an instant; nothing of one that is still to come.
+
+    Raises RunnerError if the monitor log cannot be read.
+    """
+    if at > loaded.now:
+        return History()
+    requests, log = frozenset({name}), places.monitor_log
+    second = instant_text(at)[: len("2026-12-24T18:00:00")]
+    executions = _records(log, Filter(requests=requests, events=_EXECUTIONS, scheduled_for=second, since=at))
+    misses = _records(log, Filter(requests=requests, statuses=frozenset({ExecutionStatus.MISFIRED}), since=at))
+    lives = _records(log, Filter(events=_LIVES))
+    started = next((time for time in _times(lives, STARTED) if time > at), None)
+    last_seen = newest(log, 1, matches=Filter(events=frozenset(), until=started and started - _TICK))
+    return History(
+        runs=(*runs_in(executions), *_waiting(loaded, name)),
+        missed=missed_in(misses, at),
+        changes=changes_in(_records(log, Filter(requests=requests, events=_CHANGES))),
+        absence=absence_at(
+            lives,
+            at,
+            last_seen=parse_instant(str(last_seen[0]["time"])) if last_seen else None,
+            is_alive=owner_pid(places.state) is not None,
+        ),
+        reaches_back_to=_oldest(log),
+    )
+
+
+def durations(log: Path) -> dict[str, timedelta]:
+    """Return the median of how long the newest runs of each request took, of those that did run to an end.
+
+    Raises RunnerError if the monitor log cannot be read.
+    """
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for record in reversed(_records(log, Filter(), most=_MOST_FINISHED)):
+        known = seconds[record["request"]]
+        is_whole = record["started"] and record["status"] != ExecutionStatus.SYSTEM_RESTART
+        if is_whole and len(known) < _RUNS_OF_EACH:
+            known.append(record["duration_s"])
+    return {name: timedelta(seconds=median(known)) for name, known in seconds.items() if known}
+
+
+def _records(log: Path, matches: Filter, *, most: int = _MOST) -> list[dict[str, Any]]:
+    return newest(log, most, matches=matches)
+
+
+def _times(records: list[dict[str, Any]], event: str) -> list[datetime]:
+    return [parse_instant(record["time"]) for record in records if record["event"] == event]
+
+
+def _waiting(loaded: Loaded, name: str) -> list[Run]:
+    """Return the executions of a request that wait for their turn, which no record tells of yet."""
+    rows = (row for row in loaded.snapshot.executions if row.request == name and row.phase is Phase.WAITING)
+    return [
+        Run(
+            execution=each.id,
+            scheduled_for=each.scheduled_for,
+            status=ExecutionStatus.PROCESSING,
+            reason=None,
+            is_waiting=True,
+        )
+        for each in map(execution_of, rows)
+    ]
+
+
+def _oldest(log: Path) -> datetime | None:
+    """Return the time of the oldest record that is still there, in the file the log was rotated to or in the log."""
+    for path in (log.with_name(f"{log.name}.1"), log):
+        with suppress(OSError), path.open("rb") as file:
+            record = decode(file.readline()) or {}
+            if "time" in record:
+                return parse_instant(str(record["time"]))
+    return None

@@ -1,0 +1,130 @@
+"""What goes wrong around a runner, and how it is ended: it says so in a sentence, goes on, and loses nothing."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from support import GATE, Place, wait_until
+
+
+def _log_at(place: Place, path: Path) -> None:
+    place.log = path
+    place.environment["RUNNER_MONITOR_LOG"] = str(path)
+
+
+# --- the monitor log --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_missing", [True, False], ids=["its folder is missing", "a folder is in its place"])
+def test_a_log_that_cannot_be_written_holds_nothing_up_and_gets_every_record_once_it_can(
+    place: Place, is_missing: bool
+) -> None:
+    place.declare("once", "touch ../ran", "run_immediately")
+    place.declare("tool", "echo tool; exit 3")
+    log = place.folder / "var" / "logs" / "monitor.jsonl"
+    _log_at(place, log)
+    if not is_missing:
+        log.mkdir(parents=True)
+    place.launch()
+    wait_until((place.folder / "ran").exists, what="once has run")
+    wait_until(lambda: f"the monitor log {log} cannot be written: " in place.console(), what="a warning")
+    assert "✓ once  success" in wait_until(lambda: "✓" in place.console() and place.console())
+    done = place.run("exec", "tool", timeout_s=10)
+    assert (done.returncode, done.stdout) == (3, "tool\n")
+
+    if is_missing:
+        log.parent.mkdir(parents=True)
+    else:
+        log.rmdir()
+    place.await_finished("tool")
+    assert "the monitor log works again" in wait_until(lambda: "again" in place.console() and place.console())
+    events = [(record["event"], record.get("request")) for record in place.records()]
+    assert len(set(events)) == len(events)
+    assert set(events) == {("runner.started", None), ("request.scheduled", "once"), ("request.completed", "once")} | {
+        (event, name) for event in ("execution.started", "execution.finished") for name in ("once", "tool")
+    }
+
+
+def test_without_a_runner_too_the_records_wait_for_a_log_that_can_be_written(place: Place) -> None:
+    place.declare("tool", "echo tool; exit 3")
+    _log_at(place, place.folder / "monitor.jsonl")
+    place.log.mkdir()
+    done = place.run("exec", "tool", timeout_s=10)
+    assert (done.returncode, done.stdout) == (3, "tool\n")
+    assert done.stderr == f"runner: the monitor log {place.log} cannot be written: Is a directory\n"
+    place.log.rmdir()
+    assert place.run("exec", "tool").returncode == 3
+    assert len(place.finished("tool")) == 2
+
+
+# --- an execution's output ----------------------------------------------------------------------------------------
+
+
+def test_a_process_may_put_a_folder_in_the_place_of_its_output(place: Place) -> None:
+    place.declare("odd", "f=$(readlink /proc/$$/fd/1); rm $f; mkdir $f; echo lost")
+    place.start()
+    done = place.run("exec", "odd")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    (record,) = place.finished("odd")
+    assert (record["status"], record["output_tail"], record["output_bytes"]) == ("success", "", 0)
+    shown = place.run("log", record["execution"])
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert shown.stderr.startswith(f"runner: the output file {record['output_file']} is gone: ")
+    assert place.run("reload").returncode == 0, "the runner lives on"
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_idle_runner_ends_at_once(place: Place) -> None:
+    place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
+    runner = place.start()
+    asked_s = time.monotonic()
+    assert place.stop(runner, by=signal.SIGINT) == 0
+    assert time.monotonic() - asked_s < 5
+    (record,) = place.events("runner.stopped")
+    assert record["signal"] == signal.SIGINT
+    assert place.console().splitlines()[-1].endswith(f"● runner stopped after {_clock(record)}")
+
+
+def _clock(record: dict[str, float]) -> str:
+    return f"00:00:{record['uptime_s']:06.3f}"
+
+
+def test_at_the_end_what_runs_may_end_by_itself(place: Place) -> None:
+    place.declare("slow", f"{GATE}; echo done", "run_immediately")
+    runner = place.start()
+    wait_until(lambda: place.events("execution.started"))
+    runner.terminate()
+    place.open_gate()
+    assert runner.wait(timeout=20) == 0
+    (record,) = place.finished("slow")
+    assert (record["status"], record["output_tail"]) == ("success", "done\n")
+    assert place.records()[-1]["event"] == "runner.stopped"
+
+
+def test_when_the_time_for_that_is_over_it_is_stopped(place: Place) -> None:
+    place.declare("slow", "sleep 30", "run_immediately")
+    runner = place.start("--drain", "200ms")
+    wait_until(lambda: place.events("execution.started"))
+    assert place.stop(runner) == 0
+    (record,) = place.finished("slow")
+    assert (record["status"], record["reason"], record["signal"]) == ("killed", "runner_stopped", 15)
+    assert record["message"] == "ended because the runner stopped"
+
+
+def test_a_second_signal_ends_it_now(place: Place) -> None:
+    place.declare("stubborn", f"trap '' TERM; echo ready; {GATE}", "run_immediately", stop_grace="25s")
+    runner = place.start()
+    (started,) = wait_until(lambda: place.events("execution.started"))
+    wait_until(lambda: "ready" in Path(started["output_file"]).read_text(), what="the trap is set")
+    runner.terminate()
+    refused = wait_until(lambda: (done := place.run("exec", "stubborn")).returncode == 125 and done)
+    assert "stopping" in refused.stderr, "the first signal has been heeded"
+    assert place.stop(runner) == 0
+    (record,) = place.finished("stubborn")
+    assert (record["status"], record["reason"], record["signal"]) == ("killed", "runner_stopped", 9)
+    assert place.records()[-1]["event"] == "runner.stopped"
