@@ -65,7 +65,7 @@ class Place:
         return path
 
     def declare(
-        self, name: str, shell: str, timing: object = None, *, top: Keys | None = None, **process: object
+        self, name: str, shell: str, timing: object = None, /, *, top: Keys | None = None, **process: object
     ) -> Path:
         """Write a request that runs a shell line; as JSON, which is YAML too. `top` holds further keys of it."""
         content = {"process": {"shell": shell, **process}} | ({"timing": timing} if timing else {})

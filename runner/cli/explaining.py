@@ -163,7 +163,8 @@ def _print_meaning(subject: _Subject, count: int, output: str) -> None:
         print_table(("NEXT FIRES", "DAY", "IN"), [_fire_cells(fire, subject) for fire in coming])
     if known:
         click.echo()
-        print_table(("BEWARE", ""), [(click.style(each.kind, fg="yellow"), each.message) for each in known])
+        for each in known:
+            click.echo(f"{click.style('beware', fg='yellow')}: {each.message}")
 
 
 def _print_standing(subject: _Subject) -> None:
@@ -198,7 +199,7 @@ def _print_answer(subject: _Subject, at: datetime, output: str) -> None:
         }
         click.echo(json_line(item))
         return
-    what = subject.told.get("request") or subject.told["expression"]
+    what = subject.told.get("request") or " ".join(subject.told["expression"].split())
     click.echo(f"{click.style(what, bold=True)} at {local_text(at, zone)}")
     for each in answer.because:
         click.echo(f"  {each.message}")

@@ -26,8 +26,9 @@ def timing_from(text: str, *, zone: str) -> Timing:
     data: dict[str, Any] = {"name": _NAME, "process": {"command": ["true"]}, "timing": _timing_data(text)}
     if findings := findings_in(data):
         raise _wrong(findings)
-    if isinstance(data["timing"].get("schedule", {}).get("except"), str):
-        raise RunnerError("the file of `except` belongs to a request: `runner explain NAME`, or list the dates")
+    match data["timing"]:
+        case {"schedule": {"except": str()}}:
+            raise RunnerError("the file of `except` belongs to a request: `runner explain NAME`, or list the dates")
     draft = Draft(data=data, name=_NAME, folder="/", source=Source(file=_NAME, line=1, sha256=""))
     request, wrong = built(draft, default_zone=zone)
     if request is None or request.timing is None:
@@ -35,7 +36,7 @@ def timing_from(text: str, *, zone: str) -> Timing:
     return request.timing
 
 
-def _timing_data(text: str) -> dict[str, Any]:
+def _timing_data(text: str) -> object:
     """Return an expression as the data of a `timing`; what stands inside of a `schedule` need not say so."""
     if ":" not in text:
         return {"schedule": {"frequency": "cron", "expression": text}}
@@ -46,9 +47,9 @@ def _timing_data(text: str) -> dict[str, Any]:
         raise RunnerError(f"{text!r} is neither a cron expression nor a mapping like {{frequency: daily, at: '02:00'}}")
     if documents[0].findings:
         raise _wrong(documents[0].findings)
-    data: dict[str, Any] = documents[0].data
-    if "timing" in data and isinstance(data["timing"], dict):
-        data = data["timing"]
+    data = documents[0].data
+    if "timing" in data:
+        return data["timing"]
     return data if data.keys() & _TIMINGS else {"schedule": data}
 
 

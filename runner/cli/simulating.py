@@ -82,7 +82,7 @@ def _item(simulated: Simulation, zone: str) -> dict[str, Any]:
         "zone": zone,
         "fires": simulated.fires,
         "busiest": _rush_item(simulated.rush, zone) if simulated.rush else None,
-        "requests": [_load_item(load) for load in simulated.loads],
+        "requests": [_load_item(each) for each in simulated.loads],
         "days": [{"date": day.isoformat(), "hours": hours} for day, hours in days.items()],
     }
 
@@ -92,15 +92,15 @@ def _rush_item(rush: Rush, zone: str) -> dict[str, Any]:
     return {"time": rush.at, "local": local_text(rush.at, zone), "starts": rush.starts, "requests": requests}
 
 
-def _load_item(load: Load) -> dict[str, Any]:
+def _load_item(each: Load) -> dict[str, Any]:
     return {
-        "request": load.request,
-        "fires": load.fires,
-        "duration_s": load.duration and load.duration.total_seconds(),
-        "overlapping": load.overlapping,
-        "refused": load.refused,
-        "waiting": load.waiting,
-        "longest_wait_s": load.longest_wait.total_seconds(),
+        "request": each.request,
+        "fires": each.fires,
+        "duration_s": each.duration and each.duration.total_seconds(),
+        "overlapping": each.overlapping,
+        "refused": each.refused,
+        "waiting": each.waiting,
+        "longest_wait_s": each.longest_wait.total_seconds(),
     }
 
 
@@ -127,16 +127,14 @@ def _print_totals(simulated: Simulation, zone: str) -> None:
     more = f" and {len(rush.requests) - _MOST_NAMED:,} more" if len(rush.requests) > _MOST_NAMED else ""
     click.echo(f"busiest minute: {_counted(rush.starts, 'start')} at {local_text(rush.at, zone)}")
     click.echo(f"  {', '.join(names)}{more}")
-    for words, number in (
-        ("come while the run before would still go on", sum(load.overlapping for load in loads)),
-        ("of them would be refused (prevent_concurrent)", sum(load.refused for load in loads)),
-    ):
-        if number:
-            click.echo(f"{_counted(number, 'fire')} {words}")
-    if waiting := sum(load.waiting for load in loads):
-        longest = max(load.longest_wait for load in loads).total_seconds()
+    if overlapping := sum(each.overlapping for each in loads):
+        refused = sum(each.refused for each in loads)
+        words = f"; {refused:,} of them would be refused" if refused else ""
+        click.echo(f"{_counted(overlapping, 'fire')} while a run before would still go on{words}")
+    if waiting := sum(each.waiting for each in loads):
+        longest = max(each.longest_wait for each in loads).total_seconds()
         click.echo(f"{_counted(waiting, 'fire')} would wait for their turn, {clock_text(longest)} at the longest")
-    if unknown := sum(load.duration is None for load in loads):
+    if unknown := sum(each.duration is None for each in loads):
         click.echo(f"{_counted(unknown, 'request')} without a past run: taken to need no time")
 
 
@@ -188,15 +186,15 @@ def _print_loads(loads: Iterable[Load]) -> None:
         ("REQUEST", "FIRES", "LASTS", "OVERLAPPING", "REFUSED", "WAITING", "LONGEST WAIT"),
         [
             (
-                load.request,
-                f"{load.fires:,}",
-                "-" if load.duration is None else clock_text(load.duration.total_seconds()),
-                f"{load.overlapping:,}",
-                f"{load.refused:,}",
-                f"{load.waiting:,}",
-                clock_text(load.longest_wait.total_seconds()) if load.waiting else "-",
+                each.request,
+                f"{each.fires:,}",
+                "-" if each.duration is None else clock_text(each.duration.total_seconds()),
+                f"{each.overlapping:,}",
+                f"{each.refused:,}",
+                f"{each.waiting:,}",
+                clock_text(each.longest_wait.total_seconds()) if each.waiting else "-",
             )
-            for load in loads
+            for each in loads
         ],
     )
 

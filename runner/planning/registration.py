@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from runner.errors import RefusedError
 from runner.lifecycle import RequestEvent, RequestStatus, after
-from runner.planning.firing import Miss, one_time_fire, pending_fire
+from runner.planning.firing import Miss, delay_of, one_time_fire, pending_fire
 from runner.planning.state import RequestState, rule_of
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.rules import Interval
@@ -103,15 +103,17 @@ def cut_off(request: ProcessRequest, state: RequestState, generation: int) -> Re
 def stepped_back(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
     """Open a generation for an interval rule whose watermark lies beyond its grace in the future: the clock went back.
 
-    Calendar rules wait until the clock has caught up, so that no wall time fires twice. What is complete stays so.
+    The watermark is taken with the spread, and the new one too, so that fires go on at once. Calendar rules wait until
+    the clock has caught up, so that no wall time fires twice. What is complete stays so.
     """
     timing = request.timing
     if not (isinstance(timing, Schedule) and isinstance(timing.rule.pattern, Interval)):
         return state
-    if state.status is RequestStatus.COMPLETE or state.fired_through - now <= timing.misfire_grace:
+    settled = now - delay_of(request)
+    if state.status is RequestStatus.COMPLETE or state.fired_through - settled <= timing.misfire_grace:
         return state
-    counted_from = state.counted_from and min(state.counted_from, now)
-    return replace(state, generation=state.generation + 1, since=now, fired_through=now, counted_from=counted_from)
+    counted_from = state.counted_from and min(state.counted_from, settled)
+    return replace(state, generation=state.generation + 1, since=now, fired_through=settled, counted_from=counted_from)
 
 
 def _first_seen(request: ProcessRequest, now: datetime) -> Registration:

@@ -42,6 +42,7 @@ class Dispatcher:
         self._clock = clock
         self._lost = lost
         self._adopted: set[str] = set()
+        self._begun_s: dict[str, float] = {}
         self._stop_when_started: dict[str, Reason] = {}
         self._environment: Mapping[str, str] = dict(os.environ)
 
@@ -108,7 +109,8 @@ class Dispatcher:
                 self._processes.stop(execution.id, reason, now_s=self._clock.elapsed_s())
 
     def _adopt(self, execution: Execution) -> Started | None:
-        ran_s = (self._clock.now() - execution.started).total_seconds() if execution.started else 0.0
+        # Over a restart only wall time tells, and the clock may have gone back meanwhile.
+        ran_s = max((self._clock.now() - execution.started).total_seconds(), 0.0) if execution.started else 0.0
         timeout_s = execution.timeout_s
         return self._processes.adopt(
             execution.id,
@@ -134,6 +136,7 @@ class Dispatcher:
             pid_started=launched.pid_started,
             started=self._clock.now(),
         )
+        self._begun_s[execution.id] = self._clock.elapsed_s()
         self._note_running(running, is_new=True)
         if reason := self._stop_when_started.pop(execution.id, None):
             self._processes.stop(execution.id, reason, now_s=self._clock.elapsed_s())
@@ -159,6 +162,10 @@ class Dispatcher:
         has_run = execution.started is not None or outcome.reason is Reason.RUNNER_LOST
         tail = read_tail(Path(execution.output_file)) if has_run else None
         now = self._clock.now()
-        self._journal.tell(Event.EXECUTION_FINISHED, now, finished_fields(execution, outcome, now, tail))
+        fields = finished_fields(execution, outcome, now, tail)
+        if (begun_s := self._begun_s.pop(execution.id, None)) is not None:
+            # What we started ourselves is timed by the clock that nobody sets.
+            fields["duration_s"] = self._clock.elapsed_s() - begun_s
+        self._journal.tell(Event.EXECUTION_FINISHED, now, fields)
         self._journal.facts.executions.pop(execution.id, None)
         self._journal.facts.ended.append(execution.id)

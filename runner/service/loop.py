@@ -6,20 +6,19 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from loguru import logger
-
 from runner import __version__
-from runner.commands import Answer, Command, Kind, command_of
-from runner.errors import RefusedError, StoreUnwritableError
+from runner.commands import Answer, Command
+from runner.errors import StoreUnwritableError
 from runner.execution.proc import boot_id
 from runner.execution.processes import Processes
 from runner.lifecycle import Reason
 from runner.monitor.records import Event
-from runner.planning.registration import cut_off, stepped_back
-from runner.service import catalog_change
+from runner.planning.registration import cut_off
+from runner.service import catalog_change, clock_step
 from runner.service.answering import answer
 from runner.service.assembly import Assembly, assemble
 from runner.service.book import Book
@@ -28,18 +27,17 @@ from runner.service.decision import Decision
 from runner.service.dispatch import Dispatcher
 from runner.service.execution import Execution, execution_of
 from runner.service.housekeeping import Housekeeping
+from runner.service.mail import Mail
 from runner.service.registry import Registry, request_row
 from runner.service.settings import Settings
 from runner.service.stopping import Stopping
-from runner.service.waiting import HoldOff, ReloadRequests
+from runner.service.trouble import Complaints, HoldOff
 from runner.store.mailbox import drain_wake
-from runner.store.rows import CommandRow
 from runner.values import to_microseconds
 
 SPAWN_BUDGET_S = 0.02
 READ_BUDGET_S = 0.005
 _LONGEST_WAIT_S = 0.5
-_NOTHING_TO_RELOAD = Answer(is_done=False, lines=("no runner is running, only `runner exec`: nothing is read again",))
 
 
 class Runner:
@@ -62,11 +60,8 @@ class Runner:
         self._begun_s = clock.elapsed_s()
         self._store_rests = HoldOff(clock)
         self._log_rests = HoldOff(clock)
-        self._reload_requests = ReloadRequests()
-        self._is_mail_waiting = True
-        self._taken: list[CommandRow] = []
         self._step_s = 0.0
-        self._troubles: dict[str, str | None] = {}
+        self._complaints = Complaints()
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
@@ -77,6 +72,8 @@ class Runner:
             self._dispatcher = Dispatcher(
                 self.book, self._processes, self._journal, self._clock, lost=self._note_cut_off
             )
+            reload = partial(self._reloader.look_again, at_once=True) if self._is_firing else None
+            self._mail = Mail(self._parts.store, self.book, self._clock, reload=reload)
             self._housekeeping = Housekeeping(self.settings.outputs, self.book, self._clock)
             self._stopping = Stopping(self._dispatcher, self._clock, self.settings.drain)
             self._steps = StepDetector(self._clock)
@@ -105,9 +102,12 @@ class Runner:
             self.registry.accept_catalog(change.in_force, reading.catalog)
             return
         decision = self._decision()
+        self._step_s = clock_step.step_while_away_s(self._parts.snapshot.meta, self.registry, decision.now)
         decision.tell(Event.RUNNER_STARTED, self._about() | self._started_fields(change))
         catalog_change.decide(change, decision, self.registry, is_first=True)
         decision.batch.meta["git_commit"] = change.reading.git_commit or ""
+        if not self._step_s:
+            decision.batch.meta |= clock_step.seen(decision.now)
         if not self._journal.commit(decision.batch):
             raise StoreUnwritableError(self._journal.store_trouble)
         self._accept_change(change, decision)
@@ -119,7 +119,8 @@ class Runner:
         self._heed_signals()
         self._processes.enforce(self._clock.elapsed_s())
         if not self._store_rests.is_on:
-            self._note_clock_step()
+            if self._is_firing:
+                self._note_clock_step()
             self._decide()
             if self._is_firing:
                 self._read_on()
@@ -128,19 +129,19 @@ class Runner:
             self._log_rests.begin()
         self._stopping.advance()
         self._housekeeping.advance()
-        self._complain()
+        self._complaints.tell(self._troubles())
 
     def wait(self, *, at_most_s: float = _LONGEST_WAIT_S) -> None:
         """Wait for the next thing to do, and take the exits and notes that came meanwhile."""
         events = self._parts.poll.poll(min(self._timeout_s(), at_most_s))
         # With nothing else to do we look ourselves: somebody may have removed the FIFO that would wake us.
-        self._is_mail_waiting = self._is_mail_waiting or not events
+        self._mail.is_waiting = self._mail.is_waiting or not events
         for descriptor, _ in events:
             if self._processes.owns(descriptor):
                 self._dispatcher.reap(descriptor)
             elif descriptor == self._parts.wake:
                 drain_wake(descriptor)
-                self._is_mail_waiting = True
+                self._mail.is_waiting = True
             elif descriptor == self._parts.nudge:
                 os.eventfd_read(descriptor)
                 self._reloader.look_again()
@@ -185,16 +186,19 @@ class Runner:
 
         In this order: what is due now is due whatever a command then says.
         """
-        self._take_mail()
+        try:
+            self._mail.take()
+        except StoreUnwritableError:
+            self._store_rests.begin()
         due = self.registry.take_due() if self._is_firing and not self._stopping.is_asked else []
         decision = self._decision()
         if self._is_firing and not self._stopping.is_asked:
             decision.release_waiting()
         for name in due:
             decision.fire(name)
-        self._answer_mail(decision)
+        self._mail.answer(decision)
         if self._commit(decision):
-            self._taken.clear()
+            self._mail.forget_answered()
         for name in due:
             if self.registry.states.get(name) is not decision.states.get(name):
                 self.registry.plan(name)  # nothing was decided of it, or the store refused
@@ -215,38 +219,13 @@ class Runner:
             self._dispatcher.stop(execution_id, Reason.KILLED_BY_USER, by=by)
         return True
 
-    def _take_mail(self) -> None:
-        """Take the commands that came; they are ours to answer until the store has the answer."""
-        if not self._is_mail_waiting:
-            return
-        try:
-            self._taken += self._parts.store.take_commands(to_microseconds(self._clock.now()))
-            self._is_mail_waiting = False
-        except StoreUnwritableError:
-            self._store_rests.begin()
-
-    def _answer_mail(self, decision: Decision) -> None:
-        for row in self._taken:
-            try:
-                command = command_of(row)
-            except RefusedError as error:
-                decision.batch.answers[row.id] = Answer(is_done=False, lines=(str(error),)).text()
-                continue
-            if command.kind is Kind.RELOAD and not self._is_firing:
-                decision.batch.answers[row.id] = _NOTHING_TO_RELOAD.text()
-            elif command.kind is Kind.RELOAD:
-                self._reload_requests.add(row.id, command, self._clock.elapsed_s())
-                self._reloader.look_again(at_once=True)
-            else:
-                decision.batch.answers[row.id] = answer(command, decision, self.book).text()
-
     def _read_on(self) -> None:
         """Read the folder a little further if there is a reason to, and put a whole reading in force."""
         self._reloader.check(self.registry.incumbents)
         reading = self._reloader.advance(READ_BUDGET_S)
         if reading is None:
             return
-        asked = self._reload_requests.before(reading.begun_s)
+        asked = self._mail.reloads_before(reading.begun_s)
         is_emptying = any(command.allow_empty for command in asked.values())
         change = catalog_change.compare(reading, self.registry, allow_empty=is_emptying)
         decision = self._decision()
@@ -260,7 +239,7 @@ class Runner:
         for command in asked:
             decision.batch.answers[command] = Answer(is_done=True, lines=(change.summary,)).text()
         if self._journal.commit(decision.batch):
-            self._reload_requests.forget(asked)
+            self._mail.forget_reloads(asked)
             self._accept_change(change, decision)
         else:
             self._store_rests.begin()
@@ -276,11 +255,7 @@ class Runner:
         if not self._step_s:
             return
         decision = self._decision()
-        decision.tell(Event.RUNNER_CLOCK_STEPPED, self._about() | {"step_s": round(self._step_s, 6)})
-        for name, request in self.registry.requests.items():
-            state = self.registry.states.get(name)
-            if state is not None and (moved := stepped_back(request, state, decision.now)) is not state:
-                decision.put(name, moved)
+        clock_step.decide(self._step_s, decision, self.registry, self._about())
         if self._commit(decision):
             self._step_s = 0.0
             self.registry.plan_all()
@@ -295,22 +270,13 @@ class Runner:
             self.registry.accept({request.name: marked})
             self._journal.facts.requests[request.name] = request_row(request.name, request, marked)
 
-    def _complain(self) -> None:
-        """Say on the console what hinders the runner, when that changes."""
+    def _troubles(self) -> dict[str, str | None]:
         blind = self._reloader.trouble if self._is_firing else None
-        troubles = {
+        return {
             "the store": self._journal.store_trouble,
             "the monitor log": self._journal.log_trouble,
             "notification": blind and f"changes are not notified, they are found by looking, a little later: {blind}",
         }
-        for what, trouble in troubles.items():
-            if trouble == self._troubles.get(what):
-                continue
-            if trouble:
-                logger.warning("{}", trouble)
-            else:
-                logger.info("{} works again", what)
-        self._troubles = troubles
 
     def _heed_signals(self) -> None:
         for number in self._parts.signals.take():
@@ -337,7 +303,7 @@ class Runner:
         else:
             idle_s = self.registry.idle_s() if self._is_firing and not self._stopping.is_asked else None
             waits += [] if idle_s is None else [idle_s]
-            waits += [0.0] if self._journal.facts or self._is_mail_waiting or self._reloader.is_reading else []
+            waits += [0.0] if self._journal.facts or self._mail.is_waiting or self._reloader.is_reading else []
         if self._journal.has_unwritten:
             waits.append(self._log_rests.left_s)
         return max(min(waits), 0.0)
@@ -366,4 +332,6 @@ class Runner:
 
     def _tell_stopped(self) -> None:
         fields = {"signal": self._stopping.signal, "uptime_s": self._clock.elapsed_s() - self._begun_s}
-        self._journal.tell(Event.RUNNER_STOPPED, self._clock.now(), self._about() | fields)
+        now = self._clock.now()
+        self._journal.tell(Event.RUNNER_STOPPED, now, self._about() | fields)
+        self._journal.facts.meta |= clock_step.seen(now)

@@ -53,6 +53,7 @@ class Reloader:
         self._resync_at_s = 0.0
         self._folder = folder
         self._begun_s = 0.0
+        self._commit: str | None = None
 
     @property
     def trouble(self) -> str | None:
@@ -83,7 +84,8 @@ class Reloader:
         now_s = self._clock.elapsed_s()
         if now_s >= self._identity_at_s:
             self._identity_at_s = now_s + IDENTITY_EVERY_S
-            if self._watcher.check():
+            # Git moves its HEAD after the files; for a commit of what lies there already it moves nothing else.
+            if self._watcher.check() or commit_of(self._folder) != self._commit:
                 self.look_again()
         if now_s >= self._resync_at_s:
             self._resync()
@@ -110,7 +112,8 @@ class Reloader:
         return self._reading(self._reader.read(incumbents))
 
     def _reading(self, catalog: Catalog) -> Reading:
-        return Reading(catalog=catalog, git_commit=commit_of(self._folder), begun_s=self._begun_s)
+        self._commit = commit_of(self._folder)
+        return Reading(catalog=catalog, git_commit=self._commit, begun_s=self._begun_s)
 
     def _begin_at_s(self) -> float | None:
         if self._restless_since_s is None:

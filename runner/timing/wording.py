@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import datetime, time
 from typing import assert_never
@@ -24,6 +25,7 @@ from runner.timing.zones import wall_at, zone_named
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", -1: "last"}
+_ORDINAL = re.compile(r"\b([23]?)([123])th\b")
 _UNITS = (("hour", 3600), ("minute", 60), ("second", 1))
 
 
@@ -61,8 +63,18 @@ def _pattern_text(pattern: Pattern) -> str:
         case Monthly(interval=interval, day=day):
             return f"every {_counted(interval, 'month', one='')} on {_month_day(day)}"
         case Cron(expression=expression):
-            return f'cron "{expression}", {explanation(expression)}'
+            return f'cron "{expression}", {_with_ordinals(explanation(expression))}'
     assert_never(pattern)
+
+
+def _with_ordinals(text: str) -> str:
+    """Mend the ordinals of cronsim, which knows none but those in -th.
+
+    >>> _with_ordinals("on the 1th, 12th and 23th day of every month")
+    'on the 1st, 12th and 23rd day of every month'
+    """
+    endings = {"1": "st", "2": "nd", "3": "rd"}
+    return _ORDINAL.sub(lambda match: f"{match[1]}{match[2]}{endings[match[2]]}", text)
 
 
 def _month_day(day: MonthDay) -> str:

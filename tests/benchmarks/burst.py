@@ -61,7 +61,8 @@ def measure(setting: Setting) -> Result:
     (written,) = in_unit({_DURABLE: durable}, "/s")
     ratio = ours.median / beside[0].median
     return Result(
-        series=(ours, written, *beside),
+        ours=(ours, written),
+        beside=tuple(beside),
         targets=(Target(what="rate over the bare loop's", unit="×", value=ratio, limit=0.85, at_least=True),),
         notes=tuple(filter(None, [setting.peers.trouble])),
     )

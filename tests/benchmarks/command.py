@@ -87,7 +87,7 @@ def main(
     rows = []
     with tempfile.TemporaryDirectory(prefix="runner-benchmarks-") as folder:
         peers = Peers(peers_folder or Path(folder) / "peers", is_wanted=with_peers)
-        about = machine.described(Path(folder), peers)
+        about = machine.described(Path(folder))
         for name in names or BENCHMARKS:
             size = sizes.get(name, BENCHMARKS[name].size)
             click.echo(f"measuring {name} …", err=True)
@@ -95,6 +95,7 @@ def main(
             place.mkdir()
             setting = Setting(folder=place, size=size, rounds=rounds or BENCHMARKS[name].rounds, peers=peers)
             rows.append(_row(name, setting))
+        about["peers"] = machine.described_peers(peers)
     if json_file:
         json_file.write_text(json.dumps(as_json(about, rows), indent=2) + "\n")
     click.echo(as_text(about, rows))

@@ -45,12 +45,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a benchmark found. The first series is ours; the others are beside it, from the same rounds.
+    """What a benchmark found: `ours`, the one to compare with first, and what stands `beside` it, from the same rounds.
 
     `notes` say what was not measured, or not at full size, and why.
     """
 
-    series: tuple[Series, ...]
+    ours: tuple[Series, ...]
+    beside: tuple[Series, ...]
     targets: tuple[Target, ...]
     notes: tuple[str, ...] = ()
 

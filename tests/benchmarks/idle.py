@@ -26,7 +26,7 @@ from runner.service.settings import Settings
 _MINIMUM_S = 0.01  # of repeated calls, so that the clock's own cost does not count
 _SMALL = 1000  # fewer requests are a trial, not a measurement
 _AFTER_START_S = 3.0  # what a start leaves behind is no idling
-_WINDOW_S = 10.0
+_WINDOW_S = 20.0  # long enough for a resync in one of them
 _WAKING = "import time\nwhile True: time.sleep(0.5)"
 _OWN_STATUS = "print(open('/proc/self/status').read())"
 _IMPORTS = f"import runner.cli.running, runner.cli.console, runner.service.loop; {_OWN_STATUS}"
@@ -45,14 +45,15 @@ def measure_turn(setting: Setting) -> Result:
         found = alternately(
             setting.rounds,
             {
-                "runner: whole turn of the loop": lambda _: _each_us(runner.turn),
                 "runner: run_pending": lambda _: _each_us(ours.run_pending),
+                "runner: whole turn of the loop": lambda _: _each_us(runner.turn),
                 "schedule: run_pending": lambda _: _each_us(theirs.run_pending),
             },
         )
     series = in_unit(found, "µs")
     return Result(
-        series=series,
+        ours=series[:2],
+        beside=series[2:],
         targets=tuple(
             Target(what=each.label.removeprefix("runner: "), unit="µs", value=each.median, limit=20)
             for each in series[:2]
@@ -62,7 +63,7 @@ def measure_turn(setting: Setting) -> Result:
 
 
 def measure_cpu(setting: Setting) -> Result:
-    """Measure the CPU of a real runner with so many requests as `size` says, in windows of ten seconds."""
+    """Measure the CPU of a real runner with so many requests as `size` says, in windows of twenty seconds."""
     service = Service(setting.folder)
     service.write_idle(setting.size)
     window_s = _WINDOW_S if setting.size >= _SMALL else 0.2
@@ -75,8 +76,8 @@ def measure_cpu(setting: Setting) -> Result:
     finally:
         end(sleeper)
     series = in_unit(dict(zip(pids, zip(*windows, strict=True), strict=True)), "%")
-    mean = statistics.fmean(series[0].values)
-    return Result(series=series, targets=(Target(what="of a core, in the mean", unit="%", value=mean, limit=0.5),))
+    target = Target(what="of a core, in the mean", unit="%", value=statistics.fmean(series[0].values), limit=0.5)
+    return Result(ours=series[:1], beside=series[1:], targets=(target,))
 
 
 def measure_memory(setting: Setting) -> Result:
@@ -89,9 +90,9 @@ def measure_memory(setting: Setting) -> Result:
             "bare Python": lambda _: _program_mb(_OWN_STATUS),
         },
     )
-    ours, *beside = in_unit(found, "MB")
-    target = Target(what="resident memory", unit="MB", value=ours.median, limit=120)
-    return Result(series=(ours, *beside), targets=(target,))
+    series = in_unit(found, "MB")
+    target = Target(what="resident memory", unit="MB", value=series[0].median, limit=120)
+    return Result(ours=series[:1], beside=series[1:], targets=(target,))
 
 
 @contextmanager

@@ -28,7 +28,8 @@ def measure(setting: Setting) -> Result:
     ours = Series(label="runner", unit="ms", values=tuple(_lateness_ms(service)[: setting.size]))
     beside = Series(label="bare sleeper", unit="ms", values=tuple(float(line) * 1000 for line in bare.stdout.split()))
     return Result(
-        series=(ours, beside),
+        ours=(ours,),
+        beside=(beside,),
         targets=(
             Target(what="p50", unit="ms", value=ours.quantile(0.5), limit=2),
             Target(what="p99", unit="ms", value=ours.quantile(0.99), limit=10),

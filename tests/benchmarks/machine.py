@@ -16,7 +16,7 @@ from benchmarks.peers import PACKAGES, Peers
 _OURS = ("runner", "schedule", "pyyaml", "jsonschema", "watchdog", "loguru", "click", "cronsim")
 
 
-def described(folder: Path, peers: Peers) -> dict[str, Any]:
+def described(folder: Path) -> dict[str, Any]:
     """Describe the machine, the versions, and the file system of `folder`, where everything is measured."""
     model = _of("/proc/cpuinfo", r"model name\s*:\s*(.+)") or platform.machine()
     return {
@@ -28,8 +28,12 @@ def described(folder: Path, peers: Peers) -> dict[str, Any]:
         "load_average": list(os.getloadavg()),
         "commit": _commit(),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _OURS},
-        "peers": {"jq": _said(peers.jq, "--version")} | _peers(peers),
     }
+
+
+def described_peers(peers: Peers) -> dict[str, str]:
+    """Return the versions of the peers that are there."""
+    return {"jq": _said(peers.jq, "--version")} | _installed(peers)
 
 
 def _of(path: str, pattern: str) -> str | None:
@@ -52,13 +56,13 @@ def _commit() -> str:
     return f"{commit}, with changes" if _said("git", "-C", str(root), "status", "--porcelain") else commit
 
 
-def _peers(peers: Peers) -> dict[str, str]:
-    if peers.python is None:
+def _installed(peers: Peers) -> dict[str, str]:
+    python = peers.command("python")
+    if not python.exists():
         return {}
     names = [re.split("[=<>]", package)[0] for package in PACKAGES]
     return {
-        name: _said(str(peers.python), "-c", f"import importlib.metadata as m; print(m.version({name!r}))")
-        for name in names
+        name: _said(str(python), "-c", f"import importlib.metadata as m; print(m.version({name!r}))") for name in names
     }
 
 

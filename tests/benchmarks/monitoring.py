@@ -40,7 +40,8 @@ def measure(setting: Setting) -> Result:
     found = alternately(setting.rounds, measures)
     series = in_unit({label: [value * 1000 for value in values] for label, values in found.items()}, "ms")
     return Result(
-        series=series,
+        ours=series[:2],
+        beside=series[2:],
         targets=tuple(Target(what=each.label, unit="ms", value=each.median, limit=100) for each in series[:2]),
         notes=tuple(notes),
     )

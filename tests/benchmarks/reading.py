@@ -38,7 +38,8 @@ def measure_validate(setting: Setting) -> Result:
         notes.append(f"cronstable: {count} files, scaled in proportion")
     series = in_unit(alternately(setting.rounds, measures), "s")
     return Result(
-        series=series,
+        ours=series[:1],
+        beside=series[1:],
         targets=(Target(what="wall time", unit="s", value=series[0].median, limit=3),),
         notes=tuple(filter(None, [*notes, setting.peers.trouble])),
     )
@@ -59,7 +60,8 @@ def measure_edit(setting: Setting) -> Result:
         )
     series = in_unit(found, "s")
     return Result(
-        series=series,
+        ours=series[:1],
+        beside=series[1:],
         targets=(Target(what="write to live", unit="s", value=series[0].median, limit=0.3),),
         notes=("0.15 s of it is the quiet that is waited for; live: the reload is committed, in force and recorded",),
     )
@@ -87,7 +89,8 @@ def measure_start(setting: Setting) -> Result:
     )
     series = in_unit(found, "s")
     return Result(
-        series=series,
+        ours=series[:2],
+        beside=series[2:],
         targets=tuple(
             Target(what=each.label.removeprefix("runner, "), unit="s", value=each.median, limit=4)
             for each in series[:2]

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.harness import Result, Series, Target
 
-_HEADER = ("", "median", "lowest", "highest", "ours is")
+_HEADER = ("", "median", "lowest", "highest", "the first is")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +41,28 @@ def _lines(row: Row) -> list[str]:
     lines = [f"{row.name}: {row.what} (size {row.size:,}, rounds {row.rounds}, {load})"]
     if row.result is None:
         return [*lines, f"  not measured: {row.trouble}"]
-    lines += [f"  {line}" for line in _columns([_HEADER, *_cells(row.result.series)])]
+    lines += [f"  {line}" for line in _columns([_HEADER, *_cells(row.result)])]
     lines += [f"  {_target_text(target)}" for target in row.result.targets]
     return lines + [f"  ({note})" for note in row.result.notes]
 
 
-def _cells(series: tuple[Series, ...]) -> list[tuple[str, ...]]:
-    ours = series[0]
+def _cells(result: Result) -> list[tuple[str, ...]]:
     return [
         (
             each.label,
             f"{figure_text(each.median)} {each.unit}",
             figure_text(min(each.values)),
             figure_text(max(each.values)),
-            "" if each is ours or not each.median else f"{figure_text(ours.median / each.median)} ×",
+            f"{figure_text(ratio)} × that" if (ratio := _ratio(result, each)) is not None else "",
         )
-        for each in series
+        for each in (*result.ours, *result.beside)
     ]
+
+
+def _ratio(result: Result, series: Series) -> float | None:
+    """Return how many times our first median is of another's; None for our own."""
+    is_comparable = series in result.beside and series.median
+    return result.ours[0].median / series.median if is_comparable else None
 
 
 def _target_text(target: Target) -> str:
@@ -78,11 +83,13 @@ def _columns(rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def figure_text(value: float) -> str:
-    """Write a value with three significant digits, and no exponent.
+    """Write a value with two or three significant digits, and no exponent.
 
-    >>> figure_text(1234.5), figure_text(0.012345)
-    ('1,234', '0.0123')
+    >>> figure_text(1234.5), figure_text(0.012345), figure_text(0.0000123)
+    ('1,234', '0.0123', '< 0.001')
     """
+    if 0 < abs(value) < 0.001:
+        return "< 0.001"
     if abs(value) >= 100 or not value:
         return f"{value:,.0f}"
     digits = 2 if abs(value) < 1 else 1 if abs(value) >= 10 else 2
@@ -94,18 +101,19 @@ def _row_json(row: Row) -> dict[str, Any]:
     if row.result is None:
         return about
     return about | {
-        "series": [_series_json(each, row.result.series[0]) for each in row.result.series],
+        "series": [_series_json(each, row.result) for each in (*row.result.ours, *row.result.beside)],
         "targets": [asdict(target) | {"is_met": target.is_met} for target in row.result.targets],
         "notes": list(row.result.notes),
     }
 
 
-def _series_json(series: Series, ours: Series) -> dict[str, Any]:
+def _series_json(series: Series, result: Result) -> dict[str, Any]:
     return asdict(series) | {
         "median": series.median,
         "lowest": min(series.values),
         "highest": max(series.values),
-        "ours_over_this": ours.median / series.median if series.median else None,
+        "is_ours": series in result.ours,
+        "ours_over_this": _ratio(result, series),
     }
 
 

@@ -1,0 +1,226 @@
+"""Rows 38 to 49 of the original's checklist, through the real program; where we differ, the test says how."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+
+from support import GATE, SECONDLY, Place, Record, check_log, end_of, wait_until
+
+from runner.values import instant_text
+
+LONG_AGO = "2020-01-01T00:00:00Z"
+
+
+def _started(place: Place, request: str) -> Record:
+    (record,) = wait_until(lambda: place.events("execution.started", request), what=f"{request} has started")
+    return record
+
+
+def _item(place: Place, request: str) -> Record:
+    (item,) = [item for item in place.items("ls") if item["request"] == request]
+    return item
+
+
+def _cut_off(place: Place, request: str) -> Record:
+    """Wait until a request runs, kill the runner and then its process; return its started record."""
+    runner = place.start()
+    record = _started(place, request)
+    place.stop(runner, by=signal.SIGKILL)
+    os.killpg(record["pid"], signal.SIGKILL)
+    wait_until(lambda: not _is_alive(record["pid"]), what="its process has ended")
+    return record
+
+
+def _is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that nobody reaps has ended nevertheless."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_row_38_schedule_makes_it_scheduled_and_says_who(place: Place) -> None:
+    place.declare("tick", "true", SECONDLY, top={"scheduled": False})
+    place.start()
+    assert place.run("schedule", "tick").stdout == "tick: scheduled (differs from its file)\n"
+    place.await_finished("tick")
+    (record,) = place.events("request.scheduled", "tick")
+    assert (record["status"], record["requested_by"]) == ("scheduled", "maria")
+
+
+def test_row_39_unschedule_clears_the_next_fire_and_leaves_the_running_one_alone(place: Place) -> None:
+    place.declare("tick", f"{GATE}; echo done", SECONDLY, prevent_concurrent=True)
+    place.start()
+    started = _started(place, "tick")
+    place.run("unschedule", "tick")
+    item = _item(place, "tick")
+    assert (item["status"], item["scheduled_for"]) == ("unscheduled", None)
+    place.open_gate()
+    (ended,) = place.await_finished("tick", status="success")
+    assert (ended["execution"], ended["output_tail"]) == (started["execution"], "done\n")
+    # What were due by now would be claimed before this is answered.
+    place.run("reload")
+    assert len(place.events("execution.started", "tick")) == 1
+
+
+def test_row_40_the_last_fire_completes_it(place: Place) -> None:
+    timing = {"schedule": {"frequency": "secondly", "start": LONG_AGO, "repetitions": 1}}
+    place.declare("twice", "true", timing)
+    place.start()
+    assert _item(place, "twice")["status"] == "complete"
+    place.run("reschedule", "twice")
+    first, second = place.await_finished("twice", count=2, status="success")
+    assert first["scheduled_for"] < second["scheduled_for"]
+    (*_, completed) = wait_until(lambda: len(found := place.events("request.completed", "twice")) == 2 and found)
+    assert completed["generation"] == second["generation"]
+    item = _item(place, "twice")
+    assert (item["status"], item["scheduled_for"]) == ("complete", None)
+
+
+def test_row_41_a_failed_run_is_an_error_and_leaves_the_request_scheduled(place: Place) -> None:
+    place.declare("fails", "echo why; exit 3", SECONDLY)
+    place.start()
+    records = place.await_finished("fails", count=2)
+    assert {(each["status"], each["reason"], each["exit_code"]) for each in records} == {("error", "exit_code", 3)}
+    assert len({each["generation"] for each in records}) == 1
+    assert _item(place, "fails")["status"] == "scheduled"
+    assert "✗ fails  error in " in place.console()
+    assert "exit code 3 — why" in place.console()
+
+
+def test_row_42_a_scheduled_request_may_be_deleted_here_and_what_runs_ends_by_itself(place: Place) -> None:
+    path = place.declare("tick", f"{GATE}; echo done", SECONDLY, prevent_concurrent=True)
+    place.start()
+    _started(place, "tick")
+    path.unlink()
+    wait_until(lambda: place.events("request.removed", "tick"))
+    place.open_gate()
+    (record,) = place.await_finished("tick", status="success")
+    assert record["output_tail"] == "done\n"
+    assert place.items("ls") == []
+    assert len(place.events("execution.started", "tick")) == 1
+
+
+def test_row_43_a_request_may_be_edited_here_and_what_runs_goes_on_as_it_began(place: Place) -> None:
+    place.declare("once", f"{GATE}; echo one", "run_immediately")
+    place.start()
+    _started(place, "once")
+    place.declare("once", "echo two", "run_immediately", top={"description": "edited"})
+    wait_until(lambda: place.events("runner.reloaded", changed=["once"]))
+    place.open_gate()
+    (record,) = place.await_finished("once")
+    assert (record["status"], record["output_tail"]) == ("success", "one\n")
+    assert place.run("exec", "once").stdout == "two\n"
+    assert [each["channel"] for each in place.finished("once")] == ["process_scheduler", "direct"]
+
+
+def test_row_44_an_immediate_request_that_a_restart_cut_off_is_told_and_not_rerun(place: Place) -> None:
+    place.declare("once", f"echo begun; {GATE}", "run_immediately")
+    cut_off = _cut_off(place, "once")
+    place.start()
+    (record,) = place.await_finished("once")
+    assert (record["execution"], record["status"], record["reason"]) == (
+        cut_off["execution"],
+        "system_restart",
+        "runner_lost",
+    )
+    assert _item(place, "once")["status"] == "system_restart"
+    assert len(place.events("execution.started", "once")) == 1
+    place.open_gate()
+    assert place.run("reschedule", "once").returncode == 0
+    place.await_finished("once", status="success")
+    assert _item(place, "once")["status"] == "complete"
+
+
+def test_row_45_a_restart_goes_on_with_what_recurs(place: Place) -> None:
+    place.declare("tick", "true", SECONDLY)
+    runner = place.start()
+    before = place.await_finished("tick")
+    place.stop(runner, by=signal.SIGKILL)
+    place.start()
+    (restarted,) = place.events("runner.started")[1:]
+    after = wait_until(lambda: [each for each in place.finished("tick") if each["scheduled_for"] > restarted["time"]])
+    assert {each["generation"] for each in [*before, *after]} == {1}
+    assert len(place.events("request.scheduled", "tick")) == 1
+    fires = [each["scheduled_for"] for each in place.events("execution.started", "tick")]
+    assert len(fires) == len(set(fires))
+
+
+def test_row_46_a_run_of_ours_that_goes_on_is_guarded_and_watched_to_its_end(place: Place) -> None:
+    """In the original it is ended in the records at once, though it may still be running."""
+    place.declare("sole", f"{GATE}; echo done", "run_immediately", prevent_concurrent=True)
+    runner = place.start()
+    started = _started(place, "sole")
+    place.stop(runner, by=signal.SIGKILL)
+    place.start()
+    refused = place.run("exec", "sole")
+    assert (refused.returncode, refused.stderr) == (125, "runner: sole: Concurrent attempt to execute\n")
+    place.open_gate()
+    (record,) = place.await_finished("sole", status="system_restart")
+    assert record["execution"] == started["execution"]
+    assert (record["exit_code"], record["output_tail"]) == (None, "done\n")
+    assert record["message"] == "the runner ended while this ran; its exit code is unknown"
+    assert record["ended"] > place.events("runner.started")[-1]["time"]
+    assert place.run("exec", "sole").returncode == 0
+
+
+def test_row_46_a_run_of_ours_that_was_cut_off_ends_now(place: Place) -> None:
+    place.declare("tick", GATE, SECONDLY, prevent_concurrent=True)
+    cut_off = _cut_off(place, "tick")
+    now = instant_text(datetime.now(UTC))
+    place.start()
+    (record,) = place.await_finished("tick", status="system_restart")
+    assert record["execution"] == cut_off["execution"]
+    assert record["ended"] > now
+    assert _item(place, "tick")["status"] == "scheduled"
+    place.open_gate()
+    place.await_finished("tick", status="success")
+
+
+def test_row_47_a_run_of_another_store_is_left_alone(place: Place) -> None:
+    place.declare("tool", f"{GATE}; echo done")
+    command = place.begin("exec", "tool")
+    _started(place, "tool")
+    other = ("--state", str(place.folder / "another"), "--monitor-log", str(place.folder / "another.jsonl"))
+    process = place.launch(*other)
+    assert "nothing runs by this name" in wait_until(lambda: place.run("kill", "tool", *other[:2]).stdout)
+    assert place.stop(process) == 0
+    assert len(check_log(place.folder / "another.jsonl")) == 2
+    place.open_gate()
+    assert end_of(command) == (0, b"done\n", "")
+    (record,) = place.finished("tool")
+    assert record["status"] == "success"
+
+
+def test_row_48_a_concurrent_attempt_is_refused_with_the_originals_words(place: Place) -> None:
+    place.declare("tick", GATE, SECONDLY, prevent_concurrent=True)
+    place.start()
+    (refused, *_) = place.await_finished("tick", reason="concurrent")
+    assert (refused["status"], refused["message"]) == ("error", "Concurrent attempt to execute")
+    assert (refused["started"], refused["duration_s"]) == (None, 0)
+    place.run("unschedule", "tick")
+    place.open_gate()
+    place.await_finished("tick", status="success")
+    line = place.run("monitor", "--status", "error").stdout.splitlines()[1]
+    assert "  error   00:00:00.000  tick " in line
+    assert line.endswith("  Concurrent attempt to execute")
+
+
+def test_row_49_another_organization_runs(place: Place) -> None:
+    for name, organization in (("north", "north"), ("south", "south"), ("north-too", "north")):
+        place.declare(
+            name, GATE, "run_immediately", top={"context": {"client": "acme", "organization": organization}},
+            name="posting", prevent_concurrent=True,
+        )  # fmt: skip
+    place.start()
+    (refused,) = wait_until(lambda: place.events("execution.finished", reason="concurrent"))
+    assert refused["request"] in ("north", "north-too")
+    assert refused["process"] == "posting"
+    started = wait_until(lambda: len(found := place.events("execution.started")) == 2 and found)
+    assert {each["context"]["organization"] for each in started} == {"north", "south"}
+    place.open_gate()
+    for each in started:
+        assert place.await_finished(each["request"], status="success")

@@ -1,0 +1,215 @@
+"""`explain` and `simulate`, as a person uses them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from support import Place, wait_until
+
+from runner.values import parse_instant
+
+SLOW = "process: {shell: sleep 1.4, prevent_concurrent: true}\ntiming: {schedule: {frequency: secondly}}\n"
+DAILY = 'process: {{shell: "true"}}\ntiming: {{schedule: {{frequency: daily, at: "{at}", timezone: Europe/Madrid}}}}\n'
+
+
+def explained(place: Place, *arguments: str) -> dict[str, Any]:
+    done = place.run("explain", *arguments, "-o", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    item = json.loads(done.stdout)
+    assert isinstance(item, dict)
+    return item
+
+
+def causes(place: Place, name: str, at: str) -> list[str]:
+    return [because["cause"] for because in explained(place, name, "--at", at)["because"]]
+
+
+def second(record: dict[str, Any], field: str = "scheduled_for") -> str:
+    return f"{record[field][:19]}Z"
+
+
+def test_a_cron_expression_is_told_in_words_with_its_fires_and_what_to_beware_of(place: Place) -> None:
+    done = place.run("explain", "30 2 31 * *", "--timezone", "Europe/Madrid", "-n", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, blank, head, *fires, another_blank, beware = done.stdout.splitlines()[:7]
+    assert first == 'cron "30 2 31 * *", at 02:30 on the 31st day of every month (Europe/Madrid)'
+    assert (blank, another_blank) == ("", "")
+    assert head.split() == ["NEXT", "FIRES", "DAY", "IN"]
+    assert len(fires) == 2
+    assert all(" 02:30:00+0" in fire for fire in fires)
+    assert beware.startswith("beware: there is no day 31 in February")
+
+
+def test_a_schedule_is_read_as_in_the_files(place: Place) -> None:
+    item = explained(place, "{frequency: monthly, day: last_workday, at: '18:00', timezone: Asia/Kolkata}", "-n", "3")
+    assert item["timing"] == "every month on the last workday at 18:00 (Asia/Kolkata)"
+    assert (item["zone"], item["cautions"]) == ("Asia/Kolkata", [])
+    assert [fire["local"][10:] for fire in item["next"]] == [" 18:00:00+05:30"] * 3
+    for fire in item["next"]:
+        assert parse_instant(fire["scheduled_for"]) == datetime.fromisoformat(fire["local"])
+    later = explained(place, "run_later: {start: 2097-12-24 18:00}")
+    assert later["timing"] == "once, at 2097-12-24 18:00 (UTC)"
+
+
+def test_what_is_wrong_with_an_expression_is_told_in_words(place: Place) -> None:
+    done = place.run("explain", "0 0 31 2 *")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("runner: '0 0 31 2 *' can never fire: no date is of its days and months")
+
+
+def test_an_expression_is_asked_of_an_instant(place: Place) -> None:
+    item = explained(place, "0 2 * * 1-5", "--timezone", "Europe/Madrid", "--at", "2026-12-24 02:00")
+    assert item["because"] == [{"cause": "fires", "message": "it fires then"}]
+    text = place.run("explain", "0 2 * * 1-5", "--timezone", "Europe/Madrid", "--at", "2026-12-26 02:00").stdout
+    assert text.splitlines() == [
+        "0 2 * * 1-5 at 2026-12-26 02:00:00+01:00",
+        "  its rule has no fire then",
+        "  nearest fire before: 2026-12-25 02:00:00+01:00",
+        "  nearest fire after: 2026-12-28 02:00:00+01:00",
+    ]
+    done = place.run("explain", "0 2 * * 1-5", "--at", "tomorrow")
+    assert done.returncode == 2
+    assert "--at: 'tomorrow' is not a time" in done.stderr
+
+
+def test_a_name_that_is_not_there_or_not_good_is_told(place: Place) -> None:
+    place.write("good.yaml", DAILY.format(at="02:00"))
+    place.write("bad.yaml", "process: {shel: oops}\n")
+    done = place.run("explain", "goood")
+    assert (done.returncode, done.stderr) == (2, "runner: there is no request 'goood'; did you mean 'good'?\n")
+    done = place.run("explain", "bad")
+    assert done.returncode == 1
+    assert "no version of 'bad' is good: " in done.stderr
+    assert explained(place, "good")["status"] == "scheduled"
+
+
+def test_why_a_request_ran_was_refused_or_did_not(place: Place) -> None:
+    place.write("slow.yaml", SLOW)
+    place.write("daily.yaml", DAILY.format(at="02:00"))
+    process = place.start()
+    (refused, *_) = place.await_finished("slow", reason="concurrent")
+    (ran, *_) = place.await_finished("slow", status="success")
+    assert causes(place, "slow", second(ran)) == ["ran"]
+    item = explained(place, "slow", "--at", second(ran))
+    assert item["executions"] == [ran["execution"]]
+    assert item["scheduled_for"] == ran["scheduled_for"]
+    assert "success" in item["because"][0]["message"]
+    assert causes(place, "slow", second(refused)) == ["refused"]
+    assert causes(place, "daily", "2026-01-02 02:00") == ["not_registered"]
+    assert causes(place, "daily", "2097-01-02 02:00") == ["to_come"]
+    assert causes(place, "daily", "2097-01-02 02:01") == ["no_fire"]
+
+    place.run("unschedule", "slow", "daily")
+    unscheduled = place.events("request.unscheduled", "slow")[-1]
+    after = parse_instant(unscheduled["time"]).replace(microsecond=0) + timedelta(seconds=1)
+    wait_until(lambda: datetime.now(UTC) > after)
+    (because,) = explained(place, "slow", "--at", after.isoformat().replace("+00:00", "Z"))["because"]
+    assert because["cause"] == "unscheduled"
+    assert f"by {unscheduled['requested_by']}" in because["message"]
+    assert causes(place, "daily", "2097-01-02 02:00") == ["unscheduled"]
+    text = place.run("explain", "daily").stdout
+    assert "daily is unscheduled: unscheduled by " in text
+    assert place.stop(process) == 0
+
+
+def test_why_nothing_ran_while_no_runner_was_there(place: Place) -> None:
+    place.write(
+        "tick.yaml",
+        "process: {shell: 'true'}\ntiming: {schedule: {frequency: secondly, misfire_grace: 500ms}}\n",
+    )
+    process = place.start()
+    place.await_finished("tick", status="success")
+    assert place.stop(process) == 0
+    (stopped,) = place.events("runner.stopped")
+    gone = parse_instant(stopped["time"]).replace(microsecond=0) + timedelta(seconds=1)
+    at = gone.isoformat().replace("+00:00", "Z")
+    wait_until(lambda: datetime.now(UTC) > gone + timedelta(seconds=2))
+    assert causes(place, "tick", at) == ["runner_down"]
+    second_process = place.start()
+    place.await_finished("tick", status="misfired")
+    assert causes(place, "tick", at) == ["missed", "runner_down"]
+    text = place.run("explain", "tick", "--at", at).stdout
+    assert "no runner was running since " in text
+    assert "the next started at " in text
+    assert place.stop(second_process) == 0
+
+
+def simulated(place: Place, *arguments: str) -> dict[str, Any]:
+    done = place.run("simulate", *arguments, "-o", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    item = json.loads(done.stdout)
+    assert isinstance(item, dict)
+    return item
+
+
+def finished(place: Place, request: str, duration_s: float) -> None:
+    """Put an execution of the past into the monitor log."""
+    record = {"event": "execution.finished", "request": request, "status": "success", "duration_s": duration_s}
+    place.state.mkdir(exist_ok=True)
+    with (place.folder / "past.jsonl").open("a") as log:
+        log.write(
+            json.dumps({**record, "time": "2026-11-22T02:00:00.000000Z", "started": "2026-11-22T02:00:00Z"}) + "\n"
+        )
+
+
+SPAN = ("--from", "2097-11-22 00:00", "--to", "2097-11-24 00:00")
+
+
+def test_a_simulation_counts_overlaps_and_waits_by_the_runs_of_the_past(place: Place) -> None:
+    place.write("each.yaml", 'process: {shell: "true"}\ntiming: {schedule: {frequency: minutely, interval: 10}}\n')
+    place.write("one.yaml", SLOW.replace("secondly", "hourly"))
+    place.write("daily.yaml", DAILY.format(at="02:00"))
+    for duration_s in (899.0, 901.0, 5.0):
+        finished(place, "each", duration_s)
+    finished(place, "one", 4000.0)
+    past = ("--monitor-log", str(place.folder / "past.jsonl"))
+    item = simulated(place, *SPAN, *past)
+    requests = {each["request"]: each for each in item["requests"]}
+    assert (item["fires"], requests["each"]["fires"], requests["one"]["fires"]) == (288 + 48 + 2, 288, 48)
+    assert requests["each"]["duration_s"] == 899.0
+    assert requests["each"]["overlapping"] == 287
+    assert (requests["one"]["overlapping"], requests["one"]["refused"]) == (24, 24)
+    assert requests["daily"]["duration_s"] is None
+    assert item["busiest"]["starts"] == 3
+    assert item["busiest"]["local"] == "2097-11-22 01:00:00+00:00"
+    assert [sum(day["hours"]) for day in item["days"]] == [169, 169]
+    bounded = simulated(place, *SPAN, *past, "--max-running", "1")
+    assert sum(each["waiting"] for each in bounded["requests"]) > 0
+
+
+def test_the_heat_map_fits_a_terminal_and_its_shades_are_explained(place: Place) -> None:
+    place.write("each.yaml", 'process: {shell: "true"}\ntiming: {schedule: {frequency: minutely, interval: 10}}\n')
+    place.write(
+        "night.yaml", "process: {shell: 'true'}\ntiming: {schedule: {frequency: cron, expression: '* 2 * * *'}}\n"
+    )
+    done = place.run("simulate", *SPAN)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    (row,) = [line for line in lines if line.startswith("Fri 2097-11-22")]
+    assert row[16:64] == "░░░░██" + "░" * 42
+    assert row.split()[-1] == "204"
+    assert "  ░ 1–16  ▒ 17–33  ▓ 34–49  █ 50–66" in done.stdout
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in done.stdout
+    month = place.run("simulate", "--from", "2097-11-01", "--to", "2097-12-31 00:00")
+    assert month.returncode == 2
+    assert "--from: 2097-11-01 is a date alone" in month.stderr
+    month = place.run("simulate", "--from", "2097-11-01 00:00", "--to", "2097-12-31 00:00")
+    assert [line.split()[0] for line in month.stdout.splitlines() if line.startswith(("Mon", "Sun"))] == [
+        "Monday",
+        "Sunday",
+    ]
+
+
+def test_nothing_to_simulate_and_spans_that_cannot_be(place: Place) -> None:
+    place.write("once.yaml", 'process: {shell: "true"}\ntiming: {run_later: {start: "2097-01-01 00:00"}}\n')
+    assert place.run("simulate").stdout.startswith("0 fires of 0 requests\n")
+    for arguments, words in (
+        (("--from", "2097-01-02 00:00", "--to", "2097-01-01 00:00"), "the span is empty"),
+        (("--to", "2097-01-01 00:00"), "longer than 366 days"),
+    ):
+        done = place.run("simulate", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert words in done.stderr

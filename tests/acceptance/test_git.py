@@ -1,0 +1,101 @@
+"""A jobs folder that is delivered by git, and files that are renamed: what has run is remembered by its name."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import SECONDLY, Place, wait_until
+
+
+class Repository:
+    """A git repository that has a jobs folder in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self("init", "-q", "-b", "main")
+
+    def __call__(self, *arguments: str) -> str:
+        settings = ("-c", "user.name=maria", "-c", "user.email=maria@example.org", "-c", "commit.gpgsign=false")
+        done = subprocess.run(
+            ["git", *settings, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=30, check=True
+        )
+        return done.stdout.strip()
+
+    def commit(self) -> str:
+        """Commit the jobs folder as it is; return the commit's id."""
+        self("add", "-A", "jobs.d")
+        self("commit", "-q", "-m", "a change")
+        return self("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def git(place: Place) -> Repository:
+    return Repository(place.folder)
+
+
+def test_a_branch_checked_out_and_left_again_runs_nothing_twice(place: Place, git: Repository) -> None:
+    place.declare("tool", "true")
+    first = git.commit()
+    git("switch", "-q", "-c", "other")
+    git("switch", "-q", "main")
+    place.declare("once", "echo ran", "run_immediately")
+    second = git.commit()
+    place.start()
+    (ran,) = place.await_finished("once")
+    assert ran["git_commit"] == second
+
+    git("switch", "-q", "other")
+    wait_until(lambda: place.events("request.removed", "once"))
+    assert place.run("reload").stdout == "nothing changed\n", "by now git has moved its HEAD too"
+    assert place.run("exec", "tool").returncode == 0
+    assert place.finished("tool")[-1]["git_commit"] == first
+    git("switch", "-q", "main")
+    wait_until(lambda: place.events("runner.reloaded", added=["once"]))
+    # What were due by now would be claimed before this is answered.
+    assert place.run("reload").stdout == "nothing changed\n"
+    assert place.run("exec", "tool").returncode == 0
+    assert place.finished("tool")[-1]["git_commit"] == second
+    assert len(place.events("execution.started", "once")) == 1
+
+
+def test_a_commit_that_changes_no_file_is_known_within_a_second(place: Place, git: Repository) -> None:
+    place.declare("tool", "true")
+    git.commit()
+    place.start()
+    place.declare("other", "true")
+    wait_until(lambda: place.events("runner.reloaded", added=["other"]))
+    commit = git.commit()
+    wait_until(lambda: place.items("status")[0]["git_commit"] == commit, what="the commit is known")
+    place.run("exec", "tool")
+    assert place.finished("tool")[-1]["git_commit"] == commit
+
+
+def test_while_git_holds_its_lock_nothing_is_read(place: Place, git: Repository) -> None:
+    place.declare("tick", "echo one", SECONDLY)
+    git.commit()
+    place.start()
+    lock = place.folder / ".git" / "index.lock"
+    lock.touch()
+    place.declare("tick", "echo two", SECONDLY)
+    count = len(place.finished("tick"))
+    # An edit is live within a second; two more fires come later than that.
+    assert {each["output_tail"] for each in place.await_finished("tick", count=count + 3)} == {"one\n"}
+    lock.unlink()
+    wait_until(lambda: place.events("runner.reloaded", changed=["tick"]))
+    place.await_finished("tick", output_tail="two\n")
+
+
+def test_a_renamed_file_with_a_name_of_its_own_keeps_what_is_remembered(place: Place) -> None:
+    content = "name: once\nprocess: {shell: echo ran}\ntiming: run_immediately\n"
+    path = place.write("old.yaml", content)
+    place.start()
+    place.await_finished("once")
+    path.rename(place.jobs / "new.yaml")
+    place.run("reload")
+    # What were due by now would be claimed before this is answered.
+    assert place.run("reload").stdout == "nothing changed\n"
+    assert place.items("ls")[0]["request_file"] == "new.yaml"
+    assert len(place.events("execution.started", "once")) == 1
+    assert not place.events("request.removed")

@@ -1,0 +1,96 @@
+"""`monitor`, `log`, `ls`, `next`, `show`: what has run, runs and will run; as JSON lines, and followed as it comes."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+from support import GATE, RECORD_SCHEMA, Place, end_of, wait_until
+
+DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
+
+
+def test_json_lines_bear_the_field_names_of_the_monitor_record(place: Place) -> None:
+    place.declare("daily", "true", DAILY, top={"description": "every night", "owner": "finance"})
+    place.declare("plain", "echo out; exit 3")
+    place.write("bad.yaml", "process: {shel: oops}\n")
+    place.run("exec", "plain")
+    items = {item["request"]: item for item in place.items("ls")}
+    assert {name: item["status"] for name, item in items.items()} == {
+        "bad": "invalid",
+        "daily": "scheduled",
+        "plain": "definition",
+    }
+    for item in items.values():
+        assert item.keys() == {"request", "status", "scheduled_for", "request_file", "drift", "message"}
+    assert "shel" in items["bad"]["message"]
+
+    (shown,) = place.items("show", "daily")
+    assert (
+        shown
+        | {
+            "request": "daily",
+            "status": "scheduled",
+            "scheduled_for": items["daily"]["scheduled_for"],
+            "request_file": f"{place.jobs / 'daily.yaml'}:1",
+            "description": "every night",
+            "owner": "finance",
+            "process": "shell: true",
+            "timing": "every day at 02:00 (UTC)",
+        }
+        == shown
+    )
+    coming = place.items("next", "--from", "2030-01-01 12:00", "-n", "2", "--timezone", "Europe/Madrid")
+    assert coming == [
+        {
+            "request": "daily",
+            "scheduled_for": f"2030-01-0{day}T01:00:00.000000Z",
+            "local": f"2030-01-0{day} 02:00:00+01:00",
+            "zone": "Europe/Madrid",
+        }
+        for day in (2, 3)
+    ]
+    assert shown["next"][0] == shown["scheduled_for"]
+
+    (ran,) = place.items("monitor", "--status", "error", "--since", "1h")
+    assert ran == place.finished("plain")[0]
+    assert ran.keys() <= RECORD_SCHEMA["properties"].keys()
+    assert place.items("monitor", "--request", "daily") == []
+
+
+def test_the_monitor_shows_what_is_added_while_it_follows(place: Place) -> None:
+    place.declare("plain", "true")
+    place.run("exec", "plain")
+    (before,) = place.finished("plain")
+    following = place.begin("monitor", "-f", "--output", "json")
+    assert following.stdout is not None
+    assert json.loads(following.stdout.readline()) == before
+    place.run("exec", "plain")
+    added = json.loads(following.stdout.readline())
+    assert added == place.finished("plain")[1]
+    following.send_signal(signal.SIGINT)
+    assert end_of(following) == (0, b"", "")
+
+
+def test_log_shows_a_whole_output_by_the_begin_of_an_id_and_follows_it_to_the_end(place: Place) -> None:
+    place.declare("long", f"seq 3000; {GATE}; printf 'last\\377'")
+    place.declare("never", "true", directory="nowhere")
+    command = place.begin("exec", "long")
+    (started,) = wait_until(lambda: place.events("execution.started", "long"))
+    following = place.begin("log", started["execution"][:20].upper(), "--follow")
+    numbers = "".join(f"{number}\n" for number in range(1, 3001)).encode()
+    assert following.stdout is not None
+    assert following.stdout.read(len(numbers)) == numbers
+    place.open_gate()
+    assert end_of(following) == (0, b"last\xff", "")
+    assert end_of(command)[:2] == (0, numbers + b"last\xff")
+
+    place.run("exec", "never")
+    (never,) = place.finished("never")
+    refused = place.run("log", never["execution"])
+    assert refused.returncode == 1
+    assert "never started, so it has no output: " in refused.stderr
+    for prefix, words in ((started["execution"][:4], " is ambiguous: "), ("zz", "the monitor log knows no execution")):
+        refused = place.run("log", prefix)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert words in refused.stderr

@@ -1,0 +1,395 @@
+"""Why a request did, or did not, run at an instant."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.lifecycle import ExecutionStatus
+from runner.planning.explanation import Question, of_expression, why
+from runner.planning.firing import delay_of
+from runner.planning.hindrance import Explanation, fire_at, last_fire, rule_hinders
+from runner.planning.history import Absence, Change, History, Missed, Run
+from runner.planning.registration import register, remove, reschedule, unschedule
+from runner.planning.state import RequestState
+from runner.requests.model import (
+    Command,
+    Process,
+    ProcessRequest,
+    RunImmediately,
+    RunLater,
+    Schedule,
+    Source,
+    Timing,
+)
+from runner.timing.parsing import parse_rule
+from runner.timing.rules import Rule
+from runner.timing.upcoming import next_fire
+
+ZONE = "Europe/Madrid"
+NOW = datetime(2026, 12, 30, 12, tzinfo=UTC)
+FIRST_SEEN = datetime(2026, 12, 1, 12, tzinfo=UTC)
+EVE = datetime(2026, 12, 24, 17, tzinfo=UTC)  # 18:00 in Madrid, a Thursday
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def request_of(timing: Timing | None, **fields: Any) -> ProcessRequest:
+    process = Process(name="p", action=Command(arguments=("true",)), directory="/")
+    source = Source(file="p.yaml", line=1, sha256="")
+    return replace(ProcessRequest(name="p", process=process, timing=timing, source=source), **fields)
+
+
+def rule_of(excepted: Any = (), **data: Any) -> Rule:
+    return parse_rule(data, default_zone=ZONE, excepted=frozenset(excepted))
+
+
+def daily(excepted: Any = (), **data: Any) -> ProcessRequest:
+    return request_of(Schedule(rule=rule_of(excepted, frequency="daily", **{"at": "18:00", **data})))
+
+
+def seen(request: ProcessRequest, at: datetime = FIRST_SEEN, through: datetime = NOW) -> RequestState:
+    """The state of a request that was registered then, and whose fires have had their verdicts."""
+    return replace(register(request, None, at).state, fired_through=through)
+
+
+def asked(
+    request: ProcessRequest,
+    at: datetime = EVE,
+    *,
+    state: RequestState | None = None,
+    history: History | None = None,
+    now: datetime = NOW,
+) -> Explanation:
+    known = seen(request) if state is None else state
+    return why(Question(request=request, state=known, at=at, now=now, history=history or History(), zone=ZONE))
+
+
+def causes(explanation: Explanation) -> list[str]:
+    return [because.cause for because in explanation.because]
+
+
+def words(explanation: Explanation) -> str:
+    return "; ".join(because.message for because in explanation.because)
+
+
+def run(status: str = "success", **fields: Any) -> Run:
+    known: dict[str, Any] = {
+        "execution": "e1",
+        "scheduled_for": EVE,
+        "status": ExecutionStatus(status),
+        "reason": None,
+        "started": EVE + timedelta(milliseconds=3),
+        "ended": EVE + timedelta(seconds=2, milliseconds=103),
+        "lateness": timedelta(milliseconds=3),
+    }
+    return Run(**{**known, **fields})
+
+
+# --- the rule ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_fire_tells_the_nearest_ones():
+    explanation = asked(daily(), EVE + HOUR)
+    assert causes(explanation) == ["no_fire"]
+    assert (explanation.before, explanation.after) == (EVE, EVE + DAY)
+
+
+def test_a_fire_within_the_second_is_meant():
+    rule = rule_of(frequency="daily", at="18:00:30")
+    assert fire_at(rule, EVE) is None
+    assert fire_at(rule, EVE + timedelta(seconds=30)) == EVE + timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("request_", "cause", "message"),
+    [
+        (daily(excepted=[date(2026, 12, 24)]), "excepted", "2026-12-24 is an excepted date"),
+        (daily(start="2026-12-25"), "before_start", "its start is later: 2026-12-25 00:00:00+01:00"),
+        (daily(finish="2026-12-23"), "after_finish", "its finish is earlier: 2026-12-23 23:59:59+01:00"),
+        (daily(start="2026-12-20", repetitions=3), "repetitions_used_up", "its 3 repetitions are used up by then"),
+        (daily(start="2026-12-20", repetitions=1), "repetitions_used_up", "its one repetition is used up by then"),
+        (daily(days="weekends"), "no_fire", "its rule has no fire then"),
+        (request_of(None), "no_timing", "it has no timing: it runs only when it is asked for"),
+    ],
+)
+def test_what_hinders_the_rule(request_: ProcessRequest, cause: str, message: str):
+    explanation = asked(request_)
+    assert causes(explanation) == [cause]
+    assert words(explanation) == message
+
+
+def test_an_excepted_date_goes_before_a_finish_before_repetitions():
+    everything = daily(excepted=[date(2026, 12, 24)], start="2026-12-20", finish="2026-12-22", repetitions=1)
+    assert causes(asked(everything)) == ["excepted"]
+
+
+def test_the_fires_around_an_excepted_date_are_told():
+    explanation = asked(daily(excepted=[date(2026, 12, 24)]))
+    assert (explanation.before, explanation.after) == (EVE - DAY, EVE + DAY)
+
+
+def test_repetitions_count_from_a_reschedule_in_between():
+    request = daily(start="2026-12-01", repetitions=3)
+    state = reschedule(request, seen(request), EVE - HOUR, by="maria").state
+    state = replace(state, fired_through=NOW)
+    assert causes(asked(request, EVE + 3 * DAY, state=state)) == ["unknown"], "the rule has that fire"
+    assert causes(asked(request, EVE + 4 * DAY, state=state)) == ["repetitions_used_up"]
+
+
+RULES = st.sampled_from(
+    [
+        rule_of(frequency="daily", at=["02:30", "18:00"]),
+        rule_of(frequency="minutely", interval=7),
+        rule_of(frequency="monthly", day=31, at="10:00"),
+        rule_of(frequency="cron", expression="*/20 9-17 * * 1-5"),
+        rule_of([date(2026, 12, 24)], frequency="hourly", start="2026-12-20 00:00:30", finish="2026-12-26"),
+        rule_of(frequency="hourly", interval=5, start="2026-12-20", repetitions=10),
+    ]
+)
+INSTANTS = st.integers(0, 14 * 86_400).map(
+    lambda seconds: datetime(2026, 12, 18, tzinfo=UTC) + timedelta(seconds=seconds)
+)
+
+
+@given(RULES, INSTANTS, st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_a_rule_is_hindered_exactly_where_it_has_no_fire(rule: Rule, at: datetime, is_at_fire: bool):
+    if is_at_fire:
+        at = next_fire(rule, at) or at
+    fires = next_fire(rule, at - timedelta(seconds=1)) == at
+    hindered = rule_hinders(rule, at, ZONE)
+    assert (hindered is None) == fires
+    if hindered is not None:
+        assert hindered.after == next_fire(rule, at)
+        before = hindered.before
+        assert before == last_fire(rule, at)
+        if before is not None:
+            assert before < at
+            assert next_fire(rule, before) == hindered.after, "no fire lies between"
+
+
+def test_last_fire_finds_rare_ones_and_ends_where_there_is_none():
+    assert last_fire(rule_of(frequency="cron", expression="0 0 29 2 *"), EVE) == datetime(2024, 2, 28, 23, tzinfo=UTC)
+    assert last_fire(rule_of(frequency="daily", at="10:00", start="2027-01-01"), EVE) is None
+    assert last_fire(rule_of(frequency="cron", expression="0 0 29 2 3", timezone="UTC"), EVE) is not None
+
+
+def test_one_time_requests_say_when_they_run():
+    later = request_of(RunLater(start=EVE + HOUR, zone=ZONE))
+    explanation = asked(later)
+    assert words(explanation) == "it runs once, at its start: 2026-12-24 19:00:00+01:00"
+    assert (explanation.before, explanation.after) == (None, EVE + HOUR)
+    at_once = asked(request_of(RunImmediately()))
+    assert words(at_once) == "it runs once, when it is first seen: 2026-12-01 13:00:00+01:00"
+    assert (at_once.before, at_once.after) == (FIRST_SEEN, None)
+
+
+# --- to come ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_still_to_come_says_in_how_long():
+    assert words(asked(daily(), now=EVE - 2 * HOUR)) == "it is still to come, in 2h"
+
+
+def test_spread_delays_what_is_to_come():
+    request = request_of(Schedule(rule=rule_of(frequency="daily", at="18:00"), spread=HOUR))
+    delay = delay_of(request)
+    assert delay > timedelta(minutes=1), "or it shows nothing"
+    explanation = asked(request, now=EVE + timedelta(seconds=1))
+    assert causes(explanation) == ["to_come"]
+    assert "delayed by its spread to 2026-12-24 18:" in words(explanation)
+
+
+def test_what_is_unscheduled_will_not_run_and_says_by_whom():
+    request = daily()
+    state = unschedule(seen(request), EVE - DAY, by="maria").state
+    explanation = asked(request, state=state, now=EVE - HOUR)
+    assert causes(explanation) == ["unscheduled"]
+    assert words(explanation) == "it will not run: unscheduled by maria at 2026-12-23 18:00:00+01:00"
+    by_file = asked(replace(request, scheduled=False), now=EVE - HOUR)
+    assert words(by_file) == "it will not run: its file says `scheduled: false`"
+
+
+# --- the records ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "cause", "message"),
+    [
+        (run(), "ran", "it ran at 2026-12-24 18:00:00+01:00, 3ms late, took 00:00:02.100: success"),
+        (run("error", message="exit code 3"), "ran", "took 00:00:02.100: error: exit code 3"),
+        (run("processing", ended=None), "running", "it started at 2026-12-24 18:00:00+01:00, 3ms late; its end is not"),
+        (run("error", started=None, message="no such program"), "ran", "it did not start (error): no such program"),
+        (run("error", started=None, reason="concurrent"), "refused", "as a run of its process was still going on"),
+        (run("processing", started=None, is_waiting=True), "waiting", "it waits for its turn: as many run as may"),
+    ],
+)
+def test_what_ran_is_told_by_its_record(found: Run, cause: str, message: str):
+    explanation = asked(daily(), history=History(runs=(found,)))
+    assert causes(explanation) == [cause]
+    assert message in words(explanation)
+    assert explanation.runs == (found,)
+
+
+def test_a_record_counts_even_if_the_rule_has_changed_since():
+    assert causes(asked(daily(at="19:00"), history=History(runs=(run(),)))) == ["ran"]
+
+
+def test_what_a_person_ran_does_not_explain_the_fire():
+    explanation = asked(daily(at="19:00"), history=History(runs=(run(is_direct=True),)))
+    assert causes(explanation) == ["no_fire", "ran"]
+    assert "a person asked for it, and it ran" in words(explanation)
+
+
+MISSED = Missed(count=5, first=EVE - 2 * DAY, last=EVE + 2 * DAY, settled=EVE + 3 * DAY)
+DOWN = Absence(since=EVE - 3 * DAY, until=EVE + 3 * DAY, is_orderly=True)
+
+
+def test_a_miss_tells_its_span_and_what_was_in_the_way():
+    explanation = asked(daily(), history=History(missed=(MISSED,), absence=DOWN))
+    assert causes(explanation) == ["missed", "runner_down"]
+    assert "one of 5 fires from 2026-12-22 18:00:00+01:00 to 2026-12-26 18:00:00+01:00" in words(explanation)
+    assert "no runner was running since 2026-12-21 18:00:00+01:00; the next started at 2026-12-27" in words(explanation)
+
+
+def test_a_miss_that_ran_late_after_all_tells_both():
+    explanation = asked(daily(), history=History(runs=(run(),), missed=(MISSED,), absence=DOWN))
+    assert causes(explanation) == ["ran", "missed", "runner_down"]
+
+
+def test_a_missed_span_says_nothing_of_instants_between_its_fires():
+    assert causes(asked(daily(), EVE + HOUR, history=History(missed=(MISSED,)))) == ["no_fire"]
+
+
+def test_a_miss_with_a_runner_there_says_what_it_may_have_been():
+    assert causes(asked(daily(), history=History(missed=(replace(MISSED, count=1),)))) == ["missed", "unknown"]
+
+
+def test_a_run_later_that_was_registered_too_late():
+    request = request_of(RunLater(start=EVE, zone=ZONE))
+    late = seen(request, EVE + DAY)
+    missed = Missed(count=1, first=EVE, last=EVE, settled=EVE + DAY)
+    explanation = asked(request, state=late, history=History(missed=(missed,)))
+    assert causes(explanation) == ["missed", "not_registered"]
+    assert words(explanation).endswith("it was first seen later: 2026-12-25 18:00:00+01:00")
+
+
+# --- no record --------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_has_seen_it():
+    question = Question(request=daily(), state=None, at=EVE, now=NOW, history=History(), zone=ZONE)
+    assert causes(why(question)) == ["not_registered"]
+
+
+def test_it_was_first_seen_later():
+    request = daily()
+    assert causes(asked(request, state=seen(request, EVE + HOUR))) == ["not_registered"]
+
+
+def test_it_was_unscheduled_by_a_person_or_by_its_file():
+    changes = (
+        Change(at=FIRST_SEEN, word="scheduled", generation=1, by=None),
+        Change(at=EVE - DAY, word="unscheduled", generation=1, by="maria"),
+        Change(at=EVE + DAY, word="scheduled", generation=1, by="maria"),
+    )
+    explanation = asked(daily(), history=History(changes=changes))
+    assert causes(explanation) == ["unscheduled"]
+    assert words(explanation) == "it was unscheduled at 2026-12-23 18:00:00+01:00 by maria"
+    by_file = (changes[0], replace(changes[1], by=None))
+    assert words(asked(daily(), history=History(changes=by_file))).endswith(", as its file says")
+
+
+def test_the_state_tells_who_unscheduled_it_where_the_log_does_not():
+    request = daily()
+    state = replace(unschedule(seen(request), EVE - DAY, by="maria").state, fired_through=NOW)
+    assert causes(asked(request, state=state)) == ["unscheduled"]
+    later = replace(unschedule(seen(request), EVE + DAY, by="maria").state, fired_through=NOW)
+    assert causes(asked(request, state=later)) == ["unknown"]
+
+
+def test_its_file_had_been_removed():
+    request = daily()
+    state = replace(register(request, remove(seen(request)).state, EVE + DAY).state, fired_through=NOW)
+    changes = (Change(at=EVE - DAY, word="removed", generation=1, by=None),)
+    assert causes(asked(request, state=state, history=History(changes=changes))) == ["removed"]
+
+
+def test_it_was_complete_then():
+    changes = (Change(at=EVE - DAY, word="completed", generation=1, by=None),)
+    assert causes(asked(daily(), history=History(changes=changes))) == ["complete"]
+
+
+def test_its_rule_has_changed_since():
+    before, request = daily(at="19:00"), daily()
+    state = replace(register(request, seen(before), EVE + DAY).state, fired_through=NOW)
+    changes = (
+        Change(at=FIRST_SEEN, word="scheduled", generation=1, by=None),
+        Change(at=EVE + DAY, word="scheduled", generation=2, by=None),
+    )
+    explanation = asked(request, state=state, history=History(changes=changes))
+    assert causes(explanation) == ["rule_changed"]
+    assert "its rule changed, or was planned anew, at 2026-12-25 18:00:00+01:00" in words(explanation)
+    hour_later = asked(request, EVE + HOUR, state=state, history=History(changes=changes))
+    assert causes(hour_later) == ["no_fire", "rule_changed"]
+
+
+def test_it_was_rescheduled_since():
+    request = daily()
+    state = replace(reschedule(request, seen(request), EVE + DAY, by="maria").state, fired_through=NOW)
+    changes = (
+        Change(at=FIRST_SEEN, word="scheduled", generation=1, by=None),
+        Change(at=EVE + DAY, word="rescheduled", generation=2, by="maria"),
+    )
+    assert "rescheduled at 2026-12-25 18:00:00+01:00 by maria" in words(
+        asked(request, state=state, history=History(changes=changes))
+    )
+
+
+def test_a_changed_file_is_not_live_yet():
+    assert causes(asked(daily(), state=seen(daily(at="19:00")))) == ["rule_changed"]
+
+
+def test_no_runner_was_there_and_none_has_come():
+    explanation = asked(
+        daily(),
+        state=seen(daily(), through=EVE - DAY),
+        history=History(absence=Absence(since=EVE - HOUR, until=None, is_orderly=False)),
+    )
+    assert causes(explanation) == ["runner_down"]
+    assert words(explanation) == (
+        "no runner was running; the last sign of one is of 2026-12-24 17:00:00+01:00; none has started since"
+    )
+
+
+def test_a_verdict_that_is_to_come_in_a_moment():
+    assert causes(asked(daily(), state=seen(daily(), through=EVE - DAY), now=EVE)) == ["to_come"]
+
+
+def test_a_log_that_does_not_reach_back_says_so():
+    explanation = asked(daily(), history=History(reaches_back_to=EVE + DAY))
+    assert words(explanation) == "the monitor log reaches back only to 2026-12-25 18:00:00+01:00"
+    assert words(asked(daily())) == "the monitor log is empty"
+    assert words(asked(daily(), history=History(reaches_back_to=EVE - DAY))) == "the monitor log has no record of it"
+
+
+# --- a timing alone ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("timing", "cause"),
+    [
+        (Schedule(rule=rule_of(frequency="daily", at="18:00")), "fires"),
+        (Schedule(rule=rule_of(frequency="daily", at="19:00")), "no_fire"),
+        (RunLater(start=EVE, zone=ZONE), "fires"),
+        (RunLater(start=NOW, zone=ZONE), "no_fire"),
+        (RunImmediately(), "fires"),
+    ],
+)
+def test_a_timing_alone_is_explained_by_its_rule(timing: Timing, cause: str):
+    assert causes(of_expression(timing, EVE, ZONE)) == [cause]

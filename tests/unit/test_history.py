@@ -1,0 +1,97 @@
+"""The monitor log's records as values: executions, misses, changes, and times without a runner."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from runner.lifecycle import ExecutionStatus
+from runner.planning.history import STARTED, STOPPED, Absence, Change, Run, absence_at, changes_in, missed_in, runs_in
+from runner.values import instant_text
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def at(hours: float) -> datetime:
+    return NOON + hours * HOUR
+
+
+def life(hours: float, event: str) -> dict[str, Any]:
+    return {"time": instant_text(at(hours)), "event": event}
+
+
+def execution(status: str, identity: str = "e1", **fields: Any) -> dict[str, Any]:
+    return {"execution": identity, "status": status, "scheduled_for": instant_text(NOON), **fields}
+
+
+def test_the_last_word_of_each_execution_counts():
+    started = execution("processing", started=instant_text(NOON), lateness_s=0.002)
+    finished = execution("success", started=instant_text(NOON), ended=instant_text(at(1)), lateness_s=0.002)
+    other = execution("error", "e2", reason="concurrent", message="Concurrent attempt to execute")
+    whole, refused = runs_in([started, finished, other, execution("misfired", "e3")])
+    assert whole == Run(
+        execution="e1",
+        scheduled_for=NOON,
+        status=ExecutionStatus.SUCCESS,
+        reason=None,
+        started=NOON,
+        ended=at(1),
+        lateness=timedelta(milliseconds=2),
+    )
+    assert refused.is_refused
+    assert not whole.is_refused
+
+
+def test_a_missed_span_covers_its_first_and_its_last_fire():
+    record = {
+        "time": instant_text(at(5)),
+        "missed_count": 3,
+        "missed_from": instant_text(at(1)),
+        "missed_until": instant_text(at(3)),
+    }
+    assert [len(missed_in([record], at(hours))) for hours in (0.9, 1, 2, 3, 3.1)] == [0, 1, 1, 1, 0]
+    (missed,) = missed_in([record], at(2))
+    assert (missed.count, missed.settled) == (3, at(5))
+
+
+def test_a_rejected_file_changes_nothing_of_a_request():
+    records = [
+        {"time": instant_text(NOON), "event": "request.scheduled", "generation": 1, "requested_by": None},
+        {"time": instant_text(NOON), "event": "request.rejected"},
+        {"time": instant_text(at(1)), "event": "request.unscheduled", "generation": 1, "requested_by": "maria"},
+    ]
+    assert changes_in(records) == (
+        Change(at=NOON, word="scheduled", generation=1, by=None),
+        Change(at=at(1), word="unscheduled", generation=1, by="maria"),
+    )
+
+
+UP_AND_DOWN = [life(-10, STARTED), life(-2, STOPPED), life(2, STARTED)]
+CRASHED = [life(-10, STARTED), life(2, STARTED)]
+
+
+@pytest.mark.parametrize(
+    ("lives", "last_seen", "is_alive", "absence"),
+    [
+        (UP_AND_DOWN, -2, True, Absence(since=at(-2), until=at(2), is_orderly=True)),
+        (UP_AND_DOWN[:2], -2, False, Absence(since=at(-2), until=None, is_orderly=True)),
+        (CRASHED, -3, True, Absence(since=at(-3), until=at(2), is_orderly=False)),
+        (CRASHED, 1, True, None),
+        (CRASHED[:1], -3, True, None),
+        (CRASHED[:1], -3, False, Absence(since=at(-3), until=None, is_orderly=False)),
+        (CRASHED[:1], 1, False, None),
+        ([life(-10, STARTED), life(3, STOPPED)], -3, False, None),
+        ([life(3, STOPPED)], -3, False, None),
+        ([life(2, STARTED)], None, True, Absence(since=None, until=at(2), is_orderly=False)),
+        ([], None, True, None),
+        ([], None, False, None),
+    ],
+)
+def test_a_time_without_a_runner(
+    lives: list[dict[str, Any]], last_seen: float | None, is_alive: bool, absence: Absence | None
+):
+    seen = None if last_seen is None else at(last_seen)
+    assert absence_at(lives, NOON, last_seen=seen, is_alive=is_alive) == absence
