@@ -14,7 +14,6 @@ import click
 from runner.cli.expressions import is_expression, timing_from
 from runner.cli.loading import Loaded, load
 from runner.cli.options import Places, output_option, place_options
-from runner.cli.past import history
 from runner.cli.printing import coloured, json_line, local_text, print_table
 from runner.errors import RunnerError, UsageError
 from runner.planning.cautions import cautions
@@ -96,6 +95,8 @@ def _named(name: str, places: Places) -> _Subject:
     zone = _zone(request.timing, places)
 
     def answer(at: datetime) -> Explanation:
+        from runner.cli.past import history
+
         past = history(places, loaded, name, at)
         return why(Question(request=request, state=state, at=at, now=loaded.now, history=past, zone=zone))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -105,9 +105,8 @@ def _load_item(each: Load) -> dict[str, Any]:
 
 
 def _print(simulated: Simulation, count: int, zone: str) -> None:
-    span = f"from {local_text(simulated.begin, zone)} to {local_text(simulated.end, zone)}"
     click.echo(f"{_counted(simulated.fires, 'fire')} of {_counted(len(simulated.loads), 'request')}")
-    click.echo(span)
+    click.echo(f"from {local_text(simulated.begin, zone)} to {local_text(simulated.end, zone)}")
     if simulated.rush is None:
         return
     _print_totals(simulated, zone)
@@ -116,26 +115,35 @@ def _print(simulated: Simulation, count: int, zone: str) -> None:
     if count:
         click.echo()
         _print_loads(simulated.loads[:count])
-    if len(simulated.loads) > count:
+    if 0 < count < len(simulated.loads):
         click.echo(f"and {_counted(len(simulated.loads) - count, 'request')} more (-n)")
 
 
 def _print_totals(simulated: Simulation, zone: str) -> None:
     rush, loads = simulated.rush, simulated.loads
     assert rush is not None
-    names = [f"{name} {starts:,}" for name, starts in rush.requests[:_MOST_NAMED]]
-    more = f" and {len(rush.requests) - _MOST_NAMED:,} more" if len(rush.requests) > _MOST_NAMED else ""
     click.echo(f"busiest minute: {_counted(rush.starts, 'start')} at {local_text(rush.at, zone)}")
-    click.echo(f"  {', '.join(names)}{more}")
+    click.echo(f"  {_first_of(rush.requests)}")
     if overlapping := sum(each.overlapping for each in loads):
         refused = sum(each.refused for each in loads)
         words = f"; {refused:,} of them would be refused" if refused else ""
         click.echo(f"{_counted(overlapping, 'fire')} while a run before would still go on{words}")
+        found = sorted(
+            ((each.request, each.overlapping) for each in loads if each.overlapping), key=lambda each: -each[1]
+        )
+        click.echo(f"  {_first_of(found)}")
     if waiting := sum(each.waiting for each in loads):
         longest = max(each.longest_wait for each in loads).total_seconds()
         click.echo(f"{_counted(waiting, 'fire')} would wait for their turn, {clock_text(longest)} at the longest")
     if unknown := sum(each.duration is None for each in loads):
         click.echo(f"{_counted(unknown, 'request')} without a past run: taken to need no time")
+
+
+def _first_of(counts: Sequence[tuple[str, int]]) -> str:
+    """Name the first few requests with their counts, and say how many more there are."""
+    names = [f"{name} {number:,}" for name, number in counts[:_MOST_NAMED]]
+    more = f" and {len(counts) - _MOST_NAMED:,} more" if len(counts) > _MOST_NAMED else ""
+    return f"{', '.join(names)}{more}"
 
 
 def _print_heat(days: dict[date, list[int]]) -> None:
@@ -163,7 +171,7 @@ def _cell(starts: int, most: int) -> str:
 
 def _block(level: int) -> str:
     # Shades tell the same as colours: nothing is lost where there are none.
-    return _BLOCKS[level] if os.environ.get("NO_COLOR") else click.style(_BLOCKS[level], fg=_COLOURS[level])
+    return _BLOCKS[level] if "NO_COLOR" in os.environ else click.style(_BLOCKS[level], fg=_COLOURS[level])
 
 
 def _level(starts: int, most: int) -> int:

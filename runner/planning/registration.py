@@ -103,15 +103,16 @@ def cut_off(request: ProcessRequest, state: RequestState, generation: int) -> Re
 def stepped_back(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
     """Open a generation for an interval rule whose watermark lies beyond its grace in the future: the clock went back.
 
-    The watermark is taken with the spread, and the new one too, so that fires go on at once. Calendar rules wait until
-    the clock has caught up, so that no wall time fires twice. What is complete stays so.
+    The new watermark lies back by the spread, so that fires go on at once; a step that is less than the spread is waited
+    for, since a watermark then looks like that of a fresh registration. Calendar rules wait until the clock has caught
+    up, so that no wall time fires twice. What is complete stays so.
     """
     timing = request.timing
     if not (isinstance(timing, Schedule) and isinstance(timing.rule.pattern, Interval)):
         return state
-    settled = now - delay_of(request)
-    if state.status is RequestStatus.COMPLETE or state.fired_through - settled <= timing.misfire_grace:
+    if state.status is RequestStatus.COMPLETE or state.fired_through - now <= timing.misfire_grace:
         return state
+    settled = now - delay_of(request)
     counted_from = state.counted_from and min(state.counted_from, settled)
     return replace(state, generation=state.generation + 1, since=now, fired_through=settled, counted_from=counted_from)
 

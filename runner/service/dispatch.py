@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from runner.execution.output import read_tail
@@ -165,7 +166,7 @@ class Dispatcher:
         fields = finished_fields(execution, outcome, now, tail)
         if (begun_s := self._begun_s.pop(execution.id, None)) is not None:
             # What we started ourselves is timed by the clock that nobody sets.
-            fields["duration_s"] = self._clock.elapsed_s() - begun_s
+            fields["duration_s"] = timedelta(seconds=self._clock.elapsed_s() - begun_s)
         self._journal.tell(Event.EXECUTION_FINISHED, now, fields)
         self._journal.facts.executions.pop(execution.id, None)
         self._journal.facts.ended.append(execution.id)

@@ -61,6 +61,7 @@ class Runner:
         self._store_rests = HoldOff(clock)
         self._log_rests = HoldOff(clock)
         self._step_s = 0.0
+        self._is_signalled = False
         self._complaints = Complaints()
         self._resources = ExitStack()
 
@@ -142,6 +143,8 @@ class Runner:
             elif descriptor == self._parts.wake:
                 drain_wake(descriptor)
                 self._mail.is_waiting = True
+            elif descriptor == self._parts.signals.descriptor:
+                self._is_signalled = True
             elif descriptor == self._parts.nudge:
                 os.eventfd_read(descriptor)
                 self._reloader.look_again()
@@ -191,6 +194,8 @@ class Runner:
         except StoreUnwritableError:
             self._store_rests.begin()
         due = self.registry.take_due() if self._is_firing and not self._stopping.is_asked else []
+        if not (due or self._mail.is_taken or self.book.waiting or self._journal.facts):
+            return
         decision = self._decision()
         if self._is_firing and not self._stopping.is_asked:
             decision.release_waiting()
@@ -279,6 +284,9 @@ class Runner:
         }
 
     def _heed_signals(self) -> None:
+        if not self._is_signalled:
+            return
+        self._is_signalled = False
         for number in self._parts.signals.take():
             if number is signal.SIGHUP:
                 self._reloader.look_again(at_once=True)

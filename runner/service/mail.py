@@ -32,6 +32,11 @@ class Mail:
         self._taken: list[CommandRow] = []
         self._reloads: dict[str, tuple[Command, float]] = {}
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether commands are ours to answer."""
+        return bool(self._taken)
+
     def take(self) -> None:
         """Take the commands that came. Raises StoreUnwritableError; then they wait on."""
         if self.is_waiting:

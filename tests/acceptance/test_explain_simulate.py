@@ -6,20 +6,27 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from click.testing import CliRunner
 from support import Place, wait_until
 
+from runner.cli import cli
 from runner.values import parse_instant
 
 SLOW = "process: {shell: sleep 1.4, prevent_concurrent: true}\ntiming: {schedule: {frequency: secondly}}\n"
 DAILY = 'process: {{shell: "true"}}\ntiming: {{schedule: {{frequency: daily, at: "{at}", timezone: Europe/Madrid}}}}\n'
 
 
-def explained(place: Place, *arguments: str) -> dict[str, Any]:
-    done = place.run("explain", *arguments, "-o", "json")
-    assert (done.returncode, done.stderr) == (0, "")
+def answered(place: Place, *arguments: str) -> dict[str, Any]:
+    """Return what a command prints as JSON; called in this process, as a process of its own takes long to start."""
+    done = CliRunner(env=place.environment).invoke(cli, [*arguments, "-o", "json"], catch_exceptions=False)
+    assert (done.exit_code, done.stderr) == (0, "")
     item = json.loads(done.stdout)
     assert isinstance(item, dict)
     return item
+
+
+def explained(place: Place, *arguments: str) -> dict[str, Any]:
+    return answered(place, "explain", *arguments)
 
 
 def causes(place: Place, name: str, at: str) -> list[str]:
@@ -137,11 +144,7 @@ def test_why_nothing_ran_while_no_runner_was_there(place: Place) -> None:
 
 
 def simulated(place: Place, *arguments: str) -> dict[str, Any]:
-    done = place.run("simulate", *arguments, "-o", "json")
-    assert (done.returncode, done.stderr) == (0, "")
-    item = json.loads(done.stdout)
-    assert isinstance(item, dict)
-    return item
+    return answered(place, "simulate", *arguments)
 
 
 def finished(place: Place, request: str, duration_s: float) -> None:

@@ -55,7 +55,6 @@ def test_json_lines_bear_the_field_names_of_the_monitor_record(place: Place) -> 
     (ran,) = place.items("monitor", "--status", "error", "--since", "1h")
     assert ran == place.finished("plain")[0]
     assert ran.keys() <= RECORD_SCHEMA["properties"].keys()
-    assert place.items("monitor", "--request", "daily") == []
 
 
 def test_the_monitor_shows_what_is_added_while_it_follows(place: Place) -> None:

@@ -1,0 +1,195 @@
+"""Whether a document keeps the schema, said at once: nearly all documents do. Pure.
+
+A subschema becomes a table from the kind of a value to what is demanded of one. It only says yes when all holds; what
+is wrong, and whether "no" is the last word, the library says (`violations`), at fifteen times the price.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+Schema = Mapping[str, Any] | bool
+Accepts = Callable[[Any], bool]
+_Kind = type[Any]
+
+_KINDS: Mapping[str, tuple[_Kind, ...]] = {
+    "string": (str,), "object": (dict,), "array": (list,), "boolean": (bool,),
+    "integer": (int,), "number": (int, float), "null": (type(None),),
+}  # fmt: skip
+_SAID_ELSEWHERE = frozenset({"type", "then", "else", "additionalProperties"})
+_SAYS_NOTHING = frozenset({"$schema", "$id", "$comment", "title", "description", "examples", "default"})
+
+
+def acceptor(root: Schema) -> Accepts:
+    """Return the function that accepts what a schema allows. Raises NotImplementedError for an unknown keyword."""
+    return _Making(root).acceptor(root)
+
+
+@cache
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern of the schema; `$` is the end, not also the place before a last line break."""
+    return re.compile(re.sub(r"\$$", r"\\Z", pattern), re.ASCII)
+
+
+class _Making:
+    """Makes acceptors of the parts of one schema."""
+
+    def __init__(self, root: Schema) -> None:
+        self._root = root
+        self._referred: dict[str, Accepts] = {}
+
+    def acceptor(self, schema: Schema) -> Accepts:
+        if isinstance(schema, bool):
+            return lambda _: schema
+        if "$ref" in schema:
+            return self._reference(schema["$ref"])
+        demands = {kind: tuple(self._demands(schema, kind)) for kind in _kinds(schema)}
+
+        def accepts(value: Any) -> bool:
+            demanded = demands.get(type(value))
+            if demanded is None:
+                return False
+            for demand in demanded:  # noqa: SIM110 (`all` and a generator take twice the time, and this is all of it)
+                if not demand(value):
+                    return False
+            return True
+
+        return accepts
+
+    def _reference(self, path: str) -> Accepts:
+        """Follow a reference when it is needed: a process refers to itself."""
+
+        def accepts(value: Any) -> bool:
+            if path not in self._referred:
+                self._referred[path] = self.acceptor(_at(self._root, path))
+            return self._referred[path](value)
+
+        return accepts
+
+    def _demands(self, schema: Mapping[str, Any], kind: _Kind) -> Iterator[Accepts]:
+        if kind is dict and schema.keys() & {"properties", "additionalProperties"}:
+            yield self._properties(schema)
+        for keyword, demand in schema.items():
+            yield from self._demand(keyword, demand, schema, kind)
+
+    def _demand(self, keyword: str, demand: Any, schema: Mapping[str, Any], kind: _Kind) -> Iterator[Accepts]:
+        match keyword:
+            case "allOf":
+                yield from map(self.acceptor, demand)
+            case "anyOf":
+                yield _any_of(tuple(map(self.acceptor, demand)))
+            case "if":
+                branches = (self.acceptor(schema.get(branch, True)) for branch in ("then", "else"))
+                yield _if(self.acceptor(demand), *branches)
+            case "dependencies" if kind is dict:
+                yield from (_dependency(key, self._dependent(below)) for key, below in demand.items())
+            case "propertyNames" if kind is dict:
+                yield _each(self.acceptor(demand))
+            case "items" if kind is list:
+                yield _each(self.acceptor(demand))
+            case _ if keyword in _BOUNDS:
+                kinds, bound = _BOUNDS[keyword]
+                if kind in kinds:
+                    yield bound(demand)
+            case "properties" | "dependencies" | "propertyNames" | "items":
+                return
+            case _ if keyword not in _SAID_ELSEWHERE | _SAYS_NOTHING:
+                raise NotImplementedError(keyword)
+
+    def _properties(self, schema: Mapping[str, Any]) -> Accepts:
+        known = {key: self.acceptor(below) for key, below in schema.get("properties", {}).items()}
+        others = self.acceptor(schema.get("additionalProperties", True))
+
+        def accepts(value: Mapping[str, Any]) -> bool:
+            for key, below in value.items():  # noqa: SIM110
+                if not known.get(key, others)(below):
+                    return False
+            return True
+
+        return accepts
+
+    def _dependent(self, below: Schema | list[str]) -> Accepts:
+        return _required(below) if isinstance(below, list) else self.acceptor(below)
+
+
+def _kinds(schema: Mapping[str, Any]) -> Iterator[_Kind]:
+    # What is enumerated is always text.
+    names = schema.get("type", ["string"] if "enum" in schema else list(_KINDS))
+    for name in (names,) if isinstance(names, str) else names:
+        yield from _KINDS[name]
+
+
+def _at(root: Any, path: str) -> Schema:
+    for part in path.removeprefix("#/").split("/"):
+        root = root[part]
+    below: Schema = root
+    return below
+
+
+def _any_of(choices: tuple[Accepts, ...]) -> Accepts:
+    return lambda value: any(accepts(value) for accepts in choices)
+
+
+def _if(condition: Accepts, then: Accepts, otherwise: Accepts) -> Accepts:
+    return lambda value: then(value) if condition(value) else otherwise(value)
+
+
+def _dependency(key: str, demand: Accepts) -> Accepts:
+    return lambda value: key not in value or demand(value)
+
+
+def _each(accepts: Accepts) -> Accepts:
+    return lambda values: all(map(accepts, values))
+
+
+def _required(keys: list[str]) -> Accepts:
+    needed = frozenset(keys)
+    return lambda value: needed <= value.keys()
+
+
+def _enum(choices: list[str]) -> Accepts:
+    return frozenset(choices).__contains__
+
+
+def _const(constant: Any) -> Accepts:
+    return lambda value: type(value) is type(constant) and bool(value == constant)
+
+
+def _pattern(pattern: str) -> Accepts:
+    search = compiled(pattern).search
+    return lambda text: search(text) is not None
+
+
+def _at_least(least: float) -> Accepts:
+    return lambda number: bool(number >= least)
+
+
+def _at_most(most: float) -> Accepts:
+    return lambda number: bool(number <= most)
+
+
+def _no_shorter(least: int) -> Accepts:
+    return lambda value: len(value) >= least
+
+
+def _no_longer(most: int) -> Accepts:
+    return lambda value: len(value) <= most
+
+
+_ALL_KINDS = tuple(kind for kinds in _KINDS.values() for kind in kinds)
+_BOUNDS: Mapping[str, tuple[tuple[_Kind, ...], Callable[[Any], Accepts]]] = {
+    "enum": ((str,), _enum),
+    "const": (_ALL_KINDS, _const),
+    "required": ((dict,), _required),
+    "pattern": ((str,), _pattern),
+    "minLength": ((str,), _no_shorter),
+    "maxLength": ((str,), _no_longer),
+    "minItems": ((list,), _no_shorter),
+    "maxItems": ((list,), _no_longer),
+    "minimum": ((int, float), _at_least),
+    "maximum": ((int, float), _at_most),
+}
+"""What a keyword demands by itself, and of which kinds of values."""
