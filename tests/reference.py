@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import yaml
+from transitions import table
 
 from runner.cli import _COMMANDS, cli
 from runner.requests.unsupported import SUPPORTED_VALUES
@@ -141,6 +142,7 @@ _BLOCKS: dict[str, Callable[[str], Iterable[str]]] = {
     "run_later": lambda _: _keys(TIMING["properties"]["run_later"]),
     "schedule": lambda _: _keys(TIMING["properties"]["schedule"]),
     "examples": _examples,
+    "transitions": lambda _: table(),
     "record": _record,
     "commands": _commands,
 }

@@ -17,10 +17,11 @@ from runner.errors import UsageError
 from runner.planning.firing import delay_of
 from runner.planning.minutes import starts_by_minute
 from runner.planning.overlap import Guard
+from runner.planning.references import followed
 from runner.planning.state import RequestState
 from runner.planning.trains import MINUTE, Timetable, Trains, overlapping, refused
 from runner.planning.views import standing
-from runner.requests.model import Process, ProcessRequest, Reference
+from runner.requests.model import ProcessRequest
 from runner.timing.zones import wall_at
 from runner.values import from_microseconds, to_microseconds
 
@@ -162,19 +163,13 @@ def _lines(
 
 def _guard(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> Guard | None:
     """Return what a run of a request holds; None if nothing keeps it from overlapping."""
-    process = _followed(request, requests)
+    try:
+        process = followed(request, requests)
+    except RefusedError:
+        process = request.process  # it could not start, and would hold nothing
     if not process.prevent_concurrent:
         return None
     return Guard(process=process.name, client=request.context.client, organization=request.context.organization)
-
-
-def _followed(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> Process:
-    """Return the process of a request, its references followed as far as they lead."""
-    seen, process = {request.name}, request.process
-    while isinstance(process.action, Reference) and process.action.request in requests.keys() - seen:
-        seen.add(process.action.request)
-        process = requests[process.action.request].process
-    return process
 
 
 def _loads(lines: list[_Line], durations: Mapping[str, timedelta], max_running: int | None) -> dict[str, Load]:

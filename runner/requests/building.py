@@ -7,6 +7,7 @@ import os.path
 import signal
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import RuleError
@@ -28,6 +29,7 @@ from runner.requests.model import (
     Timing,
 )
 from runner.timing.parsing import parse_rule
+from runner.timing.rules import Rule
 from runner.timing.zones import parse_wall, zone_named
 from runner.values import parse_duration
 
@@ -35,13 +37,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _GRACE = timedelta(seconds=60)
+_RULES_KEPT = 1 << 12
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A document on its way to a request: its data, and what lies outside of it.
 
-    `folder` is the absolute folder of its file, `excepted` the dates of the file that `except` names, if it names one.
+    `folder` is the absolute folder of its file, `excepted` the dates of the file that `except` names, if it names one,
+    and `stored` the text from the store that it comes from, if it does.
     """
 
     data: Mapping[str, Any]
@@ -49,10 +54,13 @@ class Draft:
     folder: str
     source: Source
     excepted: frozenset[date] | None = None
+    stored: str = ""
 
     @property
     def definition(self) -> str:
-        """The JSON text for the store."""
+        """The JSON text for the store: the very one that it was read from, if it was."""
+        if self.stored:
+            return self.stored
         parts = {
             "data": self.data,
             "name": self.name,
@@ -62,7 +70,7 @@ class Draft:
             "sha256": self.source.sha256,
             "excepted": None if self.excepted is None else sorted(map(date.isoformat, self.excepted)),
         }
-        return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+        return _encode(parts)
 
 
 def draft_from(definition: str) -> Draft:
@@ -75,6 +83,7 @@ def draft_from(definition: str) -> Draft:
         folder=parts["folder"],
         source=Source(file=parts["file"], line=parts["line"], sha256=parts["sha256"]),
         excepted=None if dates is None else frozenset(map(date.fromisoformat, dates)),
+        stored=definition,
     )
 
 
@@ -192,7 +201,7 @@ class _Building:
         grace = self._duration(data, path, "misfire_grace", default=_GRACE, above_zero=True)
         excepted = self._excepted(data)
         try:
-            rule = parse_rule(data, default_zone=self._default_zone, excepted=excepted)
+            rule = _rule(_encode(data), self._default_zone, excepted)
         except RuleError as error:
             self._find(("timing", *(error.field or ("schedule",))), str(error), error.suggestion)
             return None
@@ -228,6 +237,12 @@ class _Building:
 
     def _find(self, path: DataPath, message: str, suggestion: str | None) -> None:
         self.findings.append(Finding(path=path, message=message, suggestion=suggestion))
+
+
+@lru_cache(maxsize=_RULES_KEPT)
+def _rule(schedule: str, default_zone: str, excepted: frozenset[date]) -> Rule:
+    """Return the rule of a schedule, one for all that are written alike: to look for its first fire takes longest."""
+    return parse_rule(json.loads(schedule), default_zone=default_zone, excepted=excepted)
 
 
 def _action(data: Mapping[str, Any]) -> Action:

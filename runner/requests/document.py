@@ -53,6 +53,20 @@ _DROPPED = "\0"
 """Stands for a key whose value is read and thrown away; no key is accepted that contains it."""
 
 
+class _Marks:
+    """Where the keys and values (of a list: the items) of one mapping or list begin.
+
+    It keeps its container, so that the identity it is found by stays taken.
+    """
+
+    __slots__ = ("container", "keys", "values")
+
+    def __init__(self, container: object) -> None:
+        self.container = container
+        self.keys: dict[str | int, Mark] = {}
+        self.values: dict[str | int, Mark] = {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """One document of a file. `text` is its share of the file: from the end of the one before it to its own end.
@@ -64,16 +78,20 @@ class Document:
     line: int
     text: str
     findings: tuple[Finding, ...] = ()
-    values: Mapping[DataPath, Mark] = field(repr=False)
-    keys: Mapping[DataPath, Mark] = field(repr=False)
+    mark: Mark = field(repr=False)
+    marks: Mapping[int, _Marks] = field(repr=False)
 
     def spot(self, path: DataPath, *, at_key: bool = False) -> Spot:
         """Return where the value (or key) of `path` begins; for a path that is not there, the nearest one above."""
-        if at_key and path in self.keys:
-            return _spot(self.keys[path])
-        while path not in self.values and path:
-            path = path[:-1]
-        return _spot(self.values[path])
+        mark = self.mark
+        at: Any = self.data
+        for depth, part in enumerate(path, 1):
+            marks = self.marks.get(id(at))
+            if marks is None or part not in marks.values:
+                break
+            is_key = at_key and depth == len(path) and isinstance(at, dict)
+            mark, at = (marks.keys if is_key else marks.values)[part], at[part]
+        return _spot(mark)
 
     def problem(self, finding: Finding, file: str) -> Problem:
         """Tell a finding at its place in `file`."""
@@ -176,13 +194,16 @@ class _Reader:
                 )
 
 
-@dataclass(slots=True)
 class _Open:
-    """A list or mapping that is being filled; `key` is the one whose value comes next."""
+    """A list or mapping that is being filled. `at` is its place in its parent; `key` the one whose value comes next."""
 
-    container: list[object] | dict[str, object]
-    path: DataPath
-    key: str | None = None
+    __slots__ = ("at", "container", "key", "marks")
+
+    def __init__(self, container: list[object] | dict[str, object], at: str | int) -> None:
+        self.container = container
+        self.at = at
+        self.key: str | None = None
+        self.marks = _Marks(container)
 
 
 class _Builder:
@@ -192,38 +213,41 @@ class _Builder:
         self.end = 0
         self.is_empty = False
         self._data: object = None
+        self._mark: Mark | None = None
         self._stack: list[_Open] = []
-        self._values: dict[DataPath, Mark] = {}
-        self._keys: dict[DataPath, Mark] = {}
+        self._marks: dict[int, _Marks] = {}
         self._findings: list[Finding] = []
 
     def document(self, text: str) -> Document:
+        assert self._mark is not None
         return Document(
             data=self._data,
-            line=self._values[()].line + 1,
+            line=self._mark.line + 1,
             text=text,
             findings=tuple(self._findings),
-            values=self._values,
-            keys=self._keys,
+            mark=self._mark,
+            marks=self._marks,
         )
 
     def scalar(self, event: _Scalar) -> None:
         text = event.value
-        value = resolved(text) if event.implicit[0] else text
-        self.is_empty = not self._stack and not text and event.implicit[0]
-        path = self._put(value, event, merges=text == "<<" and event.implicit[0])
+        is_plain = event.implicit[0]
+        self.is_empty = not self._stack and not text and is_plain
+        at = self._put(resolved(text) if is_plain else text, event, merges=is_plain and text == "<<")
         if event.anchor or event.tag:
-            self._refuse_marks(event, path)
+            self._refuse_marks(event, at)
         if "\0" in text:
-            self._find(path, "this text contains a NUL character", "leave it out", event)
+            self._find(at, "this text contains a NUL character", "leave it out", event)
 
     def open(self, container: list[object] | dict[str, object], event: _Tagged) -> None:
         if len(self._stack) >= DEEPEST:
             raise UnreadableError(f"this is nested deeper than {DEEPEST} levels", at=event.start_mark)
-        path = self._put(container, event)
+        at = self._put(container, event)
         if event.anchor or event.tag:
-            self._refuse_marks(event, path)
-        self._stack.append(_Open(container, path))
+            self._refuse_marks(event, at)
+        opened = _Open(container, at)
+        self._marks[id(container)] = opened.marks
+        self._stack.append(opened)
 
     def close(self) -> None:
         self._stack.pop()
@@ -234,53 +258,52 @@ class _Builder:
             self._put(_DROPPED, event), message, "write the value out, or quote it if it is meant as text", event
         )
 
-    def _put(self, value: object, event: _Node, *, merges: bool = False) -> DataPath:
-        """Store a node where it belongs and return its path."""
+    def _put(self, value: object, event: _Node, *, merges: bool = False) -> str | int:
+        """Store a node where it belongs and return its place there."""
         if not self._stack:
-            path: DataPath = ()
-            self._data = value
-        else:
-            top = self._stack[-1]
-            container = top.container
-            if isinstance(container, list):
-                path = (*top.path, len(container))
-                container.append(value)
-            elif top.key is None:
-                top.key = self._key(value, event, top, merges=merges)
-                return (*top.path, top.key)
-            else:
-                path = (*top.path, top.key)
-                if top.key != _DROPPED:
-                    container[top.key] = value
-                top.key = None
-        self._values[path] = event.start_mark
-        return path
+            self._data, self._mark = value, event.start_mark
+            return _DROPPED
+        top = self._stack[-1]
+        container, at = top.container, top.key
+        if isinstance(container, list):
+            top.marks.values[len(container)] = event.start_mark
+            container.append(value)
+            return len(container) - 1
+        if at is None:
+            top.key = self._key(value, event, top, merges=merges)
+            return top.key
+        if at != _DROPPED:
+            top.marks.values[at] = event.start_mark
+            container[at] = value
+        top.key = None
+        return at
 
     def _key(self, key: object, event: _Node, top: _Open, *, merges: bool) -> str:
         """Return the key if it is a new one of text, and `_DROPPED` otherwise."""
         if merges:
-            self._find(top.path, "merge keys (`<<`) are not supported", "write the values out", event)
+            self._find(_DROPPED, "merge keys (`<<`) are not supported", "write the values out", event)
         elif not isinstance(key, str):
             quoted = f'quote it: "{shown(key)}"' if isinstance(key, bool | int | float) else "quote it"
-            self._find(top.path, f"a key must be text, not {shown(key)}", quoted, event)
+            self._find(_DROPPED, f"a key must be text, not {shown(key)}", quoted, event)
         elif key in top.container:
-            first = self._keys[*top.path, key].line + 1
-            self._find((*top.path, key), f"`{plain(key)}` is here twice; the first is at line {first}", None, event)
+            first = top.marks.keys[key].line + 1
+            self._find(key, f"`{plain(key)}` is here twice; the first is at line {first}", None, event)
         elif "\0" not in key:
-            self._keys[*top.path, key] = event.start_mark
+            top.marks.keys[key] = event.start_mark
             return key
         return _DROPPED
 
-    def _refuse_marks(self, event: _Tagged, path: DataPath) -> None:
+    def _refuse_marks(self, event: _Tagged, at: str | int) -> None:
         if event.anchor:
             message = f"`&{plain(event.anchor)}` is an anchor; anchors are not supported"
-            self._find(path, message, "leave it out, or quote the value if it is meant as text", event)
+            self._find(at, message, "leave it out, or quote the value if it is meant as text", event)
         if event.tag:
             message = f"`{plain(event.tag.replace('tag:yaml.org,2002:', '!!'))}` is a tag; tags are not supported"
-            self._find(path, message, "leave it out, or quote the value if it is meant as text", event)
+            self._find(at, message, "leave it out, or quote the value if it is meant as text", event)
 
-    def _find(self, path: DataPath, message: str, suggestion: str | None, event: _Node) -> None:
+    def _find(self, at: str | int, message: str, suggestion: str | None, event: _Node) -> None:
+        """Note what is wrong with the node at a place of what is being filled."""
         if len(self._findings) < MOST_FINDINGS:
-            path = tuple(part for part in path if part != _DROPPED)
+            path = tuple(part for part in (*(opened.at for opened in self._stack), at) if part != _DROPPED)
             spot = _spot(event.start_mark)
             self._findings.append(Finding(path=path, message=message, suggestion=suggestion, spot=spot))

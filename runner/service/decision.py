@@ -16,9 +16,10 @@ from runner.lifecycle import Channel, ExecutionStatus, Reason
 from runner.monitor.records import Event
 from runner.planning.firing import Miss, abandoned, delay_of, settle
 from runner.planning.overlap import Guard, Verdict, verdict
+from runner.planning.references import followed
 from runner.planning.registration import Change, Registration
 from runner.planning.state import RequestState
-from runner.requests.model import Process, ProcessRequest, Reference
+from runner.requests.model import ProcessRequest
 from runner.service.book import Book
 from runner.service.execution import (
     REFUSED,
@@ -243,15 +244,3 @@ class Decision:
             "missed_until": miss.last,
         }
         self.tell(Event.EXECUTION_FINISHED, fields)
-
-
-def followed(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> Process:
-    """Return what a request runs, its references followed. Raises RefusedError if one leads nowhere or in a circle."""
-    seen, process = {request.name}, request.process
-    while isinstance(process.action, Reference):
-        name = process.action.request
-        if name in seen or name not in requests:
-            raise RefusedError(f"its process is that of {name!r}, which cannot be had")
-        seen.add(name)
-        process = requests[name].process
-    return process

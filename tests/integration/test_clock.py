@@ -6,18 +6,16 @@ fires, and one whose clock libfaketime sets.
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support import Place, Record, wait_until
@@ -75,8 +73,8 @@ def is_missed(record: Record) -> bool:
 
 
 def ran(records: Iterable[Record]) -> list[datetime]:
-    """The fire times that were run, in the order in which they ended."""
-    return [at(record, "scheduled_for") for record in records if not is_missed(record)]
+    """The fire times that were run."""
+    return sorted(at(record, "scheduled_for") for record in records if not is_missed(record))
 
 
 def spans(records: Iterable[Record]) -> list[tuple[int, datetime, datetime]]:
@@ -109,7 +107,7 @@ def check_verdicts(records: list[Record], step: timedelta, misfire: str, grace: 
         assert [fire for fire in due if fire in claims] == verdicts.run
         expected -= {fire for fire in due if fire not in verdicts.run}
     assert claims.keys() == expected
-    for one, other in zip(told, told[1:], strict=False):
+    for one, other in pairwise(told):
         assert one[2] < other[1], "two spans overlap"
 
 
@@ -173,19 +171,26 @@ class Life:
 
 
 @contextmanager
-def living(place: Place, clock: GivenClock) -> Iterator[Life]:
+def started(place: Place, clock: GivenClock) -> Iterator[Runner]:
     """Start a runner in this process; at the end it lets go of its store as it does when it is killed."""
     settings = Settings(jobs=place.jobs, state=place.state, monitor_log=place.log, zone="UTC")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
         with Runner(settings, clock=clock, observer=lambda record: None) as runner:
             runner.start()
-            life = Life(runner, clock)
-            life.settle()
-            yield life
+            yield runner
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def living(place: Place, clock: GivenClock) -> Iterator[Life]:
+    """Start a runner, and have it do all that is due at once."""
+    with started(place, clock) as runner:
+        life = Life(runner, clock)
+        life.settle()
+        yield life
 
 
 def declare(place: Place, name: str, schedule: dict[str, object], **fields: object) -> None:
@@ -240,7 +245,7 @@ def test_a_weekend_down_is_told_in_one_record_and_caught_up_to_a_hundred(place: 
     for name, (step, _) in schedules.items():
         verdicts = by_the_book(grid(step, NOON + SECOND, now), now, misfire, 10 * SECOND)
         records = place.finished(name)
-        assert sorted(ran(records)) == verdicts.run
+        assert ran(records) == verdicts.run
         assert spans(records) == span_of(verdicts.missed)
     claimed = [at(record, "scheduled_for") for record in place.events("execution.started", "minutely")]
     assert claimed == sorted(claimed), "the oldest starts first"
@@ -276,9 +281,7 @@ def test_a_step_back_beyond_grace_lets_intervals_go_on_at_once_and_calendars_wai
     first, second = grid(10 * SECOND, NOON, NOON + 25 * SECOND), grid(10 * SECOND, back, back + 30 * SECOND)
     interval = place.finished("interval")
     assert [fire for fire in ran(interval) if fire <= back] == []
-    by_generation = {
-        number: ran(record for record in interval if record["generation"] == number) for number in (1, 2)
-    }
+    by_generation = {number: ran(record for record in interval if record["generation"] == number) for number in (1, 2)}
     assert by_generation[1] == first
     assert by_generation[2][:3] == second
     cron = ran(place.finished("cron"))
@@ -343,7 +346,7 @@ def test_what_has_run_or_is_to_run_once_is_not_moved_by_the_clock(place: Place) 
 def test_what_runs_does_not_notice_a_step(place: Place) -> None:
     place.declare("p", "until [ -e ../go ]; do sleep 0.02; done", "run_immediately", timeout="30m")
     clock = GivenClock(NOON)
-    with living_on(place, clock) as runner:
+    with started(place, clock) as runner:
         runner.turn()
         for step in (2 * HOUR, -5 * HOUR):
             clock.step(step)
@@ -355,20 +358,6 @@ def test_what_runs_does_not_notice_a_step(place: Place) -> None:
         Life(runner, clock).settle()
     (record,) = place.finished("p")
     assert (record["status"], record["duration_s"]) == ("success", 7.0)
-
-
-@contextmanager
-def living_on(place: Place, clock: GivenClock) -> Iterator[Runner]:
-    """Start a runner, and do not wait for what it runs."""
-    settings = Settings(jobs=place.jobs, state=place.state, monitor_log=place.log, zone="UTC")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    try:
-        with Runner(settings, clock=clock, observer=lambda record: None) as runner:
-            runner.start()
-            yield runner
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def test_a_start_at_an_earlier_time_is_a_step_back_and_told_once(place: Place) -> None:
@@ -404,6 +393,7 @@ class Lives:
 
     place: Place
     chance: random.Random
+    longest_s: int
     clock: GivenClock = field(default_factory=lambda: GivenClock(NOON))
     seen: list[datetime] = field(default_factory=lambda: [NOON])
 
@@ -415,13 +405,13 @@ class Lives:
                 self.seen.append(self.clock.at)
 
     def one_deed(self, life: Life) -> None:
-        duration = timedelta(seconds=self.chance.choice([0.5, 3, 10, 25, 61, 100, 700, 4000]))
+        duration = timedelta(seconds=self.chance.choice([0.5, 3, 10, 25, 61, 100, self.longest_s]))
         deed = self.chance.choice([life.go_on, life.go_on, life.step, lambda by: life.step(-by)])
         deed(duration)
 
     def away(self) -> None:
         """Let time pass, or go back, while nobody looks."""
-        self.clock.step(timedelta(seconds=self.chance.choice([-5000, -100, -10, 0, 10, 100, 5000])))
+        self.clock.step(timedelta(seconds=self.chance.choice([-self.longest_s, -100, -10, 0, 10, 100, self.longest_s])))
         self.seen.append(self.clock.at)
 
     def check(self) -> None:
@@ -451,12 +441,12 @@ def claims_of(records: Iterable[Record]) -> Iterator[tuple[Record, datetime]]:
     return ((record, at(record, "scheduled_for")) for record in records if not is_missed(record))
 
 
-def live_any_life(place: Place, seed: int, *, lives: int, deeds: int) -> None:
+def live_any_life(place: Place, seed: int, *, lives: int, deeds: int, longest_s: int) -> None:
     for kind, schedule in EVERY_TEN_SECONDS.items():
         for misfire in POLICIES:
             declare(place, f"{kind}-{misfire}", schedule, misfire=misfire)
     print(f"seed {seed}")
-    life = Lives(place, random.Random(seed))
+    life = Lives(place, random.Random(seed), longest_s)
     for _ in range(lives):
         life.live(deeds)
         life.away()
@@ -471,11 +461,189 @@ def live_any_life(place: Place, seed: int, *, lives: int, deeds: int) -> None:
 
 
 def test_whatever_the_clock_does_each_fire_has_one_verdict(place: Place) -> None:
-    live_any_life(place, random.SystemRandom().randrange(10**6), lives=3, deeds=6)
+    live_any_life(place, random.SystemRandom().randrange(10**6), lives=2, deeds=5, longest_s=200)
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(40))
 def test_campaign_of_whatever_the_clock_does(place: Place, seed: int) -> None:
-    live_any_life(place, seed, lives=4, deeds=12)
+    live_any_life(place, seed, lives=4, deeds=12, longest_s=4000)
+
+
+# --- a runner that is really stopped ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A schedule that fires at the whole multiples of `step`, with its grace."""
+
+    name: str
+    schedule: dict[str, object]
+    step: timedelta
+    grace: timedelta
+
+    def declare(self, place: Place, misfire: str) -> None:
+        """Declare a request that notes each run of its own accord, too."""
+        grace = f"{int(self.grace / timedelta(milliseconds=1))}ms"
+        timing = self.schedule | {"misfire": misfire, "misfire_grace": grace}
+        line = f"echo $RUNNER_SCHEDULED_FOR >> ../{self.name}.{misfire}.ran"
+        place.declare(f"{self.name}.{misfire}", line, {"schedule": timing})
+
+    def check(self, place: Place, misfire: str, stopped: datetime, continued: datetime) -> None:
+        """Check the records, that the outage is in them, and that what they tell of is what has run."""
+        records = place.finished(f"{self.name}.{misfire}")
+        check_verdicts(records, self.step, misfire, self.grace)
+        runs = (place.folder / f"{self.name}.{misfire}.ran").read_text().split()
+        assert sorted(map(datetime.fromisoformat, runs)) == ran(records)
+        slept = grid(self.step, stopped + 2 * SECOND, continued - self.grace)
+        told = spans(records)
+        if misfire == "fire_all":
+            slept = slept[:-101]
+        assert all(any(begin <= fire <= until for _, begin, until in told) for fire in slept), "a miss is not told of"
+
+
+def sleep_through(place: Place, grids: list[Grid], *, at_least: timedelta, until: Callable[[datetime], bool]) -> None:
+    """Stop a runner with SIGSTOP past several fires of each grid, each with every policy; continue it; check all."""
+    for each in grids:
+        for misfire in POLICIES:
+            each.declare(place, misfire)
+    runner = place.start()
+    names = [f"{each.name}.{misfire}" for each in grids for misfire in POLICIES]
+    longest_s = max(each.step for each in grids).total_seconds()
+
+    def have_all_run_since(moment: datetime) -> bool:
+        done = {record["request"] for record in place.events("execution.finished") if is_run_since(record, moment)}
+        return done >= set(names)
+
+    wait_until(lambda: have_all_run_since(NOON), within_s=longest_s + 15, what="a first run of each")
+    runner.send_signal(signal.SIGSTOP)
+    stopped = datetime.now(UTC)
+    wait_until(
+        lambda: (now := datetime.now(UTC)) - stopped >= at_least and until(now),
+        within_s=at_least.total_seconds() + 2 * longest_s + 15,
+        what="the end of the pause",
+    )
+    continued = datetime.now(UTC)
+    runner.send_signal(signal.SIGCONT)
+    wait_until(lambda: have_all_run_since(continued), within_s=longest_s + 20, what="a run of each afterwards")
+    assert place.stop(runner) == 0, place.console()
+    for each in grids:
+        for misfire in POLICIES:
+            each.check(place, misfire, stopped, continued)
+    # A clock that goes on while the runner does not has not stepped.
+    assert steps_told(place) == []
+
+
+def is_run_since(record: Record, moment: datetime) -> bool:
+    return not is_missed(record) and at(record, "scheduled_for") >= moment
+
+
+def part_of(now: datetime, seconds: int) -> float:
+    """How far `now` is behind the latest whole multiple of `seconds`."""
+    return now.timestamp() % seconds
+
+
+def test_a_runner_stopped_past_several_fires_gives_each_its_verdict(place: Place) -> None:
+    """It goes on 1.4 s after a fire of what comes every other second: too late for one, in time for the other."""
+    every_second = {"frequency": "secondly"}
+    every_other = {"frequency": "secondly", "interval": 2}
+    cron = {"frequency": "cron", "expression": "*/2 * * * * *"}
+    grids = [
+        Grid(name="dense", schedule=every_second, step=SECOND, grace=3 * SECOND),
+        Grid(name="strict", schedule=every_other, step=2 * SECOND, grace=SECOND),
+        Grid(name="cron", schedule=cron, step=2 * SECOND, grace=SECOND),
+    ]
+    sleep_through(place, grids, at_least=4 * SECOND, until=lambda now: 1.4 <= part_of(now, 2) < 1.6)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(600)
+def test_campaign_of_a_runner_stopped_for_three_minutes(place: Place) -> None:
+    """It goes on 40 s after a full minute: too late for a grace of 20 s, in time for one of 60 s."""
+    schedules = {
+        "secondly": (SECOND, {"frequency": "secondly"}),
+        "minutely": (MINUTE, {"frequency": "minutely"}),
+        "cron": (MINUTE, {"frequency": "cron", "expression": "* * * * *"}),
+        "cron-with-seconds": (15 * SECOND, {"frequency": "cron", "expression": "*/15 * * * * *"}),
+    }
+    grids = [
+        Grid(name=f"{name}-{grace.seconds}s", schedule=schedule, step=step, grace=grace)
+        for name, (step, schedule) in schedules.items()
+        for grace in (20 * SECOND, MINUTE)
+    ]
+    sleep_through(place, grids, at_least=180 * SECOND, until=lambda now: 40 <= part_of(now, 60) < 45)
+
+
+# --- a machine whose clock is really set ------------------------------------------------------------------------------
+
+
+def faketime_library() -> Path | None:
+    """Return the library that fakes the time of a program with threads, if Debian's faketime is installed."""
+    if shutil.which("faketime") is None:
+        return None
+    return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+
+LIBRARY = faketime_library()
+
+
+class SetClock:
+    """The wall clock of the programs of a place, ahead of the machine's by what a file says."""
+
+    def __init__(self, place: Place) -> None:
+        self._file = place.folder / "offset"
+        self._ahead = timedelta()
+        self.step(timedelta())
+        place.environment |= {
+            "LD_PRELOAD": str(LIBRARY),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
+        }
+
+    def step(self, duration: timedelta) -> None:
+        """Set the clock forward, or back."""
+        self._ahead += duration
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{self._ahead.total_seconds():+.0f}\n")
+        new.rename(self._file)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+
+@pytest.mark.skipif(LIBRARY is None, reason="faketime is not installed (Debian: apt-get install faketime)")
+def test_a_clock_that_is_really_set_forward_and_back_under_a_runner(place: Place) -> None:
+    clock = SetClock(place)
+    secondly = {"frequency": "secondly"}
+    cron = {"frequency": "cron", "expression": "* * * * * *"}
+    for misfire in POLICIES:
+        declare(place, f"interval-{misfire}", secondly, misfire=misfire)
+        declare(place, f"cron-{misfire}", cron, misfire=misfire)
+    names = [f"{kind}-{misfire}" for kind in ("interval", "cron") for misfire in POLICIES]
+    runner = place.start()
+
+    def have_run_since(moment: datetime, requests: list[str]) -> bool:
+        done = {record["request"] for record in place.events("execution.finished") if is_run_since(record, moment)}
+        return done >= set(requests)
+
+    wait_until(lambda: have_run_since(NOON, names), what="a first run of each")
+    clock.step(HOUR)
+    forward = clock.now()
+    wait_until(lambda: have_run_since(forward, names), what="a run after the step forward")
+    clock.step(-2 * HOUR)
+    back = clock.now()
+    wait_until(
+        lambda: all(place.finished(f"interval-{misfire}", generation=2) for misfire in POLICIES),
+        what="intervals that go on after the step back",
+    )
+    assert place.stop(runner) == 0, place.console()
+    assert [round(step / 3600) for step in steps_told(place)] == [1, -2]
+    for misfire in POLICIES:
+        check_verdicts(place.finished(f"cron-{misfire}"), SECOND, misfire, MINUTE)
+        assert min(ran(place.finished(f"cron-{misfire}"))) > back, "a calendar rule did not wait for the clock"
+        for generation in (1, 2):
+            told = place.finished(f"interval-{misfire}", generation=generation)
+            check_verdicts(told, SECOND, misfire, MINUTE)

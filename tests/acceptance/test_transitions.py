@@ -1,0 +1,147 @@
+"""The README's table of what fires around a change of clocks is what `runner next` prints and what an oracle finds.
+
+The oracle walks all minutes, and knows of zones only what time their clocks show at an instant.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from support import ROOT, Place
+from transitions import CRON, HOURLY, TRANSITIONS, Transition, shown
+
+MINUTE = timedelta(minutes=1)
+ROWS = [
+    tuple(cell.strip() for cell in line.strip("|").split("|"))
+    for line in re.findall(
+        r"<!-- generated: transitions -->\n(.*?)<!-- /generated -->", (ROOT / "README.md").read_text(), re.DOTALL
+    )[0].splitlines()[2:]
+]
+_IN_2011 = """
+from datetime import datetime
+from runner.cli import loading, main
+
+class Fixed(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime(2011, 1, 1, tzinfo=tz)
+
+loading.datetime = Fixed
+main()
+"""
+CASES = pytest.mark.parametrize(
+    "index", range(len(TRANSITIONS)), ids=lambda index: f"{TRANSITIONS[index].zone}-{index}"
+)
+
+
+def minutes(first: datetime, last: datetime) -> Iterator[datetime]:
+    for number in range(int((last - first) / MINUTE) + 1):
+        yield first + number * MINUTE
+
+
+def jump_near(each: Transition) -> tuple[datetime, datetime, datetime]:
+    """The instant near a day at which a zone's clock jumps, what it would have shown, and what it shows: by looking."""
+    noon, place = datetime(each.near.year, each.near.month, each.near.day, 12, tzinfo=UTC), ZoneInfo(each.zone)
+    for before, after in pairwise(minutes(noon - timedelta(days=1), noon + timedelta(days=1))):
+        walls = [moment.astimezone(place).replace(tzinfo=None) for moment in (before, after)]
+        if walls[1] - walls[0] != MINUTE:
+            return after, walls[0] + MINUTE, walls[1]
+    raise AssertionError(f"the clocks of {each.zone} do not change near {each.near}")
+
+
+def when_first_reached(each: Transition, first: datetime, last: datetime) -> list[datetime]:
+    """The instants at which the clock first shows `at`, or leaps over it, on each date that it shows."""
+    place, hour, minute = ZoneInfo(each.zone), *map(int, each.at.split(":"))
+    found: dict[date, datetime] = {}
+    # From a day earlier: a date has its fire at the first of two instants, though only the second be in the stretch.
+    for moment in minutes(first - timedelta(days=1), last):
+        wall = moment.astimezone(place)
+        if (wall.hour, wall.minute) >= (hour, minute):
+            found.setdefault(wall.date(), moment)
+    return [moment for moment in sorted(found.values()) if first <= moment]
+
+
+def when_shown(each: Transition, holds: Callable[[datetime], bool]) -> list[datetime]:
+    place = ZoneInfo(each.zone)
+    return [moment for moment in minutes(*each.hours()) if holds(moment.astimezone(place))]
+
+
+@CASES
+def test_a_row_names_the_change_and_a_time_of_day_that_it_concerns(index: int) -> None:
+    zone, told, at, *_ = ROWS[index]
+    each = TRANSITIONS[index]
+    instant, before, after = jump_near(each)
+    assert (zone, at) == (each.zone, each.at)
+    assert each.change.at == instant
+    assert told.startswith("forward" if after > before else "back")
+    assert f"{before:%-d %b %Y %H:%M} → " in told
+    assert told.endswith(f"{after:%H:%M}")
+    low, high = sorted((before, after))
+    named = [datetime.combine(day, datetime.strptime(at, "%H:%M").time()) for day in (low.date(), high.date())]  # noqa: DTZ007
+    assert any(low <= wall < high for wall in named)
+
+
+@CASES
+def test_a_row_is_what_an_oracle_finds_minute_by_minute(index: int) -> None:
+    each = TRANSITIONS[index]
+    assert ROWS[index][3:] == (
+        shown(when_first_reached(each, *each.days()), each),
+        shown([moment for moment in minutes(*each.hours()) if moment.minute == 0], each),
+        shown(when_shown(each, lambda wall: wall.minute == 30), each),
+    )
+
+
+def test_a_row_is_what_the_command_prints(place: Place) -> None:
+    for index, each in enumerate(TRANSITIONS):
+        for kind, schedule in (("daily", each.daily), ("hourly", HOURLY), ("cron", CRON)):
+            place.declare(f"{kind}-{index}", "true", {"schedule": {**schedule, "timezone": each.zone}})
+    for index, each in enumerate(TRANSITIONS):
+        items = next_in_2011(place, each)
+        for cell, (kind, (first, last)) in zip(ROWS[index][3:], stretches(each).items(), strict=True):
+            own = [item for item in items if item["request"] == f"{kind}-{index}"]
+            told = [item for item in own if first <= datetime.fromisoformat(item["scheduled_for"]) <= last]
+            assert cell == shown([datetime.fromisoformat(item["scheduled_for"]) for item in told], each)
+            assert all(item["zone"] == each.zone and item["local"] == told_local(item, each) for item in told)
+
+
+def stretches(each: Transition) -> dict[str, tuple[datetime, datetime]]:
+    return {"daily": each.days(), "hourly": each.hours(), "cron": each.hours()}
+
+
+def next_in_2011(place: Place, each: Transition) -> list[dict[str, str]]:
+    """What `runner next` prints of the days of a change when it is run early in 2011: what is past, it does not list."""
+    first, last = map(text, each.days())
+    arguments = ("next", "--timezone", each.zone, "--from", first, "--until", last, "--output", "json")
+    done = subprocess.run(
+        [sys.executable, "-c", _IN_2011, *arguments],
+        env=place.environment,
+        cwd=place.folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def told_local(item: dict[str, str], each: Transition) -> str:
+    return datetime.fromisoformat(item["scheduled_for"]).astimezone(ZoneInfo(each.zone)).isoformat(" ")
+
+
+def test_the_table_is_of_these_zones_each_with_a_gap_and_an_overlap() -> None:
+    zones = ("Europe/Madrid", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Pacific/Apia")
+    assert [row[0] for row in ROWS] == [zone for zone in zones for _ in range(2)]
+    assert [row[1].partition(":")[0] for row in ROWS] == ["forward", "back"] * 5
