@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from heapq import heapreplace, merge
 from zoneinfo import ZoneInfo
 
-from runner.errors import UsageError
+from runner.errors import RefusedError, UsageError
 from runner.planning.firing import delay_of
 from runner.planning.minutes import starts_by_minute
 from runner.planning.overlap import Guard

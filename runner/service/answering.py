@@ -91,17 +91,30 @@ def _exec(command: Command, decision: Decision) -> Answer:
 def _kill(command: Command, decision: Decision, book: Book) -> Answer:
     lines, is_done = [], True
     for target in dict.fromkeys(command.targets):
-        found = [execution for execution in book.named(target) if execution.id not in decision.ended_waiting]
+        found = book.named(target)
+        refusal = _refusal(target, found)
+        if refusal is not None:
+            lines.append(f"{target}: {refusal}")
+            is_done = False
+            continue
         for execution in found:
             _kill_one(execution, command.requested_by, decision)
             lines.append(f"{execution.request}: killing {execution.id}")
-        if not found:
-            lines.append(f"{target}: nothing runs by this name or execution id")
-            is_done = False
     return Answer(is_done=is_done, lines=tuple(lines))
 
 
+def _refusal(target: str, found: list[Execution]) -> str | None:
+    """Say why nothing is killed by `target`, if so. Ids begin with their time: those of a minute begin alike."""
+    if not found:
+        return "nothing runs by this name or execution id"
+    if len(found) > 1 and found[0].request != target:
+        return f"refused, it is ambiguous: {', '.join(execution.id for execution in found)}"
+    return None
+
+
 def _kill_one(execution: Execution, by: str, decision: Decision) -> None:
+    if execution.id in decision.ended_waiting:
+        return
     if execution.phase is not Phase.WAITING or decision.is_released(execution.id):
         decision.stops.append((execution.id, by))
         return

@@ -67,7 +67,7 @@ class Book:
         return ended
 
     def named(self, target: str) -> list[Execution]:
-        """Return the executions of a request, or the one whose id (or the unique begin of it) `target` is."""
+        """Return the executions of a request, or those whose id begins with `target`: 8 characters at least."""
         if of_request := [execution for execution in self if execution.request == target]:
             return of_request
         return [execution for execution in self if len(target) >= 8 and execution.id.startswith(target)]

@@ -30,13 +30,13 @@ def test_what_waits_can_be_killed_and_the_runner_lives_on(place: Place) -> None:
     place.declare("slow", GATE)
     place.declare("waits", "true")
     runner = place.start("--max-running", "1")
-    first, second = place.begin("exec", "slow"), None
+    first = place.begin("exec", "slow")
     wait_until(lambda: place.events("execution.started", "slow"), what="slow has started")
     second = place.begin("exec", "waits")
     (waiting,) = wait_until(lambda: place.items("status")[0]["waiting"], what="one waits")
 
-    killed = place.run("kill", "waits", "waits")
-    assert (killed.returncode, killed.stdout) == (0, f"waits: killing {waiting['execution']}\n")
+    killed = place.run("kill", "waits", "waits", waiting["execution"])
+    assert (killed.returncode, killed.stdout) == (0, f"waits: killing {waiting['execution']}\n" * 2)
     assert end_of(second) == (1, b"", "runner: waits: killed by maria while it waited to start\n")
     (record,) = place.finished("waits")
     assert (record["status"], record["reason"], record["started"]) == ("killed", "killed_by_user", None)
@@ -52,13 +52,17 @@ def test_kill_ends_what_runs_by_name_or_by_the_begin_of_its_id_and_says_who(plac
     place.start()
     started = wait_until(lambda: len(found := place.events("execution.started")) == 3 and found)
     identity = {record["request"]: record["execution"] for record in started}
-    killed = place.run("kill", "one", identity["two"], "nobody", identity["two"])
+    shared = os.path.commonprefix(list(identity.values()))
+    killed = place.run("kill", "one", identity["two"][:-1], "nobody", shared)
     assert killed.returncode == 1
-    assert killed.stdout.splitlines() == [
+    *lines, ambiguous = killed.stdout.splitlines()
+    assert lines == [
         f"one: killing {identity['one']}",
         f"two: killing {identity['two']}",
         "nobody: nothing runs by this name or execution id",
     ]
+    assert ambiguous.startswith(f"{shared}: ")
+    assert "killing" not in ambiguous
     for name in ("one", "two"):
         (record,) = place.await_finished(name)
         assert (record["status"], record["reason"], record["signal"]) == ("killed", "killed_by_user", 15)
@@ -85,15 +89,17 @@ def test_reschedule_named_twice_runs_a_one_time_request_exactly_once_more(place:
 
 
 def test_buttons_pressed_at_one_time_without_a_runner_all_work(place: Place) -> None:
-    names = ["a", "b", "c"]
-    for name in names:
-        place.declare(name, "true", DAILY)
-    commands = [place.begin("unschedule", name) for name in names]
+    place.declare("a", "true", DAILY)
+    place.declare("b", "true", DAILY, top={"scheduled": False})
+    place.declare("c", "true", DAILY)
+    pressed = {"a": "unschedule", "b": "schedule", "c": "unschedule"}
+    commands = [place.begin(button, name) for name, button in pressed.items()]
     assert [end_of(command) for command in commands] == [
-        (0, f"{name}: unscheduled (differs from its file)\n".encode(), "") for name in names
+        (0, f"{name}: {button}d (differs from its file)\n".encode(), "") for name, button in pressed.items()
     ]
-    assert {item["request"]: item["status"] for item in place.items("ls")} == dict.fromkeys(names, "unscheduled")
-    assert {record["event"] for record in place.records()} == {"request.scheduled", "request.unscheduled"}
+    assert {item["request"]: item["status"] for item in place.items("ls")} == {
+        name: f"{button}d" for name, button in pressed.items()
+    }
 
 
 def test_a_press_without_a_runner_comes_after_what_the_file_has_said_meanwhile(place: Place) -> None:

@@ -117,7 +117,7 @@ def stretches(each: Transition) -> dict[str, tuple[datetime, datetime]]:
 
 
 def next_in_2011(place: Place, each: Transition) -> list[dict[str, str]]:
-    """What `runner next` prints of the days of a change when it is run early in 2011: what is past, it does not list."""
+    """What `runner next` prints of the days of a change. It is run early in 2011, for it lists nothing that is past."""
     first, last = map(text, each.days())
     arguments = ("next", "--timezone", each.zone, "--from", first, "--until", last, "--output", "json")
     done = subprocess.run(

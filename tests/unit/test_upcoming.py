@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import random
 import time as process_time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import lru_cache
 from itertools import islice, pairwise, takewhile
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given, settings
@@ -390,7 +392,7 @@ class Clock:
     """Every minute of some days in a zone, with the wall time that it shows: found by asking, not by calculating."""
 
     def __init__(self, zone: str, centre: str) -> None:
-        self.zone = zone
+        self.zone, self.tick = zone, MINUTE
         begin = datetime.fromisoformat(centre).replace(tzinfo=UTC) - timedelta(days=7)
         self.minutes = [begin + index * MINUTE for index in range(14 * 1440)]
         place = ZoneInfo(zone)
@@ -410,9 +412,30 @@ class Clock:
         return shown or self.minutes[bisect_right(self.highest, wall)]
 
 
-@cache
-def clock_of(place: tuple[str, str]) -> Clock:
-    return Clock(*place)
+class ClockOfSeconds(Clock):
+    """Every second of some hours around the moment at which a zone's clocks change, or a date begins there."""
+
+    def __init__(self, zone: str, centre: str) -> None:
+        self.zone, self.tick = zone, timedelta(seconds=1)
+        middle = moment_of_interest(ZoneInfo(zone), datetime.fromisoformat(centre).replace(tzinfo=UTC))
+        self.minutes = [middle + index * self.tick for index in range(-5400, 5400)]
+        self.begin, self.end = self.minutes[0], self.minutes[-1]
+        self.days = sorted({moment.astimezone(ZoneInfo(zone)).date() for moment in (self.begin, middle, self.end)})
+
+
+def moment_of_interest(place: ZoneInfo, centre: datetime) -> datetime:
+    """The first moment near `centre` at which the date or the offset changes, an offset if there is one."""
+    quarters = [centre + index * 15 * MINUTE for index in range(-192, 192)]
+    for what in (datetime.utcoffset, datetime.date):
+        for before, after in pairwise(quarters):
+            if what(before.astimezone(place)) != what(after.astimezone(place)):
+                return after
+    raise AssertionError("no date begins within four days")
+
+
+@lru_cache(maxsize=48)  # a clock of minutes takes some megabytes
+def clock_of(place: tuple[str, str], kind: type[Clock] = Clock) -> Clock:
+    return kind(*place)
 
 
 def day_holds(pattern: Pattern, day: date, anchor: date) -> bool:
@@ -542,13 +565,10 @@ month_days: st.SearchStrategy[MonthDay] = st.one_of(
     st.builds(LastDay, workday=st.booleans()),
     st.builds(NthWeekday, nth=st.sampled_from([1, 2, 3, 4, 5, -1]), weekday=st.integers(0, 6)),
 )
-calendar_patterns = st.one_of(
-    st.builds(Daily, interval=st.integers(1, 9)),
-    st.builds(Daily, weekdays=weekday_sets),
-    st.builds(Weekly, weekdays=weekday_sets, interval=st.integers(1, 3)),
-    st.builds(Monthly, day=month_days, interval=st.sampled_from([1, 1, 2, 3])),
-)
-intervals = st.builds(Interval, seconds=st.sampled_from([60, 420, 3600, 5400, 86400, 90000, 604800]))
+DAILY = st.one_of(st.builds(Daily, interval=st.integers(1, 9)), st.builds(Daily, weekdays=weekday_sets))
+WEEKLY = st.builds(Weekly, weekdays=weekday_sets, interval=st.integers(1, 3))
+MONTHLY = st.builds(Monthly, day=month_days, interval=st.sampled_from([1, 1, 2, 3]))
+calendar_patterns = st.one_of(DAILY, WEEKLY, MONTHLY)
 cron_cases = st.builds(
     CronCase,
     minute=st.sampled_from(MINUTES),
@@ -560,6 +580,22 @@ times_of_day = st.one_of(
     st.builds(time, st.sampled_from([0, 0, 1, 2, 3, 23]), st.sampled_from([0, 1, 15, 30, 45, 59])),
     st.builds(time, st.integers(0, 23), st.integers(0, 59)),
 )
+sets_of_times = st.sets(times_of_day, min_size=1, max_size=4)
+
+
+def every(unit_s: int, most: int) -> st.SearchStrategy[Interval]:
+    return st.builds(Interval, seconds=st.one_of(st.just(1), st.integers(1, most)).map(lambda count: count * unit_s))
+
+
+PATTERNS: dict[str, st.SearchStrategy[Pattern | CronCase]] = {
+    "secondly": every(1, 5000),
+    "minutely": every(60, 5000),
+    "hourly": every(3600, 170),
+    "daily": DAILY,
+    "weekly": WEEKLY,
+    "monthly": MONTHLY,
+    "cron": cron_cases,
+}
 
 
 @dataclass(frozen=True)
@@ -576,18 +612,21 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    clock = clock_of(draw(st.sampled_from(PLACES)))
-    kind = draw(st.sampled_from(["interval", "calendar", "calendar", "cron"]))
-    cron = draw(cron_cases) if kind == "cron" else None
-    pattern = Cron(expression=cron.expression) if cron else draw(intervals if kind == "interval" else calendar_patterns)
-    minutes = st.integers(0, (clock.end - clock.begin) // MINUTE).map(lambda index: clock.begin + index * MINUTE)
-    before = st.integers(0, 600_000).map(lambda index: clock.begin - index * MINUTE)
+def cases(draw: st.DrawFn, frequency: str | None = None, places: Sequence[tuple[str, str]] = PLACES) -> Case:
+    place, frequency = draw(st.sampled_from(places)), frequency or draw(st.sampled_from(list(PATTERNS)))
+    clock = clock_of(place, ClockOfSeconds if frequency == "secondly" else Clock)
+    drawn = draw(PATTERNS[frequency])
+    cron = drawn if isinstance(drawn, CronCase) else None
+    pattern = Cron(expression=drawn.expression) if isinstance(drawn, CronCase) else drawn
+    minutes = st.integers(0, (clock.end - clock.begin) // clock.tick).map(
+        lambda index: clock.begin + index * clock.tick
+    )
+    before = st.integers(0, 600_000).map(lambda index: clock.begin - index * clock.tick)
     start = draw(st.one_of(st.none(), minutes, before))
     rule = Rule(
         pattern=pattern,
         zone=clock.zone,
-        at=tuple(sorted(draw(st.sets(times_of_day, min_size=1, max_size=4)))) if kind == "calendar" else (),
+        at=() if isinstance(pattern, Interval | Cron) else tuple(sorted(draw(sets_of_times))),
         start=start,
         finish=draw(st.one_of(st.none(), minutes)),
         excepted=draw(st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(clock.days), max_size=12))),
@@ -635,12 +674,29 @@ def test_fires_are_exactly_those_that_hold(case: Case):
     check(case)
 
 
+def places_everywhere(chance: random.Random) -> Iterator[tuple[str, str]]:
+    """Yield every zone there is, again and again, near a change of its clocks in some year if that year has one."""
+    zones = sorted(available_timezones() - {"localtime"})
+    while True:
+        chance.shuffle(zones)
+        for zone in zones:
+            place, year = ZoneInfo(zone), chance.randrange(1971, 2040)
+            midnights = [datetime(year, 1, 1, tzinfo=UTC) + timedelta(day) for day in range(366)]
+            offsets = [midnight.astimezone(place).utcoffset() for midnight in midnights]
+            changes = [day for day, (one, other) in zip(midnights, pairwise(offsets), strict=False) if one != other]
+            yield zone, str(chance.choice(changes or midnights).date())
+
+
 @pytest.mark.campaign
-@pytest.mark.timeout(3600)
-@given(cases())
-@settings(max_examples=30_000, deadline=None)
-def test_fires_are_exactly_those_that_hold_at_length(case: Case):
-    check(case)
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("frequency", PATTERNS)
+def test_fires_are_exactly_those_that_hold_in_every_zone(frequency: str):
+    """RUNNER_EXAMPLES of each frequency: where we know of trouble, and in twenty other places for every two thousand."""
+    examples, everywhere = int(os.environ.get("RUNNER_EXAMPLES", "100000")), places_everywhere(random.Random(frequency))
+    for done in range(0, examples, 2000):
+        places = (*PLACES, *islice(everywhere, 20))
+        check_some = given(cases(frequency, places))(check)
+        settings(max_examples=min(2000, examples - done), deadline=None)(check_some)()
 
 
 @given(
