@@ -14,6 +14,7 @@ from runner.planning.last_good import InForce, in_force
 from runner.planning.state import RequestState
 from runner.requests.catalog import Catalog, CatalogReader
 from runner.requests.model import ProcessRequest
+from runner.service.catalog_cache import CatalogCache
 from runner.service.registry import remembered
 from runner.store.database import StoreReader
 from runner.store.rows import Snapshot
@@ -44,6 +45,7 @@ def load(places: Places) -> Loaded:
     snapshot = _snapshot(places)
     supplied, states = remembered(snapshot.requests, zone=places.zone)
     reader = CatalogReader(places.jobs, default_zone=places.zone)
+    CatalogCache(places.state).recall(reader, supplied)
     catalog = reader.read({name: request.source.file for name, request in supplied.items()})
     if catalog.missing and not supplied:
         raise UsageError(f"there is no jobs folder {places.jobs}; `runner init` makes one, --jobs names another")

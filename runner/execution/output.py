@@ -101,9 +101,12 @@ def _outputs_in(folder: Path) -> Iterator[_Output]:
 
 
 def _remove(outputs: list[_Output]) -> int:
+    removed = 0
     for output in outputs:
-        output.path.unlink(missing_ok=True)
-    return len(outputs)
+        with suppress(OSError):  # gone already, or a folder that a process put in its output's place
+            output.path.unlink()
+            removed += 1
+    return removed
 
 
 def _without_cut_character(window: bytes) -> bytes:

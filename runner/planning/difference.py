@@ -22,7 +22,9 @@ class Difference:
 
 def difference(old: Mapping[str, ProcessRequest], new: Mapping[str, ProcessRequest]) -> Difference:
     """Compare two sets of requests by name. Where a definition stands counts only as the field "file"."""
-    changed = ((name, changed_fields(old[name], new[name])) for name in sorted(old.keys() & new.keys()))
+    # Of many requests few are not the very same value: only those are looked into.
+    others = sorted(name for name, request in new.items() if name in old and old[name] is not request)
+    changed = ((name, changed_fields(old[name], new[name])) for name in others)
     return Difference(
         added=tuple(sorted(new.keys() - old.keys())),
         removed=tuple(sorted(old.keys() - new.keys())),

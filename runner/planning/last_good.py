@@ -27,16 +27,18 @@ def in_force(catalog: Catalog, supplied: Mapping[str, ProcessRequest], *, allow_
     An unreadable file keeps all that it last supplied, a bad document only itself. When the folder is gone, or every
     one of several files has vanished at once, all is kept unless `allow_empty`: that is how a failed mount looks.
     """
-    files_before = {request.source.file for request in supplied.values()}
-    has_vanished = catalog.missing or (catalog.files == 0 and len(files_before) > 1)
-    if has_vanished and supplied and not allow_empty:
+    if supplied and not allow_empty and (catalog.missing or _has_vanished(catalog, supplied)):
         return InForce(requests=supplied, kept={}, is_kept_whole=True)
     requests, kept = dict(catalog.requests), {}
     rejected_by_file: dict[str, list[Rejection]] = {}
     for rejection in catalog.rejections:
         rejected_by_file.setdefault(rejection.file, []).append(rejection)
-    for name, request in supplied.items():
+    for name, request in supplied.items() if rejected_by_file else ():
         for rejection in rejected_by_file.get(request.source.file, ()):
             if name not in requests and (rejection.whole or name in rejection.names):
                 requests[name], kept[name] = request, rejection
     return InForce(requests=requests, kept=kept)
+
+
+def _has_vanished(catalog: Catalog, supplied: Mapping[str, ProcessRequest]) -> bool:
+    return catalog.files == 0 and len({request.source.file for request in supplied.values()}) > 1

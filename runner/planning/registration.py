@@ -48,7 +48,8 @@ def register(request: ProcessRequest, state: RequestState | None, now: datetime)
         return _first_seen(request, now)
     # Only a first schedule, a new rule or a reschedule plans anew; all else keeps what is planned.
     previous, rule, token = state, rule_of(request), _new_token(request, state)
-    state = replace(state, removed=False)
+    if state.removed:
+        state = replace(state, removed=False)
     if request.scheduled != state.word or token is not None:
         # Both are the file's own words, and a new one ends what a person said against the former.
         state = replace(state, word=request.scheduled, override=None, override_by=None, override_at=None)
@@ -209,7 +210,8 @@ def _standing(
     event = RequestEvent.RESCHEDULE if pressed else RequestEvent.SCHEDULE
     if state.status is RequestStatus.COMPLETE and not pressed:
         event = RequestEvent.REVIVE
-    return _told(replace(state, status=after(state.status, event)), previous, pressed=pressed)
+    status = after(state.status, event)
+    return _told(state if status is state.status else replace(state, status=status), previous, pressed=pressed)
 
 
 def _resumed(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:

@@ -47,17 +47,7 @@ class _Making:
         if "$ref" in schema:
             return self._reference(schema["$ref"])
         demands = {kind: tuple(self._demands(schema, kind)) for kind in _kinds(schema)}
-
-        def accepts(value: Any) -> bool:
-            demanded = demands.get(type(value))
-            if demanded is None:
-                return False
-            for demand in demanded:  # noqa: SIM110 (`all` and a generator take twice the time, and this is all of it)
-                if not demand(value):
-                    return False
-            return True
-
-        return accepts
+        return _of_one_kind(*demands.popitem()) if len(demands) == 1 else _of_kinds(demands)
 
     def _reference(self, path: str) -> Accepts:
         """Follow a reference when it is needed: a process refers to itself."""
@@ -101,7 +91,9 @@ class _Making:
 
     def _properties(self, schema: Mapping[str, Any]) -> Accepts:
         known = {key: self.acceptor(below) for key, below in schema.get("properties", {}).items()}
-        others = self.acceptor(schema.get("additionalProperties", True))
+        if "additionalProperties" not in schema:
+            return _all_of(tuple(_dependency(key, _valued(key, accepts)) for key, accepts in known.items()))
+        others = self.acceptor(schema["additionalProperties"])
 
         def accepts(value: Mapping[str, Any]) -> bool:
             for key, below in value.items():  # noqa: SIM110
@@ -127,6 +119,35 @@ def _at(root: Any, path: str) -> Schema:
         root = root[part]
     below: Schema = root
     return below
+
+
+def _all_of(demands: tuple[Accepts, ...]) -> Accepts:
+    if len(demands) == 1:
+        return demands[0]
+
+    def accepts(value: Any) -> bool:
+        for demand in demands:  # noqa: SIM110 (`all` and a generator take twice the time, and this is all of it)
+            if not demand(value):
+                return False
+        return True
+
+    return accepts
+
+
+def _of_one_kind(kind: _Kind, demands: tuple[Accepts, ...]) -> Accepts:
+    if not demands:
+        return lambda value: type(value) is kind
+    demand = _all_of(demands)
+    return lambda value: type(value) is kind and demand(value)
+
+
+def _of_kinds(demands: Mapping[_Kind, tuple[Accepts, ...]]) -> Accepts:
+    by_kind = {kind: _all_of(each) for kind, each in demands.items()}
+    return lambda value: type(value) in by_kind and by_kind[type(value)](value)
+
+
+def _valued(key: str, accepts: Accepts) -> Accepts:
+    return lambda value: accepts(value[key])
 
 
 def _any_of(choices: tuple[Accepts, ...]) -> Accepts:

@@ -9,20 +9,23 @@ import hashlib
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
 from runner.errors import Problem, RunnerError
 from runner.requests.building import built, draft_from
 from runner.requests.cross_checks import broken_references, with_unique_names
-from runner.requests.files import Listing, Signature, Trouble, listed, printable, read_bounded, signature_at
+from runner.requests.files import Listing, Trouble, listed, printable, read_bounded, signature_at
 from runner.requests.loading import Candidate, LoadedFile, Place, file_problem, loaded
 from runner.requests.model import ProcessRequest
+from runner.requests.recollection import Entry, reads_differ, recollected, written
 from runner.requests.schema import findings_in
 
 _Whole = TypeVar("_Whole")
 _ROUNDS = 4
 """How often a folder that changes while it is read is read again."""
+_KNOWN_BETWEEN_YIELDS = 100
 _CLOCK_TICK_NS = 100_000_000
 """A file changed so shortly before it was read may change again without its times showing it."""
 
@@ -62,23 +65,6 @@ class Catalog:
         return tuple(sorted(told, key=lambda problem: (problem.file, problem.line, problem.column)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """What is known of a file. `signature` is None for one that could not be read, for a reason that may pass.
-
-    `is_fresh` says that it had changed so shortly before it was read that a further change may not show.
-    """
-
-    signature: Signature | None
-    digest: bytes
-    file: LoadedFile
-    is_fresh: bool = False
-
-    def is_still_so(self, signature: Signature) -> bool:
-        """Tell whether a file with this signature, and what was read for its sake, looks as it did."""
-        return self.signature == signature and not _reads_differ(self.file)
-
-
 class CatalogReader:
     """Reads a folder again and again; what did not change since the last scan is not read twice."""
 
@@ -87,12 +73,24 @@ class CatalogReader:
         self._root = str(folder.absolute())
         self._display_prefix = "" if folder == Path() else f"{folder}/"
         self._default_zone = default_zone
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._listing: Listing | None = None
+        self._uncertain: list[Entry] = []
         self._has_read = False
+        self.is_news = False
+        """Whether files were read that `written` has not been asked about since, or have gone."""
+
+    def recall(self, text: str | bytes, requests: Mapping[str, ProcessRequest]) -> None:
+        """Know again what a former reader has `written`, if `requests`, from the store, are those it had read."""
+        self._entries = recollected(text, requests, root=self._root, zone=self._default_zone, display=self._display)
+
+    def written(self) -> str:
+        """Write what is known of good files, for `recall` at the next start."""
+        self.is_news = False
+        return written(self._entries, root=self._root, zone=self._default_zone)
 
     def scan(self, incumbents: Mapping[str, str]) -> Generator[None, None, Catalog]:
-        """Read the folder in slices (a `yield` between any two files) and return the catalog.
+        """Read the folder in slices (a `yield` between any two files that are opened) and return the catalog.
 
         `incumbents` maps request names to the file that supplies them now: of two documents with one name that file's
         stays. If a file changes while the scan runs, its part is read again, so that the catalog is of one moment.
@@ -103,6 +101,7 @@ class CatalogReader:
                 break
         # Only now: a scan that is given up half-way has read nothing.
         self._listing, self._has_read = listing, True
+        self._uncertain = [entry for entry in self._entries.values() if entry.signature is None or entry.file.reads]
         return self._catalog(listing, incumbents) if listing else Catalog(folder=self._folder, missing=True)
 
     def read(self, incumbents: Mapping[str, str] | None = None) -> Catalog:
@@ -110,51 +109,59 @@ class CatalogReader:
         return _exhausted(self.scan(incumbents or {}))
 
     def has_changed(self) -> bool:
-        """Tell by stat alone whether anything that the last scan read looks different now, or files came or went."""
-        listing = _exhausted(listed(self._folder))
+        """Look in one go."""
+        return _exhausted(self.look())
+
+    def look(self) -> Generator[None, None, bool]:
+        """Tell by stat alone, in slices, whether anything that the last scan read looks different, or came or went."""
+        listing = yield from listed(self._folder)
         if not self._has_read or listing != self._listing:
             return True
-        return any(entry.signature is None or _reads_differ(entry.file) for entry in self._entries.values())
+        return any(entry.signature is None or reads_differ(entry.file) for entry in self._uncertain)
 
     def _refreshed(self, listing: Listing, *, is_first: bool) -> Generator[None, None, bool]:
         """Read the files that look different from what is known of them; tell whether there were any."""
         for gone in self._entries.keys() - listing.files.keys():
             del self._entries[gone]
+            self.is_news = True
         changed = False
-        for relative, signature in listing.files.items():
+        for count, (relative, signature) in enumerate(sorted(listing.files.items(), key=itemgetter(0))):
             known = self._entries.get(relative)
             if known and known.is_still_so(signature) and not (is_first and known.is_fresh):
+                if count % _KNOWN_BETWEEN_YIELDS == 0:
+                    yield
                 continue
             self._entries[relative] = entry = self._read_entry(relative, known)
+            self.is_news |= not entry.file.problems
             changed |= known is None or (known.signature, known.digest) != (entry.signature, entry.digest)
             changed |= known is not None and known.file.reads != entry.file.reads
             yield
         return changed
 
-    def _read_entry(self, relative: str, known: _Entry | None) -> _Entry:
+    def _read_entry(self, relative: str, known: Entry | None) -> Entry:
         path = f"{self._root}/{relative}"
         content = read_bounded(path)
         if isinstance(content, Trouble):
             problem = file_problem(self._display(relative), content)
             file = LoadedFile(problems=(problem,), is_whole=True, reads={})
-            return _Entry(signature=None if content.may_pass else signature_at(path), digest=b"", file=file)
+            return Entry(signature=None if content.may_pass else signature_at(path), digest=b"", file=file)
         fresh = content.signature is None or content.signature[-1] > time.time_ns() - _CLOCK_TICK_NS
         digest = hashlib.sha256(content.raw).digest()
-        if known and known.digest == digest and not _reads_differ(known.file):
-            return _Entry(signature=content.signature, digest=digest, file=known.file, is_fresh=fresh)
+        if known and known.digest == digest and not reads_differ(known.file):
+            return Entry(signature=content.signature, digest=digest, file=known.file, is_fresh=fresh)
         place = Place(relative=relative, display=self._display(relative), path=path, default_zone=self._default_zone)
-        return _Entry(signature=content.signature, digest=digest, file=loaded(content, place), is_fresh=fresh)
+        return Entry(signature=content.signature, digest=digest, file=loaded(content, place), is_fresh=fresh)
 
     def _catalog(self, listing: Listing, incumbents: Mapping[str, str]) -> Catalog:
         rejected = _Rejected()
         for relative, entry in self._entries.items():
             rejected.add(relative, *entry.file.problems, names=entry.file.names, whole=entry.file.is_whole)
-        for relative, trouble in listing.troubles.items():
+        for relative, trouble in sorted(listing.troubles.items(), key=itemgetter(0)):
             problem = file_problem(self._display(relative), trouble)
             rejected.add(relative, problem, whole=True)
             for file in _files_below(relative, trouble, incumbents, listing):
                 rejected.add(file, problem, whole=True)
-        candidates = (each for relative in listing.files for each in self._entries[relative].file.candidates)
+        candidates = (each for relative in sorted(listing.files) for each in self._entries[relative].file.candidates)
         chosen, refused = with_unique_names(candidates, incumbents, rejected.covers)
         rejected.refuse(refused)
         kept = (name for name, file in incumbents.items() if rejected.covers(name, file))
@@ -177,11 +184,6 @@ def _exhausted(slices: Generator[None, None, _Whole]) -> _Whole:
         except StopIteration as end:
             whole: _Whole = end.value
             return whole
-
-
-def _reads_differ(file: LoadedFile) -> bool:
-    """Tell whether a file that was read for the sake of another (dates of `except`) looks different now."""
-    return any(signature_at(path) != signature for path, signature in file.reads.items())
 
 
 def _files_below(folder: str, trouble: Trouble, incumbents: Mapping[str, str], listing: Listing) -> frozenset[str]:

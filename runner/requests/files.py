@@ -54,7 +54,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The request files of a folder at one moment, by path relative to it; and what cannot be looked into."""
+    """The request files of a folder at one moment, by path relative to it; and what cannot be looked into. No order."""
 
     files: Mapping[str, Signature]
     troubles: Mapping[str, Trouble]
@@ -156,7 +156,7 @@ def listed(folder: Path) -> Generator[None, None, Listing | None]:
                 return None
             reason = f"the folder cannot be read: {_reason(error)}"
             walk.troubles[relative] = Trouble(reason=reason, is_folder=True)
-    return Listing(files=dict(sorted(walk.files.items())), troubles=dict(sorted(walk.troubles.items())))
+    return Listing(files=walk.files, troubles=walk.troubles)
 
 
 class _Walk:

@@ -15,6 +15,7 @@ from runner.errors import StoreError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Recorder
 from runner.requests.catalog import CatalogReader
+from runner.service.catalog_cache import CatalogCache
 from runner.service.clock import Clock
 from runner.service.journal import Journal
 from runner.service.reloading import Reloader
@@ -72,7 +73,8 @@ def assemble(
     watcher.start()
     resources.callback(watcher.stop)
     reader = CatalogReader(settings.jobs, default_zone=settings.zone)
-    reloader = Reloader(reader, watcher, clock, folder=settings.jobs)
+    reloader = Reloader(reader, watcher, clock, folder=settings.jobs, cache=CatalogCache(settings.state))
+    resources.callback(reloader.keep)
     return Assembly(
         store=store,
         snapshot=snapshot,

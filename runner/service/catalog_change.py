@@ -72,8 +72,11 @@ def decide(change: CatalogChange, decision: Decision, registry: Registry, *, is_
     for name in change.difference.removed:
         if (state := registry.states.get(name)) is not None:
             decision.register(name, remove(state))
-    for name in decision.requests:
-        _register(name, decision, registry, is_first=is_first)
+    former, states = registry.requests, registry.states
+    for name, request in decision.requests.items():
+        # New or changed: of many requests few are; at a start, any.
+        if is_first or former.get(name) is not request or name not in states:
+            _register(name, decision, registry, is_first=is_first)
 
 
 def first_runs(change: CatalogChange) -> str | None:
@@ -99,15 +102,12 @@ def told_fields(change: CatalogChange) -> dict[str, Any]:
 
 
 def _register(name: str, decision: Decision, registry: Registry, *, is_first: bool) -> None:
-    """Register a request that is new or changed; at a start, any."""
     request, former = decision.requests[name], registry.requests.get(name)
     state = registry.states.get(name)
-    if state is not None and request is former and not is_first:
-        return
     registered = register(request, state, decision.now)
-    if is_first:
-        # The clock may have been set back while no runner looked at it.
-        registered = replace(registered, state=stepped_back(request, registered.state, decision.now))
+    # The clock may have been set back while no runner looked at it.
+    if is_first and (moved := stepped_back(request, registered.state, decision.now)) is not registered.state:
+        registered = replace(registered, state=moved)
     if registered.state != state or request != former:
         decision.register(name, registered)
 

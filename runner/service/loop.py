@@ -166,6 +166,7 @@ class Runner:
         """Take over what a former runner left: requests, their states, executions that ran or wait."""
         snapshot = self._parts.snapshot
         self.registry.load(snapshot.requests, zone=self.settings.zone)
+        self._reloader.recall(self.registry.requests)
         boot = boot_id()
         for row in snapshot.executions:
             self._dispatcher.resume(execution_of(row), is_same_boot=snapshot.meta.get("boot") == boot)

@@ -13,6 +13,7 @@ from runner.requests.catalog import Catalog, Rejection, definition_text, request
 from runner.requests.model import ProcessRequest
 from runner.schedule_loop import FireScheduler
 from runner.service.clock import Clock
+from runner.service.heap import lasting_heap
 from runner.store.rows import RequestRow
 
 
@@ -25,11 +26,13 @@ class Registry:
         self.rejections: tuple[Rejection, ...] = ()
         self.is_kept_whole = False
         self._due: list[str] = []
+        self._unplanned: set[str] = set()
         self._scheduler = FireScheduler(lambda: clock.now().timestamp())
 
     def load(self, rows: Iterable[RequestRow], *, zone: str) -> None:
         """Take over what a former runner left."""
-        self.requests, self.states = remembered(rows, zone=zone)
+        with lasting_heap():
+            self.requests, self.states = remembered(rows, zone=zone)
 
     def incumbents(self) -> dict[str, str]:
         """Return the file that supplies each request now."""
@@ -38,37 +41,45 @@ class Registry:
     def take_due(self) -> list[str]:
         """Return the names whose time has come, in order of their time; each is to be planned again."""
         self._due = []
+        self._plan_noted()
         self._scheduler.run_pending()
         return self._due
 
     def idle_s(self) -> float | None:
         """Return the seconds until the next request is due; None if none will be."""
+        self._plan_noted()
         return self._scheduler.idle_seconds
 
     def plan(self, name: str) -> None:
-        """Have a request looked at when it is due next, by its present state."""
+        """Have a request looked at when it is due next, by the state that it has when anybody asks."""
+        self._unplanned.add(name)
+
+    def plan_all(self) -> None:
+        """Plan every request: at a start, and when the clock was stepped."""
+        self._unplanned.update(self.requests)
+
+    def accept(self, states: Mapping[str, RequestState]) -> None:
+        """Put committed states in force."""
+        self.states.update(states)
+        self._unplanned.update(states)
+
+    def accept_catalog(self, in_force: InForce, catalog: Catalog) -> None:
+        """Put a committed catalog in force; the changed states are accepted by `accept`."""
+        self.is_kept_whole = in_force.is_kept_whole
+        self.requests, self.rejections = in_force.requests, catalog.rejections
+
+    def _plan_noted(self) -> None:
+        """Plan what is noted, once each, however often it was noted."""
+        while self._unplanned:
+            self._plan_now(self._unplanned.pop())
+
+    def _plan_now(self, name: str) -> None:
         request, state = self.requests.get(name), self.states.get(name)
         due = due_at(request, state) if request and state else None
         if due is None:
             self._scheduler.forget(name)
         else:
             self._scheduler.plan(name, due.timestamp(), self._note_due)
-
-    def plan_all(self) -> None:
-        """Plan every request by its present state: at a start, and when the clock was stepped."""
-        for name in self.requests:
-            self.plan(name)
-
-    def accept(self, states: Mapping[str, RequestState]) -> None:
-        """Put committed states in force."""
-        self.states.update(states)
-        for name in states:
-            self.plan(name)
-
-    def accept_catalog(self, in_force: InForce, catalog: Catalog) -> None:
-        """Put a committed catalog in force; the changed states are accepted by `accept`."""
-        self.is_kept_whole = in_force.is_kept_whole
-        self.requests, self.rejections = in_force.requests, catalog.rejections
 
     def _note_due(self, name: str) -> None:
         self._due.append(name)

@@ -12,7 +12,10 @@ from pathlib import Path
 
 from runner.provenance import commit_of, is_being_changed
 from runner.requests.catalog import Catalog, CatalogReader
+from runner.requests.model import ProcessRequest
+from runner.service.catalog_cache import CatalogCache
 from runner.service.clock import Clock
+from runner.service.heap import lasting_heap
 from runner.watcher import Watcher
 
 QUIET_S = 0.15
@@ -25,7 +28,7 @@ IDENTITY_EVERY_S = 0.5
 RESYNC_EVERY_S = 5.0
 RESYNC_UNNOTIFIED_S = 1.0
 RESYNC_SHARE = 500
-"""A resync that takes long comes less often: it may use one part in so many of the time."""
+"""A resync is done in slices, each of which may use one part in so many of the time: with many files it lasts long."""
 _RETRY_S = 0.05
 
 
@@ -41,14 +44,19 @@ class Reading:
 class Reloader:
     """Says when there is a new catalog. Times are the clock's elapsed seconds."""
 
-    def __init__(self, reader: CatalogReader, watcher: Watcher, clock: Clock, *, folder: Path) -> None:
+    def __init__(
+        self, reader: CatalogReader, watcher: Watcher, clock: Clock, *, folder: Path, cache: CatalogCache
+    ) -> None:
         self._reader = reader
+        self._cache = cache
         self._watcher = watcher
         self._clock = clock
         self._restless_since_s: float | None = None
         self._restless_at_s = 0.0
         self._held_until_s = 0.0
         self._scan: Generator[None, None, Catalog] | None = None
+        self._look: Generator[None, None, bool] | None = None
+        self._look_ends_s = 0.0
         self._identity_at_s = 0.0
         self._resync_at_s = 0.0
         self._folder = folder
@@ -106,10 +114,21 @@ class Reloader:
             return self._reading(whole.value)
         return None
 
+    def recall(self, requests: Mapping[str, ProcessRequest]) -> None:
+        """Before the first reading: know again what a former runner has read of the `requests` in the store."""
+        self._cache.recall(self._reader, requests)
+
     def read(self, incumbents: Mapping[str, str]) -> Reading:
         """Read the folder in one go: at the start, when there is nothing else to do."""
         self._begun_s = self._clock.elapsed_s()
-        return self._reading(self._reader.read(incumbents))
+        with lasting_heap():
+            catalog = self._reader.read(incumbents)
+        self.keep()
+        return self._reading(catalog)
+
+    def keep(self) -> None:
+        """Keep what was read for the next start."""
+        self._cache.keep(self._reader)
 
     def _reading(self, catalog: Catalog) -> Reading:
         self._commit = commit_of(self._folder)
@@ -131,9 +150,28 @@ class Reloader:
         self._scan = self._reader.scan(incumbents())
 
     def _resync(self) -> None:
+        """Look a slice further whether any file is another; then rest, so that it takes no more than its share."""
         begun_s = self._clock.elapsed_s()
-        if self._scan is None and self._restless_since_s is None and self._reader.has_changed():
-            self.look_again()
-        taken_s = self._clock.elapsed_s() - begun_s
-        every_s = RESYNC_EVERY_S if self._watcher.notified else RESYNC_UNNOTIFIED_S
-        self._resync_at_s = begun_s + max(every_s, taken_s * RESYNC_SHARE)
+        if self._scan is not None or self._restless_since_s is not None:
+            self._look, self._look_ends_s = None, begun_s + self._resync_every_s  # a scan sees all that a look would
+        elif self._look is None:
+            self._look, self._look_ends_s = self._reader.look(), begun_s + self._resync_every_s
+        is_whole = self._look is None or self._look_on(self._look)
+        now_s = self._clock.elapsed_s()
+        rested_s = now_s + (now_s - begun_s) * RESYNC_SHARE
+        self._resync_at_s = max(rested_s, self._look_ends_s) if is_whole else rested_s
+
+    def _look_on(self, look: Generator[None, None, bool]) -> bool:
+        """Do a slice of a look; tell whether it was the last."""
+        try:
+            next(look)
+        except StopIteration as end:
+            self._look = None
+            if end.value:
+                self.look_again()
+            return True
+        return False
+
+    @property
+    def _resync_every_s(self) -> float:
+        return RESYNC_EVERY_S if self._watcher.notified else RESYNC_UNNOTIFIED_S

@@ -123,7 +123,9 @@ def test_a_second_signal_ends_it_now(place: Place) -> None:
     wait_until(lambda: "ready" in Path(started["output_file"]).read_text(), what="the trap is set")
     runner.terminate()
     assert "the runner is stopping" in place.run("exec", "stubborn").stderr
+    asked_s = time.monotonic()
     assert place.stop(runner) == 0
+    assert time.monotonic() - asked_s < 10, "its grace is not waited for"
     (record,) = place.finished("stubborn")
     assert (record["status"], record["reason"], record["signal"]) == ("killed", "runner_stopped", 9)
     assert place.records()[-1]["event"] == "runner.stopped"

@@ -384,6 +384,59 @@ def test_a_start_at_an_earlier_time_is_a_step_back_and_told_once(place: Place) -
     assert [step for step in steps_told(place) if step < 0] == [-7200.0]
 
 
+# --- long rules, over restarts and edits ------------------------------------------------------------------------------
+
+LONG_RULES: dict[str, tuple[dict[str, object], list[str]]] = {
+    "fortnightly": (
+        {"frequency": "weekly", "interval": 2, "days": ["wednesday", "friday"], "at": "03:00", "start": "2026-03-04"},
+        ["03-04", "03-06", "03-18", "03-20", "04-01", "04-03", "04-15", "04-17", "04-29", "05-01"],
+    ),
+    "quarterly": ({"frequency": "monthly", "interval": 3, "day": "last", "at": "18:00"}, ["04-30"]),
+    "on-the-31st": ({"frequency": "monthly", "day": 31, "at": "18:00"}, ["03-31"]),
+    "counted": (
+        {"frequency": "daily", "interval": 4, "at": "02:00", "start": "2026-03-03", "repetitions": 5}
+        | {"except": ["2026-03-07"]},
+        ["03-03", "03-11", "03-15", "03-19", "03-23", "03-27"],
+    ),
+    "spread": ({"frequency": "weekly", "days": ["monday"], "at": "11:00", "spread": "30m"}, []),
+}
+
+
+def test_rules_of_weeks_and_months_go_on_over_restarts_and_edits(place: Place) -> None:
+    """Nine weeks, each a life of its own that begins late; each edit touches all but the rules."""
+    LONG_RULES["spread"][1][:] = [f"{NOON - HOUR + week * 7 * DAY:%m-%d}" for week in range(1, 10)]
+    clock = GivenClock(NOON)
+    for week in range(10):
+        for name, (schedule, _) in LONG_RULES.items():
+            timing = {"schedule": schedule | {"misfire": "fire_all"}}
+            place.declare(name, f"true {week}", timing, top={"description": f"as in week {week}"})
+        with living(place, clock) as life:
+            life.go_on(3 * DAY)
+        clock.go_on(4 * DAY)
+    for name, (schedule, days) in LONG_RULES.items():
+        expected = [f"2026-{day} {schedule['at']}" for day in days]
+        assert [f"{fire:%Y-%m-%d %H:%M}" for fire in ran(place.finished(name))] == expected, name
+        assert {record["generation"] for record in place.finished(name)} == {1}
+    assert len(place.events("request.completed")) == 1
+
+
+def test_a_changed_interval_counts_from_the_change_and_a_later_finish_revives(place: Place) -> None:
+    every_other = {"frequency": "daily", "interval": 2, "at": "13:00", "start": "2026-03-02", "finish": "2026-03-05"}
+    clock = GivenClock(NOON)
+
+    def live(days: int, **changes: object) -> None:
+        declare(place, "p", every_other | changes, misfire="fire_all")
+        with living(place, clock) as life:
+            life.go_on(days * DAY, by=DAY)
+
+    live(6)  # 2 and 4 March; over on the 5th
+    live(4, finish="2026-03-31")  # revived on the 8th at noon: it is a day of the rule
+    live(5, finish="2026-03-31", interval=3)  # from the 12th on, and still counted from the 2nd
+    days = [f"{fire:%d}" for fire in ran(place.finished("p"))]
+    assert days == ["02", "04", "08", "10", "14"]
+    assert [record["generation"] for record in place.finished("p")] == [1, 1, 1, 1, 2]
+
+
 # --- any life of a clock ----------------------------------------------------------------------------------------------
 
 

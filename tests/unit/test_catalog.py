@@ -384,7 +384,7 @@ def test_a_file_that_changed_just_before_it_was_read_is_looked_into_once_more(fo
     now = path.stat()
     # As on a clock too coarse to tell the two apart.
     same = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-    files._entries["a.yaml"] = catalog_module._Entry(
+    files._entries["a.yaml"] = catalog_module.Entry(
         signature=same, digest=entry.digest, file=entry.file, is_fresh=entry.is_fresh
     )
     assert line(files.read(), "a") == "two"

@@ -1,0 +1,112 @@
+"""What a reader knows of a folder's files, and the text that keeps it from one run of the program to the next. Pure.
+
+The text holds no requests: those are in the store. It says of which file's state they were read, and the digest of
+each definition, so that a text that is old, foreign or tampered with makes nothing true: what does not fit is left out
+and its file read again. Files with problems are always read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner import __version__
+from runner.requests.files import Signature, signature_at
+from runner.requests.findings import Spot
+from runner.requests.loading import Candidate, LoadedFile
+from runner.requests.model import ProcessRequest
+from runner.resources import schema_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What is known of a file. `signature` is None for one that could not be read, for a reason that may pass.
+
+    `is_fresh` says that it had changed so shortly before it was read that a further change may not show.
+    """
+
+    signature: Signature | None
+    digest: bytes
+    file: LoadedFile
+    is_fresh: bool = False
+
+    def is_still_so(self, signature: Signature) -> bool:
+        """Tell whether a file with this signature, and what was read for its sake, looks as it did."""
+        return self.signature == signature and not reads_differ(self.file)
+
+
+def reads_differ(file: LoadedFile) -> bool:
+    """Tell whether a file that was read for the sake of another (dates of `except`) looks different now."""
+    return bool(file.reads) and any(signature_at(path) != signature for path, signature in file.reads.items())
+
+
+def written(entries: Mapping[str, Entry], *, root: str, zone: str) -> str:
+    """Write what is known for certain of good files below `root`, times without an offset being in `zone`."""
+    files = {
+        relative: [entry.signature, entry.digest.hex(), [_noted(each) for each in entry.file.candidates], reads]
+        for relative, entry in entries.items()
+        if entry.signature and not entry.is_fresh and not entry.file.problems
+        for reads in [dict(entry.file.reads)]
+    }
+    return json.dumps({"of": _origin(root, zone), "files": files}, separators=(",", ":"))
+
+
+def recollected(
+    text: str | bytes, requests: Mapping[str, ProcessRequest], *, root: str, zone: str, display: Callable[[str], str]
+) -> dict[str, Entry]:
+    """Read what `written` wrote, as far as `requests` are those it speaks of; nothing of any other text."""
+    try:
+        told = json.loads(text)
+        if told["of"] != _origin(root, zone):
+            return {}
+        noted = ((relative, _entry(note, requests, display(relative))) for relative, note in told["files"].items())
+        return {relative: entry for relative, entry in noted if entry is not None}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _origin(root: str, zone: str) -> list[str]:
+    """Return what must be the same for a text to count: the folder, the zone, the program and its schema."""
+    schema = hashlib.sha256(schema_text("process-request").encode()).hexdigest()
+    return [root, zone, __version__, schema]
+
+
+def _noted(candidate: Candidate) -> list[Any]:
+    name, reference = candidate.name_spot, candidate.reference_spot
+    digest = _digest(candidate.request)
+    return [candidate.request.name, digest, name.line, name.column, reference.line, reference.column]
+
+
+def _entry(note: list[Any], requests: Mapping[str, ProcessRequest], display: str) -> Entry | None:
+    signature, digest, candidates, reads = note
+    found = []
+    for name, definition, *spots in candidates:
+        request = requests.get(name)
+        if request is None or _digest(request) != definition:
+            return None
+        found.append(_candidate(request, display, *spots))
+    signatures = {path: None if read is None else _signature(*read) for path, read in reads.items()}
+    file = LoadedFile(candidates=tuple(found), reads=signatures)
+    return Entry(signature=_signature(*signature), digest=bytes.fromhex(digest), file=file)
+
+
+def _candidate(request: ProcessRequest, display: str, *spots: int) -> Candidate:
+    name_line, name_column, line, column = spots
+    return Candidate(
+        request=request,
+        display=display,
+        name_spot=Spot(line=name_line, column=name_column),
+        reference_spot=Spot(line=line, column=column),
+    )
+
+
+def _signature(device: int, inode: int, size: int, changed: int, touched: int) -> Signature:
+    return device, inode, size, changed, touched
+
+
+def _digest(request: ProcessRequest) -> str:
+    """Return what a definition is recognised by."""
+    return hashlib.sha256(request.source.definition.encode(errors="surrogatepass")).hexdigest()
