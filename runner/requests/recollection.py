@@ -62,7 +62,9 @@ def recollected(
         told = json.loads(text)
         if told["of"] != _origin(root, zone):
             return {}
-        noted = ((relative, _entry(note, requests, display(relative))) for relative, note in told["files"].items())
+        noted = (
+            (relative, _entry(relative, note, requests, display(relative))) for relative, note in told["files"].items()
+        )
         return {relative: entry for relative, entry in noted if entry is not None}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
@@ -80,12 +82,13 @@ def _noted(candidate: Candidate) -> list[Any]:
     return [candidate.request.name, digest, name.line, name.column, reference.line, reference.column]
 
 
-def _entry(note: list[Any], requests: Mapping[str, ProcessRequest], display: str) -> Entry | None:
+def _entry(relative: str, note: list[Any], requests: Mapping[str, ProcessRequest], display: str) -> Entry | None:
+    """Return what a note says of a file, if the requests it names are its own, and the very ones it was made of."""
     signature, digest, candidates, reads = note
     found = []
     for name, definition, *spots in candidates:
         request = requests.get(name)
-        if request is None or _digest(request) != definition:
+        if request is None or request.source.file != relative or _digest(request) != definition:
             return None
         found.append(_candidate(request, display, *spots))
     signatures = {path: None if read is None else _signature(*read) for path, read in reads.items()}

@@ -104,7 +104,7 @@ def test_a_file_with_both_names_is_read_once(path: Path) -> None:
 
 
 lines = st.one_of(
-    st.builds(lambda size, status: (size, status), st.integers(0, 2500), st.sampled_from(["success", "error"])),
+    st.builds(lambda size, status: (size, status), st.integers(0, 1500), st.sampled_from(["success", "error"])),
     st.binary(max_size=6000).map(lambda junk: junk.replace(b"\n", b"")),
 )
 

@@ -1,0 +1,317 @@
+"""What many requests cost, counted and not timed: files that are opened, and steps of a turn of the loop."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from support import Place
+
+from runner.requests import catalog as catalog_module
+from runner.requests.catalog import Catalog, CatalogReader
+from runner.requests.files import Content, Trouble, read_bounded
+from runner.requests.model import ProcessRequest
+from runner.service.catalog_cache import CatalogCache
+from runner.service.loop import Runner
+from runner.service.settings import Settings
+
+DAILY = 'process: {{command: [/bin/true, "{}"]}}\ntiming: {{schedule: {{frequency: daily, at: "00:00"}}}}\n'
+
+
+@dataclass
+class GivenClock:
+    """Time that stands still but for what a test does to it."""
+
+    at: datetime = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    passed_s: float = 1000.0
+
+    def now(self) -> datetime:
+        return self.at
+
+    def elapsed_s(self) -> float:
+        return self.passed_s
+
+    def go_on(self, duration_s: float) -> None:
+        self.at += timedelta(seconds=duration_s)
+        self.passed_s += duration_s
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the request files that were opened, in order."""
+    names: list[str] = []
+
+    def noted(path: str) -> Content | Trouble:
+        names.append(Path(path).name)
+        return read_bounded(path)
+
+    monkeypatch.setattr(catalog_module, "read_bounded", noted)
+    # No file counts as changed a moment ago, or it would rightly be looked into once more.
+    monkeypatch.setattr(catalog_module, "_CLOCK_TICK_NS", 0)
+    return names
+
+
+def write_many(place: Place, count: int) -> None:
+    for number in range(count):
+        (place.jobs / f"r-{number:06}.yaml").write_text(DAILY.format(number))
+
+
+@contextmanager
+def started(place: Place, clock: GivenClock | None = None) -> Iterator[Runner]:
+    """Start a runner in this process, with all that a start leaves to be done."""
+    settings = Settings(jobs=place.jobs, state=place.state, monitor_log=place.log, zone="UTC")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        with Runner(settings, clock=clock or GivenClock(), observer=lambda record: None) as runner:
+            runner.start()
+            for _ in range(3):
+                runner.turn()
+                runner.wait(at_most_s=0)
+            yield runner
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def calls_of(do: Callable[[], None]) -> int:
+    """Return how many functions, of Python or of C, are called."""
+    count = 0
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        do()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def reload(runner: Runner, clock: GivenClock) -> None:
+    """Have the folder read again, and wait until what it says is in force."""
+    runner._reloader.look_again(at_once=True)
+    clock.go_on(0.2)
+    runner.turn()
+    for _ in range(10_000):
+        if not runner._reloader.is_reading:
+            return
+        runner.turn()
+    raise AssertionError("the reading does not end")
+
+
+def remembered_by(place: Place) -> dict[str, ProcessRequest]:
+    """Return what the store holds, and end nothing of what runs."""
+    with started(place) as runner:
+        return dict(runner.registry.requests)
+
+
+def read_with(place: Place, requests: dict[str, ProcessRequest]) -> Catalog:
+    reader = CatalogReader(place.jobs, default_zone="UTC")
+    CatalogCache(place.state).recall(reader, requests)
+    return reader.read()
+
+
+def test_a_second_scan_opens_no_file(place: Place, opened: list[str]) -> None:
+    write_many(place, 50)
+    reader = CatalogReader(place.jobs, default_zone="UTC")
+    first = reader.read()
+    assert len(opened) == 50
+    opened.clear()
+    assert (reader.read(), opened) == (first, [])
+
+
+def test_a_second_start_opens_only_what_has_changed(place: Place, opened: list[str]) -> None:
+    write_many(place, 50)
+    with started(place) as runner:
+        before = dict(runner.registry.requests)
+    assert len(opened) == 50
+    opened.clear()
+    with started(place) as runner:
+        assert (dict(runner.registry.requests), opened) == (before, [])
+    place.write("r-000007.yaml", DAILY.format("edited"))
+    place.write("new.yaml", DAILY.format("new"))
+    (place.jobs / "r-000008.yaml").unlink()
+    with started(place) as runner:
+        assert opened == ["new.yaml", "r-000007.yaml"]
+        assert runner.registry.requests.keys() == before.keys() - {"r-000008"} | {"new"}
+        assert "edited" in str(runner.registry.requests["r-000007"].process.action)
+
+
+def test_what_was_edited_under_a_runner_is_not_opened_at_the_next_start(place: Place, opened: list[str]) -> None:
+    write_many(place, 3)
+    clock = GivenClock()
+    with started(place, clock) as runner:
+        place.write("r-000001.yaml", DAILY.format("edited"))
+        reload(runner, clock)
+    opened.clear()
+    with started(place) as runner:
+        assert (opened, "edited" in str(runner.registry.requests["r-000001"].process.action)) == ([], True)
+
+
+def test_without_the_cache_all_is_the_same(place: Place) -> None:
+    write_many(place, 5)
+    place.write("dates", "2026-12-25\n")
+    place.write("excepted.yaml", DAILY.format("x").replace('"00:00"', '"00:00", except: dates'))
+    place.write("broken.yaml", DAILY.format("x"))
+    place.write("two.yaml", f"name: good\n{DAILY.format(1)}---\nname: bad\n{DAILY.format(2)}")
+    place.write("named.yaml", "name: r-000001\nprocess: {shell: x}\n")
+    place.write("refers.yaml", "process: {request: r-000002}\n")
+    requests = remembered_by(place)
+    place.write("broken.yaml", "process: [")
+    place.write("two.yaml", f"name: good\n{DAILY.format(1)}---\nname: bad\nprocess: {{shel: x}}\n")
+    with_cache = remembered_by(place)
+    found = read_with(place, requests)
+    place.state.joinpath("catalog.json").unlink()
+    assert read_with(place, requests) == found
+    assert {rejection.file for rejection in found.rejections} >= {"broken.yaml", "two.yaml"}
+    assert remembered_by(place) == with_cache
+    assert {"broken", "bad", "good", "excepted", "refers"} <= with_cache.keys()
+
+
+def test_dates_that_changed_meanwhile_are_read_although_their_request_did_not(place: Place) -> None:
+    place.write("dates", "2026-12-25\n")
+    place.write("a.yaml", DAILY.format("x").replace('"00:00"', '"00:00", except: dates'))
+    before = remembered_by(place)["a"]
+    place.write("dates", "2026-12-25\n2026-12-26\n")
+    assert remembered_by(place)["a"].timing != before.timing
+
+
+Told = dict[str, Any]
+FOREIGN = ["", "{", "[]", "null", "7", '{"of": []}', '{"of": null, "files": 3}', "\0" * 100, "[" * 100_000]
+
+
+@pytest.mark.parametrize("text", FOREIGN, ids=range(len(FOREIGN)))
+def test_a_cache_that_is_none_is_passed_over(place: Place, opened: list[str], text: str) -> None:
+    write_many(place, 2)
+    before = remembered_by(place)
+    (place.state / "catalog.json").write_text(text)
+    opened.clear()
+    assert (remembered_by(place), len(opened)) == (before, 2)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda told: told["of"].__setitem__(2, "0.0.0"),
+        lambda told: told["files"]["r-000000.yaml"].__setitem__(2, told["files"]["r-000001.yaml"][2]),
+        lambda told: [note[2][0].__setitem__(1, "0" * 64) for note in told["files"].values()],
+        lambda told: told["files"].update({name: [] for name in told["files"]}),
+        lambda told: told["files"].update({name: [[1, 2], "zz", [], {}] for name in told["files"]}),
+    ],
+    ids=[
+        "another version",
+        "another file's requests",
+        "another definition's",
+        "nothing of a file",
+        "nonsense of a file",
+    ],
+)
+def test_a_cache_that_lies_changes_nothing(place: Place, opened: list[str], spoil: Callable[[Told], object]) -> None:
+    write_many(place, 2)
+    before = remembered_by(place)
+    opened.clear()
+    cache = place.state / "catalog.json"
+    told = json.loads(cache.read_text())
+    spoil(told)
+    cache.write_text(json.dumps(told))
+    assert remembered_by(place) == before
+    assert opened, "what does not fit is read again"
+
+
+def test_a_cache_that_cannot_be_written_hinders_nobody(place: Place) -> None:
+    write_many(place, 2)
+    (place.state / "catalog.json").mkdir(parents=True)
+    assert len(remembered_by(place)) == 2
+    assert len(remembered_by(place)) == 2
+
+
+def test_one_edit_among_many_opens_one_file(place: Place, opened: list[str]) -> None:
+    write_many(place, 200)
+    clock = GivenClock()
+    with started(place, clock) as runner:
+        opened.clear()
+        place.write("r-000123.yaml", DAILY.format("edited"))
+        reload(runner, clock)
+        assert set(opened) == {"r-000123.yaml"}
+        assert "edited" in str(runner.registry.requests["r-000123"].process.action)
+
+
+def idle_calls(place: Place, copies: int) -> int:
+    """Return the steps of a turn in which nothing is due, and of the wait before it, among so many requests."""
+    clock = GivenClock()
+    write_many(place, 1)
+    with started(place, clock) as runner:
+        (request,), (state,) = runner.registry.requests.values(), runner.registry.states.values()
+        more = {f"copy-{number}": replace(request, name=f"copy-{number}") for number in range(copies)}
+        runner.registry.requests = {**runner.registry.requests, **more}
+        runner.registry.accept(dict.fromkeys(more, state))
+        for _ in range(3):
+            runner.turn()
+            runner.wait(at_most_s=0)
+        return calls_of(runner.turn) + calls_of(lambda: runner.wait(at_most_s=0))
+
+
+def test_an_idle_turn_takes_as_many_steps_among_a_thousand_as_among_ten(tmp_path: Path) -> None:
+    places = [Place(_made(tmp_path / name)) for name in ("few", "many")]
+    few, many = (idle_calls(place, copies) for place, copies in zip(places, (10, 1000), strict=True))
+    assert few == many
+
+
+def test_a_resync_is_no_long_turn(place: Place) -> None:
+    write_many(place, 1000)
+    reader = CatalogReader(place.jobs, default_zone="UTC")
+    reader.read()
+    look = reader.look()
+    slices = [calls_of(look.__next__) for _ in range(10)]
+    assert max(slices) < 2500, "a hundred files a slice"
+
+
+def test_a_resync_in_slices_finds_what_no_notification_told(place: Place) -> None:
+    write_many(place, 350)
+    clock = GivenClock()
+    with started(place, clock) as runner:
+        reloader = runner._reloader
+        reloader._watcher.stop()
+        place.write("r-000123.yaml", DAILY.format("edited"))
+        for _ in range(100):
+            clock.go_on(1.0)
+            runner.turn()
+            if "edited" in str(runner.registry.requests["r-000123"].process.action):
+                return
+    raise AssertionError("the edit was not found")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(1200)
+def test_campaign_of_a_hundred_thousand_requests(place: Place, opened: list[str]) -> None:
+    write_many(place, 100_000)
+    with started(place) as runner:
+        assert len(runner.registry.requests) == 100_000
+    assert len(opened) == 100_000
+    opened.clear()
+    clock = GivenClock()
+    with started(place, clock) as runner:
+        assert (len(runner.registry.requests), opened) == (100_000, [])
+        place.write("r-050000.yaml", DAILY.format("edited"))
+        reload(runner, clock)
+        assert set(opened) == {"r-050000.yaml"}
+        for _ in range(3):
+            runner.turn()
+            runner.wait(at_most_s=0)
+        assert calls_of(runner.turn) < 300
