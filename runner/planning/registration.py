@@ -104,7 +104,7 @@ def cut_off(request: ProcessRequest, state: RequestState, generation: int) -> Re
 def stepped_back(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
     """Open a generation for an interval rule whose watermark lies beyond its grace in the future: the clock went back.
 
-    The new watermark lies back by the spread, so that fires go on at once; a step that is less than the spread is waited
+    The new watermark lies back by the spread, so that fires go on at once; a step by less than the spread is waited
     for, since a watermark then looks like that of a fresh registration. Calendar rules wait until the clock has caught
     up, so that no wall time fires twice. What is complete stays so.
     """
