@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from support import Place, Record, wait_until
@@ -109,15 +110,18 @@ timing: run_immediately
     place.start()
     (record,) = place.await_finished("who")
     told = dict(line.split("=", 1) for line in record["output_tail"].splitlines() if line.startswith("RUNNER_"))
-    assert told.items() >= {
-        "RUNNER_EXECUTION_ID": record["execution"],
-        "RUNNER_REQUEST": "who",
-        "RUNNER_SCHEDULED_FOR": record["scheduled_for"],
-        "RUNNER_CHANNEL": "process_scheduler",
-        "RUNNER_ATTEMPT": "1",
-        "RUNNER_CLIENT": "acme",
-        "RUNNER_ORGANIZATION": "north",
-    }.items()
+    assert (
+        told.items()
+        >= {
+            "RUNNER_EXECUTION_ID": record["execution"],
+            "RUNNER_REQUEST": "who",
+            "RUNNER_SCHEDULED_FOR": record["scheduled_for"],
+            "RUNNER_CHANNEL": "process_scheduler",
+            "RUNNER_ATTEMPT": "1",
+            "RUNNER_CLIENT": "acme",
+            "RUNNER_ORGANIZATION": "north",
+        }.items()
+    )
     assert record["output_tail"].splitlines()[-2:] == ["hello", str(place.jobs)]
     assert record["context"] == {"client": "acme", "organization": "north"}
 
@@ -153,7 +157,7 @@ def test_concurrent_fires_are_refused_and_max_running_lets_wait(place: Place) ->
     place.start("--max-running", "1")
     records = sorted((place.await_finished(name)[0] for name in ("one", "two", "three")), key=lambda r: r["started"])
     assert [record["status"] for record in records] == ["success"] * 3
-    for earlier, later in zip(records, records[1:], strict=False):
+    for earlier, later in pairwise(records):
         assert later["started"] >= earlier["ended"]
 
 
