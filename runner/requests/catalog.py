@@ -155,7 +155,8 @@ class CatalogReader:
     def _catalog(self, listing: Listing, incumbents: Mapping[str, str]) -> Catalog:
         rejected = _Rejected()
         for relative, entry in self._entries.items():
-            rejected.add(relative, *entry.file.problems, names=entry.file.names, whole=entry.file.is_whole)
+            if entry.file.problems:
+                rejected.add(relative, *entry.file.problems, names=entry.file.names, whole=entry.file.is_whole)
         for relative, trouble in sorted(listing.troubles.items(), key=itemgetter(0)):
             problem = file_problem(self._display(relative), trouble)
             rejected.add(relative, problem, whole=True)

@@ -53,18 +53,16 @@ _DROPPED = "\0"
 """Stands for a key whose value is read and thrown away; no key is accepted that contains it."""
 
 
+@dataclass(slots=True)
 class _Marks:
     """Where the keys and values (of a list: the items) of one mapping or list begin.
 
     It keeps its container, so that the identity it is found by stays taken.
     """
 
-    __slots__ = ("container", "keys", "values")
-
-    def __init__(self, container: object) -> None:
-        self.container = container
-        self.keys: dict[str | int, Mark] = {}
-        self.values: dict[str | int, Mark] = {}
+    container: object
+    keys: dict[str | int, Mark] = field(default_factory=dict)
+    values: dict[str | int, Mark] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,16 +192,14 @@ class _Reader:
                 )
 
 
+@dataclass(slots=True)
 class _Open:
     """A list or mapping that is being filled. `at` is its place in its parent; `key` the one whose value comes next."""
 
-    __slots__ = ("at", "container", "key", "marks")
-
-    def __init__(self, container: list[object] | dict[str, object], at: str | int) -> None:
-        self.container = container
-        self.at = at
-        self.key: str | None = None
-        self.marks = _Marks(container)
+    container: list[object] | dict[str, object]
+    at: str | int
+    marks: _Marks
+    key: str | None = None
 
 
 class _Builder:
@@ -245,9 +241,8 @@ class _Builder:
         at = self._put(container, event)
         if event.anchor or event.tag:
             self._refuse_marks(event, at)
-        opened = _Open(container, at)
-        self._marks[id(container)] = opened.marks
-        self._stack.append(opened)
+        self._marks[id(container)] = marks = _Marks(container)
+        self._stack.append(_Open(container, at, marks))
 
     def close(self) -> None:
         self._stack.pop()

@@ -187,12 +187,15 @@ class _Walk:
 
     def look_at(self, entry: os.DirEntry[str], below: str) -> None:
         self.entries += 1
+        name = entry.name
         if self.is_too_large:
             self.troubles[""] = Trouble(reason=f"there are more than {MOST_ENTRIES} entries below it", is_folder=True)
             self.ahead.clear()
-        elif not entry.name.startswith(_SKIPPED) or entry.name in _SETTINGS:
-            relative = f"{below}/{entry.name}" if below else entry.name
-            self._keep(entry, relative)
+        elif name.endswith(_ENDINGS) and name.isascii() and name.isprintable() and name[0] not in _SKIPPED:
+            # By far the most, and nothing else is to be asked of them.
+            self._keep_file(entry, f"{below}/{name}" if below else name)
+        elif not name.startswith(_SKIPPED) or name in _SETTINGS:
+            self._keep(entry, f"{below}/{name}" if below else name)
 
     def _keep(self, entry: os.DirEntry[str], relative: str) -> None:
         is_request = entry.name.endswith(_ENDINGS)

@@ -27,7 +27,7 @@ LOCK_PATIENCE_S = 10.0
 IDENTITY_EVERY_S = 0.5
 RESYNC_EVERY_S = 5.0
 RESYNC_UNNOTIFIED_S = 1.0
-RESYNC_SHARE = 500
+RESYNC_SHARE, RESYNC_UNNOTIFIED_SHARE = 500, 20
 """A resync is done in slices, each of which may use one part in so many of the time: with many files it lasts long."""
 _RETRY_S = 0.05
 
@@ -158,7 +158,7 @@ class Reloader:
             self._look, self._look_ends_s = self._reader.look(), begun_s + self._resync_every_s
         is_whole = self._look is None or self._look_on(self._look)
         now_s = self._clock.elapsed_s()
-        rested_s = now_s + (now_s - begun_s) * RESYNC_SHARE
+        rested_s = now_s + (now_s - begun_s) * (RESYNC_SHARE if self._watcher.notified else RESYNC_UNNOTIFIED_SHARE)
         self._resync_at_s = max(rested_s, self._look_ends_s) if is_whole else rested_s
 
     def _look_on(self, look: Generator[None, None, bool]) -> bool:
