@@ -115,9 +115,13 @@ class MonitorLog:
             in_current = _look(current, offset if is_current else 0, batch_lines)
             known = in_current.lines.union(*(found.lines for found, _ in renamed))
             missing = [line for line in batch_lines if line not in known]
+            # Somebody else's torn line may look like the begin of ours; of several the longest is ours.
+            tails = [found.tail for found, _ in renamed] + [in_current.tail]
+            torn = max((tail for tail in tails if missing_suffix(tail, missing)), key=len, default=b"")
+            is_torn_here = in_current.tail == torn
             for found, descriptor in renamed:
-                missing = self._mend(descriptor, found.tail, missing)
-            self._complete(current, in_current.tail, missing)
+                missing = self._mend(descriptor, b"" if is_torn_here or found.tail != torn else torn, missing)
+            self._complete(current, torn if is_torn_here else b"", missing)
         self._unsettled = None
 
     def _mend(self, descriptor: int, tail: bytes, missing: list[bytes]) -> list[bytes]:
