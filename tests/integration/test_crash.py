@@ -83,7 +83,7 @@ def _survive(load: Load, rounds: int) -> Counter[str]:
 
 
 def test_kill_9_at_random_moments_loses_and_doubles_nothing(place: Place) -> None:
-    counts = _survive(_load(place), 4)
+    counts = _survive(_load(place), 6)
     print(dict(counts))
     assert counts["fires"] > 100
     assert counts["executions"] > 30
