@@ -77,6 +77,21 @@ class Misfire(StrEnum):
     FIRE_ALL = "fire_all"
 
 
+class OnOverlap(StrEnum):
+    """What becomes of a fire whose guard is held."""
+
+    REFUSE = "refuse"
+    QUEUE = "queue"
+    REPLACE = "replace"
+
+
+class IfInterrupted(StrEnum):
+    """What becomes of an execution that the end of a runner cut off, beside its record."""
+
+    RECORD = "record"
+    RERUN = "rerun"
+
+
 class IllegalTransitionError(AssertionError):
     """A transition that the table does not have: a bug, never a user's doing."""
 

@@ -11,7 +11,8 @@ import click
 import yaml
 from transitions import table
 
-from runner.cli import _COMMANDS, cli
+from runner.cli import _COMMANDS
+from runner.cli.group import cli
 from runner.requests.unsupported import SUPPORTED_VALUES
 from runner.resources import schema_text
 from runner.timing.parsing import parse_rule

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from importlib import import_module
-
-import click
-
-from runner.errors import RunnerError
 
 _COMMANDS = {
     "start": ("running", "Run the process requests of a jobs folder, in the foreground."),
@@ -32,47 +28,30 @@ _COMMANDS = {
 """Each command's module in this package, and its line in `runner --help`."""
 
 
-class _LazyGroup(click.Group):
-    """Imports the module of a command when it is called: `runner --help` stays fast."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
-            return None
-        place, _ = _COMMANDS[cmd_name]
-        command = getattr(import_module(f"runner.cli.{place}"), f"{cmd_name}_command")
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
-
-
-_EPILOG = """\b
-Examples:
-  runner init demo && cd demo && runner start
-  runner validate
-  runner next -n 5
-  runner monitor -f
-
-Exit codes: 0 done, 1 failed or invalid, 2 usage, 4 no runner reachable.
-`exec` passes the child's exit code on; 124 timeout, 125 refused or not started.
-"""
-
-
-@click.group(cls=_LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="runner", prog_name="runner", message="%(prog)s %(version)s")
-def cli() -> None:
-    """Run background processes that are declared as YAML files, and log each execution as a line of JSON."""
-
-
 def main() -> None:
     """Run the command line; what a user can cause ends in a sentence on stderr and an exit code, never a traceback."""
+    if sys.argv[1:] in (["--help"], ["-h"]) and _is_help_written():
+        return
+    import click
+
+    from runner.cli.group import cli
+    from runner.errors import RunnerError
+
     try:
         cli.main(prog_name="runner", standalone_mode=True)
     except RunnerError as error:
         click.echo(f"runner: {error}", err=True)
         sys.exit(error.exit_code)
+
+
+def _is_help_written() -> bool:
+    """Write what click would, whose import alone takes four times as long; not where it would wrap the lines elsewhere
+    or have to tell why nothing can be written."""
+    from shutil import get_terminal_size
+
+    from runner.cli.help_text import HELP
+
+    try:
+        return get_terminal_size().columns >= 80 and os.write(1, HELP.encode()) > 0
+    except OSError:
+        return False

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.requests.model import Limits, RunAs
+
 # A child would inherit what we, or whoever started us, ignore: Python itself ignores SIGPIPE and SIGXFSZ.
 _ALL_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _HERE = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
@@ -24,7 +26,9 @@ _OUTPUT = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 class Launch:
     """What is to be started. `arguments` as for exec; the program is found by PATH of `environment`, or relative to
     `directory` if it has a slash. `environment` is complete: RUNNER_EXECUTION_ID in it is how the tree is known again.
-    stdout and stderr go to `output_file`, which is created, its folder too."""
+    stdout and stderr go to `output_file`, which is created, its folder too; it is stopped when that has grown past
+    `output_limit` bytes. `secrets` are values that nothing may show. With `is_callable` the one argument is a callable,
+    package.module:function. `is_stderr_told` has its exit tell whether it wrote to stderr."""
 
     execution: str
     arguments: tuple[str, ...]
@@ -34,6 +38,15 @@ class Launch:
     stop_signal: int
     stop_grace_s: float
     timeout_s: float | None
+    stdin: str | None = None
+    run_as: RunAs | None = None
+    umask: int | None = None
+    nice: int | None = None
+    limits: Limits | None = None
+    output_limit: int | None = None
+    secrets: frozenset[str] = frozenset()
+    is_callable: bool = False
+    is_stderr_told: bool = False
 
 
 class SpawnError(Exception):

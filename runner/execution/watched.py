@@ -23,7 +23,11 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How a process ended. `stopped_for` is why we ended it, if we did. For an adopted process all else is None."""
+    """How a process ended. `stopped_for` is why we ended it, if we did. For an adopted process all else is None.
+
+    `failure` says in words why the program could not be started after all, `result` what a callable returned or raised,
+    `has_stderr` whether anything was written to stderr, where that was asked.
+    """
 
     execution: str
     exit_code: int | None
@@ -31,6 +35,9 @@ class Exit:
     cpu_s: float | None
     max_rss_bytes: int | None
     stopped_for: Reason | None
+    failure: str | None = None
+    result: str | None = None
+    has_stderr: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from runner.lifecycle import Misfire
+from runner.lifecycle import IfInterrupted, Misfire, OnOverlap
 from runner.timing.rules import Rule
 
 
@@ -53,21 +54,93 @@ class Reference:
     request: str
 
 
-Action = Command | Shell | Reference
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Python:
+    """A callable of a module, in a process of its own: `package.module:function`."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Processes run one after another as one execution. A member's action is a reference, or it is an inline process,
+    which has the group's directory and environment where it says nothing of its own."""
+
+    members: tuple[Process, ...]
+    stop_on_failure: bool = False
+
+
+Action = Command | Shell | Python | Group | Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAs:
+    """The user, and the group if not the user's own, that a process runs as: names, or numbers as text."""
+
+    user: str
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on what a process uses: bytes of memory, processor time, open files, processes. None: no bound."""
+
+    memory: int | None = None
+    cpu: timedelta | None = None
+    open_files: int | None = None
+    processes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Success:
+    """What counts as success."""
+
+    exit_codes: frozenset[int] = frozenset({0})
+    fail_on_stderr: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Attempts after a failure: at most `attempts` in all, the first included; None for `exit_codes` is every failure.
+
+    The second attempt begins `delay` after the first has failed, each further one after `backoff` times the former
+    delay, but never after more than `max_delay`.
+    """
+
+    attempts: int
+    delay: timedelta = timedelta()
+    backoff: float = 1.0
+    max_delay: timedelta | None = None
+    exit_codes: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """What runs. `directory` is absolute; `stop_signal` a signal number; no `timeout` means no bound."""
+    """What runs, and how. `directory` and `environment_files` are absolute; `stop_signal` is a signal's number; sizes
+    are bytes; without `timeout` or `output_limit` there is no such bound. The values of `secrets` (names of variables)
+    and of `environment_files` are shown nowhere."""
 
     name: str
     action: Action
     directory: str
     environment: dict[str, str] = field(default_factory=dict)
-    prevent_concurrent: bool = False
+    environment_files: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    params: dict[str, Any] = field(default_factory=dict)
+    stdin: str | None = None
+    run_as: RunAs | None = None
+    umask: int | None = None
+    nice: int | None = None
+    limits: Limits | None = None
     timeout: timedelta | None = None
     stop_signal: int = signal.SIGTERM
     stop_grace: timedelta = timedelta(seconds=10)
+    prevent_concurrent: bool = False
+    on_overlap: OnOverlap = OnOverlap.REFUSE
+    success: Success = Success()
+    retry: Retry | None = None
+    output_limit: int | None = None
+    if_interrupted: IfInterrupted = IfInterrupted.RECORD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +173,7 @@ Timing = RunImmediately | RunLater | Schedule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRequest:
-    """One document of a jobs folder, valid and resolved."""
+    """One document of a jobs folder, valid and resolved. `on_failure` names the request whose process then runs."""
 
     name: str
     process: Process
@@ -112,3 +185,5 @@ class ProcessRequest:
     context: Context = Context()
     scheduled: bool = True
     reschedule: str | None = None
+    formerly: str | None = None
+    on_failure: str | None = None

@@ -9,7 +9,7 @@ from typing import Any
 from click.testing import CliRunner
 from support import Place, wait_until
 
-from runner.cli import cli
+from runner.cli.group import cli
 from runner.values import parse_instant
 
 SLOW = "process: {shell: sleep 1.4, prevent_concurrent: true}\ntiming: {schedule: {frequency: secondly}}\n"

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
-from runner.cli import _COMMANDS, cli
+from runner.cli import _COMMANDS
+from runner.cli.group import cli
 
 GOLDEN = Path(__file__).parent / "help"
 IS_UPDATING = os.environ.get("UPDATE_HELP") == "1"

@@ -1,0 +1,47 @@
+"""The group of all commands, as click has it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from runner import __version__
+from runner.cli import _COMMANDS
+
+
+class _LazyGroup(click.Group):
+    """Imports the module of a command when it is called: what another one needs costs it nothing."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        place, _ = _COMMANDS[cmd_name]
+        command = getattr(import_module(f"runner.cli.{place}"), f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
+
+
+_EPILOG = """\b
+Examples:
+  runner init demo && cd demo && runner start
+  runner validate
+  runner next -n 5
+  runner monitor -f
+
+Exit codes: 0 done, 1 failed or invalid, 2 usage, 4 no runner reachable.
+`exec` passes the child's exit code on; 124 timeout, 125 refused or not started.
+"""
+
+
+@click.group(cls=_LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="runner", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Run background processes that are declared as YAML files, and log each execution as a line of JSON."""
