@@ -23,6 +23,7 @@ from runner.values import new_id
 
 PATIENCE_S = 10.0
 """How long an answer is waited for before the command is withdrawn."""
+_ARGUMENTS = ("targets", "is_for_all", "allow_empty", "params")
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.002, 0.05
 
 
@@ -47,12 +48,13 @@ def person() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What a person asks for. `targets` are request names (or, for kill, execution ids too)."""
+    """What a person asks for. `targets` are request names (or, for kill, execution ids too), `params` are for exec."""
 
     kind: Kind
     targets: tuple[str, ...] = ()
     is_for_all: bool = False
     allow_empty: bool = False
+    params: dict[str, Any] = field(default_factory=dict)
     requested_by: str = field(default_factory=person)
 
 
@@ -84,6 +86,7 @@ def command_of(row: CommandRow) -> Command:
             targets=tuple(content["targets"]),
             is_for_all=content["is_for_all"],
             allow_empty=content["allow_empty"],
+            params=content.get("params", {}),
             requested_by=row.requested_by,
         )
     except (KeyError, ValueError) as error:
@@ -100,9 +103,7 @@ def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.
     row = CommandRow(
         id=new_id(),
         kind=command.kind,
-        arguments=json.dumps(
-            {"targets": command.targets, "is_for_all": command.is_for_all, "allow_empty": command.allow_empty}
-        ),
+        arguments=json.dumps({name: getattr(command, name) for name in _ARGUMENTS}),
         requested_by=command.requested_by,
         deadline=time.time_ns() // 1000 + round(PATIENCE_S * 1_000_000),
         status=CommandStatus.PENDING,

@@ -85,7 +85,7 @@ def _waiting(loaded: Loaded, name: str) -> list[Run]:
     return [
         Run(
             execution=each.id,
-            scheduled_for=each.scheduled_for,
+            scheduled_for=each.claim.scheduled_for,
             status=ExecutionStatus.PROCESSING,
             reason=None,
             is_waiting=True,

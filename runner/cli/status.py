@@ -87,8 +87,8 @@ def _execution_item(execution: Execution) -> dict[str, Any]:
     return {
         "execution": execution.id,
         "request": execution.request,
-        "channel": execution.channel,
-        "scheduled_for": execution.scheduled_for,
+        "channel": execution.claim.channel,
+        "scheduled_for": execution.claim.scheduled_for,
         "started": execution.started,
         "pid": execution.pid,
     }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Generator, Mapping
+from dataclasses import dataclass
+from dataclasses import fields as fields_of
 
 from runner.requests.model import ProcessRequest
+
+_BETWEEN_YIELDS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,15 +23,38 @@ class Difference:
         return bool(self.added or self.removed or self.changed)
 
 
-def difference(old: Mapping[str, ProcessRequest], new: Mapping[str, ProcessRequest]) -> Difference:
-    """Compare two sets of requests by name. Where a definition stands counts only as the field "file"."""
-    # Of many requests few are not the very same value: only those are looked into.
-    others = sorted(name for name, request in new.items() if name in old and old[name] is not request)
-    changed = ((name, changed_fields(old[name], new[name])) for name in others)
+def touched(
+    old: Mapping[str, ProcessRequest], new: Mapping[str, ProcessRequest]
+) -> Generator[None, None, frozenset[str]]:
+    """Return, in slices, the names that are in one alone, or of which the two have not the very same value."""
+    names = set()
+    for count, (name, request) in enumerate(new.items()):
+        if old.get(name) is not request:
+            names.add(name)
+        if count % _BETWEEN_YIELDS == 0:
+            yield
+    if len(new) - sum(name not in old for name in names) < len(old):
+        for count, name in enumerate(old):
+            if name not in new:
+                names.add(name)
+            if count % _BETWEEN_YIELDS == 0:
+                yield
+    return frozenset(names)
+
+
+def difference(
+    old: Mapping[str, ProcessRequest], new: Mapping[str, ProcessRequest], among: Collection[str] | None = None
+) -> Difference:
+    """Compare two sets of requests by name. Where a definition stands counts only as the field "file".
+
+    Names that are not `among` those given are known to have the same value.
+    """
+    names = sorted(old.keys() | new.keys() if among is None else among)
+    changed = ((name, changed_fields(old[name], new[name])) for name in names if name in old and name in new)
     return Difference(
-        added=tuple(sorted(new.keys() - old.keys())),
-        removed=tuple(sorted(old.keys() - new.keys())),
-        changed=tuple((name, names) for name, names in changed if names),
+        added=tuple(name for name in names if name in new and name not in old),
+        removed=tuple(name for name in names if name in old and name not in new),
+        changed=tuple((name, fields) for name, fields in changed if fields),
     )
 
 
@@ -38,7 +64,7 @@ def changed_fields(old: ProcessRequest, new: ProcessRequest) -> tuple[str, ...]:
         return ()
     names = [
         field.name
-        for field in fields(ProcessRequest)
+        for field in fields_of(ProcessRequest)
         if field.name != "source" and getattr(old, field.name) != getattr(new, field.name)
     ]
     if old.source.file != new.source.file:

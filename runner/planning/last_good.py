@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from runner.requests.catalog import Catalog, Rejection
@@ -21,24 +21,34 @@ class InForce:
     is_kept_whole: bool = False
 
 
-def in_force(catalog: Catalog, supplied: Mapping[str, ProcessRequest], *, allow_empty: bool = False) -> InForce:
-    """Merge a catalog with the requests `supplied` until now.
+def in_force(
+    catalog: Catalog,
+    supplied: Mapping[str, ProcessRequest],
+    *,
+    allow_empty: bool = False,
+    among: Collection[str] | None = None,
+) -> InForce:
+    """Merge a catalog with the requests `supplied` until now; of others than `among`, if given, both say the same.
 
     An unreadable file keeps all that it last supplied, a bad document only itself. When the folder is gone, or every
     one of several files has vanished at once, all is kept unless `allow_empty`: that is how a failed mount looks.
     """
     if supplied and not allow_empty and (catalog.missing or _has_vanished(catalog, supplied)):
         return InForce(requests=supplied, kept={}, is_kept_whole=True)
-    requests, kept = dict(catalog.requests), {}
-    rejected_by_file: dict[str, list[Rejection]] = {}
-    for rejection in catalog.rejections:
-        rejected_by_file.setdefault(rejection.file, []).append(rejection)
-    for name, request in supplied.items() if rejected_by_file else ():
-        for rejection in rejected_by_file.get(request.source.file, ()):
-            if name not in requests and (rejection.whole or name in rejection.names):
-                requests[name], kept[name] = request, rejection
+    by_file = {rejection.file: rejection for rejection in catalog.rejections}
+    kept = {}
+    for name in (supplied if among is None else sorted(among)) if by_file else ():
+        if name in supplied and name not in catalog.requests:
+            rejection = by_file.get(supplied[name].source.file)
+            if rejection is not None and (rejection.whole or name in rejection.names):
+                kept[name] = rejection
+    requests = {**catalog.requests, **{name: supplied[name] for name in kept}} if kept else catalog.requests
     return InForce(requests=requests, kept=kept)
 
 
 def _has_vanished(catalog: Catalog, supplied: Mapping[str, ProcessRequest]) -> bool:
-    return catalog.files == 0 and len({request.source.file for request in supplied.values()}) > 1
+    if catalog.files:
+        return False
+    files = (request.source.file for request in supplied.values())
+    first = next(files, None)
+    return any(file != first for file in files)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import assert_never
+
+from runner.lifecycle import OnOverlap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,14 +22,25 @@ class Verdict(Enum):
     """What becomes of a claim."""
 
     RUN = "run"
-    WAIT = "wait"
+    WAIT = "wait"  # for a free place
+    QUEUE = "queue"  # for the guard
+    REPLACE = "replace"  # for the guard, whose holder is stopped
     REFUSE = "refuse"
 
 
-def verdict(*, is_guard_held: bool, running: int, max_running: int | None) -> Verdict:
-    """Decide by whether another execution, running or waiting, holds the guard, and by how many run."""
-    if is_guard_held:
-        return Verdict.REFUSE
-    if max_running is not None and running >= max_running:
-        return Verdict.WAIT
-    return Verdict.RUN
+def verdict(*, is_guard_held: bool, is_guard_queued_for: bool, on_overlap: OnOverlap, has_room: bool) -> Verdict:
+    """Decide by whether another execution, running or waiting, holds the guard, and whether there is a free place.
+
+    The queue for a guard holds one: who finds it taken is refused, or takes its place.
+    """
+    if not is_guard_held:
+        return Verdict.RUN if has_room else Verdict.WAIT
+    match on_overlap:
+        case OnOverlap.REFUSE:
+            return Verdict.REFUSE
+        case OnOverlap.QUEUE:
+            return Verdict.REFUSE if is_guard_queued_for else Verdict.QUEUE
+        case OnOverlap.REPLACE:
+            return Verdict.REPLACE
+        case _:
+            assert_never(on_overlap)

@@ -40,10 +40,17 @@ class _Making:
     def __init__(self, root: Schema) -> None:
         self._root = root
         self._referred: dict[str, Accepts] = {}
+        self._made: dict[int, Accepts] = {}
 
     def acceptor(self, schema: Schema) -> Accepts:
         if isinstance(schema, bool):
             return lambda _: schema
+        # A part that names no type is met once for each kind of value, and its own parts once for each of those.
+        if id(schema) not in self._made:
+            self._made[id(schema)] = self._new(schema)
+        return self._made[id(schema)]
+
+    def _new(self, schema: Mapping[str, Any]) -> Accepts:
         if "$ref" in schema:
             return self._reference(schema["$ref"])
         demands = {kind: tuple(self._demands(schema, kind)) for kind in _kinds(schema)}

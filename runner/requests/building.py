@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os.path
-import signal
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -12,26 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import RuleError
 from runner.lifecycle import Misfire
+from runner.requests.building_process import process_of
 from runner.requests.excepted import parse_date
-from runner.requests.findings import DataPath, Finding, lies_below, nearest, shown
+from runner.requests.findings import DataPath, Finding, lies_below
 from runner.requests.model import (
-    Action,
-    Command,
     Context,
     Process,
     ProcessRequest,
-    Reference,
     RunImmediately,
     RunLater,
     Schedule,
-    Shell,
     Source,
     Timing,
 )
+from runner.requests.parts import Part
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import Rule
 from runner.timing.zones import parse_wall, zone_named
-from runner.values import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,12 +90,16 @@ def built(
     Top-level keys at or below which something else is wrong already are `spoiled`: nothing is built of them, but
     problems in the others are found.
     """
-    builder = _Building(draft, default_zone)
+    findings: list[Finding] = []
+    whole = Part(data=draft.data, path=(), findings=findings)
     tops = {path[:1] for path in spoiled}
-    process = builder.process() if not lies_below(("process",), tops) else None
-    timing = builder.timing() if not lies_below(("timing",), tops) else None
-    if process is None or spoiled or builder.findings:
-        return None, tuple(builder.findings)
+    process = timing = None
+    if not lies_below(("process",), tops):
+        process = process_of(whole.below("process"), request=draft.name, folder=draft.folder)
+    if not lies_below(("timing",), tops):
+        timing = _timing(whole, default_zone, draft.excepted)
+    if process is None or spoiled or findings:
+        return None, tuple(dict.fromkeys(findings))
     return _request(draft, process, timing), ()
 
 
@@ -123,134 +122,68 @@ def _request(draft: Draft, process: Process, timing: Timing | None) -> ProcessRe
         context=Context(**data["context"]) if "context" in data else Context(),
         scheduled=data.get("scheduled", True),
         reschedule=None if reschedule is None else str(reschedule),
+        formerly=data.get("formerly"),
+        on_failure=data["on_failure"]["request"] if "on_failure" in data else None,
     )
 
 
-class _Building:
-    """Builds the parts of one request and collects what is wrong on the way."""
-
-    def __init__(self, draft: Draft, default_zone: str) -> None:
-        self.findings: list[Finding] = []
-        self._draft = draft
-        self._default_zone = default_zone
-
-    def process(self) -> Process:
-        data, path = self._draft.data["process"], ("process",)
-        if "request" in data:
-            self._refuse_beside_reference(data)
-        return Process(
-            name=data.get("name", self._draft.name),
-            action=_action(data),
-            directory=self._directory(data),
-            environment=data.get("environment", {}),
-            prevent_concurrent=data.get("prevent_concurrent", False),
-            timeout=self._duration(data, path, "timeout", above_zero=True) if "timeout" in data else None,
-            stop_signal=self._signal(data),
-            stop_grace=self._duration(data, path, "stop_grace", default=timedelta(seconds=10)),
-        )
-
-    def timing(self) -> Timing | None:
-        match self._draft.data.get("timing"):
-            case None:
-                return None
-            case "run_immediately" | {"run_immediately": _}:
-                return RunImmediately()
-            case {"run_later": data}:
-                return self._run_later(data)
-            case {"schedule": data}:
-                return self._schedule(data)
-        raise AssertionError("the schema let an unknown timing pass")
-
-    def _refuse_beside_reference(self, data: Mapping[str, Any]) -> None:
-        """A referred process runs as its own request says; a second word on it would have to be ignored."""
-        for key in data.keys() - {"request"}:
-            suggestion = f"set it where the process is defined, in `{data['request']}`"
-            self._find(("process", key), f"`{key}` beside `request` is not supported yet", suggestion)
-
-    def _directory(self, data: Mapping[str, Any]) -> str:
-        # Neither `..` nor a link is resolved here: what they mean is settled when the process starts.
-        directory = os.path.join(self._draft.folder, data.get("directory", ""))  # noqa: PTH118
-        parts = [part for part in directory.split("/") if part not in {"", "."}]
-        return f"/{'/'.join(parts)}"
-
-    def _signal(self, data: Mapping[str, Any]) -> int:
-        name = data.get("stop_signal", "TERM")
-        try:
-            return signal.Signals[f"SIG{name.removeprefix('SIG')}"]
-        except KeyError:
-            names = [each.name.removeprefix("SIG") for each in signal.Signals]
-            suggestion = nearest(name.removeprefix("SIG"), names) or "for example INT"
-            self._find(("process", "stop_signal"), f"there is no signal {shown(name)}", suggestion)
-            return signal.SIGTERM
-
-    def _run_later(self, data: Mapping[str, Any]) -> RunLater | None:
-        path = ("timing", "run_later")
-        zone = data.get("timezone", self._default_zone)
-        grace = self._duration(data, path, "misfire_grace", default=_GRACE, above_zero=True)
-        try:
-            start = parse_wall(data["start"], zone_named(zone), field=("run_later", "start"))
-        except RuleError as error:
-            self._find(("timing", *(error.field or ("run_later", "timezone"))), str(error), error.suggestion)
+def _timing(whole: Part, default_zone: str, of_file: frozenset[date] | None) -> Timing | None:
+    match whole.data.get("timing"):
+        case None:
             return None
-        misfire = Misfire(data.get("misfire", Misfire.FIRE_ONCE))
-        return RunLater(start=start, zone=zone, misfire=misfire, misfire_grace=grace)
+        case "run_immediately" | {"run_immediately": _}:
+            return RunImmediately()
+        case {"run_later": _}:
+            return _run_later(whole.below("timing", "run_later"), default_zone)
+        case {"schedule": _}:
+            return _schedule(whole.below("timing", "schedule"), default_zone, of_file)
+    raise AssertionError("the schema let an unknown timing pass")
 
-    def _schedule(self, data: Mapping[str, Any]) -> Schedule | None:
-        path = ("timing", "schedule")
-        spread = self._duration(data, path, "spread", default=timedelta())
-        grace = self._duration(data, path, "misfire_grace", default=_GRACE, above_zero=True)
-        excepted = self._excepted(data)
+
+def _run_later(part: Part, default_zone: str) -> RunLater | None:
+    zone = part.data.get("timezone", default_zone)
+    grace = part.duration("misfire_grace", _GRACE, above_zero=True)
+    try:
+        start = parse_wall(part.data["start"], zone_named(zone), field=("run_later", "start"))
+    except RuleError as error:
+        _find(part, error, "timezone")
+        return None
+    misfire = Misfire(part.data.get("misfire", Misfire.FIRE_ONCE))
+    return RunLater(start=start, zone=zone, misfire=misfire, misfire_grace=grace)
+
+
+def _schedule(part: Part, default_zone: str, of_file: frozenset[date] | None) -> Schedule | None:
+    spread = part.duration("spread", timedelta())
+    grace = part.duration("misfire_grace", _GRACE, above_zero=True)
+    excepted = _excepted(part, of_file)
+    try:
+        rule = _rule(_encode(part.data), default_zone, excepted)
+    except RuleError as error:
+        _find(part, error)
+        return None
+    misfire = Misfire(part.data.get("misfire", Misfire.SKIP))
+    return Schedule(rule=rule, spread=spread, misfire=misfire, misfire_grace=grace)
+
+
+def _find(part: Part, error: RuleError, *otherwise: str) -> None:
+    """Note what is wrong with a rule, whose fields are told from below `timing`."""
+    part.find(error.field[1:] if error.field else otherwise, str(error), error.suggestion)
+
+
+def _excepted(part: Part, of_file: frozenset[date] | None) -> frozenset[date]:
+    listed = part.data.get("except", [])
+    if isinstance(listed, str):
+        return of_file or frozenset()
+    dates = set()
+    for index, text in enumerate(listed):
         try:
-            rule = _rule(_encode(data), self._default_zone, excepted)
-        except RuleError as error:
-            self._find(("timing", *(error.field or ("schedule",))), str(error), error.suggestion)
-            return None
-        misfire = Misfire(data.get("misfire", Misfire.SKIP))
-        return Schedule(rule=rule, spread=spread, misfire=misfire, misfire_grace=grace)
-
-    def _excepted(self, data: Mapping[str, Any]) -> frozenset[date]:
-        listed = data.get("except", [])
-        if isinstance(listed, str):
-            return self._draft.excepted or frozenset()
-        dates = set()
-        for index, text in enumerate(listed):
-            try:
-                dates.add(parse_date(text))
-            except ValueError as error:
-                self._find(("timing", "schedule", "except", index), str(error), None)
-        return frozenset(dates)
-
-    def _duration(
-        self, data: Mapping[str, Any], path: DataPath, key: str, *,
-        default: timedelta = _GRACE, above_zero: bool = False,
-    ) -> timedelta:  # fmt: skip
-        if key not in data:
-            return default
-        try:
-            duration = parse_duration(data[key])
+            dates.add(parse_date(text))
         except ValueError as error:
-            self._find((*path, key), str(error), None)
-            return default
-        if above_zero and not duration:
-            self._find((*path, key), f"`{key}` should be longer than nothing", None)
-        return duration
-
-    def _find(self, path: DataPath, message: str, suggestion: str | None) -> None:
-        self.findings.append(Finding(path=path, message=message, suggestion=suggestion))
+            part.find(("except", index), str(error))
+    return frozenset(dates)
 
 
 @lru_cache(maxsize=_RULES_KEPT)
 def _rule(schedule: str, default_zone: str, excepted: frozenset[date]) -> Rule:
     """Return the rule of a schedule, one for all that are written alike: to look for its first fire takes longest."""
     return parse_rule(json.loads(schedule), default_zone=default_zone, excepted=excepted)
-
-
-def _action(data: Mapping[str, Any]) -> Action:
-    match data:
-        case {"command": arguments}:
-            return Command(arguments=tuple(arguments))
-        case {"shell": line}:
-            return Shell(line=line)
-        case {"request": name}:
-            return Reference(request=name)
-    raise AssertionError("the schema let a process without an action pass")

@@ -1,14 +1,13 @@
 """A jobs folder as a value: the good requests, the rejected documents, and what to look at to see a change.
 
-Reads files. `CatalogReader.scan` is a generator so that its owner can do it in slices.
+Reads files. `CatalogReader.scan` is a generator so that its owner can do it in slices, none of which grows with the
+folder.
 """
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
@@ -16,18 +15,15 @@ from typing import TypeVar
 from runner.errors import Problem, RunnerError
 from runner.requests.building import built, draft_from
 from runner.requests.cross_checks import broken_references, with_unique_names
-from runner.requests.files import Listing, Trouble, listed, printable, read_bounded, signature_at
-from runner.requests.loading import Candidate, LoadedFile, Place, file_problem, loaded
+from runner.requests.files import printable
+from runner.requests.loading import Candidate, file_problem
 from runner.requests.model import ProcessRequest
-from runner.requests.recollection import Entry, reads_differ, recollected, written
+from runner.requests.recollection import recollected, written
+from runner.requests.refreshing import JobFiles
 from runner.requests.schema import findings_in
 
 _Whole = TypeVar("_Whole")
-_ROUNDS = 4
-"""How often a folder that changes while it is read is read again."""
-_KNOWN_BETWEEN_YIELDS = 100
-_CLOCK_TICK_NS = 100_000_000
-"""A file changed so shortly before it was read may change again without its times showing it."""
+_BETWEEN_YIELDS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,21 +69,23 @@ class CatalogReader:
         self._root = str(folder.absolute())
         self._display_prefix = "" if folder == Path() else f"{folder}/"
         self._default_zone = default_zone
-        self._entries: dict[str, Entry] = {}
-        self._listing: Listing | None = None
-        self._uncertain: list[Entry] = []
-        self._has_read = False
-        self.is_news = False
+        self._files = JobFiles(folder, display=self._display, default_zone=default_zone)
+
+    @property
+    def is_news(self) -> bool:
         """Whether files were read that `written` has not been asked about since, or have gone."""
+        return self._files.is_news
 
     def recall(self, text: str | bytes, requests: Mapping[str, ProcessRequest]) -> None:
         """Know again what a former reader has `written`, if `requests`, from the store, are those it had read."""
-        self._entries = recollected(text, requests, root=self._root, zone=self._default_zone, display=self._display)
+        known = recollected(text, requests, root=self._root, zone=self._default_zone, display=self._display)
+        for relative in sorted(known):
+            self._files.keep(relative, known[relative])
 
     def written(self) -> str:
         """Write what is known of good files, for `recall` at the next start."""
-        self.is_news = False
-        return written(self._entries, root=self._root, zone=self._default_zone)
+        self._files.is_news = False
+        return written(self._files.entries, root=self._root, zone=self._default_zone)
 
     def scan(self, incumbents: Mapping[str, str]) -> Generator[None, None, Catalog]:
         """Read the folder in slices (a `yield` between any two files that are opened) and return the catalog.
@@ -95,90 +93,34 @@ class CatalogReader:
         `incumbents` maps request names to the file that supplies them now: of two documents with one name that file's
         stays. If a file changes while the scan runs, its part is read again, so that the catalog is of one moment.
         """
-        for round_ in range(_ROUNDS):
-            listing = yield from listed(self._folder)
-            if listing is None or not (yield from self._refreshed(listing, is_first=round_ == 0)):
-                break
-        # Only now: a scan that is given up half-way has read nothing.
-        self._listing, self._has_read = listing, True
-        self._uncertain = [entry for entry in self._entries.values() if entry.signature is None or entry.file.reads]
-        return self._catalog(listing, incumbents) if listing else Catalog(folder=self._folder, missing=True)
+        yield from self._files.refresh()
+        if self._files.is_missing:
+            return Catalog(folder=self._folder, missing=True)
+        return (yield from _Merging(self._files, incumbents, self._display).catalog(self._folder))
 
     def read(self, incumbents: Mapping[str, str] | None = None) -> Catalog:
-        """Scan in one go."""
-        return _exhausted(self.scan(incumbents or {}))
+        """Scan in one go; the requests are in the order of their names."""
+        catalog = exhausted(self.scan(incumbents or {}))
+        return replace(catalog, requests=dict(sorted(catalog.requests.items(), key=itemgetter(0))))
+
+    def glance(self) -> Generator[None, None, bool]:
+        """Read in slices what looks different now, so that a scan soon after has no more to do than to look again."""
+        return self._files.glance()
 
     def has_changed(self) -> bool:
         """Look in one go."""
-        return _exhausted(self.look())
+        return exhausted(self.look())
 
     def look(self) -> Generator[None, None, bool]:
         """Tell by stat alone, in slices, whether anything that the last scan read looks different, or came or went."""
-        listing = yield from listed(self._folder)
-        if not self._has_read or listing != self._listing:
-            return True
-        return any(entry.signature is None or reads_differ(entry.file) for entry in self._uncertain)
-
-    def _refreshed(self, listing: Listing, *, is_first: bool) -> Generator[None, None, bool]:
-        """Read the files that look different from what is known of them; tell whether there were any."""
-        for gone in self._entries.keys() - listing.files.keys():
-            del self._entries[gone]
-            self.is_news = True
-        changed = False
-        for count, (relative, signature) in enumerate(sorted(listing.files.items(), key=itemgetter(0))):
-            known = self._entries.get(relative)
-            if known and known.is_still_so(signature) and not (is_first and known.is_fresh):
-                if count % _KNOWN_BETWEEN_YIELDS == 0:
-                    yield
-                continue
-            self._entries[relative] = entry = self._read_entry(relative, known)
-            self.is_news |= not entry.file.problems
-            changed |= known is None or (known.signature, known.digest) != (entry.signature, entry.digest)
-            changed |= known is not None and known.file.reads != entry.file.reads
-            yield
-        return changed
-
-    def _read_entry(self, relative: str, known: Entry | None) -> Entry:
-        path = f"{self._root}/{relative}"
-        content = read_bounded(path)
-        if isinstance(content, Trouble):
-            problem = file_problem(self._display(relative), content)
-            file = LoadedFile(problems=(problem,), is_whole=True, reads={})
-            return Entry(signature=None if content.may_pass else signature_at(path), digest=b"", file=file)
-        fresh = content.signature is None or content.signature[-1] > time.time_ns() - _CLOCK_TICK_NS
-        digest = hashlib.sha256(content.raw).digest()
-        if known and known.digest == digest and not reads_differ(known.file):
-            return Entry(signature=content.signature, digest=digest, file=known.file, is_fresh=fresh)
-        place = Place(relative=relative, display=self._display(relative), path=path, default_zone=self._default_zone)
-        return Entry(signature=content.signature, digest=digest, file=loaded(content, place), is_fresh=fresh)
-
-    def _catalog(self, listing: Listing, incumbents: Mapping[str, str]) -> Catalog:
-        rejected = _Rejected()
-        for relative, entry in self._entries.items():
-            if entry.file.problems:
-                rejected.add(relative, *entry.file.problems, names=entry.file.names, whole=entry.file.is_whole)
-        for relative, trouble in sorted(listing.troubles.items(), key=itemgetter(0)):
-            problem = file_problem(self._display(relative), trouble)
-            rejected.add(relative, problem, whole=True)
-            for file in _files_below(relative, trouble, incumbents, listing):
-                rejected.add(file, problem, whole=True)
-        candidates = (each for relative in sorted(listing.files) for each in self._entries[relative].file.candidates)
-        chosen, refused = with_unique_names(candidates, incumbents, rejected.covers)
-        rejected.refuse(refused)
-        kept = (name for name, file in incumbents.items() if rejected.covers(name, file))
-        broken = list(broken_references(chosen, frozenset((*rejected.names, *kept))))
-        rejected.refuse(broken)
-        for candidate, _ in broken:
-            del chosen[candidate.request.name]
-        requests = {name: chosen[name].request for name in sorted(chosen)}
-        count = len(listing.files) + sum(not trouble.is_folder for trouble in listing.troubles.values())
-        return Catalog(folder=self._folder, requests=requests, rejections=tuple(rejected), files=count)
+        return self._files.look()
 
     def _display(self, relative: str) -> str:
         return printable(f"{self._display_prefix}{relative}") or "."
 
 
-def _exhausted(slices: Generator[None, None, _Whole]) -> _Whole:
+def exhausted(slices: Generator[None, None, _Whole]) -> _Whole:
+    """Do all slices and return what they come to."""
     while True:
         try:
             next(slices)
@@ -187,12 +129,94 @@ def _exhausted(slices: Generator[None, None, _Whole]) -> _Whole:
             return whole
 
 
-def _files_below(folder: str, trouble: Trouble, incumbents: Mapping[str, str], listing: Listing) -> frozenset[str]:
-    """Return the files below a folder that cannot be read which supply requests until now."""
-    if not trouble.is_folder:
-        return frozenset()
-    below = f"{folder}/" if folder else ""
-    return frozenset(file for file in incumbents.values() if file.startswith(below) and file not in listing.files)
+class _Merging:
+    """From what the files hold, each by itself, to one catalog; in slices."""
+
+    def __init__(self, files: JobFiles, incumbents: Mapping[str, str], display: Callable[[str], str]) -> None:
+        self._files = files
+        self._incumbents = incumbents
+        self._display = display
+        self._rejected = _Rejected()
+        self._chosen: dict[str, Candidate] = {}
+        self._rivals: dict[str, list[Candidate]] = {}
+        self._requests: dict[str, ProcessRequest] = {}
+
+    def catalog(self, folder: Path) -> Generator[None, None, Catalog]:
+        yield from self._reject_files()
+        yield from self._reject_troubles()
+        yield from self._choose()
+        kept = yield from self._kept()
+        yield from self._settle(kept)
+        tolerated = frozenset((*self._rejected.names, *kept))
+        broken = list(broken_references(self._chosen, tolerated, self._incumbents))
+        self._rejected.refuse(broken)
+        for name in dict.fromkeys(candidate.request.name for candidate, _ in broken):
+            self._drop(name)
+        count = len(self._files.entries) + sum(not trouble.is_folder for trouble in self._files.troubles.values())
+        return Catalog(folder=folder, requests=self._requests, rejections=tuple(self._rejected), files=count)
+
+    def _reject_files(self) -> Generator[None, None, None]:
+        for count, relative in enumerate(sorted(self._files.bad)):
+            file = self._files.entries[relative].file
+            self._rejected.add(relative, *file.problems, names=file.names, whole=file.is_whole)
+            if count % _BETWEEN_YIELDS == 0:
+                yield
+
+    def _reject_troubles(self) -> Generator[None, None, None]:
+        for relative, trouble in sorted(self._files.troubles.items(), key=itemgetter(0)):
+            problem = file_problem(self._display(relative), trouble)
+            self._rejected.add(relative, problem, whole=True)
+            if trouble.is_folder:
+                for file in (yield from self._supplied_below(relative)):
+                    self._rejected.add(file, problem, whole=True)
+
+    def _supplied_below(self, folder: str) -> Generator[None, None, frozenset[str]]:
+        """Return the files below a folder that cannot be read which supply requests until now."""
+        below, files = f"{folder}/" if folder else "", set()
+        for count, file in enumerate(self._incumbents.values()):
+            if file.startswith(below) and file not in self._files.entries:
+                files.add(file)
+            if count % _BETWEEN_YIELDS == 0:
+                yield
+        return frozenset(files)
+
+    def _choose(self) -> Generator[None, None, None]:
+        """Give each name to the first that bears it, by file and line, and note where there is more to be said."""
+        entries, chosen, requests = self._files.entries, self._chosen, self._requests
+        for count, relative in enumerate(self._files.order):
+            for candidate in entries[relative].file.candidates:
+                request = candidate.request
+                first = chosen.setdefault(request.name, candidate)
+                if first is candidate:
+                    requests[request.name] = request
+                else:
+                    self._rivals.setdefault(request.name, [first]).append(candidate)
+            if count % _BETWEEN_YIELDS == 0:
+                yield
+
+    def _kept(self) -> Generator[None, None, set[str]]:
+        """Return the names of requests that are kept in force because of what is wrong with their files."""
+        kept: set[str] = set()
+        for count, (name, file) in enumerate(self._incumbents.items() if self._rejected else ()):
+            if self._rejected.covers(name, file):
+                kept.add(name)
+            if count % _BETWEEN_YIELDS == 0:
+                yield
+        return kept
+
+    def _settle(self, kept: set[str]) -> Generator[None, None, None]:
+        """Decide between several that bear one name, and between a new one and one that is kept."""
+        rivals = {name: [self._chosen[name]] for name in kept & self._chosen.keys()} | self._rivals
+        for name, bearers in rivals.items():
+            winners, refused = with_unique_names(bearers, self._incumbents, self._rejected.covers)
+            self._rejected.refuse(refused)
+            self._drop(name)
+            for winner in winners.values():
+                self._chosen[name], self._requests[name] = winner, winner.request
+            yield
+
+    def _drop(self, name: str) -> None:
+        del self._chosen[name], self._requests[name]
 
 
 class _Rejected:
@@ -204,6 +228,9 @@ class _Rejected:
     @property
     def names(self) -> Iterator[str]:
         return (name for rejection in self._by_file.values() for name in rejection.names)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_file)
 
     def __iter__(self) -> Iterator[Rejection]:
         return iter(self._by_file[file] for file in sorted(self._by_file))

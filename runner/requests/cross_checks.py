@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import Problem
-from runner.requests.findings import Spot, nearest
-from runner.requests.model import Reference
+from runner.requests.circles import circles, way_between
+from runner.requests.findings import Spot, nearest, path_text
+from runner.requests.mentions import FORMERLY, ON_FAILURE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from runner.requests.loading import Candidate
+    from runner.requests.mentions import Mention
 
-Refused = list[tuple["Candidate", Problem]]
+    Refused = list[tuple[Candidate, Problem]]
+    Wrong = tuple[str, str | None]
+
+_REFERENCE = ("process", "request")
+_LARGEST_SHOWN = 10
+_MOST_SUGGESTIONS = 10
 
 
 def with_unique_names(
@@ -42,54 +49,116 @@ def with_unique_names(
 
 
 def broken_references(
-    chosen: Mapping[str, Candidate], tolerated: frozenset[str]
+    chosen: Mapping[str, Candidate], tolerated: frozenset[str], incumbents: Mapping[str, str]
 ) -> Iterator[tuple[Candidate, Problem]]:
-    """Yield the requests whose process is that of a request which does not exist, or leads back to themselves.
+    """Yield what is wrong with the names that requests mention, several times for a request if so much is wrong.
 
-    `tolerated` are names that rejected documents bear: they exist, though not for now.
+    `tolerated` are names that rejected documents bear: they exist, though not for now. `incumbents` as above.
     """
-    actions = {name: candidate.request.process.action for name, candidate in chosen.items()}
-    targets = {name: action.request for name, action in actions.items() if isinstance(action, Reference)}
-    circles = {name: circle for circle in _circles(targets) for name in circle}
-    for name, target in targets.items():
-        candidate = chosen[name]
-        if target == name:
-            message = f"`{name}` refers to itself"
-            yield candidate, _reference_problem(candidate, message, "say what it runs: a command or a shell line")
-        elif name in circles:
-            message = f"these requests refer to each other in a circle: {_way_round(name, circles[name])}"
-            yield candidate, _reference_problem(candidate, message, "one of them must say what it runs")
-        elif target not in chosen and target not in tolerated:
-            message = f"no request is named `{target}`"
-            yield candidate, _reference_problem(candidate, message, nearest(target, chosen.keys() | tolerated))
+    mentioning = [candidate for candidate in chosen.values() if candidate.mentions]
+    if mentioning:
+        yield from _Mentioned(mentioning, chosen, tolerated, incumbents).problems()
 
 
-def _circles(targets: Mapping[str, str]) -> Iterator[list[str]]:
-    """Yield the circles among references, each once; every name is walked through once."""
-    walked_from: dict[str, str] = {}
-    for start in targets:
-        name, way = start, []
-        while name in targets and name not in walked_from:
-            walked_from[name] = start
-            way.append(name)
-            name = targets[name]
-        if walked_from.get(name) == start:
-            yield way[way.index(name) :]
+class _Mentioned:
+    """All requests that mention another, looked at together."""
+
+    def __init__(
+        self,
+        mentioning: list[Candidate],
+        chosen: Mapping[str, Candidate],
+        tolerated: frozenset[str],
+        incumbents: Mapping[str, str],
+    ) -> None:
+        self._mentioning = mentioning
+        self._chosen = chosen
+        self._tolerated = tolerated
+        self._heirs = _heirs(mentioning, incumbents)
+        self._runs = {
+            each.request.name: [mention.name for mention in each.mentions if mention.is_run] for each in mentioning
+        }
+        self._circles = {name: circle for circle in circles(self._runs) for name in circle}
+        self._suggestions_left = _MOST_SUGGESTIONS
+
+    def problems(self) -> Iterator[tuple[Candidate, Problem]]:
+        for candidate in self._mentioning:
+            around = self._circles.get(candidate.request.name, frozenset())
+            for mention in candidate.mentions:
+                told = self._wrong(candidate, mention, around)
+                if told is not None:
+                    message, suggestion = told
+                    path = path_text(mention.path)
+                    yield candidate, _problem(candidate, mention.spot, path, message, suggestion)
+                if mention.name in around and mention.is_run:
+                    around = frozenset()  # one way back is enough said
+
+    def _wrong(self, candidate: Candidate, mention: Mention, around: frozenset[str]) -> Wrong | None:
+        if mention.path == FORMERLY:
+            return self._wrong_heir(candidate, mention.name)
+        if mention.name not in self._chosen and mention.name not in self._tolerated:
+            return f"no request is named `{mention.name}`", self._meant(mention.name)
+        if mention.name == candidate.request.name:
+            return _own_name(mention)
+        if mention.is_run and mention.name in around:
+            return self._circle(candidate.request.name, mention, around)
+        return None
+
+    def _wrong_heir(self, candidate: Candidate, former: str) -> Wrong | None:
+        own = candidate.request.name
+        if former == own:
+            return f"`{own}` is its name now, not a former one", "leave `formerly` out"
+        if former in self._chosen:
+            bearer = self._chosen[former]
+            place = f"{bearer.display}:{bearer.name_spot.line}"
+            return f"`{former}` is not a former name: {place} still bears it", "remove that request, or `formerly` here"
+        if former in self._tolerated:
+            return f"`{former}` is not a former name: a request that is invalid for now still bears it", None
+        heir = self._heirs[former]
+        if heir is not candidate:
+            place = f"{heir.display}:{heir.name_spot.line}"
+            return f"`{former}` became another request already, in {place}", "only one can keep its state"
+        return None
+
+    def _meant(self, name: str) -> str | None:
+        if name in self._heirs:
+            return f"it is named `{self._heirs[name].request.name}` now"
+        self._suggestions_left -= 1  # to look for each costs as much as there are names
+        return nearest(name, self._chosen.keys() | self._tolerated) if self._suggestions_left >= 0 else None
+
+    def _circle(self, name: str, mention: Mention, around: frozenset[str]) -> Wrong:
+        if len(around) < _LARGEST_SHOWN:
+            way = [name, *way_between(mention.name, name, self._runs, around)]
+        else:
+            way = [name, "…", name]
+        is_member = mention.path != _REFERENCE
+        suggestion = "one of these members must go" if is_member else "one of them must say what it runs"
+        return f"these requests refer to each other in a circle: {' → '.join(way)}", suggestion
 
 
-def _way_round(name: str, circle: list[str]) -> str:
-    at = circle.index(name) if len(circle) < 10 else 0
-    way = [*circle[at:], *circle[:at], name] if len(circle) < 10 else [name, "…", name]
-    return " → ".join(way)
+def _heirs(mentioning: Iterable[Candidate], incumbents: Mapping[str, str]) -> Mapping[str, Candidate]:
+    """Return by former name who bears the state of it: one that was there before, else the first by file and line."""
+    heirs: dict[str, Candidate] = {}
+    for candidate in mentioning:
+        request = candidate.request
+        if request.formerly is None:
+            continue
+        first = heirs.setdefault(request.formerly, candidate)
+        if first.request.name not in incumbents and request.name in incumbents:
+            heirs[request.formerly] = candidate
+    return heirs
+
+
+def _own_name(mention: Mention) -> Wrong:
+    if mention.path == ON_FAILURE:
+        return f"`{mention.name}` would run after its own failure", "name another request; `retry` runs it again"
+    if mention.path == _REFERENCE:
+        return f"`{mention.name}` refers to itself", "say what it runs: a command or a shell line"
+    return f"the group `{mention.name}` contains itself", "take it out of the members"
 
 
 def _taken(candidate: Candidate, place: str) -> Problem:
     message = f"the name `{candidate.request.name}` is taken by {place}"
     return _problem(candidate, candidate.name_spot, "name", message, "give one of them another `name`")
-
-
-def _reference_problem(candidate: Candidate, message: str, suggestion: str | None) -> Problem:
-    return _problem(candidate, candidate.reference_spot, "process.request", message, suggestion)
 
 
 def _problem(candidate: Candidate, spot: Spot, path: str, message: str, suggestion: str | None) -> Problem:

@@ -282,7 +282,7 @@ class _Builder:
             self._find(_DROPPED, f"a key must be text, not {shown(key)}", quoted, event)
         elif key in top.container:
             first = top.marks.keys[key].line + 1
-            self._find(key, f"`{plain(key)}` is here twice; the first is at line {first}", None, event)
+            self._find(key, f"`{plain(key)}` is here twice; the first is at line {first}", "keep one", event)
         elif "\0" not in key:
             top.marks.keys[key] = event.start_mark
             return key

@@ -25,7 +25,8 @@ _ATTEMPTS = 3
 _ENDINGS = (".yaml", ".yml")
 _SETTINGS = ("_defaults.yaml", "_defaults.yml")
 _SKIPPED = (".", "_", "#", "~")
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# Compiled when needed, for that takes milliseconds.
+_UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _LASTING = frozenset(
     {None, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
 )
@@ -54,10 +55,14 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The request files of a folder at one moment, by path relative to it; and what cannot be looked into. No order."""
+    """The request files of a folder at one moment, by path relative to it; and what cannot be looked into. No order.
+
+    `changed` are the files that look different from what was known of them, new ones included.
+    """
 
     files: Mapping[str, Signature]
     troubles: Mapping[str, Trouble]
+    changed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,25 +130,30 @@ def _reason(error: OSError | ValueError) -> str:
 
 def printable(name: str) -> str:
     """Return a file's name with escapes for what is no UTF-8 or would disturb a terminal."""
-    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name)
+    if name.isprintable():
+        return name
+    return re.sub(_UNPRINTABLE, lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name)
 
 
-def listed(folder: Path) -> Generator[None, None, Listing | None]:
+def listed(folder: Path, known: Mapping[str, Signature]) -> Generator[None, None, Listing | None]:
     """Walk a folder, through links, yielding now and then; return its files, or None if it is not there.
+
+    `known` are the signatures that its files had.
 
     Its own path is resolved once, so that two states of a folder that is swapped by a link do not mix. A folder that
     can be reached in several ways is walked once.
     """
     root = os.path.realpath(folder)
-    walk = _Walk()
+    walk = _Walk(known)
     if not walk.enter(root, ""):
         return None
     while walk.ahead:
         path, relative = walk.ahead.pop()
+        below = f"{relative}/" if relative else ""
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
-                    walk.look_at(entry, relative)
+                    walk.look_at(entry, below)
                     if walk.entries % _ENTRIES_BETWEEN_YIELDS == 0:
                         yield
                     if walk.is_too_large:
@@ -156,17 +166,19 @@ def listed(folder: Path) -> Generator[None, None, Listing | None]:
                 return None
             reason = f"the folder cannot be read: {_reason(error)}"
             walk.troubles[relative] = Trouble(reason=reason, is_folder=True)
-    return Listing(files=walk.files, troubles=walk.troubles)
+    return Listing(files=walk.files, troubles=walk.troubles, changed=tuple(walk.changed))
 
 
 class _Walk:
     """What has been seen of a folder, and what is still to be walked."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[str, Signature]) -> None:
         self.files: dict[str, Signature] = {}
+        self.changed: list[str] = []
         self.troubles: dict[str, Trouble] = {}
         self.ahead: list[tuple[str, str]] = []
         self.entries = 0
+        self._known = known
         self._entered: set[tuple[int, int]] = set()
 
     @property
@@ -187,21 +199,37 @@ class _Walk:
 
     def look_at(self, entry: os.DirEntry[str], below: str) -> None:
         self.entries += 1
-        name = entry.name
-        if self.is_too_large:
+        relative = below + entry.name
+        if self.entries >= MOST_ENTRIES:
             self.troubles[""] = Trouble(reason=f"there are more than {MOST_ENTRIES} entries below it", is_folder=True)
             self.ahead.clear()
-        elif name.endswith(_ENDINGS) and name.isascii() and name.isprintable() and name[0] not in _SKIPPED:
-            # By far the most, and nothing else is to be asked of them.
-            self._keep_file(entry, f"{below}/{name}" if below else name)
+        elif relative not in self._known or not self._is_as_known(entry, relative):
+            self._look_into(entry, relative)
+
+    def _is_as_known(self, entry: os.DirEntry[str], relative: str) -> bool:
+        """Keep a file that looks as it did: by far the most do, and nothing else is to be asked of them."""
+        try:
+            status = entry.stat()
+        except OSError:
+            return False
+        signature = self._known[relative]
+        if signature_of(status) != signature:
+            return False
+        self.files[relative] = signature
+        return True
+
+    def _look_into(self, entry: os.DirEntry[str], relative: str) -> None:
+        name = entry.name
+        if name.endswith(_ENDINGS) and name.isascii() and name.isprintable() and name[0] not in _SKIPPED:
+            self._keep_file(entry, relative)
         elif not name.startswith(_SKIPPED) or name in _SETTINGS:
-            self._keep(entry, f"{below}/{name}" if below else name)
+            self._keep(entry, relative)
 
     def _keep(self, entry: os.DirEntry[str], relative: str) -> None:
         is_request = entry.name.endswith(_ENDINGS)
         if not is_request and not self._is_folder(entry):
             return
-        if _UNPRINTABLE.search(entry.name):
+        if not entry.name.isprintable() and re.search(_UNPRINTABLE, entry.name):
             reason = "its name is not UTF-8, or has control characters"
             self.troubles[printable(relative)] = Trouble(reason=reason, is_folder=not is_request)
         elif entry.name in _SETTINGS:
@@ -223,7 +251,9 @@ class _Walk:
         if reason := _objection(status):
             self.troubles[relative] = reason
         else:
-            self.files[relative] = signature_of(status)
+            self.files[relative] = signature = signature_of(status)
+            if self._known.get(relative) != signature:
+                self.changed.append(relative)
 
     @staticmethod
     def _is_folder(entry: os.DirEntry[str]) -> bool:

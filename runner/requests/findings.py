@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,13 +53,19 @@ def lies_below(path: DataPath, tops: Collection[DataPath]) -> bool:
 
 
 def value_at(data: object, path: DataPath) -> object:
-    """Return what lies at a path of mappings, or None if nothing does.
+    """Return what lies at a path, or None if nothing does.
 
     >>> value_at({"process": {"shell": "x"}}, ("process", "shell"))
     'x'
     """
     for key in path:
-        data = data.get(key) if isinstance(data, dict) else None
+        match data:
+            case dict():
+                data = data.get(key)
+            case list() if isinstance(key, int) and key < len(data):
+                data = data[key]
+            case _:
+                return None
     return data
 
 
@@ -106,6 +111,8 @@ def shown(value: object) -> str:
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
     """Return "did you mean …?" if one of `words` is near `word`."""
+    from difflib import get_close_matches
+
     by_small = {each.lower(): each for each in words}
     close = get_close_matches(word[:100].lower(), by_small, n=1, cutoff=0.6)
     return f"{DID_YOU_MEAN}`{by_small[close[0]]}`?" if close else None

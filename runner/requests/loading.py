@@ -13,6 +13,7 @@ from runner.requests.document import Document, documents_in
 from runner.requests.excepted import dates_in
 from runner.requests.files import Content, Signature, Trouble, printable, read_bounded, signature_at
 from runner.requests.findings import Finding, Spot, lies_below, shown, value_at, without_consequences
+from runner.requests.mentions import Mention, mentioned
 from runner.requests.model import ProcessRequest, Source
 from runner.requests.schema import findings_in, is_name
 from runner.requests.wording import name_suggestion
@@ -38,12 +39,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A valid request, before its neighbours are looked at, and where its name and the name it refers to stand."""
+    """A valid request, before its neighbours are looked at, and where its name and the names it mentions stand."""
 
     request: ProcessRequest
     display: str
     name_spot: Spot
-    reference_spot: Spot
+    mentions: tuple[Mention, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +171,9 @@ class _Loading:
             request=request,
             display=self._place.display,
             name_spot=document.spot(("name",)),
-            reference_spot=document.spot(("process", "request")),
+            mentions=tuple(
+                Mention(path=path, name=name, spot=document.spot(path)) for path, name in mentioned(request)
+            ),
         )
         self._candidates.append(candidate)
 

@@ -108,7 +108,7 @@ class Retry:
     """
 
     attempts: int
-    delay: timedelta = timedelta()
+    delay: timedelta = timedelta(seconds=1)
     backoff: float = 1.0
     max_delay: timedelta | None = None
     exit_codes: frozenset[int] | None = None

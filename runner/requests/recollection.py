@@ -17,6 +17,7 @@ from runner import __version__
 from runner.requests.files import Signature, signature_at
 from runner.requests.findings import Spot
 from runner.requests.loading import Candidate, LoadedFile
+from runner.requests.mentions import Mention, mentioned
 from runner.requests.model import ProcessRequest
 from runner.resources import schema_text
 
@@ -33,9 +34,9 @@ class Entry:
     file: LoadedFile
     is_fresh: bool = False
 
-    def is_still_so(self, signature: Signature) -> bool:
-        """Tell whether a file with this signature, and what was read for its sake, looks as it did."""
-        return self.signature == signature and not reads_differ(self.file)
+    def is_same(self, other: Entry) -> bool:
+        """Tell whether another reading of the file, and of what was read for its sake, found the same."""
+        return (self.signature, self.digest, self.file.reads) == (other.signature, other.digest, other.file.reads)
 
 
 def reads_differ(file: LoadedFile) -> bool:
@@ -77,9 +78,9 @@ def _origin(root: str, zone: str) -> list[str]:
 
 
 def _noted(candidate: Candidate) -> list[Any]:
-    name, reference = candidate.name_spot, candidate.reference_spot
-    digest = _digest(candidate.request)
-    return [candidate.request.name, digest, name.line, name.column, reference.line, reference.column]
+    spots = (candidate.name_spot, *(mention.spot for mention in candidate.mentions))
+    places = (number for spot in spots for number in (spot.line, spot.column))
+    return [candidate.request.name, _digest(candidate.request), *places]
 
 
 def _entry(relative: str, note: list[Any], requests: Mapping[str, ProcessRequest], display: str) -> Entry | None:
@@ -97,13 +98,10 @@ def _entry(relative: str, note: list[Any], requests: Mapping[str, ProcessRequest
 
 
 def _candidate(request: ProcessRequest, display: str, *spots: int) -> Candidate:
-    name_line, name_column, line, column = spots
-    return Candidate(
-        request=request,
-        display=display,
-        name_spot=Spot(line=name_line, column=name_column),
-        reference_spot=Spot(line=line, column=column),
-    )
+    name_spot, *others = (Spot(line=line, column=column) for line, column in zip(spots[::2], spots[1::2], strict=True))
+    names = zip(mentioned(request), others, strict=True)
+    mentions = tuple(Mention(path=path, name=name, spot=spot) for (path, name), spot in names)
+    return Candidate(request=request, display=display, name_spot=name_spot, mentions=mentions)
 
 
 def _signature(device: int, inode: int, size: int, changed: int, touched: int) -> Signature:

@@ -12,18 +12,16 @@ from typing import Any
 
 from runner.requests.acceptance import Accepts, acceptor
 from runner.requests.findings import Finding
-from runner.requests.unsupported import unsupported_in
 from runner.resources import schema_text
 
 
 def findings_in(data: object) -> tuple[Finding, ...]:
-    """Return what the schema, or the state of this version, has against a document's data, at most `MOST_FINDINGS`."""
-    refused = tuple(unsupported_in(data))
+    """Return what the schema has against a document's data, at most `MOST_FINDINGS`."""
     if _acceptor()(data):
-        return refused
+        return ()
     from runner.requests.violations import violations_in
 
-    return (*refused, *violations_in(data, _schema(), spoiled={finding.path for finding in refused}))
+    return violations_in(data, _schema())
 
 
 def is_name(text: object) -> bool:

@@ -15,25 +15,27 @@ from jsonschema import Draft7Validator, ValidationError
 from jsonschema.validators import extend
 
 from runner.requests.acceptance import Schema, compiled
-from runner.requests.findings import MOST_FINDINGS, DataPath, Finding, lies_below
+from runner.requests.findings import MOST_FINDINGS, DataPath, Finding
 from runner.requests.wording import worded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     Errors = Iterator[ValidationError]
     Found = tuple[ValidationError, ...]
     Check = tuple[Callable[[Any, Any, object, Schema], Iterable[ValidationError] | None], str, Any]
 
 
-def violations_in(
-    data: object, schema: Mapping[str, Any], *, spoiled: Collection[DataPath] = frozenset()
-) -> tuple[Finding, ...]:
-    """Return what `schema` has against a document's data, at most `MOST_FINDINGS`; nothing at or below `spoiled`."""
+def violations_in(data: object, schema: Mapping[str, Any]) -> tuple[Finding, ...]:
+    """Return what `schema` has against a document's data, at most `MOST_FINDINGS`."""
     validator = _strict()(schema)
     errors = islice(_below(validator, data, schema), MOST_FINDINGS)
-    found = dict.fromkeys(worded(error, schema, data) for error in errors)
-    return tuple(finding for finding in found if not lies_below(finding.path, spoiled))
+    found: dict[tuple[DataPath, str], Finding] = {}
+    for finding in (worded(error, schema, data) for error in errors):
+        # What is said of several keys of a mapping in the same words is one thing; of entries of a list it is not.
+        is_entry = bool(finding.path) and isinstance(finding.path[-1], int)
+        found.setdefault((finding.path if is_entry else finding.path[:-1], finding.message), finding)
+    return tuple(found.values())
 
 
 @cache

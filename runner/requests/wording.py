@@ -10,16 +10,16 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from runner.errors import RuleError
+from runner.requests import guesses
 from runner.requests.excepted import parse_date
-from runner.requests.findings import DataPath, Finding, nearest, plain, shown, value_at
+from runner.requests.findings import DID_YOU_MEAN, DataPath, Finding, nearest, plain, shown, value_at
+from runner.requests.lookup import above, alternatives_of, below, homes_of, owners_of, schema_at
 from runner.timing.texts import read_clock, read_moment
 from runner.values import parse_duration, parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from jsonschema import ValidationError
 
@@ -50,24 +50,26 @@ def worded(error: ValidationError, root: Mapping[str, Any], data: object) -> Fin
         case "type":
             return _wrong_type(path, subject, value, schema)
         case "pattern" | "enum" | "const":
-            return _wrong_value(path, subject, value, schema)
+            return _wrong_value(path, subject, value, schema, root)
         case "required":
             return _missing(path, str(expected), schema, root)
         case "additionalProperties":
-            return _unknown(path, schema, root)
+            return _unknown(path, schema, root, value_at(data, path))
         case "false":
             return _out_of_place(path, data, root)
         case "anyOf":
-            keys = _listed(_alternatives(schema), "or")
-            return Finding(path=path, message=f"{subject} needs one of {keys}")
+            keys = _listed(alternatives_of(schema), "or")
+            suggestion = _example(above(root, path), of=dict)
+            return Finding(path=path, message=f"{subject} needs one of {keys}", suggestion=suggestion)
         case "dependencies":
-            key = str(path[-1])
-            missing = _listed(tuple(expected[key]), "and")
-            return Finding(path=path, message=f"`{key}` requires {missing}", at_key=True)
+            key, (needed, *_) = str(path[-1]), expected[path[-1]]
+            suggestion = _example(below(schema_at(root, path[:-1]), needed), needed)
+            return Finding(path=path, message=f"`{key}` requires `{needed}`", suggestion=suggestion, at_key=True)
         case "propertyNames":
             message = f"`{plain(str(path[-1]))}` cannot be {schema.get('title', 'a key')}"
             return Finding(path=path, message=message, at_key=True)
-    return Finding(path=path, message=_bound(error.validator, expected, subject, value), suggestion=_example(schema))
+    message = _bound(error.validator, expected, str(schema.get("title", "")), subject, value)
+    return Finding(path=path, message=message, suggestion=_example(schema) or _example(above(root, path)))
 
 
 def _wrong_type(path: DataPath, subject: str, value: object, schema: Mapping[str, Any]) -> Finding:
@@ -75,18 +77,54 @@ def _wrong_type(path: DataPath, subject: str, value: object, schema: Mapping[str
     noun = _NOUNS[types if isinstance(types, str) else types[0]]
     expected = str(schema.get("title", noun)) if path else noun
     if value is None:
-        return Finding(path=path, message=f"{subject} is empty; it should be {expected}", suggestion=_example(schema))
-    if expected in ("a duration", "a size") and isinstance(value, int | float) and not isinstance(value, bool):
+        suggestion = _example(schema) or ('an empty text is written ""' if "string" in types else None)
+        return Finding(path=path, message=f"{subject} is empty; it should be {expected}", suggestion=suggestion)
+    if expected in _READERS and isinstance(value, int | float) and not isinstance(value, bool):
         return _complaint(path, expected, str(value), schema)
-    suggestion = _example(schema)
-    if "string" in types and isinstance(value, bool | int | float):
-        suggestion = f'quote it: "{shown(value)}"'
-    elif "array" in types and isinstance(value, str) and value in schema["items"].get("enum", [value]):
-        suggestion = f"write it as a list: [{plain(value)}]"
+    suggestion = _meant(path, value, expected, schema) or _example(schema)
     return Finding(path=path, message=f"{subject} should be {expected}, not {shown(value)}", suggestion=suggestion)
 
 
-def _wrong_value(path: DataPath, subject: str, value: object, schema: Mapping[str, Any]) -> Finding:
+def _meant(path: DataPath, value: object, expected: str, schema: Mapping[str, Any]) -> str | None:
+    """Guess what a value of a wrong type was meant to be."""
+    types = schema["type"]
+    match value:
+        case int() if expected == "a signal's name":
+            return guesses.signal_name(value)
+        case int() | float() if expected == "a cron expression":
+            return "quote the whole of it"
+        case bool() | int() | float() if "string" in types:
+            return f'quote it: "{shown(value)}"'
+        case str() if "boolean" in types:
+            return guesses.boolean(value)
+        case str() if "integer" in types:
+            return guesses.integer(value)
+        case str() if "array" in types:
+            return _as_list(path, value, schema)
+        case str() if "object" in types:
+            return guesses.mapping(value, schema)
+        case list() if "object" in types:
+            return guesses.unlisted(value)
+        case list() if path[-1:] == ("shell",):
+            return "a list belongs in `command`"
+        case dict() if (
+            "string" in types and len(value) == 1 and not isinstance(inner := next(iter(value.items())), dict)
+        ):
+            return f'quote it: "{plain(f"{inner[0]}: {inner[1]}")}"'
+    return None
+
+
+def _as_list(path: DataPath, value: str, schema: Mapping[str, Any]) -> str | None:
+    if path[-1:] == ("command",):
+        return guesses.command(value)
+    if value in ("weekdays", "weekends"):
+        return f"write frequency: daily for {value}"
+    return f"write it as a list: [{plain(value)}]" if value in schema["items"].get("enum", [value]) else None
+
+
+def _wrong_value(
+    path: DataPath, subject: str, value: object, schema: Mapping[str, Any], root: Mapping[str, Any]
+) -> Finding:
     choices = schema.get("enum", [])
     expected = str(schema.get("title", "something else"))
     if expected in _READERS and isinstance(value, str):
@@ -96,8 +134,13 @@ def _wrong_value(path: DataPath, subject: str, value: object, schema: Mapping[st
     suggestion = nearest(value, choices) if isinstance(value, str) else None
     if expected.startswith(_NAME) and isinstance(value, str):
         suggestion = name_suggestion(value)
+    if path == ("timing",) and isinstance(value, str):
+        frequencies = below(schema_at(root, ("timing", "schedule")), "frequency")["enum"]
+        suggestion = guesses.timing(value, frequencies) or suggestion
+    if path[-1:] == ("days",) and isinstance(value, list):
+        suggestion = "write frequency: weekly for a list of days"
     message = f"{subject} should be {expected}, not {shown(value)}"
-    return Finding(path=path, message=message, suggestion=suggestion or _example(schema))
+    return Finding(path=path, message=message, suggestion=suggestion or _example(schema) or _example(above(root, path)))
 
 
 def name_suggestion(text: str) -> str | None:
@@ -114,40 +157,75 @@ def _missing(path: DataPath, key: str, schema: Mapping[str, Any], root: Mapping[
     # A subschema without a type is a branch for some case; its title names the case.
     message = f"`{key}` is missing" if "type" in schema else f"{schema.get('title', 'this')} needs `{key}`"
     own = schema.get("properties", {}).get(key)
-    example = _example(own if isinstance(own, dict) else _below(_schema_at(root, path), key), key)
-    return Finding(path=path, message=message, suggestion=example)
+    of_branch = _example(own, key) if isinstance(own, dict) else None
+    return Finding(path=path, message=message, suggestion=of_branch or _example(below(schema_at(root, path), key), key))
 
 
-def _unknown(path: DataPath, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Finding:
+def _unknown(path: DataPath, schema: Mapping[str, Any], root: Mapping[str, Any], value: object) -> Finding:
     key = str(path[-1])
-    homes = _homes(root, key)
-    if homes:
-        suggestion: str | None = f"it belongs in {' or '.join(homes)}"
-    else:
-        suggestion = nearest(key, schema.get("properties", {}))
-    where = "a request" if len(path) == 1 else f"`{plain(str(path[-2]))}`"
-    message = f"`{plain(key)}` is not a key of {where}"
-    return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
+    where = _subject(path[:-1])
+    suggestion = _right_key(key, schema.get("properties", {}), root, value)
+    return Finding(path=path, message=f"`{plain(key)}` is not a key of {where}", suggestion=suggestion, at_key=True)
+
+
+def _right_key(key: str, known: Mapping[str, Any], root: Mapping[str, Any], value: object) -> str | None:
+    if homes := homes_of(root, key):
+        return f"it belongs in {' or '.join(homes)}"
+    if not key.isascii() and any(character.isspace() for character in key):
+        return "indent with ordinary blanks; these are others that look alike"
+    if "process" not in known and (near := nearest(key, known)):
+        return near
+    target = guesses.ALIASES.get(re.sub("[-_ ]", "", key.lower()), "")
+    if target:
+        last = target.rpartition(".")[2]
+        return f"{DID_YOU_MEAN}`{last}`?" if last in known else f"that is `{target}` here"
+    if key == "apiVersion":
+        return "this looks like a manifest of Kubernetes: `runner import kubernetes` reads a CronJob"
+    if "process" in known and isinstance(value, dict) and "process" in value:
+        return f"write name: {plain(key)}, and what is below it beside that"
+    if near := nearest(key, known):
+        return near
+    return f"the keys here are {_listed(tuple(known), 'and')}" if 0 < len(known) < 13 else None
 
 
 def _out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Finding:
     """Word a key that is known and has no place beside its neighbours."""
     key, parent = str(path[-1]), value_at(data, path[:-1])
     assert isinstance(parent, dict)  # it has the key that is out of place
-    alternatives = _alternatives(_schema_at(root, path[:-1]))
+    alternatives = alternatives_of(schema_at(root, path[:-1]))
     if key in alternatives:
         here = tuple(each for each in alternatives if each in parent)
+        kind = "members" if "members" in path else "requests"
         message = (
             f"{_subject(path[:-1])} has exactly one of {_listed(alternatives, 'and')}; here are {_listed(here, 'and')}"
         )
-        return Finding(path=path, message=message, suggestion="make them requests of their own", at_key=True)
-    frequency = str(parent.get("frequency"))
-    owners = _listed(tuple(_owners(root, key)), "and", mark="")
-    return Finding(path=path, message=f"`{key}` belongs to {owners}; this is {frequency}", at_key=True)
+        return Finding(path=path, message=message, suggestion=f"make them {kind} of their own", at_key=True)
+    if "request" in alternatives:
+        return _not_beside(path, parent)
+    frequency, owners = str(parent.get("frequency")), tuple(owners_of(root, key))
+    message = f"`{key}` belongs to {_listed(owners, 'and', mark='')}; this is {frequency}"
+    twin = {"day": "days", "days": "day"}.get(key)
+    suggestion = f"leave it out, or make the frequency {_listed(owners, 'or', mark='')}"
+    if twin and twin not in parent and frequency in owners_of(root, twin):
+        suggestion = f"{DID_YOU_MEAN}`{twin}`?"
+    return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
 
 
-def _bound(keyword: object, expected: object, subject: str, value: Any) -> str:
+def _not_beside(path: DataPath, parent: Mapping[str, Any]) -> Finding:
+    """Word what would be said of a process that is defined elsewhere, or of a group where its members say it."""
+    key = str(path[-1])
+    if "request" in parent:
+        message, defined = f"`{key}` has no place beside `request`", plain(str(parent["request"]))
+        suggestion = f"say it where the process is defined, in `{defined}`"
+    else:
+        message, suggestion = f"`{key}` has no place beside `group`", "say it at the members"
+    return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
+
+
+def _bound(keyword: object, expected: object, title: str, subject: str, value: Any) -> str:
     match keyword:
+        case "minimum" | "maximum" if re.search(rf"\b{expected}\b", title):
+            return f"{subject} should be {title}, not {shown(value)}"
         case "minimum":
             return f"{subject} should be {expected} or more, not {shown(value)}"
         case "maximum":
@@ -167,19 +245,20 @@ def _complaint(path: DataPath, expected: str, text: str, schema: Mapping[str, An
     try:
         _READERS[expected](plain(text))
     except ValueError as error:
-        message = str(error)
+        message, _, rest = str(error).partition("; ")
+        suggestion = (guesses.duration(text) if expected == "a duration" else None) or rest or suggestion
     except RuleError as error:
         message, suggestion = str(error), error.suggestion or suggestion
     return Finding(path=path, message=message, suggestion=suggestion)
 
 
-def _example(schema: Mapping[str, Any], key: str | None = None) -> str | None:
-    examples = schema.get("examples")
-    if not examples:
-        return None
-    text = yaml.safe_dump(examples[0], default_flow_style=True, width=1000, allow_unicode=True)
-    text = text.removesuffix("...\n").strip()
-    return f"for example {key}: {text}" if key else f"for example {text}"
+def _example(schema: Mapping[str, Any], key: str | None = None, *, of: type = object) -> str | None:
+    """Return the first example of a schema (and of a type) as YAML on one line."""
+    for example in schema.get("examples", ()):
+        if isinstance(example, of):
+            text = guesses.flow(example)
+            return f"for example {key}: {text}" if key else f"for example {text}"
+    return None
 
 
 def _subject(path: DataPath) -> str:
@@ -193,39 +272,3 @@ def _subject(path: DataPath) -> str:
 def _listed(words: tuple[str, ...], conjunction: str, mark: str = "`") -> str:
     marked = [f"{mark}{word}{mark}" for word in words]
     return f" {conjunction} ".join([", ".join(marked[:-1]), marked[-1]]) if len(marked) > 1 else "".join(marked)
-
-
-def _alternatives(schema: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(key for choice in schema.get("anyOf", ()) for key in choice["required"])
-
-
-def _below(schema: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = schema.get("properties", schema.get("else", {}).get("properties", {})).get(key, {})
-    return found if isinstance(found, dict) else {}
-
-
-def _schema_at(root: Mapping[str, Any], path: DataPath) -> Mapping[str, Any]:
-    """Return the subschema of a path of mappings; of an alternative, the one for mappings."""
-    schema = root
-    for part in path:
-        schema = _below(schema, str(part))
-    return schema if "properties" in schema else schema.get("else", schema)
-
-
-def _owners(root: Mapping[str, Any], key: str) -> Iterator[str]:
-    """Yield the frequencies to which a key of a schedule belongs: those whose branch does not forbid it."""
-    for branch in _schema_at(root, ("timing", "schedule"))["allOf"]:
-        condition = branch["if"]["properties"]["frequency"]
-        if branch["then"]["properties"].get(key) is not False:
-            yield from condition.get("enum", [condition.get("const")])
-
-
-_MAPPINGS: tuple[tuple[str, ...], ...] = (
-    (), ("process",), ("timing",), ("timing", "run_later"), ("timing", "schedule"),
-)  # fmt: skip
-
-
-def _homes(root: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """Return the mappings that have a key, as dotted paths."""
-    having = (path for path in _MAPPINGS if key in _schema_at(root, path).get("properties", {}))
-    return tuple(f"`{'.'.join(path)}`" if path else "the request itself" for path in having)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.requests.findings import Spot
+from runner.requests.findings import Spot, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import yaml
 
     from runner.requests.findings import Mark
 
-_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Compiled when needed, for that takes milliseconds.
+_CONTROL = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+_BREAK = "\r\n|[\n\r\x85\u2028\u2029]"
 _BEGINS_SOMETHING = {
     "@": "`@` is reserved in YAML and begins no text",
     "`": "a backtick is reserved in YAML and begins no text",
@@ -38,6 +43,9 @@ def decoded(raw: bytes) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+            message = f"the byte 0x{raw[0]:02x} is not UTF-8: this looks like UTF-16"
+            raise UnreadableError(message, suggestion="save the file as UTF-8") from None
         # The codec counts from behind the byte order mark that it has skipped.
         before = error.object[: error.start].decode("utf-8", errors="replace")
         message = f"the byte 0x{error.object[error.start]:02x} is not UTF-8"
@@ -49,48 +57,178 @@ def explained(error: yaml.YAMLError, text: str) -> UnreadableError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         return _control_character(error, text)
-    context, problem = str(error.context or ""), str(error.problem)  # type: ignore[attr-defined]
-    start = error.context_mark if context in _SIGILS else mark  # type: ignore[attr-defined]
-    line = _line(text, start.line)
-    value, character = line[start.column :].strip(), line[start.column : start.column + 1]
-    if context in _SIGILS:
-        return UnreadableError(_SIGILS[context], suggestion=_quoted(value), at=start)
-    if "cannot start any token" in problem and character in _BEGINS_SOMETHING:
-        return UnreadableError(_BEGINS_SOMETHING[character], suggestion=_quoted(value), at=start)
-    if "cannot start any token" in problem and character == "\t":
-        return UnreadableError("a tab cannot indent", suggestion="indent with spaces", at=start)
-    if problem.startswith("mapping values are not allowed"):
-        value = line.partition(": ")[2].strip() if ": " in line[: start.column] else ""
-        return UnreadableError("a second `:` on one line begins no mapping", suggestion=_quoted(value), at=start)
-    message, hint = f"this is not valid YAML: {problem} {context}".strip(), _hint(problem, error)
-    is_behind_all = mark.index >= len(text.rstrip())
-    if is_behind_all and "expected node content" in problem:
-        hint = "a bracket that was opened is not closed"
+    fault = _Fault(
+        text=text,
+        context=str(error.context or ""),  # type: ignore[attr-defined]
+        problem=str(error.problem),  # type: ignore[attr-defined]
+        at=mark,
+        opened=getattr(error, "context_mark", None) or mark,
+    )
+    return next(filter(None, (explain(fault) for explain in _EXPLANATIONS)), None) or _unexplained(fault)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fault:
+    """What the library says: its words, where it is, and where what it was reading was `opened`."""
+
+    text: str
+    context: str
+    problem: str
+    at: Mark
+    opened: Mark
+
+    @property
+    def line(self) -> str:
+        return _line(self.text, self.at.line)
+
+    @property
+    def character(self) -> str:
+        return self.line[self.at.column : self.at.column + 1]
+
+    def above(self, number: int) -> tuple[int, str]:
+        """Return the nearest line above one that is neither blank nor a comment, with its number (from 0)."""
+        lines = lines_of(self.text)[:number]
+        found = (each for each in range(len(lines) - 1, -1, -1) if re.match(r"[ \t]*[^ \t#]", lines[each]))
+        above = next(found, -1)
+        return above, lines[above] if above >= 0 else ""
+
+
+def _sigil(fault: _Fault) -> UnreadableError | None:
+    if fault.context not in _SIGILS:
+        return None
+    value = _line(fault.text, fault.opened.line)[fault.opened.column :].strip()
+    return UnreadableError(_SIGILS[fault.context], suggestion=_quoted(value), at=fault.opened)
+
+
+def _reserved(fault: _Fault) -> UnreadableError | None:
+    if "cannot start any token" not in fault.problem or fault.character not in _BEGINS_SOMETHING:
+        return None
+    value = fault.line[fault.at.column :].strip()
+    return UnreadableError(_BEGINS_SOMETHING[fault.character], suggestion=_quoted(value), at=fault.at)
+
+
+def _tab(fault: _Fault) -> UnreadableError | None:
+    begins_with_tab = "cannot start any token" in fault.problem and fault.character == "\t"
+    if not begins_with_tab and "tab character that violates indentation" not in fault.problem:
+        return None
+    return UnreadableError("a tab cannot indent", suggestion="indent with spaces", at=fault.at)
+
+
+def _colon(fault: _Fault) -> UnreadableError | None:
+    """A `:` where none can be: of this line it is the second, or the line is part of what stands above it."""
+    if not fault.problem.startswith("mapping values are not allowed"):
+        return None
+    line, before = fault.line, fault.line[: fault.at.column]
+    number, above = fault.above(fault.at.line)
+    depth, depth_above = _depth(line), _depth(above)
+    if ": " in before or not above:
+        value = line.partition(": ")[2].strip() if ": " in before else ""
+        message, suggestion = "a second `:` on one line begins no mapping", _quoted(value)
+        return UnreadableError(message, suggestion=suggestion, at=fault.at)
+    if glued := re.fullmatch(r"([ \t]*(?:- )?([\w.-]{1,60}):)([^\s/].*)", above):
+        spot = Spot(line=number + 1, column=len(glued[1]) + 1)
+        suggestion = f"write {plain(f'{glued[2]}: {glued[3]}')}"
+        return UnreadableError("a blank is missing behind the `:`", suggestion=suggestion, spot=spot)
+    if ":" not in above and depth > depth_above:
+        return _without_colon(above, number)
+    if ":" in above and depth > depth_above:
+        message = f"this is indented deeper than line {number + 1}, beside which it belongs"
+        suggestion = f"indent it by {depth_above} blanks, as there"
+        return UnreadableError(message, suggestion=suggestion, spot=Spot(line=fault.at.line + 1, column=depth + 1))
+    message = "a text of several lines cannot hold `: `"
+    return UnreadableError(message, suggestion="begin it with `|` behind its key, as in `shell: |`", at=fault.at)
+
+
+def _bracket(fault: _Fault) -> UnreadableError | None:
+    if "expected ',' or" not in fault.problem:
+        return None
+    message = f"the bracket opened at line {fault.opened.line + 1} is not closed, or a comma is missing"
+    closing = "}" if "'}'" in fault.problem else "]"
+    return _placed(fault, message, f"close it with `{closing}`, or put a comma before this")
+
+
+def _quote(fault: _Fault) -> UnreadableError | None:
+    if "unexpected end of stream" not in fault.problem:
+        return None
+    mark = _line(fault.text, fault.opened.line)[fault.opened.column : fault.opened.column + 1]
+    message = f"the quote opened at line {fault.opened.line + 1} is not closed"
+    return UnreadableError(message, suggestion=f"close it with `{plain(mark)}`", at=fault.opened)
+
+
+def _escape(fault: _Fault) -> UnreadableError | None:
+    if "unknown escape character" not in fault.problem:
+        return None
+    pair = plain(fault.line[fault.at.column : fault.at.column + 2])
+    suggestion = f"write `\\{pair}`, or quote the text with ' instead"
+    return UnreadableError(f"`{pair}` is no escape in double quotes", suggestion=suggestion, at=fault.at)
+
+
+def _misplaced(fault: _Fault) -> UnreadableError | None:
+    """A line that is indented like none of its neighbours, or text behind a closing quote."""
+    if "did not find expected key" not in fault.problem:
+        return None
+    before = fault.line[: fault.at.column].strip()
+    if before.endswith(("'", '"')):
+        advice = "double a quote inside: ''" if before.endswith("'") else 'write \\" for a quote inside'
+        message = "a text in quotes ends at its closing quote, and here more follows"
+        return UnreadableError(message, suggestion=f"{advice}, or quote the whole text", at=fault.at)
+    number, above = fault.above(fault.at.line)
+    if before or number < 0:
+        return None
+    message = "this line is indented differently from its neighbours"
+    suggestion = f"line {number + 1} is indented by {_depth(above)} blanks"
+    return UnreadableError(message, suggestion=suggestion, at=fault.at)
+
+
+def _no_colon(fault: _Fault) -> UnreadableError | None:
+    if "could not find expected ':'" not in fault.problem:
+        return None
+    _, above = fault.above(fault.opened.line)
+    if block := re.search(r"[:-] ([|>])[+-]?[1-9]?$", above.rstrip()):
+        message = f"the text of `{block[1]}` should be indented deeper than its key"
+        suggestion = f"indent it by {_depth(above) + 2} blanks"
+        return UnreadableError(message, suggestion=suggestion, at=fault.opened)
+    return _without_colon(_line(fault.text, fault.opened.line), fault.opened.line)
+
+
+_EXPLANATIONS: tuple[Callable[[_Fault], UnreadableError | None], ...] = (
+    _sigil, _reserved, _tab, _colon, _bracket, _quote, _escape, _misplaced, _no_colon,
+)  # fmt: skip
+
+
+def _unexplained(fault: _Fault) -> UnreadableError:
+    message = f"this is not valid YAML: {fault.problem} {fault.context}".strip()
+    hint = "a bracket that was opened is not closed" if "expected node content" in fault.problem else None
+    return _placed(fault, message, hint)
+
+
+def _placed(fault: _Fault, message: str, suggestion: str | None) -> UnreadableError:
     # The library counts a line more than there are where the last has no line break.
-    return UnreadableError(message, suggestion=hint, at=start, spot=_end_of(text.rstrip()) if is_behind_all else None)
+    is_behind_all = fault.at.index >= len(fault.text.rstrip())
+    spot = _end_of(fault.text.rstrip()) if is_behind_all else None
+    return UnreadableError(message, suggestion=suggestion, at=fault.at, spot=spot)
 
 
-def _hint(problem: str, error: yaml.YAMLError) -> str | None:
-    mark = getattr(error, "context_mark", None)
-    opened = f"opened at line {mark.line + 1}" if mark else "that was opened"
-    if "unexpected end of stream" in problem:
-        return f"the quote {opened} is not closed"
-    if "expected ',' or" in problem:
-        return f"the bracket {opened} is not closed, or a comma is missing"
-    if "could not find expected ':'" in problem or "did not find expected key" in problem:
-        return "a `:` is missing, or a line is indented differently from its neighbours"
-    return None
+def _without_colon(line: str, number: int) -> UnreadableError:
+    key, spot = plain(line.strip(), 40), Spot(line=number + 1, column=len(line.rstrip()) + 1)
+    return UnreadableError(f"a `:` is missing behind `{key}`", suggestion=f"write `{key}:`", spot=spot)
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip(" \t"))
 
 
 def _quoted(value: str) -> str:
-    """Suggest quotes, spelled out where the value ends with its line for certain."""
+    """Suggest quotes, spelled out where the end of the value is certain: that of its line, or of a cron expression."""
+    if cron := re.match(r"\*\S*(?:[ \t]+[^\s,}\]#\"]+){4,5}(?=\s*(?:[,}\]]|$))", value[:100]):
+        value = cron[0]
     spelled = value.isprintable() and 0 < len(value) <= 80 and not re.search(r"[\]},#\"]", value)
     return f"quote it: {json.dumps(value, ensure_ascii=False)}" if spelled else "quote it"
 
 
 def _control_character(error: yaml.YAMLError, text: str) -> UnreadableError:
     """Find what the library's reader refused; it only tells where in its own buffer that was."""
-    found = _CONTROL.search(text)
+    found = re.search(_CONTROL, text)
     if found is None:
         return UnreadableError(f"this is not valid YAML: {str(error)[:200]}")
     message = f"the control character 0x{ord(found[0]):02x} is not allowed"
@@ -101,7 +239,11 @@ def _end_of(text: str) -> Spot:
     return Spot(line=text.count("\n") + 1, column=len(text) - text.rfind("\n"))
 
 
+def lines_of(text: str) -> list[str]:
+    """Return the lines as the parser counts them."""
+    return re.split(_BREAK, text)
+
+
 def _line(text: str, number: int) -> str:
-    """Return a line as the parser counts them."""
-    lines = re.split("\r\n|[\n\r\x85\u2028\u2029]", text, maxsplit=number + 1)
+    lines = re.split(_BREAK, text, maxsplit=number + 1)
     return lines[number] if number < len(lines) else ""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
-from dataclasses import replace
 
 from runner.commands import Answer, Command, Kind
 from runner.errors import RefusedError
-from runner.lifecycle import Channel, ExecutionStatus, Reason
+from runner.lifecycle import Channel, Reason
 from runner.planning import registration
 from runner.planning.registration import Registration
 from runner.planning.state import RequestState
 from runner.requests.model import ProcessRequest
 from runner.service.book import Book
 from runner.service.decision import Decision
-from runner.service.execution import Execution, Outcome, finished_fields
-from runner.store.rows import Phase
+from runner.service.execution import Execution
 
 _Press = Callable[[ProcessRequest, RequestState], Registration]
 _DONE = {Kind.SCHEDULE: "scheduled", Kind.UNSCHEDULE: "unscheduled", Kind.RESCHEDULE: "rescheduled"}
@@ -82,10 +79,12 @@ def _exec(command: Command, decision: Decision) -> Answer:
         request = _request(name, decision)
     except RefusedError as error:
         return Answer(is_done=False, lines=(str(error),))
-    execution, outcome = decision.claim(request, decision.now, channel=Channel.DIRECT, by=command.requested_by)
+    execution, outcome = decision.claim(
+        request, decision.now, channel=Channel.DIRECT, by=command.requested_by, params=command.params
+    )
     if outcome is not None:
         return Answer(is_done=False, lines=(f"{name}: {outcome.message}",))
-    return Answer(is_done=True, data={"execution": execution.id, "output_file": execution.output_file})
+    return Answer(is_done=True, data={"execution": execution.id, "output_file": execution.claim.output_file})
 
 
 def _kill(command: Command, decision: Decision, book: Book) -> Answer:
@@ -98,7 +97,7 @@ def _kill(command: Command, decision: Decision, book: Book) -> Answer:
             is_done = False
             continue
         for execution in found:
-            _kill_one(execution, command.requested_by, decision)
+            decision.claims.stop(execution, Reason.KILLED_BY_USER, by=command.requested_by)
             lines.append(f"{execution.request}: killing {execution.id}")
     return Answer(is_done=is_done, lines=tuple(lines))
 
@@ -112,20 +111,10 @@ def _refusal(target: str, found: list[Execution]) -> str | None:
     return None
 
 
-def _kill_one(execution: Execution, by: str, decision: Decision) -> None:
-    if execution.id in decision.ended_waiting:
-        return
-    if execution.phase is not Phase.WAITING or decision.is_released(execution.id):
-        decision.stops.append((execution.id, by))
-        return
-    outcome = Outcome(
-        status=ExecutionStatus.KILLED, reason=Reason.KILLED_BY_USER, message=f"killed by {by} while it waited to start"
-    )
-    decision.end_waiting(replace(execution, stopped_by=by), finished_fields(execution, outcome, decision.now, None))
-
-
 def _request(name: str, decision: Decision) -> ProcessRequest:
     if name in decision.requests:
         return decision.requests[name]
+    import difflib
+
     near = difflib.get_close_matches(name, decision.requests, n=1)
     raise RefusedError(f"there is no request {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))

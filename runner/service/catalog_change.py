@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from runner.monitor.records import Event
 from runner.planning.difference import Difference, difference
 from runner.planning.last_good import InForce, in_force
-from runner.planning.registration import register, remove, stepped_back
-from runner.requests.catalog import Catalog, Rejection
+from runner.planning.registration import register, remove
+from runner.requests.catalog import Rejection
 from runner.requests.model import RunImmediately
 from runner.service.decision import Decision
 from runner.service.registry import Registry
@@ -54,13 +54,15 @@ class CatalogChange:
 
 def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) -> CatalogChange:
     """Hold a reading against what is in force."""
-    force = in_force(reading.catalog, registry.requests, allow_empty=allow_empty)
+    touched, catalog = reading.touched, reading.catalog
+    force = in_force(catalog, registry.requests, allow_empty=allow_empty, among=touched)
+    known = {rejection.file: rejection for rejection in registry.rejections}
     return CatalogChange(
         reading=reading,
         in_force=force,
-        difference=difference(registry.requests, force.requests),
-        rejected=tuple(each for each in reading.catalog.rejections if each not in registry.rejections),
-        mended=_mended(registry.rejections, reading.catalog),
+        difference=difference(registry.requests, force.requests, among=touched),
+        rejected=tuple(each for each in catalog.rejections if known.get(each.file) != each),
+        mended=_mended(registry.rejections, reading),
     )
 
 
@@ -72,11 +74,8 @@ def decide(change: CatalogChange, decision: Decision, registry: Registry, *, is_
     for name in change.difference.removed:
         if (state := registry.states.get(name)) is not None:
             decision.register(name, remove(state))
-    former, states = registry.requests, registry.states
-    for name, request in decision.requests.items():
-        # New or changed: of many requests few are; at a start, any.
-        if is_first or former.get(name) is not request or name not in states:
-            _register(name, decision, registry, is_first=is_first)
+    for name in decision.requests if is_first else sorted(change.reading.touched & decision.requests.keys()):
+        _register(name, decision, registry)
 
 
 def first_runs(change: CatalogChange) -> str | None:
@@ -101,24 +100,23 @@ def told_fields(change: CatalogChange) -> dict[str, Any]:
     }
 
 
-def _register(name: str, decision: Decision, registry: Registry, *, is_first: bool) -> None:
+def _register(name: str, decision: Decision, registry: Registry) -> None:
     request, former = decision.requests[name], registry.requests.get(name)
     state = registry.states.get(name)
     registered = register(request, state, decision.now)
-    # The clock may have been set back while no runner looked at it.
-    if is_first and (moved := stepped_back(request, registered.state, decision.now)) is not registered.state:
-        registered = replace(registered, state=moved)
     if registered.state != state or request != former:
         decision.register(name, registered)
 
 
-def _mended(before: tuple[Rejection, ...], catalog: Catalog) -> int:
+def _mended(before: tuple[Rejection, ...], reading: Reading) -> int:
     """Count the files that were rejected, and are there and good now."""
-    if not before:
-        return 0
-    good = {request.source.file for request in catalog.requests.values()}
-    good -= {rejection.file for rejection in catalog.rejections}
-    return len({rejection.file for rejection in before} & good)
+    rejected = {rejection.file for rejection in reading.catalog.rejections}
+    mended = [rejection for rejection in before if rejection.file not in rejected]
+    # What was rejected as a whole has been read again; what was rejected by name may be good by what others say now.
+    names = reading.touched.union(*(rejection.names for rejection in mended)) if mended else frozenset()
+    requests = reading.catalog.requests
+    good = {requests[name].source.file for name in names if name in requests}
+    return sum(rejection.file in good for rejection in mended)
 
 
 def _rejection_fields(rejection: Rejection, force: InForce, git: str | None) -> dict[str, Any]:

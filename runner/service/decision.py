@@ -5,35 +5,26 @@ A decision reads the registry and the book, and sees its own earlier steps throu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from runner.errors import RefusedError
-from runner.execution.output import output_path
 from runner.lifecycle import Channel, ExecutionStatus, Reason
 from runner.monitor.records import Event
-from runner.planning.firing import Miss, abandoned, delay_of, settle
-from runner.planning.overlap import Guard, Verdict, verdict
-from runner.planning.references import followed
+from runner.planning.firing import Miss, abandoned, settle
 from runner.planning.registration import Change, Registration
 from runner.planning.state import RequestState
 from runner.requests.model import ProcessRequest
 from runner.service.book import Book
-from runner.service.execution import (
-    REFUSED,
-    Execution,
-    Outcome,
-    arguments_of,
-    finished_fields,
-    row_of,
-    spawn_failure,
-)
+from runner.service.claims import Claims, Ended
+from runner.service.execution import Execution
 from runner.service.journal import Journal
+from runner.service.outcomes import Outcome
 from runner.service.registry import Registry, request_row
 from runner.service.settings import Settings
-from runner.store.rows import Batch, Phase
+from runner.service.succession import Succession
+from runner.store.rows import Batch
 from runner.values import new_id
 
 _EVENTS = {
@@ -63,26 +54,23 @@ class Decision:
         self.is_stopping = is_stopping
         self.batch = Batch()
         self.states: dict[str, RequestState] = {}
-        self.claimed: list[Execution] = []
-        self.released: list[Execution] = []
-        self.stops: list[tuple[str, str]] = []
-        self.ended_waiting: list[str] = []
+        self.claims = Claims(now, batch=self.batch, book=book, settings=settings, tell=self.tell)
         self.requests: Mapping[str, ProcessRequest] = registry.requests
-        self._registry = registry
-        self._book = book
-        self._journal = journal
-        self._settings = settings
         self.git = git
-        self._held: set[Guard] = set()
-        self._occupied = book.occupied
+        self._registry = registry
+        self._journal = journal
 
     def state(self, name: str) -> RequestState | None:
         """Return the state of a request as this decision sees it."""
         return self.states.get(name) or self._registry.states.get(name)
 
-    def tell(self, event: Event, fields: Mapping[str, Any]) -> None:
-        """Put a record into the decision."""
-        self._journal.tell(event, self.now, fields, batch=self.batch)
+    def tell(self, event: Event, fields: Mapping[str, Any]) -> bytes:
+        """Put a record into the decision; return its line."""
+        return self._journal.tell(event, self.now, fields, batch=self.batch)
+
+    def follow(self, ended: Iterable[Ended] = ()) -> None:
+        """Decide what follows `ended`, and what this decision has ended itself: the last step before its commit."""
+        Succession(self.claims, self.requests).follow(ended)
 
     def put(self, name: str, state: RequestState) -> None:
         """Give a request a state, and write it with the definition that is in force."""
@@ -96,23 +84,6 @@ class Decision:
             self._tell_change(name, registration.change, registration.state, by=by)
         if registration.miss is not None:
             self._tell_miss(self.requests[name], registration.state, registration.miss)
-
-    def release_waiting(self) -> None:
-        """Let waiting executions start, first come first served, as far as `max_running` has room."""
-        for waiting in self._book.waiting:
-            if waiting in self.ended_waiting:
-                continue
-            limit = self._settings.max_running
-            if limit is not None and self._occupied >= limit:
-                return
-            self._occupied += 1
-            starting = replace(self._book[waiting], phase=Phase.STARTING)
-            self.released.append(starting)
-            self.batch.executions[starting.id] = row_of(starting)
-
-    def is_released(self, execution: str) -> bool:
-        """Whether this very decision lets a waiting execution start."""
-        return any(released.id == execution for released in self.released)
 
     def fire(self, name: str) -> None:
         """Give the due fires of a request their verdicts."""
@@ -138,65 +109,19 @@ class Decision:
         channel: Channel,
         generation: int | None = None,
         by: str | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> tuple[Execution, Outcome | None]:
         """Claim one run of a request: it starts once this is committed, or waits, or has its outcome at once."""
-        try:
-            process, failure = followed(request, self.requests), None
-        except RefusedError as error:
-            process, failure = request.process, spawn_failure(str(error))
-        identity = new_id()
-        execution = Execution(
-            id=identity,
-            request=request.name,
-            process=process.name,
+        return self.claims.claim(
+            request,
+            self.requests,
+            scheduled_for,
             channel=channel,
-            scheduled_for=scheduled_for,
-            due=scheduled_for + delay_of(request) if channel is Channel.PROCESS_SCHEDULER else scheduled_for,
             generation=generation,
-            arguments=() if failure else arguments_of(process),
-            directory=process.directory,
-            source=request.source,
-            output_file=str(output_path(self._settings.outputs, identity)),
-            environment=process.environment,
-            context=request.context,
-            prevent_concurrent=process.prevent_concurrent,
-            timeout_s=process.timeout.total_seconds() if process.timeout else None,
-            stop_signal=process.stop_signal,
-            stop_grace_s=process.stop_grace.total_seconds(),
-            requested_by=by,
-            git_commit=self.git,
+            by=by,
+            params=params,
+            git=self.git,
         )
-        outcome = failure or self._admit(execution)
-        if outcome is not None:
-            self.tell(Event.EXECUTION_FINISHED, finished_fields(execution, outcome, self.now, None))
-        return execution, outcome
-
-    def end_waiting(self, execution: Execution, fields: Mapping[str, Any]) -> None:
-        """End an execution that waits and will not start."""
-        self.ended_waiting.append(execution.id)
-        self.batch.ended.append(execution.id)
-        self.tell(Event.EXECUTION_FINISHED, fields)
-
-    def _admit(self, execution: Execution) -> Outcome | None:
-        """Let a claim start or wait; return the outcome of one that is refused."""
-        guard = execution.guard
-        decided = verdict(
-            is_guard_held=self._book.is_held(guard) or guard in self._held,
-            running=self._occupied,
-            max_running=self._settings.max_running,
-        )
-        match decided:
-            case Verdict.REFUSE:
-                return REFUSED
-            case Verdict.WAIT:
-                execution = replace(execution, phase=Phase.WAITING)
-            case Verdict.RUN:
-                self._occupied += 1
-        if guard is not None:
-            self._held.add(guard)
-        self.claimed.append(execution)
-        self.batch.executions[execution.id] = row_of(execution)
-        return None
 
     def _without_abandoned(self, name: str, changed: RequestState) -> RequestState:
         """Tell what was due until now and is not any more; return the changed state with that settled."""

@@ -3,72 +3,97 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from runner.execution.deadlines import Deadlines
 from runner.execution.output import read_tail
 from runner.execution.processes import Exit, Processes, SpawnError, Started
-from runner.lifecycle import Reason
+from runner.lifecycle import IfInterrupted, Reason
 from runner.monitor.records import Event
 from runner.service.book import Book
+from runner.service.claims import Claims, Ended
 from runner.service.clock import Clock
-from runner.service.execution import (
+from runner.service.execution import Execution, row_of
+from runner.service.journal import Journal
+from runner.service.launching import launch_of
+from runner.service.outcomes import (
     LOST,
     LOST_AT_START,
+    OUTLIVED,
     STOPPED_BEFORE_START,
-    Execution,
     Outcome,
-    finished_fields,
-    launch_of,
     outcome_of,
-    row_of,
     spawn_failure,
-    started_fields,
 )
-from runner.service.journal import Journal
+from runner.service.reports import finished_fields, started_fields
 from runner.store.rows import Phase
 
 Lost = Callable[[Execution], None]
 
 
 class Dispatcher:
-    """The executions' way from commit to end. `lost` is told of each that a restart has cut off."""
+    """The executions' way from commit to end. `lost` is told of each that a restart has cut off.
+
+    `ended` are those of which nobody has decided yet what follows; that is to be committed together with their end.
+    """
 
     def __init__(self, book: Book, processes: Processes, journal: Journal, clock: Clock, *, lost: Lost) -> None:
+        self.ended: list[Ended] = []
         self._book = book
         self._processes = processes
         self._journal = journal
         self._clock = clock
         self._lost = lost
+        self._left_over: set[str] = set()
         self._adopted: set[str] = set()
         self._begun_s: dict[str, float] = {}
         self._stop_when_started: dict[str, Reason] = {}
+        self._groups = Deadlines()
         self._environment: Mapping[str, str] = dict(os.environ)
 
-    def resume(self, execution: Execution, *, is_same_boot: bool) -> None:
-        """Take over an execution that a former runner left: let it wait on, watch it on, or record it as cut off.
+    def resume_all(self, executions: Iterable[Execution], *, is_same_boot: bool) -> None:
+        """Take over what a former runner left: let it wait on, watch it on, or record it as cut off.
 
         After a reboot nothing of it can run, and its process id may be another's.
         """
-        if execution.phase is Phase.WAITING:
+        for execution in sorted(executions, key=_by_claim_to_guard):
+            self._left_over.add(execution.id)
+            if execution.phase is Phase.WAITING or execution.is_group:
+                self._book.enter(execution)
+                self._begin_group(execution)
+            else:
+                self._resume(execution, is_same_boot=is_same_boot)
+
+    def carry_out(self, claims: Claims) -> None:
+        """Put in force what was decided of executions, now that it is committed."""
+        self.ended.clear()
+        for execution_id in claims.left:
+            self._groups.drop(execution_id)
+            self._book.leave(execution_id)
+        for execution in claims.released.values():
+            self._book.release(execution)
+            self._begin_group(execution)
+        for execution in claims.entered.values():
             self._book.enter(execution)
-            return
-        found = self._adopt(execution) if is_same_boot else None
-        if found is None:
-            self._finish(execution, LOST if execution.phase is Phase.RUNNING else LOST_AT_START)
-            self._lost(execution)
-            return
-        self._adopted.add(execution.id)
-        known = replace(execution, phase=Phase.RUNNING, pid=found.pid, pid_started=found.pid_started)
-        self._book.enter(known)
-        is_new = known.started is None
-        self._note_running(replace(known, started=self._clock.now()) if is_new else known, is_new=is_new)
+            self._begin_group(execution)
+        for stop in claims.stops.values():
+            self.stop(stop.execution, stop.reason, by=stop.by)
+
+    def overdue_groups(self) -> list[Execution]:
+        """Return, once, the groups whose timeout is over."""
+        due = self._groups.take(self._clock.elapsed_s())
+        return [self._book[group] for group in due if group in self._book]
+
+    def next_deadline_s(self) -> float | None:
+        """Return when a group's timeout is over next."""
+        return self._groups.next_s()
 
     def is_own(self, execution: Execution) -> bool:
-        """Whether it starts, or was started, here, and is nothing that a former runner left."""
-        return execution.phase is not Phase.WAITING and execution.id not in self._adopted
+        """Whether it was claimed here, and is nothing that a former runner left."""
+        return execution.id not in self._left_over
 
     def spawn(self, budget_s: float) -> None:
         """Start committed executions, oldest first, for about `budget_s` seconds."""
@@ -92,7 +117,9 @@ class Dispatcher:
             return
         if self._book[execution].stopped_by is None:
             self._book.update(replace(self._book[execution], stopped_by=by))
-        if self._book[execution].phase is Phase.RUNNING:
+        if self._book[execution].is_group:
+            self._book.stopping.setdefault(execution, reason)
+        elif self._book[execution].phase is Phase.RUNNING:
             self._processes.stop(execution, reason, now_s=self._clock.elapsed_s())
         else:
             self._stop_when_started[execution] = reason
@@ -104,24 +131,48 @@ class Dispatcher:
         for execution in self._book:
             if execution.phase is not Phase.RUNNING:
                 continue
-            if at_once:
+            if execution.is_group:
+                self._book.stopping.setdefault(execution.id, reason)
+            elif at_once:
                 self._processes.kill(execution.id, reason)
             else:
                 self._processes.stop(execution.id, reason, now_s=self._clock.elapsed_s())
 
+    def _resume(self, execution: Execution, *, is_same_boot: bool) -> None:
+        found = self._adopt(execution) if is_same_boot else None
+        if found is None:
+            self._finish(execution, LOST if execution.phase is Phase.RUNNING else LOST_AT_START)
+            if execution.process.if_interrupted is not IfInterrupted.RERUN:
+                self._lost(execution)
+            return
+        self._adopted.add(execution.id)
+        known = replace(execution, phase=Phase.RUNNING, pid=found.pid, pid_started=found.pid_started)
+        self._book.enter(known)
+        is_new = known.started is None
+        self._note_running(replace(known, started=self._clock.now()) if is_new else known, is_new=is_new)
+
+    def _begin_group(self, group: Execution) -> None:
+        """Watch over the timeout of a group that has begun."""
+        timeout = group.process.timeout
+        if group.is_group and group.phase is Phase.RUNNING and timeout is not None:
+            left_s = max(timeout.total_seconds() - self._ran_s(group), 0.0)
+            self._groups.set(group.id, self._clock.elapsed_s() + left_s)
+
     def _adopt(self, execution: Execution) -> Started | None:
-        # Over a restart only wall time tells, and the clock may have gone back meanwhile.
-        ran_s = max((self._clock.now() - execution.started).total_seconds(), 0.0) if execution.started else 0.0
-        timeout_s = execution.timeout_s
+        process, timeout = execution.process, execution.process.timeout
         return self._processes.adopt(
             execution.id,
             pid=execution.pid,
             pid_started=execution.pid_started,
-            stop_signal=execution.stop_signal,
-            stop_grace_s=execution.stop_grace_s,
-            timeout_left_s=None if timeout_s is None else max(timeout_s - ran_s, 0.0),
+            stop_signal=process.stop_signal,
+            stop_grace_s=process.stop_grace.total_seconds(),
+            timeout_left_s=None if timeout is None else max(timeout.total_seconds() - self._ran_s(execution), 0.0),
             now_s=self._clock.elapsed_s(),
         )
+
+    def _ran_s(self, execution: Execution) -> float:
+        """Return for how long it has run. Over a restart only wall time tells, and the clock may have gone back."""
+        return max((self._clock.now() - execution.started).total_seconds(), 0.0) if execution.started else 0.0
 
     def _spawn_one(self, execution: Execution) -> None:
         try:
@@ -156,17 +207,23 @@ class Dispatcher:
         if exited.stopped_for is not None:
             return outcome_of(execution, exited)
         self._lost(execution)
-        return LOST
+        return OUTLIVED
 
     def _finish(self, execution: Execution, outcome: Outcome) -> None:
         """Note the end: the record, and that the claim needs no row any more."""
         has_run = execution.started is not None or outcome.reason is Reason.RUNNER_LOST
-        tail = read_tail(Path(execution.output_file)) if has_run else None
+        tail = read_tail(Path(execution.claim.output_file)) if has_run else None
         now = self._clock.now()
         fields = finished_fields(execution, outcome, now, tail)
         if (begun_s := self._begun_s.pop(execution.id, None)) is not None:
             # What we started ourselves is timed by the clock that nobody sets.
             fields["duration_s"] = timedelta(seconds=self._clock.elapsed_s() - begun_s)
-        self._journal.tell(Event.EXECUTION_FINISHED, now, fields)
+        line = self._journal.tell(Event.EXECUTION_FINISHED, now, fields)
         self._journal.facts.executions.pop(execution.id, None)
         self._journal.facts.ended.append(execution.id)
+        self.ended.append(Ended(execution=execution, outcome=outcome, line=line))
+
+
+def _by_claim_to_guard(execution: Execution) -> tuple[bool, bool, str]:
+    """Order executions so that who held a guard comes before who waited for it: what runs, then further attempts."""
+    return execution.phase is Phase.WAITING, execution.claim.attempt == 1, execution.id

@@ -1,6 +1,6 @@
 """The commit order of DESIGN.md, section 4: store first, then the effects, then the log, then the mark. Owns both.
 
-    put facts into `facts` → `commit` → (the caller spawns) → `append` → the next commit carries the mark
+    put facts into `facts` → `commit` → (the caller spawns) → `append` → `show`; the next commit carries the mark
 
 Facts that the store does not take stay and are offered again; a batch that the log does not take waits in the store.
 """
@@ -35,6 +35,7 @@ class Journal:
         self._recorder = recorder
         self._observer = observer
         self._outbox: list[tuple[int, bytes]] = []
+        self._unshown: list[bytes] = []
         self._mark: Mark | None = None
         self._appended: tuple[int, Mark] | None = None
 
@@ -55,10 +56,11 @@ class Journal:
         self._store.commit(Batch(), appended=(outbox[-1][0] if outbox else 0, self._mark))
         self._outbox.clear()
 
-    def tell(self, event: Event, at: datetime, fields: Mapping[str, Any], *, batch: Batch | None = None) -> None:
-        """Put a record into `batch`, by default among the facts."""
-        target = self.facts if batch is None else batch
-        target.records.append(self._recorder.line(event, at, fields))
+    def tell(self, event: Event, at: datetime, fields: Mapping[str, Any], *, batch: Batch | None = None) -> bytes:
+        """Put a record into `batch`, by default among the facts; return its line."""
+        line = self._recorder.line(event, at, fields)
+        (self.facts if batch is None else batch).records.append(line)
+        return line
 
     @property
     def is_waiting(self) -> bool:
@@ -85,9 +87,7 @@ class Journal:
             return False
         self.facts, self._appended, self.store_trouble = Batch(), None, None
         self._outbox.extend(numbered)
-        for _, line in numbered:
-            if record := decode(line):
-                self._observer(record)
+        self._unshown.extend(line for _, line in numbered)
         return True
 
     def append(self) -> bool:
@@ -105,10 +105,22 @@ class Journal:
         self.log_trouble = None
         return True
 
+    def show(self) -> None:
+        """Show the observer what has become durable, in order. Apart from `commit`: no start waits for a console."""
+        lines, self._unshown = self._unshown, []
+        for line in lines:
+            if record := decode(line):
+                self._observer(record)
+
+    def tidy(self) -> None:
+        """Do what the store puts off until nothing is due."""
+        self._store.tidy()
+
     def close(self) -> None:
         """Commit and append what can be, and close store and log."""
         self.commit()
         self.append()
+        self.show()
         if self._appended is not None:
             self._note_mark(self._appended)
         self._log.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -35,8 +36,9 @@ from runner.service.trouble import Complaints, HoldOff
 from runner.store.mailbox import drain_wake
 from runner.values import to_microseconds
 
-SPAWN_BUDGET_S = 0.02
+SPAWN_BUDGET_S = 0.04  # a command, an exit, or what is due meanwhile waits so long at the most
 READ_BUDGET_S = 0.005
+_LEISURE_S = 0.05
 _LONGEST_WAIT_S = 0.5
 
 
@@ -109,32 +111,36 @@ class Runner:
         decision.batch.meta["git_commit"] = change.reading.git_commit or ""
         if not self._step_s:
             decision.batch.meta |= clock_step.seen(decision.now)
-        if not self._journal.commit(decision.batch):
+        if not self._commit(decision):
             raise StoreUnwritableError(self._journal.store_trouble)
-        self._accept_change(change, decision)
+        self._accept_change(change)
         self.registry.plan_all()
         self._journal.append()
 
     def turn(self) -> None:
-        """Do all that is due at this moment, and commit it."""
+        """Do all that is due at this moment, and commit it; first what is late if it waits, last what can wait."""
         self._heed_signals()
-        self._processes.enforce(self._clock.elapsed_s())
         if not self._store_rests.is_on:
             if self._is_firing:
                 self._note_clock_step()
             self._decide()
-            if self._is_firing:
-                self._read_on()
         self._dispatcher.spawn(SPAWN_BUDGET_S)
+        self._processes.enforce(self._clock.elapsed_s())
         if not self._log_rests.is_on and not self._journal.append():
             self._log_rests.begin()
+        self._journal.show()
+        if self._is_firing and not self._store_rests.is_on:
+            self._read_on()
         self._stopping.advance()
         self._housekeeping.advance()
         self._complaints.tell(self._troubles())
 
     def wait(self, *, at_most_s: float = _LONGEST_WAIT_S) -> None:
         """Wait for the next thing to do, and take the exits and notes that came meanwhile."""
-        events = self._parts.poll.poll(min(self._timeout_s(), at_most_s))
+        timeout_s = min(self._timeout_s(), at_most_s)
+        if timeout_s > _LEISURE_S:
+            self._journal.tidy()
+        events = self._poll(timeout_s)
         # With nothing else to do we look ourselves: somebody may have removed the FIFO that would wake us.
         self._mail.is_waiting = self._mail.is_waiting or not events
         for descriptor, _ in events:
@@ -148,6 +154,18 @@ class Runner:
             elif descriptor == self._parts.nudge:
                 os.eventfd_read(descriptor)
                 self._reloader.look_again()
+
+    def _poll(self, timeout_s: float) -> list[tuple[int, int]]:
+        """Wait for events, to the microsecond.
+
+        epoll counts milliseconds and rounds up: of the last one we leave it none, and sleep what is left of that.
+        """
+        until_s = self._clock.elapsed_s() + timeout_s
+        events = self._parts.poll.poll(max(int(timeout_s * 1000) - 0.5, 0.0) / 1000)
+        left_s = until_s - self._clock.elapsed_s()
+        if not events and left_s > 0:
+            time.sleep(min(left_s, 0.001))
+        return events
 
     def obey(self, command: Command) -> Answer:
         """Carry out a command of this very program, where no other runner is running. Raises StoreUnwritableError."""
@@ -168,14 +186,15 @@ class Runner:
         self.registry.load(snapshot.requests, zone=self.settings.zone)
         self._reloader.recall(self.registry.requests)
         boot = boot_id()
-        for row in snapshot.executions:
-            self._dispatcher.resume(execution_of(row), is_same_boot=snapshot.meta.get("boot") == boot)
+        executions = map(execution_of, snapshot.executions)
+        self._dispatcher.resume_all(executions, is_same_boot=snapshot.meta.get("boot") == boot)
         self._journal.facts.meta.update(
             boot=boot, pid=str(os.getpid()), version=__version__, started=str(to_microseconds(self._clock.now()))
         )
 
     def _decision(self) -> Decision:
-        return Decision(
+        """Begin a decision, with what follows the executions that have ended: their end is committed with it."""
+        decision = Decision(
             self._clock.now(),
             registry=self.registry,
             book=self.book,
@@ -184,6 +203,8 @@ class Runner:
             git=self._git,
             is_stopping=self._stopping.is_asked,
         )
+        decision.follow(self._dispatcher.ended)
+        return decision
 
     def _decide(self) -> None:
         """Let waiting executions start, give due fires their verdicts, answer commands; commit; put it in force.
@@ -195,11 +216,14 @@ class Runner:
         except StoreUnwritableError:
             self._store_rests.begin()
         due = self.registry.take_due() if self._is_firing and not self._stopping.is_asked else []
-        if not (due or self._mail.is_taken or self.book.waiting or self._journal.facts):
+        overdue = self._dispatcher.overdue_groups()
+        if not (due or overdue or self._mail.is_taken or self._is_anybody_waiting() or self._journal.facts):
             return
         decision = self._decision()
-        if self._is_firing and not self._stopping.is_asked:
-            decision.release_waiting()
+        for group in overdue:
+            decision.claims.stop(group, Reason.TIMEOUT)
+        if not self._stopping.is_asked:
+            decision.claims.release_waiting(self._may_start)
         for name in due:
             decision.fire(name)
         self._mail.answer(decision)
@@ -209,20 +233,22 @@ class Runner:
             if self.registry.states.get(name) is not decision.states.get(name):
                 self.registry.plan(name)  # nothing was decided of it, or the store refused
 
+    def _may_start(self, execution: Execution) -> bool:
+        """Tell whether a waiting execution is ours to start: what a former runner left is not for `exec`."""
+        return self._is_firing or self._dispatcher.is_own(execution)
+
+    def _is_anybody_waiting(self) -> bool:
+        due_s = self.book.next_due_s()
+        return bool(self.book.waiting) or (due_s is not None and due_s <= self._clock.now().timestamp())
+
     def _commit(self, decision: Decision) -> bool:
         """Commit a decision with the facts; if the store takes it, put it in force and do what follows."""
+        decision.follow()
         if not self._journal.commit(decision.batch):
             self._store_rests.begin()
             return False
         self.registry.accept(decision.states)
-        for waiting in decision.ended_waiting:
-            self.book.leave(waiting)
-        for execution in decision.released:
-            self.book.release(execution)
-        for execution in decision.claimed:
-            self.book.enter(execution)
-        for execution_id, by in decision.stops:
-            self._dispatcher.stop(execution_id, Reason.KILLED_BY_USER, by=by)
+        self._dispatcher.carry_out(decision.claims)
         return True
 
     def _read_on(self) -> None:
@@ -244,17 +270,15 @@ class Runner:
             decision.batch.meta["git_commit"] = change.reading.git_commit or ""
         for command in asked:
             decision.batch.answers[command] = Answer(is_done=True, lines=(change.summary,)).text()
-        if self._journal.commit(decision.batch):
+        if self._commit(decision):
             self._mail.forget_reloads(asked)
-            self._accept_change(change, decision)
+            self._accept_change(change)
         else:
-            self._store_rests.begin()
             self._reloader.look_again()
 
-    def _accept_change(self, change: catalog_change.CatalogChange, decision: Decision) -> None:
+    def _accept_change(self, change: catalog_change.CatalogChange) -> None:
         self._git = change.reading.git_commit
         self.registry.accept_catalog(change.in_force, change.reading.catalog)
-        self.registry.accept(decision.states)
 
     def _note_clock_step(self) -> None:
         self._step_s += self._steps.look()
@@ -269,9 +293,9 @@ class Runner:
     def _note_cut_off(self, execution: Execution) -> None:
         """Mark a one-time request whose execution a restart has cut off."""
         request, state = self.registry.requests.get(execution.request), self.registry.states.get(execution.request)
-        if request is None or state is None or execution.generation is None:
+        if request is None or state is None or execution.claim.generation is None:
             return
-        marked = cut_off(request, state, execution.generation)
+        marked = cut_off(request, state, execution.claim.generation)
         if marked is not state:
             self.registry.accept({request.name: marked})
             self._journal.facts.requests[request.name] = request_row(request.name, request, marked)
@@ -305,13 +329,20 @@ class Runner:
         if self.book.starting:
             return 0.0
         waits = [_LONGEST_WAIT_S, self._reloader.next_s() - elapsed_s]
-        deadlines = (self._processes.next_deadline_s(), self._stopping.next_s(), self._housekeeping.next_s)
+        deadlines = (
+            self._processes.next_deadline_s(),
+            self._dispatcher.next_deadline_s(),
+            self._stopping.next_s(),
+            self._housekeeping.next_s,
+        )
         waits += [each - elapsed_s for each in deadlines if each is not None]
         if self._store_rests.is_on:
             waits.append(self._store_rests.left_s)
         else:
             idle_s = self.registry.idle_s() if self._is_firing and not self._stopping.is_asked else None
             waits += [] if idle_s is None else [idle_s]
+            due_s = self.book.next_due_s() if not self._stopping.is_asked else None
+            waits += [] if due_s is None else [due_s - self._clock.now().timestamp()]
             waits += [0.0] if self._journal.facts or self._mail.is_waiting or self._reloader.is_reading else []
         if self._journal.has_unwritten:
             waits.append(self._log_rests.left_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from runner.errors import RunnerError
@@ -11,16 +11,33 @@ from runner.planning.last_good import InForce
 from runner.planning.state import RequestState, state_from, state_text, watermark
 from runner.requests.catalog import Catalog, Rejection, definition_text, request_from_definition
 from runner.requests.model import ProcessRequest
-from runner.schedule_loop import FireScheduler
 from runner.service.clock import Clock
 from runner.service.heap import lasting_heap
 from runner.store.rows import RequestRow
+
+
+class Incumbents(Mapping[str, str]):
+    """The file that supplies each of some requests; those are not walked through to know it."""
+
+    def __init__(self, requests: Mapping[str, ProcessRequest]) -> None:
+        self.requests = requests
+
+    def __getitem__(self, name: str) -> str:
+        return self.requests[name].source.file
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.requests)
+
+    def __len__(self) -> int:
+        return len(self.requests)
 
 
 class Registry:
     """What is in force: `requests` by name, `states` of all that ever were, `rejections` beside them."""
 
     def __init__(self, clock: Clock) -> None:
+        from runner.schedule_loop import FireScheduler
+
         self.requests: Mapping[str, ProcessRequest] = {}
         self.states: dict[str, RequestState] = {}
         self.rejections: tuple[Rejection, ...] = ()
@@ -34,9 +51,9 @@ class Registry:
         with lasting_heap():
             self.requests, self.states = remembered(rows, zone=zone)
 
-    def incumbents(self) -> dict[str, str]:
+    def incumbents(self) -> Incumbents:
         """Return the file that supplies each request now."""
-        return {name: request.source.file for name, request in self.requests.items()}
+        return Incumbents(self.requests)
 
     def take_due(self) -> list[str]:
         """Return the names whose time has come, in order of their time; each is to be planned again."""

@@ -10,16 +10,20 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.planning.difference import touched
 from runner.provenance import commit_of, is_being_changed
-from runner.requests.catalog import Catalog, CatalogReader
+from runner.requests.catalog import Catalog, CatalogReader, exhausted
 from runner.requests.model import ProcessRequest
 from runner.service.catalog_cache import CatalogCache
 from runner.service.clock import Clock
 from runner.service.heap import lasting_heap
+from runner.service.registry import Incumbents
 from runner.watcher import Watcher
 
 QUIET_S = 0.15
 """How long a folder must have been still before it is read."""
+GLANCE_S = 0.03
+"""After so long a stillness it is read ahead: what is still so in the end need only be looked at."""
 PATIENCE_S = 1.0
 """How long a restless folder is waited for at the most."""
 LOCK_PATIENCE_S = 10.0
@@ -34,9 +38,13 @@ _RETRY_S = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A catalog that has just been read, the git commit its folder is at, and the elapsed seconds when that began."""
+    """A catalog that has just been read, the git commit its folder is at, and the elapsed seconds when that began.
+
+    `touched` are the names of which it has another request than was in force then, or which only one of both has.
+    """
 
     catalog: Catalog
+    touched: frozenset[str]
     git_commit: str | None
     begun_s: float
 
@@ -54,13 +62,14 @@ class Reloader:
         self._restless_since_s: float | None = None
         self._restless_at_s = 0.0
         self._held_until_s = 0.0
-        self._scan: Generator[None, None, Catalog] | None = None
+        self._glance_at_s: float | None = None
+        self._glance: Generator[None, None, bool] | None = None
+        self._scan: Generator[None, None, Reading] | None = None
         self._look: Generator[None, None, bool] | None = None
         self._look_ends_s = 0.0
         self._identity_at_s = 0.0
         self._resync_at_s = 0.0
         self._folder = folder
-        self._begun_s = 0.0
         self._commit: str | None = None
 
     @property
@@ -70,24 +79,26 @@ class Reloader:
 
     @property
     def is_reading(self) -> bool:
-        """Whether a scan is on its way; then `advance` wants to be called whenever nothing else is due."""
-        return self._scan is not None
+        """Whether files are being read; then `advance` wants to be called whenever nothing else is due."""
+        return self._scan is not None or self._glance is not None
 
     def look_again(self, *, at_once: bool = False) -> None:
         """Read the folder once it is still; `at_once` without waiting for that."""
         now_s = self._clock.elapsed_s()
         if self._restless_since_s is None:
-            self._restless_since_s = now_s
+            self._restless_since_s, self._glance_at_s = now_s, now_s + GLANCE_S
+        if at_once:
+            self._glance_at_s = None
         self._restless_at_s = now_s - (PATIENCE_S if at_once else 0.0)
 
     def next_s(self) -> float:
         """Return when `check` has something to do."""
         waits = [self._identity_at_s, self._resync_at_s]
-        if self._scan is None and (begin_s := self._begin_at_s()) is not None:
-            waits.append(begin_s)
+        if not self.is_reading:
+            waits += [due_s for due_s in (self._begin_at_s(), self._glance_at_s) if due_s is not None]
         return min(waits)
 
-    def check(self, incumbents: Callable[[], Mapping[str, str]]) -> None:
+    def check(self, incumbents: Callable[[], Incumbents]) -> None:
         """Look at what is due to be looked at; begin a scan when there is a reason to."""
         now_s = self._clock.elapsed_s()
         if now_s >= self._identity_at_s:
@@ -97,42 +108,51 @@ class Reloader:
                 self.look_again()
         if now_s >= self._resync_at_s:
             self._resync()
+        if self.is_reading:
+            return
         begin_s = self._begin_at_s()
-        if self._scan is None and begin_s is not None and now_s >= begin_s:
+        if begin_s is not None and now_s >= begin_s:
             self._begin(now_s, incumbents)
+        elif self._glance_at_s is not None and now_s >= self._glance_at_s:
+            self._begin_glance()
 
     def advance(self, budget_s: float) -> Reading | None:
         """Read on for about `budget_s` seconds; return the reading once it is whole."""
-        if self._scan is None:
-            return None
         until_s = self._clock.elapsed_s() + budget_s
         try:
-            while self._clock.elapsed_s() < until_s:
-                next(self._scan)
+            while (slices := self._glance or self._scan) and self._clock.elapsed_s() < until_s:
+                next(slices)
         except StopIteration as whole:
+            if slices is self._glance:
+                self._glance = None
+                return None
             self._scan = None
-            return self._reading(whole.value)
+            reading: Reading = whole.value
+            self._commit = reading.git_commit
+            return reading
         return None
 
     def recall(self, requests: Mapping[str, ProcessRequest]) -> None:
         """Before the first reading: know again what a former runner has read of the `requests` in the store."""
         self._cache.recall(self._reader, requests)
 
-    def read(self, incumbents: Mapping[str, str]) -> Reading:
+    def read(self, incumbents: Incumbents) -> Reading:
         """Read the folder in one go: at the start, when there is nothing else to do."""
-        self._begun_s = self._clock.elapsed_s()
         with lasting_heap():
-            catalog = self._reader.read(incumbents)
+            reading = exhausted(self._read(incumbents))
+        self._commit = reading.git_commit
         self.keep()
-        return self._reading(catalog)
+        return reading
 
     def keep(self) -> None:
         """Keep what was read for the next start."""
         self._cache.keep(self._reader)
 
-    def _reading(self, catalog: Catalog) -> Reading:
-        self._commit = commit_of(self._folder)
-        return Reading(catalog=catalog, git_commit=self._commit, begun_s=self._begun_s)
+    def _read(self, incumbents: Incumbents) -> Generator[None, None, Reading]:
+        begun_s = self._clock.elapsed_s()
+        catalog = yield from self._reader.scan(incumbents)
+        names = yield from touched(incumbents.requests, catalog.requests)
+        return Reading(catalog=catalog, touched=names, git_commit=commit_of(self._folder), begun_s=begun_s)
 
     def _begin_at_s(self) -> float | None:
         if self._restless_since_s is None:
@@ -140,14 +160,18 @@ class Reloader:
         is_still_s = min(self._restless_at_s + QUIET_S, self._restless_since_s + PATIENCE_S)
         return max(is_still_s, self._held_until_s)
 
-    def _begin(self, now_s: float, incumbents: Callable[[], Mapping[str, str]]) -> None:
+    def _begin(self, now_s: float, incumbents: Callable[[], Incumbents]) -> None:
         assert self._restless_since_s is not None
         if is_being_changed(self._folder) and now_s - self._restless_since_s < LOCK_PATIENCE_S:
             self._held_until_s = now_s + _RETRY_S
             return
-        self._restless_since_s = None
-        self._begun_s = now_s
-        self._scan = self._reader.scan(incumbents())
+        self._restless_since_s = self._glance_at_s = None
+        self._scan = self._read(incumbents())
+
+    def _begin_glance(self) -> None:
+        self._glance_at_s = None
+        if not is_being_changed(self._folder):
+            self._glance = self._reader.glance()
 
     def _resync(self) -> None:
         """Look a slice further whether any file is another; then rest, so that it takes no more than its share."""

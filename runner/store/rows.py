@@ -28,8 +28,11 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionRow:
-    """A claim, and what runs for it, until its finished record is committed. Unique by request, generation,
-    scheduled_for, attempt and sequence, but for those of the direct channel, whose generation is None."""
+    """A claim, and what runs for it, until its finished record is committed.
+
+    Unique by request, generation, scheduled_for, attempt, sequence and `group_id` (the group's execution, of a member),
+    but for those of the direct channel, whose generation is None. `due` is 0 where version 1 of the store wrote it.
+    """
 
     id: str
     request: str
@@ -41,6 +44,10 @@ class ExecutionRow:
     pid: int | None
     pid_started: int | None
     body: str
+    started: int | None = None
+    stopped_by: str | None = None
+    due: int = 0
+    group_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

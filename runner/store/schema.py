@@ -36,6 +36,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Almost always empty, so that looking for commands touches one page, however many were answered.
         "CREATE INDEX pending ON commands (status) WHERE status = 'pending'",
     ),
+    (
+        # What changes while an execution runs is in columns, so that its body is written once.
+        "ALTER TABLE executions ADD COLUMN started INTEGER",
+        "ALTER TABLE executions ADD COLUMN stopped_by TEXT",
+        "ALTER TABLE executions ADD COLUMN due INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE executions ADD COLUMN group_id TEXT",
+        "DROP INDEX claims",
+        # Without COALESCE no two claims would be equal: NULLs are distinct.
+        """CREATE UNIQUE INDEX claims
+            ON executions (request, generation, scheduled_for, attempt, sequence, COALESCE(group_id, ''))
+            WHERE generation IS NOT NULL""",
+    ),
 )
 
 INSERT_RECORD = "INSERT INTO outbox (seq, line) VALUES (?, ?)"

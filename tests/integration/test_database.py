@@ -100,7 +100,7 @@ class _Model:
 
 
 def _claim(row: ExecutionRow) -> tuple[object, ...]:
-    return row.request, row.generation, row.scheduled_for, row.attempt, row.sequence
+    return row.request, row.generation, row.scheduled_for, row.attempt, row.sequence, row.group_id
 
 
 _texts = st.text(st.characters(codec=None), max_size=8)  # with lone surrogates, as names of files have them
@@ -114,6 +114,8 @@ _executions = st.builds(
     ExecutionRow, id=st.sampled_from(["e1", "e2", "e3"]), request=_names, generation=st.none() | st.integers(1, 2),
     scheduled_for=st.integers(0, 1), attempt=st.just(1), sequence=st.just(0), phase=st.sampled_from(Phase),
     pid=st.none() | st.integers(1, 2**22), pid_started=st.none() | _microseconds, body=_texts,
+    started=st.none() | _microseconds, stopped_by=st.none() | _texts, due=_microseconds,
+    group_id=st.none() | st.just("g"),
 )  # fmt: skip
 _batches = st.builds(
     Batch,
@@ -392,15 +394,67 @@ def test_an_older_store_is_brought_up_to_date_by_its_owner_only(
 ) -> None:
     with _owned(tmp_path) as store:
         store.commit(Batch(requests={"a": _request("a")}))
+    version = len(schema.MIGRATIONS)
     later = (*schema.MIGRATIONS, ("CREATE TABLE later (x)", "INSERT INTO later VALUES (1)"))
     monkeypatch.setattr(schema, "MIGRATIONS", later)
-    with pytest.raises(StoreError, match="has version 1, this program writes 2; restart its runner"):
+    with pytest.raises(StoreError, match=f"has version {version}, this program writes {version + 1}; restart its"):
         StoreReader(tmp_path)
     with _owned(tmp_path) as store:
         assert store.load().requests == (_request("a"),)
     with closing(sqlite3.connect(tmp_path / "store.sqlite3")) as database:
         assert database.execute("SELECT x FROM later").fetchall() == [(1,)]
     assert _read(tmp_path).requests == (_request("a"),)
+
+
+# What the first release wrote, kept here as it was: nobody who edits a migration by mistake passes by this.
+_VERSION_1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), inode TEXT NOT NULL, offset INTEGER NOT NULL);
+CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, line BLOB NOT NULL);
+CREATE TABLE requests (
+    name TEXT PRIMARY KEY, file TEXT, generation INTEGER NOT NULL, fired_through INTEGER, state TEXT NOT NULL);
+CREATE TABLE definitions (name TEXT PRIMARY KEY, definition TEXT);
+CREATE TABLE executions (
+    id TEXT PRIMARY KEY, request TEXT NOT NULL, generation INTEGER, scheduled_for INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, sequence INTEGER NOT NULL, phase TEXT NOT NULL, pid INTEGER, pid_started INTEGER,
+    body TEXT NOT NULL);
+CREATE UNIQUE INDEX claims ON executions (request, generation, scheduled_for, attempt, sequence)
+    WHERE generation IS NOT NULL;
+CREATE TABLE commands (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, arguments TEXT NOT NULL, requested_by TEXT NOT NULL,
+    deadline INTEGER NOT NULL, status TEXT NOT NULL, answer TEXT);
+CREATE INDEX pending ON commands (status) WHERE status = 'pending';
+PRAGMA application_id = 0x52554e52;
+PRAGMA user_version = 1;
+INSERT INTO meta VALUES ('boot', 'b');
+INSERT INTO mark VALUES (1, '18446744073709551615', 17);
+INSERT INTO outbox VALUES (6, 'forgotten'), (7, x'7b7d0a');
+DELETE FROM outbox WHERE seq = 6;
+INSERT INTO requests VALUES ('a', 'a.yaml', 1, NULL, '{}');
+INSERT INTO definitions VALUES ('a', '{}');
+INSERT INTO executions VALUES
+    ('e1', 'a', 1, 0, 1, 0, 'running', 4711, 99, '{}'), ('e2', 'a', NULL, 0, 1, 0, 'waiting', NULL, NULL, '{}'),
+    ('e3', 'a', NULL, 0, 1, 0, 'waiting', NULL, NULL, '{}');
+"""
+
+
+def test_a_store_of_version_1_is_migrated_with_all_that_is_in_it(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "store.sqlite3")) as database:
+        database.executescript(_VERSION_1)
+    with _owned(tmp_path) as store:
+        waiting = [_execution(name, generation=None, phase=Phase.WAITING) for name in ("e2", "e3")]
+        assert store.load() == Snapshot(
+            requests=(_request("a"),),
+            executions=(_execution("e1", phase=Phase.RUNNING, pid=4711, pid_started=99), *waiting),
+            outbox=((7, b"{}\n"),),
+            mark=_MARK,
+            meta={"boot": "b"},
+        )
+        with pytest.raises(DuplicateClaimError):
+            store.commit(Batch(executions={"e4": _execution("e4")}))
+        store.commit(Batch(executions={"m1": _execution("m1", group_id="g")}))  # a member's claim is its group's own
+        with pytest.raises(DuplicateClaimError):
+            store.commit(Batch(executions={"m2": _execution("m2", group_id="g")}))
 
 
 def test_a_migration_that_fails_leaves_the_former_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runner.errors import RefusedError
-from runner.lifecycle import Misfire, RequestStatus
+from runner.lifecycle import Misfire, OnOverlap, RequestStatus
 from runner.planning import firing, registration, state
 from runner.planning.firing import Miss, pending_fire, settle
 from runner.planning.overlap import Guard, Verdict, verdict
@@ -275,12 +275,27 @@ def guard_of(client: str | None, organization: str | None) -> Guard:
     return Guard(process="p", client=client, organization=organization)
 
 
+def _verdict(guard: Guard, held: set[Guard]) -> Verdict:
+    return verdict(is_guard_held=guard in held, is_guard_queued_for=False, on_overlap=OnOverlap.REFUSE, has_room=True)
+
+
 def test_row_48_the_same_process_client_and_organization_is_refused():
     held = {guard_of("c", "o")}
-    assert verdict(is_guard_held=guard_of("c", "o") in held, running=1, max_running=None) is Verdict.REFUSE
+    assert (
+        verdict(
+            is_guard_held=guard_of("c", "o") in held,
+            is_guard_queued_for=False,
+            on_overlap=OnOverlap.REFUSE,
+            has_room=True,
+        )
+        is Verdict.REFUSE
+    )
 
 
 @pytest.mark.parametrize("other", [guard_of("c", "elsewhere"), guard_of("c", None), guard_of("d", "o")])
 def test_row_49_another_organization_or_client_runs(other: Guard):
     held = {guard_of("c", "o")}
-    assert verdict(is_guard_held=other in held, running=1, max_running=None) is Verdict.RUN
+    assert (
+        verdict(is_guard_held=other in held, is_guard_queued_for=False, on_overlap=OnOverlap.REFUSE, has_room=True)
+        is Verdict.RUN
+    )

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import pytest
 
+from runner.lifecycle import OnOverlap
 from runner.planning.overlap import Guard, Verdict, verdict
 
+_REFUSE, _QUEUE, _REPLACE = OnOverlap
 
+
+@pytest.mark.parametrize("has_room", [True, False])
+@pytest.mark.parametrize("policy", OnOverlap)
+def test_a_free_guard_leaves_only_the_question_of_room(policy: OnOverlap, has_room: bool):
+    expected = Verdict.RUN if has_room else Verdict.WAIT
+    assert verdict(is_guard_held=False, is_guard_queued_for=False, on_overlap=policy, has_room=has_room) is expected
+
+
+@pytest.mark.parametrize("has_room", [True, False])  # it is decided now, not after a wait for room
 @pytest.mark.parametrize(
-    ("is_guard_held", "running", "max_running", "expected"),
+    ("policy", "is_queued_for", "expected"),
     [
-        (False, 0, None, Verdict.RUN),
-        (False, 10_000, None, Verdict.RUN),
-        (False, 3, 4, Verdict.RUN),
-        (False, 4, 4, Verdict.WAIT),
-        (False, 5, 4, Verdict.WAIT),
-        (True, 0, None, Verdict.REFUSE),
-        (True, 1, 4, Verdict.REFUSE),
-        (True, 4, 4, Verdict.REFUSE),  # refused now, not after a wait
+        (_REFUSE, False, Verdict.REFUSE),
+        (_REFUSE, True, Verdict.REFUSE),
+        (_QUEUE, False, Verdict.QUEUE),
+        (_QUEUE, True, Verdict.REFUSE),  # the queue holds one
+        (_REPLACE, False, Verdict.REPLACE),
+        (_REPLACE, True, Verdict.REPLACE),
     ],
 )
-def test_the_guard_refuses_and_the_bound_makes_wait(
-    is_guard_held: bool, running: int, max_running: int | None, expected: Verdict
+def test_a_held_guard_is_for_the_policy_to_decide(
+    policy: OnOverlap, is_queued_for: bool, expected: Verdict, has_room: bool
 ):
-    assert verdict(is_guard_held=is_guard_held, running=running, max_running=max_running) is expected
+    decided = verdict(is_guard_held=True, is_guard_queued_for=is_queued_for, on_overlap=policy, has_room=has_room)
+    assert decided is expected
 
 
 def test_a_guard_is_process_client_and_organization_and_nothing_else():

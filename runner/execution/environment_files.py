@@ -1,0 +1,24 @@
+"""Reading files of variables for a process that is about to start. Touches files."""
+
+from __future__ import annotations
+
+from runner.execution.spawn import SpawnError
+from runner.requests.environment_file import parse
+from runner.requests.files import Trouble, read_bounded
+
+
+def read(path: str) -> dict[str, str]:
+    """Return the variables of a regular file of at most 1 MiB; a pipe or device is not waited for.
+
+    Raises SpawnError, which shows no value.
+    """
+    content = read_bounded(path)
+    if isinstance(content, Trouble):
+        raise SpawnError(f"environment file {path!r}: {content.reason}")
+    try:
+        return parse(content.raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = content.raw.count(b"\n", 0, error.start) + 1
+        raise SpawnError(f"environment file {path!r}, line {line}: this is no UTF-8") from None
+    except ValueError as error:
+        raise SpawnError(f"environment file {path!r}, {error}") from None

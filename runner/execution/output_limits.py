@@ -1,0 +1,66 @@
+"""Bounds on outputs: looked at every 250 ms while they grow, and cut. Touches output files.
+
+Nothing else bounds one file (RLIMIT_FSIZE bounds all that a process writes). Cutting at each look, not only at the end,
+is what keeps the disk: it never holds more than the limit and what is written between two looks, however long the
+process takes to end after it was asked to. The output is open for appending, so that it goes on at the cut.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from runner.execution.spawn import open_output
+
+_LOOK_S = 0.25
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Bounded:
+    descriptor: int  # of its own: the process may remove or replace the file, and write on
+    limit: int
+    is_beyond: bool = False
+
+
+class OutputLimits:
+    """The outputs that have a limit, by execution. Time is monotonic seconds, given by the caller."""
+
+    def __init__(self) -> None:
+        self._bounded: dict[str, _Bounded] = {}
+        self.next_s: float | None = None
+
+    def __contains__(self, execution: str) -> bool:
+        return execution in self._bounded
+
+    def watch(self, execution: str, path: str, limit: int, now_s: float) -> None:
+        """Bound an output, in bytes. Raises SpawnError if it cannot be written."""
+        self._bounded[execution] = _Bounded(descriptor=open_output(path), limit=limit)
+        self.next_s = self.next_s if self.next_s is not None else now_s + _LOOK_S
+
+    def look(self, now_s: float) -> list[str]:
+        """Cut what is beyond its limit, and return whose output that is, each only once."""
+        within = [name for name, bounded in self._bounded.items() if not bounded.is_beyond]
+        for bounded in self._bounded.values():
+            _cut(bounded)
+        self.next_s = now_s + _LOOK_S if self._bounded else None
+        return [name for name in within if self._bounded[name].is_beyond]
+
+    def finish(self, execution: str) -> bool:
+        """Look a last time, and no more; tell whether the output was ever beyond its limit."""
+        bounded = self._bounded[execution]
+        _cut(bounded)
+        self.drop(execution)
+        return bounded.is_beyond
+
+    def drop(self, execution: str) -> None:
+        """Look at an output no more, if it was looked at."""
+        bounded = self._bounded.pop(execution, None)
+        if bounded is not None:
+            os.close(bounded.descriptor)
+        self.next_s = self.next_s if self._bounded else None
+
+
+def _cut(bounded: _Bounded) -> None:
+    if os.fstat(bounded.descriptor).st_size > bounded.limit:
+        os.ftruncate(bounded.descriptor, bounded.limit)
+        bounded.is_beyond = True

@@ -1,0 +1,125 @@
+"""Finding a program, entering its directory, and saying in words why it cannot be started. Reads files.
+
+Light on purpose: the launcher, which starts anew for a process each time, imports it. So no pathlib, and nothing of
+ours.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+TYPE_CHECKING = False  # `typing` takes longer to import than this module
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Arguments = Sequence[str]
+    Environment = Mapping[str, str]
+
+
+class SpawnError(Exception):
+    """A process could not be started; the text says why, in words for people."""
+
+
+def enter(directory: str) -> None:
+    """Change to a directory. Raises SpawnError."""
+    try:
+        os.chdir(directory)
+    except FileNotFoundError:
+        raise SpawnError(f"directory {directory!r} does not exist") from None
+    except NotADirectoryError:
+        raise SpawnError(f"directory {directory!r} is not a directory") from None
+    except PermissionError:
+        raise SpawnError(f"no permission to enter directory {directory!r}") from None
+    except OSError as error:
+        raise SpawnError(f"directory {directory!r} cannot be entered: {error.strerror}") from None
+    except ValueError:
+        raise SpawnError(f"directory {directory!r} contains a character that no path can have") from None
+
+
+def find(name: str, environment: Environment) -> str:
+    """Return the path of a program as execvp(3) finds it: by PATH, where an empty entry is the directory itself.
+
+    Raises SpawnError if PATH has none that may be executed.
+    """
+    if not name:
+        raise SpawnError("the name of the program is empty")
+    if "/" in name or "\0" in name:
+        return name
+    search = environment.get("PATH", os.defpath)
+    places = [f"{folder}/{name}" if folder else f"./{name}" for folder in search.split(":")]
+    for place in places:
+        if os.access(place, os.X_OK) and _is_file(place):
+            return place
+    if files := [place for place in places if _is_file(place)]:
+        raise SpawnError(f"program {files[0]!r} is not executable (chmod +x)")
+    raise SpawnError(f"program {name!r} is not in PATH ({search})")
+
+
+def refusal(error: OSError, program: str, directory: str, arguments: Arguments, environment: Environment) -> str:
+    """Say why the system did not start a program. Only called inside its directory."""
+    place = "" if program.startswith("/") else f" in directory {directory!r}"
+    match error.errno:
+        case errno.ENOENT | errno.ENOTDIR | errno.ELOOP if not _is_file(program):
+            return f"program {program!r} does not exist{place}"
+        case errno.ENOENT:
+            return f"program {program!r} needs the interpreter {_interpreter(program)!r}, which does not exist"
+        case errno.EACCES if os.path.isdir(program):  # noqa: PTH112  (no pathlib here)
+            return f"program {program!r} is a directory{place}"
+        case errno.EACCES if _is_file(program) and not os.access(program, os.X_OK):
+            return f"program {program!r} is not executable{place} (chmod +x)"
+        case errno.EACCES:
+            return f"no permission to execute program {program!r}{place}"
+        case errno.ENOEXEC:
+            return f"program {program!r} is neither a binary of this machine nor a script that begins with #!"
+        case errno.E2BIG:
+            return _too_long(arguments, environment)
+        case errno.EAGAIN | errno.ENOMEM:
+            return f"program {program!r}: the system has no room for another process ({error.strerror})"
+        case _:
+            return f"program {program!r} cannot be started: {error.strerror}"
+
+
+def unfit(arguments: Arguments, environment: Environment) -> str | None:
+    """Name what no program can be given; None if all can be. Values are not shown: they may be secrets."""
+    for index, argument in enumerate(arguments):
+        if not _is_passable(argument):
+            return f"argument {index} contains a NUL or another character that no program can be given"
+    for name, value in environment.items():
+        if not name or "=" in name or not _is_passable(name):
+            return f"{name!r} is no name for an environment variable"
+        if not _is_passable(value):
+            return f"environment variable {name} contains a NUL or another character that no program can be given"
+    return None
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116  (many of these a start; Path takes five times as long)
+    except (OSError, ValueError):
+        return False
+
+
+def _interpreter(program: str) -> str:
+    """Return what the #! line names; a binary names its loader in a place that is nobody's concern."""
+    with open(program, "rb") as file:  # noqa: PTH123  (no pathlib here)
+        line = file.readline(4096)
+    words = line[2:].removesuffix(b"\n").split(b" ")
+    return os.fsdecode(next(filter(None, words), b"")) if line.startswith(b"#!") else "of its binary format"
+
+
+def _too_long(arguments: Arguments, environment: Environment) -> str:
+    arguments_size = sum(len(os.fsencode(argument)) + 1 for argument in arguments)
+    environment_size = sum(len(os.fsencode(f"{name}={value}")) + 1 for name, value in environment.items())
+    return (
+        f"the arguments ({arguments_size} bytes) or the environment ({environment_size} bytes) are longer than the"
+        " system allows, which on Linux is 128 KiB for a single one of them"
+    )
+
+
+def _is_passable(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False

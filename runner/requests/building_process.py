@@ -1,0 +1,211 @@
+"""From the data of a `process` that the schema accepts to a process, its members with it. Pure."""
+
+from __future__ import annotations
+
+import os.path
+import signal
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from runner.lifecycle import IfInterrupted, OnOverlap
+from runner.requests.findings import DataPath, Finding, nearest, plain, shown
+from runner.requests.model import (
+    Action,
+    Command,
+    Group,
+    Limits,
+    Process,
+    Python,
+    Reference,
+    Retry,
+    RunAs,
+    Shell,
+    Success,
+)
+from runner.values import duration_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runner.requests.parts import Part
+
+_STOP_GRACE = timedelta(seconds=10)
+_RETRY_DELAY = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Around:
+    """What a process has where it says nothing itself: its file's folder at first, inside a group what the group says.
+
+    `secrets` also tells where in the document each was named; a member has those of its group beside its own, since
+    what it inherits may hold them.
+    """
+
+    folder: str
+    prefix: str
+    directory: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    environment_files: tuple[str, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, DataPath] = field(default_factory=dict)
+
+
+def process_of(part: Part, *, request: str, folder: str) -> Process:
+    """Build the process of a request whose file lies in `folder`, an absolute path."""
+    around = _Around(folder=folder, prefix=request, directory=_absolute(folder, ""))
+    return _process(part, around, part.data.get("name", request))
+
+
+def _process(part: Part, around: _Around, name: str) -> Process:
+    data, own = part.data, _own(part, around)
+    _refuse_told_secrets(part, own)
+    return Process(
+        name=name,
+        action=_action(part, own),
+        directory=own.directory,
+        environment=dict(own.environment),
+        environment_files=own.environment_files,
+        secrets=tuple(own.secrets),
+        params=dict(own.params),
+        stdin=data.get("stdin"),
+        run_as=RunAs(**data["run_as"]) if "run_as" in data else None,
+        umask=int(data["umask"], 8) if "umask" in data else None,
+        nice=data.get("nice"),
+        limits=_limits(part.below("limits")) if "limits" in data else None,
+        timeout=part.duration("timeout", None, above_zero=True),
+        stop_signal=_signal(part) if "stop_signal" in data else signal.SIGTERM,
+        stop_grace=part.duration("stop_grace", _STOP_GRACE),
+        prevent_concurrent=data.get("prevent_concurrent", False),
+        on_overlap=OnOverlap(data.get("on_overlap", OnOverlap.REFUSE)),
+        success=_success(data["success"]) if "success" in data else Success(),
+        retry=_retry(part.below("retry")) if "retry" in data else None,
+        output_limit=part.size("output_limit"),
+        if_interrupted=IfInterrupted(data.get("if_interrupted", IfInterrupted.RECORD)),
+    )
+
+
+def _own(part: Part, around: _Around) -> _Around:
+    """Return what a process says itself, and what is around it where it says nothing."""
+    data = part.data
+    named = {name: (*part.path, "secrets", index) for index, name in enumerate(data.get("secrets", ()))}
+    directory = _absolute(around.folder, data["directory"]) if "directory" in data else around.directory
+    return replace(
+        around,
+        directory=directory,
+        environment=data.get("environment", around.environment),
+        environment_files=_files(around.folder, data["environment_file"])
+        if "environment_file" in data
+        else around.environment_files,
+        params=_params(part) if "params" in data else around.params,
+        secrets={**around.secrets, **named},
+    )
+
+
+def _action(part: Part, own: _Around) -> Action:
+    match part.data:
+        case {"command": arguments}:
+            return Command(arguments=tuple(arguments))
+        case {"shell": line}:
+            return Shell(line=line)
+        case {"python": target}:
+            return Python(target=target)
+        case {"group": _}:
+            return _group(part.below("group"), own)
+        case {"request": name}:
+            return Reference(request=name)
+    raise AssertionError("the schema let a process without an action pass")
+
+
+def _group(part: Part, around: _Around) -> Group:
+    taken: set[str] = set()
+    members = []
+    for index, data in enumerate(part.data["members"]):
+        member, name = part.below("members", index), data.get("name")
+        if name in taken:
+            member.find(("name",), f"another member is named {shown(name)} too", "give each a `name` of its own")
+        if name is not None:
+            taken.add(name)
+        members.append(_member(member, around))
+    return Group(members=tuple(members), stop_on_failure=part.data.get("stop_on_failure", False))
+
+
+def _member(part: Part, around: _Around) -> Process:
+    if "request" in part.data:
+        return _process(part, around, part.data["request"])
+    name = f"{around.prefix}/{part.data['name']}"
+    return _process(part, replace(around, prefix=name), name)
+
+
+def _absolute(folder: str, path: str) -> str:
+    # Neither `..` nor a link is resolved here: what they mean is settled when the process starts.
+    parts = [part for part in os.path.join(folder, path).split("/") if part not in {"", "."}]  # noqa: PTH118
+    return f"/{'/'.join(parts)}"
+
+
+def _files(folder: str, paths: str | list[str]) -> tuple[str, ...]:
+    return tuple(_absolute(folder, path) for path in ([paths] if isinstance(paths, str) else paths))
+
+
+def _params(part: Part) -> Mapping[str, Any]:
+    """Return the parameters; as variables, RUNNER_PARAM_<NAME>, they must differ in more than the size of letters."""
+    params: Mapping[str, Any] = part.data["params"]
+    seen: dict[str, str] = {}
+    for name in params:
+        other = seen.setdefault(name.upper(), name)
+        if other != name:
+            message = f"`{plain(name)}` and `{plain(other)}` would both be `RUNNER_PARAM_{plain(name.upper())}`"
+            part.find(("params", name), message, "give one of them another name", at_key=True)
+    return params
+
+
+def _refuse_told_secrets(part: Part, own: _Around) -> None:
+    """Tell of secrets whose values stand in the file; where they are named, for that line can be shown."""
+    by_params = {variable for name in own.params for variable in (name.upper(), f"RUNNER_PARAM_{name.upper()}")}
+    for secret, path in own.secrets.items():
+        if secret not in own.environment and secret.upper() not in by_params:
+            continue
+        key = "environment" if secret in own.environment else "params"
+        message = f"the value of a secret has no business in the file: `{plain(secret)}` stands in `{key}`"
+        suggestion = "put it into an `environment_file` or the runner's own environment"
+        part.findings.append(Finding(path=path, message=message, suggestion=suggestion))
+
+
+def _limits(part: Part) -> Limits:
+    return Limits(
+        memory=part.size("memory"),
+        cpu=part.duration("cpu", None, above_zero=True),
+        open_files=part.data.get("open_files"),
+        processes=part.data.get("processes"),
+    )
+
+
+def _success(data: Mapping[str, Any]) -> Success:
+    codes = frozenset(data.get("exit_codes", (0,)))
+    return Success(exit_codes=codes, fail_on_stderr=data.get("fail_on_stderr", False))
+
+
+def _retry(part: Part) -> Retry:
+    delay, longest = part.duration("delay", _RETRY_DELAY), part.duration("max_delay", None)
+    if longest is not None and longest < delay:
+        message = f"`max_delay` should not be shorter than `delay`, which is {duration_text(delay)}"
+        part.find(("max_delay",), message)
+    codes = part.data.get("exit_codes")
+    return Retry(
+        attempts=part.data["attempts"],
+        delay=delay,
+        backoff=float(part.data.get("backoff", 1)),
+        max_delay=longest,
+        exit_codes=None if codes is None else frozenset(codes),
+    )
+
+
+def _signal(part: Part) -> int:
+    name = part.data["stop_signal"].removeprefix("SIG")
+    try:
+        return signal.Signals[f"SIG{name}"]
+    except KeyError:
+        names = [each.name.removeprefix("SIG") for each in signal.Signals]
+        suggestion = nearest(name, names) or "for example INT"
+        part.find(("stop_signal",), f"there is no signal {shown(part.data['stop_signal'])}", suggestion)
+        return signal.SIGTERM

@@ -1,0 +1,83 @@
+"""Circles among names that lead to names. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    Targets = Mapping[str, Collection[str]]
+
+
+def circles(targets: Targets) -> Iterator[frozenset[str]]:
+    """Yield the largest sets of names each of which leads to every other of its set, and to itself.
+
+    Tarjan's algorithm ("Depth-first search and linear graph algorithms", 1972), without recursion: every name is
+    entered once, and every lead looked at once.
+
+    >>> [sorted(circle) for circle in circles({"a": ["b"], "b": ["a", "c"], "c": ["d"], "e": ["e"]})]
+    [['a', 'b'], ['e']]
+    """
+    lowest: dict[str, int] = {}
+    open_names: list[str] = []
+    settled: set[str] = set()
+    for root in targets:
+        if root in lowest:
+            continue
+        way = [_entered(root, targets, lowest, open_names)]
+        while way:
+            name, number, leads = way[-1]
+            for target in leads:
+                if target not in targets or target in settled:
+                    continue
+                if target not in lowest:
+                    way.append(_entered(target, targets, lowest, open_names))
+                    break
+                lowest[name] = min(lowest[name], lowest[target])
+            else:
+                way.pop()
+                if way:
+                    above = way[-1][0]
+                    lowest[above] = min(lowest[above], lowest[name])
+                if lowest[name] == number:
+                    circle = _closed(name, open_names)
+                    settled |= circle
+                    if len(circle) > 1 or name in targets[name]:
+                        yield circle
+
+
+def _entered(
+    name: str, targets: Targets, lowest: dict[str, int], open_names: list[str]
+) -> tuple[str, int, Iterator[str]]:
+    number = lowest[name] = len(lowest)
+    open_names.append(name)
+    return name, number, iter(targets[name])
+
+
+def _closed(name: str, open_names: list[str]) -> frozenset[str]:
+    """Take off the names that were entered since `name` was, and it."""
+    at = len(open_names) - 1
+    while open_names[at] != name:
+        at -= 1
+    circle = frozenset(open_names[at:])
+    del open_names[at:]
+    return circle
+
+
+def way_between(start: str, goal: str, targets: Targets, within: frozenset[str]) -> list[str]:
+    """Return a shortest way from one name to another inside a circle, both ends with it.
+
+    >>> way_between("a", "c", {"a": ["b", "c"], "b": ["c"], "c": ["a"]}, frozenset("abc"))
+    ['a', 'c']
+    """
+    ways = [[start]]
+    seen = {start}
+    for way in ways:
+        if way[-1] == goal:
+            return way
+        for target in targets[way[-1]]:
+            if target in within and target not in seen:
+                seen.add(target)
+                ways.append([*way, target])
+    raise AssertionError(f"{start} does not lead to {goal}: no circle")

@@ -1,0 +1,82 @@
+r"""What a file of NAME=value lines says, as systemd's EnvironmentFile= reads it (systemd.exec(5)). Pure.
+
+Blank lines and those that begin with `#` or `;` are passed over. An unquoted value ends with its line, without the
+blanks around it; a backslash takes the next character as it is, and joins lines. In single quotes everything stands for
+itself, in double quotes a backslash escapes `"`, `\`, `` ` ``, `$` and the end of a line; both may go over several
+lines, and what follows a quote is appended. Nothing is expanded. Unlike there, `export ` may precede a name as in files
+for a shell, and a line that is none of this is an error.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Possessive throughout (`*+`): what was read is never tried in another way, so that a file of a megabyte costs no more.
+_NOTHING = re.compile(r"[ \t]*+(?:[#;][^\n\r]*+)?(?:[\n\r]|\Z)")
+_NAME = re.compile(r"[ \t]*+(?:export[ \t]++(?!=))?([^\s=]++)[ \t]*+=[ \t]*+")
+_GOOD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_SINGLE = re.compile(r"'([^']*+)'[ \t]*+")
+_DOUBLE = re.compile(r'"((?:[^"\\]++|\\.)*+)"[ \t]*+', re.DOTALL)
+_BARE = re.compile(r"((?:[^\\\n\r \t]++|\\(?:\r\n|.)|[ \t]++(?![\n\r]|\Z))*+)[ \t]*+", re.DOTALL)
+_ESCAPED = re.compile(r"\\(\r\n|.)", re.DOTALL)
+_ENDS = ("\n", "\r", "\r\n")
+
+
+def parse(text: str) -> dict[str, str]:
+    r"""Return the variables of a file; of two lines with one name the later counts.
+
+    Raises ValueError, worded for people, with the line, and without anything that could be of a value.
+
+    >>> parse("# ours\nexport ERP_URL=https://erp.example\nGREETING='hello world'\n")
+    {'ERP_URL': 'https://erp.example', 'GREETING': 'hello world'}
+    """
+    variables: dict[str, str] = {}
+    at = 0
+    while at < len(text):
+        if nothing := _NOTHING.match(text, at):
+            at = nothing.end()
+            continue
+        name, begin = _name(text, at)
+        variables[name], at = _value(text, begin)
+        if "\0" in variables[name]:
+            raise _error(text, begin, "a NUL can be in no variable")
+    return variables
+
+
+def _name(text: str, at: int) -> tuple[str, int]:
+    """Return the name that is assigned to, and where its value begins."""
+    found = _NAME.match(text, at)
+    if not found:
+        raise _error(text, at, "this is no NAME=value; a value of several lines needs quotes")
+    if not _GOOD_NAME.fullmatch(found[1]):
+        raise _error(text, at, "what stands before `=` is no name: letters, digits and `_`, no digit first")
+    return found[1], found.end()
+
+
+def _value(text: str, at: int) -> tuple[str, int]:
+    """Return a value, its quoted parts joined with what is not quoted, and where it ends."""
+    parts = []
+    while text[at : at + 1] in {"'", '"'}:
+        found = (_SINGLE if text[at] == "'" else _DOUBLE).match(text, at)
+        if not found:
+            raise _error(text, at, "the quote that is opened here is never closed")
+        parts.append(found[1] if text[at] == "'" else _ESCAPED.sub(_in_double_quotes, found[1]))
+        at = found.end()
+    bare = _BARE.match(text, at)
+    assert bare  # nothing at all is enough
+    parts.append(_ESCAPED.sub(_outside, bare[1]))
+    return "".join(parts), bare.end()
+
+
+def _in_double_quotes(escape: re.Match[str]) -> str:
+    if escape[1] in _ENDS:
+        return ""
+    return escape[1] if escape[1] in '"\\`$' else escape[0]
+
+
+def _outside(escape: re.Match[str]) -> str:
+    return "" if escape[1] in _ENDS else escape[1]
+
+
+def _error(text: str, at: int, message: str) -> ValueError:
+    return ValueError(f"line {text.count(chr(10), 0, at) + 1}: {message}")

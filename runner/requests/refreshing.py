@@ -1,0 +1,152 @@
+"""What the files of a jobs folder hold, brought up to date in slices: only what looks different is read. Reads files.
+
+No step is as long as the folder is large; what is done for each file, whether it changed or not, is a stat.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from bisect import bisect_left, insort
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+
+from runner.requests.files import Listing, Signature, Trouble, listed, read_bounded, signature_at
+from runner.requests.loading import LoadedFile, Place, file_problem, loaded
+from runner.requests.recollection import Entry, reads_differ
+
+_ROUNDS = 4
+"""How often a folder that changes while it is read is read again."""
+_KNOWN_BETWEEN_YIELDS = 100
+_CLOCK_TICK_NS = 100_000_000
+"""A file changed so shortly before it was read may change again without its times showing it."""
+
+
+class JobFiles:
+    """The files of one folder: `entries` by path relative to it, `order` those paths sorted, `bad` those with problems.
+
+    `troubles` are what could not be looked into, `is_missing` whether the folder itself was there at the last look.
+    """
+
+    def __init__(self, folder: Path, *, display: Callable[[str], str], default_zone: str) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.order: list[str] = []
+        self.bad: set[str] = set()
+        self.troubles: Mapping[str, Trouble] = {}
+        self.is_missing = False
+        self.is_news = False
+        """Whether good files were read, or have gone, since this was last set to False."""
+        self._folder = folder
+        self._root = str(folder.absolute())
+        self._display = display
+        self._default_zone = default_zone
+        self._is_settled = False
+        self._signatures: dict[str, Signature] = {}
+        self._fresh: set[str] = set()
+        self._dated: set[str] = set()
+
+    def keep(self, relative: str, entry: Entry) -> None:
+        """Know what a file holds."""
+        if relative not in self.entries:
+            insort(self.order, relative)
+        self.entries[relative] = entry
+        if entry.signature is None:
+            self._signatures.pop(relative, None)
+        else:
+            self._signatures[relative] = entry.signature
+        _mark(self.bad, relative, is_in=bool(entry.file.problems))
+        _mark(self._fresh, relative, is_in=entry.is_fresh)
+        _mark(self._dated, relative, is_in=bool(entry.file.reads))
+
+    def refresh(self) -> Generator[None, None, None]:
+        """Read what looks different, until a look finds all as it was read: then that is the folder at one moment."""
+        for round_ in range(_ROUNDS):
+            if not (yield from self.glance(is_first=round_ == 0)):
+                break
+        self._is_settled = True
+
+    def glance(self, *, is_first: bool = True) -> Generator[None, None, bool]:
+        """Read once what looks different; tell whether anything was."""
+        listing = yield from listed(self._folder, self._signatures)
+        self.is_missing = listing is None
+        if listing is None:
+            return False
+        if listing.troubles != self.troubles:
+            self._is_settled = False
+        self.troubles = listing.troubles
+        yield from self._forget_gone(listing)
+        return (yield from self._read_different(listing, is_first=is_first))
+
+    def look(self) -> Generator[None, None, bool]:
+        """Tell by stat alone whether anything looks different from what `refresh` has read, or came or went."""
+        listing = yield from listed(self._folder, self._signatures)
+        if not self._is_settled or (listing is None) is not self.is_missing:
+            return True
+        if listing is None:
+            return False
+        if listing.changed or len(listing.files) != len(self.entries) or listing.troubles != self.troubles:
+            return True
+        return bool((yield from self._redated()))
+
+    def _forget_gone(self, listing: Listing) -> Generator[None, None, None]:
+        new = sum(relative not in self.entries for relative in listing.changed)
+        if len(listing.files) - new == len(self.entries):
+            return
+        gone = []
+        for count, relative in enumerate(self.order):
+            if relative not in listing.files:
+                gone.append(relative)
+            if count % _KNOWN_BETWEEN_YIELDS == 0:
+                yield
+        for relative in gone:
+            self._forget(relative)
+            yield
+
+    def _forget(self, relative: str) -> None:
+        self._signatures.pop(relative, None)
+        for marked in (self.bad, self._fresh, self._dated):
+            marked.discard(relative)
+        del self.entries[relative], self.order[bisect_left(self.order, relative)]
+        self.is_news, self._is_settled = True, False
+
+    def _read_different(self, listing: Listing, *, is_first: bool) -> Generator[None, None, bool]:
+        redated = yield from self._redated()
+        is_any = False
+        for relative in sorted({*listing.changed, *redated, *(self._fresh if is_first else ())}):
+            known = self.entries.get(relative)
+            entry = self._entry(relative, known)
+            if is_another := known is None or not known.is_same(entry):
+                self._is_settled = False
+            is_any |= is_another
+            self.is_news |= not entry.file.problems
+            self.keep(relative, entry)
+            yield
+        return is_any
+
+    def _redated(self) -> Generator[None, None, list[str]]:
+        """Return the files for whose sake others were read (dates of `except`) that look different now."""
+        redated = []
+        for count, relative in enumerate(tuple(self._dated)):
+            if reads_differ(self.entries[relative].file):
+                redated.append(relative)
+            if count % _KNOWN_BETWEEN_YIELDS == 0:
+                yield
+        return redated
+
+    def _entry(self, relative: str, known: Entry | None) -> Entry:
+        path = f"{self._root}/{relative}"
+        content = read_bounded(path)
+        if isinstance(content, Trouble):
+            problem = file_problem(self._display(relative), content)
+            file = LoadedFile(problems=(problem,), is_whole=True, reads={})
+            return Entry(signature=None if content.may_pass else signature_at(path), digest=b"", file=file)
+        fresh = content.signature is None or content.signature[-1] > time.time_ns() - _CLOCK_TICK_NS
+        digest = hashlib.sha256(content.raw).digest()
+        if known and known.digest == digest and not reads_differ(known.file):
+            return Entry(signature=content.signature, digest=digest, file=known.file, is_fresh=fresh)
+        place = Place(relative=relative, display=self._display(relative), path=path, default_zone=self._default_zone)
+        return Entry(signature=content.signature, digest=digest, file=loaded(content, place), is_fresh=fresh)
+
+
+def _mark(marked: set[str], relative: str, *, is_in: bool) -> None:
+    (marked.add if is_in else marked.discard)(relative)

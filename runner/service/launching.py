@@ -1,0 +1,98 @@
+"""What is to be started for an execution: its arguments, its environment, its bounds. Reads environment files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from runner.execution.environment_files import read
+from runner.execution.spawn import Launch
+from runner.requests.model import Action, Command, Group, Process, Python, Reference, Shell
+from runner.service.execution import Execution
+from runner.values import instant_text
+
+_SHORTEST_SECRET = 4
+
+
+def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:
+    """Return what to start: the runner's own environment, the process's, and what tells it who it is.
+
+    Raises SpawnError for an environment file that cannot be read.
+    """
+    process = execution.process
+    filed = _filed(process)
+    environment = {**inherited, **filed, **process.environment, **_told(execution)}
+    return Launch(
+        execution=execution.id,
+        arguments=_arguments(process.action),
+        directory=process.directory,
+        environment=environment,
+        output_file=execution.claim.output_file,
+        stop_signal=process.stop_signal,
+        stop_grace_s=process.stop_grace.total_seconds(),
+        timeout_s=process.timeout.total_seconds() if process.timeout else None,
+        stdin=process.stdin,
+        run_as=process.run_as,
+        umask=process.umask,
+        nice=process.nice,
+        limits=process.limits,
+        output_limit=process.output_limit,
+        secrets=_secrets(process, environment, filed) if filed or process.secrets else frozenset(),
+        is_callable=isinstance(process.action, Python),
+        is_stderr_told=process.success.fail_on_stderr,
+    )
+
+
+def _filed(process: Process) -> dict[str, str]:
+    """Return what the environment files say, the later ones above the earlier. Raises SpawnError."""
+    filed: dict[str, str] = {}
+    for path in process.environment_files:
+        filed |= read(path)
+    return filed
+
+
+def _secrets(process: Process, environment: Mapping[str, str], filed: Mapping[str, str]) -> frozenset[str]:
+    """Return the values that nothing may show.
+
+    Files hold plain settings too (`PORT=80`): to mask every 80 would spoil the output and tell what is masked. So the
+    short values of files count only where `secrets` names them.
+    """
+    named = (environment.get(name, "") for name in process.secrets)
+    return frozenset(filter(None, named)) | {value for value in filed.values() if len(value) >= _SHORTEST_SECRET}
+
+
+def _told(execution: Execution) -> dict[str, str]:
+    claim = execution.claim
+    own = {
+        "RUNNER_EXECUTION_ID": claim.id,
+        "RUNNER_REQUEST": claim.request,
+        "RUNNER_SCHEDULED_FOR": instant_text(claim.scheduled_for),
+        "RUNNER_CHANNEL": claim.channel,
+        "RUNNER_ATTEMPT": str(claim.attempt),
+        "RUNNER_CLIENT": claim.context.client,
+        "RUNNER_ORGANIZATION": claim.context.organization,
+    }
+    told = {name: str(value) for name, value in own.items() if value is not None}
+    if params := claim.process.params:
+        told["RUNNER_PARAMS"] = json.dumps(params, ensure_ascii=False)
+        told |= {f"RUNNER_PARAM_{name.upper()}": _as_text(value) for name, value in params.items()}
+    return {**told, **claim.told}
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _arguments(action: Action) -> tuple[str, ...]:
+    match action:
+        case Command(arguments=arguments):
+            return arguments
+        case Shell(line=line):
+            return ("/bin/sh", "-c", line)
+        case Python(target=target):
+            return (target,)
+        case Group() | Reference():
+            raise AssertionError("neither a group nor a reference is started itself")
+        case _:
+            assert_never(action)
