@@ -6,6 +6,21 @@ import os
 import sys
 from pathlib import Path
 
+from runner.execution.output import member_output_paths
+
+
+class GroupCopier:
+    """Copies the outputs of a group's members, each after the one before it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._copiers: dict[Path, Copier] = {}
+
+    def copy(self) -> None:
+        """Copy what came since the last call."""
+        for path in member_output_paths(self._path):
+            self._copiers.setdefault(path, Copier(path)).copy()
+
 
 class Copier:
     """Copies what is new in a file to stdout at each call, bytes as they are; the file may come later.

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
-from runner.cli.copying import Copier
+from runner.cli.copying import Copier, GroupCopier
 from runner.cli.options import Places, place_options
 from runner.cli.reaching import reach
 from runner.commands import Answer, Command, Kind, ask
-from runner.errors import LogUnwritableError, NoRunnerError, RunnerError, StoreError
+from runner.errors import LogUnwritableError, NoRunnerError, RunnerError, StoreError, UsageError
 from runner.lifecycle import ExecutionStatus, Reason
 from runner.monitor.reading import find_execution
 from runner.monitor.records import Event, decode
@@ -32,46 +33,65 @@ Record = Mapping[str, Any]
 
 @click.command("exec")
 @click.argument("name")
+@click.option("--param", "params", metavar="K=V", multiple=True, help="A parameter for this run; may be repeated.")
 @place_options
-def exec_command(name: str, places: Places) -> None:
+def exec_command(name: str, params: tuple[str, ...], places: Places) -> None:
     """Run the request NAME now, through the runner if one is running, else by this very command.
 
     Its output is shown, Ctrl-C kills it, and its exit code is returned: 124 if it ran into its timeout, 125 if it was
-    refused or could not be started, 128 + n if signal n ended it.
+    refused or could not be started, 128 + n if signal n ended it. It is one attempt, whatever `retry` says.
+
+    A parameter's value is JSON where it can be read so (2026, true, [1, 2]), else text.
 
     \b
-    Example:
+    Examples:
       runner exec nightly-posting
+      runner exec report --param year=2026 --param ledger=main
     """
-    command = Command(kind=Kind.EXEC, targets=(name,))
+    command = Command(kind=Kind.EXEC, targets=(name,), params=dict(map(_param, params)))
     try:
-        code = reach(
-            places,
-            command,
-            served=lambda answer: _through_runner(answer, places),
-            alone=lambda: _alone(command, places),
-        )
+        interruptions = _Interruptions()
+        with interruptions.caught():
+            code = reach(
+                places,
+                command,
+                served=lambda answer: _through_runner(answer, places, interruptions),
+                alone=lambda: _alone(command, places, interruptions),
+            )
     except (StoreError, LogUnwritableError) as error:
         click.echo(f"runner: {error}", err=True)
         code = REFUSED
     raise SystemExit(code)
 
 
-def _through_runner(answer: Answer, places: Places) -> int:
+def _param(text: str) -> tuple[str, Any]:
+    name, found, value = text.partition("=")
+    if not found or not name.isidentifier():
+        raise UsageError(f"--param {text!r}: write NAME=VALUE, the name of letters, digits and `_`")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _through_runner(answer: Answer, places: Places, interruptions: _Interruptions) -> int:
     if not answer.is_done:
         return _refused(answer)
-    execution, copier = answer.data["execution"], Copier(Path(answer.data["output_file"]))
+    execution, copier = answer.data["execution"], _copier(answer)
     kill = Command(kind=Kind.KILL, targets=(execution,))
-    with _Interruptions(lambda: ask(places.state, kill)) as interruptions:
-        while _is_on_its_way(execution, places):
-            copier.copy()
-            interruptions.heed()
-            time.sleep(_LOOK_EVERY_S)
+    while _is_on_its_way(execution, places):
+        copier.copy()
+        interruptions.heed(lambda: ask(places.state, kill))
+        time.sleep(_LOOK_EVERY_S)
     copier.copy()
     return _exit_code(_record_of(execution, places))
 
 
-def _alone(command: Command, places: Places) -> int:
+def _copier(answer: Answer) -> Copier | GroupCopier:
+    return (GroupCopier if answer.data["is_group"] else Copier)(Path(answer.data["output_file"]))
+
+
+def _alone(command: Command, places: Places, interruptions: _Interruptions) -> int:
     """Be the runner until the execution has ended, and whatever else we were asked to run meanwhile."""
     from runner.cli.embedded import embedded
 
@@ -81,43 +101,42 @@ def _alone(command: Command, places: Places) -> int:
         if record["event"] == Event.EXECUTION_FINISHED:
             ended[record["execution"]] = record
 
-    with embedded(places, note) as runner:
+    with embedded(places, note) as runner, interruptions.caught():  # the runner has its own use for signals
         answer = runner.obey(command)
         if not answer.is_done:
             return _refused(answer)
-        execution, copier = answer.data["execution"], Copier(Path(answer.data["output_file"]))
+        execution, copier = answer.data["execution"], _copier(answer)
         kill = Command(kind=Kind.KILL, targets=(execution,))
-        with _Interruptions(lambda: runner.obey(kill)) as interruptions:
-            while execution not in ended or runner.is_executing:
-                runner.turn()
-                runner.wait(at_most_s=_LOOK_EVERY_S)
-                copier.copy()
-                interruptions.heed()
+        while execution not in ended or runner.is_executing:
+            runner.turn()
+            runner.wait(at_most_s=_LOOK_EVERY_S)
+            copier.copy()
+            interruptions.heed(lambda: runner.obey(kill))
     return _exit_code(ended[execution])
 
 
 class _Interruptions:
-    """Ctrl-C or SIGTERM asks for a kill; the command goes on until the execution ends. A second one ends it too."""
+    """Ctrl-C or SIGTERM asks for a kill, also before it is known of what; the command goes on until the execution
+    ends. A second one ends the command too."""
 
-    def __init__(self, kill: Callable[[], object]) -> None:
-        self._kill = kill
+    def __init__(self) -> None:
         self._is_asked = self._is_pending = False
-        self._former: dict[int, Any] = {}
 
-    def __enter__(self) -> _Interruptions:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._former[number] = signal.signal(number, self._note)
-        return self
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Catch the signals; what caught them before does so again afterwards."""
+        former = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
 
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)
-
-    def heed(self) -> None:
+    def heed(self, kill: Callable[[], object]) -> None:
         """Kill, if that was asked for since the last call."""
         if self._is_pending:
             self._is_pending = False
-            self._kill()
+            kill()
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         if self._is_asked:

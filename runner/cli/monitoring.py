@@ -11,10 +11,11 @@ from typing import Any
 
 import click
 
-from runner.cli.copying import Copier
+from runner.cli.copying import Copier, GroupCopier
 from runner.cli.options import Places, output_option, place_options, wall_option
 from runner.cli.printing import coloured, json_line, local_text, print_table
 from runner.errors import RunnerError, UsageError
+from runner.execution.output import member_output_paths, output_path, outputs_folder
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.reading import Filter, find_execution, follow, newest
 from runner.values import clock_text, parse_duration, parse_instant
@@ -76,6 +77,10 @@ def log_command(execution: str, is_following: bool, places: Places) -> None:
         ids = ", ".join(str(record["execution"]) for record in found)
         raise UsageError(f"{execution!r} is ambiguous: {ids}")
     record = found[0]
+    members = output_path(outputs_folder(places.state), str(record["execution"]))
+    if not record.get("output_file") and member_output_paths(members):
+        _copy(GroupCopier(members), str(record["execution"]), places, is_following=is_following)
+        return
     if not record.get("output_file"):
         raise RunnerError(
             f"execution {record['execution']} never started, so it has no output: {record.get('message')}"
@@ -87,8 +92,11 @@ def log_command(execution: str, is_following: bool, places: Places) -> None:
         )
     if not os.access(path, os.R_OK):
         raise RunnerError(f"the output file {path} cannot be read: Permission denied")
-    copier = Copier(path)
-    while is_following and not _has_ended(str(record["execution"]), places):
+    _copy(Copier(path), str(record["execution"]), places, is_following=is_following)
+
+
+def _copy(copier: Copier | GroupCopier, execution: str, places: Places, *, is_following: bool) -> None:
+    while is_following and not _has_ended(execution, places):
         copier.copy()
         _pause()
     copier.copy()

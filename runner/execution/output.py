@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +23,11 @@ class Tail:
     truncated: bool
 
 
+def outputs_folder(state: Path) -> Path:
+    """Return the folder, inside a state folder, that holds a file with the whole output of each execution."""
+    return state / "outputs"
+
+
 def output_path(folder: Path, execution: str) -> Path:
     """Return the place of an execution's output below the outputs folder: two levels, so that no folder grows large.
 
@@ -31,6 +38,21 @@ def output_path(folder: Path, execution: str) -> Path:
     'outputs/3/f/0190a6e2-0000-7000-8000-0000000000f3.out'
     """
     return folder / execution[-1] / execution[-2] / f"{execution}.out"
+
+
+def member_output_path(group: Path, *, sequence: int, attempt: int) -> Path:
+    """Return the place of a group member's output: beside that of its group, in whose file's place nothing is.
+
+    >>> member_output_path(Path("outputs/3/f/0190f3.out"), sequence=2, attempt=1).name
+    '0190f3.2-1.out'
+    """
+    return group.with_name(f"{group.stem}.{sequence}-{attempt}.out")
+
+
+def member_output_paths(group: Path) -> list[Path]:
+    """Return the outputs of a group's members, and of theirs, that are there: in the order in which they ran."""
+    found = group.parent.glob(f"{glob.escape(group.stem)}.*.out")
+    return sorted(found, key=lambda path: [int(number) for number in re.findall(r"\d+", path.stem[len(group.stem) :])])
 
 
 def read_tail(path: Path, *, limit: int = 4096) -> Tail:
@@ -67,12 +89,13 @@ def prune(
     """Remove outputs that are too old, then the oldest of those that are too many or too large in sum.
 
     Works in slices, so that nobody waits for it: each step yields how many files it removed. `now_s` is epoch
-    seconds; `keep` are the executions whose output is still being written, which count and stay.
+    seconds; `keep` are the executions whose output, or whose members' output, is still being written: those count
+    and stay.
     """
     young: list[_Output] = []
     for inner in sorted(folder.glob("?/?")):
         outputs = list(_outputs_in(inner))
-        old = [output for output in outputs if now_s - output.written_s > max_age_s and output.path.stem not in keep]
+        old = [output for output in outputs if now_s - output.written_s > max_age_s and output.execution not in keep]
         young.extend(output for output in outputs if output not in old)
         yield _remove(old)
     young.sort(key=lambda output: output.written_s, reverse=True)
@@ -80,7 +103,7 @@ def prune(
     spare = [
         output
         for count, (total, output) in enumerate(zip(sums, young, strict=True), start=1)
-        if (count > max_files or total > max_bytes) and output.path.stem not in keep
+        if (count > max_files or total > max_bytes) and output.execution not in keep
     ]
     for first in range(0, len(spare), _SLICE):
         yield _remove(spare[first : first + _SLICE])
@@ -91,6 +114,11 @@ class _Output:
     written_s: float
     size: int
     path: Path
+
+    @property
+    def execution(self) -> str:
+        """The execution, or the outermost group, that it is the output of."""
+        return self.path.name.partition(".")[0]
 
 
 def _outputs_in(folder: Path) -> Iterator[_Output]:

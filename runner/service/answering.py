@@ -84,7 +84,8 @@ def _exec(command: Command, decision: Decision) -> Answer:
     )
     if outcome is not None:
         return Answer(is_done=False, lines=(f"{name}: {outcome.message}",))
-    return Answer(is_done=True, data={"execution": execution.id, "output_file": execution.claim.output_file})
+    data = {"execution": execution.id, "output_file": execution.claim.output_file, "is_group": execution.is_group}
+    return Answer(is_done=True, data=data)
 
 
 def _kill(command: Command, decision: Decision, book: Book) -> Answer:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,21 @@ from runner.service.settings import Settings
 from runner.service.signals import Signals
 from runner.store.database import Store
 from runner.store.mailbox import open_wake
-from runner.store.rows import Snapshot
+from runner.store.rows import RequestRow, Snapshot
 from runner.values import new_id
 from runner.watcher import Watcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """The parts of a running runner. `wake` is the commands' FIFO, `nudge` the watcher's event descriptor."""
+    """The parts of a running runner. `wake` is the commands' FIFO, `nudge` the watcher's event descriptor.
+
+    The requests of the snapshot are left out of it: they are in `rows`, to be had once, so that nothing keeps them.
+    """
 
     store: Store
     snapshot: Snapshot
+    rows: Iterator[RequestRow]
     journal: Journal
     poll: select.epoll
     signals: Signals
@@ -77,7 +81,8 @@ def assemble(
     resources.callback(reloader.keep)
     return Assembly(
         store=store,
-        snapshot=snapshot,
+        snapshot=replace(snapshot, requests=(), outbox=()),
+        rows=iter(snapshot.requests),
         journal=journal,
         poll=poll,
         signals=signals,

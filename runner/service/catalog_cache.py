@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runner.requests.catalog import CatalogReader
 from runner.requests.model import ProcessRequest
+from runner.requests.recollection import Notes
 
 
 class CatalogCache:
@@ -19,10 +20,15 @@ class CatalogCache:
     def __init__(self, state: Path) -> None:
         self._path = state / "catalog.json"
 
+    def notes(self, reader: CatalogReader) -> Notes:
+        """Return what was kept of the folder of a reader."""
+        with suppress(OSError):
+            return reader.notes_in(self._path.read_bytes())
+        return {}
+
     def recall(self, reader: CatalogReader, requests: Mapping[str, ProcessRequest]) -> None:
         """Have a reader know again what was kept, as far as the `requests` in the store are those that were read."""
-        with suppress(OSError):
-            reader.recall(self._path.read_bytes(), requests)
+        reader.recall(self.notes(reader), requests)
 
     def keep(self, reader: CatalogReader) -> None:
         """Keep what a reader knows, if that is news. Where it cannot be written, files are read again, no more."""

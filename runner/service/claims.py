@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from runner.errors import RefusedError
-from runner.execution.output import output_path
+from runner.execution.output import member_output_path, output_path
 from runner.lifecycle import Channel, Reason
 from runner.monitor.records import Event
 from runner.planning.firing import delay_of
@@ -86,8 +87,6 @@ class Claims:
         if channel is Channel.DIRECT:
             # Whoever asked for one run sees how it ends, and can ask again.
             process, on_failure = replace(process, retry=None), None
-        if params:
-            process = replace(process, params={**process.params, **params})
         is_fire = channel is Channel.PROCESS_SCHEDULER
         identity = new_id()
         claim = Claim(
@@ -101,6 +100,7 @@ class Claims:
             source=request.source,
             context=request.context,
             on_failure=on_failure,
+            params=params or {},
             requested_by=by,
             git_commit=git,
         )
@@ -110,7 +110,8 @@ class Claims:
     def another(self, claim: Claim, **changes: Any) -> Claim:
         """Return a claim that has all but its id and its output's place in common with another, and `changes`."""
         identity = new_id()
-        return replace(claim, id=identity, output_file=self._output_file(identity), **changes)
+        again = replace(claim, id=identity, **changes)
+        return replace(again, output_file=self._member_output_file(again) or self._output_file(identity))
 
     def admit(self, execution: Execution, failure: Outcome | None = None) -> tuple[Execution, Outcome | None]:
         """Let a claimed execution start or wait; one that is refused, or a failure already, has its outcome."""
@@ -198,6 +199,13 @@ class Claims:
 
     def _output_file(self, execution: str) -> str:
         return str(output_path(self._settings.outputs, execution))
+
+    def _member_output_file(self, claim: Claim) -> str | None:
+        group = None if claim.group is None else self.find(claim.group)
+        if group is None:
+            return None
+        place = Path(group.claim.output_file)
+        return str(member_output_path(place, sequence=claim.sequence, attempt=claim.attempt))
 
     def _begun(self, execution: Execution) -> Execution:
         """Return an execution whose turn has come. A group begins by that, and asks for its first member."""

@@ -22,7 +22,7 @@ class Claim:
 
     `group` is the execution that a member belongs to, `sequence` its place in it from 1 and `failed_before` how many
     members before it failed. `on_failure` names the request whose process runs if this fails for good, `told` is what
-    such a process finds in its environment. `requested_by` is a person.
+    such a process finds in its environment. `params` are a person's (`requested_by`) own, above the process's.
     """
 
     id: str
@@ -40,6 +40,7 @@ class Claim:
     failed_before: int = 0
     on_failure: str | None = None
     told: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
     requested_by: str | None = None
     git_commit: str | None = None
 
@@ -133,7 +134,7 @@ def execution_of(row: ExecutionRow) -> Execution:
     )
 
 
-_PLAIN = ("output_file", "failed_before", "on_failure", "told", "requested_by", "git_commit")
+_PLAIN = ("output_file", "failed_before", "on_failure", "told", "params", "requested_by", "git_commit")
 
 
 def _body(claim: Claim) -> str:

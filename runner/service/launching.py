@@ -74,7 +74,7 @@ def _told(execution: Execution) -> dict[str, str]:
         "RUNNER_ORGANIZATION": claim.context.organization,
     }
     told = {name: str(value) for name, value in own.items() if value is not None}
-    if params := claim.process.params:
+    if params := {**claim.process.params, **claim.params}:
         told["RUNNER_PARAMS"] = json.dumps(params, ensure_ascii=False)
         told |= {f"RUNNER_PARAM_{name.upper()}": _as_text(value) for name, value in params.items()}
     return {**told, **claim.told}

@@ -183,7 +183,7 @@ class Runner:
     def _take_over(self) -> None:
         """Take over what a former runner left: requests, their states, executions that ran or wait."""
         snapshot = self._parts.snapshot
-        self.registry.load(snapshot.requests, zone=self.settings.zone)
+        self.registry.load(self._parts.rows, zone=self.settings.zone, accepted=self._reloader.accepted)
         self._reloader.recall(self.registry.requests)
         boot = boot_id()
         executions = map(execution_of, snapshot.executions)

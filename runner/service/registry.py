@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from runner.errors import RunnerError
@@ -10,9 +10,9 @@ from runner.planning.firing import due_at
 from runner.planning.last_good import InForce
 from runner.planning.state import RequestState, state_from, state_text, watermark
 from runner.requests.catalog import Catalog, Rejection, definition_text, request_from_definition
+from runner.requests.heap import lasting_heap
 from runner.requests.model import ProcessRequest
 from runner.service.clock import Clock
-from runner.service.heap import lasting_heap
 from runner.store.rows import RequestRow
 
 
@@ -46,10 +46,10 @@ class Registry:
         self._unplanned: set[str] = set()
         self._scheduler = FireScheduler(lambda: clock.now().timestamp())
 
-    def load(self, rows: Iterable[RequestRow], *, zone: str) -> None:
-        """Take over what a former runner left."""
+    def load(self, rows: Iterable[RequestRow], *, zone: str, accepted: Container[str] = frozenset()) -> None:
+        """Take over what a former runner left; definitions whose digests are `accepted` need not be validated."""
         with lasting_heap():
-            self.requests, self.states = remembered(rows, zone=zone)
+            self.requests, self.states = remembered(rows, zone=zone, accepted=accepted)
 
     def incumbents(self) -> Incumbents:
         """Return the file that supplies each request now."""
@@ -102,8 +102,10 @@ class Registry:
         self._due.append(name)
 
 
-def remembered(rows: Iterable[RequestRow], *, zone: str) -> tuple[dict[str, ProcessRequest], dict[str, RequestState]]:
-    """Return the last good requests, and the states, that a store's rows hold.
+def remembered(
+    rows: Iterable[RequestRow], *, zone: str, accepted: Container[str] = frozenset()
+) -> tuple[dict[str, ProcessRequest], dict[str, RequestState]]:
+    """Return the last good requests, and the states, that a store's rows hold; `accepted` as for one definition.
 
     A definition that this version cannot read any more is left out: its file, if it is there, says it anew.
     """
@@ -113,7 +115,7 @@ def remembered(rows: Iterable[RequestRow], *, zone: str) -> tuple[dict[str, Proc
             states[row.name] = state_from(row.state, generation=row.generation, fired_through=row.fired_through)
         if row.definition is not None:
             with suppress(RunnerError):
-                requests[row.name] = request_from_definition(row.definition, default_zone=zone)
+                requests[row.name] = request_from_definition(row.definition, default_zone=zone, accepted=accepted)
     return requests, states
 
 

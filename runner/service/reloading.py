@@ -13,10 +13,11 @@ from pathlib import Path
 from runner.planning.difference import touched
 from runner.provenance import commit_of, is_being_changed
 from runner.requests.catalog import Catalog, CatalogReader, exhausted
+from runner.requests.heap import lasting_heap
 from runner.requests.model import ProcessRequest
+from runner.requests.recollection import accepted
 from runner.service.catalog_cache import CatalogCache
 from runner.service.clock import Clock
-from runner.service.heap import lasting_heap
 from runner.service.registry import Incumbents
 from runner.watcher import Watcher
 
@@ -57,6 +58,7 @@ class Reloader:
     ) -> None:
         self._reader = reader
         self._cache = cache
+        self._notes = cache.notes(reader)
         self._watcher = watcher
         self._clock = clock
         self._restless_since_s: float | None = None
@@ -132,9 +134,15 @@ class Reloader:
             return reading
         return None
 
+    @property
+    def accepted(self) -> frozenset[str]:
+        """The digests of the definitions in the store that need not be validated again."""
+        return accepted(self._notes)
+
     def recall(self, requests: Mapping[str, ProcessRequest]) -> None:
         """Before the first reading: know again what a former runner has read of the `requests` in the store."""
-        self._cache.recall(self._reader, requests)
+        self._reader.recall(self._notes, requests)
+        self._notes = {}
 
     def read(self, incumbents: Incumbents) -> Reading:
         """Read the folder in one go: at the start, when there is nothing else to do."""

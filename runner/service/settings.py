@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from runner.execution.output import outputs_folder
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -25,4 +27,4 @@ class Settings:
     @property
     def outputs(self) -> Path:
         """The folder that holds a file with the whole output of each execution."""
-        return self.state / "outputs"
+        return outputs_folder(self.state)

@@ -118,8 +118,8 @@ class Succession:
         self._claims.admit(execution_for(member, due=self._claims.now), failure)
 
     def _member_process(self, group: Process, member: Process) -> tuple[Process, Outcome | None]:
-        """Return what a member runs: with the group's parameters beneath its own, and, of a request of its own, with
-        the group's environment where it has none."""
+        """Return what a member runs. One of a request of its own has the group's environment where it has none; an
+        inline one has it already."""
         failure = None
         if isinstance(member.action, Reference):
             name = member.action.request
@@ -131,10 +131,9 @@ class Succession:
                 member = replace(member, environment=group.environment)
             if not member.environment_files:
                 member = replace(member, environment_files=group.environment_files)
-        if group.params:
-            member = replace(member, params={**group.params, **member.params})
-        if group.secrets:
-            member = replace(member, secrets=(*member.secrets, *group.secrets))
+            if not member.params:
+                member = replace(member, params=group.params)
+            member = replace(member, secrets=tuple(dict.fromkeys((*member.secrets, *group.secrets))))
         return member, failure
 
 
