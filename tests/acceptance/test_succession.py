@@ -1,0 +1,242 @@
+"""What follows an execution: the next member, another attempt, the process of `on_failure`, who queued for a guard."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any
+
+from support import GATE, Place, Record, end_of, wait_until
+
+NOW = "run_immediately"
+
+
+def _group(place: Place, name: str, members: list[object], timing: object = None, **group: Any) -> None:
+    top = group.pop("top", {})
+    process = {"group": {"members": members, "stop_on_failure": group.pop("stop_on_failure", False)}, **group}
+    timed = {"timing": timing} if timing else {}
+    place.write(f"{name}.yaml", json.dumps({"process": process, **timed, **top}))
+
+
+def _member(name: str, shell: str, **process: Any) -> dict[str, Any]:
+    return {"name": name, "shell": shell, **process}
+
+
+def _told(records: list[Record], *names: str) -> list[tuple[Any, ...]]:
+    return [tuple(record[name] for name in names) for record in records]
+
+
+# --- groups -----------------------------------------------------------------------------------------------------------
+
+
+def test_members_run_in_their_order_as_one_execution_and_a_failure_does_not_end_them(place: Place) -> None:
+    place.declare("leaf", 'echo "leaf for $RUNNER_CLIENT in $WHERE"')
+    members = [_member("one", "echo one $YEAR $WHERE"), _member("two", "exit 3"), {"request": "leaf"}]
+    context = {"client": "acme", "organization": "north"}
+    environment = {"WHERE": "group", "YEAR": "2026"}
+    _group(place, "chain", members, environment=environment, top={"context": context})
+
+    done = place.run("exec", "chain")
+    assert (done.returncode, done.stdout) == (1, "one 2026 group\nleaf for acme in group\n")
+    assert done.stderr == "runner: chain: 1 of 3 members failed\n"
+    records = place.events("execution.finished")
+    group = records[-1]
+    assert _told(records, "process", "status", "reason", "channel", "sequence", "group") == [
+        ("chain/one", "success", None, "group", 1, group["execution"]),
+        ("chain/two", "error", "exit_code", "group", 2, group["execution"]),
+        ("leaf", "success", None, "group", 3, group["execution"]),
+        ("chain", "error", "member_failed", "direct", None, None),
+    ]
+    assert {json.dumps(record["context"]) for record in records} == {json.dumps(context)}
+    assert place.run("log", group["execution"]).stdout == done.stdout
+    started = [record["process"] for record in place.events("execution.started")]
+    assert started == ["chain", "chain/one", "chain/two", "leaf"]
+
+
+def test_the_first_failure_ends_a_group_that_says_so_and_groups_may_hold_groups(place: Place) -> None:
+    _group(place, "inner", [_member("a", "exit 1"), _member("b", "true")], stop_on_failure=True)
+    _group(place, "outer", [{"request": "inner"}, _member("last", "true")])
+    assert place.run("exec", "outer").returncode == 1
+    records = place.events("execution.finished", "outer")
+    assert _told(records, "process", "status", "message") == [
+        ("inner/a", "error", "exit code 1"),
+        ("inner", "error", "1 of 1 member failed; 1 more did not run"),
+        ("outer/last", "success", None),
+        ("outer", "error", "1 of 2 members failed"),
+    ]
+
+
+def test_a_member_is_guarded_like_every_other_process_and_a_group_has_its_own_guard(place: Place) -> None:
+    place.declare("leaf", GATE, prevent_concurrent=True)
+    _group(place, "chain", [{"request": "leaf"}, _member("wait", GATE)], prevent_concurrent=True)
+    runner = place.start()
+    leaf = place.begin("exec", "leaf")
+    wait_until(lambda: place.events("execution.started", "leaf"))
+    chain = place.begin("exec", "chain")
+    wait_until(lambda: place.events("execution.started", process="chain/wait"), what="the second member runs")
+    again = place.run("exec", "chain")
+    assert (again.returncode, again.stderr) == (125, "runner: chain: Concurrent attempt to execute\n")
+    place.open_gate()
+    assert (end_of(leaf)[0], end_of(chain)[0]) == (0, 1)
+    (refused,) = place.finished("chain", process="leaf")
+    assert (refused["reason"], refused["started"]) == ("concurrent", None)
+    assert place.stop(runner) == 0
+
+
+def test_a_group_is_killed_and_timed_out_as_a_unit(place: Place) -> None:
+    _group(place, "killed", [_member("a", "sleep 30"), _member("b", "touch ../never")], NOW)
+    _group(place, "late", [_member("a", "sleep 30", retry={"attempts": 3}), _member("b", "touch ../never")], NOW,
+           timeout="700ms")  # fmt: skip
+    _group(place, "waits", [_member("a", "exit 1", retry={"attempts": 2, "delay": "1h"}), _member("b", "true")], NOW)
+    runner = place.start()
+    wait_until(lambda: place.events("execution.started", process="killed/a"))
+    wait_until(lambda: place.finished("waits"), what="the first attempt has failed")
+    assert place.run("kill", "killed", "waits").returncode == 0
+    place.await_finished("killed", count=2)
+    assert _told(place.finished("killed"), "process", "status", "message") == [
+        ("killed/a", "killed", "killed by maria"),
+        ("killed", "killed", "killed by maria"),
+    ]
+    place.await_finished("late", count=2)
+    assert _told(place.finished("late"), "process", "reason", "message") == [
+        ("late/a", "timeout", "stopped after the timeout of its group"),
+        ("late", "timeout", "stopped after its timeout of 700ms"),
+    ]
+    place.await_finished("waits", count=3)
+    assert _told(place.finished("waits")[1:], "process", "status", "attempt", "message") == [
+        ("waits/a", "killed", 2, "killed by maria while it waited to start"),
+        ("waits", "killed", 1, "killed by maria"),
+    ]
+    assert place.stop(runner) == 0
+    assert not (place.folder / "never").exists()
+
+
+def test_a_group_that_a_crash_cut_off_ends_with_its_member_and_one_that_waits_goes_on(place: Place) -> None:
+    _group(place, "cut", [_member("a", GATE), _member("b", "touch ../never")], NOW)
+    retry = {"attempts": 2, "delay": "2s"}
+    _group(place, "on", [_member("a", "test -e ../go", retry=retry), _member("b", "true")], NOW)
+    runner = place.start()
+    wait_until(lambda: place.events("execution.started", process="cut/a"))
+    wait_until(lambda: place.finished("on"), what="the first attempt has failed")
+    place.stop(runner, by=signal.SIGKILL)
+    place.open_gate()
+    runner = place.start()
+    place.await_finished("cut", count=2)
+    assert _told(place.finished("cut"), "process", "status", "reason") == [
+        ("cut/a", "system_restart", "runner_lost"),
+        ("cut", "system_restart", "runner_lost"),
+    ]
+    place.await_finished("on", count=4)
+    assert _told(place.finished("on"), "process", "status", "attempt") == [
+        ("on/a", "error", 1),
+        ("on/a", "success", 2),
+        ("on/b", "success", 1),
+        ("on", "success", 1),
+    ]
+    assert place.stop(runner) == 0
+    assert not (place.folder / "never").exists()
+
+
+# --- retry, if_interrupted, on_failure --------------------------------------------------------------------------------
+
+
+def test_attempts_are_records_of_one_claim_and_keep_its_guard(place: Place) -> None:
+    retry = {"attempts": 3, "delay": "300ms", "backoff": 2}
+    place.declare("flaky", 'test "$RUNNER_ATTEMPT" = 3', NOW, retry=retry, prevent_concurrent=True)
+    place.declare("picky", "exit 4", NOW, retry={"attempts": 5, "exit_codes": [75]})
+    runner = place.start()
+    wait_until(lambda: place.finished("flaky"))
+    between = place.run("exec", "flaky")
+    records = place.await_finished("flaky", count=4)
+    assert (between.returncode, "Concurrent" in between.stderr) == (125, True)
+    attempts = [record for record in records if record["channel"] != "direct"]
+    assert _told(attempts, "status", "channel", "attempt") == [
+        ("error", "process_scheduler", 1),
+        ("error", "retry", 2),
+        ("success", "retry", 3),
+    ]
+    assert len({record["scheduled_for"] for record in attempts}) == 1
+    assert all(record["lateness_s"] < 5 for record in attempts)  # each from the time it was due itself
+    assert len(place.finished("picky")) == 1
+    assert place.stop(runner) == 0
+
+
+def test_what_a_stop_or_a_crash_interrupted_runs_again_if_it_says_so(place: Place) -> None:
+    place.declare("stopped", GATE, NOW, if_interrupted="rerun")
+    place.declare("not", "sleep 30", NOW)
+    runner = place.start("--drain", "0s")
+    wait_until(lambda: len(place.events("execution.started")) == 2)
+    assert place.stop(runner) == 0
+    place.open_gate()
+    runner = place.start()
+    place.await_finished("stopped", count=2)
+    assert _told(place.finished("stopped"), "status", "reason", "channel", "attempt") == [
+        ("killed", "runner_stopped", "process_scheduler", 1),
+        ("success", None, "retry", 2),
+    ]
+    assert place.stop(runner) == 0
+    assert len(place.finished("not")) == 1
+
+
+def test_on_failure_gets_the_record_of_the_last_attempt_and_never_tells_of_itself(place: Place) -> None:
+    tell = {"on_failure": {"request": "tell"}}
+    place.declare("fails", "echo oh; exit 7", NOW, retry={"attempts": 2, "delay": "0s"}, top=tell)
+    place.declare("works", "true", NOW, top=tell)
+    place.declare("tell", 'printf %s "$RUNNER_FAILED_RECORD"; exit 1', top={"on_failure": {"request": "tell2"}})
+    place.declare("tell2", "true")
+    runner = place.start()
+    (told,) = place.await_finished("tell")
+    failed = json.loads(told["output_tail"])
+    (last,) = place.finished("fails", attempt=2)
+    assert failed == last
+    assert (told["requested_by"], told["status"]) == ("on_failure of fails", "error")
+    assert place.stop(runner) == 0
+    assert (len(place.finished("tell")), place.finished("tell2")) == (1, [])
+
+
+# --- on_overlap -------------------------------------------------------------------------------------------------------
+
+
+def test_a_queue_holds_one_and_a_replacement_takes_the_place(place: Place) -> None:
+    place.declare("queued", GATE, prevent_concurrent=True, on_overlap="queue")
+    place.declare("replaced", "trap 'exit 0' TERM; " + GATE, prevent_concurrent=True, on_overlap="replace")
+    runner = place.start()
+    commands = []
+    for name in ("queued", "replaced"):
+        for count in (1, 2):
+            commands.append(place.begin("exec", name))
+            wait_until(lambda name=name, count=count: len(_on_their_way(place, name)) == count)
+        if name == "queued":
+            assert place.run("exec", "queued").returncode == 125
+    place.await_finished("replaced")
+    wait_until(lambda: len(place.events("execution.started", "replaced")) == 2)
+    place.open_gate()
+    codes = [end_of(command)[0] for command in commands]
+    assert (codes[:2], codes[3]) == ([0, 0], 0)
+    assert _told(place.finished("replaced"), "status", "reason") == [("killed", "replaced"), ("success", None)]
+    first, second = place.finished("queued", status="success")
+    assert second["started"] >= first["ended"]
+    assert place.stop(runner) == 0
+
+
+def _on_their_way(place: Place, name: str) -> list[Record]:
+    (status,) = place.items("status")
+    known = {each["execution"] for each in (*status["running"], *status["waiting"]) if each["request"] == name}
+    return [*known, *place.finished(name, reason="replaced")]
+
+
+def test_the_queue_outlives_a_crash_and_stands_behind_who_holds_the_guard(place: Place) -> None:
+    place.declare("q", GATE, prevent_concurrent=True, on_overlap="queue")
+    runner = place.start()
+    first = place.begin("exec", "q")
+    wait_until(lambda: place.events("execution.started", "q"))
+    second = place.begin("exec", "q")
+    wait_until(lambda: len(_on_their_way(place, "q")) == 2)
+    place.stop(runner, by=signal.SIGKILL)
+    assert (end_of(first)[0], end_of(second)[0]) == (4, 4)
+    runner = place.start()
+    assert len(_on_their_way(place, "q")) == 2
+    place.open_gate()
+    place.await_finished("q", count=2)
+    assert _told(place.finished("q"), "status") == [("system_restart",), ("success",)]
+    assert place.stop(runner) == 0
