@@ -24,6 +24,7 @@ _COMMANDS = {
     "schema": ("files", "Print a JSON schema, for editors and other tools."),
     "explain": ("explaining", "Tell in plain English when something fires, or why it did not run."),
     "simulate": ("simulating", "Tell what a span of time would bring: fires, overlaps, busy hours."),
+    "import": ("importing", "Bring over requests from another scheduler's files."),
 }
 """Each command's module in this package, and its line in `runner --help`."""
 
@@ -32,10 +33,14 @@ def main() -> None:
     """Run the command line; what a user can cause ends in a sentence on stderr and an exit code, never a traceback."""
     if sys.argv[1:] in (["--help"], ["-h"]) and _is_help_written():
         return
-    import click
+    from runner.requests.heap import lasting_heap
 
-    from runner.cli.group import cli
-    from runner.errors import RunnerError
+    # Of a short command it would be a tenth that the collector walks modules.
+    with lasting_heap():
+        import click
+
+        from runner.cli.group import cli
+        from runner.errors import RunnerError
 
     try:
         cli.main(prog_name="runner", standalone_mode=True)

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 from loguru import logger
 
+from runner.cli.printing import printable_text, who
 from runner.lifecycle import ExecutionStatus
 from runner.values import clock_text, parse_instant
 
@@ -46,7 +47,15 @@ class Console:
     def show(self, record: Mapping[str, Any]) -> None:
         """Show one record."""
         level, text = line_of(record)
-        self._print(parse_instant(record["time"]), level, _printable(text))
+        self._print(parse_instant(record["time"]), level, printable_text(text))
+        if record["event"] == "request.rejected" and record["problems"] and not self._is_json:
+            self._point_at(record["problems"][0])
+
+    def _point_at(self, problem: Mapping[str, Any]) -> None:
+        from runner.cli.problems import excerpt
+
+        for line in excerpt(problem["file"], problem["line"], problem["column"]):
+            self._write(line if self._is_coloured else click.unstyle(line))
 
     def _show_diagnostic(self, message: Any) -> None:
         entry = message.record
@@ -58,6 +67,10 @@ class Console:
             line = json.dumps({"time": local.isoformat(), "level": level, "message": text}, ensure_ascii=False)
         else:
             line = f"{local:%H:%M:%S}  {self._coloured(level, text)}"
+        self._write(line)
+
+    @staticmethod
+    def _write(line: str) -> None:
         # Nobody may read it any more (`runner start 2>&1 | head`); what runs must not suffer from that.
         with suppress(OSError):
             print(line, file=sys.stderr, flush=True)
@@ -72,14 +85,15 @@ def line_of(record: Mapping[str, Any]) -> Line:
 
 
 def _started(record: Mapping[str, Any]) -> Line:
-    return "INFO", f"▶ {record['request']}  started, pid {record['pid']}{_late(record)}"
+    pid = f", pid {record['pid']}" if record["pid"] is not None else ""
+    return "INFO", f"▶ {who(record)}  started{pid}{_late(record)}"
 
 
 def _finished(record: Mapping[str, Any]) -> Line:
     level, mark = _MARKS[ExecutionStatus(record["status"])]
     took = f" in {clock_text(record['duration_s'])}" if record["started"] else ""
     message = f", {record['message']}" if record["message"] else ""
-    return level, f"{mark} {record['request']}  {record['status']}{took}{message}{_last_line(record)}"
+    return level, f"{mark} {who(record)}  {record['status']}{took}{message}{_last_line(record)}"
 
 
 def _request(word: str) -> Callable[[Mapping[str, Any]], Line]:
@@ -151,8 +165,3 @@ def _last_line(record: Mapping[str, Any]) -> str:
     if record["status"] != ExecutionStatus.ERROR or not (record["output_tail"] or "").strip():
         return ""
     return f" — {record['output_tail'].strip().splitlines()[-1][:200]}"
-
-
-def _printable(text: str) -> str:
-    """Replace what could steer a terminal: output of processes and names in files reach the console."""
-    return "".join(each if each.isprintable() else "\ufffd" for each in text)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import Places, output_option, place_options
+from runner.cli.options import Places, place_options
+from runner.cli.printing import echo
+from runner.cli.reports import FORMS, Checked, report
 from runner.errors import Problem, UsageError
+
+if TYPE_CHECKING:
+    from runner.requests.catalog import Catalog
+
+_LARGE = 1_000
+"""Files from which on reading them takes long enough to show how far it is."""
 
 
 @click.command("init")
@@ -44,7 +55,14 @@ def init_command(folder: Path) -> None:
 
 @click.command("validate")
 @click.argument("paths", metavar="[PATH]...", type=click.Path(path_type=Path), nargs=-1)
-@output_option
+@click.option(
+    "--output",
+    "-o",
+    type=click.Choice(FORMS),
+    default="text",
+    show_default=True,
+    help="For a person; JSON lines; or what GitHub Actions, code scanning (SARIF) or test reports (JUnit) read.",
+)
 @place_options
 def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> None:
     """Tell all problems of all files, each at file:line:column with what would be right.
@@ -55,18 +73,16 @@ def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> No
     Examples:
       runner validate
       runner validate jobs.d/backup.yaml --output json
+      runner validate --output sarif > runner.sarif
     """
-    from runner.cli.printing import json_line
-
-    problems, count = _problems(paths or (places.jobs,), places)
-    if output == "json":
-        for problem in problems:
-            click.echo(json_line({name: getattr(problem, name) for name in Problem.__slots__}))
-    else:
-        _print_problems(problems)
-        verdict = f"{len(problems)} problem{'s' * (len(problems) != 1)} found" if problems else "all valid"
-        click.echo(f"{count} request{'s' * (count != 1)}, {verdict}", err=True)
-    if problems:
+    checked = _checked(paths or (places.jobs,), places)
+    for line in report(output, checked):
+        echo(line)
+    found = len(checked.problems)
+    if output != "json":
+        verdict = f"{found} problem{'s' * (found != 1)} found" if found else "all valid"
+        click.echo(f"{checked.requests} request{'s' * (checked.requests != 1)}, {verdict}", err=True)
+    if found:
         raise SystemExit(1)
 
 
@@ -79,21 +95,38 @@ def schema_command(name: str) -> None:
     click.echo(schema_text(name), nl=False)
 
 
-def _problems(paths: tuple[Path, ...], places: Places) -> tuple[list[Problem], int]:
-    from runner.requests.catalog import CatalogReader
+def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
+    """Read each folder once, and return what is meant by `paths` of what was found there."""
+    from runner.requests.files import printable
 
-    problems, count = [], 0
+    problems: list[Problem] = []
+    good: list[str] = []
+    for folder, meant in _folders(paths, places).items():
+        catalog = _read(folder, places.zone)
+        is_meant = partial(_is_meant, meant)
+        sources = (printable(str(folder / request.source.file)) for request in catalog.requests.values())
+        good += filter(is_meant, sources)
+        problems += (problem for problem in catalog.problems if is_meant(problem.file))
+    bad = [problem.file for problem in problems]
+    problems.sort(key=lambda problem: (problem.file, problem.line, problem.column))
+    return Checked(problems=tuple(problems), files=tuple(sorted({*good, *bad})), requests=len(good))
+
+
+def _folders(paths: tuple[Path, ...], places: Places) -> dict[Path, set[Path] | None]:
+    """Return the folders to read and, of each, the files that are meant; None for all. Raises UsageError."""
+    folders: dict[Path, set[Path] | None] = {}
     for path in paths:
         if not path.exists():
             raise UsageError(f"there is no {path}; --jobs or PATH names the jobs folder")
-        if path.is_file() and path.suffix not in (".yaml", ".yml"):
+        if path.is_dir():
+            folders[path] = None
+            continue
+        if path.suffix not in (".yaml", ".yml"):
             raise UsageError(f"{path} is no request file; those end in .yaml or .yml")
-        folder = path if path.is_dir() else _jobs_folder_of(path, places.jobs)
-        catalog = CatalogReader(folder, default_zone=places.zone).read()
-        is_meant = partial(_is_meant, path.resolve())
-        problems += [problem for problem in catalog.problems if is_meant(Path(problem.file))]
-        count += sum(is_meant(folder / request.source.file) for request in catalog.requests.values())
-    return problems, count
+        meant = folders.setdefault(_jobs_folder_of(path, places.jobs), set())
+        if meant is not None:
+            meant.add(path.resolve())
+    return folders
 
 
 def _jobs_folder_of(file: Path, jobs: Path) -> Path:
@@ -101,13 +134,26 @@ def _jobs_folder_of(file: Path, jobs: Path) -> Path:
     return jobs if file.resolve().is_relative_to(jobs.resolve()) else file.parent
 
 
-def _is_meant(path: Path, file: Path) -> bool:
-    return path.is_dir() or file.resolve() == path
+def _is_meant(meant: set[Path] | None, file: str) -> bool:
+    return meant is None or Path(file).resolve() in meant
 
 
-def _print_problems(problems: list[Problem]) -> None:
-    for problem in problems:
-        place = click.style(f"{problem.file}:{problem.line}:{problem.column}:", bold=True)
-        click.echo(f"{place} {problem.message}")
-        if problem.suggestion:
-            click.echo(f"    {click.style(problem.suggestion, fg='green')}")
+def _read(folder: Path, zone: str) -> Catalog:
+    """Read a folder; of a large one, with a bar on a terminal that tells how far it is."""
+    from runner.requests.catalog import CatalogReader
+    from runner.requests.heap import unswept
+
+    reader = CatalogReader(folder, default_zone=zone)
+    count = sum(len(files) for _, _, files in os.walk(folder)) if sys.stderr.isatty() else 0
+    if count < _LARGE:
+        return reader.read()
+    steps = reader.scan({})
+    shown = click.progressbar(length=count, label="reading", file=sys.stderr, update_min_steps=count // 100)
+    with unswept(), shown as bar:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                catalog: Catalog = end.value
+                return catalog
+            bar.update(1)

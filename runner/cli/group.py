@@ -8,6 +8,7 @@ import click
 
 from runner import __version__
 from runner.cli import _COMMANDS
+from runner.requests.heap import lasting_heap
 
 
 class _LazyGroup(click.Group):
@@ -20,7 +21,8 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         place, _ = _COMMANDS[cmd_name]
-        command = getattr(import_module(f"runner.cli.{place}"), f"{cmd_name}_command")
+        with lasting_heap():
+            command = getattr(import_module(f"runner.cli.{place}"), f"{cmd_name}_command")
         assert isinstance(command, click.Command)
         return command
 

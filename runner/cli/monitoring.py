@@ -13,7 +13,7 @@ import click
 
 from runner.cli.copying import Copier, GroupCopier
 from runner.cli.options import Places, output_option, place_options, wall_option
-from runner.cli.printing import coloured, json_line, local_text, print_table
+from runner.cli.printing import coloured, json_line, local_text, print_table, who
 from runner.errors import RunnerError, UsageError
 from runner.execution.output import member_output_paths, output_path, outputs_folder
 from runner.lifecycle import ExecutionStatus
@@ -132,7 +132,7 @@ def _cells(record: dict[str, Any], zone: str) -> list[str]:
         local_text(parse_instant(begun) if begun else None, zone),
         coloured(str(record["status"])),
         clock_text(record["duration_s"]) if record.get("duration_s") is not None else "-",
-        str(record.get("request")),
+        who(record),
         str(record.get("channel")),
         str(record.get("execution")),
         record.get("message") or "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -26,9 +27,26 @@ COLOURS = {
 }
 
 
+def who(record: Mapping[str, Any]) -> str:
+    """Name what a record is about: its request, of a group's member the process, and which attempt if not the first."""
+    name = str(record.get("process") if record.get("group") else record.get("request"))
+    attempt = record.get("attempt") or 1
+    return f"{name} (attempt {attempt})" if attempt > 1 else name
+
+
 def coloured(status: str) -> str:
     """Return a status in its colour; click drops the colour where the output is no terminal."""
     return click.style(status, fg=COLOURS[status]) if status in COLOURS else status
+
+
+def echo(text: str) -> None:
+    """Print a line of data; its colours only on a terminal, and never with NO_COLOR (no-color.org)."""
+    click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
+
+
+def printable_text(text: str) -> str:
+    """Replace what could steer a terminal: output of processes and names in files reach people through us."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def local_text(instant: datetime | None, zone: str) -> str:

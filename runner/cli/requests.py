@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
@@ -12,8 +13,10 @@ import click
 from runner.cli.loading import Loaded, load
 from runner.cli.options import Places, output_option, place_options, wall_option
 from runner.cli.printing import coloured, json_line, local_text, print_items
+from runner.planning.process_words import action_words, member_words, process_words
 from runner.planning.views import RequestView, first_fires, merged, views
 from runner.planning.words import timing_words
+from runner.requests.model import Reference
 
 
 @click.command("ls")
@@ -58,6 +61,10 @@ def show_command(name: str, output: str, places: Places) -> None:
     if output == "json":
         click.echo(json_line(item))
         return
+    if found[0].rejection:
+        from runner.cli.problems import problem_lines
+
+        item["problems"] = [line for problem in found[0].rejection.problems for line in problem_lines(problem)]
     width = max(map(len, item))
     for key, value in item.items():
         for line in _lines(value, places.zone):
@@ -138,9 +145,12 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
             "description": request.description,
             "owner": request.owner,
             "labels": request.labels or None,
-            "process": _process_text(request.process.action),
+            "process": action_words(request.process.action),
+            "members": member_words(request.process),
             "directory": request.process.directory,
-            "prevent_concurrent": request.process.prevent_concurrent or None,
+            **process_words(request.process),
+            "on_failure": action_words(Reference(request=request.on_failure)) if request.on_failure else None,
+            "formerly": request.formerly,
             "timing": timing_words(request.timing),
             "generation": state.generation,
             "next": first_fires(request, state, loaded.now, 3),
@@ -149,30 +159,18 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
     return {name: value for name, value in item.items() if value not in (None, [], "")}
 
 
-def _process_text(action: object) -> str:
-    import shlex
-
-    from runner.requests.model import Command, Reference, Shell
-
-    match action:
-        case Command(arguments=arguments):
-            return f"command: {shlex.join(arguments)}"
-        case Shell(line=line):
-            return f"shell: {line.strip()}"
-        case Reference(request=name):
-            return f"the process of {name}"
-        case _:
-            raise AssertionError(f"an action that nobody knows: {action!r}")
-
-
 def _lines(value: object, zone: str) -> list[str]:
     if isinstance(value, list):
         return [line for item in value for line in _lines(item, zone)]
     if isinstance(value, datetime):
         return [local_text(value, zone)]
     if isinstance(value, dict):
-        return [f"{key}: {item}" for key, item in value.items()]
-    return str(value).splitlines()
+        return [f"{key}: {_word(item)}" for key, item in value.items()]
+    return _word(value).splitlines()
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _until(fires: Iterator[Any], last: datetime | None) -> Iterator[Any]:

@@ -73,7 +73,7 @@ class Succession:
             failed,
             request=target,
             process=process,
-            channel=Channel.PROCESS_SCHEDULER,
+            channel=Channel.DIRECT,  # no fire, and no rule has it: somebody asked for it, and is named
             generation=None,
             attempt=1,
             source=request.source if request is not None else failed.source,

@@ -189,7 +189,7 @@ def test_on_failure_gets_the_record_of_the_last_attempt_and_never_tells_of_itsel
     failed = json.loads(told["output_tail"])
     (last,) = place.finished("fails", attempt=2)
     assert failed == last
-    assert (told["requested_by"], told["status"]) == ("on_failure of fails", "error")
+    assert (told["requested_by"], told["channel"], told["status"]) == ("on_failure of fails", "direct", "error")
     assert place.stop(runner) == 0
     assert (len(place.finished("tell")), place.finished("tell2")) == (1, [])
 

@@ -1,0 +1,247 @@
+"""`import`: requests out of another scheduler's files, and a report of all that could not be carried over exactly."""
+
+from __future__ import annotations
+
+import pwd
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from runner.cli.options import Places, place_options
+from runner.cli.printing import json_line
+from runner.errors import Problem, RunnerError, UsageError
+from runner.importing.imported import Import, Imported, Remark, Settings, Severity
+from runner.importing.writing import request_text
+from runner.requests.catalog import CatalogReader
+
+_COLOURS = {Severity.CHANGED: "red", Severity.DIFFERS: "yellow", Severity.NOTE: "blue"}
+_STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What the command line says of the source."""
+
+    kind: str
+    name: str
+    has_users: bool
+    command: str | None
+
+
+@click.command("import")
+@click.argument("kind", type=click.Choice(["crontab", "openbravo", "kubernetes", "yacron"]))
+@click.argument("source", type=click.Path(path_type=Path, allow_dash=True))
+@click.option(
+    "--output-directory",
+    "-o",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where the files go.  [default: the jobs folder]",
+)
+@click.option("--dry-run", is_flag=True, help="Print the files, write none.")
+@click.option("--system", is_flag=True, help="crontab: a user stands before each command, as in /etc/crontab.")
+@click.option("--command", metavar="TEMPLATE", help="openbravo: what runs a process, as 'erp-run {process}'.")
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="The report: for a person to read, or JSON lines.",
+)
+@place_options
+def import_command(
+    kind: str,
+    source: Path,
+    folder: Path | None,
+    dry_run: bool,
+    system: bool,
+    command: str | None,
+    output: str,
+    places: Places,
+) -> None:
+    """Bring over requests from another scheduler's files: SOURCE, or - for the standard input.
+
+    Each becomes a file of its own, with its source and remarks as comments. The report tells what could not be carried
+    over exactly. What would run otherwise, or at other times, is written with `scheduled: false`, or not at all; no
+    meaning changes silently, no file is overwritten. yacron's are cronstable's files too.
+
+    A runner that reads the folder runs them within a second: take them from the other scheduler first, or use -o.
+
+    Exit code 0 if all was carried over exactly, 1 if anything was not.
+
+    \b
+    Examples:
+      crontab -l | runner import crontab - --dry-run
+      runner import crontab /etc/cron.d/backup --system
+      kubectl get cronjobs -o yaml | runner import kubernetes - -o imported
+      runner import openbravo requests.csv --command 'erp-run {process}' --timezone Europe/Madrid
+    """
+    has_users = system or _is_system_crontab(source)
+    asked = _Asked(kind=kind, name=_shown(source), has_users=has_users, command=command)
+    _check_options(asked)
+    settings = Settings(default_zone=places.zone, now=datetime.now(UTC), zone=places.given_zone)
+    target = folder or places.jobs
+    imported = _without_invalid(_imported(asked, _text(source), settings), asked.name, places)
+    files = {f"{each.name}.yaml": request_text(each, asked.name) for each in imported.requests if each.data}
+    if not dry_run:
+        _write(files, target, places)
+    _report(imported, files, target, output, dry_run=dry_run, source=asked.name)
+    if any(remark.severity is not Severity.NOTE for remark in imported.all_remarks()):
+        raise SystemExit(1)
+
+
+def _is_system_crontab(source: Path) -> bool:
+    return source == Path("/etc/crontab") or source.parent == Path("/etc/cron.d")
+
+
+def _check_options(asked: _Asked) -> None:
+    if asked.has_users and asked.kind != "crontab":
+        raise UsageError("--system belongs to crontab")
+    if asked.command is not None:
+        if asked.kind != "openbravo":
+            raise UsageError("--command belongs to openbravo")
+        try:
+            if not shlex.split(asked.command):
+                raise UsageError("--command is empty; write a program, as 'erp-run {process}'")
+        except ValueError as error:
+            raise UsageError(f"--command {asked.command!r} cannot be read: {error}") from None
+
+
+def _shown(source: Path) -> str:
+    return "the standard input" if str(source) == _STDIN else str(source)
+
+
+def _text(source: Path) -> str:
+    try:
+        raw = sys.stdin.buffer.read() if str(source) == _STDIN else source.read_bytes()
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{_shown(source)} is not UTF-8; `iconv -t utf-8` makes it so") from None
+    except OSError as error:
+        raise UsageError(f"{source} cannot be read: {error.strerror}") from None
+
+
+def _imported(asked: _Asked, text: str, settings: Settings) -> Import:
+    match asked.kind:
+        case "crontab":
+            from runner.importing.crontab import from_crontab
+
+            return from_crontab(text, settings, has_users=asked.has_users, homes=_home)
+        case "kubernetes":
+            from runner.importing.kubernetes import from_kubernetes
+
+            return from_kubernetes(text, settings, name=asked.name)
+        case "yacron":
+            from runner.importing.yacron import from_yacron
+
+            return from_yacron(text, settings, name=asked.name)
+    from runner.importing.openbravo import from_openbravo
+
+    return from_openbravo(text, settings, name=asked.name, command=asked.command)
+
+
+def _home(user: str | None) -> str | None:
+    try:
+        return str(Path.home()) if user is None else pwd.getpwnam(user).pw_dir
+    except (KeyError, RuntimeError):
+        return None
+
+
+def _without_invalid(imported: Import, source: str, places: Places) -> Import:
+    """Leave out, with a remark, what the catalog would reject: nothing invalid is ever written."""
+    with tempfile.TemporaryDirectory() as name:
+        for each in imported.requests:
+            if each.data:
+                (Path(name) / f"{each.name}.yaml").write_text(request_text(each, source), encoding="utf-8")
+        catalog = CatalogReader(Path(name), default_zone=places.zone).read()
+    problems: dict[str, list[Problem]] = {}
+    for problem in catalog.problems:
+        problems.setdefault(Path(problem.file).stem, []).append(problem)
+    requests = (_refused(each, problems[each.name]) if each.name in problems else each for each in imported.requests)
+    return replace(imported, requests=tuple(requests))
+
+
+def _refused(request: Imported, problems: Iterable[Problem]) -> Imported:
+    remarks = (
+        Remark(
+            line=request.line,
+            severity=Severity.CHANGED,
+            message=f"it is not written, for it would not be valid here: {problem.message}",
+            suggestion=problem.suggestion,
+            request=request.name,
+        )
+        for problem in problems
+    )
+    return replace(request, data=None, remarks=(*request.remarks, *remarks))
+
+
+def _write(files: Mapping[str, str], target: Path, places: Places) -> None:
+    """Write all files, or none if one of them, or a request of the same name, is there already."""
+    occupied = [str(target / name) for name in files if (target / name).exists()]
+    is_inside = target.resolve().is_relative_to(places.jobs.resolve())
+    known = CatalogReader(places.jobs if is_inside else target, default_zone=places.zone).read().requests
+    occupied += [f"the request {Path(name).stem}" for name in files if Path(name).stem in known]
+    if occupied:
+        raise UsageError(f"already there: {', '.join(occupied[:10])}; nothing was written. -o names another folder")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            with (target / name).open("x", encoding="utf-8") as file:
+                file.write(text)
+    except OSError as error:
+        raise RunnerError(f"{target} cannot be written: {error.strerror}") from None
+
+
+def _report(
+    imported: Import, files: Mapping[str, str], target: Path, output: str, *, dry_run: bool, source: str
+) -> None:
+    if output == "json":
+        _report_json(imported, files, target, dry_run=dry_run)
+        return
+    if dry_run:
+        click.echo("---\n".join(files.values()), nl=False)
+    else:
+        for name in files:
+            click.echo(f"wrote {target / name}")
+    for remark in imported.all_remarks():
+        _print_remark(remark, source)
+    click.echo(_verdict(imported, dry_run=dry_run), err=True)
+
+
+def _report_json(imported: Import, files: Mapping[str, str], target: Path, *, dry_run: bool) -> None:
+    for request in imported.requests:
+        name = f"{request.name}.yaml"
+        item = {
+            "request": request.name,
+            "line": request.line,
+            "file": str(target / name) if name in files else None,
+            "scheduled": request.data is not None and request.data.get("scheduled", True),
+        }
+        click.echo(json_line(item | ({"text": files.get(name)} if dry_run else {})))
+    for remark in imported.all_remarks():
+        click.echo(json_line({field: getattr(remark, field) for field in Remark.__slots__}))
+
+
+def _print_remark(remark: Remark, source: str) -> None:
+    severity = click.style(remark.severity.value, fg=_COLOURS[remark.severity])
+    about = f"{remark.request}: " if remark.request else ""
+    click.echo(f"{click.style(f'{source}:{remark.line}:', bold=True)} {severity}: {about}{remark.message}", err=True)
+    if remark.suggestion:
+        click.echo(f"    {click.style(remark.suggestion, fg='green')}", err=True)
+
+
+def _verdict(imported: Import, *, dry_run: bool) -> str:
+    written = [request.data for request in imported.requests if request.data]
+    unscheduled = sum(not data.get("scheduled", True) for data in written)
+    left_out = len(imported.requests) - len(written)
+    parts = [f"{len(written)} request{'s' * (len(written) != 1)} {'to be written' if dry_run else 'written'}"]
+    parts += [f"{unscheduled} of them unscheduled"] * bool(unscheduled)
+    parts += [f"{left_out} left out"] * bool(left_out)
+    return ", ".join(parts)
