@@ -82,6 +82,17 @@ def parse_size(text: str) -> int:
     return int(match[1]) * _SIZE_UNITS[match[2]]
 
 
+def size_text(size: int) -> str:
+    """Write bytes as `parse_size` reads them, in the largest unit that says them exactly.
+
+    >>> size_text(512 << 20), size_text(10_000_000), size_text(1025)
+    ('512MiB', '10MB', '1025B')
+    """
+    fitting = [unit for unit, factor in _SIZE_UNITS.items() if size >= factor and size % factor == 0 and unit != "KB"]
+    unit = max(fitting, key=_SIZE_UNITS.__getitem__, default="B")
+    return f"{size // _SIZE_UNITS[unit]}{unit}"
+
+
 def new_id() -> str:
     """Return a new UUIDv7 (RFC 9562, 5.7): sorts by its millisecond of creation, 74 random bits."""
     milliseconds = time.time_ns() // 1_000_000

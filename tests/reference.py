@@ -13,7 +13,6 @@ from transitions import table
 
 from runner.cli import _COMMANDS
 from runner.cli.group import cli
-from runner.requests.unsupported import SUPPORTED_VALUES
 from runner.resources import schema_text
 from runner.timing.parsing import parse_rule
 from runner.timing.wording import describe
@@ -33,29 +32,22 @@ def generated(name: str, present: str) -> str:
     return "".join(f"{line}\n" for line in _BLOCKS[name](present))
 
 
-def _keys(schema: Schema, prefix: str = "") -> Iterator[str]:
-    """Yield a table of the keys of a mapping, those of mappings inside it too if they are built."""
+def _keys(schema: Schema) -> Iterator[str]:
+    """Yield a table of the keys of a mapping, those of mappings inside it too."""
     yield from ("| key | means | default | example |", "|---|---|---|---|")
-    yield from _rows(schema, prefix, shown="")
+    yield from _rows(schema, above="")
 
 
-def _rows(schema: Schema, prefix: str, shown: str) -> Iterator[str]:
+def _rows(schema: Schema, above: str) -> Iterator[str]:
     for key, value in schema["properties"].items():
-        path, name = f"{prefix}{key}", f"{shown}{key}"
-        yield _row(f"`{name}`", _meaning(path, value), _code(value.get("default")), _code(value["examples"][0]))
-        if "properties" in value and key != "process" and path not in SUPPORTED_VALUES:
-            yield from _rows(value, f"{path}.", f"{name}.")
+        name = f"{above}{key}"
+        yield _row(f"`{name}`", _meaning(value), _code(value.get("default")), _code(value["examples"][0]))
+        if "properties" in value and key != "process":
+            yield from _rows(value, f"{name}.")
 
 
-def _meaning(path: str, schema: Schema) -> str:
-    return f"{schema['description']}{_choices(schema)}{_mark(path)}"
-
-
-def _mark(path: str) -> str:
-    """Say it if a key is not built yet, or not all its values are."""
-    if (values := SUPPORTED_VALUES.get(path)) is None:
-        return ""
-    return f" *Only {_listed(sorted(values))} is supported yet.*" if values else " *Not supported yet.*"
+def _meaning(schema: Schema) -> str:
+    return f"{schema['description']}{_choices(schema)}"
 
 
 def _choices(schema: Schema) -> str:
@@ -139,7 +131,7 @@ def _own_options(command: click.Command) -> Iterator[str]:
 
 _BLOCKS: dict[str, Callable[[str], Iterable[str]]] = {
     "request": lambda _: _keys(REQUEST),
-    "process": lambda _: _keys(PROCESS, "process."),
+    "process": lambda _: _keys(PROCESS),
     "run_later": lambda _: _keys(TIMING["properties"]["run_later"]),
     "schedule": lambda _: _keys(TIMING["properties"]["schedule"]),
     "examples": _examples,

@@ -1,4 +1,4 @@
-"""Starting what posix_spawn alone cannot: by the launcher, which answers in a report. Touches processes.
+"""Starting processes, those by the launcher that posix_spawn alone cannot; it answers in a report. Touches processes.
 
 The runner never waits for the launcher. So what is found out by it is known when the execution ends: that its
 directory does not exist, for instance.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from runner.execution.program import SpawnError, unfit
 from runner.execution.report import Report, memory_file, open_report
-from runner.execution.spawn import Launch, open_output, spawn_session
+from runner.execution.spawn import Launch, open_output, spawn_session, start_program
 from runner.execution.users import environment_of, resolve
 from runner.requests.model import Limits
 
@@ -44,11 +44,15 @@ def is_plain(launch: Launch) -> bool:
     )
 
 
-def start(launch: Launch, cgroups: Cgroups | None) -> tuple[int, Report]:
-    """Start the launcher in a session of its own, and have it join the execution's cgroup, if there are any.
+def start(launch: Launch, cgroups: Cgroups | None) -> tuple[int, Report | None]:
+    """Start a process in a session of its own, by the launcher if it must be; then it joins a cgroup, where there are.
 
     Raises SpawnError for what can be known before; then nothing is left open, and no cgroup.
     """
+    return (start_program(launch), None) if is_plain(launch) else _assist(launch, cgroups)
+
+
+def _assist(launch: Launch, cgroups: Cgroups | None) -> tuple[int, Report]:
     if reason := unfit(launch.arguments, launch.environment):
         raise SpawnError(reason)
     try:
@@ -56,7 +60,7 @@ def start(launch: Launch, cgroups: Cgroups | None) -> tuple[int, Report]:
     except OSError as error:
         raise SpawnError(f"the system has no room for another process ({error.strerror})") from None
     try:
-        return _start(launch, cgroups, report), report
+        return _start_launcher(launch, cgroups, report), report
     except BaseException:
         report.close()
         if cgroups is not None:
@@ -64,7 +68,7 @@ def start(launch: Launch, cgroups: Cgroups | None) -> tuple[int, Report]:
         raise
 
 
-def _start(launch: Launch, cgroups: Cgroups | None, report: Report) -> int:
+def _start_launcher(launch: Launch, cgroups: Cgroups | None, report: Report) -> int:
     orders = _orders(launch, cgroups, report)
     output = open_output(launch.output_file)
     try:
@@ -93,16 +97,23 @@ def _orders(launch: Launch, cgroups: Cgroups | None, report: Report) -> Orders:
         "directory": launch.directory,
         "report": report.descriptor,
         "is_reporting": launch.is_callable,
-        "stdin": None if launch.stdin is None else launch.stdin.encode("utf-8", "surrogateescape"),
+        "stdin": None if launch.stdin is None else _encoded(launch.stdin, "stdin"),
         "limits": list(_early(limits)),
         "late_limits": list(_late(limits, cgroups)),
         "nice": launch.nice,
         "umask": launch.umask,
         "identity": (identity.uid, identity.gid, list(identity.groups)) if identity and not identity.is_ours else None,
-        "secrets": [secret.encode("utf-8", "surrogateescape") for secret in launch.secrets],
+        "secrets": [_encoded(secret, "a secret") for secret in launch.secrets],
         "is_stderr_told": launch.is_stderr_told,
         "cgroup": _cgroup(launch.execution, limits, cgroups),
     }
+
+
+def _encoded(text: str, what: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise SpawnError(f"{what} contains a character that no program can be given") from None
 
 
 def _called(launch: Launch, report: Report) -> list[str]:

@@ -87,12 +87,14 @@ class Cgroups:
             return error.errno == errno.ENOENT
         return True
 
-    def end_all_but(self, running: Collection[str]) -> bool:
-        """KILL and remove what is left of executions that do not run; tell whether anything still is."""
-        ended = [path.name for path in _folders(self.base) if _is_execution(path) and path.name not in running]
+    def end(self, ended: Collection[str]) -> set[str]:
+        """KILL and remove what is left of executions that have ended; return those of which something still is.
+
+        Of no others: another runner, of another store, may be in the same cgroup.
+        """
         for execution in ended:
             self.kill(execution)
-        return sum(map(self.remove, ended)) < len(ended)
+        return {execution for execution in ended if not self.remove(execution)}
 
     def _folder(self, execution: str) -> Path:
         return self.base / execution
@@ -115,6 +117,8 @@ def take_from(own: Path, pid: int) -> Cgroups | None:
     leaf = base / _LEAF
     leaf.mkdir(exist_ok=True)
     _write(leaf / "cgroup.procs", str(pid))
+    if _pids(leaf / "cgroup.procs") <= {pid}:  # no other runner, which might be about to use one
+        _remove_empty(base)
     controllers = _CONTROLLERS & set((base / "cgroup.controllers").read_text().split())
     try:
         _write(base / "cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(controllers)))
@@ -135,6 +139,13 @@ def _is_delegated(base: Path, pid: int) -> bool:
         and _pids(base / "cgroup.procs") <= {pid}
         and all(path.name == _LEAF or _is_execution(path) for path in _folders(base))
     )
+
+
+def _remove_empty(base: Path) -> None:
+    """Remove what a runner that was killed left over; where somebody lives, the system refuses."""
+    for path in filter(_is_execution, _folders(base)):
+        with suppress(OSError):
+            path.rmdir()
 
 
 def _bound_memory(folder: Path, memory: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,10 @@ def open_watched(pid: int, poll: epoll) -> int:
 class Foreign:
     """Opens processes that are not our children."""
 
-    def __init__(self, poll: epoll) -> None:
+    def __init__(self, poll: epoll, in_cgroup: Callable[[str], set[int]]) -> None:
+        """`in_cgroup` tells who is in the cgroup of an execution, if it has one."""
         self._poll = poll
+        self._in_cgroup = in_cgroup
         self._first_look: dict[int, proc.Seen] | None = None
 
     def main(self, execution: str, pid: int, started: int | None) -> Opened | None:
@@ -58,7 +61,8 @@ class Foreign:
         session = None if pid is None or _is_taken(pid, started) else pid
         if self._first_look is None:
             self._first_look = proc.look_at_all()
-        return self.oldest(execution, session) if proc.members(self._first_look, execution, session) else None
+        is_there = proc.members(self._first_look, execution, session) or self._in_cgroup(execution)
+        return self.oldest(execution, session) if is_there else None
 
     def oldest(self, execution: str, session: int | None) -> Opened | None:
         """Open the oldest process of an execution's tree, of the session if it has any left; None if nobody is.
@@ -66,7 +70,7 @@ class Foreign:
         A session's number is not given away while somebody is in it: so whom we watch keeps it ours.
         """
         seen = proc.look_at_all()
-        tree = proc.members(seen, execution, session)
+        tree = proc.members(seen, execution, session) | (self._in_cgroup(execution) & seen.keys())
         ages = sorted((seen[pid].stat.session != session, seen[pid].stat.started, pid) for pid in tree)
         return next(filter(None, (self._open(pid, started) for _, started, pid in ages)), None)
 

@@ -29,9 +29,6 @@ class OutputLimits:
         self._bounded: dict[str, _Bounded] = {}
         self.next_s: float | None = None
 
-    def __contains__(self, execution: str) -> bool:
-        return execution in self._bounded
-
     def watch(self, execution: str, path: str, limit: int, now_s: float) -> None:
         """Bound an output, in bytes. Raises SpawnError if it cannot be written."""
         self._bounded[execution] = _Bounded(descriptor=open_output(path), limit=limit)
@@ -46,18 +43,14 @@ class OutputLimits:
         return [name for name in within if self._bounded[name].is_beyond]
 
     def finish(self, execution: str) -> bool:
-        """Look a last time, and no more; tell whether the output was ever beyond its limit."""
-        bounded = self._bounded[execution]
-        _cut(bounded)
-        self.drop(execution)
-        return bounded.is_beyond
-
-    def drop(self, execution: str) -> None:
-        """Look at an output no more, if it was looked at."""
+        """Look at an output a last time, if it has a limit; tell whether it was ever beyond it."""
         bounded = self._bounded.pop(execution, None)
-        if bounded is not None:
-            os.close(bounded.descriptor)
+        if bounded is None:
+            return False
+        _cut(bounded)
+        os.close(bounded.descriptor)
         self.next_s = self.next_s if self._bounded else None
+        return bounded.is_beyond
 
 
 def _cut(bounded: _Bounded) -> None:

@@ -13,11 +13,13 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from runner.execution import orphans, proc, tree
+from runner.execution import assisted, cgroups, inherited, orphans, proc, tree
 from runner.execution.deadlines import Deadlines
 from runner.execution.foreign import Foreign, open_watched
-from runner.execution.spawn import Launch, SpawnError, start_program
-from runner.execution.watched import Exit, Started, Watched, has_ended, own_peak, unknown_exit, wait
+from runner.execution.output_limits import OutputLimits
+from runner.execution.report import Report
+from runner.execution.spawn import Launch, SpawnError
+from runner.execution.watched import Exit, Started, Watched, has_ended, own_peak, sampled_peak, unknown_exit, wait
 from runner.lifecycle import Reason
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class Processes:
     """All processes that run for executions, ours and adopted ones, by execution id."""
 
     def __init__(self, poll: epoll) -> None:
-        """Watch exits through `poll`; become the sub-reaper of this program's descendants (Linux)."""
+        """Watch exits through `poll`; become the sub-reaper of our descendants, and take a delegated cgroup (Linux)."""
         self._poll = poll
         self._watched: dict[str, Watched] = {}
         self._by_descriptor: dict[int, Watched] = {}
@@ -43,16 +45,19 @@ class Processes:
         self._deadlines = Deadlines()
         self._sweep_s: float | None = None
         self._sample_s: float | None = None
-        self._foreign = Foreign(poll)
+        self._outputs = OutputLimits()
+        self._cgroups = cgroups.take()
+        self._left: set[str] = set()  # those that have ended, and whose cgroup may still be there
+        self._foreign = Foreign(poll, self._in_cgroup)
         self._is_subreaper = orphans.become_subreaper()
-        _keep_children_waitable()
-        _keep_descriptors_from_children()
+        inherited.keep_children_waitable()
+        inherited.keep_descriptors_from_children()
 
     def spawn(self, launch: Launch, *, now_s: float) -> Started:
-        """Start a process in a session of its own. Raises SpawnError."""
+        """Start a process in a session of its own. Raises SpawnError; what the launcher finds out is in the exit."""
         peak = own_peak()
         before = proc.tick()
-        pid = start_program(launch)
+        pid, report = self._start(launch, now_s)
         after = proc.tick()
         try:
             started = _start_tick(pid, before, after)
@@ -60,6 +65,9 @@ class Processes:
         except OSError as error:
             tree.signal_group(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+            self._outputs.finish(launch.execution)
+            if report is not None:
+                report.close()
             raise SpawnError(f"the process cannot be watched and was killed at once: {error.strerror}") from None
         watched = Watched(
             execution=launch.execution,
@@ -70,6 +78,8 @@ class Processes:
             stop_signal=launch.stop_signal,
             stop_grace_s=launch.stop_grace_s,
             is_adopted=False,
+            report=report,
+            is_supervised=bool(launch.secrets or launch.is_stderr_told),
             own_peak=peak,
         )
         self._mains[pid] = watched
@@ -87,6 +97,8 @@ class Processes:
         stop_grace_s: float,
         timeout_left_s: float | None,
         now_s: float,
+        output_file: str | None = None,
+        output_limit: int | None = None,
     ) -> Started | None:
         """Watch a process that a former runner started; None if nothing of its tree runs any more.
 
@@ -107,6 +119,9 @@ class Processes:
             stop_grace_s=stop_grace_s,
             is_adopted=True,
         )
+        if output_file is not None and output_limit is not None:
+            with suppress(SpawnError):  # it is gone, or not ours any more
+                self._outputs.watch(execution, output_file, output_limit, now_s)
         return self._watch(watched, timeout_left_s, now_s)
 
     def stop(self, execution: str, reason: Reason, *, now_s: float) -> None:
@@ -136,6 +151,9 @@ class Processes:
                 self.stop(execution, Reason.TIMEOUT, now_s=now_s)
             else:
                 self.kill(execution, Reason.TIMEOUT)
+        if self._outputs.next_s is not None and self._outputs.next_s <= now_s:
+            for execution in self._outputs.look(now_s):
+                self.stop(execution, Reason.OUTPUT_LIMIT, now_s=now_s)
         if self._sweep_s is not None and self._sweep_s <= now_s:
             self._sweep(now_s)
         if self._sample_s is not None and self._sample_s <= now_s:
@@ -143,7 +161,7 @@ class Processes:
 
     def next_deadline_s(self) -> float | None:
         """Return when `enforce` has something to do next."""
-        deadlines = (self._deadlines.next_s(), self._sweep_s, self._sample_s)
+        deadlines = (self._deadlines.next_s(), self._outputs.next_s, self._sweep_s, self._sample_s)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def owns(self, descriptor: int) -> bool:
@@ -162,6 +180,7 @@ class Processes:
         if watched.is_adopted:
             return self._follow(watched)
         tree.signal_group(watched.pid, signal.SIGKILL)  # before wait4: until then nobody else can have its number
+        self._judge(watched)
         ended = wait(watched)
         self._forget(watched)
         del self._mains[watched.pid]
@@ -182,8 +201,32 @@ class Processes:
             self._deadlines.set(watched.execution, now_s + timeout_s)
         return Started(pid=watched.pid, pid_started=watched.started)
 
+    def _start(self, launch: Launch, now_s: float) -> tuple[int, Report | None]:
+        if launch.output_limit is not None:
+            self._outputs.watch(launch.execution, launch.output_file, launch.output_limit, now_s)
+        try:
+            return assisted.start(launch, self._cgroups)
+        except SpawnError:
+            self._outputs.finish(launch.execution)
+            raise
+
+    def _judge(self, watched: Watched) -> None:
+        """Look a last time at the bounds of an execution that has ended, and note whether it has exceeded them."""
+        if self._outputs.finish(watched.execution):
+            watched.stopped_for = watched.stopped_for or Reason.OUTPUT_LIMIT
+        if self._cgroups is not None and (watched.report is not None or watched.is_adopted):
+            self._left.add(watched.execution)
+            if self._cgroups.is_out_of_memory(watched.execution):
+                watched.stopped_for = watched.stopped_for or Reason.MEMORY_LIMIT
+
+    def _in_cgroup(self, execution: str) -> set[int]:
+        return self._cgroups.members(execution) if self._cgroups is not None else set()
+
     def _forget(self, watched: Watched) -> None:
         self._deadlines.drop(watched.execution)
+        self._outputs.finish(watched.execution)
+        if watched.report is not None:
+            watched.report.close()
         del self._watched[watched.execution]
         self._release(watched)
 
@@ -199,22 +242,27 @@ class Processes:
         return watched
 
     def _tree(self, watched: Watched) -> set[int]:
+        inside = self._in_cgroup(watched.execution)
         if watched.is_adopted or not self._is_subreaper:
-            return proc.members(proc.look_at_all(), watched.execution, watched.session)
-        return orphans.own_tree(watched.pid, watched.execution, self._mains)
+            return inside | proc.members(proc.look_at_all(), watched.execution, watched.session)
+        return inside | orphans.own_tree(watched.pid, watched.execution, self._mains)
 
     def _kill(self, watched: Watched) -> None:
         watched.is_killed = True
         self._deadlines.drop(watched.execution)
         if not watched.is_adopted:
             tree.signal_group(watched.pid, signal.SIGKILL)
+        if self._cgroups is not None:
+            self._cgroups.kill(watched.execution)
         tree.kill_all(partial(self._tree, watched))
 
     def _follow(self, watched: Watched) -> Exit | None:
         """Go on with another process of an adopted tree; if there is none, that was its end."""
         found = self._foreign.oldest(watched.execution, watched.session)
         if found is None:
+            self._judge(watched)
             self._forget(watched)
+            self._sweep_s = 0.0 if self._left else self._sweep_s
             return unknown_exit(watched)
         self._release(watched)
         watched.pid, watched.started = found.pid, found.started
@@ -226,7 +274,8 @@ class Processes:
 
     def _sweep(self, now_s: float) -> None:
         """KILL what outlived its execution, and reap orphans that are dead."""
-        if orphans.sweep(self._mains, running=self._watched.values(), ended=self._ended):
+        self._left = self._cgroups.end(self._left) if self._cgroups is not None else set()
+        if orphans.sweep(self._mains, running=self._watched.values(), ended=self._ended) or self._left:
             self._sweep_s = now_s + _AFTER_KILL_S
         else:
             self._ended.clear()
@@ -235,7 +284,7 @@ class Processes:
     def _sample(self, now_s: float) -> None:
         """Note the peak memory of some processes; all of them have their turn."""
         for watched in list(islice(self._mains.values(), _SAMPLES)):
-            watched.sampled_peak = proc.peak_memory(watched.pid) or watched.sampled_peak
+            watched.sampled_peak = sampled_peak(watched) or watched.sampled_peak
             self._mains[watched.pid] = self._mains.pop(watched.pid)
         self._sample_s = now_s + _HOUSEKEEPING_S if self._mains else None
 
@@ -248,17 +297,3 @@ def _start_tick(pid: int, before: int, after: int) -> int:
     """
     stat = proc.stat_of(pid) if before != after else None
     return stat.started if stat else after
-
-
-def _keep_children_waitable() -> None:
-    """Undo an ignored SIGCHLD that we inherited: with it the system reaps our children, and exit codes are lost."""
-    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-
-def _keep_descriptors_from_children() -> None:
-    """Close on exec what we inherited ourselves; what Python opens is that way already."""
-    for name in proc.names("/proc/self/fd"):
-        if int(name) > 2:
-            with suppress(OSError):  # the one that listed them is closed by now
-                os.set_inheritable(int(name), False)

@@ -21,9 +21,9 @@ _ELLIPSIS = "…".encode()
 class Told:
     """What was told: why nothing could be started, what a callable returned or raised, whether stderr was used."""
 
-    failure: str | None
-    result: str | None
-    has_stderr: bool
+    failure: str | None = None
+    result: str | None = None
+    has_stderr: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import fcntl
 import os
 import resource
 import select
+import sys
 import termios
 
 from runner.execution.becoming import become, tell
@@ -49,7 +50,7 @@ class _Stream:
 
     def finish(self) -> None:
         """Pass on what waits in the pipe now; who else still has it open is not waited for."""
-        waiting = int.from_bytes(fcntl.ioctl(self.reading, termios.FIONREAD, bytes(4)), "little")
+        waiting = int.from_bytes(fcntl.ioctl(self.reading, termios.FIONREAD, bytes(4)), sys.byteorder)
         while waiting > 0 and (passed := self.pass_on(waiting)):
             waiting -= passed
         _write(self._masker.flush())

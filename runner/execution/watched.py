@@ -8,6 +8,8 @@ import select
 import sys
 from dataclasses import dataclass
 
+from runner.execution import proc
+from runner.execution.report import Report, Told
 from runner.lifecycle import Reason
 
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -52,6 +54,8 @@ class Watched:
     stop_signal: int
     stop_grace_s: float
     is_adopted: bool
+    report: Report | None = None  # of what the launcher started
+    is_supervised: bool = False  # `pid` is our supervisor's, the program its child
     own_peak: int = 0  # ours, in bytes, when it began
     sampled_peak: int | None = None
     stopped_for: Reason | None = None
@@ -70,20 +74,30 @@ def own_peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
 
 
+def sampled_peak(watched: Watched) -> int | None:
+    """Return the most bytes that its program has held in memory so far, None if that is not known."""
+    pids = proc.children_of(watched.pid) if watched.is_supervised else [watched.pid]
+    return max((proc.peak_memory(pid) or 0 for pid in pids), default=0) or None
+
+
 def wait(watched: Watched) -> Exit:
     """Reap a process of ours that has ended."""
     try:
         _, status, usage = os.wait4(watched.pid, 0)
     except ChildProcessError:  # somebody else took it, against the rule: better no exit code than a wrong one
         return unknown_exit(watched)
+    told = Told() if watched.report is None else watched.report.read()
     peak = usage.ru_maxrss * _RSS_UNIT  # never less than what we held when we started it
     return Exit(
         execution=watched.execution,
-        exit_code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+        exit_code=os.WEXITSTATUS(status) if os.WIFEXITED(status) and told.failure is None else None,
         signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
         cpu_s=usage.ru_utime + usage.ru_stime,
         max_rss_bytes=peak if peak > watched.own_peak else watched.sampled_peak,
         stopped_for=watched.stopped_for,
+        failure=told.failure,
+        result=told.result,
+        has_stderr=told.has_stderr,
     )
 
 

@@ -11,7 +11,8 @@ LIMIT = 32 * 1024  # a line with its newline stays below it; fluent-bit drops fi
 _ELLIPSIS = "…"
 _KEPT = frozenset({"v", "id", "time", "event"})
 # What splits lines or steers terminals although JSON allows it bare; halves of surrogate pairs, which UTF-8 has not.
-_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Compiled when needed, for that takes milliseconds.
+_UNSAFE = "[\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -26,7 +27,7 @@ def finite(text: str) -> str:
 def encoded(text: str) -> bytes:
     r"""Return JSON text as a line of UTF-8, "\n" included: unsafe characters escaped, lone surrogates replaced."""
     if not text.isascii() or "\x7f" in text:
-        text = _UNSAFE.sub(_safe, text)
+        text = re.sub(_UNSAFE, _safe, text)
     return text.encode() + b"\n"
 
 

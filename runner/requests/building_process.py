@@ -6,6 +6,7 @@ import os.path
 import signal
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from runner.lifecycle import IfInterrupted, OnOverlap
@@ -26,12 +27,13 @@ from runner.requests.model import (
 from runner.values import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from runner.requests.parts import Part
 
 _STOP_GRACE = timedelta(seconds=10)
 _RETRY_DELAY = timedelta(seconds=1)
+_FOLDERS_KEPT = 1 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +60,9 @@ def process_of(part: Part, *, request: str, folder: str) -> Process:
 
 
 def _process(part: Part, around: _Around, name: str) -> Process:
-    data, own = part.data, _own(part, around)
-    _refuse_told_secrets(part, own)
+    own = around if _INHERITED.isdisjoint(part.data) else _own(part, around)
+    if own.secrets:
+        _refuse_told_secrets(part, own)
     return Process(
         name=name,
         action=_action(part, own),
@@ -68,35 +71,20 @@ def _process(part: Part, around: _Around, name: str) -> Process:
         environment_files=own.environment_files,
         secrets=tuple(own.secrets),
         params=dict(own.params),
-        stdin=data.get("stdin"),
-        run_as=RunAs(**data["run_as"]) if "run_as" in data else None,
-        umask=int(data["umask"], 8) if "umask" in data else None,
-        nice=data.get("nice"),
-        limits=_limits(part.below("limits")) if "limits" in data else None,
-        timeout=part.duration("timeout", None, above_zero=True),
-        stop_signal=_signal(part) if "stop_signal" in data else signal.SIGTERM,
-        stop_grace=part.duration("stop_grace", _STOP_GRACE),
-        prevent_concurrent=data.get("prevent_concurrent", False),
-        on_overlap=OnOverlap(data.get("on_overlap", OnOverlap.REFUSE)),
-        success=_success(data["success"]) if "success" in data else Success(),
-        retry=_retry(part.below("retry")) if "retry" in data else None,
-        output_limit=part.size("output_limit"),
-        if_interrupted=IfInterrupted(data.get("if_interrupted", IfInterrupted.RECORD)),
+        **{key: _SETTINGS[key](part) for key in part.data if key in _SETTINGS},
     )
 
 
 def _own(part: Part, around: _Around) -> _Around:
     """Return what a process says itself, and what is around it where it says nothing."""
-    data = part.data
+    data, folder = part.data, around.folder
     named = {name: (*part.path, "secrets", index) for index, name in enumerate(data.get("secrets", ()))}
-    directory = _absolute(around.folder, data["directory"]) if "directory" in data else around.directory
-    return replace(
-        around,
-        directory=directory,
+    return _Around(
+        folder=folder,
+        prefix=around.prefix,
+        directory=_absolute(folder, data["directory"]) if "directory" in data else around.directory,
         environment=data.get("environment", around.environment),
-        environment_files=_files(around.folder, data["environment_file"])
-        if "environment_file" in data
-        else around.environment_files,
+        environment_files=_files(part, folder) if "environment_file" in data else around.environment_files,
         params=_params(part) if "params" in data else around.params,
         secrets={**around.secrets, **named},
     )
@@ -137,13 +125,15 @@ def _member(part: Part, around: _Around) -> Process:
     return _process(part, replace(around, prefix=name), name)
 
 
+@lru_cache(maxsize=_FOLDERS_KEPT)
 def _absolute(folder: str, path: str) -> str:
     # Neither `..` nor a link is resolved here: what they mean is settled when the process starts.
     parts = [part for part in os.path.join(folder, path).split("/") if part not in {"", "."}]  # noqa: PTH118
     return f"/{'/'.join(parts)}"
 
 
-def _files(folder: str, paths: str | list[str]) -> tuple[str, ...]:
+def _files(part: Part, folder: str) -> tuple[str, ...]:
+    paths = part.data["environment_file"]
     return tuple(_absolute(folder, path) for path in ([paths] if isinstance(paths, str) else paths))
 
 
@@ -180,9 +170,9 @@ def _limits(part: Part) -> Limits:
     )
 
 
-def _success(data: Mapping[str, Any]) -> Success:
-    codes = frozenset(data.get("exit_codes", (0,)))
-    return Success(exit_codes=codes, fail_on_stderr=data.get("fail_on_stderr", False))
+def _success(part: Part) -> Success:
+    codes = frozenset(part.data.get("exit_codes", (0,)))
+    return Success(exit_codes=codes, fail_on_stderr=part.data.get("fail_on_stderr", False))
 
 
 def _retry(part: Part) -> Retry:
@@ -209,3 +199,24 @@ def _signal(part: Part) -> int:
         suggestion = nearest(name, names) or "for example INT"
         part.find(("stop_signal",), f"there is no signal {shown(part.data['stop_signal'])}", suggestion)
         return signal.SIGTERM
+
+
+_INHERITED = frozenset({"directory", "environment", "environment_file", "params", "secrets"})
+"""Keys that a member need not say where its group says them."""
+_SETTINGS: Mapping[str, Callable[[Part], Any]] = {
+    "stdin": lambda part: part.data["stdin"],
+    "run_as": lambda part: RunAs(**part.data["run_as"]),
+    "umask": lambda part: int(part.data["umask"], 8),
+    "nice": lambda part: part.data["nice"],
+    "limits": lambda part: _limits(part.below("limits")),
+    "timeout": lambda part: part.duration("timeout", None, above_zero=True),
+    "stop_signal": _signal,
+    "stop_grace": lambda part: part.duration("stop_grace", _STOP_GRACE),
+    "prevent_concurrent": lambda part: part.data["prevent_concurrent"],
+    "on_overlap": lambda part: OnOverlap(part.data["on_overlap"]),
+    "success": lambda part: _success(part.below("success")),
+    "retry": lambda part: _retry(part.below("retry")),
+    "output_limit": lambda part: part.size("output_limit"),
+    "if_interrupted": lambda part: IfInterrupted(part.data["if_interrupted"]),
+}
+"""How the keys are read that a process says for itself alone; the fields of the model have their names."""

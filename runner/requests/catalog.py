@@ -6,7 +6,7 @@ folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
@@ -16,9 +16,10 @@ from runner.errors import Problem, RunnerError
 from runner.requests.building import built, draft_from
 from runner.requests.cross_checks import broken_references, with_unique_names
 from runner.requests.files import printable
+from runner.requests.heap import unswept
 from runner.requests.loading import Candidate, file_problem
 from runner.requests.model import ProcessRequest
-from runner.requests.recollection import recollected, written
+from runner.requests.recollection import Notes, definition_digest, notes_in, recollected, written
 from runner.requests.refreshing import JobFiles
 from runner.requests.schema import findings_in
 
@@ -76,9 +77,13 @@ class CatalogReader:
         """Whether files were read that `written` has not been asked about since, or have gone."""
         return self._files.is_news
 
-    def recall(self, text: str | bytes, requests: Mapping[str, ProcessRequest]) -> None:
-        """Know again what a former reader has `written`, if `requests`, from the store, are those it had read."""
-        known = recollected(text, requests, root=self._root, zone=self._default_zone, display=self._display)
+    def notes_in(self, text: str | bytes) -> Notes:
+        """Return what a former reader of this folder has `written`; nothing of any other text."""
+        return notes_in(text, root=self._root, zone=self._default_zone)
+
+    def recall(self, notes: Notes, requests: Mapping[str, ProcessRequest]) -> None:
+        """Know again what is noted, if `requests`, from the store, are those that were read."""
+        known = recollected(notes, requests, display=self._display)
         for relative in sorted(known):
             self._files.keep(relative, known[relative])
 
@@ -100,7 +105,8 @@ class CatalogReader:
 
     def read(self, incumbents: Mapping[str, str] | None = None) -> Catalog:
         """Scan in one go; the requests are in the order of their names."""
-        catalog = exhausted(self.scan(incumbents or {}))
+        with unswept():
+            catalog = exhausted(self.scan(incumbents or {}))
         return replace(catalog, requests=dict(sorted(catalog.requests.items(), key=itemgetter(0))))
 
     def glance(self) -> Generator[None, None, bool]:
@@ -260,13 +266,16 @@ def definition_text(request: ProcessRequest) -> str:
     return request.source.definition
 
 
-def request_from_definition(text: str, *, default_zone: str) -> ProcessRequest:
-    """Build the request of a stored definition again. Raises RunnerError if this version cannot."""
+def request_from_definition(text: str, *, default_zone: str, accepted: Container[str] = frozenset()) -> ProcessRequest:
+    """Build the request of a stored definition again. Raises RunnerError if this version cannot.
+
+    One whose digest is `accepted` this version has made of a file itself: it need not be validated again.
+    """
     try:
         draft = draft_from(text)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunnerError(f"a stored definition cannot be read: {error}") from error
-    findings = findings_in(draft.data)
+    findings = () if definition_digest(text) in accepted else findings_in(draft.data)
     if not findings:
         request, findings = built(draft, default_zone=default_zone)
         if request is not None:

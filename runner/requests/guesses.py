@@ -18,8 +18,19 @@ if TYPE_CHECKING:
 
 _LONGEST = 200
 _BOOLEANS = {"yes": True, "y": True, "on": True, "true": True, "no": False, "n": False, "off": False, "false": False}
-_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_AMOUNT = r"(\d{1,6}(?:\.\d{1,3})?)\s*(ms|millis|[smhdw])[a-z]*[\s,]*"
+_UNITS = {
+    word: milliseconds
+    for milliseconds, words in (
+        (1, "ms msec msecs millis millisecond milliseconds"),
+        (1000, "s sec secs second seconds"),
+        (60_000, "m min mins minute minutes"),
+        (3_600_000, "h hr hrs hour hours"),
+        (86_400_000, "d day days"),
+        (604_800_000, "w wk wks week weeks"),
+    )
+    for word in words.split()
+}
+_AMOUNT = r"(\d{1,6}(?:\.\d{1,3})?)\s*([a-z]+)[\s,]*"
 _CRON = r"@[a-z]+|([\d*/,?L#-][\d*/,?LW#a-z-]*\s+){2,}[\d*/,?LW#a-zA-Z-]+(\s+\S+){0,4}"
 
 ALIASES: Mapping[str, str] = {
@@ -117,14 +128,14 @@ def integer(text: str) -> str | None:
 def duration(text: str) -> str | None:
     """Suggest a duration as it is written here.
 
-    >>> [duration(text) for text in ("30 minutes", "1.5h", "30m1h", "PT30M", "-5m", "soon")]
+    >>> [duration(text) for text in ("30 minutes", "1.5h", "30m1h", "PT30M", "-5m", "2 moons")]
     ['write 30m', 'write 1h30m', 'write 1h30m', 'write 30m', 'write 5m', None]
     """
     plain = re.sub(r"^[+-]?(pt|p)?", "", text[:80].strip().lower())
-    if not re.fullmatch(f"({_AMOUNT})+", plain, re.ASCII):
-        return None
     amounts = re.findall(_AMOUNT, plain, re.ASCII)
-    total = sum(float(amount) * _UNITS["ms" if unit == "millis" else unit] for amount, unit in amounts)
+    if not re.fullmatch(f"({_AMOUNT})+", plain, re.ASCII) or any(unit not in _UNITS for _, unit in amounts):
+        return None
+    total = sum(float(amount) * _UNITS[unit] for amount, unit in amounts)
     return f"write {duration_text(timedelta(milliseconds=round(total)))}"
 
 
@@ -161,8 +172,10 @@ def mapping(text: str, schema: Mapping[str, Any]) -> str | None:
     >>> mapping("shell x", {"properties": {"shell": {}}})
     'write shell: x'
     """
+    if len(text) > _LONGEST or not text.isprintable():
+        return None
     properties = schema.get("properties", {})
-    match = re.fullmatch(r"(\w+)\s*(?::|\s)\s*(\S.*)", text[:_LONGEST])
+    match = re.fullmatch(r"(\w+)\s*(?::|\s)\s*(\S.*)", text)
     if match and match[1] in properties:
         return f"write {flow({match[1]: match[2]})[1:-1]}"
     if "expression" in properties and is_cron(text):

@@ -21,6 +21,9 @@ from runner.requests.mentions import Mention, mentioned
 from runner.requests.model import ProcessRequest
 from runner.resources import schema_text
 
+Notes = Mapping[str, Any]
+"""What was kept of each file, not looked into yet."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -55,19 +58,31 @@ def written(entries: Mapping[str, Entry], *, root: str, zone: str) -> str:
     return json.dumps({"of": _origin(root, zone), "files": files}, separators=(",", ":"))
 
 
-def recollected(
-    text: str | bytes, requests: Mapping[str, ProcessRequest], *, root: str, zone: str, display: Callable[[str], str]
-) -> dict[str, Entry]:
-    """Read what `written` wrote, as far as `requests` are those it speaks of; nothing of any other text."""
+def notes_in(text: str | bytes, *, root: str, zone: str) -> Notes:
+    """Return what `written` wrote, by file; nothing of any other text."""
     try:
         told = json.loads(text)
-        if told["of"] != _origin(root, zone):
-            return {}
-        noted = (
-            (relative, _entry(relative, note, requests, display(relative))) for relative, note in told["files"].items()
-        )
-        return {relative: entry for relative, entry in noted if entry is not None}
+        return dict(told["files"]) if told["of"] == _origin(root, zone) else {}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def accepted(notes: Notes) -> frozenset[str]:
+    """Return the digests of the definitions that this version of the program, with its schema, has made itself."""
+    try:
+        return frozenset(digest for _, _, candidates, _ in notes.values() for _, digest, *_ in candidates)
+    except (ValueError, TypeError):
+        return frozenset()
+
+
+def recollected(
+    notes: Notes, requests: Mapping[str, ProcessRequest], *, display: Callable[[str], str]
+) -> dict[str, Entry]:
+    """Return what the notes say of files, as far as `requests` are those they speak of."""
+    try:
+        noted = ((relative, _entry(relative, note, requests, display(relative))) for relative, note in notes.items())
+        return {relative: entry for relative, entry in noted if entry is not None}
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
@@ -80,7 +95,7 @@ def _origin(root: str, zone: str) -> list[str]:
 def _noted(candidate: Candidate) -> list[Any]:
     spots = (candidate.name_spot, *(mention.spot for mention in candidate.mentions))
     places = (number for spot in spots for number in (spot.line, spot.column))
-    return [candidate.request.name, _digest(candidate.request), *places]
+    return [candidate.request.name, definition_digest(candidate.request.source.definition), *places]
 
 
 def _entry(relative: str, note: list[Any], requests: Mapping[str, ProcessRequest], display: str) -> Entry | None:
@@ -89,7 +104,11 @@ def _entry(relative: str, note: list[Any], requests: Mapping[str, ProcessRequest
     found = []
     for name, definition, *spots in candidates:
         request = requests.get(name)
-        if request is None or request.source.file != relative or _digest(request) != definition:
+        if (
+            request is None
+            or request.source.file != relative
+            or definition_digest(request.source.definition) != definition
+        ):
             return None
         found.append(_candidate(request, display, *spots))
     signatures = {path: None if read is None else _signature(*read) for path, read in reads.items()}
@@ -108,6 +127,6 @@ def _signature(device: int, inode: int, size: int, changed: int, touched: int) -
     return device, inode, size, changed, touched
 
 
-def _digest(request: ProcessRequest) -> str:
+def definition_digest(definition: str) -> str:
     """Return what a definition is recognised by."""
-    return hashlib.sha256(request.source.definition.encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(definition.encode(errors="surrogatepass")).hexdigest()

@@ -140,9 +140,9 @@ def _property_names(validator: Any, below: Schema, instance: object, _: Schema) 
                 yield error
 
 
-def _items(validator: Any, below: Schema, instance: object, _: Schema) -> Errors:
+def _items(validator: Any, below: Schema, instance: object, schema: Mapping[str, Any]) -> Errors:
     if isinstance(instance, list):
-        for index, value in enumerate(instance):
+        for index, value in enumerate(instance[: schema.get("maxItems")]):
             yield from _below(validator, value, below, index)
 
 

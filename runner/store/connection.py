@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from runner.errors import StoreError, StoreUnwritableError
 from runner.store import schema
 
 _BUSY_S = 2.0
+_USUAL_WAL = 2**20
+_AMPLE_DISK = 64 * _USUAL_WAL
 _UNWRITABLE = {
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_READONLY: "it is read-only",
@@ -146,3 +149,17 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if finding != "ok":
         raise unusable(path, f"is damaged ({' '.join(finding.split())})")
+
+
+def lengthen_wal(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the write-ahead log as long as it usually becomes; from its next beginning on it is written over.
+
+    A commit that lengthens a file waits for the file system's own journal too, and takes half as long again. A disk
+    that is nearly full is left alone.
+    """
+    if shutil.disk_usage(path.parent).free < _AMPLE_DISK:
+        return
+    with transaction(connection):
+        connection.execute(schema.INSERT_PADDING, (_USUAL_WAL,))
+    with transaction(connection):
+        connection.execute(schema.DELETE_PADDING)

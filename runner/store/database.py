@@ -20,6 +20,7 @@ from runner.store.connection import (
     connect,
     create_file,
     database_path,
+    lengthen_wal,
     migrate,
     require_current,
     transaction,
@@ -36,7 +37,7 @@ __all__ = ["DuplicateClaimError", "Store", "StoreReader", "owner_pid"]
 Answer = TypeVar("Answer")
 _KEPT_COMMANDS_US = 24 * 3600 * 1_000_000
 _LARGEST_IDLE_WAL = 16 * 2**20
-_UNTIDY_COMMITS = 200
+_UNTIDY_COMMITS = 50
 
 
 class DuplicateClaimError(AssertionError):
@@ -56,6 +57,7 @@ class Store:
         self._last: int = last[0] if last else 0
         self._definitions: dict[str, str | None] = {}
         self._untidy = 0
+        self._is_wal_long = False
 
     @classmethod
     def own(cls, folder: Path) -> Store:
@@ -113,13 +115,15 @@ class Store:
     def tidy(self) -> None:
         """Move what was committed into the database itself, now and then; that takes two syncs, and some milliseconds.
 
-        Call it while nothing is due: whoever never does, has it done in the midst of a commit, every few thousand.
+        Call it while nothing is due: whoever never does, has it done in the midst of a commit, every few hundred.
         What hinders it is told by the next commit.
         """
-        if self._untidy < _UNTIDY_COMMITS:
+        if self._untidy < _UNTIDY_COMMITS and self._is_wal_long:
             return
-        self._untidy = 0
-        with suppress(StoreUnwritableError), worded(self._path):
+        was_long, self._is_wal_long, self._untidy = self._is_wal_long, True, 0
+        with suppress(StoreUnwritableError, OSError), worded(self._path):
+            if not was_long:
+                lengthen_wal(self._connection, self._path)
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:

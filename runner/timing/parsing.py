@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
@@ -128,6 +127,8 @@ def _month_day(day: int | str) -> MonthDay:
         return DayNumber(number=int(day))
     if day in _NAMED_MONTH_DAYS:
         return _NAMED_MONTH_DAYS[day]
+    import difflib
+
     near = difflib.get_close_matches(day[:80].lower().replace("-", " "), _NAMED_MONTH_DAYS, n=1)
     raise RuleError(
         f"{shortened(day)} is no day of a month",

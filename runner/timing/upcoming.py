@@ -31,6 +31,7 @@ class Span:
     latest: tuple[datetime, ...]
 
 
+@lru_cache(maxsize=1 << 14)  # whoever registers a request asks, and whoever then plans it asks once more
 def next_fire(rule: Rule, after: datetime, *, counted_from: datetime | None = None) -> datetime | None:
     """Return the first fire later than `after` (UTC), or None if there is none.
 

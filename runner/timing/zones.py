@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -41,6 +40,8 @@ def _nearest_zones(key: str) -> str:
     if match := _BARE_OFFSET.fullmatch(key.strip()):
         reversed_sign = "-" if match[1] == "+" else "+"
         return f"write a place, like Europe/Madrid, or Etc/GMT{reversed_sign}{int(match[2])} (its sign is reversed)"
+    import difflib
+
     names = _zones_by_folded_name()
     folded = key[:80].strip().replace(" ", "_").casefold()
     near = [name for low, name in names.items() if folded and low.endswith(f"/{folded}")]

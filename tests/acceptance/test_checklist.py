@@ -184,9 +184,10 @@ def test_row_47_a_run_of_another_store_is_left_alone(place: Place) -> None:
     _started(place, "tool")
     other = ("--state", str(place.folder / "another"), "--monitor-log", str(place.folder / "another.jsonl"))
     process = place.launch(*other)
-    assert "nothing runs by this name" in wait_until(lambda: place.run("kill", "tool", *other[:2]).stdout)
+    wait_until((log := place.folder / "another.jsonl").exists)
+    assert "nothing runs by this name" in place.run("kill", "tool", *other[:2]).stdout
     assert place.stop(process) == 0
-    assert len(check_log(place.folder / "another.jsonl")) == 2
+    assert len(check_log(log)) == 2
     place.open_gate()
     assert end_of(command) == (0, b"done\n", "")
     (record,) = place.finished("tool")

@@ -132,7 +132,7 @@ def test_why_nothing_ran_while_no_runner_was_there(place: Place) -> None:
     (stopped,) = place.events("runner.stopped")
     gone = parse_instant(stopped["time"]).replace(microsecond=0) + timedelta(seconds=1)
     at = gone.isoformat().replace("+00:00", "Z")
-    wait_until(lambda: datetime.now(UTC) > gone + timedelta(seconds=2))
+    wait_until(lambda: datetime.now(UTC) > gone + timedelta(seconds=1))
     assert causes(place, "tick", at) == ["runner_down"]
     second_process = place.start()
     place.await_finished("tick", status="misfired")

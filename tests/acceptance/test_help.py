@@ -5,38 +5,68 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from runner.cli import _COMMANDS
+from runner.cli import _COMMANDS, help_text
 from runner.cli.group import cli
 
 GOLDEN = Path(__file__).parent / "help"
 IS_UPDATING = os.environ.get("UPDATE_HELP") == "1"
 
 
-def help_text(*command: str) -> str:
+def help_by_click(*command: str, columns: int = 80) -> str:
+    # click leaves two columns free at the right.
+    done = CliRunner().invoke(cli, [*command, "--help"], prog_name="runner", terminal_width=columns - 2)
+    assert (done.exit_code, done.stderr) == (0, "")
+    return done.stdout
+
+
+def printed(*arguments: str, columns: int = 80) -> str:
+    """Return what the command prints as a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "runner", *command, "--help"],
-        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+        [sys.executable, "-X", "importtime", "-m", "runner", *arguments],
+        env={**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         timeout=30,
-        check=False,
+        check=True,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    has_imported_click = "click.core" in done.stderr
+    assert has_imported_click == (columns < 80 or "--version" in arguments)
     return done.stdout
 
 
 @pytest.mark.parametrize("command", ["runner", *_COMMANDS])
 def test_help_is_as_the_golden_file_has_it(command: str) -> None:
     golden = GOLDEN / f"{command}.txt"
-    text = help_text(*([] if command == "runner" else [command]))
+    text = help_by_click(*([] if command == "runner" else [command]))
     if IS_UPDATING:
         golden.write_text(text)
     assert text == golden.read_text()
+
+
+def test_the_help_that_is_printed_without_click_is_what_click_would_print() -> None:
+    text = help_by_click()
+    if IS_UPDATING:
+        place = Path(help_text.__file__)
+        docstring, _, _ = place.read_text().partition("HELP = ")
+        place.write_text(f'{docstring}HELP = """\\\n{text}"""\n')
+        help_text.HELP = text
+    assert text == help_text.HELP
+    assert printed("--help") == printed("-h") == text
+
+
+def test_a_narrow_terminal_gets_its_own_help() -> None:
+    assert printed("--help", columns=60) == help_by_click(columns=60) != help_text.HELP
+
+
+def test_the_version_is_that_of_what_is_installed() -> None:
+    assert printed("--version") == f"runner {version('runner')}\n"
 
 
 def test_there_is_no_golden_file_of_a_command_that_is_gone() -> None:

@@ -93,3 +93,16 @@ def test_log_shows_a_whole_output_by_the_begin_of_an_id_and_follows_it_to_the_en
         refused = place.run("log", prefix)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert words in refused.stderr
+
+
+def test_the_monitor_loads_nothing_that_reading_a_log_does_not_need(place: Place) -> None:
+    place.environment["PYTHONPROFILEIMPORTTIME"] = "1"
+    done = place.run("monitor", "--status", "error")
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert (done.returncode, done.stdout) == (0, "")
+    assert {"runner.monitor.reading", "click"} <= loaded
+    assert loaded.isdisjoint(
+        {"yaml", "jsonschema", "sqlite3", "schedule", "loguru", "watchdog", "asyncio", "subprocess"}
+    )
+    own = {name for name in loaded if name.startswith(("runner.requests.", "runner.service.", "runner.store."))}
+    assert own == {"runner.requests.heap"}

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import venv
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import pytest
 from support import ROOT, check_log, wait_until
 
 BOUND_S = 240
+PIP = (sys.executable, "-m", "pip")
 
 
 def run(*command: str | Path, cwd: Path, timeout_s: float = BOUND_S) -> str:
@@ -33,21 +38,54 @@ def bare(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "TZ": "UTC", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `runner` of a fresh environment into which the built wheel was installed."""
-    folder = tmp_path_factory.mktemp("wheel")
-    pip = (sys.executable, "-m", "pip")
-    run(*pip, "wheel", "-q", "--no-deps", "-w", folder, ROOT, cwd=folder)
+def build(folder: Path) -> Path:
+    """Build the wheel as anybody would; return it."""
+    run(*PIP, "wheel", "-q", "--no-deps", "-w", folder, ROOT, cwd=folder)
     (wheel,) = folder.glob("runner-*.whl")
+    return wheel
+
+
+def install(wheel: Path, *options: str) -> Path:
+    """Install a wheel into a fresh environment beside it; return the environment."""
+    environment = wheel.parent / "venv"
     # Without a pip of its own, which takes seconds to put there.
-    venv.create(folder / "venv", with_pip=False)
-    run(*pip, "--python", folder / "venv/bin/python", "install", "-q", wheel, cwd=folder)
-    return folder / "venv/bin/runner"
+    venv.create(environment, with_pip=False)
+    run(*PIP, "--python", environment / "bin/python", "install", "-q", *options, wheel, cwd=wheel.parent)
+    return environment
+
+
+def lend(requirements: Iterable[str], environment: Path) -> None:
+    """Put what is declared, and what that declares in turn, into an environment, as links to what is installed here."""
+    (packages,) = environment.glob("lib/python*/site-packages")
+    for requirement in requirements:
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        # What an extra or another platform needs may not be there, and then it is not needed either.
+        lent = next(iter(distributions(name=name)), None)
+        if "extra ==" in requirement or lent is None:
+            continue
+        for part in {file.parts[0] for file in lent.files or ()} - {"..", "__pycache__"}:
+            with suppress(FileExistsError):
+                (packages / part).symlink_to(lent.locate_file(part))
+        lend(lent.requires or (), environment)
 
 
 @pytest.mark.timeout(BOUND_S)
-def test_the_wheel_works_from_any_folder(installed: Path, tmp_path: Path) -> None:
+def test_the_wheel_works_from_any_folder(tmp_path: Path) -> None:
+    wheel = build(tmp_path)
+    environment = install(wheel, "--no-deps", "--no-index")
+    (metadata,) = environment.glob("lib/python*/site-packages/runner-*.dist-info")
+    lend(Distribution.at(metadata).requires or (), environment)
+    check_use(environment / "bin/runner", tmp_path)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(BOUND_S)
+def test_the_wheel_works_with_what_the_package_index_has(tmp_path: Path) -> None:
+    check_use(install(build(tmp_path)) / "bin/runner", tmp_path)
+
+
+def check_use(installed: Path, tmp_path: Path) -> None:
+    """Use the command as its reader would, from the version to the first record."""
     assert run(installed, "--version", cwd=tmp_path).startswith("runner ")
     for name in ("process-request", "monitor-record"):
         schema = json.loads(run(installed, "schema", name, cwd=tmp_path))

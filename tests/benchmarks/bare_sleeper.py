@@ -1,22 +1,39 @@
-"""A program: at the half of each of N seconds spawn /bin/true; print how many seconds late each one was.
+"""A program: twice in each of N seconds spawn /bin/true at a given instant; print how many seconds late each pair was.
 
-The lateness that sleeping and posix_spawn have by themselves on this machine, where nothing is decided or written.
+The first is the lateness that sleeping and posix_spawn have by themselves on this machine, where nothing is decided or
+written. The second has before its spawn what DESIGN.md, section 4, has there: a claim, committed in SQLite and synced
+(in FOLDER). Below that no lateness can come on this disk.
 """
 
 import os
+import sqlite3
 import sys
 import time
 
 
-def main(count: int) -> None:
+def main(count: int, folder: str) -> None:
     environment = dict(os.environ)
+    store = sqlite3.connect(f"{folder}/claims", isolation_level=None)
+    store.execute("PRAGMA journal_mode = WAL")
+    store.execute("PRAGMA synchronous = FULL")
+    store.execute("CREATE TABLE claims (due REAL, row TEXT)")
     first_s = int(time.time()) + 1.5
     for due_s in (first_s + number for number in range(count)):
-        time.sleep(max(0.0, due_s - time.time()))
-        child = os.posix_spawn("/bin/true", ["/bin/true"], environment)
-        print(time.time() - due_s)
-        os.waitpid(child, 0)
+        bare_s = _spawn_at(due_s, environment, None)
+        print(bare_s, _spawn_at(due_s + 0.25, environment, store))
+    store.close()
+
+
+def _spawn_at(due_s: float, environment: dict[str, str], store: sqlite3.Connection | None) -> float:
+    """Return how many seconds after `due_s` the child was there."""
+    time.sleep(max(0.0, due_s - time.time()))
+    if store is not None:
+        store.execute("INSERT INTO claims VALUES (?, ?)", (due_s, "x" * 600))
+    child = os.posix_spawn("/bin/true", ["/bin/true"], environment)
+    late_s = time.time() - due_s
+    os.waitpid(child, 0)
+    return late_s
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])

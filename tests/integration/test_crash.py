@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from crash_load import RAN, Load, Planned
 from crash_oracle import check, is_settled, read_ledger
-from support import Place, wait_until
+from support import GATE, Place, wait_until
 
 STORE = "runner.store.database"
 LOG = "runner.monitor.log:MonitorLog"
@@ -140,12 +140,15 @@ def test_campaign_of_deaths_at_every_marked_point(tmp_path: Path) -> None:
 def test_a_process_that_outlives_the_runner_keeps_its_guard_and_is_recorded_at_its_end(place: Place) -> None:
     load = _load(place)
     done = place.folder / "done"
-    load.write("alone", Planned(interval_s=1), shell=f"{RAN}; sleep 3; touch {done}", guarded=True)
+    load.write("alone", Planned(interval_s=1), shell=f"{RAN}; {GATE}; touch {done}", guarded=True)
     first = place.start()
     (execution, *_) = wait_until(lambda: _ran(load, "alone"))[0][1:]
     wait_until(lambda: place.events("execution.started"))
     load.kill(first)
+    before = len(place.finished("alone", reason="concurrent"))
     second = place.start()
+    place.await_finished("alone", reason="concurrent", count=before + 1)
+    place.open_gate()
     (end,) = wait_until(lambda: place.finished("alone", execution=execution))
     assert (end["status"], end["reason"], end["exit_code"]) == ("system_restart", "runner_lost", None)
     assert datetime.fromisoformat(end["ended"]).timestamp() >= done.stat().st_mtime

@@ -187,6 +187,24 @@ def test_every_connection_that_writes_syncs_each_commit(tmp_path: Path) -> None:
         assert opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+def test_a_tidy_store_has_all_in_its_file_and_commits_into_a_log_that_does_not_grow(tmp_path: Path) -> None:
+    log = tmp_path / "store.sqlite3-wal"
+    with _owned(tmp_path) as store:
+        store.commit(Batch(requests={"a": _request("a")}))
+        assert log.stat().st_size < 2**20
+        store.tidy()
+        length = log.stat().st_size
+        assert length > 2**20
+        with closing(connection.connect(tmp_path / "store.sqlite3", "mode=ro&immutable=1")) as file_alone:
+            assert file_alone.execute("SELECT name FROM requests").fetchall() == [("a",)]
+            assert file_alone.execute("SELECT count(*) FROM meta").fetchone() == (0,)
+        for number in range(120):
+            store.commit(Batch(meta={"number": str(number)}))
+            store.tidy()
+        assert log.stat().st_size == length
+        assert store.load().meta == {"number": "119"}
+
+
 # Numbers and marks
 
 

@@ -10,117 +10,21 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from process_world import BOUND_S, PATH, World
 
 from runner.execution import proc
 from runner.execution.deadlines import Deadlines
-from runner.execution.processes import Exit, Launch, Processes, SpawnError, Started
+from runner.execution.processes import Exit, SpawnError
 from runner.lifecycle import Reason
 from runner.values import new_id
 
-_BOUND_S = 20.0
 _GLIBC_SIGNALS = 0b11 << 31  # 32 and 33: its own, which its posix_spawn ignores in every child
-_PATH = "/usr/bin:/bin"
 _REPOSITORY = Path(__file__).parents[2]
-
-
-class World:
-    """A small owner loop around `Processes`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.poll = select.epoll()
-        self.processes = Processes(self.poll)
-        self.exits: dict[str, Exit] = {}
-        self.started: dict[str, Started] = {}
-
-    def spawn(
-        self,
-        *arguments: str,
-        directory: Path | str | None = None,
-        environment: dict[str, str] | None = None,
-        execution: str | None = None,
-        stop_grace_s: float = 30.0,
-        timeout_s: float | None = None,
-    ) -> str:
-        name = execution or new_id()
-        launch = Launch(
-            execution=name,
-            arguments=arguments,
-            directory=str(directory or self.folder),
-            environment={"PATH": _PATH, "RUNNER_EXECUTION_ID": name} if environment is None else environment,
-            output_file=str(self.output_file(name)),
-            stop_signal=signal.SIGTERM,
-            stop_grace_s=stop_grace_s,
-            timeout_s=timeout_s,
-        )
-        self.started[name] = self.processes.spawn(launch, now_s=time.monotonic())
-        return name
-
-    def shell(self, script: str, **options: float | None) -> str:
-        return self.spawn("/bin/sh", "-c", script, **options)  # type: ignore[arg-type]
-
-    def adopt(self, execution: str, pid: int | None, started: int | None, **options: float | None) -> Started | None:
-        return self.processes.adopt(
-            execution,
-            pid=pid,
-            pid_started=started,
-            stop_signal=signal.SIGTERM,
-            stop_grace_s=30.0,
-            timeout_left_s=options.get("timeout_left_s"),
-            now_s=time.monotonic(),
-        )
-
-    def stop(self, execution: str, reason: Reason = Reason.KILLED_BY_USER) -> None:
-        self.processes.stop(execution, reason, now_s=time.monotonic())
-
-    def turn(self) -> None:
-        due_s = self.processes.next_deadline_s()
-        wait_s = 0.02 if due_s is None else min(max(due_s - time.monotonic(), 0.0), 0.02)
-        for descriptor, _ in self.poll.poll(wait_s):
-            assert self.processes.owns(descriptor)
-            ended = self.processes.reap(descriptor)
-            if ended is not None:
-                assert not self.processes.owns(descriptor)
-                self.exits[ended.execution] = ended
-        self.processes.enforce(time.monotonic())
-
-    def until(self, condition: Callable[[], bool], what: str) -> None:
-        bound_s = time.monotonic() + _BOUND_S
-        while not condition():
-            assert time.monotonic() < bound_s, f"not within {_BOUND_S} s: {what}"
-            self.turn()
-
-    def exit(self, execution: str) -> Exit:
-        self.until(lambda: execution in self.exits, "exit")
-        return self.exits[execution]
-
-    def run(self, *arguments: str, **options: object) -> tuple[Exit, str]:
-        name = self.spawn(*arguments, **options)  # type: ignore[arg-type]
-        return self.exit(name), self.output(name)
-
-    def output_file(self, execution: str) -> Path:
-        return self.folder / "outputs" / f"{execution}.out"
-
-    def output(self, execution: str) -> str:
-        return self.output_file(execution).read_text()
-
-    def told(self, execution: str, count: int = 1) -> list[int]:
-        """Wait for so many whole lines of output, and read them as pids."""
-        self.until(lambda: self.output(execution).count("\n") >= count, f"{count} lines")
-        return [int(line) for line in self.output(execution).split()]
-
-    def close(self) -> None:
-        for name in set(self.started) - set(self.exits):
-            self.processes.kill(name, Reason.RUNNER_STOPPED)
-        self.until(lambda: set(self.started) <= set(self.exits), "the end of all")
-        self.until(lambda: self.processes.next_deadline_s() is None, "the end of their orphans")
-        self.processes.close()
-        self.poll.close()
 
 
 @pytest.fixture
@@ -287,7 +191,7 @@ def _refused(world: World, *arguments: str, **options: object) -> str:
 
 
 def test_a_program_that_is_nowhere_is_told_with_the_path(world: World) -> None:
-    assert _refused(world, "pg_dumpp") == f"program 'pg_dumpp' is not in PATH ({_PATH})"
+    assert _refused(world, "pg_dumpp") == f"program 'pg_dumpp' is not in PATH ({PATH})"
     assert _refused(world, "/opt/none/tool") == "program '/opt/none/tool' does not exist"
     assert _refused(world, "./tool") == f"program './tool' does not exist in directory '{world.folder}'"
     assert _refused(world, "") == "the name of the program is empty"
@@ -396,7 +300,7 @@ def test_a_timeout_stops_and_then_kills(world: World) -> None:
 
 def test_who_has_ended_by_itself_was_not_stopped(world: World) -> None:
     name = world.spawn("/bin/true", timeout_s=0.0)
-    select.select([world.poll], [], [], _BOUND_S)  # it has ended, and nobody has looked
+    select.select([world.poll], [], [], BOUND_S)  # it has ended, and nobody has looked
     world.stop(name)
     world.processes.enforce(time.monotonic() + 100)
     world.processes.kill(name, Reason.KILLED_BY_USER)
@@ -502,36 +406,9 @@ def test_stopping_a_hundred_is_quick(world: World) -> None:
 
 # After the runner has died
 
-_FORMER_RUNNER = textwrap.dedent("""
-    import os, select, signal, sys, time
-    from runner.execution.processes import Launch, Processes
-    execution, folder, *arguments = sys.argv[1:]
-    started = Processes(select.epoll()).spawn(Launch(
-        execution=execution, arguments=tuple(arguments), directory="/",
-        environment={"PATH": "/usr/bin:/bin", "RUNNER_EXECUTION_ID": execution},
-        output_file=f"{folder}/outputs/{execution}.out", stop_signal=15, stop_grace_s=10.0, timeout_s=None,
-    ), now_s=0.0)
-    print(started.pid, started.pid_started, flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-""")
-
-
-def _orphaned(world: World, *arguments: str) -> tuple[str, Started]:
-    """Have a process started by a runner that is then killed."""
-    execution = new_id()
-    former = subprocess.run(
-        [sys.executable, "-c", _FORMER_RUNNER, execution, str(world.folder), *arguments],
-        stdout=subprocess.PIPE,
-        cwd=_REPOSITORY,
-        timeout=_BOUND_S,
-    )
-    assert former.returncode == -signal.SIGKILL
-    pid, started = map(int, former.stdout.split())
-    return execution, Started(pid=pid, pid_started=started)
-
 
 def test_a_former_process_is_watched_to_its_end(world: World) -> None:
-    execution, started = _orphaned(world, "/bin/sh", "-c", f"while ! test -e {world.folder}/end; do sleep 0.01; done")
+    execution, started = world.orphaned("/bin/sh", "-c", f"while ! test -e {world.folder}/end; do sleep 0.01; done")
     assert world.adopt(execution, pid=started.pid, started=started.pid_started) == started
     world.turn()
     assert execution not in world.exits
@@ -542,20 +419,20 @@ def test_a_former_process_is_watched_to_its_end(world: World) -> None:
 
 
 def test_a_former_process_of_unknown_pid_is_found_by_its_environment(world: World) -> None:
-    execution, started = _orphaned(world, "/bin/sleep", "60")
+    execution, started = world.orphaned("/bin/sleep", "60")
     assert world.adopt(execution, None, None) == started
     world.stop(execution)
     assert world.exit(execution).stopped_for is Reason.KILLED_BY_USER
 
 
 def test_a_former_process_keeps_its_timeout(world: World) -> None:
-    execution, started = _orphaned(world, "/bin/sleep", "60")
+    execution, started = world.orphaned("/bin/sleep", "60")
     world.adopt(execution, started.pid, started.pid_started, timeout_left_s=0.1)
     assert world.exit(execution).stopped_for is Reason.TIMEOUT
 
 
 def test_the_whole_former_tree_is_killed(world: World) -> None:
-    execution, started = _orphaned(world, sys.executable, "-c", _FAMILY, "stay")
+    execution, started = world.orphaned(sys.executable, "-c", _FAMILY, "stay")
     family = world.told(execution, 5)
     bare = [pid for pid in family if proc.execution_of(pid) is None]
     assert world.adopt(execution, started.pid, started.pid_started) == started
@@ -574,7 +451,7 @@ def _is_dead(pid: int) -> bool:
 
 def test_an_execution_goes_on_while_any_process_of_it_runs(world: World) -> None:
     script = f"setsid sh -c 'echo $$; while ! test -e {world.folder}/end; do sleep 0.01; done' & exec sleep 60"
-    execution, started = _orphaned(world, "/bin/sh", "-c", script)
+    execution, started = world.orphaned("/bin/sh", "-c", script)
     (second,) = world.told(execution)
     world.adopt(execution, started.pid, started.pid_started)
     os.kill(started.pid, signal.SIGKILL)
@@ -589,7 +466,7 @@ def test_an_execution_goes_on_while_any_process_of_it_runs(world: World) -> None
 
 
 def test_a_survivor_is_adopted_where_the_main_process_has_ended(world: World) -> None:
-    execution, started = _orphaned(world, "/bin/sh", "-c", "setsid sh -c 'echo $$; exec sleep 60' &")
+    execution, started = world.orphaned("/bin/sh", "-c", "setsid sh -c 'echo $$; exec sleep 60' &")
     (second,) = world.told(execution)
     world.until(lambda: _is_dead(started.pid), "the end of the main process")
     adopted = world.adopt(execution, started.pid, started.pid_started)
@@ -601,7 +478,7 @@ def test_a_survivor_is_adopted_where_the_main_process_has_ended(world: World) ->
 
 def test_a_process_whose_main_thread_has_ended_still_runs(world: World) -> None:
     threads = "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start()"
-    execution, started = _orphaned(world, sys.executable, "-c", f"{threads}; ctypes.CDLL(None).pthread_exit(None)")
+    execution, started = world.orphaned(sys.executable, "-c", f"{threads}; ctypes.CDLL(None).pthread_exit(None)")
     told = Path(f"/proc/{started.pid}/stat")
     world.until(lambda: ") Z " in told.read_text(), "the end of the main thread")
     assert world.adopt(execution, started.pid, started.pid_started) == started
@@ -611,7 +488,7 @@ def test_a_process_whose_main_thread_has_ended_still_runs(world: World) -> None:
 
 def test_stopping_a_former_tree_kills_who_outlives_the_grace(world: World) -> None:
     script = "(trap '' TERM; echo 1; while :; do sleep 0.01; done) & exec sleep 60"
-    execution, started = _orphaned(world, "/bin/sh", "-c", script)
+    execution, started = world.orphaned("/bin/sh", "-c", script)
     world.told(execution)
     world.adopt(execution, started.pid, started.pid_started)
     world.stop(execution)
@@ -622,7 +499,7 @@ def test_stopping_a_former_tree_kills_who_outlives_the_grace(world: World) -> No
 
 
 def test_nobody_is_adopted_where_all_have_ended_or_the_number_is_anothers(world: World) -> None:
-    execution, started = _orphaned(world, "/bin/true")
+    execution, started = world.orphaned("/bin/true")
     world.until(lambda: _is_dead(started.pid), "the end")
     descriptors = len(proc.names("/proc/self/fd"))
     assert world.adopt(execution, started.pid, started.pid_started) is None

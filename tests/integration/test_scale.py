@@ -16,12 +16,16 @@ from typing import Any
 import pytest
 from support import Place
 
-from runner.requests import catalog as catalog_module
+from runner.planning.difference import touched
+from runner.requests import catalog, refreshing
 from runner.requests.catalog import Catalog, CatalogReader
 from runner.requests.files import Content, Trouble, read_bounded
 from runner.requests.model import ProcessRequest
+from runner.service import catalog_change
 from runner.service.catalog_cache import CatalogCache
 from runner.service.loop import Runner
+from runner.service.registry import Incumbents
+from runner.service.reloading import Reading
 from runner.service.settings import Settings
 
 DAILY = 'process: {{command: [/bin/true, "{}"]}}\ntiming: {{schedule: {{frequency: daily, at: "00:00"}}}}\n'
@@ -54,9 +58,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(Path(path).name)
         return read_bounded(path)
 
-    monkeypatch.setattr(catalog_module, "read_bounded", noted)
+    monkeypatch.setattr(refreshing, "read_bounded", noted)
     # No file counts as changed a moment ago, or it would rightly be looked into once more.
-    monkeypatch.setattr(catalog_module, "_CLOCK_TICK_NS", 0)
+    monkeypatch.setattr(refreshing, "_CLOCK_TICK_NS", 0)
     return names
 
 
@@ -290,6 +294,127 @@ def test_a_resync_in_slices_finds_what_no_notification_told(place: Place) -> Non
             if "edited" in str(runner.registry.requests["r-000123"].process.action):
                 return
     raise AssertionError("the edit was not found")
+
+
+def test_what_is_read_while_the_folder_falls_still_need_only_be_looked_at(place: Place, opened: list[str]) -> None:
+    write_many(place, 20)
+    clock = GivenClock()
+    with started(place, clock) as runner:
+        opened.clear()
+        place.write("r-000007.yaml", DAILY.format("edited"))
+        runner._reloader.look_again()
+        clock.go_on(0.05)
+        runner.turn()
+        assert (opened, runner._reloader.is_reading) == (["r-000007.yaml"], False)
+        assert "edited" not in str(runner.registry.requests["r-000007"].process.action), "it is not still yet"
+        place.write("r-000008.yaml", DAILY.format("edited too"))
+        clock.go_on(0.2)
+        runner.turn()
+        assert opened == ["r-000007.yaml", "r-000008.yaml"]
+        found = [str(runner.registry.requests[name].process.action) for name in ("r-000007", "r-000008")]
+        assert ["edited" in action for action in found] == [True, True]
+
+
+def test_a_second_start_validates_nothing_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refreshing, "_CLOCK_TICK_NS", 0)
+    write_many(place, 3)
+    before = remembered_by(place)
+    validated: list[object] = []
+    monkeypatch.setattr(catalog, "findings_in", lambda data: validated.append(data) or ())
+    assert (remembered_by(place), validated) == (before, [])
+    (place.state / "catalog.json").unlink()
+    assert (remembered_by(place), len(validated)) == (before, 3)
+
+
+def lines_of(do: Callable[[], object]) -> int:
+    """Return how many lines of the program are run: unlike its calls they tell of every loop."""
+    count = 0
+
+    def note(frame: FrameType, event: str, argument: object) -> Callable[..., Any]:
+        nonlocal count
+        count += event == "line"
+        return note
+
+    former = sys.gettrace()
+    sys.settrace(note)
+    try:
+        do()
+    finally:
+        sys.settrace(former)
+    return count
+
+
+def longest_slice(place: Place, count: int, opened: list[str]) -> int:
+    """Return the most lines that a slice of a reload runs, but for what a file that changed has in it.
+
+    Of so many files one was edited, one has gone, and one is bad.
+    """
+    write_many(place, count)
+    place.write("bad.yaml", "process: [")
+    reader = CatalogReader(place.jobs, default_zone="UTC")
+    supplied = Incumbents(reader.read().requests)
+    place.write("r-000001.yaml", DAILY.format("edited"))
+    (place.jobs / "r-000002.yaml").unlink()
+
+    def read_and_compared() -> Iterator[None]:
+        read = yield from reader.scan(supplied)
+        yield from touched(supplied.requests, read.requests)
+
+    slices, longest = read_and_compared(), 0
+    while True:
+        opened.clear()
+        try:
+            lines = lines_of(slices.__next__)
+        except StopIteration:
+            return longest
+        longest = max(longest, 0 if opened else lines)
+
+
+def test_no_slice_of_a_reload_grows_with_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[str]
+) -> None:
+    for name in (
+        "requests.catalog._BETWEEN_YIELDS",
+        "requests.refreshing._KNOWN_BETWEEN_YIELDS",
+        "requests.files._ENTRIES_BETWEEN_YIELDS",
+        "planning.difference._BETWEEN_YIELDS",
+    ):
+        monkeypatch.setattr(f"runner.{name}", 10)
+    places = [Place(_made(tmp_path / name)) for name in ("few", "many")]
+    few, many = (longest_slice(place, count, opened) for place, count in zip(places, (40, 200), strict=True))
+    assert many < few + 10
+
+
+def change_calls(place: Place, copies: int) -> int:
+    """Return the steps of putting an edit of one among so many requests into a decision, once it has been read."""
+    write_many(place, 1)
+    with started(place) as runner:
+        (request,), (state,) = runner.registry.requests.values(), runner.registry.states.values()
+        more = {f"copy-{number}": replace(request, name=f"copy-{number}") for number in range(copies)}
+        before = {**runner.registry.requests, **more}
+        runner.registry.requests = before
+        runner.registry.accept(dict.fromkeys(more, state))
+        after = {**before, request.name: replace(request, description="edited")}
+        reading = Reading(
+            catalog=Catalog(folder=place.jobs, requests=after, files=copies),
+            touched=frozenset({request.name}),
+            git_commit=None,
+            begun_s=0.0,
+        )
+
+        def change() -> None:
+            found = catalog_change.compare(reading, runner.registry)
+            assert [name for name, _ in found.difference.changed] == [request.name]
+            catalog_change.decide(found, runner._decision(), runner.registry)
+
+        change()
+        return calls_of(change)
+
+
+def test_an_edit_takes_as_many_steps_among_a_thousand_as_among_ten(tmp_path: Path) -> None:
+    places = [Place(_made(tmp_path / name)) for name in ("few", "many")]
+    few, many = (change_calls(place, copies) for place, copies in zip(places, (10, 1000), strict=True))
+    assert few == many
 
 
 def _made(folder: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
+from runner.requests import acceptance
 from runner.requests.acceptance import acceptor
 from runner.requests.violations import violations_in
 from runner.resources import schema_text
@@ -60,6 +61,20 @@ def test_a_group_within_a_group_is_looked_into() -> None:
 
     assert accepts(nested({"name": "b", "shell": "x"}))
     assert not accepts(nested({"name": "b", "shell": 1}))
+
+
+def test_each_part_of_the_schema_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process makes them anew, when it first reads a document."""
+    made, make = [], acceptance._Making._new
+
+    def counted(self: acceptance._Making, schema: dict[str, Any]) -> acceptance.Accepts:
+        made.append(id(schema))
+        return make(self, schema)
+
+    monkeypatch.setattr(acceptance._Making, "_new", counted)
+    assert all(map(acceptor(SCHEMA), SCHEMA["examples"]))
+    assert len(made) > 100
+    assert len(made) == len(set(made))
 
 
 def test_the_long_way_finds_nothing_where_the_short_one_accepts() -> None:

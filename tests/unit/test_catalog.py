@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from runner.requests import catalog as catalog_module
+from runner.requests import refreshing
 from runner.requests.catalog import Catalog, CatalogReader
 from runner.requests.files import Content, Trouble, read_bounded
 from runner.requests.model import Schedule, Shell
@@ -179,7 +180,7 @@ def test_an_error_of_the_disk_is_tried_again_although_the_file_is_the_same(
     files = reader(folder)
     with monkeypatch.context() as broken:
         broken.setattr(
-            catalog_module, "read_bounded", lambda path: Trouble(reason="it cannot be read: i/o error", may_pass=True)
+            refreshing, "read_bounded", lambda path: Trouble(reason="it cannot be read: i/o error", may_pass=True)
         )
         assert rejected(files.read()) == {"a.yaml": (set(), True)}
     assert files.has_changed()
@@ -346,8 +347,8 @@ class Reads:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, before: Callable[[str], None] = lambda name: None) -> None:
         self.names: list[str] = []
         self.before = before
-        monkeypatch.setattr(catalog_module, "read_bounded", self._read)
-        monkeypatch.setattr(catalog_module, "_CLOCK_TICK_NS", -(10**12))  # no file counts as changed just now
+        monkeypatch.setattr(refreshing, "read_bounded", self._read)
+        monkeypatch.setattr(refreshing, "_CLOCK_TICK_NS", -(10**12))  # no file counts as changed just now
 
     def _read(self, path: str) -> Content | Trouble:
         self.names.append(Path(path).name)
@@ -378,15 +379,13 @@ def test_a_file_that_changed_just_before_it_was_read_is_looked_into_once_more(fo
     files = reader(folder)
     files.read()
     status = path.stat()
-    entry = files._entries["a.yaml"]
+    entry = files._files.entries["a.yaml"]
     path.write_text("process: {shell: two}\n")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     now = path.stat()
     # As on a clock too coarse to tell the two apart.
     same = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-    files._entries["a.yaml"] = catalog_module.Entry(
-        signature=same, digest=entry.digest, file=entry.file, is_fresh=entry.is_fresh
-    )
+    files._files.keep("a.yaml", replace(entry, signature=same))
     assert line(files.read(), "a") == "two"
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.planning.difference import Difference, changed_fields, difference
+from runner.planning.difference import Difference, changed_fields, difference, touched
+from runner.requests.catalog import exhausted
 from runner.requests.model import Command, Context, Process, ProcessRequest, RunImmediately, Schedule, Source
 from runner.timing.parsing import parse_rule
 
@@ -32,6 +33,8 @@ CHANGES: dict[str, Any] = {
     "context": Context(client="c"),
     "scheduled": False,
     "reschedule": "2",
+    "formerly": "o",
+    "on_failure": "o",
 }
 
 
@@ -97,3 +100,16 @@ def test_a_difference_is_exactly_what_separates_two_catalogs(
 def test_the_way_back_is_the_difference_turned_round(old: dict[str, ProcessRequest], new: dict[str, ProcessRequest]):
     there, back = difference(old, new), difference(new, old)
     assert (there.added, there.removed, there.changed) == (back.removed, back.added, back.changed)
+
+
+VALUES = [request_of(), request_of(), request_of(description="other")]
+NAMED = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(VALUES))
+
+
+@given(old=NAMED, new=NAMED)
+def test_the_touched_names_are_all_that_need_to_be_compared(
+    old: dict[str, ProcessRequest], new: dict[str, ProcessRequest]
+):
+    names = exhausted(touched(old, new))
+    assert names == {name for name in old.keys() | new.keys() if old.get(name) is not new.get(name)}
+    assert difference(old, new, among=names) == difference(old, new)

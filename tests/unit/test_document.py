@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import Problem
-from runner.requests.document import DEEPEST, MOST_DOCUMENTS, Document, documents_in, resolved
+from runner.requests import document
+from runner.requests.document import MOST_DOCUMENTS, Document, documents_in
 from runner.requests.findings import Spot
+from runner.requests.tree import DEEPEST, resolved
 
 
 def documents(text: str | bytes) -> tuple[Document, ...]:
@@ -142,7 +144,9 @@ def test_a_byte_order_mark_is_no_column() -> None:
 
 
 def test_a_key_that_is_here_twice_is_told_with_both_places_and_the_first_counts() -> None:
-    assert told("name: a\nowner: b\nname: c\n") == ["a.yaml:3:1: `name` is here twice; the first is at line 1"]
+    assert told("name: a\nowner: b\nname: c\n") == [
+        "a.yaml:3:1: `name` is here twice; the first is at line 1 (keep one)"
+    ]
     assert only("a: {b: 1}\na: {b: 2, c: 3}\nd: 4\n").data == {"a": {"b": 1}, "d": 4}
     assert only("a: {b: 1}\na: {b: 2}\n").spot(("a", "b")) == Spot(line=1, column=8)
 
@@ -200,7 +204,7 @@ def test_an_alias_bomb_and_a_recursive_alias_stay_small() -> None:
         ("a: 1\nb: [1\n\nc: 2\n", "the bracket opened at line 2 is not closed, or a comma is missing"),
         ("a: 1\nb: [1,\n\n", "a.yaml:2:7: this is not valid YAML: did not find expected node content"),
         ("a: 1\nb: [1,\n\n", "(a bracket that was opened is not closed)"),
-        ("a: 1\nbc", "a.yaml:2:3: this is not valid YAML"),
+        ("a: 1\nbc", "a.yaml:2:3: a `:` is missing behind `bc` (write `bc:`)"),
         ("a: 'x\n", "the quote opened at line 1 is not closed"),
         ("a: 1\nb\nc: 2\n", "a `:` is missing"),
         ("a: \x07", "a.yaml:1:4: the control character 0x07 is not allowed"),
@@ -228,3 +232,31 @@ def test_depth_is_bounded() -> None:
 
 def test_the_number_of_documents_is_bounded() -> None:
     assert "more than" in problem("a: 1\n---\n" * (MOST_DOCUMENTS + 1)).message
+
+
+NODES = st.recursive(
+    st.sampled_from(["a", "1", "1.5", "true", "", "~", "'x'", '"<<"', "<<", "*a", "&a b", "!t c", '"\\0"', "0700"]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]")
+        | st.lists(
+            st.tuples(st.sampled_from(["a", "b", "name", "1", "<<", "'<<'", "[x]", "*b"]), inner), max_size=4
+        ).map(lambda pairs: "{" + ", ".join(f"{key}: {value}" for key, value in pairs) + "}")
+    ),
+    max_leaves=12,
+)
+
+
+@given(text=st.lists(NODES, min_size=1, max_size=3).map(lambda nodes: "--- " + "\n--- ".join(nodes) + "\n"))
+def test_what_is_read_at_once_is_what_the_builder_makes_of_it(text: str) -> None:
+    def told() -> object:
+        read = documents_in(text.encode(), "a.yaml")
+        if isinstance(read, Problem):
+            return read
+        paths: list[tuple[str | int, ...]] = [(), ("a",), ("name",), ("a", "b"), (0,), ("a", 1), ("b", 0, "a")]
+        spots = [[each.spot(path, at_key=at) for path in paths for at in (False, True)] for each in read]
+        return [(each.data, each.line, each.text, each.findings) for each in read], spots
+
+    at_once = told()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(document._Reader, "_plain", lambda self, events: None)
+        assert told() == at_once

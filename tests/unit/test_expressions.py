@@ -54,7 +54,7 @@ def test_an_expression_is_a_cron_or_a_timing_as_in_the_files(text: str, words: s
         ("{frequency: hourly, timezone: Europe/Madird}", "did you mean Europe/Madrid?"),
         ("{frequency: daily, at: '02:00', except: holidays.txt}", "belongs to a request"),
         ("{frequency: hourly, frequency: daily}", "frequency"),
-        ("{frequency: daily", "this is not valid YAML"),
+        ("{frequency: daily", "the bracket opened at line 1 is not closed"),
         ("frequency: : daily", "a second `:` on one line"),
         ("[a: b]", "neither a cron expression nor a mapping"),
         ("a: 1\n---\nb: 2", "neither a cron expression nor a mapping"),

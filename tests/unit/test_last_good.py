@@ -113,3 +113,11 @@ def test_who_asks_for_it_may_empty_the_folder(missing: bool):
 
 def test_an_empty_folder_of_a_new_store_is_simply_empty():
     assert not in_force(catalog_of(files=0, missing=True), {}).is_kept_whole
+
+
+def test_only_what_was_touched_need_be_asked_about():
+    supplied = by_name(request_of("p"), request_of("q"), request_of("r", "b.yaml"), request_of("s", "c.yaml"))
+    new = catalog_of(supplied["s"], rejections=(rejected("a.yaml", "q"), rejected("b.yaml", whole=True)))
+    force = in_force(new, supplied)
+    assert force.requests.keys() == {"q", "r", "s"}
+    assert in_force(new, supplied, among={"p", "q", "r"}) == force

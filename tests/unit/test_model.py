@@ -291,7 +291,8 @@ def test_a_definition_may_be_as_small_as_its_parts() -> None:
 
 def test_a_key_beside_a_reference_is_refused_and_not_ignored() -> None:
     (problem,) = load("process: {request: other, timeout: 5m}").problems
-    assert (problem.path, problem.message) == ("process.timeout", "`timeout` beside `request` is not supported yet")
+    assert (problem.path, problem.message) == ("process.timeout", "`timeout` has no place beside `request`")
+    assert problem.suggestion == "say it where the process is defined, in `other`"
 
 
 def test_a_misspelt_key_is_told_once_and_not_as_a_missing_one_too() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
+from itertools import islice, takewhile
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from runner.errors import RefusedError
 from runner.lifecycle import Misfire, RequestStatus
-from runner.planning.firing import Miss, Settlement, abandoned, pending_fire, settle
+from runner.planning.firing import Miss, Settlement, abandoned, delay_of, due_at, pending_fire, settle
 from runner.planning.registration import (
     Change,
     Registration,
@@ -38,7 +39,8 @@ from runner.requests.model import (
     Timing,
 )
 from runner.timing.parsing import parse_rule
-from runner.timing.upcoming import fires
+from runner.timing.rules import Rule
+from runner.timing.upcoming import fires, next_fire
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -621,6 +623,8 @@ TIMINGS: list[Timing | None] = [
     schedule_of(Misfire.FIRE_ONCE, frequency="hourly", start="2026-03-01 10:00", repetitions=6),
     schedule_of(frequency="daily", at=["12:00", "02:30"], timezone="Europe/Madrid"),
     schedule_of(Misfire.FIRE_ONCE, frequency="cron", expression="*/30 * * * *"),
+    schedule_of(frequency="weekly", days=["sunday", "tuesday"], interval=2, at=["13:00", "23:30"]),
+    Schedule(rule=replace(EVERY_HOUR.rule, excepted=frozenset({NOON.date() + DAY}))),
 ]
 TOKENS = [None, "1", "2", "3"]
 
@@ -829,3 +833,124 @@ def test_whatever_is_done_to_a_request_its_promises_hold(steps: list[Deed]):
 @given(st.lists(deeds, max_size=60))
 def test_whatever_is_done_to_a_request_its_promises_hold_at_length(steps: list[Deed]):
     live(Life(), steps)
+
+
+# --- what decides fire times, across restarts and edits ---------------------------------------------------------------
+
+LASTING: list[dict[str, Any]] = [
+    {"frequency": "weekly", "days": ["monday", "thursday"], "interval": 2, "at": "02:30", "timezone": "Europe/Madrid"},
+    {"frequency": "weekly", "days": ["sunday"], "interval": 3, "at": ["02:15", "23:45"], "start": "2026-03-01 10:00"},
+    {"frequency": "monthly", "day": 31, "interval": 2, "at": "09:00", "timezone": "Africa/Cairo"},
+    {"frequency": "monthly", "day": "last friday", "interval": 3, "at": "00:00", "start": "2026-02-10"},
+    {"frequency": "daily", "interval": 4, "start": "2026-02-27 02:30", "timezone": "Australia/Lord_Howe"},
+    {"frequency": "minutely", "interval": 25, "start": "2026-03-01 10:10"},
+    {"frequency": "cron", "expression": "*/30 1-3 * * *", "start": "2026-03-02", "timezone": "Europe/Madrid"},
+]
+LOOKED_AT = 10  # fires of each rule
+
+
+@st.composite
+def lasting(draw: st.DrawFn) -> Schedule:
+    """A schedule with exceptions among the dates on which it would fire, and perhaps repetitions."""
+    data = draw(st.sampled_from(LASTING))
+    plain = parse_rule(data, default_zone="UTC")
+    dates = [fire.date() for fire in islice(fires(plain, NOON), LOOKED_AT)]
+    excepted = draw(st.sampled_from([frozenset(), frozenset(dates[1::3]), frozenset(dates[:2])]))
+    repetitions = draw(st.sampled_from([None, 6, 9])) if "start" in data else None
+    rule = replace(plain, excepted=excepted, repetitions=repetitions)
+    between = (fires_of(rule)[-1] - NOON) / LOOKED_AT
+    spread = draw(st.sampled_from([timedelta(), between / 2, 3 * between]))
+    return Schedule(rule=rule, spread=spread, misfire=Misfire.FIRE_ALL)
+
+
+def fires_of(rule: Rule) -> list[datetime]:
+    return list(islice(fires(rule, NOON), LOOKED_AT))
+
+
+@dataclass
+class Watch:
+    """A request that is looked at whenever it is due; each look and each edit is made by another run of the program."""
+
+    request: ProcessRequest
+    now: datetime = NOON
+    claims: list[datetime] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.state = seen(self.request)
+
+    def edit(self, edited: ProcessRequest) -> Registration:
+        self.request, registration = edited, register(edited, restarted(self.state), self.now)
+        self.state = registration.state
+        return registration
+
+    def look_until(self, until: datetime) -> None:
+        while (due := due_at(self.request, self.state)) is not None and due <= until:
+            self.now = max(self.now, due)
+            settlement = settle(self.request, restarted(self.state), self.now)
+            assert settlement.miss is None
+            self.claims += settlement.claims
+            self.state = settlement.state
+        self.now = max(self.now, until)
+
+
+# What may be edited without a word about when it fires.
+EDITS: list[Callable[[ProcessRequest, Schedule], ProcessRequest]] = [
+    lambda request, timing: request,
+    lambda request, timing: replace(request, description=f"{request.description} edited"),
+    lambda request, timing: replace(request, process=replace(request.process, action=Command(arguments=("false",)))),
+    lambda request, timing: replace(request, timing=replace(timing, spread=MINUTE + 2 * timing.spread)),
+    lambda request, timing: replace(request, timing=replace(timing, spread=timing.spread / 3)),
+    lambda request, timing: replace(request, timing=replace(timing, misfire_grace=timing.misfire_grace + DAY)),
+    lambda request, timing: replace(request, source=Source(file="moved/p.yaml", line=7, sha256="other")),
+]
+moments = st.floats(0, 1.2)
+
+
+@given(timing=lasting(), edits=st.lists(st.tuples(moments, st.sampled_from(EDITS)), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_neither_a_restart_nor_an_edit_of_anything_else_moves_a_fire(
+    timing: Schedule, edits: list[tuple[float, Callable[[ProcessRequest, Schedule], ProcessRequest]]]
+):
+    watch, expected = Watch(request_of(timing)), fires_of(timing.rule)
+    length = expected[-1] - NOON
+    for moment, edited in sorted(edits, key=itemgetter(0)):
+        watch.look_until(NOON + length * moment)
+        present = watch.request.timing
+        assert isinstance(present, Schedule)
+        assert watch.edit(edited(watch.request, present)).change is None
+    watch.look_until(expected[-1] + delay_of(watch.request))
+    assert watch.state.generation == 1
+    assert watch.claims[: len(expected)] == expected
+    assert (watch.state.status is COMPLETE) is (next_fire(timing.rule, watch.claims[-1]) is None)
+
+
+@given(timing=lasting(), edits=st.lists(st.tuples(moments, st.none() | moments), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_a_fire_needs_the_finish_of_its_own_time_however_often_finish_is_edited(
+    timing: Schedule, edits: list[tuple[float, float | None]]
+):
+    """A later finish revives what is complete, with its repetitions and its interval as they were."""
+    timing = replace(timing, spread=timedelta())
+    watch, expected = Watch(request_of(timing)), fires_of(timing.rule)
+    length = expected[-1] - NOON
+    finishes: list[tuple[datetime, datetime | None]] = []
+    for moment, part in sorted(edits, key=itemgetter(0)):
+        finish = None if part is None else NOON + length * part
+        watch.look_until(NOON + length * moment)
+        finishes.append((watch.now, finish))
+        watch.edit(request_of(replace(timing, rule=replace(timing.rule, finish=finish))))
+        assert (watch.state.status is SCHEDULED) is (next_fire(watch_rule(watch), watch.now) is not None)
+    watch.look_until(expected[-1])
+    assert watch.state.generation == 1
+    found = [fire for fire in watch.claims if fire <= expected[-1]]
+    assert found == [fire for fire in expected if is_before_finish(fire, finishes)]
+
+
+def watch_rule(watch: Watch) -> Rule:
+    assert isinstance(watch.request.timing, Schedule)
+    return watch.request.timing.rule
+
+
+def is_before_finish(fire: datetime, finishes: list[tuple[datetime, datetime | None]]) -> bool:
+    in_force = [finish for since, finish in finishes if since < fire]
+    return not in_force or in_force[-1] is None or fire <= in_force[-1]

@@ -21,6 +21,7 @@ from runner.values import (
     parse_duration,
     parse_instant,
     parse_size,
+    size_text,
     to_microseconds,
 )
 
@@ -183,3 +184,8 @@ def test_microseconds_are_exact(instant: datetime):
 def test_microseconds_count_from_1970():
     assert to_microseconds(EPOCH) == 0
     assert to_microseconds(datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC)) == 1_767_225_600_000_001
+
+
+@given(st.integers(0, 10**15 - 1))
+def test_a_size_is_written_as_it_is_read(size: int):
+    assert parse_size(size_text(size)) == size

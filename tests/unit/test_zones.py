@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from itertools import accumulate
 from zoneinfo import ZoneInfo, _zoneinfo, available_timezones  # type: ignore[attr-defined]
 
 import pytest
@@ -19,7 +21,6 @@ from runner.timing.zones import (
     parse_wall,
     stretches_of,
     to_instant,
-    wall_at,
     zone_named,
 )
 
@@ -51,23 +52,27 @@ def wall(text: str) -> datetime:
 
 @cache
 def minutes_around(zone: str, day: str) -> tuple[list[datetime], list[datetime]]:
-    """Each minute of five days, and the latest wall time that the zone has shown up to it."""
+    """Each minute of five days, and the wall time that the zone shows at it.
+
+    It is left in its zone, where it compares as if it had none (PEP 495).
+    """
     begin, place = datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(days=2), ZoneInfo(zone)
     minutes = [begin + index * MINUTE for index in range(5 * 1440)]
-    highest = wall("1970-01-01 00:00")
-    shown = []
-    for minute in minutes:
-        highest = max(highest, minute.astimezone(place).replace(tzinfo=None, fold=0))
-        shown.append(highest)
-    return minutes, shown
+    return minutes, [minute.astimezone(place) for minute in minutes]
+
+
+@cache
+def latest_around(zone: str, day: str) -> list[datetime]:
+    """The latest wall time that the zone has shown up to each of these minutes."""
+    return list(accumulate(minutes_around(zone, day)[1], max))
 
 
 @given(place=places, offset=st.integers(0, 2 * 1440))
 @settings(max_examples=120, deadline=None)
 def test_a_wall_time_is_the_first_minute_that_shows_it_or_a_later_one(place: tuple[str, str], offset: int):
-    minutes, shown = minutes_around(*place)
+    minutes = minutes_around(*place)[0]
     asked = wall(place[1]) - timedelta(days=1) + offset * MINUTE
-    first = next(minute for minute, highest in zip(minutes, shown, strict=True) if highest >= asked)
+    first = minutes[bisect_left(latest_around(*place), asked.replace(tzinfo=ZoneInfo(place[0])))]
     assert to_instant(asked, ZoneInfo(place[0])) == first
 
 
@@ -107,15 +112,17 @@ def test_a_date_that_was_entered_twice_has_two_stretches():
     assert [(end - begin) for begin, end in found] == [timedelta(minutes=1), timedelta(hours=24)]
 
 
+def within(minutes: list[datetime], begin: datetime, end: datetime) -> list[datetime]:
+    return minutes[bisect_left(minutes, begin) : bisect_left(minutes, end)]
+
+
 @given(place=places, shift=st.integers(-1, 1))
 @settings(max_examples=40, deadline=None)
 def test_the_stretches_of_a_date_are_the_minutes_that_show_it(place: tuple[str, str], shift: int):
     day, zone = date.fromisoformat(place[1]) + timedelta(days=shift), ZoneInfo(place[0])
-    minutes = minutes_around(*place)[0]
-    shown = {minute for minute in minutes if wall_at(minute, zone).date() == day}
-    stretches = list(stretches_of(day, zone))
-    covered = {minute for minute in minutes if any(begin <= minute < end for begin, end in stretches)}
-    assert covered == shown
+    minutes, walls = minutes_around(*place)
+    shown = [minute for minute, wall in zip(minutes, walls, strict=True) if wall.date() == day]
+    assert shown == [minute for stretch in stretches_of(day, zone) for minute in within(minutes, *stretch)]
 
 
 def changes_in_database(key: str) -> list[datetime]:

@@ -1,0 +1,261 @@
+"""What a cron expression means in the scheduler it was written for, as sets of numbers. Pure.
+
+Four readings, and ours. They differ where it does not show:
+- `0 0 13 * 5`: the 13th *or* a Friday (cron, Kubernetes), the 13th that *is* a Friday (yacron, cronstable);
+- `0 0 */2 * 1`: Debian's cron wants both, for the field begins with `*`; Kubernetes (robfig/cron 3) takes either, for a
+  step other than 1 ends the star's privilege;
+- `5/15`: from 5 on (Kubernetes, yacron, Quartz), or only 5 (Vixie's cron, which drops what follows);
+- six fields: seconds first (Quartz, ours), or a year last (yacron);
+- weekday 1: Monday, in Quartz Sunday.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+Term = int | str
+"""A number, or a form that names a day by its place in the month, spelled as ours: `L`, `LW`, `5L`, `5#2`."""
+Terms = frozenset[Term]
+
+_MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
+_WEEKDAYS = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"))}
+ALL_DAYS: Terms = frozenset(range(1, 32))
+ALL_WEEKDAYS: Terms = frozenset(range(7))
+
+
+class DialectError(ValueError):
+    """An expression that means nothing there, or something that no expression here means; the text says which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A field's name, the numbers it may hold, and what words stand for some of them."""
+
+    name: str
+    low: int
+    high: int
+    names: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How a scheduler reads expressions. `layouts` are the fields by their count.
+
+    `bare_step` tells whether `5/15` goes on to the end; `either_day` whether a day of only one of two restricted day
+    fields will do; `star_survives_step` whether `*/2` still counts as an unrestricted field then; `wraps` whether
+    `fri-mon` is a range. `at_clock_changes` says what it does there, in words.
+    """
+
+    name: str
+    layouts: Mapping[int, tuple[Field, ...]]
+    bare_step: bool = True
+    either_day: bool = True
+    star_survives_step: bool = False
+    question_mark: bool = True
+    wraps: bool = False
+    places_in_month: bool = False
+    at_clock_changes: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """The times an expression matches; weekdays count from Sunday, 0. With `is_either`, one of the day fields will do.
+
+    `years` None is every year.
+    """
+
+    seconds: Terms
+    minutes: Terms
+    hours: Terms
+    days: Terms
+    months: Terms
+    weekdays: Terms
+    is_either: bool
+    years: Terms | None = None
+
+
+def _field(name: str, low: int, high: int, names: Mapping[str, int] | None = None) -> Field:
+    return Field(name=name, low=low, high=high, names=names or {})
+
+
+_MINUTE, _HOUR = _field("minute", 0, 59), _field("hour", 0, 23)
+_DAY, _MONTH = _field("day of the month", 1, 31), _field("month", 1, 12, _MONTHS)
+_SECOND, _YEAR = _field("second", 0, 59), _field("year", 1970, 2099)
+_TO_7, _TO_6 = _field("day of the week", 0, 7, _WEEKDAYS), _field("day of the week", 0, 6, _WEEKDAYS)
+_FROM_1 = _field("day of the week", 1, 7, {name: number + 1 for name, number in _WEEKDAYS.items()})
+_FIVE = (_MINUTE, _HOUR, _DAY, _MONTH)
+
+OURS = Dialect(
+    name="here",
+    layouts={5: (*_FIVE, _TO_7), 6: (_SECOND, *_FIVE, _TO_7)},
+    star_survives_step=True,
+    question_mark=False,
+    places_in_month=True,
+)
+VIXIE = Dialect(
+    name="cron",
+    layouts={5: (*_FIVE, _TO_7)},
+    bare_step=False,
+    star_survives_step=True,
+    question_mark=False,
+    at_clock_changes="cron runs once for each of the skipped times",
+)
+ROBFIG = Dialect(
+    name="Kubernetes",
+    layouts={5: (*_FIVE, _TO_6)},
+    at_clock_changes="Kubernetes skips a time that the clocks skip, and runs twice at one they show twice",
+)
+PARSE_CRONTAB = Dialect(
+    name="yacron",
+    layouts={5: (*_FIVE, _TO_7), 6: (*_FIVE, _TO_7, _YEAR), 7: (_SECOND, *_FIVE, _TO_7, _YEAR)},
+    either_day=False,
+    places_in_month=True,
+    at_clock_changes="yacron skips a time that the clocks skip and runs twice at one they show twice, "
+    "cronstable shifts the one and runs once at the other",
+)
+QUARTZ = Dialect(
+    name="Quartz",
+    layouts={6: (_SECOND, *_FIVE, _FROM_1), 7: (_SECOND, *_FIVE, _FROM_1, _YEAR)},
+    wraps=True,
+    places_in_month=True,
+    at_clock_changes="Quartz skips a time that the clocks skip, and runs at the second of two",
+)
+
+
+def meaning_of(expression: str, dialect: Dialect) -> Meaning:
+    """Read an expression as a scheduler does. Raises DialectError.
+
+    >>> sorted(meaning_of("0 0 0 ? * 6#3", QUARTZ).weekdays)
+    ['5#3']
+    """
+    texts = expression.upper().split()
+    layout = dialect.layouts.get(len(texts))
+    if layout is None:
+        raise DialectError(f"{dialect.name} knows no expression of {len(texts)} fields")
+    by_name = {field.name: text for field, text in zip(layout, texts, strict=True)}
+    if dialect is QUARTZ and (by_name[_DAY.name] == "?") == (by_name[_FROM_1.name] == "?"):
+        raise DialectError("Quartz wants ? in exactly one of the two day fields")
+    sets = {field.name: _terms(text, field, dialect) for field, text in zip(layout, texts, strict=True)}
+    days, weekdays = by_name[_DAY.name], by_name[_TO_7.name]
+    return normal(
+        Meaning(
+            seconds=sets.get(_SECOND.name, frozenset({0})),
+            minutes=sets[_MINUTE.name],
+            hours=sets[_HOUR.name],
+            days=sets[_DAY.name],
+            months=sets[_MONTH.name],
+            weekdays=sets[_TO_7.name],
+            is_either=dialect.either_day and not _is_star(days, dialect) and not _is_star(weekdays, dialect),
+            years=None if by_name.get(_YEAR.name, "*") == "*" else sets[_YEAR.name],
+        )
+    )
+
+
+def normal(meaning: Meaning) -> Meaning:
+    """Make equal what means the same: an unrestricted field beside one of which either will do is no restriction."""
+    if meaning.is_either and (meaning.days >= ALL_DAYS or meaning.weekdays >= ALL_WEEKDAYS):
+        return replace(meaning, days=ALL_DAYS, weekdays=ALL_WEEKDAYS, is_either=False)
+    return meaning
+
+
+def _is_star(text: str, dialect: Dialect) -> bool:
+    """Tell whether a day field leaves the choice to the other one."""
+    if dialect.star_survives_step:
+        return text.startswith("*")
+    return any(re.fullmatch(r"[*?](/0*1)?", term) for term in text.split(","))
+
+
+def _terms(text: str, field: Field, dialect: Dialect) -> Terms:
+    found: set[Term] = set()
+    for term in text.split(","):
+        place = _place_in_month(term, field, dialect) if dialect.places_in_month else None
+        found |= _canonical(_numbers(term, field, dialect), field) if place is None else place
+    return frozenset(found)
+
+
+def _canonical(numbers: Iterable[int], field: Field) -> set[Term]:
+    """Number weekdays from Sunday, 0, whatever the dialect does."""
+    if field.name != _TO_7.name:
+        return set(numbers)
+    return {_sunday_first(number, field) for number in numbers}
+
+
+def _sunday_first(number: int, field: Field) -> int:
+    return number - 1 if field is _FROM_1 else number % 7
+
+
+def _numbers(term: str, field: Field, dialect: Dialect) -> Iterator[int]:
+    head, slash, step_text = term.partition("/")
+    step = _number(step_text, term, field) if slash else 1
+    if step == 0:
+        raise DialectError(f"a step of 0 in the {field.name} {term!r}")
+    # The library of yacron expands a star or an open end to 6, though it knows 7.
+    high = 6 if dialect is PARSE_CRONTAB and field is _TO_7 else field.high
+    if head == "*" or (head == "?" and dialect.question_mark and field.name in {_DAY.name, _TO_7.name}):
+        return iter(range(field.low, high + 1, step))
+    first_text, dash, last_text = head.partition("-")
+    first = _value(first_text, term, field)
+    last = _value(last_text, term, field) if dash else first
+    # A quirk of cronsim: a range of one number with a step, `3-3/5`, goes on to the end.
+    if dash and not (dialect is OURS and slash and first == last):
+        return _range(first, last, step, term, field, dialect)
+    if slash and not dialect.bare_step:
+        raise DialectError(f"{term!r} is read as {first} alone by some crons, and as from {first} on by others")
+    return iter(range(first, (high if slash else first) + 1, step))
+
+
+def _range(first: int, last: int, step: int, term: str, field: Field, dialect: Dialect) -> Iterator[int]:
+    if dialect is PARSE_CRONTAB and field is _TO_7 and last == 0:
+        last = 7
+    if first <= last:
+        return iter(range(first, last + 1, step))
+    if not dialect.wraps:
+        raise DialectError(f"the range {term!r} of the {field.name} ends before it begins")
+    size = field.high - field.low + 1
+    return (field.low + (number - field.low) % size for number in range(first, last + size + 1, step))
+
+
+def _value(text: str, term: str, field: Field) -> int:
+    if text in field.names:
+        return field.names[text]
+    number = _number(text, term, field)
+    if not field.low <= number <= field.high:
+        raise DialectError(f"{term!r} is no {field.name}: {field.low} to {field.high}")
+    return number
+
+
+def _number(text: str, term: str, field: Field) -> int:
+    if not re.fullmatch(r"\d{1,4}", text, re.ASCII):
+        raise DialectError(f"{term!r} is no {field.name}")
+    return int(text)
+
+
+def _place_in_month(term: str, field: Field, dialect: Dialect) -> set[Term] | None:
+    """Read a form that names a day by its place in the month, in our spelling; None for any other term."""
+    if field is _DAY:
+        return _day_place(term)
+    if field.name != _TO_7.name:
+        return None
+    if dialect is QUARTZ and term == "L":
+        return {6}
+    if match := re.fullmatch(r"(\w+)#([1-5])", term, re.ASCII):
+        return {f"{_sunday_first(_value(match[1], term, field), field)}#{match[2]}"}
+    trailing = re.fullmatch(r"L([0-7])(?:-([0-7]))?" if dialect is PARSE_CRONTAB else r"(\w+)L()", term, re.ASCII)
+    if not trailing:
+        return None
+    first = _value(trailing[1], term, field)
+    last = _value(trailing[2], term, field) if trailing[2] else first
+    return {f"{_sunday_first(number, field)}L" for number in range(first, last + 1)}
+
+
+def _day_place(term: str) -> set[Term] | None:
+    if term in {"L", "LW"}:
+        return {term}
+    if re.fullmatch(r"\d+W", term, re.ASCII):
+        raise DialectError(f"nothing here means {term}, the workday nearest to a day")
+    if re.fullmatch(r"L-\d+W?", term, re.ASCII):
+        raise DialectError(f"nothing here means {term}, days before the last of the month")
+    return None

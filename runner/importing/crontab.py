@@ -1,0 +1,229 @@
+"""Crontabs, a user's and the system's with a user in the sixth column, as Debian's cron and cronie read them. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runner.importing.cron_dialects import VIXIE
+from runner.importing.imported import Data, Draft, Import, Remark, Settings, Severity, finished
+from runner.importing.scheduling import NICKNAMES, NO_REBOOT, cron_timing
+
+Homes = Callable[[str | None], str | None]
+"""A user's home folder, None for one that is not known; of None: the home of who imports."""
+
+_PATH = "/usr/bin:/bin"
+_ASSIGNMENT = re.compile(r"""\s*("[^"]*"|'[^']*'|[^\s="'@*]+)\s*=\s*(.*?)\s*""")
+_BLANKS = re.compile(r"[ \t]+")
+_ENTRY = re.compile(r"(@[a-z]+|([-*\d][^ \t]*[ \t]+){2}([*\d?A-Za-z][^ \t]*[ \t]+){3})\S")
+_NO_PROGRAM = {"cd", "test", "[", "[[", "if", "then", "set", "export", "sleep", "umask", ".", "source", "command", "!"}
+_WRAPPERS = {"sudo", "nice", "ionice", "env", "timeout", "chronic", "exec", "time", "nohup", "flock", "setlock"}
+_INTERPRETERS = re.compile(r"(python|perl|php|ruby|node|java|bash|dash|sh|zsh)[\d.]*")
+_OWN = {"SHELL", "HOME", "MAILTO", "MAILFROM", "CRON_TZ", "RANDOM_DELAY", "LOGNAME", "USER"}
+_MAIL = "cron mails the output; here it is kept, and its end is in the monitor log"
+_INHERITS = "a process inherits the runner's environment; cron's has little more than PATH, which is written out"
+
+
+def from_crontab(text: str, settings: Settings, *, has_users: bool, homes: Homes) -> Import:
+    """Read a crontab; `has_users` says that a user stands before each command."""
+    reader = _Reader(settings=settings, has_users=has_users, homes=homes)
+    for number, line in enumerate(text.split("\n"), 1):
+        reader.read(number, line.strip(" \t\r"))
+    return finished(reader.drafts, reader.file_remarks(), settings)
+
+
+class _Reader:
+    """The lines of a crontab, one after another: a variable holds for the entries below it."""
+
+    def __init__(self, *, settings: Settings, has_users: bool, homes: Homes) -> None:
+        self.drafts: list[Draft] = []
+        self._settings = settings
+        self._has_users = has_users
+        self._homes = homes
+        self._variables: dict[str, str] = {}
+        self._comments: list[str] = []
+        self._mailed_from: int | None = None
+        self._has_machine_zone = False
+
+    def read(self, number: int, line: str) -> None:
+        if not line:
+            self._comments = []
+        elif line.startswith("#"):
+            self._comment(line.lstrip("#").strip())
+        elif match := _ASSIGNMENT.fullmatch(line):
+            self._variables[_unquoted(match[1])] = _unquoted(match[2])
+            self._comments = []
+        else:
+            self.drafts.append(self._entry(number, line))
+            self._comments = []
+
+    def file_remarks(self) -> list[Remark]:
+        """Tell, once, what concerns all entries."""
+        if not self.drafts:
+            return []
+        remarks = [Remark(line=1, severity=Severity.NOTE, message=_INHERITS)]
+        if not self._has_users:
+            message = "cron runs them as the crontab's owner; here the runner's user does, in the home of who imports"
+            suggestion = "let that be the same one, or add `run_as` and the right `directory`"
+            remarks.append(Remark(line=1, severity=Severity.NOTE, message=message, suggestion=suggestion))
+        if self._has_machine_zone:
+            remarks.append(self._settings.zone_remark("the machine that cron ran on"))
+        if self._mailed_from is not None:
+            suggestion = "tail the monitor log for failures, or add an `on_failure` that tells somebody"
+            mail = Remark(line=self._mailed_from, severity=Severity.DIFFERS, message=_MAIL, suggestion=suggestion)
+            remarks.append(mail)
+        return remarks
+
+    def _comment(self, text: str) -> None:
+        """Keep a comment for the entry below it, but not an entry that is commented out, or a ruler."""
+        if _ENTRY.match(text) or not re.search(r"\w", text) or text.replace(" ", "").startswith("mhdommon"):
+            self._comments = []
+        else:
+            self._comments.append(text)
+
+    def _entry(self, number: int, line: str) -> Draft:
+        draft = Draft(line=number, excerpt=line, wanted_name="")
+        columns = _columns(line, has_users=self._has_users)
+        if columns is None:
+            what = "a time, a user and a command" if self._has_users else "a time and a command"
+            draft.changed(f"it is no entry of a crontab ({what}), and is not written", "see crontab(5)")
+            draft.is_written = False
+            return draft
+        if columns.is_quiet:
+            draft.note("the - in front keeps cron from logging it; here every execution is recorded")
+        if not self._has_users and _BLANKS.split(columns.command)[0] == "root":
+            draft.changed("its command begins with root, which looks like a user", "import it with --system")
+        draft.wanted_name = _program(columns.command) or f"line-{number}"
+        if self._comments:
+            draft.data["description"] = " ".join(self._comments)
+        self._say_what_runs(draft, columns)
+        self._say_when(draft, columns.time)
+        if self._variables.get("MAILTO") != "" and self._mailed_from is None:
+            self._mailed_from = number
+        return draft
+
+    def _say_what_runs(self, draft: Draft, columns: _Columns) -> None:
+        command, stdin = _command_and_input(columns.command)
+        shell = self._variables.get("SHELL", "/bin/sh")
+        draft.process |= {"shell": command} if shell == "/bin/sh" else {"command": [shell, "-c", command]}
+        if stdin is not None:
+            draft.process["stdin"] = stdin
+            draft.note("what follows the first % is its standard input, each further % a new line")
+        if columns.user:
+            draft.process["run_as"] = {"user": columns.user}
+        draft.process["environment"] = self._environment()
+        self._say_where(draft, columns.user)
+
+    def _say_where(self, draft: Draft, user: str | None) -> None:
+        """cron changes to HOME, which the crontab may set."""
+        home = self._variables.get("HOME") or self._homes(user)
+        if home is None:
+            whose = user or "the crontab's owner"
+            draft.changed(f"cron runs it in the home of {whose}, which is not known here", "write its `directory`")
+        elif not home.startswith("/"):
+            draft.changed(f"HOME={home} is no absolute path", "write its `directory`")
+        else:
+            draft.process["directory"] = home
+
+    def _environment(self) -> Data:
+        given = {name: value for name, value in self._variables.items() if name not in _OWN - {"SHELL", "HOME"}}
+        return {"PATH": _PATH, **given}
+
+    def _say_when(self, draft: Draft, time: str) -> None:
+        zone = self._variables.get("CRON_TZ") or None
+        if time.lower() == "@reboot":
+            draft.changed(*NO_REBOOT)
+            draft.data["timing"] = "run_immediately"
+            return
+        if time.startswith("@") and time.lower() not in NICKNAMES:
+            draft.changed(f"cron knows no {time}", f"it knows {', '.join(NICKNAMES)}")
+            return
+        if zone:
+            draft.note(f"CRON_TZ={zone} is its time zone, as cronie reads it; Debian's cron takes no notice of it")
+        self._has_machine_zone |= not zone
+        timing = cron_timing(draft, time, VIXIE, self._settings, zone=zone)
+        if timing:
+            timing["schedule"] |= self._spread(draft)
+            draft.data["timing"] = timing
+
+    def _spread(self, draft: Draft) -> Data:
+        """cronie draws a delay below RANDOM_DELAY minutes once, when it starts: a stable one is as good."""
+        delay = self._variables.get("RANDOM_DELAY", "0")
+        if not re.fullmatch(r"\d{1,4}", delay, re.ASCII) or not int(delay):
+            return {}
+        draft.note(f"RANDOM_DELAY={delay} is a `spread`: a delay of its own, the same each time")
+        return {"spread": f"{int(delay)}m"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """An entry taken apart. `is_quiet`: it began with a `-`."""
+
+    time: str
+    user: str | None
+    command: str
+    is_quiet: bool
+
+
+def _columns(line: str, *, has_users: bool) -> _Columns | None:
+    is_quiet = line.startswith("-")
+    line = line.removeprefix("-")
+    width = 1 if line.startswith("@") else 5
+    parts = _BLANKS.split(line, maxsplit=width + has_users)
+    if len(parts) <= width + has_users or not re.match(r"[@*\d]", line):
+        return None
+    return _Columns(
+        time=" ".join(parts[:width]),
+        user=parts[width] if has_users else None,
+        command=parts[-1],
+        is_quiet=is_quiet,
+    )
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def _command_and_input(text: str) -> tuple[str, str | None]:
+    r"""Part a command from its standard input at the first `%` that no backslash escapes.
+
+    In both a `\%` is a percent sign. The input's other `%` are new lines, and it ends with one.
+
+    >>> _command_and_input(r"date +\%F")
+    ('date +%F', None)
+    >>> _command_and_input("mail -s hello maria%Dear Maria,%bye")
+    ('mail -s hello maria', 'Dear Maria,\nbye\n')
+    """
+    pieces = re.split(r"((?:\\.)+)|(%)", text)
+    command, *lines = "".join("\n" if piece == "%" else piece or "" for piece in pieces).split("\n")
+    texts = [part.replace("\\%", "%") for part in (command, *lines)]
+    return texts[0], "\n".join(texts[1:]).removesuffix("\n") + "\n" if lines else None
+
+
+def _program(command: str) -> str:
+    """Guess what a shell line is about: its first real program, without folder and ending.
+
+    >>> _program("cd /srv && nice -n 10 /usr/bin/python3 -u tools/post.py --all >/dev/null 2>&1")
+    'post'
+    """
+    for part in re.split(r"&&|\|\||[;|(){}]", command):
+        words = part.split()
+        if words and words[0] not in _NO_PROGRAM and (found := _first_program(words)):
+            return found
+    return ""
+
+
+def _first_program(words: list[str]) -> str:
+    after_flock = False
+    for word in words:
+        name = word.strip("\"'").rpartition("/")[2]
+        if word.startswith(("-", ">", "<", "2>", "$")) or "=" in word or not re.search(r"[A-Za-z]", name):
+            continue
+        if after_flock:
+            after_flock = False
+        elif name in _WRAPPERS:
+            after_flock = name in {"flock", "setlock"}
+        elif not _INTERPRETERS.fullmatch(name):
+            return re.sub(r"\.\w{1,4}$", "", name)
+    return ""

@@ -1,0 +1,240 @@
+"""Kubernetes CronJob manifests, v1 and v1beta1, alone or in a List. Pure.
+
+What runs is an image there and a command of this machine here: every imported request is unscheduled until a person has
+looked at its command.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from runner.importing.cron_dialects import ROBFIG
+from runner.importing.imported import Data, Draft, Import, Remark, Settings, Severity, finished
+from runner.importing.scheduling import cron_timing, seconds_text
+from runner.importing.yaml_source import Keys, documents_of
+from runner.requests.document import Document
+from runner.requests.findings import DataPath
+
+_PLACEHOLDER = ["false"]
+_EVERY = re.compile(r"@every (?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
+_ZONE_PREFIX = re.compile(r"(?:CRON_)?TZ=(\S+)\s+(.*)")
+_REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
+_DEFAULT_RETRIES = 6
+_HISTORY = {"successfulJobsHistoryLimit", "failedJobsHistoryLimit"}
+_NO_MEANING = ("apiVersion", "kind", "status")
+
+
+def from_kubernetes(text: str, settings: Settings, *, name: str) -> Import:
+    """Read manifests. Raises RunnerError for what is no YAML."""
+    drafts, remarks, needs_zone = [], [], False
+    for document in documents_of(text, name):
+        for manifest, path in _manifests(document.data, ()):
+            line = document.spot(path).line
+            kind = manifest.get("kind") if isinstance(manifest, dict) else None
+            if kind == "CronJob":
+                cron_job = _CronJob(manifest, path, document, settings)
+                drafts.append(cron_job.draft)
+                needs_zone |= cron_job.needs_zone
+            else:
+                remarks.append(_other(kind, line))
+    if needs_zone:
+        remarks.append(settings.zone_remark("the kube-controller-manager, mostly UTC"))
+    return finished(drafts, remarks, settings)
+
+
+def _manifests(data: object, path: DataPath) -> Iterator[tuple[dict[str, object], DataPath]]:
+    match data:
+        case {"kind": str() as kind, "items": list() as items} if kind.endswith("List"):
+            for index, item in enumerate(items):
+                yield from _manifests(item, (*path, "items", index))
+        case dict():
+            yield data, path
+        case _:
+            yield {}, path
+
+
+def _other(kind: object, line: int) -> Remark:
+    what = f"a {kind}" if isinstance(kind, str) else "no manifest"
+    return Remark(line=line, severity=Severity.NOTE, message=f"this is {what}, no CronJob, and is left out")
+
+
+class _CronJob:
+    """One manifest on its way to a request; from outside in: CronJob, Job, Pod, container."""
+
+    def __init__(self, data: dict[str, object], path: DataPath, document: Document, settings: Settings) -> None:
+        line = document.spot(path).line
+        self.draft = Draft(line=line, excerpt="", wanted_name="cronjob")
+        self.needs_zone = False
+        self._settings = settings
+        top = Keys(data=data, draft=self.draft, document=document, path=path)
+        top.ignore(*_NO_MEANING)
+        self._metadata(top.mapping("metadata"))
+        self._spec(top.mapping("spec"))
+        self._tell_left(top)
+
+    def _metadata(self, metadata: Keys) -> None:
+        name, namespace = metadata.text("name") or "cronjob", metadata.text("namespace")
+        self.draft.wanted_name = name
+        self.draft.excerpt = f"CronJob {namespace}/{name}" if namespace else f"CronJob {name}"
+        given = metadata.mapping("labels")
+        labels = {key: given.text(key) or "" for key in given.data}
+        if namespace:
+            labels["namespace"] = namespace
+        if labels:
+            self.draft.data["labels"] = labels
+
+    def _spec(self, spec: Keys) -> None:
+        job = spec.mapping("jobTemplate")
+        job.ignore("metadata")
+        self._job(job.mapping("spec"))
+        self._tell_left(job)
+        if timing := self._timing(spec):
+            self.draft.data["timing"] = timing
+        if spec.truth("suspend", default=False):
+            self.draft.data["scheduled"] = False
+            self.draft.note("it is suspended", line=spec.line("suspend"))
+        self._concurrency(spec)
+        if spec.data.keys() & _HISTORY:
+            spec.ignore(*_HISTORY)
+            self.draft.differs("history limits are not kept a request: the runner prunes outputs, the log is yours")
+        self._tell_left(spec)
+
+    def _timing(self, spec: Keys) -> Data | None:
+        text, zone = spec.text("schedule") or "", spec.text("timeZone")
+        if match := _ZONE_PREFIX.fullmatch(text):
+            zone, text = zone or match[1], match[2]
+        if match := _EVERY.fullmatch(text):
+            return self._every(match)
+        self.needs_zone = zone is None
+        timing = cron_timing(self.draft, text, ROBFIG, self._settings, zone=zone)
+        if timing:
+            timing["schedule"] |= self._misfire(spec)
+        return timing
+
+    def _every(self, match: re.Match[str]) -> Data | None:
+        hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        total = (hours * 60 + minutes) * 60 + seconds
+        if not total:
+            self.draft.changed(f"{match[0]!r} is no schedule", "write a `timing`")
+            return None
+        message = f"{match[0]!r} counts from when the CronJob was made; here from 1970-01-01 00:00 UTC"
+        self.draft.differs(message, "set `start`, if it matters")
+        unit, size = next((unit, size) for unit, size in _UNITS if total % size == 0)
+        return {"schedule": {"frequency": unit, "interval": total // size}}
+
+    def _misfire(self, spec: Keys) -> Data:
+        """Without a deadline the latest missed fire is made up for, however late; with one, if it is not older."""
+        deadline = spec.number("startingDeadlineSeconds")
+        if deadline is None:
+            self.draft.note("a missed run is made up for, once: Kubernetes has no startingDeadlineSeconds to end that")
+            return {"misfire": "fire_once"}
+        if deadline < 10:  # what the documentation warns of: the controller looks every 10 seconds
+            self.draft.changed("with a startingDeadlineSeconds below 10 Kubernetes may never run it")
+            return {}
+        return {"misfire_grace": seconds_text(deadline)}
+
+    def _concurrency(self, spec: Keys) -> None:
+        line = spec.line("concurrencyPolicy")
+        match spec.text("concurrencyPolicy"):
+            case None | "Allow":
+                return
+            case "Forbid":
+                self.draft.process["prevent_concurrent"] = True
+                message = "Forbid: what finds it running is refused; Kubernetes may still run it when the former ends"
+                self.draft.differs(message, "`on_overlap: queue` does that", line=line)
+            case "Replace":
+                self.draft.process |= {"prevent_concurrent": True, "on_overlap": "replace"}
+            case other:
+                self.draft.changed(f"there is no concurrencyPolicy {other}", line=line)
+
+    def _job(self, job: Keys) -> None:
+        retries = job.number("backoffLimit")
+        self._pod(job.mapping("template"))
+        if retries is None:
+            self.draft.note(f"without a backoffLimit it is tried again {_DEFAULT_RETRIES} times")
+            retries = _DEFAULT_RETRIES
+        if retries > 0:
+            self.draft.process["retry"] = {
+                "attempts": int(retries) + 1, "delay": "10s", "backoff": 2, "max_delay": "6m",
+            }  # fmt: skip
+        deadline = job.number("activeDeadlineSeconds")
+        if deadline:
+            self.draft.process["timeout"] = seconds_text(deadline)
+            if retries > 0:
+                message = "activeDeadlineSeconds bounds all attempts together; `timeout` bounds each"
+                self.draft.changed(message, line=job.line("activeDeadlineSeconds"))
+        for key in ("parallelism", "completions"):
+            if (count := job.number(key)) not in (None, 1):
+                self.draft.changed(f"{key} is {count}; here one process runs", line=job.line(key))
+        job.ignore("ttlSecondsAfterFinished", "manualSelector", "completionMode")
+        self._tell_left(job)
+
+    def _pod(self, template: Keys) -> None:
+        template.ignore("metadata")
+        pod = template.mapping("spec")
+        # Kubernetes waits 30 seconds between TERM and KILL unless told otherwise, we do 10.
+        grace = pod.number("terminationGracePeriodSeconds")
+        self.draft.process["stop_grace"] = seconds_text(30 if grace is None else grace)
+        if (deadline := pod.number("activeDeadlineSeconds")) is not None:
+            self.draft.process.setdefault("timeout", seconds_text(deadline))
+        containers = list(pod.mappings("containers"))
+        if len(containers) != 1:
+            self.draft.changed(
+                f"it has {len(containers)} containers; the first is written", line=pod.line("containers")
+            )
+        if containers:
+            self._container(containers[0])
+        else:
+            self.draft.process["command"] = _PLACEHOLDER
+        pod.ignore("restartPolicy", "dnsPolicy", "schedulerName")
+        self._tell_left(pod)
+
+    def _container(self, container: Keys) -> None:
+        image = container.text("image")
+        message = f"the image {image} is not carried over: the command runs on this machine"
+        suggestion = "check the command, or run the image: [podman, run, --rm, IMAGE, …]; then remove `scheduled`"
+        self.draft.changed(message, suggestion, line=container.line("image"))
+        environment = self._environment(container)
+        command = [_expanded(str(part), environment) for part in container.items("command")]
+        arguments = [_expanded(str(part), environment) for part in container.items("args")]
+        if not command:
+            self.draft.changed("it runs the image's own entry point, which is not known here", "write its `command`")
+            command, arguments = _PLACEHOLDER, []
+        self.draft.process |= {"command": [*command, *arguments]}
+        if environment:
+            self.draft.process["environment"] = environment
+        if directory := container.text("workingDir"):
+            self.draft.process["directory"] = directory
+        container.ignore("name", "imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy")
+        self._tell_left(container)
+
+    def _environment(self, container: Keys) -> Data:
+        found: Data = {}
+        for variable in container.mappings("env"):
+            name, value = variable.text("name"), variable.text("value")
+            if "valueFrom" in variable.data:
+                message = f"the value of {name} comes from elsewhere (valueFrom) and is not carried over"
+                self.draft.changed(message, "set it in the runner's environment", line=variable.line())
+            elif name:
+                found[name] = _expanded(value or "", found)
+        return found
+
+    def _tell_left(self, keys: Keys) -> None:
+        for key in keys.left():
+            self.draft.changed(f"`{keys.named(key)}` is not carried over", line=keys.line(key))
+
+
+_UNITS = (("hourly", 3600), ("minutely", 60), ("secondly", 1))
+
+
+def _expanded(text: str, environment: Data) -> str:
+    """Put in the variables that Kubernetes itself replaces; `$$(NAME)` stands for `$(NAME)`, an unknown one for itself.
+
+    >>> _expanded("$(A) $(B) $$(A)", {"A": "1"})
+    '1 $(B) $(A)'
+    """
+    return _REFERENCE.sub(
+        lambda match: "$" if match[1] is None else str(environment.get(match[1], match[0])),
+        text,
+    )

@@ -1,0 +1,130 @@
+"""The timing of an imported request, for all schedulers that know cron expressions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from runner.errors import RuleError
+from runner.importing.cron_dialects import VIXIE, Dialect, DialectError, meaning_of
+from runner.importing.cron_writing import expression_for, first_and_last
+from runner.importing.imported import Data, Draft, Settings
+from runner.timing.cron import follows_the_wall_clock, read_expression
+from runner.timing.zones import next_change, offset_at, zone_named
+from runner.values import duration_text
+
+NICKNAMES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+NO_REBOOT = (
+    "@reboot runs at each start of the scheduler; `run_immediately` runs once, and at no later start again",
+    "run `runner exec` with its name when the machine starts, from a systemd unit for instance",
+)
+_TWO_YEARS = timedelta(days=731)
+_MINUTE = timedelta(minutes=1)
+_LONGEST_CHANGE = 24 * 60  # minutes: Samoa skipped a day
+
+
+def cron_timing(draft: Draft, text: str, dialect: Dialect, settings: Settings, *, zone: str | None) -> Data | None:
+    """Return the timing of a cron expression, with remarks on what is spelled or meant otherwise.
+
+    `zone` is what the source itself says. None, with a remark, if no expression here means the same.
+    """
+    written = NICKNAMES.get(text.strip().lower(), text)
+    try:
+        expression = read_expression(expression_for(written, dialect), field=())
+        bounds = _years(written, dialect)
+    except (DialectError, RuleError) as error:
+        draft.changed(f"its schedule {text!r} has no counterpart: {error}", "write a `timing`")
+        return None
+    if expression != text.strip():
+        draft.note(f"its schedule {text!r} is written {expression!r}")
+    schedule = {"frequency": "cron", "expression": expression, **bounds, **_zone(draft, zone, settings)}
+    tell_clock_changes(draft, written, expression, dialect, schedule.get("timezone", settings.default_zone), settings)
+    return {"schedule": schedule}
+
+
+def _zone(draft: Draft, zone: str | None, settings: Settings) -> Data:
+    if zone is None:
+        return settings.timezone
+    try:
+        zone_named(zone)
+    except RuleError as error:
+        draft.changed(f"{error}: its times would be others", error.suggestion)
+        return settings.timezone
+    return {"timezone": zone}
+
+
+def _years(text: str, dialect: Dialect) -> Data:
+    """Return start and finish for the years of an expression. Raises DialectError if they have gaps."""
+    years = meaning_of(text, dialect).years
+    if years is None:
+        return {}
+    bounds = first_and_last(years)
+    if bounds is None:
+        raise DialectError("start and finish cannot say years that do not follow each other")
+    return {"start": f"{bounds[0]}-01-01", "finish": f"{bounds[1]}-12-31"}
+
+
+def tell_clock_changes(
+    draft: Draft, text: str, expression: str, dialect: Dialect, zone: str, settings: Settings
+) -> None:
+    """Remark on times that a zone's clocks skip or show twice, if the source does something else there."""
+    meaning = meaning_of(text, dialect)
+    skipped, doubled = _touched(meaning.hours, meaning.minutes, zone, settings.now)
+    follows = follows_the_wall_clock(expression)
+    if dialect is VIXIE:
+        is_other = skipped > 1 and not follows
+    elif dialect.name == "Quartz":
+        is_other = bool(doubled) or (bool(skipped) and not follows)
+    else:
+        is_other = bool(skipped or doubled) and not follows
+    if is_other:
+        here = "it follows the clock on the wall" if follows else "it runs once on each of its days, after a gap"
+        draft.differs(f"when the clocks of {zone} change, {dialect.at_clock_changes}; here {here}")
+
+
+def tell_daily_changes(draft: Draft, clock: str, zone: str, settings: Settings, what: str) -> None:
+    """Remark on a time of day that a zone's clocks skip or show twice; `what` the source does then."""
+    hour, minute = (int(part) for part in clock.split(":")[:2])
+    if any(_touched({hour}, {minute}, zone, settings.now)):
+        draft.differs(f"when the clocks of {zone} change, {what}; here it runs once on each of its days, after a gap")
+
+
+def _touched(hours: Collection[object], minutes: Collection[object], zone: str, now: datetime) -> tuple[int, int]:
+    """Count the times of day that the coming changes of a zone's clocks skip, and those that they show twice."""
+    most = {True: 0, False: 0}
+    for begin, length, is_gap in _changes(zone, now.year):
+        walls = (begin + number * _MINUTE for number in range(min(length // _MINUTE, _LONGEST_CHANGE)))
+        most[is_gap] = max(most[is_gap], sum(wall.hour in hours and wall.minute in minutes for wall in walls))
+    return most[True], most[False]
+
+
+@lru_cache(maxsize=64)
+def _changes(zone: str, year: int) -> tuple[tuple[datetime, timedelta, bool], ...]:
+    return tuple(_walk_changes(zone, datetime(year, 1, 1, tzinfo=UTC)))
+
+
+def _walk_changes(zone: str, begin: datetime) -> Iterator[tuple[datetime, timedelta, bool]]:
+    """Yield of each change in two years the wall time it skips or repeats from, for how long, and whether it skips."""
+    info, until, at = zone_named(zone), begin + _TWO_YEARS, begin
+    while change := next_change(at, until, info):
+        before, after = offset_at(at, info), offset_at(change, info)
+        yield (change + min(before, after)).replace(tzinfo=None), abs(after - before), after > before
+        at = change
+
+
+def seconds_text(seconds: float) -> str:
+    """Write seconds as a duration.
+
+    >>> seconds_text(90), seconds_text(0.5)
+    ('1m30s', '500ms')
+    """
+    return duration_text(timedelta(seconds=seconds))

@@ -1,0 +1,80 @@
+"""An imported request as the text of a file: readable, in order, with what there is to know in comments. Pure."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import Any
+
+import yaml
+
+from runner.importing.imported import Imported, Remark, Severity
+
+MODELINE = "# yaml-language-server: $schema=../schemas/process-request.schema.json\n"
+_WIDTH = 118
+_UNFOLDED = 1 << 16
+_TEXT = "tag:yaml.org,2002:str"
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff]+")
+_EXPRESSION = re.compile(r"\*|[0-9].* ")
+"""Cron expressions and times: they are read more easily if all are quoted, as some must be."""
+_NUMBERLIKE = re.compile(r"[-+]?(0[xob])?[0-9._:]+([eE][-+]?[0-9]+)?|[yYnN]|[-+]?\.(inf|nan)", re.IGNORECASE)
+
+
+def request_text(request: Imported, source: str) -> str:
+    """Write the file of a request: the schema for editors, where it comes from, the remarks, the document."""
+    said = _comment(f"From {source}, line {request.line}: {request.excerpt}")
+    remarks = "".join(map(_remark_comment, request.remarks))
+    return f"{MODELINE}{said}{remarks}{document_text(request.data or {})}"
+
+
+def document_text(data: dict[str, Any]) -> str:
+    """Write a document so that every reader of YAML, 1.1 or 1.2, reads the same data.
+
+    >>> print(document_text({"command": ["echo", "no", "10:30"], "stdin": "a\\nb\\n"}), end="")
+    command: [echo, "no", "10:30"]
+    stdin: |
+      a
+      b
+    """
+    return yaml.dump(
+        data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_UNFOLDED, default_flow_style=False
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes whatever looks like a number, writes lists of plain values in one line and texts of lines as blocks."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature is the library's
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    is_printable = not _UNPRINTABLE.search(text.replace("\n", ""))
+    if "\n" in text and is_printable:
+        return dumper.represent_scalar(_TEXT, text, style="|")
+    is_other = dumper.resolve(yaml.ScalarNode, text, (True, False)) != _TEXT  # type: ignore[no-untyped-call]
+    is_quoted = not is_printable or is_other or _NUMBERLIKE.fullmatch(text) or _EXPRESSION.match(text)
+    return dumper.represent_scalar(_TEXT, text, style='"' if is_quoted else None)
+
+
+def _represent_list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.Node:
+    is_plain = all(not isinstance(item, dict | list) and "\n" not in str(item) for item in items)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=is_plain)
+
+
+_Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(list, _represent_list)
+
+
+def _remark_comment(remark: Remark) -> str:
+    word = "" if remark.severity is Severity.NOTE else f"{remark.severity.value.upper()}: "
+    suggestion = f" ({remark.suggestion})" if remark.suggestion else ""
+    return _comment(f"{word}{remark.message}{suggestion}", "#   ")
+
+
+def _comment(text: str, indent: str = "# ") -> str:
+    plain = _UNPRINTABLE.sub(" ", text)
+    lines = textwrap.wrap(
+        plain, _WIDTH, initial_indent=indent, subsequent_indent="#   ", break_long_words=False, break_on_hyphens=False
+    )
+    return "".join(f"{line}\n" for line in lines)

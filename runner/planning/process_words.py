@@ -1,0 +1,162 @@
+"""What runs, and how, in words. Pure.
+
+Values of secrets are not known here: a definition has only their names.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Any, assert_never
+
+from runner.lifecycle import IfInterrupted, OnOverlap
+from runner.requests.model import (
+    Action,
+    Command,
+    Group,
+    Limits,
+    Process,
+    Python,
+    Reference,
+    Retry,
+    RunAs,
+    Shell,
+    Success,
+)
+from runner.values import duration_text, size_text
+
+_STOP_GRACE = timedelta(seconds=10)
+
+
+def action_words(action: Action) -> str:
+    """Say in one line what runs.
+
+    >>> action_words(Command(arguments=("echo", "a b")))
+    "command: echo 'a b'"
+    """
+    match action:
+        case Command(arguments=arguments):
+            return f"command: {shlex.join(arguments)}"
+        case Shell(line=line):
+            return f"shell: {line.strip()}"
+        case Python(target=target):
+            return f"python: {target}"
+        case Group(members=members, stop_on_failure=stops):
+            end = "until one fails" if stops else "whatever becomes of each"
+            return f"a group of {_counted(len(members), 'member')}, one after another, {end}"
+        case Reference(request=name):
+            return f"the process of {name}"
+        case _:
+            assert_never(action)
+
+
+def member_words(group: Process) -> list[str]:
+    """Say of each member what it is, and how it runs unlike its group; members of a group inside it follow it."""
+    members = group.action.members if isinstance(group.action, Group) else ()
+    return [line for member in members for line in _member(member, group)]
+
+
+def process_words(process: Process) -> dict[str, Any]:
+    """Say how a process runs, as far as it says so: by the keys of the file, in the words of the file."""
+    words: dict[str, Any] = {
+        "environment": process.environment,
+        "environment_file": list(process.environment_files),
+        "secrets": list(process.secrets),
+        "params": process.params,
+        **_settings(process),
+    }
+    return {key: value for key, value in words.items() if value}
+
+
+def _settings(process: Process) -> dict[str, str | bool]:
+    """Return what no member has of its group, each in a few words; empty where nothing is said."""
+    has_grace = process.stop_grace != _STOP_GRACE
+    return {
+        "stdin": "" if process.stdin is None else f"{_counted(len(process.stdin.encode(errors='replace')), 'byte')}",
+        "run_as": _run_as(process.run_as) if process.run_as else "",
+        "umask": "" if process.umask is None else f"{process.umask:03o}",
+        "nice": "" if process.nice is None else str(process.nice),
+        "limits": ", ".join(_limits(process.limits)) if process.limits else "",
+        "timeout": duration_text(process.timeout) if process.timeout else "",
+        "stop_signal": "" if process.stop_signal == signal.SIGTERM else _signal_name(process.stop_signal),
+        "stop_grace": duration_text(process.stop_grace) if has_grace else "",
+        "prevent_concurrent": process.prevent_concurrent,
+        "on_overlap": "" if process.on_overlap is OnOverlap.REFUSE else str(process.on_overlap),
+        "success": ", ".join(_success(process.success)),
+        "retry": ", ".join(_retry(process.retry)) if process.retry else "",
+        "output_limit": size_text(process.output_limit) if process.output_limit else "",
+        "if_interrupted": "" if process.if_interrupted is IfInterrupted.RECORD else str(process.if_interrupted),
+    }
+
+
+def _member(member: Process, group: Process) -> Iterator[str]:
+    if isinstance(member.action, Reference):
+        yield action_words(member.action)
+        return
+    settings = (key if value is True else f"{key} {value}" for key, value in _settings(member).items() if value)
+    yield "; ".join((f"{member.name}: {action_words(member.action)}", *_unlike(member, group), *settings))
+    yield from (f"  {line}" for line in member_words(member))
+
+
+def _unlike(member: Process, group: Process) -> Iterator[str]:
+    """Yield what a member would have of its group if it did not say it itself."""
+    if member.directory != group.directory:
+        yield f"directory {member.directory}"
+    if member.environment != group.environment:
+        yield f"environment {', '.join(member.environment)}"
+    if member.environment_files != group.environment_files:
+        yield f"environment_file {', '.join(member.environment_files)}"
+    if member.secrets != group.secrets:
+        yield f"secrets {', '.join(name for name in member.secrets if name not in group.secrets)}"
+    if member.params != group.params:
+        yield f"params {', '.join(member.params)}"
+
+
+def _run_as(who: RunAs) -> str:
+    return f"user {who.user}" + (f", group {who.group}" if who.group is not None else "")
+
+
+def _signal_name(number: int) -> str:
+    return signal.Signals(number).name.removeprefix("SIG") if number in set(signal.Signals) else str(number)
+
+
+def _limits(limits: Limits) -> Iterator[str]:
+    if limits.memory is not None:
+        yield f"{size_text(limits.memory)} of memory"
+    if limits.cpu is not None:
+        yield f"{duration_text(limits.cpu)} of processor time"
+    if limits.open_files is not None:
+        yield _counted(limits.open_files, "open file")
+    if limits.processes is not None:
+        yield _counted(limits.processes, "process", "processes")
+
+
+def _success(success: Success) -> Iterator[str]:
+    if success.exit_codes != {0}:
+        yield _codes(success.exit_codes)
+    if success.fail_on_stderr:
+        yield "nothing on standard error"
+
+
+def _retry(retry: Retry) -> Iterator[str]:
+    """Say it in the order in which one asks: how often, how long between, after what."""
+    yield _counted(retry.attempts, "attempt")
+    if retry.attempts > 1:
+        yield f"{duration_text(retry.delay)} between them"
+    if retry.attempts > 2 and retry.backoff != 1:
+        yield f"each time {retry.backoff:g} times as long"
+    if retry.attempts > 2 and retry.max_delay is not None:
+        yield f"at most {duration_text(retry.max_delay)}"
+    if retry.exit_codes is not None:
+        yield f"only after {_codes(retry.exit_codes)}"
+
+
+def _codes(codes: Iterable[int]) -> str:
+    listed = sorted(codes)
+    return f"exit code{'s' if len(listed) > 1 else ''} {', '.join(map(str, listed))}"
+
+
+def _counted(count: int, noun: str, nouns: str = "") -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {nouns or f'{noun}s'}"

@@ -1,0 +1,140 @@
+"""`import`, as a person uses it: files that are valid and run, a report that keeps nothing back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from support import Place
+
+from runner.cli.group import cli
+from runner.errors import UsageError
+
+SAMPLES = Path(__file__).parents[1] / "unit" / "samples"
+
+
+def imported(place: Place, *arguments: str, source: str | None = None) -> Result:
+    """Run the command in this process, as a process of its own takes long to start."""
+    return CliRunner(env={**place.environment, "HOME": str(place.folder)}).invoke(
+        cli, ["import", *arguments], input=source
+    )
+
+
+def items(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def valid(place: Place, folder: Path) -> str:
+    done = CliRunner(env=place.environment).invoke(cli, ["validate", str(folder)])
+    assert done.exit_code == 0, done.output
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "written"),
+    [
+        ("crontab", "maria.crontab", 9),
+        ("kubernetes", "cronjobs.yaml", 3),
+        ("yacron", "yacrontab.yaml", 6),
+        ("openbravo", "process_request.csv", 10),
+        ("openbravo", "process_request.xml", 2),
+    ],
+)
+def test_each_source_becomes_files_that_are_valid_and_a_report(
+    place: Place, kind: str, name: str, written: int
+) -> None:
+    result = imported(place, kind, str(SAMPLES / name))
+    assert result.exit_code == 1, result.output  # each sample has what cannot be carried over
+    files = sorted(place.jobs.iterdir())
+    assert [f"wrote {file}" for file in files] == sorted(result.stdout.splitlines())
+    assert valid(place, place.jobs) == f"{written} requests, all valid\n"
+    assert f"{written} requests written" in result.stderr.splitlines()[-1]
+    for line in result.stderr.splitlines():
+        assert line.startswith((f"{SAMPLES / name}:", "    ", f"{written} requests"))
+    assert all("\n# From " in file.read_text() for file in files)
+
+
+def test_what_was_imported_runs_and_nothing_is_overwritten(place: Place) -> None:
+    crontab = 'MAILTO=""\n# Greet\n*/5 * * * * echo "$((6*7)) in $PWD at 100\\%"\n'
+    result = imported(place, "crontab", "-", source=crontab)
+    assert (result.exit_code, result.stdout) == (0, f"wrote {place.jobs / 'echo.yaml'}\n")
+    assert place.run("exec", "echo").stdout == f"42 in {place.folder} at 100%\n"
+
+    before = (place.jobs / "echo.yaml").read_text()
+    again = imported(place, "crontab", "-", source=crontab)
+    assert isinstance(again.exception, UsageError)
+    assert "already there" in str(again.exception)
+    assert "nothing was written" in str(again.exception)
+    renamed = place.jobs / "echo.yaml"
+    renamed.rename(place.jobs / "other.yaml")
+    taken = imported(place, "crontab", "-", "-o", str(place.jobs / "below"), source=crontab)
+    assert isinstance(taken.exception, UsageError)
+    assert "the request echo" in str(taken.exception)
+    assert [file.name for file in place.jobs.iterdir() if file.suffix == ".yaml"] == ["other.yaml"]
+    assert (place.jobs / "other.yaml").read_text() == before
+
+
+def test_a_dry_run_prints_what_could_be_one_file_and_writes_none(place: Place) -> None:
+    result = imported(place, "yacron", str(SAMPLES / "yacrontab.yaml"), "--dry-run")
+    assert list(place.jobs.iterdir()) == []
+    assert result.stderr.splitlines()[-1] == "6 requests to be written, 3 of them unscheduled"
+    place.write("all.yaml", result.stdout)
+    assert valid(place, place.jobs) == "6 requests, all valid\n"
+
+
+def test_what_would_not_be_valid_is_told_and_not_written(place: Place) -> None:
+    jobs = "jobs: [{name: a, command: a, schedule: '* * * * *', environment: [{key: A=B, value: c}]},"
+    result = imported(place, "yacron", "-", source=f"{jobs} {{name: b, command: b, schedule: '* * * * *'}}]\n")
+    assert result.exit_code == 1
+    assert [file.name for file in place.jobs.iterdir()] == ["b.yaml"]
+    assert "a: it is not written, for it would not be valid here: `A=B` " in result.stderr
+    assert result.stderr.splitlines()[-1] == "1 request written, 1 left out"
+
+
+def test_the_report_as_json_lines(place: Place) -> None:
+    result = imported(place, "crontab", str(SAMPLES / "maria.crontab"), "--output", "json", "--dry-run")
+    told = items(result)
+    requests = {item["request"]: item for item in told if "severity" not in item}
+    assert requests["agent"] == {
+        "request": "agent",
+        "line": 15,
+        "file": str(place.jobs / "agent.yaml"),
+        "scheduled": False,
+        "text": requests["agent"]["text"],
+    }
+    assert requests["line-19"] | {"text": None} == requests["line-19"]
+    assert requests["line-19"]["file"] is None
+    remarks = [item for item in told if "severity" in item]
+    assert {item["severity"] for item in remarks} == {"changed", "differs", "note"}
+    (reboot,) = (item for item in remarks if item["request"] == "agent")
+    assert reboot.keys() == {"line", "severity", "message", "suggestion", "request"}
+    assert result.stderr == ""
+
+
+def test_a_given_zone_and_template_are_written_and_a_folder_is_made(place: Place) -> None:
+    folder = place.folder / "new" / "erp"
+    arguments = ["--timezone", "Europe/Madrid", "--command", "erp-run --key '{process}'", "-o", str(folder)]
+    result = imported(place, "openbravo", str(SAMPLES / "process_request.csv"), *arguments)
+    assert result.exit_code == 1
+    text = (folder / "alert-process.yaml").read_text()
+    assert "command: [erp-run, --key, AlertProcess]\n" in text
+    assert "timezone: Europe/Madrid\n" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["crontab", "/nowhere/crontab"], "cannot be read: No such file or directory"),
+        (["crontab", "/"], "cannot be read: Is a directory"),
+        (["yacron", "-", "--system"], "--system belongs to crontab"),
+        (["yacron", "-", "--command", "x"], "--command belongs to openbravo"),
+        (["openbravo", "-", "--command", "'x"], "cannot be read: No closing quotation"),
+    ],
+)
+def test_a_wrong_use_is_told_in_a_sentence(place: Place, arguments: list[str], words: str) -> None:
+    result = imported(place, *arguments, source="")
+    assert isinstance(result.exception, UsageError)
+    assert words in str(result.exception)

@@ -1,0 +1,315 @@
+"""What the launcher does before a program begins, and beside it while it runs."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import stat
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from process_world import PATH, World
+
+from runner.execution import proc
+from runner.execution.assisted import is_plain
+from runner.execution.processes import Exit, Launch, SpawnError
+from runner.lifecycle import Reason
+from runner.requests.model import Limits, RunAs
+
+_SECRETS = frozenset({"hunter2", "correct horse\nbattery"})
+_is_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+def _opened(world: World) -> Path:
+    """Let everybody enter the folder of the test, as pytest does not."""
+    for folder in (world.folder, *world.folder.parents):
+        if folder.name.startswith(("test_", "pytest-", "popen-")):
+            folder.chmod(0o755)
+    return world.folder
+
+
+# What it prepares
+
+
+def test_a_launch_that_asks_for_nothing_more_is_plain() -> None:
+    def launch(**further: object) -> Launch:
+        return Launch(
+            execution="e", arguments=("true",), directory="/", environment={}, output_file="/o",
+            stop_signal=15, stop_grace_s=1.0, timeout_s=None, **further,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    assert is_plain(launch())
+    assert is_plain(launch(output_limit=10))
+    for further in ({"stdin": ""}, {"umask": 0}, {"nice": 0}, {"secrets": frozenset({"x"})}, {"limits": Limits()}):
+        assert not is_plain(launch(**further))
+
+
+def test_its_preparations_leave_no_other_trace(world: World) -> None:
+    """Stdin, umask and nice are what was asked; all else is what a plain process gets."""
+    script = textwrap.dedent("""
+        import os, resource, signal, sys
+        print(sys.stdin.read(), os.umask(0), os.getpriority(0, 0), os.getcwd())
+        print(sorted(os.environ), sorted(map(int, os.listdir("/proc/self/fd")))[:-1])
+        print(os.getsid(0) == os.getpgid(0) == os.getpid(), os.getppid(), signal.pthread_sigmask(0, ()))
+        print([line.split()[1] for line in open("/proc/self/status") if line.startswith("SigIgn")])
+    """)
+    script = f"import os; exec({script!r})"
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    asked = {"stdin": "¡olé!\n", "umask": 0o027, "nice": before + 3}
+    environment = {"PATH": PATH, "RUNNER_EXECUTION_ID": "x", "LC_ALL": "C.UTF-8"}
+    ended, output = world.run("/usr/bin/env", sys.executable, "-c", script, environment=environment, **asked)
+    plain = world.run("/usr/bin/env", sys.executable, "-c", script, environment=environment)[1].splitlines()
+    told = output.splitlines()
+    assert (ended.exit_code, ended.failure, ended.result, ended.has_stderr) == (0, None, None, False)
+    assert told[:2] == ["¡olé!", f" {0o027} {before + 3} {world.folder}"]
+    assert told[2:] == plain[1:]
+    assert told[3] == f"True {os.getpid()} set()"
+
+
+def test_stdin_may_be_large_and_hold_what_is_no_text(world: World) -> None:
+    text = "0123456789abcde\n" * 20_000 + "\udcff"
+    assert world.run("/usr/bin/md5sum", stdin=text)[1] == _md5(text.encode("utf-8", "surrogateescape"))
+
+
+def _md5(data: bytes) -> str:
+    import hashlib
+
+    return f"{hashlib.md5(data).hexdigest()}  -\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "directory", "failure"),
+    [
+        (("pg_dumpp",), "/", f"program 'pg_dumpp' is not in PATH ({PATH})"),
+        (("./tool",), "/", "program './tool' does not exist in directory '/'"),
+        (("true",), "/x/y", "directory '/x/y' does not exist"),
+        (("true", "x" * 200_000), "/", "the arguments (200006 bytes) or the environment ("),
+    ],
+)
+def test_what_cannot_be_started_is_told_in_words_at_the_end(
+    world: World, arguments: tuple[str, ...], directory: str, failure: str
+) -> None:
+    name = world.spawn(*arguments, directory=directory, secrets=_SECRETS)
+    assert str(world.exit(name).failure).startswith(failure)
+    assert (world.exit(name).exit_code, world.output(name)) == (None, "")  # the launcher's own code is nobody's
+
+
+def test_what_can_be_known_before_is_refused_at_once_and_leaves_nothing_open(world: World) -> None:
+    descriptors = proc.names("/proc/self/fd")
+    for more, words in (
+        ({"run_as": RunAs(user="nobody-at-all")}, "run_as: there is no user 'nobody-at-all' on this machine"),
+        ({"run_as": RunAs(user="root", group="no-group")}, "run_as: there is no group 'no-group' on this machine"),
+        ({"run_as": RunAs(user="54321")}, "run_as: user 54321 has no entry, and so no group"),
+        ({"stdin": "\ud800"}, "stdin contains a character that no program can be given"),
+        ({"stdin": "", "environment": {"A": "s3cret\0"}}, "environment variable A contains a NUL"),
+    ):
+        with pytest.raises(SpawnError) as caught:
+            world.spawn("true", **more)  # type: ignore[arg-type]
+        assert str(caught.value).startswith(words)
+    assert proc.names("/proc/self/fd") == descriptors
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may raise a priority")
+def test_nice_that_is_not_permitted_is_a_failure(world: World) -> None:
+    assert str(world.run("true", nice=-5)[0].failure).startswith("nice -5 is not permitted here")
+
+
+# Other users
+
+
+@_is_root
+def test_another_user_has_its_groups_its_variables_and_its_output(world: World) -> None:
+    _opened(world)
+    user = pwd.getpwnam("daemon")
+    script = 'id -u; id -g; id -G; echo "$HOME $USER $LOGNAME $SHELL"; echo again >>/dev/stdout; touch /etc/x || id -u'
+    ended, output = world.run(
+        "/bin/sh", "-c", script, run_as=RunAs(user="daemon"), directory="/", environment={**os.environ, "PATH": PATH}
+    )
+    lines = output.splitlines()
+    groups = " ".join(map(str, os.getgrouplist("daemon", user.pw_gid)))
+    assert lines[:3] == [str(user.pw_uid), str(user.pw_gid), groups]
+    assert lines[3:5] == [f"{user.pw_dir} daemon daemon {user.pw_shell}", "again"]
+    assert (ended.exit_code, lines[-1]) == (0, str(user.pw_uid))
+
+
+@_is_root
+def test_what_the_request_sets_itself_stays_and_a_group_may_be_another(world: World) -> None:
+    environment = {"PATH": PATH, "HOME": "/mine"}
+    _, output = world.run(
+        "/bin/sh", "-c", 'echo "$HOME $USER"; id -u; id -g; id -G',
+        run_as=RunAs(user="54321", group="12345"), directory="/", environment=environment,
+    )  # fmt: skip
+    assert output.split() == ["/mine", "54321", "54321", "12345", "12345"]
+
+
+@_is_root
+def test_another_user_enters_and_executes_with_its_own_rights(world: World) -> None:
+    _opened(world)
+    private = world.folder / "private"
+    private.mkdir(mode=0o700)
+    tool = world.folder / "tool"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o700)
+    nobody = RunAs(user="nobody")
+    words = world.run("true", directory=private, run_as=nobody)[0].failure
+    assert words == f"no permission to enter directory '{private}'"
+    words = world.run(str(tool), run_as=nobody)[0].failure
+    assert words == f"program '{tool}' is not executable (chmod +x)"
+
+
+@_is_root
+def test_without_the_right_to_it_nobody_becomes_another(world: World) -> None:
+    os.seteuid(65534)
+    try:
+        with pytest.raises(
+            SpawnError, match=r"user id 65534 and may not become 'daemon'; only a runner started as root"
+        ):
+            world.spawn("true", run_as=RunAs(user="daemon"))
+    finally:
+        os.seteuid(0)
+
+
+def test_to_become_oneself_needs_no_right(world: World) -> None:
+    own = str(os.getuid())
+    assert world.run("/usr/bin/id", "-u", run_as=RunAs(user=own, group=str(os.getgid())))[1] == f"{own}\n"
+
+
+# Beside it: masking, and the knowledge of stderr
+
+
+def _masked(world: World, script: str, **more: object) -> tuple[Exit, bytes]:
+    name = world.spawn(sys.executable, "-uc", script, secrets=_SECRETS, **more)
+    return world.exit(name), world.output_file(name).read_bytes()
+
+
+def test_secrets_are_masked_in_both_streams_over_all_borders(world: World) -> None:
+    script = textwrap.dedent("""
+        import os, time
+        for piece in (b"a hun", b"ter2", b" \\xff\\x00 correct horse", b"\\nbatt", b"ery b\\n"):
+            os.write(1, piece)
+            time.sleep(0.01)
+        os.write(2, b"hunter2hunt")
+    """)
+    ended, output = _masked(world, script)
+    assert output == b"a *** \xff\x00 *** b\n***hunt"
+    assert (ended.exit_code, ended.has_stderr) == (0, False)
+
+
+def test_what_is_no_secret_is_shown_at_once(world: World) -> None:
+    name = world.shell("echo 1; echo hunter1; exec sleep 60", secrets=_SECRETS)
+    world.until(lambda: world.output(name) == "1\nhunter1\n", "the output while it runs")
+    assert name not in world.exits
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_what_went_to_stderr_is_known(world: World, stream: int) -> None:
+    ended = world.exit(name := world.shell(f"echo x >&{stream}", is_stderr_told=True))
+    assert (ended.has_stderr, world.output(name)) == (stream == 2, "x\n")
+    ended, output = _masked(world, f"import os; os.write({stream}, b'hunter2')", is_stderr_told=True)
+    assert (ended.has_stderr, output) == (stream == 2, b"***")
+
+
+def test_the_program_ends_and_so_does_its_supervisor_alike(world: World) -> None:
+    """By each signal that ends a process, and by exit codes; two dozen at once."""
+    deadly = [n for n in signal.valid_signals() if n not in _HARMLESS]
+    names = {
+        n: world.spawn(sys.executable, "-Sc", f"import os; os.kill(os.getpid(), {n})", is_stderr_told=True)
+        for n in (*deadly[::4], signal.SIGKILL, signal.SIGSEGV)
+    }
+    for number, name in names.items():
+        assert (world.exit(name).signal, world.exit(name).exit_code) == (number, None)
+    assert world.exit(world.shell("exit 255", is_stderr_told=True)).exit_code == 255
+
+
+_HARMLESS = {
+    signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGURG,
+    signal.SIGWINCH, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ,  # Python's own treatment
+}  # fmt: skip
+
+
+def test_the_last_words_after_the_stop_signal_are_not_lost(world: World) -> None:
+    script = "trap 'echo bye; exit 3' TERM; echo 1; while :; do sleep 0.01; done"
+    name = world.shell(script, secrets=_SECRETS, is_stderr_told=True)
+    world.told(name)
+    world.stop(name)
+    assert world.exit(name).exit_code == 3
+    assert "bye\n" in world.output(name)
+
+
+def test_a_program_that_signals_its_whole_group_does_not_take_its_output_with_it(world: World) -> None:
+    ended = world.exit(name := world.shell("trap '' TERM; kill 0; echo still here", secrets=_SECRETS))
+    assert (ended.exit_code, world.output(name)) == (0, "still here\n")
+
+
+def test_a_stop_at_any_moment_of_the_start_ends_it(world: World) -> None:
+    names = []
+    for step in range(12):
+        names.append(world.spawn("/bin/sleep", "60", secrets=_SECRETS))
+        until_s = time.monotonic() + step * 0.004
+        world.until(lambda until_s=until_s: time.monotonic() >= until_s, "the moment")  # type: ignore[misc]
+        world.stop(names[-1])
+    assert {world.exit(name).signal for name in names} == {signal.SIGTERM}
+
+
+def test_peak_memory_is_the_programs_and_not_its_supervisors(world: World) -> None:
+    name = world.shell("echo 1; exec sleep 30", secrets=_SECRETS)
+    world.told(name)
+    world.processes.enforce(time.monotonic() + 10)
+    world.processes.kill(name, Reason.KILLED_BY_USER)
+    peak = world.exit(name).max_rss_bytes
+    assert peak is not None
+    assert 100_000 < peak < 8_000_000
+
+
+def test_who_keeps_the_pipe_open_does_not_hold_the_end(world: World) -> None:
+    name = world.shell(
+        "setsid sh -c 'echo left; while :; do echo more; done' & sleep 0.1; echo end; exit 4", secrets=_SECRETS
+    )
+    assert world.exit(name).exit_code == 4
+    assert "end\n" in world.output(name)
+
+
+def test_a_program_that_closes_its_output_is_supervised_to_its_end(world: World) -> None:
+    ended = world.exit(world.shell("exec >&- 2>&-; sleep 0.1; exit 5", secrets=_SECRETS, is_stderr_told=True))
+    assert (ended.exit_code, ended.has_stderr) == (5, False)
+
+
+def test_output_is_whole_at_the_end_however_much_there_is(world: World) -> None:
+    script = "import sys; [sys.stdout.write('x' * 999 + '\\n') for _ in range(20_000)]"
+    ended, output = _masked(world, script)
+    assert (ended.exit_code, len(output)) == (0, 20_000_000)
+
+
+def test_it_survives_its_runner_and_goes_on_masking(world: World, tmp_path: Path) -> None:
+    script = f"echo hunter2; while ! test -e {tmp_path}/end; do sleep 0.01; done; echo hunter2; exit 0"
+    execution, started = world.orphaned("/bin/sh", "-c", script, further="secrets=frozenset({'hunter2'})")
+    assert world.adopt(execution, started.pid, started.pid_started) == started
+    (tmp_path / "end").touch()
+    world.exit(execution)
+    assert world.output(execution) == "***\n***\n"
+
+
+def test_its_output_stays_private_and_its_files_closed(world: World) -> None:
+    name = world.spawn("/bin/ls", "/proc/self/fd", secrets=_SECRETS, is_stderr_told=True)
+    world.exit(name)
+    assert world.output(name).split() == ["0", "1", "2", "3"]  # 3 is the folder that ls lists
+    assert stat.S_IMODE(world.output_file(name).stat().st_mode) == 0o600
+
+
+def test_many_leave_no_descriptor_behind(world: World) -> None:
+    before = len(proc.names("/proc/self/fd"))
+    names = [world.shell("exit 7", stdin="", output_limit=10) for _ in range(12)]
+    assert {world.exit(name).exit_code for name in names} == {7}
+    assert len(proc.names("/proc/self/fd")) == before

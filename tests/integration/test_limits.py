@@ -1,0 +1,228 @@
+"""Limits that hold, each against a program that would exceed it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from process_world import BOUND_S, World
+
+from runner.execution import cgroups, proc
+from runner.execution.processes import SpawnError
+from runner.lifecycle import Reason
+from runner.requests.model import Limits
+
+_MIB = 2**20
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+# Of each process
+
+
+def test_memory_beyond_its_limit_is_refused_to_the_program(world: World) -> None:
+    world.processes._cgroups = None
+    script = "b'x' * 50_000_000; print('fits', flush=True); b'x' * 600_000_000"
+    ended, output = world.run(sys.executable, "-Sc", script, limits=Limits(memory=400 * _MIB))
+    assert (ended.exit_code, ended.failure) == (1, None)
+    assert output.startswith("fits\n")
+    assert output.endswith("MemoryError\n")
+
+
+def test_too_little_memory_for_any_program_ends_it(world: World) -> None:
+    world.processes._cgroups = None
+    ended, _ = world.run("/bin/true", limits=Limits(memory=1))
+    assert ended.failure is not None or ended.exit_code != 0
+
+
+def test_processor_time_ends_with_its_own_signal(world: World) -> None:
+    ended, _ = world.run(sys.executable, "-Sc", "while True: pass", limits=Limits(cpu=timedelta(milliseconds=300)))
+    assert (ended.signal, ended.stopped_for) == (signal.SIGXCPU, None)
+    assert ended.cpu_s is not None
+    assert 0.5 < ended.cpu_s < 2
+
+
+def test_limits_are_those_of_the_program_and_not_raised_beyond_what_we_may(world: World) -> None:
+    script = "ulimit -St; ulimit -Ht; ulimit -Sn; ulimit -Hn"
+    _, output = world.run("/bin/sh", "-c", script, limits=Limits(cpu=timedelta(seconds=2.5), open_files=77))
+    assert output.split() == ["3", "4", "77", "77"]
+    _, output = world.run("/bin/sh", "-c", script, limits=Limits(open_files=10**30, memory=10**30))
+    assert int(output.split()[3]) >= 77
+
+
+def test_a_bound_on_processes_without_a_cgroup_is_refused_in_words(world: World) -> None:
+    world.processes._cgroups = None
+    with pytest.raises(SpawnError, match=r"limits.processes needs a delegated cgroup v2 with the pids controller"):
+        world.spawn("true", limits=Limits(processes=5))
+
+
+# Of the output
+
+
+def test_output_without_end_is_stopped_and_cut(world: World) -> None:
+    name = world.shell("exec yes", output_limit=100_000)
+    ended = world.exit(name)
+    assert ended.signal == signal.SIGTERM
+    assert ended.stopped_for is Reason.OUTPUT_LIMIT
+    assert _size(world, name) == 100_000
+    assert world.output(name) == "y\n" * 50_000
+
+
+def _size(world: World, name: str) -> int:
+    return world.output_file(name).stat().st_size
+
+
+def test_who_goes_on_writing_while_it_is_asked_to_end_does_not_fill_the_disk(world: World) -> None:
+    script = textwrap.dedent("""
+        import os, signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            os.write(1, b"x" * 10_000)
+            time.sleep(0.001)
+    """)
+    name = world.spawn(sys.executable, "-Sc", script, output_limit=50_000, stop_grace_s=1.2)
+    largest = 0
+    while name not in world.exits:
+        world.turn()
+        largest = max(largest, _size(world, name))
+    assert world.exit(name).stopped_for is Reason.OUTPUT_LIMIT
+    assert _size(world, name) == 50_000 < largest < 10_000_000  # it wrote for longer than four looks
+
+
+def test_300_mb_before_anybody_has_looked_are_cut_at_the_end(world: World) -> None:
+    name = world.spawn("/usr/bin/head", "-c", "300000000", "/dev/zero", output_limit=1000)
+    ended = world.exit(name)
+    assert (ended.stopped_for, _size(world, name)) == (Reason.OUTPUT_LIMIT, 1000)
+
+
+def test_as_much_as_the_limit_is_not_too_much_and_nobody_looks_on(world: World) -> None:
+    name = world.shell("printf 0123456789", output_limit=10)
+    assert (world.exit(name).stopped_for, world.output(name)) == (None, "0123456789")
+    world.until(lambda: world.processes.next_deadline_s() is None, "nothing left to do")
+
+
+def test_who_removes_its_output_is_bounded_still(world: World) -> None:
+    name = world.spawn("/bin/sh", "-c", f"rm {world.folder}/outputs/*; exec yes", output_limit=1000)
+    assert world.exit(name).stopped_for is Reason.OUTPUT_LIMIT
+
+
+def test_an_adopted_execution_keeps_its_bound(world: World) -> None:
+    execution, started = world.orphaned("/bin/sh", "-c", "sleep 0.2; exec yes")
+    world.processes.adopt(
+        execution, pid=started.pid, pid_started=started.pid_started, stop_signal=signal.SIGTERM, stop_grace_s=1.0,
+        timeout_left_s=None, now_s=time.monotonic(), output_file=str(world.output_file(execution)), output_limit=1000,
+    )  # fmt: skip
+    assert world.exit(execution).stopped_for is Reason.OUTPUT_LIMIT
+    assert _size(world, execution) == 1000
+
+
+# Of the whole tree: cgroups, where there are
+
+
+def _unified() -> Path | None:
+    """Return where this test may make cgroups: in the cgroup v2 that it is in."""
+    own = cgroups.folder_of(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+    return own if own is not None and os.access(own, os.W_OK) and os.geteuid() == 0 else None
+
+
+@pytest.fixture
+def delegated(tmp_path: Path) -> Iterator[tuple[World, Path]]:
+    """A cgroup of the test's own, delegated to a world in it."""
+    unified = _unified()
+    if unified is None:
+        pytest.skip("no cgroup v2 that this user may write")
+    base = unified / f"runner-test-{os.getpid()}"
+    base.mkdir()
+    (base / "cgroup.procs").write_text(str(os.getpid()))
+    try:
+        yield World(tmp_path), base
+    finally:
+        (unified / "cgroup.procs").write_text(str(os.getpid()))
+        (base / "cgroup.kill").write_text("1")
+        until_s = time.monotonic() + BOUND_S
+        for folder in (*(path for path in base.iterdir() if path.is_dir()), base):
+            while "populated 1" in (folder / "cgroup.events").read_text() and time.monotonic() < until_s:
+                pass
+            folder.rmdir()
+
+
+def test_a_delegated_cgroup_holds_and_kills_the_whole_tree(delegated: tuple[World, Path]) -> None:
+    world, base = delegated
+    assert Path("/proc/self/cgroup").read_text().endswith(f"{base.name}/runner\n")
+    script = textwrap.dedent("""
+        import os, time
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0: os.execve('/bin/sleep', ['sleep', '60'], {})
+            os._exit(0)
+        os.wait()
+        print(1, flush=True)
+        time.sleep(60)
+    """)
+    name = world.spawn(sys.executable, "-Sc", script, stdin="", secrets=frozenset({"x"}))
+    plain = world.shell("sleep 60")
+    world.told(name)
+    world.until(lambda: len(world.processes._in_cgroup(name)) == 2, "the program and its double fork")
+    inside = world.processes._in_cgroup(name)
+    assert world.started[name].pid not in inside  # the supervisor is bounded by nothing
+    assert not world.processes._in_cgroup(plain)
+    later = World(world.folder)  # a later runner, in the same leaf
+    assert later.processes._cgroups == world.processes._cgroups is not None
+    assert (base / name).exists()
+    later.close()
+    world.processes.kill(name, Reason.KILLED_BY_USER)
+    world.exit(name)
+    world.until(lambda: not (base / name).exists(), "its cgroup's removal")
+    assert all(map(_is_dead, inside))
+    world.close()
+
+
+def _is_dead(pid: int) -> bool:
+    told = proc.stat_of(pid)
+    return told is None or told.is_dead
+
+
+def _is_bare(pids: set[int]) -> bool:
+    return len(pids) == 1 and all(proc.execution_of(pid) is None for pid in pids)
+
+
+def test_what_only_the_cgroup_knows_is_adopted_by_it(delegated: tuple[World, Path]) -> None:
+    world, base = delegated
+    execution, started = world.orphaned("/bin/sh", "-c", "setsid env -i sleep 60 & echo 1", further="stdin=''")
+    world.until(lambda: _is_dead(started.pid), "the end of the main process")
+    world.until(lambda: _is_bare(world.processes._in_cgroup(execution)), "one process without a name")
+    (left,) = world.processes._in_cgroup(execution)
+    adopted = world.adopt(execution, started.pid, started.pid_started)
+    assert adopted is not None
+    assert adopted.pid == left
+    world.processes.kill(execution, Reason.KILLED_BY_USER)
+    world.exit(execution)
+    world.close()
+    assert not (base / execution).exists()
+
+
+@pytest.mark.parametrize(("controller", "limits"), [("memory", {"memory": 64 * _MIB}), ("pids", {"processes": 8})])
+def test_a_bound_of_the_cgroup_holds(delegated: tuple[World, Path], controller: str, limits: dict[str, int]) -> None:
+    world, _ = delegated
+    held = world.processes._cgroups
+    if held is None or controller not in held.controllers:
+        world.close()
+        pytest.skip(f"the {controller} controller is not in cgroup v2 here")
+    script = (
+        "x = [bytearray(10**7) for _ in range(100)]" if controller == "memory" else "import os\nwhile True: os.fork()"
+    )
+    ended, output = world.run(sys.executable, "-Sc", script, limits=Limits(**limits))  # type: ignore[arg-type]
+    assert ended.stopped_for is Reason.MEMORY_LIMIT or "BlockingIOError" in output
+    world.close()
