@@ -168,6 +168,8 @@ class Dispatcher:
             stop_grace_s=process.stop_grace.total_seconds(),
             timeout_left_s=None if timeout is None else max(timeout.total_seconds() - self._ran_s(execution), 0.0),
             now_s=self._clock.elapsed_s(),
+            output_file=execution.claim.output_file,
+            output_limit=process.output_limit,
         )
 
     def _ran_s(self, execution: Execution) -> float:

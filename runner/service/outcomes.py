@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from signal import Signals
+from signal import SIGXCPU, Signals
 from typing import TYPE_CHECKING
 
 from runner.lifecycle import ExecutionStatus, Reason
@@ -130,7 +130,10 @@ def _judge_stop(execution: Execution, reason: Reason, by: str | None) -> tuple[E
 def _judge_own_end(execution: Execution, exited: Exit) -> tuple[ExecutionStatus, Reason | None, str | None]:
     success = execution.process.success
     if exited.signal is not None:
-        return _ERROR, Reason.SIGNAL, f"ended by signal {_signal_name(exited.signal)}"
+        limits = execution.process.limits
+        is_spent = exited.signal == SIGXCPU and limits is not None and limits.cpu is not None
+        why = " because it used up `limits.cpu`" if is_spent else ""
+        return _ERROR, Reason.SIGNAL, f"ended by signal {_signal_name(exited.signal)}{why}"
     if exited.exit_code not in success.exit_codes:
         return _ERROR, Reason.EXIT_CODE, exited.result or f"exit code {exited.exit_code}"
     if success.fail_on_stderr and exited.has_stderr:
