@@ -87,9 +87,9 @@ def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> No
 
 
 @click.command("schema")
-@click.argument("name", type=click.Choice(["process-request", "monitor-record"]), default="process-request")
+@click.argument("name", type=click.Choice(["process-request", "monitor-record", "runner"]), default="process-request")
 def schema_command(name: str) -> None:
-    """Print a JSON schema: of a process request (default), or of a line of the monitor log."""
+    """Print a JSON schema: of a process request (default), of a line of the monitor log, or of runner.yaml."""
     from runner.resources import schema_text
 
     click.echo(schema_text(name), nl=False)

@@ -11,6 +11,7 @@ from pathlib import Path
 from runner.cli.options import Places
 from runner.errors import UsageError
 from runner.planning.last_good import InForce, in_force
+from runner.planning.renaming import with_renamed
 from runner.planning.state import RequestState
 from runner.requests.catalog import Catalog, CatalogReader
 from runner.requests.model import ProcessRequest
@@ -22,10 +23,14 @@ from runner.store.rows import Snapshot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A catalog merged with a store's memory, at one moment."""
+    """A catalog merged with a store's memory, at one moment.
+
+    `supplied` are the requests in force by the store; `states` are those of the store, under the names of now.
+    """
 
     catalog: Catalog
     in_force: InForce
+    supplied: Mapping[str, ProcessRequest]
     states: Mapping[str, RequestState]
     snapshot: Snapshot
     now: datetime
@@ -49,10 +54,12 @@ def load(places: Places) -> Loaded:
     catalog = reader.read({name: request.source.file for name, request in supplied.items()})
     if catalog.missing and not supplied:
         raise UsageError(f"there is no jobs folder {places.jobs}; `runner init` makes one, --jobs names another")
+    force = in_force(catalog, supplied)
     return Loaded(
         catalog=catalog,
-        in_force=in_force(catalog, supplied),
-        states=states,
+        in_force=force,
+        supplied=supplied,
+        states=with_renamed(force.requests, supplied, states),
         snapshot=snapshot,
         now=datetime.now(UTC),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from runner.errors import RuleError, RunnerError, UsageError
+from runner.requests.settings import NAME, FileSettings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -58,12 +59,16 @@ output_option = click.option(
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where a command finds things. `jobs` is as the user gave it; `state` and `monitor_log` are absolute."""
+    """Where a command finds things. `jobs` is as the user gave it; `state` and `monitor_log` are absolute.
+
+    What `settings` say of places and of the zone is in the other fields already, if nothing goes before it.
+    """
 
     jobs: Path
     state: Path
     monitor_log: Path
     given_zone: str | None
+    settings: FileSettings = field(default_factory=FileSettings)
 
     @cached_property
     def zone(self) -> str:
@@ -99,10 +104,21 @@ def place_options(function: Function) -> Function:
 
 def places(jobs: Path, state: Path | None, monitor_log: Path | None, timezone: str | None) -> Places:
     """Fill in what was not given."""
-    folder = (state or default_state()).absolute()
+    settings = _settings_beside(jobs)
+    folder = (state or settings.state or default_state()).absolute()
     logs = os.environ.get("LOGS_DIRECTORY", "").split(":")[0]
-    log = monitor_log or Path(logs or folder) / "monitor.jsonl"
-    return Places(jobs=jobs, state=folder, monitor_log=log.absolute(), given_zone=timezone)
+    log = monitor_log or settings.monitor_log or Path(logs or folder) / "monitor.jsonl"
+    zone = timezone or settings.timezone
+    return Places(jobs=jobs, state=folder, monitor_log=log.absolute(), given_zone=zone, settings=settings)
+
+
+def _settings_beside(jobs: Path) -> FileSettings:
+    """Read the settings file; where there is none, what reads it need not be imported. Raises UsageError."""
+    if not (jobs.absolute().parent / NAME).exists():
+        return FileSettings()
+    from runner.requests.settings_file import settings_beside
+
+    return settings_beside(jobs)
 
 
 def default_state() -> Path:

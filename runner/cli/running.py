@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import click
@@ -10,10 +11,12 @@ from runner.cli.options import Places, place_options
 from runner.errors import UsageError
 from runner.values import parse_duration
 
+_DRAIN = timedelta(seconds=30)
 
-def _duration(_context: click.Context, _parameter: click.Parameter, value: str) -> timedelta:
+
+def _duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> timedelta | None:
     try:
-        return parse_duration(value)
+        return None if value is None else parse_duration(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -27,10 +30,8 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str) 
 )
 @click.option(
     "--drain",
-    default="30s",
-    show_default=True,
     callback=_duration,
-    help="On SIGTERM, how long executions may take to end by themselves.",
+    help="On SIGTERM, how long executions may take to end by themselves.  [default: 30s]",
 )
 @click.option(
     "--log-format",
@@ -40,7 +41,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str) 
     help="How the console looks.",
 )
 @place_options
-def start_command(max_running: int | None, drain: timedelta, log_format: str, places: Places) -> None:
+def start_command(max_running: int | None, drain: timedelta | None, log_format: str, places: Places) -> None:
     """Run the process requests of the jobs folder, in the foreground.
 
     Edits are live within a second. SIGTERM or Ctrl-C stops: what runs may end within --drain; a second one stops now.
@@ -54,6 +55,7 @@ def start_command(max_running: int | None, drain: timedelta, log_format: str, pl
     from runner.cli.console import Console
     from runner.service.clock import SystemClock
     from runner.service.loop import Runner
+    from runner.service.notify import Notifier
     from runner.service.settings import Settings
 
     if not places.jobs.is_dir():
@@ -63,9 +65,12 @@ def start_command(max_running: int | None, drain: timedelta, log_format: str, pl
         state=places.state,
         monitor_log=places.monitor_log,
         zone=places.zone,
-        max_running=max_running,
-        drain=drain,
+        max_running=max_running or places.settings.max_running,
+        drain=next(each for each in (drain, places.settings.drain, _DRAIN) if each is not None),
+        retention=places.settings.retention,
     )
     console = Console(log_format, places.zone)
-    with Runner(settings, clock=SystemClock(), observer=console.show) as runner:
+    clock = SystemClock()
+    notifier = Notifier.taken_from(os.environ, clock=clock)
+    with Runner(settings, clock=clock, observer=console.show, notifier=notifier) as runner:
         runner.run()

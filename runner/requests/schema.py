@@ -1,6 +1,6 @@
-"""What the JSON schema says about a document. Reads the shipped schema once.
+"""What a JSON schema says about a document. Reads the shipped schemas once.
 
-The schema is the one source of what is allowed. A document that keeps it is known at once (`acceptance`); for one that
+A schema is the one source of what is allowed. A document that keeps it is known at once (`acceptance`); for one that
 does not, the library's keywords say what is wrong, and only then is the library loaded.
 """
 
@@ -15,13 +15,13 @@ from runner.requests.findings import Finding
 from runner.resources import schema_text
 
 
-def findings_in(data: object) -> tuple[Finding, ...]:
-    """Return what the schema has against a document's data, at most `MOST_FINDINGS`."""
-    if _acceptor()(data):
+def findings_in(data: object, schema: str = "process-request") -> tuple[Finding, ...]:
+    """Return what a schema has against a document's data, at most `MOST_FINDINGS`."""
+    if _acceptor(schema)(data):
         return ()
     from runner.requests.violations import violations_in
 
-    return violations_in(data, _schema())
+    return violations_in(data, _schema(schema))
 
 
 def is_name(text: object) -> bool:
@@ -30,16 +30,16 @@ def is_name(text: object) -> bool:
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    schema: dict[str, Any] = json.loads(schema_text("process-request"))
+def _schema(name: str) -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(schema_text(name))
     return schema
 
 
 @cache
-def _acceptor() -> Accepts:
-    return acceptor(_schema())
+def _acceptor(name: str) -> Accepts:
+    return acceptor(_schema(name))
 
 
 @cache
 def _name_acceptor() -> Accepts:
-    return acceptor(_schema()["properties"]["name"])
+    return acceptor(_schema("process-request")["properties"]["name"])

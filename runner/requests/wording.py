@@ -163,7 +163,7 @@ def _missing(path: DataPath, key: str, schema: Mapping[str, Any], root: Mapping[
 
 def _unknown(path: DataPath, schema: Mapping[str, Any], root: Mapping[str, Any], value: object) -> Finding:
     key = str(path[-1])
-    where = _subject(path[:-1])
+    where = _subject(path[:-1]) if path[:-1] or "process" in root["properties"] else "the settings"
     suggestion = _right_key(key, schema.get("properties", {}), root, value)
     return Finding(path=path, message=f"`{plain(key)}` is not a key of {where}", suggestion=suggestion, at_key=True)
 

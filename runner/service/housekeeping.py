@@ -6,20 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner.execution.output import prune
+from runner.requests.settings import Retention
 from runner.service.book import Book
 from runner.service.clock import Clock
 
 EVERY_S = 3600.0
-MAX_AGE_S = 30 * 86400.0
-MAX_BYTES = 2**30
-MAX_FILES = 100_000
 
 
 class Housekeeping:
     """Begins a round at the start and every hour; `advance` does a slice of it. Outputs of what runs are kept."""
 
-    def __init__(self, outputs: Path, book: Book, clock: Clock) -> None:
+    def __init__(self, outputs: Path, retention: Retention, book: Book, clock: Clock) -> None:
         self._outputs = outputs
+        self._retention = retention
         self._book = book
         self._clock = clock
         self._begin_at_s = clock.elapsed_s()
@@ -45,9 +44,9 @@ class Housekeeping:
     def _new_round(self) -> Iterator[int]:
         return prune(
             self._outputs,
-            max_age_s=MAX_AGE_S,
-            max_bytes=MAX_BYTES,
-            max_files=MAX_FILES,
+            max_age_s=self._retention.age.total_seconds(),
+            max_bytes=self._retention.size,
+            max_files=self._retention.count,
             now_s=self._clock.now().timestamp(),
             keep={execution.id for execution in self._book},
         )

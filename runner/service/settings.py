@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from runner.execution.output import outputs_folder
+from runner.requests.settings import Retention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class Settings:
     zone: str
     max_running: int | None = None
     drain: timedelta = timedelta(seconds=30)
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def outputs(self) -> Path:

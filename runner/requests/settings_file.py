@@ -1,0 +1,89 @@
+"""`runner.yaml`, the settings beside a jobs folder: from bytes to values. Reads the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from runner.errors import Problem, UsageError
+from runner.requests.document import documents_in
+from runner.requests.files import Content, read_bounded
+from runner.requests.findings import DataPath, Finding
+from runner.requests.schema import findings_in
+from runner.requests.settings import NAME, FileSettings, Retention
+from runner.values import parse_duration, parse_size
+
+
+def settings_beside(jobs: Path) -> FileSettings:
+    """Read the settings beside a jobs folder; there need be none. Raises UsageError that tells every problem."""
+    path = jobs.absolute().parent / NAME
+    if not path.exists():
+        return FileSettings()
+    content = read_bounded(str(path))
+    if not isinstance(content, Content):
+        raise UsageError(f"{path}: {content.reason}")
+    settings = settings_in(content.raw, str(path))
+    if isinstance(settings, FileSettings):
+        return settings
+    raise UsageError("\n".join(["the settings are wrong", *map(str, settings)]))
+
+
+def settings_in(raw: bytes, display: str) -> FileSettings | tuple[Problem, ...]:
+    """Read the content of a settings file, which lies in the folder of `display`; or tell all that is wrong with it."""
+    documents = documents_in(raw, display)
+    if isinstance(documents, Problem):
+        return (documents,)
+    if not documents:
+        return FileSettings()
+    findings = [*documents[0].findings, *findings_in(documents[0].data, "runner")]
+    if len(documents) > 1:
+        findings.append(Finding(path=(), message="the settings are one document", suggestion="remove the `---`"))
+    if not findings:
+        settings, findings = _settings(documents[0].data, Path(display).parent)
+        if not findings:
+            return settings
+    return tuple(documents[0].problem(finding, display) for finding in findings)
+
+
+def _settings(data: Any, folder: Path) -> tuple[FileSettings, list[Finding]]:
+    reading = _Reading()
+    outputs: Mapping[str, Any] = data.get("outputs", {})
+    default = Retention()
+    settings = FileSettings(
+        timezone=data.get("timezone"),
+        state=folder / data["state"] if "state" in data else None,
+        monitor_log=folder / data["monitor_log"] if "monitor_log" in data else None,
+        max_running=data.get("max_running"),
+        drain=reading.duration(data, ("drain",)),
+        retention=Retention(
+            age=reading.duration(outputs, ("outputs", "keep_for")) or default.age,
+            size=reading.size(outputs, ("outputs", "keep_size"), default.size),
+            count=outputs.get("keep_count", default.count),
+        ),
+    )
+    return settings, reading.findings
+
+
+class _Reading:
+    """Reads values that the schema found well-formed, and collects what is wrong with them all the same."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+
+    def duration(self, data: Mapping[str, Any], path: DataPath) -> timedelta | None:
+        if path[-1] not in data:
+            return None
+        try:
+            return parse_duration(data[str(path[-1])])
+        except ValueError as error:
+            self.findings.append(Finding(path=path, message=str(error)))
+            return None
+
+    def size(self, data: Mapping[str, Any], path: DataPath, default: int) -> int:
+        try:
+            return parse_size(data[str(path[-1])]) if path[-1] in data else default
+        except ValueError as error:
+            self.findings.append(Finding(path=path, message=str(error)))
+            return default
