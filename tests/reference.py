@@ -20,6 +20,7 @@ from runner.timing.wording import describe
 Schema = dict[str, Any]
 REQUEST: Schema = json.loads(schema_text("process-request"))
 RECORD: Schema = json.loads(schema_text("monitor-record"))
+SETTINGS: Schema = json.loads(schema_text("runner"))
 PROCESS: Schema = REQUEST["properties"]["process"]
 TIMING: Schema = REQUEST["properties"]["timing"]["else"]
 ZONE = "UTC"
@@ -132,6 +133,7 @@ def _own_options(command: click.Command) -> Iterator[str]:
 _BLOCKS: dict[str, Callable[[str], Iterable[str]]] = {
     "request": lambda _: _keys(REQUEST),
     "process": lambda _: _keys(PROCESS),
+    "settings": lambda _: _keys(SETTINGS),
     "run_later": lambda _: _keys(TIMING["properties"]["run_later"]),
     "schedule": lambda _: _keys(TIMING["properties"]["schedule"]),
     "examples": _examples,
