@@ -26,14 +26,31 @@ from runner.store import mailbox
 from runner.store.rows import CommandRow, CommandStatus
 from runner.values import new_id
 
-RAN = 'echo "ran $RUNNER_EXECUTION_ID $RUNNER_REQUEST $RUNNER_SCHEDULED_FOR $RUNNER_ATTEMPT" >> "$LEDGER"'
-"""One write of a whole line to a file opened for appending."""
-_ALONE = (
-    'mkdir "$LEDGER.$RUNNER_REQUEST" ||'
-    ' {{ echo "overlap $RUNNER_EXECUTION_ID $RUNNER_REQUEST" >> "$LEDGER"; exit 9; }}; '
-    + RAN
-    + '; sleep {seconds}; rmdir "$LEDGER.$RUNNER_REQUEST"'
-)
+
+def ran(member: str = "-") -> str:
+    """Return the shell line that tells the ledger of a run: one write of a whole line to a file opened for appending.
+
+    `member` is who it is in its group, as its request has it, and not as the runner tells it.
+    """
+    told = f"ran $RUNNER_EXECUTION_ID $RUNNER_REQUEST $RUNNER_SCHEDULED_FOR $RUNNER_ATTEMPT {member}"
+    return f'echo "{told}" >> "$LEDGER"'
+
+
+RAN = ran()
+
+
+def alone(seconds: float, *, then: str = "true") -> str:
+    """Return a shell line that tells of a run, and of any other of its request that has begun and not ended.
+
+    Asked to end, it still takes back its mark: the trap is there before the mark is.
+    """
+    mark = '"$LEDGER.$RUNNER_REQUEST"'
+    overlap = 'echo "overlap $RUNNER_EXECUTION_ID $RUNNER_REQUEST" >> "$LEDGER"'
+    return (
+        f"trap 'rmdir {mark}; exit 7' TERM; mkdir {mark} || {{ {overlap}; exit 9; }}; "
+        f"{RAN}; sleep {seconds}; rmdir {mark}; {then}"
+    )
+
 
 # Runs the command line with one function of the product replaced by one that dies, the n-th time it is called.
 DOOMED = """
@@ -114,8 +131,11 @@ class Load:
         return self.place.folder / "ledger"
 
     def write(self, name: str, planned: Planned, *, shell: str = RAN, grace: str | None = None, **more: Any) -> None:
-        """Write a request. `more` are keys of its top level; `guarded` stands for `prevent_concurrent`."""
-        process = {"shell": shell, "prevent_concurrent": more.pop("guarded", False)}
+        """Write a request. `more` are keys of its top level; `guarded` stands for `prevent_concurrent`, and `process`
+        holds further keys of the process, or with a `group` all of it."""
+        process = {"shell": shell, "prevent_concurrent": more.pop("guarded", False), **more.pop("process", {})}
+        if "group" in process:
+            del process["shell"]
         content = json.dumps({"process": process, "timing": _timing(planned, grace), **more})
         self.names.add(name)
         self.versions[hashlib.sha256(content.encode()).hexdigest()] = planned
@@ -126,7 +146,7 @@ class Load:
         self.write("tick", Planned(interval_s=1))
         self.write("caught-up", Planned(interval_s=1, misfire="fire_all"), grace="100ms")
         self.write("once-more", Planned(interval_s=1, misfire="fire_once"), grace="1ms")
-        self.write("alone", Planned(interval_s=1), shell=_ALONE.format(seconds=1.3), guarded=True)
+        self.write("alone", Planned(interval_s=1), shell=alone(1.3), guarded=True)
         self.write("once", Planned())
 
     def write_large(self) -> None:
@@ -135,8 +155,7 @@ class Load:
             self.write(f"tick-{number}", Planned(interval_s=1 + number % 2, misfire=misfire))
             self.write(f"strict-{number}", Planned(interval_s=1, misfire=misfire), grace="300ms")
         for number, seconds in enumerate([0.2, 0.7, 1.5, 2.5]):
-            shell = _ALONE.format(seconds=seconds)
-            self.write(f"alone-{number}", Planned(interval_s=1), shell=shell, guarded=True)
+            self.write(f"alone-{number}", Planned(interval_s=1), shell=alone(seconds), guarded=True)
         for number in range(3):
             self.add_one_time()
             self.write(f"ruled-{number}", Planned(interval_s=1 + number, misfire="fire_once"), grace="300ms")
@@ -148,13 +167,13 @@ class Load:
         """Start a runner and wait for nothing."""
         return self._spawn("-m", "runner", "start", *arguments)
 
-    def live_and_die(self, *, at_most_s: float = 1.5) -> None:
+    def live_and_die(self, *arguments: str, at_most_s: float = 1.5) -> None:
         """Start a runner, change something now and then, and kill it after a random while.
 
         Counted is from its launch, so that it may die in its start, or from when it first wrote to the log.
         """
         size = self.place.log.stat().st_size
-        process = self.launch(*self.chance.choice([(), (), ("--max-running", "5")]))
+        process = self.launch(*(arguments or self.chance.choice([(), (), ("--max-running", "5")])))
         if self.chance.random() < 0.5:
             wait_until(lambda: self.place.log.stat().st_size > size or process.poll() is not None)
         until_s = time.monotonic() + self.chance.uniform(0, at_most_s)
@@ -273,7 +292,9 @@ class Load:
         self.order(self.chance.choice(["schedule", "unschedule", "reschedule"]), "tick-10", "strict-11")
 
     def _ask(self) -> None:
-        kind, target = self.chance.choice([("exec", "asked"), ("kill", "victim"), ("exec", "nobody")])
+        kind, target = self.chance.choice(
+            [("exec", "asked"), ("kill", "victim"), ("kill", "chain"), ("exec", "nobody")]
+        )
         self.order(kind, target)
 
 

@@ -14,11 +14,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from crash_following import NOTICE, Waiting, check_following, waiting_in
 from crash_load import Death, Load, Planned
 from support import Record, check_log
 
 _NEVER_RAN = {"concurrent", "missed", "spawn_failed"}
-_MAY_LACK_A_START = _NEVER_RAN | {"runner_lost", "runner_stopped", "killed_by_user"}
+_MAY_LACK_A_START = _NEVER_RAN | {"runner_lost", "runner_stopped", "killed_by_user", "replaced"}
 _US = timedelta(microseconds=1)
 Fire = tuple[str, int, datetime]
 
@@ -34,7 +35,9 @@ class Window:
     end: datetime | None
 
     def fires(self, until: datetime) -> set[datetime]:
-        """Return what is due as far as `until`."""
+        """Return what is due as far as `until`; nothing of what the same turn planned anew: no instant was its own."""
+        if self.begin == self.end:
+            return set()
         return set(self.planned.fires(self.begin, min(self.end or until, until)))
 
 
@@ -54,14 +57,17 @@ def check(load: Load, *, settled: datetime) -> Counter[str]:
     """Check all guarantees; whatever was due until `settled` must have its verdict. Returns what was checked."""
     records = check_log(load.place.log)
     assert all(len(line) < 32 * 1024 for line in load.place.log.read_bytes().splitlines(keepends=True))
-    ledger = read_ledger(load)
+    ledger, waiting = read_ledger(load), waiting_in(load)
     found = Found()
     found.counts.update(deaths=len(load.deaths), lines=len(records), ran=len(ledger))
-    _check_executions(records, found)
+    _check_executions(records, waiting, found)
     _check_ledger(records, ledger, found)
     _check_cut_off(records, load.deaths, found)
-    _check_fires(load, records, settled, found)
+    _check_fires(load, records, waiting, settled, found)
     _check_commands(load, records, found)
+    faults, counts = check_following(records, ledger, waiting)
+    found.faults += faults
+    found.counts.update(counts)
     assert not found.faults, f"{len(found.faults)} faults:\n" + "\n".join(found.faults[:20])
     return found.counts
 
@@ -71,7 +77,7 @@ def read_ledger(load: Load) -> list[list[str]]:
     text = load.ledger.read_text() if load.ledger.exists() else ""
     assert not text or text.endswith("\n")
     lines = [line.split() for line in text.splitlines()]
-    assert all((words[0], len(words)) in {("ran", 5), ("overlap", 3)} for words in lines)
+    assert all((words[0], len(words)) in {("ran", 6), ("told", 3), ("overlap", 3)} for words in lines)
     return lines
 
 
@@ -89,7 +95,7 @@ def is_settled(records: Sequence[Record], versions: Mapping[str, Planned], at: d
     return all(latest.get(window.request, at) > at for window in open_windows(records, versions))
 
 
-def _check_executions(records: Sequence[Record], found: Found) -> None:
+def _check_executions(records: Sequence[Record], waiting: Sequence[Waiting], found: Found) -> None:
     """At most one start and one end an execution, in this order; at most one start an attempt of a fire."""
     begun: dict[str | None, Record] = {}
     ended: set[str | None] = set()
@@ -108,7 +114,7 @@ def _check_executions(records: Sequence[Record], found: Found) -> None:
             found.expect(record["reason"] not in _NEVER_RAN or execution not in begun, f"started and refused: {record}")
             if record["channel"] == "process_scheduler" and record["status"] != "misfired":
                 attempts[_fire(record), record["attempt"]] += 1
-    for execution in begun.keys() - ended:
+    for execution in begun.keys() - ended - {each.id for each in waiting}:
         found.faults.append(f"no end: {begun[execution]}")
     for attempt, count in attempts.items():
         found.expect(count == 1, f"{count} executions of {attempt}")
@@ -118,6 +124,7 @@ def _check_executions(records: Sequence[Record], found: Found) -> None:
 def _check_ledger(records: Sequence[Record], ledger: Sequence[Sequence[str]], found: Found) -> None:
     """What ran is recorded, once, as what it was; what succeeded did run; what must be alone was."""
     finished = {record["execution"]: record for record in _finished(records)}
+    groups = {record["group"] for record in finished.values()}
     for words in ledger:
         if words[0] == "overlap":
             found.faults.append(f"ran beside another: {finished.get(words[1])}")
@@ -126,17 +133,21 @@ def _check_ledger(records: Sequence[Record], ledger: Sequence[Sequence[str]], fo
         if record is None or record["reason"] in _NEVER_RAN:
             found.faults.append(f"ran, but the log says otherwise: {words}, {record}")
         else:
-            told = (record["request"], record["scheduled_for"], str(record["attempt"]))
-            found.expect(told == tuple(words[2:]), f"the process was told {words}, the log {told}")
-    ran = Counter(words[1] for words in ledger if words[0] == "ran")
+            member = " abc"[record["sequence"]] if record["sequence"] else "-"
+            told = (record["request"], record["scheduled_for"], str(record["attempt"]), member)
+            is_so = words[0] == "told" or told == tuple(words[2:])
+            found.expect(is_so, f"the process was told {words}, the log {told}")
+    ran = Counter(words[1] for words in ledger if words[0] != "overlap")
     scheduled = Counter(tuple(words[2:]) for words in ledger if words[0] == "ran" and words[2] != "asked")
     found.faults += [f"{each} ran {count} times" for each, count in (ran | scheduled).items() if count > 1]
     for execution, record in finished.items():
-        found.expect(record["status"] != "success" or execution in ran, f"a success that did not run: {record}")
+        has_run = execution in ran or execution in groups
+        found.expect(record["status"] != "success" or has_run, f"a success that did not run: {record}")
 
 
 def _check_cut_off(records: Sequence[Record], deaths: Sequence[Death], found: Found) -> None:
     """Cut off is what a death lies in, and nothing else; how it ended is not pretended to be known."""
+    groups = {record["group"] for record in _finished(records)}
     for record in _finished(records):
         ended = _at(record, "ended")
         if record["status"] == "system_restart":
@@ -145,19 +156,26 @@ def _check_cut_off(records: Sequence[Record], deaths: Sequence[Death], found: Fo
             lies_within = any(_at(record, "scheduled_for") <= each.latest and each.earliest <= ended for each in deaths)
             found.expect(lies_within, f"cut off by nobody: {record}")
             found.counts["system_restart"] += 1
-        elif record["status"] == "success":
+        elif record["status"] == "success" and record["execution"] not in groups:
             begun = _at(record, "started")
             is_cut = any(begun < each.earliest and each.latest < ended for each in deaths)
             found.expect(not is_cut, f"a success known to nobody: {record}")
 
 
-def _check_fires(load: Load, records: Sequence[Record], settled: datetime, found: Found) -> None:
+def _check_fires(
+    load: Load, records: Sequence[Record], waiting: Sequence[Waiting], settled: datetime, found: Found
+) -> None:
     """Every due fire has exactly one verdict, and no verdict is of a fire that the rule does not have."""
     versions = load.versions
     windows = _windows(records, versions)
     seen = {window.request for window in windows}
     found.expect(seen >= load.names, f"never registered: {load.names - seen}")
     ran, missed, caught_up = _verdicts(records, versions, windows, found)
+    ran.update(
+        (each.request, each.generation, datetime.fromisoformat(each.scheduled_for))
+        for each in waiting
+        if each.generation is not None and each.attempt == 1 and each.group is None
+    )
     end = max(datetime.fromisoformat(record["time"]) for record in records)
     known: set[Fire] = set()
     for window in windows:
@@ -242,7 +260,11 @@ def _check_commands(load: Load, records: Sequence[Record], found: Found) -> None
         found.counts[f"commands {status}"] += 1
         if kind == "exec" and answer and json.loads(answer)["is_done"]:
             executed.add(json.loads(answer)["data"]["execution"])
-    direct = {record["execution"] for record in _finished(records) if record["channel"] == "direct"}
+    direct = {
+        record["execution"]
+        for record in _finished(records)
+        if record["channel"] == "direct" and record["request"] != NOTICE
+    }
     found.expect(executed == direct, f"asked for and executed differ: {executed ^ direct}")
 
 

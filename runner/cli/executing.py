@@ -17,7 +17,7 @@ from runner.cli.copying import Copier, GroupCopier
 from runner.cli.options import Places, place_options
 from runner.cli.reaching import reach
 from runner.commands import Answer, Command, Kind, ask
-from runner.errors import LogUnwritableError, NoRunnerError, RunnerError, StoreError, UsageError
+from runner.errors import LogUnwritableError, NoRunnerError, RefusedError, RunnerError, StoreError, UsageError
 from runner.lifecycle import ExecutionStatus, Reason
 from runner.monitor.reading import find_execution
 from runner.monitor.records import Event, decode
@@ -41,7 +41,8 @@ def exec_command(name: str, params: tuple[str, ...], places: Places) -> None:
     Its output is shown, Ctrl-C kills it, and its exit code is returned: 124 if it ran into its timeout, 125 if it was
     refused or could not be started, 128 + n if signal n ended it. It is one attempt, whatever `retry` says.
 
-    A parameter's value is JSON where it can be read so (2026, true, [1, 2]), else text.
+    A parameter's value is JSON where it can be read so (2026, true, [1, 2]), else text. One that `secrets` names is
+    refused: put it into an environment_file or the runner's environment.
 
     \b
     Examples:
@@ -50,6 +51,8 @@ def exec_command(name: str, params: tuple[str, ...], places: Places) -> None:
     """
     command = Command(kind=Kind.EXEC, targets=(name,), params=dict(map(_param, params)))
     try:
+        if command.params:
+            _refuse_told_secrets(command, places)
         interruptions = _Interruptions()
         with interruptions.caught():
             code = reach(
@@ -58,7 +61,7 @@ def exec_command(name: str, params: tuple[str, ...], places: Places) -> None:
                 served=lambda answer: _through_runner(answer, places, interruptions),
                 alone=lambda: _alone(command, places, interruptions),
             )
-    except (StoreError, LogUnwritableError) as error:
+    except (StoreError, LogUnwritableError, RefusedError) as error:
         click.echo(f"runner: {error}", err=True)
         code = REFUSED
     raise SystemExit(code)
@@ -72,6 +75,22 @@ def _param(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def _refuse_told_secrets(command: Command, places: Places) -> None:
+    """Refuse parameters that are secrets before the command stands in the store. Raises RefusedError."""
+    from runner.requests.model import ProcessRequest
+    from runner.service.answering import refuse_told_secrets
+    from runner.service.registry import remembered
+
+    with closing(StoreReader(places.state)) as reader:
+        rows = reader.snapshot().requests
+
+    def find(name: str) -> ProcessRequest | None:
+        return remembered([row for row in rows if row.name == name], zone=places.zone)[0].get(name)
+
+    if (request := find(command.targets[0])) is not None:
+        refuse_told_secrets(command.params, request, find)
 
 
 def _through_runner(answer: Answer, places: Places, interruptions: _Interruptions) -> int:

@@ -38,7 +38,7 @@ Examples:
   runner next -n 5
   runner monitor -f
 
-Exit codes: 0 done, 1 failed or invalid, 2 usage, 4 no runner reachable.
+Exit codes: 0 done, 1 failed or invalid, 2 usage, 3 plan differs, 4 no runner reachable.
 `exec` passes the child's exit code on; 124 timeout, 125 refused or not started.
 """
 

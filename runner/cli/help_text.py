@@ -32,6 +32,7 @@ Commands:
               run.
   simulate    Tell what a span of time would bring: fires, overlaps, busy
               hours.
+  import      Bring over requests from another scheduler's files.
 
   Examples:
     runner init demo && cd demo && runner start

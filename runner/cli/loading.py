@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runner.cli.options import Places
 from runner.errors import UsageError
+from runner.planning.consequences import Standing
 from runner.planning.last_good import InForce, in_force
 from runner.planning.renaming import with_renamed
 from runner.planning.state import RequestState
@@ -25,12 +26,12 @@ from runner.store.rows import Snapshot
 class Loaded:
     """A catalog merged with a store's memory, at one moment.
 
-    `supplied` are the requests in force by the store; `states` are those of the store, under the names of now.
+    `stored` is what is in force by the store; `states` has the states of that, under the names of now.
     """
 
     catalog: Catalog
     in_force: InForce
-    supplied: Mapping[str, ProcessRequest]
+    stored: Standing
     states: Mapping[str, RequestState]
     snapshot: Snapshot
     now: datetime
@@ -58,7 +59,7 @@ def load(places: Places) -> Loaded:
     return Loaded(
         catalog=catalog,
         in_force=force,
-        supplied=supplied,
+        stored=Standing(requests=supplied, states=states),
         states=with_renamed(force.requests, supplied, states),
         snapshot=snapshot,
         now=datetime.now(UTC),

@@ -114,7 +114,7 @@ def places(jobs: Path, state: Path | None, monitor_log: Path | None, timezone: s
 
 def _settings_beside(jobs: Path) -> FileSettings:
     """Read the settings file; where there is none, what reads it need not be imported. Raises UsageError."""
-    if not (jobs.absolute().parent / NAME).exists():
+    if not os.access(jobs.absolute().parent / NAME, os.F_OK):  # unlike `exists` it takes a folder that is closed to us
         return FileSettings()
     from runner.requests.settings_file import settings_beside
 

@@ -21,13 +21,16 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
         raise click.BadParameter(str(error)) from None
 
 
-@click.command("start")
-@click.option(
+max_running_option = click.option(
     "--max-running",
     envvar="RUNNER_MAX_RUNNING",
     type=click.IntRange(1),
     help="Run at most so many at once; the others wait.  [default: no bound]",
 )
+
+
+@click.command("start")
+@max_running_option
 @click.option(
     "--drain",
     callback=_duration,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.execution.program import SpawnError, unfit
-from runner.execution.report import Report, memory_file, open_report
+from runner.execution.report import Report, forms_of, memory_file, open_report
 from runner.execution.spawn import Launch, open_output, spawn_session, start_program
 from runner.execution.users import environment_of, resolve
 from runner.requests.model import Limits
@@ -103,7 +103,7 @@ def _orders(launch: Launch, cgroups: Cgroups | None, report: Report) -> Orders:
         "nice": launch.nice,
         "umask": launch.umask,
         "identity": (identity.uid, identity.gid, list(identity.groups)) if identity and not identity.is_ours else None,
-        "secrets": [_encoded(secret, "a secret") for secret in launch.secrets],
+        "secrets": [_encoded(form, "a secret") for secret in launch.secrets for form in forms_of(secret)],
         "is_stderr_told": launch.is_stderr_told,
         "cgroup": _cgroup(launch.execution, limits, cgroups),
     }

@@ -57,6 +57,10 @@ def _take_place(orders: Orders) -> None:
     if orders["identity"] is not None:
         _attempt("run_as is not permitted here", _turn_into, *orders["identity"])
     enter(orders["directory"])
+    if orders["is_reporting"]:
+        _, _, calling, *_ = orders["arguments"]
+        if not os.access(calling, os.R_OK):
+            raise SpawnError(f"run_as: that user may not read {calling!r}, a part of this runner")
 
 
 def _execute(orders: Orders) -> None:

@@ -84,6 +84,8 @@ def _may_live(orphan: Orphan, running: Collection[Watched], ended: Collection[Wa
     named = proc.execution_of(orphan.pid)
     if any(watched.session == orphan.session or watched.execution == named for watched in ended):
         return False
+    if all(orphan.started < watched.started for watched in ended):
+        return True  # a stranger's, that came to us as PID 1: what ended executions left was killed when they ended
     return any(
         watched.session == orphan.session
         or watched.execution == named

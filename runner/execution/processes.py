@@ -43,7 +43,8 @@ class Processes:
         self._mains: dict[int, Watched] = {}  # those that we started, by pid
         self._ended: list[Watched] = []  # of those, whose orphans have not been looked for
         self._deadlines = Deadlines()
-        self._sweep_s: float | None = None
+        self._is_init = os.getpid() == 1  # of a container: whoever loses its parent there comes to us, at any time
+        self._sweep_s: float | None = 0.0 if self._is_init else None
         self._sample_s: float | None = None
         self._outputs = OutputLimits()
         self._cgroups = cgroups.take()
@@ -279,7 +280,7 @@ class Processes:
             self._sweep_s = now_s + _AFTER_KILL_S
         else:
             self._ended.clear()
-            self._sweep_s = now_s + _HOUSEKEEPING_S if self._mains else None
+            self._sweep_s = now_s + _HOUSEKEEPING_S if self._mains or self._is_init else None
 
     def _sample(self, now_s: float) -> None:
         """Note the peak memory of some processes; all of them have their turn."""

@@ -4,6 +4,7 @@ that is shared with them as a file: nobody ever waits for the other, and nothing
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from fcntl import F_DUPFD_CLOEXEC, fcntl
@@ -50,7 +51,7 @@ class Report:
     def _shown(self, text: bytes | None) -> str | None:
         if text is None:
             return None
-        masker = Masker(form.encode("utf-8", "surrogateescape") for secret in self.secrets for form in _forms(secret))
+        masker = Masker(form.encode("utf-8", "surrogateescape") for secret in self.secrets for form in forms_of(secret))
         shown = masker.feed(text[:_LONGEST_TEXT])
         if len(text) < _LONGEST_TEXT:  # else what is held back may be a secret of which the end is missing
             shown += masker.flush()
@@ -71,9 +72,10 @@ def memory_file(name: str) -> int:
         os.close(descriptor)
 
 
-def _forms(secret: str) -> set[str]:
-    """Return a secret as it stands, and as it stands in a value's repr."""
-    return {secret, repr(secret)[1:-1]}
+def forms_of(secret: str) -> set[str]:
+    """Return a secret as it stands, as it stands in a repr (a traceback shows those), and in JSON (many a log is)."""
+    json_forms = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    return {secret, repr(secret)[1:-1], *json_forms}
 
 
 def _cut(text: bytes) -> bytes:

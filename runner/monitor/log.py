@@ -40,6 +40,9 @@ class MonitorLog:
         with contextlib.suppress(OSError):  # place() says so
             path.parent.mkdir(exist_ok=True)
 
+    def __str__(self) -> str:
+        return f"the monitor log {self._path}"
+
     def place(self) -> Place:
         """Return (inode, size) of the file the next batch goes to, creating it, or reopening it if it was renamed away.
 

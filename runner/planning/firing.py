@@ -102,6 +102,17 @@ def abandoned(request: ProcessRequest, before: RequestState, changed: RequestSta
     return Miss(count=left.count, first=left.first, last=left.latest[-1])
 
 
+def without_abandoned(
+    request: ProcessRequest | None, before: RequestState | None, changed: RequestState, now: datetime
+) -> tuple[RequestState, Miss | None]:
+    """Return the changed state with what it abandons settled, and that; `request` and `before` are None if new."""
+    if request is None or before is None or (miss := abandoned(request, before, changed, now)) is None:
+        return changed, None
+    if changed.generation != before.generation:
+        return changed, miss  # its watermark is its own: a reschedule's fire may be this very instant
+    return replace(changed, fired_through=max(changed.fired_through, miss.last)), miss
+
+
 def _settle_one_time(timing: RunImmediately | RunLater, state: RequestState, now: datetime) -> Settlement:
     fire = one_time_fire(timing, state)
     settled = replace(state, fired_through=fire)

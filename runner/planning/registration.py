@@ -30,13 +30,26 @@ class Change(StrEnum):
     REMOVED = "removed"
 
 
+_STANDING = {
+    RequestStatus.SCHEDULED: Change.SCHEDULED,
+    RequestStatus.UNSCHEDULED: Change.UNSCHEDULED,
+    RequestStatus.COMPLETE: Change.COMPLETED,
+    RequestStatus.SYSTEM_RESTART: Change.COMPLETED,
+    RequestStatus.DEFINITION: Change.UNSCHEDULED,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """A request's new state, what is to be told of it (None: nothing), and a one-time fire that came too late."""
+    """A request's new state, what is to be told of it (None: nothing), and a one-time fire that came too late.
+
+    `renamed_from` is the name that the state was under, if it has moved.
+    """
 
     state: RequestState
     change: Change | None = None
     miss: Miss | None = None
+    renamed_from: str | None = None
 
 
 def register(request: ProcessRequest, state: RequestState | None, now: datetime) -> Registration:
@@ -49,7 +62,7 @@ def register(request: ProcessRequest, state: RequestState | None, now: datetime)
     # Only a first schedule, a new rule or a reschedule plans anew; all else keeps what is planned.
     previous, rule, token = state, rule_of(request), _new_token(request, state)
     if state.removed:
-        state = replace(state, removed=False)
+        state = replace(state, removed=False, heir=None)
     if request.scheduled != state.word or token is not None:
         # Both are the file's own words, and a new one ends what a person said against the former.
         state = replace(state, word=request.scheduled, override=None, override_by=None, override_at=None)
@@ -58,6 +71,18 @@ def register(request: ProcessRequest, state: RequestState | None, now: datetime)
     if token is not None:
         state = replace(_rescheduled(request, state, now), tokens=(*state.tokens, token)[-_TOKENS_KEPT:])
     return _standing(request, state, now, previous=previous, pressed=token is not None)
+
+
+def register_renamed(request: ProcessRequest, state: RequestState, now: datetime, *, former: str) -> Registration:
+    """Bring a request that goes on with the state of `former` to its state at `now`; of that something is told."""
+    registration = register(request, state, now)
+    change = registration.change or _STANDING[registration.state.status]
+    return replace(registration, change=change, renamed_from=former)
+
+
+def handed_on(state: RequestState, heir: str) -> RequestState:
+    """Return what is left of a state under the former name of a request."""
+    return replace(remove(state).state, heir=heir)
 
 
 def remove(state: RequestState) -> Registration:
@@ -271,10 +296,4 @@ def _told(state: RequestState, previous: RequestState | None, *, pressed: bool) 
         and (previous.generation == state.generation or state.status is RequestStatus.UNSCHEDULED)
     ):
         return Registration(state=state)
-    match state.status:
-        case RequestStatus.SCHEDULED:
-            return Registration(state=state, change=Change.SCHEDULED)
-        case RequestStatus.COMPLETE:
-            return Registration(state=state, change=Change.COMPLETED)
-        case _:
-            return Registration(state=state, change=Change.UNSCHEDULED)
+    return Registration(state=state, change=_STANDING[state.status])

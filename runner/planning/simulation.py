@@ -157,11 +157,11 @@ def _lines(
                 trains=trains,
                 delay=delay_of(request) // _MICROSECOND,
                 duration=durations.get(name, timedelta()) // _MICROSECOND,
-                guard=_guard(request, requests),
+                guard=guard_of(request, requests),
             )
 
 
-def _guard(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> Guard | None:
+def guard_of(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> Guard | None:
     """Return what a run of a request holds; None if nothing keeps it from overlapping."""
     try:
         process = followed(request, requests)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _GRACE = timedelta(seconds=60)
 _RULES_KEPT = 1 << 12
+_FOLDER = "_folder"
+"""Ends the names under which a definition has the folders of some keys."""
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -41,7 +43,8 @@ class Draft:
     """A document on its way to a request: its data, and what lies outside of it.
 
     `folder` is the absolute folder of its file, `excepted` the dates of the file that `except` names, if it names one,
-    and `stored` the text from the store that it comes from, if it does.
+    and `stored` the text from the store that it comes from, if it does. `folders` are the absolute ones that the paths
+    of some keys of its process are relative to instead.
     """
 
     data: Mapping[str, Any]
@@ -49,6 +52,7 @@ class Draft:
     folder: str
     source: Source
     excepted: frozenset[date] | None = None
+    folders: Mapping[str, str] = field(default_factory=dict)
     stored: str = ""
 
     @property
@@ -64,6 +68,7 @@ class Draft:
             "line": self.source.line,
             "sha256": self.source.sha256,
             "excepted": None if self.excepted is None else sorted(map(date.isoformat, self.excepted)),
+            **{f"{key}{_FOLDER}": folder for key, folder in self.folders.items()},
         }
         return _encode(parts)
 
@@ -78,6 +83,7 @@ def draft_from(definition: str) -> Draft:
         folder=parts["folder"],
         source=Source(file=parts["file"], line=parts["line"], sha256=parts["sha256"]),
         excepted=None if dates is None else frozenset(map(date.fromisoformat, dates)),
+        folders={key.removesuffix(_FOLDER): folder for key, folder in parts.items() if key.endswith(_FOLDER)},
         stored=definition,
     )
 
@@ -95,7 +101,7 @@ def built(
     tops = {path[:1] for path in spoiled}
     process = timing = None
     if not lies_below(("process",), tops):
-        process = process_of(whole.below("process"), request=draft.name, folder=draft.folder)
+        process = process_of(whole.below("process"), request=draft.name, folder=draft.folder, folders=draft.folders)
     if not lies_below(("timing",), tops):
         timing = _timing(whole, default_zone, draft.excepted)
     if process is None or spoiled or findings:

@@ -53,9 +53,14 @@ class _Around:
     secrets: Mapping[str, DataPath] = field(default_factory=dict)
 
 
-def process_of(part: Part, *, request: str, folder: str) -> Process:
-    """Build the process of a request whose file lies in `folder`, an absolute path."""
+def process_of(part: Part, *, request: str, folder: str, folders: Mapping[str, str]) -> Process:
+    """Build the process of a request whose file lies in `folder`, an absolute path.
+
+    The paths of the keys in `folders` are relative to those instead.
+    """
     around = _Around(folder=folder, prefix=request, directory=_absolute(folder, ""))
+    if folders:
+        part = replace(part, data={**part.data, **{key: _placed(part.data[key], folders[key]) for key in folders}})
     return _process(part, around, part.data.get("name", request))
 
 
@@ -123,6 +128,10 @@ def _member(part: Part, around: _Around) -> Process:
         return _process(part, around, part.data["request"])
     name = f"{around.prefix}/{part.data['name']}"
     return _process(part, replace(around, prefix=name), name)
+
+
+def _placed(paths: str | list[str], folder: str) -> str | list[str]:
+    return _absolute(folder, paths) if isinstance(paths, str) else [_absolute(folder, path) for path in paths]
 
 
 @lru_cache(maxsize=_FOLDERS_KEPT)

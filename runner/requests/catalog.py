@@ -63,19 +63,28 @@ class Catalog:
 
 
 class CatalogReader:
-    """Reads a folder again and again; what did not change since the last scan is not read twice."""
+    """Reads a folder again and again; what did not change since the last scan is not read twice.
 
-    def __init__(self, folder: Path, *, default_zone: str) -> None:
+    With `is_guarded` a file or folder that anybody may write is rejected: what runs as root must not come from there.
+    """
+
+    def __init__(self, folder: Path, *, default_zone: str, is_guarded: bool = False) -> None:
         self._folder = folder
         self._root = str(folder.absolute())
         self._display_prefix = "" if folder == Path() else f"{folder}/"
         self._default_zone = default_zone
-        self._files = JobFiles(folder, display=self._display, default_zone=default_zone)
+        self._files = JobFiles(folder, display=self._display, default_zone=default_zone, is_guarded=is_guarded)
 
     @property
     def is_news(self) -> bool:
         """Whether files were read that `written` has not been asked about since, or have gone."""
         return self._files.is_news
+
+    @property
+    def read_besides(self) -> frozenset[str]:
+        """The absolute paths of what was read for the sake of request files, or was to be: dates of `except`."""
+        of_files = (path for entry in self._files.entries.values() for path in entry.file.reads)
+        return self._files.defaults.reads.union(of_files)
 
     def notes_in(self, text: str | bytes) -> Notes:
         """Return what a former reader of this folder has `written`; nothing of any other text."""
@@ -150,6 +159,7 @@ class _Merging:
     def catalog(self, folder: Path) -> Generator[None, None, Catalog]:
         yield from self._reject_files()
         yield from self._reject_troubles()
+        self._reject_defaults()
         yield from self._choose()
         kept = yield from self._kept()
         yield from self._settle(kept)
@@ -175,6 +185,12 @@ class _Merging:
             if trouble.is_folder:
                 for file in (yield from self._supplied_below(relative)):
                     self._rejected.add(file, problem, whole=True)
+
+    def _reject_defaults(self) -> None:
+        """Tell what is wrong with shared settings; the files that they concern are bad as they are."""
+        for relative, problems in self._files.defaults.problems.items():
+            if relative not in self._files.troubles:
+                self._rejected.add(relative, *problems, whole=True)
 
     def _supplied_below(self, folder: str) -> Generator[None, None, frozenset[str]]:
         """Return the files below a folder that cannot be read which supply requests until now."""

@@ -88,7 +88,8 @@ class _Mentioned:
                 if told is not None:
                     message, suggestion = told
                     path = path_text(mention.path)
-                    yield candidate, _problem(candidate, mention.spot, path, message, suggestion)
+                    file = candidate.display_of(mention)
+                    yield candidate, _problem(file, mention.spot, path, message, suggestion)
                 if mention.name in around and mention.is_run:
                     around = frozenset()  # one way back is enough said
 
@@ -158,10 +159,8 @@ def _own_name(mention: Mention) -> Wrong:
 
 def _taken(candidate: Candidate, place: str) -> Problem:
     message = f"the name `{candidate.request.name}` is taken by {place}"
-    return _problem(candidate, candidate.name_spot, "name", message, "give one of them another `name`")
+    return _problem(candidate.display, candidate.name_spot, "name", message, "give one of them another `name`")
 
 
-def _problem(candidate: Candidate, spot: Spot, path: str, message: str, suggestion: str | None) -> Problem:
-    return Problem(
-        file=candidate.display, line=spot.line, column=spot.column, path=path, message=message, suggestion=suggestion
-    )
+def _problem(file: str, spot: Spot, path: str, message: str, suggestion: str | None) -> Problem:
+    return Problem(file=file, line=spot.line, column=spot.column, path=path, message=message, suggestion=suggestion)

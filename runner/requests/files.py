@@ -8,9 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from runner.requests.openness import may_anybody_write
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -44,25 +47,29 @@ Signature = tuple[int, int, int, int, int]
 class Trouble:
     """Why something in a folder cannot be read; `is_folder` if all that lies below is concerned.
 
-    `may_pass` says that nothing about the file itself has to change before it can be read.
+    `may_pass` says that nothing about the file itself has to change before it can be read; `is_open` that it could be
+    read, but anybody may write it.
     """
 
     reason: str
     suggestion: str | None = None
     is_folder: bool = False
     may_pass: bool = False
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """The request files of a folder at one moment, by path relative to it; and what cannot be looked into. No order.
 
-    `changed` are the files that look different from what was known of them, new ones included.
+    `changed` are the files that look different from what was known of them, new ones included. `defaults` are the files
+    of settings that requests share; those without a signature are among the troubles.
     """
 
     files: Mapping[str, Signature]
     troubles: Mapping[str, Trouble]
     changed: tuple[str, ...]
+    defaults: Mapping[str, Signature | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +127,16 @@ def _objection(status: os.stat_result) -> Trouble | None:
     return _too_large() if status.st_size > LARGEST else None
 
 
+def _open_trouble(path: str, *, is_folder: bool) -> Trouble:
+    what = "the folder" if is_folder else "it"
+    return Trouble(
+        reason=f"anybody may write {what}, and could have root run anything",
+        suggestion=f"chmod o-w {shlex.quote(path)}",
+        is_folder=is_folder,
+        is_open=True,
+    )
+
+
 def _too_large() -> Trouble:
     return Trouble(reason=f"it is larger than {LARGEST >> 20} MiB", suggestion="divide it")
 
@@ -135,16 +152,18 @@ def printable(name: str) -> str:
     return re.sub(_UNPRINTABLE, lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name)
 
 
-def listed(folder: Path, known: Mapping[str, Signature]) -> Generator[None, None, Listing | None]:
+def listed(
+    folder: Path, known: Mapping[str, Signature], *, is_guarded: bool = False
+) -> Generator[None, None, Listing | None]:
     """Walk a folder, through links, yielding now and then; return its files, or None if it is not there.
 
-    `known` are the signatures that its files had.
+    `known` are the signatures that its files had. With `is_guarded` what anybody may write counts as unreadable.
 
     Its own path is resolved once, so that two states of a folder that is swapped by a link do not mix. A folder that
     can be reached in several ways is walked once.
     """
     root = os.path.realpath(folder)
-    walk = _Walk(known)
+    walk = _Walk(known, is_guarded=is_guarded)
     if not walk.enter(root, ""):
         return None
     while walk.ahead:
@@ -166,19 +185,21 @@ def listed(folder: Path, known: Mapping[str, Signature]) -> Generator[None, None
                 return None
             reason = f"the folder cannot be read: {_reason(error)}"
             walk.troubles[relative] = Trouble(reason=reason, is_folder=True)
-    return Listing(files=walk.files, troubles=walk.troubles, changed=tuple(walk.changed))
+    return Listing(files=walk.files, troubles=walk.troubles, changed=tuple(walk.changed), defaults=walk.defaults)
 
 
 class _Walk:
     """What has been seen of a folder, and what is still to be walked."""
 
-    def __init__(self, known: Mapping[str, Signature]) -> None:
+    def __init__(self, known: Mapping[str, Signature], *, is_guarded: bool) -> None:
         self.files: dict[str, Signature] = {}
         self.changed: list[str] = []
+        self.defaults: dict[str, Signature | None] = {}
         self.troubles: dict[str, Trouble] = {}
         self.ahead: list[tuple[str, str]] = []
         self.entries = 0
         self._known = known
+        self._is_guarded = is_guarded
         self._entered: set[tuple[int, int]] = set()
 
     @property
@@ -192,10 +213,14 @@ class _Walk:
         except OSError:
             return False
         identity = (status.st_dev, status.st_ino)
-        if stat.S_ISDIR(status.st_mode) and identity not in self._entered:
+        if not stat.S_ISDIR(status.st_mode):
+            return False
+        if self._is_guarded and may_anybody_write(path, status):
+            self.troubles[relative] = _open_trouble(path, is_folder=True)
+        elif identity not in self._entered:
             self._entered.add(identity)
             self.ahead.append((path, relative))
-        return stat.S_ISDIR(status.st_mode)
+        return True
 
     def look_at(self, entry: os.DirEntry[str], below: str) -> None:
         self.entries += 1
@@ -233,13 +258,22 @@ class _Walk:
             reason = "its name is not UTF-8, or has control characters"
             self.troubles[printable(relative)] = Trouble(reason=reason, is_folder=not is_request)
         elif entry.name in _SETTINGS:
-            self.troubles[relative] = Trouble(reason=f"`{entry.name}` is not supported yet")
+            signature = self._signature(entry, relative)
+            if signature or relative in self.troubles:
+                self.defaults[relative] = signature
         elif is_request:
             self._keep_file(entry, relative)
         else:
             self.enter(entry.path, relative)
 
     def _keep_file(self, entry: os.DirEntry[str], relative: str) -> None:
+        if signature := self._signature(entry, relative):
+            self.files[relative] = signature
+            if self._known.get(relative) != signature:
+                self.changed.append(relative)
+
+    def _signature(self, entry: os.DirEntry[str], relative: str) -> Signature | None:
+        """Return the signature of a file; None for one that is gone or, noted as a trouble, not to be read."""
         try:
             status = entry.stat()
         except OSError as error:
@@ -247,13 +281,14 @@ class _Walk:
                 self.troubles[relative] = Trouble(reason=f"it is a link to nothing: {_reason(error)}")
             elif not isinstance(error, FileNotFoundError):  # gone since the folder was looked into
                 self.troubles[relative] = Trouble(reason=f"it cannot be read: {_reason(error)}")
-            return
+            return None
         if reason := _objection(status):
             self.troubles[relative] = reason
+        elif self._is_guarded and may_anybody_write(entry.path, status):
+            self.troubles[relative] = _open_trouble(entry.path, is_folder=False)
         else:
-            self.files[relative] = signature = signature_of(status)
-            if self._known.get(relative) != signature:
-                self.changed.append(relative)
+            return signature_of(status)
+        return None
 
     @staticmethod
     def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -52,6 +52,12 @@ def lies_below(path: DataPath, tops: Collection[DataPath]) -> bool:
     return bool(tops) and any(path[:length] in tops for length in range(len(path) + 1))
 
 
+def beside(findings: Collection[Finding], others: Iterable[Finding]) -> list[Finding]:
+    """Return some findings and, of others, those that do not concern what those concern already."""
+    told = {finding.path for finding in findings if finding.path}
+    return [*findings, *(each for each in others if not lies_below(each.path, told))]
+
+
 def value_at(data: object, path: DataPath) -> object:
     """Return what lies at a path, or None if nothing does.
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.errors import Problem
+from runner.requests import defaults as shared
 from runner.requests.building import Draft, built
+from runner.requests.dates_file import dates_file
+from runner.requests.defaults import Defaults
 from runner.requests.document import Document, documents_in
-from runner.requests.excepted import dates_in
-from runner.requests.files import Content, Signature, Trouble, printable, read_bounded, signature_at
-from runner.requests.findings import Finding, Spot, lies_below, shown, value_at, without_consequences
-from runner.requests.mentions import Mention, mentioned
+from runner.requests.files import Content, Signature, Trouble, printable
+from runner.requests.findings import Finding, Spot, beside, lies_below, shown, value_at, without_consequences
+from runner.requests.mentions import ON_FAILURE, Mention, mentioned
 from runner.requests.model import ProcessRequest, Source
 from runner.requests.schema import findings_in, is_name
 from runner.requests.wording import name_suggestion
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from runner.requests.findings import DataPath
+
 _EXCEPT = ("timing", "schedule", "except")
 _MOST_PROBLEMS = 200
 _EMPTY = Trouble(reason="the file is empty", suggestion="write a request into it, or delete it to remove what it held")
@@ -29,12 +33,16 @@ _EMPTY = Trouble(reason="the file is empty", suggestion="write a request into it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a file stands: `relative` to the jobs folder, `display` as people are told, `path` to open it."""
+    """Where a file stands: `relative` to the jobs folder, `display` as people are told, `path` to open it.
+
+    `defaults` are the settings for the requests of its folder.
+    """
 
     relative: str
     display: str
     path: str
     default_zone: str
+    defaults: Defaults = shared.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +53,12 @@ class Candidate:
     display: str
     name_spot: Spot
     mentions: tuple[Mention, ...] = ()
+
+    def display_of(self, mention: Mention) -> str:
+        """Return the file that a mention stands in, as people are told."""
+        if mention.file is None:
+            return self.display
+        return self.display.removesuffix(printable(self.request.source.file)) + printable(mention.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +82,8 @@ def file_problem(display: str, trouble: Trouble) -> Problem:
 
 def loaded(content: Content, place: Place) -> LoadedFile:
     """Read the requests of a file's content. An empty file is one that is being written, or was by mistake emptied."""
+    if place.defaults.problems:
+        return LoadedFile(problems=place.defaults.problems, is_whole=True, reads={})
     if not content.raw.strip():
         return LoadedFile(problems=(file_problem(place.display, _EMPTY),), is_whole=True, reads={})
     documents = documents_in(content.raw, place.display)
@@ -102,17 +118,22 @@ class _Loading:
         )
 
     def load(self, document: Document) -> None:
-        findings = self._findings(document)
-        name = self._name(document, findings)
-        excepted = self._excepted(document, findings)
+        wrongly_named: list[Finding] = []
+        name = self._name(document, wrongly_named)
+        defaults = self._place.defaults
+        data = shared.filled(document.data, defaults, name)
+        findings = [*_findings(document, data), *wrongly_named]
+        has_dates_of = shared.has_dates_of(document.data, defaults)
+        excepted = defaults.excepted if has_dates_of else self._excepted(document, findings)
         request = None
-        if isinstance(document.data, dict):
+        if isinstance(data, dict):
             draft = Draft(
-                data=document.data,
+                data=data,
                 name=name or "",
                 folder=os.path.dirname(self._place.path),  # noqa: PTH120
                 source=Source(file=self._place.relative, line=document.line, sha256=self._digest(document)),
                 excepted=excepted,
+                folders=shared.folders_of(document.data, defaults),
             )
             spoiled = frozenset(finding.path for finding in findings)
             request, wrong = built(draft, default_zone=self._place.default_zone, spoiled=spoiled)
@@ -121,14 +142,6 @@ class _Loading:
             self._reject(document, findings, name)
         else:
             self._accept(document, request)
-
-    def _findings(self, document: Document) -> list[Finding]:
-        """Return what is wrong with a document as YAML and by the schema, each thing once."""
-        if not document.findings:
-            return list(findings_in(document.data))
-        told = {finding.path for finding in document.findings if finding.path}
-        by_schema = findings_in(document.data)
-        return [*document.findings, *(each for each in by_schema if not lies_below(each.path, told))]
 
     def _name(self, document: Document, findings: list[Finding]) -> str | None:
         """Return the name a document bears, by itself or from its file; None, with a finding, if it cannot be told."""
@@ -151,31 +164,27 @@ class _Loading:
         named = value_at(document.data, _EXCEPT)
         if not isinstance(named, str) or not named or any(lies_below(_EXCEPT, {each.path}) for each in findings):
             return None
-        path = os.path.join(os.path.dirname(self._place.path), named)  # noqa: PTH118, PTH120
-        content = read_bounded(path)
-        self._reads[path] = content.signature if isinstance(content, Content) else signature_at(path)
-        if isinstance(content, Trouble):
-            suggestion = f"dates are a list: [{named}]" if named[:4].isdigit() else content.suggestion
-            message = f"the file of dates {shown(named)} is of no use: {content.reason}"
-            findings.append(Finding(path=_EXCEPT, message=message, suggestion=suggestion))
-            return None
-        dates, problems = dates_in(content.raw, _display_beside(self._place.display, named))
-        if problems:
-            self._problems.extend(problems)
-            message = f"the file of dates {shown(named)} has {len(problems)} problem{'s' if len(problems) > 1 else ''}"
-            findings.append(Finding(path=_EXCEPT, message=message))
-        return dates
+        read = dates_file(named, _EXCEPT, path=self._place.path, display=self._place.display)
+        self._reads[read.path] = read.signature
+        self._problems.extend(read.problems)
+        if read.finding is not None:
+            findings.append(read.finding)
+        return read.dates
 
     def _accept(self, document: Document, request: ProcessRequest) -> None:
         candidate = Candidate(
             request=request,
             display=self._place.display,
             name_spot=document.spot(("name",)),
-            mentions=tuple(
-                Mention(path=path, name=name, spot=document.spot(path)) for path, name in mentioned(request)
-            ),
+            mentions=tuple(self._mention(document, path, name) for path, name in mentioned(request)),
         )
         self._candidates.append(candidate)
+
+    def _mention(self, document: Document, path: DataPath, name: str) -> Mention:
+        told = self._place.defaults.on_failure
+        if path == ON_FAILURE and told is not None and value_at(document.data, path) is None:
+            return Mention(path=path, name=name, spot=told.spot, file=told.file)
+        return Mention(path=path, name=name, spot=document.spot(path))
 
     def _reject(self, document: Document, findings: list[Finding], name: str | None) -> None:
         if name is None:
@@ -190,9 +199,10 @@ class _Loading:
         return hashlib.sha256(self._raw if self._is_alone else document.text.encode()).hexdigest()
 
 
-def _display_beside(display: str, named: str) -> str:
-    folder = os.path.dirname(display)  # noqa: PTH120
-    return printable(os.path.normpath(os.path.join(folder, named)))  # noqa: PTH118
+def _findings(document: Document, data: object) -> list[Finding]:
+    """Return what is wrong with a document as YAML and by the schema, filled with its defaults, each thing once."""
+    by_schema = findings_in(data)
+    return beside(document.findings, by_schema) if document.findings else list(by_schema)
 
 
 def _naming(stem: str) -> str:

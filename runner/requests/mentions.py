@@ -19,11 +19,15 @@ _PROCESS: DataPath = ("process",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mention:
-    """The name of a request at a path of another's document, and the place of that in its file."""
+    """The name of a request at a path of another's document, and the place of that in its file.
+
+    `file`, relative to the jobs folder, is the one of the defaults if the name stands there.
+    """
 
     path: DataPath
     name: str
     spot: Spot
+    file: str | None = None
 
     @property
     def is_run(self) -> bool:

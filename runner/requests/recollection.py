@@ -17,7 +17,7 @@ from runner import __version__
 from runner.requests.files import Signature, signature_at
 from runner.requests.findings import Spot
 from runner.requests.loading import Candidate, LoadedFile
-from runner.requests.mentions import Mention, mentioned
+from runner.requests.mentions import ON_FAILURE, Mention, mentioned
 from runner.requests.model import ProcessRequest
 from runner.resources import schema_text
 
@@ -29,17 +29,22 @@ Notes = Mapping[str, Any]
 class Entry:
     """What is known of a file. `signature` is None for one that could not be read, for a reason that may pass.
 
-    `is_fresh` says that it had changed so shortly before it was read that a further change may not show.
+    `is_fresh` says that it had changed so shortly before it was read that a further change may not show; `defaults` is
+    the digest of the defaults that it was read with.
     """
 
     signature: Signature | None
     digest: bytes
     file: LoadedFile
     is_fresh: bool = False
+    defaults: bytes = b""
 
     def is_same(self, other: Entry) -> bool:
         """Tell whether another reading of the file, and of what was read for its sake, found the same."""
-        return (self.signature, self.digest, self.file.reads) == (other.signature, other.digest, other.file.reads)
+        return self._known() == other._known()
+
+    def _known(self) -> tuple[object, ...]:
+        return self.signature, self.digest, self.defaults, self.file.reads
 
 
 def reads_differ(file: LoadedFile) -> bool:
@@ -50,7 +55,10 @@ def reads_differ(file: LoadedFile) -> bool:
 def written(entries: Mapping[str, Entry], *, root: str, zone: str) -> str:
     """Write what is known for certain of good files below `root`, times without an offset being in `zone`."""
     files = {
-        relative: [entry.signature, entry.digest.hex(), [_noted(each) for each in entry.file.candidates], reads]
+        relative: [
+            *(entry.signature, entry.digest.hex(), [_noted(each) for each in entry.file.candidates], reads),
+            entry.defaults.hex(),
+        ]
         for relative, entry in entries.items()
         if entry.signature and not entry.is_fresh and not entry.file.problems
         for reads in [dict(entry.file.reads)]
@@ -70,7 +78,7 @@ def notes_in(text: str | bytes, *, root: str, zone: str) -> Notes:
 def accepted(notes: Notes) -> frozenset[str]:
     """Return the digests of the definitions that this version of the program, with its schema, has made itself."""
     try:
-        return frozenset(digest for _, _, candidates, _ in notes.values() for _, digest, *_ in candidates)
+        return frozenset(digest for _, _, candidates, *_ in notes.values() for _, digest, *_ in candidates)
     except (ValueError, TypeError):
         return frozenset()
 
@@ -95,14 +103,15 @@ def _origin(root: str, zone: str) -> list[str]:
 def _noted(candidate: Candidate) -> list[Any]:
     spots = (candidate.name_spot, *(mention.spot for mention in candidate.mentions))
     places = (number for spot in spots for number in (spot.line, spot.column))
-    return [candidate.request.name, definition_digest(candidate.request.source.definition), *places]
+    files = [mention.file for mention in candidate.mentions if mention.file is not None]
+    return [candidate.request.name, definition_digest(candidate.request.source.definition), files, *places]
 
 
 def _entry(relative: str, note: list[Any], requests: Mapping[str, ProcessRequest], display: str) -> Entry | None:
     """Return what a note says of a file, if the requests it names are its own, and the very ones it was made of."""
-    signature, digest, candidates, reads = note
+    signature, digest, candidates, reads, defaults = note
     found = []
-    for name, definition, *spots in candidates:
+    for name, definition, files, *spots in candidates:
         request = requests.get(name)
         if (
             request is None
@@ -110,16 +119,21 @@ def _entry(relative: str, note: list[Any], requests: Mapping[str, ProcessRequest
             or definition_digest(request.source.definition) != definition
         ):
             return None
-        found.append(_candidate(request, display, *spots))
+        found.append(_candidate(request, display, files, *spots))
     signatures = {path: None if read is None else _signature(*read) for path, read in reads.items()}
     file = LoadedFile(candidates=tuple(found), reads=signatures)
-    return Entry(signature=_signature(*signature), digest=bytes.fromhex(digest), file=file)
+    digests = bytes.fromhex(digest), bytes.fromhex(defaults)
+    return Entry(signature=_signature(*signature), digest=digests[0], file=file, defaults=digests[1])
 
 
-def _candidate(request: ProcessRequest, display: str, *spots: int) -> Candidate:
+def _candidate(request: ProcessRequest, display: str, files: list[str], *spots: int) -> Candidate:
+    """Build a candidate again. Only `on_failure` can stand in another file, which is the only one in `files` then."""
     name_spot, *others = (Spot(line=line, column=column) for line, column in zip(spots[::2], spots[1::2], strict=True))
     names = zip(mentioned(request), others, strict=True)
-    mentions = tuple(Mention(path=path, name=name, spot=spot) for (path, name), spot in names)
+    mentions = tuple(
+        Mention(path=path, name=name, spot=spot, file=files[0] if files and path == ON_FAILURE else None)
+        for (path, name), spot in names
+    )
     return Candidate(request=request, display=display, name_spot=name_spot, mentions=mentions)
 
 

@@ -9,8 +9,10 @@ import hashlib
 import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from runner.requests.defaults_files import DefaultsFiles
 from runner.requests.files import Listing, Signature, Trouble, listed, read_bounded, signature_at
 from runner.requests.loading import LoadedFile, Place, file_problem, loaded
 from runner.requests.recollection import Entry, reads_differ
@@ -26,9 +28,12 @@ class JobFiles:
     """The files of one folder: `entries` by path relative to it, `order` those paths sorted, `bad` those with problems.
 
     `troubles` are what could not be looked into, `is_missing` whether the folder itself was there at the last look.
+    `defaults` are the settings that requests share: of other ones all files are read again that they concern.
     """
 
-    def __init__(self, folder: Path, *, display: Callable[[str], str], default_zone: str) -> None:
+    def __init__(
+        self, folder: Path, *, display: Callable[[str], str], default_zone: str, is_guarded: bool = False
+    ) -> None:
         self.entries: dict[str, Entry] = {}
         self.order: list[str] = []
         self.bad: set[str] = set()
@@ -40,10 +45,13 @@ class JobFiles:
         self._root = str(folder.absolute())
         self._display = display
         self._default_zone = default_zone
-        self._is_settled = False
+        self._is_guarded = is_guarded
+        self.defaults = DefaultsFiles(self._root, display=display, default_zone=default_zone)
+        self._is_settled = self._is_filled = False
         self._signatures: dict[str, Signature] = {}
         self._fresh: set[str] = set()
         self._dated: set[str] = set()
+        self._inheriting: set[str] = set()
 
     def keep(self, relative: str, entry: Entry) -> None:
         """Know what a file holds."""
@@ -57,6 +65,7 @@ class JobFiles:
         _mark(self.bad, relative, is_in=bool(entry.file.problems))
         _mark(self._fresh, relative, is_in=entry.is_fresh)
         _mark(self._dated, relative, is_in=bool(entry.file.reads))
+        _mark(self._inheriting, relative, is_in=bool(entry.defaults))
 
     def refresh(self) -> Generator[None, None, None]:
         """Read what looks different, until a look finds all as it was read: then that is the folder at one moment."""
@@ -67,7 +76,7 @@ class JobFiles:
 
     def glance(self, *, is_first: bool = True) -> Generator[None, None, bool]:
         """Read once what looks different; tell whether anything was."""
-        listing = yield from listed(self._folder, self._signatures)
+        listing = yield from listed(self._folder, self._signatures, is_guarded=self._is_guarded)
         self.is_missing = listing is None
         if listing is None:
             return False
@@ -75,18 +84,20 @@ class JobFiles:
             self._is_settled = False
         self.troubles = listing.troubles
         yield from self._forget_gone(listing)
+        if (yield from self.defaults.refresh(listing)):
+            self._is_settled = self._is_filled = False
         return (yield from self._read_different(listing, is_first=is_first))
 
     def look(self) -> Generator[None, None, bool]:
         """Tell by stat alone whether anything looks different from what `refresh` has read, or came or went."""
-        listing = yield from listed(self._folder, self._signatures)
+        listing = yield from listed(self._folder, self._signatures, is_guarded=self._is_guarded)
         if not self._is_settled or (listing is None) is not self.is_missing:
             return True
         if listing is None:
             return False
         if listing.changed or len(listing.files) != len(self.entries) or listing.troubles != self.troubles:
             return True
-        return bool((yield from self._redated()))
+        return (yield from self.defaults.look(listing)) or bool((yield from self._redated()))
 
     def _forget_gone(self, listing: Listing) -> Generator[None, None, None]:
         new = sum(relative not in self.entries for relative in listing.changed)
@@ -104,15 +115,15 @@ class JobFiles:
 
     def _forget(self, relative: str) -> None:
         self._signatures.pop(relative, None)
-        for marked in (self.bad, self._fresh, self._dated):
+        for marked in (self.bad, self._fresh, self._dated, self._inheriting):
             marked.discard(relative)
         del self.entries[relative], self.order[bisect_left(self.order, relative)]
         self.is_news, self._is_settled = True, False
 
     def _read_different(self, listing: Listing, *, is_first: bool) -> Generator[None, None, bool]:
-        redated = yield from self._redated()
+        redated, refilled = (yield from self._redated()), (yield from self._refilled())
         is_any = False
-        for relative in sorted({*listing.changed, *redated, *(self._fresh if is_first else ())}):
+        for relative in sorted({*listing.changed, *redated, *refilled, *(self._fresh if is_first else ())}):
             known = self.entries.get(relative)
             entry = self._entry(relative, known)
             if is_another := known is None or not known.is_same(entry):
@@ -121,6 +132,7 @@ class JobFiles:
             self.is_news |= not entry.file.problems
             self.keep(relative, entry)
             yield
+        self._is_filled = True
         return is_any
 
     def _redated(self) -> Generator[None, None, list[str]]:
@@ -133,19 +145,44 @@ class JobFiles:
                 yield
         return redated
 
+    def _refilled(self) -> Generator[None, None, list[str]]:
+        """Return the files that were read with other defaults than they have now."""
+        refilled: list[str] = []
+        if self._is_filled or not (self.defaults or self._inheriting):
+            return refilled
+        for count, relative in enumerate(self.order):
+            if self.entries[relative].defaults != self.defaults.around(relative.rpartition("/")[0]).digest:
+                refilled.append(relative)
+            if count % _KNOWN_BETWEEN_YIELDS == 0:
+                yield
+        return refilled
+
     def _entry(self, relative: str, known: Entry | None) -> Entry:
-        path = f"{self._root}/{relative}"
+        path, defaults = f"{self._root}/{relative}", self.defaults.around(relative.rpartition("/")[0])
         content = read_bounded(path)
         if isinstance(content, Trouble):
             problem = file_problem(self._display(relative), content)
             file = LoadedFile(problems=(problem,), is_whole=True, reads={})
-            return Entry(signature=None if content.may_pass else signature_at(path), digest=b"", file=file)
+            signature = None if content.may_pass else signature_at(path)
+            return Entry(signature=signature, digest=b"", file=file, defaults=defaults.digest)
         fresh = content.signature is None or content.signature[-1] > time.time_ns() - _CLOCK_TICK_NS
         digest = hashlib.sha256(content.raw).digest()
-        if known and known.digest == digest and not reads_differ(known.file):
-            return Entry(signature=content.signature, digest=digest, file=known.file, is_fresh=fresh)
-        place = Place(relative=relative, display=self._display(relative), path=path, default_zone=self._default_zone)
-        return Entry(signature=content.signature, digest=digest, file=loaded(content, place), is_fresh=fresh)
+        if known and (known.digest, known.defaults) == (digest, defaults.digest) and not reads_differ(known.file):
+            return replace(known, signature=content.signature, is_fresh=fresh)
+        place = Place(
+            relative=relative,
+            display=self._display(relative),
+            path=path,
+            default_zone=self._default_zone,
+            defaults=defaults,
+        )
+        return Entry(
+            signature=content.signature,
+            digest=digest,
+            file=loaded(content, place),
+            is_fresh=fresh,
+            defaults=defaults.digest,
+        )
 
 
 def _mark(marked: set[str], relative: str, *, is_in: bool) -> None:

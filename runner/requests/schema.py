@@ -30,6 +30,13 @@ def is_name(text: object) -> bool:
 
 
 @cache
+def out_of_place_beside(key: str) -> frozenset[str]:
+    """Return the keys that a process may not have beside one of its keys."""
+    beside = _schema("process-request")["properties"]["process"]["dependencies"][key]["properties"]
+    return frozenset(other for other, demand in beside.items() if demand is False)
+
+
+@cache
 def _schema(name: str) -> dict[str, Any]:
     schema: dict[str, Any] = json.loads(schema_text(name))
     return schema

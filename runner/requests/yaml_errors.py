@@ -236,7 +236,8 @@ def _control_character(error: yaml.YAMLError, text: str) -> UnreadableError:
 
 
 def _end_of(text: str) -> Spot:
-    return Spot(line=text.count("\n") + 1, column=len(text) - text.rfind("\n"))
+    lines = lines_of(text)
+    return Spot(line=len(lines), column=len(lines[-1]) + 1)
 
 
 def lines_of(text: str) -> list[str]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from runner.commands import Answer, Command, Kind
 from runner.errors import RefusedError
 from runner.lifecycle import Channel, Reason
 from runner.planning import registration
+from runner.planning.consequences import registration_of
 from runner.planning.registration import Registration
+from runner.planning.renaming import renamings
 from runner.planning.state import RequestState
-from runner.requests.model import ProcessRequest
+from runner.requests.model import Group, ProcessRequest, Reference
 from runner.service.book import Book
 from runner.service.decision import Decision
 from runner.service.execution import Execution
 
 _Press = Callable[[ProcessRequest, RequestState], Registration]
+_Find = Callable[[str], ProcessRequest | None]
 _DONE = {Kind.SCHEDULE: "scheduled", Kind.UNSCHEDULE: "unscheduled", Kind.RESCHEDULE: "rescheduled"}
 
 
@@ -65,7 +68,8 @@ def _press_one(command: Command, name: str, decision: Decision) -> str:
 def _registered(name: str, request: ProcessRequest, decision: Decision) -> RequestState:
     """Return the state of a request, once it follows its file: where no runner is running, none has seen it so yet."""
     state = decision.state(name)
-    registered = registration.register(request, state, decision.now)
+    former = renamings([name], decision.requests, decision.all_states).get(name)
+    registered = registration_of(request, decision.all_states, former, decision.now)
     if registered.state != state:
         decision.register(name, registered)
     return registered.state
@@ -77,6 +81,7 @@ def _exec(command: Command, decision: Decision) -> Answer:
         return Answer(is_done=False, lines=("the runner is stopping",))
     try:
         request = _request(name, decision)
+        refuse_told_secrets(command.params, request, decision.requests.get)
     except RefusedError as error:
         return Answer(is_done=False, lines=(str(error),))
     execution, outcome = decision.claim(
@@ -86,6 +91,30 @@ def _exec(command: Command, decision: Decision) -> Answer:
         return Answer(is_done=False, lines=(f"{name}: {outcome.message}",))
     data = {"execution": execution.id, "output_file": execution.claim.output_file, "is_group": execution.is_group}
     return Answer(is_done=True, data=data)
+
+
+def refuse_told_secrets(params: Iterable[str], request: ProcessRequest, find: _Find) -> None:
+    """Refuse a person's parameter that `secrets` names: the store would keep its value. Raises RefusedError."""
+    secrets = {name.upper() for name in _secrets(request, find)}
+    for param in params:
+        if not secrets.isdisjoint((param.upper(), f"RUNNER_PARAM_{param.upper()}")):
+            raise RefusedError(
+                f"{request.name}: {param!r} is one of its `secrets`, and a parameter is no place for a secret: it is"
+                " kept; put it into an `environment_file` or the runner's own environment"
+            )
+
+
+def _secrets(request: ProcessRequest, find: _Find) -> Iterator[str]:
+    """Yield the names of secrets of all that a request may run: what it refers to, and members, too."""
+    followed, processes = {request.name}, [request.process]
+    for process in processes:
+        yield from process.secrets
+        match process.action:
+            case Group(members=members):
+                processes += members
+            case Reference(request=name) if name not in followed and (other := find(name)) is not None:
+                followed.add(name)
+                processes.append(other.process)
 
 
 def _kill(command: Command, decision: Decision, book: Book) -> Answer:

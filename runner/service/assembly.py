@@ -15,6 +15,7 @@ from runner.errors import StoreError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Recorder
 from runner.requests.catalog import CatalogReader
+from runner.requests.guarding import is_guarded, require_guarded
 from runner.service.catalog_cache import CatalogCache
 from runner.service.clock import Clock
 from runner.service.journal import Journal
@@ -51,8 +52,9 @@ def assemble(
 ) -> Assembly:
     """Open all parts; what `resources` holds afterwards closes them.
 
-    Raises StoreError and its kinds.
+    Raises StoreError and its kinds, and RefusedError for a jobs folder that must not be served.
     """
+    require_guarded(settings.jobs)
     store = Store.own(settings.state)
     with ExitStack() as until_journal:
         until_journal.callback(store.close)
@@ -76,7 +78,7 @@ def assemble(
     watcher = Watcher(settings.jobs, lambda: os.eventfd_write(nudge, 1))
     watcher.start()
     resources.callback(watcher.stop)
-    reader = CatalogReader(settings.jobs, default_zone=settings.zone)
+    reader = CatalogReader(settings.jobs, default_zone=settings.zone, is_guarded=is_guarded())
     reloader = Reloader(reader, watcher, clock, folder=settings.jobs, cache=CatalogCache(settings.state))
     resources.callback(reloader.keep)
     return Assembly(

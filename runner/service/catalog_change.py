@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runner.monitor.records import Event
+from runner.planning.consequences import Standing, consequences
 from runner.planning.difference import Difference, difference
 from runner.planning.last_good import InForce, in_force
-from runner.planning.registration import register, remove
+from runner.planning.renaming import renamings
 from runner.requests.catalog import Rejection
 from runner.requests.model import RunImmediately
 from runner.service.decision import Decision
@@ -21,11 +22,15 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogChange:
-    """A catalog on its way into force, and what is to be told of it (nothing, if nothing changed)."""
+    """A catalog on its way into force, and what is to be told of it (nothing, if nothing changed).
+
+    `renamed` has the former name of each request that goes on with the state of another.
+    """
 
     reading: Reading
     in_force: InForce
     difference: Difference
+    renamed: Mapping[str, str]
     rejected: tuple[Rejection, ...]
     mended: int
 
@@ -42,10 +47,12 @@ class CatalogChange:
                 "the jobs folder is empty or gone; all requests are kept (`runner reload --allow-empty` removes them)"
             )
         changed = [f"{name} ({', '.join(fields)})" for name, fields in self.difference.changed]
+        left = frozenset(self.renamed.values())
         parts = [
-            _part("added", self.difference.added),
+            _part("added", [name for name in self.difference.added if name not in self.renamed]),
+            _part("renamed", [f"{former} → {name}" for name, former in self.renamed.items()]),
             _part("changed", changed),
-            _part("removed", self.difference.removed),
+            _part("removed", [name for name in self.difference.removed if name not in left]),
             _part("rejected", [rejection.file for rejection in self.rejected]),
             f"{self.mended} mended" if self.mended else "",
         ]
@@ -57,10 +64,12 @@ def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) 
     touched, catalog = reading.touched, reading.catalog
     force = in_force(catalog, registry.requests, allow_empty=allow_empty, among=touched)
     known = {rejection.file: rejection for rejection in registry.rejections}
+    changes = difference(registry.requests, force.requests, among=touched)
     return CatalogChange(
         reading=reading,
         in_force=force,
-        difference=difference(registry.requests, force.requests, among=touched),
+        difference=changes,
+        renamed=renamings(changes.added, force.requests, registry.states),
         rejected=tuple(each for each in catalog.rejections if known.get(each.file) != each),
         mended=_mended(registry.rejections, reading),
     )
@@ -71,11 +80,11 @@ def decide(change: CatalogChange, decision: Decision, registry: Registry, *, is_
     decision.requests, decision.git = change.in_force.requests, change.reading.git_commit
     for rejection in change.rejected:
         decision.tell(Event.REQUEST_REJECTED, _rejection_fields(rejection, change.in_force, decision.git))
-    for name in change.difference.removed:
-        if (state := registry.states.get(name)) is not None:
-            decision.register(name, remove(state))
-    for name in decision.requests if is_first else sorted(change.reading.touched & decision.requests.keys()):
-        _register(name, decision, registry)
+    among = decision.requests if is_first else sorted(change.reading.touched & decision.requests.keys())
+    old = Standing(requests=registry.requests, states=registry.states)
+    removed, renamed = change.difference.removed, change.renamed
+    for name, registration in consequences(old, decision.requests, removed, renamed, among, decision.now):
+        decision.register(name, registration)
 
 
 def first_runs(change: CatalogChange) -> str | None:
@@ -98,14 +107,6 @@ def told_fields(change: CatalogChange) -> dict[str, Any]:
         "git_commit": change.reading.git_commit,
         "message": change.summary,
     }
-
-
-def _register(name: str, decision: Decision, registry: Registry) -> None:
-    request, former = decision.requests[name], registry.requests.get(name)
-    state = registry.states.get(name)
-    registered = register(request, state, decision.now)
-    if registered.state != state or request != former:
-        decision.register(name, registered)
 
 
 def _mended(before: tuple[Rejection, ...], reading: Reading) -> int:

@@ -5,15 +5,15 @@ A decision reads the registry and the book, and sees its own earlier steps throu
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from runner.lifecycle import Channel, ExecutionStatus, Reason
 from runner.monitor.records import Event
-from runner.planning.firing import Miss, abandoned, settle
-from runner.planning.registration import Change, Registration
+from runner.planning.firing import Miss, settle, without_abandoned
+from runner.planning.registration import Change, Registration, handed_on
 from runner.planning.state import RequestState
 from runner.requests.model import ProcessRequest
 from runner.service.book import Book
@@ -64,6 +64,11 @@ class Decision:
         """Return the state of a request as this decision sees it."""
         return self.states.get(name) or self._registry.states.get(name)
 
+    @property
+    def all_states(self) -> Mapping[str, RequestState]:
+        """The states of all requests as this decision sees them."""
+        return ChainMap(self.states, self._registry.states)
+
     def tell(self, event: Event, fields: Mapping[str, Any]) -> bytes:
         """Put a record into the decision; return its line."""
         return self._journal.tell(event, self.now, fields, batch=self.batch)
@@ -79,9 +84,13 @@ class Decision:
 
     def register(self, name: str, registration: Registration, *, by: str | None = None) -> None:
         """Take what planning says of a request, and tell of it."""
-        self.put(name, self._without_abandoned(name, registration.state))
+        former = registration.renamed_from or name
+        state = self._without_abandoned(former, registration.state)
+        if former != name and (left := self.state(former)) is not None:
+            self.put(former, handed_on(left, name))
+        self.put(name, state)
         if registration.change is not None:
-            self._tell_change(name, registration.change, registration.state, by=by)
+            self._tell_change(name, registration.change, state, by=by, former=registration.renamed_from)
         if registration.miss is not None:
             self._tell_miss(self.requests[name], registration.state, registration.miss)
 
@@ -125,17 +134,17 @@ class Decision:
 
     def _without_abandoned(self, name: str, changed: RequestState) -> RequestState:
         """Tell what was due until now and is not any more; return the changed state with that settled."""
+        if name in self.states:
+            return changed
         former, before = self._registry.requests.get(name), self._registry.states.get(name)
-        if former is None or before is None or name in self.states:
-            return changed
-        if (miss := abandoned(former, before, changed, self.now)) is None:
-            return changed
-        self._tell_miss(former, before, miss)
-        if changed.generation != before.generation:
-            return changed  # its watermark is its own: a reschedule's fire may be this very instant
-        return replace(changed, fired_through=max(changed.fired_through, miss.last))
+        settled, miss = without_abandoned(former, before, changed, self.now)
+        if former is not None and before is not None and miss is not None:
+            self._tell_miss(former, before, miss)
+        return settled
 
-    def _tell_change(self, name: str, change: Change, state: RequestState, *, by: str | None) -> None:
+    def _tell_change(
+        self, name: str, change: Change, state: RequestState, *, by: str | None, former: str | None = None
+    ) -> None:
         request = self.requests.get(name) or self._registry.requests.get(name)
         source = request.source if request else None
         fields = {
@@ -146,6 +155,7 @@ class Decision:
             "request_file": source and source.file,
             "request_sha256": source and source.sha256,
             "git_commit": self.git,
+            "message": f"renamed from {former}" if former else None,
         }
         self.tell(_EVENTS[change], fields)
 

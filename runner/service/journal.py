@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from loguru import logger
+
 from runner.errors import LogUnwritableError, StoreUnwritableError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Event, Recorder, decode
@@ -117,8 +119,10 @@ class Journal:
         self._store.tidy()
 
     def close(self) -> None:
-        """Commit and append what can be, and close store and log."""
-        self.commit()
+        """Append what is committed, and close store and log.
+
+        Facts that nobody has committed are dropped, as by a crash: what follows them would be missing beside them.
+        """
         self.append()
         self.show()
         if self._appended is not None:
@@ -130,6 +134,8 @@ class Journal:
         """Have the store know where the next bytes go, before they go there."""
         place = _mark_at(*self._log.place())
         if place != self._mark:
+            if self._mark is not None and place.inode == self._mark.inode and place.offset < self._mark.offset:
+                logger.warning("{} was cut off: what it had is lost; rotate it by renaming", self._log)
             seq = self._appended[0] if self._appended else 0
             self._store.commit(Batch(), appended=(seq, place))
             self._mark, self._appended = place, None

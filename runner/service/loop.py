@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -19,6 +19,7 @@ from runner.execution.processes import Processes
 from runner.lifecycle import Reason
 from runner.monitor.records import Event
 from runner.planning.registration import cut_off
+from runner.planning.renaming import bearer
 from runner.service import catalog_change, clock_step
 from runner.service.answering import answer
 from runner.service.assembly import Assembly, assemble
@@ -29,10 +30,12 @@ from runner.service.dispatch import Dispatcher
 from runner.service.execution import Execution, execution_of
 from runner.service.housekeeping import Housekeeping
 from runner.service.mail import Mail
+from runner.service.notify import SILENT, Notifier
 from runner.service.registry import Registry, request_row
 from runner.service.settings import Settings
 from runner.service.stopping import Stopping
 from runner.service.trouble import Complaints, HoldOff
+from runner.store.connection import database_path, legible
 from runner.store.mailbox import drain_wake
 from runner.values import to_microseconds
 
@@ -50,7 +53,13 @@ class Runner:
     """
 
     def __init__(
-        self, settings: Settings, *, clock: Clock, observer: Callable[[dict[str, Any]], None], is_firing: bool = True
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        observer: Callable[[dict[str, Any]], None],
+        is_firing: bool = True,
+        notifier: Notifier = SILENT,
     ) -> None:
         self.settings = settings
         self.book = Book()
@@ -58,6 +67,7 @@ class Runner:
         self._clock = clock
         self._observer = observer
         self._is_firing = is_firing
+        self._notifier = notifier
         self._git: str | None = None
         self._begun_s = clock.elapsed_s()
         self._store_rests = HoldOff(clock)
@@ -77,7 +87,7 @@ class Runner:
             )
             reload = partial(self._reloader.look_again, at_once=True) if self._is_firing else None
             self._mail = Mail(self._parts.store, self.book, self._clock, reload=reload)
-            self._housekeeping = Housekeeping(self.settings.outputs, self.book, self._clock)
+            self._housekeeping = Housekeeping(self.settings.outputs, self.settings.retention, self.book, self._clock)
             self._stopping = Stopping(self._dispatcher, self._clock, self.settings.drain)
             self._steps = StepDetector(self._clock)
             self._take_over()
@@ -85,11 +95,14 @@ class Runner:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._resources.close()
+        with self._resources:
+            if kind is None:  # the last facts, with what follows them; after an error it is as after a crash
+                self._commit(self._decision())
 
     def run(self) -> None:
         """Run until a signal ends it and what runs has ended."""
         self.start()
+        self._notifier.ready(begun_s=self._begun_s)
         self.turn()
         while not self._is_done():
             self.wait()
@@ -134,6 +147,7 @@ class Runner:
         self._stopping.advance()
         self._housekeeping.advance()
         self._complaints.tell(self._troubles())
+        self._notifier.turn(requests=len(self.registry.requests), running=self.book.occupied)
 
     def wait(self, *, at_most_s: float = _LONGEST_WAIT_S) -> None:
         """Wait for the next thing to do, and take the exits and notes that came meanwhile."""
@@ -158,13 +172,14 @@ class Runner:
     def _poll(self, timeout_s: float) -> list[tuple[int, int]]:
         """Wait for events, to the microsecond.
 
-        epoll counts milliseconds and rounds up: of the last one we leave it none, and sleep what is left of that.
+        epoll counts milliseconds and rounds up: of the last one we leave it none, and select waits for what is left.
         """
         until_s = self._clock.elapsed_s() + timeout_s
         events = self._parts.poll.poll(max(int(timeout_s * 1000) - 0.5, 0.0) / 1000)
         left_s = until_s - self._clock.elapsed_s()
         if not events and left_s > 0:
-            time.sleep(min(left_s, 0.001))
+            select.select([self._parts.poll], [], [], min(left_s, 0.001))
+            events = self._parts.poll.poll(0)
         return events
 
     def obey(self, command: Command) -> Answer:
@@ -183,10 +198,11 @@ class Runner:
     def _take_over(self) -> None:
         """Take over what a former runner left: requests, their states, executions that ran or wait."""
         snapshot = self._parts.snapshot
-        self.registry.load(self._parts.rows, zone=self.settings.zone, accepted=self._reloader.accepted)
+        with legible(database_path(self.settings.state)):
+            self.registry.load(self._parts.rows, zone=self.settings.zone, accepted=self._reloader.accepted)
+            executions = [execution_of(row) for row in snapshot.executions]
         self._reloader.recall(self.registry.requests)
         boot = boot_id()
-        executions = map(execution_of, snapshot.executions)
         self._dispatcher.resume_all(executions, is_same_boot=snapshot.meta.get("boot") == boot)
         self._journal.facts.meta.update(
             boot=boot, pid=str(os.getpid()), version=__version__, started=str(to_microseconds(self._clock.now()))
@@ -273,6 +289,7 @@ class Runner:
         if self._commit(decision):
             self._mail.forget_reloads(asked)
             self._accept_change(change)
+            self._notifier.ready(begun_s=reading.begun_s)
         else:
             self._reloader.look_again()
 
@@ -292,7 +309,8 @@ class Runner:
 
     def _note_cut_off(self, execution: Execution) -> None:
         """Mark a one-time request whose execution a restart has cut off."""
-        request, state = self.registry.requests.get(execution.request), self.registry.states.get(execution.request)
+        name = bearer(execution.request, self.registry.states)
+        request, state = self.registry.requests.get(name), self.registry.states.get(name)
         if request is None or state is None or execution.claim.generation is None:
             return
         marked = cut_off(request, state, execution.claim.generation)
@@ -314,8 +332,10 @@ class Runner:
         self._is_signalled = False
         for number in self._parts.signals.take():
             if number is signal.SIGHUP:
+                self._notifier.reloading()
                 self._reloader.look_again(at_once=True)
             else:
+                self._notifier.stopping()
                 self._stopping.ask(number)
 
     def _is_done(self) -> bool:

@@ -25,10 +25,10 @@ QUIET_S = 0.15
 """How long a folder must have been still before it is read."""
 GLANCE_S = 0.03
 """After so long a stillness it is read ahead: what is still so in the end need only be looked at."""
-PATIENCE_S = 1.0
-"""How long a restless folder is waited for at the most."""
-LOCK_PATIENCE_S = 10.0
-"""How long git's index.lock holds a reload back at the most."""
+GLANCE_EVERY_S = 0.5
+"""How often one that is never quiet is read ahead: it is still once nothing in it looks different any more."""
+PATIENCE_S = 10.0
+"""How long a folder that goes on changing, or git's index.lock, holds a reload back at the most."""
 IDENTITY_EVERY_S = 0.5
 RESYNC_EVERY_S = 5.0
 RESYNC_UNNOTIFIED_S = 1.0
@@ -64,6 +64,7 @@ class Reloader:
         self._restless_since_s: float | None = None
         self._restless_at_s = 0.0
         self._held_until_s = 0.0
+        self._is_still = self._is_glanced = self._is_found = False
         self._glance_at_s: float | None = None
         self._glance: Generator[None, None, bool] | None = None
         self._scan: Generator[None, None, Reading] | None = None
@@ -89,9 +90,9 @@ class Reloader:
         now_s = self._clock.elapsed_s()
         if self._restless_since_s is None:
             self._restless_since_s, self._glance_at_s = now_s, now_s + GLANCE_S
+        self._restless_at_s = now_s
         if at_once:
-            self._glance_at_s = None
-        self._restless_at_s = now_s - (PATIENCE_S if at_once else 0.0)
+            self._is_still, self._glance_at_s = True, None
 
     def next_s(self) -> float:
         """Return when `check` has something to do."""
@@ -116,7 +117,7 @@ class Reloader:
         if begin_s is not None and now_s >= begin_s:
             self._begin(now_s, incumbents)
         elif self._glance_at_s is not None and now_s >= self._glance_at_s:
-            self._begin_glance()
+            self._begin_glance(now_s)
 
     def advance(self, budget_s: float) -> Reading | None:
         """Read on for about `budget_s` seconds; return the reading once it is whole."""
@@ -127,6 +128,7 @@ class Reloader:
         except StopIteration as whole:
             if slices is self._glance:
                 self._glance = None
+                self._end_glance(is_different=whole.value)
                 return None
             self._scan = None
             reading: Reading = whole.value
@@ -165,21 +167,39 @@ class Reloader:
     def _begin_at_s(self) -> float | None:
         if self._restless_since_s is None:
             return None
-        is_still_s = min(self._restless_at_s + QUIET_S, self._restless_since_s + PATIENCE_S)
-        return max(is_still_s, self._held_until_s)
+        at_last_s = self._restless_since_s + PATIENCE_S
+        if self._is_still:
+            at_last_s = self._restless_since_s
+        elif self._is_told:
+            at_last_s = min(self._restless_at_s + QUIET_S, at_last_s)
+        return max(at_last_s, self._held_until_s)
+
+    @property
+    def _is_told(self) -> bool:
+        """Whether what goes on is notified, so that quiet means something."""
+        return self._watcher.notified and not self._is_found
 
     def _begin(self, now_s: float, incumbents: Callable[[], Incumbents]) -> None:
         assert self._restless_since_s is not None
-        if is_being_changed(self._folder) and now_s - self._restless_since_s < LOCK_PATIENCE_S:
+        if is_being_changed(self._folder) and now_s - self._restless_since_s < PATIENCE_S:
             self._held_until_s = now_s + _RETRY_S
             return
         self._restless_since_s = self._glance_at_s = None
+        self._is_still = self._is_glanced = self._is_found = False
         self._scan = self._read(incumbents())
 
-    def _begin_glance(self) -> None:
-        self._glance_at_s = None
+    def _begin_glance(self, now_s: float) -> None:
+        self._glance_at_s = now_s + _RETRY_S
         if not is_being_changed(self._folder):
-            self._glance = self._reader.glance()
+            self._glance, self._glance_at_s = self._reader.glance(), None
+
+    def _end_glance(self, *, is_different: bool) -> None:
+        """Take the folder for still if nothing has changed since the last glance; else glance again, later."""
+        if self._is_glanced and not is_different:
+            self._is_still = True
+        else:
+            self._is_glanced = True
+            self._glance_at_s = self._clock.elapsed_s() + (GLANCE_EVERY_S if self._is_told else QUIET_S)
 
     def _resync(self) -> None:
         """Look a slice further whether any file is another; then rest, so that it takes no more than its share."""
@@ -200,6 +220,7 @@ class Reloader:
         except StopIteration as end:
             self._look = None
             if end.value:
+                self._is_found = True
                 self.look_again()
             return True
         return False

@@ -84,7 +84,18 @@ def worded(path: Path) -> Iterator[None]:
             raise StoreUnwritableError(f"the store {path} cannot be used: {_UNWRITABLE[code]} ({error})") from error
         if code in _DAMAGED:
             raise unusable(path, f"{_DAMAGED[code]} ({error})") from error
+        if "decode to UTF-8" in str(error):  # sqlite3's own, without a code, and with the whole text
+            raise unusable(path, "is damaged (a text in it is none)") from error
         raise
+
+
+@contextmanager
+def legible(path: Path) -> Iterator[None]:
+    """Word what makes no sense in a store whose pages are whole. Raises StoreError."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise unusable(path, "is damaged (a row in it cannot be read)") from error
 
 
 def unusable(path: Path, what: str) -> StoreError:

@@ -53,6 +53,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 INSERT_RECORD = "INSERT INTO outbox (seq, line) VALUES (?, ?)"
 FORGET_RECORDS = "DELETE FROM outbox WHERE seq <= ?"
 SELECT_RECORDS = "SELECT seq, line FROM outbox ORDER BY seq"
+COUNT_RECORDS = "SELECT count(*) FROM outbox"
 LAST_RECORD = "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"
 
 UPSERT_MARK = "INSERT OR REPLACE INTO mark (one, inode, offset) VALUES (1, ?, ?)"

@@ -160,7 +160,7 @@ def test_row_46_a_run_of_ours_that_goes_on_is_guarded_and_watched_to_its_end(pla
     (record,) = place.await_finished("sole", status="system_restart")
     assert record["execution"] == started["execution"]
     assert (record["exit_code"], record["output_tail"]) == (None, "done\n")
-    assert record["message"] == "the runner ended while this ran; its exit code is unknown"
+    assert record["message"] == "it ran on after the runner that started it had ended; its exit code is unknown"
     assert record["ended"] > place.events("runner.started")[-1]["time"]
     assert place.run("exec", "sole").returncode == 0
 

@@ -105,4 +105,4 @@ def test_the_monitor_loads_nothing_that_reading_a_log_does_not_need(place: Place
         {"yaml", "jsonschema", "sqlite3", "schedule", "loguru", "watchdog", "asyncio", "subprocess"}
     )
     own = {name for name in loaded if name.startswith(("runner.requests.", "runner.service.", "runner.store."))}
-    assert own == {"runner.requests.heap"}
+    assert own == {"runner.requests.heap", "runner.requests.settings"}

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_schemas_have_names() -> None:
-    assert resources.schema_names() == ("monitor-record", "process-request")
+    assert resources.schema_names() == ("monitor-record", "process-request", "runner")
 
 
 @pytest.mark.parametrize("name", resources.schema_names())

@@ -1,0 +1,147 @@
+"""A jobs folder as a git commit has it, in a folder of its own. Runs git; the work tree and the index are not touched.
+
+The blobs are read as they are: no hook, no filter, no attribute and no prompt can come in between. A submodule's files
+are not in the repository, and links are as they were committed.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from runner.errors import UsageError
+from runner.requests.files import LARGEST
+
+_PATIENCE_S = 60
+_LINK, _SUBMODULE = "120000", "160000"
+# What a hook, which may be who calls us, sets to name its own repository: we ask for that of a folder.
+_LOCATING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
+_QUIET = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+}
+_SETTINGS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """The git repository around a folder. `top` is its work tree, `prefix` the folder's path in it, "." for all."""
+
+    top: Path
+    prefix: PurePosixPath
+
+    @classmethod
+    def around(cls, folder: Path) -> Repository | None:
+        """Return the repository that a folder lies in, even if the folder itself is not there; None if in none.
+
+        Raises UsageError if there is no git, or git refuses to look into it.
+        """
+        real = Path(os.path.realpath(folder))
+        present = next(level for level in (real, *real.parents) if level.is_dir())
+        done = _run(present, "rev-parse", "--show-toplevel")
+        if done.returncode:
+            if b"not a git repository" in done.stderr or b"must be run in a work tree" in done.stderr:
+                return None
+            raise UsageError(_words(done))
+        top = Path(os.path.realpath(os.fsdecode(done.stdout.rstrip(b"\n"))))
+        return cls(top=top, prefix=PurePosixPath(real.relative_to(top).as_posix()))
+
+    def commit(self, ref: str) -> str | None:
+        """Return the full id of the commit that a ref names; None if there is none. Raises UsageError."""
+        done = _run(self.top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+        return None if done.returncode else done.stdout.decode().strip()
+
+    def refs(self) -> list[str]:
+        """Return the short names of all branches and tags."""
+        done = _run(self.top, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags", "refs/remotes")
+        return os.fsdecode(done.stdout).splitlines()
+
+    def extract(self, commit: str, target: Path, paths: Iterable[PurePosixPath]) -> None:
+        """Write what a commit has at or below some paths of the tree below `target`. Raises UsageError."""
+        wanted = [str(path) for path in paths if not path.is_absolute() and ".." not in path.parts]
+        if not wanted:
+            return
+        try:
+            _write(self._contents(list(self._listed(commit, wanted))), target)
+        except OSError as error:
+            raise UsageError(f"{commit[:12]} cannot be laid out: {error}") from error
+
+    def _listed(self, commit: str, paths: list[str]) -> Iterator[_Blob]:
+        within = [] if "." in paths else ["--", *paths]
+        listing = _checked(self.top, "--literal-pathspecs", "ls-tree", "-rlz", "--full-tree", commit, *within)
+        for line in listing.split(b"\0"):
+            about, _, path = os.fsdecode(line).partition("\t")
+            if path and ".." not in PurePosixPath(path).parts:
+                mode, _, identity, size = about.split()
+                if mode != _SUBMODULE:
+                    yield _Blob(path=path, is_link=mode == _LINK, identity=identity, size=int(size))
+
+    def _contents(self, blobs: list[_Blob]) -> Iterator[tuple[_Blob, bytes]]:
+        """Yield the blobs with their bytes, links last so that nothing is written through one."""
+        ordered = sorted(blobs, key=lambda blob: blob.is_link)
+        small = [blob for blob in ordered if blob.size <= LARGEST]
+        asked = "".join(f"{blob.identity}\n" for blob in small).encode()
+        answer = io.BytesIO(_checked(self.top, "cat-file", "--batch", "--buffer", given=asked))
+        for blob in small:
+            if answer.readline().endswith(b" missing\n"):
+                raise UsageError(f"the repository is a partial one, which lacks {blob.path}; `git fetch --refetch` it")
+            content = answer.read(blob.size + 1)
+            yield blob, content[:-1]
+        # A file that is too large to be read is told as such by its size alone.
+        yield from ((blob, b"") for blob in ordered if blob.size > LARGEST and not blob.is_link)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Blob:
+    path: str
+    is_link: bool
+    identity: str
+    size: int
+
+
+def _write(blobs: Iterator[tuple[_Blob, bytes]], target: Path) -> None:
+    for blob, content in blobs:
+        place = target / blob.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if blob.is_link:
+            place.symlink_to(os.fsdecode(content))
+            continue
+        place.write_bytes(content)
+        if blob.size > len(content):
+            os.truncate(place, blob.size)
+
+
+def _checked(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
+    done = _run(folder, *arguments, given=given)
+    if done.returncode:
+        raise UsageError(_words(done))
+    return done.stdout
+
+
+def _run(folder: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    environment = {name: value for name, value in os.environ.items() if name not in _LOCATING}
+    try:
+        return subprocess.run(
+            ["git", *_SETTINGS, *arguments],
+            cwd=folder,
+            env={**environment, **_QUIET, "LC_ALL": "C"},
+            input=given,
+            capture_output=True,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise UsageError("a git ref needs git, which is not installed; --against takes a folder too") from None
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"git did not answer within {_PATIENCE_S} s") from None
+
+
+def _words(done: subprocess.CompletedProcess[bytes]) -> str:
+    lines = os.fsdecode(done.stderr).strip().splitlines()
+    return lines[0].replace("fatal: ", "git: ", 1) if lines else f"git failed with exit code {done.returncode}"

@@ -1,0 +1,51 @@
+"""What follows for each request when a catalog comes into force: the runner carries it out, `plan` shows it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from runner.planning.registration import Registration, register, register_renamed, remove
+from runner.planning.state import RequestState
+from runner.requests.model import ProcessRequest
+
+Requests = Mapping[str, ProcessRequest]
+States = Mapping[str, RequestState]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What is in force: the requests, and the states of all that ever were."""
+
+    requests: Requests
+    states: States
+
+
+def consequences(
+    old: Standing,
+    new: Requests,
+    removed: Iterable[str],
+    renamed: Mapping[str, str],
+    among: Iterable[str],
+    now: datetime,
+) -> Iterator[tuple[str, Registration]]:
+    """Yield the names for which something follows, with what: first those `removed`, then those `among` the new.
+
+    Who goes on under another name, by `renamed` (see `renamings`), is not removed.
+    """
+    left = frozenset(renamed.values())
+    for name in removed:
+        if name in old.states and name not in left:
+            yield name, remove(old.states[name])
+    for name in among:
+        registered = registration_of(new[name], old.states, renamed.get(name), now)
+        if registered.state != old.states.get(name) or new[name] != old.requests.get(name):
+            yield name, registered
+
+
+def registration_of(request: ProcessRequest, states: States, former: str | None, now: datetime) -> Registration:
+    """Register a request, which goes on with the state of `former` if that is no None."""
+    if former is None:
+        return register(request, states.get(request.name), now)
+    return register_renamed(request, states[former], now, former=former)

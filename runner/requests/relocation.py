@@ -1,0 +1,21 @@
+"""A request as if its file lay in another folder: so a copy of a jobs folder elsewhere is compared with it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import PurePath
+
+from runner.requests.building import built, draft_from
+from runner.requests.model import ProcessRequest
+
+
+def relocated(request: ProcessRequest, source: str, target: str, *, default_zone: str) -> ProcessRequest:
+    """Return a request that was read in or below the folder `source` as it would be in `target`; both absolute.
+
+    What its own document says is left as it is: an absolute path in there is meant so.
+    """
+    draft = draft_from(request.source.definition)
+    folder = str(PurePath(target, PurePath(draft.folder).relative_to(source)))
+    moved, findings = built(replace(draft, folder=folder, stored=""), default_zone=default_zone)
+    assert moved is not None, f"it was built before: {findings}"
+    return moved

@@ -1,0 +1,44 @@
+"""What `runner doctor` tells of all that a runner lives by: looked at, whatever state it is in, and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from runner.errors import RunnerError
+from runner.service.examination import machine, permissions, records
+from runner.service.examination.findings import Finding, problem
+from runner.service.examination.subject import Subject
+
+_CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[Finding]]], ...] = (
+    ("versions", machine.version_findings),
+    ("runner", records.runner_findings),
+    ("user", permissions.user_findings),
+    ("jobs", permissions.jobs_findings),
+    ("requests", records.request_findings),
+    ("notification", machine.notification_findings),
+    ("zone", machine.zone_findings),
+    ("clock", machine.clock_findings),
+    ("state", permissions.state_findings),
+    ("store", records.store_findings),
+    ("log", permissions.log_findings),
+    ("log", records.line_findings),
+    ("rotation", records.rotation_findings),
+    ("room", machine.room_findings),
+    ("limits", machine.limit_findings),
+    ("cgroup", machine.cgroup_findings),
+)
+
+
+def examine(subject: Subject) -> Iterator[Finding]:
+    """Make all checks, one after another; what keeps one from looking is a problem that it found."""
+    for name, check in _CHECKS:
+        try:
+            yield from check(subject)
+        except (OSError, RunnerError) as error:
+            yield problem(name, f"it cannot be looked at: {_reason(error)}", "ask as the user that the runner runs as")
+
+
+def _reason(error: OSError | RunnerError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
+    return str(error)

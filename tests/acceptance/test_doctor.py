@@ -1,0 +1,318 @@
+"""`runner doctor`: what it finds, that what it advises helps, and that nothing it meets makes it stumble."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runner.cli.group import cli
+from runner.errors import RefusedError
+from runner.service.examination import examine, machine, records
+from runner.service.examination.findings import Finding, Level
+from runner.service.examination.subject import Subject
+from runner.store.connection import database_path
+from runner.store.database import Store
+from runner.store.lock import lock_path, take_lock
+from runner.store.rows import Batch
+
+REQUEST = "process: {command: [id]}\ntiming: {schedule: {frequency: daily, at: '02:00', timezone: Europe/Madrid}}\n"
+RECORD = '{"v": 1, "event": "runner.started", "time": "2026-01-01T00:00:00.000000Z"}\n'
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An empty store as a runner leaves it."""
+    folder = tmp_path_factory.mktemp("store")
+    Store.own(folder).close()
+    return database_path(folder).read_bytes()
+
+
+@pytest.fixture
+def subject(tmp_path: Path, store: bytes) -> Subject:
+    """A runner's places as it leaves them, in order."""
+    home = tmp_path / "home"
+    jobs, state = home / "jobs.d", home / "state"
+    (jobs / "erp").mkdir(parents=True)
+    for name in ("a.yaml", "erp/b.yaml"):
+        (jobs / name).write_text(REQUEST)
+    (state / "outputs").mkdir(parents=True)
+    for path, content in ((database_path(state), store), (lock_path(state), b"1\n")):
+        path.write_bytes(content)
+        path.chmod(0o600)
+    os.mkfifo(state / "wake", 0o600)
+    log = state / "monitor.jsonl"
+    log.write_text(RECORD)
+    for path, mode in ((home, 0o755), (jobs, 0o755), (jobs / "erp", 0o755), (state, 0o700), (log, 0o640)):
+        path.chmod(mode)
+    for file in jobs.rglob("*.yaml"):
+        file.chmod(0o644)
+    return Subject(jobs=jobs, state=state, monitor_log=log, zone="UTC", logrotate=home / "logrotate.d")
+
+
+def doctor(subject: Subject, *arguments: str, **environment: str) -> Result:
+    given = ["--jobs", str(subject.jobs), "--state", str(subject.state), "--monitor-log", str(subject.monitor_log)]
+    return CliRunner().invoke(cli, ["doctor", *given, *arguments], env={"TZ": "UTC", **environment})
+
+
+def found(subject: Subject, check: str) -> list[Finding]:
+    return [finding for finding in examine(subject) if finding.check == check]
+
+
+def only(subject: Subject, check: str, level: Level) -> Finding:
+    """Return what a check has found that is not well: it must be one thing, of this level."""
+    (finding,) = (finding for finding in found(subject, check) if finding.level is not Level.OK)
+    assert finding.level is level
+    assert finding.suggestion
+    return finding
+
+
+def test_in_order_it_says_so_of_each_thing_and_changes_nothing(subject: Subject) -> None:
+    def content() -> dict[str, tuple[int, bytes]]:
+        files = [path for path in subject.jobs.parent.rglob("*") if path.is_file()]
+        return {str(path): (path.stat().st_mode, path.read_bytes()) for path in files if path.suffix != ".sqlite3-shm"}
+
+    before = content()
+    done = doctor(subject, "--output", "json")
+    items = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert all(item.keys() == {"check", "level", "message", "suggestion"} for item in items)
+    assert all((item["suggestion"] is None) == (item["level"] == "ok") for item in items)
+    levels = {
+        item["check"]: item["level"] for item in items if item["check"] not in ("clock", "zone", "room", "limits")
+    }
+    expected = ("versions", "runner", "jobs", "requests", "notification", "state", "store", "log")
+    assert levels == dict.fromkeys(expected, "ok")
+    text = doctor(subject)
+    assert f"only {'root' if os.geteuid() == 0 else ''}" in text.stdout
+    assert text.exit_code == 0
+    after = content()
+    assert {path: after[path] for path in before} == before
+
+
+def test_with_nothing_there_it_tells_how_to_begin(tmp_path: Path) -> None:
+    nowhere = Subject(
+        jobs=tmp_path / "jobs.d", state=tmp_path / "state", monitor_log=tmp_path / "no" / "log", zone="UTC"
+    )
+    done = doctor(nowhere)
+    assert done.exit_code == 1
+    assert "`runner init` makes one" in done.stdout
+    assert "problem" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [".", "erp", "a.yaml", "erp/b.yaml"])
+def test_requests_that_anybody_may_write_are_a_problem_that_the_advice_mends(subject: Subject, name: str) -> None:
+    place = subject.jobs / name
+    place.chmod(place.stat().st_mode | 0o002)
+    finding = only(subject, "jobs", Level.PROBLEM)
+    assert f"anybody may write {place}" in finding.message
+    assert doctor(subject).exit_code == 1
+    subprocess.run(shlex.split(str(finding.suggestion)), check=True)
+    assert [each.level for each in found(subject, "jobs")] == [Level.OK]
+
+
+def test_the_way_to_the_requests_must_not_be_open_either_unless_it_is_sticky(subject: Subject) -> None:
+    subject.jobs.parent.chmod(0o777)
+    finding = only(subject, "jobs", Level.PROBLEM)
+    assert f"put another folder in the place of {subject.jobs}" in finding.message
+    subject.jobs.parent.chmod(0o1777)
+    assert [each.level for each in found(subject, "jobs")] == [Level.OK]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to give files away")
+def test_other_owners_and_groups_are_named(subject: Subject) -> None:
+    (subject.jobs / "a.yaml").chmod(0o664)
+    os.chown(subject.jobs / "a.yaml", 0, 54321)
+    assert "the group 54321, which root is not in, may write" in only(subject, "jobs", Level.WARNING).message
+    os.chown(subject.jobs / "a.yaml", 54321, 0)
+    assert "belongs to user 54321, who can run anything as root" in only(subject, "jobs", Level.ADVICE).message
+    os.chown(subject.state, 54321, 54321)
+    assert "the state folder belongs to user 54321" in only(replace(subject), "user", Level.ADVICE).message
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root decides for himself")
+@pytest.mark.parametrize("command", [["start"], ["exec", "a"], ["reschedule", "a"]])
+def test_root_does_not_serve_what_anybody_may_write(subject: Subject, command: list[str]) -> None:
+    before = (subject.state / "monitor.jsonl").read_bytes()
+    (subject.jobs / "erp").chmod(0o777)
+    done = CliRunner().invoke(cli, [*command, "--jobs", str(subject.jobs), "--state", str(subject.state)])
+    told = f"{done.exception} {done.stderr}"  # `exec` tells it itself, with an exit code of its own
+    assert isinstance(done.exception, RefusedError) or done.exit_code == 125
+    assert f"anybody may write {subject.jobs / 'erp'}, " in told
+    assert f"chmod -R o-w {subject.jobs}" in told
+    assert (subject.state / "monitor.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [".", "store.sqlite3", "wake", "lock", "outputs"])
+def test_a_state_that_anybody_may_write_is_a_problem(subject: Subject, name: str) -> None:
+    (subject.state / name).chmod(0o722)
+    assert f"anybody may write {subject.state / name}" in only(subject, "state", Level.PROBLEM).message
+
+
+def test_what_processes_print_is_not_for_everyone_to_read(subject: Subject) -> None:
+    subject.monitor_log.chmod(0o644)
+    assert str(subject.monitor_log) in only(subject, "log", Level.WARNING).message
+    subject.state.chmod(0o711)
+    (subject.state / "outputs").chmod(0o755)
+    assert f"everyone may read {subject.state / 'outputs'}" in only(subject, "state", Level.WARNING).message
+
+
+def test_a_rejected_request_and_a_zone_that_there_is_not_are_told(subject: Subject) -> None:
+    (subject.jobs / "a.yaml").write_text(REQUEST.replace("Madrid", "Madird"))
+    assert "there is no time zone 'Europe/Madird'" in only(subject, "requests", Level.WARNING).message
+    done = doctor(subject, TZ="Europe/Nowhere")
+    assert done.exit_code == 1
+    assert "there is no time zone 'Europe/Nowhere'" in done.stdout
+
+
+def execute(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+        connection.commit()
+
+
+@pytest.mark.parametrize(
+    ("statement", "level", "words"),
+    [
+        ("PRAGMA user_version = 99", Level.PROBLEM, "has version 99"),
+        ("PRAGMA user_version = 1", Level.ADVICE, "it has version 1"),
+        ("PRAGMA application_id = 7", Level.PROBLEM, "belongs to another application"),
+        ("DROP TABLE outbox", Level.PROBLEM, "cannot be read: no such table"),
+    ],
+)
+def test_a_store_of_another_version_or_maker_is_told(
+    subject: Subject, statement: str, level: Level, words: str
+) -> None:
+    execute(database_path(subject.state), statement)
+    assert words in only(subject, "store", level).message
+
+
+def test_records_that_wait_though_nobody_is_there_to_write_them_are_told(subject: Subject) -> None:
+    store = Store.own(subject.state)
+    store.commit(Batch(records=(b"{}\n",)))
+    store.close()
+    assert "1 records wait" in only(subject, "store", Level.WARNING).message
+    with take_lock(subject.state):
+        alive = replace(subject)  # whether one is, is looked at once
+        assert f"runner {os.getpid()} is running" in found(alive, "runner")[0].message
+        assert [each.level for each in found(alive, "store")] == [Level.OK]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    damage=st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), max_size=40),
+    kept=st.just(2**30) | st.integers(0, 2**16),
+    lines=st.binary(max_size=100),
+)
+def test_no_damage_to_store_or_log_makes_it_stumble(
+    subject: Subject, damage: list[tuple[int, int]], kept: int, lines: bytes
+) -> None:
+    store, log = database_path(subject.state), subject.monitor_log
+    whole = store.read_bytes()
+    torn = bytearray(whole)
+    for at, byte in damage:
+        torn[at % len(torn)] = byte
+    try:
+        store.write_bytes(torn[:kept])
+        log.write_bytes(lines)
+        assert {finding.check for finding in (*records.store_findings(subject), *records.line_findings(subject))}
+    finally:
+        store.write_bytes(whole)
+
+
+def as_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def as_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def as_link_to_itself(path: Path) -> None:
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize("make", [as_folder, as_pipe, as_link_to_itself, Path.touch])
+def test_nothing_in_the_place_of_something_else_makes_it_stumble_or_wait(
+    subject: Subject, make: Callable[[Path], None]
+) -> None:
+    home = subject.jobs.parent
+    inside = ("store.sqlite3", "lock", "wake", "outputs", "monitor.jsonl")
+    for name in ("jobs.d", "jobs.d/a.yaml", "state", *(f"state/{each}" for each in inside)):
+        place, aside, made = home / name, home / "aside", home / "made"
+        place.rename(aside)
+        make(place)
+        checks = {finding.check for finding in examine(replace(subject))}
+        assert {"versions", "jobs", "state", "store", "zone", "limits"} <= checks
+        place.rename(made)
+        aside.rename(place)
+        made.rmdir() if make is as_folder else made.unlink()
+
+
+def test_a_torn_last_line_is_told_and_what_is_no_record(subject: Subject) -> None:
+    subject.monitor_log.write_text(RECORD + RECORD[:20])
+    assert "torn" in only(subject, "log", Level.WARNING).message
+    subject.monitor_log.write_text(RECORD + "out of memory\n")
+    assert "no record" in only(subject, "log", Level.WARNING).message
+
+
+def test_the_last_step_of_the_clock_is_told(subject: Subject) -> None:
+    stepped = {"event": "runner.clock_stepped", "step_s": -61.5, "time": "2999-01-01T00:00:00.000000Z"}
+    subject.monitor_log.write_text(json.dumps(stepped) + "\n")
+    steps = [finding for finding in found(subject, "clock") if "stepped" in finding.message]
+    assert [(finding.level, "-00:01:01.500" in finding.message) for finding in steps] == [(Level.ADVICE, True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("{log} {{\n  daily\n  copytruncate\n}}\n", Level.WARNING),
+        ('/var/log/x {{ weekly }}\n"{folder}/*.jsonl" /var/log/y\n{{\n  copytruncate\n}}\n', Level.WARNING),
+        ("{log} {{\n  create\n  # copytruncate\n}}\n", Level.OK),
+        ("/var/log/x {{ copytruncate }}\n", None),
+    ],
+)
+def test_a_rotation_that_loses_lines_is_told(subject: Subject, text: str, level: Level | None) -> None:
+    subject.logrotate.mkdir()
+    (subject.logrotate / "runner").write_text(text.format(log=subject.monitor_log, folder=subject.monitor_log.parent))
+    assert [finding.level for finding in found(subject, "rotation")] == ([level] if level else [])
+
+
+def test_more_executions_than_open_files_allow_are_told(subject: Subject) -> None:
+    done = doctor(subject, "--max-running", "100000000")
+    assert "--max-running allows more" in done.stdout
+    assert "LimitNOFILE=400000064" in done.stdout
+
+
+def test_the_file_system_is_found_by_its_device(tmp_path: Path) -> None:
+    device = tmp_path.stat().st_dev
+    lines = [
+        "22 1 0:77 / /other rw - tmpfs tmpfs rw",
+        f"23 1 {os.major(device)}:{os.minor(device)} /sub /place\\040with\\040blanks rw shared:1 - nfs4 server:/x rw",
+    ]
+    assert machine.file_system_of(tmp_path, "\n".join(lines)) == "nfs4"
+    assert machine.file_system_of(tmp_path, lines[0]) == ""
+
+
+@pytest.fixture
+def is_on_nfs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(machine, "file_system_of", lambda _path, _mountinfo: "nfs4")
+    yield
+
+
+@pytest.mark.usefixtures("is_on_nfs")
+def test_requests_on_a_network_are_found_by_looking_and_a_store_there_does_not_work(subject: Subject) -> None:
+    assert "tells nothing of changes" in only(subject, "notification", Level.ADVICE).message
+    assert "on nfs4" in only(subject, "room", Level.PROBLEM).message

@@ -1,0 +1,249 @@
+"""Every kind of process as its user sees it: what it is given, what its record says, and what nothing ever shows."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import ROOT, Keys, Place, Record
+
+NOW = "run_immediately"
+CALLED = """
+import json
+import os
+
+def told(year: int, ledger: str = "main") -> dict:
+    print("closing", year)
+    return {"year": year, "ledger": ledger}
+
+def failing() -> None:
+    raise LookupError("no ledger \\033[2J")
+
+def telling() -> tuple:
+    print(json.dumps({"password": os.environ["PASSWORD"]}))
+    return os.environ["TOKEN"], os.environ["PASSWORD"]
+
+def blurting() -> None:
+    raise ValueError(os.environ["TOKEN"], os.environ["PASSWORD"], os.environ["API_KEY"])
+"""
+IS_ROOT = os.geteuid() == 0
+TOKEN, PASSWORD, API_KEY = "tok-5d41402abc4b2a76", "pä\"ss w\\ord' 7215ee9c7d", "key-9f86d081884c7d65"
+SECRET_PATH = "/opt/e3b0c44298fc1c14/bin"
+
+
+def _request(place: Place, name: str, timing: object = None, /, *, top: Keys | None = None, **process: Any) -> None:
+    timed = {"timing": timing} if timing else {}
+    place.write(f"{name}.yaml", json.dumps({"process": {"directory": "../work", **process}, **timed, **(top or {})}))
+
+
+def _work(place: Place, **files: str) -> Path:
+    """Make the folder that processes run in, with files."""
+    work = place.folder / "work"
+    work.mkdir()
+    for name, text in files.items():
+        (work / name.replace("_", ".")).write_text(text)
+    return work
+
+
+def _only(place: Place, name: str, **fields: object) -> Record:
+    (record,) = place.await_finished(name, **fields)
+    return record
+
+
+def _differences(record: Record, expected: Keys) -> Keys:
+    """Return the fields that are not as expected, of a text that a pattern is expected of the whole text."""
+    return {
+        name: record[name]
+        for name, value in expected.items()
+        if not (
+            re.fullmatch(value.pattern, record[name] or "") if isinstance(value, re.Pattern) else record[name] == value
+        )
+    }
+
+
+# --- what a process is given, and what counts as success --------------------------------------------------------------
+
+ENVIRONMENT = 'echo "$A $B $C $D"; echo "$RUNNER_PARAMS $RUNNER_PARAM_YEAR $RUNNER_PARAM_LEDGER $RUNNER_PARAM_ROWS"'
+FAILED = {"status": "error", "reason": "exit_code", "exit_code": 1}
+UNSTARTED = {"status": "error", "reason": "spawn_failed", "exit_code": None}
+KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
+    "callable": (
+        {"python": "called:told", "params": {"year": 2026, "rows": [1]}},
+        {"status": "success", "message": "returned {'year': 2026, 'ledger': 'main'}", "output_tail": "closing 2026\n"},
+    ),
+    "exception": (
+        {"python": "called:failing"},
+        {**FAILED, "message": "LookupError: no ledger \x1b[2J", "output_tail": re.compile("(?s)Traceback .*failing.*")},
+    ),
+    "no-module": (
+        {"python": "uncalled:told"},
+        {**FAILED, "message": re.compile("there is no module 'uncalled', neither in .*/work nor in Python's path")},
+    ),
+    "param-missing": (
+        {"python": "called:told"},
+        {**FAILED, "message": "called:told needs 'year', which `params` does not give it by name"},
+    ),
+    "environment": (
+        {
+            "shell": ENVIRONMENT,
+            "environment": {"D": "request"},
+            "environment_file": ["../work/a.env", "../work/b.env"],
+            "params": {"year": 2026, "ledger": "main", "rows": [1, None]},
+        },
+        {
+            "output_tail": "runner one two request\n"
+            '{"year": 2026, "ledger": "main", "rows": [1, null]} 2026 main [1, null]\n',
+        },
+    ),
+    "no-file": (
+        {"shell": "true", "environment_file": "../work/gone.env"},
+        {**UNSTARTED, "message": re.compile("environment file '.*/gone.env': .*(no such|does not exist).*")},
+    ),
+    "bad-file": (
+        {"shell": "true", "environment_file": "../work/bad.env"},
+        {**UNSTARTED, "message": re.compile("environment file '.*/bad.env', line 2: (?!.*hunter2).*")},
+    ),
+    "settings": (
+        {"shell": "umask; nice; cat", "umask": "027", "nice": 5, "stdin": "¡olé!\n"},
+        {"status": "success", "output_tail": "0027\n5\n¡olé!\n"},
+    ),
+    "lenient": ({"shell": "exit 3", "success": {"exit_codes": [0, 3]}}, {"status": "success", "exit_code": 3}),
+    "strict": ({"shell": "exit 0", "success": {"exit_codes": [3]}}, {"reason": "exit_code", "message": "exit code 0"}),
+    "complaining": (
+        {"shell": "echo out; echo oh >&2", "success": {"fail_on_stderr": True}},
+        {"status": "error", "reason": "stderr", "exit_code": 0, "message": "it wrote to standard error"},
+    ),
+    "quiet": ({"shell": "echo out", "success": {"fail_on_stderr": True}}, {"status": "success", "reason": None}),
+    "nobody-there": (
+        {"shell": "true", "run_as": {"user": "no-such-user"}},
+        {**UNSTARTED, "message": "run_as: there is no user 'no-such-user' on this machine"},
+    ),
+}
+
+
+def test_each_kind_is_given_what_it_asks_for_and_its_record_says_what_came_of_it(place: Place) -> None:
+    work = _work(place, called_py=CALLED, a_env="B=one\nC=one\nD=one\n", b_env="C=two\n", bad_env="A=1\n'hunter2\n")
+    place.environment |= {"A": "runner", "B": "runner", "C": "runner", "D": "runner"}
+    for name, (process, _) in KINDS.items():
+        _request(place, name, NOW, **process)
+    runner = place.start()
+    differences = {name: _differences(_only(place, name), expected) for name, (_, expected) in KINDS.items()}
+    assert not {name: found for name, found in differences.items() if found}
+
+    (work / "b.env").write_text("C=new\n")
+    again = place.run("exec", "environment", "--param", "year=2027", "--param", "rows=many")
+    assert again.stdout == (
+        'runner one new request\n{"year": 2027, "ledger": "main", "rows": "many"} 2027 main many\n'
+    ), again.stderr
+    called = place.run("exec", "callable", "--param", "year=2027", "--param", 'ledger="2"')
+    assert (called.returncode, called.stdout) == (0, "closing 2027\n")
+    assert _only(place, "callable", channel="direct")["message"] == "returned {'year': 2027, 'ledger': '2'}"
+    assert "\x1b" not in place.run("monitor", "--request", "exception").stdout
+    assert place.stop(runner) == 0
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may become somebody else")
+def test_another_user_is_that_user_in_all_and_kept_out_of_what_is_not_theirs(place: Place) -> None:
+    private = place.folder / "private"
+    private.mkdir(mode=0o700)
+    for name in ("runner", "schemas"):
+        shutil.copytree(ROOT / name, private / name, ignore=shutil.ignore_patterns("__pycache__"))
+    place.environment["PYTHONPATH"] = str(private)
+    run_as = {"run_as": {"user": "nobody"}, "directory": "/"}
+    _request(place, "other", NOW, shell='echo "$HOME $USER $LOGNAME" $(id -un; id -Gn)', **run_as)
+    _request(place, "called", NOW, python="os:getuid", **run_as)
+    _request(place, "entering", NOW, shell="true", **run_as | {"directory": str(private)})
+    runner = place.start()
+    nobody = pwd.getpwnam("nobody")
+    groups = [grp.getgrgid(number).gr_name for number in os.getgrouplist("nobody", nobody.pw_gid)]
+    told = [nobody.pw_dir, "nobody", "nobody", "nobody", *groups]
+    assert _only(place, "other")["output_tail"].split() == told
+    unread = f"run_as: that user may not read '{private}/runner/execution/calling.py', a part of this runner"
+    assert not _differences(_only(place, "called"), {**UNSTARTED, "message": unread})
+    closed = f"no permission to enter directory '{private}'"
+    assert not _differences(_only(place, "entering"), {**UNSTARTED, "message": closed})
+    assert place.stop(runner) == 0
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+
+def _forms(secret: str) -> set[bytes]:
+    """Return a secret as it stands, in a repr, in JSON and in JSON with plain ASCII."""
+    texts = (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    return {text.encode() for text in texts}
+
+
+FORMS = {form for secret in (TOKEN, PASSWORD, API_KEY, SECRET_PATH) for form in _forms(secret)}
+IN_PIECES = """
+import os, time
+for name in ("TOKEN", "PASSWORD", "API_KEY"):
+    for count, byte in enumerate(os.environb[name.encode()]):
+        os.write(1 + count % 2, bytes([byte]))
+        time.sleep(0.001)
+    print(flush=True)
+os._exit(1)
+"""
+
+
+def _shown_in(place: Place) -> list[str]:
+    """Return the files below the place that hold a secret, but for those that it was put into."""
+    files = (path for path in place.folder.rglob("*") if path.is_file() and path.suffix != ".env")
+    return [str(path) for path in files if any(form in path.read_bytes() for form in FORMS)]
+
+
+def test_a_secret_is_shown_nowhere(place: Place) -> None:
+    lines = [f"TOKEN={TOKEN}", "PASSWORD=" + '"' + PASSWORD.replace("\\", "\\\\").replace('"', '\\"') + '"', "PORT=80"]
+    _work(place, called_py=CALLED, a_env="\n".join(lines), path_env=f"PATH={SECRET_PATH}\n")
+    place.environment["API_KEY"] = API_KEY
+    secret = {"environment_file": "../work/a.env", "secrets": ["API_KEY"]}
+    on_failure = {"on_failure": {"request": "notify"}}
+    _request(place, "pieces", NOW, command=[sys.executable, "-c", IN_PIECES], top=on_failure, **secret)
+    _request(place, "blurting", NOW, python="called:blurting", top=on_failure, **secret)
+    _request(place, "telling", NOW, python="called:telling", **secret)
+    _request(place, "pathless", NOW, command=["nothing"], environment_file="../work/path.env", top=on_failure)
+    _request(place, "notify", shell='echo "$RUNNER_FAILED_RECORD"')
+    _request(place, "asked", shell='echo "$TOKEN $PASSWORD $API_KEY $PORT" >&2', **secret)
+    runner = place.start()
+    asked = place.run("exec", "asked")
+    place.await_finished("notify", count=3)
+    assert asked.stdout == "*** *** *** 80\n"
+    assert _only(place, "pieces")["output_tail"] == "***\n***\n***\n"
+    assert _only(place, "blurting")["message"] == "ValueError: ('***', '***', '***')"
+    telling = _only(place, "telling")
+    assert (telling["message"], telling["output_tail"]) == ("returned ('***', '***')", '{"password": "***"}\n')
+    assert _only(place, "pathless")["message"] == "program 'nothing' is not in PATH (***)"
+    printed = [place.run(*line).stdout for line in _looks(place)]
+    assert all(printed)
+    assert not [text for text in printed if any(form in text.encode() for form in FORMS)]
+    assert not _shown_in(place)  # the store's write-ahead log is still there
+    assert place.stop(runner) == 0
+    assert not _shown_in(place)
+
+
+def _looks(place: Place) -> list[tuple[str, ...]]:
+    return [("log", _only(place, "blurting")["execution"]), ("monitor",), ("show", "asked")]
+
+
+def test_a_secret_is_no_parameter_neither_of_a_runner_nor_without_one(place: Place) -> None:
+    _request(place, "posting", shell="true", secrets=["TOKEN"])
+    _request(place, "chain", group={"members": [{"request": "posting"}, {"name": "own", "shell": "true"}]})
+    alone = place.run("exec", "posting", "--param", "year=2026", "--param", f"token={TOKEN}")
+    runner = place.start()
+    served = place.run("exec", "chain", "--param", f"TOKEN={TOKEN}")
+    why = "is one of its `secrets`, and a parameter is no place for a secret: it is kept; "
+    instead = "put it into an `environment_file` or the runner's own environment"
+    assert alone.stderr == f"runner: posting: 'token' {why}{instead}\n"
+    assert served.stderr == f"runner: chain: 'TOKEN' {why}{instead}\n"
+    assert (alone.returncode, served.returncode) == (125, 125)
+    assert not _shown_in(place)
+    assert place.stop(runner) == 0
+    assert not place.finished("posting")

@@ -1,0 +1,136 @@
+"""Programs that misbehave, side by side in one runner: each leaves its record and nothing else, and harms no other."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from misbehaving import EXECUTABLE, LIMIT, PROGRAMS, Program
+from support import SECONDLY, Place, Record, wait_until
+
+from runner.values import parse_instant
+
+NOW = "run_immediately"
+MARK = "MISBEHAVING_TEST"
+LONGEST_LINE = 32 * 1024
+LATENESS_S = 3.0  # of who runs beside them, on a busy machine
+QUICK = 50
+_IGNORED_BY_DEFAULT = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
+_STOPPING = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+
+
+def _declare(place: Place, requests: dict[str, dict[str, Any]]) -> None:
+    """Write one file of many requests that run once, now."""
+    work = place.folder / "work"
+    work.mkdir(exist_ok=True)
+    documents = [
+        {"name": name, "process": {"directory": "../work", **process}, "timing": NOW}
+        for name, process in requests.items()
+    ]
+    place.write("programs.yaml", "\n---\n".join(map(json.dumps, documents)))
+
+
+def _write_files(place: Place, program: Program) -> None:
+    for name, text in program.files.items():
+        path = place.folder / "work" / name
+        path.write_text(text)
+        path.chmod(0o755 if name in EXECUTABLE else 0o644)
+
+
+def _await_all(place: Place, names: set[str], *, within_s: float) -> dict[str, Record]:
+    """Wait until each has ended; return their records, one of each."""
+    wait_until(lambda: names <= {record["request"] for record in place.events("execution.finished")}, within_s=within_s)
+    records = [record for record in place.events("execution.finished") if record["request"] in names]
+    assert len(records) == len(names), "something ran twice"
+    return {record["request"]: record for record in records}
+
+
+def _children(pid: int) -> str:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text()
+
+
+def _marked(place: Place) -> Iterator[int]:
+    """Yield the processes that have the mark of this test in their environment."""
+    mark = f"{MARK}={place.folder}".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in path.read_bytes().split(b"\0"):
+                yield int(path.parent.name)
+
+
+def _fires_beside(place: Place) -> list[Record]:
+    """Return the executions of who ran beside; none of its fires was left out, and none came late."""
+    records = place.finished("beside")
+    instants = [parse_instant(record["scheduled_for"]) for record in records]
+    assert sorted(instants) == [min(instants) + timedelta(seconds=number) for number in range(len(instants))]
+    assert all(record["status"] == "success" and record["lateness_s"] < LATENESS_S for record in records)
+    return records
+
+
+def test_each_leaves_its_record_and_nothing_else_and_delays_no_other(place: Place) -> None:
+    place.environment[MARK] = str(place.folder)
+    quick = {f"quick-{number}": {"command": ["true"]} for number in range(QUICK)}
+    _declare(place, {name: program.process for name, program in PROGRAMS.items()} | quick)
+    for program in PROGRAMS.values():
+        _write_files(place, program)
+    (place.folder / "perch").mkdir()
+    place.declare("beside", "true", SECONDLY)
+    runner = place.start()
+    records = _await_all(place, {*PROGRAMS, *quick}, within_s=40)
+    wait_until(lambda: not _children(runner.pid), what="nothing of theirs is left")
+    bounded = [Path(records[name]["output_file"]) for name, each in PROGRAMS.items() if "output_limit" in each.process]
+    wait_until(lambda: {output.stat().st_size for output in bounded} == {LIMIT}, what="outputs are cut")
+    assert place.stop(runner) == 0
+    assert not list(_marked(place))
+
+    wrong = [records[name] for name, program in PROGRAMS.items() if not program.is_told_by(records[name])]
+    assert not wrong, json.dumps(wrong, indent=1)
+    assert all(records[name]["exit_code"] == 0 for name in quick)
+    assert len(_fires_beside(place)) >= 2
+    assert max(map(len, place.log.read_bytes().splitlines(keepends=True))) < LONGEST_LINE
+    assert {path.name for path in place.folder.iterdir()} == {"jobs.d", "work", "state", "console.1"}
+    assert {path.name for path in place.jobs.iterdir()} == {"programs.yaml", "beside.yaml"}
+
+
+@pytest.mark.campaign
+def test_each_signal_is_told(place: Place) -> None:
+    numbers = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, *_IGNORED_BY_DEFAULT, *_STOPPING})
+    _declare(place, {f"dies-{number}": {"shell": f"ulimit -c 0; kill -{number:d} $$"} for number in numbers})
+    runner = place.start()
+    records = _await_all(place, {f"dies-{number}" for number in numbers}, within_s=60)
+    assert place.stop(runner) == 0
+    told = {name: (record["reason"], record["signal"]) for name, record in records.items()}
+    assert told == {f"dies-{number}": ("signal", number) for number in numbers}
+    assert all(record["message"].startswith("ended by signal ") for record in records.values())
+
+
+@pytest.mark.campaign
+def test_a_thousand_that_end_at_once_are_all_recorded(place: Place) -> None:
+    names = {f"quick-{number}" for number in range(1000)}
+    _declare(place, {name: {"command": ["true"]} for name in names})
+    runner = place.start()
+    records = _await_all(place, names, within_s=50)
+    assert place.stop(runner) == 0
+    assert {(record["status"], record["exit_code"]) for record in records.values()} == {("success", 0)}
+
+
+@pytest.mark.campaign
+def test_300_mb_of_output_cost_no_memory(place: Place) -> None:
+    _declare(place, {"much": {"shell": r"head -c 300000000 /dev/zero | tr '\0' ."}})
+    runner = place.start()
+    before = _peak_kb(runner.pid)
+    record = _await_all(place, {"much"}, within_s=50)["much"]
+    assert (record["status"], record["output_bytes"], len(record["output_tail"])) == ("success", 300_000_000, 4096)
+    assert _peak_kb(runner.pid) - before < 20_000
+    assert place.stop(runner) == 0
+
+
+def _peak_kb(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))

@@ -1,0 +1,430 @@
+"""Disks, stores and logs that fail in every way that we could think of: it is told, passes, and costs nothing else."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import re
+import shutil
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from crash_following import declare
+from crash_load import Load
+from crash_oracle import check, is_settled, read_ledger
+from loguru import logger
+from support import GATE, SECONDLY, Place, Record, wait_until
+
+from runner.errors import StoreError, StoreUnwritableError
+from runner.execution.proc import boot_id, stat_of
+from runner.monitor.records import Event, Recorder
+from runner.service.clock import SystemClock
+from runner.service.loop import Runner
+from runner.service.settings import Settings
+from runner.store import schema
+from runner.store.rows import Batch
+from runner.values import instant_text, new_id
+
+
+def _settings(place: Place) -> Settings:
+    return Settings(jobs=place.jobs, state=place.state, monitor_log=place.log, zone="UTC")
+
+
+@contextmanager
+def _runner(place: Place) -> Iterator[Runner]:
+    """A runner in this very program, whose turns are the test's."""
+    with Runner(_settings(place), clock=SystemClock(), observer=lambda _: None) as runner:
+        runner.start()
+        yield runner
+
+
+def _go_on(runner: Runner, until: Callable[[], object]) -> None:
+    def turn() -> object:
+        runner.turn()
+        runner.wait(at_most_s=0.05)
+        return until()
+
+    wait_until(turn)
+
+
+@contextmanager
+def _mounted(folder: Path, options: str) -> Iterator[Path]:
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+# --- the store ---------------------------------------------------------------------------------------------------
+
+
+def test_a_read_only_store_is_refused_and_what_was_due_meanwhile_is_missed(place: Place) -> None:
+    with _mounted(place.folder / "disk", "size=8m") as disk:
+        place.state, place.log = disk, place.folder / "monitor.jsonl"
+        place.declare("tick", "true", SECONDLY)
+        with _runner(place) as runner:
+            _go_on(runner, lambda: place.finished("tick"))
+        before = place.log.read_bytes()
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with pytest.raises(StoreError, match=r"cannot be used: Read-only file system"), _runner(place):
+            pass
+        assert place.log.read_bytes() == before
+        latest = datetime.fromisoformat(place.finished("tick")[-1]["scheduled_for"])
+        wait_until(lambda: (datetime.now(UTC) - latest).total_seconds() > 1.1)
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+        with _runner(place) as runner:
+            count = len(place.finished("tick"))
+            _go_on(runner, lambda: len(place.finished("tick")) > count)
+    fires = [datetime.fromisoformat(each["scheduled_for"]) for each in place.finished("tick")]
+    assert (fires[-1] - fires[0]).total_seconds() == len(fires) - 1 + sum(
+        each["missed_count"] - 1 for each in place.finished("tick", status="misfired")
+    )
+
+
+def test_a_store_of_version_1_goes_on_with_all_that_was_on_its_way(place: Place) -> None:
+    place.declare("tool", "true")
+    former = new_id()
+    environment = {**os.environ, "RUNNER_EXECUTION_ID": former}
+    with subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True) as process:
+        stat = stat_of(process.pid)
+        assert stat is not None
+        place.state.mkdir()
+        _write_version_1(place, running=(former, process.pid, stat.started), waiting=new_id())
+        with _runner(place) as runner:
+            _go_on(runner, lambda: place.finished("tool", status="success"))
+            assert [each.id for each in runner.book] == [former]
+            process.kill()
+            process.wait()
+            _go_on(runner, lambda: place.finished("tool", execution=former))
+    (told,) = (record for record in place.records() if record["event"] == "request.removed")
+    assert told["request"] == "gone", "what waited for the log is in it"
+    (cut_off,) = place.finished("tool", execution=former)
+    assert (cut_off["status"], cut_off["requested_by"], cut_off["pid"]) == ("system_restart", "jo", process.pid)
+    (ran,) = place.finished("tool", status="success")
+    assert (ran["output_tail"], ran["channel"], ran["attempt"]) == ("from version 1\n", "process_scheduler", 1)
+    with closing(sqlite3.connect(place.state / "store.sqlite3")) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
+
+
+def _write_version_1(place: Place, *, running: tuple[str, int, int], waiting: str) -> None:
+    """Write a store as the first release did, killed while one execution ran, one waited, and a record was unwritten.
+
+    Statements and bodies stand here as they were: they must not follow what the program does today.
+    """
+    instant = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    line = Recorder("r", "h").line(Event.REQUEST_REMOVED, instant, {"request": "gone"})
+    with closing(sqlite3.connect(place.state / "store.sqlite3", isolation_level=None)) as database:
+        for statement in schema.MIGRATIONS[0]:
+            database.execute(statement)
+        database.execute("PRAGMA application_id = 0x52554e52")
+        database.execute("PRAGMA user_version = 1")
+        meta = {"boot": boot_id(), "runner": "r", "jobs": str(place.jobs)}
+        database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        database.execute("INSERT INTO outbox (line) VALUES (?)", (line,))
+        row = "INSERT INTO executions VALUES (?, 'tool', ?, ?, 1, 0, ?, ?, ?, ?)"
+        fire = int(instant.timestamp()) * 1_000_000
+        identity, pid, started = running
+        body = _body_of_version_1(place, identity, "direct", ["sleep", "60"], by="jo", started=instant_text(instant))
+        database.execute(row, (identity, None, fire, "running", pid, started, body))
+        body = _body_of_version_1(place, waiting, "process_scheduler", ["echo", "from version 1"])
+        database.execute(row, (waiting, 1, fire, "waiting", None, None, body))
+
+
+def _body_of_version_1(
+    place: Place,
+    identity: str,
+    channel: str,
+    arguments: list[str],
+    *,
+    by: str | None = None,
+    started: str | None = None,
+) -> str:
+    output = place.state / "outputs" / identity[-1] / identity[-2] / f"{identity}.out"
+    source = {"file": "tool.yaml", "line": 1, "sha256": "0" * 64}
+    return json.dumps(
+        {"process": "tool", "channel": channel, "due": "2026-03-02T12:00:00.000000Z", "arguments": arguments,
+         "directory": str(place.jobs), "source": source, "output_file": str(output), "environment": {"A": "b"},
+         "context": {"client": None, "organization": None}, "prevent_concurrent": False, "timeout_s": None,
+         "stop_signal": 15, "stop_grace_s": 10.0, "requested_by": by, "git_commit": None, "started": started,
+         "stopped_by": None}
+    )  # fmt: skip
+
+
+def _spoil_randomly(path: Path, chance: random.Random) -> str:
+    """Do something bad to a store; say what."""
+    content = bytearray(path.read_bytes())
+    match chance.choice(["pages", "bytes", "letters", "shorter", "nothing", "text", "newer"]):
+        case "pages":
+            page = chance.randrange(len(content) // 4096)
+            content[page * 4096 : (page + 1) * 4096] = chance.randbytes(4096)
+            what = f"page {page}"
+        case "bytes":
+            at = chance.randrange(len(content) - 16)
+            content[at : at + 16] = chance.randbytes(16)
+            what = f"16 bytes at {at}"
+        case "letters":
+            at = chance.randrange(len(content) - 4)
+            content[at : at + 4] = b"@'{0"
+            what = f"4 letters at {at}"
+        case "shorter":
+            del content[chance.randrange(1, len(content)) :]
+            what = f"cut to {len(content)}"
+        case "nothing":
+            content.clear()
+            what = "no byte left"
+        case "text":
+            content = bytearray(b"name: nightly\n" * 400)
+            what = "text"
+        case _:
+            content[60:64] = (len(schema.MIGRATIONS) + 1).to_bytes(4, "big")  # where SQLite has `user_version`
+            what = "a newer version"
+    path.write_bytes(content)
+    return what
+
+
+def _expect_refused_or_whole(place: Place, seeds: range) -> dict[str, int]:
+    """Spoil the store of a place in many ways: it is refused in words, with nothing changed; or it still works."""
+    path, counts = place.state / "store.sqlite3", {"refused": 0, "used": 0}
+    good, log = path.read_bytes(), place.log.read_bytes()
+    for seed in seeds:
+        path.write_bytes(good)
+        what = _spoil_randomly(path, random.Random(seed))
+        spoilt = path.read_bytes()
+        try:
+            with _runner(place):
+                pass
+            counts["used"] += 1
+            place.log.write_bytes(log)
+        except StoreError as error:
+            counts["refused"] += 1
+            assert str(path) in str(error), f"seed {seed}, {what}"
+            is_found_late = "a row in it cannot be read" in str(error)  # by then it knows how long the log is
+            assert place.log.read_bytes() == log, f"seed {seed}, {what}"
+            assert is_found_late or path.read_bytes() == spoilt, f"seed {seed}, {what}"
+        except Exception as error:
+            raise AssertionError(f"seed {seed}, {what}") from error
+    path.write_bytes(good)
+    return counts
+
+
+def _fill(place: Place) -> None:
+    for number in range(30):
+        place.declare(f"daily-{number}", "true #" + "x" * 2000, {"schedule": {"frequency": "daily", "at": "02:00"}})
+    with _runner(place):
+        pass
+
+
+def test_a_spoilt_store_is_refused_in_words_and_left_as_it_is(place: Place) -> None:
+    _fill(place)
+    counts = _expect_refused_or_whole(place, range(8))
+    assert counts["refused"] >= 4
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(900)
+def test_campaign_of_spoilt_stores(place: Place) -> None:
+    _fill(place)
+    print(_expect_refused_or_whole(place, range(1000)))
+
+
+def test_the_way_out_of_a_spoilt_store_keeps_the_log_and_says_what_will_run_again(place: Place) -> None:
+    place.declare("once", "echo ran", "run_immediately")
+    with _runner(place) as runner:
+        _go_on(runner, lambda: place.finished("once"))
+    log = place.log.read_bytes()
+    store = place.state / "store.sqlite3"
+    store.write_bytes(random.Random(1).randbytes(20_000))
+    refused = place.run("start")
+    assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
+    found = re.search(r"start again: (.+?)\. The monitor log stays as it is", refused.stderr)
+    assert found is not None, refused.stderr
+    subprocess.run(["/bin/sh", "-c", found[1]], check=True)
+    runner = place.start()
+    what = "the store is new: 1 run-immediately request will run now"
+    wait_until(lambda: what in place.console(), what=what)
+    place.await_finished("once", count=2)
+    assert place.stop(runner) == 0
+    assert place.log.read_bytes().startswith(log), "what was told stays told"
+
+
+def test_what_follows_an_end_that_the_store_did_not_take_before_the_stop_follows_it_after_the_next_start(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [{"name": "a", "shell": GATE}, {"name": "b", "shell": "true"}]
+    place.write("chain.yaml", json.dumps({"process": {"group": {"members": members}}, "timing": "run_immediately"}))
+
+    def refuse(_batch: Batch, **_more: object) -> tuple[()]:
+        raise StoreUnwritableError("the store is kept locked")
+
+    with _runner(place) as runner, monkeypatch.context() as patch:
+        _go_on(runner, lambda: place.events("execution.started", process="chain/a"))
+        patch.setattr(runner._parts.store, "commit", refuse, raising=False)
+        place.open_gate()
+        _go_on(runner, lambda: runner._dispatcher.ended)
+        patch.undo()  # the runner ends at the very moment at which the store can be written again
+    with _runner(place) as runner:
+        _go_on(runner, lambda: place.finished("chain", process="chain"))
+        assert list(runner.book) == []
+
+
+# --- the monitor log ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.campaign
+def test_a_log_folder_that_disappears_and_comes_back_lacks_nothing(place: Place) -> None:
+    folder, aside = place.folder / "disk", place.folder / "aside"
+    place.log = folder / "logs" / "monitor.jsonl"
+    place.log.parent.mkdir(parents=True)
+    place.environment["RUNNER_MONITOR_LOG"] = str(place.log)
+    load = Load(place=place, chance=random.Random(1))
+    load.write_small()
+    declare(load)
+    process = place.start()
+    for is_to_live in (True, False):
+        place.await_finished("tick", count=len(place.finished("tick")) + 1)
+        folder.rename(aside)
+        wait_until(lambda: "the folder" in place.console(), what="it is told")
+        _await_ticks(load, 2)
+        if not is_to_live:
+            load.kill(process)
+            process = load.launch()
+            _await_ticks(load, 2)
+        aside.rename(folder)
+    _settle(load, place.records, process)
+
+
+def _await_ticks(load: Load, more: int) -> None:
+    def count() -> int:
+        return sum(words[2] == "tick" for words in read_ledger(load))
+
+    wanted = count() + more
+    wait_until(lambda: count() >= wanted, what="executions go on")
+
+
+def _settle(load: Load, records: Callable[[], list[Record]], process: subprocess.Popen[str]) -> None:
+    settled = datetime.now(UTC)
+    wait_until(lambda: is_settled(records(), load.versions, settled), within_s=30, what="a verdict of all")
+    assert load.place.stop(process) == 0
+    _join(load.place)
+    print(dict(check(load, settled=settled)))
+
+
+def _rotated(place: Place) -> list[Path]:
+    """Return the files that were the log, oldest first."""
+    files = [each for each in place.log.parent.glob("monitor.jsonl.*") if each.suffix != ".new"]
+    return sorted(files, key=lambda each: -int(each.name.removesuffix(".gz").rpartition(".")[2]))
+
+
+def _whole(place: Place) -> list[Record]:
+    """Return all records of the log and the files that were it; where the log was compressed a repeat has its id."""
+    lines: dict[str, Record] = {}
+    for path in (*_rotated(place), place.log):
+        try:
+            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        except (FileNotFoundError, EOFError, gzip.BadGzipFile):
+            return []  # logrotate is at it
+        for line in content[: content.rfind(b"\n") + 1].splitlines():
+            record = json.loads(line)
+            assert lines.setdefault(record["id"], record) == record, "a repeat is the same"
+    return list(lines.values())
+
+
+def _join(place: Place) -> None:
+    """Make one log of all."""
+    records = _whole(place)
+    for path in _rotated(place):
+        path.unlink()
+    place.log.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def _rotate(place: Place) -> None:
+    """Rename and compress at once, as `logrotate` does by the rules of most: `compress` without `delaycompress`."""
+    if logrotate := shutil.which("logrotate", path="/usr/sbin:/usr/bin"):
+        rules = place.folder / "rules"
+        rules.write_text(f"{place.log} {{\n size 1\n rotate 1000\n compress\n missingok\n nocreate\n}}\n")
+        rules.chmod(0o644)
+        status = str(place.folder / "logrotate.status")
+        subprocess.run([logrotate, "-f", "-s", status, str(rules)], check=True, capture_output=True)
+        return
+    number = len(_rotated(place)) + 1
+    renamed = place.log.with_name(f"monitor.jsonl.{1000 - number}")
+    place.log.rename(renamed)
+    subprocess.run(["gzip", str(renamed)], check=True)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(300)
+def test_a_log_that_logrotate_renames_and_compresses_lacks_nothing_through_deaths_too(place: Place) -> None:
+    place.state.mkdir(mode=0o700)
+    load = Load(place=place, chance=random.Random(2))
+    load.write_small()
+    declare(load)
+    process = load.launch()
+    wait_until(place.log.exists)
+    for round_ in range(40):
+        before = place.log.stat().st_ino if place.log.exists() else None
+        if place.log.exists():
+            _rotate(place)
+        wait_until(lambda before=before: place.log.exists() and place.log.stat().st_ino != before, what="a new file")
+        if round_ % 4 == 3:
+            load.kill(process)
+            process = load.launch()
+    _settle(load, lambda: _whole(place), process)
+
+
+def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: Place) -> None:
+    """`copytruncate`: what came between its copy and its cut is lost, and nobody could know what that was."""
+    place.declare("tick", "true", SECONDLY)
+    told: list[str] = []
+    handler = logger.add(lambda message: told.append(str(message)), level="WARNING")
+    try:
+        with _runner(place) as runner:
+            _go_on(runner, lambda: place.finished("tick"))
+            os.truncate(place.log, 0)
+            _go_on(runner, lambda: place.finished("tick"))
+    finally:
+        logger.remove(handler)
+    (warning,) = [each for each in told if "rotate it by renaming" in each]
+    assert f"the monitor log {place.log} was cut off" in warning
+
+
+# --- git ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _ShiftedClock(SystemClock):
+    """The system's, but for leaps of what has elapsed."""
+
+    leap_s: float = 0.0
+
+    def elapsed_s(self) -> float:
+        return super().elapsed_s() + self.leap_s
+
+
+def test_a_lock_that_git_left_behind_holds_a_reload_back_for_ten_seconds_only(place: Place) -> None:
+    subprocess.run(["git", "init", "--quiet", str(place.folder)], check=True)
+    place.declare("one", "true")
+    clock = _ShiftedClock()
+    with Runner(_settings(place), clock=clock, observer=lambda _: None) as runner:
+        runner.start()
+        (place.folder / ".git" / "index.lock").touch()
+        place.declare("two", "true")
+        clock.leap_s = 8.0
+        begun_s = time.monotonic()
+        _go_on(runner, lambda: time.monotonic() - begun_s > 0.5)
+        assert "two" not in runner.registry.requests
+        clock.leap_s = 20.0
+        _go_on(runner, lambda: "two" in runner.registry.requests)

@@ -1,0 +1,84 @@
+"""The runner as PID 1 of a PID namespace, as in a container: nobody else reaps, and no signal has a default action."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import Place, wait_until
+
+from runner.execution import proc
+
+UNSHARED = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+def _may_unshare() -> bool:
+    try:
+        return subprocess.run([*UNSHARED, "true"], capture_output=True, timeout=10, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+pytestmark = pytest.mark.skipif(not _may_unshare(), reason="needs unshare, and the right to make a PID namespace")
+
+
+def start_as_init(place: Place) -> tuple[subprocess.Popen[str], int]:
+    """Start a runner as PID 1; return what waits for it, and its pid out here."""
+    with (place.folder / "console.1").open("w") as console:
+        # In containers PID 1 leads a session, and may have no HOME.
+        outer = subprocess.Popen(
+            [*UNSHARED, "setsid", sys.executable, "-m", "runner", "start", "--drain", "0s"],
+            env={key: value for key, value in place.environment.items() if key != "HOME"},
+            cwd=place.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            text=True,
+        )
+    place.running.append(outer)
+    started = wait_until(lambda: place.events("runner.started"), what="runner.started")[0]
+    assert started["pid"] == 1
+    (inner,) = proc.children_of(outer.pid)
+    return outer, inner
+
+
+def entering(inner: int) -> list[str]:
+    return ["nsenter", "--target", str(inner), "--pid"]
+
+
+def run_inside(inner: int, shell: str) -> None:
+    """Run a shell line in the namespace that is no child of its PID 1, as `docker exec` does."""
+    entered = [*entering(inner), "setsid", "--wait", "sh", "-c", shell]
+    # Not captured: what it leaves in the background would hold a pipe open.
+    subprocess.run(entered, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=10, check=True)
+
+
+def children_of(inner: int) -> list[bool]:
+    """Tell of each child of PID 1 whether it is a zombie."""
+    return [stat.is_dead for pid in proc.children_of(inner) if (stat := proc.stat_of(pid)) is not None]
+
+
+def stranger(gate: Path) -> str:
+    """A shell line that leaves two zombies behind, and one that goes on until the gate is there."""
+    return f"setsid sh -c 'while ! [ -e {gate} ]; do sleep 0.05; done' & setsid sh -c : & setsid sh -c : &"
+
+
+def test_strangers_are_reaped_and_none_is_killed_and_sigterm_stops_in_order(place: Place) -> None:
+    outer, inner = start_as_init(place)
+    gates = [place.folder / name for name in ("gate-while-idle", "gate-while-busy")]
+
+    run_inside(inner, stranger(gates[0]))
+    wait_until(lambda: children_of(inner) == [False], within_s=5.0, what="the dead to be reaped")
+
+    place.declare("bound", "trap 'exit 7' TERM; touch ../up; while :; do sleep 0.1; done", "run_immediately")
+    wait_until(lambda: (place.folder / "up").exists(), what="the execution")
+    run_inside(inner, stranger(gates[1]))
+    wait_until(lambda: children_of(inner) == [False] * 3, within_s=5.0, what="the dead to be reaped, and they alone")
+    subprocess.run([*entering(inner), "kill", "-TERM", "1"], timeout=10, check=True)
+    assert outer.wait(timeout=20) == 0
+    # The strangers have ended with their namespace.
+    (ended,) = place.finished("bound")
+    assert (ended["status"], ended["reason"], ended["exit_code"]) == ("killed", "runner_stopped", 7)
+    assert place.events("runner.stopped")[0]["signal"] == 15

@@ -1,0 +1,56 @@
+"""The unit file that is shipped: systemd understands it, and it keeps what the runner guarantees."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+import runner
+from runner.values import parse_duration
+
+UNIT = Path(runner.__file__).parent / "systemd" / "runner.service"
+
+
+def service() -> dict[str, list[str]]:
+    """Return the settings of the section [Service], each with its values in order."""
+    settings = defaultdict(list)
+    section = ""
+    for line in UNIT.read_text().splitlines():
+        if line.startswith("["):
+            section = line
+        elif line and not line.startswith("#") and section == "[Service]":
+            name, _, value = line.partition("=")
+            settings[name].append(value)
+    return settings
+
+
+def test_the_runner_speaks_for_itself_and_its_processes_are_left_to_it() -> None:
+    told = service()
+    assert told["Type"] == ["notify"] and told["NotifyAccess"] == ["main"]
+    assert told["KillMode"] == ["process"], "with any other what is adopted after a crash would be dead"
+    assert told["Delegate"] and told["DelegateSubgroup"] == ["runner"]
+    assert "PrivateTmp" not in told
+    assert all(len(values) == 1 for values in told.values())
+
+
+def test_there_is_time_for_an_orderly_stop() -> None:
+    (start,) = service()["ExecStart"]
+    drain_s = parse_duration(start.partition("--drain ")[2].split()[0]).total_seconds()
+    grace_s = 10.0  # stop_grace where a request says nothing
+    assert float(service()["TimeoutStopSec"][0]) > drain_s + grace_s
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
+    here = tmp_path / "runner.service"
+    here.write_text(UNIT.read_text().replace("ExecStart=runner", f"ExecStart={sys.executable} -m runner"))
+    command = ["systemd-analyze", "verify", "--man=no", str(here)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    # It may be older than the newest setting, and then passes over that; other units of the machine are not ours.
+    found = [line for line in done.stderr.splitlines() if str(here) in line and "DelegateSubgroup" not in line]
+    assert (done.returncode, found) == (0, [])
