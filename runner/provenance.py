@@ -1,4 +1,8 @@
-"""Which git commit a folder is at, read from git's own files. Touches files; starts no process.
+"""Which commit a folder is at, and whether it still is as that commit has it. Touches files, and asks git itself.
+
+The commit is read from git's own files, at any time. Whether the folder differs from it only git can tell: a child
+process looks, and is asked for its answer without waiting. It runs no hook and no monitor, takes no lock, and asks
+nobody anything.
 
 The files are as gitrepository-layout(5) says: HEAD, loose refs and packed-refs, `.git` as a file for work trees and
 submodules, `commondir`. What belongs to one work tree (HEAD, index) lies in its own folder, branches in the common one.
@@ -8,11 +12,137 @@ from __future__ import annotations
 
 import os
 import re
+import select
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)  # SHA-1 or SHA-256
 _REF = re.compile(r"ref:[ \t]*(refs/[^\r\n]+)")
 _DEEPEST = 5  # as git: SYMREF_MAXDEPTH
+_NAMED = re.compile(r"(?:rev-)?([0-9a-f]{40}|[0-9a-f]{64})", re.ASCII)  # git-sync's folders: with v3 "rev-" goes first
+DIRTY = "-dirty"
+_STATUS = (
+    *("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-optional-locks", "status"),
+    *("--porcelain=v2", "--branch", "--untracked-files=all", "--no-renames", "--ignore-submodules=all", "-z", "--", "."),
+)
+_PATIENCE_S = 30.0
+_CHUNK = 1 << 16
+_REQUEST = re.compile(rb"(?:.*/)?(?:[^._#~/][^/]*|_defaults)\.ya?ml", re.DOTALL)
+"""What is read of a jobs folder."""
+
+
+class Provenance:
+    """Which revision a folder is at: its commit, with `-dirty` once it is known to differ from that.
+
+    `RUNNER_REVISION` of the environment goes before all else; in no repository it is the name of git-sync's folder.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] = os.environ) -> None:
+        self._folder = folder
+        self._told = environment.get("RUNNER_REVISION", "").strip() or None
+        self._environment = {key: value for key, value in environment.items() if not key.startswith("GIT_")}
+        self._dirty: str | None = None
+        self._looking: _Look | None = None
+
+    @property
+    def commit(self) -> str | None:
+        """The commit that the folder is at now, without a mark."""
+        return self._told or commit_of(self._folder) or _named(self._folder)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether git's answer is awaited."""
+        return self._looking is not None
+
+    def revision(self) -> str | None:
+        """Return the commit that the folder is at now, marked if by the last answer it is not as that has it."""
+        commit = self.commit
+        return f"{commit}{DIRTY}" if commit is not None and commit == self._dirty else commit
+
+    def ask(self) -> None:
+        """Have git look whether the folder differs from its commit; a look that is not over begins anew."""
+        self.close()
+        if self._told is None and commit_of(self._folder) is not None:
+            with suppress(OSError):  # no git, or no folder: then nothing is known
+                self._looking = _Look(self._folder, self._environment)
+
+    def take(self, *, within_s: float = 0.0) -> bool:
+        """Take git's answer if there is one, or comes in time; tell whether none is awaited any more."""
+        if self._looking is not None and self._looking.is_over(within_s):
+            self._dirty = self._looking.commit if self._looking.is_dirty else None
+            self.close()
+        return self._looking is None
+
+    def close(self) -> None:
+        """Wait for no answer any more."""
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.end()
+
+
+class _Look:
+    """A `git status` that runs. `commit` is what it compares with, None if it failed."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.commit: str | None = None
+        self.is_dirty = False
+        self._rest = b""
+        self._until_s = time.monotonic() + _PATIENCE_S
+        self._child = subprocess.Popen(
+            _STATUS,
+            cwd=folder,
+            env={**environment, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert self._child.stdout is not None
+        self._output = self._child.stdout.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._output, select.POLLIN)
+
+    def is_over(self, within_s: float) -> bool:
+        """Read what there is, and what comes in time; tell whether all is known that will be."""
+        until_s = time.monotonic() + within_s
+        while not self.is_dirty:
+            left_s = max(until_s - time.monotonic(), 0.0)
+            if not self._poll.poll(left_s * 1000):
+                return time.monotonic() > self._until_s
+            chunk = os.read(self._output, _CHUNK)
+            if not chunk:
+                return True
+            *entries, self._rest = (self._rest + chunk).split(b"\0")
+            for entry in entries:
+                self._note(entry)
+        return True
+
+    def end(self) -> None:
+        """End the child, if it has not ended by itself; there is nothing that it could leave half done."""
+        self._child.kill()
+        assert self._child.stdout is not None
+        self._child.stdout.close()
+        self._child.wait()
+
+    def _note(self, entry: bytes) -> None:
+        """Take an entry: "# branch.oid ID", "? PATH" of what git does not know, or of a change anything else."""
+        kind, _, rest = entry.partition(b" ")
+        if kind == b"#":
+            name, _, commit = rest.partition(b" ")
+            if name == b"branch.oid":
+                self.commit = commit.decode(errors="replace")
+        else:
+            self.is_dirty |= kind != b"?" or _REQUEST.fullmatch(rest) is not None
+
+
+def _named(folder: Path) -> str | None:
+    """Return the commit that git-sync has named a folder by, this one or one above it, as it does for each commit."""
+    real = Path(os.path.realpath(folder))
+    found = (_NAMED.fullmatch(level.name) for level in (real, *real.parents))
+    return next((match[1] for match in found if match), None)
 
 
 def commit_of(folder: Path) -> str | None:

@@ -161,7 +161,7 @@ PROGRAMS = {
     "haunted": _shell(
         "leaves a daemon behind that prints without end and ignores SIGTERM, with that limit",
         """(setsid sh -c 'trap "" TERM; while :; do echo more; done' &); sleep 0.2; head -c 70000 /dev/zero""",
-        _too_much(),
+        _too_much(output_bytes=LIMIT),
         output_limit="64KiB", stop_grace="200ms",
     ),
     "much": _shell("prints 20 MB", "head -c 20000000 /dev/zero | tr '\\0' .",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import click
+import misbehaving
 import yaml
 from transitions import table
 
@@ -139,5 +140,6 @@ _BLOCKS: dict[str, Callable[[str], Iterable[str]]] = {
     "examples": _examples,
     "transitions": lambda _: table(),
     "record": _record,
+    "misbehaving": lambda _: misbehaving.table(),
     "commands": _commands,
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import select
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -38,6 +40,7 @@ class Console:
 
     def __init__(self, log_format: str, zone: str) -> None:
         self._zone = ZoneInfo(zone)
+        self._unshown = 0
         self._is_json = log_format == "json"
         self._is_coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         logger.remove()
@@ -69,14 +72,35 @@ class Console:
             line = f"{local:%H:%M:%S}  {self._coloured(level, text)}"
         self._write(line)
 
-    @staticmethod
-    def _write(line: str) -> None:
-        # Nobody may read it any more (`runner start 2>&1 | head`); what runs must not suffer from that.
+    def _write(self, line: str) -> None:
+        # Nobody may read it any more (`runner start 2>&1 | head`), or nobody just now (`| less`, a terminal that was
+        # stopped): what runs must not suffer from that.
         with suppress(OSError):
+            if not _has_room():
+                self._unshown += 1
+                return
+            unshown, self._unshown = self._unshown, 0
+            if unshown:
+                self._show_unshown(unshown)
             print(line, file=sys.stderr, flush=True)
+
+    def _show_unshown(self, count: int) -> None:
+        lines = "1 line was" if count == 1 else f"{count} lines were"
+        self._print(datetime.now(self._zone), "WARNING", f"{lines} not shown here: nobody read them")
 
     def _coloured(self, level: str, text: str) -> str:
         return click.style(text, fg=_COLOURS[level]) if self._is_coloured and level in _COLOURS else text
+
+
+def _has_room() -> bool:
+    """Tell whether a line (4 KiB of a pipe, at least) can be written at once. Raises OSError."""
+    try:
+        descriptor = sys.stderr.fileno()
+    except io.UnsupportedOperation:
+        return True
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def line_of(record: Mapping[str, Any]) -> Line:

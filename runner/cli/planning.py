@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -77,43 +78,53 @@ def _live(places: Places) -> tuple[Plan, str]:
 
 
 def _against(ref: str, places: Places) -> tuple[Plan, str]:
-    with _folder_of(ref, places) as (reader, folder, label):
-        former = reader.read()
-        for note in _notes(former, label, places):
+    with _folder_of(ref, places) as former:
+        catalog = former.reader.read()
+        for note in _notes(catalog, former, places):
             click.echo(note, err=True)
-        requests = _relocated(former, folder, places)
+        requests = _relocated(catalog, former.folder, places)
     now = datetime.now(UTC)
     here = CatalogReader(places.jobs, default_zone=places.zone)
     catalog = here.read({name: request.source.file for name, request in requests.items()})
     if catalog.missing and not requests:
         raise UsageError(f"there is no jobs folder {places.jobs}; --jobs names another")
-    return plan(served(requests, now), catalog, now, {}), label
+    return plan(served(requests, now), catalog, now, {}), former.label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Former:
+    """The folder to compare with, its name for people, and the submodules in it that could not be laid out."""
+
+    reader: CatalogReader
+    folder: Path
+    label: str
+    submodules: tuple[str, ...] = ()
 
 
 @contextmanager
-def _folder_of(ref: str, places: Places) -> Iterator[tuple[CatalogReader, Path, str]]:
-    """Yield a reader of the folder that is meant, the folder, and its name for people. Raises UsageError."""
+def _folder_of(ref: str, places: Places) -> Iterator[_Former]:
+    """Yield what is meant by a ref, or by a folder, while it is there. Raises UsageError."""
     repository = Repository.around(places.jobs)
     commit = repository.commit(ref) if repository else None
     if repository and commit:
         with TemporaryDirectory(prefix="runner-plan-") as place:
-            folder = Path(place, repository.prefix)
-            yield _extracted(repository, commit, Path(place), folder, places), folder, f"{ref} ({commit[:12]})"
+            yield _extracted(repository, commit, Path(place), f"{ref} ({commit[:12]})", places)
     elif Path(ref).is_dir():
-        yield CatalogReader(Path(ref), default_zone=places.zone), Path(ref), ref
+        yield _Former(reader=CatalogReader(Path(ref), default_zone=places.zone), folder=Path(ref), label=ref)
     else:
         raise UsageError(_unknown(ref, repository, places))
 
 
-def _extracted(repository: Repository, commit: str, place: Path, folder: Path, places: Places) -> CatalogReader:
+def _extracted(repository: Repository, commit: str, place: Path, label: str, places: Places) -> _Former:
     """Lay out what a commit has of the jobs folder, and of what lies elsewhere and is read for its sake."""
-    repository.extract(commit, place, [repository.prefix])
+    folder = Path(place, repository.prefix)
+    submodules = repository.extract(commit, place, [repository.prefix])
     reader = CatalogReader(folder, default_zone=places.zone)
     reader.read()
     besides = (Path(os.path.normpath(path)) for path in reader.read_besides)
     wanted = {PurePosixPath(path.relative_to(place)) for path in besides if path.is_relative_to(place)}
     repository.extract(commit, place, [path for path in wanted if not path.is_relative_to(repository.prefix)])
-    return reader
+    return _Former(reader=reader, folder=folder, label=label, submodules=submodules)
 
 
 def _relocated(catalog: Catalog, folder: Path, places: Places) -> dict[str, ProcessRequest]:
@@ -124,11 +135,14 @@ def _relocated(catalog: Catalog, folder: Path, places: Places) -> dict[str, Proc
     }
 
 
-def _notes(former: Catalog, label: str, places: Places) -> Iterator[str]:
-    if former.missing:
-        yield f"{label} has no {places.jobs}: all of it is new"
-    for rejection in former.rejections:
-        yield f"{label}: {rejection.file} is rejected there too: {rejection.problems[0].message}"
+def _notes(catalog: Catalog, former: _Former, places: Places) -> Iterator[str]:
+    """Say what makes a comparison lame."""
+    if catalog.missing:
+        yield f"{former.label} has no {places.jobs}: all of it is new"
+    for rejection in catalog.rejections:
+        yield f"{former.label}: {rejection.file} counts as absent, it is rejected: {rejection.problems[0].message}"
+    for submodule in former.submodules:
+        yield f"{former.label}: {submodule} counts as absent, it is a submodule: its files are in another repository"
 
 
 def _unknown(ref: str, repository: Repository | None, places: Places) -> str:

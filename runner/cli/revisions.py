@@ -62,25 +62,35 @@ class Repository:
         done = _run(self.top, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags", "refs/remotes")
         return os.fsdecode(done.stdout).splitlines()
 
-    def extract(self, commit: str, target: Path, paths: Iterable[PurePosixPath]) -> None:
-        """Write what a commit has at or below some paths of the tree below `target`. Raises UsageError."""
+    def extract(self, commit: str, target: Path, paths: Iterable[PurePosixPath]) -> tuple[str, ...]:
+        """Write what a commit has at or below some paths of the tree below `target`. Raises UsageError.
+
+        Returns the paths of submodules, of which nothing is written.
+        """
         wanted = [str(path) for path in paths if not path.is_absolute() and ".." not in path.parts]
         if not wanted:
-            return
+            return ()
+        blobs, submodules = self._listed(commit, wanted)
         try:
-            _write(self._contents(list(self._listed(commit, wanted))), target)
+            _write(self._contents(blobs), target)
         except OSError as error:
             raise UsageError(f"{commit[:12]} cannot be laid out: {error}") from error
+        return tuple(submodules)
 
-    def _listed(self, commit: str, paths: list[str]) -> Iterator[_Blob]:
+    def _listed(self, commit: str, paths: list[str]) -> tuple[list[_Blob], list[str]]:
         within = [] if "." in paths else ["--", *paths]
         listing = _checked(self.top, "--literal-pathspecs", "ls-tree", "-rlz", "--full-tree", commit, *within)
+        blobs, submodules = [], []
         for line in listing.split(b"\0"):
             about, _, path = os.fsdecode(line).partition("\t")
-            if path and ".." not in PurePosixPath(path).parts:
-                mode, _, identity, size = about.split()
-                if mode != _SUBMODULE:
-                    yield _Blob(path=path, is_link=mode == _LINK, identity=identity, size=int(size))
+            if not path or ".." in PurePosixPath(path).parts:
+                continue
+            mode, _, identity, size = about.split()
+            if mode == _SUBMODULE:
+                submodules.append(path)
+            else:
+                blobs.append(_Blob(path=path, is_link=mode == _LINK, identity=identity, size=int(size)))
+        return blobs, submodules
 
     def _contents(self, blobs: list[_Blob]) -> Iterator[tuple[_Blob, bytes]]:
         """Yield the blobs with their bytes, links last so that nothing is written through one."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Collection, Iterator
+import stat
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate
+from heapq import heappop, heappush
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 _SLICE = 256
 
@@ -21,6 +24,9 @@ class Tail:
     text: str
     total_bytes: int
     truncated: bool
+
+
+_NOTHING = Tail(text="", total_bytes=0, truncated=False)
 
 
 def outputs_folder(state: Path) -> Path:
@@ -58,16 +64,19 @@ def member_output_paths(group: Path) -> list[Path]:
 def read_tail(path: Path, *, limit: int = 4096) -> Tail:
     """Read the tail; bytes that are not UTF-8 are replaced, never dropped.
 
-    A file that is missing, or that its own process made unreadable, is an empty output.
+    A file that is missing, or that its own process made unreadable or something else, is an empty output.
     """
     try:
         # Not blocking: the process might have put a FIFO there.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
-            start = max(0, os.fstat(file.fileno()).st_size - limit - 4)
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return _NOTHING
+            start = max(0, status.st_size - limit - 4)
             file.seek(start)
             window = file.read(limit + 4)  # one more than the limit, however a character is cut (3 bytes at most)
     except OSError:
-        return Tail(text="", total_bytes=0, truncated=False)
+        return _NOTHING
     whole = _without_cut_character(window) if start else window
     encoded = whole.decode("utf-8", "replace").encode()
     return Tail(
@@ -92,47 +101,51 @@ def prune(
     seconds; `keep` are the executions whose output, or whose members' output, is still being written: those count
     and stay.
     """
-    young: list[_Output] = []
-    for inner in sorted(folder.glob("?/?")):
-        outputs = list(_outputs_in(inner))
-        old = [output for output in outputs if now_s - output.written_s > max_age_s and output.execution not in keep]
-        young.extend(output for output in outputs if output not in old)
+    rest: list[_Output] = []  # a heap, the oldest first: to sort them all at the end would take too long
+    total, outputs = 0, _outputs_in(folder)
+    while looked_at := list(islice(outputs, _SLICE)):
+        old = {output for output in looked_at if now_s - output.written_s > max_age_s and output.execution not in keep}
+        for output in looked_at:
+            if output not in old:
+                heappush(rest, output)
+                total += output.size
         yield _remove(old)
-    young.sort(key=lambda output: output.written_s, reverse=True)
-    sums = accumulate(output.size for output in young)
-    spare = [
-        output
-        for count, (total, output) in enumerate(zip(sums, young, strict=True), start=1)
-        if (count > max_files or total > max_bytes) and output.execution not in keep
-    ]
-    for first in range(0, len(spare), _SLICE):
-        yield _remove(spare[first : first + _SLICE])
+    while len(rest) > max_files or total > max_bytes:
+        spare: list[_Output] = []
+        while len(spare) < _SLICE and (len(rest) > max_files or total > max_bytes):
+            output = heappop(rest)
+            total -= output.size
+            if output.execution not in keep:
+                spare.append(output)
+        yield _remove(spare)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Output:
+class _Output(NamedTuple):
     written_s: float
     size: int
-    path: Path
+    path: str
 
     @property
     def execution(self) -> str:
         """The execution, or the outermost group, that it is the output of."""
-        return self.path.name.partition(".")[0]
+        return os.path.basename(self.path).partition(".")[0]  # noqa: PTH119 (there are many)
 
 
 def _outputs_in(folder: Path) -> Iterator[_Output]:
-    for path in folder.glob("*.out"):
-        with suppress(FileNotFoundError):  # somebody else tidied up
-            status = path.stat()
-            yield _Output(written_s=status.st_mtime, size=status.st_size, path=path)
+    for inner in sorted(folder.glob("?/?")):
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(inner) as entries:
+            for entry in entries:
+                if entry.name.endswith(".out"):
+                    with suppress(FileNotFoundError):  # somebody else tidied up
+                        status = entry.stat()
+                        yield _Output(status.st_mtime, status.st_size, entry.path)
 
 
-def _remove(outputs: list[_Output]) -> int:
+def _remove(outputs: Iterable[_Output]) -> int:
     removed = 0
     for output in outputs:
         with suppress(OSError):  # gone already, or a folder that a process put in its output's place
-            output.path.unlink()
+            os.unlink(output.path)  # noqa: PTH108
             removed += 1
     return removed
 

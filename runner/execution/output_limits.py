@@ -34,6 +34,9 @@ class OutputLimits:
         self._outlived: list[_Bounded] = []
         self.next_s: float | None = None
 
+    def __contains__(self, execution: str) -> bool:
+        return execution in self._bounded
+
     def watch(self, execution: str, path: str, limit: int, now_s: float) -> None:
         """Bound an output, in bytes. Raises SpawnError if it cannot be written."""
         self._bounded[execution] = _Bounded(descriptor=open_output(path), limit=limit)

@@ -181,6 +181,8 @@ class Processes:
         if watched.is_adopted:
             return self._follow(watched)
         tree.signal_group(watched.pid, signal.SIGKILL)  # before wait4: until then nobody else can have its number
+        if watched.execution in self._outputs:  # who has left the group would write on after the last look
+            tree.kill_all(partial(self._tree, watched))
         self._judge(watched)
         ended = wait(watched)
         self._forget(watched)

@@ -95,8 +95,7 @@ class MonitorLog:
         payload = batch if begin == self._clean_end else _separator(descriptor) + batch
         self._unsettled = begin
         self._write(descriptor, payload)
-        if os.fstat(descriptor).st_nlink == 0:  # perhaps compressed before our bytes came
-            raise LogUnwritableError(f"the monitor log {self._path} was deleted while it was written to")
+        self._require_name(descriptor)
         self._unsettled = None
         self._clean_end = (begin[0], begin[1] + len(payload))
 
@@ -125,6 +124,7 @@ class MonitorLog:
             for found, descriptor in renamed:
                 missing = self._mend(descriptor, b"" if is_torn_here or found.tail != torn else torn, missing)
             self._complete(current, torn if is_torn_here else b"", missing)
+        self._require_name(current)
         self._unsettled = None
 
     def _mend(self, descriptor: int, tail: bytes, missing: list[bytes]) -> list[bytes]:
@@ -152,6 +152,20 @@ class MonitorLog:
                 f"the monitor log {self._path} took only {written} of {len(payload)} bytes (is the disk full?);"
                 " the rest follows as soon as it can be written"
             )
+
+    def _require_name(self, descriptor: int) -> None:
+        """Raise LogUnwritableError if a file that was written to has lost the log's name meanwhile.
+
+        Who renamed it may be compressing it already, and had read it before our bytes came; when it is asked again, a
+        little later, either they are in a file that is still there, or they are written to the new one.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(self._path), os.fstat(descriptor)):  # noqa: PTH116 (half the time)
+                return
+        raise LogUnwritableError(
+            f"the monitor log {self._path} was renamed or deleted while it was written to;"
+            " what may be missing follows in the new one"
+        )
 
     def _current(self) -> int:
         """Return the descriptor of the file that has the log's name now."""

@@ -67,7 +67,7 @@ FIELDS: Mapping[Event, tuple[str, ...]] = {
     Event.RUNNER_STOPPED: (*RUNNER, "signal", "uptime_s"),
     Event.RUNNER_RELOADED: (
         *RUNNER,
-        *("requested_by", "duration_s"),
+        *("git_commit_before", "requested_by", "duration_s"),
         *("added", "added_count", "changed", "changed_count", "removed", "removed_count", "rejected", "rejected_count"),
     ),
     Event.RUNNER_CLOCK_STEPPED: (*RUNNER, "step_s"),

@@ -16,6 +16,8 @@ from runner.requests.model import Process, ProcessRequest
 
 _LONGEST = 60
 _OF_A_RENAMING = {"name", "formerly"}
+_DERIVED = {"name", "directory"}
+"""What a process has of its request's name and its file's place where its document says nothing of it."""
 _Leaves = dict[str, str]
 
 
@@ -35,7 +37,7 @@ def alterations(old: ProcessRequest, new: ProcessRequest) -> tuple[Alteration, .
         return ()
     one, other = _data(old), _data(new)
     before, after = _leaves(one), _leaves(other)
-    return tuple(each for top in tops for each in _of(top, before, after) or _elsewhere(top, old, new))
+    return tuple(each for top in tops for each in _below(top, _of(top, before, after), old, new))
 
 
 def _of(top: str, before: _Leaves, after: _Leaves) -> list[Alteration]:
@@ -48,24 +50,25 @@ def _of(top: str, before: _Leaves, after: _Leaves) -> list[Alteration]:
     ]
 
 
-def _elsewhere(top: str, old: ProcessRequest, new: ProcessRequest) -> list[Alteration]:
-    """Return what differs although the documents say the same: by the place of the file, say, or the name."""
-    if top == "file":
-        return [Alteration(path=top, before=old.source.file, after=new.source.file)]
-    if top != "process":
-        return [Alteration(path=top)]
-    names = (each.name for each in fields(Process))
-    return [
-        _of_process(name, old.process, new.process)
+def _below(top: str, told: list[Alteration], old: ProcessRequest, new: ProcessRequest) -> list[Alteration]:
+    """Add what differs although the documents say the same: by the place of the file, say, or the name."""
+    match top:
+        case "file":
+            return [Alteration(path=top, before=old.source.file, after=new.source.file)]
+        case "process":
+            return told + _derived(told, old.process, new.process)
+        case _:
+            return told or [Alteration(path=top)]
+
+
+def _derived(told: list[Alteration], old: Process, new: Process) -> list[Alteration]:
+    names = [each.name for each in fields(Process) if getattr(old, each.name) != getattr(new, each.name)]
+    derived = [
+        Alteration(path=f"process.{name}", before=getattr(old, name), after=getattr(new, name))
         for name in names
-        if getattr(old.process, name) != getattr(new.process, name)
+        if name in _DERIVED and f"process.{name}" not in {each.path for each in told}
     ]
-
-
-def _of_process(name: str, old: Process, new: Process) -> Alteration:
-    if name not in ("name", "directory"):
-        return Alteration(path=f"process.{name}")
-    return Alteration(path=f"process.{name}", before=getattr(old, name), after=getattr(new, name))
+    return derived or ([] if told else [Alteration(path=f"process.{name}") for name in names])
 
 
 def _data(request: ProcessRequest) -> Mapping[str, Any]:

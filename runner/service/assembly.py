@@ -80,7 +80,7 @@ def assemble(
     resources.callback(watcher.stop)
     reader = CatalogReader(settings.jobs, default_zone=settings.zone, is_guarded=is_guarded())
     reloader = Reloader(reader, watcher, clock, folder=settings.jobs, cache=CatalogCache(settings.state))
-    resources.callback(reloader.keep)
+    resources.callback(reloader.close)
     return Assembly(
         store=store,
         snapshot=replace(snapshot, requests=(), outbox=()),

@@ -279,7 +279,7 @@ class Runner:
         decision = self._decision()
         if change.is_news(self.registry):
             by = next((command.requested_by for command in asked.values()), None)
-            fields = catalog_change.told_fields(change) | {"requested_by": by}
+            fields = catalog_change.told_fields(change) | {"requested_by": by, "git_commit_before": self._git}
             decision.tell(Event.RUNNER_RELOADED, self._about() | fields)
         catalog_change.decide(change, decision, self.registry)
         if change.reading.git_commit != self._git:

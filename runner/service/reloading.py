@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.planning.difference import touched
-from runner.provenance import commit_of, is_being_changed
+from runner.provenance import Provenance, is_being_changed
 from runner.requests.catalog import Catalog, CatalogReader, exhausted
 from runner.requests.heap import lasting_heap
 from runner.requests.model import ProcessRequest
@@ -35,11 +35,14 @@ RESYNC_UNNOTIFIED_S = 1.0
 RESYNC_SHARE, RESYNC_UNNOTIFIED_SHARE = 500, 20
 """A resync is done in slices, each of which may use one part in so many of the time: with many files it lasts long."""
 _RETRY_S = 0.05
+ANSWER_PATIENCE_S = 0.1
+"""How long a reading waits at the most for git to say whether the folder differs from its commit."""
+_ANSWER_SLICE_S = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A catalog that has just been read, the git commit its folder is at, and the elapsed seconds when that began.
+    """A catalog that has just been read, the revision its folder is at, and the elapsed seconds when that began.
 
     `touched` are the names of which it has another request than was in force then, or which only one of both has.
     """
@@ -73,7 +76,10 @@ class Reloader:
         self._identity_at_s = 0.0
         self._resync_at_s = 0.0
         self._folder = folder
+        self._provenance = Provenance(folder)
+        self._is_asked = False
         self._commit: str | None = None
+        self._revision: str | None = None
 
     @property
     def trouble(self) -> str | None:
@@ -91,6 +97,7 @@ class Reloader:
         if self._restless_since_s is None:
             self._restless_since_s, self._glance_at_s = now_s, now_s + GLANCE_S
         self._restless_at_s = now_s
+        self._is_asked = False
         if at_once:
             self._is_still, self._glance_at_s = True, None
 
@@ -99,6 +106,8 @@ class Reloader:
         waits = [self._identity_at_s, self._resync_at_s]
         if not self.is_reading:
             waits += [due_s for due_s in (self._begin_at_s(), self._glance_at_s) if due_s is not None]
+        if self._provenance.is_asking:
+            waits.append(self._clock.elapsed_s() + _RETRY_S)
         return min(waits)
 
     def check(self, incumbents: Callable[[], Incumbents]) -> None:
@@ -107,12 +116,13 @@ class Reloader:
         if now_s >= self._identity_at_s:
             self._identity_at_s = now_s + IDENTITY_EVERY_S
             # Git moves its HEAD after the files; for a commit of what lies there already it moves nothing else.
-            if self._watcher.check() or commit_of(self._folder) != self._commit:
+            if self._watcher.check() or self._provenance.commit != self._commit:
                 self.look_again()
         if now_s >= self._resync_at_s:
             self._resync()
         if self.is_reading:
             return
+        self._take_answer()
         begin_s = self._begin_at_s()
         if begin_s is not None and now_s >= begin_s:
             self._begin(now_s, incumbents)
@@ -132,7 +142,6 @@ class Reloader:
                 return None
             self._scan = None
             reading: Reading = whole.value
-            self._commit = reading.git_commit
             return reading
         return None
 
@@ -149,8 +158,8 @@ class Reloader:
     def read(self, incumbents: Incumbents) -> Reading:
         """Read the folder in one go: at the start, when there is nothing else to do."""
         with lasting_heap():
+            self._ask()
             reading = exhausted(self._read(incumbents))
-        self._commit = reading.git_commit
         self.keep()
         return reading
 
@@ -158,11 +167,32 @@ class Reloader:
         """Keep what was read for the next start."""
         self._cache.keep(self._reader)
 
+    def close(self) -> None:
+        """Keep what was read, and end what runs."""
+        self._provenance.close()
+        self.keep()
+
+    def _take_answer(self) -> None:
+        """Take what git has said too late for a reading; that it says something else is a reason to read again."""
+        is_late = self._provenance.is_asking and self._provenance.take() and self._restless_since_s is None
+        if is_late and self._provenance.revision() != self._revision:
+            self.look_again()
+
+    def _ask(self) -> None:
+        """Have git look at the folder while we read it."""
+        if not self._is_asked:
+            self._provenance.ask()
+            self._is_asked = True
+
     def _read(self, incumbents: Incumbents) -> Generator[None, None, Reading]:
         begun_s = self._clock.elapsed_s()
         catalog = yield from self._reader.scan(incumbents)
         names = yield from touched(incumbents.requests, catalog.requests)
-        return Reading(catalog=catalog, touched=names, git_commit=commit_of(self._folder), begun_s=begun_s)
+        until_s = self._clock.elapsed_s() + ANSWER_PATIENCE_S
+        while not self._provenance.take(within_s=_ANSWER_SLICE_S) and self._clock.elapsed_s() < until_s:
+            yield
+        self._commit, self._revision = self._provenance.commit, self._provenance.revision()
+        return Reading(catalog=catalog, touched=names, git_commit=self._revision, begun_s=begun_s)
 
     def _begin_at_s(self) -> float | None:
         if self._restless_since_s is None:
@@ -186,11 +216,13 @@ class Reloader:
             return
         self._restless_since_s = self._glance_at_s = None
         self._is_still = self._is_glanced = self._is_found = False
+        self._ask()
         self._scan = self._read(incumbents())
 
     def _begin_glance(self, now_s: float) -> None:
         self._glance_at_s = now_s + _RETRY_S
         if not is_being_changed(self._folder):
+            self._ask()
             self._glance, self._glance_at_s = self._reader.glance(), None
 
     def _end_glance(self, *, is_different: bool) -> None:

@@ -78,6 +78,8 @@ def worded(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except UnicodeDecodeError as error:  # of SQLite's own message, which quotes the damaged schema
+        raise unusable(path, "is damaged (its tables' definitions)") from error
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in _UNWRITABLE:

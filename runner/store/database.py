@@ -24,11 +24,13 @@ from runner.store.connection import (
     migrate,
     require_current,
     transaction,
+    unusable,
     use_wal,
     version_of,
     worded,
 )
 from runner.store.lock import lock_path, owner_pid, take_lock
+from runner.store.mailbox import wake_path
 from runner.store.rows import Batch, CommandRow, CommandStatus, ExecutionRow, Mark, RequestRow, Snapshot
 from runner.store.schema import COMMANDS, EXECUTIONS, REQUESTS, Row, Table, to_sql, to_text
 
@@ -72,6 +74,8 @@ class Store:
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 resources.enter_context(take_lock(folder))
+                if wake_path(folder).exists() and path.exists() and not path.stat().st_size:
+                    raise unusable(path, "is empty, though a runner has used it")
                 create_file(path)
             except (FileExistsError, NotADirectoryError) as error:
                 raise StoreError(f"{folder} is no folder; choose another state folder (--state)") from error

@@ -200,7 +200,7 @@ def _shown_in(place: Place) -> list[str]:
     return [str(path) for path in files if any(form in path.read_bytes() for form in FORMS)]
 
 
-def test_a_secret_is_shown_nowhere(place: Place) -> None:
+def test_a_secret_is_shown_nowhere_and_refused_as_a_parameter(place: Place) -> None:
     lines = [f"TOKEN={TOKEN}", "PASSWORD=" + '"' + PASSWORD.replace("\\", "\\\\").replace('"', '\\"') + '"', "PORT=80"]
     _work(place, called_py=CALLED, a_env="\n".join(lines), path_env=f"PATH={SECRET_PATH}\n")
     place.environment["API_KEY"] = API_KEY
@@ -212,7 +212,12 @@ def test_a_secret_is_shown_nowhere(place: Place) -> None:
     _request(place, "pathless", NOW, command=["nothing"], environment_file="../work/path.env", top=on_failure)
     _request(place, "notify", shell='echo "$RUNNER_FAILED_RECORD"')
     _request(place, "asked", shell='echo "$TOKEN $PASSWORD $API_KEY $PORT" >&2', **secret)
+    _request(place, "chain", group={"members": [{"request": "asked"}, {"name": "own", "shell": "true"}]})
+    alone = place.run("exec", "asked", "--param", "year=2026", "--param", f"api_key={API_KEY}")
+    assert (alone.returncode, alone.stderr) == (125, _refusal("asked", "api_key"))
     runner = place.start()
+    served = place.run("exec", "chain", "--param", f"API_KEY={API_KEY}")
+    assert (served.returncode, served.stderr) == (125, _refusal("chain", "API_KEY"))
     asked = place.run("exec", "asked")
     place.await_finished("notify", count=3)
     assert asked.stdout == "*** *** *** 80\n"
@@ -229,21 +234,12 @@ def test_a_secret_is_shown_nowhere(place: Place) -> None:
     assert not _shown_in(place)
 
 
+def _refusal(request: str, param: str) -> str:
+    return (
+        f"runner: {request}: {param!r} is one of its `secrets`, and a parameter is no place for a secret: it is kept;"
+        " put it into an `environment_file` or the runner's own environment\n"
+    )
+
+
 def _looks(place: Place) -> list[tuple[str, ...]]:
     return [("log", _only(place, "blurting")["execution"]), ("monitor",), ("show", "asked")]
-
-
-def test_a_secret_is_no_parameter_neither_of_a_runner_nor_without_one(place: Place) -> None:
-    _request(place, "posting", shell="true", secrets=["TOKEN"])
-    _request(place, "chain", group={"members": [{"request": "posting"}, {"name": "own", "shell": "true"}]})
-    alone = place.run("exec", "posting", "--param", "year=2026", "--param", f"token={TOKEN}")
-    runner = place.start()
-    served = place.run("exec", "chain", "--param", f"TOKEN={TOKEN}")
-    why = "is one of its `secrets`, and a parameter is no place for a secret: it is kept; "
-    instead = "put it into an `environment_file` or the runner's own environment"
-    assert alone.stderr == f"runner: posting: 'token' {why}{instead}\n"
-    assert served.stderr == f"runner: chain: 'TOKEN' {why}{instead}\n"
-    assert (alone.returncode, served.returncode) == (125, 125)
-    assert not _shown_in(place)
-    assert place.stop(runner) == 0
-    assert not place.finished("posting")

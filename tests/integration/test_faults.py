@@ -10,11 +10,13 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,14 +26,17 @@ from crash_oracle import check, is_settled, read_ledger
 from loguru import logger
 from support import GATE, SECONDLY, Place, Record, wait_until
 
+from runner.cli.console import Console
 from runner.errors import StoreError, StoreUnwritableError
+from runner.execution.output import output_path, prune
 from runner.execution.proc import boot_id, stat_of
 from runner.monitor.records import Event, Recorder
 from runner.service.clock import SystemClock
 from runner.service.loop import Runner
 from runner.service.settings import Settings
 from runner.store import schema
-from runner.store.rows import Batch
+from runner.store.database import Store
+from runner.store.rows import Batch, ExecutionRow, Mark, Phase
 from runner.values import instant_text, new_id
 
 
@@ -207,6 +212,7 @@ def _expect_refused_or_whole(place: Place, seeds: range) -> dict[str, int]:
             with _runner(place):
                 pass
             counts["used"] += 1
+            assert what not in {"text", "a newer version", "no byte left"}
             place.log.write_bytes(log)
         except StoreError as error:
             counts["refused"] += 1
@@ -345,8 +351,6 @@ def _whole(place: Place) -> list[Record]:
 def _join(place: Place) -> None:
     """Make one log of all."""
     records = _whole(place)
-    for path in _rotated(place):
-        path.unlink()
     place.log.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
@@ -399,6 +403,80 @@ def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: 
         logger.remove(handler)
     (warning,) = [each for each in told if "rotate it by renaming" in each]
     assert f"the monitor log {place.log} was cut off" in warning
+
+
+# --- the console, and what is kept -----------------------------------------------------------------------------
+
+
+def test_a_console_that_nobody_reads_holds_nothing_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    readable, writable = os.pipe2(os.O_NONBLOCK)
+    with open(readable, "rb", buffering=0) as reader, open(writable, "w") as pipe:  # noqa: PTH123
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writable, b"x" * 4096)
+        os.set_blocking(writable, True)
+        monkeypatch.setattr(sys, "stderr", pipe)
+        console = Console("text", "UTC")
+        record = {"event": "runner.stopped", "time": "2026-03-02T12:00:00.000000Z", "uptime_s": 1.0}
+        console.show(record)
+        console.show(record)
+        assert set(reader.readall()) == {ord("x")}
+        console.show(record)
+        shown = reader.readall().decode().splitlines()
+        logger.remove()
+    assert shown[0].endswith("2 lines were not shown here: nobody read them")
+    assert shown[1].startswith("12:00:00")
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(600)
+def test_campaign_of_pruning_a_hundred_thousand_outputs(tmp_path: Path) -> None:
+    """The longest slice is what the loop pauses for; it is told beside the whole round."""
+    for _ in range(100_000):
+        path = output_path(tmp_path, new_id())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    slices = [time.perf_counter()]
+    more = {"max_age_s": 1e9, "max_bytes": 2**40, "now_s": time.time()}
+    removed = 0
+    for count in prune(tmp_path, max_files=0, **more):
+        removed += count
+        slices.append(time.perf_counter())
+    durations = [later - earlier for earlier, later in pairwise(slices)]
+    print(
+        f"{removed} removed in {sum(durations):.1f} s, {len(durations)} slices, the longest {max(durations) * 1e3:.0f} ms"
+    )
+    assert removed == 100_000
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+def test_campaign_of_a_month_of_a_million_executions(tmp_path: Path) -> None:
+    """Claims, starts and ends as the loop commits them, a hundred at once: the store's size and opening stay."""
+    sizes, opened_s, number = [], [], 0
+    for _part in range(10):
+        begun_s = time.perf_counter()
+        with closing(Store.own(tmp_path)) as store:
+            store.load()
+            opened_s.append(time.perf_counter() - begun_s)
+            for _batch in range(1000):
+                number = _commit_hundred(store, number)
+        sizes.append((tmp_path / "store.sqlite3").stat().st_size)
+    print(f"{number} executions; store after each tenth {sizes} bytes; opened in {[round(s, 3) for s in opened_s]} s")
+    assert number == 1_000_000
+    assert sizes[-1] <= 2 * sizes[0]
+
+
+def _commit_hundred(store: Store, number: int) -> int:
+    rows = {f"{n:036}": ExecutionRow(id=f"{n:036}", request=f"r{n % 100}", generation=1, scheduled_for=n, attempt=1,
+                                     sequence=0, phase=Phase.STARTING, pid=None, pid_started=None, body="x" * 600)
+            for n in range(number, number + 100)}  # fmt: skip
+    store.commit(Batch(executions=rows))
+    running = {key: replace(row, phase=Phase.RUNNING, pid=1, pid_started=2) for key, row in rows.items()}
+    store.commit(Batch(executions=running, records=[b"s" * 600] * 100))
+    numbered = store.commit(Batch(ended=list(rows), records=[b"e" * 900] * 100))
+    store.commit(Batch(), appended=(numbered[-1][0], Mark(inode=1, offset=number)))
+    return number + 100
 
 
 # --- git ---------------------------------------------------------------------------------------------------------

@@ -137,11 +137,6 @@ def test_an_empty_file_is_rejected_whole_because_it_may_be_half_written(folder: 
     assert rejection.problems[0].message == "the file is empty"
 
 
-def test_settings_of_folders_are_not_silently_ignored(folder: Path) -> None:
-    write(folder / "sub/_defaults.yaml", "owner: me")
-    assert told(read(folder)) == ["sub/_defaults.yaml:1:1: `_defaults.yaml` is not supported yet"]
-
-
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_and_a_folder_that_may_not_be_read(folder: Path) -> None:
     write(folder / "a.yaml").chmod(0)

@@ -119,7 +119,8 @@ def test_pruning_leaves_what_is_still_written_and_what_is_not_an_output(tmp_path
     assert (paths[0].parent / "note.txt").exists()
 
 
-def test_pruning_pauses_between_folders(tmp_path: Path) -> None:
+def test_pruning_pauses_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.execution.output._SLICE", 5)
     paths = _outputs(tmp_path, 20)
     slices = prune(tmp_path, max_age_s=1, max_bytes=10**9, max_files=10**9, now_s=100)
     first = next(slices)

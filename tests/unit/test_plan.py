@@ -287,6 +287,20 @@ def test_a_file_that_moves_says_what_moves_with_it(place: World) -> None:
     )
 
 
+def test_another_name_says_what_comes_with_it_beside_what_else_changes(place: World) -> None:
+    place.write("a", TRUE)
+    place.reload()
+    place.remove("a")
+    place.write("b", {"process": {"shell": "false"}, "formerly": "a"})
+    (step,) = place.plan().steps
+    assert (step.kind, step.renamed_from) == (Kind.RENAMED, "a")
+    assert step.alterations == (
+        Alteration(path="process.shell", before="true", after="false"),
+        Alteration(path="process.name", before="a", after="b"),
+        Alteration(path="file", before="a.yaml", after="b.yaml"),
+    )
+
+
 def test_it_is_told_what_runs_at_once_and_why(place: World) -> None:
     place.write("again", {**TRUE, "timing": "run_immediately"})
     place.write("late", {**TRUE, "timing": {"schedule": {"frequency": "hourly", "misfire": "skip"}}})

@@ -48,7 +48,10 @@ def lines(shown: Shown) -> Iterator[str]:
         "▶️ Runs at once", [f"{_code(step.name)}: {run_words(step, fire)}" for step, fire in running(shown)]
     )
     yield from _list("⚠️ Recorded as misfired", list(missed_words(shown)))
-    yield from _list("⚠️ New collisions in the week to come", list(map(collision_words, shown.plan.crowding.collisions)))
+    yield from _list(
+        "⚠️ New collisions in the week to come",
+        [_code(collision_words(each)) for each in shown.plan.crowding.collisions],
+    )
     if shown.plan.differs:
         yield from ("", f"Busiest minute of the week to come: {rush_words(shown)}")
     yield from _details(shown)

@@ -93,15 +93,18 @@ def missed_words(shown: Shown) -> Iterator[str]:
 
 def collision_words(collision: Collision) -> str:
     """Say what comes in the way of a request, and how often in the week to come."""
-    others = f" with {', '.join(collision.others)}" if collision.others else " by its own run before"
+    others = f"shared with {', '.join(collision.others)}" if collision.others else "held by its own run before"
     before = f", {collision.before:,} until now" if collision.before else ""
-    return f"{collision.request}: {_counted(collision.refused, 'fire')} refused{before} (`{collision.process}`{others})"
+    guard = f"the guard {_printable(collision.process)} is {others}"
+    return f"{collision.request}: {_counted(collision.refused, 'fire')} refused{before}, {guard}"
 
 
 def rush_words(shown: Shown) -> str:
     """Compare the busiest minutes of the week to come."""
     before, after = shown.plan.crowding.before, shown.plan.crowding.after
-    return f"{_rush(before, shown.zone)} → {_rush(after, shown.zone)}"
+    starts = (before.starts if before else 0), (after.starts if after else 0)
+    change = "as until now" if starts[0] == starts[1] else f"until now {_rush(before, shown.zone)}"
+    return f"{_rush(after, shown.zone)}, {change}"
 
 
 def summary(shown: Shown) -> str:

@@ -1,0 +1,296 @@
+"""Whatever lies in a jobs folder, and whatever is done to it while it is read: each bad thing is told where it is, in
+bounded time and memory, and its neighbours never notice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.requests.catalog import Catalog, CatalogReader
+
+GOOD = "process: {shell: x}\n"
+MOST_CPU_S, MOST_MB = 10, 64
+NOBODY = 65534
+READING = f"""\
+import json, os, resource, sys
+from pathlib import Path
+from runner.requests.catalog import CatalogReader
+
+def read(folder):
+    return CatalogReader(Path(folder), default_zone="UTC").read()
+
+def used():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+
+read(sys.argv[1])  # all that is imported when it is first needed
+resource.setrlimit(resource.RLIMIT_CPU, ({MOST_CPU_S}, {MOST_CPU_S}))
+if os.geteuid() == 0:
+    os.seteuid({NOBODY})
+before = used()
+catalog = read(sys.argv[2])
+after = used()
+print(json.dumps(dict(
+    requests=sorted(catalog.requests),
+    problems=[(each.file, each.line, each.column, each.message) for each in catalog.problems],
+    cpu_s=after[0] - before[0],
+    grown_mb=(after[1] - before[1]) / 1024,
+)))
+"""
+
+
+def read(folder: Path) -> Catalog:
+    return CatalogReader(folder, default_zone="UTC").read()
+
+
+def read_bounded(folder: Path) -> dict[str, Any]:
+    """Read a folder in a process of its own, as a user who may not read everything, with its time bounded."""
+    warm = folder.parent / "warm"
+    warm.mkdir()
+    (warm / "good.yaml").write_text(GOOD)
+    (warm / "bad.yaml").write_text("process: {shel: x, timeout: 5}\nowner: 5\ntiming: {schedule: {frequency: cron}}\n")
+    (warm / "worse.yaml").write_bytes(b"description: '\xff[")
+    done = subprocess.run(
+        [sys.executable, "-c", READING, str(warm), str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A jobs folder that everybody can reach."""
+    with tempfile.TemporaryDirectory(prefix="runner-hostile-") as home:
+        Path(home).chmod(0o755)
+        (Path(home) / "jobs.d").mkdir()
+        yield Path(home) / "jobs.d"
+
+
+def bind(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+def make_device(path: Path) -> None:
+    """Make what /dev/zero is: it never ends. Where that is not allowed, a link to it."""
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))
+    except OSError:
+        path.symlink_to("/dev/zero")
+
+
+def make_sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+
+
+def make_unreadable(path: Path) -> None:
+    path.write_text(GOOD)
+    path.chmod(0)
+
+
+def make_locked(path: Path) -> None:
+    path.mkdir()
+    (path / "inside.yaml").write_text(GOOD)
+    path.chmod(0)
+
+
+def make_too_deep(path: Path) -> None:
+    """Make folders in each other until no path is long enough to name the innermost."""
+    here = os.open(path.parent, os.O_RDONLY)
+    name = path.name
+    for _ in range(25):
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here, name = below, "d" * 200
+    os.close(here)
+
+
+def make_bytes(raw: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(raw)
+
+
+def link_to(target: str) -> Callable[[Path], object]:
+    return lambda path: path.symlink_to(target)
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "pipe.yaml": (os.mkfifo, "it is a named pipe, not a file"),
+    "socket.yaml": (bind, "it is a socket, not a file"),
+    "device.yaml": (make_device, "it is a device, not a file"),
+    "zero.yaml": (link_to("/dev/zero"), "it is a device, not a file"),
+    "full.yaml": (link_to("/dev/full"), "it is a device, not a file"),
+    "folder.yaml": (Path.mkdir, "it is a folder, not a file"),
+    "above.yaml": (link_to(".."), "it is a folder, not a file"),
+    "gigabyte.yaml": (make_sparse, "it is larger than 1 MiB"),
+    "loop.yaml": (link_to("loop.yaml"), "it is a link to nothing: too many levels of symbolic links"),
+    "dangling.yaml": (link_to("../nowhere"), "it is a link to nothing: no such file or directory"),
+    "unreadable.yaml": (make_unreadable, "it cannot be read: permission denied"),
+    "locked": (make_locked, "the folder cannot be read: permission denied"),
+    f"{'l' * 250}.yaml": (make_bytes(GOOD.encode()), "cannot be the request's"),
+    "two\nlines.yaml": (make_bytes(GOOD.encode()), "its name is not UTF-8, or has control characters"),
+    os.fsdecode(b"\xff.yaml"): (make_bytes(GOOD.encode()), "its name is not UTF-8, or has control characters"),
+    "nul.yaml": (make_bytes(GOOD.encode() + b"\0" * 1000), "the control character 0x00 is not allowed"),
+    "latin.yaml": (make_bytes(b"description: caf\xe9\n" + GOOD.encode()), "the byte 0xe9 is not UTF-8"),
+    "wide.yaml": (make_bytes(GOOD.encode("utf-16")), "this looks like UTF-16"),
+    "laughs.yaml": (make_bytes(b"a: &a [x]\nb: &b [*a,*a]\nc: [*b,*b]\n"), "anchors are not supported"),
+    "brackets.yaml": (make_bytes(b"[" * 1_000_000), "nested deeper than 32 levels"),
+    "documents.yaml": (make_bytes(b"--- a\n" * 100_000), "the file has more than 2000 documents"),
+    "nodes.yaml": (make_bytes(b"- a\n" * 200_000), "the file is too large to be requests"),
+    "line.yaml": (make_bytes(b"process: {shell: x}\nname: " + b"x" * 1_000_000), "name"),
+    "twice.yaml": (make_bytes(GOOD.encode() * 2), "is here twice"),
+}
+FINE: dict[str, Callable[[Path], object]] = {
+    "crlf.yaml": make_bytes(b"process:\r\n  shell: x\r\n"),
+    "mark.yaml": make_bytes(b"\xef\xbb\xbf" + GOOD.encode()),
+    "large.yaml": make_bytes(GOOD.encode() + b"#" * 1_000_000),
+    "outside.yaml": link_to("../outside"),
+    "a.yaml": make_bytes(GOOD.encode()),
+    "z.yml": make_bytes(GOOD.encode()),
+}
+
+
+def test_everything_hostile_at_once_is_told_in_bounded_time_and_memory(folder: Path) -> None:
+    (folder.parent / "outside").write_text(GOOD)
+    for name, (make, _) in BAD.items():
+        make(folder / name)
+    for name, make_fine in FINE.items():
+        make_fine(folder / name)
+    for number in range(10_000):
+        os.close(os.open(folder / f"{number}.txt", os.O_CREAT | os.O_WRONLY))
+    deep = folder / "/".join(["d"] * 100)
+    deep.mkdir(parents=True)
+    (deep / "deep.yaml").write_text(GOOD)
+    make_too_deep(folder / "deeper")
+    found = read_bounded(folder)
+    (folder / "locked").chmod(0o755)
+    shutil.rmtree(folder / "deeper")
+
+    assert found["requests"] == sorted(["deep", *(name.partition(".")[0] for name in FINE)])
+    told: dict[str, str] = {}
+    for file, line, column, message in found["problems"]:
+        assert line >= 1
+        assert column >= 1
+        told.setdefault(Path(file).name if "deeper" not in file else "deeper", message)
+    shown = {name: name.replace("\n", "\\x0a").replace(os.fsdecode(b"\xff"), "\\xff") for name in BAD}
+    for name, (_, message) in BAD.items():
+        assert message in told.pop(shown[name]), name
+    assert told == {"deeper": "the folder cannot be read: file name too long"}
+    assert found["cpu_s"] < MOST_CPU_S
+    assert found["grown_mb"] < MOST_MB
+
+
+# --- what happens to a folder while it is read -----------------------------------------------------------------------
+
+NAMES = ["a.yaml", "b.yaml", "c", "c/d.yaml", "c/e.yaml"]
+TEXTS = [GOOD, GOOD + "description: another\n", "", "process: [", "name: a\n" + GOOD, "name: same\n" + GOOD, "\0"]
+TARGETS = ["a.yaml", "c", ".", "nowhere", "../good.yaml", "/dev/null"]
+WORDS = {
+    "a file in place of it": st.sampled_from(TEXTS),
+    "renamed over it": st.sampled_from(TEXTS),
+    "more behind it": st.sampled_from(TEXTS),
+    "a link": st.sampled_from(TARGETS),
+    "moved": st.sampled_from(NAMES),
+    "removed": st.none(),
+    "a folder": st.none(),
+    "a pipe": st.none(),
+}
+steps = st.one_of(*(st.tuples(st.just(word), st.sampled_from(NAMES), what) for word, what in WORDS.items()))
+
+
+def remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def do(folder: Path, word: str, name: str, what: str | None) -> None:
+    """Do one thing to a folder; what cannot be done is left."""
+    path = folder / name
+    with suppress(OSError):
+        match word:
+            case "renamed over it":
+                beside = folder / ".beside"
+                beside.write_text(what or "")
+                beside.replace(path)
+            case "more behind it" if path.is_file() and not path.is_symlink():
+                with path.open("a") as file:
+                    file.write(what or "")
+            case "moved":
+                path.replace(folder / (what or ""))
+            case "a file in place of it" | "a link" | "a folder" | "a pipe" | "removed":
+                remove(path)
+                made: dict[str, Callable[[], object]] = {
+                    "a file in place of it": lambda: path.write_text(what or ""),
+                    "a link": lambda: path.symlink_to(what or ""),
+                    "a folder": path.mkdir,
+                    "a pipe": lambda: os.mkfifo(path),
+                }
+                made.get(word, lambda: None)()
+
+
+def told(catalog: Catalog) -> tuple[object, ...]:
+    """Return what a catalog says, without how it came to it."""
+    requests = {name: (each.source, each.description) for name, each in sorted(catalog.requests.items())}
+    return requests, catalog.problems, catalog.rejections, catalog.files, catalog.missing
+
+
+def check_reading_while(done: list[tuple[str, str, str | None]]) -> None:
+    """Do things to a folder between the slices of readings of it: no reading fails or loses the good neighbour, and
+    the last is what a reader finds that has never looked before."""
+    with tempfile.TemporaryDirectory(prefix="runner-hostile-") as home:
+        folder = Path(home) / "jobs.d"
+        (folder / "c").mkdir(parents=True)
+        (folder / "good.yaml").write_text("name: good\n" + GOOD)
+        (folder / "a.yaml").write_text(GOOD)
+        reader = CatalogReader(folder, default_zone="UTC")
+        left = iter(done)
+        for step in left:
+            do(folder, *step)
+            slices = reader.scan({"good": "good.yaml"})
+            with suppress(StopIteration):
+                while True:
+                    next(slices)
+                    if step := next(left, None):
+                        do(folder, *step)
+            catalog = reader.read({"good": "good.yaml"})
+            assert "good" in catalog.requests
+        assert told(reader.read()) == told(read(folder))
+        assert not reader.has_changed()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(steps, max_size=20))
+def test_what_happens_while_a_folder_is_read_harms_no_neighbour(done: list[tuple[str, str, str | None]]) -> None:
+    check_reading_while(done)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(0)
+@settings(max_examples=int(os.environ.get("RUNNER_EXAMPLES", "20000")), deadline=None, database=None)
+@given(st.lists(steps, max_size=30))
+def test_what_happens_while_a_folder_is_read_harms_no_neighbour_at_length(
+    done: list[tuple[str, str, str | None]],
+) -> None:
+    check_reading_while(done)
