@@ -26,7 +26,8 @@ _NAMED = re.compile(r"(?:rev-)?([0-9a-f]{40}|[0-9a-f]{64})", re.ASCII)  # git-sy
 DIRTY = "-dirty"
 _STATUS = (
     *("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-optional-locks", "status"),
-    *("--porcelain=v2", "--branch", "--untracked-files=all", "--no-renames", "--ignore-submodules=all", "-z", "--", "."),
+    *("--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--no-renames", "--ignore-submodules=all"),
+    *("--", "."),
 )
 _PATIENCE_S = 30.0
 _CHUNK = 1 << 16

@@ -14,6 +14,7 @@ Commands:
   start       Run the process requests of a jobs folder, in the foreground.
   init        Make a jobs folder with commented examples.
   validate    Tell all problems of all files, with what would be right.
+  plan        Tell what a change would add, remove, change and run at once.
   ls          List the requests, how they stand, when they fire next.
   show        Tell everything about one request.
   next        List the coming fires of all requests, or of some.
@@ -27,6 +28,7 @@ Commands:
   monitor     Show the Process Monitor: what ran, newest last.
   log         Show the output of an execution.
   reload      Have the runner read its jobs folder now.
+  doctor      Look at all that a runner needs, with advice.
   schema      Print a JSON schema, for editors and other tools.
   explain     Tell in plain English when something fires, or why it did not
               run.
@@ -40,7 +42,7 @@ Commands:
     runner next -n 5
     runner monitor -f
 
-  Exit codes: 0 done, 1 failed or invalid, 2 usage, 4 no runner reachable.
-  `exec` passes the child's exit code on; 124 timeout, 125 refused or not
-  started.
+  Exit codes: 0 done, 1 failed or invalid, 2 usage, 3 plan differs, 4 no
+  runner reachable. `exec` passes the child's exit code on; 124 timeout, 125
+  refused or not started.
 """

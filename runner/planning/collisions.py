@@ -14,7 +14,6 @@ from runner.requests.model import ProcessRequest
 
 WEEK = timedelta(days=7)
 _LEAST = timedelta(microseconds=1)
-_NONE = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +39,16 @@ class Crowding:
     collisions: tuple[Collision, ...]
 
 
-def crowding(old: Standing, new: Standing, durations: Mapping[str, timedelta], now: datetime) -> Crowding:
-    """Compare the week to come as it is with what it would be. Who has no known duration runs for an instant."""
+def crowding(
+    old: Standing, new: Standing, renamed: Mapping[str, str], durations: Mapping[str, timedelta], now: datetime
+) -> Crowding:
+    """Compare the week to come as it is with what it would be. Who has no known duration runs for an instant.
+
+    `renamed` has the former names of the new requests that have one; `durations` are by the former names.
+    """
     before, before_loads = _week(old, durations, now)
+    refused_before = {name: load.refused for name, load in before_loads.items()}
+    durations = {**durations, **{name: durations[former] for name, former in renamed.items() if former in durations}}
     after, loads = _week(new, durations, now)
     guards, sharing = _guards(new.requests)
     collisions = (
@@ -50,7 +56,7 @@ def crowding(old: Standing, new: Standing, durations: Mapping[str, timedelta], n
             request=name,
             process=guards[name].process,
             others=tuple(each for each in sharing[guards[name]] if each != name and each in loads),
-            before=before_loads[name].refused if name in before_loads else _NONE,
+            before=refused_before.get(renamed.get(name, name), 0),
             refused=load.refused,
         )
         for name, load in loads.items()

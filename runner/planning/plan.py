@@ -96,14 +96,13 @@ def plan(old: Standing, catalog: Catalog, now: datetime, durations: Mapping[str,
     registrations = dict(followed)
     steps = tuple(_steps(old, new, registrations, now))
     states = {**old.states, **{step.name: step.state for step in steps}}
-    known = {**durations, **{name: durations[former] for name, former in renamed.items() if former in durations}}
     return Plan(
         steps=tuple(step for step in steps if _is_worth_telling(step)),
         rejections=catalog.rejections,
         kept=force.kept,
         is_kept_whole=force.is_kept_whole,
         requests=new,
-        crowding=crowding(old, Standing(requests=new, states=states), known, now),
+        crowding=crowding(old, Standing(requests=new, states=states), renamed, durations, now),
     )
 
 
@@ -119,10 +118,10 @@ def _steps(
 ) -> Iterator[Step]:
     removed = (name for name in old.requests if name not in new and name in registrations)
     for name in sorted({*new, *removed}):
-        yield _Step(name, old, new.get(name), registrations.get(name), now).step()
+        yield _Passage(name, old, new.get(name), registrations.get(name), now).step()
 
 
-class _Step:
+class _Passage:
     """One request on its way from what is in force to what comes."""
 
     def __init__(

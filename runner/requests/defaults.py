@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from runner.errors import Problem
-    from runner.requests.findings import Spot
     from runner.requests.files import Signature
+    from runner.requests.findings import Spot
 
 NAMES = ("_defaults.yaml", "_defaults.yml")
 MERGED = ("labels", "context", "environment", "params", "limits")

@@ -206,12 +206,16 @@ class _Reading:
         if not spoiled and findings:
             return []
         _, wrong = built(draft, default_zone=self._place.default_zone, spoiled=spoiled)
-        return [replace(each, path=("timing", *each.path[2:])) if each.path[:2] == _SCHEDULE else each for each in wrong]
+        return [replace(each, path=_as_told(each.path)) for each in wrong]
 
     def _note_on_failure(self, document: Document) -> None:
         path: DataPath = ("on_failure", "request")
         if value_at(document.data, path) is not None:
             self._on_failure = Told(file=self._place.relative, spot=document.spot(path))
+
+
+def _as_told(path: DataPath) -> DataPath:
+    return ("timing", *path[2:]) if path[:2] == _SCHEDULE else path
 
 
 def _worded(finding: Finding) -> Finding:

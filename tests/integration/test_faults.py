@@ -391,14 +391,15 @@ def test_a_log_that_logrotate_renames_and_compresses_lacks_nothing_through_death
 
 def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: Place) -> None:
     """`copytruncate`: what came between its copy and its cut is lost, and nobody could know what that was."""
-    place.declare("tick", "true", SECONDLY)
+    place.declare("before", "true", "run_immediately")
     told: list[str] = []
     handler = logger.add(lambda message: told.append(str(message)), level="WARNING")
     try:
         with _runner(place) as runner:
-            _go_on(runner, lambda: place.finished("tick"))
+            _go_on(runner, lambda: place.finished("before"))
             os.truncate(place.log, 0)
-            _go_on(runner, lambda: place.finished("tick"))
+            place.declare("after", "true", "run_immediately")
+            _go_on(runner, lambda: place.finished("after"))
     finally:
         logger.remove(handler)
     (warning,) = [each for each in told if "rotate it by renaming" in each]
@@ -443,9 +444,8 @@ def test_campaign_of_pruning_a_hundred_thousand_outputs(tmp_path: Path) -> None:
         removed += count
         slices.append(time.perf_counter())
     durations = [later - earlier for earlier, later in pairwise(slices)]
-    print(
-        f"{removed} removed in {sum(durations):.1f} s, {len(durations)} slices, the longest {max(durations) * 1e3:.0f} ms"
-    )
+    longest_ms = max(durations) * 1e3
+    print(f"{removed} removed in {sum(durations):.1f} s, {len(durations)} slices, the longest {longest_ms:.0f} ms")
     assert removed == 100_000
 
 

@@ -334,7 +334,10 @@ def test_fires_that_come_in_each_others_way_are_told_once_they_are_new(place: Wo
     assert (collision.before, collision.refused) == (0, 7)
     assert (crowding.before and crowding.before.starts, crowding.after and crowding.after.starts) == (1, 3)
     place.reload()
-    assert not place.plan().crowding.collisions
+    place.remove("b")
+    place.write("heir", {**guarded, "formerly": "b"})
+    assert steps(place.plan())["heir"].kind is Kind.RENAMED
+    assert not place.plan().crowding.collisions, "they came in each other's way before"
 
 
 def test_what_is_rejected_changes_nothing_and_what_was_good_goes_on(place: World) -> None:
