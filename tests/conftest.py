@@ -5,13 +5,36 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support import Place, check_log
+from support import Place, check_log, wait_until
 
 # Commands start by the hundred: they compile the program once, as where it is installed, even if here nobody else does.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """After all tests no process of theirs is there, and no state folder in the user's home that was not before."""
+    state = Path.home() / ".local" / "state" / "runner"
+    was_there = state.exists()
+    yield
+    base = f"{tmp_path_factory.getbasetemp()}/"
+    wait_until(lambda: not _processes_in(base), within_s=40, what=f"the end of processes in {base}")
+    assert state.exists() == was_there, f"{state} is no place for a test"
+
+
+def _processes_in(folder: str) -> list[Path]:
+    """Return the living processes whose environment names a folder, or that work in it (Linux)."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            is_inside = str((process / "cwd").readlink()).startswith(folder)
+            if is_inside or folder.encode() in (process / "environ").read_bytes():
+                found.append(process)
+    return found
 
 
 @pytest.fixture

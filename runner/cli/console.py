@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import click
 from loguru import logger
 
-from runner.cli.printing import printable_text, who
+from runner.cli.printing import printable_text, short_commit, who
 from runner.lifecycle import ExecutionStatus
 from runner.values import clock_text, parse_instant
 
@@ -141,7 +141,7 @@ def _rejected(record: Mapping[str, Any]) -> Line:
 
 
 def _runner_started(record: Mapping[str, Any]) -> Line:
-    commit = f" at {record['git_commit'][:12]}" if record["git_commit"] else ""
+    commit = f" at {short_commit(record['git_commit'])}" if record["git_commit"] else ""
     message = f"; {record['message']}" if record["message"] else ""
     who = f"runner {record['version']} started, pid {record['pid']}"
     count = record["requests"]
@@ -154,7 +154,8 @@ def _runner_stopped(record: Mapping[str, Any]) -> Line:
 
 
 def _reloaded(record: Mapping[str, Any]) -> Line:
-    commit = f" at {record['git_commit'][:12]}" if record["git_commit"] else ""
+    now, before = short_commit(record["git_commit"]), short_commit(record["git_commit_before"])
+    commit = f" at {now}" + (f", before at {before}" if before not in (None, now) else "") if now else ""
     return "INFO", f"↻ reloaded{commit}: {record['message']}"
 
 

@@ -18,8 +18,11 @@ from runner.cli.reports import FORMS, Checked, report
 from runner.errors import Problem, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from runner.requests.catalog import Catalog
 
+_SCHEMAS = ("process-request", "defaults", "runner", "monitor-record")
 _LARGE = 1_000
 """Files from which on reading them takes long enough to show how far it is."""
 
@@ -87,9 +90,9 @@ def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> No
 
 
 @click.command("schema")
-@click.argument("name", type=click.Choice(["process-request", "monitor-record", "runner"]), default="process-request")
+@click.argument("name", type=click.Choice(_SCHEMAS), default=_SCHEMAS[0])
 def schema_command(name: str) -> None:
-    """Print a JSON schema: of a process request (default), of a line of the monitor log, or of runner.yaml."""
+    """Print a JSON schema: of a process request (default), _defaults.yaml, runner.yaml, or a monitor record."""
     from runner.resources import schema_text
 
     click.echo(schema_text(name), nl=False)
@@ -106,10 +109,19 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
         is_meant = partial(_is_meant, meant)
         sources = (printable(str(folder / request.source.file)) for request in catalog.requests.values())
         good += filter(is_meant, sources)
-        problems += (problem for problem in catalog.problems if is_meant(problem.file))
+        problems += _problems_of(catalog, is_meant)
     bad = [problem.file for problem in problems]
     problems.sort(key=lambda problem: (problem.file, problem.line, problem.column))
     return Checked(problems=tuple(problems), files=tuple(sorted({*good, *bad})), requests=len(good))
+
+
+def _problems_of(catalog: Catalog, is_meant: Callable[[str], bool]) -> Iterable[Problem]:
+    """Return the problems of the files that are meant: those in them, and in what they are rejected for."""
+    found: dict[Problem, None] = {}
+    for rejection in catalog.rejections:
+        is_whole = is_meant(str(catalog.folder / rejection.file))
+        found.update(dict.fromkeys(each for each in rejection.problems if is_whole or is_meant(each.file)))
+    return found
 
 
 def _folders(paths: tuple[Path, ...], places: Places) -> dict[Path, set[Path] | None]:

@@ -23,6 +23,7 @@ COLOURS = {
     "misfired": "yellow",
     "system_restart": "yellow",
     "unscheduled": "yellow",
+    "drifted": "yellow",
     "complete": "blue",
 }
 
@@ -32,6 +33,13 @@ def who(record: Mapping[str, Any]) -> str:
     name = str(record.get("process") if record.get("group") else record.get("request"))
     attempt = record.get("attempt") or 1
     return f"{name} (attempt {attempt})" if attempt > 1 else name
+
+
+def short_commit(revision: str | None) -> str | None:
+    """Return a commit as people read it, its mark kept; what is no commit's id as it is."""
+    commit, mark, _ = (revision or "").partition("-dirty")
+    is_id = len(commit) in (40, 64) and set(commit) <= set("0123456789abcdef")
+    return f"{commit[:12]}{mark}" if is_id else revision
 
 
 def coloured(status: str) -> str:

@@ -5,37 +5,45 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import click
 
 from runner.cli.loading import Loaded, load
 from runner.cli.options import Places, output_option, place_options, wall_option
-from runner.cli.printing import coloured, json_line, local_text, print_items
+from runner.cli.printing import coloured, json_line, local_text, print_items, printable_text
+from runner.errors import RefusedError
 from runner.planning.process_words import action_words, member_words, process_words
 from runner.planning.views import RequestView, first_fires, merged, views
 from runner.planning.words import timing_words
+from runner.requests.defaults import NAMES as DEFAULTS
 from runner.requests.model import Reference
+
+_GIT_PATIENCE_S = 2.0
 
 
 @click.command("ls")
 @output_option
 @place_options
 def ls_command(output: str, places: Places) -> None:
-    """List the requests: status, next fire, drift from the file.
+    """List the requests: status, whether that is what the file says, next fire.
 
-    A request that a person has unscheduled, say, while its file says otherwise, has drifted.
+    A request is drifted if, say, a person has unscheduled it while its file says otherwise, or its file's change is not
+    live yet; new if no runner has seen it.
     """
     loaded = load(places)
-    items = [_item(view) for view in views(loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now)]
+    items = [_item(view) for view in _views(loaded)]
     print_items(
         items,
         output,
-        columns=("NAME", "STATUS", "NEXT FIRE", "FILE", "NOTE"),
+        columns=("NAME", "STATUS", "SYNC", "NEXT FIRE", "FILE", "NOTE"),
         cells=lambda item: (
             item["request"] or "-",
             coloured(item["status"]),
+            coloured(item["sync"]),
             local_text(item["scheduled_for"], places.zone),
             item["request_file"],
             item["drift"] or item["message"] or "",
@@ -45,18 +53,24 @@ def ls_command(output: str, places: Places) -> None:
 
 @click.command("show")
 @click.argument("name")
+@click.option("--resolved", is_flag=True, help="Each setting of the request with its origin: FILE:LINE, or default.")
 @output_option
 @place_options
-def show_command(name: str, output: str, places: Places) -> None:
-    """Tell everything about the request NAME: what it runs, when, how it stands, its next fires."""
+def show_command(name: str, resolved: bool, output: str, places: Places) -> None:
+    """Tell everything about the request NAME: what it runs, when, how it stands, its next fires.
+
+    \b
+    Examples:
+      runner show nightly-posting
+      runner show nightly-posting --resolved
+    """
     loaded = load(places)
-    found = [
-        view
-        for view in views(loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now)
-        if view.name == name
-    ]
+    found = [view for view in _views(loaded) if view.name == name]
     if not found:
         loaded.request(name)
+    if resolved:
+        _print_resolved(found[0], output, places)
+        return
     item = _details(found[0], loaded, places)
     if output == "json":
         click.echo(json_line(item))
@@ -120,16 +134,64 @@ def next_command(
         click.echo("nothing is to come", err=True)
 
 
+def _views(loaded: Loaded) -> list[RequestView]:
+    stored = loaded.stored.requests
+    return views(loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now, supplied=stored)
+
+
+def _print_resolved(view: RequestView, output: str, places: Places) -> None:
+    """Print all settings of a request, those of its folders' defaults and of the program too, with their origins."""
+    from runner.requests.files import printable
+    from runner.requests.resolving import settings_of
+
+    request = view.request
+    if view.rejection is not None or request is None:
+        raise RefusedError(f"the file of {view.name} is invalid: {_reason(view)}")
+    display = partial(_display, places.jobs)
+    items = (
+        {
+            "request": view.name,
+            "path": setting.path,
+            "value": setting.value,
+            "origin": printable(setting.origin),
+            "file": setting.file,
+            "line": setting.line,
+        }
+        for setting in settings_of(request, places.jobs, display=display, zone=places.zone)
+    )
+    print_items(
+        items,
+        output,
+        columns=("SETTING", "VALUE", "ORIGIN"),
+        cells=lambda item: (item["path"], printable_text(_word(item["value"])), item["origin"]),
+    )
+
+
+def _display(jobs: Path, relative: str) -> str:
+    return str(jobs / relative)
+
+
+def _reason(view: RequestView) -> str | None:
+    """Say in short why a request is invalid; of what is wrong elsewhere, where that is."""
+    if view.rejection is None:
+        return None
+    first = view.rejection.problems[0]
+    if Path(first.file).name in DEFAULTS and Path(view.file).name not in DEFAULTS:
+        return f"its defaults {first.file} are wrong: {first.message}"
+    return first.message
+
+
 def _item(view: RequestView) -> dict[str, Any]:
     rejection = view.rejection
     kept = "the last good version goes on; " if rejection and view.request else ""
     return {
         "request": view.name or None,
         "status": view.status,
+        "sync": view.sync,
         "scheduled_for": view.next_fire,
         "request_file": view.file,
         "drift": view.drift,
-        "message": f"{kept}{rejection.problems[0].message}" if rejection else None,
+        "message": f"{kept}{_reason(view)}" if rejection else None,
     }
 
 
@@ -142,6 +204,7 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
         item |= {
             "request_file": f"{places.jobs / request.source.file}:{request.source.line}",
             "request_sha256": request.source.sha256,
+            "git_commit": _revision(places.jobs),
             "description": request.description,
             "owner": request.owner,
             "labels": request.labels or None,
@@ -157,6 +220,17 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
             "executions": [row.id for row in loaded.snapshot.executions if row.request == view.name],
         }
     return {name: value for name, value in item.items() if value not in (None, [], "")}
+
+
+def _revision(jobs: Path) -> str | None:
+    """Return the commit that the files are at now, marked if they differ from it."""
+    from runner.provenance import Provenance
+
+    provenance = Provenance(jobs)
+    provenance.ask()
+    provenance.take(within_s=_GIT_PATIENCE_S)
+    provenance.close()
+    return provenance.revision()
 
 
 def _lines(value: object, zone: str) -> list[str]:

@@ -11,7 +11,7 @@ import click
 
 from runner.cli.loading import Loaded, load, served_jobs
 from runner.cli.options import Places, output_option, place_options
-from runner.cli.printing import coloured, json_line, local_text, print_table
+from runner.cli.printing import coloured, json_line, local_text, print_table, short_commit
 from runner.errors import NoRunnerError
 from runner.planning.views import merged, views
 from runner.service.execution import Execution, execution_of
@@ -41,7 +41,7 @@ def status_command(output: str, places: Places) -> None:
         return
     counts = ", ".join(f"{count} {coloured(status)}" for status, count in item["requests"].items())
     click.echo(f"runner {pid} is running since {local_text(item['started'], places.zone)}")
-    click.echo(f"jobs      {item['jobs']}" + (f" at {item['git_commit'][:12]}" if item["git_commit"] else ""))
+    click.echo(f"jobs      {item['jobs']}" + (f" at {short_commit(item['git_commit'])}" if item["git_commit"] else ""))
     click.echo(f"log       {places.monitor_log}")
     click.echo(f"requests  {counts or 'none'}")
     for title in ("running", "waiting"):

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from runner.lifecycle import RequestStatus
+from runner.planning.difference import changed_fields
 from runner.planning.firing import due_at, pending_fire
 from runner.planning.last_good import InForce
 from runner.planning.registration import register
@@ -19,6 +20,7 @@ from runner.timing.upcoming import fires
 from runner.values import instant_text
 
 INVALID = "invalid"
+IN_SYNC, DRIFTED, NEW = "in sync", "drifted", "new"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,8 @@ class RequestView:
     """A request as it stands. `status` is a RequestStatus or "invalid"; `request` is None where nothing of it is good.
 
     `state` is what is in force, the file's for a request that no runner has seen yet; `next_fire` is the first fire
-    time, unspread, that has had no verdict, by the file as it is now; `drift` says how the two differ.
+    time, unspread, that has had no verdict, by the file as it is now; `drift` says how the two differ. With `is_new` no
+    runner has seen the request.
     """
 
     name: str
@@ -37,6 +40,14 @@ class RequestView:
     next_fire: datetime | None
     drift: str | None
     rejection: Rejection | None
+    is_new: bool = False
+
+    @property
+    def sync(self) -> str:
+        """Whether what is in force is what the file says: "in sync", "drifted", "invalid", or "new" to any runner."""
+        if self.rejection is not None:
+            return INVALID
+        return NEW if self.is_new else DRIFTED if self.drift else IN_SYNC
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
@@ -48,11 +59,20 @@ class ComingFire:
 
 
 def views(
-    in_force: InForce, rejections: Iterable[Rejection], states: Mapping[str, RequestState], now: datetime
+    in_force: InForce,
+    rejections: Iterable[Rejection],
+    states: Mapping[str, RequestState],
+    now: datetime,
+    *,
+    supplied: Mapping[str, ProcessRequest] | None = None,
 ) -> list[RequestView]:
-    """Return all requests in force and all rejected documents that have no good version, by name."""
+    """Return all requests in force and all rejected documents that have no good version, by name.
+
+    `supplied`, if known, are the requests as the runner has them.
+    """
     found = [
-        _view(request, states.get(name), in_force.kept.get(name), now) for name, request in in_force.requests.items()
+        _view(request, states.get(name), in_force.kept.get(name), now, (supplied or {}).get(name))
+        for name, request in in_force.requests.items()
     ]
     for rejection in rejections:
         lost = sorted(rejection.names - in_force.requests.keys())
@@ -104,7 +124,11 @@ def _stream(name: str, instants: Iterator[datetime]) -> Iterator[ComingFire]:
 
 
 def _view(
-    request: ProcessRequest, state: RequestState | None, rejection: Rejection | None, now: datetime
+    request: ProcessRequest,
+    state: RequestState | None,
+    rejection: Rejection | None,
+    now: datetime,
+    supplied: ProcessRequest | None,
 ) -> RequestView:
     stands = standing(request, state, now)
     return RequestView(
@@ -114,8 +138,9 @@ def _view(
         request=request,
         state=state or stands,
         next_fire=pending_fire(request, stands) if due_at(request, stands) else None,
-        drift=_drift(state, stands),
+        drift=_drift(state, stands, changed_fields(supplied, request) if supplied else ()),
         rejection=rejection,
+        is_new=state is None,
     )
 
 
@@ -132,12 +157,17 @@ def _nothing_good(name: str, rejection: Rejection, state: RequestState | None) -
     )
 
 
-def _drift(state: RequestState | None, stands: RequestState) -> str | None:
-    """Say how a state differs from what the file says; `stands` is the one that the file makes of it now."""
+def _drift(state: RequestState | None, stands: RequestState, changed: tuple[str, ...]) -> str | None:
+    """Say how a state differs from what the file says; `stands` is the one that the file makes of it now.
+
+    `changed` are the fields in which the file differs from the request as the runner has it.
+    """
     if state is None:
         return None
     if stands.override is not None:
         word = "scheduled" if stands.override else "unscheduled"
         at = instant_text(stands.override_at)[:19] + "Z" if stands.override_at else "an unknown time"
         return f"{word} by {stands.override_by} at {at}, the file says otherwise"
+    if changed:
+        return f"the file's change is not live yet ({', '.join(changed)})"
     return "the file's change is not live yet" if stands != state else None

@@ -17,7 +17,7 @@ import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
 from runner.errors import Problem
-from runner.requests.findings import DataPath, Finding, Spot, path_text
+from runner.requests.findings import DataPath, Finding, Spot, path_text, plain
 from runner.requests.tree import DEEPEST, Builder, Marks, resolved, spot_of
 from runner.requests.yaml_errors import UnreadableError, decoded, explained
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_NODES = 100_000
 MOST_DOCUMENTS = 2_000
+_LONGEST_MESSAGE = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ class Document:
             line=spot.line,
             column=spot.column,
             path=path_text(finding.path),
-            message=finding.message,
+            message=plain(finding.message, _LONGEST_MESSAGE),
             suggestion=finding.suggestion,
         )
 

@@ -34,6 +34,8 @@ _LASTING = frozenset(
     {None, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
 )
 """Errors that remain until something about the file changes; a socket's is ENXIO, of a bad name None."""
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""Errors of what is no folder, or not any more."""
 _KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
@@ -210,7 +212,8 @@ class _Walk:
         """Plan to walk a folder if it has not been walked; tell whether it is a folder at all."""
         try:
             status = os.stat(path)  # noqa: PTH116
-        except OSError:
+        except OSError as error:
+            self._note_unreadable(relative, error)
             return False
         identity = (status.st_dev, status.st_ino)
         if not stat.S_ISDIR(status.st_mode):
@@ -252,7 +255,7 @@ class _Walk:
 
     def _keep(self, entry: os.DirEntry[str], relative: str) -> None:
         is_request = entry.name.endswith(_ENDINGS)
-        if not is_request and not self._is_folder(entry):
+        if not is_request and not self._is_folder(entry, relative):
             return
         if not entry.name.isprintable() and re.search(_UNPRINTABLE, entry.name):
             reason = "its name is not UTF-8, or has control characters"
@@ -290,9 +293,15 @@ class _Walk:
             return signature_of(status)
         return None
 
-    @staticmethod
-    def _is_folder(entry: os.DirEntry[str]) -> bool:
+    def _is_folder(self, entry: os.DirEntry[str], relative: str) -> bool:
         try:
             return entry.is_dir()
-        except OSError:
+        except OSError as error:
+            self._note_unreadable(relative, error)
             return False
+
+    def _note_unreadable(self, folder: str, error: OSError) -> None:
+        """Note a folder that is there but cannot be looked at now: what it held must not count as removed."""
+        if folder and error.errno not in _GONE:
+            reason = f"the folder cannot be read: {_reason(error)}"
+            self.troubles[printable(folder)] = Trouble(reason=reason, is_folder=True)

@@ -15,7 +15,12 @@ def relocated(request: ProcessRequest, source: str, target: str, *, default_zone
     What its own document says is left as it is: an absolute path in there is meant so.
     """
     draft = draft_from(request.source.definition)
-    folder = str(PurePath(target, PurePath(draft.folder).relative_to(source)))
-    moved, findings = built(replace(draft, folder=folder, stored=""), default_zone=default_zone)
+    folders = {key: _moved(folder, source, target) for key, folder in draft.folders.items()}
+    there = replace(draft, folder=_moved(draft.folder, source, target), folders=folders, stored="")
+    moved, findings = built(there, default_zone=default_zone)
     assert moved is not None, f"it was built before: {findings}"
     return moved
+
+
+def _moved(folder: str, source: str, target: str) -> str:
+    return str(PurePath(target, PurePath(folder).relative_to(source)))

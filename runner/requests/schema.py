@@ -21,7 +21,7 @@ def findings_in(data: object, schema: str = "process-request") -> tuple[Finding,
         return ()
     from runner.requests.violations import violations_in
 
-    return violations_in(data, _schema(schema))
+    return violations_in(data, schema_of(schema))
 
 
 def is_name(text: object) -> bool:
@@ -32,21 +32,22 @@ def is_name(text: object) -> bool:
 @cache
 def out_of_place_beside(key: str) -> frozenset[str]:
     """Return the keys that a process may not have beside one of its keys."""
-    beside = _schema("process-request")["properties"]["process"]["dependencies"][key]["properties"]
+    beside = schema_of("process-request")["properties"]["process"]["dependencies"][key]["properties"]
     return frozenset(other for other, demand in beside.items() if demand is False)
 
 
 @cache
-def _schema(name: str) -> dict[str, Any]:
+def schema_of(name: str) -> dict[str, Any]:
+    """Return a shipped schema."""
     schema: dict[str, Any] = json.loads(schema_text(name))
     return schema
 
 
 @cache
 def _acceptor(name: str) -> Accepts:
-    return acceptor(_schema(name))
+    return acceptor(schema_of(name))
 
 
 @cache
 def _name_acceptor() -> Accepts:
-    return acceptor(_schema("process-request")["properties"]["name"])
+    return acceptor(schema_of("process-request")["properties"]["name"])

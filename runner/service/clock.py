@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -46,3 +47,17 @@ class StepDetector:
 
     def _read(self) -> float:
         return self._clock.now().timestamp() - self._clock.elapsed_s()
+
+
+def exact_poll(poll: select.epoll, timeout_s: float, clock: Clock) -> list[tuple[int, int]]:
+    """Wait for events, to the microsecond.
+
+    epoll counts milliseconds and rounds up: of the last one we leave it none, and select waits for what is left.
+    """
+    until_s = clock.elapsed_s() + timeout_s
+    events = poll.poll(max(int(timeout_s * 1000) - 0.5, 0.0) / 1000)
+    left_s = until_s - clock.elapsed_s()
+    if not events and left_s > 0:
+        select.select([poll], [], [], min(left_s, 0.001))
+        events = poll.poll(0)
+    return events

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,7 +23,7 @@ from runner.service import catalog_change, clock_step
 from runner.service.answering import answer
 from runner.service.assembly import Assembly, assemble
 from runner.service.book import Book
-from runner.service.clock import Clock, StepDetector
+from runner.service.clock import Clock, StepDetector, exact_poll
 from runner.service.decision import Decision
 from runner.service.dispatch import Dispatcher
 from runner.service.execution import Execution, execution_of
@@ -32,6 +31,7 @@ from runner.service.housekeeping import Housekeeping
 from runner.service.mail import Mail
 from runner.service.notify import SILENT, Notifier
 from runner.service.registry import Registry, request_row
+from runner.service.self_report import about, started_fields
 from runner.service.settings import Settings
 from runner.service.stopping import Stopping
 from runner.service.trouble import Complaints, HoldOff
@@ -119,7 +119,9 @@ class Runner:
             return
         decision = self._decision()
         self._step_s = clock_step.step_while_away_s(self._parts.snapshot.meta, self.registry, decision.now)
-        decision.tell(Event.RUNNER_STARTED, self._about() | self._started_fields(change))
+        decision.tell(
+            Event.RUNNER_STARTED, self._about() | started_fields(change, self.settings, is_new=not self.registry.states)
+        )
         catalog_change.decide(change, decision, self.registry, is_first=True)
         decision.batch.meta["git_commit"] = change.reading.git_commit or ""
         if not self._step_s:
@@ -154,7 +156,7 @@ class Runner:
         timeout_s = min(self._timeout_s(), at_most_s)
         if timeout_s > _LEISURE_S:
             self._journal.tidy()
-        events = self._poll(timeout_s)
+        events = exact_poll(self._parts.poll, timeout_s, self._clock)
         # With nothing else to do we look ourselves: somebody may have removed the FIFO that would wake us.
         self._mail.is_waiting = self._mail.is_waiting or not events
         for descriptor, _ in events:
@@ -168,19 +170,6 @@ class Runner:
             elif descriptor == self._parts.nudge:
                 os.eventfd_read(descriptor)
                 self._reloader.look_again()
-
-    def _poll(self, timeout_s: float) -> list[tuple[int, int]]:
-        """Wait for events, to the microsecond.
-
-        epoll counts milliseconds and rounds up: of the last one we leave it none, and select waits for what is left.
-        """
-        until_s = self._clock.elapsed_s() + timeout_s
-        events = self._parts.poll.poll(max(int(timeout_s * 1000) - 0.5, 0.0) / 1000)
-        left_s = until_s - self._clock.elapsed_s()
-        if not events and left_s > 0:
-            select.select([self._parts.poll], [], [], min(left_s, 0.001))
-            events = self._parts.poll.poll(0)
-        return events
 
     def obey(self, command: Command) -> Answer:
         """Carry out a command of this very program, where no other runner is running. Raises StoreUnwritableError."""
@@ -369,26 +358,7 @@ class Runner:
         return max(min(waits), 0.0)
 
     def _about(self) -> dict[str, Any]:
-        return {
-            "pid": os.getpid(),
-            "version": __version__,
-            "jobs": str(self.settings.jobs),
-            "state": str(self.settings.state),
-            "git_commit": self._git,
-            "requests": len(self.registry.requests),
-        }
-
-    def _started_fields(self, change: catalog_change.CatalogChange) -> dict[str, Any]:
-        message = None if self.registry.states else catalog_change.first_runs(change)
-        if change.in_force.is_kept_whole:
-            message = change.summary
-        return {
-            "monitor_log": str(self.settings.monitor_log),
-            "requests": len(change.in_force.requests),
-            "rejected": [rejection.file for rejection in change.reading.catalog.rejections],
-            "git_commit": change.reading.git_commit,
-            "message": message,
-        }
+        return about(self.settings, git_commit=self._git, requests=len(self.registry.requests))
 
     def _tell_stopped(self) -> None:
         fields = {"signal": self._stopping.signal, "uptime_s": self._clock.elapsed_s() - self._begun_s}

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from support import GATE, SECONDLY, Place, Record, end_of, wait_until
 
 from runner.execution.proc import execution_of, look_at_all
+from runner.store.database import StoreReader
+from runner.store.rows import Phase
 
 NOW = "run_immediately"
 _TREE = "setsid sh -c 'setsid sleep 300 & wait' & sleep 300 & echo ready; wait"
@@ -27,6 +30,11 @@ def _living(execution: str) -> set[int]:
 def _started(place: Place, process: str) -> Record:
     (record,) = wait_until(lambda: place.events("execution.started", process=process), what=f"{process} has started")
     return record
+
+
+def _on_their_way(place: Place) -> list[tuple[Phase, str]]:
+    with closing(StoreReader(place.state)) as reader:
+        return [(row.phase, row.request) for row in reader.executions()]
 
 
 def _output(record: Record) -> str:
@@ -59,7 +67,7 @@ def test_after_a_crash_kill_reaches_whole_trees_and_guards_are_kept_until_the_en
     runner = place.start()
     queued = place.begin("exec", "alone")
     assert place.run("exec", "tried").returncode == 125, "the chain of attempts has its guard"
-    wait_until(lambda: any(each["request"] == "alone" for each in place.items("status")[0]["waiting"]))
+    wait_until(lambda: (Phase.WAITING, "alone") in _on_their_way(place))
     assert place.run("kill", "tree", "stubborn").returncode == 0
     for name in trees:
         (end,) = place.await_finished(name)
@@ -93,6 +101,7 @@ def _whole_tree(record: Record) -> set[int] | None:
     return living if names.count("sleep") == 2 and names.count("sh") == 2 else None
 
 
+@pytest.mark.campaign
 def test_what_the_launcher_has_prepared_stays_so_through_a_crash(place: Place) -> None:
     show = f"ulimit -n; umask; echo $TOKEN; {GATE}; echo $TOKEN"
     secrets = place.folder / "secrets"
@@ -111,8 +120,7 @@ def test_what_the_launcher_has_prepared_stays_so_through_a_crash(place: Place) -
     wait_until(lambda: "*" in _output(started["bound"]))
     _crash(place, runner)
     runner = place.start()
-    (status,) = place.items("status")
-    assert {each["request"] for each in status["running"]} == set(names)
+    assert set(_on_their_way(place)) == {(Phase.RUNNING, name) for name in names}
     place.open_gate()
     (bound,) = place.await_finished("bound")
     limit, mask, *tokens = bound["output_tail"].split()

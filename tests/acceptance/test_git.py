@@ -99,3 +99,42 @@ def test_a_renamed_file_with_a_name_of_its_own_keeps_what_is_remembered(place: P
     assert place.items("ls")[0]["request_file"] == "new.yaml"
     assert len(place.events("execution.started", "once")) == 1
     assert not place.events("request.removed")
+
+
+def test_a_reload_tells_the_commits_and_records_are_marked_while_the_folder_differs(
+    place: Place, git: Repository
+) -> None:
+    place.declare("tool", "true")
+    first = git.commit()
+    place.start()
+    place.write("_defaults.yaml", "owner: ops\n")
+    (edited,) = wait_until(lambda: place.events("runner.reloaded", changed=["tool"]))
+    assert (edited["git_commit_before"], edited["git_commit"]) == (first, f"{first}-dirty")
+    assert "tool (owner)" in edited["message"]
+    assert place.run("exec", "tool").returncode == 0
+    assert place.finished("tool")[-1]["git_commit"] == f"{first}-dirty"
+    (shown,) = place.items("ls")
+    assert (shown["status"], shown["sync"]) == ("definition", "in sync")
+
+    second = git.commit()
+    wait_until(lambda: place.items("status")[0]["git_commit"] == second, what="the commit is known, without a mark")
+    git("checkout", "-q", "--detach", first)
+    (back,) = wait_until(lambda: place.events("runner.reloaded", git_commit=first))
+    assert (back["git_commit_before"], back["changed"]) == (second, ["tool"])
+
+
+def test_wrong_defaults_keep_the_requests_below_and_say_so(place: Place) -> None:
+    place.write("team/tool.yaml", "process: {shell: echo good}\n")
+    place.start()
+    place.write("team/_defaults.yaml", "process: {timeout: 5}\n")
+    wait_until(lambda: len(place.events("request.rejected")) == 2, what="both files are rejected")
+    defaults, tool = sorted(place.events("request.rejected"), key=lambda record: record["request_file"])
+    assert (defaults["request_file"], defaults["last_good"]) == ("team/_defaults.yaml", False)
+    assert (tool["request_file"], tool["last_good"]) == ("team/tool.yaml", True)
+    assert tool["problems"] == defaults["problems"]
+    assert place.run("exec", "tool").stdout == "good\n"
+    checked = place.run("validate", "jobs.d/team/tool.yaml")
+    assert checked.returncode == 1
+    assert "jobs.d/team/_defaults.yaml:1:20: " in checked.stdout
+    place.write("team/_defaults.yaml", "process: {environment: {A: b}}\n")
+    wait_until(lambda: place.events("runner.reloaded", changed=["tool"]))

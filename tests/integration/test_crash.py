@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from crash_following import declare
+from crash_following import NOTICE, check_following, declare, waiting_in
 from crash_load import RAN, Load, Planned
 from crash_oracle import check, is_settled, read_ledger
 from support import GATE, Place, wait_until
@@ -143,6 +143,16 @@ def test_death_at_marked_points_of_the_commit_protocol(place: Place) -> None:
     assert load.doom(START, "after", 2)
     assert load.doom(f"{SUCCESSION}._try_again", "after", 1)
     _settle(load)
+    _expect_that_a_loss_is_noticed(load)
+
+
+def _expect_that_a_loss_is_noticed(load: Load) -> None:
+    """Check the check: without the record of an attempt, a member or a notice, it finds a fault."""
+    records, ledger, waiting = load.place.records(), read_ledger(load), waiting_in(load)
+    for request in ("retried", NOTICE, "chain"):
+        lost = load.place.finished(request)[0]
+        faults, _ = check_following([each for each in records if each != lost], ledger, waiting)
+        assert faults, lost
 
 
 @pytest.mark.campaign

@@ -25,6 +25,7 @@ from runner.requests.catalog import Catalog, CatalogReader
 GOOD = "process: {shell: x}\n"
 MOST_CPU_S, MOST_MB = 10, 64
 NOBODY = 65534
+MEMORY = Path("/dev/shm")
 READING = f"""\
 import json, os, resource, sys
 from pathlib import Path
@@ -76,10 +77,15 @@ def read_bounded(folder: Path) -> dict[str, Any]:
     return found
 
 
+def temporary() -> tempfile.TemporaryDirectory[str]:
+    """Make a folder in memory, where that is to be had: ten thousand files take their time on a disk."""
+    return tempfile.TemporaryDirectory(prefix="runner-hostile-", dir=MEMORY if MEMORY.is_dir() else None)
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A jobs folder that everybody can reach."""
-    with tempfile.TemporaryDirectory(prefix="runner-hostile-") as home:
+    with temporary() as home:
         Path(home).chmod(0o755)
         (Path(home) / "jobs.d").mkdir()
         yield Path(home) / "jobs.d"
@@ -260,7 +266,7 @@ def told(catalog: Catalog) -> tuple[object, ...]:
 def check_reading_while(done: list[tuple[str, str, str | None]]) -> None:
     """Do things to a folder between the slices of readings of it: no reading fails or loses the good neighbour, and
     the last is what a reader finds that has never looked before."""
-    with tempfile.TemporaryDirectory(prefix="runner-hostile-") as home:
+    with temporary() as home:
         folder = Path(home) / "jobs.d"
         (folder / "c").mkdir(parents=True)
         (folder / "good.yaml").write_text("name: good\n" + GOOD)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from runner.provenance import commit_of, is_being_changed
+from runner.provenance import Provenance, commit_of, is_being_changed
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is the oracle here")
 
@@ -224,3 +224,124 @@ def test_the_lock_is_seen_while_the_folder_itself_is_away(repository: Path) -> N
     (repository / ".git/index.lock").touch()
     shutil.rmtree(repository / "jobs.d")
     assert is_being_changed(repository / "jobs.d")
+
+
+# --- whether the folder is as its commit has it -----------------------------------------------------------------------
+
+
+def revision(folder: Path, **environment: str) -> str | None:
+    provenance = Provenance(folder, git_environment() | environment)
+    provenance.ask()
+    assert provenance.take(within_s=20)
+    return provenance.revision()
+
+
+def is_dirty(folder: Path) -> bool:
+    said, head = revision(folder), git(folder, "rev-parse", "HEAD")
+    assert said in (head, f"{head}-dirty")
+    return said != head
+
+
+def test_a_folder_is_dirty_from_its_first_change_to_the_commit_of_the_last(repository: Path) -> None:
+    jobs = repository / "jobs.d"
+    assert not is_dirty(jobs)
+    (jobs / "a.yaml").write_text("second")
+    assert is_dirty(jobs)
+    git(repository, "add", ".")
+    assert is_dirty(jobs), "what is staged is not committed"
+    git(repository, "commit", "-qm", "second")
+    assert not is_dirty(jobs)
+    (jobs / "a.yaml").unlink()
+    assert is_dirty(jobs)
+
+
+@pytest.mark.parametrize(
+    ("name", "dirty"),
+    [
+        ("jobs.d/new.yaml", True), ("jobs.d/team/new.yml", True), ("jobs.d/_defaults.yaml", True),
+        ("jobs.d/été\n.yaml", True), ("jobs.d/new.log", False), ("jobs.d/.new.yaml", False),
+        ("jobs.d/_draft.yaml", False), ("jobs.d/ignored.yaml", False), ("beside.yaml", False),
+    ],
+)  # fmt: skip
+def test_what_git_does_not_know_counts_if_it_would_be_read(repository: Path, name: str, dirty: bool) -> None:
+    (repository / ".git/info").mkdir(exist_ok=True)
+    (repository / ".git/info/exclude").write_text("ignored.yaml\n")
+    (repository / name).parent.mkdir(exist_ok=True)
+    (repository / name).write_text("new")
+    assert is_dirty(repository / "jobs.d") is dirty
+
+
+def test_a_change_beside_the_folder_is_none_of_it_but_a_file_of_it_need_be_no_request(repository: Path) -> None:
+    (repository / "README").write_text("a")
+    (repository / "jobs.d/run.sh").write_text("a")
+    commit(repository, "second")
+    (repository / "README").write_text("b")
+    assert not is_dirty(repository / "jobs.d")
+    (repository / "jobs.d/run.sh").write_text("b")
+    assert is_dirty(repository / "jobs.d")
+
+
+def test_git_runs_nothing_that_the_repository_names_and_leaves_its_index_alone(repository: Path) -> None:
+    trap, ran = repository / "trap", repository / "ran"
+    trap.write_text(f'#!/bin/sh\n: >"{ran}"\n')
+    trap.chmod(0o755)
+    git(repository, "config", "core.fsmonitor", str(trap))
+    (repository / ".git/hooks").mkdir(exist_ok=True)
+    shutil.copy(trap, repository / ".git/hooks/post-index-change")
+    os.utime(repository / "jobs.d/a.yaml")  # so that git would have a reason to write its index
+    index = (repository / ".git/index").stat()
+    assert revision(repository / "jobs.d")
+    assert not ran.exists()
+    assert (repository / ".git/index").stat() == index
+
+
+def test_a_runner_that_a_hook_of_another_repository_starts_is_not_misled(repository: Path) -> None:
+    other = new_repository(repository.parent / "other")
+    (repository / "jobs.d/a.yaml").write_text("second")
+    head = git(repository, "rev-parse", "HEAD")
+    assert revision(repository / "jobs.d", GIT_DIR=f"{other}/.git", GIT_WORK_TREE=str(other)) == f"{head}-dirty"
+
+
+def test_the_environment_s_word_goes_before_git_and_an_empty_one_is_none(repository: Path) -> None:
+    (repository / "jobs.d/a.yaml").write_text("second")
+    assert revision(repository / "jobs.d", RUNNER_REVISION=" release-7\n") == "release-7"
+    assert (revision(repository / "jobs.d", RUNNER_REVISION="") or "").endswith("-dirty")
+
+
+@pytest.mark.parametrize(("name", "found"), [("a" * 40, "a" * 40), ("rev-" + "b" * 64, "b" * 64), ("c" * 39, None)])
+def test_without_a_repository_the_name_that_git_sync_gives_the_folder_counts(
+    tmp_path: Path, name: str, found: str | None
+) -> None:
+    jobs = tmp_path / ".worktrees" / name / "jobs.d"
+    jobs.mkdir(parents=True)
+    (jobs.parent / ".git").write_text("gitdir: /nowhere\n")  # only the work tree is mounted
+    (link := tmp_path / "current").symlink_to(jobs)
+    assert revision(link) == found
+
+
+def test_without_git_the_commit_is_known_and_its_mark_is_not(repository: Path) -> None:
+    (repository / "jobs.d/a.yaml").write_text("second")
+    head = git(repository, "rev-parse", "HEAD")
+    provenance = Provenance(repository / "jobs.d", {"PATH": "/nowhere"})
+    provenance.ask()
+    assert not provenance.is_asking
+    assert provenance.revision() == head
+
+
+def test_the_mark_is_of_the_commit_that_git_compared_with(repository: Path) -> None:
+    (repository / "jobs.d/a.yaml").write_text("second")
+    provenance = Provenance(repository / "jobs.d", git_environment())
+    provenance.ask()
+    assert provenance.take(within_s=20)
+    commit(repository, "second")
+    assert provenance.revision() == git(repository, "rev-parse", "HEAD")
+
+
+def test_a_look_that_is_asked_for_anew_or_given_up_leaves_no_process(repository: Path) -> None:
+    provenance = Provenance(repository / "jobs.d", git_environment())
+    for _ in range(3):
+        provenance.ask()
+    provenance.close()
+    assert provenance.take()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
