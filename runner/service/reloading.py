@@ -27,6 +27,8 @@ GLANCE_S = 0.03
 """After so long a stillness it is read ahead: what is still so in the end need only be looked at."""
 GLANCE_EVERY_S = 0.5
 """How often one that is never quiet is read ahead: it is still once nothing in it looks different any more."""
+LATE_S = 0.05
+"""Who looks so much too late was kept from it, and perhaps so was the watcher: a quiet slept through is none."""
 PATIENCE_S = 10.0
 """How long a folder that goes on changing, or git's index.lock, holds a reload back at the most."""
 IDENTITY_EVERY_S = 0.5
@@ -68,6 +70,8 @@ class Reloader:
         self._restless_at_s = 0.0
         self._held_until_s = 0.0
         self._is_still = self._is_glanced = self._is_found = False
+        self._is_doubted = False
+        self._checked_at_s = 0.0
         self._glance_at_s: float | None = None
         self._glance: Generator[None, None, bool] | None = None
         self._scan: Generator[None, None, Reading] | None = None
@@ -96,7 +100,7 @@ class Reloader:
         now_s = self._clock.elapsed_s()
         if self._restless_since_s is None:
             self._restless_since_s, self._glance_at_s = now_s, now_s + GLANCE_S
-        self._restless_at_s = now_s
+        self._restless_at_s, self._is_doubted = now_s, False
         self._is_asked = False
         if at_once:
             self._is_still, self._glance_at_s = True, None
@@ -112,7 +116,8 @@ class Reloader:
 
     def check(self, incumbents: Callable[[], Incumbents]) -> None:
         """Look at what is due to be looked at; begin a scan when there is a reason to."""
-        now_s = self._clock.elapsed_s()
+        now_s, checked_at_s = self._clock.elapsed_s(), self._checked_at_s
+        self._checked_at_s = now_s
         if now_s >= self._identity_at_s:
             self._identity_at_s = now_s + IDENTITY_EVERY_S
             # Git moves its HEAD after the files; for a commit of what lies there already it moves nothing else.
@@ -125,7 +130,10 @@ class Reloader:
         self._take_answer()
         begin_s = self._begin_at_s()
         if begin_s is not None and now_s >= begin_s:
-            self._begin(now_s, incumbents)
+            if self._is_told and not self._is_still and now_s - max(begin_s, checked_at_s) > LATE_S:
+                self._doubt(now_s)
+            if now_s >= (self._begin_at_s() or now_s):
+                self._begin(now_s, incumbents)
         elif self._glance_at_s is not None and now_s >= self._glance_at_s:
             self._begin_glance(now_s)
 
@@ -171,6 +179,11 @@ class Reloader:
         """Keep what was read, and end what runs."""
         self._provenance.close()
         self.keep()
+
+    def _doubt(self, now_s: float) -> None:
+        """Wait for quiet once more, and only once, until something is notified."""
+        if not self._is_doubted:
+            self._restless_at_s, self._is_doubted = now_s, True
 
     def _take_answer(self) -> None:
         """Take what git has said too late for a reading; that it says something else is a reason to read again."""

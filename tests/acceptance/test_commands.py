@@ -235,7 +235,7 @@ def test_a_state_folder_serves_one_jobs_folder(place: Place) -> None:
         assert f"belongs to the jobs folder {place.jobs}; give {other} a state folder of its own" in refused.stderr
     assert place.log.read_bytes() == before
     assert place.run("ls", "--jobs", str(other)).stdout.splitlines()[1].split() == [
-        "stranger", "definition", "-", "stranger.yaml",
+        "stranger", "definition", "new", "-", "stranger.yaml",
     ]  # fmt: skip
 
 

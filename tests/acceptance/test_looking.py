@@ -22,7 +22,7 @@ def test_json_lines_bear_the_field_names_of_the_monitor_record(place: Place) -> 
         "plain": "definition",
     }
     for item in items.values():
-        assert item.keys() == {"request", "status", "scheduled_for", "request_file", "drift", "message"}
+        assert item.keys() == {"request", "status", "sync", "scheduled_for", "request_file", "drift", "message"}
     assert "shel" in items["bad"]["message"]
 
     (shown,) = place.items("show", "daily")

@@ -32,6 +32,9 @@ BENCHMARKS = {
     "validate": Benchmark(
         what="validate files, cold", size=10_000, smallest=2, rounds=3, measure=reading.measure_validate,
     ),
+    "next": Benchmark(
+        what="the coming 1,000 fires of requests", size=10_000, smallest=2, rounds=3, measure=reading.measure_next,
+    ),
     "edit": Benchmark(
         what="one edit among files, write to live", size=10_000, smallest=2, rounds=10, measure=reading.measure_edit,
     ),
@@ -84,6 +87,7 @@ def main(
     Everything happens in a temporary folder (TMPDIR says where: its disk is measured, too) and nothing is left. Exit
     code 1 if a target is missed.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # with it each program that we start compiles itself anew
     rows = []
     with tempfile.TemporaryDirectory(prefix="runner-benchmarks-") as folder:
         peers = Peers(peers_folder or Path(folder) / "peers", is_wanted=with_peers)

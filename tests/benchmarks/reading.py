@@ -45,6 +45,33 @@ def measure_validate(setting: Setting) -> Result:
     )
 
 
+def measure_next(setting: Setting) -> Result:
+    """Measure `runner next` on so many files as `size` says: read from nothing, and where a store knows them."""
+    service = Service(setting.folder)
+    service.write_idle(setting.size)
+    command = [*RUNNER, "next", "-n", "1000"]
+    cold = alternately(
+        setting.rounds,
+        {
+            "runner next, files alone": lambda _: wall_s(command, environment=service.environment),
+            "PyYAML's C loader alone": lambda _: wall_s([sys.executable, "-c", _PARSE, service.jobs]),
+        },
+    )
+    with service.running():
+        known = alternately(
+            setting.rounds,
+            {"runner next, beside a runner": lambda _: wall_s(command, environment=service.environment)},
+        )
+    alone, parser = in_unit(cold, "s")
+    beside_runner = in_unit(known, "s")
+    return Result(
+        ours=(alone, *beside_runner),
+        beside=(parser,),
+        targets=(Target(what="wall time, as of validate", unit="s", value=alone.median, limit=3),),
+        notes=("the coming 1,000 fires of all, merged and sorted",),
+    )
+
+
 def measure_edit(setting: Setting) -> Result:
     """Measure from an edit's end of writing to the record of the reload, among so many files as `size` says."""
     service = Service(setting.folder)
