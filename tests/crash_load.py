@@ -149,9 +149,9 @@ class Load:
         self.write("alone", Planned(interval_s=1), shell=alone(1.3), guarded=True)
         self.write("once", Planned())
 
-    def write_large(self) -> None:
-        """Some thirty requests, most of them secondly."""
-        for number, misfire in enumerate(["skip", "fire_once", "fire_all"] * 4):
+    def write_large(self, *, sets: int = 4) -> None:
+        """Some fifteen requests, and six more for each set but the first; most of them secondly."""
+        for number, misfire in enumerate(["skip", "fire_once", "fire_all"] * sets):
             self.write(f"tick-{number}", Planned(interval_s=1 + number % 2, misfire=misfire))
             self.write(f"strict-{number}", Planned(interval_s=1, misfire=misfire), grace="300ms")
         for number, seconds in enumerate([0.2, 0.7, 1.5, 2.5]):
@@ -175,7 +175,7 @@ class Load:
         size = self.place.log.stat().st_size
         process = self.launch(*(arguments or self.chance.choice([(), (), ("--max-running", "5")])))
         if self.chance.random() < 0.5:
-            wait_until(lambda: self.place.log.stat().st_size > size or process.poll() is not None)
+            wait_until(lambda: self.place.log.stat().st_size > size or process.poll() is not None, within_s=60)
         until_s = time.monotonic() + self.chance.uniform(0, at_most_s)
         while (left_s := until_s - time.monotonic()) > 0:
             time.sleep(min(left_s, self.chance.uniform(0.05, 0.5)))
@@ -289,7 +289,7 @@ class Load:
         self.place.write("switched-2.yaml", "process: {shell: [")
 
     def _order(self) -> None:
-        self.order(self.chance.choice(["schedule", "unschedule", "reschedule"]), "tick-10", "strict-11")
+        self.order(self.chance.choice(["schedule", "unschedule", "reschedule"]), "tick-2", "strict-2")
 
     def _ask(self) -> None:
         kind, target = self.chance.choice(

@@ -219,9 +219,11 @@ def _as_told(path: DataPath) -> DataPath:
 
 
 def _worded(finding: Finding) -> Finding:
-    """Say of a key that only a request has by itself that it is one, not that it is unknown."""
-    if not finding.at_key or finding.path[-1] not in _ONE_S_OWN or len(finding.path) > 1:
+    """Say of a key that only a request has by itself that it is one, and of the whole what it is."""
+    if len(finding.path) > 1:
         return finding
+    if not finding.at_key or finding.path[-1] not in _ONE_S_OWN:
+        return replace(finding, message=finding.message.replace("a request", "the defaults"))
     message = f"`{finding.path[-1]}` is each request's own; there is no default for it"
     return replace(finding, message=message, suggestion="leave it out")
 

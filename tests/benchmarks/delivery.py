@@ -236,9 +236,10 @@ def by_slow_copy(site: Site, wanted: Wanted) -> None:
     arriving = site.jobs / ".arriving"
     for number in range(_STEPS):
         begin, end = (len(names) * each // _STEPS for each in (number, number + 1))
-        site.write({name: wanted[name] for name in names[begin:end]})
-        arriving.write_text(f"{number}")
-        site.pause()
+        with site.at_a_stretch():
+            site.write({name: wanted[name] for name in names[begin:end]})
+            arriving.write_text(f"{number}")
+            site.pause()
     arriving.unlink()
     site.remove_unwanted(wanted)
 

@@ -206,6 +206,8 @@ def test_several_files_come_to_what_each_alone_would_fill_in_from_the_nearest_on
     ("text", "message"),
     [
         ("owner: a\nname: b", "2:1: `name` is each request's own; there is no default for it (leave it out)"),
+        ("- owner: a", "1:1: the defaults should be a mapping, not a list"),
+        ("owmer: a", "1:1: `owmer` is not a key of the defaults (did you mean `owner`?)"),
         ("process: {command: [a]}", "1:11: `command` is not a key of `process`"),
         ("process:\n  timeuot: 1h", "2:3: `timeuot` is not a key of `process` (did you mean `timeout`?)"),
         ("timing: {at: '02:00'}", "1:10: `at` is not a key of `timing`"),
@@ -271,6 +273,16 @@ def test_a_folder_or_a_link_to_nothing_in_place_of_the_file_is_told(folder: Path
     (folder / "below" / "_defaults.yaml").symlink_to("nowhere")
     lines = told(read(folder, {"a.yaml": GOOD, "below/b.yaml": GOOD}))
     assert [line.split(": ", 2)[1] for line in lines] == ["it is a folder, not a file", "it is a link to nothing"]
+
+
+def test_a_file_that_anybody_may_write_is_wrong_where_that_is_guarded_against(folder: Path) -> None:
+    write(folder, {"_defaults.yaml": "owner: a", "a.yaml": GOOD})
+    (folder / "_defaults.yaml").chmod(0o666)
+    catalog = CatalogReader(folder, default_zone="UTC", is_guarded=True).read()
+    assert [line.split(" (")[0] for line in told(catalog)] == [
+        "_defaults.yaml:1:1: anybody may write it, and could have root run anything"
+    ]
+    assert not catalog.requests
 
 
 def test_what_is_wrong_by_both_together_is_told_in_the_document(folder: Path) -> None:

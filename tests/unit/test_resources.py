@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_schemas_have_names() -> None:
-    assert resources.schema_names() == ("monitor-record", "process-request", "runner")
+    assert resources.schema_names() == ("defaults", "monitor-record", "process-request", "runner")
 
 
 @pytest.mark.parametrize("name", resources.schema_names())
@@ -28,7 +28,7 @@ def test_each_schema_is_a_draft_07_schema_that_describes_itself(name: str) -> No
 
 
 def test_a_schema_that_there_is_not_is_told_with_those_that_there_are() -> None:
-    with pytest.raises(UsageError, match="no schema 'nothing'; there are monitor-record, process-request"):
+    with pytest.raises(UsageError, match="no schema 'nothing'; there are defaults, monitor-record, process-request"):
         resources.schema_text("nothing")
 
 

@@ -137,6 +137,24 @@ def test_a_finish_that_will_revive_a_request_is_not_live_yet():
     assert view.drift == "the file's change is not live yet"
 
 
+def test_in_sync_drifted_new_and_invalid_are_told_apart():
+    force = InForce(requests={"hourly": HOURLY}, kept={})
+    edited = replace(HOURLY, owner="ann")
+    bad = rejected("hourly.yaml", "hourly")
+    found = [
+        views(force, (), {"hourly": seen(HOURLY)}, NOON, supplied={"hourly": HOURLY}),
+        views(force, (), {"hourly": seen(HOURLY)}, NOON, supplied={"hourly": edited}),
+        views(force, (), {}, NOON, supplied={}),
+        views(replace(force, kept={"hourly": bad}), (bad,), {"hourly": seen(HOURLY)}, NOON),
+    ]
+    assert [(view.sync, view.drift) for (view,) in found] == [
+        ("in sync", None),
+        ("drifted", "the file's change is not live yet (owner)"),
+        ("new", None),
+        ("invalid", None),
+    ]
+
+
 # --- what is rejected -------------------------------------------------------------------------------------------------
 
 
