@@ -13,6 +13,7 @@ _SIZE_UNITS = {
     "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
+_LONGEST_SHOWN = 60
 _LONGEST = timedelta(days=36525)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -26,18 +27,19 @@ def parse_duration(text: str) -> timedelta:
     >>> parse_duration("1h30m")
     datetime.timedelta(seconds=5400)
     """
+    shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
     if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
-        raise ValueError(f"{text} what? A duration needs a unit: {text}s, {text}m, {text}h")
+        raise ValueError(f"{shown} what? A duration needs a unit: {shown}s, {shown}m, {shown}h")
     match = _DURATION.fullmatch(text)
     if not match or not text:
-        raise ValueError(f"{text!r} is not a duration; write 500ms, 30s, 15m, 2h, 1d or a combination like 1h30m")
+        raise ValueError(f"{shown!r} is not a duration; write 500ms, 30s, 15m, 2h, 1d or a combination like 1h30m")
     days, hours, minutes, seconds, milliseconds = (_bounded_int(group) for group in match.groups())
     try:
         duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds)
     except OverflowError:
         duration = timedelta.max
     if duration > _LONGEST:
-        raise ValueError(f"{text!r} is longer than a hundred years")
+        raise ValueError(f"{shown!r} is longer than a hundred years")
     return duration
 
 

@@ -55,14 +55,17 @@ def start_command(max_running: int | None, drain: timedelta | None, log_format: 
       runner start
       runner start --jobs /etc/runner/jobs.d --max-running 8
     """
+    from loguru import logger
+
     from runner.cli.console import Console
     from runner.service.clock import SystemClock
     from runner.service.loop import Runner
     from runner.service.notify import Notifier
     from runner.service.settings import Settings
 
-    if not places.jobs.is_dir():
-        raise UsageError(f"there is no jobs folder {places.jobs}; `runner init` makes one, --jobs names another")
+    missing = f"there is no jobs folder {places.jobs}"
+    if not places.jobs.absolute().parent.is_dir():
+        raise UsageError(f"{missing}; `runner init` makes one, --jobs names another")
     settings = Settings(
         jobs=places.jobs,
         state=places.state,
@@ -75,5 +78,7 @@ def start_command(max_running: int | None, drain: timedelta | None, log_format: 
     console = Console(log_format, places.zone)
     clock = SystemClock()
     notifier = Notifier.taken_from(os.environ, clock=clock)
+    if not places.jobs.is_dir():
+        logger.warning(f"{missing} yet; what comes there will run (`runner init` makes one, --jobs names another)")
     with Runner(settings, clock=clock, observer=console.show, notifier=notifier) as runner:
         runner.run()

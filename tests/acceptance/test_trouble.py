@@ -129,3 +129,16 @@ def test_a_second_signal_ends_it_now(place: Place) -> None:
     (record,) = place.finished("stubborn")
     assert (record["status"], record["reason"], record["signal"]) == ("killed", "runner_stopped", 9)
     assert place.records()[-1]["event"] == "runner.stopped"
+
+
+def test_a_jobs_folder_that_comes_later_is_waited_for(place: Place) -> None:
+    place.jobs.rmdir()
+    runner = place.start()
+    assert "there is no jobs folder" in place.console()
+    place.jobs.mkdir()
+    place.declare("late", "true", "run_immediately")
+    place.await_finished("late")
+    assert place.stop(runner) == 0
+    place.environment["RUNNER_JOBS"] = str(place.folder / "no" / "where")
+    refused = place.run("start")
+    assert (refused.returncode, "there is no jobs folder" in refused.stderr) == (2, True)

@@ -78,7 +78,7 @@ def test_the_reload_is_dated_by_the_clock_that_the_manager_looks_at(manager: Man
     assert before_us <= told_us <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
 
-@pytest.mark.parametrize("pid", ["", str(os.getpid())])
+@pytest.mark.parametrize("pid", ["", str(os.getpid())], ids=["anybody", "we"])
 def test_the_watchdog_hears_of_turns_alone_at_half_its_time(manager: Manager, pid: str) -> None:
     notifier, clock = notifier_of(manager, WATCHDOG_USEC="4000000", WATCHDOG_PID=pid)
     heard_s = []
