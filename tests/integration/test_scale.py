@@ -308,7 +308,7 @@ def test_what_is_read_while_the_folder_falls_still_need_only_be_looked_at(place:
         assert (opened, runner._reloader.is_reading) == (["r-000007.yaml"], False)
         assert "edited" not in str(runner.registry.requests["r-000007"].process.action), "it is not still yet"
         place.write("r-000008.yaml", DAILY.format("edited too"))
-        clock.go_on(0.2)
+        clock.go_on(0.11)  # in time: who looks much too late takes no quiet for granted
         runner.turn()
         assert opened == ["r-000007.yaml", "r-000008.yaml"]
         found = [str(runner.registry.requests[name].process.action) for name in ("r-000007", "r-000008")]
