@@ -189,4 +189,5 @@ def _last_line(record: Mapping[str, Any]) -> str:
     """Return the end of what a failed execution printed: mostly it says why."""
     if record["status"] != ExecutionStatus.ERROR or not (record["output_tail"] or "").strip():
         return ""
-    return f" — {record['output_tail'].strip().splitlines()[-1][:200]}"
+    last = record["output_tail"].strip().splitlines()[-1][:200]
+    return "" if last == record["message"] else f" — {last}"

@@ -168,7 +168,9 @@ def _is_on_its_way(execution: str, places: Places) -> bool:
     with closing(StoreReader(places.state)) as reader:
         is_there = any(row.id == execution for row in reader.executions())
     if is_there and owner_pid(places.state) is None:
-        raise NoRunnerError(f"the runner ended meanwhile; when it starts again, `runner monitor` tells of {execution}")
+        raise NoRunnerError(
+            f"the runner ended meanwhile; when it starts again, what had not begun begins, and `runner monitor` tells of {execution}"
+        )
     return is_there
 
 

@@ -15,9 +15,11 @@ from runner.planning.last_good import InForce, in_force
 from runner.planning.renaming import with_renamed
 from runner.planning.state import RequestState
 from runner.requests.catalog import Catalog, CatalogReader
+from runner.requests.heap import unswept
 from runner.requests.model import ProcessRequest
+from runner.requests.recollection import accepted
 from runner.service.catalog_cache import CatalogCache
-from runner.service.registry import remembered
+from runner.service.registry import Incumbents, remembered
 from runner.store.database import StoreReader
 from runner.store.rows import Snapshot
 
@@ -48,11 +50,13 @@ class Loaded:
 
 def load(places: Places) -> Loaded:
     """Read the jobs folder and look into the store, if there is one. Raises UsageError if the folder is not there."""
-    snapshot = _snapshot(places)
-    supplied, states = remembered(snapshot.requests, zone=places.zone)
     reader = CatalogReader(places.jobs, default_zone=places.zone)
-    CatalogCache(places.state).recall(reader, supplied)
-    catalog = reader.read({name: request.source.file for name, request in supplied.items()})
+    with unswept():
+        snapshot = _snapshot(places)
+        notes = CatalogCache(places.state).notes(reader)
+        supplied, states = remembered(snapshot.requests, zone=places.zone, accepted=accepted(notes))
+        reader.recall(notes, supplied)
+        catalog = reader.read(Incumbents(supplied))
     if catalog.missing and not supplied:
         raise UsageError(f"there is no jobs folder {places.jobs}; `runner init` makes one, --jobs names another")
     force = in_force(catalog, supplied)

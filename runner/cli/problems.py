@@ -11,7 +11,7 @@ from unicodedata import category, east_asian_width
 import click
 
 from runner.cli.printing import printable_text
-from runner.requests.files import Content, read_bounded
+from runner.requests.files import Content, Signature, read_bounded, signature_at
 from runner.requests.yaml_errors import lines_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def problem_lines(problem: Problem) -> list[str]:
 
 def excerpt(file: str, line: int, column: int) -> tuple[str, ...]:
     """Return a line of a file, and a line with a caret to stand below it; nothing where there is nothing to be seen."""
-    lines = _lines_of_file(file)
+    lines = _lines_of(file, signature_at(file))
     text = lines[line - 1] if 0 < line <= len(lines) else ""
     if not text.strip():
         return ()
@@ -68,7 +68,8 @@ def pointed(text: str, column: int, width: int) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=1)
-def _lines_of_file(file: str) -> list[str]:
+def _lines_of(file: str, _signature: Signature | None) -> list[str]:
+    """Return a file's lines; kept while it looks the same, for it may have many problems."""
     content = read_bounded(file)
     if not isinstance(content, Content):
         return []

@@ -16,6 +16,8 @@ Homes = Callable[[str | None], str | None]
 _PATH = "/usr/bin:/bin"
 _ASSIGNMENT = re.compile(r"""\s*("[^"]*"|'[^']*'|[^\s="'@*]+)\s*=\s*(.*?)\s*""")
 _BLANKS = re.compile(r"[ \t]+")
+_USERS = frozenset("root daemon bin www-data nobody postgres mysql apache nginx news ubuntu".split())
+"""Whom the sixth column of a system's crontab often names; as programs they would be strange."""
 _ENTRY = re.compile(r"(@[a-z]+|([-*\d][^ \t]*[ \t]+){2}([*\d?A-Za-z][^ \t]*[ \t]+){3})\S")
 _NO_PROGRAM = {"cd", "test", "[", "[[", "if", "then", "set", "export", "sleep", "umask", ".", "source", "command", "!"}
 _WRAPPERS = {"sudo", "nice", "ionice", "env", "timeout", "chronic", "exec", "time", "nohup", "flock", "setlock"}
@@ -92,8 +94,9 @@ class _Reader:
             return draft
         if columns.is_quiet:
             draft.note("the - in front keeps cron from logging it; here every execution is recorded")
-        if not self._has_users and _BLANKS.split(columns.command)[0] == "root":
-            draft.changed("its command begins with root, which looks like a user", "import it with --system")
+        first = _BLANKS.split(columns.command)[0]
+        if not self._has_users and first in _USERS:
+            draft.changed(f"its command begins with {first}, which looks like a user", "import it with --system")
         draft.wanted_name = _program(columns.command) or f"line-{number}"
         if self._comments:
             draft.data["description"] = " ".join(self._comments)

@@ -43,7 +43,10 @@ class RequestState:
         return self.word if self.override is None else self.override
 
 
-_IN_TEXT = tuple(each for each in fields(RequestState) if each.name not in ("generation", "fired_through"))
+_IN_TEXT = [
+    (each.name, each.default) for each in fields(RequestState) if each.name not in ("generation", "fired_through")
+]
+_encode = json.JSONEncoder(default=instant_text).encode
 _INSTANTS = {"since", "counted_from", "override_at"}
 
 
@@ -62,9 +65,7 @@ def rule_of(request: ProcessRequest) -> str:
 
 def state_text(state: RequestState) -> str:
     """Write a state as JSON text; `generation` and `fired_through` have columns of their own and are left out."""
-    values = {each.name: getattr(state, each.name) for each in _IN_TEXT}
-    told = {each.name: values[each.name] for each in _IN_TEXT if values[each.name] != each.default}
-    return json.dumps(told, default=instant_text)
+    return _encode({name: value for name, default in _IN_TEXT if (value := getattr(state, name)) != default})
 
 
 def state_from(text: str, *, generation: int, fired_through: int) -> RequestState:

@@ -100,14 +100,13 @@ class CatalogReader:
         self._files.is_news = False
         return written(self._files.entries, root=self._root, zone=self._default_zone)
 
-    def scan(self, incumbents: Mapping[str, str], *, is_hurried: bool = False) -> Generator[None, None, Catalog]:
+    def scan(self, incumbents: Mapping[str, str]) -> Generator[None, None, Catalog]:
         """Read the folder in slices (a `yield` between any two files that are opened) and return the catalog.
 
         `incumbents` maps request names to the file that supplies them now: of two documents with one name that file's
         stays. If a file changes while the scan runs, its part is read again, so that the catalog is of one moment.
-        With `is_hurried` many new files are read on all processors; a slice is then as long as that takes.
         """
-        yield from self._files.refresh(is_hurried=is_hurried)
+        yield from self._files.refresh()
         if self._files.is_missing:
             return Catalog(folder=self._folder, missing=True)
         return (yield from _Merging(self._files, incumbents, self._display).catalog(self._folder))
@@ -115,7 +114,7 @@ class CatalogReader:
     def read(self, incumbents: Mapping[str, str] | None = None) -> Catalog:
         """Scan in one go; the requests are in the order of their names."""
         with unswept():
-            catalog = exhausted(self.scan(incumbents or {}, is_hurried=True))
+            catalog = exhausted(self.scan(incumbents or {}))
         return replace(catalog, requests=dict(sorted(catalog.requests.items(), key=itemgetter(0))))
 
     def glance(self) -> Generator[None, None, bool]:

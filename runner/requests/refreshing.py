@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import time
 from bisect import bisect_left, insort
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from runner.requests.defaults_files import DefaultsFiles
 from runner.requests.files import Listing, Signature, Trouble, listed, read_bounded, signature_at
 from runner.requests.loading import LoadedFile, Place, file_problem, loaded
-from runner.requests.parallel import read_elsewhere
 from runner.requests.recollection import Entry, reads_differ
 
 _ROUNDS = 4
@@ -68,17 +67,14 @@ class JobFiles:
         _mark(self._dated, relative, is_in=bool(entry.file.reads))
         _mark(self._inheriting, relative, is_in=bool(entry.defaults))
 
-    def refresh(self, *, is_hurried: bool = False) -> Generator[None, None, None]:
-        """Read what looks different, until a look finds all as it was read: then that is the folder at one moment.
-
-        With `is_hurried` on all processors, if it is much: slices can be longer then.
-        """
+    def refresh(self) -> Generator[None, None, None]:
+        """Read what looks different, until a look finds all as it was read: then that is the folder at one moment."""
         for round_ in range(_ROUNDS):
-            if not (yield from self.glance(is_first=round_ == 0, is_hurried=is_hurried)):
+            if not (yield from self.glance(is_first=round_ == 0)):
                 break
         self._is_settled = True
 
-    def glance(self, *, is_first: bool = True, is_hurried: bool = False) -> Generator[None, None, bool]:
+    def glance(self, *, is_first: bool = True) -> Generator[None, None, bool]:
         """Read once what looks different; tell whether anything was."""
         listing = yield from listed(self._folder, self._signatures, is_guarded=self._is_guarded)
         self.is_missing = listing is None
@@ -90,7 +86,7 @@ class JobFiles:
         yield from self._forget_gone(listing)
         if (yield from self.defaults.refresh(listing)):
             self._is_settled = self._is_filled = False
-        return (yield from self._read_different(listing, is_first=is_first, is_hurried=is_hurried))
+        return (yield from self._read_different(listing, is_first=is_first))
 
     def look(self) -> Generator[None, None, bool]:
         """Tell by stat alone whether anything looks different from what `refresh` has read, or came or went."""
@@ -124,12 +120,12 @@ class JobFiles:
         del self.entries[relative], self.order[bisect_left(self.order, relative)]
         self.is_news, self._is_settled = True, False
 
-    def _read_different(self, listing: Listing, *, is_first: bool, is_hurried: bool) -> Generator[None, None, bool]:
+    def _read_different(self, listing: Listing, *, is_first: bool) -> Generator[None, None, bool]:
         redated, refilled = (yield from self._redated()), (yield from self._refilled())
         is_any = False
-        different = sorted({*listing.changed, *redated, *refilled, *(self._fresh if is_first else ())})
-        for relative, entry in self._read(different, is_hurried=is_hurried):
+        for relative in sorted({*listing.changed, *redated, *refilled, *(self._fresh if is_first else ())}):
             known = self.entries.get(relative)
+            entry = self._entry(relative, known)
             if is_another := known is None or not known.is_same(entry):
                 self._is_settled = False
             is_any |= is_another
@@ -161,40 +157,32 @@ class JobFiles:
                 yield
         return refilled
 
-    def _read(self, relatives: Iterable[str], *, is_hurried: bool) -> Iterator[tuple[str, Entry]]:
-        """Read files; new ones, in a hurry, on all processors."""
-        left = {relative: self._place(relative) for relative in relatives}
-        if is_hurried:
-            new = [place for relative, place in left.items() if relative not in self.entries]
-            for relative, entry in read_elsewhere(new):
-                del left[relative]
-                yield relative, entry
-        for relative, place in left.items():
-            yield relative, entry_at(place, self.entries.get(relative))
-
-    def _place(self, relative: str) -> Place:
-        return Place(
+    def _entry(self, relative: str, known: Entry | None) -> Entry:
+        path, defaults = f"{self._root}/{relative}", self.defaults.around(relative.rpartition("/")[0])
+        content = read_bounded(path)
+        if isinstance(content, Trouble):
+            problem = file_problem(self._display(relative), content)
+            file = LoadedFile(problems=(problem,), is_whole=True, reads={})
+            signature = None if content.may_pass else signature_at(path)
+            return Entry(signature=signature, digest=b"", file=file, defaults=defaults.digest)
+        fresh = content.signature is None or content.signature[-1] > time.time_ns() - _CLOCK_TICK_NS
+        digest = hashlib.sha256(content.raw).digest()
+        if known and (known.digest, known.defaults) == (digest, defaults.digest) and not reads_differ(known.file):
+            return replace(known, signature=content.signature, is_fresh=fresh)
+        place = Place(
             relative=relative,
             display=self._display(relative),
-            path=f"{self._root}/{relative}",
+            path=path,
             default_zone=self._default_zone,
-            defaults=self.defaults.around(relative.rpartition("/")[0]),
+            defaults=defaults,
         )
-
-
-def entry_at(place: Place, known: Entry | None = None) -> Entry:
-    """Read a file; one that is as it is `known` is not looked into."""
-    content, defaults = read_bounded(place.path), place.defaults.digest
-    if isinstance(content, Trouble):
-        file = LoadedFile(problems=(file_problem(place.display, content),), is_whole=True, reads={})
-        signature = None if content.may_pass else signature_at(place.path)
-        return Entry(signature=signature, digest=b"", file=file, defaults=defaults)
-    fresh = content.signature is None or content.signature[-1] > time.time_ns() - _CLOCK_TICK_NS
-    digest = hashlib.sha256(content.raw).digest()
-    if known and (known.digest, known.defaults) == (digest, defaults) and not reads_differ(known.file):
-        return replace(known, signature=content.signature, is_fresh=fresh)
-    file = loaded(content, place)
-    return Entry(signature=content.signature, digest=digest, file=file, is_fresh=fresh, defaults=defaults)
+        return Entry(
+            signature=content.signature,
+            digest=digest,
+            file=loaded(content, place),
+            is_fresh=fresh,
+            defaults=defaults.digest,
+        )
 
 
 def _mark(marked: set[str], relative: str, *, is_in: bool) -> None:

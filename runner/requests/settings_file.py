@@ -7,12 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from runner.errors import Problem, UsageError
+from runner.errors import Problem, RuleError, UsageError
 from runner.requests.document import documents_in
 from runner.requests.files import Content, read_bounded
 from runner.requests.findings import DataPath, Finding
 from runner.requests.schema import findings_in
 from runner.requests.settings import NAME, FileSettings, Retention
+from runner.timing.zones import zone_named
 from runner.values import parse_duration, parse_size
 
 
@@ -52,7 +53,7 @@ def _settings(data: Any, folder: Path) -> tuple[FileSettings, list[Finding]]:
     outputs: Mapping[str, Any] = data.get("outputs", {})
     default = Retention()
     settings = FileSettings(
-        timezone=data.get("timezone"),
+        timezone=reading.zone(data),
         state=folder / data["state"] if "state" in data else None,
         monitor_log=folder / data["monitor_log"] if "monitor_log" in data else None,
         max_running=data.get("max_running"),
@@ -71,6 +72,13 @@ class _Reading:
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
+
+    def zone(self, data: Mapping[str, Any]) -> str | None:
+        try:
+            return zone_named(data["timezone"]).key if "timezone" in data else None
+        except RuleError as error:
+            self.findings.append(Finding(path=("timezone",), message=str(error), suggestion=error.suggestion))
+            return None
 
     def duration(self, data: Mapping[str, Any], path: DataPath) -> timedelta | None:
         if path[-1] not in data:

@@ -55,7 +55,7 @@ def finished_fields(execution: Execution, outcome: Outcome, ended: datetime, tai
         "duration_s": max(ended - execution.started, _NO_TIME) if execution.started else _NO_TIME,
         "exit_code": outcome.exit_code,
         "signal": outcome.signal,
-        "cpu_s": outcome.cpu_s,
+        "cpu_s": outcome.cpu_s and round(outcome.cpu_s, 6),
         "max_rss_bytes": outcome.max_rss_bytes,
         "output_tail": tail and tail.text,
         "output_bytes": tail and tail.total_bytes,

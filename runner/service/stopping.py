@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal as signals
 from datetime import timedelta
 
+from loguru import logger
+
 from runner.lifecycle import Reason
 from runner.service.clock import Clock
 from runner.service.dispatch import Dispatcher
@@ -33,6 +35,7 @@ class Stopping:
             self._is_out_of_patience = True
         else:
             self.signal = int(number)
+            logger.info("stopping: what runs may end within {:g} s, a second signal ends it now", self._drain_s)
             self._until_s = self._clock.elapsed_s() + self._drain_s
 
     def advance(self) -> None:

@@ -47,6 +47,7 @@ def test_a_file_may_say_nothing(nothing: bytes):
         (b"max_running: 0", "runner.yaml:1:14: "),
         (b"timezone: UTC\ndrain: 30", "runner.yaml:2:8: "),
         (b"outputs: {keep_for: 9999999999999d}", "runner.yaml:1:21: "),
+        (b"timezone: Europe/Madird", "runner.yaml:1:11: there is no time zone 'Europe/Madird'"),
         (b"a: [", "runner.yaml:1:"),
         (b"{}\n---\n{}", "the settings are one document"),
         (b"[1]", "runner.yaml:1:1: "),
