@@ -24,7 +24,13 @@ def embedded(places: Places, observer: Callable[[dict[str, Any]], None] = lambda
     # What hinders it is told like all that a command has to say.
     logger.remove()
     logger.add(sys.stderr, format="runner: {message}", level="WARNING", diagnose=False, backtrace=False)
-    settings = Settings(jobs=places.jobs, state=places.state, monitor_log=places.monitor_log, zone=places.zone)
+    settings = Settings(
+        jobs=places.jobs,
+        state=places.state,
+        monitor_log=places.monitor_log,
+        zone=places.zone,
+        max_running=places.settings.max_running,
+    )
     with Runner(settings, clock=SystemClock(), observer=observer, is_firing=False) as runner:
         runner.start()
         yield runner

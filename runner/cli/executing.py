@@ -169,7 +169,8 @@ def _is_on_its_way(execution: str, places: Places) -> bool:
         is_there = any(row.id == execution for row in reader.executions())
     if is_there and owner_pid(places.state) is None:
         raise NoRunnerError(
-            f"the runner ended meanwhile; when it starts again, what had not begun begins, and `runner monitor` tells of {execution}"
+            f"the runner ended meanwhile; when it starts again, what had not begun begins, "
+            f"and `runner monitor` tells of {execution}"
         )
     return is_there
 
@@ -201,6 +202,8 @@ def _refused(answer: Answer) -> int:
 
 def _exit_code(record: Record) -> int:
     """Return what a finished record says, and tell on stderr why it is no plain exit code."""
+    if record["status"] == ExecutionStatus.SUCCESS and record["exit_code"] is None:
+        return 0  # of a group
     if record["exit_code"] is not None and record["reason"] in (None, Reason.EXIT_CODE):
         return int(record["exit_code"])
     if record["status"] != ExecutionStatus.SUCCESS:

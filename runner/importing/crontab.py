@@ -16,7 +16,7 @@ Homes = Callable[[str | None], str | None]
 _PATH = "/usr/bin:/bin"
 _ASSIGNMENT = re.compile(r"""\s*("[^"]*"|'[^']*'|[^\s="'@*]+)\s*=\s*(.*?)\s*""")
 _BLANKS = re.compile(r"[ \t]+")
-_USERS = frozenset("root daemon bin www-data nobody postgres mysql apache nginx news ubuntu".split())
+_USERS = frozenset(["root", "daemon", "www-data", "nobody", "postgres", "mysql", "apache", "nginx", "ubuntu"])
 """Whom the sixth column of a system's crontab often names; as programs they would be strange."""
 _ENTRY = re.compile(r"(@[a-z]+|([-*\d][^ \t]*[ \t]+){2}([*\d?A-Za-z][^ \t]*[ \t]+){3})\S")
 _NO_PROGRAM = {"cd", "test", "[", "[[", "if", "then", "set", "export", "sleep", "umask", ".", "source", "command", "!"}

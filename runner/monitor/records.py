@@ -41,7 +41,6 @@ class Event(StrEnum):
     RUNNER_CLOCK_STEPPED = "runner.clock_stepped"
 
 
-HEADER = ("v", "id", "time", "event", "runner", "host")
 EXECUTION = (
     *("execution", "request", "process", "channel", "status", "reason", "scheduled_for", "started", "ended"),
     *("duration_s", "lateness_s", "attempt", "generation", "group", "sequence", "requested_by", "context", "exit_code"),

@@ -35,7 +35,6 @@ _STANDING = {
     RequestStatus.UNSCHEDULED: Change.UNSCHEDULED,
     RequestStatus.COMPLETE: Change.COMPLETED,
     RequestStatus.SYSTEM_RESTART: Change.COMPLETED,
-    RequestStatus.DEFINITION: Change.UNSCHEDULED,
 }
 
 
@@ -74,9 +73,12 @@ def register(request: ProcessRequest, state: RequestState | None, now: datetime)
 
 
 def register_renamed(request: ProcessRequest, state: RequestState, now: datetime, *, former: str) -> Registration:
-    """Bring a request that goes on with the state of `former` to its state at `now`; of that something is told."""
+    """Bring a request that goes on with the state of `former` to its state at `now`; of that something is told.
+
+    Of a mere definition nothing is: there is no event that would be true of it.
+    """
     registration = register(request, state, now)
-    change = registration.change or _STANDING[registration.state.status]
+    change = registration.change or _STANDING.get(registration.state.status)
     return replace(registration, change=change, renamed_from=former)
 
 

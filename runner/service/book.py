@@ -66,8 +66,10 @@ class Book:
         self._executions[execution.id] = execution
         if execution.claim.group is not None:
             self._members[execution.claim.group] = execution.id
-        if (guard := execution.guard) is not None and self._holders.setdefault(guard, execution.id) != execution.id:
-            self._queued[guard] = execution.id
+        if execution.is_group and execution.stopped_for is not None:
+            self.stopping[execution.id] = execution.stopped_for
+        if (guard := execution.guard) is not None:
+            self._enter_at(guard, execution)
         if execution.phase is Phase.WAITING:
             self._delayed.set(execution.id, execution.due.timestamp())
             return
@@ -123,6 +125,14 @@ class Book:
         if of_request := [execution for execution in self if execution.request == target]:
             return [execution for execution in of_request if execution.claim.group is None]
         return [execution for execution in self if len(target) >= 8 and execution.id.startswith(target)]
+
+    def _enter_at(self, guard: Guard, execution: Execution) -> None:
+        """Give an execution the guard or the place behind it. Who is queued goes before a newcomer, but not before the
+        next attempt of who held the guard."""
+        if guard not in self._holders and guard in self._queued and execution.claim.attempt == 1:
+            self._holders[guard] = self._queued.pop(guard)
+        if self._holders.setdefault(guard, execution.id) != execution.id:
+            self._queued[guard] = execution.id
 
     def _forget_waiting(self, execution: str) -> None:
         self.waiting.pop(execution, None)

@@ -5,12 +5,10 @@ Touches one file. Without it, or with one that cannot be used, all is the same, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from runner.requests.catalog import CatalogReader
-from runner.requests.model import ProcessRequest
 from runner.requests.recollection import Notes
 
 
@@ -25,10 +23,6 @@ class CatalogCache:
         with suppress(OSError):
             return reader.notes_in(self._path.read_bytes())
         return {}
-
-    def recall(self, reader: CatalogReader, requests: Mapping[str, ProcessRequest]) -> None:
-        """Have a reader know again what was kept, as far as the `requests` in the store are those that were read."""
-        reader.recall(self.notes(reader), requests)
 
     def keep(self, reader: CatalogReader) -> None:
         """Keep what a reader knows, if that is news. Where it cannot be written, files are read again, no more."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runner.lifecycle import Channel
 from runner.monitor.records import Event
 from runner.planning.consequences import Standing, consequences
 from runner.planning.difference import Difference, difference
@@ -124,6 +125,7 @@ def _rejection_fields(rejection: Rejection, force: InForce, git: str | None) -> 
     kept = sorted(name for name, by in force.kept.items() if by == rejection)
     return {
         "request": next(iter(rejection.names)) if len(rejection.names) == 1 else None,
+        "channel": Channel.PROCESS_SCHEDULER,
         "request_file": rejection.file,
         "git_commit": git,
         "last_good": bool(kept),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -52,7 +53,11 @@ class Stop:
 
 class Claims:
     """`entered`, `released`, `left` and `stops` are what the book and the dispatcher have to carry out once the batch
-    is committed; `ended` and `begun_groups` still ask for what follows them."""
+    is committed; `ended` and `begun_groups` still ask for what follows them.
+
+    While `is_closing`, and for what follows the executions that a former runner left to an `exec`, nothing begins: it
+    waits in the store. `foreign` are those of the latter.
+    """
 
     def __init__(self, now: datetime, *, batch: Batch, book: Book, settings: Settings, tell: Tell) -> None:
         self.now = now
@@ -66,6 +71,10 @@ class Claims:
         self._batch = batch
         self._settings = settings
         self._tell = tell
+        self.is_closing = False
+        self.foreign: set[str] = set()
+        self._is_foreign = False
+        self._has_released = False
         self._occupied = book.occupied
         self._claimed_at: dict[Guard, list[str]] = {}
 
@@ -136,12 +145,15 @@ class Claims:
     def enter(self, execution: Execution) -> None:
         """Take an execution in, with its row."""
         self.entered[execution.id] = execution
+        if self._is_foreign:
+            self.foreign.add(execution.id)
         self._batch.executions[execution.id] = row_of(execution)
         if (guard := execution.guard) is not None:
             self._claimed_at.setdefault(guard, []).append(execution.id)
 
     def release_waiting(self, may_start: Callable[[Execution], bool]) -> None:
         """Let those that wait start, first come first served, as far as guards and `max_running` have room."""
+        self._has_released = True
         self.book.look_at_delayed(self.now)
         for waiting in self.book.waiting:
             execution = self.book[waiting]
@@ -163,6 +175,9 @@ class Claims:
             self.end(replace(current, stopped_by=by), stopped(current, reason, by))
             return
         self.stops[execution.id] = Stop(execution=execution.id, reason=reason, by=by)
+        # Another runner would have to go on with it.
+        asked = replace(current, stopped_for=current.stopped_for or reason, stopped_by=current.stopped_by or by)
+        self._batch.executions[execution.id] = row_of(asked)
         if (member := self.member(execution.id)) is not None:
             self.stop(member, reason, by=by)
 
@@ -197,6 +212,15 @@ class Claims:
         known = self.book.member(group)
         return next(own, None) or (None if known is None else self.find(known.id))
 
+    @contextmanager
+    def following(self, *, is_foreign: bool) -> Iterator[None]:
+        """Claim what follows an execution; `is_foreign` says that it is not this program's to begin."""
+        self._is_foreign = is_foreign
+        try:
+            yield
+        finally:
+            self._is_foreign = False
+
     def _output_file(self, execution: str) -> str:
         return str(output_path(self._settings.outputs, execution))
 
@@ -223,7 +247,7 @@ class Claims:
             is_guard_held=guard is not None and self._holder(guard) is not None,
             is_guard_queued_for=guard is not None and self._queued(guard) is not None,
             on_overlap=execution.process.on_overlap,
-            has_room=self._has_room(execution),
+            has_room=self._has_room(execution) and not (self.is_closing or self._is_foreign),
         )
 
     def _replace_holder(self, execution: Execution) -> None:
@@ -257,7 +281,8 @@ class Claims:
 
     def _has_room(self, execution: Execution) -> bool:
         limit = self._settings.max_running
-        return execution.is_group or limit is None or self._occupied < limit
+        # Whoever waits goes first: until they had their turn, there is room for nobody else.
+        return execution.is_group or limit is None or (self._has_released and self._occupied < limit)
 
 
 def resolved(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> tuple[Process, Outcome | None]:

@@ -6,7 +6,7 @@ A decision reads the registry and the book, and sees its own earlier steps throu
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -49,12 +49,16 @@ class Decision:
         settings: Settings,
         git: str | None,
         is_stopping: bool = False,
+        is_closing: bool = False,
+        is_foreign: Callable[[Execution], bool] = lambda _: False,
     ) -> None:
         self.now = now
         self.is_stopping = is_stopping
         self.batch = Batch()
         self.states: dict[str, RequestState] = {}
         self.claims = Claims(now, batch=self.batch, book=book, settings=settings, tell=self.tell)
+        self.claims.is_closing = is_closing
+        self._is_foreign = is_foreign
         self.requests: Mapping[str, ProcessRequest] = registry.requests
         self.git = git
         self._registry = registry
@@ -75,7 +79,7 @@ class Decision:
 
     def follow(self, ended: Iterable[Ended] = ()) -> None:
         """Decide what follows `ended`, and what this decision has ended itself: the last step before its commit."""
-        Succession(self.claims, self.requests).follow(ended)
+        Succession(self.claims, self.requests, is_foreign=self._is_foreign).follow(ended)
 
     def put(self, name: str, state: RequestState) -> None:
         """Give a request a state, and write it with the definition that is in force."""
@@ -149,9 +153,12 @@ class Decision:
         source = request.source if request else None
         fields = {
             "request": name,
+            "channel": Channel.PROCESS_SCHEDULER if by is None else Channel.DIRECT,
             "status": state.status,
             "generation": state.generation,
+            "drift": state.override is not None and not state.removed,
             "requested_by": by,
+            "owner": request and request.owner,
             "request_file": source and source.file,
             "request_sha256": source and source.sha256,
             "git_commit": self.git,

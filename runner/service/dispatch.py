@@ -70,6 +70,7 @@ class Dispatcher:
     def carry_out(self, claims: Claims) -> None:
         """Put in force what was decided of executions, now that it is committed."""
         self.ended.clear()
+        self._left_over |= claims.foreign
         for execution_id in claims.left:
             self._groups.drop(execution_id)
             self._book.leave(execution_id)
@@ -86,6 +87,11 @@ class Dispatcher:
         """Return, once, the groups whose timeout is over."""
         due = self._groups.take(self._clock.elapsed_s())
         return [self._book[group] for group in due if group in self._book]
+
+    def still_overdue(self, groups: Iterable[Execution]) -> None:
+        """Have groups be overdue again, for nothing could be decided about them."""
+        for group in groups:
+            self._groups.set(group.id, self._clock.elapsed_s())
 
     def next_deadline_s(self) -> float | None:
         """Return when a group's timeout is over next."""
@@ -115,8 +121,8 @@ class Dispatcher:
         """Ask an execution to end, as soon as it has started; KILL follows after its grace."""
         if execution not in self._book:
             return
-        if self._book[execution].stopped_by is None:
-            self._book.update(replace(self._book[execution], stopped_by=by))
+        if self._book[execution].stopped_for is None:
+            self._book.update(replace(self._book[execution], stopped_by=by, stopped_for=reason))
         if self._book[execution].is_group:
             self._book.stopping.setdefault(execution, reason)
         elif self._book[execution].phase is Phase.RUNNING:
@@ -142,7 +148,7 @@ class Dispatcher:
         found = self._adopt(execution) if is_same_boot else None
         if found is None:
             self._finish(execution, LOST if execution.phase is Phase.RUNNING else LOST_AT_START)
-            if execution.process.if_interrupted is not IfInterrupted.RERUN:
+            if not self._is_rerun(execution):
                 self._lost(execution)
             return
         self._adopted.add(execution.id)
@@ -150,6 +156,8 @@ class Dispatcher:
         self._book.enter(known)
         is_new = known.started is None
         self._note_running(replace(known, started=self._clock.now()) if is_new else known, is_new=is_new)
+        if known.stopped_for is not None:
+            self._processes.stop(known.id, known.stopped_for, now_s=self._clock.elapsed_s())
 
     def _begin_group(self, group: Execution) -> None:
         """Watch over the timeout of a group that has begun."""
@@ -157,6 +165,15 @@ class Dispatcher:
         if group.is_group and group.phase is Phase.RUNNING and timeout is not None:
             left_s = max(timeout.total_seconds() - self._ran_s(group), 0.0)
             self._groups.set(group.id, self._clock.elapsed_s() + left_s)
+
+    def _is_rerun(self, execution: Execution) -> bool:
+        """Whether an execution that was cut off, or a group that it is a member of, runs again."""
+        while execution.process.if_interrupted is not IfInterrupted.RERUN:
+            group = self._book.get(execution.claim.group or "")
+            if group is None:
+                return False
+            execution = group
+        return True
 
     def _adopt(self, execution: Execution) -> Started | None:
         process, timeout = execution.process, execution.process.timeout
@@ -208,7 +225,9 @@ class Dispatcher:
         self._adopted.remove(execution.id)
         if exited.stopped_for is not None:
             return outcome_of(execution, exited)
-        self._lost(execution)
+        group = self._book.get(execution.claim.group or "")
+        if group is None or not self._is_rerun(group):
+            self._lost(execution)
         return OUTLIVED
 
     def _finish(self, execution: Execution, outcome: Outcome) -> None:
@@ -226,6 +245,7 @@ class Dispatcher:
         self.ended.append(Ended(execution=execution, outcome=outcome, line=line))
 
 
-def _by_claim_to_guard(execution: Execution) -> tuple[bool, bool, str]:
-    """Order executions so that who held a guard comes before who waited for it: what runs, then further attempts."""
-    return execution.phase is Phase.WAITING, execution.claim.attempt == 1, execution.id
+def _by_claim_to_guard(execution: Execution) -> tuple[bool, bool, bool, str]:
+    """Order executions so that groups come before their members, and who held a guard before who waited for it: what
+    runs, then further attempts."""
+    return execution.phase is Phase.WAITING, not execution.is_group, execution.claim.attempt == 1, execution.id

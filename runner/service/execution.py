@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from runner.lifecycle import Channel
+from runner.lifecycle import Channel, Reason
 from runner.planning.overlap import Guard
 from runner.requests.model import Command, Context, Group, Process, Source
 from runner.requests.process_text import process_from, process_text
@@ -20,9 +20,10 @@ from runner.values import from_microseconds, parse_instant, to_microseconds
 class Claim:
     """The durable mark that a fire is taken, with all that its execution needs, also in another runner's hands.
 
-    `group` is the execution that a member belongs to, `sequence` its place in it from 1 and `failed_before` how many
-    members before it failed. `on_failure` names the request whose process runs if this fails for good, `told` is what
-    such a process finds in its environment. `params` are a person's (`requested_by`) own, above the process's.
+    `group` is the execution that a member belongs to, `sequence` its place in it from 1, `failed_before` how many
+    members before it failed and `within` the requests whose groups it is in. `on_failure` names the request whose
+    process runs if this fails for good, `told` is what such a process finds in its environment. `params` are a person's
+    (`requested_by`) own, above the process's.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Claim:
     group: str | None = None
     sequence: int = 0
     failed_before: int = 0
+    within: tuple[str, ...] = ()
     on_failure: str | None = None
     told: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Execution:
     """One run of a claim and how far it has come. Lateness counts from `due`, before which it does not start.
 
     A group's execution has no process of its own: it is running from its first member's claim to its last one's end.
+    `stopped_for` and `stopped_by` say that it was asked to end, by a person, a replacement or its group.
     `body` is the text of what never changes, for its row.
     """
 
@@ -60,6 +63,7 @@ class Execution:
     pid_started: int | None = None
     started: datetime | None = None
     stopped_by: str | None = None
+    stopped_for: Reason | None = None
     body: str = field(repr=False, compare=False)
 
     @property
@@ -112,6 +116,7 @@ def row_of(execution: Execution) -> ExecutionRow:
         body=execution.body,
         started=None if execution.started is None else to_microseconds(execution.started),
         stopped_by=execution.stopped_by,
+        stopped_for=execution.stopped_for,
         due=to_microseconds(execution.due),
         group_id=claim.group,
     )
@@ -130,11 +135,12 @@ def execution_of(row: ExecutionRow) -> Execution:
         pid_started=row.pid_started,
         started=None if row.started is None else from_microseconds(row.started),
         stopped_by=row.stopped_by,
+        stopped_for=None if row.stopped_for is None else Reason(row.stopped_for),
         body=row.body,
     )
 
 
-_PLAIN = ("output_file", "failed_before", "on_failure", "told", "params", "requested_by", "git_commit")
+_PLAIN = ("output_file", "failed_before", "within", "on_failure", "told", "params", "requested_by", "git_commit")
 
 
 def _body(claim: Claim) -> str:
@@ -161,7 +167,8 @@ def _claim(row: ExecutionRow, told: Mapping[str, Any], process: Process) -> Clai
         attempt=row.attempt,
         group=row.group_id,
         sequence=row.sequence,
-        **{name: told[name] for name in _PLAIN if name in told},
+        within=tuple(told.get("within", ())),
+        **{name: told[name] for name in _PLAIN if name in told and name != "within"},
     )
 
 

@@ -97,7 +97,7 @@ class Runner:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         with self._resources:
             if kind is None:  # the last facts, with what follows them; after an error it is as after a crash
-                self._commit(self._decision())
+                self._commit(self._decision(is_closing=True))
 
     def run(self) -> None:
         """Run until a signal ends it and what runs has ended."""
@@ -147,7 +147,8 @@ class Runner:
         if self._is_firing and not self._store_rests.is_on:
             self._read_on()
         self._stopping.advance()
-        self._housekeeping.advance()
+        if self._is_firing and not self._store_rests.is_on:
+            self._housekeeping.advance()
         self._complaints.tell(self._troubles())
         self._notifier.turn(requests=len(self.registry.requests), running=self.book.occupied)
 
@@ -197,7 +198,7 @@ class Runner:
             boot=boot, pid=str(os.getpid()), version=__version__, started=str(to_microseconds(self._clock.now()))
         )
 
-    def _decision(self) -> Decision:
+    def _decision(self, *, is_closing: bool = False) -> Decision:
         """Begin a decision, with what follows the executions that have ended: their end is committed with it."""
         decision = Decision(
             self._clock.now(),
@@ -207,6 +208,8 @@ class Runner:
             settings=self.settings,
             git=self._git,
             is_stopping=self._stopping.is_asked,
+            is_closing=is_closing or self._stopping.is_out_of_patience,
+            is_foreign=lambda execution: not self._may_start(execution),
         )
         decision.follow(self._dispatcher.ended)
         return decision
@@ -234,6 +237,8 @@ class Runner:
         self._mail.answer(decision)
         if self._commit(decision):
             self._mail.forget_answered()
+        else:
+            self._dispatcher.still_overdue(overdue)
         for name in due:
             if self.registry.states.get(name) is not decision.states.get(name):
                 self.registry.plan(name)  # nothing was decided of it, or the store refused
@@ -337,12 +342,11 @@ class Runner:
         elapsed_s = self._clock.elapsed_s()
         if self.book.starting:
             return 0.0
-        waits = [_LONGEST_WAIT_S, self._reloader.next_s() - elapsed_s]
+        waits = [_LONGEST_WAIT_S]
         deadlines = (
             self._processes.next_deadline_s(),
-            self._dispatcher.next_deadline_s(),
             self._stopping.next_s(),
-            self._housekeeping.next_s,
+            *self._waits_for_the_store(),
         )
         waits += [each - elapsed_s for each in deadlines if each is not None]
         if self._store_rests.is_on:
@@ -359,6 +363,13 @@ class Runner:
 
     def _about(self) -> dict[str, Any]:
         return about(self.settings, git_commit=self._git, requests=len(self.registry.requests))
+
+    def _waits_for_the_store(self) -> tuple[float | None, ...]:
+        """Return when that is due which a turn leaves alone while the store rests, or where nothing fires."""
+        if self._store_rests.is_on:
+            return ()
+        own = (self._reloader.next_s(), self._housekeeping.next_s) if self._is_firing else ()
+        return self._dispatcher.next_deadline_s(), *own
 
     def _tell_stopped(self) -> None:
         fields = {"signal": self._stopping.signal, "uptime_s": self._clock.elapsed_s() - self._begun_s}

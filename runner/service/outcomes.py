@@ -69,9 +69,9 @@ def members_failed(failed: int, sequence: int, count: int) -> Outcome:
     )
 
 
-def cut_off_group(member: str) -> Outcome:
-    """Return the outcome of a group of which nobody knows how its member ended."""
-    message = f"the runner ended while member {member} ran; those after it did not run"
+def cut_off_group(member: str, left: int) -> Outcome:
+    """Return the outcome of a group of which nobody knows how its member ended, with `left` members after it."""
+    message = f"the runner ended while member {member} ran" + (f"; {left} more did not run" if left else "")
     return Outcome(status=ExecutionStatus.SYSTEM_RESTART, reason=Reason.RUNNER_LOST, message=message)
 
 
@@ -110,7 +110,9 @@ def _judge_stop(execution: Execution, reason: Reason, by: str | None) -> tuple[E
     """Say what it means that we stopped it for a reason."""
     match reason:
         case Reason.TIMEOUT:
-            timeout = execution.process.timeout
+            # Of its own timeout nobody asks a process to end: only a group is decided about.
+            is_of_group = execution.stopped_for is Reason.TIMEOUT and not execution.is_group
+            timeout = None if is_of_group else execution.process.timeout
             whose = f"its timeout of {duration_text(timeout)}" if timeout else "the timeout of its group"
             return _ERROR, f"stopped after {whose}"
         case Reason.OUTPUT_LIMIT:

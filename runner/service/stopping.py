@@ -24,6 +24,11 @@ class Stopping:
         self.signal: int | None = None
 
     @property
+    def is_out_of_patience(self) -> bool:
+        """Whether what runs was asked to end: nothing begins any more, not even what follows an end."""
+        return self._is_out_of_patience
+
+    @property
     def is_asked(self) -> bool:
         """Whether the runner is to stop: nothing fires any more."""
         return self.signal is not None

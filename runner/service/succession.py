@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -29,9 +29,13 @@ _INTERRUPTIONS = (Reason.RUNNER_LOST, Reason.RUNNER_STOPPED)
 class Succession:
     """Works through the ends of one decision; what it claims may end at once, and be followed in its turn."""
 
-    def __init__(self, claims: Claims, requests: Mapping[str, ProcessRequest]) -> None:
+    def __init__(
+        self, claims: Claims, requests: Mapping[str, ProcessRequest], *, is_foreign: Callable[[Execution], bool]
+    ) -> None:
+        """Claim what follows as `requests` say; what follows what `is_foreign` is left for another runner."""
         self._claims = claims
         self._requests = requests
+        self._is_foreign = is_foreign
 
     def follow(self, ended: Iterable[Ended] = ()) -> None:
         """Decide what follows `ended`, and all that this decision itself has begun and ended so far."""
@@ -41,7 +45,9 @@ class Succession:
             if claims.begun_groups:
                 self._claim_member(claims.begun_groups.popleft(), sequence=1, failed=0)
             else:
-                self._follow_one(claims.ended.popleft())
+                ended_one = claims.ended.popleft()
+                with claims.following(is_foreign=self._is_foreign(ended_one.execution)):
+                    self._follow_one(ended_one)
 
     def _follow_one(self, ended: Ended) -> None:
         execution, outcome = ended.execution, ended.outcome
@@ -67,7 +73,7 @@ class Succession:
         if request is not None:
             process, failure = resolved(request, self._requests)
         else:
-            process = replace(failed.process, name=target)
+            process = Process(name=target, action=Reference(request=target), directory=failed.process.directory)
             failure = spawn_failure(f"there is no request {target!r} for `on_failure`")
         claim = self._claims.another(
             failed,
@@ -92,10 +98,9 @@ class Succession:
         if (asked := self._claims.stop_reason(group.id)) is not None:
             self._claims.end(replace(group, stopped_by=asked[1]), stopped(group, *asked))
         elif outcome.reason in _INTERRUPTIONS:
+            cut = cut_off_group(member.process.name, count - sequence)
             is_lost = outcome.reason is Reason.RUNNER_LOST
-            self._claims.end(
-                group, cut_off_group(member.process.name) if is_lost else stopped(group, Reason.RUNNER_STOPPED, None)
-            )
+            self._claims.end(group, cut if is_lost else stopped(group, Reason.RUNNER_STOPPED, None))
         elif sequence == count or (failed and action.stop_on_failure):
             self._claims.end(group, members_failed(failed, sequence, count) if failed else GROUP_SUCCEEDED)
         else:
@@ -104,7 +109,13 @@ class Succession:
     def _claim_member(self, group: Execution, *, sequence: int, failed: int) -> None:
         action = group.process.action
         assert isinstance(action, Group)
-        process, failure = self._member_process(group.process, action.members[sequence - 1])
+        declared = action.members[sequence - 1]
+        within = (*group.claim.within, group.request) if not group.claim.within else group.claim.within
+        if isinstance(declared.action, Reference):
+            within = (*within, declared.action.request)
+        process, failure = self._member_process(group.process, declared)
+        if len(set(within)) < len(within):
+            failure = spawn_failure(f"its group contains itself: {' → '.join(within)}")
         member = self._claims.another(
             group.claim,
             process=process,
@@ -113,6 +124,7 @@ class Succession:
             group=group.id,
             sequence=sequence,
             failed_before=failed,
+            within=within,
             on_failure=None,
         )
         self._claims.admit(execution_for(member, due=self._claims.now), failure)

@@ -46,6 +46,7 @@ class ExecutionRow:
     body: str
     started: int | None = None
     stopped_by: str | None = None
+    stopped_for: str | None = None
     due: int = 0
     group_id: str | None = None
 

@@ -40,6 +40,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # What changes while an execution runs is in columns, so that its body is written once.
         "ALTER TABLE executions ADD COLUMN started INTEGER",
         "ALTER TABLE executions ADD COLUMN stopped_by TEXT",
+        "ALTER TABLE executions ADD COLUMN stopped_for TEXT",
         "ALTER TABLE executions ADD COLUMN due INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE executions ADD COLUMN group_id TEXT",
         "DROP INDEX claims",
@@ -67,13 +68,15 @@ END_EXECUTION = "DELETE FROM executions WHERE id = ?"
 
 IS_ANY_PENDING = "SELECT EXISTS (SELECT 1 FROM commands WHERE status = 'pending')"
 TAKE_PENDING = "UPDATE commands SET status = 'taken' WHERE status = 'pending'"
-WITHDRAW_LATE = "UPDATE commands SET status = 'withdrawn' WHERE status = 'pending' AND deadline < ?"
-WITHDRAW_ORPHANS = "UPDATE commands SET status = 'withdrawn' WHERE status = 'taken'"
-PRUNE_COMMANDS = "DELETE FROM commands WHERE deadline < ?"
-ANSWER = "UPDATE commands SET status = 'answered', answer = ? WHERE id = ? AND status = 'taken'"
+# What a command was given (parameters of `exec`, say) is nobody's concern once it is settled.
+WITHDRAW_LATE = "UPDATE commands SET status = 'withdrawn', arguments = '{}' WHERE status = 'pending' AND deadline < ?"
+WITHDRAW_ORPHANS = "UPDATE commands SET status = 'withdrawn', arguments = '{}' WHERE status = 'taken'"
+# Rows are in the order of their posting, so that the oldest are all that need be looked at.
+PRUNE_COMMANDS = "DELETE FROM commands WHERE deadline < ? AND rowid IN (SELECT rowid FROM commands ORDER BY rowid LIMIT 1000)"
+ANSWER = "UPDATE commands SET status = 'answered', answer = ?, arguments = '{}' WHERE id = ? AND status = 'taken'"
 ANSWER_OF = "SELECT answer FROM commands WHERE id = ?"
 STATUS_OF = "SELECT status FROM commands WHERE id = ?"
-WITHDRAW = "UPDATE commands SET status = 'withdrawn' WHERE id = ? AND status = ?"
+WITHDRAW = "UPDATE commands SET status = 'withdrawn', arguments = '{}' WHERE id = ? AND status = ?"
 
 Stored = str | bytes | int | None
 Row = TypeVar("Row", bound=RequestRow | ExecutionRow | CommandRow)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from typing import Any
 
 from support import GATE, Place, Record, end_of, wait_until
+
+from runner.execution.proc import stat_of
 
 NOW = "run_immediately"
 
@@ -240,3 +243,84 @@ def test_the_queue_outlives_a_crash_and_stands_behind_who_holds_the_guard(place:
     place.await_finished("q", count=2)
     assert _told(place.finished("q"), "status") == [("system_restart",), ("success",)]
     assert place.stop(runner) == 0
+
+
+# --- what a review found ----------------------------------------------------------------------------------------------
+
+
+def test_a_group_that_comes_to_contain_itself_through_a_last_good_version_ends_with_an_error(place: Place) -> None:
+    place.declare("b", "true")
+    _group(place, "a", [{"request": "b"}])
+    runner = place.start()
+    place.write("a.yaml", "process: {")
+    _group(place, "b", [{"request": "a"}])
+    wait_until(lambda: place.events("runner.reloaded"))
+    done = place.run("exec", "b")
+    assert done.returncode == 1
+    assert any("contains itself" in (record["message"] or "") for record in place.finished("b"))
+    assert place.stop(runner) == 0
+
+
+def test_without_its_target_on_failure_runs_nothing_and_says_so(place: Place) -> None:
+    place.declare("notify", "true")
+    retry = {"attempts": 2, "delay": "0s"}
+    shell = f"echo x >> ../ran; {GATE}; exit 1"
+    place.declare("fails", shell, NOW, retry=retry, top={"on_failure": {"request": "notify"}})
+    runner = place.start()
+    (place.jobs / "notify.yaml").unlink()
+    wait_until(lambda: place.events("request.removed", "notify"), what="the target is gone")
+    place.open_gate()
+    place.await_finished("notify")
+    assert _told(place.finished("notify"), "status", "message", "started") == [
+        ("error", "there is no request 'notify' for `on_failure`", None)
+    ]
+    assert place.stop(runner) == 0
+    assert (place.folder / "ran").read_text() == "x\n" * 2
+
+
+def test_exec_of_a_group_that_succeeds_is_a_success(place: Place) -> None:
+    _group(place, "fine", [_member("a", "echo a"), _member("b", "true")])
+    done = place.run("exec", "fine")
+    assert (done.returncode, done.stdout) == (0, "a\n")
+
+
+def test_a_kill_goes_on_over_a_crash(place: Place) -> None:
+    place.declare("deaf", "trap '' TERM; " + GATE, NOW, stop_grace="1s")
+    runner = place.start()
+    (started,) = wait_until(lambda: place.events("execution.started", "deaf"))
+    assert place.run("kill", "deaf").returncode == 0
+    place.stop(runner, by=signal.SIGKILL)
+    runner = place.start()
+    (killed,) = place.await_finished("deaf")
+    assert _told([killed], "status", "reason", "requested_by") == [("killed", "killed_by_user", "maria")]
+    assert not has_process(started["pid"])
+    assert place.stop(runner) == 0
+
+
+def test_what_follows_a_crash_is_for_the_next_runner_and_not_for_a_command_in_between(place: Place) -> None:
+    place.declare("cut", GATE, NOW, top={"on_failure": {"request": "tell"}})
+    place.declare("again", GATE, NOW, if_interrupted="rerun")
+    place.declare("tell", "true")
+    place.declare("other", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
+    runner = place.start()
+    started = wait_until(lambda: len(found := place.events("execution.started")) == 2 and found)
+    for record in started:
+        os.killpg(record["pid"], signal.SIGSTOP)
+    place.stop(runner, by=signal.SIGKILL)
+    for record in started:
+        os.killpg(record["pid"], signal.SIGKILL)
+    wait_until(lambda: not any(has_process(record["pid"]) for record in started))
+    place.open_gate()
+    assert place.run("unschedule", "other").returncode == 0
+    assert place.run("exec", "other").returncode == 0
+    assert not place.finished("tell")
+    assert len(place.finished("again")) == 1
+    runner = place.start()
+    place.await_finished("tell", status="success")
+    place.await_finished("again", status="success")
+    assert place.stop(runner) == 0
+
+
+def has_process(pid: int) -> bool:
+    stat = stat_of(pid)
+    return stat is not None and not stat.is_dead

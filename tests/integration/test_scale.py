@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from support import Place
 
+from runner.cli.loading import load
+from runner.cli.options import Places
 from runner.planning.difference import touched
 from runner.requests import catalog, refreshing
 from runner.requests.catalog import Catalog, CatalogReader
@@ -122,7 +124,7 @@ def remembered_by(place: Place) -> dict[str, ProcessRequest]:
 
 def read_with(place: Place, requests: dict[str, ProcessRequest]) -> Catalog:
     reader = CatalogReader(place.jobs, default_zone="UTC")
-    CatalogCache(place.state).recall(reader, requests)
+    reader.recall(CatalogCache(place.state).notes(reader), requests)
     return reader.read()
 
 
@@ -322,6 +324,8 @@ def test_a_second_start_validates_nothing_again(place: Place, monkeypatch: pytes
     validated: list[object] = []
     monkeypatch.setattr(catalog, "findings_in", lambda data: validated.append(data) or ())
     assert (remembered_by(place), validated) == (before, [])
+    places = Places(jobs=place.jobs, state=place.state, monitor_log=place.log, given_zone="UTC")
+    assert (load(places).stored.requests, validated) == (before, []), "nor does a command that looks"
     (place.state / "catalog.json").unlink()
     assert (remembered_by(place), len(validated)) == (before, 3)
 
