@@ -97,21 +97,32 @@ def _orders(launch: Launch, cgroups: Cgroups | None, report: Report) -> Orders:
         "directory": launch.directory,
         "report": report.descriptor,
         "is_reporting": launch.is_callable,
-        "stdin": None if launch.stdin is None else _encoded(launch.stdin, "stdin"),
+        "stdin": None if launch.stdin is None else _stdin(launch.stdin),
         "limits": list(_early(limits)),
         "late_limits": list(_late(limits, cgroups)),
         "nice": launch.nice,
         "umask": launch.umask,
         "identity": (identity.uid, identity.gid, list(identity.groups)) if identity and not identity.is_ours else None,
-        "secrets": [_encoded(form, "a secret") for secret in launch.secrets for form in forms_of(secret)],
+        "secrets": _secrets(launch.secrets),
         "is_stderr_told": launch.is_stderr_told,
         "cgroup": _cgroup(launch.execution, limits, cgroups),
     }
 
 
-def _encoded(text: str, what: str) -> bytes:
-    try:
+def _stdin(text: str) -> bytes:
+    with _fit("stdin"):
         return text.encode("utf-8", "surrogateescape")
+
+
+def _secrets(secrets: frozenset[str]) -> list[bytes]:
+    with _fit("a secret"):
+        return forms_of(secrets)
+
+
+@contextmanager
+def _fit(what: str) -> Iterator[None]:
+    try:
+        yield
     except UnicodeEncodeError:
         raise SpawnError(f"{what} contains a character that no program can be given") from None
 

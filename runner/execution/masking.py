@@ -52,16 +52,6 @@ class Masker:
         return sorted((start, start + len(secret)) for secret in self._secrets for start in _places(data, secret))
 
 
-def masked(data: bytes, secrets: Iterable[bytes]) -> bytes:
-    """Mask data that is whole.
-
-    >>> masked(b"user:hunter2@host", [b"hunter2"])
-    b'user:***@host'
-    """
-    masker = Masker(secrets)
-    return masker.feed(data) + masker.flush()
-
-
 def _places(data: bytes, secret: bytes) -> Iterator[int]:
     start = data.find(secret)
     while start >= 0:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fcntl import F_DUPFD_CLOEXEC, fcntl
 
@@ -51,7 +52,7 @@ class Report:
     def _shown(self, text: bytes | None) -> str | None:
         if text is None:
             return None
-        masker = Masker(form.encode("utf-8", "surrogateescape") for secret in self.secrets for form in forms_of(secret))
+        masker = Masker(forms_of(self.secrets))
         shown = masker.feed(text[:_LONGEST_TEXT])
         if len(text) < _LONGEST_TEXT:  # else what is held back may be a secret of which the end is missing
             shown += masker.flush()
@@ -72,8 +73,15 @@ def memory_file(name: str) -> int:
         os.close(descriptor)
 
 
-def forms_of(secret: str) -> set[str]:
-    """Return a secret as it stands, as it stands in a repr (a traceback shows those), and in JSON (many a log is)."""
+def forms_of(secrets: Iterable[str]) -> list[bytes]:
+    """Return secrets as they stand, as they stand in a repr (a traceback shows those), and in JSON (many a log is).
+
+    In bytes, as a program writes them. Raises UnicodeEncodeError for one that no program can be given.
+    """
+    return [form.encode("utf-8", "surrogateescape") for secret in secrets for form in sorted(_forms_of(secret))]
+
+
+def _forms_of(secret: str) -> set[str]:
     json_forms = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
     return {secret, repr(secret)[1:-1], *json_forms}
 

@@ -121,10 +121,6 @@ class CatalogReader:
         """Read in slices what looks different now, so that a scan soon after has no more to do than to look again."""
         return self._files.glance()
 
-    def has_changed(self) -> bool:
-        """Look in one go."""
-        return exhausted(self.look())
-
     def look(self) -> Generator[None, None, bool]:
         """Tell by stat alone, in slices, whether anything that the last scan read looks different, or came or went."""
         return self._files.look()

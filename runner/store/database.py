@@ -119,6 +119,7 @@ class Store:
     def tidy(self) -> None:
         """Move what was committed into the database itself, now and then; that takes two syncs, and some milliseconds.
 
+        Commands a day past their deadline are forgotten with it, so many at once that it takes no longer by that.
         Call it while nothing is due: whoever never does, has it done in the midst of a commit, every few hundred.
         What hinders it is told by the next commit.
         """
@@ -128,6 +129,8 @@ class Store:
         with suppress(StoreUnwritableError, OSError), worded(self._path):
             if not was_long:
                 lengthen_wal(self._connection, self._path)
+            with transaction(self._connection):
+                _prune_commands(self._connection)
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
@@ -211,7 +214,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
     with transaction(connection):
         connection.execute(schema.WITHDRAW_ORPHANS)
-        connection.execute(schema.PRUNE_COMMANDS, (time.time_ns() // 1000 - _KEPT_COMMANDS_US,))
+        _prune_commands(connection)
+
+
+def _prune_commands(connection: sqlite3.Connection) -> None:
+    connection.execute(schema.PRUNE_COMMANDS, (time.time_ns() // 1000 - _KEPT_COMMANDS_US,))
 
 
 def _begin_reading(path: Path) -> sqlite3.Connection | None:

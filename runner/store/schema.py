@@ -72,7 +72,8 @@ TAKE_PENDING = "UPDATE commands SET status = 'taken' WHERE status = 'pending'"
 WITHDRAW_LATE = "UPDATE commands SET status = 'withdrawn', arguments = '{}' WHERE status = 'pending' AND deadline < ?"
 WITHDRAW_ORPHANS = "UPDATE commands SET status = 'withdrawn', arguments = '{}' WHERE status = 'taken'"
 # Rows are in the order of their posting, so that the oldest are all that need be looked at.
-PRUNE_COMMANDS = "DELETE FROM commands WHERE deadline < ? AND rowid IN (SELECT rowid FROM commands ORDER BY rowid LIMIT 1000)"
+PRUNE_COMMANDS = """DELETE FROM commands
+    WHERE deadline < ? AND rowid IN (SELECT rowid FROM commands ORDER BY rowid LIMIT 1000)"""
 ANSWER = "UPDATE commands SET status = 'answered', answer = ?, arguments = '{}' WHERE id = ? AND status = 'taken'"
 ANSWER_OF = "SELECT answer FROM commands WHERE id = ?"
 STATUS_OF = "SELECT status FROM commands WHERE id = ?"

@@ -324,3 +324,21 @@ def test_what_follows_a_crash_is_for_the_next_runner_and_not_for_a_command_in_be
 def has_process(pid: int) -> bool:
     stat = stat_of(pid)
     return stat is not None and not stat.is_dead
+
+
+def test_after_a_second_signal_not_even_what_follows_begins(place: Place) -> None:
+    deaf = "trap 'touch ../asked' TERM; while :; do sleep 0.1; done"
+    told = {"on_failure": {"request": "tell"}}
+    place.declare("deaf", deaf, NOW, timeout="300ms", stop_grace="1m", top=told)
+    place.declare("tell", GATE)
+    runner = place.start()
+    wait_until(lambda: (place.folder / "asked").exists(), what="its timeout is over")
+    runner.send_signal(signal.SIGTERM)
+    wait_until(lambda: "stopping" in place.console())
+    assert place.stop(runner) == 0
+    assert _told(place.finished("deaf"), "reason") == [("timeout",)]
+    assert not place.events("execution.started", "tell")
+    place.open_gate()
+    runner = place.start()
+    place.await_finished("tell", status="success")
+    assert place.stop(runner) == 0

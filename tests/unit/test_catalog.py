@@ -178,7 +178,7 @@ def test_an_error_of_the_disk_is_tried_again_although_the_file_is_the_same(
             refreshing, "read_bounded", lambda path: Trouble(reason="it cannot be read: i/o error", may_pass=True)
         )
         assert rejected(files.read()) == {"a.yaml": (set(), True)}
-    assert files.has_changed()
+    assert exhausted(files.look())
     assert list(files.read().requests) == ["a"]
 
 
@@ -279,9 +279,9 @@ def test_a_changed_file_of_dates_is_a_changed_request(folder: Path) -> None:
     files = reader(folder)
     first = files.read()
     assert excepted(first, "a") == {date(2026, 12, 25), date(2027, 1, 1)}
-    assert not files.has_changed()
+    assert not exhausted(files.look())
     dates.write_text("2026-12-26\n")
-    assert files.has_changed()
+    assert exhausted(files.look())
     second = files.read()
     assert excepted(second, "a") == {date(2026, 12, 26)}
     assert first.requests["a"].source == second.requests["a"].source
@@ -300,7 +300,7 @@ def test_problems_of_a_file_of_dates_are_told_at_its_own_lines(folder: Path) -> 
     ]
     assert rejected(catalog) == {"sub/a.yaml": ({"a"}, False)}
     write(folder / "holidays.txt", "2026-12-25\n")
-    assert files.has_changed()
+    assert exhausted(files.look())
     assert list(files.read().requests) == ["a"]
 
 
@@ -308,9 +308,9 @@ def test_a_file_of_dates_that_appears_later_is_noticed(folder: Path) -> None:
     write(folder / "sub/a.yaml", EXCEPT)
     files = reader(folder)
     assert "no such file or directory" in told(files.read())[0]
-    assert not files.has_changed()
+    assert not exhausted(files.look())
     write(folder / "holidays.txt", "2026-12-25\n")
-    assert files.has_changed()
+    assert exhausted(files.look())
     assert list(files.read().requests) == ["a"]
 
 
@@ -387,9 +387,9 @@ def test_a_file_that_changed_just_before_it_was_read_is_looked_into_once_more(fo
 def test_changes_are_seen_by_stat_alone(folder: Path) -> None:
     path = write(folder / "a.yaml")
     files = reader(folder)
-    assert files.has_changed()
+    assert exhausted(files.look())
     files.read()
-    assert not files.has_changed()
+    assert not exhausted(files.look())
     changes: list[Callable[[], object]] = [
         lambda: path.write_text("process: {shell: other}\n"),
         lambda: settle(path),
@@ -402,9 +402,9 @@ def test_changes_are_seen_by_stat_alone(folder: Path) -> None:
     ]
     for change in changes:
         change()
-        assert files.has_changed()
+        assert exhausted(files.look())
         files.read()
-        assert not files.has_changed()
+        assert not exhausted(files.look())
 
 
 def test_files_come_and_go(folder: Path) -> None:
@@ -426,7 +426,7 @@ def test_a_folder_that_is_swapped_by_a_link_is_read_anew(tmp_path: Path) -> None
     assert line(files.read(), "a") == "one"
     (tmp_path / "new").symlink_to(tmp_path / "two")
     (tmp_path / "new").rename(link)
-    assert files.has_changed()
+    assert exhausted(files.look())
     catalog = files.read()
     assert line(catalog, "a") == "two"
     assert catalog.requests["a"].process.directory == str(link)
@@ -468,7 +468,7 @@ def test_a_scan_that_is_given_up_leaves_the_change_to_be_seen(folder: Path) -> N
     scan = files.scan({})
     next(scan)
     scan.close()
-    assert files.has_changed()
+    assert exhausted(files.look())
     assert list(files.read().requests) == ["a", "b"]
 
 

@@ -97,7 +97,7 @@ def test_what_is_opened_later_is_rejected_whole_until_it_is_mended(
     incumbents = {name: request.source.file for name, request in reader.read().requests.items()}
     mode = (jobs / opened).stat().st_mode
     (jobs / opened).chmod(mode | 0o002)
-    assert reader.has_changed()
+    assert exhausted(reader.look())
     catalog = reader.read(incumbents)
     assert in_force(catalog) == kept
     assert [rejection.file for rejection in catalog.rejections] == rejected
@@ -105,5 +105,5 @@ def test_what_is_opened_later_is_rejected_whole_until_it_is_mended(
     assert "anybody may write" in catalog.problems[0].message
     assert f"chmod o-w {jobs / opened}" in str(catalog.problems[0].suggestion)
     (jobs / opened).chmod(mode)
-    assert reader.has_changed()
+    assert exhausted(reader.look())
     assert in_force(reader.read(incumbents)) == ["a", "b"]
