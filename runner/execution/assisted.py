@@ -16,7 +16,8 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.execution.program import SpawnError, unfit
+from runner.execution.open_files import former_limit
+from runner.execution.program import SpawnError, cause, unfit
 from runner.execution.report import Report, forms_of, memory_file, open_report
 from runner.execution.spawn import Launch, open_output, spawn_session, start_program
 from runner.execution.users import environment_of, resolve
@@ -58,7 +59,7 @@ def _assist(launch: Launch, cgroups: Cgroups | None) -> tuple[int, Report]:
     try:
         report = open_report(launch.secrets)
     except OSError as error:
-        raise SpawnError(f"the system has no room for another process ({error.strerror})") from None
+        raise SpawnError(f"the system has no room for another process ({cause(error)})") from None
     try:
         return _start_launcher(launch, cgroups, report), report
     except BaseException:
@@ -82,7 +83,7 @@ def _start_launcher(launch: Launch, cgroups: Cgroups | None, report: Report) -> 
                 passed=(descriptor, report.descriptor),
             )
     except OSError as error:
-        raise SpawnError(f"its launcher {sys.executable!r} cannot be started: {error.strerror}") from None
+        raise SpawnError(f"its launcher {sys.executable!r} cannot be started: {cause(error)}") from None
     finally:
         os.close(output)
 
@@ -133,13 +134,16 @@ def _called(launch: Launch, report: Report) -> list[str]:
 
 
 def _early(limits: Limits) -> Iterator[tuple[int, int, int]]:
-    """Return the limits of each process: after its processor time a signal, SIGXCPU, and a second later KILL."""
+    """Return the limits of each process: after its processor time a signal, SIGXCPU, and a second later KILL; as many
+    open files as it would have if we had not raised our own limit."""
     if limits.cpu is not None:
         seconds = max(1, ceil(limits.cpu.total_seconds()))
         yield resource.RLIMIT_CPU, seconds, seconds + 1
     if limits.open_files is not None:
         files = min(limits.open_files, _MOST)
         yield resource.RLIMIT_NOFILE, files, files
+    elif (former := former_limit()) is not None:
+        yield resource.RLIMIT_NOFILE, *former
 
 
 def _late(limits: Limits, cgroups: Cgroups | None) -> Iterator[tuple[int, int, int]]:

@@ -13,10 +13,11 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from runner.execution import assisted, cgroups, inherited, orphans, proc, tree
+from runner.execution import assisted, cgroups, inherited, open_files, orphans, proc, tree
 from runner.execution.deadlines import Deadlines
 from runner.execution.foreign import Foreign, open_watched
 from runner.execution.output_limits import OutputLimits
+from runner.execution.program import cause
 from runner.execution.report import Report
 from runner.execution.spawn import Launch, SpawnError
 from runner.execution.watched import Exit, Started, Watched, has_ended, own_peak, sampled_peak, unknown_exit, wait
@@ -69,7 +70,7 @@ class Processes:
             self._outputs.finish(launch.execution)
             if report is not None:
                 report.close()
-            raise SpawnError(f"the process cannot be watched and was killed at once: {error.strerror}") from None
+            raise SpawnError(f"the process cannot be watched and was killed at once: {cause(error)}") from None
         watched = Watched(
             execution=launch.execution,
             pid=pid,
@@ -200,6 +201,7 @@ class Processes:
     def _watch(self, watched: Watched, timeout_s: float | None, now_s: float) -> Started:
         self._watched[watched.execution] = watched
         self._by_descriptor[watched.descriptor] = watched
+        open_files.make_room(watched.descriptor)
         if timeout_s is not None:
             self._deadlines.set(watched.execution, now_s + timeout_s)
         return Started(pid=watched.pid, pid_started=watched.started)

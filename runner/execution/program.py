@@ -22,6 +22,13 @@ class SpawnError(Exception):
     """A process could not be started; the text says why, in words for people."""
 
 
+def cause(error: OSError) -> str:
+    """Say what the system refused us; where it was our own limit that was reached, with the ways out."""
+    if error.errno != errno.EMFILE:
+        return error.strerror or str(error)
+    return f"{error.strerror}: LimitNOFILE= or `ulimit -n` may allow the runner more, --max-running has it need less"
+
+
 def enter(directory: str) -> None:
     """Change to a directory. Raises SpawnError."""
     try:

@@ -78,7 +78,7 @@ def forms_of(secrets: Iterable[str]) -> list[bytes]:
 
     In bytes, as a program writes them. Raises UnicodeEncodeError for one that no program can be given.
     """
-    return [form.encode("utf-8", "surrogateescape") for secret in secrets for form in sorted(_forms_of(secret))]
+    return [form.encode("utf-8", "surrogateescape") for secret in secrets for form in _forms_of(secret)]
 
 
 def _forms_of(secret: str) -> set[str]:

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.execution.program import SpawnError, enter, find, refusal, unfit
+from runner.execution.open_files import below_former_limit
+from runner.execution.program import SpawnError, cause, enter, find, refusal, unfit
 from runner.requests.model import Limits, RunAs
 
 __all__ = ["Launch", "SpawnError", "open_output", "spawn_session", "start_program"]
@@ -66,7 +67,8 @@ def start_program(launch: Launch) -> int:
 def _spawn_here(launch: Launch, program: str, output: int) -> int:
     arguments, environment = launch.arguments, launch.environment
     try:
-        return spawn_session(program, arguments, environment, output=output)
+        with below_former_limit(output) as low:
+            return spawn_session(program, arguments, environment, output=low)
     except ValueError:
         text = unfit(arguments, environment) or "the arguments or the environment cannot be given to a program"
         raise SpawnError(text) from None
@@ -104,7 +106,7 @@ def open_output(path: str) -> int:
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             return os.open(path, _OUTPUT, 0o600)
     except OSError as error:
-        raise SpawnError(f"output file {path!r} cannot be written: {error.strerror}") from None
+        raise SpawnError(f"output file {path!r} cannot be written: {cause(error)}") from None
 
 
 @contextmanager
@@ -113,7 +115,7 @@ def _inside(directory: str) -> Iterator[None]:
     try:
         here = os.open(".", _HERE)
     except OSError as error:
-        raise SpawnError(f"the runner's own directory cannot be opened: {error.strerror}") from None
+        raise SpawnError(f"the runner's own directory cannot be opened: {cause(error)}") from None
     try:
         enter(directory)
         yield

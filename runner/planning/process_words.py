@@ -67,7 +67,7 @@ def process_words(process: Process) -> dict[str, Any]:
         "params": process.params,
         **_settings(process),
     }
-    return {key: value for key, value in words.items() if value}
+    return {key: value for key, value in words.items() if value or key in process.emptied}
 
 
 def _settings(process: Process) -> dict[str, str | bool]:

@@ -41,7 +41,7 @@ class _Around:
     """What a process has where it says nothing itself: its file's folder at first, inside a group what the group says.
 
     `secrets` also tells where in the document each was named; a member has those of its group beside its own, since
-    what it inherits may hold them.
+    what it inherits may hold them. `held` are the names that the groups around it are guarded by.
     """
 
     folder: str
@@ -51,6 +51,7 @@ class _Around:
     environment_files: tuple[str, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, DataPath] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
 
 
 def process_of(part: Part, *, request: str, folder: str, folders: Mapping[str, str]) -> Process:
@@ -68,6 +69,8 @@ def _process(part: Part, around: _Around, name: str) -> Process:
     own = around if _INHERITED.isdisjoint(part.data) else _own(part, around)
     if own.secrets:
         _refuse_told_secrets(part, own)
+    if part.data.get("prevent_concurrent", False):
+        own = _guarded(part, own, name)
     return Process(
         name=name,
         action=_action(part, own),
@@ -76,6 +79,7 @@ def _process(part: Part, around: _Around, name: str) -> Process:
         environment_files=own.environment_files,
         secrets=tuple(own.secrets),
         params=dict(own.params),
+        emptied=tuple(key for key in _MAY_BE_EMPTY if part.data.get(key) == {}),
         **{key: _SETTINGS[key](part) for key in part.data if key in _SETTINGS},
     )
 
@@ -92,7 +96,16 @@ def _own(part: Part, around: _Around) -> _Around:
         environment_files=_files(part, folder) if "environment_file" in data else around.environment_files,
         params=_params(part) if "params" in data else around.params,
         secrets={**around.secrets, **named},
+        held=around.held,
     )
+
+
+def _guarded(part: Part, own: _Around, name: str) -> _Around:
+    """Return what is around the members of a guarded process, which itself must not wait for its own group."""
+    if name in own.held:
+        message = f"it would wait for its own group, which holds the guard {shown(name)} until its members have ended"
+        part.find(("name",), message, "give one of the two processes another `name`")
+    return replace(own, held=own.held | {name})
 
 
 def _action(part: Part, own: _Around) -> Action:
@@ -212,6 +225,7 @@ def _signal(part: Part) -> int:
 
 _INHERITED = frozenset({"directory", "environment", "environment_file", "params", "secrets"})
 """Keys that a member need not say where its group says them."""
+_MAY_BE_EMPTY = ("environment", "params")
 _SETTINGS: Mapping[str, Callable[[Part], Any]] = {
     "stdin": lambda part: part.data["stdin"],
     "run_as": lambda part: RunAs(**part.data["run_as"]),

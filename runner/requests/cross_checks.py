@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from runner.errors import Problem
 from runner.requests.circles import circles, way_between
 from runner.requests.findings import Spot, nearest, path_text
+from runner.requests.group_checks import GroupChecks
 from runner.requests.mentions import FORMERLY, ON_FAILURE
 
 if TYPE_CHECKING:
@@ -78,13 +79,15 @@ class _Mentioned:
             each.request.name: [mention.name for mention in each.mentions if mention.is_run] for each in mentioning
         }
         self._circles = {name: circle for circle in circles(self._runs) for name in circle}
+        self._groups = GroupChecks(chosen)
         self._suggestions_left = _MOST_SUGGESTIONS
 
     def problems(self) -> Iterator[tuple[Candidate, Problem]]:
         for candidate in self._mentioning:
             around = self._circles.get(candidate.request.name, frozenset())
+            members = {} if around else self._groups.wrong(candidate)
             for mention in candidate.mentions:
-                told = self._wrong(candidate, mention, around)
+                told = self._wrong(candidate, mention, around) or members.get(mention.path)
                 if told is not None:
                     message, suggestion = told
                     path = path_text(mention.path)

@@ -118,7 +118,7 @@ class Retry:
 class Process:
     """What runs, and how. `directory` and `environment_files` are absolute; `stop_signal` is a signal's number; sizes
     are bytes; without `timeout` or `output_limit` there is no such bound. The values of `secrets` (names of variables)
-    and of `environment_files` are shown nowhere."""
+    and of `environment_files` are shown nowhere. `emptied` names the fields that the file says are empty."""
 
     name: str
     action: Action
@@ -141,6 +141,11 @@ class Process:
     retry: Retry | None = None
     output_limit: int | None = None
     if_interrupted: IfInterrupted = IfInterrupted.RECORD
+    emptied: tuple[str, ...] = ()
+
+    def says(self, field: str) -> bool:
+        """Tell whether its file says something of a field, be it that it is empty: what says nothing inherits."""
+        return bool(getattr(self, field)) or field in self.emptied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

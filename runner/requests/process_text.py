@@ -155,6 +155,7 @@ _PROCESS = _Kept(
         "success": _nested(Success, {"exit_codes": _CODES}),
         "retry": _nested(Retry, {"delay": _DURATION, "max_delay": _DURATION, "exit_codes": _CODES}),
         "if_interrupted": _Way(_same, IfInterrupted),
+        "emptied": _TUPLE,
     },
     apart=("name", "directory", "action"),
 )

@@ -82,6 +82,7 @@ class Runner:
             self._parts: Assembly = assemble(self.settings, self._clock, self._observer, resources)
             self._journal, self._reloader = self._parts.journal, self._parts.reloader
             self._processes = Processes(self._parts.poll)
+            resources.callback(self._processes.close)
             self._dispatcher = Dispatcher(
                 self.book, self._processes, self._journal, self._clock, lost=self._note_cut_off
             )
@@ -273,7 +274,11 @@ class Runner:
         decision = self._decision()
         if change.is_news(self.registry):
             by = next((command.requested_by for command in asked.values()), None)
-            fields = catalog_change.told_fields(change) | {"requested_by": by, "git_commit_before": self._git}
+            fields = catalog_change.told_fields(change) | {
+                "requested_by": by,
+                "git_commit_before": self._git,
+                "duration_s": self._clock.elapsed_s() - reading.begun_s,
+            }
             decision.tell(Event.RUNNER_RELOADED, self._about() | fields)
         catalog_change.decide(change, decision, self.registry)
         if change.reading.git_commit != self._git:

@@ -139,11 +139,11 @@ class Succession:
             if request is None:
                 return replace(member, name=name), spawn_failure(f"there is no request {name!r}")
             member, failure = resolved(request, self._requests)
-            if not member.environment:
+            if not member.says("environment"):
                 member = replace(member, environment=group.environment)
-            if not member.environment_files:
+            if not member.says("environment_files"):
                 member = replace(member, environment_files=group.environment_files)
-            if not member.params:
+            if not member.says("params"):
                 member = replace(member, params=group.params)
             member = replace(member, secrets=tuple(dict.fromkeys((*member.secrets, *group.secrets))))
         return member, failure

@@ -49,6 +49,7 @@ def test_from_the_first_file_to_a_second_start(place: Place) -> None:
     place.write("tick.yaml", TICK.format(word="two"))
     edited = wait_until(lambda: place.events("runner.reloaded", changed=["tick"]))[-1]
     assert edited["message"] == "1 changed: tick (process)"
+    assert edited["duration_s"] > 0
     assert _next_after(place, edited, "tick")["output_tail"] == "two\n"
 
     place.write("tick.yaml", "process: {shel: oops}\n")

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.requests.catalog import Catalog, CatalogReader
+from runner.requests.catalog import Catalog, CatalogReader, exhausted
 
 GOOD = "process: {shell: x}\n"
 MOST_CPU_S, MOST_MB = 10, 64

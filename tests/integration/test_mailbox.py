@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import StoreError
+from runner.store.connection import connect, database_path
 from runner.store.database import DuplicateClaimError, Store
 from runner.store.mailbox import answer_to, drain_wake, open_wake, post, withdraw
 from runner.store.rows import Batch, CommandRow, CommandStatus, ExecutionRow, Phase
@@ -64,6 +65,25 @@ def test_a_command_is_posted_taken_and_answered(store: Store, tmp_path: Path) ->
     assert answer_to(tmp_path, "c1") is None
     store.commit(Batch(answers={"c1": '{"ok": true}'}))
     assert answer_to(tmp_path, "c1") == '{"ok": true}'
+
+
+def test_what_a_command_was_given_is_not_kept_once_it_is_answered_or_withdrawn(store: Store, tmp_path: Path) -> None:
+    for command in ("answered", "taken-back", "late", "taken"):
+        post(tmp_path, _command(command, deadline=_NOW - 1 if command == "late" else _NOW + _MINUTE))
+    withdraw(tmp_path, "taken-back")
+    store.take_commands(_NOW)
+    store.commit(Batch(answers={"answered": "{}"}))
+    given = _arguments(tmp_path)
+    assert given.pop("taken") == '{"names": ["a"]}'
+    assert given == {"answered": "{}", "taken-back": "{}", "late": "{}"}
+    store.close()
+    Store.own(tmp_path).close()
+    assert _arguments(tmp_path)["taken"] == "{}"
+
+
+def _arguments(folder: Path) -> dict[str, str]:
+    with closing(connect(database_path(folder), "mode=ro")) as connection:
+        return dict(connection.execute("SELECT id, arguments FROM commands"))
 
 
 def test_commands_are_taken_once_and_in_the_order_they_were_posted(store: Store, tmp_path: Path) -> None:
@@ -276,6 +296,18 @@ def test_a_file_that_is_no_store_is_not_posted_to(tmp_path: Path) -> None:
     (tmp_path / "store.sqlite3").write_bytes(b"something else entirely" * 99)
     with pytest.raises(StoreError, match="is no SQLite file"):
         post(tmp_path, _command())
+
+
+def test_a_runner_that_is_never_restarted_forgets_commands_too(store: Store, tmp_path: Path) -> None:
+    old = time.time_ns() // 1000 - 25 * 60 * _MINUTE
+    for number in range(3):
+        post(tmp_path, _command(f"old-{number}", deadline=old))
+    post(tmp_path, _command("new", deadline=old + 2 * 60 * _MINUTE))
+    store.take_commands(old)
+    for number in range(50):
+        store.commit(Batch(meta={"number": str(number)}))
+    store.tidy()
+    assert list(_arguments(tmp_path)) == ["new"]
 
 
 def test_commands_are_forgotten_a_day_after_their_deadline(tmp_path: Path) -> None:

@@ -276,8 +276,14 @@ def test_a_secret_of_a_member_in_what_it_inherits_is_told() -> None:
 def test_every_field_of_the_model_can_be_said() -> None:
     """What the model has and no document can say would be dead."""
     said = {*fields_that_differ(process_of(GROUP)), *fields_that_differ(request_of(FULL).process)}
-    assert said == {field.name for field in fields(Process)} - {"stop_signal"}
+    assert said == {field.name for field in fields(Process)} - {"stop_signal", "emptied"}
     assert "stop_signal" in fields_that_differ(process_of("shell: x, stop_signal: INT"))
+
+
+def test_what_is_said_to_be_empty_is_said() -> None:
+    process = process_of("shell: x, environment: {}")
+    assert (process.environment, process.says("environment"), process.says("params")) == ({}, True, False)
+    assert process_from(process_text(process)).says("environment")
 
 
 def fields_that_differ(process: Process) -> set[str]:

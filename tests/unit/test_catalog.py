@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.requests import refreshing
-from runner.requests.catalog import Catalog, CatalogReader
+from runner.requests.catalog import Catalog, CatalogReader, exhausted
 from runner.requests.files import Content, Trouble, read_bounded
 from runner.requests.model import Schedule, Shell
 

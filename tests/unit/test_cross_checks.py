@@ -123,6 +123,85 @@ def test_a_request_in_two_circles_is_told_once_by_the_shortest_way() -> None:
     ]
 
 
+GUARDED = "prevent_concurrent: true"
+
+
+def guarded(process_name: str, *members: str) -> str:
+    return group(*members).replace("process: {", f"process: {{name: {process_name}, {GUARDED}, ")
+
+
+@pytest.mark.parametrize(
+    ("files", "who"),
+    [
+        ({"all": guarded("close", member("one"))}, "it"),
+        ({"all": guarded("close", member("by-way"))}, "it"),
+        ({"all": guarded("close", member("inner"))}, "`one` in it"),
+        ({"all": guarded("close", f"{{name: in, group: {{members: [{member('one')}]}}}}")}, "it"),
+        ({"all": guarded("own/in", member("own")), "own": group(f"{{name: in, shell: x, {GUARDED}}}")}, "it"),
+        ({"all": guarded("close", member("own")), "own": group(f"{{name: in, shell: x, {GUARDED}}}")}, None),
+        ({"all": group(member("one"))}, None),
+        ({"all": guarded("close", member("free"))}, None),
+        ({"all": guarded("other", member("one"), member("one"))}, None),
+    ],
+)
+def test_a_member_that_would_wait_for_its_own_group_is_told(files: dict[str, str], who: str | None) -> None:
+    known = {
+        "one": f"process: {{name: close, shell: x, {GUARDED}}}",
+        "free": "process: {name: close, shell: x}",
+        "by-way": "process: {request: one}",
+        "inner": guarded("inside", member("free"), member("one")),
+    }
+    found = told(known | files)
+    assert len(found) == (who is not None)
+    for problem in found:
+        assert problem.startswith("all.yaml:1:")
+        assert f"{who} would wait for this group, which holds the guard" in problem
+
+
+def test_an_inline_member_that_would_wait_for_its_own_group_is_told() -> None:
+    members = f"[{{name: in, shell: x, {GUARDED}}}]"
+    text = f"name: all\nprocess: {{name: all/in, {GUARDED}, group: {{members: {members}}}}}"
+    place = Place(relative="a.yaml", display="a.yaml", path="/srv/a.yaml", default_zone="UTC")
+    (problem,) = loaded(Content(raw=text.encode(), signature=None), place).problems
+    assert "would wait for its own group" in problem.message
+    assert problem.path == "process.group.members[0].name"
+
+
+def test_many_guarded_groups_are_looked_through_soon() -> None:
+    files = {f"g{n}": guarded(f"n{n}", member(f"g{n + 1}")) for n in range(1000)} | {"g1000": X}
+    found = candidates(files)
+    begun_s = time.process_time()
+    assert not list(broken_references(found, frozenset(), {}))
+    assert time.process_time() - begun_s < 1
+
+
+@pytest.mark.parametrize(
+    ("group_says", "member_says", "key"),
+    [
+        ("environment: {PW: x}", "", "environment"),
+        ("environment: {PW: x}", "environment: {OTHER: y}, ", None),
+        ("environment: {PW: x}", "environment: {}, ", None),
+        ("environment: {OTHER: x}", "", None),
+        ("params: {pw: x}", "", "params"),
+        ("params: {pw: x}", "params: {a: b}, ", None),
+    ],
+)
+def test_the_value_of_a_members_secret_has_no_business_in_the_file_of_its_group(
+    group_says: str, member_says: str, key: str | None
+) -> None:
+    files = {
+        "all": group(member("through")).replace("process: {", f"process: {{{group_says}, "),
+        "through": group(member("by-way")),
+        "by-way": "process: {request: real}",
+        "real": f"process: {{{member_says}secrets: [PW], shell: x}}",
+    }
+    found = told(files)
+    assert len(found) == (key is not None)
+    for problem in found:
+        assert problem.startswith("all.yaml:1:")
+        assert f"`PW` stands in the group's `{key}`" in problem
+
+
 def test_failures_may_be_told_to_each_other_in_a_circle() -> None:
     assert told({"a": f"{X}\non_failure: {{request: b}}", "b": f"{X}\non_failure: {{request: a}}"}) == []
 

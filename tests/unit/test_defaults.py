@@ -15,7 +15,7 @@ from jsonschema import Draft7Validator
 
 from runner.lifecycle import Misfire, OnOverlap
 from runner.planning.last_good import in_force
-from runner.requests.catalog import Catalog, CatalogReader, definition_text, request_from_definition
+from runner.requests.catalog import Catalog, CatalogReader, definition_text, exhausted, request_from_definition
 from runner.requests.defaults import MERGED, OF_TIMINGS, Defaults, filled, together
 from runner.requests.model import Group, Limits, ProcessRequest, RunAs, RunLater, Schedule
 from runner.requests.relocation import relocated

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import RefusedError
-from runner.requests.catalog import Catalog, CatalogReader
+from runner.requests.catalog import Catalog, CatalogReader, exhausted
 from runner.requests.guarding import is_guarded, require_guarded
 
 REQUEST = "process: {command: [id]}\n"

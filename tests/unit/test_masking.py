@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.execution.masking import Masker, masked
+from runner.execution.masking import Masker
 
 _DATA = st.lists(st.sampled_from([b"a", b"b", b"c", b"\n"]), max_size=60).map(b"".join)
 _SECRETS = st.lists(st.lists(st.sampled_from([b"a", b"b", b"c"]), max_size=5).map(b"".join), max_size=4)
@@ -22,6 +22,11 @@ def _by_bytes(data: bytes, secrets: list[bytes]) -> bytes:
             shown += b"***" if ends else data[at : at + 1]
         reach = max([reach, *ends])
     return shown
+
+
+def masked(data: bytes, secrets: list[bytes]) -> bytes:
+    masker = Masker(secrets)
+    return masker.feed(data) + masker.flush()
 
 
 @given(_DATA, _SECRETS, st.lists(st.integers(0, 60), max_size=8))

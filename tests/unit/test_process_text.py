@@ -78,6 +78,7 @@ def processes(actions: st.SearchStrategy[Action]) -> st.SearchStrategy[Process]:
         "retry": retry,
         "output_limit": counts,
         "if_interrupted": st.sampled_from(IfInterrupted),
+        "emptied": st.lists(words, max_size=2).map(tuple),
     }
     told = {"name": words, "directory": words, "action": actions}
     assert {*told, *optional} == {field.name for field in fields(Process)}

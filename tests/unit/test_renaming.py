@@ -62,7 +62,7 @@ def test_the_state_moves_whole_and_one_record_tells_of_it(place: World) -> None:
 
 @pytest.mark.parametrize(
     ("document", "event"),
-    [(ONCE, "completed"), ({**HOURLY, "scheduled": False}, "unscheduled"), (PROCESS, "unscheduled")],
+    [(ONCE, "completed"), ({**HOURLY, "scheduled": False}, "unscheduled")],
 )
 def test_what_rests_is_told_as_what_it_is(place: World, document: Document, event: str) -> None:
     place.write("old", document)
@@ -70,6 +70,14 @@ def test_what_rests_is_told_as_what_it_is(place: World, document: Document, even
     rename(place, "old", "new", document)
     assert told(place) == {"new": [(event, "renamed from old")]}
     assert not place.claims
+
+
+def test_of_a_mere_definition_nothing_is_told_under_its_new_name_either(place: World) -> None:
+    place.write("old", PROCESS)
+    place.reload()
+    rename(place, "old", "new", PROCESS)
+    assert told(place) == {}
+    assert state(place, "old").heir == "new"
 
 
 def test_a_change_that_comes_with_the_new_name_is_told_once_too(place: World) -> None:

@@ -156,8 +156,16 @@ def test_what_the_format_allows_is_allowed(text: str) -> None:
         (schedule("frequency: daily, at: 930"), "timing.schedule.at", "is not a time of day (write \"09:30\")"),
         (schedule("frequency: weekly, days: monday"), "timing.schedule.days", "(write it as a list: [monday])"),
         (schedule("frequency: weekly, days: [Mon]"), "timing.schedule.days.0", "(did you mean `monday`?)"),
-        (schedule("frequency: weekly, days: weekdays"), "timing.schedule.days", "(write frequency: daily for weekdays)"),
-        (schedule("frequency: monthly, day: 32"), "timing.schedule.day", "`day` should be a day of the month, 1 to 31, not 32"),
+        (
+            schedule("frequency: weekly, days: weekdays"),
+            "timing.schedule.days",
+            "(write frequency: daily for weekdays)",
+        ),
+        (
+            schedule("frequency: monthly, day: 32"),
+            "timing.schedule.day",
+            "`day` should be a day of the month, 1 to 31, not 32",
+        ),
         (schedule("frequency: monthly, day: secnd sunday"), "timing.schedule.day", "(did you mean `second sunday`?)"),
         (schedule("frequency: daily, repetitions: 3"), "timing.schedule.repetitions", "`repetitions` requires `start`"),
         (schedule("frequency: daily, except: [2026-1-1]"), "timing.schedule.except.0", "write it like 2026-12-25"),

@@ -1,0 +1,73 @@
+"""The runner may have more files open than its programs: real processes, with descriptors beyond the former limit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+_SCRIPT = """
+import os, resource, sys
+from pathlib import Path
+from process_world import World
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+def fill(count):
+    for _ in range(count):
+        os.dup(2)
+world = World(Path(sys.argv[1]))
+world.run("/bin/true")
+assert resource.getrlimit(resource.RLIMIT_NOFILE) == (64, hard)
+fill(32)
+world.run("/bin/true")
+assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+fill(64)
+for further in ({}, {"nice": 1}, {"is_stderr_told": True}):
+    ended, output = world.run("/bin/sh", "-c", "ulimit -Sn; ulimit -Hn; echo said >&2", **further)
+    assert ended.exit_code == 0, ended
+    assert output.split() == ["64", "unlimited" if hard == resource.RLIM_INFINITY else str(hard), "said"], output
+assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+world.close()
+"""
+_FULL = """
+import os, resource, sys
+from pathlib import Path
+from process_world import World
+from runner.execution.processes import SpawnError
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+world = World(Path(sys.argv[1]))
+try:
+    while True:
+        os.dup(2)
+except OSError:
+    pass
+for further in ({}, {"nice": 1}):
+    try:
+        world.spawn("/bin/true", **further)
+    except SpawnError as error:
+        assert "LimitNOFILE" in str(error), error
+    else:
+        raise AssertionError("it started")
+"""
+
+
+def test_the_limit_is_raised_for_us_when_half_of_it_is_in_use_and_stays_as_it_was_for_programs(tmp_path: Path) -> None:
+    run(_SCRIPT, tmp_path)
+
+
+def test_whoever_has_no_room_at_all_is_told_what_would_give_it(tmp_path: Path) -> None:
+    run(_FULL, tmp_path)
+
+
+def run(script: str, folder: Path) -> None:
+    """Run a script in a program of its own: limits are a whole program's."""
+    tests = Path(__file__).parents[1]
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(folder)],
+        cwd=tests.parent,
+        env={"PYTHONPATH": f"{tests}:{tests.parent}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
