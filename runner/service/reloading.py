@@ -130,6 +130,10 @@ class Reloader:
         self._take_answer()
         begin_s = self._begin_at_s()
         if begin_s is not None and now_s >= begin_s:
+            # What was made anew a moment ago was not watched until now: that it was quiet, nobody can say.
+            if not self._is_still and self._watcher.check():
+                self.look_again()
+                return
             if self._is_told and not self._is_still and now_s - max(begin_s, checked_at_s) > LATE_S:
                 self._doubt(now_s)
             if now_s >= (self._begin_at_s() or now_s):
