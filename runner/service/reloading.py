@@ -22,7 +22,9 @@ from runner.service.registry import Incumbents
 from runner.watcher import Watcher
 
 QUIET_S = 0.15
-"""How long a folder must have been still before it is read."""
+"""How long a folder must have been still before it is read; half as long as it was restless, if that is more,"""
+LONGEST_QUIET_S = 0.6
+"""but never longer than this."""
 GLANCE_S = 0.03
 """After so long a stillness it is read ahead: what is still so in the end need only be looked at."""
 GLANCE_EVERY_S = 0.5
@@ -218,7 +220,9 @@ class Reloader:
         if self._is_still:
             at_last_s = self._restless_since_s
         elif self._is_told:
-            at_last_s = min(self._restless_at_s + QUIET_S, at_last_s)
+            # Whoever has been writing for long may well stand still for a while, until the disk takes more.
+            lasted_s = self._restless_at_s - self._restless_since_s
+            at_last_s = min(self._restless_at_s + min(max(QUIET_S, lasted_s / 2), LONGEST_QUIET_S), at_last_s)
         return max(at_last_s, self._held_until_s)
 
     @property
