@@ -106,7 +106,7 @@ def _exception_text(error: BaseException) -> str:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001  (the callable's own __str__ may raise anything)
         text = "(its text cannot be shown)"
     return f"{name}: {text}" if text else name
 
@@ -114,7 +114,7 @@ def _exception_text(error: BaseException) -> str:
 def _repr(value: object) -> str:
     try:
         return repr(value)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001  (so may its __repr__)
         return f"a {type(value).__qualname__} that cannot be shown ({_exception_text(error)})"
 
 
