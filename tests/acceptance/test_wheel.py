@@ -38,9 +38,9 @@ def bare(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "TZ": "UTC", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
-def build(folder: Path) -> Path:
-    """Build the wheel as anybody would; return it."""
-    run(*PIP, "wheel", "-q", "--no-deps", "-w", folder, ROOT, cwd=folder)
+def build(folder: Path, *options: str) -> Path:
+    """Build the wheel; return it."""
+    run(*PIP, "wheel", "-q", "--no-deps", *options, "-w", folder, ROOT, cwd=folder)
     (wheel,) = folder.glob("runner-*.whl")
     return wheel
 
@@ -71,7 +71,7 @@ def lend(requirements: Iterable[str], environment: Path) -> None:
 
 @pytest.mark.timeout(BOUND_S)
 def test_the_wheel_works_from_any_folder(tmp_path: Path) -> None:
-    wheel = build(tmp_path)
+    wheel = build(tmp_path, "--no-build-isolation")
     environment = install(wheel, "--no-deps", "--no-index")
     (metadata,) = environment.glob("lib/python*/site-packages/runner-*.dist-info")
     lend(Distribution.at(metadata).requires or (), environment)

@@ -315,11 +315,13 @@ def test_who_has_ended_by_itself_was_not_stopped(world: World) -> None:
 _FAMILY = textwrap.dedent("""
     import os, signal, sys, time
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    told, tell = os.pipe()
     def live(*, twice=False, alone=False, bare=False):
         if os.fork() == 0:
             if alone: os.setsid()
             if twice and os.fork(): os._exit(0)
             print(os.getpid(), flush=True)
+            os.write(tell, b".")
             if bare: os.execve("/bin/sleep", ["sleep", "60"], {})
             time.sleep(60)
             os._exit(0)
@@ -328,6 +330,7 @@ _FAMILY = textwrap.dedent("""
     live(twice=True)
     live(twice=True, alone=True)
     live(twice=True, alone=True, bare=True)
+    for _ in range(5): os.read(told, 1)  # who has told of itself may be ended
     if "stay" in sys.argv: time.sleep(60)
 """)
 
