@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,14 @@ TOUCHING = {"time", "os", "sqlite3", "subprocess", "schedule", "watchdog", "logu
 CLOCKS = {"now", "utcnow", "today", "fromtimestamp"}
 
 
+@cache
+def nodes_of(source: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(source)))
+
+
 def imported(source: str) -> Iterator[str]:
     """Yield the top-level packages that a module imports, anywhere in it."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes_of(source):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -31,7 +37,7 @@ def imported(source: str) -> Iterator[str]:
 
 def called(source: str) -> Iterator[str]:
     """Yield the last name of all that a module calls: "now" for `datetime.now(UTC)`."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes_of(source):
         if isinstance(node, ast.Call):
             match node.func:
                 case ast.Name(id=name) | ast.Attribute(attr=name):

@@ -11,7 +11,7 @@ from itertools import count
 
 import pytest
 import schedule
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -346,6 +346,7 @@ class AgainstADictionary(RuleBasedStateMachine):
 
 
 TestAgainstADictionary = AgainstADictionary.TestCase
+TestAgainstADictionary.settings = settings(max_examples=40, deadline=None)
 
 
 def test_replanning_for_ever_keeps_the_heap_small(scheduler: FireScheduler, fired: list[str]) -> None:
