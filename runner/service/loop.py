@@ -144,7 +144,8 @@ class Runner:
         self._processes.enforce(self._clock.elapsed_s())
         if not self._log_rests.is_on and not self._journal.append():
             self._log_rests.begin()
-        self._journal.show()
+        if not self.book.starting:
+            self._journal.show()
         if self._is_firing and not self._store_rests.is_on:
             self._read_on()
         self._stopping.advance()
