@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from runner.errors import RuleError
 from runner.lifecycle import Misfire
 from runner.requests.building_process import process_of
 from runner.requests.excepted import parse_date
-from runner.requests.findings import DataPath, Finding, lies_below
+from runner.requests.findings import DataPath, Finding, without
 from runner.requests.model import (
     Context,
     Process,
@@ -24,6 +24,7 @@ from runner.requests.model import (
     Timing,
 )
 from runner.requests.parts import Part
+from runner.requests.schema import is_request
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import Rule
 from runner.timing.zones import parse_wall, zone_named
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _GRACE = timedelta(seconds=60)
 _RULES_KEPT = 1 << 12
+_ANY_PROCESS = {"shell": ":"}
 _FOLDER = "_folder"
 """Ends the names under which a definition has the folders of some keys."""
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -93,18 +95,39 @@ def built(
 ) -> tuple[ProcessRequest | None, tuple[Finding, ...]]:
     """Build a request, or tell what is wrong with values that are well-formed.
 
-    Top-level keys at or below which something else is wrong already are `spoiled`: nothing is built of them, but
-    problems in the others are found.
+    What stands at a `spoiled` path is wrong already. It is left out, as is what is found on the way, so that it hides
+    nothing that is wrong beside it.
     """
     findings: list[Finding] = []
+    while True:
+        request, found = _attempt(_without(draft, spoiled), default_zone)
+        further = [finding for finding in found if finding.path not in spoiled]
+        if not further:
+            return None if spoiled else request, tuple(findings)
+        findings.extend(further)
+        spoiled |= {finding.path for finding in further}
+
+
+def _without(draft: Draft, spoiled: frozenset[DataPath]) -> Draft:
+    """Leave out what is spoiled; if a request needs it, all of `process` or `timing` that it is a part of."""
+    if not spoiled:
+        return draft
+    rest = without(draft.data, spoiled)
+    if not is_request(rest):
+        rest = without(draft.data, {path[:1] for path in spoiled if path})
+        # Of very many things that are wrong, not all have been told.
+        rest = rest if is_request({"process": _ANY_PROCESS, **rest}) else {}
+    return replace(draft, data=rest)
+
+
+def _attempt(draft: Draft, default_zone: str) -> tuple[ProcessRequest | None, tuple[Finding, ...]]:
+    findings: list[Finding] = []
     whole = Part(data=draft.data, path=(), findings=findings)
-    tops = {path[:1] for path in spoiled}
     process = timing = None
-    if not lies_below(("process",), tops):
+    if "process" in draft.data:
         process = process_of(whole.below("process"), request=draft.name, folder=draft.folder, folders=draft.folders)
-    if not lies_below(("timing",), tops):
-        timing = _timing(whole, default_zone, draft.excepted)
-    if process is None or spoiled or findings:
+    timing = _timing(whole, default_zone, draft.excepted)
+    if process is None or findings:
         return None, tuple(dict.fromkeys(findings))
     return _request(draft, process, timing), ()
 

@@ -61,7 +61,8 @@ def process_of(part: Part, *, request: str, folder: str, folders: Mapping[str, s
     """
     around = _Around(folder=folder, prefix=request, directory=_absolute(folder, ""))
     if folders:
-        part = replace(part, data={**part.data, **{key: _placed(part.data[key], folders[key]) for key in folders}})
+        placed = {key: _placed(part.data[key], folders[key]) for key in folders.keys() & part.data.keys()}
+        part = replace(part, data={**part.data, **placed})
     return _process(part, around, part.data.get("name", request))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
-    from typing import Protocol
+    from typing import Any, Protocol
 
     class Mark(Protocol):
         """A place in a text as the YAML library tells it; all count from 0."""
@@ -72,6 +72,20 @@ def value_at(data: object, path: DataPath) -> object:
                 data = data[key]
             case _:
                 return None
+    return data
+
+
+def without(data: Any, paths: Collection[DataPath], at: DataPath = ()) -> Any:
+    """Return data without the keys at some paths. Items of lists stay: the places of those behind them would change.
+
+    >>> without({"process": {"shell": "x", "tymeout": "5s"}}, {("process", "tymeout")})
+    {'process': {'shell': 'x'}}
+    """
+    match data:
+        case dict():
+            return {key: without(below, paths, (*at, key)) for key, below in data.items() if (*at, key) not in paths}
+        case list():
+            return [without(item, paths, (*at, index)) for index, item in enumerate(data)]
     return data
 
 

@@ -24,6 +24,11 @@ def findings_in(data: object, schema: str = "process-request") -> tuple[Finding,
     return violations_in(data, schema_of(schema))
 
 
+def is_request(data: object) -> bool:
+    """Tell whether a document's data keeps the schema of process requests."""
+    return _acceptor("process-request")(data)
+
+
 def is_name(text: object) -> bool:
     """Tell whether a request may be called so."""
     return _name_acceptor()(text)

@@ -185,3 +185,32 @@ def test_several_processes_or_timings_are_one_problem(text: str):
     (problem,) = told(text)
     assert "has exactly one of" in problem
     assert "here are `" in problem
+
+
+def test_what_is_wrong_hides_nothing_that_is_wrong_beside_it() -> None:
+    text = """\
+process:
+  shell: x
+  tymeout: 5s
+  stop_signal: FOO
+  retry: {attempts: 2, delay: 5s, max_delay: 1s}
+timing:
+  schedule:
+    frequency: hourly
+    interval: x
+    start: 2026-02-30
+    finish: 2026-06-31
+    timezone: Europe/Madrit
+"""
+    places = [problem.split(": ", 1)[0] for problem in told(text)]
+    assert places == ["3:3", "4:16", "5:46", "9:15", "10:12", "11:13", "12:15"]
+
+
+def test_what_makes_a_part_no_part_of_a_request_hides_only_that_part() -> None:
+    problems = told("process: {stop_signal: FOO}\ntiming: {run_later: {start: 2026-02-30}}\n")
+    assert [problem.split(": ", 1)[0] for problem in problems] == ["1:10", "2:29"]
+
+
+def test_very_many_wrong_things_are_told_up_to_a_bound() -> None:
+    labels = ", ".join(f"k{number}: [{number}]" for number in range(150))
+    assert len(told(f"labels: {{{labels}}}\nprocess: {{shell: 5}}\ntiming: never\n")) >= 100
