@@ -9,10 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support import Place, check_log, wait_until
 
 # Commands start by the hundred: they compile the program once, as where it is installed, even if here nobody else does.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A machine may be slow: what has to be quick is measured elsewhere.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -210,7 +210,7 @@ def test_records_that_wait_though_nobody_is_there_to_write_them_are_told(subject
         assert [each.level for each in found(alive, "store")] == [Level.OK]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     damage=st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), max_size=40),
     kept=st.just(2**30) | st.integers(0, 2**16),

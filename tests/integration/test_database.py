@@ -151,7 +151,7 @@ def _play(steps: list[tuple[Batch, tuple[int, Mark] | None, bool]]) -> None:
             store.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(_steps, max_size=6))
 def test_the_store_holds_what_plain_dictionaries_would(
     steps: list[tuple[Batch, tuple[int, Mark] | None, bool]],
@@ -161,7 +161,7 @@ def test_the_store_holds_what_plain_dictionaries_would(
 
 @pytest.mark.campaign
 @pytest.mark.timeout(600)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.lists(_steps, max_size=12))
 def test_the_store_holds_what_plain_dictionaries_would_at_length(
     steps: list[tuple[Batch, tuple[int, Mark] | None, bool]],

@@ -287,7 +287,7 @@ def check_reading_while(done: list[tuple[str, str, str | None]]) -> None:
         assert not exhausted(reader.look())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(steps, max_size=20))
 def test_what_happens_while_a_folder_is_read_harms_no_neighbour(done: list[tuple[str, str, str | None]]) -> None:
     check_reading_while(done)
@@ -295,7 +295,7 @@ def test_what_happens_while_a_folder_is_read_harms_no_neighbour(done: list[tuple
 
 @pytest.mark.campaign
 @pytest.mark.timeout(0)
-@settings(max_examples=int(os.environ.get("RUNNER_EXAMPLES", "20000")), deadline=None, database=None)
+@settings(max_examples=int(os.environ.get("RUNNER_EXAMPLES", "20000")), database=None)
 @given(st.lists(steps, max_size=30))
 def test_what_happens_while_a_folder_is_read_harms_no_neighbour_at_length(
     done: list[tuple[str, str, str | None]],

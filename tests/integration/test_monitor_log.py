@@ -417,7 +417,7 @@ def check_any_history(history: list[tuple[object, ...]]) -> None:
         shutil.rmtree(folder)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(steps, max_size=12))
 def test_after_any_history_every_record_is_in_once_and_whole(history: list[tuple[object, ...]]) -> None:
     check_any_history(history)
@@ -425,7 +425,7 @@ def test_after_any_history_every_record_is_in_once_and_whole(history: list[tuple
 
 @pytest.mark.campaign
 @pytest.mark.timeout(900)
-@settings(max_examples=20_000, deadline=None)
+@settings(max_examples=20_000)
 @given(st.lists(steps, max_size=40))
 def test_after_any_long_history_every_record_is_in_once_and_whole(history: list[tuple[object, ...]]) -> None:
     check_any_history(history)

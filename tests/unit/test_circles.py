@@ -25,7 +25,7 @@ def reached(name: str, targets: Mapping[str, list[str]]) -> set[str]:
     return found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(graphs)
 def test_a_circle_is_of_all_that_lead_to_each_other(targets: dict[str, list[str]]) -> None:
     expected = {
@@ -38,7 +38,7 @@ def test_a_circle_is_of_all_that_lead_to_each_other(targets: dict[str, list[str]
     assert set(found) == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(graphs)
 def test_the_way_round_is_made_of_leads(targets: dict[str, list[str]]) -> None:
     for circle in circles(targets):

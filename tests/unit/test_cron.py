@@ -88,7 +88,7 @@ def before_a_change(found: list[datetime], asked: datetime) -> list[datetime]:
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_walk_is_that_of_cronsim_where_cronsim_can_be_relied_on(chance: Random):
     check_against_cronsim(chance)
 
@@ -143,7 +143,7 @@ def test_what_other_crons_know_and_what_none_knows_is_refused_with_a_way_out(tex
 
 
 @given(text=st.text("0123456789*/-,#LW? @MONSUN²\t", max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_is_an_expression_or_a_rule_error(text: str):
     try:
         expression = read_expression(text, field=FIELD)

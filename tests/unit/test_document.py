@@ -79,7 +79,7 @@ def test_a_plain_scalar_means_what_it_looks_like(text: str, value: object) -> No
     assert type(data["key"]) is type(value)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(alphabet="0123456789+-.eE_:xo", min_size=1, max_size=25))
 def test_no_number_loses_anything_of_its_text(text: str) -> None:
     assert str(resolved(text)) == text
@@ -100,13 +100,13 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(json_values)
 def test_json_is_read_as_json_says(value: object) -> None:
     assert only(json.dumps([value], ensure_ascii=False)).data == [value]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(json_values)
 def test_what_the_library_writes_is_read_back(value: object) -> None:
     assert only(yaml.safe_dump([value], allow_unicode=True)).data == [value]

@@ -84,14 +84,14 @@ def double(value: str) -> str:
     return '"' + "".join(f"\\{each}" if each in '"\\`$' else each for each in value) + '"'
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(names, values, st.sampled_from([single, double]))))
 def test_every_value_can_be_written_in_either_quotes(lines) -> None:
     text = "".join(f"{name}={quote(value)}\n" for name, value, quote in lines)
     assert parse(text) == {name: value for name, value, _ in lines}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text("AB=='\"\\ \n\t#x;\r", max_size=30))
 def test_any_text_is_read_or_refused_in_words(text: str) -> None:
     try:

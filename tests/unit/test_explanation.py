@@ -157,7 +157,7 @@ INSTANTS = st.integers(0, 14 * 86_400).map(
 
 
 @given(RULES, INSTANTS, st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_rule_is_hindered_exactly_where_it_has_no_fire(rule: Rule, at: datetime, is_at_fire: bool):
     if is_at_fire:
         at = next_fire(rule, at) or at

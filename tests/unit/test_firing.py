@@ -431,20 +431,20 @@ def check_each_fire_has_one_verdict(case: Case) -> None:
         state = result.state
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(cases())
 def test_each_fire_has_exactly_one_verdict_whenever_anybody_looks(case: Case):
     check_each_fire_has_one_verdict(case)
 
 
 @pytest.mark.campaign
-@settings(max_examples=3_000, deadline=None)
+@settings(max_examples=3_000)
 @given(cases())
 def test_each_fire_has_exactly_one_verdict_whenever_anybody_looks_at_length(case: Case):
     check_each_fire_has_one_verdict(case)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases())
 def test_how_often_anybody_looks_changes_nothing_of_what_is_settled_in_the_end(case: Case):
     """Every fire up to the last look is in exactly one claim or one told miss, in any rhythm of looks."""

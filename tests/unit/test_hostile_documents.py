@@ -84,20 +84,20 @@ def test_every_prefix_of_a_valid_file_is_read_or_told() -> None:
         check(VALID[:length])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @example(b"@\xd7\x88")  # a character that is not printable, in what would be quoted
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_told(raw: bytes) -> None:
     check(raw)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(alphabet=ASCII_SOUP, max_size=80))
 def test_any_soup_of_indicators_is_read_or_told(text: str) -> None:
     check(text.encode())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, len(VALID)), st.integers(0, 40), st.text(alphabet=ASCII_SOUP, max_size=6))
 def test_any_splice_into_a_valid_file_is_read_or_told(at: int, cut: int, text: str) -> None:
     check(VALID[:at] + text.encode() + VALID[at + cut :])
@@ -158,7 +158,7 @@ near_processes = near(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(near({"process": near_processes, "timing": near_timings}, "name owner labels context scheduled reschedule"))
 def test_any_structure_near_a_valid_one_is_read_or_told(data: object) -> None:
     check(json.dumps(data, ensure_ascii=False).encode())
@@ -227,7 +227,7 @@ def test_any_damage_to_the_syntax_is_read_or_told_at_length() -> None:
 
 @pytest.mark.campaign
 @pytest.mark.timeout(0)
-@settings(max_examples=EXAMPLES, deadline=None, database=None)
+@settings(max_examples=EXAMPLES, database=None)
 @given(st.binary(max_size=2000) | st.text(alphabet=ASCII_SOUP, max_size=400).map(str.encode))
 def test_any_bytes_are_read_or_told_at_length(raw: bytes) -> None:
     check(raw)
@@ -423,7 +423,7 @@ def test_a_folder_too_large_to_be_meant_is_told(tmp_path: Path, monkeypatch: pyt
     assert {rejection.file for rejection in catalog.rejections} == {"", "gone.yaml"}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text())
 def test_a_printable_name_is_printable(name: str) -> None:
     assert not any(character in printable(name) for character in "\x00\x1b\n\r\x7f\x9b\ud800")

@@ -212,7 +212,7 @@ SOURCES = {
 
 def check_many(source: str, examples: int) -> None:
     strategy, check = SOURCES[source]
-    settings(max_examples=examples, deadline=None)(given(strategy, instants)(check))()
+    settings(max_examples=examples)(given(strategy, instants)(check))()
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -276,7 +276,7 @@ def test_what_nothing_here_means_is_refused_with_the_reason(dialect: Dialect, te
         expression_for(text, dialect)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(expressions(7, steps=False))
 def test_writing_a_meaning_anew_and_reading_it_gives_the_same(fields: list[str]) -> None:
     meaning = meaning_of(" ".join(fields), VIXIE)

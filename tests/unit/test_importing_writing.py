@@ -23,7 +23,7 @@ texts = st.one_of(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.dictionaries(st.sampled_from("abcdy"), st.one_of(texts, st.lists(texts, max_size=3), st.booleans())))
 def test_readers_of_both_yamls_read_what_was_written(data: dict[str, object]) -> None:
     text = document_text(data)

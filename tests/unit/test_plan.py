@@ -208,7 +208,7 @@ RENAMED = [
 ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @example(ABANDONED)
 @example(RENAMED)
 @given(st.lists(commits, min_size=1, max_size=4))
@@ -218,7 +218,7 @@ def test_what_plan_says_is_what_happens(history: list[Any]) -> None:
 
 @pytest.mark.campaign
 @pytest.mark.timeout(1200)
-@settings(max_examples=4000, deadline=None)
+@settings(max_examples=4000)
 @given(st.lists(commits, min_size=1, max_size=8))
 def test_what_plan_says_is_what_happens_at_length(history: list[Any]) -> None:
     check_history(history)

@@ -90,7 +90,7 @@ groups = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(processes(simple | groups))
 def test_what_is_written_is_what_is_read(process: Process) -> None:
     text = process_text(process)

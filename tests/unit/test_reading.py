@@ -109,7 +109,7 @@ lines = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(content=st.lists(lines, max_size=12), n=st.integers(0, 12), block=st.integers(3000, 9000), is_torn=st.booleans())
 def test_reading_from_the_end_finds_what_reading_from_the_begin_does(
     tmp_path_factory: pytest.TempPathFactory, content: list[Any], n: int, block: int, is_torn: bool

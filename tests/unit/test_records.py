@@ -270,7 +270,7 @@ def records(draw: st.DrawFn) -> tuple[Event, dict[str, object]]:
     return event, fields
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(records(), text, text)
 def test_any_record_is_one_short_line_valid_by_the_schema(
     record: tuple[Event, dict[str, object]], runner: str, host: str

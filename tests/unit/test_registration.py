@@ -822,14 +822,14 @@ def live(life: Life, steps: list[Deed]) -> None:
     life.look()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(deeds, max_size=40))
 def test_whatever_is_done_to_a_request_its_promises_hold(steps: list[Deed]):
     live(Life(), steps)
 
 
 @pytest.mark.campaign
-@settings(max_examples=3_000, deadline=None)
+@settings(max_examples=3_000)
 @given(st.lists(deeds, max_size=60))
 def test_whatever_is_done_to_a_request_its_promises_hold_at_length(steps: list[Deed]):
     live(Life(), steps)
@@ -907,7 +907,7 @@ moments = st.floats(0, 1.2)
 
 
 @given(timing=lasting(), edits=st.lists(st.tuples(moments, st.sampled_from(EDITS)), max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_neither_a_restart_nor_an_edit_of_anything_else_moves_a_fire(
     timing: Schedule, edits: list[tuple[float, Callable[[ProcessRequest, Schedule], ProcessRequest]]]
 ):
@@ -925,7 +925,7 @@ def test_neither_a_restart_nor_an_edit_of_anything_else_moves_a_fire(
 
 
 @given(timing=lasting(), edits=st.lists(st.tuples(moments, st.none() | moments), min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_fire_needs_the_finish_of_its_own_time_however_often_finish_is_edited(
     timing: Schedule, edits: list[tuple[float, float | None]]
 ):

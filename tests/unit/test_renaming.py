@@ -286,7 +286,7 @@ def is_left_as_it_came(life: list[tuple[timedelta, str]]) -> bool:
     return True
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.one_of(st.just({"timing": "run_immediately"}), schedules.map(lambda each: {"timing": {"schedule": each}})), lives
 )

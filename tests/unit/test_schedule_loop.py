@@ -346,7 +346,7 @@ class AgainstADictionary(RuleBasedStateMachine):
 
 
 TestAgainstADictionary = AgainstADictionary.TestCase
-TestAgainstADictionary.settings = settings(max_examples=40, deadline=None)
+TestAgainstADictionary.settings = settings(max_examples=40)
 
 
 def test_replanning_for_ever_keeps_the_heap_small(scheduler: FireScheduler, fired: list[str]) -> None:

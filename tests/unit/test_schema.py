@@ -282,14 +282,14 @@ documents = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(values | documents)
 def test_the_verdict_is_the_librarys_own(data: object) -> None:
     theirs = Draft7Validator(SCHEMA).is_valid(data)
     assert theirs == (not findings_in(data))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(values | documents)
 def test_every_finding_is_short_and_points_into_the_document(data: object) -> None:
     for finding in findings_in(data):

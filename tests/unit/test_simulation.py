@@ -127,7 +127,7 @@ def minute_of(instant: datetime) -> datetime:
 
 
 @given(CATALOGS, SPANS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_fire_is_counted_once_in_its_quarter_of_an_hour(requests: list[ProcessRequest], length: timedelta):
     report = simulated(*requests, length=length)
     counted = {load.request: load.fires for load in report.loads}
@@ -141,7 +141,7 @@ def test_every_fire_is_counted_once_in_its_quarter_of_an_hour(requests: list[Pro
 
 
 @given(CATALOGS, SPANS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_busiest_minute_is_the_first_with_most_starts(requests: list[ProcessRequest], length: timedelta):
     report = simulated(*requests, length=length)
     minutes = Counter(
@@ -208,7 +208,7 @@ def tallied(
 
 
 @given(CATALOGS, st.sampled_from([HOUR, 7 * HOUR]), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_overlaps_refusals_and_waits_are_those_of_every_single_fire(
     requests: list[ProcessRequest], length: timedelta, data: st.DataObject
 ):

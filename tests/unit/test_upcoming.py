@@ -365,7 +365,7 @@ def test_a_span_without_fires_is_empty():
 
 
 @given(name=st.text("abcxyz0189._-", min_size=1, max_size=100), spread=st.timedeltas(timedelta(), timedelta(days=9)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_spread_is_stable_whole_milliseconds_below_its_bound(name: str, spread: timedelta):
     offset = spread_offset(name, spread)
     assert offset == spread_offset(name, spread)
@@ -773,13 +773,13 @@ cases = guided(lambda chance: case_of(chance, chance.choice(list(PATTERNS))))
 
 
 @given(cases)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_fires_are_exactly_those_that_hold(case: Case):
     check(case)
 
 
 @given(cases)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_oracle_finds_what_a_walk_through_all_minutes_finds(case: Case):
     check_oracle(case)
 
@@ -835,7 +835,7 @@ def test_fires_are_exactly_those_that_hold_in_every_zone(frequency: str):
     anchor=st.dates(date(2000, 1, 1), date(2030, 1, 1)),
     since=st.dates(date(2020, 1, 1), date(2040, 1, 1)),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_days_are_exactly_those_that_hold_over_three_years(
     pattern: Daily | Weekly | Monthly, anchor: date, since: date
 ):
@@ -845,7 +845,7 @@ def test_days_are_exactly_those_that_hold_over_three_years(
 
 
 @given(case=cases, repetitions=st.integers(0, 30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_counted_from_takes_the_first_fires_after_that_instant(case: Case, repetitions: int):
     rule = replace(case.rule, repetitions=repetitions)
     counted_from = case.asked[0]
@@ -854,7 +854,7 @@ def test_counted_from_takes_the_first_fires_after_that_instant(case: Case, repet
 
 
 @given(seconds=st.integers(1, 10**7), start=st.none() | st.integers(0, 10**7), after=st.integers(0, 10**10))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_an_interval_fires_at_the_first_whole_number_of_intervals(seconds: int, start: int | None, after: int):
     anchor = EPOCH + timedelta(seconds=start or 0)
     rule = Rule(pattern=Interval(seconds=seconds), zone="UTC", start=None if start is None else anchor)

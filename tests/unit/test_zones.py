@@ -68,7 +68,7 @@ def latest_around(zone: str, day: str) -> list[datetime]:
 
 
 @given(place=places, offset=st.integers(0, 2 * 1440))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_a_wall_time_is_the_first_minute_that_shows_it_or_a_later_one(place: tuple[str, str], offset: int):
     minutes = minutes_around(*place)[0]
     asked = wall(place[1]) - timedelta(days=1) + offset * MINUTE
@@ -77,7 +77,7 @@ def test_a_wall_time_is_the_first_minute_that_shows_it_or_a_later_one(place: tup
 
 
 @given(place=places, offsets=st.tuples(st.integers(0, 172_800), st.integers(0, 172_800)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_later_wall_time_is_never_an_earlier_instant(place: tuple[str, str], offsets: tuple[int, int]):
     midnight, zone = datetime.fromisoformat(place[1]) - timedelta(days=1), ZoneInfo(place[0])
     one, other = (to_instant(midnight + timedelta(seconds=offset), zone) for offset in sorted(offsets))
@@ -117,7 +117,7 @@ def within(minutes: list[datetime], begin: datetime, end: datetime) -> list[date
 
 
 @given(place=places, shift=st.integers(-1, 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_stretches_of_a_date_are_the_minutes_that_show_it(place: tuple[str, str], shift: int):
     day, zone = date.fromisoformat(place[1]) + timedelta(days=shift), ZoneInfo(place[0])
     minutes, walls = minutes_around(*place)
