@@ -28,10 +28,11 @@ class Verdict(Enum):
     REFUSE = "refuse"
 
 
-def verdict(*, is_guard_held: bool, is_guard_queued_for: bool, on_overlap: OnOverlap, has_room: bool) -> Verdict:
+def verdict(*, is_guard_held: bool, is_queue_closed: bool, on_overlap: OnOverlap, has_room: bool) -> Verdict:
     """Decide by whether another execution, running or waiting, holds the guard, and whether there is a free place.
 
-    The queue for a guard holds one: who finds it taken is refused, or takes its place.
+    The queue for a guard holds one: who finds it taken is refused, or takes its place. It is also closed to who would
+    wait there for itself.
     """
     if not is_guard_held:
         return Verdict.RUN if has_room else Verdict.WAIT
@@ -39,7 +40,7 @@ def verdict(*, is_guard_held: bool, is_guard_queued_for: bool, on_overlap: OnOve
         case OnOverlap.REFUSE:
             return Verdict.REFUSE
         case OnOverlap.QUEUE:
-            return Verdict.REFUSE if is_guard_queued_for else Verdict.QUEUE
+            return Verdict.REFUSE if is_queue_closed else Verdict.QUEUE
         case OnOverlap.REPLACE:
             return Verdict.REPLACE
         case _:

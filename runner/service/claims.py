@@ -27,6 +27,7 @@ from runner.service.execution import Claim, Execution, execution_for, row_of
 from runner.service.outcomes import REFUSED, Outcome, spawn_failure, stopped
 from runner.service.reports import finished_fields, started_fields
 from runner.service.settings import Settings
+from runner.service.standstill import would_wait_for_itself
 from runner.store.rows import Batch, Phase
 from runner.values import new_id
 
@@ -212,6 +213,10 @@ class Claims:
         known = self.book.member(group)
         return next(own, None) or (None if known is None else self.find(known.id))
 
+    def holder(self, guard: Guard) -> Execution | None:
+        """Return who holds a guard."""
+        return next(self._at_guard(guard), None)
+
     @contextmanager
     def following(self, *, is_foreign: bool) -> Iterator[None]:
         """Claim what follows an execution; `is_foreign` says that it is not this program's to begin."""
@@ -244,8 +249,9 @@ class Claims:
     def _verdict(self, execution: Execution) -> Verdict:
         guard = execution.guard
         return verdict(
-            is_guard_held=guard is not None and self._holder(guard) is not None,
-            is_guard_queued_for=guard is not None and self._queued(guard) is not None,
+            is_guard_held=guard is not None and self.holder(guard) is not None,
+            is_queue_closed=guard is not None
+            and (self._queued(guard) is not None or would_wait_for_itself(execution, self)),
             on_overlap=execution.process.on_overlap,
             has_room=self._has_room(execution) and not (self.is_closing or self._is_foreign),
         )
@@ -254,12 +260,9 @@ class Claims:
         """Stop who holds the guard and who is queued for it; the newcomer is the next to have it."""
         guard = execution.guard
         assert guard is not None
-        for former in (self._queued(guard), self._holder(guard)):
+        for former in (self._queued(guard), self.holder(guard)):
             if former is not None:
                 self.stop(former, Reason.REPLACED)
-
-    def _holder(self, guard: Guard) -> Execution | None:
-        return next(self._at_guard(guard), None)
 
     def _queued(self, guard: Guard) -> Execution | None:
         """Return who waits for a guard while another holds it."""
@@ -276,7 +279,7 @@ class Claims:
     def _has_guard(self, execution: Execution) -> bool:
         if (guard := execution.guard) is None:
             return True
-        holder = self._holder(guard)
+        holder = self.holder(guard)
         return holder is None or holder.id == execution.id
 
     def _has_room(self, execution: Execution) -> bool:

@@ -14,7 +14,7 @@ from runner.execution.proc import stat_of
 NOW = "run_immediately"
 
 
-def _group(place: Place, name: str, members: list[object], timing: object = None, **group: Any) -> None:
+def _group(place: Place, name: str, members: list[object], timing: object = None, /, **group: Any) -> None:
     top = group.pop("top", {})
     process = {"group": {"members": members, "stop_on_failure": group.pop("stop_on_failure", False)}, **group}
     timed = {"timing": timing} if timing else {}
@@ -219,6 +219,21 @@ def test_a_queue_holds_one_and_a_replacement_takes_the_place(place: Place) -> No
     assert _told(place.finished("replaced"), "status", "reason") == [("killed", "replaced"), ("success", None)]
     first, second = place.finished("queued", status="success")
     assert second["started"] >= first["ended"]
+    assert place.stop(runner) == 0
+
+
+def test_two_groups_that_would_wait_for_each_other_do_not(place: Place) -> None:
+    """Each holds its guard and queues, in its second member, for the other's; who comes second is refused."""
+    for own, other in (("a", "b"), ("b", "a")):
+        place.declare(f"step-{own}", "true", name=own, prevent_concurrent=True, on_overlap="queue")
+        members = [_member("first", GATE), {"request": f"step-{other}"}]
+        _group(place, own, members, NOW, name=own, prevent_concurrent=True)
+    runner = place.start()
+    wait_until(lambda: len(place.events("execution.started")) == 4)
+    place.open_gate()
+    wait_until(lambda: all(place.finished(name, group=None) for name in "ab"))
+    second = [each for name in "ab" for each in _told(place.finished(name, sequence=2), "status", "reason")]
+    assert sorted(second, key=str) == [("error", "concurrent"), ("success", None)]
     assert place.stop(runner) == 0
 
 

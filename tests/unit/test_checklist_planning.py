@@ -276,7 +276,7 @@ def guard_of(client: str | None, organization: str | None) -> Guard:
 
 
 def _verdict(guard: Guard, held: set[Guard]) -> Verdict:
-    return verdict(is_guard_held=guard in held, is_guard_queued_for=False, on_overlap=OnOverlap.REFUSE, has_room=True)
+    return verdict(is_guard_held=guard in held, is_queue_closed=False, on_overlap=OnOverlap.REFUSE, has_room=True)
 
 
 def test_row_48_the_same_process_client_and_organization_is_refused():
@@ -284,7 +284,7 @@ def test_row_48_the_same_process_client_and_organization_is_refused():
     assert (
         verdict(
             is_guard_held=guard_of("c", "o") in held,
-            is_guard_queued_for=False,
+            is_queue_closed=False,
             on_overlap=OnOverlap.REFUSE,
             has_room=True,
         )
@@ -296,6 +296,6 @@ def test_row_48_the_same_process_client_and_organization_is_refused():
 def test_row_49_another_organization_or_client_runs(other: Guard):
     held = {guard_of("c", "o")}
     assert (
-        verdict(is_guard_held=other in held, is_guard_queued_for=False, on_overlap=OnOverlap.REFUSE, has_room=True)
+        verdict(is_guard_held=other in held, is_queue_closed=False, on_overlap=OnOverlap.REFUSE, has_room=True)
         is Verdict.RUN
     )
