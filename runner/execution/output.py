@@ -61,7 +61,7 @@ def member_output_paths(group: Path) -> list[Path]:
     return sorted(found, key=lambda path: [int(number) for number in re.findall(r"\d+", path.stem[len(group.stem) :])])
 
 
-def read_tail(path: Path, *, limit: int = 4096) -> Tail:
+def read_tail(path: str | os.PathLike[str], *, limit: int = 4096) -> Tail:
     """Read the tail; bytes that are not UTF-8 are replaced, never dropped.
 
     A file that is missing, or that its own process made unreadable or something else, is an empty output.

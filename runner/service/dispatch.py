@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 from runner.execution.deadlines import Deadlines
 from runner.execution.output import read_tail
@@ -233,7 +232,7 @@ class Dispatcher:
     def _finish(self, execution: Execution, outcome: Outcome) -> None:
         """Note the end: the record, and that the claim needs no row any more."""
         has_run = execution.started is not None or outcome.reason is Reason.RUNNER_LOST
-        tail = read_tail(Path(execution.claim.output_file)) if has_run else None
+        tail = read_tail(execution.claim.output_file) if has_run else None
         now = self._clock.now()
         fields = finished_fields(execution, outcome, now, tail)
         if (begun_s := self._begun_s.pop(execution.id, None)) is not None:
