@@ -6,7 +6,7 @@ import click
 
 from runner.cli.options import Places, place_options
 from runner.commands import Answer, Command, Kind, ask
-from runner.errors import UsageError
+from runner.errors import Problem, UsageError
 
 _names = click.argument("names", metavar="NAME...", nargs=-1)
 _all = click.option("--all", "is_for_all", is_flag=True, help="All requests.")
@@ -60,8 +60,20 @@ def kill_command(targets: tuple[str, ...], places: Places) -> None:
 @click.option("--allow-empty", is_flag=True, help="Remove all requests if the folder is empty or gone.")
 @place_options
 def reload_command(allow_empty: bool, places: Places) -> None:
-    """Have the runner read its jobs folder now, and say what changed."""
-    _finish(ask(places.state, Command(kind=Kind.RELOAD, allow_empty=allow_empty)))
+    """Have the runner read its jobs folder now, and say what changed and what is wrong in it.
+
+    Exit code 1 if a file is wrong; the last good version of its requests goes on.
+    """
+    from runner.cli.problems import problem_lines
+
+    answer = ask(places.state, Command(kind=Kind.RELOAD, allow_empty=allow_empty))
+    problems = [Problem(**each) for each in answer.data.get("problems", ())]
+    for problem in problems:
+        for line in problem_lines(problem):
+            click.echo(line, err=True)
+    if (more := answer.data.get("problems_count", 0) - len(problems)) > 0:
+        click.echo(f"and {more} more; `runner validate` shows all", err=True)
+    _finish(answer)
 
 
 def _press(kind: Kind, names: tuple[str, ...], is_for_all: bool, places: Places) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from runner.commands import Answer
 from runner.lifecycle import Channel
 from runner.monitor.records import Event
 from runner.planning.consequences import Standing, consequences
@@ -19,6 +20,8 @@ from runner.service.registry import Registry
 from runner.service.reloading import Reading
 
 _SHOWN = 5
+_TOLD = 20
+"""Problems in the answer to a reload; a row of the store is no place for thousands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,14 @@ class CatalogChange:
             f"{self.mended} mended" if self.mended else "",
         ]
         return "; ".join(filter(None, parts)) or "nothing changed"
+
+    @property
+    def answer(self) -> Answer:
+        """What is said to who asked for it: done, unless a file is wrong, even if it was so before."""
+        rejections = self.reading.catalog.rejections
+        problems = list(dict.fromkeys(problem for each in rejections for problem in each.problems))
+        data = {"problems": [asdict(each) for each in problems[:_TOLD]], "problems_count": len(problems)}
+        return Answer(is_done=not rejections, lines=(self.summary,), data=data)
 
 
 def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) -> CatalogChange:

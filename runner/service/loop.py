@@ -285,7 +285,7 @@ class Runner:
         if change.reading.git_commit != self._git:
             decision.batch.meta["git_commit"] = change.reading.git_commit or ""
         for command in asked:
-            decision.batch.answers[command] = Answer(is_done=True, lines=(change.summary,)).text()
+            decision.batch.answers[command] = change.answer.text()
         if self._commit(decision):
             self._mail.forget_reloads(asked)
             self._accept_change(change)

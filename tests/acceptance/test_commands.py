@@ -167,10 +167,17 @@ def test_reload_answers_with_what_it_changed(place: Place) -> None:
     finally:
         runner.send_signal(signal.SIGCONT)
     summary = "1 added: three; 1 changed: one (process); 1 removed: two; 1 rejected: bad.yaml"
-    assert end_of(command) == (0, f"{summary}\n".encode(), "")
+    code, output, errors = end_of(command)
+    assert (code, output) == (1, f"{summary}\n".encode()), "a file is wrong"
+    assert "bad.yaml:1:11: `shel` is not a key of `process`\n 1 | process: {shel: oops}\n   |           ^\n" in errors
     (record,) = place.events("runner.reloaded")
     assert (record["message"], record["requested_by"]) == (summary, "maria")
     assert f"↻ reloaded: {summary}" in place.console()
+    again = place.run("reload")
+    assert (again.returncode, again.stdout) == (1, "nothing changed\n")
+    assert "did you mean `shell`?" in again.stderr, "it is wrong still"
+    place.write("bad.yaml", "process: {shell: mended}\n")
+    assert place.run("reload").returncode == 0
 
 
 def test_a_folder_that_is_emptied_keeps_its_requests_until_that_is_said_to_be_meant(place: Place) -> None:
