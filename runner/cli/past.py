@@ -30,13 +30,13 @@ _TICK = timedelta(microseconds=1)
 
 
 def history(places: Places, loaded: Loaded, name: str, at: datetime) -> History:
-    """Return what is known of a request around an instant; nothing of one that is still to come.
+    """Return what is known of a request around an instant, by its former name too; nothing of one still to come.
 
     Raises RunnerError if the monitor log cannot be read.
     """
     if at > loaded.now:
         return History()
-    requests, log = frozenset({name}), places.monitor_log
+    requests, log = _names(loaded, name), places.monitor_log
     second = instant_text(at)[: len("2026-12-24T18:00:00")]
     executions = _records(log, Filter(requests=requests, events=_EXECUTIONS, scheduled_for=second, since=at))
     misses = _records(log, Filter(requests=requests, statuses=frozenset({ExecutionStatus.MISFIRED}), since=at))
@@ -69,6 +69,12 @@ def durations(log: Path) -> dict[str, timedelta]:
         if is_whole and len(known) < _RUNS_OF_EACH:
             known.append(record["duration_s"])
     return {name: timedelta(seconds=median(known)) for name, known in seconds.items() if known}
+
+
+def _names(loaded: Loaded, name: str) -> frozenset[str]:
+    """Return under which names a request has records: its own and its former one, unless another bears that now."""
+    former = loaded.request(name).formerly
+    return frozenset({name} if former is None or former in loaded.in_force.requests else {name, former})
 
 
 def _records(log: Path, matches: Filter, *, most: int = _MOST) -> list[dict[str, Any]]:

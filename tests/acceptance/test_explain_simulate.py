@@ -121,6 +121,19 @@ def test_why_a_request_ran_was_refused_or_did_not(place: Place) -> None:
     assert place.stop(process) == 0
 
 
+def test_a_renamed_request_is_asked_of_what_it_did_by_its_former_name(place: Place) -> None:
+    secondly = {"process": {"shell": "true"}, "timing": {"schedule": {"frequency": "secondly"}}}
+    place.write("old.yaml", json.dumps(secondly))
+    runner = place.start()
+    record = place.await_finished("old")[0]
+    (place.jobs / "old.yaml").unlink()
+    place.write("new.yaml", json.dumps(secondly | {"formerly": "old"}))
+    place.await_finished("new")
+    assert place.stop(runner) == 0
+    told = explained(place, "new", "--at", second(record))
+    assert ([each["cause"] for each in told["because"]], told["executions"]) == (["ran"], [record["execution"]])
+
+
 def test_why_nothing_ran_while_no_runner_was_there(place: Place) -> None:
     place.write(
         "tick.yaml",
