@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from runner.errors import NoRunnerError, RefusedError
+from runner.errors import NoRunnerError, RefusedError, StoreMissingError
 from runner.store import mailbox
 from runner.store.database import owner_pid
 from runner.store.rows import CommandRow, CommandStatus
@@ -108,7 +108,10 @@ def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.
         deadline=time.time_ns() // 1000 + round(PATIENCE_S * 1_000_000),
         status=CommandStatus.PENDING,
     )
-    mailbox.post(folder, row)
+    try:
+        mailbox.post(folder, row)
+    except StoreMissingError:
+        raise NoRunnerError(f"the runner on {folder} is only starting; ask again") from None
     try:
         return Answer.read(_awaited(folder, row.id, wait))
     except BaseException:  # also Ctrl-C: what nobody waits for any more must not be applied later

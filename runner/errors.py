@@ -39,6 +39,10 @@ class StoreInUseError(StoreError):
     """Another runner owns the store."""
 
 
+class StoreMissingError(StoreError):
+    """There is no store, or it is only being made."""
+
+
 class StoreUnwritableError(StoreError):
     """The store did not take a commit (full disk, read-only, lost folder); the same commit may be tried again."""
 

@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 from runner.errors import StoreError, StoreInUseError
 
-_TRIES = 20
-_BETWEEN_TRIES_S = 0.005
+_TRIES = 100
+_BETWEEN_TRIES_S = 0.01
 
 
 def lock_path(folder: Path) -> Path:
@@ -37,7 +37,7 @@ def take_lock(folder: Path) -> BinaryIO:
 
 
 def _lock(file: BinaryIO, folder: Path) -> None:
-    # `owner_pid` of another program holds the lock for an instant, hence more than one try.
+    # `owner_pid` of another program holds the lock for an instant, which a busy machine may draw out.
     for _ in range(_TRIES):
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

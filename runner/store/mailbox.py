@@ -13,9 +13,9 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from runner.errors import StoreError
+from runner.errors import StoreError, StoreMissingError
 from runner.store import schema
-from runner.store.connection import connect, database_path, require_current, transaction, worded
+from runner.store.connection import connect, database_path, require_current, transaction, version_of, worded
 from runner.store.lock import owner_pid
 from runner.store.rows import CommandRow, CommandStatus
 from runner.store.schema import COMMANDS, to_text
@@ -48,7 +48,7 @@ def drain_wake(descriptor: int) -> None:
 
 
 def post(folder: Path, command: CommandRow) -> None:
-    """Write a pending command and wake the runner. Raises StoreError if the store cannot be written.
+    """Write a pending command and wake the runner. Raises StoreMissingError, StoreError if it cannot be written.
 
     Whether a runner is there is not asked; its answer tells.
     """
@@ -86,9 +86,12 @@ def withdraw(folder: Path, command: str) -> bool:
 @contextmanager
 def _mailbox(folder: Path) -> Iterator[sqlite3.Connection]:
     path = database_path(folder)
+    missing = StoreMissingError(f"there is no store {path}; start a runner first, or name its state folder (--state)")
     if not path.exists():
-        raise StoreError(f"there is no store {path}; start a runner first, or name its state folder (--state)")
+        raise missing
     with worded(path), closing(connect(path, "mode=rw")) as connection:
+        if version_of(connection, path) == 0:  # its owner has the file, but has not come to the tables yet
+            raise missing
         require_current(connection, path)
         yield connection
 

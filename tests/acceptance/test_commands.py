@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from support import GATE, Place, end_of, wait_until
 
+from runner.store.connection import create_file, database_path
+from runner.store.lock import take_lock
+
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
 
 
@@ -100,6 +103,18 @@ def test_buttons_pressed_at_one_time_without_a_runner_all_work(place: Place) -> 
     assert {item["request"]: item["status"] for item in place.items("ls")} == {
         name: f"{button}d" for name, button in pressed.items()
     }
+
+
+def test_a_store_that_is_only_being_made_is_waited_for_or_told_of(place: Place) -> None:
+    place.declare("a", "true", DAILY)
+    place.state.mkdir(mode=0o700)
+    with take_lock(place.state):
+        told = place.run("kill", "a")
+        assert (told.returncode, told.stderr.endswith("is only starting; ask again\n")) == (4, True)
+        create_file(database_path(place.state))
+        assert place.run("kill", "a").stderr == told.stderr
+        pressed = place.begin("unschedule", "a")
+    assert end_of(pressed) == (0, b"a: unscheduled (differs from its file)\n", "")
 
 
 def test_a_press_without_a_runner_comes_after_what_the_file_has_said_meanwhile(place: Place) -> None:
