@@ -107,8 +107,13 @@ class Journal:
         self.log_trouble = None
         return True
 
-    def show(self) -> None:
-        """Show the observer what has become durable, in order. Apart from `commit`: no start waits for a console."""
+    def show(self, *, at_most: int = 0) -> None:
+        """Show the observer what has become durable, in order, once it is more than `at_most` lines.
+
+        Apart from `commit`: no start waits for a console.
+        """
+        if len(self._unshown) <= at_most:
+            return
         lines, self._unshown = self._unshown, []
         for line in lines:
             if record := decode(line):

@@ -41,6 +41,7 @@ from runner.values import to_microseconds
 
 SPAWN_BUDGET_S = 0.04  # a command, an exit, or what is due meanwhile waits so long at the most
 READ_BUDGET_S = 0.005
+MOST_UNSHOWN = 10_000  # lines that the console is told of later, for the sake of what is to be started
 _LEISURE_S = 0.05
 _LONGEST_WAIT_S = 0.5
 
@@ -144,8 +145,7 @@ class Runner:
         self._processes.enforce(self._clock.elapsed_s())
         if not self._log_rests.is_on and not self._journal.append():
             self._log_rests.begin()
-        if not self.book.starting:
-            self._journal.show()
+        self._journal.show(at_most=MOST_UNSHOWN if self.book.starting else 0)
         if self._is_firing and not self._store_rests.is_on:
             self._read_on()
         self._stopping.advance()
