@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from planning_world import NOON, request_of, seen
 
 from runner.errors import RefusedError
 from runner.lifecycle import Misfire, OnOverlap, RequestStatus
@@ -24,34 +25,19 @@ from runner.planning.registration import (
 )
 from runner.planning.state import RequestState, state_from, state_text, watermark
 from runner.requests.model import (
-    Command,
-    Process,
     ProcessRequest,
     RunImmediately,
     RunLater,
     Schedule,
-    Source,
-    Timing,
 )
 from runner.timing.parsing import parse_rule
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 TICK = timedelta(microseconds=1)
 
 
-def request_of(timing: Timing | None, **fields: Any) -> ProcessRequest:
-    process = Process(name="p", action=Command(arguments=("true",)), directory="/")
-    source = Source(file="p.yaml", line=1, sha256="")
-    return replace(ProcessRequest(name="p", process=process, timing=timing, source=source), **fields)
-
-
 def scheduled(misfire: Misfire = Misfire.SKIP, **data: Any) -> ProcessRequest:
     return request_of(Schedule(rule=parse_rule(data, default_zone="UTC"), misfire=misfire))
-
-
-def seen(request: ProcessRequest, now: datetime = NOON) -> RequestState:
-    return register(request, None, now).state
 
 
 def restarted(before: RequestState) -> RequestState:

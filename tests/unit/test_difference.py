@@ -6,20 +6,19 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
+import planning_world
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.planning.difference import Difference, changed_fields, difference, touched
 from runner.requests.catalog import exhausted
-from runner.requests.model import Command, Context, Process, ProcessRequest, RunImmediately, Schedule, Source
+from runner.requests.model import Context, ProcessRequest, RunImmediately, Schedule, Source
 from runner.timing.parsing import parse_rule
 
 
 def request_of(name: str = "p", **changes: Any) -> ProcessRequest:
-    process = Process(name=name, action=Command(arguments=("true",)), directory="/")
-    source = Source(file=f"{name}.yaml", line=1, sha256="")
-    return replace(ProcessRequest(name=name, process=process, timing=RunImmediately(), source=source), **changes)
+    return replace(planning_world.request_of(RunImmediately(), name), **changes)
 
 
 PLAIN = request_of()

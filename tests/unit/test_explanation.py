@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planning_world import request_of
 
 from runner.lifecycle import ExecutionStatus
 from runner.planning.explanation import Question, of_expression, why
@@ -18,13 +19,10 @@ from runner.planning.history import Absence, Change, History, Missed, Run
 from runner.planning.registration import register, remove, reschedule, unschedule
 from runner.planning.state import RequestState
 from runner.requests.model import (
-    Command,
-    Process,
     ProcessRequest,
     RunImmediately,
     RunLater,
     Schedule,
-    Source,
     Timing,
 )
 from runner.timing.parsing import parse_rule
@@ -36,12 +34,6 @@ NOW = datetime(2026, 12, 30, 12, tzinfo=UTC)
 FIRST_SEEN = datetime(2026, 12, 1, 12, tzinfo=UTC)
 EVE = datetime(2026, 12, 24, 17, tzinfo=UTC)  # 18:00 in Madrid, a Thursday
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-def request_of(timing: Timing | None, **fields: Any) -> ProcessRequest:
-    process = Process(name="p", action=Command(arguments=("true",)), directory="/")
-    source = Source(file="p.yaml", line=1, sha256="")
-    return replace(ProcessRequest(name="p", process=process, timing=timing, source=source), **fields)
 
 
 def rule_of(excepted: Any = (), **data: Any) -> Rule:

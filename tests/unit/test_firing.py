@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planning_world import NOON, request_of
 
 from runner.lifecycle import Misfire, RequestStatus
 from runner.planning.firing import (
@@ -25,28 +26,17 @@ from runner.planning.firing import (
 from runner.planning.registration import register, remove, reschedule, unschedule
 from runner.planning.state import RequestState
 from runner.requests.model import (
-    Command,
-    Process,
     ProcessRequest,
     RunImmediately,
     RunLater,
     Schedule,
-    Source,
-    Timing,
 )
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import Rule
 from runner.timing.upcoming import fires
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-
-
-def request_of(timing: Timing | None, name: str = "p", **fields: Any) -> ProcessRequest:
-    process = Process(name=name, action=Command(arguments=("true",)), directory="/")
-    source = Source(file=f"{name}.yaml", line=1, sha256="")
-    return replace(ProcessRequest(name=name, process=process, timing=timing, source=source), **fields)
 
 
 def rule_of(zone: str = "UTC", excepted: frozenset[date] = frozenset(), **data: Any) -> Rule:

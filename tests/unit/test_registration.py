@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planning_world import NOON, request_of, seen
 
 from runner.errors import RefusedError
 from runner.lifecycle import Misfire, RequestStatus
@@ -30,7 +31,6 @@ from runner.planning.registration import (
 from runner.planning.state import RequestState, rule_of, state_from, state_text, watermark
 from runner.requests.model import (
     Command,
-    Process,
     ProcessRequest,
     RunImmediately,
     RunLater,
@@ -42,17 +42,10 @@ from runner.timing.parsing import parse_rule
 from runner.timing.rules import Rule
 from runner.timing.upcoming import fires, next_fire
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SCHEDULED, UNSCHEDULED = RequestStatus.SCHEDULED, RequestStatus.UNSCHEDULED
 COMPLETE, SYSTEM_RESTART, DEFINITION = RequestStatus.COMPLETE, RequestStatus.SYSTEM_RESTART, RequestStatus.DEFINITION
-
-
-def request_of(timing: Timing | None, **fields: Any) -> ProcessRequest:
-    process = Process(name="p", action=Command(arguments=("true",)), directory="/")
-    source = Source(file="p.yaml", line=1, sha256="")
-    return replace(ProcessRequest(name="p", process=process, timing=timing, source=source), **fields)
 
 
 def schedule_of(misfire: Misfire = Misfire.SKIP, **data: Any) -> Schedule:
@@ -70,10 +63,6 @@ AT_ONCE = request_of(RunImmediately())
 TOMORROW = request_of(later(NOON + DAY))
 YESTERDAY = request_of(later(NOON - DAY))
 PLAIN = request_of(None)
-
-
-def seen(request: ProcessRequest, now: datetime = NOON) -> RequestState:
-    return register(request, None, now).state
 
 
 def ran(request: ProcessRequest, now: datetime = NOON) -> RequestState:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from planning_world import request_of
 
 from runner.errors import UsageError
 from runner.planning import simulation
@@ -23,16 +24,12 @@ from runner.planning.simulation import Load, Rush, Simulation, simulate
 from runner.planning.state import RequestState
 from runner.planning.trains import trains_of
 from runner.requests.model import (
-    Command,
     Context,
-    Process,
     ProcessRequest,
     Reference,
     RunImmediately,
     RunLater,
     Schedule,
-    Source,
-    Timing,
 )
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import Rule
@@ -42,12 +39,6 @@ from runner.timing.upcoming import fires
 BEGIN = datetime(2026, 10, 22, 17, 30, 5, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-
-
-def request_of(timing: Timing | None, name: str = "p", *, guarded: bool = False, **fields: Any) -> ProcessRequest:
-    process = Process(name=name, action=Command(arguments=("true",)), directory="/", prevent_concurrent=guarded)
-    source = Source(file=f"{name}.yaml", line=1, sha256="")
-    return replace(ProcessRequest(name=name, process=process, timing=timing, source=source), **fields)
 
 
 def rule_of(zone: str = "Europe/Madrid", excepted: Iterable[date] = (), **data: Any) -> Rule:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planning_world import NOON, request_of
 
 from runner.lifecycle import Misfire, RequestStatus
 from runner.planning.state import RequestState, rule_of, state_from, state_text, watermark
@@ -21,13 +22,9 @@ from runner.requests.model import (
     RunImmediately,
     RunLater,
     Schedule,
-    Source,
-    Timing,
 )
 from runner.timing.parsing import parse_rule
 from runner.values import EPOCH
-
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 instants = st.integers(-86_400 * 10**6, 253_402_000_000 * 10**6).map(
     lambda count: EPOCH + timedelta(microseconds=count)
@@ -49,12 +46,6 @@ states = st.builds(
     override_by=st.none() | texts,
     override_at=st.none() | instants,
 )
-
-
-def request_of(timing: Timing | None, **fields: Any) -> ProcessRequest:
-    process = Process(name="p", action=Command(arguments=("true",)), directory="/")
-    source = Source(file="p.yaml", line=1, sha256="")
-    return replace(ProcessRequest(name="p", process=process, timing=timing, source=source), **fields)
 
 
 def schedule_of(**data: Any) -> Schedule:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 import pytest
+from planning_world import NOON, request_of, seen
 
 from runner.errors import Problem
 from runner.lifecycle import RequestStatus
@@ -18,39 +19,24 @@ from runner.planning.state import RequestState
 from runner.planning.views import ComingFire, RequestView, coming_fires, first_fires, merged, standing, views
 from runner.requests.catalog import Rejection
 from runner.requests.model import (
-    Command,
-    Process,
     ProcessRequest,
     RunImmediately,
     RunLater,
     Schedule,
-    Source,
-    Timing,
 )
 from runner.timing.parsing import parse_rule
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TICK, MINUTE, HOUR, DAY = timedelta(microseconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-
-
-def request_of(name: str, timing: Timing | None, **fields: Any) -> ProcessRequest:
-    process = Process(name=name, action=Command(arguments=("true",)), directory="/")
-    source = Source(file=f"{name}.yaml", line=1, sha256="")
-    return replace(ProcessRequest(name=name, process=process, timing=timing, source=source), **fields)
 
 
 def schedule_of(**data: Any) -> Schedule:
     return Schedule(rule=parse_rule(data, default_zone="UTC"))
 
 
-HOURLY = request_of("hourly", schedule_of(frequency="hourly"))
-AT_ONCE = request_of("at-once", RunImmediately())
-TOMORROW = request_of("tomorrow", RunLater(start=NOON + DAY, zone="UTC"))
-PLAIN = request_of("plain", None)
-
-
-def seen(request: ProcessRequest, now: datetime = NOON) -> RequestState:
-    return register(request, None, now).state
+HOURLY = request_of(schedule_of(frequency="hourly"), "hourly")
+AT_ONCE = request_of(RunImmediately(), "at-once")
+TOMORROW = request_of(RunLater(start=NOON + DAY, zone="UTC"), "tomorrow")
+PLAIN = request_of(None, "plain")
 
 
 def view_of(request: ProcessRequest, state: RequestState | None, now: datetime = NOON) -> RequestView:
@@ -75,7 +61,7 @@ def rejected(file: str, *names: str) -> Rejection:
         (TOMORROW, "scheduled", NOON + DAY),
         (PLAIN, "definition", None),
         (replace(HOURLY, scheduled=False), "unscheduled", None),
-        (request_of("past", RunLater(start=NOON - DAY, zone="UTC")), "complete", None),
+        (request_of(RunLater(start=NOON - DAY, zone="UTC"), "past"), "complete", None),
     ],
 )
 def test_a_request_that_no_runner_has_seen_stands_as_it_will(
@@ -94,7 +80,7 @@ def test_a_known_request_stands_as_the_store_says():
 
 def test_the_next_fire_is_unspread():
     timing = replace(schedule_of(frequency="hourly"), spread=timedelta(minutes=30))
-    assert view_of(request_of("spread", timing), None).next_fire == NOON + HOUR
+    assert view_of(request_of(timing, "spread"), None).next_fire == NOON + HOUR
 
 
 # --- drift ------------------------------------------------------------------------------------------------------------
@@ -118,7 +104,7 @@ def test_drift_says_who_did_what_and_when():
 @pytest.mark.parametrize(
     ("state", "request_"),
     [
-        (seen(HOURLY), request_of("hourly", schedule_of(frequency="minutely"))),
+        (seen(HOURLY), request_of(schedule_of(frequency="minutely"), "hourly")),
         (seen(HOURLY), replace(HOURLY, scheduled=False)),
         (seen(HOURLY), replace(HOURLY, reschedule="2")),
         (unschedule(seen(HOURLY), NOON, by="ann").state, replace(HOURLY, scheduled=False)),
@@ -130,9 +116,9 @@ def test_a_change_that_no_runner_has_seen_is_not_live_yet(state: RequestState, r
 
 
 def test_a_finish_that_will_revive_a_request_is_not_live_yet():
-    over = request_of("over", schedule_of(frequency="hourly", finish="2026-03-01 13:00"))
+    over = request_of(schedule_of(frequency="hourly", finish="2026-03-01 13:00"), "over")
     state = settle(over, seen(over), NOON + HOUR).state
-    view = view_of(request_of("over", HOURLY.timing), state, NOON + DAY)
+    view = view_of(request_of(HOURLY.timing, "over"), state, NOON + DAY)
     assert (view.status, view.next_fire) == ("complete", NOON + DAY + HOUR)
     assert view.drift == "the file's change is not live yet"
 
@@ -218,13 +204,13 @@ def test_a_definition_has_no_coming_fires():
 
 
 def test_repetitions_counted_afresh_are_what_is_coming():
-    request = request_of("counted", schedule_of(frequency="hourly", start="2026-03-01 00:00", repetitions=1))
+    request = request_of(schedule_of(frequency="hourly", start="2026-03-01 00:00", repetitions=1), "counted")
     state = reschedule(request, seen(request), NOON, by="ann").state
     assert list(coming_fires(request, state, NOON)) == [NOON + HOUR, NOON + 2 * HOUR]
 
 
 def test_fires_of_all_requests_come_by_time_and_then_by_name():
-    half = request_of("half-hourly", schedule_of(frequency="minutely", interval=30))
+    half = request_of(schedule_of(frequency="minutely", interval=30), "half-hourly")
     requests = {request.name: request for request in (TOMORROW, HOURLY, half, AT_ONCE, PLAIN)}
     coming = list(islice(merged(requests, {}, after=NOON, now=NOON), 5))
     assert coming == [
@@ -238,7 +224,7 @@ def test_fires_of_all_requests_come_by_time_and_then_by_name():
 
 def test_what_is_coming_is_what_a_runner_will_do_with_the_files_as_they_are():
     """`next` says now what happens: the fires that settle claims, looked at in their time, are those foretold."""
-    edited = request_of("hourly", schedule_of(frequency="minutely", interval=25))
+    edited = request_of(schedule_of(frequency="minutely", interval=25), "hourly")
     now, old = NOON + MINUTE, seen(HOURLY)
     foretold = [
         fire.scheduled_for for fire in islice(merged({"hourly": edited}, {"hourly": old}, after=now, now=now), 9)
