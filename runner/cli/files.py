@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import Places, place_options
+from runner.cli.options import Places, output_option_of, place_options
 from runner.cli.printing import echo
 from runner.cli.reports import FORMS, Checked, report
 from runner.errors import Problem, UsageError
@@ -58,13 +58,8 @@ def init_command(folder: Path) -> None:
 
 @click.command("validate")
 @click.argument("paths", metavar="[PATH]...", type=click.Path(path_type=Path), nargs=-1)
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice(FORMS),
-    default="text",
-    show_default=True,
-    help="For a person; JSON lines; or what GitHub Actions, code scanning (SARIF) or test reports (JUnit) read.",
+@output_option_of(
+    FORMS, "For a person; JSON lines; or what GitHub Actions, code scanning (SARIF) or test reports (JUnit) read."
 )
 @place_options
 def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -47,14 +47,14 @@ _ZONE = click.option(
     show_envvar=True,
     help="The zone of times without an offset, as Europe/Madrid.  [default: the system's]",
 )
-output_option = click.option(
-    "--output",
-    "-o",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For a person to read, or JSON lines.",
-)
+
+
+def output_option_of(forms: Sequence[str], meaning: str) -> Callable[[Function], Function]:
+    """Return the option of a command that can print its answer in several forms, "text" by default."""
+    return click.option("--output", "-o", type=click.Choice(forms), default="text", show_default=True, help=meaning)
+
+
+output_option = output_option_of(("text", "json"), "For a person to read, or JSON lines.")
 
 
 @dataclass(frozen=True, kw_only=True)

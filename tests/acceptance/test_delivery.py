@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from benchmarks.delivery import Outcome, can_be_unnotified, deliver_all, deliver_unnotified, git
+from runner_inside import started
 from support import check_log
 
 from runner.service.loop import Runner
-from runner.service.settings import Settings
 
 FEW, MANY = 25, 1000
 SLACK_S = 8.0
@@ -75,20 +73,6 @@ class GivenClock:
 TURN_S = 0.05
 
 
-@contextmanager
-def runner_on(jobs: Path, clock: GivenClock) -> Iterator[Runner]:
-    state = jobs.parent / "state"
-    settings = Settings(jobs=jobs, state=state, monitor_log=state / "monitor.jsonl", zone="UTC")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    try:
-        with Runner(settings, clock=clock, observer=lambda record: None) as runner:
-            runner.start()
-            yield runner
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
 def seconds_until(so: Callable[[], object], runner: Runner, clock: GivenClock, *, within_s: float) -> float:
     """Let the loop turn until something is so; return how long that took by its clock."""
     begun_s = clock.passed_s
@@ -118,14 +102,14 @@ def jobs(tmp_path: Path) -> Path:
 
 def test_a_folder_that_is_missing_at_the_start_is_read_once_it_is_there(jobs: Path, clock: GivenClock) -> None:
     jobs.rename(jobs.with_name("later"))
-    with runner_on(jobs, clock) as runner:
+    with started(jobs, clock) as runner:
         assert not runner.registry.requests
         jobs.with_name("later").rename(jobs)
         seconds_until(lambda: runner.registry.requests, runner, clock, within_s=1.0)
 
 
 def test_a_folder_that_goes_away_keeps_its_requests_and_comes_back(jobs: Path, clock: GivenClock) -> None:
-    with runner_on(jobs, clock) as runner:
+    with started(jobs, clock) as runner:
         jobs.rename(jobs.with_name("away"))
         seconds_until(lambda: runner.registry.is_kept_whole, runner, clock, within_s=1.0)
         assert list(runner.registry.requests) == ["one"]
@@ -137,7 +121,7 @@ def test_a_folder_that_goes_away_keeps_its_requests_and_comes_back(jobs: Path, c
 
 def test_gits_lock_holds_a_reload_back_for_ten_seconds_and_no_longer(jobs: Path, clock: GivenClock) -> None:
     git(jobs.parent, "init", "-q")
-    with runner_on(jobs, clock) as runner:
+    with started(jobs, clock) as runner:
         lock = jobs.parent / ".git" / "index.lock"
         lock.touch()
         declare(jobs, "two")
@@ -152,7 +136,7 @@ def test_gits_lock_holds_a_reload_back_for_ten_seconds_and_no_longer(jobs: Path,
 
 def test_noise_beside_the_requests_does_not_hold_an_edit_back(jobs: Path, clock: GivenClock) -> None:
     """As of a process that writes its own files into its folder, which is that of its request."""
-    with runner_on(jobs, clock) as runner:
+    with started(jobs, clock) as runner:
 
         def is_live() -> bool:
             (jobs / "output.txt").write_text(f"{clock.passed_s}")
@@ -164,7 +148,7 @@ def test_noise_beside_the_requests_does_not_hold_an_edit_back(jobs: Path, clock:
 
 
 def test_a_folder_that_never_stops_changing_is_read_after_ten_seconds(jobs: Path, clock: GivenClock) -> None:
-    with runner_on(jobs, clock) as runner:
+    with started(jobs, clock) as runner:
 
         def is_live() -> bool:
             declare(jobs, "one", f"{clock.passed_s}")

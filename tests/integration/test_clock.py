@@ -18,10 +18,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from runner_inside import started
 from support import Place, Record, wait_until
 
 from runner.service.loop import Runner
-from runner.service.settings import Settings
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -171,23 +171,9 @@ class Life:
 
 
 @contextmanager
-def started(place: Place, clock: GivenClock) -> Iterator[Runner]:
-    """Start a runner in this process; at the end it lets go of its store as it does when it is killed."""
-    settings = Settings(jobs=place.jobs, state=place.state, monitor_log=place.log, zone="UTC")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    try:
-        with Runner(settings, clock=clock, observer=lambda record: None) as runner:
-            runner.start()
-            yield runner
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
 def living(place: Place, clock: GivenClock) -> Iterator[Life]:
     """Start a runner, and have it do all that is due at once."""
-    with started(place, clock) as runner:
+    with started(place.jobs, clock, state=place.state, log=place.log) as runner:
         life = Life(runner, clock)
         life.settle()
         yield life
@@ -346,7 +332,7 @@ def test_what_has_run_or_is_to_run_once_is_not_moved_by_the_clock(place: Place) 
 def test_what_runs_does_not_notice_a_step(place: Place) -> None:
     place.declare("p", "until [ -e ../go ]; do sleep 0.02; done", "run_immediately", timeout="30m")
     clock = GivenClock(NOON)
-    with started(place, clock) as runner:
+    with started(place.jobs, clock, state=place.state, log=place.log) as runner:
         runner.turn()
         for step in (2 * HOUR, -5 * HOUR):
             clock.step(step)

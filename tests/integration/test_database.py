@@ -10,7 +10,6 @@ import signal
 import sqlite3
 import stat
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import child
 
 from runner.errors import StoreError, StoreInUseError, StoreUnwritableError
 from runner.store import connection, schema
@@ -269,23 +269,13 @@ sys.stdin.read()
 """
 
 
-@contextmanager
-def _child(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
 def _line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
 
 def test_a_second_owner_is_told_who_the_first_is_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
-    with _child(_HOLD, tmp_path) as other:
+    with child(_HOLD, tmp_path) as other:
         assert _line(other) == "owned"
         assert owner_pid(tmp_path) == other.pid
         with pytest.raises(StoreInUseError, match=rf"in use by another runner \(process {other.pid}\)"):
@@ -683,7 +673,7 @@ while True:
 
 
 def _kill_while_committing(folder: Path, chance: random.Random) -> None:
-    with _child(_COMMIT_FOR_EVER, folder) as process:
+    with child(_COMMIT_FOR_EVER, folder) as process:
         acknowledged = [_line(process) for _ in range(chance.randrange(1, 120))]
         process.send_signal(signal.SIGKILL)
         assert process.stdout is not None
@@ -715,7 +705,7 @@ def test_kill_9_at_any_moment_two_hundred_times(tmp_path: Path) -> None:
 
 
 def test_a_reader_sees_all_that_a_killed_owner_committed(tmp_path: Path) -> None:
-    with _child(_COMMIT_FOR_EVER, tmp_path) as process:
+    with child(_COMMIT_FOR_EVER, tmp_path) as process:
         acknowledged = [_line(process) for _ in range(20)]
         process.send_signal(signal.SIGKILL)
         process.wait()

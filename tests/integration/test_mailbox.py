@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import select
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from support import child
 
 from runner.errors import StoreError
 from runner.store.connection import connect, database_path
@@ -180,21 +179,11 @@ print("done", flush=True)
 """
 
 
-@contextmanager
-def _child(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
 @pytest.mark.parametrize("is_followed", [False, True], ids=["no runner follows", "a runner follows"])
 def test_what_a_runner_took_before_it_died_counts_as_withdrawn(is_followed: bool, tmp_path: Path) -> None:
     Store.own(tmp_path).close()
     post(tmp_path, _command())
-    with _child(_TAKE_AND_WAIT, tmp_path) as owner:
+    with child(_TAKE_AND_WAIT, tmp_path) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "c1\n"
         assert not withdraw(tmp_path, "c1")
@@ -211,7 +200,7 @@ def test_what_a_runner_took_before_it_died_counts_as_withdrawn(is_followed: bool
 def test_of_many_commands_each_is_applied_or_withdrawn_never_both(store: Store, wake: int, tmp_path: Path) -> None:
     applied: list[str] = []
     with ExitStack() as resources:
-        posters = [resources.enter_context(_child(_POST_AND_WITHDRAW, tmp_path, name, 100)) for name in "ab"]
+        posters = [resources.enter_context(child(_POST_AND_WITHDRAW, tmp_path, name, 100)) for name in "ab"]
         while any(poster.poll() is None for poster in posters):
             if _is_readable(wake, within_s=0.05):
                 drain_wake(wake)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from importing_world import data_of, messages
 
 from runner.importing.crontab import from_crontab
 from runner.importing.imported import Import, Imported, Settings, Severity
@@ -25,13 +25,8 @@ def only(text: str, *, has_users: bool = False) -> Imported:
     return request
 
 
-def data_of(request: Imported) -> dict[str, Any]:
-    assert request.data is not None
-    return request.data
-
-
 def changes(request: Imported) -> list[str]:
-    return [remark.message for remark in request.remarks if remark.severity is Severity.CHANGED]
+    return messages(request, Severity.CHANGED)
 
 
 def test_a_real_crontab_becomes_a_request_for_each_entry() -> None:

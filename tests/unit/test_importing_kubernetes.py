@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from importing_world import data_of, messages
 
 from runner.errors import RunnerError
 from runner.importing.imported import Import, Imported, Settings, Severity
@@ -27,15 +27,6 @@ def cron_job(spec: str = "", *, job: str = "", pod: str = "", container: str = "
     head = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: x}\n"
     (request,) = read(f"{head}spec: {{{schedule}{spec}{', ' * bool(spec)}{inner}}}\n").requests
     return request
-
-
-def data_of(request: Imported) -> dict[str, Any]:
-    assert request.data is not None
-    return request.data
-
-
-def messages(request: Imported, severity: Severity) -> list[str]:
-    return [remark.message for remark in request.remarks if remark.severity is severity]
 
 
 def test_real_manifests_become_unscheduled_requests_with_all_that_has_a_counterpart() -> None:

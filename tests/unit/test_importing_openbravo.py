@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
+from importing_world import data_of, messages
 
 from runner.errors import RunnerError
 from runner.importing.imported import Import, Imported, Settings, Severity
@@ -40,15 +40,6 @@ def row(settings: Settings = SETTINGS, **columns: str) -> Imported:
     } | columns
     (request,) = read(f"{';'.join(given)}\n{';'.join(given.values())}\n", settings=settings).requests
     return request
-
-
-def data_of(request: Imported) -> dict[str, Any]:
-    assert request.data is not None
-    return request.data
-
-
-def messages(request: Imported, severity: Severity) -> list[str]:
-    return [remark.message for remark in request.remarks if remark.severity is severity]
 
 
 def fired(request: Imported, after: datetime = EPOCH) -> Iterator[datetime]:

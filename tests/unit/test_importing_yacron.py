@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from importing_world import data_of, messages
 
 from runner.importing.imported import Import, Imported, Settings, Severity
 from runner.importing.yacron import from_yacron
@@ -25,15 +25,6 @@ def job(keys: str = "", top: str = "") -> Imported:
     command = "" if "command:" in keys else "command: x, "
     (request,) = read(f"{top}jobs:\n  - {{name: x, {command}{schedule}{keys}}}\n").requests
     return request
-
-
-def data_of(request: Imported) -> dict[str, Any]:
-    assert request.data is not None
-    return request.data
-
-
-def messages(request: Imported, severity: Severity) -> list[str]:
-    return [remark.message for remark in request.remarks if remark.severity is severity]
 
 
 def test_a_real_file_becomes_requests_with_its_defaults_put_in() -> None:
