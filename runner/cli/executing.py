@@ -202,11 +202,12 @@ def _refused(answer: Answer) -> int:
 
 def _exit_code(record: Record) -> int:
     """Return what a finished record says, and tell on stderr why it is no plain exit code."""
-    if record["status"] == ExecutionStatus.SUCCESS and record["exit_code"] is None:
+    is_success = record["status"] == ExecutionStatus.SUCCESS
+    if is_success and record["exit_code"] is None:
         return 0  # of a group
-    if record["exit_code"] is not None and record["reason"] in (None, Reason.EXIT_CODE):
+    if record["reason"] in (None, Reason.EXIT_CODE) and (record["exit_code"] or is_success):
         return int(record["exit_code"])
-    if record["status"] != ExecutionStatus.SUCCESS:
+    if not is_success:
         click.echo(f"runner: {record['request']}: {record['message']}", err=True)
     match record["reason"]:
         case Reason.TIMEOUT:

@@ -30,17 +30,21 @@ def in_force(
 ) -> InForce:
     """Merge a catalog with the requests `supplied` until now; of others than `among`, if given, both say the same.
 
-    An unreadable file keeps all that it last supplied, a bad document only itself. When the folder is gone, or every
+    An unreadable file keeps all that it last supplied, a bad document only itself, also in another file than before.
+    When the folder is gone, or every
     one of several files has vanished at once, all is kept unless `allow_empty`: that is how a failed mount looks.
     """
     if supplied and not allow_empty and (catalog.missing or _has_vanished(catalog, supplied)):
         return InForce(requests=supplied, kept={}, is_kept_whole=True)
     by_file = {rejection.file: rejection for rejection in catalog.rejections}
+    by_name = {name: rejection for rejection in catalog.rejections for name in rejection.names}
     kept = {}
     for name in (supplied if among is None else sorted(among)) if by_file else ():
         if name in supplied and name not in catalog.requests:
-            rejection = by_file.get(supplied[name].source.file)
-            if rejection is not None and (rejection.whole or name in rejection.names):
+            own = by_file.get(supplied[name].source.file)
+            is_own = own is not None and (own.whole or name in own.names)
+            rejection = own if is_own else by_name.get(name)
+            if rejection is not None:
                 kept[name] = rejection
     requests = {**catalog.requests, **{name: supplied[name] for name in kept}} if kept else catalog.requests
     return InForce(requests=requests, kept=kept)

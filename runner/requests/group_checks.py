@@ -69,12 +69,12 @@ class GroupChecks:
                 continue
             environment, params = environment and not process.says("environment"), params and not process.says("params")
             yield _Reached(process=process, request=name, has_environment=environment, has_params=params)
-            for member, is_own in _members(process):
+            for reached in _members(name, process, environment, params):
                 self._steps_left -= 1
-                if not isinstance(member.action, Reference):  # it has had all that its own file gives it
-                    yield _Reached(process=member, request=name, has_environment=False, has_params=False)
+                if not isinstance(reached.process.action, Reference):
+                    yield reached
                     continue
-                way = (member.action.request, environment and is_own, params and is_own)
+                way = (reached.process.action.request, reached.has_environment, reached.has_params)
                 if way not in seen:
                     seen.add(way)
                     ways.append(way)
@@ -107,12 +107,14 @@ def _named(
             yield from _named(member, place, around)
 
 
-def _members(process: Process, *, is_own: bool = True) -> Iterator[tuple[Process, bool]]:
-    """Yield the members of a group, and those of groups in it; tell which are its own."""
-    if isinstance(process.action, Group):
-        for member in process.action.members:
-            yield member, is_own
-            yield from _members(member, is_own=False)
+def _members(request: str, group: Process, environment: bool, params: bool) -> Iterator[_Reached]:
+    """Yield the members of a group of a request, and those of groups in it, with what comes to them from outside."""
+    if not isinstance(group.action, Group):
+        return
+    for member in group.action.members:
+        inherits = environment and not member.says("environment"), params and not member.says("params")
+        yield _Reached(process=member, request=request, has_environment=inherits[0], has_params=inherits[1])
+        yield from _members(request, member, *inherits)
 
 
 def _told(secret: str, group: Process, reached: _Reached) -> str | None:

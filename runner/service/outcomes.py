@@ -122,7 +122,7 @@ def _judge_stop(execution: Execution, reason: Reason, by: str | None) -> tuple[E
         case Reason.KILLED_BY_USER:
             return _KILLED, f"killed by {by or 'a person'}"
         case Reason.REPLACED:
-            return _KILLED, "replaced by a later fire"
+            return _KILLED, "replaced by a later run"
         case Reason.RUNNER_STOPPED:
             return _KILLED, "ended because the runner stopped"
         case _:
@@ -137,7 +137,7 @@ def _judge_own_end(execution: Execution, exited: Exit) -> tuple[ExecutionStatus,
         why = " because it used up `limits.cpu`" if is_spent else ""
         return _ERROR, Reason.SIGNAL, f"ended by signal {_signal_name(exited.signal)}{why}"
     if exited.exit_code not in success.exit_codes:
-        return _ERROR, Reason.EXIT_CODE, exited.result or f"exit code {exited.exit_code}"
+        return _ERROR, Reason.EXIT_CODE, exited.result or _exit_words(exited.exit_code)
     if success.fail_on_stderr and exited.has_stderr:
         return _ERROR, Reason.STDERR, "it wrote to standard error"
     return ExecutionStatus.SUCCESS, None, exited.result
@@ -148,3 +148,7 @@ def _signal_name(number: int) -> str:
         return Signals(number).name
     except ValueError:
         return str(number)
+
+
+def _exit_words(code: int | None) -> str:
+    return "exit code 0 is not among `success.exit_codes`" if code == 0 else f"exit code {code}"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from runner.lifecycle import Channel, ExecutionStatus, IfInterrupted, Reason
+from runner.planning.references import as_member
 from runner.planning.retries import retry_delay
 from runner.requests.model import Group, Process, ProcessRequest, Reference
 from runner.service.claims import Claims, Ended, resolved
@@ -130,23 +131,16 @@ class Succession:
         self._claims.admit(execution_for(member, due=self._claims.now), failure)
 
     def _member_process(self, group: Process, member: Process) -> tuple[Process, Outcome | None]:
-        """Return what a member runs. One of a request of its own has the group's environment where it has none; an
+        """Return what a member runs. One of a request of its own has what the group has where it says nothing; an
         inline one has it already."""
-        failure = None
-        if isinstance(member.action, Reference):
-            name = member.action.request
-            request = self._requests.get(name)
-            if request is None:
-                return replace(member, name=name), spawn_failure(f"there is no request {name!r}")
-            member, failure = resolved(request, self._requests)
-            if not member.says("environment"):
-                member = replace(member, environment=group.environment)
-            if not member.says("environment_files"):
-                member = replace(member, environment_files=group.environment_files)
-            if not member.says("params"):
-                member = replace(member, params=group.params)
-            member = replace(member, secrets=tuple(dict.fromkeys((*member.secrets, *group.secrets))))
-        return member, failure
+        if not isinstance(member.action, Reference):
+            return member, None
+        name = member.action.request
+        request = self._requests.get(name)
+        if request is None:
+            return replace(member, name=name), spawn_failure(f"there is no request {name!r}")
+        process, failure = resolved(request, self._requests)
+        return as_member(process, group), failure
 
 
 def _next_attempt(execution: Execution, outcome: Outcome, now: datetime) -> datetime | None:

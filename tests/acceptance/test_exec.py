@@ -18,6 +18,7 @@ def _started(place: Place, request: str) -> Record:
 @IS_THROUGH_A_RUNNER
 def test_the_exit_code_says_how_it_ended(place: Place, is_served: bool) -> None:
     place.declare("bad", "exit 7")
+    place.declare("zero", "exit 0", success={"exit_codes": [7]})
     place.declare("slow", "sleep 30", timeout="100ms")
     place.declare("crash", "kill -KILL $$")
     place.write("absent.yaml", "process: {command: [no-such-program]}")
@@ -25,6 +26,7 @@ def test_the_exit_code_says_how_it_ended(place: Place, is_served: bool) -> None:
         place.start()
     expected = {
         "bad": (7, ""),
+        "zero": (1, "runner: zero: exit code 0 is not among `success.exit_codes`\n"),
         "slow": (124, "runner: slow: stopped after its timeout of 100ms\n"),
         "crash": (128 + 9, "runner: crash: ended by signal SIGKILL\n"),
         "absent": (125, "no-such-program"),

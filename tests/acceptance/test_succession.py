@@ -56,6 +56,22 @@ def test_members_run_in_their_order_as_one_execution_and_a_failure_does_not_end_
     assert started == ["chain", "chain/one", "chain/two", "leaf"]
 
 
+def test_what_a_group_gives_reaches_all_that_runs_in_it_and_its_secrets_are_masked_there(place: Place) -> None:
+    """The innermost run in a group that another refers to: some are its own members, some requests in their turn."""
+    shown = "echo $X $F $RUNNER_PARAM_Y $PW"
+    place.environment["PW"] = "correct-horse"
+    (place.jobs / "top.env").write_text("F=filed\n")
+    place.declare("leaf", shown)
+    inner = {"name": "deeper", "group": {"members": [_member("in", shown), {"request": "leaf"}]}}
+    _group(place, "mid", [_member("in", shown), {"request": "leaf"}, inner, _member("own", shown, environment={})])
+    given = {"environment": {"X": "given"}, "environment_file": "top.env", "params": {"y": 1}, "secrets": ["PW"]}
+    _group(place, "top", [{"request": "mid"}], **given)
+    assert place.run("exec", "top").returncode == 0
+    tails = [each["output_tail"] for each in place.finished("top", channel="group") if each["output_tail"]]
+    assert tails == ["given *** 1 ***\n"] * 4 + ["*** 1 ***\n"]
+    assert "correct-horse" not in place.log.read_text()
+
+
 def test_the_first_failure_ends_a_group_that_says_so_and_groups_may_hold_groups(place: Place) -> None:
     _group(place, "inner", [_member("a", "exit 1"), _member("b", "true")], stop_on_failure=True)
     _group(place, "outer", [{"request": "inner"}, _member("last", "true")])

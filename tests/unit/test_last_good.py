@@ -80,9 +80,17 @@ def test_a_document_that_moved_to_a_good_file_is_that_files():
     assert force == InForce(requests={"p": moved}, kept={})
 
 
-def test_a_name_that_is_bad_in_another_file_keeps_nothing_of_a_file_that_is_gone():
-    force = in_force(catalog_of(rejections=(rejected("b.yaml", "p"),)), by_name(request_of("p", "a.yaml")))
-    assert force == InForce(requests={}, kept={})
+def test_a_document_that_moved_and_is_bad_there_keeps_its_last_good_version():
+    bad, supplied = rejected("b.yaml", "p"), by_name(request_of("p", "a.yaml"), request_of("q", "a.yaml"))
+    force = in_force(catalog_of(rejections=(bad,)), supplied)
+    assert force == InForce(requests={"p": supplied["p"]}, kept={"p": bad})
+    assert in_force(catalog_of(files=1), force.requests) == InForce(requests={}, kept={})
+
+
+def test_of_two_bad_documents_of_a_name_that_of_the_file_it_came_from_says_why():
+    own, other = rejected("a.yaml", "p"), rejected("b.yaml", "p")
+    for rejections in ((own, other), (other, own)):
+        assert in_force(catalog_of(rejections=rejections), by_name(request_of("p"))).kept == {"p": own}
 
 
 def test_last_good_is_kept_from_reading_to_reading():
