@@ -38,6 +38,7 @@ def test_the_exit_code_says_how_it_ended(place: Place, is_served: bool) -> None:
         assert done.stderr == message if message.endswith("\n") else message in done.stderr
     assert {record["request"]: record["reason"] for record in place.events("execution.finished")} == {
         "bad": "exit_code",
+        "zero": "exit_code",
         "slow": "timeout",
         "crash": "signal",
         "absent": "spawn_failed",
