@@ -120,7 +120,7 @@ def _request(name: str, loaded: Loaded) -> ProcessRequest:
     if name not in loaded.in_force.requests:
         for rejection in loaded.catalog.rejections:
             if name in rejection.names:
-                raise RunnerError(f"no version of {name!r} is good: {rejection.problems[0]}")
+                raise RunnerError(f"no version of {name!r} is good: {rejection.problems_of(name)[0]}")
         if name in loaded.states:
             raise RunnerError(f"the file of {name!r} is gone; `runner monitor --request {name}` shows what it ran")
     return loaded.request(name)

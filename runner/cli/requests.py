@@ -78,7 +78,7 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
     if found[0].rejection:
         from runner.cli.problems import problem_lines
 
-        item["problems"] = [line for problem in found[0].rejection.problems for line in problem_lines(problem)]
+        item["problems"] = [line for problem in found[0].rejection.problems_of(name) for line in problem_lines(problem)]
     width = max(map(len, item))
     for key, value in item.items():
         for line in _lines(value, places.zone):
@@ -175,7 +175,7 @@ def _reason(view: RequestView) -> str | None:
     """Say in short why a request is invalid; of what is wrong elsewhere, where that is."""
     if view.rejection is None:
         return None
-    first = view.rejection.problems[0]
+    first = view.rejection.problems_of(view.name)[0]
     if Path(first.file).name in DEFAULTS and Path(view.file).name not in DEFAULTS:
         return f"its defaults {first.file} are wrong: {first.message}"
     return first.message
@@ -199,7 +199,7 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
     request, state = view.request, view.state
     item: dict[str, Any] = {**_item(view)}
     if view.rejection:
-        item["problems"] = [str(problem) for problem in view.rejection.problems]
+        item["problems"] = [str(problem) for problem in view.rejection.problems_of(view.name)]
     if request is not None and state is not None:
         item |= {
             "request_file": f"{places.jobs / request.source.file}:{request.source.line}",

@@ -32,13 +32,18 @@ class Rejection:
     """A file, or some documents of it, that cannot be used.
 
     `names` are the names that the rejected documents bear; with `whole` their names cannot all be told, so that every
-    request the file last supplied is affected.
+    request the file last supplied is affected. `blamed` has problems by the name of the document that they are in.
     """
 
     file: str
     problems: tuple[Problem, ...]
     names: frozenset[str] = frozenset()
     whole: bool = False
+    blamed: tuple[tuple[str, Problem], ...] = ()
+
+    def problems_of(self, name: str) -> tuple[Problem, ...]:
+        """Return what is wrong with the document of a name; all that is known where it cannot be told apart."""
+        return tuple(problem for bearer, problem in self.blamed if bearer == name) or self.problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +174,7 @@ class _Merging:
     def _reject_files(self) -> Generator[None, None, None]:
         for count, relative in enumerate(sorted(self._files.bad)):
             file = self._files.entries[relative].file
-            self._rejected.add(relative, *file.problems, names=file.names, whole=file.is_whole)
+            self._rejected.add(relative, *file.problems, names=file.names, whole=file.is_whole, blamed=file.blamed)
             if count % _BETWEEN_YIELDS == 0:
                 yield
 
@@ -252,7 +257,14 @@ class _Rejected:
     def __iter__(self) -> Iterator[Rejection]:
         return iter(self._by_file[file] for file in sorted(self._by_file))
 
-    def add(self, file: str, *problems: Problem, names: frozenset[str] = frozenset(), whole: bool = False) -> None:
+    def add(
+        self,
+        file: str,
+        *problems: Problem,
+        names: frozenset[str] = frozenset(),
+        whole: bool = False,
+        blamed: tuple[tuple[str, Problem], ...] = (),
+    ) -> None:
         if problems:
             known = self._by_file.get(file, Rejection(file=file, problems=()))
             self._by_file[file] = Rejection(
@@ -260,11 +272,13 @@ class _Rejected:
                 problems=(*known.problems, *problems),
                 names=known.names | names,
                 whole=known.whole or whole,
+                blamed=(*known.blamed, *blamed),
             )
 
     def refuse(self, refused: list[tuple[Candidate, Problem]]) -> None:
         for candidate, problem in refused:
-            self.add(candidate.request.source.file, problem, names=frozenset({candidate.request.name}))
+            name = candidate.request.name
+            self.add(candidate.request.source.file, problem, names=frozenset({name}), blamed=((name, problem),))
 
     def covers(self, name: str, file: str) -> bool:
         """Tell whether the request `name` that `file` supplied last is kept, because of what is wrong with the file."""

@@ -63,7 +63,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedFile:
-    """What a file holds. `names` and `is_whole` are of the rejected documents, as in `Rejection`.
+    """What a file holds. `names`, `is_whole` and `blamed` are of the rejected documents, as in `Rejection`.
 
     `reads` are the other files that were read for it.
     """
@@ -72,6 +72,7 @@ class LoadedFile:
     problems: tuple[Problem, ...] = ()
     names: frozenset[str] = frozenset()
     is_whole: bool = False
+    blamed: tuple[tuple[str, Problem], ...] = ()
     reads: Mapping[str, Signature | None]
 
 
@@ -105,6 +106,7 @@ class _Loading:
         self._candidates: list[Candidate] = []
         self._problems: list[Problem] = []
         self._names: set[str] = set()
+        self._blamed: list[tuple[str, Problem]] = []
         self._is_whole = False
         self._reads: dict[str, Signature | None] = {}
 
@@ -114,6 +116,7 @@ class _Loading:
             problems=tuple(self._problems[:_MOST_PROBLEMS]),
             names=frozenset(self._names),
             is_whole=self._is_whole,
+            blamed=tuple(self._blamed[:_MOST_PROBLEMS]),
             reads=self._reads,
         )
 
@@ -191,8 +194,11 @@ class _Loading:
             self._is_whole = True
         else:
             self._names.add(name)
-        problems = (document.problem(finding, self._place.display) for finding in without_consequences(findings))
-        self._problems.extend(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+        told = (document.problem(finding, self._place.display) for finding in without_consequences(findings))
+        problems = sorted(told, key=lambda problem: (problem.line, problem.column))
+        self._problems.extend(problems)
+        if name is not None:
+            self._blamed.extend((name, problem) for problem in problems)
 
     def _digest(self, document: Document) -> str:
         # The only document of a file is the whole file: its digest is then what `sha256sum` prints.

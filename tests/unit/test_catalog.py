@@ -119,6 +119,14 @@ def test_a_bad_document_harms_only_itself(folder: Path) -> None:
     assert rejected(catalog) == {"a.yaml": ({"two"}, False), "b.yaml": (set(), True)}
 
 
+def test_what_is_wrong_with_a_document_is_told_of_its_name_and_of_no_other(folder: Path) -> None:
+    write(folder / "a.yaml", f"name: p\n{GOOD}bogus: 1\n---\nname: q\nprocess: {{shell: x, nice: 99}}\n")
+    (rejection,) = read(folder).rejections
+    assert {name: [each.line for each in rejection.problems_of(name)] for name in "pqr"} == {
+        "p": [3], "q": [6], "r": [3, 6],
+    }  # fmt: skip
+
+
 def test_a_document_whose_name_cannot_be_told_concerns_all_of_its_file(folder: Path) -> None:
     write(folder / "a.yaml", f"name: one\n{GOOD}---\n{GOOD}")
     assert rejected(read(folder)) == {"a.yaml": (set(), True)}
