@@ -6,22 +6,20 @@ folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
-from runner.errors import Problem, RunnerError
-from runner.requests.building import built, draft_from
+from runner.errors import Problem
 from runner.requests.cross_checks import broken_references, with_unique_names
 from runner.requests.files import printable
 from runner.requests.heap import unswept
 from runner.requests.loading import Candidate, file_problem
 from runner.requests.model import ProcessRequest
-from runner.requests.recollection import Notes, definition_digest, notes_in, recollected, written
+from runner.requests.recollection import Notes, notes_in, recollected, written
 from runner.requests.refreshing import JobFiles
-from runner.requests.schema import findings_in
 
 _Whole = TypeVar("_Whole")
 _BETWEEN_YIELDS = 1000
@@ -284,26 +282,3 @@ class _Rejected:
         """Tell whether the request `name` that `file` supplied last is kept, because of what is wrong with the file."""
         rejection = self._by_file.get(file)
         return rejection is not None and (rejection.whole or name in rejection.names)
-
-
-def definition_text(request: ProcessRequest) -> str:
-    """Write a request's definition as JSON text for the store: plain data, base folder, source, dates of `except`."""
-    return request.source.definition
-
-
-def request_from_definition(text: str, *, default_zone: str, accepted: Container[str] = frozenset()) -> ProcessRequest:
-    """Build the request of a stored definition again. Raises RunnerError if this version cannot.
-
-    One whose digest is `accepted` this version has made of a file itself: it need not be validated again.
-    """
-    try:
-        draft = draft_from(text)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunnerError(f"a stored definition cannot be read: {error}") from error
-    findings = () if definition_digest(text) in accepted else findings_in(draft.data)
-    if not findings:
-        request, findings = built(draft, default_zone=default_zone)
-        if request is not None:
-            return request
-    reasons = "; ".join(finding.message for finding in findings[:3])
-    raise RunnerError(f"the stored definition of {draft.name} is not valid in this version: {reasons}")

@@ -9,9 +9,10 @@ from runner.errors import RunnerError
 from runner.planning.firing import due_at
 from runner.planning.last_good import InForce
 from runner.planning.state import RequestState, state_from, state_text, watermark
-from runner.requests.catalog import Catalog, Rejection, definition_text, request_from_definition
+from runner.requests.catalog import Catalog, Rejection
 from runner.requests.heap import lasting_heap
 from runner.requests.model import ProcessRequest
+from runner.requests.stored import definition_text, request_from_definition
 from runner.service.clock import Clock
 from runner.store.rows import RequestRow
 

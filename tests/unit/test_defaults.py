@@ -15,10 +15,11 @@ from jsonschema import Draft7Validator
 
 from runner.lifecycle import Misfire, OnOverlap
 from runner.planning.last_good import in_force
-from runner.requests.catalog import Catalog, CatalogReader, definition_text, exhausted, request_from_definition
+from runner.requests.catalog import Catalog, CatalogReader, exhausted
 from runner.requests.defaults import MERGED, OF_TIMINGS, Defaults, filled, together
 from runner.requests.model import Group, Limits, ProcessRequest, RunAs, RunLater, Schedule
 from runner.requests.relocation import relocated
+from runner.requests.stored import definition_text, request_from_definition
 from runner.resources import schema_text
 
 GOOD = "process: {shell: x}\n"

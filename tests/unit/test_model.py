@@ -12,7 +12,6 @@ import pytest
 
 from runner.errors import RunnerError
 from runner.lifecycle import Misfire
-from runner.requests.catalog import definition_text, request_from_definition
 from runner.requests.files import Content
 from runner.requests.loading import LoadedFile, Place, loaded
 from runner.requests.model import (
@@ -25,6 +24,7 @@ from runner.requests.model import (
     Schedule,
     Shell,
 )
+from runner.requests.stored import definition_text, request_from_definition
 from runner.timing.rules import Daily
 
 FOLDER = "/srv/jobs.d/finance"
