@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from runner.lifecycle import ExecutionStatus, RequestStatus
-from runner.planning.firing import delay_of, one_time_fire
+from runner.planning.firing import delay_of, one_time_fire, pending_fire
 from runner.planning.hindrance import Because, Cause, Explanation, is_at, local_words, rule_hinders
 from runner.planning.history import Absence, Change, History, Missed, Run
 from runner.planning.state import RequestState, rule_of
@@ -103,24 +103,52 @@ def _of_missed(missed: Missed, question: Question) -> Iterator[Because]:
 
 def _hindered(question: Question) -> Explanation | None:
     """Return why the present rule has no fire then; None if it has one."""
-    timing, state = question.request.timing, question.state
+    timing = question.request.timing
     match timing:
         case None:
             message = "it has no timing: it runs only when it is asked for"
             return Explanation(because=(Because(cause=Cause.NO_TIMING, message=message),))
         case Schedule(rule=rule):
-            counted_from = state.counted_from if state and state.counted_from else None
-            counted_from = counted_from if counted_from and counted_from < question.at else None
-            return rule_hinders(rule, question.at, question.zone, counted_from=counted_from)
+            return rule_hinders(rule, question.at, question.zone, counted_from=_counted_from(question))
         case RunImmediately() | RunLater():
-            stands = standing(question.request, state, question.now)
-            fire = one_time_fire(timing, stands)
-            if is_at(fire, question.at):
-                return None
-            when = "when it is first seen" if isinstance(timing, RunImmediately) else "at its start"
-            return _only_once(fire, question.at, question.zone, when)
+            return _one_time_hindered(timing, question)
         case _:
             assert_never(timing)
+
+
+def _counted_from(question: Question) -> datetime | None:
+    """Return from where repetitions count at the instant, None if from the start.
+
+    What is to come goes by the file as it is now, which may press Reschedule with a token nobody has seen yet.
+    """
+    is_to_come = question.at > question.now
+    state = standing(question.request, question.state, question.now) if is_to_come else question.state
+    counted_from = state.counted_from if state else None
+    return counted_from if counted_from and counted_from < question.at else None
+
+
+def _one_time_hindered(timing: RunImmediately | RunLater, question: Question) -> Explanation | None:
+    stands = standing(question.request, question.state, question.now)
+    words = unscheduled_words(stands, question.zone)
+    if words and isinstance(timing, RunImmediately) and pending_fire(question.request, stands):
+        # It has no fire time at all yet: it gets one when it is scheduled.
+        because = Because(cause=Cause.UNSCHEDULED, message=f"it does not run: {words}")
+        return Explanation(because=(because,))
+    fire = one_time_fire(timing, stands)
+    if is_at(fire, question.at):
+        return None
+    return _only_once(fire, question.at, question.zone, _once_when(timing, stands))
+
+
+def _once_when(timing: RunImmediately | RunLater, state: RequestState) -> str:
+    """Say what gave a one-time request the fire time that it has."""
+    match timing:
+        case RunLater(start=start) if one_time_fire(timing, state) == start:
+            return "at its start"
+        case RunImmediately() if state.counted_from != state.since:
+            return "when it is first seen or scheduled"
+        case _:
+            return "when it is rescheduled"
 
 
 def _only_once(fire: datetime, at: datetime, zone: str, when: str) -> Explanation:

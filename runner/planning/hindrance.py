@@ -67,14 +67,24 @@ def fire_at(rule: Rule, at: datetime, *, counted_from: datetime | None = None) -
     return fire if fire is not None and is_at(fire, at) else None
 
 
-def last_fire(rule: Rule, until: datetime) -> datetime | None:
-    """Return the last fire up to `until`; None if there is none, or none in the 50 years before."""
+def last_fire(rule: Rule, until: datetime, *, counted_from: datetime | None = None) -> datetime | None:
+    """Return the last fire up to `until`; None if there is none, or none in the 50 years before.
+
+    Up to `counted_from`, repetitions count from the rule's start, and afresh after it.
+    """
+    found = _last_counted_fire(rule, until, counted_from)
+    if found is None and counted_from is not None:
+        return _last_counted_fire(rule, min(until, counted_from), None)
+    return found
+
+
+def _last_counted_fire(rule: Rule, until: datetime, counted_from: datetime | None) -> datetime | None:
     look_back = timedelta(hours=1)
     while look_back < _LONGEST_LOOK_BACK:
         begin = max(until - look_back, (rule.start or until - look_back) - TICK)
         if begin >= until:
             return None
-        if latest := span(rule, begin, until).latest:
+        if latest := span(rule, begin, until, counted_from=counted_from).latest:
             return latest[-1]
         look_back *= 4
     return None
@@ -98,7 +108,8 @@ def rule_hinders(rule: Rule, at: datetime, zone: str, *, counted_from: datetime 
         times = f"{rule.repetitions} repetitions are" if rule.repetitions != 1 else "one repetition is"
         because = Because(cause=Cause.REPETITIONS_USED_UP, message=f"its {times} used up by then")
     after = next_fire(rule, at, counted_from=counted_from)
-    return Explanation(because=(because,), before=last_fire(rule, at), after=after)
+    before = last_fire(rule, at, counted_from=counted_from)
+    return Explanation(because=(because,), before=before, after=after)
 
 
 def is_at(fire: datetime, at: datetime) -> bool:

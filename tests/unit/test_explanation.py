@@ -130,7 +130,38 @@ def test_repetitions_count_from_a_reschedule_in_between():
     state = reschedule(request, seen(request), EVE - HOUR, by="maria").state
     state = replace(state, fired_through=NOW)
     assert causes(asked(request, EVE + 3 * DAY, state=state)) == ["unknown"], "the rule has that fire"
-    assert causes(asked(request, EVE + 4 * DAY, state=state)) == ["repetitions_used_up"]
+    used_up = asked(request, EVE + 4 * DAY, state=state)
+    assert causes(used_up) == ["repetitions_used_up"]
+    assert (used_up.before, used_up.after) == (EVE + 3 * DAY, None)
+
+
+RESCHEDULED_AT = datetime(2026, 11, 22, 23, 52, tzinfo=UTC)  # 00:52 in Madrid
+HOURLY = request_of(
+    Schedule(rule=rule_of(frequency="hourly", start="2026-11-22 22:00", repetitions=3)),
+)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "before", "after"),
+    [(248, 188, None), (98, 68, 128), (3, -52, 8)],
+)
+def test_the_fires_around_count_from_a_reschedule(minutes: int, before: int, after: int | None):
+    """In minutes from the reschedule; before it, what was fired by the former count is the nearest."""
+    first_seen = RESCHEDULED_AT - 3 * HOUR
+    state = reschedule(HOURLY, seen(HOURLY, first_seen, RESCHEDULED_AT), RESCHEDULED_AT, by="maria").state
+    at = RESCHEDULED_AT + timedelta(minutes=minutes)
+    explanation = asked(HOURLY, at, state=state, now=RESCHEDULED_AT + timedelta(minutes=1))
+    assert explanation.before == RESCHEDULED_AT + timedelta(minutes=before)
+    assert explanation.after == (None if after is None else RESCHEDULED_AT + timedelta(minutes=after))
+
+
+def test_a_token_that_no_runner_has_seen_yet_counts_for_what_is_to_come():
+    pressed = replace(HOURLY, reschedule="again")
+    state = seen(HOURLY, RESCHEDULED_AT - 3 * HOUR, RESCHEDULED_AT)
+    at = RESCHEDULED_AT + timedelta(hours=4, minutes=8)
+    explanation = asked(pressed, at, state=state, now=RESCHEDULED_AT)
+    assert causes(explanation) == ["repetitions_used_up"]
+    assert explanation.before == at - HOUR
 
 
 RULES = st.sampled_from(
@@ -177,8 +208,39 @@ def test_one_time_requests_say_when_they_run():
     assert words(explanation) == "it runs once, at its start: 2026-12-24 19:00:00+01:00"
     assert (explanation.before, explanation.after) == (None, EVE + HOUR)
     at_once = asked(request_of(RunImmediately()))
-    assert words(at_once) == "it runs once, when it is first seen: 2026-12-01 13:00:00+01:00"
+    assert words(at_once) == "it runs once, when it is first seen or scheduled: 2026-12-01 13:00:00+01:00"
     assert (at_once.before, at_once.after) == (FIRST_SEEN, None)
+
+
+@pytest.mark.parametrize("timing", [RunImmediately(), RunLater(start=FIRST_SEEN, zone=ZONE)])
+def test_a_one_time_request_that_was_rescheduled_says_so(timing: Timing):
+    request = request_of(timing)
+    state = reschedule(request, seen(request), EVE - HOUR, by="maria").state
+    explanation = asked(request, state=state)
+    assert words(explanation).startswith("it runs once, when it is rescheduled: 2026-12-24 17:00:00+01:00")
+    assert (explanation.before, explanation.after) == (EVE - HOUR, None)
+
+
+@pytest.mark.parametrize("at", [FIRST_SEEN, EVE, NOW + DAY])
+def test_an_unscheduled_run_immediately_does_not_say_that_it_ran(at: datetime):
+    request = replace(request_of(RunImmediately()), scheduled=False)
+    explanation = asked(request, at, state=register(request, None, FIRST_SEEN).state)
+    assert causes(explanation) == ["unscheduled"]
+    assert words(explanation) == "it does not run: its file says `scheduled: false`"
+    assert (explanation.before, explanation.after) == (None, None)
+
+
+def test_a_run_immediately_that_was_unscheduled_after_it_ran_says_when_it_ran():
+    request = request_of(RunImmediately())
+    state = unschedule(seen(request), EVE - DAY, by="maria").state
+    assert asked(request, state=state).before == FIRST_SEEN
+
+
+def test_a_run_immediately_that_was_scheduled_later_names_that_instant():
+    request = request_of(RunImmediately())
+    held = register(replace(request, scheduled=False), None, FIRST_SEEN).state
+    explanation = asked(request, state=register(request, held, EVE - HOUR).state)
+    assert words(explanation) == "it runs once, when it is first seen or scheduled: 2026-12-24 17:00:00+01:00"
 
 
 # --- to come ----------------------------------------------------------------------------------------------------------
