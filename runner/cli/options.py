@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -150,3 +150,20 @@ def wall_option(name: str, text: str, zone: str) -> datetime:
         return instant_of(read_moment(text, field=()), ZoneInfo(zone))
     except RuleError as error:
         raise UsageError(f"{name}: {error}" + (f"; {error.suggestion}" if error.suggestion else "")) from None
+
+
+def day_after(text: str, zone: str) -> datetime | None:
+    """Return the first instant after the day that a text names as a date alone; None for any other text.
+
+    An end that is a date alone means the whole of that day, as `finish` does in the files.
+    """
+    from runner.timing.texts import read_moment
+    from runner.timing.zones import END, first_instant
+
+    try:
+        moment = read_moment(text, field=())
+    except RuleError:
+        return None
+    if moment.clock is not None:
+        return None
+    return first_instant(min(moment.day, END.date()) + timedelta(days=1), ZoneInfo(zone))

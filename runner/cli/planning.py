@@ -50,6 +50,9 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
     """
     if against is not None and is_live:
         raise UsageError("--against and --live ask for different things; give one of them")
+    if against is not None and not against.strip():
+        # As a path it would be the current directory, which nobody means who wrote "$BASE".
+        raise UsageError("--against is empty: it takes a git ref or a folder; is a variable in it not set?")
     with unswept():
         planned, label = _live(places) if against is None else _against(against, places)
     for line in report(output, Shown(plan=planned, jobs=str(places.jobs), against=label, zone=places.zone)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from runner.cli.loading import Loaded, load
-from runner.cli.options import Places, output_option, place_options, wall_option
+from runner.cli.options import Places, day_after, output_option, place_options, wall_option
 from runner.cli.printing import coloured, json_line, local_text, print_items, printable_text
 from runner.errors import RefusedError
 from runner.planning.process_words import action_words, member_words, process_words
@@ -88,8 +88,8 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
 
 @click.command("next")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--from", "begin", metavar="T", help="Only fires at or after T.  [default: now]")
-@click.option("--until", metavar="T", help="Only fires at or before T.")
+@click.option("--from", "begin", metavar="T", help="Only fires at or after T, past ones too.  [default: now]")
+@click.option("--until", metavar="T", help="Only fires at or before T; a date alone is included.")
 @click.option("-n", "count", type=click.IntRange(1), help="How many.  [default: 10, or all with --until]")
 @output_option
 @place_options
@@ -103,12 +103,12 @@ def next_command(
     \b
     Examples:
       runner next -n 3
-      runner next nightly-posting --until "2027-01-31 00:00"
+      runner next nightly-posting --until 2027-01-31
     """
     loaded = load(places)
     requests = {name: loaded.request(name) for name in names} if names else loaded.in_force.requests
     after = loaded.now if begin is None else wall_option("--from", begin, places.zone)
-    last = None if until is None else wall_option("--until", until, places.zone)
+    last = None if until is None else _last_instant(until, places.zone)
     fires = merged(requests, loaded.states, after=after, now=loaded.now)
     limit = count if count is not None or last is not None else 10
     coming = islice((fire for fire in _until(fires, last)), limit)
@@ -132,6 +132,11 @@ def next_command(
         click.echo(f"{item['local']}  {_distance(item['scheduled_for'] - loaded.now):12}  {item['request']}")
     if not count:
         click.echo("nothing is to come", err=True)
+
+
+def _last_instant(text: str, zone: str) -> datetime:
+    after = day_after(text, zone)
+    return wall_option("--until", text, zone) if after is None else after - timedelta(microseconds=1)
 
 
 def _views(loaded: Loaded) -> list[RequestView]:
@@ -258,4 +263,6 @@ def _distance(delta: Any) -> str:
     from runner.values import duration_text
 
     whole = type(delta)(seconds=round(delta.total_seconds()))
-    return duration_text(whole) if whole.total_seconds() > 0 else "now"
+    if whole.total_seconds() < 0:
+        return f"{duration_text(-whole)} ago"
+    return duration_text(whole) if whole else "now"

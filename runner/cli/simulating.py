@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
 from runner.cli.loading import load
-from runner.cli.options import Places, output_option, place_options
+from runner.cli.options import Places, day_after, output_option, place_options, wall_option
 from runner.cli.past import durations
 from runner.cli.printing import json_line, local_text, print_table
-from runner.errors import RunnerError, UsageError
 from runner.planning.simulation import Load, Rush, Simulation, simulate
-from runner.timing.zones import parse_wall
 from runner.values import clock_text
 
 _WEEK = timedelta(days=7)
@@ -30,7 +28,9 @@ _LABEL = 14
 
 @click.command("simulate")
 @click.option("--from", "begin", metavar="T", help="From T on.  [default: now]")
-@click.option("--to", "end", metavar="T", help="Until just before T.  [default: 7 days later]")
+@click.option(
+    "--to", "end", metavar="T", help="Until just before T; a date alone is included.  [default: 7 days later]"
+)
 @click.option("--max-running", type=click.IntRange(1), help="Tell what would wait if at most so many may run at once.")
 @click.option("-n", "count", type=click.IntRange(0), default=10, show_default=True, help="How many requests to list.")
 @output_option
@@ -46,16 +46,17 @@ def simulate_command(
     \b
     Examples:
       runner simulate
-      runner simulate --from "2026-12-24 00:00" --to "2026-12-27 00:00" --max-running 8
+      runner simulate --from 2026-12-24 --to 2026-12-26 --max-running 8
     """
     loaded = load(places)
-    first = _instant("--from", begin, places.zone) or loaded.now
+    first = loaded.now if begin is None else wall_option("--from", begin, places.zone)
+    until = None if end is None else day_after(end, places.zone) or wall_option("--to", end, places.zone)
     simulated = simulate(
         loaded.in_force.requests,
         loaded.states,
         durations(places.monitor_log),
         begin=first,
-        end=_instant("--to", end, places.zone) or first + _WEEK,
+        end=until or first + _WEEK,
         now=loaded.now,
         max_running=max_running,
     )
@@ -63,15 +64,6 @@ def simulate_command(
         click.echo(json_line(_item(simulated, places.zone)))
     else:
         _print(simulated, count, places.zone)
-
-
-def _instant(option: str, text: str | None, zone: str) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return parse_wall(text, ZoneInfo(zone), field=())
-    except RunnerError as error:
-        raise UsageError(f"{option}: {error}") from None
 
 
 def _item(simulated: Simulation, zone: str) -> dict[str, Any]:

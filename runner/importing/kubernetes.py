@@ -179,13 +179,15 @@ class _CronJob:
         if (deadline := pod.number("activeDeadlineSeconds")) is not None:
             self.draft.process.setdefault("timeout", seconds_text(deadline))
         containers = list(pod.mappings("containers"))
-        if len(containers) != 1:
+        if len(containers) > 1:
             self.draft.changed(
                 f"it has {len(containers)} containers; the first is written", line=pod.line("containers")
             )
         if containers:
             self._container(containers[0])
         else:
+            message = f"it has no container, so nothing to run; `{_PLACEHOLDER[0]}` is written in its place"
+            self.draft.changed(message, "write its `command`", line=pod.line("containers"))
             self.draft.process["command"] = _PLACEHOLDER
         pod.ignore("restartPolicy", "dnsPolicy", "schedulerName")
         self._tell_left(pod)

@@ -77,10 +77,16 @@ class Simulation:
     quarters: tuple[int, ...]
 
     def by_day_and_hour(self, zone: ZoneInfo) -> dict[date, list[int]]:
-        """Return the starts of the 24 hours of each day by the clocks of `zone`; a repeated hour counts as one."""
+        """Return the starts of the 24 hours of each day by the clocks of `zone`; a repeated hour counts as one.
+
+        A day behind the span is there only if spread delays starts into it.
+        """
         days: dict[date, list[int]] = {}
         for index, starts in enumerate(self.quarters):
-            wall = wall_at(self.origin + index * _QUARTER * _MICROSECOND, zone)
+            at = self.origin + index * _QUARTER * _MICROSECOND
+            if at >= self.end and not starts:
+                continue
+            wall = wall_at(at, zone)
             hours = days.setdefault(wall.date(), [0] * 24)
             hours[wall.hour] += starts
         return days

@@ -10,7 +10,7 @@ from itertools import islice
 
 from runner.lifecycle import RequestStatus
 from runner.planning.difference import changed_fields
-from runner.planning.firing import due_at, pending_fire
+from runner.planning.firing import due_at, one_time_fire, pending_fire
 from runner.planning.last_good import InForce
 from runner.planning.registration import register
 from runner.planning.state import RequestState
@@ -21,6 +21,7 @@ from runner.values import instant_text
 
 INVALID = "invalid"
 IN_SYNC, DRIFTED, NEW = "in sync", "drifted", "new"
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,16 +100,36 @@ def coming_fires(request: ProcessRequest, state: RequestState, after: datetime) 
             if fire is not None and fire >= after:
                 yield fire
         case Schedule(rule=rule):
-            begin = max(state.fired_through, after - timedelta(microseconds=1))
+            begin = max(state.fired_through, after - _TICK)
             yield from fires(rule, begin, counted_from=state.counted_from)
+
+
+def planned_fires(request: ProcessRequest, state: RequestState, begin: datetime, now: datetime) -> Iterator[datetime]:
+    """Yield the fire times of a request from `begin` on, ascending; of the past all that its file has, settled or not.
+
+    What is to run immediately has no past: the file names no time.
+    """
+    timing = request.timing
+    if begin >= now or timing is None or isinstance(timing, RunImmediately):
+        yield from coming_fires(request, state, max(begin, now))
+    elif not state.is_wanted:
+        return
+    elif isinstance(timing, RunLater):
+        # A press of Reschedule adds a fire to that of the file.
+        yield from (fire for fire in sorted({timing.start, one_time_fire(timing, state)}) if fire >= begin)
+    else:
+        yield from fires(timing.rule, begin - _TICK, counted_from=state.counted_from)
 
 
 def merged(
     requests: Mapping[str, ProcessRequest], states: Mapping[str, RequestState], *, after: datetime, now: datetime
 ) -> Iterator[ComingFire]:
-    """Yield the coming fires of all requests in order of time, without end if a rule has none."""
+    """Yield the fires of all requests from `after` on in order of time, without end if a rule has none.
+
+    They are the coming ones, and if `after` is earlier than `now`, those of the past too, settled or not.
+    """
     streams = (
-        _stream(name, coming_fires(request, standing(request, states.get(name), now), after))
+        _stream(name, planned_fires(request, standing(request, states.get(name), now), after, now))
         for name, request in requests.items()
     )
     return heapq.merge(*streams)
@@ -165,9 +186,16 @@ def _drift(state: RequestState | None, stands: RequestState, changed: tuple[str,
     if state is None:
         return None
     if stands.override is not None:
-        word = "scheduled" if stands.override else "unscheduled"
+        word = _pressed(stands) if stands.override else "unscheduled"
         at = instant_text(stands.override_at)[:19] + "Z" if stands.override_at else "an unknown time"
         return f"{word} by {stands.override_by} at {at}, the file says otherwise"
     if changed:
         return f"the file's change is not live yet ({', '.join(changed)})"
     return "the file's change is not live yet" if stands != state else None
+
+
+def _pressed(state: RequestState) -> str:
+    """Name the button that set a request going against its file; both, where what followed has hidden which it was."""
+    if state.override_at is None or state.since > state.override_at:
+        return "scheduled or rescheduled"
+    return "rescheduled" if state.counted_from == state.override_at else "scheduled"

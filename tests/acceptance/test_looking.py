@@ -57,6 +57,20 @@ def test_json_lines_bear_the_field_names_of_the_monitor_record(place: Place) -> 
     assert ran.keys() <= RECORD_SCHEMA["properties"].keys()
 
 
+def test_a_date_alone_is_its_midnight_for_a_begin_and_its_whole_day_for_an_end(place: Place) -> None:
+    place.declare("twice", "true", {"schedule": {"frequency": "daily", "at": ["00:00", "23:59:59"]}})
+    zone = ("--timezone", "Europe/Madrid")
+    coming = place.items("next", "--from", "2030-03-30", "--until", "2030-03-31", *zone)
+    whole = [f"2030-03-{time}" for time in ("30 00:00:00+01", "30 23:59:59+01", "31 00:00:00+01", "31 23:59:59+02")]
+    assert [item["local"] for item in coming] == [f"{each}:00" for each in whole]
+    (span,) = place.items("simulate", "--from", "2030-03-30", "--to", "2030-03-31", *zone)
+    assert (span["from"], span["to"]) == ("2030-03-29T23:00:00.000000Z", "2030-03-31T22:00:00.000000Z")
+    assert [(day["date"], sum(day["hours"])) for day in span["days"]] == [("2030-03-30", 2), ("2030-03-31", 2)]
+    (past, *_) = place.items("next", "--from", "2020-03-30", *zone)
+    assert past["local"] == "2020-03-30 00:00:00+02:00"
+    assert " ago  twice\n" in place.run("next", "--from", "2020-03-30", "-n", "1").stdout
+
+
 def test_the_monitor_shows_what_is_added_while_it_follows(place: Place) -> None:
     place.declare("plain", "true")
     place.run("exec", "plain")

@@ -99,6 +99,8 @@ def test_the_exit_code_tells_problems_and_a_wrong_question_from_a_difference(rep
         return str(done.exception)
 
     assert refused("--against", "mian").endswith("has no 'mian', nor is it a folder; did you mean 'main'?")
+    for empty in ("", " "):
+        assert "--against is empty" in refused("--against", empty)
     assert "give one of them" in refused("--against", "main", "--live")
     place.environment["GIT_CEILING_DIRECTORIES"] = str(tmp_path)
     lone = tmp_path / "lone"

@@ -19,7 +19,7 @@ from support import Place
 from runner.cli.loading import load
 from runner.cli.options import Places
 from runner.planning.difference import touched
-from runner.requests import catalog, refreshing
+from runner.requests import refreshing, stored
 from runner.requests.catalog import Catalog, CatalogReader
 from runner.requests.files import Content, Trouble, read_bounded
 from runner.requests.model import ProcessRequest
@@ -322,7 +322,7 @@ def test_a_second_start_validates_nothing_again(place: Place, monkeypatch: pytes
     write_many(place, 3)
     before = remembered_by(place)
     validated: list[object] = []
-    monkeypatch.setattr(catalog, "findings_in", lambda data: validated.append(data) or ())
+    monkeypatch.setattr(stored, "findings_in", lambda data: validated.append(data) or ())
     assert (remembered_by(place), validated) == (before, [])
     places = Places(jobs=place.jobs, state=place.state, monitor_log=place.log, given_zone="UTC")
     assert (load(places).stored.requests, validated) == (before, []), "nor does a command that looks"

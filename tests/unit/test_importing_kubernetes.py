@@ -172,6 +172,16 @@ def test_a_suspended_one_stays_so_and_more_containers_are_told() -> None:
     assert data_of(pulse)["process"]["command"] == ["z"]
 
 
+def test_one_without_containers_is_told_what_is_written_in_their_place() -> None:
+    head = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: x}\n"
+    spec = 'spec: {schedule: "0 5 * * *", jobTemplate: {spec: {template: {spec: {containers: []}}}}}\n'
+    (request,) = read(head + spec).requests
+    assert messages(request, Severity.CHANGED) == [
+        "it has no container, so nothing to run; `false` is written in its place"
+    ]
+    assert data_of(request)["process"]["command"] == ["false"]
+
+
 @pytest.mark.parametrize("text", ["a: *x", "{{- if .Values.on }}\nkind: CronJob\n{{- end }}", "a: 1\na: 2", "a: &b 1"])
 def test_what_is_no_plain_yaml_is_refused_at_its_line(text: str) -> None:
     with pytest.raises(RunnerError, match=r"cronjobs.yaml:\d+:\d+: "):

@@ -308,6 +308,18 @@ def test_hours_are_those_of_a_zone_with_a_half_hour():
     assert report.by_day_and_hour(ZoneInfo("Asia/Kolkata")) == {date(2026, 10, 25): [60] + [0] * 23}
 
 
+def test_a_day_behind_the_span_is_there_only_if_something_starts_in_it():
+    hourly, begin = every(3600, spread=HOUR), datetime(2026, 10, 25, 23, tzinfo=UTC)
+    delay = delay_of(hourly)
+    assert 20 * MINUTE < delay < HOUR, "or it shows nothing"
+    madrid = ZoneInfo("Europe/Madrid")
+    assert list(simulated(hourly, begin=begin, length=DAY - TICK).by_day_and_hour(madrid)) == [date(2026, 10, 26)]
+    late = simulated(hourly, begin=begin, length=DAY - HOUR + TICK + delay).by_day_and_hour(madrid)
+    assert list(late) == [date(2026, 10, 26)]
+    minutely = simulated(every(60, spread=HOUR), begin=begin, length=DAY).by_day_and_hour(madrid)
+    assert [sum(hours) > 0 for hours in minutely.values()] == [True, True]
+
+
 def test_a_start_that_spread_delays_past_the_end_is_counted():
     report = simulated(every(60, spread=HOUR), length=10 * MINUTE)
     delay = delay_of(every(60, spread=HOUR))

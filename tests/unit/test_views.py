@@ -101,6 +101,21 @@ def test_drift_says_who_did_what_and_when():
     assert drift == "scheduled by bob at 2026-03-01T12:00:00Z, the file says otherwise"
 
 
+@pytest.mark.parametrize("timing", [HOURLY.timing, RunImmediately()])
+def test_drift_names_the_button_and_both_where_a_new_rule_has_hidden_it(timing: Schedule | RunImmediately):
+    off = replace(request_of(timing, "off"), scheduled=False)
+    told = "by bob at 2026-03-01T12:01:00Z, the file says otherwise"
+    pressed = reschedule(off, seen(off), NOON + MINUTE, by="bob").state
+    assert view_of(off, pressed, NOON + HOUR).drift == f"rescheduled {told}"
+    again = schedule(off, pressed, NOON + 2 * MINUTE, by="ann").state
+    assert view_of(off, again, NOON + HOUR).drift == f"scheduled {told}".replace("bob", "ann").replace(
+        "01:00Z", "02:00Z"
+    )
+    other = replace(off, timing=schedule_of(frequency="minutely"))
+    changed = register(other, pressed, NOON + 3 * MINUTE).state
+    assert view_of(other, changed, NOON + HOUR).drift == f"scheduled or rescheduled {told}"
+
+
 @pytest.mark.parametrize(
     ("state", "request_"),
     [
@@ -220,6 +235,41 @@ def test_fires_of_all_requests_come_by_time_and_then_by_name():
         ComingFire(scheduled_for=NOON + HOUR, request="hourly"),
         ComingFire(scheduled_for=NOON + 90 * MINUTE, request="half-hourly"),
     ]
+
+
+def fires_from(request: ProcessRequest, state: RequestState | None, begin: datetime) -> list[datetime]:
+    states = {} if state is None else {request.name: state}
+    found = merged({request.name: request}, states, after=begin, now=NOON + 10 * HOUR)
+    return [fire.scheduled_for for fire in islice(found, 12)]
+
+
+def test_a_schedule_fires_from_an_instant_of_the_past_on_as_its_file_has_it():
+    state = settle(HOURLY, seen(HOURLY), NOON + 10 * HOUR).state
+    for known in (None, state):
+        assert fires_from(HOURLY, known, NOON - 3 * HOUR) == [NOON + hour * HOUR for hour in range(-3, 9)]
+    assert fires_from(HOURLY, state, NOON + 10 * HOUR)[0] == NOON + 11 * HOUR, "nothing that is settled from now on"
+    over = request_of(schedule_of(frequency="hourly", finish="2026-03-01 13:00"), "over")
+    assert fires_from(over, None, NOON) == [NOON, NOON + HOUR]
+    assert fires_from(replace(HOURLY, scheduled=False), None, NOON) == []
+
+
+def test_past_repetitions_are_counted_as_the_state_says():
+    request = request_of(schedule_of(frequency="hourly", start="2026-03-01 10:00", repetitions=1), "counted")
+    assert fires_from(request, None, NOON - DAY) == [NOON - 2 * HOUR, NOON - HOUR]
+    state = reschedule(request, seen(request), NOON, by="ann").state
+    assert fires_from(request, state, NOON - DAY) == [NOON + HOUR, NOON + 2 * HOUR]
+
+
+def test_a_past_run_later_is_told_by_its_start_and_a_run_immediately_not():
+    request = request_of(RunLater(start=NOON + HOUR, zone="UTC"), "later")
+    done = settle(request, seen(request), NOON + HOUR).state
+    for state in (None, done):
+        assert fires_from(request, state, NOON + HOUR) == [NOON + HOUR]
+        assert fires_from(request, state, NOON + HOUR + TICK) == []
+    again = reschedule(request, done, NOON + 2 * HOUR, by="ann").state
+    assert fires_from(request, again, NOON) == [NOON + HOUR, NOON + 2 * HOUR]
+    assert fires_from(AT_ONCE, seen(AT_ONCE), NOON - DAY) == []
+    assert fires_from(AT_ONCE, None, NOON - DAY) == [NOON + 10 * HOUR]
 
 
 def test_what_is_coming_is_what_a_runner_will_do_with_the_files_as_they_are():
