@@ -116,7 +116,10 @@ KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
         {"status": "success", "output_tail": "0027\n5\n¡olé!\n"},
     ),
     "lenient": ({"shell": "exit 3", "success": {"exit_codes": [0, 3]}}, {"status": "success", "exit_code": 3}),
-    "strict": ({"shell": "exit 0", "success": {"exit_codes": [3]}}, {"reason": "exit_code", "message": "exit code 0"}),
+    "strict": (
+        {"shell": "exit 0", "success": {"exit_codes": [3]}},
+        {"reason": "exit_code", "message": "exit code 0 is not among `success.exit_codes`"},
+    ),
     "complaining": (
         {"shell": "echo out; echo oh >&2", "success": {"fail_on_stderr": True}},
         {"status": "error", "reason": "stderr", "exit_code": 0, "message": "it wrote to standard error"},
