@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -24,6 +24,7 @@ from crash_following import declare
 from crash_load import Load
 from crash_oracle import check, is_settled, read_ledger
 from loguru import logger
+from runner_inside import started
 from support import GATE, SECONDLY, Place, Record, wait_until
 
 from runner.cli.console import Console
@@ -33,23 +34,14 @@ from runner.execution.proc import boot_id, stat_of
 from runner.monitor.records import Event, Recorder
 from runner.service.clock import SystemClock
 from runner.service.loop import Runner
-from runner.service.settings import Settings
 from runner.store import schema
 from runner.store.database import Store
 from runner.store.rows import Batch, ExecutionRow, Mark, Phase
 from runner.values import instant_text, new_id
 
 
-def _settings(place: Place) -> Settings:
-    return Settings(jobs=place.jobs, state=place.state, monitor_log=place.log, zone="UTC")
-
-
-@contextmanager
-def _runner(place: Place) -> Iterator[Runner]:
-    """A runner in this very program, whose turns are the test's."""
-    with Runner(_settings(place), clock=SystemClock(), observer=lambda _: None) as runner:
-        runner.start()
-        yield runner
+def _runner(place: Place, clock: SystemClock | None = None) -> AbstractContextManager[Runner]:
+    return started(place.jobs, clock or SystemClock(), state=place.state, log=place.log)
 
 
 def _go_on(runner: Runner, until: Callable[[], object]) -> None:
@@ -494,8 +486,7 @@ def test_a_lock_that_git_left_behind_holds_a_reload_back_for_ten_seconds_only(pl
     subprocess.run(["git", "init", "--quiet", str(place.folder)], check=True)
     place.declare("one", "true")
     clock = _ShiftedClock()
-    with Runner(_settings(place), clock=clock, observer=lambda _: None) as runner:
-        runner.start()
+    with _runner(place, clock) as runner:
         (place.folder / ".git" / "index.lock").touch()
         place.declare("two", "true")
         clock.leap_s = 8.0
