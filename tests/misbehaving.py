@@ -18,9 +18,10 @@ TOO_LONG = (
 HEAD = ("a program that", "`status`", "`reason`", "`message`", "and")
 LIMIT = 64 * 1024
 EXECUTABLE = {"stray"}
-CHAIN = """
+CHAIN_S = 20
+CHAIN = f"""
 import os, time
-end = time.monotonic() + 20
+end = time.monotonic() + {CHAIN_S}
 while time.monotonic() < end:
     if os.fork():
         os._exit(0)

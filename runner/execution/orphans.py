@@ -20,16 +20,23 @@ from runner.execution.tree import kill_all
 from runner.execution.watched import Watched
 
 _PR_SET_CHILD_SUBREAPER = 36
+_LOOKS = 20  # in a row: a look takes 0.1 ms, a fork several times that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """A child of ours that we never started: its own parent, of the tree of some execution, has ended."""
+    """A child of ours that we never started: its own parent, of the tree of some execution, has ended.
+
+    `execution` is what its environment names. Where it `is_passing`, that cannot be told: it is about to become another
+    program or to end, or it has ended.
+    """
 
     pid: int
+    execution: str | None
     session: int
     started: int
     is_dead: bool
+    is_passing: bool
 
 
 def become_subreaper() -> bool:
@@ -47,33 +54,51 @@ def orphans(mains: Collection[int]) -> Iterator[Orphan]:
     """
     here = os.getsid(0)
     for pid in proc.children_of(os.getpid()):
-        stat = None if pid in mains else proc.stat_of(pid)
+        execution = proc.execution_of(pid) if pid not in mains else None
+        stat = proc.stat_of(pid) if pid not in mains else None
         if stat and stat.session != here:
-            yield Orphan(pid=pid, session=stat.session, started=stat.started, is_dead=stat.is_dead)
+            yield Orphan(
+                pid=pid,
+                execution=execution or proc.execution_of(pid),  # in case it was passing, and is not now
+                session=stat.session,
+                started=stat.started,
+                is_dead=stat.is_dead,
+                is_passing=stat.is_passing and not proc.is_hidden(pid),
+            )
 
 
 def own_tree(main: int, execution: str, mains: Collection[int]) -> set[int]:
     """Return who belongs to an execution that we started; its main process has not been reaped."""
-    lost = (
-        orphan.pid for orphan in orphans(mains) if orphan.session == main or proc.execution_of(orphan.pid) == execution
-    )
+    lost = (orphan.pid for orphan in orphans(mains) if orphan.session == main or orphan.execution == execution)
     return proc.descendants([main, *lost])
 
 
 def sweep(mains: Collection[int], *, running: Collection[Watched], ended: Collection[Watched]) -> bool:
     """KILL the orphans of executions that have ended, and reap those that are dead.
 
-    Tells whether any was killed, and so will have to be reaped soon.
+    Tells whether there may be more: some were killed, and will have to be reaped soon; or some were about to end, or
+    had ended, by themselves, maybe after a fork, and their offspring has escaped every look.
     """
-    is_killing = False
-    for orphan in orphans(mains):
-        if orphan.is_dead:
-            with suppress(ChildProcessError):
-                os.waitpid(orphan.pid, os.WNOHANG)
-        elif not _may_live(orphan, running, ended):
-            kill_all(partial(proc.descendants, [orphan.pid]))
-            is_killing = True
-    return is_killing
+    for _ in range(_LOOKS):
+        is_killing = is_unsure = False
+        for orphan in orphans(mains):
+            if orphan.is_dead:
+                with suppress(ChildProcessError):
+                    os.waitpid(orphan.pid, os.WNOHANG)
+            elif not _may_live(orphan, running, ended):
+                kill_all(partial(proc.descendants, [orphan.pid]))
+                is_killing = True
+            is_unsure |= orphan.is_passing and _may_be_left(orphan, running, ended)
+        if is_killing or not is_unsure:
+            return is_killing
+    return True
+
+
+def _may_be_left(passing: Orphan, running: Collection[Watched], ended: Collection[Watched]) -> bool:
+    """Tell whether an orphan whose environment is not known can be of an execution that has ended."""
+    return any(watched.started <= passing.started for watched in ended) and all(
+        watched.session != passing.session for watched in running
+    )
 
 
 def _may_live(orphan: Orphan, running: Collection[Watched], ended: Collection[Watched]) -> bool:
@@ -81,14 +106,13 @@ def _may_live(orphan: Orphan, running: Collection[Watched], ended: Collection[Wa
 
     Where it has left both the session and the environment behind, it may be of any execution that began before it.
     """
-    named = proc.execution_of(orphan.pid)
-    if any(watched.session == orphan.session or watched.execution == named for watched in ended):
+    if any(watched.session == orphan.session or watched.execution == orphan.execution for watched in ended):
         return False
     if all(orphan.started < watched.started for watched in ended):
         return True  # a stranger's, that came to us as PID 1: what ended executions left was killed when they ended
     return any(
         watched.session == orphan.session
-        or watched.execution == named
+        or watched.execution == orphan.execution
         or (not watched.is_adopted and watched.started <= orphan.started)
         for watched in running
     )

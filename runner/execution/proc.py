@@ -18,12 +18,17 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stat:
-    """A line of /proc/PID/stat. `started` is field 22, clock ticks since boot."""
+    """A line of /proc/PID/stat. `started` is field 22, clock ticks since boot.
+
+    Who `is_passing` is about to become another program or to end, or has ended: nobody can read its environment then.
+    Who is hidden from us by its rights looks so, too.
+    """
 
     parent: int
     session: int
     started: int
     is_dead: bool
+    is_passing: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +42,20 @@ class Seen:
 def parse_stat(line: bytes) -> Stat:
     """Read the fields behind the command's name, which may itself hold spaces and parentheses (proc(5)).
 
-    >>> parse_stat(b"7 (a) b) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0").started
+    >>> parse_stat(b"7 (a) b) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0" + 30 * b" 0").started
     4711
     """
     fields = line[line.rindex(b")") + 2 :].split()
-    is_dead = fields[0] in b"ZXx" and int(fields[17]) <= 1  # its main thread may end before the others
-    return Stat(parent=int(fields[1]), session=int(fields[3]), started=int(fields[19]), is_dead=is_dead)
+    has_ended = fields[0] in b"ZXx"
+    is_dead = has_ended and int(fields[17]) <= 1  # its main thread may end before the others
+    has_program = fields[45] != b"0"  # the address of its arguments
+    return Stat(
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        started=int(fields[19]),
+        is_dead=is_dead,
+        is_passing=is_dead or not (has_program or has_ended),
+    )
 
 
 def boot_id() -> str:
@@ -65,6 +78,11 @@ def execution_of(pid: int) -> str | None:
     """Return RUNNER_EXECUTION_ID from the environment that `pid` was started with; a zombie has none left."""
     _, found, rest = (b"\0" + (_read(f"/proc/{pid}/environ") or b"")).partition(b"\0" + EXECUTION_VARIABLE + b"=")
     return os.fsdecode(rest.partition(b"\0")[0]) if found else None
+
+
+def is_hidden(pid: int) -> bool:
+    """Tell whether we may not look into `pid`: it has rights that we have not."""
+    return not os.access(f"/proc/{pid}/environ", os.R_OK)
 
 
 def peak_memory(pid: int) -> int | None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from misbehaving import CHAIN, CHAIN_S
 from process_world import BOUND_S, PATH, World
 
 from runner.execution import proc
@@ -361,6 +362,15 @@ def test_children_left_behind_do_not_outlive_their_execution(world: World) -> No
     world.until(lambda: world.processes.next_deadline_s() is None, "nothing left to do")
 
 
+def test_children_left_behind_that_fork_on_are_caught_beside_an_older_execution(world: World) -> None:
+    world.spawn("/bin/sleep", "60")
+    for _ in range(20):
+        world.exit(world.spawn(sys.executable, "-c", CHAIN))
+        began_s = time.monotonic()
+        world.until(lambda: len(proc.children_of(os.getpid())) == 1, "the end of the chain")
+        assert time.monotonic() - began_s < CHAIN_S, "it ended by itself"
+
+
 def test_children_left_behind_by_one_execution_cost_no_other_its_own(world: World) -> None:
     script = "setsid sh -c 'echo $$; exec sleep 60' & sleep 0.2; test \"$0\" = go || exec sleep 60"
     stays = world.shell(script)
@@ -529,7 +539,7 @@ def test_a_command_may_have_any_name(tmp_path: Path, world: World) -> None:
 
 def test_members_are_who_names_the_execution_who_is_in_its_session_and_their_descendants() -> None:
     def seen(parent: int, session: int, execution: str | None = None) -> proc.Seen:
-        stat = proc.Stat(parent=parent, session=session, started=0, is_dead=False)
+        stat = proc.Stat(parent=parent, session=session, started=0, is_dead=False, is_passing=False)
         return proc.Seen(stat=stat, execution=execution)
 
     table = {
