@@ -5,23 +5,19 @@ No step is as long as the folder is large; what is done for each file, whether i
 
 from __future__ import annotations
 
-import hashlib
-import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
+from runner.requests.companions import read_together
 from runner.requests.defaults_files import DefaultsFiles
-from runner.requests.files import Listing, Signature, Trouble, listed, read_bounded, signature_at
-from runner.requests.loading import LoadedFile, Place, file_problem, loaded
+from runner.requests.files import Listing, Signature, Trouble, listed
+from runner.requests.loading import Place
 from runner.requests.recollection import Entry, reads_differ
 
 _ROUNDS = 4
 """How often a folder that changes while it is read is read again."""
 _KNOWN_BETWEEN_YIELDS = 100
-_CLOCK_TICK_NS = 100_000_000
-"""A file changed so shortly before it was read may change again without its times showing it."""
 
 
 class JobFiles:
@@ -122,18 +118,24 @@ class JobFiles:
 
     def _read_different(self, listing: Listing, *, is_first: bool) -> Generator[None, None, bool]:
         redated, refilled = (yield from self._redated()), (yield from self._refilled())
+        different = sorted({*listing.changed, *redated, *refilled, *(self._fresh if is_first else ())})
         is_any = False
-        for relative in sorted({*listing.changed, *redated, *refilled, *(self._fresh if is_first else ())}):
-            known = self.entries.get(relative)
-            entry = self._entry(relative, known)
-            if is_another := known is None or not known.is_same(entry):
-                self._is_settled = False
-            is_any |= is_another
-            self.is_news |= not entry.file.problems
-            self.keep(relative, entry)
+        for read in read_together(map(self._place, different), self.entries):
+            if read is not None:
+                is_any |= self._take(*read)
             yield
         self._is_filled = True
         return is_any
+
+    def _take(self, place: Place, entry: Entry) -> bool:
+        """Know what was read; tell whether that is another than was known."""
+        known = self.entries.get(place.relative)
+        self.is_news |= not entry.file.problems
+        self.keep(place.relative, entry)
+        if known is not None and known.is_same(entry):
+            return False
+        self._is_settled = False
+        return True
 
     def _redated(self) -> Generator[None, None, list[str]]:
         """Return the files for whose sake others were read (dates of `except`) that look different now."""
@@ -157,31 +159,13 @@ class JobFiles:
                 yield
         return refilled
 
-    def _entry(self, relative: str, known: Entry | None) -> Entry:
-        path, defaults = f"{self._root}/{relative}", self.defaults.around(relative.rpartition("/")[0])
-        content = read_bounded(path)
-        if isinstance(content, Trouble):
-            problem = file_problem(self._display(relative), content)
-            file = LoadedFile(problems=(problem,), is_whole=True, reads={})
-            signature = None if content.may_pass else signature_at(path)
-            return Entry(signature=signature, digest=b"", file=file, defaults=defaults.digest)
-        fresh = content.signature is None or content.signature[-1] > time.time_ns() - _CLOCK_TICK_NS
-        digest = hashlib.sha256(content.raw).digest()
-        if known and (known.digest, known.defaults) == (digest, defaults.digest) and not reads_differ(known.file):
-            return replace(known, signature=content.signature, is_fresh=fresh)
-        place = Place(
+    def _place(self, relative: str) -> Place:
+        return Place(
             relative=relative,
             display=self._display(relative),
-            path=path,
+            path=f"{self._root}/{relative}",
             default_zone=self._default_zone,
-            defaults=defaults,
-        )
-        return Entry(
-            signature=content.signature,
-            digest=digest,
-            file=loaded(content, place),
-            is_fresh=fresh,
-            defaults=defaults.digest,
+            defaults=self.defaults.around(relative.rpartition("/")[0]),
         )
 
 

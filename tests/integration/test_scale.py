@@ -19,7 +19,7 @@ from support import Place
 from runner.cli.loading import load
 from runner.cli.options import Places
 from runner.planning.difference import touched
-from runner.requests import refreshing, stored
+from runner.requests import entries, stored
 from runner.requests.catalog import Catalog, CatalogReader
 from runner.requests.files import Content, Trouble, read_bounded
 from runner.requests.model import ProcessRequest
@@ -60,9 +60,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(Path(path).name)
         return read_bounded(path)
 
-    monkeypatch.setattr(refreshing, "read_bounded", noted)
+    monkeypatch.setattr(entries, "read_bounded", noted)
     # No file counts as changed a moment ago, or it would rightly be looked into once more.
-    monkeypatch.setattr(refreshing, "_CLOCK_TICK_NS", 0)
+    monkeypatch.setattr(entries, "_CLOCK_TICK_NS", 0)
     return names
 
 
@@ -318,7 +318,7 @@ def test_what_is_read_while_the_folder_falls_still_need_only_be_looked_at(place:
 
 
 def test_a_second_start_validates_nothing_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refreshing, "_CLOCK_TICK_NS", 0)
+    monkeypatch.setattr(entries, "_CLOCK_TICK_NS", 0)
     write_many(place, 3)
     before = remembered_by(place)
     validated: list[object] = []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.requests import refreshing
+from runner.requests import entries
 from runner.requests.catalog import Catalog, CatalogReader, exhausted
 from runner.requests.files import Content, Trouble, read_bounded
 from runner.requests.model import Schedule, Shell
@@ -183,7 +183,7 @@ def test_an_error_of_the_disk_is_tried_again_although_the_file_is_the_same(
     files = reader(folder)
     with monkeypatch.context() as broken:
         broken.setattr(
-            refreshing, "read_bounded", lambda path: Trouble(reason="it cannot be read: i/o error", may_pass=True)
+            entries, "read_bounded", lambda path: Trouble(reason="it cannot be read: i/o error", may_pass=True)
         )
         assert rejected(files.read()) == {"a.yaml": (set(), True)}
     assert exhausted(files.look())
@@ -350,8 +350,8 @@ class Reads:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, before: Callable[[str], None] = lambda name: None) -> None:
         self.names: list[str] = []
         self.before = before
-        monkeypatch.setattr(refreshing, "read_bounded", self._read)
-        monkeypatch.setattr(refreshing, "_CLOCK_TICK_NS", -(10**12))  # no file counts as changed just now
+        monkeypatch.setattr(entries, "read_bounded", self._read)
+        monkeypatch.setattr(entries, "_CLOCK_TICK_NS", -(10**12))  # no file counts as changed just now
 
     def _read(self, path: str) -> Content | Trouble:
         self.names.append(Path(path).name)

@@ -328,7 +328,7 @@ def test_an_edit_of_the_dates_that_the_defaults_name_is_seen(folder: Path) -> No
 def test_what_was_kept_from_a_former_start_counts_only_with_the_same_defaults(
     folder: Path, monkeypatch: pytest.MonkeyPatch, now: str | None
 ) -> None:
-    monkeypatch.setattr("runner.requests.refreshing._CLOCK_TICK_NS", -(10**12))  # no file counts as changed just now
+    monkeypatch.setattr("runner.requests.entries._CLOCK_TICK_NS", -(10**12))  # no file counts as changed just now
     text = "on_failure: {request: tell}\nowner: a"
     write(folder, {"_defaults.yaml": text, "a.yaml": GOOD, "tell.yaml": GOOD})
     former = reader_of(folder)
