@@ -86,6 +86,8 @@ def worded(path: Path) -> Iterator[None]:
             raise StoreUnwritableError(f"the store {path} cannot be used: {_UNWRITABLE[code]} ({error})") from error
         if code in _DAMAGED:
             raise unusable(path, f"{_DAMAGED[code]} ({error})") from error
+        if str(error).startswith("no such "):
+            raise unusable(path, f"has not the tables of its version ({error})") from error
         if "decode to UTF-8" in str(error):  # sqlite3's own, without a code, and with the whole text
             raise unusable(path, "is damaged (a text in it is none)") from error
         raise
