@@ -30,7 +30,7 @@ _LIVE = "what is in force"
 
 
 @click.command("plan")
-@click.option("--against", metavar="REF", help="Compare with a git ref, or with another folder.")
+@click.option("--against", metavar="REF", help="Compare with a git ref, with another folder, or with a clone that holds one.")
 @click.option("--live", "is_live", is_flag=True, help="Compare with what is in force, by the store; the default.")
 @output_option_of(FORMS, "For a person; JSON lines; or for the comment of a pull request.")
 @place_options
@@ -106,9 +106,16 @@ def _folder_of(ref: str, places: Places) -> Iterator[_Former]:
         with TemporaryDirectory(prefix="runner-plan-") as place:
             yield _extracted(repository, commit, Path(place), f"{ref} ({commit[:12]})", places)
     elif Path(ref).is_dir():
-        yield _Former(reader=CatalogReader(Path(ref), default_zone=places.zone), folder=Path(ref), label=ref)
+        folder = _jobs_in(Path(ref), repository, places)
+        yield _Former(reader=CatalogReader(folder, default_zone=places.zone), folder=folder, label=str(folder))
     else:
         raise UsageError(_unknown(ref, repository, places))
+
+
+def _jobs_in(folder: Path, repository: Repository | None, places: Places) -> Path:
+    """Return the jobs folder of another clone, if that is what a folder is; else the folder itself."""
+    inside = folder / (repository.prefix if repository else places.jobs.name)
+    return inside if inside.is_dir() else folder
 
 
 def _extracted(repository: Repository, commit: str, place: Path, label: str, places: Places) -> _Former:

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     SHORT_MONTH = "short_month"
     BOTH_DAYS = "both_days"
     EVERY_MINUTE = "every_minute"
+    UNEVEN_STEP = "uneven_step"
     COUNTS_FROM_1970 = "counts_from_1970"
     GAP = "gap"
     OVERLAP = "overlap"
@@ -107,6 +108,19 @@ def _of_cron(expression: str) -> Iterator[Caution]:
         example = f"{min(fields.hours):02}"
         message = f"the minute is *: it fires each minute of hour {example}; for {example}:00 alone write 0"
         yield Caution(kind=Kind.EVERY_MINUTE, message=message)
+    yield from _uneven_steps(expression, fields)
+
+
+def _uneven_steps(expression: str, fields: CronSim) -> Iterator[Caution]:
+    clocks = expression.split()[:-3]
+    kept = [("hour", "day", 24, fields.hours), ("minute", "hour", 60, fields.minutes)]
+    kept.append(("second", "minute", 60, fields.seconds))
+    for text, (unit, whole, size, numbers) in zip(reversed(clocks), kept, strict=False):
+        step = text.removeprefix("*/")
+        if step != text and step.isdecimal() and size % int(step):
+            times = _listed([str(number) for number in sorted(numbers)], _MOST_LISTED)
+            message = f"{text} begins anew with each {whole}: it comes at {unit} {times}"
+            yield Caution(kind=Kind.UNEVEN_STEP, message=message)
 
 
 def _short_months(days: Iterable[int], months: Iterable[int]) -> Iterator[Caution]:

@@ -25,7 +25,7 @@ from runner.timing.zones import wall_at, zone_named
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", -1: "last"}
-_ORDINAL = re.compile(r"\b([23]?)([123])th\b")
+_ORDINAL = re.compile(r"\b([2-9]?)([123])th\b")
 _UNITS = (("hour", 3600), ("minute", 60), ("second", 1))
 
 
