@@ -30,7 +30,9 @@ _LIVE = "what is in force"
 
 
 @click.command("plan")
-@click.option("--against", metavar="REF", help="Compare with a git ref, with another folder, or with a clone that holds one.")
+@click.option(
+    "--against", metavar="REF", help="Compare with a git ref, with another folder, or with a clone that holds one."
+)
 @click.option("--live", "is_live", is_flag=True, help="Compare with what is in force, by the store; the default.")
 @output_option_of(FORMS, "For a person; JSON lines; or for the comment of a pull request.")
 @place_options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
 
@@ -11,6 +12,9 @@ class Deadlines:
     def __init__(self) -> None:
         self._due_s: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._due_s)
 
     def set(self, execution: str, due_s: float) -> None:
         """Set or replace the deadline of an execution."""

@@ -71,7 +71,7 @@ class Book:
         if (guard := execution.guard) is not None:
             self._enter_at(guard, execution)
         if execution.phase is Phase.WAITING:
-            self._delayed.set(execution.id, execution.due.timestamp())
+            self.delay(execution)
             return
         self._occupied += not execution.is_group
         if execution.phase is Phase.STARTING:
@@ -112,6 +112,15 @@ class Book:
     def look_at_delayed(self, now: datetime) -> None:
         """Let those that were to wait until now wait for nothing but a place."""
         self.waiting.update(dict.fromkeys(self._delayed.take(now.timestamp())))
+
+    def delayed(self) -> list[Execution]:
+        """Return those that are to wait until an instant, which need not be to come any more."""
+        return [self._executions[execution] for execution in self._delayed]
+
+    def delay(self, execution: Execution) -> None:
+        """Have a delayed execution wait until another instant."""
+        self._executions[execution.id] = execution
+        self._delayed.set(execution.id, execution.due.timestamp())
 
     def next_due_s(self) -> float | None:
         """Return the epoch seconds until which the next of the delayed is to wait."""

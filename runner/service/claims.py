@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,8 @@ class Stop:
 
 
 class Claims:
-    """`entered`, `released`, `left` and `stops` are what the book and the dispatcher have to carry out once the batch
-    is committed; `ended` and `begun_groups` still ask for what follows them.
+    """`entered`, `released`, `shifted`, `left` and `stops` are what the book and the dispatcher have to carry out once
+    the batch is committed; `ended` and `begun_groups` still ask for what follows them.
 
     While `is_closing`, and for what follows the executions that a former runner left to an `exec`, nothing begins: it
     waits in the store. `foreign` are those of the latter.
@@ -65,6 +65,7 @@ class Claims:
         self.book = book
         self.entered: dict[str, Execution] = {}
         self.released: dict[str, Execution] = {}
+        self.shifted: dict[str, Execution] = {}
         self.left: set[str] = set()
         self.stops: dict[str, Stop] = {}
         self.ended: deque[Ended] = deque()
@@ -166,6 +167,12 @@ class Claims:
                 return
             self.released[waiting] = released = self._begun(execution)
             self._batch.executions[waiting] = row_of(released)
+
+    def shift_delayed(self, step: timedelta) -> None:
+        """Let those that wait for an instant wait as long as they were to, although the clock was set."""
+        for execution in self.book.delayed():
+            self.shifted[execution.id] = shifted = replace(execution, due=execution.due + step)
+            self._batch.executions[execution.id] = row_of(shifted)
 
     def stop(self, execution: Execution, reason: Reason, *, by: str | None = None) -> None:
         """Have an execution end: at once if it waits, else once this is committed; a group with its member."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from runner.monitor.records import Event
@@ -18,11 +18,13 @@ _SEEN = "seen"
 
 
 def decide(step_s: float, decision: Decision, registry: Registry, about: Mapping[str, Any]) -> None:
-    """Let interval rules go on from a clock that went back; tell of the step, whichever way it went."""
+    """Let interval rules and delayed attempts go on from a clock that went back; tell of the step, whichever way."""
     decision.tell(Event.RUNNER_CLOCK_STEPPED, {**about, "step_s": round(step_s, 6)})
     decision.batch.meta |= seen(decision.now)
     for name, _, moved in _moved(registry, decision.now):
         decision.put(name, moved)
+    if step_s < 0:
+        decision.claims.shift_delayed(timedelta(seconds=step_s))
 
 
 def seen(now: datetime) -> dict[str, str]:

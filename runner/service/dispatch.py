@@ -79,6 +79,8 @@ class Dispatcher:
         for execution in claims.entered.values():
             self._book.enter(execution)
             self._begin_group(execution)
+        for execution in claims.shifted.values():
+            self._book.delay(execution)
         for stop in claims.stops.values():
             self.stop(stop.execution, stop.reason, by=stop.by)
 
