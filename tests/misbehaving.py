@@ -18,7 +18,7 @@ TOO_LONG = (
 HEAD = ("a program that", "`status`", "`reason`", "`message`", "and")
 LIMIT = 64 * 1024
 EXECUTABLE = {"stray"}
-CHAIN_S = 20
+CHAIN_S = 120  # longer than anybody waits for its end
 CHAIN = f"""
 import os, time
 end = time.monotonic() + {CHAIN_S}
@@ -118,14 +118,14 @@ PROGRAMS = {
     "deaf": _shell(
         "ignores SIGTERM",
         "trap '' TERM; while :; do sleep 0.1; done",
-        _timeout("400ms", signal=9),
-        timeout="400ms", stop_grace="200ms",
+        _timeout("5s", signal=9),
+        timeout="5s", stop_grace="200ms",
     ),
     "halted": _shell(
         "stops itself (SIGSTOP)",
         "kill -STOP $$",
-        _timeout("400ms", signal=9),
-        timeout="400ms", stop_grace="200ms",
+        _timeout("5s", signal=9),
+        timeout="5s", stop_grace="200ms",
     ),
     "tree": _shell(
         "starts 200 processes by double forks, each with a session of its own",

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import select
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from runner.execution import proc
 from runner.execution.processes import Exit, Launch, Processes, Started
 from runner.lifecycle import Reason
 from runner.values import new_id
 
-BOUND_S = 20.0
+BOUND_S = 30.0
 PATH = "/usr/bin:/bin"
 
 _REPOSITORY = Path(__file__).parents[1]
@@ -32,6 +36,20 @@ _FORMER_RUNNER = textwrap.dedent("""
     print(started.pid, started.pid_started, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """)
+
+
+def descriptors() -> list[str]:
+    """Return what this program has open, but for what nobody holds any more: an earlier test may have left some."""
+    gc.collect()
+    return proc.names("/proc/self/fd")
+
+
+@contextmanager
+def everybodys_folder() -> Iterator[Path]:
+    """Make a folder where every user may enter, read and write, wherever the tests have theirs."""
+    with tempfile.TemporaryDirectory(prefix="runner-", dir="/tmp") as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
 
 
 class World:
@@ -141,4 +159,17 @@ class World:
         )
         assert former.returncode == -signal.SIGKILL
         pid, started = map(int, former.stdout.split())
+        self.until(lambda: _shows_arguments(pid) or is_dead(pid), "its program, which it may not have become yet")
         return execution, Started(pid=pid, pid_started=started)
+
+
+def is_dead(pid: int) -> bool:
+    """Not alive; a zombie, if so, is that of another parent."""
+    told = proc.stat_of(pid)
+    return told is None or told.is_dead
+
+
+def _shows_arguments(pid: int) -> bool:
+    with suppress(OSError):
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    return False

@@ -63,7 +63,7 @@ def orphans(mains: Collection[int]) -> Iterator[Orphan]:
                 session=stat.session,
                 started=stat.started,
                 is_dead=stat.is_dead,
-                is_passing=stat.is_passing and not proc.is_hidden(pid),
+                is_passing=stat.is_ending or (execution is None and stat.is_bare and not proc.is_hidden(pid)),
             )
 
 

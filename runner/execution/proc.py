@@ -20,15 +20,16 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Stat:
     """A line of /proc/PID/stat. `started` is field 22, clock ticks since boot.
 
-    Who `is_passing` is about to become another program or to end, or has ended: nobody can read its environment then.
-    Who is hidden from us by its rights looks so, too.
+    Who `is_ending` is about to end, or has ended. Who `is_bare` has no program: it is about to become another one or to
+    end, or we have not the right to see it. Nobody can read the environment of either.
     """
 
     parent: int
     session: int
     started: int
     is_dead: bool
-    is_passing: bool
+    is_ending: bool
+    is_bare: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +49,15 @@ def parse_stat(line: bytes) -> Stat:
     fields = line[line.rindex(b")") + 2 :].split()
     has_ended = fields[0] in b"ZXx"
     is_dead = has_ended and int(fields[17]) <= 1  # its main thread may end before the others
-    has_program = fields[45] != b"0"  # the address of its arguments
+    has_memory = fields[20] != b"0"
+    has_program = fields[45] != b"0"  # the address of its arguments; 0 too where we may not look
     return Stat(
         parent=int(fields[1]),
         session=int(fields[3]),
         started=int(fields[19]),
         is_dead=is_dead,
-        is_passing=is_dead or not (has_program or has_ended),
+        is_ending=is_dead or not (has_memory or has_ended),
+        is_bare=not (has_program or has_ended),
     )
 
 
@@ -82,7 +85,13 @@ def execution_of(pid: int) -> str | None:
 
 def is_hidden(pid: int) -> bool:
     """Tell whether we may not look into `pid`: it has rights that we have not."""
-    return not os.access(f"/proc/{pid}/environ", os.R_OK)
+    try:
+        os.close(os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        return True
+    except OSError:  # it has ended, or has no memory left
+        return False
+    return False
 
 
 def peak_memory(pid: int) -> int | None:

@@ -57,10 +57,10 @@ class Processes:
 
     def spawn(self, launch: Launch, *, now_s: float) -> Started:
         """Start a process in a session of its own. Raises SpawnError; what the launcher finds out is in the exit."""
-        peak = own_peak()
         before = proc.tick()
         pid, report = self._start(launch, now_s)
         after = proc.tick()
+        peak = own_peak()  # not before: we may have grown until it left our memory
         try:
             started = _start_tick(pid, before, after)
             descriptor = open_watched(pid, self._poll)

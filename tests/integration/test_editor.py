@@ -119,7 +119,7 @@ class Editor:
 
     def _until(self, condition: Any) -> int:
         assert self._process.stdout is not None
-        descriptor, until_s = self._process.stdout.fileno(), time.monotonic() + 30
+        descriptor, until_s = self._process.stdout.fileno(), time.monotonic() + 60
         while not (found := int(condition())):
             ready, _, _ = select.select([descriptor], [], [], max(0.0, until_s - time.monotonic()))
             assert ready, "the language server says nothing"

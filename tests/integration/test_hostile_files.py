@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from runner.requests.catalog import Catalog, CatalogReader, exhausted
 
 GOOD = "process: {shell: x}\n"
-MOST_CPU_S, MOST_MB = 10, 64
+MOST_CPU_S, MOST_MB = 60, 64  # an idle machine needs less than a second, but not every machine is
 NOBODY = 65534
 MEMORY = Path("/dev/shm")
 READING = f"""\
@@ -69,7 +69,7 @@ def read_bounded(folder: Path) -> dict[str, Any]:
         [sys.executable, "-c", READING, str(warm), str(folder)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -176,6 +176,7 @@ FINE: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.timeout(300)
 def test_everything_hostile_at_once_is_told_in_bounded_time_and_memory(folder: Path) -> None:
     (folder.parent / "outside").write_text(GOOD)
     for name, (make, _) in BAD.items():

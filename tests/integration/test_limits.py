@@ -9,10 +9,11 @@ import textwrap
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from process_world import BOUND_S, World
+from process_world import BOUND_S, World, is_dead
 
 from runner.execution import cgroups, proc
 from runner.execution.processes import SpawnError
@@ -20,6 +21,8 @@ from runner.lifecycle import Reason
 from runner.requests.model import Limits
 
 _MIB = 2**20
+_ENDLESS = "while :; do echo y; done"
+"""It fills no disk while nobody looks, as `yes` would."""
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def test_processor_time_ends_with_its_own_signal(world: World) -> None:
     ended, _ = world.run(sys.executable, "-Sc", "while True: pass", limits=Limits(cpu=timedelta(milliseconds=300)))
     assert (ended.signal, ended.stopped_for) == (signal.SIGXCPU, None)
     assert ended.cpu_s is not None
-    assert 0.5 < ended.cpu_s < 2
+    assert 0.5 < ended.cpu_s < 20
 
 
 def test_limits_are_those_of_the_program_and_not_raised_beyond_what_we_may(world: World) -> None:
@@ -72,7 +75,7 @@ def test_a_bound_on_processes_without_a_cgroup_is_refused_in_words(world: World)
 
 
 def test_output_without_end_is_stopped_and_cut(world: World) -> None:
-    name = world.shell("exec yes", output_limit=100_000)
+    name = world.shell(_ENDLESS, output_limit=100_000)
     ended = world.exit(name)
     assert ended.signal == signal.SIGTERM
     assert ended.stopped_for is Reason.OUTPUT_LIMIT
@@ -92,17 +95,22 @@ def test_who_goes_on_writing_while_it_is_asked_to_end_does_not_fill_the_disk(wor
             os.write(1, b"x" * 10_000)
             time.sleep(0.001)
     """)
-    name = world.spawn(sys.executable, "-Sc", script, output_limit=50_000, stop_grace_s=1.2)
-    largest = 0
-    while name not in world.exits:
-        world.turn()
-        largest = max(largest, _size(world, name))
+    name = world.spawn(sys.executable, "-Sc", script, output_limit=50_000)
+    sizes = [0]
+
+    def is_cut_again_and_again() -> bool:
+        sizes.append(_size(world, name))
+        return sum(after < before for before, after in pairwise(sizes)) >= 4
+
+    world.until(is_cut_again_and_again, "four cuts of what goes on growing")
+    world.processes.kill(name, Reason.KILLED_BY_USER)
     assert world.exit(name).stopped_for is Reason.OUTPUT_LIMIT
-    assert _size(world, name) == 50_000 < largest < 10_000_000  # it wrote for longer than four looks
+    assert _size(world, name) == 50_000 < max(sizes)
 
 
 def test_300_mb_before_anybody_has_looked_are_cut_at_the_end(world: World) -> None:
     name = world.spawn("/usr/bin/head", "-c", "300000000", "/dev/zero", output_limit=1000)
+    os.waitid(os.P_PID, world.started[name].pid, os.WEXITED | os.WNOWAIT)
     ended = world.exit(name)
     assert (ended.stopped_for, _size(world, name)) == (Reason.OUTPUT_LIMIT, 1000)
 
@@ -114,16 +122,18 @@ def test_as_much_as_the_limit_is_not_too_much_and_nobody_looks_on(world: World) 
 
 
 def test_who_removes_its_output_is_bounded_still(world: World) -> None:
-    name = world.spawn("/bin/sh", "-c", f"rm {world.folder}/outputs/*; exec yes", output_limit=1000)
+    name = world.shell(f"rm '{world.folder}'/outputs/*; {_ENDLESS}", output_limit=1000)
     assert world.exit(name).stopped_for is Reason.OUTPUT_LIMIT
 
 
 def test_an_adopted_execution_keeps_its_bound(world: World) -> None:
-    execution, started = world.orphaned("/bin/sh", "-c", "sleep 0.2; exec yes")
+    gate = f"until test -e '{world.folder}/go'; do sleep 0.01; done"
+    execution, started = world.orphaned("/bin/sh", "-c", f"{gate}; {_ENDLESS}")
     world.processes.adopt(
         execution, pid=started.pid, pid_started=started.pid_started, stop_signal=signal.SIGTERM, stop_grace_s=1.0,
         timeout_left_s=None, now_s=time.monotonic(), output_file=str(world.output_file(execution)), output_limit=1000,
     )  # fmt: skip
+    (world.folder / "go").touch()
     assert world.exit(execution).stopped_for is Reason.OUTPUT_LIMIT
     assert _size(world, execution) == 1000
 
@@ -185,13 +195,8 @@ def test_a_delegated_cgroup_holds_and_kills_the_whole_tree(delegated: tuple[Worl
     world.processes.kill(name, Reason.KILLED_BY_USER)
     world.exit(name)
     world.until(lambda: not (base / name).exists(), "its cgroup's removal")
-    assert all(map(_is_dead, inside))
+    assert all(map(is_dead, inside))
     world.close()
-
-
-def _is_dead(pid: int) -> bool:
-    told = proc.stat_of(pid)
-    return told is None or told.is_dead
 
 
 def _is_bare(pids: set[int]) -> bool:
@@ -201,7 +206,7 @@ def _is_bare(pids: set[int]) -> bool:
 def test_what_only_the_cgroup_knows_is_adopted_by_it(delegated: tuple[World, Path]) -> None:
     world, base = delegated
     execution, started = world.orphaned("/bin/sh", "-c", "setsid env -i sleep 60 & echo 1", further="stdin=''")
-    world.until(lambda: _is_dead(started.pid), "the end of the main process")
+    world.until(lambda: is_dead(started.pid), "the end of the main process")
     world.until(lambda: _is_bare(world.processes._in_cgroup(execution)), "one process without a name")
     (left,) = world.processes._in_cgroup(execution)
     adopted = world.adopt(execution, started.pid, started.pid_started)

@@ -16,7 +16,7 @@ UNSHARED = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 def _may_unshare() -> bool:
     try:
-        return subprocess.run([*UNSHARED, "true"], capture_output=True, timeout=10, check=False).returncode == 0
+        return subprocess.run([*UNSHARED, "true"], capture_output=True, timeout=60, check=False).returncode == 0
     except FileNotFoundError:
         return False
 
@@ -52,7 +52,7 @@ def run_inside(inner: int, shell: str) -> None:
     """Run a shell line in the namespace that is no child of its PID 1, as `docker exec` does."""
     entered = [*entering(inner), "setsid", "--wait", "sh", "-c", shell]
     # Not captured: what it leaves in the background would hold a pipe open.
-    subprocess.run(entered, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=10, check=True)
+    subprocess.run(entered, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30, check=True)
 
 
 def children_of(inner: int) -> list[bool]:
@@ -70,14 +70,15 @@ def test_strangers_are_reaped_and_none_is_killed_and_sigterm_stops_in_order(plac
     gates = [place.folder / name for name in ("gate-while-idle", "gate-while-busy")]
 
     run_inside(inner, stranger(gates[0]))
-    wait_until(lambda: children_of(inner) == [False], within_s=5.0, what="the dead to be reaped")
+    wait_until(lambda: children_of(inner) == [False], what="the dead to be reaped")
 
-    place.declare("bound", "trap 'exit 7' TERM; touch ../up; while :; do sleep 0.1; done", "run_immediately")
+    bound = "trap 'exit 7' TERM; touch ../up; while :; do sleep 0.1; done"
+    place.declare("bound", bound, "run_immediately", stop_grace="1m")
     wait_until(lambda: (place.folder / "up").exists(), what="the execution")
     run_inside(inner, stranger(gates[1]))
-    wait_until(lambda: children_of(inner) == [False] * 3, within_s=5.0, what="the dead to be reaped, and they alone")
-    subprocess.run([*entering(inner), "kill", "-TERM", "1"], timeout=10, check=True)
-    assert outer.wait(timeout=20) == 0
+    wait_until(lambda: children_of(inner) == [False] * 3, what="the dead to be reaped, and they alone")
+    subprocess.run([*entering(inner), "kill", "-TERM", "1"], timeout=30, check=True)
+    assert outer.wait(timeout=30) == 0
     # The strangers have ended with their namespace.
     (ended,) = place.finished("bound")
     assert (ended["status"], ended["reason"], ended["exit_code"]) == ("killed", "runner_stopped", 7)

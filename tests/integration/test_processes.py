@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from misbehaving import CHAIN, CHAIN_S
-from process_world import BOUND_S, PATH, World
+from misbehaving import CHAIN
+from process_world import BOUND_S, PATH, World, descriptors, everybodys_folder, is_dead
 
 from runner.execution import proc
 from runner.execution.deadlines import Deadlines
@@ -65,7 +65,7 @@ def test_cpu_time_is_that_of_the_process_and_its_children(world: World) -> None:
     burn = "import time\nwhile time.process_time() < 0.2: pass"
     ended = world.exit(world.spawn("/bin/sh", "-c", '"$0" -c "$1"; true', sys.executable, burn))
     assert ended.cpu_s is not None
-    assert 0.2 <= ended.cpu_s < 5
+    assert 0.2 <= ended.cpu_s < 20
 
 
 def test_peak_memory_is_told_where_it_is_above_our_own(world: World) -> None:
@@ -77,7 +77,7 @@ def test_peak_memory_is_told_where_it_is_above_our_own(world: World) -> None:
 
 def test_peak_memory_below_our_own_is_sampled_or_unknown_but_never_ours(world: World) -> None:
     assert world.run("/bin/true")[0].max_rss_bytes is None
-    sampled = world.shell("echo 1; sleep 30")
+    sampled = world.shell("echo 1; sleep 60; :")  # the shell stays: who becomes another program has little for a moment
     world.told(sampled)
     world.processes.enforce(time.monotonic() + 10)
     world.processes.kill(sampled, Reason.KILLED_BY_USER)
@@ -88,7 +88,7 @@ def test_peak_memory_below_our_own_is_sampled_or_unknown_but_never_ours(world: W
 
 def test_the_start_time_is_what_proc_says(world: World) -> None:
     for _ in range(50):
-        started = world.started[world.spawn("/bin/sleep", "30")]
+        started = world.started[world.spawn("/bin/sleep", "60")]
         told = proc.stat_of(started.pid)
         assert told is not None
         assert told.started == started.pid_started
@@ -130,7 +130,7 @@ def test_stdin_is_empty(world: World) -> None:
 
 
 def test_it_leads_a_session_of_its_own(world: World) -> None:
-    pid = world.started[world.spawn("/bin/sleep", "30")].pid
+    pid = world.started[world.spawn("/bin/sleep", "60")].pid
     assert os.getsid(pid) == os.getpgid(pid) == pid != os.getsid(0)
 
 
@@ -184,11 +184,11 @@ def test_a_program_is_found_by_the_path_that_it_is_given_or_in_its_directory(wor
 
 def _refused(world: World, *arguments: str, **options: object) -> str:
     """Return the text of the SpawnError, having checked that nothing else changed."""
-    before, descriptors = Path.cwd(), proc.names("/proc/self/fd")
+    before, opened = Path.cwd(), descriptors()
     with pytest.raises(SpawnError) as caught:
         world.spawn(*arguments, **options)  # type: ignore[arg-type]
     assert Path.cwd() == before
-    assert proc.names("/proc/self/fd") == descriptors
+    assert descriptors() == opened
     assert world.processes.next_deadline_s() is None
     return str(caught.value)
 
@@ -207,11 +207,12 @@ def test_a_directory_that_cannot_be_entered_is_told_as_such(world: World) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else for a moment")
-def test_a_denied_permission_is_told_as_such(world: World) -> None:
-    world.folder.chmod(0o777)
-    for parent in world.folder.parents:
-        if parent.name.startswith(("pytest-", "popen-")):
-            parent.chmod(0o755)
+def test_a_denied_permission_is_told_as_such() -> None:
+    with everybodys_folder() as folder:
+        _check_denied_permissions(World(folder))
+
+
+def _check_denied_permissions(world: World) -> None:
     private = world.folder / "private"
     private.mkdir(mode=0o700)
     secret = _write_program(world.folder / "secret", "#!/bin/sh\n", mode=0o700)
@@ -221,6 +222,7 @@ def test_a_denied_permission_is_told_as_such(world: World) -> None:
         assert _refused(world, str(secret)) == f"no permission to execute program '{secret}'"
     finally:
         os.seteuid(0)
+        world.close()
 
 
 def test_a_file_that_is_not_executable_is_told_as_such(world: World) -> None:
@@ -291,13 +293,16 @@ def test_who_ignores_the_stop_signal_is_killed_after_the_grace(world: World) -> 
     world.stop(name)
     ended = world.exit(name)
     assert (ended.exit_code, ended.signal, ended.stopped_for) == (None, signal.SIGKILL, Reason.KILLED_BY_USER)
-    assert 0.3 <= time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s >= 0.3
 
 
 def test_a_timeout_stops_and_then_kills(world: World) -> None:
-    gentle = world.spawn("/bin/sleep", "30", timeout_s=0.1)
-    deaf = world.shell("trap '' TERM; while :; do sleep 0.01; done", timeout_s=0.2, stop_grace_s=0.1)
+    gentle = world.spawn("/bin/sleep", "60", timeout_s=0.1)
     assert (world.exit(gentle).signal, world.exit(gentle).stopped_for) == (signal.SIGTERM, Reason.TIMEOUT)
+    deaf = world.shell("trap '' TERM; echo $$; while :; do sleep 0.01; done", timeout_s=3600.0, stop_grace_s=0.1)
+    world.told(deaf)
+    world.processes.enforce(time.monotonic() + 3600)
+    world.processes.enforce(time.monotonic() + 3601)
     assert (world.exit(deaf).signal, world.exit(deaf).stopped_for) == (signal.SIGKILL, Reason.TIMEOUT)
 
 
@@ -364,21 +369,59 @@ def test_children_left_behind_do_not_outlive_their_execution(world: World) -> No
 
 def test_children_left_behind_that_fork_on_are_caught_beside_an_older_execution(world: World) -> None:
     world.spawn("/bin/sleep", "60")
+    others = set(proc.children_of(os.getpid()))  # whoever earlier tests have left to us, too
     for _ in range(20):
-        world.exit(world.spawn(sys.executable, "-c", CHAIN))
-        began_s = time.monotonic()
-        world.until(lambda: len(proc.children_of(os.getpid())) == 1, "the end of the chain")
-        assert time.monotonic() - began_s < CHAIN_S, "it ended by itself"
+        world.exit(world.spawn(sys.executable, "-c", f"{CHAIN}\nopen('ended by itself', 'x')"))
+        world.until(lambda: others.issuperset(proc.children_of(os.getpid())), "the end of the chain")
+        assert not (world.folder / "ended by itself").exists()
+
+
+_RELAY = '#!/bin/sh\n[ -e end ] || setsid "$0" &\n'
+_UNPRIVILEGED = """
+import os, sys
+from pathlib import Path
+from process_world import World
+from runner.execution import proc
+folder = Path(sys.argv[1])
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+world = World(folder)
+world.spawn("/bin/sleep", "600")
+for _ in range(20):
+    world.exit(world.spawn(str(folder / "relay")))
+    world.until(lambda: len(proc.children_of(os.getpid())) == 1, "the end of the relay")
+world.close()
+"""
+
+
+def test_a_runner_without_rights_catches_what_forks_on_too() -> None:
+    """Who is about to end belongs to root, as /proc shows it: others may not look into it, as if it was a stranger."""
+    with everybodys_folder() as folder:
+        _write_program(folder / "relay", _RELAY)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", _UNPRIVILEGED, folder],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        finally:
+            (folder / "end").touch()
+    assert done.returncode == 0, done.stderr
 
 
 def test_children_left_behind_by_one_execution_cost_no_other_its_own(world: World) -> None:
-    script = "setsid sh -c 'echo $$; exec sleep 60' & sleep 0.2; test \"$0\" = go || exec sleep 60"
-    stays = world.shell(script)
-    goes = world.spawn("/bin/sh", "-c", script, "go")
+    leave = "setsid sh -c 'echo $$; exec sleep 60' &"
+    stays = world.shell(f"{leave} exec sleep 60")
+    goes = world.shell(f"{leave} until test -e go; do sleep 0.01; done")
     (kept,), (left,) = world.told(stays), world.told(goes)
+    (world.folder / "go").touch()
     world.exit(goes)
     world.until(lambda: _is_gone(left), "the end of who was left behind")
-    assert proc.stat_of(kept) is not None
+    assert not is_dead(kept)
     assert stays not in world.exits
 
 
@@ -391,6 +434,7 @@ def test_orphans_that_end_while_their_execution_runs_do_not_stay_zombies(world: 
 
 def test_a_child_of_another_part_of_this_program_is_left_to_it(world: World) -> None:
     with subprocess.Popen(["/bin/sh", "-c", "exit 4"]) as other:
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has reaped it
         world.exit(world.spawn("/bin/true"))
         world.until(lambda: world.processes.next_deadline_s() is None, "the sweep")
     assert other.returncode == 4
@@ -400,13 +444,13 @@ def test_a_child_of_another_part_of_this_program_is_left_to_it(world: World) -> 
 
 
 def test_two_hundred_at_once_lose_nothing(world: World) -> None:
-    descriptors = len(proc.names("/proc/self/fd"))
-    names = [world.shell(f"echo {n}; exit {n % 256}", timeout_s=60.0) for n in range(200)]
+    before = len(descriptors())
+    names = [world.shell(f"echo {n}; exit {n % 256}", timeout_s=600.0) for n in range(200)]
     for number, name in enumerate(names):
         assert world.exit(name).exit_code == number % 256
         assert world.output(name) == f"{number}\n"
     world.until(lambda: world.processes.next_deadline_s() is None, "the last sweep")
-    assert len(proc.names("/proc/self/fd")) == descriptors
+    assert len(descriptors()) == before
     assert not [pid for pid in proc.children_of(os.getpid()) if pid in {each.pid for each in world.started.values()}]
 
 
@@ -415,7 +459,7 @@ def test_stopping_a_hundred_is_quick(world: World) -> None:
     began_s = time.monotonic()
     for name in names:
         world.stop(name, Reason.RUNNER_STOPPED)
-    assert time.monotonic() - began_s < 2
+    assert time.monotonic() - began_s < BOUND_S
     assert {world.exit(name).stopped_for for name in names} == {Reason.RUNNER_STOPPED}
 
 
@@ -449,19 +493,14 @@ def test_a_former_process_keeps_its_timeout(world: World) -> None:
 def test_the_whole_former_tree_is_killed(world: World) -> None:
     execution, started = world.orphaned(sys.executable, "-c", _FAMILY, "stay")
     family = world.told(execution, 5)
+    world.until(lambda: any(proc.execution_of(pid) is None for pid in family), "who has no environment any more")
     bare = [pid for pid in family if proc.execution_of(pid) is None]
     assert world.adopt(execution, started.pid, started.pid_started) == started
     world.processes.kill(execution, Reason.KILLED_BY_USER)
     assert world.exit(execution).stopped_for is Reason.KILLED_BY_USER
     for pid in bare:  # it left session, parent and environment behind, under a runner that is no more
         os.kill(pid, signal.SIGKILL)
-    world.until(lambda: all(_is_dead(pid) for pid in family), "no member alive")
-
-
-def _is_dead(pid: int) -> bool:
-    """Not alive; a zombie, if so, is that of another parent."""
-    told = proc.stat_of(pid)
-    return told is None or told.is_dead
+    world.until(lambda: all(map(is_dead, family)), "no member alive")
 
 
 def test_an_execution_goes_on_while_any_process_of_it_runs(world: World) -> None:
@@ -470,20 +509,20 @@ def test_an_execution_goes_on_while_any_process_of_it_runs(world: World) -> None
     (second,) = world.told(execution)
     world.adopt(execution, started.pid, started.pid_started)
     os.kill(started.pid, signal.SIGKILL)
-    world.until(lambda: _is_dead(started.pid), "the end of the main process")
+    world.until(lambda: is_dead(started.pid), "the end of the main process")
     for _ in range(3):
         world.turn()
     assert execution not in world.exits
-    assert not _is_dead(second)
+    assert not is_dead(second)
     (world.folder / "end").touch()
     world.exit(execution)
-    assert _is_dead(second)
+    assert is_dead(second)
 
 
 def test_a_survivor_is_adopted_where_the_main_process_has_ended(world: World) -> None:
-    execution, started = world.orphaned("/bin/sh", "-c", "setsid sh -c 'echo $$; exec sleep 60' &")
+    execution, started = world.orphaned("/bin/sh", "-c", "setsid sh -c 'echo $$; sleep 60; :' &")
     (second,) = world.told(execution)
-    world.until(lambda: _is_dead(started.pid), "the end of the main process")
+    world.until(lambda: is_dead(started.pid), "the end of the main process")
     adopted = world.adopt(execution, started.pid, started.pid_started)
     assert adopted is not None
     assert adopted.pid == second
@@ -496,6 +535,9 @@ def test_a_process_whose_main_thread_has_ended_still_runs(world: World) -> None:
     execution, started = world.orphaned(sys.executable, "-c", f"{threads}; ctypes.CDLL(None).pthread_exit(None)")
     told = Path(f"/proc/{started.pid}/stat")
     world.until(lambda: ") Z " in told.read_text(), "the end of the main thread")
+    stat = proc.stat_of(started.pid)
+    assert stat is not None
+    assert (stat.is_dead, stat.is_ending) == (False, False)
     assert world.adopt(execution, started.pid, started.pid_started) == started
     world.processes.kill(execution, Reason.KILLED_BY_USER)
     world.exit(execution)
@@ -507,7 +549,7 @@ def test_stopping_a_former_tree_kills_who_outlives_the_grace(world: World) -> No
     world.told(execution)
     world.adopt(execution, started.pid, started.pid_started)
     world.stop(execution)
-    world.until(lambda: _is_dead(started.pid), "the end of the main process")
+    world.until(lambda: is_dead(started.pid), "the end of the main process")
     assert execution not in world.exits
     world.processes.enforce(time.monotonic() + 31)
     assert world.exit(execution).stopped_for is Reason.KILLED_BY_USER
@@ -515,14 +557,14 @@ def test_stopping_a_former_tree_kills_who_outlives_the_grace(world: World) -> No
 
 def test_nobody_is_adopted_where_all_have_ended_or_the_number_is_anothers(world: World) -> None:
     execution, started = world.orphaned("/bin/true")
-    world.until(lambda: _is_dead(started.pid), "the end")
-    descriptors = len(proc.names("/proc/self/fd"))
+    world.until(lambda: is_dead(started.pid), "the end")
+    before = len(descriptors())
     assert world.adopt(execution, started.pid, started.pid_started) is None
     assert world.adopt(new_id(), None, None) is None
     other = world.started[world.spawn("/bin/sleep", "60", environment={})]
     assert world.adopt(new_id(), other.pid, other.pid_started - 1) is None
     assert world.adopt(new_id(), other.pid, None) is None
-    assert len(proc.names("/proc/self/fd")) == descriptors + 1
+    assert len(descriptors()) == before + 1
 
 
 # Parts
@@ -537,9 +579,51 @@ def test_a_command_may_have_any_name(tmp_path: Path, world: World) -> None:
     assert (told.parent, told.session, told.started) == (os.getpid(), started.pid, started.pid_started)
 
 
+def _stat_line(state: str, *, threads: int, memory: int, arguments: int) -> bytes:
+    """Write what proc(5) says of /proc/PID/stat, with the fields 3, 20, 23 and 48 as given."""
+    fields = {3: state, 20: threads, 23: memory, 48: arguments}
+    return f"7 (a program) {' '.join(str(fields.get(number, 1)) for number in range(3, 53))}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "is_dead_now", "is_ending", "is_bare"),
+    [
+        (_stat_line("S", threads=1, memory=4096, arguments=4096), False, False, False),
+        (_stat_line("R", threads=1, memory=4096, arguments=0), False, False, True),  # about to become another program
+        (_stat_line("R", threads=1, memory=0, arguments=0), False, True, True),  # about to end
+        (_stat_line("Z", threads=1, memory=0, arguments=0), True, True, False),
+        (_stat_line("X", threads=0, memory=0, arguments=0), True, True, False),
+        (
+            _stat_line("Z", threads=2, memory=0, arguments=0),
+            False,
+            False,
+            False,
+        ),  # only its main thread has ended
+    ],
+)
+def test_who_is_about_to_become_another_program_or_to_end_is_told(
+    line: bytes, is_dead_now: bool, is_ending: bool, is_bare: bool
+) -> None:
+    stat = proc.parse_stat(line)
+    assert (stat.is_dead, stat.is_ending, stat.is_bare) == (is_dead_now, is_ending, is_bare)
+
+
+def test_who_runs_is_neither_ending_nor_bare_and_a_zombie_has_ended(world: World) -> None:
+    name = world.shell("echo $$; sleep 60; :")
+    (pid,) = world.told(name)
+    stat = proc.stat_of(pid)
+    assert stat is not None
+    assert (stat.is_dead, stat.is_ending, stat.is_bare, proc.execution_of(pid)) == (False, False, False, name)
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    stat = proc.stat_of(pid)
+    assert stat is not None
+    assert (stat.is_dead, stat.is_ending, proc.execution_of(pid)) == (True, True, None)
+
+
 def test_members_are_who_names_the_execution_who_is_in_its_session_and_their_descendants() -> None:
     def seen(parent: int, session: int, execution: str | None = None) -> proc.Seen:
-        stat = proc.Stat(parent=parent, session=session, started=0, is_dead=False, is_passing=False)
+        stat = proc.Stat(parent=parent, session=session, started=0, is_dead=False, is_ending=False, is_bare=False)
         return proc.Seen(stat=stat, execution=execution)
 
     table = {

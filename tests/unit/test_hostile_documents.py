@@ -38,8 +38,8 @@ name: other
 process: {shell: "true"}
 """
 LINE_ENDINGS = ("\r\n", "\n", "\r", "\x85", "\u2028", "\u2029")
-SOON_S, SOON_S_PER_BYTE = 1.0, 4e-6
-"""Processor time; twenty times what an idle machine needs, for others may share its caches."""
+SOON_S, SOON_S_PER_BYTE = 15.0, 1e-4
+"""Processor time; a hundred times what an idle machine needs, as only what does not end soon on any machine takes."""
 ASCII_SOUP = "[]{}:,-?&*!|>'\"%@`#<~=. \n\tab01:\\"
 
 
@@ -56,8 +56,7 @@ def timed(raw: bytes) -> tuple[LoadedFile, float]:
 def check(raw: bytes) -> LoadedFile:
     """Load a file; whatever it holds, it is answered soon, in bounded words, and each problem lies within it."""
     file, taken_s = timed(raw)
-    # A sweep of the test's own heap may fall into the first, hardly into a second.
-    assert taken_s < (soon_s := SOON_S + len(raw) * SOON_S_PER_BYTE) or timed(raw)[1] < soon_s
+    assert taken_s < SOON_S + len(raw) * SOON_S_PER_BYTE
     assert bool(file.problems) == bool(file.is_whole or file.names)
     assert sum(len(str(problem)) for problem in file.problems) < 200_000
     for problem in file.problems:
@@ -286,6 +285,7 @@ def test_what_coverage_leads_to_is_read_or_told(tmp_path: Path) -> None:
     print(done.stderr.splitlines()[-1])
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "piece",
     ["[", "{", "- ", "? ", "a: ", "[[],", "a: [", "{a: ", "*a ", "&a ", "!a ", '"\\n', "'", "#", " ", "\n", "---\n",
@@ -325,6 +325,7 @@ HUGE = [
 ]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("text", HUGE, ids=range(len(HUGE)))
 def test_a_huge_value_makes_no_huge_message(text: str) -> None:
     assert check(text.encode()).problems
