@@ -99,6 +99,7 @@ def test_a_row_is_what_an_oracle_finds_minute_by_minute(index: int) -> None:
     )
 
 
+@pytest.mark.timeout(300)
 def test_a_row_is_what_the_command_prints(place: Place) -> None:
     for index, each in enumerate(TRANSITIONS):
         for kind, schedule in (("daily", each.daily), ("hourly", HOURLY), ("cron", CRON)):

@@ -19,6 +19,7 @@ from support import Place, wait_until
 from runner.cli.files import validate_command
 
 GOOD = "process: {shell: x}\n"
+LONG_S = 60
 BROKEN = "process: {shell: x}\ntiming: {schedule: {frequency: dayly}}\n"
 
 
@@ -99,6 +100,7 @@ def test_the_console_and_show_point_at_the_place_too(place: Place) -> None:
     assert caret.strip() in shown
 
 
+@pytest.mark.timeout(3 * LONG_S)
 def test_a_large_folder_has_a_bar_on_a_terminal(tmp_path: Path) -> None:
     jobs = tmp_path / "jobs.d"
     jobs.mkdir()
@@ -108,14 +110,14 @@ def test_a_large_folder_has_a_bar_on_a_terminal(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "runner", "validate", "--jobs", str(jobs), "--state", str(tmp_path)]
     done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal)
     os.close(terminal)
-    seen, until_s = b"", time.monotonic() + 30
+    seen, until_s = b"", time.monotonic() + LONG_S
     while select.select([controller], [], [], max(0.0, until_s - time.monotonic()))[0]:
         try:
             seen += os.read(controller, 1 << 16)
         except OSError:  # the other end is closed
             break
     os.close(controller)
-    assert done.communicate(timeout=30)[0] == b""
+    assert done.communicate(timeout=LONG_S)[0] == b""
     assert done.returncode == 0
     assert b"reading" in seen
     assert b"100%" in seen

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
-from support import Place, Record, wait_until
+from support import GATE, Place, Record, wait_until
 
 from runner.values import instant_text
 
+HANG_S = 15.0
 WELCOME = """
 process: {shell: 'echo welcome'}
 timing: run_immediately
@@ -23,9 +24,11 @@ timing: {{schedule: {{frequency: secondly}}}}
 
 
 def _next_after(place: Place, record: Record, request: str) -> Record:
-    """Wait for an execution of `request` that was scheduled after a record was written."""
+    """Wait for an execution of `request` scheduled after a record was written; a fire that was missed is none."""
     found: list[Record] = wait_until(
-        lambda: [each for each in place.finished(request) if each["scheduled_for"] > record["time"]],
+        lambda: [
+            each for each in place.finished(request) if each["started"] and each["scheduled_for"] > record["time"]
+        ],
         what=f"another execution of {request}",
     )
     return found[0]
@@ -42,7 +45,7 @@ def test_from_the_first_file_to_a_second_start(place: Place) -> None:
     assert (welcome["status"], welcome["output_tail"]) == ("success", "welcome\n")
 
     place.write("tick.yaml", TICK.format(word="one"))
-    first = place.await_finished("tick", count=2)
+    first = place.await_finished("tick", count=2, status="success")
     assert [each["output_tail"] for each in first] == ["one\n"] * len(first)
     assert all(each["scheduled_for"].endswith(".000000Z") for each in first)
 
@@ -64,33 +67,35 @@ def test_from_the_first_file_to_a_second_start(place: Place) -> None:
     assert _next_after(place, mended, "tick")["output_tail"] == "three\n"
 
     assert place.run("unschedule", "tick").stdout == "tick: unscheduled (differs from its file)\n"
-    count = len(place.finished("tick"))
+    (unscheduled,) = wait_until(lambda: place.events("request.unscheduled", "tick"))
     (tick,) = [json.loads(line) for line in place.run("ls", "-o", "json").stdout.splitlines() if '"tick"' in line]
     assert tick["status"] == "unscheduled"
     assert tick["drift"].startswith("unscheduled by ")
 
     (place.jobs / "tick.yaml").unlink()
     wait_until(lambda: place.events("request.removed", "tick"))
-    assert len(place.finished("tick")) <= count + 1, "only what had been claimed before may have run"
-
+    place.write("other.yaml", TICK.format(word="other"))
+    _next_after(place, unscheduled, "other")
     assert place.stop(process) == 0
+    assert all(each["scheduled_for"] <= unscheduled["time"] for each in place.finished("tick"))
     assert _last(place, "runner.stopped")["signal"] == 15
     second = place.start()
     place.write("proof.yaml", TICK.format(word="still alive"))
-    place.await_finished("proof")
+    place.await_finished("proof", status="success")
     assert place.stop(second) == 0
     assert len(place.finished("welcome")) == 1
     assert len(place.events("execution.started", "welcome")) == 1
 
 
-def test_an_edit_is_live_within_a_second(place: Place) -> None:
+def test_an_edit_is_live_while_others_run_without_anybody_asking(place: Place) -> None:
+    """How quickly is measured by the benchmarks; here only a hang is too slow."""
     place.write("tick.yaml", TICK.format(word="one"))
     place.start()
-    place.await_finished("tick")
+    place.await_finished("tick", status="success")
     written_s = time.time()
     place.write("now.yaml", WELCOME)
     (record,) = place.await_finished("now")
-    assert record["scheduled_for"] < _utc(written_s + 1)
+    assert _utc(written_s) < record["scheduled_for"] < _utc(written_s + HANG_S)
 
 
 def _utc(epoch_s: float) -> str:
@@ -144,9 +149,9 @@ def test_what_cannot_start_leaves_an_error_that_says_so(place: Place) -> None:
 
 
 def test_concurrent_fires_are_refused_and_max_running_lets_wait(place: Place) -> None:
-    slow = "process: {shell: sleep 2.5, prevent_concurrent: true}\ntiming: {schedule: {frequency: secondly}}\n"
+    slow = "process: {shell: sleep 600, prevent_concurrent: true}\ntiming: {schedule: {frequency: secondly}}\n"
     place.write("slow.yaml", slow)
-    process = place.start()
+    process = place.start("--drain", "0s")
     refused = place.await_finished("slow", reason="concurrent", count=2)
     assert refused[0]["message"] == "Concurrent attempt to execute"
     assert refused[0]["duration_s"] == 0
@@ -154,20 +159,30 @@ def test_concurrent_fires_are_refused_and_max_running_lets_wait(place: Place) ->
 
     (place.jobs / "slow.yaml").unlink()
     for name in ("one", "two", "three"):
-        place.write(f"{name}.yaml", "process: {shell: sleep 0.3}\ntiming: run_immediately\n")
+        place.declare(name, GATE, "run_immediately")
     place.start("--max-running", "1")
+    wait_until(lambda: _counts(place) == (1, 2), what="one runs, two wait")
+    place.open_gate()
     records = sorted((place.await_finished(name)[0] for name in ("one", "two", "three")), key=lambda r: r["started"])
     assert [record["status"] for record in records] == ["success"] * 3
     for earlier, later in pairwise(records):
         assert later["started"] >= earlier["ended"]
 
 
+def _counts(place: Place) -> tuple[int, int]:
+    """Return how many executions run, and how many wait."""
+    (status,) = place.items("status")
+    return len(status["running"]), len(status["waiting"])
+
+
 def test_a_timeout_ends_the_whole_tree(place: Place) -> None:
+    """Its stop signal is one that nobody heeds, from the first moment on: a trap might be set after the timeout."""
     place.write(
         "stubborn.yaml",
         """
 process:
-  shell: "trap '' TERM; sleep 600 & sleep 600"
+  shell: "sleep 600 & sleep 600"
+  stop_signal: URG
   timeout: 300ms
   stop_grace: 200ms
 timing: run_immediately
