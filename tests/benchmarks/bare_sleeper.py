@@ -26,7 +26,8 @@ def main(count: int, folder: str) -> None:
 
 def _spawn_at(due_s: float, environment: dict[str, str], store: sqlite3.Connection | None) -> float:
     """Return how many seconds after `due_s` the child was there."""
-    time.sleep(max(0.0, due_s - time.time()))
+    while (left_s := due_s - time.time()) > 0:  # again where the clock on the wall goes slower than what sleeps
+        time.sleep(left_s)
     if store is not None:
         store.execute("INSERT INTO claims VALUES (?, ?)", (due_s, "x" * 600))
     child = os.posix_spawn("/bin/true", ["/bin/true"], environment)

@@ -34,6 +34,8 @@ _HERE = Path(__file__).parent
 _OURS, _DURABLE, _BARE = "runner", "runner, due instant to last record in the log", "bare posix_spawn loop"
 _BOUND = "the same with claims, sessions, outputs, records"
 _WITHIN_S = 120.0
+_LEADS_S = (4, 15, 60)  # until all are due; a busy machine has a runner up later
+_TICK_S = 0.01  # no time of a file is finer, on no kernel
 _CRONSTABLE_ENTRY = """\
   - name: burst-{number}
     command:
@@ -89,8 +91,16 @@ def measure(setting: Setting) -> Result:
 
 def _runner(folder: Path, count: int, durable: list[float]) -> float:
     """Return our rate; add to `durable` the one from the due instant until the log has the last record."""
-    service = Service(folder)
-    due_s = int(time.time() + 4 + count / 200)
+    for lead_s in _LEADS_S:
+        (place := folder / f"{lead_s}").mkdir()
+        if (rate := _rate_if_up(Service(place), count, lead_s, durable)) is not None:
+            return rate
+    raise TimeoutError("the runner was not up before the requests were due")
+
+
+def _rate_if_up(service: Service, count: int, lead_s: float, durable: list[float]) -> float | None:
+    """As `_runner`; None if the runner was not up before the requests were due, about `lead_s` from now."""
+    due_s = int(time.time() + lead_s + count / 200)
     start = datetime.fromtimestamp(due_s, UTC).isoformat()
     for number in range(count):
         service.write(
@@ -98,11 +108,11 @@ def _runner(folder: Path, count: int, durable: list[float]) -> float:
         )
     with service.running() as process:
         if time.time() > due_s:
-            raise TimeoutError("the runner was not up before the requests were due")
+            return None
         # Looking is cheap, but not free: not before there can be anything to see.
-        time.sleep(due_s - time.time() + count / 5000)
+        time.sleep(max(0.0, due_s - time.time() + count / 5000))
         size = service.wait_for(process, lambda: _settled(service.log, count), within_s=_WITHIN_S)
-        durable.append(count / (service.log.stat().st_mtime - due_s))
+        durable.append(count / max(_TICK_S, service.log.stat().st_mtime - due_s))
     ended = [record for record in service.records("execution.finished") if record["status"] == "success"]
     if len(ended) != count:
         raise ValueError(f"{len(ended)} of {count} ended well, in {size} bytes")

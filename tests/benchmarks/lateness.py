@@ -13,6 +13,7 @@ from benchmarks.harness import Result, Series, Setting, Target
 from benchmarks.service import Service, epoch_s
 
 _SLEEPER = Path(__file__).with_name("bare_sleeper.py")
+_WITHIN_S = 60.0  # of fires that are due together one alone runs, so on a busy machine they take longer
 
 
 def measure(setting: Setting) -> Result:
@@ -26,9 +27,9 @@ def measure(setting: Setting) -> Result:
             capture_output=True,
             text=True,
             check=True,
-            timeout=setting.size + 60,
+            timeout=setting.size + _WITHIN_S,
         )
-        service.wait_for(process, lambda: len(_lateness_ms(service)) >= setting.size, within_s=10)
+        service.wait_for(process, lambda: len(_lateness_ms(service)) >= setting.size, within_s=_WITHIN_S)
     ours = Series(label="runner", unit="ms", values=tuple(_lateness_ms(service)[: setting.size]))
     pairs = [[float(word) * 1000 for word in line.split()] for line in bare.stdout.splitlines()]
     beside = tuple(

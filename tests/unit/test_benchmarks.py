@@ -12,6 +12,7 @@ from benchmarks.peers import Peers
 from benchmarks.table import Row, as_json, as_text
 
 
+@pytest.mark.timeout(300)  # each starts runners, one after another, on a machine that may be busy
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_runs_at_its_smallest_size(name: str, tmp_path: Path) -> None:
     benchmark = BENCHMARKS[name]

@@ -134,7 +134,7 @@ def test_a_megabyte_is_read_soon() -> None:
     begun = time.process_time()
     for text in ("A=" + "x y " * 100_000, 'A="' + "\\x " * 100_000 + '"', "# x\n" * 50_000, "A=" + " " * 900_000):
         parse(text)
-    assert time.process_time() - begun < 5
+    assert time.process_time() - begun < 30, "what looks at each of so many characters again and again takes hours"
 
 
 def refusal(path: Path) -> str:

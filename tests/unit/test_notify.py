@@ -12,6 +12,7 @@ import pytest
 
 from runner.service.clock import SystemClock
 from runner.service.notify import SILENT, Notifier
+from runner.values import new_id
 
 
 class Clock(SystemClock):
@@ -42,8 +43,9 @@ class Manager:
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
-    listening = Manager(str(tmp_path / "notify") if request.param == "path" else f"@{tmp_path}/notify")
+def manager(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
+    monkeypatch.chdir(tmp_path)  # an address is of 107 bytes at most, and the folder of a test may be longer
+    listening = Manager("notify" if request.param == "path" else f"@{new_id()}")
     yield listening
     listening.socket.close()
 
@@ -95,7 +97,12 @@ def test_the_watchdog_hears_of_turns_alone_at_half_its_time(manager: Manager, pi
 
 @pytest.mark.parametrize(
     "variables",
-    [{}, {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}],
+    [
+        {},
+        {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": f"{os.getppid()}"},
+        {"WATCHDOG_USEC": "0"},
+        {"WATCHDOG_USEC": "soon"},
+    ],
 )
 def test_a_watchdog_that_is_not_ours_hears_nothing(manager: Manager, variables: dict[str, str]) -> None:
     notifier, _ = notifier_of(manager, **variables)
@@ -121,14 +128,17 @@ def test_what_the_manager_left_is_for_nobody_else() -> None:
     assert environment == {"PATH": "/bin"}
 
 
-def test_a_manager_that_is_gone_or_does_not_listen_harms_nobody(tmp_path: Path) -> None:
-    gone = Notifier(str(tmp_path / "gone"), watchdog_s=1.0, clock=Clock())
+def test_a_manager_that_is_gone_or_does_not_listen_harms_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gone = Notifier("gone", watchdog_s=1.0, clock=Clock())
     for notifier in (gone, SILENT):
         notifier.reloading()
         notifier.ready(begun_s=2000.0)
         notifier.turn(requests=1, running=1)
         notifier.stopping()
-    deaf = Manager(str(tmp_path / "deaf"))
+    deaf = Manager("deaf")
     flooding = Notifier(deaf.address, clock=Clock())
     for _ in range(2000):  # more than a socket holds
         flooding.stopping()
