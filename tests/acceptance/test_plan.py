@@ -114,6 +114,8 @@ def test_against_a_folder_places_are_as_in_the_jobs_folder(repository: Place) ->
     other = place.folder / "other"
     git(place, "worktree", "add", "-q", "--detach", str(other), "main")
     assert items(place, "--against", str(other / "jobs.d"), code=0)[0]["differs"] is False
+    summary = items(place, "--against", str(other), code=0)[0]  # the whole clone
+    assert (summary["differs"], summary["against"]) == (False, str(other / "jobs.d"))
     (other / "jobs.d" / "nightly.yaml").unlink()
     assert kinds(items(place, "--against", str(other / "jobs.d"), code=3)) == {"nightly": "added"}
 
