@@ -15,9 +15,16 @@ from support import Place, check_log, wait_until
 # Commands start by the hundred: they compile the program once, as where it is installed, even if here nobody else does.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+os.umask(0o022)  # as root, what anybody may write is refused
+
 # A machine may be slow: what has to be quick is measured elsewhere.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeating", settings.get_profile("searching"), derandomize=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the same examples each time, so that a change is judged by itself; campaigns search for new ones."""
+    settings.load_profile("searching" if config.getoption("markexpr") == "campaign" else "repeating")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,7 +34,7 @@ def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     was_there = state.exists()
     yield
     base = f"{tmp_path_factory.getbasetemp()}/"
-    wait_until(lambda: not _processes_in(base), within_s=40, what=f"the end of processes in {base}")
+    wait_until(lambda: not _processes_in(base), within_s=50, what=f"the end of processes in {base}")
     assert state.exists() == was_there, f"{state} is no place for a test"
 
 
@@ -47,12 +54,13 @@ def place(tmp_path: Path) -> Iterator[Place]:
     """A fresh jobs folder; afterwards its runners are ended and its monitor log is checked."""
     made = Place(tmp_path)
     yield made
+    (tmp_path / "go").touch()  # `GATE`: of what a test that failed has held up, nothing is left
     for process in made.running:
         if process.poll() is None:
             process.terminate()
     for process in made.running:
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=45)  # longer than `--drain` by default
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,19 @@ _VALIDATOR = jsonschema.Draft7Validator(RECORD_SCHEMA)
 Record = dict[str, Any]
 Keys = dict[str, object]
 SECONDLY = {"schedule": {"frequency": "secondly"}}
-GATE = "n=0; until [ -e ../go ] || [ $((n += 1)) -gt 300 ]; do sleep 0.1; done"
-"""A shell line that goes on once `Place.open_gate` was called; after half a minute anyway, to leave nothing over."""
+GATE = "n=0; until [ -e ../go ] || [ $((n += 1)) -gt 3000 ]; do sleep 0.1; done"
+"""A shell line that goes on once `Place.open_gate` was called, as it is after each test; to leave nothing over, if the
+tests themselves were killed, after some minutes anyway: longer than any test waits."""
 
 
-def wait_until(condition: Callable[[], object], *, within_s: float = 15.0, what: str = "") -> Any:
-    """Return the first true value of `condition`; fail when there is none in time."""
+def wait_until(condition: Callable[[], object], *, within_s: float = 30.0, what: str = "") -> Any:
+    """Return the first true value of `condition`; fail when there is none within what only a hang takes."""
     until_s = time.monotonic() + within_s
     while True:
+        is_last = time.monotonic() > until_s  # looked at beforehand: who was kept from looking looks once more
         if value := condition():
             return value
-        assert time.monotonic() < until_s, f"not within {within_s} s: {what or condition}"
+        assert not is_last, f"not within {within_s} s: {what or condition}"
         time.sleep(0.01)
 
 
@@ -87,7 +90,7 @@ class Place:
         """Let everything go on that waits at `GATE`."""
         (self.folder / "go").touch()
 
-    def run(self, *arguments: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "runner", *arguments],
@@ -151,7 +154,35 @@ class Place:
     def stop(self, process: subprocess.Popen[str], *, by: signal.Signals = signal.SIGTERM) -> int:
         """End a runner and return its exit code."""
         process.send_signal(by)
-        return process.wait(timeout=30)
+        return process.wait(timeout=60)
+
+    @contextmanager
+    def standing_still(self, runner: subprocess.Popen[str]) -> Iterator[None]:
+        """Have a runner stand still, with its store free: what is done meanwhile is there at one moment for it."""
+
+        def stands_free() -> bool:
+            runner.send_signal(signal.SIGSTOP)
+            wait_until(lambda: _state_of(runner.pid) == "T", what="the runner stands still")
+            if self._is_store_free():
+                return True
+            runner.send_signal(signal.SIGCONT)
+            return False
+
+        try:
+            wait_until(stands_free, what="the runner stands still outside of a transaction")
+            yield
+        finally:
+            runner.send_signal(signal.SIGCONT)
+
+    def _is_store_free(self) -> bool:
+        """Tell whether nobody is in the midst of a transaction that writes to the store."""
+        with closing(sqlite3.connect(self.state / "store.sqlite3", timeout=0, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            connection.execute("ROLLBACK")
+            return True
 
     def items(self, *arguments: str) -> list[Record]:
         """Return what a command prints with `--output json`."""
@@ -180,7 +211,7 @@ class Place:
         """Return the finished records of a request."""
         return self.events("execution.finished", request, **fields)
 
-    def await_finished(self, request: str, *, count: int = 1, within_s: float = 15.0, **fields: object) -> list[Record]:
+    def await_finished(self, request: str, *, count: int = 1, within_s: float = 30.0, **fields: object) -> list[Record]:
         """Wait for so many finished records of a request."""
         return wait_until(
             lambda: len(found := self.finished(request, **fields)) >= count and found,
@@ -189,7 +220,12 @@ class Place:
         )
 
 
-def end_of(process: subprocess.Popen[bytes], *, within_s: float = 30.0) -> tuple[int, bytes, str]:
+def _state_of(pid: int) -> str:
+    """Return what a process is doing, as /proc has it: T if it was stopped (Linux)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def end_of(process: subprocess.Popen[bytes], *, within_s: float = 60.0) -> tuple[int, bytes, str]:
     """Wait for a command that was begun; return its exit code, its output and its messages."""
     output, messages = process.communicate(timeout=within_s)
     return process.returncode, output, messages.decode()

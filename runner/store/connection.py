@@ -45,10 +45,13 @@ def create_file(path: Path) -> None:
         return
 
 
-def connect(path: Path, options: str) -> sqlite3.Connection:
-    """Open a database as SQLite's URI `options` say ("mode=rw"). Transactions are only begun explicitly."""
+def connect(path: Path, options: str, *, busy_s: float = _BUSY_S) -> sqlite3.Connection:
+    """Open a database as SQLite's URI `options` say ("mode=rw"). Transactions are only begun explicitly.
+
+    While another writes, it waits so many seconds.
+    """
     uri = f"{path.absolute().as_uri()}?{options}"
-    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)
+    connection = sqlite3.connect(uri, uri=True, timeout=busy_s, isolation_level=None)
     try:
         connection.execute("PRAGMA synchronous = FULL")
     except BaseException:

@@ -20,6 +20,9 @@ from runner.store.lock import owner_pid
 from runner.store.rows import CommandRow, CommandStatus
 from runner.store.schema import COMMANDS, to_text
 
+_BUSY_S = 10.0
+"""A person waits longer than the owner of a store may, whose turns are not to stand still."""
+
 
 def wake_path(folder: Path) -> Path:
     """Return the place of the FIFO in a state folder."""
@@ -89,7 +92,7 @@ def _mailbox(folder: Path) -> Iterator[sqlite3.Connection]:
     missing = StoreMissingError(f"there is no store {path}; start a runner first, or name its state folder (--state)")
     if not path.exists():
         raise missing
-    with worded(path), closing(connect(path, "mode=rw")) as connection:
+    with worded(path), closing(connect(path, "mode=rw", busy_s=_BUSY_S)) as connection:
         if version_of(connection, path) == 0:  # its owner has the file, but has not come to the tables yet
             raise missing
         require_current(connection, path)

@@ -189,7 +189,7 @@ def execute(path: Path, statement: str) -> None:
         ("PRAGMA user_version = 99", Level.PROBLEM, "has version 99"),
         ("PRAGMA user_version = 1", Level.ADVICE, "it has version 1"),
         ("PRAGMA application_id = 7", Level.PROBLEM, "belongs to another application"),
-        ("DROP TABLE outbox", Level.PROBLEM, "cannot be read: no such table"),
+        ("DROP TABLE outbox", Level.PROBLEM, "has not the tables of its version (no such table: outbox)"),
     ],
 )
 def test_a_store_of_another_version_or_maker_is_told(
@@ -210,7 +210,7 @@ def test_records_that_wait_though_nobody_is_there_to_write_them_are_told(subject
         assert [each.level for each in found(alive, "store")] == [Level.OK]
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     damage=st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), max_size=40),
     kept=st.just(2**30) | st.integers(0, 2**16),
@@ -291,9 +291,10 @@ def test_a_rotation_that_loses_lines_is_told(subject: Subject, text: str, level:
 
 
 def test_more_executions_than_open_files_allow_are_told(subject: Subject) -> None:
-    done = doctor(subject, "--max-running", "100000000")
+    # No kernel allows so many: of open files there may be a milliard in a container.
+    done = doctor(subject, "--max-running", "1000000000")
     assert "--max-running allows more" in done.stdout
-    assert "LimitNOFILE=400000064" in done.stdout
+    assert "LimitNOFILE=4000000064" in done.stdout
 
 
 def test_the_file_system_is_found_by_its_device(tmp_path: Path) -> None:
