@@ -78,7 +78,9 @@ def declare(load: Load) -> None:
     load.write("alone-retried", Planned(interval_s=1), shell=shell, guarded=True, process=retry)
     load.write("rerun", Planned(interval_s=2), shell=f"{RAN}; sleep 0.6", process={"if_interrupted": "rerun"})
     for name, seconds, on_overlap in (("queued", 1.3, "queue"), ("replaced", 1.6, "replace")):
-        load.write(name, Planned(interval_s=1), shell=alone(seconds), guarded=True, process={"on_overlap": on_overlap})
+        # One that was killed, because a starved machine let it take back its mark too late, would look like an overlap.
+        process = {"on_overlap": on_overlap, "stop_grace": "2m"}
+        load.write(name, Planned(interval_s=1), shell=alone(seconds), guarded=True, process=process)
     _declare_groups(load, told, retry)
     load.place.declare(NOTICE, _TOLD)
 

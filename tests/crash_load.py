@@ -189,10 +189,10 @@ class Load:
         """End a runner by SIGKILL."""
         earliest = datetime.now(UTC)
         process.send_signal(signal.SIGKILL)
-        process.wait(timeout=10)
+        process.wait(timeout=60)
         self.deaths.append(Death(earliest=earliest, latest=datetime.now(UTC)))
 
-    def doom(self, target: str, moment: str, count: int, *, within_s: float = 8.0, stop: bool = False) -> bool:
+    def doom(self, target: str, moment: str, count: int, *, within_s: float = 90.0, stop: bool = False) -> bool:
         """Start a runner that dies by itself; tell whether it did. `stop`: it is asked to stop once it works.
 
         One that does not come to that place is killed, which is as good a death as any.
@@ -246,7 +246,8 @@ class Load:
             self.posted.append(row.id)
 
     def _spawn(self, *arguments: str) -> subprocess.Popen[str]:
-        with (self.place.folder / f"console.{len(self.place.running)}").open("w") as console:
+        self.place._consoles += 1  # none overwrites another's, and the place shows the latest
+        with self.place._console_path.open("w") as console:
             process = subprocess.Popen(
                 [sys.executable, *arguments],
                 env=self.place.environment,

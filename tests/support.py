@@ -140,7 +140,7 @@ class Place:
             assert process.poll() is None, self.console()
             return len(self.events("runner.started")) > before
 
-        wait_until(has_started, what="runner.started")
+        wait_until(has_started, within_s=90, what="runner.started")
         return process
 
     def console(self) -> str:

@@ -9,7 +9,7 @@ writing that gives the same text again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +32,12 @@ MOST_DOCUMENTS = 2_000
 _LONGEST_MESSAGE = 600
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Document:
     """One document of a file. `text` is its share of the file: from the end of the one before it to its own end.
 
     `findings` are what is wrong with it as YAML; `data` is without what they concern. `mark` is where it begins, `top`
-    where the values of its own keys do; for all else `marked` reads it once more: of most documents nobody asks.
+    where the values of its own keys do; for all else `mark_all` reads it once more: of most documents nobody asks.
     """
 
     data: object
@@ -46,14 +46,14 @@ class Document:
     findings: tuple[Finding, ...] = ()
     mark: Mark = field(repr=False)
     top: Mapping[str | int, Mark] = field(repr=False)
-    marked: Callable[[], tuple[object, Mapping[int, Marks]]] = field(repr=False)
+    mark_all: Callable[[], tuple[object, Mapping[int, Marks]]] = field(repr=False)
 
     def spot(self, path: DataPath, *, at_key: bool = False) -> Spot:
         """Return where the value (or key) of `path` begins; for a path that is not there, the nearest one above."""
         if len(path) == 1 and not at_key and isinstance(self.data, dict):
             return spot_of(self.top.get(path[0], self.mark))
         at: Any
-        mark, (at, marked) = self.mark, self.marked()
+        mark, (at, marked) = self.mark, self._marked
         for depth, part in enumerate(path, 1):
             marks = marked.get(id(at))
             if marks is None or part not in marks.values:
@@ -61,6 +61,10 @@ class Document:
             is_key = at_key and depth == len(path) and isinstance(at, dict)
             mark, at = (marks.keys if is_key else marks.values)[part], at[part]
         return spot_of(mark)
+
+    @cached_property
+    def _marked(self) -> tuple[object, Mapping[int, Marks]]:
+        return self.mark_all()
 
     def problem(self, finding: Finding, file: str) -> Problem:
         """Tell a finding at its place in `file`."""
@@ -100,7 +104,7 @@ def _documents(text: str) -> Iterator[Document]:
                 findings=read.findings,
                 mark=read.mark,
                 top=read.top,
-                marked=cache(read.marked),
+                mark_all=read.marked,
             )
     raise UnreadableError(f"the file has more than {MOST_DOCUMENTS} documents", suggestion="divide it")
 

@@ -9,8 +9,8 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
-from runner.requests.companions import read_together
 from runner.requests.defaults_files import DefaultsFiles
+from runner.requests.entries import read_entry
 from runner.requests.files import Listing, Signature, Trouble, listed
 from runner.requests.loading import Place
 from runner.requests.recollection import Entry, reads_differ
@@ -120,22 +120,17 @@ class JobFiles:
         redated, refilled = (yield from self._redated()), (yield from self._refilled())
         different = sorted({*listing.changed, *redated, *refilled, *(self._fresh if is_first else ())})
         is_any = False
-        for read in read_together(map(self._place, different), self.entries):
-            if read is not None:
-                is_any |= self._take(*read)
+        for relative in different:
+            known = self.entries.get(relative)
+            entry = read_entry(self._place(relative), known)
+            if is_another := known is None or not known.is_same(entry):
+                self._is_settled = False
+            is_any |= is_another
+            self.is_news |= not entry.file.problems
+            self.keep(relative, entry)
             yield
         self._is_filled = True
         return is_any
-
-    def _take(self, place: Place, entry: Entry) -> bool:
-        """Know what was read; tell whether that is another than was known."""
-        known = self.entries.get(place.relative)
-        self.is_news |= not entry.file.problems
-        self.keep(place.relative, entry)
-        if known is not None and known.is_same(entry):
-            return False
-        self._is_settled = False
-        return True
 
     def _redated(self) -> Generator[None, None, list[str]]:
         """Return the files for whose sake others were read (dates of `except`) that look different now."""

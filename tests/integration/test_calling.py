@@ -57,12 +57,12 @@ class Calling:
         (world.folder / "site").mkdir()
         (world.folder / "site" / "reports.py").write_text(_MODULE)
 
-    def begin(self, target: str, params: object = None, **more: object) -> str:
+    def begin(self, target: str, params: object = None, *, secrets: frozenset[str] = frozenset()) -> str:
         environment = {"PATH": PATH, "TOKEN": "hunter2"}
         if params is not None:
             environment["RUNNER_PARAMS"] = json.dumps(params)
         directory = self.world.folder / "site"
-        return self.world.spawn(target, is_callable=True, directory=directory, environment=environment, **more)
+        return self.world.spawn(target, is_callable=True, directory=directory, environment=environment, secrets=secrets)
 
     def end(self, name: str) -> tuple[Exit, str]:
         return self.world.exit(name), self.world.output(name)

@@ -27,6 +27,9 @@ from runner.store import connection, schema
 from runner.store.database import DuplicateClaimError, Store, StoreReader, owner_pid
 from runner.store.rows import Batch, ExecutionRow, Mark, Phase, RequestRow, Snapshot
 
+# Only a hang may end one of them, and no disk that syncs slowly.
+pytestmark = pytest.mark.timeout(600)
+
 _MARK = Mark(inode=2**64 - 1, offset=17)  # inodes are unsigned
 
 
@@ -503,7 +506,7 @@ def _mounted(place: Path, options: str) -> Iterator[Path]:
     try:
         yield place
     finally:
-        subprocess.run(["umount", place], check=True)
+        subprocess.run(["umount", "--lazy", place], check=True)
 
 
 _LARGE = Batch(

@@ -280,8 +280,8 @@ def check_reading_while(done: list[tuple[str, str, str | None]]) -> None:
             with suppress(StopIteration):
                 while True:
                     next(slices)
-                    if step := next(left, None):
-                        do(folder, *step)
+                    if another := next(left, None):
+                        do(folder, *another)
             catalog = reader.read({"good": "good.yaml"})
             assert "good" in catalog.requests
         assert told(reader.read()) == told(read(folder))

@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from process_world import PATH, World, descriptors, everybodys_folder
@@ -44,10 +45,10 @@ def open_world() -> Iterator[World]:
 
 
 def test_a_launch_that_asks_for_nothing_more_is_plain() -> None:
-    def launch(**further: object) -> Launch:
+    def launch(**further: Any) -> Launch:
         return Launch(
             execution="e", arguments=("true",), directory="/", environment={}, output_file="/o",
-            stop_signal=15, stop_grace_s=1.0, timeout_s=None, **further,  # type: ignore[arg-type]
+            stop_signal=15, stop_grace_s=1.0, timeout_s=None, **further,
         )  # fmt: skip
 
     assert is_plain(launch())
@@ -117,7 +118,7 @@ def test_what_can_be_known_before_is_refused_at_once_and_leaves_nothing_open(wor
         ({"stdin": "", "environment": {"A": "s3cret\0"}}, "environment variable A contains a NUL"),
     ):
         with pytest.raises(SpawnError) as caught:
-            world.spawn("true", **more)  # type: ignore[arg-type]
+            world.spawn("true", **more)
         assert str(caught.value).startswith(words)
     assert descriptors() == before
 
@@ -188,8 +189,8 @@ def test_to_become_oneself_needs_no_right(world: World) -> None:
 # Beside it: masking, and the knowledge of stderr
 
 
-def _masked(world: World, script: str, **more: object) -> tuple[Exit, bytes]:
-    name = world.spawn(sys.executable, "-uc", script, secrets=_SECRETS, **more)
+def _masked(world: World, script: str, *, is_stderr_told: bool = False) -> tuple[Exit, bytes]:
+    name = world.spawn(sys.executable, "-uc", script, secrets=_SECRETS, is_stderr_told=is_stderr_told)
     return world.exit(name), world.output_file(name).read_bytes()
 
 
@@ -257,7 +258,11 @@ def test_a_stop_at_any_moment_of_the_start_ends_it(world: World) -> None:
     for step in range(12):
         names.append(world.spawn("/bin/sleep", "60", secrets=_SECRETS))
         until_s = time.monotonic() + step * 0.004
-        world.until(lambda until_s=until_s: time.monotonic() >= until_s, "the moment")  # type: ignore[misc]
+
+        def is_time(until_s: float = until_s) -> bool:
+            return time.monotonic() >= until_s
+
+        world.until(is_time, "the moment")
         world.stop(names[-1])
     assert {world.exit(name).signal for name in names} == {signal.SIGTERM}
 

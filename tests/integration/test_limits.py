@@ -218,8 +218,10 @@ def test_what_only_the_cgroup_knows_is_adopted_by_it(delegated: tuple[World, Pat
     assert not (base / execution).exists()
 
 
-@pytest.mark.parametrize(("controller", "limits"), [("memory", {"memory": 64 * _MIB}), ("pids", {"processes": 8})])
-def test_a_bound_of_the_cgroup_holds(delegated: tuple[World, Path], controller: str, limits: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("controller", "limits"), [("memory", Limits(memory=64 * _MIB)), ("pids", Limits(processes=8))]
+)
+def test_a_bound_of_the_cgroup_holds(delegated: tuple[World, Path], controller: str, limits: Limits) -> None:
     world, _ = delegated
     held = world.processes._cgroups
     if held is None or controller not in held.controllers:
@@ -228,6 +230,6 @@ def test_a_bound_of_the_cgroup_holds(delegated: tuple[World, Path], controller: 
     script = (
         "x = [bytearray(10**7) for _ in range(100)]" if controller == "memory" else "import os\nwhile True: os.fork()"
     )
-    ended, output = world.run(sys.executable, "-Sc", script, limits=Limits(**limits))  # type: ignore[arg-type]
+    ended, output = world.run(sys.executable, "-Sc", script, limits=limits)
     assert ended.stopped_for is Reason.MEMORY_LIMIT or "BlockingIOError" in output
     world.close()

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,13 +106,13 @@ def test_what_a_person_is_called_need_not_be_utf_8(store: Store, tmp_path: Path)
 
 
 def test_an_answer_is_written_with_all_of_its_batch_or_not_at_all(store: Store, tmp_path: Path) -> None:
-    claim = {
-        "request": "a", "generation": 1, "scheduled_for": 0, "attempt": 1, "sequence": 0, "phase": Phase.WAITING,
-        "pid": None, "pid_started": None, "body": "{}",
-    }  # fmt: skip
+    claim = ExecutionRow(
+        id="e1", request="a", generation=1, scheduled_for=0, attempt=1, sequence=0, phase=Phase.WAITING,
+        pid=None, pid_started=None, body="{}",
+    )  # fmt: skip
     post(tmp_path, _command())
     store.take_commands(_NOW)
-    twice = {name: ExecutionRow(id=name, **claim) for name in ("e1", "e2")}
+    twice = {name: replace(claim, id=name) for name in ("e1", "e2")}
     with pytest.raises(DuplicateClaimError):
         store.commit(Batch(executions=twice, answers={"c1": "done"}))
     assert answer_to(tmp_path, "c1") is None

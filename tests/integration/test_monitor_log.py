@@ -24,6 +24,9 @@ from hypothesis import strategies as st
 from runner.errors import LogUnwritableError
 from runner.monitor.log import MonitorLog
 
+# Only a hang may end one of them, and no disk that syncs slowly.
+pytestmark = pytest.mark.timeout(600)
+
 BATCH = b'{"id":"1","message":"\xc3\xa9t\xc3\xa9"}\n{"id":"2"}\n{"id":"3","a":[]}\n'
 LINES = BATCH.splitlines(keepends=True)
 OLD = b'{"id":"0"}\n'

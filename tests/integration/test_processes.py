@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from misbehaving import CHAIN
@@ -182,11 +183,11 @@ def test_a_program_is_found_by_the_path_that_it_is_given_or_in_its_directory(wor
 # Why it did not start
 
 
-def _refused(world: World, *arguments: str, **options: object) -> str:
+def _refused(world: World, *arguments: str, **options: Any) -> str:
     """Return the text of the SpawnError, having checked that nothing else changed."""
     before, opened = Path.cwd(), descriptors()
     with pytest.raises(SpawnError) as caught:
-        world.spawn(*arguments, **options)  # type: ignore[arg-type]
+        world.spawn(*arguments, **options)
     assert Path.cwd() == before
     assert descriptors() == opened
     assert world.processes.next_deadline_s() is None

@@ -7,12 +7,13 @@ import resource
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from loguru import logger
+from support import wait_until
 from watchdog.observers.api import BaseObserver, EventEmitter
 from watchdog.observers.inotify_c import InotifyFD
 from watchdog.utils import BaseThread
@@ -22,7 +23,7 @@ from runner.watcher import Watcher
 # pytest makes an error of a warning that is ignored where Runner runs; it would end a thread of watchdog.
 pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
 
-BOUND_S = 5.0
+BOUND_S = 30.0
 QUIET_S = 0.25
 
 
@@ -57,10 +58,7 @@ class Wakes:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + BOUND_S
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        threading.Event().wait(0.01)
+    wait_until(condition, within_s=BOUND_S)
 
 
 @pytest.fixture
@@ -375,7 +373,11 @@ def test_a_wake_that_raises_is_told_and_does_not_make_it_blind(folder: Path, wat
 
 
 def descriptors() -> list[str]:
-    return sorted(str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+    found = []
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile, as the one of this listing is
+            found.append(str(path.readlink()))
+    return found
 
 
 def test_stopping_leaves_no_thread_and_no_descriptor_and_no_wake(folder: Path, wakes: Wakes) -> None:
@@ -386,7 +388,7 @@ def test_stopping_leaves_no_thread_and_no_descriptor_and_no_wake(folder: Path, w
     assert wakes.came()
     assert descriptors().count("anon_inode:inotify") == inotify + 1
     watcher.stop()
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads
     assert descriptors().count("anon_inode:inotify") == inotify
     wakes.event.clear()
     write(folder / "a.yaml")
