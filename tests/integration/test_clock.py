@@ -350,6 +350,39 @@ def test_what_runs_does_not_notice_a_step(place: Place) -> None:
     assert (record["status"], record["duration_s"]) == ("success", 7.0)
 
 
+@pytest.mark.parametrize("is_away", [False, True], ids=["seen by the runner", "while it is down"])
+def test_a_delayed_attempt_waits_no_longer_though_the_clock_goes_back(place: Place, is_away: bool) -> None:
+    place.declare("p", "exit 1", "run_immediately", retry={"attempts": 2, "delay": "10m"})
+    clock = GivenClock(NOON)
+
+    def until_finished(count: int) -> None:
+        def is_told() -> bool:
+            runner.turn()
+            runner.wait(at_most_s=0.02)
+            return len(place.finished("p")) == count
+
+        wait_until(is_told, within_s=120, what=f"{count} attempts")
+
+    with started(place.jobs, clock, state=place.state, log=place.log) as runner:
+        until_finished(1)
+        clock.go_on(4 * MINUTE)
+        runner.turn()
+        if not is_away:
+            clock.step(-2 * HOUR)
+            runner.turn()
+    if is_away:
+        clock.step(-2 * HOUR)
+    with started(place.jobs, clock, state=place.state, log=place.log) as runner:
+        clock.go_on(5 * MINUTE)
+        runner.turn()
+        assert len(place.events("execution.started", "p")) == 1
+        # Who was away knows no later moment than the last commit's, four minutes before the step.
+        clock.go_on((6 if is_away else 2) * MINUTE)
+        until_finished(2)
+    (step_s,) = steps_told(place)
+    assert step_s == (-6960.0 if is_away else -7200.0)
+
+
 def test_a_start_at_an_earlier_time_is_a_step_back_and_told_once(place: Place) -> None:
     declare(place, "interval", EVERY_TEN_SECONDS["interval"])
     declare(place, "daily", {"frequency": "daily", "at": "12:00"})
