@@ -70,7 +70,7 @@ def declare(load: Load) -> None:
     """Write the requests."""
     retry = {"retry": {"attempts": 3, "delay": "300ms"}}
     load.write("retried", Planned(interval_s=1), shell=f'{RAN}; test "$RUNNER_ATTEMPT" = 3', process=retry)
-    told = {"on_failure": {"request": NOTICE}}
+    told: dict[str, Any] = {"on_failure": {"request": NOTICE}}
     retry = {"retry": {"attempts": 2, "delay": "200ms"}}
     load.write("hopeless", Planned(interval_s=2), shell=f"{RAN}; exit 3", process=retry, **told)
     load.write("failing", Planned(interval_s=1), shell=f"{RAN}; exit 4", **told)
@@ -147,7 +147,8 @@ def _check_attempts(
 ) -> None:
     """Attempts count from 1 without a gap; another follows what is to be tried again, once, and nothing else."""
     chains: dict[Chain, dict[int, Record | Waiting]] = defaultdict(dict)
-    for each in (*finished, *waiting):
+    attempted: list[Record | Waiting] = [*finished, *waiting]
+    for each in attempted:
         chain = _chain(each)
         if chain is None:
             continue
@@ -190,7 +191,8 @@ def _check_attempt(
 def _is_tried_again(record: Record, follows: Follows) -> bool:
     if record["status"] == "system_restart":
         return follows.is_rerun and record["message"] != _RUN_TO_ITS_END
-    return record["status"] == "error" and record["reason"] == "exit_code" and record["attempt"] < follows.attempts
+    is_failure = (record["status"], record["reason"]) == ("error", "exit_code")
+    return is_failure and record["attempt"] < follows.attempts
 
 
 def _is_of_ended_group(record: Record, finished: Sequence[Record]) -> bool:

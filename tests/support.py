@@ -9,10 +9,10 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import jsonschema
 
@@ -20,14 +20,15 @@ ROOT = Path(__file__).parent.parent
 RECORD_SCHEMA = json.loads((ROOT / "schemas" / "monitor-record.schema.json").read_text())
 _VALIDATOR = jsonschema.Draft7Validator(RECORD_SCHEMA)
 Record = dict[str, Any]
-Keys = dict[str, object]
+Keys = Mapping[str, object]
+T = TypeVar("T")
 SECONDLY = {"schedule": {"frequency": "secondly"}}
 GATE = "n=0; until [ -e ../go ] || [ $((n += 1)) -gt 3000 ]; do sleep 0.1; done"
 """A shell line that goes on once `Place.open_gate` was called, as it is after each test; to leave nothing over, if the
 tests themselves were killed, after some minutes anyway: longer than any test waits."""
 
 
-def wait_until(condition: Callable[[], object], *, within_s: float = 30.0, what: str = "") -> Any:
+def wait_until(condition: Callable[[], T | Literal[False] | None], *, within_s: float = 30.0, what: str = "") -> T:
     """Return the first true value of `condition`; fail when there is none within what only a hang takes."""
     until_s = time.monotonic() + within_s
     while True:
@@ -84,7 +85,7 @@ class Place:
     ) -> Path:
         """Write a request that runs a shell line; as JSON, which is YAML too. `top` holds further keys of it."""
         content = {"process": {"shell": shell, **process}} | ({"timing": timing} if timing else {})
-        return self.write(f"{name}.yaml", json.dumps(content | (top or {})))
+        return self.write(f"{name}.yaml", json.dumps({**content, **(top or {})}))
 
     def open_gate(self) -> None:
         """Let everything go on that waits at `GATE`."""

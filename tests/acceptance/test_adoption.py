@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,10 @@ def _output(record: Record) -> str:
     return Path(record["output_file"]).read_text()
 
 
+def _is_ready(record: Record) -> bool:
+    return "ready" in _output(record)
+
+
 def _crash(place: Place, runner: Any) -> None:
     assert place.stop(runner, by=signal.SIGKILL) == -signal.SIGKILL
 
@@ -60,8 +65,8 @@ def test_after_a_crash_kill_reaches_whole_trees_and_guards_are_kept_until_the_en
     runner = place.start()
     started = {name: _started(place, name) for name in ("tree", "stubborn", "alone")}
     for record in started.values():
-        wait_until(lambda record=record: "ready" in _output(record))
-    trees = {name: wait_until(lambda name=name: _whole_tree(started[name])) for name in ("tree", "stubborn")}
+        wait_until(partial(_is_ready, record))
+    trees = {name: wait_until(partial(_whole_tree, started[name])) for name in ("tree", "stubborn")}
     (place.folder / "fail").touch()
     wait_until(lambda: place.finished("tried") and place.finished("chain"), what="the first attempts have failed")
     _crash(place, runner)

@@ -75,7 +75,11 @@ def well_delivered(folder: Path, files: int) -> set[str]:
             since = service.log.stat().st_size
             wanted = version(number, files) if delivery.is_tree else {**wanted, min(wanted): f"edited {number}"}
             found = outcome(site, delivery, wanted)
-            service.wait_for(site.runner, lambda wanted=wanted: site.live() == wanted, within_s=LATEST_S)  # type: ignore[misc]
+
+            def is_live(wanted: dict[str, str] = wanted) -> bool:
+                return site.live() == wanted
+
+            service.wait_for(site.runner, is_live, within_s=LATEST_S)
             reloads, refused = (
                 service.records(event, since=since) for event in ("runner.reloaded", "request.rejected")
             )

@@ -201,7 +201,7 @@ def test_a_store_of_another_version_or_maker_is_told(
 
 def test_records_that_wait_though_nobody_is_there_to_write_them_are_told(subject: Subject) -> None:
     store = Store.own(subject.state)
-    store.commit(Batch(records=(b"{}\n",)))
+    store.commit(Batch(records=[b"{}\n"]))
     store.close()
     assert "1 records wait" in only(subject, "store", Level.WARNING).message
     with take_lock(subject.state):

@@ -53,7 +53,7 @@ def _work(place: Place, **files: str) -> Path:
     return work
 
 
-def _only(place: Place, name: str, **fields: object) -> Record:
+def _only(place: Place, name: str, **fields: Any) -> Record:
     (record,) = place.await_finished(name, **fields)
     return record
 
@@ -160,7 +160,7 @@ def test_another_user_is_that_user_in_all_and_kept_out_of_what_is_not_theirs(pla
     for name in ("runner", "schemas"):
         shutil.copytree(ROOT / name, private / name, ignore=shutil.ignore_patterns("__pycache__"))
     place.environment["PYTHONPATH"] = str(private)
-    run_as = {"run_as": {"user": "nobody"}, "directory": "/"}
+    run_as: dict[str, Any] = {"run_as": {"user": "nobody"}, "directory": "/"}
     _request(place, "other", NOW, shell='echo "$HOME $USER $LOGNAME" $(id -un; id -Gn)', **run_as)
     _request(place, "called", NOW, python="os:getuid", **run_as)
     _request(place, "entering", NOW, shell="true", **run_as | {"directory": str(private)})
@@ -207,7 +207,7 @@ def test_a_secret_is_shown_nowhere_and_refused_as_a_parameter(place: Place) -> N
     lines = [f"TOKEN={TOKEN}", "PASSWORD=" + '"' + PASSWORD.replace("\\", "\\\\").replace('"', '\\"') + '"', "PORT=80"]
     _work(place, called_py=CALLED, a_env="\n".join(lines), path_env=f"PATH={SECRET_PATH}\n")
     place.environment["API_KEY"] = API_KEY
-    secret = {"environment_file": "../work/a.env", "secrets": ["API_KEY"]}
+    secret: dict[str, Any] = {"environment_file": "../work/a.env", "secrets": ["API_KEY"]}
     on_failure = {"on_failure": {"request": "notify"}}
     _request(place, "pieces", NOW, command=[sys.executable, "-c", IN_PIECES], top=on_failure, **secret)
     _request(place, "blurting", NOW, python="called:blurting", top=on_failure, **secret)

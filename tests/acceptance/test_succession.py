@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from runner.values import parse_instant
 NOW = "run_immediately"
 
 
-def _group(place: Place, name: str, members: list[object], timing: object = None, /, **group: Any) -> None:
+def _group(place: Place, name: str, members: Sequence[object], timing: object = None, /, **group: Any) -> None:
     top = group.pop("top", {})
     process = {"group": {"members": members, "stop_on_failure": group.pop("stop_on_failure", False)}, **group}
     timed = {"timing": timing} if timing else {}
@@ -239,7 +240,11 @@ def test_a_queue_holds_one_and_a_replacement_takes_the_place(place: Place) -> No
     for name in ("queued", "replaced"):
         for count in (1, 2):
             commands.append(place.begin("exec", name))
-            wait_until(lambda name=name, count=count: len(_on_their_way(place, name)) == count)
+
+            def are_on_their_way(name: str = name, count: int = count) -> bool:
+                return len(_on_their_way(place, name)) == count
+
+            wait_until(are_on_their_way)
         if name == "queued":
             assert place.run("exec", "queued").returncode == 125
     place.await_finished("replaced")

@@ -66,7 +66,7 @@ def lend(requirements: Iterable[str], environment: Path) -> None:
             continue
         for part in {file.parts[0] for file in lent.files or ()} - {"..", "__pycache__"}:
             with suppress(FileExistsError):
-                (packages / part).symlink_to(lent.locate_file(part))
+                (packages / part).symlink_to(str(lent.locate_file(part)))
         lend(lent.requires or (), environment)
 
 

@@ -10,7 +10,7 @@ import random
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelt
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 EVER = datetime.min.replace(tzinfo=UTC)
 POLICIES = ("skip", "fire_once", "fire_all")
-EVERY_TEN_SECONDS = {
+EVERY_TEN_SECONDS: dict[str, Mapping[str, object]] = {
     "interval": {"frequency": "secondly", "interval": 10},
     "cron": {"frequency": "cron", "expression": "*/10 * * * * *"},
 }
@@ -183,8 +183,8 @@ def living(place: Place, clock: GivenClock) -> Iterator[Life]:
         yield life
 
 
-def declare(place: Place, name: str, schedule: dict[str, object], **fields: object) -> None:
-    place.declare(name, "true", {"schedule": schedule | fields})
+def declare(place: Place, name: str, schedule: Mapping[str, object], **fields: object) -> None:
+    place.declare(name, "true", {"schedule": {**schedule, **fields}})
 
 
 def steps_told(place: Place) -> list[float]:
@@ -484,8 +484,8 @@ class Lives:
 
     def one_deed(self, life: Life) -> None:
         duration = timedelta(seconds=self.chance.choice([0.5, 3, 10, 25, 61, 100, self.longest_s]))
-        deed = self.chance.choice([life.go_on, life.go_on, life.step, lambda by: life.step(-by)])
-        deed(duration)
+        deeds: list[Callable[[timedelta], None]] = [life.go_on, life.go_on, life.step, lambda by: life.step(-by)]
+        self.chance.choice(deeds)(duration)
 
     def away(self) -> None:
         """Let time pass, or go back, while nobody looks."""
@@ -557,14 +557,14 @@ class Grid:
     """A schedule that fires at the whole multiples of `step`, with its grace."""
 
     name: str
-    schedule: dict[str, object]
+    schedule: Mapping[str, object]
     step: timedelta
     grace: timedelta
 
     def declare(self, place: Place, misfire: str) -> None:
         """Declare a request that notes each run of its own accord, too."""
         grace = f"{int(self.grace / timedelta(milliseconds=1))}ms"
-        timing = self.schedule | {"misfire": misfire, "misfire_grace": grace}
+        timing = {**self.schedule, "misfire": misfire, "misfire_grace": grace}
         line = f"echo $RUNNER_SCHEDULED_FOR >> ../{self.name}.{misfire}.ran"
         place.declare(f"{self.name}.{misfire}", line, {"schedule": timing})
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -33,12 +34,12 @@ pytestmark = pytest.mark.timeout(600)
 _MARK = Mark(inode=2**64 - 1, offset=17)  # inodes are unsigned
 
 
-def _request(name: str, **changes: object) -> RequestRow:
+def _request(name: str, **changes: Any) -> RequestRow:
     row = RequestRow(name=name, file="a.yaml", definition="{}", generation=1, fired_through=None, state="{}")
     return replace(row, **changes)
 
 
-def _execution(execution: str, **changes: object) -> ExecutionRow:
+def _execution(execution: str, **changes: Any) -> ExecutionRow:
     row = ExecutionRow(
         id=execution, request="a", generation=1, scheduled_for=0, attempt=1, sequence=0, phase=Phase.STARTING, pid=None,
         pid_started=None, body="{}",

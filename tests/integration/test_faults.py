@@ -255,11 +255,11 @@ def test_the_way_out_of_a_spoilt_store_keeps_the_log_and_says_what_will_run_agai
     found = re.search(r"start again: (.+?)\. The monitor log stays as it is", refused.stderr)
     assert found is not None, refused.stderr
     subprocess.run(["/bin/sh", "-c", found[1]], check=True)
-    runner = place.start()
+    anew = place.start()
     what = "the store is new: 1 run-immediately request will run now"
     wait_until(lambda: what in place.console(), what=what)
     place.await_finished("once", count=2)
-    assert place.stop(runner) == 0
+    assert place.stop(anew) == 0
     assert place.log.read_bytes().startswith(log), "what was told stays told"
 
 
@@ -438,9 +438,8 @@ def test_campaign_of_pruning_a_hundred_thousand_outputs(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     slices = [time.perf_counter()]
-    more = {"max_age_s": 1e9, "max_bytes": 2**40, "now_s": time.time()}
     removed = 0
-    for count in prune(tmp_path, max_files=0, **more):
+    for count in prune(tmp_path, max_files=0, max_age_s=1e9, max_bytes=2**40, now_s=time.time()):
         removed += count
         slices.append(time.perf_counter())
     durations = [later - earlier for earlier, later in pairwise(slices)]

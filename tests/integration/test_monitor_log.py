@@ -67,7 +67,12 @@ def recovered(path: Path, inode: int, offset: int, batch: bytes = BATCH) -> None
 def test_a_batch_is_one_write_and_its_place_is_where_the_file_ends(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writes: list[bytes] = []
     real = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: (writes.append(data), real(descriptor, data))[1])
+
+    def noted(descriptor: int, data: bytes) -> int:
+        writes.append(data)
+        return real(descriptor, data)
+
+    monkeypatch.setattr(os, "write", noted)
     with opened(path) as log:
         assert log.place() == (path.stat().st_ino, 0)
         assert log.append(BATCH) == (path.stat().st_ino, len(BATCH))
@@ -80,9 +85,12 @@ def test_a_batch_is_one_write_and_its_place_is_where_the_file_ends(path: Path, m
 def test_data_and_the_name_of_a_new_file_are_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     real = os.fsync
-    monkeypatch.setattr(
-        os, "fsync", lambda descriptor: (synced.append(os.fstat(descriptor).st_ino), real(descriptor))[1]
-    )
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
     monkeypatch.setattr("runner.monitor.log._sync", os.fsync)
     with opened(path) as log:
         log.place()

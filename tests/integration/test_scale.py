@@ -337,7 +337,12 @@ def test_a_second_start_validates_nothing_again(place: Place, monkeypatch: pytes
     write_many(place, 3)
     before = remembered_by(place)
     validated: list[object] = []
-    monkeypatch.setattr(stored, "findings_in", lambda data: validated.append(data) or ())
+
+    def noted(data: object) -> tuple[()]:
+        validated.append(data)
+        return ()
+
+    monkeypatch.setattr(stored, "findings_in", noted)
     assert (remembered_by(place), validated) == (before, [])
     places = Places(jobs=place.jobs, state=place.state, monitor_log=place.log, given_zone="UTC")
     assert (load(places).stored.requests, validated) == (before, []), "nor does a command that looks"

@@ -352,7 +352,7 @@ def settle(path: Path) -> None:
 class Reads:
     """Counts what is read of which file."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, before: Callable[[str], None] = lambda name: None) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, before: Callable[[str], object] = lambda name: None) -> None:
         self.names: list[str] = []
         self.before = before
         monkeypatch.setattr(entries, "read_bounded", self._read)

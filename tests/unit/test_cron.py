@@ -89,13 +89,13 @@ def before_a_change(found: list[datetime], asked: datetime) -> list[datetime]:
 
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=150)
-def test_the_walk_is_that_of_cronsim_where_cronsim_can_be_relied_on(chance: Random):
+def test_the_walk_is_that_of_cronsim_where_cronsim_can_be_relied_on(chance: Random) -> None:
     check_against_cronsim(chance)
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(0)
-def test_the_walk_is_that_of_cronsim_at_length():
+def test_the_walk_is_that_of_cronsim_at_length() -> None:
     """As many examples as RUNNER_EXAMPLES says, other ones for another RUNNER_SEED."""
     seed = os.environ.get("RUNNER_SEED", "1")
     for number in range(int(os.environ.get("RUNNER_EXAMPLES", "100000"))):
@@ -134,7 +134,7 @@ def test_the_walk_is_that_of_cronsim_at_length():
         ("?" * 5000, "write * for ?"),
     ],
 )
-def test_what_other_crons_know_and_what_none_knows_is_refused_with_a_way_out(text: str, suggestion: str):
+def test_what_other_crons_know_and_what_none_knows_is_refused_with_a_way_out(text: str, suggestion: str) -> None:
     with pytest.raises(RuleError) as caught:
         read_expression(text, field=FIELD)
     assert suggestion in str(caught.value.suggestion)
@@ -144,7 +144,7 @@ def test_what_other_crons_know_and_what_none_knows_is_refused_with_a_way_out(tex
 
 @given(text=st.text("0123456789*/-,#LW? @MONSUN²\t", max_size=40))
 @settings(max_examples=300)
-def test_any_text_is_an_expression_or_a_rule_error(text: str):
+def test_any_text_is_an_expression_or_a_rule_error(text: str) -> None:
     try:
         expression = read_expression(text, field=FIELD)
     except RuleError:
@@ -162,5 +162,5 @@ def test_any_text_is_an_expression_or_a_rule_error(text: str):
         ("0 30 2 * * *", False),
     ],
 )
-def test_a_star_in_minute_or_hour_follows_the_wall_clock(expression: str, follows: bool):
+def test_a_star_in_minute_or_hour_follows_the_wall_clock(expression: str, follows: bool) -> None:
     assert follows_the_wall_clock(expression) is follows

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from effort import effort_of
 
+from runner.errors import Problem
 from runner.requests.catalog import CatalogReader
 from runner.requests.cross_checks import broken_references
 from runner.requests.files import Content
@@ -169,7 +170,8 @@ def test_an_inline_member_that_would_wait_for_its_own_group_is_told() -> None:
 
 def test_many_guarded_groups_are_looked_through_soon() -> None:
     files = {f"g{n}": guarded(f"n{n}", member(f"g{n + 1}")) for n in range(1000)} | {"g1000": X}
-    found, problems = candidates(files), []
+    found = candidates(files)
+    problems: list[tuple[Candidate, Problem]] = []
     effort = effort_of(lambda: problems.extend(broken_references(found, frozenset(), {})))
     assert not problems
     assert effort < 3_000_000, "to look from each to the end of the chain would be ten million calls"
@@ -257,7 +259,8 @@ def test_a_place_is_known_again_by_the_next_reader() -> None:
 def test_many_names_that_lead_nowhere_are_told_soon() -> None:
     def effort(names: int) -> int:
         text = "\n---\n".join(f"name: r{number}\nprocess: {{request: s{number}}}" for number in range(names))
-        requests, problems = candidates({"all": text}), []
+        requests = candidates({"all": text})
+        problems: list[tuple[Candidate, Problem]] = []
         made = effort_of(lambda: problems.extend(broken_references(requests, frozenset(), {})))
         assert len(problems) == names
         return made

@@ -134,7 +134,7 @@ def test_a_default_timing_applies_as_far_as_a_timing_has_the_key(folder: Path) -
     assert isinstance(own, Schedule)
     assert (later.start, later.misfire) == (datetime(2026, 12, 24, 17, tzinfo=UTC), Misfire.SKIP)
     assert (daily.rule.zone, daily.spread, daily.rule.excepted) == (
-        "Europe/Madrid", timedelta(minutes=5), {date(2026, 12, 25)},
+        "Europe/Madrid", timedelta(minutes=5), frozenset({date(2026, 12, 25)}),
     )  # fmt: skip
     assert (own.rule.zone, own.misfire, own.rule.excepted) == ("UTC", Misfire.FIRE_ALL, frozenset())
     assert requests["none"].timing is None

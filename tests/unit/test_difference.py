@@ -37,13 +37,13 @@ CHANGES: dict[str, Any] = {
 }
 
 
-def test_nothing_changed_is_false():
+def test_nothing_changed_is_false() -> None:
     assert not difference({}, {})
     assert not difference({"p": PLAIN}, {"p": request_of()})
     assert changed_fields(PLAIN, PLAIN) == ()
 
 
-def test_added_removed_and_changed_are_told_in_order_of_their_names():
+def test_added_removed_and_changed_are_told_in_order_of_their_names() -> None:
     old = {name: request_of(name) for name in "dcba"}
     new = {name: request_of(name) for name in "zyba"}
     new["b"] = request_of("b", owner="other", description="other")
@@ -54,16 +54,16 @@ def test_added_removed_and_changed_are_told_in_order_of_their_names():
     assert difference(old, new)
 
 
-def test_every_field_counts():
+def test_every_field_counts() -> None:
     assert CHANGES.keys() | {"source"} == {field.name for field in fields(ProcessRequest)}
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_changed_field_is_told_by_its_name(name: str):
+def test_a_changed_field_is_told_by_its_name(name: str) -> None:
     assert changed_fields(PLAIN, replace(PLAIN, **{name: CHANGES[name]})) == (name,)
 
 
-def test_a_changed_finish_is_a_change_of_the_timing():
+def test_a_changed_finish_is_a_change_of_the_timing() -> None:
     hourly = {"frequency": "hourly"}
     old, new = (
         request_of(timing=Schedule(rule=parse_rule(data, default_zone="UTC")))
@@ -72,7 +72,7 @@ def test_a_changed_finish_is_a_change_of_the_timing():
     assert changed_fields(old, new) == ("timing",)
 
 
-def test_where_a_definition_stands_counts_only_as_its_file():
+def test_where_a_definition_stands_counts_only_as_its_file() -> None:
     touched = replace(PLAIN, source=Source(file="p.yaml", line=9, sha256="touched", definition="{}"))
     moved = replace(PLAIN, source=Source(file="moved/p.yaml", line=1, sha256=""))
     assert changed_fields(PLAIN, touched) == ()
@@ -86,7 +86,7 @@ catalogs = st.dictionaries(st.sampled_from("abcdef"), versions)
 @given(catalogs, catalogs)
 def test_a_difference_is_exactly_what_separates_two_catalogs(
     old: dict[str, ProcessRequest], new: dict[str, ProcessRequest]
-):
+) -> None:
     found = difference(old, new)
     rebuilt = {name: request for name, request in old.items() if name not in found.removed}
     rebuilt |= {name: new[name] for name in found.added}
@@ -96,7 +96,9 @@ def test_a_difference_is_exactly_what_separates_two_catalogs(
 
 
 @given(catalogs, catalogs)
-def test_the_way_back_is_the_difference_turned_round(old: dict[str, ProcessRequest], new: dict[str, ProcessRequest]):
+def test_the_way_back_is_the_difference_turned_round(
+    old: dict[str, ProcessRequest], new: dict[str, ProcessRequest]
+) -> None:
     there, back = difference(old, new), difference(new, old)
     assert (there.added, there.removed, there.changed) == (back.removed, back.added, back.changed)
 
@@ -108,7 +110,7 @@ NAMED = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(VALUES))
 @given(old=NAMED, new=NAMED)
 def test_the_touched_names_are_all_that_need_to_be_compared(
     old: dict[str, ProcessRequest], new: dict[str, ProcessRequest]
-):
+) -> None:
     names = exhausted(touched(old, new))
     assert names == {name for name in old.keys() | new.keys() if old.get(name) is not new.get(name)}
     assert difference(old, new, among=names) == difference(old, new)

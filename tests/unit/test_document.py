@@ -87,7 +87,9 @@ def test_no_number_loses_anything_of_its_text(text: str) -> None:
 
 @pytest.mark.parametrize("quoted", ['"5"', "'true'", '"null"', '""', "|\n  5"])
 def test_what_is_quoted_is_text(quoted: str) -> None:
-    assert isinstance(only(f"key: {quoted}").data["key"], str)  # type: ignore[index]
+    data = only(f"key: {quoted}").data
+    assert isinstance(data, dict)
+    assert isinstance(data["key"], str)
 
 
 json_values = st.recursive(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def double(value: str) -> str:
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(names, values, st.sampled_from([single, double]))))
-def test_every_value_can_be_written_in_either_quotes(lines) -> None:
+def test_every_value_can_be_written_in_either_quotes(lines: list[tuple[str, str, Callable[[str], str]]]) -> None:
     text = "".join(f"{name}={quote(value)}\n" for name, value, quote in lines)
     assert parse(text) == {name: value for name, value, _ in lines}
 

@@ -85,13 +85,13 @@ def run(status: str = "success", **fields: Any) -> Run:
 # --- the rule ---------------------------------------------------------------------------------------------------------
 
 
-def test_no_fire_tells_the_nearest_ones():
+def test_no_fire_tells_the_nearest_ones() -> None:
     explanation = asked(daily(), EVE + HOUR)
     assert causes(explanation) == ["no_fire"]
     assert (explanation.before, explanation.after) == (EVE, EVE + DAY)
 
 
-def test_a_fire_within_the_second_is_meant():
+def test_a_fire_within_the_second_is_meant() -> None:
     rule = rule_of(frequency="daily", at="18:00:30")
     assert fire_at(rule, EVE) is None
     assert fire_at(rule, EVE + timedelta(seconds=30)) == EVE + timedelta(seconds=30)
@@ -109,23 +109,23 @@ def test_a_fire_within_the_second_is_meant():
         (request_of(None), "no_timing", "it has no timing: it runs only when it is asked for"),
     ],
 )
-def test_what_hinders_the_rule(request_: ProcessRequest, cause: str, message: str):
+def test_what_hinders_the_rule(request_: ProcessRequest, cause: str, message: str) -> None:
     explanation = asked(request_)
     assert causes(explanation) == [cause]
     assert words(explanation) == message
 
 
-def test_an_excepted_date_goes_before_a_finish_before_repetitions():
+def test_an_excepted_date_goes_before_a_finish_before_repetitions() -> None:
     everything = daily(excepted=[date(2026, 12, 24)], start="2026-12-20", finish="2026-12-22", repetitions=1)
     assert causes(asked(everything)) == ["excepted"]
 
 
-def test_the_fires_around_an_excepted_date_are_told():
+def test_the_fires_around_an_excepted_date_are_told() -> None:
     explanation = asked(daily(excepted=[date(2026, 12, 24)]))
     assert (explanation.before, explanation.after) == (EVE - DAY, EVE + DAY)
 
 
-def test_repetitions_count_from_a_reschedule_in_between():
+def test_repetitions_count_from_a_reschedule_in_between() -> None:
     request = daily(start="2026-12-01", repetitions=3)
     state = reschedule(request, seen(request), EVE - HOUR, by="maria").state
     state = replace(state, fired_through=NOW)
@@ -145,7 +145,7 @@ HOURLY = request_of(
     ("minutes", "before", "after"),
     [(248, 188, None), (98, 68, 128), (3, -52, 8)],
 )
-def test_the_fires_around_count_from_a_reschedule(minutes: int, before: int, after: int | None):
+def test_the_fires_around_count_from_a_reschedule(minutes: int, before: int, after: int | None) -> None:
     """In minutes from the reschedule; before it, what was fired by the former count is the nearest."""
     first_seen = RESCHEDULED_AT - 3 * HOUR
     state = reschedule(HOURLY, seen(HOURLY, first_seen, RESCHEDULED_AT), RESCHEDULED_AT, by="maria").state
@@ -155,7 +155,7 @@ def test_the_fires_around_count_from_a_reschedule(minutes: int, before: int, aft
     assert explanation.after == (None if after is None else RESCHEDULED_AT + timedelta(minutes=after))
 
 
-def test_a_token_that_no_runner_has_seen_yet_counts_for_what_is_to_come():
+def test_a_token_that_no_runner_has_seen_yet_counts_for_what_is_to_come() -> None:
     pressed = replace(HOURLY, reschedule="again")
     state = seen(HOURLY, RESCHEDULED_AT - 3 * HOUR, RESCHEDULED_AT)
     at = RESCHEDULED_AT + timedelta(hours=4, minutes=8)
@@ -181,7 +181,7 @@ INSTANTS = st.integers(0, 14 * 86_400).map(
 
 @given(RULES, INSTANTS, st.booleans())
 @settings(max_examples=200)
-def test_a_rule_is_hindered_exactly_where_it_has_no_fire(rule: Rule, at: datetime, is_at_fire: bool):
+def test_a_rule_is_hindered_exactly_where_it_has_no_fire(rule: Rule, at: datetime, is_at_fire: bool) -> None:
     if is_at_fire:
         at = next_fire(rule, at) or at
     fires = next_fire(rule, at - timedelta(seconds=1)) == at
@@ -196,13 +196,13 @@ def test_a_rule_is_hindered_exactly_where_it_has_no_fire(rule: Rule, at: datetim
             assert next_fire(rule, before) == hindered.after, "no fire lies between"
 
 
-def test_last_fire_finds_rare_ones_and_ends_where_there_is_none():
+def test_last_fire_finds_rare_ones_and_ends_where_there_is_none() -> None:
     assert last_fire(rule_of(frequency="cron", expression="0 0 29 2 *"), EVE) == datetime(2024, 2, 28, 23, tzinfo=UTC)
     assert last_fire(rule_of(frequency="daily", at="10:00", start="2027-01-01"), EVE) is None
     assert last_fire(rule_of(frequency="cron", expression="0 0 29 2 3", timezone="UTC"), EVE) is not None
 
 
-def test_one_time_requests_say_when_they_run():
+def test_one_time_requests_say_when_they_run() -> None:
     later = request_of(RunLater(start=EVE + HOUR, zone=ZONE))
     explanation = asked(later)
     assert words(explanation) == "it runs once, at its start: 2026-12-24 19:00:00+01:00"
@@ -213,7 +213,7 @@ def test_one_time_requests_say_when_they_run():
 
 
 @pytest.mark.parametrize("timing", [RunImmediately(), RunLater(start=FIRST_SEEN, zone=ZONE)])
-def test_a_one_time_request_that_was_rescheduled_says_so(timing: Timing):
+def test_a_one_time_request_that_was_rescheduled_says_so(timing: Timing) -> None:
     request = request_of(timing)
     state = reschedule(request, seen(request), EVE - HOUR, by="maria").state
     explanation = asked(request, state=state)
@@ -222,7 +222,7 @@ def test_a_one_time_request_that_was_rescheduled_says_so(timing: Timing):
 
 
 @pytest.mark.parametrize("at", [FIRST_SEEN, EVE, NOW + DAY])
-def test_an_unscheduled_run_immediately_does_not_say_that_it_ran(at: datetime):
+def test_an_unscheduled_run_immediately_does_not_say_that_it_ran(at: datetime) -> None:
     request = replace(request_of(RunImmediately()), scheduled=False)
     explanation = asked(request, at, state=register(request, None, FIRST_SEEN).state)
     assert causes(explanation) == ["unscheduled"]
@@ -230,13 +230,13 @@ def test_an_unscheduled_run_immediately_does_not_say_that_it_ran(at: datetime):
     assert (explanation.before, explanation.after) == (None, None)
 
 
-def test_a_run_immediately_that_was_unscheduled_after_it_ran_says_when_it_ran():
+def test_a_run_immediately_that_was_unscheduled_after_it_ran_says_when_it_ran() -> None:
     request = request_of(RunImmediately())
     state = unschedule(seen(request), EVE - DAY, by="maria").state
     assert asked(request, state=state).before == FIRST_SEEN
 
 
-def test_a_run_immediately_that_was_scheduled_later_names_that_instant():
+def test_a_run_immediately_that_was_scheduled_later_names_that_instant() -> None:
     request = request_of(RunImmediately())
     held = register(replace(request, scheduled=False), None, FIRST_SEEN).state
     explanation = asked(request, state=register(request, held, EVE - HOUR).state)
@@ -246,11 +246,11 @@ def test_a_run_immediately_that_was_scheduled_later_names_that_instant():
 # --- to come ----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_still_to_come_says_in_how_long():
+def test_what_is_still_to_come_says_in_how_long() -> None:
     assert words(asked(daily(), now=EVE - 2 * HOUR)) == "it is still to come, in 2h"
 
 
-def test_spread_delays_what_is_to_come():
+def test_spread_delays_what_is_to_come() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="daily", at="18:00"), spread=HOUR))
     delay = delay_of(request)
     assert delay > timedelta(minutes=1), "or it shows nothing"
@@ -259,7 +259,7 @@ def test_spread_delays_what_is_to_come():
     assert "delayed by its spread to 2026-12-24 18:" in words(explanation)
 
 
-def test_what_is_unscheduled_will_not_run_and_says_by_whom():
+def test_what_is_unscheduled_will_not_run_and_says_by_whom() -> None:
     request = daily()
     state = unschedule(seen(request), EVE - DAY, by="maria").state
     explanation = asked(request, state=state, now=EVE - HOUR)
@@ -283,18 +283,18 @@ def test_what_is_unscheduled_will_not_run_and_says_by_whom():
         (run("processing", started=None, is_waiting=True), "waiting", "it waits for its turn: as many run as may"),
     ],
 )
-def test_what_ran_is_told_by_its_record(found: Run, cause: str, message: str):
+def test_what_ran_is_told_by_its_record(found: Run, cause: str, message: str) -> None:
     explanation = asked(daily(), history=History(runs=(found,)))
     assert causes(explanation) == [cause]
     assert message in words(explanation)
     assert explanation.runs == (found,)
 
 
-def test_a_record_counts_even_if_the_rule_has_changed_since():
+def test_a_record_counts_even_if_the_rule_has_changed_since() -> None:
     assert causes(asked(daily(at="19:00"), history=History(runs=(run(),)))) == ["ran"]
 
 
-def test_what_a_person_ran_does_not_explain_the_fire():
+def test_what_a_person_ran_does_not_explain_the_fire() -> None:
     explanation = asked(daily(at="19:00"), history=History(runs=(run(is_direct=True),)))
     assert causes(explanation) == ["no_fire", "ran"]
     assert "a person asked for it, and it ran" in words(explanation)
@@ -304,27 +304,27 @@ MISSED = Missed(count=5, first=EVE - 2 * DAY, last=EVE + 2 * DAY, settled=EVE + 
 DOWN = Absence(since=EVE - 3 * DAY, until=EVE + 3 * DAY, is_orderly=True)
 
 
-def test_a_miss_tells_its_span_and_what_was_in_the_way():
+def test_a_miss_tells_its_span_and_what_was_in_the_way() -> None:
     explanation = asked(daily(), history=History(missed=(MISSED,), absence=DOWN))
     assert causes(explanation) == ["missed", "runner_down"]
     assert "one of 5 fires from 2026-12-22 18:00:00+01:00 to 2026-12-26 18:00:00+01:00" in words(explanation)
     assert "no runner was running since 2026-12-21 18:00:00+01:00; the next started at 2026-12-27" in words(explanation)
 
 
-def test_a_miss_that_ran_late_after_all_tells_both():
+def test_a_miss_that_ran_late_after_all_tells_both() -> None:
     explanation = asked(daily(), history=History(runs=(run(),), missed=(MISSED,), absence=DOWN))
     assert causes(explanation) == ["ran", "missed", "runner_down"]
 
 
-def test_a_missed_span_says_nothing_of_instants_between_its_fires():
+def test_a_missed_span_says_nothing_of_instants_between_its_fires() -> None:
     assert causes(asked(daily(), EVE + HOUR, history=History(missed=(MISSED,)))) == ["no_fire"]
 
 
-def test_a_miss_with_a_runner_there_says_what_it_may_have_been():
+def test_a_miss_with_a_runner_there_says_what_it_may_have_been() -> None:
     assert causes(asked(daily(), history=History(missed=(replace(MISSED, count=1),)))) == ["missed", "unknown"]
 
 
-def test_a_run_later_that_was_registered_too_late():
+def test_a_run_later_that_was_registered_too_late() -> None:
     request = request_of(RunLater(start=EVE, zone=ZONE))
     late = seen(request, EVE + DAY)
     missed = Missed(count=1, first=EVE, last=EVE, settled=EVE + DAY)
@@ -336,17 +336,17 @@ def test_a_run_later_that_was_registered_too_late():
 # --- no record --------------------------------------------------------------------------------------------------------
 
 
-def test_nobody_has_seen_it():
+def test_nobody_has_seen_it() -> None:
     question = Question(request=daily(), state=None, at=EVE, now=NOW, history=History(), zone=ZONE)
     assert causes(why(question)) == ["not_registered"]
 
 
-def test_it_was_first_seen_later():
+def test_it_was_first_seen_later() -> None:
     request = daily()
     assert causes(asked(request, state=seen(request, EVE + HOUR))) == ["not_registered"]
 
 
-def test_it_was_unscheduled_by_a_person_or_by_its_file():
+def test_it_was_unscheduled_by_a_person_or_by_its_file() -> None:
     changes = (
         Change(at=FIRST_SEEN, word="scheduled", generation=1, by=None),
         Change(at=EVE - DAY, word="unscheduled", generation=1, by="maria"),
@@ -359,7 +359,7 @@ def test_it_was_unscheduled_by_a_person_or_by_its_file():
     assert words(asked(daily(), history=History(changes=by_file))).endswith(", as its file says")
 
 
-def test_the_state_tells_who_unscheduled_it_where_the_log_does_not():
+def test_the_state_tells_who_unscheduled_it_where_the_log_does_not() -> None:
     request = daily()
     state = replace(unschedule(seen(request), EVE - DAY, by="maria").state, fired_through=NOW)
     assert causes(asked(request, state=state)) == ["unscheduled"]
@@ -367,19 +367,19 @@ def test_the_state_tells_who_unscheduled_it_where_the_log_does_not():
     assert causes(asked(request, state=later)) == ["unknown"]
 
 
-def test_its_file_had_been_removed():
+def test_its_file_had_been_removed() -> None:
     request = daily()
     state = replace(register(request, remove(seen(request)).state, EVE + DAY).state, fired_through=NOW)
     changes = (Change(at=EVE - DAY, word="removed", generation=1, by=None),)
     assert causes(asked(request, state=state, history=History(changes=changes))) == ["removed"]
 
 
-def test_it_was_complete_then():
+def test_it_was_complete_then() -> None:
     changes = (Change(at=EVE - DAY, word="completed", generation=1, by=None),)
     assert causes(asked(daily(), history=History(changes=changes))) == ["complete"]
 
 
-def test_its_rule_has_changed_since():
+def test_its_rule_has_changed_since() -> None:
     before, request = daily(at="19:00"), daily()
     state = replace(register(request, seen(before), EVE + DAY).state, fired_through=NOW)
     changes = (
@@ -393,7 +393,7 @@ def test_its_rule_has_changed_since():
     assert causes(hour_later) == ["no_fire", "rule_changed"]
 
 
-def test_it_was_rescheduled_since():
+def test_it_was_rescheduled_since() -> None:
     request = daily()
     state = replace(reschedule(request, seen(request), EVE + DAY, by="maria").state, fired_through=NOW)
     changes = (
@@ -405,11 +405,11 @@ def test_it_was_rescheduled_since():
     )
 
 
-def test_a_changed_file_is_not_live_yet():
+def test_a_changed_file_is_not_live_yet() -> None:
     assert causes(asked(daily(), state=seen(daily(at="19:00")))) == ["rule_changed"]
 
 
-def test_no_runner_was_there_and_none_has_come():
+def test_no_runner_was_there_and_none_has_come() -> None:
     explanation = asked(
         daily(),
         state=seen(daily(), through=EVE - DAY),
@@ -421,11 +421,11 @@ def test_no_runner_was_there_and_none_has_come():
     )
 
 
-def test_a_verdict_that_is_to_come_in_a_moment():
+def test_a_verdict_that_is_to_come_in_a_moment() -> None:
     assert causes(asked(daily(), state=seen(daily(), through=EVE - DAY), now=EVE)) == ["to_come"]
 
 
-def test_a_log_that_does_not_reach_back_says_so():
+def test_a_log_that_does_not_reach_back_says_so() -> None:
     explanation = asked(daily(), history=History(reaches_back_to=EVE + DAY))
     assert words(explanation) == "the monitor log reaches back only to 2026-12-25 18:00:00+01:00"
     assert words(asked(daily())) == "the monitor log is empty"
@@ -445,5 +445,5 @@ def test_a_log_that_does_not_reach_back_says_so():
         (RunImmediately(), "fires"),
     ],
 )
-def test_a_timing_alone_is_explained_by_its_rule(timing: Timing, cause: str):
+def test_a_timing_alone_is_explained_by_its_rule(timing: Timing, cause: str) -> None:
     assert causes(of_expression(timing, EVE, ZONE)) == [cause]

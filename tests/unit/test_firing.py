@@ -63,44 +63,44 @@ def settled(request: ProcessRequest, after: timedelta) -> Settlement:
 # --- on time and late -------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_due_before_its_time():
+def test_nothing_is_due_before_its_time() -> None:
     request = every(5)
     state = registered(request)
     assert settle(request, state, NOON + 5 * MINUTE - TICK) == Settlement(state=state)
 
 
-def test_a_fire_is_claimed_at_its_very_instant_and_scheduled_for_it():
+def test_a_fire_is_claimed_at_its_very_instant_and_scheduled_for_it() -> None:
     result = settled(every(5), 5 * MINUTE)
     assert result.claims == (NOON + 5 * MINUTE,)
     assert result.miss is None
     assert result.state.fired_through == NOON + 5 * MINUTE
 
 
-def test_within_grace_a_fire_is_only_late_and_keeps_its_planned_instant():
+def test_within_grace_a_fire_is_only_late_and_keeps_its_planned_instant() -> None:
     assert settled(every(5), 6 * MINUTE).claims == (NOON + 5 * MINUTE,)
 
 
-def test_beyond_grace_it_is_missed():
+def test_beyond_grace_it_is_missed() -> None:
     fire = NOON + 5 * MINUTE
     result = settled(every(5), 6 * MINUTE + TICK)
     assert result.claims == ()
     assert result.miss == Miss(count=1, first=fire, last=fire)
 
 
-def test_grace_is_the_requests_own():
+def test_grace_is_the_requests_own() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="hourly"), misfire_grace=timedelta(minutes=30)))
     assert settled(request, 90 * MINUTE).claims == (NOON + HOUR,)
     assert settled(request, 90 * MINUTE + TICK).claims == ()
 
 
-def test_of_several_due_together_the_latest_within_grace_runs_and_the_earlier_are_missed():
+def test_of_several_due_together_the_latest_within_grace_runs_and_the_earlier_are_missed() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="secondly")))
     result = settled(request, 5 * SECOND)
     assert result.claims == (NOON + 5 * SECOND,)
     assert result.miss == Miss(count=4, first=NOON + SECOND, last=NOON + 4 * SECOND)
 
 
-def test_a_second_look_finds_nothing_more():
+def test_a_second_look_finds_nothing_more() -> None:
     request = every(5)
     result = settled(request, 17 * MINUTE)
     assert settle(request, result.state, NOON + 17 * MINUTE) == Settlement(state=result.state)
@@ -109,39 +109,41 @@ def test_a_second_look_finds_nothing_more():
 # --- what is missed ---------------------------------------------------------------------------------------------------
 
 
-def test_skip_runs_nothing_that_is_late_and_tells_of_the_span_once():
+def test_skip_runs_nothing_that_is_late_and_tells_of_the_span_once() -> None:
     result = settled(every(5), 17 * MINUTE)
     assert result.claims == ()
     assert result.miss == Miss(count=3, first=NOON + 5 * MINUTE, last=NOON + 15 * MINUTE)
 
 
-def test_skip_is_the_default_of_schedules_and_fire_once_of_run_later():
+def test_skip_is_the_default_of_schedules_and_fire_once_of_run_later() -> None:
     assert Schedule(rule=rule_of(frequency="hourly")).misfire is Misfire.SKIP
     assert RunLater(start=NOON, zone="UTC").misfire is Misfire.FIRE_ONCE
     assert Schedule(rule=rule_of(frequency="hourly")).misfire_grace == MINUTE
     assert RunLater(start=NOON, zone="UTC").misfire_grace == MINUTE
 
 
-def test_fire_once_tells_of_all_that_is_missed_and_runs_the_latest_of_them():
+def test_fire_once_tells_of_all_that_is_missed_and_runs_the_latest_of_them() -> None:
     result = settled(every(5, Misfire.FIRE_ONCE), 17 * MINUTE)
     assert result.claims == (NOON + 15 * MINUTE,)
     assert result.miss == Miss(count=3, first=NOON + 5 * MINUTE, last=NOON + 15 * MINUTE)
 
 
-def test_fire_once_adds_its_execution_even_where_a_later_fire_is_on_time():
+def test_fire_once_adds_its_execution_even_where_a_later_fire_is_on_time() -> None:
     result = settled(every(5, Misfire.FIRE_ONCE), 15 * MINUTE)
     assert result.claims == (NOON + 10 * MINUTE, NOON + 15 * MINUTE)
     assert result.miss == Miss(count=2, first=NOON + 5 * MINUTE, last=NOON + 10 * MINUTE)
 
 
-def test_fire_all_runs_each_oldest_first_and_tells_of_no_miss():
+def test_fire_all_runs_each_oldest_first_and_tells_of_no_miss() -> None:
     result = settled(every(5, Misfire.FIRE_ALL), 17 * MINUTE)
     assert result.claims == tuple(NOON + count * 5 * MINUTE for count in (1, 2, 3))
     assert result.miss is None
 
 
 @pytest.mark.parametrize(("is_on_time", "look_after"), [(True, timedelta()), (False, 2 * MINUTE)])
-def test_fire_all_runs_the_latest_hundred_and_the_rest_is_in_the_record(is_on_time: bool, look_after: timedelta):
+def test_fire_all_runs_the_latest_hundred_and_the_rest_is_in_the_record(
+    is_on_time: bool, look_after: timedelta
+) -> None:
     due = [NOON + count * 5 * MINUTE for count in range(1, 251)]
     result = settled(every(5, Misfire.FIRE_ALL), 250 * 5 * MINUTE + look_after)
     caught_up = result.claims[:-1] if is_on_time else result.claims
@@ -152,13 +154,13 @@ def test_fire_all_runs_the_latest_hundred_and_the_rest_is_in_the_record(is_on_ti
 
 
 @pytest.mark.parametrize(("missed", "recorded"), [(99, 0), (100, 0), (101, 1), (102, 2)])
-def test_fire_all_counts_exactly_around_its_limit(missed: int, recorded: int):
+def test_fire_all_counts_exactly_around_its_limit(missed: int, recorded: int) -> None:
     result = settled(every(5, Misfire.FIRE_ALL), missed * 5 * MINUTE + 2 * MINUTE)
     assert len(result.claims) == missed - recorded
     assert (result.miss.count if result.miss else 0) == recorded
 
 
-def test_two_years_of_seconds_are_told_of_as_quickly_as_one():
+def test_two_years_of_seconds_are_told_of_as_quickly_as_one() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="secondly")))
     result = settled(request, 730 * DAY)
     assert result.miss == Miss(count=63_071_999, first=NOON + SECOND, last=NOON + 730 * DAY - SECOND)
@@ -173,7 +175,7 @@ def spread_request(misfire: Misfire = Misfire.SKIP) -> ProcessRequest:
     return request_of(timing, name="spread-a")
 
 
-def test_spread_delays_a_fire_by_a_part_that_is_stable_and_below_it():
+def test_spread_delays_a_fire_by_a_part_that_is_stable_and_below_it() -> None:
     request = spread_request()
     delay = delay_of(request)
     assert timedelta() < delay < timedelta(minutes=30)
@@ -182,14 +184,14 @@ def test_spread_delays_a_fire_by_a_part_that_is_stable_and_below_it():
     assert delay_of(every(5)) == timedelta()
 
 
-def test_a_spread_fire_is_scheduled_for_the_unspread_instant():
+def test_a_spread_fire_is_scheduled_for_the_unspread_instant() -> None:
     request = spread_request()
     delay = delay_of(request)
     assert settled(request, HOUR + delay - TICK).claims == ()
     assert settled(request, HOUR + delay).claims == (NOON + HOUR,)
 
 
-def test_grace_counts_from_the_spread_instant():
+def test_grace_counts_from_the_spread_instant() -> None:
     request = spread_request()
     delay = delay_of(request)
     assert settled(request, HOUR + delay + MINUTE).claims == (NOON + HOUR,)
@@ -199,19 +201,19 @@ def test_grace_counts_from_the_spread_instant():
 # --- one-time requests ------------------------------------------------------------------------------------------------
 
 
-def test_a_run_immediately_is_scheduled_for_the_instant_it_was_first_seen_and_complete_when_claimed():
+def test_a_run_immediately_is_scheduled_for_the_instant_it_was_first_seen_and_complete_when_claimed() -> None:
     result = settled(request_of(RunImmediately()), timedelta())
     assert result.claims == (NOON,)
     assert result.state.status is RequestStatus.COMPLETE
     assert result.state.ran_immediately
 
 
-def test_a_run_immediately_is_never_too_late():
+def test_a_run_immediately_is_never_too_late() -> None:
     """A runner that died between registering it and claiming it runs it when it is back."""
     assert settled(request_of(RunImmediately()), 365 * DAY).claims == (NOON,)
 
 
-def test_a_run_later_runs_once_at_its_start():
+def test_a_run_later_runs_once_at_its_start() -> None:
     result = settled(later(NOON + HOUR), HOUR)
     assert (result.claims, result.miss) == ((NOON + HOUR,), None)
     assert result.state.status is RequestStatus.COMPLETE
@@ -221,7 +223,9 @@ def test_a_run_later_runs_once_at_its_start():
     ("misfire", "runs", "is_told"),
     [(Misfire.SKIP, False, True), (Misfire.FIRE_ONCE, True, True), (Misfire.FIRE_ALL, True, False)],
 )
-def test_a_run_later_that_was_missed_follows_its_misfire_and_is_complete(misfire: Misfire, runs: bool, is_told: bool):
+def test_a_run_later_that_was_missed_follows_its_misfire_and_is_complete(
+    misfire: Misfire, runs: bool, is_told: bool
+) -> None:
     fire = NOON + HOUR
     result = settled(later(fire, misfire), 3 * HOUR)
     assert result.claims == ((fire,) if runs else ())
@@ -229,7 +233,7 @@ def test_a_run_later_that_was_missed_follows_its_misfire_and_is_complete(misfire
     assert result.state.status is RequestStatus.COMPLETE
 
 
-def test_within_grace_a_run_later_is_only_late_beyond_it_is_missed():
+def test_within_grace_a_run_later_is_only_late_beyond_it_is_missed() -> None:
     fire = NOON + HOUR
     assert settled(later(fire, Misfire.SKIP), HOUR + MINUTE).claims == (fire,)
     assert settled(later(fire, Misfire.SKIP), HOUR + MINUTE + TICK).claims == ()
@@ -239,21 +243,21 @@ def test_within_grace_a_run_later_is_only_late_beyond_it_is_missed():
 
 
 @pytest.mark.parametrize("status", [status for status in RequestStatus if status is not RequestStatus.SCHEDULED])
-def test_only_what_is_scheduled_is_due(status: RequestStatus):
+def test_only_what_is_scheduled_is_due(status: RequestStatus) -> None:
     request = every(5)
     state = replace(registered(request), status=status)
     assert due_at(request, state) is None
     assert settle(request, state, NOON + DAY) == Settlement(state=state)
 
 
-def test_a_definition_is_never_due():
+def test_a_definition_is_never_due() -> None:
     request = request_of(None)
     state = registered(request)
     assert pending_fire(request, state) is None
     assert settle(request, state, NOON + DAY) == Settlement(state=state)
 
 
-def test_the_last_fire_completes_the_request():
+def test_the_last_fire_completes_the_request() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="hourly", finish="2026-03-01 14:00")))
     first = settled(request, HOUR)
     assert first.state.status is RequestStatus.SCHEDULED
@@ -262,14 +266,14 @@ def test_the_last_fire_completes_the_request():
     assert last.state.status is RequestStatus.COMPLETE
 
 
-def test_a_missed_last_fire_completes_it_too():
+def test_a_missed_last_fire_completes_it_too() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="hourly", finish="2026-03-01 14:00")))
     result = settled(request, DAY)
     assert result.miss == Miss(count=2, first=NOON + HOUR, last=NOON + 2 * HOUR)
     assert result.state.status is RequestStatus.COMPLETE
 
 
-def test_finish_bounds_what_is_scheduled_for_and_not_the_spread_instant():
+def test_finish_bounds_what_is_scheduled_for_and_not_the_spread_instant() -> None:
     rule = rule_of(frequency="hourly", finish="2026-03-01 13:00")
     request = request_of(Schedule(rule=rule, spread=timedelta(minutes=30)), name="spread-a")
     result = settled(request, HOUR + delay_of(request))
@@ -277,9 +281,10 @@ def test_finish_bounds_what_is_scheduled_for_and_not_the_spread_instant():
     assert result.state.status is RequestStatus.COMPLETE
 
 
-def test_repetitions_are_the_first_and_so_many_more():
+def test_repetitions_are_the_first_and_so_many_more() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="hourly", start="2026-03-02 00:00", repetitions=3)))
-    state, claims = registered(request), []
+    state = registered(request)
+    claims: list[datetime] = []
     for hour in range(48):
         result = settle(request, state, NOON + hour * HOUR)
         state, claims = result.state, [*claims, *result.claims]
@@ -294,7 +299,7 @@ def left_behind(request: ProcessRequest, changed: RequestState, now: datetime) -
     return abandoned(request, registered(request), changed, now)
 
 
-def test_what_was_due_when_its_request_was_unscheduled_or_removed_is_missed():
+def test_what_was_due_when_its_request_was_unscheduled_or_removed_is_missed() -> None:
     request, now = every(5), NOON + 12 * MINUTE
     state = registered(request)
     for changed in (unschedule(state, now, by="ann").state, remove(state).state):
@@ -302,39 +307,39 @@ def test_what_was_due_when_its_request_was_unscheduled_or_removed_is_missed():
         assert left_behind(request, changed, NOON + 5 * MINUTE - TICK) is None
 
 
-def test_what_was_due_by_the_former_rule_is_missed():
+def test_what_was_due_by_the_former_rule_is_missed() -> None:
     request, now = every(5), NOON + 12 * MINUTE
     changed = register(every(7), registered(request), now).state
     assert left_behind(request, changed, now) == Miss(count=2, first=NOON + 5 * MINUTE, last=NOON + 10 * MINUTE)
 
 
-def test_what_an_edit_leaves_planned_is_not_missed_yet():
+def test_what_an_edit_leaves_planned_is_not_missed_yet() -> None:
     request, now = every(5), NOON + 12 * MINUTE
     changed = register(replace(request, description="edited"), registered(request), now).state
     assert left_behind(request, changed, now) is None
     assert settle(request, changed, now).miss == Miss(count=2, first=NOON + 5 * MINUTE, last=NOON + 10 * MINUTE)
 
 
-def test_a_run_later_that_was_due_when_it_was_unscheduled_is_missed():
+def test_a_run_later_that_was_due_when_it_was_unscheduled_is_missed() -> None:
     request, now = later(NOON + HOUR), NOON + 2 * HOUR
     changed = unschedule(registered(request), now, by="ann").state
     assert left_behind(request, changed, now) == Miss(count=1, first=NOON + HOUR, last=NOON + HOUR)
 
 
-def test_a_run_immediately_that_is_only_unscheduled_still_waits_for_its_run():
+def test_a_run_immediately_that_is_only_unscheduled_still_waits_for_its_run() -> None:
     request = request_of(RunImmediately())
     changed = unschedule(registered(request), NOON, by="ann").state
     assert left_behind(request, changed, NOON) is None
 
 
-def test_only_what_is_due_by_its_spread_is_left_behind():
+def test_only_what_is_due_by_its_spread_is_left_behind() -> None:
     request = spread_request()
     delay, changed = delay_of(request), remove(registered(request)).state
     assert left_behind(request, changed, NOON + HOUR + delay - TICK) is None
     assert left_behind(request, changed, NOON + HOUR + delay) == Miss(count=1, first=NOON + HOUR, last=NOON + HOUR)
 
 
-def test_a_spread_longer_than_the_interval_leaves_behind_only_what_is_due():
+def test_a_spread_longer_than_the_interval_leaves_behind_only_what_is_due() -> None:
     timing = Schedule(rule=rule_of(frequency="minutely", interval=5), spread=5 * HOUR)
     request = request_of(timing, name="spread-a")
     delay, changed = delay_of(request), remove(registered(request)).state
@@ -423,27 +428,28 @@ def check_each_fire_has_one_verdict(case: Case) -> None:
 
 @settings(max_examples=120)
 @given(cases())
-def test_each_fire_has_exactly_one_verdict_whenever_anybody_looks(case: Case):
+def test_each_fire_has_exactly_one_verdict_whenever_anybody_looks(case: Case) -> None:
     check_each_fire_has_one_verdict(case)
 
 
 @pytest.mark.campaign
 @settings(max_examples=3_000)
 @given(cases())
-def test_each_fire_has_exactly_one_verdict_whenever_anybody_looks_at_length(case: Case):
+def test_each_fire_has_exactly_one_verdict_whenever_anybody_looks_at_length(case: Case) -> None:
     check_each_fire_has_one_verdict(case)
 
 
 @settings(max_examples=60)
 @given(cases())
-def test_how_often_anybody_looks_changes_nothing_of_what_is_settled_in_the_end(case: Case):
+def test_how_often_anybody_looks_changes_nothing_of_what_is_settled_in_the_end(case: Case) -> None:
     """Every fire up to the last look is in exactly one claim or one told miss, in any rhythm of looks."""
     if not case.looks:
         return
     timing = case.request.timing
     assert isinstance(timing, Schedule)
     request = replace(case.request, timing=replace(timing, misfire=Misfire.SKIP))
-    state, count, seen = registered(request), 0, set()
+    state, count = registered(request), 0
+    seen: set[datetime] = set()
     for now in case.looks:
         result = settle(request, state, now)
         assert seen.isdisjoint(result.claims)
@@ -454,13 +460,13 @@ def test_how_often_anybody_looks_changes_nothing_of_what_is_settled_in_the_end(c
     assert count == sum(1 for _ in takewhile(lambda fire: fire <= last, fires(timing.rule, NOON)))
 
 
-def test_after_a_reschedule_repetitions_are_settled_afresh():
+def test_after_a_reschedule_repetitions_are_settled_afresh() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="hourly", start=START, repetitions=1)))
     first = settled(request, DAY)
     assert first.miss == Miss(count=1, first=NOON + HOUR, last=NOON + HOUR)  # noon itself had passed at registration
     again = reschedule(request, first.state, NOON + DAY, by="ann").state
     assert again.status is RequestStatus.SCHEDULED
-    claims = []
+    claims: list[datetime] = []
     for hour in range(25, 30):
         result = settle(request, again, NOON + hour * HOUR)
         again, claims = result.state, [*claims, *result.claims]

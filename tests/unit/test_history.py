@@ -27,7 +27,7 @@ def execution(status: str, identity: str = "e1", **fields: Any) -> dict[str, Any
     return {"execution": identity, "status": status, "scheduled_for": instant_text(NOON), **fields}
 
 
-def test_the_last_word_of_each_execution_counts():
+def test_the_last_word_of_each_execution_counts() -> None:
     started = execution("processing", started=instant_text(NOON), lateness_s=0.002)
     finished = execution("success", started=instant_text(NOON), ended=instant_text(at(1)), lateness_s=0.002)
     other = execution("error", "e2", reason="concurrent", message="Concurrent attempt to execute")
@@ -45,7 +45,7 @@ def test_the_last_word_of_each_execution_counts():
     assert not whole.is_refused
 
 
-def test_a_missed_span_covers_its_first_and_its_last_fire():
+def test_a_missed_span_covers_its_first_and_its_last_fire() -> None:
     record = {
         "time": instant_text(at(5)),
         "missed_count": 3,
@@ -57,8 +57,8 @@ def test_a_missed_span_covers_its_first_and_its_last_fire():
     assert (missed.count, missed.settled) == (3, at(5))
 
 
-def test_a_rejected_file_changes_nothing_of_a_request():
-    records = [
+def test_a_rejected_file_changes_nothing_of_a_request() -> None:
+    records: list[dict[str, object]] = [
         {"time": instant_text(NOON), "event": "request.scheduled", "generation": 1, "requested_by": None},
         {"time": instant_text(NOON), "event": "request.rejected"},
         {"time": instant_text(at(1)), "event": "request.unscheduled", "generation": 1, "requested_by": "maria"},
@@ -92,6 +92,6 @@ CRASHED = [life(-10, STARTED), life(2, STARTED)]
 )
 def test_a_time_without_a_runner(
     lives: list[dict[str, Any]], last_seen: float | None, is_alive: bool, absence: Absence | None
-):
+) -> None:
     seen = None if last_seen is None else at(last_seen)
     assert absence_at(lives, NOON, last_seen=seen, is_alive=is_alive) == absence

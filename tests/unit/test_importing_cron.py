@@ -7,6 +7,7 @@ from calendar import monthrange
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice, product, takewhile
+from typing import Any
 
 import pytest
 from cronsim import CronSim
@@ -69,7 +70,9 @@ def walked(
     for number in range(DAYS_LOOKED_AT):
         day = after.date() + timedelta(days=number)
         if is_day(day):
-            times = (datetime.combine(day, time(*clock), tzinfo=UTC) for clock in product(*clocks))
+            times = (
+                datetime.combine(day, time(hour, minute, second), UTC) for hour, minute, second in product(*clocks)
+            )
             yield from (at for at in times if at > after)
 
 
@@ -202,7 +205,7 @@ def quartz_weekday(text: str, day: date) -> bool:
     return weekday in numbers(text, 1, 7, wraps=True)
 
 
-SOURCES = {
+SOURCES: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any, datetime], None]]] = {
     "crontab, by cronsim": (expressions(7, steps=False), check_crontab),
     "kubernetes": (expressions(6, steps=True), check_kubernetes),
     "yacron": (expressions(6, steps=True), check_yacron),

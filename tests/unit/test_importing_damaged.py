@@ -25,8 +25,9 @@ WORDS = [
     "", "[]", "{}", "5", "-1", "0", "1e9", "true", "~", '""', "*/5", "@every 1h", "9" * 30, "x" * 300, "\x01", "\u2028",
     "é", "'a", "2019-02-30", "Y", "7", "L", "?", "0 0 31 2 *", "- ", "\t", "%", "\\", "null", "#",
 ]  # fmt: skip
+HOMES: dict[str | None, str] = {None: "/home/maria"}
 SOURCES: dict[str, Callable[[str], Import]] = {
-    "maria.crontab": lambda text: from_crontab(text, SETTINGS, has_users=False, homes={None: "/home/maria"}.get),
+    "maria.crontab": lambda text: from_crontab(text, SETTINGS, has_users=False, homes=HOMES.get),
     "cronjobs.yaml": lambda text: from_kubernetes(text, SETTINGS, name="source"),
     "yacrontab.yaml": lambda text: from_yacron(text, SETTINGS, name="source"),
     "process_request.csv": lambda text: from_openbravo(text, SETTINGS, name="source", command="erp {process}"),

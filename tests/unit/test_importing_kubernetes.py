@@ -160,7 +160,7 @@ def test_attempts_and_deadlines() -> None:
     ],
 )
 def test_nothing_is_left_out_silently(words: str, where: dict[str, str]) -> None:
-    request = cron_job(**where)  # type: ignore[arg-type]
+    request = cron_job(**where)
     assert any(words in message for message in messages(request, Severity.CHANGED)), request.remarks
 
 

@@ -29,7 +29,7 @@ def read(text: str, *, settings: Settings = SETTINGS, command: str | None = "erp
     return from_openbravo(text, settings, name="requests", command=command)
 
 
-def row(settings: Settings = SETTINGS, **columns: str) -> Imported:
+def row(settings: Settings = SETTINGS, /, **columns: str) -> Imported:
     """Read a scheduled request that starts on 27 September 2019 at 13:10, but for the columns given."""
     given = {
         "Timing_Option": "S",

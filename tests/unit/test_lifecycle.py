@@ -39,7 +39,7 @@ def rows() -> dict[tuple[str, str], str]:
 
 
 @pytest.mark.parametrize(("status", "event"), list(product(RequestStatus, RequestEvent)))
-def test_a_request_goes_the_legal_ways_and_no_other(status: RequestStatus, event: RequestEvent):
+def test_a_request_goes_the_legal_ways_and_no_other(status: RequestStatus, event: RequestEvent) -> None:
     expected = rows()[status, event]
     if expected != "-":
         assert after(status, event) is RequestStatus(expected)
@@ -48,11 +48,11 @@ def test_a_request_goes_the_legal_ways_and_no_other(status: RequestStatus, event
         after(status, event)
 
 
-def test_an_illegal_transition_is_a_bug_and_no_error_of_a_user():
+def test_an_illegal_transition_is_a_bug_and_no_error_of_a_user() -> None:
     assert issubclass(IllegalTransitionError, AssertionError)
 
 
-def test_the_words_are_those_of_the_design():
+def test_the_words_are_those_of_the_design() -> None:
     assert set(RequestStatus) == {"scheduled", "unscheduled", "complete", "system_restart", "definition"}
     assert set(ExecutionStatus) == {"processing", "success", "error", "killed", "misfired", "system_restart"}
     assert set(Channel) == {"process_scheduler", "direct", "group", "retry"}

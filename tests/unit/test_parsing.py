@@ -46,25 +46,25 @@ def parsed(excepted: frozenset[date] = frozenset(), **data: Any) -> Rule:
         ({"frequency": "cron", "expression": " */5  * * * * "}, Cron(expression="*/5 * * * *")),
     ],
 )
-def test_each_frequency_is_its_pattern(data: dict[str, Any], pattern: object):
+def test_each_frequency_is_its_pattern(data: dict[str, Any], pattern: object) -> None:
     rule = parsed(**data)
     assert rule.pattern == pattern
     assert rule.zone == MADRID
     assert rule.at == ((time(2),) if "at" in data else ())
 
 
-def test_times_of_day_are_sorted_and_without_doubles():
+def test_times_of_day_are_sorted_and_without_doubles() -> None:
     rule = parsed(frequency="daily", at=["14:00", "02:00:30", "02:00", "14:00:00"])
     assert rule.at == (time(2), time(2, 0, 30), time(14))
 
 
-def test_without_at_it_is_the_time_of_start_as_the_clocks_of_the_zone_show_it():
+def test_without_at_it_is_the_time_of_start_as_the_clocks_of_the_zone_show_it() -> None:
     assert parsed(frequency="daily", start="2026-01-01 13:10:05").at == (time(13, 10, 5),)
     assert parsed(frequency="daily", start="2026-01-01T13:10+00:00").at == (time(14, 10),)
     assert parsed(frequency="daily", start="2026-03-29 02:30").at == (time(2, 30),)  # in the gap of that day
 
 
-def test_bounds_are_instants_and_a_date_alone_is_the_whole_day():
+def test_bounds_are_instants_and_a_date_alone_is_the_whole_day() -> None:
     rule = parsed(frequency="hourly", start="2026-03-29", finish="2026-10-25", timezone=MADRID)
     assert rule.start == datetime(2026, 3, 28, 23, tzinfo=UTC)
     assert rule.finish == datetime(2026, 10, 25, 23, tzinfo=UTC) - timedelta(microseconds=1)
@@ -73,19 +73,19 @@ def test_bounds_are_instants_and_a_date_alone_is_the_whole_day():
     assert rule.finish == datetime(2026, 10, 25, 10, tzinfo=UTC)
 
 
-def test_a_finish_in_a_missing_midnight_is_the_end_of_the_day_before():
+def test_a_finish_in_a_missing_midnight_is_the_end_of_the_day_before() -> None:
     rule = parsed(frequency="hourly", finish="2026-04-23", timezone="Africa/Cairo")
     assert rule.finish == datetime(2026, 4, 23, 22, tzinfo=UTC) - timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize("zone", ["Etc/GMT+12", "Pacific/Kiritimati"])
-def test_a_finish_at_the_end_of_the_calendar_is_understood(zone: str):
+def test_a_finish_at_the_end_of_the_calendar_is_understood(zone: str) -> None:
     rule = parsed(frequency="daily", at="02:00", finish="9999-12-31", timezone=zone)
     assert rule.finish is not None
     assert rule.finish.year == 9999
 
 
-def test_a_finish_in_the_past_is_no_error():
+def test_a_finish_in_the_past_is_no_error() -> None:
     assert (
         next_fire(parsed(frequency="daily", at="02:00", finish="1999-01-01"), datetime(2026, 1, 1, tzinfo=UTC)) is None
     )
@@ -120,7 +120,7 @@ def test_a_finish_in_the_past_is_no_error():
 )
 def test_what_cannot_be_meant_is_refused_at_its_field(
     data: dict[str, Any], field: str, message: str, suggestion: str | None
-):
+) -> None:
     with pytest.raises(RuleError) as caught:
         parsed(**data)
     assert caught.value.field == ("schedule", field)
@@ -128,7 +128,7 @@ def test_what_cannot_be_meant_is_refused_at_its_field(
     assert suggestion is None or suggestion in str(caught.value.suggestion)
 
 
-def test_a_wrong_time_in_a_list_is_told_by_its_place():
+def test_a_wrong_time_in_a_list_is_told_by_its_place() -> None:
     with pytest.raises(RuleError) as caught:
         parsed(frequency="daily", at=["02:00", "2pm"])
     assert caught.value.field == ("schedule", "at", 1)
@@ -172,7 +172,7 @@ EVERY_DAY_OF_MAY = frozenset(date(2026, 5, day) for day in range(1, 32))
 )
 def test_a_rule_that_can_never_fire_is_refused_without_long_thought(
     data: dict[str, Any], excepted: frozenset[date], field: str
-):
+) -> None:
     def refuse() -> None:
         with pytest.raises(RuleError) as caught:
             parsed(excepted, **data)
@@ -181,7 +181,7 @@ def test_a_rule_that_can_never_fire_is_refused_without_long_thought(
     assert effort_of(refuse) < 100_000, "a walk through the seconds of a month is of millions of calls"
 
 
-def test_a_rare_rule_is_not_taken_for_one_that_never_fires():
+def test_a_rare_rule_is_not_taken_for_one_that_never_fires() -> None:
     rule = parsed(frequency="monthly", day=29, interval=1200, start="2100-02-01 10:00")
     assert next_fire(rule, EPOCH) == datetime(2400, 2, 29, 9, tzinfo=UTC)
     rule = parsed(

@@ -82,8 +82,9 @@ def do(place: World, files: dict[str, Document | str], step: tuple[Any, ...]) ->
             files[name] = {**former, **document} if isinstance(former, dict) else document
         case ("remove", name):
             files.pop(name, None)
-        case ("rename", old, new) if old in files and old != new and isinstance(files[old], dict):
-            files[new] = {**files.pop(old), "formerly": old}  # type: ignore[dict-item]
+        case ("rename", old, new) if old != new and isinstance(former := files.get(old), dict):
+            del files[old]
+            files[new] = {**former, "formerly": old}
         case ("break", name):
             files[name] = "process: ["
         case ("pass", duration):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import MISSING, fields, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -80,7 +81,7 @@ def processes(actions: st.SearchStrategy[Action]) -> st.SearchStrategy[Process]:
         "if_interrupted": st.sampled_from(IfInterrupted),
         "emptied": st.lists(words, max_size=2).map(tuple),
     }
-    told = {"name": words, "directory": words, "action": actions}
+    told: dict[str, st.SearchStrategy[Any]] = {"name": words, "directory": words, "action": actions}
     assert {*told, *optional} == {field.name for field in fields(Process)}
     return st.fixed_dictionaries(told, optional=optional).map(lambda given: Process(**given))
 

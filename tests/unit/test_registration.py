@@ -88,13 +88,15 @@ def ran(request: ProcessRequest, now: datetime = NOON) -> RequestState:
         (request_of(schedule_of(frequency="hourly", finish="2026-01-01")), COMPLETE, Change.COMPLETED),
     ],
 )
-def test_a_new_request_stands_as_its_file_says(request_: ProcessRequest, status: RequestStatus, change: Change | None):
+def test_a_new_request_stands_as_its_file_says(
+    request_: ProcessRequest, status: RequestStatus, change: Change | None
+) -> None:
     registration = register(request_, None, NOON)
     assert (registration.state.status, registration.change) == (status, change)
     assert registration.state.generation == 1
 
 
-def test_nothing_that_was_due_before_a_request_was_registered_fires():
+def test_nothing_that_was_due_before_a_request_was_registered_fires() -> None:
     request = request_of(schedule_of(Misfire.FIRE_ALL, frequency="hourly", start="2026-02-01"))
     state = seen(request, NOON)
     assert settle(request, state, NOON).claims == ()
@@ -103,26 +105,26 @@ def test_nothing_that_was_due_before_a_request_was_registered_fires():
 
 @pytest.mark.parametrize("start", [NOON - DAY, NOON - TICK, NOON, datetime(1970, 1, 1, tzinfo=UTC)])
 @pytest.mark.parametrize("misfire", Misfire)
-def test_a_new_run_later_in_the_past_is_told_as_missed_and_is_complete(start: datetime, misfire: Misfire):
+def test_a_new_run_later_in_the_past_is_told_as_missed_and_is_complete(start: datetime, misfire: Misfire) -> None:
     registration = register(request_of(later(start, misfire)), None, NOON)
     assert registration.miss == Miss(count=1, first=start, last=start)
     assert registration.state.status is COMPLETE
     assert settle(request_of(later(start, misfire)), registration.state, NOON + DAY).claims == ()
 
 
-def test_a_start_before_1970_by_its_offset_is_missed_like_any_other():
+def test_a_start_before_1970_by_its_offset_is_missed_like_any_other() -> None:
     start = datetime.fromisoformat("1970-01-01T00:00+14:00").astimezone(UTC)
     assert register(request_of(later(start)), None, NOON).miss == Miss(count=1, first=start, last=start)
 
 
-def test_reschedule_runs_a_run_later_of_the_past():
+def test_reschedule_runs_a_run_later_of_the_past() -> None:
     state = reschedule(YESTERDAY, seen(YESTERDAY), NOON + HOUR, by="ann").state
     settlement = settle(YESTERDAY, state, NOON + HOUR)
     assert (settlement.claims, settlement.miss) == ((NOON + HOUR,), None)
     assert settlement.state.status is COMPLETE
 
 
-def test_repetitions_that_have_passed_leave_nothing_to_fire():
+def test_repetitions_that_have_passed_leave_nothing_to_fire() -> None:
     request = request_of(schedule_of(frequency="hourly", start="2026-02-01", repetitions=3))
     assert seen(request).status is COMPLETE
 
@@ -140,14 +142,14 @@ def test_repetitions_that_have_passed_leave_nothing_to_fire():
         replace(AT_ONCE, process=replace(AT_ONCE.process, action=Command(arguments=("false",)))),
     ],
 )
-def test_neither_a_restart_nor_a_touched_file_nor_an_edit_runs_it_again(touched: ProcessRequest):
+def test_neither_a_restart_nor_a_touched_file_nor_an_edit_runs_it_again(touched: ProcessRequest) -> None:
     state = ran(AT_ONCE)
     registration = register(touched, restarted(state), NOON + DAY)
     assert registration == Registration(state=state)
     assert settle(touched, registration.state, NOON + DAY).claims == ()
 
 
-def test_a_branch_checked_out_and_back_does_not_run_it_again():
+def test_a_branch_checked_out_and_back_does_not_run_it_again() -> None:
     gone = remove(ran(AT_ONCE)).state
     back = register(AT_ONCE, gone, NOON + HOUR).state
     assert back.status is COMPLETE
@@ -155,33 +157,35 @@ def test_a_branch_checked_out_and_back_does_not_run_it_again():
 
 
 @pytest.mark.parametrize("other", [HOURLY, TOMORROW, PLAIN, replace(AT_ONCE, scheduled=False)])
-def test_a_branch_with_another_version_of_it_does_not_run_it_again(other: ProcessRequest):
+def test_a_branch_with_another_version_of_it_does_not_run_it_again(other: ProcessRequest) -> None:
     elsewhere = register(other, ran(AT_ONCE), NOON + HOUR).state
     back = register(AT_ONCE, elsewhere, NOON + 2 * HOUR).state
     assert back.status is COMPLETE
     assert settle(AT_ONCE, back, NOON + 3 * HOUR).claims == ()
 
 
-def test_a_schedule_that_becomes_a_run_immediately_runs_once():
+def test_a_schedule_that_becomes_a_run_immediately_runs_once() -> None:
     state = register(AT_ONCE, seen(HOURLY), NOON + MINUTE).state
     settlement = settle(AT_ONCE, state, NOON + MINUTE)
     assert settlement.claims == (NOON + MINUTE,)
     assert register(AT_ONCE, settlement.state, NOON + HOUR).state.status is COMPLETE
 
 
-def test_a_restart_between_registering_and_claiming_does_not_lose_it():
+def test_a_restart_between_registering_and_claiming_does_not_lose_it() -> None:
     state = register(AT_ONCE, restarted(seen(AT_ONCE)), NOON + HOUR).state
     assert settle(AT_ONCE, state, NOON + HOUR).claims == (NOON,)
 
 
 @pytest.mark.parametrize("back", [HOUR, -HOUR])
-def test_one_that_was_unscheduled_before_it_ran_runs_when_it_is_scheduled_whatever_the_clock_did(back: timedelta):
+def test_one_that_was_unscheduled_before_it_ran_runs_when_it_is_scheduled_whatever_the_clock_did(
+    back: timedelta,
+) -> None:
     waiting = seen(replace(AT_ONCE, scheduled=False))
     state = register(AT_ONCE, waiting, NOON + back).state
     assert settle(AT_ONCE, state, NOON + back).claims == (NOON + back,)
 
 
-def test_one_that_is_unscheduled_and_scheduled_after_it_ran_stays_complete():
+def test_one_that_is_unscheduled_and_scheduled_after_it_ran_stays_complete() -> None:
     state = unschedule(ran(AT_ONCE), NOON + HOUR, by="ann").state
     assert state.status is UNSCHEDULED
     registration = schedule(AT_ONCE, state, NOON + 2 * HOUR, by="ann")
@@ -192,7 +196,7 @@ def test_one_that_is_unscheduled_and_scheduled_after_it_ran_stays_complete():
 
 
 @pytest.mark.parametrize("status", [SCHEDULED, UNSCHEDULED, COMPLETE, SYSTEM_RESTART])
-def test_registering_the_same_again_changes_nothing_and_tells_nothing(status: RequestStatus):
+def test_registering_the_same_again_changes_nothing_and_tells_nothing(status: RequestStatus) -> None:
     request = {UNSCHEDULED: replace(HOURLY, scheduled=False), SCHEDULED: HOURLY}.get(status, AT_ONCE)
     state = ran(AT_ONCE) if request is AT_ONCE else seen(request)
     if status is SYSTEM_RESTART:
@@ -213,12 +217,12 @@ def test_registering_the_same_again_changes_nothing_and_tells_nothing(status: Re
         request_of(schedule_of(frequency="minutely", interval=60)),
     ],
 )
-def test_an_edit_that_leaves_the_rule_keeps_all_that_is_planned(edited: ProcessRequest):
+def test_an_edit_that_leaves_the_rule_keeps_all_that_is_planned(edited: ProcessRequest) -> None:
     state = seen(HOURLY)
     assert register(edited, state, NOON + 90 * MINUTE) == Registration(state=state)
 
 
-def test_a_changed_rule_opens_a_generation_and_only_later_fire_times_count():
+def test_a_changed_rule_opens_a_generation_and_only_later_fire_times_count() -> None:
     every_ten = request_of(schedule_of(Misfire.FIRE_ALL, frequency="minutely", interval=10))
     registration = register(every_ten, seen(HOURLY), NOON + 55 * MINUTE)
     assert registration.change is Change.SCHEDULED
@@ -226,28 +230,28 @@ def test_a_changed_rule_opens_a_generation_and_only_later_fire_times_count():
     assert settle(every_ten, registration.state, NOON + HOUR).claims == (NOON + HOUR,)
 
 
-def test_a_rule_changed_and_changed_back_does_not_fire_what_fell_between():
+def test_a_rule_changed_and_changed_back_does_not_fire_what_fell_between() -> None:
     there = register(DAILY, seen(HOURLY), NOON + MINUTE).state
     back = register(HOURLY, there, NOON + 150 * MINUTE).state
     assert settle(HOURLY, back, NOON + 150 * MINUTE).miss is None
     assert pending_fire(HOURLY, back) == NOON + 3 * HOUR
 
 
-def test_a_run_later_moved_before_it_ran_runs_at_its_new_start_earlier_or_later():
+def test_a_run_later_moved_before_it_ran_runs_at_its_new_start_earlier_or_later() -> None:
     for start in (NOON + HOUR, NOON + 2 * DAY):
         moved = request_of(later(start))
         state = register(moved, seen(TOMORROW), NOON + MINUTE).state
         assert settle(moved, state, start).claims == (start,)
 
 
-def test_a_run_later_moved_into_the_past_is_missed():
+def test_a_run_later_moved_into_the_past_is_missed() -> None:
     moved = request_of(later(NOON - HOUR))
     registration = register(moved, seen(TOMORROW), NOON)
     assert registration.miss == Miss(count=1, first=NOON - HOUR, last=NOON - HOUR)
     assert registration.state.status is COMPLETE
 
 
-def test_a_run_later_that_ran_and_is_given_a_new_start_runs_again_then():
+def test_a_run_later_that_ran_and_is_given_a_new_start_runs_again_then() -> None:
     state = settle(TOMORROW, seen(TOMORROW), NOON + DAY).state
     moved = request_of(later(NOON + 3 * DAY))
     again = register(moved, state, NOON + 2 * DAY).state
@@ -255,21 +259,21 @@ def test_a_run_later_that_ran_and_is_given_a_new_start_runs_again_then():
     assert settle(moved, again, NOON + 3 * DAY).claims == (NOON + 3 * DAY,)
 
 
-def test_a_run_later_that_ran_does_not_run_again_by_way_of_another_branch():
+def test_a_run_later_that_ran_does_not_run_again_by_way_of_another_branch() -> None:
     state = settle(TOMORROW, seen(TOMORROW), NOON + DAY).state
     elsewhere = register(request_of(later(NOON + 9 * DAY)), state, NOON + 2 * DAY).state
     registration = register(TOMORROW, elsewhere, NOON + 3 * DAY)
     assert (registration.state.status, registration.miss) == (COMPLETE, None)
 
 
-def test_after_the_clock_was_set_back_a_new_start_that_is_to_come_counts():
+def test_after_the_clock_was_set_back_a_new_start_that_is_to_come_counts() -> None:
     state = settle(TOMORROW, seen(TOMORROW), NOON + DAY).state
     moved = request_of(later(NOON + HOUR))
     again = register(moved, state, NOON).state
     assert settle(moved, again, NOON + HOUR).claims == (NOON + HOUR,)
 
 
-def test_a_later_finish_revives_a_complete_request_from_now_on():
+def test_a_later_finish_revives_a_complete_request_from_now_on() -> None:
     over = request_of(schedule_of(Misfire.FIRE_ALL, frequency="hourly", finish="2026-03-01 13:00"))
     state = settle(over, seen(over), NOON + HOUR).state
     assert state.status is COMPLETE
@@ -282,7 +286,7 @@ def test_a_later_finish_revives_a_complete_request_from_now_on():
     assert (settlement.claims, settlement.miss) == ((NOON + 6 * HOUR,), None)
 
 
-def test_a_later_finish_that_has_passed_too_revives_nothing():
+def test_a_later_finish_that_has_passed_too_revives_nothing() -> None:
     over = request_of(schedule_of(frequency="hourly", finish="2026-03-01 13:00"))
     state = settle(over, seen(over), NOON + HOUR).state
     longer = request_of(schedule_of(frequency="hourly", finish="2026-03-01 15:00"))
@@ -291,25 +295,25 @@ def test_a_later_finish_that_has_passed_too_revives_nothing():
     assert register(longer, registration.state, NOON + 2 * DAY) == Registration(state=registration.state)
 
 
-def test_an_earlier_finish_that_leaves_no_fire_completes():
+def test_an_earlier_finish_that_leaves_no_fire_completes() -> None:
     over = request_of(schedule_of(frequency="hourly", finish="2026-02-01"))
     registration = register(over, seen(HOURLY), NOON + MINUTE)
     assert (registration.state.status, registration.change) == (COMPLETE, Change.COMPLETED)
 
 
-def test_a_request_that_loses_its_timing_is_a_definition_and_that_is_told():
+def test_a_request_that_loses_its_timing_is_a_definition_and_that_is_told() -> None:
     registration = register(PLAIN, seen(HOURLY), NOON + MINUTE)
     assert (registration.state.status, registration.change) == (DEFINITION, Change.UNSCHEDULED)
     assert register(PLAIN, registration.state, NOON + HOUR) == Registration(state=registration.state)
 
 
-def test_a_definition_that_is_given_a_timing_is_scheduled():
+def test_a_definition_that_is_given_a_timing_is_scheduled() -> None:
     registration = register(HOURLY, seen(PLAIN), NOON + MINUTE)
     assert (registration.state.status, registration.change) == (SCHEDULED, Change.SCHEDULED)
     assert pending_fire(HOURLY, registration.state) == NOON + HOUR
 
 
-def test_a_new_rule_for_what_is_unscheduled_unschedules_nothing():
+def test_a_new_rule_for_what_is_unscheduled_unschedules_nothing() -> None:
     state = seen(replace(HOURLY, scheduled=False))
     registration = register(replace(DAILY, scheduled=False), state, NOON + MINUTE)
     assert (registration.state.status, registration.change) == (UNSCHEDULED, None)
@@ -320,7 +324,7 @@ def test_a_new_rule_for_what_is_unscheduled_unschedules_nothing():
 
 
 @pytest.mark.parametrize("request_", [HOURLY, AT_ONCE, TOMORROW, YESTERDAY, PLAIN])
-def test_removing_a_file_unschedules_its_request_and_keeps_its_state(request_: ProcessRequest):
+def test_removing_a_file_unschedules_its_request_and_keeps_its_state(request_: ProcessRequest) -> None:
     state = seen(request_)
     registration = remove(state)
     assert registration.change is Change.REMOVED
@@ -328,7 +332,7 @@ def test_removing_a_file_unschedules_its_request_and_keeps_its_state(request_: P
     assert settle(request_, registration.state, NOON + 9 * DAY).claims == ()
 
 
-def test_a_file_that_returns_is_scheduled_and_does_not_fire_what_fell_between():
+def test_a_file_that_returns_is_scheduled_and_does_not_fire_what_fell_between() -> None:
     request = request_of(schedule_of(Misfire.FIRE_ALL, frequency="hourly"))
     registration = register(request, remove(seen(request)).state, NOON + 150 * MINUTE)
     assert (registration.state.status, registration.change) == (SCHEDULED, Change.SCHEDULED)
@@ -337,13 +341,13 @@ def test_a_file_that_returns_is_scheduled_and_does_not_fire_what_fell_between():
     assert (settlement.claims, settlement.miss) == ((NOON + 3 * HOUR,), None)
 
 
-def test_a_run_later_whose_file_returns_after_its_start_is_missed():
+def test_a_run_later_whose_file_returns_after_its_start_is_missed() -> None:
     registration = register(TOMORROW, remove(seen(TOMORROW)).state, NOON + 2 * DAY)
     assert registration.miss == Miss(count=1, first=NOON + DAY, last=NOON + DAY)
     assert registration.state.status is COMPLETE
 
 
-def test_what_a_person_unscheduled_stays_so_when_its_file_goes_and_returns():
+def test_what_a_person_unscheduled_stays_so_when_its_file_goes_and_returns() -> None:
     state = remove(unschedule(seen(HOURLY), NOON, by="ann").state).state
     assert register(HOURLY, state, NOON + HOUR).state.status is UNSCHEDULED
 
@@ -351,7 +355,7 @@ def test_what_a_person_unscheduled_stays_so_when_its_file_goes_and_returns():
 # --- the buttons ------------------------------------------------------------------------------------------------------
 
 
-def test_what_a_person_does_is_kept_across_restarts_with_who_and_when():
+def test_what_a_person_does_is_kept_across_restarts_with_who_and_when() -> None:
     state = restarted(unschedule(seen(HOURLY), NOON + MINUTE, by="ann").state)
     registration = register(HOURLY, state, NOON + DAY)
     assert registration == Registration(state=state)
@@ -359,13 +363,13 @@ def test_what_a_person_does_is_kept_across_restarts_with_who_and_when():
     assert (state.override, state.override_by, state.override_at) == (False, "ann", NOON + MINUTE)
 
 
-def test_unscheduling_twice_tells_once():
+def test_unscheduling_twice_tells_once() -> None:
     once = unschedule(seen(HOURLY), NOON, by="ann")
     assert once.change is Change.UNSCHEDULED
     assert unschedule(once.state, NOON + MINUTE, by="bob").change is None
 
 
-def test_scheduling_again_ends_the_drift_and_fires_from_then_on():
+def test_scheduling_again_ends_the_drift_and_fires_from_then_on() -> None:
     state = unschedule(seen(HOURLY), NOON, by="ann").state
     registration = schedule(HOURLY, state, NOON + 150 * MINUTE, by="bob")
     assert registration.change is Change.SCHEDULED
@@ -374,20 +378,20 @@ def test_scheduling_again_ends_the_drift_and_fires_from_then_on():
     assert pending_fire(HOURLY, registration.state) == NOON + 3 * HOUR
 
 
-def test_what_its_file_unschedules_a_person_can_schedule():
+def test_what_its_file_unschedules_a_person_can_schedule() -> None:
     off = replace(HOURLY, scheduled=False)
     state = schedule(off, seen(off), NOON + MINUTE, by="ann").state
     assert (state.status, state.override) == (SCHEDULED, True)
     assert register(off, restarted(state), NOON + DAY) == Registration(state=state)
 
 
-def test_scheduling_what_is_scheduled_changes_nothing():
+def test_scheduling_what_is_scheduled_changes_nothing() -> None:
     state = seen(HOURLY)
     assert schedule(HOURLY, state, NOON + DAY, by="ann") == Registration(state=state)
 
 
 @pytest.mark.parametrize("word", [True, False])
-def test_drift_ends_when_the_files_own_word_changes(word: bool):
+def test_drift_ends_when_the_files_own_word_changes(word: bool) -> None:
     on, off = HOURLY, replace(HOURLY, scheduled=False)
     if word:
         drifted, changed = schedule(off, seen(off), NOON, by="ann").state, on
@@ -400,14 +404,14 @@ def test_drift_ends_when_the_files_own_word_changes(word: bool):
     assert opposite.status is (UNSCHEDULED if word else SCHEDULED)
 
 
-def test_drift_outlives_edits_that_are_not_about_it():
+def test_drift_outlives_edits_that_are_not_about_it() -> None:
     drifted = unschedule(seen(HOURLY), NOON, by="ann").state
     for edited in (replace(HOURLY, description="edited"), DAILY, AT_ONCE):
         drifted = register(edited, drifted, NOON + HOUR).state
         assert (drifted.status, drifted.override) == (UNSCHEDULED, False)
 
 
-def test_a_new_reschedule_token_ends_drift_as_the_button_does():
+def test_a_new_reschedule_token_ends_drift_as_the_button_does() -> None:
     drifted = unschedule(seen(HOURLY), NOON, by="ann").state
     registration = register(replace(HOURLY, reschedule="2"), drifted, NOON + HOUR)
     assert (registration.state.status, registration.change) == (SCHEDULED, Change.RESCHEDULED)
@@ -415,14 +419,14 @@ def test_a_new_reschedule_token_ends_drift_as_the_button_does():
 
 
 @pytest.mark.parametrize("press", [schedule, reschedule])
-def test_a_definition_has_no_buttons(press: Callable[..., Registration]):
+def test_a_definition_has_no_buttons(press: Callable[..., Registration]) -> None:
     with pytest.raises(RefusedError, match="no timing; `runner exec` runs it"):
         press(PLAIN, seen(PLAIN), NOON, by="ann")
     with pytest.raises(RefusedError, match="no timing; there is nothing to unschedule"):
         unschedule(seen(PLAIN), NOON, by="ann")
 
 
-def test_scheduling_what_is_over_says_that_reschedule_is_meant():
+def test_scheduling_what_is_over_says_that_reschedule_is_meant() -> None:
     state = ran(AT_ONCE)
     with pytest.raises(RefusedError, match="it is complete; `runner reschedule` runs it again"):
         schedule(AT_ONCE, state, NOON, by="ann")
@@ -430,7 +434,7 @@ def test_scheduling_what_is_over_says_that_reschedule_is_meant():
         schedule(AT_ONCE, cut_off(AT_ONCE, state, 1), NOON, by="ann")
 
 
-def test_rescheduling_a_one_time_request_runs_it_again_each_time():
+def test_rescheduling_a_one_time_request_runs_it_again_each_time() -> None:
     state = ran(AT_ONCE)
     for hour in (1, 2, 3):
         registration = reschedule(AT_ONCE, state, NOON + hour * HOUR, by="ann")
@@ -441,14 +445,14 @@ def test_rescheduling_a_one_time_request_runs_it_again_each_time():
         state = settlement.state
 
 
-def test_rescheduling_a_run_later_before_its_start_leaves_it_there():
+def test_rescheduling_a_run_later_before_its_start_leaves_it_there() -> None:
     state = reschedule(TOMORROW, seen(TOMORROW), NOON + HOUR, by="ann").state
     assert pending_fire(TOMORROW, state) == NOON + DAY
     registration = register(TOMORROW, remove(state).state, NOON + 2 * DAY)
     assert registration.miss == Miss(count=1, first=NOON + DAY, last=NOON + DAY)
 
 
-def test_rescheduling_a_schedule_plans_it_from_now_with_its_repetitions_afresh():
+def test_rescheduling_a_schedule_plans_it_from_now_with_its_repetitions_afresh() -> None:
     timing = schedule_of(frequency="hourly", start="2026-03-01 12:00", repetitions=1)
     request = request_of(timing)
     state = settle(request, seen(request, NOON - MINUTE), NOON).state
@@ -457,20 +461,20 @@ def test_rescheduling_a_schedule_plans_it_from_now_with_its_repetitions_afresh()
     assert planned == [NOON + HOUR, NOON + 2 * HOUR]
 
 
-def test_rescheduling_at_the_instant_of_a_fire_does_not_fire_it_twice():
+def test_rescheduling_at_the_instant_of_a_fire_does_not_fire_it_twice() -> None:
     state = settle(HOURLY, seen(HOURLY), NOON + HOUR).state
     state = reschedule(HOURLY, state, NOON + HOUR, by="ann").state
     assert settle(HOURLY, state, NOON + HOUR).claims == ()
     assert pending_fire(HOURLY, state) == NOON + 2 * HOUR
 
 
-def test_rescheduling_what_is_unscheduled_schedules_it():
+def test_rescheduling_what_is_unscheduled_schedules_it() -> None:
     state = unschedule(seen(HOURLY), NOON, by="ann").state
     state = reschedule(HOURLY, state, NOON + MINUTE, by="ann").state
     assert (state.status, state.override) == (SCHEDULED, None)
 
 
-def test_a_new_rule_counts_its_repetitions_from_its_own_start_again():
+def test_a_new_rule_counts_its_repetitions_from_its_own_start_again() -> None:
     counted = request_of(schedule_of(frequency="hourly", start="2026-03-01 10:00", repetitions=3))
     state = reschedule(counted, seen(counted), NOON + MINUTE, by="ann").state
     state = register(HOURLY, state, NOON + 2 * MINUTE).state
@@ -482,13 +486,13 @@ def test_a_new_rule_counts_its_repetitions_from_its_own_start_again():
 # --- reschedule tokens ------------------------------------------------------------------------------------------------
 
 
-def test_the_token_a_file_begins_with_presses_nothing():
+def test_the_token_a_file_begins_with_presses_nothing() -> None:
     tokened = replace(AT_ONCE, reschedule="1")
     state = ran(tokened)
     assert register(tokened, state, NOON + HOUR) == Registration(state=state)
 
 
-def test_each_token_presses_once_however_often_it_comes_back():
+def test_each_token_presses_once_however_often_it_comes_back() -> None:
     state, runs = ran(AT_ONCE), []
     for hour, token in enumerate(["1", "2", "1", None, "2", "3", "3", "1"], start=1):
         now = NOON + hour * HOUR
@@ -499,7 +503,7 @@ def test_each_token_presses_once_however_often_it_comes_back():
     assert runs == ["1", "2", "3"]
 
 
-def test_a_token_pressed_while_the_file_says_unscheduled_counts_when_it_says_scheduled():
+def test_a_token_pressed_while_the_file_says_unscheduled_counts_when_it_says_scheduled() -> None:
     for request in (AT_ONCE, YESTERDAY):
         state = settle(request, seen(request), NOON).state
         off = replace(request, scheduled=False, reschedule="2")
@@ -511,7 +515,7 @@ def test_a_token_pressed_while_the_file_says_unscheduled_counts_when_it_says_sch
         assert (settlement.claims, settlement.miss) == ((NOON + 2 * HOUR,), None)
 
 
-def test_a_new_rule_and_a_new_token_together_run_once():
+def test_a_new_rule_and_a_new_token_together_run_once() -> None:
     request = replace(AT_ONCE, reschedule="2")
     state = register(request, seen(HOURLY), NOON + MINUTE).state
     settlement = settle(request, state, NOON + MINUTE)
@@ -522,7 +526,7 @@ def test_a_new_rule_and_a_new_token_together_run_once():
 # --- a restart cuts off -----------------------------------------------------------------------------------------------
 
 
-def test_a_one_time_request_that_a_restart_cut_off_is_marked_and_not_rerun():
+def test_a_one_time_request_that_a_restart_cut_off_is_marked_and_not_rerun() -> None:
     state = restarted(cut_off(AT_ONCE, ran(AT_ONCE), 1))
     assert state.status is SYSTEM_RESTART
     assert register(AT_ONCE, state, NOON + DAY) == Registration(state=state)
@@ -531,24 +535,24 @@ def test_a_one_time_request_that_a_restart_cut_off_is_marked_and_not_rerun():
     assert settle(AT_ONCE, again, NOON + DAY).claims == (NOON + DAY,)
 
 
-def test_a_new_rule_takes_the_mark_away():
+def test_a_new_rule_takes_the_mark_away() -> None:
     marked = cut_off(TOMORROW, settle(TOMORROW, seen(TOMORROW), NOON + DAY).state, 1)
     assert register(YESTERDAY, marked, NOON + 2 * DAY).state.status is COMPLETE
     assert register(HOURLY, marked, NOON + 2 * DAY).state.status is SCHEDULED
 
 
-def test_a_schedule_is_not_marked_and_goes_on():
+def test_a_schedule_is_not_marked_and_goes_on() -> None:
     state = seen(HOURLY)
     assert cut_off(HOURLY, state, 1) is state
 
 
-def test_the_execution_of_a_former_generation_marks_nothing():
+def test_the_execution_of_a_former_generation_marks_nothing() -> None:
     state = reschedule(AT_ONCE, ran(AT_ONCE), NOON + HOUR, by="ann").state
     assert cut_off(AT_ONCE, state, 1) is state
 
 
 @pytest.mark.parametrize("status", [UNSCHEDULED, SYSTEM_RESTART])
-def test_what_is_unscheduled_or_marked_already_is_left_alone(status: RequestStatus):
+def test_what_is_unscheduled_or_marked_already_is_left_alone(status: RequestStatus) -> None:
     state = replace(ran(AT_ONCE), status=status)
     assert cut_off(AT_ONCE, state, 1) is state
 
@@ -556,41 +560,41 @@ def test_what_is_unscheduled_or_marked_already_is_left_alone(status: RequestStat
 # --- the clock goes back ----------------------------------------------------------------------------------------------
 
 
-def test_a_step_back_beyond_grace_opens_a_generation_for_an_interval():
+def test_a_step_back_beyond_grace_opens_a_generation_for_an_interval() -> None:
     state = settle(HOURLY, seen(HOURLY), NOON + 5 * HOUR).state
     moved = stepped_back(HOURLY, state, NOON + 90 * MINUTE)
     assert moved.generation == 2
     assert pending_fire(HOURLY, moved) == NOON + 2 * HOUR
 
 
-def test_a_step_back_within_grace_changes_nothing():
+def test_a_step_back_within_grace_changes_nothing() -> None:
     state = settle(HOURLY, seen(HOURLY), NOON + 5 * HOUR).state
     assert stepped_back(HOURLY, state, NOON + 5 * HOUR - MINUTE) is state
     assert stepped_back(HOURLY, state, NOON + 5 * HOUR - MINUTE - TICK) is not state
 
 
 @pytest.mark.parametrize("request_", [DAILY, AT_ONCE, TOMORROW, PLAIN])
-def test_calendar_rules_and_one_time_requests_wait_for_the_clock(request_: ProcessRequest):
+def test_calendar_rules_and_one_time_requests_wait_for_the_clock(request_: ProcessRequest) -> None:
     state = seen(request_)
     state = settle(request_, state, NOON + 2 * DAY).state
     assert stepped_back(request_, state, NOON) is state
 
 
-def test_a_calendar_rule_that_is_unscheduled_and_scheduled_waits_for_the_clock_too():
+def test_a_calendar_rule_that_is_unscheduled_and_scheduled_waits_for_the_clock_too() -> None:
     state = settle(DAILY, seen(DAILY), NOON + 2 * DAY).state
     off = unschedule(state, NOON, by="ann").state
     on = schedule(DAILY, off, NOON, by="ann").state
     assert pending_fire(DAILY, on) == pending_fire(DAILY, state)
 
 
-def test_a_step_back_revives_nothing_that_is_complete():
+def test_a_step_back_revives_nothing_that_is_complete() -> None:
     request = request_of(schedule_of(frequency="hourly", finish="2026-03-01 14:00"))
     state = settle(request, seen(request), NOON + 2 * HOUR).state
     moved = stepped_back(request, state, NOON)
     assert register(request, moved, NOON) == Registration(state=state)
 
 
-def test_a_step_back_behind_a_reschedule_does_not_stall_repetitions():
+def test_a_step_back_behind_a_reschedule_does_not_stall_repetitions() -> None:
     request = request_of(schedule_of(frequency="hourly", start="2026-03-01", repetitions=3))
     state = reschedule(request, seen(request), NOON + 5 * HOUR, by="ann").state
     moved = stepped_back(request, state, NOON)
@@ -813,14 +817,14 @@ def live(life: Life, steps: list[Deed]) -> None:
 
 @settings(max_examples=200)
 @given(st.lists(deeds, max_size=40))
-def test_whatever_is_done_to_a_request_its_promises_hold(steps: list[Deed]):
+def test_whatever_is_done_to_a_request_its_promises_hold(steps: list[Deed]) -> None:
     live(Life(), steps)
 
 
 @pytest.mark.campaign
 @settings(max_examples=3_000)
 @given(st.lists(deeds, max_size=60))
-def test_whatever_is_done_to_a_request_its_promises_hold_at_length(steps: list[Deed]):
+def test_whatever_is_done_to_a_request_its_promises_hold_at_length(steps: list[Deed]) -> None:
     live(Life(), steps)
 
 
@@ -899,7 +903,7 @@ moments = st.floats(0, 1.2)
 @settings(max_examples=60)
 def test_neither_a_restart_nor_an_edit_of_anything_else_moves_a_fire(
     timing: Schedule, edits: list[tuple[float, Callable[[ProcessRequest, Schedule], ProcessRequest]]]
-):
+) -> None:
     watch, expected = Watch(request_of(timing)), fires_of(timing.rule)
     length = expected[-1] - NOON
     for moment, edited in sorted(edits, key=itemgetter(0)):
@@ -917,7 +921,7 @@ def test_neither_a_restart_nor_an_edit_of_anything_else_moves_a_fire(
 @settings(max_examples=60)
 def test_a_fire_needs_the_finish_of_its_own_time_however_often_finish_is_edited(
     timing: Schedule, edits: list[tuple[float, float | None]]
-):
+) -> None:
     """A later finish revives what is complete, with its repetitions and its interval as they were."""
     timing = replace(timing, spread=timedelta())
     watch, expected = Watch(request_of(timing)), fires_of(timing.rule)

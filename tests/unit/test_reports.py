@@ -23,9 +23,16 @@ JUNIT = Path(__file__).parent.parent / "schemas" / "junit-10.xsd"
 TEXT = st.text(max_size=30)
 
 
-def problem(**changes: object) -> Problem:
-    usual = {"file": "jobs.d/a.yaml", "line": 3, "column": 7, "path": "timing.schedule.at[0]", "message": "it is wrong"}
-    return Problem(**{**usual, **changes})
+def problem(
+    *,
+    file: str = "jobs.d/a.yaml",
+    line: int = 3,
+    column: int = 7,
+    path: str = "timing.schedule.at[0]",
+    message: str = "it is wrong",
+    suggestion: str | None = None,
+) -> Problem:
+    return Problem(file=file, line=line, column=column, path=path, message=message, suggestion=suggestion)
 
 
 def checked(*problems: Problem, good: tuple[str, ...] = ()) -> Checked:
@@ -60,7 +67,7 @@ def cells(text: str) -> int:
 @given(TEXT, st.characters(), TEXT, st.integers(20, 100))
 def test_the_caret_stands_below_its_character_and_nothing_can_steer_a_terminal(
     before: str, character: str, behind: str, width: int
-):
+) -> None:
     line, blanks = pointed(f"{before}{character}{behind}x", len(before) + 1, width)
     assert line.isprintable()
     assert cells(line) <= width + 8  # of a wide character, a tab or an escape the whole is shown
@@ -85,17 +92,17 @@ def test_the_caret_stands_below_its_character_and_nothing_can_steer_a_terminal(
         ("short", 99, ("short", 5)),
     ],
 )
-def test_a_line_is_shown_as_it_looks(line: str, column: int, shown: tuple[str, int]):
+def test_a_line_is_shown_as_it_looks(line: str, column: int, shown: tuple[str, int]) -> None:
     assert pointed(line, column, 80) == shown
 
 
-def test_of_a_very_long_line_the_part_around_the_place_is_shown():
+def test_of_a_very_long_line_the_part_around_the_place_is_shown() -> None:
     line, blanks = pointed("x" * 300_000 + "HERE" + "y" * 300_000, 300_001, 60)
     assert (len(line), line[0], line[-1]) == (60, "…", "…")
     assert line[blanks:].startswith("HEREy")
 
 
-def test_a_problem_is_shown_with_its_line_as_the_parser_counts_lines(tmp_path: Path):
+def test_a_problem_is_shown_with_its_line_as_the_parser_counts_lines(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_bytes(b"\xef\xbb\xbfa: 1\r\nb: \x1b2\r\rc: x\n")
     lines = problem_lines(problem(file=str(file), line=4, column=4, suggestion="do it right"))
@@ -104,7 +111,7 @@ def test_a_problem_is_shown_with_its_line_as_the_parser_counts_lines(tmp_path: P
     assert click.unstyle(excerpt(str(file), 2, 4)[0]) == " 2 | b: \\x1b2"
 
 
-def test_where_there_is_no_line_to_see_there_is_no_excerpt(tmp_path: Path):
+def test_where_there_is_no_line_to_see_there_is_no_excerpt(tmp_path: Path) -> None:
     empty = tmp_path / "a.yaml"
     empty.touch()
     assert [excerpt(file, 1, 1) for file in (str(empty), str(tmp_path), str(tmp_path / "none"), "/dev/zero")] == [
@@ -112,7 +119,7 @@ def test_where_there_is_no_line_to_see_there_is_no_excerpt(tmp_path: Path):
     ] * 4
 
 
-def test_a_name_or_a_message_cannot_steer_the_terminal():
+def test_a_name_or_a_message_cannot_steer_the_terminal() -> None:
     (line,) = problem_lines(problem(file="a\x1b[2Jb", message="x\x07\u202ey"))
     assert click.unstyle(line) == "a\ufffd[2Jb:3:7: x\ufffd\ufffdy"
 
@@ -120,20 +127,20 @@ def test_a_name_or_a_message_cannot_steer_the_terminal():
 # --- the forms --------------------------------------------------------------------------------------------------------
 
 
-def test_json_has_a_line_a_problem_with_the_fields_of_the_design():
+def test_json_has_a_line_a_problem_with_the_fields_of_the_design() -> None:
     lines = printed("json", problem(), problem(line=4, suggestion="so")).splitlines()
     assert [json.loads(line)["line"] for line in lines] == [3, 4]
     assert list(json.loads(lines[0])) == ["file", "line", "column", "path", "message", "suggestion"]
 
 
-def test_github_gets_a_command_a_problem():
+def test_github_gets_a_command_a_problem() -> None:
     assert printed("github", problem(suggestion="100% right")) == (
         "::error file=jobs.d/a.yaml,line=3,col=7,title=timing.schedule.at[0]::it is wrong%0A100%25 right"
     )
 
 
 @given(problems_made)
-def test_github_reads_back_what_was_written(made: Problem):
+def test_github_reads_back_what_was_written(made: Problem) -> None:
     """Read as the Actions runner does: properties to the first `::`, `%25` last."""
     command = printed("github", made)
     assert "\n" not in command
@@ -202,7 +209,7 @@ SARIF = _object(
 
 
 @given(st.lists(problems_made, max_size=4))
-def test_sarif_keeps_its_schema_and_refers_to_rules_that_it_describes(made: list[Problem]):
+def test_sarif_keeps_its_schema_and_refers_to_rules_that_it_describes(made: list[Problem]) -> None:
     log = json.loads(printed("sarif", *made))
     jsonschema.Draft7Validator(SARIF).validate(log)
     (run,) = log["runs"]
@@ -225,14 +232,14 @@ def test_sarif_keeps_its_schema_and_refers_to_rules_that_it_describes(made: list
         ("nonsense", "request"),
     ],
 )
-def test_sarif_has_a_rule_for_each_key_described_as_in_the_schema(path: str, rule: str):
+def test_sarif_has_a_rule_for_each_key_described_as_in_the_schema(path: str, rule: str) -> None:
     log = json.loads(printed("sarif", problem(path=path)))
     (described,) = log["runs"][0]["tool"]["driver"]["rules"]
     assert described["id"] == rule
     assert described["shortDescription"]["text"].endswith(".")
 
 
-def test_names_of_files_are_told_from_the_working_folder_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_names_of_files_are_told_from_the_working_folder_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     inside, outside = problem(file=str(tmp_path / "a b%.yaml")), problem(file="/else where/b.yaml")
     located = json.loads(printed("sarif", inside, outside))["runs"][0]["results"]
@@ -243,7 +250,7 @@ def test_names_of_files_are_told_from_the_working_folder_on(tmp_path: Path, monk
 
 
 @given(st.lists(problems_made, max_size=4))
-def test_junit_is_xml_with_a_case_a_file_that_fails_where_there_are_problems(made: list[Problem]):
+def test_junit_is_xml_with_a_case_a_file_that_fails_where_there_are_problems(made: list[Problem]) -> None:
     ordered = sorted(made, key=lambda each: each.file)
     suites = ElementTree.fromstring(printed("junit", *ordered, good=("jobs.d/good.yaml",)))
     (suite,) = suites
@@ -252,7 +259,7 @@ def test_junit_is_xml_with_a_case_a_file_that_fails_where_there_are_problems(mad
     assert (suite.get("tests"), suite.get("failures")) == (str(len(bad) + 1), str(len(bad)))
 
 
-def test_junit_keeps_the_schema_of_jenkins_and_replaces_what_xml_cannot_hold():
+def test_junit_keeps_the_schema_of_jenkins_and_replaces_what_xml_cannot_hold() -> None:
     xmlschema = pytest.importorskip("xmlschema", reason="xmlschema, of the extra `test`, is not installed")
     text = printed("junit", problem(message="a\x00\x1b\ufffe<&>\"'\ud800"), problem(line=4), good=("b.yaml",))
     assert re.search("[\x00-\x08\x1b\ufffe\ud800]", text) is None
@@ -260,7 +267,7 @@ def test_junit_keeps_the_schema_of_jenkins_and_replaces_what_xml_cannot_hold():
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_where_all_is_well_each_form_is_still_whole(form: str):
+def test_where_all_is_well_each_form_is_still_whole(form: str) -> None:
     text = printed(form, good=("a.yaml",))
     match form:
         case "sarif":

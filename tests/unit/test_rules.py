@@ -7,11 +7,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
+from typing import Any
 
 import pytest
 
 from runner.timing.parsing import parse_rule
-from runner.timing.rules import Cron, Daily, DayNumber, Interval, LastDay, Monthly, NthWeekday, Rule, Weekly
+from runner.timing.rules import Cron, Daily, DayNumber, Interval, LastDay, Monthly, NthWeekday, Pattern, Rule, Weekly
 
 NIGHTLY = Rule(pattern=Daily(), zone="Europe/Madrid", at=(time(2), time(14, 30)))
 
@@ -45,7 +46,7 @@ def key_of(**schedule: object) -> str:
         ),
     ],
 )
-def test_the_same_meaning_has_the_same_key(one: dict[str, object], other: dict[str, object]):
+def test_the_same_meaning_has_the_same_key(one: dict[str, object], other: dict[str, object]) -> None:
     assert key_of(**one) == key_of(**other)
 
 
@@ -75,12 +76,12 @@ def test_the_same_meaning_has_the_same_key(one: dict[str, object], other: dict[s
         {"excepted": frozenset({date(2026, 1, 2)})},
     ],
 )
-def test_another_meaning_has_another_key(changed: dict[str, object]):
+def test_another_meaning_has_another_key(changed: dict[str, Any]) -> None:
     assert replace(NIGHTLY, **changed).key != NIGHTLY.key
 
 
-def test_the_keys_of_different_changes_differ_from_each_other():
-    patterns = [
+def test_the_keys_of_different_changes_differ_from_each_other() -> None:
+    patterns: list[Pattern] = [
         Daily(interval=2),
         Weekly(weekdays=frozenset({2})),
         Monthly(day=DayNumber(number=2)),
@@ -89,20 +90,20 @@ def test_the_keys_of_different_changes_differ_from_each_other():
     assert len({replace(NIGHTLY, pattern=pattern).key for pattern in patterns}) == len(patterns)
 
 
-def test_a_zone_matters_to_an_interval_only_where_dates_are_excepted():
+def test_a_zone_matters_to_an_interval_only_where_dates_are_excepted() -> None:
     interval = Rule(pattern=Interval(seconds=60), zone="UTC")
     assert interval.key == replace(interval, zone="Asia/Tokyo").key
     excepting = replace(interval, excepted=frozenset({date(2026, 1, 1)}))
     assert excepting.key != replace(excepting, zone="Asia/Tokyo").key
 
 
-def test_a_key_stays_short_however_many_dates_are_excepted():
+def test_a_key_stays_short_however_many_dates_are_excepted() -> None:
     many = frozenset(date.fromordinal(date(2026, 1, 1).toordinal() + number) for number in range(10_000))
     assert len(replace(NIGHTLY, excepted=many).key) < 200
 
 
 @pytest.mark.parametrize("seed", ["1", "2"])
-def test_a_key_is_the_same_text_in_every_process(seed: str):
+def test_a_key_is_the_same_text_in_every_process(seed: str) -> None:
     program = """
 from datetime import date
 from runner.timing.parsing import parse_rule

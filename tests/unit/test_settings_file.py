@@ -24,7 +24,7 @@ outputs: {keep_for: 90d, keep_size: 10 GiB, keep_count: 0}
 """
 
 
-def test_all_that_a_file_can_say():
+def test_all_that_a_file_can_say() -> None:
     assert settings_in(_WHOLE, "/srv/runner.yaml") == FileSettings(
         timezone="Europe/Madrid",
         state=Path("/srv/state"),
@@ -36,7 +36,7 @@ def test_all_that_a_file_can_say():
 
 
 @pytest.mark.parametrize("nothing", [b"", b"# nothing yet\n", b"{}"])
-def test_a_file_may_say_nothing(nothing: bytes):
+def test_a_file_may_say_nothing(nothing: bytes) -> None:
     assert settings_in(nothing, "runner.yaml") == FileSettings()
 
 
@@ -53,13 +53,13 @@ def test_a_file_may_say_nothing(nothing: bytes):
         (b"[1]", "runner.yaml:1:1: "),
     ],
 )
-def test_what_is_wrong_is_told_at_its_place(text: bytes, problem: str):
+def test_what_is_wrong_is_told_at_its_place(text: bytes, problem: str) -> None:
     found = settings_in(text, "runner.yaml")
     assert isinstance(found, tuple)
     assert problem in "\n".join(map(str, found))
 
 
-def test_it_lies_beside_the_jobs_folder(tmp_path: Path):
+def test_it_lies_beside_the_jobs_folder(tmp_path: Path) -> None:
     assert settings_beside(tmp_path / "jobs.d") == FileSettings()
     (tmp_path / "runner.yaml").write_text("max_running: none\nx: 1")
     with pytest.raises(UsageError, match=r"(?s)runner.yaml:1:14: .*runner.yaml:2:1: "):
@@ -68,7 +68,7 @@ def test_it_lies_beside_the_jobs_folder(tmp_path: Path):
     assert settings_beside(tmp_path / "jobs.d").max_running == 2
 
 
-def test_the_schema_is_one_and_describes_every_key():
+def test_the_schema_is_one_and_describes_every_key() -> None:
     schema = json.loads(schema_text("runner"))
     jsonschema.Draft7Validator.check_schema(schema)
     keys = [*schema["properties"].values(), *schema["properties"]["outputs"]["properties"].values()]

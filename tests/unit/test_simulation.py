@@ -119,7 +119,9 @@ def minute_of(instant: datetime) -> datetime:
 
 @given(CATALOGS, SPANS)
 @settings(max_examples=40)
-def test_every_fire_is_counted_once_in_its_quarter_of_an_hour(requests: list[ProcessRequest], length: timedelta):
+def test_every_fire_is_counted_once_in_its_quarter_of_an_hour(
+    requests: list[ProcessRequest], length: timedelta
+) -> None:
     report = simulated(*requests, length=length)
     counted = {load.request: load.fires for load in report.loads}
     enumerated = {request.name: fires_of(request, BEGIN, BEGIN + length) for request in requests}
@@ -133,7 +135,7 @@ def test_every_fire_is_counted_once_in_its_quarter_of_an_hour(requests: list[Pro
 
 @given(CATALOGS, SPANS)
 @settings(max_examples=40)
-def test_the_busiest_minute_is_the_first_with_most_starts(requests: list[ProcessRequest], length: timedelta):
+def test_the_busiest_minute_is_the_first_with_most_starts(requests: list[ProcessRequest], length: timedelta) -> None:
     report = simulated(*requests, length=length)
     minutes = Counter(
         (minute_of(fire + delay_of(request)), request.name)
@@ -206,7 +208,7 @@ def tallied(
 @settings(max_examples=40)
 def test_overlaps_refusals_and_waits_are_those_of_every_single_fire(
     requests: list[ProcessRequest], length: timedelta, data: st.DataObject
-):
+) -> None:
     durations = st.sampled_from([timedelta(), SECOND, 7 * SECOND, 9 * MINUTE + SECOND, 2 * HOUR])
     lasting = {request.name: data.draw(durations) for request in requests}
     max_running = data.draw(st.sampled_from([None, 1, 2, 5]))
@@ -225,31 +227,31 @@ def test_overlaps_refusals_and_waits_are_those_of_every_single_fire(
 # --- single cases ---------------------------------------------------------------------------------------------------
 
 
-def test_a_week_of_every_second_is_one_range():
+def test_a_week_of_every_second_is_one_range() -> None:
     trains = trains_of(rule_of(frequency="secondly"), BEGIN, BEGIN + 7 * DAY)
     assert trains.trains == (range(trains.trains[0][0], trains.trains[0][0] + 604_800_000_000, 1_000_000),)
     assert trains.count == 604_800
 
 
-def test_excepted_dates_cut_an_interval():
+def test_excepted_dates_cut_an_interval() -> None:
     rule = rule_of(frequency="hourly", excepted=[date(2026, 10, 23), date(2026, 10, 25)])
     trains = trains_of(rule, BEGIN, BEGIN + 7 * DAY)
     assert list(map(len, trains.trains)) == [4, 24, 91]
     assert trains.shortest_gap == HOUR // TICK
 
 
-def test_the_span_includes_its_begin_and_not_its_end():
+def test_the_span_includes_its_begin_and_not_its_end() -> None:
     report = simulated(every(3600), begin=BEGIN.replace(minute=0, second=0), length=2 * HOUR)
     assert report.fires == 2
 
 
-def test_requests_are_listed_the_most_often_first():
+def test_requests_are_listed_the_most_often_first() -> None:
     report = simulated(every(60, "b"), every(60, "a"), every(1, "c"), request_of(None, "d"))
     assert [load.request for load in report.loads] == ["c", "a", "b"]
     assert all(load.duration is None for load in report.loads)
 
 
-def test_what_is_unscheduled_does_not_fire():
+def test_what_is_unscheduled_does_not_fire() -> None:
     request = every(60)
     state = unschedule(register(request, None, BEGIN).state, BEGIN, by="maria").state
     report = simulated(request, states={"p": state})
@@ -258,7 +260,7 @@ def test_what_is_unscheduled_does_not_fire():
     assert simulated(replace(request, scheduled=False)).fires == 0
 
 
-def test_one_time_requests_fire_once():
+def test_one_time_requests_fire_once() -> None:
     later = request_of(RunLater(start=BEGIN + 2 * HOUR, zone="UTC"), "later")
     past = request_of(RunLater(start=BEGIN - HOUR, zone="UTC"), "past")
     report = simulated(later, past, request_of(RunImmediately(), "now"))
@@ -266,7 +268,7 @@ def test_one_time_requests_fire_once():
     assert simulated(later, length=2 * HOUR).fires == 0
 
 
-def test_repetitions_count_from_a_reschedule():
+def test_repetitions_count_from_a_reschedule() -> None:
     rule = rule_of(frequency="hourly", repetitions=3, start="2026-01-01")
     request = request_of(Schedule(rule=rule))
     assert simulated(request).fires == 0
@@ -274,13 +276,13 @@ def test_repetitions_count_from_a_reschedule():
     assert simulated(request, states={"p": state}).fires == 4
 
 
-def test_the_past_can_be_simulated_too():
+def test_the_past_can_be_simulated_too() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="daily", at="02:00")))
     state = register(request, None, BEGIN).state
     assert simulated(request, states={"p": state}, begin=BEGIN - 30 * DAY, length=30 * DAY).fires == 30
 
 
-def test_requests_that_share_a_guard_refuse_each_other():
+def test_requests_that_share_a_guard_refuse_each_other() -> None:
     one, other = every(3600, "one", guarded=True), every(3600, "other", guarded=True)
     reference = replace(other, process=replace(other.process, action=Reference(request="one")))
     report = simulated(one, reference, length=24 * HOUR, lasting={"one": MINUTE, "other": MINUTE})
@@ -290,25 +292,25 @@ def test_requests_that_share_a_guard_refuse_each_other():
     assert sum(load.refused for load in report.loads) == 0
 
 
-def test_a_reference_that_leads_in_a_circle_ends():
+def test_a_reference_that_leads_in_a_circle_ends() -> None:
     looping = every(60)
     looping = replace(looping, process=replace(looping.process, action=Reference(request="p")))
     assert simulated(looping, length=HOUR).fires == 60
 
 
-def test_a_repeated_hour_counts_as_one_and_a_day_as_25_hours():
+def test_a_repeated_hour_counts_as_one_and_a_day_as_25_hours() -> None:
     report = simulated(every(60), begin=datetime(2026, 10, 24, 22, tzinfo=UTC), length=25 * HOUR)
     assert report.by_day_and_hour(ZoneInfo("Europe/Madrid")) == {
         date(2026, 10, 25): [60, 60, 120] + [60] * 21,
     }
 
 
-def test_hours_are_those_of_a_zone_with_a_half_hour():
+def test_hours_are_those_of_a_zone_with_a_half_hour() -> None:
     report = simulated(every(60), begin=datetime(2026, 10, 24, 18, 30, tzinfo=UTC), length=HOUR)
     assert report.by_day_and_hour(ZoneInfo("Asia/Kolkata")) == {date(2026, 10, 25): [60] + [0] * 23}
 
 
-def test_a_day_behind_the_span_is_there_only_if_something_starts_in_it():
+def test_a_day_behind_the_span_is_there_only_if_something_starts_in_it() -> None:
     hourly, begin = every(3600, spread=HOUR), datetime(2026, 10, 25, 23, tzinfo=UTC)
     delay = delay_of(hourly)
     assert 20 * MINUTE < delay < HOUR, "or it shows nothing"
@@ -320,7 +322,7 @@ def test_a_day_behind_the_span_is_there_only_if_something_starts_in_it():
     assert [sum(hours) > 0 for hours in minutely.values()] == [True, True]
 
 
-def test_a_start_that_spread_delays_past_the_end_is_counted():
+def test_a_start_that_spread_delays_past_the_end_is_counted() -> None:
     report = simulated(every(60, spread=HOUR), length=10 * MINUTE)
     delay = delay_of(every(60, spread=HOUR))
     assert delay > 20 * MINUTE, "or it shows nothing"
@@ -330,12 +332,12 @@ def test_a_start_that_spread_delays_past_the_end_is_counted():
 
 
 @pytest.mark.parametrize("length", [timedelta(), -DAY, 367 * DAY])
-def test_a_span_that_is_empty_or_too_long_is_refused(length: timedelta):
+def test_a_span_that_is_empty_or_too_long_is_refused(length: timedelta) -> None:
     with pytest.raises(UsageError, match="the span is"):
         simulated(every(60), length=length)
 
 
-def test_too_many_fires_are_not_queued(monkeypatch: pytest.MonkeyPatch):
+def test_too_many_fires_are_not_queued(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulation, "MOST_QUEUED", 100)
     assert simulated(every(60), length=100 * MINUTE, max_running=1).fires == 100
     with pytest.raises(UsageError, match="101 fires are too many to queue one by one"):
@@ -367,7 +369,7 @@ def catalog(count: int) -> dict[str, ProcessRequest]:
 
 
 @pytest.mark.benchmark
-def test_a_week_of_10_000_requests_takes_seconds():
+def test_a_week_of_10_000_requests_takes_seconds() -> None:
     requests = catalog(10_000)
     lasting = dict.fromkeys(islice(requests, 5_000), 20 * SECOND)
     begun = time.process_time()

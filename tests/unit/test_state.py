@@ -53,17 +53,17 @@ def schedule_of(**data: Any) -> Schedule:
 
 
 @given(states)
-def test_a_state_is_read_as_it_was_written(state: RequestState):
+def test_a_state_is_read_as_it_was_written(state: RequestState) -> None:
     text = state_text(state)
     assert state_from(text, generation=state.generation, fired_through=watermark(state)) == state
 
 
 @given(states)
-def test_the_columns_of_their_own_are_not_in_the_text(state: RequestState):
+def test_the_columns_of_their_own_are_not_in_the_text(state: RequestState) -> None:
     assert json.loads(state_text(state)).keys().isdisjoint({"generation", "fired_through"})
 
 
-def test_the_text_of_an_ordinary_state_is_short():
+def test_the_text_of_an_ordinary_state_is_short() -> None:
     state = RequestState(
         status=RequestStatus.SCHEDULED, generation=1, since=NOON, fired_through=NOON, rule="interval 60"
     )
@@ -74,7 +74,7 @@ def test_the_text_of_an_ordinary_state_is_short():
     }
 
 
-def test_the_watermark_is_exact_to_the_microsecond():
+def test_the_watermark_is_exact_to_the_microsecond() -> None:
     state = RequestState(
         status=RequestStatus.SCHEDULED,
         generation=1,
@@ -94,7 +94,7 @@ def test_the_watermark_is_exact_to_the_microsecond():
         (False, True, True),
     ],
 )
-def test_a_persons_word_goes_before_the_files(word: bool, override: bool | None, is_wanted: bool):
+def test_a_persons_word_goes_before_the_files(word: bool, override: bool | None, is_wanted: bool) -> None:
     state = RequestState(
         status=RequestStatus.SCHEDULED,
         generation=1,
@@ -124,17 +124,17 @@ DAILY: dict[str, Any] = {"frequency": "daily", "at": "02:00"}
         ),
     ],
 )
-def test_the_rule_is_without_finish_misfire_grace_spread_and_process(other: ProcessRequest):
+def test_the_rule_is_without_finish_misfire_grace_spread_and_process(other: ProcessRequest) -> None:
     assert rule_of(other) == rule_of(request_of(schedule_of(**DAILY)))
 
 
-def test_the_rules_of_different_timings_differ():
+def test_the_rules_of_different_timings_differ() -> None:
     later = RunLater(start=NOON, zone="UTC")
     timings = [None, RunImmediately(), later, replace(later, start=NOON + timedelta(seconds=1)), schedule_of(**DAILY)]
     assert len({rule_of(request_of(timing)) for timing in timings}) == len(timings)
 
 
-def test_a_run_laters_rule_is_its_instant_however_it_was_written():
+def test_a_run_laters_rule_is_its_instant_however_it_was_written() -> None:
     one = RunLater(start=NOON, zone="UTC")
     other = RunLater(start=NOON, zone="Europe/Madrid", misfire=Misfire.SKIP, misfire_grace=timedelta(days=1))
     assert rule_of(request_of(one)) == rule_of(request_of(other))

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, cached_property, lru_cache
 from itertools import accumulate, islice, pairwise, product, takewhile
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -64,25 +64,25 @@ def days_of(rule: Rule, after: datetime = LONG_AGO, count: int = 4) -> list[str]
 # --- the checklist of the original, by row -------------------------------------------------------------------------
 
 
-def test_row_8_a_blank_start_counts_from_1970_and_not_from_today():
+def test_row_8_a_blank_start_counts_from_1970_and_not_from_today() -> None:
     rule = rule_of(frequency="daily", interval=4, at="10:00")
     assert local(rule, count=2) == ["1970-01-01 10:00", "1970-01-05 10:00"]
     assert days_of(rule, instant("2026-06-01 12:00"), 1) == ["2026-06-04"]
 
 
-def test_row_9_a_start_without_a_time_is_the_beginning_of_its_day_and_needs_at():
+def test_row_9_a_start_without_a_time_is_the_beginning_of_its_day_and_needs_at() -> None:
     assert local(rule_of(frequency="daily", start="2026-05-01", at="00:00"), count=1) == ["2026-05-01 00:00"]
     with pytest.raises(RuleError, match="start is a date alone"):
         rule_of(frequency="daily", start="2026-05-01")
 
 
-def test_row_10_weekly_without_start_and_at_is_an_error_that_says_so():
+def test_row_10_weekly_without_start_and_at_is_an_error_that_says_so() -> None:
     with pytest.raises(RuleError, match="no start to take it from") as caught:
         rule_of(frequency="weekly", days=["monday"])
     assert caught.value.field == ("schedule", "at")
 
 
-def test_row_11_every_n_seconds_is_start_and_whole_intervals():
+def test_row_11_every_n_seconds_is_start_and_whole_intervals() -> None:
     rule = rule_of(frequency="secondly", interval=7, start="2026-01-01T00:00:03Z")
     began = instant("2026-01-01 00:00:03")
     assert list(islice(fires(rule, LONG_AGO), 3)) == [
@@ -93,29 +93,29 @@ def test_row_11_every_n_seconds_is_start_and_whole_intervals():
     assert next_fire(rule, began + timedelta(seconds=700)) == began + timedelta(seconds=707)
 
 
-def test_row_11_every_n_minutes_without_start_is_aligned_to_1970():
+def test_row_11_every_n_minutes_without_start_is_aligned_to_1970() -> None:
     rule = rule_of(frequency="minutely", interval=5)
     assert next_fire(rule, instant("2026-06-01 12:34:56")) == instant("2026-06-01 12:35:00")
 
 
-def test_row_12_three_repetitions_are_four_executions_as_the_manual_says():
+def test_row_12_three_repetitions_are_four_executions_as_the_manual_says() -> None:
     rule = rule_of(frequency="hourly", start="2026-01-01 00:00", repetitions=3)
     assert len(list(fires(rule, LONG_AGO))) == 4
     rule = rule_of(frequency="daily", start="2026-01-01 02:00", repetitions=3)
     assert days_of(rule, count=9) == ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]
 
 
-def test_row_13_blank_repetitions_go_on_for_ever():
+def test_row_13_blank_repetitions_go_on_for_ever() -> None:
     rule = rule_of(frequency="hourly", interval=24, start="2026-01-01 00:00")
     assert next_fire(rule, instant("2999-01-01")) is not None
 
 
-def test_row_14_no_repetitions_are_one_execution():
+def test_row_14_no_repetitions_are_one_execution() -> None:
     rule = rule_of(frequency="hourly", start="2026-01-01T00:00Z", repetitions=0)
     assert list(fires(rule, LONG_AGO)) == [instant("2026-01-01")]
 
 
-def test_row_18_daily_is_every_day_at_the_time_of_start():
+def test_row_18_daily_is_every_day_at_the_time_of_start() -> None:
     assert local(rule_of(frequency="daily", start="2026-02-27 13:10"), count=3) == [
         "2026-02-27 13:10",
         "2026-02-28 13:10",
@@ -123,50 +123,50 @@ def test_row_18_daily_is_every_day_at_the_time_of_start():
     ]
 
 
-def test_row_19_every_four_days_from_27_september():
+def test_row_19_every_four_days_from_27_september() -> None:
     rule = rule_of(frequency="daily", interval=4, start="2019-09-27 10:00")
     assert days_of(rule, count=3) == ["2019-09-27", "2019-10-01", "2019-10-05"]
 
 
-def test_row_20_weekdays_are_monday_to_friday():
+def test_row_20_weekdays_are_monday_to_friday() -> None:
     rule = rule_of(frequency="daily", days="weekdays", at="02:00", start="2026-07-30")
     assert days_of(rule) == ["2026-07-30", "2026-07-31", "2026-08-03", "2026-08-04"]
 
 
-def test_row_21_weekends_are_saturday_and_sunday():
+def test_row_21_weekends_are_saturday_and_sunday() -> None:
     rule = rule_of(frequency="daily", days="weekends", at="02:00", start="2026-07-30")
     assert days_of(rule) == ["2026-08-01", "2026-08-02", "2026-08-08", "2026-08-09"]
 
 
-def test_row_22_weekly_on_monday_friday_and_saturday_those_only():
+def test_row_22_weekly_on_monday_friday_and_saturday_those_only() -> None:
     rule = rule_of(frequency="weekly", days=["monday", "friday", "saturday"], at="02:00", start="2026-07-30")
     assert days_of(rule) == ["2026-07-31", "2026-08-01", "2026-08-03", "2026-08-07"]
 
 
-def test_row_24_second_sunday_from_october_2019():
+def test_row_24_second_sunday_from_october_2019() -> None:
     rule = rule_of(frequency="monthly", day="second sunday", start="2019-10-01 09:00")
     assert days_of(rule, count=2) == ["2019-10-13", "2019-11-10"]
 
 
-def test_row_25_day_31_skips_short_months():
+def test_row_25_day_31_skips_short_months() -> None:
     rule = rule_of(frequency="monthly", day=31, start="2026-01-01 09:00")
     assert [day[5:7] for day in days_of(rule, count=5)] == ["01", "03", "05", "07", "08"]
 
 
-def test_row_26_the_last_day_is_28_29_30_or_31():
+def test_row_26_the_last_day_is_28_29_30_or_31() -> None:
     rule = rule_of(frequency="monthly", day="last", at="09:00")
     assert days_of(rule, instant("2024-01-31 23:00"), 3) == ["2024-02-29", "2024-03-31", "2024-04-30"]
     assert days_of(rule, instant("2025-01-31 23:00"), 1) == ["2025-02-28"]
 
 
-def test_row_27_the_last_saturday_in_both_spellings():
+def test_row_27_the_last_saturday_in_both_spellings() -> None:
     expected = ["2026-01-31", "2026-02-28", "2026-03-28", "2026-04-25"]
     after = instant("2026-01-01")
     assert days_of(rule_of(frequency="monthly", day="last saturday", at="09:00"), after) == expected
     assert days_of(rule_of(frequency="cron", expression="0 9 * * 6L"), after) == expected
 
 
-def test_row_28_a_malformed_cron_expression_is_an_error():
+def test_row_28_a_malformed_cron_expression_is_an_error() -> None:
     with pytest.raises(RuleError, match="'61' is no minute") as caught:
         rule_of(frequency="cron", expression="61 * * * *")
     assert caught.value.field == ("schedule", "expression")
@@ -180,30 +180,30 @@ def test_row_28_a_malformed_cron_expression_is_an_error():
         {"frequency": "cron", "expression": "0 * * * *", "start": "2026-01-01"},
     ],
 )
-def test_rows_29_30_finish_is_inclusive_for_all(schedule: dict[str, object]):
+def test_rows_29_30_finish_is_inclusive_for_all(schedule: dict[str, Any]) -> None:
     assert local(rule_of(**schedule, finish="2026-01-01 02:00"))[-1] == "2026-01-01 02:00"
     assert local(rule_of(**schedule, finish="2026-01-01 01:59:59"))[-1] == "2026-01-01 01:00"
 
 
-def test_rows_29_30_a_finish_that_is_a_date_lasts_until_the_next_day_begins():
+def test_rows_29_30_a_finish_that_is_a_date_lasts_until_the_next_day_begins() -> None:
     rule = rule_of(frequency="minutely", start="2026-03-29 00:00", finish="2026-03-29")
     found = list(fires(rule, LONG_AGO))
     assert len(found) == 23 * 60
     assert found[-1] == instant("2026-03-29 21:59")
 
 
-def test_row_31_finish_before_start_is_an_error():
+def test_row_31_finish_before_start_is_an_error() -> None:
     with pytest.raises(RuleError, match="finish is before start") as caught:
         rule_of(frequency="hourly", start="2026-01-02 00:00", finish="2026-01-01")
     assert caught.value.field == ("schedule", "finish")
 
 
-def test_row_35_every_24_hours_shifts_its_wall_time_over_a_change_of_clocks():
+def test_row_35_every_24_hours_shifts_its_wall_time_over_a_change_of_clocks() -> None:
     rule = rule_of(frequency="hourly", interval=24, start="2026-03-28 13:10")
     assert local(rule, count=2) == ["2026-03-28 13:10", "2026-03-29 14:10"]
 
 
-def test_row_36_daily_keeps_its_wall_time_over_a_change_of_clocks():
+def test_row_36_daily_keeps_its_wall_time_over_a_change_of_clocks() -> None:
     rule = rule_of(frequency="daily", at="13:10", start="2026-03-28")
     assert local(rule, count=3) == ["2026-03-28 13:10", "2026-03-29 13:10", "2026-03-30 13:10"]
     rule = rule_of(frequency="daily", interval=1, at="13:10", start="2026-10-24")
@@ -213,7 +213,7 @@ def test_row_36_daily_keeps_its_wall_time_over_a_change_of_clocks():
 @pytest.mark.parametrize(
     "schedule", [{"frequency": "daily", "at": "02:30"}, {"frequency": "cron", "expression": "30 2 * * *"}]
 )
-def test_row_37_daily_in_the_gap_fires_when_it_ends_and_in_the_overlap_once(schedule: dict[str, object]):
+def test_row_37_daily_in_the_gap_fires_when_it_ends_and_in_the_overlap_once(schedule: dict[str, Any]) -> None:
     rule = rule_of(**schedule)
     spring = ["2026-03-28 02:30", "2026-03-29 03:00", "2026-03-30 02:30"]
     assert local(rule, instant("2026-03-28"), 3) == spring
@@ -224,41 +224,41 @@ def test_row_37_daily_in_the_gap_fires_when_it_ends_and_in_the_overlap_once(sche
 # --- zones with peculiar changes ------------------------------------------------------------------------------------
 
 
-def test_a_date_that_a_zone_skipped_is_no_day_of_a_rule():
+def test_a_date_that_a_zone_skipped_is_no_day_of_a_rule() -> None:
     rule = rule_of("Pacific/Apia", frequency="daily", at="10:00")
     assert local(rule, instant("2011-12-29"), 2) == ["2011-12-29 10:00", "2011-12-31 10:00"]
     rule = rule_of("Pacific/Apia", frequency="cron", expression="0 10 * * *")
     assert local(rule, instant("2011-12-29"), 2) == ["2011-12-29 10:00", "2011-12-31 10:00"]
 
 
-def test_two_days_that_meet_at_the_end_of_a_gap_are_one_fire():
+def test_two_days_that_meet_at_the_end_of_a_gap_are_one_fire() -> None:
     rule = rule_of("Asia/Pyongyang", frequency="daily", at=["23:45", "00:00"])  # 4 May 2018, 23:30 became 5 May, 00:00
     assert local(rule, instant("2018-05-04 00:00"), 3) == ["2018-05-05 00:00", "2018-05-05 23:45", "2018-05-06 00:00"]
 
 
-def test_an_excepted_date_is_the_one_that_the_wall_time_names():
+def test_an_excepted_date_is_the_one_that_the_wall_time_names() -> None:
     rule = rule_of("Asia/Pyongyang", frozenset({date(2018, 5, 5)}), frequency="daily", at="23:45")
     assert local(rule, instant("2018-05-04 00:00"), 2) == ["2018-05-05 00:00", "2018-05-06 23:45"]
 
 
-def test_cron_keeps_whole_hours_after_a_shift_of_half_an_hour():
+def test_cron_keeps_whole_hours_after_a_shift_of_half_an_hour() -> None:
     rule = rule_of("Australia/Lord_Howe", frequency="cron", expression="0 */4 * * *")
     found = local(rule, instant("2026-10-03 13:29"), 7)
     assert found == [f"2026-10-04 {hour:02}:00" for hour in range(0, 24, 4)] + ["2026-10-05 00:00"]
 
 
-def test_cron_does_not_fire_for_the_hour_of_a_missing_midnight_from_wherever_it_is_asked():
+def test_cron_does_not_fire_for_the_hour_of_a_missing_midnight_from_wherever_it_is_asked() -> None:
     rule = rule_of("Africa/Cairo", frequency="cron", expression="*/15 0 * * FRI")  # 24 April 2026 begins at 01:00
     for after in ("2026-04-20", "2026-04-23 21:00", "2026-04-23 21:59:59"):
         assert local(rule, instant(after), 1) == ["2026-05-01 00:00"]
 
 
-def test_cron_asked_from_inside_an_overlap_never_looks_back():
+def test_cron_asked_from_inside_an_overlap_never_looks_back() -> None:
     rule = rule_of(frequency="cron", expression="30 2 * * *")
     assert next_fire(rule, instant("2026-10-25 01:15")) == instant("2026-10-26 01:30")
 
 
-def test_cron_of_the_wall_clock_fires_in_both_passes_of_an_overlap():
+def test_cron_of_the_wall_clock_fires_in_both_passes_of_an_overlap() -> None:
     rule = rule_of(frequency="cron", expression="*/30 2 * * *")
     found = list(
         takewhile(lambda fire: fire < instant("2026-10-26"), fires(rule, instant("2026-10-25 00:00") - timedelta(1)))
@@ -266,7 +266,7 @@ def test_cron_of_the_wall_clock_fires_in_both_passes_of_an_overlap():
     assert [f"{fire:%d %H:%M}" for fire in found[-4:]] == ["25 00:00", "25 00:30", "25 01:00", "25 01:30"]
 
 
-def test_a_gap_may_end_in_the_middle_of_a_minute():
+def test_a_gap_may_end_in_the_middle_of_a_minute() -> None:
     rule = rule_of("Africa/Monrovia", frequency="daily", at=["00:10", "00:44:29", "00:44:30"])  # 7 January 1972
     assert list(islice(fires(rule, instant("1972-01-07 00:00")), 2)) == [
         instant("1972-01-07 00:44:30"),
@@ -274,13 +274,13 @@ def test_a_gap_may_end_in_the_middle_of_a_minute():
     ]
 
 
-def test_six_fields_and_five_mean_the_same():
+def test_six_fields_and_five_mean_the_same() -> None:
     after = instant("2026-03-28")
     five, six = (rule_of(frequency="cron", expression=text) for text in ("30 2 * * *", "0 30 2 * * *"))
     assert list(islice(fires(five, after), 400)) == list(islice(fires(six, after), 400))
 
 
-def test_fires_do_not_depend_on_the_zone_of_the_process(monkeypatch: pytest.MonkeyPatch):
+def test_fires_do_not_depend_on_the_zone_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = [
         rule_of(frequency="daily", at="02:30"),
         rule_of(frequency="cron", expression="*/7 * * * *"),
@@ -299,14 +299,14 @@ def test_fires_do_not_depend_on_the_zone_of_the_process(monkeypatch: pytest.Monk
 # --- repetitions, bounds, spans, spread -------------------------------------------------------------------------------
 
 
-def test_repetitions_after_a_reschedule_are_counted_afresh():
+def test_repetitions_after_a_reschedule_are_counted_afresh() -> None:
     rule = rule_of(frequency="daily", start="2026-01-01 02:00", repetitions=1)
     assert next_fire(rule, instant("2026-05-01 12:00")) is None
     again = fires(rule, instant("2026-05-01 12:00"), counted_from=instant("2026-05-01 12:00"))
     assert [f"{fire:%m-%d}" for fire in again] == ["05-02", "05-03"]
 
 
-def test_repetitions_do_not_count_excepted_dates():
+def test_repetitions_do_not_count_excepted_dates() -> None:
     holidays = frozenset({date(2026, 1, 2), date(2026, 1, 3)})
     daily = rule_of(MADRID, holidays, frequency="daily", start="2026-01-01 02:00", repetitions=2)
     assert days_of(daily, count=9) == ["2026-01-01", "2026-01-04", "2026-01-05"]
@@ -317,7 +317,7 @@ def test_repetitions_do_not_count_excepted_dates():
 @pytest.mark.parametrize(
     "schedule", [{"frequency": "hourly", "interval": 12}, {"frequency": "cron", "expression": "0 */12 * * *"}]
 )
-def test_an_excepted_date_ends_where_the_next_begins(schedule: dict[str, object]):
+def test_an_excepted_date_ends_where_the_next_begins(schedule: dict[str, object]) -> None:
     rule = rule_of("UTC", frozenset({date(2026, 1, 2)}), **schedule)
     after, until = instant("2026-01-01"), instant("2026-01-03 12:00")
     expected = [instant("2026-01-01 12:00"), instant("2026-01-03 00:00"), until]
@@ -326,7 +326,7 @@ def test_an_excepted_date_ends_where_the_next_begins(schedule: dict[str, object]
     assert span(rule, after, instant("2026-01-02 18:00")).count == 1
 
 
-def test_a_billion_repetitions_are_arithmetic():
+def test_a_billion_repetitions_are_arithmetic() -> None:
     rule = rule_of(frequency="secondly", start="2026-01-01T00:00Z", repetitions=1_000_000_000)
     last = instant("2026-01-01") + timedelta(seconds=1_000_000_000)
     assert next_fire(rule, last - timedelta(microseconds=1)) == last
@@ -344,13 +344,13 @@ def test_a_billion_repetitions_are_arithmetic():
         ("Etc/GMT+12", {"frequency": "cron", "expression": "59 23 * * *"}),
     ],
 )
-def test_at_the_end_of_the_calendar_all_streams_end(zone: str, schedule: dict[str, object]):
+def test_at_the_end_of_the_calendar_all_streams_end(zone: str, schedule: dict[str, Any]) -> None:
     rule = rule_of(zone, **schedule)
     assert len(list(fires(rule, instant("9999-11-25")))) < 2000
     assert next_fire(rule, datetime.max.replace(tzinfo=UTC)) is None
 
 
-def test_a_span_of_two_years_of_seconds_is_counted_and_not_walked():
+def test_a_span_of_two_years_of_seconds_is_counted_and_not_walked() -> None:
     began, ended = instant("2025-01-01"), instant("2027-01-01")
     for rule in (rule_of(frequency="secondly"), rule_of(frequency="cron", expression="* * * * * *")):
         found = span(rule, began, ended, keep=2)
@@ -359,21 +359,21 @@ def test_a_span_of_two_years_of_seconds_is_counted_and_not_walked():
         )
 
 
-def test_a_span_without_fires_is_empty():
+def test_a_span_without_fires_is_empty() -> None:
     rule = rule_of(frequency="daily", at="02:00")
     assert span(rule, instant("2026-01-01 02:00"), instant("2026-01-01 20:00")) == Span(count=0, first=None, latest=())
 
 
 @given(name=st.text("abcxyz0189._-", min_size=1, max_size=100), spread=st.timedeltas(timedelta(), timedelta(days=9)))
 @settings(max_examples=100)
-def test_spread_is_stable_whole_milliseconds_below_its_bound(name: str, spread: timedelta):
+def test_spread_is_stable_whole_milliseconds_below_its_bound(name: str, spread: timedelta) -> None:
     offset = spread_offset(name, spread)
     assert offset == spread_offset(name, spread)
     assert timedelta() <= offset < max(spread, timedelta(microseconds=1))
     assert offset % timedelta(milliseconds=1) == timedelta()
 
 
-def test_spread_separates_names_and_is_the_same_for_ever():
+def test_spread_separates_names_and_is_the_same_for_ever() -> None:
     offsets = [spread_offset(f"request-{number}", timedelta(minutes=5)) for number in range(1000)]
     assert len(set(offsets)) > 990
     assert max(offsets) > timedelta(minutes=4, seconds=50)
@@ -545,7 +545,8 @@ class CronCase:
 
     @property
     def expression(self) -> str:
-        return " ".join(field.text for field in (*self.clock_fields, self.month_day, self.month, self.weekday))
+        fields: list[CronField | CronDays] = [*self.clock_fields, self.month_day, self.month, self.weekday]
+        return " ".join(field.text for field in fields)
 
     @property
     def names_times(self) -> bool:
@@ -677,7 +678,14 @@ def monthly(chance: Random) -> Monthly:
 
 
 def cron(chance: Random, seconds: Sequence[CronField | None] = (None,)) -> CronCase:
-    return CronCase(*(chance.choice(fields) for fields in (seconds, MINUTES, HOURS, MONTH_DAYS, MONTHS, WEEKDAYS)))
+    return CronCase(
+        chance.choice(seconds),
+        chance.choice(MINUTES),
+        chance.choice(HOURS),
+        chance.choice(MONTH_DAYS),
+        chance.choice(MONTHS),
+        chance.choice(WEEKDAYS),
+    )
 
 
 PATTERNS: dict[str, Callable[[Random], Pattern | CronCase]] = {
@@ -774,13 +782,13 @@ cases = guided(lambda chance: case_of(chance, chance.choice(list(PATTERNS))))
 
 @given(cases)
 @settings(max_examples=200)
-def test_fires_are_exactly_those_that_hold(case: Case):
+def test_fires_are_exactly_those_that_hold(case: Case) -> None:
     check(case)
 
 
 @given(cases)
 @settings(max_examples=15)
-def test_the_oracle_finds_what_a_walk_through_all_minutes_finds(case: Case):
+def test_the_oracle_finds_what_a_walk_through_all_minutes_finds(case: Case) -> None:
     check_oracle(case)
 
 
@@ -818,7 +826,7 @@ def check_example(seed: str, number: int, frequency: str, places: Sequence[tuple
 @pytest.mark.campaign
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("frequency", PATTERNS)
-def test_fires_are_exactly_those_that_hold_in_every_zone(frequency: str):
+def test_fires_are_exactly_those_that_hold_in_every_zone(frequency: str) -> None:
     """As many examples as RUNNER_EXAMPLES says, other ones for another RUNNER_SEED; -s shows how far it is."""
     examples = int(os.environ.get("RUNNER_EXAMPLES", "100000"))
     seed, began = f"{os.environ.get('RUNNER_SEED', '1')} {frequency}", process_time.process_time()
@@ -838,7 +846,7 @@ def test_fires_are_exactly_those_that_hold_in_every_zone(frequency: str):
 @settings(max_examples=100)
 def test_days_are_exactly_those_that_hold_over_three_years(
     pattern: Daily | Weekly | Monthly, anchor: date, since: date
-):
+) -> None:
     walked = [since + timedelta(number) for number in range(1100)]
     expected = [day for day in walked if day_holds(pattern, day, anchor)]
     assert list(takewhile(lambda day: day <= walked[-1], days(pattern, anchor, since))) == expected
@@ -846,7 +854,7 @@ def test_days_are_exactly_those_that_hold_over_three_years(
 
 @given(case=cases, repetitions=st.integers(0, 30))
 @settings(max_examples=50)
-def test_counted_from_takes_the_first_fires_after_that_instant(case: Case, repetitions: int):
+def test_counted_from_takes_the_first_fires_after_that_instant(case: Case, repetitions: int) -> None:
     rule = replace(case.rule, repetitions=repetitions)
     counted_from = case.asked[0]
     forever = fires(replace(rule, repetitions=None), counted_from)
@@ -855,7 +863,7 @@ def test_counted_from_takes_the_first_fires_after_that_instant(case: Case, repet
 
 @given(seconds=st.integers(1, 10**7), start=st.none() | st.integers(0, 10**7), after=st.integers(0, 10**10))
 @settings(max_examples=100)
-def test_an_interval_fires_at_the_first_whole_number_of_intervals(seconds: int, start: int | None, after: int):
+def test_an_interval_fires_at_the_first_whole_number_of_intervals(seconds: int, start: int | None, after: int) -> None:
     anchor = EPOCH + timedelta(seconds=start or 0)
     rule = Rule(pattern=Interval(seconds=seconds), zone="UTC", start=None if start is None else anchor)
     moment = EPOCH + timedelta(microseconds=after * 100_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import count
 from uuid import UUID
@@ -10,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import values
 from runner.values import (
     EPOCH,
     clock_text,
@@ -47,12 +47,12 @@ instants = st.integers(-62_000_000_000 * 10**6, 253_402_000_000 * 10**6).map(
         ("0000000000000000000007s", timedelta(seconds=7)),
     ],
 )
-def test_a_duration_is_the_sum_of_its_parts(text: str, duration: timedelta):
+def test_a_duration_is_the_sum_of_its_parts(text: str, duration: timedelta) -> None:
     assert parse_duration(text) == duration
 
 
 @pytest.mark.parametrize("text", ["5", "30", "0", "1.5"])
-def test_a_bare_number_is_asked_for_its_unit(text: str):
+def test_a_bare_number_is_asked_for_its_unit(text: str) -> None:
     with pytest.raises(ValueError, match=f"^{text} what[?] .*{text}s, {text}m, {text}h"):
         parse_duration(text)
 
@@ -61,19 +61,19 @@ def test_a_bare_number_is_asked_for_its_unit(text: str):
     "text",
     ["", "s", "5 s", " 5s", "5s\n", "-5s", "1.5h", "5x", "5S", "30m1h", "1h1h", "5sec", "PT5S", "٣s", "²s", "1h 30m"],
 )
-def test_what_is_no_duration_is_answered_with_examples(text: str):
+def test_what_is_no_duration_is_answered_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration; write 500ms, 30s"):
         parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["36526d", "36525d1ms", "876601h", "9999999999999999s", f"{'9' * 400}d"])
-def test_no_duration_is_longer_than_a_hundred_years(text: str):
+def test_no_duration_is_longer_than_a_hundred_years(text: str) -> None:
     with pytest.raises(ValueError, match="longer than a hundred years"):
         parse_duration(text)
 
 
 @given(st.integers(0, 36525 * 86_400_000).map(lambda count: timedelta(milliseconds=count)))
-def test_a_duration_is_read_as_it_was_written(duration: timedelta):
+def test_a_duration_is_read_as_it_was_written(duration: timedelta) -> None:
     assert parse_duration(duration_text(duration)) == duration
 
 
@@ -87,7 +87,7 @@ def test_a_duration_is_read_as_it_was_written(duration: timedelta):
         (timedelta(hours=47, minutes=59, seconds=59), "1d23h59m59s"),
     ],
 )
-def test_a_duration_is_written_with_the_largest_units_and_without_empty_ones(duration: timedelta, text: str):
+def test_a_duration_is_written_with_the_largest_units_and_without_empty_ones(duration: timedelta, text: str) -> None:
     assert duration_text(duration) == text
 
 
@@ -104,7 +104,7 @@ def test_a_duration_is_written_with_the_largest_units_and_without_empty_ones(dur
         (-0.0001, "00:00:00.000"),
     ],
 )
-def test_row_58_hours_do_not_wrap_at_24(seconds: float, text: str):
+def test_row_58_hours_do_not_wrap_at_24(seconds: float, text: str) -> None:
     assert clock_text(seconds) == text
 
 
@@ -125,68 +125,68 @@ def test_row_58_hours_do_not_wrap_at_24(seconds: float, text: str):
         ("0B", 0),
     ],
 )
-def test_a_size_is_bytes_with_decimal_and_binary_units_told_apart(text: str, size: int):
+def test_a_size_is_bytes_with_decimal_and_binary_units_told_apart(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize(
     "text", ["", "10", "MB", "1.5MB", "-1MB", "10mb", "10M", "1e3B", "٣B", "10MB\n", f"{'9' * 16}B"]
 )
-def test_what_is_no_size_is_answered_with_examples(text: str):
+def test_what_is_no_size_is_answered_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="is not a size; write 64KiB"):
         parse_size(text)
 
 
-def test_an_id_is_a_uuid_of_version_7_that_carries_its_millisecond(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(values.time, "time_ns", lambda: 1_772_366_400_123_999_999)
+def test_an_id_is_a_uuid_of_version_7_that_carries_its_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 1_772_366_400_123_999_999)
     identity = UUID(new_id())
     assert identity.version == 7
     assert identity.variant == "specified in RFC 4122"
     assert identity.int >> 80 == 1_772_366_400_123
 
 
-def test_ids_sort_by_the_time_of_their_creation(monkeypatch: pytest.MonkeyPatch):
+def test_ids_sort_by_the_time_of_their_creation(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = count(10**18, 10**6)
-    monkeypatch.setattr(values.time, "time_ns", lambda: next(ticks))
+    monkeypatch.setattr(time, "time_ns", lambda: next(ticks))
     made = [new_id() for _ in range(50)]
     assert made == sorted(made)
 
 
-def test_ids_of_one_millisecond_differ(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(values.time, "time_ns", lambda: 10**18)
+def test_ids_of_one_millisecond_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18)
     assert len({new_id() for _ in range(1000)}) == 1000
 
 
 @given(instants)
-def test_an_instant_is_read_as_it_was_written(instant: datetime):
+def test_an_instant_is_read_as_it_was_written(instant: datetime) -> None:
     assert parse_instant(instant_text(instant)) == instant
 
 
 @given(instants, instants)
-def test_texts_of_instants_sort_as_the_instants_do(one: datetime, other: datetime):
+def test_texts_of_instants_sort_as_the_instants_do(one: datetime, other: datetime) -> None:
     assert (instant_text(one) < instant_text(other)) == (one < other)
 
 
-def test_an_instant_is_written_in_utc_with_microseconds_whatever_its_offset():
+def test_an_instant_is_written_in_utc_with_microseconds_whatever_its_offset() -> None:
     madrid_summer = timezone(timedelta(hours=2))
     assert instant_text(datetime(2026, 7, 1, 2, tzinfo=madrid_summer)) == "2026-07-01T00:00:00.000000Z"
 
 
-def test_an_instant_without_offset_is_refused():
+def test_an_instant_without_offset_is_refused() -> None:
     with pytest.raises(ValueError, match="no UTC offset"):
         parse_instant("2026-07-01T02:00:00")
 
 
 @given(instants)
-def test_microseconds_are_exact(instant: datetime):
+def test_microseconds_are_exact(instant: datetime) -> None:
     assert from_microseconds(to_microseconds(instant)) == instant
 
 
-def test_microseconds_count_from_1970():
+def test_microseconds_count_from_1970() -> None:
     assert to_microseconds(EPOCH) == 0
     assert to_microseconds(datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC)) == 1_767_225_600_000_001
 
 
 @given(st.integers(0, 10**15 - 1))
-def test_a_size_is_written_as_it_is_read(size: int):
+def test_a_size_is_written_as_it_is_read(size: int) -> None:
     assert parse_size(size_text(size)) == size

@@ -47,11 +47,11 @@ from runner.timing.wording import describe
         ),
     ],
 )
-def test_a_rule_reads_as_a_person_would_say_it(data: dict[str, Any], words: str):
+def test_a_rule_reads_as_a_person_would_say_it(data: dict[str, Any], words: str) -> None:
     assert describe(parse_rule(data, default_zone="Europe/Madrid")) == f"{words} (Europe/Madrid)"
 
 
-def test_excepted_dates_are_counted():
+def test_excepted_dates_are_counted() -> None:
     rule = parse_rule({"frequency": "hourly"}, default_zone="UTC", excepted=frozenset({date(2026, 1, 1)}))
     assert describe(rule) == "every hour, except on 1 date (UTC)"
 
@@ -169,7 +169,7 @@ NOT_YAML = [
 
 
 @pytest.mark.parametrize(("text", "message"), [*MISSPELT, *WRONG_KIND, *TIMES, *NOT_YAML])
-def test_a_mistake_that_people_make_is_told_once_with_what_would_be_right(text: str | bytes, message: str):
+def test_a_mistake_that_people_make_is_told_once_with_what_would_be_right(text: str | bytes, message: str) -> None:
     problems = told(text)
     assert sum(message in problem for problem in problems) == 1, problems
 
@@ -181,7 +181,7 @@ def test_a_mistake_that_people_make_is_told_once_with_what_would_be_right(text: 
         timing("{run_immediately: , run_later: {start: 2026-12-01 10:00}, schedule: {frequency: minutely}}"),
     ],
 )
-def test_several_processes_or_timings_are_one_problem(text: str):
+def test_several_processes_or_timings_are_one_problem(text: str) -> None:
     (problem,) = told(text)
     assert "has exactly one of" in problem
     assert "here are `" in problem

@@ -54,12 +54,12 @@ def schedule_of(misfire: Misfire = Misfire.SKIP, spread: timedelta = timedelta()
         ),
     ],
 )
-def test_a_timing_reads_as_a_person_would_say_it(timing: Timing | None, words: str):
+def test_a_timing_reads_as_a_person_would_say_it(timing: Timing | None, words: str) -> None:
     assert timing_words(timing) == words
 
 
 @pytest.mark.parametrize("frequency", ["secondly", "minutely", "hourly"])
-def test_words_are_one_line_whatever_the_timing(frequency: str):
+def test_words_are_one_line_whatever_the_timing(frequency: str) -> None:
     timing = schedule_of(
         Misfire.FIRE_ALL,
         timedelta(seconds=90),

@@ -69,7 +69,7 @@ def latest_around(zone: str, day: str) -> list[datetime]:
 
 @given(place=places, offset=st.integers(0, 2 * 1440))
 @settings(max_examples=120)
-def test_a_wall_time_is_the_first_minute_that_shows_it_or_a_later_one(place: tuple[str, str], offset: int):
+def test_a_wall_time_is_the_first_minute_that_shows_it_or_a_later_one(place: tuple[str, str], offset: int) -> None:
     minutes = minutes_around(*place)[0]
     asked = wall(place[1]) - timedelta(days=1) + offset * MINUTE
     first = minutes[bisect_left(latest_around(*place), asked.replace(tzinfo=ZoneInfo(place[0])))]
@@ -78,22 +78,22 @@ def test_a_wall_time_is_the_first_minute_that_shows_it_or_a_later_one(place: tup
 
 @given(place=places, offsets=st.tuples(st.integers(0, 172_800), st.integers(0, 172_800)))
 @settings(max_examples=200)
-def test_a_later_wall_time_is_never_an_earlier_instant(place: tuple[str, str], offsets: tuple[int, int]):
+def test_a_later_wall_time_is_never_an_earlier_instant(place: tuple[str, str], offsets: tuple[int, int]) -> None:
     midnight, zone = datetime.fromisoformat(place[1]) - timedelta(days=1), ZoneInfo(place[0])
     one, other = (to_instant(midnight + timedelta(seconds=offset), zone) for offset in sorted(offsets))
     assert one <= other
 
 
-def test_a_gap_ends_at_one_instant_for_all_its_wall_times():
+def test_a_gap_ends_at_one_instant_for_all_its_wall_times() -> None:
     for text in ("02:00", "02:00:01", "02:30", "02:59:59.999999", "03:00"):
         assert to_instant(wall(f"2026-03-29 {text}"), MADRID) == datetime(2026, 3, 29, 1, tzinfo=UTC)
 
 
-def test_an_overlap_is_its_first_pass():
+def test_an_overlap_is_its_first_pass() -> None:
     assert to_instant(wall("2026-10-25 02:30"), MADRID) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 
 
-def test_a_skipped_date_exists_nowhere_but_has_an_instant():
+def test_a_skipped_date_exists_nowhere_but_has_an_instant() -> None:
     apia = ZoneInfo("Pacific/Apia")
     assert not day_exists(date(2011, 12, 30), apia)
     assert day_exists(date(2011, 12, 29), apia)
@@ -102,12 +102,12 @@ def test_a_skipped_date_exists_nowhere_but_has_an_instant():
     assert list(stretches_of(date(2011, 12, 30), apia)) == []
 
 
-def test_a_day_whose_end_is_missing_exists():
+def test_a_day_whose_end_is_missing_exists() -> None:
     pyongyang = ZoneInfo("Asia/Pyongyang")
     assert instant_on_its_day(wall("2018-05-04 23:45"), pyongyang) == datetime(2018, 5, 4, 15, tzinfo=UTC)
 
 
-def test_a_date_that_was_entered_twice_has_two_stretches():
+def test_a_date_that_was_entered_twice_has_two_stretches() -> None:
     found = list(stretches_of(date(2010, 11, 7), ZoneInfo("America/St_Johns")))
     assert [(end - begin) for begin, end in found] == [timedelta(minutes=1), timedelta(hours=24)]
 
@@ -118,7 +118,7 @@ def within(minutes: list[datetime], begin: datetime, end: datetime) -> list[date
 
 @given(place=places, shift=st.integers(-1, 1))
 @settings(max_examples=40)
-def test_the_stretches_of_a_date_are_the_minutes_that_show_it(place: tuple[str, str], shift: int):
+def test_the_stretches_of_a_date_are_the_minutes_that_show_it(place: tuple[str, str], shift: int) -> None:
     day, zone = date.fromisoformat(place[1]) + timedelta(days=shift), ZoneInfo(place[0])
     minutes, walls = minutes_around(*place)
     shown = [minute for minute, wall in zip(minutes, walls, strict=True) if wall.date() == day]
@@ -148,13 +148,13 @@ def check_changes(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", PLACES)
-def test_changes_of_clocks_are_those_of_the_database(key: str):
+def test_changes_of_clocks_are_those_of_the_database(key: str) -> None:
     check_changes(key)
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(600)
-def test_changes_of_clocks_are_those_of_the_database_in_all_zones():
+def test_changes_of_clocks_are_those_of_the_database_in_all_zones() -> None:
     for key in sorted(available_timezones()):
         check_changes(key)
 
@@ -176,7 +176,7 @@ def test_changes_of_clocks_are_those_of_the_database_in_all_zones():
         ("Europe/Madrid\0", "Europe/Madrid"),
     ],
 )
-def test_an_unknown_zone_is_refused_with_what_was_probably_meant(key: str, suggestion: str):
+def test_an_unknown_zone_is_refused_with_what_was_probably_meant(key: str, suggestion: str) -> None:
     with pytest.raises(RuleError, match="no time zone") as caught:
         zone_named(key)
     assert suggestion in str(caught.value.suggestion)
@@ -195,7 +195,7 @@ def test_an_unknown_zone_is_refused_with_what_was_probably_meant(key: str, sugge
         ("9999-12-31 23:59", "9999-12-29T23:00:00"),
     ],
 )
-def test_a_wall_time_is_read_in_its_zone_or_at_its_offset(text: str, expected: str):
+def test_a_wall_time_is_read_in_its_zone_or_at_its_offset(text: str, expected: str) -> None:
     assert parse_wall(text, MADRID, field=FIELD) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
 
 
@@ -215,7 +215,7 @@ def test_a_wall_time_is_read_in_its_zone_or_at_its_offset(text: str, expected: s
         ("9" * 100_000, "is not a time"),
     ],
 )
-def test_what_is_no_wall_time_is_refused_at_its_field(text: str, message: str):
+def test_what_is_no_wall_time_is_refused_at_its_field(text: str, message: str) -> None:
     with pytest.raises(RuleError, match=message) as caught:
         parse_wall(text, MADRID, field=FIELD)
     assert caught.value.field == FIELD
