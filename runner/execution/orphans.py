@@ -27,8 +27,8 @@ _LOOKS = 20  # in a row: a look takes 0.1 ms, a fork several times that
 class Orphan:
     """A child of ours that we never started: its own parent, of the tree of some execution, has ended.
 
-    `execution` is what its environment names. Where it `is_passing`, that cannot be told: it is about to become another
-    program or to end, or it has ended.
+    `execution` is what its environment names. Who `is_passing` is about to become another program or to end, or has
+    ended, and may have had none any more that could be read.
     """
 
     pid: int
@@ -54,16 +54,19 @@ def orphans(mains: Collection[int]) -> Iterator[Orphan]:
     """
     here = os.getsid(0)
     for pid in proc.children_of(os.getpid()):
-        execution = proc.execution_of(pid) if pid not in mains else None
-        stat = proc.stat_of(pid) if pid not in mains else None
+        if pid in mains:
+            continue
+        environment, stat = proc.environment_of(pid), proc.stat_of(pid)
         if stat and stat.session != here:
+            # An environment that is empty and yet there was read before or after its time.
+            is_between = environment == b"" and (stat.is_bare or stat.has_environment)
             yield Orphan(
                 pid=pid,
-                execution=execution or proc.execution_of(pid),  # in case it was passing, and is not now
+                execution=proc.execution_in(environment or b""),
                 session=stat.session,
                 started=stat.started,
                 is_dead=stat.is_dead,
-                is_passing=stat.is_ending or (execution is None and stat.is_bare and not proc.is_hidden(pid)),
+                is_passing=stat.is_ending or is_between,
             )
 
 
@@ -95,7 +98,9 @@ def sweep(mains: Collection[int], *, running: Collection[Watched], ended: Collec
 
 
 def _may_be_left(passing: Orphan, running: Collection[Watched], ended: Collection[Watched]) -> bool:
-    """Tell whether an orphan whose environment is not known can be of an execution that has ended."""
+    """Tell whether an orphan, of which maybe only its session is known, can be of an execution that has ended."""
+    if passing.execution is not None:
+        return any(watched.execution == passing.execution for watched in ended)
     return any(watched.started <= passing.started for watched in ended) and all(
         watched.session != passing.session for watched in running
     )

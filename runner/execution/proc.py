@@ -20,8 +20,8 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Stat:
     """A line of /proc/PID/stat. `started` is field 22, clock ticks since boot.
 
-    Who `is_ending` is about to end, or has ended. Who `is_bare` has no program: it is about to become another one or to
-    end, or we have not the right to see it. Nobody can read the environment of either.
+    Who `is_ending` is about to end, or has ended; who `is_bare` is about to become another program. Neither has an
+    environment that anybody could read. Who is hidden from us by its rights looks bare, without an environment.
     """
 
     parent: int
@@ -30,6 +30,7 @@ class Stat:
     is_dead: bool
     is_ending: bool
     is_bare: bool
+    has_environment: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ def parse_stat(line: bytes) -> Stat:
     has_ended = fields[0] in b"ZXx"
     is_dead = has_ended and int(fields[17]) <= 1  # its main thread may end before the others
     has_memory = fields[20] != b"0"
-    has_program = fields[45] != b"0"  # the address of its arguments; 0 too where we may not look
+    has_program = fields[45] != b"0"  # the address of its arguments
     return Stat(
         parent=int(fields[1]),
         session=int(fields[3]),
@@ -58,6 +59,7 @@ def parse_stat(line: bytes) -> Stat:
         is_dead=is_dead,
         is_ending=is_dead or not (has_memory or has_ended),
         is_bare=not (has_program or has_ended),
+        has_environment=fields[47] != fields[48],  # the addresses of its begin and its end
     )
 
 
@@ -77,21 +79,23 @@ def tick() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) * _TICKS_PER_S // 10**9 if hasattr(time, "CLOCK_BOOTTIME") else 0
 
 
-def execution_of(pid: int) -> str | None:
-    """Return RUNNER_EXECUTION_ID from the environment that `pid` was started with; a zombie has none left."""
-    _, found, rest = (b"\0" + (_read(f"/proc/{pid}/environ") or b"")).partition(b"\0" + EXECUTION_VARIABLE + b"=")
+def environment_of(pid: int) -> bytes | None:
+    """Return what `pid` was started with, NAME=VALUE, each ended by a NUL; None if it is gone, or hidden from us.
+
+    It is empty, too, while the process becomes another program or ends.
+    """
+    return _read(f"/proc/{pid}/environ")
+
+
+def execution_in(environment: bytes) -> str | None:
+    """Return RUNNER_EXECUTION_ID from an environment. Pure."""
+    _, found, rest = (b"\0" + environment).partition(b"\0" + EXECUTION_VARIABLE + b"=")
     return os.fsdecode(rest.partition(b"\0")[0]) if found else None
 
 
-def is_hidden(pid: int) -> bool:
-    """Tell whether we may not look into `pid`: it has rights that we have not."""
-    try:
-        os.close(os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC))
-    except PermissionError:
-        return True
-    except OSError:  # it has ended, or has no memory left
-        return False
-    return False
+def execution_of(pid: int) -> str | None:
+    """Return RUNNER_EXECUTION_ID from the environment that `pid` was started with; a zombie has none left."""
+    return execution_in(environment_of(pid) or b"")
 
 
 def peak_memory(pid: int) -> int | None:

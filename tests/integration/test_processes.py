@@ -624,7 +624,15 @@ def test_who_runs_is_neither_ending_nor_bare_and_a_zombie_has_ended(world: World
 
 def test_members_are_who_names_the_execution_who_is_in_its_session_and_their_descendants() -> None:
     def seen(parent: int, session: int, execution: str | None = None) -> proc.Seen:
-        stat = proc.Stat(parent=parent, session=session, started=0, is_dead=False, is_ending=False, is_bare=False)
+        stat = proc.Stat(
+            parent=parent,
+            session=session,
+            started=0,
+            is_dead=False,
+            is_ending=False,
+            is_bare=False,
+            has_environment=True,
+        )
         return proc.Seen(stat=stat, execution=execution)
 
     table = {
