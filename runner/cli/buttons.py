@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from runner.cli.options import Places, place_options
-from runner.commands import Answer, Command, Kind, ask
+from runner.commands import Answer, Command, Kind
 from runner.errors import Problem, UsageError
 
 _names = click.argument("names", metavar="NAME...", nargs=-1)
@@ -53,7 +53,9 @@ def kill_command(targets: tuple[str, ...], places: Places) -> None:
 
     A request's name means all its executions; an execution's id may be shortened to 8 characters or more.
     """
-    _finish(ask(places.state, Command(kind=Kind.KILL, targets=targets)))
+    from runner.cli.reaching import asked
+
+    _finish(asked(places, Command(kind=Kind.KILL, targets=targets)))
 
 
 @click.command("reload")
@@ -65,8 +67,9 @@ def reload_command(allow_empty: bool, places: Places) -> None:
     Exit code 1 if a file is wrong; the last good version of its requests goes on.
     """
     from runner.cli.problems import problem_lines
+    from runner.cli.reaching import asked
 
-    answer = ask(places.state, Command(kind=Kind.RELOAD, allow_empty=allow_empty))
+    answer = asked(places, Command(kind=Kind.RELOAD, allow_empty=allow_empty))
     problems = [Problem(**each) for each in answer.data.get("problems", ())]
     for problem in problems:
         for line in problem_lines(problem):

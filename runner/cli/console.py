@@ -135,7 +135,7 @@ def _rejected(record: Mapping[str, Any]) -> Line:
         f"{first['file']}:{first['line']}:{first['column']}: {first['message']}" if first else record["request_file"]
     )
     hint = f" ({first['suggestion']})" if first and first["suggestion"] else ""
-    more = f" and {len(problems) - 1} more problems" if len(problems) > 1 else ""
+    more = f" and {len(problems) - 1} more problem{'s' * (len(problems) > 2)}" if len(problems) > 1 else ""
     kept = f"; {record['message']}" if record["message"] else ""
     return "ERROR", f"✗ rejected  {where}{hint}{more}{kept}"
 

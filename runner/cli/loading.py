@@ -73,7 +73,7 @@ def load(places: Places) -> Loaded:
 def served_jobs(places: Places) -> Path | None:
     """Return the jobs folder that the store belongs to; None without a store."""
     with closing(StoreReader(places.state)) as reader:
-        folder = reader.snapshot().meta.get("jobs")
+        folder = reader.meta().get("jobs")
     return Path(folder) if folder else None
 
 

@@ -42,7 +42,6 @@ def history(places: Places, loaded: Loaded, name: str, at: datetime) -> History:
     misses = _records(log, Filter(requests=requests, statuses=frozenset({ExecutionStatus.MISFIRED}), since=at))
     lives = _records(log, Filter(events=_LIVES))
     started = next((time for time in _times(lives, STARTED) if time > at), None)
-    last_seen = newest(log, 1, matches=Filter(events=frozenset(), until=started and started - _TICK))
     return History(
         runs=(*runs_in(executions), *_waiting(loaded, name)),
         missed=missed_in(misses, at),
@@ -50,7 +49,7 @@ def history(places: Places, loaded: Loaded, name: str, at: datetime) -> History:
         absence=absence_at(
             lives,
             at,
-            last_seen=parse_instant(str(last_seen[0]["time"])) if last_seen else None,
+            last_seen=_last_sign(log, started and started - _TICK),
             is_alive=owner_pid(places.state) is not None,
         ),
         reaches_back_to=_oldest(log),
@@ -83,6 +82,17 @@ def _records(log: Path, matches: Filter, *, most: int = _MOST) -> list[dict[str,
 
 def _times(records: list[dict[str, Any]], event: str) -> list[datetime]:
     return [parse_instant(record["time"]) for record in records if record["event"] == event]
+
+
+def _last_sign(log: Path, until: datetime | None) -> datetime | None:
+    """Return the time of the last record up to an instant that a runner wrote of its own life.
+
+    Of what a former one left, the next tells before its own start.
+    """
+    others = Filter(events=frozenset(Event) - {Event.EXECUTION_FINISHED}, until=until)
+    ends = Filter(statuses=frozenset(ExecutionStatus) - {ExecutionStatus.SYSTEM_RESTART}, until=until)
+    found = [record for matches in (others, ends) for record in newest(log, 1, matches=matches)]
+    return max((parse_instant(str(record["time"])) for record in found), default=None)
 
 
 def _waiting(loaded: Loaded, name: str) -> list[Run]:

@@ -193,6 +193,10 @@ class StoreReader:
         """Return the whole content."""
         return self._ask(_snapshot, Snapshot(requests=(), executions=(), outbox=(), mark=None, meta={}))
 
+    def meta(self) -> dict[str, str]:
+        """Return what the owner has noted of itself."""
+        return self._ask(_meta, {})
+
     def close(self) -> None:
         """Close the database."""
         if self._connection is not None:

@@ -260,6 +260,26 @@ def test_a_state_folder_serves_one_jobs_folder(place: Place) -> None:
     ]  # fmt: skip
 
 
+def test_a_runner_of_another_jobs_folder_is_not_told_what_to_do(place: Place) -> None:
+    place.declare("daily", "true", DAILY)
+    process = place.start()
+    other, nowhere = place.folder / "other", place.folder / "nowhere"
+    other.mkdir()
+    (other / "daily.yaml").write_text("process: {shell: 'true'}\n")
+    before = place.log.read_bytes()
+    for code, *arguments in ((1, "unschedule", "daily"), (125, "exec", "daily"), (1, "kill", "daily"), (1, "reload")):
+        refused = place.run(*arguments, "--jobs", str(other))
+        assert refused.returncode == code
+        assert f"the runner on {place.state} serves {place.jobs}, not {other}; " in refused.stderr
+    assert f"serves {place.jobs}: all of it is new" in place.run("plan", "--jobs", str(other)).stderr
+    assert place.log.read_bytes() == before
+    link = place.folder / "link"
+    link.symlink_to(place.jobs)
+    for jobs, button in ((link, "unschedule"), (nowhere, "schedule")):
+        assert place.run(button, "daily", "--jobs", str(jobs)).returncode == 0
+    assert place.stop(process) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 from support import GATE, SECONDLY, Place, wait_until
 
@@ -136,16 +139,21 @@ def test_a_renamed_request_is_asked_of_what_it_did_by_its_former_name(place: Pla
     assert ([each["cause"] for each in told["because"]], told["executions"]) == (["ran"], [record["execution"]])
 
 
-def test_why_nothing_ran_while_no_runner_was_there(place: Place) -> None:
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+def test_why_nothing_ran_while_no_runner_was_there(place: Place, by: signal.Signals) -> None:
     place.write(
         "tick.yaml",
         "process: {shell: 'true'}\ntiming: {schedule: {frequency: secondly, misfire_grace: 500ms}}\n",
     )
-    process = place.start()
+    place.declare("cut", GATE, "run_immediately")
+    process = place.start("--drain", "0s")
     place.await_finished("tick", status="success")
-    assert place.stop(process) == 0
-    (stopped,) = place.events("runner.stopped")
-    gone = parse_instant(stopped["time"]).replace(microsecond=0) + timedelta(seconds=1)
+    (cut,) = wait_until(lambda: place.events("execution.started", "cut"), what="what is cut off")
+    place.stop(process, by=by)
+    place.open_gate()
+    # The next runner tells of it before its own start: that is no sign of life of the former.
+    wait_until(lambda: not Path(f"/proc/{cut['pid']}").exists(), what="the end of what was cut off")
+    gone = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     at = gone.isoformat().replace("+00:00", "Z")
     wait_until(lambda: datetime.now(UTC) > gone + timedelta(seconds=1))
     assert causes(place, "tick", at) == ["runner_down"]
@@ -153,7 +161,8 @@ def test_why_nothing_ran_while_no_runner_was_there(place: Place) -> None:
     wait_until(lambda: any(_covers(record, at) for record in place.finished("tick")), what="it is told as missed")
     assert causes(place, "tick", at) == ["missed", "runner_down"]
     text = place.run("explain", "tick", "--at", at).stdout
-    assert "no runner was running since " in text
+    assert ("since " if by is signal.SIGTERM else "; the last sign of one is of ") in text
+    assert "no runner was running" in text
     assert "the next started at " in text
     assert place.stop(second_process) == 0
 
