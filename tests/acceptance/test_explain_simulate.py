@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import signal
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from process_world import is_dead
 from support import GATE, SECONDLY, Place, wait_until
 
 from runner.cli.group import cli
@@ -152,7 +152,7 @@ def test_why_nothing_ran_while_no_runner_was_there(place: Place, by: signal.Sign
     place.stop(process, by=by)
     place.open_gate()
     # The next runner tells of it before its own start: that is no sign of life of the former.
-    wait_until(lambda: not Path(f"/proc/{cut['pid']}").exists(), what="the end of what was cut off")
+    wait_until(lambda: is_dead(cut["pid"]), what="the end of what was cut off")
     gone = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     at = gone.isoformat().replace("+00:00", "Z")
     wait_until(lambda: datetime.now(UTC) > gone + timedelta(seconds=1))
