@@ -11,7 +11,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,7 @@ class World:
         )
         assert former.returncode == -signal.SIGKILL
         pid, started = map(int, former.stdout.split())
-        self.until(lambda: _shows_arguments(pid) or is_dead(pid), "its program, which it may not have become yet")
+        self.until(lambda: not _is_becoming(pid), "its program, which it may not have become yet")
         return execution, Started(pid=pid, pid_started=started)
 
 
@@ -169,7 +169,7 @@ def is_dead(pid: int) -> bool:
     return told is None or told.is_dead
 
 
-def _shows_arguments(pid: int) -> bool:
-    with suppress(OSError):
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
-    return False
+def _is_becoming(pid: int) -> bool:
+    """Between two programs; whose main thread has ended shows no program either, and is not."""
+    told = proc.stat_of(pid)
+    return told is not None and told.is_bare and not told.is_ending
