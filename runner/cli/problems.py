@@ -11,7 +11,8 @@ from unicodedata import category, east_asian_width
 import click
 
 from runner.cli.printing import printable_text
-from runner.requests.files import Content, Signature, read_bounded, signature_at
+from runner.regular_files import Signature
+from runner.requests.files import Content, read_bounded, signature_at
 from runner.requests.yaml_errors import lines_of
 
 if TYPE_CHECKING:

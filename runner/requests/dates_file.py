@@ -6,8 +6,9 @@ import os.path
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runner.regular_files import Signature
 from runner.requests.excepted import dates_in
-from runner.requests.files import Signature, Trouble, printable, read_bounded, signature_at
+from runner.requests.files import Trouble, printable, read_bounded, signature_at
 from runner.requests.findings import DataPath, Finding, shown
 
 if TYPE_CHECKING:

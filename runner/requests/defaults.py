@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from runner.errors import Problem
-    from runner.requests.files import Signature
+    from runner.regular_files import Signature
     from runner.requests.findings import Spot
 
 NAMES = ("_defaults.yaml", "_defaults.yml")

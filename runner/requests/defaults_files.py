@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.errors import Problem
+from runner.regular_files import Signature
 from runner.requests.building import Draft, built
 from runner.requests.dates_file import DatesFile, dates_file
 from runner.requests.defaults import NAMES, NONE, OF_TIMINGS, PLACED, Defaults, Told, together
 from runner.requests.document import Document, documents_in
-from runner.requests.files import Content, Listing, Signature, Trouble, read_bounded, signature_at
+from runner.requests.files import Content, Listing, Trouble, read_bounded, signature_at
 from runner.requests.findings import DataPath, Finding, beside, value_at, without_consequences
 from runner.requests.loading import Place, file_problem
 from runner.requests.model import Source

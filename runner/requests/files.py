@@ -13,6 +13,15 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runner.regular_files import (
+    NotRegularError,
+    Signature,
+    kind_of,
+    open_regular,
+    real_path,
+    signature_of,
+    size_text,
+)
 from runner.requests.openness import may_anybody_write
 
 if TYPE_CHECKING:
@@ -36,13 +45,6 @@ _LASTING = frozenset(
 """Errors that remain until something about the file changes; a socket's is ENXIO, of a bad name None."""
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """Errors of what is no folder, or not any more."""
-_KINDS = {
-    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
-}  # fmt: skip
-
-Signature = tuple[int, int, int, int, int]
-"""What changes when a file does: device, inode, size, and the nanoseconds of content and status changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +84,6 @@ class Content:
     signature: Signature | None
 
 
-def signature_of(status: os.stat_result) -> Signature:
-    """Return the signature in a stat."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
 def signature_at(path: str) -> Signature | None:
     """Return the signature of what is at `path` now, if anything is."""
     try:
@@ -110,7 +107,10 @@ def read_bounded(path: str) -> Content | Trouble:
 
 
 def _read_once(path: str) -> Content | Trouble:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        descriptor = open_regular(path)
+    except NotRegularError as error:
+        return Trouble(reason=str(error.strerror))
     try:
         before = os.fstat(descriptor)
         if objection := _objection(before):
@@ -125,7 +125,7 @@ def _read_once(path: str) -> Content | Trouble:
 
 def _objection(status: os.stat_result) -> Trouble | None:
     if not stat.S_ISREG(status.st_mode):
-        return Trouble(reason=f"it is {_KINDS.get(stat.S_IFMT(status.st_mode), 'something else')}, not a file")
+        return Trouble(reason=f"it is {kind_of(status)}, not a file")
     return _too_large() if status.st_size > LARGEST else None
 
 
@@ -140,7 +140,7 @@ def _open_trouble(path: str, *, is_folder: bool) -> Trouble:
 
 
 def _too_large() -> Trouble:
-    return Trouble(reason=f"it is larger than {LARGEST >> 20} MiB", suggestion="divide it")
+    return Trouble(reason=f"it is larger than {size_text(LARGEST)}", suggestion="divide it")
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -164,7 +164,7 @@ def listed(
     Its own path is resolved once, so that two states of a folder that is swapped by a link do not mix. A folder that
     can be reached in several ways is walked once.
     """
-    root = os.path.realpath(folder)
+    root = real_path(folder)
     walk = _Walk(known, is_guarded=is_guarded)
     if not walk.enter(root, ""):
         return None

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.errors import Problem
+from runner.regular_files import Signature
 from runner.requests import defaults as shared
 from runner.requests.building import Draft, built
 from runner.requests.dates_file import dates_file
 from runner.requests.defaults import Defaults
 from runner.requests.document import Document, documents_in
-from runner.requests.files import Content, Signature, Trouble, printable
+from runner.requests.files import Content, Trouble, printable
 from runner.requests.findings import Finding, Spot, beside, lies_below, shown, value_at, without_consequences
 from runner.requests.mentions import ON_FAILURE, Mention, mentioned
 from runner.requests.model import ProcessRequest, Source

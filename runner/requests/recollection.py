@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner import __version__
-from runner.requests.files import Signature, signature_at
+from runner.regular_files import Signature
+from runner.requests.files import signature_at
 from runner.requests.findings import Spot
 from runner.requests.loading import Candidate, LoadedFile
 from runner.requests.mentions import ON_FAILURE, Mention, mentioned

@@ -9,9 +9,10 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
+from runner.regular_files import Signature
 from runner.requests.defaults_files import DefaultsFiles
 from runner.requests.entries import read_entry
-from runner.requests.files import Listing, Signature, Trouble, listed
+from runner.requests.files import Listing, Trouble, listed
 from runner.requests.loading import Place
 from runner.requests.recollection import Entry, reads_differ
 
