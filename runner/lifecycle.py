@@ -39,6 +39,7 @@ class ExecutionStatus(StrEnum):
     KILLED = "killed"
     MISFIRED = "misfired"
     SYSTEM_RESTART = "system_restart"
+    SKIPPED = "skipped"
 
 
 class Reason(StrEnum):
@@ -93,7 +94,7 @@ class IfInterrupted(StrEnum):
 
 
 class IllegalTransitionError(AssertionError):
-    """A transition that the table does not have: a bug, never a user's doing."""
+    """A transition that the tables do not have: a bug, never a user's mistake."""
 
 
 _S, _E = RequestStatus, RequestEvent
@@ -123,6 +124,33 @@ _TRANSITIONS: dict[tuple[RequestStatus, RequestEvent], RequestStatus] = {
     (_S.DEFINITION, _E.UNSCHEDULE): _S.UNSCHEDULED,
     (_S.DEFINITION, _E.LOSE_TIMING): _S.DEFINITION,
 }
+
+
+_X, _R = ExecutionStatus, Reason
+_ENDS: dict[ExecutionStatus, frozenset[Reason | None]] = {
+    _X.PROCESSING: frozenset(),
+    _X.SUCCESS: frozenset({None}),
+    _X.ERROR: frozenset(
+        {
+            *(_R.EXIT_CODE, _R.SIGNAL, _R.TIMEOUT, _R.OUTPUT_LIMIT, _R.MEMORY_LIMIT, _R.STDERR, _R.SPAWN_FAILED),
+            _R.MEMBER_FAILED,
+        }
+    ),
+    _X.KILLED: frozenset({_R.KILLED_BY_USER, _R.REPLACED, _R.RUNNER_STOPPED}),
+    _X.MISFIRED: frozenset({_R.MISSED}),
+    _X.SYSTEM_RESTART: frozenset({_R.RUNNER_LOST}),
+    _X.SKIPPED: frozenset({_R.CONCURRENT}),
+}
+"""The statuses that may follow `processing`, each with the reasons that may refine it."""
+
+
+def check_end(status: ExecutionStatus, reason: Reason | None) -> None:
+    """Check that an execution may end with `status` for `reason`. Raises IllegalTransitionError if it may not.
+
+    >>> check_end(ExecutionStatus.SKIPPED, Reason.CONCURRENT)
+    """
+    if reason not in _ENDS[status]:
+        raise IllegalTransitionError(f"an execution cannot end as {status} with reason {reason}")
 
 
 def after(status: RequestStatus, event: RequestEvent) -> RequestStatus:

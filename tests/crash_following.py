@@ -284,7 +284,7 @@ def _check_group(group: Record, members: Sequence[Record], place: Mapping[str, i
 def _check_guards(finished: Sequence[Record], faults: list[str], counts: Counter[str]) -> None:
     """Nobody who has been claimed finds more than its guard's holder and, with a queue, nobody in that.
 
-    An id has the millisecond of its claim; who was refused was never on its way.
+    An id has the millisecond of its claim; a skipped execution was never on its way.
     """
     begins: dict[Chain, datetime] = {}
     ends: dict[Chain, datetime] = {}

@@ -111,7 +111,7 @@ def _check_executions(records: Sequence[Record], waiting: Sequence[Waiting], fou
             ended.add(execution)
             has_start = execution in begun or record["reason"] in _MAY_LACK_A_START
             found.expect(has_start, f"ended without a start: {record}")
-            found.expect(record["reason"] not in _NEVER_RAN or execution not in begun, f"started and refused: {record}")
+            found.expect(record["reason"] not in _NEVER_RAN or execution not in begun, f"started and skipped: {record}")
             if record["channel"] == "process_scheduler" and record["status"] != "misfired":
                 attempts[_fire(record), record["attempt"]] += 1
     for execution in begun.keys() - ended - {each.id for each in waiting}:
@@ -195,7 +195,7 @@ def _check_fires(
 def _verdicts(
     records: Sequence[Record], versions: Mapping[str, Planned], windows: Sequence[Window], found: Found
 ) -> tuple[Counter[Fire], Counter[Fire], set[Fire]]:
-    """Count by fire how often it ran or was refused, and how often it was missed; say which run in spite of that."""
+    """Count by fire how often it ran or was skipped, and how often it was missed; say which run in spite of that."""
     ran: Counter[Fire] = Counter()
     missed: Counter[Fire] = Counter()
     caught_up: set[Fire] = set()
@@ -207,7 +207,9 @@ def _verdicts(
             continue
         if record["status"] != "misfired":
             ran[_fire(record)] += 1
-            found.counts["refused"] += record["reason"] == "concurrent"
+            is_skipped = record["status"] == "skipped"
+            found.expect(is_skipped == (record["reason"] == "concurrent"), f"not skipped, but {record}")
+            found.counts["skipped"] += is_skipped
             continue
         first, last = _at(record, "missed_from"), _at(record, "missed_until")
         generation = by_generation[record["request"], record["generation"]]

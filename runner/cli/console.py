@@ -26,6 +26,7 @@ _MARKS = {
     ExecutionStatus.KILLED: ("WARNING", "■"),
     ExecutionStatus.MISFIRED: ("WARNING", "~"),
     ExecutionStatus.SYSTEM_RESTART: ("WARNING", "!"),
+    ExecutionStatus.SKIPPED: ("WARNING", "-"),
 }
 _COLOURS = {"SUCCESS": "green", "ERROR": "red", "WARNING": "yellow"}
 Line = tuple[str, str]

@@ -39,7 +39,7 @@ def exec_command(name: str, params: tuple[str, ...], places: Places) -> None:
     """Run the request NAME now, through the runner if one is running, else by this very command.
 
     Its output is shown, Ctrl-C kills it, and its exit code is returned: 124 if it ran into its timeout, 125 if it was
-    refused or could not be started, 128 + n if signal n ended it. It is one attempt, whatever `retry` says.
+    skipped or could not be started, 128 + n if signal n ended it. It is one attempt, whatever `retry` says.
 
     A parameter's value is JSON where it can be read so (2026, true, [1, 2]), else text. One that `secrets` names is
     refused: put it into an environment_file or the runner's environment.
@@ -209,10 +209,12 @@ def _exit_code(record: Record) -> int:
         return int(record["exit_code"])
     if not is_success:
         click.echo(f"runner: {record['request']}: {record['message']}", err=True)
+    if record["status"] == ExecutionStatus.SKIPPED:
+        return REFUSED
     match record["reason"]:
         case Reason.TIMEOUT:
             return TIMED_OUT
-        case Reason.SPAWN_FAILED | Reason.CONCURRENT:
+        case Reason.SPAWN_FAILED:
             return REFUSED
         case _:
             return 1 if record["signal"] is None else _BY_SIGNAL + int(record["signal"])

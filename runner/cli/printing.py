@@ -22,6 +22,7 @@ COLOURS = {
     "killed": "magenta",
     "misfired": "yellow",
     "system_restart": "yellow",
+    "skipped": "yellow",
     "unscheduled": "yellow",
     "drifted": "yellow",
     "complete": "blue",

@@ -90,7 +90,7 @@ def _load_item(each: Load) -> dict[str, Any]:
         "fires": each.fires,
         "duration_s": each.duration and each.duration.total_seconds(),
         "overlapping": each.overlapping,
-        "refused": each.refused,
+        "skipped": each.skipped,
         "waiting": each.waiting,
         "longest_wait_s": each.longest_wait.total_seconds(),
     }
@@ -117,8 +117,8 @@ def _print_totals(simulated: Simulation, zone: str) -> None:
     click.echo(f"busiest minute: {_counted(rush.starts, 'start')} at {local_text(rush.at, zone)}")
     click.echo(f"  {_first_of(rush.requests)}")
     if overlapping := sum(each.overlapping for each in loads):
-        refused = sum(each.refused for each in loads)
-        words = f"; {refused:,} of them would be refused" if refused else ""
+        skipped = sum(each.skipped for each in loads)
+        words = f"; {skipped:,} of them would be skipped" if skipped else ""
         click.echo(f"{_counted(overlapping, 'fire')} while a run before would still go on{words}")
         found = sorted(
             ((each.request, each.overlapping) for each in loads if each.overlapping), key=lambda each: -each[1]
@@ -183,14 +183,14 @@ def _range(low: int, high: int) -> str:
 
 def _print_loads(loads: Iterable[Load]) -> None:
     print_table(
-        ("REQUEST", "FIRES", "LASTS", "OVERLAPPING", "REFUSED", "WAITING", "LONGEST WAIT"),
+        ("REQUEST", "FIRES", "LASTS", "OVERLAPPING", "SKIPPED", "WAITING", "LONGEST WAIT"),
         [
             (
                 each.request,
                 f"{each.fires:,}",
                 "-" if each.duration is None else clock_text(each.duration.total_seconds()),
                 f"{each.overlapping:,}",
-                f"{each.refused:,}",
+                f"{each.skipped:,}",
                 f"{each.waiting:,}",
                 clock_text(each.longest_wait.total_seconds()) if each.waiting else "-",
             )

@@ -18,7 +18,7 @@ _LEAST = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collision:
-    """A request of which more fires than before come while its guard is held: `refused` of them in the week.
+    """A request of which more fires than before come while its guard is held: `skipped` of them in the week.
 
     `others` are the requests that hold the same guard; with none, it is its own run before.
     """
@@ -27,7 +27,7 @@ class Collision:
     process: str
     others: tuple[str, ...]
     before: int
-    refused: int
+    skipped: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ def crowding(
     `renamed` has the former names of the new requests that have one; `durations` are by the former names.
     """
     before, before_loads = _week(old, durations, now)
-    refused_before = {name: load.refused for name, load in before_loads.items()}
+    skipped_before = {name: load.skipped for name, load in before_loads.items()}
     durations = {**durations, **{name: durations[former] for name, former in renamed.items() if former in durations}}
     after, loads = _week(new, durations, now)
     guards, sharing = _guards(new.requests)
@@ -56,13 +56,13 @@ def crowding(
             request=name,
             process=guards[name].process,
             others=tuple(each for each in sharing[guards[name]] if each != name and each in loads),
-            before=refused_before.get(renamed.get(name, name), 0),
-            refused=load.refused,
+            before=skipped_before.get(renamed.get(name, name), 0),
+            skipped=load.skipped,
         )
         for name, load in loads.items()
         if name in guards
     )
-    risen = (each for each in collisions if each.refused > each.before)
+    risen = (each for each in collisions if each.skipped > each.before)
     return Crowding(before=before, after=after, collisions=tuple(sorted(risen, key=lambda each: each.request)))
 
 

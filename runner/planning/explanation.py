@@ -68,9 +68,9 @@ def _is_named(missed: Missed, at: datetime) -> bool:
 def _of_run(run: Run, zone: str) -> Because:
     asked = "a person asked for it, and " if run.is_direct else ""
     tail = f": {run.message}" if run.message else ""
-    if run.is_refused:
-        message = f"{asked}it was refused, as a run of its process was still going on{tail}"
-        return Because(cause=Cause.REFUSED, message=message)
+    if run.is_skipped:
+        message = f"{asked}it was skipped, because its process was still running{tail}"
+        return Because(cause=Cause.SKIPPED, message=message)
     if run.is_waiting:
         return Because(cause=Cause.WAITING, message=f"{asked}it waits for its turn: as many run as may")
     if run.started is None:

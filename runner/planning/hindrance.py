@@ -22,7 +22,7 @@ class Cause(StrEnum):
     RAN = "ran"
     RUNNING = "running"
     WAITING = "waiting"
-    REFUSED = "refused"
+    SKIPPED = "skipped"
     MISSED = "missed"
     NO_TIMING = "no_timing"
     NO_FIRE = "no_fire"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from runner.lifecycle import Channel, ExecutionStatus, Reason
+from runner.lifecycle import Channel, ExecutionStatus
 from runner.values import parse_instant
 
 Record = Mapping[str, Any]
@@ -31,9 +31,9 @@ class Run:
     message: str | None = None
 
     @property
-    def is_refused(self) -> bool:
+    def is_skipped(self) -> bool:
         """Whether it never started because another one held the guard."""
-        return self.reason == Reason.CONCURRENT
+        return self.status is ExecutionStatus.SKIPPED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ _RETRIED = frozenset(
         Reason.MEMBER_FAILED,
     }
 )
-"""Failures of the process itself. What was refused, replaced, killed by a person or stopped was meant to end."""
+"""Failures of the process itself. An execution that was replaced, killed by a person or stopped was meant to end."""
 
 _LONGEST = timedelta(days=365)
 

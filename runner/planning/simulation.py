@@ -1,4 +1,4 @@
-"""What a catalog would do in a span of time: fires, starts a minute, overlaps, refusals, waits. Pure.
+"""What a catalog would do in a span of time: fires, starts a minute, overlaps, skipped fires, waits. Pure.
 
 Every fire is counted, most of them by arithmetic. How long a run takes is what the caller says it took so far; a
 request of which nothing is known counts as one that takes no time.
@@ -19,7 +19,7 @@ from runner.planning.minutes import starts_by_minute
 from runner.planning.overlap import Guard
 from runner.planning.references import followed
 from runner.planning.state import RequestState
-from runner.planning.trains import MINUTE, Timetable, Trains, overlapping, refused
+from runner.planning.trains import MINUTE, Timetable, Trains, overlapping, skipped
 from runner.planning.views import standing
 from runner.requests.model import ProcessRequest
 from runner.timing.zones import wall_at
@@ -37,7 +37,7 @@ _QUARTER = _QUARTER_MINUTES * MINUTE
 class Load:
     """What one request would do. `duration` is what a run of it takes; None if it never ran.
 
-    `overlapping` are the fires while the run before goes on; of a request that prevents it, they are `refused`: then
+    `overlapping` are the fires while the run before goes on; of a request that prevents it, they are `skipped`: then
     also for the run of another request with its process and context. `waiting` are those that `max_running` holds up,
     `longest_wait` at most so long.
     """
@@ -46,7 +46,7 @@ class Load:
     fires: int
     duration: timedelta | None
     overlapping: int = 0
-    refused: int = 0
+    skipped: int = 0
     waiting: int = 0
     longest_wait: timedelta = timedelta()
 
@@ -195,25 +195,25 @@ def _loads(lines: list[_Line], durations: Mapping[str, timedelta], max_running: 
 def _load(line: _Line, duration: timedelta | None) -> Load:
     """Return the load of a request as if it were alone."""
     overlaps = overlapping(line.trains, line.duration) if line.guard is None else 0
-    refusals = refused(line.trains, line.duration) if line.guard is not None else 0
+    skips = skipped(line.trains, line.duration) if line.guard is not None else 0
     return Load(
         request=line.name,
         fires=line.trains.count,
         duration=duration,
-        overlapping=overlaps + refusals,
-        refused=refusals,
+        overlapping=overlaps + skips,
+        skipped=skips,
     )
 
 
 def _one_by_one(lines: list[_Line], loads: Mapping[str, Load], max_running: int | None) -> dict[str, Load]:
-    """Follow each fire, as the runner does: refused if its guard is held, else first come, first served."""
+    """Follow each fire, as the runner does: skipped if its guard is held, else first come, first served."""
     free_from: dict[Guard | None, int] = {}
     places = [0] * min(max_running or 0, sum(line.trains.count for line in lines))
-    refusals, waits, longest = Counter[str](), Counter[str](), Counter[str]()
+    skips, waits, longest = Counter[str](), Counter[str](), Counter[str]()
     for at, index in merge(*(_departures(line, index) for index, line in enumerate(lines))):
         line = lines[index]
         if line.guard is not None and free_from.get(line.guard, at) > at:
-            refusals[line.name] += 1
+            skips[line.name] += 1
             continue
         begin = at
         if places:
@@ -226,8 +226,8 @@ def _one_by_one(lines: list[_Line], loads: Mapping[str, Load], max_running: int 
     return {
         line.name: replace(
             loads[line.name],
-            overlapping=loads[line.name].overlapping if line.guard is None else refusals[line.name],
-            refused=refusals[line.name],
+            overlapping=loads[line.name].overlapping if line.guard is None else skips[line.name],
+            skipped=skips[line.name],
             waiting=waits[line.name],
             longest_wait=longest[line.name] * _MICROSECOND,
         )

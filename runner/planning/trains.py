@@ -159,8 +159,8 @@ def overlapping(trains: Trains, duration: int) -> int:
     return count
 
 
-def refused(trains: Trains, duration: int) -> int:
-    """Count the fires that are refused if none may start while a run, which takes `duration`, goes on."""
+def skipped(trains: Trains, duration: int) -> int:
+    """Count the fires that are skipped if none may start while an execution, which takes `duration`, runs."""
     if trains.shortest_gap is None or trains.shortest_gap >= duration:
         return 0
     count, free_from = 0, trains.trains[0][0]

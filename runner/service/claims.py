@@ -1,4 +1,4 @@
-"""Who is claimed, starts, waits, is refused or replaced: the part of a decision that concerns executions.
+"""Which executions are claimed, start, wait, are skipped or replaced: the executions' part of a decision.
 
 It reads the book and sees its own earlier steps through it; the book changes only when all of this is committed.
 """
@@ -24,7 +24,7 @@ from runner.planning.references import followed
 from runner.requests.model import Process, ProcessRequest
 from runner.service.book import Book
 from runner.service.execution import Claim, Execution, execution_for, row_of
-from runner.service.outcomes import REFUSED, Outcome, spawn_failure, stopped
+from runner.service.outcomes import SKIPPED, Outcome, spawn_failure, stopped
 from runner.service.reports import finished_fields, started_fields
 from runner.service.settings import Settings
 from runner.service.standstill import would_wait_for_itself
@@ -125,7 +125,7 @@ class Claims:
         return replace(again, output_file=self._member_output_file(again) or self._output_file(identity))
 
     def admit(self, execution: Execution, failure: Outcome | None = None) -> tuple[Execution, Outcome | None]:
-        """Let a claimed execution start or wait; one that is refused, or a failure already, has its outcome."""
+        """Let a claimed execution start or wait; one that is skipped or has already failed gets its outcome."""
         outcome = failure
         if outcome is None:
             match self._verdict(execution):
@@ -137,7 +137,7 @@ class Claims:
                     self._replace_holder(execution)
                     execution = replace(execution, phase=Phase.WAITING)
                 case Verdict.REFUSE:
-                    outcome = REFUSED
+                    outcome = SKIPPED
         if outcome is None:
             self.enter(execution)
         else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from signal import SIGXCPU, Signals
 from typing import TYPE_CHECKING
 
-from runner.lifecycle import ExecutionStatus, Reason
+from runner.lifecycle import ExecutionStatus, Reason, check_end
 from runner.store.rows import Phase
 from runner.values import duration_text
 
@@ -29,8 +29,12 @@ class Outcome:
     cpu_s: float | None = None
     max_rss_bytes: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raise IllegalTransitionError for a status and a reason that do not belong together: a bug."""
+        check_end(self.status, self.reason)
 
-REFUSED = Outcome(status=_ERROR, reason=Reason.CONCURRENT, message="Concurrent attempt to execute")
+
+SKIPPED = Outcome(status=ExecutionStatus.SKIPPED, reason=Reason.CONCURRENT, message="Concurrent attempt to execute")
 
 LOST = Outcome(
     status=ExecutionStatus.SYSTEM_RESTART,

@@ -200,17 +200,17 @@ def test_row_47_a_run_of_another_store_is_left_alone(place: Place) -> None:
     assert record["status"] == "success"
 
 
-def test_row_48_a_concurrent_attempt_is_refused_with_the_originals_words(place: Place) -> None:
+def test_row_48_a_concurrent_attempt_is_skipped_with_the_originals_words(place: Place) -> None:
     place.declare("tick", GATE, SECONDLY, prevent_concurrent=True)
     place.start()
-    (refused, *_) = place.await_finished("tick", reason="concurrent")
-    assert (refused["status"], refused["message"]) == ("error", "Concurrent attempt to execute")
-    assert (refused["started"], refused["duration_s"]) == (None, 0)
+    (skipped, *_) = place.await_finished("tick", reason="concurrent")
+    assert (skipped["status"], skipped["message"]) == ("skipped", "Concurrent attempt to execute")
+    assert (skipped["started"], skipped["duration_s"]) == (None, 0)
     place.run("unschedule", "tick")
     place.open_gate()
     place.await_finished("tick", status="success")
-    line = place.run("monitor", "--status", "error").stdout.splitlines()[1]
-    assert "  error   00:00:00.000  tick " in line
+    line = place.run("monitor", "--status", "skipped").stdout.splitlines()[1]
+    assert "  skipped  00:00:00.000  tick " in line
     assert line.endswith("  Concurrent attempt to execute")
 
 

@@ -96,11 +96,11 @@ def test_a_name_that_is_not_there_or_not_good_is_told(place: Place) -> None:
     assert explained(place, "good")["status"] == "scheduled"
 
 
-def test_why_a_request_ran_was_refused_or_did_not(place: Place) -> None:
+def test_why_a_request_ran_was_skipped_or_did_not(place: Place) -> None:
     place.declare("slow", GATE, SECONDLY, prevent_concurrent=True)
     place.write("daily.yaml", DAILY.format(at="02:00"))
     process = place.start()
-    (refused, *_) = place.await_finished("slow", reason="concurrent")
+    (skipped, *_) = place.await_finished("slow", reason="concurrent")
     place.open_gate()
     (ran, *_) = place.await_finished("slow", status="success")
     assert causes(place, "slow", second(ran)) == ["ran"]
@@ -108,7 +108,7 @@ def test_why_a_request_ran_was_refused_or_did_not(place: Place) -> None:
     assert item["executions"] == [ran["execution"]]
     assert item["scheduled_for"] == ran["scheduled_for"]
     assert "success" in item["because"][0]["message"]
-    assert causes(place, "slow", second(refused)) == ["refused"]
+    assert causes(place, "slow", second(skipped)) == ["skipped"]
     assert causes(place, "daily", "2026-01-02 02:00") == ["not_registered"]
     assert causes(place, "daily", "2097-01-02 02:00") == ["to_come"]
     assert causes(place, "daily", "2097-01-02 02:01") == ["no_fire"]
@@ -205,7 +205,7 @@ def test_a_simulation_counts_overlaps_and_waits_by_the_runs_of_the_past(place: P
     assert (item["fires"], requests["each"]["fires"], requests["one"]["fires"]) == (288 + 48 + 2, 288, 48)
     assert requests["each"]["duration_s"] == 899.0
     assert requests["each"]["overlapping"] == 287
-    assert (requests["one"]["overlapping"], requests["one"]["refused"]) == (24, 24)
+    assert (requests["one"]["overlapping"], requests["one"]["skipped"]) == (24, 24)
     assert requests["daily"]["duration_s"] is None
     assert item["busiest"]["starts"] == 3
     assert item["busiest"]["local"] == "2097-11-22 01:00:00+00:00"

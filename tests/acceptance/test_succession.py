@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from support import GATE, Place, Record, end_of, wait_until
+from support import GATE, SECONDLY, Place, Record, end_of, wait_until
 
 from runner.execution.proc import stat_of
 from runner.values import parse_instant
@@ -100,9 +100,31 @@ def test_a_member_is_guarded_like_every_other_process_and_a_group_has_its_own_gu
     assert (again.returncode, again.stderr) == (125, "runner: chain: Concurrent attempt to execute\n")
     place.open_gate()
     assert (end_of(leaf)[0], end_of(chain)[0]) == (0, 1)
-    (refused,) = place.finished("chain", process="leaf")
-    assert (refused["reason"], refused["started"]) == ("concurrent", None)
+    (skipped,) = place.finished("chain", process="leaf")
+    assert _told([skipped], "status", "reason", "started") == [("skipped", "concurrent", None)]
+    (group,) = place.finished("chain", status="error")
+    assert group["message"] == "1 of 2 members failed"
     assert place.stop(runner) == 0
+
+
+def test_a_skipped_fire_is_no_failure_it_is_not_retried_and_tells_nobody(place: Place) -> None:
+    place.declare("page", "true")
+    place.declare(
+        "tick", GATE, SECONDLY, top={"on_failure": {"request": "page"}},
+        prevent_concurrent=True, retry={"attempts": 3, "delay": "0s"},
+    )  # fmt: skip
+    runner = place.start()
+    place.await_finished("tick", status="skipped", reason="concurrent", count=2)
+    place.declare("tick", "exit 3", SECONDLY, top={"on_failure": {"request": "page"}}, prevent_concurrent=True)
+    place.open_gate()
+    (told, *_) = place.await_finished("page")
+    assert place.stop(runner) == 0
+    assert {each["requested_by"] for each in place.finished("page")} == {"on_failure of tick"}
+    first_failure = place.finished("tick", status="error")[0]
+    assert told["time"] >= first_failure["time"], "the pager was called only once something had failed"
+    skipped = place.finished("tick", status="skipped")
+    assert {(each["attempt"], each["exit_code"]) for each in skipped} == {(1, None)}
+    assert len({each["scheduled_for"] for each in skipped}) == len(skipped)
 
 
 def test_a_group_is_killed_and_timed_out_as_a_unit(place: Place) -> None:
@@ -269,7 +291,7 @@ def test_two_groups_that_would_wait_for_each_other_do_not(place: Place) -> None:
     place.open_gate()
     wait_until(lambda: all(place.finished(name, group=None) for name in "ab"))
     second = [each for name in "ab" for each in _told(place.finished(name, sequence=2), "status", "reason")]
-    assert sorted(second, key=str) == [("error", "concurrent"), ("success", None)]
+    assert sorted(second, key=str) == [("skipped", "concurrent"), ("success", None)]
     assert place.stop(runner) == 0
 
 

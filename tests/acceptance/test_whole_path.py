@@ -148,13 +148,13 @@ def test_what_cannot_start_leaves_an_error_that_says_so(place: Place) -> None:
         assert record["started"] is None
 
 
-def test_concurrent_fires_are_refused_and_max_running_lets_wait(place: Place) -> None:
+def test_concurrent_fires_are_skipped_and_max_running_makes_executions_wait(place: Place) -> None:
     slow = "process: {shell: sleep 600, prevent_concurrent: true}\ntiming: {schedule: {frequency: secondly}}\n"
     place.write("slow.yaml", slow)
     process = place.start("--drain", "0s")
-    refused = place.await_finished("slow", reason="concurrent", count=2)
-    assert refused[0]["message"] == "Concurrent attempt to execute"
-    assert refused[0]["duration_s"] == 0
+    skipped = place.await_finished("slow", status="skipped", reason="concurrent", count=2)
+    assert skipped[0]["message"] == "Concurrent attempt to execute"
+    assert skipped[0]["duration_s"] == 0
     place.stop(process)
 
     (place.jobs / "slow.yaml").unlink()

@@ -279,7 +279,7 @@ def test_what_is_unscheduled_will_not_run_and_says_by_whom() -> None:
         (run("error", message="exit code 3"), "ran", "took 00:00:02.100: error: exit code 3"),
         (run("processing", ended=None), "running", "it started at 2026-12-24 18:00:00+01:00, 3ms late; its end is not"),
         (run("error", started=None, message="no such program"), "ran", "it did not start (error): no such program"),
-        (run("error", started=None, reason="concurrent"), "refused", "as a run of its process was still going on"),
+        (run("skipped", started=None, reason="concurrent"), "skipped", "because its process was still running"),
         (run("processing", started=None, is_waiting=True), "waiting", "it waits for its turn: as many run as may"),
     ],
 )

@@ -30,8 +30,8 @@ def execution(status: str, identity: str = "e1", **fields: Any) -> dict[str, Any
 def test_the_last_word_of_each_execution_counts() -> None:
     started = execution("processing", started=instant_text(NOON), lateness_s=0.002)
     finished = execution("success", started=instant_text(NOON), ended=instant_text(at(1)), lateness_s=0.002)
-    other = execution("error", "e2", reason="concurrent", message="Concurrent attempt to execute")
-    whole, refused = runs_in([started, finished, other, execution("misfired", "e3")])
+    other = execution("skipped", "e2", reason="concurrent", message="Concurrent attempt to execute")
+    whole, skipped = runs_in([started, finished, other, execution("misfired", "e3")])
     assert whole == Run(
         execution="e1",
         scheduled_for=NOON,
@@ -41,8 +41,8 @@ def test_the_last_word_of_each_execution_counts() -> None:
         ended=at(1),
         lateness=timedelta(milliseconds=2),
     )
-    assert refused.is_refused
-    assert not whole.is_refused
+    assert skipped.is_skipped
+    assert not whole.is_skipped
 
 
 def test_a_missed_span_covers_its_first_and_its_last_fire() -> None:

@@ -15,6 +15,7 @@ from runner.lifecycle import (
     RequestEvent,
     RequestStatus,
     after,
+    check_end,
 )
 
 # One row a status, one column an event: what the request is then; "-" is impossible.
@@ -52,9 +53,34 @@ def test_an_illegal_transition_is_a_bug_and_no_error_of_a_user() -> None:
     assert issubclass(IllegalTransitionError, AssertionError)
 
 
+# One row a status: the reasons with which an execution may end in it; "-" is none.
+ENDS = """
+processing
+success         -
+error           exit_code signal timeout output_limit memory_limit stderr spawn_failed member_failed
+killed          killed_by_user replaced runner_stopped
+misfired        missed
+system_restart  runner_lost
+skipped         concurrent
+"""
+
+
+@pytest.mark.parametrize(("status", "reason"), list(product(ExecutionStatus, [None, *Reason])))
+def test_an_execution_ends_with_a_reason_of_its_status_and_no_other(
+    status: ExecutionStatus, reason: Reason | None
+) -> None:
+    table = {name: reasons for name, *reasons in map(str.split, ENDS.strip().splitlines())}
+    assert table.keys() == set(ExecutionStatus)
+    if (reason or "-") in table[status]:
+        check_end(status, reason)
+        return
+    with pytest.raises(IllegalTransitionError, match=f"cannot end as {status} with reason {reason}"):
+        check_end(status, reason)
+
+
 def test_the_words_are_those_of_the_design() -> None:
     assert set(RequestStatus) == {"scheduled", "unscheduled", "complete", "system_restart", "definition"}
-    assert set(ExecutionStatus) == {"processing", "success", "error", "killed", "misfired", "system_restart"}
+    assert set(ExecutionStatus) == {"processing", "success", "error", "killed", "misfired", "system_restart", "skipped"}
     assert set(Channel) == {"process_scheduler", "direct", "group", "retry"}
     assert set(Misfire) == {"skip", "fire_once", "fire_all"}
     assert " ".join(Reason) == (

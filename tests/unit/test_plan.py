@@ -332,7 +332,7 @@ def test_fires_that_come_in_each_others_way_are_told_once_they_are_new(place: Wo
     crowding = place.plan().crowding
     (collision,) = crowding.collisions
     assert (collision.request, collision.process, collision.others) == ("b", "post", ("a",))
-    assert (collision.before, collision.refused) == (0, 7)
+    assert (collision.before, collision.skipped) == (0, 7)
     assert (crowding.before and crowding.before.starts, crowding.after and crowding.after.starts) == (1, 3)
     place.reload()
     place.remove("b")

@@ -41,7 +41,7 @@ def test_only_the_listed_exit_codes_are_tried_again() -> None:
     ("status", "reason"),
     [
         (ExecutionStatus.SUCCESS, None),
-        (_ERROR, Reason.CONCURRENT),
+        (ExecutionStatus.SKIPPED, Reason.CONCURRENT),
         (ExecutionStatus.KILLED, Reason.KILLED_BY_USER),
         (ExecutionStatus.KILLED, Reason.REPLACED),
         (ExecutionStatus.KILLED, Reason.RUNNER_STOPPED),

@@ -164,7 +164,7 @@ class Tally:
     """What an oracle has seen of one request."""
 
     overlapping: int = 0
-    refused: int = 0
+    skipped: int = 0
     waiting: int = 0
     longest_wait: timedelta = timedelta()
 
@@ -187,7 +187,7 @@ def tallied(
         name, tally = request.name, tallies[request.name]
         if request.process.prevent_concurrent:
             if any(end > at for end in own.get(request.process.name, [])):
-                tally.refused += 1
+                tally.skipped += 1
                 tally.overlapping += 1
                 continue
         elif name in previous and at < previous[name] + lasting[name]:
@@ -218,7 +218,7 @@ def test_overlaps_refusals_and_waits_are_those_of_every_single_fire(
     assume(sum(len(fires_of(request, BEGIN, BEGIN + length)) for request in requests) < MOST_STARTS)
     report = simulated(*requests, length=length, lasting=lasting, max_running=max_running)
     told = {
-        load.request: Tally(load.overlapping, load.refused, load.waiting, load.longest_wait) for load in report.loads
+        load.request: Tally(load.overlapping, load.skipped, load.waiting, load.longest_wait) for load in report.loads
     }
     expected = tallied(requests, lasting, length, max_running)
     assert told == {name: tally for name, tally in expected.items() if name in told}
@@ -286,10 +286,10 @@ def test_requests_that_share_a_guard_refuse_each_other() -> None:
     one, other = every(3600, "one", guarded=True), every(3600, "other", guarded=True)
     reference = replace(other, process=replace(other.process, action=Reference(request="one")))
     report = simulated(one, reference, length=24 * HOUR, lasting={"one": MINUTE, "other": MINUTE})
-    assert sum(load.refused for load in report.loads) == 24
+    assert sum(load.skipped for load in report.loads) == 24
     elsewhere = replace(reference, context=Context(organization="north"))
     report = simulated(one, elsewhere, length=24 * HOUR, lasting={"one": MINUTE, "other": MINUTE})
-    assert sum(load.refused for load in report.loads) == 0
+    assert sum(load.skipped for load in report.loads) == 0
 
 
 def test_a_reference_that_leads_in_a_circle_ends() -> None:

@@ -96,7 +96,7 @@ def collision_words(collision: Collision) -> str:
     others = f"shared with {', '.join(collision.others)}" if collision.others else "held by its own run before"
     before = f", {collision.before:,} until now" if collision.before else ""
     guard = f"the guard {_printable(collision.process)} is {others}"
-    return f"{collision.request}: {_counted(collision.refused, 'fire')} refused{before}, {guard}"
+    return f"{collision.request}: {_counted(collision.skipped, 'fire')} skipped{before}, {guard}"
 
 
 def rush_words(shown: Shown) -> str:
