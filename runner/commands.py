@@ -5,7 +5,6 @@ A command is a row with a deadline; its answer comes back in the row. It is appl
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import NoRunnerError, RefusedError, StoreMissingError
+from runner.requests.trust import user_name
 from runner.store import mailbox
 from runner.store.database import owner_pid
 from runner.store.rows import CommandRow, CommandStatus
@@ -39,11 +39,11 @@ class Kind(StrEnum):
 
 
 def person() -> str:
-    """Return who sits at this program: the login name, or the number of a user without one."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
+    """Return the name of the user that this program runs as.
+
+    The kernel knows the uid, and the passwd database its name; LOGNAME and USER are the caller's own claims.
+    """
+    return user_name(os.getuid())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ from typing import Any, Literal, TypeVar
 
 import jsonschema
 
+from runner.requests.trust import user_name
+
 ROOT = Path(__file__).parent.parent
 RECORD_SCHEMA = json.loads((ROOT / "schemas" / "monitor-record.schema.json").read_text())
 _VALIDATOR = jsonschema.Draft7Validator(RECORD_SCHEMA)
@@ -50,6 +52,12 @@ def child(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+PERSON = user_name(os.getuid())
+"""Who the tests are, as records must say."""
+IMPOSTOR = "the.ceo"
+"""Who the environment of every command claims to be."""
+
+
 class Place:
     """A jobs folder with its own state, and the command line on it."""
 
@@ -63,7 +71,7 @@ class Place:
             **os.environ,
             "RUNNER_JOBS": str(self.jobs),
             "RUNNER_STATE": str(self.state),
-            "LOGNAME": "maria",
+            **dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER"), IMPOSTOR),
             "TZ": "UTC",
             "NO_COLOR": "1",
             "PYTHONWARNINGS": "error,ignore:Callback with id:RuntimeWarning",

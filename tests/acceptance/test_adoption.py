@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import GATE, SECONDLY, Place, Record, end_of, wait_until
+from support import GATE, PERSON, SECONDLY, Place, Record, end_of, wait_until
 
 from runner.execution.proc import execution_of, look_at_all
 from runner.store.database import StoreReader
@@ -79,7 +79,7 @@ def test_after_a_crash_kill_reaches_whole_trees_and_guards_are_kept_until_the_en
     assert place.run("kill", "tree", "stubborn").returncode == 0
     for name in trees:
         (end,) = place.await_finished(name)
-        assert (end["status"], end["reason"], end["requested_by"]) == ("killed", "killed_by_user", "maria")
+        assert (end["status"], end["reason"], end["requested_by"]) == ("killed", "killed_by_user", PERSON)
         assert (end["execution"], end["pid"]) == (started[name]["execution"], started[name]["pid"])
         assert not _living(end["execution"])
     assert not place.finished("alone")

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from support import GATE, Place, end_of, wait_until
+from support import GATE, IMPOSTOR, PERSON, Place, end_of, wait_until
 
 from runner.store.connection import create_file, database_path
 from runner.store.lock import take_lock
@@ -40,7 +40,7 @@ def test_what_waits_can_be_killed_and_the_runner_lives_on(place: Place) -> None:
 
     killed = place.run("kill", "waits", "waits", waiting["execution"])
     assert (killed.returncode, killed.stdout) == (0, f"waits: killing {waiting['execution']}\n" * 2)
-    assert end_of(second) == (1, b"", "runner: waits: killed by maria while it waited to start\n")
+    assert end_of(second) == (1, b"", f"runner: waits: killed by {PERSON} while it waited to start\n")
     (record,) = place.await_finished("waits")  # the command has it from the store, maybe before it is in the log
     assert (record["status"], record["reason"], record["started"]) == ("killed", "killed_by_user", None)
 
@@ -69,7 +69,7 @@ def test_kill_ends_what_runs_by_name_or_by_the_begin_of_its_id_and_says_who(plac
     for name in ("one", "two"):
         (record,) = place.await_finished(name)
         assert (record["status"], record["reason"], record["signal"]) == ("killed", "killed_by_user", 15)
-        assert (record["message"], record["requested_by"]) == ("killed by maria", "maria")
+        assert (record["message"], record["requested_by"]) == (f"killed by {PERSON}", PERSON)
     assert not place.finished("three")
     place.run("kill", "three")
 
@@ -86,7 +86,7 @@ def test_reschedule_named_twice_runs_a_one_time_request_exactly_once_more(place:
     # What were due by now would be claimed before this is answered.
     assert place.run("reload").stdout == "nothing changed\n"
     assert len(place.events("execution.started", "once")) == 2
-    assert [record["requested_by"] for record in place.events("request.rescheduled")] == ["maria"]
+    assert [record["requested_by"] for record in place.events("request.rescheduled")] == [PERSON]
     (item,) = place.items("ls")
     assert (item["status"], item["drift"]) == ("complete", None)
 
@@ -138,7 +138,7 @@ def test_a_press_without_a_runner_comes_after_what_the_file_has_said_meanwhile(p
     items = {item["request"]: item for item in place.items("ls")}
     assert "T03:00:00" in items["daily"]["scheduled_for"]
     assert items["once"]["status"] == "complete"
-    assert items["once"]["drift"].startswith("scheduled by maria at ")
+    assert items["once"]["drift"].startswith(f"scheduled by {PERSON} at ")
     assert len(place.events("execution.started", "once")) == 1
 
 
@@ -183,7 +183,7 @@ def test_reload_answers_with_what_it_changed(place: Place) -> None:
     assert (code, output) == (1, f"{summary}\n".encode()), "a file is wrong"
     assert "bad.yaml:1:11: `shel` is not a key of `process`\n 1 | process: {shel: oops}\n   |           ^\n" in errors
     (record,) = wait_until(lambda: place.events("runner.reloaded"), what="the record, which comes after the answer")
-    assert (record["message"], record["requested_by"]) == (summary, "maria")
+    assert (record["message"], record["requested_by"]) == (summary, PERSON)
     wait_until(lambda: f"↻ reloaded: {summary}" in place.console(), what="the reload is shown")
     again = place.run("reload")
     assert (again.returncode, again.stdout) == (1, "nothing changed\n")
@@ -334,3 +334,27 @@ def test_unknown_names_get_the_nearest(place: Place) -> None:
     place.declare("nightly", "true", DAILY)
     done = place.run("next", "nigthly")
     assert (done.returncode, done.stderr) == (2, "runner: there is no request 'nigthly'; did you mean 'nightly'?\n")
+
+
+# --- who it was -------------------------------------------------------------------------------------------------------
+
+
+def test_every_command_is_recorded_with_the_name_of_its_uid_whatever_the_environment_claims(place: Place) -> None:
+    place.declare("slow", GATE, DAILY)
+    runner = place.start()
+    for button in ("unschedule", "schedule", "reschedule"):
+        assert place.run(button, "slow").returncode == 0
+    execution = place.begin("exec", "slow")
+    wait_until(lambda: place.events("execution.started", "slow"), what="slow has started")
+    assert place.run("kill", "slow").returncode == 0
+    assert end_of(execution)[0] == 128 + 15
+    place.declare("new", "true", DAILY)
+    assert place.run("reload").returncode == 0
+    assert place.stop(runner) == 0
+
+    named = [record for record in place.records() if record.get("requested_by") is not None]
+    events = {"request.unscheduled", "request.scheduled", "request.rescheduled", "execution.finished"}
+    assert events <= {record["event"] for record in named}
+    assert {record["requested_by"] for record in named} == {PERSON}
+    kept = b"".join(path.read_bytes() for path in place.state.rglob("*") if path.is_file())
+    assert IMPOSTOR.encode() not in kept

@@ -135,11 +135,11 @@ def test_the_way_to_the_requests_must_not_be_open_either_unless_it_is_sticky(sub
 def test_other_owners_and_groups_are_named(subject: Subject) -> None:
     (subject.jobs / "a.yaml").chmod(0o664)
     os.chown(subject.jobs / "a.yaml", 0, 54321)
-    assert "the group 54321, which root is not in, may write" in only(subject, "jobs", Level.WARNING).message
+    assert "the group gid 54321, which root is not in, may write" in only(subject, "jobs", Level.WARNING).message
     os.chown(subject.jobs / "a.yaml", 54321, 0)
-    assert "belongs to user 54321, who can run anything as root" in only(subject, "jobs", Level.ADVICE).message
+    assert "belongs to uid 54321, who can run anything as root" in only(subject, "jobs", Level.ADVICE).message
     os.chown(subject.state, 54321, 54321)
-    assert "the state folder belongs to user 54321" in only(replace(subject), "user", Level.ADVICE).message
+    assert "the state folder belongs to uid 54321" in only(replace(subject), "user", Level.ADVICE).message
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="who is not root decides for himself")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from support import GATE, Place, Record, end_of, wait_until
+from support import GATE, PERSON, Place, Record, end_of, wait_until
 
 IS_THROUGH_A_RUNNER = pytest.mark.parametrize("is_served", [True, False], ids=["through a runner", "alone"])
 
@@ -57,7 +57,7 @@ def test_output_is_shown_byte_for_byte_while_it_comes(place: Place, is_served: b
     place.open_gate()
     assert end_of(command) == (0, b"last\n", "")
     (record,) = place.await_finished("bytes")  # the command has it from the store, maybe before it is in the log
-    assert (record["channel"], record["requested_by"], record["generation"]) == ("direct", "maria", None)
+    assert (record["channel"], record["requested_by"], record["generation"]) == ("direct", PERSON, None)
     assert record["output_tail"] == "\ufffd\x00firstlast\n"
 
 
@@ -69,9 +69,9 @@ def test_ctrl_c_kills_the_execution_and_says_who(place: Place, is_served: bool) 
     command = place.begin("exec", "slow")
     _started(place, "slow")
     command.send_signal(signal.SIGINT)
-    assert end_of(command) == (128 + 15, b"", "runner: slow: killed by maria\n")
+    assert end_of(command) == (128 + 15, b"", f"runner: slow: killed by {PERSON}\n")
     (record,) = place.await_finished("slow")
-    assert (record["status"], record["reason"], record["requested_by"]) == ("killed", "killed_by_user", "maria")
+    assert (record["status"], record["reason"], record["requested_by"]) == ("killed", "killed_by_user", PERSON)
 
 
 def test_what_runs_already_is_refused(place: Place) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from reference import generated
-from support import ROOT, check_log
+from support import PERSON, ROOT, check_log
 
 from runner.requests.catalog import CatalogReader
 
@@ -100,7 +100,6 @@ class Demo:
             "PATH": f"{Path(sys.executable).parent}:{kept['PATH']}",
             "HOME": str(home),
             "RUNNER_STATE": str(self.folder / "state"),
-            "LOGNAME": "maria",
             "TZ": "UTC",
             "COLUMNS": "80",
             "NO_COLOR": "1",
@@ -157,7 +156,7 @@ class Demo:
         return self._as_maria_sees_it(self.console.read_text())
 
     def _as_maria_sees_it(self, text: str) -> str:
-        return text.replace(str(self.home), "/home/maria")
+        return re.sub(rf"(?<![\w/.-]){PERSON}(?![\w/.-])", "maria", text.replace(str(self.home), "/home/maria"))
 
 
 def replaced(old: str, new: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from support import GATE, SECONDLY, Place, Record, end_of, wait_until
+from support import GATE, PERSON, SECONDLY, Place, Record, end_of, wait_until
 
 from runner.execution.proc import stat_of
 from runner.values import parse_instant
@@ -138,8 +138,8 @@ def test_a_group_is_killed_and_timed_out_as_a_unit(place: Place) -> None:
     assert place.run("kill", "killed", "waits").returncode == 0
     place.await_finished("killed", count=2)
     assert _told(place.finished("killed"), "process", "status", "message") == [
-        ("killed/a", "killed", "killed by maria"),
-        ("killed", "killed", "killed by maria"),
+        ("killed/a", "killed", f"killed by {PERSON}"),
+        ("killed", "killed", f"killed by {PERSON}"),
     ]
     place.await_finished("late", count=2)
     assert _told(place.finished("late"), "process", "reason", "message") == [
@@ -148,8 +148,8 @@ def test_a_group_is_killed_and_timed_out_as_a_unit(place: Place) -> None:
     ]
     place.await_finished("waits", count=3)
     assert _told(place.finished("waits")[1:], "process", "status", "attempt", "message") == [
-        ("waits/a", "killed", 2, "killed by maria while it waited to start"),
-        ("waits", "killed", 1, "killed by maria"),
+        ("waits/a", "killed", 2, f"killed by {PERSON} while it waited to start"),
+        ("waits", "killed", 1, f"killed by {PERSON}"),
     ]
     assert place.stop(runner) == 0
     assert not (place.folder / "never").exists()
@@ -213,7 +213,7 @@ def test_between_its_attempts_too_a_claim_keeps_its_guard(place: Place) -> None:
     assert (between.returncode, between.stderr) == (125, "runner: flaky: Concurrent attempt to execute\n")
     assert place.run("kill", "flaky").returncode == 0
     (killed,) = place.await_finished("flaky", status="killed")
-    assert (killed["attempt"], killed["message"]) == (2, "killed by maria while it waited to start")
+    assert (killed["attempt"], killed["message"]) == (2, f"killed by {PERSON} while it waited to start")
     assert place.run("exec", "flaky").returncode == 1, "the guard is free again"
     assert place.stop(runner) == 0
 
@@ -367,7 +367,7 @@ def test_a_kill_goes_on_over_a_crash(place: Place) -> None:
     place.stop(runner, by=signal.SIGKILL)
     runner = place.start()
     (killed,) = place.await_finished("deaf")
-    assert _told([killed], "status", "reason", "requested_by") == [("killed", "killed_by_user", "maria")]
+    assert _told([killed], "status", "reason", "requested_by") == [("killed", "killed_by_user", PERSON)]
     assert not has_process(started["pid"])
     assert place.stop(runner) == 0
 

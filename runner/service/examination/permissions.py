@@ -16,8 +16,9 @@ from runner.requests.catalog import exhausted
 from runner.requests.files import listed, printable
 from runner.requests.openness import may_anybody_write
 from runner.requests.settings import NAME
+from runner.requests.trust import group_name, user_name
 from runner.service.examination.findings import Finding, advice, good, problem, warning
-from runner.service.examination.subject import Subject, group_name, user_name
+from runner.service.examination.subject import Subject
 from runner.store.checkup import wal_path
 from runner.store.connection import database_path
 from runner.store.lock import lock_path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 from contextlib import suppress
@@ -48,19 +47,3 @@ class Subject:
             entry = pwd.getpwuid(self.user)
             return frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid))
         return frozenset()
-
-
-def user_name(uid: int) -> str:
-    """Return a user's name, or its number if it has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
-
-
-def group_name(gid: int) -> str:
-    """Return a group's name, or its number if it has none."""
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
