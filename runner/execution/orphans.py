@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from runner import own_children
 from runner.execution import proc
 from runner.execution.tree import kill_all
 from runner.execution.watched import Watched
@@ -54,7 +55,7 @@ def orphans(mains: Collection[int]) -> Iterator[Orphan]:
     """
     here = os.getsid(0)
     for pid in proc.children_of(os.getpid()):
-        if pid in mains:
+        if pid in mains or own_children.is_own_child(pid):
             continue
         environment, stat = proc.environment_of(pid), proc.stat_of(pid)
         if stat and stat.session != here:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support import SECONDLY, Place, Record, wait_until
+from support import GATE, SECONDLY, Place, Record, wait_until
 
 from runner.values import parse_instant
 
@@ -145,6 +146,29 @@ def test_a_reload_tells_the_commits_and_records_are_marked_while_the_folder_diff
     assert back["git_commit_before"] == second
     assert back["git_commit"] in (first, f"{first}-dirty"), "with the mark of before if git was too slow to tell"
     _await_commit(place, first)
+
+
+def test_git_is_not_swept_up_as_an_orphan_however_long_it_looks(place: Place, git: Repository) -> None:
+    tools, looks = place.folder / "tools", place.folder / "looks"
+    tools.mkdir()
+    real = shutil.which("git")
+    (tools / "git").write_text(f"#!/bin/sh\necho $$ >> '{looks}'\n{GATE.replace('../go', str(place.folder / 'go'))}\n"
+                               f'exec {real} "$@"\n')  # fmt: skip
+    (tools / "git").chmod(0o755)
+    place.declare("tool", "true")
+    commit = git.commit()
+    place.declare("held", "until [ -e ../held ]; do sleep 0.1; done; (true & true)", "run_immediately")
+    place.environment["PATH"] = f"{tools}:{place.environment['PATH']}"
+    place.start()
+    wait_until(lambda: place.events("execution.started", "held"))
+    already = len(looks.read_text().split())
+    place.declare("tool", "true # edited")
+    wait_until(lambda: len(looks.read_text().split()) > already, what="git looks")
+    (place.folder / "held").touch()
+    place.await_finished("held")  # it began before git did, so that git could be of it
+    wait_until(lambda: place.run("exec", "tool").returncode == 0)
+    place.open_gate()
+    _await_commit(place, f"{commit}-dirty")
 
 
 def test_wrong_defaults_keep_the_requests_below_and_say_so(place: Place) -> None:

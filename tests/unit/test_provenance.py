@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -173,6 +175,78 @@ def test_a_pipe_in_place_of_a_file_does_not_block(repository: Path) -> None:
     assert commit_of(repository) is None
 
 
+@pytest.mark.parametrize("name", [".git", "HEAD", "commondir", "refs/heads/main", "packed-refs"])
+@pytest.mark.parametrize("kind", ["huge", "pipe", "endless device", "link to itself", "folder", "socket"])
+def test_nothing_in_the_place_of_a_file_of_git_blocks_or_takes_memory(repository: Path, name: str, kind: str) -> None:
+    path = repository / ".git" / name if name != ".git" else repository / ".git"
+    if name == "packed-refs":
+        (repository / ".git/refs/heads/main").unlink()
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    match kind:
+        case "huge":
+            with path.open("wb") as file:
+                file.write(b"gitdir: " if name == ".git" else b"ref: refs/heads/")
+                file.truncate(1 << 42)
+        case "pipe":
+            os.mkfifo(path)
+        case "endless device":
+            path.symlink_to("/dev/zero")
+        case "link to itself":
+            path.symlink_to(path.name)
+        case "folder":
+            path.mkdir()
+        case _:
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(path))
+    tracemalloc.start()
+    try:
+        found = commit_of(repository / "jobs.d")
+        assert not is_being_changed(repository / "jobs.d")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert found is None or name == "commondir", "without a commondir the branches are in the folder itself"
+
+
+def bytes_read() -> int:
+    """Return how many bytes this process has read so far (Linux)."""
+    return int(re.findall(r"rchar: ([0-9]+)", Path("/proc/self/io").read_text())[0])
+
+
+def test_a_large_packed_refs_is_read_once_as_long_as_it_does_not_change(repository: Path) -> None:
+    git(repository, "pack-refs", "--all")
+    packed = repository / ".git/packed-refs"
+    head = git(repository, "rev-parse", "HEAD")
+    size = 29_000_000
+    filler = "".join(f"{'0' * 40} refs/heads/a{number:08}\n" for number in range(size // 61))
+    packed.write_text(packed.read_text().replace(f"{head} refs", f"{filler}{head} refs"))
+    provenance = Provenance(repository / "jobs.d", git_environment())
+    assert provenance.commit == head
+    before = bytes_read()
+    for _ in range(20):
+        assert provenance.commit == head
+    assert bytes_read() - before < 1_000_000
+    other = head[::-1]
+    packed.write_text(packed.read_text().replace(f"{head} refs/heads/main", f"{other} refs/heads/main"))
+    assert provenance.commit == other
+
+
+@given(before=st.integers(0, 3000), ref=st.sampled_from(["refs/heads/main", "refs/heads/" + "m" * 60]))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(before=0, ref="refs/heads/main")
+def test_a_packed_ref_is_found_wherever_the_pieces_of_the_file_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, ref: str
+) -> None:
+    monkeypatch.setattr("runner.provenance._CHUNK", 97)
+    (tmp_path / ".git").mkdir(exist_ok=True)
+    (tmp_path / ".git/HEAD").write_text(f"ref: {ref}\n")
+    lines = f"# pack-refs with: peeled\n{'b' * 40} {ref}e\n{'c' * 40} x/{ref}\n^{'d' * 40}\n"
+    packed = tmp_path / ".git/packed-refs"
+    packed.unlink(missing_ok=True)
+    packed.write_text(f"#{' ' * before}\n{lines}{'a' * 40} {ref}")
+    assert commit_of(tmp_path) == "a" * 40
+
+
 DAMAGE = st.binary(max_size=80) | st.sampled_from([b"ref: ", b"gitdir: ", b"ref: refs/", b"\0", b"a" * 40]).flatmap(
     lambda start: st.binary(max_size=40).map(lambda end: start + end)
 )
@@ -337,6 +411,17 @@ def test_the_mark_is_of_the_commit_that_git_compared_with(repository: Path) -> N
     assert provenance.take(within_s=30)
     commit(repository, "second")
     assert provenance.revision() == git(repository, "rev-parse", "HEAD")
+
+
+def test_git_runs_in_our_session_and_in_a_process_group_of_its_own(repository: Path, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "git").write_text(f'#!/bin/sh\nps -o sid=,pgid= -p $$ > "{tmp_path}/ids"\n')
+    (tools / "git").chmod(0o755)
+    revision(repository / "jobs.d", PATH=f"{tools}:{os.environ['PATH']}")
+    session, group = map(int, (tmp_path / "ids").read_text().split())
+    assert session == os.getsid(0), "only an execution has a session of its own"
+    assert group != os.getpgrp(), "Ctrl-C is not for it"
 
 
 def children() -> set[str]:
