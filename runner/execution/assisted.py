@@ -20,7 +20,7 @@ from runner.execution.open_files import former_limit
 from runner.execution.program import SpawnError, cause, unfit
 from runner.execution.report import Report, forms_of, memory_file, open_report
 from runner.execution.spawn import Launch, open_output, spawn_session, start_program
-from runner.execution.users import environment_of, resolve
+from runner.execution.users import resolve
 from runner.requests.model import Limits
 
 if TYPE_CHECKING:
@@ -90,11 +90,10 @@ def _start_launcher(launch: Launch, cgroups: Cgroups | None, report: Report) -> 
 
 def _orders(launch: Launch, cgroups: Cgroups | None, report: Report) -> Orders:
     identity = resolve(launch.run_as) if launch.run_as else None
-    environment = environment_of(identity, launch.environment) if identity else dict(launch.environment)
     limits = launch.limits or Limits()
     return {
         "arguments": _called(launch, report) if launch.is_callable else list(launch.arguments),
-        "environment": environment,
+        "environment": {**(identity.told if identity else {}), **launch.environment},
         "directory": launch.directory,
         "report": report.descriptor,
         "is_reporting": launch.is_callable,

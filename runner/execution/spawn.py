@@ -27,7 +27,8 @@ _OUTPUT = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """What is to be started. `arguments` as for exec; the program is found by PATH of `environment`, or relative to
-    `directory` if it has a slash. `environment` is complete: RUNNER_EXECUTION_ID in it is how the tree is known again.
+    `directory` if it has a slash. `environment` is complete, but for the variables of a login under `run_as`, which go
+    below it: RUNNER_EXECUTION_ID in it is how the tree is known again.
     stdout and stderr go to `output_file`, which is created, its folder too; it is stopped when that has grown past
     `output_limit` bytes. `secrets` are values that nothing may show. With `is_callable` the one argument is a callable,
     package.module:function. `is_stderr_told` has its exit tell whether it wrote to stderr."""

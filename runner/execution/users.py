@@ -16,12 +16,14 @@ from pathlib import Path
 from runner.execution.program import SpawnError
 from runner.requests.model import RunAs
 
+_KEPT = ("LANG", "TZ")
+_PATH = "/usr/local/bin:/usr/bin:/bin"
 _CAP_SETGID, _CAP_SETUID = 6, 7  # capability.h
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A user resolved. `told` are the variables that say who it is: HOME, USER, LOGNAME and SHELL."""
+    """A user resolved. `told` are the variables of a login: HOME, USER, LOGNAME, SHELL and PATH."""
 
     uid: int
     gid: int
@@ -54,10 +56,12 @@ def resolve(run_as: RunAs) -> Identity:
     return identity
 
 
-def environment_of(identity: Identity, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment that fits a user. What it has otherwise than we do was set by the request, and stays."""
-    told = {name: value for name, value in identity.told.items() if environment.get(name) == os.environ.get(name)}
-    return {**environment, **told}
+def login_like(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return what a process under `run_as` has of the runner's environment: language and time zone.
+
+    The rest is the runner's: its PATH may hold folders of root's, and its variables root's secrets.
+    """
+    return {name: inherited[name] for name in _KEPT if name in inherited}
 
 
 def _user(name: str) -> tuple[pwd.struct_passwd | None, int]:
@@ -87,10 +91,16 @@ def _number(name: str) -> int | None:
 
 
 def _told(name: str, user: pwd.struct_passwd | None) -> dict[str, str]:
+    """Return the variables that login(1) sets; passwd(5): an empty shell means /bin/sh."""
     if user is None:
-        return {"HOME": "/", "USER": name, "LOGNAME": name, "SHELL": "/bin/sh"}
-    shell = user.pw_shell or "/bin/sh"  # passwd(5): empty means that
-    return {"HOME": user.pw_dir or "/", "USER": user.pw_name, "LOGNAME": user.pw_name, "SHELL": shell}
+        return {"HOME": "/", "USER": name, "LOGNAME": name, "SHELL": "/bin/sh", "PATH": _PATH}
+    return {
+        "HOME": user.pw_dir or "/",
+        "USER": user.pw_name,
+        "LOGNAME": user.pw_name,
+        "SHELL": user.pw_shell or "/bin/sh",
+        "PATH": _PATH if user.pw_uid else f"/usr/local/sbin:/usr/sbin:/sbin:{_PATH}",
+    }
 
 
 def _may_change() -> bool:

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from runner.execution.environment_files import read
 from runner.execution.spawn import Launch
+from runner.execution.users import login_like
 from runner.requests.model import Action, Command, Group, Process, Python, Reference, Shell
 from runner.service.execution import Execution
 from runner.values import instant_text
@@ -16,13 +17,15 @@ _SHORTEST_SECRET = 4
 
 
 def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:
-    """Return what to start: the runner's own environment, the process's, and what tells it who it is.
+    """Return what to start, in the runner's own environment (a login-like one under `run_as`), with the variables
+    of the request and of the execution added.
 
     Raises SpawnError for an environment file that cannot be read.
     """
     process = execution.process
     filed = _filed(process)
-    environment = {**inherited, **filed, **process.environment, **_told(execution)}
+    base = login_like(inherited) if process.run_as else inherited
+    environment = {**base, **filed, **process.environment, **_told(execution)}
     return Launch(
         execution=execution.id,
         arguments=_arguments(process.action),

@@ -176,6 +176,35 @@ def test_another_user_is_that_user_in_all_and_kept_out_of_what_is_not_theirs(pla
     assert place.stop(runner) == 0
 
 
+@pytest.mark.skipif(not IS_ROOT, reason="only root may become somebody else")
+def test_under_run_as_the_environment_is_that_of_a_login_and_holds_nothing_else_of_the_runner(place: Place) -> None:
+    place.environment |= {"LANG": "C.UTF-8", "API_KEY": "root's own", "PATH": f"/root/bin:{os.environ['PATH']}"}
+    (place.jobs / "files.env").write_text("FILED=file\n")
+    more: dict[str, Any] = {"environment": {"SAID": "request"}, "environment_file": "files.env", "directory": "/"}
+    _request(place, "other", NOW, shell="env -0 | sort -z | tr '\\0' '\\n'", run_as={"user": "nobody"}, **more)
+    _request(place, "root", NOW, shell='echo "$PATH"', run_as={"user": "root"}, **more)
+    runner = place.start()
+    environment = dict(line.split("=", 1) for line in _only(place, "other")["output_tail"].splitlines())
+    own = {name: value for name, value in environment.items() if not name.startswith("RUNNER_") and name != "PWD"}
+    nobody = pwd.getpwnam("nobody")
+    assert own == {
+        "HOME": nobody.pw_dir,
+        "USER": "nobody",
+        "LOGNAME": "nobody",
+        "SHELL": nobody.pw_shell,
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "FILED": "***",
+        "SAID": "request",
+    }
+    told = {"EXECUTION_ID", "REQUEST", "SCHEDULED_FOR", "CHANNEL", "ATTEMPT"}
+    assert {name for name in environment if name.startswith("RUNNER_")} == {f"RUNNER_{name}" for name in told}
+    path = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
+    assert _only(place, "root")["output_tail"] == f"{path}\n"
+    assert place.stop(runner) == 0
+
+
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
 
