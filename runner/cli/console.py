@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 from loguru import logger
 
 from runner.cli.printing import printable_text, short_commit, who
 from runner.lifecycle import ExecutionStatus
+from runner.timing.zones import zone_named
 from runner.values import clock_text, parse_instant
 
 _MARKS = {
@@ -40,7 +40,7 @@ class Console:
     """
 
     def __init__(self, log_format: str, zone: str) -> None:
-        self._zone = ZoneInfo(zone)
+        self._zone = zone_named(zone)
         self._unshown = 0
         self._is_json = log_format == "json"
         self._is_coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -24,7 +23,7 @@ from runner.planning.views import coming_fires, standing
 from runner.planning.words import timing_words
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule, Timing
 from runner.timing.upcoming import fires
-from runner.timing.zones import parse_wall
+from runner.timing.zones import parse_wall, zone_named
 from runner.values import duration_text
 
 
@@ -66,7 +65,8 @@ def explain_command(what: str, at: str | None, count: int, output: str, places: 
 
 
 def _expression(text: str, places: Places) -> _Subject:
-    timing, now = timing_from(text, zone=places.zone), datetime.now(UTC)
+    zone = places.own_zone if places.given_zone else places.zone
+    timing, now = timing_from(text, zone=zone), datetime.now(UTC)
     zone = _zone(timing, places)
     return _Subject(
         told={"expression": text},
@@ -139,7 +139,7 @@ def _zone(timing: Timing | None, places: Places) -> str:
 
 def _instant(text: str, zone: str) -> datetime:
     try:
-        return parse_wall(text, ZoneInfo(zone), field=())
+        return parse_wall(text, zone_named(zone), field=())
     except RunnerError as error:
         raise UsageError(f"--at: {error}") from None
 
@@ -181,7 +181,7 @@ def _print_standing(subject: _Subject) -> None:
 
 def _fire_cells(fire: datetime, subject: _Subject) -> tuple[str, str, str]:
     away = timedelta(seconds=round((fire - subject.now).total_seconds()))
-    day = f"{fire.astimezone(ZoneInfo(subject.zone)):%a}"
+    day = f"{fire.astimezone(zone_named(subject.zone)):%a}"
     return local_text(fire, subject.zone), day, duration_text(away) if away else "now"
 
 

@@ -100,7 +100,7 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
     problems: list[Problem] = []
     good: list[str] = []
     for folder, meant in _folders(paths, places).items():
-        catalog = _read(folder, places.zone)
+        catalog = _read(folder, places.own_zone)
         is_meant = partial(_is_meant, meant)
         sources = (printable(str(folder / request.source.file)) for request in catalog.requests.values())
         good += filter(is_meant, sources)

@@ -86,7 +86,7 @@ def import_command(
     has_users = system or _is_system_crontab(source)
     asked = _Asked(kind=kind, name=_shown(source), has_users=has_users, command=command)
     _check_options(asked)
-    settings = Settings(default_zone=places.zone, now=datetime.now(UTC), zone=places.given_zone)
+    settings = Settings(default_zone=places.own_zone, now=datetime.now(UTC), zone=places.given_zone)
     target = folder or places.jobs
     imported = _without_invalid(_imported(asked, _text(source), settings), asked.name, places)
     files = {f"{each.name}.yaml": request_text(each, asked.name) for each in imported.requests if each.data}
@@ -160,7 +160,7 @@ def _without_invalid(imported: Import, source: str, places: Places) -> Import:
         for each in imported.requests:
             if each.data:
                 (Path(name) / f"{each.name}.yaml").write_text(request_text(each, source), encoding="utf-8")
-        catalog = CatalogReader(Path(name), default_zone=places.zone).read()
+        catalog = CatalogReader(Path(name), default_zone=places.own_zone).read()
     problems: dict[str, list[Problem]] = {}
     for problem in catalog.problems:
         problems.setdefault(Path(problem.file).stem, []).append(problem)
@@ -186,7 +186,7 @@ def _write(files: Mapping[str, str], target: Path, places: Places) -> None:
     """Write all files, or none if one of them, or a request of the same name, is there already."""
     occupied = [str(target / name) for name in files if (target / name).exists()]
     is_inside = target.resolve().is_relative_to(places.jobs.resolve())
-    known = CatalogReader(places.jobs if is_inside else target, default_zone=places.zone).read().requests
+    known = CatalogReader(places.jobs if is_inside else target, default_zone=places.own_zone).read().requests
     occupied += [f"the request {Path(name).stem}" for name in files if Path(name).stem in known]
     if occupied:
         raise UsageError(f"already there: {', '.join(occupied[:10])}; nothing was written. -o names another folder")

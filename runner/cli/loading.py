@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.cli.options import Places
+from runner.cli.runner_zone import meta_of, serves
 from runner.errors import UsageError
 from runner.planning.consequences import Standing
 from runner.planning.last_good import InForce, in_force
@@ -54,8 +55,10 @@ def load(places: Places) -> Loaded:
     with unswept():
         snapshot = _snapshot(places)
         notes = CatalogCache(places.state).notes(reader)
-        supplied, states = remembered(snapshot.requests, zone=places.zone, accepted=accepted(notes))
-        reader.recall(notes, supplied)
+        zone = snapshot.meta.get("zone", places.zone)
+        supplied, states = remembered(snapshot.requests, zone=zone, accepted=accepted(notes))
+        if zone == places.zone:
+            reader.recall(notes, supplied)
         catalog = reader.read(Incumbents(supplied))
     if catalog.missing and not supplied:
         raise UsageError(f"there is no jobs folder {places.jobs}; `runner init` makes one, --jobs names another")
@@ -72,8 +75,7 @@ def load(places: Places) -> Loaded:
 
 def served_jobs(places: Places) -> Path | None:
     """Return the jobs folder that the store belongs to; None without a store."""
-    with closing(StoreReader(places.state)) as reader:
-        folder = reader.meta().get("jobs")
+    folder = meta_of(places.state).get("jobs")
     return Path(folder) if folder else None
 
 
@@ -81,5 +83,5 @@ def _snapshot(places: Places) -> Snapshot:
     """Return what the store remembers of this jobs folder; nothing, if it belongs to another one."""
     with closing(StoreReader(places.state)) as reader:
         snapshot = reader.snapshot()
-    is_own = snapshot.meta.get("jobs") == str(places.jobs.absolute())
+    is_own = serves(snapshot.meta, places.jobs)
     return snapshot if is_own else replace(snapshot, requests=(), executions=(), meta={})

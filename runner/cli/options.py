@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -72,9 +71,21 @@ class Places:
 
     @cached_property
     def zone(self) -> str:
-        """The IANA key for times without an offset: what was given, else the system's.
+        """The IANA key of the zone that the runner of these places goes by; without one, `own_zone`.
 
-        Asked for late, for not every command needs it. Raises UsageError for a zone that does not exist.
+        The first access looks into the store, and says so on stderr if the two differ.
+        """
+        if not os.path.isdir(self.state):  # noqa: PTH112 - unlike Path.is_dir it never raises
+            return self.own_zone  # and `monitor` without a store loads no sqlite3
+        from runner.cli.runner_zone import zone_of_runner
+
+        return zone_of_runner(self) or self.own_zone
+
+    @cached_property
+    def own_zone(self) -> str:
+        """The IANA key for times without an offset that a runner started here would use.
+
+        That is the given one, else the system's. Raises UsageError for a zone that does not exist.
         """
         from runner.timing.zones import zone_named
 
@@ -144,10 +155,10 @@ def wall_option(name: str, text: str, zone: str) -> datetime:
     Raises UsageError.
     """
     from runner.timing.texts import read_moment
-    from runner.timing.zones import instant_of
+    from runner.timing.zones import instant_of, zone_named
 
     try:
-        return instant_of(read_moment(text, field=()), ZoneInfo(zone))
+        return instant_of(read_moment(text, field=()), zone_named(zone))
     except RuleError as error:
         raise UsageError(f"{name}: {error}" + (f"; {error.suggestion}" if error.suggestion else "")) from None
 
@@ -158,7 +169,7 @@ def day_after(text: str, zone: str) -> datetime | None:
     An end that is a date alone means the whole of that day, as `finish` does in the files.
     """
     from runner.timing.texts import read_moment
-    from runner.timing.zones import END, first_instant
+    from runner.timing.zones import END, first_instant, zone_named
 
     try:
         moment = read_moment(text, field=())
@@ -166,4 +177,4 @@ def day_after(text: str, zone: str) -> datetime | None:
         return None
     if moment.clock is not None:
         return None
-    return first_instant(min(moment.day, END.date()) + timedelta(days=1), ZoneInfo(zone))
+    return first_instant(min(moment.day, END.date()) + timedelta(days=1), zone_named(zone))

@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
+from runner.timing.zones import zone_named
 from runner.values import instant_text
 
 COLOURS = {
@@ -62,7 +62,7 @@ def local_text(instant: datetime | None, zone: str) -> str:
     """Return an instant as wall time in `zone` with its UTC offset, to the second; "-" for none."""
     if instant is None:
         return "-"
-    local = instant.astimezone(ZoneInfo(zone))
+    local = instant.astimezone(zone_named(zone))
     return f"{local:%Y-%m-%d %H:%M:%S}{_offset_text(local)}"
 
 

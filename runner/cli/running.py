@@ -70,12 +70,12 @@ def start_command(max_running: int | None, drain: timedelta | None, log_format: 
         jobs=places.jobs,
         state=places.state,
         monitor_log=places.monitor_log,
-        zone=places.zone,
+        zone=places.own_zone,
         max_running=max_running or places.settings.max_running,
         drain=next(each for each in (drain, places.settings.drain, _DRAIN) if each is not None),
         retention=places.settings.retention,
     )
-    console = Console(log_format, places.zone)
+    console = Console(log_format, places.own_zone)
     clock = SystemClock()
     notifier = Notifier.taken_from(os.environ, clock=clock)
     if not places.jobs.is_dir():

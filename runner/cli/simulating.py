@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -15,6 +14,7 @@ from runner.cli.options import Places, day_after, output_option, place_options, 
 from runner.cli.past import durations
 from runner.cli.printing import json_line, local_text, print_table
 from runner.planning.simulation import Load, Rush, Simulation, simulate
+from runner.timing.zones import zone_named
 from runner.values import clock_text
 
 _WEEK = timedelta(days=7)
@@ -67,7 +67,7 @@ def simulate_command(
 
 
 def _item(simulated: Simulation, zone: str) -> dict[str, Any]:
-    days = simulated.by_day_and_hour(ZoneInfo(zone))
+    days = simulated.by_day_and_hour(zone_named(zone))
     return {
         "from": simulated.begin,
         "to": simulated.end,
@@ -103,7 +103,7 @@ def _print(simulated: Simulation, count: int, zone: str) -> None:
         return
     _print_totals(simulated, zone)
     click.echo()
-    _print_heat(simulated.by_day_and_hour(ZoneInfo(zone)))
+    _print_heat(simulated.by_day_and_hour(zone_named(zone)))
     if count:
         click.echo()
         _print_loads(simulated.loads[:count])

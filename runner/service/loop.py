@@ -125,7 +125,7 @@ class Runner:
             Event.RUNNER_STARTED, self._about() | started_fields(change, self.settings, is_new=not self.registry.states)
         )
         catalog_change.decide(change, decision, self.registry, is_first=True)
-        decision.batch.meta["git_commit"] = change.reading.git_commit or ""
+        decision.batch.meta |= {"git_commit": change.reading.git_commit or "", "zone": self.settings.zone}
         if not self._step_s:
             decision.batch.meta |= clock_step.seen(decision.now)
         if not self._commit(decision):
@@ -191,9 +191,12 @@ class Runner:
         """Take over what a former runner left: requests, their states, executions that ran or wait."""
         snapshot = self._parts.snapshot
         with legible(database_path(self.settings.state)):
-            self.registry.load(self._parts.rows, zone=self.settings.zone, accepted=self._reloader.accepted)
+            # By the zone of the former runner: another one is a change like that of a file.
+            zone = snapshot.meta.get("zone", self.settings.zone)
+            self.registry.load(self._parts.rows, zone=zone, accepted=self._reloader.accepted)
             executions = [execution_of(row) for row in snapshot.executions]
-        self._reloader.recall(self.registry.requests)
+        if zone == self.settings.zone:
+            self._reloader.recall(self.registry.requests)
         boot = boot_id()
         self._dispatcher.resume_all(executions, is_same_boot=snapshot.meta.get("boot") == boot)
         self._journal.facts.meta.update(
