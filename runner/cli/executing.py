@@ -166,7 +166,7 @@ class _Interruptions:
 def _is_on_its_way(execution: str, places: Places) -> bool:
     """Tell whether the store still has an execution. Raises NoRunnerError if nobody is left to see its end."""
     with closing(StoreReader(places.state)) as reader:
-        is_there = any(row.id == execution for row in reader.executions())
+        is_there = reader.is_on_its_way(execution)
     if is_there and owner_pid(places.state) is None:
         raise NoRunnerError(
             f"the runner ended meanwhile; when it starts again, what had not begun begins, "
@@ -189,8 +189,7 @@ def _record_of(execution: str, places: Places) -> Record:
 def _told_of(execution: str, places: Places) -> Iterator[Record | None]:
     """Yield the records that wait in the store, and then those of the log: while some wait, it may be unreadable."""
     with closing(StoreReader(places.state)) as reader:
-        unwritten = reader.snapshot().outbox
-    yield from (decode(line) for _, line in unwritten)
+        yield from map(decode, reader.waiting_records())
     yield from find_execution(places.monitor_log, execution)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from runner.errors import LogUnwritableError
+from runner.monitor.moved import moved_to
 from runner.monitor.recovery import Found, found_in, lines_of, missing_suffix
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY  # NONBLOCK: a FIFO in the log's place must not hold us
@@ -74,10 +75,10 @@ class MonitorLog:
     def recover(self, inode: int, offset: int, batch: bytes) -> None:
         """After a crash: bring `batch` into the log exactly once, given that all before `offset` of `inode` is in.
 
-        Finds the marked file even if it was renamed within its folder, completes a torn line by its missing suffix, and
-        appends only what is not there. Never truncates. Raises LogUnwritableError; calling it, or `append`, again
-        goes on. If the marked file is gone (compressed), lines that are not in the current file are appended again: a
-        repeat has the same id.
+        Finds the marked file by its inode even if it was renamed, also into a folder nearby, completes a torn line by
+        its missing suffix, and appends only what is not there. Never truncates. Raises LogUnwritableError; calling it,
+        or `append`, again goes on. If the marked file is gone (compressed, or on another file system), lines that are
+        not in the current file are appended again: a repeat has the same id.
         """
         self._unsettled = (inode, offset)
         with self._worded():
@@ -112,7 +113,7 @@ class MonitorLog:
             is_current = _place_of(current)[0] == inode
             renamed = [
                 (_look(each, offset if at == inode else max(0, size - len(batch)), batch_lines), each)
-                for each, (at, size) in self._renamed(held, current, stack).items()
+                for each, (at, size) in self._renamed(held, current, inode, stack).items()
             ]
             in_current = _look(current, offset if is_current else 0, batch_lines)
             known = in_current.lines.union(*(found.lines for found, _ in renamed))
@@ -191,10 +192,16 @@ class MonitorLog:
         stack.callback(os.close, held)
         return [held]
 
-    def _renamed(self, held: list[int], current: int, stack: contextlib.ExitStack) -> dict[int, Place]:
-        """Return descriptors of the files that were the log and are not any more, with their inodes and sizes."""
+    def _renamed(self, held: list[int], current: int, marked: int, stack: contextlib.ExitStack) -> dict[int, Place]:
+        """Return descriptors of the files that were the log and are not any more, with their inodes and sizes.
+
+        The `marked` inode is searched for elsewhere if it is none of those beside the log.
+        """
         places = {_place_of(each)[0]: each for each in (*self._beside(stack), *held)}
-        places.pop(_place_of(current)[0], None)
+        in_use = _place_of(current)[0]
+        if marked not in (in_use, *places) and (moved := moved_to(self._path, marked)) is not None:
+            places |= {_place_of(each)[0]: each for each in _opened(moved, stack)}
+        places.pop(in_use, None)
         return {each: _place_of(each) for each in places.values()}
 
     def _beside(self, stack: contextlib.ExitStack) -> Iterator[int]:
@@ -206,10 +213,7 @@ class MonitorLog:
             for entry in entries:
                 if not entry.name.startswith(self._path.stem) or not entry.is_file(follow_symlinks=False):
                     continue
-                with contextlib.suppress(FileNotFoundError, PermissionError):
-                    descriptor = _open(entry.path)
-                    stack.callback(os.close, descriptor)
-                    yield descriptor
+                yield from _opened(entry.path, stack)
 
     @contextlib.contextmanager
     def _worded(self) -> Iterator[None]:
@@ -221,6 +225,14 @@ class MonitorLog:
             ) from error
         except OSError as error:
             raise LogUnwritableError(f"the monitor log {self._path} cannot be written: {error.strerror}") from error
+
+
+def _opened(path: Path | str, stack: contextlib.ExitStack) -> Iterator[int]:
+    """Open a file that was the log; `stack` closes it. Yields nothing if it is gone or closed to us."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        descriptor = _open(path)
+        stack.callback(os.close, descriptor)
+        yield descriptor
 
 
 def _open(path: Path | str, extra_flags: int = 0) -> int:

@@ -83,7 +83,7 @@ def assemble(
     resources.callback(reloader.close)
     return Assembly(
         store=store,
-        snapshot=replace(snapshot, requests=(), outbox=()),
+        snapshot=replace(snapshot, requests=()),
         rows=iter(snapshot.requests),
         journal=journal,
         poll=poll,

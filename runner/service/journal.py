@@ -16,6 +16,7 @@ from loguru import logger
 from runner.errors import LogUnwritableError, StoreUnwritableError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Event, Recorder, decode
+from runner.service.outbox import Outbox
 from runner.store.database import Store
 from runner.store.rows import Batch, Mark
 
@@ -36,27 +37,32 @@ class Journal:
         self._log = log
         self._recorder = recorder
         self._observer = observer
-        self._outbox: list[tuple[int, bytes]] = []
+        self._outbox = Outbox(store)
         self._unshown: list[bytes] = []
         self._mark: Mark | None = None
         self._appended: tuple[int, Mark] | None = None
 
-    def recover(self, outbox: tuple[tuple[int, bytes], ...], mark: Mark | None) -> None:
-        """Bring the records that a former runner committed into the log, each exactly once.
+    def recover(self, outbox: range, mark: Mark | None) -> None:
+        """Bring the records that a former runner may have appended into the log, each exactly once.
 
-        A log that cannot be written now takes them later, before any other. Raises StoreUnwritableError.
+        What is more than one batch is appended later, as is everything if the log cannot be written now. Raises
+        StoreUnwritableError.
         """
-        self._mark, self._outbox = mark, list(outbox)
+        self._mark = mark
+        self._outbox.resume(outbox)
+        number = 0
         try:
-            if outbox:
+            if self._outbox:
                 inode, offset = (mark.inode, mark.offset) if mark else (0, 0)
-                self._log.recover(inode, offset, b"".join(line for _, line in outbox))
+                number, batch = self._outbox.batch()
+                self._log.recover(inode, offset, batch)
             self._mark = _mark_at(*self._log.place())
         except LogUnwritableError as error:
             self.log_trouble = str(error)
             return
-        self._store.commit(Batch(), appended=(outbox[-1][0] if outbox else 0, self._mark))
-        self._outbox.clear()
+        self._store.commit(Batch(), appended=(number, self._mark))
+        if number:
+            self._outbox.drop(number)
 
     def tell(self, event: Event, at: datetime, fields: Mapping[str, Any], *, batch: Batch | None = None) -> bytes:
         """Put a record into `batch`, by default among the facts; return its line."""
@@ -88,22 +94,26 @@ class Journal:
             self.store_trouble = str(error)
             return False
         self.facts, self._appended, self.store_trouble = Batch(), None, None
-        self._outbox.extend(numbered)
+        self._outbox.add(numbered)
         self._unshown.extend(line for _, line in numbered)
         return True
 
     def append(self) -> bool:
-        """Append what is committed to the monitor log. False if it did not take it (all)."""
+        """Append a batch of what is committed to the monitor log. False if it did not take it (all).
+
+        While `has_unwritten`, there is more to append.
+        """
         if not self._outbox:
             return True
         try:
             self._take_place()
-            self._mark = _mark_at(*self._log.append(b"".join(line for _, line in self._outbox)))
+            number, batch = self._outbox.batch()
+            self._mark = _mark_at(*self._log.append(batch))
         except (LogUnwritableError, StoreUnwritableError) as error:
             self.log_trouble = str(error)
             return False
-        self._appended = (self._outbox[-1][0], self._mark)
-        self._outbox.clear()
+        self._appended = (number, self._mark)
+        self._outbox.drop(number)
         self.log_trouble = None
         return True
 
@@ -119,19 +129,26 @@ class Journal:
             if record := decode(line):
                 self._observer(record)
 
-    def tidy(self) -> None:
-        """Do what the store puts off until nothing is due."""
+    def tidy(self) -> bool:
+        """Do what can wait until nothing is due: commit the last mark, and what the store puts off.
+
+        An idle runner commits nothing else. Without the mark, a runner that follows a kill would search for the last
+        batch in a file that may have been moved anywhere. False if the store refused.
+        """
+        if not self._note_mark():
+            return False
         self._store.tidy()
+        return True
 
     def close(self) -> None:
         """Append what is committed, and close store and log.
 
         Facts that nobody has committed are dropped, as by a crash: what follows them would be missing beside them.
         """
-        self.append()
+        while self.append() and self._outbox:
+            pass
         self.show()
-        if self._appended is not None:
-            self._note_mark(self._appended)
+        self._note_mark()
         self._log.close()
         self._store.close()
 
@@ -141,16 +158,24 @@ class Journal:
         if place != self._mark:
             if self._mark is not None and place.inode == self._mark.inode and place.offset < self._mark.offset:
                 logger.warning("{} was cut off: what it had is lost; rotate it by renaming", self._log)
-            seq = self._appended[0] if self._appended else 0
-            self._store.commit(Batch(), appended=(seq, place))
-            self._mark, self._appended = place, None
+        elif self._appended is None:
+            return
+        seq = self._appended[0] if self._appended else 0
+        self._store.commit(Batch(), appended=(seq, place))
+        self._mark, self._appended = place, None
 
-    def _note_mark(self, appended: tuple[int, Mark]) -> None:
+    def _note_mark(self) -> bool:
+        """Commit up to where the log has everything. False if the store refused."""
+        if self._appended is None:
+            return True
         try:
-            self._store.commit(Batch(), appended=appended)
+            self._store.commit(Batch(), appended=self._appended)
         except StoreUnwritableError as error:
             # Nothing is lost: the next start finds these records in the log.
             self.store_trouble = str(error)
+            return False
+        self._appended = None
+        return True
 
 
 def _mark_at(inode: int, offset: int) -> Mark:

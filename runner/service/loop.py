@@ -157,8 +157,8 @@ class Runner:
     def wait(self, *, at_most_s: float = _LONGEST_WAIT_S) -> None:
         """Wait for the next thing to do, and take the exits and notes that came meanwhile."""
         timeout_s = min(self._timeout_s(), at_most_s)
-        if timeout_s > _LEISURE_S:
-            self._journal.tidy()
+        if timeout_s > _LEISURE_S and not self._store_rests.is_on and not self._journal.tidy():
+            self._store_rests.begin()
         events = exact_poll(self._parts.poll, timeout_s, self._clock)
         # With nothing else to do we look ourselves: somebody may have removed the FIFO that would wake us.
         self._mail.is_waiting = self._mail.is_waiting or not events

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -116,6 +117,18 @@ class Store:
         self._definitions.update(definitions)
         return records
 
+    def records_after(self, number: int, *, about_bytes: int) -> tuple[tuple[int, bytes], ...]:
+        """Return the records of the outbox that follow `number`, until they have `about_bytes`.
+
+        The last one may go beyond that. Raises StoreUnwritableError.
+        """
+        found: list[tuple[int, bytes]] = []
+        with worded(self._path), closing(_records_after(self._connection, number)) as records:
+            while about_bytes > 0 and (record := next(records, None)) is not None:
+                found.append(record)
+                about_bytes -= len(record[1])
+        return tuple(found)
+
     def tidy(self) -> None:
         """Move what was committed into the database itself, now and then; that takes two syncs, and some milliseconds.
 
@@ -189,9 +202,19 @@ class StoreReader:
         """Return all executions that have not ended, in the order of their ids."""
         return self._ask(_executions, ())
 
+    def waiting_records(self) -> Iterator[bytes]:
+        """Yield the lines that the monitor log may still lack, oldest first."""
+        if self._connection is not None:
+            with worded(self._path):
+                yield from (line for _, line in _records_after(self._connection, 0))
+
+    def is_on_its_way(self, execution: str) -> bool:
+        """Tell whether an execution has not ended."""
+        return self._ask(partial(_has_execution, execution=execution), False)
+
     def snapshot(self) -> Snapshot:
-        """Return the whole content."""
-        return self._ask(_snapshot, Snapshot(requests=(), executions=(), outbox=(), mark=None, meta={}))
+        """Return the content but for the lines of the outbox."""
+        return self._ask(_snapshot, Snapshot(requests=(), executions=(), outbox=range(0), mark=None, meta={}))
 
     def meta(self) -> dict[str, str]:
         """Return what the owner has noted of itself."""
@@ -299,14 +322,28 @@ def _snapshot(connection: sqlite3.Connection) -> Snapshot:
     return Snapshot(
         requests=_requests(connection),
         executions=_executions(connection),
-        outbox=tuple(connection.execute(schema.SELECT_RECORDS)),
+        outbox=_record_numbers(connection),
         mark=None if mark is None else Mark(inode=int(mark[0]), offset=mark[1]),
         meta=_meta(connection),
     )
 
 
+def _record_numbers(connection: sqlite3.Connection) -> range:
+    first, last = connection.execute(schema.RECORD_NUMBERS).fetchone()
+    return range(0) if first is None else range(first, last + 1)
+
+
+def _records_after(connection: sqlite3.Connection, number: int) -> Generator[tuple[int, bytes], None, None]:
+    with closing(connection.execute(schema.SELECT_RECORDS, (number,))) as records:
+        yield from records
+
+
 def _requests(connection: sqlite3.Connection) -> tuple[RequestRow, ...]:
     return tuple(map(REQUESTS.to_row, connection.execute(f"{REQUESTS.select} ORDER BY name")))
+
+
+def _has_execution(connection: sqlite3.Connection, *, execution: str) -> bool:
+    return connection.execute(schema.HAS_EXECUTION, (to_sql(execution),)).fetchone() is not None
 
 
 def _executions(connection: sqlite3.Connection) -> tuple[ExecutionRow, ...]:

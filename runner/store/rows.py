@@ -113,11 +113,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The whole content that a starting runner needs. `outbox` are committed records in order, with their numbers,
-    of which nobody knows yet whether they reached the log."""
+    """The content that a starting runner needs. `outbox` are the numbers of committed records of which nobody knows
+    yet whether they reached the log; their lines are read a little at a time, for there may be very many."""
 
     requests: tuple[RequestRow, ...]
     executions: tuple[ExecutionRow, ...]
-    outbox: tuple[tuple[int, bytes], ...]
+    outbox: range
     mark: Mark | None
     meta: dict[str, str]

@@ -53,7 +53,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 INSERT_RECORD = "INSERT INTO outbox (seq, line) VALUES (?, ?)"
 FORGET_RECORDS = "DELETE FROM outbox WHERE seq <= ?"
-SELECT_RECORDS = "SELECT seq, line FROM outbox ORDER BY seq"
+SELECT_RECORDS = "SELECT seq, line FROM outbox WHERE seq > ? ORDER BY seq"
+RECORD_NUMBERS = "SELECT min(seq), max(seq) FROM outbox"
 COUNT_RECORDS = "SELECT count(*) FROM outbox"
 LAST_RECORD = "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"
 
@@ -64,6 +65,7 @@ SELECT_META = "SELECT key, value FROM meta WHERE key <> '' ORDER BY key"
 INSERT_PADDING = "INSERT OR REPLACE INTO meta (key, value) VALUES ('', zeroblob(?))"
 DELETE_PADDING = "DELETE FROM meta WHERE key = ''"
 UPSERT_DEFINITION = "INSERT OR REPLACE INTO definitions (name, definition) VALUES (?, ?)"
+HAS_EXECUTION = "SELECT 1 FROM executions WHERE id = ?"
 END_EXECUTION = "DELETE FROM executions WHERE id = ?"
 
 IS_ANY_PENDING = "SELECT EXISTS (SELECT 1 FROM commands WHERE status = 'pending')"

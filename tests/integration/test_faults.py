@@ -35,7 +35,7 @@ from runner.monitor.records import Event, Recorder
 from runner.service.clock import Clock, SystemClock
 from runner.service.loop import Runner
 from runner.store import schema
-from runner.store.database import Store
+from runner.store.database import Store, StoreReader
 from runner.store.rows import Batch, ExecutionRow, Mark, Phase
 from runner.values import instant_text, new_id
 
@@ -387,6 +387,67 @@ def test_a_log_that_logrotate_renames_and_compresses_lacks_nothing_through_death
             load.kill(process)
             process = load.launch()
     _settle(load, lambda: _whole(place), process)
+
+
+@pytest.mark.parametrize("moved", ["old/monitor.jsonl", "archive.log"], ids=["other folder", "other name"])
+def test_a_log_moved_away_from_an_idle_runner_that_is_then_killed_repeats_nothing(place: Place, moved: str) -> None:
+    place.declare("once", "true", "run_immediately")
+    process = place.start()
+    place.await_finished("once")
+    wait_until(lambda: not _waiting_records(place), what="an idle runner commits its mark")
+    rotated = _move_log(place, moved)
+    process.kill()
+    process.wait(timeout=60)
+    assert place.stop(place.start()) == 0
+    _expect_unique(rotated, place.log)
+
+
+@pytest.mark.parametrize(
+    ("target", "moment", "count"),
+    [("append", "before", 4), ("_write", "halfway", 3), ("_write", "after", 3), ("append", "after", 4)],
+)
+@pytest.mark.parametrize("moved", ["old/monitor.jsonl", "archive.log"], ids=["other folder", "other name"])
+def test_a_log_moved_away_after_a_death_at_a_marked_point_is_completed_where_it_is(
+    place: Place, moved: str, target: str, moment: str, count: int
+) -> None:
+    load = Load(place=place, chance=random.Random(1))
+    load.write_small()
+    assert load.doom(f"runner.monitor.log:MonitorLog.{target}", moment, count)
+    rotated = _move_log(place, moved)
+    process = load.launch()
+    place.await_finished("tick")
+    settled = datetime.now(UTC)
+    wait_until(
+        lambda: is_settled(_records_of(rotated, place.log), load.versions, settled),
+        within_s=120,
+        what="a verdict of all",
+    )
+    assert place.stop(process) == 0
+    _expect_unique(rotated, place.log)
+    place.log.write_bytes(rotated.read_bytes() + place.log.read_bytes())
+    check(load, settled=settled)
+
+
+def _waiting_records(place: Place) -> range:
+    with closing(StoreReader(place.state)) as reader:
+        return reader.snapshot().outbox
+
+
+def _move_log(place: Place, moved: str) -> Path:
+    target = place.log.parent / moved
+    target.parent.mkdir(exist_ok=True)
+    return place.log.rename(target)
+
+
+def _records_of(*paths: Path) -> list[Record]:
+    contents = [path.read_bytes() for path in paths if path.exists()]
+    return [json.loads(line) for each in contents for line in each[: each.rfind(b"\n") + 1].splitlines()]
+
+
+def _expect_unique(rotated: Path, log: Path) -> None:
+    assert rotated.read_bytes().endswith(b"\n"), "the torn line was completed"
+    identities = [record["id"] for record in _records_of(rotated, log)]
+    assert len(identities) == len(set(identities))
 
 
 def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: Place) -> None:

@@ -1,17 +1,21 @@
-"""The journal shows what has become durable: in order, and later while there is something to start."""
+"""The journal: what has become durable is shown in order, and reaches the log in batches of bounded size."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Event, Recorder
 from runner.service.journal import Journal
+from runner.service.outbox import BATCH_BYTES
 from runner.store.database import Store
+from runner.store.rows import Batch, Mark
 
+LINE = BATCH_BYTES // 100
 NOON = datetime(2026, 10, 24, 12, tzinfo=UTC)
 
 
@@ -19,7 +23,7 @@ def test_a_console_waits_for_what_is_to_be_started_but_not_for_ever(tmp_path: Pa
     shown: list[dict[str, Any]] = []
     recorder, log = Recorder("r", "h"), MonitorLog(tmp_path / "monitor.jsonl")
     with closing(Journal(Store.own(tmp_path), log, recorder, shown.append)) as journal:
-        journal.recover((), None)
+        journal.recover(range(0), None)
 
         def show(signal: str, *, at_most: int) -> list[object]:
             journal.tell(Event.RUNNER_STOPPED, NOON, {"signal": signal})
@@ -33,3 +37,61 @@ def test_a_console_waits_for_what_is_to_be_started_but_not_for_ever(tmp_path: Pa
         assert show("D", at_most=2) == ["A", "B", "C", "D"]
         assert show("E", at_most=2) == ["A", "B", "C", "D"]
     assert [record["signal"] for record in shown] == ["A", "B", "C", "D", "E"]
+
+
+def test_memory_is_bounded_while_the_log_refuses_and_recovery_appends_a_mebibyte_a_turn(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    log = MonitorLog(folder / "monitor.jsonl")
+    folder.rmdir()
+    with closing(Journal(Store.own(tmp_path), log, Recorder("r", "h"), lambda _: None)) as journal:
+        journal.recover(range(0), None)
+        for number in range(1000):
+            journal.facts.records.append(_line(number))
+            assert journal.commit() and not journal.append()
+            journal.show()
+        assert len(journal._outbox) == 1000
+        assert journal._outbox.kept_bytes <= BATCH_BYTES + LINE
+        folder.mkdir()
+        appended = _append_all(journal, folder / "monitor.jsonl")
+    assert len(appended) >= 10 and max(appended) <= BATCH_BYTES + LINE
+    assert (folder / "monitor.jsonl").read_bytes() == b"".join(map(_line, range(1000)))
+
+
+def test_a_runner_that_follows_a_long_refusal_reads_the_waiting_records_a_batch_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "monitor.jsonl"
+    with closing(Store.own(tmp_path)) as store:
+        for start in range(0, 1000, 100):
+            store.commit(Batch(records=list(map(_line, range(start, start + 100)))))
+    store = Store.own(tmp_path)
+    snapshot = store.load()
+    with closing(Journal(store, MonitorLog(path), Recorder("r", "h"), lambda _: None)) as journal:
+        journal.recover(snapshot.outbox, snapshot.mark)
+        assert path.stat().st_size <= BATCH_BYTES + LINE
+        assert max(_append_all(journal, path)) <= BATCH_BYTES + LINE
+    assert path.read_bytes() == b"".join(map(_line, range(1000)))
+
+
+def test_an_idle_journal_commits_its_last_mark(tmp_path: Path) -> None:
+    store, path = Store.own(tmp_path), tmp_path / "monitor.jsonl"
+    with closing(Journal(store, MonitorLog(path), Recorder("r", "h"), lambda _: None)) as journal:
+        journal.recover(range(0), None)
+        journal.facts.records.append(_line(1))
+        assert journal.commit() and journal.append()
+        assert store.load().outbox == range(1, 2)
+        assert journal.tidy()
+        snapshot = store.load()
+        assert snapshot.outbox == range(0)
+        assert snapshot.mark == Mark(inode=path.stat().st_ino, offset=path.stat().st_size)
+
+
+def _line(number: int) -> bytes:
+    return b"%d " % number + b"x" * (LINE - 20) + b"\n"
+
+
+def _append_all(journal: Journal, path: Path) -> list[int]:
+    """Append until nothing is left; return by how many bytes the log grew at each turn."""
+    sizes = [path.stat().st_size if path.exists() else 0]
+    while journal.has_unwritten:
+        assert journal.append()
+        sizes.append(path.stat().st_size)
+    return [after - before for before, after in pairwise(sizes)]

@@ -258,6 +258,21 @@ def test_a_batch_torn_in_a_file_moved_to_another_folder_is_completed_there(path:
     assert moved.read_bytes() + path.read_bytes() == BATCH
 
 
+@pytest.mark.parametrize("moved", ["old/monitor.jsonl", "old/2026/a.log", "archive-1.log", "../logs.old/monitor.jsonl"])
+def test_recovery_finds_the_marked_file_in_another_folder_or_by_another_name(moved: str, tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "monitor.jsonl"
+    with opened(path) as log:
+        place = log.append(OLD)
+        log.append(BATCH[:-5] + b"\n")
+    path.write_bytes((OLD + BATCH)[:-5])  # the kill tore the last line
+    target = path.parent / moved
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (target.parent / "store.sqlite3").write_bytes(b"not a log")
+    path.rename(target)
+    recovered(path, *place)
+    assert (target.read_bytes(), path.read_bytes()) == (OLD + BATCH, b"")
+
+
 def test_a_batch_written_to_a_deleted_file_is_no_success_and_goes_to_the_new_one(path: Path) -> None:
     with opened(path) as log:
         log.place()
@@ -307,8 +322,8 @@ def test_a_log_behind_a_symlink_is_recovered_too(path: Path, tmp_path: Path) -> 
     assert target.read_bytes() == OLD + BATCH
 
 
-def test_other_files_of_the_folder_are_never_touched(path: Path) -> None:
-    stranger = path.with_name("state.db")
+def test_a_database_in_the_folder_is_never_touched(path: Path) -> None:
+    stranger = path.with_name("store.sqlite3")  # its inode may be that of a log deleted long ago
     stranger.write_bytes(OLD + BATCH[:5])
     recovered(path, stranger.stat().st_ino, len(OLD))
     assert stranger.read_bytes() == OLD + BATCH[:5]

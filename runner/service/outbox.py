@@ -1,0 +1,62 @@
+"""The committed records that the monitor log may lack: all of them by number, the oldest also by their lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from runner.store.database import Store
+
+BATCH_BYTES = 2**20
+"""How much the log is given at once, and how many bytes of lines are kept in memory."""
+
+
+class Outbox:
+    """Keeps the lines of about `BATCH_BYTES`; the store has the others, however long the log refuses them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lines: list[tuple[int, bytes]] = []
+        self._kept_bytes = 0
+        self._through = 0  # the newest record that the log has
+        self._last = 0  # the newest record of all
+
+    def __len__(self) -> int:
+        return self._last - self._through
+
+    @property
+    def kept_bytes(self) -> int:
+        """How many bytes of lines are in memory."""
+        return self._kept_bytes
+
+    def resume(self, numbers: range) -> None:
+        """Take over the records that a former runner committed."""
+        if numbers:
+            self._through, self._last = numbers.start - 1, numbers.stop - 1
+
+    def add(self, numbered: Iterable[tuple[int, bytes]]) -> None:
+        """Enter records that were just committed, in the order of their numbers."""
+        for number, line in numbered:
+            if not self:
+                self._through = number - 1
+            is_next = self._through + len(self._lines) == number - 1
+            if is_next and self._kept_bytes < BATCH_BYTES:
+                self._lines.append((number, line))
+                self._kept_bytes += len(line)
+            self._last = number
+
+    def batch(self) -> tuple[int, bytes]:
+        """Return the oldest lines as one text, and the number of the last of them.
+
+        Until `drop`, a later batch begins with this one. Raises StoreUnwritableError.
+        """
+        if not self._lines:
+            self._lines = list(self._store.records_after(self._through, about_bytes=BATCH_BYTES))
+            self._kept_bytes = sum(len(line) for _, line in self._lines)
+        if not self._lines:  # somebody deleted rows from the store
+            return self._last, b""
+        return self._lines[-1][0], b"".join(line for _, line in self._lines)
+
+    def drop(self, number: int) -> None:
+        """Strike out the batch that ended with `number`: the log has it."""
+        self._lines.clear()
+        self._kept_bytes, self._through = 0, number
