@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from runner import early_signals
+
 _COMMANDS = {
     "start": ("running", "Run the process requests of a jobs folder, in the foreground."),
     "init": ("files", "Make a jobs folder with commented examples."),
@@ -33,6 +35,8 @@ _COMMANDS = {
 
 def main() -> None:
     """Run the command line; what a user can cause ends in a sentence on stderr and an exit code, never a traceback."""
+    if sys.argv[1:2] == ["start"]:  # the group has no options that could stand before it
+        early_signals.note()
     if sys.argv[1:] in (["--help"], ["-h"]) and _is_help_written():
         return
     from runner.requests.heap import lasting_heap

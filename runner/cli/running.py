@@ -47,8 +47,9 @@ max_running_option = click.option(
 def start_command(max_running: int | None, drain: timedelta | None, log_format: str, places: Places) -> None:
     """Run the process requests of the jobs folder, in the foreground.
 
-    Edits are live within a second. SIGTERM or Ctrl-C stops: what runs may end within --drain; a second one stops now.
-    SIGHUP reads the folder again. The console tells each event in a line; the monitor log has all of it as JSON.
+    Edits are live within a second. SIGTERM or Ctrl-C stops the runner: executions may end within --drain; a second
+    signal ends them now. SIGHUP reads the folder again. SIGUSR1, SIGUSR2 and SIGALRM are ignored. All of this holds
+    from the first moment of the start on. The console prints one line an event; the monitor log has all of it as JSON.
 
     \b
     Examples:
@@ -57,6 +58,7 @@ def start_command(max_running: int | None, drain: timedelta | None, log_format: 
     """
     from loguru import logger
 
+    from runner import early_signals
     from runner.cli.console import Console
     from runner.service.clock import SystemClock
     from runner.service.loop import Runner
@@ -80,5 +82,8 @@ def start_command(max_running: int | None, drain: timedelta | None, log_format: 
     notifier = Notifier.taken_from(os.environ, clock=clock)
     if not places.jobs.is_dir():
         logger.warning(f"{missing} yet; what comes there will run (`runner init` makes one, --jobs names another)")
+    if early_signals.is_stop_asked():
+        return
     with Runner(settings, clock=clock, observer=console.show, notifier=notifier) as runner:
         runner.run()
+    early_signals.ignore()

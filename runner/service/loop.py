@@ -74,7 +74,7 @@ class Runner:
         self._store_rests = HoldOff(clock)
         self._log_rests = HoldOff(clock)
         self._step_s = 0.0
-        self._is_signalled = False
+        self._is_signalled = True  # perhaps during the start: then nothing of the first turn may begin
         self._complaints = Complaints()
         self._resources = ExitStack()
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Self
 
-_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+from runner import early_signals
 
 
 class Signals:
@@ -22,8 +22,9 @@ class Signals:
 
     def __enter__(self) -> Self:
         self._former_wakeup = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
-        for number in _HANDLED:
+        for number in map(signal.Signals, early_signals.NOTED):
             self._former[number] = signal.signal(number, self._note)
+        self._take_over()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -41,6 +42,13 @@ class Signals:
         while self._notes:
             taken.append(self._notes.popleft())
         return taken
+
+    def _take_over(self) -> None:
+        """Take what arrived while the program began."""
+        early = early_signals.take()
+        self._notes.extendleft(map(signal.Signals, reversed(early)))
+        if early:
+            os.write(self._write_end, b"\0")
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._notes.append(signal.Signals(number))
