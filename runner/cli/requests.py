@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -20,9 +21,11 @@ from runner.planning.process_words import action_words, member_words, process_wo
 from runner.planning.views import RequestView, first_fires, merged, views
 from runner.planning.words import timing_words
 from runner.requests.defaults import NAMES as DEFAULTS
-from runner.requests.model import Reference
+from runner.requests.model import Reference, RunLater, Schedule, Timing
+from runner.values import duration_text
 
 _GIT_PATIENCE_S = 2.0
+_DEFAULT_GRACE = timedelta(seconds=60)
 
 
 @click.command("ls")
@@ -213,18 +216,30 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
             "description": request.description,
             "owner": request.owner,
             "labels": request.labels or None,
+            "context": {name: each for name, each in asdict(request.context).items() if each is not None} or None,
+            "scheduled": None if request.scheduled else False,
+            "reschedule": request.reschedule,
             "process": action_words(request.process.action),
+            "process_name": request.process.name if request.process.name != request.name else None,
             "members": member_words(request.process),
             "directory": request.process.directory,
             **process_words(request.process),
             "on_failure": action_words(Reference(request=request.on_failure)) if request.on_failure else None,
             "formerly": request.formerly,
             "timing": timing_words(request.timing),
+            "misfire_grace": _grace_words(request.timing),
             "generation": state.generation,
             "next": first_fires(request, state, loaded.now, 3),
             "executions": [row.id for row in loaded.snapshot.executions if row.request == view.name],
         }
     return {name: value for name, value in item.items() if value not in (None, [], "")}
+
+
+def _grace_words(timing: Timing | None) -> str | None:
+    """Return how late a fire may start, if that is not the default."""
+    if not isinstance(timing, RunLater | Schedule) or timing.misfire_grace == _DEFAULT_GRACE:
+        return None
+    return duration_text(timing.misfire_grace)
 
 
 def _revision(jobs: Path) -> str | None:
@@ -260,8 +275,6 @@ def _until(fires: Iterator[Any], last: datetime | None) -> Iterator[Any]:
 
 
 def _distance(delta: Any) -> str:
-    from runner.values import duration_text
-
     whole = type(delta)(seconds=round(delta.total_seconds()))
     if whole.total_seconds() < 0:
         return f"{duration_text(-whole)} ago"

@@ -43,8 +43,29 @@ class Event(StrEnum):
 
 EXECUTION = (
     *("execution", "request", "process", "channel", "status", "reason", "scheduled_for", "started", "ended"),
-    *("duration_s", "lateness_s", "attempt", "generation", "group", "sequence", "requested_by", "context", "exit_code"),
-    *("signal", "pid", "cpu_s", "max_rss_bytes", "output_tail", "output_bytes", "output_truncated", "output_file"),
+    *(
+        "duration_s",
+        "lateness_s",
+        "attempt",
+        "generation",
+        "group",
+        "sequence",
+        "requested_by",
+        "context",
+        "labels",
+        "owner",
+    ),
+    *(
+        "exit_code",
+        "signal",
+        "pid",
+        "cpu_s",
+        "max_rss_bytes",
+        "output_tail",
+        "output_bytes",
+        "output_truncated",
+        "output_file",
+    ),
     *("request_file", "request_sha256", "git_commit", "message"),
 )
 MISSED = ("missed_count", "missed_from", "missed_until")

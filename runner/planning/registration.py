@@ -64,7 +64,9 @@ def register(request: ProcessRequest, state: RequestState | None, now: datetime)
         state = replace(state, removed=False, heir=None)
     if request.scheduled != state.word or token is not None:
         # Both are the file's own words, and a new one ends what a person said against the former.
-        state = replace(state, word=request.scheduled, override=None, override_by=None, override_at=None)
+        state = replace(
+            state, word=request.scheduled, override=None, override_by=None, override_at=None, pressed_by=None
+        )
     if rule != state.rule:
         state = _replanned(request, state, now, rule=rule)
     if token is not None:
@@ -90,7 +92,7 @@ def handed_on(state: RequestState, heir: str) -> RequestState:
 def remove(state: RequestState) -> Registration:
     """Unschedule a request whose file is gone; its state stays."""
     status = after(state.status, RequestEvent.UNSCHEDULE)
-    return Registration(state=replace(state, status=status, removed=True), change=Change.REMOVED)
+    return Registration(state=replace(state, status=status, removed=True, pressed_by=None), change=Change.REMOVED)
 
 
 def unschedule(state: RequestState, now: datetime, *, by: str) -> Registration:
@@ -98,7 +100,7 @@ def unschedule(state: RequestState, now: datetime, *, by: str) -> Registration:
     if state.status is RequestStatus.DEFINITION:
         raise RefusedError("it has no timing; there is nothing to unschedule")
     status = after(state.status, RequestEvent.UNSCHEDULE)
-    changed = replace(_overridden(state, wanted=False, by=by, now=now), status=status)
+    changed = replace(_overridden(state, wanted=False, by=by, now=now), status=status, pressed_by=None)
     return Registration(state=changed, change=None if status is state.status else Change.UNSCHEDULED)
 
 
@@ -108,7 +110,10 @@ def schedule(request: ProcessRequest, state: RequestState, now: datetime, *, by:
         raise RefusedError("it has no timing; `runner exec` runs it")
     if state.status in (RequestStatus.COMPLETE, RequestStatus.SYSTEM_RESTART):
         raise RefusedError(f"it is {state.status}; `runner reschedule` runs it again")
-    return _standing(request, _overridden(state, wanted=True, by=by, now=now), now, previous=state)
+    overridden = _overridden(state, wanted=True, by=by, now=now)
+    if state.status is not RequestStatus.SCHEDULED:
+        overridden = replace(overridden, pressed_by=by)
+    return _standing(request, overridden, now, previous=state)
 
 
 def reschedule(request: ProcessRequest, state: RequestState, now: datetime, *, by: str) -> Registration:
@@ -116,7 +121,7 @@ def reschedule(request: ProcessRequest, state: RequestState, now: datetime, *, b
     if request.timing is None:
         raise RefusedError("it has no timing; `runner exec` runs it")
     changed = _rescheduled(request, _overridden(state, wanted=True, by=by, now=now), now)
-    return _standing(request, changed, now, previous=state, pressed=True)
+    return _standing(request, replace(changed, pressed_by=by), now, previous=state, pressed=True)
 
 
 def cut_off(request: ProcessRequest, state: RequestState, generation: int) -> RequestState:
@@ -182,6 +187,7 @@ def _replanned(request: ProcessRequest, state: RequestState, now: datetime, *, r
         generation=state.generation + 1,
         since=now,
         counted_from=None,
+        pressed_by=None,
         rule=rule,
         fired_through=now,
         status=RequestStatus.UNSCHEDULED if state.status is RequestStatus.DEFINITION else state.status,

@@ -19,7 +19,8 @@ class RequestState:
     opened. `counted_from` is set by a reschedule: repetitions count from there. `tokens` are the `reschedule` tokens
     the file has borne: each presses the button once in a request's life, so that a branch checked out and back, which
     brings an old token again, does not. `word` is what the file last said with `scheduled`, and `override` what a
-    person said against it. `heir` is the name of the request that goes on with all this, by `formerly`.
+    person said against it. `pressed_by` names who last pressed Schedule or Reschedule; it ends with the file's next
+    word or a changed rule. `heir` is the name of the request that goes on with all this, by `formerly`.
     """
 
     status: RequestStatus
@@ -35,6 +36,7 @@ class RequestState:
     override: bool | None = None
     override_by: str | None = None
     override_at: datetime | None = None
+    pressed_by: str | None = None
     heir: str | None = None
 
     @property

@@ -110,6 +110,8 @@ class Claims:
             generation=generation,
             source=request.source,
             context=request.context,
+            labels=request.labels,
+            owner=request.owner,
             on_failure=on_failure,
             params=params or {},
             requested_by=by,

@@ -110,7 +110,13 @@ class Decision:
         if settlement.miss is not None:
             self._tell_miss(request, state, settlement.miss)
         for fire in settlement.claims:
-            self.claim(request, fire, channel=Channel.PROCESS_SCHEDULER, generation=state.generation)
+            self.claim(
+                request,
+                fire,
+                channel=Channel.PROCESS_SCHEDULER,
+                generation=state.generation,
+                by=state.pressed_by,
+            )
         if settlement.state.status is not state.status:
             self._tell_change(name, Change.COMPLETED, settlement.state, by=None)
 
@@ -177,6 +183,8 @@ class Decision:
             "scheduled_for": miss.last,
             "generation": state.generation,
             "context": {"client": request.context.client, "organization": request.context.organization},
+            "labels": request.labels or None,
+            "owner": request.owner,
             "request_file": request.source.file,
             "request_sha256": request.source.sha256,
             "git_commit": self.git,

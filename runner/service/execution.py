@@ -22,8 +22,9 @@ class Claim:
 
     `group` is the execution that a member belongs to, `sequence` its place in it from 1, `failed_before` how many
     members before it failed and `within` the requests whose groups it is in. `on_failure` names the request whose
-    process runs if this fails for good, `told` is what such a process finds in its environment. `params` are a person's
-    (`requested_by`) own, above the process's.
+    process runs if this fails for good, `told` is what such a process finds in its environment. `requested_by` is the
+    person who asked for the execution, or whose press of Schedule or Reschedule caused it; `params` are that person's
+    own, above the process's. `labels` and `owner` are the request's, for the record.
     """
 
     id: str
@@ -35,6 +36,8 @@ class Claim:
     source: Source
     output_file: str
     context: Context = field(default_factory=Context)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    owner: str | None = None
     attempt: int = 1
     group: str | None = None
     sequence: int = 0
@@ -140,7 +143,10 @@ def execution_of(row: ExecutionRow) -> Execution:
     )
 
 
-_PLAIN = ("output_file", "failed_before", "within", "on_failure", "told", "params", "requested_by", "git_commit")
+_PLAIN = (
+    *("output_file", "failed_before", "within", "on_failure", "told", "params", "requested_by", "git_commit"),
+    *("labels", "owner"),
+)
 
 
 def _body(claim: Claim) -> str:

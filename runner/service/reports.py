@@ -34,6 +34,8 @@ def started_fields(execution: Execution) -> dict[str, Any]:
         "sequence": claim.sequence or None,
         "requested_by": claim.requested_by,
         "context": {"client": claim.context.client, "organization": claim.context.organization},
+        "labels": claim.labels or None,
+        "owner": claim.owner,
         "pid": execution.pid,
         "output_file": None if execution.is_group else claim.output_file,
         "request_file": claim.source.file,

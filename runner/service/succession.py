@@ -84,6 +84,8 @@ class Succession:
             generation=None,
             attempt=1,
             source=request.source if request is not None else failed.source,
+            labels=request.labels if request is not None else failed.labels,
+            owner=request.owner if request is not None else failed.owner,
             on_failure=None,
             told={"RUNNER_FAILED_RECORD": ended.line.decode().rstrip("\n")},
             requested_by=f"on_failure of {failed.request}",

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from support import GATE, IMPOSTOR, PERSON, Place, end_of, wait_until
+from support import GATE, IMPOSTOR, PERSON, SECONDLY, Place, end_of, wait_until
 
 from runner.store.connection import create_file, database_path
 from runner.store.lock import take_lock
@@ -89,6 +89,53 @@ def test_reschedule_named_twice_runs_a_one_time_request_exactly_once_more(place:
     assert [record["requested_by"] for record in place.events("request.rescheduled")] == [PERSON]
     (item,) = place.items("ls")
     assert (item["status"], item["drift"]) == ("complete", None)
+
+
+def test_an_execution_names_who_pressed_its_button_and_whose_request_it_is(place: Place) -> None:
+    about: dict[str, object] = {"owner": "finance", "labels": {"tier": "gold"}}
+    place.declare("once", "true", "run_immediately", top=about)
+    place.declare("off", "exit 1", SECONDLY, top={**about, "scheduled": False}, retry={"attempts": 2, "delay": "0s"})
+    place.declare("on", "true", SECONDLY, top=about)
+    members = [{"name": "a", "shell": "true"}]
+    document = {"process": {"group": {"members": members}}, "timing": "run_immediately", **about}
+    place.write("group.yaml", json.dumps(document))
+    runner = place.start()
+    place.await_finished("once")
+    place.await_finished("group", count=2)
+    assert place.run("reschedule", "once", "group").returncode == 0
+    assert place.run("schedule", "off").returncode == 0
+    place.await_finished("once", count=2)
+    place.await_finished("group", count=4)
+    place.await_finished("off", attempt=2)
+    place.await_finished("on")
+    assert _asked_by(place, "once") == [None, PERSON]
+    assert _asked_by(place, "group") == [None, None, PERSON, PERSON]
+    assert set(_asked_by(place, "off")) == {PERSON}
+    assert set(_asked_by(place, "on")) == {None}, "nobody pressed anything for what its file schedules"
+    assert place.stop(runner) == 0
+    for record in place.events("execution.finished"):
+        assert (record["owner"], record["labels"]) == ("finance", {"tier": "gold"})
+
+
+def test_the_files_next_word_ends_what_a_person_is_named_for(place: Place) -> None:
+    for name in ("token", "rule", "kept"):
+        place.declare(name, "true", SECONDLY)
+    assert place.run("reschedule", "token", "rule", "kept").returncode == 0
+    runner = place.start()
+    for name in ("token", "rule", "kept"):
+        place.await_finished(name, requested_by=PERSON)
+    place.declare("token", "true", SECONDLY, top={"reschedule": "again"})
+    place.declare("rule", "true", {"schedule": {"frequency": "cron", "expression": "* * * * * *"}})
+    place.declare("kept", "echo edited", SECONDLY)
+    place.await_finished("token", requested_by=None)
+    place.await_finished("rule", requested_by=None)
+    place.await_finished("kept", output_tail="edited\n", requested_by=PERSON)
+    assert place.run("unschedule", "kept").returncode == 0
+    assert place.stop(runner) == 0
+
+
+def _asked_by(place: Place, request: str) -> list[str | None]:
+    return [record["requested_by"] for record in place.finished(request)]
 
 
 def test_buttons_pressed_at_one_time_without_a_runner_all_work(place: Place) -> None:
