@@ -199,8 +199,7 @@ def _numbers(term: str, field: Field, dialect: Dialect) -> Iterator[int]:
     first_text, dash, last_text = head.partition("-")
     first = _value(first_text, term, field)
     last = _value(last_text, term, field) if dash else first
-    # A quirk of cronsim: a range of one number with a step, `3-3/5`, goes on to the end.
-    if dash and not (dialect is OURS and slash and first == last):
+    if dash:
         return _range(first, last, step, term, field, dialect)
     if slash and not dialect.bare_step:
         raise DialectError(f"{term!r} is read as {first} alone by some crons, and as from {first} on by others")

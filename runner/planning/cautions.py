@@ -14,6 +14,7 @@ from cronsim import CronSim
 from runner.planning.clock_changes import ClockChange, clock_changes, times_in
 from runner.requests.model import RunImmediately, RunLater, Schedule, Timing
 from runner.timing.cron import follows_the_wall_clock
+from runner.timing.cron_fields import steps_in, unambiguous
 from runner.timing.rules import Cron, Daily, DayNumber, Interval, Monthly, NthWeekday, Rule, Weekly
 from runner.timing.upcoming import fires, next_fire, span
 from runner.timing.zones import wall_at, zone_named
@@ -31,6 +32,8 @@ _MONTHS = {
     "July": 31, "August": 31, "September": 30, "October": 31, "November": 30, "December": 31,
 }  # fmt: skip
 
+_FREQUENCIES = {"second": "secondly", "minute": "minutely", "hour": "hourly"}
+
 
 class Kind(StrEnum):
     """What a caution is about."""
@@ -40,6 +43,7 @@ class Kind(StrEnum):
     BOTH_DAYS = "both_days"
     EVERY_MINUTE = "every_minute"
     UNEVEN_STEP = "uneven_step"
+    STEP_BEYOND = "step_beyond"
     COUNTS_FROM_1970 = "counts_from_1970"
     GAP = "gap"
     OVERLAP = "overlap"
@@ -99,16 +103,29 @@ def _of_days(rule: Rule) -> Iterator[Caution]:
 def _of_cron(expression: str) -> Iterator[Caution]:
     minute, hour, day, _, weekday = expression.split()[-5:]
     # For what its fields hold; from which instant on is of no importance.
-    fields = CronSim(expression, datetime(1970, 1, 1, tzinfo=UTC))
+    fields = CronSim(unambiguous(expression), datetime(1970, 1, 1, tzinfo=UTC))
     if not day.startswith("*") and weekday == "*" and 28 not in fields.days:
         yield from _short_months(sorted(fields.days & {29, 30, 31}), fields.months)
     if day != "*" and weekday != "*":
-        yield Caution(kind=Kind.BOTH_DAYS, message=_both_days(day, weekday, is_either=not fields.day_and))
+        yield Caution(
+            kind=Kind.BOTH_DAYS,
+            message=_both_days(day, weekday, is_either=not day.startswith("*") and not weekday.startswith("*")),
+        )
     if minute == "*" and not hour.startswith("*"):
         example = f"{min(fields.hours):02}"
         message = f"the minute is *: it fires each minute of hour {example}; for {example}:00 alone write 0"
         yield Caution(kind=Kind.EVERY_MINUTE, message=message)
     yield from _uneven_steps(expression, fields)
+    yield from _steps_beyond(expression)
+
+
+def _steps_beyond(expression: str) -> Iterator[Caution]:
+    for step in steps_in(expression):
+        if step.is_beyond:
+            message = f"the step of {step.term} leads out of the {step.field.name}: only {step.first} is left"
+            if step.term.startswith("*") and (frequency := _FREQUENCIES.get(step.field.name)):
+                message += f"; every {step.step} {step.field.name}s is frequency: {frequency}, interval: {step.step}"
+            yield Caution(kind=Kind.STEP_BEYOND, message=message)
 
 
 def _uneven_steps(expression: str, fields: CronSim) -> Iterator[Caution]:
@@ -117,7 +134,7 @@ def _uneven_steps(expression: str, fields: CronSim) -> Iterator[Caution]:
     kept.append(("second", "minute", 60, fields.seconds))
     for text, (unit, whole, size, numbers) in zip(reversed(clocks), kept, strict=False):
         step = text.removeprefix("*/")
-        if step != text and step.isdecimal() and size % int(step):
+        if step != text and step.isdecimal() and int(step) < size and size % int(step):
             times = _listed([str(number) for number in sorted(numbers)], _MOST_LISTED)
             message = f"{text} begins anew with each {whole}: it comes at {unit} {times}"
             yield Caution(kind=Kind.UNEVEN_STEP, message=message)

@@ -8,10 +8,14 @@ from inside an overlap, and fires for a day that does not exist (Apia).
 As in Debian's cron, an expression whose hour and minute do not begin with `*` names times of day: each comes once on
 each of its days, after a gap, and not again in an overlap. All others follow the clock on the wall. The same holds here
 for expressions of 6 fields (in cronsim those always follow the clock): `0 30 2 * * *` and `30 2 * * *` mean the same.
+
+cronsim reads `5-5/2` as `5/2`, "from 5 on"; Debian's cron reads it as 5. `cron_fields` writes such terms in a form that
+both read alike, for the walk and for the words of `explanation`.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,81 +26,90 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from runner.errors import RuleError
+from runner.timing.cron_fields import DAY, FIELDS, CronField, layout, unambiguous
 from runner.timing.texts import shortened
+from runner.timing.translation import Translation, translated
 from runner.timing.zones import END, TICK, instant_on_its_day, next_change, offset_at, wall_at
 
 _ANY_TIME = datetime(1970, 1, 1)  # noqa: DTZ001 - cronsim wants one to begin with, and we never let it walk
 _DAYS_OF_50_YEARS = 18_263  # the rarest date, 29 February on a given weekday, comes after 40 at most
 _LONGEST = 500  # characters; 60 minutes, 24 hours, 31 days, all listed, are 310
-_FIELDS = (
-    ("second", "0-59"),
-    ("minute", "0-59"),
-    ("hour", "0-23"),
-    ("day of the month", "1-31, L for the last, LW for the last workday"),
-    ("month", "1-12 or JAN-DEC"),
-    ("day of the week", "0-7 or SUN-SAT, 0 and 7 being Sunday; 5L for the last Friday, 5#2 for the second"),
-)
-_NICKNAMES = {
-    "@yearly": '"0 0 1 1 *"',
-    "@annually": '"0 0 1 1 *"',
-    "@monthly": '"0 0 1 * *"',
-    "@weekly": '"0 0 * * 0"',
-    "@daily": '"0 0 * * *"',
-    "@midnight": '"0 0 * * *"',
-    "@hourly": '"0 * * * *"',
-    "@reboot": "run_immediately as the timing",
+_STEPPED_LAST = re.compile(r"\bLW?/")
+_NO_SCHEDULE = {
+    "@reboot": "nothing runs at each start of the runner; run_immediately as the timing runs once, when first seen",
 }
 
 
 def read_expression(text: str, *, field: tuple[str | int, ...]) -> str:
     """Return the expression with single blanks between its fields. Raises RuleError for what cannot be read."""
+    if expression := _accepted(text):
+        return expression
+    meant = schedule_meant(text)
+    raise _unreadable(text, text.split(), field, meant.suggestion if meant else None)
+
+
+def schedule_meant(text: str) -> Translation | None:
+    """Return the schedule that means here what a text means to another scheduler, if there is exactly one."""
+    meant = translated(text)
+    if meant is None or _accepted(str(meant.schedule.get("expression", "* * * * *"))) is None:
+        return None
+    return meant
+
+
+def is_expression(text: str) -> bool:
+    """Tell whether a text is an expression that is read here."""
+    return _accepted(text) is not None
+
+
+def _accepted(text: str) -> str | None:
     fields = text.split()
-    if suggestion := _foreign(fields):
-        raise RuleError(
-            f"{shortened(text)} is no cron expression that is understood here", field=field, suggestion=suggestion
-        )
-    if len(fields) not in {5, 6} or len(text) > _LONGEST:
-        raise RuleError(
-            f"{shortened(text)} is not a cron expression: it has {len(fields)} fields",
-            field=field,
-            suggestion='write 5, minute hour day month weekday, like "30 2 * * MON-FRI", or 6 with seconds first',
-        )
+    if len(fields) not in {5, 6} or len(text) > _LONGEST or _STEPPED_LAST.search(fields[-3].upper()):
+        return None
     expression = " ".join(fields)
     try:
         _parsed(expression)
     except CronSimError:
-        raise _unreadable(fields, field) from None
+        return None
     return expression
 
 
-def _foreign(fields: list[str]) -> str | None:
-    """Return what to write instead of things that other crons know and this one does not."""
-    text = " ".join(fields)
-    if text.startswith("@"):
-        return f"write {_NICKNAMES.get(text.lower(), 'five fields, minute hour day month weekday')}"
-    if "?" in text:
-        return f'write * for ?, as in "{text.replace("?", "*")}"' if len(text) <= _LONGEST else "write * for ?"
-    if len(fields) == 7:
-        return "leave out the year, the seventh field; start and finish bound a schedule"
-    days = fields[-3].upper() if len(fields) in {5, 6} else ""
-    if "L-" in days:
-        return "days before the last cannot be counted; L is the last day, LW the last workday"
-    if any(term.endswith("W") and term != "LW" for term in days.split(",")):
-        return "the workday nearest to a day is not known; LW is the last workday of the month"
-    return None
-
-
-def _unreadable(fields: list[str], field: tuple[str | int, ...]) -> RuleError:
+def _unreadable(text: str, fields: list[str], field: tuple[str | int, ...], written: str | None) -> RuleError:
     """Say which of the fields cannot be read; if each can, the days and months contradict each other."""
-    for (name, allowed), part in zip(_FIELDS[-len(fields) :], fields, strict=True):
-        alone = [part if name == other else "*" for other, _ in _FIELDS]
-        try:
-            CronSim(" ".join(alone), _ANY_TIME)
-        except CronSimError:
-            return RuleError(
-                f"{shortened(part)} is no {name} of a cron expression", field=field, suggestion=f"allowed are {allowed}"
-            )
+    if written and re.search("[?=]", text):
+        return RuleError(
+            f"{shortened(text)} is not a cron expression as it is read here", field=field, suggestion=written
+        )
+    if len(fields) not in {5, 6} or len(text) > _LONGEST:
+        message = f"{shortened(text)} is not a cron expression: it has {_counted_fields(fields)}"
+        otherwise = 'write 5, minute hour day month weekday, like "30 2 * * MON-FRI", or 6 with seconds first'
+        return RuleError(
+            message, field=field, suggestion=written or _NO_SCHEDULE.get(text.strip().lower()) or otherwise
+        )
+    for cron_field, part in zip(layout(fields), fields, strict=True):
+        alone = [part if cron_field is other else "*" for other in FIELDS]
+        if _accepted(" ".join(alone)) is None:
+            message = f"{shortened(part)} is no {cron_field.name} of a cron expression"
+            return RuleError(message, field=field, suggestion=written or _way_out(part.upper(), cron_field))
     return never_matches(" ".join(fields), field=field)
+
+
+def _counted_fields(fields: list[str]) -> str:
+    return f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
+
+
+def _way_out(part: str, cron_field: CronField) -> str:
+    """Say what is possible instead of a part of which nothing here has the meaning."""
+    if re.search(r"/0+(?!\d)", part):
+        return f"a step is at least 1; * alone is every {cron_field.name}"
+    if cron_field is DAY and _STEPPED_LAST.search(part):
+        return "the last day has no step: L is the last day of the month, LW the last workday"
+    if cron_field is DAY and "L-" in part:
+        return "days before the last cannot be counted; L is the last day of the month, LW the last workday"
+    if cron_field is DAY and re.search(r"\dW", part):
+        return "the workday nearest to a day has no expression; LW is the last workday of the month"
+    if "?" in part:
+        return f"write * for every {cron_field.name}"
+    return f"allowed are {cron_field.allowed}"
 
 
 def never_matches(expression: str, *, field: tuple[str | int, ...]) -> RuleError:
@@ -143,7 +156,7 @@ class _Expression:
 @lru_cache(maxsize=4096)
 def _parsed(expression: str) -> _Expression:
     """Take an expression apart. Raises CronSimError."""
-    days = CronSim(expression, _ANY_TIME)
+    days = CronSim(unambiguous(expression), _ANY_TIME)
     return _Expression(
         days=days,
         hours=tuple(sorted(days.hours)),

@@ -59,7 +59,7 @@ def _pattern_text(pattern: Pattern) -> str:
         case Weekly(interval=1, weekdays=weekdays):
             return f"every {_weekdays(weekdays)}"
         case Weekly(interval=interval, weekdays=weekdays):
-            return f"every {interval} weeks on {_weekdays(weekdays)}"
+            return f"every {interval} weeks (Monday to Sunday) on {_weekdays(weekdays)}"
         case Monthly(interval=interval, day=day):
             return f"every {_counted(interval, 'month', one='')} on {_month_day(day)}"
         case Cron(expression=expression):

@@ -36,6 +36,7 @@ from runner.timing.rules import (
     Weekly,
 )
 from runner.timing.upcoming import Span, fires, next_fire, span, spread_offset
+from runner.timing.wording import describe
 from runner.values import EPOCH
 
 MADRID = "Europe/Madrid"
@@ -164,6 +165,12 @@ def test_row_27_the_last_saturday_in_both_spellings() -> None:
     after = instant("2026-01-01")
     assert days_of(rule_of(frequency="monthly", day="last saturday", at="09:00"), after) == expected
     assert days_of(rule_of(frequency="cron", expression="0 9 * * 6L"), after) == expected
+
+
+def test_every_second_week_is_a_week_from_monday_to_sunday() -> None:
+    rule = rule_of(frequency="weekly", interval=2, days=["sunday", "monday"], at="04:30", start="2026-03-01")
+    assert days_of(rule) == ["2026-03-01", "2026-03-09", "2026-03-15", "2026-03-23"]  # 1 March is a Sunday
+    assert "every 2 weeks (Monday to Sunday) on Monday and Sunday" in describe(rule)
 
 
 def test_row_28_a_malformed_cron_expression_is_an_error() -> None:

@@ -28,7 +28,7 @@ from runner.timing.wording import describe
         ({"frequency": "weekly", "at": "02:00", "days": ["friday", "monday"]}, "every Monday and Friday at 02:00"),
         (
             {"frequency": "weekly", "at": "02:00", "days": ["monday", "friday", "sunday"], "interval": 2},
-            "every 2 weeks on Monday, Friday and Sunday at 02:00",
+            "every 2 weeks (Monday to Sunday) on Monday, Friday and Sunday at 02:00",
         ),
         ({"frequency": "monthly", "at": "02:00", "day": 31}, "every month on day 31 at 02:00"),
         (
