@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from runner.execution.output import member_output_paths
+from runner.execution.output import member_output_paths, open_to_read
 
 
 class GroupCopier:
@@ -37,9 +37,13 @@ class Copier:
 
     def copy(self) -> None:
         """Copy what came since the last call."""
-        if self._is_silent or not self._path.is_file() or not os.access(self._path, os.R_OK):
+        if self._is_silent:
             return
-        with self._path.open("rb") as output:
+        try:
+            output = open_to_read(self._path)
+        except OSError:
+            return
+        with output:
             output.seek(self._position)
             while chunk := output.read(65536):
                 self._write(chunk)

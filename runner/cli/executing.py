@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -41,8 +42,8 @@ def exec_command(name: str, params: tuple[str, ...], places: Places) -> None:
     Its output is shown, Ctrl-C kills it, and its exit code is returned: 124 if it ran into its timeout, 125 if it was
     skipped or could not be started, 128 + n if signal n ended it. It is one attempt, whatever `retry` says.
 
-    A parameter's value is JSON where it can be read so (2026, true, [1, 2]), else text. One that `secrets` names is
-    refused: put it into an environment_file or the runner's environment.
+    A parameter's value is JSON where it can be read so (2026, true, [1, 2]), else text. One that `secrets` names, or
+    whose value is a secret's, is refused: put it into an environment_file or the runner's environment.
 
     \b
     Examples:
@@ -90,7 +91,7 @@ def _refuse_told_secrets(command: Command, places: Places) -> None:
         return remembered([row for row in rows if row.name == name], zone=places.zone)[0].get(name)
 
     if (request := find(command.targets[0])) is not None:
-        refuse_told_secrets(command.params, request, find)
+        refuse_told_secrets(command.params, request, find, os.environ)
 
 
 def _through_runner(answer: Answer, places: Places, interruptions: _Interruptions) -> int:

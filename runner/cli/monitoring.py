@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from runner.cli.copying import Copier, GroupCopier
 from runner.cli.options import Places, output_option, place_options, wall_option
 from runner.cli.printing import coloured, json_line, local_text, print_table, who
 from runner.errors import RunnerError, UsageError
-from runner.execution.output import member_output_paths, output_path, outputs_folder
+from runner.execution.output import member_output_paths, open_to_read, output_path, outputs_folder
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.reading import Filter, find_execution, follow, newest
 from runner.values import clock_text, parse_duration, parse_instant
@@ -86,13 +86,19 @@ def log_command(execution: str, is_following: bool, places: Places) -> None:
             f"execution {record['execution']} never started, so it has no output: {record.get('message')}"
         )
     path = Path(str(record["output_file"]))
-    if not path.is_file():
+    try:
+        open_to_read(path).close()
+    except FileNotFoundError:
         raise RunnerError(
             f"the output file {path} is gone: outputs are pruned by age, count and size, or its own process removed it"
-        )
-    if not os.access(path, os.R_OK):
-        raise RunnerError(f"the output file {path} cannot be read: Permission denied")
+        ) from None
+    except OSError as error:
+        raise RunnerError(f"the output file {path} cannot be read: {_cause(error)}") from None
     _copy(Copier(path), str(record["execution"]), places, is_following=is_following)
+
+
+def _cause(error: OSError) -> str:
+    return "its process has put a link in its place" if error.errno == errno.ELOOP else error.strerror or str(error)
 
 
 def _copy(copier: Copier | GroupCopier, execution: str, places: Places, *, is_following: bool) -> None:

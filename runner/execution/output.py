@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 _SLICE = 256
 
@@ -61,18 +62,37 @@ def member_output_paths(group: Path) -> list[Path]:
     return sorted(found, key=lambda path: [int(number) for number in re.findall(r"\d+", path.stem[len(group.stem) :])])
 
 
-def read_tail(path: str | os.PathLike[str], *, limit: int = 4096) -> Tail:
-    """Read the tail; bytes that are not UTF-8 are replaced, never dropped.
+Identity = tuple[int, int]
+"""Which file it is, whatever has its name: device and inode."""
+
+
+def identity_of(descriptor: int) -> Identity:
+    """Return the identity of an open file."""
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def open_to_read(path: str | os.PathLike[str], *, only: Identity | None = None) -> BinaryIO:
+    """Open an output file. Raises OSError, also for anything else in its place: a link, a FIFO, a folder.
+
+    The process may have put it there, so that we show what it may not read itself, or unmasked what it may. `only` is
+    the file that the output was written to, where that is known.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode) and only in (None, identity_of(descriptor)):
+        return open(descriptor, "rb")  # noqa: PTH123  (a descriptor)
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "its process has put something else in its place", str(path))
+
+
+def read_tail(path: str | os.PathLike[str], *, limit: int = 4096, only: Identity | None = None) -> Tail:
+    """Read the tail; bytes that are not UTF-8 are replaced, never dropped. `only` as for `open_to_read`.
 
     A file that is missing, or that its own process made unreadable or something else, is an empty output.
     """
     try:
-        # Not blocking: the process might have put a FIFO there.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                return _NOTHING
-            start = max(0, status.st_size - limit - 4)
+        with open_to_read(path, only=only) as file:
+            start = max(0, os.fstat(file.fileno()).st_size - limit - 4)
             file.seek(start)
             window = file.read(limit + 4)  # one more than the limit, however a character is cut (3 bytes at most)
     except OSError:
@@ -137,7 +157,7 @@ def _outputs_in(folder: Path) -> Iterator[_Output]:
             for entry in entries:
                 if entry.name.endswith(".out"):
                     with suppress(FileNotFoundError):  # somebody else tidied up
-                        status = entry.stat()
+                        status = entry.stat(follow_symlinks=False)
                         yield _Output(status.st_mtime, status.st_size, entry.path)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ __all__ = ["Launch", "SpawnError", "open_output", "spawn_session", "start_progra
 # A child would inherit what we, or whoever started us, ignore: Python itself ignores SIGPIPE and SIGXFSZ.
 _ALL_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _HERE = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
-_OUTPUT = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+# Not blocking, for what a process may have put in the place of its output; a regular file takes no notice of it.
+_OUTPUT = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,15 +101,19 @@ def spawn_session(
 
 
 def open_output(path: str) -> int:
-    """Open the output file, made with its folder if need be. Raises SpawnError."""
+    """Open the output file, made with its folder if need be. Raises SpawnError, also for a link or a FIFO there."""
     try:
         try:
-            return os.open(path, _OUTPUT, 0o600)
+            descriptor = os.open(path, _OUTPUT, 0o600)
         except FileNotFoundError:
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return os.open(path, _OUTPUT, 0o600)
+            descriptor = os.open(path, _OUTPUT, 0o600)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
     except OSError as error:
         raise SpawnError(f"output file {path!r} cannot be written: {cause(error)}") from None
+    raise SpawnError(f"output file {path!r} cannot be written: it is not a regular file")
 
 
 @contextmanager

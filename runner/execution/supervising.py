@@ -48,12 +48,15 @@ class _Stream:
         _write(self._masker.feed(piece))
         return len(piece)
 
-    def finish(self) -> None:
-        """Pass on what waits in the pipe now; who else still has it open is not waited for."""
+    def finish(self, *, is_cut: bool) -> None:
+        """Pass on what waits in the pipe now; another process that still has it open is not waited for.
+
+        `is_cut` says that the program was stopped, perhaps in the middle of a write.
+        """
         waiting = int.from_bytes(fcntl.ioctl(self.reading, termios.FIONREAD, bytes(4)), sys.byteorder)
         while waiting > 0 and (passed := self.pass_on(waiting)):
             waiting -= passed
-        _write(self._masker.flush())
+        _write(self._masker.flush(is_cut=is_cut))
 
 
 def supervise(orders: Orders) -> NoReturn:
@@ -72,9 +75,11 @@ def supervise(orders: Orders) -> NoReturn:
         become(orders)
     for stream in streams:
         os.close(stream.writing)
-    _outlive_signals(child)
+    signalled = _outlive_signals(child)
     _relay(child, streams)
     _, status = os.waitpid(child, 0)
+    for stream in streams:
+        stream.finish(is_cut=os.WIFSIGNALED(status) or bool(signalled))
     _end_like(status)
 
 
@@ -85,13 +90,18 @@ def _piped(orders: Orders) -> list[tuple[int, ...]]:
     return [(1,), (2,)] if orders["secrets"] else [(2,)]
 
 
-def _outlive_signals(child: int) -> None:
-    """From now on, signals to our group are the program's business: we stay for its last output."""
-    for number in signal.sigpending() - {signal.SIGCHLD}:
+def _outlive_signals(child: int) -> set[int]:
+    """Survive signals to our group, which are meant for the program: we stay for its last output.
+
+    Return the set to which each one that arrives is added.
+    """
+    signalled: set[int] = set(signal.sigpending() - {signal.SIGCHLD})
+    for number in signalled:
         os.kill(child, number)
     for number in signal.valid_signals() - _NEVER_IGNORED:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda number, _: signalled.add(number))
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    return signalled
 
 
 def _relay(child: int, streams: list[_Stream]) -> None:
@@ -104,8 +114,6 @@ def _relay(child: int, streams: list[_Stream]) -> None:
         for descriptor in ready:
             if not by_descriptor[descriptor].pass_on(_PIECE):
                 poll.unregister(descriptor)
-    for stream in streams:
-        stream.finish()
 
 
 def _write(data: bytes) -> None:

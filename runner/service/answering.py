@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from runner.commands import Answer, Command, Kind
 from runner.errors import RefusedError
+from runner.execution.report import forms_of
 from runner.lifecycle import Channel, Reason
 from runner.planning import registration
 from runner.planning.consequences import registration_of
 from runner.planning.registration import Registration
 from runner.planning.renaming import renamings
 from runner.planning.state import RequestState
-from runner.requests.model import Group, ProcessRequest, Reference
+from runner.requests.model import Group, Process, ProcessRequest, Reference
 from runner.service.book import Book
 from runner.service.decision import Decision
 from runner.service.execution import Execution
+from runner.service.launching import SHORTEST_SECRET, param_text, secret_values
 
 _Press = Callable[[ProcessRequest, RequestState], Registration]
 _Find = Callable[[str], ProcessRequest | None]
@@ -81,7 +85,7 @@ def _exec(command: Command, decision: Decision) -> Answer:
         return Answer(is_done=False, lines=("the runner is stopping",))
     try:
         request = _request(name, decision)
-        refuse_told_secrets(command.params, request, decision.requests.get)
+        refuse_told_secrets(command.params, request, decision.requests.get, os.environ)
     except RefusedError as error:
         return Answer(is_done=False, lines=(str(error),))
     execution, outcome = decision.claim(
@@ -93,28 +97,52 @@ def _exec(command: Command, decision: Decision) -> Answer:
     return Answer(is_done=True, data=data)
 
 
-def refuse_told_secrets(params: Iterable[str], request: ProcessRequest, find: _Find) -> None:
-    """Refuse a person's parameter that `secrets` names: the store would keep its value. Raises RefusedError."""
-    secrets = {name.upper() for name in _secrets(request, find)}
-    for param in params:
-        if not secrets.isdisjoint((param.upper(), f"RUNNER_PARAM_{param.upper()}")):
-            raise RefusedError(
-                f"{request.name}: {param!r} is one of its `secrets`, and a parameter is no place for a secret: it is"
-                " kept; put it into an `environment_file` or the runner's own environment"
-            )
+def refuse_told_secrets(
+    params: Mapping[str, Any], request: ProcessRequest, find: _Find, environment: Mapping[str, str]
+) -> None:
+    """Refuse a person's parameter that `secrets` names, or that holds a value which is masked.
+
+    The store, the records and the process's arguments would show it. `environment` is the runner's. Raises
+    RefusedError.
+    """
+    if not params:
+        return
+    processes = _processes(request, find)
+    names = {name.upper() for process in processes for name in process.secrets}
+    values = frozenset[str]().union(*(secret_values(process, environment) for process in processes))
+    for param, value in params.items():
+        if not names.isdisjoint((param.upper(), f"RUNNER_PARAM_{param.upper()}")):
+            what = "is one of its `secrets`"
+        elif _holds_secret(param_text(value), values):
+            what = "holds the value of one of its secrets"
+        else:
+            continue
+        raise RefusedError(
+            f"{request.name}: {param!r} {what}, and a parameter is no place for a secret: it is"
+            " kept; put it into an `environment_file` or the runner's own environment"
+        )
 
 
-def _secrets(request: ProcessRequest, find: _Find) -> Iterator[str]:
-    """Yield the names of secrets of all that a request may run: what it refers to, and members, too."""
+def _holds_secret(text: str, secrets: frozenset[str]) -> bool:
+    """Say whether a text is a secret or holds one, as it stands or in another form that is masked.
+
+    Of the shortest ones only the former counts: they are in many a text.
+    """
+    raw = text.encode("utf-8", "surrogatepass")
+    return text in secrets or any(len(form) >= SHORTEST_SECRET and form in raw for form in forms_of(secrets))
+
+
+def _processes(request: ProcessRequest, find: _Find) -> list[Process]:
+    """Return all that a request may run: what it refers to, and members, too."""
     followed, processes = {request.name}, [request.process]
     for process in processes:
-        yield from process.secrets
         match process.action:
             case Group(members=members):
                 processes += members
             case Reference(request=name) if name not in followed and (other := find(name)) is not None:
                 followed.add(name)
                 processes.append(other.process)
+    return processes
 
 
 def _kill(command: Command, decision: Decision, book: Book) -> Answer:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from runner.execution.deadlines import Deadlines
-from runner.execution.output import read_tail
+from runner.execution.output import Identity, identity_of, read_tail
 from runner.execution.processes import Exit, Processes, SpawnError, Started
+from runner.execution.spawn import open_output
 from runner.lifecycle import IfInterrupted, Reason
 from runner.monitor.records import Event
 from runner.service.book import Book
@@ -49,6 +50,7 @@ class Dispatcher:
         self._left_over: set[str] = set()
         self._adopted: set[str] = set()
         self._begun_s: dict[str, float] = {}
+        self._outputs: dict[str, Identity] = {}
         self._stop_when_started: dict[str, Reason] = {}
         self._groups = Deadlines()
         self._environment: Mapping[str, str] = dict(os.environ)
@@ -196,7 +198,9 @@ class Dispatcher:
 
     def _spawn_one(self, execution: Execution) -> None:
         try:
-            launched = self._processes.spawn(launch_of(execution, self._environment), now_s=self._clock.elapsed_s())
+            launch = launch_of(execution, self._environment)
+            self._outputs[execution.id] = _created(launch.output_file)
+            launched = self._processes.spawn(launch, now_s=self._clock.elapsed_s())
         except SpawnError as error:
             self._stop_when_started.pop(execution.id, None)
             self._finish(self._book.leave(execution.id), spawn_failure(str(error)))
@@ -234,7 +238,8 @@ class Dispatcher:
     def _finish(self, execution: Execution, outcome: Outcome) -> None:
         """Note the end: the record, and that the claim needs no row any more."""
         has_run = execution.started is not None or outcome.reason is Reason.RUNNER_LOST
-        tail = read_tail(execution.claim.output_file) if has_run else None
+        output = self._outputs.pop(execution.id, None)
+        tail = read_tail(execution.claim.output_file, only=output) if has_run else None
         now = self._clock.now()
         fields = finished_fields(execution, outcome, now, tail)
         if (begun_s := self._begun_s.pop(execution.id, None)) is not None:
@@ -244,6 +249,15 @@ class Dispatcher:
         self._journal.facts.executions.pop(execution.id, None)
         self._journal.facts.ended.append(execution.id)
         self.ended.append(Ended(execution=execution, outcome=outcome, line=line))
+
+
+def _created(output_file: str) -> Identity:
+    """Make an output file, empty, before its process can put something else in its place. Raises SpawnError."""
+    descriptor = open_output(output_file)
+    try:
+        return identity_of(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _by_claim_to_guard(execution: Execution) -> tuple[bool, bool, bool, str]:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 
 from runner.execution.environment_files import read
-from runner.execution.spawn import Launch
+from runner.execution.spawn import Launch, SpawnError
 from runner.execution.users import login_like
 from runner.requests.model import Action, Command, Group, Process, Python, Reference, Shell
 from runner.service.execution import Execution
 from runner.values import instant_text
 
-_SHORTEST_SECRET = 4
+SHORTEST_SECRET = 4
 
 
 def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:
@@ -47,6 +47,20 @@ def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:
     )
 
 
+def secret_values(process: Process, inherited: Mapping[str, str]) -> frozenset[str]:
+    """Return the values that nothing may show of a process, as far as its environment files can be read now."""
+    try:
+        filed = _filed(process)
+    except SpawnError:
+        filed = {}
+    return _secrets(process, {**inherited, **filed, **process.environment}, filed)
+
+
+def param_text(value: Any) -> str:
+    """Return a parameter's value as its process finds it in RUNNER_PARAM_NAME."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def _filed(process: Process) -> dict[str, str]:
     """Return what the environment files say, the later ones above the earlier. Raises SpawnError."""
     filed: dict[str, str] = {}
@@ -62,7 +76,7 @@ def _secrets(process: Process, environment: Mapping[str, str], filed: Mapping[st
     short values of files count only where `secrets` names them.
     """
     named = (environment.get(name, "") for name in process.secrets)
-    return frozenset(filter(None, named)) | {value for value in filed.values() if len(value) >= _SHORTEST_SECRET}
+    return frozenset(filter(None, named)) | {value for value in filed.values() if len(value) >= SHORTEST_SECRET}
 
 
 def _told(execution: Execution) -> dict[str, str]:
@@ -79,12 +93,8 @@ def _told(execution: Execution) -> dict[str, str]:
     told = {name: str(value) for name, value in own.items() if value is not None}
     if params := {**claim.process.params, **claim.params}:
         told["RUNNER_PARAMS"] = json.dumps(params, ensure_ascii=False)
-        told |= {f"RUNNER_PARAM_{name.upper()}": _as_text(value) for name, value in params.items()}
+        told |= {f"RUNNER_PARAM_{name.upper()}": param_text(value) for name, value in params.items()}
     return {**told, **claim.told}
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _arguments(action: Action) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import grp
 import json
 import os
@@ -247,7 +248,12 @@ def test_a_secret_is_shown_nowhere_and_refused_as_a_parameter(place: Place) -> N
     _request(place, "chain", group={"members": [{"request": "asked"}, {"name": "own", "shell": "true"}]})
     alone = place.run("exec", "asked", "--param", "year=2026", "--param", f"api_key={API_KEY}")
     assert (alone.returncode, alone.stderr) == (125, _refusal("asked", "api_key"))
+    for value in (TOKEN, f"Bearer {TOKEN}", json.dumps([PASSWORD]), base64.b64encode(f"me:{TOKEN}".encode()).decode()):
+        alone = place.run("exec", "chain", "--param", f"header={value}")
+        assert (alone.returncode, alone.stderr) == (125, _refusal("chain", "header", "holds the value of one of its"))
     runner = place.start()
+    served = place.run("exec", "asked", "--param", f"header={TOKEN}")
+    assert (served.returncode, served.stderr) == (125, _refusal("asked", "header", "holds the value of one of its"))
     served = place.run("exec", "chain", "--param", f"API_KEY={API_KEY}")
     assert (served.returncode, served.stderr) == (125, _refusal("chain", "API_KEY"))
     asked = place.run("exec", "asked")
@@ -266,12 +272,34 @@ def test_a_secret_is_shown_nowhere_and_refused_as_a_parameter(place: Place) -> N
     assert not _shown_in(place)
 
 
-def _refusal(request: str, param: str) -> str:
+def _refusal(request: str, param: str, what: str = "is one of its") -> str:
+    secrets = "`secrets`" if what.startswith("is") else "secrets"
     return (
-        f"runner: {request}: {param!r} is one of its `secrets`, and a parameter is no place for a secret: it is kept;"
+        f"runner: {request}: {param!r} {what} {secrets}, and a parameter is no place for a secret: it is kept;"
         " put it into an `environment_file` or the runner's own environment\n"
     )
 
 
 def _looks(place: Place) -> list[tuple[str, ...]]:
     return [("log", _only(place, "blurting")["execution"]), ("monitor",), ("show", "asked")]
+
+
+def test_the_tail_shows_nothing_but_the_file_that_the_output_was_written_to(place: Place) -> None:
+    """Neither a link, nor another file under its name: it may show what is masked, or what only the runner reads."""
+    hidden = place.folder / "hidden"
+    find = 'out=$(readlink /proc/$$/fd/1); rm "$out"'
+    _work(place)
+    (hidden).write_text("the runner's own\n")
+    for name, put in {"link": f'ln -s {hidden} "$out"', "file": f'cp {hidden} "$out"', "fifo": 'mkfifo "$out"'}.items():
+        _request(place, name, NOW, shell=f"echo mine; {find}; {put}")
+    _request(place, "plain", NOW, shell="echo mine")
+    runner = place.start()
+    assert _only(place, "plain")["output_tail"] == "mine\n"
+    for name in ("link", "file", "fifo"):
+        record = _only(place, name)
+        assert (record["status"], record["output_tail"], record["output_bytes"]) == ("success", "", 0)
+    for name, code in {"link": 1, "fifo": 1}.items():
+        shown = place.run("log", _only(place, name)["execution"])
+        assert (shown.returncode, shown.stdout) == (code, "")
+        assert "its process has put" in shown.stderr
+    assert place.stop(runner) == 0

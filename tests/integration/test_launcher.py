@@ -203,8 +203,31 @@ def test_secrets_are_masked_in_both_streams_over_all_borders(world: World) -> No
         os.write(2, b"hunter2hunt")
     """)
     ended, output = _masked(world, script)
-    assert output == b"a *** \xff\x00 *** b\n***hunt"
+    assert output == b"a *** \xff\x00 *** b\n******"
     assert (ended.exit_code, ended.has_stderr) == (0, False)
+
+
+@pytest.mark.parametrize(
+    "ending", ["os.kill(os.getpid(), 9)", "time.sleep(60)", "signal.signal(15, quit); time.sleep(60)"]
+)
+def test_the_beginning_of_a_secret_at_which_a_process_was_killed_is_masked(world: World, ending: str) -> None:
+    """By itself, by the stop signal, and by the stop signal after which it exits in its own way."""
+    script = textwrap.dedent(f"""
+        import os, signal, time
+        def quit(*_): os._exit(3)
+        os.write(1, b"ready\\nthe password is h")
+        {ending}
+    """)
+    name = world.spawn(sys.executable, "-uc", script, secrets=_SECRETS)
+    if "sleep" in ending:
+        world.until(lambda: world.output(name).startswith("ready"), "the output")
+        world.stop(name)
+    world.exit(name)
+    assert world.output(name) == "ready\nthe password is ***"
+
+
+def test_a_whole_output_that_ends_like_a_secret_begins_is_shown(world: World) -> None:
+    assert _masked(world, "import os; os.write(1, b'push')")[1] == b"push"
 
 
 def test_what_is_no_secret_is_shown_at_once(world: World) -> None:

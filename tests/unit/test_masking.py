@@ -73,3 +73,17 @@ def test_an_endless_stream_is_held_in_bounded_memory() -> None:
     shown = sum(len(masker.feed(b"a" * 999)) for _ in range(50))
     assert shown == 3
     assert masker.flush() == b""
+
+
+@given(_DATA, _SECRETS.filter(any))
+def test_a_stream_that_is_cut_shows_no_beginning_of_a_secret_at_its_end(data: bytes, secrets: list[bytes]) -> None:
+    masker = Masker(secrets)
+    shown = masker.feed(data) + masker.flush(is_cut=True)
+    begins = {secret[:length] for secret in secrets for length in range(1, len(secret) + 1)}
+    assert not shown.endswith(tuple(begins))
+    assert masker.feed(b"x") + masker.flush() == b"x"
+
+
+def test_a_whole_stream_shows_at_its_end_what_is_too_short_to_tell_of_a_secret() -> None:
+    for end, shown in ((b"push", b"push"), (b"hun", b"hun"), (b"hunt", b"***")):
+        assert masked(end, [b"hunter2"]) == shown
