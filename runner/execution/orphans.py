@@ -28,8 +28,9 @@ _LOOKS = 20  # in a row: a look takes 0.1 ms, a fork several times that
 class Orphan:
     """A child of ours that we never started: its own parent, of the tree of some execution, has ended.
 
-    `execution` is what its environment names. Who `is_passing` is about to become another program or to end, or has
-    ended, and may have had none any more that could be read.
+    `execution` is what its environment names. One that `is_stranger` is of no execution: it is in our own session, and
+    every execution has a session of its own, which no process can go back from. One that `is_passing` is about to
+    become another program or to end, or has ended; its environment may have been unreadable for that reason.
     """
 
     pid: int
@@ -38,6 +39,7 @@ class Orphan:
     started: int
     is_dead: bool
     is_passing: bool
+    is_stranger: bool
 
 
 def become_subreaper() -> bool:
@@ -48,17 +50,16 @@ def become_subreaper() -> bool:
 
 
 def orphans(mains: Collection[int]) -> Iterator[Orphan]:
-    """Find the orphans among our children; `mains` are those that we started for executions.
+    """Find the orphans among our children: those that neither `mains` nor `own_children` name.
 
-    A child in our own session is neither: every execution has a session of its own, which nobody can go back from.
-    Some other part of this program started that child and waits for it.
+    A child in our own session may be one, too: the shell that became this program may have left it to us.
     """
     here = os.getsid(0)
     for pid in proc.children_of(os.getpid()):
         if pid in mains or own_children.is_own_child(pid):
             continue
         environment, stat = proc.environment_of(pid), proc.stat_of(pid)
-        if stat and stat.session != here:
+        if stat:
             # An environment that is empty and yet there was read before or after its time.
             is_between = environment == b"" and (stat.is_bare or stat.has_environment)
             yield Orphan(
@@ -68,17 +69,22 @@ def orphans(mains: Collection[int]) -> Iterator[Orphan]:
                 started=stat.started,
                 is_dead=stat.is_dead,
                 is_passing=stat.is_ending or is_between,
+                is_stranger=stat.session == here,
             )
 
 
 def own_tree(main: int, execution: str, mains: Collection[int]) -> set[int]:
     """Return who belongs to an execution that we started; its main process has not been reaped."""
-    lost = (orphan.pid for orphan in orphans(mains) if orphan.session == main or orphan.execution == execution)
+    lost = (
+        orphan.pid
+        for orphan in orphans(mains)
+        if orphan.session == main or (orphan.execution == execution and not orphan.is_stranger)
+    )
     return proc.descendants([main, *lost])
 
 
 def sweep(mains: Collection[int], *, running: Collection[Watched], ended: Collection[Watched]) -> bool:
-    """KILL the orphans of executions that have ended, and reap those that are dead.
+    """Reap every orphan that is dead, and KILL those of executions that have ended.
 
     Tells whether there may be more: some were killed, and will have to be reaped soon; or some were about to end, or
     had ended, by themselves, maybe after a fork, and their offspring has escaped every look.
@@ -89,7 +95,9 @@ def sweep(mains: Collection[int], *, running: Collection[Watched], ended: Collec
             if orphan.is_dead:
                 with suppress(ChildProcessError):
                     os.waitpid(orphan.pid, os.WNOHANG)
-            elif not _may_live(orphan, running, ended):
+            if orphan.is_stranger:
+                continue
+            if not orphan.is_dead and not _may_live(orphan, running, ended):
                 kill_all(partial(proc.descendants, [orphan.pid]))
                 is_killing = True
             is_unsure |= orphan.is_passing and _may_be_left(orphan, running, ended)

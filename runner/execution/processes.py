@@ -44,8 +44,8 @@ class Processes:
         self._mains: dict[int, Watched] = {}  # those that we started, by pid
         self._ended: list[Watched] = []  # of those, whose orphans have not been looked for
         self._deadlines = Deadlines()
-        self._is_init = os.getpid() == 1  # of a container: whoever loses its parent there comes to us, at any time
-        self._sweep_s: float | None = 0.0 if self._is_init else None
+        self._sweep_s: float | None = None
+        self._swept_s = 0.0
         self._sample_s: float | None = None
         self._outputs = OutputLimits()
         self._cgroups = cgroups.take()
@@ -156,13 +156,17 @@ class Processes:
         if self._outputs.next_s is not None and self._outputs.next_s <= now_s:
             for execution in self._outputs.look(now_s):
                 self.stop(execution, Reason.OUTPUT_LIMIT, now_s=now_s)
-        if self._sweep_s is not None and self._sweep_s <= now_s:
+        if (self._swept_s + _HOUSEKEEPING_S if self._sweep_s is None else self._sweep_s) <= now_s:
             self._sweep(now_s)
         if self._sample_s is not None and self._sample_s <= now_s:
             self._sample(now_s)
 
     def next_deadline_s(self) -> float | None:
-        """Return when `enforce` has something to do next."""
+        """Return when `enforce` has something to do next.
+
+        Without executions it only reaps the orphans of others: PID 1 gets those at any time, and so does a program
+        that a shell with children became (`sh -c "helper & exec runner start"`). The owner's usual turns do for that.
+        """
         deadlines = (self._deadlines.next_s(), self._outputs.next_s, self._sweep_s, self._sample_s)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
@@ -279,12 +283,13 @@ class Processes:
 
     def _sweep(self, now_s: float) -> None:
         """KILL what outlived its execution, and reap orphans that are dead."""
+        self._swept_s = now_s
         self._left = self._cgroups.end(self._left) if self._cgroups is not None else set()
         if orphans.sweep(self._mains, running=self._watched.values(), ended=self._ended) or self._left:
             self._sweep_s = now_s + _AFTER_KILL_S
         else:
             self._ended.clear()
-            self._sweep_s = now_s + _HOUSEKEEPING_S if self._mains or self._is_init else None
+            self._sweep_s = now_s + _HOUSEKEEPING_S if self._mains else None
 
     def _sample(self, now_s: float) -> None:
         """Note the peak memory of some processes; all of them have their turn."""

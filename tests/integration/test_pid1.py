@@ -24,12 +24,12 @@ def _may_unshare() -> bool:
 pytestmark = pytest.mark.skipif(not _may_unshare(), reason="needs unshare, and the right to make a PID namespace")
 
 
-def start_as_init(place: Place) -> tuple[subprocess.Popen[str], int]:
-    """Start a runner as PID 1; return what waits for it, and its pid out here."""
+def start_as_init(place: Place, *before: str) -> tuple[subprocess.Popen[str], int]:
+    """Start a runner as PID 1; return what waits for it, and its pid out here. `before` is what executes it."""
     with (place.folder / "console.1").open("w") as console:
         # In containers PID 1 leads a session, and may have no HOME.
         outer = subprocess.Popen(
-            [*UNSHARED, "setsid", sys.executable, "-m", "runner", "start", "--drain", "0s"],
+            [*UNSHARED, *before, sys.executable, "-m", "runner", "start", "--drain", "0s"],
             env={key: value for key, value in place.environment.items() if key != "HOME"},
             cwd=place.folder,
             stdin=subprocess.DEVNULL,
@@ -66,7 +66,7 @@ def stranger(gate: Path) -> str:
 
 
 def test_strangers_are_reaped_and_none_is_killed_and_sigterm_stops_in_order(place: Place) -> None:
-    outer, inner = start_as_init(place)
+    outer, inner = start_as_init(place, "setsid")
     gates = [place.folder / name for name in ("gate-while-idle", "gate-while-busy")]
 
     run_inside(inner, stranger(gates[0]))
@@ -83,3 +83,13 @@ def test_strangers_are_reaped_and_none_is_killed_and_sigterm_stops_in_order(plac
     (ended,) = place.finished("bound")
     assert (ended["status"], ended["reason"], ended["exit_code"]) == ("killed", "runner_stopped", 7)
     assert place.events("runner.stopped")[0]["signal"] == 15
+
+
+def test_init_of_session_0_reaps_orphans_of_its_own_session(place: Place) -> None:
+    outer, inner = start_as_init(place)
+    # In here that session is 0, for its leader is outside of the namespace.
+    entered = ["nsenter", "--target", str(inner), "--pid", "sh", "-c", "sh -c 'exit 3' & (sleep 0.2 &) &"]
+    subprocess.run(entered, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30, check=True)
+    wait_until(lambda: children_of(inner) == [], what="the dead to be reaped")
+    subprocess.run([*entering(inner), "kill", "-TERM", "1"], timeout=30, check=True)
+    assert outer.wait(timeout=30) == 0

@@ -19,6 +19,7 @@ import pytest
 from misbehaving import CHAIN
 from process_world import BOUND_S, PATH, World, descriptors, everybodys_folder, is_dead
 
+from runner import own_children
 from runner.execution import proc
 from runner.execution.deadlines import Deadlines
 from runner.execution.processes import Exit, SpawnError
@@ -434,11 +435,13 @@ def test_orphans_that_end_while_their_execution_runs_do_not_stay_zombies(world: 
     assert name not in world.exits
 
 
-def test_a_child_of_another_part_of_this_program_is_left_to_it(world: World) -> None:
+def test_a_registered_child_of_another_part_of_this_program_is_left_to_it(world: World) -> None:
     with subprocess.Popen(["/bin/sh", "-c", "exit 4"]) as other:
+        own_children.register(other.pid)
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has reaped it
         world.exit(world.spawn("/bin/true"))
         world.until(lambda: world.processes.next_deadline_s() is None, "the sweep")
+    own_children.forget(other.pid)
     assert other.returncode == 4
 
 
