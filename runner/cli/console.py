@@ -40,7 +40,8 @@ class Console:
     """
 
     def __init__(self, log_format: str, zone: str) -> None:
-        self._zone = zone_named(zone)
+        self.zone: Callable[[], str] = lambda: zone
+        """Returns the IANA key of the zone of the times of day."""
         self._unshown = 0
         self._is_json = log_format == "json"
         self._is_coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
@@ -66,7 +67,7 @@ class Console:
         self._print(entry["time"], entry["level"].name, str(message).rstrip())
 
     def _print(self, at: datetime, level: str, text: str) -> None:
-        local = at.astimezone(self._zone)
+        local = at.astimezone(zone_named(self.zone()))
         if self._is_json:
             line = json.dumps({"time": local.isoformat(), "level": level, "message": text}, ensure_ascii=False)
         else:
@@ -87,7 +88,7 @@ class Console:
 
     def _show_unshown(self, count: int) -> None:
         lines = "1 line was" if count == 1 else f"{count} lines were"
-        self._print(datetime.now(self._zone), "WARNING", f"{lines} not shown here: nobody read them")
+        self._print(datetime.now(zone_named(self.zone())), "WARNING", f"{lines} not shown here: nobody read them")
 
     def _coloured(self, level: str, text: str) -> str:
         return click.style(text, fg=_COLOURS[level]) if self._is_coloured and level in _COLOURS else text

@@ -7,12 +7,13 @@ from dataclasses import asdict
 
 import click
 
-from runner.cli.options import Places, output_option, place_options, system_zone
+from runner.cli.options import Places, output_option, place_options
 from runner.cli.printing import echo, json_line, printable_text
 from runner.cli.running import max_running_option
 from runner.service.examination import examine
 from runner.service.examination.findings import Finding, Level
 from runner.service.examination.subject import Subject
+from runner.zone_data import system_zone
 
 _COLOURS = {Level.OK: "green", Level.ADVICE: "cyan", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 

@@ -21,6 +21,7 @@ from runner.requests.model import ProcessRequest
 from runner.requests.recollection import accepted
 from runner.service.catalog_cache import CatalogCache
 from runner.service.registry import Incumbents, remembered
+from runner.service.zone_change import ZONE
 from runner.store.database import StoreReader
 from runner.store.rows import Snapshot
 
@@ -55,7 +56,7 @@ def load(places: Places) -> Loaded:
     with unswept():
         snapshot = _snapshot(places)
         notes = CatalogCache(places.state).notes(reader)
-        zone = snapshot.meta.get("zone", places.zone)
+        zone = snapshot.meta.get(ZONE, places.zone)
         supplied, states = remembered(snapshot.requests, zone=zone, accepted=accepted(notes))
         if zone == places.zone:
             reader.recall(notes, supplied)

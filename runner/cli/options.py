@@ -88,6 +88,7 @@ class Places:
         That is the given one, else the system's. Raises UsageError for a zone that does not exist.
         """
         from runner.timing.zones import zone_named
+        from runner.zone_data import system_zone
 
         key = self.given_zone or system_zone()
         try:
@@ -138,15 +139,6 @@ def default_state() -> Path:
         return Path(given.split(":")[0])
     base = os.environ.get("XDG_STATE_HOME", "")
     return (Path(base) if base.startswith("/") else Path.home() / ".local" / "state") / "runner"
-
-
-def system_zone() -> str:
-    """Return the IANA key of the system's zone, unchecked: TZ, else what /etc/localtime points to, else UTC."""
-    given = os.environ.get("TZ", "").removeprefix(":")
-    parts = Path(given or "/etc/localtime").resolve().parts if given.startswith("/") or not given else ()
-    if "zoneinfo" in parts:
-        return "/".join(parts[parts.index("zoneinfo") + 1 :])
-    return given or "UTC"
 
 
 def wall_option(name: str, text: str, zone: str) -> datetime:

@@ -11,24 +11,28 @@ import click
 
 from runner.cli.options import Places
 from runner.errors import RuleError, StoreError, UsageError
+from runner.service.zone_change import ZONE, zone_data_of
 from runner.store.database import StoreReader, owner_pid
-from runner.timing.zones import zone_named
+from runner.timing.zones import use_zone_data, zone_named
 
 
 def zone_of_runner(places: Places) -> str | None:
     """Return the zone that the runner of these places has recorded; None if the caller's own zone is the right one.
 
-    A runner that is alive goes by its own zone, whatever is given here. The zone of the last runner is a guess at
+    A runner that is alive goes by its own zone, whatever is given here, and so does this program by its zone data
+    from now on. The zone of the last runner is a guess at
     that of the next one, so a zone that is given (an option, the environment, the settings file) takes its place.
     """
     try:
         meta, is_alive = meta_of(places.state), owner_pid(places.state) is not None
     except StoreError:  # the command reports it, if it needs the store
         return None
-    zone = meta.get("zone")
+    zone = meta.get(ZONE)
     if zone is None or not is_about(places.jobs, meta) or (places.given_zone and not is_alive):
         return None
-    if _name(zone) is None:
+    if is_alive:
+        use_zone_data(zone_data_of(meta))
+    if not _exists(zone):
         return None
     _report_difference(zone, places, is_alive=is_alive)
     return zone
@@ -56,11 +60,12 @@ def serves(meta: Mapping[str, str], jobs: Path) -> bool:
         return False
 
 
-def _name(zone: str) -> str | None:
+def _exists(zone: str) -> bool:
     try:
-        return zone_named(zone).key
+        zone_named(zone)
     except RuleError:
-        return None
+        return False
+    return True
 
 
 def _report_difference(zone: str, places: Places, *, is_alive: bool) -> None:

@@ -73,6 +73,7 @@ def start_command(max_running: int | None, drain: timedelta | None, log_format: 
         state=places.state,
         monitor_log=places.monitor_log,
         zone=places.own_zone,
+        follows_system_zone=places.given_zone is None,
         max_running=max_running or places.settings.max_running,
         drain=next(each for each in (drain, places.settings.drain, _DRAIN) if each is not None),
         retention=places.settings.retention,
@@ -85,5 +86,6 @@ def start_command(max_running: int | None, drain: timedelta | None, log_format: 
     if early_signals.is_stop_asked():
         return
     with Runner(settings, clock=clock, observer=console.show, notifier=notifier) as runner:
+        console.zone = lambda: runner.zone
         runner.run()
     early_signals.ignore()

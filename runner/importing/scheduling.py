@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 from runner.errors import RuleError
 from runner.importing.cron_dialects import VIXIE, Dialect, DialectError, meaning_of
 from runner.importing.cron_writing import expression_for, first_and_last
 from runner.importing.imported import Data, Draft, Settings
 from runner.timing.cron import follows_the_wall_clock, read_expression
-from runner.timing.zones import next_change, offset_at, zone_named
+from runner.timing.zones import kept_by_zone_data, next_change, offset_at, zone_named
 from runner.values import duration_text
 
 NICKNAMES = {
@@ -107,7 +106,7 @@ def _touched(hours: Collection[object], minutes: Collection[object], zone: str, 
     return most[True], most[False]
 
 
-@lru_cache(maxsize=64)
+@kept_by_zone_data(maxsize=64)
 def _changes(zone: str, year: int) -> tuple[tuple[datetime, timedelta, bool], ...]:
     return tuple(_walk_changes(zone, datetime(year, 1, 1, tzinfo=UTC)))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import RuleError
@@ -27,7 +26,7 @@ from runner.requests.parts import Part
 from runner.requests.schema import is_request
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import Rule
-from runner.timing.zones import parse_wall, zone_named
+from runner.timing.zones import kept_by_zone_data, parse_wall, zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -212,7 +211,7 @@ def _excepted(part: Part, of_file: frozenset[date] | None) -> frozenset[date]:
     return frozenset(dates)
 
 
-@lru_cache(maxsize=_RULES_KEPT)
+@kept_by_zone_data(maxsize=_RULES_KEPT)
 def _rule(schedule: str, default_zone: str, excepted: frozenset[date]) -> Rule:
     """Return the rule of a schedule, one for all that are written alike: to look for its first fire takes longest."""
     return parse_rule(json.loads(schedule), default_zone=default_zone, excepted=excepted)

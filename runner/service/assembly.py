@@ -78,7 +78,7 @@ def assemble(
     watcher = Watcher(settings.jobs, lambda: os.eventfd_write(nudge, 1))
     watcher.start()
     resources.callback(watcher.stop)
-    reader = CatalogReader(settings.jobs, default_zone=settings.zone, is_guarded=is_guarded())
+    reader = catalog_reader(settings, settings.zone)
     reloader = Reloader(reader, watcher, clock, folder=settings.jobs, cache=CatalogCache(settings.state))
     resources.callback(reloader.close)
     return Assembly(
@@ -92,6 +92,11 @@ def assemble(
         nudge=nudge,
         reloader=reloader,
     )
+
+
+def catalog_reader(settings: Settings, zone: str) -> CatalogReader:
+    """Return a new reader of the jobs folder, with the IANA key of the zone for times without an offset."""
+    return CatalogReader(settings.jobs, default_zone=zone, is_guarded=is_guarded())
 
 
 def _require_own(settings: Settings, former: str | None, jobs: str) -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,9 +18,9 @@ from runner.lifecycle import Reason
 from runner.monitor.records import Event
 from runner.planning.registration import cut_off
 from runner.planning.renaming import bearer
-from runner.service import catalog_change, clock_step
+from runner.service import catalog_change, clock_step, zone_change
 from runner.service.answering import answer
-from runner.service.assembly import Assembly, assemble
+from runner.service.assembly import Assembly, assemble, catalog_reader
 from runner.service.book import Book
 from runner.service.clock import Clock, StepDetector, exact_poll
 from runner.service.decision import Decision
@@ -37,6 +36,7 @@ from runner.service.stopping import Stopping
 from runner.service.trouble import Complaints, HoldOff
 from runner.store.connection import database_path, legible
 from runner.store.mailbox import drain_wake
+from runner.timing.zones import use_zone_data, zone_data_in_use
 from runner.values import to_microseconds
 
 SPAWN_BUDGET_S = 0.04  # a command, an exit, or what is due meanwhile waits so long at the most
@@ -87,11 +87,12 @@ class Runner:
             self._dispatcher = Dispatcher(
                 self.book, self._processes, self._journal, self._clock, lost=self._note_cut_off
             )
-            reload = partial(self._reloader.look_again, at_once=True) if self._is_firing else None
+            reload = self._reload if self._is_firing else None
             self._mail = Mail(self._parts.store, self.book, self._clock, reload=reload)
             self._housekeeping = Housekeeping(self.settings.outputs, self.settings.retention, self.book, self._clock)
             self._stopping = Stopping(self._dispatcher, self._clock, self.settings.drain)
             self._steps = StepDetector(self._clock)
+            self._zones = zone_change.ZoneWatch(self.settings, self._clock)
             self._take_over()
             self._resources = resources.pop_all()
         return self
@@ -125,7 +126,7 @@ class Runner:
             Event.RUNNER_STARTED, self._about() | started_fields(change, self.settings, is_new=not self.registry.states)
         )
         catalog_change.decide(change, decision, self.registry, is_first=True)
-        decision.batch.meta |= {"git_commit": change.reading.git_commit or "", "zone": self.settings.zone}
+        decision.batch.meta |= {"git_commit": change.reading.git_commit or ""} | zone_change.meta_of_zones(self.zone)
         if not self._step_s:
             decision.batch.meta |= clock_step.seen(decision.now)
         if not self._commit(decision):
@@ -147,6 +148,7 @@ class Runner:
             self._log_rests.begin()
         self._journal.show(at_most=MOST_UNSHOWN if self.book.starting else 0)
         if self._is_firing and not self._store_rests.is_on:
+            self._note_zone_change()
             self._read_on()
         self._stopping.advance()
         if self._is_firing and not self._store_rests.is_on:
@@ -183,6 +185,11 @@ class Runner:
         return answered
 
     @property
+    def zone(self) -> str:
+        """The IANA key for times without an offset: that of the settings, or what the system's has become."""
+        return self._zones.zone
+
+    @property
     def is_executing(self) -> bool:
         """Whether an execution that this very runner has started, or is about to, has not ended."""
         return any(self._dispatcher.is_own(execution) for execution in self.book)
@@ -192,10 +199,11 @@ class Runner:
         snapshot = self._parts.snapshot
         with legible(database_path(self.settings.state)):
             # By the zone of the former runner: another one is a change like that of a file.
-            zone = snapshot.meta.get("zone", self.settings.zone)
+            zone = snapshot.meta.get(zone_change.ZONE, self.zone)
+            use_zone_data(zone_change.zone_data_of(snapshot.meta))
             self.registry.load(self._parts.rows, zone=zone, accepted=self._reloader.accepted)
             executions = [execution_of(row) for row in snapshot.executions]
-        if zone == self.settings.zone:
+        if zone == self.zone:
             self._reloader.recall(self.registry.requests)
         boot = boot_id()
         self._dispatcher.resume_all(executions, is_same_boot=snapshot.meta.get("boot") == boot)
@@ -287,6 +295,7 @@ class Runner:
         catalog_change.decide(change, decision, self.registry)
         if change.reading.git_commit != self._git:
             decision.batch.meta["git_commit"] = change.reading.git_commit or ""
+        decision.batch.meta |= zone_change.meta_of_zones(self.zone)
         for command in asked:
             decision.batch.answers[command] = change.answer.text()
         if self._commit(decision):
@@ -309,6 +318,19 @@ class Runner:
         if self._commit(decision):
             self._step_s = 0.0
             self.registry.plan_all()
+
+    def _note_zone_change(self) -> None:
+        """Go by the system's zone and zone data once they have changed. Until that is committed the former count."""
+        if self._stopping.is_asked or (change := self._zones.look()) is None:
+            return
+        former, decision = zone_data_in_use(), self._decision()
+        zone_change.decide(change, decision, self.registry, self._about())
+        if self._commit(decision):
+            self._zones.zone = change.zone
+            self.registry.accept_rebuilt(decision.requests)
+            self._reloader.read_anew(catalog_reader(self.settings, change.zone))
+        else:
+            use_zone_data(former)
 
     def _note_cut_off(self, execution: Execution) -> None:
         """Mark a one-time request whose execution a restart has cut off."""
@@ -336,10 +358,14 @@ class Runner:
         for number in self._parts.signals.take():
             if number is signal.SIGHUP:
                 self._notifier.reloading()
-                self._reloader.look_again(at_once=True)
+                self._reload()
             else:
                 self._notifier.stopping()
                 self._stopping.ask(number)
+
+    def _reload(self) -> None:
+        self._zones.look_at_once()
+        self._reloader.look_again(at_once=True)
 
     def _is_done(self) -> bool:
         if not self._stopping.is_asked or self.book.occupied:

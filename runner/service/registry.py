@@ -86,6 +86,11 @@ class Registry:
         self.is_kept_whole = in_force.is_kept_whole
         self.requests, self.rejections = in_force.requests, catalog.rejections
 
+    def accept_rebuilt(self, requests: Mapping[str, ProcessRequest]) -> None:
+        """Put the same requests in force as other zone data makes them; the changed states are accepted by `accept`."""
+        self.requests = requests
+        self.plan_all()
+
     def _plan_noted(self) -> None:
         """Plan what is noted, once each, however often it was noted."""
         while self._unplanned:

@@ -169,6 +169,12 @@ class Reloader:
         self._reader.recall(self._notes, requests)
         self._notes = {}
 
+    def read_anew(self, reader: CatalogReader) -> None:
+        """Read everything again with another reader, at once; what was being read is forgotten."""
+        self._reader, self._notes = reader, {}
+        self._glance = self._scan = self._look = None
+        self.look_again(at_once=True)
+
     def read(self, incumbents: Incumbents) -> Reading:
         """Read the folder in one go: at the start, when there is nothing else to do."""
         with lasting_heap():

@@ -15,13 +15,15 @@ class Settings:
     """Where a runner finds and keeps things, and its bounds.
 
     All paths are absolute, but for `jobs`, which is shown as it was given.
-    `zone` is the IANA key for times without an offset. `max_running` bounds concurrent executions (None: no bound).
+    `zone` is the IANA key for times without an offset; with `follows_system_zone` it is the system's, which may change
+    while the runner runs. `max_running` bounds concurrent executions (None: no bound).
     """
 
     jobs: Path
     state: Path
     monitor_log: Path
     zone: str
+    follows_system_zone: bool = False
     max_running: int | None = None
     drain: timedelta = timedelta(seconds=30)
     retention: Retention = field(default_factory=Retention)

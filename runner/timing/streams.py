@@ -5,14 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from functools import lru_cache
 from itertools import takewhile
 from typing import TypeGuard
 
 from runner.timing.cron import count_wall_clock, cron_fires, follows_the_wall_clock
 from runner.timing.days import days
 from runner.timing.rules import CalendarPattern, Cron, Daily, Interval, Monthly, Pattern, Rule, Weekly
-from runner.timing.zones import END, TICK, instant_on_its_day, stretches_of, wall_at, zone_named
+from runner.timing.zones import END, TICK, instant_on_its_day, kept_by_zone_data, stretches_of, wall_at, zone_named
 from runner.values import EPOCH
 
 _FIRST_DAY = EPOCH.date()
@@ -70,7 +69,7 @@ def _instants_not_excepted(rule: Rule, pattern: Interval | Cron, after: datetime
             return
 
 
-@lru_cache(maxsize=256)  # a file of holidays is shared by many requests
+@kept_by_zone_data(maxsize=256)  # a file of holidays is shared by many requests
 def _excepted_stretches(excepted: frozenset[date], zone: str) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
     """Return where the stretches of time begin, and where they end, in which `zone` shows one of these dates."""
     known = sorted(day for day in excepted if _FIRST_DAY <= day < END.date())

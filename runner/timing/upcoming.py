@@ -11,12 +11,11 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from itertools import islice, takewhile
 
 from runner.timing.rules import Interval, Rule
 from runner.timing.streams import count, endless, is_dense, latest
-from runner.timing.zones import END, TICK
+from runner.timing.zones import END, TICK, kept_by_zone_data
 from runner.values import EPOCH
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -31,7 +30,7 @@ class Span:
     latest: tuple[datetime, ...]
 
 
-@lru_cache(maxsize=1 << 14)  # whoever registers a request asks, and whoever then plans it asks once more
+@kept_by_zone_data(maxsize=1 << 14)  # whoever registers a request asks, and whoever then plans it asks once more
 def next_fire(rule: Rule, after: datetime, *, counted_from: datetime | None = None) -> datetime | None:
     """Return the first fire later than `after` (UTC), or None if there is none.
 
@@ -90,7 +89,7 @@ def _bounds(rule: Rule, after: datetime, counted_from: datetime | None) -> tuple
     return after, min(until, END)
 
 
-@lru_cache(maxsize=1 << 15)
+@kept_by_zone_data(maxsize=1 << 15)
 def _last_counted(rule: Rule, counted_from: datetime | None) -> datetime:
     """Return an instant not before the last fire that `repetitions` allows, and before the one after it."""
     assert rule.repetitions is not None

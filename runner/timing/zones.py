@@ -1,15 +1,23 @@
-"""Wall time to instant and back, by DESIGN.md, Zones. Pure (zone data is cached by zoneinfo)."""
+"""Wall time to instant and back, by DESIGN.md, Zones. Pure but for the zone data in use.
+
+The zone data of a key is read once and then stays in use until `use_zone_data` replaces it, so that all that a runner
+computes in one turn goes by the same data.
+"""
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
+from typing import ParamSpec, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from runner.errors import RuleError
 from runner.timing.texts import Moment, read_moment, shortened
+from runner.zone_data import read_zone
 
 TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
@@ -18,17 +26,69 @@ _BARE_OFFSET = re.compile(r"(?:UTC|GMT)? ?([+-])0?(\d{1,2})(?::?00)?", re.ASCII 
 # No instant beyond it is computed, so that no zone's offset can carry one out of datetime's range.
 END = datetime(9999, 12, 30, tzinfo=UTC)
 
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+_in_use: dict[str, tuple[bytes, ZoneInfo]] = {}
+_forget_results: list[Callable[[], None]] = []
 
-@cache  # zoneinfo itself keeps only eight zones alive, and reads the ninth from disk each time
+
 def zone_named(key: str) -> ZoneInfo:
     """Return the zone of an IANA key. Raises RuleError, with the nearest names, for one that does not exist."""
+    if key in _in_use:
+        return _in_use[key][1]
     # "right/…" counts leap seconds, "localtime" means something else on each machine.
     if not key.startswith(("right/", "posix/")) and key not in {"localtime", "posixrules"}:
-        try:
-            return ZoneInfo(key)
-        except (KeyError, ValueError, OSError):  # ValueError: malformed; OSError: a folder ("Europe"), a name too long
-            pass
+        raw = read_zone(key)
+        if raw is not None and (zone := _zone_in(key, raw)) is not None:
+            _in_use[key] = (raw, zone)
+            return zone
     raise RuleError(f"there is no time zone {shortened(key)}", suggestion=_nearest_zones(key))
+
+
+def zone_data_in_use() -> dict[str, bytes]:
+    """Return the zone data of each key that was asked for, in the order of the keys."""
+    return {key: raw for key, (raw, _) in sorted(_in_use.items())}
+
+
+def changed_zone_data() -> dict[str, bytes]:
+    """Return the zone data that the disk has now for keys in use, where it is another. Reads files.
+
+    A zone that is gone, or damaged, keeps the data that is in use.
+    """
+    found = {key: read_zone(key) for key in _in_use}
+    return {
+        key: raw
+        for key, raw in found.items()
+        if raw is not None and raw != _in_use[key][0] and _zone_in(key, raw) is not None
+    }
+
+
+def use_zone_data(data: Mapping[str, bytes]) -> None:
+    """Compute with other data of some zones from now on. Data that is no zone data changes nothing."""
+    for key, raw in data.items():
+        if (zone := _zone_in(key, raw)) is not None:
+            _in_use[key] = (raw, zone)
+    for forget in _forget_results:
+        forget()
+
+
+def kept_by_zone_data(maxsize: int) -> Callable[[Callable[_Parameters, _Result]], Callable[_Parameters, _Result]]:
+    """Decorate a function whose results are kept, as by `lru_cache`, until the zone data in use changes."""
+
+    def decorated(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+        keeping = lru_cache(maxsize=maxsize)(function)
+        _forget_results.append(keeping.cache_clear)
+        return keeping  # type: ignore[return-value]  # lru_cache forgets the parameters' types
+
+    return decorated
+
+
+def _zone_in(key: str, raw: bytes) -> ZoneInfo | None:
+    try:
+        # The newline is for zoneinfo, which looks for one without end in data that is cut off.
+        return ZoneInfo.from_file(io.BytesIO(raw + b"\n"), key=key)
+    except (ValueError, IndexError, OverflowError, AssertionError, struct.error):
+        return None
 
 
 @cache

@@ -17,6 +17,7 @@ _CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[Finding]]], ...] = (
     ("requests", records.request_findings),
     ("notification", machine.notification_findings),
     ("zone", machine.zone_findings),
+    ("zone", machine.running_zone_findings),
     ("clock", machine.clock_findings),
     ("state", permissions.state_findings),
     ("store", records.store_findings),

@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -19,9 +20,12 @@ from runner.monitor.records import Event
 from runner.requests.files import printable
 from runner.service.examination.findings import Finding, advice, good, problem, warning
 from runner.service.examination.subject import Subject
+from runner.service.zone_change import ZONE, zone_data_of
 from runner.store.checkup import sqlite_version
+from runner.store.database import StoreReader
 from runner.timing.zones import zone_named
 from runner.values import clock_text
+from runner.zone_data import read_zone
 
 _STA_UNSYNC, _TIME_ERROR = 0x40, 5  # adjtimex(2)
 _TIMESYNC = Path("/run/systemd/timesync/synchronized")
@@ -65,6 +69,23 @@ def zone_findings(subject: Subject) -> Iterator[Finding]:
         yield advice("zone", message, "update the system's tzdata, or set PYTHONTZPATH= to use the package's")
     else:
         yield good("zone", f"{subject.zone}, by the system's zone data {system}")
+
+
+def running_zone_findings(subject: Subject) -> Iterator[Finding]:
+    """Report a runner that goes by another zone, or by other zone data, than one that was started now would."""
+    if subject.pid is None:
+        return
+    with closing(StoreReader(subject.state)) as reader:
+        meta = reader.meta()
+    zone = meta.get(ZONE, subject.zone)
+    if zone != subject.zone:
+        message = f"the runner goes by {zone}, here the zone is {subject.zone}"
+        yield advice("zone", message, "nothing to do: commands show the runner's zone; a restart from here changes it")
+    old = [key for key, raw in zone_data_of(meta).items() if read_zone(key) not in (None, raw)]
+    if old:
+        message = f"the runner's zone data for {', '.join(old)} is not that of the disk"
+        right = "`runner reload` makes it look; if this stays, the runner has another PYTHONTZPATH: restart it"
+        yield warning("zone", message, right)
 
 
 def system_tzdata() -> str | None:
