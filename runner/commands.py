@@ -6,7 +6,9 @@ A command is a row with a deadline; its answer comes back in the row. It is appl
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from runner.errors import NoRunnerError, RefusedError, StoreMissingError
+from runner.errors import NoRunnerError, RefusedError, StoreError, StoreMissingError
 from runner.requests.trust import user_name
 from runner.store import mailbox
 from runner.store.database import owner_pid
@@ -24,6 +26,8 @@ from runner.values import new_id
 PATIENCE_S = 10.0
 """How long an answer is waited for before the command is withdrawn."""
 _ARGUMENTS = ("targets", "is_for_all", "allow_empty", "params")
+_MOST_NESTED = 32
+_UNFIT = re.compile("[\0\ud800-\udfff]")
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.002, 0.05
 
 
@@ -72,25 +76,69 @@ class Answer:
 
     @classmethod
     def read(cls, text: str) -> Answer:
-        """Read what `text` wrote."""
-        content = json.loads(text)
-        return cls(is_done=content["is_done"], lines=tuple(content["lines"]), data=content["data"])
+        """Read what `text` wrote. Raises StoreError for anything else."""
+        try:
+            content = json.loads(text)
+            is_done, lines, data = content["is_done"], content["lines"], content["data"]
+            _require(isinstance(is_done, bool) and _are_texts(lines) and isinstance(data, dict))
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise StoreError("the answer in the store cannot be read; is the runner of another version?") from error
+        return cls(is_done=is_done, lines=tuple(lines), data=data)
 
 
 def command_of(row: CommandRow) -> Command:
-    """Read a command that `ask` posted. Raises RefusedError for one of another version."""
+    """Read a command that `ask` posted, or anyone who can write the store. Raises RefusedError for anything else."""
     try:
-        content = json.loads(row.arguments)
-        return Command(
-            kind=Kind(row.kind),
-            targets=tuple(content["targets"]),
-            is_for_all=content["is_for_all"],
-            allow_empty=content["allow_empty"],
-            params=content.get("params", {}),
-            requested_by=row.requested_by,
-        )
-    except (KeyError, ValueError) as error:
+        kind = Kind(row.kind)
+    except ValueError as error:
         raise RefusedError(f"the runner does not know the command {row.kind!r}; is it of another version?") from error
+    try:
+        return _read(kind, json.loads(row.arguments), row.requested_by)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise RefusedError(f"the command {kind!r} in the store is malformed") from error
+
+
+def _read(kind: Kind, content: Any, requested_by: str) -> Command:
+    """Read a command's arguments. Raises KeyError, TypeError and ValueError for what `ask` would not write."""
+    targets, params = content["targets"], content.get("params", {})
+    _require(_are_texts(targets) and (kind is not Kind.EXEC or len(targets) == 1))
+    _require(isinstance(content["is_for_all"], bool) and isinstance(content["allow_empty"], bool))
+    _require(isinstance(params, dict) and all(map(str.isidentifier, params)) and _is_plain(params, _MOST_NESTED))
+    return Command(
+        kind=kind,
+        targets=tuple(targets),
+        is_for_all=content["is_for_all"],
+        allow_empty=content["allow_empty"],
+        params=params,
+        requested_by=requested_by,
+    )
+
+
+def _require(is_met: bool) -> None:
+    if not is_met:
+        raise ValueError
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(each, str) and _is_plain(each, 0) for each in values)
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Tell whether a JSON value can be kept, logged and put into an environment.
+
+    That excludes NUL characters, halves of surrogate pairs, numbers that are not finite, and deep nesting.
+    """
+    match value:
+        case str():
+            return not _UNFIT.search(value)
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return depth > 0 and all(_is_plain(key, 0) and _is_plain(each, depth - 1) for key, each in value.items())
+        case list():
+            return depth > 0 and all(_is_plain(each, depth - 1) for each in value)
+        case _:
+            return True
 
 
 def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.sleep) -> Answer:

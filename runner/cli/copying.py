@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+import click
+
 from runner.execution.output import member_output_paths, open_to_read
 
 
@@ -15,33 +17,51 @@ class GroupCopier:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._copiers: dict[Path, Copier] = {}
+        self._is_unreadable = False
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody reads stdout any more."""
+        return any(copier.is_abandoned for copier in self._copiers.values())
 
     def copy(self) -> None:
         """Copy what came since the last call."""
-        for path in member_output_paths(self._path):
+        if self._is_unreadable:
+            return
+        try:
+            paths = member_output_paths(self._path)
+        except PermissionError as error:
+            self._is_unreadable = True
+            _report(self._path.parent, error)
+            return
+        for path in paths:
             self._copiers.setdefault(path, Copier(path)).copy()
 
 
 class Copier:
     """Copies what is new in a file to stdout at each call, bytes as they are; the file may come later.
 
-    If its process puts something else in its place, that is not copied.
-
-    When nobody reads stdout any more it falls silent: what runs goes on.
+    If its process puts something else in its place, that is not copied. A file that may not be read is reported once.
+    When nobody reads stdout any more, nothing is copied from then on: the execution continues.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._position = 0
-        self._is_silent = False
+        self._is_unreadable = False
+        self.is_abandoned = False
 
     def copy(self) -> None:
         """Copy what came since the last call."""
-        if self._is_silent:
+        if self.is_abandoned or self._is_unreadable:
             return
         try:
             output = open_to_read(self._path)
-        except OSError:
+        except PermissionError as error:
+            self._is_unreadable = True
+            _report(self._path, error)
+            return
+        except OSError:  # it is not there yet, or no longer, or something else is in its place
             return
         with output:
             output.seek(self._position)
@@ -54,6 +74,10 @@ class Copier:
             sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
         except BrokenPipeError:
-            self._is_silent = True
+            self.is_abandoned = True
             # Python flushes stdout once more at exit, and would complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _report(path: Path, error: OSError) -> None:
+    click.echo(f"runner: the output {path} cannot be read: {error.strerror}", err=True)

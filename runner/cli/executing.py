@@ -27,7 +27,7 @@ from runner.store.database import StoreReader, owner_pid
 TIMED_OUT = 124
 REFUSED = 125
 _BY_SIGNAL = 128
-_LOOK_EVERY_S = 0.03
+_FIRST_LOOK_S, _LOOK_EVERY_S = 0.005, 0.1
 _RECORD_WITHIN_S = 5.0
 Record = Mapping[str, Any]
 
@@ -99,10 +99,12 @@ def _through_runner(answer: Answer, places: Places, interruptions: _Interruption
         return _refused(answer)
     execution, copier = answer.data["execution"], _copier(answer)
     kill = Command(kind=Kind.KILL, targets=(execution,))
+    pause_s = _FIRST_LOOK_S
     while _is_on_its_way(execution, places):
         copier.copy()
         interruptions.heed(lambda: ask(places.state, kill))
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LOOK_EVERY_S)
     copier.copy()
     return _exit_code(_record_of(execution, places))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import click
 from runner.cli.copying import Copier, GroupCopier
 from runner.cli.options import Places, output_option, place_options, wall_option
 from runner.cli.printing import coloured, json_line, local_text, print_table, who
-from runner.errors import RunnerError, UsageError
+from runner.cli.stdout import pause
+from runner.errors import RunnerError, StoreError, UsageError
 from runner.execution.output import member_output_paths, open_to_read, output_path, outputs_folder
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.reading import Filter, find_execution, follow, newest
@@ -104,11 +105,19 @@ def _cause(error: OSError) -> str:
 def _copy(copier: Copier | GroupCopier, execution: str, places: Places, *, is_following: bool) -> None:
     while is_following and not _has_ended(execution, places):
         copier.copy()
+        if copier.is_abandoned:
+            return
         _pause()
     copier.copy()
 
 
 def _has_ended(execution: str, places: Places) -> bool:
+    """Ask the store for one row; who may not read it searches the log, where a long execution's record is far back."""
+    from runner.store.database import StoreReader
+
+    with suppress(StoreError), closing(StoreReader(places.state)) as reader:
+        if reader.is_on_its_way(execution):
+            return False
     records = find_execution(places.monitor_log, execution)
     return bool(records) and records[0]["status"] != ExecutionStatus.PROCESSING
 
@@ -155,4 +164,4 @@ def _since(text: str | None, zone: str) -> datetime | None:
 
 
 def _pause() -> None:
-    time.sleep(_FOLLOW_EVERY_S)
+    pause(_FOLLOW_EVERY_S)

@@ -10,7 +10,7 @@ from runner.service.answering import answer
 from runner.service.book import Book
 from runner.service.clock import Clock
 from runner.service.decision import Decision
-from runner.store.database import Store
+from runner.store.database import MOST_COMMANDS, Store
 from runner.store.rows import CommandRow
 from runner.values import to_microseconds
 
@@ -40,8 +40,9 @@ class Mail:
     def take(self) -> None:
         """Take the commands that came. Raises StoreUnwritableError; then they wait on."""
         if self.is_waiting:
-            self._taken += self._store.take_commands(to_microseconds(self._clock.now()))
-            self.is_waiting = False
+            taken = self._store.take_commands(to_microseconds(self._clock.now()))
+            self._taken += taken
+            self.is_waiting = len(taken) == MOST_COMMANDS
 
     def answer(self, decision: Decision) -> None:
         """Carry out what was taken, as part of a decision."""

@@ -9,7 +9,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -32,13 +31,24 @@ from runner.store.connection import (
 )
 from runner.store.lock import lock_path, owner_pid, take_lock
 from runner.store.mailbox import wake_path
-from runner.store.rows import Batch, CommandRow, CommandStatus, ExecutionRow, Mark, RequestRow, Snapshot
-from runner.store.schema import COMMANDS, EXECUTIONS, REQUESTS, Row, Table, to_sql, to_text
+from runner.store.rows import (
+    MALFORMED_ANSWER,
+    Batch,
+    CommandRow,
+    CommandStatus,
+    ExecutionRow,
+    Mark,
+    RequestRow,
+    Snapshot,
+)
+from runner.store.schema import EXECUTIONS, REQUESTS, Row, Table, to_sql, to_text
 
 __all__ = ["DuplicateClaimError", "Store", "StoreReader", "owner_pid"]
 
 Answer = TypeVar("Answer")
 _KEPT_COMMANDS_US = 24 * 3600 * 1_000_000
+MOST_COMMANDS = 1000
+"""How many commands are taken at once; others may wait a turn."""
 _LARGEST_IDLE_WAL = 16 * 2**20
 _UNTIDY_COMMITS = 50
 
@@ -149,9 +159,10 @@ class Store:
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
         """Take the pending commands, oldest first, durably; withdraw those whose deadline is before `now`.
 
-        From then on they cannot be withdrawn while this store is open. What a command changes is to be committed
-        together with its answer, and what it does outside the store is to be done after that commit: then a command
-        is either applied or withdrawn, whenever the runner dies. Raises StoreUnwritableError; nothing is taken then.
+        At most `MOST_COMMANDS` are taken at once; malformed rows are answered with a refusal. From then on they cannot
+        be withdrawn while this store is open. What a command changes is to be committed together with its answer, and
+        what it does outside the store is to be done after that commit: then a command is either applied or withdrawn,
+        whenever the runner dies. Raises StoreUnwritableError; nothing is taken then.
         """
         with worded(self._path):
             (is_any,) = self._connection.execute(schema.IS_ANY_PENDING).fetchone()
@@ -159,12 +170,7 @@ class Store:
                 return ()
             self._require_place()
             with transaction(self._connection):
-                self._connection.execute(schema.WITHDRAW_LATE, (now,))
-                pending = self._connection.execute(
-                    f"{COMMANDS.select} WHERE status = 'pending' ORDER BY rowid"
-                ).fetchall()
-                self._connection.execute(schema.TAKE_PENDING)
-        return tuple(replace(COMMANDS.to_row(values), status=CommandStatus.TAKEN) for values in pending)
+                return _take(self._connection, now)
 
     def close(self) -> None:
         """Close the database and let the lock go."""
@@ -246,6 +252,30 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 def _prune_commands(connection: sqlite3.Connection) -> None:
     connection.execute(schema.PRUNE_COMMANDS, (time.time_ns() // 1000 - _KEPT_COMMANDS_US,))
+
+
+def _take(connection: sqlite3.Connection, now: int) -> tuple[CommandRow, ...]:
+    connection.execute(schema.REFUSE_MALFORMED, (MALFORMED_ANSWER, now))
+    connection.execute(schema.WITHDRAW_LATE, (now,))
+    taken = []
+    for rowid, *values, deadline in connection.execute(schema.SELECT_PENDING, (MOST_COMMANDS,)).fetchall():
+        try:
+            command, kind, arguments, requested_by = map(to_text, values)
+        except UnicodeDecodeError:
+            connection.execute(schema.REFUSE_ROW, (MALFORMED_ANSWER, now, rowid))
+            continue
+        connection.execute(schema.TAKE, (rowid,))
+        taken.append(
+            CommandRow(
+                id=command,
+                kind=kind,
+                arguments=arguments,
+                requested_by=requested_by,
+                deadline=deadline,
+                status=CommandStatus.TAKEN,
+            )
+        )
+    return tuple(taken)
 
 
 def _begin_reading(path: Path) -> sqlite3.Connection | None:

@@ -81,6 +81,10 @@ class CommandRow:
     answer: str | None = None
 
 
+MALFORMED_ANSWER = '{"is_done": false, "lines": ["the command in the store is malformed"], "data": {}}'
+"""The answer in a row that no `runner` wrote; `runner.commands` reads it."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Batch:
     """Everything one turn of the loop wants committed at once. Mutable: it is filled, committed, and thrown away.

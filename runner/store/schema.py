@@ -69,13 +69,24 @@ HAS_EXECUTION = "SELECT 1 FROM executions WHERE id = ?"
 END_EXECUTION = "DELETE FROM executions WHERE id = ?"
 
 IS_ANY_PENDING = "SELECT EXISTS (SELECT 1 FROM commands WHERE status = 'pending')"
-TAKE_PENDING = "UPDATE commands SET status = 'taken' WHERE status = 'pending'"
+# Anyone who may write the store may write any row, and SQLite keeps any kind of value in any column.
+_IS_WELL_FORMED = """(typeof(id) = 'text' AND typeof(deadline) = 'integer'
+    AND length(CAST(id AS BLOB)) BETWEEN 1 AND 100 AND length(CAST(kind AS BLOB)) <= 100
+    AND length(CAST(requested_by AS BLOB)) <= 1000 AND length(CAST(arguments AS BLOB)) <= 1048576)"""
+_REFUSE = "UPDATE commands SET status = 'answered', answer = ?, arguments = '{}', deadline = ?"
+REFUSE_MALFORMED = f"{_REFUSE} WHERE status = 'pending' AND NOT {_IS_WELL_FORMED}"
+REFUSE_ROW = f"{_REFUSE} WHERE rowid = ?"
+# As bytes: the driver fails for the whole result if one text is not UTF-8.
+SELECT_PENDING = """SELECT rowid, CAST(id AS BLOB), CAST(kind AS BLOB), CAST(arguments AS BLOB),
+    CAST(requested_by AS BLOB), deadline FROM commands WHERE status = 'pending' ORDER BY rowid LIMIT ?"""
+TAKE = "UPDATE commands SET status = 'taken' WHERE rowid = ?"
 # What a command was given (parameters of `exec`, say) is nobody's concern once it is settled.
 WITHDRAW_LATE = "UPDATE commands SET status = 'withdrawn', arguments = '{}' WHERE status = 'pending' AND deadline < ?"
 WITHDRAW_ORPHANS = "UPDATE commands SET status = 'withdrawn', arguments = '{}' WHERE status = 'taken'"
 # Rows are in the order of their posting, so that the oldest are all that need be looked at.
 PRUNE_COMMANDS = """DELETE FROM commands
-    WHERE deadline < ? AND rowid IN (SELECT rowid FROM commands ORDER BY rowid LIMIT 1000)"""
+    WHERE (deadline < ? OR typeof(deadline) <> 'integer' AND status <> 'pending')
+    AND rowid IN (SELECT rowid FROM commands ORDER BY rowid LIMIT 1000)"""
 ANSWER = "UPDATE commands SET status = 'answered', answer = ?, arguments = '{}' WHERE id = ? AND status = 'taken'"
 ANSWER_OF = "SELECT answer FROM commands WHERE id = ?"
 STATUS_OF = "SELECT status FROM commands WHERE id = ?"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 
+import pytest
 from support import GATE, RECORD_SCHEMA, Place, end_of, wait_until
 
 FAR_OFF = {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}}
@@ -109,6 +111,23 @@ def test_log_shows_a_whole_output_by_the_begin_of_an_id_and_follows_it_to_the_en
         refused = place.run("log", prefix)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert words in refused.stderr
+
+
+@pytest.mark.parametrize("command", [("log", "-f"), ("monitor", "-f")], ids=" ".join)
+def test_a_command_that_follows_ends_when_its_reader_goes_away(place: Place, command: tuple[str, ...]) -> None:
+    place.declare("quiet", f"echo one; echo two; {GATE}", "run_immediately")
+    place.declare("quick", "true", "run_immediately")
+    place.start()
+    place.await_finished("quick")
+    (started,) = wait_until(lambda: place.events("execution.started", "quiet"))
+    wait_until(lambda: Path(started["output_file"]).read_bytes() == b"one\ntwo\n")
+    following = place.begin(*command, *([started["execution"]] if command[0] == "log" else []))
+    assert following.stdout is not None and following.stderr is not None
+    assert following.stdout.readline()
+    following.stdout.close()
+    with following.stderr:
+        assert (following.wait(timeout=60), following.stderr.read()) == (1, b"")
+    assert not place.finished("quiet")
 
 
 def test_the_monitor_loads_nothing_that_reading_a_log_does_not_need(place: Place) -> None:

@@ -620,6 +620,15 @@ def test_a_read_only_folder_cannot_be_owned_but_read(read_only_folder: Path) -> 
 # Readers
 
 
+def test_whether_an_execution_is_on_its_way_is_one_row_by_its_key(tmp_path: Path) -> None:
+    with _owned(tmp_path) as store:
+        store.commit(Batch(executions={"e1": _execution("e1")}))
+        with closing(StoreReader(tmp_path)) as reader:
+            assert (reader.is_on_its_way("e1"), reader.is_on_its_way("e2")) == (True, False)
+        (step,) = store._connection.execute(f"EXPLAIN QUERY PLAN {schema.HAS_EXECUTION}", ("e1",)).fetchall()
+        assert step[-1].startswith("SEARCH executions USING"), step
+
+
 def test_a_missing_or_empty_store_is_empty_to_a_reader_which_creates_nothing(tmp_path: Path) -> None:
     nothing = Snapshot(requests=(), executions=(), outbox=range(0), mark=None, meta={})
     assert _read(tmp_path / "missing") == nothing

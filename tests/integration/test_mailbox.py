@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import select
 import signal
+import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import child
+from runner_inside import started
+from support import Place, check_log, child, wait_until
 
+from runner.commands import Answer, Kind
 from runner.errors import StoreError
+from runner.service.clock import SystemClock
 from runner.store.connection import connect, database_path
 from runner.store.database import DuplicateClaimError, Store
 from runner.store.mailbox import answer_to, drain_wake, open_wake, post, withdraw
@@ -331,3 +337,78 @@ def test_commands_are_forgotten_a_day_after_their_deadline(tmp_path: Path) -> No
     assert answer_to(tmp_path, "new") == "done"
     with pytest.raises(StoreError, match="there is no command old in the store"):
         withdraw(tmp_path, "old")
+
+
+# Rows that no `runner` wrote
+
+_VALUES: tuple[object, ...] = (
+    None, -1, 0, 2**62, -(2**63), 1.5, float("inf"), "", "abc", "\0", "x" * 2_000_000, "\x1b[31m\n\u202e", b"",
+    b"\xff\xfe\0", b"\xed\xb3\xbf", b"x" * 2_000_000, "{", "[]", "null", "[" * 100_000,
+)  # fmt: skip
+_ARGUMENTS: tuple[object, ...] = (
+    None, 1, "a", [], {}, ["a"], ["a", "a"], ["a", 1], [["a"]], [{}], {"a": 1}, {"a b": 1}, {"p": "\0"},
+    {"p": "\ud800"}, {"p": math.nan}, {"p": math.inf}, {"\ud800": 1}, {"": 1}, {"p": 10**400},
+    {"p": json.loads("[" * 900 + "]" * 900)}, "x" * 500_000, ["x" * 500_000], True,
+)  # fmt: skip
+_GOOD = {"targets": ["a"], "is_for_all": False, "allow_empty": False, "params": {}}
+_COLUMNS = ("id", "kind", "arguments", "requested_by", "deadline", "status", "answer")
+
+
+def _hostile_rows() -> Iterator[dict[str, object]]:
+    """Yield rows with every kind of value in every column, and with every kind of argument of every kind of command."""
+    good = {"kind": "exec", "arguments": json.dumps(_GOOD), "requested_by": "ana", "deadline": _NOW + 99 * _MINUTE}
+    for column in _COLUMNS:
+        yield from (good | {column: value} for value in _VALUES)
+        yield from (good | {column: sqlite3.Binary(str(value).encode())} for value in _VALUES[:4])
+    for kind in (*Kind, "no-such-kind"):
+        yield from (good | {"kind": kind, "arguments": text} for text in ("{}", "[]", "1", "null", "{", "[" * 100_000))
+        for name in _GOOD:
+            yield good | {"kind": kind, "arguments": json.dumps({k: v for k, v in _GOOD.items() if k != name})}
+            yield from (good | {"kind": kind, "arguments": json.dumps(_GOOD | {name: value})} for value in _ARGUMENTS)
+
+
+def test_a_malformed_row_is_refused_and_the_runner_goes_on(place: Place) -> None:
+    place.declare("a", "true")
+    with started(place.jobs, SystemClock(), state=place.state) as runner:
+
+        def go_on_until(condition: Callable[[], object]) -> None:
+            def turn() -> object:
+                runner.turn()
+                runner.wait(at_most_s=0.02)
+                return condition()
+
+            wait_until(turn, within_s=120)
+
+        with closing(connect(database_path(place.state), "mode=rw")) as connection:
+            count = 0
+            for count, row in enumerate(_hostile_rows(), 1):
+                row = {"id": f"h{count}", "status": "pending"} | row
+                names = ", ".join(row)
+                with suppress(sqlite3.IntegrityError):  # NULL where the table refuses it, or an id that is there
+                    connection.execute(
+                        f"INSERT INTO commands ({names}) VALUES ({', '.join('?' * len(row))})", [*row.values()]
+                    )
+            assert count > 500
+            pending = "SELECT count(*) FROM commands WHERE status = 'pending'"
+            go_on_until(lambda: connection.execute(pending).fetchone() == (0,))
+        post(place.state, replace(_command("last"), kind="exec", arguments=json.dumps(_GOOD)))
+        go_on_until(lambda: answer_to(place.state, "last"))
+        go_on_until(lambda: not runner.is_executing)
+        assert Answer.read(answer_to(place.state, "last") or "").is_done
+    assert all(record["status"] == "success" for record in place.finished("a"))
+    check_log(place.log)
+
+
+def test_a_malformed_row_is_answered_in_words(store: Store, tmp_path: Path) -> None:
+    with closing(connect(database_path(tmp_path), "mode=rw")) as connection:
+        row = ("bad", "exec", b"\xff", "ana", _NOW + _MINUTE, "pending")
+        connection.execute("INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, NULL)", row)
+    assert store.take_commands(_NOW) == ()
+    answer = Answer.read(answer_to(tmp_path, "bad") or "")
+    assert (answer.is_done, answer.lines) == (False, ("the command in the store is malformed",))
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"is_done": 1, "lines": [], "data": {}}', "[" * 100_000])
+def test_an_answer_that_no_runner_wrote_is_an_error_in_words(text: str) -> None:
+    with pytest.raises(StoreError, match="cannot be read"):
+        Answer.read(text)

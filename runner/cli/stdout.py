@@ -1,0 +1,21 @@
+"""Waiting beside a standard output that its reader may leave at any time, as `head -3` does. Touches descriptor 1."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+
+_STDOUT = 1
+_GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
+
+
+def pause(seconds: float) -> None:
+    """Wait; raise BrokenPipeError at once when nobody reads stdout any more.
+
+    A write would fail too, but a command that follows something quiet may not write for hours.
+    """
+    poll = select.poll()
+    poll.register(_STDOUT, 0)  # the kernel reports these three conditions without being asked
+    if any(events & _GONE for _, events in poll.poll(seconds * 1000)):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
