@@ -167,7 +167,9 @@ def test_a_store_that_is_only_being_made_is_waited_for_or_told_of(place: Place) 
 def test_a_press_without_a_runner_comes_after_what_the_file_has_said_meanwhile(place: Place) -> None:
     place.declare("once", "echo ran", "run_immediately")
     place.declare("daily", "true", DAILY)
-    place.stop(place.start())
+    runner = place.start()
+    place.await_finished("once")
+    place.stop(runner)
     place.declare("once", "echo ran", "run_immediately", top={"scheduled": False})
     place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": "03:00"}})
 
