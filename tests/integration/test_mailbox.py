@@ -371,13 +371,13 @@ def test_a_malformed_row_is_refused_and_the_runner_goes_on(place: Place) -> None
     place.declare("a", "true")
     with started(place.jobs, SystemClock(), state=place.state) as runner:
 
-        def go_on_until(condition: Callable[[], object]) -> None:
+        def go_on_until(condition: Callable[[], object], what: str) -> None:
             def turn() -> object:
                 runner.turn()
                 runner.wait(at_most_s=0.02)
                 return condition()
 
-            wait_until(turn, within_s=120)
+            wait_until(turn, within_s=120, what=what)
 
         with closing(connect(database_path(place.state), "mode=rw")) as connection:
             count = 0
@@ -390,10 +390,10 @@ def test_a_malformed_row_is_refused_and_the_runner_goes_on(place: Place) -> None
                     )
             assert count > 500
             pending = "SELECT count(*) FROM commands WHERE status = 'pending'"
-            go_on_until(lambda: connection.execute(pending).fetchone() == (0,))
+            go_on_until(lambda: connection.execute(pending).fetchone() == (0,), "no row is pending")
         post(place.state, replace(_command("last"), kind="exec", arguments=json.dumps(_GOOD)))
-        go_on_until(lambda: answer_to(place.state, "last"))
-        go_on_until(lambda: not runner.is_executing)
+        go_on_until(lambda: answer_to(place.state, "last"), "an answer")
+        go_on_until(lambda: not runner.is_executing, "the end of all executions")
         assert Answer.read(answer_to(place.state, "last") or "").is_done
     assert all(record["status"] == "success" for record in place.finished("a"))
     check_log(place.log)
