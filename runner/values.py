@@ -15,6 +15,8 @@ _SIZE_UNITS = {
 }  # fmt: skip
 _LONGEST_SHOWN = 60
 _LONGEST = timedelta(days=36525)
+_BLANKS = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_TO_BLANK = str.maketrans(_BLANKS, " " * len(_BLANKS))
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -130,3 +132,27 @@ def to_microseconds(instant: datetime) -> int:
 def from_microseconds(microseconds: int) -> datetime:
     """Return the UTC instant of microseconds since 1970-01-01T00:00Z."""
     return EPOCH + timedelta(microseconds=microseconds)
+
+
+def neutral(text: str) -> str:
+    r"""Return a text that takes one line and cannot steer a terminal; what could is shown by an escape.
+
+    That is everything that is not printable by the Unicode database: control characters (C0, C1, newlines), what
+    changes the direction or has no width, line separators, and surrogates, which stand for bytes that are no UTF-8.
+    Blanks of other widths become plain ones.
+
+    >>> print(neutral("a\x1b[31m\nb\u202e \udcff"))
+    a\x1b[31m\x0ab\u202e \xff
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escape(each) for each in text.translate(_TO_BLANK))
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8 (PEP 383)
+        code -= 0xDC00
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

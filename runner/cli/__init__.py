@@ -43,15 +43,14 @@ def main() -> None:
 
     # Of a short command it would be a tenth that the collector walks modules.
     with lasting_heap():
-        import click
-
         from runner.cli.group import cli
+        from runner.cli.printing import echo_error
         from runner.errors import RunnerError
 
     try:
         cli.main(prog_name="runner", standalone_mode=True)
     except RunnerError as error:
-        click.echo(f"runner: {error}", err=True)
+        echo_error(str(error))
         sys.exit(error.exit_code)
 
 

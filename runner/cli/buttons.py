@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from runner.cli.options import Places, place_options
+from runner.cli.printing import echo
 from runner.commands import Answer, Command, Kind
 from runner.errors import Problem, UsageError
 
@@ -73,9 +74,9 @@ def reload_command(allow_empty: bool, places: Places) -> None:
     problems = [Problem(**each) for each in answer.data.get("problems", ())]
     for problem in problems:
         for line in problem_lines(problem):
-            click.echo(line, err=True)
+            echo(line, err=True)
     if (more := answer.data.get("problems_count", 0) - len(problems)) > 0:
-        click.echo(f"and {more} more; `runner validate` shows all", err=True)
+        echo(f"and {more} more; `runner validate` shows all", err=True)
     _finish(answer)
 
 
@@ -96,6 +97,6 @@ def _press(kind: Kind, names: tuple[str, ...], is_for_all: bool, places: Places)
 
 def _finish(answer: Answer) -> None:
     for line in answer.lines:
-        click.echo(line)
+        echo(line)
     if not answer.is_done:
         raise SystemExit(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import select
 import sys
@@ -12,10 +11,9 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-import click
 from loguru import logger
 
-from runner.cli.printing import printable_text, short_commit, who
+from runner.cli.printing import json_line, short_commit, shown_line, style, who
 from runner.lifecycle import ExecutionStatus
 from runner.timing.zones import zone_named
 from runner.values import clock_text, parse_instant
@@ -52,7 +50,7 @@ class Console:
     def show(self, record: Mapping[str, Any]) -> None:
         """Show one record."""
         level, text = line_of(record)
-        self._print(parse_instant(record["time"]), level, printable_text(text))
+        self._print(parse_instant(record["time"]), level, text)
         if record["event"] == "request.rejected" and record["problems"] and not self._is_json:
             self._point_at(record["problems"][0])
 
@@ -60,16 +58,17 @@ class Console:
         from runner.cli.problems import excerpt
 
         for line in excerpt(problem["file"], problem["line"], problem["column"]):
-            self._write(line if self._is_coloured else click.unstyle(line))
+            self._write(line)
 
     def _show_diagnostic(self, message: Any) -> None:
         entry = message.record
-        self._print(entry["time"], entry["level"].name, str(message).rstrip())
+        for line in str(message).rstrip().split("\n"):
+            self._print(entry["time"], entry["level"].name, line)
 
     def _print(self, at: datetime, level: str, text: str) -> None:
         local = at.astimezone(zone_named(self.zone()))
         if self._is_json:
-            line = json.dumps({"time": local.isoformat(), "level": level, "message": text}, ensure_ascii=False)
+            line = json_line({"time": local.isoformat(), "level": level, "message": text})
         else:
             line = f"{local:%H:%M:%S}  {self._coloured(level, text)}"
         self._write(line)
@@ -84,14 +83,14 @@ class Console:
             unshown, self._unshown = self._unshown, 0
             if unshown:
                 self._show_unshown(unshown)
-            print(line, file=sys.stderr, flush=True)
+            print(shown_line(line, is_coloured=self._is_coloured), file=sys.stderr, flush=True)
 
     def _show_unshown(self, count: int) -> None:
         lines = "1 line was" if count == 1 else f"{count} lines were"
         self._print(datetime.now(zone_named(self.zone())), "WARNING", f"{lines} not shown here: nobody read them")
 
     def _coloured(self, level: str, text: str) -> str:
-        return click.style(text, fg=_COLOURS[level]) if self._is_coloured and level in _COLOURS else text
+        return style(text, fg=_COLOURS[level]) if level in _COLOURS else text
 
 
 def _has_room() -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from pathlib import Path
 
-import click
-
+from runner.cli.printing import echo, neutral_lines
 from runner.execution.output import member_output_paths, open_to_read
 
 
@@ -39,7 +40,10 @@ class GroupCopier:
 
 
 class Copier:
-    """Copies what is new in a file to stdout at each call, bytes as they are; the file may come later.
+    """Copies what is new in a file to stdout at each call; the file may come later.
+
+    To a pipe or a file the bytes go as they are. To a terminal goes text, in which control characters are shown as
+    escapes: what a process prints could otherwise steer the terminal of the person who looks at it.
 
     If its process puts something else in its place, that is not copied. A file that may not be read is reported once.
     When nobody reads stdout any more, nothing is copied from then on: the execution continues.
@@ -50,6 +54,7 @@ class Copier:
         self._position = 0
         self._is_unreadable = False
         self.is_abandoned = False
+        self._decoder = _terminal_decoder() if sys.stdout.isatty() else None
 
     def copy(self) -> None:
         """Copy what came since the last call."""
@@ -71,7 +76,7 @@ class Copier:
 
     def _write(self, chunk: bytes) -> None:
         try:
-            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.write(chunk if self._decoder is None else _neutral(self._decoder.decode(chunk)))
             sys.stdout.buffer.flush()
         except BrokenPipeError:
             self.is_abandoned = True
@@ -80,4 +85,13 @@ class Copier:
 
 
 def _report(path: Path, error: OSError) -> None:
-    click.echo(f"runner: the output {path} cannot be read: {error.strerror}", err=True)
+    echo(f"runner: the output {path} cannot be read: {error.strerror}", err=True)
+
+
+def _terminal_decoder() -> io.IncrementalNewlineDecoder:
+    """Return a decoder that takes UTF-8 in pieces, and each kind of newline, also a lone CR, for one."""
+    return io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+
+
+def _neutral(text: str) -> bytes:
+    return neutral_lines(text).encode(sys.stdout.encoding, "backslashreplace")

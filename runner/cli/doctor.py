@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from runner.cli.options import Places, output_option, place_options
-from runner.cli.printing import echo, json_line, printable_text
+from runner.cli.printing import echo, json_line, style
 from runner.cli.running import max_running_option
 from runner.service.examination import examine
 from runner.service.examination.findings import Finding, Level
@@ -46,19 +46,19 @@ def doctor_command(max_running: int | None, output: str, places: Places) -> None
         found[finding.level] += 1
         _print(finding, output)
     if output != "json":
-        click.echo(_verdict(found), err=True)
+        echo(_verdict(found), err=True)
     if found[Level.PROBLEM]:
         raise SystemExit(1)
 
 
 def _print(finding: Finding, output: str) -> None:
     if output == "json":
-        click.echo(json_line(asdict(finding)))
+        echo(json_line(asdict(finding)))
         return
-    level = click.style(f"{finding.level:<8}", fg=_COLOURS[finding.level])
-    echo(f"{level} {finding.check:<13} {printable_text(finding.message)}")
+    level = style(f"{finding.level:<8}", fg=_COLOURS[finding.level])
+    echo(f"{level} {finding.check:<13} {finding.message}")
     if finding.suggestion:
-        echo(f"{'':22} → {printable_text(finding.suggestion)}")
+        echo(f"{'':22} → {finding.suggestion}")
 
 
 def _verdict(found: Counter[Level]) -> str:

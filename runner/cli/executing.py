@@ -16,6 +16,7 @@ import click
 
 from runner.cli.copying import Copier, GroupCopier
 from runner.cli.options import Places, place_options
+from runner.cli.printing import echo
 from runner.cli.reaching import reach
 from runner.commands import Answer, Command, Kind, ask
 from runner.errors import LogUnwritableError, NoRunnerError, RefusedError, RunnerError, StoreError, UsageError
@@ -63,7 +64,7 @@ def exec_command(name: str, params: tuple[str, ...], places: Places) -> None:
                 alone=lambda: _alone(command, places, interruptions),
             )
     except (StoreError, LogUnwritableError, RefusedError) as error:
-        click.echo(f"runner: {error}", err=True)
+        echo(f"runner: {error}", err=True)
         code = REFUSED
     raise SystemExit(code)
 
@@ -198,7 +199,7 @@ def _told_of(execution: str, places: Places) -> Iterator[Record | None]:
 
 def _refused(answer: Answer) -> int:
     for line in answer.lines:
-        click.echo(f"runner: {line}", err=True)
+        echo(f"runner: {line}", err=True)
     return REFUSED
 
 
@@ -210,7 +211,7 @@ def _exit_code(record: Record) -> int:
     if record["reason"] in (None, Reason.EXIT_CODE) and (record["exit_code"] or is_success):
         return int(record["exit_code"])
     if not is_success:
-        click.echo(f"runner: {record['request']}: {record['message']}", err=True)
+        echo(f"runner: {record['request']}: {record['message']}", err=True)
     if record["status"] == ExecutionStatus.SKIPPED:
         return REFUSED
     match record["reason"]:

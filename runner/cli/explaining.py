@@ -13,7 +13,7 @@ import click
 from runner.cli.expressions import is_expression, timing_from
 from runner.cli.loading import Loaded, load
 from runner.cli.options import Places, output_option, place_options
-from runner.cli.printing import coloured, json_line, local_text, print_table
+from runner.cli.printing import coloured, echo, json_line, local_text, print_table, style
 from runner.errors import RunnerError, UsageError
 from runner.planning.cautions import cautions
 from runner.planning.explanation import Question, of_expression, unscheduled_words, why
@@ -155,28 +155,26 @@ def _print_meaning(subject: _Subject, count: int, output: str) -> None:
             "next": [{"scheduled_for": fire, "local": local_text(fire, subject.zone)} for fire in coming],
             "cautions": [{"kind": each.kind, "message": each.message} for each in known],
         }
-        click.echo(json_line(item))
+        echo(json_line(item))
         return
-    click.echo(timing_words(subject.timing))
+    echo(timing_words(subject.timing))
     _print_standing(subject)
     if coming:
-        click.echo()
+        echo()
         print_table(("NEXT FIRES", "DAY", "IN"), [_fire_cells(fire, subject) for fire in coming])
     if known:
-        click.echo()
+        echo()
         for each in known:
-            click.echo(f"{click.style('beware', fg='yellow')}: {each.message}")
+            echo(f"{style('beware', fg='yellow')}: {each.message}")
 
 
 def _print_standing(subject: _Subject) -> None:
     told = subject.told
     if "status" in told:
-        click.echo(
-            f"{told['request']} is {coloured(told['status'])}" + (f": {told['message']}" if told["message"] else "")
-        )
+        echo(f"{told['request']} is {coloured(told['status'])}" + (f": {told['message']}" if told["message"] else ""))
     if told.get("delay_s"):
         delay = duration_text(timedelta(seconds=told["delay_s"]))
-        click.echo(f"its spread delays each fire by {delay}")
+        echo(f"its spread delays each fire by {delay}")
 
 
 def _fire_cells(fire: datetime, subject: _Subject) -> tuple[str, str, str]:
@@ -198,14 +196,14 @@ def _print_answer(subject: _Subject, at: datetime, output: str) -> None:
             "before": answer.before,
             "after": answer.after,
         }
-        click.echo(json_line(item))
+        echo(json_line(item))
         return
     what = subject.told.get("request") or " ".join(subject.told["expression"].split())
-    click.echo(f"{click.style(what, bold=True)} at {local_text(at, zone)}")
+    echo(f"{style(what, bold=True)} at {local_text(at, zone)}")
     for each in answer.because:
-        click.echo(f"  {each.message}")
+        echo(f"  {each.message}")
     for word, fire in (("before", answer.before), ("after", answer.after)):
         if fire is not None:
-            click.echo(f"  nearest fire {word}: {local_text(fire, zone)}")
+            echo(f"  nearest fire {word}: {local_text(fire, zone)}")
     for run in answer.runs:
-        click.echo(f"  execution {run.execution}")
+        echo(f"  execution {run.execution}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.options import Places, output_option_of, place_options
-from runner.cli.printing import echo
+from runner.cli.printing import echo, echo_data
 from runner.cli.reports import FORMS, Checked, report
 from runner.errors import Problem, UsageError
 
@@ -49,11 +49,12 @@ def init_command(folder: Path) -> None:
         for path, source in {**examples, schema: schemas_folder() / schema.name}.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, path)
-            click.echo(f"wrote {path}")
+            echo(f"wrote {path}")
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
     where = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
-    click.echo(f"\nNext: {where}runner start", err=True)
+    echo(err=True)
+    echo(f"Next: {where}runner start", err=True)
 
 
 @click.command("validate")
@@ -79,7 +80,7 @@ def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> No
     found = len(checked.problems)
     if output != "json":
         verdict = f"{found} problem{'s' * (found != 1)} found" if found else "all valid"
-        click.echo(f"{checked.requests} request{'s' * (checked.requests != 1)}, {verdict}", err=True)
+        echo(f"{checked.requests} request{'s' * (checked.requests != 1)}, {verdict}", err=True)
     if found:
         raise SystemExit(1)
 
@@ -90,19 +91,19 @@ def schema_command(name: str) -> None:
     """Print a JSON schema: of a process request (default), _defaults.yaml, runner.yaml, or a monitor record."""
     from runner.resources import schema_text
 
-    click.echo(schema_text(name), nl=False)
+    echo_data(schema_text(name))
 
 
 def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
     """Read each folder once, and return what is meant by `paths` of what was found there."""
-    from runner.requests.files import printable
+    from runner.values import neutral
 
     problems: list[Problem] = []
     good: list[str] = []
     for folder, meant in _folders(paths, places).items():
         catalog = _read(folder, places.own_zone)
         is_meant = partial(_is_meant, meant)
-        sources = (printable(str(folder / request.source.file)) for request in catalog.requests.values())
+        sources = (neutral(str(folder / request.source.file)) for request in catalog.requests.values())
         good += filter(is_meant, sources)
         problems += _problems_of(catalog, is_meant)
     bad = [problem.file for problem in problems]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 import click
 
 from runner import __version__
 from runner.cli import _COMMANDS
 from runner.requests.heap import lasting_heap
+from runner.values import neutral
 
 
 class _LazyGroup(click.Group):
@@ -26,9 +30,27 @@ class _LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
+        with _neutral_errors():
+            return super().make_context(*arguments, **named)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _neutral_errors():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
+
+
+@contextmanager
+def _neutral_errors() -> Iterator[None]:
+    """Keep what the caller wrote on the command line, and click quotes in its errors, from steering a terminal."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = neutral(error.message)  # type: ignore[misc]  # click composes the rest when it shows it
+        raise
 
 
 _EPILOG = """\b

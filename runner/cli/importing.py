@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from runner.cli.options import Places, place_options
-from runner.cli.printing import json_line
+from runner.cli.printing import echo, echo_data, json_line, style
 from runner.errors import Problem, RunnerError, UsageError
 from runner.importing.imported import Import, Imported, Remark, Settings, Severity
 from runner.importing.writing import request_text
@@ -206,13 +206,13 @@ def _report(
         _report_json(imported, files, target, dry_run=dry_run)
         return
     if dry_run:
-        click.echo("---\n".join(files.values()), nl=False)
+        echo_data("---\n".join(files.values()))
     else:
         for name in files:
-            click.echo(f"wrote {target / name}")
+            echo(f"wrote {target / name}")
     for remark in imported.all_remarks():
         _print_remark(remark, source)
-    click.echo(_verdict(imported, dry_run=dry_run), err=True)
+    echo(_verdict(imported, dry_run=dry_run), err=True)
 
 
 def _report_json(imported: Import, files: Mapping[str, str], target: Path, *, dry_run: bool) -> None:
@@ -224,17 +224,17 @@ def _report_json(imported: Import, files: Mapping[str, str], target: Path, *, dr
             "file": str(target / name) if name in files else None,
             "scheduled": request.data is not None and request.data.get("scheduled", True),
         }
-        click.echo(json_line(item | ({"text": files.get(name)} if dry_run else {})))
+        echo(json_line(item | ({"text": files.get(name)} if dry_run else {})))
     for remark in imported.all_remarks():
-        click.echo(json_line({field: getattr(remark, field) for field in Remark.__slots__}))
+        echo(json_line({field: getattr(remark, field) for field in Remark.__slots__}))
 
 
 def _print_remark(remark: Remark, source: str) -> None:
-    severity = click.style(remark.severity.value, fg=_COLOURS[remark.severity])
+    severity = style(remark.severity.value, fg=_COLOURS[remark.severity])
     about = f"{remark.request}: " if remark.request else ""
-    click.echo(f"{click.style(f'{source}:{remark.line}:', bold=True)} {severity}: {about}{remark.message}", err=True)
+    echo(f"{style(f'{source}:{remark.line}:', bold=True)} {severity}: {about}{remark.message}", err=True)
     if remark.suggestion:
-        click.echo(f"    {click.style(remark.suggestion, fg='green')}", err=True)
+        echo(f"    {style(remark.suggestion, fg='green')}", err=True)
 
 
 def _verdict(imported: Import, *, dry_run: bool) -> str:

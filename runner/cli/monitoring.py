@@ -13,7 +13,7 @@ import click
 
 from runner.cli.copying import Copier, GroupCopier
 from runner.cli.options import Places, output_option, place_options, wall_option
-from runner.cli.printing import coloured, json_line, local_text, print_table, who
+from runner.cli.printing import coloured, echo, json_line, local_text, print_table, style, who, width_of
 from runner.cli.stdout import pause
 from runner.errors import RunnerError, StoreError, UsageError
 from runner.execution.output import member_output_paths, open_to_read, output_path, outputs_folder
@@ -60,7 +60,7 @@ def monitor_command(
     records = newest(places.monitor_log, count, matches=matches)
     if output == "json":
         for record in records:
-            click.echo(json_line(record))
+            echo(json_line(record))
     else:
         print_table(_COLUMNS, [_cells(record, places.zone) for record in records])
 
@@ -126,10 +126,10 @@ def _follow(records: Iterator[dict[str, Any]], output: str, zone: str) -> None:
     """Print records as they come, in columns of fixed width; Ctrl-C ends it."""
     try:
         if output == "text":
-            _print_fixed([click.style(name, bold=True) for name in _COLUMNS])
+            _print_fixed([style(name, bold=True) for name in _COLUMNS])
         for record in records:
             if output == "json":
-                click.echo(json_line(record))
+                echo(json_line(record))
             else:
                 _print_fixed(_cells(record, zone))
     except KeyboardInterrupt:
@@ -137,8 +137,8 @@ def _follow(records: Iterator[dict[str, Any]], output: str, zone: str) -> None:
 
 
 def _print_fixed(cells: Iterable[str]) -> None:
-    padded = (cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(cells, _WIDTHS, strict=True))
-    click.echo("  ".join(padded).rstrip())
+    padded = (cell + " " * (width - width_of(cell)) for cell, width in zip(cells, _WIDTHS, strict=True))
+    echo("  ".join(padded).rstrip())
 
 
 def _cells(record: dict[str, Any], zone: str) -> list[str]:

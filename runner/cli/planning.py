@@ -60,9 +60,7 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
     for line in report(output, Shown(plan=planned, jobs=str(places.jobs), against=label, zone=places.zone)):
         echo(line)
     if planned.is_kept_whole:
-        click.echo(
-            f"{places.jobs} is empty or gone: a runner keeps all requests (`runner reload --allow-empty`)", err=True
-        )
+        echo(f"{places.jobs} is empty or gone: a runner keeps all requests (`runner reload --allow-empty`)", err=True)
     if planned.rejections or planned.is_kept_whole:
         raise SystemExit(1)
     raise SystemExit(_DIFFERS if planned.differs else 0)
@@ -73,7 +71,7 @@ def _live(places: Places) -> tuple[Plan, str]:
     if not loaded.stored.requests:
         served = served_jobs(places)
         other = f"the runner on {places.state} serves {served}" if served else f"no runner has served {places.jobs} yet"
-        click.echo(f"{other}: all of it is new", err=True)
+        echo(f"{other}: all of it is new", err=True)
     return plan(loaded.stored, loaded.catalog, loaded.now, durations(places.monitor_log)), _LIVE
 
 
@@ -81,7 +79,7 @@ def _against(ref: str, places: Places) -> tuple[Plan, str]:
     with _folder_of(ref, places) as former:
         catalog = former.reader.read()
         for note in _notes(catalog, former, places):
-            click.echo(note, err=True)
+            echo(note, err=True)
         requests = _relocated(catalog, former.folder, places)
     now = datetime.now(UTC)
     here = CatalogReader(places.jobs, default_zone=places.zone)

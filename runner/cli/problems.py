@@ -8,12 +8,11 @@ from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING
 from unicodedata import category, east_asian_width
 
-import click
-
-from runner.cli.printing import printable_text
+from runner.cli.printing import style
 from runner.regular_files import Signature
 from runner.requests.files import Content, read_bounded, signature_at
 from runner.requests.yaml_errors import lines_of
+from runner.values import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +25,11 @@ _WIDEST = 120
 
 
 def problem_lines(problem: Problem) -> list[str]:
-    """Return a problem in a few lines, styled; nothing in them can steer a terminal."""
-    place = click.style(f"{printable_text(problem.file)}:{problem.line}:{problem.column}:", bold=True)
-    lines = [f"{place} {printable_text(problem.message)}", *excerpt(problem.file, problem.line, problem.column)]
+    """Return a problem in a few lines, styled, for `echo`."""
+    place = style(f"{problem.file}:{problem.line}:{problem.column}:", bold=True)
+    lines = [f"{place} {problem.message}", *excerpt(problem.file, problem.line, problem.column)]
     if problem.suggestion:
-        lines.append(f"    {click.style(printable_text(problem.suggestion), fg='green')}")
+        lines.append(f"    {style(problem.suggestion, fg='green')}")
     return lines
 
 
@@ -43,7 +42,7 @@ def excerpt(file: str, line: int, column: int) -> tuple[str, ...]:
     number = f" {line} "
     terminal = shutil.get_terminal_size((_WIDEST, 0)).columns
     shown, blanks = pointed(text, column, min(_WIDEST, max(_NARROWEST, terminal)) - len(number) - 2)
-    caret = click.style("^", fg="red", bold=True)
+    caret = style("^", fg="red", bold=True)
     return f"{_faint(f'{number}|')} {shown}", f"{_faint('|'.rjust(len(number) + 1))} {' ' * blanks}{caret}"
 
 
@@ -82,15 +81,9 @@ def _pieces(text: str) -> list[str]:
     pieces: list[str] = []
     cells = 0
     for character in text:
-        pieces.append(" " * (_TAB - cells % _TAB) if character == "\t" else _visible(character))
+        pieces.append(" " * (_TAB - cells % _TAB) if character == "\t" else neutral(character))
         cells += _cells(pieces[-1])
     return pieces
-
-
-def _visible(character: str) -> str:
-    if character.isprintable():
-        return character
-    return f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}"
 
 
 def _fitting(pieces: Sequence[str], room: int) -> Sequence[str]:
@@ -111,4 +104,4 @@ def _cells_of(character: str) -> int:
 
 
 def _faint(text: str) -> str:
-    return click.style(text, fg="blue")
+    return style(text, fg="blue")

@@ -15,7 +15,7 @@ import click
 
 from runner.cli.loading import Loaded, load
 from runner.cli.options import Places, day_after, output_option, place_options, wall_option
-from runner.cli.printing import coloured, json_line, local_text, print_items, printable_text
+from runner.cli.printing import coloured, echo, json_line, local_text, print_items, style
 from runner.errors import RefusedError
 from runner.planning.process_words import action_words, member_words, process_words
 from runner.planning.views import RequestView, first_fires, merged, views
@@ -76,7 +76,7 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
         return
     item = _details(found[0], loaded, places)
     if output == "json":
-        click.echo(json_line(item))
+        echo(json_line(item))
         return
     if found[0].rejection:
         from runner.cli.problems import problem_lines
@@ -85,7 +85,7 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
     width = max(map(len, item))
     for key, value in item.items():
         for line in _lines(value, places.zone):
-            click.echo(f"{click.style(key.ljust(width), bold=True)}  {line}")
+            echo(f"{style(key.ljust(width), bold=True)}  {line}")
             key = ""
 
 
@@ -128,13 +128,13 @@ def next_command(
     count = 0
     for count, item in enumerate(items, 1):
         if output == "json":
-            click.echo(json_line(item))
+            echo(json_line(item))
             continue
         if count == 1:
-            click.echo(click.style(f"{'SCHEDULED FOR':25}  {'IN':12}  REQUEST", bold=True))
-        click.echo(f"{item['local']}  {_distance(item['scheduled_for'] - loaded.now):12}  {item['request']}")
+            echo(style(f"{'SCHEDULED FOR':25}  {'IN':12}  REQUEST", bold=True))
+        echo(f"{item['local']}  {_distance(item['scheduled_for'] - loaded.now):12}  {item['request']}")
     if not count:
-        click.echo("nothing is to come", err=True)
+        echo("nothing is to come", err=True)
 
 
 def _last_instant(text: str, zone: str) -> datetime:
@@ -149,8 +149,8 @@ def _views(loaded: Loaded) -> list[RequestView]:
 
 def _print_resolved(view: RequestView, output: str, places: Places) -> None:
     """Print all settings of a request, those of its folders' defaults and of the program too, with their origins."""
-    from runner.requests.files import printable
     from runner.requests.resolving import settings_of
+    from runner.values import neutral
 
     request = view.request
     if view.rejection is not None or request is None:
@@ -161,7 +161,7 @@ def _print_resolved(view: RequestView, output: str, places: Places) -> None:
             "request": view.name,
             "path": setting.path,
             "value": setting.value,
-            "origin": printable(setting.origin),
+            "origin": neutral(setting.origin),
             "file": setting.file,
             "line": setting.line,
         }
@@ -171,7 +171,7 @@ def _print_resolved(view: RequestView, output: str, places: Places) -> None:
         items,
         output,
         columns=("SETTING", "VALUE", "ORIGIN"),
-        cells=lambda item: (item["path"], printable_text(_word(item["value"])), item["origin"]),
+        cells=lambda item: (item["path"], neutral(_word(item["value"])), item["origin"]),
     )
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-import click
-
 from runner.cli.options import Places
+from runner.cli.printing import echo
 from runner.errors import RuleError, StoreError, UsageError
 from runner.service.zone_change import ZONE, zone_data_of
 from runner.store.database import StoreReader, owner_pid
@@ -77,4 +76,4 @@ def _report_difference(zone: str, places: Places, *, is_alive: bool) -> None:
         return
     source = "--timezone, RUNNER_TIMEZONE or runner.yaml" if places.given_zone else "this shell"
     which = "the runner" if is_alive else "the last runner"
-    click.echo(f"times are in {zone}, the zone of {which}; the zone of {source} is {own}", err=True)
+    echo(f"times are in {zone}, the zone of {which}; the zone of {source} is {own}", err=True)

@@ -12,7 +12,7 @@ import click
 from runner.cli.loading import load
 from runner.cli.options import Places, day_after, output_option, place_options, wall_option
 from runner.cli.past import durations
-from runner.cli.printing import json_line, local_text, print_table
+from runner.cli.printing import echo, json_line, local_text, print_table, style
 from runner.planning.simulation import Load, Rush, Simulation, simulate
 from runner.timing.zones import zone_named
 from runner.values import clock_text
@@ -61,7 +61,7 @@ def simulate_command(
         max_running=max_running,
     )
     if output == "json":
-        click.echo(json_line(_item(simulated, places.zone)))
+        echo(json_line(_item(simulated, places.zone)))
     else:
         _print(simulated, count, places.zone)
 
@@ -97,38 +97,38 @@ def _load_item(each: Load) -> dict[str, Any]:
 
 
 def _print(simulated: Simulation, count: int, zone: str) -> None:
-    click.echo(f"{_counted(simulated.fires, 'fire')} of {_counted(len(simulated.loads), 'request')}")
-    click.echo(f"from {local_text(simulated.begin, zone)} to {local_text(simulated.end, zone)}")
+    echo(f"{_counted(simulated.fires, 'fire')} of {_counted(len(simulated.loads), 'request')}")
+    echo(f"from {local_text(simulated.begin, zone)} to {local_text(simulated.end, zone)}")
     if simulated.rush is None:
         return
     _print_totals(simulated, zone)
-    click.echo()
+    echo()
     _print_heat(simulated.by_day_and_hour(zone_named(zone)))
     if count:
-        click.echo()
+        echo()
         _print_loads(simulated.loads[:count])
     if 0 < count < len(simulated.loads):
-        click.echo(f"and {_counted(len(simulated.loads) - count, 'request')} more (-n)")
+        echo(f"and {_counted(len(simulated.loads) - count, 'request')} more (-n)")
 
 
 def _print_totals(simulated: Simulation, zone: str) -> None:
     rush, loads = simulated.rush, simulated.loads
     assert rush is not None
-    click.echo(f"busiest minute: {_counted(rush.starts, 'start')} at {local_text(rush.at, zone)}")
-    click.echo(f"  {_first_of(rush.requests)}")
+    echo(f"busiest minute: {_counted(rush.starts, 'start')} at {local_text(rush.at, zone)}")
+    echo(f"  {_first_of(rush.requests)}")
     if overlapping := sum(each.overlapping for each in loads):
         skipped = sum(each.skipped for each in loads)
         words = f"; {skipped:,} of them would be skipped" if skipped else ""
-        click.echo(f"{_counted(overlapping, 'fire')} while a run before would still go on{words}")
+        echo(f"{_counted(overlapping, 'fire')} while a run before would still go on{words}")
         found = sorted(
             ((each.request, each.overlapping) for each in loads if each.overlapping), key=lambda each: -each[1]
         )
-        click.echo(f"  {_first_of(found)}")
+        echo(f"  {_first_of(found)}")
     if waiting := sum(each.waiting for each in loads):
         longest = max(each.longest_wait for each in loads).total_seconds()
-        click.echo(f"{_counted(waiting, 'fire')} would wait for their turn, {clock_text(longest)} at the longest")
+        echo(f"{_counted(waiting, 'fire')} would wait for their turn, {clock_text(longest)} at the longest")
     if unknown := sum(each.duration is None for each in loads):
-        click.echo(f"{_counted(unknown, 'request')} without a past run: taken to need no time")
+        echo(f"{_counted(unknown, 'request')} without a past run: taken to need no time")
 
 
 def _first_of(counts: Sequence[tuple[str, int]]) -> str:
@@ -142,11 +142,11 @@ def _print_heat(days: dict[date, list[int]]) -> None:
     """Print starts by day and hour, in at most 80 columns; a long span by weekdays."""
     rows = _by_weekday(days) if len(days) > _MOST_DAYS else {f"{day:%a %Y-%m-%d}": hours for day, hours in days.items()}
     most = max(max(hours) for hours in rows.values())
-    click.echo(" " * _LABEL + "  " + "".join(f"{hour:02}    " for hour in range(0, 24, 3)) + f"{'STARTS':>14}")
+    echo(" " * _LABEL + "  " + "".join(f"{hour:02}    " for hour in range(0, 24, 3)) + f"{'STARTS':>14}")
     for label, hours in rows.items():
         cells = "".join(_cell(starts, most) for starts in hours)
-        click.echo(f"{label:<{_LABEL}}  {cells}{sum(hours):>14,}")
-    click.echo(" " * _LABEL + "  " + _legend(most))
+        echo(f"{label:<{_LABEL}}  {cells}{sum(hours):>14,}")
+    echo(" " * _LABEL + "  " + _legend(most))
 
 
 def _by_weekday(days: dict[date, list[int]]) -> dict[str, list[int]]:
@@ -163,7 +163,7 @@ def _cell(starts: int, most: int) -> str:
 
 def _block(level: int) -> str:
     # Shades tell the same as colours: nothing is lost where there are none.
-    return _BLOCKS[level] if "NO_COLOR" in os.environ else click.style(_BLOCKS[level], fg=_COLOURS[level])
+    return _BLOCKS[level] if "NO_COLOR" in os.environ else style(_BLOCKS[level], fg=_COLOURS[level])
 
 
 def _level(starts: int, most: int) -> int:

@@ -11,7 +11,7 @@ import click
 
 from runner.cli.loading import Loaded, load, served_jobs
 from runner.cli.options import Places, output_option, place_options
-from runner.cli.printing import coloured, json_line, local_text, print_table, short_commit
+from runner.cli.printing import coloured, echo, json_line, local_text, print_table, short_commit
 from runner.errors import NoRunnerError
 from runner.planning.views import merged, views
 from runner.service.execution import Execution, execution_of
@@ -37,15 +37,15 @@ def status_command(output: str, places: Places) -> None:
     loaded = load(places)
     item = _item(pid, loaded, places)
     if output == "json":
-        click.echo(json_line(item))
+        echo(json_line(item))
         return
     counts = ", ".join(f"{count} {coloured(status)}" for status, count in item["requests"].items())
-    click.echo(f"runner {pid} is running since {local_text(item['started'], places.zone)}")
-    click.echo(f"jobs      {item['jobs']}" + (f" at {short_commit(item['git_commit'])}" if item["git_commit"] else ""))
-    click.echo(f"log       {places.monitor_log}")
-    click.echo(f"requests  {counts or 'none'}")
+    echo(f"runner {pid} is running since {local_text(item['started'], places.zone)}")
+    echo(f"jobs      {item['jobs']}" + (f" at {short_commit(item['git_commit'])}" if item["git_commit"] else ""))
+    echo(f"log       {places.monitor_log}")
+    echo(f"requests  {counts or 'none'}")
     for title in ("running", "waiting"):
-        click.echo(f"{title}   {len(item[title])}")
+        echo(f"{title}   {len(item[title])}")
         print_table(
             ("  REQUEST", "EXECUTION", "PID", "SCHEDULED FOR"),
             [
@@ -58,7 +58,7 @@ def status_command(output: str, places: Places) -> None:
                 for each in item[title]
             ],
         )
-    click.echo("next")
+    echo("next")
     print_table(
         ("  SCHEDULED FOR", "REQUEST"),
         [(f"  {local_text(each['scheduled_for'], places.zone)}", each["request"]) for each in item["next"]],

@@ -14,12 +14,12 @@ from typing import TypeVar
 
 from runner.errors import Problem
 from runner.requests.cross_checks import broken_references, with_unique_names
-from runner.requests.files import printable
 from runner.requests.heap import unswept
 from runner.requests.loading import Candidate, file_problem
 from runner.requests.model import ProcessRequest
 from runner.requests.recollection import Notes, notes_in, recollected, written
 from runner.requests.refreshing import JobFiles
+from runner.values import neutral
 
 _Whole = TypeVar("_Whole")
 _BETWEEN_YIELDS = 1000
@@ -129,7 +129,7 @@ class CatalogReader:
         return self._files.look()
 
     def _display(self, relative: str) -> str:
-        return printable(f"{self._display_prefix}{relative}") or "."
+        return neutral(f"{self._display_prefix}{relative}") or "."
 
 
 def exhausted(slices: Generator[None, None, _Whole]) -> _Whole:

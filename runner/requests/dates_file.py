@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from runner.regular_files import Signature
 from runner.requests.excepted import dates_in
-from runner.requests.files import Trouble, printable, read_bounded, signature_at
+from runner.requests.files import Trouble, read_bounded, signature_at
 from runner.requests.findings import DataPath, Finding, shown
+from runner.values import neutral
 
 if TYPE_CHECKING:
     from datetime import date
@@ -47,4 +48,4 @@ def dates_file(named: str, at: DataPath, *, path: str, display: str) -> DatesFil
 
 def _display_beside(display: str, named: str) -> str:
     folder = os.path.dirname(display)  # noqa: PTH120
-    return printable(os.path.normpath(os.path.join(folder, named)))  # noqa: PTH118
+    return neutral(os.path.normpath(os.path.join(folder, named)))  # noqa: PTH118

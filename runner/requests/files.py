@@ -23,6 +23,7 @@ from runner.regular_files import (
     size_text,
 )
 from runner.requests.openness import may_anybody_write
+from runner.values import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -38,7 +39,7 @@ _ENDINGS = (".yaml", ".yml")
 _SETTINGS = ("_defaults.yaml", "_defaults.yml")
 _SKIPPED = (".", "_", "#", "~")
 # Compiled when needed, for that takes milliseconds.
-_UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+_UNFIT = "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 _LASTING = frozenset(
     {None, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
 )
@@ -147,13 +148,6 @@ def _reason(error: OSError | ValueError) -> str:
     return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
 
 
-def printable(name: str) -> str:
-    """Return a file's name with escapes for what is no UTF-8 or would disturb a terminal."""
-    if name.isprintable():
-        return name
-    return re.sub(_UNPRINTABLE, lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name)
-
-
 def listed(
     folder: Path, known: Mapping[str, Signature], *, is_guarded: bool = False
 ) -> Generator[None, None, Listing | None]:
@@ -257,9 +251,9 @@ class _Walk:
         is_request = entry.name.endswith(_ENDINGS)
         if not is_request and not self._is_folder(entry, relative):
             return
-        if not entry.name.isprintable() and re.search(_UNPRINTABLE, entry.name):
+        if not entry.name.isprintable() and re.search(_UNFIT, entry.name):
             reason = "its name is not UTF-8, or has control characters"
-            self.troubles[printable(relative)] = Trouble(reason=reason, is_folder=not is_request)
+            self.troubles[neutral(relative)] = Trouble(reason=reason, is_folder=not is_request)
         elif entry.name in _SETTINGS:
             signature = self._signature(entry, relative)
             if signature or relative in self.troubles:
@@ -304,4 +298,4 @@ class _Walk:
         """Note a folder that is there but cannot be looked at now: what it held must not count as removed."""
         if folder and error.errno not in _GONE:
             reason = f"the folder cannot be read: {_reason(error)}"
-            self.troubles[printable(folder)] = Trouble(reason=reason, is_folder=True)
+            self.troubles[neutral(folder)] = Trouble(reason=reason, is_folder=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from runner.errors import RefusedError
 from runner.requests.catalog import exhausted
-from runner.requests.files import listed, printable
+from runner.requests.files import listed
+from runner.values import neutral
 
 
 def is_guarded() -> bool:
@@ -22,9 +23,9 @@ def require_guarded(jobs: Path) -> None:
     found = sorted(relative for relative, trouble in listing.troubles.items() if trouble.is_open) if listing else []
     if not found:
         return
-    first = printable(str(jobs / found[0]))
+    first = neutral(str(jobs / found[0]))
     others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     raise RefusedError(
         f"anybody may write {first}{others}, and could have this runner, which is root, run anything: "
-        f"chmod -R o-w {shlex.quote(printable(str(jobs)))}, or let the runner be another user"
+        f"chmod -R o-w {shlex.quote(neutral(str(jobs)))}, or let the runner be another user"
     )

@@ -14,12 +14,13 @@ from runner.requests.building import Draft, built
 from runner.requests.dates_file import dates_file
 from runner.requests.defaults import Defaults
 from runner.requests.document import Document, documents_in
-from runner.requests.files import Content, Trouble, printable
+from runner.requests.files import Content, Trouble
 from runner.requests.findings import Finding, Spot, beside, lies_below, shown, value_at, without_consequences
 from runner.requests.mentions import ON_FAILURE, Mention, mentioned
 from runner.requests.model import ProcessRequest, Source
 from runner.requests.schema import findings_in, is_name
 from runner.requests.wording import name_suggestion
+from runner.values import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,7 @@ class Candidate:
         """Return the file that a mention stands in, as people are told."""
         if mention.file is None:
             return self.display
-        return self.display.removesuffix(printable(self.request.source.file)) + printable(mention.file)
+        return self.display.removesuffix(neutral(self.request.source.file)) + neutral(mention.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

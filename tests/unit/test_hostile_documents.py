@@ -22,7 +22,7 @@ from support import ROOT
 from runner.errors import Problem
 from runner.requests.catalog import Catalog, CatalogReader
 from runner.requests.document import documents_in
-from runner.requests.files import LARGEST, Content, Trouble, printable, read_bounded
+from runner.requests.files import LARGEST, Content, Trouble, read_bounded
 from runner.requests.loading import LoadedFile, Place, loaded
 
 VALID = b"""\
@@ -422,9 +422,3 @@ def test_a_folder_too_large_to_be_meant_is_told(tmp_path: Path, monkeypatch: pyt
     assert "more than 20 entries" in catalog.problems[0].message
     assert len(catalog.problems) == 1
     assert {rejection.file for rejection in catalog.rejections} == {"", "gone.yaml"}
-
-
-@settings(max_examples=100)
-@given(st.text())
-def test_a_printable_name_is_printable(name: str) -> None:
-    assert not any(character in printable(name) for character in "\x00\x1b\n\r\x7f\x9b\ud800")

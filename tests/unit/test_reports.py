@@ -9,12 +9,12 @@ from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree
 
-import click
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.cli.printing import shown_line, style, unstyle
 from runner.cli.problems import excerpt, pointed, problem_lines
 from runner.cli.reports import FORMS, Checked, report
 from runner.errors import Problem
@@ -106,9 +106,9 @@ def test_a_problem_is_shown_with_its_line_as_the_parser_counts_lines(tmp_path: P
     file = tmp_path / "a.yaml"
     file.write_bytes(b"\xef\xbb\xbfa: 1\r\nb: \x1b2\r\rc: x\n")
     lines = problem_lines(problem(file=str(file), line=4, column=4, suggestion="do it right"))
-    plain = [click.unstyle(line) for line in lines]
+    plain = [unstyle(line) for line in lines]
     assert plain == [f"{file}:4:4: it is wrong", " 4 | c: x", "   |    ^", "    do it right"]
-    assert click.unstyle(excerpt(str(file), 2, 4)[0]) == " 2 | b: \\x1b2"
+    assert unstyle(excerpt(str(file), 2, 4)[0]) == " 2 | b: \\x1b2"
 
 
 def test_where_there_is_no_line_to_see_there_is_no_excerpt(tmp_path: Path) -> None:
@@ -121,7 +121,14 @@ def test_where_there_is_no_line_to_see_there_is_no_excerpt(tmp_path: Path) -> No
 
 def test_a_name_or_a_message_cannot_steer_the_terminal() -> None:
     (line,) = problem_lines(problem(file="a\x1b[2Jb", message="x\x07\u202ey"))
-    assert click.unstyle(line) == "a\ufffd[2Jb:3:7: x\ufffd\ufffdy"
+    assert shown_line(line, is_coloured=False) == "a\\x1b[2Jb:3:7: x\\x07\\u202ey"
+    assert shown_line(line, is_coloured=True) == "\x1b[1ma\\x1b[2Jb:3:7:\x1b[0m x\\x07\\u202ey"
+
+
+def test_a_foreign_colour_is_shown_as_text_between_our_own() -> None:
+    line = style("a\x1b[31mb", fg="green") + " \x1b[1mc\ufdd01m"
+    assert shown_line(line, is_coloured=True) == "\x1b[32ma\\x1b[31mb\x1b[0m \\x1b[1mc\\ufdd01m"
+    assert shown_line(line, is_coloured=False) == "a\\x1b[31mb \\x1b[1mc\\ufdd01m"
 
 
 # --- the forms --------------------------------------------------------------------------------------------------------

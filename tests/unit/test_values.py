@@ -17,6 +17,7 @@ from runner.values import (
     duration_text,
     from_microseconds,
     instant_text,
+    neutral,
     new_id,
     parse_duration,
     parse_instant,
@@ -190,3 +191,26 @@ def test_microseconds_count_from_1970() -> None:
 @given(st.integers(0, 10**15 - 1))
 def test_a_size_is_written_as_it_is_read(size: int) -> None:
     assert parse_size(size_text(size)) == size
+
+
+@given(st.text(alphabet=st.characters()))
+def test_a_neutral_text_takes_one_line_holds_nothing_that_steers_a_terminal_and_stays_as_it_is(text: str) -> None:
+    shown = neutral(text)
+    assert shown.isprintable()
+    assert neutral(shown) == shown
+    assert text == shown or not text.isprintable()
+
+
+def test_every_character_that_steers_a_terminal_or_hides_text_is_shown_by_an_escape() -> None:
+    controls = [*range(0x20), *range(0x7F, 0xA0)]
+    bidi = [0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+    invisible = [0xAD, 0x180E, *range(0x200B, 0x200E), 0x2028, 0x2029, 0x2060, 0xFEFF, 0xFFF9, 0xE0001, 0xE0041]
+    for code in (*controls, *bidi, *invisible, 0xD800):
+        assert neutral(f"a{chr(code)}b") == f"a\\{_escape(code)}b"
+    assert neutral("ñ 東京\u00a0\U0001f600\u3000.") == "ñ 東京 \U0001f600 ."
+
+
+def _escape(code: int) -> str:
+    if code < 0x100:
+        return f"x{code:02x}"
+    return f"u{code:04x}" if code < 0x10000 else f"U{code:08x}"

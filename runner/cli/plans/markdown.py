@@ -18,9 +18,10 @@ from runner.cli.plans.words import (
     summary,
     zone_of,
 )
-from runner.cli.printing import local_text, printable_text
+from runner.cli.printing import local_text
 from runner.errors import Problem
 from runner.planning.plan import Kind, Outlook, Step
+from runner.values import neutral
 
 _MARK = "<!-- runner plan -->"
 """By it a pipeline finds the comment it has made before."""
@@ -114,4 +115,4 @@ def _next(outlook: Outlook | None, zone: str) -> str:
 
 def _code(text: str) -> str:
     """Return a text as code, in which nothing is markup; also inside a table."""
-    return f"`{printable_text(text).replace('`', 'ˋ').replace('|', '¦')[:300]}`"
+    return f"`{neutral(text).replace('`', 'ˋ').replace('|', '¦')[:300]}`"

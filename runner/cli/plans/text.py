@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-import click
-
 from runner.cli.plans import Shown
 from runner.cli.plans.words import (
     alteration_words,
@@ -21,7 +19,7 @@ from runner.cli.plans.words import (
     summary,
     zone_of,
 )
-from runner.cli.printing import local_text
+from runner.cli.printing import local_text, style
 from runner.cli.problems import problem_lines
 from runner.planning.plan import Kind, Step
 
@@ -51,14 +49,14 @@ def lines(shown: Shown) -> Iterator[str]:
     )
     if shown.plan.differs:
         yield f"busiest minute of the week to come: {rush_words(shown)}"
-    yield click.style(f"{shown.jobs} against {shown.against}: {summary(shown)}", bold=True)
+    yield style(f"{shown.jobs} against {shown.against}: {summary(shown)}", bold=True)
 
 
 def _step(step: Step, shown: Shown) -> Iterator[str]:
     mark, colour = _MARKS[step.kind]
     former = f" (was {step.renamed_from})" if step.renamed_from else ""
     told = becoming_words(step)
-    yield click.style(f"{mark} {step.name}", fg=colour) + former + (f"  {told}" if told else "")
+    yield style(f"{mark} {step.name}", fg=colour) + former + (f"  {told}" if told else "")
     for alteration in step.alterations:
         yield f"    {alteration_words(alteration)}"
     if has_other_fires(step):

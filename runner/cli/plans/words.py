@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from runner.cli.plans import Shown
-from runner.cli.printing import local_text, printable_text
+from runner.cli.printing import local_text
 from runner.planning.alterations import Alteration
 from runner.planning.collisions import Collision
 from runner.planning.plan import Kind, Outlook, Step
 from runner.planning.registration import Change
 from runner.planning.simulation import Rush
 from runner.requests.model import RunImmediately, RunLater, Schedule
+from runner.values import neutral
 
 _TOLD = {
     Change.SCHEDULED: "scheduled",
@@ -120,7 +121,7 @@ def _rush(rush: Rush | None, zone: str) -> str:
 
 
 def _printable(text: str | None) -> str:
-    return printable_text(text or "")
+    return neutral(text or "")
 
 
 def _counted(number: int, noun: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from runner import __version__
+from runner.cli.printing import json_text
 from runner.cli.reports import below_here
 from runner.resources import schema_text
 
@@ -39,7 +40,7 @@ def lines(checked: Checked) -> Iterator[str]:
         "columnKind": "unicodeCodePoints",
         "results": [_result(problem, identity, rules[identity]) for identity, problem in named],
     }
-    yield json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, ensure_ascii=False, indent=2)
+    yield from json_text({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2).split("\n")
 
 
 def _result(problem: Problem, rule: str, index: int) -> Json:

@@ -17,14 +17,13 @@ from runner.errors import RuleError
 from runner.execution.cgroups import folder_of
 from runner.monitor.reading import Filter, newest
 from runner.monitor.records import Event
-from runner.requests.files import printable
 from runner.service.examination.findings import Finding, advice, good, problem, warning
 from runner.service.examination.subject import Subject
 from runner.service.zone_change import ZONE, zone_data_of
 from runner.store.checkup import sqlite_version
 from runner.store.database import StoreReader
 from runner.timing.zones import zone_named
-from runner.values import clock_text
+from runner.values import clock_text, neutral
 from runner.zone_data import read_zone
 
 _STA_UNSYNC, _TIME_ERROR = 0x40, 5  # adjtimex(2)
@@ -99,7 +98,7 @@ def system_tzdata() -> str | None:
 
 
 def _version_in(rules: str) -> str:
-    return printable(rules.partition("\n")[0].removeprefix("# version "))
+    return neutral(rules.partition("\n")[0].removeprefix("# version "))
 
 
 def clock_findings(subject: Subject) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from runner.execution.output import outputs_folder
 from runner.requests.catalog import exhausted
-from runner.requests.files import listed, printable
+from runner.requests.files import listed
 from runner.requests.openness import may_anybody_write
 from runner.requests.settings import NAME
 from runner.requests.trust import group_name, user_name
@@ -23,6 +23,7 @@ from runner.store.checkup import wal_path
 from runner.store.connection import database_path
 from runner.store.lock import lock_path
 from runner.store.mailbox import wake_path
+from runner.values import neutral
 
 _ROOT = 0
 _OTHERS_READ = stat.S_IROTH
@@ -42,7 +43,7 @@ def jobs_findings(subject: Subject) -> Iterator[Finding]:
     inside.append(subject.jobs.absolute().parent / NAME)
     found = [*_exposures("jobs", inside, subject), *_way_findings(subject)]
     count = len(listing.files)
-    where = f"{count} request file{'s' * (count != 1)} in {printable(str(subject.jobs))}"
+    where = f"{count} request file{'s' * (count != 1)} in {neutral(str(subject.jobs))}"
     who = " and ".join(dict.fromkeys((user_name(subject.user), "root")))
     yield from found or [good("jobs", f"only {who} may change {where}")]
 
@@ -164,8 +165,8 @@ def _is_of_other_group(status: os.stat_result, subject: Subject) -> bool:
 
 def _counted(paths: Iterable[Path]) -> str:
     first, *more = paths
-    return printable(str(first)) + (f" and {len(more)} more" if more else "")
+    return neutral(str(first)) + (f" and {len(more)} more" if more else "")
 
 
 def _quoted(path: Path) -> str:
-    return shlex.quote(printable(str(path)))
+    return shlex.quote(neutral(str(path)))

@@ -1,0 +1,194 @@
+"""What others wrote goes through every command, in every form, to a terminal, and nothing of it steers that."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from support import Place, wait_until
+
+from runner import cli as runner_cli
+from runner.cli.group import cli
+
+HOSTILE = (
+    "h\x1b[2J\x1b]0;title\x07\x1b[31m\x9b31m\r\nrunner: all valid\t\x08\x7f\u061c\u202egnp.exe\u202c\u2066\u200f\u2028"
+    "\u2029\u200b\ufeff\u00a0<script>[a](javascript:alert`1`)|</details>"
+)
+IN_NAMES = "h\x1b[2J\x9b\u202e\u200b\n"
+BRANCH = "b\u202e\u200b\u2066"
+IDENTITY = ("-c", "user.name=maria", "-c", "user.email=maria@example.org", "-c", "commit.gpgsign=false")
+RAISING = "def fail() -> None:\n    raise LookupError(HOSTILE)\n"
+FAR_OFF = {"run_later": {"start": "2130-01-01 12:00"}}
+ARGUMENTS: dict[str, list[list[str]]] = {
+    "start": [],  # it is run apart
+    "init": [["new"], [IN_NAMES]],
+    "validate": [[], ["jobs.d/bad.yaml"]],
+    "plan": [["--against", BRANCH], []],
+    "ls": [[]],
+    "show": [["hostile"], ["bad"], ["hostile", "--resolved"]],
+    "next": [[]],
+    "status": [[]],
+    "schedule": [["hostile", IN_NAMES]],
+    "unschedule": [["hostile", IN_NAMES]],
+    "reschedule": [["hostile", IN_NAMES]],
+    "exec": [["prints"], ["fails"], [IN_NAMES], ["prints", "--param", f"a={HOSTILE}"]],
+    "kill": [[IN_NAMES]],
+    "monitor": [[]],
+    "log": [["EXECUTION"], [IN_NAMES]],
+    "reload": [[]],
+    "doctor": [[]],
+    "schema": [[]],
+    "explain": [["hostile"], [IN_NAMES], ["hostile", "--at", IN_NAMES]],
+    "simulate": [[]],
+    "import": [["crontab", "crontab", "--dry-run"], ["crontab", IN_NAMES]],
+}
+
+
+@pytest.fixture
+def hostile(place: Place) -> Place:
+    """A repository whose every text is hostile, as far as anybody may write it."""
+    place.environment |= {"NO_COLOR": "1", "COLUMNS": "200", "GIT_CONFIG_GLOBAL": "/dev/null"}
+    texts: dict[str, object] = {"description": HOSTILE, "owner": HOSTILE, "labels": {"team": HOSTILE}}
+    context: dict[str, object] = {"context": {"client": HOSTILE, "organization": HOSTILE}}
+    place.declare("hostile", f"echo '{HOSTILE}'", FAR_OFF, top=texts | context, params={"a": HOSTILE}, stdin=HOSTILE)
+    place.declare("prints", "printf '%s' \"$RUNNER_PARAM_A\"; exit 3", params={"a": HOSTILE})
+    (place.jobs / "raising.py").write_text(RAISING.replace("HOSTILE", repr(HOSTILE)))
+    place.write("fails.yaml", json.dumps({"process": {"python": "raising:fail"}}))
+    place.write("bad.yaml", json.dumps({"process": {"shell": HOSTILE, HOSTILE: 1}, "timing": HOSTILE}))
+    place.write("broken.yaml", f"process: {{shell: '{HOSTILE}\n")
+    place.write("dated.yaml", json.dumps({"process": {"shell": ":"}, "timing": {"schedule": {"frequency": "daily",
+                "at": "02:00", "except": "dates"}}}))  # fmt: skip
+    (place.jobs / "dates").write_text(f"{HOSTILE}\n")
+    (place.jobs / f"{IN_NAMES}.yaml").touch()
+    (place.jobs / "link.yaml").symlink_to(IN_NAMES)
+    (place.folder / "crontab").write_text(f"0 2 * * * echo {HOSTILE}\n{HOSTILE} * * * *\nX='{HOSTILE}'\n", newline="")
+    for command in (["init", "-q"], ["add", "."], [*IDENTITY, "commit", "-qm", HOSTILE], ["branch", BRANCH]):
+        subprocess.run(["git", *command], cwd=place.folder, check=True, env=place.environment)
+    place.declare("hostile", f"echo '{HOSTILE[::-1]}'", FAR_OFF, top=texts)
+    return place
+
+
+def on_terminal(place: Place, *arguments: str, until: str | None = None) -> str:
+    """Run a command whose output is a terminal, to its end, or stop it once a text has been shown; return all of it."""
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", *arguments],
+        env=place.environment, cwd=place.folder, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal,
+    )  # fmt: skip
+    os.close(terminal)
+    shown = b""
+    with open(controller, "rb", buffering=0) as screen:  # noqa: PTH123
+        for piece in iter(lambda: _read(screen.fileno()), b""):
+            shown += piece
+            if until is not None and until.encode() in shown:
+                process.send_signal(signal.SIGTERM)
+                until = None
+    process.wait(timeout=60)
+    assert until is None
+    return shown.decode().replace("\r\n", "\n")
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # EIO: the last one has closed it
+        return b""
+
+
+def forms_of(command: click.Command) -> Iterator[list[str]]:
+    """Yield the options for each form that a command can print its answer in, by what it declares itself."""
+    options = [each for each in command.params if each.name == "output" and isinstance(each.type, click.Choice)]
+    for option in options:
+        assert isinstance(option.type, click.Choice)
+        yield from (["--output", form] for form in option.type.choices)
+    if not options:
+        yield []
+
+
+def steering(text: str) -> set[str]:
+    return {character for character in text if not character.isprintable() and character != "\n"}
+
+
+def test_no_command_shows_anything_that_steers_the_terminal_in_any_form(hostile: Place) -> None:
+    assert ARGUMENTS.keys() == runner_cli._COMMANDS.keys()
+    shown = {"start": on_terminal(hostile, "start", until="● runner")}
+    runner = hostile.start()
+    for name in ("prints", "fails"):
+        hostile.run("exec", name)
+    wait_until(lambda: len(hostile.events("execution.finished")) == 2, what="two executions")
+    execution = hostile.finished("prints")[0]["execution"]
+    context = click.Context(cli)
+    for name, lines in ARGUMENTS.items():
+        command = cli.get_command(context, name)
+        assert command is not None
+        for form in forms_of(command):
+            for line in lines:
+                given = [execution if each == "EXECUTION" else each for each in line]
+                shown[" ".join([name, *form, *given])] = on_terminal(hostile, name, *given, *form)
+        shown[f"{name} --…"] = on_terminal(hostile, name, f"--{IN_NAMES}")
+    shown["unknown"] = on_terminal(hostile, IN_NAMES)
+    assert hostile.stop(runner) == 0
+
+    found = {line: steering(text) for line, text in shown.items()}
+    outputs = {line for line in found if line.startswith(("exec ", "log "))}  # tabs are of an output
+    assert {line: each for line, each in found.items() if each - ({"\t"} if line in outputs else set())} == {}
+    assert all(shown.values())
+    whole = "".join(shown.values())
+    assert "\\x1b[2J" in whole  # it was shown, as text
+
+
+def test_the_console_in_a_file_and_as_json_holds_nothing_that_steers_a_terminal(hostile: Place) -> None:
+    for form in ("text", "json"):
+        runner = hostile.start("--log-format", form)
+        hostile.run("exec", "fails")
+        hostile.run("exec", "prints")
+        assert hostile.stop(runner) == 0
+        assert "\\u202e" in hostile.console()
+        assert steering(hostile.console()) == set()
+
+
+def test_an_output_goes_to_a_pipe_byte_by_byte_and_to_a_terminal_as_text(hostile: Place) -> None:
+    raw = HOSTILE.encode() + b"\xff\xc3"
+    (hostile.folder / "raw").write_bytes(raw)
+    hostile.declare("raw", "cat ../raw")
+    piped = subprocess.run(
+        [sys.executable, "-m", "runner", "exec", "raw"], env=hostile.environment, cwd=hostile.folder,
+        stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    assert piped.stdout == raw
+    (record,) = hostile.finished("raw")
+    logged = subprocess.run(
+        [sys.executable, "-m", "runner", "log", record["execution"]], env=hostile.environment, cwd=hostile.folder,
+        stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    assert logged.stdout == raw
+    for line in (("exec", "raw"), ("log", record["execution"])):
+        text = on_terminal(hostile, *line)
+        assert text.startswith("h\\x1b[2J\\x1b]0;title\\x07\\x1b[31m\\x9b31m\nrunner: all valid\t\\x08")
+        assert steering(text) == {"\t"}
+
+
+def test_markdown_has_neither_links_nor_html_of_others(hostile: Place) -> None:
+    text = hostile.run("plan", "--output", "markdown", "--against", BRANCH).stdout
+    assert "javascript:" in text
+    outside = re.sub(r"`[^`]*`", "", text)
+    assert "javascript" not in outside
+    assert not set(re.findall(r"<[^>]*>", outside)) - {"<!-- runner plan -->", "<br>", "<details>", "<summary>",
+                                                       "</summary>", "</details>"}  # fmt: skip
+
+
+def test_only_one_function_prints() -> None:
+    """Whatever is printed goes through it, so that it is neutral."""
+    folder = Path(runner_cli.__file__).parent
+    printing = re.compile(r"click\.(echo|secho|style)\(|(?<![\w.])print\(|sys\.(stdout|stderr)\.write\(")
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if printing.search(path.read_text())}
+    assert found == {"printing.py", "console.py"}
