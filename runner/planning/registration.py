@@ -8,10 +8,10 @@ from enum import StrEnum
 
 from runner.errors import RefusedError
 from runner.lifecycle import RequestEvent, RequestStatus, after
-from runner.planning.firing import Miss, delay_of, one_time_fire, pending_fire
+from runner.planning.clock_steps import stepped_back, went_back
+from runner.planning.firing import Miss, has_run_at, one_time_fire, pending_fire, with_verdict_through
 from runner.planning.state import RequestState, rule_of
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
-from runner.timing.rules import Interval
 from runner.values import EPOCH
 
 _INSTANT = timedelta(microseconds=1)
@@ -133,23 +133,6 @@ def cut_off(request: ProcessRequest, state: RequestState, generation: int) -> Re
     return replace(state, status=after(state.status, RequestEvent.CUT_OFF))
 
 
-def stepped_back(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
-    """Open a generation for an interval rule whose watermark lies beyond its grace in the future: the clock went back.
-
-    The new watermark lies back by the spread, so that fires go on at once; a step by less than the spread is waited
-    for, since a watermark then looks like that of a fresh registration. Calendar rules wait until the clock has caught
-    up, so that no wall time fires twice. What is complete stays so.
-    """
-    timing = request.timing
-    if not (isinstance(timing, Schedule) and isinstance(timing.rule.pattern, Interval)):
-        return state
-    if state.status is RequestStatus.COMPLETE or state.fired_through - now <= timing.misfire_grace:
-        return state
-    settled = now - delay_of(request)
-    counted_from = state.counted_from and min(state.counted_from, settled)
-    return replace(state, generation=state.generation + 1, since=now, fired_through=settled, counted_from=counted_from)
-
-
 def _first_seen(request: ProcessRequest, now: datetime) -> Registration:
     status = RequestStatus.DEFINITION if request.timing is None else RequestStatus.UNSCHEDULED
     tokens = () if request.reschedule is None else (request.reschedule,)
@@ -188,6 +171,7 @@ def _replanned(request: ProcessRequest, state: RequestState, now: datetime, *, r
         since=now,
         counted_from=None,
         pressed_by=None,
+        furthest_verdict=None,
         rule=rule,
         fired_through=now,
         status=RequestStatus.UNSCHEDULED if state.status is RequestStatus.DEFINITION else state.status,
@@ -205,7 +189,14 @@ def _replanned(request: ProcessRequest, state: RequestState, now: datetime, *, r
 def _rescheduled(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
     """Open a generation that counts from now: a schedule fires later than now, a one-time request now itself."""
     through = now if isinstance(request.timing, Schedule) else now - _INSTANT
-    return replace(state, generation=state.generation + 1, since=now, counted_from=now, fired_through=through)
+    return replace(
+        state,
+        generation=state.generation + 1,
+        since=now,
+        counted_from=now,
+        fired_through=through,
+        furthest_verdict=None,
+    )
 
 
 def _overridden(state: RequestState, *, wanted: bool, by: str, now: datetime) -> RequestState:
@@ -248,7 +239,7 @@ def _standing(
 
 
 def _resumed(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
-    """Scheduled again, or revived by a later finish: what fell into the time between was nobody's due.
+    """Resume a request that was unscheduled, or that a later finish revives, from now on.
 
     A run-immediately that has not run, and a run-later of which a press of Reschedule is still owed, run now.
     """
@@ -256,6 +247,9 @@ def _resumed(request: ProcessRequest, state: RequestState, now: datetime) -> Req
         return state
     match request.timing:
         case Schedule():
+            if went_back(state.fired_through, now):
+                # The clock went back while the request was removed or complete, and its state was left alone.
+                state = stepped_back(request, state, now)
             return replace(state, fired_through=max(state.fired_through, now))
         case RunImmediately():
             return replace(state, since=now, fired_through=now - _INSTANT)
@@ -273,9 +267,12 @@ def _without_late_one_time(
     if not isinstance(timing, RunLater) or _is_pressed(timing, state):
         return state, None
     fire = one_time_fire(timing, state)
-    if not state.fired_through < fire <= now:
+    if not state.fired_through < fire <= now or has_run_at(timing, state, fire):
         return state, None
-    return replace(state, fired_through=fire), Miss(count=1, first=fire, last=fire)
+    missed = with_verdict_through(state, fire, fire)
+    if state.furthest_verdict is not None and fire <= state.furthest_verdict:
+        return missed, None  # it was recorded before the clock went back
+    return missed, Miss(count=1, first=fire, last=fire)
 
 
 def _is_pressed(timing: RunLater, state: RequestState) -> bool:

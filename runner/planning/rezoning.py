@@ -14,7 +14,7 @@ from runner.planning.registration import Registration, register
 from runner.planning.state import RequestState, rule_of
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.rules import Rule
-from runner.timing.streams import is_dense
+from runner.timing.streams import measures_passing_time
 from runner.timing.upcoming import next_fire
 from runner.timing.zones import TICK, to_instant, wall_at, zone_named
 
@@ -45,7 +45,7 @@ def zone_of(request: ProcessRequest) -> str | None:
 def outlook(request: ProcessRequest, state: RequestState) -> Outlook:
     """Return what the zone data in use makes of a request."""
     timing, wall = request.timing, None
-    if isinstance(timing, Schedule) and not is_dense(timing.rule.pattern) and _is_fire(timing.rule, state):
+    if isinstance(timing, Schedule) and not measures_passing_time(timing.rule.pattern) and _is_fire(timing.rule, state):
         wall = wall_at(state.fired_through, zone_named(timing.rule.zone))
     return Outlook(pending=pending_fire(request, state), settled_wall=wall)
 

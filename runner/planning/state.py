@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from runner.lifecycle import RequestStatus
+from runner.planning.claimed_spans import NOTHING_CLAIMED, ClaimedSpans, numbers_of, spans_from
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.values import from_microseconds, instant_text, parse_instant, to_microseconds
 
@@ -15,12 +16,18 @@ from runner.values import from_microseconds, instant_text, parse_instant, to_mic
 class RequestState:
     """The durable state of one request; it outlives the request's file.
 
-    Every fire time up to `fired_through` has had its verdict, none later one has. `since` is when the generation was
-    opened. `counted_from` is set by a reschedule: repetitions count from there. `tokens` are the `reschedule` tokens
-    the file has borne: each presses the button once in a request's life, so that a branch checked out and back, which
-    brings an old token again, does not. `word` is what the file last said with `scheduled`, and `override` what a
-    person said against it. `pressed_by` names who last pressed Schedule or Reschedule; it ends with the file's next
-    word or a changed rule. `heir` is the name of the request that goes on with all this, by `formerly`.
+    Fires up to `fired_through` are settled; the planner looks only at later ones. `since` is when
+    the generation was opened. `counted_from` is set by a reschedule: repetitions count from there.
+    `tokens` are the `reschedule` tokens that the file has had: each presses the button once in a
+    request's life, so a branch that is checked out and back does not press it again. `word` is
+    what the file last said with `scheduled`, and `override` what a person said against it.
+    `pressed_by` names who last pressed Schedule or Reschedule; it ends with the file's next word or
+    a changed rule. `heir` is the name of the request that continues this state, by `formerly`.
+
+    Two fields outlive a clock that went back and moved `fired_through` with it. `claimed` has the
+    claimed fire times of all generations: none fires again, except by a rule that measures passing
+    time. `furthest_verdict` is the latest fire time that had a verdict under the present rule; an
+    earlier one fires only on time, and is neither caught up nor recorded as missed again.
     """
 
     status: RequestStatus
@@ -38,6 +45,14 @@ class RequestState:
     override_at: datetime | None = None
     pressed_by: str | None = None
     heir: str | None = None
+    claimed: ClaimedSpans = NOTHING_CLAIMED
+    furthest_verdict: datetime | None = None
+
+    @property
+    def is_reopened(self) -> bool:
+        """Whether a clock that went back has put fire times ahead that were claimed or had a verdict."""
+        verdict = self.furthest_verdict
+        return self.claimed.reaches_beyond(self.fired_through) or (verdict or self.fired_through) > self.fired_through
 
     @property
     def is_wanted(self) -> bool:
@@ -48,8 +63,17 @@ class RequestState:
 _IN_TEXT = [
     (each.name, each.default) for each in fields(RequestState) if each.name not in ("generation", "fired_through")
 ]
-_encode = json.JSONEncoder(default=instant_text).encode
-_INSTANTS = {"since", "counted_from", "override_at"}
+_INSTANTS = {"since", "counted_from", "override_at", "furthest_verdict"}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, ClaimedSpans):
+        return numbers_of(value)
+    assert isinstance(value, datetime), "a state holds no other type that JSON lacks"
+    return instant_text(value)
+
+
+_encode = json.JSONEncoder(default=_plain).encode
 
 
 def rule_of(request: ProcessRequest) -> str:
@@ -77,6 +101,7 @@ def state_from(text: str, *, generation: int, fired_through: int) -> RequestStat
         told[name] = parse_instant(told[name])
     told["status"] = RequestStatus(told["status"])
     told["tokens"] = tuple(told.get("tokens", ()))
+    told["claimed"] = spans_from(told.get("claimed", ()))
     return RequestState(generation=generation, fired_through=from_microseconds(fired_through), **told)
 
 

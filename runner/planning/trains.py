@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, pairwise, takewhile
 
+from runner.planning.due_fires import coming
 from runner.planning.state import RequestState
 from runner.planning.views import coming_fires
 from runner.requests.model import ProcessRequest, Schedule
 from runner.timing.rules import Cron, Interval, Rule
+from runner.timing.streams import measures_passing_time
 from runner.timing.upcoming import fires, span
 from runner.timing.zones import TICK, stretches_of, wall_at, zone_named
 from runner.values import to_microseconds
@@ -57,19 +59,29 @@ class Timetable:
     def of(self, request: ProcessRequest, state: RequestState) -> Trains:
         """Return when a request fires; never, if it is unscheduled.
 
-        A schedule fires by its rule, whatever has been settled or lies in the past: it is asked what would be.
+        A schedule fires by its rule, settled or not and in the past too: the question is what would
+        be. Only what is claimed ahead, since the clock went back, is left out.
         """
         timing = request.timing
         if not isinstance(timing, Schedule):
-            coming = (fire for fire in coming_fires(request, state, self.begin) if fire < self.end)
-            return _trains([tuple(map(to_microseconds, coming))])
+            once = (fire for fire in coming_fires(request, state, self.begin) if fire < self.end)
+            return _trains([tuple(map(to_microseconds, once))])
         if not state.is_wanted:
             return _trains(())
+        if state.is_reopened and not measures_passing_time(timing.rule.pattern):
+            return self._reopened(timing.rule, state)
         key = self._narrowed(timing.rule), None if timing.rule.repetitions is None else state.counted_from
         if key not in self._known:
             rule, counted_from = key
             self._known[key] = trains_of(rule, self.begin, self.end, counted_from=counted_from)
         return self._known[key]
+
+    def _reopened(self, rule: Rule, state: RequestState) -> Trains:
+        settled = fires(rule, self.begin - TICK, counted_from=state.counted_from)
+        past = takewhile(lambda fire: fire <= state.fired_through, settled)
+        ahead = coming(rule, state, max(state.fired_through, self.begin - TICK))
+        walked = takewhile(lambda fire: fire < self.end, chain(past, ahead))
+        return _trains([tuple(map(to_microseconds, walked))])
 
     def _narrowed(self, rule: Rule) -> Rule:
         """Return a rule without bounds that make no difference here, so that more requests share their trains."""

@@ -6,10 +6,11 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 
 from runner.lifecycle import RequestStatus
 from runner.planning.difference import changed_fields
+from runner.planning.due_fires import coming
 from runner.planning.firing import due_at, one_time_fire, pending_fire
 from runner.planning.last_good import InForce
 from runner.planning.registration import register
@@ -100,8 +101,7 @@ def coming_fires(request: ProcessRequest, state: RequestState, after: datetime) 
             if fire is not None and fire >= after:
                 yield fire
         case Schedule(rule=rule):
-            begin = max(state.fired_through, after - _TICK)
-            yield from fires(rule, begin, counted_from=state.counted_from)
+            yield from coming(rule, state, max(state.fired_through, after - _TICK))
 
 
 def planned_fires(request: ProcessRequest, state: RequestState, begin: datetime, now: datetime) -> Iterator[datetime]:
@@ -118,7 +118,9 @@ def planned_fires(request: ProcessRequest, state: RequestState, begin: datetime,
         # A press of Reschedule adds a fire to that of the file.
         yield from (fire for fire in sorted({timing.start, one_time_fire(timing, state)}) if fire >= begin)
     else:
-        yield from fires(timing.rule, begin - _TICK, counted_from=state.counted_from)
+        past = fires(timing.rule, begin - _TICK, counted_from=state.counted_from)
+        yield from takewhile(lambda fire: fire < now, past)
+        yield from coming(timing.rule, state, now - _TICK)
 
 
 def merged(

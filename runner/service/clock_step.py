@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from runner.monitor.records import Event
-from runner.planning.registration import stepped_back
+from runner.planning.clock_steps import stepped_back
 from runner.planning.state import RequestState
 from runner.service.clock import StepDetector
 from runner.service.decision import Decision

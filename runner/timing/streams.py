@@ -77,8 +77,12 @@ def _excepted_stretches(excepted: frozenset[date], zone: str) -> tuple[tuple[dat
     return tuple(begin for begin, _ in stretches), tuple(end for _, end in stretches)
 
 
-def is_dense(pattern: Pattern) -> TypeGuard[Interval | Cron]:
-    """Tell whether the fires may be so many that they should be counted by arithmetic and not by walking."""
+def measures_passing_time(pattern: Pattern) -> TypeGuard[Interval | Cron]:
+    """Return whether a rule measures passing time instead of naming times of day.
+
+    That is so for intervals, and for cron whose second, minute or hour begins with `*`. Such a rule
+    may have very many fires, so they are counted by arithmetic, without walking over them.
+    """
     return isinstance(pattern, Interval) or (isinstance(pattern, Cron) and follows_the_wall_clock(pattern.expression))
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import islice, takewhile
 
 from runner.timing.rules import Interval, Rule
-from runner.timing.streams import count, endless, is_dense, latest
+from runner.timing.streams import count, endless, latest, measures_passing_time
 from runner.timing.zones import END, TICK, kept_by_zone_data
 from runner.values import EPOCH
 
@@ -63,7 +63,7 @@ def span(rule: Rule, after: datetime, until: datetime, *, keep: int = 1, counted
     first = next(found, None)
     if first is None:
         return Span(count=0, first=None, latest=())
-    if is_dense(rule.pattern):
+    if measures_passing_time(rule.pattern):
         kept = latest(rule, rule.pattern, after, until, keep)
         return Span(count=count(rule, rule.pattern, after, until), first=first, latest=kept)
     number, last = 1, deque([first], maxlen=keep)

@@ -25,7 +25,6 @@ from runner.planning.registration import (
     remove,
     reschedule,
     schedule,
-    stepped_back,
     unschedule,
 )
 from runner.planning.state import RequestState, rule_of, state_from, state_text, watermark
@@ -555,50 +554,6 @@ def test_the_execution_of_a_former_generation_marks_nothing() -> None:
 def test_what_is_unscheduled_or_marked_already_is_left_alone(status: RequestStatus) -> None:
     state = replace(ran(AT_ONCE), status=status)
     assert cut_off(AT_ONCE, state, 1) is state
-
-
-# --- the clock goes back ----------------------------------------------------------------------------------------------
-
-
-def test_a_step_back_beyond_grace_opens_a_generation_for_an_interval() -> None:
-    state = settle(HOURLY, seen(HOURLY), NOON + 5 * HOUR).state
-    moved = stepped_back(HOURLY, state, NOON + 90 * MINUTE)
-    assert moved.generation == 2
-    assert pending_fire(HOURLY, moved) == NOON + 2 * HOUR
-
-
-def test_a_step_back_within_grace_changes_nothing() -> None:
-    state = settle(HOURLY, seen(HOURLY), NOON + 5 * HOUR).state
-    assert stepped_back(HOURLY, state, NOON + 5 * HOUR - MINUTE) is state
-    assert stepped_back(HOURLY, state, NOON + 5 * HOUR - MINUTE - TICK) is not state
-
-
-@pytest.mark.parametrize("request_", [DAILY, AT_ONCE, TOMORROW, PLAIN])
-def test_calendar_rules_and_one_time_requests_wait_for_the_clock(request_: ProcessRequest) -> None:
-    state = seen(request_)
-    state = settle(request_, state, NOON + 2 * DAY).state
-    assert stepped_back(request_, state, NOON) is state
-
-
-def test_a_calendar_rule_that_is_unscheduled_and_scheduled_waits_for_the_clock_too() -> None:
-    state = settle(DAILY, seen(DAILY), NOON + 2 * DAY).state
-    off = unschedule(state, NOON, by="ann").state
-    on = schedule(DAILY, off, NOON, by="ann").state
-    assert pending_fire(DAILY, on) == pending_fire(DAILY, state)
-
-
-def test_a_step_back_revives_nothing_that_is_complete() -> None:
-    request = request_of(schedule_of(frequency="hourly", finish="2026-03-01 14:00"))
-    state = settle(request, seen(request), NOON + 2 * HOUR).state
-    moved = stepped_back(request, state, NOON)
-    assert register(request, moved, NOON) == Registration(state=state)
-
-
-def test_a_step_back_behind_a_reschedule_does_not_stall_repetitions() -> None:
-    request = request_of(schedule_of(frequency="hourly", start="2026-03-01", repetitions=3))
-    state = reschedule(request, seen(request), NOON + 5 * HOUR, by="ann").state
-    moved = stepped_back(request, state, NOON)
-    assert pending_fire(request, moved) == NOON + HOUR
 
 
 # --- laws over whole lives --------------------------------------------------------------------------------------------

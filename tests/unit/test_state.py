@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from planning_world import NOON, request_of
 
 from runner.lifecycle import Misfire, RequestStatus
+from runner.planning.claimed_spans import NOTHING_CLAIMED
 from runner.planning.state import RequestState, rule_of, state_from, state_text, watermark
 from runner.requests.model import (
     Command,
@@ -30,6 +32,9 @@ instants = st.integers(-86_400 * 10**6, 253_402_000_000 * 10**6).map(
     lambda count: EPOCH + timedelta(microseconds=count)
 )
 texts = st.text(max_size=20)
+claims = st.lists(instants, max_size=40).map(
+    lambda found: reduce(lambda spans, each: spans.with_span(each, each), found, NOTHING_CLAIMED)
+)
 states = st.builds(
     RequestState,
     status=st.sampled_from(RequestStatus),
@@ -45,6 +50,8 @@ states = st.builds(
     override=st.none() | st.booleans(),
     override_by=st.none() | texts,
     override_at=st.none() | instants,
+    claimed=claims,
+    furthest_verdict=st.none() | instants,
 )
 
 

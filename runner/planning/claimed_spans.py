@@ -1,0 +1,114 @@
+"""The claimed fire times of one request, as spans that survive every step of the clock. Pure.
+
+The spans cost one comparison per fire and a few instants per request: consecutive fires extend
+the newest span, and at most `MOST_SPANS` spans are kept.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from runner.values import EPOCH, from_microseconds, to_microseconds
+
+MOST_SPANS = 32
+"""How many spans a request keeps. Beyond that, everything older counts as claimed."""
+
+_TICK = timedelta(microseconds=1)
+# Fire times begin with 1970. A UTC offset in a file can put an instant some hours before it.
+_DAWN = EPOCH - timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedSpans:
+    """Spans of claimed fire times, ascending and disjoint, both ends included.
+
+    `bounds` is flat: first, last, first, last, … Every fire of the request's rule between two ends
+    of a span is claimed. Once spans were dropped, the oldest one begins before all fires.
+
+    >>> noon = datetime.fromisoformat("2026-03-01T12:00:00Z")
+    >>> spans = NOTHING_CLAIMED.with_span(noon, noon + timedelta(hours=2))
+    >>> noon + timedelta(hours=1) in spans, noon + timedelta(hours=3) in spans
+    (True, False)
+    """
+
+    bounds: tuple[datetime, ...] = ()
+
+    def __contains__(self, instant: datetime) -> bool:
+        index = bisect_left(self.bounds, instant)
+        return index % 2 == 1 or (index < len(self.bounds) and self.bounds[index] == instant)
+
+    @property
+    def last(self) -> datetime | None:
+        """The latest claimed fire time; None if nothing was claimed."""
+        return self.bounds[-1] if self.bounds else None
+
+    def reaches_beyond(self, instant: datetime) -> bool:
+        """Whether a later fire time is claimed: only a clock that went back makes that so."""
+        return bool(self.bounds) and self.bounds[-1] > instant
+
+    def last_until(self, instant: datetime) -> datetime | None:
+        """Return the end of the latest span that begins at or before `instant`; None if none does."""
+        index = bisect_right(self.bounds, instant)
+        return self.bounds[index - 1 + index % 2] if index else None
+
+    def first_after(self, instant: datetime) -> datetime | None:
+        """Return the begin of the first span that begins later than `instant`; None if none does."""
+        index = bisect_right(self.bounds, instant)
+        index += index % 2
+        return self.bounds[index] if index < len(self.bounds) else None
+
+    def gaps(self, after: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """Yield the parts (begin, end] of (after, until] without a claimed fire time, ascending."""
+        for first, last in self._spans():
+            if first > until:
+                break
+            if last <= after:
+                continue
+            if first - _TICK > after:
+                yield after, first - _TICK
+            after = last
+        if after < until:
+            yield after, until
+
+    def extended(self, last: datetime) -> ClaimedSpans:
+        """Return the spans with the newest one extended to `last`."""
+        return ClaimedSpans(bounds=(*self.bounds[:-1], last))
+
+    def until(self, instant: datetime) -> ClaimedSpans:
+        """Return the parts of the spans up to and including `instant`."""
+        index = bisect_right(self.bounds, instant)
+        return ClaimedSpans(bounds=self.bounds[:index] + (instant,) * (index % 2))
+
+    def with_span(self, first: datetime, last: datetime) -> ClaimedSpans:
+        """Return the spans with one more, joined with those that it overlaps or touches."""
+        begin, end = bisect_left(self.bounds, first), bisect_right(self.bounds, last)
+        lower = () if begin % 2 else (first,)
+        upper = () if end % 2 else (last,)
+        return _bounded((*self.bounds[:begin], *lower, *upper, *self.bounds[end:]))
+
+    def _spans(self) -> Iterable[tuple[datetime, datetime]]:
+        return zip(self.bounds[::2], self.bounds[1::2], strict=True)
+
+
+NOTHING_CLAIMED = ClaimedSpans()
+
+
+def spans_from(numbers: Iterable[int]) -> ClaimedSpans:
+    """Read what `numbers_of` wrote."""
+    return ClaimedSpans(bounds=tuple(map(from_microseconds, numbers)))
+
+
+def numbers_of(spans: ClaimedSpans) -> list[int]:
+    """Return the bounds in microseconds since 1970-01-01T00:00Z, for the store."""
+    return list(map(to_microseconds, spans.bounds))
+
+
+def _bounded(bounds: tuple[datetime, ...]) -> ClaimedSpans:
+    """Keep the newest spans; let the oldest of them begin before all fires if any was dropped."""
+    assert all(earlier <= later for earlier, later in pairwise(bounds)), "spans ascend"
+    kept = bounds[-2 * MOST_SPANS :]
+    return ClaimedSpans(bounds=bounds if kept == bounds else (_DAWN, *kept[1:]))
