@@ -90,7 +90,7 @@ FIELDS: Mapping[Event, tuple[str, ...]] = {
         *("git_commit_before", "requested_by", "duration_s"),
         *("added", "added_count", "changed", "changed_count", "removed", "removed_count", "rejected", "rejected_count"),
     ),
-    Event.RUNNER_CLOCK_STEPPED: (*RUNNER, "step_s"),
+    Event.RUNNER_CLOCK_STEPPED: (*RUNNER, "step_s", "reopened_from", "reopened_until"),
 }
 COUNTED = ("problems", "added", "changed", "removed", "rejected")
 

@@ -78,11 +78,6 @@ class ClaimedSpans:
         """Return the spans with the newest one extended to `last`."""
         return ClaimedSpans(bounds=(*self.bounds[:-1], last))
 
-    def until(self, instant: datetime) -> ClaimedSpans:
-        """Return the parts of the spans up to and including `instant`."""
-        index = bisect_right(self.bounds, instant)
-        return ClaimedSpans(bounds=self.bounds[:index] + (instant,) * (index % 2))
-
     def with_span(self, first: datetime, last: datetime) -> ClaimedSpans:
         """Return the spans with one more, joined with those that it overlaps or touches."""
         begin, end = bisect_left(self.bounds, first), bisect_right(self.bounds, last)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from runner.planning.claimed_spans import NOTHING_CLAIMED, ClaimedSpans
+from runner.planning.claimed_spans import ClaimedSpans
 from runner.planning.state import RequestState
 from runner.requests.model import Schedule
 from runner.timing.rules import Rule
@@ -87,8 +87,8 @@ def due_fires(
     rule = timing.rule
     found = without_verdict(rule, state, until, keep=keep)
     if state.is_reopened:
-        on_time = _on_time_again(timing, state, until, awaited_from)
         newest = span(rule, state.fired_through, until, counted_from=state.counted_from).latest[-1]
+        on_time = _on_time_again(timing, state, until, newest, awaited_from)
     else:
         newest = found.latest[-1]
         on_time = (newest,) if until - newest <= timing.misfire_grace else ()
@@ -118,14 +118,16 @@ def claimed_with(
 
 
 def _on_time_again(
-    timing: Schedule, state: RequestState, until: datetime, awaited_from: datetime | None
+    timing: Schedule, state: RequestState, until: datetime, newest: datetime, awaited_from: datetime | None
 ) -> tuple[datetime, ...]:
     """Return the latest fire within grace that may fire, even if it had a verdict, in a tuple."""
-    rule, barred = timing.rule, state.claimed
+    rule = timing.rule
     if measures_passing_time(rule.pattern):
-        barred = NOTHING_CLAIMED if awaited_from is None else barred.until(awaited_from)
+        was_awaited = awaited_from is None or newest > awaited_from
+        may_fire = was_awaited or newest not in state.claimed
+        return (newest,) if may_fire and until - newest <= timing.misfire_grace else ()
     begin = max(state.fired_through, until - timing.misfire_grace - TICK)
-    for gap in reversed(list(barred.gaps(begin, until))):
+    for gap in reversed(list(state.claimed.gaps(begin, until))):
         if latest := span(rule, *gap, counted_from=state.counted_from).latest:
             return latest
     return ()

@@ -41,6 +41,8 @@ def answer(command: Command, decision: Decision, book: Book) -> Answer:
 
 def _press(command: Command, decision: Decision) -> Answer:
     """Press Schedule, Unschedule or Reschedule for each target; what is refused for one is done for the others."""
+    if decision.clock_trouble is not None:
+        return Answer(is_done=False, lines=(f"refused: {decision.clock_trouble}",))
     lines, refused = [], False
     for name in sorted(decision.requests) if command.is_for_all else dict.fromkeys(command.targets):
         try:

@@ -1,51 +1,58 @@
-"""What a step of the clock changes: the states that follow it, and the record that tells of it."""
+"""What a step of the clock changes: the states that follow it, and the record of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from runner.monitor.records import Event
-from runner.planning.clock_steps import stepped_back
+from runner.planning.clock_steps import stepped_back, without_verdicts_ahead
+from runner.planning.firing import delay_of
+from runner.planning.registration import Change, Registration
 from runner.planning.state import RequestState
-from runner.service.clock import StepDetector
+from runner.requests.model import ProcessRequest
+from runner.service.clock_watch import Step
 from runner.service.decision import Decision
 from runner.service.registry import Registry
-from runner.values import from_microseconds, to_microseconds
 
-_SEEN = "seen"
-
-
-def decide(step_s: float, decision: Decision, registry: Registry, about: Mapping[str, Any]) -> None:
-    """Let interval rules and delayed attempts go on from a clock that went back; tell of the step, whichever way."""
-    decision.tell(Event.RUNNER_CLOCK_STEPPED, {**about, "step_s": round(step_s, 6)})
-    decision.batch.meta |= seen(decision.now)
-    for name, _, moved in _moved(registry, decision.now):
-        decision.put(name, moved)
-    if step_s < 0:
-        decision.claims.shift_delayed(timedelta(seconds=step_s))
+_NO_DELAY = timedelta()
 
 
-def seen(now: datetime) -> dict[str, str]:
-    """Return what the store keeps of the present moment, for the next start to compare its clock with."""
-    return {_SEEN: str(to_microseconds(now))}
+def decide(step: Step, decision: Decision, registry: Registry, about: Mapping[str, Any], trouble: str | None) -> None:
+    """Record a step, and let requests and delayed attempts follow a clock that went back.
 
-
-def step_while_away_s(meta: Mapping[str, str], registry: Registry, now: datetime) -> float:
-    """Return by how many seconds, at least, the clock went back while no runner looked (negative), 0.0 if it did not.
-
-    Calendar rules are no witnesses: they wait for the clock, and would tell of one step at each start until then.
+    `trouble` says why the clock is wrong now; then nothing follows it.
     """
-    known = [from_microseconds(int(meta[_SEEN]))] if _SEEN in meta else []
-    known += [state.fired_through for _, state, _ in _moved(registry, now)]
-    step_s = (now - max(known, default=now)).total_seconds()
-    return step_s if step_s < -StepDetector.THRESHOLD_S else 0.0
+    moved = list(_moved(registry, decision.now)) if step.reopened else []
+    fields = {**about, "step_s": step.seconds, "message": trouble}
+    if step.reopened is not None:
+        delay = _longest_delay(request for request, _ in moved)
+        fields |= {"reopened_from": step.reopened.begin - delay, "reopened_until": step.reopened.end}
+    decision.tell(Event.RUNNER_CLOCK_STEPPED, fields)
+    for request, state in moved:
+        if state.status is registry.states[request.name].status:
+            decision.put(request.name, state)
+        else:
+            decision.register(request.name, Registration(state=state, change=Change.SCHEDULED))
+    if step.behind:
+        decision.claims.shift_delayed(step.behind)
 
 
-def _moved(registry: Registry, now: datetime) -> Iterator[tuple[str, RequestState, RequestState]]:
-    """Yield the name of each request that a clock gone back concerns, its state and the one that follows."""
+def forget_verdicts(decision: Decision, registry: Registry) -> None:
+    """Treat the fires ahead as ordinary ones again, long enough after the clock went back."""
+    for name, state in registry.states.items():
+        if (forgetful := without_verdicts_ahead(state, decision.now)) is not state:
+            decision.put(name, forgetful)
+
+
+def _moved(registry: Registry, now: datetime) -> Iterator[tuple[ProcessRequest, RequestState]]:
+    """Yield each request that a step back concerns, with the state that follows."""
     for name, request in registry.requests.items():
         state = registry.states.get(name)
         if state is not None and (moved := stepped_back(request, state, now)) is not state:
-            yield name, state, moved
+            yield request, moved
+
+
+def _longest_delay(requests: Iterable[ProcessRequest]) -> timedelta:
+    return max(map(delay_of, requests), default=_NO_DELAY)

@@ -51,8 +51,13 @@ class Decision:
         is_stopping: bool = False,
         is_closing: bool = False,
         is_foreign: Callable[[Execution], bool] = lambda _: False,
+        clock_trouble: str | None = None,
+        awaited_from: datetime | None = None,
     ) -> None:
+        """`clock_trouble` says why no state may follow the clock. `awaited_from` is as for `settle`."""
         self.now = now
+        self.clock_trouble = clock_trouble
+        self._awaited_from = awaited_from
         self.is_stopping = is_stopping
         self.batch = Batch()
         self.states: dict[str, RequestState] = {}
@@ -103,7 +108,7 @@ class Decision:
         request, state = self.requests.get(name), self.state(name)
         if request is None or state is None:
             return
-        settlement = settle(request, state, self.now)
+        settlement = settle(request, state, self.now, awaited_from=self._awaited_from)
         if settlement.state == state:
             return
         self.put(name, settlement.state)

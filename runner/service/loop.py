@@ -6,12 +6,13 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from runner import __version__
+from runner import RELEASED, __version__
 from runner.commands import Answer, Command
-from runner.errors import StoreUnwritableError
+from runner.errors import RefusedError, StoreUnwritableError
 from runner.execution.proc import boot_id
 from runner.execution.processes import Processes
 from runner.lifecycle import Reason
@@ -22,7 +23,8 @@ from runner.service import catalog_change, clock_step, zone_change
 from runner.service.answering import answer
 from runner.service.assembly import Assembly, assemble, catalog_reader
 from runner.service.book import Book
-from runner.service.clock import Clock, StepDetector, exact_poll
+from runner.service.clock import Clock, exact_poll
+from runner.service.clock_watch import ClockWatch, Step
 from runner.service.decision import Decision
 from runner.service.dispatch import Dispatcher
 from runner.service.execution import Execution, execution_of
@@ -61,7 +63,9 @@ class Runner:
         observer: Callable[[dict[str, Any]], None],
         is_firing: bool = True,
         notifier: Notifier = SILENT,
+        released: datetime = RELEASED,
     ) -> None:
+        """`released` is the earliest time at which the clock can be right."""
         self.settings = settings
         self.book = Book()
         self.registry = Registry(clock)
@@ -73,7 +77,8 @@ class Runner:
         self._begun_s = clock.elapsed_s()
         self._store_rests = HoldOff(clock)
         self._log_rests = HoldOff(clock)
-        self._step_s = 0.0
+        self._released = released
+        self._has_begun = False
         self._is_signalled = True  # perhaps during the start: then nothing of the first turn may begin
         self._complaints = Complaints()
         self._resources = ExitStack()
@@ -91,7 +96,7 @@ class Runner:
             self._mail = Mail(self._parts.store, self.book, self._clock, reload=reload)
             self._housekeeping = Housekeeping(self.settings.outputs, self.settings.retention, self.book, self._clock)
             self._stopping = Stopping(self._dispatcher, self._clock, self.settings.drain)
-            self._steps = StepDetector(self._clock)
+            self._watch = ClockWatch(self._clock, self._parts.snapshot.meta, released=self._released)
             self._zones = zone_change.ZoneWatch(self.settings, self._clock)
             self._take_over()
             self._resources = resources.pop_all()
@@ -113,45 +118,65 @@ class Runner:
         self._tell_stopped()
 
     def start(self) -> None:
-        """Read the folder for the first time and register what is in it. Raises StoreUnwritableError."""
+        """Read the folder for the first time and register what is in it. Raises StoreUnwritableError.
+
+        Where the clock is certainly wrong, that waits until it is set.
+        """
+        is_waiting = self._is_firing and self._watch.trouble is not None
+        if not (self._announce() if is_waiting else self._begin(is_start=True)):
+            raise StoreUnwritableError(self._journal.store_trouble)
+        self._journal.append()
+
+    def _announce(self) -> bool:
+        """Say that the runner has started and waits for its clock."""
+        decision = self._decision()
+        log = str(self.settings.monitor_log)
+        fields = self._about() | {"monitor_log": log, "rejected": [], "message": self._watch.trouble}
+        decision.tell(Event.RUNNER_STARTED, fields)
+        return self._commit(decision)
+
+    def _begin(self, *, is_start: bool) -> bool:
+        """Read the folder for the first time and register what is in it; False if the store refused."""
+        begun_s = self._clock.elapsed_s()
         reading = self._reloader.read(self.registry.incumbents())
         change = catalog_change.compare(reading, self.registry)
         if not self._is_firing:
             self._git = reading.git_commit
             self.registry.accept_catalog(change.in_force, reading.catalog)
-            return
+            return True
         decision = self._decision()
-        self._step_s = clock_step.step_while_away_s(self._parts.snapshot.meta, self.registry, decision.now)
-        decision.tell(
-            Event.RUNNER_STARTED, self._about() | started_fields(change, self.settings, is_new=not self.registry.states)
-        )
+        if is_start:
+            fields = started_fields(change, self.settings, is_new=not self.registry.states)
+            decision.tell(Event.RUNNER_STARTED, self._about() | fields)
+        else:
+            fields = catalog_change.told_fields(change) | {"duration_s": self._clock.elapsed_s() - begun_s}
+            decision.tell(Event.RUNNER_RELOADED, self._about() | fields)
         catalog_change.decide(change, decision, self.registry, is_first=True)
         decision.batch.meta |= {"git_commit": change.reading.git_commit or ""} | zone_change.meta_of_zones(self.zone)
-        if not self._step_s:
-            decision.batch.meta |= clock_step.seen(decision.now)
         if not self._commit(decision):
-            raise StoreUnwritableError(self._journal.store_trouble)
+            return False
+        self._has_begun = True
         self._accept_change(change)
         self.registry.plan_all()
-        self._journal.append()
+        return True
 
     def turn(self) -> None:
         """Do all that is due at this moment, and commit it; first what is late if it waits, last what can wait."""
         self._heed_signals()
         if not self._store_rests.is_on:
             if self._is_firing:
-                self._note_clock_step()
+                self._look_at_clock()
             self._decide()
         self._dispatcher.spawn(SPAWN_BUDGET_S)
         self._processes.enforce(self._clock.elapsed_s())
         if not self._log_rests.is_on and not self._journal.append():
             self._log_rests.begin()
         self._journal.show(at_most=MOST_UNSHOWN if self.book.starting else 0)
-        if self._is_firing and not self._store_rests.is_on:
+        if self._is_serving and not self._store_rests.is_on:
             self._note_zone_change()
             self._read_on()
         self._stopping.advance()
-        if self._is_firing and not self._store_rests.is_on:
+        if self._is_serving and not self._store_rests.is_on:
             self._housekeeping.advance()
         self._complaints.tell(self._troubles())
         self._notifier.turn(requests=len(self.registry.requests), running=self.book.occupied)
@@ -223,6 +248,8 @@ class Runner:
             is_stopping=self._stopping.is_asked,
             is_closing=is_closing or self._stopping.is_out_of_patience,
             is_foreign=lambda execution: not self._may_start(execution),
+            clock_trouble=self._watch.trouble,
+            awaited_from=self._watch.awaited_from,
         )
         decision.follow(self._dispatcher.ended)
         return decision
@@ -236,7 +263,7 @@ class Runner:
             self._mail.take()
         except StoreUnwritableError:
             self._store_rests.begin()
-        due = self.registry.take_due() if self._is_firing and not self._stopping.is_asked else []
+        due = self.registry.take_due() if self._is_serving and not self._stopping.is_asked else []
         overdue = self._dispatcher.overdue_groups()
         if not (due or overdue or self._mail.is_taken or self._is_anybody_waiting() or self._journal.facts):
             return
@@ -267,6 +294,8 @@ class Runner:
     def _commit(self, decision: Decision) -> bool:
         """Commit a decision with the facts; if the store takes it, put it in force and do what follows."""
         decision.follow()
+        if self._is_firing and (decision.batch or self._journal.facts):
+            decision.batch.meta = self._watch.memory() | decision.batch.meta
         if not self._journal.commit(decision.batch):
             self._store_rests.begin()
             return False
@@ -309,14 +338,37 @@ class Runner:
         self._git = change.reading.git_commit
         self.registry.accept_catalog(change.in_force, change.reading.catalog)
 
-    def _note_clock_step(self) -> None:
-        self._step_s += self._steps.look()
-        if not self._step_s:
-            return
-        decision = self._decision()
-        clock_step.decide(self._step_s, decision, self.registry, self._about())
+    @property
+    def _is_serving(self) -> bool:
+        """Whether requests are registered and fire: not by a clock that is certainly wrong."""
+        return self._has_begun and self._watch.trouble is None
+
+    def _reload(self) -> None:
+        """Read the folder again at once. Raises RefusedError while the clock is wrong."""
+        if self._watch.trouble is not None:
+            raise RefusedError(self._watch.trouble)
+        self._reloader.look_again(at_once=True)
+
+    def _look_at_clock(self) -> None:
+        """Decide what follows a step of the clock, and what follows enough time after one."""
+        step = self._watch.look()
+        if step is not None:
+            decision = self._decision()
+            clock_step.decide(step, decision, self.registry, self._about(), self._watch.trouble)
+            self._follow_clock(decision, step)
+        if self._watch.is_forgetting_due:
+            decision = self._decision()
+            clock_step.forget_verdicts(decision, self.registry)
+            self._follow_clock(decision, None)
+        if self._watch.is_saving_due:
+            self._journal.facts.meta |= self._watch.memory()
+        if not self._has_begun and self._watch.trouble is None and not self._store_rests.is_on:
+            self._begin(is_start=False)
+
+    def _follow_clock(self, decision: Decision, step: Step | None) -> None:
+        decision.batch.meta |= self._watch.memory_after(step)
         if self._commit(decision):
-            self._step_s = 0.0
+            self._watch.accept(step)
             self.registry.plan_all()
 
     def _note_zone_change(self) -> None:
@@ -346,6 +398,7 @@ class Runner:
     def _troubles(self) -> dict[str, str | None]:
         blind = self._reloader.trouble if self._is_firing else None
         return {
+            "the clock": self._watch.trouble,
             "the store": self._journal.store_trouble,
             "the monitor log": self._journal.log_trouble,
             "notification": blind and f"changes are not notified, they are found by looking, a little later: {blind}",
@@ -387,11 +440,12 @@ class Runner:
         if self._store_rests.is_on:
             waits.append(self._store_rests.left_s)
         else:
-            idle_s = self.registry.idle_s() if self._is_firing and not self._stopping.is_asked else None
+            idle_s = self.registry.idle_s() if self._is_serving and not self._stopping.is_asked else None
             waits += [] if idle_s is None else [idle_s]
             due_s = self.book.next_due_s() if not self._stopping.is_asked else None
             waits += [] if due_s is None else [due_s - self._clock.now().timestamp()]
-            waits += [0.0] if self._journal.facts or self._mail.is_waiting or self._reloader.is_reading else []
+            is_reading = self._is_serving and self._reloader.is_reading
+            waits += [0.0] if self._journal.facts or self._mail.is_waiting or is_reading else []
         if self._journal.has_unwritten:
             waits.append(self._log_rests.left_s)
         return max(min(waits), 0.0)
@@ -403,11 +457,11 @@ class Runner:
         """Return when that is due which a turn leaves alone while the store rests, or where nothing fires."""
         if self._store_rests.is_on:
             return ()
-        own = (self._reloader.next_s(), self._housekeeping.next_s) if self._is_firing else ()
+        own = (self._reloader.next_s(), self._housekeeping.next_s) if self._is_serving else ()
         return self._dispatcher.next_deadline_s(), *own
 
     def _tell_stopped(self) -> None:
         fields = {"signal": self._stopping.signal, "uptime_s": self._clock.elapsed_s() - self._begun_s}
         now = self._clock.now()
         self._journal.tell(Event.RUNNER_STOPPED, now, self._about() | fields)
-        self._journal.facts.meta |= clock_step.seen(now)
+        self._journal.facts.meta |= self._watch.memory()

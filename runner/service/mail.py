@@ -20,7 +20,7 @@ _NOTHING_TO_RELOAD = Answer(is_done=False, lines=("no runner is running, only `r
 class Mail:
     """What was taken is ours to answer until the store has the answer; a reload is answered by a later reading.
 
-    `reload` begins one; None where nothing is ever read again.
+    `reload` begins one, or raises RefusedError; None where nothing is ever read again.
     """
 
     def __init__(self, store: Store, book: Book, clock: Clock, *, reload: Callable[[], None] | None) -> None:
@@ -66,12 +66,12 @@ class Mail:
     def _answer(self, row: CommandRow, decision: Decision) -> Answer | None:
         try:
             command = command_of(row)
+            if command.kind is not Kind.RELOAD:
+                return answer(command, decision, self._book)
+            if self._reload is None:
+                return _NOTHING_TO_RELOAD
+            self._reload()
         except RefusedError as error:
             return Answer(is_done=False, lines=(str(error),))
-        if command.kind is not Kind.RELOAD:
-            return answer(command, decision, self._book)
-        if self._reload is None:
-            return _NOTHING_TO_RELOAD
         self._reloads[row.id] = (command, self._clock.elapsed_s())
-        self._reload()
         return None

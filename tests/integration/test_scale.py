@@ -38,7 +38,7 @@ DAILY = 'process: {{command: [/bin/true, "{}"]}}\ntiming: {{schedule: {{frequenc
 class GivenClock:
     """Time that stands still but for what a test does to it."""
 
-    at: datetime = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    at: datetime = datetime(2027, 3, 2, 12, tzinfo=UTC)
     passed_s: float = 1000.0
 
     def now(self) -> datetime:

@@ -71,13 +71,6 @@ def test_the_neighbours_of_an_instant_are_found() -> None:
     assert claimed.first_after(at(7)) is None
 
 
-def test_what_is_claimed_up_to_an_instant_ends_there() -> None:
-    claimed = spans((2, 4), (7, 8))
-    assert claimed.until(at(3)) == spans((2, 3))
-    assert claimed.until(at(5)) == spans((2, 4))
-    assert claimed.until(at(1)) == NOTHING_CLAIMED
-
-
 def test_beyond_32_spans_everything_older_counts_as_claimed() -> None:
     claimed = spans(*((3 * number, 3 * number + 1) for number in range(MOST_SPANS)))
     assert at(2) not in claimed

@@ -21,7 +21,7 @@ from runner.planning.registration import register, remove, reschedule, schedule,
 from runner.planning.state import RequestState
 from runner.planning.trains import Timetable
 from runner.planning.views import coming_fires, planned_fires
-from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule, Timing
+from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.parsing import parse_rule
 from runner.timing.streams import measures_passing_time
 from runner.timing.upcoming import fires
@@ -287,7 +287,7 @@ def test_what_is_shown_as_coming_leaves_out_what_was_claimed() -> None:
 
 # --- laws: any history of steps ---------------------------------------------------------------------------------------
 
-TIMINGS: list[Timing] = [
+TIMINGS: list[Schedule | RunLater] = [
     schedule_of(frequency="minutely", interval=20),
     schedule_of(Misfire.FIRE_ONCE, frequency="hourly"),
     schedule_of(Misfire.FIRE_ALL, frequency="cron", expression="*/30 * * * *"),
