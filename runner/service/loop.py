@@ -92,7 +92,7 @@ class Runner:
             self._dispatcher = Dispatcher(
                 self.book, self._processes, self._journal, self._clock, lost=self._note_cut_off
             )
-            reload = self._reload if self._is_firing else None
+            reload = self._reload_on_command if self._is_firing else None
             self._mail = Mail(self._parts.store, self.book, self._clock, reload=reload)
             self._housekeeping = Housekeeping(self.settings.outputs, self.settings.retention, self.book, self._clock)
             self._stopping = Stopping(self._dispatcher, self._clock, self.settings.drain)
@@ -343,11 +343,11 @@ class Runner:
         """Whether requests are registered and fire: not by a clock that is certainly wrong."""
         return self._has_begun and self._watch.trouble is None
 
-    def _reload(self) -> None:
+    def _reload_on_command(self) -> None:
         """Read the folder again at once. Raises RefusedError while the clock is wrong."""
         if self._watch.trouble is not None:
             raise RefusedError(self._watch.trouble)
-        self._reloader.look_again(at_once=True)
+        self._reload()
 
     def _look_at_clock(self) -> None:
         """Decide what follows a step of the clock, and what follows enough time after one."""
