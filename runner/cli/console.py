@@ -56,9 +56,11 @@ class Console:
 
     def _point_at(self, problem: Mapping[str, Any]) -> None:
         from runner.cli.problems import excerpt
+        from runner.requests.outside import UNSHOWN
 
-        for line in excerpt(problem["file"], problem["line"], problem["column"]):
-            self._write(line)
+        if UNSHOWN not in problem["message"]:
+            for line in excerpt(problem["file"], problem["line"], problem["column"]):
+                self._write(line)
 
     def _show_diagnostic(self, message: Any) -> None:
         entry = message.record

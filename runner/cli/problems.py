@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from functools import lru_cache
 from itertools import accumulate, takewhile
@@ -11,6 +12,7 @@ from unicodedata import category, east_asian_width
 from runner.cli.printing import style
 from runner.regular_files import Signature
 from runner.requests.files import Content, read_bounded, signature_at
+from runner.requests.outside import UNSHOWN, is_inside
 from runner.requests.yaml_errors import lines_of
 from runner.values import neutral
 
@@ -27,15 +29,20 @@ _WIDEST = 120
 def problem_lines(problem: Problem) -> list[str]:
     """Return a problem in a few lines, styled, for `echo`."""
     place = style(f"{problem.file}:{problem.line}:{problem.column}:", bold=True)
-    lines = [f"{place} {problem.message}", *excerpt(problem.file, problem.line, problem.column)]
+    lines = [f"{place} {problem.message}"]
+    if UNSHOWN not in problem.message:
+        lines += excerpt(problem.file, problem.line, problem.column)
     if problem.suggestion:
         lines.append(f"    {style(problem.suggestion, fg='green')}")
     return lines
 
 
 def excerpt(file: str, line: int, column: int) -> tuple[str, ...]:
-    """Return a line of a file, and a line with a caret to stand below it; nothing where there is nothing to be seen."""
-    lines = _lines_of(file, signature_at(file))
+    """Return a line of a file, and a line with a caret to stand below it; nothing where there is nothing to be seen.
+
+    Nothing, either, of a link that leads out of its folder.
+    """
+    lines = _lines_of(file, signature_at(file)) if is_inside(file, os.path.dirname(file) or ".") else []  # noqa: PTH120
     text = lines[line - 1] if 0 < line <= len(lines) else ""
     if not text.strip():
         return ()

@@ -10,6 +10,7 @@ from runner.regular_files import Signature
 from runner.requests.excepted import dates_in
 from runner.requests.files import Trouble, read_bounded, signature_at
 from runner.requests.findings import DataPath, Finding, shown
+from runner.requests.outside import discreet
 from runner.values import neutral
 
 if TYPE_CHECKING:
@@ -29,8 +30,11 @@ class DatesFile:
     problems: tuple[Problem, ...] = ()
 
 
-def dates_file(named: str, at: DataPath, *, path: str, display: str) -> DatesFile:
-    """Read the file of dates that the document at `path` (told as `display`) names at a path of its data."""
+def dates_file(named: str, at: DataPath, *, path: str, display: str, root: str) -> DatesFile:
+    """Read the file of dates that the document at `path` (told as `display`) names at a path of its data.
+
+    `root` is the jobs folder.
+    """
     beside = os.path.join(os.path.dirname(path), named)  # noqa: PTH118, PTH120
     content = read_bounded(beside)
     if isinstance(content, Trouble):
@@ -38,10 +42,11 @@ def dates_file(named: str, at: DataPath, *, path: str, display: str) -> DatesFil
         message = f"the file of dates {shown(named)} is of no use: {content.reason}"
         finding = Finding(path=at, message=message, suggestion=suggestion)
         return DatesFile(path=beside, signature=signature_at(beside), finding=finding)
-    dates, problems = dates_in(content.raw, _display_beside(display, named))
+    dates, all_problems = dates_in(content.raw, _display_beside(display, named))
+    problems = discreet(all_problems, beside, root)
     if not problems:
         return DatesFile(path=beside, signature=content.signature, dates=dates)
-    message = f"the file of dates {shown(named)} has {len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    message = f"the file of dates {shown(named)} has {len(all_problems)} problem{'s' if len(all_problems) > 1 else ''}"
     finding = Finding(path=at, message=message)
     return DatesFile(path=beside, signature=content.signature, dates=dates, finding=finding, problems=problems)
 

@@ -18,6 +18,7 @@ from runner.requests.files import Content, Listing, Trouble, read_bounded, signa
 from runner.requests.findings import DataPath, Finding, beside, value_at, without_consequences
 from runner.requests.loading import Place, file_problem
 from runner.requests.model import Source
+from runner.requests.outside import discreet
 from runner.requests.schema import findings_in
 
 _EXCEPT: DataPath = ("timing", "except")
@@ -167,13 +168,14 @@ class _Reading:
     def result(self, raw: bytes) -> Defaults:
         dates = self._dates
         excepted = dates.dates if dates else None
-        parts = (self._place.relative, raw, sorted(excepted or ()), self.problems)
+        problems = discreet(self.problems, self._place.path, self._place.root)
+        parts = (self._place.relative, raw, sorted(excepted or ()), problems)
         return Defaults(
             data=self._data,
             folders={key: self._folder for key in PLACED if key in self._data.get("process", {})},
             excepted=excepted,
             on_failure=self._on_failure,
-            problems=tuple(self.problems),
+            problems=problems,
             reads={dates.path: dates.signature} if dates else {},
             digest=_digest(repr(parts)),
         )
@@ -186,7 +188,9 @@ class _Reading:
         named = value_at(data, _EXCEPT)
         if not isinstance(named, str) or not named:
             return
-        self._dates = read = dates_file(named, _EXCEPT, path=self._place.path, display=self._place.display)
+        self._dates = read = dates_file(
+            named, _EXCEPT, path=self._place.path, display=self._place.display, root=self._place.root
+        )
         self.problems.extend(read.problems)
         if read.finding is not None:
             findings.append(read.finding)

@@ -18,6 +18,7 @@ from runner.requests.files import Content, Trouble
 from runner.requests.findings import Finding, Spot, beside, lies_below, shown, value_at, without_consequences
 from runner.requests.mentions import ON_FAILURE, Mention, mentioned
 from runner.requests.model import ProcessRequest, Source
+from runner.requests.outside import discreet
 from runner.requests.schema import findings_in, is_name
 from runner.requests.wording import name_suggestion
 from runner.values import neutral
@@ -45,6 +46,11 @@ class Place:
     path: str
     default_zone: str
     defaults: Defaults = shared.NONE
+
+    @property
+    def root(self) -> str:
+        """The jobs folder."""
+        return self.path.removesuffix(self.relative)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +97,7 @@ def loaded(content: Content, place: Place) -> LoadedFile:
         return LoadedFile(problems=(file_problem(place.display, _EMPTY),), is_whole=True, reads={})
     documents = documents_in(content.raw, place.display)
     if isinstance(documents, Problem):
-        return LoadedFile(problems=(documents,), is_whole=True, reads={})
+        return LoadedFile(problems=discreet((documents,), place.path, place.root), is_whole=True, reads={})
     loading = _Loading(place, documents, content.raw)
     for document in documents:
         loading.load(document)
@@ -113,12 +119,15 @@ class _Loading:
         self._reads: dict[str, Signature | None] = {}
 
     def result(self) -> LoadedFile:
+        found = tuple(self._problems[:_MOST_PROBLEMS])
+        told = discreet(found, self._place.path, self._place.root)
+        blamed = self._blamed[:_MOST_PROBLEMS]
         return LoadedFile(
             candidates=tuple(self._candidates),
-            problems=tuple(self._problems[:_MOST_PROBLEMS]),
+            problems=told,
             names=frozenset(self._names),
             is_whole=self._is_whole,
-            blamed=tuple(self._blamed[:_MOST_PROBLEMS]),
+            blamed=tuple(blamed if told == found else ((name, told[0]) for name, _ in blamed)),
             reads=self._reads,
         )
 
@@ -169,7 +178,7 @@ class _Loading:
         named = value_at(document.data, _EXCEPT)
         if not isinstance(named, str) or not named or any(lies_below(_EXCEPT, {each.path}) for each in findings):
             return None
-        read = dates_file(named, _EXCEPT, path=self._place.path, display=self._place.display)
+        read = dates_file(named, _EXCEPT, path=self._place.path, display=self._place.display, root=self._place.root)
         self._reads[read.path] = read.signature
         self._problems.extend(read.problems)
         if read.finding is not None:

@@ -11,6 +11,7 @@ from runner.errors import Problem, RuleError, UsageError
 from runner.requests.document import documents_in
 from runner.requests.files import Content, read_bounded
 from runner.requests.findings import DataPath, Finding
+from runner.requests.outside import discreet
 from runner.requests.schema import findings_in
 from runner.requests.settings import NAME, FileSettings, Retention
 from runner.timing.zones import zone_named
@@ -28,7 +29,8 @@ def settings_beside(jobs: Path) -> FileSettings:
     settings = settings_in(content.raw, str(path))
     if isinstance(settings, FileSettings):
         return settings
-    raise UsageError("\n".join(["the settings are wrong", *map(str, settings)]))
+    problems = discreet(settings, str(path), str(path.parent))
+    raise UsageError("\n".join(["the settings are wrong", *map(str, problems)]))
 
 
 def settings_in(raw: bytes, display: str) -> FileSettings | tuple[Problem, ...]:

@@ -192,3 +192,50 @@ def test_only_one_function_prints() -> None:
     printing = re.compile(r"click\.(echo|secho|style)\(|(?<![\w.])print\(|sys\.(stdout|stderr)\.write\(")
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if printing.search(path.read_text())}
     assert found == {"printing.py", "console.py"}
+
+
+SECRET = "root:$6$S3cr3tS4lt$h4sh3dp4ssw0rd"
+
+
+def _link_out(place: Place, elsewhere: Path) -> None:
+    """Put links to a file that only the runner's user reads wherever something is read for the jobs folder."""
+    for name in ("shadow", "a.yaml", "_defaults.yaml"):
+        (elsewhere / name).write_text(f"{SECRET}:20000\n- [{SECRET}\n")
+    (elsewhere / "b.yaml").write_text(f"name: {SECRET}\nprocess: {{shell: 'true', {SECRET}: 1}}\n")
+    (elsewhere / "c.yaml").write_text(f"{SECRET}\n")
+    (place.jobs / "x.yaml").symlink_to(elsewhere / "shadow")
+    (place.jobs / "y.yaml").symlink_to(elsewhere / "b.yaml")
+    (place.jobs / "z.yaml").symlink_to(elsewhere / "c.yaml")
+    (place.jobs / "folder").symlink_to(elsewhere)
+    schedule = {"frequency": "daily", "at": "02:00"}
+    for name, dates in {"named": str(elsewhere / "shadow"), "linked": "dates"}.items():
+        place.declare(name, ":", {"schedule": {**schedule, "except": dates}})
+    (place.jobs / "dates").symlink_to(elsewhere / "shadow")
+
+
+def test_nothing_is_quoted_of_a_file_outside_the_jobs_folder(
+    place: Place, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    _link_out(place, elsewhere)
+    shown = [place.run("validate", "--output", form) for form in ("text", "json", "github", "sarif", "junit")]
+    shown += [place.run(*line) for line in (("ls",), ("show", "named"), ("plan",), ("plan", "--output", "markdown"))]
+    runner = place.start()
+    shown += [place.run("reload"), place.run("doctor")]
+    assert place.stop(runner) == 0
+    (place.folder / "runner.yaml").symlink_to(elsewhere / "shadow")
+    shown.append(place.run("validate"))
+    texts = [f"{done.stdout}{done.stderr}" for done in shown] + [place.console(), place.log.read_text()]
+    assert not [text for text in texts if "$6$" in text or "S3cr3t" in text]
+    for number, file in ((0, "x.yaml"), (0, "folder/a.yaml"), (-3, "runner.yaml")):
+        assert f"{file}:" in texts[number]
+        assert "it lies outside the jobs folder, so nothing of its content is shown" in texts[number]
+
+
+def test_a_link_within_the_jobs_folder_is_shown_as_every_file(place: Place) -> None:
+    (place.jobs / "..data").mkdir()
+    (place.jobs / "..data/a.yaml").write_text("process: {shel: 'true'}\n")
+    (place.jobs / "a.yaml").symlink_to("..data/a.yaml")
+    done = place.run("validate")
+    assert "unknown" in done.stdout or "shel" in done.stdout
+    assert " 1 | process: {shel: 'true'}" in done.stdout
