@@ -227,7 +227,7 @@ def test_nothing_is_quoted_of_a_file_outside_the_jobs_folder(
     shown.append(place.run("validate"))
     texts = [f"{done.stdout}{done.stderr}" for done in shown] + [place.console(), place.log.read_text()]
     assert not [text for text in texts if "$6$" in text or "S3cr3t" in text]
-    for number, file in ((0, "x.yaml"), (0, "folder/a.yaml"), (-3, "runner.yaml")):
+    for number, file in ((0, "x.yaml"), (0, "folder/_defaults.yaml"), (-3, "runner.yaml")):
         assert f"{file}:" in texts[number]
         assert "it lies outside the jobs folder, so nothing of its content is shown" in texts[number]
 
