@@ -15,6 +15,7 @@ from runner.cli.printing import coloured, echo, json_line, local_text, print_tab
 from runner.errors import NoRunnerError
 from runner.planning.views import merged, views
 from runner.service.execution import Execution, execution_of
+from runner.service.trouble import TroubleNote
 from runner.store.database import owner_pid
 from runner.store.rows import Phase
 from runner.values import from_microseconds
@@ -33,9 +34,12 @@ def status_command(output: str, places: Places) -> None:
     pid = owner_pid(places.state)
     if pid is None:
         raise NoRunnerError(f"no runner is running on {places.state}")
+    trouble = TroubleNote(places.state).read()
+    if trouble and output == "text":  # first: if the store cannot be read, this says why
+        echo(f"trouble   nothing fires: {trouble}")
     places = replace(places, jobs=served_jobs(places) or places.jobs)
     loaded = load(places)
-    item = _item(pid, loaded, places)
+    item = _item(pid, loaded, places) | {"trouble": trouble}
     if output == "json":
         echo(json_line(item))
         return

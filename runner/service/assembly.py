@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from loguru import logger
+
 from runner.errors import StoreError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Recorder
@@ -22,6 +24,7 @@ from runner.service.journal import Journal
 from runner.service.reloading import Reloader
 from runner.service.settings import Settings
 from runner.service.signals import Signals
+from runner.service.trouble import TroubleNote
 from runner.store.database import Store
 from runner.store.mailbox import open_wake
 from runner.store.rows import RequestRow, Snapshot
@@ -58,6 +61,7 @@ def assemble(
     store = Store.own(settings.state)
     with ExitStack() as until_journal:
         until_journal.callback(store.close)
+        _say_what_happened(settings, store)
         snapshot = store.load()
         jobs = str(settings.jobs.absolute())
         _require_own(settings, snapshot.meta.get("jobs"), jobs)
@@ -97,6 +101,14 @@ def assemble(
 def catalog_reader(settings: Settings, zone: str) -> CatalogReader:
     """Return a new reader of the jobs folder, with the IANA key of the zone for times without an offset."""
     return CatalogReader(settings.jobs, default_zone=zone, is_guarded=is_guarded())
+
+
+def _say_what_happened(settings: Settings, store: Store) -> None:
+    """Say what happened to the store before this start."""
+    if left := TroubleNote(settings.state).take():
+        logger.warning("the former runner ended while nothing fired: {}", left)
+    if store.notice:
+        logger.warning("{}", store.notice)
 
 
 def _require_own(settings: Settings, former: str | None, jobs: str) -> None:

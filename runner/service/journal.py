@@ -41,6 +41,7 @@ class Journal:
         self._unshown: list[bytes] = []
         self._mark: Mark | None = None
         self._appended: tuple[int, Mark] | None = None
+        self._is_store_unsound = False
 
     def recover(self, outbox: range, mark: Mark | None) -> None:
         """Bring the records that a former runner may have appended into the log, each exactly once.
@@ -128,6 +129,22 @@ class Journal:
         for line in lines:
             if record := decode(line):
                 self._observer(record)
+
+    def check_store(self) -> bool:
+        """Tell whether the store's files are still those that the runner opened; `store_trouble` says what is wrong."""
+        try:
+            self._store.check()
+        except StoreUnwritableError as error:
+            self._is_store_unsound, self.store_trouble = True, str(error)
+            return False
+        if self._is_store_unsound:
+            self._is_store_unsound, self.store_trouble = False, None
+        return True
+
+    @property
+    def store_hindrance(self) -> str | None:
+        """What does not stop the store but should be ended, in words."""
+        return self._store.hindrance
 
     def tidy(self) -> bool:
         """Do what can wait until nothing is due: commit the last mark, and what the store puts off.

@@ -35,7 +35,7 @@ from runner.service.registry import Registry, request_row
 from runner.service.self_report import about, started_fields
 from runner.service.settings import Settings
 from runner.service.stopping import Stopping
-from runner.service.trouble import Complaints, HoldOff
+from runner.service.trouble import Complaints, HoldOff, TroubleNote
 from runner.store.connection import database_path, legible
 from runner.store.mailbox import drain_wake
 from runner.timing.zones import use_zone_data, zone_data_in_use
@@ -81,6 +81,7 @@ class Runner:
         self._has_begun = False
         self._is_signalled = True  # perhaps during the start: then nothing of the first turn may begin
         self._complaints = Complaints()
+        self._trouble_note = TroubleNote(settings.state)
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
@@ -163,6 +164,8 @@ class Runner:
     def turn(self) -> None:
         """Do all that is due at this moment, and commit it; first what is late if it waits, last what can wait."""
         self._heed_signals()
+        if not self._store_rests.is_on and not self._journal.check_store():
+            self._store_rests.begin()
         if not self._store_rests.is_on:
             if self._is_firing:
                 self._look_at_clock()
@@ -178,7 +181,7 @@ class Runner:
         self._stopping.advance()
         if self._is_serving and not self._store_rests.is_on:
             self._housekeeping.advance()
-        self._complaints.tell(self._troubles())
+        self._tell_troubles()
         self._notifier.turn(requests=len(self.registry.requests), running=self.book.occupied)
 
     def wait(self, *, at_most_s: float = _LONGEST_WAIT_S) -> None:
@@ -395,14 +398,20 @@ class Runner:
             self.registry.accept({request.name: marked})
             self._journal.facts.requests[request.name] = request_row(request.name, request, marked)
 
-    def _troubles(self) -> dict[str, str | None]:
+    def _tell_troubles(self) -> None:
         blind = self._reloader.trouble if self._is_firing else None
-        return {
-            "the clock": self._watch.trouble,
-            "the store": self._journal.store_trouble,
-            "the monitor log": self._journal.log_trouble,
-            "notification": blind and f"changes are not notified, they are found by looking, a little later: {blind}",
-        }
+        self._complaints.tell(
+            {
+                "the clock": self._watch.trouble,
+                "the store": self._journal.store_trouble,
+                "the store's write-ahead log": self._journal.store_hindrance,
+                "the monitor log": self._journal.log_trouble,
+                "notification": blind
+                and f"changes are not notified, they are found by looking, a little later: {blind}",
+            }
+        )
+        if self._is_firing:
+            self._trouble_note.write(self._journal.store_trouble)
 
     def _heed_signals(self) -> None:
         if not self._is_signalled:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from loguru import logger
 
+from runner.regular_files import read_regular
 from runner.service.clock import Clock
+from runner.values import neutral
 
 RETRY_S = 1.0
 """How long a store or a log that refused is left alone."""
+_NOTE_BYTES = 4096
 
 
 class HoldOff:
@@ -32,6 +37,42 @@ class HoldOff:
     def left_s(self) -> float:
         """How long it still is."""
         return max(self._until_s - self._clock.elapsed_s(), 0.0)
+
+
+class TroubleNote:
+    """A file beside the store that says why nothing fires: for `status` and `doctor`, and for the next start.
+
+    The store itself cannot say it. Everything here is best effort: the disk may be full.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self._path = state / "trouble"
+        self._text: str | None = None
+
+    def read(self) -> str | None:
+        """Return what a runner has left there; None if nothing."""
+        with suppress(OSError):
+            text = read_regular(self._path, at_most=_NOTE_BYTES).decode(errors="replace")
+            return neutral(text.strip()) or None
+        return None
+
+    def take(self) -> str | None:
+        """Return what a former runner has left there, and remove it."""
+        left = self.read()
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+        return left
+
+    def write(self, text: str | None) -> None:
+        """Leave another text there, or none, if it differs from the last call's."""
+        if text == self._text:
+            return
+        self._text = text
+        with suppress(OSError):
+            if text is None:
+                self._path.unlink(missing_ok=True)
+            else:
+                self._path.write_text(f"{text}\n")
 
 
 class Complaints:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
+
+from loguru import logger
 
 from runner.errors import StoreError, StoreUnwritableError
 from runner.store import schema
@@ -29,7 +31,9 @@ from runner.store.connection import (
     version_of,
     worded,
 )
-from runner.store.lock import lock_path, owner_pid, take_lock
+from runner.store.files import StoreFiles, wal_of
+from runner.store.holders import readers_of
+from runner.store.lock import lock_path, note_record, noted_record, owner_pid, take_lock
 from runner.store.mailbox import wake_path
 from runner.store.rows import (
     MALFORMED_ANSWER,
@@ -50,6 +54,8 @@ _KEPT_COMMANDS_US = 24 * 3600 * 1_000_000
 MOST_COMMANDS = 1000
 """How many commands are taken at once; others may wait a turn."""
 _LARGEST_IDLE_WAL = 16 * 2**20
+GROWN_WAL = 2 * _LARGEST_IDLE_WAL
+"""A write-ahead log of this size does not come from the runner alone."""
 _UNTIDY_COMMITS = 50
 
 
@@ -60,17 +66,18 @@ class DuplicateClaimError(AssertionError):
 class Store:
     """The owner's side. Holds the lock (flock on `lock` in the folder) while open; used by one thread."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, resources: ExitStack) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: BinaryIO) -> None:
         """Use `own` instead; this only takes over what that opened."""
         self._path = path
-        self._connection = connection
-        self._resources = resources
-        self._places = {place: _identity(place) for place in (path, lock_path(path.parent))}
+        self._lock = lock
         last = connection.execute(schema.LAST_RECORD).fetchone()
         self._last: int = last[0] if last else 0
+        self.notice = self._set_back(noted_record(lock))
         self._definitions: dict[str, str | None] = {}
         self._untidy = 0
-        self._is_wal_long = False
+        self._is_wal_long = self._is_closed = False
+        self._use(connection)
+        self._note_last()
 
     @classmethod
     def own(cls, folder: Path) -> Store:
@@ -78,13 +85,14 @@ class Store:
 
         Raises StoreInUseError (naming the owner's pid), StoreError for a newer version, a corrupt file or a folder
         that cannot be used; nothing is overwritten then. Commands that a dead owner took count as withdrawn, and
-        those a day past their deadline are forgotten.
+        those a day past their deadline are forgotten. `notice` says so if the store is older than its last owner
+        left it.
         """
         path = database_path(folder)
         with ExitStack() as resources, worded(path):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                resources.enter_context(take_lock(folder))
+                lock = resources.enter_context(take_lock(folder))
                 if wake_path(folder).exists() and path.exists() and not path.stat().st_size:
                     raise unusable(path, "is empty, though a runner has used it")
                 create_file(path)
@@ -94,7 +102,9 @@ class Store:
                 raise StoreError(f"the state folder {folder} cannot be used: {error.strerror} (--state)") from error
             connection = resources.enter_context(closing(connect(path, "mode=rw")))
             _prepare(connection, path)
-            return cls(path, connection, resources.pop_all())
+            store = cls(path, connection, lock)
+            resources.pop_all()
+            return store
 
     def load(self) -> Snapshot:
         """Return the whole content. Raises StoreError."""
@@ -113,7 +123,7 @@ class Store:
         """
         if not batch and appended is None:
             return ()
-        self._require_place()
+        self.check()
         records = tuple(enumerate(batch.records, self._last + 1))
         definitions = self._new_definitions(batch)
         with worded(self._path), transaction(self._connection):
@@ -122,7 +132,9 @@ class Store:
             _write(self._connection, batch)
             _define(self._connection, definitions)
             self._connection.executemany(schema.INSERT_RECORD, records)
+        self._take_over_files()
         self._last += len(records)
+        self._note_last()
         self._untidy += 1
         self._definitions.update(definitions)
         return records
@@ -150,11 +162,13 @@ class Store:
             return
         was_long, self._is_wal_long, self._untidy = self._is_wal_long, True, 0
         with suppress(StoreUnwritableError, OSError), worded(self._path):
+            self.check()
             if not was_long:
                 lengthen_wal(self._connection, self._path)
             with transaction(self._connection):
                 _prune_commands(self._connection)
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._files.take_over()
 
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
         """Take the pending commands, oldest first, durably; withdraw those whose deadline is before `now`.
@@ -168,13 +182,105 @@ class Store:
             (is_any,) = self._connection.execute(schema.IS_ANY_PENDING).fetchone()
             if not is_any:
                 return ()
-            self._require_place()
+            self.check()
             with transaction(self._connection):
                 return _take(self._connection, now)
 
+    def check(self) -> None:
+        """Raise StoreUnwritableError if another program has removed, replaced or changed a file of the store.
+
+        A removed write-ahead log, with nothing in its place, is repaired: the connection still has what was in it.
+        """
+        if moved := self._files.moved():
+            if not self._files.has_lost_only_its_log():
+                raise StoreUnwritableError(f"{moved[0]} was removed or replaced; put it back, or restart the runner")
+            self._restore_log()
+        try:
+            damage = self._files.damage()
+        except OSError as error:
+            damage = f"{self._path} cannot be looked at ({error.strerror})"
+        if damage is not None:
+            raise StoreUnwritableError(f"{damage}, so the runner does not write to it any more; restart the runner")
+
+    @property
+    def hindrance(self) -> str | None:
+        """Why the write-ahead log grows, if another program keeps it from being written over; None if it is small."""
+        size = self._files.wal_bytes
+        if size < GROWN_WAL:
+            return None
+        grown = 1 << (size >> 20).bit_length() - 1  # so that the text changes only when the size has doubled
+        readers = readers_of(self._files.shared_inode)
+        who = f"{', '.join(readers)} keeps" if readers else "a program keeps"
+        return (
+            f"the write-ahead log {wal_of(self._path)} has grown to {grown} MiB, because {who} an old state of the"
+            " store open; end that program"
+        )
+
     def close(self) -> None:
-        """Close the database and let the lock go."""
-        self._resources.close()
+        """Close the database and let the lock go.
+
+        SQLite moves the write-ahead log into the database and removes it by name. If another program has put its own
+        files there, the keeper is closed last: it cannot write, so SQLite leaves all files as they are.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        connections = (self._keeper, self._connection) if self._is_sound() else (self._connection, self._keeper)
+        for connection in connections:
+            connection.close()
+        self._files.close()
+        self._lock.close()
+
+    def _use(self, connection: sqlite3.Connection) -> None:
+        """Use a connection, and watch its files."""
+        self._connection = connection
+        self._keeper = connect(self._path, "mode=ro")
+        self._keeper.execute(schema.SELECT_META).fetchall()  # from now on it shares the lock on the database
+        self._files = StoreFiles(self._path, lock_path(self._path.parent))
+
+    def _restore_log(self) -> None:
+        """Move what a removed write-ahead log had into the database, and begin a new log.
+
+        Raises StoreUnwritableError.
+        """
+        wal = wal_of(self._path)
+        with worded(self._path):
+            is_busy, frames, moved = self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            if is_busy or frames != moved:
+                raise StoreUnwritableError(
+                    f"{wal} was removed, and another program has the store open; end that program"
+                )
+            self._keeper.close()
+            self._connection.close()
+            self._files.close()
+            connection = connect(self._path, "mode=rw")
+            _configure(connection, self._path)
+            self._is_wal_long = False
+            self._use(connection)
+        logger.warning("{} was removed while the runner used it; nothing is lost, the database has all of it", wal)
+
+    def _is_sound(self) -> bool:
+        try:
+            self.check()
+        except StoreError:
+            return False
+        return True
+
+    def _take_over_files(self) -> None:
+        with suppress(OSError):  # gone since the commit; the next check says so
+            self._files.take_over()
+
+    def _set_back(self, noted: int) -> str | None:
+        if noted <= self._last:
+            return None
+        return (
+            f"the store {self._path} was set back: its last record is number {self._last}, a former runner wrote number"
+            f" {noted} (its -wal file was removed, or an older copy restored); what ran since may run again"
+        )
+
+    def _note_last(self) -> None:
+        with suppress(OSError):  # the lock's disk may be full; then a store that is set back is not noticed
+            note_record(self._lock, self._last)
 
     def _new_definitions(self, batch: Batch) -> dict[str, str | None]:
         """Return the definitions that differ from those written: a fire changes a request's row but not these."""
@@ -184,12 +290,6 @@ class Store:
             for name, row in batch.requests.items()
             if name not in known or known[name] != row.definition
         }
-
-    def _require_place(self) -> None:
-        # SQLite would go on writing into files that have no name any more, and a second owner could begin beside us.
-        for place, identity in self._places.items():
-            if _identity(place) != identity:
-                raise StoreUnwritableError(f"{place} was removed or replaced; put it back, or restart the runner")
 
 
 class StoreReader:
@@ -240,8 +340,12 @@ class StoreReader:
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     migrate(connection, path)
-    use_wal(connection, path)
     check(connection, path)
+    _configure(connection, path)
+
+
+def _configure(connection: sqlite3.Connection, path: Path) -> None:
+    use_wal(connection, path)
     connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_IDLE_WAL}")
     # Four times SQLite's own: the runner does it sooner, by `tidy`, while no claim waits for it.
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -301,14 +405,6 @@ def _reading(path: Path, options: str) -> sqlite3.Connection | None:
         require_current(connection, path)
         resources.pop_all()
         return connection
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _forget(connection: sqlite3.Connection, number: int, mark: Mark) -> None:

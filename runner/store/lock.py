@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 from runner.errors import StoreError, StoreInUseError
 
+_LINE_BYTES = 21
+"""The pid and the number of the newest record have a line each, of a fixed width."""
 _TRIES = 100
 _BETWEEN_TRIES_S = 0.01
 
@@ -70,5 +72,22 @@ def owner_pid(folder: Path) -> int | None:
 
 def _pid_in(file: BinaryIO) -> int | None:
     """Return the pid in a lock; None if its owner has not yet come to writing it."""
-    text = os.pread(file.fileno(), 32, 0).strip()
+    return _number_at(file, 0)
+
+
+def note_record(file: BinaryIO, number: int) -> None:
+    """Note the number of the newest committed record outside the store: a store that is set back has a lower one.
+
+    Raises OSError.
+    """
+    os.pwrite(file.fileno(), b"%-20d\n" % number, _LINE_BYTES)
+
+
+def noted_record(file: BinaryIO) -> int:
+    """Return what `note_record` wrote last, in whatever process; 0 if nothing."""
+    return _number_at(file, _LINE_BYTES) or 0
+
+
+def _number_at(file: BinaryIO, offset: int) -> int | None:
+    text = os.pread(file.fileno(), _LINE_BYTES, offset).strip()
     return int(text) if text.isdigit() else None

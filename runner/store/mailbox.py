@@ -96,6 +96,7 @@ def _mailbox(folder: Path) -> Iterator[sqlite3.Connection]:
         if version_of(connection, path) == 0:  # its owner has the file, but has not come to the tables yet
             raise missing
         require_current(connection, path)
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # that is for the owner, who watches the database
         yield connection
 
 

@@ -13,10 +13,15 @@ from runner.monitor.records import decode
 from runner.requests.catalog import CatalogReader
 from runner.service.examination.findings import Finding, advice, good, problem, warning
 from runner.service.examination.subject import Subject
+from runner.service.trouble import TroubleNote
 from runner.store.checkup import condition_of
+from runner.store.connection import database_path
+from runner.store.files import shared_of
+from runner.store.holders import readers_of
 from runner.timing.zones import zone_named
 
-_LONG_WAL = 256 << 20
+_LONG_WAL = 32 << 20
+_END_READERS = "look for a program that keeps the store open, and end it"
 _MANY_WAITING = 1000
 _LARGE_LOG = 1 << 30
 _LONGEST_LINE = 32 << 10
@@ -44,6 +49,8 @@ def request_findings(subject: Subject) -> Iterator[Finding]:
 
 def store_findings(subject: Subject) -> Iterator[Finding]:
     """Tell whether the store is whole and of this version, and what waits in it."""
+    if subject.pid is not None and (trouble := TroubleNote(subject.state).read()):
+        yield problem("store", f"the runner does not fire: {trouble}", "follow the advice in this sentence")
     try:
         condition = condition_of(subject.state)
     except StoreError as error:
@@ -58,7 +65,9 @@ def store_findings(subject: Subject) -> Iterator[Finding]:
         found.append(advice("store", message, "(re)start the runner, which brings it up to date"))
     if condition.wal_bytes > _LONG_WAL:
         message = f"its write-ahead log has grown to {condition.wal_bytes >> 20} MiB"
-        found.append(warning("store", message, "look for a program that keeps the store open, and end it"))
+        readers = ", ".join(readers_of(shared_of(database_path(subject.state)).stat().st_ino))
+        right = f"end {readers}, which keeps the store open" if readers else _END_READERS
+        found.append(warning("store", message, right))
     if condition.waiting > _MANY_WAITING or (condition.waiting and subject.pid is None):
         message = f"{condition.waiting} records wait in it for the monitor log"
         found.append(warning("store", message, "make the log writable; a runner then writes them"))

@@ -1,0 +1,147 @@
+"""Whether the files of an open store are still those that the runner opened. Touches files; opens no database.
+
+SQLite keeps writing into files that have no name any more, or that another program has changed below it. Nothing it
+reports would show that, and what it then commits is gone after a kill.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+_SHARED_HEADER, _SHARED_BYTES = struct.Struct("=14xHI12x8s8x48xI"), 100
+"""The WAL index (sqlite.org/walformat.html): page size, frames, salt; behind both copies, frames checkpointed."""
+_WAL_HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
+_SALT = slice(16, 24)
+_LARGEST_PAGE = 65536
+
+
+def wal_of(database: Path) -> Path:
+    """Return the place of a database's write-ahead log."""
+    return database.with_name(f"{database.name}-wal")
+
+
+def shared_of(database: Path) -> Path:
+    """Return the place of the index of the write-ahead log, which all programs share in memory."""
+    return database.with_name(f"{database.name}-shm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """What the WAL index says of the write-ahead log."""
+
+    page_bytes: int
+    frames: int
+    salt: bytes
+    checkpointed: int
+
+    @property
+    def wal_bytes(self) -> int:
+        """How long the write-ahead log is at least."""
+        return _WAL_HEADER_BYTES + self.frames * (_FRAME_HEADER_BYTES + self.page_bytes) if self.frames else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Contents:
+    """What only a checkpoint may change in the database's file, and how far checkpoints have come."""
+
+    size: int
+    modified_ns: int
+    salt: bytes
+    checkpointed: int
+
+
+class StoreFiles:
+    """Compares a store's files with what they were. `close` it after the connection, never before.
+
+    A process that closes any descriptor of a file loses all its POSIX locks on that file, SQLite's among them.
+    """
+
+    def __init__(self, database: Path, *others: Path) -> None:
+        """Watch a database that is open in WAL mode, and `others` that have to stay in their place. Raises OSError."""
+        self._database, self._wal, self._shared = database, wal_of(database), shared_of(database)
+        watched = (database, *others, self._wal, self._shared)
+        self._places = {place: _identity(place) for place in watched}
+        self._index_file = os.open(self._shared, os.O_RDONLY | os.O_CLOEXEC)
+        self._wal_file = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC)
+        self._known = self._contents(self._index())
+
+    @property
+    def wal_bytes(self) -> int:
+        """How long the write-ahead log is now."""
+        return os.fstat(self._wal_file).st_size
+
+    @property
+    def shared_inode(self) -> int:
+        """The inode of the index, on which readers hold their locks."""
+        return os.fstat(self._index_file).st_ino
+
+    def moved(self) -> list[Path]:
+        """Return the files that were removed or replaced."""
+        return [place for place, identity in self._places.items() if _identity(place) != identity]
+
+    def has_lost_only_its_log(self) -> bool:
+        """Tell whether the write-ahead log was removed, perhaps with its index, and nothing has taken their place.
+
+        Then the connection has all that was committed, and no other program can have written since.
+        """
+        moved = self.moved()
+        return self._wal in moved and all(
+            place in (self._wal, self._shared) and _identity(place) is None for place in moved
+        )
+
+    def damage(self) -> str | None:
+        """Say what another program did to the contents of the files; None if nothing is known of that.
+
+        A checkpoint of another program changes the database a moment before it notes that in the index; then the next
+        call finds the change explained.
+        """
+        index = self._index()
+        size = os.fstat(self._wal_file).st_size
+        if size < index.wal_bytes and self._index() == index:  # else it was begun anew between the two looks
+            return f"{self._wal} was truncated"
+        if index.frames and os.pread(self._wal_file, 32, 0)[_SALT] != index.salt and self._index() == index:
+            return f"{self._wal} was overwritten"
+        now = self._contents(index)
+        if now == self._known or (now.salt, now.checkpointed) != (self._known.salt, self._known.checkpointed):
+            self._known = now
+            return None
+        return f"{self._database} was {'truncated' if now.size < self._known.size else 'changed'} by another program"
+
+    def take_over(self) -> None:
+        """Take the contents as they are for right: the runner itself has just written. Raises OSError."""
+        self._known = self._contents(self._index())
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        for descriptor in (self._index_file, self._wal_file):
+            os.close(descriptor)
+
+    def _index(self) -> Index:
+        header = os.pread(self._index_file, _SHARED_BYTES, 0).ljust(_SHARED_BYTES, b"\0")
+        page_bytes, frames, salt, checkpointed = _SHARED_HEADER.unpack(header)
+        return Index(
+            page_bytes=_LARGEST_PAGE if page_bytes == 1 else page_bytes,
+            frames=frames,
+            salt=salt,
+            checkpointed=checkpointed,
+        )
+
+    def _contents(self, index: Index) -> _Contents:
+        status = self._database.stat()
+        return _Contents(
+            size=status.st_size,
+            modified_ns=status.st_mtime_ns,
+            salt=index.salt,
+            checkpointed=index.checkpointed,
+        )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

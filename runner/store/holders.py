@@ -1,0 +1,48 @@
+"""Which processes hold locks on a file, as far as the kernel says so. Reads /proc; without it, none is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_LOCKS = Path("/proc/locks")
+_FIRST_READ_MARK, _LAST_READ_MARK = 123, 127
+"""Bytes of the WAL index that a reader locks while it looks at an old state (sqlite.org/walformat.html)."""
+
+
+def readers_of(inode: int) -> list[str]:
+    """Return the other programs that read a store whose WAL index has this inode, as "process 123 (sqlite3)"."""
+    found = (
+        pid
+        for kind, pid, first in _locks_on(inode)
+        if kind == "POSIX" and _FIRST_READ_MARK <= first <= _LAST_READ_MARK and pid != os.getpid()
+    )
+    return [_named(pid) for pid in dict.fromkeys(found)]
+
+
+def flock_holder(inode: int) -> str | None:
+    """Return the other program that holds a flock on the file with this inode, if the kernel names it."""
+    found = (pid for kind, pid, _ in _locks_on(inode) if kind == "FLOCK" and pid != os.getpid())
+    return next(map(_named, found), None)
+
+
+def _locks_on(inode: int) -> Iterator[tuple[str, int, int]]:
+    """Yield kind, pid and first byte of the locks on files with this inode (proc(5), /proc/locks)."""
+    try:
+        lines = _LOCKS.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        words = line.split()
+        # A line of "->" is of one who waits. A process of another PID namespace has the number 0.
+        if len(words) == 8 and words[5].rpartition(":")[2] == str(inode) and int(words[4]) > 0:
+            yield words[1], int(words[4]), int(words[6])
+
+
+def _named(pid: int) -> str:
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except OSError:
+        return f"process {pid}"
+    return f"process {pid} ({''.join(each if each.isprintable() else '?' for each in name)})"

@@ -1,0 +1,233 @@
+"""Another program's hands on the files of an open store: noticed at once, repaired where nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support import SECONDLY, Place, check_log, child, wait_until
+
+from runner.errors import StoreUnwritableError
+from runner.store import database
+from runner.store.connection import database_path
+from runner.store.database import Store
+from runner.store.files import shared_of, wal_of
+from runner.store.rows import Batch
+
+# Only a hang may end one of them, and no disk that syncs slowly.
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store.own(tmp_path)) as store:
+        for number in range(5):
+            store.commit(Batch(meta={"number": str(number)}, records=[b"%d\n" % number]))
+        yield store
+
+
+def _replace(path: Path) -> None:
+    new = path.with_name("new")
+    shutil.copyfile(path, new)
+    new.replace(path)
+
+
+def _overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+
+
+def _older_copy(path: Path) -> None:
+    """Restore an older database in place, as `cp backup store.sqlite3` does."""
+    with closing(sqlite3.connect(path.with_name("older"))) as older:
+        older.execute("CREATE TABLE meta (key TEXT)")
+        older.commit()
+    shutil.copyfile(path.with_name("older"), path)
+
+
+_DEEDS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "the database removed": (lambda path: path.unlink(), "was removed or replaced"),
+    "the database replaced": (_replace, "was removed or replaced"),
+    "the database truncated": (lambda path: os.truncate(path, 4096), "was truncated"),
+    "the database emptied": (lambda path: os.truncate(path, 0), "was truncated"),
+    "the database overwritten": (_overwrite, "was changed by another program"),
+    "an older copy restored": (_older_copy, "by another program"),
+    "the log replaced": (lambda path: _replace(wal_of(path)), "was removed or replaced"),
+    "the log truncated": (lambda path: os.truncate(wal_of(path), 100), "-wal was truncated"),
+    "the log overwritten": (lambda path: _overwrite(wal_of(path)), "-wal was overwritten"),
+    "the index replaced": (lambda path: _replace(shared_of(path)), "was removed or replaced"),
+    "the lock removed": (lambda path: path.with_name("lock").unlink(), "was removed or replaced"),
+}
+
+
+@pytest.mark.parametrize("deed", _DEEDS)
+def test_what_another_program_does_to_a_file_of_the_store_is_noticed_at_once(
+    deed: str, store: Store, tmp_path: Path
+) -> None:
+    store.tidy()
+    store.commit(Batch(meta={"number": "last"}))
+    store.check()
+    act, message = _DEEDS[deed]
+    act(database_path(tmp_path))
+    for _ in range(2):
+        with pytest.raises(StoreUnwritableError, match=message):
+            store.check()
+        with pytest.raises(StoreUnwritableError, match=message):
+            store.commit(Batch(meta={"number": "more"}))
+
+
+@pytest.mark.parametrize("deed", ["replaced", "overwritten"])
+def test_closing_leaves_the_files_of_another_program_alone(deed: str, tmp_path: Path) -> None:
+    path = database_path(tmp_path)
+    with closing(Store.own(tmp_path)) as store:
+        store.commit(Batch(meta={"number": "1"}))
+        if deed == "overwritten":
+            _overwrite(path)
+        else:
+            for each in (path, wal_of(path), shared_of(path)):
+                _replace(each)
+        files = (path, wal_of(path), shared_of(path))
+        before = [each.read_bytes() for each in files]
+    assert [each.read_bytes() for each in files] == before
+
+
+@pytest.mark.parametrize("names", [("-wal",), ("-wal", "-shm")], ids=" ".join)
+def test_a_removed_log_is_repaired_from_what_the_connection_has(
+    names: tuple[str, ...], store: Store, tmp_path: Path
+) -> None:
+    path = database_path(tmp_path)
+    for name in names:
+        path.with_name(path.name + name).unlink()
+    store.check()
+    store.commit(Batch(meta={"more": "yes"}))
+    with closing(sqlite3.connect(path)) as other:
+        assert dict(other.execute("SELECT key, value FROM meta WHERE key <> ''")) == {"number": "4", "more": "yes"}
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.check()
+
+
+def test_what_the_runner_and_other_programs_may_do_is_no_trouble(store: Store, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(database_path(tmp_path), isolation_level=None)) as other:
+        for number in range(300):
+            store.commit(Batch(meta={f"k{number}": "x" * 1000}))
+            if number % 20 == 0:
+                other.execute("UPDATE meta SET value = 'y' WHERE key = 'number'")
+            if number % 50 == 25:
+                other.execute(f"PRAGMA wal_checkpoint({('PASSIVE', 'FULL', 'RESTART', 'TRUNCATE')[number // 75]})")
+            if number % 30 == 0:
+                store.tidy()
+            store.check()
+        other.execute("VACUUM")
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        store.check()
+
+
+_READ_AND_HOLD = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN")
+connection.execute("SELECT * FROM meta").fetchall()
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_reader_that_lets_the_log_grow_is_named(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "GROWN_WAL", 4 * 2**20)
+    assert store.hindrance is None
+    with child(_READ_AND_HOLD, database_path(tmp_path)) as reader:
+        assert reader.stdout is not None and reader.stdout.readline() == "open\n"
+        for _ in range(50):
+            store.commit(Batch(meta={"large": "x" * 100_000}))
+        hindrance = str(store.hindrance)
+    assert f"because process {reader.pid} (python" in hindrance
+    assert "has grown to 4 MiB" in hindrance
+
+
+def test_a_store_that_is_set_back_says_so_at_its_next_start(tmp_path: Path) -> None:
+    path = database_path(tmp_path)
+    with closing(Store.own(tmp_path)) as store:
+        assert store.notice is None
+        store.commit(Batch(records=[b"1\n"]))
+    shutil.copyfile(path, path.with_name("backup"))
+    with closing(Store.own(tmp_path)) as store:
+        assert store.notice is None
+        store.commit(Batch(records=[b"2\n", b"3\n"]))
+    shutil.copyfile(path.with_name("backup"), path)
+    with closing(Store.own(tmp_path)) as store:
+        assert "its last record is number 1, a former runner wrote number 3" in (store.notice or "")
+    with closing(Store.own(tmp_path)) as store:
+        assert store.notice is None
+
+
+# Through the command line
+
+
+def _wal(place: Place) -> Path:
+    return wal_of(database_path(place.state))
+
+
+def test_a_runner_whose_log_of_the_store_was_removed_goes_on_and_runs_nothing_twice_after_a_kill(place: Place) -> None:
+    place.declare("once", "echo ran >> ../ran", "run_immediately")
+    place.declare("tick", "true", SECONDLY)
+    process = place.start()
+    place.await_finished("once")
+    _wal(place).unlink()
+    wait_until(lambda: "was removed while the runner used it; nothing is lost" in place.console())
+    place.await_finished("tick", count=len(place.finished("tick")) + 2)
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=60)
+    process = place.start()
+    place.await_finished("tick", count=len(place.finished("tick")) + 1)
+    assert place.stop(process) == 0
+    assert (place.folder / "ran").read_text() == "ran\n"
+    started = [record["scheduled_for"] for record in place.events("execution.started", "tick")]
+    assert len(started) == len(set(started))
+    check_log(place.log)
+
+
+def test_a_runner_whose_store_was_overwritten_stops_firing_and_says_so_everywhere(place: Place) -> None:
+    place.declare("tick", "true", SECONDLY)
+    process = place.start()
+    place.await_finished("tick")
+    path = database_path(place.state)
+    _overwrite(path)
+    wait_until(lambda: "was changed by another program" in place.console())
+    wait_until((place.state / "trouble").exists)
+    before = len(place.events("execution.started"))
+    assert "trouble   nothing fires: the store" in place.run("status").stdout or "changed" in place.run("status").stdout
+    assert "the runner does not fire" in place.run("doctor").stdout
+    assert len(place.events("execution.started")) == before
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=60)
+    for each in (path, _wal(place), shared_of(path)):
+        each.unlink(missing_ok=True)
+    process = place.start()
+    assert "the former runner ended while nothing fired" in place.console()
+    assert "was set back: its last record is number 0" in place.console()
+    assert place.stop(process) == 0
+
+
+def test_a_kill_right_after_the_removal_of_the_log_is_not_silent(place: Place) -> None:
+    place.declare("once", "true", "run_immediately")
+    process = place.start()
+    place.await_finished("once")
+    for count in range(2, 4):  # after the first one, what was committed has moved into the database
+        assert place.run("exec", "once").returncode == 0
+        place.await_finished("once", count=count)
+    with place.standing_still(process):
+        for each in (_wal(place), shared_of(database_path(place.state))):
+            each.unlink()
+        process.send_signal(signal.SIGKILL)
+    process.wait(timeout=60)
+    process = place.start()
+    assert "was set back" in place.console()
+    assert place.stop(process) == 0
