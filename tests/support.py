@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import sqlite3
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -110,6 +112,29 @@ class Place:
             timeout=timeout_s,
             check=False,
         )
+
+    def shown_on_terminal(self, *arguments: str, columns: int = 80) -> str:
+        """Run a command on a terminal of that width; return what it shows there."""
+        own, its = pty.openpty()
+        termios.tcsetwinsize(own, (24, columns))
+        environment = {name: value for name, value in self.environment.items() if name not in ("COLUMNS", "LINES")}
+        with subprocess.Popen(
+            [sys.executable, "-m", "runner", *arguments],
+            env=environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=its,
+            stderr=its,
+        ) as process:
+            self.running.append(process)
+            os.close(its)
+            shown = b""
+            with suppress(OSError):  # EIO is a terminal's end of file
+                while part := os.read(own, 65536):
+                    shown += part
+            os.close(own)
+            assert process.wait(timeout=60) == 0, shown
+        return shown.decode().replace("\r\n", "\n")
 
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Begin a command that goes on beside the test; `end_of` waits for it."""

@@ -15,13 +15,14 @@ from runner.cli.loading import Loaded, load
 from runner.cli.options import Places, output_option, place_options
 from runner.cli.printing import coloured, echo, json_line, local_text, print_table, style
 from runner.errors import RunnerError, UsageError
+from runner.monitor.names import is_called, path_of, shown_name
 from runner.planning.cautions import cautions
 from runner.planning.explanation import Question, of_expression, unscheduled_words, why
 from runner.planning.firing import delay_of
 from runner.planning.hindrance import Explanation
 from runner.planning.views import coming_fires, standing
 from runner.planning.words import timing_words
-from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule, Timing
+from runner.requests.model import Group, Process, ProcessRequest, Reference, RunImmediately, RunLater, Schedule, Timing
 from runner.timing.upcoming import fires
 from runner.timing.zones import parse_wall, zone_named
 from runner.values import duration_text
@@ -57,7 +58,7 @@ def explain_command(what: str, at: str | None, count: int, output: str, places: 
       runner explain "{frequency: monthly, day: last_workday, at: '18:00'}"
       runner explain nightly-posting --at "2026-12-24 18:00"
     """
-    subject = _expression(what, places) if is_expression(what) else _named(what, places)
+    subject = _expression(what, places) if is_expression(path_of(what)) else _named(what, places)
     if at is None:
         _print_meaning(subject, count, output)
     else:
@@ -90,6 +91,7 @@ def _fires(timing: Timing, now: datetime) -> Iterator[datetime]:
 
 def _named(name: str, places: Places) -> _Subject:
     loaded = load(places)
+    name, member = _membership(name, loaded)
     request, state = _request(name, loaded), loaded.states.get(name)
     stands = standing(request, state, loaded.now)
     zone = _zone(request.timing, places)
@@ -97,12 +99,13 @@ def _named(name: str, places: Places) -> _Subject:
     def answer(at: datetime) -> Explanation:
         from runner.cli.past import history
 
-        past = history(places, loaded, name, at)
+        past = history(places, loaded, name, at, member=member)
         return why(Question(request=request, state=state, at=at, now=loaded.now, history=past, zone=zone))
 
     return _Subject(
         told={
             "request": name,
+            **({"member": member} if member else {}),
             "status": str(stands.status),
             "message": unscheduled_words(stands, zone),
             "delay_s": delay_of(request).total_seconds(),
@@ -113,6 +116,35 @@ def _named(name: str, places: Places) -> _Subject:
         coming=coming_fires(request, stands, loaded.now),
         why=answer,
     )
+
+
+def _membership(name: str, loaded: Loaded) -> tuple[str, str | None]:
+    """Return the request that a name means, and which member of its group, if it is a member's name.
+
+    Raises UsageError if members of several groups have it.
+    """
+    requests = loaded.in_force.requests
+    if name in requests:
+        return name, None
+    found = {
+        request: member
+        for request, process in ((each.name, each.process) for each in requests.values())
+        for member in _members(process)
+        if is_called(name, request, member, is_member=True)
+    }
+    if len(found) > 1:
+        shown = (shown_name(request, member, is_member=True) for request, member in found.items())
+        raise UsageError(f"{name!r} is ambiguous: {', '.join(shown)}")
+    for request, member in found.items():
+        return request, member.removeprefix(f"{request}/")
+    return name, None
+
+
+def _members(process: Process) -> Iterator[str]:
+    """Yield the names of what runs as a member of a group."""
+    if isinstance(process.action, Group):
+        for member in process.action.members:
+            yield member.action.request if isinstance(member.action, Reference) else member.name
 
 
 def _request(name: str, loaded: Loaded) -> ProcessRequest:
@@ -157,7 +189,8 @@ def _print_meaning(subject: _Subject, count: int, output: str) -> None:
         }
         echo(json_line(item))
         return
-    echo(timing_words(subject.timing))
+    member = subject.told.get("member")
+    echo((f"{member} is a member of {subject.told['request']}: " if member else "") + timing_words(subject.timing))
     _print_standing(subject)
     if coming:
         echo()
@@ -175,6 +208,12 @@ def _print_standing(subject: _Subject) -> None:
     if told.get("delay_s"):
         delay = duration_text(timedelta(seconds=told["delay_s"]))
         echo(f"its spread delays each fire by {delay}")
+
+
+def _title(told: dict[str, Any]) -> str:
+    if "expression" in told:
+        return " ".join(told["expression"].split())
+    return shown_name(told["request"], told.get("member", ""), is_member="member" in told)
 
 
 def _fire_cells(fire: datetime, subject: _Subject) -> tuple[str, str, str]:
@@ -198,7 +237,7 @@ def _print_answer(subject: _Subject, at: datetime, output: str) -> None:
         }
         echo(json_line(item))
         return
-    what = subject.told.get("request") or " ".join(subject.told["expression"].split())
+    what = _title(subject.told)
     echo(f"{style(what, bold=True)} at {local_text(at, zone)}")
     for each in answer.because:
         echo(f"  {each.message}")

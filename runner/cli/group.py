@@ -61,7 +61,7 @@ Examples:
   runner monitor -f
 
 Exit codes: 0 done, 1 failed or invalid, 2 usage, 3 plan differs, 4 no runner reachable.
-`exec` passes the child's exit code on; 124 timeout, 125 refused or not started.
+`exec` passes the child's exit code on; 124 timeout, 125 skipped or not started.
 """
 
 

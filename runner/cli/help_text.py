@@ -44,5 +44,5 @@ Commands:
 
   Exit codes: 0 done, 1 failed or invalid, 2 usage, 3 plan differs, 4 no
   runner reachable. `exec` passes the child's exit code on; 124 timeout, 125
-  refused or not started.
+  skipped or not started.
 """

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,29 +14,39 @@ from typing import Any
 import click
 
 from runner.cli.copying import Copier, GroupCopier
+from runner.cli.executions import cells_of, columns_for, fixed_widths, processing
+from runner.cli.fitting import padded, print_fitted
 from runner.cli.options import Places, output_option, place_options, wall_option
-from runner.cli.printing import coloured, echo, json_line, local_text, print_table, style, who, width_of
+from runner.cli.printing import echo, json_line, print_table, style
 from runner.cli.stdout import pause
 from runner.errors import RunnerError, StoreError, UsageError
 from runner.execution.output import member_output_paths, open_to_read, output_path, outputs_folder
 from runner.lifecycle import ExecutionStatus
-from runner.monitor.reading import Filter, find_execution, follow, newest
-from runner.values import clock_text, parse_duration, parse_instant
+from runner.monitor.reading import Filter, find_execution, follow, newest, newest_execution
+from runner.monitor.records import Event
+from runner.values import parse_duration
 
 _FOLLOW_EVERY_S = 0.1
-_COLUMNS = ("STARTED", "STATUS", "DURATION", "REQUEST", "CHANNEL", "EXECUTION", "MESSAGE")
-_WIDTHS = (25, 14, 12, 24, 17, 36, 0)
-_FINAL = [str(status) for status in ExecutionStatus if status is not ExecutionStatus.PROCESSING]
+_ID_LENGTH = 36
+_MOST_ADDED_MEANWHILE = 1000  # records, while what is there is looked up
 
 
 @click.command("monitor")
 @click.option("--follow", "-f", "is_following", is_flag=True, help="Go on showing what is added.")
-@click.option("--request", "requests", metavar="NAME", multiple=True, help="Only this request; may be repeated.")
 @click.option(
-    "--status", "statuses", type=click.Choice(_FINAL), multiple=True, help="Only this status; may be repeated."
+    "--request", "requests", metavar="NAME", multiple=True, help="Only this request or member; may be repeated."
+)
+@click.option(
+    "--status",
+    "statuses",
+    type=click.Choice([str(status) for status in ExecutionStatus]),
+    multiple=True,
+    help="Only this status; may be repeated.",
 )
 @click.option("--since", metavar="T", help='Only what ended since T: "2026-12-24 18:00", or 2h for two hours ago.')
-@click.option("-n", "count", type=click.IntRange(0), default=20, show_default=True, help="At most so many.")
+@click.option("-n", "count", type=click.IntRange(0), default=20, show_default=True, help="Maximum number of lines.")
+@click.option("--wide", "is_wide", is_flag=True, help="Openbravo's columns, however narrow the terminal is.")
+@click.option("--newest-first", "is_reversed", is_flag=True, help="The newest on top, as in Openbravo.")
 @output_option
 @place_options
 def monitor_command(
@@ -43,41 +55,91 @@ def monitor_command(
     statuses: tuple[str, ...],
     since: str | None,
     count: int,
+    is_wide: bool,
+    is_reversed: bool,
     output: str,
     places: Places,
 ) -> None:
-    """Show the Process Monitor: one line an execution that has ended, newest last.
+    """Show the Process Monitor: one line an execution, those that run now last, as `processing`.
+
+    A member of a group is shown as `GROUP › MEMBER` and found by either name. With -f, a line follows when an
+    execution ends, and with `--status processing` when one starts.
 
     \b
     Examples:
       runner monitor --status error --since 24h
+      runner monitor --status processing
       runner monitor -f
     """
+    if is_following and is_reversed:
+        raise UsageError("--newest-first cannot be combined with --follow: what is added comes last")
     matches = Filter(requests=frozenset(requests), statuses=frozenset(statuses), since=_since(since, places.zone))
     if is_following:
-        _follow(follow(places.monitor_log, matches=matches, wait=_pause, last=count), output, places.zone)
+        _follow(_followed(places, matches, count), output, places.zone, is_wide=is_wide)
         return
-    records = newest(places.monitor_log, count, matches=matches)
+    records = _newest(places, matches, count)
+    if is_reversed:
+        records.reverse()
     if output == "json":
         for record in records:
             echo(json_line(record))
-    else:
-        print_table(_COLUMNS, [_cells(record, places.zone) for record in records])
+        return
+    columns = columns_for(is_wide=is_wide)
+    rows = [cells_of(record, columns, places.zone) for record in records]
+    (print_table if is_wide else print_fitted)(columns, rows)
+
+
+def _newest(places: Places, matches: Filter, count: int) -> list[dict[str, Any]]:
+    """Return the newest executions that match, those that run last."""
+    running = _running(places, matches)
+    is_running_alone = matches.statuses == {ExecutionStatus.PROCESSING}
+    ended = [] if is_running_alone else newest(places.monitor_log, count, matches=matches)
+    known = {record["execution"] for record in ended}  # one may have ended in the meantime
+    found = [*ended, *(record for record in running if record["execution"] not in known)]
+    return found[max(len(found) - count, 0) :]
+
+
+def _running(places: Places, matches: Filter) -> list[dict[str, Any]]:
+    """Return what runs now, if that is asked for, whenever it was started."""
+    if matches.statuses and ExecutionStatus.PROCESSING not in matches.statuses:
+        return []
+    any_time = replace(matches, since=None, events=frozenset())
+    return [record for record in processing(places) if any_time.admits(record)]
+
+
+def _followed(places: Places, matches: Filter, count: int) -> Iterator[dict[str, Any]]:
+    """Yield what is there, then what is added. An execution that is there and then added again is yielded once."""
+    is_about_starts = ExecutionStatus.PROCESSING in matches.statuses
+    events = matches.events | {Event.EXECUTION_STARTED} if is_about_starts else matches.events
+    recent: deque[tuple[object, object]] = deque(maxlen=count + _MOST_ADDED_MEANWHILE)
+    for record in follow(
+        places.monitor_log,
+        matches=replace(matches, events=frozenset(events)),
+        wait=_pause,
+        begin=lambda: _newest(places, matches, count),
+    ):
+        key = (record["execution"], record["status"])
+        if key not in recent:
+            recent.append(key)
+            yield record
 
 
 @click.command("log")
-@click.argument("execution")
+@click.argument("execution", metavar="EXECUTION|NAME")
 @click.option("--follow", "-f", "is_following", is_flag=True, help="Go on until the execution ends.")
 @place_options
 def log_command(execution: str, is_following: bool, places: Places) -> None:
-    """Show the whole output of EXECUTION (its id, or the beginning of it)."""
-    found = find_execution(places.monitor_log, execution)
-    if not found:
-        raise UsageError(f"the monitor log knows no execution {execution!r}; `runner monitor` lists them")
-    if len(found) > 1:
-        ids = ", ".join(str(record["execution"]) for record in found)
-        raise UsageError(f"{execution!r} is ambiguous: {ids}")
-    record = found[0]
+    """Show the whole output of an execution: EXECUTION is its id or a part of it.
+
+    NAME is a request or a group's member, and means its newest execution that has started.
+
+    \b
+    Examples:
+      runner log nightly-posting
+      runner log "month-end › extract"
+      runner log 2d3e4f50 --follow
+    """
+    record = _execution(places.monitor_log, execution)
     members = output_path(outputs_folder(places.state), str(record["execution"]))
     if not record.get("output_file") and member_output_paths(members):
         _copy(GroupCopier(members), str(record["execution"]), places, is_following=is_following)
@@ -102,6 +164,21 @@ def _cause(error: OSError) -> str:
     return "its process has put a link in its place" if error.errno == errno.ELOOP else error.strerror or str(error)
 
 
+def _execution(log: Path, target: str) -> dict[str, Any]:
+    """Return the last record of the execution that a name or a part of an id means. Raises UsageError."""
+    if len(target) < _ID_LENGTH and (named := newest_execution(log, target)) is not None:
+        return named
+    found = find_execution(log, target)
+    if not found:
+        raise UsageError(
+            f"the monitor log has no execution of a request or member {target!r}, nor with that id; "
+            "`runner monitor` lists them"
+        )
+    if len(found) > 1:
+        raise UsageError(f"{target!r} is ambiguous: {', '.join(str(record['execution']) for record in found)}")
+    return found[0]
+
+
 def _copy(copier: Copier | GroupCopier, execution: str, places: Places, *, is_following: bool) -> None:
     while is_following and not _has_ended(execution, places):
         copier.copy()
@@ -122,36 +199,17 @@ def _has_ended(execution: str, places: Places) -> bool:
     return bool(records) and records[0]["status"] != ExecutionStatus.PROCESSING
 
 
-def _follow(records: Iterator[dict[str, Any]], output: str, zone: str) -> None:
+def _follow(records: Iterator[dict[str, Any]], output: str, zone: str, *, is_wide: bool) -> None:
     """Print records as they come, in columns of fixed width; Ctrl-C ends it."""
+    columns = columns_for(is_wide=is_wide)
+    widths = fixed_widths(columns, is_wide=is_wide)
     try:
         if output == "text":
-            _print_fixed([style(name, bold=True) for name in _COLUMNS])
+            echo(padded([style(name, bold=True) for name in columns], widths))
         for record in records:
-            if output == "json":
-                echo(json_line(record))
-            else:
-                _print_fixed(_cells(record, zone))
+            echo(json_line(record) if output == "json" else padded(cells_of(record, columns, zone), widths))
     except KeyboardInterrupt:
         return
-
-
-def _print_fixed(cells: Iterable[str]) -> None:
-    padded = (cell + " " * (width - width_of(cell)) for cell, width in zip(cells, _WIDTHS, strict=True))
-    echo("  ".join(padded).rstrip())
-
-
-def _cells(record: dict[str, Any], zone: str) -> list[str]:
-    begun = record.get("started") or record.get("scheduled_for")
-    return [
-        local_text(parse_instant(begun) if begun else None, zone),
-        coloured(str(record["status"])),
-        clock_text(record["duration_s"]) if record.get("duration_s") is not None else "-",
-        who(record),
-        str(record.get("channel")),
-        str(record.get("execution")),
-        record.get("message") or "",
-    ]
 
 
 def _since(text: str | None, zone: str) -> datetime | None:

@@ -29,8 +29,10 @@ _RUNS_OF_EACH = 25
 _TICK = timedelta(microseconds=1)
 
 
-def history(places: Places, loaded: Loaded, name: str, at: datetime) -> History:
+def history(places: Places, loaded: Loaded, name: str, at: datetime, *, member: str | None = None) -> History:
     """Return what is known of a request around an instant, by its former name too; nothing of one still to come.
+
+    With `member`, its executions are those of this member of its group alone.
 
     Raises RunnerError if the monitor log cannot be read.
     """
@@ -38,12 +40,13 @@ def history(places: Places, loaded: Loaded, name: str, at: datetime) -> History:
         return History()
     requests, log = _names(loaded, name), places.monitor_log
     second = instant_text(at)[: len("2026-12-24T18:00:00")]
-    executions = _records(log, Filter(requests=requests, events=_EXECUTIONS, scheduled_for=second, since=at))
+    executed = requests if member is None else frozenset(f"{each}/{member}" for each in requests)
+    executions = _records(log, Filter(requests=executed, events=_EXECUTIONS, scheduled_for=second, since=at))
     misses = _records(log, Filter(requests=requests, statuses=frozenset({ExecutionStatus.MISFIRED}), since=at))
     lives = _records(log, Filter(events=_LIVES))
     started = next((time for time in _times(lives, STARTED) if time > at), None)
     return History(
-        runs=(*runs_in(executions), *_waiting(loaded, name)),
+        runs=(*runs_in(executions), *_waiting(loaded, name if member is None else f"{name}/{member}")),
         missed=missed_in(misses, at),
         changes=changes_in(_records(log, Filter(requests=requests, events=_CHANGES))),
         absence=absence_at(
@@ -97,7 +100,7 @@ def _last_sign(log: Path, until: datetime | None) -> datetime | None:
 
 def _waiting(loaded: Loaded, name: str) -> list[Run]:
     """Return the executions of a request that wait for their turn, which no record tells of yet."""
-    rows = (row for row in loaded.snapshot.executions if row.request == name and row.phase is Phase.WAITING)
+    waiting = (execution_of(row) for row in loaded.snapshot.executions if row.phase is Phase.WAITING)
     return [
         Run(
             execution=each.id,
@@ -106,7 +109,8 @@ def _waiting(loaded: Loaded, name: str) -> list[Run]:
             reason=None,
             is_waiting=True,
         )
-        for each in map(execution_of, rows)
+        for each in waiting
+        if each.is_called(name)
     ]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from runner.monitor.names import name_in
 from runner.timing.zones import zone_named
 from runner.values import instant_text, neutral
 
@@ -36,8 +37,8 @@ COLOURS = {
 
 
 def who(record: Mapping[str, Any]) -> str:
-    """Name what a record is about: its request, of a group's member the process, and which attempt if not the first."""
-    name = str(record.get("process") if record.get("group") else record.get("request"))
+    """Name the execution of a record: its request or `group › member`, and the attempt if it is not the first."""
+    name = name_in(record)
     attempt = record.get("attempt") or 1
     return f"{name} (attempt {attempt})" if attempt > 1 else name
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
+from runner.cli.fitting import id_text, moment_text, print_fitted
 from runner.cli.loading import Loaded, load, served_jobs
 from runner.cli.options import Places, output_option, place_options
 from runner.cli.printing import coloured, echo, json_line, local_text, print_table, short_commit
 from runner.errors import NoRunnerError
+from runner.monitor.names import name_in
 from runner.planning.views import merged, views
 from runner.service.execution import Execution, execution_of
 from runner.service.trouble import TroubleNote
@@ -50,14 +52,14 @@ def status_command(output: str, places: Places) -> None:
     echo(f"requests  {counts or 'none'}")
     for title in ("running", "waiting"):
         echo(f"{title}   {len(item[title])}")
-        print_table(
+        print_fitted(
             ("  REQUEST", "EXECUTION", "PID", "SCHEDULED FOR"),
             [
                 (
-                    f"  {each['request']}",
-                    each["execution"],
+                    f"  {name_in(each)}",
+                    id_text(each["execution"]),
                     str(each["pid"] or "-"),
-                    local_text(each["scheduled_for"], places.zone),
+                    moment_text(each["scheduled_for"], places.zone),
                 )
                 for each in item[title]
             ],
@@ -91,6 +93,8 @@ def _execution_item(execution: Execution) -> dict[str, Any]:
     return {
         "execution": execution.id,
         "request": execution.request,
+        "process": execution.process.name,
+        "group": execution.claim.group,
         "channel": execution.claim.channel,
         "scheduled_for": execution.claim.scheduled_for,
         "started": execution.started,

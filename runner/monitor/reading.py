@@ -6,12 +6,13 @@ Read are the log and, where it does not suffice, the file that it was last rotat
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
+from runner.monitor.names import is_named, path_of
 from runner.monitor.records import Event, decode
 from runner.monitor.scanning import LogFile, backwards, lines_from, quoted
 from runner.values import instant_text
@@ -22,14 +23,15 @@ Record = dict[str, object]
 _DISORDER = timedelta(hours=1)
 _MOST_EXECUTIONS = 20
 _EXECUTION_EVENTS = (Event.EXECUTION_STARTED, Event.EXECUTION_FINISHED)
+_STARTED_NEEDLES = [quoted(event) for event in _EXECUTION_EVENTS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which records are wanted. What is empty leaves its field open.
 
-    `since` and `until`, both inclusive, are compared with the record's `time`; the text of `scheduled_for` begins as is
-    given.
+    A member of a group matches by its group's name and by its own. `since` and `until`, both inclusive, are compared
+    with the record's `time`; `scheduled_for` is the beginning of that field.
     """
 
     requests: frozenset[str] = frozenset()
@@ -43,7 +45,7 @@ class Filter:
         """Tell whether a record is wanted."""
         return (
             (not self.events or record.get("event") in self.events)
-            and (not self.requests or record.get("request") in self.requests)
+            and (not self.requests or any(is_named(record, name) for name in self.requests))
             and (not self.statuses or record.get("status") in self.statuses)
             and (self.since is None or str(record.get("time")) >= instant_text(self.since))
             and (self.until is None or str(record.get("time")) <= instant_text(self.until))
@@ -61,26 +63,50 @@ def newest(path: Path, n: int, *, matches: Filter) -> list[Record]:
         return _newest(_open_both(path, stack), n, matches)
 
 
-def find_execution(path: Path, id_prefix: str) -> list[Record]:
-    """Return the last record of each execution whose id begins so, the newest last.
+def find_execution(path: Path, id_part: str) -> list[Record]:
+    """Return the last record of each execution whose id has this part, the newest last.
 
-    Several if that is ambiguous, 20 at most; none for an empty prefix. Raises RunnerError if the log cannot be read.
+    Several if that is ambiguous, 20 at most; none for an empty part. Raises RunnerError if the log cannot be read.
     """
     found: dict[str, Record] = {}
-    prefix = id_prefix.strip().lower()
+    part = id_part.strip().lower()
     with contextlib.ExitStack() as stack:
-        files = _open_both(path, stack) if prefix else []
-        for record in backwards(files, [[quoted(prefix)[:-1]]]):
+        files = _open_both(path, stack) if part else []
+        for record in backwards(files, [[quoted(part)[1:-1]]]):
             execution = str(record.get("execution"))
-            if record.get("event") in _EXECUTION_EVENTS and execution.startswith(prefix):
+            if record.get("event") in _EXECUTION_EVENTS and part in execution:
                 found.setdefault(execution, record)
-            if len(found) == _MOST_EXECUTIONS or prefix in found:
+            if len(found) == _MOST_EXECUTIONS or part in found:
                 break
     return list(found.values())[::-1]
 
 
-def follow(path: Path, *, matches: Filter, wait: Callable[[], None], last: int = 0) -> Generator[Record, None, None]:
-    """Yield the newest `last` records that match, then every one that is added, for ever.
+def newest_execution(path: Path, name: str) -> Record | None:
+    """Return the last record of the execution of that name that was started last, a member's by its own name too.
+
+    None if no record of a started one is left. Raises RunnerError if the log cannot be read.
+    """
+    newest: Record | None = None
+    with contextlib.ExitStack() as stack:
+        for record in backwards(_open_both(path, stack), [_name_needles([name]), _STARTED_NEEDLES]):
+            if newest is not None and str(record.get("time")) < str(newest["started"]):
+                break
+            is_own = record.get("request") != name or record.get("group") is None
+            is_wanted = is_own and is_named(record, name) and record.get("event") in _EXECUTION_EVENTS
+            if is_wanted and record.get("started") and (newest is None or _is_later(record, newest)):
+                newest = record
+    return newest
+
+
+def _is_later(record: Record, other: Record) -> bool:
+    """Tell whether a record is about an execution that was started later."""
+    return record["execution"] != other["execution"] and str(record["started"]) > str(other["started"])
+
+
+def follow(
+    path: Path, *, matches: Filter, wait: Callable[[], None], begin: Callable[[], Iterable[Record]] = tuple
+) -> Generator[Record, None, None]:
+    """Yield what `begin` returns, then every record that matches and was added since it was called, for ever.
 
     `wait` is called whenever there is nothing more to read; it sleeps, or raises to end. An incomplete line is waited
     for, and so is a log that does not exist yet. A renamed log is read to its end, once more after a wait, because its
@@ -90,8 +116,7 @@ def follow(path: Path, *, matches: Filter, wait: Callable[[], None], last: int =
     file = LogFile.open(path)
     position = file.end if file else 0
     try:
-        with contextlib.ExitStack() as stack:
-            yield from _newest([*([file] if file else []), *_open_rotated(path, file, stack)], last, matches)
+        yield from begin()
         while True:
             while file is None:
                 wait()
@@ -107,14 +132,21 @@ def follow(path: Path, *, matches: Filter, wait: Callable[[], None], last: int =
 
 
 def _newest(files: list[LogFile], n: int, matches: Filter) -> list[Record]:
-    needles = [
-        [quoted(word) for word in words] for words in (matches.requests, matches.statuses, matches.events) if words
-    ]
+    needles = [[quoted(word) for word in words] for words in (matches.statuses, matches.events) if words]
+    if matches.requests:
+        needles.append(_name_needles(matches.requests))
     if matches.scheduled_for:
         needles.append([quoted(matches.scheduled_for)[:-1]])
     since = instant_text(matches.since - _DISORDER) if matches.since else ""
     records = (record for record in backwards(files, needles, since=since) if matches.admits(record))
     return list(islice(records, n))[::-1]
+
+
+def _name_needles(names: Iterable[str]) -> list[bytes]:
+    """Return what a record that `is_named` one of the names must hold one of."""
+    paths = list(map(path_of, names))
+    groups = (path.partition("/")[0] for path in paths if "/" in path)
+    return [*map(quoted, (*paths, *groups)), *(b"/" + quoted(path)[1:] for path in paths)]
 
 
 def _added(file: LogFile, path: Path, position: int, wait: Callable[[], None]) -> Iterator[bytes]:

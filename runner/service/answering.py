@@ -158,12 +158,12 @@ def _kill(command: Command, decision: Decision, book: Book) -> Answer:
             continue
         for execution in found:
             decision.claims.stop(execution, Reason.KILLED_BY_USER, by=command.requested_by)
-            lines.append(f"{execution.request}: killing {execution.id}")
+            lines.append(f"{execution.name}: killing {execution.id}")
     return Answer(is_done=is_done, lines=tuple(lines))
 
 
 def _refusal(target: str, found: list[Execution]) -> str | None:
-    """Say why nothing is killed by `target`, if so. Ids begin with their time: those of a minute begin alike."""
+    """Say why nothing is killed by `target`, if so: a request may run several times, all else must be one execution."""
     if not found:
         return "nothing runs by this name or execution id"
     if len(found) > 1 and found[0].request != target:

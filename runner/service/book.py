@@ -12,6 +12,8 @@ from runner.planning.overlap import Guard
 from runner.service.execution import Execution
 from runner.store.rows import Phase
 
+_LEAST_ID_PART = 4
+
 
 class Book:
     """Executions by id; `starting` are committed and wait only for their spawn, `waiting` for a free place or a guard.
@@ -127,13 +129,16 @@ class Book:
         return self._delayed.next_s()
 
     def named(self, target: str) -> list[Execution]:
-        """Return the executions of a request, or those whose id begins with `target`: 8 characters at least.
+        """Return the executions of a request, else the members of that name, else those with `target` in their id.
 
-        Members come with their group.
+        Members come with their group. A part of an id has at least 4 characters.
         """
-        if of_request := [execution for execution in self if execution.request == target]:
-            return [execution for execution in of_request if execution.claim.group is None]
-        return [execution for execution in self if len(target) >= 8 and execution.id.startswith(target)]
+        if of_request := [each for each in self if each.request == target and each.claim.group is None]:
+            return of_request
+        if members := [each for each in self if each.is_called(target)]:
+            return members
+        part = target.lower()
+        return [each for each in self if len(part) >= _LEAST_ID_PART and part in each.id]
 
     def _enter_at(self, guard: Guard, execution: Execution) -> None:
         """Give an execution the guard or the place behind it. Who is queued goes before a newcomer, but not before the

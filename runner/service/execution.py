@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from runner.lifecycle import Channel, Reason
+from runner.monitor.names import is_called, shown_name
 from runner.planning.overlap import Guard
 from runner.requests.model import Command, Context, Group, Process, Source
 from runner.requests.process_text import process_from, process_text
@@ -78,6 +79,15 @@ class Execution:
     def request(self) -> str:
         """The name of the request that it is an execution of; a member's is its group's."""
         return self.claim.request
+
+    @property
+    def name(self) -> str:
+        """What people see as its name: its request's, or `group › member`."""
+        return shown_name(self.request, self.process.name, is_member=self.claim.group is not None)
+
+    def is_called(self, name: str) -> bool:
+        """Whether it bears a name: a member both its group's and its own."""
+        return is_called(name, self.request, self.process.name, is_member=self.claim.group is not None)
 
     @property
     def process(self) -> Process:

@@ -107,7 +107,7 @@ def test_log_shows_a_whole_output_by_the_begin_of_an_id_and_follows_it_to_the_en
     assert refused.returncode == 1
     assert "never started, so it has no output: " in refused.stderr
     # An id begins with its time: the first two digits change every 35 years, four would every 50 days.
-    for prefix, words in ((started["execution"][:2], " is ambiguous: "), ("zz", "the monitor log knows no execution")):
+    for prefix, words in ((started["execution"][:2], " is ambiguous: "), ("zz", "the monitor log has no execution of")):
         refused = place.run("log", prefix)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert words in refused.stderr

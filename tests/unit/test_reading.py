@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from runner.errors import RunnerError
 from runner.monitor import scanning
-from runner.monitor.reading import Filter, find_execution, follow, newest
+from runner.monitor.reading import Filter, find_execution, follow, newest, newest_execution
 from runner.monitor.records import Event, Recorder
 
 AT = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
@@ -166,7 +166,7 @@ def test_a_clock_that_stepped_back_by_less_than_an_hour_hides_no_record(path: Pa
     assert numbers(newest(path, 99, matches=Filter(since=AT + timedelta(seconds=2000)))) == [3000]
 
 
-def test_an_execution_is_found_by_the_begin_of_its_id_with_its_last_record(path: Path) -> None:
+def test_an_execution_is_found_by_a_part_of_its_id_with_its_last_record(path: Path) -> None:
     path.write_bytes(
         record(1, execution="01a2-aa", event=Event.EXECUTION_STARTED, status="processing")
         + record(2, execution="01a2-ab", event=Event.EXECUTION_STARTED, status="processing")
@@ -176,7 +176,8 @@ def test_an_execution_is_found_by_the_begin_of_its_id_with_its_last_record(path:
     assert numbers(find_execution(path, "01a2-aa")) == [3]
     assert numbers(find_execution(path, "01A2-AB")) == [2]
     assert numbers(find_execution(path, "01a2")) == [2, 3]
-    assert find_execution(path, "") == find_execution(path, "02") == find_execution(path, "1a2") == []
+    assert numbers(find_execution(path, "2-ab")) == [2], "any part that is unambiguous"
+    assert find_execution(path, "") == find_execution(path, "02") == find_execution(path, "a2-ac") == []
 
 
 @pytest.mark.parametrize("prefix", ['"', "\\", "\n", "\udcff", "é"])
@@ -188,6 +189,66 @@ def test_an_odd_id_is_just_not_found(path: Path, prefix: str) -> None:
 def test_at_most_twenty_executions_are_found(path: Path) -> None:
     path.write_bytes(b"".join(record(number, execution=f"e-{number}") for number in range(50)))
     assert numbers(find_execution(path, "e-")) == list(range(30, 50))
+
+
+def member(number: int, process: str, *, group: str = "g1", request: str = "month-end") -> bytes:
+    return record(number, request=request, process=process, group=group, sequence=1)
+
+
+NAMES = {
+    "month-end": [1, 2, 3, 6],
+    "extract": [1],
+    "month-end/extract": [1],
+    "month-end › extract": [1],
+    "backup": [2, 4],
+    "month-end › backup": [2],
+    "load": [3],
+    "nightly": [5],
+    "nightly › backup": [],
+    "extr": [],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_member_of_a_group_is_found_by_its_groups_name_and_by_its_own(path: Path, name: str) -> None:
+    path.write_bytes(
+        member(1, "month-end/extract")
+        + member(2, "backup")
+        + member(3, "inner/load", group="g2")
+        + record(4, request="backup", process="backup")
+        + record(5, request="nightly", process="backup")
+        + record(6, request="month-end", process="month-end", execution="g1")
+    )
+    assert numbers(newest(path, 9, matches=Filter(requests=frozenset({name})))) == NAMES[name]
+
+
+def started(number: int, at: int, execution: str, *, is_running: bool = False, **fields: object) -> bytes:
+    event, status = (Event.EXECUTION_STARTED, "processing") if is_running else (Event.EXECUTION_FINISHED, "success")
+    begun = {"execution": execution, "started": AT + timedelta(seconds=at), "status": status}
+    return record(number, event=event, **begun, **fields)
+
+
+def test_a_name_means_the_execution_that_was_started_last(path: Path) -> None:
+    path.write_bytes(
+        started(0, 0, "long", is_running=True)
+        + started(1, 1, "short", is_running=True)
+        + started(2, 1, "short")
+        + started(3, 0, "long")
+        + record(4, status="skipped", execution="never")
+    )
+    assert (newest_execution(path, "nightly") or {})["attempt"] == 2
+    with path.open("ab") as log:
+        log.write(started(5, 5, "now", is_running=True))
+    assert (newest_execution(path, "nightly") or {})["attempt"] == 5
+    assert newest_execution(path, "night") is None
+
+
+def test_a_groups_name_means_its_newest_execution_and_no_member(path: Path) -> None:
+    whole = started(1, 1, "g1", request="month-end", is_running=True)
+    part = started(2, 2, "m1", request="month-end", process="month-end/extract", group="g1", sequence=1)
+    path.write_bytes(whole + part)
+    assert (newest_execution(path, "month-end") or {})["attempt"] == 1
+    assert (newest_execution(path, "extract") or {})["attempt"] == 2
 
 
 class OverError(Exception):
@@ -205,7 +266,7 @@ def following(path: Path, *steps: Callable[[], object], last: int = 0, matches: 
         step()
 
     found: list[int] = []
-    records = follow(path, matches=matches, wait=wait, last=last)
+    records = follow(path, matches=matches, wait=wait, begin=lambda: newest(path, last, matches=matches))
     with pytest.raises(OverError):
         for each in records:
             found += numbers([each])
@@ -279,7 +340,7 @@ def test_nothing_stays_open_when_following_ends(path: Path) -> None:
         return [name for name in named if name.startswith(os.path.realpath(path.parent))]
 
     path.write_bytes(record(1))
-    records = follow(path, matches=ANY, wait=nothing, last=1)
+    records = follow(path, matches=ANY, wait=nothing, begin=lambda: newest(path, 1, matches=ANY))
     next(records)
     assert open_files() == [os.path.realpath(path)]
     records.close()

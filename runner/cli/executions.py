@@ -1,0 +1,124 @@
+"""Executions as lines of the Process Monitor, and those that run now, as records."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import Any
+
+from runner.cli.fitting import id_text, moment_text, terminal_columns
+from runner.cli.options import Places
+from runner.cli.printing import coloured, echo_error, local_text, who
+from runner.errors import StoreError
+from runner.lifecycle import ExecutionStatus
+from runner.monitor.names import name_in, path_of
+from runner.values import clock_text, parse_instant
+
+Record = dict[str, Any]
+BRIEF = ("STARTED", "STATUS", "DURATION", "REQUEST", "CHANNEL", "EXECUTION", "MESSAGE")
+"""The columns of the monitor; a terminal has no room for the channel."""
+ORIGINAL = ("PROCESS", "GROUP", "USER", "STARTED", "ENDED", "DURATION", "STATUS", "CHANNEL", "EXECUTION", "RESULT")
+"""The columns of Openbravo's Process Monitor, and the execution's id."""
+WIDTHS = {
+    "STARTED": 25,
+    "ENDED": 25,
+    "STATUS": 14,
+    "DURATION": 12,
+    "REQUEST": 24,
+    "CHANNEL": 17,
+    "EXECUTION": 36,
+    "PROCESS": 24,
+    "GROUP": 24,
+    "USER": 12,
+}
+"""The widths of columns whose content is still to come; the last column has none."""
+_NARROW = {"STARTED": 11, "STATUS": 10, "DURATION": 12, "REQUEST": 17, "EXECUTION": 8}
+
+
+def columns_for(*, is_wide: bool) -> tuple[str, ...]:
+    """Return the columns that the monitor shows where it is."""
+    if is_wide:
+        return ORIGINAL
+    return BRIEF if terminal_columns() is None else tuple(name for name in BRIEF if name != "CHANNEL")
+
+
+def fixed_widths(columns: tuple[str, ...], *, is_wide: bool) -> list[int]:
+    """Return a width for each column before its content is known, such that a line fits the terminal."""
+    room = None if is_wide else terminal_columns()
+    widths = [(WIDTHS if room is None else _NARROW)[name] for name in columns[:-1]]
+    rest = 10_000 if room is None else max(room - sum(widths) - 2 * len(widths), 1)
+    return [*widths, rest]
+
+
+def cells_of(record: Mapping[str, Any], columns: tuple[str, ...], zone: str) -> list[str]:
+    """Return what stands in the columns for a record of an execution."""
+    return [_CELLS[name](record, zone) for name in columns]
+
+
+def processing(places: Places) -> list[Record]:
+    """Return a record of each execution that runs now, as the monitor log has when it ends; the newest last.
+
+    They have no `id`, for they are no lines of a log. A store that cannot be read is reported on stderr.
+    """
+    from runner.monitor.records import Event, Recorder, decode
+    from runner.service.execution import execution_of
+    from runner.service.reports import started_fields
+    from runner.store.database import StoreReader, owner_pid
+
+    try:
+        with closing(StoreReader(places.state)) as reader:
+            meta, rows = reader.meta(), reader.executions()
+    except StoreError as error:
+        echo_error(f"what runs now cannot be shown: {error}")
+        return []
+    if meta.get("monitor_log") != str(places.monitor_log):
+        return []  # the log of another runner
+    message = None if owner_pid(places.state) else "its runner ended; the next one finds out what became of it"
+    recorder = Recorder(meta.get("runner", ""), socket.gethostname())
+    records = []
+    for execution in sorted(map(execution_of, rows), key=lambda each: each.id):
+        if execution.started is not None:
+            fields = started_fields(execution) | {"message": message}
+            record = decode(recorder.line(Event.EXECUTION_STARTED, execution.started, fields)) or {}
+            records.append({name: value for name, value in record.items() if name != "id"})
+    return records
+
+
+def _started(record: Mapping[str, Any], zone: str) -> str:
+    begun = record.get("started") or record.get("scheduled_for")
+    return moment_text(parse_instant(begun) if begun else None, zone)
+
+
+def _ended(record: Mapping[str, Any], zone: str) -> str:
+    ended = record.get("ended")
+    return local_text(parse_instant(ended) if ended else None, zone)
+
+
+def _duration(record: Mapping[str, Any], _zone: str) -> str:
+    return clock_text(record["duration_s"]) if record.get("duration_s") is not None else "-"
+
+
+def _result(record: Mapping[str, Any], _zone: str) -> str:
+    code = record.get("exit_code")
+    return str(record.get("message") or ("-" if code is None else f"exit code {code}"))
+
+
+def _process(record: Mapping[str, Any], _zone: str) -> str:
+    return path_of(name_in(record)).rpartition("/")[2] if record.get("group") else str(record.get("process"))
+
+
+_CELLS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
+    "STARTED": _started,
+    "ENDED": _ended,
+    "STATUS": lambda record, _: coloured(str(record.get("status") or ExecutionStatus.PROCESSING)),
+    "DURATION": _duration,
+    "REQUEST": lambda record, _: who(record),
+    "PROCESS": _process,
+    "GROUP": lambda record, _: str(record["request"]) if record.get("group") else "-",
+    "USER": lambda record, _: str(record.get("requested_by") or "-"),
+    "CHANNEL": lambda record, _: str(record.get("channel")),
+    "EXECUTION": lambda record, _: id_text(str(record.get("execution"))),
+    "MESSAGE": lambda record, _: str(record.get("message") or ""),
+    "RESULT": _result,
+}
