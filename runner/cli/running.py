@@ -37,6 +37,12 @@ max_running_option = click.option(
     help="On SIGTERM, how long executions may take to end by themselves.  [default: 30s]",
 )
 @click.option(
+    "--allow-shared-jobs",
+    envvar="RUNNER_ALLOW_SHARED_JOBS",
+    is_flag=True,
+    help="Start even if another runner serves this jobs folder; both fire everything.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
@@ -44,7 +50,9 @@ max_running_option = click.option(
     help="How the console looks.",
 )
 @place_options
-def start_command(max_running: int | None, drain: timedelta | None, log_format: str, places: Places) -> None:
+def start_command(
+    max_running: int | None, drain: timedelta | None, allow_shared_jobs: bool, log_format: str, places: Places
+) -> None:
     """Run the process requests of the jobs folder, in the foreground.
 
     Edits are live within a second. SIGTERM or Ctrl-C stops the runner: executions may end within --drain; a second
@@ -75,6 +83,7 @@ def start_command(max_running: int | None, drain: timedelta | None, log_format: 
         zone=places.own_zone,
         follows_system_zone=places.given_zone is None,
         max_running=max_running or places.settings.max_running,
+        allow_shared_jobs=allow_shared_jobs,
         drain=next(each for each in (drain, places.settings.drain, _DRAIN) if each is not None),
         retention=places.settings.retention,
     )

@@ -29,6 +29,7 @@ from runner.service.decision import Decision
 from runner.service.dispatch import Dispatcher
 from runner.service.execution import Execution, execution_of
 from runner.service.housekeeping import Housekeeping
+from runner.service.jobs_lock import JobsLock
 from runner.service.mail import Mail
 from runner.service.notify import SILENT, Notifier
 from runner.service.registry import Registry, request_row
@@ -98,6 +99,10 @@ class Runner:
             self._housekeeping = Housekeeping(self.settings.outputs, self.settings.retention, self.book, self._clock)
             self._stopping = Stopping(self._dispatcher, self._clock, self.settings.drain)
             self._watch = ClockWatch(self._clock, self._parts.snapshot.meta, released=self._released)
+            self._jobs_lock = JobsLock(self.settings.jobs, self._clock, is_shared=self.settings.allow_shared_jobs)
+            resources.callback(self._jobs_lock.close)
+            if self._is_firing:
+                self._jobs_lock.take()
             self._zones = zone_change.ZoneWatch(self.settings, self._clock)
             self._take_over()
             self._resources = resources.pop_all()
@@ -166,6 +171,8 @@ class Runner:
         self._heed_signals()
         if not self._store_rests.is_on and not self._journal.check_store():
             self._store_rests.begin()
+        if self._is_firing:
+            self._jobs_lock.look()
         if not self._store_rests.is_on:
             if self._is_firing:
                 self._look_at_clock()
@@ -344,7 +351,7 @@ class Runner:
     @property
     def _is_serving(self) -> bool:
         """Whether requests are registered and fire: not by a clock that is certainly wrong."""
-        return self._has_begun and self._watch.trouble is None
+        return self._has_begun and self._watch.trouble is None and self._jobs_lock.trouble is None
 
     def _reload_on_command(self) -> None:
         """Read the folder again at once. Raises RefusedError while the clock is wrong."""
@@ -403,6 +410,7 @@ class Runner:
         self._complaints.tell(
             {
                 "the clock": self._watch.trouble,
+                "the jobs folder": self._jobs_lock.trouble,
                 "the store": self._journal.store_trouble,
                 "the store's write-ahead log": self._journal.store_hindrance,
                 "the monitor log": self._journal.log_trouble,

@@ -16,7 +16,8 @@ class Settings:
 
     All paths are absolute, but for `jobs`, which is shown as it was given.
     `zone` is the IANA key for times without an offset; with `follows_system_zone` it is the system's, which may change
-    while the runner runs. `max_running` bounds concurrent executions (None: no bound).
+    while the runner runs. `max_running` bounds concurrent executions (None: no bound). With `allow_shared_jobs` other
+    runners may serve the same jobs folder.
     """
 
     jobs: Path
@@ -25,6 +26,7 @@ class Settings:
     zone: str
     follows_system_zone: bool = False
     max_running: int | None = None
+    allow_shared_jobs: bool = False
     drain: timedelta = timedelta(seconds=30)
     retention: Retention = field(default_factory=Retention)
 

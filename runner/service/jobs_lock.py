@@ -1,0 +1,101 @@
+"""The lock that lets one runner alone fire what a jobs folder declares. Touches the folder's descriptor, no file.
+
+The store's lock keeps two runners from one store. Two runners with different stores on one jobs folder would both fire
+everything. So a runner holds a flock on the folder itself, which needs no right to write: `jobs.d` may be deployed by
+git and read-only. The lock is on the folder that the name leads to, through links and bind mounts. When another folder
+takes its place (a symbolic link that git-sync moves), the runner locks that one.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from loguru import logger
+
+from runner.errors import RefusedError
+from runner.service.clock import Clock
+from runner.store.holders import flock_holder
+
+LOOK_EVERY_S = 0.5
+_NOT_SUPPORTED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""What network file systems answer: some lock nothing that is open for reading only."""
+
+Identity = tuple[int, int]
+
+
+class JobsLock:
+    """Holds the lock from `take` to `close`. With `is_shared`, several runners that all ask for that may hold it.
+
+    `trouble` says in words that another runner holds it: then nothing may fire.
+    """
+
+    def __init__(self, folder: Path, clock: Clock, *, is_shared: bool = False) -> None:
+        self.trouble: str | None = None
+        self._folder = folder
+        self._clock = clock
+        self._is_shared = is_shared
+        self._descriptor: int | None = None
+        self._identity: Identity | None = None
+        self._look_at_s = 0.0
+        self._is_cautioned = False
+
+    def take(self) -> None:
+        """Take the lock, if the folder is there. Raises RefusedError if another runner has it."""
+        self.look()
+        if self.trouble is not None:
+            raise RefusedError(
+                f"{self.trouble}; both would fire everything. Stop one, give this one a jobs folder of its own"
+                " (--jobs), or run both with --allow-shared-jobs"
+            )
+
+    def look(self) -> None:
+        """Follow the folder if another one has taken its place; twice a second at most."""
+        if self._clock.elapsed_s() < self._look_at_s:
+            return
+        self._look_at_s = self._clock.elapsed_s() + LOOK_EVERY_S
+        try:
+            status = os.stat(self._folder)  # noqa: PTH116
+            if self._identity != (status.st_dev, status.st_ino):
+                self._lock_anew()
+        except OSError:  # gone, or closed to us: then no request is read there, either
+            return
+
+    def close(self) -> None:
+        """Let the lock go."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = self._identity = None
+
+    def _lock_anew(self) -> None:
+        """Lock the folder that has the name now, and let the former one go. Raises OSError if it cannot be opened."""
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        status = os.fstat(descriptor)
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if self._is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not self._is_shared:
+                os.close(descriptor)
+                self.trouble = self._words(status.st_ino)
+                return
+        except OSError as error:
+            if error.errno not in _NOT_SUPPORTED:
+                os.close(descriptor)
+                raise
+            self._caution(error)
+        self.close()
+        self._descriptor, self._identity, self.trouble = descriptor, (status.st_dev, status.st_ino), None
+
+    def _words(self, inode: int) -> str:
+        holder = flock_holder(inode)
+        who = f"another runner, {holder}," if holder else "another runner"
+        return f"{who} serves the jobs folder {self._folder} with a state folder of its own"
+
+    def _caution(self, error: OSError) -> None:
+        if not self._is_cautioned:
+            self._is_cautioned = True
+            logger.warning(
+                "the jobs folder {} cannot be locked ({}): let no other runner serve it", self._folder, error.strerror
+            )

@@ -1,0 +1,117 @@
+"""Two runners with state folders of their own on one jobs folder: the second is refused, unless both allow it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import SECONDLY, Place, wait_until
+
+
+def _other(place: Place, *arguments: str) -> tuple[str, ...]:
+    """Return the arguments of another runner on the same jobs folder."""
+    return ("--state", str(place.folder / "other"), "--monitor-log", str(place.folder / "other.jsonl"), *arguments)
+
+
+def _has_started(place: Place) -> bool:
+    log = place.folder / "other.jsonl"
+    return log.exists() and '"runner.started"' in log.read_text()
+
+
+@pytest.mark.parametrize("way", ["same path", "link", "read-only"])
+def test_a_second_runner_with_another_store_is_refused_by_the_name_of_the_first(place: Place, way: str) -> None:
+    place.declare("tick", "true", SECONDLY)
+    if way == "read-only":
+        place.jobs.chmod(0o555)
+    first = place.start()
+    jobs = place.jobs
+    if way == "link":
+        jobs = place.folder / "link"
+        jobs.symlink_to(place.jobs)
+    refused = place.run("start", "--jobs", str(jobs), *_other(place))
+    assert refused.returncode == 1
+    assert f"another runner, process {first.pid} (" in refused.stderr
+    assert "--allow-shared-jobs" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert sorted(each.name for each in place.jobs.iterdir()) == ["tick.yaml"], "the lock leaves nothing in the folder"
+    assert place.stop(first) == 0
+
+
+def test_after_the_first_one_has_been_killed_another_may_serve_the_folder(place: Place) -> None:
+    first = place.start()
+    first.kill()
+    first.wait(timeout=60)
+    second = place.launch(*_other(place))
+    wait_until(lambda: _has_started(place), within_s=90)
+    assert place.stop(second) == 0
+
+
+def test_commands_that_fire_nothing_are_not_refused(place: Place) -> None:
+    place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}})
+    place.start()
+    for command in (("validate",), ("next",), ("ls",), ("plan",), ("exec", "daily")):
+        done = place.run(*command, *([] if command == ("validate",) else _other(place)))
+        assert "another runner" not in done.stderr, command
+        assert done.returncode in (0, 3), (command, done.stderr)
+
+
+def test_runners_that_allow_it_share_a_folder_and_one_that_does_not_is_refused(place: Place) -> None:
+    first = place.start("--allow-shared-jobs")
+    second = place.launch(*_other(place, "--allow-shared-jobs"))
+    wait_until(lambda: _has_started(place), within_s=90)
+    third = place.run("start", "--state", str(place.folder / "third"))
+    assert third.returncode == 1
+    assert "serves the jobs folder" in third.stderr
+    assert (place.stop(second), place.stop(first)) == (0, 0)
+
+
+def _swap(link: Path, target: Path) -> None:
+    new = link.with_name("new")
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def test_a_runner_follows_a_link_that_moves_and_does_not_fire_what_another_one_serves(place: Place) -> None:
+    place.declare("tick", "true", SECONDLY)
+    folders = [place.folder / name for name in ("v1", "v2", "v3")]
+    link = place.folder / "current"
+    for folder in folders:
+        subprocess.run(["cp", "-r", str(place.jobs), str(folder)], check=True)
+    link.symlink_to(folders[0])
+    place.environment["RUNNER_JOBS"] = str(link)
+    first = place.start()
+    place.await_finished("tick")
+
+    _swap(link, folders[1])
+    wait_until(lambda: _is_locked(folders[1]), what="the runner locks the new folder")
+    assert not _is_locked(folders[0])
+
+    second = place.launch("--jobs", str(folders[2]), *_other(place))
+    wait_until(lambda: _has_started(place), within_s=90)
+    place._consoles -= 1
+    _swap(link, folders[2])
+    wait_until(lambda: f"another runner, process {second.pid} (" in place.console(), what="the first one says why")
+    before = len(place.events("execution.started"))
+    log = place.folder / "other.jsonl"
+    served = log.read_text().count('"execution.started"')
+    wait_until(lambda: log.read_text().count('"execution.started"') >= served + 2, what="the second one fires")
+    assert len(place.events("execution.started")) <= before + 1, "what was being started at that moment"
+
+    assert place.stop(second) == 0
+    wait_until(lambda: "the jobs folder works again" in place.console())
+    place.await_finished("tick", count=len(place.finished("tick")) + 1)
+    assert place.stop(first) == 0
+
+
+def _is_locked(folder: Path) -> bool:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
