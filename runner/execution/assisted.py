@@ -16,10 +16,11 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner.execution import native_spawn
 from runner.execution.open_files import former_limit
 from runner.execution.program import SpawnError, cause, unfit
 from runner.execution.report import Report, forms_of, memory_file, open_report
-from runner.execution.spawn import Launch, open_output, spawn_session, start_program
+from runner.execution.spawn import Launch, open_output, start_program
 from runner.execution.users import resolve
 from runner.requests.model import Limits
 
@@ -36,7 +37,8 @@ _MOST = 2**62  # what the system takes for a bound at all, and more than there i
 def is_plain(launch: Launch) -> bool:
     """Tell whether posix_spawn can do all that is asked."""
     return (
-        launch.stdin is None
+        native_spawn.knows_directories()
+        and launch.stdin is None
         and launch.run_as is None
         and launch.umask is None
         and launch.nice is None
@@ -74,7 +76,7 @@ def _start_launcher(launch: Launch, cgroups: Cgroups | None, report: Report) -> 
     output = open_output(launch.output_file)
     try:
         with _written(marshal.dumps(dict(orders))) as descriptor:
-            return spawn_session(
+            return native_spawn.spawn(
                 sys.executable,
                 (sys.executable, "-I", "-S", _LAUNCHER, str(descriptor)),
                 # what the program is given would change how Python itself works

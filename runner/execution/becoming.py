@@ -65,7 +65,7 @@ def _take_place(orders: Orders) -> None:
 
 def _execute(orders: Orders) -> None:
     arguments, environment, directory = orders["arguments"], orders["environment"], orders["directory"]
-    program = find(arguments[0], environment)
+    program = find(arguments[0], environment, directory)
     for number in _PYTHON_IGNORES:
         signal.signal(number, signal.SIG_DFL)
     for limit in orders["late_limits"]:

@@ -6,11 +6,13 @@ A running execution takes one descriptor of us, or two if it was started by the 
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Lock
 
 
 @dataclass(slots=True)
@@ -23,6 +25,9 @@ class _Raised:
 
 
 _raised = _Raised()
+_limited = Lock()
+"""Held while our own limit is the lower one: of two threads that start programs each would undo what the other does."""
+_PATIENCE_S = 1.0
 
 
 def make_room(descriptor: int) -> None:
@@ -49,16 +54,19 @@ def former_limit() -> tuple[int, int] | None:
 def below_former_limit(descriptor: int) -> Iterator[int]:
     """Have the limit that we found, for a program that is started meanwhile. What is open stays so.
 
-    Yields the descriptor under a number below the limit: posix_spawn refuses any other.
+    Yields the descriptor under a number below the limit: posix_spawn refuses any other. Raises OSError.
     """
     if _raised.former is None:
         yield descriptor
         return
+    if not _limited.acquire(timeout=_PATIENCE_S):
+        raise OSError(errno.EAGAIN, "the start of another program hangs")
     own = resource.getrlimit(resource.RLIMIT_NOFILE)
-    os.dup2(descriptor, _raised.place, inheritable=False)
-    resource.setrlimit(resource.RLIMIT_NOFILE, _raised.former)
     try:
+        os.dup2(descriptor, _raised.place, inheritable=False)
+        resource.setrlimit(resource.RLIMIT_NOFILE, _raised.former)
         yield _raised.place
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, own)
         os.dup2(_raised.nothing, _raised.place, inheritable=False)
+        _limited.release()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +30,8 @@ class Orphan:
 
     `execution` is what its environment names. One that `is_stranger` is of no execution: it is in our own session, and
     every execution has a session of its own, which no process can go back from. One that `is_passing` is about to
-    become another program or to end, or has ended; its environment may have been unreadable for that reason.
+    become another program or to end, or has ended; its environment may have been unreadable for that reason. One that
+    `is_unborn` still shares our memory, and becomes a program next.
     """
 
     pid: int
@@ -40,6 +41,7 @@ class Orphan:
     is_dead: bool
     is_passing: bool
     is_stranger: bool
+    is_unborn: bool
 
 
 def become_subreaper() -> bool:
@@ -70,6 +72,7 @@ def orphans(mains: Collection[int]) -> Iterator[Orphan]:
                 is_dead=stat.is_dead,
                 is_passing=stat.is_ending or is_between,
                 is_stranger=stat.session == here,
+                is_unborn=bool(environment) and environment == proc.environment_of(os.getpid()),
             )
 
 
@@ -83,15 +86,24 @@ def own_tree(main: int, execution: str, mains: Collection[int]) -> set[int]:
     return proc.descendants([main, *lost])
 
 
-def sweep(mains: Collection[int], *, running: Collection[Watched], ended: Collection[Watched]) -> bool:
+def sweep(
+    mains: Collection[int],
+    *,
+    running: Collection[Watched],
+    ended: Collection[Watched],
+    is_fresh: Callable[[Orphan], bool] = lambda _: False,
+) -> bool:
     """Reap every orphan that is dead, and KILL those of executions that have ended.
 
-    Tells whether there may be more: some were killed, and will have to be reaped soon; or some were about to end, or
-    had ended, by themselves, maybe after a fork, and their offspring has escaped every look.
+    Those that `is_fresh` names are left for another time. Tells whether there may be more: some were killed, and will
+    have to be reaped soon; or some were about to end, or had ended, by themselves, maybe after a fork, and their
+    offspring has escaped every look.
     """
     for _ in range(_LOOKS):
         is_killing = is_unsure = False
         for orphan in orphans(mains):
+            if is_fresh(orphan):
+                continue
             if orphan.is_dead:
                 with suppress(ChildProcessError):
                     os.waitpid(orphan.pid, os.WNOHANG)

@@ -13,8 +13,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from runner.execution.spawn import open_output
-
 _LOOK_S = 0.25
 
 
@@ -37,9 +35,9 @@ class OutputLimits:
     def __contains__(self, execution: str) -> bool:
         return execution in self._bounded
 
-    def watch(self, execution: str, path: str, limit: int, now_s: float) -> None:
-        """Bound an output, in bytes. Raises SpawnError if it cannot be written."""
-        self._bounded[execution] = _Bounded(descriptor=open_output(path), limit=limit)
+    def watch(self, execution: str, descriptor: int, limit: int, now_s: float) -> None:
+        """Bound an output, in bytes; its descriptor is ours from now on."""
+        self._bounded[execution] = _Bounded(descriptor=descriptor, limit=limit)
         self.next_s = self.next_s if self.next_s is not None else now_s + _LOOK_S
 
     def look(self, now_s: float) -> list[str]:

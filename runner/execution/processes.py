@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from runner.execution import assisted, cgroups, inherited, open_files, orphans, proc, tree
+from runner.execution import cgroups, inherited, open_files, orphans, proc, tree
+from runner.execution.begun import Begun, begin
 from runner.execution.deadlines import Deadlines
 from runner.execution.foreign import Foreign, open_watched
 from runner.execution.output_limits import OutputLimits
 from runner.execution.program import cause
-from runner.execution.report import Report
-from runner.execution.spawn import Launch, SpawnError
-from runner.execution.watched import Exit, Started, Watched, has_ended, own_peak, sampled_peak, unknown_exit, wait
+from runner.execution.spawn import Launch, SpawnError, open_output
+from runner.execution.watched import Exit, Started, Watched, has_ended, sampled_peak, unknown_exit, wait
 from runner.lifecycle import Reason
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Processes:
         self._deadlines = Deadlines()
         self._sweep_s: float | None = None
         self._swept_s = 0.0
+        self.is_fresh: Callable[[orphans.Orphan], bool] = lambda _: False
+        """Whether a child that is not watched may be one that `begin` has just started."""
         self._sample_s: float | None = None
         self._outputs = OutputLimits()
         self._cgroups = cgroups.take()
@@ -57,20 +60,26 @@ class Processes:
 
     def spawn(self, launch: Launch, *, now_s: float) -> Started:
         """Start a process in a session of its own. Raises SpawnError; what the launcher finds out is in the exit."""
-        before = proc.tick()
-        pid, report = self._start(launch, now_s)
-        after = proc.tick()
-        peak = own_peak()  # not before: we may have grown until it left our memory
+        return self.enter(self.begin(launch), now_s=now_s)
+
+    def begin(self, launch: Launch) -> Begun:
+        """Start a process that `enter` will watch. May hang, and touches nothing of ours: any thread may call it.
+
+        Raises SpawnError.
+        """
+        return begin(launch, self._cgroups)
+
+    def enter(self, begun: Begun, *, now_s: float) -> Started:
+        """Watch a process that `begin` started. Raises SpawnError, and kills it, if it cannot be watched."""
+        launch, pid, report = begun.launch, begun.pid, begun.report
         try:
-            started = _start_tick(pid, before, after)
+            started = begun.tick
             descriptor = open_watched(pid, self._poll)
         except OSError as error:
-            tree.signal_group(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            self._outputs.finish(launch.execution)
-            if report is not None:
-                report.close()
+            begun.undo()
             raise SpawnError(f"the process cannot be watched and was killed at once: {cause(error)}") from None
+        if begun.output is not None and launch.output_limit is not None:
+            self._outputs.watch(launch.execution, begun.output, launch.output_limit, now_s)
         watched = Watched(
             execution=launch.execution,
             pid=pid,
@@ -82,7 +91,7 @@ class Processes:
             is_adopted=False,
             report=report,
             is_supervised=bool(launch.secrets or launch.is_stderr_told),
-            own_peak=peak,
+            own_peak=begun.own_peak,
         )
         self._mains[pid] = watched
         self._sweep_s = self._sweep_s if self._sweep_s is not None else now_s + _HOUSEKEEPING_S
@@ -123,7 +132,7 @@ class Processes:
         )
         if output_file is not None and output_limit is not None:
             with suppress(SpawnError):  # it is gone, or not ours any more
-                self._outputs.watch(execution, output_file, output_limit, now_s)
+                self._outputs.watch(execution, open_output(output_file), output_limit, now_s)
         return self._watch(watched, timeout_left_s, now_s)
 
     def stop(self, execution: str, reason: Reason, *, now_s: float) -> None:
@@ -210,15 +219,6 @@ class Processes:
             self._deadlines.set(watched.execution, now_s + timeout_s)
         return Started(pid=watched.pid, pid_started=watched.started)
 
-    def _start(self, launch: Launch, now_s: float) -> tuple[int, Report | None]:
-        if launch.output_limit is not None:
-            self._outputs.watch(launch.execution, launch.output_file, launch.output_limit, now_s)
-        try:
-            return assisted.start(launch, self._cgroups)
-        except SpawnError:
-            self._outputs.finish(launch.execution)
-            raise
-
     def _judge(self, watched: Watched) -> None:
         """Look a last time at the bounds of an execution that has ended, and note whether it has exceeded them."""
         if self._outputs.finish(watched.execution):
@@ -285,7 +285,8 @@ class Processes:
         """KILL what outlived its execution, and reap orphans that are dead."""
         self._swept_s = now_s
         self._left = self._cgroups.end(self._left) if self._cgroups is not None else set()
-        if orphans.sweep(self._mains, running=self._watched.values(), ended=self._ended) or self._left:
+        running = self._watched.values()
+        if orphans.sweep(self._mains, running=running, ended=self._ended, is_fresh=self.is_fresh) or self._left:
             self._sweep_s = now_s + _AFTER_KILL_S
         else:
             self._ended.clear()
@@ -297,13 +298,3 @@ class Processes:
             watched.sampled_peak = sampled_peak(watched) or watched.sampled_peak
             self._mains[watched.pid] = self._mains.pop(watched.pid)
         self._sample_s = now_s + _HOUSEKEEPING_S if self._mains else None
-
-
-def _start_tick(pid: int, before: int, after: int) -> int:
-    """Return when a process started that was not there `before` and was there `after`.
-
-    Usually that is one tick. To ask /proc costs a fifth of a spawn: the process is busy with its beginning, or
-    already with its end, and we would wait for its locks.
-    """
-    stat = proc.stat_of(pid) if before != after else None
-    return stat.started if stat else after

@@ -33,22 +33,36 @@ def enter(directory: str) -> None:
     """Change to a directory. Raises SpawnError."""
     try:
         os.chdir(directory)
-    except FileNotFoundError:
-        raise SpawnError(f"directory {directory!r} does not exist") from None
-    except NotADirectoryError:
-        raise SpawnError(f"directory {directory!r} is not a directory") from None
-    except PermissionError:
-        raise SpawnError(f"no permission to enter directory {directory!r}") from None
-    except OSError as error:
-        raise SpawnError(f"directory {directory!r} cannot be entered: {error.strerror}") from None
-    except ValueError:
-        raise SpawnError(f"directory {directory!r} contains a character that no path can have") from None
+    except (OSError, ValueError) as error:
+        raise SpawnError(_not_entered(directory, error)) from None
 
 
-def find(name: str, environment: Environment) -> str:
+def require_enterable(directory: str) -> None:
+    """Raise SpawnError unless a process could enter a directory."""
+    try:
+        os.stat(f"{directory}/.")  # noqa: PTH116  (no pathlib here)
+    except (OSError, ValueError) as error:
+        raise SpawnError(_not_entered(directory, error)) from None
+
+
+def _not_entered(directory: str, error: OSError | ValueError) -> str:
+    if not isinstance(error, OSError):
+        return f"directory {directory!r} contains a character that no path can have"
+    match error.errno:
+        case errno.ENOENT:
+            return f"directory {directory!r} does not exist"
+        case errno.ENOTDIR:
+            return f"directory {directory!r} is not a directory"
+        case errno.EACCES | errno.EPERM:
+            return f"no permission to enter directory {directory!r}"
+        case _:
+            return f"directory {directory!r} cannot be entered: {error.strerror}"
+
+
+def find(name: str, environment: Environment, directory: str) -> str:
     """Return the path of a program as execvp(3) finds it: by PATH, where an empty entry is the directory itself.
 
-    Raises SpawnError if PATH has none that may be executed.
+    A path that is not absolute is relative to `directory`. Raises SpawnError if PATH has none that may be executed.
     """
     if not name:
         raise SpawnError("the name of the program is empty")
@@ -57,24 +71,26 @@ def find(name: str, environment: Environment) -> str:
     search = environment.get("PATH", os.defpath)
     places = [f"{folder}/{name}" if folder else f"./{name}" for folder in search.split(":")]
     for place in places:
-        if os.access(place, os.X_OK) and _is_file(place):
+        at = f"{directory}/{place}" if place[0] != "/" else place
+        if os.access(at, os.X_OK) and _is_file(at):
             return place
-    if files := [place for place in places if _is_file(place)]:
+    if files := [place for place in places if _is_file(os.path.join(directory, place))]:  # noqa: PTH118
         raise SpawnError(f"program {files[0]!r} is not executable (chmod +x)")
     raise SpawnError(f"program {name!r} is not in PATH ({search})")
 
 
 def refusal(error: OSError, program: str, directory: str, arguments: Arguments, environment: Environment) -> str:
-    """Say why the system did not start a program. Only called inside its directory."""
+    """Say why the system did not start a program."""
+    at = os.path.join(directory, program)  # noqa: PTH118  (no pathlib here)
     place = "" if program.startswith("/") else f" in directory {directory!r}"
     match error.errno:
-        case errno.ENOENT | errno.ENOTDIR | errno.ELOOP if not _is_file(program):
+        case errno.ENOENT | errno.ENOTDIR | errno.ELOOP if not _is_file(at):
             return f"program {program!r} does not exist{place}"
         case errno.ENOENT:
-            return f"program {program!r} needs the interpreter {_interpreter(program)!r}, which does not exist"
-        case errno.EACCES if os.path.isdir(program):  # noqa: PTH112  (no pathlib here)
+            return f"program {program!r} needs the interpreter {_interpreter(at)!r}, which does not exist"
+        case errno.EACCES if os.path.isdir(at):  # noqa: PTH112  (no pathlib here)
             return f"program {program!r} is a directory{place}"
-        case errno.EACCES if _is_file(program) and not os.access(program, os.X_OK):
+        case errno.EACCES if _is_file(at) and not os.access(at, os.X_OK):
             return f"program {program!r} is not executable{place} (chmod +x)"
         case errno.EACCES:
             return f"no permission to execute program {program!r}{place}"

@@ -1,23 +1,20 @@
-"""Starting one program by posix_spawn. Touches processes, files and, for the moment of a start, the working directory:
-posix_spawn knows no directory of its own, and what else would (a fork with Python code in the child) costs four times
-as much.
-"""
+"""Starting one program by posix_spawn. Touches processes and files; any step may hang on them."""
 
 from __future__ import annotations
 
 import os
 import signal
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.execution import native_spawn
 from runner.execution.open_files import below_former_limit
-from runner.execution.program import SpawnError, cause, enter, find, refusal, unfit
+from runner.execution.program import SpawnError, cause, find, refusal, require_enterable, unfit
 from runner.requests.model import Limits, RunAs
 
-__all__ = ["Launch", "SpawnError", "open_output", "spawn_session", "start_program"]
+__all__ = ["Launch", "SpawnError", "open_output", "start_program"]
 
 # A child would inherit what we, or whoever started us, ignore: Python itself ignores SIGPIPE and SIGXFSZ.
 _ALL_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
@@ -57,47 +54,22 @@ class Launch:
 def start_program(launch: Launch) -> int:
     """Start it in a session of its own, without signals, masks or descriptors of ours; return its pid.
 
-    Raises SpawnError. Whatever happens, no descriptor is left open, and the working directory is what it was.
+    Raises SpawnError. Whatever happens, no descriptor is left open.
     """
     output = open_output(launch.output_file)
+    arguments, environment, directory = launch.arguments, launch.environment, launch.directory
     try:
-        with _inside(launch.directory):
-            return _spawn_here(launch, find(launch.arguments[0], launch.environment), output)
-    finally:
-        os.close(output)
-
-
-def _spawn_here(launch: Launch, program: str, output: int) -> int:
-    arguments, environment = launch.arguments, launch.environment
-    try:
+        require_enterable(directory)
+        program = find(arguments[0], environment, directory)
         with below_former_limit(output) as low:
-            return spawn_session(program, arguments, environment, output=low)
+            return native_spawn.spawn(program, arguments, environment, output=low, directory=directory)
     except ValueError:
         text = unfit(arguments, environment) or "the arguments or the environment cannot be given to a program"
         raise SpawnError(text) from None
     except OSError as error:
-        raise SpawnError(refusal(error, program, launch.directory, arguments, environment)) from None
-
-
-def spawn_session(
-    program: str, arguments: tuple[str, ...], environment: Mapping[str, str], *, output: int, passed: Sequence[int] = ()
-) -> int:
-    """Start a program in a session of its own; `passed` descriptors stay open in it. Raises OSError and ValueError."""
-    return os.posix_spawn(
-        program,
-        arguments,
-        environment,
-        # stdin last: where our own 0 to 2 are closed, `output` may be one of them
-        file_actions=[
-            (os.POSIX_SPAWN_DUP2, output, 1),
-            (os.POSIX_SPAWN_DUP2, output, 2),
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            *((os.POSIX_SPAWN_DUP2, descriptor, descriptor) for descriptor in passed),  # which takes its CLOEXEC away
-        ],
-        setsid=True,
-        setsigmask=(),
-        setsigdef=_ALL_SIGNALS,
-    )
+        raise SpawnError(refusal(error, program, directory, arguments, environment)) from None
+    finally:
+        os.close(output)
 
 
 def open_output(path: str) -> int:
@@ -114,18 +86,3 @@ def open_output(path: str) -> int:
     except OSError as error:
         raise SpawnError(f"output file {path!r} cannot be written: {cause(error)}") from None
     raise SpawnError(f"output file {path!r} cannot be written: it is not a regular file")
-
-
-@contextmanager
-def _inside(directory: str) -> Iterator[None]:
-    """Be in `directory` for a moment. Raises SpawnError."""
-    try:
-        here = os.open(".", _HERE)
-    except OSError as error:
-        raise SpawnError(f"the runner's own directory cannot be opened: {cause(error)}") from None
-    try:
-        enter(directory)
-        yield
-    finally:
-        os.fchdir(here)
-        os.close(here)

@@ -1,10 +1,11 @@
 """The user that a process runs as. Reads the databases of users and groups, and this process's own rights.
 
-Where those databases are served by the network (NSS), a look into them may wait for it, and the runner with it.
+Where those databases are served by the network (NSS), a look into them may wait for it for ever.
 """
 
 from __future__ import annotations
 
+import ctypes
 import grp
 import os
 import pwd
@@ -18,6 +19,7 @@ from runner.requests.model import RunAs
 
 _KEPT = ("LANG", "TZ")
 _PATH = "/usr/local/bin:/usr/bin:/bin"
+_MOST_GROUPS = 65536  # NGROUPS_MAX of Linux
 _CAP_SETGID, _CAP_SETUID = 6, 7  # capability.h
 
 
@@ -45,7 +47,7 @@ def resolve(run_as: RunAs) -> Identity:
     identity = Identity(
         uid=uid,
         gid=gid,
-        groups=tuple(os.getgrouplist(user.pw_name, gid)) if user else (gid,),
+        groups=_groups(user.pw_name, gid) if user else (gid,),
         told=_told(run_as.user, user),
     )
     if not identity.is_ours and not _may_change():
@@ -83,6 +85,15 @@ def _gid(name: str) -> int:
     if number is None:
         raise SpawnError(f"run_as: there is no group {name!r} on this machine")
     return number
+
+
+def _groups(name: str, gid: int) -> tuple[int, ...]:
+    """Return the groups of a user; `os.getgrouplist` would hold up all threads while the name service hangs."""
+    library, count = ctypes.CDLL(None), ctypes.c_int(_MOST_GROUPS)
+    groups = (ctypes.c_uint * _MOST_GROUPS)()
+    if library.getgrouplist(os.fsencode(name), ctypes.c_uint(gid), groups, ctypes.byref(count)) < 0:
+        raise SpawnError(f"run_as: user {name!r} is in more than {_MOST_GROUPS} groups")
+    return tuple(groups[: count.value])
 
 
 def _number(name: str) -> int | None:

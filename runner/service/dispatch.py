@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from runner.execution.deadlines import Deadlines
 from runner.execution.output import Identity, identity_of, read_tail
@@ -18,7 +19,7 @@ from runner.service.claims import Claims, Ended
 from runner.service.clock import Clock
 from runner.service.execution import Execution, row_of
 from runner.service.journal import Journal
-from runner.service.launching import launch_of
+from runner.service.launching import launch_of, needs_of
 from runner.service.outcomes import (
     LOST,
     LOST_AT_START,
@@ -27,8 +28,10 @@ from runner.service.outcomes import (
     Outcome,
     outcome_of,
     spawn_failure,
+    stopped,
 )
 from runner.service.reports import finished_fields, started_fields
+from runner.service.starts import Starts
 from runner.store.rows import Phase
 
 Lost = Callable[[Execution], None]
@@ -44,6 +47,7 @@ class Dispatcher:
         self.ended: list[Ended] = []
         self._book = book
         self._processes = processes
+        self._starts = Starts(processes, clock)
         self._journal = journal
         self._clock = clock
         self._lost = lost
@@ -100,12 +104,21 @@ class Dispatcher:
         """Return when a group's timeout is over next."""
         return self._groups.next_s()
 
+    def next_start_s(self) -> float | None:
+        """Return when a start that takes long is to be looked at."""
+        return self._starts.next_s()
+
     def is_own(self, execution: Execution) -> bool:
         """Whether it was claimed here, and is nothing that a former runner left."""
         return execution.id not in self._left_over
 
     def spawn(self, budget_s: float) -> None:
         """Start committed executions, oldest first, for about `budget_s` seconds."""
+        for late in self._starts.late():
+            if late.started is None:
+                self._fail_to_start(late.execution, late.failure)
+            else:
+                self._note_started(self._book[late.execution], late.started)
         until_s = self._clock.elapsed_s() + budget_s
         while self._book.starting:
             self._spawn_one(self._book[self._book.starting.popleft()])
@@ -130,6 +143,9 @@ class Dispatcher:
             self._book.stopping.setdefault(execution, reason)
         elif self._book[execution].phase is Phase.RUNNING:
             self._processes.stop(execution, reason, now_s=self._clock.elapsed_s())
+        elif self._starts.give_up(execution):
+            self._finish(self._book[execution], stopped(self._book[execution], reason, by))
+            self._book.leave(execution)
         else:
             self._stop_when_started[execution] = reason
 
@@ -138,6 +154,8 @@ class Dispatcher:
         while self._book.starting:
             self._finish(self._book.leave(self._book.starting.popleft()), STOPPED_BEFORE_START)
         for execution in self._book:
+            if self._starts.give_up(execution.id):
+                self._finish(self._book.leave(execution.id), STOPPED_BEFORE_START)
             if execution.phase is not Phase.RUNNING:
                 continue
             if execution.is_group:
@@ -198,13 +216,20 @@ class Dispatcher:
 
     def _spawn_one(self, execution: Execution) -> None:
         try:
-            launch = launch_of(execution, self._environment)
-            self._outputs[execution.id] = _created(launch.output_file)
-            launched = self._processes.spawn(launch, now_s=self._clock.elapsed_s())
+            self._outputs[execution.id] = _created(execution.claim.output_file)
+            prepare = partial(launch_of, execution, self._environment)
+            launched = self._starts.start(execution.id, needs_of(execution.process), prepare)
         except SpawnError as error:
-            self._stop_when_started.pop(execution.id, None)
-            self._finish(self._book.leave(execution.id), spawn_failure(str(error)))
+            self._fail_to_start(execution.id, str(error))
             return
+        if launched is not None:
+            self._note_started(execution, launched)
+
+    def _fail_to_start(self, execution: str, why: str) -> None:
+        self._stop_when_started.pop(execution, None)
+        self._finish(self._book.leave(execution), spawn_failure(why))
+
+    def _note_started(self, execution: Execution, launched: Started) -> None:
         running = replace(
             execution,
             phase=Phase.RUNNING,

@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from runner.execution.environment_files import read
 from runner.execution.spawn import Launch, SpawnError
 from runner.execution.users import login_like
-from runner.requests.model import Action, Command, Group, Process, Python, Reference, Shell
+from runner.requests.model import Action, Command, Group, Process, Python, Reference, RunAs, Shell
 from runner.service.execution import Execution
 from runner.values import instant_text
 
 SHORTEST_SECRET = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What the start of a process looks at, and what may hang."""
+
+    directory: str
+    environment_files: tuple[str, ...]
+    path: str | None
+    program: str | None
+    user: RunAs | None
+
+
+def needs_of(process: Process) -> Needs:
+    """Return what the start of a process looks at."""
+    return Needs(
+        directory=process.directory,
+        environment_files=process.environment_files,
+        path=process.environment.get("PATH"),
+        program=process.action.arguments[0] if isinstance(process.action, Command) else None,
+        user=process.run_as,
+    )
 
 
 def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:

@@ -450,6 +450,7 @@ class Runner:
         waits = [_LONGEST_WAIT_S]
         deadlines = (
             self._processes.next_deadline_s(),
+            self._dispatcher.next_start_s(),
             self._stopping.next_s(),
             *self._waits_for_the_store(),
         )
