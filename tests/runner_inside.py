@@ -5,13 +5,32 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from runner.service.clock import Clock
 from runner.service.loop import Runner
 from runner.service.settings import Settings
 from runner.values import EPOCH
+
+
+@dataclass
+class GivenClock:
+    """Time that stands still but for what a test does to it."""
+
+    at: datetime = datetime(2027, 3, 2, 12, tzinfo=UTC)
+    passed_s: float = 1000.0
+
+    def now(self) -> datetime:
+        return self.at
+
+    def elapsed_s(self) -> float:
+        return self.passed_s
+
+    def go_on(self, duration_s: float) -> None:
+        self.at += timedelta(seconds=duration_s)
+        self.passed_s += duration_s
 
 
 @contextmanager

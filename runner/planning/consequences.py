@@ -37,7 +37,7 @@ def consequences(
     left = frozenset(renamed.values())
     for name in removed:
         if name in old.states and name not in left:
-            yield name, remove(old.states[name])
+            yield name, remove(old.states[name], now)
     for name in among:
         registered = registration_of(new[name], old.states, renamed.get(name), now)
         if registered.state != old.states.get(name) or new[name] != old.requests.get(name):

@@ -61,7 +61,7 @@ def register(request: ProcessRequest, state: RequestState | None, now: datetime)
     # Only a first schedule, a new rule or a reschedule plans anew; all else keeps what is planned.
     previous, rule, token = state, rule_of(request), _new_token(request, state)
     if state.removed:
-        state = replace(state, removed=False, heir=None)
+        state = replace(state, removed=False, removed_at=None, heir=None)
     if request.scheduled != state.word or token is not None:
         # Both are the file's own words, and a new one ends what a person said against the former.
         state = replace(
@@ -84,15 +84,16 @@ def register_renamed(request: ProcessRequest, state: RequestState, now: datetime
     return replace(registration, change=change, renamed_from=former)
 
 
-def handed_on(state: RequestState, heir: str) -> RequestState:
+def handed_on(state: RequestState, heir: str, now: datetime) -> RequestState:
     """Return what is left of a state under the former name of a request."""
-    return replace(remove(state).state, heir=heir)
+    return replace(remove(state, now).state, heir=heir)
 
 
-def remove(state: RequestState) -> Registration:
+def remove(state: RequestState, now: datetime) -> Registration:
     """Unschedule a request whose file is gone; its state stays."""
     status = after(state.status, RequestEvent.UNSCHEDULE)
-    return Registration(state=replace(state, status=status, removed=True, pressed_by=None), change=Change.REMOVED)
+    removed = replace(state, status=status, removed=True, removed_at=now, pressed_by=None)
+    return Registration(state=removed, change=Change.REMOVED)
 
 
 def unschedule(state: RequestState, now: datetime, *, by: str) -> Registration:

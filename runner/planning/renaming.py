@@ -24,11 +24,12 @@ def renamings(added: Iterable[str], requests: Mapping[str, ProcessRequest], stat
     """
     fresh = [name for name in added if name not in states or states[name].removed]
     found: dict[str, str] = {}
+    taken: set[str] = set()  # the values of `found`
     for name in fresh:
-        _claim(name, requests[name].formerly, requests, states, found)
+        _claim(name, requests[name].formerly, requests, states, found, taken)
     for name in fresh:
         if name in states and states[name].heir is not None:
-            _claim(name, states[name].heir, requests, states, found)
+            _claim(name, states[name].heir, requests, states, found, taken)
     return found
 
 
@@ -48,11 +49,17 @@ def with_renamed(
 
 
 def _claim(
-    name: str, former: str | None, requests: Mapping[str, ProcessRequest], states: States, found: dict[str, str]
+    name: str,
+    former: str | None,
+    requests: Mapping[str, ProcessRequest],
+    states: States,
+    found: dict[str, str],
+    taken: set[str],
 ) -> None:
     """Note that `name` goes on with the state that `former` left, if that is to be had."""
     if former is None or name in found:
         return
     source = bearer(former, states)
-    if source in states and source not in requests and source not in found.values():
+    if source in states and source not in requests and source not in taken:
         found[name] = source
+        taken.add(source)

@@ -22,7 +22,8 @@ class RequestState:
     request's life, so a branch that is checked out and back does not press it again. `word` is
     what the file last said with `scheduled`, and `override` what a person said against it.
     `pressed_by` names who last pressed Schedule or Reschedule; it ends with the file's next word or
-    a changed rule. `heir` is the name of the request that continues this state, by `formerly`.
+    a changed rule. `heir` is the name of the request that continues this state, by `formerly`;
+    `removed_at` is when the file of a removed request was gone.
 
     Two fields outlive a clock that went back and moved `fired_through` with it. `claimed` has the
     claimed fire times of all generations: none fires again, except by a rule that measures passing
@@ -38,6 +39,7 @@ class RequestState:
     counted_from: datetime | None = None
     ran_immediately: bool = False
     removed: bool = False
+    removed_at: datetime | None = None
     word: bool = True
     tokens: tuple[str, ...] = ()
     override: bool | None = None
@@ -63,7 +65,7 @@ class RequestState:
 _IN_TEXT = [
     (each.name, each.default) for each in fields(RequestState) if each.name not in ("generation", "fired_through")
 ]
-_INSTANTS = {"since", "counted_from", "override_at", "furthest_verdict"}
+_INSTANTS = {"since", "removed_at", "counted_from", "override_at", "furthest_verdict"}
 
 
 def _plain(value: object) -> object:

@@ -76,9 +76,10 @@ def views(
         _view(request, states.get(name), in_force.kept.get(name), now, (supplied or {}).get(name))
         for name, request in in_force.requests.items()
     ]
+    with_good_version = set(map(id, in_force.kept.values()))
     for rejection in rejections:
         lost = sorted(rejection.names - in_force.requests.keys())
-        is_shown = rejection in in_force.kept.values()
+        is_shown = id(rejection) in with_good_version
         for name in lost or ([] if is_shown else [""]):
             found.append(_nothing_good(name, rejection, states.get(name)))
     return sorted(found, key=lambda view: (view.name, view.file))

@@ -96,7 +96,7 @@ class Decision:
         former = registration.renamed_from or name
         state = self._without_abandoned(former, registration.state)
         if former != name and (left := self.state(former)) is not None:
-            self.put(former, handed_on(left, name))
+            self.put(former, handed_on(left, name, self.now))
         self.put(name, state)
         if registration.change is not None:
             self._tell_change(name, registration.change, state, by=by, former=registration.renamed_from)

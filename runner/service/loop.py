@@ -32,6 +32,7 @@ from runner.service.housekeeping import Housekeeping
 from runner.service.jobs_lock import JobsLock
 from runner.service.mail import Mail
 from runner.service.notify import SILENT, Notifier
+from runner.service.pruning import Pruning
 from runner.service.registry import Registry, request_row
 from runner.service.self_report import about, started_fields
 from runner.service.settings import Settings
@@ -97,6 +98,7 @@ class Runner:
             reload = self._reload_on_command if self._is_firing else None
             self._mail = Mail(self._parts.store, self.book, self._clock, reload=reload)
             self._housekeeping = Housekeeping(self.settings.outputs, self.settings.retention, self.book, self._clock)
+            self._pruning = Pruning(self.registry, self.book, self._clock)
             self._stopping = Stopping(self._dispatcher, self._clock, self.settings.drain)
             self._watch = ClockWatch(self._clock, self._parts.snapshot.meta, released=self._released)
             self._jobs_lock = JobsLock(self.settings.jobs, self._clock, is_shared=self.settings.allow_shared_jobs)
@@ -188,6 +190,7 @@ class Runner:
         self._stopping.advance()
         if self._is_serving and not self._store_rests.is_on:
             self._housekeeping.advance()
+            self._prune()
         self._tell_troubles()
         self._notifier.turn(requests=len(self.registry.requests), running=self.book.occupied)
 
@@ -375,7 +378,16 @@ class Runner:
         if not self._has_begun and self._watch.trouble is None and not self._store_rests.is_on:
             self._begin(is_start=False)
 
+    def _prune(self) -> None:
+        """Forget the requests that were removed long ago."""
+        if names := self._pruning.due():
+            decision = self._decision()
+            decision.batch.pruned += names
+            if self._commit(decision):
+                self.registry.forget(names)
+
     def _follow_clock(self, decision: Decision, step: Step | None) -> None:
+        self._pruning.postpone()
         decision.batch.meta |= self._watch.memory_after(step)
         if self._commit(decision):
             self._watch.accept(step)

@@ -81,6 +81,12 @@ class Registry:
         self.states.update(states)
         self._unplanned.update(states)
 
+    def forget(self, names: Iterable[str]) -> None:
+        """Strike out the states of requests that are gone, once that is committed."""
+        for name in names:
+            del self.states[name]
+            self._unplanned.discard(name)
+
     def accept_catalog(self, in_force: InForce, catalog: Catalog) -> None:
         """Put a committed catalog in force; the changed states are accepted by `accept`."""
         self.is_kept_whole = in_force.is_kept_whole

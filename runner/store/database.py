@@ -137,6 +137,8 @@ class Store:
         self._note_last()
         self._untidy += 1
         self._definitions.update(definitions)
+        for name in batch.pruned:
+            self._definitions.pop(name, None)
         return records
 
     def records_after(self, number: int, *, about_bytes: int) -> tuple[tuple[int, bytes], ...]:
@@ -413,6 +415,8 @@ def _forget(connection: sqlite3.Connection, number: int, mark: Mark) -> None:
 
 
 def _write(connection: sqlite3.Connection, batch: Batch) -> None:
+    for statement in (schema.PRUNE_REQUEST, schema.PRUNE_DEFINITION):
+        connection.executemany(statement, ((to_sql(name),) for name in batch.pruned))
     _upsert(connection, REQUESTS, batch.requests.values())
     _claim(connection, batch)
     connection.executemany(schema.END_EXECUTION, ((to_sql(execution),) for execution in batch.ended))

@@ -89,25 +89,28 @@ MALFORMED_ANSWER = '{"is_done": false, "lines": ["the command in the store is ma
 class Batch:
     """Everything one turn of the loop wants committed at once. Mutable: it is filled, committed, and thrown away.
 
-    `ended` are the ids of executions to delete, `records` whole lines for the outbox, `answers` JSON text by the id of
-    a command that was taken. A command and what it changes belong into one batch: that is what makes it whole.
+    `pruned` are the names of requests to delete, `ended` the ids of executions to delete, `records` whole lines for the
+    outbox, `answers` JSON text by the id of a command that was taken. A command and what it changes belong into one
+    batch: that is what makes it whole.
     """
 
     requests: dict[str, RequestRow] = field(default_factory=dict)
     executions: dict[str, ExecutionRow] = field(default_factory=dict)
+    pruned: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     records: list[bytes] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     meta: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return any((self.requests, self.executions, self.ended, self.records, self.answers, self.meta))
+        return any((self.requests, self.executions, self.pruned, self.ended, self.records, self.answers, self.meta))
 
     def joined(self, other: Batch) -> Batch:
         """Return both as one; for the same row the other's word counts."""
         return Batch(
             requests=self.requests | other.requests,
             executions=self.executions | other.executions,
+            pruned=self.pruned + other.pruned,
             ended=self.ended + other.ended,
             records=self.records + other.records,
             answers=self.answers | other.answers,

@@ -65,6 +65,8 @@ SELECT_META = "SELECT key, value FROM meta WHERE key <> '' ORDER BY key"
 INSERT_PADDING = "INSERT OR REPLACE INTO meta (key, value) VALUES ('', zeroblob(?))"
 DELETE_PADDING = "DELETE FROM meta WHERE key = ''"
 UPSERT_DEFINITION = "INSERT OR REPLACE INTO definitions (name, definition) VALUES (?, ?)"
+PRUNE_REQUEST = "DELETE FROM requests WHERE name = ?"
+PRUNE_DEFINITION = "DELETE FROM definitions WHERE name = ?"
 HAS_EXECUTION = "SELECT 1 FROM executions WHERE id = ?"
 END_EXECUTION = "DELETE FROM executions WHERE id = ?"
 

@@ -730,3 +730,14 @@ def test_a_reader_sees_all_that_a_killed_owner_committed(tmp_path: Path) -> None
         process.wait()
     assert (tmp_path / "store.sqlite3-wal").exists()
     assert int(_read(tmp_path).meta["number"]) >= int(acknowledged[-1])
+
+
+def test_a_pruned_request_leaves_no_row_and_may_come_back(tmp_path: Path) -> None:
+    with _owned(tmp_path) as store:
+        store.commit(Batch(requests={name: _request(name) for name in "ab"}))
+        store.commit(Batch(pruned=["a"]))
+        assert [row.name for row in store.load().requests] == ["b"]
+        (definitions,) = store._connection.execute("SELECT count(*) FROM definitions").fetchone()
+        assert definitions == 1
+        store.commit(Batch(requests={"a": _request("a")}))
+        assert store.load().requests == (_request("a"), _request("b"))

@@ -8,13 +8,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
+from runner_inside import GivenClock
 from support import Place
 
 from runner.cli.loading import load
@@ -32,24 +32,6 @@ from runner.service.reloading import Reading
 from runner.service.settings import Settings
 
 DAILY = 'process: {{command: [/bin/true, "{}"]}}\ntiming: {{schedule: {{frequency: daily, at: "00:00"}}}}\n'
-
-
-@dataclass
-class GivenClock:
-    """Time that stands still but for what a test does to it."""
-
-    at: datetime = datetime(2027, 3, 2, 12, tzinfo=UTC)
-    passed_s: float = 1000.0
-
-    def now(self) -> datetime:
-        return self.at
-
-    def elapsed_s(self) -> float:
-        return self.passed_s
-
-    def go_on(self, duration_s: float) -> None:
-        self.at += timedelta(seconds=duration_s)
-        self.passed_s += duration_s
 
 
 @pytest.fixture

@@ -206,13 +206,13 @@ def test_row_41_a_failed_run_never_changes_the_request() -> None:
 
 def test_row_42_a_scheduled_request_may_be_deleted_here_and_is_unscheduled_by_that() -> None:
     """The original refuses. A file can always be deleted; its state stays, so that its return does not rerun it."""
-    gone = remove(seen(HOURLY))
+    gone = remove(seen(HOURLY), NOON)
     assert (gone.state.status, gone.change) == (RequestStatus.UNSCHEDULED, Change.REMOVED)
     assert settle(HOURLY, gone.state, NOON + DAY).claims == ()
     back = register(HOURLY, gone.state, NOON + 90 * MINUTE).state
     assert (back.status, pending_fire(HOURLY, back)) == (RequestStatus.SCHEDULED, NOON + 2 * HOUR)
     ran = settle(IMMEDIATELY, seen(IMMEDIATELY), NOON).state
-    returned = register(IMMEDIATELY, remove(ran).state, NOON + DAY).state
+    returned = register(IMMEDIATELY, remove(ran, NOON).state, NOON + DAY).state
     assert settle(IMMEDIATELY, returned, NOON + DAY).claims == ()
 
 

@@ -254,7 +254,7 @@ def test_a_changed_rule_and_a_reschedule_clear_the_verdicts_and_keep_the_claims(
 
 def test_a_request_whose_file_comes_back_does_not_wait_for_the_false_time() -> None:
     for request, expected in ((HOURLY, NOON + HOUR), (AT_TWO, NOON + 26 * HOUR)):
-        gone = remove(ran_on_time(request, seen(request), until=NOON + 5 * HOUR)).state
+        gone = remove(ran_on_time(request, seen(request), until=NOON + 5 * HOUR), NOON).state
         back = register(request, gone, NOON).state
         assert pending_fire(request, back) == expected
 

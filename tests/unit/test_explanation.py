@@ -369,7 +369,7 @@ def test_the_state_tells_who_unscheduled_it_where_the_log_does_not() -> None:
 
 def test_its_file_had_been_removed() -> None:
     request = daily()
-    state = replace(register(request, remove(seen(request)).state, EVE + DAY).state, fired_through=NOW)
+    state = replace(register(request, remove(seen(request), NOW).state, EVE + DAY).state, fired_through=NOW)
     changes = (Change(at=EVE - DAY, word="removed", generation=1, by=None),)
     assert causes(asked(request, state=state, history=History(changes=changes))) == ["removed"]
 

@@ -302,7 +302,7 @@ def left_behind(request: ProcessRequest, changed: RequestState, now: datetime) -
 def test_what_was_due_when_its_request_was_unscheduled_or_removed_is_missed() -> None:
     request, now = every(5), NOON + 12 * MINUTE
     state = registered(request)
-    for changed in (unschedule(state, now, by="ann").state, remove(state).state):
+    for changed in (unschedule(state, now, by="ann").state, remove(state, NOON).state):
         assert left_behind(request, changed, now) == Miss(count=2, first=NOON + 5 * MINUTE, last=NOON + 10 * MINUTE)
         assert left_behind(request, changed, NOON + 5 * MINUTE - TICK) is None
 
@@ -334,7 +334,7 @@ def test_a_run_immediately_that_is_only_unscheduled_still_waits_for_its_run() ->
 
 def test_only_what_is_due_by_its_spread_is_left_behind() -> None:
     request = spread_request()
-    delay, changed = delay_of(request), remove(registered(request)).state
+    delay, changed = delay_of(request), remove(registered(request), NOON).state
     assert left_behind(request, changed, NOON + HOUR + delay - TICK) is None
     assert left_behind(request, changed, NOON + HOUR + delay) == Miss(count=1, first=NOON + HOUR, last=NOON + HOUR)
 
@@ -342,7 +342,7 @@ def test_only_what_is_due_by_its_spread_is_left_behind() -> None:
 def test_a_spread_longer_than_the_interval_leaves_behind_only_what_is_due() -> None:
     timing = Schedule(rule=rule_of(frequency="minutely", interval=5), spread=5 * HOUR)
     request = request_of(timing, name="spread-a")
-    delay, changed = delay_of(request), remove(registered(request)).state
+    delay, changed = delay_of(request), remove(registered(request), NOON).state
     assert delay > 10 * MINUTE
     fire = NOON + 5 * MINUTE
     assert left_behind(request, changed, fire + delay) == Miss(count=1, first=fire, last=fire)

@@ -149,7 +149,7 @@ def test_neither_a_restart_nor_a_touched_file_nor_an_edit_runs_it_again(touched:
 
 
 def test_a_branch_checked_out_and_back_does_not_run_it_again() -> None:
-    gone = remove(ran(AT_ONCE)).state
+    gone = remove(ran(AT_ONCE), NOON).state
     back = register(AT_ONCE, gone, NOON + HOUR).state
     assert back.status is COMPLETE
     assert settle(AT_ONCE, back, NOON + HOUR).claims == ()
@@ -325,15 +325,15 @@ def test_a_new_rule_for_what_is_unscheduled_unschedules_nothing() -> None:
 @pytest.mark.parametrize("request_", [HOURLY, AT_ONCE, TOMORROW, YESTERDAY, PLAIN])
 def test_removing_a_file_unschedules_its_request_and_keeps_its_state(request_: ProcessRequest) -> None:
     state = seen(request_)
-    registration = remove(state)
+    registration = remove(state, NOON)
     assert registration.change is Change.REMOVED
-    assert registration.state == replace(state, status=UNSCHEDULED, removed=True)
+    assert registration.state == replace(state, status=UNSCHEDULED, removed=True, removed_at=NOON)
     assert settle(request_, registration.state, NOON + 9 * DAY).claims == ()
 
 
 def test_a_file_that_returns_is_scheduled_and_does_not_fire_what_fell_between() -> None:
     request = request_of(schedule_of(Misfire.FIRE_ALL, frequency="hourly"))
-    registration = register(request, remove(seen(request)).state, NOON + 150 * MINUTE)
+    registration = register(request, remove(seen(request), NOON).state, NOON + 150 * MINUTE)
     assert (registration.state.status, registration.change) == (SCHEDULED, Change.SCHEDULED)
     assert not registration.state.removed
     settlement = settle(request, registration.state, NOON + 3 * HOUR)
@@ -341,13 +341,13 @@ def test_a_file_that_returns_is_scheduled_and_does_not_fire_what_fell_between() 
 
 
 def test_a_run_later_whose_file_returns_after_its_start_is_missed() -> None:
-    registration = register(TOMORROW, remove(seen(TOMORROW)).state, NOON + 2 * DAY)
+    registration = register(TOMORROW, remove(seen(TOMORROW), NOON).state, NOON + 2 * DAY)
     assert registration.miss == Miss(count=1, first=NOON + DAY, last=NOON + DAY)
     assert registration.state.status is COMPLETE
 
 
 def test_what_a_person_unscheduled_stays_so_when_its_file_goes_and_returns() -> None:
-    state = remove(unschedule(seen(HOURLY), NOON, by="ann").state).state
+    state = remove(unschedule(seen(HOURLY), NOON, by="ann").state, NOON).state
     assert register(HOURLY, state, NOON + HOUR).state.status is UNSCHEDULED
 
 
@@ -447,7 +447,7 @@ def test_rescheduling_a_one_time_request_runs_it_again_each_time() -> None:
 def test_rescheduling_a_run_later_before_its_start_leaves_it_there() -> None:
     state = reschedule(TOMORROW, seen(TOMORROW), NOON + HOUR, by="ann").state
     assert pending_fire(TOMORROW, state) == NOON + DAY
-    registration = register(TOMORROW, remove(state).state, NOON + 2 * DAY)
+    registration = register(TOMORROW, remove(state, NOON).state, NOON + 2 * DAY)
     assert registration.miss == Miss(count=1, first=NOON + DAY, last=NOON + DAY)
 
 
@@ -626,7 +626,7 @@ class Life:
     def delete(self) -> None:
         if self.is_there and self.state is not None:
             self.due_before, self.is_there = self.due_fires(), False
-            self.change(self.request, remove(self.state).state)
+            self.change(self.request, remove(self.state, NOON).state)
 
     def press(self, button: Callable[..., Registration]) -> None:
         if not self.is_there or self.state is None:

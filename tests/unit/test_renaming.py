@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from runner.commands import Kind as Button
 from runner.lifecycle import RequestStatus
 from runner.monitor.records import Event
-from runner.planning.renaming import bearer
+from runner.planning.renaming import bearer, renamings
 from runner.planning.state import RequestState, state_from, state_text, watermark
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -294,3 +294,29 @@ def test_a_life_under_many_names_is_the_same_as_under_one(timing: Document, life
     document = {**PROCESS, **timing}
     life = life if is_left_as_it_came(life) else [(duration, what.replace("back", "rename")) for duration, what in life]
     assert lived(document, life, is_renaming=True) == lived(document, life, is_renaming=False)
+
+
+class _Compared(str):
+    """A name that counts how often it is compared with another."""
+
+    made = 0
+
+    def __eq__(self, other: object) -> bool:
+        _Compared.made += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_twice_as_many_renames_are_twice_the_comparisons(place: World) -> None:
+    def comparisons(count: int) -> int:
+        place.write("old", HOURLY)
+        place.reload()
+        states: dict[str, RequestState] = {_Compared(f"old-{n}"): state(place, "old") for n in range(count)}
+        request = place.registry.requests["old"]
+        requests = {f"new-{n}": replace(request, formerly=_Compared(f"old-{n}")) for n in range(count)}
+        _Compared.made = 0
+        assert len(renamings(requests, requests, states)) == count
+        return _Compared.made
+
+    assert comparisons(400) <= 3 * comparisons(200), "and not four times"

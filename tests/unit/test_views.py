@@ -123,7 +123,7 @@ def test_drift_names_the_button_and_both_where_a_new_rule_has_hidden_it(timing: 
         (seen(HOURLY), replace(HOURLY, scheduled=False)),
         (seen(HOURLY), replace(HOURLY, reschedule="2")),
         (unschedule(seen(HOURLY), NOON, by="ann").state, replace(HOURLY, scheduled=False)),
-        (remove(seen(HOURLY)).state, HOURLY),
+        (remove(seen(HOURLY), NOON).state, HOURLY),
     ],
 )
 def test_a_change_that_no_runner_has_seen_is_not_live_yet(state: RequestState, request_: ProcessRequest) -> None:
