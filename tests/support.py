@@ -60,6 +60,32 @@ IMPOSTOR = "the.ceo"
 """Who the environment of every command claims to be."""
 
 
+class Terminal:
+    """A terminal, and a command that runs on it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], descriptor: int) -> None:
+        self.process = process
+        self._descriptor = descriptor
+        self._shown = b""
+
+    def shown(self) -> str:
+        """Return all that the command has shown so far."""
+        with suppress(OSError):  # EIO is a terminal's end of file
+            while part := os.read(self._descriptor, 65536):
+                self._shown += part
+        return self._shown.decode(errors="replace").replace("\r\n", "\n")
+
+    def ended(self, *, within_s: float = 60.0) -> int:
+        """Wait for the end of the command, reading meanwhile; return its exit code."""
+
+        def has_ended() -> bool:
+            self.shown()
+            return self.process.poll() is not None
+
+        wait_until(has_ended, within_s=within_s, what=f"the end of {self.process.args!r}")
+        return int(self.process.returncode)
+
+
 class Place:
     """A jobs folder with its own state, and the command line on it."""
 
@@ -114,27 +140,32 @@ class Place:
         )
 
     def shown_on_terminal(self, *arguments: str, columns: int = 80) -> str:
-        """Run a command on a terminal of that width; return what it shows there."""
+        """Run a command on a terminal of that width to its end; return what it shows there."""
+        with self.on_terminal(*arguments, columns=columns) as terminal:
+            assert terminal.ended() == 0, terminal.shown()
+            return terminal.shown()
+
+    @contextmanager
+    def on_terminal(self, *arguments: str, columns: int = 80) -> Iterator[Terminal]:
+        """Begin a command on a terminal of that width."""
         own, its = pty.openpty()
         termios.tcsetwinsize(own, (24, columns))
+        os.set_blocking(own, False)
         environment = {name: value for name, value in self.environment.items() if name not in ("COLUMNS", "LINES")}
-        with subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "runner", *arguments],
             env=environment,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=its,
             stderr=its,
-        ) as process:
-            self.running.append(process)
-            os.close(its)
-            shown = b""
-            with suppress(OSError):  # EIO is a terminal's end of file
-                while part := os.read(own, 65536):
-                    shown += part
+        )
+        self.running.append(process)
+        os.close(its)
+        try:
+            yield Terminal(process, own)
+        finally:
             os.close(own)
-            assert process.wait(timeout=60) == 0, shown
-        return shown.decode().replace("\r\n", "\n")
 
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Begin a command that goes on beside the test; `end_of` waits for it."""

@@ -12,7 +12,7 @@ _COMMANDS = {
     "init": ("files", "Make a jobs folder with commented examples."),
     "validate": ("files", "Tell all problems of all files, with what would be right."),
     "plan": ("planning", "Tell what a change would add, remove, change and run at once."),
-    "ls": ("requests", "List the requests, how they stand, when they fire next."),
+    "ls": ("listing", "List the requests, how they stand, when they fire next."),
     "show": ("requests", "Tell everything about one request."),
     "next": ("requests", "List the coming fires of all requests, or of some."),
     "status": ("status", "Tell whether a runner is alive, what runs, waits and comes."),

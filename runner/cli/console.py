@@ -6,17 +6,19 @@ import io
 import os
 import select
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from loguru import logger
 
-from runner.cli.printing import json_line, short_commit, shown_line, style, who
+from runner.cli.fitting import cut, terminal_columns
+from runner.cli.printing import json_line, short_commit, shown_line, style, unstyle, who, width_of
+from runner.execution.output import open_to_read
 from runner.lifecycle import ExecutionStatus
 from runner.timing.zones import zone_named
-from runner.values import clock_text, parse_instant
+from runner.values import clock_text, neutral, parse_instant
 
 _MARKS = {
     ExecutionStatus.SUCCESS: ("SUCCESS", "✓"),
@@ -26,6 +28,8 @@ _MARKS = {
     ExecutionStatus.SYSTEM_RESTART: ("WARNING", "!"),
     ExecutionStatus.SKIPPED: ("WARNING", "-"),
 }
+_LONGEST_LINE = 200
+_HEAD_BYTES = 4096
 _COLOURS = {"SUCCESS": "green", "ERROR": "red", "WARNING": "yellow"}
 Line = tuple[str, str]
 
@@ -59,8 +63,11 @@ class Console:
         from runner.requests.outside import UNSHOWN
 
         if UNSHOWN not in problem["message"]:
+            columns = terminal_columns(sys.stderr)
             for line in excerpt(problem["file"], problem["line"], problem["column"]):
-                self._write(line)
+                self._write(
+                    line if columns is None or width_of(line) <= columns else cut(neutral(unstyle(line)), columns)
+                )
 
     def _show_diagnostic(self, message: Any) -> None:
         entry = message.record
@@ -70,10 +77,24 @@ class Console:
     def _print(self, at: datetime, level: str, text: str) -> None:
         local = at.astimezone(zone_named(self.zone()))
         if self._is_json:
-            line = json_line({"time": local.isoformat(), "level": level, "message": text})
-        else:
-            line = f"{local:%H:%M:%S}  {self._coloured(level, text)}"
-        self._write(line)
+            self._write(json_line({"time": local.isoformat(), "level": level, "message": text}))
+            return
+        margin = f"{local:%H:%M:%S}  "
+        for line in self._fitting(level, text, len(margin)):
+            self._write(margin + self._coloured(level, line))
+            margin = " " * len(margin)
+
+    def _fitting(self, level: str, text: str, margin: int) -> Sequence[str]:
+        """Return a text as lines that fit the terminal: all of it, but of a success, which may be long, one line."""
+        columns = terminal_columns(sys.stderr)
+        if columns is None or len(text) + margin <= columns:
+            return (text,)
+        room = max(columns - margin, 20)
+        if level == "SUCCESS":
+            return (cut(neutral(text), room),)
+        from textwrap import wrap
+
+        return wrap(neutral(text), room, break_on_hyphens=False, drop_whitespace=True) or ("",)
 
     def _write(self, line: str) -> None:
         # Nobody may read it any more (`runner start 2>&1 | head`), or nobody just now (`| less`, a terminal that was
@@ -120,7 +141,7 @@ def _finished(record: Mapping[str, Any]) -> Line:
     level, mark = _MARKS[ExecutionStatus(record["status"])]
     took = f" in {clock_text(record['duration_s'])}" if record["started"] else ""
     message = f", {record['message']}" if record["message"] else ""
-    return level, f"{mark} {who(record)}  {record['status']}{took}{message}{_last_line(record)}"
+    return level, f"{mark} {who(record)}  {record['status']}{took}{message}{_line_of_output(record)}"
 
 
 def _request(word: str) -> Callable[[Mapping[str, Any]], Line]:
@@ -188,9 +209,24 @@ def _late(record: Mapping[str, Any]) -> str:
     return f", {clock_text(lateness_s)} late" if lateness_s >= 1 else ""
 
 
-def _last_line(record: Mapping[str, Any]) -> str:
-    """Return the end of what a failed execution printed: mostly it says why."""
-    if record["status"] != ExecutionStatus.ERROR or not (record["output_tail"] or "").strip():
+def _line_of_output(record: Mapping[str, Any]) -> str:
+    """Return the first line that a successful execution printed, or the last one of a failed one, which may say why."""
+    if record["status"] == ExecutionStatus.SUCCESS:
+        line = _first_line(record)
+    elif record["status"] == ExecutionStatus.ERROR:
+        line = next(iter((record["output_tail"] or "").strip().splitlines()[-1:]), "")
+    else:
         return ""
-    last = record["output_tail"].strip().splitlines()[-1][:200]
-    return "" if last == record["message"] else f" — {last}"
+    return f" — {line[:_LONGEST_LINE]}" if line and line != record["message"] else ""
+
+
+def _first_line(record: Mapping[str, Any]) -> str:
+    """Return the first line of an output that has anything in it. Of a long one it is only in the output file."""
+    text = record["output_tail"] or ""
+    if record["output_truncated"]:
+        try:
+            with open_to_read(record["output_file"]) as output:
+                text = output.read(_HEAD_BYTES).decode(errors="replace")
+        except OSError:
+            return ""  # pruned, or its process has put something else in its place
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")

@@ -1,4 +1,4 @@
-"""`ls`, `show`, `next`: the requests, how they stand, when they fire."""
+"""`show`, `next`: the requests, how they stand, when they fire."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 
 from runner.cli.loading import Loaded, load
 from runner.cli.options import Places, day_after, output_option, place_options, wall_option
-from runner.cli.printing import coloured, echo, json_line, local_text, print_items, style
+from runner.cli.printing import echo, json_line, local_text, print_items, style
 from runner.errors import RefusedError
 from runner.planning.process_words import action_words, member_words, process_words
 from runner.planning.views import RequestView, first_fires, merged, views
@@ -26,32 +26,6 @@ from runner.values import duration_text
 
 _GIT_PATIENCE_S = 2.0
 _DEFAULT_GRACE = timedelta(seconds=60)
-
-
-@click.command("ls")
-@output_option
-@place_options
-def ls_command(output: str, places: Places) -> None:
-    """List the requests: status, whether that is what the file says, next fire.
-
-    A request is drifted if, say, a person has unscheduled it while its file says otherwise, or its file's change is not
-    live yet; new if no runner has seen it.
-    """
-    loaded = load(places)
-    items = [_item(view) for view in _views(loaded)]
-    print_items(
-        items,
-        output,
-        columns=("NAME", "STATUS", "SYNC", "NEXT FIRE", "FILE", "NOTE"),
-        cells=lambda item: (
-            item["request"] or "-",
-            coloured(item["status"]),
-            coloured(item["sync"]),
-            local_text(item["scheduled_for"], places.zone),
-            item["request_file"],
-            item["drift"] or item["message"] or "",
-        ),
-    )
 
 
 @click.command("show")
@@ -68,7 +42,7 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
       runner show nightly-posting --resolved
     """
     loaded = load(places)
-    found = [view for view in _views(loaded) if view.name == name]
+    found = [view for view in views_of(loaded) if view.name == name]
     if not found:
         loaded.request(name)
     if resolved:
@@ -142,7 +116,8 @@ def _last_instant(text: str, zone: str) -> datetime:
     return wall_option("--until", text, zone) if after is None else after - timedelta(microseconds=1)
 
 
-def _views(loaded: Loaded) -> list[RequestView]:
+def views_of(loaded: Loaded) -> list[RequestView]:
+    """Return all requests as they stand, and the rejected documents."""
     stored = loaded.stored.requests
     return views(loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now, supplied=stored)
 
@@ -189,7 +164,8 @@ def _reason(view: RequestView) -> str | None:
     return first.message
 
 
-def _item(view: RequestView) -> dict[str, Any]:
+def item_of(view: RequestView) -> dict[str, Any]:
+    """Return how a request stands, as `ls` and `show` print it."""
     rejection = view.rejection
     kept = "the last good version goes on; " if rejection and view.request else ""
     return {
@@ -198,6 +174,9 @@ def _item(view: RequestView) -> dict[str, Any]:
         "sync": view.sync,
         "scheduled_for": view.next_fire,
         "request_file": view.file,
+        "last_status": view.state and view.state.result,
+        "last_ended": view.state and view.state.result_at,
+        "timing": timing_words(view.request.timing) if view.request else None,
         "drift": view.drift,
         "message": f"{kept}{_reason(view)}" if rejection else None,
     }
@@ -205,7 +184,7 @@ def _item(view: RequestView) -> dict[str, Any]:
 
 def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any]:
     request, state = view.request, view.state
-    item: dict[str, Any] = {**_item(view)}
+    item: dict[str, Any] = {**item_of(view)}
     if view.rejection:
         item["problems"] = [str(problem) for problem in view.rejection.problems_of(view.name)]
     if request is not None and state is not None:
@@ -226,7 +205,6 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
             **process_words(request.process),
             "on_failure": action_words(Reference(request=request.on_failure)) if request.on_failure else None,
             "formerly": request.formerly,
-            "timing": timing_words(request.timing),
             "misfire_grace": _grace_words(request.timing),
             "generation": state.generation,
             "next": first_fires(request, state, loaded.now, 3),

@@ -46,7 +46,8 @@ def status_command(output: str, places: Places) -> None:
         echo(json_line(item))
         return
     counts = ", ".join(f"{count} {coloured(status)}" for status, count in item["requests"].items())
-    echo(f"runner {pid} is running since {local_text(item['started'], places.zone)}")
+    stands = "stopping" if item["stopping"] else "running"
+    echo(f"runner {pid} is {stands} since {local_text(item['stopping'] or item['started'], places.zone)}")
     echo(f"jobs      {item['jobs']}" + (f" at {short_commit(item['git_commit'])}" if item["git_commit"] else ""))
     echo(f"log       {places.monitor_log}")
     echo(f"requests  {counts or 'none'}")
@@ -79,6 +80,7 @@ def _item(pid: int, loaded: Loaded, places: Places) -> dict[str, Any]:
     return {
         "pid": pid,
         "started": from_microseconds(int(meta["started"])) if "started" in meta else None,
+        "stopping": from_microseconds(int(meta["stopping"])) if meta.get("stopping") else None,
         "version": meta.get("version"),
         "jobs": meta.get("jobs", str(places.jobs)),
         "git_commit": meta.get("git_commit") or None,

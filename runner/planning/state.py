@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from runner.lifecycle import RequestStatus
+from runner.lifecycle import ExecutionStatus, RequestStatus
 from runner.planning.claimed_spans import NOTHING_CLAIMED, ClaimedSpans, numbers_of, spans_from
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.values import from_microseconds, instant_text, parse_instant, to_microseconds
@@ -22,8 +22,9 @@ class RequestState:
     request's life, so a branch that is checked out and back does not press it again. `word` is
     what the file last said with `scheduled`, and `override` what a person said against it.
     `pressed_by` names who last pressed Schedule or Reschedule; it ends with the file's next word or
-    a changed rule. `heir` is the name of the request that continues this state, by `formerly`;
-    `removed_at` is when the file of a removed request was gone.
+    a changed rule. `result` is how its last execution ended, at `result_at`. `heir` is the name of
+    the request that continues this state, by `formerly`; `removed_at` is when the file of a removed
+    request was gone.
 
     Two fields outlive a clock that went back and moved `fired_through` with it. `claimed` has the
     claimed fire times of all generations: none fires again, except by a rule that measures passing
@@ -46,6 +47,8 @@ class RequestState:
     override_by: str | None = None
     override_at: datetime | None = None
     pressed_by: str | None = None
+    result: ExecutionStatus | None = None
+    result_at: datetime | None = None
     heir: str | None = None
     claimed: ClaimedSpans = NOTHING_CLAIMED
     furthest_verdict: datetime | None = None
@@ -65,7 +68,7 @@ class RequestState:
 _IN_TEXT = [
     (each.name, each.default) for each in fields(RequestState) if each.name not in ("generation", "fired_through")
 ]
-_INSTANTS = {"since", "removed_at", "counted_from", "override_at", "furthest_verdict"}
+_INSTANTS = {"since", "removed_at", "counted_from", "override_at", "result_at", "furthest_verdict"}
 
 
 def _plain(value: object) -> object:
@@ -102,6 +105,7 @@ def state_from(text: str, *, generation: int, fired_through: int) -> RequestStat
     for name in _INSTANTS & told.keys():
         told[name] = parse_instant(told[name])
     told["status"] = RequestStatus(told["status"])
+    told["result"] = ExecutionStatus(told["result"]) if "result" in told else None
     told["tokens"] = tuple(told.get("tokens", ()))
     told["claimed"] = spans_from(told.get("claimed", ()))
     return RequestState(generation=generation, fired_through=from_microseconds(fired_through), **told)

@@ -14,6 +14,7 @@ from runner.lifecycle import Channel, ExecutionStatus, Reason
 from runner.monitor.records import Event
 from runner.planning.firing import Miss, settle, without_abandoned
 from runner.planning.registration import Change, Registration, handed_on
+from runner.planning.results import with_result
 from runner.planning.state import RequestState
 from runner.requests.model import ProcessRequest
 from runner.service.book import Book
@@ -80,6 +81,8 @@ class Decision:
 
     def tell(self, event: Event, fields: Mapping[str, Any]) -> bytes:
         """Put a record into the decision; return its line."""
+        if event is Event.EXECUTION_FINISHED and (noted := with_result(self.all_states, fields)) is not None:
+            self.put(*noted)
         return self._journal.tell(event, self.now, fields, batch=self.batch)
 
     def follow(self, ended: Iterable[Ended] = ()) -> None:

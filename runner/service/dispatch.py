@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from runner.execution.deadlines import Deadlines
 from runner.execution.output import Identity, identity_of, read_tail
@@ -35,15 +36,19 @@ from runner.service.starts import Starts
 from runner.store.rows import Phase
 
 Lost = Callable[[Execution], None]
+Noted = Callable[[Mapping[str, Any]], None]
 
 
 class Dispatcher:
-    """The executions' way from commit to end. `lost` is told of each that a restart has cut off.
+    """The executions' way from commit to end. `lost` is told of each that a restart has cut off, `noted` gets the
+    fields of each finished record.
 
     `ended` are those of which nobody has decided yet what follows; that is to be committed together with their end.
     """
 
-    def __init__(self, book: Book, processes: Processes, journal: Journal, clock: Clock, *, lost: Lost) -> None:
+    def __init__(
+        self, book: Book, processes: Processes, journal: Journal, clock: Clock, *, lost: Lost, noted: Noted
+    ) -> None:
         self.ended: list[Ended] = []
         self._book = book
         self._processes = processes
@@ -51,6 +56,7 @@ class Dispatcher:
         self._journal = journal
         self._clock = clock
         self._lost = lost
+        self._noted = noted
         self._left_over: set[str] = set()
         self._adopted: set[str] = set()
         self._begun_s: dict[str, float] = {}
@@ -107,6 +113,10 @@ class Dispatcher:
     def next_start_s(self) -> float | None:
         """Return when a start that takes long is to be looked at."""
         return self._starts.next_s()
+
+    def running_names(self) -> list[str]:
+        """Return the names of what has started, or is about to, and has not ended; a member instead of its group."""
+        return [each.name for each in self._book if each.phase is not Phase.WAITING and not each.is_group]
 
     def is_own(self, execution: Execution) -> bool:
         """Whether it was claimed here, and is nothing that a former runner left."""
@@ -271,6 +281,7 @@ class Dispatcher:
             # What we started ourselves is timed by the clock that nobody sets.
             fields["duration_s"] = timedelta(seconds=self._clock.elapsed_s() - begun_s)
         line = self._journal.tell(Event.EXECUTION_FINISHED, now, fields)
+        self._noted(fields)
         self._journal.facts.executions.pop(execution.id, None)
         self._journal.facts.ended.append(execution.id)
         self.ended.append(Ended(execution=execution, outcome=outcome, line=line))

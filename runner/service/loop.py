@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from types import TracebackType
@@ -19,6 +19,7 @@ from runner.lifecycle import Reason
 from runner.monitor.records import Event
 from runner.planning.registration import cut_off
 from runner.planning.renaming import bearer
+from runner.planning.results import with_result
 from runner.service import catalog_change, clock_step, zone_change
 from runner.service.answering import answer
 from runner.service.assembly import Assembly, assemble, catalog_reader
@@ -34,7 +35,7 @@ from runner.service.mail import Mail
 from runner.service.notify import SILENT, Notifier
 from runner.service.pruning import Pruning
 from runner.service.registry import Registry, request_row
-from runner.service.self_report import about, started_fields
+from runner.service.self_report import about, adopted_words, started_fields
 from runner.service.settings import Settings
 from runner.service.stopping import Stopping
 from runner.service.trouble import Complaints, HoldOff, TroubleNote
@@ -93,7 +94,7 @@ class Runner:
             self._processes = Processes(self._parts.poll)
             resources.callback(self._processes.close)
             self._dispatcher = Dispatcher(
-                self.book, self._processes, self._journal, self._clock, lost=self._note_cut_off
+                self.book, self._processes, self._journal, self._clock, lost=self._note_cut_off, noted=self._note_result
             )
             reload = self._reload_on_command if self._is_firing else None
             self._mail = Mail(self._parts.store, self.book, self._clock, reload=reload)
@@ -140,8 +141,13 @@ class Runner:
         decision = self._decision()
         log = str(self.settings.monitor_log)
         fields = self._about() | {"monitor_log": log, "rejected": [], "message": self._watch.trouble}
-        decision.tell(Event.RUNNER_STARTED, fields)
+        decision.tell(Event.RUNNER_STARTED, self._with_adopted(fields))
         return self._commit(decision)
+
+    def _with_adopted(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Add to the fields of a started record which executions of the former runner go on."""
+        messages = (fields["message"], self._adopted)
+        return fields | {"message": "; ".join(filter(None, messages)) or None}
 
     def _begin(self, *, is_start: bool) -> bool:
         """Read the folder for the first time and register what is in it; False if the store refused."""
@@ -155,7 +161,7 @@ class Runner:
         decision = self._decision()
         if is_start:
             fields = started_fields(change, self.settings, is_new=not self.registry.states)
-            decision.tell(Event.RUNNER_STARTED, self._about() | fields)
+            decision.tell(Event.RUNNER_STARTED, self._with_adopted(self._about() | fields))
         else:
             fields = catalog_change.told_fields(change) | {"duration_s": self._clock.elapsed_s() - begun_s}
             decision.tell(Event.RUNNER_RELOADED, self._about() | fields)
@@ -245,8 +251,13 @@ class Runner:
             self._reloader.recall(self.registry.requests)
         boot = boot_id()
         self._dispatcher.resume_all(executions, is_same_boot=snapshot.meta.get("boot") == boot)
+        self._adopted = adopted_words(self.book)
         self._journal.facts.meta.update(
-            boot=boot, pid=str(os.getpid()), version=__version__, started=str(to_microseconds(self._clock.now()))
+            boot=boot,
+            pid=str(os.getpid()),
+            version=__version__,
+            started=str(to_microseconds(self._clock.now())),
+            stopping="",
         )
 
     def _decision(self, *, is_closing: bool = False) -> Decision:
@@ -406,6 +417,13 @@ class Runner:
         else:
             use_zone_data(former)
 
+    def _note_result(self, fields: Mapping[str, Any]) -> None:
+        """Keep how the last execution of a request ended."""
+        if (noted := with_result(self.registry.states, fields)) is not None:
+            name, state = noted
+            self.registry.accept({name: state})
+            self._journal.facts.requests[name] = request_row(name, self.registry.requests.get(name), state)
+
     def _note_cut_off(self, execution: Execution) -> None:
         """Mark a one-time request whose execution a restart has cut off."""
         name = bearer(execution.request, self.registry.states)
@@ -444,6 +462,7 @@ class Runner:
             else:
                 self._notifier.stopping()
                 self._stopping.ask(number)
+                self._journal.facts.meta["stopping"] = str(to_microseconds(self._clock.now()))
 
     def _reload(self) -> None:
         self._zones.look_at_once()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from runner import __version__
 from runner.service.catalog_change import CatalogChange, first_runs
+from runner.service.execution import Execution
 from runner.service.settings import Settings
+from runner.store.rows import Phase
 
 
 def about(settings: Settings, *, git_commit: str | None, requests: int) -> dict[str, Any]:
@@ -20,6 +23,24 @@ def about(settings: Settings, *, git_commit: str | None, requests: int) -> dict[
         "git_commit": git_commit,
         "requests": requests,
     }
+
+
+def adopted_words(executions: Iterable[Execution]) -> str | None:
+    """Say which executions of a former runner go on in this one; None if there are none. Groups stand for members."""
+    wholes = [each for each in executions if each.claim.group is None]
+    shown = (f"{each.name} ({'waiting' if each.phase is Phase.WAITING else 'running'})" for each in wholes)
+    return f"adopted from the former runner: {listed(shown)}" if wholes else None
+
+
+def listed(names: Iterable[str], *, most: int = 10) -> str:
+    """Return names as a list for people, each once, shortened if it is long.
+
+    >>> listed(["a", "b", "a", "c"], most=2)
+    'a, b and 1 more'
+    """
+    each = list(dict.fromkeys(names))
+    more = f" and {len(each) - most} more" if len(each) > most else ""
+    return ", ".join(each[:most]) + more
 
 
 def started_fields(change: CatalogChange, settings: Settings, *, is_new: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from loguru import logger
 from runner.lifecycle import Reason
 from runner.service.clock import Clock
 from runner.service.dispatch import Dispatcher
+from runner.service.self_report import listed
 
 
 class Stopping:
@@ -36,11 +37,14 @@ class Stopping:
     def ask(self, number: signals.Signals) -> None:
         """Begin to stop; asked a second time, end at once what still runs."""
         if self.is_asked:
+            self._say("killing {}")
             self._dispatcher.stop_all(Reason.RUNNER_STOPPED, at_once=True)
             self._is_out_of_patience = True
         else:
             self.signal = int(number)
-            logger.info("stopping: what runs may end within {:g} s, a second signal ends it now", self._drain_s)
+            again = "press Ctrl-C again to kill them" if number is signals.SIGINT else "a second signal kills them"
+            if not self._say(f"waiting up to {self._drain_s:g} s for {{}}; {again}"):
+                logger.info("stopping: nothing runs")
             self._until_s = self._clock.elapsed_s() + self._drain_s
 
     def advance(self) -> None:
@@ -48,7 +52,15 @@ class Stopping:
         if self._until_s is None or self._is_out_of_patience or self._clock.elapsed_s() < self._until_s:
             return
         self._is_out_of_patience = True
+        self._say("the time is over for {}")
         self._dispatcher.stop_all(Reason.RUNNER_STOPPED)
+
+    def _say(self, words: str) -> bool:
+        """Say what is done about the executions that still run; False if there are none."""
+        names = listed(self._dispatcher.running_names())
+        if names:
+            logger.info("stopping: {}", words.format(names))
+        return bool(names)
 
     def next_s(self) -> float | None:
         """Return when `advance` has something to do."""

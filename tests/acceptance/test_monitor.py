@@ -120,7 +120,7 @@ def test_a_member_is_shown_with_its_group_and_found_by_either_name(place: Place)
     shown = place.run("monitor").stdout
     for name in ("month-end › extract ", "month-end › backup ", "month-end  ", "backup  "):
         assert f" {name}" in shown
-    assert "✓ month-end › extract  success" in place.console()
+    wait_until(lambda: "✓ month-end › extract  success" in place.console())
 
     def processes(name: str) -> list[str]:
         return [record["process"] for record in place.items("monitor", "--request", name)]
@@ -195,7 +195,7 @@ def test_on_a_terminal_no_line_is_wider_than_it_and_ids_are_short(place: Place, 
     for name in ("a-request-with-quite-a-long-name-for-a-table", "other"):
         place.run("exec", name)
     (failed, other) = place.finished("a-request-with-quite-a-long-name-for-a-table") + place.finished("other")
-    for command in (("monitor",), ("next",)):
+    for command in (("monitor",), ("ls",), ("next",)):
         shown = place.shown_on_terminal(*command, columns=columns)
         assert all(len(line) <= columns for line in shown.splitlines()), shown
     shown = place.shown_on_terminal("monitor", columns=columns)

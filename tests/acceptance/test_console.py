@@ -1,0 +1,97 @@
+"""The console of `start`, as a person sees it: what printed, what still runs, what was adopted, within the terminal."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+from support import GATE, Place, wait_until
+
+NOW = "run_immediately"
+
+
+def test_a_success_shows_the_first_line_of_its_output(place: Place) -> None:
+    place.declare("plain", "printf '\\n  posted 120 documents\\nsecond\\n'", NOW)
+    place.declare("long", "echo begin; seq 9000", NOW)
+    place.declare("silent", "true", NOW)
+    place.declare("bad", "echo why; echo at last; exit 3", NOW)
+    runner = place.start()
+    for name in ("plain", "long", "silent", "bad"):
+        place.await_finished(name)
+    assert place.stop(runner) == 0
+    lines = {line.split()[2]: line for line in place.console().splitlines() if "✓" in line or "✗" in line}
+    assert lines["plain"].endswith(" — posted 120 documents")
+    assert lines["long"].endswith(" — begin")
+    assert "—" not in lines["silent"]
+    assert lines["bad"].endswith(", exit code 3 — at last")
+
+
+@pytest.mark.parametrize("columns", [80, 50])
+def test_on_a_terminal_no_line_of_the_console_is_wider_than_it(place: Place, columns: int) -> None:
+    place.declare("talks", f"echo {'word ' * 40}", NOW)
+    place.declare("a-rather-long-name-for-a-request", "true", NOW, directory="/no/such/folder/" + "deep/" * 30)
+    place.write("bad.yaml", json.dumps({"process": {"shell": "true", "timout": "30m", "environment": {"A": "b" * 90}}}))
+    with place.on_terminal("start", columns=columns) as terminal:
+        wait_until(lambda: "✓ talks" in terminal.shown() and "✗ a-rather" in terminal.shown(), what="both ends")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.ended() == 0
+        shown = terminal.shown()
+    assert [line for line in shown.splitlines() if len(line) > columns] == []
+    (success,) = (line for line in shown.splitlines() if "✓ talks" in line)
+    assert success.endswith("…")
+    whole = " ".join(shown.split())
+    assert "did you mean `timeout`?" in whole, "what is wrong is shown in full"
+    assert "does not exist" in whole
+    assert "the store is new: 2 run-immediately requests will run now" in whole
+
+
+def test_a_stop_names_what_still_runs_and_status_says_stopping(place: Place) -> None:
+    place.declare("slow", f"trap '' TERM; {GATE}", NOW)
+    place.write(
+        "month-end.yaml",
+        json.dumps({"process": {"group": {"members": [{"name": "extract", "shell": GATE}]}}, "timing": NOW}),
+    )
+    runner = place.start("--drain", "600s")
+    wait_until(lambda: len(place.events("execution.started")) == 3)
+    (status,) = place.items("status")
+    assert status["stopping"] is None
+    runner.send_signal(signal.SIGINT)
+    wait_until(lambda: "stopping: " in place.console())
+    names = "month-end › extract, slow"
+    (line,) = (line for line in place.console().splitlines() if "stopping: " in line)
+    assert sorted(line.partition(" for ")[2].partition(";")[0].split(", ")) == names.split(", ")
+    assert "stopping: waiting up to 600 s for " in line
+    assert line.endswith("; press Ctrl-C again to kill them")
+
+    def says_stopping() -> bool:
+        return f"runner {runner.pid} is stopping since " in place.run("status").stdout
+
+    wait_until(says_stopping)
+    (status,) = place.items("status")
+    assert status["stopping"] is not None
+    runner.send_signal(signal.SIGTERM)
+    assert runner.wait(timeout=60) == 0
+    assert "stopping: killing " in place.console()
+    again = place.start()
+    (status,) = place.items("status")
+    assert status["stopping"] is None
+    assert place.stop(again) == 0
+    assert "stopping: nothing runs" in place.console()
+
+
+def test_a_start_names_the_executions_that_it_adopted(place: Place) -> None:
+    place.declare("slow", GATE, NOW)
+    place.declare("flaky", "exit 1", NOW, retry={"attempts": 2, "delay": "1h"})
+    runner = place.start()
+    wait_until(lambda: place.events("execution.started", "slow"))
+    place.await_finished("flaky")
+    runner.kill()
+    runner.wait()
+    again = place.start()
+    (_, started) = place.events("runner.started")
+    assert started["message"] == "adopted from the former runner: slow (running), flaky (waiting)"
+    wait_until(lambda: started["message"] in place.console())
+    assert place.run("kill", "slow", "flaky").returncode == 0
+    place.await_finished("slow")
+    assert place.stop(again) == 0
