@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,10 @@ from runner.cli.options import Places, output_option_of, place_options
 from runner.cli.printing import echo, echo_data
 from runner.cli.reports import FORMS, Checked, report
 from runner.errors import Problem, UsageError
+from runner.regular_files import is_folder, is_there
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from runner.requests.catalog import Catalog
 
@@ -27,34 +27,62 @@ _LARGE = 1_000
 """Files from which on reading them takes long enough to show how far it is."""
 
 
+_SETTINGS = """\
+# yaml-language-server: $schema=schemas/runner.schema.json
+# Settings of the runner of jobs.d. The README lists all of them.
+state: state        # what the runner remembers of this jobs folder, and the outputs
+# timezone: Europe/Madrid
+# max_running: 8
+"""
+
+
 @click.command("init")
 @click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path())
 def init_command(folder: Path) -> None:
-    """Make a jobs folder with commented examples in DIR (default: here).
+    """Make a jobs folder with commented examples in DIR (default: here), and a runner.yaml beside it.
 
-    A jobs.d that holds anything already is left alone.
+    The runner.yaml gives the jobs folder a state folder of its own, which git ignores. DIR must be new or empty; files
+    whose names begin with a dot, like .git, may be there.
 
     \b
     Example:
       runner init demo && cd demo && runner start
     """
-    from runner.resources import examples_folder, schemas_folder
-
-    jobs, schema = folder / "jobs.d", folder / "schemas" / "process-request.schema.json"
-    if jobs.exists() and (not jobs.is_dir() or any(jobs.iterdir())):
-        raise UsageError(f"{jobs} is occupied; nothing was written")
-    examples = {jobs / example.name: example for example in sorted(examples_folder().glob("*.yaml"))}
     try:
-        # The examples' first line points editors there.
-        for path, source in {**examples, schema: schemas_folder() / schema.name}.items():
+        _require_empty(folder)
+        for path, content in _initial_files(folder):
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, path)
+            path.write_bytes(content)
             echo(f"wrote {path}")
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
     where = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     echo(err=True)
     echo(f"Next: {where}runner start", err=True)
+
+
+def _require_empty(folder: Path) -> None:
+    """Raise UsageError for a folder that holds anything, and OSError for one that cannot be looked into."""
+    if not is_there(folder):
+        return
+    if not is_folder(folder):
+        raise UsageError(f"{folder} is not a folder; nothing was written")
+    if any(not path.name.startswith(".") for path in folder.iterdir()):
+        shown = "this folder" if folder == Path() else folder
+        raise UsageError(f"{shown} is not empty; nothing was written. `runner init DIR` makes a new folder")
+
+
+def _initial_files(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    from runner.requests.settings import NAME
+    from runner.resources import examples_folder, schemas_folder
+
+    for example in sorted(examples_folder().glob("*.yaml")):
+        yield folder / "jobs.d" / example.name, example.read_bytes()
+    # The first lines of the examples and of the settings point editors there.
+    for name in ("process-request.schema.json", "runner.schema.json"):
+        yield folder / "schemas" / name, (schemas_folder() / name).read_bytes()
+    yield folder / NAME, _SETTINGS.encode()
+    yield folder / "state" / ".gitignore", b"*\n"
 
 
 @click.command("validate")

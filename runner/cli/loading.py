@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.cli.options import Places
-from runner.cli.runner_zone import meta_of, serves
+from runner.cli.ownership import meta_of, other_jobs, serves, words_of
+from runner.cli.printing import echo
 from runner.errors import UsageError
 from runner.planning.consequences import Standing
 from runner.planning.last_good import InForce, in_force
@@ -52,7 +53,9 @@ class Loaded:
 
 def load(places: Places) -> Loaded:
     """Read the jobs folder and look into the store, if there is one. Raises UsageError if the folder is not there."""
-    reader = CatalogReader(places.jobs, default_zone=places.zone)
+    if (served := other_jobs(places)) is not None:
+        echo(f"nothing of what ran is shown: {words_of(served, places)}", err=True)
+    reader = CatalogReader(_as_served(places.jobs, meta_of(places.state)), default_zone=places.zone)
     with unswept():
         snapshot = _snapshot(places)
         notes = CatalogCache(places.state).notes(reader)
@@ -72,6 +75,11 @@ def load(places: Places) -> Loaded:
         snapshot=snapshot,
         now=datetime.now(UTC),
     )
+
+
+def _as_served(jobs: Path, meta: Mapping[str, str]) -> Path:
+    """Return a jobs folder under the path that its runner knows it by: definitions hold the paths of their folders."""
+    return Path(meta["jobs"]) if serves(meta, jobs) and meta["jobs"] != str(jobs.absolute()) else jobs
 
 
 def served_jobs(places: Places) -> Path | None:

@@ -24,6 +24,7 @@ from runner.execution.output import member_output_paths, open_to_read, output_pa
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.reading import Filter, find_execution, follow, newest, newest_execution
 from runner.monitor.records import Event
+from runner.regular_files import is_folder
 from runner.values import parse_duration
 
 _FOLLOW_EVERY_S = 0.1
@@ -73,6 +74,7 @@ def monitor_command(
     """
     if is_following and is_reversed:
         raise UsageError("--newest-first cannot be combined with --follow: what is added comes last")
+    _require_own_log(places)
     matches = Filter(requests=frozenset(requests), statuses=frozenset(statuses), since=_since(since, places.zone))
     if is_following:
         _follow(_followed(places, matches, count), output, places.zone, is_wide=is_wide)
@@ -139,6 +141,7 @@ def log_command(execution: str, is_following: bool, places: Places) -> None:
       runner log "month-end › extract"
       runner log 2d3e4f50 --follow
     """
+    _require_own_log(places)
     record = _execution(places.monitor_log, execution)
     members = output_path(outputs_folder(places.state), str(record["execution"]))
     if not record.get("output_file") and member_output_paths(members):
@@ -177,6 +180,13 @@ def _execution(log: Path, target: str) -> dict[str, Any]:
     if len(found) > 1:
         raise UsageError(f"{target!r} is ambiguous: {', '.join(str(record['execution']) for record in found)}")
     return found[0]
+
+
+def _require_own_log(places: Places) -> None:
+    if is_folder(places.state):  # where there is no store, nothing need be loaded that reads one
+        from runner.cli.ownership import require_own_log
+
+        require_own_log(places)
 
 
 def _copy(copier: Copier | GroupCopier, execution: str, places: Places, *, is_following: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from runner.cli.loading import Loaded
 from runner.cli.options import Places
+from runner.cli.ownership import has_other_log
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.reading import Filter, newest
 from runner.monitor.records import Event, decode
@@ -32,11 +33,13 @@ _TICK = timedelta(microseconds=1)
 def history(places: Places, loaded: Loaded, name: str, at: datetime, *, member: str | None = None) -> History:
     """Return what is known of a request around an instant, by its former name too; nothing of one still to come.
 
+    Nothing either if the monitor log is that of another jobs folder.
+
     With `member`, its executions are those of this member of its group alone.
 
     Raises RunnerError if the monitor log cannot be read.
     """
-    if at > loaded.now:
+    if at > loaded.now or has_other_log(places):
         return History()
     requests, log = _names(loaded, name), places.monitor_log
     second = instant_text(at)[: len("2026-12-24T18:00:00")]
@@ -59,11 +62,14 @@ def history(places: Places, loaded: Loaded, name: str, at: datetime, *, member: 
     )
 
 
-def durations(log: Path) -> dict[str, timedelta]:
+def durations(places: Places) -> dict[str, timedelta]:
     """Return the median of how long the newest runs of each request took, of those that did run to an end.
 
     Raises RunnerError if the monitor log cannot be read.
     """
+    if has_other_log(places):
+        return {}
+    log = places.monitor_log
     seconds: dict[str, list[float]] = defaultdict(list)
     for record in reversed(_records(log, Filter(), most=_MOST_FINISHED)):
         known = seconds[record["request"]]

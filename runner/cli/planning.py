@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from runner.cli.loading import load, served_jobs
+from runner.cli.loading import load
 from runner.cli.options import Places, output_option_of, place_options
 from runner.cli.past import durations
 from runner.cli.plans import FORMS, Shown, report
@@ -69,10 +69,8 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
 def _live(places: Places) -> tuple[Plan, str]:
     loaded = load(places)
     if not loaded.stored.requests:
-        served = served_jobs(places)
-        other = f"the runner on {places.state} serves {served}" if served else f"no runner has served {places.jobs} yet"
-        echo(f"{other}: all of it is new", err=True)
-    return plan(loaded.stored, loaded.catalog, loaded.now, durations(places.monitor_log)), _LIVE
+        echo(f"no runner has served {places.jobs} yet: all of it is new", err=True)
+    return plan(loaded.stored, loaded.catalog, loaded.now, durations(places)), _LIVE
 
 
 def _against(ref: str, places: Places) -> tuple[Plan, str]:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from runner.cli.loading import served_jobs
 from runner.cli.options import Places
+from runner.cli.ownership import require_own
 from runner.commands import Answer, Command, ask
-from runner.errors import NoRunnerError, StoreError, StoreInUseError
+from runner.errors import NoRunnerError, StoreInUseError
 from runner.store.database import owner_pid
 
 Result = TypeVar("Result")
@@ -40,14 +40,9 @@ def reach(
 
 
 def asked(places: Places, command: Command) -> Answer:
-    """Return the runner's answer. Raises as `ask`, and StoreError if the runner serves another folder than is here.
+    """Return the runner's answer. Raises as `ask`, and StoreError if the runner serves another folder than is at hand.
 
     Who is nowhere near a jobs folder means the one that the runner serves.
     """
-    served = served_jobs(places)
-    if served is not None and served.is_dir() and places.jobs.is_dir() and not served.samefile(places.jobs):
-        raise StoreError(
-            f"the runner on {places.state} serves {served}, not {places.jobs.absolute()}; "
-            f"name the one you mean by --jobs, or its state folder by --state"
-        )
+    require_own(places)
     return ask(places.state, command)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from contextlib import closing
-from pathlib import Path
-
 from runner.cli.options import Places
+from runner.cli.ownership import meta_of, other_jobs
 from runner.cli.printing import echo
 from runner.errors import RuleError, StoreError, UsageError
 from runner.service.zone_change import ZONE, zone_data_of
-from runner.store.database import StoreReader, owner_pid
+from runner.store.database import owner_pid
 from runner.timing.zones import use_zone_data, zone_named
 
 
@@ -24,10 +20,11 @@ def zone_of_runner(places: Places) -> str | None:
     """
     try:
         meta, is_alive = meta_of(places.state), owner_pid(places.state) is not None
+        is_own = other_jobs(places) is None
     except StoreError:  # the command reports it, if it needs the store
         return None
     zone = meta.get(ZONE)
-    if zone is None or not is_about(places.jobs, meta) or (places.given_zone and not is_alive):
+    if zone is None or not is_own or (places.given_zone and not is_alive):
         return None
     if is_alive:
         use_zone_data(zone_data_of(meta))
@@ -35,28 +32,6 @@ def zone_of_runner(places: Places) -> str | None:
         return None
     _report_difference(zone, places, is_alive=is_alive)
     return zone
-
-
-def meta_of(state: Path) -> Mapping[str, str]:
-    """Return what the last runner has noted of itself in a state folder. Raises StoreError."""
-    with closing(StoreReader(state)) as reader:
-        return reader.meta()
-
-
-def is_about(jobs: Path, meta: Mapping[str, str]) -> bool:
-    """Tell whether a store with this meta serves the jobs folder that is at hand; with none at hand, it does."""
-    return not os.path.isdir(jobs) or serves(meta, jobs)  # noqa: PTH112 - unlike Path.is_dir it never raises
-
-
-def serves(meta: Mapping[str, str], jobs: Path) -> bool:
-    """Tell whether the jobs folder of a store is this one, under whatever path."""
-    served = meta.get("jobs")
-    if served is None or served == str(jobs.absolute()):
-        return served is not None
-    try:
-        return os.path.samefile(served, jobs)  # noqa: PTH121 - both may be strings
-    except OSError:
-        return False
 
 
 def _exists(zone: str) -> bool:

@@ -54,7 +54,7 @@ def simulate_command(
     simulated = simulate(
         loaded.in_force.requests,
         loaded.states,
-        durations(places.monitor_log),
+        durations(places),
         begin=first,
         end=until or first + _WEEK,
         now=loaded.now,

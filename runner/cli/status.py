@@ -12,6 +12,7 @@ import click
 from runner.cli.fitting import id_text, moment_text, print_fitted
 from runner.cli.loading import Loaded, load, served_jobs
 from runner.cli.options import Places, output_option, place_options
+from runner.cli.ownership import other_jobs, words_of
 from runner.cli.printing import coloured, echo, json_line, local_text, print_table, short_commit
 from runner.errors import NoRunnerError
 from runner.monitor.names import name_in
@@ -39,6 +40,8 @@ def status_command(output: str, places: Places) -> None:
     trouble = TroubleNote(places.state).read()
     if trouble and output == "text":  # first: if the store cannot be read, this says why
         echo(f"trouble   nothing fires: {trouble}")
+    if (served := other_jobs(places)) is not None:
+        raise NoRunnerError(words_of(served, places))
     places = replace(places, jobs=served_jobs(places) or places.jobs)
     loaded = load(places)
     item = _item(pid, loaded, places) | {"trouble": trouble}

@@ -319,8 +319,8 @@ def test_a_runner_of_another_jobs_folder_is_not_told_what_to_do(place: Place) ->
     for code, *arguments in ((1, "unschedule", "daily"), (125, "exec", "daily"), (1, "kill", "daily"), (1, "reload")):
         refused = place.run(*arguments, "--jobs", str(other))
         assert refused.returncode == code
-        assert f"the runner on {place.state} serves {place.jobs}, not {other}; " in refused.stderr
-    assert f"serves {place.jobs}: all of it is new" in place.run("plan", "--jobs", str(other)).stderr
+        assert f"the state folder {place.state} belongs to {place.jobs}, not to {other}; " in refused.stderr
+    assert f"belongs to {place.jobs}, not to {other}; " in place.run("plan", "--jobs", str(other)).stderr
     assert place.log.read_bytes() == before
     link = place.folder / "link"
     link.symlink_to(place.jobs)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from fnmatch import fnmatch
 from pathlib import Path
 
 from runner.errors import RuleError, StoreError
 from runner.monitor.records import decode
+from runner.regular_files import is_folder
 from runner.requests.catalog import CatalogReader
 from runner.service.examination.findings import Finding, advice, good, problem, warning
 from runner.service.examination.subject import Subject
 from runner.service.trouble import TroubleNote
 from runner.store.checkup import condition_of
 from runner.store.connection import database_path
+from runner.store.database import StoreReader
 from runner.store.files import shared_of
 from runner.store.holders import readers_of
 from runner.timing.zones import zone_named
@@ -32,6 +35,11 @@ def runner_findings(subject: Subject) -> Iterator[Finding]:
     """Tell whether a runner is alive."""
     pid = subject.pid
     yield good("runner", f"runner {pid} is running" if pid else f"no runner is running on {subject.state}")
+    with closing(StoreReader(subject.state)) as reader:
+        served = reader.meta().get("jobs")
+    if served and is_folder(served) and is_folder(subject.jobs) and not Path(served).samefile(subject.jobs):
+        message = f"the state folder {subject.state} belongs to {served}, not to {subject.jobs.absolute()}"
+        yield problem("runner", message, "give this jobs folder its own: --state, or `state` in runner.yaml")
 
 
 def request_findings(subject: Subject) -> Iterator[Finding]:
