@@ -44,12 +44,13 @@ def history(places: Places, loaded: Loaded, name: str, at: datetime, *, member: 
     requests, log = _names(loaded, name), places.monitor_log
     second = instant_text(at)[: len("2026-12-24T18:00:00")]
     executed = requests if member is None else frozenset(f"{each}/{member}" for each in requests)
-    executions = _records(log, Filter(requests=executed, events=_EXECUTIONS, scheduled_for=second, since=at))
+    matching = Filter(requests=executed, events=_EXECUTIONS, scheduled_for=second, since=at)
+    executions = [each for each in _records(log, matching) if (each.get("group") is None) is (member is None)]
     misses = _records(log, Filter(requests=requests, statuses=frozenset({ExecutionStatus.MISFIRED}), since=at))
     lives = _records(log, Filter(events=_LIVES))
     started = next((time for time in _times(lives, STARTED) if time > at), None)
     return History(
-        runs=(*runs_in(executions), *_waiting(loaded, name if member is None else f"{name}/{member}")),
+        runs=(*runs_in(executions), *_waiting(loaded, name, member)),
         missed=missed_in(misses, at),
         changes=changes_in(_records(log, Filter(requests=requests, events=_CHANGES))),
         absence=absence_at(
@@ -72,6 +73,8 @@ def durations(places: Places) -> dict[str, timedelta]:
     log = places.monitor_log
     seconds: dict[str, list[float]] = defaultdict(list)
     for record in reversed(_records(log, Filter(), most=_MOST_FINISHED)):
+        if record.get("group") is not None:
+            continue  # its group's run lasts as long as all of its members together
         known = seconds[record["request"]]
         is_whole = record["started"] and record["status"] != ExecutionStatus.SYSTEM_RESTART
         if is_whole and len(known) < _RUNS_OF_EACH:
@@ -104,8 +107,9 @@ def _last_sign(log: Path, until: datetime | None) -> datetime | None:
     return max((parse_instant(str(record["time"])) for record in found), default=None)
 
 
-def _waiting(loaded: Loaded, name: str) -> list[Run]:
-    """Return the executions of a request that wait for their turn, which no record tells of yet."""
+def _waiting(loaded: Loaded, name: str, member: str | None) -> list[Run]:
+    """Return the executions of a request, or of a member of its group, that wait for their turn, without a record."""
+    called = name if member is None else f"{name}/{member}"
     waiting = (execution_of(row) for row in loaded.snapshot.executions if row.phase is Phase.WAITING)
     return [
         Run(
@@ -116,7 +120,7 @@ def _waiting(loaded: Loaded, name: str) -> list[Run]:
             is_waiting=True,
         )
         for each in waiting
-        if each.is_called(name)
+        if (each.claim.group is None) is (member is None) and each.is_called(called)
     ]
 
 

@@ -22,6 +22,7 @@ from runner.planning.views import RequestView, first_fires, merged, views
 from runner.planning.words import timing_words
 from runner.requests.defaults import NAMES as DEFAULTS
 from runner.requests.model import Reference, RunLater, Schedule, Timing
+from runner.service.execution import execution_of
 from runner.values import duration_text
 
 _GIT_PATIENCE_S = 2.0
@@ -208,7 +209,11 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
             "misfire_grace": _grace_words(request.timing),
             "generation": state.generation,
             "next": first_fires(request, state, loaded.now, 3),
-            "executions": [row.id for row in loaded.snapshot.executions if row.request == view.name],
+            "executions": [
+                each.id
+                for each in map(execution_of, loaded.snapshot.executions)
+                if each.request == view.name and each.claim.group is None
+            ],
         }
     return {name: value for name, value in item.items() if value not in (None, [], "")}
 

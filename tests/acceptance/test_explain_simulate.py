@@ -214,6 +214,30 @@ def test_a_simulation_counts_overlaps_and_waits_by_the_runs_of_the_past(place: P
     assert sum(each["waiting"] for each in bounded["requests"]) > 0
 
 
+def test_a_group_is_counted_once_and_not_with_its_members(place: Place) -> None:
+    """What its members took is what it took: added up, or as runs beside it, they would count twice."""
+    members = [{"name": "quick", "shell": "true"}, {"name": "extract", "shell": "sleep 1"}]
+    timing = {"schedule": {"frequency": "daily", "at": "02:00"}}
+    place.write("month-end.yaml", json.dumps({"process": {"group": {"members": members}}, "timing": timing}))
+    place.declare("extract", "true", timing)
+    for name in ("month-end", "extract"):
+        assert place.run("exec", name).returncode == 0
+    durations = {each["request"]: each["duration_s"] for each in answered(place, "simulate")["requests"]}
+    for name in ("month-end", "extract"):
+        (own,) = (each for each in place.finished(name) if each["group"] is None)
+        assert durations[name] == own["duration_s"]
+        assert explained(place, name, "--at", second(own))["executions"] == [own["execution"]]
+
+
+def test_a_group_that_runs_is_shown_as_one_execution(place: Place) -> None:
+    content = {"process": {"group": {"members": [{"name": "waits", "shell": GATE}]}}, "timing": "run_immediately"}
+    place.write("month-end.yaml", json.dumps(content))
+    place.start()
+    wait_until(lambda: len(place.events("execution.started", "month-end")) == 2)
+    (whole,) = (each for each in place.events("execution.started", "month-end") if each["group"] is None)
+    assert place.items("show", "month-end")[0]["executions"] == [whole["execution"]]
+
+
 def test_the_heat_map_fits_a_terminal_and_its_shades_are_explained(place: Place) -> None:
     place.write("each.yaml", 'process: {shell: "true"}\ntiming: {schedule: {frequency: minutely, interval: 10}}\n')
     place.write(
