@@ -92,6 +92,16 @@ class Aside:
         self._line = None
 
 
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what a call returns, or raise what it raises; TimeoutError if it takes longer than so many seconds."""
+    aside = Aside("call")
+    pending = aside.begin(call)
+    aside.close()
+    if not pending.wait(seconds):
+        raise TimeoutError
+    return pending.result()
+
+
 def _carry_out(line: SimpleQueue[Pending[object] | None]) -> None:
     while (pending := line.get()) is not None:
         pending.carry_out()

@@ -81,3 +81,9 @@ class Problem:
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}:{self.column}: {self.message}"
         return f"{text} ({self.suggestion})" if self.suggestion else text
+
+
+class StoppedEarlyError(RunnerError):
+    """A signal asked the runner to stop while its start still waited for something."""
+
+    exit_code = 0

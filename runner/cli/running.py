@@ -72,9 +72,10 @@ def start_command(
     from runner.service.loop import Runner
     from runner.service.notify import Notifier
     from runner.service.settings import Settings
+    from runner.service.signals import unless_stopped
 
     missing = f"there is no jobs folder {places.jobs}"
-    if not places.jobs.absolute().parent.is_dir():
+    if not unless_stopped(places.jobs.absolute().parent.is_dir):
         raise UsageError(f"{missing}; `runner init` makes one, --jobs names another")
     settings = Settings(
         jobs=places.jobs,
@@ -90,7 +91,7 @@ def start_command(
     console = Console(log_format, places.own_zone)
     clock = SystemClock()
     notifier = Notifier.taken_from(os.environ, clock=clock)
-    if not places.jobs.is_dir():
+    if not unless_stopped(places.jobs.is_dir):
         logger.warning(f"{missing} yet; what comes there will run (`runner init` makes one, --jobs names another)")
     if early_signals.is_stop_asked():
         return

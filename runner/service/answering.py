@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from runner.aside import within
 from runner.commands import Answer, Command, Kind
 from runner.errors import RefusedError
 from runner.execution.report import forms_of
@@ -23,6 +24,7 @@ from runner.service.launching import SHORTEST_SECRET, param_text, secret_values
 
 _Press = Callable[[ProcessRequest, RequestState], Registration]
 _Find = Callable[[str], ProcessRequest | None]
+_PATIENCE_S = 1.0  # for environment files, which a mount that hangs never gives
 _DONE = {Kind.SCHEDULE: "scheduled", Kind.UNSCHEDULE: "unscheduled", Kind.RESCHEDULE: "rescheduled"}
 
 
@@ -111,7 +113,12 @@ def refuse_told_secrets(
         return
     processes = _processes(request, find)
     names = {name.upper() for process in processes for name in process.secrets}
-    values = frozenset[str]().union(*(secret_values(process, environment) for process in processes))
+    try:
+        values = within(
+            _PATIENCE_S, lambda: frozenset[str]().union(*(secret_values(each, environment) for each in processes))
+        )
+    except TimeoutError:
+        raise RefusedError(f"{request.name}: its environment files cannot be read now: they do not answer") from None
     for param, value in params.items():
         if not names.isdisjoint((param.upper(), f"RUNNER_PARAM_{param.upper()}")):
             what = "is one of its `secrets`"

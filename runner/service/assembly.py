@@ -8,7 +8,6 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from loguru import logger
@@ -23,7 +22,7 @@ from runner.service.clock import Clock
 from runner.service.journal import Journal
 from runner.service.reloading import Reloader
 from runner.service.settings import Settings
-from runner.service.signals import Signals
+from runner.service.signals import Signals, unless_stopped
 from runner.service.trouble import TroubleNote
 from runner.store.database import Store
 from runner.store.mailbox import open_wake
@@ -57,7 +56,7 @@ def assemble(
 
     Raises StoreError and its kinds, and RefusedError for a jobs folder that must not be served.
     """
-    require_guarded(settings.jobs)
+    unless_stopped(lambda: require_guarded(settings.jobs))
     store = Store.own(settings.state)
     with ExitStack() as until_journal:
         until_journal.callback(store.close)
@@ -80,11 +79,8 @@ def assemble(
     for descriptor in (signals.descriptor, wake, nudge):
         poll.register(descriptor, select.EPOLLIN)
     watcher = Watcher(settings.jobs, lambda: os.eventfd_write(nudge, 1))
-    watcher.start()
-    resources.callback(watcher.stop)
     reader = catalog_reader(settings, settings.zone)
     reloader = Reloader(reader, watcher, clock, folder=settings.jobs, cache=CatalogCache(settings.state))
-    resources.callback(reloader.close)
     return Assembly(
         store=store,
         snapshot=replace(snapshot, requests=()),
@@ -116,7 +112,7 @@ def _require_own(settings: Settings, former: str | None, jobs: str) -> None:
 
     One that is gone was moved: then its state goes on with the new place. Raises StoreError.
     """
-    if former not in (None, jobs) and Path(former or "").is_dir():
+    if former not in (None, jobs) and unless_stopped(lambda: os.path.isdir(former or "")):  # noqa: PTH112
         raise StoreError(
             f"the state folder {settings.state} belongs to the jobs folder {former}; "
             f"give {jobs} a state folder of its own (--state)"

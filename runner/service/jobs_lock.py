@@ -15,11 +15,13 @@ from pathlib import Path
 
 from loguru import logger
 
+from runner.aside import Aside, Pending
 from runner.errors import RefusedError
 from runner.service.clock import Clock
 from runner.store.holders import flock_holder
 
 LOOK_EVERY_S = 0.5
+_PATIENCE_S = 0.1
 _NOT_SUPPORTED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 """What network file systems answer: some lock nothing that is open for reading only."""
 
@@ -41,6 +43,8 @@ class JobsLock:
         self._identity: Identity | None = None
         self._look_at_s = 0.0
         self._is_cautioned = False
+        self._aside = Aside("lock")
+        self._looking: Pending[None] | None = None
 
     def take(self) -> None:
         """Take the lock, if the folder is there. Raises RefusedError if another runner has it."""
@@ -52,10 +56,18 @@ class JobsLock:
             )
 
     def look(self) -> None:
-        """Follow the folder if another one has taken its place; twice a second at most."""
-        if self._clock.elapsed_s() < self._look_at_s:
+        """Follow the folder if another one has taken its place; twice a second at most.
+
+        A folder that hangs is waited for only a moment; until it answers, the lock stays as it is.
+        """
+        if self._clock.elapsed_s() < self._look_at_s or (self._looking and not self._looking.is_over):
             return
         self._look_at_s = self._clock.elapsed_s() + LOOK_EVERY_S
+        self._looking = self._aside.begin(self._follow)
+        if self._looking.wait(_PATIENCE_S):
+            self._looking.result()
+
+    def _follow(self) -> None:
         try:
             status = os.stat(self._folder)  # noqa: PTH116
             if self._identity != (status.st_dev, status.st_ino):
@@ -65,6 +77,7 @@ class JobsLock:
 
     def close(self) -> None:
         """Let the lock go."""
+        self._aside.close()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = self._identity = None

@@ -22,6 +22,7 @@ from runner.planning.renaming import bearer
 from runner.planning.results import with_result
 from runner.service import catalog_change, clock_step, zone_change
 from runner.service.answering import answer
+from runner.service.aside_reader import AsideReader
 from runner.service.assembly import Assembly, assemble, catalog_reader
 from runner.service.book import Book
 from runner.service.clock import Clock, exact_poll
@@ -90,7 +91,9 @@ class Runner:
     def __enter__(self) -> Self:
         with ExitStack() as resources:
             self._parts: Assembly = assemble(self.settings, self._clock, self._observer, resources)
-            self._journal, self._reloader = self._parts.journal, self._parts.reloader
+            self._journal = self._parts.journal
+            self._reader = AsideReader(self._parts.reloader, self._clock)
+            resources.callback(self._reader.close)
             self._processes = Processes(self._parts.poll)
             resources.callback(self._processes.close)
             self._dispatcher = Dispatcher(
@@ -152,7 +155,9 @@ class Runner:
     def _begin(self, *, is_start: bool) -> bool:
         """Read the folder for the first time and register what is in it; False if the store refused."""
         begun_s = self._clock.elapsed_s()
-        reading = self._reloader.read(self.registry.incumbents())
+        reading = self._reader.read(self.registry.incumbents(), is_stopped=self._is_stopped_meanwhile)
+        if reading is None:
+            return True
         change = catalog_change.compare(reading, self.registry)
         if not self._is_firing:
             self._git = reading.git_commit
@@ -218,7 +223,7 @@ class Runner:
                 self._is_signalled = True
             elif descriptor == self._parts.nudge:
                 os.eventfd_read(descriptor)
-                self._reloader.look_again()
+                self._reader.look_again()
 
     def obey(self, command: Command) -> Answer:
         """Carry out a command of this very program, where no other runner is running. Raises StoreUnwritableError."""
@@ -245,10 +250,10 @@ class Runner:
             # By the zone of the former runner: another one is a change like that of a file.
             zone = snapshot.meta.get(zone_change.ZONE, self.zone)
             use_zone_data(zone_change.zone_data_of(snapshot.meta))
-            self.registry.load(self._parts.rows, zone=zone, accepted=self._reloader.accepted)
+            self.registry.load(self._parts.rows, zone=zone, accepted=self._parts.reloader.accepted)
             executions = [execution_of(row) for row in snapshot.executions]
         if zone == self.zone:
-            self._reloader.recall(self.registry.requests)
+            self._parts.reloader.recall(self.registry.requests)
         boot = boot_id()
         self._dispatcher.resume_all(executions, is_same_boot=snapshot.meta.get("boot") == boot)
         self._adopted = adopted_words(self.book)
@@ -329,8 +334,7 @@ class Runner:
 
     def _read_on(self) -> None:
         """Read the folder a little further if there is a reason to, and put a whole reading in force."""
-        self._reloader.check(self.registry.incumbents)
-        reading = self._reloader.advance(READ_BUDGET_S)
+        reading = self._reader.advance(self.registry.incumbents(), READ_BUDGET_S)
         if reading is None:
             return
         asked = self._mail.reloads_before(reading.begun_s)
@@ -356,7 +360,7 @@ class Runner:
             self._accept_change(change)
             self._notifier.ready(begun_s=reading.begun_s)
         else:
-            self._reloader.look_again()
+            self._reader.look_again()
 
     def _accept_change(self, change: catalog_change.CatalogChange) -> None:
         self._git = change.reading.git_commit
@@ -413,7 +417,7 @@ class Runner:
         if self._commit(decision):
             self._zones.zone = change.zone
             self.registry.accept_rebuilt(decision.requests)
-            self._reloader.read_anew(catalog_reader(self.settings, change.zone))
+            self._reader.read_anew(catalog_reader(self.settings, change.zone))
         else:
             use_zone_data(former)
 
@@ -436,7 +440,6 @@ class Runner:
             self._journal.facts.requests[request.name] = request_row(request.name, request, marked)
 
     def _tell_troubles(self) -> None:
-        blind = self._reloader.trouble if self._is_firing else None
         self._complaints.tell(
             {
                 "the clock": self._watch.trouble,
@@ -444,12 +447,17 @@ class Runner:
                 "the store": self._journal.store_trouble,
                 "the store's write-ahead log": self._journal.store_hindrance,
                 "the monitor log": self._journal.log_trouble,
-                "notification": blind
-                and f"changes are not notified, they are found by looking, a little later: {blind}",
+                "notification": self._reader.trouble if self._is_firing else None,
             }
         )
         if self._is_firing:
             self._trouble_note.write(self._journal.store_trouble)
+
+    def _is_stopped_meanwhile(self) -> bool:
+        """Return whether a signal has asked the runner to stop while it could not turn."""
+        self._is_signalled = True
+        self._heed_signals()
+        return self._stopping.is_asked
 
     def _heed_signals(self) -> None:
         if not self._is_signalled:
@@ -466,7 +474,7 @@ class Runner:
 
     def _reload(self) -> None:
         self._zones.look_at_once()
-        self._reloader.look_again(at_once=True)
+        self._reader.look_again(at_once=True)
 
     def _is_done(self) -> bool:
         if not self._stopping.is_asked or self.book.occupied:
@@ -493,7 +501,7 @@ class Runner:
             waits += [] if idle_s is None else [idle_s]
             due_s = self.book.next_due_s() if not self._stopping.is_asked else None
             waits += [] if due_s is None else [due_s - self._clock.now().timestamp()]
-            is_reading = self._is_serving and self._reloader.is_reading
+            is_reading = self._is_serving and self._reader.is_reading
             waits += [0.0] if self._journal.facts or self._mail.is_waiting or is_reading else []
         if self._journal.has_unwritten:
             waits.append(self._log_rests.left_s)
@@ -506,7 +514,7 @@ class Runner:
         """Return when that is due which a turn leaves alone while the store rests, or where nothing fires."""
         if self._store_rests.is_on:
             return ()
-        own = (self._reloader.next_s(), self._housekeeping.next_s) if self._is_serving else ()
+        own = (self._reader.next_s(), self._housekeeping.next_s) if self._is_serving else ()
         return self._dispatcher.next_deadline_s(), *own
 
     def _tell_stopped(self) -> None:

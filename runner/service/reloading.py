@@ -176,7 +176,8 @@ class Reloader:
         self.look_again(at_once=True)
 
     def read(self, incumbents: Incumbents) -> Reading:
-        """Read the folder in one go: at the start, when there is nothing else to do."""
+        """Watch the folder, and read it in one go: at the start, when there is nothing else to do."""
+        self._watcher.start()
         with lasting_heap():
             self._ask()
             reading = exhausted(self._read(incumbents))
@@ -189,6 +190,7 @@ class Reloader:
 
     def close(self) -> None:
         """Keep what was read, and end what runs."""
+        self._watcher.stop()
         self._provenance.close()
         self.keep()
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from runner import early_signals
+from runner.aside import Aside
+from runner.errors import StoppedEarlyError
+
+T = TypeVar("T")
+_LOOK_S = 0.1
 
 
 class Signals:
@@ -52,3 +58,14 @@ class Signals:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._notes.append(signal.Signals(number))
+
+
+def unless_stopped(call: Callable[[], T]) -> T:
+    """Return what a call returns that may hang during the start. Raises what it raises, and StoppedEarlyError."""
+    aside = Aside("start")
+    pending = aside.begin(call)
+    aside.close()
+    while not pending.wait(_LOOK_S):
+        if early_signals.is_stop_asked():
+            raise StoppedEarlyError("stopped before the start: the jobs folder does not answer")
+    return pending.result()

@@ -562,7 +562,7 @@ def test_a_lock_that_git_left_behind_holds_a_reload_back_for_ten_seconds_only(pl
     with _runner(place, clock) as runner:
         (place.folder / ".git" / "index.lock").touch()
         place.declare("two", "true")
-        runner._reloader.look_again()
+        runner._parts.reloader.look_again()
         for _ in range(98):
             clock.passed_s += 0.1
             runner.turn()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import textwrap
 from pathlib import Path
@@ -111,3 +112,54 @@ def compiled(folder: Path, source: str) -> Path:
     command = ["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(library)]
     subprocess.run(command, input=source, text=True, check=True, timeout=60)
     return library
+
+
+@needs_hung_mount
+def test_a_jobs_folder_that_hangs_holds_up_no_fire_no_command_and_no_stop(place: Place) -> None:
+    place.declare("other", "true", SECONDLY, directory="/")
+    runner = place.start()
+    place.await_finished("other")
+    before = len(place.records())
+    with hung(place.jobs):
+        wait_until(lambda: "has not answered" in place.console(), what="a word about it")
+        assert_others_fire(place, since=before)
+        runner.send_signal(signal.SIGHUP)
+        assert_others_fire(place, since=before)
+    wait_until(lambda: "works again" in place.console(), what="a word about its end")
+    place.declare("late", "true", "run_immediately", directory="/")
+    place.await_finished("late")
+    with hung(place.jobs):
+        wait_until(lambda: place.console().count("has not answered") == 2, what="a word about it")
+        assert place.stop(runner) == 0
+
+
+@needs_hung_mount
+def test_a_folder_below_the_jobs_folder_that_hangs_holds_up_no_fire(place: Place) -> None:
+    place.declare("other", "true", SECONDLY)
+    below = place.jobs / "below"
+    below.mkdir()
+    runner = place.start()
+    before = len(place.records())
+    with hung(below):
+        place.declare("another", "true")
+        assert_others_fire(place, since=before)
+        wait_until(lambda: "has not answered" in place.console(), what="a word about it")
+    place.declare("late", "true", "run_immediately")
+    place.await_finished("late")
+    assert place.stop(runner) == 0
+
+
+@needs_hung_mount
+def test_a_start_whose_jobs_folder_hangs_below_ends_at_a_stop(place: Place) -> None:
+    place.declare("once", "true", "run_immediately")
+    with hung(place.jobs / "below"):
+        runner = place.launch()
+        wait_until(lambda: _hangs(runner.pid), what="a thread that waits for the folder")
+        assert place.stop(runner) == 0, place.console()
+    assert not place.events("execution.started")
+
+
+def _hangs(pid: int) -> bool:
+    """Return whether a thread of a process waits for an answer of the file system."""
+    waits = Path(f"/proc/{pid}/task").glob("*/wchan")
+    return any("fuse" in wait.read_text() or "request" in wait.read_text() for wait in waits)

@@ -18,7 +18,7 @@ def test_a_runner_forgets_requests_that_were_removed_90_days_ago(place: Place) -
         place.declare(name, "true", {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}})
     with started(place.jobs, clock, state=place.state) as runner:
         (place.jobs / "goes.yaml").unlink()
-        runner._reloader.look_again(at_once=True)
+        runner._parts.reloader.look_again(at_once=True)
         while "goes" in runner.registry.requests:
             runner.turn()
         clock.go_on(2 * EVERY_S)

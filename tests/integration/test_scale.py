@@ -103,11 +103,11 @@ def calls_of(do: Callable[[], None]) -> int:
 
 def reload(runner: Runner, clock: GivenClock) -> None:
     """Have the folder read again, and wait until what it says is in force."""
-    runner._reloader.look_again(at_once=True)
+    runner._parts.reloader.look_again(at_once=True)
     clock.go_on(0.2)
     runner.turn()
     for _ in range(10_000):
-        if not runner._reloader.is_reading:
+        if not runner._parts.reloader.is_reading:
             return
         runner.turn()
     raise AssertionError("the reading does not end")
@@ -284,7 +284,7 @@ def test_a_resync_in_slices_finds_what_no_notification_told(place: Place) -> Non
     write_many(place, 350)
     clock = GivenClock()
     with started(place, clock) as runner:
-        reloader = runner._reloader
+        reloader = runner._parts.reloader
         reloader._watcher.stop()
         place.write("r-000123.yaml", DAILY.format("edited"))
         for _ in range(100):
@@ -301,10 +301,10 @@ def test_what_is_read_while_the_folder_falls_still_need_only_be_looked_at(place:
     with started(place, clock) as runner:
         opened.clear()
         place.write("r-000007.yaml", DAILY.format("edited"))
-        runner._reloader.look_again()
+        runner._parts.reloader.look_again()
         clock.go_on(0.05)
         runner.turn()
-        assert (opened, runner._reloader.is_reading) == (["r-000007.yaml"], False)
+        assert (opened, runner._parts.reloader.is_reading) == (["r-000007.yaml"], False)
         assert "edited" not in str(runner.registry.requests["r-000007"].process.action), "it is not still yet"
         place.write("r-000008.yaml", DAILY.format("edited too"))
         clock.go_on(0.11)  # in time: who looks much too late takes no quiet for granted
