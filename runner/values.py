@@ -34,7 +34,9 @@ def parse_duration(text: str) -> timedelta:
         raise ValueError(f"{shown} what? A duration needs a unit: {shown}s, {shown}m, {shown}h")
     match = _DURATION.fullmatch(text)
     if not match or not text:
-        raise ValueError(f"{shown!r} is not a duration; write 500ms, 30s, 15m, 2h, 1d or a combination like 1h30m")
+        raise ValueError(
+            f"{shown!r} is not a duration; write it like 500ms, 30s, 15m, 2h, 1d or a combination like 1h30m"
+        )
     days, hours, minutes, seconds, milliseconds = (_bounded_int(group) for group in match.groups())
     try:
         duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds)
@@ -82,7 +84,7 @@ def parse_size(text: str) -> int:
     """Read `64KiB`, `10MB`, `512B` as bytes. Raises ValueError, worded for people."""
     match = _SIZE.fullmatch(text)
     if not match or len(match[1]) > 15:
-        raise ValueError(f"{text!r} is not a size; write 64KiB, 10MB or 1GiB")
+        raise ValueError(f"{text!r} is not a size; write it like 64KiB, 10MB or 1GiB")
     return int(match[1]) * _SIZE_UNITS[match[2]]
 
 

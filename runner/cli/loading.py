@@ -23,6 +23,7 @@ from runner.requests.recollection import accepted
 from runner.service.catalog_cache import CatalogCache
 from runner.service.registry import Incumbents, remembered
 from runner.service.zone_change import ZONE
+from runner.spelling import nearest_word
 from runner.store.database import StoreReader
 from runner.store.rows import Snapshot
 
@@ -43,12 +44,10 @@ class Loaded:
 
     def request(self, name: str) -> ProcessRequest:
         """Return a request by name. Raises UsageError, with the nearest name, if there is none."""
-        import difflib
-
         if name in self.in_force.requests:
             return self.in_force.requests[name]
-        near = difflib.get_close_matches(name, self.in_force.requests, n=1)
-        raise UsageError(f"there is no request {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        near = nearest_word(name, self.in_force.requests)
+        raise UsageError(f"there is no request {name!r}" + (f"; did you mean {near!r}?" if near else ""))
 
 
 def load(places: Places) -> Loaded:

@@ -95,7 +95,8 @@ class Places:
             zone_named(key)
         except RunnerError as error:
             source = "" if self.given_zone else "the system's zone (TZ or /etc/localtime): "
-            raise UsageError(f"{source}{error}; --timezone names one") from None
+            hint = f" ({error.suggestion})" if isinstance(error, RuleError) and error.suggestion else ""
+            raise UsageError(f"{source}{error}{hint}; --timezone names one") from None
         return key
 
 

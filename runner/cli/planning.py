@@ -24,6 +24,7 @@ from runner.requests.catalog import Catalog, CatalogReader
 from runner.requests.heap import unswept
 from runner.requests.model import ProcessRequest
 from runner.requests.relocation import relocated
+from runner.spelling import nearest_word
 
 _DIFFERS = 3
 _LIVE = "what is in force"
@@ -151,8 +152,6 @@ def _notes(catalog: Catalog, former: _Former, places: Places) -> Iterator[str]:
 def _unknown(ref: str, repository: Repository | None, places: Places) -> str:
     if repository is None:
         return f"{ref!r} is no folder, and {places.jobs} lies in no git repository, which could have a ref of that name"
-    import difflib
-
-    near = difflib.get_close_matches(ref, repository.refs(), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest_word(ref, repository.refs())
+    hint = f"; did you mean {near!r}?" if near else ""
     return f"the git repository of {places.jobs} has no {ref!r}, nor is it a folder{hint}"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from runner.spelling import nearest_word
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 DataPath = tuple[str | int, ...]
 DID_YOU_MEAN = "did you mean "
+THAT_IS = "that is "
 MOST_FINDINGS = 100
 """Of one document; beyond them more would only be noise."""
 
@@ -130,21 +134,34 @@ def shown(value: object) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Return "did you mean …?" if one of `words` is near `word`."""
-    from difflib import get_close_matches
-
-    by_small = {each.lower(): each for each in words}
-    close = get_close_matches(word[:100].lower(), by_small, n=1, cutoff=0.6)
-    return f"{DID_YOU_MEAN}`{by_small[close[0]]}`?" if close else None
+    """Return "did you mean …?" if `word` is a misspelling of one of `words`."""
+    meant = nearest_word(word, words)
+    return f"{DID_YOU_MEAN}`{meant}`?" if meant else None
 
 
 def without_consequences(findings: Collection[Finding]) -> Iterator[Finding]:
     """Leave out what only follows from a misspelt key: that the right one is missing there."""
     meant = {
-        (finding.path[:-1], finding.suggestion.removeprefix(DID_YOU_MEAN).removesuffix("?"))
+        (finding.path[:-1], key)
         for finding in findings
-        if finding.at_key and finding.suggestion and finding.suggestion.startswith(DID_YOU_MEAN)
+        if finding.at_key and finding.suggestion
+        for key in _keys_meant(finding.suggestion)
     }
     for finding in findings:
         if not any(finding.path == parent and key in finding.message for parent, key in meant):
             yield finding
+
+
+def _keys_meant(suggestion: str) -> Iterator[str]:
+    """Yield the keys, in backticks, that a suggestion for a wrong key puts in its place.
+
+    >>> list(_keys_meant("did you mean `shell`?")), list(_keys_meant("write frequency: minutely, interval: 5"))
+    (['`shell`'], ['`frequency`', '`interval`'])
+    """
+    if suggestion.startswith(DID_YOU_MEAN):
+        yield suggestion.removeprefix(DID_YOU_MEAN).removesuffix("?")
+    elif suggestion.startswith(THAT_IS):
+        yield f"`{re.split(r'[.`]', suggestion.removesuffix('` here'))[-1]}`"
+    elif suggestion.startswith("write "):
+        outer = re.sub(r"\{.*\}|\[.*\]", "", suggestion)
+        yield from (f"`{key}`" for key in re.findall(r"(?:^write |, )([a-z_]+): ", outer))

@@ -30,50 +30,8 @@ _UNITS = {
     )
     for word in words.split()
 }
+_SHELL = r"[|&;<>$`*?~(){}]"
 _AMOUNT = r"(\d{1,6}(?:\.\d{1,3})?)\s*([a-z]+)[\s,]*"
-_CRON = r"@[a-z]+|([\d*/,?L#-][\d*/,?LW#a-z-]*\s+){2,}[\d*/,?LW#a-zA-Z-]+(\s+\S+){0,4}"
-
-ALIASES: Mapping[str, str] = {
-    alias: target
-    for target, aliases in {
-        "name": "id title",
-        "description": "desc summary comment notes",
-        "owner": "maintainer contact author team",
-        "labels": "tags annotations",
-        "scheduled": "enabled active",
-        "on_failure": "onerror onfail notify alert notification notifications",
-        "process.command": "cmd args argv arguments exec program entrypoint",
-        "process.shell": "run script bash sh commandline",
-        "process.python": "function func callable",
-        "process.group": "steps stages members",
-        "process.directory": "cwd workdir workingdir workingdirectory dir chdir folder",
-        "process.environment": "env envs environ vars variables",
-        "process.environment_file": "envfile dotenv envfrom",
-        "process.run_as": "user username uid runasuser",
-        "process.timeout": "maxruntime maxduration executiontimeout activedeadlineseconds timelimit",
-        "process.prevent_concurrent": "concurrency concurrencypolicy singleton lock maxinstances",
-        "process.retry": "retries maxretries attempts backofflimit",
-        "process.limits": "memory cpu resources",
-        "timing": "when trigger triggers on timer",
-        "timing.run_immediately": "now immediately immediate",
-        "timing.run_later": "once runat date datetime",
-        "timing.schedule.expression": "cron crontab cronexpression",
-        "timing.schedule.interval": "every period repeat",
-        "timing.schedule.at": "time times hour timeofday",
-        "timing.schedule.timezone": "tz zone",
-        "timing.schedule.days": "weekday weekdays dayofweek dow",
-        "timing.schedule.day": "dayofmonth dom monthday",
-        "timing.schedule.start": "since from begin startdate starttime",
-        "timing.schedule.finish": "until end enddate endtime",
-        "timing.schedule.repetitions": "count repeatcount maxruns",
-        "timing.schedule.except": "exclude holidays blackout excludedates",
-        "timing.schedule.spread": "jitter splay randomdelay randomizeddelaysec",
-        "timing.schedule.misfire": "misfirepolicy catchup coalesce persistent",
-        "timing.schedule.misfire_grace": "gracetime misfiregracetime startingdeadlineseconds",
-    }.items()
-    for alias in aliases.split()
-}
-"""What other programs call our keys, without case, `_` and `-`."""
 
 
 def flow(value: object) -> str:
@@ -92,13 +50,40 @@ def write(value: object) -> str | None:
     return f"write {text}" if len(text) <= _LONGEST and text.isprintable() else None
 
 
-def is_cron(text: str) -> bool:
-    """Tell whether a text looks like a cron expression.
+def written(entries: Mapping[str, Any]) -> str | None:
+    """Suggest entries of a mapping, if they are short enough to be read.
 
-    >>> is_cron("*/5 * * * *"), is_cron("@daily"), is_cron("run this now please")
-    (True, True, False)
+    >>> written({"frequency": "minutely", "interval": 5})
+    'write frequency: minutely, interval: 5'
     """
-    return len(text) <= _LONGEST and re.fullmatch(_CRON, text.strip()) is not None
+    suggestion = write(dict(entries))
+    return suggestion and f"write {suggestion.removeprefix('write ')[1:-1]}"
+
+
+def is_name_like(text: str) -> bool:
+    """Tell whether a text can be the name of a request."""
+    return re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", text, re.ASCII) is not None
+
+
+def scalar_text(value: object) -> str | None:
+    """Return a scalar as the text that a variable would have."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a command line; none if it needs a shell, or is none.
+
+    >>> words_of("python3 post.py --all"), words_of("a | b")
+    (['python3', 'post.py', '--all'], [])
+    """
+    if re.search(_SHELL, text) or not text.isprintable():
+        return []
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return []
 
 
 def boolean(text: str) -> str | None:
@@ -114,29 +99,38 @@ def boolean(text: str) -> str | None:
 
 
 def integer(text: str) -> str | None:
-    """Suggest the number of a text.
+    """Suggest the number of a text that is only quoted too much.
 
     >>> integer("5"), integer("5m")
-    ('write 5, without quotes', 'write 5')
+    ('write 5, without quotes', None)
     """
-    match = re.fullmatch(r"(\d{1,9})(\s*[a-z]*)", text, re.ASCII)
-    if match is None:
-        return None
-    return f"write {match[1]}" if match[2] else f"write {match[1]}, without quotes"
+    return f"write {int(text)}, without quotes" if re.fullmatch(r"\d{1,9}", text, re.ASCII) else None
 
 
 def duration(text: str) -> str | None:
     """Suggest a duration as it is written here.
 
-    >>> [duration(text) for text in ("30 minutes", "1.5h", "30m1h", "PT30M", "-5m", "2 moons")]
-    ['write 30m', 'write 1h30m', 'write 1h30m', 'write 30m', 'write 5m', None]
+    >>> duration("30 minutes"), duration("2 moons")
+    ('write 30m', None)
     """
-    plain = re.sub(r"^[+-]?(pt|p)?", "", text[:80].strip().lower())
+    meant = duration_meant(text)
+    return meant and f"write {meant}"
+
+
+def duration_meant(text: str) -> str | None:
+    """Return a duration as it is written here. In ISO 8601, M before the T is months, which have no length.
+
+    >>> [duration_meant(text) for text in ("30 minutes", "1.5h", "30m1h", "PT30M", "P1DT2H", "P1M", "-5m", "2 moons")]
+    ['30m', '1h30m', '1h30m', '30m', '1d2h', None, None, None]
+    """
+    if iso := re.fullmatch(r"p(\d+d)?(?:t((?:\d+h)?(?:\d+m)?(?:\d+s)?))?", text[:80].strip().lower(), re.ASCII):
+        text = f"{iso[1] or ''}{iso[2] or ''}"
+    plain = re.sub(r"^\+", "", text[:80].strip().lower())
     amounts = re.findall(_AMOUNT, plain, re.ASCII)
     if not re.fullmatch(f"({_AMOUNT})+", plain, re.ASCII) or any(unit not in _UNITS for _, unit in amounts):
         return None
     total = sum(float(amount) * _UNITS[unit] for amount, unit in amounts)
-    return f"write {duration_text(timedelta(milliseconds=round(total)))}"
+    return duration_text(timedelta(milliseconds=round(total)))
 
 
 def signal_name(number: int) -> str | None:
@@ -153,61 +147,43 @@ def command(text: str) -> str | None:
     """Suggest how to write a command line: as a list, or where it needs a shell, as `shell`.
 
     >>> command("python3 post.py --all"), command("a | b")
-    ('write it as a list: [python3, post.py, --all]', 'write shell: a | b')
+    ('write [python3, post.py, --all]', 'write shell: a | b')
     """
-    if len(text) > _LONGEST or not text.isprintable():
-        return None
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        words = []
-    if not words or re.search(r"[|&;<>$`*?~(){}]", text):
-        return f"write {flow({'shell': text})[1:-1]}"
-    return f"write it as a list: {flow(words)}"
+    words = words_of(text)
+    return write(words) if words else written({"shell": text})
 
 
 def mapping(text: str, schema: Mapping[str, Any]) -> str | None:
     """Suggest the mapping that a text could stand for: a key whose `:` or blank is missing, or its most needed value.
 
-    >>> mapping("shell x", {"properties": {"shell": {}}})
-    'write shell: x'
+    >>> mapping("shell x", {"properties": {"shell": {"type": "string"}}})
+    'write {shell: x}'
     """
     if len(text) > _LONGEST or not text.isprintable():
         return None
     properties = schema.get("properties", {})
     match = re.fullmatch(r"(\w+)\s*(?::|\s)\s*(\S.*)", text)
-    if match and match[1] in properties:
-        return f"write {flow({match[1]: match[2]})[1:-1]}"
-    if "expression" in properties and is_cron(text):
-        return write({"frequency": "cron", "expression": text})
+    if match and properties.get(match[1], {}).get("type") == "string":
+        return write({match[1]: match[2]})
     for key in schema.get("required", ()):
         own = properties.get(key, {})
+        if own.get("title", "").startswith("a date"):
+            continue
         if text in own.get("enum", ()) or re.search(own.get("pattern", "(?!)"), text):
             return write({key: text})
     return write({"shell": text}) if "shell" in properties else None
 
 
-def unlisted(items: list[object]) -> str | None:
-    """Suggest the mapping that a list could stand for.
+def unlisted(items: list[object], schema: Mapping[str, Any]) -> str | None:
+    """Suggest the mapping that a list could stand for: one of free names, or the only entry, of keys that are there.
 
-    >>> unlisted([{"shell": "x"}]), unlisted(["PORT=8080"])
+    >>> unlisted([{"shell": "x"}], {"properties": {"shell": {}}}), unlisted(["PORT=8080"], {})
     ('leave out the `-`', "write {PORT: '8080'}")
     """
-    if len(items) == 1 and isinstance(items[0], dict):
+    known = schema.get("properties")
+    if len(items) == 1 and isinstance(items[0], dict) and (known is None or items[0].keys() <= known.keys()):
         return "leave out the `-`"
+    if known is not None:
+        return None
     pairs = [item.partition("=") for item in items[:20] if isinstance(item, str) and "=" in item]
     return write({name: value for name, _, value in pairs}) if pairs and len(pairs) == len(items) else None
-
-
-def timing(text: str, frequencies: list[str]) -> str | None:
-    """Suggest the timing that a text could stand for.
-
-    >>> timing("daily", ["daily"])
-    "write {schedule: {frequency: daily, at: '02:00'}}"
-    """
-    if is_cron(text):
-        return write({"schedule": {"frequency": "cron", "expression": text}})
-    if text in frequencies and text != "cron":
-        clock = {} if text in {"secondly", "minutely", "hourly"} else {"at": "02:00"}
-        return write({"schedule": {"frequency": text, **clock}})
-    return None

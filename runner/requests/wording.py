@@ -7,6 +7,7 @@ validator's own messages are never shown: they are jargon, and contain the whole
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,9 @@ _READERS: dict[str, Callable[[str], object]] = {
 }
 """What knows best why a text is not what a title says."""
 _NAME = "a name:"
+_KINDS: dict[str, Any] = {
+    "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict,
+}  # fmt: skip
 
 
 def worded(error: ValidationError, root: Mapping[str, Any], data: object) -> Finding:
@@ -48,13 +52,13 @@ def worded(error: ValidationError, root: Mapping[str, Any], data: object) -> Fin
     subject, value = _subject(path), error.instance
     match error.validator:
         case "type":
-            return _wrong_type(path, subject, value, schema)
+            return _wrong_type(path, subject, value, schema, data)
         case "pattern" | "enum" | "const":
-            return _wrong_value(path, subject, value, schema, root)
+            return _wrong_value(path, subject, value, schema, root, data)
         case "required":
             return _missing(path, str(expected), schema, root)
         case "additionalProperties":
-            return _unknown(path, schema, root, value_at(data, path))
+            return _unknown(path, schema, root, data)
         case "false":
             return _out_of_place(path, data, root)
         case "anyOf":
@@ -72,7 +76,7 @@ def worded(error: ValidationError, root: Mapping[str, Any], data: object) -> Fin
     return Finding(path=path, message=message, suggestion=_example(schema) or _example(above(root, path)))
 
 
-def _wrong_type(path: DataPath, subject: str, value: object, schema: Mapping[str, Any]) -> Finding:
+def _wrong_type(path: DataPath, subject: str, value: object, schema: Mapping[str, Any], data: object) -> Finding:
     types = schema["type"]
     noun = _NOUNS[types if isinstance(types, str) else types[0]]
     expected = str(schema.get("title", noun)) if path else noun
@@ -81,7 +85,7 @@ def _wrong_type(path: DataPath, subject: str, value: object, schema: Mapping[str
         return Finding(path=path, message=f"{subject} is empty; it should be {expected}", suggestion=suggestion)
     if expected in _READERS and isinstance(value, int | float) and not isinstance(value, bool):
         return _complaint(path, expected, str(value), schema)
-    suggestion = _meant(path, value, expected, schema) or _example(schema)
+    suggestion = _meant_value(path, data) or _meant(path, value, expected, schema) or _example(schema)
     return Finding(path=path, message=f"{subject} should be {expected}, not {shown(value)}", suggestion=suggestion)
 
 
@@ -93,18 +97,18 @@ def _meant(path: DataPath, value: object, expected: str, schema: Mapping[str, An
             return guesses.signal_name(value)
         case int() | float() if expected == "a cron expression":
             return "quote the whole of it"
-        case bool() | int() | float() if "string" in types:
+        case bool() | int() | float() if "string" in types and _may_be(shown(value), schema):
             return f'quote it: "{shown(value)}"'
         case str() if "boolean" in types:
             return guesses.boolean(value)
         case str() if "integer" in types:
             return guesses.integer(value)
         case str() if "array" in types:
-            return _as_list(path, value, schema)
-        case str() if "object" in types:
+            return _as_list(value, schema)
+        case str() if "object" in types and path[-2:-1] != ("members",):
             return guesses.mapping(value, schema)
         case list() if "object" in types:
-            return guesses.unlisted(value)
+            return guesses.unlisted(value, schema)
         case list() if path[-1:] == ("shell",):
             return "a list belongs in `command`"
         case dict() if (
@@ -114,31 +118,54 @@ def _meant(path: DataPath, value: object, expected: str, schema: Mapping[str, An
     return None
 
 
-def _as_list(path: DataPath, value: str, schema: Mapping[str, Any]) -> str | None:
-    if path[-1:] == ("command",):
-        return guesses.command(value)
-    if value in ("weekdays", "weekends"):
-        return f"write frequency: daily for {value}"
-    return f"write it as a list: [{plain(value)}]" if value in schema["items"].get("enum", [value]) else None
+def _as_list(value: str, schema: Mapping[str, Any]) -> str | None:
+    items = schema["items"]
+    fits = (
+        value in items.get("enum", [value])
+        and _may_be(value, items)
+        and (items.get("type") == "string" or "enum" in items)
+    )
+    return guesses.write([value]) if fits else None
+
+
+def _may_be(text: str, schema: Mapping[str, Any]) -> bool:
+    """Tell whether a text keeps a schema's pattern."""
+    return re.search(schema.get("pattern", ""), text) is not None
+
+
+def _meant_value(path: DataPath, data: object) -> str | None:
+    """Say what to write in place of a value that other programs have."""
+    from runner.requests.meant_values import meant_by_value  # of most documents nobody asks
+
+    return meant_by_value(path, data) if path and isinstance(data, dict) else None
 
 
 def _wrong_value(
-    path: DataPath, subject: str, value: object, schema: Mapping[str, Any], root: Mapping[str, Any]
+    path: DataPath,
+    subject: str,
+    value: object,
+    schema: Mapping[str, Any],
+    root: Mapping[str, Any],
+    data: object,
 ) -> Finding:
     choices = schema.get("enum", [])
     expected = str(schema.get("title", "something else"))
     if expected in _READERS and isinstance(value, str):
-        return _complaint(path, expected, value, schema)
+        complaint = _complaint(path, expected, value, schema)
+        suggestion = _meant_value(path, data)
+        return replace(complaint, suggestion=suggestion) if suggestion else complaint
     if 1 < len(choices) < 9:
         expected = f"one of {', '.join(choices)}" if isinstance(value, str) else expected
     suggestion = nearest(value, choices) if isinstance(value, str) else None
     if expected.startswith(_NAME) and isinstance(value, str):
         suggestion = name_suggestion(value)
-    if path == ("timing",) and isinstance(value, str):
-        frequencies = below(schema_at(root, ("timing", "schedule")), "frequency")["enum"]
-        suggestion = guesses.timing(value, frequencies) or suggestion
+    if path == ("timing",) and value == "@reboot":
+        suggestion = "nothing runs at each start of the runner; run_immediately runs once, when first seen"
+    suggestion = _meant_value(path, data) or suggestion
     if path[-1:] == ("days",) and isinstance(value, list):
-        suggestion = "write frequency: weekly for a list of days"
+        suggestion = suggestion or "a list of days belongs to frequency: weekly"
+    if path == ("timing",):
+        suggestion = suggestion or _example(above(root, path), of=dict)
     message = f"{subject} should be {expected}, not {shown(value)}"
     return Finding(path=path, message=message, suggestion=suggestion or _example(schema) or _example(above(root, path)))
 
@@ -161,31 +188,40 @@ def _missing(path: DataPath, key: str, schema: Mapping[str, Any], root: Mapping[
     return Finding(path=path, message=message, suggestion=of_branch or _example(below(schema_at(root, path), key), key))
 
 
-def _unknown(path: DataPath, schema: Mapping[str, Any], root: Mapping[str, Any], value: object) -> Finding:
+def _unknown(path: DataPath, schema: Mapping[str, Any], root: Mapping[str, Any], data: object) -> Finding:
     key = str(path[-1])
     where = _subject(path[:-1]) if path[:-1] or "process" in root["properties"] else "the settings"
-    suggestion = _right_key(key, schema.get("properties", {}), root, value)
+    suggestion = _right_key(path, schema.get("properties", {}), root, data)
     return Finding(path=path, message=f"`{plain(key)}` is not a key of {where}", suggestion=suggestion, at_key=True)
 
 
-def _right_key(key: str, known: Mapping[str, Any], root: Mapping[str, Any], value: object) -> str | None:
-    if homes := homes_of(root, key):
-        return f"it belongs in {' or '.join(homes)}"
+def _right_key(path: DataPath, known: Mapping[str, Any], root: Mapping[str, Any], data: object) -> str | None:
+    from runner.requests.aliases import meant_by_key  # of most documents nobody asks
+
+    key, value = str(path[-1]), value_at(data, path)
     if not key.isascii() and any(character.isspace() for character in key):
         return "indent with ordinary blanks; these are others that look alike"
-    if "process" not in known and (near := nearest(key, known)):
+    is_request = "process" in root["properties"]
+    if is_request and (meant := meant_by_key(path, data)):
+        return meant
+    if is_request and (homes := homes_of(root, key)):
+        return f"it belongs in {' or '.join(homes)}"
+    if near := nearest(key, [name for name, below in known.items() if _takes(below, value)]):
         return near
-    target = guesses.ALIASES.get(re.sub("[-_ ]", "", key.lower()), "")
-    if target:
-        last = target.rpartition(".")[2]
-        return f"{DID_YOU_MEAN}`{last}`?" if last in known else f"that is `{target}` here"
     if key == "apiVersion":
         return "this looks like a manifest of Kubernetes: `runner import kubernetes` reads a CronJob"
     if "process" in known and isinstance(value, dict) and "process" in value:
         return f"write name: {plain(key)}, and what is below it beside that"
-    if near := nearest(key, known):
-        return near
     return f"the keys here are {_listed(tuple(known), 'and')}" if 0 < len(known) < 13 else None
+
+
+def _takes(schema: Mapping[str, Any], value: object) -> bool:
+    """Tell whether a key may have a value of this kind; an empty one says nothing."""
+    types = schema.get("type")
+    if types is None or value is None:
+        return True
+    names = [types] if isinstance(types, str) else types
+    return any(isinstance(value, _KINDS[name]) for name in names if name in _KINDS)
 
 
 def _out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Finding:
@@ -206,9 +242,17 @@ def _out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Find
     message = f"`{key}` belongs to {_listed(owners, 'and', mark='')}; this is {frequency}"
     twin = {"day": "days", "days": "day"}.get(key)
     suggestion = f"leave it out, or make the frequency {_listed(owners, 'or', mark='')}"
-    if twin and twin not in parent and frequency in owners_of(root, twin):
+    if twin and frequency in owners_of(root, twin) and _may_replace(path, twin, parent):
         suggestion = f"{DID_YOU_MEAN}`{twin}`?"
     return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
+
+
+def _may_replace(path: DataPath, twin: str, parent: Mapping[str, Any]) -> bool:
+    """Tell whether a value may stand under another key."""
+    from runner.requests.aliases import fits  # of most documents nobody asks
+
+    rest = {key: value for key, value in parent.items() if key != path[-1]}
+    return twin not in parent and fits(path[:-1], rest, {twin: value_at(parent, path[-1:])})
 
 
 def _not_beside(path: DataPath, parent: Mapping[str, Any]) -> Finding:

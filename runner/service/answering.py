@@ -21,6 +21,7 @@ from runner.service.book import Book
 from runner.service.decision import Decision
 from runner.service.execution import Execution
 from runner.service.launching import SHORTEST_SECRET, param_text, secret_values
+from runner.spelling import nearest_word
 
 _Press = Callable[[ProcessRequest, RequestState], Registration]
 _Find = Callable[[str], ProcessRequest | None]
@@ -181,7 +182,5 @@ def _refusal(target: str, found: list[Execution]) -> str | None:
 def _request(name: str, decision: Decision) -> ProcessRequest:
     if name in decision.requests:
         return decision.requests[name]
-    import difflib
-
-    near = difflib.get_close_matches(name, decision.requests, n=1)
-    raise RefusedError(f"there is no request {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    near = nearest_word(name, decision.requests)
+    raise RefusedError(f"there is no request {name!r}" + (f"; did you mean {near!r}?" if near else ""))

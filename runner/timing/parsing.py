@@ -127,13 +127,10 @@ def _month_day(day: int | str) -> MonthDay:
         return DayNumber(number=int(day))
     if day in _NAMED_MONTH_DAYS:
         return _NAMED_MONTH_DAYS[day]
-    import difflib
-
-    near = difflib.get_close_matches(day[:80].lower().replace("-", " "), _NAMED_MONTH_DAYS, n=1)
     raise RuleError(
         f"{shortened(day)} is no day of a month",
         field=_at("day"),
-        suggestion=f"did you mean {near[0]}?" if near else 'write 1 to 31, last, last_workday or "second sunday"',
+        suggestion='write 1 to 31, last, last_workday or "second sunday"',
     )
 
 

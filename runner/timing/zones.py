@@ -16,12 +16,14 @@ from typing import ParamSpec, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from runner.errors import RuleError
+from runner.spelling import nearest_word
 from runner.timing.texts import Moment, read_moment, shortened
 from runner.zone_data import read_zone
 
 TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
+_NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
 _BARE_OFFSET = re.compile(r"(?:UTC|GMT)? ?([+-])0?(\d{1,2})(?::?00)?", re.ASCII | re.IGNORECASE)
 # No instant beyond it is computed, so that no zone's offset can carry one out of datetime's range.
 END = datetime(9999, 12, 30, tzinfo=UTC)
@@ -37,7 +39,7 @@ def zone_named(key: str) -> ZoneInfo:
     if key in _in_use:
         return _in_use[key][1]
     # "right/…" counts leap seconds, "localtime" means something else on each machine.
-    if not key.startswith(("right/", "posix/")) and key not in {"localtime", "posixrules"}:
+    if not key.startswith(("right/", "posix/")) and key not in _NO_ZONES:
         raw = read_zone(key)
         if raw is not None and (zone := _zone_in(key, raw)) is not None:
             _in_use[key] = (raw, zone)
@@ -93,21 +95,23 @@ def _zone_in(key: str, raw: bytes) -> ZoneInfo | None:
 
 @cache
 def _zones_by_folded_name() -> dict[str, str]:
-    return {name.casefold(): name for name in sorted(available_timezones())}
+    names = sorted(available_timezones() - _NO_ZONES)
+    return {name.casefold(): name for name in names}
 
 
 def _nearest_zones(key: str) -> str:
-    if match := _BARE_OFFSET.fullmatch(key.strip()):
+    match = _BARE_OFFSET.fullmatch(key.strip())
+    if match and int(match[2]):
         reversed_sign = "-" if match[1] == "+" else "+"
         return f"write a place, like Europe/Madrid, or Etc/GMT{reversed_sign}{int(match[2])} (its sign is reversed)"
-    import difflib
-
+    if re.fullmatch(r"(?:UTC|GMT)?[+-]?0|Z(?:ulu)?", key.strip(), re.ASCII | re.IGNORECASE):
+        return "write UTC"
     names = _zones_by_folded_name()
     folded = key[:80].strip().replace(" ", "_").casefold()
     near = [name for low, name in names.items() if folded and low.endswith(f"/{folded}")]
-    near = near or [names[low] for low in difflib.get_close_matches(folded, names, n=3, cutoff=0.7)]
-    if near:
-        return f"did you mean {' or '.join(near[:3])}?"
+    best = names.get(folded) or (" or ".join(near[:3]) if near else nearest_word(folded, names.values()))
+    if best:
+        return f"did you mean {best}?"
     return "write an IANA name such as Europe/Madrid or UTC"
 
 

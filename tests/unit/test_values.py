@@ -63,7 +63,7 @@ def test_a_bare_number_is_asked_for_its_unit(text: str) -> None:
     ["", "s", "5 s", " 5s", "5s\n", "-5s", "1.5h", "5x", "5S", "30m1h", "1h1h", "5sec", "PT5S", "٣s", "²s", "1h 30m"],
 )
 def test_what_is_no_duration_is_answered_with_examples(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a duration; write 500ms, 30s"):
+    with pytest.raises(ValueError, match="is not a duration; write it like 500ms, 30s"):
         parse_duration(text)
 
 
@@ -134,7 +134,7 @@ def test_a_size_is_bytes_with_decimal_and_binary_units_told_apart(text: str, siz
     "text", ["", "10", "MB", "1.5MB", "-1MB", "10mb", "10M", "1e3B", "٣B", "10MB\n", f"{'9' * 16}B"]
 )
 def test_what_is_no_size_is_answered_with_examples(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a size; write 64KiB"):
+    with pytest.raises(ValueError, match="is not a size; write it like 64KiB"):
         parse_size(text)
 
 
