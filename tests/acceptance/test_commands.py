@@ -332,8 +332,15 @@ def test_a_runner_of_another_jobs_folder_is_not_told_what_to_do(place: Place) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("next", "--timezone", "Europe/Madird"), "there is no time zone 'Europe/Madird'"),
-        (("start",), "the system's zone (TZ or /etc/localtime): there is no time zone 'CET-1CEST'"),
+        (
+            ("next", "--timezone", "Europe/Madird"),
+            "there is no time zone 'Europe/Madird' (did you mean Europe/Madrid?)",
+        ),
+        (
+            ("start",),
+            "the system's zone (TZ or /etc/localtime): there is no time zone 'CET-1CEST'"
+            " (write an IANA name such as Europe/Madrid or UTC)",
+        ),
     ],
 )
 def test_a_zone_that_does_not_exist_is_told_in_a_sentence(
