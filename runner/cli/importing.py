@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import shlex
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -19,9 +21,12 @@ from runner.errors import Problem, RunnerError, UsageError
 from runner.importing.imported import Import, Imported, Remark, Settings, Severity
 from runner.importing.writing import request_text
 from runner.requests.catalog import CatalogReader
+from runner.resources import schemas_folder
 
 _COLOURS = {Severity.CHANGED: "red", Severity.DIFFERS: "yellow", Severity.NOTE: "blue"}
 _STDIN = "-"
+_SCHEMA = "process-request.schema.json"
+_SHELL_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +93,12 @@ def import_command(
     _check_options(asked)
     settings = Settings(default_zone=places.own_zone, now=datetime.now(UTC), zone=places.given_zone)
     target = folder or places.jobs
-    imported = _without_invalid(_imported(asked, _text(source), settings), asked.name, places)
-    files = {f"{each.name}.yaml": request_text(each, asked.name) for each in imported.requests if each.data}
+    read = _with_parsed_shell(_imported(asked, _text(source), settings))
+    imported = _without_invalid(read, asked.name, places)
+    schema = _schema_of(target, places.jobs)
+    files = {
+        f"{each.name}.yaml": request_text(each, asked.name, schema=schema) for each in imported.requests if each.data
+    }
     if not dry_run:
         _write(files, target, places)
     _report(imported, files, target, output, dry_run=dry_run, source=asked.name)
@@ -152,6 +161,43 @@ def _home(user: str | None) -> str | None:
         return str(Path.home()) if user is None else pwd.getpwnam(user).pw_dir
     except (KeyError, RuntimeError):
         return None
+
+
+def _schema_of(target: Path, jobs: Path) -> str:
+    """Return where a file in a folder finds its schema: beside the jobs folder, or else where it is installed."""
+    beside = jobs.absolute().parent / "schemas" / _SCHEMA
+    return os.path.relpath(beside, target.absolute()) if beside.is_file() else str(schemas_folder() / _SCHEMA)
+
+
+def _with_parsed_shell(imported: Import) -> Import:
+    """Unschedule what /bin/sh cannot parse: there it fails, or another shell reads it."""
+    requests = tuple(
+        each if error is None else each.changed(f"/bin/sh cannot parse its command: {error}")
+        for each in imported.requests
+        for error in [_shell_error(each)]
+    )
+    return replace(imported, requests=requests)
+
+
+def _shell_error(request: Imported) -> str | None:
+    """Return what /bin/sh says of the shell line of a request, None if it has no objection."""
+    line = ((request.data or {}).get("process") or {}).get("shell")
+    if not isinstance(line, str) or "\0" in line:
+        return None
+    try:
+        checked = subprocess.run(
+            ["/bin/sh", "-n", "-c", line],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SHELL_PATIENCE_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if checked.returncode == 0:
+        return None
+    said = checked.stderr.decode(errors="replace").strip().splitlines()
+    return said[0] if said else f"exit code {checked.returncode}"
 
 
 def _without_invalid(imported: Import, source: str, places: Places) -> Import:

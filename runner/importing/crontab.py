@@ -19,6 +19,24 @@ _BLANKS = re.compile(r"[ \t]+")
 _USERS = frozenset(["root", "daemon", "www-data", "nobody", "postgres", "mysql", "apache", "nginx", "ubuntu"])
 """Whom the sixth column of a system's crontab often names; as programs they would be strange."""
 _ENTRY = re.compile(r"(@[a-z]+|([-*\d][^ \t]*[ \t]+){2}([*\d?A-Za-z][^ \t]*[ \t]+){3})\S")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\$?")
+_BEGIN = re.compile(r"/(\S*/)?s?bin/\S+|/\S+\.(sh|py|pl|php|rb)$")
+"""The begin of a command that hardly is an argument."""
+_PROGRAMS = frozenset(
+    [
+        *("ansible", "aws", "awk", "bundle", "bzip2", "cat", "certbot", "chgrp", "chmod", "chown", "cp"),
+        *("curl", "cut", "date", "dd", "df", "diff", "docker", "du", "echo", "file", "find"),
+        *("git", "grep", "gzip", "head", "install", "kill", "ln", "logger", "logrotate", "ls", "mail"),
+        *("make", "mkdir", "mount", "mv", "mysql", "mysqldump", "node", "npm", "openssl", "pg_dump", "podman"),
+        *("printf", "psql", "rm", "rmdir", "rsync", "scp", "sed", "sort", "ssh", "stat", "su"),
+        *("systemctl", "tail", "tar", "tee", "test", "touch", "truncate", "wc", "wget", "which", "xargs"),
+        *("xz", "zip"),
+    ]
+)
+"""Programs whose first argument often is a path."""
+_SILENT = re.compile(r"(?:&>>?|>&)\s*/dev/null\s*$|>>?\s*/dev/null\s+2>>?\s*(?:&1|/dev/null)\s*$")
+"""The end of a command all of whose output is discarded."""
+_SAYS_NOTHING = frozenset(["cd", "test", "[", "[[", "export", "set", "umask", "sleep", "source", "."])
 _NO_PROGRAM = {"cd", "test", "[", "[[", "if", "then", "set", "export", "sleep", "umask", ".", "source", "command", "!"}
 _WRAPPERS = {"sudo", "nice", "ionice", "env", "timeout", "chronic", "exec", "time", "nohup", "flock", "setlock"}
 _INTERPRETERS = re.compile(r"(python|perl|php|ruby|node|java|bash|dash|sh|zsh)[\d.]*")
@@ -30,8 +48,12 @@ _INHERITS = "a process inherits the runner's environment; cron's has little more
 def from_crontab(text: str, settings: Settings, *, has_users: bool, homes: Homes) -> Import:
     """Read a crontab; `has_users` says that a user stands before each command."""
     reader = _Reader(settings=settings, has_users=has_users, homes=homes)
-    for number, line in enumerate(text.split("\n"), 1):
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
         reader.read(number, line.strip(" \t\r"))
+    if reader.drafts and reader.drafts[-1].line == len(lines):
+        message = "its line has no newline at its end: cron refuses such a crontab, or never runs the entry"
+        reader.drafts[-1].differs(message)
     return finished(reader.drafts, reader.file_remarks(), settings)
 
 
@@ -95,16 +117,36 @@ class _Reader:
         if columns.is_quiet:
             draft.note("the - in front keeps cron from logging it; here every execution is recorded")
         first = _BLANKS.split(columns.command)[0]
-        if not self._has_users and first in _USERS:
+        if not self._has_users and self._is_user(columns.command):
             draft.changed(f"its command begins with {first}, which looks like a user", "import it with --system")
+        if columns.user and self._is_program(columns.user, columns.command):
+            draft.changed(f"where a user should stand, {columns.user} looks like a program", "import without --system")
         draft.wanted_name = _program(columns.command) or f"line-{number}"
         if self._comments:
             draft.data["description"] = " ".join(self._comments)
         self._say_what_runs(draft, columns)
         self._say_when(draft, columns.time)
-        if self._variables.get("MAILTO") != "" and self._mailed_from is None:
+        is_mailed = self._variables.get("MAILTO") != "" and not _is_silent(columns.command)
+        if is_mailed and self._mailed_from is None:
             self._mailed_from = number
         return draft
+
+    def _is_user(self, command: str) -> bool:
+        """Tell whether a command begins with a user, and what follows it is a command."""
+        first, _, rest = command.replace("\t", " ").partition(" ")
+        begin = rest.split(maxsplit=1)[0] if rest.strip() else ""
+        if first in _USERS:
+            return True
+        if not _USER.fullmatch(first) or _runs_another(first) or first in _PROGRAMS:
+            return False
+        is_known = self._homes(first) is not None
+        return _BEGIN.match(begin) is not None or (is_known and (begin.startswith("/") or _runs_another(begin)))
+
+    def _is_program(self, user: str, command: str) -> bool:
+        """Tell whether what stands in a user's place is a program, and the command its arguments."""
+        if self._homes(user) is not None:
+            return False
+        return not _USER.fullmatch(user) or _runs_another(user) or user in _PROGRAMS or command.startswith("-")
 
     def _say_what_runs(self, draft: Draft, columns: _Columns) -> None:
         command, stdin = _command_and_input(columns.command)
@@ -143,7 +185,7 @@ class _Reader:
             draft.changed(f"cron knows no {time}", f"it knows {', '.join(NICKNAMES)}")
             return
         if zone:
-            draft.note(f"CRON_TZ={zone} is its time zone, as cronie reads it; Debian's cron takes no notice of it")
+            draft.differs(f"CRON_TZ={zone} is its time zone, as cronie reads it; Debian's cron takes no notice of it")
         self._has_machine_zone |= not zone
         timing = cron_timing(draft, time, VIXIE, self._settings, zone=zone)
         if timing:
@@ -153,9 +195,15 @@ class _Reader:
     def _spread(self, draft: Draft) -> Data:
         """cronie draws a delay below RANDOM_DELAY minutes once, when it starts: a stable one is as good."""
         delay = self._variables.get("RANDOM_DELAY", "0")
-        if not re.fullmatch(r"\d{1,4}", delay, re.ASCII) or not int(delay):
+        if not re.fullmatch(r"\d{1,4}", delay, re.ASCII):
+            draft.differs(f"RANDOM_DELAY={delay} is no number of minutes, and is left out")
             return {}
-        draft.note(f"RANDOM_DELAY={delay} is a `spread`: a delay of its own, the same each time")
+        if not int(delay):
+            return {}
+        draft.differs(
+            f"RANDOM_DELAY={delay} is a `spread`: a delay of its own, the same each time; cronie draws one when it"
+            " starts, and Debian's cron takes no notice of it"
+        )
         return {"spread": f"{int(delay)}m"}
 
 
@@ -182,6 +230,22 @@ def _columns(line: str, *, has_users: bool) -> _Columns | None:
         command=parts[-1],
         is_quiet=is_quiet,
     )
+
+
+def _is_silent(command: str) -> bool:
+    """Tell whether all output of a command is discarded, so that there is nothing to mail.
+
+    >>> _is_silent("cd /srv && ./post >/dev/null 2>&1"), _is_silent("./post >/dev/null")
+    (True, False)
+    """
+    shown = command.partition("%")[0] if "\\%" not in command else command
+    parts = [part.strip() for part in re.split(r"&&|\|\||;|\|(?!\|)", shown) if part.strip()]
+    return bool(parts) and all(_SILENT.search(part) or part.split()[0] in _SAYS_NOTHING for part in parts)
+
+
+def _runs_another(word: str) -> bool:
+    """Tell whether a word begins a command whatever stands behind it."""
+    return word in _NO_PROGRAM or word in _WRAPPERS or _INTERPRETERS.fullmatch(word) is not None
 
 
 def _unquoted(text: str) -> str:

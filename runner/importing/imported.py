@@ -52,6 +52,14 @@ class Imported:
     data: Data | None
     remarks: tuple[Remark, ...] = ()
 
+    def changed(self, message: str, suggestion: str | None = None) -> Imported:
+        """Return it unscheduled, with a remark that says why."""
+        remark = Remark(
+            line=self.line, severity=Severity.CHANGED, message=message, suggestion=suggestion, request=self.name
+        )
+        data = None if self.data is None else {**self.data, "scheduled": False}
+        return replace(self, data=_ordered(data) if data else None, remarks=(*self.remarks, remark))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
@@ -132,7 +140,7 @@ class Draft:
             name=name,
             line=self.line,
             excerpt=self.excerpt,
-            data={key: data[key] for key in _ORDER if key in data} if self.is_written else None,
+            data=_ordered(data) if self.is_written else None,
             remarks=tuple(replace(remark, request=name) for remark in self.remarks),
         )
 
@@ -144,6 +152,10 @@ class Draft:
                 except RuleError as error:
                     self.changed(f"it has no timing here: {error}", error.suggestion or "write a `timing`")
                     del self.data["timing"]
+
+
+def _ordered(data: Data) -> Data:
+    return {key: data[key] for key in _ORDER if key in data}
 
 
 def name_of(text: str) -> str:

@@ -22,6 +22,8 @@ _ZONE_PREFIX = re.compile(r"(?:CRON_)?TZ=(\S+)\s+(.*)")
 _REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
 _DEFAULT_RETRIES = 6
 _HISTORY = {"successfulJobsHistoryLimit", "failedJobsHistoryLimit"}
+_MAY_HAVE_SCHEDULE = re.compile("cron|schedul|job|list$", re.IGNORECASE)
+_MADE_BY_THE_SERVER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
 _NO_MEANING = ("apiVersion", "kind", "status")
 
 
@@ -30,6 +32,8 @@ def from_kubernetes(text: str, settings: Settings, *, name: str) -> Import:
     drafts, remarks, needs_zone = [], [], False
     for document in documents_of(text, name):
         for manifest, path in _manifests(document.data, ()):
+            if manifest is None:
+                continue
             line = document.spot(path).line
             kind = manifest.get("kind") if isinstance(manifest, dict) else None
             if kind == "CronJob":
@@ -43,20 +47,32 @@ def from_kubernetes(text: str, settings: Settings, *, name: str) -> Import:
     return finished(drafts, remarks, settings)
 
 
-def _manifests(data: object, path: DataPath) -> Iterator[tuple[dict[str, object], DataPath]]:
+def _manifests(data: object, path: DataPath) -> Iterator[tuple[dict[str, object] | None, DataPath]]:
+    """Yield the manifests of a document, or of a list in it; None for an empty document."""
     match data:
         case {"kind": str() as kind, "items": list() as items} if kind.endswith("List"):
             for index, item in enumerate(items):
-                yield from _manifests(item, (*path, "items", index))
+                yield from _manifests(_with_kind(item, kind.removesuffix("List")), (*path, "items", index))
         case dict():
             yield data, path
+        case None:
+            yield None, path
         case _:
             yield {}, path
 
 
+def _with_kind(item: object, kind: str) -> object:
+    """Return an item of a list as it would stand alone: the items of a CronJobList need not say what they are."""
+    return {"kind": kind, **item} if kind and isinstance(item, dict) else item
+
+
 def _other(kind: object, line: int) -> Remark:
+    """Remark on what is no CronJob: on a Service a note, on what may have a schedule a change."""
     what = f"a {kind}" if isinstance(kind, str) else "no manifest"
-    return Remark(line=line, severity=Severity.NOTE, message=f"this is {what}, no CronJob, and is left out")
+    message = f"this is {what}, no CronJob, and is left out"
+    if isinstance(kind, str) and not _MAY_HAVE_SCHEDULE.search(kind):
+        return Remark(line=line, severity=Severity.NOTE, message=message)
+    return Remark(line=line, severity=Severity.CHANGED, message=message, suggestion="write its request")
 
 
 class _CronJob:
@@ -71,12 +87,14 @@ class _CronJob:
         top.ignore(*_NO_MEANING)
         self._metadata(top.mapping("metadata"))
         self._spec(top.mapping("spec"))
-        self._tell_left(top)
+        top.tell_left()
 
     def _metadata(self, metadata: Keys) -> None:
         name, namespace = metadata.text("name") or "cronjob", metadata.text("namespace")
         self.draft.wanted_name = name
         self.draft.excerpt = f"CronJob {namespace}/{name}" if namespace else f"CronJob {name}"
+        metadata.ignore(*_MADE_BY_THE_SERVER)
+        self._note_annotations(metadata)
         given = metadata.mapping("labels")
         labels = {key: given.text(key) or "" for key in given.data}
         if namespace:
@@ -84,11 +102,21 @@ class _CronJob:
         if labels:
             self.draft.data["labels"] = labels
 
+    def _note_annotations(self, metadata: Keys) -> None:
+        if metadata.raw("annotations"):
+            message = f"`{metadata.named('annotations')}` are for other programs, and are not carried over"
+            self.draft.note(message, line=metadata.line("annotations"))
+
+    def _inner_metadata(self, keys: Keys) -> None:
+        """Take the metadata of a Job or Pod: labels are all that they may have beside annotations, and name it only."""
+        metadata = keys.mapping("metadata")
+        metadata.ignore("creationTimestamp", "labels", "name")
+        self._note_annotations(metadata)
+
     def _spec(self, spec: Keys) -> None:
         job = spec.mapping("jobTemplate")
-        job.ignore("metadata")
+        self._inner_metadata(job)
         self._job(job.mapping("spec"))
-        self._tell_left(job)
         if timing := self._timing(spec):
             self.draft.data["timing"] = timing
         if spec.truth("suspend", default=False):
@@ -98,7 +126,6 @@ class _CronJob:
         if spec.data.keys() & _HISTORY:
             spec.ignore(*_HISTORY)
             self.draft.differs("history limits are not kept a request: the runner prunes outputs, the log is yours")
-        self._tell_left(spec)
 
     def _timing(self, spec: Keys) -> Data | None:
         text, zone = spec.text("schedule") or "", spec.text("timeZone")
@@ -168,10 +195,9 @@ class _CronJob:
             if (count := job.number(key)) not in (None, 1):
                 self.draft.changed(f"{key} is {count}; here one process runs", line=job.line(key))
         job.ignore("ttlSecondsAfterFinished", "manualSelector", "completionMode")
-        self._tell_left(job)
 
     def _pod(self, template: Keys) -> None:
-        template.ignore("metadata")
+        self._inner_metadata(template)
         pod = template.mapping("spec")
         # Kubernetes waits 30 seconds between TERM and KILL unless told otherwise, we do 10.
         grace = pod.number("terminationGracePeriodSeconds")
@@ -183,6 +209,8 @@ class _CronJob:
             self.draft.changed(
                 f"it has {len(containers)} containers; the first is written", line=pod.line("containers")
             )
+            for other in containers[1:]:
+                other.ignore_all()
         if containers:
             self._container(containers[0])
         else:
@@ -190,7 +218,6 @@ class _CronJob:
             self.draft.changed(message, "write its `command`", line=pod.line("containers"))
             self.draft.process["command"] = _PLACEHOLDER
         pod.ignore("restartPolicy", "dnsPolicy", "schedulerName")
-        self._tell_left(pod)
 
     def _container(self, container: Keys) -> None:
         image = container.text("image")
@@ -209,22 +236,19 @@ class _CronJob:
         if directory := container.text("workingDir"):
             self.draft.process["directory"] = directory
         container.ignore("name", "imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy")
-        self._tell_left(container)
 
     def _environment(self, container: Keys) -> Data:
         found: Data = {}
         for variable in container.mappings("env"):
             name, value = variable.text("name"), variable.text("value")
-            if "valueFrom" in variable.data:
+            if variable.raw("valueFrom") is not None:
                 message = f"the value of {name} comes from elsewhere (valueFrom) and is not carried over"
                 self.draft.changed(message, "set it in the runner's environment", line=variable.line())
             elif name:
                 found[name] = _expanded(value or "", found)
+            else:
+                self.draft.changed("a variable without a name is not carried over", line=variable.line())
         return found
-
-    def _tell_left(self, keys: Keys) -> None:
-        for key in keys.left():
-            self.draft.changed(f"`{keys.named(key)}` is not carried over", line=keys.line(key))
 
 
 _UNITS = (("hourly", 3600), ("minutely", 60), ("secondly", 1))

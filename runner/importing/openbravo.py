@@ -35,8 +35,12 @@ def from_openbravo(text: str, settings: Settings, *, name: str, command: str | N
     Raises RunnerError for what is no export.
     """
     template = shlex.split(command) if command else None
-    drafts = [_Request(row, template, settings).draft for row in rows_of(text, name)]
+    rows = rows_of(text, name)
+    drafts = [_Request(row, template, settings).draft for row in rows]
     remarks = [settings.zone_remark("the server")]
+    if columns := sorted({column for row in rows for column in row.administrative}):
+        message = f"{', '.join(columns)}: they decide neither what runs nor when, and are not carried over"
+        remarks.append(Remark(line=1, severity=Severity.NOTE, message=message))
     if template:
         remarks.append(Remark(line=1, severity=Severity.DIFFERS, message=_HEADLESS))
     return finished(drafts, remarks, settings)
@@ -61,6 +65,8 @@ class _Request:
         if timing := self._timing():
             self.draft.data["timing"] = timing
         self._say_status()
+        for column in row.unused:
+            self.draft.changed(f"the column {column} means nothing here, and is not carried over")
 
     def _say_what_runs(self, process: str, template: list[str] | None) -> None:
         row = self._row

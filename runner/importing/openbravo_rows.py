@@ -45,8 +45,31 @@ _COLUMNS = {
     "searchkey": "processvalue",
     "value": "processvalue",
     "id": "adprocessrequestid",
+    "parameters": "params",
 }
 """Names of properties, and of columns that a query may add, by our name of the column."""
+_USED = frozenset(
+    {
+        *("timingoption", "frequency", "startdate", "starttime", "finishes", "finishesdate", "finishestime", "cron"),
+        *("secondlyinterval", "minutelyinterval", "hourlyinterval", "dailyinterval", "dailyoption"),
+        *("secondlyrepetitions", "minutelyrepetitions", "hourlyrepetitions"),
+        *("daymon", "daytue", "daywed", "daythu", "dayfri", "daysat", "daysun"),
+        *("monthlyoption", "monthlydayofweek", "monthlyspecificday", "status", "isactive", "preventconcurrent"),
+        *("processvalue", "processname", "adprocessid", "adprocessrequestid", "description", "params"),
+        *("isgroup", "adprocessgroupid", "clientname", "adclientid", "organizationname", "adorgid"),
+    }
+)
+"""The columns that decide what is written."""
+_ADMINISTRATIVE = frozenset(
+    {
+        *("created", "createdby", "updated", "updatedby", "creationdate", "nextfiretime", "previousfiretime"),
+        *("prevfiretime", "finalfiretime", "nextexecution", "previousexecution", "finish", "scheduleprocess"),
+        *("rescheduleprocess", "unscheduleprocess", "schedule", "reschedule", "unschedule", "channel"),
+        *("obcontext", "openbravocontext", "aduserid", "usercontact", "user", "isrolesecurity", "securitybasedonrole"),
+        *("adroleid", "role"),
+    }
+)
+"""Columns about a request's past, the window's buttons, and who may see it: they decide neither what runs nor when."""
 _FOOTER = re.compile(r"\(\d+ rows?\)")
 """What psql ends a table with."""
 _NEEDED = "timingoption"
@@ -58,9 +81,20 @@ class Row:
 
     line: int
     values: Mapping[str, str]
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, column: str) -> str:
         return self.values.get(column, "")
+
+    @property
+    def unused(self) -> list[str]:
+        """The columns that hold something that nothing here reads, as the export names them."""
+        return sorted(self.names[column] for column in self.values.keys() - _USED - _ADMINISTRATIVE)
+
+    @property
+    def administrative(self) -> list[str]:
+        """The columns that hold something, but nothing that decides what runs or when."""
+        return sorted(self.names[column] for column in self.values.keys() & _ADMINISTRATIVE)
 
     def is_yes(self, column: str) -> bool:
         """Tell whether a flag is set: Y, or true."""
@@ -79,12 +113,13 @@ def rows_of(text: str, name: str) -> list[Row]:
 
 
 def _row(line: int, pairs: Iterator[tuple[str, str]]) -> Row:
-    values = {}
+    values, names = {}, {}
     for name, value in pairs:
         plain = re.sub(r"[^a-z0-9]", "", name.lower())
         if value.strip():
-            values[_COLUMNS.get(plain, plain)] = value.strip()
-    return Row(line=line, values=values)
+            column = _COLUMNS.get(plain, plain)
+            values[column], names[column] = value.strip(), name
+    return Row(line=line, values=values, names=names)
 
 
 def _csv_rows(text: str, name: str) -> Iterator[Row]:
@@ -97,9 +132,9 @@ def _csv_rows(text: str, name: str) -> Iterator[Row]:
         for cells in reader:
             if any(cells) and not _FOOTER.fullmatch(cells[0]):
                 # What psql prints for nothing where it is told to, and what Oracle's tools do.
-                yield _row(
-                    begin, ((c, "" if v in {"NULL", "\\N"} else v) for c, v in zip(columns, cells, strict=False))
-                )
+                more = [f"column {number}" for number in range(len(columns) + 1, len(cells) + 1)]
+                named = zip([*columns, *more], cells, strict=False)
+                yield _row(begin, ((c, "" if v in {"NULL", "\\N"} else v) for c, v in named))
             begin = reader.line_num + 1
     except csv.Error as error:
         raise RunnerError(f"{name}:{reader.line_num}: this is no CSV: {error}") from None

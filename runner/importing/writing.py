@@ -10,7 +10,7 @@ import yaml
 
 from runner.importing.imported import Imported, Remark, Severity
 
-MODELINE = "# yaml-language-server: $schema=../schemas/process-request.schema.json\n"
+_SCHEMA = "../schemas/process-request.schema.json"
 _WIDTH = 118
 _UNFOLDED = 1 << 16
 _TEXT = "tag:yaml.org,2002:str"
@@ -20,11 +20,11 @@ _EXPRESSION = re.compile(r"\*|[0-9].* ")
 _NUMBERLIKE = re.compile(r"[-+]?(0[xob])?[0-9._:]+([eE][-+]?[0-9]+)?|[yYnN]|[-+]?\.(inf|nan)", re.IGNORECASE)
 
 
-def request_text(request: Imported, source: str) -> str:
-    """Write the file of a request: the schema for editors, where it comes from, the remarks, the document."""
+def request_text(request: Imported, source: str, *, schema: str = _SCHEMA) -> str:
+    """Write the file of a request: the place of the schema for editors, its source, the remarks, the document."""
     said = _comment(f"From {source}, line {request.line}: {request.excerpt}")
     remarks = "".join(map(_remark_comment, request.remarks))
-    return f"{MODELINE}{said}{remarks}{document_text(request.data or {})}"
+    return f"# yaml-language-server: $schema={schema}\n{said}{remarks}{document_text(request.data or {})}"
 
 
 def document_text(data: dict[str, Any]) -> str:

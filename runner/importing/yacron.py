@@ -44,6 +44,8 @@ def from_yacron(text: str, settings: Settings, *, name: str) -> Import:
         defaults = top.mapping("defaults")
         for job in top.mappings("jobs"):
             drafts.append(_Job(job, defaults, settings, has_includes="include" in top.data).draft)
+        if document.data is not None and not isinstance(document.data, dict):
+            file.changed("this is no configuration of yacron, which is a mapping with `jobs`")
         _tell_file(top, file)
         remarks += file.remarks
     return finished(drafts, remarks, settings)
@@ -61,7 +63,7 @@ def _tell_file(top: Keys, file: Draft) -> None:
     for key, message in _TOP_LEVEL.items():
         if top.raw(key) is not None:
             file.differs(f"`{key}` has no counterpart: {message}", line=top.line(key))
-    for key in top.left():
+    for key in top.data.keys() - top.taken:
         file.changed(f"`{key}` is not known here", line=top.line(key))
     if top.data.get("jobs"):
         message = "yacron runs everything in the folder that it was started in; here it is the folder of the file"
@@ -96,14 +98,15 @@ class _Job:
         self._beside()
         if has_includes:
             self.draft.changed("`include` may bring defaults for it, and was not read", "put them in before importing")
-        for key in self._keys.left():
-            self.draft.changed(f"`{key}` is not carried over")
+        self._keys.tell_left()
 
     def _environment(self, defaults: Keys, job: Keys) -> None:
         found = {}
         for keys in (defaults, job):
             for variable in keys.mappings("environment"):
                 found[variable.spelled("key")] = variable.spelled("value")
+                for _, key in variable.left():
+                    self.draft.changed(f"`environment` has a key {key}, which means nothing")
         if found:
             self.draft.process["environment"] = found
         if path := self._keys.text("env_file"):
@@ -156,7 +159,7 @@ class _Job:
         """Write an object as an expression: what it does not say is `*`, the minute too."""
         parts = [schedule.text(key) or "*" for key in _OBJECT]
         second, year = schedule.text("second"), schedule.text("year")
-        for key in schedule.left():
+        for _, key in schedule.left():
             self.draft.changed(f"`schedule` has a key {key}, which means nothing")
         if year:
             self.draft.note("its year is written as start and finish; some versions of yacron take no notice of it")
@@ -245,7 +248,7 @@ class _Job:
 
     def _beside(self) -> None:
         for key in _REPORTS:
-            if _mapping(self._keys.raw(key)).get("report"):
+            if self._keys.mapping(key).raw("report"):
                 message = f"{key}.report is not carried over: nothing is mailed or sent"
                 self.draft.differs(message, "tail the monitor log, or write an `on_failure`")
         for key, message in _BESIDE.items():

@@ -39,6 +39,8 @@ class Keys:
     path: DataPath = ()
     lines: tuple[str, ...] = ()
     taken: set[str] = field(default_factory=set)
+    below: dict[DataPath, Keys] = field(default_factory=dict)
+    """The mappings that were taken out of this one."""
 
     def text(self, key: str) -> str | None:
         """Take a text; numbers and words as they are written."""
@@ -106,9 +108,20 @@ class Keys:
         """Take keys that mean nothing to how a request runs."""
         self.taken.update(keys)
 
-    def left(self) -> list[str]:
-        """Return the keys that nobody has taken."""
-        return [key for key in self.data if key not in self.taken]
+    def ignore_all(self) -> None:
+        """Take all keys: a remark on the whole mapping says enough."""
+        self.taken.update(self.data)
+
+    def left(self) -> Iterator[tuple[Keys, str]]:
+        """Yield the keys, here and in the mappings below, that nobody has taken."""
+        yield from ((self, key) for key in self.data if key not in self.taken)
+        for keys in self.below.values():
+            yield from keys.left()
+
+    def tell_left(self) -> None:
+        """Remark on each key that nobody has taken: to be called last, on the outermost mapping."""
+        for keys, key in self.left():
+            self.draft.changed(f"`{keys.named(key)}` is not carried over", line=keys.line(key))
 
     def line(self, key: str | None = None) -> int:
         """Return the line of a key, or of the mapping."""
@@ -122,7 +135,11 @@ class Keys:
         return path_text((*self.path, key))
 
     def _below(self, value: dict[str, Any], *path: str | int) -> Keys:
-        return Keys(data=value, draft=self.draft, document=self.document, path=(*self.path, *path), lines=self.lines)
+        if path not in self.below:
+            self.below[path] = Keys(
+                data=value, draft=self.draft, document=self.document, path=(*self.path, *path), lines=self.lines
+            )
+        return self.below[path]
 
     def _take(self, key: str) -> Any:
         self.taken.add(key)

@@ -138,3 +138,24 @@ def test_a_wrong_use_is_told_in_a_sentence(place: Place, arguments: list[str], w
     result = imported(place, *arguments, source="")
     assert isinstance(result.exception, UsageError)
     assert words in str(result.exception)
+
+
+def test_a_command_that_the_shell_cannot_parse_is_unscheduled(place: Place) -> None:
+    result = imported(place, "crontab", "-", source="0 5 * * * echo 'open\n1 5 * * * echo fine\n")
+    assert result.exit_code == 1
+    assert "/bin/sh cannot parse its command" in result.stderr
+    assert result.stderr.splitlines()[-1] == "2 requests written, 1 of them unscheduled"
+
+
+@pytest.mark.parametrize("where", ["jobs.d", "imported/below"])
+@pytest.mark.parametrize("has_schema", [True, False])
+def test_the_schema_that_an_imported_file_names_is_there(place: Place, where: str, *, has_schema: bool) -> None:
+    if has_schema:
+        (place.folder / "schemas").mkdir()
+        (place.folder / "schemas" / "process-request.schema.json").write_text("{}")
+    folder = place.folder / where
+    imported(place, "crontab", "-", "-o", str(folder), source="0 5 * * * job\n")
+    (line,) = (folder / "job.yaml").read_text().splitlines()[:1]
+    schema = folder / line.partition("$schema=")[2]
+    assert schema.is_file()
+    assert schema.is_relative_to(folder) is has_schema

@@ -157,13 +157,12 @@ def test_comments_right_above_an_entry_describe_it_but_no_dead_entries_and_ruler
 
 def test_an_empty_mailto_and_a_given_zone_leave_nothing_that_differs() -> None:
     settings = Settings(default_zone="UTC", zone="Europe/Madrid", now=SETTINGS.now)
-    imported = read('MAILTO=""\nRANDOM_DELAY=10\n*/5 * * * * x\n', settings=settings)
+    imported = read('MAILTO=""\n*/5 * * * * x\n', settings=settings)
     (request,) = imported.requests
     assert data_of(request)["timing"]["schedule"] == {
         "frequency": "cron",
         "expression": "*/5 * * * *",
         "timezone": "Europe/Madrid",
-        "spread": "10m",
     }
     assert {remark.severity for remark in imported.all_remarks()} == {Severity.NOTE}
     assert read("# nothing\n").requests == ()
@@ -182,3 +181,71 @@ def test_an_empty_mailto_and_a_given_zone_leave_nothing_that_differs() -> None:
 )
 def test_a_request_is_named_after_its_program(command: str, name: str) -> None:
     assert only(f"0 1 * * * {command}").name == name
+
+
+@pytest.mark.parametrize(
+    ("command", "is_changed"),
+    [
+        ("deploy /usr/bin/job --all", True),
+        ("deploy /srv/job.sh", True),
+        ("www-data /var/www/job", True),
+        ("www-data php job.php", True),
+        ("root test -x /usr/sbin/anacron || true", True),
+        ("deploy /srv/data", False),
+        ("rsync /usr/bin/a /usr/bin/b", False),
+        ("sh /usr/local/bin/job.sh", False),
+        ("nice /usr/bin/job", False),
+        ("/usr/bin/job /usr/bin/other", False),
+        ("deploy", False),
+    ],
+)
+def test_a_user_in_front_of_a_command_is_recognised(command: str, *, is_changed: bool) -> None:
+    assert any("looks like a user" in message for message in changes(only(f"0 5 * * * {command}\n"))) is is_changed
+
+
+@pytest.mark.parametrize(
+    ("line", "is_changed"),
+    [
+        ("/usr/bin/job --all", True),
+        ("cd /srv && ./job", True),
+        ("[ -x /bin/job ] && job", True),
+        ("rsync -a a b", True),
+        ("job --all", True),
+        ("www-data /usr/bin/job", False),
+        ("postgres psql", False),
+    ],
+)
+def test_a_program_in_the_place_of_a_user_is_recognised(line: str, *, is_changed: bool) -> None:
+    told = changes(only(f"0 5 * * * {line}\n", has_users=True))
+    assert any("looks like a program" in message for message in told) is is_changed
+
+
+@pytest.mark.parametrize("variable", ["CRON_TZ=Europe/Madrid", "RANDOM_DELAY=30", "RANDOM_DELAY=soon"])
+def test_what_only_one_cron_heeds_differs(variable: str) -> None:
+    request = only(f"{variable}\n0 5 * * * job\n")
+    assert any(variable in message for message in messages(request, Severity.DIFFERS))
+    assert data_of(request)["timing"]["schedule"].get("spread") == ("30m" if variable.endswith("=30") else None)
+
+
+def test_a_last_entry_without_a_newline_is_told() -> None:
+    assert any("no newline" in each for each in messages(only("0 5 * * * job"), Severity.DIFFERS))
+    assert not any("no newline" in each for each in messages(only("0 5 * * * job\n"), Severity.DIFFERS))
+
+
+@pytest.mark.parametrize(
+    ("command", "is_mailed"),
+    [
+        ("job >/dev/null 2>&1", False),
+        ("job &>/dev/null", False),
+        ("job > /dev/null 2> /dev/null", False),
+        ("cd /srv && job >>/dev/null 2>&1", False),
+        ("job >/dev/null", True),
+        ("job 2>&1 >/dev/null", True),
+        ("job; other >/dev/null 2>&1", True),
+        ("job | other >/dev/null 2>&1", True),
+        ("job", True),
+    ],
+)
+def test_mail_is_told_only_where_there_is_output_to_mail(command: str, *, is_mailed: bool) -> None:
+    remarks = read(f"0 5 * * * {command}\n").remarks
+    assert any("mails the output" in remark.message for remark in remarks) is is_mailed

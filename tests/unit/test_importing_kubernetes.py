@@ -193,4 +193,52 @@ def test_a_manifest_without_the_least_becomes_no_more_than_a_draft(text: str) ->
     (request,) = read(text).requests
     assert data_of(request)["scheduled"] is False
     assert "timing" not in data_of(request)
-    assert [remark.severity for remark in read("just text").all_remarks()] == [Severity.NOTE]
+    assert [remark.severity for remark in read("just text").all_remarks()] == [Severity.CHANGED]
+
+
+def test_the_items_of_a_list_need_not_say_what_they_are() -> None:
+    text = "apiVersion: batch/v1\nkind: CronJobList\nitems:\n- metadata: {name: x}\n  spec: {schedule: '0 5 * * *'}\n"
+    (request,) = read(text).requests
+    assert request.name == "x"
+
+
+@pytest.mark.parametrize("kind", ["ScheduledJob", "CronWorkflow", "Job", "CronJobList", ""])
+def test_what_is_left_out_and_may_have_a_schedule_is_a_change(kind: str) -> None:
+    (remark,) = read(f"metadata: {{name: x}}\nkind: {kind or 'null'}\n").remarks
+    assert remark.severity is Severity.CHANGED
+    assert "is left out" in remark.message
+
+
+def test_what_has_no_schedule_is_left_out_with_a_note_and_an_empty_document_without() -> None:
+    imported = read("kind: ConfigMap\n---\n---\nkind: Service\n")
+    assert [remark.severity for remark in imported.remarks] == [Severity.NOTE, Severity.NOTE]
+
+
+def test_unknown_keys_at_every_depth_are_told() -> None:
+    text = """\
+kind: CronJob
+topmost: 1
+metadata: {name: x, inMetadata: 1}
+spec:
+  schedule: "0 5 * * *"
+  inSpec: 1
+  jobTemplate:
+    inTemplate: 1
+    metadata: {inJobMetadata: 1}
+    spec:
+      inJob: 1
+      template:
+        inPodTemplate: 1
+        metadata: {inPodMetadata: 1}
+        spec:
+          inPod: 1
+          containers:
+          - {image: a, command: [a], inContainer: 1, env: [{name: A, value: b, inVariable: 1}, {value: c}]}
+"""
+    (request,) = read(text).requests
+    told = " ".join(messages(request, Severity.CHANGED))
+    for key in ("topmost", "inMetadata", "inSpec", "inTemplate", "inJobMetadata", "inJob", "inPodTemplate"):
+        assert f"{key}` is not carried over" in told
+    for key in ("inPodMetadata", "inPod", "inContainer", "inVariable"):
+        assert f"{key}` is not carried over" in told
+    assert "a variable without a name" in told

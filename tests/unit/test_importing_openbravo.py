@@ -246,3 +246,19 @@ def test_what_runs_otherwise_on_rare_occasions_is_told() -> None:
 def test_what_is_no_export_is_refused(text: str, words: str) -> None:
     with pytest.raises(RunnerError, match=words):
         read(text)
+
+
+def test_every_column_that_holds_something_and_is_not_used_is_told() -> None:
+    text = (
+        "Timing_Option,Process_Name,Parameters,Nodes,CreatedBy,Empty\n"
+        'S,Alert,"{""a"": 1}",node-1,100,\n'
+        "S,Other,,,100,,more\n"
+    )
+    imported = read(text)
+    first, second = imported.requests
+    assert data_of(first)["process"]["params"] == {"a": 1}
+    assert "the column Nodes means nothing here, and is not carried over" in messages(first, Severity.CHANGED)
+    assert "the column column 7 means nothing here, and is not carried over" in messages(second, Severity.CHANGED)
+    assert not any("Empty" in remark.message for remark in imported.all_remarks())
+    (administrative,) = (remark for remark in imported.remarks if "CreatedBy" in remark.message)
+    assert administrative.severity is Severity.NOTE

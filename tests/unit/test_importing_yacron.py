@@ -182,3 +182,29 @@ def test_defaults_are_merged_mapping_by_mapping_and_the_job_wins() -> None:
         "retry": {"attempts": 6, "delay": "5s", "backoff": 1.5, "max_delay": "1m"},
     }
     assert "timezone" not in data_of(request)["timing"]["schedule"]
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ("failsWhen: {unknown: 1}", "failsWhen.unknown"),
+        ("onFailure: {unknown: 1}", "onFailure.unknown"),
+        ("onFailure: {retry: {unknown: 1}}", "onFailure.retry.unknown"),
+        ("onSuccess: {unknown: 1}", "onSuccess.unknown"),
+        ("unknown: 1", "unknown"),
+    ],
+)
+def test_unknown_keys_at_every_depth_are_told(more: str, key: str) -> None:
+    (request,) = read(f"jobs: [{{name: a, command: b, schedule: '* * * * *', {more}}}]\n").requests
+    assert f"`{key}` is not carried over" in messages(request, Severity.CHANGED)
+
+
+def test_a_key_of_a_variable_that_means_nothing_is_told() -> None:
+    variable = "environment: [{key: A, value: b, unknown: c}]"
+    (request,) = read(f"jobs: [{{name: a, command: b, schedule: '* * * * *', {variable}}}]\n").requests
+    assert "`environment` has a key unknown, which means nothing" in messages(request, Severity.CHANGED)
+
+
+def test_a_file_that_is_no_configuration_is_a_change() -> None:
+    (remark,) = read("- {name: a, command: b, schedule: '* * * * *'}\n").remarks
+    assert (remark.severity, remark.message[:24]) == (Severity.CHANGED, "this is no configuration")
