@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from runner.cli.options import Places, place_options
+from runner.cli.options import Places, complete_requests, complete_running, place_options
 from runner.cli.printing import echo
 from runner.commands import Answer, Command, Kind
 from runner.errors import Problem, UsageError
 
-_names = click.argument("names", metavar="NAME...", nargs=-1)
+_names = click.argument("names", metavar="NAME...", nargs=-1, shell_complete=complete_requests)
 _all = click.option("--all", "is_for_all", is_flag=True, help="All requests.")
 
 
@@ -47,12 +47,13 @@ def reschedule_command(names: tuple[str, ...], is_for_all: bool, places: Places)
 
 
 @click.command("kill")
-@click.argument("targets", metavar="EXECUTION|NAME...", nargs=-1, required=True)
+@click.argument("targets", metavar="EXECUTION|NAME...", nargs=-1, required=True, shell_complete=complete_running)
 @place_options
 def kill_command(targets: tuple[str, ...], places: Places) -> None:
     """Stop what runs: its stop signal to the whole process tree, after its grace KILL.
 
-    A request's name means all its executions; an execution's id may be shortened to 8 characters or more.
+    A request's name means all its executions, a member's name that member of a group. The id of an execution may be
+    shortened to any part that is unambiguous, of 4 characters or more.
     """
     from runner.cli.reaching import asked
 

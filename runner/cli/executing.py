@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from runner.cli.copying import Copier, GroupCopier
-from runner.cli.options import Places, place_options
+from runner.cli.options import Places, complete_requests, place_options
 from runner.cli.printing import echo
 from runner.cli.reaching import reach
 from runner.commands import Answer, Command, Kind, ask
@@ -34,7 +34,7 @@ Record = Mapping[str, Any]
 
 
 @click.command("exec")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_requests)
 @click.option("--param", "params", metavar="K=V", multiple=True, help="A parameter for this run; may be repeated.")
 @place_options
 def exec_command(name: str, params: tuple[str, ...], places: Places) -> None:

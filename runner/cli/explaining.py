@@ -12,8 +12,9 @@ import click
 
 from runner.cli.expressions import is_expression, timing_from
 from runner.cli.loading import Loaded, load
-from runner.cli.options import Places, output_option, place_options
+from runner.cli.options import Places, complete_requests_and_members, output_option, place_options
 from runner.cli.printing import coloured, echo, json_line, local_text, print_table, style
+from runner.cli.times import OfDay, Toward, read_time
 from runner.errors import RunnerError, UsageError
 from runner.monitor.names import is_called, path_of, shown_name
 from runner.planning.cautions import cautions
@@ -24,7 +25,7 @@ from runner.planning.views import coming_fires, standing
 from runner.planning.words import timing_words
 from runner.requests.model import Group, Process, ProcessRequest, Reference, RunImmediately, RunLater, Schedule, Timing
 from runner.timing.upcoming import fires
-from runner.timing.zones import parse_wall, zone_named
+from runner.timing.zones import zone_named
 from runner.values import duration_text
 
 
@@ -41,7 +42,7 @@ class _Subject:
 
 
 @click.command("explain")
-@click.argument("what", metavar="EXPRESSION|NAME")
+@click.argument("what", metavar="EXPRESSION|NAME", shell_complete=complete_requests_and_members)
 @click.option("--at", metavar="T", help='Tell why it did, or did not, run at T, as "2026-12-24 18:00".')
 @click.option("-n", "count", type=click.IntRange(0), default=5, show_default=True, help="How many of its next fires.")
 @output_option
@@ -62,7 +63,7 @@ def explain_command(what: str, at: str | None, count: int, output: str, places: 
     if at is None:
         _print_meaning(subject, count, output)
     else:
-        _print_answer(subject, _instant(at, subject.zone), output)
+        _print_answer(subject, _instant(at, subject), output)
 
 
 def _expression(text: str, places: Places) -> _Subject:
@@ -169,11 +170,8 @@ def _zone(timing: Timing | None, places: Places) -> str:
             return places.zone
 
 
-def _instant(text: str, zone: str) -> datetime:
-    try:
-        return parse_wall(text, zone_named(zone), field=())
-    except RunnerError as error:
-        raise UsageError(f"--at: {error}") from None
+def _instant(text: str, subject: _Subject) -> datetime:
+    return read_time("--at", text, subject.zone, subject.now, toward=Toward.NEITHER, of_day=OfDay.REFUSED)
 
 
 def _print_meaning(subject: _Subject, count: int, output: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,24 @@ from runner import __version__
 from runner.cli import _COMMANDS
 from runner.requests.heap import lasting_heap
 from runner.values import neutral
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+# What other programs call a thing that is here, too.
+_MEANT = {
+    **dict.fromkeys(("list", "jobs", "tasks"), "ls"),
+    **dict.fromkeys(("run", "trigger", "fire"), "exec"),
+    **dict.fromkeys(("logs", "output", "tail"), "log"),
+    **dict.fromkeys(("history", "runs"), "monitor"),
+    **dict.fromkeys(("check", "lint", "test"), "validate"),
+    **dict.fromkeys(("disable", "suspend"), "unschedule"),
+    **dict.fromkeys(("enable",), "schedule"),
+    **dict.fromkeys(("serve", "daemon"), "start"),
+    **dict.fromkeys(("ps", "top"), "status"),
+    **dict.fromkeys(("diff",), "plan"),
+    **dict.fromkeys(("describe", "get"), "show"),
+}
 
 
 class _LazyGroup(click.Group):
@@ -29,6 +47,25 @@ class _LazyGroup(click.Group):
             command = getattr(import_module(f"runner.cli.{place}"), f"{cmd_name}_command")
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in _COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        import difflib
+
+        near = [_MEANT[name]] if name in _MEANT else difflib.get_close_matches(name, _COMMANDS, n=1)
+        hint = f"did you mean `runner {near[0]}`?" if near else "`runner --help` lists all"
+        raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        named = ((name, words) for name, (_, words) in _COMMANDS.items() if name.startswith(incomplete))
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=words) for name, words in named), *options]
 
     def make_context(self, *arguments: Any, **named: Any) -> click.Context:
         with _neutral_errors():

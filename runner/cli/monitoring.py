@@ -16,16 +16,16 @@ import click
 from runner.cli.copying import Copier, GroupCopier
 from runner.cli.executions import cells_of, columns_for, fixed_widths, processing
 from runner.cli.fitting import padded, print_fitted
-from runner.cli.options import Places, output_option, place_options, wall_option
+from runner.cli.options import Places, complete_requests_and_members, output_option, place_options
 from runner.cli.printing import echo, json_line, print_table, style
 from runner.cli.stdout import pause
+from runner.cli.times import Toward, read_time
 from runner.errors import RunnerError, StoreError, UsageError
 from runner.execution.output import member_output_paths, open_to_read, output_path, outputs_folder
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.reading import Filter, find_execution, follow, newest, newest_execution
 from runner.monitor.records import Event
 from runner.regular_files import is_folder
-from runner.values import parse_duration
 
 _FOLLOW_EVERY_S = 0.1
 _ID_LENGTH = 36
@@ -35,7 +35,12 @@ _MOST_ADDED_MEANWHILE = 1000  # records, while what is there is looked up
 @click.command("monitor")
 @click.option("--follow", "-f", "is_following", is_flag=True, help="Go on showing what is added.")
 @click.option(
-    "--request", "requests", metavar="NAME", multiple=True, help="Only this request or member; may be repeated."
+    "--request",
+    "requests",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_requests_and_members,
+    help="Only this request or member; may be repeated.",
 )
 @click.option(
     "--status",
@@ -44,7 +49,7 @@ _MOST_ADDED_MEANWHILE = 1000  # records, while what is there is looked up
     multiple=True,
     help="Only this status; may be repeated.",
 )
-@click.option("--since", metavar="T", help='Only what ended since T: "2026-12-24 18:00", or 2h for two hours ago.')
+@click.option("--since", metavar="T", help="Only what ended since T: 2h ago, 19:57, yesterday.")
 @click.option("-n", "count", type=click.IntRange(0), default=20, show_default=True, help="Maximum number of lines.")
 @click.option("--wide", "is_wide", is_flag=True, help="Openbravo's columns, however narrow the terminal is.")
 @click.option("--newest-first", "is_reversed", is_flag=True, help="The newest on top, as in Openbravo.")
@@ -75,7 +80,10 @@ def monitor_command(
     if is_following and is_reversed:
         raise UsageError("--newest-first cannot be combined with --follow: what is added comes last")
     _require_own_log(places)
-    matches = Filter(requests=frozenset(requests), statuses=frozenset(statuses), since=_since(since, places.zone))
+    begin = None
+    if since is not None:
+        begin = read_time("--since", since, places.zone, datetime.now(UTC), toward=Toward.PAST)
+    matches = Filter(requests=frozenset(requests), statuses=frozenset(statuses), since=begin)
     if is_following:
         _follow(_followed(places, matches, count), output, places.zone, is_wide=is_wide)
         return
@@ -127,7 +135,7 @@ def _followed(places: Places, matches: Filter, count: int) -> Iterator[dict[str,
 
 
 @click.command("log")
-@click.argument("execution", metavar="EXECUTION|NAME")
+@click.argument("execution", metavar="EXECUTION|NAME", shell_complete=complete_requests_and_members)
 @click.option("--follow", "-f", "is_following", is_flag=True, help="Go on until the execution ends.")
 @place_options
 def log_command(execution: str, is_following: bool, places: Places) -> None:
@@ -220,15 +228,6 @@ def _follow(records: Iterator[dict[str, Any]], output: str, zone: str, *, is_wid
             echo(json_line(record) if output == "json" else padded(cells_of(record, columns, zone), widths))
     except KeyboardInterrupt:
         return
-
-
-def _since(text: str | None, zone: str) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return datetime.now(UTC) - parse_duration(text)
-    except ValueError:
-        return wall_option("--since", text, zone)
 
 
 def _pause() -> None:

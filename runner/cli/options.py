@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from runner.errors import RuleError, RunnerError, UsageError
 from runner.requests.settings import NAME, FileSettings
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -115,6 +117,29 @@ def place_options(function: Function) -> Function:
     return _JOBS(_STATE(_LOG(_ZONE(with_places))))  # type: ignore[return-value]
 
 
+def complete_requests(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the names of requests in a shell."""
+    from runner.cli.completing import request_names
+
+    return request_names(context, incomplete, has_members=False)
+
+
+def complete_requests_and_members(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the names of requests and of the members of groups in a shell."""
+    from runner.cli.completing import request_names
+
+    return request_names(context, incomplete, has_members=True)
+
+
+def complete_running(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete what runs or waits in a shell, by name or id."""
+    from runner.cli.completing import running_names
+
+    return running_names(context, incomplete)
+
+
 def places(jobs: Path, state: Path | None, monitor_log: Path | None, timezone: str | None) -> Places:
     """Fill in what was not given."""
     settings = _settings_beside(jobs)
@@ -140,34 +165,3 @@ def default_state() -> Path:
         return Path(given.split(":")[0])
     base = os.environ.get("XDG_STATE_HOME", "")
     return (Path(base) if base.startswith("/") else Path.home() / ".local" / "state") / "runner"
-
-
-def wall_option(name: str, text: str, zone: str) -> datetime:
-    """Read the instant that the option `name` gives as people write it in files; a date alone is its first instant.
-
-    Raises UsageError.
-    """
-    from runner.timing.texts import read_moment
-    from runner.timing.zones import instant_of, zone_named
-
-    try:
-        return instant_of(read_moment(text, field=()), zone_named(zone))
-    except RuleError as error:
-        raise UsageError(f"{name}: {error}" + (f"; {error.suggestion}" if error.suggestion else "")) from None
-
-
-def day_after(text: str, zone: str) -> datetime | None:
-    """Return the first instant after the day that a text names as a date alone; None for any other text.
-
-    An end that is a date alone means the whole of that day, as `finish` does in the files.
-    """
-    from runner.timing.texts import read_moment
-    from runner.timing.zones import END, first_instant, zone_named
-
-    try:
-        moment = read_moment(text, field=())
-    except RuleError:
-        return None
-    if moment.clock is not None:
-        return None
-    return first_instant(min(moment.day, END.date()) + timedelta(days=1), zone_named(zone))

@@ -14,8 +14,9 @@ from typing import Any
 import click
 
 from runner.cli.loading import Loaded, load
-from runner.cli.options import Places, day_after, output_option, place_options, wall_option
+from runner.cli.options import Places, complete_requests, output_option, place_options
 from runner.cli.printing import echo, json_line, local_text, print_items, style
+from runner.cli.times import OfDay, Toward, read_time
 from runner.errors import RefusedError
 from runner.planning.process_words import action_words, member_words, process_words
 from runner.planning.views import RequestView, first_fires, merged, views
@@ -30,7 +31,7 @@ _DEFAULT_GRACE = timedelta(seconds=60)
 
 
 @click.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_requests)
 @click.option("--resolved", is_flag=True, help="Each setting of the request with its origin: FILE:LINE, or default.")
 @output_option
 @place_options
@@ -65,7 +66,7 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
 
 
 @click.command("next")
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_requests)
 @click.option("--from", "begin", metavar="T", help="Only fires at or after T, past ones too.  [default: now]")
 @click.option("--until", metavar="T", help="Only fires at or before T; a date alone is included.")
 @click.option("-n", "count", type=click.IntRange(1), help="How many.  [default: 10, or all with --until]")
@@ -76,17 +77,23 @@ def next_command(
 ) -> None:
     """List coming fires, of all requests or of NAME, in the order of their time.
 
-    It needs no runner: fire times depend on the files alone. T is a time as in the files, as "2026-12-24 18:00".
+    It needs no runner: fire times depend on the files alone. T is a time as in the files, a date, a time of day, now,
+    today, yesterday, or a duration from now.
 
     \b
     Examples:
       runner next -n 3
       runner next nightly-posting --until 2027-01-31
+      runner next --until 8h
     """
     loaded = load(places)
     requests = {name: loaded.request(name) for name in names} if names else loaded.in_force.requests
-    after = loaded.now if begin is None else wall_option("--from", begin, places.zone)
-    last = None if until is None else _last_instant(until, places.zone)
+    after = loaded.now if begin is None else read_time("--from", begin, places.zone, loaded.now, toward=Toward.FUTURE)
+    last = (
+        None
+        if until is None
+        else read_time("--until", until, places.zone, loaded.now, toward=Toward.FUTURE, of_day=OfDay.LAST)
+    )
     fires = merged(requests, loaded.states, after=after, now=loaded.now)
     limit = count if count is not None or last is not None else 10
     coming = islice((fire for fire in _until(fires, last)), limit)
@@ -110,11 +117,6 @@ def next_command(
         echo(f"{item['local']}  {_distance(item['scheduled_for'] - loaded.now):12}  {item['request']}")
     if not count:
         echo("nothing is to come", err=True)
-
-
-def _last_instant(text: str, zone: str) -> datetime:
-    after = day_after(text, zone)
-    return wall_option("--until", text, zone) if after is None else after - timedelta(microseconds=1)
 
 
 def views_of(loaded: Loaded) -> list[RequestView]:

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from runner.cli.loading import load
-from runner.cli.options import Places, day_after, output_option, place_options, wall_option
+from runner.cli.options import Places, output_option, place_options
 from runner.cli.past import durations
 from runner.cli.printing import echo, json_line, local_text, print_table, style
+from runner.cli.times import OfDay, Toward, read_time
 from runner.planning.simulation import Load, Rush, Simulation, simulate
 from runner.timing.zones import zone_named
 from runner.values import clock_text
@@ -41,7 +42,8 @@ def simulate_command(
     """Tell what the requests would do in a span of time: fires, the busiest minute, overlaps, a heat map.
 
     Runs are taken to last as long as the newest ones of the request did, by the monitor log (the median); those of a
-    request that has not run yet take no time. T is a time as in the files, as "2026-12-24 18:00".
+    request that has not run yet take no time. T is a time as in the files, a date, a time of day, now, today,
+    yesterday, or a duration from now.
 
     \b
     Examples:
@@ -49,8 +51,12 @@ def simulate_command(
       runner simulate --from 2026-12-24 --to 2026-12-26 --max-running 8
     """
     loaded = load(places)
-    first = loaded.now if begin is None else wall_option("--from", begin, places.zone)
-    until = None if end is None else day_after(end, places.zone) or wall_option("--to", end, places.zone)
+    first = loaded.now if begin is None else read_time("--from", begin, places.zone, loaded.now, toward=Toward.FUTURE)
+    until = (
+        None
+        if end is None
+        else read_time("--to", end, places.zone, loaded.now, toward=Toward.FUTURE, of_day=OfDay.AFTER)
+    )
     simulated = simulate(
         loaded.in_force.requests,
         loaded.states,

@@ -1,0 +1,63 @@
+"""Times on the command line: every form, in every zone, toward the past and the future."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from runner.cli.times import OfDay, Toward, read_time
+from runner.errors import UsageError
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MADRID = "Europe/Madrid"  # an hour ahead of UTC on that day
+PAST, FUTURE, NEITHER = Toward.PAST, Toward.FUTURE, Toward.NEITHER
+FORMS = [
+    ("2026-12-24T18:00:00.000125Z", NEITHER, "2026-12-24 18:00:00.000125"),
+    ("2026-12-24T18:00+02:00", NEITHER, "2026-12-24 16:00"),
+    ("2026-12-24 18:00", NEITHER, "2026-12-24 17:00"),
+    ("2026-12-24T18:00:30", NEITHER, "2026-12-24 17:00:30"),
+    ("2026-12-24", NEITHER, "2026-12-23 23:00"),
+    ("now", NEITHER, "2026-03-01 12:00"),
+    ("today", NEITHER, "2026-02-28 23:00"),
+    ("yesterday", NEITHER, "2026-02-27 23:00"),
+    ("19:57", NEITHER, "2026-03-01 18:57"),
+    ("19:57", PAST, "2026-02-28 18:57"),
+    ("19:57", FUTURE, "2026-03-01 18:57"),
+    ("03:15:30", PAST, "2026-03-01 02:15:30"),
+    ("03:15:30", FUTURE, "2026-03-02 02:15:30"),
+    ("2h", PAST, "2026-03-01 10:00"),
+    ("1d2h", FUTURE, "2026-03-02 14:00"),
+]
+
+
+@pytest.mark.parametrize(("text", "toward", "meant"), FORMS)
+def test_each_form_of_a_time_means_an_instant(text: str, toward: Toward, meant: str) -> None:
+    assert read_time("--at", text, MADRID, NOW, toward=toward) == datetime.fromisoformat(f"{meant}+00:00")
+
+
+@pytest.mark.parametrize("text", ["2026-12-24", "today", "yesterday"])
+def test_a_date_alone_is_its_first_instant_or_as_an_end_its_whole_day(text: str) -> None:
+    first, last, after = (
+        read_time("--until", text, MADRID, NOW, toward=FUTURE, of_day=of_day)
+        for of_day in (OfDay.FIRST, OfDay.LAST, OfDay.AFTER)
+    )
+    assert (after - first, after - last) == (timedelta(days=1), timedelta(microseconds=1))
+    with pytest.raises(UsageError, match=f"--at: {text} is a date alone; at what time"):
+        read_time("--at", text, MADRID, NOW, toward=NEITHER, of_day=OfDay.REFUSED)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "30", "2 h", "25:00", "tomorrow", "2026-12-24T18"])
+def test_anything_else_is_refused_with_all_that_can_be_written(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^--since: .*; .*2026-12-24 18:00.*19:57, now, today, yesterday, or a dur"):
+        read_time("--since", text, MADRID, NOW, toward=PAST)
+
+
+def test_a_duration_is_no_time_where_it_could_lead_either_way() -> None:
+    with pytest.raises(UsageError, match=r"^--at: '2h' is not a time; .*yesterday$"):
+        read_time("--at", "2h", MADRID, NOW, toward=NEITHER)
+
+
+def test_a_date_that_does_not_exist_is_refused_with_the_reason() -> None:
+    with pytest.raises(UsageError, match="there is no 2026-02-30"):
+        read_time("--since", "2026-02-30", MADRID, NOW, toward=PAST)
