@@ -10,6 +10,7 @@ from pathlib import Path
 from runner.errors import UsageError
 
 _PACKAGE = Path(__file__).parent
+_GIT_PATIENCE_S = 10.0
 
 
 def schemas_folder() -> Path:
@@ -20,6 +21,16 @@ def schemas_folder() -> Path:
 def examples_folder() -> Path:
     """Return the jobs folder that `runner init` copies."""
     return _shipped("examples", "jobs.d")
+
+
+def example_files() -> tuple[Path, ...]:
+    """Return the requests that `runner init` copies, sorted.
+
+    In a source checkout those are the files that git tracks: its reader's own requests may lie beside them.
+    """
+    files = sorted(examples_folder().glob("*.yaml"))
+    tracked = _tracked(examples_folder()) if (_PACKAGE.parent / ".git").exists() else None
+    return tuple(path for path in files if tracked is None or path.name in tracked)
 
 
 def schema_names() -> tuple[str, ...]:
@@ -33,6 +44,23 @@ def schema_text(name: str) -> str:
     if name not in names:
         raise UsageError(f"there is no schema {name!r}; there are {', '.join(names)}")
     return (schemas_folder() / f"{name}.schema.json").read_text(encoding="utf-8")
+
+
+def _tracked(folder: Path) -> frozenset[str] | None:
+    """Return the names of the files in a folder that git tracks, None if git does not say."""
+    import subprocess
+
+    try:
+        listed = subprocess.run(
+            ["git", "-C", folder, "ls-files", "-z", "--", "."],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_GIT_PATIENCE_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return frozenset(listed.stdout.decode(errors="surrogateescape").split("\0")) - {""}
 
 
 def _shipped(inside: str, beside: str) -> Path:

@@ -74,9 +74,9 @@ def _require_empty(folder: Path) -> None:
 
 def _initial_files(folder: Path) -> Iterator[tuple[Path, bytes]]:
     from runner.requests.settings import NAME
-    from runner.resources import examples_folder, schemas_folder
+    from runner.resources import example_files, schemas_folder
 
-    for example in sorted(examples_folder().glob("*.yaml")):
+    for example in example_files():
         yield folder / "jobs.d" / example.name, example.read_bytes()
     # The first lines of the examples and of the settings point editors there.
     for name in ("process-request.schema.json", "runner.schema.json"):

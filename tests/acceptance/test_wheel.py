@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import venv
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from support import ROOT, check_log, wait_until
+
+from runner.resources import example_files
 
 BOUND_S = 240
 _OTHERS = ("RUNNER_", "PYTHON", "XDG_", "STATE_DIRECTORY", "LOGS_DIRECTORY")
@@ -42,7 +45,7 @@ def bare(home: Path) -> dict[str, str]:
 def build(folder: Path, *options: str) -> Path:
     """Build the wheel; return it."""
     run(*PIP, "wheel", "-q", "--no-deps", *options, "-w", folder, ROOT, cwd=folder)
-    (wheel,) = folder.glob("runner-*.whl")
+    (wheel,) = folder.glob("yaml_job_runner-*.whl")
     return wheel
 
 
@@ -70,11 +73,19 @@ def lend(requirements: Iterable[str], environment: Path) -> None:
         lend(lent.requires or (), environment)
 
 
+def test_nothing_tells_to_install_the_project_that_has_our_name_on_the_package_index() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (project["name"], list(project["scripts"])) == ("yaml-job-runner", ["runner"])
+    told = [ROOT / "README.md", *(ROOT / "runner").rglob("*.py"), *(ROOT / "jobs.d").glob("*.yaml")]
+    for path in told:
+        assert not re.search(r"\b(install|add|run --from)( -\S+)* ['\"]?runner\b", path.read_text()), path
+
+
 @pytest.mark.timeout(BOUND_S)
 def test_the_wheel_works_from_any_folder(tmp_path: Path) -> None:
     wheel = build(tmp_path, "--no-build-isolation")
     environment = install(wheel, "--no-deps", "--no-index")
-    (metadata,) = environment.glob("lib/python*/site-packages/runner-*.dist-info")
+    (metadata,) = environment.glob("lib/python*/site-packages/yaml_job_runner-*.dist-info")
     lend(Distribution.at(metadata).requires or (), environment)
     check_use(environment / "bin/runner", tmp_path)
 
@@ -94,10 +105,10 @@ def check_use(installed: Path, tmp_path: Path) -> None:
 
     run(installed, "init", "demo", cwd=tmp_path)
     demo = tmp_path / "demo"
-    assert {path.name for path in (demo / "jobs.d").iterdir()} == {path.name for path in (ROOT / "jobs.d").iterdir()}
+    assert {path.name for path in (demo / "jobs.d").iterdir()} == {path.name for path in example_files()}
     assert "all valid" in run(installed, "validate", cwd=demo)
 
-    log = demo / ".local/state/runner/monitor.jsonl"
+    log = demo / "state/monitor.jsonl"
     process = subprocess.Popen(
         [installed, "start"], cwd=demo, env=bare(demo), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )

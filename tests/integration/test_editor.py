@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 from support import ROOT
 
+from runner.resources import example_files
+
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(400)]
 
 MODELINE = "# yaml-language-server: $schema=process-request.schema.json\n"
@@ -160,7 +162,7 @@ def test_an_editor_underlines_what_is_wrong_where_it_is(editor: Editor) -> None:
 
 
 def test_an_editor_has_nothing_against_our_examples(editor: Editor) -> None:
-    examples = sorted((ROOT / "jobs.d").glob("*.yaml"))
+    examples = example_files()
     assert examples
     assert {example.name: editor.problems_of(example.read_text()) for example in examples} == {
         example.name: [] for example in examples

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from runner.resources import example_files
+
 JOBS = Path(__file__).parents[2] / "jobs.d"
 MODELINE = "# yaml-language-server: $schema=../schemas/process-request.schema.json"
 STATE = Path(".local/state/runner-examples")
@@ -26,7 +28,7 @@ def example(name: str) -> dict[str, Any]:
     return document
 
 
-EXAMPLES = {path.stem: example(path.stem) for path in sorted(JOBS.glob("*.yaml"))}
+EXAMPLES = {path.stem: example(path.stem) for path in example_files()}
 TESTED = {"welcome", "disk-usage", "disk-alarm", "load-history", "backup", "big-folders", "month-end"}
 
 
@@ -61,7 +63,9 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     (tmp_path / "home with space").mkdir()
-    shutil.copytree(JOBS, tmp_path / "jobs.d")
+    (tmp_path / "jobs.d").mkdir()
+    for path in example_files():
+        shutil.copy(path, tmp_path / "jobs.d")
     return Machine(home=tmp_path / "home with space", jobs=tmp_path / "jobs.d")
 
 

@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support import ROOT
 
 from runner.errors import Problem
 from runner.requests.catalog import Catalog, CatalogReader
 from runner.requests.document import documents_in
 from runner.requests.files import LARGEST, Content, Trouble, read_bounded
 from runner.requests.loading import LoadedFile, Place, loaded
+from runner.resources import example_files
 
 VALID = b"""\
 name: nightly-posting
@@ -163,7 +163,7 @@ def test_any_structure_near_a_valid_one_is_read_or_told(data: object) -> None:
     check(json.dumps(data, ensure_ascii=False).encode())
 
 
-SAMPLES = [VALID.decode(), *(path.read_text() for path in sorted((ROOT / "jobs.d").rglob("*.yaml")))]
+SAMPLES = [VALID.decode(), *(path.read_text() for path in example_files())]
 FRAGMENTS = [
     "&a ", "*a", "<<: *a\n", "<<", "!x ", "!!binary ", "!!python/object/apply:os.system ", "%YAML 9.9\n---\n",
     "%TAG ! tag:x,2000:\n---\n", "---\n", "--- ", "...\n", "? ", "- ", ": ", ":", "[", "]", "{", "}", ",", "|\n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,20 @@ def test_a_schema_that_there_is_not_is_told_with_those_that_there_are() -> None:
 
 def test_the_examples_are_the_repository_s_own_jobs_folder() -> None:
     assert resources.examples_folder().samefile(ROOT / "jobs.d")
+
+
+def test_requests_of_a_reader_that_lie_beside_the_examples_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = tmp_path / "jobs.d"
+    jobs.mkdir()
+    for name in ("shipped.yaml", "other.yaml"):
+        (jobs / name).touch()
+    monkeypatch.setattr(resources, "_PACKAGE", tmp_path / "package")
+    assert [path.name for path in resources.example_files()] == ["other.yaml", "shipped.yaml"]  # as in an sdist
+    for arguments in (["init", "-q"], ["add", "jobs.d/shipped.yaml"]):
+        subprocess.run(["git", "-C", tmp_path, *arguments], check=True, timeout=60)
+    assert [path.name for path in resources.example_files()] == ["shipped.yaml"]
 
 
 @pytest.mark.parametrize(("inside", "beside"), [("schemas", "schemas"), ("examples", "jobs.d")])
