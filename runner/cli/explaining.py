@@ -15,7 +15,7 @@ from runner.cli.loading import Loaded, load
 from runner.cli.options import Places, complete_requests_and_members, output_option, place_options
 from runner.cli.printing import coloured, echo, json_line, local_text, print_table, style
 from runner.cli.times import OfDay, Toward, read_time
-from runner.errors import RunnerError, UsageError
+from runner.errors import UsageError
 from runner.monitor.names import is_called, path_of, shown_name
 from runner.planning.cautions import cautions
 from runner.planning.explanation import Question, of_expression, unscheduled_words, why
@@ -23,7 +23,7 @@ from runner.planning.firing import delay_of
 from runner.planning.hindrance import Explanation
 from runner.planning.views import coming_fires, standing
 from runner.planning.words import timing_words
-from runner.requests.model import Group, Process, ProcessRequest, Reference, RunImmediately, RunLater, Schedule, Timing
+from runner.requests.model import Group, Process, Reference, RunImmediately, RunLater, Schedule, Timing
 from runner.timing.upcoming import fires
 from runner.timing.zones import zone_named
 from runner.values import duration_text
@@ -93,7 +93,7 @@ def _fires(timing: Timing, now: datetime) -> Iterator[datetime]:
 def _named(name: str, places: Places) -> _Subject:
     loaded = load(places)
     name, member = _membership(name, loaded)
-    request, state = _request(name, loaded), loaded.states.get(name)
+    request, state = loaded.request(name), loaded.states.get(name)
     stands = standing(request, state, loaded.now)
     zone = _zone(request.timing, places)
 
@@ -146,17 +146,6 @@ def _members(process: Process) -> Iterator[str]:
     if isinstance(process.action, Group):
         for member in process.action.members:
             yield member.action.request if isinstance(member.action, Reference) else member.name
-
-
-def _request(name: str, loaded: Loaded) -> ProcessRequest:
-    """Return a request that is in force. Raises RunnerError for one of which nothing is good, or is left."""
-    if name not in loaded.in_force.requests:
-        for rejection in loaded.catalog.rejections:
-            if name in rejection.names:
-                raise RunnerError(f"no version of {name!r} is good: {rejection.problems_of(name)[0]}")
-        if name in loaded.states:
-            raise RunnerError(f"the file of {name!r} is gone; `runner monitor --request {name}` shows what it ran")
-    return loaded.request(name)
 
 
 def _zone(timing: Timing | None, places: Places) -> str:

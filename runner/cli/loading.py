@@ -11,7 +11,7 @@ from pathlib import Path
 from runner.cli.options import Places
 from runner.cli.ownership import meta_of, other_jobs, serves, words_of
 from runner.cli.printing import echo
-from runner.errors import UsageError
+from runner.errors import RefusedError, UsageError
 from runner.planning.consequences import Standing
 from runner.planning.last_good import InForce, in_force
 from runner.planning.renaming import with_renamed
@@ -20,10 +20,10 @@ from runner.requests.catalog import Catalog, CatalogReader
 from runner.requests.heap import unswept
 from runner.requests.model import ProcessRequest
 from runner.requests.recollection import accepted
+from runner.requests.unknown_names import is_rejected, words_for
 from runner.service.catalog_cache import CatalogCache
 from runner.service.registry import Incumbents, remembered
 from runner.service.zone_change import ZONE
-from runner.spelling import nearest_word
 from runner.store.database import StoreReader
 from runner.store.rows import Snapshot
 
@@ -43,11 +43,19 @@ class Loaded:
     now: datetime
 
     def request(self, name: str) -> ProcessRequest:
-        """Return a request by name. Raises UsageError, with the nearest name, if there is none."""
-        if name in self.in_force.requests:
-            return self.in_force.requests[name]
-        near = nearest_word(name, self.in_force.requests)
-        raise UsageError(f"there is no request {name!r}" + (f"; did you mean {near!r}?" if near else ""))
+        """Return a request by name.
+
+        Raises RefusedError for one whose file is invalid or gone, and UsageError, with the nearest name, for another.
+        """
+        requests = self.in_force.requests
+        if name in requests:
+            return requests[name]
+        words = words_for(name, requests, self.catalog.rejections)
+        if is_rejected(name, self.catalog.rejections):
+            raise RefusedError(words)
+        if name in self.states:
+            raise RefusedError(f"the file of {name!r} is gone; `runner monitor --request {name}` shows what it ran")
+        raise UsageError(words)
 
 
 def load(places: Places) -> Loaded:

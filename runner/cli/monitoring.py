@@ -90,6 +90,9 @@ def monitor_command(
     records = _newest(places, matches, count)
     if is_reversed:
         records.reverse()
+    for name in () if records else requests:
+        if (reason := _reason_for(name, places)) is not None:
+            echo(reason, err=True)
     if output == "json":
         for record in records:
             echo(json_line(record))
@@ -150,7 +153,7 @@ def log_command(execution: str, is_following: bool, places: Places) -> None:
       runner log 2d3e4f50 --follow
     """
     _require_own_log(places)
-    record = _execution(places.monitor_log, execution)
+    record = _execution(places, execution)
     members = output_path(outputs_folder(places.state), str(record["execution"]))
     if not record.get("output_file") and member_output_paths(members):
         _copy(GroupCopier(members), str(record["execution"]), places, is_following=is_following)
@@ -175,19 +178,31 @@ def _cause(error: OSError) -> str:
     return "its process has put a link in its place" if error.errno == errno.ELOOP else error.strerror or str(error)
 
 
-def _execution(log: Path, target: str) -> dict[str, Any]:
+def _execution(places: Places, target: str) -> dict[str, Any]:
     """Return the last record of the execution that a name or a part of an id means. Raises UsageError."""
+    log = places.monitor_log
     if len(target) < _ID_LENGTH and (named := newest_execution(log, target)) is not None:
         return named
     found = find_execution(log, target)
     if not found:
         raise UsageError(
             f"the monitor log has no execution of a request or member {target!r}, nor with that id; "
-            "`runner monitor` lists them"
+            f"{_reason_for(target, places) or '`runner monitor` lists them'}"
         )
     if len(found) > 1:
         raise UsageError(f"{target!r} is ambiguous: {', '.join(str(record['execution']) for record in found)}")
     return found[0]
+
+
+def _reason_for(name: str, places: Places) -> str | None:
+    """Say why a request without records has none: its file is invalid, or another name was meant."""
+    if not is_folder(places.jobs):
+        return None
+    from runner.requests.catalog import CatalogReader
+    from runner.requests.unknown_names import reason_for
+
+    catalog = CatalogReader(places.jobs, default_zone=places.zone).read()
+    return None if name in catalog.requests else reason_for(name, catalog.requests, catalog.rejections)
 
 
 def _require_own_log(places: Places) -> None:

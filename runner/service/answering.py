@@ -17,11 +17,11 @@ from runner.planning.registration import Registration
 from runner.planning.renaming import renamings
 from runner.planning.state import RequestState
 from runner.requests.model import Group, Process, ProcessRequest, Reference
+from runner.requests.unknown_names import reason_for, words_for
 from runner.service.book import Book
 from runner.service.decision import Decision
 from runner.service.execution import Execution
 from runner.service.launching import SHORTEST_SECRET, param_text, secret_values
-from runner.spelling import nearest_word
 
 _Press = Callable[[ProcessRequest, RequestState], Registration]
 _Find = Callable[[str], ProcessRequest | None]
@@ -159,7 +159,7 @@ def _kill(command: Command, decision: Decision, book: Book) -> Answer:
     lines, is_done = [], True
     for target in dict.fromkeys(command.targets):
         found = book.named(target)
-        refusal = _refusal(target, found)
+        refusal = _refusal(target, found, decision)
         if refusal is not None:
             lines.append(f"{target}: {refusal}")
             is_done = False
@@ -170,10 +170,12 @@ def _kill(command: Command, decision: Decision, book: Book) -> Answer:
     return Answer(is_done=is_done, lines=tuple(lines))
 
 
-def _refusal(target: str, found: list[Execution]) -> str | None:
+def _refusal(target: str, found: list[Execution], decision: Decision) -> str | None:
     """Say why nothing is killed by `target`, if so: a request may run several times, all else must be one execution."""
     if not found:
-        return "nothing runs by this name or execution id"
+        is_known = target in decision.requests
+        reason = None if is_known else reason_for(target, decision.requests, decision.rejections)
+        return "nothing runs by this name or execution id" + (f"; {reason}" if reason else "")
     if len(found) > 1 and found[0].request != target:
         return f"refused, it is ambiguous: {', '.join(execution.id for execution in found)}"
     return None
@@ -182,5 +184,4 @@ def _refusal(target: str, found: list[Execution]) -> str | None:
 def _request(name: str, decision: Decision) -> ProcessRequest:
     if name in decision.requests:
         return decision.requests[name]
-    near = nearest_word(name, decision.requests)
-    raise RefusedError(f"there is no request {name!r}" + (f"; did you mean {near!r}?" if near else ""))
+    raise RefusedError(words_for(name, decision.requests, decision.rejections))

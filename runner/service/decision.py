@@ -16,6 +16,7 @@ from runner.planning.firing import Miss, settle, without_abandoned
 from runner.planning.registration import Change, Registration, handed_on
 from runner.planning.results import with_result
 from runner.planning.state import RequestState
+from runner.requests.catalog import Rejection
 from runner.requests.model import ProcessRequest
 from runner.service.book import Book
 from runner.service.claims import Claims, Ended
@@ -69,6 +70,11 @@ class Decision:
         self.git = git
         self._registry = registry
         self._journal = journal
+
+    @property
+    def rejections(self) -> tuple[Rejection, ...]:
+        """The rejected documents beside the requests."""
+        return self._registry.rejections
 
     def state(self, name: str) -> RequestState | None:
         """Return the state of a request as this decision sees it."""

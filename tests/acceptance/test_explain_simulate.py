@@ -92,7 +92,7 @@ def test_a_name_that_is_not_there_or_not_good_is_told(place: Place) -> None:
     assert (done.returncode, done.stderr) == (2, "runner: there is no request 'goood'; did you mean 'good'?\n")
     done = place.run("explain", "bad")
     assert done.returncode == 1
-    assert "no version of 'bad' is good: " in done.stderr
+    assert "'bad' has no valid version: " in done.stderr
     assert explained(place, "good")["status"] == "scheduled"
 
 
