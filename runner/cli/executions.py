@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
-from runner.cli.fitting import id_text, moment_text, terminal_columns
+from runner.cli.fitting import id_text, moment_text, narrowed, terminal_columns
 from runner.cli.options import Places
 from runner.cli.printing import coloured, echo_error, local_text, who
 from runner.errors import StoreError
@@ -33,7 +33,8 @@ WIDTHS = {
     "USER": 12,
 }
 """The widths of columns whose content is still to come; the last column has none."""
-_NARROW = {"STARTED": 11, "STATUS": 10, "DURATION": 12, "REQUEST": 17, "EXECUTION": 8}
+_NARROW = {"STARTED": 11, "STATUS": 10, "DURATION": 12, "REQUEST": 17, "EXECUTION": 8, "MESSAGE": 16}
+_UNBOUNDED = 10_000
 
 
 def columns_for(*, is_wide: bool) -> tuple[str, ...]:
@@ -46,9 +47,11 @@ def columns_for(*, is_wide: bool) -> tuple[str, ...]:
 def fixed_widths(columns: tuple[str, ...], *, is_wide: bool) -> list[int]:
     """Return a width for each column before its content is known, such that a line fits the terminal."""
     room = None if is_wide else terminal_columns()
-    widths = [(WIDTHS if room is None else _NARROW)[name] for name in columns[:-1]]
-    rest = 10_000 if room is None else max(room - sum(widths) - 2 * len(widths), 1)
-    return [*widths, rest]
+    if room is None:
+        return [*(WIDTHS[name] for name in columns[:-1]), _UNBOUNDED]
+    widths = [_NARROW[name] for name in columns]
+    widths[-1] = max(widths[-1], room - sum(widths[:-1]) - 2 * (len(widths) - 1))
+    return narrowed(widths, range(len(widths)), room)
 
 
 def cells_of(record: Mapping[str, Any], columns: tuple[str, ...], zone: str) -> list[str]:

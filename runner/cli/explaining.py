@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from runner.cli.expressions import is_expression, timing_from
+from runner.cli.fitting import id_text
 from runner.cli.loading import Loaded, load
 from runner.cli.options import Places, complete_requests_and_members, output_option, place_options
 from runner.cli.printing import coloured, echo, json_line, local_text, print_table, style
@@ -232,4 +233,4 @@ def _print_answer(subject: _Subject, at: datetime, output: str) -> None:
         if fire is not None:
             echo(f"  nearest fire {word}: {local_text(fire, zone)}")
     for run in answer.runs:
-        echo(f"  execution {run.execution}")
+        echo(f"  execution {id_text(run.execution)}")

@@ -186,7 +186,7 @@ def _execution(places: Places, target: str) -> dict[str, Any]:
     found = find_execution(log, target)
     if not found:
         raise UsageError(
-            f"the monitor log has no execution of a request or member {target!r}, nor with that id; "
+            f"the monitor log has no execution of a request or member {target!r} that has started, nor one of that id; "
             f"{_reason_for(target, places) or '`runner monitor` lists them'}"
         )
     if len(found) > 1:

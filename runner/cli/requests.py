@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from runner.cli.fitting import id_text
 from runner.cli.loading import Loaded, load
 from runner.cli.options import Places, complete_requests, output_option, place_options
 from runner.cli.printing import echo, json_line, local_text, print_items, style
@@ -58,6 +59,8 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
         from runner.cli.problems import problem_lines
 
         item["problems"] = [line for problem in found[0].rejection.problems_of(name) for line in problem_lines(problem)]
+    if "executions" in item:
+        item["executions"] = list(map(id_text, item["executions"]))
     width = max(map(len, item))
     for key, value in item.items():
         for line in _lines(value, places.zone):

@@ -252,6 +252,7 @@ class Runner:
             use_zone_data(zone_change.zone_data_of(snapshot.meta))
             self.registry.load(self._parts.rows, zone=zone, accepted=self._parts.reloader.accepted)
             executions = [execution_of(row) for row in snapshot.executions]
+        self._stored = self.registry.requests
         if zone == self.zone:
             self._parts.reloader.recall(self.registry.requests)
         boot = boot_id()
@@ -425,8 +426,10 @@ class Runner:
         """Keep how the last execution of a request ended."""
         if (noted := with_result(self.registry.states, fields)) is not None:
             name, state = noted
-            self.registry.accept({name: state})
-            self._journal.facts.requests[name] = request_row(name, self.registry.requests.get(name), state)
+            self.registry.remember(name, state)
+            # `exec` reads the files, but puts none of them in force: what is stored stays.
+            requests = self.registry.requests if self._is_firing else self._stored
+            self._journal.facts.requests[name] = request_row(name, requests.get(name), state)
 
     def _note_cut_off(self, execution: Execution) -> None:
         """Mark a one-time request whose execution a restart has cut off."""

@@ -87,6 +87,10 @@ class Registry:
             del self.states[name]
             self._unplanned.discard(name)
 
+    def remember(self, name: str, state: RequestState) -> None:
+        """Replace a state by one that fires at the same times."""
+        self.states[name] = state
+
     def accept_catalog(self, in_force: InForce, catalog: Catalog) -> None:
         """Put a committed catalog in force; the changed states are accepted by `accept`."""
         self.is_kept_whole = in_force.is_kept_whole

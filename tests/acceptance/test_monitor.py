@@ -198,6 +198,11 @@ def test_on_a_terminal_no_line_is_wider_than_it_and_ids_are_short(place: Place, 
     for command in (("monitor",), ("ls",), ("next",)):
         shown = place.shown_on_terminal(*command, columns=columns)
         assert all(len(line) <= columns for line in shown.splitlines()), shown
+    with place.on_terminal("monitor", "-f", columns=columns) as terminal:
+        wait_until(lambda: terminal.shown().count("error") == 2)
+        assert all(len(line) <= columns for line in terminal.shown().splitlines()), terminal.shown()
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.ended() == 0
     shown = place.shown_on_terminal("monitor", columns=columns)
     assert failed["execution"][-8:] in shown
     assert failed["execution"] not in shown
