@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -89,14 +89,27 @@ def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) 
 
 def decide(change: CatalogChange, decision: Decision, registry: Registry, *, is_first: bool = False) -> None:
     """Give all requests the states that follow from a change. At a start (`is_first`) every one is looked at."""
+    new = change.in_force.requests
+    among = [*new] if is_first else sorted(change.reading.touched & new.keys())
+    tell_rejections(change, decision)
+    decide_some(change, decision, registry, removed=change.difference.removed, among=among)
+
+
+def decide_some(
+    change: CatalogChange, decision: Decision, registry: Registry, *, removed: Iterable[str], among: Iterable[str]
+) -> None:
+    """Give some requests the states that follow from a change: some of those removed, and some `among` the new."""
     decision.requests, decision.git = change.in_force.requests, change.reading.git_commit
-    for rejection in change.rejected:
-        decision.tell(Event.REQUEST_REJECTED, _rejection_fields(rejection, change.in_force, decision.git))
-    among = decision.requests if is_first else sorted(change.reading.touched & decision.requests.keys())
     old = Standing(requests=registry.requests, states=registry.states)
-    removed, renamed = change.difference.removed, change.renamed
-    for name, registration in consequences(old, decision.requests, removed, renamed, among, decision.now):
+    for name, registration in consequences(old, decision.requests, removed, change.renamed, among, decision.now):
         decision.register(name, registration)
+
+
+def tell_rejections(change: CatalogChange, decision: Decision) -> None:
+    """Tell of the files and documents that are rejected, and were not before."""
+    for rejection in change.rejected:
+        fields = _rejection_fields(rejection, change.in_force, change.reading.git_commit)
+        decision.tell(Event.REQUEST_REJECTED, fields)
 
 
 def first_runs(change: CatalogChange) -> str | None:

@@ -25,6 +25,7 @@ from runner.service.answering import answer
 from runner.service.aside_reader import AsideReader
 from runner.service.assembly import Assembly, assemble, catalog_reader
 from runner.service.book import Book
+from runner.service.catalog_switch import CatalogSwitch
 from runner.service.clock import Clock, exact_poll
 from runner.service.clock_watch import ClockWatch, Step
 from runner.service.decision import Decision
@@ -84,6 +85,7 @@ class Runner:
         self._released = released
         self._has_begun = False
         self._is_signalled = True  # perhaps during the start: then nothing of the first turn may begin
+        self._switch: CatalogSwitch | None = None
         self._complaints = Complaints()
         self._trouble_note = TroubleNote(settings.state)
         self._resources = ExitStack()
@@ -335,33 +337,44 @@ class Runner:
 
     def _read_on(self) -> None:
         """Read the folder a little further if there is a reason to, and put a whole reading in force."""
-        reading = self._reader.advance(self.registry.incumbents(), READ_BUDGET_S)
-        if reading is None:
-            return
-        asked = self._mail.reloads_before(reading.begun_s)
-        is_emptying = any(command.allow_empty for command in asked.values())
-        change = catalog_change.compare(reading, self.registry, allow_empty=is_emptying)
+        if self._switch is None:
+            reading = self._reader.advance(self.registry.incumbents(), READ_BUDGET_S)
+            if reading is None:
+                return
+            asked = self._mail.reloads_before(reading.begun_s)
+            is_emptying = any(command.allow_empty for command in asked.values())
+            change = catalog_change.compare(reading, self.registry, allow_empty=is_emptying)
+            self._switch = CatalogSwitch(change, self.registry, asked)
+        self._switch_on(self._switch)
+
+    def _switch_on(self, switch: CatalogSwitch) -> None:
+        """Put some more requests of a reading in force. What the store refuses is tried again."""
         decision = self._decision()
+        if switch.is_last:
+            self._tell_reload(switch, decision)
+        switch.decide(decision, self.registry)
+        if self._commit(decision) and switch.accept(self.registry):
+            self._mail.forget_reloads(switch.asked)
+            self._git = switch.change.reading.git_commit
+            self._notifier.ready(begun_s=switch.change.reading.begun_s)
+            self._switch = None
+
+    def _tell_reload(self, switch: CatalogSwitch, decision: Decision) -> None:
+        """Tell of a reading, and answer who asked for it."""
+        change = switch.change
         if change.is_news(self.registry):
-            by = next((command.requested_by for command in asked.values()), None)
+            by = next((command.requested_by for command in switch.asked.values()), None)
             fields = catalog_change.told_fields(change) | {
                 "requested_by": by,
                 "git_commit_before": self._git,
-                "duration_s": self._clock.elapsed_s() - reading.begun_s,
+                "duration_s": self._clock.elapsed_s() - change.reading.begun_s,
             }
             decision.tell(Event.RUNNER_RELOADED, self._about() | fields)
-        catalog_change.decide(change, decision, self.registry)
         if change.reading.git_commit != self._git:
             decision.batch.meta["git_commit"] = change.reading.git_commit or ""
         decision.batch.meta |= zone_change.meta_of_zones(self.zone)
-        for command in asked:
+        for command in switch.asked:
             decision.batch.answers[command] = change.answer.text()
-        if self._commit(decision):
-            self._mail.forget_reloads(asked)
-            self._accept_change(change)
-            self._notifier.ready(begun_s=reading.begun_s)
-        else:
-            self._reader.look_again()
 
     def _accept_change(self, change: catalog_change.CatalogChange) -> None:
         self._git = change.reading.git_commit
@@ -411,7 +424,7 @@ class Runner:
 
     def _note_zone_change(self) -> None:
         """Go by the system's zone and zone data once they have changed. Until that is committed the former count."""
-        if self._stopping.is_asked or (change := self._zones.look()) is None:
+        if self._stopping.is_asked or self._switch is not None or (change := self._zones.look()) is None:
             return
         former, decision = zone_data_in_use(), self._decision()
         zone_change.decide(change, decision, self.registry, self._about())
@@ -504,7 +517,7 @@ class Runner:
             waits += [] if idle_s is None else [idle_s]
             due_s = self.book.next_due_s() if not self._stopping.is_asked else None
             waits += [] if due_s is None else [due_s - self._clock.now().timestamp()]
-            is_reading = self._is_serving and self._reader.is_reading
+            is_reading = self._is_serving and (self._reader.is_reading or self._switch is not None)
             waits += [0.0] if self._journal.facts or self._mail.is_waiting or is_reading else []
         if self._journal.has_unwritten:
             waits.append(self._log_rests.left_s)

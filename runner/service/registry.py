@@ -96,6 +96,10 @@ class Registry:
         self.is_kept_whole = in_force.is_kept_whole
         self.requests, self.rejections = in_force.requests, catalog.rejections
 
+    def accept_requests(self, requests: Mapping[str, ProcessRequest]) -> None:
+        """Put requests in force of which a part is new; the changed states are accepted by `accept`."""
+        self.requests = requests
+
     def accept_rebuilt(self, requests: Mapping[str, ProcessRequest]) -> None:
         """Put the same requests in force as other zone data makes them; the changed states are accepted by `accept`."""
         self.requests = requests

@@ -208,14 +208,12 @@ class Store:
     def hindrance(self) -> str | None:
         """Why the write-ahead log grows, if another program keeps it from being written over; None if it is small."""
         size = self._files.wal_bytes
-        if size < GROWN_WAL:
+        if size < GROWN_WAL or not (readers := readers_of(self._files.shared_inode)):
             return None
         grown = 1 << (size >> 20).bit_length() - 1  # so that the text changes only when the size has doubled
-        readers = readers_of(self._files.shared_inode)
-        who = f"{', '.join(readers)} keeps" if readers else "a program keeps"
         return (
-            f"the write-ahead log {wal_of(self._path)} has grown to {grown} MiB, because {who} an old state of the"
-            " store open; end that program"
+            f"the write-ahead log {wal_of(self._path)} has grown to {grown} MiB, because {', '.join(readers)} keeps an"
+            " old state of the store open; end that program"
         )
 
     def close(self) -> None:
