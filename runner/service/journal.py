@@ -13,7 +13,7 @@ from typing import Any
 
 from loguru import logger
 
-from runner.errors import LogUnwritableError, StoreUnwritableError
+from runner.errors import LogUnwritableError, StoreError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Event, Recorder, decode
 from runner.service.outbox import Outbox
@@ -91,7 +91,7 @@ class Journal:
             return True
         try:
             numbered = self._store.commit(batch, appended=self._appended)
-        except StoreUnwritableError as error:
+        except StoreError as error:
             self.store_trouble = str(error)
             return False
         self.facts, self._appended, self.store_trouble = Batch(), None, None
@@ -110,7 +110,7 @@ class Journal:
             self._take_place()
             number, batch = self._outbox.batch()
             self._mark = _mark_at(*self._log.append(batch))
-        except (LogUnwritableError, StoreUnwritableError) as error:
+        except (LogUnwritableError, StoreError) as error:
             self.log_trouble = str(error)
             return False
         self._appended = (number, self._mark)
@@ -134,7 +134,7 @@ class Journal:
         """Tell whether the store's files are still those that the runner opened; `store_trouble` says what is wrong."""
         try:
             self._store.check()
-        except StoreUnwritableError as error:
+        except StoreError as error:
             self._is_store_unsound, self.store_trouble = True, str(error)
             return False
         if self._is_store_unsound:
@@ -187,7 +187,7 @@ class Journal:
             return True
         try:
             self._store.commit(Batch(), appended=self._appended)
-        except StoreUnwritableError as error:
+        except StoreError as error:
             # Nothing is lost: the next start finds these records in the log.
             self.store_trouble = str(error)
             return False

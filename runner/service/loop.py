@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from runner import RELEASED, __version__
 from runner.commands import Answer, Command
-from runner.errors import RefusedError, StoreUnwritableError
+from runner.errors import RefusedError, StoreError, StoreUnwritableError
 from runner.execution.proc import boot_id
 from runner.execution.processes import Processes
 from runner.lifecycle import Reason
@@ -293,7 +293,7 @@ class Runner:
         """
         try:
             self._mail.take()
-        except StoreUnwritableError:
+        except StoreError:
             self._store_rests.begin()
         due = self.registry.take_due() if self._is_serving and not self._stopping.is_asked else []
         overdue = self._dispatcher.overdue_groups()

@@ -38,7 +38,7 @@ class Mail:
         return bool(self._taken)
 
     def take(self) -> None:
-        """Take the commands that came. Raises StoreUnwritableError; then they wait on."""
+        """Take the commands that came. Raises StoreError; then they wait on."""
         if self.is_waiting:
             taken = self._store.take_commands(to_microseconds(self._clock.now()))
             self._taken += taken

@@ -57,6 +57,8 @@ _LARGEST_IDLE_WAL = 16 * 2**20
 GROWN_WAL = 2 * _LARGEST_IDLE_WAL
 """A write-ahead log of this size does not come from the runner alone."""
 _UNTIDY_COMMITS = 50
+_MOST_FRAMES = 4000
+"""Four times SQLite's own bound: the runner checkpoints sooner, by `tidy`, while no claim waits for it."""
 
 
 class DuplicateClaimError(AssertionError):
@@ -132,13 +134,15 @@ class Store:
             _write(self._connection, batch)
             _define(self._connection, definitions)
             self._connection.executemany(schema.INSERT_RECORD, records)
-        self._take_over_files()
         self._last += len(records)
-        self._note_last()
+        self._note_commit()
         self._untidy += 1
         self._definitions.update(definitions)
         for name in batch.pruned:
             self._definitions.pop(name, None)
+        if self._files.frames >= _MOST_FRAMES:
+            with suppress(StoreUnwritableError), worded(self._path):  # tried again by the next commit
+                self._checkpoint()
         return records
 
     def records_after(self, number: int, *, about_bytes: int) -> tuple[tuple[int, bytes], ...]:
@@ -169,8 +173,7 @@ class Store:
                 lengthen_wal(self._connection, self._path)
             with transaction(self._connection):
                 _prune_commands(self._connection)
-            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            self._files.take_over()
+            self._checkpoint()
 
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
         """Take the pending commands, oldest first, durably; withdraw those whose deadline is before `now`.
@@ -266,9 +269,15 @@ class Store:
             return False
         return True
 
-    def _take_over_files(self) -> None:
-        with suppress(OSError):  # gone since the commit; the next check says so
-            self._files.take_over()
+    def _checkpoint(self) -> None:
+        """Move the write-ahead log into the database. Raises sqlite3.Error and StoreUnwritableError."""
+        self.check()
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error:  # a full disk: it may have written a part, without a note of that in the index
+            with suppress(OSError):  # it is gone; the next check says so
+                self._files.take_over()
+            raise
 
     def _set_back(self, noted: int) -> str | None:
         if noted <= self._last:
@@ -277,6 +286,11 @@ class Store:
             f"the store {self._path} was set back: its last record is number {self._last}, a former runner wrote number"
             f" {noted} (its -wal file was removed, or an older copy restored); what ran since may run again"
         )
+
+    def _note_commit(self) -> None:
+        with suppress(OSError):  # gone since the commit; the next check says so
+            self._files.note_commit()
+        self._note_last()
 
     def _note_last(self) -> None:
         with suppress(OSError):  # the lock's disk may be full; then a store that is set back is not noticed
@@ -347,8 +361,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 def _configure(connection: sqlite3.Connection, path: Path) -> None:
     use_wal(connection, path)
     connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_IDLE_WAL}")
-    # Four times SQLite's own: the runner does it sooner, by `tidy`, while no claim waits for it.
-    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # the runner does it itself, and watches what it does
     with transaction(connection):
         connection.execute(schema.WITHDRAW_ORPHANS)
         _prune_commands(connection)

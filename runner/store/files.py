@@ -74,6 +74,11 @@ class StoreFiles:
         return os.fstat(self._wal_file).st_size
 
     @property
+    def frames(self) -> int:
+        """How many pages the write-ahead log has."""
+        return self._index().frames
+
+    @property
     def shared_inode(self) -> int:
         """The inode of the index, on which readers hold their locks."""
         return os.fstat(self._index_file).st_ino
@@ -110,8 +115,17 @@ class StoreFiles:
             return None
         return f"{self._database} was {'truncated' if now.size < self._known.size else 'changed'} by another program"
 
+    def note_commit(self) -> None:
+        """Note how far the index is after a commit, which did not touch the database. Raises OSError.
+
+        It may have begun the write-ahead log anew; that is no later excuse for a change of the database.
+        """
+        now = self._contents(self._index())
+        if (now.size, now.modified_ns) == (self._known.size, self._known.modified_ns):
+            self._known = now
+
     def take_over(self) -> None:
-        """Take the contents as they are for right: the runner itself has just written. Raises OSError."""
+        """Take the contents as they are for right: the runner itself has written to them. Raises OSError."""
         self._known = self._contents(self._index())
 
     def close(self) -> None:
