@@ -53,6 +53,7 @@ class Reason(StrEnum):
     STDERR = "stderr"
     SPAWN_FAILED = "spawn_failed"
     CONCURRENT = "concurrent"
+    UNSCHEDULED = "unscheduled"
     REPLACED = "replaced"
     KILLED_BY_USER = "killed_by_user"
     RUNNER_STOPPED = "runner_stopped"
@@ -139,7 +140,7 @@ _ENDS: dict[ExecutionStatus, frozenset[Reason | None]] = {
     _X.KILLED: frozenset({_R.KILLED_BY_USER, _R.REPLACED, _R.RUNNER_STOPPED}),
     _X.MISFIRED: frozenset({_R.MISSED}),
     _X.SYSTEM_RESTART: frozenset({_R.RUNNER_LOST}),
-    _X.SKIPPED: frozenset({_R.CONCURRENT}),
+    _X.SKIPPED: frozenset({_R.CONCURRENT, _R.UNSCHEDULED}),
 }
 """The statuses that may follow `processing`, each with the reasons that may refine it."""
 

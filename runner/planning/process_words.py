@@ -87,13 +87,14 @@ def _settings(process: Process) -> dict[str, str | bool]:
         "success": ", ".join(_success(process.success)),
         "retry": ", ".join(_retry(process.retry)) if process.retry else "",
         "output_limit": size_text(process.output_limit) if process.output_limit else "",
+        "scheduled": "" if process.scheduled else "false",
         "if_interrupted": "" if process.if_interrupted is IfInterrupted.RECORD else str(process.if_interrupted),
     }
 
 
 def _member(member: Process, group: Process) -> Iterator[str]:
     if isinstance(member.action, Reference):
-        yield action_words(member.action)
+        yield "; ".join([action_words(member.action), *([] if member.scheduled else ["scheduled false"])])
         return
     settings = (key if value is True else f"{key} {value}" for key, value in _settings(member).items() if value)
     yield "; ".join((f"{member.name}: {action_words(member.action)}", *_unlike(member, group), *settings))

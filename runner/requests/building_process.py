@@ -134,6 +134,9 @@ def _group(part: Part, around: _Around) -> Group:
         if name is not None:
             taken.add(name)
         members.append(_member(member, around))
+    if not any(member.scheduled for member in members):
+        message = "the group has no member to run: each says `scheduled: false`"
+        part.find(("members",), message, "leave that out at one of them, or say it of the request")
     return Group(members=tuple(members), stop_on_failure=part.data.get("stop_on_failure", False))
 
 
@@ -241,6 +244,7 @@ _SETTINGS: Mapping[str, Callable[[Part], Any]] = {
     "success": lambda part: _success(part.below("success")),
     "retry": lambda part: _retry(part.below("retry")),
     "output_limit": lambda part: part.size("output_limit"),
+    "scheduled": lambda part: part.data["scheduled"],
     "if_interrupted": lambda part: IfInterrupted(part.data["if_interrupted"]),
 }
 """How the keys are read that a process says for itself alone; the fields of the model have their names."""

@@ -118,7 +118,8 @@ class Retry:
 class Process:
     """What runs, and how. `directory` and `environment_files` are absolute; `stop_signal` is a signal's number; sizes
     are bytes; without `timeout` or `output_limit` there is no such bound. The values of `secrets` (names of variables)
-    and of `environment_files` are shown nowhere. `emptied` names the fields that the file says are empty."""
+    and of `environment_files` are shown nowhere. `emptied` names the fields that the file says are empty. Only a member
+    of a group is ever not `scheduled`: its group passes over it."""
 
     name: str
     action: Action
@@ -142,6 +143,7 @@ class Process:
     output_limit: int | None = None
     if_interrupted: IfInterrupted = IfInterrupted.RECORD
     emptied: tuple[str, ...] = ()
+    scheduled: bool = True
 
     def says(self, field: str) -> bool:
         """Tell whether its file says something of a field, be it that it is empty: what says nothing inherits."""

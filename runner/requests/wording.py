@@ -236,6 +236,10 @@ def _out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Find
             f"{_subject(path[:-1])} has exactly one of {_listed(alternatives, 'and')}; here are {_listed(here, 'and')}"
         )
         return Finding(path=path, message=message, suggestion=f"make them {kind} of their own", at_key=True)
+    if path == ("process", "scheduled"):
+        suggestion = f"in the request itself, write {guesses.flow({key: parent[key]})[1:-1]}"
+        message = "`scheduled` belongs to the request, or to a member of a group"
+        return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
     if "request" in alternatives:
         return _not_beside(path, parent)
     frequency, owners = str(parent.get("frequency")), tuple(owners_of(root, key))

@@ -35,6 +35,10 @@ class Outcome:
 
 
 SKIPPED = Outcome(status=ExecutionStatus.SKIPPED, reason=Reason.CONCURRENT, message="Concurrent attempt to execute")
+UNSCHEDULED = Outcome(
+    status=ExecutionStatus.SKIPPED, reason=Reason.UNSCHEDULED, message="the member says `scheduled: false`"
+)
+"""Of a member that its group passes over: neither success nor failure."""
 
 LOST = Outcome(
     status=ExecutionStatus.SYSTEM_RESTART,

@@ -15,6 +15,7 @@ from runner.service.execution import Execution, execution_for
 from runner.service.outcomes import (
     GROUP_SUCCEEDED,
     OUTLIVED,
+    UNSCHEDULED,
     Outcome,
     cut_off_group,
     members_failed,
@@ -97,7 +98,8 @@ class Succession:
         action = group.process.action
         assert isinstance(action, Group)
         sequence, count = member.claim.sequence, len(action.members)
-        failed = member.claim.failed_before + (outcome.status is not ExecutionStatus.SUCCESS)
+        has_failed = outcome.status is not ExecutionStatus.SUCCESS and outcome.reason is not Reason.UNSCHEDULED
+        failed = member.claim.failed_before + has_failed
         if (asked := self._claims.stop_reason(group.id)) is not None:
             self._claims.end(replace(group, stopped_by=asked[1]), stopped(group, *asked))
         elif outcome.reason in _INTERRUPTIONS:
@@ -117,7 +119,9 @@ class Succession:
         if isinstance(declared.action, Reference):
             within = (*within, declared.action.request)
         process, failure = self._member_process(group.process, declared)
-        if len(set(within)) < len(within):
+        if not declared.scheduled:
+            failure = UNSCHEDULED
+        elif len(set(within)) < len(within):
             failure = spawn_failure(f"its group contains itself: {' → '.join(within)}")
         member = self._claims.another(
             group.claim,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ROOT, Keys, Place, Record
+from support import ROOT, Keys, Place, Record, check_log
 
 NOW = "run_immediately"
 CALLED = """
@@ -231,6 +231,33 @@ def _shown_in(place: Place) -> list[str]:
     """Return the files below the place that hold a secret, but for those that it was put into."""
     files = (path for path in place.folder.rglob("*") if path.is_file() and path.suffix != ".env")
     return [str(path) for path in files if any(form in path.read_bytes() for form in FORMS)]
+
+
+def test_a_member_that_is_not_scheduled_is_skipped_and_counts_neither_as_success_nor_as_failure(place: Place) -> None:
+    members = [
+        {"name": "first", "shell": "echo first"},
+        {"name": "off", "shell": "touch ran", "scheduled": False},
+        {"request": "other", "scheduled": False},
+        {"name": "last", "shell": "echo last"},
+    ]
+    content = {"process": {"group": {"members": members, "stop_on_failure": True}}, "timing": "run_immediately"}
+    place.declare("other", "touch ran")
+    place.write("all.yaml", json.dumps(content))
+    runner = place.start()
+    place.await_finished("all", channel="process_scheduler")
+    ended = {record["process"]: record for record in place.finished("all")}
+    assert {name: (record["status"], record["reason"]) for name, record in ended.items()} == {
+        "all": ("success", None),
+        "all/first": ("success", None),
+        "all/off": ("skipped", "unscheduled"),
+        "other": ("skipped", "unscheduled"),
+        "all/last": ("success", None),
+    }
+    assert [ended[name]["sequence"] for name in ("all/first", "all/off", "other", "all/last")] == [1, 2, 3, 4]
+    assert not (place.jobs / "ran").exists()
+    assert "scheduled false" in place.run("show", "all").stdout
+    place.stop(runner)
+    check_log(place.log)
 
 
 def test_a_secret_is_shown_nowhere_and_refused_as_a_parameter(place: Place) -> None:

@@ -276,8 +276,15 @@ def test_a_secret_of_a_member_in_what_it_inherits_is_told() -> None:
 def test_every_field_of_the_model_can_be_said() -> None:
     """What the model has and no document can say would be dead."""
     said = {*fields_that_differ(process_of(GROUP)), *fields_that_differ(request_of(FULL).process)}
-    assert said == {field.name for field in fields(Process)} - {"stop_signal", "emptied"}
+    assert said == {field.name for field in fields(Process)} - {"stop_signal", "emptied", "scheduled"}
+    unscheduled = process_of("group: {members: [{request: a, scheduled: false}, {request: b}]}")
+    assert [member.scheduled for member in members_of(unscheduled).values()] == [False, True]
     assert "stop_signal" in fields_that_differ(process_of("shell: x, stop_signal: INT"))
+
+
+def test_a_group_of_which_no_member_is_scheduled_is_refused() -> None:
+    fields = "group: {members: [{request: a, scheduled: false}, {name: b, shell: x, scheduled: false}]}"
+    assert list(told(fields)) == ["process.group.members"]
 
 
 def test_what_is_said_to_be_empty_is_said() -> None:

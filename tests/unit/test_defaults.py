@@ -359,7 +359,9 @@ def test_the_schema_says_of_each_key_what_that_of_a_request_says() -> None:
         assert own[key] == theirs[key], key
     process = theirs["process"]["properties"]
     actions = {"command", "shell", "python", "group", "request"}
-    assert own["process"]["properties"] == {key: process[key] for key in process.keys() - actions - {"name"}}
+    assert own["process"]["properties"] == {
+        key: process[key] for key in process.keys() - actions - {"name", "scheduled"}
+    }
     timings = theirs["timing"]["else"]["properties"]
     timing = own["timing"]["properties"]
     assert timing.keys() == set(OF_TIMINGS["schedule"])

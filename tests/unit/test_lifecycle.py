@@ -61,7 +61,7 @@ error           exit_code signal timeout output_limit memory_limit stderr spawn_
 killed          killed_by_user replaced runner_stopped
 misfired        missed
 system_restart  runner_lost
-skipped         concurrent
+skipped         concurrent unscheduled
 """
 
 
@@ -84,6 +84,6 @@ def test_the_words_are_those_of_the_design() -> None:
     assert set(Channel) == {"process_scheduler", "direct", "group", "retry"}
     assert set(Misfire) == {"skip", "fire_once", "fire_all"}
     assert " ".join(Reason) == (
-        "exit_code signal timeout output_limit memory_limit stderr spawn_failed concurrent replaced "
+        "exit_code signal timeout output_limit memory_limit stderr spawn_failed concurrent unscheduled replaced "
         "killed_by_user runner_stopped runner_lost missed member_failed"
     )

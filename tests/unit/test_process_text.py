@@ -79,6 +79,7 @@ def processes(actions: st.SearchStrategy[Action]) -> st.SearchStrategy[Process]:
         "retry": retry,
         "output_limit": counts,
         "if_interrupted": st.sampled_from(IfInterrupted),
+        "scheduled": st.booleans(),
         "emptied": st.lists(words, max_size=2).map(tuple),
     }
     told: dict[str, st.SearchStrategy[Any]] = {"name": words, "directory": words, "action": actions}

@@ -74,6 +74,7 @@ SAID: dict[str, tuple[object, str, object]] = {
     "retry": (Retry(attempts=2), "retry", "2 attempts, 1s between them"),
     "output_limit": (10**7, "output_limit", "10MB"),
     "if_interrupted": (IfInterrupted.RERUN, "if_interrupted", "rerun"),
+    "scheduled": (False, "scheduled", "false"),
     "emptied": (("params",), "params", {}),
 }
 
