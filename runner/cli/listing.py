@@ -27,7 +27,7 @@ def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
     live yet; new if no runner has seen it.
     """
     loaded = load(places)
-    items = [item_of(view) for view in views_of(loaded)]
+    items = [item_of(view, loaded) for view in views_of(loaded)]
     if is_failing_first:
         items.sort(key=lambda item: not _is_failing(item))
     if output == "json":

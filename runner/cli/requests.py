@@ -20,6 +20,7 @@ from runner.cli.printing import echo, json_line, local_text, print_items, style
 from runner.cli.times import OfDay, Toward, read_time
 from runner.errors import RefusedError
 from runner.planning.process_words import action_words, member_words, process_words
+from runner.planning.results import last_result
 from runner.planning.views import RequestView, first_fires, merged, views
 from runner.planning.words import timing_words
 from runner.requests.defaults import NAMES as DEFAULTS
@@ -170,9 +171,10 @@ def _reason(view: RequestView) -> str | None:
     return first.message
 
 
-def item_of(view: RequestView) -> dict[str, Any]:
+def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
     """Return how a request stands, as `ls` and `show` print it."""
     rejection = view.rejection
+    last = last_result(view.name, view.state, loaded.snapshot.meta)
     kept = "the last good version goes on; " if rejection and view.request else ""
     return {
         "request": view.name or None,
@@ -180,8 +182,8 @@ def item_of(view: RequestView) -> dict[str, Any]:
         "sync": view.sync,
         "scheduled_for": view.next_fire,
         "request_file": view.file,
-        "last_status": view.state and view.state.result,
-        "last_ended": view.state and view.state.result_at,
+        "last_status": last and last.status,
+        "last_ended": last and last.ended,
         "timing": timing_words(view.request.timing) if view.request else None,
         "drift": view.drift,
         "message": f"{kept}{_reason(view)}" if rejection else None,
@@ -190,7 +192,7 @@ def item_of(view: RequestView) -> dict[str, Any]:
 
 def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any]:
     request, state = view.request, view.state
-    item: dict[str, Any] = {**item_of(view)}
+    item: dict[str, Any] = {**item_of(view, loaded)}
     if view.rejection:
         item["problems"] = [str(problem) for problem in view.rejection.problems_of(view.name)]
     if request is not None and state is not None:

@@ -14,7 +14,7 @@ from runner.lifecycle import Channel, ExecutionStatus, Reason
 from runner.monitor.records import Event
 from runner.planning.firing import Miss, settle, without_abandoned
 from runner.planning.registration import Change, Registration, handed_on
-from runner.planning.results import with_result
+from runner.planning.results import unregistered_result, with_result
 from runner.planning.state import RequestState
 from runner.requests.catalog import Rejection
 from runner.requests.model import ProcessRequest
@@ -87,9 +87,14 @@ class Decision:
 
     def tell(self, event: Event, fields: Mapping[str, Any]) -> bytes:
         """Put a record into the decision; return its line."""
-        if event is Event.EXECUTION_FINISHED and (noted := with_result(self.all_states, fields)) is not None:
-            self.put(*noted)
+        if event is Event.EXECUTION_FINISHED:
+            self._note_result(fields)
         return self._journal.tell(event, self.now, fields, batch=self.batch)
+
+    def _note_result(self, fields: Mapping[str, Any]) -> None:
+        if (noted := with_result(self.all_states, fields)) is not None:
+            self.put(*noted)
+        self.batch.meta |= unregistered_result(self.all_states, fields)
 
     def follow(self, ended: Iterable[Ended] = ()) -> None:
         """Decide what follows `ended`, and what this decision has ended itself: the last step before its commit."""

@@ -19,7 +19,7 @@ from runner.lifecycle import Reason
 from runner.monitor.records import Event
 from runner.planning.registration import cut_off
 from runner.planning.renaming import bearer
-from runner.planning.results import with_result
+from runner.planning.results import unregistered_result, with_result
 from runner.service import catalog_change, clock_step, zone_change
 from runner.service.answering import answer
 from runner.service.aside_reader import AsideReader
@@ -443,6 +443,7 @@ class Runner:
             # `exec` reads the files, but puts none of them in force: what is stored stays.
             requests = self.registry.requests if self._is_firing else self._stored
             self._journal.facts.requests[name] = request_row(name, requests.get(name), state)
+        self._journal.facts.meta |= unregistered_result(self.registry.states, fields)
 
     def _note_cut_off(self, execution: Execution) -> None:
         """Mark a one-time request whose execution a restart has cut off."""

@@ -60,6 +60,20 @@ def test_a_skipped_fire_and_a_running_execution_leave_the_last_result_alone(plac
     assert place.stop(runner) == 0
 
 
+def test_what_exec_ran_before_any_runner_did_has_a_result_too(place: Place) -> None:
+    place.declare("bad", "exit 3", DAILY)
+    place.declare("gone", "true", directory="nowhere")
+    for name in ("bad", "gone"):
+        place.run("exec", name)
+    expected: dict[str, str | None] = {"bad": "error", "gone": "error"}
+    assert _results(place) == expected
+    assert place.stop(place.start()) == 0
+    assert _results(place) == expected
+    place.declare("bad", "true", DAILY)
+    place.run("exec", "bad")
+    assert _results(place) == {"bad": "success", "gone": "error"}
+
+
 def test_a_renamed_request_keeps_its_last_result(place: Place) -> None:
     old = place.declare("old", "exit 1", DAILY)
     runner = place.start()
