@@ -20,6 +20,7 @@ from runner.errors import NoRunnerError, RefusedError, StoreError, StoreMissingE
 from runner.requests.trust import user_name
 from runner.store import mailbox
 from runner.store.database import owner_pid
+from runner.store.places import require_trusted_state
 from runner.store.rows import CommandRow, CommandStatus
 from runner.values import new_id
 
@@ -145,7 +146,9 @@ def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.
     """Hand a command to the runner that owns the store in `folder`, and wait for its answer.
 
     Raises NoRunnerError if there is none, or if it does not answer in time: then nothing was or will be changed.
+    Raises RefusedError for a store that root must not write.
     """
+    require_trusted_state(folder)
     if owner_pid(folder) is None:
         raise NoRunnerError(f"no runner is running on {folder}; `runner start` starts one")
     row = CommandRow(

@@ -31,6 +31,7 @@ from runner.regular_files import (
     real_path,
     signature_of,
 )
+from runner.requests.trust import Objection, Trust, own_trust
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)  # SHA-1 or SHA-256
 _REF = re.compile(r"ref:[ \t]*(refs/[^\r\n]+)")
@@ -181,10 +182,22 @@ def commit_of(folder: Path) -> str | None:
     """Return the full commit id checked out around `folder`, or None if it is in no repository.
 
     None as well on a branch without a commit, and where git's files are damaged, unreadable, or in the reftable format.
+    Root takes none from files that another user may change: git would run what their `config` says.
     """
     own = _git_folder(folder)
+    if own and (trust := own_trust()) and objection_to_git(folder, trust):
+        return None
     head = own and _text(own / "HEAD")
     return _resolved(own, head) if own and head else None
+
+
+def objection_to_git(folder: Path, trust: Trust) -> Objection | None:
+    """Return why git's files around `folder` are not trusted."""
+    own = _git_folder(folder)
+    if own is None:
+        return None
+    files = {each / name for each in (own, _common(own)) for name in ("", "HEAD", "config", "index", "packed-refs")}
+    return next(filter(None, map(trust.objection, sorted(files))), None)
 
 
 def is_being_changed(folder: Path) -> bool:
@@ -224,7 +237,7 @@ def _linked(git: Path) -> Path:
 
 def _resolved(own: Path, text: str) -> str | None:
     """Follow `text`, the content of HEAD, from ref to ref to a commit id."""
-    common = own / (_text(own / "commondir") or ".").rstrip("\r\n")
+    common = _common(own)
     for _ in range(_DEEPEST):
         match = _REF.match(text)
         if not match:
@@ -232,6 +245,11 @@ def _resolved(own: Path, text: str) -> str | None:
         text = _text(own / match[1]) or _text(common / match[1]) or _packed(common, match[1]) or ""
     commit = text.strip()
     return commit if _COMMIT.fullmatch(commit) else None
+
+
+def _common(own: Path) -> Path:
+    """Return the folder that all work trees of a repository have in common."""
+    return own / (_text(own / "commondir") or ".").rstrip("\r\n")
 
 
 def _packed(common: Path, ref: str) -> str | None:

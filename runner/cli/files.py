@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import Places, output_option_of, place_options
+from runner.cli.options import Places, output_option_of, reading_options
 from runner.cli.printing import echo, echo_data
 from runner.cli.reports import FORMS, Checked, report
 from runner.errors import Problem, UsageError
@@ -90,7 +90,7 @@ def _initial_files(folder: Path) -> Iterator[tuple[Path, bytes]]:
 @output_option_of(
     FORMS, "For a person; JSON lines; or what GitHub Actions, code scanning (SARIF) or test reports (JUnit) read."
 )
-@place_options
+@reading_options
 def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> None:
     """Tell all problems of all files, each at file:line:column with what would be right.
 

@@ -17,6 +17,7 @@ from runner.planning.last_good import InForce, in_force
 from runner.planning.renaming import with_renamed
 from runner.planning.state import RequestState
 from runner.requests.catalog import Catalog, CatalogReader
+from runner.requests.guarding import is_guarded
 from runner.requests.heap import unswept
 from runner.requests.model import ProcessRequest
 from runner.requests.recollection import accepted
@@ -62,7 +63,8 @@ def load(places: Places) -> Loaded:
     """Read the jobs folder and look into the store, if there is one. Raises UsageError if the folder is not there."""
     if (served := other_jobs(places)) is not None:
         echo(f"nothing of what ran is shown: {words_of(served, places)}", err=True)
-    reader = CatalogReader(_as_served(places.jobs, meta_of(places.state)), default_zone=places.zone)
+    jobs = _as_served(places.jobs, meta_of(places.state))
+    reader = CatalogReader(jobs, default_zone=places.zone, is_guarded=is_guarded())
     with unswept():
         snapshot = _snapshot(places)
         notes = CatalogCache(places.state).notes(reader)

@@ -103,12 +103,23 @@ class Places:
 
 
 def place_options(function: Function) -> Function:
-    """Give a command `--jobs`, `--state`, `--monitor-log` and `--timezone`; they arrive as `places`."""
+    """Give a command `--jobs`, `--state`, `--monitor-log` and `--timezone`; they arrive as `places`.
 
+    Root takes no settings that another user may change.
+    """
+    return _with_places(function, is_guarded=True)
+
+
+def reading_options(function: Function) -> Function:
+    """Give the same options to a command that only reads files: root may run it on those of others, in a pipeline."""
+    return _with_places(function, is_guarded=False)
+
+
+def _with_places(function: Function, *, is_guarded: bool) -> Function:
     def with_places(
         *args: Any, jobs: Path, state: Path | None, monitor_log: Path | None, timezone: str | None, **kwargs: Any
     ) -> Any:
-        return function(*args, places=places(jobs, state, monitor_log, timezone), **kwargs)
+        return function(*args, places=places(jobs, state, monitor_log, timezone, is_guarded=is_guarded), **kwargs)
 
     with_places.__doc__ = function.__doc__
     with_places.__name__ = function.__name__
@@ -140,9 +151,11 @@ def complete_running(context: click.Context, _parameter: click.Parameter, incomp
     return running_names(context, incomplete)
 
 
-def places(jobs: Path, state: Path | None, monitor_log: Path | None, timezone: str | None) -> Places:
-    """Fill in what was not given."""
-    settings = _settings_beside(jobs)
+def places(
+    jobs: Path, state: Path | None, monitor_log: Path | None, timezone: str | None, *, is_guarded: bool = True
+) -> Places:
+    """Fill in what was not given. With `is_guarded` root takes no settings that another user may change."""
+    settings = _settings_beside(jobs, is_guarded=is_guarded)
     folder = (state or settings.state or default_state()).absolute()
     logs = os.environ.get("LOGS_DIRECTORY", "").split(":")[0]
     log = monitor_log or settings.monitor_log or Path(logs or folder) / "monitor.jsonl"
@@ -150,13 +163,14 @@ def places(jobs: Path, state: Path | None, monitor_log: Path | None, timezone: s
     return Places(jobs=jobs, state=folder, monitor_log=log.absolute(), given_zone=zone, settings=settings)
 
 
-def _settings_beside(jobs: Path) -> FileSettings:
+def _settings_beside(jobs: Path, *, is_guarded: bool) -> FileSettings:
     """Read the settings file; where there is none, what reads it need not be imported. Raises UsageError."""
     if not os.access(jobs.absolute().parent / NAME, os.F_OK):  # unlike `exists` it takes a folder that is closed to us
         return FileSettings()
     from runner.requests.settings_file import settings_beside
+    from runner.requests.trust import own_trust
 
-    return settings_beside(jobs)
+    return settings_beside(jobs, own_trust() if is_guarded else None)
 
 
 def default_state() -> Path:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from runner.cli.loading import load
-from runner.cli.options import Places, output_option_of, place_options
+from runner.cli.options import Places, output_option_of, reading_options
 from runner.cli.past import durations
 from runner.cli.plans import FORMS, Shown, report
 from runner.cli.printing import echo
@@ -36,7 +36,7 @@ _LIVE = "what is in force"
 )
 @click.option("--live", "is_live", is_flag=True, help="Compare with what is in force, by the store; the default.")
 @output_option_of(FORMS, "For a person; JSON lines; or for the comment of a pull request.")
-@place_options
+@reading_options
 def plan_command(against: str | None, is_live: bool, output: str, places: Places) -> None:
     """Tell what the jobs folder, as it lies there, would change: requests, what would run at once, next fires.
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from runner.execution.spawn import SpawnError
 from runner.requests.environment_file import parse
 from runner.requests.files import Trouble, read_bounded
+from runner.requests.trust import own_trust
 
 
 def read(path: str) -> dict[str, str]:
     """Return the variables of a regular file of at most 1 MiB; a pipe or device is not waited for.
 
+    Root reads none that another user may change: LD_PRELOAD in it would be that user's code.
     Raises SpawnError, which shows no value.
     """
-    content = read_bounded(path)
+    content = read_bounded(path, own_trust())
     if isinstance(content, Trouble):
-        raise SpawnError(f"environment file {path!r}: {content.reason}")
+        raise SpawnError(f"environment file {path!r}: {content.reason}{_hint(content)}")
     try:
         return parse(content.raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -22,3 +24,7 @@ def read(path: str) -> dict[str, str]:
         raise SpawnError(f"environment file {path!r}, line {line}: this is no UTF-8") from None
     except ValueError as error:
         raise SpawnError(f"environment file {path!r}, {error}") from None
+
+
+def _hint(trouble: Trouble) -> str:
+    return f" ({trouble.suggestion})" if trouble.suggestion else ""

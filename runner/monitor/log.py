@@ -20,6 +20,7 @@ from pathlib import Path
 from runner.errors import LogUnwritableError
 from runner.monitor.moved import moved_to
 from runner.monitor.recovery import Found, found_in, lines_of, missing_suffix
+from runner.requests.trust import UntrustedError, own_trust
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY  # NONBLOCK: a FIFO in the log's place must not hold us
 _MODE = 0o640  # output tails are not for everyone
@@ -236,10 +237,21 @@ def _opened(path: Path | str, stack: contextlib.ExitStack) -> Iterator[int]:
 
 
 def _open(path: Path | str, extra_flags: int = 0) -> int:
-    descriptor = os.open(path, _FLAGS | extra_flags, _MODE)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    trust = own_trust()
+    if trust is None:
+        descriptor = os.open(path, _FLAGS | extra_flags, _MODE)
+    else:  # a link that comes after the look is not followed
+        path = trust.vetted(path)
+        descriptor = os.open(path, _FLAGS | extra_flags | os.O_NOFOLLOW, _MODE)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        if trust and (objection := trust.own_objection(str(path), status)):
+            raise UntrustedError(path, objection)
+    except OSError:
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is not a regular file")
+        raise
     return descriptor
 
 

@@ -68,7 +68,8 @@ class Catalog:
 class CatalogReader:
     """Reads a folder again and again; what did not change since the last scan is not read twice.
 
-    With `is_guarded` a file or folder that anybody may write is rejected: what runs as root must not come from there.
+    With `is_guarded` a file or folder that another user may change is rejected: what runs as root must not come from
+    there.
     """
 
     def __init__(self, folder: Path, *, default_zone: str, is_guarded: bool = False) -> None:

@@ -11,6 +11,7 @@ from runner.requests.excepted import dates_in
 from runner.requests.files import Trouble, read_bounded, signature_at
 from runner.requests.findings import DataPath, Finding, shown
 from runner.requests.outside import discreet
+from runner.requests.trust import ROOT
 from runner.values import neutral
 
 if TYPE_CHECKING:
@@ -30,13 +31,13 @@ class DatesFile:
     problems: tuple[Problem, ...] = ()
 
 
-def dates_file(named: str, at: DataPath, *, path: str, display: str, root: str) -> DatesFile:
+def dates_file(named: str, at: DataPath, *, path: str, display: str, root: str, is_guarded: bool) -> DatesFile:
     """Read the file of dates that the document at `path` (told as `display`) names at a path of its data.
 
-    `root` is the jobs folder.
+    `root` is the jobs folder; with `is_guarded` a file is refused that root must not trust.
     """
     beside = os.path.join(os.path.dirname(path), named)  # noqa: PTH118, PTH120
-    content = read_bounded(beside)
+    content = read_bounded(beside, ROOT if is_guarded else None)
     if isinstance(content, Trouble):
         suggestion = f"dates are a list: [{named}]" if named[:4].isdigit() else content.suggestion
         message = f"the file of dates {shown(named)} is of no use: {content.reason}"

@@ -46,7 +46,8 @@ class _Known:
 class DefaultsFiles:
     """The files below `root`, an absolute path; `display` tells people of one by its path relative to that."""
 
-    def __init__(self, root: str, *, display: Callable[[str], str], default_zone: str) -> None:
+    def __init__(self, root: str, *, display: Callable[[str], str], default_zone: str, is_guarded: bool) -> None:
+        self._is_guarded = is_guarded
         self._root = root
         self._display = display
         self._default_zone = default_zone
@@ -123,7 +124,13 @@ class DefaultsFiles:
         known, raw = self._known.get(relative), hashlib.sha256(content.raw).digest()
         if known is not None and known.raw == raw and known.is_as_read:
             return replace(known, signature=content.signature)
-        place = Place(relative=relative, display=self._display(relative), path=path, default_zone=self._default_zone)
+        place = Place(
+            relative=relative,
+            display=self._display(relative),
+            path=path,
+            default_zone=self._default_zone,
+            is_guarded=self._is_guarded,
+        )
         return _Known(signature=content.signature, raw=raw, defaults=defaults_in(content, place))
 
 
@@ -188,8 +195,9 @@ class _Reading:
         named = value_at(data, _EXCEPT)
         if not isinstance(named, str) or not named:
             return
+        place = self._place
         self._dates = read = dates_file(
-            named, _EXCEPT, path=self._place.path, display=self._place.display, root=self._place.root
+            named, _EXCEPT, path=place.path, display=place.display, root=place.root, is_guarded=place.is_guarded
         )
         self.problems.extend(read.problems)
         if read.finding is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shlex
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from runner.regular_files import (
     signature_of,
     size_text,
 )
-from runner.requests.openness import may_anybody_write
+from runner.requests.trust import ROOT, Objection, Trust, UntrustedError
 from runner.values import neutral
 
 if TYPE_CHECKING:
@@ -52,15 +51,13 @@ _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 class Trouble:
     """Why something in a folder cannot be read; `is_folder` if all that lies below is concerned.
 
-    `may_pass` says that nothing about the file itself has to change before it can be read; `is_open` that it could be
-    read, but anybody may write it.
+    `may_pass` says that nothing about the file itself has to change before it can be read.
     """
 
     reason: str
     suggestion: str | None = None
     is_folder: bool = False
     may_pass: bool = False
-    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +90,17 @@ def signature_at(path: str) -> Signature | None:
         return None
 
 
-def read_bounded(path: str) -> Content | Trouble:
-    """Read a regular file of at most `LARGEST` bytes, again if it changed meanwhile. Never blocks on a pipe."""
+def read_bounded(path: str, trust: Trust | None = None) -> Content | Trouble:
+    """Read a regular file of at most `LARGEST` bytes, again if it changed meanwhile. Never blocks on a pipe.
+
+    With `trust` only what that trusts.
+    """
     content: Content | Trouble = Trouble(reason="it is not there")
     for _ in range(_ATTEMPTS):
         try:
-            content = _read_once(path)
+            content = _read_once(trust.vetted(path) if trust else path)
+        except UntrustedError as error:
+            return _untrusted(error.objection, is_folder=False)
         except (OSError, ValueError) as error:
             may_pass = getattr(error, "errno", None) not in _LASTING
             return Trouble(reason=f"it cannot be read: {_reason(error)}", may_pass=may_pass)
@@ -130,14 +132,9 @@ def _objection(status: os.stat_result) -> Trouble | None:
     return _too_large() if status.st_size > LARGEST else None
 
 
-def _open_trouble(path: str, *, is_folder: bool) -> Trouble:
-    what = "the folder" if is_folder else "it"
-    return Trouble(
-        reason=f"anybody may write {what}, and could have root run anything",
-        suggestion=f"chmod o-w {shlex.quote(path)}",
-        is_folder=is_folder,
-        is_open=True,
-    )
+def _untrusted(objection: Objection, *, is_folder: bool) -> Trouble:
+    reason = f"root does not read {'the folder' if is_folder else 'it'}: {objection.reason}"
+    return Trouble(reason=reason, suggestion=objection.suggestion, is_folder=is_folder)
 
 
 def _too_large() -> Trouble:
@@ -153,7 +150,7 @@ def listed(
 ) -> Generator[None, None, Listing | None]:
     """Walk a folder, through links, yielding now and then; return its files, or None if it is not there.
 
-    `known` are the signatures that its files had. With `is_guarded` what anybody may write counts as unreadable.
+    `known` are the signatures that its files had. With `is_guarded` what root must not trust counts as unreadable.
 
     Its own path is resolved once, so that two states of a folder that is swapped by a link do not mix. A folder that
     can be reached in several ways is walked once.
@@ -184,6 +181,11 @@ def listed(
     return Listing(files=walk.files, troubles=walk.troubles, changed=tuple(walk.changed), defaults=walk.defaults)
 
 
+def _objection_to(entry: os.DirEntry[str], status: os.stat_result) -> Objection | None:
+    """Say why root must not trust a file in a folder that it trusts."""
+    return ROOT.objection(entry.path) if entry.is_symlink() else ROOT.own_objection(entry.path, status)
+
+
 class _Walk:
     """What has been seen of a folder, and what is still to be walked."""
 
@@ -212,8 +214,8 @@ class _Walk:
         identity = (status.st_dev, status.st_ino)
         if not stat.S_ISDIR(status.st_mode):
             return False
-        if self._is_guarded and may_anybody_write(path, status):
-            self.troubles[relative] = _open_trouble(path, is_folder=True)
+        if self._is_guarded and (objection := ROOT.objection(path)):
+            self.troubles[relative] = _untrusted(objection, is_folder=True)
         elif identity not in self._entered:
             self._entered.add(identity)
             self.ahead.append((path, relative))
@@ -281,8 +283,8 @@ class _Walk:
             return None
         if reason := _objection(status):
             self.troubles[relative] = reason
-        elif self._is_guarded and may_anybody_write(entry.path, status):
-            self.troubles[relative] = _open_trouble(entry.path, is_folder=False)
+        elif self._is_guarded and (objection := _objection_to(entry, status)):
+            self.troubles[relative] = _untrusted(objection, is_folder=False)
         else:
             return signature_of(status)
         return None

@@ -38,7 +38,7 @@ _EMPTY = Trouble(reason="the file is empty", suggestion="write a request into it
 class Place:
     """Where a file stands: `relative` to the jobs folder, `display` as people are told, `path` to open it.
 
-    `defaults` are the settings for the requests of its folder.
+    `defaults` are the settings for the requests of its folder. With `is_guarded` what root must not trust is not read.
     """
 
     relative: str
@@ -46,6 +46,7 @@ class Place:
     path: str
     default_zone: str
     defaults: Defaults = shared.NONE
+    is_guarded: bool = False
 
     @property
     def root(self) -> str:
@@ -178,7 +179,10 @@ class _Loading:
         named = value_at(document.data, _EXCEPT)
         if not isinstance(named, str) or not named or any(lies_below(_EXCEPT, {each.path}) for each in findings):
             return None
-        read = dates_file(named, _EXCEPT, path=self._place.path, display=self._place.display, root=self._place.root)
+        place = self._place
+        read = dates_file(
+            named, _EXCEPT, path=place.path, display=place.display, root=place.root, is_guarded=place.is_guarded
+        )
         self._reads[read.path] = read.signature
         self._problems.extend(read.problems)
         if read.finding is not None:

@@ -43,7 +43,7 @@ class JobFiles:
         self._display = display
         self._default_zone = default_zone
         self._is_guarded = is_guarded
-        self.defaults = DefaultsFiles(self._root, display=display, default_zone=default_zone)
+        self.defaults = DefaultsFiles(self._root, display=display, default_zone=default_zone, is_guarded=is_guarded)
         self._is_settled = self._is_filled = False
         self._signatures: dict[str, Signature] = {}
         self._fresh: set[str] = set()
@@ -162,6 +162,7 @@ class JobFiles:
             path=f"{self._root}/{relative}",
             default_zone=self._default_zone,
             defaults=self.defaults.around(relative.rpartition("/")[0]),
+            is_guarded=self._is_guarded,
         )
 
 

@@ -14,18 +14,23 @@ from runner.requests.findings import DataPath, Finding
 from runner.requests.outside import discreet
 from runner.requests.schema import findings_in
 from runner.requests.settings import NAME, FileSettings, Retention
+from runner.requests.trust import Trust
 from runner.timing.zones import zone_named
 from runner.values import parse_duration, parse_size
 
 
-def settings_beside(jobs: Path) -> FileSettings:
-    """Read the settings beside a jobs folder; there need be none. Raises UsageError that tells every problem."""
+def settings_beside(jobs: Path, trust: Trust | None = None) -> FileSettings:
+    """Read the settings beside a jobs folder; there need be none. Raises UsageError that tells every problem.
+
+    With `trust` only from a file that it trusts.
+    """
     path = jobs.absolute().parent / NAME
     if not path.exists():
         return FileSettings()
-    content = read_bounded(str(path))
+    content = read_bounded(str(path), trust)
     if not isinstance(content, Content):
-        raise UsageError(f"{path}: {content.reason}")
+        hint = f" ({content.suggestion})" if content.suggestion else ""
+        raise UsageError(f"{path}: {content.reason}{hint}")
     settings = settings_in(content.raw, str(path))
     if isinstance(settings, FileSettings):
         return settings

@@ -16,7 +16,7 @@ from runner.errors import StoreError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Recorder
 from runner.requests.catalog import CatalogReader
-from runner.requests.guarding import is_guarded, require_guarded
+from runner.requests.guarding import is_guarded, require_trusted
 from runner.service.catalog_cache import CatalogCache
 from runner.service.clock import Clock
 from runner.service.journal import Journal
@@ -26,6 +26,7 @@ from runner.service.signals import Signals, unless_stopped
 from runner.service.trouble import TroubleNote
 from runner.store.database import Store
 from runner.store.mailbox import open_wake
+from runner.store.places import require_trusted_state
 from runner.store.rows import RequestRow, Snapshot
 from runner.values import new_id
 from runner.watcher import Watcher
@@ -54,9 +55,9 @@ def assemble(
 ) -> Assembly:
     """Open all parts; what `resources` holds afterwards closes them.
 
-    Raises StoreError and its kinds, and RefusedError for a jobs folder that must not be served.
+    Raises StoreError and its kinds, and RefusedError for places that root must not trust.
     """
-    unless_stopped(lambda: require_guarded(settings.jobs))
+    unless_stopped(lambda: _require_trusted_places(settings))
     store = Store.own(settings.state)
     with ExitStack() as until_journal:
         until_journal.callback(store.close)
@@ -105,6 +106,12 @@ def _say_what_happened(settings: Settings, store: Store) -> None:
         logger.warning("the former runner ended while nothing fired: {}", left)
     if store.notice:
         logger.warning("{}", store.notice)
+
+
+def _require_trusted_places(settings: Settings) -> None:
+    require_trusted(settings.jobs, "the jobs folder")
+    require_trusted_state(settings.state)
+    require_trusted(settings.monitor_log, "the monitor log")
 
 
 def _require_own(settings: Settings, former: str | None, jobs: str) -> None:

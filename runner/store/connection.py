@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runner.errors import StoreError, StoreUnwritableError
+from runner.regular_files import is_file, is_there
 from runner.store import schema
 
 _BUSY_S = 2.0
@@ -48,8 +49,11 @@ def create_file(path: Path) -> None:
 def connect(path: Path, options: str, *, busy_s: float = _BUSY_S) -> sqlite3.Connection:
     """Open a database as SQLite's URI `options` say ("mode=rw"). Transactions are only begun explicitly.
 
-    While another writes, it waits so many seconds.
+    While another writes, it waits so many seconds. Raises StoreError for what is no file: SQLite would wait at a FIFO.
     """
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if is_there(each) and not is_file(each):
+            raise unusable(each, "is no file")
     uri = f"{path.absolute().as_uri()}?{options}"
     connection = sqlite3.connect(uri, uri=True, timeout=busy_s, isolation_level=None)
     try:

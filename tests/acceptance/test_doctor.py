@@ -135,23 +135,37 @@ def test_the_way_to_the_requests_must_not_be_open_either_unless_it_is_sticky(sub
 def test_other_owners_and_groups_are_named(subject: Subject) -> None:
     (subject.jobs / "a.yaml").chmod(0o664)
     os.chown(subject.jobs / "a.yaml", 0, 54321)
-    assert "the group gid 54321, which root is not in, may write" in only(subject, "jobs", Level.WARNING).message
+    assert "the group gid 54321, which root is not in, may write" in only(subject, "jobs", Level.PROBLEM).message
     os.chown(subject.jobs / "a.yaml", 54321, 0)
-    assert "belongs to uid 54321, who can run anything as root" in only(subject, "jobs", Level.ADVICE).message
+    assert "belongs to uid 54321: they could run anything as root" in only(subject, "jobs", Level.PROBLEM).message
     os.chown(subject.state, 54321, 54321)
     assert "the state folder belongs to uid 54321" in only(replace(subject), "user", Level.ADVICE).message
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to give files away")
+def test_who_is_not_root_decides_whom_to_trust_and_is_told(subject: Subject) -> None:
+    for place in (subject.state, *subject.state.rglob("*")):
+        os.chown(place, 54321, 54321)
+    theirs, file = replace(subject), subject.jobs / "a.yaml"
+    file.chmod(0o664)
+    for owner, group, level in ((54321, 0, None), (0, 12345, Level.WARNING), (12345, 0, Level.ADVICE)):
+        os.chown(file, owner, group)
+        assert [each.level for each in found(theirs, "jobs")] == [level or Level.OK]
+    os.chown(file, 0, 0)
+    file.chmod(0o666)
+    assert [each.level for each in found(theirs, "jobs")] == [Level.PROBLEM]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="who is not root decides for himself")
 @pytest.mark.parametrize("command", [["start"], ["exec", "a"], ["reschedule", "a"]])
 def test_root_does_not_serve_what_anybody_may_write(subject: Subject, command: list[str]) -> None:
     before = (subject.state / "monitor.jsonl").read_bytes()
-    (subject.jobs / "erp").chmod(0o777)
+    subject.jobs.chmod(0o777)
     done = CliRunner().invoke(cli, [*command, "--jobs", str(subject.jobs), "--state", str(subject.state)])
     told = f"{done.exception} {done.stderr}"  # `exec` tells it itself, with an exit code of its own
     assert isinstance(done.exception, RefusedError) or done.exit_code == 125
-    assert f"anybody may write {subject.jobs / 'erp'}, " in told
-    assert f"chmod -R o-w {subject.jobs}" in told
+    assert f"anybody may write {subject.jobs}, " in told
+    assert f"chmod o-w {subject.jobs}" in told
     assert (subject.state / "monitor.jsonl").read_bytes() == before
 
 

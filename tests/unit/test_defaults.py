@@ -281,7 +281,7 @@ def test_a_file_that_anybody_may_write_is_wrong_where_that_is_guarded_against(fo
     (folder / "_defaults.yaml").chmod(0o666)
     catalog = CatalogReader(folder, default_zone="UTC", is_guarded=True).read()
     assert [line.split(" (")[0] for line in told(catalog)] == [
-        "_defaults.yaml:1:1: anybody may write it, and could have root run anything"
+        "_defaults.yaml:1:1: root does not read it: anybody may write _defaults.yaml"
     ]
     assert not catalog.requests
 

@@ -8,21 +8,24 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from runner.execution.output import outputs_folder
-from runner.requests.catalog import exhausted
+from runner.provenance import objection_to_git
+from runner.regular_files import is_there, real_path
+from runner.requests.catalog import CatalogReader, exhausted
 from runner.requests.files import listed
-from runner.requests.openness import may_anybody_write
+from runner.requests.model import Group
 from runner.requests.settings import NAME
-from runner.requests.trust import group_name, user_name
+from runner.requests.trust import ROOT, Grade, Objection, user_name
 from runner.service.examination.findings import Finding, advice, good, problem, warning
 from runner.service.examination.subject import Subject
-from runner.store.checkup import wal_path
-from runner.store.connection import database_path
 from runner.store.lock import lock_path
 from runner.store.mailbox import wake_path
+from runner.store.places import places_in
 from runner.values import neutral
 
 _ROOT = 0
@@ -40,12 +43,30 @@ def jobs_findings(subject: Subject) -> Iterator[Finding]:
     read = {*listing.files, *listing.defaults}
     folders = {str(above) for relative in read for above in PurePosixPath(relative).parents} | {"."}
     inside = [subject.jobs / relative for relative in sorted(folders | read)]
-    inside.append(subject.jobs.absolute().parent / NAME)
-    found = [*_exposures("jobs", inside, subject), *_way_findings(subject)]
+    inside += [path for path in (subject.jobs.absolute().parent / NAME, *_read_besides(subject)) if is_there(path)]
+    found = [*_exposures("jobs", inside, subject), *_git_findings(subject)]
     count = len(listing.files)
     where = f"{count} request file{'s' * (count != 1)} in {neutral(str(subject.jobs))}"
     who = " and ".join(dict.fromkeys((user_name(subject.user), "root")))
     yield from found or [good("jobs", f"only {who} may change {where}")]
+
+
+def _read_besides(subject: Subject) -> list[Path]:
+    """Return the files of dates and of variables that the requests name."""
+    reader = CatalogReader(subject.jobs, default_zone="UTC")
+    processes = [request.process for request in reader.read().requests.values()]
+    for process in processes:
+        if isinstance(process.action, Group):
+            processes += process.action.members
+    files = {file for process in processes for file in process.environment_files}
+    return sorted(Path(os.path.normpath(file)) for file in {*files, *reader.read_besides})
+
+
+def _git_findings(subject: Subject) -> Iterator[Finding]:
+    if objection := objection_to_git(subject.jobs, subject.trust):
+        kept = "root records no commit" if subject.user == _ROOT else "git would run what its `config` says"
+        told = problem if subject.user == _ROOT or objection.grade is Grade.ANYBODY else advice
+        yield told("jobs", f"{objection.reason}, which is git's: {kept}", objection.suggestion)
 
 
 def state_findings(subject: Subject) -> Iterator[Finding]:
@@ -57,10 +78,10 @@ def state_findings(subject: Subject) -> Iterator[Finding]:
     if not folder.is_dir():
         yield problem("state", f"{folder} is no folder", "move it away, or choose another with --state")
         return
-    places = [path for path in _state_places(folder) if path.exists()]
+    places = list(places_in(folder))
     found = [*_use_findings("state", [folder, *places], subject), *_kind_findings(folder)]
     if folder.stat().st_mode & stat.S_IXOTH:  # else nobody else comes that far
-        found += _readers("state", [path for path in places if path.name != "wake"])
+        found += _readers("state", [path for path in places if path.name != "wake" and path.parent == folder])
     found += _exposures("state", [folder, *places], subject)
     yield from found or [good("state", f"{folder} is writable, and by nobody else")]
 
@@ -87,11 +108,9 @@ def user_findings(subject: Subject) -> Iterator[Finding]:
         return
     us, name = user_name(os.geteuid()), user_name(subject.user)
     message = f"the state folder belongs to {name}, and this is asked as {us}, who may do other things"
+    if os.geteuid() == _ROOT:
+        message += "; a runner that is root does not use it"
     yield advice("user", message, f"sudo -u {shlex.quote(name)} runner doctor")
-
-
-def _state_places(folder: Path) -> Iterator[Path]:
-    yield from (database_path(folder), wal_path(folder), lock_path(folder), wake_path(folder), outputs_folder(folder))
 
 
 def _kind_findings(folder: Path) -> Iterator[Finding]:
@@ -122,45 +141,46 @@ def _readers(check: str, paths: Iterable[Path]) -> Iterator[Finding]:
 
 
 def _exposures(check: str, paths: list[Path], subject: Subject) -> Iterator[Finding]:
-    """Tell of each kind of people who may write some of `paths` in one sentence."""
-    statuses = [(path, path.stat()) for path in paths if path.exists()]
-    if found := [path for path, status in statuses if may_anybody_write(str(path), status)]:
-        message = f"anybody may write {_counted(found)}: they could run anything as {user_name(subject.user)}"
-        yield problem(check, message, f"chmod -R o-w {_quoted(paths[0])}")
-    groups = [(path, status.st_gid) for path, status in statuses if _is_of_other_group(status, subject)]
-    if groups:
-        names = ", ".join(sorted({group_name(gid) for _, gid in groups}))
-        message = (
-            f"the group {names}, which {user_name(subject.user)} is not in, may write {_counted(p for p, _ in groups)}"
-        )
-        yield warning(
-            check, message, f"chmod -R g-w {_quoted(paths[0])}, or let whom you trust be in a group of the runner's"
-        )
-    owners = [(path, status.st_uid) for path, status in statuses if status.st_uid not in (_ROOT, subject.user)]
-    if owners:
-        names = ", ".join(sorted({user_name(uid) for _, uid in owners}))
-        message = (
-            f"{_counted(p for p, _ in owners)} belongs to {names}, who can run anything as {user_name(subject.user)}"
-        )
-        yield advice(check, message, "if that is not who deploys the requests, chown it")
+    """Tell who else may change some of `paths`, or what is on the way to them, each kind of people in one sentence."""
+    found: dict[Objection, Path] = {}
+    for path in paths:
+        if objection := subject.trust.objection(path, is_strict=True):
+            found.setdefault(objection, path)
+    ours = {real_path(path) for path in paths} | {str(path.absolute()) for path in paths}
+    for (who, is_ours, _), group in groupby(sorted(found, key=partial(_kind, ours)), key=partial(_kind, ours)):
+        objections = list(group)
+        yield _exposure(check, who, objections, paths[0], found[objections[0]], is_ours=is_ours, subject=subject)
 
 
-def _way_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell who could put another folder in the place of the jobs folder; a sticky folder lets only owners do that."""
-    for folder in Path(os.path.realpath(subject.jobs)).parents:
-        status = folder.stat()
-        if status.st_mode & stat.S_ISVTX:
-            continue
-        is_open = may_anybody_write(str(folder), status)
-        if is_open or _is_of_other_group(status, subject):
-            who = "anybody" if is_open else f"the group {group_name(status.st_gid)}"
-            message = f"{who} may write {folder}, and so put another folder in the place of {subject.jobs}"
-            told = problem if is_open else warning
-            yield told("jobs", message, f"chmod {'o' if is_open else 'g'}-w {_quoted(folder)}")
+def _kind(ours: set[str], objection: Objection) -> tuple[str, bool, bool]:
+    return objection.who, objection.path in ours, objection.is_link
 
 
-def _is_of_other_group(status: os.stat_result, subject: Subject) -> bool:
-    return bool(status.st_mode & stat.S_IWGRP) and status.st_gid not in subject.groups | {_ROOT}
+def _exposure(
+    check: str, who: str, objections: list[Objection], top: Path, path: Path, *, is_ours: bool, subject: Subject
+) -> Finding:
+    first, user = objections[0], user_name(subject.user)
+    places = _counted(Path(each.path) for each in objections)
+    if first.grade is Grade.OWNER:
+        what = f"{places} {'is a link of' if first.is_link else 'belongs to'} {who}"
+    else:
+        outside = f", which {user} is not in," if first.grade is Grade.GROUP else ""
+        what = f"{who}{outside} may write {places}"
+    if is_ours:
+        message = f"{what}: they could run anything as {user}"
+    else:
+        message = f"{what}, and so put another {'folder' if path.is_dir() else 'file'} in the place of {path}"
+    is_below = all(Path(each.path).is_relative_to(top) for each in objections)
+    letter = {Grade.ANYBODY: "o", Grade.GROUP: "g"}.get(first.grade)
+    suggestion = f"chmod -R {letter}-w {_quoted(top)}" if letter and is_below else first.suggestion
+    return _level(first, path, subject)(check, message, suggestion)
+
+
+def _level(objection: Objection, path: Path, subject: Subject) -> Callable[[str, str, str], Finding]:
+    """Say how much it matters: root refuses all but a group on the way; another user decides for itself."""
+    if subject.user == _ROOT:
+        return problem if ROOT.objection(path) else warning
+    return {Grade.ANYBODY: problem, Grade.GROUP: warning, Grade.OWNER: advice}[objection.grade]
 
 
 def _counted(paths: Iterable[Path]) -> str:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from runner.errors import StoreError
+from runner.requests.trust import ROOT, Trust
 from runner.store.lock import lock_path, owner_pid
 
 
@@ -37,6 +38,11 @@ class Subject:
         with suppress(OSError):
             return self.state.stat().st_uid
         return os.geteuid()
+
+    @property
+    def trust(self) -> Trust:
+        """Whom that user trusts: itself, its groups, and root."""
+        return ROOT if self.user == 0 else Trust(users=frozenset({0, self.user}), groups=frozenset({0}) | self.groups)
 
     @cached_property
     def groups(self) -> frozenset[int]:
