@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from runner.lifecycle import ExecutionStatus, RequestStatus
+from runner.lifecycle import ExecutionStatus, Reason, RequestStatus
 from runner.planning.firing import delay_of, one_time_fire, pending_fire
 from runner.planning.hindrance import Because, Cause, Explanation, is_at, local_words, rule_hinders
 from runner.planning.history import Absence, Change, History, Missed, Run
@@ -69,7 +69,8 @@ def _of_run(run: Run, zone: str) -> Because:
     asked = "a person asked for it, and " if run.is_direct else ""
     tail = f": {run.message}" if run.message else ""
     if run.is_skipped:
-        message = f"{asked}it was skipped, because its process was still running{tail}"
+        why = ", because its process was still running" if run.reason == Reason.CONCURRENT else ""
+        message = f"{asked}it was skipped{why}{tail}"
         return Because(cause=Cause.SKIPPED, message=message)
     if run.is_waiting:
         return Because(cause=Cause.WAITING, message=f"{asked}it waits for its turn: as many run as may")

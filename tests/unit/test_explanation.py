@@ -280,6 +280,11 @@ def test_what_is_unscheduled_will_not_run_and_says_by_whom() -> None:
         (run("processing", ended=None), "running", "it started at 2026-12-24 18:00:00+01:00, 3ms late; its end is not"),
         (run("error", started=None, message="no such program"), "ran", "it did not start (error): no such program"),
         (run("skipped", started=None, reason="concurrent"), "skipped", "because its process was still running"),
+        (
+            run("skipped", started=None, reason="unscheduled", message="the group says so"),
+            "skipped",
+            "it was skipped: the group says so",
+        ),
         (run("processing", started=None, is_waiting=True), "waiting", "it waits for its turn: as many run as may"),
     ],
 )

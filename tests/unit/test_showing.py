@@ -30,6 +30,7 @@ WITHIN: dict[str, Keys] = {
     "process.shell": {"process": {"shell": "true"}},
     "process.python": {"process": {"python": "a.b:c"}},
     "process.group": {"process": GROUP},
+    "process.scheduled": {"process": GROUP},
     "process.request": {"process": {"request": "other"}},
     "process.on_overlap": {"process": {"shell": "true", "prevent_concurrent": True}},
     "process.retry": {"process": {"shell": "true", "retry": {"attempts": 3, "delay": "7s", "backoff": 3}}},
@@ -73,6 +74,8 @@ SAID: dict[str, tuple[object, object]] = {
     "timing.schedule.finish": ("2030-06-30", None),
 }
 """Two values of a key that `show` must tell apart, None for no such key; by default the schema's example and None."""
+OF_MEMBERS = {"process.scheduled"}
+"""Keys that only a group's member can have."""
 NOT_SHOWN = {"process": "it is shown by each of its keys", "name": "it is the argument of the command"}
 
 
@@ -93,6 +96,8 @@ def document(path: str, value: object) -> Keys:
     place = content
     for key in above:
         place = place.setdefault(key, {})
+    if path in OF_MEMBERS:
+        place = place["group"]["members"][0]
     if path == "timing.run_immediately" and value is not None:
         place.clear()  # instead of the other timing
     place.pop(last, None)
