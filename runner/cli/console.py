@@ -184,8 +184,9 @@ def _reloaded(record: Mapping[str, Any]) -> Line:
 
 
 def _clock_stepped(record: Mapping[str, Any]) -> Line:
-    step_s = record["step_s"]
-    return "WARNING", f"! the clock went {'forward' if step_s > 0 else 'back'} by {clock_text(abs(step_s))}"
+    step_s, until = record["step_s"], record["reopened_until"]
+    reopened = f"; fires until {until[:19]}Z that had a verdict run only on time" if until else ""
+    return "WARNING", f"! the clock went {'forward' if step_s > 0 else 'back'} by {clock_text(abs(step_s))}{reopened}"
 
 
 _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {

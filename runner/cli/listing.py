@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import click
@@ -52,6 +53,11 @@ def _is_failing(item: dict[str, Any]) -> bool:
     return item["last_status"] in FAILURES
 
 
+def _on_time_words(until: datetime | None, zone: str) -> str:
+    """Say until when fires that had a verdict before the clock went back run only on time."""
+    return f"the clock went back: until {moment_text(until, zone)} it fires only on time" if until else ""
+
+
 def _name_cell(item: dict[str, Any], _zone: str) -> str:
     name = item["request"] or "-"
     return style(name, fg="red") if _is_failing(item) or item["status"] == INVALID else name
@@ -79,5 +85,5 @@ _LS_CELLS: dict[str, Callable[[dict[str, Any], str], str]] = {
     "NEXT FIRE": lambda item, zone: moment_text(item["scheduled_for"], zone),
     "SCHEDULE": lambda item, _: item["timing"] or "-",
     "FILE": _file_cell,
-    "NOTE": lambda item, _: item["drift"] or item["message"] or "",
+    "NOTE": lambda item, zone: item["drift"] or item["message"] or _on_time_words(item["reopened_until"], zone),
 }

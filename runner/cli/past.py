@@ -9,13 +9,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from runner import RELEASED
 from runner.cli.loading import Loaded
 from runner.cli.options import Places
 from runner.cli.ownership import has_other_log
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.reading import Filter, newest
 from runner.monitor.records import Event, decode
-from runner.planning.history import STARTED, History, Run, absence_at, changes_in, missed_in, runs_in
+from runner.planning.history import STARTED, History, Run, absence_at, changes_in, missed_in, runs_in, step_over
 from runner.service.execution import execution_of
 from runner.store.database import owner_pid
 from runner.store.rows import Phase
@@ -39,15 +40,20 @@ def history(places: Places, loaded: Loaded, name: str, at: datetime, *, member: 
 
     Raises RunnerError if the monitor log cannot be read.
     """
-    if at > loaded.now or has_other_log(places):
+    state = loaded.states.get(name)
+    is_ahead = at > loaded.now and (state is None or not state.is_reopened)
+    if is_ahead or has_other_log(places):
         return History()
     requests, log = _names(loaded, name), places.monitor_log
     second = instant_text(at)[: len("2026-12-24T18:00:00")]
     executed = requests if member is None else frozenset(f"{each}/{member}" for each in requests)
-    matching = Filter(requests=executed, events=_EXECUTIONS, scheduled_for=second, since=at)
+    step = step_over(_records(log, Filter(events=frozenset({Event.RUNNER_CLOCK_STEPPED}))), at)
+    since = at if step is None else None  # a run may have ended when the clock had gone back
+    matching = Filter(requests=executed, events=_EXECUTIONS, scheduled_for=second, since=since)
     executions = [each for each in _records(log, matching) if (each.get("group") is None) is (member is None)]
-    misses = _records(log, Filter(requests=requests, statuses=frozenset({ExecutionStatus.MISFIRED}), since=at))
-    lives = _records(log, Filter(events=_LIVES))
+    misses = _records(log, Filter(requests=requests, statuses=frozenset({ExecutionStatus.MISFIRED}), since=since))
+    # A runner with a clock before its own release rests: it counts as none.
+    lives = [each for each in _records(log, Filter(events=_LIVES)) if parse_instant(each["time"]) >= RELEASED]
     started = next((time for time in _times(lives, STARTED) if time > at), None)
     return History(
         runs=(*runs_in(executions), *_waiting(loaded, name, member)),
@@ -60,6 +66,7 @@ def history(places: Places, loaded: Loaded, name: str, at: datetime, *, member: 
             is_alive=owner_pid(places.state) is not None,
         ),
         reaches_back_to=_oldest(log),
+        step=step,
     )
 
 

@@ -186,6 +186,7 @@ def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
         "last_ended": last and last.ended,
         "timing": timing_words(view.request.timing) if view.request else None,
         "drift": view.drift,
+        "reopened_until": view.reopened_until,
         "message": f"{kept}{_reason(view)}" if rejection else None,
     }
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 import click
 
+from runner import RELEASED
 from runner.cli.fitting import id_text, moment_text, print_fitted
 from runner.cli.loading import Loaded, load, served_jobs
 from runner.cli.options import Places, output_option, place_options
@@ -17,11 +20,12 @@ from runner.cli.printing import coloured, echo, json_line, local_text, print_tab
 from runner.errors import NoRunnerError
 from runner.monitor.names import name_in
 from runner.planning.views import merged, views
+from runner.service.clock_watch import memory_in, wrong_clock_words
 from runner.service.execution import Execution, execution_of
 from runner.service.trouble import TroubleNote
 from runner.store.database import owner_pid
 from runner.store.rows import Phase
-from runner.values import from_microseconds
+from runner.values import duration_text, from_microseconds
 
 _COMING = 5
 
@@ -54,6 +58,8 @@ def status_command(output: str, places: Places) -> None:
     echo(f"jobs      {item['jobs']}" + (f" at {short_commit(item['git_commit'])}" if item["git_commit"] else ""))
     echo(f"log       {places.monitor_log}")
     echo(f"requests  {counts or 'none'}")
+    if item["clock"] is not None:
+        echo(f"clock     {click.style(_clock_words(item['clock'], places.zone), fg='yellow')}")
     for title in ("running", "waiting"):
         echo(f"{title}   {len(item[title])}")
         print_fitted(
@@ -88,10 +94,37 @@ def _item(pid: int, loaded: Loaded, places: Places) -> dict[str, Any]:
         "jobs": meta.get("jobs", str(places.jobs)),
         "git_commit": meta.get("git_commit") or None,
         "requests": dict(Counter(view.status for view in found)),
+        "clock": _clock_item(meta, loaded.now),
         "running": [_execution_item(each) for each in executions if each.phase is not Phase.WAITING],
         "waiting": [_execution_item(each) for each in executions if each.phase is Phase.WAITING],
         "next": [{"request": fire.request, "scheduled_for": fire.scheduled_for} for fire in islice(coming, _COMING)],
     }
+
+
+def _clock_item(meta: Mapping[str, str], now: datetime) -> dict[str, Any] | None:
+    """Return what is unusual about the clock: that it is wrong, or went back; None if nothing is."""
+    if now < RELEASED:
+        return {"message": wrong_clock_words(now, RELEASED)}
+    memory = memory_in(meta)
+    if memory is None or memory.reopened is None or memory.reopened.end <= now:
+        return None
+    return {
+        "message": None,
+        "went_back_at": memory.went_back_at,
+        "reopened_from": memory.reopened.begin,
+        "reopened_until": memory.reopened.end,
+        "left_s": max(memory.left.total_seconds(), 0.0),
+    }
+
+
+def _clock_words(item: Mapping[str, Any], zone: str) -> str:
+    if item["message"] is not None:
+        return str(item["message"])
+    left = duration_text(timedelta(minutes=-(-item["left_s"] // 60)))
+    return (
+        f"went back to {local_text(item['went_back_at'], zone)}; fires until "
+        f"{local_text(item['reopened_until'], zone)} run only on time, for {left} more of running"
+    )
 
 
 def _execution_item(execution: Execution) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from runner.lifecycle import ExecutionStatus, Reason, RequestStatus
+from runner.planning.due_fires import coming
 from runner.planning.firing import delay_of, one_time_fire, pending_fire
 from runner.planning.hindrance import Because, Cause, Explanation, is_at, local_words, rule_hinders
 from runner.planning.history import Absence, Change, History, Missed, Run
 from runner.planning.state import RequestState, rule_of
 from runner.planning.views import standing
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule, Timing
+from runner.timing.zones import TICK
 from runner.values import clock_text, duration_text
 
 
@@ -39,12 +41,13 @@ def why(question: Question) -> Explanation:
     missed = [each for each in question.history.missed if hindered is None or _is_named(each, question.at)]
     told = [_of_run(run, question.zone) for run in runs]
     told += [because for each in missed for because in _of_missed(each, question)]
+    told += _of_step(question)
+    if hindered is None and question.at + delay_of(question.request) > question.now:
+        return Explanation(because=(*_to_come(question), *told), runs=runs)
     if missed or not all(run.is_direct for run in runs):
         return Explanation(because=tuple(told), runs=runs)
     if hindered is not None:
         return replace(hindered, because=(*hindered.because, *_another_rule(question), *told), runs=runs)
-    if question.at + delay_of(question.request) > question.now:
-        return Explanation(because=(*_to_come(question), *told), runs=runs)
     return Explanation(because=(*_unrecorded(question), *told), runs=runs)
 
 
@@ -92,6 +95,8 @@ def _of_missed(missed: Missed, question: Question) -> Iterator[Because]:
         first, last = local_words(missed.first, question.zone), local_words(missed.last, question.zone)
         message = f"it was missed, one of {missed.count:,} fires from {first} to {last}; recorded at {settled}"
     yield Because(cause=Cause.MISSED, message=message)
+    if question.history.step is not None:
+        return  # that the clock was wrong is reason enough
     registered = _first_registered(question)
     if registered is not None and registered > question.at:
         yield _not_registered(registered, question.zone)
@@ -100,6 +105,18 @@ def _of_missed(missed: Missed, question: Question) -> Iterator[Because]:
     else:
         message = "a runner was there: the machine slept, its clock was set, or the runner or its store was held up"
         yield Because(cause=Cause.UNKNOWN, message=message)
+
+
+def _of_step(question: Question) -> Iterator[Because]:
+    """Say that the clock went back over an instant, and what follows for its fire."""
+    step = question.history.step
+    if step is None:
+        return
+    message = (
+        f"the clock went back by {clock_text(step.seconds)} to {local_words(step.at, question.zone)}: "
+        "since then, what was recorded as missed runs if it is on time, and replaces the miss"
+    )
+    yield Because(cause=Cause.CLOCK_WENT_BACK, message=message)
 
 
 def _hindered(question: Question) -> Explanation | None:
@@ -192,10 +209,23 @@ def _to_come(question: Question) -> Iterator[Because]:
         message = f"it is {stands.status}; `runner reschedule {question.request.name}` would run it again"
         yield Because(cause=Cause.COMPLETE, message=message)
         return
+    if _is_claimed(question, stands):
+        message = "it will not run again: it ran before the clock went back"
+        yield Because(cause=Cause.CLAIMED, message=message)
+        return
     due = question.at + delay_of(question.request)
     distance = duration_text(timedelta(seconds=round((due - question.now).total_seconds())))
     spread = f", delayed by its spread to {local_words(due, question.zone)}" if due != question.at else ""
     yield Because(cause=Cause.TO_COME, message=f"it is still to come, in {distance}{spread}")
+
+
+def _is_claimed(question: Question, state: RequestState) -> bool:
+    """Return whether a fire to come was claimed for good before the clock went back."""
+    timing = question.request.timing
+    if not isinstance(timing, Schedule):
+        return False
+    fire = next(coming(timing.rule, state, question.at - TICK), None)
+    return fire is None or not is_at(fire, question.at)
 
 
 def _unrecorded(question: Question) -> Iterator[Because]:
@@ -208,10 +238,17 @@ def _unrecorded(question: Question) -> Iterator[Because]:
     if registered is not None and registered > question.at:
         yield _not_registered(registered, question.zone)
         return
-    found = [*_another_rule(question), *_of_changes(question, state)]
+    found = [*_another_rule(question), *_of_changes(question, state), *_of_verdict(question, state)]
     if history.absence is not None:
         found.append(_of_absence(history.absence, question.zone))
     yield from found or [_unsettled(question, state)]
+
+
+def _of_verdict(question: Question, state: RequestState) -> Iterator[Because]:
+    """Say that a fire had its verdict before the clock went back, and did not run on time since."""
+    if state.furthest_verdict is not None and question.at <= state.furthest_verdict and question.history.step:
+        message = "it did not run on time, and is not recorded as missed: it had a verdict before the clock went back"
+        yield Because(cause=Cause.CLOCK_WENT_BACK, message=message)
 
 
 def _of_changes(question: Question, state: RequestState) -> Iterator[Because]:

@@ -37,6 +37,8 @@ class Cause(StrEnum):
     COMPLETE = "complete"
     RUNNER_DOWN = "runner_down"
     TO_COME = "to_come"
+    CLAIMED = "claimed"
+    CLOCK_WENT_BACK = "clock_went_back"
     UNKNOWN = "unknown"
 
 

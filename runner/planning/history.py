@@ -72,15 +72,26 @@ class Absence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepBack:
+    """A record of a clock that went back by `seconds` (positive), to `at`; it reopened (begin, end]."""
+
+    at: datetime
+    seconds: float
+    begin: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """What is known around an instant. `changes` are all of the request's, ascending; `reaches_back_to` is the oldest
-    record that is still there."""
+    record that is still there; `step` is the last step of the clock that reopened the instant."""
 
     runs: tuple[Run, ...] = ()
     missed: tuple[Missed, ...] = ()
     changes: tuple[Change, ...] = ()
     absence: Absence | None = None
     reaches_back_to: datetime | None = None
+    step: StepBack | None = None
 
 
 def runs_in(records: Iterable[Record]) -> tuple[Run, ...]:
@@ -119,6 +130,31 @@ def missed_in(records: Iterable[Record], at: datetime) -> tuple[Missed, ...]:
     return tuple(span for span in spans if span.first <= at <= span.last)
 
 
+def step_over(records: Iterable[Record], at: datetime) -> StepBack | None:
+    """Return the last step back, of the records of steps, that reopened an instant."""
+    found = None
+    for record in records:
+        if not record.get("reopened_from") or not record.get("reopened_until"):
+            continue
+        begin, end = parse_instant(record["reopened_from"]), parse_instant(record["reopened_until"])
+        if begin < at <= end:
+            seconds = abs(float(record.get("step_s") or 0.0))
+            found = StepBack(at=parse_instant(record["time"]), seconds=seconds, begin=begin, end=end)
+    return found
+
+
+def in_order(lives: Iterable[Record]) -> list[tuple[datetime, str]]:
+    """Return the times and events of records, with no time later than that of a record behind it.
+
+    What was written before the clock went back happened before what was written afterwards.
+    """
+    found: list[tuple[datetime, str]] = []
+    for record in reversed(list(lives)):
+        time = parse_instant(record["time"])
+        found.append((min(time, found[-1][0]) if found else time, str(record["event"])))
+    return found[::-1]
+
+
 def changes_in(records: Iterable[Record]) -> tuple[Change, ...]:
     """Return what happened to the request itself; a rejected file changes nothing of it."""
     return tuple(
@@ -139,7 +175,7 @@ def absence_at(lives: Iterable[Record], at: datetime, *, last_seen: datetime | N
     `lives` are the runner's started and stopped records, `last_seen` is the time of the last record of any kind before
     the first start after `at` (before now, if there is none), `is_alive` whether a runner is running now.
     """
-    told = [(parse_instant(record["time"]), str(record["event"])) for record in lives]
+    told = in_order(lives)
     before = [each for each in told if each[0] <= at]
     after = [each for each in told if each[0] > at]
     until = next((time for time, event in after if event == STARTED), None)

@@ -30,8 +30,8 @@ class RequestView:
     """A request as it stands. `status` is a RequestStatus or "invalid"; `request` is None where nothing of it is good.
 
     `state` is what is in force, the file's for a request that no runner has seen yet; `next_fire` is the first fire
-    time, unspread, that has had no verdict, by the file as it is now; `drift` says how the two differ. With `is_new` no
-    runner has seen the request.
+    time, unspread, that can still fire, by the file as it is now; `drift` says how the two differ. With `is_new` no
+    runner has seen the request. Fires ahead, up to `reopened_until`, had a verdict before the clock went back.
     """
 
     name: str
@@ -43,6 +43,7 @@ class RequestView:
     drift: str | None
     rejection: Rejection | None
     is_new: bool = False
+    reopened_until: datetime | None = None
 
     @property
     def sync(self) -> str:
@@ -165,7 +166,13 @@ def _view(
         drift=_drift(state, stands, changed_fields(supplied, request) if supplied else ()),
         rejection=rejection,
         is_new=state is None,
+        reopened_until=stands.furthest_verdict if _has_verdicts_ahead(stands, now) else None,
     )
+
+
+def _has_verdicts_ahead(state: RequestState, now: datetime) -> bool:
+    verdict = state.furthest_verdict
+    return state.status is RequestStatus.SCHEDULED and verdict is not None and verdict > now
 
 
 def _nothing_good(name: str, rejection: Rejection, state: RequestState | None) -> RequestView:

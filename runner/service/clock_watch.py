@@ -198,7 +198,10 @@ class ClockWatch:
         return ClockMemory(seen=at, latest=at, reopened=Reopened(begin=at, end=end), went_back_at=at)
 
     def _distrust(self, now: datetime) -> bool:
-        self.trouble = wrong_clock_words(now, self._released) if now < self._released else None
+        if now >= self._released:
+            self.trouble = None
+        elif self.trouble is None:  # one message, of the moment it began
+            self.trouble = wrong_clock_words(now, self._released)
         return self.trouble is not None
 
     def _note_behind(self, now: datetime) -> None:

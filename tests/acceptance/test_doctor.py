@@ -289,6 +289,17 @@ def test_the_last_step_of_the_clock_is_told(subject: Subject) -> None:
     assert [(finding.level, "-00:01:01.500" in finding.message) for finding in steps] == [(Level.ADVICE, True)]
 
 
+def test_the_last_step_back_is_reported_with_the_span_that_it_reopened(subject: Subject) -> None:
+    back = {"event": "runner.clock_stepped", "step_s": -7200.0, "time": "2999-01-01T00:00:00.000000Z"}
+    back |= {"reopened_from": "2999-01-01T00:00:00.000000Z", "reopened_until": "2999-01-01T02:00:00.000000Z"}
+    forward = back | {"step_s": 30.0, "reopened_from": None, "reopened_until": None}
+    subject.monitor_log.write_text("".join(json.dumps(each) + "\n" for each in (back, forward)))
+    first, second = (finding for finding in found(subject, "clock") if "stepped" in finding.message)
+    assert "to 2999-01-01T02:00:00.000000Z, fires that had a verdict run only on time" in first.message
+    assert second.message == "the clock was stepped by 00:00:30.000 at 2999-01-01T00:00:00.000000Z"
+    assert "misfired" not in f"{first}{second}"
+
+
 @pytest.mark.parametrize(
     ("text", "level"),
     [

@@ -6,8 +6,10 @@ libfaketime sets.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from clock_world import (
@@ -33,11 +35,18 @@ from clock_world import (
 from support import Place, Record, check_log, wait_until
 
 from runner import RELEASED
+from runner.commands import Kind
+from runner.store import mailbox
+from runner.store.rows import CommandRow, CommandStatus
+from runner.values import EPOCH, to_microseconds
 
 pytestmark = pytest.mark.timeout(600)
 
+set_for_real = pytest.mark.skipif(
+    LIBRARY is None, reason="faketime is not installed (Debian: apt-get install faketime)"
+)
+
 YEAR = timedelta(days=365)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONG_AGO = EPOCH + 10 * SECOND
 BEFORE_ALL = datetime(2026, 1, 1, tzinfo=UTC)
 """What the clocks here that a test moves take for the release of the program."""
@@ -204,6 +213,32 @@ def test_a_start_within_grace_of_a_fire_that_ran_does_not_repeat_it(place: Place
         assert (ran(place.finished(name)), spans(place.finished(name))) == ([clock_at("10:00")], [])
 
 
+# --- a catch-up, and a regular fire within grace ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_guarded", [False, True], ids=["unguarded", "prevent_concurrent"])
+def test_fire_once_runs_once_where_the_newest_fire_is_within_grace(place: Place, is_guarded: bool) -> None:
+    timing = {"schedule": {"frequency": "daily", "at": "21:00", "misfire": "fire_once"}}
+    place.declare("pages", "true")
+    place.declare("daily", "true", timing, top={"on_failure": {"request": "pages"}}, prevent_concurrent=is_guarded)
+    clock = GivenClock(clock_at("20:00:00"))
+    with living(place, clock) as life:
+        life.go_on(90 * MINUTE, by=30 * MINUTE)
+    clock.go_on(clock_at("21:00:40") + 4 * DAY - clock.at)
+    with living(place, clock) as life:
+        life.go_on(DAY - 40 * SECOND)
+    check_log(place.log)
+    daily, nine = place.finished("daily"), clock_at("21:00:00")
+    assert [(record["status"], at(record, "scheduled_for")) for record in daily] == [
+        ("success", nine),
+        ("misfired", nine + 3 * DAY),
+        ("success", nine + 4 * DAY),
+        ("success", nine + 5 * DAY),
+    ]
+    assert spans(daily) == [(3, nine + DAY, nine + 3 * DAY)]
+    assert place.finished("pages") == []
+
+
 # --- two live hours, then two hours back ------------------------------------------------------------------------------
 
 
@@ -241,12 +276,29 @@ def declare_boot(place: Place) -> None:
     declare(place, "daily", {"frequency": "daily", "at": "12:30"})
 
 
+def answer_of(place: Place, life: Life, kind: Kind) -> str:
+    """Ask the runner for something, and return its answer."""
+    row = CommandRow(
+        id=kind,
+        kind=kind,
+        arguments=json.dumps({"targets": ["once"], "is_for_all": False, "allow_empty": False, "params": {}}),
+        requested_by="ann",
+        deadline=to_microseconds(life.clock.at + MINUTE),
+        status=CommandStatus.PENDING,
+    )
+    mailbox.post(place.state, row)
+    life.settle()
+    return wait_until(lambda: mailbox.answer_to(place.state, kind), what="an answer")
+
+
 def test_a_boot_in_1970_with_an_empty_store_registers_nothing(place: Place) -> None:
     declare_boot(place)
     with living(place, GivenClock(LONG_AGO), released=BEFORE_ALL) as life:
         life.go_on(HOUR, by=10 * MINUTE)
         (begun,) = place.events("runner.started")
         assert "the clock reads 1970-01-01 00:00:10 UTC" in begun["message"]
+        for kind in (Kind.RESCHEDULE, Kind.RELOAD):
+            assert "nothing fires until the clock is set" in answer_of(place, life, kind)
         assert [record["event"] for record in place.records()] == ["runner.started"]
         life.clock.at = NOON
         life.settle()
@@ -320,7 +372,7 @@ def test_forty_steps_back_of_45_seconds_are_twenty_steps_back(place: Place) -> N
     assert not any(is_missed(record) for record in place.events("execution.finished"))
     assert steps_told(place) == [-45.0] * 40
     back = [NOON + 30 * MINUTE - count * 90 * SECOND for count in range(21)]
-    assert reopened(place) == [(end, begin) for begin, end in zip(back, back[1:], strict=False)]
+    assert reopened(place) == [(end, begin) for begin, end in pairwise(back)]
 
 
 # --- a sleep while some fires ahead had their verdict -----------------------------------------------------------------
@@ -377,3 +429,264 @@ def test_only_a_day_of_running_makes_verdicts_ahead_count_no_more(place: Place) 
         life.step(DAY)
     sixth = NOON + 3 * DAY + 18 * HOUR
     assert spans(place.finished("daily"))[1:] == [(1, sixth, sixth)]
+
+
+# --- the same with real processes, whose clock is really set ----------------------------------------------------------
+
+SOON = RELEASED.replace(year=RELEASED.year + 1, month=3, day=2)
+"""Midnight of a Tuesday, later than the release and far from any change of clocks."""
+
+
+def soon(text: str) -> datetime:
+    hours, minutes, seconds = map(int, text.split(":"))
+    return SOON + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def await_run(place: Place, name: str, *, since: datetime, **fields: object) -> None:
+    """Wait until a request has run for a fire time from `since` on."""
+    wait_until(
+        lambda: any(fire >= since for fire in ran(place.finished(name, **fields))),
+        within_s=90,
+        what=f"a run of {name} from {since}",
+    )
+
+
+def await_steps(place: Place, count: int) -> None:
+    wait_until(lambda: len(steps_told(place)) >= count, within_s=90, what=f"{count} steps")
+
+
+def check_covered(place: Place, name: str, *, step: timedelta, first: datetime, last: datetime) -> None:
+    """Each fire from `first` to `last` ran or is in one missed span; none ran twice in a generation."""
+    records = place.finished(name)
+    claims = [(record["generation"], at(record, "scheduled_for")) for record in records if not is_missed(record)]
+    assert len(set(claims)) == len(claims), "a fire ran twice"
+    missed = [fire for _, begin, until in spans(records) for fire in grid(step, begin, until)]
+    assert len(set(missed)) == len(missed), "missed twice"
+    assert set(grid(step, first, last)) <= {fire for _, fire in claims} | set(missed)
+
+
+@set_for_real
+def test_for_real_two_hours_ahead_and_back_silence_nothing(place: Place) -> None:
+    clock = SetClock(place)
+    declare(place, "cron", {"frequency": "cron", "expression": "*/10 * * * * *"})
+    declare(place, "daily", {"frequency": "daily", "at": "15:30"})
+    clock.set_to(soon("15:28:26"))
+    runner = place.start()
+    await_run(place, "cron", since=soon("15:28:30"))
+    clock.set_to(soon("17:28:38"))
+    await_run(place, "cron", since=soon("17:28:40"))
+    clock.set_to(soon("15:28:38"))
+    await_run(place, "cron", since=soon("15:28:40"), generation=2)
+    (daily,) = (item for item in place.items("ls") if item["request"] == "daily")
+    assert at(daily, "scheduled_for") == soon("15:30:00")
+    assert at(daily, "reopened_until") == soon("15:30:00")
+    (status,) = place.items("status")
+    assert soon("17:28:00") < at(status["clock"], "reopened_until") < soon("17:32:00")
+    assert "fires only on time" in place.run("ls").stdout
+    clock.set_to(soon("15:29:58"))
+    await_run(place, "daily", since=soon("15:30:00"))
+    (answer,) = place.items("explain", "daily", "--at", f"{soon('15:30:00'):%Y-%m-%d %H:%M:%S}")
+    assert [because["cause"] for because in answer["because"]] == ["ran", "missed", "clock_went_back"]
+    findings = place.run("doctor", "--output", "json").stdout
+    assert "fires that had a verdict run only on time" in findings
+    assert place.stop(runner) == 0, place.console()
+    check_log(place.log)
+    daily_records = place.finished("daily")
+    assert [(is_missed(each), at(each, "scheduled_for")) for each in daily_records] == [
+        (True, soon("15:30:00")),
+        (False, soon("15:30:00")),
+    ]
+    assert daily_records[1]["lateness_s"] < 60
+    assert [round(step / 3600) for step in steps_told(place)][:2] == [2, -2]
+    first, last = ran(place.finished("cron"))[0], ran(place.finished("cron", generation=2))[-1]
+    check_covered(place, "cron", step=10 * SECOND, first=first, last=last)
+    assert len(spans(place.finished("cron"))) == 1
+
+
+@set_for_real
+def test_for_real_a_first_start_a_year_ahead_completes_nothing_for_good(place: Place) -> None:
+    clock = SetClock(place)
+    wednesday = {"days": ["wednesday"], "at": "10:00", "start": f"{SOON:%Y-%m-%d}", "repetitions": 3}
+    declare(place, "counted", {"frequency": "weekly", **wednesday})
+    declare(place, "daily", {"frequency": "daily", "at": "13:00"})
+    place.declare("later", "true", {"run_later": {"start": f"{SOON:%Y-%m-%d} 13:00"}})
+    clock.set_to(soon("12:00:00") + YEAR)
+    runner = place.start()
+    wait_until(lambda: told_of(place, "later") == ["completed"], what="completed by the false time")
+    clock.step(-YEAR)
+    wait_until(lambda: told_of(place, "later") == ["completed", "scheduled"], what="scheduled again")
+    assert told_of(place, "counted") == ["completed", "scheduled"]
+    clock.set_to(soon("12:59:58"))
+    await_run(place, "later", since=soon("13:00:00"))
+    await_run(place, "daily", since=soon("13:00:00"))
+    first = SOON + timedelta(days=(2 - SOON.weekday()) % 7, hours=10)
+    clock.set_to(first + 7 * DAY - 2 * SECOND)
+    await_run(place, "counted", since=first + 7 * DAY)
+    assert place.stop(runner) == 0, place.console()
+    check_log(place.log)
+    thirteen = soon("13:00:00")
+    later = place.finished("later")
+    assert [(is_missed(each), at(each, "scheduled_for")) for each in later] == [(True, thirteen), (False, thirteen)]
+    assert ran(place.finished("daily")) == [thirteen]
+    # The first Wednesday was slept through, and had no verdict before.
+    counted = place.finished("counted")
+    assert (ran(counted), spans(counted)) == ([first + 7 * DAY], [(1, first, first)])
+
+
+@pytest.mark.campaign
+@set_for_real
+@pytest.mark.parametrize("between", ["08:30", "1970"])
+def test_for_real_no_fire_repeats_over_three_runs(place: Place, between: str) -> None:
+    clock = SetClock(place)
+    for name, schedule in HOURLY_AND_MINUTELY.items():
+        declare(place, name, schedule)
+    clock.set_to(soon("09:59:58"))
+    runner = place.start()
+    for name in HOURLY_AND_MINUTELY:
+        await_run(place, name, since=soon("10:00:00"))
+    assert place.stop(runner) == 0, place.console()
+    clock.set_to(soon("08:30:10") if between == "08:30" else LONG_AGO)
+    runner = place.start()
+    assert place.stop(runner) == 0, place.console()
+    clock.set_to(soon("10:05:10"))
+    runner = place.start()
+    for name in HOURLY_AND_MINUTELY:
+        if name.startswith("minutely"):
+            await_run(place, name, since=soon("10:05:00"))
+    assert place.stop(runner) == 0, place.console()
+    check_log(place.log)
+    ten, missed = soon("10:00:00"), grid(MINUTE, soon("10:01:00"), soon("10:04:00"))
+    for misfire in POLICIES:
+        hourly, minutely = place.finished(f"hourly-{misfire}"), place.finished(f"minutely-{misfire}")
+        assert (ran(hourly), spans(hourly)) == ([ten], [])
+        assert ran(minutely)[: 2 + 4 * (misfire == "fire_all")] == [
+            ten,
+            *(missed if misfire == "fire_all" else []),
+            soon("10:05:00"),
+        ]
+        assert spans(minutely) == ([] if misfire == "fire_all" else [(4, missed[0], missed[-1])])
+
+
+@set_for_real
+def test_for_real_a_boot_in_1970_rests_and_says_so(place: Place) -> None:
+    clock = SetClock(place)
+    place.declare("once", "true", "run_immediately")
+    declare(place, "minutely", {"frequency": "minutely"})
+    clock.set_to(LONG_AGO)
+    runner = place.start()
+    wait_until(lambda: "the clock reads 1970-01-01" in place.console(), what="the console says why")
+    (status,) = place.items("status")
+    assert "nothing fires until the clock is set" in status["clock"]["message"]
+    assert "nothing fires until the clock is set" in place.run("doctor").stdout
+    assert [record["event"] for record in place.records()] == ["runner.started"]
+    clock.set_to(soon("12:00:57"))
+    await_run(place, "once", since=soon("12:00:00"))
+    await_run(place, "minutely", since=soon("12:01:00"))
+    assert place.stop(runner) == 0, place.console()
+    check_log(place.log)
+    assert ran(place.finished("minutely")) == [soon("12:01:00")]
+    assert len(ran(place.finished("once"))) == 1
+    assert not any(is_missed(record) for record in place.events("execution.finished"))
+
+
+@pytest.mark.campaign
+@set_for_real
+def test_for_real_a_boot_in_1970_between_two_runs_changes_nothing(place: Place) -> None:
+    clock = SetClock(place)
+    place.declare("once", "true", "run_immediately")
+    declare(place, "minutely", {"frequency": "minutely"})
+    clock.set_to(soon("12:00:57"))
+    runner = place.start()
+    await_run(place, "minutely", since=soon("12:01:00"))
+    assert place.stop(runner) == 0, place.console()
+    clock.set_to(LONG_AGO)
+    before = len(place.records())
+    runner = place.start()
+    assert place.stop(runner) == 0, place.console()
+    assert [record["event"] for record in place.records()[before:]] == ["runner.started", "runner.stopped"]
+    clock.set_to(soon("12:03:10"))
+    runner = place.start()
+    await_run(place, "minutely", since=soon("12:03:00"))
+    assert place.stop(runner) == 0, place.console()
+    check_log(place.log)
+    minutely = place.finished("minutely")
+    assert ran(minutely)[:2] == [soon("12:01:00"), soon("12:03:00")]
+    assert spans(minutely) == [(1, soon("12:02:00"), soon("12:02:00"))]
+    assert len(ran(place.finished("once"))) == 1
+
+
+@pytest.mark.campaign
+@set_for_real
+def test_for_real_two_hours_back_repeat_no_time_of_day(place: Place) -> None:
+    clock = SetClock(place)
+    declare(place, "minutely", {"frequency": "minutely"})
+    declare(place, "cron", {"frequency": "cron", "expression": "0 * * * *"})
+    declare(place, "daily", {"frequency": "daily", "at": "11:00"})
+    clock.set_to(soon("10:59:58"))
+    runner = place.start()
+    for name in ("minutely", "cron", "daily"):
+        await_run(place, name, since=soon("11:00:00"))
+    clock.set_to(soon("12:59:58"))
+    await_run(place, "cron", since=soon("13:00:00"))
+    clock.set_to(soon("10:59:57"))
+    for name in ("minutely", "cron"):
+        await_run(place, name, since=soon("11:00:00"), generation=2)
+    assert place.stop(runner) == 0, place.console()
+    assert by_generation(place.finished("daily")) == {1: [soon("11:00:00")]}
+    cron = place.finished("cron")
+    assert by_generation(cron) == {1: [soon("11:00:00"), soon("13:00:00")], 2: [soon("11:00:00")]}
+    assert spans(cron) == [(1, soon("12:00:00"), soon("12:00:00"))]
+    assert ran(place.finished("minutely", generation=2))[0] == soon("11:00:00")
+
+
+@pytest.mark.campaign
+@set_for_real
+def test_for_real_forty_steps_back_of_45_seconds_are_twenty_steps_back(place: Place) -> None:
+    clock = SetClock(place)
+    declare(place, "minutely", {"frequency": "minutely"})
+    declare(place, "calendar", {"frequency": "cron", "expression": "0-59 0-23 * * *"})
+    clock.set_to(soon("12:30:30"))
+    runner = place.start()
+    clock.set_to(soon("12:59:58"))
+    await_run(place, "minutely", since=soon("13:00:00"))
+    await_run(place, "calendar", since=soon("13:00:00"))
+    steps = len(steps_told(place))
+    for count in range(1, 41):
+        clock.step(-45 * SECOND)
+        await_steps(place, steps + count)
+    clock.set_to(soon("13:00:57"))
+    await_run(place, "minutely", since=soon("13:01:00"))
+    await_run(place, "calendar", since=soon("13:01:00"))
+    assert place.stop(runner) == 0, place.console()
+    check_log(place.log)
+    assert [round(step) for step in steps_told(place)[steps : steps + 40]] == [-45] * 40
+    # While waiting for a look, some seconds pass: a pair of steps reopens 90 s less those.
+    assert len(reopened(place)) in (19, 20)
+    for name in ("minutely", "calendar"):
+        check_covered(place, name, step=MINUTE, first=soon("12:31:00"), last=soon("13:01:00"))
+    calendar = ran(place.finished("calendar"))
+    assert len(set(calendar)) == len(calendar), "a time of day ran twice"
+
+
+@pytest.mark.campaign
+@set_for_real
+def test_for_real_a_sleep_while_verdicts_lie_ahead_misses_only_what_is_new(place: Place) -> None:
+    clock = SetClock(place)
+    declare(place, "minutely", {"frequency": "minutely"})
+    clock.set_to(soon("12:00:30"))
+    runner = place.start()
+    clock.step(2 * HOUR)
+    await_run(place, "minutely", since=soon("14:00:00"))
+    clock.step(-2 * HOUR)
+    await_steps(place, 2)
+    place.declare("later", "true", {"run_later": {"start": f"{SOON:%Y-%m-%d} 12:08"}})
+    wait_until(lambda: told_of(place, "later") == ["scheduled"], what="the new request")
+    clock.set_to(soon("12:11:10"))
+    await_run(place, "minutely", since=soon("12:11:00"), generation=2)
+    await_run(place, "later", since=soon("12:08:00"))
+    assert place.stop(runner) == 0, place.console()
+    eight = soon("12:08:00")
+    later = place.finished("later")
+    assert (ran(later), spans(later)) == ([eight], [(1, eight, eight)])
+    assert spans(place.finished("minutely", generation=2)) == []
+    assert ran(place.finished("minutely", generation=2))[-1] == soon("12:11:00")

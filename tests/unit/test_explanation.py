@@ -15,7 +15,7 @@ from runner.lifecycle import ExecutionStatus
 from runner.planning.explanation import Question, of_expression, why
 from runner.planning.firing import delay_of
 from runner.planning.hindrance import Explanation, fire_at, last_fire, rule_hinders
-from runner.planning.history import Absence, Change, History, Missed, Run
+from runner.planning.history import Absence, Change, History, Missed, Run, StepBack
 from runner.planning.registration import register, remove, reschedule, unschedule
 from runner.planning.state import RequestState
 from runner.requests.model import (
@@ -33,7 +33,7 @@ ZONE = "Europe/Madrid"
 NOW = datetime(2026, 12, 30, 12, tzinfo=UTC)
 FIRST_SEEN = datetime(2026, 12, 1, 12, tzinfo=UTC)
 EVE = datetime(2026, 12, 24, 17, tzinfo=UTC)  # 18:00 in Madrid, a Thursday
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+HOUR, HALF_DAY, DAY = timedelta(hours=1), timedelta(hours=12), timedelta(days=1)
 
 
 def rule_of(excepted: Any = (), **data: Any) -> Rule:
@@ -435,6 +435,50 @@ def test_a_log_that_does_not_reach_back_says_so() -> None:
     assert words(explanation) == "the monitor log reaches back only to 2026-12-25 18:00:00+01:00"
     assert words(asked(daily())) == "the monitor log is empty"
     assert words(asked(daily(), history=History(reaches_back_to=EVE - DAY))) == "the monitor log has no record of it"
+
+
+# --- after the clock went back ----------------------------------------------------------------------------------------
+
+STEP = StepBack(at=EVE - HOUR, seconds=7200.0, begin=EVE - HOUR, end=EVE + HOUR)
+
+
+def stepped(request: ProcessRequest, *, is_claimed: bool) -> RequestState:
+    """The state of a request whose clock was two hours ahead, at six, and came back to five."""
+    state = seen(request, through=EVE - HALF_DAY)
+    claimed = state.claimed.with_span(EVE, EVE) if is_claimed else state.claimed
+    return replace(state, fired_through=EVE - HOUR, claimed=claimed, furthest_verdict=EVE)
+
+
+def test_a_fire_to_come_that_has_run_before_the_clock_went_back_does_not_run_again() -> None:
+    state = stepped(daily(), is_claimed=True)
+    explanation = asked(daily(), state=state, now=EVE - HOUR / 2, history=History(runs=(run(),), step=STEP))
+    assert causes(explanation) == ["claimed", "ran", "clock_went_back"]
+    assert "the clock went back by 02:00:00.000 to 2026-12-24 17:00:00+01:00" in words(explanation)
+
+
+def test_a_fire_to_come_that_was_recorded_as_missed_is_to_come() -> None:
+    state = stepped(daily(), is_claimed=False)
+    explanation = asked(daily(), state=state, now=EVE - HOUR / 2, history=History(missed=(MISSED,), step=STEP))
+    assert causes(explanation) == ["to_come", "missed", "clock_went_back"]
+
+
+def test_a_fire_that_passing_time_brings_again_is_to_come_though_it_was_claimed() -> None:
+    hourly = request_of(Schedule(rule=rule_of(frequency="hourly")))
+    state = stepped(hourly, is_claimed=True)
+    assert causes(asked(hourly, state=state, now=EVE - HOUR / 2, history=History(step=STEP)))[0] == "to_come"
+
+
+def test_a_run_after_the_clock_went_back_comes_before_the_miss_that_it_replaces() -> None:
+    state = replace(stepped(daily(), is_claimed=True), fired_through=EVE)
+    explanation = asked(daily(), state=state, history=History(runs=(run(),), missed=(MISSED,), step=STEP))
+    assert causes(explanation) == ["ran", "missed", "clock_went_back"]
+
+
+def test_a_fire_that_had_its_verdict_and_was_slept_through_is_not_called_missed() -> None:
+    state = replace(stepped(daily(), is_claimed=False), fired_through=EVE)
+    explanation = asked(daily(), state=state, history=History(step=STEP, reaches_back_to=FIRST_SEEN))
+    assert causes(explanation) == ["clock_went_back", "clock_went_back"]
+    assert "is not recorded as missed" in words(explanation)
 
 
 # --- a timing alone ---------------------------------------------------------------------------------------------------

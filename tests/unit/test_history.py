@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 
 from runner.lifecycle import ExecutionStatus
-from runner.planning.history import STARTED, STOPPED, Absence, Change, Run, absence_at, changes_in, missed_in, runs_in
+from runner.planning.history import (
+    STARTED,
+    STOPPED,
+    Absence,
+    Change,
+    Run,
+    StepBack,
+    absence_at,
+    changes_in,
+    in_order,
+    missed_in,
+    runs_in,
+    step_over,
+)
 from runner.values import instant_text
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -95,3 +108,33 @@ def test_a_time_without_a_runner(
 ) -> None:
     seen = None if last_seen is None else at(last_seen)
     assert absence_at(lives, NOON, last_seen=seen, is_alive=is_alive) == absence
+
+
+def step(hours: float, begin: float, end: float) -> dict[str, Any]:
+    return {
+        "time": instant_text(at(hours)),
+        "event": "runner.clock_stepped",
+        "step_s": (hours - end) * 3600.0,
+        "reopened_from": instant_text(at(begin)),
+        "reopened_until": instant_text(at(end)),
+    }
+
+
+def test_the_last_step_that_reopened_an_instant_is_found() -> None:
+    forward = {"time": instant_text(at(9)), "step_s": 3600.0, "reopened_from": None, "reopened_until": None}
+    steps = [step(1, 1, 3), step(2, 2, 5), forward]
+    assert step_over(steps, at(2)) == StepBack(at=at(1), seconds=7200.0, begin=at(1), end=at(3))
+    assert step_over(steps, at(3)) == StepBack(at=at(2), seconds=10800.0, begin=at(2), end=at(5))
+    assert step_over(steps, at(1)) is None
+    assert step_over(steps, at(5.1)) is None
+
+
+def test_what_was_written_by_a_false_time_happened_before_what_follows() -> None:
+    lives = [life(9000, STARTED), life(1, STOPPED), life(2, STARTED)]
+    assert in_order(lives) == [(at(1), STARTED), (at(1), STOPPED), (at(2), STARTED)]
+
+
+def test_a_start_by_a_false_time_makes_no_absence_until_then() -> None:
+    lives = [life(9000, STARTED)]
+    told = absence_at([*lives, life(0, "runner.clock_stepped")], at(1), last_seen=at(0), is_alive=True)
+    assert told is None

@@ -12,6 +12,7 @@ from planning_world import NOON, request_of, seen
 
 from runner.errors import Problem
 from runner.lifecycle import RequestStatus
+from runner.planning.clock_steps import stepped_back
 from runner.planning.firing import settle
 from runner.planning.last_good import InForce
 from runner.planning.registration import register, remove, reschedule, schedule, unschedule
@@ -285,3 +286,13 @@ def test_what_is_coming_is_what_a_runner_will_do_with_the_files_as_they_are() ->
         settlement = settle(edited, state, fire)
         state, claims = settlement.state, [*claims, *settlement.claims]
     assert claims == foretold
+
+
+def test_a_request_with_verdicts_ahead_says_until_when_it_fires_only_on_time() -> None:
+    state = settle(HOURLY, seen(HOURLY), NOON + 5 * HOUR).state
+    moved = stepped_back(HOURLY, state, NOON + MINUTE)
+    force = InForce(requests={"hourly": HOURLY}, kept={})
+    shown = {
+        now: views(force, (), {"hourly": moved}, now)[0].reopened_until for now in (NOON + MINUTE, NOON + 5 * HOUR)
+    }
+    assert shown == {NOON + MINUTE: NOON + 5 * HOUR, NOON + 5 * HOUR: None}

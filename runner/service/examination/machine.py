@@ -6,17 +6,19 @@ import ctypes
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from zoneinfo import TZPATH
 
+from runner import RELEASED
 from runner.errors import RuleError
 from runner.execution.cgroups import folder_of
 from runner.monitor.reading import Filter, newest
 from runner.monitor.records import Event
+from runner.service.clock_watch import wrong_clock_words
 from runner.service.examination.findings import Finding, advice, good, problem, warning
 from runner.service.examination.subject import Subject
 from runner.service.zone_change import ZONE, zone_data_of
@@ -28,7 +30,7 @@ from runner.zone_data import read_zone
 
 _STA_UNSYNC, _TIME_ERROR = 0x40, 5  # adjtimex(2)
 _TIMESYNC = Path("/run/systemd/timesync/synchronized")
-_STEPS_FOR = timedelta(days=7)
+_STEPS_FOR, _STEPS_READ = timedelta(days=7), 1000
 _OF_ITS_OWN, _OF_AN_EXECUTION = 64, 4  # open files, generously
 _ROOMY_FILES = 4096
 _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "ceph", "lustre", "afs"})
@@ -102,7 +104,10 @@ def _version_in(rules: str) -> str:
 
 
 def clock_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether the clock is kept right, and of the last step that a runner has seen."""
+    """Report whether the clock is right and kept right, and the last steps that a runner has seen."""
+    now = datetime.now(UTC)
+    if now < RELEASED:
+        yield problem("clock", wrong_clock_words(now, RELEASED), "set the clock, or let chrony do it")
     synchronised = is_synchronised()
     if synchronised is None:
         yield good("clock", "the system does not tell whether its clock is kept right")
@@ -113,11 +118,19 @@ def clock_findings(subject: Subject) -> Iterator[Finding]:
         yield warning("clock", message, "run chrony or systemd-timesyncd; in a container, on its host")
     if not subject.monitor_log.is_file():
         return
-    matching = Filter(events=frozenset({Event.RUNNER_CLOCK_STEPPED}), since=datetime.now(UTC) - _STEPS_FOR)
-    for record in newest(subject.monitor_log, 1, matches=matching):
-        step_s = float(str(record.get("step_s") or 0))
-        message = f"the clock was stepped by {clock_text(step_s)} at {record.get('time')}"
-        yield advice("clock", message, "let the time service slew the clock; what was due is in the log as misfired")
+    matching = Filter(events=frozenset({Event.RUNNER_CLOCK_STEPPED}), since=now - _STEPS_FOR)
+    steps = newest(subject.monitor_log, _STEPS_READ, matches=matching)
+    back = [record for record in steps if record.get("reopened_from")]
+    for record in steps[-1:] if back[-1:] == steps[-1:] else [*back[-1:], *steps[-1:]]:
+        yield advice("clock", _step_words(record), "let the time service slew the clock")
+
+
+def _step_words(record: Mapping[str, object]) -> str:
+    step_s = float(str(record.get("step_s") or 0))
+    message = f"the clock was stepped by {clock_text(step_s)} at {record.get('time')}"
+    if begin := record.get("reopened_from"):
+        message += f"; from {begin} to {record.get('reopened_until')}, fires that had a verdict run only on time"
+    return message
 
 
 def is_synchronised() -> bool | None:
