@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from runner import early_signals
+from runner import early_signals, shortage
 
 _COMMANDS = {
     "start": ("running", "Run the process requests of a jobs folder, in the foreground."),
@@ -35,6 +35,15 @@ _COMMANDS = {
 
 def main() -> None:
     """Run the command line; what a user can cause ends in a sentence on stderr and an exit code, never a traceback."""
+    try:
+        _main()
+    except Exception as error:
+        if shortage.is_shortage(error):
+            shortage.end()
+        raise
+
+
+def _main() -> None:
     if sys.argv[1:2] == ["start"]:  # the group has no options that could stand before it
         early_signals.note()
     if sys.argv[1:] in (["--help"], ["-h"]) and _is_help_written():

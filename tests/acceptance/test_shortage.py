@@ -1,0 +1,98 @@
+"""Too little memory, or no room for a thread: every command ends in a sentence, whatever it was doing."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from support import Place
+
+from runner.shortage import is_shortage
+
+pytestmark = pytest.mark.timeout(900)
+
+_COMMANDS = (
+    "validate", "ls", "next", "status", "exec a", "monitor", "doctor", "plan", "explain a", "start", "init fresh",
+)  # fmt: skip
+
+
+def _limited(place: Place, command: str, kibibytes: int) -> subprocess.CompletedProcess[str]:
+    """Run a command that may use so much address space; a runner that starts all the same is asked to end."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (kibibytes * 1024, kibibytes * 1024))
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", *command.split()],
+        env=place.environment | {"MALLOC_ARENA_MAX": "1"},
+        cwd=place.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=limit,
+    )
+    try:
+        out, err = process.communicate(timeout=4 if command == "start" else 60)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def _limits(place: Place) -> Iterator[int]:
+    """Yield limits from what Python itself needs on."""
+    enough = 8_000
+    while _python_fails(place, enough):
+        enough += 1_000
+    yield from range(enough + 2_000, enough + 70_000, 9_000)
+
+
+def _python_fails(place: Place, kibibytes: int) -> bool:
+    command = f"ulimit -v {kibibytes}; exec {sys.executable} -c 'import datetime, runner.cli'"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False, env=place.environment)
+    return done.returncode != 0 or done.stderr != b""
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_too_little_memory_ends_a_command_in_words(place: Place, command: str) -> None:
+    place.declare("a", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
+    short = 0
+    for kibibytes in _limits(place):
+        done = _limited(place, command, kibibytes)
+        assert "Traceback" not in done.stderr, (kibibytes, done.stderr)
+        if "the system has no more memory" in done.stderr:
+            short += 1
+            assert done.returncode == 1
+            assert done.stderr.strip().splitlines()[-1].startswith("runner: ")
+    assert short, "none of the limits was too small"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(12, "Cannot allocate memory"),
+        ImportError("x.so: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
+    ],
+    ids=repr,
+)
+def test_each_way_in_which_a_shortage_shows_itself_is_known(error: Exception) -> None:
+    assert is_shortage(error)
+    try:
+        try:
+            raise error
+        except type(error):
+            raise KeyError("half imported")  # noqa: B904
+    except KeyError as consequence:
+        assert is_shortage(consequence)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("x"), ImportError("no module"), OSError(2, "x"), None])
+def test_other_errors_are_none(error: Exception | None) -> None:
+    assert not is_shortage(error)
