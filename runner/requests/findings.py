@@ -165,3 +165,18 @@ def _keys_meant(suggestion: str) -> Iterator[str]:
     elif suggestion.startswith("write "):
         outer = re.sub(r"\{.*\}|\[.*\]", "", suggestion)
         yield from (f"`{key}`" for key in re.findall(r"(?:^write |, )([a-z_]+): ", outer))
+
+
+def subject_of(path: DataPath) -> str:
+    """Name what lies at a path, as the subject of a sentence."""
+    if not path:
+        return "a request"
+    if isinstance(path[-1], int):
+        return f"`{plain(str(path[-2]))}[{path[-1]}]`" if len(path) > 1 else f"entry {path[-1]}"
+    return f"`{plain(path[-1])}`"
+
+
+def listed(words: tuple[str, ...], conjunction: str, mark: str = "`") -> str:
+    """Write words as a list in a sentence."""
+    marked = [f"{mark}{word}{mark}" for word in words]
+    return f" {conjunction} ".join([", ".join(marked[:-1]), marked[-1]]) if len(marked) > 1 else "".join(marked)

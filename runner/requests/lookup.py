@@ -58,3 +58,8 @@ def homes_of(root: Mapping[str, Any], key: str) -> tuple[str, ...]:
 def above(root: Mapping[str, Any], path: DataPath) -> Mapping[str, Any]:
     """Return what the schema says of a path itself, not of one of its alternatives or branches."""
     return below(schema_at(root, path[:-1]), str(path[-1])) if path else root
+
+
+def is_of_requests(root: Mapping[str, Any]) -> bool:
+    """Tell whether a schema is that of requests, not of defaults or settings, which have but a part of its keys."""
+    return "formerly" in root["properties"]

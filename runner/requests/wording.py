@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import RuleError
 from runner.requests import guesses
 from runner.requests.excepted import parse_date
-from runner.requests.findings import DID_YOU_MEAN, DataPath, Finding, nearest, plain, shown, value_at
-from runner.requests.lookup import above, alternatives_of, below, homes_of, owners_of, schema_at
+from runner.requests.findings import (
+    DataPath,
+    Finding,
+    listed,
+    nearest,
+    plain,
+    shown,
+    subject_of,
+)
+from runner.requests.lookup import above, alternatives_of, below, is_of_requests, schema_at
+from runner.requests.wrong_keys import out_of_place, unknown
 from runner.timing.texts import read_clock, read_moment
 from runner.values import parse_duration, parse_size
 
@@ -39,9 +48,6 @@ _READERS: dict[str, Callable[[str], object]] = {
 }
 """What knows best why a text is not what a title says."""
 _NAME = "a name:"
-_KINDS: dict[str, Any] = {
-    "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict,
-}  # fmt: skip
 
 
 def worded(error: ValidationError, root: Mapping[str, Any], data: object) -> Finding:
@@ -49,20 +55,21 @@ def worded(error: ValidationError, root: Mapping[str, Any], data: object) -> Fin
     path: DataPath = tuple(error.path)
     schema = error.schema if isinstance(error.schema, dict) else {}
     expected: Any = error.validator_value
-    subject, value = _subject(path), error.instance
+    subject, value = subject_of(path), error.instance
+    request = data if is_of_requests(root) else None
     match error.validator:
         case "type":
-            return _wrong_type(path, subject, value, schema, data)
+            return _wrong_type(path, subject, value, schema, request)
         case "pattern" | "enum" | "const":
-            return _wrong_value(path, subject, value, schema, root, data)
+            return _wrong_value(path, subject, value, schema, root, request)
         case "required":
             return _missing(path, str(expected), schema, root)
         case "additionalProperties":
-            return _unknown(path, schema, root, data)
+            return unknown(path, schema, root, data)
         case "false":
-            return _out_of_place(path, data, root)
+            return out_of_place(path, data, root)
         case "anyOf":
-            keys = _listed(alternatives_of(schema), "or")
+            keys = listed(alternatives_of(schema), "or")
             suggestion = _example(above(root, path), of=dict)
             return Finding(path=path, message=f"{subject} needs one of {keys}", suggestion=suggestion)
         case "dependencies":
@@ -188,88 +195,6 @@ def _missing(path: DataPath, key: str, schema: Mapping[str, Any], root: Mapping[
     return Finding(path=path, message=message, suggestion=of_branch or _example(below(schema_at(root, path), key), key))
 
 
-def _unknown(path: DataPath, schema: Mapping[str, Any], root: Mapping[str, Any], data: object) -> Finding:
-    key = str(path[-1])
-    where = _subject(path[:-1]) if path[:-1] or "process" in root["properties"] else "the settings"
-    suggestion = _right_key(path, schema.get("properties", {}), root, data)
-    return Finding(path=path, message=f"`{plain(key)}` is not a key of {where}", suggestion=suggestion, at_key=True)
-
-
-def _right_key(path: DataPath, known: Mapping[str, Any], root: Mapping[str, Any], data: object) -> str | None:
-    from runner.requests.aliases import meant_by_key  # of most documents nobody asks
-
-    key, value = str(path[-1]), value_at(data, path)
-    if not key.isascii() and any(character.isspace() for character in key):
-        return "indent with ordinary blanks; these are others that look alike"
-    is_request = "process" in root["properties"]
-    if is_request and (meant := meant_by_key(path, data)):
-        return meant
-    if is_request and (homes := homes_of(root, key)):
-        return f"it belongs in {' or '.join(homes)}"
-    if near := nearest(key, [name for name, below in known.items() if _takes(below, value)]):
-        return near
-    if key == "apiVersion":
-        return "this looks like a manifest of Kubernetes: `runner import kubernetes` reads a CronJob"
-    if "process" in known and isinstance(value, dict) and "process" in value:
-        return f"write name: {plain(key)}, and what is below it beside that"
-    return f"the keys here are {_listed(tuple(known), 'and')}" if 0 < len(known) < 13 else None
-
-
-def _takes(schema: Mapping[str, Any], value: object) -> bool:
-    """Tell whether a key may have a value of this kind; an empty one says nothing."""
-    types = schema.get("type")
-    if types is None or value is None:
-        return True
-    names = [types] if isinstance(types, str) else types
-    return any(isinstance(value, _KINDS[name]) for name in names if name in _KINDS)
-
-
-def _out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Finding:
-    """Word a key that is known and has no place beside its neighbours."""
-    key, parent = str(path[-1]), value_at(data, path[:-1])
-    assert isinstance(parent, dict)  # it has the key that is out of place
-    alternatives = alternatives_of(schema_at(root, path[:-1]))
-    if key in alternatives:
-        here = tuple(each for each in alternatives if each in parent)
-        kind = "members" if "members" in path else "requests"
-        message = (
-            f"{_subject(path[:-1])} has exactly one of {_listed(alternatives, 'and')}; here are {_listed(here, 'and')}"
-        )
-        return Finding(path=path, message=message, suggestion=f"make them {kind} of their own", at_key=True)
-    if path == ("process", "scheduled"):
-        suggestion = f"in the request itself, write {guesses.flow({key: parent[key]})[1:-1]}"
-        message = "`scheduled` belongs to the request, or to a member of a group"
-        return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
-    if "request" in alternatives:
-        return _not_beside(path, parent)
-    frequency, owners = str(parent.get("frequency")), tuple(owners_of(root, key))
-    message = f"`{key}` belongs to {_listed(owners, 'and', mark='')}; this is {frequency}"
-    twin = {"day": "days", "days": "day"}.get(key)
-    suggestion = f"leave it out, or make the frequency {_listed(owners, 'or', mark='')}"
-    if twin and frequency in owners_of(root, twin) and _may_replace(path, twin, parent):
-        suggestion = f"{DID_YOU_MEAN}`{twin}`?"
-    return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
-
-
-def _may_replace(path: DataPath, twin: str, parent: Mapping[str, Any]) -> bool:
-    """Tell whether a value may stand under another key."""
-    from runner.requests.aliases import fits  # of most documents nobody asks
-
-    rest = {key: value for key, value in parent.items() if key != path[-1]}
-    return twin not in parent and fits(path[:-1], rest, {twin: value_at(parent, path[-1:])})
-
-
-def _not_beside(path: DataPath, parent: Mapping[str, Any]) -> Finding:
-    """Word what would be said of a process that is defined elsewhere, or of a group where its members say it."""
-    key = str(path[-1])
-    if "request" in parent:
-        message, defined = f"`{key}` has no place beside `request`", plain(str(parent["request"]))
-        suggestion = f"say it where the process is defined, in `{defined}`"
-    else:
-        message, suggestion = f"`{key}` has no place beside `group`", "say it at the members"
-    return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
-
-
 def _bound(keyword: object, expected: object, title: str, subject: str, value: Any) -> str:
     match keyword:
         case "minimum" | "maximum" if re.search(rf"\b{expected}\b", title):
@@ -307,16 +232,3 @@ def _example(schema: Mapping[str, Any], key: str | None = None, *, of: type = ob
             text = guesses.flow(example)
             return f"for example {key}: {text}" if key else f"for example {text}"
     return None
-
-
-def _subject(path: DataPath) -> str:
-    if not path:
-        return "a request"
-    if isinstance(path[-1], int):
-        return f"`{plain(str(path[-2]))}[{path[-1]}]`" if len(path) > 1 else f"entry {path[-1]}"
-    return f"`{plain(path[-1])}`"
-
-
-def _listed(words: tuple[str, ...], conjunction: str, mark: str = "`") -> str:
-    marked = [f"{mark}{word}{mark}" for word in words]
-    return f" {conjunction} ".join([", ".join(marked[:-1]), marked[-1]]) if len(marked) > 1 else "".join(marked)

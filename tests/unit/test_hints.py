@@ -10,6 +10,7 @@ from hint_world import applied, problems_of, proposals
 
 from runner.requests.aliases import ALIASES, Alias
 from runner.requests.meant_values import _READINGS
+from runner.requests.schema import findings_in
 
 RUN = {"shell": "x"}
 Document = dict[str, Any]
@@ -279,3 +280,12 @@ def test_whatever_a_key_of_ours_holds_a_proposal_for_it_is_accepted(key: str) ->
         for value in VALUES:
             count += check_proposals(put(document, path, key, value))
     assert count
+
+
+@pytest.mark.parametrize(
+    "defaults",
+    [{"cron": "*/5 * * * *"}, {"timing": "daily"}, {"process": {"steps": ["a"]}}, {"timing": {"schedule": "@daily"}}],
+)
+def test_defaults_which_hold_a_part_of_the_keys_are_told_to_hold_no_others(defaults: Document) -> None:
+    for finding in findings_in(defaults, "defaults"):
+        assert not (finding.suggestion or "").startswith(("write", "in `")), finding
