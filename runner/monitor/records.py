@@ -51,6 +51,7 @@ EXECUTION = (
         "group",
         "sequence",
         "requested_by",
+        "requested_via",
         "context",
         "labels",
         "owner",
@@ -70,8 +71,8 @@ EXECUTION = (
 )
 MISSED = ("missed_count", "missed_from", "missed_until")
 REQUEST = (
-    *("request", "channel", "status", "generation", "drift", "requested_by", "owner", "request_file", "request_sha256"),
-    *("git_commit", "message"),
+    *("request", "channel", "status", "generation", "drift", "requested_by", "requested_via", "owner"),
+    *("request_file", "request_sha256", "git_commit", "message"),
 )
 RUNNER = ("pid", "version", "jobs", "state", "git_commit", "requests", "message")
 FIELDS: Mapping[Event, tuple[str, ...]] = {
@@ -87,11 +88,13 @@ FIELDS: Mapping[Event, tuple[str, ...]] = {
     Event.RUNNER_STOPPED: (*RUNNER, "signal", "uptime_s"),
     Event.RUNNER_RELOADED: (
         *RUNNER,
-        *("git_commit_before", "requested_by", "duration_s"),
+        *("git_commit_before", "requested_by", "requested_via", "duration_s"),
         *("added", "added_count", "changed", "changed_count", "removed", "removed_count", "rejected", "rejected_count"),
     ),
     Event.RUNNER_CLOCK_STEPPED: (*RUNNER, "step_s", "reopened_from", "reopened_until"),
 }
+ON_FAILURE = "on_failure of "
+"""What stands in `requested_by` before the name of a request, where no person asked."""
 COUNTED = ("problems", "added", "changed", "removed", "rejected")
 
 
@@ -131,7 +134,8 @@ class Recorder:
         if not fields.keys() <= known:
             raise TypeError(f"{event} records have no field {', '.join(sorted(fields.keys() - known))}")
         counts = {f"{name}_count": _count(fields.get(name)) for name in COUNTED if name in known}
-        values = map({**fields, **counts}.get, names)
+        by = fields.get("requested_by")
+        values = map({"requested_via": _via(by), **fields, **counts}.get, names)
         written = [_WRITERS.get(type(value), _other)(value) for value in values]
         text = form % (new_id(), _instant_text(at), self._identity, *written)
         if len(text) < LIMIT and len(line := encoded(text)) < LIMIT:
@@ -146,6 +150,11 @@ def decode(line: bytes) -> dict[str, object] | None:
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def _via(by: object) -> str | None:
+    """Return the way by which a person asked: so far there is one."""
+    return "cli" if isinstance(by, str) and not by.startswith(ON_FAILURE) else None
 
 
 def _count(items: object) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from runner.lifecycle import Channel, ExecutionStatus, IfInterrupted, Reason
+from runner.monitor.records import ON_FAILURE
 from runner.planning.references import as_member
 from runner.planning.retries import retry_delay
 from runner.requests.model import Group, Process, ProcessRequest, Reference
@@ -89,7 +90,7 @@ class Succession:
             owner=request.owner if request is not None else failed.owner,
             on_failure=None,
             told={"RUNNER_FAILED_RECORD": ended.line.decode().rstrip("\n")},
-            requested_by=f"on_failure of {failed.request}",
+            requested_by=f"{ON_FAILURE}{failed.request}",
         )
         self._claims.admit(execution_for(claim, due=self._claims.now), failure)
 

@@ -410,6 +410,6 @@ def test_every_command_is_recorded_with_the_name_of_its_uid_whatever_the_environ
     named = [record for record in place.records() if record.get("requested_by") is not None]
     events = {"request.unscheduled", "request.scheduled", "request.rescheduled", "execution.finished"}
     assert events <= {record["event"] for record in named}
-    assert {record["requested_by"] for record in named} == {PERSON}
+    assert {(record["requested_by"], record["requested_via"]) for record in named} == {(PERSON, "cli")}
     kept = b"".join(path.read_bytes() for path in place.state.rglob("*") if path.is_file())
     assert IMPOSTOR.encode() not in kept
