@@ -172,10 +172,10 @@ class Load:
 
         Counted is from its launch, so that it may die in its start, or from when it first wrote to the log.
         """
-        size = self.place.log.stat().st_size
+        size = self._log_size()
         process = self.launch(*(arguments or self.chance.choice([(), (), ("--max-running", "5")])))
         if self.chance.random() < 0.5:
-            wait_until(lambda: self.place.log.stat().st_size > size or process.poll() is not None, within_s=60)
+            wait_until(lambda: self._log_size() > size or process.poll() is not None, within_s=60)
         until_s = time.monotonic() + self.chance.uniform(0, at_most_s)
         while (left_s := until_s - time.monotonic()) > 0:
             time.sleep(min(left_s, self.chance.uniform(0.05, 0.5)))
@@ -218,7 +218,7 @@ class Load:
         """Change a file or give a command, whichever comes to mind."""
         deeds: list[Callable[[], None]] = [
             self.add_one_time, self._edit, self._rule, self._switch, self._vanish, self._press, self._break,
-            self._order, self._order, self._ask,
+            self._order, self._order, self._ask, self._rotate,
         ]  # fmt: skip
         if self.chance.random() < 0.5:
             self.chance.choice(deeds)()
@@ -230,6 +230,12 @@ class Load:
         self.write(f"once-{number}", Planned())
         grace = self.chance.choice(["200ms", "60s"])
         self.write(f"later-{number}", Planned(start=start, misfire="fire_once"), grace=grace)
+
+    def join_logs(self) -> None:
+        """Once no runner is alive, make one log of the files that it was rotated to."""
+        whole = b"".join(path.read_bytes() for path in (*self.place.rotated, self.place.log) if path.exists())
+        self.place.log.write_bytes(whole)
+        self.place.rotated.clear()
 
     def order(self, kind: str, *targets: str) -> None:
         """Post a command as a program would that does not wait for the answer."""
@@ -263,6 +269,18 @@ class Load:
     def _next(self) -> int:
         self._serial += 1
         return self._serial
+
+    def _log_size(self) -> int:
+        return sum(path.stat().st_size for path in (*self.place.rotated, self.place.log) if path.exists())
+
+    def _rotate(self) -> None:
+        """Rename the log into another folder, or to another name."""
+        log = self.place.log
+        target = log.parent / self.chance.choice(["old/monitor", "archive"])
+        target = target.with_name(f"{target.name}-{self._next()}.log")
+        target.parent.mkdir(exist_ok=True)
+        if log.exists():
+            self.place.rotated.append(log.rename(target))
 
     def _edit(self) -> None:
         number = self.chance.randrange(2)

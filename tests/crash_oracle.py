@@ -55,6 +55,7 @@ class Found:
 
 def check(load: Load, *, settled: datetime) -> Counter[str]:
     """Check all guarantees; whatever was due until `settled` must have its verdict. Returns what was checked."""
+    load.join_logs()
     records = check_log(load.place.log)
     assert all(len(line) < 32 * 1024 for line in load.place.log.read_bytes().splitlines(keepends=True))
     ledger, waiting = read_ledger(load), waiting_in(load)

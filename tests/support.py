@@ -94,6 +94,7 @@ class Place:
         self.jobs = folder / "jobs.d"
         self.state = folder / "state"
         self.log = self.state / "monitor.jsonl"
+        self.rotated: list[Path] = []
         self.jobs.mkdir()
         self.environment = {
             **os.environ,
@@ -256,11 +257,9 @@ class Place:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def records(self) -> list[Record]:
-        """Return all whole lines of the monitor log."""
-        if not self.log.exists():
-            return []
-        text = self.log.read_bytes()
-        return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
+        """Return all whole lines of the monitor log, and of the files that `rotated` says it was."""
+        contents = [path.read_bytes() for path in (*self.rotated, self.log) if path.exists()]
+        return [json.loads(line) for text in contents for line in text[: text.rfind(b"\n") + 1].splitlines()]
 
     def events(self, event: str, request: str | None = None, **fields: object) -> list[Record]:
         """Return the records of an event, of one request or all, with the fields given."""
