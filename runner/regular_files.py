@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 from pathlib import Path
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _CHUNK = 1 << 20
+_WRITER_PATIENCE_MS = 2_000
 _KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
@@ -87,6 +89,37 @@ def read_regular(path: str | Path, *, at_most: int) -> bytes:
         os.close(descriptor)
 
 
+def read_given(path: str | Path, *, at_most: int) -> bytes:
+    """Return the bytes of a file that a person names on the command line: here a pipe is fine, as from `<(crontab -l)`.
+
+    Raises NotRegularError for any other kind and for a pipe that nobody writes to, TooLargeError, OSError, ValueError.
+    """
+    status = os.stat(path)  # noqa: PTH116
+    if not stat.S_ISFIFO(status.st_mode):
+        return read_regular(path, at_most=at_most)
+    descriptor = os.open(path, _FLAGS)
+    try:
+        begin = _beginning(descriptor)
+        if begin is None:
+            raise NotRegularError(path, status)
+        os.set_blocking(descriptor, True)
+        return begin + _read_on(descriptor, path, at_most)
+    finally:
+        os.close(descriptor)
+
+
+def _beginning(descriptor: int) -> bytes | None:
+    """Return what can be read of a pipe at once; None if nobody has it open for writing, and nobody comes."""
+    try:
+        if begin := os.read(descriptor, _CHUNK):
+            return begin
+    except BlockingIOError:  # a writer has it open, and may take its time
+        return b""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return b"" if poll.poll(_WRITER_PATIENCE_MS) else None
+
+
 def _read_on(descriptor: int, path: str | Path, at_most: int) -> bytes:
     parts, left = [], at_most + 1
     while left and (part := os.read(descriptor, min(left, _CHUNK))):
@@ -126,6 +159,12 @@ def is_missing(path: str | Path) -> bool:
     except (OSError, ValueError):
         return False
     return False
+
+
+def require_visible(folder: str | Path) -> None:
+    """Raise the OSError that keeps a folder from being read, unless it is certainly not there."""
+    if not is_missing(folder):
+        os.scandir(folder).close()
 
 
 def real_path(path: str | Path) -> str:

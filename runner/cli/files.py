@@ -15,7 +15,7 @@ from runner.cli.options import Places, output_option_of, reading_options
 from runner.cli.printing import echo, echo_data
 from runner.cli.reports import FORMS, Checked, report
 from runner.errors import Problem, UsageError
-from runner.regular_files import is_folder, is_there
+from runner.regular_files import is_folder, is_missing, is_there, real_path, require_visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -48,14 +48,18 @@ def init_command(folder: Path) -> None:
     Example:
       runner init demo && cd demo && runner start
     """
+    written: list[Path] = []
     try:
         _require_empty(folder)
         for path, content in _initial_files(folder):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-            echo(f"wrote {path}")
+            written.append(path)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
+        raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from None
+    finally:
+        for path in written:
+            echo(f"wrote {path}")
     where = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     echo(err=True)
     echo(f"Next: {where}runner start", err=True)
@@ -130,6 +134,8 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
     good: list[str] = []
     for folder, meant in _folders(paths, places).items():
         catalog = _read(folder, places.own_zone)
+        if catalog.missing:  # it was there a moment ago, and cannot be read
+            require_visible(folder)
         is_meant = partial(_is_meant, meant)
         sources = (neutral(str(folder / request.source.file)) for request in catalog.requests.values())
         good += filter(is_meant, sources)
@@ -152,7 +158,7 @@ def _folders(paths: tuple[Path, ...], places: Places) -> dict[Path, set[Path] | 
     """Return the folders to read and, of each, the files that are meant; None for all. Raises UsageError."""
     folders: dict[Path, set[Path] | None] = {}
     for path in paths:
-        if not path.exists():
+        if is_missing(path):
             raise UsageError(f"there is no {path}; --jobs or PATH names the jobs folder")
         if path.is_dir():
             folders[path] = None
@@ -161,17 +167,17 @@ def _folders(paths: tuple[Path, ...], places: Places) -> dict[Path, set[Path] | 
             raise UsageError(f"{path} is no request file; those end in .yaml or .yml")
         meant = folders.setdefault(_jobs_folder_of(path, places.jobs), set())
         if meant is not None:
-            meant.add(path.resolve())
+            meant.add(Path(real_path(path)))
     return folders
 
 
 def _jobs_folder_of(file: Path, jobs: Path) -> Path:
     """Return the folder to read for a file: the jobs folder if it is in there, for it may refer to other requests."""
-    return jobs if file.resolve().is_relative_to(jobs.resolve()) else file.parent
+    return jobs if Path(real_path(file)).is_relative_to(real_path(jobs)) else file.parent
 
 
 def _is_meant(meant: set[Path] | None, file: str) -> bool:
-    return meant is None or Path(file).resolve() in meant
+    return meant is None or Path(real_path(file)) in meant
 
 
 def _read(folder: Path, zone: str) -> Catalog:

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import click
 
-from runner.cli.options import Places, place_options
+from runner.cli.options import Places, home_folder, place_options
 from runner.cli.printing import echo, echo_data, json_line, style
 from runner.errors import Problem, RunnerError, UsageError
 from runner.importing.imported import Import, Imported, Remark, Settings, Severity
 from runner.importing.writing import request_text
+from runner.regular_files import TooLargeError, read_given, real_path
 from runner.requests.catalog import CatalogReader
 from runner.resources import schemas_folder
 
@@ -27,6 +28,8 @@ _COLOURS = {Severity.CHANGED: "red", Severity.DIFFERS: "yellow", Severity.NOTE: 
 _STDIN = "-"
 _SCHEMA = "process-request.schema.json"
 _SHELL_PATIENCE_S = 10.0
+_LARGEST = 64 << 20
+"""Bytes of a source that are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +132,19 @@ def _shown(source: Path) -> str:
 
 def _text(source: Path) -> str:
     try:
-        raw = sys.stdin.buffer.read() if str(source) == _STDIN else source.read_bytes()
+        raw = _read_stdin() if str(source) == _STDIN else read_given(source, at_most=_LARGEST)
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"{_shown(source)} is not UTF-8; `iconv -t utf-8` makes it so") from None
     except OSError as error:
         raise UsageError(f"{source} cannot be read: {error.strerror}") from None
+
+
+def _read_stdin() -> bytes:
+    raw = sys.stdin.buffer.read(_LARGEST + 1)
+    if len(raw) > _LARGEST:
+        raise TooLargeError(_STDIN, _LARGEST)
+    return raw
 
 
 def _imported(asked: _Asked, text: str, settings: Settings) -> Import:
@@ -158,9 +168,10 @@ def _imported(asked: _Asked, text: str, settings: Settings) -> Import:
 
 def _home(user: str | None) -> str | None:
     try:
-        return str(Path.home()) if user is None else pwd.getpwnam(user).pw_dir
-    except (KeyError, RuntimeError):
+        home = home_folder() if user is None else pwd.getpwnam(user).pw_dir
+    except (KeyError, OSError):
         return None
+    return str(home) if home else None
 
 
 def _schema_of(target: Path, jobs: Path) -> str:
@@ -230,8 +241,8 @@ def _refused(request: Imported, problems: Iterable[Problem]) -> Imported:
 
 def _write(files: Mapping[str, str], target: Path, places: Places) -> None:
     """Write all files, or none if one of them, or a request of the same name, is there already."""
-    occupied = [str(target / name) for name in files if (target / name).exists()]
-    is_inside = target.resolve().is_relative_to(places.jobs.resolve())
+    occupied = [str(target / name) for name in files if os.path.lexists(target / name)]
+    is_inside = Path(real_path(target)).is_relative_to(real_path(places.jobs))
     known = CatalogReader(places.jobs if is_inside else target, default_zone=places.own_zone).read().requests
     occupied += [f"the request {Path(name).stem}" for name in files if Path(name).stem in known]
     if occupied:

@@ -16,6 +16,7 @@ from runner.planning.consequences import Standing
 from runner.planning.last_good import InForce, in_force
 from runner.planning.renaming import with_renamed
 from runner.planning.state import RequestState
+from runner.regular_files import require_visible
 from runner.requests.catalog import Catalog, CatalogReader
 from runner.requests.guarding import is_guarded
 from runner.requests.heap import unswept
@@ -74,6 +75,7 @@ def load(places: Places) -> Loaded:
             reader.recall(notes, supplied)
         catalog = reader.read(Incumbents(supplied))
     if catalog.missing and not supplied:
+        require_visible(places.jobs)
         raise UsageError(f"there is no jobs folder {places.jobs}; `runner init` makes one, --jobs names another")
     force = in_force(catalog, supplied)
     return Loaded(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from runner.errors import RuleError, RunnerError, UsageError
+from runner.regular_files import is_folder
 from runner.requests.settings import NAME, FileSettings
 
 if TYPE_CHECKING:
@@ -66,10 +67,35 @@ class Places:
     """
 
     jobs: Path
-    state: Path
-    monitor_log: Path
+    given_state: Path | None
+    given_log: Path | None
     given_zone: str | None
     settings: FileSettings = field(default_factory=FileSettings)
+
+    @cached_property
+    def state(self) -> Path:
+        """The state folder: the given one, else the default.
+
+        Worked out only when it is asked for: a command that needs none runs where there is no default. Raises
+        UsageError there.
+        """
+        return (self.given_state or default_state()).absolute()
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the state folder is there; not so where nothing names one."""
+        try:
+            return is_folder(self.state)
+        except UsageError:
+            return False
+
+    @cached_property
+    def monitor_log(self) -> Path:
+        """The monitor log. Raises UsageError as `state`, if it is to lie in the state folder."""
+        if self.given_log:
+            return self.given_log.absolute()
+        logs = os.environ.get("LOGS_DIRECTORY", "").split(":")[0]
+        return (Path(logs).absolute() if logs else self.state) / "monitor.jsonl"
 
     @cached_property
     def zone(self) -> str:
@@ -77,7 +103,7 @@ class Places:
 
         The first access looks into the store, and says so on stderr if the two differ.
         """
-        if not os.path.isdir(self.state):  # noqa: PTH112 - unlike Path.is_dir it never raises
+        if not self.has_state:
             return self.own_zone  # and `monitor` without a store loads no sqlite3
         from runner.cli.runner_zone import zone_of_runner
 
@@ -156,11 +182,13 @@ def places(
 ) -> Places:
     """Fill in what was not given. With `is_guarded` root takes no settings that another user may change."""
     settings = _settings_beside(jobs, is_guarded=is_guarded)
-    folder = (state or settings.state or default_state()).absolute()
-    logs = os.environ.get("LOGS_DIRECTORY", "").split(":")[0]
-    log = monitor_log or settings.monitor_log or Path(logs or folder) / "monitor.jsonl"
-    zone = timezone or settings.timezone
-    return Places(jobs=jobs, state=folder, monitor_log=log.absolute(), given_zone=zone, settings=settings)
+    return Places(
+        jobs=jobs,
+        given_state=state or settings.state,
+        given_log=monitor_log or settings.monitor_log,
+        given_zone=timezone or settings.timezone,
+        settings=settings,
+    )
 
 
 def _settings_beside(jobs: Path, *, is_guarded: bool) -> FileSettings:
@@ -174,8 +202,33 @@ def _settings_beside(jobs: Path, *, is_guarded: bool) -> FileSettings:
 
 
 def default_state() -> Path:
-    """Return systemd's state folder, else the user's by the XDG base directory specification."""
+    """Return systemd's state folder, else the user's by the XDG base directory specification.
+
+    A path there that is not absolute does not count, and neither does such a HOME. Raises UsageError for a user
+    without a home folder.
+    """
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
     base = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".local" / "state") / "runner"
+    if base.startswith("/"):
+        return Path(base) / "runner"
+    home = home_folder()
+    if home is None:
+        raise UsageError(
+            f"user {os.geteuid()} has no home folder (neither HOME nor a passwd entry), so there is no default state "
+            f"folder: give --state, or set RUNNER_STATE"
+        )
+    return home / ".local" / "state" / "runner"
+
+
+def home_folder() -> Path | None:
+    """Return the user's home folder: HOME, else the passwd entry's; None if neither gives an absolute path."""
+    home = os.environ.get("HOME", "")
+    if not home.startswith("/"):
+        import pwd
+
+        try:
+            home = pwd.getpwuid(os.geteuid()).pw_dir
+        except (KeyError, OSError):
+            return None
+    return Path(home) if home.startswith("/") else None

@@ -16,7 +16,9 @@ from runner.cli.ownership import has_other_log
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.reading import Filter, newest
 from runner.monitor.records import Event, decode
+from runner.monitor.trimming import LIMIT
 from runner.planning.history import STARTED, History, Run, absence_at, changes_in, missed_in, runs_in, step_over
+from runner.regular_files import open_regular
 from runner.service.execution import execution_of
 from runner.store.database import owner_pid
 from runner.store.rows import Phase
@@ -134,8 +136,8 @@ def _waiting(loaded: Loaded, name: str, member: str | None) -> list[Run]:
 def _oldest(log: Path) -> datetime | None:
     """Return the time of the oldest record that is still there, in the file the log was rotated to or in the log."""
     for path in (log.with_name(f"{log.name}.1"), log):
-        with suppress(OSError), path.open("rb") as file:
-            record = decode(file.readline()) or {}
+        with suppress(OSError), open(open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor
+            record = decode(file.readline(LIMIT)) or {}
             if "time" in record:
                 return parse_instant(str(record["time"]))
     return None

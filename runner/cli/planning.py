@@ -20,6 +20,7 @@ from runner.cli.printing import echo
 from runner.cli.revisions import Repository
 from runner.errors import UsageError
 from runner.planning.plan import Plan, plan, served
+from runner.regular_files import is_folder
 from runner.requests.catalog import Catalog, CatalogReader
 from runner.requests.heap import unswept
 from runner.requests.model import ProcessRequest
@@ -106,7 +107,7 @@ def _folder_of(ref: str, places: Places) -> Iterator[_Former]:
     if repository and commit:
         with TemporaryDirectory(prefix="runner-plan-") as place:
             yield _extracted(repository, commit, Path(place), f"{ref} ({commit[:12]})", places)
-    elif Path(ref).is_dir():
+    elif is_folder(ref):
         folder = _jobs_in(Path(ref), repository, places)
         yield _Former(reader=CatalogReader(folder, default_zone=places.zone), folder=folder, label=str(folder))
     else:
@@ -116,7 +117,7 @@ def _folder_of(ref: str, places: Places) -> Iterator[_Former]:
 def _jobs_in(folder: Path, repository: Repository | None, places: Places) -> Path:
     """Return the jobs folder of another clone, if that is what a folder is; else the folder itself."""
     inside = folder / (repository.prefix if repository else places.jobs.name)
-    return inside if inside.is_dir() else folder
+    return inside if is_folder(inside) else folder
 
 
 def _extracted(repository: Repository, commit: str, place: Path, label: str, places: Places) -> _Former:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from runner.errors import UsageError
+from runner.regular_files import is_folder, real_path
 from runner.requests.files import LARGEST
 
 _PATIENCE_S = 60
@@ -42,14 +43,14 @@ class Repository:
 
         Raises UsageError if there is no git, or git refuses to look into it.
         """
-        real = Path(os.path.realpath(folder))
-        present = next(level for level in (real, *real.parents) if level.is_dir())
+        real = Path(real_path(folder))
+        present = next(level for level in (real, *real.parents) if is_folder(level))
         done = _run(present, "rev-parse", "--show-toplevel")
         if done.returncode:
             if b"not a git repository" in done.stderr or b"must be run in a work tree" in done.stderr:
                 return None
             raise UsageError(_words(done))
-        top = Path(os.path.realpath(os.fsdecode(done.stdout.rstrip(b"\n"))))
+        top = Path(real_path(os.fsdecode(done.stdout.rstrip(b"\n"))))
         return cls(top=top, prefix=PurePosixPath(real.relative_to(top).as_posix()))
 
     def commit(self, ref: str) -> str | None:

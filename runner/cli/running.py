@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from functools import partial
 
 import click
 
 from runner.cli.options import Places, place_options
 from runner.errors import UsageError
+from runner.regular_files import is_folder, is_missing
 from runner.values import parse_duration
 
 _DRAIN = timedelta(seconds=30)
@@ -75,7 +77,7 @@ def start_command(
     from runner.service.signals import unless_stopped
 
     missing = f"there is no jobs folder {places.jobs}"
-    if not unless_stopped(places.jobs.absolute().parent.is_dir):
+    if unless_stopped(partial(is_missing, places.jobs.absolute().parent)):
         raise UsageError(f"{missing}; `runner init` makes one, --jobs names another")
     settings = Settings(
         jobs=places.jobs,
@@ -91,7 +93,7 @@ def start_command(
     console = Console(log_format, places.own_zone)
     clock = SystemClock()
     notifier = Notifier.taken_from(os.environ, clock=clock)
-    if not unless_stopped(places.jobs.is_dir):
+    if not unless_stopped(partial(is_folder, places.jobs)):
         logger.warning(f"{missing} yet; what comes there will run (`runner init` makes one, --jobs names another)")
     if early_signals.is_stop_asked():
         return

@@ -61,7 +61,11 @@ class Cgroups:
 
     def members(self, execution: str) -> set[int]:
         """Return who is in the cgroup of an execution, and in those that it may have made below."""
-        return {pid for file in self._folder(execution).rglob("cgroup.procs") for pid in _pids(file)}
+        found: set[int] = set()
+        for folder, _, _ in os.walk(self._folder(execution)):  # passes over what cannot be read
+            with suppress(OSError):  # of a threaded cgroup, that a process may make, nothing can be read
+                found |= _pids(Path(folder) / "cgroup.procs")
+        return found
 
     def kill(self, execution: str) -> None:
         """KILL all in the cgroup of an execution at once, forks in progress included (Linux 5.14)."""
@@ -78,9 +82,9 @@ class Cgroups:
     def remove(self, execution: str) -> bool:
         """Remove the cgroup of an execution; False as long as somebody lives in it."""
         folder = self._folder(execution)
-        for below in sorted(folder.rglob("*/"), reverse=True):
+        for below, _, _ in os.walk(folder, topdown=False):
             with suppress(OSError):
-                below.rmdir()
+                os.rmdir(below)  # noqa: PTH106
         try:
             folder.rmdir()
         except OSError as error:

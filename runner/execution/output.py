@@ -152,13 +152,21 @@ class _Output(NamedTuple):
 
 
 def _outputs_in(folder: Path) -> Iterator[_Output]:
-    for inner in sorted(folder.glob("?/?")):
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(inner) as entries:
-            for entry in entries:
-                if entry.name.endswith(".out"):
-                    with suppress(FileNotFoundError):  # somebody else tidied up
-                        status = entry.stat(follow_symlinks=False)
-                        yield _Output(status.st_mtime, status.st_size, entry.path)
+    """Yield the outputs that can be seen; what cannot be looked at now is left for the next round."""
+    for outer in _inner_folders(str(folder)):
+        for inner in _inner_folders(outer):
+            with suppress(OSError), os.scandir(inner) as entries:
+                for entry in entries:
+                    if entry.name.endswith(".out"):
+                        with suppress(OSError):  # somebody else tidied up
+                            status = entry.stat(follow_symlinks=False)
+                            yield _Output(status.st_mtime, status.st_size, entry.path)
+
+
+def _inner_folders(folder: str) -> list[str]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return sorted(entry.path for entry in entries if len(entry.name) == 1)
+    return []
 
 
 def _remove(outputs: Iterable[_Output]) -> int:

@@ -14,8 +14,11 @@ from pathlib import Path
 from runner.errors import RunnerError
 from runner.monitor.records import decode
 from runner.monitor.recovery import lines_of
+from runner.regular_files import open_regular
 
 _BLOCK = 256 * 1024  # several times the longest record
+_LONGEST_GARBAGE = 256 << 20
+"""Bytes without the end of a line after which the rest of a file is taken for no log at all."""
 _NO_RECORD = b"\0\n"
 
 Needles = Sequence[Sequence[bytes]]  # of each group one must be there
@@ -25,7 +28,7 @@ class LogFile:
     """A log opened for reading. `end` is where its last whole line ended when it was opened."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb", buffering=0)
+        self._file = open(open_regular(path), "rb", buffering=0)  # noqa: SIM115, PTH123 - a descriptor
         self.end = self._end_of_lines()
 
     @classmethod
@@ -56,12 +59,12 @@ class LogFile:
         """Tell whether another file has the log's name by now."""
         try:
             return not os.path.samestat(path.stat(), os.fstat(self._file.fileno()))
-        except FileNotFoundError:
+        except OSError:
             return False
 
     def _end_of_lines(self) -> int:
-        end = self.size()
-        while end > 0:
+        end = size = self.size()
+        while end > max(0, size - _LONGEST_GARBAGE):
             start = max(0, end - _BLOCK)
             if (cut := self.read(start, end).rfind(b"\n")) >= 0:
                 return start + cut + 1
@@ -97,15 +100,20 @@ def lines_from(file: LogFile, position: int) -> tuple[list[bytes], int]:
 
 
 def _blocks(file: LogFile) -> Iterator[bytes]:
-    """Yield the file's lines from its end, as blocks of whole lines; what is longer than a block is left out."""
+    """Yield the file's lines from its end, as blocks of whole lines; what is longer than a block is left out.
+
+    What lies before a long stretch without any line is not looked for: a sparse file may have terabytes of that.
+    """
     rest, end = b"", file.end
-    while end > 0:
+    garbage = 0
+    while end > 0 and garbage < _LONGEST_GARBAGE:
         start = max(0, end - _BLOCK)
         block = file.read(start, end) + rest
         end = start
         if start:
             head, newline, block = block.partition(b"\n")
             rest = head + newline if len(head) < _BLOCK else _NO_RECORD
+        garbage = 0 if block else garbage + _BLOCK
         yield block
 
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runner.errors import Problem, RefusedError
+from runner.regular_files import is_file
 from runner.requests.building import draft_from
 from runner.requests.defaults import NAMES
 from runner.requests.document import Document, documents_in
@@ -73,7 +74,7 @@ def _own(request: ProcessRequest, folder: Path, display: Callable[[str], str]) -
 def _layers(file: str, folder: Path, display: Callable[[str], str]) -> Iterator[_Layer]:
     """Yield the files of defaults that concern a file, the nearest first."""
     for level in PurePosixPath(file).parents:
-        for relative in (level / name for name in NAMES if (folder / level / name).is_file()):
+        for relative in (level / name for name in NAMES if is_file(folder / level / name)):
             for document in _documents(folder / relative, display(str(relative)))[:1]:
                 yield _Layer(display=display(str(relative)), document=document)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import Problem, RuleError, UsageError
+from runner.regular_files import is_missing
 from runner.requests.document import documents_in
 from runner.requests.files import Content, read_bounded
 from runner.requests.findings import DataPath, Finding
@@ -25,7 +26,7 @@ def settings_beside(jobs: Path, trust: Trust | None = None) -> FileSettings:
     With `trust` only from a file that it trusts.
     """
     path = jobs.absolute().parent / NAME
-    if not path.exists():
+    if is_missing(path):
         return FileSettings()
     content = read_bounded(str(path), trust)
     if not isinstance(content, Content):

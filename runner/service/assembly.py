@@ -15,6 +15,7 @@ from loguru import logger
 from runner.errors import StoreError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Recorder
+from runner.regular_files import is_missing
 from runner.requests.catalog import CatalogReader
 from runner.requests.guarding import is_guarded, require_trusted
 from runner.service.catalog_cache import CatalogCache
@@ -119,7 +120,7 @@ def _require_own(settings: Settings, former: str | None, jobs: str) -> None:
 
     One that is gone was moved: then its state goes on with the new place. Raises StoreError.
     """
-    if former not in (None, jobs) and unless_stopped(lambda: os.path.isdir(former or "")):  # noqa: PTH112
+    if former not in (None, jobs) and unless_stopped(lambda: not is_missing(former or "")):
         raise StoreError(
             f"the state folder {settings.state} belongs to the jobs folder {former}; "
             f"give {jobs} a state folder of its own (--state)"

@@ -5,11 +5,16 @@ Touches one file. Without it, or with one that cannot be used, all is the same, 
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
+from runner.regular_files import read_regular
 from runner.requests.catalog import CatalogReader
 from runner.requests.recollection import Notes
+
+_LARGEST = 128 << 20
+"""Bytes of it that are read: enough for some 200,000 files."""
 
 
 class CatalogCache:
@@ -21,7 +26,7 @@ class CatalogCache:
     def notes(self, reader: CatalogReader) -> Notes:
         """Return what was kept of the folder of a reader."""
         with suppress(OSError):
-            return reader.notes_in(self._path.read_bytes())
+            return reader.notes_in(read_regular(self._path, at_most=_LARGEST))
         return {}
 
     def keep(self, reader: CatalogReader) -> None:
@@ -30,6 +35,7 @@ class CatalogCache:
             return
         new = self._path.with_name(f"{self._path.name}.new")
         with suppress(OSError):
-            new.touch(mode=0o600)
-            new.write_text(reader.written(), encoding="ascii")
+            new.unlink(missing_ok=True)  # whatever it is: to open a FIFO would wait for its other end
+            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123
+                file.write(reader.written().encode("ascii"))
             new.replace(self._path)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import StoreError
+from runner.regular_files import is_missing, is_there
 from runner.store import schema
-from runner.store.connection import check, connect, database_path, unusable, version_of, worded
+from runner.store.connection import check, connect, database_path, version_of, worded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +33,8 @@ def wal_path(folder: Path) -> Path:
 def condition_of(folder: Path) -> Condition | None:
     """Check all pages of a store; None if there is none. Raises StoreError, with the way out, and OSError."""
     path = database_path(folder)
-    if not path.exists():
+    if is_missing(path):
         return None
-    if not path.is_file():  # to open a FIFO would wait for its other end
-        raise unusable(path, "is no file")
     try:
         with worded(path), closing(connect(path, "mode=ro")) as connection:
             version = version_of(connection, path)
@@ -44,7 +43,7 @@ def condition_of(folder: Path) -> Condition | None:
     except (sqlite3.Error, UnicodeDecodeError) as error:  # whatever a damaged file makes SQLite say
         raise StoreError(f"the store {path} cannot be read: {error}") from error
     wal = wal_path(folder)
-    wal_bytes = wal.stat().st_size if wal.exists() else 0
+    wal_bytes = wal.stat().st_size if is_there(wal) else 0
     return Condition(
         version=version, newest=len(schema.MIGRATIONS), waiting=waiting, bytes=path.stat().st_size, wal_bytes=wal_bytes
     )

@@ -6,15 +6,17 @@ import os
 import shlex
 import shutil
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from runner.errors import StoreError, StoreUnwritableError
-from runner.regular_files import is_file, is_there
+from runner.regular_files import kind_of
 from runner.store import schema
 
 _BUSY_S = 2.0
+_BESIDE = ("-wal", "-shm", "-journal")
 _USUAL_WAL = 2**20
 _AMPLE_DISK = 64 * _USUAL_WAL
 _UNWRITABLE = {
@@ -49,11 +51,11 @@ def create_file(path: Path) -> None:
 def connect(path: Path, options: str, *, busy_s: float = _BUSY_S) -> sqlite3.Connection:
     """Open a database as SQLite's URI `options` say ("mode=rw"). Transactions are only begun explicitly.
 
-    While another writes, it waits so many seconds. Raises StoreError for what is no file: SQLite would wait at a FIFO.
+    While another writes, it waits so many seconds. Raises StoreError for anything but regular files: SQLite would
+    wait for the other end of a FIFO.
     """
-    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        if is_there(each) and not is_file(each):
-            raise unusable(each, "is no file")
+    for each in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in _BESIDE)):
+        _require_regular(each)
     uri = f"{path.absolute().as_uri()}?{options}"
     connection = sqlite3.connect(uri, uri=True, timeout=busy_s, isolation_level=None)
     try:
@@ -62,6 +64,17 @@ def connect(path: Path, options: str, *, busy_s: float = _BUSY_S) -> sqlite3.Con
         connection.close()
         raise
     return connection
+
+
+def _require_regular(path: Path) -> None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise StoreError(f"the store {path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise unusable(path, f"is {kind_of(status)}, not a file")
 
 
 @contextmanager

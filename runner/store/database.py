@@ -16,6 +16,7 @@ from typing import BinaryIO, TypeVar
 from loguru import logger
 
 from runner.errors import StoreError, StoreUnwritableError
+from runner.regular_files import is_missing, is_there
 from runner.store import schema
 from runner.store.connection import (
     check,
@@ -95,7 +96,7 @@ class Store:
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 lock = resources.enter_context(take_lock(folder))
-                if wake_path(folder).exists() and path.exists() and not path.stat().st_size:
+                if is_there(wake_path(folder)) and is_there(path) and not path.stat().st_size:
                     raise unusable(path, "is empty, though a runner has used it")
                 create_file(path)
             except (FileExistsError, NotADirectoryError) as error:
@@ -397,14 +398,14 @@ def _take(connection: sqlite3.Connection, now: int) -> tuple[CommandRow, ...]:
 
 def _begin_reading(path: Path) -> sqlite3.Connection | None:
     """Return a connection inside a read transaction, or None if there is no store yet."""
-    if not path.exists():
+    if is_missing(path):
         return None
     try:
         return _reading(path, "mode=ro")
     except sqlite3.OperationalError as error:
         # In a folder that is not ours to write, SQLite cannot make the files it shares with an owner. If there is no
         # write-ahead log, nobody has one open and the file alone is the whole store.
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or path.with_name(f"{path.name}-wal").exists():
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or is_there(path.with_name(f"{path.name}-wal")):
             raise
         return _reading(path, "mode=ro&immutable=1")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.errors import StoreError, StoreInUseError
+from runner.regular_files import open_regular
 
 _LINE_BYTES = 21
 """The pid and the number of the newest record have a line each, of a fixed width."""
@@ -58,7 +59,7 @@ def owner_pid(folder: Path) -> int | None:
     Raises StoreError if the lock cannot be looked at.
     """
     try:
-        with lock_path(folder).open("rb", buffering=0) as file:
+        with open(open_regular(lock_path(folder)), "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -66,7 +67,7 @@ def owner_pid(folder: Path) -> int | None:
             return None
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:
+    except OSError as error:  # a FIFO, too
         raise StoreError(f"the lock {lock_path(folder)} cannot be read: {error.strerror}") from error
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.errors import StoreError, StoreMissingError
+from runner.regular_files import is_missing
 from runner.store import schema
 from runner.store.connection import connect, database_path, require_current, transaction, version_of, worded
 from runner.store.lock import owner_pid
@@ -90,7 +91,7 @@ def withdraw(folder: Path, command: str) -> bool:
 def _mailbox(folder: Path) -> Iterator[sqlite3.Connection]:
     path = database_path(folder)
     missing = StoreMissingError(f"there is no store {path}; start a runner first, or name its state folder (--state)")
-    if not path.exists():
+    if is_missing(path):
         raise missing
     with worded(path), closing(connect(path, "mode=rw", busy_s=_BUSY_S)) as connection:
         if version_of(connection, path) == 0:  # its owner has the file, but has not come to the tables yet
@@ -117,6 +118,7 @@ def _wake(folder: Path) -> None:
     with suppress(OSError):
         descriptor = os.open(wake_path(folder), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            os.write(descriptor, b"\0")
+            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):  # else somebody has put something else there
+                os.write(descriptor, b"\0")
         finally:
             os.close(descriptor)

@@ -326,7 +326,7 @@ def test_a_second_start_validates_nothing_again(place: Place, monkeypatch: pytes
 
     monkeypatch.setattr(stored, "findings_in", noted)
     assert (remembered_by(place), validated) == (before, [])
-    places = Places(jobs=place.jobs, state=place.state, monitor_log=place.log, given_zone="UTC")
+    places = Places(jobs=place.jobs, given_state=place.state, given_log=place.log, given_zone="UTC")
     assert (load(places).stored.requests, validated) == (before, []), "nor does a command that looks"
     (place.state / "catalog.json").unlink()
     assert (remembered_by(place), len(validated)) == (before, 3)

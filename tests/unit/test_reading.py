@@ -57,7 +57,7 @@ def test_a_log_that_does_not_exist_has_no_records(path: Path) -> None:
 
 def test_a_log_that_cannot_be_read_is_an_error_in_words(path: Path) -> None:
     path.mkdir()
-    with pytest.raises(RunnerError, match=r"monitor\.jsonl cannot be read: Is a directory"):
+    with pytest.raises(RunnerError, match=r"monitor\.jsonl cannot be read: it is a folder, not a file"):
         newest(path, 5, matches=ANY)
 
 

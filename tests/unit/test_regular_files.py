@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,10 @@ from runner.regular_files import (
     is_missing,
     is_there,
     open_regular,
+    read_given,
     read_regular,
     real_path,
+    require_visible,
 )
 
 
@@ -88,6 +92,29 @@ def test_a_look_that_fails_is_no_exception_and_no_proof_that_nothing_is_there(
     assert not is_folder(tmp_path)
     assert not is_missing(tmp_path)
     assert real_path(tmp_path) == str(tmp_path)
+
+
+def test_a_pipe_that_a_person_names_is_read_to_its_end_however_slowly_it_is_written(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["sh", "-c", f"exec > {pipe}; echo a; read -r _; echo b"], stdin=subprocess.PIPE) as writer:
+        assert writer.stdin
+        threading.Timer(0.1, writer.stdin.close).start()
+        assert read_given(pipe, at_most=100) == b"a\nb\n"
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotRegularError, match="named pipe"):
+        read_given(tmp_path / "pipe", at_most=100)
+
+
+def test_a_folder_that_cannot_be_read_is_told_from_one_that_is_not_there(tmp_path: Path) -> None:
+    require_visible(tmp_path)
+    require_visible(tmp_path / "nothing")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        require_visible(tmp_path / "file")
 
 
 def test_what_is_certainly_not_there_is_missing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.errors import RuleError, StoreError
 from runner.monitor.records import decode
-from runner.regular_files import is_folder
+from runner.regular_files import is_folder, read_regular
 from runner.requests.catalog import CatalogReader
 from runner.service.examination.findings import Finding, advice, good, problem, warning
 from runner.service.examination.subject import Subject
@@ -27,6 +27,7 @@ _LONG_WAL = 32 << 20
 _END_READERS = "look for a program that keeps the store open, and end it"
 _MANY_WAITING = 1000
 _LARGE_LOG = 1 << 30
+_LARGEST_CONFIGURATION = 1 << 20
 _LONGEST_LINE = 32 << 10
 _BLOCK = re.compile(r"([^{}]*)\{([^{}]*)\}")
 
@@ -119,10 +120,11 @@ def rotation_findings(subject: Subject) -> Iterator[Finding]:
 
 def _rotations(subject: Subject) -> Iterator[tuple[Path, str]]:
     """Yield the files of logrotate that name the log, each with what it says of it (logrotate.conf(5))."""
-    files = sorted(subject.logrotate.iterdir()) if subject.logrotate.is_dir() else []
+    files = sorted(subject.logrotate.iterdir()) if is_folder(subject.logrotate) else []
     for file in (subject.logrotate.with_name("logrotate.conf"), *files):
         try:
-            text = re.sub(r"(?m)^\s*#.*$", "", file.read_text(errors="replace"))
+            raw = read_regular(file, at_most=_LARGEST_CONFIGURATION)
+            text = re.sub(r"(?m)^\s*#.*$", "", raw.decode(errors="replace"))
         except OSError:  # not for us to read, or no file
             continue
         for names, body in _BLOCK.findall(text):

@@ -1,0 +1,55 @@
+"""What a command says of an error of the operating system that nothing handled: which path, what failed, what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+
+_WAYS_OUT = {
+    errno.EACCES: "run this as a user with the permission, or change it (chmod, chown)",
+    errno.EPERM: "run this as a user with the permission, or change it (chmod, chown)",
+    errno.EROFS: "it is on a file system that is mounted read-only",
+    errno.EIO: "the disk or the mount is failing; see the system's log",
+    errno.ESTALE: "the server of this mount has lost it; mount it again",
+    errno.ENOTCONN: "its mount is broken; mount it again",
+    errno.ELOOP: "its links lead in a circle",
+    errno.ENAMETOOLONG: "choose a shorter path",
+    errno.ENOSPC: "the disk is full; make room",
+    errno.EDQUOT: "your quota of disk space is used up; make room",
+    errno.EMFILE: "too many files are open; raise ulimit -n",
+    errno.ENFILE: "too many files are open on this system; raise fs.file-max",
+    errno.ENOMEM: "there is not enough memory",
+    errno.EAGAIN: "the system has no room for another process or thread; raise ulimit -u",
+}
+
+
+def os_error_text(error: OSError) -> str:
+    """Return an error in words, with the way out where one is known.
+
+    >>> os_error_text(PermissionError(errno.EACCES, "Permission denied", "/srv/jobs.d"))
+    '/srv/jobs.d: permission denied; run this as a user with the permission, or change it (chmod, chown)'
+    """
+    if isinstance(error, FileNotFoundError) and _is_here_gone():
+        return "the current folder has been removed; change to another one (cd)"
+    what = (error.strerror or str(error) or type(error).__name__).lower()
+    path = _path_text(error.filename)
+    way_out = _WAYS_OUT.get(error.errno or 0)
+    return f"{path}{what}{f'; {way_out}' if way_out else ''}"
+
+
+def _path_text(name: object) -> str:
+    if isinstance(name, bytes):
+        name = os.fsdecode(name)
+    if not isinstance(name, str | os.PathLike):
+        return ""
+    text = os.fspath(name)
+    return f"{text if text.isprintable() else shlex.quote(ascii(text))}: "
+
+
+def _is_here_gone() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return True
+    return False

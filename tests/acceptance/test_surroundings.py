@@ -1,0 +1,285 @@
+"""Whatever stands in or around a jobs folder: every command ends in time, in words, with a documented exit code."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import click
+import pytest
+from forked_commands import FOREIGN_UID, Case, Commands, Outcome
+from support import Record, check_log, wait_until
+from surroundings import Surrounding, all_commands, complaint_about
+
+from runner.cli.group import cli
+from runner.store.lock import owner_pid
+
+REQUEST = "process: {shell: echo hello, environment_file: ../settings}\n"
+DATED = "timing: {schedule: {frequency: daily, at: '02:00', except: dates.txt}}\n"
+ERRORS = (
+    errno.EACCES, errno.EIO, errno.ESTALE, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, errno.ENOTCONN,
+)  # fmt: skip
+COMMANDS = list(all_commands(cli, ()))
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Commands]:
+    with Commands() as commands:
+        yield commands
+
+
+class World:
+    """A jobs folder in a repository, with all kinds of files that a command reads, and a state that was used."""
+
+    def __init__(self, folder: Path, commands: Commands) -> None:
+        self.folder = folder
+        self._commands = commands
+        self.repository = folder / "repository"
+        self.jobs = self.repository / "jobs.d"
+        self.state = folder / "state"
+        (self.jobs / "sub").mkdir(parents=True)
+        (self.jobs / "a.yaml").write_text(REQUEST + DATED)
+        (self.jobs / "dates.txt").write_text("2026-12-25\n")
+        (self.jobs / "_defaults.yaml").write_text("owner: ops\n")
+        (self.jobs / "sub" / "b.yaml").write_text("process: {request: a}\n")
+        (self.jobs / "link.yaml").symlink_to("../elsewhere.yaml")
+        (self.repository / "elsewhere.yaml").write_text("process: {shell: 'true'}\n")
+        (self.repository / "settings").write_text("A=1\n")
+        (self.repository / "runner.yaml").write_text("max_running: 3\n")
+        (self.repository / ".git" / "refs" / "heads").mkdir(parents=True)
+        (self.repository / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+        (self.repository / ".git" / "packed-refs").write_text(f"{'a' * 40} refs/heads/main\n")
+        (folder / "crontab").write_text("* * * * * true\n")
+        self.environment = {"RUNNER_JOBS": str(self.jobs), "RUNNER_STATE": str(self.state), "PATH": os.environ["PATH"]}
+        assert self.run("exec", "a").code == 0
+        (*_, finished) = map(json.loads, (self.state / "monitor.jsonl").read_text().splitlines())
+        self.execution = str(finished["execution"])
+
+    def case(self, *arguments: str, **more: object) -> Case:
+        return Case(**{"arguments": arguments, "cwd": str(self.folder), "environment": self.environment, **more})  # type: ignore[arg-type]
+
+    def run(self, *arguments: str, **more: object) -> Outcome:
+        return self._commands.run(self.case(*arguments, **more))
+
+    def lines(self) -> Iterator[tuple[str, ...]]:
+        """Yield a line for each command, with arguments that mean something."""
+        for path, command in COMMANDS:
+            yield (*path, *self._arguments(path, command))
+
+    def _arguments(self, path: tuple[str, ...], command: click.Command) -> list[str]:
+        match path[0]:
+            case "import":
+                return ["crontab", str(self.folder / "crontab"), "-o", str(self.folder / "imported")]
+            case "init":
+                return [str(self.folder / "new")]
+            case "log":
+                return [self.execution]
+        arguments = (each for each in command.params if isinstance(each, click.Argument))
+        return ["a" for each in arguments if each.required or "NAME" in (each.metavar or "")]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that every user may enter, unlike those of pytest."""
+    with tempfile.TemporaryDirectory(prefix="runner-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def world(folder: Path, commands: Commands) -> World:
+    return World(folder, commands)
+
+
+# --- who has no home --------------------------------------------------------------------------------------------------
+
+
+@needs_root
+@pytest.mark.parametrize("home", [{}, {"HOME": ""}, {"HOME": "relative"}], ids=["none", "empty", "relative"])
+def test_a_user_without_a_home_folder_is_asked_for_a_state_folder_where_one_is_needed(
+    world: World, home: dict[str, str]
+) -> None:
+    for line in world.lines():
+        done = world.run(*line, environment=home, uid=FOREIGN_UID, cwd=str(world.repository), term_after_s=1)
+        assert "Traceback" not in done.text, line
+        if line[0] in ("validate", "schema"):
+            assert done.code == 0, done.text
+        elif line[0] in ("init", "import"):
+            assert "permission denied" in done.text.lower(), line
+        else:
+            assert (line, done.code) == (line, 2)
+            assert "give --state" in done.messages, line
+
+
+@needs_root
+def test_with_a_state_folder_given_no_home_folder_is_needed(world: World) -> None:
+    state = world.folder / "given"
+    state.mkdir()
+    os.chown(state, FOREIGN_UID, FOREIGN_UID)
+    done = world.run(
+        "exec", "a", "--jobs", str(world.jobs), "--state", str(state), environment={"PATH": "/bin"}, uid=FOREIGN_UID
+    )
+    assert (done.code, done.output) == (0, "hello\n"), done.messages
+
+
+# --- looks that fail --------------------------------------------------------------------------------------------------
+
+
+def assert_worded(world: World, line: tuple[str, ...], **more: object) -> Outcome:
+    """Run a command and check that it ended as it may."""
+    shutil.rmtree(world.folder / "new", ignore_errors=True)
+    shutil.rmtree(world.folder / "imported", ignore_errors=True)
+    bounds = {"term_after_s": 1.0} if line[0] == "start" else {}
+    case = world.case(*line, **bounds, **more)
+    done = world.run(*line, **bounds, **more)
+    wrong = complaint_about(case, done.code, done.text, is_terminated=done.is_terminated)
+    assert not wrong, f"{wrong}: {case}\n{done.text}"
+    return done
+
+
+@pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.__getitem__)
+def test_every_command_has_words_for_every_way_that_the_file_system_can_fail(world: World, number: int) -> None:
+    for line in world.lines():
+        if line[0] in ("start", "reload", "kill"):  # each time seconds: see the campaign
+            continue
+        for function in ("stat", "open", "scandir", "lstat"):
+            assert_worded(world, line, fail=(number, function, 0), fail_below=str(world.folder))
+            assert_worded(world, line, fail=(number, function, 0), fail_below=str(world.repository))
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.__getitem__)
+def test_every_single_look_at_the_file_system_may_fail_in_every_command(world: World, number: int) -> None:
+    for line in world.lines():
+        calls = assert_worded(world, line, fail_below=str(world.folder)).calls
+        for function, count in calls.items():
+            for nth in range(min(count, 8 if line[0] in ("start", "reload", "kill") else 60) + 1):
+                assert_worded(world, line, fail=(number, function, nth), fail_below=str(world.folder))
+
+
+def test_a_command_whose_folder_was_removed_says_so(world: World) -> None:
+    (world.folder / "gone").mkdir()
+    cwd = str(world.folder / "gone")
+    done = world.run("ls", environment={"PATH": "/bin", "HOME": "/nowhere"}, cwd=cwd, is_cwd_removed=True)
+    assert done.code == 1
+    assert done.messages == "runner: the current folder has been removed; change to another one (cd)\n"
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+@pytest.mark.parametrize("target", [None, "/dev/full"])
+def test_no_command_fails_for_want_of_a_standard_stream(world: World, stream: str, target: str | None) -> None:
+    for line in world.lines():
+        if line[0] != "start":
+            assert_worded(world, line, streams={stream: target})
+
+
+def test_names_that_are_not_utf_8_are_printed_with_escapes(world: World) -> None:
+    odd = world.folder / "odd\udcff" / "jobs.d"
+    odd.mkdir(parents=True)
+    (odd / "bad.yaml").write_text("process: {}\n")
+    done = world.run("validate", str(odd))
+    assert done.code == 1
+    assert "odd\\xff" in done.output or "odd\\udcff" in done.output
+
+
+# --- a runner that lives on -------------------------------------------------------------------------------------------
+
+
+@needs_root
+@pytest.mark.parametrize("which", ["jobs.d", "its parent", ".git", "a file"])
+def test_a_runner_lives_on_without_the_permission_to_look_and_reads_again_once_it_may(world: World, which: str) -> None:
+    subprocess.run(["chown", "-R", str(FOREIGN_UID), str(world.folder)], check=True)
+    closed = {
+        "jobs.d": world.jobs, "its parent": world.repository, ".git": world.repository / ".git",
+        "a file": world.jobs / "a.yaml",
+    }[which]  # fmt: skip
+    log = world.state / "monitor.jsonl"
+    (world.jobs / "tick.yaml").write_text("process: {shell: 'true'}\ntiming: {schedule: {frequency: secondly}}\n")
+
+    def events(event: str) -> list[Record]:
+        whole = [line for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        return [record for record in map(json.loads, whole) if record["event"] == event]
+
+    def is_added(name: str) -> bool:
+        return any(name in record["added"] for record in events("runner.reloaded"))
+
+    def ticks_on() -> None:
+        seen = len(events("execution.finished"))
+        wait_until(lambda: len(events("execution.finished")) > seen, what="executions go on")
+
+    with Commands() as other, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(other.run, world.case("start", uid=FOREIGN_UID, term_after_s=120.0))
+        wait_until(lambda: events("runner.started"))
+        pid = owner_pid(world.state)
+        assert pid
+        try:
+            ticks_on()
+            before = closed.stat().st_mode
+            for mode in (0o000, 0o444, 0o111):
+                closed.chmod(mode)
+                ticks_on()
+                closed.chmod(before)
+                new = f"new-{mode}"
+                (world.jobs / f"{new}.yaml").write_text("process: {shell: 'true'}\n")
+                wait_until(partial(is_added, new), what=f"{new} is read")
+            assert not running.done()
+        finally:
+            os.kill(pid, signal.SIGTERM)
+            done = running.result()
+            print(done.text)
+    assert done.code == 0
+    assert "Traceback" not in done.text
+    check_log(log)
+
+
+# --- everything at once -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def used_state(tmp_path_factory: pytest.TempPathFactory, commands: Commands) -> Path:
+    """A state folder after an execution."""
+    return World(tmp_path_factory.mktemp("used"), commands).state
+
+
+def wander(seeds: range, folder: Path, used_state: Path, commands: Commands) -> None:
+    """Run every command in the random surroundings of each seed."""
+    found = []
+    for seed in seeds:
+        surrounding = Surrounding(folder / str(seed), random.Random(seed))
+        surrounding.build(used_state)
+        for case in surrounding.cases():
+            done = commands.run(case)
+            if wrong := complaint_about(case, done.code, done.text, is_terminated=done.is_terminated):
+                found.append(f"seed {seed}: {wrong}: {case}\n{done.text[-3000:]}")
+        subprocess.run(["chmod", "-R", "u+rwx", surrounding.folder], check=False, capture_output=True)
+        shutil.rmtree(surrounding.folder, ignore_errors=True)
+    assert not found, "\n\n".join(found)
+
+
+@needs_root
+def test_no_surrounding_makes_a_command_fail_without_words_or_hang(
+    folder: Path, used_state: Path, commands: Commands
+) -> None:
+    wander(range(8), folder, used_state, commands)
+
+
+@needs_root
+@pytest.mark.campaign
+@pytest.mark.timeout(7200)
+def test_no_surrounding_of_very_many_makes_a_command_fail_without_words_or_hang(
+    folder: Path, used_state: Path, commands: Commands
+) -> None:
+    first = random.SystemRandom().randrange(1 << 30)
+    wander(range(first, first + int(os.environ.get("SURROUNDINGS", "300"))), folder, used_state, commands)

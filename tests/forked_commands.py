@@ -1,0 +1,278 @@
+"""Runs commands of Runner in forked children: as another user, with failing system calls, in any environment.
+
+The program is loaded once, by whoever may read it; a child then becomes what the case asks for. A case is a line of
+JSON on stdin, its outcome a line on stdout. `Commands` is the other end of that.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import pkgutil
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+_SHOWN = 100_000
+_LATE_IMPORT = re.compile(r"^ +(?:from|import) ([a-z_][\w.]*)", re.MULTILINE)
+_TELL_WHERE = signal.SIGUSR2
+_STANDARD = ("stdin", "stdout", "stderr")
+FOREIGN_UID = 54321
+"""A user that has no entry in passwd."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A command and what surrounds it. Paths are absolute; `streams` names a file for a standard stream, or None to
+    close it; a command that still runs after `term_after_s` gets SIGTERM, and after `kill_after_s` more KILL.
+
+    `fail` is (errno, function, nth): of the calls of a function of `os` with a path below `fail_below`, the nth fails,
+    or each one with 0.
+    """
+
+    arguments: Sequence[str]
+    cwd: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    uid: int = 0
+    streams: Mapping[str, str | None] = field(default_factory=dict)
+    memory: int = 400 << 20
+    term_after_s: float = 30.0
+    kill_after_s: float = 30.0
+    is_cwd_removed: bool = False
+    fail: tuple[int, str, int] | None = None
+    fail_below: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a command ended: `code` is negative for a signal; `calls` are those that could have failed, by function."""
+
+    code: int
+    output: str
+    messages: str
+    seconds: float
+    is_terminated: bool
+    calls: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """All that was printed."""
+        return f"{self.output}\n{self.messages}"
+
+
+class Commands:
+    """The process that forks the commands."""
+
+    def __init__(self) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONWARNINGS": "error,ignore:Callback with id:RuntimeWarning"},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._server.communicate()
+
+    def run(self, case: Case) -> Outcome:
+        """Run a command to its end."""
+        assert self._server.stdin
+        assert self._server.stdout
+        self._server.stdin.write(json.dumps(asdict(case)) + "\n")
+        self._server.stdin.flush()
+        return Outcome(**json.loads(self._server.stdout.readline()))
+
+
+def _serve() -> None:
+    _load()
+    for line in sys.stdin:
+        case = Case(**json.loads(line))
+        print(json.dumps(asdict(_outcome(case))), flush=True)
+
+
+def _load() -> None:
+    """Import everything, also what functions import: a foreign user may not be able to read it."""
+    import encodings
+
+    import runner
+
+    for name in ("ascii", "idna", "latin_1", "unicode_escape", "utf_8_sig"):
+        import_module(f"{encodings.__name__}.{name}")
+    for module in pkgutil.walk_packages(runner.__path__, "runner."):
+        if not module.name.endswith(("__main__", ".launcher", ".calling")):
+            import_module(module.name)
+    for library in ("runner", "click", "yaml", "jsonschema", "loguru", "watchdog"):
+        for path in Path(str(import_module(library).__file__)).parent.rglob("*.py"):
+            for name in _LATE_IMPORT.findall(path.read_text()):
+                with suppress(Exception):  # of another system
+                    import_module(name)
+
+
+def _outcome(case: Case) -> Outcome:
+    out, messages, calls = (os.memfd_create(name) for name in ("out", "messages", "calls"))
+    begun_s = time.monotonic()
+    child = os.fork()
+    if not child:
+        code = 70
+        try:
+            _become(case, out, messages)
+            code = _main(case, calls, messages)
+        except BaseException:  # noqa: BLE001 - this is what is looked for
+            import traceback
+
+            os.write(messages, traceback.format_exc().encode(errors="backslashreplace"))
+        finally:
+            os._exit(code)
+    status, is_terminated = _wait(child, case)
+    texts = []
+    for descriptor in (out, messages, calls):
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        texts.append(os.read(descriptor, _SHOWN).decode(errors="backslashreplace"))
+        os.close(descriptor)
+    return Outcome(
+        code=os.waitstatus_to_exitcode(status),
+        output=texts[0],
+        messages=texts[1],
+        seconds=time.monotonic() - begun_s,
+        is_terminated=is_terminated,
+        calls=json.loads(texts[2] or "{}"),
+    )
+
+
+def _wait(child: int, case: Case) -> tuple[int, bool]:
+    """Wait for a child with two bounds; return its status and whether it had to be terminated."""
+    descriptor = os.pidfd_open(child)
+    import select
+
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    is_terminated = False
+    if not poll.poll(case.term_after_s * 1000):
+        is_terminated = True
+        signal.pidfd_send_signal(descriptor, _TELL_WHERE)
+        poll.poll(100)
+        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+        if not poll.poll(case.kill_after_s * 1000):
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    os.close(descriptor)
+    _, status = os.waitpid(child, 0)
+    return status, is_terminated
+
+
+def _become(case: Case, out: int, messages: int) -> None:
+    os.setpgid(0, 0)
+    os.chdir(case.cwd)
+    if case.is_cwd_removed:
+        Path(case.cwd).rmdir()
+    given: dict[str, str | int | None] = {"stdin": os.devnull, "stdout": out, "stderr": messages, **case.streams}
+    for number, name in enumerate(_STANDARD):
+        target = given[name]
+        if target is None:
+            os.close(number)
+        else:
+            flags = os.O_RDONLY if number == 0 else os.O_WRONLY
+            os.dup2(os.open(target, flags) if isinstance(target, str) else target, number)
+    os.environ.clear()
+    os.environ.update(case.environment)
+    os.umask(0o022)
+    if case.uid:
+        os.setgroups([])
+        os.setresgid(case.uid, case.uid, case.uid)
+        os.setresuid(case.uid, case.uid, case.uid)
+    resource.setrlimit(resource.RLIMIT_AS, (_virtual_size() + case.memory,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _virtual_size() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def _main(case: Case, calls: int, messages: int) -> int:
+    """Run the command line as `runner` does, and return its exit code."""
+    sys.argv = ["runner", *case.arguments]
+    for number, name in enumerate(_STANDARD):
+        try:
+            os.fstat(number)
+        except OSError:
+            setattr(sys, name, None)
+            continue
+        setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+    faulthandler.register(_TELL_WHERE, file=os.dup(messages), all_threads=False)
+    counted: dict[str, int] = _inject(case) if case.fail_below else {}
+    from runner.cli import main
+
+    code: object = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    finally:
+        os.write(calls, json.dumps(counted).encode())
+    try:  # as Python does at its exit
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        return 120
+    return code if isinstance(code, int) else int(code is not None)
+
+
+FUNCTIONS = (
+    "stat",
+    "lstat",
+    "open",
+    "scandir",
+    "listdir",
+    "readlink",
+    "access",
+    "statvfs",
+    "mkdir",
+    "unlink",
+    "replace",
+)
+"""What a program asks of a path, under the names that all of Python's library goes by; and `io` for `open`."""
+
+
+def _inject(case: Case) -> dict[str, int]:
+    """Have calls fail; return how many could have, so far, by function."""
+    counted: dict[str, int] = {}
+    below = os.fsencode(case.fail_below)
+    number, failing, nth = case.fail or (0, "", 0)
+
+    def wrapped(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any = ".", *arguments: Any, **named: Any) -> Any:
+            if isinstance(path, str | bytes | os.PathLike) and os.fsencode(path).startswith(below):
+                counted[name] = counted.get(name, 0) + 1
+                if name == failing and nth in (0, counted[name]):
+                    if name == "access":
+                        return False
+                    raise OSError(number, os.strerror(number), os.fsdecode(path))
+            return function(path, *arguments, **named)
+
+        return call
+
+    import builtins
+    import io
+
+    for name in FUNCTIONS:
+        setattr(os, name, wrapped(name, getattr(os, name)))
+    io.open = builtins.open = wrapped("io", io.open)
+    return counted
+
+
+if __name__ == "__main__":
+    _serve()
