@@ -56,8 +56,8 @@ class Filter:
 def newest(path: Path, n: int, *, matches: Filter) -> list[Record]:
     """Return the newest `n` records that match, the newest last. A log that does not exist has none.
 
-    With `since`, reading ends an hour before it: only a clock that stepped back by more can hide a record. Raises
-    RunnerError if the log cannot be read.
+    With `since`, reading ends an hour before it, unless the log tells of a clock that went back. Raises RunnerError if
+    the log cannot be read.
     """
     with contextlib.ExitStack() as stack:
         return _newest(_open_both(path, stack), n, matches)

@@ -20,6 +20,7 @@ _BLOCK = 256 * 1024  # several times the longest record
 _LONGEST_GARBAGE = 256 << 20
 """Bytes without the end of a line after which the rest of a file is taken for no log at all."""
 _NO_RECORD = b"\0\n"
+_STEP_BACK = b'"reopened_from":"'  # of a step back alone it is no null
 
 Needles = Sequence[Sequence[bytes]]  # of each group one must be there
 
@@ -78,9 +79,14 @@ def quoted(text: str) -> bytes:
 
 
 def backwards(files: Iterable[LogFile], needles: Needles, *, since: str = "") -> Iterator[dict[str, object]]:
-    """Yield the records that hold the needles, the newest first; end with the block that begins before `since`."""
+    """Yield the records that hold the needles, the newest first; end with the block that begins before `since`.
+
+    Once the clock went back, all is read: what was written before may have later times.
+    """
     for file in files:
         for block in _blocks(file):
+            if since and _STEP_BACK in block:
+                since = ""
             if _holds(block, needles):
                 for line in reversed(block.split(b"\n")):
                     if _holds(line, needles) and (record := decode(line)) is not None:

@@ -61,8 +61,10 @@ def rezoned(former: Outlook, request: ProcessRequest, state: RequestState, now: 
             return Registration(state=state)
         case RunLater() as timing if former.pending is None:
             fire = one_time_fire(timing, state)  # it has had its verdict, whenever its wall time is now
-            state = replace(state, rule=rule_of(request), fired_through=max(state.fired_through, fire))
-            return Registration(state=state)
+            # It stays so if the clock goes back: its instant moved, its verdict did not.
+            claimed = state.claimed.with_span(fire, fire)
+            through = max(state.fired_through, fire)
+            return Registration(state=replace(state, rule=rule_of(request), fired_through=through, claimed=claimed))
         case RunLater():
             return register(request, state, now)
         case Schedule():

@@ -69,16 +69,7 @@ _IN_TEXT = [
     (each.name, each.default) for each in fields(RequestState) if each.name not in ("generation", "fired_through")
 ]
 _INSTANTS = {"since", "removed_at", "counted_from", "override_at", "result_at", "furthest_verdict"}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, ClaimedSpans):
-        return numbers_of(value)
-    assert isinstance(value, datetime), "a state holds no other type that JSON lacks"
-    return instant_text(value)
-
-
-_encode = json.JSONEncoder(default=_plain).encode
+_encode = json.JSONEncoder(default=instant_text).encode
 
 
 def rule_of(request: ProcessRequest) -> str:
@@ -95,20 +86,29 @@ def rule_of(request: ProcessRequest) -> str:
 
 
 def state_text(state: RequestState) -> str:
-    """Write a state as JSON text; `generation` and `fired_through` have columns of their own and are left out."""
-    return _encode({name: value for name, default in _IN_TEXT if (value := getattr(state, name)) != default})
+    """Write a state as JSON text; `generation` and `fired_through` have columns of their own and are left out.
+
+    True stands for a `furthest_verdict` at `fired_through`, where it nearly always is.
+    """
+    told = {name: value for name, default in _IN_TEXT if (value := getattr(state, name)) != default}
+    if state.furthest_verdict == state.fired_through:
+        told["furthest_verdict"] = True
+    if state.claimed.bounds:
+        told["claimed"] = numbers_of(state.claimed)
+    return _encode(told)
 
 
 def state_from(text: str, *, generation: int, fired_through: int) -> RequestState:
     """Read what `state_text` wrote; `fired_through` is in microseconds since 1970-01-01T00:00Z."""
     told = json.loads(text)
+    through = from_microseconds(fired_through)
     for name in _INSTANTS & told.keys():
-        told[name] = parse_instant(told[name])
+        told[name] = through if told[name] is True else parse_instant(told[name])
     told["status"] = RequestStatus(told["status"])
     told["result"] = ExecutionStatus(told["result"]) if "result" in told else None
     told["tokens"] = tuple(told.get("tokens", ()))
-    told["claimed"] = spans_from(told.get("claimed", ()))
-    return RequestState(generation=generation, fired_through=from_microseconds(fired_through), **told)
+    told["claimed"] = spans_from(told["claimed"]) if "claimed" in told else NOTHING_CLAIMED
+    return RequestState(generation=generation, fired_through=through, **told)
 
 
 def watermark(state: RequestState) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,11 @@ EVERY_S = 3600.0
 
 
 class Housekeeping:
-    """Begins a round at the start and every hour; `advance` does a slice of it. Outputs of what runs are kept."""
+    """Begins a round at the start and every hour; `advance` does a slice of it. Outputs of what runs are kept.
+
+    The age of an output counts only an hour after the start, or after a step of the clock: a clock
+    that is wrong is likely corrected by then.
+    """
 
     def __init__(self, outputs: Path, retention: Retention, book: Book, clock: Clock) -> None:
         self._outputs = outputs
@@ -22,12 +27,18 @@ class Housekeeping:
         self._book = book
         self._clock = clock
         self._begin_at_s = clock.elapsed_s()
+        self._ages_count_at_s = self._begin_at_s + EVERY_S
         self._round: Iterator[int] | None = None
 
     @property
     def next_s(self) -> float:
         """When there is something to do next, in elapsed seconds."""
         return self._clock.elapsed_s() if self._round else self._begin_at_s
+
+    def distrust_clock(self) -> None:
+        """Leave the age of outputs alone for an hour."""
+        self._round = None
+        self._ages_count_at_s = self._clock.elapsed_s() + EVERY_S
 
     def advance(self) -> None:
         """Do the next slice, if a round is on its way or due."""
@@ -42,9 +53,10 @@ class Housekeeping:
             self._round = None
 
     def _new_round(self) -> Iterator[int]:
+        is_age_known = self._clock.elapsed_s() >= self._ages_count_at_s
         return prune(
             self._outputs,
-            max_age_s=self._retention.age.total_seconds(),
+            max_age_s=self._retention.age.total_seconds() if is_age_known else math.inf,
             max_bytes=self._retention.size,
             max_files=self._retention.count,
             now_s=self._clock.now().timestamp(),

@@ -417,6 +417,7 @@ class Runner:
 
     def _follow_clock(self, decision: Decision, step: Step | None) -> None:
         self._pruning.postpone()
+        self._housekeeping.distrust_clock()
         decision.batch.meta |= self._watch.memory_after(step)
         if self._commit(decision):
             self._watch.accept(step)

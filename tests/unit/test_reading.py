@@ -166,6 +166,17 @@ def test_a_clock_that_stepped_back_by_less_than_an_hour_hides_no_record(path: Pa
     assert numbers(newest(path, 99, matches=Filter(since=AT + timedelta(seconds=2000)))) == [3000]
 
 
+def test_a_run_with_a_clock_long_behind_hides_no_record_before_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"step_s": -9000.0, "reopened_from": AT, "reopened_until": AT + timedelta(seconds=9000)}
+    behind = RECORDER.line(Event.RUNNER_CLOCK_STEPPED, AT, fields) + record(1)
+    before, afterwards = range(8990, 9000), range(9100, 9110)
+    later = behind + b"".join(map(record, afterwards))
+    path.write_bytes(b"".join(map(record, before)) + later)
+    monkeypatch.setattr(scanning, "_BLOCK", len(later) + 10)  # so that a block begins with the step
+    since = AT + timedelta(seconds=8900)
+    assert numbers(newest(path, 99, matches=Filter(since=since))) == [*before, *afterwards]
+
+
 def test_an_execution_is_found_by_a_part_of_its_id_with_its_last_record(path: Path) -> None:
     path.write_bytes(
         record(1, execution="01a2-aa", event=Event.EXECUTION_STARTED, status="processing")
