@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +13,19 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from support import Place, check_log, wait_until
+
+# The tests depend on nothing that who starts them happens to have: `nohup` and shells in the background ignore signals,
+# and a variable of Runner's or git's would reach every program that a test starts.
+for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGKILL, signal.SIGSTOP}:
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
+_OTHERS = ("RUNNER_", "GIT_", "XDG_", "NOTIFY_", "WATCHDOG_", "LC_", "CLICOLOR")
+_NAMES = {"STATE_DIRECTORY", "LOGS_DIRECTORY", "LANGUAGE", "COLUMNS", "LINES", "FORCE_COLOR", "TZ"}
+for name in [name for name in os.environ if name.startswith(_OTHERS) or name in _NAMES]:
+    del os.environ[name]
+os.environ["LANG"] = "C.UTF-8"
+time.tzset()
 
 # Commands start by the hundred: they compile the program once, as where it is installed, even if here nobody else does.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -30,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """After all tests no process of theirs is there, and no state folder in the user's home that was not before."""
-    state = Path.home() / ".local" / "state" / "runner"
+    state = Path(os.path.expanduser("~")) / ".local" / "state" / "runner"  # noqa: PTH111 - a user may have no home
     was_there = state.exists()
     yield
     base = f"{tmp_path_factory.getbasetemp()}/"

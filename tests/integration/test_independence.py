@@ -1,0 +1,52 @@
+"""The tests themselves: they see none of the signals, variables and masks of who starts them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from support import ROOT
+
+HOSTILE = {
+    "LC_ALL": "C",
+    "TZ": "Asia/Kathmandu",
+    "COLUMNS": "40",
+    "FORCE_COLOR": "1",
+    "RUNNER_STATE": "/nonexistent",
+    "GIT_DIR": "/nonexistent",
+    "XDG_STATE_HOME": "/nonexistent",
+    "NOTIFY_SOCKET": "/nonexistent",
+}
+
+
+def test_no_signal_is_ignored_and_none_blocked() -> None:
+    ignored = {number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN}
+    assert ignored <= {signal.SIGPIPE, signal.SIGXFSZ}  # by Python itself
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_no_variable_tells_runner_git_or_the_terminal_anything() -> None:
+    assert not HOSTILE.keys() & os.environ.keys()
+    assert time.timezone == int(time.mktime(time.gmtime(0)))
+    mask = os.umask(0o022)
+    assert mask == 0o022
+
+
+def test_it_is_so_where_all_of_that_is_set() -> None:
+    script = 'trap "" INT HUP USR1; umask 077; exec "$@"'
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", __file__]
+    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "LANG")}
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *command, "-k", "not it_is_so"],
+        cwd=ROOT,
+        env={**environment, **HOSTILE},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
