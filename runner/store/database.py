@@ -16,7 +16,7 @@ from typing import BinaryIO, TypeVar
 from loguru import logger
 
 from runner.errors import StoreError, StoreUnwritableError
-from runner.regular_files import is_missing, is_there
+from runner.regular_files import is_file, is_missing, is_there
 from runner.store import schema
 from runner.store.connection import (
     check,
@@ -400,6 +400,8 @@ def _begin_reading(path: Path) -> sqlite3.Connection | None:
     """Return a connection inside a read transaction, or None if there is no store yet."""
     if is_missing(path):
         return None
+    if is_there(path) and not is_file(path):  # SQLite would wait for the other end of a FIFO
+        raise unusable(path, "is no file")
     try:
         return _reading(path, "mode=ro")
     except sqlite3.OperationalError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,12 @@ def test_init_refuses_a_folder_that_is_not_empty(place: Place) -> None:
     assert place.run("validate", str(folder / "jobs.d")).returncode == 0
     again = place.run("init", str(folder))
     assert (again.returncode, "is not empty" in again.stderr) == (2, True)
+
+
+def test_no_command_waits_for_a_store_that_is_a_pipe(place: Place) -> None:
+    place.declare("plain", "true")
+    place.state.mkdir(mode=0o700)
+    os.mkfifo(place.state / "store.sqlite3")
+    for arguments in (["ls"], ["show", "plain"], ["next"], ["plan"], ["simulate"], ["doctor"]):
+        done = place.run(*arguments)
+        assert (done.returncode, "is no file" in done.stdout + done.stderr) == (1, True), (arguments, done)
