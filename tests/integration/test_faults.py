@@ -72,7 +72,7 @@ def _mounted(folder: Path, options: str) -> Iterator[Path]:
 
 
 def test_a_read_only_store_is_refused_and_what_was_due_meanwhile_is_missed(place: Place) -> None:
-    with _mounted(place.folder / "disk", "size=8m") as disk:
+    with _mounted(place.folder / "disk", "size=8m,mode=755") as disk:
         place.state, place.log = disk, place.folder / "monitor.jsonl"
         place.declare("tick", "true", SECONDLY)
         with _runner(place) as runner:
