@@ -128,7 +128,7 @@ def test_a_given_zone_and_template_are_written_and_a_folder_is_made(place: Place
     ("arguments", "words"),
     [
         (["crontab", "/nowhere/crontab"], "cannot be read: No such file or directory"),
-        (["crontab", "/"], "cannot be read: Is a directory"),
+        (["crontab", "/"], "cannot be read: it is a folder, not a file"),
         (["yacron", "-", "--system"], "--system belongs to crontab"),
         (["yacron", "-", "--command", "x"], "--command belongs to openbravo"),
         (["openbravo", "-", "--command", "'x"], "cannot be read: No closing quotation"),
