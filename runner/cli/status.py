@@ -16,7 +16,7 @@ from runner.cli.fitting import id_text, moment_text, print_fitted
 from runner.cli.loading import Loaded, load, served_jobs
 from runner.cli.options import Places, output_option, place_options
 from runner.cli.ownership import other_jobs, words_of
-from runner.cli.printing import coloured, echo, json_line, local_text, print_table, short_commit
+from runner.cli.printing import coloured, echo, json_line, local_text, print_table, short_commit, style
 from runner.errors import NoRunnerError
 from runner.monitor.names import name_in
 from runner.planning.views import merged, views
@@ -59,7 +59,7 @@ def status_command(output: str, places: Places) -> None:
     echo(f"log       {places.monitor_log}")
     echo(f"requests  {counts or 'none'}")
     if item["clock"] is not None:
-        echo(f"clock     {click.style(_clock_words(item['clock'], places.zone), fg='yellow')}")
+        echo(f"clock     {style(_clock_words(item['clock'], places.zone), fg='yellow')}")
     for title in ("running", "waiting"):
         echo(f"{title}   {len(item[title])}")
         print_fitted(
