@@ -1,8 +1,8 @@
 """Watches a jobs folder and says "look again". Touches watchdog; no event is believed, each only wakes.
 
-What no notification can tell is left to the owner: `check` sees that the folder became another one, and the owner's
-resync sees what lies behind symbolic links inside the folder. Links are not followed here: a link to a folder above
-would be walked without end.
+What no notification can report is left to the owner: `check` sees that the folder became another one. watchdog follows
+no links, because a link to a folder above would be walked without end: the owner names them to `follow`, and the places
+where they lead are watched one by one, up to a bound.
 """
 
 from __future__ import annotations
@@ -12,37 +12,24 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
 from loguru import logger
 from watchdog.events import (
-    DirAttribEvent,
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileAttribEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
 from watchdog.utils import BaseThread
 
+from runner.mounts import MountTable, signatures_of_files
+from runner.regular_files import Signature
+from runner.watched_links import CHANGES, WakingHandler, WatchedLinks
+
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver
-
-# Without opening and closing after a read: our own scan would wake us, and of 10,000 files overflow the kernel's queue.
-_CHANGES: list[type[FileSystemEvent]] = [
-    FileCreatedEvent, FileModifiedEvent, FileAttribEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent,
-    DirCreatedEvent, DirAttribEvent, DirMovedEvent, DirDeletedEvent,
-]  # fmt: skip
 
 _LIMITS = {
     errno.ENOSPC: "the system's limit of inotify watches is reached; raise fs.inotify.max_user_watches",
@@ -66,10 +53,14 @@ class Watcher:
 
     def __init__(self, folder: Path, wake: Callable[[], None]) -> None:
         self._folder = folder
-        self._handler = _WakingHandler(wake)
+        self._handler = WakingHandler(wake)
         self._identity: _Identity | None = None
         self._observer: BaseObserver | None = None
         self._threads: frozenset[BaseThread] = frozenset()
+        self._links = WatchedLinks(self._handler)
+        self._table: MountTable | None = None
+        self._mounts: frozenset[str] = frozenset()
+        self._mounted: dict[str, Signature | None] = {}
         self._reason: str | None = "not started"
 
     @property
@@ -89,17 +80,32 @@ class Watcher:
     def check(self) -> bool:
         """Look at the folder's identity (real path, device, inode); True, and watched anew, if it is another one.
 
-        True as well if notification had broken down and works again: changes may have been missed between. The owner
-        calls it every 0.5 s.
+        True as well if notification had broken down and works again, or if something is mounted below the folder or a
+        place where a link leads is another folder now: changes may have been missed. And if a file that is mounted by
+        itself has changed: who writes to it elsewhere changes no folder here. The owner calls it every 0.5 s.
         """
         if self._is_watching() and self._is_the_same_folder():
-            return False
+            return self._are_mounts_others() or self._links.are_others() or self._are_mounted_files_others()
         former = self._identity
         self._watch_anew()
         return self.notified or self._identity != former
 
+    def follow(self, paths: Iterable[str]) -> bool:
+        """Watch the places where links lead, given by the absolute paths of the links, and no others from now on.
+
+        True if a place is watched that was not: changes there may have been missed. What cannot be watched, or is
+        beyond the bounds, is passed over; the owner's resync sees it.
+        """
+        if self._observer is None or self._identity is None:
+            return False
+        return self._links.follow(self._observer, self._identity[0], paths)
+
     def stop(self) -> None:
         """Stop watching; once it returns, `wake` is not called any more."""
+        self._links.forget()
+        table, self._table = self._table, None
+        if table is not None:
+            table.close()
         observer, self._observer = self._observer, None
         if observer is not None:
             _stop(observer)
@@ -116,29 +122,34 @@ class Watcher:
         except OSError:
             return False
 
+    def _are_mounts_others(self) -> bool:
+        """Tell whether something was mounted below the folder, which is not notified; then it is watched anew."""
+        assert self._identity is not None
+        assert self._table is not None
+        if self._table.within(self._identity[0]) == self._mounts:
+            return False
+        self._watch_anew()
+        return True
+
+    def _are_mounted_files_others(self) -> bool:
+        former, self._mounted = self._mounted, signatures_of_files(self._mounts)
+        return self._mounted != former
+
     def _watch_anew(self) -> None:
         self.stop()
-        self._identity = None
+        self._identity, self._mounts = None, frozenset()
         try:
             # Before the watch is set: should the folder be replaced between, the next check sees it.
             self._identity = _identity_of(self._folder)
+            self._table = MountTable()
+            self._mounts = self._table.within(self._identity[0])
+            self._mounted = signatures_of_files(self._mounts)
             others = _watchdog_threads()
             self._observer = _started_observer(self._identity[0], self._handler)
             self._threads = _watchdog_threads() - others
             self._reason = None
         except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
             self._reason = f"{self._folder}: {_words(error)}"
-
-
-class _WakingHandler(FileSystemEventHandler):
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
-
-    def dispatch(self, event: FileSystemEvent) -> None:
-        try:
-            self._wake()
-        except Exception:  # noqa: BLE001 - watchdog's thread would end with it, and the folder be blind from then on
-            logger.exception("waking up for {} failed", event.event_type)
 
 
 def _identity_of(folder: Path) -> _Identity:
@@ -157,7 +168,7 @@ def _started_observer(folder: str, handler: FileSystemEventHandler) -> BaseObser
     observer = Observer()
     try:
         _keep_from_children()
-        observer.schedule(handler, folder, recursive=True, event_filter=_CHANGES)
+        observer.schedule(handler, folder, recursive=True, event_filter=CHANGES)
         observer.start()
     except (OSError, RuntimeError):
         _stop(observer)

@@ -89,6 +89,11 @@ class CatalogReader:
         """The absolute paths of what was read for the sake of request files, or was to be: dates of `except`."""
         return self._files.defaults.reads.union(*(entry.file.reads for entry in self._files.entries.values()))
 
+    @property
+    def followed(self) -> frozenset[str]:
+        """The absolute paths of links, and of files besides the requests, that the last look has come upon."""
+        return self._files.followed
+
     def notes_in(self, text: str | bytes) -> Notes:
         """Return what a former reader of this folder has `written`; nothing of any other text."""
         return notes_in(text, root=self._root, zone=self._default_zone)

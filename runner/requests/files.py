@@ -65,13 +65,15 @@ class Listing:
     """The request files of a folder at one moment, by path relative to it; and what cannot be looked into. No order.
 
     `changed` are the files that look different from what was known of them, new ones included. `defaults` are the files
-    of settings that requests share; those without a signature are among the troubles.
+    of settings that requests share; those without a signature are among the troubles. `links` are the links among
+    them, and those to folders or to nothing.
     """
 
     files: Mapping[str, Signature]
     troubles: Mapping[str, Trouble]
     changed: tuple[str, ...]
     defaults: Mapping[str, Signature | None]
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,12 +180,25 @@ def listed(
                 return None
             reason = f"the folder cannot be read: {_reason(error)}"
             walk.troubles[relative] = Trouble(reason=reason, is_folder=True)
-    return Listing(files=walk.files, troubles=walk.troubles, changed=tuple(walk.changed), defaults=walk.defaults)
+    return Listing(
+        files=walk.files,
+        troubles=walk.troubles,
+        changed=tuple(walk.changed),
+        defaults=walk.defaults,
+        links=tuple(walk.links),
+    )
 
 
 def _objection_to(entry: os.DirEntry[str], status: os.stat_result) -> Objection | None:
     """Say why root must not trust a file in a folder that it trusts."""
     return ROOT.objection(entry.path) if entry.is_symlink() else ROOT.own_objection(entry.path, status)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 class _Walk:
@@ -194,6 +209,7 @@ class _Walk:
         self.changed: list[str] = []
         self.defaults: dict[str, Signature | None] = {}
         self.troubles: dict[str, Trouble] = {}
+        self.links: list[str] = []
         self.ahead: list[tuple[str, str]] = []
         self.entries = 0
         self._known = known
@@ -240,17 +256,23 @@ class _Walk:
         if signature_of(status) != signature:
             return False
         self.files[relative] = signature
+        if entry.is_symlink():
+            self.links.append(relative)
         return True
 
     def _look_into(self, entry: os.DirEntry[str], relative: str) -> None:
         name = entry.name
         if name.endswith(_ENDINGS) and name.isascii() and name.isprintable() and name[0] not in _SKIPPED:
+            if entry.is_symlink():
+                self.links.append(relative)
             self._keep_file(entry, relative)
         elif not name.startswith(_SKIPPED) or name in _SETTINGS:
             self._keep(entry, relative)
 
     def _keep(self, entry: os.DirEntry[str], relative: str) -> None:
         is_request = entry.name.endswith(_ENDINGS)
+        if entry.is_symlink() and (is_request or not _is_file(entry)):
+            self.links.append(relative)
         if not is_request and not self._is_folder(entry, relative):
             return
         if not entry.name.isprintable() and re.search(_UNFIT, entry.name):

@@ -35,6 +35,7 @@ class JobFiles:
         self.order: list[str] = []
         self.bad: set[str] = set()
         self.troubles: Mapping[str, Trouble] = {}
+        self.links: tuple[str, ...] = ()
         self.is_missing = False
         self.is_news = False
         """Whether good files were read, or have gone, since this was last set to False."""
@@ -71,6 +72,12 @@ class JobFiles:
                 break
         self._is_settled = True
 
+    @property
+    def followed(self) -> frozenset[str]:
+        """The absolute paths that lead out of what lies in the folder itself: links, and what files refer to."""
+        links = (f"{self._root}/{relative}" for relative in self.links)
+        return self.defaults.reads.union(links, *(self.entries[relative].file.reads for relative in self._dated))
+
     def glance(self, *, is_first: bool = True) -> Generator[None, None, bool]:
         """Read once what looks different; tell whether anything was."""
         listing = yield from listed(self._folder, self._signatures, is_guarded=self._is_guarded)
@@ -79,7 +86,7 @@ class JobFiles:
             return False
         if listing.troubles != self.troubles:
             self._is_settled = False
-        self.troubles = listing.troubles
+        self.troubles, self.links = listing.troubles, listing.links
         yield from self._forget_gone(listing)
         if (yield from self.defaults.refresh(listing)):
             self._is_settled = self._is_filled = False

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import select
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +32,7 @@ from support import check_log, wait_until
 from watchdog.events import FileClosedEvent, FileSystemEvent
 
 from runner.service.loop import Runner
-from runner.watcher import _WakingHandler
+from runner.watched_links import WakingHandler
 
 FEW, MANY = 25, 1000
 SLACK_S = 25.0
@@ -160,14 +163,14 @@ class Told:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._closed: Counter[str] = Counter()
-        dispatch = _WakingHandler.dispatch
+        dispatch = WakingHandler.dispatch
 
-        def note(handler: _WakingHandler, event: FileSystemEvent) -> None:
+        def note(handler: WakingHandler, event: FileSystemEvent) -> None:
             dispatch(handler, event)
             if isinstance(event, FileClosedEvent):
                 self._closed[Path(str(event.src_path)).name] += 1
 
-        monkeypatch.setattr(_WakingHandler, "dispatch", note)
+        monkeypatch.setattr(WakingHandler, "dispatch", note)
 
     def of(self, path: Path, runner: Runner, text: str) -> None:
         """Write a file, and have the runner know of that before its clock moves on."""
@@ -257,3 +260,69 @@ def test_a_folder_that_never_stops_changing_is_read_after_ten_seconds(
 
         taken_s = seconds_until(is_live, runner, clock, within_s=12.0)
         assert taken_s >= 10.0, "nothing half-written is read before"
+
+
+def description_of(runner: Runner, name: str) -> str | None:
+    return runner.registry.requests[name].description
+
+
+def test_an_edit_behind_a_link_is_live_within_a_second(jobs: Path, clock: GivenClock, told: Told) -> None:
+    for revision in ("1", "2"):
+        (jobs.parent / "revisions" / revision).mkdir(parents=True)
+        (jobs.parent / "revisions" / revision / "chained.yaml").write_text(text_of(revision))
+    current = jobs.parent / "current"
+    current.symlink_to("revisions/1")
+    (jobs / "chained.yaml").symlink_to("../current/chained.yaml")
+    (jobs.parent / "team").mkdir()
+    declare(jobs.parent / "team", "linked")
+    (jobs / "team").symlink_to("../team")
+    with started(jobs, clock) as runner:
+        told.of(jobs.parent / "team" / "linked.yaml", runner, text_of("edited"))
+        seconds_until(lambda: description_of(runner, "linked") == "edited", runner, clock, within_s=1.0)
+        told.of(jobs.parent / "revisions" / "1" / "chained.yaml", runner, text_of("edited"))
+        seconds_until(lambda: description_of(runner, "chained") == "edited", runner, clock, within_s=1.0)
+        current.with_name("next").symlink_to("revisions/2")
+        current.with_name("next").rename(current)
+        is_woken = select.poll()
+        is_woken.register(runner._parts.nudge, select.POLLIN)
+        wait_until(lambda: is_woken.poll(10), what="the flip is notified")
+        seconds_until(lambda: description_of(runner, "chained") == "2", runner, clock, within_s=1.0)
+        told.of(jobs.parent / "revisions" / "2" / "chained.yaml", runner, text_of("edited again"))
+        seconds_until(lambda: description_of(runner, "chained") == "edited again", runner, clock, within_s=1.0)
+
+
+def test_an_edit_of_a_file_of_dates_outside_the_folder_is_live_within_a_second(
+    jobs: Path, clock: GivenClock, told: Told
+) -> None:
+    dates = jobs.parent / "holidays.txt"
+    dates.write_text("2026-12-25\n")
+    timing = "timing: {schedule: {frequency: daily, at: '02:00', except: ../holidays.txt}}\n"
+    (jobs / "one.yaml").write_text(text_of("") + timing)
+    with started(jobs, clock) as runner:
+        first = runner.registry.requests["one"]
+        told.of(dates, runner, "2026-12-26\n")
+        seconds_until(lambda: runner.registry.requests["one"] != first, runner, clock, within_s=1.0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_an_edit_of_a_file_that_is_mounted_into_the_folder_is_live_by_the_next_look(jobs: Path, tmp_path: Path) -> None:
+    """In a mount namespace of its own, which ends with it; by a clock that is moved."""
+    script = """
+import subprocess, sys
+from pathlib import Path
+from test_delivery import GivenClock, description_of, seconds_until, started, text_of
+jobs = Path(sys.argv[1])
+source = jobs.parent / "source.yaml"
+source.write_text(text_of("mounted"))
+clock = GivenClock()
+with started(jobs, clock) as runner:
+    subprocess.run(["mount", "--bind", source, jobs / "one.yaml"], check=True)
+    seconds_until(lambda: description_of(runner, "one") == "mounted", runner, clock, within_s=1.0)
+    source.write_text(text_of("edited"))
+    seconds_until(lambda: description_of(runner, "one") == "edited", runner, clock, within_s=1.0)
+"""
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    command = ["unshare", "-m", "--propagation", "private", sys.executable, "-c", script, str(jobs)]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr

@@ -332,6 +332,17 @@ def test_the_file_system_is_found_by_its_device(tmp_path: Path) -> None:
     assert machine.file_system_of(tmp_path, lines[0]) == ""
 
 
+def test_links_that_lead_to_more_than_is_watched_are_told(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "file_system_of", lambda _path, _mountinfo: "ext4")
+    monkeypatch.setattr("runner.watched_links.MOST_FOLDERS", 3)
+    large = subject.jobs.with_name("large")
+    (large / "a" / "b").mkdir(parents=True)
+    (subject.jobs / "large").symlink_to("../large")
+    assert [finding.level for finding in found(subject, "notification")] == [Level.OK]
+    (large / "c").mkdir()
+    assert f"edits in {large} are found by looking" in only(subject, "notification", Level.ADVICE).message
+
+
 @pytest.fixture
 def is_on_nfs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(machine, "file_system_of", lambda _path, _mountinfo: "nfs4")

@@ -6,6 +6,8 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,6 +20,8 @@ from watchdog.observers.api import BaseObserver, EventEmitter
 from watchdog.observers.inotify_c import InotifyFD
 from watchdog.utils import BaseThread
 
+from runner.link_targets import targets_of
+from runner.watched_links import MOST_TARGETS
 from runner.watcher import Watcher
 
 # pytest makes an error of a warning that is ignored where Runner runs; it would end a thread of watchdog.
@@ -419,3 +423,160 @@ def test_an_overflow_of_the_kernels_queue_leaves_it_able_to_wake(folder: Path, w
     until(wakes.is_quiet)
     write(folder / "a.yaml")
     assert wakes.came()
+
+
+# --- what links lead to -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """A jobs folder whose files all lie elsewhere: behind a link, a chain of links, a linked folder."""
+    folder = tmp_path / "jobs.d"
+    folder.mkdir()
+    for revision in ("1", "2"):
+        (tmp_path / "revisions" / revision).mkdir(parents=True)
+        write(tmp_path / "revisions" / revision / "chained.yaml")
+    (tmp_path / "current").symlink_to("revisions/1")
+    (folder / "chained.yaml").symlink_to("../current/chained.yaml")
+    (tmp_path / "plain").mkdir()
+    write(tmp_path / "plain" / "direct.yaml")
+    (folder / "direct.yaml").symlink_to("../plain/direct.yaml")
+    (tmp_path / "team" / "deep").mkdir(parents=True)
+    write(tmp_path / "team" / "deep" / "b.yaml")
+    (folder / "team").symlink_to(tmp_path / "team")
+    (folder / "later.yaml").symlink_to("../plain/later.yaml")
+    return folder
+
+
+@pytest.fixture
+def following(linked: Path, wakes: Wakes) -> Iterator[Watcher]:
+    watcher = Watcher(linked, wakes)
+    watcher.start()
+    assert watcher.follow(links_in(linked))
+    assert not watcher.follow(links_in(linked)), "they are watched already"
+    yield watcher
+    watcher.stop()
+
+
+def links_in(folder: Path) -> list[str]:
+    return [str(path) for path in folder.iterdir() if path.is_symlink()]
+
+
+BEHIND_LINKS: dict[str, Callable[[Path], object]] = {
+    "a file written anew": lambda base: write(base / "plain" / "direct.yaml"),
+    "a line appended": lambda base: append(base / "plain" / "direct.yaml"),
+    "a file replaced by rename": lambda base: write_beside_and_rename(base / "plain" / "direct.yaml"),
+    "a file removed": lambda base: (base / "plain" / "direct.yaml").unlink(),
+    "a file made unreadable": lambda base: (base / "plain" / "direct.yaml").chmod(0),
+    "what a link to nothing waits for": lambda base: write(base / "plain" / "later.yaml"),
+    "a link on the way set anew": lambda base: flip(base / "current", "revisions/2"),
+    "a file at the end of a chain": lambda base: append(base / "revisions" / "1" / "chained.yaml"),
+    "a file deep in a linked folder": lambda base: append(base / "team" / "deep" / "b.yaml"),
+    "a new file in a linked folder": lambda base: write(base / "team" / "new.yaml"),
+    "a folder made in a linked folder": lambda base: (base / "team" / "new").mkdir(),
+    "a link in a linked folder": lambda base: (base / "team" / "soft.yaml").symlink_to("/nowhere"),
+}
+
+
+@pytest.mark.parametrize("change", BEHIND_LINKS.values(), ids=BEHIND_LINKS.keys())
+def test_it_wakes_for_what_happens_behind_links(
+    change: Callable[[Path], object], tmp_path: Path, following: Watcher, wakes: Wakes
+) -> None:
+    wakes.settle()
+    change(tmp_path)
+    assert wakes.came()
+
+
+def test_what_lies_beside_the_end_of_a_link_does_not_wake(tmp_path: Path, following: Watcher, wakes: Wakes) -> None:
+    wakes.settle()
+    write(tmp_path / "plain" / "other.yaml")
+    write(tmp_path / "team" / "deep" / "monitor.jsonl")
+    write(tmp_path / "revisions" / "2" / "chained.yaml")
+    assert wakes.stayed_away()
+
+
+def test_a_link_that_is_gone_is_not_followed_any_more(
+    tmp_path: Path, linked: Path, following: Watcher, wakes: Wakes
+) -> None:
+    threads = threading.active_count()
+    for link in links_in(linked):
+        Path(link).unlink()
+    assert not following.follow(links_in(linked))
+    assert threading.active_count() < threads
+    wakes.settle()
+    append(tmp_path / "plain" / "direct.yaml")
+    append(tmp_path / "team" / "deep" / "b.yaml")
+    assert wakes.stayed_away()
+
+
+def test_another_folder_in_the_place_of_a_target_is_noticed_and_watched(
+    tmp_path: Path, linked: Path, following: Watcher, wakes: Wakes
+) -> None:
+    shutil.copytree(tmp_path / "plain", tmp_path / "next")
+    (tmp_path / "plain").rename(tmp_path / "former")
+    (tmp_path / "next").rename(tmp_path / "plain")
+    assert following.check()
+    assert following.follow(links_in(linked))
+    assert not following.check()
+    wakes.settle()
+    append(tmp_path / "plain" / "direct.yaml")
+    assert wakes.came()
+
+
+def test_the_watches_behind_links_are_bounded(tmp_path: Path, wakes: Wakes) -> None:
+    folder = tmp_path / "jobs.d"
+    folder.mkdir()
+    for number in range(3 * MOST_TARGETS):
+        (tmp_path / f"{number}").mkdir()
+        (folder / f"{number}.yaml").symlink_to(f"../{number}/a.yaml")
+    (folder / "root").symlink_to("/")
+    before = threading.active_count()
+    watcher = Watcher(folder, wakes)
+    watcher.start()
+    assert watcher.follow(links_in(folder))
+    assert threading.active_count() - before <= MOST_TARGETS + 4
+    append(folder / "a.yaml")
+    assert wakes.came()
+    watcher.stop()
+    assert threading.active_count() <= before
+
+
+def test_links_that_double_at_each_step_do_not_hold_it_up() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for number in range(60):
+            Path(name, f"{number}").symlink_to(f"{number + 1}/../{number + 1}/../{number + 1}")
+        Path(name, "60").mkdir()
+        Path(name, "self").symlink_to("self/self")
+        found = targets_of([f"{name}/0", f"{name}/self", f"{name}/58", "/"])
+    assert f"{os.path.realpath(name)}/60" in found.trees
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_bind_mount_of_a_file_and_each_edit_of_its_source_are_noticed(tmp_path: Path) -> None:
+    """In a mount namespace of its own, which ends with it."""
+    script = """
+import os, subprocess, sys, threading
+from pathlib import Path
+from runner.watcher import Watcher
+base = Path(sys.argv[1])
+(base / "jobs.d").mkdir()
+(base / "source.yaml").write_text("a: 1\\n")
+(base / "jobs.d" / "a.yaml").touch()
+came = threading.Event()
+watcher = Watcher(base / "jobs.d", came.set)
+watcher.start()
+assert not watcher.check()
+subprocess.run(["mount", "--bind", base / "source.yaml", base / "jobs.d" / "a.yaml"], check=True)
+assert watcher.check(), "the mount is noticed"
+assert not watcher.check()
+with (base / "source.yaml").open("a") as file:
+    file.write("b: 2\\n")
+assert watcher.check(), "an edit of its source is noticed"
+assert not watcher.check()
+subprocess.run(["umount", base / "jobs.d" / "a.yaml"], check=True)
+assert watcher.check()
+watcher.stop()
+"""
+    command = ["unshare", "-m", "--propagation", "private", sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -18,6 +18,9 @@ from runner.errors import RuleError
 from runner.execution.cgroups import folder_of
 from runner.monitor.reading import Filter, newest
 from runner.monitor.records import Event
+from runner.regular_files import real_path
+from runner.requests.catalog import exhausted
+from runner.requests.files import listed
 from runner.service.clock_watch import wrong_clock_words
 from runner.service.examination.findings import Finding, advice, good, problem, warning
 from runner.service.examination.subject import Subject
@@ -26,6 +29,7 @@ from runner.store.checkup import sqlite_version
 from runner.store.database import StoreReader
 from runner.timing.zones import zone_named
 from runner.values import clock_text, neutral
+from runner.watched_links import unwatched
 from runner.zone_data import read_zone
 
 _STA_UNSYNC, _TIME_ERROR = 0x40, 5  # adjtimex(2)
@@ -163,8 +167,20 @@ def notification_findings(subject: Subject) -> Iterator[Finding]:
     elif kind == "overlay":
         message = f"{subject.jobs} is in a container's image: changes made below it, from outside, are not notified"
         yield advice("notification", message, "mount the folder as a volume if it is edited from outside")
+    elif places := _unwatched(subject.jobs):
+        message = f"links lead to more than is watched: edits in {places[0]}{_and_more(places)} are found by looking"
+        yield advice("notification", message, "nothing to do, if some seconds later is soon enough; else fewer links")
     else:
         yield good("notification", f"edits are notified ({folders} folder{'s' * (folders != 1)} on {kind or 'disk'})")
+
+
+def _unwatched(jobs: Path) -> list[str]:
+    listing = exhausted(listed(jobs, {}))
+    return unwatched(real_path(jobs), (f"{jobs.absolute()}/{link}" for link in listing.links)) if listing else []
+
+
+def _and_more(places: list[str]) -> str:
+    return f" (and {len(places) - 1} other places)" if len(places) > 1 else ""
 
 
 def file_system_of(path: Path, mountinfo: str) -> str:
