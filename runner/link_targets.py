@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 
 from runner.regular_files import real_path
 
+_PATHS_BETWEEN_YIELDS = 100
 _MOST_LINKS = 40  # as Linux: so many links may one path lead through in all
 
 
@@ -28,11 +29,16 @@ class Targets:
     trees: frozenset[str]
 
 
-def targets_of(paths: Iterable[str]) -> Targets:
-    """Follow links, and what else is given by its absolute path, to their ends; what cannot be seen ends a way."""
+def targets_of(paths: Iterable[str]) -> Generator[None, None, Targets]:
+    """Follow links, and what else is given by its absolute path, to their ends; what cannot be seen ends a way.
+
+    Yields now and then: there may be thousands.
+    """
     following = _Following()
-    for path in paths:
+    for count, path in enumerate(paths):
         following.follow(path)
+        if count % _PATHS_BETWEEN_YIELDS == 0:
+            yield
     return Targets(
         names={folder: frozenset(names) for folder, names in following.names.items()}, trees=frozenset(following.trees)
     )

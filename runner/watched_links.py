@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -80,12 +80,12 @@ class WatchedLinks:
         self._waking = waking
         self._targets: dict[_Place, _Target] = {}
 
-    def follow(self, observer: BaseObserver, folder: str, paths: Iterable[str]) -> bool:
+    def follow(self, observer: BaseObserver, folder: str, paths: Iterable[str]) -> Generator[None, None, bool]:
         """Watch where the links at `paths` lead, as far as that is not in `folder` (its real path), and nothing else.
 
-        True if a place is watched that was not.
+        Works in slices. True if a place is watched that was not.
         """
-        targets = targets_of(paths)
+        targets = yield from targets_of(paths)
         trees = frozenset(tree for tree in targets.trees if self._may_watch(tree))
         wanted = dict(_places_in(targets.names, trees, folder))
         for place, target in tuple(self._targets.items()):
@@ -150,9 +150,9 @@ class _TargetHandler(FileSystemEventHandler):
         return name in self.names or path == self._place.path or is_request
 
 
-def unwatched(folder: str, paths: Iterable[str]) -> list[str]:
-    """Return the places where the links at `paths` lead that are beyond the bounds, and so are not watched."""
-    targets = targets_of(paths)
+def unwatched(folder: str, paths: Iterable[str]) -> Generator[None, None, list[str]]:
+    """Return, in slices, the places where links lead that are beyond the bounds, and so are not watched."""
+    targets = yield from targets_of(paths)
     large = [tree for tree in sorted(targets.trees) if not _is_small(tree)]
     places = [place.path for place, _ in _places_in(targets.names, targets.trees - frozenset(large), folder)]
     return large + places[MOST_TARGETS:]

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from stat import S_ISDIR
 from typing import TYPE_CHECKING
@@ -90,15 +90,15 @@ class Watcher:
         self._watch_anew()
         return self.notified or self._identity != former
 
-    def follow(self, paths: Iterable[str]) -> bool:
+    def follow(self, paths: Iterable[str]) -> Generator[None, None, bool]:
         """Watch the places where links lead, given by the absolute paths of the links, and no others from now on.
 
-        True if a place is watched that was not: changes there may have been missed. What cannot be watched, or is
-        beyond the bounds, is passed over; the owner's resync sees it.
+        Works in slices. True if a place is watched that was not: changes there may have been missed. What cannot be
+        watched, or is beyond the bounds, is passed over; the owner's resync sees it.
         """
         if self._observer is None or self._identity is None:
             return False
-        return self._links.follow(self._observer, self._identity[0], paths)
+        return (yield from self._links.follow(self._observer, self._identity[0], paths))
 
     def stop(self) -> None:
         """Stop watching; once it returns, `wake` is not called any more."""

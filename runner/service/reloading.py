@@ -214,7 +214,7 @@ class Reloader:
     def _read(self, incumbents: Incumbents) -> Generator[None, None, Reading]:
         begun_s = self._clock.elapsed_s()
         catalog = yield from self._reader.scan(incumbents)
-        if self._watcher.follow(self._reader.followed):
+        if (yield from self._watcher.follow(self._reader.followed)):
             self.look_again()  # what lies there was not watched until now
         names = yield from touched(incumbents.requests, catalog.requests)
         until_s = self._clock.elapsed_s() + ANSWER_PATIENCE_S

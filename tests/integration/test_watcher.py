@@ -21,6 +21,7 @@ from watchdog.observers.inotify_c import InotifyFD
 from watchdog.utils import BaseThread
 
 from runner.link_targets import targets_of
+from runner.requests.catalog import exhausted
 from runner.watched_links import MOST_TARGETS
 from runner.watcher import Watcher
 
@@ -452,8 +453,8 @@ def linked(tmp_path: Path) -> Path:
 def following(linked: Path, wakes: Wakes) -> Iterator[Watcher]:
     watcher = Watcher(linked, wakes)
     watcher.start()
-    assert watcher.follow(links_in(linked))
-    assert not watcher.follow(links_in(linked)), "they are watched already"
+    assert exhausted(watcher.follow(links_in(linked)))
+    assert not exhausted(watcher.follow(links_in(linked))), "they are watched already"
     yield watcher
     watcher.stop()
 
@@ -501,7 +502,7 @@ def test_a_link_that_is_gone_is_not_followed_any_more(
     threads = threading.active_count()
     for link in links_in(linked):
         Path(link).unlink()
-    assert not following.follow(links_in(linked))
+    assert not exhausted(following.follow(links_in(linked)))
     assert threading.active_count() < threads
     wakes.settle()
     append(tmp_path / "plain" / "direct.yaml")
@@ -516,7 +517,7 @@ def test_another_folder_in_the_place_of_a_target_is_noticed_and_watched(
     (tmp_path / "plain").rename(tmp_path / "former")
     (tmp_path / "next").rename(tmp_path / "plain")
     assert following.check()
-    assert following.follow(links_in(linked))
+    assert exhausted(following.follow(links_in(linked)))
     assert not following.check()
     wakes.settle()
     append(tmp_path / "plain" / "direct.yaml")
@@ -533,7 +534,7 @@ def test_the_watches_behind_links_are_bounded(tmp_path: Path, wakes: Wakes) -> N
     before = threading.active_count()
     watcher = Watcher(folder, wakes)
     watcher.start()
-    assert watcher.follow(links_in(folder))
+    assert exhausted(watcher.follow(links_in(folder)))
     assert threading.active_count() - before <= MOST_TARGETS + 4
     append(folder / "a.yaml")
     assert wakes.came()
@@ -547,7 +548,7 @@ def test_links_that_double_at_each_step_do_not_hold_it_up() -> None:
             Path(name, f"{number}").symlink_to(f"{number + 1}/../{number + 1}/../{number + 1}")
         Path(name, "60").mkdir()
         Path(name, "self").symlink_to("self/self")
-        found = targets_of([f"{name}/0", f"{name}/self", f"{name}/58", "/"])
+        found = exhausted(targets_of([f"{name}/0", f"{name}/self", f"{name}/58", "/"]))
     assert f"{os.path.realpath(name)}/60" in found.trees
 
 

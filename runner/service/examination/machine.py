@@ -176,7 +176,9 @@ def notification_findings(subject: Subject) -> Iterator[Finding]:
 
 def _unwatched(jobs: Path) -> list[str]:
     listing = exhausted(listed(jobs, {}))
-    return unwatched(real_path(jobs), (f"{jobs.absolute()}/{link}" for link in listing.links)) if listing else []
+    if listing is None:
+        return []
+    return exhausted(unwatched(real_path(jobs), (f"{jobs.absolute()}/{link}" for link in listing.links)))
 
 
 def _and_more(places: list[str]) -> str:
