@@ -62,7 +62,7 @@ def rezoned(former: Outlook, request: ProcessRequest, state: RequestState, now: 
         case RunLater() as timing if former.pending is None:
             fire = one_time_fire(timing, state)  # it has had its verdict, whenever its wall time is now
             # It stays so if the clock goes back: its instant moved, its verdict did not.
-            claimed = state.claimed.with_span(fire, fire)
+            claimed = state.claimed.with_span(fire, fire) if state.claimed.bounds else state.claimed
             through = max(state.fired_through, fire)
             return Registration(state=replace(state, rule=rule_of(request), fired_through=through, claimed=claimed))
         case RunLater():

@@ -7,6 +7,8 @@ libfaketime sets.
 from __future__ import annotations
 
 import json
+import random
+import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -690,3 +692,52 @@ def test_for_real_a_sleep_while_verdicts_lie_ahead_misses_only_what_is_new(place
     assert (ran(later), spans(later)) == ([eight], [(1, eight, eight)])
     assert spans(place.finished("minutely", generation=2)) == []
     assert ran(place.finished("minutely", generation=2))[-1] == soon("12:11:00")
+
+
+# --- kills among steps ------------------------------------------------------------------------------------------------
+
+KILLED: Mapping[str, Mapping[str, object]] = {
+    "interval": {"frequency": "secondly", "interval": 10},
+    "cron": {"frequency": "cron", "expression": "*/10 * * * * *", "misfire": "fire_once"},
+    "calendar": {"frequency": "cron", "expression": "0-59/10 0-59 0-23 * * *"},
+    "all": {"frequency": "cron", "expression": "0-59/10 0-59 0-23 * * *", "misfire": "fire_all"},
+}
+
+
+def check_kills(place: Place) -> None:
+    """Nothing ran twice in a generation, no time of day at all, nothing is missed twice, every fire has a verdict."""
+    check_log(place.log)
+    first = max(at(place.events("request.scheduled", name)[0], "time") for name in KILLED)
+    for name in KILLED:
+        records = place.finished(name)
+        last = max([*ran(records), *(until for _, _, until in spans(records))])
+        check_covered(place, name, step=10 * SECOND, first=first, last=last)
+        if name in ("calendar", "all"):
+            assert len(set(ran(records))) == len(ran(records)), "a time of day ran twice"
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(1800)
+@set_for_real
+@pytest.mark.parametrize("seed", range(5))
+def test_campaign_of_kills_among_steps_of_the_clock(place: Place, seed: int) -> None:
+    chance, clock = random.Random(seed), SetClock(place)
+    for name, schedule in KILLED.items():
+        declare(place, name, schedule)
+    clock.set_to(soon("12:00:05"))
+    for _ in range(12):
+        runner = place.start()
+        for _ in range(chance.randrange(4)):
+            steps = len(steps_told(place))
+            # No two of them cancel: a runner that is slow to look sees two as one.
+            clock.step(chance.choice([-3600, -110, -45, -7, 9, 30, 100, 3700]) * SECOND)
+            await_steps(place, steps + 1)
+        place.stop(runner, by=signal.SIGKILL)
+        clock.step(chance.choice([-3600, -100, -45, 0, 30, 3600]) * SECOND)
+    runner = place.start()
+    latest = max(at(record, "scheduled_for") for record in place.events("execution.finished"))
+    clock.set_to(max(latest, clock.now()) + 15 * SECOND)
+    for name in KILLED:
+        await_run(place, name, since=latest)
+    assert place.stop(runner) == 0, place.console()
+    check_kills(place)
