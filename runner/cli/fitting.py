@@ -31,7 +31,7 @@ def print_fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], *, optio
     if not rows:
         return
     lines = [[style(name, bold=True) for name in columns], *map(list, rows)]
-    widths = [max(width_of(line[column]) for line in lines) for column in range(len(columns))]
+    widths = _widths(lines)
     shown = list(range(len(columns)))
     if (room := terminal_columns()) is not None:
         for name in optional:
@@ -40,6 +40,12 @@ def print_fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], *, optio
         widths = narrowed(widths, shown, room)
     for line in lines:
         echo(padded([line[column] for column in shown], [widths[column] for column in shown]))
+
+
+def fits(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether nothing would be cut: there is no terminal, or it is wide enough."""
+    room = terminal_columns()
+    return room is None or _total(_widths([columns, *rows])) <= room
 
 
 def narrowed(widths: Sequence[int], shown: Sequence[int], room: int) -> list[int]:
@@ -83,6 +89,11 @@ def moment_text(instant: datetime | None, zone: str) -> str:
 def id_text(execution: str) -> str:
     """Return an execution's id in full, or on a terminal its end."""
     return execution if terminal_columns() is None else short_id(execution)
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    """Return the width of each column of lines, of which there is at least one."""
+    return [max(map(width_of, cells)) for cells in zip(*lines, strict=True)]
 
 
 def _total(widths: Sequence[int]) -> int:

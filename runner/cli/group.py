@@ -85,6 +85,8 @@ def _neutral_errors() -> Iterator[None]:
     """Keep what the caller wrote on the command line, and click quotes in its errors, from steering a terminal."""
     try:
         yield
+    except click.exceptions.NoArgsIsHelpError:  # its message is the help, of several lines, with nothing quoted
+        raise
     except click.ClickException as error:
         error.message = neutral(error.message)  # type: ignore[misc]  # click composes the rest when it shows it
         raise

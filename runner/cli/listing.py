@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from runner.cli.fitting import moment_text, print_fitted, terminal_columns
+from runner.cli.fitting import fits, moment_text, print_fitted, terminal_columns
 from runner.cli.loading import load
 from runner.cli.options import Places, output_option, place_options
 from runner.cli.printing import coloured, echo, json_line, style
@@ -36,9 +36,16 @@ def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
             echo(json_line(item))
         return
     columns = _columns(items)
-    print_fitted(
-        columns, [[_LS_CELLS[name](item, places.zone) for name in columns] for item in items], optional=["FILE"]
-    )
+    rows = [[_LS_CELLS[name](item, places.zone) for name in columns] for item in items]
+    if "NOTE" not in columns or fits(columns, rows):
+        print_fitted(columns, rows, optional=["FILE"])
+        return
+    # A note is a sentence, of no use if cut: below the table it has the whole width.
+    print_fitted(columns[:-1], [row[:-1] for row in rows], optional=["FILE"])
+    echo("")
+    for item, row in zip(items, rows, strict=True):
+        if row[-1]:
+            echo(f"{_name_cell(item, places.zone)}: {row[-1]}")
 
 
 def _columns(items: list[dict[str, Any]]) -> list[str]:

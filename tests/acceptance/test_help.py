@@ -86,3 +86,8 @@ def test_each_listed_command_can_be_loaded_and_bears_its_name(name: str) -> None
     assert command is not None
     assert command.name == name
     assert command.help
+
+
+def test_runner_without_a_command_shows_the_help_as_readable_lines() -> None:
+    done = CliRunner().invoke(cli, [], prog_name="runner", terminal_width=78)
+    assert (done.exit_code, done.stderr.rstrip()) == (2, help_by_click().rstrip())

@@ -110,3 +110,16 @@ def test_the_file_is_shown_only_where_it_is_not_that_of_the_name(place: Place) -
     assert "FILE" in head
     assert "team/other.yaml" in other
     assert "plain.yaml" not in plain
+
+
+def test_a_terminal_that_is_too_narrow_for_a_note_shows_it_whole_below_the_table(place: Place) -> None:
+    place.declare("nightly", "true", DAILY)
+    runner = place.start()
+    place.run("unschedule", "nightly")
+    (note,) = (item["drift"] for item in place.items("ls"))
+    table, notes = place.shown_on_terminal("ls", columns=80).split("\n\n")
+    assert "NOTE" not in table
+    assert notes.rstrip() == f"nightly: {note}"
+    assert "NOTE" in place.shown_on_terminal("ls", columns=250)
+    assert "NOTE" in place.run("ls").stdout
+    assert place.stop(runner) == 0
