@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,8 @@ class Begun:
     def undo(self) -> None:
         """Kill it and take its exit."""
         tree.signal_group(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        with suppress(ChildProcessError):  # its exit was taken already: nothing is left to undo
+            os.waitpid(self.pid, 0)
         if self.report is not None:
             self.report.close()
         if self.output is not None:

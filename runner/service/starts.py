@@ -122,12 +122,17 @@ class Starts:
             raise SpawnError(f"the system has no room for another thread ({error})") from None
 
     def _is_fresh(self, orphan: Orphan) -> bool:
-        """Return whether a child that nobody watches may be of a start that is on its way."""
-        if not self._hung and not self._held:
+        """Return whether a child that nobody watches may be of a start that is on its way.
+
+        A child that has ended, or is about to, cannot be told by its environment, and the start
+        may not have returned yet. Each start leads a session of its own.
+        """
+        if not self._hung and all(held.pending is None for held in self._held.values()):
             return False
         if orphan.is_unborn or any(execution == orphan.execution for execution, _, _ in self._hung):
             return True
-        return orphan.is_dead and any(held.pending is not None and held.pending.is_over for held in self._held.values())
+        is_nameless = orphan.is_dead or (orphan.is_passing and orphan.execution is None)
+        return is_nameless and orphan.session == orphan.pid
 
 
 def _words(held: _Held) -> str:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
+from threading import Event
 
 import pytest
+from process_world import BOUND_S, PATH, World
 from support import Place, wait_until
 
 from runner.execution import proc
+from runner.execution.begun import Begun
+from runner.execution.processes import Launch
+from runner.service.clock import SystemClock
+from runner.service.launching import Needs
+from runner.service.starts import Starts
+from runner.values import new_id
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 HELPERS = "sh -c 'exit 3' & sh -c 'until [ -e {0}/gate ]; do sleep 0.05; done; (exit 4) &' &"
@@ -58,3 +67,40 @@ def test_a_helper_survives_the_end_of_an_execution_that_began_before_it(place: P
     (place.folder / "gate").touch()
     wait_until(lambda: states(runner) == [], what="the end of all helpers")
     assert place.stop(runner) == 0
+
+
+def test_no_sweep_takes_the_exit_of_a_process_whose_start_has_not_returned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine so busy that a short process has ended before the thread that started it goes on."""
+    world, gate = World(tmp_path), Event()
+    pids: list[int] = []
+    starts, begin = Starts(world.processes, SystemClock()), world.processes.begin
+
+    def slowly(launch: Launch) -> Begun:
+        begun = begin(launch)
+        pids.append(begun.pid)
+        gate.wait(BOUND_S)
+        return begun
+
+    monkeypatch.setattr(world.processes, "begin", slowly)
+    execution = new_id()
+    launch = Launch(
+        execution=execution,
+        arguments=("true",),
+        directory="/",
+        environment={"PATH": PATH, "RUNNER_EXECUTION_ID": execution},
+        output_file=str(world.output_file(execution)),
+        stop_signal=15,
+        stop_grace_s=10.0,
+        timeout_s=None,
+    )
+    needs = Needs(directory="/", environment_files=(), path=PATH, program="true", user=None)
+    assert starts.start(execution, needs, lambda: launch) is None
+    wait_until(lambda: pids and (stat := proc.stat_of(pids[0])) is not None and stat.is_dead, what="its end")
+    world.processes.enforce(time.monotonic() + 3600.0)
+    gate.set()
+    (late,) = wait_until(lambda: list(starts.late()), what="the start")
+    assert late.started is not None, late.failure
+    assert world.exit(execution).exit_code == 0
+    world.close()
