@@ -9,6 +9,7 @@ from runner.errors import RuleError, StoreError, UsageError
 from runner.service.zone_change import ZONE, zone_data_of
 from runner.store.database import owner_pid
 from runner.timing.zones import use_zone_data, zone_named
+from runner.zone_data import read_zone
 
 
 def zone_of_runner(places: Places) -> str | None:
@@ -42,12 +43,18 @@ def _exists(zone: str) -> bool:
     return True
 
 
+def _is_same(one: str, other: str) -> bool:
+    """Return whether two names mean the same zone, as Etc/UTC and UTC do: the data of a link is that of its target."""
+    data = read_zone(one)
+    return one == other or (data is not None and data == read_zone(other))
+
+
 def _report_difference(zone: str, places: Places, *, is_alive: bool) -> None:
     try:
         own = places.own_zone
     except UsageError:
         own = "unknown"
-    if own == zone:
+    if _is_same(own, zone):
         return
     source = "--timezone, RUNNER_TIMEZONE or runner.yaml" if places.given_zone else "this shell"
     which = "the runner" if is_alive else "the last runner"

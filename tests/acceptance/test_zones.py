@@ -51,6 +51,16 @@ def test_a_command_in_the_zone_of_the_runner_says_nothing_of_zones(place: Place)
     assert place.run("ls").stderr == ""
 
 
+def test_two_names_of_one_zone_are_no_difference(place: Place) -> None:
+    place.declare("a", "true", {"schedule": {"frequency": "daily", "at": "15:30"}})
+    place.environment["TZ"] = "Etc/UTC"
+    assert place.stop(place.start()) == 0
+    place.environment["TZ"] = "UTC"
+    assert place.run("next").stderr == ""
+    place.environment["TZ"] = "Europe/London"
+    assert "the zone of this shell is Europe/London" in place.run("next").stderr
+
+
 def test_a_zone_that_is_given_counts_where_no_runner_is_running(place: Place) -> None:
     place.declare("nightly", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
     place.stop(place.start("--timezone", EASTERN))
