@@ -6,6 +6,7 @@ JSON on stdin, its outcome a line on stdout. `Commands` is the other end of that
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import json
 import os
@@ -26,6 +27,7 @@ from typing import Any, Self
 
 _SHOWN = 100_000
 _LATE_IMPORT = re.compile(r"^ +(?:from|import) ([a-z_][\w.]*)", re.MULTILINE)
+_PR_SET_PDEATHSIG = 1
 _TELL_WHERE = signal.SIGUSR2
 _STANDARD = ("stdin", "stdout", "stderr")
 FOREIGN_UID = 54321
@@ -194,6 +196,7 @@ def _become(case: Case, out: int, messages: int) -> None:
         os.setgroups([])
         os.setresgid(case.uid, case.uid, case.uid)
         os.setresuid(case.uid, case.uid, case.uid)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # tests that are killed leave nothing running
     resource.setrlimit(resource.RLIMIT_AS, (_virtual_size() + case.memory,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
