@@ -61,7 +61,7 @@ class Watcher:
         self._table: MountTable | None = None
         self._mounts: frozenset[str] = frozenset()
         self._mounted: dict[str, Signature | None] = {}
-        self._reason: str | None = "not started"
+        self._reason: str | None = ""  # not watching yet
 
     @property
     def notified(self) -> bool:
@@ -70,8 +70,8 @@ class Watcher:
 
     @property
     def reason(self) -> str | None:
-        """Why changes are not notified, in words; None if they are."""
-        return self._reason
+        """Why changes are not notified, in words; None if they are, or the watcher has not been started yet."""
+        return self._reason or None
 
     def start(self) -> None:
         """Start watching; `check` sees a missing folder appear. Never raises: without notification `check` serves."""

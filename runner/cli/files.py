@@ -37,7 +37,7 @@ state: state        # what the runner remembers of this jobs folder, and the out
 
 
 @click.command("init")
-@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path())
+@click.argument("folder", metavar="[DIR]", type=click.Path(readable=False, path_type=Path), default=Path())
 def init_command(folder: Path) -> None:
     """Make a jobs folder with commented examples in DIR (default: here), and a runner.yaml beside it.
 
@@ -90,7 +90,7 @@ def _initial_files(folder: Path) -> Iterator[tuple[Path, bytes]]:
 
 
 @click.command("validate")
-@click.argument("paths", metavar="[PATH]...", type=click.Path(path_type=Path), nargs=-1)
+@click.argument("paths", metavar="[PATH]...", type=click.Path(readable=False, path_type=Path), nargs=-1)
 @output_option_of(
     FORMS, "For a person; JSON lines; or what GitHub Actions, code scanning (SARIF) or test reports (JUnit) read."
 )

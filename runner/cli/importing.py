@@ -44,13 +44,13 @@ class _Asked:
 
 @click.command("import")
 @click.argument("kind", type=click.Choice(["crontab", "openbravo", "kubernetes", "yacron"]))
-@click.argument("source", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("source", type=click.Path(readable=False, path_type=Path, allow_dash=True))
 @click.option(
     "--output-directory",
     "-o",
     "folder",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="Where the files go.  [default: the jobs folder]",
 )
 @click.option("--dry-run", is_flag=True, help="Print the files, write none.")

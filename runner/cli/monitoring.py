@@ -181,8 +181,11 @@ def _cause(error: OSError) -> str:
 def _execution(places: Places, target: str) -> dict[str, Any]:
     """Return the last record of the execution that a name or a part of an id means. Raises UsageError."""
     log = places.monitor_log
-    if len(target) < _ID_LENGTH and (named := newest_execution(log, target)) is not None:
-        return named
+    if len(target) < _ID_LENGTH:
+        if (named := newest_execution(log, target)) is not None:
+            return named
+        if ended := newest(log, 1, matches=Filter(requests=frozenset({target}))):  # without a start
+            return ended[0]
     found = find_execution(log, target)
     if not found:
         raise UsageError(

@@ -23,7 +23,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _JOBS = click.option(
     "--jobs",
     envvar="RUNNER_JOBS",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     default=Path("jobs.d"),
     show_default=True,
     show_envvar=True,
@@ -32,14 +32,14 @@ _JOBS = click.option(
 _STATE = click.option(
     "--state",
     envvar="RUNNER_STATE",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     show_envvar=True,
     help="The state folder.  [default: $STATE_DIRECTORY, else the user's XDG state folder]",
 )
 _LOG = click.option(
     "--monitor-log",
     envvar="RUNNER_MONITOR_LOG",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     show_envvar=True,
     help="The monitor log.  [default: monitor.jsonl in $LOGS_DIRECTORY, else in the state folder]",
 )

@@ -62,7 +62,10 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
     for line in report(output, Shown(plan=planned, jobs=str(places.jobs), against=label, zone=places.zone)):
         echo(line)
     if planned.is_kept_whole:
-        echo(f"{places.jobs} is empty or gone: a runner keeps all requests (`runner reload --allow-empty`)", err=True)
+        echo(
+            f"{places.jobs} is empty, gone or unreadable: a runner keeps all requests (`runner reload --allow-empty`)",
+            err=True,
+        )
     if planned.rejections or planned.is_kept_whole:
         raise SystemExit(1)
     raise SystemExit(_DIFFERS if planned.differs else 0)

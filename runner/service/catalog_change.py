@@ -48,7 +48,8 @@ class CatalogChange:
         """One line for people."""
         if self.in_force.is_kept_whole:
             return (
-                "the jobs folder is empty or gone; all requests are kept (`runner reload --allow-empty` removes them)"
+                "the jobs folder is empty, gone or unreadable; all requests are kept"
+                " (`runner reload --allow-empty` removes them)"
             )
         changed = [f"{name} ({', '.join(fields)})" for name, fields in self.difference.changed]
         left = frozenset(self.renamed.values())

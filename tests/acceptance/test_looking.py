@@ -107,6 +107,11 @@ def test_log_shows_a_whole_output_by_the_begin_of_an_id_and_follows_it_to_the_en
     refused = place.run("log", never["execution"])
     assert refused.returncode == 1
     assert "never started, so it has no output: " in refused.stderr
+    place.declare("0", "true", directory="nowhere")  # a name that is a part of every id
+    place.run("exec", "0")
+    refused = place.run("log", "0")
+    assert refused.returncode == 1
+    assert f"execution {place.finished('0')[0]['execution']} never started" in refused.stderr
     # An id begins with its time: the first two digits change every 35 years, four would every 50 days.
     for prefix, words in ((started["execution"][:2], " is ambiguous: "), ("zz", "the monitor log has no execution of")):
         refused = place.run("log", prefix)

@@ -194,6 +194,26 @@ def test_names_that_are_not_utf_8_are_printed_with_escapes(world: World) -> None
     assert "odd\\xff" in done.output or "odd\\udcff" in done.output
 
 
+@needs_root
+@pytest.mark.parametrize("option", ["--jobs", "--state", "--monitor-log"])
+def test_a_place_that_may_not_be_read_is_reported_by_the_command_not_as_a_wrong_option(
+    world: World, option: str
+) -> None:
+    subprocess.run(["chown", "-R", str(FOREIGN_UID), str(world.folder)], check=True)
+    place = {"--jobs": world.jobs, "--state": world.state, "--monitor-log": world.state / "monitor.jsonl"}[option]
+    place.chmod(0)
+    for line in world.lines():
+        done = world.run(*line, uid=FOREIGN_UID, term_after_s=1)
+        assert "Invalid value" not in done.text, line
+    if option == "--jobs":
+        assert world.run("monitor", uid=FOREIGN_UID).code == 0
+        assert world.run("log", "a", uid=FOREIGN_UID).text.split() == ["hello"]
+    if option == "--state":
+        shown = world.run("doctor", uid=FOREIGN_UID).text
+        assert "no runner is running" not in shown, "nobody can know"
+        assert "cannot be read" in shown
+
+
 # --- a runner that lives on -------------------------------------------------------------------------------------------
 
 

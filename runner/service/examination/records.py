@@ -21,6 +21,7 @@ from runner.store.connection import database_path
 from runner.store.database import StoreReader
 from runner.store.files import shared_of
 from runner.store.holders import readers_of
+from runner.store.lock import owner_pid
 from runner.timing.zones import zone_named
 
 _LONG_WAL = 32 << 20
@@ -34,7 +35,7 @@ _BLOCK = re.compile(r"([^{}]*)\{([^{}]*)\}")
 
 def runner_findings(subject: Subject) -> Iterator[Finding]:
     """Tell whether a runner is alive."""
-    pid = subject.pid
+    pid = owner_pid(subject.state)  # a lock that cannot be looked at leaves it open whether a runner is alive
     yield good("runner", f"runner {pid} is running" if pid else f"no runner is running on {subject.state}")
     with closing(StoreReader(subject.state)) as reader:
         served = reader.meta().get("jobs")
