@@ -117,17 +117,18 @@ def waiting_in(load: Load) -> list[Waiting]:
 
 
 def check_following(
-    records: Sequence[Record], ledger: Sequence[Sequence[str]], waiting: Sequence[Waiting]
+    records: Sequence[Record], ledger: Sequence[Sequence[str]], waiting: Sequence[Waiting], *, is_steady: bool = True
 ) -> tuple[list[str], Counter[str]]:
-    """Return the faults, and what was checked."""
+    """Return the faults, and what was checked. Times are compared only if the clock was steady."""
     finished = [record for record in records if record["event"] == "execution.finished"]
     faults: list[str] = []
     counts: Counter[str] = Counter(waiting=len(waiting))
     _check_waiting(finished, waiting, faults)
-    _check_attempts(finished, waiting, faults, counts)
+    _check_attempts(finished, waiting, faults, counts, is_steady=is_steady)
     _check_notices(finished, waiting, ledger, faults, counts)
-    _check_groups(records, waiting, faults, counts)
-    _check_guards(finished, faults, counts)
+    _check_groups(records, waiting, faults, counts, is_steady=is_steady)
+    if is_steady:
+        _check_guards(finished, faults, counts)
     return faults, counts
 
 
@@ -143,7 +144,12 @@ def _check_waiting(finished: Sequence[Record], waiting: Sequence[Waiting], fault
 
 
 def _check_attempts(
-    finished: Sequence[Record], waiting: Sequence[Waiting], faults: list[str], counts: Counter[str]
+    finished: Sequence[Record],
+    waiting: Sequence[Waiting],
+    faults: list[str],
+    counts: Counter[str],
+    *,
+    is_steady: bool,
 ) -> None:
     """Attempts count from 1 without a gap; another follows what is to be tried again, once, and nothing else."""
     chains: dict[Chain, dict[int, Record | Waiting]] = defaultdict(dict)
@@ -163,7 +169,7 @@ def _check_attempts(
             continue
         counts["further attempts"] += len(attempts) - 1
         for attempt, each in attempts.items():
-            _check_attempt(each, attempts.get(attempt + 1), follows, faults, finished)
+            _check_attempt(each, attempts.get(attempt + 1), follows, faults, finished, is_steady=is_steady)
 
 
 def _check_attempt(
@@ -172,6 +178,8 @@ def _check_attempt(
     follows: Follows,
     faults: list[str],
     finished: Sequence[Record],
+    *,
+    is_steady: bool,
 ) -> None:
     if isinstance(each, Waiting):
         if following is not None:
@@ -182,14 +190,14 @@ def _check_attempt(
         faults.append(f"no next attempt: {each}")
     elif following is not None and not is_to_follow:
         faults.append(f"another attempt of what needs none: {each}")
-    elif isinstance(following, dict) and following["started"] is not None:
+    elif is_steady and isinstance(following, dict) and following["started"] is not None:
         delay_s = follows.delay_s if each["status"] == "error" else 0.0
         if _at(following, "started") < _at(each, "ended") + timedelta(seconds=delay_s) - _MS:
             faults.append(f"too early after {each}: {following}")
 
 
 def _is_tried_again(record: Record, follows: Follows) -> bool:
-    if record["status"] == "system_restart":
+    if record["status"] == "system_restart" or record["reason"] == "runner_stopped":
         return follows.is_rerun and record["message"] != _RUN_TO_ITS_END
     is_failure = (record["status"], record["reason"]) == ("error", "exit_code")
     return is_failure and record["attempt"] < follows.attempts
@@ -237,7 +245,7 @@ def _is_final_failure(record: Record) -> bool:
 
 
 def _check_groups(
-    records: Sequence[Record], waiting: Sequence[Waiting], faults: list[str], counts: Counter[str]
+    records: Sequence[Record], waiting: Sequence[Waiting], faults: list[str], counts: Counter[str], *, is_steady: bool
 ) -> None:
     """Members run one after the other, in their order and from the first; a group ends with its last one."""
     members: dict[str, list[Record]] = defaultdict(list)
@@ -257,10 +265,12 @@ def _check_groups(
         own = sorted(members[group], key=lambda record: (record["sequence"], record["attempt"]))
         counts["groups"] += 1
         counts["members"] += len(own)
-        _check_group(ends[group], own, place, faults)
+        _check_group(ends[group], own, place, faults, is_steady=is_steady)
 
 
-def _check_group(group: Record, members: Sequence[Record], place: Mapping[str, int], faults: list[str]) -> None:
+def _check_group(
+    group: Record, members: Sequence[Record], place: Mapping[str, int], faults: list[str], *, is_steady: bool
+) -> None:
     sequences = list(dict.fromkeys(record["sequence"] for record in members))
     if not sequences or sequences != list(range(1, len(sequences) + 1)):
         faults.append(f"members {sequences} of {group}")
@@ -269,7 +279,7 @@ def _check_group(group: Record, members: Sequence[Record], place: Mapping[str, i
     if len(sequences) > count or (group["reason"] in {None, "member_failed"} and len(sequences) < count):
         faults.append(f"{len(sequences)} of {count} members: {group}")
     for former, later in pairwise(members):
-        is_after = later["started"] is None or _at(later, "started") >= _at(former, "ended")
+        is_after = not is_steady or later["started"] is None or _at(later, "started") >= _at(former, "ended")
         if not is_after or place[later["id"]] < place[former["id"]]:
             faults.append(f"side by side: {former} and {later}")
     if place[group["id"]] < place[members[-1]["id"]]:

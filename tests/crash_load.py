@@ -24,7 +24,7 @@ from support import Place, wait_until
 from runner.errors import StoreError
 from runner.store import mailbox
 from runner.store.rows import CommandRow, CommandStatus
-from runner.values import new_id
+from runner.values import new_id, to_microseconds
 
 
 def ran(member: str = "-") -> str:
@@ -121,6 +121,9 @@ class Load:
     deaths: list[Death] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     posted: list[str] = field(default_factory=list)
+    starts: dict[str, datetime] = field(default_factory=dict)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    further_deeds: list[Callable[[], None]] = field(default_factory=list)
     _serial: int = 0
 
     def __post_init__(self) -> None:
@@ -218,7 +221,7 @@ class Load:
         """Change a file or give a command, whichever comes to mind."""
         deeds: list[Callable[[], None]] = [
             self.add_one_time, self._edit, self._rule, self._switch, self._vanish, self._press, self._break,
-            self._order, self._order, self._ask, self._rotate,
+            self._order, self._order, self._ask, self._rotate, *self.further_deeds,
         ]  # fmt: skip
         if self.chance.random() < 0.5:
             self.chance.choice(deeds)()
@@ -226,9 +229,10 @@ class Load:
     def add_one_time(self) -> None:
         """Two more requests that run once, one at once and one soon."""
         number = self._next()
-        start = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=self.chance.randrange(4))
+        start = self.now().replace(microsecond=0) + timedelta(seconds=self.chance.randrange(4))
         self.write(f"once-{number}", Planned())
         grace = self.chance.choice(["200ms", "60s"])
+        self.starts[f"later-{number}"] = start
         self.write(f"later-{number}", Planned(start=start, misfire="fire_once"), grace=grace)
 
     def join_logs(self) -> None:
@@ -244,7 +248,7 @@ class Load:
             kind=kind,
             arguments=json.dumps({"targets": targets, "is_for_all": False, "allow_empty": False}),
             requested_by="tester",
-            deadline=time.time_ns() // 1000 + 10_000_000,
+            deadline=to_microseconds(self.now()) + 10_000_000,
             status=CommandStatus.PENDING,
         )
         with suppress(StoreError):

@@ -61,11 +61,11 @@ def check(load: Load, *, settled: datetime) -> Counter[str]:
     ledger, waiting = read_ledger(load), waiting_in(load)
     found = Found()
     found.counts.update(deaths=len(load.deaths), lines=len(records), ran=len(ledger))
-    _check_executions(records, waiting, found)
-    _check_ledger(records, ledger, found)
+    check_executions(records, waiting, found)
+    check_ledger(records, ledger, found)
     _check_cut_off(records, load.deaths, found)
     _check_fires(load, records, waiting, settled, found)
-    _check_commands(load, records, found)
+    check_commands(load, records, found)
     faults, counts = check_following(records, ledger, waiting)
     found.faults += faults
     found.counts.update(counts)
@@ -75,10 +75,20 @@ def check(load: Load, *, settled: datetime) -> Counter[str]:
 
 def read_ledger(load: Load) -> list[list[str]]:
     """Return the ledger's lines as words; a torn or unknown one fails here."""
+    return [words for words in _lines(load) if words[0] != "at"]
+
+
+def uptimes(load: Load) -> dict[str, float]:
+    """Return when executions ran, in seconds since the machine was started, as the ledger has it."""
+    return {words[1]: float(words[2]) for words in _lines(load) if words[0] == "at"}
+
+
+def _lines(load: Load) -> list[list[str]]:
     text = load.ledger.read_text() if load.ledger.exists() else ""
     assert not text or text.endswith("\n")
     lines = [line.split() for line in text.splitlines()]
-    assert all((words[0], len(words)) in {("ran", 6), ("told", 3), ("overlap", 3)} for words in lines)
+    known = {("ran", 6), ("told", 3), ("overlap", 3), ("at", 3)}
+    assert all((words[0], len(words)) in known for words in lines)
     return lines
 
 
@@ -96,7 +106,7 @@ def is_settled(records: Sequence[Record], versions: Mapping[str, Planned], at: d
     return all(latest.get(window.request, at) > at for window in open_windows(records, versions))
 
 
-def _check_executions(records: Sequence[Record], waiting: Sequence[Waiting], found: Found) -> None:
+def check_executions(records: Sequence[Record], waiting: Sequence[Waiting], found: Found) -> None:
     """At most one start and one end an execution, in this order; at most one start an attempt of a fire."""
     begun: dict[str | None, Record] = {}
     ended: set[str | None] = set()
@@ -122,8 +132,13 @@ def _check_executions(records: Sequence[Record], waiting: Sequence[Waiting], fou
     found.counts.update(executions=len(begun), finished=len(ended))
 
 
-def _check_ledger(records: Sequence[Record], ledger: Sequence[Sequence[str]], found: Found) -> None:
-    """What ran is recorded, once, as what it was; what succeeded did run; what must be alone was."""
+def check_ledger(
+    records: Sequence[Record], ledger: Sequence[Sequence[str]], found: Found, *, is_steady: bool = True
+) -> None:
+    """What ran is recorded, once, as what it was; what succeeded did run; what must be alone was.
+
+    Under a clock that is not steady, a fire may come again in another generation.
+    """
     finished = {record["execution"]: record for record in _finished(records)}
     groups = {record["group"] for record in finished.values()}
     for words in ledger:
@@ -139,7 +154,11 @@ def _check_ledger(records: Sequence[Record], ledger: Sequence[Sequence[str]], fo
             is_so = words[0] == "told" or told == tuple(words[2:])
             found.expect(is_so, f"the process was told {words}, the log {told}")
     ran = Counter(words[1] for words in ledger if words[0] != "overlap")
-    scheduled = Counter(tuple(words[2:]) for words in ledger if words[0] == "ran" and words[2] != "asked")
+    scheduled = Counter(
+        (*words[2:], "" if is_steady else str(finished[words[1]]["generation"]))
+        for words in ledger
+        if words[0] == "ran" and words[2] != "asked" and words[1] in finished
+    )
     found.faults += [f"{each} ran {count} times" for each, count in (ran | scheduled).items() if count > 1]
     for execution, record in finished.items():
         has_run = execution in ran or execution in groups
@@ -251,7 +270,7 @@ def _ended(window: Window, at: datetime) -> Window:
     )
 
 
-def _check_commands(load: Load, records: Sequence[Record], found: Found) -> None:
+def check_commands(load: Load, records: Sequence[Record], found: Found) -> None:
     """A command was applied or withdrawn, never both and never neither."""
     with closing(sqlite3.connect(load.place.state / "store.sqlite3")) as connection:
         rows = {each[0]: each[1:] for each in connection.execute("SELECT id, kind, status, answer FROM commands")}

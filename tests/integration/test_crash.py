@@ -14,12 +14,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from clock_world import LIBRARY, SetClock
+from crash_clock import SteppedLoad, uptime_s
+from crash_clock_oracle import check_stepped, look
 from crash_following import check_following, declare, waiting_in
 from crash_load import RAN, Load, Planned
 from crash_oracle import check, is_settled, read_ledger
 from support import GATE, Place, wait_until
 
 from runner.store.database import StoreReader
+from runner.values import new_id
 
 # Only a hang may end one of them: on a slow machine the lives and deaths of many runners take their time.
 pytestmark = pytest.mark.timeout(900)
@@ -32,6 +36,7 @@ DISPATCHER = "runner.service.dispatch:Dispatcher"
 SUCCESSION = "runner.service.succession:Succession"
 BOTH = ("before", "after")
 DEATHS = int(os.environ.get("RUNNER_CRASH_DEATHS") or 200)
+DEATHS_A_STORE = 50
 
 
 def _points(*targets: str, moments: tuple[str, ...] = BOTH) -> list[tuple[str, str]]:
@@ -152,6 +157,57 @@ def test_campaign_of_deaths_at_random_moments_with_little_room(place: Place) -> 
     load.write_small()
     declare(load)
     print(dict(_survive(load, DEATHS // 4, "--max-running", "8")))
+
+
+def _settle_stepped(stepped: SteppedLoad) -> Counter[str]:
+    """Start a runner that may live under a steady clock, wait until it goes on, stop it and check everything."""
+    process = stepped.load.place.start()
+    stepped.lives.append((uptime_s(), float("inf")))
+    stepped.await_ticks(5)
+    assert stepped.load.place.stop(process) == 0, stepped.load.place.console()
+    return check_stepped(stepped)
+
+
+@pytest.mark.skipif(LIBRARY is None, reason="faketime is not installed (Debian: apt-get install faketime)")
+def test_kill_9_while_the_clock_steps_loses_doubles_and_falsely_misses_nothing(place: Place) -> None:
+    """Two hours ahead, back while no runner lives, two minutes back, and right again while none lives."""
+    stepped = SteppedLoad(_load(place), SetClock(place))
+    stepped.declare_few()
+    for while_it_lives, while_none_lives in ((7200, -7200), (-120, 120)):
+        stepped.live_and_die_after(while_it_lives)
+        stepped.step(while_none_lives)
+    counts = _settle_stepped(stepped)
+    print(dict(counts))
+    assert counts["reopened"] == 2
+    _expect_that_a_wrong_verdict_is_noticed(stepped)
+
+
+def _expect_that_a_wrong_verdict_is_noticed(stepped: SteppedLoad) -> None:
+    """Check the check: it finds a fire without a verdict, one that ran twice, and one that was missed though it ran."""
+    records = stepped.load.place.records()
+    runs = [each for each in stepped.load.place.finished("clock-cron-skip") if each["status"] == "success"]
+    run = runs[-1]
+    assert look(stepped, [each for each in records if each.get("execution") != run["execution"]]).faults
+    again = {**run, "execution": new_id(), "generation": run["generation"] + 1}
+    assert look(stepped, [*records, again]).faults
+    span = dict.fromkeys(("missed_from", "missed_until", "scheduled_for"), run["scheduled_for"])
+    miss = {**run, **span, "execution": new_id(), "status": "misfired", "reason": "missed", "missed_count": 1}
+    found = look(stepped, [*records, {**miss, "started": None}])
+    assert any("falsely missed" in fault for fault in found.faults)
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(LIBRARY is None, reason="faketime is not installed (Debian: apt-get install faketime)")
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("number", range(-(-DEATHS // DEATHS_A_STORE)))
+def test_campaign_of_deaths_while_the_clock_steps(place: Place, number: int) -> None:
+    deaths = min(DEATHS_A_STORE, DEATHS - number * DEATHS_A_STORE)
+    stepped = SteppedLoad(_load(place), SetClock(place))
+    stepped.declare()
+    at_most_s = 3 * _first_death(stepped.load)
+    while len(stepped.load.deaths) < deaths:
+        stepped.live_and_die(at_most_s=at_most_s)
+    print(dict(_settle_stepped(stepped)))
 
 
 def test_death_at_marked_points_of_the_commit_protocol(place: Place) -> None:
