@@ -206,6 +206,9 @@ def test_a_place_that_may_not_be_read_is_reported_by_the_command_not_as_a_wrong_
         done = world.run(*line, uid=FOREIGN_UID, term_after_s=1)
         assert "Invalid value" not in done.text, line
     if option == "--jobs":
+        shown = world.run("doctor", uid=FOREIGN_UID).text
+        assert f"the jobs folder {world.jobs} cannot be read" in shown
+        assert "all valid" not in shown
         assert world.run("monitor", uid=FOREIGN_UID).code == 0
         assert world.run("log", "a", uid=FOREIGN_UID).text.split() == ["hello"]
     if option == "--state":

@@ -150,7 +150,7 @@ def is_synchronised() -> bool | None:
 
 def notification_findings(subject: Subject) -> Iterator[Finding]:
     """Tell whether edits will be notified, or only found by looking."""
-    if not subject.jobs.is_dir():
+    if subject.listing is None:
         return
     kind = file_system_of(subject.jobs, Path("/proc/self/mountinfo").read_text())
     if kind in _REMOTE or kind.startswith("fuse"):

@@ -15,9 +15,8 @@ from pathlib import Path, PurePosixPath
 
 from runner.execution.output import outputs_folder
 from runner.provenance import objection_to_git
-from runner.regular_files import is_there, real_path
-from runner.requests.catalog import CatalogReader, exhausted
-from runner.requests.files import listed
+from runner.regular_files import is_missing, is_there, real_path
+from runner.requests.catalog import CatalogReader
 from runner.requests.model import Group
 from runner.requests.settings import NAME
 from runner.requests.trust import ROOT, Grade, Objection, user_name
@@ -34,7 +33,12 @@ _OTHERS_READ = stat.S_IROTH
 
 def jobs_findings(subject: Subject) -> Iterator[Finding]:
     """Tell who may change the requests: the folder, those in it, the files, and the way to the folder."""
-    listing = exhausted(listed(subject.jobs, {})) if subject.jobs.is_dir() else None
+    listing = subject.listing
+    if listing is None and not is_missing(subject.jobs):
+        yield problem(
+            "jobs", f"the jobs folder {subject.jobs} cannot be read", "run this as its user, or change it: chmod, chown"
+        )
+        return
     if listing is None:
         yield problem(
             "jobs", f"there is no jobs folder {subject.jobs}", "`runner init` makes one, --jobs names another"

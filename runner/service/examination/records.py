@@ -46,7 +46,7 @@ def runner_findings(subject: Subject) -> Iterator[Finding]:
 
 def request_findings(subject: Subject) -> Iterator[Finding]:
     """Tell whether all requests are valid, the zones that they name among the rest."""
-    if not subject.jobs.is_dir():
+    if subject.listing is None:
         return
     catalog = CatalogReader(subject.jobs, default_zone=_usable(subject.zone)).read()
     count = len(catalog.requests)

@@ -10,6 +10,9 @@ from functools import cached_property
 from pathlib import Path
 
 from runner.errors import StoreError
+from runner.regular_files import is_folder
+from runner.requests.catalog import exhausted
+from runner.requests.files import Listing, listed
 from runner.requests.trust import ROOT, Trust
 from runner.store.lock import lock_path, owner_pid
 
@@ -31,6 +34,11 @@ class Subject:
         with suppress(StoreError, OSError):
             return owner_pid(self.state) if lock_path(self.state).is_file() else None
         return None
+
+    @cached_property
+    def listing(self) -> Listing | None:
+        """The files of the jobs folder; None if it is not there or may not be read."""
+        return exhausted(listed(self.jobs, {})) if is_folder(self.jobs) else None
 
     @cached_property
     def user(self) -> int:
