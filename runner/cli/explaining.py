@@ -16,6 +16,7 @@ from runner.cli.loading import Loaded, load
 from runner.cli.options import Places, complete_requests_and_members, output_option, place_options
 from runner.cli.printing import coloured, echo, json_line, local_text, print_table, style
 from runner.cli.times import OfDay, Toward, read_time
+from runner.cli.troubles import report_trouble
 from runner.errors import UsageError
 from runner.monitor.names import is_called, path_of, shown_name
 from runner.planning.cautions import cautions
@@ -93,6 +94,7 @@ def _fires(timing: Timing, now: datetime) -> Iterator[datetime]:
 
 def _named(name: str, places: Places) -> _Subject:
     loaded = load(places)
+    report_trouble(places, loaded)
     name, member = _membership(name, loaded)
     request, state = loaded.request(name), loaded.states.get(name)
     stands = standing(request, state, loaded.now)

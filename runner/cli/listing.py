@@ -13,6 +13,7 @@ from runner.cli.loading import load
 from runner.cli.options import Places, output_option, place_options
 from runner.cli.printing import coloured, echo, json_line, style
 from runner.cli.requests import item_of, views_of
+from runner.cli.troubles import report_trouble
 from runner.planning.results import FAILURES
 from runner.planning.views import IN_SYNC, INVALID
 
@@ -28,6 +29,7 @@ def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
     live yet; new if no runner has seen it.
     """
     loaded = load(places)
+    report_trouble(places, loaded)
     items = [item_of(view, loaded) for view in views_of(loaded)]
     if is_failing_first:
         items.sort(key=lambda item: not _is_failing(item))

@@ -18,6 +18,7 @@ from runner.cli.loading import Loaded, load
 from runner.cli.options import Places, complete_requests, output_option, place_options
 from runner.cli.printing import echo, json_line, local_text, print_items, style
 from runner.cli.times import OfDay, Toward, read_time
+from runner.cli.troubles import report_trouble
 from runner.errors import RefusedError
 from runner.planning.process_words import action_words, member_words, process_words
 from runner.planning.results import last_result
@@ -46,6 +47,7 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
       runner show nightly-posting --resolved
     """
     loaded = load(places)
+    report_trouble(places, loaded)
     found = [view for view in views_of(loaded) if view.name == name]
     if not found:
         loaded.request(name)
@@ -91,6 +93,7 @@ def next_command(
       runner next --until 8h
     """
     loaded = load(places)
+    report_trouble(places, loaded)
     requests = {name: loaded.request(name) for name in names} if names else loaded.in_force.requests
     after = loaded.now if begin is None else read_time("--from", begin, places.zone, loaded.now, toward=Toward.FUTURE)
     last = (

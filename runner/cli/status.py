@@ -17,6 +17,7 @@ from runner.cli.loading import Loaded, load, served_jobs
 from runner.cli.options import Places, output_option, place_options
 from runner.cli.ownership import other_jobs, words_of
 from runner.cli.printing import coloured, echo, json_line, local_text, print_table, short_commit, style
+from runner.cli.troubles import why_nothing_fires
 from runner.errors import NoRunnerError
 from runner.monitor.names import name_in
 from runner.planning.views import merged, views
@@ -48,6 +49,8 @@ def status_command(output: str, places: Places) -> None:
         raise NoRunnerError(words_of(served, places))
     places = replace(places, jobs=served_jobs(places) or places.jobs)
     loaded = load(places)
+    if trouble is None and (trouble := why_nothing_fires(places, loaded)) and output == "text":
+        echo(f"trouble   nothing fires: {trouble}")
     item = _item(pid, loaded, places) | {"trouble": trouble}
     if output == "json":
         echo(json_line(item))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -42,7 +43,8 @@ class HoldOff:
 class TroubleNote:
     """A file beside the store that says why nothing fires: for `status` and `doctor`, and for the next start.
 
-    The store itself cannot say it. Everything here is best effort: the disk may be full.
+    The store itself cannot say it. The file is made at the start, in full length, and only overwritten: that works
+    on a full disk. Everything here is best effort all the same.
     """
 
     def __init__(self, state: Path) -> None:
@@ -52,15 +54,14 @@ class TroubleNote:
     def read(self) -> str | None:
         """Return what a runner has left there; None if nothing."""
         with suppress(OSError):
-            text = read_regular(self._path, at_most=_NOTE_BYTES).decode(errors="replace")
+            text = read_regular(self._path, at_most=_NOTE_BYTES).decode(errors="ignore")
             return neutral(text.strip()) or None
         return None
 
     def take(self) -> str | None:
-        """Return what a former runner has left there, and remove it."""
+        """Return what a former runner has left there, and overwrite it with nothing."""
         left = self.read()
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+        self._overwrite("")
         return left
 
     def write(self, text: str | None) -> None:
@@ -68,11 +69,16 @@ class TroubleNote:
         if text == self._text:
             return
         self._text = text
+        self._overwrite(text or "")
+
+    def _overwrite(self, text: str) -> None:
         with suppress(OSError):
-            if text is None:
-                self._path.unlink(missing_ok=True)
-            else:
-                self._path.write_text(f"{text}\n")
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(self._path, flags, 0o600)
+            try:
+                os.pwrite(descriptor, text.encode()[: _NOTE_BYTES - 1].ljust(_NOTE_BYTES - 1) + b"\n", 0)
+            finally:
+                os.close(descriptor)
 
 
 class Complaints:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support import GATE, Place, wait_until
+from support import GATE, SECONDLY, Place, wait_until
 
 from runner.values import clock_text
 
@@ -143,3 +146,45 @@ def test_a_jobs_folder_that_comes_later_is_waited_for(place: Place) -> None:
     place.environment["RUNNER_JOBS"] = str(place.folder / "no" / "where")
     refused = place.run("start")
     assert (refused.returncode, "there is no jobs folder" in refused.stderr) == (2, True)
+
+
+# --- nothing fires ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
+def test_on_a_full_disk_every_command_that_looks_says_that_nothing_fires(place: Place) -> None:
+    disk = place.folder / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "tmpfs", disk], check=False).returncode:
+        pytest.skip("this machine does not let root mount a disk")
+    try:
+        place.state = disk / "state"
+        place.environment["RUNNER_STATE"] = str(place.state)
+        _log_at(place, place.folder / "monitor.jsonl")
+        place.declare("tick", "true", SECONDLY)
+        runner = place.start()
+        place.await_finished("tick")
+        with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+            while filler.write(bytes(4096)):
+                pass
+        wait_until(lambda: "the disk is full" in place.console())
+        assert "trouble   nothing fires: the store" in place.run("status").stdout
+        for command in (["ls"], ["next"], ["show", "tick"], ["explain", "tick"]):
+            assert place.run(*command).stderr.startswith("nothing fires: the store"), command
+        (disk / "filler").unlink()
+        wait_until(lambda: "the store works again" in place.console())
+        assert "trouble" not in place.run("status").stdout
+        assert place.stop(runner) == 0
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_runner_that_gives_no_verdicts_is_reported_by_a_fire_that_is_overdue(place: Place) -> None:
+    place.declare("tick", "true", SECONDLY)
+    runner = place.start()
+    place.await_finished("tick")
+    with place.standing_still(runner):
+        wait_until(lambda: "trouble   nothing fires: tick has been due since" in place.run("status").stdout)
+        assert place.run("ls").stderr.startswith("nothing fires: tick has been due since")
+    wait_until(lambda: "trouble" not in place.run("status").stdout)
+    assert place.stop(runner) == 0

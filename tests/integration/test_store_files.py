@@ -201,7 +201,7 @@ def test_a_runner_whose_store_was_overwritten_stops_firing_and_says_so_everywher
     path = database_path(place.state)
     _overwrite(path)
     wait_until(lambda: "was changed by another program" in place.console())
-    wait_until((place.state / "trouble").exists)
+    wait_until(lambda: "changed by another program" in (place.state / "trouble").read_text())
     before = len(place.events("execution.started"))
     assert "trouble   nothing fires: the store" in place.run("status").stdout or "changed" in place.run("status").stdout
     assert "the runner does not fire" in place.run("doctor").stdout

@@ -1,0 +1,48 @@
+"""Why nothing fires at present, for the commands that look at a runner. Reads the trouble note beside the store."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from runner import RELEASED
+from runner.cli.loading import Loaded
+from runner.cli.options import Places
+from runner.cli.printing import echo, local_text
+from runner.planning.firing import due_at
+from runner.service.trouble import TroubleNote
+from runner.store.database import owner_pid
+
+_LATE = timedelta(seconds=10)
+"""A runner that works gives a due fire its verdict within milliseconds, and within seconds after a start."""
+
+
+def why_nothing_fires(places: Places, loaded: Loaded) -> str | None:
+    """Return in words what keeps the runner that is alive from firing; None if nothing does, or none is alive.
+
+    A runner that cannot write its note, or hangs, is recognised by a fire without a verdict.
+    """
+    if owner_pid(places.state) is None:
+        return None
+    if (noted := TroubleNote(places.state).read()) is not None:
+        return noted
+    oldest = min(_due(loaded), default=None)
+    if oldest is None or not RELEASED <= oldest[0] < loaded.now - _LATE:
+        return None
+    at, name = oldest
+    since = local_text(at, places.zone)
+    return f"{name} has been due since {since}, without a verdict; `runner doctor` looks for the cause"
+
+
+def report_trouble(places: Places, loaded: Loaded) -> None:
+    """Say on stderr why nothing fires, if so: what a command shows as the next fire will not come."""
+    if (trouble := why_nothing_fires(places, loaded)) is not None:
+        echo(f"nothing fires: {trouble}", err=True)
+
+
+def _due(loaded: Loaded) -> list[tuple[datetime, str]]:
+    """Return when each request is due next, by what the store remembers."""
+    stored = loaded.stored
+    known = ((name, request, stored.states.get(name)) for name, request in stored.requests.items())
+    return [
+        (at, name) for name, request, state in known if state is not None and (at := due_at(request, state)) is not None
+    ]
