@@ -18,8 +18,8 @@ from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
 from runner.errors import Problem
 from runner.requests.findings import DataPath, Finding, Spot, path_text, plain
-from runner.requests.tree import DEEPEST, Builder, Marks, resolved, spot_of
-from runner.requests.yaml_errors import UnreadableError, decoded, explained
+from runner.requests.tree import Builder, Marks, resolved, spot_of
+from runner.requests.yaml_errors import DEEPEST, UnreadableError, decoded, explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from runner.requests.findings import MOST_FINDINGS, Finding, Spot, plain, shown
-from runner.requests.yaml_errors import UnreadableError
+from runner.requests.yaml_errors import DEEPEST, too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
         value: str
         implicit: tuple[bool, bool]
 
-
-DEEPEST = 32
 
 _WORDS: dict[str, bool | None] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
@@ -153,7 +151,7 @@ class Builder:
 
     def open(self, container: list[object] | dict[str, object], event: _Tagged) -> None:
         if len(self._stack) >= DEEPEST:
-            raise UnreadableError(f"this is nested deeper than {DEEPEST} levels", at=event.start_mark)
+            raise too_deep(event.start_mark)
         at = self._put(container, event)
         if event.anchor or event.tag:
             self._refuse_marks(event, at)

@@ -27,6 +27,10 @@ _BEGINS_SOMETHING = {
 _SIGILS = {"while scanning an alias": "`*` begins an alias in YAML", "while scanning an anchor": "`&` begins an anchor"}
 
 
+DEEPEST = 32
+"""How many lists and mappings may stand inside one another."""
+
+
 class UnreadableError(Exception):
     """A text is no YAML that is read here; caught where the file's Problem is made."""
 
@@ -36,6 +40,11 @@ class UnreadableError(Exception):
         super().__init__(message)
         self.suggestion = suggestion
         self.spot = spot or Spot(line=at.line + 1 if at else 1, column=at.column + 1 if at else 1)
+
+
+def too_deep(at: Mark | None = None, spot: Spot | None = None) -> UnreadableError:
+    """Return the error for a list or mapping inside more than `DEEPEST` others."""
+    return UnreadableError(f"this is nested deeper than {DEEPEST} levels", at=at, spot=spot)
 
 
 def decoded(raw: bytes) -> str:
@@ -57,6 +66,8 @@ def explained(error: yaml.YAMLError, text: str) -> UnreadableError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         return _control_character(error, text)
+    if "nesting depth" in str(error):  # of libyaml itself, as PyYAML 6.0.4 has it: 1,000 levels
+        return too_deep(spot=_end_of(text[: _first_too_deep(text)]))
     fault = _Fault(
         text=text,
         context=str(error.context or ""),  # type: ignore[attr-defined]
@@ -227,12 +238,25 @@ def _quoted(value: str) -> str:
 
 
 def _control_character(error: yaml.YAMLError, text: str) -> UnreadableError:
-    """Find what the library's reader refused; it only tells where in its own buffer that was."""
+    """Find what the library's reader refused; it only says where in its own buffer that was."""
     found = re.search(_CONTROL, text)
     if found is None:
         return UnreadableError(f"this is not valid YAML: {str(error)[:200]}")
     message = f"the control character 0x{ord(found[0]):02x} is not allowed"
     return UnreadableError(message, suggestion="leave it out", spot=_end_of(text[: found.start()]))
+
+
+def _first_too_deep(text: str) -> int:
+    """Return the index of the bracket that opens one level too many; 0 if indentation does.
+
+    Brackets inside quotes count here, too: the text is refused anyway, only its place may be off.
+    """
+    depth = 0
+    for found in re.finditer(r"[\[{\]}]", text):
+        depth += 1 if found[0] in "[{" else -1
+        if depth > DEEPEST:
+            return found.start()
+    return 0
 
 
 def _end_of(text: str) -> Spot:

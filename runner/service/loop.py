@@ -137,15 +137,15 @@ class Runner:
         Where the clock is certainly wrong, that waits until it is set.
         """
         is_waiting = self._is_firing and self._watch.trouble is not None
-        if not (self._announce() if is_waiting else self._begin(is_start=True)):
+        if not (self._announce(self._watch.trouble) if is_waiting else self._begin(is_start=True)):
             raise StoreUnwritableError(self._journal.store_trouble)
         self._journal.append()
 
-    def _announce(self) -> bool:
-        """Say that the runner has started and waits for its clock."""
+    def _announce(self, message: str | None) -> bool:
+        """Record a start that registers nothing yet, with the reason; False if the store refused."""
         decision = self._decision()
         log = str(self.settings.monitor_log)
-        fields = self._about() | {"monitor_log": log, "rejected": [], "message": self._watch.trouble}
+        fields = self._about() | {"monitor_log": log, "rejected": [], "message": message}
         decision.tell(Event.RUNNER_STARTED, self._with_adopted(fields))
         return self._commit(decision)
 
@@ -158,8 +158,8 @@ class Runner:
         """Read the folder for the first time and register what is in it; False if the store refused."""
         begun_s = self._clock.elapsed_s()
         reading = self._reader.read(self.registry.incumbents(), is_stopped=self._is_stopped_meanwhile)
-        if reading is None:
-            return True
+        if reading is None:  # a stop was asked for
+            return not is_start or self._announce("stopped before the jobs folder was read")
         change = catalog_change.compare(reading, self.registry)
         if not self._is_firing:
             self._git = reading.git_commit
@@ -404,7 +404,8 @@ class Runner:
             self._follow_clock(decision, None)
         if self._watch.is_saving_due:
             self._journal.facts.meta |= self._watch.memory()
-        if not self._has_begun and self._watch.trouble is None and not self._store_rests.is_on:
+        is_ready = self._watch.trouble is None and not self._store_rests.is_on
+        if not self._has_begun and is_ready and not self._stopping.is_asked:
             self._begin(is_start=False)
 
     def _prune(self) -> None:

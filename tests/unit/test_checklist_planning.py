@@ -10,8 +10,8 @@ import pytest
 from planning_world import NOON, request_of, seen
 
 from runner.errors import RefusedError
-from runner.lifecycle import Misfire, OnOverlap, RequestStatus
-from runner.planning import firing, registration, state
+from runner.lifecycle import ExecutionStatus, Misfire, OnOverlap, RequestStatus
+from runner.planning import firing, registration
 from runner.planning.firing import Miss, pending_fire, settle
 from runner.planning.overlap import Guard, Verdict, verdict
 from runner.planning.registration import (
@@ -23,6 +23,7 @@ from runner.planning.registration import (
     reschedule,
     unschedule,
 )
+from runner.planning.results import with_result
 from runner.planning.state import RequestState, state_from, state_text, watermark
 from runner.requests.model import (
     ProcessRequest,
@@ -196,12 +197,19 @@ def test_row_40_the_last_fire_completes(request_: ProcessRequest) -> None:
 
 
 def test_row_41_a_failed_run_never_changes_the_request() -> None:
-    """Nothing of planning takes an execution's outcome: a state has no place for it, and no function a parameter."""
+    """A state only notes how an execution ended, for people: what is planned, and when, stays as it was."""
     settlement = settle(HOURLY, seen(HOURLY), NOON + HOUR)
     assert settlement.state.status is RequestStatus.SCHEDULED
     assert pending_fire(HOURLY, settlement.state) == NOON + 2 * HOUR
-    words = {name for module in (firing, registration, state) for name in vars(module)}
-    assert words.isdisjoint({"ExecutionStatus", "Reason"})
+    planned = settlement.state
+    failed = {"request": HOURLY.name, "group": None, "status": ExecutionStatus.ERROR, "ended": NOON + HOUR + MINUTE}
+    noted = with_result({HOURLY.name: planned}, failed)
+    assert noted is not None
+    assert noted[1].result is ExecutionStatus.ERROR
+    assert replace(noted[1], result=None, result_at=None) == planned
+    assert pending_fire(HOURLY, noted[1]) == NOON + 2 * HOUR
+    for module in (firing, registration):
+        assert not {"ExecutionStatus", "Reason"} & vars(module).keys(), "no decision asks how an execution ended"
 
 
 def test_row_42_a_scheduled_request_may_be_deleted_here_and_is_unscheduled_by_that() -> None:

@@ -14,7 +14,8 @@ from runner.errors import Problem
 from runner.requests import document
 from runner.requests.document import MOST_DOCUMENTS, Document, documents_in
 from runner.requests.findings import Spot
-from runner.requests.tree import DEEPEST, resolved
+from runner.requests.tree import resolved
+from runner.requests.yaml_errors import DEEPEST
 
 
 def documents(text: str | bytes) -> tuple[Document, ...]:
@@ -230,6 +231,9 @@ def test_depth_is_bounded() -> None:
     assert only("[" * DEEPEST + "]" * DEEPEST)
     deeper = problem("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1))
     assert (deeper.column, deeper.message) == (DEEPEST + 1, f"this is nested deeper than {DEEPEST} levels")
+    # Newer versions of the library refuse a depth of 1,000 by themselves, and name no place.
+    far_deeper = problem("a: " + "[" * 5000)
+    assert (far_deeper.column, far_deeper.message) == (4 + DEEPEST, deeper.message)
 
 
 def test_the_number_of_documents_is_bounded() -> None:
