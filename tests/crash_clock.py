@@ -138,10 +138,10 @@ class SteppedLoad:
         """Have a runner live until it goes on after a step of its clock, and kill it."""
         begun = uptime_s()
         process = self.load.place.start()
-        self.await_ticks(2)
+        self.await_ticks(1)
         self.load.disturb()
         self.step(step_s)
-        self.await_ticks(2)
+        self.await_ticks(1)
         self.load.kill(process)
         self.lives.append((begun, uptime_s()))
 
