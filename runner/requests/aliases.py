@@ -151,7 +151,7 @@ def meant_by_key(path: DataPath, data: object) -> str | None:
         if suggestion := written(text):
             note = f"; {NOTES[alias.key]}" if alias.key in NOTES else ""
             return f"{where}{suggestion}{beside}{note}"
-    return _pointer(alias, home, value)
+    return None if (*home, alias.key) == parent else _pointer(alias, home, value)
 
 
 def _misplaced(key: str, data: object) -> Alias | None:

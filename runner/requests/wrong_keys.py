@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from runner.requests import guesses
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 _KINDS: dict[str, Any] = {
     "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict,
 }  # fmt: skip
+
+
+_RUN_LATER: DataPath = ("timing", "run_later")
+_SCHEDULE = "`timing.schedule`"
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?")
+_MINUTE = re.compile(r":([0-5]\d)")
 
 
 def unknown(path: DataPath, schema: Mapping[str, Any], root: Mapping[str, Any], data: object) -> Finding:
@@ -33,6 +40,8 @@ def _right_key(path: DataPath, known: Mapping[str, Any], root: Mapping[str, Any]
     is_request = is_of_requests(root)
     if is_request and (meant := meant_by_key(path, data)):
         return meant
+    if path[:-1] == _RUN_LATER and homes_of(root, key) == (_SCHEDULE,):
+        return _of_run_later(key, value, value_at(data, path[:-1]))
     if "process" in root["properties"] and (homes := homes_of(root, key)):
         return f"it belongs in {' or '.join(homes)}"
     if near := nearest(key, [name for name, below in known.items() if _takes(below, value)]):
@@ -42,6 +51,16 @@ def _right_key(path: DataPath, known: Mapping[str, Any], root: Mapping[str, Any]
     if "process" in known and isinstance(value, dict) and "process" in value:
         return f"write name: {plain(key)}, and what is below it beside that"
     return f"the keys here are {listed(tuple(known), 'and')}" if 0 < len(known) < 13 else None
+
+
+def _of_run_later(key: str, value: object, parent: Any) -> str:
+    """Word a key that only a schedule has: beside `run_later` there is no schedule that it could move to."""
+    start = parent.get("start")
+    if key == "at" and isinstance(value, str):
+        moment = value if start is None else f"{start} {value}"
+        if _MOMENT.fullmatch(moment):
+            return f"write {guesses.flow({'start': moment})[1:-1]}, in place of {'`start` and ' if start else ''}`at`"
+    return "leave it out: `run_later` runs once, at its `start`"
 
 
 def _takes(schema: Mapping[str, Any], value: object) -> bool:
@@ -75,17 +94,23 @@ def out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Findi
     message = f"`{key}` belongs to {listed(owners, 'and', mark='')}; this is {frequency}"
     twin = {"day": "days", "days": "day"}.get(key)
     suggestion = f"leave it out, or make the frequency {listed(owners, 'or', mark='')}"
-    if twin and frequency in owners_of(root, twin) and _may_replace(path, twin, parent):
-        suggestion = f"{DID_YOU_MEAN}`{twin}`?"
+    value = parent[key]
+    if twin and frequency in owners_of(root, twin):
+        if _may_replace(path, twin, value, parent):
+            suggestion = f"{DID_YOU_MEAN}`{twin}`?"
+        elif isinstance(value, str) and _may_replace(path, twin, [value], parent):
+            suggestion = f"write {guesses.flow({twin: [value]})[1:-1]}"
+    elif frequency == "hourly" and parent.get("interval", 1) == 1 and (found := _MINUTE.fullmatch(str(value))):
+        suggestion = f'write frequency: cron, expression: "{int(found[1])} * * * *"'
     return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
 
 
-def _may_replace(path: DataPath, twin: str, parent: Mapping[str, Any]) -> bool:
+def _may_replace(path: DataPath, twin: str, value: object, parent: Mapping[str, Any]) -> bool:
     """Tell whether a value may stand under another key."""
     from runner.requests.aliases import fits  # of most documents nobody asks
 
     rest = {key: value for key, value in parent.items() if key != path[-1]}
-    return twin not in parent and fits(path[:-1], rest, {twin: value_at(parent, path[-1:])})
+    return twin not in parent and fits(path[:-1], rest, {twin: value})
 
 
 def _not_beside(path: DataPath, parent: Mapping[str, Any]) -> Finding:

@@ -24,6 +24,10 @@ def processed(**process: object) -> Document:
     return {"process": process}
 
 
+def once(**keys: object) -> Document:
+    return {"process": RUN, "timing": {"run_later": keys}}
+
+
 WEEK = ["monday", "tuesday", "wednesday", "thursday", "friday"]
 CRON = {"frequency": "cron", "expression": "*/5 * * * *"}
 EVERY_5 = {"frequency": "minutely", "interval": 5}
@@ -195,6 +199,15 @@ NOTHING: list[tuple[Document, tuple[str, ...]]] = [
     ({"process": RUN, "timing": "weekly"},
      ("write", "did you mean")),  # Sunday for crontab, Monday for systemd
     ({"process": RUN, "timing": "rarely"}, ("write", "did you mean")),
+    (once(start="2026-12-24 18:00", finish="2027-01-01"), ("it belongs", "write", "did you mean")),
+    (once(start="2026-12-24 18:00", repetitions=3), ("it belongs", "write", "did you mean")),
+    (once(date="soon"), ("that is",)),
+]  # fmt: skip
+BESIDE_OTHERS: list[tuple[Document, Document]] = [
+    (scheduled(frequency="weekly", day="monday", at="02:00"),
+     scheduled(frequency="weekly", days=["monday"], at="02:00")),
+    (once(at="2026-12-24 18:00"), once(start="2026-12-24 18:00")),
+    (once(start="2026-12-24", at="18:00"), once(start="2026-12-24 18:00")),
 ]  # fmt: skip
 
 
@@ -203,6 +216,14 @@ def test_a_hint_pasted_is_the_document_that_was_meant(document: Document, meant:
     (problem, *_) = problems_of(document)
     assert applied(document, problem) == meant, problem.suggestion
     assert problems_of(meant) == []
+
+
+@pytest.mark.parametrize(("document", "meant"), BESIDE_OTHERS)
+def test_of_several_hints_for_one_mistake_that_for_the_key_is_the_document_that_was_meant(
+    document: Document, meant: Document
+) -> None:
+    proposals = [problem for problem in problems_of(document) if (problem.suggestion or "").startswith("write ")]
+    assert [applied(document, problem) for problem in proposals] == [meant]
 
 
 @pytest.mark.parametrize(("document", "absent"), NOTHING)
