@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import NoRunnerError, RefusedError, StoreError, StoreMissingError
-from runner.requests.trust import user_name
 from runner.store import mailbox
 from runner.store.database import owner_pid
 from runner.store.places import require_trusted_state
 from runner.store.rows import CommandRow, CommandStatus
+from runner.system.trust import user_name
 from runner.values import new_id
 
 PATIENCE_S = 10.0

@@ -21,8 +21,8 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from runner import own_children
-from runner.regular_files import (
+from runner.system import own_children
+from runner.system.regular_files import (
     Signature,
     TooLargeError,
     is_file,
@@ -31,7 +31,7 @@ from runner.regular_files import (
     real_path,
     signature_of,
 )
-from runner.requests.trust import Objection, Trust, own_trust
+from runner.system.trust import Objection, Trust, own_trust
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)  # SHA-1 or SHA-256
 _REF = re.compile(r"ref:[ \t]*(refs/[^\r\n]+)")

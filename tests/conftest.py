@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import Place, check_log, wait_until
+from support.place import Place, check_log, wait_until
 
 # The tests depend on nothing that who starts them happens to have: `nohup` and shells in the background ignore signals,
 # and a variable of Runner's or git's would reach every program that a test starts.

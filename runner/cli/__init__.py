@@ -8,32 +8,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import NoReturn
 
-from runner import early_signals, shortage
-
-_COMMANDS = {
-    "start": ("running", "Run the process requests of a jobs folder, in the foreground."),
-    "init": ("files", "Make a jobs folder with commented examples."),
-    "validate": ("files", "Tell all problems of all files, with what would be right."),
-    "plan": ("planning", "Tell what a change would add, remove, change and run at once."),
-    "ls": ("listing", "List the requests, how they stand, when they fire next."),
-    "show": ("requests", "Tell everything about one request."),
-    "next": ("requests", "List the coming fires of all requests, or of some."),
-    "status": ("status", "Tell whether a runner is alive, what runs, waits and comes."),
-    "schedule": ("buttons", "Press Schedule: fire again from now on."),
-    "unschedule": ("buttons", "Press Unschedule: stop future fires; what runs goes on."),
-    "reschedule": ("buttons", "Press Reschedule: run a one-time request again, plan a schedule afresh."),
-    "exec": ("executing", "Run a request now, and show its output."),
-    "kill": ("buttons", "Stop what runs, by request or execution."),
-    "monitor": ("monitoring", "Show the Process Monitor: what ran, newest last."),
-    "log": ("monitoring", "Show the output of an execution."),
-    "reload": ("buttons", "Have the runner read its jobs folder now."),
-    "doctor": ("doctor", "Look at all that a runner needs, with advice."),
-    "schema": ("files", "Print a JSON schema, for editors and other tools."),
-    "explain": ("explaining", "Tell in plain English when something fires, or why it did not run."),
-    "simulate": ("simulating", "Tell what a span of time would bring: fires, overlaps, busy hours."),
-    "import": ("importing", "Bring over requests from another scheduler's files."),
-}
-"""Each command's module in this package, and its line in `runner --help`."""
+from runner.system import early_signals, shortage
 
 
 def main() -> None:
@@ -55,7 +30,7 @@ def _main() -> None:
     _open_standard_streams()
     if sys.argv[1:] in (["--help"], ["-h"]) and _is_help_written():
         return
-    from runner.requests.heap import lasting_heap
+    from runner.system.garbage_collection import lasting_heap
 
     # Of a short command it would be a tenth that the collector walks modules.
     with lasting_heap():
@@ -79,7 +54,7 @@ def _main() -> None:
 
 
 def _fail(text: str, exit_code: int) -> NoReturn:
-    from runner.cli.printing import echo_error
+    from runner.cli.output.tables import echo_error
 
     with suppress(OSError):  # stderr itself may be what fails
         echo_error(text)

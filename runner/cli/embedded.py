@@ -9,7 +9,7 @@ from typing import Any
 
 from loguru import logger
 
-from runner.cli.options import Places
+from runner.cli.places import Places
 from runner.service.clock import SystemClock
 from runner.service.loop import Runner
 from runner.service.settings import Settings

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
-from runner.cli.fitting import id_text, moment_text, narrowed, terminal_columns
-from runner.cli.options import Places
-from runner.cli.printing import coloured, echo_error, local_text, who
+from runner.cli.output.fitting import id_text, moment_text, narrowed, terminal_columns
+from runner.cli.output.tables import coloured, echo_error, local_text, who
+from runner.cli.places import Places
 from runner.errors import StoreError
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.names import name_in, path_of
@@ -65,8 +65,8 @@ def processing(places: Places) -> list[Record]:
     They have no `id`, for they are no lines of a log. A store that cannot be read is reported on stderr.
     """
     from runner.monitor.records import Event, Recorder, decode
-    from runner.service.execution import execution_of
-    from runner.service.reports import started_fields
+    from runner.service.executions.execution import execution_of
+    from runner.service.executions.record_fields import started_fields
     from runner.store.database import StoreReader, owner_pid
 
     try:

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from runner.errors import Problem, RunnerError
-from runner.requests.building import Draft, built
-from runner.requests.document import documents_in
+from runner.requests.building.request import Draft, built
 from runner.requests.findings import Finding
 from runner.requests.model import Source, Timing
-from runner.requests.schema import findings_in
+from runner.requests.schema.checking import findings_in
+from runner.requests.yaml.document import documents_in
 
 _NAME = "expression"
 _TIMINGS = {"schedule", "run_later", "run_immediately"}

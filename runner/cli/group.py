@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import __version__
-from runner.cli import _COMMANDS
-from runner.requests.heap import lasting_heap
+from runner.cli.command_table import COMMANDS
+from runner.system.garbage_collection import lasting_heap
 from runner.values import neutral
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ class _LazyGroup(click.Group):
     """Imports the module of a command when it is called: what another one needs costs it nothing."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        place, _ = _COMMANDS[cmd_name]
+        place, _ = COMMANDS[cmd_name]
         with lasting_heap():
-            command = getattr(import_module(f"runner.cli.{place}"), f"{cmd_name}_command")
+            command = getattr(import_module(f"runner.cli.commands.{place}"), f"{cmd_name}_command")
         assert isinstance(command, click.Command)
         return command
 
@@ -52,18 +52,18 @@ class _LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name in _COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+        if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
         import difflib
 
-        near = [_MEANT[name]] if name in _MEANT else difflib.get_close_matches(name, _COMMANDS, n=1)
+        near = [_MEANT[name]] if name in _MEANT else difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean `runner {near[0]}`?" if near else "`runner --help` lists all"
         raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        named = ((name, words) for name, (_, words) in _COMMANDS.items() if name.startswith(incomplete))
+        named = ((name, words) for name, (_, words) in COMMANDS.items() if name.startswith(incomplete))
         options = click.Command.shell_complete(self, ctx, incomplete)
         return [*(CompletionItem(name, help=words) for name, words in named), *options]
 
@@ -77,7 +77,7 @@ class _LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
 
 
 @contextmanager

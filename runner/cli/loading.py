@@ -8,26 +8,26 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runner.cli.options import Places
+from runner.cli.output.tables import echo
 from runner.cli.ownership import meta_of, other_jobs, serves, words_of
-from runner.cli.printing import echo
+from runner.cli.places import Places
 from runner.errors import RefusedError, UsageError
 from runner.planning.consequences import Standing
 from runner.planning.last_good import InForce, in_force
-from runner.planning.renaming import with_renamed
-from runner.planning.state import RequestState
-from runner.regular_files import require_visible
-from runner.requests.catalog import Catalog, CatalogReader
-from runner.requests.guarding import is_guarded
-from runner.requests.heap import unswept
+from runner.planning.states.renaming import with_renamed
+from runner.planning.states.state import RequestState
+from runner.requests.catalog.permissions import is_guarded
+from runner.requests.catalog.reader import Catalog, CatalogReader
+from runner.requests.catalog.remembered_files import accepted
+from runner.requests.catalog.unknown_names import is_rejected, words_for
 from runner.requests.model import ProcessRequest
-from runner.requests.recollection import accepted
-from runner.requests.unknown_names import is_rejected, words_for
-from runner.service.catalog_cache import CatalogCache
+from runner.service.clocks.zone_change import ZONE
 from runner.service.registry import Incumbents, remembered
-from runner.service.zone_change import ZONE
+from runner.service.reload.catalog_cache import CatalogCache
 from runner.store.database import StoreReader
 from runner.store.rows import Snapshot
+from runner.system.garbage_collection import unswept
+from runner.system.regular_files import require_visible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,14 @@ import os
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from runner.cli.options import Places
 from runner.errors import StoreError
-from runner.regular_files import is_folder
 from runner.store.database import StoreReader
+from runner.system.regular_files import is_folder
+
+if TYPE_CHECKING:
+    from runner.cli.places import Places
 
 
 def meta_of(state: Path) -> Mapping[str, str]:

@@ -11,17 +11,17 @@ from typing import Any
 
 from runner import RELEASED
 from runner.cli.loading import Loaded
-from runner.cli.options import Places
 from runner.cli.ownership import has_other_log
+from runner.cli.places import Places
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.reading import Filter, newest
 from runner.monitor.records import Event, decode
 from runner.monitor.trimming import LIMIT
-from runner.planning.history import STARTED, History, Run, absence_at, changes_in, missed_in, runs_in, step_over
-from runner.regular_files import open_regular
-from runner.service.execution import execution_of
+from runner.planning.views.history import STARTED, History, Run, absence_at, changes_in, missed_in, runs_in, step_over
+from runner.service.executions.execution import execution_of
 from runner.store.database import owner_pid
 from runner.store.rows import Phase
+from runner.system.regular_files import open_regular
 from runner.values import instant_text, parse_instant
 
 _EXECUTIONS = frozenset({Event.EXECUTION_STARTED, Event.EXECUTION_FINISHED})

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from runner.cli.options import Places
 from runner.cli.ownership import require_own
+from runner.cli.places import Places
 from runner.commands import Answer, Command, ask
 from runner.errors import NoRunnerError, StoreInUseError
 from runner.store.database import owner_pid

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from runner.errors import UsageError
-from runner.regular_files import is_folder, real_path
-from runner.requests.files import LARGEST
+from runner.requests.catalog.listing import LARGEST
+from runner.system.regular_files import is_folder, real_path
 
 _PATIENCE_S = 60
 _LINK, _SUBMODULE = "120000", "160000"

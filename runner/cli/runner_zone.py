@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from runner.cli.options import Places
+from typing import TYPE_CHECKING
+
+from runner.cli.output.tables import echo
 from runner.cli.ownership import meta_of, other_jobs
-from runner.cli.printing import echo
 from runner.errors import RuleError, StoreError, UsageError
-from runner.service.zone_change import ZONE, zone_data_of
+from runner.service.clocks.zone_change import ZONE, zone_data_of
 from runner.store.database import owner_pid
+from runner.system.zone_data import read_zone
 from runner.timing.zones import use_zone_data, zone_named
-from runner.zone_data import read_zone
+
+if TYPE_CHECKING:
+    from runner.cli.places import Places
 
 
 def zone_of_runner(places: Places) -> str | None:

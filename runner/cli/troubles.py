@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from runner import RELEASED
 from runner.cli.loading import Loaded
-from runner.cli.options import Places
-from runner.cli.printing import echo, local_text
-from runner.planning.firing import due_at
+from runner.cli.output.tables import echo, local_text
+from runner.cli.places import Places
+from runner.planning.states.firing import due_at
 from runner.service.trouble import TroubleNote
 from runner.store.database import owner_pid
 

@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.execution import native_spawn
+from runner.execution.child.program import SpawnError, cause, unfit
 from runner.execution.open_files import former_limit
-from runner.execution.program import SpawnError, cause, unfit
 from runner.execution.report import Report, forms_of, memory_file, open_report
 from runner.execution.spawn import Launch, open_output, start_program
 from runner.execution.users import resolve
 from runner.requests.model import Limits
 
 if TYPE_CHECKING:
-    from runner.execution.cgroups import Cgroups
-    from runner.execution.orders import Orders
+    from runner.execution.child.orders import Orders
+    from runner.execution.trees.cgroups import Cgroups
 
-_HERE = Path(__file__).parent
-_LAUNCHER, _CALLING = str(_HERE / "launcher.py"), str(_HERE / "calling.py")
+_CHILD = Path(__file__).parent / "child"
+_LAUNCHER, _CALLING = str(_CHILD / "launcher.py"), str(_CHILD / "calling.py")
 _OWN_LOADER = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
 _MOST = 2**62  # what the system takes for a bound at all, and more than there is
 

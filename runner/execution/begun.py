@@ -8,13 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.execution import assisted, proc, tree
+from runner.execution import assisted
 from runner.execution.report import Report
 from runner.execution.spawn import Launch, open_output
-from runner.execution.watched import own_peak
+from runner.execution.trees import proc, signals
+from runner.execution.trees.watched import own_peak
 
 if TYPE_CHECKING:
-    from runner.execution.cgroups import Cgroups
+    from runner.execution.trees.cgroups import Cgroups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Begun:
 
     def undo(self) -> None:
         """Kill it and take its exit."""
-        tree.signal_group(self.pid, signal.SIGKILL)
+        signals.signal_group(self.pid, signal.SIGKILL)
         with suppress(ChildProcessError):  # its exit was taken already: nothing is left to undo
             os.waitpid(self.pid, 0)
         if self.report is not None:

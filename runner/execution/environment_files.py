@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from runner.execution.spawn import SpawnError
-from runner.requests.environment_file import parse
-from runner.requests.files import Trouble, read_bounded
-from runner.requests.trust import own_trust
+from runner.requests.catalog.environment_file import parse
+from runner.requests.catalog.listing import Trouble, read_bounded
+from runner.system.trust import own_trust
 
 
 def read(path: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import os
 import signal
 from contextlib import suppress
 
-from runner.execution import proc
+from runner.execution.trees import proc
 
 
 def keep_children_waitable() -> None:

@@ -14,14 +14,15 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from runner.execution import cgroups, inherited, open_files, orphans, proc, tree
+from runner.execution import inherited, open_files
 from runner.execution.begun import Begun, begin
+from runner.execution.child.program import cause
 from runner.execution.deadlines import Deadlines
-from runner.execution.foreign import Foreign, open_watched
 from runner.execution.output_limits import OutputLimits
-from runner.execution.program import cause
 from runner.execution.spawn import Launch, SpawnError, open_output
-from runner.execution.watched import Exit, Started, Watched, has_ended, sampled_peak, unknown_exit, wait
+from runner.execution.trees import cgroups, orphans, proc, signals
+from runner.execution.trees.foreign import Foreign, open_watched
+from runner.execution.trees.watched import Exit, Started, Watched, has_ended, sampled_peak, unknown_exit, wait
 from runner.lifecycle import Reason
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class Processes:
         watched.stopped_for = reason
         self._deadlines.set(execution, now_s + watched.stop_grace_s)
         leader = None if watched.is_adopted else watched.pid
-        tree.signal_all(self._tree(watched), watched.stop_signal, leader=leader)
+        signals.signal_all(self._tree(watched), watched.stop_signal, leader=leader)
 
     def kill(self, execution: str, reason: Reason) -> None:
         """Send KILL to the whole tree now. After a stop, the reason of the stop stays."""
@@ -194,9 +195,9 @@ class Processes:
             return None
         if watched.is_adopted:
             return self._follow(watched)
-        tree.signal_group(watched.pid, signal.SIGKILL)  # before wait4: until then nobody else can have its number
+        signals.signal_group(watched.pid, signal.SIGKILL)  # before wait4: until then nobody else can have its number
         if watched.execution in self._outputs:  # who has left the group would write on after the last look
-            tree.kill_all(partial(self._tree, watched))
+            signals.kill_all(partial(self._tree, watched))
         self._judge(watched)
         ended = wait(watched)
         self._forget(watched)
@@ -260,10 +261,10 @@ class Processes:
         watched.is_killed = True
         self._deadlines.drop(watched.execution)
         if not watched.is_adopted:
-            tree.signal_group(watched.pid, signal.SIGKILL)
+            signals.signal_group(watched.pid, signal.SIGKILL)
         if self._cgroups is not None:
             self._cgroups.kill(watched.execution)
-        tree.kill_all(partial(self._tree, watched))
+        signals.kill_all(partial(self._tree, watched))
 
     def _follow(self, watched: Watched) -> Exit | None:
         """Go on with another process of an adopted tree; if there is none, that was its end."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fcntl import F_DUPFD_CLOEXEC, fcntl
 from urllib.parse import quote_from_bytes
 
-from runner.execution.masking import Masker
+from runner.execution.child.masking import Masker
 
 _LONGEST_READ = 65536
 _FIRST_OWN = 3  # the standard ones may be closed here

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.execution import native_spawn
+from runner.execution.child.program import SpawnError, cause, find, refusal, require_enterable, unfit
 from runner.execution.open_files import below_former_limit
-from runner.execution.program import SpawnError, cause, find, refusal, require_enterable, unfit
 from runner.requests.model import Limits, RunAs
 
 __all__ = ["Launch", "SpawnError", "open_output", "start_program"]

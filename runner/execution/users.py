@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.execution.program import SpawnError
+from runner.execution.child.program import SpawnError
 from runner.requests.model import RunAs
 
 _KEPT = ("LANG", "TZ")

@@ -13,8 +13,8 @@ from runner.importing.cron_dialects import ROBFIG
 from runner.importing.imported import Data, Draft, Import, Remark, Settings, Severity, finished
 from runner.importing.scheduling import cron_timing, seconds_text
 from runner.importing.yaml_source import Keys, documents_of
-from runner.requests.document import Document
 from runner.requests.findings import DataPath
+from runner.requests.yaml.document import Document
 
 _PLACEHOLDER = ["false"]
 _EVERY = re.compile(r"@every (?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from runner.errors import Problem, RunnerError
 from runner.importing.imported import Draft
-from runner.requests.document import Document, documents_in
 from runner.requests.findings import DataPath, path_text
+from runner.requests.yaml.document import Document, documents_in
 
 Kind = TypeVar("Kind")
 _MOST_TOLD = 5

@@ -20,7 +20,7 @@ from pathlib import Path
 from runner.errors import LogUnwritableError
 from runner.monitor.moved import moved_to
 from runner.monitor.recovery import Found, found_in, lines_of, missing_suffix
-from runner.requests.trust import UntrustedError, own_trust
+from runner.system.trust import UntrustedError, own_trust
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY  # NONBLOCK: a FIFO in the log's place must not hold us
 _MODE = 0o640  # output tails are not for everyone

@@ -14,7 +14,7 @@ from pathlib import Path
 from runner.errors import RunnerError
 from runner.monitor.records import decode
 from runner.monitor.recovery import lines_of
-from runner.regular_files import open_regular
+from runner.system.regular_files import open_regular
 
 _BLOCK = 256 * 1024  # several times the longest record
 _LONGEST_GARBAGE = 256 << 20

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from runner.planning.registration import Registration, register, register_renamed, remove
-from runner.planning.state import RequestState
+from runner.planning.states.registration import Registration, register, register_renamed, remove
+from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest
 
 Requests = Mapping[str, ProcessRequest]

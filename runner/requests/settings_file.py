@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import Problem, RuleError, UsageError
-from runner.regular_files import is_missing
-from runner.requests.document import documents_in
-from runner.requests.files import Content, read_bounded
+from runner.requests.catalog.listing import Content, read_bounded
+from runner.requests.catalog.outside_files import discreet
 from runner.requests.findings import DataPath, Finding
-from runner.requests.outside import discreet
-from runner.requests.schema import findings_in
+from runner.requests.schema.checking import findings_in
 from runner.requests.settings import NAME, FileSettings, Retention
-from runner.requests.trust import Trust
+from runner.requests.yaml.document import documents_in
+from runner.system.regular_files import is_missing
+from runner.system.trust import Trust
 from runner.timing.zones import zone_named
 from runner.values import parse_duration, parse_size
 

@@ -6,22 +6,22 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from runner.aside import within
 from runner.commands import Answer, Command, Kind
 from runner.errors import RefusedError
 from runner.execution.report import forms_of
 from runner.lifecycle import Channel, Reason
-from runner.planning import registration
 from runner.planning.consequences import registration_of
-from runner.planning.registration import Registration
-from runner.planning.renaming import renamings
-from runner.planning.state import RequestState
+from runner.planning.states import registration
+from runner.planning.states.registration import Registration
+from runner.planning.states.renaming import renamings
+from runner.planning.states.state import RequestState
+from runner.requests.catalog.unknown_names import reason_for, words_for
 from runner.requests.model import Group, Process, ProcessRequest, Reference
-from runner.requests.unknown_names import reason_for, words_for
-from runner.service.book import Book
 from runner.service.decision import Decision
-from runner.service.execution import Execution
-from runner.service.launching import SHORTEST_SECRET, param_text, secret_values
+from runner.service.executions.execution import Execution
+from runner.service.executions.in_progress import Book
+from runner.service.executions.launching import SHORTEST_SECRET, param_text, secret_values
+from runner.system.background_calls import within
 
 _Press = Callable[[ProcessRequest, RequestState], Registration]
 _Find = Callable[[str], ProcessRequest | None]

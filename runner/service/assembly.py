@@ -15,13 +15,12 @@ from loguru import logger
 from runner.errors import StoreError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Recorder
-from runner.regular_files import is_missing
-from runner.requests.catalog import CatalogReader
-from runner.requests.guarding import is_guarded, require_trusted
-from runner.service.catalog_cache import CatalogCache
+from runner.requests.catalog.permissions import is_guarded, require_trusted
+from runner.requests.catalog.reader import CatalogReader
 from runner.service.clock import Clock
 from runner.service.journal import Journal
-from runner.service.reloading import Reloader
+from runner.service.reload.catalog_cache import CatalogCache
+from runner.service.reload.reading import Reloader
 from runner.service.settings import Settings
 from runner.service.signals import Signals, unless_stopped
 from runner.service.trouble import TroubleNote
@@ -29,8 +28,9 @@ from runner.store.database import Store
 from runner.store.mailbox import open_wake
 from runner.store.places import require_trusted_state
 from runner.store.rows import RequestRow, Snapshot
+from runner.system.regular_files import is_missing
 from runner.values import new_id
-from runner.watcher import Watcher
+from runner.watching.watcher import Watcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

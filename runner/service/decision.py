@@ -12,20 +12,20 @@ from typing import Any
 
 from runner.lifecycle import Channel, ExecutionStatus, Reason
 from runner.monitor.records import Event
-from runner.planning.firing import Miss, settle, without_abandoned
-from runner.planning.registration import Change, Registration, handed_on
-from runner.planning.results import unregistered_result, with_result
-from runner.planning.state import RequestState
-from runner.requests.catalog import Rejection
+from runner.planning.states.firing import Miss, settle, without_abandoned
+from runner.planning.states.registration import Change, Registration, handed_on
+from runner.planning.states.results import unregistered_result, with_result
+from runner.planning.states.state import RequestState
+from runner.requests.catalog.reader import Rejection
 from runner.requests.model import ProcessRequest
-from runner.service.book import Book
-from runner.service.claims import Claims, Ended
-from runner.service.execution import Execution
+from runner.service.executions.claims import Claims, Ended
+from runner.service.executions.execution import Execution
+from runner.service.executions.follow_ups import Succession
+from runner.service.executions.in_progress import Book
+from runner.service.executions.outcomes import Outcome
 from runner.service.journal import Journal
-from runner.service.outcomes import Outcome
 from runner.service.registry import Registry, request_row
 from runner.service.settings import Settings
-from runner.service.succession import Succession
 from runner.store.rows import Batch
 from runner.values import new_id
 

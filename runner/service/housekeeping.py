@@ -8,8 +8,8 @@ from pathlib import Path
 
 from runner.execution.output import prune
 from runner.requests.settings import Retention
-from runner.service.book import Book
 from runner.service.clock import Clock
+from runner.service.executions.in_progress import Book
 
 EVERY_S = 3600.0
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from loguru import logger
 
-from runner.aside import Aside, Pending
 from runner.errors import RefusedError
 from runner.service.clock import Clock
 from runner.store.holders import flock_holder
+from runner.system.background_calls import Aside, Pending
 
 LOOK_EVERY_S = 0.5
 _PATIENCE_S = 0.1

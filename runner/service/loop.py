@@ -13,33 +13,34 @@ from typing import Any, Self
 from runner import RELEASED, __version__
 from runner.commands import Answer, Command
 from runner.errors import RefusedError, StoreError, StoreUnwritableError
-from runner.execution.proc import boot_id
 from runner.execution.processes import Processes
+from runner.execution.trees.proc import boot_id
 from runner.lifecycle import Reason
 from runner.monitor.records import Event
-from runner.planning.registration import cut_off
-from runner.planning.renaming import bearer
-from runner.planning.results import unregistered_result, with_result
-from runner.service import catalog_change, clock_step, zone_change
+from runner.planning.states.registration import cut_off
+from runner.planning.states.renaming import bearer
+from runner.planning.states.results import unregistered_result, with_result
 from runner.service.answering import answer
-from runner.service.aside_reader import AsideReader
 from runner.service.assembly import Assembly, assemble, catalog_reader
-from runner.service.book import Book
-from runner.service.catalog_switch import CatalogSwitch
 from runner.service.clock import Clock, exact_poll
-from runner.service.clock_watch import ClockWatch, Step
+from runner.service.clocks import clock_step, zone_change
+from runner.service.clocks.clock_watch import ClockWatch, Step
 from runner.service.decision import Decision
-from runner.service.dispatch import Dispatcher
-from runner.service.execution import Execution, execution_of
+from runner.service.executions.dispatch import Dispatcher
+from runner.service.executions.execution import Execution, execution_of
+from runner.service.executions.in_progress import Book
 from runner.service.housekeeping import Housekeeping
 from runner.service.jobs_lock import JobsLock
 from runner.service.mail import Mail
-from runner.service.notify import SILENT, Notifier
 from runner.service.pruning import Pruning
 from runner.service.registry import Registry, request_row
+from runner.service.reload import catalog_change
+from runner.service.reload.background_reader import AsideReader
+from runner.service.reload.catalog_switch import CatalogSwitch
 from runner.service.self_report import about, adopted_words, started_fields
 from runner.service.settings import Settings
 from runner.service.stopping import Stopping
+from runner.service.systemd import SILENT, Notifier
 from runner.service.trouble import Complaints, HoldOff, TroubleNote
 from runner.store.connection import database_path, legible
 from runner.store.mailbox import drain_wake

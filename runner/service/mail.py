@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from runner.commands import Answer, Command, Kind, command_of
 from runner.errors import RefusedError
 from runner.service.answering import answer
-from runner.service.book import Book
 from runner.service.clock import Clock
 from runner.service.decision import Decision
+from runner.service.executions.in_progress import Book
 from runner.store.database import MOST_COMMANDS, Store
 from runner.store.rows import CommandRow
 from runner.values import to_microseconds

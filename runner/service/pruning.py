@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import islice
 
-from runner.planning.pruning import prunable
-from runner.service.book import Book
+from runner.planning.states.pruning import prunable
 from runner.service.clock import Clock
+from runner.service.executions.in_progress import Book
 from runner.service.registry import Registry
 
 EVERY_S = 3600.0

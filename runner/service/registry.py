@@ -6,15 +6,15 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from runner.errors import RunnerError
-from runner.planning.firing import due_at
 from runner.planning.last_good import InForce
-from runner.planning.state import RequestState, state_from, state_text, watermark
-from runner.requests.catalog import Catalog, Rejection
-from runner.requests.heap import lasting_heap
+from runner.planning.states.firing import due_at
+from runner.planning.states.state import RequestState, state_from, state_text, watermark
+from runner.requests.building.stored import definition_text, request_from_definition
+from runner.requests.catalog.reader import Catalog, Rejection
 from runner.requests.model import ProcessRequest
-from runner.requests.stored import definition_text, request_from_definition
 from runner.service.clock import Clock
 from runner.store.rows import RequestRow
+from runner.system.garbage_collection import lasting_heap
 
 
 class Incumbents(Mapping[str, str]):

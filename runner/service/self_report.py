@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from runner import __version__
-from runner.service.catalog_change import CatalogChange, first_runs
-from runner.service.execution import Execution
+from runner.service.executions.execution import Execution
+from runner.service.reload.catalog_change import CatalogChange, first_runs
 from runner.service.settings import Settings
 from runner.store.rows import Phase
 

@@ -10,9 +10,9 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Self, TypeVar
 
-from runner import early_signals
-from runner.aside import Aside
 from runner.errors import StoppedEarlyError
+from runner.system import early_signals
+from runner.system.background_calls import Aside
 
 T = TypeVar("T")
 _LOOK_S = 0.1

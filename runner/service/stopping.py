@@ -9,7 +9,7 @@ from loguru import logger
 
 from runner.lifecycle import Reason
 from runner.service.clock import Clock
-from runner.service.dispatch import Dispatcher
+from runner.service.executions.dispatch import Dispatcher
 from runner.service.self_report import listed
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from loguru import logger
 
-from runner.regular_files import read_regular
 from runner.service.clock import Clock
+from runner.system.regular_files import read_regular
 from runner.values import neutral
 
 RETRY_S = 1.0

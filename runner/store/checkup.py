@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import StoreError
-from runner.regular_files import is_missing, is_there
 from runner.store import schema
 from runner.store.connection import check, connect, database_path, version_of, worded
+from runner.system.regular_files import is_missing, is_there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runner.errors import StoreError, StoreUnwritableError
-from runner.regular_files import kind_of
 from runner.store import schema
+from runner.system.regular_files import kind_of
 
 _BUSY_S = 2.0
 _BESIDE = ("-wal", "-shm", "-journal")

@@ -16,7 +16,6 @@ from typing import BinaryIO, TypeVar
 from loguru import logger
 
 from runner.errors import StoreError, StoreUnwritableError
-from runner.regular_files import is_file, is_missing, is_there
 from runner.store import schema
 from runner.store.connection import (
     check,
@@ -47,6 +46,7 @@ from runner.store.rows import (
     Snapshot,
 )
 from runner.store.schema import EXECUTIONS, REQUESTS, Row, Table, to_sql, to_text
+from runner.system.regular_files import is_file, is_missing, is_there
 
 __all__ = ["DuplicateClaimError", "Store", "StoreReader", "owner_pid"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.errors import StoreError, StoreInUseError
-from runner.regular_files import open_regular
+from runner.system.regular_files import open_regular
 
 _LINE_BYTES = 21
 """The pid and the number of the newest record have a line each, of a fixed width."""

@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.errors import StoreError, StoreMissingError
-from runner.regular_files import is_missing
 from runner.store import schema
 from runner.store.connection import connect, database_path, require_current, transaction, version_of, worded
 from runner.store.lock import owner_pid
 from runner.store.rows import CommandRow, CommandStatus
 from runner.store.schema import COMMANDS, to_text
+from runner.system.regular_files import is_missing
 
 _BUSY_S = 10.0
 """A person waits longer than the owner of a store may, whose turns are not to stand still."""

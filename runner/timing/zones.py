@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from runner.errors import RuleError
 from runner.spelling import nearest_word
+from runner.system.zone_data import read_zone
 from runner.timing.texts import Moment, read_moment, shortened
-from runner.zone_data import read_zone
 
 TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import GATE, PERSON, SECONDLY, Place, Record, end_of, wait_until
+from support.place import GATE, PERSON, SECONDLY, Place, Record, end_of, wait_until
 
-from runner.execution.proc import execution_of, look_at_all
+from runner.execution.trees.proc import execution_of, look_at_all
 from runner.store.database import StoreReader
 from runner.store.rows import Phase
 

@@ -7,7 +7,7 @@ import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
-from support import GATE, PERSON, SECONDLY, Place, Record, check_log, end_of, wait_until
+from support.place import GATE, PERSON, SECONDLY, Place, Record, check_log, end_of, wait_until
 
 from runner.values import instant_text
 

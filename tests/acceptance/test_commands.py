@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from support import GATE, IMPOSTOR, PERSON, SECONDLY, Place, end_of, wait_until
+from support.place import GATE, IMPOSTOR, PERSON, SECONDLY, Place, end_of, wait_until
 
 from runner.store.connection import create_file, database_path
 from runner.store.lock import take_lock

@@ -9,9 +9,9 @@ import subprocess
 import sys
 
 import pytest
-from support import GATE, Place, wait_until
+from support.place import GATE, Place, wait_until
 
-from runner.cli import _COMMANDS
+from runner.cli.command_table import COMMANDS
 
 
 def _asked(place: Place, shell: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -75,8 +75,8 @@ def test_kill_completes_what_runs_and_its_ids(requests: Place) -> None:
 
 def test_commands_are_completed_with_what_they_do(place: Place) -> None:
     assert _completed(place, "mon") == ["monitor"]
-    assert set(_completed(place, "")) >= set(_COMMANDS)
-    words, shown = _COMMANDS["monitor"][1], [_asked(place, shell, "mon").stdout for shell in ("fish", "zsh")]
+    assert set(_completed(place, "")) >= set(COMMANDS)
+    words, shown = COMMANDS["monitor"][1], [_asked(place, shell, "mon").stdout for shell in ("fish", "zsh")]
     assert all("monitor" in each and words in each.replace("\\:", ":") for each in shown)
 
 

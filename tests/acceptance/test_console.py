@@ -6,7 +6,7 @@ import json
 import signal
 
 import pytest
-from support import GATE, Place, wait_until
+from support.place import GATE, Place, wait_until
 
 NOW = "run_immediately"
 

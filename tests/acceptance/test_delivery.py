@@ -27,12 +27,12 @@ from benchmarks.delivery import (
     version,
 )  # fmt: skip
 from benchmarks.service import RUNNER
-from runner_inside import started
-from support import check_log, wait_until
+from support.place import check_log, wait_until
+from support.runner_inside import started
 from watchdog.events import FileClosedEvent, FileSystemEvent
 
 from runner.service.loop import Runner
-from runner.watched_links import WakingHandler
+from runner.watching.watched_links import WakingHandler
 
 FEW, MANY = 25, 1000
 SLACK_S = 25.0
@@ -321,7 +321,7 @@ with started(jobs, clock) as runner:
     source.write_text(text_of("edited"))
     seconds_until(lambda: description_of(runner, "one") == "edited", runner, clock, within_s=1.0)
 """
-    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
     command = ["unshare", "-m", "--propagation", "private", sys.executable, "-c", script, str(jobs)]
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from runner.cli.group import cli
 from runner.errors import RefusedError
-from runner.service.examination import examine, machine, records
-from runner.service.examination.findings import Finding, Level
-from runner.service.examination.subject import Subject
+from runner.examination import examine, machine, soundness
+from runner.examination.findings import Finding, Level
+from runner.examination.subject import Subject
 from runner.store.connection import database_path
 from runner.store.database import Store
 from runner.store.lock import lock_path, take_lock
@@ -241,7 +241,7 @@ def test_no_damage_to_store_or_log_makes_it_stumble(
     try:
         store.write_bytes(torn[:kept])
         log.write_bytes(lines)
-        assert {finding.check for finding in (*records.store_findings(subject), *records.line_findings(subject))}
+        assert {finding.check for finding in (*soundness.store_findings(subject), *soundness.line_findings(subject))}
     finally:
         store.write_bytes(whole)
 
@@ -334,7 +334,7 @@ def test_the_file_system_is_found_by_its_device(tmp_path: Path) -> None:
 
 def test_links_that_lead_to_more_than_is_watched_are_told(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "file_system_of", lambda _path, _mountinfo: "ext4")
-    monkeypatch.setattr("runner.watched_links.MOST_FOLDERS", 3)
+    monkeypatch.setattr("runner.watching.watched_links.MOST_FOLDERS", 3)
     large = subject.jobs.with_name("large")
     (large / "a" / "b").mkdir(parents=True)
     (subject.jobs / "large").symlink_to("../large")

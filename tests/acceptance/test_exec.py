@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from support import GATE, PERSON, Place, Record, end_of, wait_until
+from support.place import GATE, PERSON, Place, Record, end_of, wait_until
 
 IS_THROUGH_A_RUNNER = pytest.mark.parametrize("is_served", [True, False], ids=["through a runner", "alone"])
 

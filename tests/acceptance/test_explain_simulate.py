@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from process_world import is_dead
-from support import GATE, SECONDLY, Place, wait_until
+from support.place import GATE, SECONDLY, Place, wait_until
+from support.process_world import is_dead
 
 from runner.cli.group import cli
 from runner.values import parse_instant

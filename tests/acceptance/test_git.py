@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support import GATE, SECONDLY, Place, Record, wait_until
+from support.place import GATE, SECONDLY, Place, Record, wait_until
 
 from runner.values import parse_instant
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from support import ROOT
+from support.place import ROOT
 
-from runner.cli import _COMMANDS, help_text
+from runner.cli import help_text
+from runner.cli.command_table import COMMANDS
 from runner.cli.group import cli
 
 GOLDEN = Path(__file__).parent / "help"
@@ -47,7 +48,7 @@ def printed(*arguments: str, columns: int = 80) -> str:
     tuple(map(int, version("click").split(".")[:2])) < (8, 4),
     reason="older versions of click word a few lines otherwise",
 )
-@pytest.mark.parametrize("command", ["runner", *_COMMANDS])
+@pytest.mark.parametrize("command", ["runner", *COMMANDS])
 def test_help_is_as_the_golden_file_has_it(command: str) -> None:
     golden = GOLDEN / f"{command}.txt"
     text = help_by_click(*([] if command == "runner" else [command]))
@@ -77,10 +78,10 @@ def test_the_version_is_that_of_what_is_installed() -> None:
 
 
 def test_there_is_no_golden_file_of_a_command_that_is_gone() -> None:
-    assert {path.stem for path in GOLDEN.iterdir()} == {"runner", *_COMMANDS}
+    assert {path.stem for path in GOLDEN.iterdir()} == {"runner", *COMMANDS}
 
 
-@pytest.mark.parametrize("name", _COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_each_listed_command_can_be_loaded_and_bears_its_name(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from support import Place
+from support.place import Place
 
 from runner.cli.group import cli
 from runner.errors import UsageError

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ROOT, Keys, Place, Record, check_log
+from support.place import ROOT, Keys, Place, Record, check_log
 
 NOW = "run_immediately"
 CALLED = """

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from support import GATE, RECORD_SCHEMA, Place, end_of, wait_until
+from support.place import GATE, RECORD_SCHEMA, Place, end_of, wait_until
 
 FAR_OFF = {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}}
 """Its next fire is the same one in all of a test, whenever that is run."""
@@ -146,4 +146,4 @@ def test_the_monitor_loads_nothing_that_reading_a_log_does_not_need(place: Place
         {"yaml", "jsonschema", "sqlite3", "schedule", "loguru", "watchdog", "asyncio", "subprocess"}
     )
     own = {name for name in loaded if name.startswith(("runner.requests.", "runner.service.", "runner.store."))}
-    assert own == {"runner.requests.heap", "runner.requests.settings"}
+    assert own == {"runner.requests.settings"}

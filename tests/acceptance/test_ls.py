@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from support import GATE, SECONDLY, Place, end_of, wait_until
+from support.place import GATE, SECONDLY, Place, end_of, wait_until
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "timezone": "Europe/Madrid"}}
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from misbehaving import EXECUTABLE, LIMIT, PROGRAMS, Program
-from support import Place, Record, wait_until
+from support.misbehaving import EXECUTABLE, LIMIT, PROGRAMS, Program
+from support.place import Place, Record, wait_until
 
 from runner.values import parse_instant
 

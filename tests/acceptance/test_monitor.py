@@ -7,7 +7,7 @@ import re
 import signal
 
 import pytest
-from support import GATE, PERSON, Place, end_of, wait_until
+from support.place import GATE, PERSON, Place, end_of, wait_until
 
 GROUP = {
     "process": {"group": {"members": [{"name": "extract", "shell": f"echo out; {GATE}"}, {"request": "backup"}]}},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support import Place
+from support.place import Place
 
 NAMING = {
     **dict.fromkeys(("show", "next", "explain", "schedule", "unschedule", "reschedule", "kill"), 1),

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support import Place, wait_until
+from support.place import Place, wait_until
 
 
 @pytest.fixture

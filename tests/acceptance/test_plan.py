@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from support import GATE, Place, Record, wait_until
+from support.place import GATE, Place, Record, wait_until
 
 from runner.cli.group import cli
 

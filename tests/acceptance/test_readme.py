@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from reference import generated
-from support import PERSON, ROOT, check_log
+from support.place import PERSON, ROOT, check_log
+from support.reference import generated
 
-from runner.requests.catalog import CatalogReader
+from runner.requests.catalog.reader import CatalogReader
 
 README = ROOT / "README.md"
 TEXT = README.read_text()

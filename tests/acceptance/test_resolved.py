@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support import Place
+from support.place import Place
 
 DEFAULTS = """\
 owner: ops

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support import SECONDLY, Place, wait_until
+from support.place import SECONDLY, Place, wait_until
 
 
 def _other(place: Place, *arguments: str) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from support import Place
+from support.place import Place
 
-from runner.shortage import is_shortage
+from runner.system.shortage import is_shortage
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from support import GATE, PERSON, SECONDLY, Place, Record, end_of, wait_until
+from support.place import GATE, PERSON, SECONDLY, Place, Record, end_of, wait_until
 
-from runner.execution.proc import stat_of
+from runner.execution.trees.proc import stat_of
 from runner.values import parse_instant
 
 NOW = "run_immediately"

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import click
 import pytest
-from forked_commands import FOREIGN_UID, Case, Commands, Outcome
-from support import Record, check_log, wait_until
-from surroundings import Surrounding, all_commands, complaint_about
+from support.forked_commands import FOREIGN_UID, Case, Commands, Outcome
+from support.place import Record, check_log, wait_until
+from support.surroundings import Surrounding, all_commands, complaint_about
 
 from runner.cli.group import cli
 from runner.store.lock import owner_pid

@@ -15,8 +15,8 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from support import ROOT, Place
-from transitions import CRON, HOURLY, TRANSITIONS, Transition, shown
+from support.place import ROOT, Place
+from support.transitions import CRON, HOURLY, TRANSITIONS, Transition, shown
 
 MINUTE = timedelta(minutes=1)
 ROWS = [

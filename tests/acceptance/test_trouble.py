@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support import GATE, SECONDLY, Place, wait_until
+from support.place import GATE, SECONDLY, Place, wait_until
 
 from runner.values import clock_text
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import Place, end_of, wait_until
+from support.place import Place, end_of, wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the rule is about root, and the tests give files away")
 SOMEBODY = 54321

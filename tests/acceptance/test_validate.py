@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
-from support import Place, wait_until
+from support.place import Place, wait_until
 
-from runner.cli.files import validate_command
+from runner.cli.commands.files import validate_command
 
 GOOD = "process: {shell: x}\n"
 LONG_S = 60

@@ -15,7 +15,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import pytest
-from support import ROOT, check_log, wait_until
+from support.place import ROOT, check_log, wait_until
 
 from runner.resources import example_files
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
-from support import GATE, Place, Record, wait_until
+from support.place import GATE, Place, Record, wait_until
 
 from runner.values import instant_text
 

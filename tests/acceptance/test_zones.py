@@ -11,7 +11,7 @@ from pathlib import Path
 from subprocess import Popen, run
 
 import pytest
-from support import Place, wait_until
+from support.place import Place, wait_until
 
 EASTERN = "America/New_York"
 

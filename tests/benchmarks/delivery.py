@@ -20,7 +20,7 @@ from itertools import count
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent.parent))
+    sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import click
 from benchmarks.service import RUNNER, Service, end

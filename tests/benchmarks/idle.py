@@ -17,7 +17,7 @@ import schedule
 from benchmarks.harness import Result, Setting, Target, alternately, in_unit
 from benchmarks.service import Service, daily, end
 
-from runner.planning.state import RequestState
+from runner.planning.states.state import RequestState
 from runner.schedule_loop import FireScheduler
 from runner.service.clock import SystemClock
 from runner.service.loop import Runner
@@ -29,7 +29,7 @@ _AFTER_START_S = 3.0  # what a start leaves behind is no idling
 _WINDOW_S = 20.0  # long enough for a resync in one of them
 _WAKING = "import time\nwhile True: time.sleep(0.5)"
 _OWN_STATUS = "print(open('/proc/self/status').read())"
-_IMPORTS = f"import runner.cli.running, runner.cli.console, runner.service.loop; {_OWN_STATUS}"
+_IMPORTS = f"import runner.cli.commands.start, runner.cli.output.console, runner.service.loop; {_OWN_STATUS}"
 
 
 def measure_turn(setting: Setting) -> Result:

@@ -51,7 +51,7 @@ def _file_system(folder: Path) -> str:
 
 
 def _commit() -> str:
-    root = Path(__file__).parent.parent.parent
+    root = Path(__file__).parents[2]
     commit = _said("git", "-C", str(root), "rev-parse", "--short", "HEAD")
     return f"{commit}, with changes" if _said("git", "-C", str(root), "status", "--porcelain") else commit
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from process_world import PATH, World
+from support.process_world import PATH, World
 
 from runner.execution.processes import Exit
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from clock_world import (
+from support.clock_world import (
     DAY,
     EVERY_TEN_SECONDS,
     HOUR,
@@ -38,8 +38,8 @@ from clock_world import (
     spans,
     steps_told,
 )
-from runner_inside import started
-from support import Place, Record, wait_until
+from support.place import Place, Record, wait_until
+from support.runner_inside import started
 
 # Only a hang may end one of them: on a slow machine a hundred executions and real fires take their time.
 pytestmark = pytest.mark.timeout(600)

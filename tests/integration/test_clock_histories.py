@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from clock_world import (
+from support.clock_world import (
     DAY,
     HOUR,
     LIBRARY,
@@ -34,7 +34,7 @@ from clock_world import (
     spans,
     steps_told,
 )
-from support import Place, Record, check_log, wait_until
+from support.place import Place, Record, check_log, wait_until
 
 from runner import RELEASED
 from runner.commands import Kind

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.copying import Copier, GroupCopier
+from runner.cli.output.copying import Copier, GroupCopier
 
 
 @contextmanager

@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from clock_world import LIBRARY, SetClock
-from crash_clock import SteppedLoad, uptime_s
-from crash_clock_oracle import check_stepped, look
-from crash_following import check_following, declare, waiting_in
-from crash_load import RAN, Load, Planned
-from crash_oracle import check, is_settled, read_ledger
-from support import GATE, Place, wait_until
+from support.clock_world import LIBRARY, SetClock
+from support.crash_clock import SteppedLoad, uptime_s
+from support.crash_clock_oracle import check_stepped, look
+from support.crash_following import check_following, declare, waiting_in
+from support.crash_load import RAN, Load, Planned
+from support.crash_oracle import check, is_settled, read_ledger
+from support.place import GATE, Place, wait_until
 
 from runner.store.database import StoreReader
 from runner.values import new_id
@@ -32,8 +32,8 @@ STORE = "runner.store.database"
 LOG = "runner.monitor.log:MonitorLog"
 PROCESSES = "runner.execution.processes:Processes"
 START = "runner.execution.assisted:start"
-DISPATCHER = "runner.service.dispatch:Dispatcher"
-SUCCESSION = "runner.service.succession:Succession"
+DISPATCHER = "runner.service.executions.dispatch:Dispatcher"
+SUCCESSION = "runner.service.executions.follow_ups:Succession"
 BOTH = ("before", "after")
 DEATHS = int(os.environ.get("RUNNER_CRASH_DEATHS") or 200)
 DEATHS_A_STORE = 50
@@ -45,7 +45,7 @@ def _points(*targets: str, moments: tuple[str, ...] = BOTH) -> list[tuple[str, s
 
 POINTS = [
     # the claim
-    *_points("runner.service.claims:Claims.claim", moments=("after",)),
+    *_points("runner.service.executions.claims:Claims.claim", moments=("after",)),
     *_points(f"{STORE}:Store.commit"),
     *_points(f"{STORE}:_write", f"{STORE}:_forget", moments=("after",)),  # inside the transaction
     *_points(f"{DISPATCHER}.carry_out"),
@@ -63,11 +63,15 @@ POINTS = [
     # what follows it
     *_points(f"{SUCCESSION}._go_on", f"{SUCCESSION}._claim_member"),  # between a member and the next
     *_points(f"{SUCCESSION}._try_again", f"{SUCCESSION}._tell_failure"),
-    *_points("runner.service.claims:Claims.release_waiting", "runner.service.book:Book.release", moments=("after",)),
+    *_points(
+        "runner.service.executions.claims:Claims.release_waiting",
+        "runner.service.executions.in_progress:Book.release",
+        moments=("after",),
+    ),
     *_points(f"{DISPATCHER}.stop"),  # who is replaced
     # the rest of a turn
     *_points(f"{STORE}:Store.take_commands", moments=("after",)),
-    *_points("runner.requests.catalog:CatalogReader.read", moments=("after",)),
+    *_points("runner.requests.catalog.reader:CatalogReader.read", moments=("after",)),
 ]
 RECOVERY_POINTS = [
     *_points(f"{LOG}.recover"),

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import child
+from support.place import child
 
 from runner.errors import StoreError, StoreInUseError, StoreUnwritableError
 from runner.store import connection, schema

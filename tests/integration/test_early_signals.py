@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import Place, wait_until
+from support.place import Place, wait_until
 
 UNSHARED = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "setsid")
 PROGRAM = """

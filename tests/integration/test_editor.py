@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ROOT
+from support.place import ROOT
 
 from runner.resources import example_files
 

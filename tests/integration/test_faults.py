@@ -20,17 +20,17 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from crash_following import declare
-from crash_load import Load
-from crash_oracle import check, is_settled, read_ledger
 from loguru import logger
-from runner_inside import started
-from support import GATE, SECONDLY, Place, Record, wait_until
+from support.crash_following import declare
+from support.crash_load import Load
+from support.crash_oracle import check, is_settled, read_ledger
+from support.place import GATE, SECONDLY, Place, Record, wait_until
+from support.runner_inside import started
 
-from runner.cli.console import Console
+from runner.cli.output.console import Console
 from runner.errors import StoreError, StoreUnwritableError
 from runner.execution.output import output_path, prune
-from runner.execution.proc import boot_id, stat_of
+from runner.execution.trees.proc import boot_id, stat_of
 from runner.monitor.records import Event, Recorder
 from runner.service.clock import Clock, SystemClock
 from runner.service.loop import Runner

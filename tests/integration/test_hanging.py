@@ -11,8 +11,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from hung_mount import hung, needs_hung_mount
-from support import SECONDLY, Place, end_of, wait_until
+from support.hung_mount import hung, needs_hung_mount
+from support.place import SECONDLY, Place, end_of, wait_until
 
 HANGING = {
     "the directory": {"command": ["true"], "directory": "{hung}"},

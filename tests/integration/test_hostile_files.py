@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.requests.catalog import Catalog, CatalogReader, exhausted
+from runner.requests.catalog.reader import Catalog, CatalogReader, exhausted
 
 GOOD = "process: {shell: x}\n"
 MOST_CPU_S, MOST_MB = 60, 64  # an idle machine needs less than a second, but not every machine is
@@ -29,7 +29,7 @@ MEMORY = Path("/dev/shm")
 READING = f"""\
 import json, os, resource, sys
 from pathlib import Path
-from runner.requests.catalog import CatalogReader
+from runner.requests.catalog.reader import CatalogReader
 
 def read(folder):
     return CatalogReader(Path(folder), default_zone="UTC").read()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from support import ROOT
+from support.place import ROOT
 
 HOSTILE = {
     "LC_ALL": "C",

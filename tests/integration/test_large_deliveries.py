@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
-from runner_inside import GivenClock, started
-from support import Place, Record, check_log, wait_until
+from support.place import Place, Record, check_log, wait_until
+from support.runner_inside import GivenClock, started
 
-from runner.service.catalog_switch import MOST
 from runner.service.loop import Runner
+from runner.service.reload.catalog_switch import MOST
 from runner.store.database import Store
 from runner.store.rows import Batch
 

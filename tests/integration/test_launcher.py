@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from process_world import PATH, World, descriptors, everybodys_folder
+from support.process_world import PATH, World, descriptors, everybodys_folder
 
 from runner.execution.assisted import is_plain
 from runner.execution.processes import Exit, Launch, SpawnError

@@ -13,10 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from process_world import BOUND_S, World, is_dead
+from support.process_world import BOUND_S, World, is_dead
 
-from runner.execution import cgroups, proc
 from runner.execution.processes import SpawnError
+from runner.execution.trees import cgroups, proc
 from runner.lifecycle import Reason
 from runner.requests.model import Limits
 

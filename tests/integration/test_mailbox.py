@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from runner_inside import started
-from support import Place, check_log, child, wait_until
+from support.place import Place, check_log, child, wait_until
+from support.runner_inside import started
 
 from runner.commands import Answer, Kind
 from runner.errors import StoreError

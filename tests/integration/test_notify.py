@@ -6,7 +6,7 @@ import signal
 import socket
 import tempfile
 
-from support import Place, wait_until
+from support.place import Place, wait_until
 
 SHOW = "env | grep -E '^(NOTIFY_SOCKET|WATCHDOG_)' || echo nothing"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 _SCRIPT = """
 import os, resource, sys
 from pathlib import Path
-from process_world import World
+from support.process_world import World
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
 def fill(count):
@@ -32,7 +32,7 @@ world.close()
 _FULL = """
 import os, resource, sys
 from pathlib import Path
-from process_world import World
+from support.process_world import World
 from runner.execution.processes import SpawnError
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 world = World(Path(sys.argv[1]))

@@ -10,15 +10,15 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from process_world import BOUND_S, PATH, World
-from support import Place, wait_until
+from support.place import Place, wait_until
+from support.process_world import BOUND_S, PATH, World
 
-from runner.execution import proc
 from runner.execution.begun import Begun
 from runner.execution.processes import Launch
+from runner.execution.trees import proc
 from runner.service.clock import SystemClock
-from runner.service.launching import Needs
-from runner.service.starts import Starts
+from runner.service.executions.launching import Needs
+from runner.service.executions.starts import Starts
 from runner.values import new_id
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import Place, wait_until
+from support.place import Place, wait_until
 
-from runner.execution import proc
+from runner.execution.trees import proc
 
 UNSHARED = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 

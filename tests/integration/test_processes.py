@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from misbehaving import CHAIN
-from process_world import BOUND_S, PATH, World, descriptors, everybodys_folder, is_dead
+from support.misbehaving import CHAIN
+from support.process_world import BOUND_S, PATH, World, descriptors, everybodys_folder, is_dead
 
-from runner import own_children
-from runner.execution import proc
 from runner.execution.deadlines import Deadlines
 from runner.execution.processes import Exit, SpawnError
-from runner.execution.watched import own_peak
+from runner.execution.trees import proc
+from runner.execution.trees.watched import own_peak
 from runner.lifecycle import Reason
+from runner.system import own_children
 from runner.values import new_id
 
 _GLIBC_SIGNALS = 0b11 << 31  # 32 and 33: its own, which its posix_spawn ignores in every child
@@ -382,7 +382,7 @@ _RELAY = '#!/bin/sh\n[ -e end ] || setsid "$0" &\n'
 _UNPRIVILEGED = """
 import os, sys
 from pathlib import Path
-from process_world import World
+from support.process_world import World
 from runner.execution import proc
 folder = Path(sys.argv[1])
 if os.geteuid() == 0:

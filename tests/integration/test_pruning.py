@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from runner_inside import GivenClock, started
-from support import Place
+from support.place import Place
+from support.runner_inside import GivenClock, started
 
-from runner.planning.pruning import KEPT
+from runner.planning.states.pruning import KEPT
 from runner.service.pruning import EVERY_S
 from runner.store.database import StoreReader
 

@@ -14,21 +14,22 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from runner_inside import GivenClock
-from support import Place
+from support.place import Place
+from support.runner_inside import GivenClock
 
 from runner.cli.loading import load
-from runner.cli.options import Places
+from runner.cli.places import Places
 from runner.planning.difference import touched
-from runner.requests import entries, stored
-from runner.requests.catalog import Catalog, CatalogReader
-from runner.requests.files import Content, Trouble, read_bounded
+from runner.requests.building import stored
+from runner.requests.catalog import entries
+from runner.requests.catalog.listing import Content, Trouble, read_bounded
+from runner.requests.catalog.reader import Catalog, CatalogReader
 from runner.requests.model import ProcessRequest
-from runner.service import catalog_change
-from runner.service.catalog_cache import CatalogCache
 from runner.service.loop import Runner
 from runner.service.registry import Incumbents
-from runner.service.reloading import Reading
+from runner.service.reload import catalog_change
+from runner.service.reload.catalog_cache import CatalogCache
+from runner.service.reload.reading import Reading
 from runner.service.settings import Settings
 
 DAILY = 'process: {{command: [/bin/true, "{}"]}}\ntiming: {{schedule: {{frequency: daily, at: "00:00"}}}}\n'

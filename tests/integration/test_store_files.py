@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support import SECONDLY, Place, check_log, child, wait_until
+from support.place import SECONDLY, Place, check_log, child, wait_until
 
 from runner.errors import StoreUnwritableError
 from runner.store import database

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 from loguru import logger
-from support import wait_until
+from support.place import wait_until
 from watchdog.observers.api import BaseObserver, EventEmitter
 from watchdog.observers.inotify_c import InotifyFD
 from watchdog.utils import BaseThread
 
-from runner.link_targets import targets_of
-from runner.requests.catalog import exhausted
-from runner.watched_links import MOST_TARGETS
-from runner.watcher import Watcher
+from runner.requests.catalog.reader import exhausted
+from runner.watching.link_targets import targets_of
+from runner.watching.watched_links import MOST_TARGETS
+from runner.watching.watcher import Watcher
 
 # pytest makes an error of a warning that is ignored where Runner runs; it would end a thread of watchdog.
 pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
@@ -558,7 +558,7 @@ def test_a_bind_mount_of_a_file_and_each_edit_of_its_source_are_noticed(tmp_path
     script = """
 import os, subprocess, sys, threading
 from pathlib import Path
-from runner.watcher import Watcher
+from runner.watching.watcher import Watcher
 base = Path(sys.argv[1])
 (base / "jobs.d").mkdir()
 (base / "source.yaml").write_text("a: 1\\n")

@@ -18,7 +18,7 @@ PURE = ("timing/", "planning/", "lifecycle.py", "requests/model.py")
 PURE_SOURCES = [path for path in SOURCES if path.startswith(PURE)]
 ONLY_IMPORTERS = {
     "schedule": ("schedule_loop.py",),
-    "watchdog": ("watcher.py", "watched_links.py"),
+    "watchdog": ("watching/",),
     "sqlite3": ("store/",),
 }
 TOUCHING = {"time", "os", "sqlite3", "subprocess", "schedule", "watchdog", "loguru"}

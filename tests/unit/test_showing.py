@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from runner.cli.requests import show_command
+from runner.cli.commands.show import show_command
 from runner.resources import schema_text
 
 Keys = dict[str, Any]

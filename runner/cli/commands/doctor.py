@@ -1,0 +1,68 @@
+"""`doctor`: whether everything is in order that a runner needs, with advice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+
+import click
+
+from runner.cli.commands.start import max_running_option
+from runner.cli.options import output_option, place_options
+from runner.cli.output.tables import echo, json_line, style
+from runner.cli.places import Places
+from runner.examination import examine
+from runner.examination.findings import Finding, Level
+from runner.examination.subject import Subject
+from runner.system.zone_data import system_zone
+
+_COLOURS = {Level.OK: "green", Level.ADVICE: "cyan", Level.WARNING: "yellow", Level.PROBLEM: "red"}
+
+
+@click.command("doctor")
+@max_running_option
+@output_option
+@place_options
+def doctor_command(max_running: int | None, output: str, places: Places) -> None:
+    """Look at everything that a runner needs, and tell what is wrong or could be better, and what would be right.
+
+    Who else may write the requests, the store or the log; clock, zone data, notification, disk, limits; whether store
+    and log are whole. Nothing is changed. Ask as the user that the runner runs as. Exit code 1 if there is a problem.
+
+    \b
+    Examples:
+      runner doctor
+      sudo -u runner runner doctor --jobs /etc/runner/jobs.d --state /var/lib/runner
+      runner doctor --output json | jq 'select(.level != "ok")'
+    """
+    subject = Subject(
+        jobs=places.jobs,
+        state=places.state,
+        monitor_log=places.monitor_log,
+        zone=places.given_zone or system_zone(),
+        max_running=max_running or places.settings.max_running,
+    )
+    found: Counter[Level] = Counter()
+    for finding in examine(subject):
+        found[finding.level] += 1
+        _print(finding, output)
+    if output != "json":
+        echo(_verdict(found), err=True)
+    if found[Level.PROBLEM]:
+        raise SystemExit(1)
+
+
+def _print(finding: Finding, output: str) -> None:
+    if output == "json":
+        echo(json_line(asdict(finding)))
+        return
+    level = style(f"{finding.level:<8}", fg=_COLOURS[finding.level])
+    echo(f"{level} {finding.check:<13} {finding.message}")
+    if finding.suggestion:
+        echo(f"{'':22} → {finding.suggestion}")
+
+
+def _verdict(found: Counter[Level]) -> str:
+    words = {Level.PROBLEM: "problem", Level.WARNING: "warning"}
+    counted = [f"{found[level]} {word}{'s' * (found[level] != 1)}" for level, word in words.items() if found[level]]
+    return ", ".join(counted) or "all in order"

@@ -1,0 +1,202 @@
+"""`init`, `validate`, `schema`: what has to do with files alone."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.cli.options import output_option_of, reading_options
+from runner.cli.output.reports import FORMS, Checked, report
+from runner.cli.output.tables import echo, echo_data
+from runner.cli.places import Places
+from runner.errors import Problem, UsageError
+from runner.system.regular_files import is_folder, is_missing, is_there, real_path, require_visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from runner.requests.catalog.reader import Catalog
+
+_SCHEMAS = ("process-request", "defaults", "runner", "monitor-record")
+_LARGE = 1_000
+"""Files from which on reading them takes long enough to show how far it is."""
+
+
+_SETTINGS = """\
+# yaml-language-server: $schema=schemas/runner.schema.json
+# Settings of the runner of jobs.d. The README lists all of them.
+state: state        # what the runner remembers of this jobs folder, and the outputs
+# timezone: Europe/Madrid
+# max_running: 8
+"""
+
+
+@click.command("init")
+@click.argument("folder", metavar="[DIR]", type=click.Path(readable=False, path_type=Path), default=Path())
+def init_command(folder: Path) -> None:
+    """Make a jobs folder with commented examples in DIR (default: here), and a runner.yaml beside it.
+
+    The runner.yaml gives the jobs folder a state folder of its own, which git ignores. DIR must be new or empty; files
+    whose names begin with a dot, like .git, may be there.
+
+    \b
+    Example:
+      runner init demo && cd demo && runner start
+    """
+    written: list[Path] = []
+    try:
+        _require_empty(folder)
+        for path, content in _initial_files(folder):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            written.append(path)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from None
+    finally:
+        for path in written:
+            echo(f"wrote {path}")
+    where = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
+    echo(err=True)
+    echo(f"Next: {where}runner start", err=True)
+
+
+def _require_empty(folder: Path) -> None:
+    """Raise UsageError for a folder that holds anything, and OSError for one that cannot be looked into."""
+    if not is_there(folder):
+        return
+    if not is_folder(folder):
+        raise UsageError(f"{folder} is not a folder; nothing was written")
+    if any(not path.name.startswith(".") for path in folder.iterdir()):
+        shown = "this folder" if folder == Path() else folder
+        raise UsageError(f"{shown} is not empty; nothing was written. `runner init DIR` makes a new folder")
+
+
+def _initial_files(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    from runner.requests.settings import NAME
+    from runner.resources import example_files, schemas_folder
+
+    for example in example_files():
+        yield folder / "jobs.d" / example.name, example.read_bytes()
+    # The first lines of the examples and of the settings point editors there.
+    for name in ("process-request.schema.json", "runner.schema.json"):
+        yield folder / "schemas" / name, (schemas_folder() / name).read_bytes()
+    yield folder / NAME, _SETTINGS.encode()
+    yield folder / "state" / ".gitignore", b"*\n"
+
+
+@click.command("validate")
+@click.argument("paths", metavar="[PATH]...", type=click.Path(readable=False, path_type=Path), nargs=-1)
+@output_option_of(
+    FORMS, "For a person; JSON lines; or what GitHub Actions, code scanning (SARIF) or test reports (JUnit) read."
+)
+@reading_options
+def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> None:
+    """Tell all problems of all files, each at file:line:column with what would be right.
+
+    PATH is a jobs folder, or a file in one: then only its problems are told. Exit code 1 if there are any.
+
+    \b
+    Examples:
+      runner validate
+      runner validate jobs.d/backup.yaml --output json
+      runner validate --output sarif > runner.sarif
+    """
+    checked = _checked(paths or (places.jobs,), places)
+    for line in report(output, checked):
+        echo(line)
+    found = len(checked.problems)
+    if output != "json":
+        verdict = f"{found} problem{'s' * (found != 1)} found" if found else "all valid"
+        echo(f"{checked.requests} request{'s' * (checked.requests != 1)}, {verdict}", err=True)
+    if found:
+        raise SystemExit(1)
+
+
+@click.command("schema")
+@click.argument("name", type=click.Choice(_SCHEMAS), default=_SCHEMAS[0])
+def schema_command(name: str) -> None:
+    """Print a JSON schema: of a process request (default), _defaults.yaml, runner.yaml, or a monitor record."""
+    from runner.resources import schema_text
+
+    echo_data(schema_text(name))
+
+
+def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
+    """Read each folder once, and return what is meant by `paths` of what was found there."""
+    from runner.values import neutral
+
+    problems: list[Problem] = []
+    good: list[str] = []
+    for folder, meant in _folders(paths, places).items():
+        catalog = _read(folder, places.own_zone)
+        if catalog.missing:  # it was there a moment ago, and cannot be read
+            require_visible(folder)
+        is_meant = partial(_is_meant, meant)
+        sources = (neutral(str(folder / request.source.file)) for request in catalog.requests.values())
+        good += filter(is_meant, sources)
+        problems += _problems_of(catalog, is_meant)
+    bad = [problem.file for problem in problems]
+    problems.sort(key=lambda problem: (problem.file, problem.line, problem.column))
+    return Checked(problems=tuple(problems), files=tuple(sorted({*good, *bad})), requests=len(good))
+
+
+def _problems_of(catalog: Catalog, is_meant: Callable[[str], bool]) -> Iterable[Problem]:
+    """Return the problems of the files that are meant: those in them, and in what they are rejected for."""
+    found: dict[Problem, None] = {}
+    for rejection in catalog.rejections:
+        is_whole = is_meant(str(catalog.folder / rejection.file))
+        found.update(dict.fromkeys(each for each in rejection.problems if is_whole or is_meant(each.file)))
+    return found
+
+
+def _folders(paths: tuple[Path, ...], places: Places) -> dict[Path, set[Path] | None]:
+    """Return the folders to read and, of each, the files that are meant; None for all. Raises UsageError."""
+    folders: dict[Path, set[Path] | None] = {}
+    for path in paths:
+        if is_missing(path):
+            raise UsageError(f"there is no {path}; --jobs or PATH names the jobs folder")
+        if path.is_dir():
+            folders[path] = None
+            continue
+        if path.suffix not in (".yaml", ".yml"):
+            raise UsageError(f"{path} is no request file; those end in .yaml or .yml")
+        meant = folders.setdefault(_jobs_folder_of(path, places.jobs), set())
+        if meant is not None:
+            meant.add(Path(real_path(path)))
+    return folders
+
+
+def _jobs_folder_of(file: Path, jobs: Path) -> Path:
+    """Return the folder to read for a file: the jobs folder if it is in there, for it may refer to other requests."""
+    return jobs if Path(real_path(file)).is_relative_to(real_path(jobs)) else file.parent
+
+
+def _is_meant(meant: set[Path] | None, file: str) -> bool:
+    return meant is None or Path(real_path(file)) in meant
+
+
+def _read(folder: Path, zone: str) -> Catalog:
+    """Read a folder; of a large one, with a bar on a terminal that tells how far it is."""
+    from runner.requests.catalog.reader import CatalogReader
+    from runner.system.garbage_collection import unswept
+
+    reader = CatalogReader(folder, default_zone=zone)
+    count = sum(len(files) for _, _, files in os.walk(folder)) if sys.stderr.isatty() else 0
+    if count < _LARGE:
+        return reader.read()
+    steps = reader.scan({})
+    shown = click.progressbar(length=count, label="reading", file=sys.stderr, update_min_steps=count // 100)
+    with unswept(), shown as bar:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                catalog: Catalog = end.value
+                return catalog
+            bar.update(1)

@@ -1,0 +1,305 @@
+"""`import`: requests out of another scheduler's files, and a report of all that could not be carried over exactly."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from runner.cli.options import place_options
+from runner.cli.output.tables import echo, echo_data, json_line, style
+from runner.cli.places import Places, home_folder
+from runner.errors import Problem, RunnerError, UsageError
+from runner.importing.imported import Import, Imported, Remark, Settings, Severity
+from runner.importing.writing import request_text
+from runner.requests.catalog.reader import CatalogReader
+from runner.resources import schemas_folder
+from runner.system.regular_files import TooLargeError, read_given, real_path
+
+_COLOURS = {Severity.CHANGED: "red", Severity.DIFFERS: "yellow", Severity.NOTE: "blue"}
+_STDIN = "-"
+_SCHEMA = "process-request.schema.json"
+_SHELL_PATIENCE_S = 10.0
+_LARGEST = 64 << 20
+"""Bytes of a source that are read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What the command line says of the source."""
+
+    kind: str
+    name: str
+    has_users: bool
+    command: str | None
+
+
+@click.command("import")
+@click.argument("kind", type=click.Choice(["crontab", "openbravo", "kubernetes", "yacron"]))
+@click.argument("source", type=click.Path(readable=False, path_type=Path, allow_dash=True))
+@click.option(
+    "--output-directory",
+    "-o",
+    "folder",
+    metavar="DIR",
+    type=click.Path(readable=False, path_type=Path),
+    help="Where the files go.  [default: the jobs folder]",
+)
+@click.option("--dry-run", is_flag=True, help="Print the files, write none.")
+@click.option("--system", is_flag=True, help="crontab: a user stands before each command, as in /etc/crontab.")
+@click.option("--command", metavar="TEMPLATE", help="openbravo: what runs a process, as 'erp-run {process}'.")
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="The report: for a person to read, or JSON lines.",
+)
+@place_options
+def import_command(
+    kind: str,
+    source: Path,
+    folder: Path | None,
+    dry_run: bool,
+    system: bool,
+    command: str | None,
+    output: str,
+    places: Places,
+) -> None:
+    """Bring over requests from another scheduler's files: SOURCE, or - for the standard input.
+
+    Each becomes a file of its own, with its source and remarks as comments. The report tells what could not be carried
+    over exactly. What would run otherwise, or at other times, is written with `scheduled: false`, or not at all; no
+    meaning changes silently, no file is overwritten. yacron's are cronstable's files too.
+
+    A runner that reads the folder runs them within a second: take them from the other scheduler first, or use -o.
+
+    Exit code 0 if all was carried over exactly, 1 if anything was not.
+
+    \b
+    Examples:
+      crontab -l | runner import crontab - --dry-run
+      runner import crontab /etc/cron.d/backup --system
+      kubectl get cronjobs -o yaml | runner import kubernetes - -o imported
+      runner import openbravo requests.csv --command 'erp-run {process}' --timezone Europe/Madrid
+    """
+    has_users = system or _is_system_crontab(source)
+    asked = _Asked(kind=kind, name=_shown(source), has_users=has_users, command=command)
+    _check_options(asked)
+    settings = Settings(default_zone=places.own_zone, now=datetime.now(UTC), zone=places.given_zone)
+    target = folder or places.jobs
+    read = _with_parsed_shell(_imported(asked, _text(source), settings))
+    imported = _without_invalid(read, asked.name, places)
+    schema = _schema_of(target, places.jobs)
+    files = {
+        f"{each.name}.yaml": request_text(each, asked.name, schema=schema) for each in imported.requests if each.data
+    }
+    if not dry_run:
+        _write(files, target, places)
+    _report(imported, files, target, output, dry_run=dry_run, source=asked.name)
+    if any(remark.severity is not Severity.NOTE for remark in imported.all_remarks()):
+        raise SystemExit(1)
+
+
+def _is_system_crontab(source: Path) -> bool:
+    return source == Path("/etc/crontab") or source.parent == Path("/etc/cron.d")
+
+
+def _check_options(asked: _Asked) -> None:
+    if asked.has_users and asked.kind != "crontab":
+        raise UsageError("--system belongs to crontab")
+    if asked.command is not None:
+        if asked.kind != "openbravo":
+            raise UsageError("--command belongs to openbravo")
+        try:
+            if not shlex.split(asked.command):
+                raise UsageError("--command is empty; write a program, as 'erp-run {process}'")
+        except ValueError as error:
+            raise UsageError(f"--command {asked.command!r} cannot be read: {error}") from None
+
+
+def _shown(source: Path) -> str:
+    return "the standard input" if str(source) == _STDIN else str(source)
+
+
+def _text(source: Path) -> str:
+    try:
+        raw = _read_stdin() if str(source) == _STDIN else read_given(source, at_most=_LARGEST)
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{_shown(source)} is not UTF-8; `iconv -t utf-8` makes it so") from None
+    except OSError as error:
+        raise UsageError(f"{source} cannot be read: {error.strerror}") from None
+
+
+def _read_stdin() -> bytes:
+    raw = sys.stdin.buffer.read(_LARGEST + 1)
+    if len(raw) > _LARGEST:
+        raise TooLargeError(_STDIN, _LARGEST)
+    return raw
+
+
+def _imported(asked: _Asked, text: str, settings: Settings) -> Import:
+    match asked.kind:
+        case "crontab":
+            from runner.importing.crontab import from_crontab
+
+            return from_crontab(text, settings, has_users=asked.has_users, homes=_home)
+        case "kubernetes":
+            from runner.importing.kubernetes import from_kubernetes
+
+            return from_kubernetes(text, settings, name=asked.name)
+        case "yacron":
+            from runner.importing.yacron import from_yacron
+
+            return from_yacron(text, settings, name=asked.name)
+    from runner.importing.openbravo import from_openbravo
+
+    return from_openbravo(text, settings, name=asked.name, command=asked.command)
+
+
+def _home(user: str | None) -> str | None:
+    try:
+        home = home_folder() if user is None else pwd.getpwnam(user).pw_dir
+    except (KeyError, OSError):
+        return None
+    return str(home) if home else None
+
+
+def _schema_of(target: Path, jobs: Path) -> str:
+    """Return where a file in a folder finds its schema: beside the jobs folder, or else where it is installed."""
+    beside = jobs.absolute().parent / "schemas" / _SCHEMA
+    return os.path.relpath(beside, target.absolute()) if beside.is_file() else str(schemas_folder() / _SCHEMA)
+
+
+def _with_parsed_shell(imported: Import) -> Import:
+    """Unschedule what /bin/sh cannot parse: there it fails, or another shell reads it."""
+    requests = tuple(
+        each if error is None else each.changed(f"/bin/sh cannot parse its command: {error}")
+        for each in imported.requests
+        for error in [_shell_error(each)]
+    )
+    return replace(imported, requests=requests)
+
+
+def _shell_error(request: Imported) -> str | None:
+    """Return what /bin/sh says of the shell line of a request, None if it has no objection."""
+    line = ((request.data or {}).get("process") or {}).get("shell")
+    if not isinstance(line, str) or "\0" in line:
+        return None
+    try:
+        checked = subprocess.run(
+            ["/bin/sh", "-n", "-c", line],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SHELL_PATIENCE_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if checked.returncode == 0:
+        return None
+    said = checked.stderr.decode(errors="replace").strip().splitlines()
+    return said[0] if said else f"exit code {checked.returncode}"
+
+
+def _without_invalid(imported: Import, source: str, places: Places) -> Import:
+    """Leave out, with a remark, what the catalog would reject: nothing invalid is ever written."""
+    with tempfile.TemporaryDirectory() as name:
+        for each in imported.requests:
+            if each.data:
+                (Path(name) / f"{each.name}.yaml").write_text(request_text(each, source), encoding="utf-8")
+        catalog = CatalogReader(Path(name), default_zone=places.own_zone).read()
+    problems: dict[str, list[Problem]] = {}
+    for problem in catalog.problems:
+        problems.setdefault(Path(problem.file).stem, []).append(problem)
+    requests = (_refused(each, problems[each.name]) if each.name in problems else each for each in imported.requests)
+    return replace(imported, requests=tuple(requests))
+
+
+def _refused(request: Imported, problems: Iterable[Problem]) -> Imported:
+    remarks = (
+        Remark(
+            line=request.line,
+            severity=Severity.CHANGED,
+            message=f"it is not written, for it would not be valid here: {problem.message}",
+            suggestion=problem.suggestion,
+            request=request.name,
+        )
+        for problem in problems
+    )
+    return replace(request, data=None, remarks=(*request.remarks, *remarks))
+
+
+def _write(files: Mapping[str, str], target: Path, places: Places) -> None:
+    """Write all files, or none if one of them, or a request of the same name, is there already."""
+    occupied = [str(target / name) for name in files if os.path.lexists(target / name)]
+    is_inside = Path(real_path(target)).is_relative_to(real_path(places.jobs))
+    known = CatalogReader(places.jobs if is_inside else target, default_zone=places.own_zone).read().requests
+    occupied += [f"the request {Path(name).stem}" for name in files if Path(name).stem in known]
+    if occupied:
+        raise UsageError(f"already there: {', '.join(occupied[:10])}; nothing was written. -o names another folder")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            with (target / name).open("x", encoding="utf-8") as file:
+                file.write(text)
+    except OSError as error:
+        raise RunnerError(f"{target} cannot be written: {error.strerror}") from None
+
+
+def _report(
+    imported: Import, files: Mapping[str, str], target: Path, output: str, *, dry_run: bool, source: str
+) -> None:
+    if output == "json":
+        _report_json(imported, files, target, dry_run=dry_run)
+        return
+    if dry_run:
+        echo_data("---\n".join(files.values()))
+    else:
+        for name in files:
+            echo(f"wrote {target / name}")
+    for remark in imported.all_remarks():
+        _print_remark(remark, source)
+    echo(_verdict(imported, dry_run=dry_run), err=True)
+
+
+def _report_json(imported: Import, files: Mapping[str, str], target: Path, *, dry_run: bool) -> None:
+    for request in imported.requests:
+        name = f"{request.name}.yaml"
+        item = {
+            "request": request.name,
+            "line": request.line,
+            "file": str(target / name) if name in files else None,
+            "scheduled": request.data is not None and request.data.get("scheduled", True),
+        }
+        echo(json_line(item | ({"text": files.get(name)} if dry_run else {})))
+    for remark in imported.all_remarks():
+        echo(json_line({field: getattr(remark, field) for field in Remark.__slots__}))
+
+
+def _print_remark(remark: Remark, source: str) -> None:
+    severity = style(remark.severity.value, fg=_COLOURS[remark.severity])
+    about = f"{remark.request}: " if remark.request else ""
+    echo(f"{style(f'{source}:{remark.line}:', bold=True)} {severity}: {about}{remark.message}", err=True)
+    if remark.suggestion:
+        echo(f"    {style(remark.suggestion, fg='green')}", err=True)
+
+
+def _verdict(imported: Import, *, dry_run: bool) -> str:
+    written = [request.data for request in imported.requests if request.data]
+    unscheduled = sum(not data.get("scheduled", True) for data in written)
+    left_out = len(imported.requests) - len(written)
+    parts = [f"{len(written)} request{'s' * (len(written) != 1)} {'to be written' if dry_run else 'written'}"]
+    parts += [f"{unscheduled} of them unscheduled"] * bool(unscheduled)
+    parts += [f"{left_out} left out"] * bool(left_out)
+    return ", ".join(parts)

@@ -1,0 +1,277 @@
+"""`show`, `next`: the requests, how they stand, when they fire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runner.cli.loading import Loaded, load
+from runner.cli.options import complete_requests, output_option, place_options
+from runner.cli.output.fitting import id_text
+from runner.cli.output.tables import echo, json_line, local_text, print_items, style
+from runner.cli.places import Places
+from runner.cli.times import OfDay, Toward, read_time
+from runner.cli.troubles import report_trouble
+from runner.errors import RefusedError
+from runner.planning.coming_fires import first_fires, merged
+from runner.planning.states.results import last_result
+from runner.planning.views.process_words import action_words, member_words, process_words
+from runner.planning.views.request_view import RequestView, views
+from runner.planning.views.timing_words import timing_words
+from runner.requests.catalog.defaults import NAMES as DEFAULTS
+from runner.requests.model import Reference, RunLater, Schedule, Timing
+from runner.service.executions.execution import execution_of
+from runner.values import duration_text
+
+_GIT_PATIENCE_S = 2.0
+_DEFAULT_GRACE = timedelta(seconds=60)
+
+
+@click.command("show")
+@click.argument("name", shell_complete=complete_requests)
+@click.option("--resolved", is_flag=True, help="Each setting of the request with its origin: FILE:LINE, or default.")
+@output_option
+@place_options
+def show_command(name: str, resolved: bool, output: str, places: Places) -> None:
+    """Tell everything about the request NAME: what it runs, when, how it stands, its next fires.
+
+    \b
+    Examples:
+      runner show nightly-posting
+      runner show nightly-posting --resolved
+    """
+    loaded = load(places)
+    report_trouble(places, loaded)
+    found = [view for view in views_of(loaded) if view.name == name]
+    if not found:
+        loaded.request(name)
+    if resolved:
+        _print_resolved(found[0], output, places)
+        return
+    item = _details(found[0], loaded, places)
+    if output == "json":
+        echo(json_line(item))
+        return
+    if found[0].rejection:
+        from runner.cli.output.problems import problem_lines
+
+        item["problems"] = [line for problem in found[0].rejection.problems_of(name) for line in problem_lines(problem)]
+    if "executions" in item:
+        item["executions"] = list(map(id_text, item["executions"]))
+    width = max(map(len, item))
+    for key, value in item.items():
+        for line in _lines(value, places.zone):
+            echo(f"{style(key.ljust(width), bold=True)}  {line}")
+            key = ""
+
+
+@click.command("next")
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_requests)
+@click.option("--from", "begin", metavar="T", help="Only fires at or after T, past ones too.  [default: now]")
+@click.option("--until", metavar="T", help="Only fires at or before T; a date alone is included.")
+@click.option("-n", "count", type=click.IntRange(1), help="How many.  [default: 10, or all with --until]")
+@output_option
+@place_options
+def next_command(
+    names: tuple[str, ...], begin: str | None, until: str | None, count: int | None, output: str, places: Places
+) -> None:
+    """List coming fires, of all requests or of NAME, in the order of their time.
+
+    It needs no runner: fire times depend on the files alone. T is a time as in the files, a date, a time of day, now,
+    today, yesterday, or a duration from now.
+
+    \b
+    Examples:
+      runner next -n 3
+      runner next nightly-posting --until 2027-01-31
+      runner next --until 8h
+    """
+    loaded = load(places)
+    report_trouble(places, loaded)
+    requests = {name: loaded.request(name) for name in names} if names else loaded.in_force.requests
+    after = loaded.now if begin is None else read_time("--from", begin, places.zone, loaded.now, toward=Toward.FUTURE)
+    last = (
+        None
+        if until is None
+        else read_time("--until", until, places.zone, loaded.now, toward=Toward.FUTURE, of_day=OfDay.LAST)
+    )
+    fires = merged(requests, loaded.states, after=after, now=loaded.now)
+    limit = count if count is not None or last is not None else 10
+    coming = islice((fire for fire in _until(fires, last)), limit)
+    items = (
+        {
+            "request": fire.request,
+            "scheduled_for": fire.scheduled_for,
+            "local": local_text(fire.scheduled_for, places.zone),
+            "zone": places.zone,
+        }
+        for fire in coming
+    )
+    # Not as a table, whose widths only its last row would tell: there may be no end of fires.
+    count = 0
+    for count, item in enumerate(items, 1):
+        if output == "json":
+            echo(json_line(item))
+            continue
+        if count == 1:
+            echo(style(f"{'SCHEDULED FOR':25}  {'IN':12}  REQUEST", bold=True))
+        echo(f"{item['local']}  {_distance(item['scheduled_for'] - loaded.now):12}  {item['request']}")
+    if not count:
+        echo("nothing is to come", err=True)
+
+
+def views_of(loaded: Loaded) -> list[RequestView]:
+    """Return all requests as they stand, and the rejected documents."""
+    stored = loaded.stored.requests
+    return views(loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now, supplied=stored)
+
+
+def _print_resolved(view: RequestView, output: str, places: Places) -> None:
+    """Print all settings of a request, those of its folders' defaults and of the program too, with their origins."""
+    from runner.requests.catalog.resolved_settings import settings_of
+    from runner.values import neutral
+
+    request = view.request
+    if view.rejection is not None or request is None:
+        raise RefusedError(f"the file of {view.name} is invalid: {_reason(view)}")
+    display = partial(_display, places.jobs)
+    items = (
+        {
+            "request": view.name,
+            "path": setting.path,
+            "value": setting.value,
+            "origin": neutral(setting.origin),
+            "file": setting.file,
+            "line": setting.line,
+        }
+        for setting in settings_of(request, places.jobs, display=display, zone=places.zone)
+    )
+    print_items(
+        items,
+        output,
+        columns=("SETTING", "VALUE", "ORIGIN"),
+        cells=lambda item: (item["path"], neutral(_word(item["value"])), item["origin"]),
+    )
+
+
+def _display(jobs: Path, relative: str) -> str:
+    return str(jobs / relative)
+
+
+def _reason(view: RequestView) -> str | None:
+    """Say in short why a request is invalid; of what is wrong elsewhere, where that is."""
+    if view.rejection is None:
+        return None
+    first = view.rejection.problems_of(view.name)[0]
+    if Path(first.file).name in DEFAULTS and Path(view.file).name not in DEFAULTS:
+        return f"its defaults {first.file} are wrong: {first.message}"
+    return first.message
+
+
+def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
+    """Return how a request stands, as `ls` and `show` print it."""
+    rejection = view.rejection
+    last = last_result(view.name, view.state, loaded.snapshot.meta)
+    kept = "the last good version goes on; " if rejection and view.request else ""
+    return {
+        "request": view.name or None,
+        "status": view.status,
+        "sync": view.sync,
+        "scheduled_for": view.next_fire,
+        "request_file": view.file,
+        "last_status": last and last.status,
+        "last_ended": last and last.ended,
+        "timing": timing_words(view.request.timing) if view.request else None,
+        "drift": view.drift,
+        "reopened_until": view.reopened_until,
+        "message": f"{kept}{_reason(view)}" if rejection else None,
+    }
+
+
+def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any]:
+    request, state = view.request, view.state
+    item: dict[str, Any] = {**item_of(view, loaded)}
+    if view.rejection:
+        item["problems"] = [str(problem) for problem in view.rejection.problems_of(view.name)]
+    if request is not None and state is not None:
+        item |= {
+            "request_file": f"{places.jobs / request.source.file}:{request.source.line}",
+            "request_sha256": request.source.sha256,
+            "git_commit": _revision(places.jobs),
+            "description": request.description,
+            "owner": request.owner,
+            "labels": request.labels or None,
+            "context": {name: each for name, each in asdict(request.context).items() if each is not None} or None,
+            "scheduled": None if request.scheduled else False,
+            "reschedule": request.reschedule,
+            "process": action_words(request.process.action),
+            "process_name": request.process.name if request.process.name != request.name else None,
+            "members": member_words(request.process),
+            "directory": request.process.directory,
+            **process_words(request.process),
+            "on_failure": action_words(Reference(request=request.on_failure)) if request.on_failure else None,
+            "formerly": request.formerly,
+            "misfire_grace": _grace_words(request.timing),
+            "generation": state.generation,
+            "next": first_fires(request, state, loaded.now, 3),
+            "executions": [
+                each.id
+                for each in map(execution_of, loaded.snapshot.executions)
+                if each.request == view.name and each.claim.group is None
+            ],
+        }
+    return {name: value for name, value in item.items() if value not in (None, [], "")}
+
+
+def _grace_words(timing: Timing | None) -> str | None:
+    """Return how late a fire may start, if that is not the default."""
+    if not isinstance(timing, RunLater | Schedule) or timing.misfire_grace == _DEFAULT_GRACE:
+        return None
+    return duration_text(timing.misfire_grace)
+
+
+def _revision(jobs: Path) -> str | None:
+    """Return the commit that the files are at now, marked if they differ from it."""
+    from runner.provenance import Provenance
+
+    provenance = Provenance(jobs)
+    provenance.ask()
+    provenance.take(within_s=_GIT_PATIENCE_S)
+    provenance.close()
+    return provenance.revision()
+
+
+def _lines(value: object, zone: str) -> list[str]:
+    if isinstance(value, list):
+        return [line for item in value for line in _lines(item, zone)]
+    if isinstance(value, datetime):
+        return [local_text(value, zone)]
+    if isinstance(value, dict):
+        return [f"{key}: {_word(item)}" for key, item in value.items()]
+    return _word(value).splitlines()
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _until(fires: Iterator[Any], last: datetime | None) -> Iterator[Any]:
+    for fire in fires:
+        if last is not None and fire.scheduled_for > last:
+            return
+        yield fire
+
+
+def _distance(delta: Any) -> str:
+    whole = type(delta)(seconds=round(delta.total_seconds()))
+    if whole.total_seconds() < 0:
+        return f"{duration_text(-whole)} ago"
+    return duration_text(whole) if whole else "now"

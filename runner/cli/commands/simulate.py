@@ -1,0 +1,210 @@
+"""`simulate`: what the requests would do in a span of time, and how the load lies over days and hours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import click
+
+from runner.cli.loading import load
+from runner.cli.options import output_option, place_options
+from runner.cli.output.tables import echo, json_line, local_text, print_table, style
+from runner.cli.past import durations
+from runner.cli.places import Places
+from runner.cli.times import OfDay, Toward, read_time
+from runner.planning.forecast.simulation import Load, Rush, Simulation, simulate
+from runner.timing.zones import zone_named
+from runner.values import clock_text
+
+_WEEK = timedelta(days=7)
+_MOST_DAYS = 31
+_MOST_NAMED = 3
+_BLOCKS = " ░▒▓█"
+_COLOURS = (None, "green", "yellow", "magenta", "red")
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_LABEL = 14
+
+
+@click.command("simulate")
+@click.option("--from", "begin", metavar="T", help="From T on.  [default: now]")
+@click.option(
+    "--to", "end", metavar="T", help="Until just before T; a date alone is included.  [default: 7 days later]"
+)
+@click.option("--max-running", type=click.IntRange(1), help="Tell what would wait if at most so many may run at once.")
+@click.option("-n", "count", type=click.IntRange(0), default=10, show_default=True, help="How many requests to list.")
+@output_option
+@place_options
+def simulate_command(
+    begin: str | None, end: str | None, max_running: int | None, count: int, output: str, places: Places
+) -> None:
+    """Tell what the requests would do in a span of time: fires, the busiest minute, overlaps, a heat map.
+
+    Runs are taken to last as long as the newest ones of the request did, by the monitor log (the median); those of a
+    request that has not run yet take no time. T is a time as in the files, a date, a time of day, now, today,
+    yesterday, or a duration from now.
+
+    \b
+    Examples:
+      runner simulate
+      runner simulate --from 2026-12-24 --to 2026-12-26 --max-running 8
+    """
+    loaded = load(places)
+    first = loaded.now if begin is None else read_time("--from", begin, places.zone, loaded.now, toward=Toward.FUTURE)
+    until = (
+        None
+        if end is None
+        else read_time("--to", end, places.zone, loaded.now, toward=Toward.FUTURE, of_day=OfDay.AFTER)
+    )
+    simulated = simulate(
+        loaded.in_force.requests,
+        loaded.states,
+        durations(places),
+        begin=first,
+        end=until or first + _WEEK,
+        now=loaded.now,
+        max_running=max_running,
+    )
+    if output == "json":
+        echo(json_line(_item(simulated, places.zone)))
+    else:
+        _print(simulated, count, places.zone)
+
+
+def _item(simulated: Simulation, zone: str) -> dict[str, Any]:
+    days = simulated.by_day_and_hour(zone_named(zone))
+    return {
+        "from": simulated.begin,
+        "to": simulated.end,
+        "zone": zone,
+        "fires": simulated.fires,
+        "busiest": _rush_item(simulated.rush, zone) if simulated.rush else None,
+        "requests": [_load_item(each) for each in simulated.loads],
+        "days": [{"date": day.isoformat(), "hours": hours} for day, hours in days.items()],
+    }
+
+
+def _rush_item(rush: Rush, zone: str) -> dict[str, Any]:
+    requests = [{"request": name, "starts": starts} for name, starts in rush.requests]
+    return {"time": rush.at, "local": local_text(rush.at, zone), "starts": rush.starts, "requests": requests}
+
+
+def _load_item(each: Load) -> dict[str, Any]:
+    return {
+        "request": each.request,
+        "fires": each.fires,
+        "duration_s": each.duration and each.duration.total_seconds(),
+        "overlapping": each.overlapping,
+        "skipped": each.skipped,
+        "waiting": each.waiting,
+        "longest_wait_s": each.longest_wait.total_seconds(),
+    }
+
+
+def _print(simulated: Simulation, count: int, zone: str) -> None:
+    echo(f"{_counted(simulated.fires, 'fire')} of {_counted(len(simulated.loads), 'request')}")
+    echo(f"from {local_text(simulated.begin, zone)} to {local_text(simulated.end, zone)}")
+    if simulated.rush is None:
+        return
+    _print_totals(simulated, zone)
+    echo()
+    _print_heat(simulated.by_day_and_hour(zone_named(zone)))
+    if count:
+        echo()
+        _print_loads(simulated.loads[:count])
+    if 0 < count < len(simulated.loads):
+        echo(f"and {_counted(len(simulated.loads) - count, 'request')} more (-n)")
+
+
+def _print_totals(simulated: Simulation, zone: str) -> None:
+    rush, loads = simulated.rush, simulated.loads
+    assert rush is not None
+    echo(f"busiest minute: {_counted(rush.starts, 'start')} at {local_text(rush.at, zone)}")
+    echo(f"  {_first_of(rush.requests)}")
+    if overlapping := sum(each.overlapping for each in loads):
+        skipped = sum(each.skipped for each in loads)
+        words = f"; {skipped:,} of them would be skipped" if skipped else ""
+        echo(f"{_counted(overlapping, 'fire')} while a run before would still go on{words}")
+        found = sorted(
+            ((each.request, each.overlapping) for each in loads if each.overlapping), key=lambda each: -each[1]
+        )
+        echo(f"  {_first_of(found)}")
+    if waiting := sum(each.waiting for each in loads):
+        longest = max(each.longest_wait for each in loads).total_seconds()
+        echo(f"{_counted(waiting, 'fire')} would wait for their turn, {clock_text(longest)} at the longest")
+    if unknown := sum(each.duration is None for each in loads):
+        echo(f"{_counted(unknown, 'request')} without a past run: taken to need no time")
+
+
+def _first_of(counts: Sequence[tuple[str, int]]) -> str:
+    """Name the first few requests with their counts, and say how many more there are."""
+    names = [f"{name} {number:,}" for name, number in counts[:_MOST_NAMED]]
+    more = f" and {len(counts) - _MOST_NAMED:,} more" if len(counts) > _MOST_NAMED else ""
+    return f"{', '.join(names)}{more}"
+
+
+def _print_heat(days: dict[date, list[int]]) -> None:
+    """Print starts by day and hour, in at most 80 columns; a long span by weekdays."""
+    rows = _by_weekday(days) if len(days) > _MOST_DAYS else {f"{day:%a %Y-%m-%d}": hours for day, hours in days.items()}
+    most = max(max(hours) for hours in rows.values())
+    echo(" " * _LABEL + "  " + "".join(f"{hour:02}    " for hour in range(0, 24, 3)) + f"{'STARTS':>14}")
+    for label, hours in rows.items():
+        cells = "".join(_cell(starts, most) for starts in hours)
+        echo(f"{label:<{_LABEL}}  {cells}{sum(hours):>14,}")
+    echo(" " * _LABEL + "  " + _legend(most))
+
+
+def _by_weekday(days: dict[date, list[int]]) -> dict[str, list[int]]:
+    rows = {name: [0] * 24 for name in _WEEKDAYS}
+    for day, hours in days.items():
+        name = _WEEKDAYS[day.weekday()]
+        rows[name] = [sum(both) for both in zip(rows[name], hours, strict=True)]
+    return rows
+
+
+def _cell(starts: int, most: int) -> str:
+    return _block(_level(starts, most)) * 2
+
+
+def _block(level: int) -> str:
+    # Shades tell the same as colours: nothing is lost where there are none.
+    return _BLOCKS[level] if "NO_COLOR" in os.environ else style(_BLOCKS[level], fg=_COLOURS[level])
+
+
+def _level(starts: int, most: int) -> int:
+    """Return a quarter of the most, from 1, that a number of starts lies in; 0 for none."""
+    return -(-starts * (len(_BLOCKS) - 1) // most)
+
+
+def _legend(most: int) -> str:
+    bounds = [most * level // (len(_BLOCKS) - 1) for level in range(len(_BLOCKS))]
+    ranges = [(level, bounds[level - 1] + 1, bounds[level]) for level in range(1, len(_BLOCKS))]
+    return "  ".join(f"{_block(level)} {_range(low, high)}" for level, low, high in ranges if low <= high)
+
+
+def _range(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def _print_loads(loads: Iterable[Load]) -> None:
+    print_table(
+        ("REQUEST", "FIRES", "LASTS", "OVERLAPPING", "SKIPPED", "WAITING", "LONGEST WAIT"),
+        [
+            (
+                each.request,
+                f"{each.fires:,}",
+                "-" if each.duration is None else clock_text(each.duration.total_seconds()),
+                f"{each.overlapping:,}",
+                f"{each.skipped:,}",
+                f"{each.waiting:,}",
+                clock_text(each.longest_wait.total_seconds()) if each.waiting else "-",
+            )
+            for each in loads
+        ],
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"

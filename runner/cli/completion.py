@@ -1,0 +1,78 @@
+"""Names for the shell to complete, from the store and the jobs folder. Whatever is wrong, there are just none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+
+import click
+from click.shell_completion import CompletionItem
+
+from runner.cli.loading import load
+from runner.cli.places import Places, places
+from runner.errors import RunnerError
+from runner.monitor.names import path_of, shown_name
+from runner.requests.model import Group, ProcessRequest
+from runner.store.database import StoreReader
+from runner.store.rows import ExecutionRow
+
+_MANY = 2000  # requests; reading their files would keep a person waiting
+
+
+def request_names(context: click.Context, incomplete: str, *, has_members: bool) -> list[CompletionItem]:
+    """Return the requests, and the members of groups, that begin so; their descriptions are shown by some shells."""
+    try:
+        found = _requests(_places(context))
+    except (RunnerError, OSError):
+        return []
+    items = [(name, description) for name, (description, _) in found.items()]
+    if has_members:
+        items += [(member, f"a member of {name}") for name, (_, members) in found.items() for member in members]
+    return _beginning(incomplete, sorted(items))
+
+
+def running_names(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return what runs or waits: requests, members, and ids once one is begun."""
+    try:
+        with closing(StoreReader(_places(context).state)) as reader:
+            rows = reader.executions()
+    except (RunnerError, OSError):
+        return []
+    names = {_name(row): "" for row in rows}
+    ids = {row.id: _name(row) for row in rows if incomplete}
+    return _beginning(incomplete, sorted((names | ids).items()))
+
+
+def _places(context: click.Context) -> Places:
+    given = context.params
+    return places(given["jobs"], given["state"], given["monitor_log"], given["timezone"])
+
+
+def _requests(where: Places) -> dict[str, tuple[str, list[str]]]:
+    """Return the description and the members of each request by name."""
+    with closing(StoreReader(where.state)) as reader:
+        names = [row.name for row in reader.snapshot().requests if row.definition is not None]
+    if len(names) > _MANY:
+        return {name: ("", []) for name in names}
+    requests = load(where).in_force.requests
+    return {name: (request.description or "", _members(request)) for name, request in requests.items()}
+
+
+def _members(request: ProcessRequest) -> list[str]:
+    action = request.process.action
+    return [f"{request.name}/{_last(each.name)}" for each in action.members] if isinstance(action, Group) else []
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _name(row: ExecutionRow) -> str:
+    from runner.service.executions.execution import execution_of
+
+    execution = execution_of(row)
+    return path_of(shown_name(row.request, execution.process.name, is_member=row.group_id is not None))
+
+
+def _beginning(incomplete: str, items: Iterable[tuple[str, str]]) -> list[CompletionItem]:
+    return [CompletionItem(name, help=" ".join(words.split())) for name, words in items if name.startswith(incomplete)]

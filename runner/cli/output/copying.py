@@ -1,0 +1,97 @@
+"""An execution's output file on its way to stdout, while it grows."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+from pathlib import Path
+
+from runner.cli.output.tables import echo, neutral_lines
+from runner.execution.output import member_output_paths, open_to_read
+
+
+class GroupCopier:
+    """Copies the outputs of a group's members, each after the one before it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._copiers: dict[Path, Copier] = {}
+        self._is_unreadable = False
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody reads stdout any more."""
+        return any(copier.is_abandoned for copier in self._copiers.values())
+
+    def copy(self) -> None:
+        """Copy what came since the last call."""
+        if self._is_unreadable:
+            return
+        try:
+            paths = member_output_paths(self._path)
+        except PermissionError as error:
+            self._is_unreadable = True
+            _report(self._path.parent, error)
+            return
+        for path in paths:
+            self._copiers.setdefault(path, Copier(path)).copy()
+
+
+class Copier:
+    """Copies what is new in a file to stdout at each call; the file may come later.
+
+    To a pipe or a file the bytes go as they are. To a terminal goes text, in which control characters are shown as
+    escapes: what a process prints could otherwise steer the terminal of the person who looks at it.
+
+    If its process puts something else in its place, that is not copied. A file that may not be read is reported once.
+    When nobody reads stdout any more, nothing is copied from then on: the execution continues.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+        self._is_unreadable = False
+        self.is_abandoned = False
+        self._decoder = _terminal_decoder() if sys.stdout.isatty() else None
+
+    def copy(self) -> None:
+        """Copy what came since the last call."""
+        if self.is_abandoned or self._is_unreadable:
+            return
+        try:
+            output = open_to_read(self._path)
+        except PermissionError as error:
+            self._is_unreadable = True
+            _report(self._path, error)
+            return
+        except OSError:  # it is not there yet, or no longer, or something else is in its place
+            return
+        with output:
+            output.seek(self._position)
+            while chunk := output.read(65536):
+                self._write(chunk)
+            self._position = output.tell()
+
+    def _write(self, chunk: bytes) -> None:
+        try:
+            sys.stdout.buffer.write(chunk if self._decoder is None else _neutral(self._decoder.decode(chunk)))
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            self.is_abandoned = True
+            # Python flushes stdout once more at exit, and would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _report(path: Path, error: OSError) -> None:
+    echo(f"runner: the output {path} cannot be read: {error.strerror}", err=True)
+
+
+def _terminal_decoder() -> io.IncrementalNewlineDecoder:
+    """Return a decoder that takes UTF-8 in pieces, and each kind of newline, also a lone CR, for one."""
+    return io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+
+
+def _neutral(text: str) -> bytes:
+    return neutral_lines(text).encode(sys.stdout.encoding, "backslashreplace")

@@ -1,0 +1,33 @@
+"""The forms in which `plan` is told: one module each, imported when it is asked for.
+
+Such a module has one function, `lines(shown)`, which returns what is to be printed line by line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.planning.views.plan import Plan
+
+_MODULES = {"text": "text", "json": "json_lines", "markdown": "markdown"}
+FORMS = tuple(_MODULES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A plan and what it is about: the jobs folder, and in words what that is compared with. `zone` is an IANA key."""
+
+    plan: Plan
+    jobs: str
+    against: str
+    zone: str
+
+
+def report(form: str, shown: Shown) -> Iterable[str]:
+    """Return a plan in one of `FORMS`, line by line."""
+    lines: Callable[[Shown], Iterable[str]] = import_module(f"{__name__}.{_MODULES[form]}").lines
+    return lines(shown)

@@ -1,0 +1,75 @@
+"""A plan for programs: one JSON object a line, `kind` says of what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from runner.cli.output.plans import Shown
+from runner.cli.output.plans.words import run_words, zone_of
+from runner.cli.output.tables import json_line
+from runner.planning.forecast.simulation import Rush
+from runner.planning.states.firing import Miss
+from runner.planning.views.plan import Outlook, Step
+from runner.requests.catalog.reader import Rejection
+from runner.values import instant_text
+
+
+def lines(shown: Shown) -> Iterator[str]:
+    """Yield the requests, the rejected files, the collisions, and a last line that sums up."""
+    yield from (json_line(_step(step, shown)) for step in shown.plan.steps)
+    yield from (json_line(_rejection(rejection, shown)) for rejection in shown.plan.rejections)
+    for collision in shown.plan.crowding.collisions:
+        yield json_line({"kind": "collision", **asdict(collision)})
+    yield json_line(
+        {
+            "kind": "summary",
+            "jobs": shown.jobs,
+            "against": shown.against,
+            "differs": shown.plan.differs,
+            "kept_whole": shown.plan.is_kept_whole,
+            "requests": len(shown.plan.requests),
+            "busiest_before": _rush(shown.plan.crowding.before),
+            "busiest": _rush(shown.plan.crowding.after),
+        }
+    )
+
+
+def _step(step: Step, shown: Shown) -> dict[str, Any]:
+    return {
+        "kind": step.kind,
+        "request": step.name,
+        "formerly": step.renamed_from,
+        "request_file": step.request.source.file,
+        "fields": [asdict(each) for each in step.alterations],
+        "events": [f"request.{change}" for change in step.told],
+        "status_before": step.before and step.before.status,
+        "status": step.after and step.after.status,
+        "zone": zone_of(step, shown),
+        "next_before": _fires(step.before),
+        "next": _fires(step.after),
+        "runs": [{"scheduled_for": fire, "message": run_words(step, fire)} for fire in step.runs],
+        "missed": [_miss(miss) for miss in step.missed],
+    }
+
+
+def _fires(outlook: Outlook | None) -> list[str]:
+    return list(map(instant_text, outlook.fires)) if outlook else []
+
+
+def _miss(miss: Miss) -> dict[str, Any]:
+    return {"missed_count": miss.count, "missed_from": miss.first, "missed_until": miss.last}
+
+
+def _rejection(rejection: Rejection, shown: Shown) -> dict[str, Any]:
+    return {
+        "kind": "rejected",
+        "request_file": rejection.file,
+        "last_good": sorted(name for name, by in shown.plan.kept.items() if by == rejection),
+        "problems": [asdict(problem) for problem in rejection.problems],
+    }
+
+
+def _rush(rush: Rush | None) -> dict[str, Any] | None:
+    return {"time": rush.at, "starts": rush.starts} if rush else None

@@ -1,0 +1,118 @@
+"""A plan as the comment of a pull request: a table of what differs, what needs attention, and the rest folded away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runner.cli.output.plans import Shown
+from runner.cli.output.plans.words import (
+    alteration_words,
+    becoming_words,
+    collision_words,
+    fires_words,
+    has_other_fires,
+    missed_words,
+    run_words,
+    running,
+    rush_words,
+    summary,
+    zone_of,
+)
+from runner.cli.output.tables import local_text
+from runner.errors import Problem
+from runner.planning.views.plan import Kind, Outlook, Step
+from runner.values import neutral
+
+_MARK = "<!-- runner plan -->"
+"""By it a pipeline finds the comment it has made before."""
+_MOST_ROWS = 100
+_MOST_DETAILS = 200
+_SYMBOLS = {
+    Kind.ADDED: "➕ added",
+    Kind.REMOVED: "➖ removed",
+    Kind.RENAMED: "✏️ renamed",
+    Kind.CHANGED: "🔁 changed",
+    Kind.UNTOUCHED: "untouched",
+}
+
+
+def lines(shown: Shown) -> Iterator[str]:
+    """Yield the comment; never longer than GitHub takes (65,536 characters), whatever it is about."""
+    yield _MARK
+    yield f"### `runner plan`: {summary(shown)}"
+    yield ""
+    yield f"{_code(shown.jobs)} against {_code(shown.against)}"
+    problems = [problem for rejection in shown.plan.rejections for problem in rejection.problems]
+    yield from _list("❌ Problems", list(map(_problem, problems)))
+    yield from _table(shown)
+    yield from _list(
+        "▶️ Runs at once", [f"{_code(step.name)}: {run_words(step, fire)}" for step, fire in running(shown)]
+    )
+    yield from _list("⚠️ Recorded as misfired", list(missed_words(shown)))
+    yield from _list(
+        "⚠️ New collisions in the week to come",
+        [_code(collision_words(each)) for each in shown.plan.crowding.collisions],
+    )
+    if shown.plan.differs:
+        yield from ("", f"Busiest minute of the week to come: {rush_words(shown)}")
+    yield from _details(shown)
+
+
+def _table(shown: Shown) -> Iterator[str]:
+    steps = shown.plan.steps
+    if not steps:
+        return
+    yield from ("", "| | request | next fire until now | next fire |", "|---|---|---|---|")
+    for step in steps[:_MOST_ROWS]:
+        zone = zone_of(step, shown)
+        former = f" (was {_code(step.renamed_from)})" if step.renamed_from else ""
+        told = becoming_words(step)
+        name = f"{_code(step.name)}{former}" + (f"<br>{told}" if told else "")
+        yield f"| {_SYMBOLS[step.kind]} | {name} | {_next(step.before, zone)} | {_next(step.after, zone)} |"
+    if len(steps) > _MOST_ROWS:
+        yield from ("", f"and {len(steps) - _MOST_ROWS:,} more")
+
+
+def _details(shown: Shown) -> Iterator[str]:
+    entries = [line for step in shown.plan.steps for line in _detail(step, shown)]
+    if not entries:
+        return
+    yield from ("", "<details><summary>What differs, and the next fires</summary>", "")
+    yield from entries[:_MOST_DETAILS]
+    if len(entries) > _MOST_DETAILS:
+        yield f"- and {len(entries) - _MOST_DETAILS:,} lines more"
+    yield from ("", "</details>")
+
+
+def _detail(step: Step, shown: Shown) -> Iterator[str]:
+    yield f"- {_code(step.name)}"
+    yield from (f"  - {_code(alteration_words(each))}" for each in step.alterations)
+    if has_other_fires(step):
+        zone = zone_of(step, shown)
+        if step.before is not None:
+            yield f"  - next until now: {fires_words(step.before, zone)}"
+        if step.after is not None:
+            yield f"  - next: {fires_words(step.after, zone)}"
+
+
+def _list(title: str, entries: list[str]) -> Iterator[str]:
+    if not entries:
+        return
+    yield from ("", f"**{title}: {len(entries):,}**", "")
+    yield from (f"- {entry}" for entry in entries[:_MOST_ROWS])
+    if len(entries) > _MOST_ROWS:
+        yield f"- and {len(entries) - _MOST_ROWS:,} more"
+
+
+def _problem(problem: Problem) -> str:
+    hint = f"; {_code(problem.suggestion)}" if problem.suggestion else ""
+    return f"{_code(f'{problem.file}:{problem.line}:{problem.column}')} {_code(problem.message)}{hint}"
+
+
+def _next(outlook: Outlook | None, zone: str) -> str:
+    return local_text(outlook.fires[0], zone) if outlook and outlook.fires else f"{outlook.status if outlook else ''}"
+
+
+def _code(text: str) -> str:
+    """Return a text as code, in which nothing is markup; also inside a table."""
+    return f"`{neutral(text).replace('`', 'ˋ').replace('|', '¦')[:300]}`"

@@ -1,0 +1,77 @@
+"""A plan for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from runner.cli.output.plans import Shown
+from runner.cli.output.plans.words import (
+    alteration_words,
+    becoming_words,
+    collision_words,
+    fires_words,
+    has_other_fires,
+    missed_words,
+    run_words,
+    running,
+    rush_words,
+    summary,
+    zone_of,
+)
+from runner.cli.output.problems import problem_lines
+from runner.cli.output.tables import local_text, style
+from runner.planning.views.plan import Kind, Step
+
+_MARKS = {
+    Kind.ADDED: ("+", "green"),
+    Kind.REMOVED: ("-", "red"),
+    Kind.RENAMED: ("»", "cyan"),
+    Kind.CHANGED: ("~", "yellow"),
+    Kind.UNTOUCHED: (" ", None),
+}
+
+
+def lines(shown: Shown) -> Iterator[str]:
+    """Yield the requests that differ, what follows at once, what comes in the way, what is wrong, and the counts."""
+    for step in shown.plan.steps:
+        yield from _step(step, shown)
+    for rejection in shown.plan.rejections:
+        for problem in rejection.problems:
+            yield from problem_lines(problem)
+        kept = sorted(name for name, by in shown.plan.kept.items() if by == rejection)
+        if kept:
+            yield f"    the last good version of {', '.join(kept)} goes on"
+    yield from _section("runs at once", [_run(step, fire, shown) for step, fire in running(shown)])
+    yield from _section("recorded as misfired", list(missed_words(shown)))
+    yield from _section(
+        "new collisions in the week to come", list(map(collision_words, shown.plan.crowding.collisions))
+    )
+    if shown.plan.differs:
+        yield f"busiest minute of the week to come: {rush_words(shown)}"
+    yield style(f"{shown.jobs} against {shown.against}: {summary(shown)}", bold=True)
+
+
+def _step(step: Step, shown: Shown) -> Iterator[str]:
+    mark, colour = _MARKS[step.kind]
+    former = f" (was {step.renamed_from})" if step.renamed_from else ""
+    told = becoming_words(step)
+    yield style(f"{mark} {step.name}", fg=colour) + former + (f"  {told}" if told else "")
+    for alteration in step.alterations:
+        yield f"    {alteration_words(alteration)}"
+    if has_other_fires(step):
+        zone = zone_of(step, shown)
+        if step.before is not None:
+            yield f"    next until now  {fires_words(step.before, zone)}"
+        if step.after is not None:
+            yield f"    next            {fires_words(step.after, zone)}"
+
+
+def _run(step: Step, fire: datetime, shown: Shown) -> str:
+    return f"{step.name}  for {local_text(fire, zone_of(step, shown))}  {run_words(step, fire)}"
+
+
+def _section(title: str, entries: list[str]) -> Iterator[str]:
+    if entries:
+        yield f"{title}: {len(entries)}"
+        yield from (f"    {entry}" for entry in entries)

@@ -1,0 +1,128 @@
+"""What the forms for people have in common: the parts of a plan in words, without any markup. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+from runner.cli.output.plans import Shown
+from runner.cli.output.tables import local_text
+from runner.planning.forecast.collisions import Collision
+from runner.planning.forecast.simulation import Rush
+from runner.planning.states.registration import Change
+from runner.planning.views.alterations import Alteration
+from runner.planning.views.plan import Kind, Outlook, Step
+from runner.requests.model import RunImmediately, RunLater, Schedule
+from runner.values import neutral
+
+_TOLD = {
+    Change.SCHEDULED: "scheduled",
+    Change.UNSCHEDULED: "unscheduled",
+    Change.RESCHEDULED: "rescheduled",
+    Change.COMPLETED: "complete",
+    Change.REMOVED: "removed",
+}
+
+
+def zone_of(step: Step, shown: Shown) -> str:
+    """Return the zone whose wall time a request goes by."""
+    match step.request.timing:
+        case Schedule(rule=rule):
+            return rule.zone
+        case RunLater(zone=zone):
+            return zone
+        case _:
+            return shown.zone
+
+
+def fires_words(outlook: Outlook | None, zone: str) -> str:
+    """Return the next fires, or why there are none."""
+    if outlook is None:
+        return "-"
+    if not outlook.fires:
+        return f"none ({outlook.status})"
+    return ", ".join(local_text(fire, zone) for fire in outlook.fires)
+
+
+def has_other_fires(step: Step) -> bool:
+    """Tell whether there are next fires before or after, and not the same."""
+    before, after = step.before and step.before.fires, step.after and step.after.fires
+    return bool(before or after) and before != after
+
+
+def alteration_words(alteration: Alteration) -> str:
+    """Say what a key was and is."""
+    path, before, after = map(_printable, (alteration.path, alteration.before, alteration.after))
+    if alteration.before is None and alteration.after is None:
+        return f"{path} differs"
+    if alteration.before is None:
+        return f"{path}: {after} (new)"
+    return f"{path}: {before} (gone)" if alteration.after is None else f"{path}: {before} → {after}"
+
+
+def becoming_words(step: Step) -> str:
+    """Say how the request's status changes, as the monitor log will tell it; nothing if it does not."""
+    return ", then ".join(_TOLD[change] for change in step.told)
+
+
+def run_words(step: Step, fire: datetime) -> str:
+    """Say why a fire runs at once."""
+    if fire in step.due_anyway:
+        return "due anyway"
+    if Change.RESCHEDULED in step.told:
+        return "its `reschedule` is new"
+    if isinstance(step.request.timing, RunImmediately):
+        return "run-immediately, and has not run yet"
+    return "missed, and caught up by its `misfire`"
+
+
+def running(shown: Shown) -> list[tuple[Step, datetime]]:
+    """Return what runs at once."""
+    return [(step, fire) for step in shown.plan.steps for fire in step.runs]
+
+
+def missed_words(shown: Shown) -> Iterator[str]:
+    """Say of each span that is recorded as misfired how long it is."""
+    for step in shown.plan.steps:
+        for miss in step.missed:
+            zone = zone_of(step, shown)
+            first, last = local_text(miss.first, zone), local_text(miss.last, zone)
+            span = f"of {first}" if miss.count == 1 else f"from {first} to {last}"
+            yield f"{step.name}: {_counted(miss.count, 'fire')} {span}"
+
+
+def collision_words(collision: Collision) -> str:
+    """Say what comes in the way of a request, and how often in the week to come."""
+    others = f"shared with {', '.join(collision.others)}" if collision.others else "held by its own run before"
+    before = f", {collision.before:,} until now" if collision.before else ""
+    guard = f"the guard {_printable(collision.process)} is {others}"
+    return f"{collision.request}: {_counted(collision.skipped, 'fire')} skipped{before}, {guard}"
+
+
+def rush_words(shown: Shown) -> str:
+    """Compare the busiest minutes of the week to come."""
+    before, after = shown.plan.crowding.before, shown.plan.crowding.after
+    starts = (before.starts if before else 0), (after.starts if after else 0)
+    change = "as until now" if starts[0] == starts[1] else f"until now {_rush(before, shown.zone)}"
+    return f"{_rush(after, shown.zone)}, {change}"
+
+
+def summary(shown: Shown) -> str:
+    """Count what differs."""
+    counts = Counter(step.kind for step in shown.plan.steps)
+    parts = [f"{counts[kind]} {kind}" for kind in Kind if kind is not Kind.UNTOUCHED and counts[kind]]
+    rejected = len(shown.plan.rejections)
+    return ", ".join([*parts, *([f"{_counted(rejected, 'file')} rejected"] if rejected else [])]) or "no difference"
+
+
+def _rush(rush: Rush | None, zone: str) -> str:
+    return f"{_counted(rush.starts, 'start')} at {local_text(rush.at, zone)}" if rush else "none"
+
+
+def _printable(text: str | None) -> str:
+    return neutral(text or "")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"

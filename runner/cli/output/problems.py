@@ -1,0 +1,114 @@
+"""A problem as people read it: its place, the line with a caret under the place, what would be right. Reads files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import lru_cache
+from itertools import accumulate, takewhile
+from typing import TYPE_CHECKING
+from unicodedata import category, east_asian_width
+
+from runner.cli.output.tables import style
+from runner.requests.catalog.listing import Content, read_bounded, signature_at
+from runner.requests.catalog.outside_files import UNSHOWN, is_inside
+from runner.requests.yaml.syntax_errors import lines_of
+from runner.system.regular_files import Signature
+from runner.values import neutral
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.errors import Problem
+
+_TAB = 8
+_NARROWEST = 40
+_WIDEST = 120
+
+
+def problem_lines(problem: Problem) -> list[str]:
+    """Return a problem in a few lines, styled, for `echo`."""
+    place = style(f"{problem.file}:{problem.line}:{problem.column}:", bold=True)
+    lines = [f"{place} {problem.message}"]
+    if UNSHOWN not in problem.message:
+        lines += excerpt(problem.file, problem.line, problem.column)
+    if problem.suggestion:
+        lines.append(f"    {style(problem.suggestion, fg='green')}")
+    return lines
+
+
+def excerpt(file: str, line: int, column: int) -> tuple[str, ...]:
+    """Return a line of a file, and a line with a caret to stand below it; nothing where there is nothing to be seen.
+
+    Nothing, either, of a link that leads out of its folder.
+    """
+    lines = _lines_of(file, signature_at(file)) if is_inside(file, os.path.dirname(file) or ".") else []  # noqa: PTH120
+    text = lines[line - 1] if 0 < line <= len(lines) else ""
+    if not text.strip():
+        return ()
+    number = f" {line} "
+    terminal = shutil.get_terminal_size((_WIDEST, 0)).columns
+    shown, blanks = pointed(text, column, min(_WIDEST, max(_NARROWEST, terminal)) - len(number) - 2)
+    caret = style("^", fg="red", bold=True)
+    return f"{_faint(f'{number}|')} {shown}", f"{_faint('|'.rjust(len(number) + 1))} {' ' * blanks}{caret}"
+
+
+def pointed(text: str, column: int, width: int) -> tuple[str, int]:
+    """Return what of a line can be shown in `width` cells, and how many cells lie before the character at `column`.
+
+    Tabs become blanks and what is not printable its escape; of a long line it is the part around the column.
+
+    >>> pointed("a: 日本 x", 7, 80)
+    ('a: 日本 x', 8)
+    >>> pointed("x" * 50 + "HERE" + "y" * 50, 51, 20)
+    ('…xxxxxxxxxHEREyyyyy…', 10)
+    """
+    at = min(column - 1, len(text))
+    before, behind = _pieces(text[max(0, at - width) : at]), _pieces(text[at : at + width])
+    if at > width or _cells("".join(before)) > width * 3 // 4:
+        before = ["…", *_fitting(before[::-1], width // 2 - 1)[::-1]]
+    head = "".join(before)
+    room = width - _cells(head)
+    if _cells("".join(behind)) > room:
+        behind = [*_fitting(behind, room - 1), "…"]
+    return f"{head}{''.join(behind)}".rstrip(), _cells(head)
+
+
+@lru_cache(maxsize=1)
+def _lines_of(file: str, _signature: Signature | None) -> list[str]:
+    """Return a file's lines; kept while it looks the same, for it may have many problems."""
+    content = read_bounded(file)
+    if not isinstance(content, Content):
+        return []
+    return lines_of(content.raw.decode("utf-8-sig", errors="replace"))
+
+
+def _pieces(text: str) -> list[str]:
+    """Return each character as it is shown."""
+    pieces: list[str] = []
+    cells = 0
+    for character in text:
+        pieces.append(" " * (_TAB - cells % _TAB) if character == "\t" else neutral(character))
+        cells += _cells(pieces[-1])
+    return pieces
+
+
+def _fitting(pieces: Sequence[str], room: int) -> Sequence[str]:
+    """Return the first pieces that have room together."""
+    totals = accumulate(map(_cells, pieces))
+    return pieces[: sum(1 for _ in takewhile(lambda total: total <= room, totals))]
+
+
+def _cells(text: str) -> int:
+    """Return how many cells of a terminal a text takes."""
+    return len(text) if text.isascii() else sum(map(_cells_of, text))
+
+
+def _cells_of(character: str) -> int:
+    if category(character) in {"Mn", "Me"}:
+        return 0
+    return 2 if east_asian_width(character) in "WF" else 1
+
+
+def _faint(text: str) -> str:
+    return style(text, fg="blue")

@@ -1,0 +1,36 @@
+"""For GitHub Actions: workflow commands, which become annotations at the changed lines of a pull request.
+
+Source: docs.github.com, "Workflow commands for GitHub Actions"; the escapes are those of its toolkit's `command.ts`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runner.cli.output.reports import below_here
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runner.cli.output.reports import Checked
+    from runner.errors import Problem
+
+_IN_MESSAGE = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_IN_PROPERTY = _IN_MESSAGE | str.maketrans({":": "%3A", ",": "%2C"})
+
+
+def lines(checked: Checked) -> Iterator[str]:
+    """Yield one command a problem."""
+    return map(_command, checked.problems)
+
+
+def _command(problem: Problem) -> str:
+    properties = {
+        "file": below_here(problem.file),
+        "line": str(problem.line),
+        "col": str(problem.column),
+        "title": problem.path or "process request",
+    }
+    listed = ",".join(f"{name}={value.translate(_IN_PROPERTY)}" for name, value in properties.items())
+    text = f"{problem.message}\n{problem.suggestion}" if problem.suggestion else problem.message
+    return f"::error {listed}::{text.translate(_IN_MESSAGE)}"

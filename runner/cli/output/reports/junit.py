@@ -1,0 +1,40 @@
+"""JUnit XML, as Jenkins, GitLab and others read it: one test case a file, which fails if the file has problems."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from runner.cli.output.reports import below_here
+from runner.values import neutral
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runner.cli.output.reports import Checked
+    from runner.errors import Problem
+
+
+def lines(checked: Checked) -> Iterator[str]:
+    """Yield the document."""
+    by_file = {file: list(problems) for file, problems in groupby(checked.problems, key=lambda each: each.file)}
+    counts = {"tests": str(len(checked.files)), "failures": str(len(by_file)), "errors": "0"}
+    suites = ElementTree.Element("testsuites", counts)
+    suite = ElementTree.SubElement(suites, "testsuite", {"name": "runner validate", **counts})
+    for file in checked.files:
+        attributes = {"name": neutral(below_here(file)), "classname": "runner.validate"}
+        case = ElementTree.SubElement(suite, "testcase", attributes)
+        if file in by_file:
+            _fail(case, by_file[file])
+    ElementTree.indent(suites)
+    yield '<?xml version="1.0" encoding="UTF-8"?>'
+    yield from ElementTree.tostring(suites, encoding="unicode").split("\n")
+
+
+def _fail(case: ElementTree.Element, problems: Sequence[Problem]) -> None:
+    # One for all: where a case has several failures, most readers show only the first.
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    message = neutral(f"{problems[0].message}{more}")
+    failure = ElementTree.SubElement(case, "failure", {"type": "problem", "message": message})
+    failure.text = "\n".join(neutral(str(problem)) for problem in problems)

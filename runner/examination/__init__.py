@@ -1,0 +1,45 @@
+"""What `runner doctor` tells of all that a runner lives by: looked at, whatever state it is in, and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from runner.errors import RunnerError
+from runner.examination import machine, permissions, soundness
+from runner.examination.findings import Finding, problem
+from runner.examination.subject import Subject
+
+_CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[Finding]]], ...] = (
+    ("versions", machine.version_findings),
+    ("runner", soundness.runner_findings),
+    ("user", permissions.user_findings),
+    ("jobs", permissions.jobs_findings),
+    ("requests", soundness.request_findings),
+    ("notification", machine.notification_findings),
+    ("zone", machine.zone_findings),
+    ("zone", machine.running_zone_findings),
+    ("clock", machine.clock_findings),
+    ("state", permissions.state_findings),
+    ("store", soundness.store_findings),
+    ("log", permissions.log_findings),
+    ("log", soundness.line_findings),
+    ("rotation", soundness.rotation_findings),
+    ("room", machine.room_findings),
+    ("limits", machine.limit_findings),
+    ("cgroup", machine.cgroup_findings),
+)
+
+
+def examine(subject: Subject) -> Iterator[Finding]:
+    """Make all checks, one after another; what keeps one from looking is a problem that it found."""
+    for name, check in _CHECKS:
+        try:
+            yield from check(subject)
+        except (OSError, RunnerError) as error:
+            yield problem(name, f"it cannot be looked at: {_reason(error)}", "ask as the user that the runner runs as")
+
+
+def _reason(error: OSError | RunnerError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
+    return str(error)

@@ -1,0 +1,196 @@
+"""Who else may write or read what a runner lives by: who may write its requests runs commands as its user.
+
+Reads files and folders.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+
+from runner.examination.findings import Finding, advice, good, problem, warning
+from runner.examination.subject import Subject
+from runner.execution.output import outputs_folder
+from runner.provenance import objection_to_git
+from runner.requests.catalog.reader import CatalogReader
+from runner.requests.model import Group
+from runner.requests.settings import NAME
+from runner.store.lock import lock_path
+from runner.store.mailbox import wake_path
+from runner.store.places import places_in
+from runner.system.regular_files import is_missing, is_there, real_path
+from runner.system.trust import ROOT, Grade, Objection, user_name
+from runner.values import neutral
+
+_ROOT = 0
+_OTHERS_READ = stat.S_IROTH
+
+
+def jobs_findings(subject: Subject) -> Iterator[Finding]:
+    """Tell who may change the requests: the folder, those in it, the files, and the way to the folder."""
+    listing = subject.listing
+    if listing is None and not is_missing(subject.jobs):
+        yield problem(
+            "jobs", f"the jobs folder {subject.jobs} cannot be read", "run this as its user, or change it: chmod, chown"
+        )
+        return
+    if listing is None:
+        yield problem(
+            "jobs", f"there is no jobs folder {subject.jobs}", "`runner init` makes one, --jobs names another"
+        )
+        return
+    read = {*listing.files, *listing.defaults}
+    folders = {str(above) for relative in read for above in PurePosixPath(relative).parents} | {"."}
+    inside = [subject.jobs / relative for relative in sorted(folders | read)]
+    inside += [path for path in (subject.jobs.absolute().parent / NAME, *_read_besides(subject)) if is_there(path)]
+    found = [*_exposures("jobs", inside, subject), *_git_findings(subject)]
+    count = len(listing.files)
+    where = f"{count} request file{'s' * (count != 1)} in {neutral(str(subject.jobs))}"
+    who = " and ".join(dict.fromkeys((user_name(subject.user), "root")))
+    yield from found or [good("jobs", f"only {who} may change {where}")]
+
+
+def _read_besides(subject: Subject) -> list[Path]:
+    """Return the files of dates and of variables that the requests name."""
+    reader = CatalogReader(subject.jobs, default_zone="UTC")
+    processes = [request.process for request in reader.read().requests.values()]
+    for process in processes:
+        if isinstance(process.action, Group):
+            processes += process.action.members
+    files = {file for process in processes for file in process.environment_files}
+    return sorted(Path(os.path.normpath(file)) for file in {*files, *reader.read_besides})
+
+
+def _git_findings(subject: Subject) -> Iterator[Finding]:
+    if objection := objection_to_git(subject.jobs, subject.trust):
+        kept = "root records no commit" if subject.user == _ROOT else "git would run what its `config` says"
+        told = problem if subject.user == _ROOT or objection.grade is Grade.ANYBODY else advice
+        yield told("jobs", f"{objection.reason}, which is git's: {kept}", objection.suggestion)
+
+
+def state_findings(subject: Subject) -> Iterator[Finding]:
+    """Tell whether the runner can use its state folder, and who else can."""
+    folder = subject.state
+    if not folder.exists():
+        yield good("state", f"there is no state folder {folder} yet; `runner start` makes it")
+        return
+    if not folder.is_dir():
+        yield problem("state", f"{folder} is no folder", "move it away, or choose another with --state")
+        return
+    places = list(places_in(folder))
+    found = [*_use_findings("state", [folder, *places], subject), *_kind_findings(folder)]
+    if folder.stat().st_mode & stat.S_IXOTH:  # else nobody else comes that far
+        found += _readers("state", [path for path in places if path.name != "wake" and path.parent == folder])
+    found += _exposures("state", [folder, *places], subject)
+    yield from found or [good("state", f"{folder} is writable, and by nobody else")]
+
+
+def log_findings(subject: Subject) -> Iterator[Finding]:
+    """Tell whether the monitor log can be written, and who else may write or read it."""
+    log = subject.monitor_log
+    folder = log.parent
+    if not folder.is_dir():
+        if folder != subject.state and not folder.parent.is_dir():
+            yield problem("log", f"there is no folder {folder} for the monitor log", f"mkdir -p {_quoted(folder)}")
+        return
+    if log.exists() and not log.is_file():
+        yield problem("log", f"{log} is no file", "move it away, or choose another place with --monitor-log")
+        return
+    places = [folder, log] if log.exists() else [folder]
+    found = [*_use_findings("log", places, subject), *_readers("log", places[1:]), *_exposures("log", places, subject)]
+    yield from found or [good("log", f"{log} is writable, and not for everyone to read")]
+
+
+def user_findings(subject: Subject) -> Iterator[Finding]:
+    """Say so where another user asks than the one whose runner it is: what may be written is seen as by that one."""
+    if os.geteuid() == subject.user:
+        return
+    us, name = user_name(os.geteuid()), user_name(subject.user)
+    message = f"the state folder belongs to {name}, and this is asked as {us}, who may do other things"
+    if os.geteuid() == _ROOT:
+        message += "; a runner that is root does not use it"
+    yield advice("user", message, f"sudo -u {shlex.quote(name)} runner doctor")
+
+
+def _kind_findings(folder: Path) -> Iterator[Finding]:
+    wake, lock, outputs = wake_path(folder), lock_path(folder), outputs_folder(folder)
+    kinds = ((wake, wake.is_fifo(), "FIFO"), (lock, lock.is_file(), "file"), (outputs, outputs.is_dir(), "folder"))
+    for path, is_right, kind in kinds:
+        if path.exists() and not is_right:
+            yield problem("state", f"{path} is no {kind}", "move it away, and the runner makes a new one")
+
+
+def _use_findings(check: str, paths: Iterable[Path], subject: Subject) -> Iterator[Finding]:
+    for path in paths if os.geteuid() == subject.user else ():
+        needed = os.W_OK | (os.X_OK if path.is_dir() else 0)
+        if not os.access(path, needed):
+            reason = (
+                "its file system is read-only" if os.statvfs(path).f_flag & os.ST_RDONLY else "permission is denied"
+            )
+            message = f"{path} cannot be written as {user_name(os.geteuid())}: {reason}"
+            yield problem(check, message, "give it to the user that the runner runs as, with chown or chmod")
+            return
+
+
+def _readers(check: str, paths: Iterable[Path]) -> Iterator[Finding]:
+    for path in paths:
+        if path.stat().st_mode & _OTHERS_READ:
+            message = f"everyone may read {path}, where what processes print is kept"
+            yield warning(check, message, f"chmod o-rwx {_quoted(path)}")
+
+
+def _exposures(check: str, paths: list[Path], subject: Subject) -> Iterator[Finding]:
+    """Tell who else may change some of `paths`, or what is on the way to them, each kind of people in one sentence."""
+    found: dict[Objection, Path] = {}
+    for path in paths:
+        if objection := subject.trust.objection(path, is_strict=True):
+            found.setdefault(objection, path)
+    ours = {real_path(path) for path in paths} | {str(path.absolute()) for path in paths}
+    for (who, is_ours, _), group in groupby(sorted(found, key=partial(_kind, ours)), key=partial(_kind, ours)):
+        objections = list(group)
+        yield _exposure(check, who, objections, paths[0], found[objections[0]], is_ours=is_ours, subject=subject)
+
+
+def _kind(ours: set[str], objection: Objection) -> tuple[str, bool, bool]:
+    return objection.who, objection.path in ours, objection.is_link
+
+
+def _exposure(
+    check: str, who: str, objections: list[Objection], top: Path, path: Path, *, is_ours: bool, subject: Subject
+) -> Finding:
+    first, user = objections[0], user_name(subject.user)
+    places = _counted(Path(each.path) for each in objections)
+    if first.grade is Grade.OWNER:
+        what = f"{places} {'is a link of' if first.is_link else 'belongs to'} {who}"
+    else:
+        outside = f", which {user} is not in," if first.grade is Grade.GROUP else ""
+        what = f"{who}{outside} may write {places}"
+    if is_ours:
+        message = f"{what}: they could run anything as {user}"
+    else:
+        message = f"{what}, and so put another {'folder' if path.is_dir() else 'file'} in the place of {path}"
+    is_below = all(Path(each.path).is_relative_to(top) for each in objections)
+    letter = {Grade.ANYBODY: "o", Grade.GROUP: "g"}.get(first.grade)
+    suggestion = f"chmod -R {letter}-w {_quoted(top)}" if letter and is_below else first.suggestion
+    return _level(first, path, subject)(check, message, suggestion)
+
+
+def _level(objection: Objection, path: Path, subject: Subject) -> Callable[[str, str, str], Finding]:
+    """Say how much it matters: root refuses all but a group on the way; another user decides for itself."""
+    if subject.user == _ROOT:
+        return problem if ROOT.objection(path) else warning
+    return {Grade.ANYBODY: problem, Grade.GROUP: warning, Grade.OWNER: advice}[objection.grade]
+
+
+def _counted(paths: Iterable[Path]) -> str:
+    first, *more = paths
+    return neutral(str(first)) + (f" and {len(more)} more" if more else "")
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(neutral(str(path)))

@@ -1,0 +1,147 @@
+"""The store, the log and the requests: whether what is there is sound. Reads files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from fnmatch import fnmatch
+from pathlib import Path
+
+from runner.errors import RuleError, StoreError
+from runner.examination.findings import Finding, advice, good, problem, warning
+from runner.examination.subject import Subject
+from runner.monitor.records import decode
+from runner.requests.catalog.reader import CatalogReader
+from runner.service.trouble import TroubleNote
+from runner.store.checkup import condition_of
+from runner.store.connection import database_path
+from runner.store.database import StoreReader
+from runner.store.files import shared_of
+from runner.store.holders import readers_of
+from runner.store.lock import owner_pid
+from runner.system.regular_files import is_folder, read_regular
+from runner.timing.zones import zone_named
+
+_LONG_WAL = 32 << 20
+_END_READERS = "look for a program that keeps the store open, and end it"
+_MANY_WAITING = 1000
+_LARGE_LOG = 1 << 30
+_LARGEST_CONFIGURATION = 1 << 20
+_LONGEST_LINE = 32 << 10
+_BLOCK = re.compile(r"([^{}]*)\{([^{}]*)\}")
+
+
+def runner_findings(subject: Subject) -> Iterator[Finding]:
+    """Tell whether a runner is alive."""
+    pid = owner_pid(subject.state)  # a lock that cannot be looked at leaves it open whether a runner is alive
+    yield good("runner", f"runner {pid} is running" if pid else f"no runner is running on {subject.state}")
+    with closing(StoreReader(subject.state)) as reader:
+        served = reader.meta().get("jobs")
+    if served and is_folder(served) and is_folder(subject.jobs) and not Path(served).samefile(subject.jobs):
+        message = f"the state folder {subject.state} belongs to {served}, not to {subject.jobs.absolute()}"
+        yield problem("runner", message, "give this jobs folder its own: --state, or `state` in runner.yaml")
+
+
+def request_findings(subject: Subject) -> Iterator[Finding]:
+    """Tell whether all requests are valid, the zones that they name among the rest."""
+    if subject.listing is None:
+        return
+    catalog = CatalogReader(subject.jobs, default_zone=_usable(subject.zone)).read()
+    count = len(catalog.requests)
+    if problems := catalog.problems:
+        what = f"{len(problems)} problem{'s' * (len(problems) != 1)} in the request files, the first: {problems[0]}"
+        yield warning("requests", what, "`runner validate` tells them all")
+    else:
+        yield good("requests", f"{count} request{'s' * (count != 1)}, all valid, in zones that exist")
+
+
+def store_findings(subject: Subject) -> Iterator[Finding]:
+    """Tell whether the store is whole and of this version, and what waits in it."""
+    if subject.pid is not None and (trouble := TroubleNote(subject.state).read()):
+        yield problem("store", f"the runner does not fire: {trouble}", "follow the advice in this sentence")
+    try:
+        condition = condition_of(subject.state)
+    except StoreError as error:
+        yield problem("store", *_parted(str(error)))
+        return
+    if condition is None:
+        yield good("store", "there is none yet; `runner start` makes it")
+        return
+    found = []
+    if condition.version < condition.newest:
+        message = f"it has version {condition.version}, this program writes {condition.newest}"
+        found.append(advice("store", message, "(re)start the runner, which brings it up to date"))
+    if condition.wal_bytes > _LONG_WAL:
+        message = f"its write-ahead log has grown to {condition.wal_bytes >> 20} MiB"
+        readers = ", ".join(readers_of(shared_of(database_path(subject.state)).stat().st_ino))
+        right = f"end {readers}, which keeps the store open" if readers else _END_READERS
+        found.append(warning("store", message, right))
+    if condition.waiting > _MANY_WAITING or (condition.waiting and subject.pid is None):
+        message = f"{condition.waiting} records wait in it for the monitor log"
+        found.append(warning("store", message, "make the log writable; a runner then writes them"))
+    yield from found or [good("store", f"it is whole, of version {condition.version}, {condition.bytes >> 10} KiB")]
+
+
+def line_findings(subject: Subject) -> Iterator[Finding]:
+    """Tell whether the log ends with a whole record; a runner that writes it may be in the midst of one."""
+    if not subject.monitor_log.is_file():
+        return
+    with subject.monitor_log.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        end = os.pread(file.fileno(), _LONGEST_LINE, max(0, size - _LONGEST_LINE))
+    if not size:
+        yield good("log", "it is empty")
+    elif not end.endswith(b"\n"):
+        message, right = "its last line is torn", "start the runner, which completes what is its own"
+        yield warning("log", message, right) if subject.pid is None else good("log", "it is being written")
+    elif decode(end[:-1].rpartition(b"\n")[2]) is None:
+        yield warning("log", "its last line is no record", "let nothing but the runner write to it")
+    else:
+        yield good("log", f"its last line is whole ({size >> 10} KiB)")
+
+
+def rotation_findings(subject: Subject) -> Iterator[Finding]:
+    """Tell whether the log is rotated, and so that nothing is lost: by rename."""
+    log = subject.monitor_log
+    for place, body in _rotations(subject):
+        if "copytruncate" in body.split():
+            message = f"{place} rotates the log by copytruncate, which loses the lines written meanwhile"
+            yield warning(
+                "rotation", message, "replace copytruncate by `create`; the runner notices a rename by itself"
+            )
+        else:
+            yield good("rotation", f"{place} rotates the log by rename")
+        return
+    if log.is_file() and (size := log.stat().st_size) > _LARGE_LOG:
+        message = f"the log has {size >> 20} MiB, and logrotate does not know it"
+        yield advice("rotation", message, f"rotate {log} by rename, with logrotate's `create` and `delaycompress`")
+
+
+def _rotations(subject: Subject) -> Iterator[tuple[Path, str]]:
+    """Yield the files of logrotate that name the log, each with what it says of it (logrotate.conf(5))."""
+    files = sorted(subject.logrotate.iterdir()) if is_folder(subject.logrotate) else []
+    for file in (subject.logrotate.with_name("logrotate.conf"), *files):
+        try:
+            raw = read_regular(file, at_most=_LARGEST_CONFIGURATION)
+            text = re.sub(r"(?m)^\s*#.*$", "", raw.decode(errors="replace"))
+        except OSError:  # not for us to read, or no file
+            continue
+        for names, body in _BLOCK.findall(text):
+            patterns = [name.strip("\"'") for name in names.split()]
+            if any(fnmatch(str(subject.monitor_log), pattern) for pattern in patterns):
+                yield file, body
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Part an error of the store into what is and what would be right."""
+    what, _, right = text.partition("; ")
+    return what, right or "look at the folder and its permissions"
+
+
+def _usable(zone: str) -> str:
+    try:
+        return zone_named(zone).key
+    except RuleError:
+        return "UTC"

@@ -1,0 +1,1 @@
+"""What a span of time will bring: fires, executions a minute, overlaps. Pure."""

@@ -1,0 +1,195 @@
+"""The fires of a request in a span, as trains: ascending sequences of integer microseconds since 1970. Pure.
+
+An interval's train is a `range`: a million fires of it cost as little as one, to keep, to count and to look into.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import chain, pairwise, takewhile
+
+from runner.planning.coming_fires import coming_fires
+from runner.planning.states.due_fires import coming
+from runner.planning.states.state import RequestState
+from runner.requests.model import ProcessRequest, Schedule
+from runner.timing.rules import Cron, Interval, Rule
+from runner.timing.streams import measures_passing_time
+from runner.timing.upcoming import fires, span
+from runner.timing.zones import TICK, stretches_of, wall_at, zone_named
+from runner.values import to_microseconds
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+_DAY = timedelta(days=1)
+
+Train = Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trains:
+    """All fires of a span, one train after another. Equal only to itself: requests of one rule share one.
+
+    `shortest_gap` is between two successive fires, None if there are no two.
+    """
+
+    trains: tuple[Train, ...]
+    count: int
+    shortest_gap: int | None
+    is_at_whole_minutes: bool
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(self.trains)
+
+    def between(self, begin: int, end: int) -> int:
+        """Count the fires in [begin, end)."""
+        return sum(bisect_left(train, end) - bisect_left(train, begin) for train in self.trains)
+
+
+class Timetable:
+    """Makes the trains of requests in [begin, end), those of a rule once."""
+
+    def __init__(self, begin: datetime, end: datetime) -> None:
+        self.begin = begin
+        self.end = end
+        self._known: dict[tuple[Rule, datetime | None], Trains] = {}
+
+    def of(self, request: ProcessRequest, state: RequestState) -> Trains:
+        """Return when a request fires; never, if it is unscheduled.
+
+        A schedule fires by its rule, settled or not and in the past too: the question is what would
+        be. Only what is claimed ahead, since the clock went back, is left out.
+        """
+        timing = request.timing
+        if not isinstance(timing, Schedule):
+            once = (fire for fire in coming_fires(request, state, self.begin) if fire < self.end)
+            return _trains([tuple(map(to_microseconds, once))])
+        if not state.is_wanted:
+            return _trains(())
+        if state.is_reopened and not measures_passing_time(timing.rule.pattern):
+            return self._reopened(timing.rule, state)
+        key = self._narrowed(timing.rule), None if timing.rule.repetitions is None else state.counted_from
+        if key not in self._known:
+            rule, counted_from = key
+            self._known[key] = trains_of(rule, self.begin, self.end, counted_from=counted_from)
+        return self._known[key]
+
+    def _reopened(self, rule: Rule, state: RequestState) -> Trains:
+        settled = fires(rule, self.begin - TICK, counted_from=state.counted_from)
+        past = takewhile(lambda fire: fire <= state.fired_through, settled)
+        ahead = coming(rule, state, max(state.fired_through, self.begin - TICK))
+        walked = takewhile(lambda fire: fire < self.end, chain(past, ahead))
+        return _trains([tuple(map(to_microseconds, walked))])
+
+    def _narrowed(self, rule: Rule) -> Rule:
+        """Return a rule without bounds that make no difference here, so that more requests share their trains."""
+        if rule.finish is not None and rule.finish >= self.end:
+            rule = replace(rule, finish=None)
+        is_only_bound = isinstance(rule.pattern, Cron) and rule.repetitions is None
+        if is_only_bound and rule.start is not None and rule.start <= self.begin:
+            rule = replace(rule, start=None)
+        return rule
+
+
+def trains_of(rule: Rule, begin: datetime, end: datetime, *, counted_from: datetime | None = None) -> Trains:
+    """Return the fires of a rule in [begin, end); what is excepted cuts the train of an interval."""
+    if isinstance(rule.pattern, Interval):
+        return _trains(_of_interval(rule, rule.pattern, begin, end, counted_from))
+    walked = takewhile(lambda fire: fire < end, fires(rule, begin - TICK, counted_from=counted_from))
+    return _trains([tuple(map(to_microseconds, walked))])
+
+
+def _trains(found: Iterable[Train]) -> Trains:
+    trains = tuple(filter(len, found))
+    gaps = [_shortest_gap(train) for train in trains if len(train) > 1]
+    gaps += [later[0] - earlier[-1] for earlier, later in pairwise(trains)]
+    return Trains(
+        trains=trains,
+        count=sum(map(len, trains)),
+        shortest_gap=min(gaps, default=None),
+        is_at_whole_minutes=all(map(_is_at_whole_minutes, trains)),
+    )
+
+
+def _shortest_gap(train: Train) -> int:
+    if isinstance(train, range):
+        return train.step
+    return min(later - earlier for earlier, later in pairwise(train))
+
+
+def _is_at_whole_minutes(train: Train) -> bool:
+    if isinstance(train, range):
+        return train.start % MINUTE == 0 and train.step % MINUTE == 0
+    return all(fire % MINUTE == 0 for fire in train)
+
+
+def _of_interval(
+    rule: Rule, pattern: Interval, begin: datetime, end: datetime, counted_from: datetime | None
+) -> Iterator[range]:
+    found = span(rule, begin - TICK, end - TICK, counted_from=counted_from)
+    if found.first is None:
+        return
+    left = range(to_microseconds(found.first), to_microseconds(found.latest[-1]) + 1, pattern.seconds * SECOND)
+    for since, until in _excepted(rule, begin, end):
+        yield left[: _place(left, since)]
+        left = left[_place(left, until) :]
+    yield left
+
+
+def _excepted(rule: Rule, begin: datetime, end: datetime) -> Iterator[tuple[int, int]]:
+    """Yield the stretches of time, ascending, that a rule excepts in or around a span."""
+    if not rule.excepted:
+        return
+    zone = zone_named(rule.zone)
+    first, last = wall_at(begin, zone).date() - _DAY, wall_at(end, zone).date() + _DAY
+    days = (day for day in rule.excepted if first <= day <= last)
+    for since, until in sorted(stretch for day in days for stretch in stretches_of(day, zone)):
+        yield to_microseconds(since), to_microseconds(until)
+
+
+def _place(train: range, at: int) -> int:
+    """Return the index of the first fire of a range that is not before `at`; its length if there is none.
+
+    >>> _place(range(10, 100, 10), 25)
+    2
+    """
+    return min(len(train), max(0, -((train.start - at) // train.step)))
+
+
+def overlapping(trains: Trains, duration: int) -> int:
+    """Count the fires that come while the run of the one before, which takes `duration`, would still go on."""
+    if trains.shortest_gap is None or trains.shortest_gap >= duration:
+        return 0
+    count = sum(later[0] - earlier[-1] < duration for earlier, later in pairwise(trains.trains))
+    for train in trains.trains:
+        if isinstance(train, range):
+            count += (len(train) - 1) * (train.step < duration)
+        else:
+            count += sum(later - earlier < duration for earlier, later in pairwise(train))
+    return count
+
+
+def skipped(trains: Trains, duration: int) -> int:
+    """Count the fires that are skipped if none may start while an execution, which takes `duration`, runs."""
+    if trains.shortest_gap is None or trains.shortest_gap >= duration:
+        return 0
+    count, free_from = 0, trains.trains[0][0]
+    for train in trains.trains:
+        admitted = _admitted(train, free_from, duration)
+        if admitted:
+            free_from = admitted[-1] + duration
+        count += len(train) - len(admitted)
+    return count
+
+
+def _admitted(train: Train, free_from: int, duration: int) -> Train:
+    if isinstance(train, range):
+        return train[_place(train, free_from) :: max(1, -(-duration // train.step))]
+    admitted = []
+    for fire in train:
+        if fire >= free_from:
+            admitted.append(fire)
+            free_from = fire + duration
+    return admitted

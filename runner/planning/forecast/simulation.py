@@ -1,0 +1,258 @@
+"""What a catalog would do in a span of time: fires, starts a minute, overlaps, skipped fires, waits. Pure.
+
+Every fire is counted, most of them by arithmetic. How long a run takes is what the caller says it took so far; a
+request of which nothing is known counts as one that takes no time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from heapq import heapreplace, merge
+from zoneinfo import ZoneInfo
+
+from runner.errors import RefusedError, UsageError
+from runner.planning.coming_fires import standing
+from runner.planning.forecast.fire_sequences import MINUTE, Timetable, Trains, overlapping, skipped
+from runner.planning.forecast.starts_per_minute import starts_by_minute
+from runner.planning.overlap import Guard
+from runner.planning.references import followed
+from runner.planning.states.firing import delay_of
+from runner.planning.states.state import RequestState
+from runner.requests.model import ProcessRequest
+from runner.timing.zones import wall_at
+from runner.values import from_microseconds, to_microseconds
+
+LONGEST = timedelta(days=366)
+MOST_QUEUED = 2_000_000
+_MICROSECOND = timedelta(microseconds=1)
+# Clocks are ahead of UTC by whole quarters of an hour, so that each lies in one hour of the day.
+_QUARTER_MINUTES = 15
+_QUARTER = _QUARTER_MINUTES * MINUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What one request would do. `duration` is what a run of it takes; None if it never ran.
+
+    `overlapping` are the fires while the run before goes on; of a request that prevents it, they are `skipped`: then
+    also for the run of another request with its process and context. `waiting` are those that `max_running` holds up,
+    `longest_wait` at most so long.
+    """
+
+    request: str
+    fires: int
+    duration: timedelta | None
+    overlapping: int = 0
+    skipped: int = 0
+    waiting: int = 0
+    longest_wait: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rush:
+    """The first of the busiest minutes: its begin, the starts in it, and the requests they are of, the most first."""
+
+    at: datetime
+    starts: int
+    requests: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """The fires with a time in [begin, end), and when they would start.
+
+    `loads` are the requests that fire, the most often first. `quarters` counts the starts by quarters of an hour from
+    `origin` on; the last ones may lie behind `end`, as spread delays starts.
+    """
+
+    begin: datetime
+    end: datetime
+    fires: int
+    loads: tuple[Load, ...]
+    rush: Rush | None
+    origin: datetime
+    quarters: tuple[int, ...]
+
+    def by_day_and_hour(self, zone: ZoneInfo) -> dict[date, list[int]]:
+        """Return the starts of the 24 hours of each day by the clocks of `zone`; a repeated hour counts as one.
+
+        A day behind the span is there only if spread delays starts into it.
+        """
+        days: dict[date, list[int]] = {}
+        for index, starts in enumerate(self.quarters):
+            at = self.origin + index * _QUARTER * _MICROSECOND
+            if at >= self.end and not starts:
+                continue
+            wall = wall_at(at, zone)
+            hours = days.setdefault(wall.date(), [0] * 24)
+            hours[wall.hour] += starts
+        return days
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """One request on its way through a simulation; times and durations are microseconds."""
+
+    name: str
+    trains: Trains
+    delay: int
+    duration: int
+    guard: Guard | None
+
+
+def simulate(
+    requests: Mapping[str, ProcessRequest],
+    states: Mapping[str, RequestState],
+    durations: Mapping[str, timedelta],
+    *,
+    begin: datetime,
+    end: datetime,
+    now: datetime,
+    max_running: int | None = None,
+) -> Simulation:
+    """Tell what `requests` would do in [begin, end), as they stand at `now`.
+
+    Raises UsageError for a span that is empty or longer than a year, and, with `max_running`, for one with so many
+    fires that their queue cannot be followed one by one.
+    """
+    _check(begin, end)
+    lines = list(_lines(requests, states, durations, Timetable(begin, end), now))
+    fires = sum(line.trains.count for line in lines)
+    if max_running is not None and fires > MOST_QUEUED:
+        raise UsageError(
+            f"{fires:,} fires are too many to queue one by one ({MOST_QUEUED:,} at most); choose a shorter span"
+        )
+    loads = _loads(lines, durations, max_running)
+    origin = to_microseconds(begin) // _QUARTER * _QUARTER
+    minutes = _minutes(lines, origin, to_microseconds(end))
+    return Simulation(
+        begin=begin,
+        end=end,
+        fires=fires,
+        loads=tuple(sorted(loads.values(), key=lambda load: (-load.fires, load.request))),
+        rush=_rush(lines, minutes, origin) if fires else None,
+        origin=from_microseconds(origin),
+        quarters=tuple(
+            sum(minutes[first : first + _QUARTER_MINUTES]) for first in range(0, len(minutes), _QUARTER_MINUTES)
+        ),
+    )
+
+
+def _check(begin: datetime, end: datetime) -> None:
+    if end <= begin:
+        raise UsageError("the span is empty: its end is not after its begin")
+    if end - begin > LONGEST:
+        raise UsageError(f"the span is longer than {LONGEST.days} days")
+
+
+def _lines(
+    requests: Mapping[str, ProcessRequest],
+    states: Mapping[str, RequestState],
+    durations: Mapping[str, timedelta],
+    timetable: Timetable,
+    now: datetime,
+) -> Iterator[_Line]:
+    for name, request in requests.items():
+        trains = timetable.of(request, standing(request, states.get(name), now))
+        if trains.count:
+            yield _Line(
+                name=name,
+                trains=trains,
+                delay=delay_of(request) // _MICROSECOND,
+                duration=durations.get(name, timedelta()) // _MICROSECOND,
+                guard=guard_of(request, requests),
+            )
+
+
+def guard_of(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> Guard | None:
+    """Return what a run of a request holds; None if nothing keeps it from overlapping."""
+    try:
+        process = followed(request, requests)
+    except RefusedError:
+        process = request.process  # it could not start, and would hold nothing
+    if not process.prevent_concurrent:
+        return None
+    return Guard(process=process.name, client=request.context.client, organization=request.context.organization)
+
+
+def _loads(lines: list[_Line], durations: Mapping[str, timedelta], max_running: int | None) -> dict[str, Load]:
+    loads = {line.name: _load(line, durations.get(line.name)) for line in lines}
+    if max_running is not None:
+        return _one_by_one(lines, loads, max_running)
+    sharing: dict[Guard, list[_Line]] = defaultdict(list)
+    for line in lines:
+        if line.guard is not None:
+            sharing[line.guard].append(line)
+    for group in sharing.values():
+        if len(group) > 1:
+            loads |= _one_by_one(group, loads, max_running)
+    return loads
+
+
+def _load(line: _Line, duration: timedelta | None) -> Load:
+    """Return the load of a request as if it were alone."""
+    overlaps = overlapping(line.trains, line.duration) if line.guard is None else 0
+    skips = skipped(line.trains, line.duration) if line.guard is not None else 0
+    return Load(
+        request=line.name,
+        fires=line.trains.count,
+        duration=duration,
+        overlapping=overlaps + skips,
+        skipped=skips,
+    )
+
+
+def _one_by_one(lines: list[_Line], loads: Mapping[str, Load], max_running: int | None) -> dict[str, Load]:
+    """Follow each fire, as the runner does: skipped if its guard is held, else first come, first served."""
+    free_from: dict[Guard | None, int] = {}
+    places = [0] * min(max_running or 0, sum(line.trains.count for line in lines))
+    skips, waits, longest = Counter[str](), Counter[str](), Counter[str]()
+    for at, index in merge(*(_departures(line, index) for index, line in enumerate(lines))):
+        line = lines[index]
+        if line.guard is not None and free_from.get(line.guard, at) > at:
+            skips[line.name] += 1
+            continue
+        begin = at
+        if places:
+            begin = max(at, places[0])
+            heapreplace(places, begin + line.duration)
+        if begin > at:
+            waits[line.name] += 1
+            longest[line.name] = max(longest[line.name], begin - at)
+        free_from[line.guard] = begin + line.duration
+    return {
+        line.name: replace(
+            loads[line.name],
+            overlapping=loads[line.name].overlapping if line.guard is None else skips[line.name],
+            skipped=skips[line.name],
+            waiting=waits[line.name],
+            longest_wait=longest[line.name] * _MICROSECOND,
+        )
+        for line in lines
+    }
+
+
+def _departures(line: _Line, index: int) -> Iterator[tuple[int, int]]:
+    return ((fire + line.delay, index) for fire in line.trains)
+
+
+def _minutes(lines: list[_Line], origin: int, end: int) -> list[int]:
+    """Count the starts of each minute from `origin` on, in whole quarters of an hour, until the last one."""
+    departures: Counter[tuple[Trains, int]] = Counter()
+    for line in lines:
+        # Without the seconds where they make no difference, so that many requests fall together.
+        delay = line.delay - line.delay % MINUTE if line.trains.is_at_whole_minutes else line.delay
+        departures[line.trains, delay] += 1
+    last = end + max((line.delay for line in lines), default=0)
+    return starts_by_minute(departures, origin, -((origin - last) // _QUARTER) * _QUARTER_MINUTES)
+
+
+def _rush(lines: list[_Line], minutes: list[int], origin: int) -> Rush:
+    starts = max(minutes)
+    at = origin + minutes.index(starts) * MINUTE
+    counted = ((line.name, line.trains.between(at - line.delay, at - line.delay + MINUTE)) for line in lines)
+    requests = sorted((each for each in counted if each[1]), key=lambda each: (-each[1], each[0]))
+    return Rush(at=from_microseconds(at), starts=starts, requests=tuple(requests))

@@ -1,0 +1,106 @@
+"""What a clock that went back changes of a request's state. DESIGN.md, "The clock may be wrong". Pure.
+
+A step back reopens the span between the present and the latest time that the runner had seen: its
+fires may run on time. What was claimed or had a verdict there is remembered by the state itself
+(`claimed`, `furthest_verdict`), so nothing runs twice and nothing is recorded as missed twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from runner.lifecycle import RequestEvent, RequestStatus, after
+from runner.planning.states.due_fires import unclaimed_fires
+from runner.planning.states.firing import delay_of, one_time_fire, pending_fire
+from runner.planning.states.state import RequestState
+from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
+from runner.timing.streams import measures_passing_time
+from runner.timing.zones import TICK
+
+STEP_BACK = timedelta(seconds=60)
+"""The clock went back if it reads more than this before the latest time the runner has seen."""
+
+FORGET_AFTER = timedelta(hours=24)
+"""How long the runner runs, in total, after a step back until furthest verdicts are dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reopened:
+    """The span whose fires may run on time again after a step back: after `begin`, up to `end`."""
+
+    begin: datetime
+    end: datetime
+
+
+def went_back(latest_seen: datetime, now: datetime) -> bool:
+    """Return whether the clock went back, in one step or in several small ones."""
+    return latest_seen - now > STEP_BACK
+
+
+def stepped_back(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
+    """Return the state after the clock went back to `now`: nothing of it lies ahead any more.
+
+    A rule that measures passing time opens a generation, in which even claimed fire times count. A
+    complete request with an unclaimed fire ahead is scheduled again. A one-time request that ran,
+    or a schedule that is complete for good, stays as it is.
+    """
+    match request.timing:
+        case None:
+            return state
+        case RunImmediately() | RunLater() as timing:
+            moved = _moved_one_time(timing, state, now)
+        case Schedule() as timing:
+            moved = _moved_schedule(timing, state, now, delay=delay_of(request))
+    if moved.status is not RequestStatus.COMPLETE:
+        return moved
+    if not _is_unclaimed_fire_ahead(request, moved):
+        return state
+    return replace(moved, status=after(moved.status, RequestEvent.REVIVE))
+
+
+def without_verdicts_ahead(state: RequestState, now: datetime) -> RequestState:
+    """Return a state that forgets its furthest verdict if that lies ahead.
+
+    From then on, missed fires are recorded and caught up as usual. Claimed ones stay claimed.
+    """
+    if state.furthest_verdict is None or state.furthest_verdict <= now:
+        return state
+    return replace(state, furthest_verdict=None)
+
+
+def _moved_schedule(timing: Schedule, state: RequestState, now: datetime, *, delay: timedelta) -> RequestState:
+    if state.fired_through <= now:
+        return _with_origins_until(state, now)
+    moved = replace(_with_origins_until(state, now), fired_through=now - delay)
+    if measures_passing_time(timing.rule.pattern):
+        return replace(moved, generation=state.generation + 1, since=now)
+    return moved
+
+
+def _moved_one_time(timing: RunImmediately | RunLater, state: RequestState, now: datetime) -> RequestState:
+    fire = one_time_fire(timing, state)
+    is_pending = fire > state.fired_through
+    if not is_pending and fire in state.claimed:
+        return state  # its instants are those of what ran
+    moved = _with_origins_until(state, now)
+    through = min(state.fired_through, now)
+    if is_pending:
+        through = min(through, one_time_fire(timing, moved) - TICK)
+    return moved if through == state.fired_through else replace(moved, fired_through=through)
+
+
+def _with_origins_until(state: RequestState, now: datetime) -> RequestState:
+    """Move what a state counts from back to `now`, if it lies ahead."""
+    since, counted_from = min(state.since, now), state.counted_from and min(state.counted_from, now)
+    if (since, counted_from) == (state.since, state.counted_from):
+        return state
+    return replace(state, since=since, counted_from=counted_from)
+
+
+def _is_unclaimed_fire_ahead(request: ProcessRequest, state: RequestState) -> bool:
+    match request.timing:
+        case Schedule(rule=rule):
+            return next(unclaimed_fires(rule, state, state.fired_through), None) is not None
+        case _:
+            return pending_fire(request, state) is not None

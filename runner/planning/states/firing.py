@@ -1,0 +1,212 @@
+"""Which fire times are due, and what becomes of them: the verdicts of DESIGN.md, Misfire. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from runner.lifecycle import Misfire, RequestEvent, RequestStatus, after
+from runner.planning.states.due_fires import claimed_with, due_fires, next_pending, without_verdict
+from runner.planning.states.state import RequestState
+from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
+from runner.timing.upcoming import spread_offset
+
+CATCH_UP_LIMIT = 100
+"""How many missed fires `fire_all` runs at the most; the latest of them."""
+
+_NO_DELAY = timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Miss:
+    """A span of fires of one request that did not run: how many, the first and the last of them."""
+
+    count: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What becomes of the due fires of one request: the state afterwards, the fire times to claim (oldest first), and
+    the span that was missed."""
+
+    state: RequestState
+    claims: tuple[datetime, ...] = ()
+    miss: Miss | None = None
+
+
+def pending_fire(request: ProcessRequest, state: RequestState) -> datetime | None:
+    """Return the first fire time that can still fire, unspread, whether or not the request is scheduled."""
+    match request.timing:
+        case None:
+            return None
+        case RunImmediately() | RunLater() as timing:
+            fire = one_time_fire(timing, state)
+            return fire if fire > state.fired_through and not has_run_at(timing, state, fire) else None
+        case Schedule(rule=rule):
+            return next_pending(rule, state)
+        case _:
+            assert_never(request.timing)
+
+
+def one_time_fire(timing: RunImmediately | RunLater, state: RequestState) -> datetime:
+    """Return the only fire time of a one-time request's present generation."""
+    if isinstance(timing, RunImmediately):
+        return state.since
+    return timing.start if state.counted_from is None else max(timing.start, state.counted_from)
+
+
+def has_run_at(timing: RunImmediately | RunLater, state: RequestState, fire: datetime) -> bool:
+    """Return whether the fire of a one-time request was claimed before the clock went back.
+
+    The instant at which a request is first seen, or Reschedule is pressed, is always a new one.
+    """
+    return isinstance(timing, RunLater) and fire == timing.start and fire in state.claimed
+
+
+def due_at(request: ProcessRequest, state: RequestState) -> datetime | None:
+    """Return when the loop must look at a request next: its pending fire, delayed by its spread; None if it rests."""
+    if state.status is not RequestStatus.SCHEDULED or (fire := pending_fire(request, state)) is None:
+        return None
+    return fire + delay_of(request)
+
+
+def settle(
+    request: ProcessRequest, state: RequestState, now: datetime, *, awaited_from: datetime | None = None
+) -> Settlement:
+    """Give every fire that is due at `now` its verdict. The last fire completes the request.
+
+    `awaited_from` is when the runner started, or when the clock last went forward; None if the
+    runner has waited for every due fire. It matters only after the clock went back.
+    """
+    if (due := due_at(request, state)) is None or due > now:
+        return Settlement(state=state)
+    match request.timing:
+        case RunImmediately() | RunLater() as timing:
+            settled = _settle_one_time(timing, state, now)
+        case Schedule() as timing:
+            delay = delay_of(request)
+            settled = _settle_schedule(timing, state, now - delay, awaited_from and awaited_from - delay)
+        case _:
+            raise AssertionError("a request without timing is never due")
+    if pending_fire(request, settled.state) is None:
+        complete = replace(settled.state, status=after(settled.state.status, RequestEvent.EXHAUST))
+        return replace(settled, state=complete)
+    return settled
+
+
+def abandoned(request: ProcessRequest, before: RequestState, changed: RequestState, now: datetime) -> Miss | None:
+    """Return the fires due at `now` that a change of state would leave without a verdict: they are missed.
+
+    `request` is the definition that was in force until now. A run-immediately that is only unscheduled is not missed:
+    it runs when it is scheduled again.
+    """
+    is_planned_anew = changed.generation != before.generation
+    is_kept = changed.status is RequestStatus.SCHEDULED or isinstance(request.timing, RunImmediately)
+    if is_kept and not is_planned_anew:
+        return None
+    if (due := due_at(request, before)) is None or due > now:
+        return None
+    if isinstance(request.timing, RunImmediately | RunLater):
+        fire = one_time_fire(request.timing, before)
+        return None if _had_verdict(before, fire) else Miss(count=1, first=fire, last=fire)
+    assert isinstance(request.timing, Schedule), "a request without timing is never due"
+    left = without_verdict(request.timing.rule, before, now - delay_of(request))
+    return None if left.first is None else Miss(count=left.count, first=left.first, last=left.latest[-1])
+
+
+def without_abandoned(
+    request: ProcessRequest | None, before: RequestState | None, changed: RequestState, now: datetime
+) -> tuple[RequestState, Miss | None]:
+    """Return the changed state with what it abandons settled, and that; `request` and `before` are None if new."""
+    if request is None or before is None or (miss := abandoned(request, before, changed, now)) is None:
+        return changed, None
+    if changed.generation != before.generation:
+        return changed, miss  # its watermark is its own: a reschedule's fire may be this very instant
+    return with_verdict_through(changed, max(changed.fired_through, miss.last), miss.last), miss
+
+
+def with_verdict_through(state: RequestState, fired_through: datetime, verdict: datetime) -> RequestState:
+    """Return a state with a new watermark after a fire time, and perhaps earlier ones, had a verdict."""
+    furthest = max(state.furthest_verdict or verdict, verdict)
+    return replace(state, fired_through=fired_through, furthest_verdict=furthest)
+
+
+def _settle_one_time(timing: RunImmediately | RunLater, state: RequestState, now: datetime) -> Settlement:
+    fire = one_time_fire(timing, state)
+    settled = with_verdict_through(state, fire, fire)
+    if isinstance(timing, RunImmediately):
+        return _claiming_once(replace(settled, ran_immediately=True), fire)
+    if now - fire <= timing.misfire_grace:
+        return _claiming_once(settled, fire)
+    if _had_verdict(state, fire):
+        return Settlement(state=settled)
+    if timing.misfire is Misfire.FIRE_ALL:
+        return _claiming_once(settled, fire)
+    miss = Miss(count=1, first=fire, last=fire)
+    if timing.misfire is Misfire.SKIP:
+        return Settlement(state=settled, miss=miss)
+    return replace(_claiming_once(settled, fire), miss=miss)
+
+
+def _claiming_once(state: RequestState, fire: datetime) -> Settlement:
+    return Settlement(state=replace(state, claimed=state.claimed.with_span(fire, fire)), claims=(fire,))
+
+
+def _had_verdict(state: RequestState, fire: datetime) -> bool:
+    """Return whether a fire had its verdict before the clock went back."""
+    return state.furthest_verdict is not None and fire <= state.furthest_verdict
+
+
+def _settle_schedule(
+    timing: Schedule, state: RequestState, until: datetime, awaited_from: datetime | None
+) -> Settlement:
+    """Settle the fires up to `until`; both instants are earlier than the present by the spread."""
+    # One more than can run, so that the last fire that only goes into the record is known too.
+    keep = CATCH_UP_LIMIT + 2 if timing.misfire is Misfire.FIRE_ALL else 2
+    due = due_fires(timing, state, until, keep=keep, awaited_from=awaited_from)
+    missed = due.missed.latest
+    caught_up, recorded = _catch_up(timing.misfire, missed, count=due.missed.count, is_another_run=bool(due.on_time))
+    miss = None
+    if recorded and due.missed.first is not None:
+        miss = Miss(count=recorded, first=due.missed.first, last=_last_recorded(timing.misfire, missed))
+    claims = caught_up + due.on_time
+    settled = replace(
+        with_verdict_through(state, due.newest, due.newest),
+        claimed=claimed_with(timing.rule, state, due.missed.first or due.newest, claims),
+    )
+    return Settlement(state=settled, claims=claims, miss=miss)
+
+
+def _catch_up(
+    misfire: Misfire, missed: tuple[datetime, ...], *, count: int, is_another_run: bool
+) -> tuple[tuple[datetime, ...], int]:
+    """Return which of the missed fires run after all, and how many go into the record.
+
+    `is_another_run` says that a later fire of the request runs in the same turn: for `fire_once`
+    that run is the catch-up.
+    """
+    match misfire:
+        case Misfire.SKIP:
+            return (), count
+        case Misfire.FIRE_ONCE:
+            return () if is_another_run else missed[-1:], count
+        case Misfire.FIRE_ALL:
+            run = missed[-CATCH_UP_LIMIT:]
+            return run, count - len(run)
+        case _:
+            assert_never(misfire)
+
+
+def _last_recorded(misfire: Misfire, missed: tuple[datetime, ...]) -> datetime:
+    return missed[-CATCH_UP_LIMIT - 1] if misfire is Misfire.FIRE_ALL else missed[-1]
+
+
+def delay_of(request: ProcessRequest) -> timedelta:
+    """Return by how much a request's spread delays each of its fires."""
+    timing = request.timing
+    if isinstance(timing, Schedule) and timing.spread:
+        return spread_offset(request.name, timing.spread)
+    return _NO_DELAY

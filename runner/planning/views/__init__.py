@@ -1,0 +1,1 @@
+"""What the commands show of requests, plans and the past, as values. Pure."""

@@ -1,0 +1,198 @@
+"""What a catalog would change if it came into force now: told by the functions that the runner itself goes by. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from runner.lifecycle import RequestStatus
+from runner.planning.coming_fires import first_fires
+from runner.planning.consequences import Standing, consequences
+from runner.planning.difference import changed_fields, difference
+from runner.planning.forecast.collisions import Crowding, crowding
+from runner.planning.last_good import in_force
+from runner.planning.states.firing import Miss, Settlement, settle, without_abandoned
+from runner.planning.states.registration import Change, Registration, register
+from runner.planning.states.renaming import renamings
+from runner.planning.states.state import RequestState
+from runner.planning.views.alterations import Alteration, alterations
+from runner.requests.catalog.reader import Catalog, Rejection
+from runner.requests.model import ProcessRequest
+
+SHOWN_FIRES = 3
+
+
+class Kind(StrEnum):
+    """How a request differs."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    RENAMED = "renamed"
+    CHANGED = "changed"
+    UNTOUCHED = "untouched"
+    """Its definition does not differ; time has gone on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """How a request stands, and its next few fire times, once all that is due has had its verdict."""
+
+    status: RequestStatus
+    fires: tuple[datetime, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What becomes of one request. `before` is None for a new one, `after` for one that is removed.
+
+    `told` are the changes that the monitor log will tell of; `runs` the fire times that are claimed at once, of which
+    `due_anyway` would be without any change too; `missed` the spans that are recorded as misfired.
+    """
+
+    name: str
+    kind: Kind
+    request: ProcessRequest
+    renamed_from: str | None = None
+    alterations: tuple[Alteration, ...] = ()
+    before: Outlook | None = None
+    after: Outlook | None = None
+    state: RequestState
+    told: tuple[Change, ...] = ()
+    runs: tuple[datetime, ...] = ()
+    due_anyway: frozenset[datetime] = frozenset()
+    missed: tuple[Miss, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that changes, by name; `rejections` are the documents that cannot come into force.
+
+    `kept` names the requests whose last good version goes on; `is_kept_whole` says that all do, since nothing at all
+    was found. `requests` are those in force afterwards.
+    """
+
+    steps: tuple[Step, ...]
+    rejections: tuple[Rejection, ...]
+    kept: Mapping[str, Rejection]
+    is_kept_whole: bool
+    requests: Mapping[str, ProcessRequest]
+    crowding: Crowding
+
+    @property
+    def differs(self) -> bool:
+        """Whether any definition differs, so that something would be another than it is."""
+        return any(step.kind is not Kind.UNTOUCHED for step in self.steps)
+
+
+def plan(old: Standing, catalog: Catalog, now: datetime, durations: Mapping[str, timedelta]) -> Plan:
+    """Tell what would follow if a catalog came into force now in place of `old`. `durations` are what runs take."""
+    force = in_force(catalog, old.requests)
+    new = force.requests
+    changes = difference(old.requests, new)
+    renamed = renamings(changes.added, new, old.states)
+    followed = consequences(old, new, changes.removed, renamed, sorted(new), now)
+    registrations = dict(followed)
+    steps = tuple(_steps(old, new, registrations, now))
+    states = {**old.states, **{step.name: step.state for step in steps}}
+    return Plan(
+        steps=tuple(step for step in steps if _is_worth_telling(step)),
+        rejections=catalog.rejections,
+        kept=force.kept,
+        is_kept_whole=force.is_kept_whole,
+        requests=new,
+        crowding=crowding(old, Standing(requests=new, states=states), renamed, durations, now),
+    )
+
+
+def served(requests: Mapping[str, ProcessRequest], now: datetime) -> Standing:
+    """Return how requests stand with a runner that has served them until now: what runs at once has run."""
+    registered = {name: register(request, None, now).state for name, request in requests.items()}
+    states = {name: settle(requests[name], state, now).state for name, state in registered.items()}
+    return Standing(requests=requests, states=states)
+
+
+def _steps(
+    old: Standing, new: Mapping[str, ProcessRequest], registrations: Mapping[str, Registration], now: datetime
+) -> Iterator[Step]:
+    removed = (name for name in old.requests if name not in new and name in registrations)
+    for name in sorted({*new, *removed}):
+        yield _Passage(name, old, new.get(name), registrations.get(name), now).step()
+
+
+class _Passage:
+    """One request on its way from what is in force to what comes."""
+
+    def __init__(
+        self, name: str, old: Standing, new: ProcessRequest | None, registration: Registration | None, now: datetime
+    ) -> None:
+        self._name, self._new, self._registration, self._now = name, new, registration, now
+        self._former = (registration and registration.renamed_from) or name
+        self._old = old.requests.get(self._former)
+        self._before = old.states.get(self._former)
+
+    def step(self) -> Step:
+        request = self._new or self._old
+        assert request is not None, "it is in one of both"
+        state, missed = self._registered()
+        settlement = settle(self._new, state, self._now) if self._new else Settlement(state=state)
+        anyway = self._anyway()
+        step = Step(
+            name=self._name,
+            kind=self._kind(),
+            request=request,
+            renamed_from=self._former if self._former != self._name else None,
+            state=settlement.state,
+            told=self._told(state, settlement.state),
+            runs=settlement.claims,
+            due_anyway=frozenset(anyway.claims if anyway else ()) & frozenset(settlement.claims),
+            missed=tuple([*missed, settlement.miss] if settlement.miss else missed),
+        )
+        return self._detailed(step, anyway) if _is_worth_telling(step) else step
+
+    def _detailed(self, step: Step, anyway: Settlement | None) -> Step:
+        """Add what takes longer to find out, and only of a request that is shown."""
+        return replace(
+            step,
+            alterations=alterations(self._old, self._new) if self._old and self._new else (),
+            before=self._outlook(self._old, anyway.state) if anyway else None,
+            after=self._outlook(self._new, step.state),
+        )
+
+    def _registered(self) -> tuple[RequestState, list[Miss]]:
+        """Return the state that its file gives a request, and what is missed by that."""
+        if self._registration is None:
+            assert self._before is not None, "what has no state follows from its catalog"
+            return self._before, []
+        changed = self._registration.state
+        state, abandoned = without_abandoned(self._old, self._before, changed, self._now)
+        return state, [miss for miss in (abandoned, self._registration.miss) if miss is not None]
+
+    def _anyway(self) -> Settlement | None:
+        """Return what becomes of a request if nothing changes; None if it is not in force."""
+        return settle(self._old, self._before, self._now) if self._old and self._before else None
+
+    def _kind(self) -> Kind:
+        if self._new is None:
+            return Kind.REMOVED
+        if self._former != self._name:
+            return Kind.RENAMED
+        if self._old is None:
+            return Kind.ADDED
+        return Kind.CHANGED if changed_fields(self._old, self._new) else Kind.UNTOUCHED
+
+    def _told(self, registered: RequestState, settled: RequestState) -> tuple[Change, ...]:
+        change = self._registration and self._registration.change
+        told = [change] if change else []
+        return tuple(told + [Change.COMPLETED] * (settled.status is not registered.status))
+
+    def _outlook(self, request: ProcessRequest | None, state: RequestState) -> Outlook | None:
+        if request is None:
+            return None
+        fires = first_fires(request, state, self._now, SHOWN_FIRES)
+        return Outlook(status=state.status, fires=tuple(fires))
+
+
+def _is_worth_telling(step: Step) -> bool:
+    return step.kind is not Kind.UNTOUCHED or bool(step.told or step.runs or step.missed)

@@ -1,0 +1,136 @@
+"""What a person is shown of a request: its standing, its drift from the file, its coming fires. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from runner.lifecycle import RequestStatus
+from runner.planning.coming_fires import standing
+from runner.planning.difference import changed_fields
+from runner.planning.last_good import InForce
+from runner.planning.states.firing import due_at, pending_fire
+from runner.planning.states.state import RequestState
+from runner.requests.catalog.reader import Rejection
+from runner.requests.model import ProcessRequest
+from runner.values import instant_text
+
+INVALID = "invalid"
+IN_SYNC, DRIFTED, NEW = "in sync", "drifted", "new"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestView:
+    """A request as it stands. `status` is a RequestStatus or "invalid"; `request` is None where nothing of it is good.
+
+    `state` is what is in force, the file's for a request that no runner has seen yet; `next_fire` is the first fire
+    time, unspread, that can still fire, by the file as it is now; `drift` says how the two differ. With `is_new` no
+    runner has seen the request. Fires ahead, up to `reopened_until`, had a verdict before the clock went back.
+    """
+
+    name: str
+    file: str
+    status: str
+    request: ProcessRequest | None
+    state: RequestState | None
+    next_fire: datetime | None
+    drift: str | None
+    rejection: Rejection | None
+    is_new: bool = False
+    reopened_until: datetime | None = None
+
+    @property
+    def sync(self) -> str:
+        """Whether what is in force is what the file says: "in sync", "drifted", "invalid", or "new" to any runner."""
+        if self.rejection is not None:
+            return INVALID
+        return NEW if self.is_new else DRIFTED if self.drift else IN_SYNC
+
+
+def views(
+    in_force: InForce,
+    rejections: Iterable[Rejection],
+    states: Mapping[str, RequestState],
+    now: datetime,
+    *,
+    supplied: Mapping[str, ProcessRequest] | None = None,
+) -> list[RequestView]:
+    """Return all requests in force and all rejected documents that have no good version, by name.
+
+    `supplied`, if known, are the requests as the runner has them.
+    """
+    found = [
+        _view(request, states.get(name), in_force.kept.get(name), now, (supplied or {}).get(name))
+        for name, request in in_force.requests.items()
+    ]
+    with_good_version = set(map(id, in_force.kept.values()))
+    for rejection in rejections:
+        lost = sorted(rejection.names - in_force.requests.keys())
+        is_shown = id(rejection) in with_good_version
+        for name in lost or ([] if is_shown else [""]):
+            found.append(_nothing_good(name, rejection, states.get(name)))
+    return sorted(found, key=lambda view: (view.name, view.file))
+
+
+def _view(
+    request: ProcessRequest,
+    state: RequestState | None,
+    rejection: Rejection | None,
+    now: datetime,
+    supplied: ProcessRequest | None,
+) -> RequestView:
+    stands = standing(request, state, now)
+    return RequestView(
+        name=request.name,
+        file=request.source.file,
+        status=INVALID if rejection else str((state or stands).status),
+        request=request,
+        state=state or stands,
+        next_fire=pending_fire(request, stands) if due_at(request, stands) else None,
+        drift=_drift(state, stands, changed_fields(supplied, request) if supplied else ()),
+        rejection=rejection,
+        is_new=state is None,
+        reopened_until=stands.furthest_verdict if _has_verdicts_ahead(stands, now) else None,
+    )
+
+
+def _has_verdicts_ahead(state: RequestState, now: datetime) -> bool:
+    verdict = state.furthest_verdict
+    return state.status is RequestStatus.SCHEDULED and verdict is not None and verdict > now
+
+
+def _nothing_good(name: str, rejection: Rejection, state: RequestState | None) -> RequestView:
+    return RequestView(
+        name=name,
+        file=rejection.file,
+        status=INVALID,
+        request=None,
+        state=state,
+        next_fire=None,
+        drift=None,
+        rejection=rejection,
+    )
+
+
+def _drift(state: RequestState | None, stands: RequestState, changed: tuple[str, ...]) -> str | None:
+    """Say how a state differs from what the file says; `stands` is the one that the file makes of it now.
+
+    `changed` are the fields in which the file differs from the request as the runner has it.
+    """
+    if state is None:
+        return None
+    if stands.override is not None:
+        word = _pressed(stands) if stands.override else "unscheduled"
+        at = instant_text(stands.override_at)[:19] + "Z" if stands.override_at else "an unknown time"
+        return f"{word} by {stands.override_by} at {at}, the file says otherwise"
+    if changed:
+        return f"the file's change is not live yet ({', '.join(changed)})"
+    return "the file's change is not live yet" if stands != state else None
+
+
+def _pressed(state: RequestState) -> str:
+    """Name the button that set a request going against its file; both, where what followed has hidden which it was."""
+    if state.override_at is None or state.since > state.override_at:
+        return "scheduled or rescheduled"
+    return "rescheduled" if state.counted_from == state.override_at else "scheduled"

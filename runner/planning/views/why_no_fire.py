@@ -1,0 +1,123 @@
+"""Whether a rule has a fire at an instant, and what hinders it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from runner.planning.views.history import Run
+from runner.timing.rules import Rule
+from runner.timing.upcoming import next_fire, span
+from runner.timing.zones import TICK, zone_named
+
+_SECOND = timedelta(seconds=1)
+_LONGEST_LOOK_BACK = timedelta(days=366 * 50)
+
+
+class Cause(StrEnum):
+    """What decided whether a request ran at an instant."""
+
+    FIRES = "fires"
+    RAN = "ran"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    NO_TIMING = "no_timing"
+    NO_FIRE = "no_fire"
+    BEFORE_START = "before_start"
+    AFTER_FINISH = "after_finish"
+    EXCEPTED = "excepted"
+    REPETITIONS_USED_UP = "repetitions_used_up"
+    NOT_REGISTERED = "not_registered"
+    RULE_CHANGED = "rule_changed"
+    UNSCHEDULED = "unscheduled"
+    REMOVED = "removed"
+    COMPLETE = "complete"
+    RUNNER_DOWN = "runner_down"
+    TO_COME = "to_come"
+    CLAIMED = "claimed"
+    CLOCK_WENT_BACK = "clock_went_back"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Because:
+    """One reason, in words; its times are wall times with their UTC offset."""
+
+    cause: Cause
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why something was so at an instant, the decisive reason first; `runs` are what the records have of it.
+
+    `before` and `after` are the nearest fires of the rule where it has none at the instant itself.
+    """
+
+    because: tuple[Because, ...]
+    runs: tuple[Run, ...] = ()
+    before: datetime | None = None
+    after: datetime | None = None
+
+
+def fire_at(rule: Rule, at: datetime, *, counted_from: datetime | None = None) -> datetime | None:
+    """Return the fire of a rule within the second that begins at `at`, if there is one."""
+    fire = next_fire(rule, at - TICK, counted_from=counted_from)
+    return fire if fire is not None and is_at(fire, at) else None
+
+
+def last_fire(rule: Rule, until: datetime, *, counted_from: datetime | None = None) -> datetime | None:
+    """Return the last fire up to `until`; None if there is none, or none in the 50 years before.
+
+    Up to `counted_from`, repetitions count from the rule's start, and afresh after it.
+    """
+    found = _last_counted_fire(rule, until, counted_from)
+    if found is None and counted_from is not None:
+        return _last_counted_fire(rule, min(until, counted_from), None)
+    return found
+
+
+def _last_counted_fire(rule: Rule, until: datetime, counted_from: datetime | None) -> datetime | None:
+    look_back = timedelta(hours=1)
+    while look_back < _LONGEST_LOOK_BACK:
+        begin = max(until - look_back, (rule.start or until - look_back) - TICK)
+        if begin >= until:
+            return None
+        if latest := span(rule, begin, until, counted_from=counted_from).latest:
+            return latest[-1]
+        look_back *= 4
+    return None
+
+
+def rule_hinders(rule: Rule, at: datetime, zone: str, *, counted_from: datetime | None = None) -> Explanation | None:
+    """Return why a rule has no fire at an instant; None if it has one."""
+    if fire_at(rule, at, counted_from=counted_from):
+        return None
+    unbounded = replace(rule, finish=None, repetitions=None, excepted=frozenset())
+    if rule.start is not None and at < rule.start:
+        because = Because(cause=Cause.BEFORE_START, message=f"its start is later: {local_words(rule.start, zone)}")
+    elif not fire_at(unbounded, at):
+        because = Because(cause=Cause.NO_FIRE, message="its rule has no fire then")
+    elif not fire_at(replace(unbounded, excepted=rule.excepted), at):
+        day = at.astimezone(zone_named(rule.zone)).date()
+        because = Because(cause=Cause.EXCEPTED, message=f"{day} is an excepted date")
+    elif rule.finish is not None and at > rule.finish:
+        because = Because(cause=Cause.AFTER_FINISH, message=f"its finish is earlier: {local_words(rule.finish, zone)}")
+    else:
+        times = f"{rule.repetitions} repetitions are" if rule.repetitions != 1 else "one repetition is"
+        because = Because(cause=Cause.REPETITIONS_USED_UP, message=f"its {times} used up by then")
+    after = next_fire(rule, at, counted_from=counted_from)
+    before = last_fire(rule, at, counted_from=counted_from)
+    return Explanation(because=(because,), before=before, after=after)
+
+
+def is_at(fire: datetime, at: datetime) -> bool:
+    return at <= fire < at + _SECOND
+
+
+def local_words(instant: datetime, zone: str) -> str:
+    """Return an instant as wall time in `zone` with its UTC offset, to the second."""
+    return instant.astimezone(zone_named(zone)).isoformat(" ", "seconds")

@@ -1,0 +1,250 @@
+"""From the data of a `process` that the schema accepts to a process, its members with it. Pure."""
+
+from __future__ import annotations
+
+import os.path
+import signal
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from runner.lifecycle import IfInterrupted, OnOverlap
+from runner.requests.findings import DataPath, Finding, nearest, plain, shown
+from runner.requests.model import (
+    Action,
+    Command,
+    Group,
+    Limits,
+    Process,
+    Python,
+    Reference,
+    Retry,
+    RunAs,
+    Shell,
+    Success,
+)
+from runner.values import duration_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runner.requests.building.parts import Part
+
+_STOP_GRACE = timedelta(seconds=10)
+_RETRY_DELAY = timedelta(seconds=1)
+_FOLDERS_KEPT = 1 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Around:
+    """What a process has where it says nothing itself: its file's folder at first, inside a group what the group says.
+
+    `secrets` also tells where in the document each was named; a member has those of its group beside its own, since
+    what it inherits may hold them. `held` are the names that the groups around it are guarded by.
+    """
+
+    folder: str
+    prefix: str
+    directory: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    environment_files: tuple[str, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, DataPath] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
+
+
+def process_of(part: Part, *, request: str, folder: str, folders: Mapping[str, str]) -> Process:
+    """Build the process of a request whose file lies in `folder`, an absolute path.
+
+    The paths of the keys in `folders` are relative to those instead.
+    """
+    around = _Around(folder=folder, prefix=request, directory=_absolute(folder, ""))
+    if folders:
+        placed = {key: _placed(part.data[key], folders[key]) for key in folders.keys() & part.data.keys()}
+        part = replace(part, data={**part.data, **placed})
+    return _process(part, around, part.data.get("name", request))
+
+
+def _process(part: Part, around: _Around, name: str) -> Process:
+    own = around if _INHERITED.isdisjoint(part.data) else _own(part, around)
+    if own.secrets:
+        _refuse_told_secrets(part, own)
+    if part.data.get("prevent_concurrent", False):
+        own = _guarded(part, own, name)
+    return Process(
+        name=name,
+        action=_action(part, own),
+        directory=own.directory,
+        environment=dict(own.environment),
+        environment_files=own.environment_files,
+        secrets=tuple(own.secrets),
+        params=dict(own.params),
+        emptied=tuple(key for key in _MAY_BE_EMPTY if part.data.get(key) == {}),
+        **{key: _SETTINGS[key](part) for key in part.data if key in _SETTINGS},
+    )
+
+
+def _own(part: Part, around: _Around) -> _Around:
+    """Return what a process says itself, and what is around it where it says nothing."""
+    data, folder = part.data, around.folder
+    named = {name: (*part.path, "secrets", index) for index, name in enumerate(data.get("secrets", ()))}
+    return _Around(
+        folder=folder,
+        prefix=around.prefix,
+        directory=_absolute(folder, data["directory"]) if "directory" in data else around.directory,
+        environment=data.get("environment", around.environment),
+        environment_files=_files(part, folder) if "environment_file" in data else around.environment_files,
+        params=_params(part) if "params" in data else around.params,
+        secrets={**around.secrets, **named},
+        held=around.held,
+    )
+
+
+def _guarded(part: Part, own: _Around, name: str) -> _Around:
+    """Return what is around the members of a guarded process, which itself must not wait for its own group."""
+    if name in own.held:
+        message = f"it would wait for its own group, which holds the guard {shown(name)} until its members have ended"
+        part.find(("name",), message, "give one of the two processes another `name`")
+    return replace(own, held=own.held | {name})
+
+
+def _action(part: Part, own: _Around) -> Action:
+    match part.data:
+        case {"command": arguments}:
+            return Command(arguments=tuple(arguments))
+        case {"shell": line}:
+            return Shell(line=line)
+        case {"python": target}:
+            return Python(target=target)
+        case {"group": _}:
+            return _group(part.below("group"), own)
+        case {"request": name}:
+            return Reference(request=name)
+    raise AssertionError("the schema let a process without an action pass")
+
+
+def _group(part: Part, around: _Around) -> Group:
+    taken: set[str] = set()
+    members = []
+    for index, data in enumerate(part.data["members"]):
+        member, name = part.below("members", index), data.get("name")
+        if name in taken:
+            member.find(("name",), f"another member is named {shown(name)} too", "give each a `name` of its own")
+        if name is not None:
+            taken.add(name)
+        members.append(_member(member, around))
+    if not any(member.scheduled for member in members):
+        message = "the group has no member to run: each says `scheduled: false`"
+        part.find(("members",), message, "leave that out at one of them, or say it of the request")
+    return Group(members=tuple(members), stop_on_failure=part.data.get("stop_on_failure", False))
+
+
+def _member(part: Part, around: _Around) -> Process:
+    if "request" in part.data:
+        return _process(part, around, part.data["request"])
+    name = f"{around.prefix}/{part.data['name']}"
+    return _process(part, replace(around, prefix=name), name)
+
+
+def _placed(paths: str | list[str], folder: str) -> str | list[str]:
+    return _absolute(folder, paths) if isinstance(paths, str) else [_absolute(folder, path) for path in paths]
+
+
+@lru_cache(maxsize=_FOLDERS_KEPT)
+def _absolute(folder: str, path: str) -> str:
+    # Neither `..` nor a link is resolved here: what they mean is settled when the process starts.
+    parts = [part for part in os.path.join(folder, path).split("/") if part not in {"", "."}]  # noqa: PTH118
+    return f"/{'/'.join(parts)}"
+
+
+def _files(part: Part, folder: str) -> tuple[str, ...]:
+    paths = part.data["environment_file"]
+    return tuple(_absolute(folder, path) for path in ([paths] if isinstance(paths, str) else paths))
+
+
+def _params(part: Part) -> Mapping[str, Any]:
+    """Return the parameters; as variables, RUNNER_PARAM_<NAME>, they must differ in more than the size of letters."""
+    params: Mapping[str, Any] = part.data["params"]
+    seen: dict[str, str] = {}
+    for name in params:
+        other = seen.setdefault(name.upper(), name)
+        if other != name:
+            message = f"`{plain(name)}` and `{plain(other)}` would both be `RUNNER_PARAM_{plain(name.upper())}`"
+            part.find(("params", name), message, "give one of them another name", at_key=True)
+    return params
+
+
+def _refuse_told_secrets(part: Part, own: _Around) -> None:
+    """Tell of secrets whose values stand in the file; where they are named, for that line can be shown."""
+    by_params = {variable for name in own.params for variable in (name.upper(), f"RUNNER_PARAM_{name.upper()}")}
+    for secret, path in own.secrets.items():
+        if secret not in own.environment and secret.upper() not in by_params:
+            continue
+        key = "environment" if secret in own.environment else "params"
+        message = f"the value of a secret has no business in the file: `{plain(secret)}` stands in `{key}`"
+        suggestion = "put it into an `environment_file` or the runner's own environment"
+        part.findings.append(Finding(path=path, message=message, suggestion=suggestion))
+
+
+def _limits(part: Part) -> Limits:
+    return Limits(
+        memory=part.size("memory"),
+        cpu=part.duration("cpu", None, above_zero=True),
+        open_files=part.data.get("open_files"),
+        processes=part.data.get("processes"),
+    )
+
+
+def _success(part: Part) -> Success:
+    codes = frozenset(part.data.get("exit_codes", (0,)))
+    return Success(exit_codes=codes, fail_on_stderr=part.data.get("fail_on_stderr", False))
+
+
+def _retry(part: Part) -> Retry:
+    delay, longest = part.duration("delay", _RETRY_DELAY), part.duration("max_delay", None)
+    if longest is not None and longest < delay:
+        message = f"`max_delay` should not be shorter than `delay`, which is {duration_text(delay)}"
+        part.find(("max_delay",), message)
+    codes = part.data.get("exit_codes")
+    return Retry(
+        attempts=part.data["attempts"],
+        delay=delay,
+        backoff=float(part.data.get("backoff", 1)),
+        max_delay=longest,
+        exit_codes=None if codes is None else frozenset(codes),
+    )
+
+
+def _signal(part: Part) -> int:
+    name = part.data["stop_signal"].removeprefix("SIG")
+    try:
+        return signal.Signals[f"SIG{name}"]
+    except KeyError:
+        names = [each.name.removeprefix("SIG") for each in signal.Signals]
+        suggestion = nearest(name, names) or "for example INT"
+        part.find(("stop_signal",), f"there is no signal {shown(part.data['stop_signal'])}", suggestion)
+        return signal.SIGTERM
+
+
+_INHERITED = frozenset({"directory", "environment", "environment_file", "params", "secrets"})
+"""Keys that a member need not say where its group says them."""
+_MAY_BE_EMPTY = ("environment", "params")
+_SETTINGS: Mapping[str, Callable[[Part], Any]] = {
+    "stdin": lambda part: part.data["stdin"],
+    "run_as": lambda part: RunAs(**part.data["run_as"]),
+    "umask": lambda part: int(part.data["umask"], 8),
+    "nice": lambda part: part.data["nice"],
+    "limits": lambda part: _limits(part.below("limits")),
+    "timeout": lambda part: part.duration("timeout", None, above_zero=True),
+    "stop_signal": _signal,
+    "stop_grace": lambda part: part.duration("stop_grace", _STOP_GRACE),
+    "prevent_concurrent": lambda part: part.data["prevent_concurrent"],
+    "on_overlap": lambda part: OnOverlap(part.data["on_overlap"]),
+    "success": lambda part: _success(part.below("success")),
+    "retry": lambda part: _retry(part.below("retry")),
+    "output_limit": lambda part: part.size("output_limit"),
+    "scheduled": lambda part: part.data["scheduled"],
+    "if_interrupted": lambda part: IfInterrupted(part.data["if_interrupted"]),
+}
+"""How the keys are read that a process says for itself alone; the fields of the model have their names."""

@@ -1,0 +1,217 @@
+"""From plain data that the schema accepts to a process request. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import RuleError
+from runner.lifecycle import Misfire
+from runner.requests.building.parts import Part
+from runner.requests.building.process import process_of
+from runner.requests.dates import parse_date
+from runner.requests.findings import DataPath, Finding, without
+from runner.requests.model import (
+    Context,
+    Process,
+    ProcessRequest,
+    RunImmediately,
+    RunLater,
+    Schedule,
+    Source,
+    Timing,
+)
+from runner.requests.schema.shipped import is_request
+from runner.timing.parsing import parse_rule
+from runner.timing.rules import Rule
+from runner.timing.zones import kept_by_zone_data, parse_wall, zone_named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_GRACE = timedelta(seconds=60)
+_RULES_KEPT = 1 << 12
+_ANY_PROCESS = {"shell": ":"}
+_FOLDER = "_folder"
+"""Ends the names under which a definition has the folders of some keys."""
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A document on its way to a request: its data, and what lies outside of it.
+
+    `folder` is the absolute folder of its file, `excepted` the dates of the file that `except` names, if it names one,
+    and `stored` the text from the store that it comes from, if it does. `folders` are the absolute ones that the paths
+    of some keys of its process are relative to instead.
+    """
+
+    data: Mapping[str, Any]
+    name: str
+    folder: str
+    source: Source
+    excepted: frozenset[date] | None = None
+    folders: Mapping[str, str] = field(default_factory=dict)
+    stored: str = ""
+
+    @property
+    def definition(self) -> str:
+        """The JSON text for the store: the very one that it was read from, if it was."""
+        if self.stored:
+            return self.stored
+        parts = {
+            "data": self.data,
+            "name": self.name,
+            "folder": self.folder,
+            "file": self.source.file,
+            "line": self.source.line,
+            "sha256": self.source.sha256,
+            "excepted": None if self.excepted is None else sorted(map(date.isoformat, self.excepted)),
+            **{f"{key}{_FOLDER}": folder for key, folder in self.folders.items()},
+        }
+        return _encode(parts)
+
+
+def draft_from(definition: str) -> Draft:
+    """Return the draft whose `definition` this is. Raises ValueError, KeyError or TypeError for any other text."""
+    parts = json.loads(definition)
+    dates = parts["excepted"]
+    return Draft(
+        data=parts["data"],
+        name=parts["name"],
+        folder=parts["folder"],
+        source=Source(file=parts["file"], line=parts["line"], sha256=parts["sha256"]),
+        excepted=None if dates is None else frozenset(map(date.fromisoformat, dates)),
+        folders={key.removesuffix(_FOLDER): folder for key, folder in parts.items() if key.endswith(_FOLDER)},
+        stored=definition,
+    )
+
+
+def built(
+    draft: Draft, *, default_zone: str, spoiled: frozenset[DataPath] = frozenset()
+) -> tuple[ProcessRequest | None, tuple[Finding, ...]]:
+    """Build a request, or tell what is wrong with values that are well-formed.
+
+    What stands at a `spoiled` path is wrong already. It is left out, as is what is found on the way, so that it hides
+    nothing that is wrong beside it.
+    """
+    findings: list[Finding] = []
+    while True:
+        request, found = _attempt(_without(draft, spoiled), default_zone)
+        further = [finding for finding in found if finding.path not in spoiled]
+        if not further:
+            return None if spoiled else request, tuple(findings)
+        findings.extend(further)
+        spoiled |= {finding.path for finding in further}
+
+
+def _without(draft: Draft, spoiled: frozenset[DataPath]) -> Draft:
+    """Leave out what is spoiled; if a request needs it, all of `process` or `timing` that it is a part of."""
+    if not spoiled:
+        return draft
+    rest = without(draft.data, spoiled)
+    if not is_request(rest):
+        rest = without(draft.data, {path[:1] for path in spoiled if path})
+        # Of very many things that are wrong, not all have been told.
+        rest = rest if is_request({"process": _ANY_PROCESS, **rest}) else {}
+    return replace(draft, data=rest)
+
+
+def _attempt(draft: Draft, default_zone: str) -> tuple[ProcessRequest | None, tuple[Finding, ...]]:
+    findings: list[Finding] = []
+    whole = Part(data=draft.data, path=(), findings=findings)
+    process = timing = None
+    if "process" in draft.data:
+        process = process_of(whole.below("process"), request=draft.name, folder=draft.folder, folders=draft.folders)
+    timing = _timing(whole, default_zone, draft.excepted)
+    if process is None or findings:
+        return None, tuple(dict.fromkeys(findings))
+    return _request(draft, process, timing), ()
+
+
+def _request(draft: Draft, process: Process, timing: Timing | None) -> ProcessRequest:
+    data = draft.data
+    reschedule = data.get("reschedule")
+    return ProcessRequest(
+        name=draft.name,
+        process=process,
+        timing=timing,
+        source=Source(
+            file=draft.source.file,
+            line=draft.source.line,
+            sha256=draft.source.sha256,
+            definition=draft.definition,
+        ),
+        description=data.get("description"),
+        owner=data.get("owner"),
+        labels=data.get("labels", {}),
+        context=Context(**data["context"]) if "context" in data else Context(),
+        scheduled=data.get("scheduled", True),
+        reschedule=None if reschedule is None else str(reschedule),
+        formerly=data.get("formerly"),
+        on_failure=data["on_failure"]["request"] if "on_failure" in data else None,
+    )
+
+
+def _timing(whole: Part, default_zone: str, of_file: frozenset[date] | None) -> Timing | None:
+    match whole.data.get("timing"):
+        case None:
+            return None
+        case "run_immediately" | {"run_immediately": _}:
+            return RunImmediately()
+        case {"run_later": _}:
+            return _run_later(whole.below("timing", "run_later"), default_zone)
+        case {"schedule": _}:
+            return _schedule(whole.below("timing", "schedule"), default_zone, of_file)
+    raise AssertionError("the schema let an unknown timing pass")
+
+
+def _run_later(part: Part, default_zone: str) -> RunLater | None:
+    zone = part.data.get("timezone", default_zone)
+    grace = part.duration("misfire_grace", _GRACE, above_zero=True)
+    try:
+        start = parse_wall(part.data["start"], zone_named(zone), field=("run_later", "start"))
+    except RuleError as error:
+        _find(part, error, "timezone")
+        return None
+    misfire = Misfire(part.data.get("misfire", Misfire.FIRE_ONCE))
+    return RunLater(start=start, zone=zone, misfire=misfire, misfire_grace=grace)
+
+
+def _schedule(part: Part, default_zone: str, of_file: frozenset[date] | None) -> Schedule | None:
+    spread = part.duration("spread", timedelta())
+    grace = part.duration("misfire_grace", _GRACE, above_zero=True)
+    excepted = _excepted(part, of_file)
+    try:
+        rule = _rule(_encode(part.data), default_zone, excepted)
+    except RuleError as error:
+        _find(part, error)
+        return None
+    misfire = Misfire(part.data.get("misfire", Misfire.SKIP))
+    return Schedule(rule=rule, spread=spread, misfire=misfire, misfire_grace=grace)
+
+
+def _find(part: Part, error: RuleError, *otherwise: str) -> None:
+    """Note what is wrong with a rule, whose fields are told from below `timing`."""
+    part.find(error.field[1:] if error.field else otherwise, str(error), error.suggestion)
+
+
+def _excepted(part: Part, of_file: frozenset[date] | None) -> frozenset[date]:
+    listed = part.data.get("except", [])
+    if isinstance(listed, str):
+        return of_file or frozenset()
+    dates = set()
+    for index, text in enumerate(listed):
+        try:
+            dates.add(parse_date(text))
+        except ValueError as error:
+            part.find(("except", index), str(error))
+    return frozenset(dates)
+
+
+@kept_by_zone_data(maxsize=_RULES_KEPT)
+def _rule(schedule: str, default_zone: str, excepted: frozenset[date]) -> Rule:
+    """Return the rule of a schedule, one for all that are written alike: to look for its first fire takes longest."""
+    return parse_rule(json.loads(schedule), default_zone=default_zone, excepted=excepted)

@@ -1,0 +1,39 @@
+"""A request as the store keeps it, and back. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Container
+
+from runner.errors import RunnerError
+from runner.requests.building.request import built, draft_from
+from runner.requests.model import ProcessRequest
+from runner.requests.schema.checking import findings_in
+
+
+def definition_text(request: ProcessRequest) -> str:
+    """Write a request's definition as JSON text for the store: plain data, base folder, source, dates of `except`."""
+    return request.source.definition
+
+
+def request_from_definition(text: str, *, default_zone: str, accepted: Container[str] = frozenset()) -> ProcessRequest:
+    """Build the request of a stored definition again. Raises RunnerError if this version cannot.
+
+    One whose digest is `accepted` this version has made of a file itself: it need not be validated again.
+    """
+    try:
+        draft = draft_from(text)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunnerError(f"a stored definition cannot be read: {error}") from error
+    findings = () if definition_digest(text) in accepted else findings_in(draft.data)
+    if not findings:
+        request, findings = built(draft, default_zone=default_zone)
+        if request is not None:
+            return request
+    reasons = "; ".join(finding.message for finding in findings[:3])
+    raise RunnerError(f"the stored definition of {draft.name} is not valid in this version: {reasons}")
+
+
+def definition_digest(definition: str) -> str:
+    """Return what a definition is recognised by."""
+    return hashlib.sha256(definition.encode(errors="surrogatepass")).hexdigest()

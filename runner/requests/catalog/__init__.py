@@ -1,0 +1,1 @@
+"""A folder of files as a catalog: its good requests, and the rejected documents beside them."""

@@ -1,0 +1,57 @@
+"""The file of dates that an `except` names. Reads it."""
+
+from __future__ import annotations
+
+import os.path
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner.requests.catalog.listing import Trouble, read_bounded, signature_at
+from runner.requests.catalog.outside_files import discreet
+from runner.requests.dates import dates_in
+from runner.requests.findings import DataPath, Finding, shown
+from runner.system.regular_files import Signature
+from runner.system.trust import ROOT
+from runner.values import neutral
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from runner.errors import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatesFile:
+    """What was found at `path`. `finding` is what is to be told where it is named, `problems` what in it itself."""
+
+    path: str
+    signature: Signature | None
+    dates: frozenset[date] | None = None
+    finding: Finding | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+def dates_file(named: str, at: DataPath, *, path: str, display: str, root: str, is_guarded: bool) -> DatesFile:
+    """Read the file of dates that the document at `path` (told as `display`) names at a path of its data.
+
+    `root` is the jobs folder; with `is_guarded` a file is refused that root must not trust.
+    """
+    beside = os.path.join(os.path.dirname(path), named)  # noqa: PTH118, PTH120
+    content = read_bounded(beside, ROOT if is_guarded else None)
+    if isinstance(content, Trouble):
+        suggestion = f"dates are a list: [{named}]" if named[:4].isdigit() else content.suggestion
+        message = f"the file of dates {shown(named)} is of no use: {content.reason}"
+        finding = Finding(path=at, message=message, suggestion=suggestion)
+        return DatesFile(path=beside, signature=signature_at(beside), finding=finding)
+    dates, all_problems = dates_in(content.raw, _display_beside(display, named))
+    problems = discreet(all_problems, beside, root)
+    if not problems:
+        return DatesFile(path=beside, signature=content.signature, dates=dates)
+    message = f"the file of dates {shown(named)} has {len(all_problems)} problem{'s' if len(all_problems) > 1 else ''}"
+    finding = Finding(path=at, message=message)
+    return DatesFile(path=beside, signature=content.signature, dates=dates, finding=finding, problems=problems)
+
+
+def _display_beside(display: str, named: str) -> str:
+    folder = os.path.dirname(display)  # noqa: PTH120
+    return neutral(os.path.normpath(os.path.join(folder, named)))  # noqa: PTH118

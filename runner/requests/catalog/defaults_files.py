@@ -1,0 +1,245 @@
+"""The `_defaults.yaml` files of a jobs folder, kept up to date, and what they come to for each folder. Reads files."""
+
+from __future__ import annotations
+
+import hashlib
+import os.path
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runner.errors import Problem
+from runner.requests.building.request import Draft, built
+from runner.requests.catalog.dates_file import DatesFile, dates_file
+from runner.requests.catalog.defaults import NAMES, NONE, OF_TIMINGS, PLACED, Defaults, Told, together
+from runner.requests.catalog.listing import Content, Listing, Trouble, read_bounded, signature_at
+from runner.requests.catalog.loading import Place, file_problem
+from runner.requests.catalog.outside_files import discreet
+from runner.requests.findings import DataPath, Finding, beside, value_at, without_consequences
+from runner.requests.model import Source
+from runner.requests.schema.checking import findings_in
+from runner.requests.yaml.document import Document, documents_in
+from runner.system.regular_files import Signature
+
+_EXCEPT: DataPath = ("timing", "except")
+_SCHEDULE: DataPath = ("timing", "schedule")
+_ONE_S_OWN = ("name", "description", "formerly", "reschedule")
+_EMPTY = Trouble(reason="the file is empty", suggestion="write settings into it, or delete it")
+_PROBE = {"frequency": "daily", "at": "00:00"}
+"""A rule that fires whatever is added to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """A file as it was read: `raw` is the digest of its bytes."""
+
+    signature: Signature | None
+    raw: bytes
+    defaults: Defaults
+
+    @property
+    def is_as_read(self) -> bool:
+        """Whether what was read for the sake of the file looks as it did."""
+        return all(signature_at(path) == signature for path, signature in self.defaults.reads.items())
+
+
+class DefaultsFiles:
+    """The files below `root`, an absolute path; `display` tells people of one by its path relative to that."""
+
+    def __init__(self, root: str, *, display: Callable[[str], str], default_zone: str, is_guarded: bool) -> None:
+        self._is_guarded = is_guarded
+        self._root = root
+        self._display = display
+        self._default_zone = default_zone
+        self._known: dict[str, _Known] = {}
+        self._around: dict[str, Defaults] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    @property
+    def problems(self) -> Mapping[str, tuple[Problem, ...]]:
+        """What is wrong with each file, by its path relative to the jobs folder."""
+        told = {relative: self._own(relative).problems for relative in sorted(self._known)}
+        return {relative: problems for relative, problems in told.items() if problems}
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The files that were read for the sake of these."""
+        return frozenset(path for known in self._known.values() for path in known.defaults.reads)
+
+    def around(self, folder: str) -> Defaults:
+        """Return the defaults for the requests of a folder, a path relative to the jobs folder, "" for that itself."""
+        if not self._known:
+            return NONE
+        if folder not in self._around:
+            far = self.around(folder.rpartition("/")[0]) if folder else NONE
+            below = f"{folder}/" if folder else ""
+            for relative in (below + name for name in NAMES if below + name in self._known):
+                own = self._own(relative)
+                far = together(far, own, hashlib.sha256(far.digest + own.digest).digest())
+            self._around[folder] = far
+        return self._around[folder]
+
+    def refresh(self, listing: Listing) -> Generator[None, None, bool]:
+        """Read all of them, for they are few; tell whether any are others now."""
+        known: dict[str, _Known] = {}
+        for relative in listing.defaults:
+            known[relative] = self._refreshed(relative, listing.troubles.get(relative))
+            yield
+        before = {relative: each.defaults.digest for relative, each in self._known.items()}
+        is_any = before != {relative: each.defaults.digest for relative, each in known.items()}
+        self._known = known
+        if is_any:
+            self._around = {}
+        return is_any
+
+    def look(self, listing: Listing) -> Generator[None, None, bool]:
+        """Tell by stat alone whether any file looks different, or came or went."""
+        if len(listing.defaults) != len(self._known):
+            return True
+        for relative, signature in listing.defaults.items():
+            known = self._known.get(relative)
+            if known is None or known.signature != signature or not known.is_as_read:
+                return True
+            yield
+        return False
+
+    def _own(self, relative: str) -> Defaults:
+        """Return what one file says; of two in one folder only the first may be there."""
+        first = relative.removesuffix(NAMES[1]) + NAMES[0]
+        own = self._known[relative].defaults
+        if first == relative or first not in self._known:
+            return own
+        trouble = Trouble(reason=f"`{NAMES[0]}` lies beside it", suggestion="keep one of them")
+        problem = file_problem(self._display(relative), trouble)
+        return replace(own, problems=(problem, *own.problems), digest=own.digest[::-1])
+
+    def _refreshed(self, relative: str, trouble: Trouble | None) -> _Known:
+        path = f"{self._root}/{relative}"
+        content = trouble or read_bounded(path)
+        if isinstance(content, Trouble):
+            problems = (file_problem(self._display(relative), content),)
+            return _Known(signature=None, raw=b"", defaults=Defaults(problems=problems, digest=_digest(repr(problems))))
+        known, raw = self._known.get(relative), hashlib.sha256(content.raw).digest()
+        if known is not None and known.raw == raw and known.is_as_read:
+            return replace(known, signature=content.signature)
+        place = Place(
+            relative=relative,
+            display=self._display(relative),
+            path=path,
+            default_zone=self._default_zone,
+            is_guarded=self._is_guarded,
+        )
+        return _Known(signature=content.signature, raw=raw, defaults=defaults_in(content, place))
+
+
+def defaults_in(content: Content, place: Place) -> Defaults:
+    """Read the content of a file of defaults; what is wrong with it is told all at once."""
+    reading = _Reading(place)
+    if not content.raw.strip():
+        reading.problems.append(file_problem(place.display, _EMPTY))
+    else:
+        documents = documents_in(content.raw, place.display)
+        if isinstance(documents, Problem):
+            reading.problems.append(documents)
+        elif documents:
+            reading.read(documents)
+    return reading.result(content.raw)
+
+
+class _Reading:
+    """One file of defaults that is being read."""
+
+    def __init__(self, place: Place) -> None:
+        self.problems: list[Problem] = []
+        self._place = place
+        self._data: dict[str, Any] = {}
+        self._dates: DatesFile | None = None
+        self._on_failure: Told | None = None
+
+    def read(self, documents: tuple[Document, ...]) -> None:
+        document, data = documents[0], documents[0].data
+        findings = beside(document.findings, map(_worded, findings_in(data, "defaults")))
+        if len(documents) > 1:
+            findings.append(Finding(path=(), message="defaults are one document", suggestion="remove the `---`"))
+        if isinstance(data, dict):
+            self._read_dates(data, findings)
+            findings += self._meant_wrongly(data, findings)
+        if not findings and isinstance(data, dict):
+            self._data = data
+            self._note_on_failure(document)
+        told = (document.problem(finding, self._place.display) for finding in without_consequences(findings))
+        self.problems.extend(sorted(told, key=lambda problem: (problem.line, problem.column)))
+
+    def result(self, raw: bytes) -> Defaults:
+        dates = self._dates
+        excepted = dates.dates if dates else None
+        problems = discreet(self.problems, self._place.path, self._place.root)
+        parts = (self._place.relative, raw, sorted(excepted or ()), problems)
+        return Defaults(
+            data=self._data,
+            folders={key: self._folder for key in PLACED if key in self._data.get("process", {})},
+            excepted=excepted,
+            on_failure=self._on_failure,
+            problems=problems,
+            reads={dates.path: dates.signature} if dates else {},
+            digest=_digest(repr(parts)),
+        )
+
+    @property
+    def _folder(self) -> str:
+        return os.path.dirname(self._place.path)  # noqa: PTH120
+
+    def _read_dates(self, data: dict[str, Any], findings: list[Finding]) -> None:
+        named = value_at(data, _EXCEPT)
+        if not isinstance(named, str) or not named:
+            return
+        place = self._place
+        self._dates = read = dates_file(
+            named, _EXCEPT, path=place.path, display=place.display, root=place.root, is_guarded=place.is_guarded
+        )
+        self.problems.extend(read.problems)
+        if read.finding is not None:
+            findings.append(read.finding)
+
+    def _meant_wrongly(self, data: dict[str, Any], findings: list[Finding]) -> list[Finding]:
+        """Find what is well-formed and wrong all the same, as if a request said it."""
+        told = {key: data.get(key, {}) for key in ("process", "timing")}
+        probe = {key: value for key, value in data.items() if key not in told}
+        if isinstance(told["process"], dict):
+            probe["process"] = {**told["process"], "shell": ":"}
+        if isinstance(told["timing"], dict):
+            inherited = {key: value for key, value in told["timing"].items() if key in OF_TIMINGS["schedule"]}
+            probe["timing"] = {"schedule": {**inherited, **_PROBE}}
+        source = Source(file=self._place.relative, line=1, sha256="")
+        dates = self._dates.dates if self._dates else None
+        draft = Draft(data=probe, name="defaults", folder=self._folder, source=source, excepted=dates)
+        spoiled = frozenset(finding.path[:1] for finding in findings if finding.path)
+        if not spoiled and findings:
+            return []
+        _, wrong = built(draft, default_zone=self._place.default_zone, spoiled=spoiled)
+        return [replace(each, path=_as_told(each.path)) for each in wrong]
+
+    def _note_on_failure(self, document: Document) -> None:
+        path: DataPath = ("on_failure", "request")
+        if value_at(document.data, path) is not None:
+            self._on_failure = Told(file=self._place.relative, spot=document.spot(path))
+
+
+def _as_told(path: DataPath) -> DataPath:
+    return ("timing", *path[2:]) if path[:2] == _SCHEDULE else path
+
+
+def _worded(finding: Finding) -> Finding:
+    """Say of a key that only a request has by itself that it is one, and of the whole what it is."""
+    if len(finding.path) > 1:
+        return finding
+    if not finding.at_key or finding.path[-1] not in _ONE_S_OWN:
+        return replace(finding, message=finding.message.replace("a request", "the defaults"))
+    message = f"`{finding.path[-1]}` is each request's own; there is no default for it"
+    return replace(finding, message=message, suggestion="leave it out")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()

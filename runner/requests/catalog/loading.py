@@ -1,0 +1,232 @@
+"""One file of a jobs folder: its good requests, and what is wrong with the rest. Reads the files of dates it names."""
+
+from __future__ import annotations
+
+import hashlib
+import os.path
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner.errors import Problem
+from runner.requests.building.mentions import ON_FAILURE, Mention, mentioned
+from runner.requests.building.request import Draft, built
+from runner.requests.catalog import defaults as shared
+from runner.requests.catalog.dates_file import dates_file
+from runner.requests.catalog.defaults import Defaults
+from runner.requests.catalog.listing import Content, Trouble
+from runner.requests.catalog.outside_files import discreet
+from runner.requests.findings import Finding, Spot, beside, lies_below, shown, value_at, without_consequences
+from runner.requests.model import ProcessRequest, Source
+from runner.requests.schema.checking import findings_in
+from runner.requests.schema.shipped import is_name
+from runner.requests.schema.wording import name_suggestion
+from runner.requests.yaml.document import Document, documents_in
+from runner.system.regular_files import Signature
+from runner.values import neutral
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from runner.requests.findings import DataPath
+
+_EXCEPT = ("timing", "schedule", "except")
+_MOST_PROBLEMS = 200
+_EMPTY = Trouble(reason="the file is empty", suggestion="write a request into it, or delete it to remove what it held")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a file stands: `relative` to the jobs folder, `display` as people are told, `path` to open it.
+
+    `defaults` are the settings for the requests of its folder. With `is_guarded` what root must not trust is not read.
+    """
+
+    relative: str
+    display: str
+    path: str
+    default_zone: str
+    defaults: Defaults = shared.NONE
+    is_guarded: bool = False
+
+    @property
+    def root(self) -> str:
+        """The jobs folder."""
+        return self.path.removesuffix(self.relative)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A valid request, before its neighbours are looked at, and where its name and the names it mentions stand."""
+
+    request: ProcessRequest
+    display: str
+    name_spot: Spot
+    mentions: tuple[Mention, ...] = ()
+
+    def display_of(self, mention: Mention) -> str:
+        """Return the file that a mention stands in, as people are told."""
+        if mention.file is None:
+            return self.display
+        return self.display.removesuffix(neutral(self.request.source.file)) + neutral(mention.file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedFile:
+    """What a file holds. `names`, `is_whole` and `blamed` are of the rejected documents, as in `Rejection`.
+
+    `reads` are the other files that were read for it.
+    """
+
+    candidates: tuple[Candidate, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    names: frozenset[str] = frozenset()
+    is_whole: bool = False
+    blamed: tuple[tuple[str, Problem], ...] = ()
+    reads: Mapping[str, Signature | None]
+
+
+def file_problem(display: str, trouble: Trouble) -> Problem:
+    """Tell why a file, or folder, as a whole cannot be read."""
+    return Problem(file=display, line=1, column=1, path="", message=trouble.reason, suggestion=trouble.suggestion)
+
+
+def loaded(content: Content, place: Place) -> LoadedFile:
+    """Read the requests of a file's content. An empty file is one that is being written, or was by mistake emptied."""
+    if place.defaults.problems:
+        return LoadedFile(problems=place.defaults.problems, is_whole=True, reads={})
+    if not content.raw.strip():
+        return LoadedFile(problems=(file_problem(place.display, _EMPTY),), is_whole=True, reads={})
+    documents = documents_in(content.raw, place.display)
+    if isinstance(documents, Problem):
+        return LoadedFile(problems=discreet((documents,), place.path, place.root), is_whole=True, reads={})
+    loading = _Loading(place, documents, content.raw)
+    for document in documents:
+        loading.load(document)
+    return loading.result()
+
+
+class _Loading:
+    """The documents of one file, one after another."""
+
+    def __init__(self, place: Place, documents: tuple[Document, ...], raw: bytes) -> None:
+        self._place = place
+        self._raw = raw
+        self._is_alone = len(documents) == 1
+        self._candidates: list[Candidate] = []
+        self._problems: list[Problem] = []
+        self._names: set[str] = set()
+        self._blamed: list[tuple[str, Problem]] = []
+        self._is_whole = False
+        self._reads: dict[str, Signature | None] = {}
+
+    def result(self) -> LoadedFile:
+        found = tuple(self._problems[:_MOST_PROBLEMS])
+        told = discreet(found, self._place.path, self._place.root)
+        blamed = self._blamed[:_MOST_PROBLEMS]
+        return LoadedFile(
+            candidates=tuple(self._candidates),
+            problems=told,
+            names=frozenset(self._names),
+            is_whole=self._is_whole,
+            blamed=tuple(blamed if told == found else ((name, told[0]) for name, _ in blamed)),
+            reads=self._reads,
+        )
+
+    def load(self, document: Document) -> None:
+        wrongly_named: list[Finding] = []
+        name = self._name(document, wrongly_named)
+        defaults = self._place.defaults
+        data = shared.filled(document.data, defaults, name)
+        findings = [*_findings(document, data), *wrongly_named]
+        has_dates_of = shared.has_dates_of(document.data, defaults)
+        excepted = defaults.excepted if has_dates_of else self._excepted(document, findings)
+        request = None
+        if isinstance(data, dict):
+            draft = Draft(
+                data=data,
+                name=name or "",
+                folder=os.path.dirname(self._place.path),  # noqa: PTH120
+                source=Source(file=self._place.relative, line=document.line, sha256=self._digest(document)),
+                excepted=excepted,
+                folders=shared.folders_of(document.data, defaults),
+            )
+            spoiled = frozenset(finding.path for finding in findings)
+            request, wrong = built(draft, default_zone=self._place.default_zone, spoiled=spoiled)
+            findings.extend(wrong)
+        if request is None or findings:
+            self._reject(document, findings, name)
+        else:
+            self._accept(document, request)
+
+    def _name(self, document: Document, findings: list[Finding]) -> str | None:
+        """Return the name a document bears, by itself or from its file; None, with a finding, if it cannot be told."""
+        data = document.data if isinstance(document.data, dict) else {}
+        if "name" in data:
+            return data["name"] if is_name(data["name"]) else None
+        if not self._is_alone:
+            message = "several requests in one file each need a `name`"
+            findings.append(Finding(path=(), message=message, suggestion="add a `name`"))
+            return None
+        stem = os.path.splitext(os.path.basename(self._place.relative))[0]  # noqa: PTH119, PTH122
+        if is_name(stem):
+            return stem
+        message = f"the file's name {shown(stem)} cannot be the request's"
+        findings.append(Finding(path=(), message=message, suggestion=_naming(stem)))
+        return None
+
+    def _excepted(self, document: Document, findings: list[Finding]) -> frozenset[date] | None:
+        """Read the file of dates that a document names, if it names one."""
+        named = value_at(document.data, _EXCEPT)
+        if not isinstance(named, str) or not named or any(lies_below(_EXCEPT, {each.path}) for each in findings):
+            return None
+        place = self._place
+        read = dates_file(
+            named, _EXCEPT, path=place.path, display=place.display, root=place.root, is_guarded=place.is_guarded
+        )
+        self._reads[read.path] = read.signature
+        self._problems.extend(read.problems)
+        if read.finding is not None:
+            findings.append(read.finding)
+        return read.dates
+
+    def _accept(self, document: Document, request: ProcessRequest) -> None:
+        candidate = Candidate(
+            request=request,
+            display=self._place.display,
+            name_spot=document.spot(("name",)),
+            mentions=tuple(self._mention(document, path, name) for path, name in mentioned(request)),
+        )
+        self._candidates.append(candidate)
+
+    def _mention(self, document: Document, path: DataPath, name: str) -> Mention:
+        told = self._place.defaults.on_failure
+        if path == ON_FAILURE and told is not None and value_at(document.data, path) is None:
+            return Mention(path=path, name=name, spot=told.spot, file=told.file)
+        return Mention(path=path, name=name, spot=document.spot(path))
+
+    def _reject(self, document: Document, findings: list[Finding], name: str | None) -> None:
+        if name is None:
+            self._is_whole = True
+        else:
+            self._names.add(name)
+        told = (document.problem(finding, self._place.display) for finding in without_consequences(findings))
+        problems = sorted(told, key=lambda problem: (problem.line, problem.column))
+        self._problems.extend(problems)
+        if name is not None:
+            self._blamed.extend((name, problem) for problem in problems)
+
+    def _digest(self, document: Document) -> str:
+        # The only document of a file is the whole file: its digest is then what `sha256sum` prints.
+        return hashlib.sha256(self._raw if self._is_alone else document.text.encode()).hexdigest()
+
+
+def _findings(document: Document, data: object) -> list[Finding]:
+    """Return what is wrong with a document as YAML and by the schema, filled with its defaults, each thing once."""
+    by_schema = findings_in(data)
+    return beside(document.findings, by_schema) if document.findings else list(by_schema)
+
+
+def _naming(stem: str) -> str:
+    suggestion = name_suggestion(stem)
+    return f"rename it or add a `name`, {suggestion}" if suggestion else "rename it or add a `name`"

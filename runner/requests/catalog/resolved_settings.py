@@ -1,0 +1,154 @@
+"""A request with all that it has from its file, from the defaults of its folders and from the program. Reads files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from runner.errors import Problem, RefusedError
+from runner.requests.building.request import draft_from
+from runner.requests.catalog.defaults import NAMES
+from runner.requests.catalog.listing import Content, read_bounded
+from runner.requests.findings import DataPath, path_text, value_at
+from runner.requests.model import ProcessRequest
+from runner.requests.schema.lookup import below, owners_of
+from runner.requests.schema.shipped import out_of_place_beside, schema_of
+from runner.requests.yaml.document import Document, documents_in
+from runner.system.regular_files import is_file
+
+_MEMBERS = ("group", "members")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A value of a request, and where it is said; without a `file`, nowhere: it is the program's default."""
+
+    path: str
+    value: object
+    file: str | None = None
+    line: int | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where the value is said, in words."""
+        return "default" if self.file is None else f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layer:
+    display: str
+    document: Document
+
+
+def settings_of(request: ProcessRequest, folder: Path, *, display: Callable[[str], str], zone: str) -> list[Setting]:
+    """Return all settings of a request of a jobs folder, section by section; `display` tells people of a file.
+
+    Times without an offset are in `zone`. Raises RefusedError if the files are not any more what the request was read
+    from.
+    """
+    data = dict(draft_from(request.source.definition).data)
+    own = _own(request, folder, display)
+    layers = list(_layers(request.source.file, folder, display))
+    told = [_told(path, value, own, layers) for path, value in _leaves(data, ())]
+    assumed = [Setting(path=path_text(path), value=value) for path, value in _assumed(data, request, zone)]
+    sections = list(schema_of("process-request")["properties"])
+    absolute = {
+        "process.directory": request.process.directory,
+        "process.environment_file": list(request.process.environment_files),
+    }
+    settings = [Setting(path=each.path, value=absolute.get(each.path, each.value), file=each.file, line=each.line)
+                for each in (*told, *assumed)]  # fmt: skip
+    return sorted(settings, key=lambda setting: sections.index(setting.path.partition(".")[0]))
+
+
+def _own(request: ProcessRequest, folder: Path, display: Callable[[str], str]) -> _Layer:
+    source = request.source
+    for document in _documents(folder / source.file, display(source.file)):
+        if document.line == source.line:
+            return _Layer(display=display(source.file), document=document)
+    raise RefusedError(f"{display(source.file)} does not say {request.name} any more")
+
+
+def _layers(file: str, folder: Path, display: Callable[[str], str]) -> Iterator[_Layer]:
+    """Yield the files of defaults that concern a file, the nearest first."""
+    for level in PurePosixPath(file).parents:
+        for relative in (level / name for name in NAMES if is_file(folder / level / name)):
+            for document in _documents(folder / relative, display(str(relative)))[:1]:
+                yield _Layer(display=display(str(relative)), document=document)
+
+
+def _documents(path: Path, display: str) -> tuple[Document, ...]:
+    content = read_bounded(str(path))
+    documents = documents_in(content.raw, display) if isinstance(content, Content) else ()
+    return () if isinstance(documents, Problem) else documents
+
+
+def _leaves(data: object, path: DataPath) -> Iterator[tuple[DataPath, object]]:
+    """Yield what is not made of other settings: a list is, where its entries are mappings."""
+    parts: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(data, dict):
+        parts = data.items()
+    elif isinstance(data, list) and all(isinstance(each, dict) for each in data):
+        parts = enumerate(data)
+    if not parts or not data:
+        yield path, data
+        return
+    for key, value in parts:
+        yield from _leaves(value, (*path, key))
+
+
+def _told(path: DataPath, value: object, own: _Layer, layers: Iterable[_Layer]) -> Setting:
+    for layer, at in ((own, path), *((layer, _shared(path)) for layer in layers)):
+        if value_at(layer.document.data, at) is not None or not at:
+            line = layer.document.spot(at).line
+            return Setting(path=path_text(path), value=value, file=layer.display, line=line)
+    return Setting(path=path_text(path), value=value, file=own.display, line=own.document.line)
+
+
+def _shared(path: DataPath) -> DataPath:
+    """Return where defaults say what a request has at a path."""
+    if path[:1] == ("timing",):
+        return ("timing", *path[2:])
+    while path[1:3] == _MEMBERS:
+        path = ("process", *path[4:])
+    return path
+
+
+def _assumed(data: Mapping[str, Any], request: ProcessRequest, zone: str) -> Iterator[tuple[DataPath, object]]:
+    """Yield what the program has for what nobody says."""
+    schema, process = schema_of("process-request"), data["process"]
+    found = {
+        ("name",): request.name,
+        ("process", "name"): request.process.name,
+        ("process", "directory"): request.process.directory,
+        ("scheduled",): below(schema, "scheduled")["default"],
+        **{("process", *path): value for path, value in _of_schema(below(schema, "process"), process)},
+    }
+    timing = data["timing"] if isinstance(data.get("timing"), dict) else {}
+    for kind in timing:
+        if kind != "run_immediately":
+            at = ("timing", kind)
+            found[*at, "timezone"] = zone
+            of_kind = below(below(schema, "timing"), kind)
+            found |= {(*at, *path): value for path, value in _of_schema(of_kind, timing[kind])}
+            if timing[kind].get("frequency") not in owners_of(schema, "interval"):
+                found.pop((*at, "interval"), None)
+    if not request.process.prevent_concurrent:
+        found.pop(("process", "on_overlap"), None)
+    barred = [key for key in ("request", "group") if key in process]
+    for path, value in found.items():
+        is_barred = path[0] == "process" and any(path[1] in out_of_place_beside(key) for key in barred)
+        if not is_barred and value_at(data, path) is None:
+            yield path, value
+
+
+def _of_schema(schema: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[tuple[DataPath, object]]:
+    """Yield the defaults that a schema has for a mapping, and for the mappings in it."""
+    for key in schema.get("properties", {}):
+        demand = below(schema, key)
+        if isinstance(data.get(key), dict):
+            yield from (((key, *path), value) for path, value in _of_schema(demand, data[key]))
+        elif "default" in demand:
+            yield (key,), demand["default"]

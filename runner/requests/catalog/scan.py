@@ -1,0 +1,177 @@
+"""What the files of a jobs folder hold, brought up to date in slices: only what looks different is read. Reads files.
+
+No step is as long as the folder is large; what is done for each file, whether it changed or not, is a stat.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+
+from runner.requests.catalog.defaults_files import DefaultsFiles
+from runner.requests.catalog.entries import read_entry
+from runner.requests.catalog.listing import Listing, Trouble, listed
+from runner.requests.catalog.loading import Place
+from runner.requests.catalog.remembered_files import Entry, reads_differ
+from runner.system.regular_files import Signature
+
+_ROUNDS = 4
+"""How often a folder that changes while it is read is read again."""
+_KNOWN_BETWEEN_YIELDS = 100
+
+
+class JobFiles:
+    """The files of one folder: `entries` by path relative to it, `order` those paths sorted, `bad` those with problems.
+
+    `troubles` are what could not be looked into, `is_missing` whether the folder itself was there at the last look.
+    `defaults` are the settings that requests share: of other ones all files are read again that they concern.
+    """
+
+    def __init__(
+        self, folder: Path, *, display: Callable[[str], str], default_zone: str, is_guarded: bool = False
+    ) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.order: list[str] = []
+        self.bad: set[str] = set()
+        self.troubles: Mapping[str, Trouble] = {}
+        self.links: tuple[str, ...] = ()
+        self.is_missing = False
+        self.is_news = False
+        """Whether good files were read, or have gone, since this was last set to False."""
+        self._folder = folder
+        self._root = str(folder.absolute())
+        self._display = display
+        self._default_zone = default_zone
+        self._is_guarded = is_guarded
+        self.defaults = DefaultsFiles(self._root, display=display, default_zone=default_zone, is_guarded=is_guarded)
+        self._is_settled = self._is_filled = False
+        self._signatures: dict[str, Signature] = {}
+        self._fresh: set[str] = set()
+        self._dated: set[str] = set()
+        self._inheriting: set[str] = set()
+
+    def keep(self, relative: str, entry: Entry) -> None:
+        """Know what a file holds."""
+        if relative not in self.entries:
+            insort(self.order, relative)
+        self.entries[relative] = entry
+        if entry.signature is None:
+            self._signatures.pop(relative, None)
+        else:
+            self._signatures[relative] = entry.signature
+        _mark(self.bad, relative, is_in=bool(entry.file.problems))
+        _mark(self._fresh, relative, is_in=entry.is_fresh)
+        _mark(self._dated, relative, is_in=bool(entry.file.reads))
+        _mark(self._inheriting, relative, is_in=bool(entry.defaults))
+
+    def refresh(self) -> Generator[None, None, None]:
+        """Read what looks different, until a look finds all as it was read: then that is the folder at one moment."""
+        for round_ in range(_ROUNDS):
+            if not (yield from self.glance(is_first=round_ == 0)):
+                break
+        self._is_settled = True
+
+    @property
+    def followed(self) -> frozenset[str]:
+        """The absolute paths that lead out of what lies in the folder itself: links, and what files refer to."""
+        links = (f"{self._root}/{relative}" for relative in self.links)
+        return self.defaults.reads.union(links, *(self.entries[relative].file.reads for relative in self._dated))
+
+    def glance(self, *, is_first: bool = True) -> Generator[None, None, bool]:
+        """Read once what looks different; tell whether anything was."""
+        listing = yield from listed(self._folder, self._signatures, is_guarded=self._is_guarded)
+        self.is_missing = listing is None
+        if listing is None:
+            return False
+        if listing.troubles != self.troubles:
+            self._is_settled = False
+        self.troubles, self.links = listing.troubles, listing.links
+        yield from self._forget_gone(listing)
+        if (yield from self.defaults.refresh(listing)):
+            self._is_settled = self._is_filled = False
+        return (yield from self._read_different(listing, is_first=is_first))
+
+    def look(self) -> Generator[None, None, bool]:
+        """Tell by stat alone whether anything looks different from what `refresh` has read, or came or went."""
+        listing = yield from listed(self._folder, self._signatures, is_guarded=self._is_guarded)
+        if not self._is_settled or (listing is None) is not self.is_missing:
+            return True
+        if listing is None:
+            return False
+        if listing.changed or len(listing.files) != len(self.entries) or listing.troubles != self.troubles:
+            return True
+        return (yield from self.defaults.look(listing)) or bool((yield from self._redated()))
+
+    def _forget_gone(self, listing: Listing) -> Generator[None, None, None]:
+        new = sum(relative not in self.entries for relative in listing.changed)
+        if len(listing.files) - new == len(self.entries):
+            return
+        gone = []
+        for count, relative in enumerate(self.order):
+            if relative not in listing.files:
+                gone.append(relative)
+            if count % _KNOWN_BETWEEN_YIELDS == 0:
+                yield
+        for relative in gone:
+            self._forget(relative)
+            yield
+
+    def _forget(self, relative: str) -> None:
+        self._signatures.pop(relative, None)
+        for marked in (self.bad, self._fresh, self._dated, self._inheriting):
+            marked.discard(relative)
+        del self.entries[relative], self.order[bisect_left(self.order, relative)]
+        self.is_news, self._is_settled = True, False
+
+    def _read_different(self, listing: Listing, *, is_first: bool) -> Generator[None, None, bool]:
+        redated, refilled = (yield from self._redated()), (yield from self._refilled())
+        different = sorted({*listing.changed, *redated, *refilled, *(self._fresh if is_first else ())})
+        is_any = False
+        for relative in different:
+            known = self.entries.get(relative)
+            entry = read_entry(self._place(relative), known)
+            if is_another := known is None or not known.is_same(entry):
+                self._is_settled = False
+            is_any |= is_another
+            self.is_news |= not entry.file.problems
+            self.keep(relative, entry)
+            yield
+        self._is_filled = True
+        return is_any
+
+    def _redated(self) -> Generator[None, None, list[str]]:
+        """Return the files for whose sake others were read (dates of `except`) that look different now."""
+        redated = []
+        for count, relative in enumerate(tuple(self._dated)):
+            if reads_differ(self.entries[relative].file):
+                redated.append(relative)
+            if count % _KNOWN_BETWEEN_YIELDS == 0:
+                yield
+        return redated
+
+    def _refilled(self) -> Generator[None, None, list[str]]:
+        """Return the files that were read with other defaults than they have now."""
+        refilled: list[str] = []
+        if self._is_filled or not (self.defaults or self._inheriting):
+            return refilled
+        for count, relative in enumerate(self.order):
+            if self.entries[relative].defaults != self.defaults.around(relative.rpartition("/")[0]).digest:
+                refilled.append(relative)
+            if count % _KNOWN_BETWEEN_YIELDS == 0:
+                yield
+        return refilled
+
+    def _place(self, relative: str) -> Place:
+        return Place(
+            relative=relative,
+            display=self._display(relative),
+            path=f"{self._root}/{relative}",
+            default_zone=self._default_zone,
+            defaults=self.defaults.around(relative.rpartition("/")[0]),
+            is_guarded=self._is_guarded,
+        )
+
+
+def _mark(marked: set[str], relative: str, *, is_in: bool) -> None:
+    (marked.add if is_in else marked.discard)(relative)

@@ -1,0 +1,1 @@
+"""Checks a document against the JSON schema, and words each violation with its fix. Pure."""

@@ -1,0 +1,163 @@
+"""What other programs say of a process, as keys and values of ours with the same meaning. Pure.
+
+Each function takes a value and the mapping around it, and returns what to write; None where nothing is certainly meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from runner.requests.schema import suggestions
+from runner.values import duration_text, parse_duration, parse_size
+
+Around = Mapping[str, Any]
+Entries = dict[str, Any]
+Convert = Callable[[Any, Around], Entries | None]
+
+_LINE = re.compile(r"[^#&;\\\n]{1,100}", re.ASCII)
+"""A shell line that may be joined with another by `&&`."""
+_ARGUMENTS = ("args", "arguments", "argv")
+_PROGRAMS = ("command", "cmd", "exec", "program", "entrypoint", "executable", "script", "run")
+
+
+def kept(key: str, kind: type = str) -> Convert:
+    """Return the conversion that only renames a key, for values of one type."""
+    return lambda value, _: {key: value} if type(value) is kind and value != "" else None
+
+
+def constant(meanings: Mapping[Any, Entries]) -> Convert:
+    """Return the conversion of a few values, told by their text without case, `_`, `-` and blanks."""
+    return lambda value, _: meanings.get(re.sub("[-_ ]", "", str(value)).lower())
+
+
+def command(value: Any, around: Around) -> Entries | None:
+    """Read a command line, or a list; arguments that stand beside it belong to it."""
+    if any(each in around for each in _ARGUMENTS):
+        return arguments(None, around)
+    if isinstance(value, list):
+        return {"command": value} if value and all(isinstance(each, str) for each in value) else None
+    return _action(value)
+
+
+def _action(value: Any) -> Entries | None:
+    if not isinstance(value, str) or not value.strip():
+        return None
+    words = suggestions.words_of(value)
+    return {"command": words} if words else {"shell": value}
+
+
+def shell(value: Any, around: Around) -> Entries | None:
+    """Read lines for a shell, of which a list runs until one fails."""
+    if any(each in around for each in _ARGUMENTS):
+        return arguments(None, around)
+    if isinstance(value, list):
+        if not value or not all(isinstance(line, str) and _LINE.fullmatch(line) for line in value):
+            return None
+        return {"shell": " && ".join(value)}
+    return {"shell": value} if isinstance(value, str) and value.strip() else None
+
+
+def arguments(_: Any, around: Around) -> Entries | None:
+    """Join a program and the arguments beside it."""
+    programs = [around[each] for each in _PROGRAMS if each in around]
+    values = [around[each] for each in _ARGUMENTS if each in around]
+    if len(programs) != 1 or len(values) != 1:
+        return None
+    lists = [_words(programs[0]), _words(values[0])]
+    return None if None in lists else {"command": [word for words in lists if words for word in words]}
+
+
+def _words(value: Any) -> list[str] | None:
+    if isinstance(value, str):
+        return suggestions.words_of(value)
+    return value if isinstance(value, list) and all(isinstance(each, str) for each in value) else None
+
+
+def joined_with(around: Around) -> tuple[str, ...]:
+    """Return the keys that `arguments` joins."""
+    return tuple(each for each in around if each in (*_PROGRAMS, *_ARGUMENTS))
+
+
+def environment(value: Any, _: Around) -> Entries | None:
+    """Read a mapping, a list of NAME=value, or Kubernetes' list of names and values."""
+    pairs: dict[str, Any] = {}
+    for item in value if isinstance(value, list) else ():
+        match item:
+            case str() if "=" in item:
+                name, _sign, text = item.partition("=")
+                pairs[name] = text
+            case {"name": str(name), "value": text} if len(item) == 2:
+                pairs[name] = text
+            case _:
+                return None
+    if isinstance(value, dict):
+        pairs = value
+    texts = {name: suggestions.scalar_text(text) for name, text in pairs.items()}
+    return {"environment": texts} if texts and None not in texts.values() else None
+
+
+def run_as(value: Any, _: Around) -> Entries | None:
+    """Read a user, or user:group."""
+    user, sign, group = str(value).partition(":")
+    if isinstance(value, bool) or not isinstance(value, str | int) or not user or (sign and not group):
+        return None
+    return {"run_as": {"user": user, **({"group": group} if sign else {})}}
+
+
+def duration(key: str, unit_s: int | None = None) -> Convert:
+    """Return the conversion of a duration; a bare number has a meaning only where its unit is known."""
+
+    def convert(value: Any, _: Around) -> Entries | None:
+        if isinstance(value, int) and not isinstance(value, bool) and unit_s and value > 0:
+            return {key: duration_text(timedelta(seconds=value * unit_s))}
+        text = suggestions.duration_meant(value) if isinstance(value, str) else None
+        return {key: text} if text and parse_duration(text) else None
+
+    return convert
+
+
+def retry(further: int) -> Convert:
+    """Return the conversion of a number of attempts; `further` of them are not counted by the number."""
+
+    def convert(value: Any, _: Around) -> Entries | None:
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        return {"retry": {"attempts": value + further}} if is_number else None
+
+    return convert
+
+
+def memory(value: Any, _: Around) -> Entries | None:
+    """Read a size; Kubernetes' Mi is MiB."""
+    text = re.sub(r"(?<=[KMGT])i$", "iB", value) if isinstance(value, str) else ""
+    try:
+        return {"limits": {"memory": text}} if parse_size(text) else None
+    except ValueError:
+        return None
+
+
+def members(value: Any, _: Around) -> Entries | None:
+    """Read steps that run one after another until one fails, each a name and a command."""
+    found: list[Entries] = []
+    for step in value if isinstance(value, list) else ():
+        match step:
+            case {"name": str() as name, **rest} if len(rest) == 1:
+                ((key, line),) = rest.items()
+                convert = {"command": command, "run": shell, "script": shell, "shell": shell}.get(str(key))
+                action = convert(line, {}) if convert else None
+            case str() as name if suggestions.is_name_like(name):
+                found.append({"request": name})
+                continue
+            case _:
+                return None
+        if action is None or not name:
+            return None
+        found.append({"name": name, **action})
+    return {"group": {"members": found, "stop_on_failure": True}} if found else None
+
+
+def one_of(*conversions: Convert) -> Convert:
+    """Return the first conversion of several that says something."""
+    return lambda value, around: next(filter(None, (each(value, around) for each in conversions)), None)

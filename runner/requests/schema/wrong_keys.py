@@ -1,0 +1,126 @@
+"""Keys that are none of ours, or out of place, worded for people. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from runner.requests.findings import DID_YOU_MEAN, DataPath, Finding, listed, nearest, plain, subject_of, value_at
+from runner.requests.schema import suggestions
+from runner.requests.schema.lookup import alternatives_of, homes_of, is_of_requests, owners_of, schema_at
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_KINDS: dict[str, Any] = {
+    "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict,
+}  # fmt: skip
+
+
+_RUN_LATER: DataPath = ("timing", "run_later")
+_SCHEDULE = "`timing.schedule`"
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?")
+_MINUTE = re.compile(r":([0-5]\d)")
+
+
+def unknown(path: DataPath, schema: Mapping[str, Any], root: Mapping[str, Any], data: object) -> Finding:
+    """Word a key that is none of ours there."""
+    key = str(path[-1])
+    where = subject_of(path[:-1]) if path[:-1] or "process" in root["properties"] else "the settings"
+    suggestion = _right_key(path, schema.get("properties", {}), root, data)
+    return Finding(path=path, message=f"`{plain(key)}` is not a key of {where}", suggestion=suggestion, at_key=True)
+
+
+def _right_key(path: DataPath, known: Mapping[str, Any], root: Mapping[str, Any], data: object) -> str | None:
+    from runner.requests.schema.aliases import meant_by_key  # of most documents nobody asks
+
+    key, value = str(path[-1]), value_at(data, path)
+    if not key.isascii() and any(character.isspace() for character in key):
+        return "indent with ordinary blanks; these are others that look alike"
+    is_request = is_of_requests(root)
+    if is_request and (meant := meant_by_key(path, data)):
+        return meant
+    if path[:-1] == _RUN_LATER and homes_of(root, key) == (_SCHEDULE,):
+        return _of_run_later(key, value, value_at(data, path[:-1]))
+    if "process" in root["properties"] and (homes := homes_of(root, key)):
+        return f"it belongs in {' or '.join(homes)}"
+    if near := nearest(key, [name for name, below in known.items() if _takes(below, value)]):
+        return near
+    if key == "apiVersion":
+        return "this looks like a manifest of Kubernetes: `runner import kubernetes` reads a CronJob"
+    if "process" in known and isinstance(value, dict) and "process" in value:
+        return f"write name: {plain(key)}, and what is below it beside that"
+    return f"the keys here are {listed(tuple(known), 'and')}" if 0 < len(known) < 13 else None
+
+
+def _of_run_later(key: str, value: object, parent: Any) -> str:
+    """Word a key that only a schedule has: beside `run_later` there is no schedule that it could move to."""
+    start = parent.get("start")
+    if key == "at" and isinstance(value, str):
+        moment = value if start is None else f"{start} {value}"
+        if _MOMENT.fullmatch(moment):
+            return (
+                f"write {suggestions.flow({'start': moment})[1:-1]}, in place of {'`start` and ' if start else ''}`at`"
+            )
+    return "leave it out: `run_later` runs once, at its `start`"
+
+
+def _takes(schema: Mapping[str, Any], value: object) -> bool:
+    """Tell whether a key may have a value of this kind; an empty one says nothing."""
+    types = schema.get("type")
+    if types is None or value is None:
+        return True
+    names = [types] if isinstance(types, str) else types
+    return any(isinstance(value, _KINDS[name]) for name in names if name in _KINDS)
+
+
+def out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Finding:
+    """Word a key that is known and has no place beside its neighbours."""
+    key, parent = str(path[-1]), value_at(data, path[:-1])
+    assert isinstance(parent, dict)  # it has the key that is out of place
+    alternatives = alternatives_of(schema_at(root, path[:-1]))
+    if key in alternatives:
+        here = tuple(each for each in alternatives if each in parent)
+        kind = "members" if "members" in path else "requests"
+        message = (
+            f"{subject_of(path[:-1])} has exactly one of {listed(alternatives, 'and')}; here are {listed(here, 'and')}"
+        )
+        return Finding(path=path, message=message, suggestion=f"make them {kind} of their own", at_key=True)
+    if path == ("process", "scheduled"):
+        suggestion = f"in the request itself, write {suggestions.flow({key: parent[key]})[1:-1]}"
+        message = "`scheduled` belongs to the request, or to a member of a group"
+        return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
+    if "request" in alternatives:
+        return _not_beside(path, parent)
+    frequency, owners = str(parent.get("frequency")), tuple(owners_of(root, key))
+    message = f"`{key}` belongs to {listed(owners, 'and', mark='')}; this is {frequency}"
+    twin = {"day": "days", "days": "day"}.get(key)
+    suggestion = f"leave it out, or make the frequency {listed(owners, 'or', mark='')}"
+    value = parent[key]
+    if twin and frequency in owners_of(root, twin):
+        if _may_replace(path, twin, value, parent):
+            suggestion = f"{DID_YOU_MEAN}`{twin}`?"
+        elif isinstance(value, str) and _may_replace(path, twin, [value], parent):
+            suggestion = f"write {suggestions.flow({twin: [value]})[1:-1]}"
+    elif frequency == "hourly" and parent.get("interval", 1) == 1 and (found := _MINUTE.fullmatch(str(value))):
+        suggestion = f'write frequency: cron, expression: "{int(found[1])} * * * *"'
+    return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
+
+
+def _may_replace(path: DataPath, twin: str, value: object, parent: Mapping[str, Any]) -> bool:
+    """Tell whether a value may stand under another key."""
+    from runner.requests.schema.aliases import fits  # of most documents nobody asks
+
+    rest = {key: value for key, value in parent.items() if key != path[-1]}
+    return twin not in parent and fits(path[:-1], rest, {twin: value})
+
+
+def _not_beside(path: DataPath, parent: Mapping[str, Any]) -> Finding:
+    """Word what would be said of a process that is defined elsewhere, or of a group where its members say it."""
+    key = str(path[-1])
+    if "request" in parent:
+        message, defined = f"`{key}` has no place beside `request`", plain(str(parent["request"]))
+        suggestion = f"say it where the process is defined, in `{defined}`"
+    else:
+        message, suggestion = f"`{key}` has no place beside `group`", "say it at the members"
+    return Finding(path=path, message=message, suggestion=suggestion, at_key=True)

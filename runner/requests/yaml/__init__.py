@@ -1,0 +1,1 @@
+"""From the bytes of a file to plain data with positions, within limits, and its errors in words. Pure."""

@@ -1,0 +1,223 @@
+"""From the bytes of a file to documents of plain data with positions. Pure.
+
+YAML is read by its events, not by the library's composer and constructor: those recurse (25 KB of `[` end the process),
+expand aliases, let the last of two equal keys win, and read `10:30` as 630. What is left is a strict part of YAML 1.2:
+text keys, no aliases, anchors, merge keys and tags, and plain scalars that become something else than text only if
+writing that gives the same text again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from yaml.cyaml import CParser  # type: ignore[attr-defined]
+
+from runner.errors import Problem
+from runner.requests.findings import DataPath, Finding, Spot, path_text, plain
+from runner.requests.yaml.syntax_errors import DEEPEST, UnreadableError, decoded, explained
+from runner.requests.yaml.tree import Builder, Marks, resolved, spot_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from runner.requests.findings import Mark
+
+
+MOST_NODES = 100_000
+MOST_DOCUMENTS = 2_000
+_LONGEST_MESSAGE = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One document of a file. `text` is its share of the file: from the end of the one before it to its own end.
+
+    `findings` are what is wrong with it as YAML; `data` is without what they concern. `mark` is where it begins, `top`
+    where the values of its own keys do; for all else `mark_all` reads it once more: of most documents nobody asks.
+    """
+
+    data: object
+    line: int
+    text: str
+    findings: tuple[Finding, ...] = ()
+    mark: Mark = field(repr=False)
+    top: Mapping[str | int, Mark] = field(repr=False)
+    mark_all: Callable[[], tuple[object, Mapping[int, Marks]]] = field(repr=False)
+
+    def spot(self, path: DataPath, *, at_key: bool = False) -> Spot:
+        """Return where the value (or key) of `path` begins; for a path that is not there, the nearest one above."""
+        if len(path) == 1 and not at_key and isinstance(self.data, dict):
+            return spot_of(self.top.get(path[0], self.mark))
+        at: Any
+        mark, (at, marked) = self.mark, self._marked
+        for depth, part in enumerate(path, 1):
+            marks = marked.get(id(at))
+            if marks is None or part not in marks.values:
+                break
+            is_key = at_key and depth == len(path) and isinstance(at, dict)
+            mark, at = (marks.keys if is_key else marks.values)[part], at[part]
+        return spot_of(mark)
+
+    @cached_property
+    def _marked(self) -> tuple[object, Mapping[int, Marks]]:
+        return self.mark_all()
+
+    def problem(self, finding: Finding, file: str) -> Problem:
+        """Tell a finding at its place in `file`."""
+        spot = finding.spot or self.spot(finding.path, at_key=finding.at_key)
+        return Problem(
+            file=file,
+            line=spot.line,
+            column=spot.column,
+            path=path_text(finding.path),
+            message=plain(finding.message, _LONGEST_MESSAGE),
+            suggestion=finding.suggestion,
+        )
+
+
+def documents_in(raw: bytes, file: str) -> tuple[Document, ...] | Problem:
+    """Read all documents of a file; empty ones are left out. A Problem is the file's that cannot be read as YAML."""
+    try:
+        return tuple(_documents(decoded(raw)))
+    except UnreadableError as error:
+        line, column = error.spot.line, error.spot.column
+        return Problem(file=file, line=line, column=column, path="", message=str(error), suggestion=error.suggestion)
+
+
+def _documents(text: str) -> Iterator[Document]:
+    reader = _Reader(text)
+    end = 0
+    for _ in range(MOST_DOCUMENTS):
+        read = reader.next_document()
+        if read is None:
+            return
+        begin, end = end, read.end
+        if not read.is_empty:
+            yield Document(
+                data=read.data,
+                line=read.mark.line + 1,
+                text=text[begin:end],
+                findings=read.findings,
+                mark=read.mark,
+                top=read.top,
+                mark_all=read.marked,
+            )
+    raise UnreadableError(f"the file has more than {MOST_DOCUMENTS} documents", suggestion="divide it")
+
+
+class _Reader:
+    """The events of a text, document by document."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._parser = CParser(text)
+        self._left = MOST_NODES
+
+    def next_document(self) -> _Plain | Builder | None:
+        try:
+            while not isinstance(event := self._parser.get_event(), yaml.DocumentStartEvent):
+                if isinstance(event, yaml.StreamEndEvent):
+                    return None
+            events: list[Any] = []
+            return self._plain(events) or self._built(events)
+        except yaml.YAMLError as error:
+            raise explained(error, self._text) from None
+
+    def _plain(self, events: list[Any]) -> _Plain | None:
+        """Read a document as long as nothing is to be said of it; what was read stands in `events` then.
+
+        All that is refused, and why, is the builder's to know. Nearly all documents are plain, and this loop is a
+        quarter of the time that a jobs folder takes; hence no call for each of their nodes.
+        """
+        get_event, note = self._parser.get_event, events.append
+        root: Any = None
+        into: Any = None
+        key: str | None = None
+        parents: list[Any] = []
+        top: dict[str | int, Mark] = {}
+        for _ in range(self._left):
+            event: Any = get_event()
+            note(event)
+            kind = type(event)
+            if kind is yaml.ScalarEvent:
+                value: Any = event.value
+                if event.anchor or event.tag or "\0" in value:
+                    return None
+                if event.implicit[0]:
+                    value = resolved(value)
+            elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+                into = parents.pop()
+                continue
+            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                if event.anchor or event.tag or len(parents) >= DEEPEST:
+                    return None
+                value = {} if kind is yaml.MappingStartEvent else []
+            elif kind is yaml.DocumentEndEvent:
+                self._left -= len(events)
+                return _Plain(data=root, top=top, events=events)
+            else:
+                return None
+            if type(into) is list:
+                into.append(value)
+            elif into is None:
+                root = value
+            elif key is None:
+                if type(value) is not str or value in into or value == "<<":
+                    return None
+                key = value
+                continue
+            else:
+                into[key] = value
+                if into is root:
+                    top[key] = event.start_mark
+                key = None
+            if kind is not yaml.ScalarEvent:
+                parents.append(into)
+                into = value
+        return None
+
+    def _built(self, read: list[Any]) -> Builder:
+        builder = Builder()
+        for event in chain(read, iter(self._parser.get_event, None)):
+            if not builder.take(event):
+                break
+            self._left -= 1
+            if self._left < 0:
+                raise UnreadableError(
+                    "the file is too large to be requests", suggestion="divide it", at=event.start_mark
+                )
+        return builder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plain:
+    """A document of which nothing is to be said, and the events it was read from."""
+
+    data: object
+    top: dict[str | int, Mark]
+    events: list[Any]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def mark(self) -> Mark:
+        mark: Mark = self.events[0].start_mark
+        return mark
+
+    @property
+    def end(self) -> int:
+        index: int = self.events[-1].end_mark.index
+        return index
+
+    @property
+    def is_empty(self) -> bool:
+        return self.data is None and not self.events[0].value
+
+    def marked(self) -> tuple[object, Mapping[int, Marks]]:
+        builder = Builder()
+        for event in self.events:
+            builder.take(event)
+        return builder.marked()

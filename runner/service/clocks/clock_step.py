@@ -1,0 +1,58 @@
+"""What a step of the clock changes: the states that follow it, and the record of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from runner.monitor.records import Event
+from runner.planning.states.clock_steps import stepped_back, without_verdicts_ahead
+from runner.planning.states.firing import delay_of
+from runner.planning.states.registration import Change, Registration
+from runner.planning.states.state import RequestState
+from runner.requests.model import ProcessRequest
+from runner.service.clocks.clock_watch import Step
+from runner.service.decision import Decision
+from runner.service.registry import Registry
+
+_NO_DELAY = timedelta()
+
+
+def decide(step: Step, decision: Decision, registry: Registry, about: Mapping[str, Any], trouble: str | None) -> None:
+    """Record a step, and let requests and delayed attempts follow a clock that went back.
+
+    `trouble` says why the clock is wrong now; then nothing follows it.
+    """
+    moved = list(_moved(registry, decision.now)) if step.reopened else []
+    fields = {**about, "step_s": step.seconds, "message": trouble}
+    if step.reopened is not None:
+        delay = _longest_delay(request for request, _ in moved)
+        fields |= {"reopened_from": step.reopened.begin - delay, "reopened_until": step.reopened.end}
+    decision.tell(Event.RUNNER_CLOCK_STEPPED, fields)
+    for request, state in moved:
+        if state.status is registry.states[request.name].status:
+            decision.put(request.name, state)
+        else:
+            decision.register(request.name, Registration(state=state, change=Change.SCHEDULED))
+    if step.behind:
+        decision.claims.shift_delayed(step.behind)
+
+
+def forget_verdicts(decision: Decision, registry: Registry) -> None:
+    """Treat the fires ahead as ordinary ones again, long enough after the clock went back."""
+    for name, state in registry.states.items():
+        if (forgetful := without_verdicts_ahead(state, decision.now)) is not state:
+            decision.put(name, forgetful)
+
+
+def _moved(registry: Registry, now: datetime) -> Iterator[tuple[ProcessRequest, RequestState]]:
+    """Yield each request that a step back concerns, with the state that follows."""
+    for name, request in registry.requests.items():
+        state = registry.states.get(name)
+        if state is not None and (moved := stepped_back(request, state, now)) is not state:
+            yield request, moved
+
+
+def _longest_delay(requests: Iterable[ProcessRequest]) -> timedelta:
+    return max(map(delay_of, requests), default=_NO_DELAY)

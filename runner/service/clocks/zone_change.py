@@ -1,0 +1,149 @@
+"""The default zone and the zone data that a runner goes by: noticing that the system has others, and what follows.
+
+The runner keeps both in the store. A start goes by the kept ones first and then notices the change like any other, so
+it makes no difference whether a runner was running when the system changed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from runner.errors import RuleError, RunnerError
+from runner.monitor.records import Event
+from runner.planning.states.rezoning import outlook, rezoned, zone_of
+from runner.requests.building.stored import definition_text, request_from_definition
+from runner.requests.model import ProcessRequest
+from runner.service.clock import Clock
+from runner.service.decision import Decision
+from runner.service.registry import Registry
+from runner.service.reload.reading import RESYNC_EVERY_S
+from runner.service.settings import Settings
+from runner.system.zone_data import system_zone
+from runner.timing.zones import changed_zone_data, use_zone_data, zone_data_in_use, zone_named
+
+ZONE, _DATA = "zone", "zone_data"
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneChange:
+    """The default zone from now on, the one before, and the new zone data of each zone that has other data now."""
+
+    zone: str
+    former: str
+    data: Mapping[str, bytes]
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        parts = [f"the system's zone is now {self.zone} (before: {self.former})"] if self.zone != self.former else []
+        if self.data:
+            shown = ", ".join([*self.data][:_SHOWN])
+            more = f" and {len(self.data) - _SHOWN} more" if len(self.data) > _SHOWN else ""
+            parts.append(f"there is new zone data for {shown}{more}")
+        return f"{'; '.join(parts)}; it applies from now on"
+
+
+class ZoneWatch:
+    """Looks at the system's zone and zone data at each resync. Reads files."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.zone = settings.zone
+        self._follows_system = settings.follows_system_zone
+        self._clock = clock
+        self._look_at_s = 0.0
+
+    def look_at_once(self) -> None:
+        """Have the next call of `look` not wait for the resync."""
+        self._look_at_s = 0.0
+
+    def look(self) -> ZoneChange | None:
+        """Return what has changed, if it is time to look and anything has."""
+        if (now_s := self._clock.elapsed_s()) < self._look_at_s:
+            return None
+        self._look_at_s = now_s + RESYNC_EVERY_S
+        zone, data = self._default_zone(), changed_zone_data()
+        return ZoneChange(zone=zone, former=self.zone, data=data) if data or zone != self.zone else None
+
+    def _default_zone(self) -> str:
+        """Return the system's zone; while that is none that exists, the zone goes on that is in use."""
+        if not self._follows_system:
+            return self.zone
+        try:
+            return zone_named(system_zone()).key
+        except RuleError:
+            return self.zone
+
+
+def decide(change: ZoneChange, decision: Decision, registry: Registry, about: Mapping[str, Any]) -> None:
+    """Give the requests concerned their due verdicts by the former rules, and then the states of the new rules.
+
+    The new zone data is in use afterwards; `decision.requests` are the requests that it makes. If the decision cannot
+    be committed, the caller puts the former data back.
+    """
+    concerned = [name for name, request in registry.requests.items() if _concerns(change, request)]
+    for name in concerned:
+        decision.fire(name)
+    former = {
+        name: outlook(registry.requests[name], state)
+        for name in concerned
+        if (state := decision.state(name)) is not None
+    }
+    use_zone_data(change.data)
+    decision.requests = {**registry.requests, **{name: _rebuilt(registry.requests[name], change) for name in concerned}}
+    for name, before in former.items():
+        state = decision.state(name)
+        assert state is not None, "a request with an outlook has a state"
+        registration = rezoned(before, decision.requests[name], state, decision.now)
+        if registration.state != state:
+            decision.put(name, registration.state)  # before `register`, so that nothing counts as abandoned
+            decision.register(name, registration)
+    if concerned or change.zone in change.data or change.zone != change.former:
+        decision.tell(Event.RUNNER_RELOADED, {**about, "message": change.summary})
+    decision.batch.meta |= meta_of_zones(change.zone)
+
+
+def _concerns(change: ZoneChange, request: ProcessRequest) -> bool:
+    zone = zone_of(request)
+    return zone is not None and (zone in change.data or (zone == change.former != change.zone))
+
+
+def _rebuilt(request: ProcessRequest, change: ZoneChange) -> ProcessRequest:
+    """Build a request by the zone data in use; one that is no request any more stays as it is until it is read."""
+    definition = definition_text(request)
+    try:
+        return request_from_definition(definition, default_zone=change.zone, accepted=_Everything())
+    except RunnerError:
+        return request
+
+
+class _Everything:
+    """Contains everything: definitions in force need not be validated again."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def meta_of_zones(zone: str) -> dict[str, str]:
+    """Return what the store keeps of the default zone and the zone data in use."""
+    return {ZONE: zone, _DATA: json.dumps({key: _text(raw) for key, raw in zone_data_in_use().items()})}
+
+
+@lru_cache(maxsize=1024)
+def _text(raw: bytes) -> str:
+    return base64.b64encode(zlib.compress(raw)).decode()
+
+
+def zone_data_of(meta: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the zone data that the store keeps; nothing of what cannot be read."""
+    try:
+        kept = json.loads(meta.get(_DATA, "{}"))
+        return {key: zlib.decompress(base64.b64decode(text)) for key, text in kept.items()}
+    except (ValueError, TypeError, AttributeError, zlib.error):
+        return {}

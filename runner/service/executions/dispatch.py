@@ -1,0 +1,302 @@
+"""Carries out what was committed: spawns, watches, stops and reaps executions, and notes the facts for the store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from runner.execution.deadlines import Deadlines
+from runner.execution.output import Identity, identity_of, read_tail
+from runner.execution.processes import Exit, Processes, SpawnError, Started
+from runner.execution.spawn import open_output
+from runner.lifecycle import IfInterrupted, Reason
+from runner.monitor.records import Event
+from runner.service.clock import Clock
+from runner.service.executions.claims import Claims, Ended
+from runner.service.executions.execution import Execution, row_of
+from runner.service.executions.in_progress import Book
+from runner.service.executions.launching import launch_of, needs_of
+from runner.service.executions.outcomes import (
+    LOST,
+    LOST_AT_START,
+    OUTLIVED,
+    STOPPED_BEFORE_START,
+    Outcome,
+    outcome_of,
+    spawn_failure,
+    stopped,
+)
+from runner.service.executions.record_fields import finished_fields, started_fields
+from runner.service.executions.starts import Starts
+from runner.service.journal import Journal
+from runner.store.rows import Phase
+
+Lost = Callable[[Execution], None]
+Noted = Callable[[Mapping[str, Any]], None]
+
+
+class Dispatcher:
+    """The executions' way from commit to end. `lost` is told of each that a restart has cut off, `noted` gets the
+    fields of each finished record.
+
+    `ended` are those of which nobody has decided yet what follows; that is to be committed together with their end.
+    """
+
+    def __init__(
+        self, book: Book, processes: Processes, journal: Journal, clock: Clock, *, lost: Lost, noted: Noted
+    ) -> None:
+        self.ended: list[Ended] = []
+        self._book = book
+        self._processes = processes
+        self._starts = Starts(processes, clock)
+        self._journal = journal
+        self._clock = clock
+        self._lost = lost
+        self._noted = noted
+        self._left_over: set[str] = set()
+        self._adopted: set[str] = set()
+        self._begun_s: dict[str, float] = {}
+        self._outputs: dict[str, Identity] = {}
+        self._stop_when_started: dict[str, Reason] = {}
+        self._groups = Deadlines()
+        self._environment: Mapping[str, str] = dict(os.environ)
+
+    def resume_all(self, executions: Iterable[Execution], *, is_same_boot: bool) -> None:
+        """Take over what a former runner left: let it wait on, watch it on, or record it as cut off.
+
+        After a reboot nothing of it can run, and its process id may be another's.
+        """
+        for execution in sorted(executions, key=_by_claim_to_guard):
+            self._left_over.add(execution.id)
+            if execution.phase is Phase.WAITING or execution.is_group:
+                self._book.enter(execution)
+                self._begin_group(execution)
+            else:
+                self._resume(execution, is_same_boot=is_same_boot)
+
+    def carry_out(self, claims: Claims) -> None:
+        """Put in force what was decided of executions, now that it is committed."""
+        self.ended.clear()
+        self._left_over |= claims.foreign
+        for execution_id in claims.left:
+            self._groups.drop(execution_id)
+            self._book.leave(execution_id)
+        for execution in claims.released.values():
+            self._book.release(execution)
+            self._begin_group(execution)
+        for execution in claims.entered.values():
+            self._book.enter(execution)
+            self._begin_group(execution)
+        for execution in claims.shifted.values():
+            self._book.delay(execution)
+        for stop in claims.stops.values():
+            self.stop(stop.execution, stop.reason, by=stop.by)
+
+    def overdue_groups(self) -> list[Execution]:
+        """Return, once, the groups whose timeout is over."""
+        due = self._groups.take(self._clock.elapsed_s())
+        return [self._book[group] for group in due if group in self._book]
+
+    def still_overdue(self, groups: Iterable[Execution]) -> None:
+        """Have groups be overdue again, for nothing could be decided about them."""
+        for group in groups:
+            self._groups.set(group.id, self._clock.elapsed_s())
+
+    def next_deadline_s(self) -> float | None:
+        """Return when a group's timeout is over next."""
+        return self._groups.next_s()
+
+    def next_start_s(self) -> float | None:
+        """Return when a start that takes long is to be looked at."""
+        return self._starts.next_s()
+
+    def running_names(self) -> list[str]:
+        """Return the names of what has started, or is about to, and has not ended; a member instead of its group."""
+        return [each.name for each in self._book if each.phase is not Phase.WAITING and not each.is_group]
+
+    def is_own(self, execution: Execution) -> bool:
+        """Whether it was claimed here, and is nothing that a former runner left."""
+        return execution.id not in self._left_over
+
+    def spawn(self, budget_s: float) -> None:
+        """Start committed executions, oldest first, for about `budget_s` seconds."""
+        for late in self._starts.late():
+            if late.started is None:
+                self._fail_to_start(late.execution, late.failure)
+            else:
+                self._note_started(self._book[late.execution], late.started)
+        until_s = self._clock.elapsed_s() + budget_s
+        while self._book.starting:
+            self._spawn_one(self._book[self._book.starting.popleft()])
+            if self._clock.elapsed_s() >= until_s:
+                return
+
+    def reap(self, descriptor: int) -> None:
+        """Take the exit behind a readable descriptor of ours."""
+        exited = self._processes.reap(descriptor)
+        if exited is None:
+            return
+        execution = self._book.leave(exited.execution)
+        self._finish(execution, self._outcome(execution, exited))
+
+    def stop(self, execution: str, reason: Reason, *, by: str | None = None) -> None:
+        """Ask an execution to end, as soon as it has started; KILL follows after its grace."""
+        if execution not in self._book:
+            return
+        if self._book[execution].stopped_for is None:
+            self._book.update(replace(self._book[execution], stopped_by=by, stopped_for=reason))
+        if self._book[execution].is_group:
+            self._book.stopping.setdefault(execution, reason)
+        elif self._book[execution].phase is Phase.RUNNING:
+            self._processes.stop(execution, reason, now_s=self._clock.elapsed_s())
+        elif self._starts.give_up(execution):
+            self._finish(self._book[execution], stopped(self._book[execution], reason, by))
+            self._book.leave(execution)
+        else:
+            self._stop_when_started[execution] = reason
+
+    def stop_all(self, reason: Reason, *, at_once: bool = False) -> None:
+        """Ask everything that runs to end, or end it now; what has not started yet does not start any more."""
+        while self._book.starting:
+            self._finish(self._book.leave(self._book.starting.popleft()), STOPPED_BEFORE_START)
+        for execution in self._book:
+            if self._starts.give_up(execution.id):
+                self._finish(self._book.leave(execution.id), STOPPED_BEFORE_START)
+            if execution.phase is not Phase.RUNNING:
+                continue
+            if execution.is_group:
+                self._book.stopping.setdefault(execution.id, reason)
+            elif at_once:
+                self._processes.kill(execution.id, reason)
+            else:
+                self._processes.stop(execution.id, reason, now_s=self._clock.elapsed_s())
+
+    def _resume(self, execution: Execution, *, is_same_boot: bool) -> None:
+        found = self._adopt(execution) if is_same_boot else None
+        if found is None:
+            self._finish(execution, LOST if execution.phase is Phase.RUNNING else LOST_AT_START)
+            if not self._is_rerun(execution):
+                self._lost(execution)
+            return
+        self._adopted.add(execution.id)
+        known = replace(execution, phase=Phase.RUNNING, pid=found.pid, pid_started=found.pid_started)
+        self._book.enter(known)
+        is_new = known.started is None
+        self._note_running(replace(known, started=self._clock.now()) if is_new else known, is_new=is_new)
+        if known.stopped_for is not None:
+            self._processes.stop(known.id, known.stopped_for, now_s=self._clock.elapsed_s())
+
+    def _begin_group(self, group: Execution) -> None:
+        """Watch over the timeout of a group that has begun."""
+        timeout = group.process.timeout
+        if group.is_group and group.phase is Phase.RUNNING and timeout is not None:
+            left_s = max(timeout.total_seconds() - self._ran_s(group), 0.0)
+            self._groups.set(group.id, self._clock.elapsed_s() + left_s)
+
+    def _is_rerun(self, execution: Execution) -> bool:
+        """Whether an execution that was cut off, or a group that it is a member of, runs again."""
+        while execution.process.if_interrupted is not IfInterrupted.RERUN:
+            group = self._book.get(execution.claim.group or "")
+            if group is None:
+                return False
+            execution = group
+        return True
+
+    def _adopt(self, execution: Execution) -> Started | None:
+        process, timeout = execution.process, execution.process.timeout
+        return self._processes.adopt(
+            execution.id,
+            pid=execution.pid,
+            pid_started=execution.pid_started,
+            stop_signal=process.stop_signal,
+            stop_grace_s=process.stop_grace.total_seconds(),
+            timeout_left_s=None if timeout is None else max(timeout.total_seconds() - self._ran_s(execution), 0.0),
+            now_s=self._clock.elapsed_s(),
+            output_file=execution.claim.output_file,
+            output_limit=process.output_limit,
+        )
+
+    def _ran_s(self, execution: Execution) -> float:
+        """Return for how long it has run. Over a restart only wall time tells, and the clock may have gone back."""
+        return max((self._clock.now() - execution.started).total_seconds(), 0.0) if execution.started else 0.0
+
+    def _spawn_one(self, execution: Execution) -> None:
+        try:
+            self._outputs[execution.id] = _created(execution.claim.output_file)
+            prepare = partial(launch_of, execution, self._environment)
+            launched = self._starts.start(execution.id, needs_of(execution.process), prepare)
+        except SpawnError as error:
+            self._fail_to_start(execution.id, str(error))
+            return
+        if launched is not None:
+            self._note_started(execution, launched)
+
+    def _fail_to_start(self, execution: str, why: str) -> None:
+        self._stop_when_started.pop(execution, None)
+        self._finish(self._book.leave(execution), spawn_failure(why))
+
+    def _note_started(self, execution: Execution, launched: Started) -> None:
+        running = replace(
+            execution,
+            phase=Phase.RUNNING,
+            pid=launched.pid,
+            pid_started=launched.pid_started,
+            started=self._clock.now(),
+        )
+        self._begun_s[execution.id] = self._clock.elapsed_s()
+        self._note_running(running, is_new=True)
+        if reason := self._stop_when_started.pop(execution.id, None):
+            self._processes.stop(execution.id, reason, now_s=self._clock.elapsed_s())
+
+    def _note_running(self, execution: Execution, *, is_new: bool) -> None:
+        self._book.update(execution)
+        self._journal.facts.executions[execution.id] = row_of(execution)
+        if is_new:
+            assert execution.started is not None
+            self._journal.tell(Event.EXECUTION_STARTED, execution.started, started_fields(execution))
+
+    def _outcome(self, execution: Execution, exited: Exit) -> Outcome:
+        if execution.id not in self._adopted:
+            return outcome_of(execution, exited)
+        self._adopted.remove(execution.id)
+        if exited.stopped_for is not None:
+            return outcome_of(execution, exited)
+        group = self._book.get(execution.claim.group or "")
+        if group is None or not self._is_rerun(group):
+            self._lost(execution)
+        return OUTLIVED
+
+    def _finish(self, execution: Execution, outcome: Outcome) -> None:
+        """Note the end: the record, and that the claim needs no row any more."""
+        has_run = execution.started is not None or outcome.reason is Reason.RUNNER_LOST
+        output = self._outputs.pop(execution.id, None)
+        tail = read_tail(execution.claim.output_file, only=output) if has_run else None
+        now = self._clock.now()
+        fields = finished_fields(execution, outcome, now, tail)
+        if (begun_s := self._begun_s.pop(execution.id, None)) is not None:
+            # What we started ourselves is timed by the clock that nobody sets.
+            fields["duration_s"] = timedelta(seconds=self._clock.elapsed_s() - begun_s)
+        line = self._journal.tell(Event.EXECUTION_FINISHED, now, fields)
+        self._noted(fields)
+        self._journal.facts.executions.pop(execution.id, None)
+        self._journal.facts.ended.append(execution.id)
+        self.ended.append(Ended(execution=execution, outcome=outcome, line=line))
+
+
+def _created(output_file: str) -> Identity:
+    """Make an output file, empty, before its process can put something else in its place. Raises SpawnError."""
+    descriptor = open_output(output_file)
+    try:
+        return identity_of(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _by_claim_to_guard(execution: Execution) -> tuple[bool, bool, bool, str]:
+    """Order executions so that groups come before their members, and who held a guard before who waited for it: what
+    runs, then further attempts."""
+    return execution.phase is Phase.WAITING, not execution.is_group, execution.claim.attempt == 1, execution.id

@@ -1,0 +1,218 @@
+"""An execution as a value, from its claim to its exit, and as a row of the store. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from runner.lifecycle import Channel, Reason
+from runner.monitor.names import is_called, shown_name
+from runner.planning.overlap import Guard
+from runner.requests.building.process_json import process_from, process_text
+from runner.requests.model import Command, Context, Group, Process, Source
+from runner.store.rows import ExecutionRow, Phase
+from runner.values import from_microseconds, parse_instant, to_microseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The durable mark that a fire is taken, with all that its execution needs, also in another runner's hands.
+
+    `group` is the execution that a member belongs to, `sequence` its place in it from 1, `failed_before` how many
+    members before it failed and `within` the requests whose groups it is in. `on_failure` names the request whose
+    process runs if this fails for good, `told` is what such a process finds in its environment. `requested_by` is the
+    person who asked for the execution, or whose press of Schedule or Reschedule caused it; `params` are that person's
+    own, above the process's. `labels` and `owner` are the request's, for the record.
+    """
+
+    id: str
+    request: str
+    process: Process
+    channel: Channel
+    scheduled_for: datetime
+    generation: int | None
+    source: Source
+    output_file: str
+    context: Context = field(default_factory=Context)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    owner: str | None = None
+    attempt: int = 1
+    group: str | None = None
+    sequence: int = 0
+    failed_before: int = 0
+    within: tuple[str, ...] = ()
+    on_failure: str | None = None
+    told: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    requested_by: str | None = None
+    git_commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One run of a claim and how far it has come. Lateness counts from `due`, before which it does not start.
+
+    A group's execution has no process of its own: it is running from its first member's claim to its last one's end.
+    `stopped_for` and `stopped_by` say that it was asked to end, by a person, a replacement or its group.
+    `body` is the text of what never changes, for its row.
+    """
+
+    claim: Claim
+    due: datetime
+    phase: Phase = Phase.STARTING
+    pid: int | None = None
+    pid_started: int | None = None
+    started: datetime | None = None
+    stopped_by: str | None = None
+    stopped_for: Reason | None = None
+    body: str = field(repr=False, compare=False)
+
+    @property
+    def id(self) -> str:
+        """The claim's id, which is the execution's."""
+        return self.claim.id
+
+    @property
+    def request(self) -> str:
+        """The name of the request that it is an execution of; a member's is its group's."""
+        return self.claim.request
+
+    @property
+    def name(self) -> str:
+        """What people see as its name: its request's, or `group › member`."""
+        return shown_name(self.request, self.process.name, is_member=self.claim.group is not None)
+
+    def is_called(self, name: str) -> bool:
+        """Whether it bears a name: a member both its group's and its own."""
+        return is_called(name, self.request, self.process.name, is_member=self.claim.group is not None)
+
+    @property
+    def process(self) -> Process:
+        """What runs."""
+        return self.claim.process
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it has members and no process of its own."""
+        return isinstance(self.claim.process.action, Group)
+
+    @property
+    def guard(self) -> Guard | None:
+        """The concurrency guard that it holds from claim to end."""
+        process, context = self.claim.process, self.claim.context
+        if not process.prevent_concurrent:
+            return None
+        return Guard(process=process.name, client=context.client, organization=context.organization)
+
+
+def execution_for(claim: Claim, *, due: datetime, phase: Phase = Phase.STARTING) -> Execution:
+    """Return the execution of a fresh claim."""
+    return Execution(claim=claim, due=due, phase=phase, body=_body(claim))
+
+
+def row_of(execution: Execution) -> ExecutionRow:
+    """Write an execution as a row; all that the store need not understand is in its body."""
+    claim = execution.claim
+    return ExecutionRow(
+        id=claim.id,
+        request=claim.request,
+        generation=claim.generation,
+        scheduled_for=to_microseconds(claim.scheduled_for),
+        attempt=claim.attempt,
+        sequence=claim.sequence,
+        phase=execution.phase,
+        pid=execution.pid,
+        pid_started=execution.pid_started,
+        body=execution.body,
+        started=None if execution.started is None else to_microseconds(execution.started),
+        stopped_by=execution.stopped_by,
+        stopped_for=execution.stopped_for,
+        due=to_microseconds(execution.due),
+        group_id=claim.group,
+    )
+
+
+def execution_of(row: ExecutionRow) -> Execution:
+    """Read what `row_of` wrote, or a runner whose store was of version 1."""
+    told = json.loads(row.body)
+    if "arguments" in told:
+        return _of_version_1(row, told)
+    return Execution(
+        claim=_claim(row, told["claim"], process_from(json.dumps(told["process"]))),
+        due=from_microseconds(row.due),
+        phase=row.phase,
+        pid=row.pid,
+        pid_started=row.pid_started,
+        started=None if row.started is None else from_microseconds(row.started),
+        stopped_by=row.stopped_by,
+        stopped_for=None if row.stopped_for is None else Reason(row.stopped_for),
+        body=row.body,
+    )
+
+
+_PLAIN = (
+    *("output_file", "failed_before", "within", "on_failure", "told", "params", "requested_by", "git_commit"),
+    *("labels", "owner"),
+)
+
+
+def _body(claim: Claim) -> str:
+    source, context = claim.source, claim.context
+    told = {name: getattr(claim, name) for name in _PLAIN}
+    told["channel"] = claim.channel
+    told["source"] = (source.file, source.line, source.sha256)
+    told["context"] = (context.client, context.organization)
+    return f'{{"process":{process_text(claim.process)},"claim":{json.dumps(told)}}}'
+
+
+def _claim(row: ExecutionRow, told: Mapping[str, Any], process: Process) -> Claim:
+    file, line, sha256 = told["source"]
+    client, organization = told["context"]
+    return Claim(
+        id=row.id,
+        request=row.request,
+        process=process,
+        channel=Channel(told["channel"]),
+        scheduled_for=from_microseconds(row.scheduled_for),
+        generation=row.generation,
+        source=Source(file=file, line=line, sha256=sha256),
+        context=Context(client=client, organization=organization),
+        attempt=row.attempt,
+        group=row.group_id,
+        sequence=row.sequence,
+        within=tuple(told.get("within", ())),
+        **{name: told[name] for name in _PLAIN if name in told and name != "within"},
+    )
+
+
+def _of_version_1(row: ExecutionRow, told: Mapping[str, Any]) -> Execution:
+    """Read a row whose body was everything: a program with its arguments was all that could run then."""
+    process = Process(
+        name=told["process"],
+        action=Command(arguments=tuple(told["arguments"])),
+        directory=told["directory"],
+        environment=told["environment"],
+        prevent_concurrent=told["prevent_concurrent"],
+        timeout=None if told["timeout_s"] is None else timedelta(seconds=told["timeout_s"]),
+        stop_signal=told["stop_signal"],
+        stop_grace=timedelta(seconds=told["stop_grace_s"]),
+    )
+    source, context = told["source"], told["context"]
+    listed = {
+        "source": (source["file"], source["line"], source["sha256"]),
+        "context": (context["client"], context["organization"]),
+    }
+    claim = _claim(row, {**told, **listed}, process)
+    return Execution(
+        claim=claim,
+        due=parse_instant(told["due"]),
+        phase=row.phase,
+        pid=row.pid,
+        pid_started=row.pid_started,
+        started=told["started"] and parse_instant(told["started"]),
+        stopped_by=told["stopped_by"],
+        body=_body(claim),
+    )

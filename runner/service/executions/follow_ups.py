@@ -1,0 +1,165 @@
+"""What follows the end of an execution: another attempt, the next member of its group, the process of `on_failure`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from runner.lifecycle import Channel, ExecutionStatus, IfInterrupted, Reason
+from runner.monitor.records import ON_FAILURE
+from runner.planning.references import as_member
+from runner.planning.retries import retry_delay
+from runner.requests.model import Group, Process, ProcessRequest, Reference
+from runner.service.executions.claims import Claims, Ended, resolved
+from runner.service.executions.execution import Execution, execution_for
+from runner.service.executions.outcomes import (
+    GROUP_SUCCEEDED,
+    OUTLIVED,
+    UNSCHEDULED,
+    Outcome,
+    cut_off_group,
+    members_failed,
+    spawn_failure,
+    stopped,
+)
+from runner.store.rows import Phase
+
+_FAILURES = (ExecutionStatus.ERROR, ExecutionStatus.SYSTEM_RESTART)
+_INTERRUPTIONS = (Reason.RUNNER_LOST, Reason.RUNNER_STOPPED)
+
+
+class Succession:
+    """Works through the ends of one decision; what it claims may end at once, and be followed in its turn."""
+
+    def __init__(
+        self, claims: Claims, requests: Mapping[str, ProcessRequest], *, is_foreign: Callable[[Execution], bool]
+    ) -> None:
+        """Claim what follows as `requests` say; what follows what `is_foreign` is left for another runner."""
+        self._claims = claims
+        self._requests = requests
+        self._is_foreign = is_foreign
+
+    def follow(self, ended: Iterable[Ended] = ()) -> None:
+        """Decide what follows `ended`, and all that this decision itself has begun and ended so far."""
+        claims = self._claims
+        claims.ended.extend(ended)
+        while claims.ended or claims.begun_groups:
+            if claims.begun_groups:
+                self._claim_member(claims.begun_groups.popleft(), sequence=1, failed=0)
+            else:
+                ended_one = claims.ended.popleft()
+                with claims.following(is_foreign=self._is_foreign(ended_one.execution)):
+                    self._follow_one(ended_one)
+
+    def _follow_one(self, ended: Ended) -> None:
+        execution, outcome = ended.execution, ended.outcome
+        group = execution.claim.group
+        is_ending = group is not None and self._claims.stop_reason(group) is not None
+        if not is_ending and (due := _next_attempt(execution, outcome, self._claims.now)) is not None:
+            self._try_again(execution, due)
+            return
+        if execution.claim.on_failure is not None and outcome.status in _FAILURES:
+            self._tell_failure(ended, execution.claim.on_failure)
+        if group is not None and (found := self._claims.find(group)) is not None:
+            self._go_on(found, execution, outcome)
+
+    def _try_again(self, execution: Execution, due: datetime) -> None:
+        """Claim the next attempt; it waits, and keeps the guard meanwhile."""
+        claims = self._claims
+        again = claims.another(execution.claim, channel=Channel.RETRY, attempt=execution.claim.attempt + 1)
+        claims.enter(execution_for(again, due=due, phase=Phase.WAITING))
+
+    def _tell_failure(self, ended: Ended, target: str) -> None:
+        """Claim the process of `on_failure`. Its own failure is nobody's concern: it would tell of itself for ever."""
+        failed, request = ended.execution.claim, self._requests.get(target)
+        if request is not None:
+            process, failure = resolved(request, self._requests)
+        else:
+            process = Process(name=target, action=Reference(request=target), directory=failed.process.directory)
+            failure = spawn_failure(f"there is no request {target!r} for `on_failure`")
+        claim = self._claims.another(
+            failed,
+            request=target,
+            process=process,
+            channel=Channel.DIRECT,  # no fire, and no rule has it: somebody asked for it, and is named
+            generation=None,
+            attempt=1,
+            source=request.source if request is not None else failed.source,
+            labels=request.labels if request is not None else failed.labels,
+            owner=request.owner if request is not None else failed.owner,
+            on_failure=None,
+            told={"RUNNER_FAILED_RECORD": ended.line.decode().rstrip("\n")},
+            requested_by=f"{ON_FAILURE}{failed.request}",
+        )
+        self._claims.admit(execution_for(claim, due=self._claims.now), failure)
+
+    def _go_on(self, group: Execution, member: Execution, outcome: Outcome) -> None:
+        """Let a group go on after a member, or end it."""
+        action = group.process.action
+        assert isinstance(action, Group)
+        sequence, count = member.claim.sequence, len(action.members)
+        has_failed = outcome.status is not ExecutionStatus.SUCCESS and outcome.reason is not Reason.UNSCHEDULED
+        failed = member.claim.failed_before + has_failed
+        if (asked := self._claims.stop_reason(group.id)) is not None:
+            self._claims.end(replace(group, stopped_by=asked[1]), stopped(group, *asked))
+        elif outcome.reason in _INTERRUPTIONS:
+            cut = cut_off_group(member.process.name, count - sequence)
+            is_lost = outcome.reason is Reason.RUNNER_LOST
+            self._claims.end(group, cut if is_lost else stopped(group, Reason.RUNNER_STOPPED, None))
+        elif sequence == count or (failed and action.stop_on_failure):
+            self._claims.end(group, members_failed(failed, sequence, count) if failed else GROUP_SUCCEEDED)
+        else:
+            self._claim_member(group, sequence=sequence + 1, failed=failed)
+
+    def _claim_member(self, group: Execution, *, sequence: int, failed: int) -> None:
+        action = group.process.action
+        assert isinstance(action, Group)
+        declared = action.members[sequence - 1]
+        within = (*group.claim.within, group.request) if not group.claim.within else group.claim.within
+        if isinstance(declared.action, Reference):
+            within = (*within, declared.action.request)
+        process, failure = self._member_process(group.process, declared)
+        if not declared.scheduled:
+            failure = UNSCHEDULED
+        elif len(set(within)) < len(within):
+            failure = spawn_failure(f"its group contains itself: {' → '.join(within)}")
+        member = self._claims.another(
+            group.claim,
+            process=process,
+            channel=Channel.GROUP,
+            attempt=1,
+            group=group.id,
+            sequence=sequence,
+            failed_before=failed,
+            within=within,
+            on_failure=None,
+        )
+        self._claims.admit(execution_for(member, due=self._claims.now), failure)
+
+    def _member_process(self, group: Process, member: Process) -> tuple[Process, Outcome | None]:
+        """Return what a member runs. One of a request of its own has what the group has where it says nothing; an
+        inline one has it already."""
+        if not isinstance(member.action, Reference):
+            return member, None
+        name = member.action.request
+        request = self._requests.get(name)
+        if request is None:
+            return replace(member, name=name), spawn_failure(f"there is no request {name!r}")
+        process, failure = resolved(request, self._requests)
+        return as_member(process, group), failure
+
+
+def _next_attempt(execution: Execution, outcome: Outcome, now: datetime) -> datetime | None:
+    """Return when the next attempt of a claim is to begin, if there is one."""
+    process = execution.process
+    if outcome.reason in _INTERRUPTIONS and process.if_interrupted is IfInterrupted.RERUN:
+        return None if outcome is OUTLIVED else now
+    delay = retry_delay(
+        process.retry,
+        attempt=execution.claim.attempt,
+        status=outcome.status,
+        reason=outcome.reason,
+        exit_code=outcome.exit_code,
+    )
+    return None if delay is None else now + delay

@@ -1,0 +1,134 @@
+"""What is to be started for an execution: its arguments, its environment, its bounds. Reads environment files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from runner.execution.environment_files import read
+from runner.execution.spawn import Launch, SpawnError
+from runner.execution.users import login_like
+from runner.requests.model import Action, Command, Group, Process, Python, Reference, RunAs, Shell
+from runner.service.executions.execution import Execution
+from runner.values import instant_text
+
+SHORTEST_SECRET = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What the start of a process looks at, and what may hang."""
+
+    directory: str
+    environment_files: tuple[str, ...]
+    path: str | None
+    program: str | None
+    user: RunAs | None
+
+
+def needs_of(process: Process) -> Needs:
+    """Return what the start of a process looks at."""
+    return Needs(
+        directory=process.directory,
+        environment_files=process.environment_files,
+        path=process.environment.get("PATH"),
+        program=process.action.arguments[0] if isinstance(process.action, Command) else None,
+        user=process.run_as,
+    )
+
+
+def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:
+    """Return what to start, in the runner's own environment (a login-like one under `run_as`), with the variables
+    of the request and of the execution added.
+
+    Raises SpawnError for an environment file that cannot be read.
+    """
+    process = execution.process
+    filed = _filed(process)
+    base = login_like(inherited) if process.run_as else inherited
+    environment = {**base, **filed, **process.environment, **_told(execution)}
+    return Launch(
+        execution=execution.id,
+        arguments=_arguments(process.action),
+        directory=process.directory,
+        environment=environment,
+        output_file=execution.claim.output_file,
+        stop_signal=process.stop_signal,
+        stop_grace_s=process.stop_grace.total_seconds(),
+        timeout_s=process.timeout.total_seconds() if process.timeout else None,
+        stdin=process.stdin,
+        run_as=process.run_as,
+        umask=process.umask,
+        nice=process.nice,
+        limits=process.limits,
+        output_limit=process.output_limit,
+        secrets=_secrets(process, environment, filed) if filed or process.secrets else frozenset(),
+        is_callable=isinstance(process.action, Python),
+        is_stderr_told=process.success.fail_on_stderr,
+    )
+
+
+def secret_values(process: Process, inherited: Mapping[str, str]) -> frozenset[str]:
+    """Return the values that nothing may show of a process, as far as its environment files can be read now."""
+    try:
+        filed = _filed(process)
+    except SpawnError:
+        filed = {}
+    return _secrets(process, {**inherited, **filed, **process.environment}, filed)
+
+
+def param_text(value: Any) -> str:
+    """Return a parameter's value as its process finds it in RUNNER_PARAM_NAME."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _filed(process: Process) -> dict[str, str]:
+    """Return what the environment files say, the later ones above the earlier. Raises SpawnError."""
+    filed: dict[str, str] = {}
+    for path in process.environment_files:
+        filed |= read(path)
+    return filed
+
+
+def _secrets(process: Process, environment: Mapping[str, str], filed: Mapping[str, str]) -> frozenset[str]:
+    """Return the values that nothing may show.
+
+    Files hold plain settings too (`PORT=80`): to mask every 80 would spoil the output and tell what is masked. So the
+    short values of files count only where `secrets` names them.
+    """
+    named = (environment.get(name, "") for name in process.secrets)
+    return frozenset(filter(None, named)) | {value for value in filed.values() if len(value) >= SHORTEST_SECRET}
+
+
+def _told(execution: Execution) -> dict[str, str]:
+    claim = execution.claim
+    own = {
+        "RUNNER_EXECUTION_ID": claim.id,
+        "RUNNER_REQUEST": claim.request,
+        "RUNNER_SCHEDULED_FOR": instant_text(claim.scheduled_for),
+        "RUNNER_CHANNEL": claim.channel,
+        "RUNNER_ATTEMPT": str(claim.attempt),
+        "RUNNER_CLIENT": claim.context.client,
+        "RUNNER_ORGANIZATION": claim.context.organization,
+    }
+    told = {name: str(value) for name, value in own.items() if value is not None}
+    if params := {**claim.process.params, **claim.params}:
+        told["RUNNER_PARAMS"] = json.dumps(params, ensure_ascii=False)
+        told |= {f"RUNNER_PARAM_{name.upper()}": param_text(value) for name, value in params.items()}
+    return {**told, **claim.told}
+
+
+def _arguments(action: Action) -> tuple[str, ...]:
+    match action:
+        case Command(arguments=arguments):
+            return arguments
+        case Shell(line=line):
+            return ("/bin/sh", "-c", line)
+        case Python(target=target):
+            return (target,)
+        case Group() | Reference():
+            raise AssertionError("neither a group nor a reference is started itself")
+        case _:
+            assert_never(action)

@@ -1,0 +1,162 @@
+"""How an execution ended, in the words of the monitor log. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from signal import SIGXCPU, Signals
+from typing import TYPE_CHECKING
+
+from runner.lifecycle import ExecutionStatus, Reason, check_end
+from runner.store.rows import Phase
+from runner.values import duration_text
+
+if TYPE_CHECKING:
+    from runner.execution.processes import Exit
+    from runner.service.executions.execution import Execution
+
+_KILLED, _ERROR = ExecutionStatus.KILLED, ExecutionStatus.ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """An execution's final status with its reason, and what is known of its process."""
+
+    status: ExecutionStatus
+    reason: Reason | None
+    message: str | None
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_s: float | None = None
+    max_rss_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise IllegalTransitionError for a status and a reason that do not belong together: a bug."""
+        check_end(self.status, self.reason)
+
+
+SKIPPED = Outcome(status=ExecutionStatus.SKIPPED, reason=Reason.CONCURRENT, message="Concurrent attempt to execute")
+UNSCHEDULED = Outcome(
+    status=ExecutionStatus.SKIPPED, reason=Reason.UNSCHEDULED, message="the member says `scheduled: false`"
+)
+"""Of a member that its group passes over: neither success nor failure."""
+
+LOST = Outcome(
+    status=ExecutionStatus.SYSTEM_RESTART,
+    reason=Reason.RUNNER_LOST,
+    message="the runner ended while this ran; its exit code is unknown",
+)
+LOST_AT_START = Outcome(
+    status=ExecutionStatus.SYSTEM_RESTART,
+    reason=Reason.RUNNER_LOST,
+    message="the runner ended while it was starting this; it may or may not have run",
+)
+OUTLIVED = Outcome(
+    status=ExecutionStatus.SYSTEM_RESTART,
+    reason=Reason.RUNNER_LOST,
+    message="it ran on after the runner that started it had ended; its exit code is unknown",
+)
+STOPPED_BEFORE_START = Outcome(
+    status=_KILLED, reason=Reason.RUNNER_STOPPED, message="the runner stopped before it could start this"
+)
+GROUP_SUCCEEDED = Outcome(status=ExecutionStatus.SUCCESS, reason=None, message=None)
+
+
+def spawn_failure(message: str) -> Outcome:
+    """Return the outcome of an execution whose process could not be started."""
+    return Outcome(status=_ERROR, reason=Reason.SPAWN_FAILED, message=message)
+
+
+def members_failed(failed: int, sequence: int, count: int) -> Outcome:
+    """Return the outcome of a group of `count` members that ended with its `sequence`th one."""
+    left = count - sequence
+    unrun = f"; {left} more did not run" if left else ""
+    return Outcome(
+        status=_ERROR,
+        reason=Reason.MEMBER_FAILED,
+        message=f"{failed} of {sequence} member{'s' * (sequence != 1)} failed{unrun}",
+    )
+
+
+def cut_off_group(member: str, left: int) -> Outcome:
+    """Return the outcome of a group of which nobody knows how its member ended, with `left` members after it."""
+    message = f"the runner ended while member {member} ran" + (f"; {left} more did not run" if left else "")
+    return Outcome(status=ExecutionStatus.SYSTEM_RESTART, reason=Reason.RUNNER_LOST, message=message)
+
+
+def stopped(execution: Execution, reason: Reason, by: str | None) -> Outcome:
+    """Return the outcome of an execution without a process of its own, or whose process never began."""
+    status, message = _judge_stop(execution, reason, by)
+    if execution.phase is Phase.WAITING:
+        message = f"{message} while it waited to start"
+    return Outcome(status=status, reason=reason, message=message)
+
+
+def outcome_of(execution: Execution, exited: Exit) -> Outcome:
+    """Judge how a process of ours ended. Whatever we ended it for counts, even if it then exited with 0."""
+    status, reason, message = _judge(execution, exited)
+    return Outcome(
+        status=status,
+        reason=reason,
+        message=message,
+        exit_code=exited.exit_code,
+        signal=exited.signal,
+        cpu_s=exited.cpu_s,
+        max_rss_bytes=exited.max_rss_bytes,
+    )
+
+
+def _judge(execution: Execution, exited: Exit) -> tuple[ExecutionStatus, Reason | None, str | None]:
+    if exited.failure is not None:
+        return _ERROR, Reason.SPAWN_FAILED, exited.failure
+    if exited.stopped_for is None:
+        return _judge_own_end(execution, exited)
+    status, message = _judge_stop(execution, exited.stopped_for, execution.stopped_by)
+    return status, exited.stopped_for, message
+
+
+def _judge_stop(execution: Execution, reason: Reason, by: str | None) -> tuple[ExecutionStatus, str | None]:
+    """Say what it means that we stopped it for a reason."""
+    match reason:
+        case Reason.TIMEOUT:
+            # Of its own timeout nobody asks a process to end: only a group is decided about.
+            is_of_group = execution.stopped_for is Reason.TIMEOUT and not execution.is_group
+            timeout = None if is_of_group else execution.process.timeout
+            whose = f"its timeout of {duration_text(timeout)}" if timeout else "the timeout of its group"
+            return _ERROR, f"stopped after {whose}"
+        case Reason.OUTPUT_LIMIT:
+            return _ERROR, "stopped because its output exceeded `output_limit`"
+        case Reason.MEMORY_LIMIT:
+            return _ERROR, "ended by the system because its memory exceeded `limits.memory`"
+        case Reason.KILLED_BY_USER:
+            return _KILLED, f"killed by {by or 'a person'}"
+        case Reason.REPLACED:
+            return _KILLED, "replaced by a later run"
+        case Reason.RUNNER_STOPPED:
+            return _KILLED, "ended because the runner stopped"
+        case _:
+            return _ERROR, None
+
+
+def _judge_own_end(execution: Execution, exited: Exit) -> tuple[ExecutionStatus, Reason | None, str | None]:
+    success = execution.process.success
+    if exited.signal is not None:
+        limits = execution.process.limits
+        is_spent = exited.signal == SIGXCPU and limits is not None and limits.cpu is not None
+        why = " because it used up `limits.cpu`" if is_spent else ""
+        return _ERROR, Reason.SIGNAL, f"ended by signal {_signal_name(exited.signal)}{why}"
+    if exited.exit_code not in success.exit_codes:
+        return _ERROR, Reason.EXIT_CODE, exited.result or _exit_words(exited.exit_code)
+    if success.fail_on_stderr and exited.has_stderr:
+        return _ERROR, Reason.STDERR, "it wrote to standard error"
+    return ExecutionStatus.SUCCESS, None, exited.result
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def _exit_words(code: int | None) -> str:
+    return "exit code 0 is not among `success.exit_codes`" if code == 0 else f"exit code {code}"

@@ -1,0 +1,143 @@
+"""Starts processes so that no directory, file or name service that hangs can hold up the loop.
+
+A start is carried out aside. The loop waits for it a tenth of a second, which it takes only where something hangs or is
+slow; then it goes on, and looks again. While it hangs, further starts that need the same (directory, files, program,
+user) wait behind it, so that each of them holds up the loop once, and takes one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from runner.execution.begun import Begun
+from runner.execution.processes import Launch, Processes, SpawnError, Started
+from runner.execution.trees.orphans import Orphan
+from runner.service.clock import Clock
+from runner.service.executions.launching import Needs
+from runner.system.background_calls import Aside, Pending
+
+PATIENCE_S, LITTLE_PATIENCE_S = 0.1, 0.02
+"""How long the loop waits for a start, and how long while another one hangs: that is seldom alone."""
+GIVE_UP_S = 10.0
+"""How long a start may take; then it has failed."""
+MANY_HUNG, MOST_HUNG = 32, 256
+"""With many starts that hang no further one begins in any of their directories, and with the most none at all: each
+takes a thread."""
+_LOOK_S = 0.05
+
+
+@dataclass(slots=True, kw_only=True)
+class _Held:
+    """A start that takes long. Without `pending` it waits for others, of the same needs, that hang."""
+
+    needs: Needs
+    prepare: Callable[[], Launch]
+    until_s: float
+    pending: Pending[Begun] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """What came of a start that took long: a process, or why there is none."""
+
+    execution: str
+    started: Started | None = None
+    failure: str = ""
+
+
+class Starts:
+    """The starts that are on their way. Times are the clock's elapsed seconds."""
+
+    def __init__(self, processes: Processes, clock: Clock) -> None:
+        self._processes = processes
+        self._clock = clock
+        self._aside = Aside("starts")
+        self._held: dict[str, _Held] = {}
+        self._hung: list[tuple[str, Needs, Pending[Begun]]] = []  # by execution; given up ones, too
+        processes.is_fresh = self._is_fresh
+
+    def start(self, execution: str, needs: Needs, prepare: Callable[[], Launch]) -> Started | None:
+        """Start what `prepare` says, which may read files; None if it takes long: then `late` has it some day.
+
+        Raises SpawnError.
+        """
+        held = _Held(needs=needs, prepare=prepare, until_s=self._clock.elapsed_s() + GIVE_UP_S)
+        if (started := self._tried(execution, held)) is None:
+            self._held[execution] = held
+        return started
+
+    def late(self) -> Iterator[Late]:
+        """Take what came of starts that took long."""
+        self._hung = [each for each in self._hung if not each[2].is_over]
+        for execution, held in list(self._held.items()):
+            try:
+                started = self._tried(execution, held)
+            except SpawnError as error:
+                del self._held[execution]
+                yield Late(execution=execution, failure=str(error))
+                continue
+            if started is not None:
+                del self._held[execution]
+                yield Late(execution=execution, started=started)
+            elif self._clock.elapsed_s() >= held.until_s:
+                self.give_up(execution)
+                yield Late(execution=execution, failure=_words(held))
+
+    def give_up(self, execution: str) -> bool:
+        """Have a start that takes long never take place; return whether there is such a one."""
+        held = self._held.pop(execution, None)
+        if held is not None and held.pending is not None:
+            held.pending.abandon(Begun.undo)
+        return held is not None
+
+    def next_s(self) -> float | None:
+        """Return when `late` may have something."""
+        return self._clock.elapsed_s() + _LOOK_S if self._held else None
+
+    def _tried(self, execution: str, held: _Held) -> Started | None:
+        """Go on with a start as far as that is possible now. Raises SpawnError."""
+        patience_s = 0.0
+        if held.pending is None:
+            if not self._may_begin(held.needs):
+                return None
+            patience_s = LITTLE_PATIENCE_S if self._hung else PATIENCE_S
+            held.pending = self._begun(held.prepare)
+        if held.pending.wait(patience_s):
+            return self._processes.enter(held.pending.result(), now_s=self._clock.elapsed_s())
+        if patience_s:
+            self._hung.append((execution, held.needs, held.pending))
+        return None
+
+    def _may_begin(self, needs: Needs) -> bool:
+        hung = [each for _, each, _ in self._hung]
+        if len(hung) >= MANY_HUNG and any(each.directory == needs.directory for each in hung):
+            return False
+        return needs not in hung and len(hung) < MOST_HUNG
+
+    def _begun(self, prepare: Callable[[], Launch]) -> Pending[Begun]:
+        try:
+            return self._aside.begin(lambda: self._processes.begin(prepare()))
+        except RuntimeError as error:
+            raise SpawnError(f"the system has no room for another thread ({error})") from None
+
+    def _is_fresh(self, orphan: Orphan) -> bool:
+        """Return whether a child that nobody watches may be of a start that is on its way.
+
+        A child that has ended, or is about to, cannot be told by its environment, and the start
+        may not have returned yet. Each start leads a session of its own.
+        """
+        if not self._hung and all(held.pending is None for held in self._held.values()):
+            return False
+        if orphan.is_unborn or any(execution == orphan.execution for execution, _, _ in self._hung):
+            return True
+        is_nameless = orphan.is_dead or (orphan.is_passing and orphan.execution is None)
+        return is_nameless and orphan.session == orphan.pid
+
+
+def _words(held: _Held) -> str:
+    behind = "" if held.pending else ", nor do others that began before"
+    return (
+        f"directory {held.needs.directory!r}, or a file or name service that is needed for the start, has not answered"
+        f" for {GIVE_UP_S:g} s{behind}"
+    )

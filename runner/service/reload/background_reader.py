@@ -1,0 +1,108 @@
+"""Has the jobs folder read aside, so that one that hangs does not hold up the loop.
+
+The reloader works in a thread while the loop waits for it: a moment, after which the loop goes on and looks again at
+its next turn. Until the thread is done nothing but the thread touches the reloader; what it is asked meanwhile waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from runner.requests.catalog.reader import CatalogReader
+from runner.service.clock import Clock
+from runner.service.registry import Incumbents
+from runner.service.reload.reading import Reading, Reloader
+from runner.system.background_calls import Aside, Pending
+
+PATIENCE_S = 0.1
+"""How long the loop waits for a slice of reading, which usually takes some milliseconds."""
+SILENT_S = 5.0
+"""After so long a silence of the folder a person is told."""
+_LOOK_S = 0.05
+_LAST_PATIENCE_S = 2.0
+
+
+class AsideReader:
+    """A reloader as its loop has it. Times are the clock's elapsed seconds."""
+
+    def __init__(self, reloader: Reloader, clock: Clock) -> None:
+        self._reloader = reloader
+        self._clock = clock
+        self._aside = Aside("reading")
+        self._pending: Pending[Reading | None] | None = None
+        self._begun_s = 0.0
+        self._asked: list[Callable[[], None]] = []
+
+    @property
+    def trouble(self) -> str | None:
+        """Why changes are found late, or at present not at all."""
+        if self._pending is not None and self._clock.elapsed_s() - self._begun_s >= SILENT_S:
+            return "the jobs folder has not answered for some time; what was read of it before goes on"
+        if (reason := self._reloader.trouble) is not None:
+            return f"changes are not notified, they are found by looking, a little later: {reason}"
+        return None
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether `advance` wants to be called whenever nothing else is due."""
+        return self._pending is None and self._reloader.is_reading
+
+    def next_s(self) -> float:
+        """Return when `advance` has something to do."""
+        return self._reloader.next_s() if self._pending is None else self._clock.elapsed_s() + _LOOK_S
+
+    def look_again(self, *, at_once: bool = False) -> None:
+        """Read the folder once it is still; `at_once` without waiting for that."""
+        self._ask(partial(self._reloader.look_again, at_once=at_once))
+
+    def read_anew(self, reader: CatalogReader) -> None:
+        """Read everything again with another reader."""
+        self._ask(partial(self._reloader.read_anew, reader))
+
+    def advance(self, incumbents: Incumbents, budget_s: float) -> Reading | None:
+        """Look at what is due, and read on for about `budget_s` seconds; return the reading once it is whole."""
+        if self._pending is None and not self._reloader.is_reading and self.next_s() > self._clock.elapsed_s():
+            return None
+        return self._advanced(lambda: self._read_on(incumbents, budget_s), PATIENCE_S)
+
+    def read(self, incumbents: Incumbents, *, is_stopped: Callable[[], bool]) -> Reading | None:
+        """Read the folder in one go, at the start; None if `is_stopped` says meanwhile that nothing is to start."""
+        while True:
+            reading = self._advanced(lambda: self._reloader.read(incumbents), PATIENCE_S, again_s=PATIENCE_S)
+            if reading is not None:
+                return reading
+            if is_stopped():
+                return None
+
+    def close(self) -> None:
+        """Keep what was read, and end what runs; of a folder that hangs there is nothing to keep."""
+        if self._pending is None or self._pending.is_over:
+            self._aside.begin(self._reloader.close).wait(_LAST_PATIENCE_S)
+        self._aside.close()
+
+    def _advanced(
+        self, call: Callable[[], Reading | None], patience_s: float, *, again_s: float = 0.0
+    ) -> Reading | None:
+        """Begin a call, or go on with the one that has begun; return what came of it, None if it is not over."""
+        if self._pending is None:
+            self._pending, self._begun_s = self._aside.begin(call), self._clock.elapsed_s()
+        else:
+            patience_s = again_s
+        if not self._pending.wait(patience_s):
+            return None
+        pending, self._pending = self._pending, None
+        asked, self._asked = self._asked, []
+        for ask in asked:
+            ask()
+        return pending.result()
+
+    def _read_on(self, incumbents: Incumbents, budget_s: float) -> Reading | None:
+        self._reloader.check(lambda: incumbents)
+        return self._reloader.advance(budget_s)
+
+    def _ask(self, ask: Callable[[], None]) -> None:
+        if self._pending is None:
+            ask()
+        else:
+            self._asked.append(ask)

@@ -1,0 +1,164 @@
+"""What a freshly read catalog changes: the difference, the states that follow, the records that tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from runner.commands import Answer
+from runner.lifecycle import Channel
+from runner.monitor.records import Event
+from runner.planning.consequences import Standing, consequences
+from runner.planning.difference import Difference, difference
+from runner.planning.last_good import InForce, in_force
+from runner.planning.states.renaming import renamings
+from runner.requests.catalog.reader import Rejection
+from runner.requests.model import RunImmediately
+from runner.service.decision import Decision
+from runner.service.registry import Registry
+from runner.service.reload.reading import Reading
+
+_SHOWN = 5
+_TOLD = 20
+"""Problems in the answer to a reload; a row of the store is no place for thousands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogChange:
+    """A catalog on its way into force, and what is to be told of it (nothing, if nothing changed).
+
+    `renamed` has the former name of each request that goes on with the state of another.
+    """
+
+    reading: Reading
+    in_force: InForce
+    difference: Difference
+    renamed: Mapping[str, str]
+    rejected: tuple[Rejection, ...]
+    mended: int
+
+    def is_news(self, registry: Registry) -> bool:
+        """Whether there is anything to tell, compared with what is in force."""
+        is_lost = self.in_force.is_kept_whole and not registry.is_kept_whole
+        return bool(self.difference or self.rejected or self.mended or is_lost)
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        if self.in_force.is_kept_whole:
+            return (
+                "the jobs folder is empty, gone or unreadable; all requests are kept"
+                " (`runner reload --allow-empty` removes them)"
+            )
+        changed = [f"{name} ({', '.join(fields)})" for name, fields in self.difference.changed]
+        left = frozenset(self.renamed.values())
+        parts = [
+            _part("added", [name for name in self.difference.added if name not in self.renamed]),
+            _part("renamed", [f"{former} → {name}" for name, former in self.renamed.items()]),
+            _part("changed", changed),
+            _part("removed", [name for name in self.difference.removed if name not in left]),
+            _part("rejected", [rejection.file for rejection in self.rejected]),
+            f"{self.mended} mended" if self.mended else "",
+        ]
+        return "; ".join(filter(None, parts)) or "nothing changed"
+
+    @property
+    def answer(self) -> Answer:
+        """What is said to who asked for it: done, unless a file is wrong, even if it was so before."""
+        rejections = self.reading.catalog.rejections
+        problems = list(dict.fromkeys(problem for each in rejections for problem in each.problems))
+        data = {"problems": [asdict(each) for each in problems[:_TOLD]], "problems_count": len(problems)}
+        return Answer(is_done=not rejections, lines=(self.summary,), data=data)
+
+
+def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) -> CatalogChange:
+    """Hold a reading against what is in force."""
+    touched, catalog = reading.touched, reading.catalog
+    force = in_force(catalog, registry.requests, allow_empty=allow_empty, among=touched)
+    known = {rejection.file: rejection for rejection in registry.rejections}
+    changes = difference(registry.requests, force.requests, among=touched)
+    return CatalogChange(
+        reading=reading,
+        in_force=force,
+        difference=changes,
+        renamed=renamings(changes.added, force.requests, registry.states),
+        rejected=tuple(each for each in catalog.rejections if known.get(each.file) != each),
+        mended=_mended(registry.rejections, reading),
+    )
+
+
+def decide(change: CatalogChange, decision: Decision, registry: Registry, *, is_first: bool = False) -> None:
+    """Give all requests the states that follow from a change. At a start (`is_first`) every one is looked at."""
+    new = change.in_force.requests
+    among = [*new] if is_first else sorted(change.reading.touched & new.keys())
+    tell_rejections(change, decision)
+    decide_some(change, decision, registry, removed=change.difference.removed, among=among)
+
+
+def decide_some(
+    change: CatalogChange, decision: Decision, registry: Registry, *, removed: Iterable[str], among: Iterable[str]
+) -> None:
+    """Give some requests the states that follow from a change: some of those removed, and some `among` the new."""
+    decision.requests, decision.git = change.in_force.requests, change.reading.git_commit
+    old = Standing(requests=registry.requests, states=registry.states)
+    for name, registration in consequences(old, decision.requests, removed, change.renamed, among, decision.now):
+        decision.register(name, registration)
+
+
+def tell_rejections(change: CatalogChange, decision: Decision) -> None:
+    """Tell of the files and documents that are rejected, and were not before."""
+    for rejection in change.rejected:
+        fields = _rejection_fields(rejection, change.in_force, change.reading.git_commit)
+        decision.tell(Event.REQUEST_REJECTED, fields)
+
+
+def first_runs(change: CatalogChange) -> str | None:
+    """Say how many one-time requests are about to run because the store is new to them."""
+    count = sum(
+        isinstance(request.timing, RunImmediately) and request.scheduled
+        for request in change.in_force.requests.values()
+    )
+    return f"the store is new: {count} run-immediately request{'s' * (count != 1)} will run now" if count else None
+
+
+def told_fields(change: CatalogChange) -> dict[str, Any]:
+    """Return what a `runner.reloaded` record says of a change."""
+    return {
+        "requests": len(change.in_force.requests),
+        "added": list(change.difference.added),
+        "changed": [name for name, _ in change.difference.changed],
+        "removed": list(change.difference.removed),
+        "rejected": [rejection.file for rejection in change.reading.catalog.rejections],
+        "git_commit": change.reading.git_commit,
+        "message": change.summary,
+    }
+
+
+def _mended(before: tuple[Rejection, ...], reading: Reading) -> int:
+    """Count the files that were rejected, and are there and good now."""
+    rejected = {rejection.file for rejection in reading.catalog.rejections}
+    mended = [rejection for rejection in before if rejection.file not in rejected]
+    # What was rejected as a whole has been read again; what was rejected by name may be good by what others say now.
+    names = reading.touched.union(*(rejection.names for rejection in mended)) if mended else frozenset()
+    requests = reading.catalog.requests
+    good = {requests[name].source.file for name in names if name in requests}
+    return sum(rejection.file in good for rejection in mended)
+
+
+def _rejection_fields(rejection: Rejection, force: InForce, git: str | None) -> dict[str, Any]:
+    kept = sorted(name for name, by in force.kept.items() if by == rejection)
+    return {
+        "request": next(iter(rejection.names)) if len(rejection.names) == 1 else None,
+        "channel": Channel.PROCESS_SCHEDULER,
+        "request_file": rejection.file,
+        "git_commit": git,
+        "last_good": bool(kept),
+        "problems": list(rejection.problems),
+        "message": f"the last good version of {', '.join(kept)} goes on" if kept else None,
+    }
+
+
+def _part(word: str, names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return f"{len(names)} {word}: {shown}" if names else ""

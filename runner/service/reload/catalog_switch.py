@@ -1,0 +1,70 @@
+"""A freshly read catalog on its way into force, some requests a turn, so that a large delivery delays no fire.
+
+Until all of it is in force, each request has either its former definition and state, or the new ones. Added requests
+can be referred to from the first turn on, before they have a state of their own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from itertools import islice
+
+from runner.commands import Command
+from runner.requests.model import ProcessRequest
+from runner.service.decision import Decision
+from runner.service.registry import Registry
+from runner.service.reload import catalog_change
+from runner.service.reload.catalog_change import CatalogChange
+
+MOST = 500
+"""How many requests follow a change in one turn: some 50 ms."""
+
+
+class CatalogSwitch:
+    """Use in each turn: `decide`; once that is committed, `accept`. `asked` are the reloads that the end answers."""
+
+    def __init__(self, change: CatalogChange, registry: Registry, asked: Mapping[str, Command]) -> None:
+        self.change = change
+        self.asked = asked
+        new = change.in_force.requests
+        self._names = deque([*sorted(change.reading.touched & new.keys()), *change.difference.removed])
+        self._requests: dict[str, ProcessRequest] | None = None
+        if not self.is_last:
+            self._requests = {**registry.requests, **{name: new[name] for name in change.difference.added}}
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the next turn brings the rest."""
+        return len(self._names) <= MOST
+
+    def decide(self, decision: Decision, registry: Registry) -> None:
+        """Give the next requests the states that follow from the change."""
+        names, new = self._next(), self.change.in_force.requests
+        if self.is_last:
+            catalog_change.tell_rejections(self.change, decision)
+        catalog_change.decide_some(
+            self.change,
+            decision,
+            registry,
+            removed=[name for name in names if name not in new],
+            among=[name for name in names if name in new],
+        )
+
+    def accept(self, registry: Registry) -> bool:
+        """Put in force what was decided and committed; tell whether that was all."""
+        if self.is_last or self._requests is None:
+            registry.accept_catalog(self.change.in_force, self.change.reading.catalog)
+            return True
+        new = self.change.in_force.requests
+        for name in self._next():
+            self._names.popleft()
+            if name in new:
+                self._requests[name] = new[name]
+            else:
+                self._requests.pop(name, None)
+        registry.accept_requests(self._requests)
+        return False
+
+    def _next(self) -> list[str]:
+        return list(islice(self._names, MOST))

@@ -1,0 +1,55 @@
+"""The machine's zone data: which zone is the system's, and the bytes of each zone. Reads files.
+
+zoneinfo reads these files, too. It is not left to do so because it shows no bytes to compare, and because
+`ZoneInfo` never returns from a file that ends before its last newline: one that is being copied.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zoneinfo
+from importlib.resources import files
+from pathlib import PurePath
+
+from runner.system.regular_files import is_file, read_regular, real_path
+
+_LOCALTIME = "/etc/localtime"
+_KEY = re.compile(r"[A-Za-z0-9_+-]{1,40}(?:/[A-Za-z0-9_+-]{1,40}){0,3}")
+_LARGEST = 1 << 18
+_FOOTER = re.compile(rb"\n[^\n]*\n\Z")
+
+
+def system_zone() -> str:
+    """Return the IANA key of the system's zone, unchecked: TZ, else what /etc/localtime points to, else UTC.
+
+    TZ may be a path, too, as `:/etc/localtime` (tzset(3)).
+    """
+    given = os.environ.get("TZ", "").removeprefix(":")
+    is_path = given.startswith("/") or not given
+    parts = PurePath(real_path(given or _LOCALTIME)).parts if is_path else ()
+    if "zoneinfo" in parts:
+        return "/".join(parts[parts.index("zoneinfo") + 1 :])
+    return given or "UTC"
+
+
+def read_zone(key: str) -> bytes | None:
+    """Return the zone data of an IANA key, from where zoneinfo finds it: PYTHONTZPATH or the system, else tzdata.
+
+    None for a key that has none, or whose file is not whole at the moment.
+    """
+    if not _KEY.fullmatch(key):
+        return None
+    for folder in zoneinfo.TZPATH:
+        if is_file(path := f"{folder}/{key}"):
+            return _whole(path)
+    return _whole(f"{files('tzdata')}/zoneinfo/{key}")
+
+
+def _whole(path: str) -> bytes | None:
+    try:
+        raw = read_regular(path, at_most=_LARGEST)
+    except OSError:
+        return None
+    has_no_footer = raw[4:5] == b"\0"  # RFC 8536: version 1
+    return raw if raw.startswith(b"TZif") and (has_no_footer or _FOOTER.search(raw)) else None

@@ -1,0 +1,1 @@
+"""Notices that something changed in a jobs folder, and only says so. Touches watchdog."""

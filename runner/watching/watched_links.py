@@ -1,0 +1,189 @@
+"""Watches the places where the links of a jobs folder lead, up to a bound. Touches watchdog and files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from loguru import logger
+from watchdog.events import (
+    DirAttribEvent,
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileAttribEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+
+from runner.watching.link_targets import targets_of
+
+if TYPE_CHECKING:
+    from watchdog.observers.api import BaseObserver, ObservedWatch
+
+# Without opening and closing after a read: our own scan would wake us, and of 10,000 files overflow the kernel's queue.
+CHANGES: list[type[FileSystemEvent]] = [
+    FileCreatedEvent, FileModifiedEvent, FileAttribEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent,
+    DirCreatedEvent, DirAttribEvent, DirMovedEvent, DirDeletedEvent,
+]  # fmt: skip
+"""The events that something can have changed by."""
+MOST_TARGETS = 64
+"""Places outside the folder that are watched: each takes a thread of watchdog."""
+MOST_FOLDERS = 2_000
+"""Folders below a link that are watched: each takes one of the system's inotify watches."""
+_ENDINGS = (".yaml", ".yml")
+
+
+class WakingHandler(FileSystemEventHandler):
+    """Calls `wake` for every event."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        try:
+            self._wake()
+        except Exception:  # noqa: BLE001 - watchdog's thread would end with it, and the folder be blind from then on
+            logger.exception("waking up for {} failed", event.event_type)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A folder, or with `is_tree` all folders below it too."""
+
+    path: str
+    is_tree: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """A place that is watched, and the folder that it was then."""
+
+    watch: ObservedWatch
+    handler: _TargetHandler
+    inode: tuple[int, int]
+
+
+class WatchedLinks:
+    """The places that are watched besides a folder, for the sake of its links. Of one thread."""
+
+    def __init__(self, waking: WakingHandler) -> None:
+        self._waking = waking
+        self._targets: dict[_Place, _Target] = {}
+
+    def follow(self, observer: BaseObserver, folder: str, paths: Iterable[str]) -> Generator[None, None, bool]:
+        """Watch where the links at `paths` lead, as far as that is not in `folder` (its real path), and nothing else.
+
+        Works in slices. True if a place is watched that was not.
+        """
+        targets = yield from targets_of(paths)
+        trees = frozenset(tree for tree in targets.trees if self._may_watch(tree))
+        wanted = dict(_places_in(targets.names, trees, folder))
+        for place, target in tuple(self._targets.items()):
+            if place not in wanted or _inode_at(place.path) != target.inode:
+                self._drop(observer, place)
+        is_new = False
+        for place, names in wanted.items():
+            if place in self._targets:
+                self._targets[place].handler.names = names
+            elif len(self._targets) < MOST_TARGETS:
+                is_new |= self._add(observer, place, names)
+        return is_new
+
+    def are_others(self) -> bool:
+        """Tell whether any of the places is another folder now, which is not watched."""
+        return any(_inode_at(place.path) != target.inode for place, target in self._targets.items())
+
+    def forget(self) -> None:
+        """Forget all places: their observer has been stopped."""
+        self._targets = {}
+
+    def _may_watch(self, tree: str) -> bool:
+        return _Place(tree, is_tree=True) in self._targets or _is_small(tree)
+
+    def _add(self, observer: BaseObserver, place: _Place, names: frozenset[str]) -> bool:
+        inode = _inode_at(place.path)
+        if inode is None:
+            return False
+        handler = _TargetHandler(self._waking, place, names)
+        try:
+            watch = observer.schedule(handler, place.path, recursive=place.is_tree, event_filter=CHANGES)
+        except (OSError, RuntimeError) as error:
+            logger.debug("{} is not watched: {}", place.path, error)
+            return False
+        self._targets[place] = _Target(watch=watch, handler=handler, inode=inode)
+        return True
+
+    def _drop(self, observer: BaseObserver, place: _Place) -> None:
+        with suppress(KeyError):  # its thread has ended with the folder
+            observer.unschedule(self._targets.pop(place).watch)
+
+
+class _TargetHandler(FileSystemEventHandler):
+    """Wakes for what happens to `names` in a folder, or to the folder itself.
+
+    In a tree every request file matters too, and every folder. Not all does: the runner's own state may lie there.
+    """
+
+    def __init__(self, waking: WakingHandler, place: _Place, names: frozenset[str]) -> None:
+        self._waking = waking
+        self._place = place
+        self.names = names
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
+        if (self._place.is_tree and event.is_directory) or any(map(self._matters, paths)):
+            self._waking.dispatch(event)
+
+    def _matters(self, path: str) -> bool:
+        name = os.path.basename(path)  # noqa: PTH119
+        is_request = self._place.is_tree and name.endswith(_ENDINGS)
+        return name in self.names or path == self._place.path or is_request
+
+
+def unwatched(folder: str, paths: Iterable[str]) -> Generator[None, None, list[str]]:
+    """Return, in slices, the places where links lead that are beyond the bounds, and so are not watched."""
+    targets = yield from targets_of(paths)
+    large = [tree for tree in sorted(targets.trees) if not _is_small(tree)]
+    places = [place.path for place, _ in _places_in(targets.names, targets.trees - frozenset(large), folder)]
+    return large + places[MOST_TARGETS:]
+
+
+def _places_in(
+    names_in: Mapping[str, frozenset[str]], trees: frozenset[str], folder: str
+) -> Iterator[tuple[_Place, frozenset[str]]]:
+    """Yield what is to be watched besides `folder` and all below it, with the names that matter."""
+    beyond = [tree for tree in sorted(trees) if not _is_within(tree, folder)]
+    outer = [tree for tree in beyond if not any(tree != other and _is_within(tree, other) for other in beyond)]
+    for path, names in sorted(names_in.items()):
+        if not any(_is_within(path, covered) for covered in (folder, *outer)):
+            yield _Place(path), names
+    for tree in outer:
+        inside = (names for path, names in names_in.items() if _is_within(path, tree))
+        yield _Place(tree, is_tree=True), frozenset().union(*inside)
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
+
+
+def _is_small(folder: str) -> bool:
+    """Tell whether a folder has not too many folders below it for a watch on each."""
+    return sum(1 for _ in islice(os.walk(folder), MOST_FOLDERS + 1)) <= MOST_FOLDERS
+
+
+def _inode_at(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

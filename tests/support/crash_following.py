@@ -1,0 +1,335 @@
+"""Requests whose executions have something follow them, and the laws of that, for runners that are killed.
+
+What each request may do is known from its own shell line and arithmetic; the runner's planning is not asked.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from support.crash_load import RAN, Load, Planned, alone, ran
+from support.place import Record
+
+NOTICE = "notice"
+_TOLD = 'f=${RUNNER_FAILED_RECORD#*\\"execution\\":\\"}; echo "told $RUNNER_EXECUTION_ID ${f%%\\"*}" >> "$LEDGER"'
+_RUN_TO_ITS_END = "it ran on after the runner that started it had ended; its exit code is unknown"
+_MS = timedelta(milliseconds=1)
+Place = tuple[str, int | None]
+Chain = tuple[str, int, str, str | None, int | None]
+"""Request, generation, fire, group and sequence: what the attempts of one claim have in common."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follows:
+    """What follows the executions of a request, or of the member at a place in it."""
+
+    attempts: int = 1
+    delay_s: float = 0.0
+    is_rerun: bool = False
+    is_told: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An execution that the store has at the end, and that the log therefore need not have."""
+
+    id: str
+    request: str
+    generation: int | None
+    scheduled_for: str
+    attempt: int
+    sequence: int | None
+    group: str | None
+    phase: str
+
+
+_FOLLOWS: Mapping[Place, Follows] = {
+    ("retried", None): Follows(attempts=3, delay_s=0.3),
+    ("hopeless", None): Follows(attempts=2, delay_s=0.2, is_told=True),
+    ("failing", None): Follows(is_told=True),
+    ("alone-retried", None): Follows(attempts=2, delay_s=0.2),
+    ("rerun", None): Follows(attempts=1, is_rerun=True),
+    ("chain", None): Follows(is_told=True),
+    ("chain-stopped", 1): Follows(attempts=2, delay_s=0.2),
+}
+_MEMBERS = {"chain": 3, "chain-stopped": 3, "chain-whole": 3}
+_LAST_MEMBER = {"chain-stopped": 2}
+"""Where `stop_on_failure` and a member that fails let nobody come behind."""
+_ALIVE_AT_ONCE = {"queued": 2, "replaced": 2, "alone-retried": 1, "chain-whole": 1}
+"""How many of one guard may have been claimed and not ended: its holder, and who is queued for it."""
+
+
+def declare(load: Load) -> None:
+    """Write the requests."""
+    retry = {"retry": {"attempts": 3, "delay": "300ms"}}
+    load.write("retried", Planned(interval_s=1), shell=f'{RAN}; test "$RUNNER_ATTEMPT" = 3', process=retry)
+    told: dict[str, Any] = {"on_failure": {"request": NOTICE}}
+    retry = {"retry": {"attempts": 2, "delay": "200ms"}}
+    load.write("hopeless", Planned(interval_s=2), shell=f"{RAN}; exit 3", process=retry, **told)
+    load.write("failing", Planned(interval_s=1), shell=f"{RAN}; exit 4", **told)
+    shell = alone(0.3, then='test "$RUNNER_ATTEMPT" = 2')
+    load.write("alone-retried", Planned(interval_s=1), shell=shell, guarded=True, process=retry)
+    load.write("rerun", Planned(interval_s=2), shell=f"{RAN}; sleep 0.6", process={"if_interrupted": "rerun"})
+    for name, seconds, on_overlap in (("queued", 1.3, "queue"), ("replaced", 1.6, "replace")):
+        # One that was killed, because a starved machine let it take back its mark too late, would look like an overlap.
+        process = {"on_overlap": on_overlap, "stop_grace": "2m"}
+        load.write(name, Planned(interval_s=1), shell=alone(seconds), guarded=True, process=process)
+    _declare_groups(load, told, retry)
+    load.place.declare(NOTICE, _TOLD)
+
+
+def _declare_groups(load: Load, told: Mapping[str, Any], retry: Mapping[str, Any]) -> None:
+    fails, works = f"{ran('b')}; exit 5", {"name": "c", "shell": ran("c")}
+    plain = [{"name": "a", "shell": ran("a")}, {"name": "b", "shell": fails}, works]
+    load.write("chain", Planned(interval_s=2), process={"group": {"members": plain}}, **told)
+    first = {"name": "a", "shell": f'{ran("a")}; test "$RUNNER_ATTEMPT" = 2', **retry}
+    stopped = {"group": {"members": [first, plain[1], works], "stop_on_failure": True}}
+    load.write("chain-stopped", Planned(interval_s=2), process=stopped)
+    whole = [plain[0], {"name": "b", "shell": f"{ran('b')}; sleep 0.3"}, works]
+    load.write("chain-whole", Planned(interval_s=2), process={"group": {"members": whole}}, guarded=True)
+
+
+def waiting_in(load: Load) -> list[Waiting]:
+    """Return what the store has at the end: what waits, and the groups that wait with a member of theirs."""
+    columns = "id, request, generation, scheduled_for, attempt, sequence, group_id, phase"
+    with closing(sqlite3.connect(load.place.state / "store.sqlite3")) as connection:
+        rows = connection.execute(f"SELECT {columns} FROM executions").fetchall()
+    return [
+        Waiting(
+            id=row[0],
+            request=row[1],
+            generation=row[2],
+            scheduled_for=_instant(row[3]),
+            attempt=row[4],
+            sequence=row[5] or None,
+            group=row[6],
+            phase=row[7],
+        )
+        for row in rows
+    ]
+
+
+def check_following(
+    records: Sequence[Record], ledger: Sequence[Sequence[str]], waiting: Sequence[Waiting], *, is_steady: bool = True
+) -> tuple[list[str], Counter[str]]:
+    """Return the faults, and what was checked. Times are compared only if the clock was steady."""
+    finished = [record for record in records if record["event"] == "execution.finished"]
+    faults: list[str] = []
+    counts: Counter[str] = Counter(waiting=len(waiting))
+    _check_waiting(finished, waiting, faults)
+    _check_attempts(finished, waiting, faults, counts, is_steady=is_steady)
+    _check_notices(finished, waiting, ledger, faults, counts)
+    _check_groups(records, waiting, faults, counts, is_steady=is_steady)
+    if is_steady:
+        _check_guards(finished, faults, counts)
+    return faults, counts
+
+
+def _check_waiting(finished: Sequence[Record], waiting: Sequence[Waiting], faults: list[str]) -> None:
+    """After an orderly end nothing is left but what waits, and its group; and that has no end in the log."""
+    ended = {record["execution"] for record in finished}
+    kept = {each.group for each in waiting if each.phase == "waiting"}
+    for each in waiting:
+        if each.id in ended:
+            faults.append(f"in the log and in the store: {each}")
+        if each.phase != "waiting" and each.id not in kept:
+            faults.append(f"left over in the store: {each}")
+
+
+def _check_attempts(
+    finished: Sequence[Record],
+    waiting: Sequence[Waiting],
+    faults: list[str],
+    counts: Counter[str],
+    *,
+    is_steady: bool,
+) -> None:
+    """Attempts count from 1 without a gap; another follows what is to be tried again, once, and nothing else."""
+    chains: dict[Chain, dict[int, Record | Waiting]] = defaultdict(dict)
+    attempted: list[Record | Waiting] = [*finished, *waiting]
+    for each in attempted:
+        chain = _chain(each)
+        if chain is None:
+            continue
+        attempt = each.attempt if isinstance(each, Waiting) else each["attempt"]
+        if attempt in chains[chain]:
+            faults.append(f"attempt {attempt} twice: {chain}")
+        chains[chain][attempt] = each
+    for chain, attempts in chains.items():
+        follows = _FOLLOWS.get((chain[0], chain[4]), Follows())
+        if sorted(attempts) != list(range(1, len(attempts) + 1)):
+            faults.append(f"attempts {sorted(attempts)} of {chain}")
+            continue
+        counts["further attempts"] += len(attempts) - 1
+        for attempt, each in attempts.items():
+            _check_attempt(each, attempts.get(attempt + 1), follows, faults, finished, is_steady=is_steady)
+
+
+def _check_attempt(
+    each: Record | Waiting,
+    following: Record | Waiting | None,
+    follows: Follows,
+    faults: list[str],
+    finished: Sequence[Record],
+    *,
+    is_steady: bool,
+) -> None:
+    if isinstance(each, Waiting):
+        if following is not None:
+            faults.append(f"a next attempt of what still waits: {each}")
+        return
+    is_to_follow = _is_tried_again(each, follows)
+    if is_to_follow and following is None and not _is_of_ended_group(each, finished):
+        faults.append(f"no next attempt: {each}")
+    elif following is not None and not is_to_follow:
+        faults.append(f"another attempt of what needs none: {each}")
+    elif is_steady and isinstance(following, dict) and following["started"] is not None:
+        delay_s = follows.delay_s if each["status"] == "error" else 0.0
+        if _at(following, "started") < _at(each, "ended") + timedelta(seconds=delay_s) - _MS:
+            faults.append(f"too early after {each}: {following}")
+
+
+def _is_tried_again(record: Record, follows: Follows) -> bool:
+    if record["status"] == "system_restart" or record["reason"] == "runner_stopped":
+        return follows.is_rerun and record["message"] != _RUN_TO_ITS_END
+    is_failure = (record["status"], record["reason"]) == ("error", "exit_code")
+    return is_failure and record["attempt"] < follows.attempts
+
+
+def _is_of_ended_group(record: Record, finished: Sequence[Record]) -> bool:
+    """Tell whether a member's group was ended by a person: then it is not tried again."""
+    return record["group"] is not None and any(
+        each["execution"] == record["group"] and each["status"] == "killed" for each in finished
+    )
+
+
+def _check_notices(
+    finished: Sequence[Record],
+    waiting: Sequence[Waiting],
+    ledger: Sequence[Sequence[str]],
+    faults: list[str],
+    counts: Counter[str],
+) -> None:
+    """Each final failure of a request that wants it told is told once: by the log, and by who was told."""
+    failures = {record["execution"]: record for record in finished if _is_final_failure(record)}
+    wanted = Counter((record["request"], record["scheduled_for"]) for record in failures.values())
+    notices = [record for record in finished if record["request"] == NOTICE]
+    given = Counter(
+        (record["requested_by"].removeprefix("on_failure of "), record["scheduled_for"]) for record in notices
+    )
+    late = Counter(each.scheduled_for for each in waiting if each.request == NOTICE)
+    if lacking := wanted - given:
+        unexplained = Counter(scheduled_for for _, scheduled_for in lacking.elements()) - late
+        faults += [f"a failure that nobody was told of: {each}" for each in lacking if unexplained[each[1]]]
+    faults += [f"told of no failure: {each}" for each in given - wanted]
+    told = {words[1]: words[2] for words in ledger if words[0] == "told"}
+    faults += [f"told twice of {failed}" for failed, count in Counter(told.values()).items() if count > 1]
+    faults += [f"told of what did not fail: {failed}" for failed in set(told.values()) - failures.keys()]
+    for notice in notices:
+        if notice["status"] == "success" and notice["execution"] not in told:
+            faults.append(f"a notice that told nobody: {notice}")
+    counts["notices"] += len(notices)
+
+
+def _is_final_failure(record: Record) -> bool:
+    follows = _FOLLOWS.get((record["request"], record["sequence"]), Follows())
+    is_failure = record["status"] in {"error", "system_restart"}
+    return is_failure and follows.is_told and record["group"] is None and not _is_tried_again(record, follows)
+
+
+def _check_groups(
+    records: Sequence[Record], waiting: Sequence[Waiting], faults: list[str], counts: Counter[str], *, is_steady: bool
+) -> None:
+    """Members run one after the other, in their order and from the first; a group ends with its last one."""
+    members: dict[str, list[Record]] = defaultdict(list)
+    place = {record["id"]: number for number, record in enumerate(records)}
+    ends = {record["execution"]: record for record in records if record["event"] == "execution.finished"}
+    for record in ends.values():
+        if record["group"] is not None:
+            members[record["group"]].append(record)
+    begun = {
+        record["execution"]
+        for record in records
+        if record["event"] == "execution.started" and record["request"] in _MEMBERS and record["group"] is None
+    }
+    known = begun | {each.id for each in waiting}
+    faults += [f"members of a group that never began: {group}" for group in members.keys() - known]
+    for group in begun & ends.keys():
+        own = sorted(members[group], key=lambda record: (record["sequence"], record["attempt"]))
+        counts["groups"] += 1
+        counts["members"] += len(own)
+        _check_group(ends[group], own, place, faults, is_steady=is_steady)
+
+
+def _check_group(
+    group: Record, members: Sequence[Record], place: Mapping[str, int], faults: list[str], *, is_steady: bool
+) -> None:
+    sequences = list(dict.fromkeys(record["sequence"] for record in members))
+    if not sequences or sequences != list(range(1, len(sequences) + 1)):
+        faults.append(f"members {sequences} of {group}")
+        return
+    count = _LAST_MEMBER.get(group["request"], _MEMBERS[group["request"]])
+    if len(sequences) > count or (group["reason"] in {None, "member_failed"} and len(sequences) < count):
+        faults.append(f"{len(sequences)} of {count} members: {group}")
+    for former, later in pairwise(members):
+        is_after = not is_steady or later["started"] is None or _at(later, "started") >= _at(former, "ended")
+        if not is_after or place[later["id"]] < place[former["id"]]:
+            faults.append(f"side by side: {former} and {later}")
+    if place[group["id"]] < place[members[-1]["id"]]:
+        faults.append(f"ended before its member: {group}")
+    last = {record["sequence"]: record["status"] for record in members}
+    if group["reason"] not in {None, "member_failed"}:
+        return
+    if (group["status"] == "success") != (set(last.values()) == {"success"} and len(last) == count):
+        faults.append(f"{list(last.values())} make {group['status']}: {group}")
+
+
+def _check_guards(finished: Sequence[Record], faults: list[str], counts: Counter[str]) -> None:
+    """Nobody who has been claimed finds more than its guard's holder and, with a queue, nobody in that.
+
+    An id has the millisecond of its claim; a skipped execution was never on its way.
+    """
+    begins: dict[Chain, datetime] = {}
+    ends: dict[Chain, datetime] = {}
+    for each in finished:
+        chain = _chain(each)
+        if chain is None or each["group"] is not None or each["reason"] == "concurrent":
+            continue
+        begins.setdefault(chain, _claimed(each["execution"]))
+        ends[chain] = max(_at(each, "ended"), ends.get(chain, begins[chain]))
+    for request, at_most in _ALIVE_AT_ONCE.items():
+        lives = sorted((begins[chain], ends[chain]) for chain in begins if chain[0] == request)
+        alive: list[datetime] = []
+        for claimed, ended in lives:
+            alive = [each for each in alive if each > claimed + _MS] + [ended]
+            if len(alive) > at_most:
+                faults.append(f"{len(alive)} at one guard: {request} at {claimed}")
+        counts["at guards"] += len(lives)
+
+
+def _chain(each: Record | Waiting) -> Chain | None:
+    """Return what an execution is an attempt of; None for a miss, and for what somebody asked for."""
+    record = asdict(each) if isinstance(each, Waiting) else each
+    if record["generation"] is None or record.get("reason") == "missed":
+        return None
+    return record["request"], record["generation"], record["scheduled_for"], record["group"], record["sequence"]
+
+
+def _claimed(execution: str) -> datetime:
+    return datetime.fromtimestamp(int(execution.replace("-", "")[:12], 16) / 1000, UTC)
+
+
+def _instant(microseconds: int) -> str:
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+    return f"{at:%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def _at(record: Record, name: str) -> datetime:
+    return datetime.fromisoformat(record[name])

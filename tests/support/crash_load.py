@@ -1,0 +1,331 @@
+"""A load for runners that are killed: requests of every kind, edits, commands, and a ledger that the processes keep.
+
+The ledger is written by what was executed, so it is a witness that the runner cannot influence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from support.place import Place, wait_until
+
+from runner.errors import StoreError
+from runner.store import mailbox
+from runner.store.rows import CommandRow, CommandStatus
+from runner.values import new_id, to_microseconds
+
+
+def ran(member: str = "-") -> str:
+    """Return the shell line that tells the ledger of a run: one write of a whole line to a file opened for appending.
+
+    `member` is who it is in its group, as its request has it, and not as the runner tells it.
+    """
+    told = f"ran $RUNNER_EXECUTION_ID $RUNNER_REQUEST $RUNNER_SCHEDULED_FOR $RUNNER_ATTEMPT {member}"
+    return f'echo "{told}" >> "$LEDGER"'
+
+
+RAN = ran()
+
+
+def alone(seconds: float, *, then: str = "true") -> str:
+    """Return a shell line that tells of a run, and of any other of its request that has begun and not ended.
+
+    Asked to end, it still takes back its mark: the trap is there before the mark is.
+    """
+    mark = '"$LEDGER.$RUNNER_REQUEST"'
+    overlap = 'echo "overlap $RUNNER_EXECUTION_ID $RUNNER_REQUEST" >> "$LEDGER"'
+    return (
+        f"trap 'rmdir {mark}; exit 7' TERM; mkdir {mark} || {{ {overlap}; exit 9; }}; "
+        f"{RAN}; sleep {seconds}; rmdir {mark}; {then}"
+    )
+
+
+# Runs the command line with one function of the product replaced by one that dies, the n-th time it is called.
+DOOMED = """
+import importlib, os, signal, sys
+target, moment, count, *arguments = sys.argv[1:]
+module, path = target.split(":")
+owner = importlib.import_module(module)
+*classes, name = path.split(".")
+for each in classes:
+    owner = getattr(owner, each)
+original, calls = getattr(owner, name), 0
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def doomed(*given, **named):
+    global calls
+    calls += 1
+    if calls != int(count):
+        return original(*given, **named)
+    if moment == "before":
+        die()
+    if moment == "halfway":
+        original(*given[:-1], given[-1][: len(given[-1]) // 2])
+        die()
+    original(*given, **named)
+    die()
+
+setattr(owner, name, doomed)
+from runner.cli import main
+sys.argv = ["runner", *arguments]
+main()
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What a version of a file plans: every `interval_s` seconds, at `start`, or, with neither, immediately."""
+
+    interval_s: int | None = None
+    start: datetime | None = None
+    misfire: str = "skip"
+
+    def fires(self, begin: datetime, until: datetime) -> list[datetime]:
+        """Return what is due of a generation that was opened at `begin`, as far as `until`, by plain arithmetic."""
+        if self.interval_s is None:
+            return [fire for fire in [self.start or begin] if fire <= until]
+        first = int(begin.timestamp()) // self.interval_s + 1
+        last = int(until.timestamp()) // self.interval_s
+        return [datetime.fromtimestamp(n * self.interval_s, UTC) for n in range(first, last + 1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """A runner died between these two instants."""
+
+    earliest: datetime
+    latest: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class Load:
+    """A place under load. What it did to it is kept, for the check of what came of it."""
+
+    place: Place
+    chance: random.Random
+    versions: dict[str, Planned] = field(default_factory=dict)
+    deaths: list[Death] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    posted: list[str] = field(default_factory=list)
+    starts: dict[str, datetime] = field(default_factory=dict)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    further_deeds: list[Callable[[], None]] = field(default_factory=list)
+    _serial: int = 0
+
+    def __post_init__(self) -> None:
+        self.place.environment["LEDGER"] = str(self.ledger)
+
+    @property
+    def ledger(self) -> Path:
+        return self.place.folder / "ledger"
+
+    def write(self, name: str, planned: Planned, *, shell: str = RAN, grace: str | None = None, **more: Any) -> None:
+        """Write a request. `more` are keys of its top level; `guarded` stands for `prevent_concurrent`, and `process`
+        holds further keys of the process, or with a `group` all of it."""
+        process = {"shell": shell, "prevent_concurrent": more.pop("guarded", False), **more.pop("process", {})}
+        if "group" in process:
+            del process["shell"]
+        content = json.dumps({"process": process, "timing": _timing(planned, grace), **more})
+        self.names.add(name)
+        self.versions[hashlib.sha256(content.encode()).hexdigest()] = planned
+        self.place.write(f"{name}.yaml", content)
+
+    def write_small(self) -> None:
+        """A few requests, for runners that die at a given place."""
+        self.write("tick", Planned(interval_s=1))
+        self.write("caught-up", Planned(interval_s=1, misfire="fire_all"), grace="100ms")
+        self.write("once-more", Planned(interval_s=1, misfire="fire_once"), grace="1ms")
+        self.write("alone", Planned(interval_s=1), shell=alone(1.3), guarded=True)
+        self.write("once", Planned())
+
+    def write_large(self, *, sets: int = 4) -> None:
+        """Some fifteen requests, and six more for each set but the first; most of them secondly."""
+        for number, misfire in enumerate(["skip", "fire_once", "fire_all"] * sets):
+            self.write(f"tick-{number}", Planned(interval_s=1 + number % 2, misfire=misfire))
+            self.write(f"strict-{number}", Planned(interval_s=1, misfire=misfire), grace="300ms")
+        for number, seconds in enumerate([0.2, 0.7, 1.5, 2.5]):
+            self.write(f"alone-{number}", Planned(interval_s=1), shell=alone(seconds), guarded=True)
+        for number in range(3):
+            self.add_one_time()
+            self.write(f"ruled-{number}", Planned(interval_s=1 + number, misfire="fire_once"), grace="300ms")
+            self.write(f"switched-{number}", Planned(interval_s=1))
+        self.write("victim", Planned(interval_s=1), shell=f"{RAN}; sleep 1")
+        self.place.write("asked.yaml", json.dumps({"process": {"shell": RAN}}))
+
+    def launch(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a runner and wait for nothing."""
+        return self._spawn("-m", "runner", "start", *arguments)
+
+    def live_and_die(self, *arguments: str, at_most_s: float = 1.5) -> None:
+        """Start a runner, change something now and then, and kill it after a random while.
+
+        Counted is from its launch, so that it may die in its start, or from when it first wrote to the log.
+        """
+        size = self._log_size()
+        process = self.launch(*(arguments or self.chance.choice([(), (), ("--max-running", "5")])))
+        if self.chance.random() < 0.5:
+            wait_until(lambda: self._log_size() > size or process.poll() is not None, within_s=60)
+        until_s = time.monotonic() + self.chance.uniform(0, at_most_s)
+        while (left_s := until_s - time.monotonic()) > 0:
+            time.sleep(min(left_s, self.chance.uniform(0.05, 0.5)))
+            self.disturb()
+        assert process.poll() is None, self.place.console()
+        self.kill(process)
+        if self.chance.random() < 0.3:
+            self.disturb()
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        """End a runner by SIGKILL."""
+        earliest = datetime.now(UTC)
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=60)
+        self.deaths.append(Death(earliest=earliest, latest=datetime.now(UTC)))
+
+    def doom(self, target: str, moment: str, count: int, *, within_s: float = 90.0, stop: bool = False) -> bool:
+        """Start a runner that dies by itself; tell whether it did. `stop`: it is asked to stop once it works.
+
+        One that does not come to that place is killed, which is as good a death as any.
+        """
+        earliest = datetime.now(UTC)
+        if stop:
+            before = len(self.place.events("runner.started"))
+        process = self._spawn("-c", DOOMED, target, moment, str(count), "start")
+        until_s = time.monotonic() + within_s
+        while process.poll() is None and time.monotonic() < until_s:
+            if stop and len(self.place.events("runner.started")) > before:
+                process.terminate()
+                stop = False
+            time.sleep(0.01)
+        if process.poll() is None:
+            self.kill(process)
+            return False
+        assert process.returncode == -signal.SIGKILL, f"{process.returncode}: {self.place.console()}"
+        self.deaths.append(Death(earliest=earliest, latest=datetime.now(UTC)))
+        return True
+
+    def disturb(self) -> None:
+        """Change a file or give a command, whichever comes to mind."""
+        deeds: list[Callable[[], None]] = [
+            self.add_one_time, self._edit, self._rule, self._switch, self._vanish, self._press, self._break,
+            self._order, self._order, self._ask, self._rotate, *self.further_deeds,
+        ]  # fmt: skip
+        if self.chance.random() < 0.5:
+            self.chance.choice(deeds)()
+
+    def add_one_time(self) -> None:
+        """Two more requests that run once, one at once and one soon."""
+        number = self._next()
+        start = self.now().replace(microsecond=0) + timedelta(seconds=self.chance.randrange(4))
+        self.write(f"once-{number}", Planned())
+        grace = self.chance.choice(["200ms", "60s"])
+        self.starts[f"later-{number}"] = start
+        self.write(f"later-{number}", Planned(start=start, misfire="fire_once"), grace=grace)
+
+    def join_logs(self) -> None:
+        """Once no runner is alive, make one log of the files that it was rotated to."""
+        whole = b"".join(path.read_bytes() for path in (*self.place.rotated, self.place.log) if path.exists())
+        self.place.log.write_bytes(whole)
+        self.place.rotated.clear()
+
+    def order(self, kind: str, *targets: str) -> None:
+        """Post a command as a program would that does not wait for the answer."""
+        row = CommandRow(
+            id=new_id(),
+            kind=kind,
+            arguments=json.dumps({"targets": targets, "is_for_all": False, "allow_empty": False}),
+            requested_by="tester",
+            deadline=to_microseconds(self.now()) + 10_000_000,
+            status=CommandStatus.PENDING,
+        )
+        with suppress(StoreError):
+            mailbox.post(self.place.state, row)
+            self.posted.append(row.id)
+
+    def _spawn(self, *arguments: str) -> subprocess.Popen[str]:
+        self.place._consoles += 1  # none overwrites another's, and the place shows the latest
+        with self.place._console_path.open("w") as console:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                env=self.place.environment,
+                cwd=self.place.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                text=True,
+            )
+        self.place.running.append(process)
+        return process
+
+    def _next(self) -> int:
+        self._serial += 1
+        return self._serial
+
+    def _log_size(self) -> int:
+        return sum(path.stat().st_size for path in (*self.place.rotated, self.place.log) if path.exists())
+
+    def _rotate(self) -> None:
+        """Rename the log into another folder, or to another name."""
+        log = self.place.log
+        target = log.parent / self.chance.choice(["old/monitor", "archive"])
+        target = target.with_name(f"{target.name}-{self._next()}.log")
+        target.parent.mkdir(exist_ok=True)
+        if log.exists():
+            self.place.rotated.append(log.rename(target))
+
+    def _edit(self) -> None:
+        number = self.chance.randrange(2)
+        self.write(f"tick-{number}", Planned(interval_s=1), description=f"version {self._next()}")
+
+    def _rule(self) -> None:
+        planned = Planned(interval_s=self.chance.randrange(1, 4), misfire="fire_once")
+        self.write(f"ruled-{self.chance.randrange(3)}", planned, grace="300ms")
+
+    def _switch(self) -> None:
+        self.write("switched-0", Planned(interval_s=1), scheduled=self.chance.random() < 0.5)
+
+    def _vanish(self) -> None:
+        path = self.place.jobs / "switched-1.yaml"
+        if path.exists():
+            path.unlink()
+        else:
+            self.write("switched-1", Planned(interval_s=1))
+
+    def _press(self) -> None:
+        self.write("again", Planned(), reschedule=self._next())
+        self.write("pressed", Planned(interval_s=1), reschedule=self._next())
+
+    def _break(self) -> None:
+        self.place.write("switched-2.yaml", "process: {shell: [")
+
+    def _order(self) -> None:
+        self.order(self.chance.choice(["schedule", "unschedule", "reschedule"]), "tick-2", "strict-2")
+
+    def _ask(self) -> None:
+        kind, target = self.chance.choice(
+            [("exec", "asked"), ("kill", "victim"), ("kill", "chain"), ("exec", "nobody")]
+        )
+        self.order(kind, target)
+
+
+def _timing(planned: Planned, grace: str | None) -> object:
+    more = {"misfire_grace": grace} if grace else {}
+    if planned.interval_s is not None:
+        schedule = {"frequency": "secondly", "interval": planned.interval_s, "misfire": planned.misfire}
+        return {"schedule": schedule | more}
+    if planned.start is not None:
+        return {"run_later": {"start": f"{planned.start:%Y-%m-%d %H:%M:%S}", "misfire": planned.misfire} | more}
+    return "run_immediately"

@@ -1,0 +1,302 @@
+"""What must be true of a monitor log and a ledger however often the runner was killed: DESIGN.md, guarantees 1 to 3, 6.
+
+Fire times are computed here by arithmetic, from when the log says that a generation was opened and ended. Pure, but
+for reading the files. Every check adds to a list of faults, so that one look shows all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from support.crash_following import NOTICE, Waiting, check_following, waiting_in
+from support.crash_load import Death, Load, Planned
+from support.place import Record, check_log
+
+_NEVER_RAN = {"concurrent", "missed", "spawn_failed"}
+_MAY_LACK_A_START = _NEVER_RAN | {"runner_lost", "runner_stopped", "killed_by_user", "replaced"}
+_US = timedelta(microseconds=1)
+Fire = tuple[str, int, datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A stretch of time in which a generation of a request was in force: what fires in (begin, end] is due."""
+
+    request: str
+    generation: int
+    planned: Planned
+    begin: datetime
+    end: datetime | None
+
+    def fires(self, until: datetime) -> set[datetime]:
+        """Return what is due as far as `until`; nothing of what the same turn planned anew: no instant was its own."""
+        if self.begin == self.end:
+            return set()
+        return set(self.planned.fires(self.begin, min(self.end or until, until)))
+
+
+@dataclass(slots=True, kw_only=True)
+class Found:
+    """Counts of what was checked, and what is wrong."""
+
+    faults: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def expect(self, is_true: bool, fault: str) -> None:
+        if not is_true:
+            self.faults.append(fault)
+
+
+def check(load: Load, *, settled: datetime) -> Counter[str]:
+    """Check all guarantees; whatever was due until `settled` must have its verdict. Returns what was checked."""
+    load.join_logs()
+    records = check_log(load.place.log)
+    assert all(len(line) < 32 * 1024 for line in load.place.log.read_bytes().splitlines(keepends=True))
+    ledger, waiting = read_ledger(load), waiting_in(load)
+    found = Found()
+    found.counts.update(deaths=len(load.deaths), lines=len(records), ran=len(ledger))
+    check_executions(records, waiting, found)
+    check_ledger(records, ledger, found)
+    _check_cut_off(records, load.deaths, found)
+    _check_fires(load, records, waiting, settled, found)
+    check_commands(load, records, found)
+    faults, counts = check_following(records, ledger, waiting)
+    found.faults += faults
+    found.counts.update(counts)
+    assert not found.faults, f"{len(found.faults)} faults:\n" + "\n".join(found.faults[:20])
+    return found.counts
+
+
+def read_ledger(load: Load) -> list[list[str]]:
+    """Return the ledger's lines as words; a torn or unknown one fails here."""
+    return [words for words in _lines(load) if words[0] != "at"]
+
+
+def uptimes(load: Load) -> dict[str, float]:
+    """Return when executions ran, in seconds since the machine was started, as the ledger has it."""
+    return {words[1]: float(words[2]) for words in _lines(load) if words[0] == "at"}
+
+
+def _lines(load: Load) -> list[list[str]]:
+    text = load.ledger.read_text() if load.ledger.exists() else ""
+    assert not text or text.endswith("\n")
+    lines = [line.split() for line in text.splitlines()]
+    known = {("ran", 6), ("told", 3), ("overlap", 3), ("at", 3)}
+    assert all((words[0], len(words)) in known for words in lines)
+    return lines
+
+
+def open_windows(records: Sequence[Record], versions: Mapping[str, Planned]) -> list[Window]:
+    """Return the schedules that are in force at the end of a log."""
+    return [each for each in _windows(records, versions) if each.end is None and each.planned.interval_s is not None]
+
+
+def is_settled(records: Sequence[Record], versions: Mapping[str, Planned], at: datetime) -> bool:
+    """Tell whether every schedule in force has a verdict of a fire later than `at`, and so of all before."""
+    latest: dict[str, datetime] = {}
+    for record in _finished(records):
+        if record["channel"] == "process_scheduler":
+            latest[record["request"]] = max(_at(record, "scheduled_for"), latest.get(record["request"], at))
+    return all(latest.get(window.request, at) > at for window in open_windows(records, versions))
+
+
+def check_executions(records: Sequence[Record], waiting: Sequence[Waiting], found: Found) -> None:
+    """At most one start and one end an execution, in this order; at most one start an attempt of a fire."""
+    begun: dict[str | None, Record] = {}
+    ended: set[str | None] = set()
+    attempts: Counter[tuple[object, ...]] = Counter()
+    for record in records:
+        execution = record.get("execution")
+        if record["event"] == "execution.started":
+            found.expect(execution not in begun, f"started twice: {execution}")
+            found.expect(execution not in ended, f"started after its end: {execution}")
+            begun[execution] = record
+        elif record["event"] == "execution.finished":
+            found.expect(execution not in ended, f"ended twice: {execution}")
+            ended.add(execution)
+            has_start = execution in begun or record["reason"] in _MAY_LACK_A_START
+            found.expect(has_start, f"ended without a start: {record}")
+            found.expect(record["reason"] not in _NEVER_RAN or execution not in begun, f"started and skipped: {record}")
+            if record["channel"] == "process_scheduler" and record["status"] != "misfired":
+                attempts[_fire(record), record["attempt"]] += 1
+    for execution in begun.keys() - ended - {each.id for each in waiting}:
+        found.faults.append(f"no end: {begun[execution]}")
+    for attempt, count in attempts.items():
+        found.expect(count == 1, f"{count} executions of {attempt}")
+    found.counts.update(executions=len(begun), finished=len(ended))
+
+
+def check_ledger(
+    records: Sequence[Record], ledger: Sequence[Sequence[str]], found: Found, *, is_steady: bool = True
+) -> None:
+    """What ran is recorded, once, as what it was; what succeeded did run; what must be alone was.
+
+    Under a clock that is not steady, a fire may come again in another generation.
+    """
+    finished = {record["execution"]: record for record in _finished(records)}
+    groups = {record["group"] for record in finished.values()}
+    for words in ledger:
+        if words[0] == "overlap":
+            found.faults.append(f"ran beside another: {finished.get(words[1])}")
+            continue
+        record = finished.get(words[1])
+        if record is None or record["reason"] in _NEVER_RAN:
+            found.faults.append(f"ran, but the log says otherwise: {words}, {record}")
+        else:
+            member = " abc"[record["sequence"]] if record["sequence"] else "-"
+            told = (record["request"], record["scheduled_for"], str(record["attempt"]), member)
+            is_so = words[0] == "told" or told == tuple(words[2:])
+            found.expect(is_so, f"the process was told {words}, the log {told}")
+    ran = Counter(words[1] for words in ledger if words[0] != "overlap")
+    scheduled = Counter(
+        (*words[2:], "" if is_steady else str(finished[words[1]]["generation"]))
+        for words in ledger
+        if words[0] == "ran" and words[2] != "asked" and words[1] in finished
+    )
+    found.faults += [f"{each} ran {count} times" for each, count in (ran | scheduled).items() if count > 1]
+    for execution, record in finished.items():
+        has_run = execution in ran or execution in groups
+        found.expect(record["status"] != "success" or has_run, f"a success that did not run: {record}")
+
+
+def _check_cut_off(records: Sequence[Record], deaths: Sequence[Death], found: Found) -> None:
+    """Cut off is what a death lies in, and nothing else; how it ended is not pretended to be known."""
+    groups = {record["group"] for record in _finished(records)}
+    for record in _finished(records):
+        ended = _at(record, "ended")
+        if record["status"] == "system_restart":
+            facts = (record["reason"], record["exit_code"], record["signal"])
+            found.expect(facts == ("runner_lost", None, None), f"cut off, and yet {facts}")
+            lies_within = any(_at(record, "scheduled_for") <= each.latest and each.earliest <= ended for each in deaths)
+            found.expect(lies_within, f"cut off by nobody: {record}")
+            found.counts["system_restart"] += 1
+        elif record["status"] == "success" and record["execution"] not in groups:
+            begun = _at(record, "started")
+            is_cut = any(begun < each.earliest and each.latest < ended for each in deaths)
+            found.expect(not is_cut, f"a success known to nobody: {record}")
+
+
+def _check_fires(
+    load: Load, records: Sequence[Record], waiting: Sequence[Waiting], settled: datetime, found: Found
+) -> None:
+    """Every due fire has exactly one verdict, and no verdict is of a fire that the rule does not have."""
+    versions = load.versions
+    windows = _windows(records, versions)
+    seen = {window.request for window in windows}
+    found.expect(seen >= load.names, f"never registered: {load.names - seen}")
+    ran, missed, caught_up = _verdicts(records, versions, windows, found)
+    ran.update(
+        (each.request, each.generation, datetime.fromisoformat(each.scheduled_for))
+        for each in waiting
+        if each.generation is not None and each.attempt == 1 and each.group is None
+    )
+    end = max(datetime.fromisoformat(record["time"]) for record in records)
+    known: set[Fire] = set()
+    for window in windows:
+        due = window.fires(settled)
+        found.counts["fires"] += len(due)
+        known |= {(window.request, window.generation, fire) for fire in window.fires(end)}
+        for fire in sorted(due):
+            key = (window.request, window.generation, fire)
+            counts = (ran[key], missed[key])
+            is_right = counts in {(1, 0), (0, 1)} or (counts == (1, 1) and key in caught_up)
+            found.expect(is_right, f"ran {counts[0]} times, missed {counts[1]} times: {key} of {window}")
+    for key in ran.keys() | missed.keys():
+        found.expect(key in known, f"a fire that the rule does not have: {key}")
+        found.expect(ran[key] <= 1 and missed[key] <= 1, f"doubled: {key}")
+
+
+def _verdicts(
+    records: Sequence[Record], versions: Mapping[str, Planned], windows: Sequence[Window], found: Found
+) -> tuple[Counter[Fire], Counter[Fire], set[Fire]]:
+    """Count by fire how often it ran or was skipped, and how often it was missed; say which run in spite of that."""
+    ran: Counter[Fire] = Counter()
+    missed: Counter[Fire] = Counter()
+    caught_up: set[Fire] = set()
+    by_generation: dict[tuple[str, int], list[Window]] = defaultdict(list)
+    for window in windows:
+        by_generation[window.request, window.generation].append(window)
+    for record in _finished(records):
+        if record["channel"] != "process_scheduler":
+            continue
+        if record["status"] != "misfired":
+            ran[_fire(record)] += 1
+            is_skipped = record["status"] == "skipped"
+            found.expect(is_skipped == (record["reason"] == "concurrent"), f"not skipped, but {record}")
+            found.counts["skipped"] += is_skipped
+            continue
+        first, last = _at(record, "missed_from"), _at(record, "missed_until")
+        generation = by_generation[record["request"], record["generation"]]
+        fires = {fire for window in generation for fire in window.fires(last) if first <= fire}
+        found.expect({first, last} <= fires, f"a span of other fires: {record}")
+        found.expect(len(fires) == record["missed_count"], f"{len(fires)} fires in the span of {record}")
+        found.counts["missed"] += len(fires)
+        missed.update((record["request"], record["generation"], fire) for fire in fires)
+        if versions[record["request_sha256"]].misfire == "fire_once":
+            caught_up.add((record["request"], record["generation"], last))
+    return ran, missed, caught_up
+
+
+def _windows(records: Sequence[Record], versions: Mapping[str, Planned]) -> list[Window]:
+    """Read from a log's `request.*` records when which generation of which request was in force."""
+    done: list[Window] = []
+    current: dict[str, Window] = {}
+    for record in records:
+        if not record["event"].startswith("request.") or record.get("request_sha256") not in versions:
+            continue
+        name, at, generation = record["request"], datetime.fromisoformat(record["time"]), record["generation"]
+        former = current.get(name)
+        planned = versions[record["request_sha256"]]
+        is_new = former is None or former.generation != generation
+        if former is not None and (is_new or record["status"] != "scheduled"):
+            done.append(_ended(current.pop(name), at))
+        is_one_time = planned.interval_s is None
+        is_late = is_one_time and record["event"] == "request.completed"  # registered after its time
+        if is_new and (record["status"] == "scheduled" or is_late):
+            begin = at - _US if record["event"] == "request.rescheduled" and not is_one_time else at
+            current[name] = Window(request=name, generation=generation, planned=planned, begin=begin, end=None)
+    return done + list(current.values())
+
+
+def _ended(window: Window, at: datetime) -> Window:
+    return Window(
+        request=window.request, generation=window.generation, planned=window.planned, begin=window.begin, end=at
+    )
+
+
+def check_commands(load: Load, records: Sequence[Record], found: Found) -> None:
+    """A command was applied or withdrawn, never both and never neither."""
+    with closing(sqlite3.connect(load.place.state / "store.sqlite3")) as connection:
+        rows = {each[0]: each[1:] for each in connection.execute("SELECT id, kind, status, answer FROM commands")}
+    found.expect(rows.keys() >= set(load.posted), "a command was forgotten")
+    executed = set()
+    for identity, (kind, status, answer) in rows.items():
+        found.expect(status in {"answered", "withdrawn"}, f"command {identity} is {status}")
+        found.expect((status == "answered") == (answer is not None), f"command {identity} is {status}: {answer}")
+        found.counts[f"commands {status}"] += 1
+        if kind == "exec" and answer and json.loads(answer)["is_done"]:
+            executed.add(json.loads(answer)["data"]["execution"])
+    direct = {
+        record["execution"]
+        for record in _finished(records)
+        if record["channel"] == "direct" and record["request"] != NOTICE
+    }
+    found.expect(executed == direct, f"asked for and executed differ: {executed ^ direct}")
+
+
+def _finished(records: Sequence[Record]) -> Iterator[Record]:
+    return (record for record in records if record["event"] == "execution.finished")
+
+
+def _fire(record: Record) -> Fire:
+    return record["request"], record["generation"], _at(record, "scheduled_for")
+
+
+def _at(record: Record, name: str) -> datetime:
+    return datetime.fromisoformat(record[name] or record["time"])

@@ -1,0 +1,140 @@
+"""A jobs folder, and a runner on it without processes, a store or a log: what it decides, a decision at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from runner.commands import Command
+from runner.commands import Kind as Button
+from runner.monitor.records import Event
+from runner.planning.consequences import Standing
+from runner.planning.difference import touched
+from runner.planning.views.plan import Plan, plan
+from runner.requests.catalog.reader import CatalogReader, exhausted
+from runner.service.answering import answer
+from runner.service.decision import Decision
+from runner.service.executions.in_progress import Book
+from runner.service.registry import Registry, request_row
+from runner.service.reload import catalog_change
+from runner.service.reload.reading import Reading
+from runner.service.settings import Settings
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+Document = dict[str, Any]
+
+
+class Notebook:
+    """Takes the place of the journal: keeps what is told, and gives it back."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[Event, Mapping[str, Any]]] = []
+
+    def tell(self, event: Event, now: datetime, fields: Mapping[str, Any], *, batch: object) -> bytes:
+        self.records.append((event, fields))
+        return b"{}"
+
+
+class World:
+    """A jobs folder and a runner on it, without processes, a store or a log; its clock is `now`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.at = NOON
+        self.jobs = folder / "jobs.d"
+        self.jobs.mkdir()
+        self.settings = Settings(jobs=self.jobs, state=folder, monitor_log=folder / "log", zone="UTC")
+        self.reader = self.fresh_reader()
+        self.registry = Registry(self)
+        self.is_first = True
+        self.claims: list[tuple[str, datetime]] = []
+        self.records: list[tuple[Event, Mapping[str, Any]]] = []
+
+    def now(self) -> datetime:
+        return self.at
+
+    def elapsed_s(self) -> float:
+        return 0.0
+
+    def fresh_reader(self) -> CatalogReader:
+        return CatalogReader(self.jobs, default_zone="UTC")
+
+    def write(self, name: str, document: Document | str) -> None:
+        text = document if isinstance(document, str) else json.dumps(document)
+        (self.jobs / f"{name}.yaml").write_text(text)
+
+    def remove(self, name: str) -> None:
+        (self.jobs / f"{name}.yaml").unlink(missing_ok=True)
+
+    def plan(self) -> Plan:
+        """Ask for a plan, as `plan --live` does."""
+        catalog = self.fresh_reader().read(dict(self.registry.incumbents()))
+        return plan(Standing(requests=self.registry.requests, states=self.registry.states), catalog, self.at, {})
+
+    def reload(self) -> catalog_change.CatalogChange:
+        """Put the folder in force, and then do what is due, as the loop does."""
+        self.claims, self.records = [], []
+        catalog = exhausted(self.reader.scan(self.registry.incumbents()))
+        names = exhausted(touched(self.registry.requests, catalog.requests))
+        reading = Reading(catalog=catalog, touched=names, git_commit=None, begun_s=0.0)
+        change = catalog_change.compare(reading, self.registry)
+        decision = self._decision()
+        catalog_change.decide(change, decision, self.registry, is_first=self.is_first)
+        self._commit(decision)
+        self.registry.accept_catalog(change.in_force, catalog)
+        if self.is_first:
+            self.registry.plan_all()
+        self.is_first = False
+        self.fire()
+        return change
+
+    def fire(self) -> None:
+        """Do what is due."""
+        decision = self._decision()
+        for name in self.registry.take_due():
+            decision.fire(name)
+            self.registry.plan(name)
+        self._commit(decision)
+
+    def press(self, button: Button, name: str) -> None:
+        decision = self._decision()
+        answer(Command(kind=button, targets=(name,), requested_by="maria"), decision, Book())
+        self._commit(decision)
+
+    def restart(self) -> None:
+        """Begin anew with what the store would hold."""
+        rows = [
+            request_row(name, self.registry.requests.get(name), state) for name, state in self.registry.states.items()
+        ]
+        self.registry, self.reader, self.is_first = Registry(self), self.fresh_reader(), True
+        self.registry.load(rows, zone="UTC")
+        self.registry.plan_all()
+
+    def events(self, name: str) -> list[tuple[str, str | None]]:
+        """Return what the last reload told of a request as such: the events, with their messages."""
+        return [
+            (event.removeprefix("request."), fields.get("message"))
+            for event, fields in self.records
+            if event.startswith("request.") and fields["request"] == name
+        ]
+
+    def _decision(self) -> Decision:
+        notebook: Any = Notebook()
+        notebook.records = self.records
+        return Decision(
+            self.at, registry=self.registry, book=Book(), journal=notebook, settings=self.settings, git=None
+        )
+
+    def _commit(self, decision: Decision) -> None:
+        self.registry.accept(decision.states)
+        self.claims += [(each.request, each.claim.scheduled_for) for each in decision.claims.entered.values()]
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    with TemporaryDirectory() as folder:
+        yield World(Path(folder))

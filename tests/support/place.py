@@ -1,0 +1,310 @@
+"""A runner as a person uses it, for tests, and the check of every record against its schema."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import sqlite3
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import jsonschema
+
+from runner.system.trust import user_name
+
+ROOT = Path(__file__).parents[2]
+RECORD_SCHEMA = json.loads((ROOT / "schemas" / "monitor-record.schema.json").read_text())
+_VALIDATOR = jsonschema.Draft7Validator(RECORD_SCHEMA)
+Record = dict[str, Any]
+Keys = Mapping[str, object]
+T = TypeVar("T")
+SECONDLY = {"schedule": {"frequency": "secondly"}}
+GATE = "n=0; until [ -e ../go ] || [ $((n += 1)) -gt 3000 ]; do sleep 0.1; done"
+"""A shell line that goes on once `Place.open_gate` was called, as it is after each test; to leave nothing over, if the
+tests themselves were killed, after some minutes anyway: longer than any test waits."""
+
+
+def wait_until(condition: Callable[[], T | Literal[False] | None], *, within_s: float = 30.0, what: str = "") -> T:
+    """Return the first true value of `condition`; fail when there is none within what only a hang takes."""
+    until_s = time.monotonic() + within_s
+    while True:
+        is_last = time.monotonic() > until_s  # looked at beforehand: who was kept from looking looks once more
+        if value := condition():
+            return value
+        assert not is_last, f"not within {within_s} s: {what or condition}"
+        time.sleep(0.01)
+
+
+@contextmanager
+def child(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Run a Python script in a process of its own, which is killed at the end."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+PERSON = user_name(os.getuid())
+"""Who the tests are, as records must say."""
+IMPOSTOR = "the.ceo"
+"""Who the environment of every command claims to be."""
+
+
+class Terminal:
+    """A terminal, and a command that runs on it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], descriptor: int) -> None:
+        self.process = process
+        self._descriptor = descriptor
+        self._shown = b""
+
+    def shown(self) -> str:
+        """Return all that the command has shown so far."""
+        with suppress(OSError):  # EIO is a terminal's end of file
+            while part := os.read(self._descriptor, 65536):
+                self._shown += part
+        return self._shown.decode(errors="replace").replace("\r\n", "\n")
+
+    def ended(self, *, within_s: float = 60.0) -> int:
+        """Wait for the end of the command, reading meanwhile; return its exit code."""
+
+        def has_ended() -> bool:
+            self.shown()
+            return self.process.poll() is not None
+
+        wait_until(has_ended, within_s=within_s, what=f"the end of {self.process.args!r}")
+        return int(self.process.returncode)
+
+
+class Place:
+    """A jobs folder with its own state, and the command line on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.jobs = folder / "jobs.d"
+        self.state = folder / "state"
+        self.log = self.state / "monitor.jsonl"
+        self.rotated: list[Path] = []
+        self.jobs.mkdir()
+        self.environment = {
+            **os.environ,
+            "RUNNER_JOBS": str(self.jobs),
+            "RUNNER_STATE": str(self.state),
+            **dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER"), IMPOSTOR),
+            "TZ": "UTC",
+            "NO_COLOR": "1",
+            "PYTHONWARNINGS": "error,ignore:Callback with id:RuntimeWarning",
+        }
+        self.running: list[subprocess.Popen[Any]] = []
+        self._consoles = 0
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a request file as careful people do: whole, by rename."""
+        path = self.jobs / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f".{path.name}.new")
+        new.write_text(text)
+        new.rename(path)
+        return path
+
+    def declare(
+        self, name: str, shell: str, timing: object = None, /, *, top: Keys | None = None, **process: object
+    ) -> Path:
+        """Write a request that runs a shell line; as JSON, which is YAML too. `top` holds further keys of it."""
+        content = {"process": {"shell": shell, **process}} | ({"timing": timing} if timing else {})
+        return self.write(f"{name}.yaml", json.dumps({**content, **(top or {})}))
+
+    def open_gate(self) -> None:
+        """Let everything go on that waits at `GATE`."""
+        (self.folder / "go").touch()
+
+    def run(self, *arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "runner", *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def shown_on_terminal(self, *arguments: str, columns: int = 80) -> str:
+        """Run a command on a terminal of that width to its end; return what it shows there."""
+        with self.on_terminal(*arguments, columns=columns) as terminal:
+            assert terminal.ended() == 0, terminal.shown()
+            return terminal.shown()
+
+    @contextmanager
+    def on_terminal(self, *arguments: str, columns: int = 80) -> Iterator[Terminal]:
+        """Begin a command on a terminal of that width."""
+        own, its = pty.openpty()
+        termios.tcsetwinsize(own, (24, columns))
+        os.set_blocking(own, False)
+        environment = {name: value for name, value in self.environment.items() if name not in ("COLUMNS", "LINES")}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runner", *arguments],
+            env=environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=its,
+            stderr=its,
+        )
+        self.running.append(process)
+        os.close(its)
+        try:
+            yield Terminal(process, own)
+        finally:
+            os.close(own)
+
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Begin a command that goes on beside the test; `end_of` waits for it."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runner", *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.running.append(process)
+        return process
+
+    def launch(self, *arguments: str) -> subprocess.Popen[str]:
+        """Begin a runner without waiting for anything."""
+        self._consoles += 1
+        with self._console_path.open("w") as console:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "runner", "start", *arguments],
+                env=self.environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                text=True,
+            )
+        self.running.append(process)
+        return process
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a runner and wait until it works."""
+        before = len(self.events("runner.started"))
+        process = self.launch(*arguments)
+
+        def has_started() -> bool:
+            assert process.poll() is None, self.console()
+            return len(self.events("runner.started")) > before
+
+        wait_until(has_started, within_s=90, what="runner.started")
+        return process
+
+    def console(self) -> str:
+        """Return what the runner started last has printed."""
+        return self._console_path.read_text()
+
+    @property
+    def _console_path(self) -> Path:
+        return self.folder / f"console.{self._consoles}"
+
+    def stop(self, process: subprocess.Popen[str], *, by: signal.Signals = signal.SIGTERM) -> int:
+        """End a runner and return its exit code."""
+        process.send_signal(by)
+        return process.wait(timeout=60)
+
+    @contextmanager
+    def standing_still(self, runner: subprocess.Popen[str]) -> Iterator[None]:
+        """Have a runner stand still, with its store free: what is done meanwhile is there at one moment for it."""
+
+        def stands_free() -> bool:
+            runner.send_signal(signal.SIGSTOP)
+            wait_until(lambda: _state_of(runner.pid) == "T", what="the runner stands still")
+            if self._is_store_free():
+                return True
+            runner.send_signal(signal.SIGCONT)
+            return False
+
+        try:
+            wait_until(stands_free, what="the runner stands still outside of a transaction")
+            yield
+        finally:
+            runner.send_signal(signal.SIGCONT)
+
+    def _is_store_free(self) -> bool:
+        """Tell whether nobody is in the midst of a transaction that writes to the store."""
+        with closing(sqlite3.connect(self.state / "store.sqlite3", timeout=0, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            connection.execute("ROLLBACK")
+            return True
+
+    def items(self, *arguments: str) -> list[Record]:
+        """Return what a command prints with `--output json`."""
+        done = self.run(*arguments, "--output", "json")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def records(self) -> list[Record]:
+        """Return all whole lines of the monitor log, and of the files that `rotated` says it was."""
+        contents = [path.read_bytes() for path in (*self.rotated, self.log) if path.exists()]
+        return [json.loads(line) for text in contents for line in text[: text.rfind(b"\n") + 1].splitlines()]
+
+    def events(self, event: str, request: str | None = None, **fields: object) -> list[Record]:
+        """Return the records of an event, of one request or all, with the fields given."""
+        return [
+            record
+            for record in self.records()
+            if record["event"] == event
+            and (request is None or record.get("request") == request)
+            and all(record.get(name) == value for name, value in fields.items())
+        ]
+
+    def finished(self, request: str, **fields: object) -> list[Record]:
+        """Return the finished records of a request."""
+        return self.events("execution.finished", request, **fields)
+
+    def await_finished(self, request: str, *, count: int = 1, within_s: float = 30.0, **fields: object) -> list[Record]:
+        """Wait for so many finished records of a request."""
+        return wait_until(
+            lambda: len(found := self.finished(request, **fields)) >= count and found,
+            within_s=within_s,
+            what=f"{count} finished records of {request} with {fields}",
+        )
+
+
+def _state_of(pid: int) -> str:
+    """Return what a process is doing, as /proc has it: T if it was stopped (Linux)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def end_of(process: subprocess.Popen[bytes], *, within_s: float = 60.0) -> tuple[int, bytes, str]:
+    """Wait for a command that was begun; return its exit code, its output and its messages."""
+    output, messages = process.communicate(timeout=within_s)
+    return process.returncode, output, messages.decode()
+
+
+def check_log(path: Path) -> list[Record]:
+    """Check that a monitor log is whole and every line of it keeps the schema; return its records."""
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    assert not content or content.endswith(b"\n"), "the last line is torn"
+    records = [json.loads(line) for line in content.splitlines()]
+    for record in records:
+        for error in _VALIDATOR.iter_errors(record):
+            raise AssertionError(f"{error.message} in {record}")
+    identities = [record["id"] for record in records]
+    assert len(identities) == len(set(identities)), "a line is repeated"
+    return records

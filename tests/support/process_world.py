@@ -1,0 +1,175 @@
+"""A small owner loop around `Processes`, for tests with real ones."""
+
+from __future__ import annotations
+
+import gc
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runner.execution.processes import Exit, Launch, Processes, Started
+from runner.execution.trees import proc
+from runner.lifecycle import Reason
+from runner.values import new_id
+
+BOUND_S = 30.0
+PATH = "/usr/bin:/bin"
+
+_REPOSITORY = Path(__file__).parents[2]
+_FORMER_RUNNER = textwrap.dedent("""
+    import os, select, signal, sys, time
+    from runner.execution.processes import Launch, Processes
+    execution, folder, *arguments = sys.argv[1:]
+    started = Processes(select.epoll()).spawn(Launch(
+        execution=execution, arguments=tuple(arguments), directory="/",
+        environment={"PATH": "/usr/bin:/bin", "RUNNER_EXECUTION_ID": execution},
+        output_file=f"{folder}/outputs/{execution}.out", stop_signal=15, stop_grace_s=10.0, timeout_s=None, FURTHER
+    ), now_s=0.0)
+    print(started.pid, started.pid_started, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+""")
+
+
+def descriptors() -> list[str]:
+    """Return what this program has open, but for what nobody holds any more: an earlier test may have left some."""
+    gc.collect()
+    return proc.names("/proc/self/fd")
+
+
+@contextmanager
+def everybodys_folder() -> Iterator[Path]:
+    """Make a folder where every user may enter, read and write, wherever the tests have theirs."""
+    with tempfile.TemporaryDirectory(prefix="runner-", dir="/tmp") as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+class World:
+    """A small owner loop around `Processes`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.poll = select.epoll()
+        self.processes = Processes(self.poll)
+        self.exits: dict[str, Exit] = {}
+        self.started: dict[str, Started] = {}
+
+    def spawn(
+        self,
+        *arguments: str,
+        directory: Path | str | None = None,
+        environment: dict[str, str] | None = None,
+        execution: str | None = None,
+        stop_grace_s: float = 30.0,
+        timeout_s: float | None = None,
+        **further: Any,
+    ) -> str:
+        name = execution or new_id()
+        launch = Launch(
+            execution=name,
+            arguments=arguments,
+            directory=str(directory or self.folder),
+            environment={"PATH": PATH, "RUNNER_EXECUTION_ID": name} if environment is None else environment,
+            output_file=str(self.output_file(name)),
+            stop_signal=signal.SIGTERM,
+            stop_grace_s=stop_grace_s,
+            timeout_s=timeout_s,
+            **further,
+        )
+        self.started[name] = self.processes.spawn(launch, now_s=time.monotonic())
+        return name
+
+    def shell(self, script: str, **options: Any) -> str:
+        return self.spawn("/bin/sh", "-c", script, **options)
+
+    def adopt(self, execution: str, pid: int | None, started: int | None, **options: float | None) -> Started | None:
+        return self.processes.adopt(
+            execution,
+            pid=pid,
+            pid_started=started,
+            stop_signal=signal.SIGTERM,
+            stop_grace_s=30.0,
+            timeout_left_s=options.get("timeout_left_s"),
+            now_s=time.monotonic(),
+        )
+
+    def stop(self, execution: str, reason: Reason = Reason.KILLED_BY_USER) -> None:
+        self.processes.stop(execution, reason, now_s=time.monotonic())
+
+    def turn(self) -> None:
+        due_s = self.processes.next_deadline_s()
+        wait_s = 0.02 if due_s is None else min(max(due_s - time.monotonic(), 0.0), 0.02)
+        for descriptor, _ in self.poll.poll(wait_s):
+            assert self.processes.owns(descriptor)
+            ended = self.processes.reap(descriptor)
+            if ended is not None:
+                assert not self.processes.owns(descriptor)
+                self.exits[ended.execution] = ended
+        self.processes.enforce(time.monotonic())
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        bound_s = time.monotonic() + BOUND_S
+        while not condition():
+            assert time.monotonic() < bound_s, f"not within {BOUND_S} s: {what}"
+            self.turn()
+
+    def exit(self, execution: str) -> Exit:
+        self.until(lambda: execution in self.exits, "exit")
+        return self.exits[execution]
+
+    def run(self, *arguments: str, **options: Any) -> tuple[Exit, str]:
+        name = self.spawn(*arguments, **options)
+        return self.exit(name), self.output(name)
+
+    def output_file(self, execution: str) -> Path:
+        return self.folder / "outputs" / f"{execution}.out"
+
+    def output(self, execution: str) -> str:
+        return self.output_file(execution).read_text()
+
+    def told(self, execution: str, count: int = 1) -> list[int]:
+        """Wait for so many whole lines of output, and read them as pids."""
+        self.until(lambda: self.output(execution).count("\n") >= count, f"{count} lines")
+        return [int(line) for line in self.output(execution).split()]
+
+    def close(self) -> None:
+        for name in set(self.started) - set(self.exits):
+            self.processes.kill(name, Reason.RUNNER_STOPPED)
+        self.until(lambda: set(self.started) <= set(self.exits), "the end of all")
+        self.until(lambda: self.processes.next_deadline_s() is None, "the end of their orphans")
+        self.processes.close()
+        self.poll.close()
+
+    def orphaned(self, *arguments: str, further: str = "") -> tuple[str, Started]:
+        """Have a process started by a runner that is then killed; `further` are more fields of its launch."""
+        execution = new_id()
+        former = subprocess.run(
+            [sys.executable, "-c", _FORMER_RUNNER.replace("FURTHER", further), execution, str(self.folder), *arguments],
+            stdout=subprocess.PIPE,
+            cwd=_REPOSITORY,
+            timeout=BOUND_S,
+        )
+        assert former.returncode == -signal.SIGKILL
+        pid, started = map(int, former.stdout.split())
+        self.until(lambda: not _is_becoming(pid), "its program, which it may not have become yet")
+        return execution, Started(pid=pid, pid_started=started)
+
+
+def is_dead(pid: int) -> bool:
+    """Not alive; a zombie, if so, is that of another parent."""
+    told = proc.stat_of(pid)
+    return told is None or told.is_dead
+
+
+def _is_becoming(pid: int) -> bool:
+    """Between two programs; whose main thread has ended shows no program either, and is not."""
+    told = proc.stat_of(pid)
+    return told is not None and told.is_bare and not told.is_ending

@@ -1,0 +1,128 @@
+"""A jobs folder as a commit has it: laid out whole, and whatever a tree holds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from runner.cli.revisions import Repository
+from runner.errors import UsageError
+from runner.requests.catalog.listing import LARGEST, Trouble, read_bounded
+
+IDENTITY = ("-c", "user.name=maria", "-c", "user.email=maria@example.org", "-c", "commit.gpgsign=false")
+ALL = [PurePosixPath()]
+
+
+def git(folder: Path, *arguments: str, given: str = "") -> str:
+    done = subprocess.run(
+        ["git", *IDENTITY, *arguments], cwd=folder, capture_output=True, text=True, input=given, timeout=30, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "repository"
+    made.mkdir()
+    git(made, "init", "-q", "-b", "main")
+    return made
+
+
+def committed(folder: Path) -> str:
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "a change")
+    return git(folder, "rev-parse", "HEAD")
+
+
+def around(folder: Path) -> Repository:
+    found = Repository.around(folder)
+    assert found is not None
+    return found
+
+
+def test_what_is_laid_out_is_what_was_committed_and_no_more(folder: Path, tmp_path: Path) -> None:
+    jobs = folder / "ops" / "jobs [1].d"
+    (jobs / "sub").mkdir(parents=True)
+    (jobs / "sub" / "ä\n.yaml").write_bytes(b"\xff\r\n")
+    (jobs / "link.yaml").symlink_to("sub/../../../elsewhere")
+    (folder / "outside").write_text("x")
+    commit = committed(folder)
+    (jobs / "link.yaml").unlink()
+    repository, target = around(jobs), tmp_path / "target"
+    assert (repository.top, str(repository.prefix)) == (folder, "ops/jobs [1].d")
+    assert repository.extract(commit, target, [repository.prefix]) == ()
+    laid = target / "ops" / "jobs [1].d"
+    assert (laid / "sub" / "ä\n.yaml").read_bytes() == b"\xff\r\n"
+    assert (laid / "link.yaml").readlink() == Path("sub/../../../elsewhere")
+    assert not (target / "outside").exists()
+    repository.extract(commit, target, [PurePosixPath("outside"), PurePosixPath("../up"), PurePosixPath("missing")])
+    assert (target / "outside").read_text() == "x"
+
+
+def test_the_whole_work_tree_may_be_the_folder_and_it_may_be_gone(folder: Path, tmp_path: Path) -> None:
+    (folder / "a.yaml").write_text("x")
+    commit = committed(folder)
+    around(folder).extract(commit, tmp_path / "target", ALL)
+    assert (tmp_path / "target" / "a.yaml").exists()
+    assert str(around(folder / "gone" / "jobs.d").prefix) == "gone/jobs.d"
+
+
+def test_what_is_too_large_to_be_read_is_told_so_and_takes_no_place(folder: Path, tmp_path: Path) -> None:
+    (folder / "a.yaml").write_bytes(b"#" * (LARGEST + 1))
+    around(folder).extract(committed(folder), tmp_path / "target", ALL)
+    trouble = read_bounded(str(tmp_path / "target" / "a.yaml"))
+    assert isinstance(trouble, Trouble)
+    assert "larger than" in trouble.reason
+    assert (tmp_path / "target" / "a.yaml").stat().st_blocks == 0
+
+
+def test_a_submodule_is_named_and_nothing_is_written_of_it(folder: Path, tmp_path: Path) -> None:
+    (folder / "a.yaml").write_text("x")
+    first = committed(folder)
+    git(folder, "update-index", "--add", "--cacheinfo", f"160000,{first},vendor")
+    git(folder, "commit", "-q", "-m", "a submodule")
+    repository = around(folder)
+    assert repository.extract("HEAD", tmp_path / "target", ALL) == ("vendor",)
+    assert os.listdir(tmp_path / "target") == ["a.yaml"]  # noqa: PTH208
+
+
+def test_a_tree_that_wants_to_write_elsewhere_cannot(folder: Path, tmp_path: Path) -> None:
+    blob = git(folder, "hash-object", "-w", "--stdin", given="x")
+    link = git(folder, "hash-object", "-w", "--stdin", given=str(tmp_path))
+    below = git(folder, "mktree", given=f"100644 blob {blob}\tescaped\n")
+    # Made by hand, for git itself refuses to: a name twice, once a link to elsewhere and once a folder; and `..`.
+    entries = [("40000", "..", below), ("120000", "a", link), ("40000", "a", below)]
+    raw = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(identity) for mode, name, identity in entries)
+    tree = subprocess.run(
+        ["git", "hash-object", "-t", "tree", "-w", "--stdin", "--literally"],
+        cwd=folder, input=raw, capture_output=True, timeout=30, check=True,
+    ).stdout.decode().strip()  # fmt: skip
+    commit = git(folder, "commit-tree", tree, "-m", "hostile")
+    with pytest.raises(UsageError, match="cannot be laid out"):
+        around(folder).extract(commit, tmp_path / "target", ALL)
+    assert not (tmp_path / "escaped").exists()
+    assert (tmp_path / "target" / "a" / "escaped").exists()
+
+
+def test_a_ref_is_never_an_option_and_must_be_a_commit(folder: Path) -> None:
+    (folder / "a.yaml").write_text("x")
+    commit = committed(folder)
+    git(folder, "tag", "-a", "v1", "-m", "x")
+    repository = around(folder)
+    assert {repository.commit(ref) for ref in ("HEAD", "main", "v1", commit[:10])} == {commit}
+    assert [repository.commit(ref) for ref in ("--all", "nothing", "HEAD~9", "HEAD:a.yaml", "")] == [None] * 5
+    assert sorted(repository.refs()) == ["main", "v1"]
+
+
+def test_no_repository_is_none_and_no_git_is_an_error(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.setenv("GIT_DIR", str(folder / ".git"))
+    assert Repository.around(tmp_path / "other") is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="not installed"):
+        Repository.around(folder)

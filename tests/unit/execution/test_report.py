@@ -1,0 +1,85 @@
+"""What comes back from a process, whatever it wrote."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import urllib.parse
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.execution.child.masking import Masker
+from runner.execution.report import Report, Told, forms_of, open_report
+
+
+@pytest.fixture
+def report() -> Iterator[Report]:
+    made = open_report(frozenset({"hunter2", "two\nlines"}))
+    yield made
+    made.close()
+
+
+def test_nothing_told_is_nothing(report: Report) -> None:
+    assert report.read() == Told()
+
+
+def test_pieces_arrive_in_any_order_and_what_makes_no_sense_is_dropped(report: Report) -> None:
+    os.write(report.descriptor, b"\0\0junk\0other:x\0stderr:\0result:returned 1\0result:unfinished")
+    assert report.read() == Told(result="unfinished", has_stderr=True)
+    assert report.read() == report.read()
+
+
+def test_secrets_are_masked_also_where_they_are_written_as_python_does(report: Report) -> None:
+    os.write(report.descriptor, b"failure:program 'hunter2' is\0result:returned 'two\\nlines', \xff\0")
+    assert report.read() == Told(failure="program '***' is", result="returned '***', \ufffd")
+
+
+def test_a_long_text_is_cut_between_characters(report: Report) -> None:
+    os.write(report.descriptor, b"result:" + "ñ".encode() * 100_000)
+    told = report.read().result
+    assert told is not None
+    assert told.endswith("ñ…")
+    assert 1022 <= len(told.encode()) <= 1024
+
+
+def masked(text: bytes, *secrets: str) -> bytes:
+    masker = Masker(forms_of(secrets))
+    return masker.feed(text) + masker.flush()
+
+
+@given(st.text(min_size=4).filter(lambda text: text.isprintable()), st.binary(max_size=5), st.binary(max_size=5))
+def test_of_a_secret_in_base64_at_most_the_bits_of_its_edges_are_shown(
+    secret: str, before: bytes, behind: bytes
+) -> None:
+    whole = before + secret.encode() + behind
+    for encoded in (base64.b64encode(whole), base64.urlsafe_b64encode(whole), base64.b64encode(whole).rstrip(b"=")):
+        shown = masked(b"token=" + encoded, secret).removeprefix(b"token=")
+        begin, mask, end = shown.partition(b"***")
+        assert mask
+        assert len(begin) <= -(-len(before) * 8 // 6)
+        assert len(end.rstrip(b"=")) <= -(-len(behind) * 8 // 6) + bool(behind)
+
+
+@given(st.text(min_size=1, alphabet=st.characters(codec="utf-8")))
+def test_a_secret_in_a_url_is_masked_however_it_was_quoted(secret: str) -> None:
+    for quote in (urllib.parse.quote, urllib.parse.quote_plus, lambda text: urllib.parse.quote(text, safe="")):
+        for quoted in (quote(secret), re.sub("%..", lambda found: found[0].lower(), quote(secret))):
+            assert masked(quoted.encode(), secret) == b"***"
+
+
+def test_each_line_of_a_secret_is_masked_but_for_short_ones() -> None:
+    key = "-----BEGIN KEY-----\n  MIIEvQIBADANBg\nkqhkiG9w0BAQEF\nAoGBAK\n-----END KEY-----\n"
+    text = "key: |\n    MIIEvQIBADANBg\r\n    kqhkiG9w0BAQEF\n    AoGBAK\n"
+    assert masked(text.encode(), key) == b"key: |\n    ***\r\n    ***\n    AoGBAK\n"
+    assert masked(json.dumps({"key": key}).encode(), key) == b'{"key": "***"}'
+
+
+def test_a_long_secret_in_base64_is_masked_where_lines_are_wrapped() -> None:
+    secret = "".join(map(chr, range(33, 127))) * 2
+    for wrapped in (base64.encodebytes(secret.encode()), base64.b64encode(secret.encode())):
+        assert set(masked(wrapped, secret)) <= set(b"***\n")

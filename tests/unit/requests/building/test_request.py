@@ -1,0 +1,298 @@
+"""What a process can say: from the document to the model, and what cannot be meant told at its place."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from runner.lifecycle import IfInterrupted, OnOverlap
+from runner.requests.building.process_json import process_from, process_text
+from runner.requests.building.request import Draft, built, draft_from
+from runner.requests.findings import Finding, path_text
+from runner.requests.model import (
+    Command,
+    Group,
+    Limits,
+    Process,
+    ProcessRequest,
+    Python,
+    Reference,
+    Retry,
+    RunAs,
+    Shell,
+    Source,
+    Success,
+)
+from runner.requests.schema.checking import findings_in
+
+FOLDER = "/srv/jobs.d"
+
+
+def draft_of(text: str) -> Draft:
+    data: Any = yaml.load(text, yaml.SafeLoader)
+    assert not findings_in(data), findings_in(data)
+    return Draft(data=data, name="nightly", folder=FOLDER, source=Source(file="nightly.yaml", line=1, sha256="0"))
+
+
+def request_of(text: str) -> ProcessRequest:
+    request, findings = built(draft_of(text), default_zone="UTC")
+    assert request, findings
+    return request
+
+
+def process_of(fields: str) -> Process:
+    return request_of(f"process: {{{fields}}}").process
+
+
+def found_in(fields: str) -> tuple[Finding, ...]:
+    return built(draft_of(f"process: {{{fields}}}"), default_zone="UTC")[1]
+
+
+def told(fields: str) -> dict[str, str]:
+    return {path_text(each.path): f"{each.message} ({each.suggestion})" for each in found_in(fields)}
+
+
+def members_of(process: Process) -> dict[str, Process]:
+    assert isinstance(process.action, Group)
+    return {member.name: member for member in process.action.members}
+
+
+# --- one process ------------------------------------------------------------------------------------------------------
+
+FULL = """
+formerly: posting
+on_failure: {request: tell}
+process:
+  python: reports.daily:main
+  environment_file: [common.env, /etc/erp.env, ../up.env]
+  secrets: [ERP_PASSWORD, TOKEN]
+  params: {year: 2026, when: "2026-12-24", deep: {list: [1, 2.5, true, null]}}
+  stdin: "yes\\n"
+  run_as: {user: erp, group: "1000"}
+  umask: "027"
+  nice: -5
+  timeout: 5m
+  limits: {memory: 512MiB, cpu: 10m, open_files: 1024, processes: 64}
+  prevent_concurrent: true
+  on_overlap: queue
+  success: {exit_codes: [0, 2], fail_on_stderr: true}
+  retry: {attempts: 3, delay: 30s, backoff: 2, max_delay: 10m, exit_codes: [75]}
+  output_limit: 10MB
+  if_interrupted: rerun
+"""
+
+
+def test_a_request_says_what_it_was_and_what_runs_when_it_fails() -> None:
+    request = request_of(FULL)
+    assert (request.formerly, request.on_failure) == ("posting", "tell")
+    plain = request_of("process: {shell: x}")
+    assert (plain.formerly, plain.on_failure) == (None, None)
+
+
+def test_every_value_of_a_process_is_at_its_place() -> None:
+    assert request_of(FULL).process == Process(
+        name="nightly",
+        action=Python(target="reports.daily:main"),
+        directory=FOLDER,
+        environment_files=(f"{FOLDER}/common.env", "/etc/erp.env", f"{FOLDER}/../up.env"),
+        secrets=("ERP_PASSWORD", "TOKEN"),
+        params={"year": 2026, "when": "2026-12-24", "deep": {"list": [1, 2.5, True, None]}},
+        stdin="yes\n",
+        run_as=RunAs(user="erp", group="1000"),
+        umask=0o27,
+        nice=-5,
+        timeout=timedelta(minutes=5),
+        limits=Limits(memory=512 << 20, cpu=timedelta(minutes=10), open_files=1024, processes=64),
+        prevent_concurrent=True,
+        on_overlap=OnOverlap.QUEUE,
+        success=Success(exit_codes=frozenset({0, 2}), fail_on_stderr=True),
+        retry=Retry(
+            attempts=3,
+            delay=timedelta(seconds=30),
+            backoff=2.0,
+            max_delay=timedelta(minutes=10),
+            exit_codes=frozenset({75}),
+        ),
+        output_limit=10_000_000,
+        if_interrupted=IfInterrupted.RERUN,
+    )
+
+
+def test_what_is_not_said_is_as_the_model_has_it() -> None:
+    assert process_of("shell: x") == Process(name="nightly", action=Shell(line="x"), directory=FOLDER)
+    assert process_of("shell: x, success: {fail_on_stderr: true}").success == Success(fail_on_stderr=True)
+    assert process_of("shell: x, retry: {attempts: 2}").retry == Retry(attempts=2)
+    assert process_of("shell: x, limits: {}").limits == Limits()
+    assert process_of("shell: x, environment_file: a.env").environment_files == (f"{FOLDER}/a.env",)
+
+
+def test_a_full_process_survives_both_of_its_texts() -> None:
+    request = request_of(FULL)
+    again, _ = built(draft_from(request.source.definition), default_zone="UTC")
+    assert again == request
+    assert process_from(process_text(request.process)) == request.process
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "message"),
+    [
+        ("limits: {memory: 0B}", "limits.memory", "`memory` should be more than nothing"),
+        ("output_limit: 0kB", "output_limit", "`output_limit` should be more than nothing"),
+        ("output_limit: 9999999TiB", "output_limit", "`output_limit` should be less than 1000000 TiB"),
+        ("limits: {memory: 1111111111111111B}", "limits.memory", "is not a size"),
+        ("limits: {cpu: 0s}", "limits.cpu", "`cpu` should be longer than nothing"),
+        ("retry: {attempts: 2, delay: 40000d}", "retry.delay", "longer than a hundred years"),
+        (
+            "retry: {attempts: 2, delay: 1m, max_delay: 30s}",
+            "retry.max_delay",
+            "`max_delay` should not be shorter than `delay`, which is 1m",
+        ),
+        ("retry: {attempts: 2, max_delay: 500ms}", "retry.max_delay", "`delay`, which is 1s"),
+        ("params: {year: 1, YEAR: 2}", "params.YEAR", "`YEAR` and `year` would both be `RUNNER_PARAM_YEAR`"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_told_at_its_place(fields: str, path: str, message: str) -> None:
+    found = told(f"shell: x, {fields}")
+    assert list(found) == [f"process.{path}"]
+    assert message in found[f"process.{path}"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ("environment: {OK: a, PW: hunter2}", "environment"),
+        ("params: {pw: hunter2}", "params"),
+        ("params: {Pw: hunter2}", "params"),
+    ],
+)
+def test_the_value_of_a_secret_has_no_business_in_the_file(fields: str, key: str) -> None:
+    (finding,) = found_in(f"shell: x, secrets: [OK_TOO, PW], {fields}")
+    assert path_text(finding.path) == "process.secrets[1]"  # not where the value stands: the line may be shown
+    assert finding.message == f"the value of a secret has no business in the file: `PW` stands in `{key}`"
+    assert finding.suggestion == "put it into an `environment_file` or the runner's own environment"
+
+
+def test_a_param_is_secret_by_the_name_of_its_variable_too() -> None:
+    assert list(told("shell: x, secrets: [RUNNER_PARAM_PW], params: {pw: hunter2}")) == ["process.secrets[0]"]
+    assert not told("shell: x, secrets: [PW], environment: {pw: public}, params: {pw2: 1}")
+
+
+# --- groups -----------------------------------------------------------------------------------------------------------
+
+GROUP = """
+  name: posting, directory: erp, environment: {A: "1"}, environment_file: erp.env, secrets: [PW], params: {year: 2026},
+  prevent_concurrent: true, timeout: 1h, stop_grace: 3s, retry: {attempts: 2}, if_interrupted: rerun,
+  group: {stop_on_failure: true, members: [
+    {request: extract},
+    {name: load, command: [load, now], timeout: 5m, umask: "077"},
+    {name: own, shell: x, directory: other, environment: {B: "2"}, environment_file: own.env, secrets: [TOKEN],
+     params: {month: 1}},
+    {name: inner, environment: {C: "3"}, group: {members: [{name: deep, shell: y}, {request: extract}]}}]}
+"""
+
+
+def test_a_group_has_its_members_in_order() -> None:
+    process = process_of(GROUP)
+    assert isinstance(process.action, Group)
+    assert (process.name, process.directory, process.action.stop_on_failure) == ("posting", f"{FOLDER}/erp", True)
+    assert list(members_of(process)) == ["extract", "nightly/load", "nightly/own", "nightly/inner"]
+    assert (process.timeout, process.retry) == (timedelta(hours=1), Retry(attempts=2))
+
+
+def test_an_inline_member_has_of_its_group_what_it_does_not_say_itself() -> None:
+    members = members_of(process_of(GROUP))
+    assert members["nightly/load"] == Process(
+        name="nightly/load",
+        action=Command(arguments=("load", "now")),
+        directory=f"{FOLDER}/erp",
+        environment={"A": "1"},
+        environment_files=(f"{FOLDER}/erp.env",),
+        secrets=("PW",),
+        params={"year": 2026},
+        timeout=timedelta(minutes=5),
+        umask=0o77,
+    )
+    own = members["nightly/own"]
+    assert (own.directory, own.environment) == (f"{FOLDER}/other", {"B": "2"})
+    assert (own.environment_files, own.params) == ((f"{FOLDER}/own.env",), {"month": 1})
+
+
+def test_secrets_of_a_group_are_secrets_of_all_its_members() -> None:
+    assert members_of(process_of(GROUP))["nightly/own"].secrets == ("PW", "TOKEN")
+
+
+def test_a_member_by_reference_bears_the_name_and_what_its_group_would_give_it() -> None:
+    member = members_of(process_of(GROUP))["extract"]
+    assert member.action == Reference(request="extract")
+    assert (member.directory, member.environment, member.timeout) == (f"{FOLDER}/erp", {"A": "1"}, None)
+
+
+def test_a_group_in_a_group_is_named_by_the_way_to_it() -> None:
+    inner = members_of(process_of(GROUP))["nightly/inner"]
+    members = members_of(inner)
+    assert list(members) == ["nightly/inner/deep", "extract"]
+    assert (members["nightly/inner/deep"].environment, inner.environment) == ({"C": "3"}, {"C": "3"})
+    assert members["nightly/inner/deep"].directory == f"{FOLDER}/erp"
+
+
+def test_two_members_of_one_name_are_told_at_the_second_and_two_of_different_groups_are_not() -> None:
+    twins = "group: {members: [{name: a, shell: x}, {request: a}, {name: a, shell: y}]}"
+    assert told(twins) == {
+        "process.group.members[2].name": 'another member is named "a" too (give each a `name` of its own)'
+    }
+    assert not told(
+        "group: {members: [{name: a, group: {members: [{name: a, shell: x}]}}, {request: b}, {request: b}]}"
+    )
+
+
+def test_what_is_wrong_with_a_member_is_told_at_the_member() -> None:
+    wrong = "group: {members: [{name: a, shell: x, stop_signal: TREM, retry: {attempts: 2, max_delay: 1ms}}]}"
+    assert list(told(wrong)) == [
+        "process.group.members[0].stop_signal",
+        "process.group.members[0].retry.max_delay",
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "secrets: [PW], group: {members: [{name: a, shell: x}, {name: b, shell: x, environment: {PW: hunter2}}]}",
+        "secrets: [PW], environment: {PW: hunter2}, group: {members: [{name: a, shell: x}, {name: b, shell: x}]}",
+    ],
+)
+def test_the_secret_of_a_group_is_told_once(fields: str) -> None:
+    assert [path_text(each.path) for each in found_in(fields)] == ["process.secrets[0]"]
+
+
+def test_a_secret_of_a_member_in_what_it_inherits_is_told() -> None:
+    fields = "environment: {PW: hunter2}, group: {members: [{name: a, shell: x, secrets: [PW]}]}"
+    assert list(told(fields)) == ["process.group.members[0].secrets[0]"]
+
+
+def test_every_field_of_the_model_can_be_said() -> None:
+    """What the model has and no document can say would be dead."""
+    said = {*fields_that_differ(process_of(GROUP)), *fields_that_differ(request_of(FULL).process)}
+    assert said == {field.name for field in fields(Process)} - {"stop_signal", "emptied", "scheduled"}
+    unscheduled = process_of("group: {members: [{request: a, scheduled: false}, {request: b}]}")
+    assert [member.scheduled for member in members_of(unscheduled).values()] == [False, True]
+    assert "stop_signal" in fields_that_differ(process_of("shell: x, stop_signal: INT"))
+
+
+def test_a_group_of_which_no_member_is_scheduled_is_refused() -> None:
+    fields = "group: {members: [{request: a, scheduled: false}, {name: b, shell: x, scheduled: false}]}"
+    assert list(told(fields)) == ["process.group.members"]
+
+
+def test_what_is_said_to_be_empty_is_said() -> None:
+    process = process_of("shell: x, environment: {}")
+    assert (process.environment, process.says("environment"), process.says("params")) == ({}, True, False)
+    assert process_from(process_text(process)).says("environment")
+
+
+def fields_that_differ(process: Process) -> set[str]:
+    plain = Process(name="", action=Shell(line=""), directory="")
+    return {field.name for field in fields(Process) if getattr(process, field.name) != getattr(plain, field.name)}

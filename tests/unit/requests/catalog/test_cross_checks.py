@@ -1,0 +1,268 @@
+"""What is wrong only between documents: names that lead nowhere, round in a circle, or to one that still lives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from support.effort import effort_of
+
+from runner.errors import Problem
+from runner.requests.catalog.cross_checks import broken_references
+from runner.requests.catalog.listing import Content
+from runner.requests.catalog.loading import Candidate, LoadedFile, Place, loaded
+from runner.requests.catalog.reader import CatalogReader
+from runner.requests.catalog.remembered_files import Entry, notes_in, recollected, written
+
+
+def candidates(files: Mapping[str, str]) -> dict[str, Candidate]:
+    """The requests of some files, by name."""
+    found: dict[str, Candidate] = {}
+    for stem, text in files.items():
+        place = Place(relative=f"{stem}.yaml", display=f"{stem}.yaml", path=f"/srv/{stem}.yaml", default_zone="UTC")
+        file = loaded(Content(raw=text.encode(), signature=None), place)
+        assert not file.problems, file.problems
+        found |= {candidate.request.name: candidate for candidate in file.candidates}
+    return found
+
+
+def told(
+    files: Mapping[str, str], *, tolerated: frozenset[str] = frozenset(), incumbents: Mapping[str, str] | None = None
+) -> list[str]:
+    return [str(problem) for _, problem in broken_references(candidates(files), tolerated, incumbents or {})]
+
+
+X = "process: {shell: x}"
+
+
+def group(*members: str) -> str:
+    return f"process: {{group: {{members: [{', '.join(members)}]}}}}"
+
+
+def member(name: str) -> str:
+    return f"{{request: {name}}}"
+
+
+def test_names_that_exist_are_good() -> None:
+    files = {
+        "a": "process: {request: b}\non_failure: {request: tell}\nformerly: was-a",
+        "b": group(member("c"), member("c"), "{name: in, group: {members: [{request: d}]}}"),
+        "c": f"{X}\non_failure: {{request: tell}}",
+        "d": X,
+        "tell": X,
+    }
+    assert told(files) == []
+
+
+def test_each_name_that_leads_nowhere_is_told_at_its_own_place() -> None:
+    members = "    - {request: lod}\n    - {name: in, group: {members: [{request: gone}]}}\n"
+    text = f"process:\n  group:\n    members:\n{members}on_failure:\n  request: tel\n"
+    files = {"a": text, "load": X, "tell": X}
+    assert told(files) == [
+        "a.yaml:4:17: no request is named `lod` (did you mean `load`?)",
+        "a.yaml:5:46: no request is named `gone`",
+        "a.yaml:7:12: no request is named `tel` (did you mean `tell`?)",
+    ]
+    found = list(broken_references(candidates(files), frozenset(), {}))
+    assert [problem.path for _, problem in found] == [
+        "process.group.members[0].request",
+        "process.group.members[1].group.members[0].request",
+        "on_failure.request",
+    ]
+
+
+def test_a_name_that_is_rejected_for_now_exists() -> None:
+    files = {"a": group(member("bad")), "b": f"{X}\non_failure: {{request: bad}}"}
+    assert len(told(files)) == 2
+    assert told(files, tolerated=frozenset({"bad"})) == []
+
+
+def test_a_request_that_was_renamed_is_told_by_its_new_name() -> None:
+    files = {"a": group(member("old")), "new": f"formerly: old\n{X}"}
+    assert told(files) == ["a.yaml:1:39: no request is named `old` (it is named `new` now)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("process: {request: a}", "`a` refers to itself (say what it runs: a command or a shell line)"),
+        (group("{name: in, shell: x}", member("a")), "the group `a` contains itself (take it out of the members)"),
+        (
+            f"{X}\non_failure: {{request: a}}",
+            "`a` would run after its own failure (name another request; `retry` runs it again)",
+        ),
+    ],
+)
+def test_what_leads_to_itself(text: str, message: str) -> None:
+    (problem,) = told({"a": text})
+    assert problem.endswith(f": {message}")
+
+
+def test_a_circle_through_groups_and_references_is_told_with_the_way_round() -> None:
+    files = {
+        "a": group(member("x"), member("b")),
+        "b": "process: {request: c}",
+        "c": group("{name: in, group: {members: [{request: x}, {request: a}]}}"),
+        "x": X,
+        "leads-there": group(member("a")),
+    }
+    circle = "these requests refer to each other in a circle:"
+    assert told(files) == [
+        f"a.yaml:1:53: {circle} a → b → c → a (one of these members must go)",
+        f"b.yaml:1:20: {circle} b → c → a → b (one of them must say what it runs)",
+        f"c.yaml:1:82: {circle} c → a → b → c (one of these members must go)",
+    ]
+
+
+def test_a_request_in_two_circles_is_told_once_by_the_shortest_way() -> None:
+    files = {"a": group(member("b"), member("c")), "b": "process: {request: a}", "c": "process: {request: b}"}
+    assert [line.split("circle: ")[1].split(" (")[0] for line in told(files)] == [
+        "a → b → a",
+        "b → a → b",
+        "c → b → a → c",
+    ]
+
+
+GUARDED = "prevent_concurrent: true"
+
+
+def guarded(process_name: str, *members: str) -> str:
+    return group(*members).replace("process: {", f"process: {{name: {process_name}, {GUARDED}, ")
+
+
+@pytest.mark.parametrize(
+    ("files", "who"),
+    [
+        ({"all": guarded("close", member("one"))}, "it"),
+        ({"all": guarded("close", member("by-way"))}, "it"),
+        ({"all": guarded("close", member("inner"))}, "`one` in it"),
+        ({"all": guarded("close", f"{{name: in, group: {{members: [{member('one')}]}}}}")}, "it"),
+        ({"all": guarded("own/in", member("own")), "own": group(f"{{name: in, shell: x, {GUARDED}}}")}, "it"),
+        ({"all": guarded("close", member("own")), "own": group(f"{{name: in, shell: x, {GUARDED}}}")}, None),
+        ({"all": group(member("one"))}, None),
+        ({"all": guarded("close", member("free"))}, None),
+        ({"all": guarded("other", member("one"), member("one"))}, None),
+    ],
+)
+def test_a_member_that_would_wait_for_its_own_group_is_told(files: dict[str, str], who: str | None) -> None:
+    known = {
+        "one": f"process: {{name: close, shell: x, {GUARDED}}}",
+        "free": "process: {name: close, shell: x}",
+        "by-way": "process: {request: one}",
+        "inner": guarded("inside", member("free"), member("one")),
+    }
+    found = told(known | files)
+    assert len(found) == (who is not None)
+    for problem in found:
+        assert problem.startswith("all.yaml:1:")
+        assert f"{who} would wait for this group, which holds the guard" in problem
+
+
+def test_an_inline_member_that_would_wait_for_its_own_group_is_told() -> None:
+    members = f"[{{name: in, shell: x, {GUARDED}}}]"
+    text = f"name: all\nprocess: {{name: all/in, {GUARDED}, group: {{members: {members}}}}}"
+    place = Place(relative="a.yaml", display="a.yaml", path="/srv/a.yaml", default_zone="UTC")
+    (problem,) = loaded(Content(raw=text.encode(), signature=None), place).problems
+    assert "would wait for its own group" in problem.message
+    assert problem.path == "process.group.members[0].name"
+
+
+def test_many_guarded_groups_are_looked_through_soon() -> None:
+    files = {f"g{n}": guarded(f"n{n}", member(f"g{n + 1}")) for n in range(1000)} | {"g1000": X}
+    found = candidates(files)
+    problems: list[tuple[Candidate, Problem]] = []
+    effort = effort_of(lambda: problems.extend(broken_references(found, frozenset(), {})))
+    assert not problems
+    assert effort < 3_000_000, "to look from each to the end of the chain would be ten million calls"
+
+
+@pytest.mark.parametrize(
+    ("group_says", "member_says", "key"),
+    [
+        ("environment: {PW: x}", "", "environment"),
+        ("environment: {PW: x}", "environment: {OTHER: y}, ", None),
+        ("environment: {PW: x}", "environment: {}, ", None),
+        ("environment: {OTHER: x}", "", None),
+        ("params: {pw: x}", "", "params"),
+        ("params: {pw: x}", "params: {a: b}, ", None),
+    ],
+)
+def test_the_value_of_a_members_secret_has_no_business_in_the_file_of_its_group(
+    group_says: str, member_says: str, key: str | None
+) -> None:
+    files = {
+        "all": group(member("through")).replace("process: {", f"process: {{{group_says}, "),
+        "through": group(member("by-way")),
+        "by-way": "process: {request: real}",
+        "real": f"process: {{{member_says}secrets: [PW], shell: x}}",
+    }
+    found = told(files)
+    assert len(found) == (key is not None)
+    for problem in found:
+        assert problem.startswith("all.yaml:1:")
+        assert f"`PW` stands in the group's `{key}`" in problem
+
+
+def test_failures_may_be_told_to_each_other_in_a_circle() -> None:
+    assert told({"a": f"{X}\non_failure: {{request: b}}", "b": f"{X}\non_failure: {{request: a}}"}) == []
+
+
+# --- formerly ---------------------------------------------------------------------------------------------------------
+
+HEIR = f"formerly: old\n{X}"
+
+
+def test_a_former_name_that_is_still_borne_is_none() -> None:
+    assert told({"new": HEIR, "old": X}) == [
+        "new.yaml:1:11: `old` is not a former name: old.yaml:1 still bears it (remove that request, or `formerly` here)"
+    ]
+    (problem,) = told({"new": HEIR}, tolerated=frozenset({"old"}))
+    assert "`old` is not a former name: a request that is invalid for now still bears it" in problem
+
+
+def test_a_request_was_never_called_what_it_is_called() -> None:
+    assert told({"a": f"formerly: a\n{X}"}) == [
+        "a.yaml:1:11: `a` is its name now, not a former one (leave `formerly` out)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("incumbents", "rejected", "heir"), [({}, "b", "a"), ({"b": "b.yaml"}, "a", "b"), ({"a": "a.yaml"}, "b", "a")]
+)
+def test_one_request_keeps_the_state_the_one_that_was_there_else_the_first(
+    incumbents: Mapping[str, str], rejected: str, heir: str
+) -> None:
+    assert told({"a": HEIR, "b": HEIR}, incumbents=incumbents) == [
+        f"{rejected}.yaml:1:11: `old` became another request already, in {heir}.yaml:1 (only one can keep its state)"
+    ]
+
+
+def test_a_folder_rejects_once_what_mentions_two_that_are_not_there(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"{group(member('gone'), member('lost'))}\non_failure: {{request: c}}")
+    (tmp_path / "b.yaml").write_text("process: {request: c}")
+    (tmp_path / "c.yaml").write_text(X)
+    catalog = CatalogReader(tmp_path, default_zone="UTC").read()
+    assert list(catalog.requests) == ["b", "c"]
+    assert [problem.column for problem in catalog.problems] == [39, 56]
+
+
+def test_a_place_is_known_again_by_the_next_reader() -> None:
+    read = candidates({"a": f"name: a\n{group(member('b'), member('c'))}\non_failure: {{request: d}}\nformerly: old"})
+    entry = Entry(signature=(1, 2, 3, 4, 5), digest=b"0", file=LoadedFile(candidates=tuple(read.values()), reads={}))
+    text = written({"a.yaml": entry}, root="/srv", zone="UTC")
+    requests = {name: candidate.request for name, candidate in read.items()}
+    notes = notes_in(text, root="/srv", zone="UTC")
+    assert recollected(notes, requests, display=str) == {"a.yaml": entry}
+
+
+def test_many_names_that_lead_nowhere_are_told_soon() -> None:
+    def effort(names: int) -> int:
+        text = "\n---\n".join(f"name: r{number}\nprocess: {{request: s{number}}}" for number in range(names))
+        requests = candidates({"all": text})
+        problems: list[tuple[Candidate, Problem]] = []
+        made = effort_of(lambda: problems.extend(broken_references(requests, frozenset(), {})))
+        assert len(problems) == names
+        return made
+
+    assert effort(600) < 3 * effort(300), "twice as many are about twice the work, and not four times"

@@ -1,0 +1,56 @@
+"""Circles among names, against what following every lead by itself finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.requests.catalog.cycles import circles, way_between
+
+graphs = st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdefgh"), max_size=3), max_size=6)
+
+
+def reached(name: str, targets: Mapping[str, list[str]]) -> set[str]:
+    """All names that some way of at least one lead comes to."""
+    found: set[str] = set()
+    ahead = list(targets.get(name, ()))
+    while ahead:
+        target = ahead.pop()
+        if target not in found:
+            found.add(target)
+            ahead.extend(targets.get(target, ()))
+    return found
+
+
+@settings(max_examples=100)
+@given(graphs)
+def test_a_circle_is_of_all_that_lead_to_each_other(targets: dict[str, list[str]]) -> None:
+    expected = {
+        frozenset(other for other in reached(name, targets) if name in reached(other, targets))
+        for name in targets
+        if name in reached(name, targets)
+    }
+    found = list(circles(targets))
+    assert len(found) == len(expected)
+    assert set(found) == expected
+
+
+@settings(max_examples=50)
+@given(graphs)
+def test_the_way_round_is_made_of_leads(targets: dict[str, list[str]]) -> None:
+    for circle in circles(targets):
+        for start in circle:
+            for goal in circle:
+                way = way_between(start, goal, targets, circle)
+                assert (way[0], way[-1]) == (start, goal)
+                assert all(after in targets[before] for before, after in pairwise(way))
+                assert len(set(way)) == len(way)
+
+
+def test_a_long_chain_and_a_large_circle_need_no_deep_stack() -> None:
+    chain = {str(number): [str(number + 1)] for number in range(20_000)}
+    assert not list(circles(chain))
+    assert [len(circle) for circle in circles({**chain, "20000": ["0"]})] == [20_001]

@@ -1,0 +1,53 @@
+"""When outputs are pruned by their age: not as long as the clock may be wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from support.clock_world import DAY, HOUR, NOON, GivenClock
+
+from runner.execution.output import output_path
+from runner.requests.settings import Retention
+from runner.service.executions.in_progress import Book
+from runner.service.housekeeping import Housekeeping
+from runner.values import new_id
+
+
+def kept_output(folder: Path) -> Path:
+    """Leave an output that was written at noon."""
+    path = output_path(folder, new_id())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    os.utime(path, (NOON.timestamp(), NOON.timestamp()))
+    return path
+
+
+def advance(housekeeping: Housekeeping, clock: GivenClock) -> None:
+    """Let an hour pass, and do all that is due."""
+    clock.go_on(HOUR)
+    for _ in range(10):
+        housekeeping.advance()
+
+
+def test_ages_count_an_hour_after_the_start_and_after_a_step_of_the_clock(tmp_path: Path) -> None:
+    output, clock = kept_output(tmp_path), GivenClock(NOON + 365 * DAY)
+    housekeeping = Housekeeping(tmp_path, Retention(age=30 * DAY), Book(), clock)
+    housekeeping.advance()
+    assert output.exists(), "the clock of a start may be a year ahead"
+    housekeeping.distrust_clock()
+    clock.go_on(HOUR / 2)
+    housekeeping.distrust_clock()
+    clock.go_on(HOUR / 2)
+    for _ in range(10):
+        housekeeping.advance()
+    assert output.exists(), "the clock was set half an hour ago"
+    advance(housekeeping, clock)
+    assert not output.exists()
+
+
+def test_an_output_whose_age_is_within_bounds_is_kept(tmp_path: Path) -> None:
+    output, clock = kept_output(tmp_path), GivenClock(NOON)
+    housekeeping = Housekeeping(tmp_path, Retention(age=30 * DAY), Book(), clock)
+    advance(housekeeping, clock)
+    assert output.exists()
