@@ -80,6 +80,7 @@ def test_two_folders_made_by_init_run_beside_each_other(place: Place) -> None:
         (status,) = place.items("status")
         assert status["jobs"] == str(place.folder / "jobs.d")
     assert not (outer / "xdg").exists()
+    assert place.state.stat().st_mode & 0o777 == 0o700, "as a runner makes it"
     ignored = (place.state / ".gitignore").read_text()
     assert ignored == "*\n"
 

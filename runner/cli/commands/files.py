@@ -52,6 +52,8 @@ def init_command(folder: Path) -> None:
     written: list[Path] = []
     try:
         _require_empty(folder)
+        # As the runner makes it: what processes print is not for everyone to read.
+        (folder / "state").mkdir(mode=0o700, parents=True, exist_ok=True)
         for path, content in _initial_files(folder):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
