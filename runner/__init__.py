@@ -1,4 +1,6 @@
-"""Runner: process requests as YAML files, executed on time, each execution a line of the monitor log."""
+"""Runner: process requests as YAML files, executed on time, each execution a line of
+the monitor log.
+"""
 
 from datetime import UTC, datetime
 

@@ -1,6 +1,8 @@
-"""Commands from other programs to the runner that owns a store: both ends. Touches the store's mailbox only.
+"""Commands from other programs to the runner that owns a store: both ends. Touches the
+store's mailbox only.
 
-A command is a row with a deadline; its answer comes back in the row. It is applied or withdrawn, never both.
+A command is a row with a deadline; its answer comes back in the row. It is applied or
+withdrawn, never both.
 """
 
 from __future__ import annotations
@@ -46,14 +48,17 @@ class Kind(StrEnum):
 def person() -> str:
     """Return the name of the user that this program runs as.
 
-    The kernel knows the uid, and the passwd database its name; LOGNAME and USER are the caller's own claims.
+    The kernel knows the uid, and the passwd database its name; LOGNAME and USER are the
+    caller's own claims.
     """
     return user_name(os.getuid())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What a person asks for. `targets` are request names (or, for kill, execution ids too), `params` are for exec."""
+    """What a person asks for. `targets` are request names (or, for kill, execution ids
+    too), `params` are for exec.
+    """
 
     kind: Kind
     targets: tuple[str, ...] = ()
@@ -65,7 +70,9 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What became of a command: done or not, a line for the person for each target, and data of its kind."""
+    """What became of a command: done or not, a line for the person for each target, and
+    data of its kind.
+    """
 
     is_done: bool
     lines: tuple[str, ...] = ()
@@ -83,16 +90,22 @@ class Answer:
             is_done, lines, data = content["is_done"], content["lines"], content["data"]
             _require(isinstance(is_done, bool) and _are_texts(lines) and isinstance(data, dict))
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise StoreError("the answer in the store cannot be read; is the runner of another version?") from error
+            raise StoreError(
+                "the answer in the store cannot be read; is the runner of another version?"
+            ) from error
         return cls(is_done=is_done, lines=tuple(lines), data=data)
 
 
 def command_of(row: CommandRow) -> Command:
-    """Read a command that `ask` posted, or anyone who can write the store. Raises RefusedError for anything else."""
+    """Read a command that `ask` posted, or anyone who can write the store. Raises
+    RefusedError for anything else.
+    """
     try:
         kind = Kind(row.kind)
     except ValueError as error:
-        raise RefusedError(f"the runner does not know the command {row.kind!r}; is it of another version?") from error
+        raise RefusedError(
+            f"the runner does not know the command {row.kind!r}; is it of another version?"
+        ) from error
     try:
         return _read(kind, json.loads(row.arguments), row.requested_by)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -100,11 +113,17 @@ def command_of(row: CommandRow) -> Command:
 
 
 def _read(kind: Kind, content: Any, requested_by: str) -> Command:
-    """Read a command's arguments. Raises KeyError, TypeError and ValueError for what `ask` would not write."""
+    """Read a command's arguments. Raises KeyError, TypeError and ValueError for what
+    `ask` would not write.
+    """
     targets, params = content["targets"], content.get("params", {})
     _require(_are_texts(targets) and (kind is not Kind.EXEC or len(targets) == 1))
     _require(isinstance(content["is_for_all"], bool) and isinstance(content["allow_empty"], bool))
-    _require(isinstance(params, dict) and all(map(str.isidentifier, params)) and _is_plain(params, _MOST_NESTED))
+    _require(
+        isinstance(params, dict)
+        and all(map(str.isidentifier, params))
+        and _is_plain(params, _MOST_NESTED)
+    )
     return Command(
         kind=kind,
         targets=tuple(targets),
@@ -121,13 +140,16 @@ def _require(is_met: bool) -> None:
 
 
 def _are_texts(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(each, str) and _is_plain(each, 0) for each in values)
+    return isinstance(values, list) and all(
+        isinstance(each, str) and _is_plain(each, 0) for each in values
+    )
 
 
 def _is_plain(value: Any, depth: int) -> bool:
     """Tell whether a JSON value can be kept, logged and put into an environment.
 
-    That excludes NUL characters, halves of surrogate pairs, numbers that are not finite, and deep nesting.
+    That excludes NUL characters, halves of surrogate pairs, numbers that are not
+    finite, and deep nesting.
     """
     match value:
         case str():
@@ -135,7 +157,9 @@ def _is_plain(value: Any, depth: int) -> bool:
         case float():
             return math.isfinite(value)
         case dict():
-            return depth > 0 and all(_is_plain(key, 0) and _is_plain(each, depth - 1) for key, each in value.items())
+            return depth > 0 and all(
+                _is_plain(key, 0) and _is_plain(each, depth - 1) for key, each in value.items()
+            )
         case list():
             return depth > 0 and all(_is_plain(each, depth - 1) for each in value)
         case _:
@@ -145,8 +169,9 @@ def _is_plain(value: Any, depth: int) -> bool:
 def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.sleep) -> Answer:
     """Hand a command to the runner that owns the store in `folder`, and wait for its answer.
 
-    Raises NoRunnerError if there is none, or if it does not answer in time: then nothing was or will be changed.
-    Raises RefusedError for a store that root must not write.
+    Raises NoRunnerError if there is none, or if it does not answer in time: then
+    nothing was or will be changed. Raises RefusedError for a store that root must not
+    write.
     """
     require_trusted_state(folder)
     if owner_pid(folder) is None:

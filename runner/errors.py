@@ -1,7 +1,7 @@
 """The errors a user can cause, worded for that user. Pure.
 
-A bad document is no exception: it becomes `Problem` values where it is read. An exception that is not a `RunnerError`
-is a bug or the environment's.
+A bad document is no exception: it becomes `Problem` values where it is read. An
+exception that is not a `RunnerError` is a bug or the environment's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 
 class RunnerError(Exception):
-    """The root: its text is shown to the user as it stands, and `exit_code` is what the command returns."""
+    """The root: its text is shown to the user as it stands, and `exit_code` is what the
+    command returns.
+    """
 
     exit_code = 1
 
@@ -44,7 +46,9 @@ class StoreMissingError(StoreError):
 
 
 class StoreUnwritableError(StoreError):
-    """The store did not take a commit (full disk, read-only, lost folder); the same commit may be tried again."""
+    """The store did not take a commit (full disk, read-only, lost folder); the same
+    commit may be tried again.
+    """
 
 
 class LogUnwritableError(RunnerError):
@@ -54,10 +58,13 @@ class LogUnwritableError(RunnerError):
 class RuleError(RunnerError):
     """A value of a timing that is well-formed and cannot be meant so.
 
-    `field` is where, as a path below the timing ("schedule", "at"); `suggestion` is what would be right.
+    `field` is where, as a path below the timing ("schedule", "at"); `suggestion` is
+    what would be right.
     """
 
-    def __init__(self, message: str, *, field: tuple[str | int, ...] = (), suggestion: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, field: tuple[str | int, ...] = (), suggestion: str | None = None
+    ) -> None:
         super().__init__(message)
         self.field = field
         self.suggestion = suggestion
@@ -67,8 +74,8 @@ class RuleError(RunnerError):
 class Problem:
     """One thing that is wrong with one place of one file.
 
-    `line` and `column` count from 1; `path` is the place inside the document ("timing.schedule.at[0]", "" for the
-    document itself).
+    `line` and `column` count from 1; `path` is the place inside the document
+    ("timing.schedule.at[0]", "" for the document itself).
     """
 
     file: str

@@ -9,7 +9,9 @@ from enum import StrEnum
 
 
 class RequestStatus(StrEnum):
-    """Where a registered request stands. `invalid` is no state of a request but of its file, so it is not here."""
+    """Where a registered request stands. `invalid` is no state of a request but of its
+    file, so it is not here.
+    """
 
     SCHEDULED = "scheduled"
     UNSCHEDULED = "unscheduled"
@@ -133,7 +135,15 @@ _ENDS: dict[ExecutionStatus, frozenset[Reason | None]] = {
     _X.SUCCESS: frozenset({None}),
     _X.ERROR: frozenset(
         {
-            *(_R.EXIT_CODE, _R.SIGNAL, _R.TIMEOUT, _R.OUTPUT_LIMIT, _R.MEMORY_LIMIT, _R.STDERR, _R.SPAWN_FAILED),
+            *(
+                _R.EXIT_CODE,
+                _R.SIGNAL,
+                _R.TIMEOUT,
+                _R.OUTPUT_LIMIT,
+                _R.MEMORY_LIMIT,
+                _R.STDERR,
+                _R.SPAWN_FAILED,
+            ),
             _R.MEMBER_FAILED,
         }
     ),
@@ -146,7 +156,8 @@ _ENDS: dict[ExecutionStatus, frozenset[Reason | None]] = {
 
 
 def check_end(status: ExecutionStatus, reason: Reason | None) -> None:
-    """Check that an execution may end with `status` for `reason`. Raises IllegalTransitionError if it may not.
+    """Check that an execution may end with `status` for `reason`. Raises
+    IllegalTransitionError if it may not.
 
     >>> check_end(ExecutionStatus.SKIPPED, Reason.CONCURRENT)
     """
@@ -155,7 +166,8 @@ def check_end(status: ExecutionStatus, reason: Reason | None) -> None:
 
 
 def after(status: RequestStatus, event: RequestEvent) -> RequestStatus:
-    """Return the status that follows `event`. Raises IllegalTransitionError where the table has none.
+    """Return the status that follows `event`. Raises IllegalTransitionError where the
+    table has none.
 
     >>> after(RequestStatus.SCHEDULED, RequestEvent.EXHAUST)
     <RequestStatus.COMPLETE: 'complete'>
@@ -163,4 +175,6 @@ def after(status: RequestStatus, event: RequestEvent) -> RequestStatus:
     try:
         return _TRANSITIONS[status, event]
     except KeyError:
-        raise IllegalTransitionError(f"{event} is not possible for a request that is {status}") from None
+        raise IllegalTransitionError(
+            f"{event} is not possible for a request that is {status}"
+        ) from None

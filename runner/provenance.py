@@ -1,11 +1,14 @@
-"""Which commit a folder is at, and whether the folder differs from that commit. Touches files, and runs git.
+"""Which commit a folder is at, and whether the folder differs from that commit. Touches
+files, and runs git.
 
-The commit is read from git's own files, at any time. Only git can say whether the folder differs from it: a child
-process runs `git status`, and the runner takes its answer without waiting. That git runs no hook and no monitor, takes
-no lock, and prompts for nothing.
+The commit is read from git's own files, at any time. Only git can say whether the
+folder differs from it: a child process runs `git status`, and the runner takes its
+answer without waiting. That git runs no hook and no monitor, takes no lock, and prompts
+for nothing.
 
-The files are as gitrepository-layout(5) says: HEAD, loose refs and packed-refs, `.git` as a file for work trees and
-submodules, `commondir`. What belongs to one work tree (HEAD, index) lies in its own folder, branches in the common one.
+The files are as gitrepository-layout(5) says: HEAD, loose refs and packed-refs, `.git`
+as a file for work trees and submodules, `commondir`. What belongs to one work tree
+(HEAD, index) lies in its own folder, branches in the common one.
 """
 
 from __future__ import annotations
@@ -36,16 +39,34 @@ from runner.system.trust import Objection, Trust, own_trust
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)  # SHA-1 or SHA-256
 _REF = re.compile(r"ref:[ \t]*(refs/[^\r\n]+)")
 _DEEPEST = 5  # as git: SYMREF_MAXDEPTH
-_NAMED = re.compile(r"(?:rev-)?([0-9a-f]{40}|[0-9a-f]{64})", re.ASCII)  # git-sync's folders: with v3 "rev-" goes first
+_NAMED = re.compile(
+    r"(?:rev-)?([0-9a-f]{40}|[0-9a-f]{64})", re.ASCII
+)  # git-sync's folders: with v3 "rev-" goes first
 DIRTY = "-dirty"
 _LARGEST = 64 << 10
-"""Bytes of a `.git` file, a HEAD or a ref that are read; each holds one name of a file, a ref or a commit."""
+"""Bytes of a `.git` file, a HEAD or a ref that are read; each holds one name of a file,
+a ref or a commit.
+"""
 _LARGEST_PACKED = 64 << 20
 """Bytes of a `packed-refs` that are searched: about a million refs."""
 _LONGEST_ID = 64
 _STATUS = (
-    *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-optional-locks", "status"),
-    *("--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--no-renames", "--ignore-submodules=all"),
+    *(
+        "-c",
+        "core.fsmonitor=false",
+        "-c",
+        "core.hooksPath=/dev/null",
+        "--no-optional-locks",
+        "status",
+    ),
+    *(
+        "--porcelain=v2",
+        "-z",
+        "--branch",
+        "--untracked-files=all",
+        "--no-renames",
+        "--ignore-submodules=all",
+    ),
     *("--", "."),
 )
 _PATIENCE_S = 30.0
@@ -57,15 +78,19 @@ _REQUEST = re.compile(rb"(?:.*/)?(?:[^._#~/][^/]*|_defaults)\.ya?ml", re.DOTALL)
 
 
 class Provenance:
-    """Which revision a folder is at: its commit, with `-dirty` once it is known to differ from that.
+    """Which revision a folder is at: its commit, with `-dirty` once it is known to
+    differ from that.
 
-    `RUNNER_REVISION` of the environment goes before all else; in no repository it is the name of git-sync's folder.
+    `RUNNER_REVISION` of the environment goes before all else; in no repository it is
+    the name of git-sync's folder.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str] = os.environ) -> None:
         self._folder = folder
         self._told = environment.get("RUNNER_REVISION", "").strip() or None
-        self._environment = {key: value for key, value in environment.items() if not key.startswith("GIT_")}
+        self._environment = {
+            key: value for key, value in environment.items() if not key.startswith("GIT_")
+        }
         self._dirty: str | None = None
         self._looking: _Look | None = None
         self._lingering: list[_Look] = []
@@ -81,19 +106,25 @@ class Provenance:
         return self._looking is not None
 
     def revision(self) -> str | None:
-        """Return the commit that the folder is at now, marked if by the last answer it is not as that has it."""
+        """Return the commit that the folder is at now, marked if by the last answer it
+        is not as that has it.
+        """
         commit = self.commit
         return f"{commit}{DIRTY}" if commit is not None and commit == self._dirty else commit
 
     def ask(self) -> None:
-        """Have git look whether the folder differs from its commit; a look that is not over begins anew."""
+        """Have git look whether the folder differs from its commit; a look that is not
+        over begins anew.
+        """
         self.close()
         if self._told is None and commit_of(self._folder) is not None:
             with suppress(OSError):  # no git, or no folder: then nothing is known
                 self._looking = _Look(self._folder, self._environment)
 
     def take(self, *, within_s: float = 0.0) -> bool:
-        """Take git's answer if there is one, or comes in time; tell whether none is awaited any more."""
+        """Take git's answer if there is one, or comes in time; tell whether none is
+        awaited any more.
+        """
         if self._looking is not None and self._looking.is_over(within_s):
             self._dirty = self._looking.commit if self._looking.is_dirty else None
             self.close()
@@ -115,11 +146,17 @@ class _Look:
         self.is_dirty = False
         self._rest = b""
         self._until_s = time.monotonic() + _PATIENCE_S
-        # It enters the folder itself (-C), for Popen would wait until it has. A process group of its own keeps Ctrl-C
-        # from it; a session of its own would make it look like an execution.
+        # It enters the folder itself (-C), for Popen would wait until it has. A process
+        # group of its own keeps Ctrl-C from it; a session of its own would make it look
+        # like an execution.
         self._child = subprocess.Popen(
             ("git", "-C", folder, *_STATUS),
-            env={**environment, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+            env={
+                **environment,
+                "GIT_OPTIONAL_LOCKS": "0",
+                "GIT_TERMINAL_PROMPT": "0",
+                "LC_ALL": "C",
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -147,13 +184,17 @@ class _Look:
         return time.monotonic() > self._until_s
 
     def end(self) -> bool:
-        """Kill the child if it still runs: there is nothing that it could leave half done. Tell whether it has ended.
+        """Kill the child if it still runs: there is nothing that it could leave half
+        done. Tell whether it has ended.
 
-        A child that waits for a disk that hangs ends when that answers; to be called again until then.
+        A child that waits for a disk that hangs ends when that answers; to be called
+        again until then.
         """
         if self._child.returncode is None:
             self._output.close()
-            with suppress(ProcessLookupError):  # it has just ended, and nothing of its group is left
+            with suppress(
+                ProcessLookupError
+            ):  # it has just ended, and nothing of its group is left
                 os.killpg(self._child.pid, signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):
                 self._child.wait(_KILLED_WITHIN_S)
@@ -161,7 +202,9 @@ class _Look:
         return self._child.returncode is not None
 
     def _note(self, entry: bytes) -> None:
-        """Take an entry: "# branch.oid ID", "? PATH" of what git does not know, or of a change anything else."""
+        """Take an entry: "# branch.oid ID", "? PATH" of what git does not know, or of a
+        change anything else.
+        """
         kind, _, rest = entry.partition(b" ")
         if kind == b"#":
             name, _, commit = rest.partition(b" ")
@@ -172,7 +215,9 @@ class _Look:
 
 
 def _named(folder: Path) -> str | None:
-    """Return the commit that git-sync has named a folder by, this one or one above it, as it does for each commit."""
+    """Return the commit that git-sync has named a folder by, this one or one above it,
+    as it does for each commit.
+    """
     real = Path(real_path(folder))
     found = (_NAMED.fullmatch(level.name) for level in (real, *real.parents))
     return next((match[1] for match in found if match), None)
@@ -181,8 +226,9 @@ def _named(folder: Path) -> str | None:
 def commit_of(folder: Path) -> str | None:
     """Return the full commit id checked out around `folder`, or None if it is in no repository.
 
-    None as well on a branch without a commit, and where git's files are damaged, unreadable, or in the reftable format.
-    Root takes none from files that another user may change: git would run what their `config` says.
+    None as well on a branch without a commit, and where git's files are damaged,
+    unreadable, or in the reftable format. Root takes none from files that another user
+    may change: git would run what their `config` says.
     """
     own = _git_folder(folder)
     if own and (trust := own_trust()) and objection_to_git(folder, trust):
@@ -196,18 +242,26 @@ def objection_to_git(folder: Path, trust: Trust) -> Objection | None:
     own = _git_folder(folder)
     if own is None:
         return None
-    files = {each / name for each in (own, _common(own)) for name in ("", "HEAD", "config", "index", "packed-refs")}
+    files = {
+        each / name
+        for each in (own, _common(own))
+        for name in ("", "HEAD", "config", "index", "packed-refs")
+    }
     return next(filter(None, map(trust.objection, sorted(files))), None)
 
 
 def is_being_changed(folder: Path) -> bool:
-    """Tell whether git holds its `index.lock` around `folder` now; the folder itself may be missing meanwhile."""
+    """Tell whether git holds its `index.lock` around `folder` now; the folder itself
+    may be missing meanwhile.
+    """
     own = _git_folder(folder)
     return own is not None and os.path.lexists(own / "index.lock")
 
 
 def _git_folder(folder: Path) -> Path | None:
-    """Return the git folder of the work tree around `folder`, looking upwards to the root of its file system."""
+    """Return the git folder of the work tree around `folder`, looking upwards to the
+    root of its file system.
+    """
     device = None
     real = Path(real_path(folder))
     for level in (real, *real.parents):
@@ -222,7 +276,9 @@ def _git_folder(folder: Path) -> Path | None:
         own = _linked(git)
         if _text(own / "HEAD") is not None:
             return own
-        if is_file(git):  # a broken link, which is fatal to git too: a repository further up is another one
+        if is_file(
+            git
+        ):  # a broken link, which is fatal to git too: a repository further up is another one
             return None
     return None
 
@@ -253,7 +309,9 @@ def _common(own: Path) -> Path:
 
 
 def _packed(common: Path, ref: str) -> str | None:
-    """Return what `packed-refs` has for `ref`; the file may be large, and is read only when it has changed."""
+    """Return what `packed-refs` has for `ref`; the file may be large, and is read only
+    when it has changed.
+    """
     path = common / "packed-refs"
     with suppress(OSError, ValueError):
         return _packed_at(str(path), ref, signature_of(path.stat()))
@@ -262,9 +320,11 @@ def _packed(common: Path, ref: str) -> str | None:
 
 @lru_cache(maxsize=16)
 def _packed_at(path: str, ref: str, _signature: Signature) -> str | None:
-    """Search a `packed-refs`: its lines are "ID REF", comments begin with # and peeled tags with ^. Raises OSError.
+    """Search a `packed-refs`: its lines are "ID REF", comments begin with # and peeled
+    tags with ^. Raises OSError.
 
-    The signature is a part of the key only. The file is read in pieces, so that its size costs no memory.
+    The signature is a part of the key only. The file is read in pieces, so that its
+    size costs no memory.
     """
     wanted = b" " + os.fsencode(ref) + b"\n"
     with open(open_regular(path), "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
@@ -281,7 +341,9 @@ def _packed_at(path: str, ref: str, _signature: Signature) -> str | None:
 
 
 def _text(path: Path) -> str | None:
-    """Return the text of a short regular file, None if it cannot be had; file names in it may be any bytes."""
+    """Return the text of a short regular file, None if it cannot be had; file names in
+    it may be any bytes.
+    """
     try:
         return os.fsdecode(read_regular(path, at_most=_LARGEST))
     except (OSError, ValueError):  # ValueError: a NUL in the path that a damaged file gave

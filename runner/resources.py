@@ -1,6 +1,7 @@
 """The schemas and examples that are shipped with the program. Reads files.
 
-In the wheel they lie inside the package; in a source checkout, and so in an editable install, beside it.
+In the wheel they lie inside the package; in a source checkout, and so in an editable
+install, beside it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def examples_folder() -> Path:
 def example_files() -> tuple[Path, ...]:
     """Return the requests that `runner init` copies, sorted.
 
-    In a source checkout those are the files that git tracks: its reader's own requests may lie beside them.
+    In a source checkout those are the files that git tracks: its reader's own requests
+    may lie beside them.
     """
     files = sorted(examples_folder().glob("*.yaml"))
     tracked = _tracked(examples_folder()) if (_PACKAGE.parent / ".git").exists() else None
@@ -34,8 +36,15 @@ def example_files() -> tuple[Path, ...]:
 
 
 def schema_names() -> tuple[str, ...]:
-    """Return the names of the shipped schemas, sorted: "process-request" for process-request.schema.json."""
-    return tuple(sorted(path.name.removesuffix(".schema.json") for path in schemas_folder().glob("*.schema.json")))
+    """Return the names of the shipped schemas, sorted: "process-request" for
+    process-request.schema.json.
+    """
+    return tuple(
+        sorted(
+            path.name.removesuffix(".schema.json")
+            for path in schemas_folder().glob("*.schema.json")
+        )
+    )
 
 
 def schema_text(name: str) -> str:

@@ -1,7 +1,8 @@
-"""Exact fire times for the `schedule` package: its Job and Scheduler over a heap. The only importer of `schedule`.
+"""Exact fire times for the `schedule` package: its Job and Scheduler over a heap. The
+only importer of `schedule`.
 
-Epoch seconds are the truth; `next_run`, naive local time, is only what `schedule` itself would display. Reads no
-clock but the one it is given.
+Epoch seconds are the truth; `next_run`, naive local time, is only what `schedule`
+itself would display. Reads no clock but the one it is given.
 """
 
 from __future__ import annotations
@@ -13,17 +14,22 @@ from functools import partial
 
 import schedule
 
-_LAST_SHOWN_S = 253_402_214_400.0  # 9999-12-31T00:00Z: the last midnight that every time zone can display
+_LAST_SHOWN_S = (
+    253_402_214_400.0  # 9999-12-31T00:00Z: the last midnight that every time zone can display
+)
 _STALE_ALLOWED = 64  # below that many, a rebuild costs more than the garbage
 
 
 class FireJob(schedule.Job):
     """A registered request: carries an opaque payload and is told its next fire from outside.
 
-    `at_s` is the fire time in epoch seconds. The key is also a tag, so that the tag arguments of `schedule` take it.
+    `at_s` is the fire time in epoch seconds. The key is also a tag, so that the tag
+    arguments of `schedule` take it.
     """
 
-    def __init__(self, key: str, at_s: float, call: Callable[[str], None], scheduler: FireScheduler) -> None:
+    def __init__(
+        self, key: str, at_s: float, call: Callable[[str], None], scheduler: FireScheduler
+    ) -> None:
         super().__init__(interval=1, scheduler=scheduler)
         self.key = key
         self.at_s = at_s
@@ -55,10 +61,11 @@ class FireJob(schedule.Job):
 
 
 class FireScheduler(schedule.Scheduler):
-    """Runs due jobs in order of their time; `run_pending` and `idle_seconds` cost O(log n), whatever is registered.
+    """Runs due jobs in order of their time; `run_pending` and `idle_seconds` cost O(log
+    n), whatever is registered.
 
-    `jobs` is the heap. What was replaced or forgotten stays in it until it comes up, or until such entries outnumber
-    the others; `get_jobs` is without them.
+    `jobs` is the heap. What was replaced or forgotten stays in it until it comes up, or
+    until such entries outnumber the others; `get_jobs` is without them.
     """
 
     jobs: list[FireJob]  # type: ignore[assignment]  # a list of Jobs, of which only this class makes any
@@ -72,7 +79,8 @@ class FireScheduler(schedule.Scheduler):
     def plan(self, key: str, at_s: float, call: Callable[[str], None]) -> None:
         """Have `call(key)` called once at `at_s`; replaces what was planned for `key`.
 
-        `call` may plan and forget, itself too. What it plans for the past runs at the next `run_pending`.
+        `call` may plan and forget, itself too. What it plans for the past runs at the
+        next `run_pending`.
         """
         job = FireJob(key, at_s, call, self)
         self._planned[key] = job
@@ -87,7 +95,8 @@ class FireScheduler(schedule.Scheduler):
     def run_pending(self) -> None:
         """Run once each what is due now, by time, then by key; the clock is read once.
 
-        What a call raises is a bug, and reaches the caller: that job counts as run, the others stay planned.
+        What a call raises is a bug, and reaches the caller: that job counts as run, the
+        others stay planned.
         """
         due = self._taken_until(self.clock())
         due.reverse()

@@ -1,7 +1,8 @@
 """Which word was meant by a misspelt one. Pure.
 
-A suggestion is either right or absent: it must be a slip of the keyboard away (a letter too many, too few, wrong, or
-two exchanged; two such slips in a longer word), nothing else may be as near, and digits are never taken for slips.
+A suggestion is either right or absent: it must be a slip of the keyboard away (a letter
+too many, too few, wrong, or two exchanged; two such slips in a longer word), nothing
+else may be as near, and digits are never taken for slips.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ _LONG = 6
 
 
 def nearest_word(word: str, words: Iterable[str]) -> str | None:
-    """Return the only one of `words` that `word` is a misspelling of, whatever the case of its letters.
+    """Return the only one of `words` that `word` is a misspelling of, whatever the case
+    of its letters.
 
     >>> nearest_word("fryday", ["monday", "friday"]), nearest_word("monday-friday", ["monday", "friday"])
     ('friday', None)
     >>> nearest_word("sonday", ["monday", "sunday"]), nearest_word("backup-3", ["backup-2"])
     (None, None)
     """
-    from difflib import get_close_matches  # it takes milliseconds to load, and most documents need no suggestion
+    from difflib import (
+        get_close_matches,
+    )  # it takes milliseconds to load, and most documents need no suggestion
 
     word = word[:_LONGEST].strip()
     if word in (given := list(words)):
@@ -34,8 +38,12 @@ def nearest_word(word: str, words: Iterable[str]) -> str | None:
     if re.search(r"[^\w\s./-]", folded):
         return None  # `@daily` is a word of another language, not a slip
     close = get_close_matches(folded, by_folded, n=5, cutoff=0.6)
-    slips = sorted((_slips(folded, each), each) for each in close if _digits(each) == _digits(folded))
-    possible = [each for each in slips if each[0] <= (2 if min(len(folded), len(each[1])) >= _LONG else 1)]
+    slips = sorted(
+        (_slips(folded, each), each) for each in close if _digits(each) == _digits(folded)
+    )
+    possible = [
+        each for each in slips if each[0] <= (2 if min(len(folded), len(each[1])) >= _LONG else 1)
+    ]
     if not possible or (len(possible) > 1 and possible[0][0] == possible[1][0]):
         return None
     return by_folded[possible[0][1]]

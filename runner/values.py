@@ -1,4 +1,6 @@
-"""Durations, sizes, ids and instants as text, both ways. Pure, except that `new_id` reads clock and randomness."""
+"""Durations, sizes, ids and instants as text, both ways. Pure, except that `new_id`
+reads clock and randomness.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def parse_duration(text: str) -> timedelta:
         )
     days, hours, minutes, seconds, milliseconds = (_bounded_int(group) for group in match.groups())
     try:
-        duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds)
+        duration = timedelta(
+            days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
+        )
     except OverflowError:
         duration = timedelta.max
     if duration > _LONGEST:
@@ -48,7 +52,9 @@ def parse_duration(text: str) -> timedelta:
 
 
 def _bounded_int(digits: str | None) -> int:
-    """Read digits, but not a million of them: what is cut off here makes any unit longer than is allowed anyway."""
+    """Read digits, but not a million of them: what is cut off here makes any unit
+    longer than is allowed anyway.
+    """
     return int((digits or "").lstrip("0")[:18] or "0")
 
 
@@ -94,7 +100,11 @@ def size_text(size: int) -> str:
     >>> size_text(512 << 20), size_text(10_000_000), size_text(1025)
     ('512MiB', '10MB', '1025B')
     """
-    fitting = [unit for unit, factor in _SIZE_UNITS.items() if size >= factor and size % factor == 0 and unit != "KB"]
+    fitting = [
+        unit
+        for unit, factor in _SIZE_UNITS.items()
+        if size >= factor and size % factor == 0 and unit != "KB"
+    ]
     unit = max(fitting, key=_SIZE_UNITS.__getitem__, default="B")
     return f"{size // _SIZE_UNITS[unit]}{unit}"
 
@@ -103,7 +113,13 @@ def new_id() -> str:
     """Return a new UUIDv7 (RFC 9562, 5.7): sorts by its millisecond of creation, 74 random bits."""
     milliseconds = time.time_ns() // 1_000_000
     bits = int.from_bytes(os.urandom(10), "big")
-    number = (milliseconds & (2**48 - 1)) << 80 | 7 << 76 | (bits >> 64 & 0xFFF) << 64 | 2 << 62 | bits & (2**62 - 1)
+    number = (
+        (milliseconds & (2**48 - 1)) << 80
+        | 7 << 76
+        | (bits >> 64 & 0xFFF) << 64
+        | 2 << 62
+        | bits & (2**62 - 1)
+    )
     text = f"{number:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
@@ -119,7 +135,9 @@ def instant_text(instant: datetime) -> str:
 
 
 def parse_instant(text: str) -> datetime:
-    """Read what `instant_text` writes (any ISO 8601 with an offset). Raises ValueError without an offset."""
+    """Read what `instant_text` writes (any ISO 8601 with an offset). Raises ValueError
+    without an offset.
+    """
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError(f"{text!r} has no UTC offset")
@@ -137,18 +155,22 @@ def from_microseconds(microseconds: int) -> datetime:
 
 
 def neutral(text: str) -> str:
-    r"""Return a text that takes one line and cannot steer a terminal; what could is shown by an escape.
+    r"""Return a text that takes one line and cannot steer a terminal; what could is
+    shown by an escape.
 
-    That is everything that is not printable by the Unicode database: control characters (C0, C1, newlines), what
-    changes the direction or has no width, line separators, and surrogates, which stand for bytes that are no UTF-8.
-    Blanks of other widths become plain ones.
+    That is everything that is not printable by the Unicode database: control characters
+    (C0, C1, newlines), what changes the direction or has no width, line separators, and
+    surrogates, which stand for bytes that are no UTF-8. Blanks of other widths become
+    plain ones.
 
     >>> print(neutral("a\x1b[31m\nb\u202e \udcff"))
     a\x1b[31m\x0ab\u202e \xff
     """
     if text.isprintable():
         return text
-    return "".join(each if each.isprintable() else _escape(each) for each in text.translate(_TO_BLANK))
+    return "".join(
+        each if each.isprintable() else _escape(each) for each in text.translate(_TO_BLANK)
+    )
 
 
 def _escape(character: str) -> str:

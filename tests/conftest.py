@@ -14,22 +14,33 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.place import Place, check_log, wait_until
 
-# The tests depend on nothing that who starts them happens to have: `nohup` and shells in the background ignore signals,
-# and a variable of Runner's or git's would reach every program that a test starts.
-for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGKILL, signal.SIGSTOP}:
+# The tests depend on nothing that who starts them happens to have: `nohup` and shells
+# in the background ignore signals, and a variable of Runner's or git's would reach
+# every program that a test starts.
+for number in signal.valid_signals() - {
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGKILL,
+    signal.SIGSTOP,
+}:
     if signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        signal.signal(
+            number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        )
 signal.pthread_sigmask(signal.SIG_SETMASK, ())
 _OTHERS = ("RUNNER_", "GIT_", "XDG_", "NOTIFY_", "WATCHDOG_", "LC_", "CLICOLOR")
 _NAMES = {"STATE_DIRECTORY", "LOGS_DIRECTORY", "LANGUAGE", "COLUMNS", "LINES", "FORCE_COLOR", "TZ"}
 _OF_TESTS = {"RUNNER_CRASH_DEATHS", "RUNNER_CRASH_SEED", "RUNNER_EXAMPLES", "RUNNER_SEED"}
 """What sizes and seeds the campaigns. No program reads it."""
-for name in [name for name in os.environ.keys() - _OF_TESTS if name.startswith(_OTHERS) or name in _NAMES]:
+for name in [
+    name for name in os.environ.keys() - _OF_TESTS if name.startswith(_OTHERS) or name in _NAMES
+]:
     del os.environ[name]
 os.environ["LANG"] = "C.UTF-8"
 time.tzset()
 
-# Commands start by the hundred: they compile the program once, as where it is installed, even if here nobody else does.
+# Commands start by the hundred: they compile the program once, as where it is
+# installed, even if here nobody else does.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 os.umask(0o022)  # as root, what anybody may write is refused
@@ -40,13 +51,19 @@ settings.register_profile("repeating", settings.get_profile("searching"), derand
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the same examples each time, so that a change is judged by itself; campaigns search for new ones."""
-    settings.load_profile("searching" if config.getoption("markexpr") == "campaign" else "repeating")
+    """Take the same examples each time, so that a change is judged by itself; campaigns
+    search for new ones.
+    """
+    settings.load_profile(
+        "searching" if config.getoption("markexpr") == "campaign" else "repeating"
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """After all tests no process of theirs is there, and no state folder in the user's home that was not before."""
+    """After all tests no process of theirs is there, and no state folder in the user's
+    home that was not before.
+    """
     state = Path(os.path.expanduser("~")) / ".local" / "state" / "runner"  # noqa: PTH111 - a user may have no home
     was_there = state.exists()
     yield

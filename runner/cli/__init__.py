@@ -1,4 +1,6 @@
-"""The command line: the only place that prints. Each family of commands is a module, imported when it is called."""
+"""The command line: the only place that prints. Each family of commands is a module,
+imported when it is called.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from runner.system import early_signals, shortage
 def main() -> None:
     """Run the command line.
 
-    Whatever a user, a file or the system can cause ends in a sentence on stderr and an exit code, never a traceback.
+    Whatever a user, a file or the system can cause ends in a sentence on stderr and an
+    exit code, never a traceback.
     """
     try:
         _main()
@@ -62,9 +65,11 @@ def _fail(text: str, exit_code: int) -> NoReturn:
 
 
 def _open_standard_streams() -> None:
-    """Give the program the standard streams it was started without, and let every text be printable.
+    """Give the program the standard streams it was started without, and let every text
+    be printable.
 
-    Otherwise the next file that is opened would become standard output. A name that is not UTF-8 is shown by escapes.
+    Otherwise the next file that is opened would become standard output. A name that is
+    not UTF-8 is shown by escapes.
     """
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115, PTH123
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123
@@ -81,8 +86,9 @@ def _drop_output() -> None:
 
 
 def _is_help_written() -> bool:
-    """Write what click would, whose import alone takes four times as long; not where it would wrap the lines elsewhere
-    or have to tell why nothing can be written."""
+    """Write what click would, whose import alone takes four times as long; not where it
+    would wrap the lines elsewhere or have to tell why nothing can be written.
+    """
     from shutil import get_terminal_size
 
     from runner.cli.help_text import HELP

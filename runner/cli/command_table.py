@@ -13,7 +13,10 @@ COMMANDS = {
     "status": ("status", "Tell whether a runner is alive, what runs, waits and comes."),
     "schedule": ("buttons", "Press Schedule: fire again from now on."),
     "unschedule": ("buttons", "Press Unschedule: stop future fires; what runs goes on."),
-    "reschedule": ("buttons", "Press Reschedule: run a one-time request again, plan a schedule afresh."),
+    "reschedule": (
+        "buttons",
+        "Press Reschedule: run a one-time request again, plan a schedule afresh.",
+    ),
     "exec": ("exec_", "Run a request now, and show its output."),
     "kill": ("buttons", "Stop what runs, by request or execution."),
     "monitor": ("monitor", "Show the Process Monitor: what ran, newest last."),

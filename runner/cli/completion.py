@@ -1,4 +1,6 @@
-"""Names for the shell to complete, from the store and the jobs folder. Whatever is wrong, there are just none."""
+"""Names for the shell to complete, from the store and the jobs folder. Whatever is
+wrong, there are just none.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,23 @@ from runner.store.rows import ExecutionRow
 _MANY = 2000  # requests; reading their files would keep a person waiting
 
 
-def request_names(context: click.Context, incomplete: str, *, has_members: bool) -> list[CompletionItem]:
-    """Return the requests, and the members of groups, that begin so; their descriptions are shown by some shells."""
+def request_names(
+    context: click.Context, incomplete: str, *, has_members: bool
+) -> list[CompletionItem]:
+    """Return the requests, and the members of groups, that begin so; their descriptions
+    are shown by some shells.
+    """
     try:
         found = _requests(_places(context))
     except (RunnerError, OSError):
         return []
     items = [(name, description) for name, (description, _) in found.items()]
     if has_members:
-        items += [(member, f"a member of {name}") for name, (_, members) in found.items() for member in members]
+        items += [
+            (member, f"a member of {name}")
+            for name, (_, members) in found.items()
+            for member in members
+        ]
     return _beginning(incomplete, sorted(items))
 
 
@@ -55,12 +65,18 @@ def _requests(where: Places) -> dict[str, tuple[str, list[str]]]:
     if len(names) > _MANY:
         return {name: ("", []) for name in names}
     requests = load(where).in_force.requests
-    return {name: (request.description or "", _members(request)) for name, request in requests.items()}
+    return {
+        name: (request.description or "", _members(request)) for name, request in requests.items()
+    }
 
 
 def _members(request: ProcessRequest) -> list[str]:
     action = request.process.action
-    return [f"{request.name}/{_last(each.name)}" for each in action.members] if isinstance(action, Group) else []
+    return (
+        [f"{request.name}/{_last(each.name)}" for each in action.members]
+        if isinstance(action, Group)
+        else []
+    )
 
 
 def _last(name: str) -> str:
@@ -71,8 +87,14 @@ def _name(row: ExecutionRow) -> str:
     from runner.service.executions.execution import execution_of
 
     execution = execution_of(row)
-    return path_of(shown_name(row.request, execution.process.name, is_member=row.group_id is not None))
+    return path_of(
+        shown_name(row.request, execution.process.name, is_member=row.group_id is not None)
+    )
 
 
 def _beginning(incomplete: str, items: Iterable[tuple[str, str]]) -> list[CompletionItem]:
-    return [CompletionItem(name, help=" ".join(words.split())) for name, words in items if name.startswith(incomplete)]
+    return [
+        CompletionItem(name, help=" ".join(words.split()))
+        for name, words in items
+        if name.startswith(incomplete)
+    ]

@@ -1,4 +1,6 @@
-"""The same service with firing off, inside a command: what `exec` and the buttons use where no runner is running."""
+"""The same service with firing off, inside a command: what `exec` and the buttons use
+where no runner is running.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,18 @@ from runner.service.settings import Settings
 
 
 @contextmanager
-def embedded(places: Places, observer: Callable[[dict[str, Any]], None] = lambda _: None) -> Iterator[Runner]:
+def embedded(
+    places: Places, observer: Callable[[dict[str, Any]], None] = lambda _: None
+) -> Iterator[Runner]:
     """Own the store for the length of a command, with the requests of the jobs folder in force.
 
     Its records go to `observer`. Raises StoreError and its kinds.
     """
     # What hinders it is told like all that a command has to say.
     logger.remove()
-    logger.add(sys.stderr, format="runner: {message}", level="WARNING", diagnose=False, backtrace=False)
+    logger.add(
+        sys.stderr, format="runner: {message}", level="WARNING", diagnose=False, backtrace=False
+    )
     settings = Settings(
         jobs=places.jobs,
         state=places.state,

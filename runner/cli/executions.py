@@ -18,7 +18,18 @@ from runner.values import clock_text, parse_instant
 Record = dict[str, Any]
 BRIEF = ("STARTED", "STATUS", "DURATION", "REQUEST", "CHANNEL", "EXECUTION", "MESSAGE")
 """The columns of the monitor; a terminal has no room for the channel."""
-ORIGINAL = ("PROCESS", "GROUP", "USER", "STARTED", "ENDED", "DURATION", "STATUS", "CHANNEL", "EXECUTION", "RESULT")
+ORIGINAL = (
+    "PROCESS",
+    "GROUP",
+    "USER",
+    "STARTED",
+    "ENDED",
+    "DURATION",
+    "STATUS",
+    "CHANNEL",
+    "EXECUTION",
+    "RESULT",
+)
 """The columns of Openbravo's Process Monitor, and the execution's id."""
 WIDTHS = {
     "STARTED": 25,
@@ -33,7 +44,14 @@ WIDTHS = {
     "USER": 12,
 }
 """The widths of columns whose content is still to come; the last column has none."""
-_NARROW = {"STARTED": 11, "STATUS": 10, "DURATION": 12, "REQUEST": 17, "EXECUTION": 8, "MESSAGE": 16}
+_NARROW = {
+    "STARTED": 11,
+    "STATUS": 10,
+    "DURATION": 12,
+    "REQUEST": 17,
+    "EXECUTION": 8,
+    "MESSAGE": 16,
+}
 _UNBOUNDED = 10_000
 
 
@@ -41,11 +59,15 @@ def columns_for(*, is_wide: bool) -> tuple[str, ...]:
     """Return the columns that the monitor shows where it is."""
     if is_wide:
         return ORIGINAL
-    return BRIEF if terminal_columns() is None else tuple(name for name in BRIEF if name != "CHANNEL")
+    return (
+        BRIEF if terminal_columns() is None else tuple(name for name in BRIEF if name != "CHANNEL")
+    )
 
 
 def fixed_widths(columns: tuple[str, ...], *, is_wide: bool) -> list[int]:
-    """Return a width for each column before its content is known, such that a line fits the terminal."""
+    """Return a width for each column before its content is known, such that a line fits
+    the terminal.
+    """
     room = None if is_wide else terminal_columns()
     if room is None:
         return [*(WIDTHS[name] for name in columns[:-1]), _UNBOUNDED]
@@ -60,9 +82,11 @@ def cells_of(record: Mapping[str, Any], columns: tuple[str, ...], zone: str) -> 
 
 
 def processing(places: Places) -> list[Record]:
-    """Return a record of each execution that runs now, as the monitor log has when it ends; the newest last.
+    """Return a record of each execution that runs now, as the monitor log has when it
+    ends; the newest last.
 
-    They have no `id`, for they are no lines of a log. A store that cannot be read is reported on stderr.
+    They have no `id`, for they are no lines of a log. A store that cannot be read is
+    reported on stderr.
     """
     from runner.monitor.records import Event, Recorder, decode
     from runner.service.executions.execution import execution_of
@@ -77,7 +101,11 @@ def processing(places: Places) -> list[Record]:
         return []
     if meta.get("monitor_log") != str(places.monitor_log):
         return []  # the log of another runner
-    message = None if owner_pid(places.state) else "its runner ended; the next one finds out what became of it"
+    message = (
+        None
+        if owner_pid(places.state)
+        else "its runner ended; the next one finds out what became of it"
+    )
     recorder = Recorder(meta.get("runner", ""), socket.gethostname())
     records = []
     for execution in sorted(map(execution_of, rows), key=lambda each: each.id):
@@ -108,7 +136,11 @@ def _result(record: Mapping[str, Any], _zone: str) -> str:
 
 
 def _process(record: Mapping[str, Any], _zone: str) -> str:
-    return path_of(name_in(record)).rpartition("/")[2] if record.get("group") else str(record.get("process"))
+    return (
+        path_of(name_in(record)).rpartition("/")[2]
+        if record.get("group")
+        else str(record.get("process"))
+    )
 
 
 _CELLS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {

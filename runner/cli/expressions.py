@@ -17,18 +17,28 @@ _TIMINGS = {"schedule", "run_later", "run_immediately"}
 
 
 def is_expression(text: str) -> bool:
-    """Tell whether a word of the command line is an expression; a name has neither blanks nor signs like these."""
+    """Tell whether a word of the command line is an expression; a name has neither
+    blanks nor signs like these.
+    """
     return any(sign in text for sign in " \t\n{:*@,")
 
 
 def timing_from(text: str, *, zone: str) -> Timing:
-    """Read an expression. Raises RunnerError that tells all that is wrong with it, with what would be right."""
-    data: dict[str, Any] = {"name": _NAME, "process": {"command": ["true"]}, "timing": _timing_data(text)}
+    """Read an expression. Raises RunnerError that tells all that is wrong with it, with
+    what would be right.
+    """
+    data: dict[str, Any] = {
+        "name": _NAME,
+        "process": {"command": ["true"]},
+        "timing": _timing_data(text),
+    }
     if findings := findings_in(data):
         raise _wrong(findings)
     match data["timing"]:
         case {"schedule": {"except": str()}}:
-            raise RunnerError("the file of `except` belongs to a request: `runner explain NAME`, or list the dates")
+            raise RunnerError(
+                "the file of `except` belongs to a request: `runner explain NAME`, or list the dates"
+            )
     draft = Draft(data=data, name=_NAME, folder="/", source=Source(file=_NAME, line=1, sha256=""))
     request, wrong = built(draft, default_zone=zone)
     if request is None or request.timing is None:
@@ -37,14 +47,18 @@ def timing_from(text: str, *, zone: str) -> Timing:
 
 
 def _timing_data(text: str) -> object:
-    """Return an expression as the data of a `timing`; what stands inside of a `schedule` need not say so."""
+    """Return an expression as the data of a `timing`; what stands inside of a
+    `schedule` need not say so.
+    """
     if ":" not in text:
         return {"schedule": {"frequency": "cron", "expression": text}}
     documents = documents_in(text.encode(errors="replace"), _NAME)
     if isinstance(documents, Problem):
         raise RunnerError(_sentence(documents.message, documents.suggestion))
     if len(documents) != 1 or not isinstance(documents[0].data, dict):
-        raise RunnerError(f"{text!r} is neither a cron expression nor a mapping like {{frequency: daily, at: '02:00'}}")
+        raise RunnerError(
+            f"{text!r} is neither a cron expression nor a mapping like {{frequency: daily, at: '02:00'}}"
+        )
     if documents[0].findings:
         raise _wrong(documents[0].findings)
     data = documents[0].data
@@ -54,7 +68,9 @@ def _timing_data(text: str) -> object:
 
 
 def _wrong(findings: Iterable[Finding]) -> RunnerError:
-    return RunnerError("\n".join(dict.fromkeys(_sentence(each.message, each.suggestion) for each in findings)))
+    return RunnerError(
+        "\n".join(dict.fromkeys(_sentence(each.message, each.suggestion) for each in findings))
+    )
 
 
 def _sentence(message: str, suggestion: str | None) -> str:

@@ -63,7 +63,9 @@ class _LazyGroup(click.Group):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        named = ((name, words) for name, (_, words) in COMMANDS.items() if name.startswith(incomplete))
+        named = (
+            (name, words) for name, (_, words) in COMMANDS.items() if name.startswith(incomplete)
+        )
         options = click.Command.shell_complete(self, ctx, incomplete)
         return [*(CompletionItem(name, help=words) for name, words in named), *options]
 
@@ -82,10 +84,14 @@ class _LazyGroup(click.Group):
 
 @contextmanager
 def _neutral_errors() -> Iterator[None]:
-    """Keep what the caller wrote on the command line, and click quotes in its errors, from steering a terminal."""
+    """Keep what the caller wrote on the command line, and click quotes in its errors,
+    from steering a terminal.
+    """
     try:
         yield
-    except click.exceptions.NoArgsIsHelpError:  # its message is the help, of several lines, with nothing quoted
+    except (
+        click.exceptions.NoArgsIsHelpError
+    ):  # its message is the help, of several lines, with nothing quoted
         raise
     except click.ClickException as error:
         error.message = neutral(error.message)  # type: ignore[misc]  # click composes the rest when it shows it
@@ -104,7 +110,11 @@ Exit codes: 0 done, 1 failed or invalid, 2 usage, 3 plan differs, 4 no runner re
 """
 
 
-@click.group(cls=_LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="runner", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Run background processes that are declared as YAML files, and log each execution as a line of JSON."""
+    """Run background processes that are declared as YAML files, and log each execution
+    as a line of JSON.
+    """

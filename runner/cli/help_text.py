@@ -1,4 +1,6 @@
-"""What `runner --help` prints on 80 columns, kept for its sake; `UPDATE_HELP=1` has the tests write it anew."""
+"""What `runner --help` prints on 80 columns, kept for its sake; `UPDATE_HELP=1` has the
+tests write it anew.
+"""
 
 HELP = """\
 Usage: runner [OPTIONS] COMMAND [ARGS]...

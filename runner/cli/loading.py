@@ -34,7 +34,8 @@ from runner.system.regular_files import require_visible
 class Loaded:
     """A catalog merged with a store's memory, at one moment.
 
-    `stored` is what is in force by the store; `states` has the states of that, under the names of now.
+    `stored` is what is in force by the store; `states` has the states of that, under
+    the names of now.
     """
 
     catalog: Catalog
@@ -47,7 +48,8 @@ class Loaded:
     def request(self, name: str) -> ProcessRequest:
         """Return a request by name.
 
-        Raises RefusedError for one whose file is invalid or gone, and UsageError, with the nearest name, for another.
+        Raises RefusedError for one whose file is invalid or gone, and UsageError, with
+        the nearest name, for another.
         """
         requests = self.in_force.requests
         if name in requests:
@@ -56,12 +58,16 @@ class Loaded:
         if is_rejected(name, self.catalog.rejections):
             raise RefusedError(words)
         if name in self.states:
-            raise RefusedError(f"the file of {name!r} is gone; `runner monitor --request {name}` shows what it ran")
+            raise RefusedError(
+                f"the file of {name!r} is gone; `runner monitor --request {name}` shows what it ran"
+            )
         raise UsageError(words)
 
 
 def load(places: Places) -> Loaded:
-    """Read the jobs folder and look into the store, if there is one. Raises UsageError if the folder is not there."""
+    """Read the jobs folder and look into the store, if there is one. Raises UsageError
+    if the folder is not there.
+    """
     if (served := other_jobs(places)) is not None:
         echo(f"nothing of what ran is shown: {words_of(served, places)}", err=True)
     jobs = _as_served(places.jobs, meta_of(places.state))
@@ -76,7 +82,9 @@ def load(places: Places) -> Loaded:
         catalog = reader.read(Incumbents(supplied))
     if catalog.missing and not supplied:
         require_visible(places.jobs)
-        raise UsageError(f"there is no jobs folder {places.jobs}; `runner init` makes one, --jobs names another")
+        raise UsageError(
+            f"there is no jobs folder {places.jobs}; `runner init` makes one, --jobs names another"
+        )
     force = in_force(catalog, supplied)
     return Loaded(
         catalog=catalog,
@@ -89,8 +97,12 @@ def load(places: Places) -> Loaded:
 
 
 def _as_served(jobs: Path, meta: Mapping[str, str]) -> Path:
-    """Return a jobs folder under the path that its runner knows it by: definitions hold the paths of their folders."""
-    return Path(meta["jobs"]) if serves(meta, jobs) and meta["jobs"] != str(jobs.absolute()) else jobs
+    """Return a jobs folder under the path that its runner knows it by: definitions hold
+    the paths of their folders.
+    """
+    return (
+        Path(meta["jobs"]) if serves(meta, jobs) and meta["jobs"] != str(jobs.absolute()) else jobs
+    )
 
 
 def served_jobs(places: Places) -> Path | None:

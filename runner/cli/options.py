@@ -48,14 +48,17 @@ _ZONE = click.option(
 
 def output_option_of(forms: Sequence[str], meaning: str) -> Callable[[Function], Function]:
     """Return the option of a command that can print its answer in several forms, "text" by default."""
-    return click.option("--output", "-o", type=click.Choice(forms), default="text", show_default=True, help=meaning)
+    return click.option(
+        "--output", "-o", type=click.Choice(forms), default="text", show_default=True, help=meaning
+    )
 
 
 output_option = output_option_of(("text", "json"), "For a person to read, or JSON lines.")
 
 
 def place_options(function: Function) -> Function:
-    """Give a command `--jobs`, `--state`, `--monitor-log` and `--timezone`; they arrive as `places`.
+    """Give a command `--jobs`, `--state`, `--monitor-log` and `--timezone`; they arrive
+    as `places`.
 
     Root takes no settings that another user may change.
     """
@@ -63,15 +66,26 @@ def place_options(function: Function) -> Function:
 
 
 def reading_options(function: Function) -> Function:
-    """Give the same options to a command that only reads files: root may run it on those of others, in a pipeline."""
+    """Give the same options to a command that only reads files: root may run it on
+    those of others, in a pipeline.
+    """
     return _with_places(function, is_guarded=False)
 
 
 def _with_places(function: Function, *, is_guarded: bool) -> Function:
     def with_places(
-        *args: Any, jobs: Path, state: Path | None, monitor_log: Path | None, timezone: str | None, **kwargs: Any
+        *args: Any,
+        jobs: Path,
+        state: Path | None,
+        monitor_log: Path | None,
+        timezone: str | None,
+        **kwargs: Any,
     ) -> Any:
-        return function(*args, places=places(jobs, state, monitor_log, timezone, is_guarded=is_guarded), **kwargs)
+        return function(
+            *args,
+            places=places(jobs, state, monitor_log, timezone, is_guarded=is_guarded),
+            **kwargs,
+        )
 
     with_places.__doc__ = function.__doc__
     with_places.__name__ = function.__name__
@@ -80,7 +94,9 @@ def _with_places(function: Function, *, is_guarded: bool) -> Function:
     return _JOBS(_STATE(_LOG(_ZONE(with_places))))  # type: ignore[return-value]
 
 
-def complete_requests(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_requests(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
     """Complete the names of requests in a shell."""
     from runner.cli.completion import request_names
 
@@ -96,7 +112,9 @@ def complete_requests_and_members(
     return request_names(context, incomplete, has_members=True)
 
 
-def complete_running(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_running(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
     """Complete what runs or waits in a shell, by name or id."""
     from runner.cli.completion import running_names
 

@@ -1,4 +1,6 @@
-"""What a command says of an error of the operating system that nothing handled: which path, what failed, what to do."""
+"""What a command says of an error of the operating system that nothing handled: which
+path, what failed, what to do.
+"""
 
 from __future__ import annotations
 

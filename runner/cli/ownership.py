@@ -1,4 +1,6 @@
-"""Whose jobs folder a state folder serves: no command shows or steers what belongs to another one. Reads the store."""
+"""Whose jobs folder a state folder serves: no command shows or steers what belongs to
+another one. Reads the store.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def meta_of(state: Path) -> Mapping[str, str]:
-    """Return what the last runner has noted of itself in a state folder; nothing without a store. Raises StoreError."""
+    """Return what the last runner has noted of itself in a state folder; nothing
+    without a store. Raises StoreError.
+    """
     with closing(StoreReader(state)) as reader:
         return reader.meta()
 
@@ -34,7 +38,8 @@ def serves(meta: Mapping[str, str], jobs: Path) -> bool:
 
 
 def other_jobs(places: Places) -> str | None:
-    """Return the jobs folder that the state folder belongs to, if it is another one than is at hand.
+    """Return the jobs folder that the state folder belongs to, if it is another one
+    than is at hand.
 
     With no jobs folder at hand, the one of the state folder is meant. One that is gone was moved.
     """
@@ -52,18 +57,23 @@ def require_own(places: Places) -> None:
 
 
 def has_other_log(places: Places) -> bool:
-    """Tell whether the monitor log is that of another jobs folder than is at hand; not so if the store is unreadable.
+    """Tell whether the monitor log is that of another jobs folder than is at hand; not
+    so if the store is unreadable.
 
     Whoever needs the store reports why it cannot be read.
     """
     try:
-        return other_jobs(places) is not None and meta_of(places.state).get("monitor_log") == str(places.monitor_log)
+        return other_jobs(places) is not None and meta_of(places.state).get("monitor_log") == str(
+            places.monitor_log
+        )
     except StoreError:
         return False
 
 
 def require_own_log(places: Places) -> None:
-    """Raise StoreError if the monitor log is that of another jobs folder. Any other file may be looked at."""
+    """Raise StoreError if the monitor log is that of another jobs folder. Any other
+    file may be looked at.
+    """
     if has_other_log(places):
         require_own(places)
 

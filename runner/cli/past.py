@@ -17,7 +17,16 @@ from runner.lifecycle import ExecutionStatus
 from runner.monitor.reading import Filter, newest
 from runner.monitor.records import Event, decode
 from runner.monitor.trimming import LIMIT
-from runner.planning.views.history import STARTED, History, Run, absence_at, changes_in, missed_in, runs_in, step_over
+from runner.planning.views.history import (
+    STARTED,
+    History,
+    Run,
+    absence_at,
+    changes_in,
+    missed_in,
+    runs_in,
+    step_over,
+)
 from runner.service.executions.execution import execution_of
 from runner.store.database import owner_pid
 from runner.store.rows import Phase
@@ -33,8 +42,11 @@ _RUNS_OF_EACH = 25
 _TICK = timedelta(microseconds=1)
 
 
-def history(places: Places, loaded: Loaded, name: str, at: datetime, *, member: str | None = None) -> History:
-    """Return what is known of a request around an instant, by its former name too; nothing of one still to come.
+def history(
+    places: Places, loaded: Loaded, name: str, at: datetime, *, member: str | None = None
+) -> History:
+    """Return what is known of a request around an instant, by its former name too;
+    nothing of one still to come.
 
     Nothing either if the monitor log is that of another jobs folder.
 
@@ -52,10 +64,18 @@ def history(places: Places, loaded: Loaded, name: str, at: datetime, *, member: 
     step = step_over(_records(log, Filter(events=frozenset({Event.RUNNER_CLOCK_STEPPED}))), at)
     since = at if step is None else None  # a run may have ended when the clock had gone back
     matching = Filter(requests=executed, events=_EXECUTIONS, scheduled_for=second, since=since)
-    executions = [each for each in _records(log, matching) if (each.get("group") is None) is (member is None)]
-    misses = _records(log, Filter(requests=requests, statuses=frozenset({ExecutionStatus.MISFIRED}), since=since))
+    executions = [
+        each for each in _records(log, matching) if (each.get("group") is None) is (member is None)
+    ]
+    misses = _records(
+        log, Filter(requests=requests, statuses=frozenset({ExecutionStatus.MISFIRED}), since=since)
+    )
     # A runner with a clock before its own release rests: it counts as none.
-    lives = [each for each in _records(log, Filter(events=_LIVES)) if parse_instant(each["time"]) >= RELEASED]
+    lives = [
+        each
+        for each in _records(log, Filter(events=_LIVES))
+        if parse_instant(each["time"]) >= RELEASED
+    ]
     started = next((time for time in _times(lives, STARTED) if time > at), None)
     return History(
         runs=(*runs_in(executions), *_waiting(loaded, name, member)),
@@ -73,7 +93,8 @@ def history(places: Places, loaded: Loaded, name: str, at: datetime, *, member: 
 
 
 def durations(places: Places) -> dict[str, timedelta]:
-    """Return the median of how long the newest runs of each request took, of those that did run to an end.
+    """Return the median of how long the newest runs of each request took, of those that
+    did run to an end.
 
     Raises RunnerError if the monitor log cannot be read.
     """
@@ -92,9 +113,13 @@ def durations(places: Places) -> dict[str, timedelta]:
 
 
 def _names(loaded: Loaded, name: str) -> frozenset[str]:
-    """Return under which names a request has records: its own and its former one, unless another bears that now."""
+    """Return under which names a request has records: its own and its former one,
+    unless another bears that now.
+    """
     former = loaded.request(name).formerly
-    return frozenset({name} if former is None or former in loaded.in_force.requests else {name, former})
+    return frozenset(
+        {name} if former is None or former in loaded.in_force.requests else {name, former}
+    )
 
 
 def _records(log: Path, matches: Filter, *, most: int = _MOST) -> list[dict[str, Any]]:
@@ -111,15 +136,21 @@ def _last_sign(log: Path, until: datetime | None) -> datetime | None:
     Of what a former one left, the next tells before its own start.
     """
     others = Filter(events=frozenset(Event) - {Event.EXECUTION_FINISHED}, until=until)
-    ends = Filter(statuses=frozenset(ExecutionStatus) - {ExecutionStatus.SYSTEM_RESTART}, until=until)
+    ends = Filter(
+        statuses=frozenset(ExecutionStatus) - {ExecutionStatus.SYSTEM_RESTART}, until=until
+    )
     found = [record for matches in (others, ends) for record in newest(log, 1, matches=matches)]
     return max((parse_instant(str(record["time"])) for record in found), default=None)
 
 
 def _waiting(loaded: Loaded, name: str, member: str | None) -> list[Run]:
-    """Return the executions of a request, or of a member of its group, that wait for their turn, without a record."""
+    """Return the executions of a request, or of a member of its group, that wait for
+    their turn, without a record.
+    """
     called = name if member is None else f"{name}/{member}"
-    waiting = (execution_of(row) for row in loaded.snapshot.executions if row.phase is Phase.WAITING)
+    waiting = (
+        execution_of(row) for row in loaded.snapshot.executions if row.phase is Phase.WAITING
+    )
     return [
         Run(
             execution=each.id,
@@ -134,7 +165,9 @@ def _waiting(loaded: Loaded, name: str, member: str | None) -> list[Run]:
 
 
 def _oldest(log: Path) -> datetime | None:
-    """Return the time of the oldest record that is still there, in the file the log was rotated to or in the log."""
+    """Return the time of the oldest record that is still there, in the file the log was
+    rotated to or in the log.
+    """
     for path in (log.with_name(f"{log.name}.1"), log):
         with suppress(OSError), open(open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor
             record = decode(file.readline(LIMIT)) or {}

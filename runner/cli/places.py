@@ -1,4 +1,6 @@
-"""Where a command finds things: what was given, else the settings file, else the defaults. Reads files late."""
+"""Where a command finds things: what was given, else the settings file, else the
+defaults. Reads files late.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,11 @@ from runner.system.regular_files import is_folder
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where a command finds things. `jobs` is as the user gave it; `state` and `monitor_log` are absolute.
+    """Where a command finds things. `jobs` is as the user gave it; `state` and
+    `monitor_log` are absolute.
 
-    What `settings` say of places and of the zone is in the other fields already, if nothing goes before it.
+    What `settings` say of places and of the zone is in the other fields already, if
+    nothing goes before it.
     """
 
     jobs: Path
@@ -29,8 +33,8 @@ class Places:
     def state(self) -> Path:
         """The state folder: the given one, else the default.
 
-        Worked out only when it is asked for: a command that needs none runs where there is no default. Raises
-        UsageError there.
+        Worked out only when it is asked for: a command that needs none runs where there
+        is no default. Raises UsageError there.
         """
         return (self.given_state or default_state()).absolute()
 
@@ -52,7 +56,8 @@ class Places:
 
     @cached_property
     def zone(self) -> str:
-        """The IANA key of the zone that the runner of these places goes by; without one, `own_zone`.
+        """The IANA key of the zone that the runner of these places goes by; without
+        one, `own_zone`.
 
         The first access looks into the store, and says so on stderr if the two differ.
         """
@@ -76,15 +81,26 @@ class Places:
             zone_named(key)
         except RunnerError as error:
             source = "" if self.given_zone else "the system's zone (TZ or /etc/localtime): "
-            hint = f" ({error.suggestion})" if isinstance(error, RuleError) and error.suggestion else ""
+            hint = (
+                f" ({error.suggestion})"
+                if isinstance(error, RuleError) and error.suggestion
+                else ""
+            )
             raise UsageError(f"{source}{error}{hint}; --timezone names one") from None
         return key
 
 
 def places(
-    jobs: Path, state: Path | None, monitor_log: Path | None, timezone: str | None, *, is_guarded: bool = True
+    jobs: Path,
+    state: Path | None,
+    monitor_log: Path | None,
+    timezone: str | None,
+    *,
+    is_guarded: bool = True,
 ) -> Places:
-    """Fill in what was not given. With `is_guarded` root takes no settings that another user may change."""
+    """Fill in what was not given. With `is_guarded` root takes no settings that another
+    user may change.
+    """
     settings = _settings_beside(jobs, is_guarded=is_guarded)
     return Places(
         jobs=jobs,
@@ -96,8 +112,12 @@ def places(
 
 
 def _settings_beside(jobs: Path, *, is_guarded: bool) -> FileSettings:
-    """Read the settings file; where there is none, what reads it need not be imported. Raises UsageError."""
-    if not os.access(jobs.absolute().parent / NAME, os.F_OK):  # unlike `exists` it takes a folder that is closed to us
+    """Read the settings file; where there is none, what reads it need not be imported.
+    Raises UsageError.
+    """
+    if not os.access(
+        jobs.absolute().parent / NAME, os.F_OK
+    ):  # unlike `exists` it takes a folder that is closed to us
         return FileSettings()
     from runner.requests.settings_file import settings_beside
     from runner.system.trust import own_trust
@@ -108,8 +128,8 @@ def _settings_beside(jobs: Path, *, is_guarded: bool) -> FileSettings:
 def default_state() -> Path:
     """Return systemd's state folder, else the user's by the XDG base directory specification.
 
-    A path there that is not absolute does not count, and neither does such a HOME. Raises UsageError for a user
-    without a home folder.
+    A path there that is not absolute does not count, and neither does such a HOME.
+    Raises UsageError for a user without a home folder.
     """
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
@@ -126,7 +146,9 @@ def default_state() -> Path:
 
 
 def home_folder() -> Path | None:
-    """Return the user's home folder: HOME, else the passwd entry's; None if neither gives an absolute path."""
+    """Return the user's home folder: HOME, else the passwd entry's; None if neither
+    gives an absolute path.
+    """
     home = os.environ.get("HOME", "")
     if not home.startswith("/"):
         import pwd

@@ -1,4 +1,6 @@
-"""Whoever owns the store does it: a runner that is asked, or, where none is running, this very command."""
+"""Whoever owns the store does it: a runner that is asked, or, where none is running,
+this very command.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,17 @@ _PAUSE_S = 0.05
 
 
 def reach(
-    places: Places, command: Command, *, served: Callable[[Answer], Result], alone: Callable[[], Result]
+    places: Places,
+    command: Command,
+    *,
+    served: Callable[[Answer], Result],
+    alone: Callable[[], Result],
 ) -> Result:
-    """Return what `served` makes of a runner's answer, or, where nobody owns the store, what `alone` returns.
+    """Return what `served` makes of a runner's answer, or, where nobody owns the store,
+    what `alone` returns.
 
-    Who owns it may change while we look: another of these commands, say, that has just finished. Raises NoRunnerError
-    or StoreInUseError if there is no end of that.
+    Who owns it may change while we look: another of these commands, say, that has just
+    finished. Raises NoRunnerError or StoreInUseError if there is no end of that.
     """
     give_up_s = time.monotonic() + PATIENCE_S
     while True:
@@ -40,7 +47,8 @@ def reach(
 
 
 def asked(places: Places, command: Command) -> Answer:
-    """Return the runner's answer. Raises as `ask`, and StoreError if the runner serves another folder than is at hand.
+    """Return the runner's answer. Raises as `ask`, and StoreError if the runner serves
+    another folder than is at hand.
 
     Who is nowhere near a jobs folder means the one that the runner serves.
     """

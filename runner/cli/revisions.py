@@ -1,7 +1,9 @@
-"""A jobs folder as a git commit has it, in a folder of its own. Runs git; the work tree and the index are not touched.
+"""A jobs folder as a git commit has it, in a folder of its own. Runs git; the work tree
+and the index are not touched.
 
-The blobs are read as they are: no hook, no filter, no attribute and no prompt can come in between. A submodule's files
-are not in the repository, and links are as they were committed.
+The blobs are read as they are: no hook, no filter, no attribute and no prompt can come
+in between. A submodule's files are not in the repository, and links are as they were
+committed.
 """
 
 from __future__ import annotations
@@ -19,27 +21,45 @@ from runner.system.regular_files import is_folder, real_path
 
 _PATIENCE_S = 60
 _LINK, _SUBMODULE = "120000", "160000"
-# What a hook, which may be who calls us, sets to name its own repository: we ask for that of a folder.
-_LOCATING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
+# What a hook, which may be who calls us, sets to name its own repository: we ask for
+# that of a folder.
+_LOCATING = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+)
 _QUIET = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
 }
-_SETTINGS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never")
+_SETTINGS = (
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "protocol.allow=never",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """The git repository around a folder. `top` is its work tree, `prefix` the folder's path in it, "." for all."""
+    """The git repository around a folder. `top` is its work tree, `prefix` the folder's
+    path in it, "." for all.
+    """
 
     top: Path
     prefix: PurePosixPath
 
     @classmethod
     def around(cls, folder: Path) -> Repository | None:
-        """Return the repository that a folder lies in, even if the folder itself is not there; None if in none.
+        """Return the repository that a folder lies in, even if the folder itself is not
+        there; None if in none.
 
         Raises UsageError if there is no git, or git refuses to look into it.
         """
@@ -47,24 +67,39 @@ class Repository:
         present = next(level for level in (real, *real.parents) if is_folder(level))
         done = _run(present, "rev-parse", "--show-toplevel")
         if done.returncode:
-            if b"not a git repository" in done.stderr or b"must be run in a work tree" in done.stderr:
+            if (
+                b"not a git repository" in done.stderr
+                or b"must be run in a work tree" in done.stderr
+            ):
                 return None
             raise UsageError(_words(done))
         top = Path(real_path(os.fsdecode(done.stdout.rstrip(b"\n"))))
         return cls(top=top, prefix=PurePosixPath(real.relative_to(top).as_posix()))
 
     def commit(self, ref: str) -> str | None:
-        """Return the full id of the commit that a ref names; None if there is none. Raises UsageError."""
-        done = _run(self.top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+        """Return the full id of the commit that a ref names; None if there is none.
+        Raises UsageError.
+        """
+        done = _run(
+            self.top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"
+        )
         return None if done.returncode else done.stdout.decode().strip()
 
     def refs(self) -> list[str]:
         """Return the short names of all branches and tags."""
-        done = _run(self.top, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags", "refs/remotes")
+        done = _run(
+            self.top,
+            "for-each-ref",
+            "--format=%(refname:short)",
+            "refs/heads",
+            "refs/tags",
+            "refs/remotes",
+        )
         return os.fsdecode(done.stdout).splitlines()
 
     def extract(self, commit: str, target: Path, paths: Iterable[PurePosixPath]) -> tuple[str, ...]:
-        """Write what a commit has at or below some paths of the tree below `target`. Raises UsageError.
+        """Write what a commit has at or below some paths of the tree below `target`.
+        Raises UsageError.
 
         Returns the paths of submodules, of which nothing is written.
         """
@@ -80,7 +115,9 @@ class Repository:
 
     def _listed(self, commit: str, paths: list[str]) -> tuple[list[_Blob], list[str]]:
         within = [] if "." in paths else ["--", *paths]
-        listing = _checked(self.top, "--literal-pathspecs", "ls-tree", "-rlz", "--full-tree", commit, *within)
+        listing = _checked(
+            self.top, "--literal-pathspecs", "ls-tree", "-rlz", "--full-tree", commit, *within
+        )
         blobs, submodules = [], []
         for line in listing.split(b"\0"):
             about, _, path = os.fsdecode(line).partition("\t")
@@ -90,7 +127,9 @@ class Repository:
             if mode == _SUBMODULE:
                 submodules.append(path)
             else:
-                blobs.append(_Blob(path=path, is_link=mode == _LINK, identity=identity, size=int(size)))
+                blobs.append(
+                    _Blob(path=path, is_link=mode == _LINK, identity=identity, size=int(size))
+                )
         return blobs, submodules
 
     def _contents(self, blobs: list[_Blob]) -> Iterator[tuple[_Blob, bytes]]:
@@ -101,7 +140,9 @@ class Repository:
         answer = io.BytesIO(_checked(self.top, "cat-file", "--batch", "--buffer", given=asked))
         for blob in small:
             if answer.readline().endswith(b" missing\n"):
-                raise UsageError(f"the repository is a partial one, which lacks {blob.path}; `git fetch --refetch` it")
+                raise UsageError(
+                    f"the repository is a partial one, which lacks {blob.path}; `git fetch --refetch` it"
+                )
             content = answer.read(blob.size + 1)
             yield blob, content[:-1]
         # A file that is too large to be read is told as such by its size alone.
@@ -148,11 +189,17 @@ def _run(folder: Path, *arguments: str, given: bytes = b"") -> subprocess.Comple
             check=False,
         )
     except FileNotFoundError:
-        raise UsageError("a git ref needs git, which is not installed; --against takes a folder too") from None
+        raise UsageError(
+            "a git ref needs git, which is not installed; --against takes a folder too"
+        ) from None
     except subprocess.TimeoutExpired:
         raise UsageError(f"git did not answer within {_PATIENCE_S} s") from None
 
 
 def _words(done: subprocess.CompletedProcess[bytes]) -> str:
     lines = os.fsdecode(done.stderr).strip().splitlines()
-    return lines[0].replace("fatal: ", "git: ", 1) if lines else f"git failed with exit code {done.returncode}"
+    return (
+        lines[0].replace("fatal: ", "git: ", 1)
+        if lines
+        else f"git failed with exit code {done.returncode}"
+    )

@@ -37,8 +37,9 @@ def read_time(
 ) -> datetime:
     """Return the UTC instant that the value of an option means. Raises UsageError.
 
-    Read are instants as in the monitor log, times as in the files, dates, times of day, `now`, `today`, `yesterday`,
-    and durations, which lead `toward` the past or the future. So do times of day: the last or the next such time.
+    Read are instants as in the monitor log, times as in the files, dates, times of day,
+    `now`, `today`, `yesterday`, and durations, which lead `toward` the past or the
+    future. So do times of day: the last or the next such time.
 
     >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     >>> str(read_time("--since", "2h", "UTC", noon, toward=Toward.PAST))
@@ -59,7 +60,11 @@ def read_time(
         moment = read_moment(text, field=())
     except RuleError as error:
         duration = "" if toward is Toward.NEITHER else ", or a duration like 2h"
-        hint = error.suggestion if error.suggestion and "write it like" not in error.suggestion else None
+        hint = (
+            error.suggestion
+            if error.suggestion and "write it like" not in error.suggestion
+            else None
+        )
         raise UsageError(f"{option}: {error}; {hint or _FORMS.format(duration=duration)}") from None
     if moment.clock is None:
         return _in_day(option, text, moment.day, zone, of_day)
@@ -74,7 +79,9 @@ def _in_day(option: str, text: str, day: date, zone: str, of_day: OfDay) -> date
             after = first_instant(min(day, END.date()) + _DAY, zone_named(zone))
             return after if of_day is OfDay.AFTER else after - _TICK
         case OfDay.REFUSED:
-            raise UsageError(f"{option}: {text} is a date alone; at what time? Write it like {day} 18:00")
+            raise UsageError(
+                f"{option}: {text} is a date alone; at what time? Write it like {day} 18:00"
+            )
 
 
 def _instant(text: str, _zone: str, _now: datetime, _toward: Toward) -> datetime | None:

@@ -1,4 +1,6 @@
-"""Why nothing fires at present, for the commands that look at a runner. Reads the trouble note beside the store."""
+"""Why nothing fires at present, for the commands that look at a runner. Reads the
+trouble note beside the store.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,14 @@ from runner.service.trouble import TroubleNote
 from runner.store.database import owner_pid
 
 _LATE = timedelta(seconds=10)
-"""A runner that works gives a due fire its verdict within milliseconds, and within seconds after a start."""
+"""A runner that works gives a due fire its verdict within milliseconds, and within
+seconds after a start.
+"""
 
 
 def why_nothing_fires(places: Places, loaded: Loaded) -> str | None:
-    """Return in words what keeps the runner that is alive from firing; None if nothing does, or none is alive.
+    """Return in words what keeps the runner that is alive from firing; None if nothing
+    does, or none is alive.
 
     A runner that cannot write its note, or hangs, is recognised by a fire without a verdict.
     """
@@ -30,7 +35,9 @@ def why_nothing_fires(places: Places, loaded: Loaded) -> str | None:
         return None
     at, name = oldest
     since = local_text(at, places.zone)
-    return f"{name} has been due since {since}, without a verdict; `runner doctor` looks for the cause"
+    return (
+        f"{name} has been due since {since}, without a verdict; `runner doctor` looks for the cause"
+    )
 
 
 def report_trouble(places: Places, loaded: Loaded) -> None:
@@ -44,5 +51,7 @@ def _due(loaded: Loaded) -> list[tuple[datetime, str]]:
     stored = loaded.stored
     known = ((name, request, stored.states.get(name)) for name, request in stored.requests.items())
     return [
-        (at, name) for name, request, state in known if state is not None and (at := due_at(request, state)) is not None
+        (at, name)
+        for name, request, state in known
+        if state is not None and (at := due_at(request, state)) is not None
     ]

@@ -1,4 +1,6 @@
-"""What `runner doctor` tells of all that a runner lives by: looked at, whatever state it is in, and never changed."""
+"""What `runner doctor` tells of all that a runner lives by: looked at, whatever state
+it is in, and never changed.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,18 @@ def examine(subject: Subject) -> Iterator[Finding]:
         try:
             yield from check(subject)
         except (OSError, RunnerError) as error:
-            yield problem(name, f"it cannot be looked at: {_reason(error)}", "ask as the user that the runner runs as")
+            yield problem(
+                name,
+                f"it cannot be looked at: {_reason(error)}",
+                "ask as the user that the runner runs as",
+            )
 
 
 def _reason(error: OSError | RunnerError) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
+        return (
+            f"{error.filename}: {error.strerror.lower()}"
+            if error.filename
+            else error.strerror.lower()
+        )
     return str(error)

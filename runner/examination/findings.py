@@ -7,7 +7,9 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How much a finding matters: a problem breaks a guarantee, or hands the runner to somebody else."""
+    """How much a finding matters: a problem breaks a guarantee, or hands the runner to
+    somebody else.
+    """
 
     OK = "ok"
     ADVICE = "advice"

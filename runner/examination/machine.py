@@ -1,4 +1,6 @@
-"""The machine: its clock, zone data, notification of changes, bounds and room. Reads /proc and asks the system."""
+"""The machine: its clock, zone data, notification of changes, bounds and room. Reads
+/proc and asks the system.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ _TIMESYNC = Path("/run/systemd/timesync/synchronized")
 _STEPS_FOR, _STEPS_READ = timedelta(days=7), 1000
 _OF_ITS_OWN, _OF_AN_EXECUTION = 64, 4  # open files, generously
 _ROOMY_FILES = 4096
-_REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "ceph", "lustre", "afs"})
+_REMOTE = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "ceph", "lustre", "afs"}
+)
 _LITTLE_BYTES, _FEW_INODES = 100 << 20, 1000
 _NONE_BYTES = 1 << 20
 
@@ -64,20 +68,29 @@ def zone_findings(subject: Subject) -> Iterator[Finding]:
     try:
         zone_named(subject.zone)
     except RuleError as error:
-        yield problem("zone", str(error), error.suggestion or "--timezone names one, as Europe/Madrid")
+        yield problem(
+            "zone", str(error), error.suggestion or "--timezone names one, as Europe/Madrid"
+        )
         return
-    system, package = system_tzdata(), _version_in(files("tzdata").joinpath("zoneinfo", "tzdata.zi").read_text())
+    system, package = (
+        system_tzdata(),
+        _version_in(files("tzdata").joinpath("zoneinfo", "tzdata.zi").read_text()),
+    )
     if system is None:
         yield good("zone", f"{subject.zone}, by the zone data {package} of Python's tzdata package")
     elif system < package:
         message = f"the system's zone data is {system}, older than {package}, which is at hand in Python's tzdata"
-        yield advice("zone", message, "update the system's tzdata, or set PYTHONTZPATH= to use the package's")
+        yield advice(
+            "zone", message, "update the system's tzdata, or set PYTHONTZPATH= to use the package's"
+        )
     else:
         yield good("zone", f"{subject.zone}, by the system's zone data {system}")
 
 
 def running_zone_findings(subject: Subject) -> Iterator[Finding]:
-    """Report a runner that goes by another zone, or by other zone data, than one that was started now would."""
+    """Report a runner that goes by another zone, or by other zone data, than one that
+    was started now would.
+    """
     if subject.pid is None:
         return
     with closing(StoreReader(subject.state)) as reader:
@@ -85,7 +98,11 @@ def running_zone_findings(subject: Subject) -> Iterator[Finding]:
     zone = meta.get(ZONE, subject.zone)
     if zone != subject.zone:
         message = f"the runner goes by {zone}, here the zone is {subject.zone}"
-        yield advice("zone", message, "nothing to do: commands show the runner's zone; a restart from here changes it")
+        yield advice(
+            "zone",
+            message,
+            "nothing to do: commands show the runner's zone; a restart from here changes it",
+        )
     old = [key for key, raw in zone_data_of(meta).items() if read_zone(key) not in (None, raw)]
     if old:
         message = f"the runner's zone data for {', '.join(old)} is not that of the disk"
@@ -94,7 +111,9 @@ def running_zone_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def system_tzdata() -> str | None:
-    """Return the version of the zone data that Python finds first, as 2025b; None if the system has none that tells."""
+    """Return the version of the zone data that Python finds first, as 2025b; None if
+    the system has none that tells.
+    """
     for folder in map(Path, TZPATH):
         try:
             return _version_in((folder / "tzdata.zi").read_text())
@@ -111,7 +130,9 @@ def clock_findings(subject: Subject) -> Iterator[Finding]:
     """Report whether the clock is right and kept right, and the last steps that a runner has seen."""
     now = datetime.now(UTC)
     if now < RELEASED:
-        yield problem("clock", wrong_clock_words(now, RELEASED), "set the clock, or let chrony do it")
+        yield problem(
+            "clock", wrong_clock_words(now, RELEASED), "set the clock, or let chrony do it"
+        )
     synchronised = is_synchronised()
     if synchronised is None:
         yield good("clock", "the system does not tell whether its clock is kept right")
@@ -119,7 +140,9 @@ def clock_findings(subject: Subject) -> Iterator[Finding]:
         yield good("clock", "the clock is kept right")
     else:
         message = "nothing keeps the clock right (adjtimex: unsynchronised)"
-        yield warning("clock", message, "run chrony or systemd-timesyncd; in a container, on its host")
+        yield warning(
+            "clock", message, "run chrony or systemd-timesyncd; in a container, on its host"
+        )
     if not subject.monitor_log.is_file():
         return
     matching = Filter(events=frozenset({Event.RUNNER_CLOCK_STEPPED}), since=now - _STEPS_FOR)
@@ -155,7 +178,9 @@ def notification_findings(subject: Subject) -> Iterator[Finding]:
     kind = file_system_of(subject.jobs, Path("/proc/self/mountinfo").read_text())
     if kind in _REMOTE or kind.startswith("fuse"):
         message = f"{subject.jobs} is on {kind}, which tells nothing of changes made elsewhere"
-        yield advice("notification", message, "nothing to do: edits are found by looking, some seconds later")
+        yield advice(
+            "notification", message, "nothing to do: edits are found by looking, some seconds later"
+        )
         return
     folders, most = _folders_below(subject.jobs), _number("fs/inotify/max_user_watches")
     if subject.pid is None and not _can_watch():
@@ -163,22 +188,35 @@ def notification_findings(subject: Subject) -> Iterator[Finding]:
         yield warning("notification", message, "raise fs.inotify.max_user_instances with sysctl")
     elif most is not None and folders >= most:
         message = f"{folders} folders are to be watched, and fs.inotify.max_user_watches is {most}"
-        yield warning("notification", message, f"sysctl fs.inotify.max_user_watches={max(2 * folders, 65536)}")
+        yield warning(
+            "notification", message, f"sysctl fs.inotify.max_user_watches={max(2 * folders, 65536)}"
+        )
     elif kind == "overlay":
         message = f"{subject.jobs} is in a container's image: changes made below it, from outside, are not notified"
-        yield advice("notification", message, "mount the folder as a volume if it is edited from outside")
+        yield advice(
+            "notification", message, "mount the folder as a volume if it is edited from outside"
+        )
     elif places := _unwatched(subject.jobs):
         message = f"links lead to more than is watched: edits in {places[0]}{_and_more(places)} are found by looking"
-        yield advice("notification", message, "nothing to do, if some seconds later is soon enough; else fewer links")
+        yield advice(
+            "notification",
+            message,
+            "nothing to do, if some seconds later is soon enough; else fewer links",
+        )
     else:
-        yield good("notification", f"edits are notified ({folders} folder{'s' * (folders != 1)} on {kind or 'disk'})")
+        yield good(
+            "notification",
+            f"edits are notified ({folders} folder{'s' * (folders != 1)} on {kind or 'disk'})",
+        )
 
 
 def _unwatched(jobs: Path) -> list[str]:
     listing = exhausted(listed(jobs, {}))
     if listing is None:
         return []
-    return exhausted(unwatched(real_path(jobs), (f"{jobs.absolute()}/{link}" for link in listing.links)))
+    return exhausted(
+        unwatched(real_path(jobs), (f"{jobs.absolute()}/{link}" for link in listing.links))
+    )
 
 
 def _and_more(places: list[str]) -> str:
@@ -186,7 +224,9 @@ def _and_more(places: list[str]) -> str:
 
 
 def file_system_of(path: Path, mountinfo: str) -> str:
-    """Return the type of the file system that a path is on, "" if that is not known (proc(5), mountinfo)."""
+    """Return the type of the file system that a path is on, "" if that is not known
+    (proc(5), mountinfo).
+    """
     device = path.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     for line in mountinfo.splitlines():
@@ -205,20 +245,27 @@ def limit_findings(subject: Subject) -> Iterator[Finding]:
         yield warning("limits", message, f"ulimit -n {needed}, or LimitNOFILE={needed} in the unit")
     elif subject.max_running is None and limit < _ROOMY_FILES:
         message = f"{limit} open files suffice for about {room} executions at once, and nothing bounds those"
-        yield advice("limits", message, f"--max-running, or LimitNOFILE={_ROOMY_FILES * 4} in the unit")
+        yield advice(
+            "limits", message, f"--max-running, or LimitNOFILE={_ROOMY_FILES * 4} in the unit"
+        )
     else:
         yield good("limits", f"{limit} open files: room for about {room} executions at once")
 
 
 def room_findings(subject: Subject) -> Iterator[Finding]:
     """Tell whether there is room for the store, the outputs and the log."""
-    places = {"state": _existing(subject.state), "monitor log": _existing(subject.monitor_log.parent)}
+    places = {
+        "state": _existing(subject.state),
+        "monitor log": _existing(subject.monitor_log.parent),
+    }
     for place in dict.fromkeys(places.values()):
         names = " and ".join(name for name, each in places.items() if each == place)
         yield _room(names, place)
     kind = file_system_of(places["state"], Path("/proc/self/mountinfo").read_text())
     if kind in _REMOTE:
-        message = f"the state folder is on {kind}, where SQLite's shared memory and locks do not work"
+        message = (
+            f"the state folder is on {kind}, where SQLite's shared memory and locks do not work"
+        )
         yield problem("room", message, "choose a folder on a local disk with --state")
 
 
@@ -226,13 +273,22 @@ def cgroup_findings(subject: Subject) -> Iterator[Finding]:
     """Tell whether the runner that is alive has a cgroup delegated to it."""
     if subject.pid is None:
         return
-    own = folder_of(Path(f"/proc/{subject.pid}/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+    own = folder_of(
+        Path(f"/proc/{subject.pid}/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()
+    )
     if own is not None and own.name == "runner" and (own / "cgroup.procs").exists():
         given = (own.parent / "cgroup.subtree_control").read_text().split()
-        yield good("cgroup", f"each execution has a cgroup of its own (bounds: {', '.join(given) or 'none'})")
+        yield good(
+            "cgroup",
+            f"each execution has a cgroup of its own (bounds: {', '.join(given) or 'none'})",
+        )
     else:
         message = "no cgroup is delegated to the runner: limits.processes is refused, trees are ended one by one"
-        yield advice("cgroup", message, "Delegate=yes in the unit; in a container, cgroup v2 mounted writable")
+        yield advice(
+            "cgroup",
+            message,
+            "Delegate=yes in the unit; in a container, cgroup v2 mounted writable",
+        )
 
 
 def _room(names: str, place: Path) -> Finding:
@@ -240,9 +296,17 @@ def _room(names: str, place: Path) -> Finding:
     free, has_inodes = status.f_bavail * status.f_frsize, status.f_files > 0
     message = f"{free >> 20} MiB" + (f" and {status.f_favail} inodes" if has_inodes else "")
     if free < _NONE_BYTES or (has_inodes and status.f_favail == 0):
-        return problem("room", f"the disk of {names} ({place}) is full", "make room: nothing fires without a store")
+        return problem(
+            "room",
+            f"the disk of {names} ({place}) is full",
+            "make room: nothing fires without a store",
+        )
     if free < _LITTLE_BYTES or (has_inodes and status.f_favail < _FEW_INODES):
-        return warning("room", f"only {message} are free for {names} ({place})", "make room, or choose another place")
+        return warning(
+            "room",
+            f"only {message} are free for {names} ({place})",
+            "make room, or choose another place",
+        )
     return good("room", f"{message} are free for {names}")
 
 

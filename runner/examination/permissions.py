@@ -1,4 +1,5 @@
-"""Who else may write or read what a runner lives by: who may write its requests runs commands as its user.
+"""Who else may write or read what a runner lives by: who may write its requests runs
+commands as its user.
 
 Reads files and folders.
 """
@@ -32,22 +33,32 @@ _OTHERS_READ = stat.S_IROTH
 
 
 def jobs_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell who may change the requests: the folder, those in it, the files, and the way to the folder."""
+    """Tell who may change the requests: the folder, those in it, the files, and the way
+    to the folder.
+    """
     listing = subject.listing
     if listing is None and not is_missing(subject.jobs):
         yield problem(
-            "jobs", f"the jobs folder {subject.jobs} cannot be read", "run this as its user, or change it: chmod, chown"
+            "jobs",
+            f"the jobs folder {subject.jobs} cannot be read",
+            "run this as its user, or change it: chmod, chown",
         )
         return
     if listing is None:
         yield problem(
-            "jobs", f"there is no jobs folder {subject.jobs}", "`runner init` makes one, --jobs names another"
+            "jobs",
+            f"there is no jobs folder {subject.jobs}",
+            "`runner init` makes one, --jobs names another",
         )
         return
     read = {*listing.files, *listing.defaults}
     folders = {str(above) for relative in read for above in PurePosixPath(relative).parents} | {"."}
     inside = [subject.jobs / relative for relative in sorted(folders | read)]
-    inside += [path for path in (subject.jobs.absolute().parent / NAME, *_read_besides(subject)) if is_there(path)]
+    inside += [
+        path
+        for path in (subject.jobs.absolute().parent / NAME, *_read_besides(subject))
+        if is_there(path)
+    ]
     found = [*_exposures("jobs", inside, subject), *_git_findings(subject)]
     count = len(listing.files)
     where = f"{count} request file{'s' * (count != 1)} in {neutral(str(subject.jobs))}"
@@ -68,7 +79,11 @@ def _read_besides(subject: Subject) -> list[Path]:
 
 def _git_findings(subject: Subject) -> Iterator[Finding]:
     if objection := objection_to_git(subject.jobs, subject.trust):
-        kept = "root records no commit" if subject.user == _ROOT else "git would run what its `config` says"
+        kept = (
+            "root records no commit"
+            if subject.user == _ROOT
+            else "git would run what its `config` says"
+        )
         told = problem if subject.user == _ROOT or objection.grade is Grade.ANYBODY else advice
         yield told("jobs", f"{objection.reason}, which is git's: {kept}", objection.suggestion)
 
@@ -80,12 +95,16 @@ def state_findings(subject: Subject) -> Iterator[Finding]:
         yield good("state", f"there is no state folder {folder} yet; `runner start` makes it")
         return
     if not folder.is_dir():
-        yield problem("state", f"{folder} is no folder", "move it away, or choose another with --state")
+        yield problem(
+            "state", f"{folder} is no folder", "move it away, or choose another with --state"
+        )
         return
     places = list(places_in(folder))
     found = [*_use_findings("state", [folder, *places], subject), *_kind_findings(folder)]
     if folder.stat().st_mode & stat.S_IXOTH:  # else nobody else comes that far
-        found += _readers("state", [path for path in places if path.name != "wake" and path.parent == folder])
+        found += _readers(
+            "state", [path for path in places if path.name != "wake" and path.parent == folder]
+        )
     found += _exposures("state", [folder, *places], subject)
     yield from found or [good("state", f"{folder} is writable, and by nobody else")]
 
@@ -96,22 +115,36 @@ def log_findings(subject: Subject) -> Iterator[Finding]:
     folder = log.parent
     if not folder.is_dir():
         if folder != subject.state and not folder.parent.is_dir():
-            yield problem("log", f"there is no folder {folder} for the monitor log", f"mkdir -p {_quoted(folder)}")
+            yield problem(
+                "log",
+                f"there is no folder {folder} for the monitor log",
+                f"mkdir -p {_quoted(folder)}",
+            )
         return
     if log.exists() and not log.is_file():
-        yield problem("log", f"{log} is no file", "move it away, or choose another place with --monitor-log")
+        yield problem(
+            "log", f"{log} is no file", "move it away, or choose another place with --monitor-log"
+        )
         return
     places = [folder, log] if log.exists() else [folder]
-    found = [*_use_findings("log", places, subject), *_readers("log", places[1:]), *_exposures("log", places, subject)]
+    found = [
+        *_use_findings("log", places, subject),
+        *_readers("log", places[1:]),
+        *_exposures("log", places, subject),
+    ]
     yield from found or [good("log", f"{log} is writable, and not for everyone to read")]
 
 
 def user_findings(subject: Subject) -> Iterator[Finding]:
-    """Say so where another user asks than the one whose runner it is: what may be written is seen as by that one."""
+    """Say so where another user asks than the one whose runner it is: what may be
+    written is seen as by that one.
+    """
     if os.geteuid() == subject.user:
         return
     us, name = user_name(os.geteuid()), user_name(subject.user)
-    message = f"the state folder belongs to {name}, and this is asked as {us}, who may do other things"
+    message = (
+        f"the state folder belongs to {name}, and this is asked as {us}, who may do other things"
+    )
     if os.geteuid() == _ROOT:
         message += "; a runner that is root does not use it"
     yield advice("user", message, f"sudo -u {shlex.quote(name)} runner doctor")
@@ -119,10 +152,16 @@ def user_findings(subject: Subject) -> Iterator[Finding]:
 
 def _kind_findings(folder: Path) -> Iterator[Finding]:
     wake, lock, outputs = wake_path(folder), lock_path(folder), outputs_folder(folder)
-    kinds = ((wake, wake.is_fifo(), "FIFO"), (lock, lock.is_file(), "file"), (outputs, outputs.is_dir(), "folder"))
+    kinds = (
+        (wake, wake.is_fifo(), "FIFO"),
+        (lock, lock.is_file(), "file"),
+        (outputs, outputs.is_dir(), "folder"),
+    )
     for path, is_right, kind in kinds:
         if path.exists() and not is_right:
-            yield problem("state", f"{path} is no {kind}", "move it away, and the runner makes a new one")
+            yield problem(
+                "state", f"{path} is no {kind}", "move it away, and the runner makes a new one"
+            )
 
 
 def _use_findings(check: str, paths: Iterable[Path], subject: Subject) -> Iterator[Finding]:
@@ -130,10 +169,14 @@ def _use_findings(check: str, paths: Iterable[Path], subject: Subject) -> Iterat
         needed = os.W_OK | (os.X_OK if path.is_dir() else 0)
         if not os.access(path, needed):
             reason = (
-                "its file system is read-only" if os.statvfs(path).f_flag & os.ST_RDONLY else "permission is denied"
+                "its file system is read-only"
+                if os.statvfs(path).f_flag & os.ST_RDONLY
+                else "permission is denied"
             )
             message = f"{path} cannot be written as {user_name(os.geteuid())}: {reason}"
-            yield problem(check, message, "give it to the user that the runner runs as, with chown or chmod")
+            yield problem(
+                check, message, "give it to the user that the runner runs as, with chown or chmod"
+            )
             return
 
 
@@ -145,15 +188,21 @@ def _readers(check: str, paths: Iterable[Path]) -> Iterator[Finding]:
 
 
 def _exposures(check: str, paths: list[Path], subject: Subject) -> Iterator[Finding]:
-    """Tell who else may change some of `paths`, or what is on the way to them, each kind of people in one sentence."""
+    """Tell who else may change some of `paths`, or what is on the way to them, each
+    kind of people in one sentence.
+    """
     found: dict[Objection, Path] = {}
     for path in paths:
         if objection := subject.trust.objection(path, is_strict=True):
             found.setdefault(objection, path)
     ours = {real_path(path) for path in paths} | {str(path.absolute()) for path in paths}
-    for (who, is_ours, _), group in groupby(sorted(found, key=partial(_kind, ours)), key=partial(_kind, ours)):
+    for (who, is_ours, _), group in groupby(
+        sorted(found, key=partial(_kind, ours)), key=partial(_kind, ours)
+    ):
         objections = list(group)
-        yield _exposure(check, who, objections, paths[0], found[objections[0]], is_ours=is_ours, subject=subject)
+        yield _exposure(
+            check, who, objections, paths[0], found[objections[0]], is_ours=is_ours, subject=subject
+        )
 
 
 def _kind(ours: set[str], objection: Objection) -> tuple[str, bool, bool]:
@@ -161,7 +210,14 @@ def _kind(ours: set[str], objection: Objection) -> tuple[str, bool, bool]:
 
 
 def _exposure(
-    check: str, who: str, objections: list[Objection], top: Path, path: Path, *, is_ours: bool, subject: Subject
+    check: str,
+    who: str,
+    objections: list[Objection],
+    top: Path,
+    path: Path,
+    *,
+    is_ours: bool,
+    subject: Subject,
 ) -> Finding:
     first, user = objections[0], user_name(subject.user)
     places = _counted(Path(each.path) for each in objections)
@@ -180,8 +236,12 @@ def _exposure(
     return _level(first, path, subject)(check, message, suggestion)
 
 
-def _level(objection: Objection, path: Path, subject: Subject) -> Callable[[str, str, str], Finding]:
-    """Say how much it matters: root refuses all but a group on the way; another user decides for itself."""
+def _level(
+    objection: Objection, path: Path, subject: Subject
+) -> Callable[[str, str, str], Finding]:
+    """Say how much it matters: root refuses all but a group on the way; another user
+    decides for itself.
+    """
     if subject.user == _ROOT:
         return problem if ROOT.objection(path) else warning
     return {Grade.ANYBODY: problem, Grade.GROUP: warning, Grade.OWNER: advice}[objection.grade]

@@ -35,13 +35,24 @@ _BLOCK = re.compile(r"([^{}]*)\{([^{}]*)\}")
 
 def runner_findings(subject: Subject) -> Iterator[Finding]:
     """Tell whether a runner is alive."""
-    pid = owner_pid(subject.state)  # a lock that cannot be looked at leaves it open whether a runner is alive
-    yield good("runner", f"runner {pid} is running" if pid else f"no runner is running on {subject.state}")
+    pid = owner_pid(
+        subject.state
+    )  # a lock that cannot be looked at leaves it open whether a runner is alive
+    yield good(
+        "runner", f"runner {pid} is running" if pid else f"no runner is running on {subject.state}"
+    )
     with closing(StoreReader(subject.state)) as reader:
         served = reader.meta().get("jobs")
-    if served and is_folder(served) and is_folder(subject.jobs) and not Path(served).samefile(subject.jobs):
+    if (
+        served
+        and is_folder(served)
+        and is_folder(subject.jobs)
+        and not Path(served).samefile(subject.jobs)
+    ):
         message = f"the state folder {subject.state} belongs to {served}, not to {subject.jobs.absolute()}"
-        yield problem("runner", message, "give this jobs folder its own: --state, or `state` in runner.yaml")
+        yield problem(
+            "runner", message, "give this jobs folder its own: --state, or `state` in runner.yaml"
+        )
 
 
 def request_findings(subject: Subject) -> Iterator[Finding]:
@@ -54,13 +65,17 @@ def request_findings(subject: Subject) -> Iterator[Finding]:
         what = f"{len(problems)} problem{'s' * (len(problems) != 1)} in the request files, the first: {problems[0]}"
         yield warning("requests", what, "`runner validate` tells them all")
     else:
-        yield good("requests", f"{count} request{'s' * (count != 1)}, all valid, in zones that exist")
+        yield good(
+            "requests", f"{count} request{'s' * (count != 1)}, all valid, in zones that exist"
+        )
 
 
 def store_findings(subject: Subject) -> Iterator[Finding]:
     """Tell whether the store is whole and of this version, and what waits in it."""
     if subject.pid is not None and (trouble := TroubleNote(subject.state).read()):
-        yield problem("store", f"the runner does not fire: {trouble}", "follow the advice in this sentence")
+        yield problem(
+            "store", f"the runner does not fire: {trouble}", "follow the advice in this sentence"
+        )
     try:
         condition = condition_of(subject.state)
     except StoreError as error:
@@ -81,11 +96,15 @@ def store_findings(subject: Subject) -> Iterator[Finding]:
     if condition.waiting > _MANY_WAITING or (condition.waiting and subject.pid is None):
         message = f"{condition.waiting} records wait in it for the monitor log"
         found.append(warning("store", message, "make the log writable; a runner then writes them"))
-    yield from found or [good("store", f"it is whole, of version {condition.version}, {condition.bytes >> 10} KiB")]
+    yield from found or [
+        good("store", f"it is whole, of version {condition.version}, {condition.bytes >> 10} KiB")
+    ]
 
 
 def line_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether the log ends with a whole record; a runner that writes it may be in the midst of one."""
+    """Tell whether the log ends with a whole record; a runner that writes it may be in
+    the midst of one.
+    """
     if not subject.monitor_log.is_file():
         return
     with subject.monitor_log.open("rb", buffering=0) as file:
@@ -94,8 +113,15 @@ def line_findings(subject: Subject) -> Iterator[Finding]:
     if not size:
         yield good("log", "it is empty")
     elif not end.endswith(b"\n"):
-        message, right = "its last line is torn", "start the runner, which completes what is its own"
-        yield warning("log", message, right) if subject.pid is None else good("log", "it is being written")
+        message, right = (
+            "its last line is torn",
+            "start the runner, which completes what is its own",
+        )
+        yield (
+            warning("log", message, right)
+            if subject.pid is None
+            else good("log", "it is being written")
+        )
     elif decode(end[:-1].rpartition(b"\n")[2]) is None:
         yield warning("log", "its last line is no record", "let nothing but the runner write to it")
     else:
@@ -107,20 +133,30 @@ def rotation_findings(subject: Subject) -> Iterator[Finding]:
     log = subject.monitor_log
     for place, body in _rotations(subject):
         if "copytruncate" in body.split():
-            message = f"{place} rotates the log by copytruncate, which loses the lines written meanwhile"
+            message = (
+                f"{place} rotates the log by copytruncate, which loses the lines written meanwhile"
+            )
             yield warning(
-                "rotation", message, "replace copytruncate by `create`; the runner notices a rename by itself"
+                "rotation",
+                message,
+                "replace copytruncate by `create`; the runner notices a rename by itself",
             )
         else:
             yield good("rotation", f"{place} rotates the log by rename")
         return
     if log.is_file() and (size := log.stat().st_size) > _LARGE_LOG:
         message = f"the log has {size >> 20} MiB, and logrotate does not know it"
-        yield advice("rotation", message, f"rotate {log} by rename, with logrotate's `create` and `delaycompress`")
+        yield advice(
+            "rotation",
+            message,
+            f"rotate {log} by rename, with logrotate's `create` and `delaycompress`",
+        )
 
 
 def _rotations(subject: Subject) -> Iterator[tuple[Path, str]]:
-    """Yield the files of logrotate that name the log, each with what it says of it (logrotate.conf(5))."""
+    """Yield the files of logrotate that name the log, each with what it says of it
+    (logrotate.conf(5)).
+    """
     files = sorted(subject.logrotate.iterdir()) if is_folder(subject.logrotate) else []
     for file in (subject.logrotate.with_name("logrotate.conf"), *files):
         try:

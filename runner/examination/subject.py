@@ -1,4 +1,6 @@
-"""Whom an examination is about: the places of a runner, and the user that it is, or would be. Touches files."""
+"""Whom an examination is about: the places of a runner, and the user that it is, or
+would be. Touches files.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from runner.system.trust import ROOT, Trust
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A runner, alive or not. `zone` is an IANA key that nobody has checked; `max_running` None is no bound."""
+    """A runner, alive or not. `zone` is an IANA key that nobody has checked;
+    `max_running` None is no bound.
+    """
 
     jobs: Path
     state: Path
@@ -50,7 +54,11 @@ class Subject:
     @property
     def trust(self) -> Trust:
         """Whom that user trusts: itself, its groups, and root."""
-        return ROOT if self.user == 0 else Trust(users=frozenset({0, self.user}), groups=frozenset({0}) | self.groups)
+        return (
+            ROOT
+            if self.user == 0
+            else Trust(users=frozenset({0, self.user}), groups=frozenset({0}) | self.groups)
+        )
 
     @cached_property
     def groups(self) -> frozenset[int]:

@@ -1,1 +1,3 @@
-"""Processes: starting them, watching them, ending their whole tree. Touches processes, /proc and output files."""
+"""Processes: starting them, watching them, ending their whole tree. Touches processes,
+/proc and output files.
+"""

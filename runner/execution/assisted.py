@@ -1,7 +1,8 @@
-"""Starting processes, those by the launcher that posix_spawn alone cannot; it answers in a report. Touches processes.
+"""Starting processes, those by the launcher that posix_spawn alone cannot; it answers
+in a report. Touches processes.
 
-The runner never waits for the launcher. So what is found out by it is known when the execution ends: that its
-directory does not exist, for instance.
+The runner never waits for the launcher. So what is found out by it is known when the
+execution ends: that its directory does not exist, for instance.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def is_plain(launch: Launch) -> bool:
 
 
 def start(launch: Launch, cgroups: Cgroups | None) -> tuple[int, Report | None]:
-    """Start a process in a session of its own, by the launcher if it must be; then it joins a cgroup, where there are.
+    """Start a process in a session of its own, by the launcher if it must be; then it
+    joins a cgroup, where there are.
 
     Raises SpawnError for what can be known before; then nothing is left open, and no cgroup.
     """
@@ -85,7 +87,9 @@ def _start_launcher(launch: Launch, cgroups: Cgroups | None, report: Report) -> 
                 passed=(descriptor, report.descriptor),
             )
     except OSError as error:
-        raise SpawnError(f"its launcher {sys.executable!r} cannot be started: {cause(error)}") from None
+        raise SpawnError(
+            f"its launcher {sys.executable!r} cannot be started: {cause(error)}"
+        ) from None
     finally:
         os.close(output)
 
@@ -104,7 +108,9 @@ def _orders(launch: Launch, cgroups: Cgroups | None, report: Report) -> Orders:
         "late_limits": list(_late(limits, cgroups)),
         "nice": launch.nice,
         "umask": launch.umask,
-        "identity": (identity.uid, identity.gid, list(identity.groups)) if identity and not identity.is_ours else None,
+        "identity": (identity.uid, identity.gid, list(identity.groups))
+        if identity and not identity.is_ours
+        else None,
         "secrets": _secrets(launch.secrets),
         "is_stderr_told": launch.is_stderr_told,
         "cgroup": _cgroup(launch.execution, limits, cgroups),
@@ -135,8 +141,10 @@ def _called(launch: Launch, report: Report) -> list[str]:
 
 
 def _early(limits: Limits) -> Iterator[tuple[int, int, int]]:
-    """Return the limits of each process: after its processor time a signal, SIGXCPU, and a second later KILL; as many
-    open files as it would have if we had not raised our own limit."""
+    """Return the limits of each process: after its processor time a signal, SIGXCPU,
+    and a second later KILL; as many open files as it would have if we had not raised
+    our own limit.
+    """
     if limits.cpu is not None:
         seconds = max(1, ceil(limits.cpu.total_seconds()))
         yield resource.RLIMIT_CPU, seconds, seconds + 1
@@ -148,7 +156,9 @@ def _early(limits: Limits) -> Iterator[tuple[int, int, int]]:
 
 
 def _late(limits: Limits, cgroups: Cgroups | None) -> Iterator[tuple[int, int, int]]:
-    """Return what would keep the launcher itself from its work: where no cgroup can, addresses bound the memory."""
+    """Return what would keep the launcher itself from its work: where no cgroup can,
+    addresses bound the memory.
+    """
     if limits.memory is not None and not _can(cgroups, "memory"):
         memory = min(limits.memory, _MOST)
         yield resource.RLIMIT_AS, memory, memory

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A process that was started and is not watched yet. It started between the ticks `before` and `after`."""
+    """A process that was started and is not watched yet. It started between the ticks
+    `before` and `after`.
+    """
 
     launch: Launch
     pid: int
@@ -29,14 +31,16 @@ class Begun:
     after: int
     own_peak: int
     output: int | None
-    """A descriptor of the output, where that has a limit: the process may remove the file at once."""
+    """A descriptor of the output, where that has a limit: the process may remove the file at once.
+    """
 
     @property
     def tick(self) -> int:
         """When it started, as `proc.Stat` has it. Raises OSError.
 
-        Usually before and after are one tick. To ask /proc costs a fifth of a spawn: the process is busy with its
-        beginning, or already with its end, and we would wait for its locks.
+        Usually before and after are one tick. To ask /proc costs a fifth of a spawn:
+        the process is busy with its beginning, or already with its end, and we would
+        wait for its locks.
         """
         stat = proc.stat_of(self.pid) if self.before != self.after else None
         return stat.started if stat else self.after

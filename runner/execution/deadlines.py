@@ -7,7 +7,9 @@ from heapq import heapify, heappop, heappush
 
 
 class Deadlines:
-    """A heap beside a dictionary: an entry of the heap counts only while the dictionary agrees with it."""
+    """A heap beside a dictionary: an entry of the heap counts only while the dictionary
+    agrees with it.
+    """
 
     def __init__(self) -> None:
         self._due_s: dict[str, float] = {}
@@ -20,7 +22,9 @@ class Deadlines:
         """Set or replace the deadline of an execution."""
         self._due_s[execution] = due_s
         heappush(self._heap, (due_s, execution))
-        if len(self._heap) > 2 * len(self._due_s) + 64:  # long timeouts of short executions would pile up
+        if (
+            len(self._heap) > 2 * len(self._due_s) + 64
+        ):  # long timeouts of short executions would pile up
             self._heap = [(at_s, name) for name, at_s in self._due_s.items()]
             heapify(self._heap)
 

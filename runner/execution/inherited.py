@@ -1,4 +1,6 @@
-"""What this program inherited from whoever started it, and what it is not to pass on. Touches this process."""
+"""What this program inherited from whoever started it, and what it is not to pass on.
+Touches this process.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from runner.execution.trees import proc
 
 
 def keep_children_waitable() -> None:
-    """Undo an ignored SIGCHLD that we inherited: with it the system reaps our children, and exit codes are lost."""
+    """Undo an ignored SIGCHLD that we inherited: with it the system reaps our children,
+    and exit codes are lost.
+    """
     if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 

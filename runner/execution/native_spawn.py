@@ -1,8 +1,9 @@
 """posix_spawn(3) by way of the C library. Touches processes.
 
-`os.posix_spawn` holds the interpreter's lock until the program runs, so a program on a mount that hangs would hold up
-the whole runner; and it has no directory. Here the child enters the directory (`addchdir_np`: glibc 2.29, musl 1.1.24),
-and other threads go on meanwhile.
+`os.posix_spawn` holds the interpreter's lock until the program runs, so a program on a
+mount that hangs would hold up the whole runner; and it has no directory. Here the child
+enters the directory (`addchdir_np`: glibc 2.29, musl 1.1.24), and other threads go on
+meanwhile.
 """
 
 from __future__ import annotations
@@ -32,11 +33,17 @@ def knows_directories() -> bool:
 
 @cache
 def _attributes() -> ctypes.Array[ctypes.c_char]:
-    """Return the attributes of a child: a session of its own, no signal blocked, each at its default.
+    """Return the attributes of a child: a session of its own, no signal blocked, each
+    at its default.
 
-    A child would inherit what we, or whoever started us, ignore: Python itself ignores SIGPIPE and SIGXFSZ.
+    A child would inherit what we, or whoever started us, ignore: Python itself ignores
+    SIGPIPE and SIGXFSZ.
     """
-    library, attributes, signals = _library(), ctypes.create_string_buffer(_ROOM), ctypes.create_string_buffer(_ROOM)
+    library, attributes, signals = (
+        _library(),
+        ctypes.create_string_buffer(_ROOM),
+        ctypes.create_string_buffer(_ROOM),
+    )
     library.posix_spawnattr_init(attributes)
     library.posix_spawnattr_setflags(attributes, ctypes.c_short(_SETSIGDEF | _SETSIGMASK | _SETSID))
     library.sigemptyset(signals)
@@ -59,11 +66,15 @@ def spawn(
 ) -> int:
     """Start a program in a session of its own, its stdout and stderr to `output`; return its pid.
 
-    `passed` descriptors stay open in it. Raises OSError, and ValueError for what no program can be given.
+    `passed` descriptors stay open in it. Raises OSError, and ValueError for what no
+    program can be given.
     """
     library, actions = _library(), ctypes.create_string_buffer(_ROOM)
     path, folder = os.fsencode(program), None if directory is None else os.fsencode(directory)
-    given, variables = _strings(arguments), _strings([_variable(*each) for each in environment.items()])
+    given, variables = (
+        _strings(arguments),
+        _strings([_variable(*each) for each in environment.items()]),
+    )
     pid = ctypes.c_int()
     _check(library.posix_spawn_file_actions_init(actions))
     try:
@@ -72,10 +83,14 @@ def spawn(
         # stdin last: where our own 0 to 2 are closed, `output` may be one of them
         _check(library.posix_spawn_file_actions_addopen(actions, 0, b"/dev/null", os.O_RDONLY, 0))
         for descriptor in passed:
-            _check(library.posix_spawn_file_actions_adddup2(actions, descriptor, descriptor))  # takes CLOEXEC away
+            _check(
+                library.posix_spawn_file_actions_adddup2(actions, descriptor, descriptor)
+            )  # takes CLOEXEC away
         if folder is not None:
             _check(library.posix_spawn_file_actions_addchdir_np(actions, folder))
-        _check(library.posix_spawn(ctypes.byref(pid), path, actions, _attributes(), given, variables))
+        _check(
+            library.posix_spawn(ctypes.byref(pid), path, actions, _attributes(), given, variables)
+        )
     finally:
         library.posix_spawn_file_actions_destroy(actions)
     return pid.value

@@ -1,5 +1,6 @@
-"""How many files this program may have open: as many as the system lets it, once it needs them. Its programs may have
-as many as they could before: there are some that fail with more than select(2) can count. Touches this process.
+"""How many files this program may have open: as many as the system lets it, once it
+needs them. Its programs may have as many as they could before: there are some that fail
+with more than select(2) can count. Touches this process.
 
 A running execution takes one descriptor of us, or two if it was started by the launcher.
 """
@@ -17,7 +18,9 @@ from threading import Lock
 
 @dataclass(slots=True)
 class _Raised:
-    """The limits that we found, soft and hard, and two descriptors of nothing that are below the soft one."""
+    """The limits that we found, soft and hard, and two descriptors of nothing that are
+    below the soft one.
+    """
 
     former: tuple[int, int] | None = None
     place: int = -1
@@ -26,12 +29,15 @@ class _Raised:
 
 _raised = _Raised()
 _limited = Lock()
-"""Held while our own limit is the lower one: of two threads that start programs each would undo what the other does."""
+"""Held while our own limit is the lower one: of two threads that start programs each
+would undo what the other does.
+"""
 _PATIENCE_S = 1.0
 
 
 def make_room(descriptor: int) -> None:
-    """Raise our soft limit of open files to the hard one, once the latest descriptor shows that half of it is in use.
+    """Raise our soft limit of open files to the hard one, once the latest descriptor
+    shows that half of it is in use.
 
     Not before: to start a program under a raised limit takes 10 µs longer.
     """
@@ -54,7 +60,8 @@ def former_limit() -> tuple[int, int] | None:
 def below_former_limit(descriptor: int) -> Iterator[int]:
     """Have the limit that we found, for a program that is started meanwhile. What is open stays so.
 
-    Yields the descriptor under a number below the limit: posix_spawn refuses any other. Raises OSError.
+    Yields the descriptor under a number below the limit: posix_spawn refuses any other.
+    Raises OSError.
     """
     if _raised.former is None:
         yield descriptor

@@ -1,11 +1,12 @@
 """Bounds on outputs: looked at every 250 ms while they grow, and cut. Touches output files.
 
-Nothing else bounds one file (RLIMIT_FSIZE bounds all that a process writes). Cutting at each look, not only at the end,
-is what keeps the disk: it never holds more than the limit and what is written between two looks, however long the
-process takes to end after it was asked to. The output is open for appending, so that it goes on at the cut.
+Nothing else bounds one file (RLIMIT_FSIZE bounds all that a process writes). Cutting at
+each look, not only at the end, is what keeps the disk: it never holds more than the
+limit and what is written between two looks, however long the process takes to end after
+it was asked to. The output is open for appending, so that it goes on at the cut.
 
-Who outlives an execution may write on until it is found and killed. So an output that went beyond its limit is looked
-at until it grows no more.
+Who outlives an execution may write on until it is found and killed. So an output that
+went beyond its limit is looked at until it grows no more.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class OutputLimits:
         return [name for name in within if self._bounded[name].is_beyond]
 
     def finish(self, execution: str) -> bool:
-        """Cut an output of which the execution has ended, if it has a limit; tell whether it was ever beyond it."""
+        """Cut an output of which the execution has ended, if it has a limit; tell
+        whether it was ever beyond it.
+        """
         bounded = self._bounded.pop(execution, None)
         if bounded is None:
             return False

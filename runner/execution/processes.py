@@ -1,7 +1,8 @@
 """The processes that belong to us, from spawn to exit. One thread owns this; it never blocks.
 
-Time is monotonic seconds, given by the caller. Exits arrive as readable pidfds in the owner's epoll. Whoever holds a
-`Processes` is the only reaper of what it starts, and nothing else in the program may start a session.
+Time is monotonic seconds, given by the caller. Exits arrive as readable pidfds in the
+owner's epoll. Whoever holds a `Processes` is the only reaper of what it starts, and
+nothing else in the program may start a session.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ from runner.execution.output_limits import OutputLimits
 from runner.execution.spawn import Launch, SpawnError, open_output
 from runner.execution.trees import cgroups, orphans, proc, signals
 from runner.execution.trees.foreign import Foreign, open_watched
-from runner.execution.trees.watched import Exit, Started, Watched, has_ended, sampled_peak, unknown_exit, wait
+from runner.execution.trees.watched import (
+    Exit,
+    Started,
+    Watched,
+    has_ended,
+    sampled_peak,
+    unknown_exit,
+    wait,
+)
 from runner.lifecycle import Reason
 
 if TYPE_CHECKING:
@@ -39,7 +48,9 @@ class Processes:
     """All processes that run for executions, ours and adopted ones, by execution id."""
 
     def __init__(self, poll: epoll) -> None:
-        """Watch exits through `poll`; become the sub-reaper of our descendants, and take a delegated cgroup (Linux)."""
+        """Watch exits through `poll`; become the sub-reaper of our descendants, and
+        take a delegated cgroup (Linux).
+        """
         self._poll = poll
         self._watched: dict[str, Watched] = {}
         self._by_descriptor: dict[int, Watched] = {}
@@ -60,25 +71,32 @@ class Processes:
         inherited.keep_descriptors_from_children()
 
     def spawn(self, launch: Launch, *, now_s: float) -> Started:
-        """Start a process in a session of its own. Raises SpawnError; what the launcher finds out is in the exit."""
+        """Start a process in a session of its own. Raises SpawnError; what the launcher
+        finds out is in the exit.
+        """
         return self.enter(self.begin(launch), now_s=now_s)
 
     def begin(self, launch: Launch) -> Begun:
-        """Start a process that `enter` will watch. May hang, and touches nothing of ours: any thread may call it.
+        """Start a process that `enter` will watch. May hang, and touches nothing of
+        ours: any thread may call it.
 
         Raises SpawnError.
         """
         return begin(launch, self._cgroups)
 
     def enter(self, begun: Begun, *, now_s: float) -> Started:
-        """Watch a process that `begin` started. Raises SpawnError, and kills it, if it cannot be watched."""
+        """Watch a process that `begin` started. Raises SpawnError, and kills it, if it
+        cannot be watched.
+        """
         launch, pid, report = begun.launch, begun.pid, begun.report
         try:
             started = begun.tick
             descriptor = open_watched(pid, self._poll)
         except OSError as error:
             begun.undo()
-            raise SpawnError(f"the process cannot be watched and was killed at once: {cause(error)}") from None
+            raise SpawnError(
+                f"the process cannot be watched and was killed at once: {cause(error)}"
+            ) from None
         if begun.output is not None and launch.output_limit is not None:
             self._outputs.watch(launch.execution, begun.output, launch.output_limit, now_s)
         watched = Watched(
@@ -114,8 +132,9 @@ class Processes:
     ) -> Started | None:
         """Watch a process that a former runner started; None if nothing of its tree runs any more.
 
-        It is known by pid and start time, or, where they are not known, by RUNNER_EXECUTION_ID in its environment.
-        Where the main process has ended and others of its tree have not, the execution goes on with one of those.
+        It is known by pid and start time, or, where they are not known, by
+        RUNNER_EXECUTION_ID in its environment. Where the main process has ended and
+        others of its tree have not, the execution goes on with one of those.
         """
         found = self._foreign.main(execution, pid, pid_started) if pid is not None else None
         found = found or self._foreign.former(execution, pid, pid_started)
@@ -137,7 +156,8 @@ class Processes:
         return self._watch(watched, timeout_left_s, now_s)
 
     def stop(self, execution: str, reason: Reason, *, now_s: float) -> None:
-        """Send the stop signal to the whole tree; KILL follows after the grace. The first reason given stays.
+        """Send the stop signal to the whole tree; KILL follows after the grace. The
+        first reason given stays.
 
         An execution whose process has ended, reaped or not, is left alone: it ended by itself.
         """
@@ -157,7 +177,9 @@ class Processes:
             self._kill(watched)
 
     def enforce(self, now_s: float) -> None:
-        """Do what is due: stop what is past its timeout, KILL what outlived its grace or its execution."""
+        """Do what is due: stop what is past its timeout, KILL what outlived its grace
+        or its execution.
+        """
         for execution in self._deadlines.take(now_s):
             if self._watched[execution].stopped_for is None:
                 self.stop(execution, Reason.TIMEOUT, now_s=now_s)
@@ -174,8 +196,9 @@ class Processes:
     def next_deadline_s(self) -> float | None:
         """Return when `enforce` has something to do next.
 
-        Without executions it only reaps the orphans of others: PID 1 gets those at any time, and so does a program
-        that a shell with children became (`sh -c "helper & exec runner start"`). The owner's usual turns do for that.
+        Without executions it only reaps the orphans of others: PID 1 gets those at any
+        time, and so does a program that a shell with children became (`sh -c "helper &
+        exec runner start"`). The owner's usual turns do for that.
         """
         deadlines = (self._deadlines.next_s(), self._outputs.next_s, self._sweep_s, self._sample_s)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
@@ -185,18 +208,24 @@ class Processes:
         return descriptor in self._by_descriptor
 
     def reap(self, descriptor: int) -> Exit | None:
-        """Take the exit of the process behind a readable descriptor; what is left of its tree is killed.
+        """Take the exit of the process behind a readable descriptor; what is left of
+        its tree is killed.
 
-        Its group is killed here, at once; who has left the group, by the next `enforce`, which is due from now on.
-        None if the execution goes on: an adopted one does, and is watched, as long as anybody of its tree runs.
+        Its group is killed here, at once; who has left the group, by the next
+        `enforce`, which is due from now on. None if the execution goes on: an adopted
+        one does, and is watched, as long as anybody of its tree runs.
         """
         watched = self._by_descriptor[descriptor]
         if not has_ended(descriptor):
             return None
         if watched.is_adopted:
             return self._follow(watched)
-        signals.signal_group(watched.pid, signal.SIGKILL)  # before wait4: until then nobody else can have its number
-        if watched.execution in self._outputs:  # who has left the group would write on after the last look
+        signals.signal_group(
+            watched.pid, signal.SIGKILL
+        )  # before wait4: until then nobody else can have its number
+        if (
+            watched.execution in self._outputs
+        ):  # who has left the group would write on after the last look
             signals.kill_all(partial(self._tree, watched))
         self._judge(watched)
         ended = wait(watched)
@@ -221,7 +250,9 @@ class Processes:
         return Started(pid=watched.pid, pid_started=watched.started)
 
     def _judge(self, watched: Watched) -> None:
-        """Look a last time at the bounds of an execution that has ended, and note whether it has exceeded them."""
+        """Look a last time at the bounds of an execution that has ended, and note
+        whether it has exceeded them.
+        """
         if self._outputs.finish(watched.execution):
             watched.stopped_for = watched.stopped_for or Reason.OUTPUT_LIMIT
         if self._cgroups is not None and (watched.report is not None or watched.is_adopted):
@@ -287,7 +318,10 @@ class Processes:
         self._swept_s = now_s
         self._left = self._cgroups.end(self._left) if self._cgroups is not None else set()
         running = self._watched.values()
-        if orphans.sweep(self._mains, running=running, ended=self._ended, is_fresh=self.is_fresh) or self._left:
+        if (
+            orphans.sweep(self._mains, running=running, ended=self._ended, is_fresh=self.is_fresh)
+            or self._left
+        ):
             self._sweep_s = now_s + _AFTER_KILL_S
         else:
             self._ended.clear()

@@ -1,4 +1,5 @@
-"""The user that a process runs as. Reads the databases of users and groups, and this process's own rights.
+"""The user that a process runs as. Reads the databases of users and groups, and this
+process's own rights.
 
 Where those databases are served by the network (NSS), a look into them may wait for it for ever.
 """
@@ -39,10 +40,14 @@ class Identity:
 
 
 def resolve(run_as: RunAs) -> Identity:
-    """Look a user up. Raises SpawnError if there is none, or if we have no right to become that one."""
+    """Look a user up. Raises SpawnError if there is none, or if we have no right to
+    become that one.
+    """
     user, uid = _user(run_as.user)
     if user is None and run_as.group is None:
-        raise SpawnError(f"run_as: user {run_as.user} has no entry, and so no group; say which: run_as.group")
+        raise SpawnError(
+            f"run_as: user {run_as.user} has no entry, and so no group; say which: run_as.group"
+        )
     gid = _gid(run_as.group) if run_as.group is not None else user.pw_gid if user else -1
     identity = Identity(
         uid=uid,
@@ -88,7 +93,9 @@ def _gid(name: str) -> int:
 
 
 def _groups(name: str, gid: int) -> tuple[int, ...]:
-    """Return the groups of a user; `os.getgrouplist` would hold up all threads while the name service hangs."""
+    """Return the groups of a user; `os.getgrouplist` would hold up all threads while
+    the name service hangs.
+    """
     library, count = ctypes.CDLL(None), ctypes.c_int(_MOST_GROUPS)
     groups = (ctypes.c_uint * _MOST_GROUPS)()
     if library.getgrouplist(os.fsencode(name), ctypes.c_uint(gid), groups, ctypes.byref(count)) < 0:
@@ -115,7 +122,9 @@ def _told(name: str, user: pwd.struct_passwd | None) -> dict[str, str]:
 
 
 def _may_change() -> bool:
-    """Tell whether we may take on another user and group: root in a container may not, a service's user may."""
+    """Tell whether we may take on another user and group: root in a container may not,
+    a service's user may.
+    """
     _, _, rest = Path("/proc/self/status").read_bytes().partition(b"\nCapEff:\t")
     needed = 1 << _CAP_SETGID | 1 << _CAP_SETUID
     return int(rest[:16], 16) & needed == needed

@@ -16,18 +16,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 Term = int | str
-"""A number, or a form that names a day by its place in the month, spelled as ours: `L`, `LW`, `5L`, `5#2`."""
+"""A number, or a form that names a day by its place in the month, spelled as ours: `L`,
+`LW`, `5L`, `5#2`.
+"""
 Terms = frozenset[Term]
 
 _MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
-_WEEKDAYS = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"))}
+_WEEKDAYS = {
+    name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"))
+}
 ALL_DAYS: Terms = frozenset(range(1, 32))
 ALL_WEEKDAYS: Terms = frozenset(range(7))
 
 
 class DialectError(ValueError):
-    """An expression that means nothing there, or something that no expression here means; the text says which."""
+    """An expression that means nothing there, or something that no expression here
+    means; the text says which.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +50,10 @@ class Field:
 class Dialect:
     """How a scheduler reads expressions. `layouts` are the fields by their count.
 
-    `bare_step` tells whether `5/15` goes on to the end; `either_day` whether a day of only one of two restricted day
-    fields will do; `star_survives_step` whether `*/2` still counts as an unrestricted field then; `wraps` whether
-    `fri-mon` is a range. `at_clock_changes` says what it does there, in words.
+    `bare_step` tells whether `5/15` goes on to the end; `either_day` whether a day of
+    only one of two restricted day fields will do; `star_survives_step` whether `*/2`
+    still counts as an unrestricted field then; `wraps` whether `fri-mon` is a range.
+    `at_clock_changes` says what it does there, in words.
     """
 
     name: str
@@ -62,7 +69,8 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """The times an expression matches; weekdays count from Sunday, 0. With `is_either`, one of the day fields will do.
+    """The times an expression matches; weekdays count from Sunday, 0. With `is_either`,
+    one of the day fields will do.
 
     `years` None is every year.
     """
@@ -84,7 +92,10 @@ def _field(name: str, low: int, high: int, names: Mapping[str, int] | None = Non
 _MINUTE, _HOUR = _field("minute", 0, 59), _field("hour", 0, 23)
 _DAY, _MONTH = _field("day of the month", 1, 31), _field("month", 1, 12, _MONTHS)
 _SECOND, _YEAR = _field("second", 0, 59), _field("year", 1970, 2099)
-_TO_7, _TO_6 = _field("day of the week", 0, 7, _WEEKDAYS), _field("day of the week", 0, 6, _WEEKDAYS)
+_TO_7, _TO_6 = (
+    _field("day of the week", 0, 7, _WEEKDAYS),
+    _field("day of the week", 0, 6, _WEEKDAYS),
+)
 _FROM_1 = _field("day of the week", 1, 7, {name: number + 1 for name, number in _WEEKDAYS.items()})
 _FIVE = (_MINUTE, _HOUR, _DAY, _MONTH)
 
@@ -138,7 +149,9 @@ def meaning_of(expression: str, dialect: Dialect) -> Meaning:
     by_name = {field.name: text for field, text in zip(layout, texts, strict=True)}
     if dialect is QUARTZ and (by_name[_DAY.name] == "?") == (by_name[_FROM_1.name] == "?"):
         raise DialectError("Quartz wants ? in exactly one of the two day fields")
-    sets = {field.name: _terms(text, field, dialect) for field, text in zip(layout, texts, strict=True)}
+    sets = {
+        field.name: _terms(text, field, dialect) for field, text in zip(layout, texts, strict=True)
+    }
     days, weekdays = by_name[_DAY.name], by_name[_TO_7.name]
     return normal(
         Meaning(
@@ -148,14 +161,18 @@ def meaning_of(expression: str, dialect: Dialect) -> Meaning:
             days=sets[_DAY.name],
             months=sets[_MONTH.name],
             weekdays=sets[_TO_7.name],
-            is_either=dialect.either_day and not _is_star(days, dialect) and not _is_star(weekdays, dialect),
+            is_either=dialect.either_day
+            and not _is_star(days, dialect)
+            and not _is_star(weekdays, dialect),
             years=None if by_name.get(_YEAR.name, "*") == "*" else sets[_YEAR.name],
         )
     )
 
 
 def normal(meaning: Meaning) -> Meaning:
-    """Make equal what means the same: an unrestricted field beside one of which either will do is no restriction."""
+    """Make equal what means the same: an unrestricted field beside one of which either
+    will do is no restriction.
+    """
     if meaning.is_either and (meaning.days >= ALL_DAYS or meaning.weekdays >= ALL_WEEKDAYS):
         return replace(meaning, days=ALL_DAYS, weekdays=ALL_WEEKDAYS, is_either=False)
     return meaning
@@ -194,7 +211,9 @@ def _numbers(term: str, field: Field, dialect: Dialect) -> Iterator[int]:
         raise DialectError(f"a step of 0 in the {field.name} {term!r}")
     # The library of yacron expands a star or an open end to 6, though it knows 7.
     high = 6 if dialect is PARSE_CRONTAB and field is _TO_7 else field.high
-    if head == "*" or (head == "?" and dialect.question_mark and field.name in {_DAY.name, _TO_7.name}):
+    if head == "*" or (
+        head == "?" and dialect.question_mark and field.name in {_DAY.name, _TO_7.name}
+    ):
         return iter(range(field.low, high + 1, step))
     first_text, dash, last_text = head.partition("-")
     first = _value(first_text, term, field)
@@ -202,11 +221,15 @@ def _numbers(term: str, field: Field, dialect: Dialect) -> Iterator[int]:
     if dash:
         return _range(first, last, step, term, field, dialect)
     if slash and not dialect.bare_step:
-        raise DialectError(f"{term!r} is read as {first} alone by some crons, and as from {first} on by others")
+        raise DialectError(
+            f"{term!r} is read as {first} alone by some crons, and as from {first} on by others"
+        )
     return iter(range(first, (high if slash else first) + 1, step))
 
 
-def _range(first: int, last: int, step: int, term: str, field: Field, dialect: Dialect) -> Iterator[int]:
+def _range(
+    first: int, last: int, step: int, term: str, field: Field, dialect: Dialect
+) -> Iterator[int]:
     if dialect is PARSE_CRONTAB and field is _TO_7 and last == 0:
         last = 7
     if first <= last:
@@ -214,7 +237,9 @@ def _range(first: int, last: int, step: int, term: str, field: Field, dialect: D
     if not dialect.wraps:
         raise DialectError(f"the range {term!r} of the {field.name} ends before it begins")
     size = field.high - field.low + 1
-    return (field.low + (number - field.low) % size for number in range(first, last + size + 1, step))
+    return (
+        field.low + (number - field.low) % size for number in range(first, last + size + 1, step)
+    )
 
 
 def _value(text: str, term: str, field: Field) -> int:
@@ -233,7 +258,9 @@ def _number(text: str, term: str, field: Field) -> int:
 
 
 def _place_in_month(term: str, field: Field, dialect: Dialect) -> set[Term] | None:
-    """Read a form that names a day by its place in the month, in our spelling; None for any other term."""
+    """Read a form that names a day by its place in the month, in our spelling; None for
+    any other term.
+    """
     if field is _DAY:
         return _day_place(term)
     if field.name != _TO_7.name:
@@ -242,7 +269,9 @@ def _place_in_month(term: str, field: Field, dialect: Dialect) -> set[Term] | No
         return {6}
     if match := re.fullmatch(r"(\w+)#([1-5])", term, re.ASCII):
         return {f"{_sunday_first(_value(match[1], term, field), field)}#{match[2]}"}
-    trailing = re.fullmatch(r"L([0-7])(?:-([0-7]))?" if dialect is PARSE_CRONTAB else r"(\w+)L()", term, re.ASCII)
+    trailing = re.fullmatch(
+        r"L([0-7])(?:-([0-7]))?" if dialect is PARSE_CRONTAB else r"(\w+)L()", term, re.ASCII
+    )
     if not trailing:
         return None
     first = _value(trailing[1], term, field)

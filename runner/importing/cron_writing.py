@@ -20,7 +20,8 @@ _WEEKS = tuple(frozenset(range(first, min(first + 7, 32))) for first in range(1,
 
 
 def expression_for(text: str, dialect: Dialect) -> str:
-    """Return what is to be written here; the text itself wherever it means the same. Raises DialectError.
+    """Return what is to be written here; the text itself wherever it means the same.
+    Raises DialectError.
 
     >>> from runner.importing.cron_dialects import PARSE_CRONTAB, ROBFIG
     >>> expression_for("0 9 1-7 * mon", PARSE_CRONTAB), expression_for("0 0 */2 * 1", ROBFIG)
@@ -54,7 +55,9 @@ def expression_of(meaning: Meaning) -> str:
 def _day_fields(meaning: Meaning) -> tuple[str, str]:
     """Write both day fields: with a `*` in front of one, a day must be of both."""
     if meaning.days >= ALL_DAYS:
-        return "*", "*" if meaning.weekdays >= ALL_WEEKDAYS else _text(meaning.weekdays, 0, 6, star=False)
+        return "*", "*" if meaning.weekdays >= ALL_WEEKDAYS else _text(
+            meaning.weekdays, 0, 6, star=False
+        )
     if meaning.weekdays >= ALL_WEEKDAYS:
         return _text(meaning.days, 1, 31), "*"
     if meaning.is_either:
@@ -63,7 +66,9 @@ def _day_fields(meaning: Meaning) -> tuple[str, str]:
 
 
 def _both(days: Terms, weekdays: Terms) -> tuple[str, str]:
-    """Write that a day must be of both fields: a step from `*` says so, and so does the second Friday."""
+    """Write that a day must be of both fields: a step from `*` says so, and so does the
+    second Friday.
+    """
     starred = _text(days, 1, 31)
     if starred.startswith("*"):
         return starred, _text(weekdays, 0, 6, star=False)
@@ -72,8 +77,12 @@ def _both(days: Terms, weekdays: Terms) -> tuple[str, str]:
             return _text(days, 1, 31, star=False), f"*/{step}"
     weeks = [nth for nth, week in enumerate(_WEEKS, 1) if week <= days]
     if frozenset().union(*(_WEEKS[nth - 1] for nth in weeks)) != days or not _are_numbers(weekdays):
-        raise DialectError("no expression here wants both a certain day of the month and a certain weekday")
-    return "*", ",".join(f"{weekday}#{nth}" for nth in weeks for weekday in sorted(weekdays, key=str))
+        raise DialectError(
+            "no expression here wants both a certain day of the month and a certain weekday"
+        )
+    return "*", ",".join(
+        f"{weekday}#{nth}" for nth in weeks for weekday in sorted(weekdays, key=str)
+    )
 
 
 def _are_numbers(terms: Terms) -> bool:
@@ -107,4 +116,6 @@ def _parts(numbers: list[int], low: int, high: int, *, star: bool) -> list[str]:
 def first_and_last(years: Terms) -> tuple[int, int] | None:
     """Return the first and the last of years that follow each other without a gap; None for others."""
     numbers = sorted(year for year in years if isinstance(year, int))
-    return (numbers[0], numbers[-1]) if numbers == list(range(numbers[0], numbers[-1] + 1)) else None
+    return (
+        (numbers[0], numbers[-1]) if numbers == list(range(numbers[0], numbers[-1] + 1)) else None
+    )

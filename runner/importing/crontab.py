@@ -1,4 +1,6 @@
-"""Crontabs, a user's and the system's with a user in the sixth column, as Debian's cron and cronie read them. Pure."""
+"""Crontabs, a user's and the system's with a user in the sixth column, as Debian's cron
+and cronie read them. Pure.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ Homes = Callable[[str | None], str | None]
 _PATH = "/usr/bin:/bin"
 _ASSIGNMENT = re.compile(r"""\s*("[^"]*"|'[^']*'|[^\s="'@*]+)\s*=\s*(.*?)\s*""")
 _BLANKS = re.compile(r"[ \t]+")
-_USERS = frozenset(["root", "daemon", "www-data", "nobody", "postgres", "mysql", "apache", "nginx", "ubuntu"])
+_USERS = frozenset(
+    ["root", "daemon", "www-data", "nobody", "postgres", "mysql", "apache", "nginx", "ubuntu"]
+)
 """Whom the sixth column of a system's crontab often names; as programs they would be strange."""
 _ENTRY = re.compile(r"(@[a-z]+|([-*\d][^ \t]*[ \t]+){2}([*\d?A-Za-z][^ \t]*[ \t]+){3})\S")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\$?")
@@ -24,21 +28,98 @@ _BEGIN = re.compile(r"/(\S*/)?s?bin/\S+|/\S+\.(sh|py|pl|php|rb)$")
 """The begin of a command that hardly is an argument."""
 _PROGRAMS = frozenset(
     [
-        *("ansible", "aws", "awk", "bundle", "bzip2", "cat", "certbot", "chgrp", "chmod", "chown", "cp"),
+        *(
+            "ansible",
+            "aws",
+            "awk",
+            "bundle",
+            "bzip2",
+            "cat",
+            "certbot",
+            "chgrp",
+            "chmod",
+            "chown",
+            "cp",
+        ),
         *("curl", "cut", "date", "dd", "df", "diff", "docker", "du", "echo", "file", "find"),
-        *("git", "grep", "gzip", "head", "install", "kill", "ln", "logger", "logrotate", "ls", "mail"),
-        *("make", "mkdir", "mount", "mv", "mysql", "mysqldump", "node", "npm", "openssl", "pg_dump", "podman"),
+        *(
+            "git",
+            "grep",
+            "gzip",
+            "head",
+            "install",
+            "kill",
+            "ln",
+            "logger",
+            "logrotate",
+            "ls",
+            "mail",
+        ),
+        *(
+            "make",
+            "mkdir",
+            "mount",
+            "mv",
+            "mysql",
+            "mysqldump",
+            "node",
+            "npm",
+            "openssl",
+            "pg_dump",
+            "podman",
+        ),
         *("printf", "psql", "rm", "rmdir", "rsync", "scp", "sed", "sort", "ssh", "stat", "su"),
-        *("systemctl", "tail", "tar", "tee", "test", "touch", "truncate", "wc", "wget", "which", "xargs"),
+        *(
+            "systemctl",
+            "tail",
+            "tar",
+            "tee",
+            "test",
+            "touch",
+            "truncate",
+            "wc",
+            "wget",
+            "which",
+            "xargs",
+        ),
         *("xz", "zip"),
     ]
 )
 """Programs whose first argument often is a path."""
 _SILENT = re.compile(r"(?:&>>?|>&)\s*/dev/null\s*$|>>?\s*/dev/null\s+2>>?\s*(?:&1|/dev/null)\s*$")
 """The end of a command all of whose output is discarded."""
-_SAYS_NOTHING = frozenset(["cd", "test", "[", "[[", "export", "set", "umask", "sleep", "source", "."])
-_NO_PROGRAM = {"cd", "test", "[", "[[", "if", "then", "set", "export", "sleep", "umask", ".", "source", "command", "!"}
-_WRAPPERS = {"sudo", "nice", "ionice", "env", "timeout", "chronic", "exec", "time", "nohup", "flock", "setlock"}
+_SAYS_NOTHING = frozenset(
+    ["cd", "test", "[", "[[", "export", "set", "umask", "sleep", "source", "."]
+)
+_NO_PROGRAM = {
+    "cd",
+    "test",
+    "[",
+    "[[",
+    "if",
+    "then",
+    "set",
+    "export",
+    "sleep",
+    "umask",
+    ".",
+    "source",
+    "command",
+    "!",
+}
+_WRAPPERS = {
+    "sudo",
+    "nice",
+    "ionice",
+    "env",
+    "timeout",
+    "chronic",
+    "exec",
+    "time",
+    "nohup",
+    "flock",
+    "setlock",
+}
 _INTERPRETERS = re.compile(r"(python|perl|php|ruby|node|java|bash|dash|sh|zsh)[\d.]*")
 _OWN = {"SHELL", "HOME", "MAILTO", "MAILFROM", "CRON_TZ", "RANDOM_DELAY", "LOGNAME", "USER"}
 _MAIL = "cron mails the output; here it is kept, and its end is in the monitor log"
@@ -90,18 +171,33 @@ class _Reader:
         if not self._has_users:
             message = "cron runs them as the crontab's owner; here the runner's user does, in the home of who imports"
             suggestion = "let that be the same one, or add `run_as` and the right `directory`"
-            remarks.append(Remark(line=1, severity=Severity.NOTE, message=message, suggestion=suggestion))
+            remarks.append(
+                Remark(line=1, severity=Severity.NOTE, message=message, suggestion=suggestion)
+            )
         if self._has_machine_zone:
             remarks.append(self._settings.zone_remark("the machine that cron ran on"))
         if self._mailed_from is not None:
-            suggestion = "tail the monitor log for failures, or add an `on_failure` that tells somebody"
-            mail = Remark(line=self._mailed_from, severity=Severity.DIFFERS, message=_MAIL, suggestion=suggestion)
+            suggestion = (
+                "tail the monitor log for failures, or add an `on_failure` that tells somebody"
+            )
+            mail = Remark(
+                line=self._mailed_from,
+                severity=Severity.DIFFERS,
+                message=_MAIL,
+                suggestion=suggestion,
+            )
             remarks.append(mail)
         return remarks
 
     def _comment(self, text: str) -> None:
-        """Keep a comment for the entry below it, but not an entry that is commented out, or a ruler."""
-        if _ENTRY.match(text) or not re.search(r"\w", text) or text.replace(" ", "").startswith("mhdommon"):
+        """Keep a comment for the entry below it, but not an entry that is commented
+        out, or a ruler.
+        """
+        if (
+            _ENTRY.match(text)
+            or not re.search(r"\w", text)
+            or text.replace(" ", "").startswith("mhdommon")
+        ):
             self._comments = []
         else:
             self._comments.append(text)
@@ -111,16 +207,26 @@ class _Reader:
         columns = _columns(line, has_users=self._has_users)
         if columns is None:
             what = "a time, a user and a command" if self._has_users else "a time and a command"
-            draft.changed(f"it is no entry of a crontab ({what}), and is not written", "see crontab(5)")
+            draft.changed(
+                f"it is no entry of a crontab ({what}), and is not written", "see crontab(5)"
+            )
             draft.is_written = False
             return draft
         if columns.is_quiet:
-            draft.note("the - in front keeps cron from logging it; here every execution is recorded")
+            draft.note(
+                "the - in front keeps cron from logging it; here every execution is recorded"
+            )
         first = _BLANKS.split(columns.command)[0]
         if not self._has_users and self._is_user(columns.command):
-            draft.changed(f"its command begins with {first}, which looks like a user", "import it with --system")
+            draft.changed(
+                f"its command begins with {first}, which looks like a user",
+                "import it with --system",
+            )
         if columns.user and self._is_program(columns.user, columns.command):
-            draft.changed(f"where a user should stand, {columns.user} looks like a program", "import without --system")
+            draft.changed(
+                f"where a user should stand, {columns.user} looks like a program",
+                "import without --system",
+            )
         draft.wanted_name = _program(columns.command) or f"line-{number}"
         if self._comments:
             draft.data["description"] = " ".join(self._comments)
@@ -140,18 +246,27 @@ class _Reader:
         if not _USER.fullmatch(first) or _runs_another(first) or first in _PROGRAMS:
             return False
         is_known = self._homes(first) is not None
-        return _BEGIN.match(begin) is not None or (is_known and (begin.startswith("/") or _runs_another(begin)))
+        return _BEGIN.match(begin) is not None or (
+            is_known and (begin.startswith("/") or _runs_another(begin))
+        )
 
     def _is_program(self, user: str, command: str) -> bool:
         """Tell whether what stands in a user's place is a program, and the command its arguments."""
         if self._homes(user) is not None:
             return False
-        return not _USER.fullmatch(user) or _runs_another(user) or user in _PROGRAMS or command.startswith("-")
+        return (
+            not _USER.fullmatch(user)
+            or _runs_another(user)
+            or user in _PROGRAMS
+            or command.startswith("-")
+        )
 
     def _say_what_runs(self, draft: Draft, columns: _Columns) -> None:
         command, stdin = _command_and_input(columns.command)
         shell = self._variables.get("SHELL", "/bin/sh")
-        draft.process |= {"shell": command} if shell == "/bin/sh" else {"command": [shell, "-c", command]}
+        draft.process |= (
+            {"shell": command} if shell == "/bin/sh" else {"command": [shell, "-c", command]}
+        )
         if stdin is not None:
             draft.process["stdin"] = stdin
             draft.note("what follows the first % is its standard input, each further % a new line")
@@ -165,14 +280,21 @@ class _Reader:
         home = self._variables.get("HOME") or self._homes(user)
         if home is None:
             whose = user or "the crontab's owner"
-            draft.changed(f"cron runs it in the home of {whose}, which is not known here", "write its `directory`")
+            draft.changed(
+                f"cron runs it in the home of {whose}, which is not known here",
+                "write its `directory`",
+            )
         elif not home.startswith("/"):
             draft.changed(f"HOME={home} is no absolute path", "write its `directory`")
         else:
             draft.process["directory"] = home
 
     def _environment(self) -> Data:
-        given = {name: value for name, value in self._variables.items() if name not in _OWN - {"SHELL", "HOME"}}
+        given = {
+            name: value
+            for name, value in self._variables.items()
+            if name not in _OWN - {"SHELL", "HOME"}
+        }
         return {"PATH": _PATH, **given}
 
     def _say_when(self, draft: Draft, time: str) -> None:
@@ -185,7 +307,9 @@ class _Reader:
             draft.changed(f"cron knows no {time}", f"it knows {', '.join(NICKNAMES)}")
             return
         if zone:
-            draft.differs(f"CRON_TZ={zone} is its time zone, as cronie reads it; Debian's cron takes no notice of it")
+            draft.differs(
+                f"CRON_TZ={zone} is its time zone, as cronie reads it; Debian's cron takes no notice of it"
+            )
         self._has_machine_zone |= not zone
         timing = cron_timing(draft, time, VIXIE, self._settings, zone=zone)
         if timing:
@@ -193,7 +317,9 @@ class _Reader:
             draft.data["timing"] = timing
 
     def _spread(self, draft: Draft) -> Data:
-        """cronie draws a delay below RANDOM_DELAY minutes once, when it starts: a stable one is as good."""
+        """cronie draws a delay below RANDOM_DELAY minutes once, when it starts: a
+        stable one is as good.
+        """
         delay = self._variables.get("RANDOM_DELAY", "0")
         if not re.fullmatch(r"\d{1,4}", delay, re.ASCII):
             draft.differs(f"RANDOM_DELAY={delay} is no number of minutes, and is left out")
@@ -240,7 +366,9 @@ def _is_silent(command: str) -> bool:
     """
     shown = command.partition("%")[0] if "\\%" not in command else command
     parts = [part.strip() for part in re.split(r"&&|\|\||;|\|(?!\|)", shown) if part.strip()]
-    return bool(parts) and all(_SILENT.search(part) or part.split()[0] in _SAYS_NOTHING for part in parts)
+    return bool(parts) and all(
+        _SILENT.search(part) or part.split()[0] in _SAYS_NOTHING for part in parts
+    )
 
 
 def _runs_another(word: str) -> bool:
@@ -285,7 +413,11 @@ def _first_program(words: list[str]) -> str:
     after_flock = False
     for word in words:
         name = word.strip("\"'").rpartition("/")[2]
-        if word.startswith(("-", ">", "<", "2>", "$")) or "=" in word or not re.search(r"[A-Za-z]", name):
+        if (
+            word.startswith(("-", ">", "<", "2>", "$"))
+            or "=" in word
+            or not re.search(r"[A-Za-z]", name)
+        ):
             continue
         if after_flock:
             after_flock = False

@@ -1,4 +1,6 @@
-"""What an import yields: requests as documents, and remarks on all that could not be carried over. Pure."""
+"""What an import yields: requests as documents, and remarks on all that could not be
+carried over. Pure.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,10 @@ _ORDER = ("name", "description", "owner", "labels", "context", "scheduled", "pro
 class Severity(StrEnum):
     """How much a remark weighs.
 
-    `changed`: what runs, or when, would not be the same; the request is written unscheduled, or not at all.
-    `differs`: it runs as it did, but something beside it is lost (mail, metrics) or is otherwise on rare occasions.
-    `note`: the same thing, spelled otherwise, or something to know.
+    `changed`: what runs, or when, would not be the same; the request is written
+    unscheduled, or not at all. `differs`: it runs as it did, but something beside it is
+    lost (mail, metrics) or is otherwise on rare occasions. `note`: the same thing,
+    spelled otherwise, or something to know.
     """
 
     CHANGED = "changed"
@@ -33,7 +36,9 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
-    """One thing to know about a line of the source; `request` is the one it is about, None for the whole file."""
+    """One thing to know about a line of the source; `request` is the one it is about,
+    None for the whole file.
+    """
 
     line: int
     severity: Severity
@@ -44,7 +49,9 @@ class Remark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """One request. `data` is its document, None if there is none to be written; `excerpt` what the source said."""
+    """One request. `data` is its document, None if there is none to be written;
+    `excerpt` what the source said.
+    """
 
     name: str
     line: int
@@ -55,7 +62,11 @@ class Imported:
     def changed(self, message: str, suggestion: str | None = None) -> Imported:
         """Return it unscheduled, with a remark that says why."""
         remark = Remark(
-            line=self.line, severity=Severity.CHANGED, message=message, suggestion=suggestion, request=self.name
+            line=self.line,
+            severity=Severity.CHANGED,
+            message=message,
+            suggestion=suggestion,
+            request=self.name,
         )
         data = None if self.data is None else {**self.data, "scheduled": False}
         return replace(self, data=_ordered(data) if data else None, remarks=(*self.remarks, remark))
@@ -79,7 +90,8 @@ class Import:
 class Settings:
     """What the source does not say: `zone` is written into requests that name none, if it is given.
 
-    `default_zone` is the runner's, which holds where none is written; `now` tells which clock changes are near.
+    `default_zone` is the runner's, which holds where none is written; `now` tells which
+    clock changes are near.
     """
 
     default_zone: str
@@ -113,11 +125,15 @@ class Draft:
     is_written: bool = True
     remarks: list[Remark] = field(default_factory=list)
 
-    def changed(self, message: str, suggestion: str | None = None, *, line: int | None = None) -> None:
+    def changed(
+        self, message: str, suggestion: str | None = None, *, line: int | None = None
+    ) -> None:
         """Remark on what would make it another thing: the request will be unscheduled."""
         self._remark(Severity.CHANGED, message, suggestion, line)
 
-    def differs(self, message: str, suggestion: str | None = None, *, line: int | None = None) -> None:
+    def differs(
+        self, message: str, suggestion: str | None = None, *, line: int | None = None
+    ) -> None:
         """Remark on what is lost or otherwise beside it."""
         self._remark(Severity.DIFFERS, message, suggestion, line)
 
@@ -125,13 +141,19 @@ class Draft:
         """Remark on what is only good to know."""
         self._remark(Severity.NOTE, message, suggestion, line)
 
-    def _remark(self, severity: Severity, message: str, suggestion: str | None, line: int | None) -> None:
-        remark = Remark(line=line or self.line, severity=severity, message=message, suggestion=suggestion)
+    def _remark(
+        self, severity: Severity, message: str, suggestion: str | None, line: int | None
+    ) -> None:
+        remark = Remark(
+            line=line or self.line, severity=severity, message=message, suggestion=suggestion
+        )
         if remark not in self.remarks:
             self.remarks.append(remark)
 
     def imported(self, name: str, default_zone: str) -> Imported:
-        """Finish it: what has changed its meaning is not scheduled, and what can never fire has no timing."""
+        """Finish it: what has changed its meaning is not scheduled, and what can never
+        fire has no timing.
+        """
         self._check_schedule(default_zone)
         if any(remark.severity is Severity.CHANGED for remark in self.remarks):
             self.data["scheduled"] = False
@@ -150,7 +172,9 @@ class Draft:
                 try:
                     parse_rule(schedule, default_zone=default_zone)
                 except RuleError as error:
-                    self.changed(f"it has no timing here: {error}", error.suggestion or "write a `timing`")
+                    self.changed(
+                        f"it has no timing here: {error}", error.suggestion or "write a `timing`"
+                    )
                     del self.data["timing"]
 
 

@@ -1,7 +1,7 @@
 """Kubernetes CronJob manifests, v1 and v1beta1, alone or in a List. Pure.
 
-What runs is an image there and a command of this machine here: every imported request is unscheduled until a person has
-looked at its command.
+What runs is an image there and a command of this machine here: every imported request
+is unscheduled until a person has looked at its command.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ _REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
 _DEFAULT_RETRIES = 6
 _HISTORY = {"successfulJobsHistoryLimit", "failedJobsHistoryLimit"}
 _MAY_HAVE_SCHEDULE = re.compile("cron|schedul|job|list$", re.IGNORECASE)
-_MADE_BY_THE_SERVER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
+_MADE_BY_THE_SERVER = (
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+)
 _NO_MEANING = ("apiVersion", "kind", "status")
 
 
@@ -52,7 +59,9 @@ def _manifests(data: object, path: DataPath) -> Iterator[tuple[dict[str, object]
     match data:
         case {"kind": str() as kind, "items": list() as items} if kind.endswith("List"):
             for index, item in enumerate(items):
-                yield from _manifests(_with_kind(item, kind.removesuffix("List")), (*path, "items", index))
+                yield from _manifests(
+                    _with_kind(item, kind.removesuffix("List")), (*path, "items", index)
+                )
         case dict():
             yield data, path
         case None:
@@ -62,7 +71,9 @@ def _manifests(data: object, path: DataPath) -> Iterator[tuple[dict[str, object]
 
 
 def _with_kind(item: object, kind: str) -> object:
-    """Return an item of a list as it would stand alone: the items of a CronJobList need not say what they are."""
+    """Return an item of a list as it would stand alone: the items of a CronJobList need
+    not say what they are.
+    """
     return {"kind": kind, **item} if kind and isinstance(item, dict) else item
 
 
@@ -72,13 +83,17 @@ def _other(kind: object, line: int) -> Remark:
     message = f"this is {what}, no CronJob, and is left out"
     if isinstance(kind, str) and not _MAY_HAVE_SCHEDULE.search(kind):
         return Remark(line=line, severity=Severity.NOTE, message=message)
-    return Remark(line=line, severity=Severity.CHANGED, message=message, suggestion="write its request")
+    return Remark(
+        line=line, severity=Severity.CHANGED, message=message, suggestion="write its request"
+    )
 
 
 class _CronJob:
     """One manifest on its way to a request; from outside in: CronJob, Job, Pod, container."""
 
-    def __init__(self, data: dict[str, object], path: DataPath, document: Document, settings: Settings) -> None:
+    def __init__(
+        self, data: dict[str, object], path: DataPath, document: Document, settings: Settings
+    ) -> None:
         line = document.spot(path).line
         self.draft = Draft(line=line, excerpt="", wanted_name="cronjob")
         self.needs_zone = False
@@ -108,7 +123,9 @@ class _CronJob:
             self.draft.note(message, line=metadata.line("annotations"))
 
     def _inner_metadata(self, keys: Keys) -> None:
-        """Take the metadata of a Job or Pod: labels are all that they may have beside annotations, and name it only."""
+        """Take the metadata of a Job or Pod: labels are all that they may have beside
+        annotations, and name it only.
+        """
         metadata = keys.mapping("metadata")
         metadata.ignore("creationTimestamp", "labels", "name")
         self._note_annotations(metadata)
@@ -125,7 +142,9 @@ class _CronJob:
         self._concurrency(spec)
         if spec.data.keys() & _HISTORY:
             spec.ignore(*_HISTORY)
-            self.draft.differs("history limits are not kept a request: the runner prunes outputs, the log is yours")
+            self.draft.differs(
+                "history limits are not kept a request: the runner prunes outputs, the log is yours"
+            )
 
     def _timing(self, spec: Keys) -> Data | None:
         text, zone = spec.text("schedule") or "", spec.text("timeZone")
@@ -145,19 +164,27 @@ class _CronJob:
         if not total:
             self.draft.changed(f"{match[0]!r} is no schedule", "write a `timing`")
             return None
-        message = f"{match[0]!r} counts from when the CronJob was made; here from 1970-01-01 00:00 UTC"
+        message = (
+            f"{match[0]!r} counts from when the CronJob was made; here from 1970-01-01 00:00 UTC"
+        )
         self.draft.differs(message, "set `start`, if it matters")
         unit, size = next((unit, size) for unit, size in _UNITS if total % size == 0)
         return {"schedule": {"frequency": unit, "interval": total // size}}
 
     def _misfire(self, spec: Keys) -> Data:
-        """Without a deadline the latest missed fire is made up for, however late; with one, if it is not older."""
+        """Without a deadline the latest missed fire is made up for, however late; with
+        one, if it is not older.
+        """
         deadline = spec.number("startingDeadlineSeconds")
         if deadline is None:
-            self.draft.note("a missed run is made up for, once: Kubernetes has no startingDeadlineSeconds to end that")
+            self.draft.note(
+                "a missed run is made up for, once: Kubernetes has no startingDeadlineSeconds to end that"
+            )
             return {"misfire": "fire_once"}
         if deadline < 10:  # what the documentation warns of: the controller looks every 10 seconds
-            self.draft.changed("with a startingDeadlineSeconds below 10 Kubernetes may never run it")
+            self.draft.changed(
+                "with a startingDeadlineSeconds below 10 Kubernetes may never run it"
+            )
             return {}
         return {"misfire_grace": seconds_text(deadline)}
 
@@ -189,7 +216,9 @@ class _CronJob:
         if deadline:
             self.draft.process["timeout"] = seconds_text(deadline)
             if retries > 0:
-                message = "activeDeadlineSeconds bounds all attempts together; `timeout` bounds each"
+                message = (
+                    "activeDeadlineSeconds bounds all attempts together; `timeout` bounds each"
+                )
                 self.draft.changed(message, line=job.line("activeDeadlineSeconds"))
         for key in ("parallelism", "completions"):
             if (count := job.number(key)) not in (None, 1):
@@ -207,7 +236,8 @@ class _CronJob:
         containers = list(pod.mappings("containers"))
         if len(containers) > 1:
             self.draft.changed(
-                f"it has {len(containers)} containers; the first is written", line=pod.line("containers")
+                f"it has {len(containers)} containers; the first is written",
+                line=pod.line("containers"),
             )
             for other in containers[1:]:
                 other.ignore_all()
@@ -228,26 +258,37 @@ class _CronJob:
         command = [_expanded(str(part), environment) for part in container.items("command")]
         arguments = [_expanded(str(part), environment) for part in container.items("args")]
         if not command:
-            self.draft.changed("it runs the image's own entry point, which is not known here", "write its `command`")
+            self.draft.changed(
+                "it runs the image's own entry point, which is not known here",
+                "write its `command`",
+            )
             command, arguments = _PLACEHOLDER, []
         self.draft.process |= {"command": [*command, *arguments]}
         if environment:
             self.draft.process["environment"] = environment
         if directory := container.text("workingDir"):
             self.draft.process["directory"] = directory
-        container.ignore("name", "imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy")
+        container.ignore(
+            "name", "imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy"
+        )
 
     def _environment(self, container: Keys) -> Data:
         found: Data = {}
         for variable in container.mappings("env"):
             name, value = variable.text("name"), variable.text("value")
             if variable.raw("valueFrom") is not None:
-                message = f"the value of {name} comes from elsewhere (valueFrom) and is not carried over"
-                self.draft.changed(message, "set it in the runner's environment", line=variable.line())
+                message = (
+                    f"the value of {name} comes from elsewhere (valueFrom) and is not carried over"
+                )
+                self.draft.changed(
+                    message, "set it in the runner's environment", line=variable.line()
+                )
             elif name:
                 found[name] = _expanded(value or "", found)
             else:
-                self.draft.changed("a variable without a name is not carried over", line=variable.line())
+                self.draft.changed(
+                    "a variable without a name is not carried over", line=variable.line()
+                )
         return found
 
 
@@ -255,7 +296,8 @@ _UNITS = (("hourly", 3600), ("minutely", 60), ("secondly", 1))
 
 
 def _expanded(text: str, environment: Data) -> str:
-    """Put in the variables that Kubernetes itself replaces; `$$(NAME)` stands for `$(NAME)`, an unknown one for itself.
+    """Put in the variables that Kubernetes itself replaces; `$$(NAME)` stands for
+    `$(NAME)`, an unknown one for itself.
 
     >>> _expanded("$(A) $(B) $$(A)", {"A": "1"})
     '1 $(B) $(A)'

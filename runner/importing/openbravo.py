@@ -1,7 +1,9 @@
-"""Openbravo's process requests (AD_PROCESS_REQUEST), as its trigger generators and Quartz read them. Pure.
+"""Openbravo's process requests (AD_PROCESS_REQUEST), as its trigger generators and
+Quartz read them. Pure.
 
-What runs there is a Java class in the server. Nothing here can run that: a request gets the command that the user's
-template makes of the process's search key, or one that only fails, and then it is unscheduled.
+What runs there is a Java class in the server. Nothing here can run that: a request gets
+the command that the user's template makes of the process's search key, or one that only
+fails, and then it is unscheduled.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ _HEADLESS = "the user, role and language of its context (OB_CONTEXT) are not car
 
 
 def from_openbravo(text: str, settings: Settings, *, name: str, command: str | None) -> Import:
-    """Read an export; in `command`, a shell-like line, `{process}` stands for the process's search key or name.
+    """Read an export; in `command`, a shell-like line, `{process}` stands for the
+    process's search key or name.
 
     Raises RunnerError for what is no export.
     """
@@ -71,20 +74,28 @@ class _Request:
     def _say_what_runs(self, process: str, template: list[str] | None) -> None:
         row = self._row
         if row.is_yes("isgroup") or row["adprocessgroupid"]:
-            self.draft.changed("it runs a process group, whose members the export does not have", "write a `group`")
+            self.draft.changed(
+                "it runs a process group, whose members the export does not have", "write a `group`"
+            )
             self.draft.process["command"] = _PLACEHOLDER
         elif template and process:
-            self.draft.process["command"] = [word.replace("{process}", process) for word in template]
+            self.draft.process["command"] = [
+                word.replace("{process}", process) for word in template
+            ]
         else:
             message = f"it runs the process {process or '?'} inside of Openbravo, which no command here can do"
-            self.draft.changed(message, "import it with --command 'PROGRAM {process}', or write its `command`")
+            self.draft.changed(
+                message, "import it with --command 'PROGRAM {process}', or write its `command`"
+            )
             self.draft.process["command"] = _PLACEHOLDER
         if row.is_yes("preventconcurrent"):
             self.draft.process["prevent_concurrent"] = True
         if params := _parameters(row["params"]):
             self.draft.process["params"] = params
         elif row["params"] not in {"", "{}"}:
-            self.draft.changed("its parameters are no JSON object, and are not carried over", "write its `params`")
+            self.draft.changed(
+                "its parameters are no JSON object, and are not carried over", "write its `params`"
+            )
 
     def _say_who(self) -> None:
         row = self._row
@@ -106,7 +117,9 @@ class _Request:
     def _timing(self) -> Data | str | None:
         match self._row["timingoption"].upper():
             case "" | "I":
-                message = "run immediately has run there, or was waiting to; here it would run once more"
+                message = (
+                    "run immediately has run there, or was waiting to; here it would run once more"
+                )
                 self.draft.changed(message, "remove `scheduled` to have it run")
                 return "run_immediately"
             case "L":
@@ -120,11 +133,15 @@ class _Request:
     def _later(self) -> Data | None:
         day, clock = _date(self._row["startdate"]), _time(self._row["starttime"])
         if day is None or clock is None:
-            self.draft.changed("it runs later, but the export does not say when (start date and time)")
+            self.draft.changed(
+                "it runs later, but the export does not say when (start date and time)"
+            )
             return None
         zone = zone_named(self._settings.zone or self._settings.default_zone)
         if datetime.fromisoformat(f"{day} {clock}") < wall_at(self._settings.now, zone):
-            self.draft.differs("its time has passed: here it is recorded as missed; there a restart would run it")
+            self.draft.differs(
+                "its time has passed: here it is recorded as missed; there a restart would run it"
+            )
         return {"run_later": {"start": f"{day} {clock}", **self._settings.timezone}}
 
     def _schedule(self) -> Data | None:
@@ -153,7 +170,13 @@ class _Request:
             self.draft.differs(message, "set `start`, if it matters")
         finish = self._finish(is_inclusive=False)
         schedule = {"frequency": frequency, "interval": interval, **start, **finish}
-        return {"schedule": {**schedule, **self._repetitions(frequency, start), **self._settings.timezone}}
+        return {
+            "schedule": {
+                **schedule,
+                **self._repetitions(frequency, start),
+                **self._settings.timezone,
+            }
+        }
 
     def _repetitions(self, frequency: str, start: Data) -> Data:
         """Its code runs N times since 2019, its manual says N + 1."""
@@ -178,7 +201,9 @@ class _Request:
                 if interval is None:
                     return None
                 if interval > 1 and "start" not in at:
-                    self.draft.changed("every n days counts from a start that is not known", "set `start`")
+                    self.draft.changed(
+                        "every n days counts from a start that is not known", "set `start`"
+                    )
                 rule: Data = {"interval": interval} if interval > 1 else {}
             case "D":
                 rule = {"days": "weekdays"}
@@ -199,7 +224,9 @@ class _Request:
     def _monthly(self) -> Data | None:
         at, day = self._at(_SKIPS), self._month_day()
         if day is None:
-            self.draft.changed("it is monthly and has no day of the month that is known here", "write a `timing`")
+            self.draft.changed(
+                "it is monthly and has no day of the month that is known here", "write a `timing`"
+            )
         return {"schedule": {"frequency": "monthly", "day": day, **at}} if at and day else None
 
     def _month_day(self) -> int | str | None:
@@ -215,17 +242,25 @@ class _Request:
     def _cron(self) -> Data | None:
         timing = cron_timing(self.draft, self._row["cron"], QUARTZ, self._settings, zone=None)
         if timing:
-            schedule, start, finish = timing["schedule"], self._start(), self._finish(is_inclusive=True)
+            schedule, start, finish = (
+                timing["schedule"],
+                self._start(),
+                self._finish(is_inclusive=True),
+            )
             for key, bound, nearest in (("start", start, max), ("finish", finish, min)):
                 if key in bound:
                     schedule[key] = nearest(bound[key], schedule.get(key, bound[key]))
         return timing
 
     def _at(self, at_clock_changes: str) -> Data | None:
-        """Return what all calendar frequencies have: the time of day of the start, its date as a bound, the finish."""
+        """Return what all calendar frequencies have: the time of day of the start, its
+        date as a bound, the finish.
+        """
         clock = _time(self._row["starttime"])
         if clock is None:
-            self.draft.changed("it has no start time, which would be its time of day", "write a `timing`")
+            self.draft.changed(
+                "it has no start time, which would be its time of day", "write a `timing`"
+            )
             return None
         zone = self._settings.zone or self._settings.default_zone
         tell_daily_changes(self.draft, clock, zone, self._settings, at_clock_changes)
@@ -237,7 +272,9 @@ class _Request:
         return {"start": f"{day} {clock}"} if day and clock else {}
 
     def _finish(self, *, is_inclusive: bool) -> Data:
-        """An interval's finish is the first instant at which it no longer fires; ours may still be fired at."""
+        """An interval's finish is the first instant at which it no longer fires; ours
+        may still be fired at.
+        """
         if not self._row.is_yes("finishes"):
             return {}
         day, clock = _date(self._row["finishesdate"]), _time(self._row["finishestime"])
@@ -256,7 +293,9 @@ class _Request:
         text = self._row[column]
         if re.fullmatch(r"0*[1-9]\d{0,8}(\.0+)?", text, re.ASCII):
             return int(float(text))
-        self.draft.changed(f"{column} should be a number of 1 or more, not {text or 'nothing'}", "write a `timing`")
+        self.draft.changed(
+            f"{column} should be a number of 1 or more, not {text or 'nothing'}", "write a `timing`"
+        )
         return None
 
 
@@ -269,7 +308,8 @@ def _parameters(text: str) -> Data:
 
 
 def _date(text: str) -> str | None:
-    """Read the date of a timestamp as PostgreSQL, Oracle's DD-MM-YYYY or the data access layer writes it.
+    """Read the date of a timestamp as PostgreSQL, Oracle's DD-MM-YYYY or the data
+    access layer writes it.
 
     The `Z` that the last ends in is a letter of its format: the time is local.
 

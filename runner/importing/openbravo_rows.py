@@ -1,7 +1,8 @@
 """The rows of an export of AD_PROCESS_REQUEST: CSV, or XML by column or by property names. Pure.
 
-XML has elements named AD_PROCESS_REQUEST with a child for each column (the database's own dump), or ADProcessRequest
-with a child for each property, where a reference bears its name as `identifier` (the data access layer's export).
+XML has elements named AD_PROCESS_REQUEST with a child for each column (the database's
+own dump), or ADProcessRequest with a child for each property, where a reference bears
+its name as `identifier` (the data access layer's export).
 """
 
 from __future__ import annotations
@@ -50,26 +51,81 @@ _COLUMNS = {
 """Names of properties, and of columns that a query may add, by our name of the column."""
 _USED = frozenset(
     {
-        *("timingoption", "frequency", "startdate", "starttime", "finishes", "finishesdate", "finishestime", "cron"),
+        *(
+            "timingoption",
+            "frequency",
+            "startdate",
+            "starttime",
+            "finishes",
+            "finishesdate",
+            "finishestime",
+            "cron",
+        ),
         *("secondlyinterval", "minutelyinterval", "hourlyinterval", "dailyinterval", "dailyoption"),
         *("secondlyrepetitions", "minutelyrepetitions", "hourlyrepetitions"),
         *("daymon", "daytue", "daywed", "daythu", "dayfri", "daysat", "daysun"),
-        *("monthlyoption", "monthlydayofweek", "monthlyspecificday", "status", "isactive", "preventconcurrent"),
-        *("processvalue", "processname", "adprocessid", "adprocessrequestid", "description", "params"),
+        *(
+            "monthlyoption",
+            "monthlydayofweek",
+            "monthlyspecificday",
+            "status",
+            "isactive",
+            "preventconcurrent",
+        ),
+        *(
+            "processvalue",
+            "processname",
+            "adprocessid",
+            "adprocessrequestid",
+            "description",
+            "params",
+        ),
         *("isgroup", "adprocessgroupid", "clientname", "adclientid", "organizationname", "adorgid"),
     }
 )
 """The columns that decide what is written."""
 _ADMINISTRATIVE = frozenset(
     {
-        *("created", "createdby", "updated", "updatedby", "creationdate", "nextfiretime", "previousfiretime"),
-        *("prevfiretime", "finalfiretime", "nextexecution", "previousexecution", "finish", "scheduleprocess"),
-        *("rescheduleprocess", "unscheduleprocess", "schedule", "reschedule", "unschedule", "channel"),
-        *("obcontext", "openbravocontext", "aduserid", "usercontact", "user", "isrolesecurity", "securitybasedonrole"),
+        *(
+            "created",
+            "createdby",
+            "updated",
+            "updatedby",
+            "creationdate",
+            "nextfiretime",
+            "previousfiretime",
+        ),
+        *(
+            "prevfiretime",
+            "finalfiretime",
+            "nextexecution",
+            "previousexecution",
+            "finish",
+            "scheduleprocess",
+        ),
+        *(
+            "rescheduleprocess",
+            "unscheduleprocess",
+            "schedule",
+            "reschedule",
+            "unschedule",
+            "channel",
+        ),
+        *(
+            "obcontext",
+            "openbravocontext",
+            "aduserid",
+            "usercontact",
+            "user",
+            "isrolesecurity",
+            "securitybasedonrole",
+        ),
         *("adroleid", "role"),
     }
 )
-"""Columns about a request's past, the window's buttons, and who may see it: they decide neither what runs nor when."""
+"""Columns about a request's past, the window's buttons, and who may see it: they decide
+neither what runs nor when.
+"""
 _FOOTER = re.compile(r"\(\d+ rows?\)")
 """What psql ends a table with."""
 _NEEDED = "timingoption"
@@ -77,7 +133,9 @@ _NEEDED = "timingoption"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row, its columns by their names in small letters and digits alone; what is empty is left out."""
+    """A row, its columns by their names in small letters and digits alone; what is
+    empty is left out.
+    """
 
     line: int
     values: Mapping[str, str]
@@ -145,7 +203,9 @@ def _xml_rows(text: str, name: str) -> Iterator[Row]:
     try:
         reader.parser.Parse(text.removeprefix("\ufeff").encode(), True)
     except expat.ExpatError as error:
-        raise RunnerError(f"{name}:{error.lineno}: this is no XML: {expat.ErrorString(error.code)}") from None
+        raise RunnerError(
+            f"{name}:{error.lineno}: this is no XML: {expat.ErrorString(error.code)}"
+        ) from None
     return (_row(line, iter(pairs)) for line, pairs in reader.rows)
 
 

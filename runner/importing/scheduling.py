@@ -31,10 +31,13 @@ _MINUTE = timedelta(minutes=1)
 _LONGEST_CHANGE = 24 * 60  # minutes: Samoa skipped a day
 
 
-def cron_timing(draft: Draft, text: str, dialect: Dialect, settings: Settings, *, zone: str | None) -> Data | None:
+def cron_timing(
+    draft: Draft, text: str, dialect: Dialect, settings: Settings, *, zone: str | None
+) -> Data | None:
     """Return the timing of a cron expression, with remarks on what is spelled or meant otherwise.
 
-    `zone` is what the source itself says. None, with a remark, if no expression here means the same.
+    `zone` is what the source itself says. None, with a remark, if no expression here
+    means the same.
     """
     written = NICKNAMES.get(text.strip().lower(), text)
     try:
@@ -45,8 +48,20 @@ def cron_timing(draft: Draft, text: str, dialect: Dialect, settings: Settings, *
         return None
     if expression != text.strip():
         draft.note(f"its schedule {text!r} is written {expression!r}")
-    schedule = {"frequency": "cron", "expression": expression, **bounds, **_zone(draft, zone, settings)}
-    tell_clock_changes(draft, written, expression, dialect, schedule.get("timezone", settings.default_zone), settings)
+    schedule = {
+        "frequency": "cron",
+        "expression": expression,
+        **bounds,
+        **_zone(draft, zone, settings),
+    }
+    tell_clock_changes(
+        draft,
+        written,
+        expression,
+        dialect,
+        schedule.get("timezone", settings.default_zone),
+        settings,
+    )
     return {"schedule": schedule}
 
 
@@ -62,7 +77,9 @@ def _zone(draft: Draft, zone: str | None, settings: Settings) -> Data:
 
 
 def _years(text: str, dialect: Dialect) -> Data:
-    """Return start and finish for the years of an expression. Raises DialectError if they have gaps."""
+    """Return start and finish for the years of an expression. Raises DialectError if
+    they have gaps.
+    """
     years = meaning_of(text, dialect).years
     if years is None:
         return {}
@@ -75,7 +92,9 @@ def _years(text: str, dialect: Dialect) -> Data:
 def tell_clock_changes(
     draft: Draft, text: str, expression: str, dialect: Dialect, zone: str, settings: Settings
 ) -> None:
-    """Remark on times that a zone's clocks skip or show twice, if the source does something else there."""
+    """Remark on times that a zone's clocks skip or show twice, if the source does
+    something else there.
+    """
     meaning = meaning_of(text, dialect)
     skipped, doubled = _touched(meaning.hours, meaning.minutes, zone, settings.now)
     follows = follows_the_wall_clock(expression)
@@ -86,7 +105,11 @@ def tell_clock_changes(
     else:
         is_other = bool(skipped or doubled) and not follows
     if is_other:
-        here = "it follows the clock on the wall" if follows else "it runs once on each of its days, after a gap"
+        here = (
+            "it follows the clock on the wall"
+            if follows
+            else "it runs once on each of its days, after a gap"
+        )
         draft.differs(f"when the clocks of {zone} change, {dialect.at_clock_changes}; here {here}")
 
 
@@ -94,15 +117,25 @@ def tell_daily_changes(draft: Draft, clock: str, zone: str, settings: Settings, 
     """Remark on a time of day that a zone's clocks skip or show twice; `what` the source does then."""
     hour, minute = (int(part) for part in clock.split(":")[:2])
     if any(_touched({hour}, {minute}, zone, settings.now)):
-        draft.differs(f"when the clocks of {zone} change, {what}; here it runs once on each of its days, after a gap")
+        draft.differs(
+            f"when the clocks of {zone} change, {what}; here it runs once on each of its days, after a gap"
+        )
 
 
-def _touched(hours: Collection[object], minutes: Collection[object], zone: str, now: datetime) -> tuple[int, int]:
-    """Count the times of day that the coming changes of a zone's clocks skip, and those that they show twice."""
+def _touched(
+    hours: Collection[object], minutes: Collection[object], zone: str, now: datetime
+) -> tuple[int, int]:
+    """Count the times of day that the coming changes of a zone's clocks skip, and those
+    that they show twice.
+    """
     most = {True: 0, False: 0}
     for begin, length, is_gap in _changes(zone, now.year):
-        walls = (begin + number * _MINUTE for number in range(min(length // _MINUTE, _LONGEST_CHANGE)))
-        most[is_gap] = max(most[is_gap], sum(wall.hour in hours and wall.minute in minutes for wall in walls))
+        walls = (
+            begin + number * _MINUTE for number in range(min(length // _MINUTE, _LONGEST_CHANGE))
+        )
+        most[is_gap] = max(
+            most[is_gap], sum(wall.hour in hours and wall.minute in minutes for wall in walls)
+        )
     return most[True], most[False]
 
 
@@ -112,11 +145,17 @@ def _changes(zone: str, year: int) -> tuple[tuple[datetime, timedelta, bool], ..
 
 
 def _walk_changes(zone: str, begin: datetime) -> Iterator[tuple[datetime, timedelta, bool]]:
-    """Yield of each change in two years the wall time it skips or repeats from, for how long, and whether it skips."""
+    """Yield of each change in two years the wall time it skips or repeats from, for how
+    long, and whether it skips.
+    """
     info, until, at = zone_named(zone), begin + _TWO_YEARS, begin
     while change := next_change(at, until, info):
         before, after = offset_at(at, info), offset_at(change, info)
-        yield (change + min(before, after)).replace(tzinfo=None), abs(after - before), after > before
+        yield (
+            (change + min(before, after)).replace(tzinfo=None),
+            abs(after - before),
+            after > before,
+        )
         at = change
 
 

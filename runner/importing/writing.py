@@ -1,4 +1,6 @@
-"""An imported request as the text of a file: readable, in order, with what there is to know in comments. Pure."""
+"""An imported request as the text of a file: readable, in order, with what there is to
+know in comments. Pure.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,15 @@ _TEXT = "tag:yaml.org,2002:str"
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff]+")
 _EXPRESSION = re.compile(r"\*|[0-9].* ")
 """Cron expressions and times: they are read more easily if all are quoted, as some must be."""
-_NUMBERLIKE = re.compile(r"[-+]?(0[xob])?[0-9._:]+([eE][-+]?[0-9]+)?|[yYnN]|[-+]?\.(inf|nan)", re.IGNORECASE)
+_NUMBERLIKE = re.compile(
+    r"[-+]?(0[xob])?[0-9._:]+([eE][-+]?[0-9]+)?|[yYnN]|[-+]?\.(inf|nan)", re.IGNORECASE
+)
 
 
 def request_text(request: Imported, source: str, *, schema: str = _SCHEMA) -> str:
-    """Write the file of a request: the place of the schema for editors, its source, the remarks, the document."""
+    """Write the file of a request: the place of the schema for editors, its source, the
+    remarks, the document.
+    """
     said = _comment(f"From {source}, line {request.line}: {request.excerpt}")
     remarks = "".join(map(_remark_comment, request.remarks))
     return f"# yaml-language-server: $schema={schema}\n{said}{remarks}{document_text(request.data or {})}"
@@ -37,12 +43,19 @@ def document_text(data: dict[str, Any]) -> str:
       b
     """
     return yaml.dump(
-        data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_UNFOLDED, default_flow_style=False
+        data,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=_UNFOLDED,
+        default_flow_style=False,
     )
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes whatever looks like a number, writes lists of plain values in one line and texts of lines as blocks."""
+    """Quotes whatever looks like a number, writes lists of plain values in one line and
+    texts of lines as blocks.
+    """
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature is the library's
         return True
@@ -53,7 +66,9 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     if "\n" in text and is_printable:
         return dumper.represent_scalar(_TEXT, text, style="|")
     is_other = dumper.resolve(yaml.ScalarNode, text, (True, False)) != _TEXT  # type: ignore[no-untyped-call]
-    is_quoted = not is_printable or is_other or _NUMBERLIKE.fullmatch(text) or _EXPRESSION.match(text)
+    is_quoted = (
+        not is_printable or is_other or _NUMBERLIKE.fullmatch(text) or _EXPRESSION.match(text)
+    )
     return dumper.represent_scalar(_TEXT, text, style='"' if is_quoted else None)
 
 
@@ -75,6 +90,11 @@ def _remark_comment(remark: Remark) -> str:
 def _comment(text: str, indent: str = "# ") -> str:
     plain = _UNPRINTABLE.sub(" ", text)
     lines = textwrap.wrap(
-        plain, _WIDTH, initial_indent=indent, subsequent_indent="#   ", break_long_words=False, break_on_hyphens=False
+        plain,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent="#   ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     return "".join(f"{line}\n" for line in lines)

@@ -1,4 +1,6 @@
-"""yacron's and cronstable's YAML (cronstable was yacron2; both read the same keys, cronstable more of them). Pure."""
+"""yacron's and cronstable's YAML (cronstable was yacron2; both read the same keys,
+cronstable more of them). Pure.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ _OBJECT = ("minute", "hour", "dayOfMonth", "month", "dayOfWeek")
 _DEFAULT_SHELL = "/bin/sh"
 _KILL_TIMEOUT = 30
 _ON_MISSED = {"run-once": "fire_once", "run-all": "fire_all"}
-_KEPT_ANYWAY = ("captureStdout", "saveLimit", "maxLineLength", "streamPrefix", "archiveOutput", "redactArchivedSecrets")
+_KEPT_ANYWAY = (
+    "captureStdout",
+    "saveLimit",
+    "maxLineLength",
+    "streamPrefix",
+    "archiveOutput",
+    "redactArchivedSecrets",
+)
 _BESIDE = {
     "statsd": "no metrics are sent; the monitor log has each start, end, status and duration",
     "sla": "nothing watches for lateness; each record says how late it was",
@@ -57,9 +66,15 @@ def _mapping(data: object) -> dict[str, Any]:
 
 def _tell_file(top: Keys, file: Draft) -> None:
     for included in top.items("include"):
-        file.changed(f"{included} is included, and was not read", "import it too", line=top.line("include"))
+        file.changed(
+            f"{included} is included, and was not read", "import it too", line=top.line("include")
+        )
     for dag in top.items("dags"):
-        file.changed(f"the DAG {_mapping(dag).get('name')} is not carried over", "a `group`?", line=top.line("dags"))
+        file.changed(
+            f"the DAG {_mapping(dag).get('name')} is not carried over",
+            "a `group`?",
+            line=top.line("dags"),
+        )
     for key, message in _TOP_LEVEL.items():
         if top.raw(key) is not None:
             file.differs(f"`{key}` has no counterpart: {message}", line=top.line(key))
@@ -73,18 +88,25 @@ def _tell_file(top: Keys, file: Draft) -> None:
 def _merged(defaults: Any, own: Any) -> Any:
     """Put a job's keys over the defaults, mapping by mapping."""
     if isinstance(defaults, dict) and isinstance(own, dict):
-        return {key: _merged(defaults.get(key), own.get(key, defaults.get(key))) for key in {**defaults, **own}}
+        return {
+            key: _merged(defaults.get(key), own.get(key, defaults.get(key)))
+            for key in {**defaults, **own}
+        }
     return own
 
 
 class _Job:
     """One job on its way to a request."""
 
-    def __init__(self, job: Keys, defaults: Keys, settings: Settings, *, has_includes: bool) -> None:
+    def __init__(
+        self, job: Keys, defaults: Keys, settings: Settings, *, has_includes: bool
+    ) -> None:
         name = job.text("name") or ""
         self.draft = Draft(line=job.line(), excerpt=f"job {name}", wanted_name=name)
         self._settings = settings
-        data = _merged({key: value for key, value in defaults.data.items() if key != "environment"}, job.data)
+        data = _merged(
+            {key: value for key, value in defaults.data.items() if key != "environment"}, job.data
+        )
         self._keys = Keys(data=data, draft=self.draft)
         self._keys.ignore("name", "environment", *_KEPT_ANYWAY)
         self._environment(defaults, job)
@@ -97,7 +119,10 @@ class _Job:
         self._who()
         self._beside()
         if has_includes:
-            self.draft.changed("`include` may bring defaults for it, and was not read", "put them in before importing")
+            self.draft.changed(
+                "`include` may bring defaults for it, and was not read",
+                "put them in before importing",
+            )
         self._keys.tell_left()
 
     def _environment(self, defaults: Keys, job: Keys) -> None:
@@ -111,9 +136,13 @@ class _Job:
             self.draft.process["environment"] = found
         if path := self._keys.text("env_file"):
             self.draft.process["environment_file"] = path
-            self.draft.differs(f"quotes in {path} are taken off here, as systemd does; yacron may keep them")
+            self.draft.differs(
+                f"quotes in {path} are taken off here, as systemd does; yacron may keep them"
+            )
             if not path.startswith("/"):
-                message = f"env_file {path} was relative to yacron's own folder; here to that of the file"
+                message = (
+                    f"env_file {path} was relative to yacron's own folder; here to that of the file"
+                )
                 self.draft.changed(message, "write the right path")
 
     def _action(self) -> None:
@@ -124,7 +153,9 @@ class _Job:
             case str() if command:
                 self.draft.process["command"] = [shell, "-c", command]
             case [_, *_]:
-                self.draft.process["command"] = [part if isinstance(part, str) else str(part) for part in command]
+                self.draft.process["command"] = [
+                    part if isinstance(part, str) else str(part) for part in command
+                ]
             case _:
                 self.draft.process["command"] = ["false"]
                 self.draft.changed("it has no command", "write one")
@@ -162,13 +193,18 @@ class _Job:
         for _, key in schedule.left():
             self.draft.changed(f"`schedule` has a key {key}, which means nothing")
         if year:
-            self.draft.note("its year is written as start and finish; some versions of yacron take no notice of it")
+            self.draft.note(
+                "its year is written as start and finish; some versions of yacron take no notice of it"
+            )
         if second or year:
             parts.append(year or "*")
         return " ".join([second, *parts] if second else parts)
 
     def _misfire(self) -> Data:
-        deadline, policy = self._keys.number("startingDeadlineSeconds"), self._keys.text("onMissed") or "skip"
+        deadline, policy = (
+            self._keys.number("startingDeadlineSeconds"),
+            self._keys.text("onMissed") or "skip",
+        )
         if policy == "skip":
             return {}
         if policy not in _ON_MISSED:
@@ -177,7 +213,9 @@ class _Job:
         if not deadline:
             return {"misfire": _ON_MISSED[policy]}
         if policy == "run-all":
-            self.draft.changed("what was missed within startingDeadlineSeconds is not all made up for here")
+            self.draft.changed(
+                "what was missed within startingDeadlineSeconds is not all made up for here"
+            )
         return {"misfire_grace": seconds_text(deadline)}
 
     def _success(self) -> None:
@@ -205,7 +243,9 @@ class _Job:
             return
         if retries < 0 or backoff < 1:
             what = "without end" if retries < 0 else "after ever shorter delays"
-            self.draft.changed(f"it is tried again {what}, which nothing here means", "write a `retry`")
+            self.draft.changed(
+                f"it is tried again {what}, which nothing here means", "write a `retry`"
+            )
             return
         self.draft.process["retry"] = {
             "attempts": int(retries) + 1,
@@ -213,7 +253,9 @@ class _Job:
             "backoff": backoff,
             "max_delay": seconds_text(300 if longest is None else longest),
         }
-        self.draft.differs("in yacron a new fire ends the attempts at the one before; here they go on beside it")
+        self.draft.differs(
+            "in yacron a new fire ends the attempts at the one before; here they go on beside it"
+        )
 
     def _stopping(self) -> None:
         timeout, grace = self._keys.number("executionTimeout"), self._keys.number("killTimeout")
@@ -232,16 +274,22 @@ class _Job:
             case other:
                 self.draft.changed(f"there is no concurrencyPolicy {other}")
         if self._keys.text("concurrencyScope") == "cluster":
-            self.draft.changed("concurrencyPolicy held for all nodes of a cluster; here it does for one runner")
+            self.draft.changed(
+                "concurrencyPolicy held for all nodes of a cluster; here it does for one runner"
+            )
 
     def _who(self) -> None:
         user, group = self._keys.text("user"), self._keys.text("group")
         if user:
             self.draft.process["run_as"] = {"user": user} | ({"group": group} if group else {})
         elif group:
-            self.draft.changed(f"it runs with the group {group} and no user", "write `run_as` with both")
+            self.draft.changed(
+                f"it runs with the group {group} and no user", "write `run_as` with both"
+            )
         if any(name and name.isdigit() for name in (user, group)):
-            self.draft.changed("`run_as` takes names, not numbers", "write the names of the user and the group")
+            self.draft.changed(
+                "`run_as` takes names, not numbers", "write the names of the user and the group"
+            )
         if not self._keys.truth("enabled", default=True):
             self.draft.data["scheduled"] = False
             self.draft.note("it is not enabled")

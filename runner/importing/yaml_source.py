@@ -14,16 +14,26 @@ from runner.requests.yaml.document import Document, documents_in
 
 Kind = TypeVar("Kind")
 _MOST_TOLD = 5
-_KINDS = {str: "text", dict: "a mapping", list: "a list", bool: "true or false", int: "a whole number"}
+_KINDS = {
+    str: "text",
+    dict: "a mapping",
+    list: "a list",
+    bool: "true or false",
+    int: "a whole number",
+}
 _TRUE, _FALSE = ("true", "yes", "on", "y"), ("false", "no", "off", "n")
 
 
 def documents_of(text: str, name: str) -> tuple[Document, ...]:
-    """Read a YAML file. Raises RunnerError that tells each thing at its line: aliases, templates, double keys."""
+    """Read a YAML file. Raises RunnerError that tells each thing at its line: aliases,
+    templates, double keys.
+    """
     documents = documents_in(text.encode(), name)
     if isinstance(documents, Problem):
         raise RunnerError(str(documents))
-    problems = [document.problem(each, name) for document in documents for each in document.findings]
+    problems = [
+        document.problem(each, name) for document in documents for each in document.findings
+    ]
     if problems:
         raise RunnerError("\n".join(str(problem) for problem in problems[:_MOST_TOLD]))
     return documents
@@ -31,7 +41,9 @@ def documents_of(text: str, name: str) -> tuple[Document, ...]:
 
 @dataclass(slots=True, kw_only=True)
 class Keys:
-    """A mapping of the source. Each key is taken by who knows what it means; what is left over can be told."""
+    """A mapping of the source. Each key is taken by who knows what it means; what is
+    left over can be told.
+    """
 
     data: dict[str, Any]
     draft: Draft
@@ -48,7 +60,9 @@ class Keys:
         if isinstance(value, bool):
             return str(value).lower()
         return (
-            None if value is None else self._checked(key, str(value) if isinstance(value, int | float) else value, str)
+            None
+            if value is None
+            else self._checked(key, str(value) if isinstance(value, int | float) else value, str)
         )
 
     def mapping(self, key: str) -> Keys:
@@ -137,7 +151,11 @@ class Keys:
     def _below(self, value: dict[str, Any], *path: str | int) -> Keys:
         if path not in self.below:
             self.below[path] = Keys(
-                data=value, draft=self.draft, document=self.document, path=(*self.path, *path), lines=self.lines
+                data=value,
+                draft=self.draft,
+                document=self.document,
+                path=(*self.path, *path),
+                lines=self.lines,
             )
         return self.below[path]
 

@@ -1,11 +1,13 @@
 """The append-only JSON-lines file. Touches files; it owns the descriptor of the log.
 
-`place()` → the owner commits it if it differs from the last mark → `append` → the owner commits the new mark.
+`place()` → the owner commits it if it differs from the last mark → `append` → the owner
+commits the new mark.
 
-A batch that the file did not take whole, and one that a crash cut off, are the same case: the file itself is asked
-which lines it has since the mark, the torn one is completed where it broke off, even in a file that was renamed
-meanwhile, and the lines that are nowhere go to the current file. So bringing in a batch can be repeated, and nothing is
-ever truncated.
+A batch that the file did not take whole, and one that a crash cut off, are the same
+case: the file itself is asked which lines it has since the mark, the torn one is
+completed where it broke off, even in a file that was renamed meanwhile, and the lines
+that are nowhere go to the current file. So bringing in a batch can be repeated, and
+nothing is ever truncated.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from runner.monitor.moved import moved_to
 from runner.monitor.recovery import Found, found_in, lines_of, missing_suffix
 from runner.system.trust import UntrustedError, own_trust
 
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY  # NONBLOCK: a FIFO in the log's place must not hold us
+_FLAGS = (
+    os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY
+)  # NONBLOCK: a FIFO in the log's place must not hold us
 _MODE = 0o640  # output tails are not for everyone
 _sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS lacks it
 
@@ -30,14 +34,19 @@ Place = tuple[int, int]
 
 
 class MonitorLog:
-    """The writer. Every batch is whole lines; what a full disk left out of one is written first thing later."""
+    """The writer. Every batch is whole lines; what a full disk left out of one is
+    written first thing later.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Create the folder if only that is missing. A folder that cannot be used is told by `place`, and looked for
-        again each time: it may return."""
+        """Create the folder if only that is missing. A folder that cannot be used is
+        told by `place`, and looked for again each time: it may return.
+        """
         self._path = path
         self._descriptor: int | None = None
-        self._unsettled: Place | None = None  # where the batch begins that is perhaps not, or not wholly, in
+        self._unsettled: Place | None = (
+            None  # where the batch begins that is perhaps not, or not wholly, in
+        )
         self._clean_end: Place | None = None  # where we know that a line ends
         with contextlib.suppress(OSError):  # place() says so
             path.parent.mkdir(exist_ok=True)
@@ -46,7 +55,8 @@ class MonitorLog:
         return f"the monitor log {self._path}"
 
     def place(self) -> Place:
-        """Return (inode, size) of the file the next batch goes to, creating it, or reopening it if it was renamed away.
+        """Return (inode, size) of the file the next batch goes to, creating it, or
+        reopening it if it was renamed away.
 
         While a batch is not wholly in, the place where it began. Raises LogUnwritableError.
         """
@@ -58,8 +68,8 @@ class MonitorLog:
     def append(self, batch: bytes) -> Place:
         """Append whole lines with one write, fsync, and return the new (inode, size).
 
-        Raises LogUnwritableError after a short or failed write; calling again with the same batch (or one that begins
-        with it) continues exactly where it broke off.
+        Raises LogUnwritableError after a short or failed write; calling again with the
+        same batch (or one that begins with it) continues exactly where it broke off.
         """
         if not batch:
             return self.place()
@@ -70,16 +80,20 @@ class MonitorLog:
                 self._add(batch)
             else:
                 self._settle(self._unsettled, batch)
-            # Not place(): what happens to the file from here on must not make a batch that is in look like a failure.
+            # Not place(): what happens to the file from here on must not make a batch
+            # that is in look like a failure.
             return _place_of(self._current() if self._descriptor is None else self._descriptor)
 
     def recover(self, inode: int, offset: int, batch: bytes) -> None:
-        """After a crash: bring `batch` into the log exactly once, given that all before `offset` of `inode` is in.
+        """After a crash: bring `batch` into the log exactly once, given that all before
+        `offset` of `inode` is in.
 
-        Finds the marked file by its inode even if it was renamed, also into a folder nearby, completes a torn line by
-        its missing suffix, and appends only what is not there. Never truncates. Raises LogUnwritableError; calling it,
-        or `append`, again goes on. If the marked file is gone (compressed, or on another file system), lines that are
-        not in the current file are appended again: a repeat has the same id.
+        Finds the marked file by its inode even if it was renamed, also into a folder
+        nearby, completes a torn line by its missing suffix, and appends only what is
+        not there. Never truncates. Raises LogUnwritableError; calling it, or `append`,
+        again goes on. If the marked file is gone (compressed, or on another file
+        system), lines that are not in the current file are appended again: a repeat has
+        the same id.
         """
         self._unsettled = (inode, offset)
         with self._worded():
@@ -104,7 +118,8 @@ class MonitorLog:
     def _settle(self, begin: Place, batch: bytes) -> None:
         """Bring in what is not there of a batch that began at `begin`; nothing if all of it is.
 
-        The file where it began, and every other one that was renamed away since, may have a part of it.
+        The file where it began, and every other one that was renamed away since, may
+        have a part of it.
         """
         inode, offset = begin
         batch_lines = lines_of(batch)
@@ -113,24 +128,34 @@ class MonitorLog:
             current = self._current()
             is_current = _place_of(current)[0] == inode
             renamed = [
-                (_look(each, offset if at == inode else max(0, size - len(batch)), batch_lines), each)
+                (
+                    _look(each, offset if at == inode else max(0, size - len(batch)), batch_lines),
+                    each,
+                )
                 for each, (at, size) in self._renamed(held, current, inode, stack).items()
             ]
             in_current = _look(current, offset if is_current else 0, batch_lines)
             known = in_current.lines.union(*(found.lines for found, _ in renamed))
             missing = [line for line in batch_lines if line not in known]
-            # Somebody else's torn line may look like the begin of ours; of several the longest is ours.
+            # Somebody else's torn line may look like the begin of ours; of several the
+            # longest is ours.
             tails = [found.tail for found, _ in renamed] + [in_current.tail]
-            torn = max((tail for tail in tails if missing_suffix(tail, missing)), key=len, default=b"")
+            torn = max(
+                (tail for tail in tails if missing_suffix(tail, missing)), key=len, default=b""
+            )
             is_torn_here = in_current.tail == torn
             for found, descriptor in renamed:
-                missing = self._mend(descriptor, b"" if is_torn_here or found.tail != torn else torn, missing)
+                missing = self._mend(
+                    descriptor, b"" if is_torn_here or found.tail != torn else torn, missing
+                )
             self._complete(current, torn if is_torn_here else b"", missing)
         self._require_name(current)
         self._unsettled = None
 
     def _mend(self, descriptor: int, tail: bytes, missing: list[bytes]) -> list[bytes]:
-        """Complete the torn line of a file that was renamed, no more, and return what is still missing then."""
+        """Complete the torn line of a file that was renamed, no more, and return what
+        is still missing then.
+        """
         if suffix := missing_suffix(tail, missing):
             self._write(descriptor, suffix)
             return missing[1:]
@@ -138,7 +163,9 @@ class MonitorLog:
         return missing
 
     def _complete(self, descriptor: int, tail: bytes, missing: list[bytes]) -> None:
-        """Write the missing lines with one write, the first as a suffix if the file ends in the middle of it."""
+        """Write the missing lines with one write, the first as a suffix if the file
+        ends in the middle of it.
+        """
         if not missing:
             _sync(descriptor)
         elif suffix := missing_suffix(tail, missing):
@@ -158,8 +185,9 @@ class MonitorLog:
     def _require_name(self, descriptor: int) -> None:
         """Raise LogUnwritableError if a file that was written to has lost the log's name meanwhile.
 
-        Who renamed it may be compressing it already, and had read it before our bytes came; when it is asked again, a
-        little later, either they are in a file that is still there, or they are written to the new one.
+        Who renamed it may be compressing it already, and had read it before our bytes
+        came; when it is asked again, a little later, either they are in a file that is
+        still there, or they are written to the new one.
         """
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.stat(self._path), os.fstat(descriptor)):  # noqa: PTH116 (half the time)
@@ -186,15 +214,20 @@ class MonitorLog:
         return descriptor
 
     def _held(self, stack: contextlib.ExitStack) -> list[int]:
-        """Return the file we hold, if it still has a name: it may have been moved to another folder."""
+        """Return the file we hold, if it still has a name: it may have been moved to
+        another folder.
+        """
         if self._descriptor is None or not os.fstat(self._descriptor).st_nlink:
             return []
         held = os.dup(self._descriptor)
         stack.callback(os.close, held)
         return [held]
 
-    def _renamed(self, held: list[int], current: int, marked: int, stack: contextlib.ExitStack) -> dict[int, Place]:
-        """Return descriptors of the files that were the log and are not any more, with their inodes and sizes.
+    def _renamed(
+        self, held: list[int], current: int, marked: int, stack: contextlib.ExitStack
+    ) -> dict[int, Place]:
+        """Return descriptors of the files that were the log and are not any more, with
+        their inodes and sizes.
 
         The `marked` inode is searched for elsewhere if it is none of those beside the log.
         """
@@ -210,9 +243,14 @@ class MonitorLog:
 
         Others are not touched: to close a database's file would drop its locks.
         """
-        with contextlib.suppress(FileNotFoundError, PermissionError), os.scandir(self._path.parent) as entries:
+        with (
+            contextlib.suppress(FileNotFoundError, PermissionError),
+            os.scandir(self._path.parent) as entries,
+        ):
             for entry in entries:
-                if not entry.name.startswith(self._path.stem) or not entry.is_file(follow_symlinks=False):
+                if not entry.name.startswith(self._path.stem) or not entry.is_file(
+                    follow_symlinks=False
+                ):
                     continue
                 yield from _opened(entry.path, stack)
 
@@ -225,11 +263,15 @@ class MonitorLog:
                 f"the monitor log {self._path} cannot be written: the folder {self._path.parent} does not exist"
             ) from error
         except OSError as error:
-            raise LogUnwritableError(f"the monitor log {self._path} cannot be written: {error.strerror}") from error
+            raise LogUnwritableError(
+                f"the monitor log {self._path} cannot be written: {error.strerror}"
+            ) from error
 
 
 def _opened(path: Path | str, stack: contextlib.ExitStack) -> Iterator[int]:
-    """Open a file that was the log; `stack` closes it. Yields nothing if it is gone or closed to us."""
+    """Open a file that was the log; `stack` closes it. Yields nothing if it is gone or
+    closed to us.
+    """
     with contextlib.suppress(FileNotFoundError, PermissionError):
         descriptor = _open(path)
         stack.callback(os.close, descriptor)
@@ -267,7 +309,9 @@ def _separator(descriptor: int) -> bytes:
 
 
 def _look(descriptor: int, offset: int, batch: list[bytes]) -> Found:
-    """Look for the lines of a batch behind `offset`, or, in a file that was truncated since, everywhere."""
+    """Look for the lines of a batch behind `offset`, or, in a file that was truncated
+    since, everywhere.
+    """
     with open(descriptor, "rb", closefd=False) as file:
         start = offset if offset <= os.fstat(descriptor).st_size else 0
         file.seek(max(start - 1, 0))

@@ -15,10 +15,12 @@ _NEVER_OPENED = ".sqlite3"
 
 
 def moved_to(path: Path, inode: int) -> Path | None:
-    """Return the regular file with this inode near the place `path`, whatever its folder and name are.
+    """Return the regular file with this inode near the place `path`, whatever its
+    folder and name are.
 
-    Looks in the folder of `path` and below it, then in the folders beside it: logrotate's `olddir` must be on the
-    same file system, and is usually one of these. None if the file is not found there.
+    Looks in the folder of `path` and below it, then in the folders beside it:
+    logrotate's `olddir` must be on the same file system, and is usually one of these.
+    None if the file is not found there.
     """
     with suppress(OSError):
         home = path.resolve().parent
@@ -40,7 +42,9 @@ def _is_log(entry: os.DirEntry[str], device: int) -> bool:
 
 
 def _entries(folder: Path | str, depth: int) -> Iterator[os.DirEntry[str]]:
-    """Yield what is in a folder, then what is in its sub-folders; a folder that cannot be read is left out."""
+    """Yield what is in a folder, then what is in its sub-folders; a folder that cannot
+    be read is left out.
+    """
     folders = []
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:

@@ -18,7 +18,8 @@ def shown_name(request: str, process: str, *, is_member: bool) -> str:
 
 
 def is_called(name: str, request: str, process: str, *, is_member: bool) -> bool:
-    """Tell whether an execution bears `name`: a member both its group's and its own, and the two together.
+    """Tell whether an execution bears `name`: a member both its group's and its own,
+    and the two together.
 
     >>> is_called("extract", "month-end", "month-end/extract", is_member=True)
     True
@@ -26,7 +27,12 @@ def is_called(name: str, request: str, process: str, *, is_member: bool) -> bool
     if name == request:
         return True
     member = process.removeprefix(f"{request}/")
-    return is_member and path_of(name) in (process, member, f"{request}/{member}", member.rpartition("/")[2])
+    return is_member and path_of(name) in (
+        process,
+        member,
+        f"{request}/{member}",
+        member.rpartition("/")[2],
+    )
 
 
 def path_of(name: str) -> str:
@@ -47,7 +53,9 @@ def name_in(record: Mapping[str, object]) -> str:
 def is_named(record: Mapping[str, object], name: str) -> bool:
     """Tell whether a record is about something called `name`: a request, or a member of a group."""
     is_member = record.get("group") is not None
-    return is_called(name, str(record.get("request")), str(record.get("process")), is_member=is_member)
+    return is_called(
+        name, str(record.get("request")), str(record.get("process")), is_member=is_member
+    )
 
 
 def short_id(execution: str) -> str:

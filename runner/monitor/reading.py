@@ -1,6 +1,7 @@
 """The monitor log read back: its newest records, and those that are still to come. Reads files.
 
-Read are the log and, where it does not suffice, the file that it was last rotated to, if that is plain (`NAME.1`).
+Read are the log and, where it does not suffice, the file that it was last rotated to,
+if that is plain (`NAME.1`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from runner.values import instant_text
 
 Record = dict[str, object]
 
-# Records are in the order of their time but for backward steps of the clock; larger ones than this may hide records.
+# Records are in the order of their time but for backward steps of the clock; larger
+# ones than this may hide records.
 _DISORDER = timedelta(hours=1)
 _MOST_EXECUTIONS = 20
 _EXECUTION_EVENTS = (Event.EXECUTION_STARTED, Event.EXECUTION_FINISHED)
@@ -30,8 +32,9 @@ _STARTED_NEEDLES = [quoted(event) for event in _EXECUTION_EVENTS]
 class Filter:
     """Which records are wanted. What is empty leaves its field open.
 
-    A member of a group matches by its group's name and by its own. `since` and `until`, both inclusive, are compared
-    with the record's `time`; `scheduled_for` is the beginning of that field.
+    A member of a group matches by its group's name and by its own. `since` and `until`,
+    both inclusive, are compared with the record's `time`; `scheduled_for` is the
+    beginning of that field.
     """
 
     requests: frozenset[str] = frozenset()
@@ -54,10 +57,11 @@ class Filter:
 
 
 def newest(path: Path, n: int, *, matches: Filter) -> list[Record]:
-    """Return the newest `n` records that match, the newest last. A log that does not exist has none.
+    """Return the newest `n` records that match, the newest last. A log that does not
+    exist has none.
 
-    With `since`, reading ends an hour before it, unless the log tells of a clock that went back. Raises RunnerError if
-    the log cannot be read.
+    With `since`, reading ends an hour before it, unless the log tells of a clock that
+    went back. Raises RunnerError if the log cannot be read.
     """
     with contextlib.ExitStack() as stack:
         return _newest(_open_both(path, stack), n, matches)
@@ -66,7 +70,8 @@ def newest(path: Path, n: int, *, matches: Filter) -> list[Record]:
 def find_execution(path: Path, id_part: str) -> list[Record]:
     """Return the last record of each execution whose id has this part, the newest last.
 
-    Several if that is ambiguous, 20 at most; none for an empty part. Raises RunnerError if the log cannot be read.
+    Several if that is ambiguous, 20 at most; none for an empty part. Raises RunnerError
+    if the log cannot be read.
     """
     found: dict[str, Record] = {}
     part = id_part.strip().lower()
@@ -82,7 +87,8 @@ def find_execution(path: Path, id_part: str) -> list[Record]:
 
 
 def newest_execution(path: Path, name: str) -> Record | None:
-    """Return the last record of the execution of that name that was started last, a member's by its own name too.
+    """Return the last record of the execution of that name that was started last, a
+    member's by its own name too.
 
     None if no record of a started one is left. Raises RunnerError if the log cannot be read.
     """
@@ -92,26 +98,40 @@ def newest_execution(path: Path, name: str) -> Record | None:
             if newest is not None and str(record.get("time")) < str(newest["started"]):
                 break
             is_own = record.get("request") != name or record.get("group") is None
-            is_wanted = is_own and is_named(record, name) and record.get("event") in _EXECUTION_EVENTS
-            if is_wanted and record.get("started") and (newest is None or _is_later(record, newest)):
+            is_wanted = (
+                is_own and is_named(record, name) and record.get("event") in _EXECUTION_EVENTS
+            )
+            if (
+                is_wanted
+                and record.get("started")
+                and (newest is None or _is_later(record, newest))
+            ):
                 newest = record
     return newest
 
 
 def _is_later(record: Record, other: Record) -> bool:
     """Tell whether a record is about an execution that was started later."""
-    return record["execution"] != other["execution"] and str(record["started"]) > str(other["started"])
+    return record["execution"] != other["execution"] and str(record["started"]) > str(
+        other["started"]
+    )
 
 
 def follow(
-    path: Path, *, matches: Filter, wait: Callable[[], None], begin: Callable[[], Iterable[Record]] = tuple
+    path: Path,
+    *,
+    matches: Filter,
+    wait: Callable[[], None],
+    begin: Callable[[], Iterable[Record]] = tuple,
 ) -> Generator[Record, None, None]:
-    """Yield what `begin` returns, then every record that matches and was added since it was called, for ever.
+    """Yield what `begin` returns, then every record that matches and was added since it
+    was called, for ever.
 
-    `wait` is called whenever there is nothing more to read; it sleeps, or raises to end. An incomplete line is waited
-    for, and so is a log that does not exist yet. A renamed log is read to its end, once more after a wait, because its
-    writer may still have had it open, and then the new one; a truncated one from its begin. Raises RunnerError if the
-    log cannot be read.
+    `wait` is called whenever there is nothing more to read; it sleeps, or raises to
+    end. An incomplete line is waited for, and so is a log that does not exist yet. A
+    renamed log is read to its end, once more after a wait, because its writer may still
+    have had it open, and then the new one; a truncated one from its begin. Raises
+    RunnerError if the log cannot be read.
     """
     file = LogFile.open(path)
     position = file.end if file else 0
@@ -132,13 +152,17 @@ def follow(
 
 
 def _newest(files: list[LogFile], n: int, matches: Filter) -> list[Record]:
-    needles = [[quoted(word) for word in words] for words in (matches.statuses, matches.events) if words]
+    needles = [
+        [quoted(word) for word in words] for words in (matches.statuses, matches.events) if words
+    ]
     if matches.requests:
         needles.append(_name_needles(matches.requests))
     if matches.scheduled_for:
         needles.append([quoted(matches.scheduled_for)[:-1]])
     since = instant_text(matches.since - _DISORDER) if matches.since else ""
-    records = (record for record in backwards(files, needles, since=since) if matches.admits(record))
+    records = (
+        record for record in backwards(files, needles, since=since) if matches.admits(record)
+    )
     return list(islice(records, n))[::-1]
 
 
@@ -150,7 +174,9 @@ def _name_needles(names: Iterable[str]) -> list[bytes]:
 
 
 def _added(file: LogFile, path: Path, position: int, wait: Callable[[], None]) -> Iterator[bytes]:
-    """Yield whole lines from `position` on, until another file has the log's name and this one is at its end."""
+    """Yield whole lines from `position` on, until another file has the log's name and
+    this one is at its end.
+    """
     has_moved = False
     while True:
         lines, position = lines_from(file, position)
@@ -173,7 +199,9 @@ def _open_both(path: Path, stack: contextlib.ExitStack) -> list[LogFile]:
     return [*([current] if current else []), *_open_rotated(path, current, stack)]
 
 
-def _open_rotated(path: Path, current: LogFile | None, stack: contextlib.ExitStack) -> list[LogFile]:
+def _open_rotated(
+    path: Path, current: LogFile | None, stack: contextlib.ExitStack
+) -> list[LogFile]:
     rotated = LogFile.open(path.with_name(f"{path.name}.1"))
     if rotated is None:
         return []

@@ -1,4 +1,5 @@
-"""Monitor records: which fields each event has, and a record as one line of the log and back. Pure, but for the ids.
+"""Monitor records: which fields each event has, and a record as one line of the log and
+back. Pure, but for the ids.
 
 `schemas/monitor-record.schema.json` says the same, with the meaning of each field.
 """
@@ -42,7 +43,17 @@ class Event(StrEnum):
 
 
 EXECUTION = (
-    *("execution", "request", "process", "channel", "status", "reason", "scheduled_for", "started", "ended"),
+    *(
+        "execution",
+        "request",
+        "process",
+        "channel",
+        "status",
+        "reason",
+        "scheduled_for",
+        "started",
+        "ended",
+    ),
     *(
         "duration_s",
         "lateness_s",
@@ -71,7 +82,16 @@ EXECUTION = (
 )
 MISSED = ("missed_count", "missed_from", "missed_until")
 REQUEST = (
-    *("request", "channel", "status", "generation", "drift", "requested_by", "requested_via", "owner"),
+    *(
+        "request",
+        "channel",
+        "status",
+        "generation",
+        "drift",
+        "requested_by",
+        "requested_via",
+        "owner",
+    ),
     *("request_file", "request_sha256", "git_commit", "message"),
 )
 RUNNER = ("pid", "version", "jobs", "state", "git_commit", "requests", "message")
@@ -89,7 +109,16 @@ FIELDS: Mapping[Event, tuple[str, ...]] = {
     Event.RUNNER_RELOADED: (
         *RUNNER,
         *("git_commit_before", "requested_by", "requested_via", "duration_s"),
-        *("added", "added_count", "changed", "changed_count", "removed", "removed_count", "rejected", "rejected_count"),
+        *(
+            "added",
+            "added_count",
+            "changed",
+            "changed_count",
+            "removed",
+            "removed_count",
+            "rejected",
+            "rejected_count",
+        ),
     ),
     Event.RUNNER_CLOCK_STEPPED: (*RUNNER, "step_s", "reopened_from", "reopened_until"),
 }
@@ -103,13 +132,15 @@ _instant_text = lru_cache(maxsize=512)(instant_text)
 
 
 def _form(event: Event, names: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str], str]:
-    """Return the fields, the same as a set, and the JSON text of a record with %s in the place of each value."""
+    """Return the fields, the same as a set, and the JSON text of a record with %s in
+    the place of each value.
+    """
     head = f'{{"v":{VERSION},"id":"%s","time":"%s","event":"{event}",%s'
     return names, frozenset(names), head + "".join(f',"{name}":%s' for name in names) + "}"
 
 
-# By event, and whether it tells of a miss. To fill in a form takes half of what the encoder takes for a whole record,
-# and each execution has two.
+# By event, and whether it tells of a miss. To fill in a form takes half of what the
+# encoder takes for a whole record, and each execution has two.
 _FORMS = {
     (event, is_miss): _form(event, (*names, *(MISSED if is_miss else ())))
     for event, names in FIELDS.items()
@@ -118,7 +149,9 @@ _FORMS = {
 
 
 class Recorder:
-    """Makes the lines of one runner. `runner` names it, `host` the machine; both are on every record."""
+    """Makes the lines of one runner. `runner` names it, `host` the machine; both are on
+    every record.
+    """
 
     def __init__(self, runner: str, host: str) -> None:
         self._identity = f'"runner":{_other(runner)},"host":{_other(host)}'
@@ -126,13 +159,18 @@ class Recorder:
     def line(self, event: Event, at: datetime, fields: Mapping[str, object]) -> bytes:
         r"""Return a record as one line, "\n" included, under 32 KiB whatever the fields hold.
 
-        Every field of the event is in it, null where `fields` has none. `<list>_count` is counted here, so that it
-        tells the truth where a list was shortened. Raises TypeError for a field that the event does not have: a bug.
+        Every field of the event is in it, null where `fields` has none. `<list>_count`
+        is counted here, so that it tells the truth where a list was shortened. Raises
+        TypeError for a field that the event does not have: a bug.
         """
-        is_miss = event is Event.EXECUTION_FINISHED and fields.get("status") == ExecutionStatus.MISFIRED
+        is_miss = (
+            event is Event.EXECUTION_FINISHED and fields.get("status") == ExecutionStatus.MISFIRED
+        )
         names, known, form = _FORMS[event, is_miss]
         if not fields.keys() <= known:
-            raise TypeError(f"{event} records have no field {', '.join(sorted(fields.keys() - known))}")
+            raise TypeError(
+                f"{event} records have no field {', '.join(sorted(fields.keys() - known))}"
+            )
         counts = {f"{name}_count": _count(fields.get(name)) for name in COUNTED if name in known}
         by = fields.get("requested_by")
         values = map({"requested_via": _via(by), **fields, **counts}.get, names)

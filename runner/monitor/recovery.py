@@ -1,6 +1,7 @@
 """What a log that broke off in the middle of a batch still lacks. Pure.
 
-Records bear unique ids, so a line that is equal to one of ours is ours: that is how a batch is found again.
+Records bear unique ids, so a line that is equal to one of ours is ours: that is how a
+batch is found again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a look at a part of a file found: whole lines of the batch, and the bytes behind the last newline."""
+    """What a look at a part of a file found: whole lines of the batch, and the bytes
+    behind the last newline.
+    """
 
     lines: frozenset[bytes]
     tail: bytes

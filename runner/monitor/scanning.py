@@ -1,7 +1,7 @@
 """A log file read by blocks, forwards and from its end, in constant memory. Reads files.
 
-Blocks are searched for the bytes that a wanted record must hold before anything is parsed: of a million records the
-newest of a kind are found in milliseconds.
+Blocks are searched for the bytes that a wanted record must hold before anything is
+parsed: of a million records the newest of a kind are found in milliseconds.
 """
 
 from __future__ import annotations
@@ -78,8 +78,11 @@ def quoted(text: str) -> bytes:
     return json.dumps(text, ensure_ascii=False).encode(errors="replace")
 
 
-def backwards(files: Iterable[LogFile], needles: Needles, *, since: str = "") -> Iterator[dict[str, object]]:
-    """Yield the records that hold the needles, the newest first; end with the block that begins before `since`.
+def backwards(
+    files: Iterable[LogFile], needles: Needles, *, since: str = ""
+) -> Iterator[dict[str, object]]:
+    """Yield the records that hold the needles, the newest first; end with the block
+    that begins before `since`.
 
     Once the clock went back, all is read: what was written before may have later times.
     """
@@ -96,8 +99,9 @@ def backwards(files: Iterable[LogFile], needles: Needles, *, since: str = "") ->
 
 
 def lines_from(file: LogFile, position: int) -> tuple[list[bytes], int]:
-    """Return the whole lines of a block from `position` on, and where the next begin. A line longer than a block is no
-    record, and skipped in parts."""
+    """Return the whole lines of a block from `position` on, and where the next begin. A
+    line longer than a block is no record, and skipped in parts.
+    """
     block = file.read(position, position + _BLOCK)
     cut = block.rfind(b"\n") + 1
     if not cut and len(block) == _BLOCK:
@@ -106,9 +110,11 @@ def lines_from(file: LogFile, position: int) -> tuple[list[bytes], int]:
 
 
 def _blocks(file: LogFile) -> Iterator[bytes]:
-    """Yield the file's lines from its end, as blocks of whole lines; what is longer than a block is left out.
+    """Yield the file's lines from its end, as blocks of whole lines; what is longer
+    than a block is left out.
 
-    What lies before a long stretch without any line is not looked for: a sparse file may have terabytes of that.
+    What lies before a long stretch without any line is not looked for: a sparse file
+    may have terabytes of that.
     """
     rest, end = b"", file.end
     garbage = 0
@@ -124,7 +130,9 @@ def _blocks(file: LogFile) -> Iterator[bytes]:
 
 
 def _holds(text: bytes, needles: Needles) -> bool:
-    """Tell whether one of each group is there. Asked of every line of a block: generators would take twice the time."""
+    """Tell whether one of each group is there. Asked of every line of a block:
+    generators would take twice the time.
+    """
     for group in needles:
         for needle in group:
             if needle in text:

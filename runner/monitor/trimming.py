@@ -1,4 +1,6 @@
-"""JSON text that is safe as a line of a log, and what is left out of a record that would be too long for one. Pure."""
+"""JSON text that is safe as a line of a log, and what is left out of a record that
+would be too long for one. Pure.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,9 @@ from collections.abc import Callable
 LIMIT = 32 * 1024  # a line with its newline stays below it; fluent-bit drops files with longer ones
 _ELLIPSIS = "…"
 _KEPT = frozenset({"v", "id", "time", "event"})
-# What splits lines or steers terminals although JSON allows it bare; halves of surrogate pairs, which UTF-8 has not.
-# Compiled when needed, for that takes milliseconds.
+# What splits lines or steers terminals although JSON allows it bare; halves of
+# surrogate pairs, which UTF-8 has not. Compiled when needed, for that takes
+# milliseconds.
 _UNSAFE = "[\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -25,7 +28,9 @@ def finite(text: str) -> str:
 
 
 def encoded(text: str) -> bytes:
-    r"""Return JSON text as a line of UTF-8, "\n" included: unsafe characters escaped, lone surrogates replaced."""
+    r"""Return JSON text as a line of UTF-8, "\n" included: unsafe characters escaped,
+    lone surrogates replaced.
+    """
     if not text.isascii() or "\x7f" in text:
         text = re.sub(_UNSAFE, _safe, text)
     return text.encode() + b"\n"
@@ -39,8 +44,9 @@ def _safe(match: re.Match[str]) -> str:
 def trimmed(record: dict[str, object]) -> bytes:
     """Return a plain record as a line below the limit.
 
-    Kept is as much as fits of the output's tail; if leaving it out is not enough, of the message; then of the problems;
-    and then every long text and list is cut, more and more.
+    Kept is as much as fits of the output's tail; if leaving it out is not enough, of
+    the message; then of the problems; and then every long text and list is cut, more
+    and more.
     """
     _cut_hopeless(record)
     for shorten in (_shorten_tail, _shorten_message, _shorten_problems):
@@ -87,8 +93,12 @@ def _shorten_problems(record: dict[str, object]) -> None:
         _keep_most(record, "problems", len(short), lambda kept: short[:kept])
 
 
-def _keep_most(record: dict[str, object], name: str, most: int, part: Callable[[int], object]) -> None:
-    """Set the field to the largest `part(kept)`, kept ≤ most, with which the record fits, or to the least."""
+def _keep_most(
+    record: dict[str, object], name: str, most: int, part: Callable[[int], object]
+) -> None:
+    """Set the field to the largest `part(kept)`, kept ≤ most, with which the record
+    fits, or to the least.
+    """
 
     def length(kept: int) -> int:
         record[name] = part(kept)
@@ -105,6 +115,9 @@ def _cut(value: object, characters: int, items: int) -> object:
         case list():
             return [_cut(item, characters, items) for item in value[:items]]
         case dict():
-            return {key[:characters]: _cut(item, characters, items) for key, item in list(value.items())[:items]}
+            return {
+                key[:characters]: _cut(item, characters, items)
+                for key, item in list(value.items())[:items]
+            }
         case _:
             return value

@@ -1,1 +1,3 @@
-"""What should happen, decided by pure functions of (requests, states, now). Nothing here acts or reads a clock."""
+"""What should happen, decided by pure functions of (requests, states, now). Nothing
+here acts or reads a clock.
+"""

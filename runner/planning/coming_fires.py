@@ -1,4 +1,6 @@
-"""The fires to come of requests: of one, of all in order of time, and of a span that may lie in the past. Pure."""
+"""The fires to come of requests: of one, of all in order of time, and of a span that
+may lie in the past. Pure.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,12 @@ def standing(request: ProcessRequest, state: RequestState | None, now: datetime)
     return register(request, state, now).state
 
 
-def coming_fires(request: ProcessRequest, state: RequestState, after: datetime) -> Iterator[datetime]:
-    """Yield the fire times of a request that are neither settled nor earlier than `after`, ascending."""
+def coming_fires(
+    request: ProcessRequest, state: RequestState, after: datetime
+) -> Iterator[datetime]:
+    """Yield the fire times of a request that are neither settled nor earlier than
+    `after`, ascending.
+    """
     if state.status is not RequestStatus.SCHEDULED:
         return
     match request.timing:
@@ -47,8 +53,11 @@ def coming_fires(request: ProcessRequest, state: RequestState, after: datetime) 
             yield from coming(rule, state, max(state.fired_through, after - _TICK))
 
 
-def planned_fires(request: ProcessRequest, state: RequestState, begin: datetime, now: datetime) -> Iterator[datetime]:
-    """Yield the fire times of a request from `begin` on, ascending; of the past all that its file has, settled or not.
+def planned_fires(
+    request: ProcessRequest, state: RequestState, begin: datetime, now: datetime
+) -> Iterator[datetime]:
+    """Yield the fire times of a request from `begin` on, ascending; of the past all
+    that its file has, settled or not.
 
     What is to run immediately has no past: the file names no time.
     """
@@ -59,7 +68,9 @@ def planned_fires(request: ProcessRequest, state: RequestState, begin: datetime,
         return
     elif isinstance(timing, RunLater):
         # A press of Reschedule adds a fire to that of the file.
-        yield from (fire for fire in sorted({timing.start, one_time_fire(timing, state)}) if fire >= begin)
+        yield from (
+            fire for fire in sorted({timing.start, one_time_fire(timing, state)}) if fire >= begin
+        )
     else:
         past = fires(timing.rule, begin - _TICK, counted_from=state.counted_from)
         yield from takewhile(lambda fire: fire < now, past)
@@ -67,11 +78,17 @@ def planned_fires(request: ProcessRequest, state: RequestState, begin: datetime,
 
 
 def merged(
-    requests: Mapping[str, ProcessRequest], states: Mapping[str, RequestState], *, after: datetime, now: datetime
+    requests: Mapping[str, ProcessRequest],
+    states: Mapping[str, RequestState],
+    *,
+    after: datetime,
+    now: datetime,
 ) -> Iterator[ComingFire]:
-    """Yield the fires of all requests from `after` on in order of time, without end if a rule has none.
+    """Yield the fires of all requests from `after` on in order of time, without end if
+    a rule has none.
 
-    They are the coming ones, and if `after` is earlier than `now`, those of the past too, settled or not.
+    They are the coming ones, and if `after` is earlier than `now`, those of the past
+    too, settled or not.
     """
     streams = (
         _stream(name, planned_fires(request, standing(request, states.get(name), now), after, now))
@@ -80,7 +97,9 @@ def merged(
     return heapq.merge(*streams)
 
 
-def first_fires(request: ProcessRequest, state: RequestState, after: datetime, count: int) -> list[datetime]:
+def first_fires(
+    request: ProcessRequest, state: RequestState, after: datetime, count: int
+) -> list[datetime]:
     """Return the next few fire times of a request."""
     return list(islice(coming_fires(request, state, after), count))
 

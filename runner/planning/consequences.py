@@ -1,4 +1,6 @@
-"""What follows for each request when a catalog comes into force: the runner carries it out, `plan` shows it. Pure."""
+"""What follows for each request when a catalog comes into force: the runner carries it
+out, `plan` shows it. Pure.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ def consequences(
     among: Iterable[str],
     now: datetime,
 ) -> Iterator[tuple[str, Registration]]:
-    """Yield the names for which something follows, with what: first those `removed`, then those `among` the new.
+    """Yield the names for which something follows, with what: first those `removed`,
+    then those `among` the new.
 
     Who goes on under another name, by `renamed` (see `renamings`), is not removed.
     """
@@ -44,7 +47,9 @@ def consequences(
             yield name, registered
 
 
-def registration_of(request: ProcessRequest, states: States, former: str | None, now: datetime) -> Registration:
+def registration_of(
+    request: ProcessRequest, states: States, former: str | None, now: datetime
+) -> Registration:
     """Register a request, which goes on with the state of `former` if that is no None."""
     if former is None:
         return register(request, states.get(request.name), now)

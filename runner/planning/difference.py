@@ -26,7 +26,9 @@ class Difference:
 def touched(
     old: Mapping[str, ProcessRequest], new: Mapping[str, ProcessRequest]
 ) -> Generator[None, None, frozenset[str]]:
-    """Return, in slices, the names that are in one alone, or of which the two have not the very same value."""
+    """Return, in slices, the names that are in one alone, or of which the two have not
+    the very same value.
+    """
     names = set()
     for count, (name, request) in enumerate(new.items()):
         if old.get(name) is not request:
@@ -43,14 +45,21 @@ def touched(
 
 
 def difference(
-    old: Mapping[str, ProcessRequest], new: Mapping[str, ProcessRequest], among: Collection[str] | None = None
+    old: Mapping[str, ProcessRequest],
+    new: Mapping[str, ProcessRequest],
+    among: Collection[str] | None = None,
 ) -> Difference:
-    """Compare two sets of requests by name. Where a definition stands counts only as the field "file".
+    """Compare two sets of requests by name. Where a definition stands counts only as
+    the field "file".
 
     Names that are not `among` those given are known to have the same value.
     """
     names = sorted(old.keys() | new.keys() if among is None else among)
-    changed = ((name, changed_fields(old[name], new[name])) for name in names if name in old and name in new)
+    changed = (
+        (name, changed_fields(old[name], new[name]))
+        for name in names
+        if name in old and name in new
+    )
     return Difference(
         added=tuple(name for name in names if name in new and name not in old),
         removed=tuple(name for name in names if name in old and name not in new),

@@ -11,7 +11,8 @@ from runner.requests.model import ProcessRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
-    """The requests that Runner works with, and those among them that live on although their file is bad.
+    """The requests that Runner works with, and those among them that live on although
+    their file is bad.
 
     `is_kept_whole` says that nothing at all was found and therefore everything was kept.
     """
@@ -28,11 +29,13 @@ def in_force(
     allow_empty: bool = False,
     among: Collection[str] | None = None,
 ) -> InForce:
-    """Merge a catalog with the requests `supplied` until now; of others than `among`, if given, both say the same.
+    """Merge a catalog with the requests `supplied` until now; of others than `among`,
+    if given, both say the same.
 
-    An unreadable file keeps all that it last supplied, a bad document only itself, also in another file than before.
-    When the folder is gone, or every
-    one of several files has vanished at once, all is kept unless `allow_empty`: that is how a failed mount looks.
+    An unreadable file keeps all that it last supplied, a bad document only itself, also
+    in another file than before. When the folder is gone, or every one of several files
+    has vanished at once, all is kept unless `allow_empty`: that is how a failed mount
+    looks.
     """
     if supplied and not allow_empty and (catalog.missing or _has_vanished(catalog, supplied)):
         return InForce(requests=supplied, kept={}, is_kept_whole=True)
@@ -46,7 +49,11 @@ def in_force(
             rejection = own if is_own else by_name.get(name)
             if rejection is not None:
                 kept[name] = rejection
-    requests = {**catalog.requests, **{name: supplied[name] for name in kept}} if kept else catalog.requests
+    requests = (
+        {**catalog.requests, **{name: supplied[name] for name in kept}}
+        if kept
+        else catalog.requests
+    )
     return InForce(requests=requests, kept=kept)
 
 

@@ -28,11 +28,14 @@ class Verdict(Enum):
     REFUSE = "refuse"
 
 
-def verdict(*, is_guard_held: bool, is_queue_closed: bool, on_overlap: OnOverlap, has_room: bool) -> Verdict:
-    """Decide by whether another execution, running or waiting, holds the guard, and whether there is a free place.
+def verdict(
+    *, is_guard_held: bool, is_queue_closed: bool, on_overlap: OnOverlap, has_room: bool
+) -> Verdict:
+    """Decide by whether another execution, running or waiting, holds the guard, and
+    whether there is a free place.
 
-    The queue for a guard holds one: who finds it taken is refused, or takes its place. It is also closed to who would
-    wait there for itself.
+    The queue for a guard holds one: who finds it taken is refused, or takes its place.
+    It is also closed to who would wait there for itself.
     """
     if not is_guard_held:
         return Verdict.RUN if has_room else Verdict.WAIT

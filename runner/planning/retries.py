@@ -19,13 +19,20 @@ _RETRIED = frozenset(
         Reason.MEMBER_FAILED,
     }
 )
-"""Failures of the process itself. An execution that was replaced, killed by a person or stopped was meant to end."""
+"""Failures of the process itself. An execution that was replaced, killed by a person or
+stopped was meant to end.
+"""
 
 _LONGEST = timedelta(days=365)
 
 
 def retry_delay(
-    retry: Retry | None, *, attempt: int, status: ExecutionStatus, reason: Reason | None, exit_code: int | None
+    retry: Retry | None,
+    *,
+    attempt: int,
+    status: ExecutionStatus,
+    reason: Reason | None,
+    exit_code: int | None,
 ) -> timedelta | None:
     """Return how long after its end the next attempt begins; None if there is none.
 
@@ -33,7 +40,12 @@ def retry_delay(
     >>> retry_delay(thrice, attempt=2, status=ExecutionStatus.ERROR, reason=Reason.EXIT_CODE, exit_code=1).seconds
     20
     """
-    if retry is None or attempt >= retry.attempts or status is not ExecutionStatus.ERROR or reason not in _RETRIED:
+    if (
+        retry is None
+        or attempt >= retry.attempts
+        or status is not ExecutionStatus.ERROR
+        or reason not in _RETRIED
+    ):
         return None
     if retry.exit_codes is not None and exit_code not in retry.exit_codes:
         return None

@@ -41,7 +41,9 @@ def dates_in(raw: bytes, file: str) -> tuple[frozenset[date], tuple[Problem, ...
                 dates.add(parse_date(text))
         except ValueError as error:
             column = line.index(text) + 1
-            problems.append(Problem(file=file, line=number, column=column, path="", message=str(error)))
+            problems.append(
+                Problem(file=file, line=number, column=column, path="", message=str(error))
+            )
             if len(problems) == MOST_FINDINGS:
                 break
     return frozenset(dates), tuple(problems)

@@ -1,4 +1,6 @@
-"""What is wrong at one path of a document, before its place in the file is known; how values are shown. Pure."""
+"""What is wrong at one path of a document, before its place in the file is known; how
+values are shown. Pure.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is wrong at `path`. `at_key` points at the key there, not at its value; `spot` overrules both."""
+    """One thing that is wrong at `path`. `at_key` points at the key there, not at its
+    value; `spot` overrules both.
+    """
 
     path: DataPath
     message: str
@@ -80,14 +84,19 @@ def value_at(data: object, path: DataPath) -> object:
 
 
 def without(data: Any, paths: Collection[DataPath], at: DataPath = ()) -> Any:
-    """Return data without the keys at some paths. Items of lists stay: the places of those behind them would change.
+    """Return data without the keys at some paths. Items of lists stay: the places of
+    those behind them would change.
 
     >>> without({"process": {"shell": "x", "tymeout": "5s"}}, {("process", "tymeout")})
     {'process': {'shell': 'x'}}
     """
     match data:
         case dict():
-            return {key: without(below, paths, (*at, key)) for key, below in data.items() if (*at, key) not in paths}
+            return {
+                key: without(below, paths, (*at, key))
+                for key, below in data.items()
+                if (*at, key) not in paths
+            }
         case list():
             return [without(item, paths, (*at, index)) for index, item in enumerate(data)]
     return data
@@ -179,4 +188,8 @@ def subject_of(path: DataPath) -> str:
 def listed(words: tuple[str, ...], conjunction: str, mark: str = "`") -> str:
     """Write words as a list in a sentence."""
     marked = [f"{mark}{word}{mark}" for word in words]
-    return f" {conjunction} ".join([", ".join(marked[:-1]), marked[-1]]) if len(marked) > 1 else "".join(marked)
+    return (
+        f" {conjunction} ".join([", ".join(marked[:-1]), marked[-1]])
+        if len(marked) > 1
+        else "".join(marked)
+    )

@@ -13,10 +13,12 @@ from runner.timing.rules import Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a definition stands: `file` relative to the jobs folder, `line` from 1, `sha256` of the document's bytes.
+    """Where a definition stands: `file` relative to the jobs folder, `line` from 1,
+    `sha256` of the document's bytes.
 
-    `definition` is the JSON text for the store from which the request can be built again without its file. It is no
-    part of comparisons: what it says is in the request's own fields.
+    `definition` is the JSON text for the store from which the request can be built
+    again without its file. It is no part of comparisons: what it says is in the
+    request's own fields.
     """
 
     file: str
@@ -63,8 +65,10 @@ class Python:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Processes run one after another as one execution. A member's action is a reference, or it is an inline process,
-    which has the group's directory and environment where it says nothing of its own."""
+    """Processes run one after another as one execution. A member's action is a
+    reference, or it is an inline process, which has the group's directory and
+    environment where it says nothing of its own.
+    """
 
     members: tuple[Process, ...]
     stop_on_failure: bool = False
@@ -75,7 +79,9 @@ Action = Command | Shell | Python | Group | Reference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunAs:
-    """The user, and the group if not the user's own, that a process runs as: names, or numbers as text."""
+    """The user, and the group if not the user's own, that a process runs as: names, or
+    numbers as text.
+    """
 
     user: str
     group: str | None = None
@@ -83,7 +89,9 @@ class RunAs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on what a process uses: bytes of memory, processor time, open files, processes. None: no bound."""
+    """Bounds on what a process uses: bytes of memory, processor time, open files,
+    processes. None: no bound.
+    """
 
     memory: int | None = None
     cpu: timedelta | None = None
@@ -101,10 +109,11 @@ class Success:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """Attempts after a failure: at most `attempts` in all, the first included; None for `exit_codes` is every failure.
+    """Attempts after a failure: at most `attempts` in all, the first included; None for
+    `exit_codes` is every failure.
 
-    The second attempt begins `delay` after the first has failed, each further one after `backoff` times the former
-    delay, but never after more than `max_delay`.
+    The second attempt begins `delay` after the first has failed, each further one after
+    `backoff` times the former delay, but never after more than `max_delay`.
     """
 
     attempts: int
@@ -116,10 +125,13 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """What runs, and how. `directory` and `environment_files` are absolute; `stop_signal` is a signal's number; sizes
-    are bytes; without `timeout` or `output_limit` there is no such bound. The values of `secrets` (names of variables)
-    and of `environment_files` are shown nowhere. `emptied` names the fields that the file says are empty. Only a member
-    of a group is ever not `scheduled`: its group passes over it."""
+    """What runs, and how. `directory` and `environment_files` are absolute;
+    `stop_signal` is a signal's number; sizes are bytes; without `timeout` or
+    `output_limit` there is no such bound. The values of `secrets` (names of variables)
+    and of `environment_files` are shown nowhere. `emptied` names the fields that the
+    file says are empty. Only a member of a group is ever not `scheduled`: its group
+    passes over it.
+    """
 
     name: str
     action: Action
@@ -146,7 +158,9 @@ class Process:
     scheduled: bool = True
 
     def says(self, field: str) -> bool:
-        """Tell whether its file says something of a field, be it that it is empty: what says nothing inherits."""
+        """Tell whether its file says something of a field, be it that it is empty: what
+        says nothing inherits.
+        """
         return bool(getattr(self, field)) or field in self.emptied
 
 
@@ -180,7 +194,9 @@ Timing = RunImmediately | RunLater | Schedule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRequest:
-    """One document of a jobs folder, valid and resolved. `on_failure` names the request whose process then runs."""
+    """One document of a jobs folder, valid and resolved. `on_failure` names the request
+    whose process then runs.
+    """
 
     name: str
     process: Process

@@ -21,7 +21,9 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSettings:
-    """What a settings file says; None where it says nothing. Paths are relative to the file's folder, or absolute."""
+    """What a settings file says; None where it says nothing. Paths are relative to the
+    file's folder, or absolute.
+    """
 
     timezone: str | None = None
     state: Path | None = None

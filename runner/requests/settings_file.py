@@ -21,7 +21,8 @@ from runner.values import parse_duration, parse_size
 
 
 def settings_beside(jobs: Path, trust: Trust | None = None) -> FileSettings:
-    """Read the settings beside a jobs folder; there need be none. Raises UsageError that tells every problem.
+    """Read the settings beside a jobs folder; there need be none. Raises UsageError
+    that tells every problem.
 
     With `trust` only from a file that it trusts.
     """
@@ -40,7 +41,9 @@ def settings_beside(jobs: Path, trust: Trust | None = None) -> FileSettings:
 
 
 def settings_in(raw: bytes, display: str) -> FileSettings | tuple[Problem, ...]:
-    """Read the content of a settings file, which lies in the folder of `display`; or tell all that is wrong with it."""
+    """Read the content of a settings file, which lies in the folder of `display`; or
+    tell all that is wrong with it.
+    """
     documents = documents_in(raw, display)
     if isinstance(documents, Problem):
         return (documents,)
@@ -48,7 +51,9 @@ def settings_in(raw: bytes, display: str) -> FileSettings | tuple[Problem, ...]:
         return FileSettings()
     findings = [*documents[0].findings, *findings_in(documents[0].data, "runner")]
     if len(documents) > 1:
-        findings.append(Finding(path=(), message="the settings are one document", suggestion="remove the `---`"))
+        findings.append(
+            Finding(path=(), message="the settings are one document", suggestion="remove the `---`")
+        )
     if not findings:
         settings, findings = _settings(documents[0].data, Path(display).parent)
         if not findings:
@@ -76,7 +81,9 @@ def _settings(data: Any, folder: Path) -> tuple[FileSettings, list[Finding]]:
 
 
 class _Reading:
-    """Reads values that the schema found well-formed, and collects what is wrong with them all the same."""
+    """Reads values that the schema found well-formed, and collects what is wrong with
+    them all the same.
+    """
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
@@ -85,7 +92,9 @@ class _Reading:
         try:
             return zone_named(data["timezone"]).key if "timezone" in data else None
         except RuleError as error:
-            self.findings.append(Finding(path=("timezone",), message=str(error), suggestion=error.suggestion))
+            self.findings.append(
+                Finding(path=("timezone",), message=str(error), suggestion=error.suggestion)
+            )
             return None
 
     def duration(self, data: Mapping[str, Any], path: DataPath) -> timedelta | None:

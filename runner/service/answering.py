@@ -1,4 +1,6 @@
-"""What the runner does with a command, as part of a decision; its effects outside follow the commit."""
+"""What the runner does with a command, as part of a decision; its effects outside
+follow the commit.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ _DONE = {Kind.SCHEDULE: "scheduled", Kind.UNSCHEDULE: "unscheduled", Kind.RESCHE
 
 
 def answer(command: Command, decision: Decision, book: Book) -> Answer:
-    """Decide about a command and say what becomes of it. A reload is not for here: the catalog brings its answer."""
+    """Decide about a command and say what becomes of it. A reload is not for here: the
+    catalog brings its answer.
+    """
     match command.kind:
         case Kind.SCHEDULE | Kind.UNSCHEDULE | Kind.RESCHEDULE:
             return _press(command, decision)
@@ -43,7 +47,9 @@ def answer(command: Command, decision: Decision, book: Book) -> Answer:
 
 
 def _press(command: Command, decision: Decision) -> Answer:
-    """Press Schedule, Unschedule or Reschedule for each target; what is refused for one is done for the others."""
+    """Press Schedule, Unschedule or Reschedule for each target; what is refused for one
+    is done for the others.
+    """
     if decision.clock_trouble is not None:
         return Answer(is_done=False, lines=(f"refused: {decision.clock_trouble}",))
     lines, refused = [], False
@@ -71,11 +77,17 @@ def _press_one(command: Command, name: str, decision: Decision) -> str:
     decision.register(name, pressed, by=by)
     if pressed.change is None:
         return f"already {pressed.state.status}"
-    return _DONE[command.kind] if pressed.state.override is None else f"{_DONE[command.kind]} (differs from its file)"
+    return (
+        _DONE[command.kind]
+        if pressed.state.override is None
+        else f"{_DONE[command.kind]} (differs from its file)"
+    )
 
 
 def _registered(name: str, request: ProcessRequest, decision: Decision) -> RequestState:
-    """Return the state of a request, once it follows its file: where no runner is running, none has seen it so yet."""
+    """Return the state of a request, once it follows its file: where no runner is
+    running, none has seen it so yet.
+    """
     state = decision.state(name)
     former = renamings([name], decision.requests, decision.all_states).get(name)
     registered = registration_of(request, decision.all_states, former, decision.now)
@@ -94,11 +106,19 @@ def _exec(command: Command, decision: Decision) -> Answer:
     except RefusedError as error:
         return Answer(is_done=False, lines=(str(error),))
     execution, outcome = decision.claim(
-        request, decision.now, channel=Channel.DIRECT, by=command.requested_by, params=command.params
+        request,
+        decision.now,
+        channel=Channel.DIRECT,
+        by=command.requested_by,
+        params=command.params,
     )
     if outcome is not None:
         return Answer(is_done=False, lines=(f"{name}: {outcome.message}",))
-    data = {"execution": execution.id, "output_file": execution.claim.output_file, "is_group": execution.is_group}
+    data = {
+        "execution": execution.id,
+        "output_file": execution.claim.output_file,
+        "is_group": execution.is_group,
+    }
     return Answer(is_done=True, data=data)
 
 
@@ -107,8 +127,8 @@ def refuse_told_secrets(
 ) -> None:
     """Refuse a person's parameter that `secrets` names, or that holds a value which is masked.
 
-    The store, the records and the process's arguments would show it. `environment` is the runner's. Raises
-    RefusedError.
+    The store, the records and the process's arguments would show it. `environment` is
+    the runner's. Raises RefusedError.
     """
     if not params:
         return
@@ -116,10 +136,15 @@ def refuse_told_secrets(
     names = {name.upper() for process in processes for name in process.secrets}
     try:
         values = within(
-            _PATIENCE_S, lambda: frozenset[str]().union(*(secret_values(each, environment) for each in processes))
+            _PATIENCE_S,
+            lambda: frozenset[str]().union(
+                *(secret_values(each, environment) for each in processes)
+            ),
         )
     except TimeoutError:
-        raise RefusedError(f"{request.name}: its environment files cannot be read now: they do not answer") from None
+        raise RefusedError(
+            f"{request.name}: its environment files cannot be read now: they do not answer"
+        ) from None
     for param, value in params.items():
         if not names.isdisjoint((param.upper(), f"RUNNER_PARAM_{param.upper()}")):
             what = "is one of its `secrets`"
@@ -139,7 +164,9 @@ def _holds_secret(text: str, secrets: frozenset[str]) -> bool:
     Of the shortest ones only the former counts: they are in many a text.
     """
     raw = text.encode("utf-8", "surrogatepass")
-    return text in secrets or any(len(form) >= SHORTEST_SECRET and form in raw for form in forms_of(secrets))
+    return text in secrets or any(
+        len(form) >= SHORTEST_SECRET and form in raw for form in forms_of(secrets)
+    )
 
 
 def _processes(request: ProcessRequest, find: _Find) -> list[Process]:
@@ -149,7 +176,9 @@ def _processes(request: ProcessRequest, find: _Find) -> list[Process]:
         match process.action:
             case Group(members=members):
                 processes += members
-            case Reference(request=name) if name not in followed and (other := find(name)) is not None:
+            case Reference(request=name) if (
+                name not in followed and (other := find(name)) is not None
+            ):
                 followed.add(name)
                 processes.append(other.process)
     return processes
@@ -171,7 +200,9 @@ def _kill(command: Command, decision: Decision, book: Book) -> Answer:
 
 
 def _refusal(target: str, found: list[Execution], decision: Decision) -> str | None:
-    """Say why nothing is killed by `target`, if so: a request may run several times, all else must be one execution."""
+    """Say why nothing is killed by `target`, if so: a request may run several times,
+    all else must be one execution.
+    """
     if not found:
         is_known = target in decision.requests
         reason = None if is_known else reason_for(target, decision.requests, decision.rejections)

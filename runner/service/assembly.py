@@ -1,4 +1,6 @@
-"""Opens everything a runner holds: store, log, epoll, FIFO, signals, watcher; and closes it in the reverse order."""
+"""Opens everything a runner holds: store, log, epoll, FIFO, signals, watcher; and
+closes it in the reverse order.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,11 @@ from runner.watching.watcher import Watcher
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """The parts of a running runner. `wake` is the commands' FIFO, `nudge` the watcher's event descriptor.
+    """The parts of a running runner. `wake` is the commands' FIFO, `nudge` the
+    watcher's event descriptor.
 
-    The requests of the snapshot are left out of it: they are in `rows`, to be had once, so that nothing keeps them.
+    The requests of the snapshot are left out of it: they are in `rows`, to be had once,
+    so that nothing keeps them.
     """
 
     store: Store
@@ -52,7 +56,10 @@ class Assembly:
 
 
 def assemble(
-    settings: Settings, clock: Clock, observer: Callable[[dict[str, Any]], None], resources: ExitStack
+    settings: Settings,
+    clock: Clock,
+    observer: Callable[[dict[str, Any]], None],
+    resources: ExitStack,
 ) -> Assembly:
     """Open all parts; what `resources` holds afterwards closes them.
 
@@ -82,7 +89,9 @@ def assemble(
         poll.register(descriptor, select.EPOLLIN)
     watcher = Watcher(settings.jobs, lambda: os.eventfd_write(nudge, 1))
     reader = catalog_reader(settings, settings.zone)
-    reloader = Reloader(reader, watcher, clock, folder=settings.jobs, cache=CatalogCache(settings.state))
+    reloader = Reloader(
+        reader, watcher, clock, folder=settings.jobs, cache=CatalogCache(settings.state)
+    )
     return Assembly(
         store=store,
         snapshot=replace(snapshot, requests=()),
@@ -97,7 +106,9 @@ def assemble(
 
 
 def catalog_reader(settings: Settings, zone: str) -> CatalogReader:
-    """Return a new reader of the jobs folder, with the IANA key of the zone for times without an offset."""
+    """Return a new reader of the jobs folder, with the IANA key of the zone for times
+    without an offset.
+    """
     return CatalogReader(settings.jobs, default_zone=zone, is_guarded=is_guarded())
 
 
@@ -116,7 +127,8 @@ def _require_trusted_places(settings: Settings) -> None:
 
 
 def _require_own(settings: Settings, former: str | None, jobs: str) -> None:
-    """Refuse a state folder that serves another jobs folder: all of that one's requests would count as removed.
+    """Refuse a state folder that serves another jobs folder: all of that one's requests
+    would count as removed.
 
     One that is gone was moved: then its state goes on with the new place. Raises StoreError.
     """

@@ -31,7 +31,9 @@ class SystemClock:
 
 
 class StepDetector:
-    """Sees from one look to the next whether wall time moved by more than elapsed time did (a step, or a sleep)."""
+    """Sees from one look to the next whether wall time moved by more than elapsed time
+    did (a step, or a sleep).
+    """
 
     THRESHOLD_S = 1.0
     _TOGETHER_S = 0.1
@@ -42,13 +44,17 @@ class StepDetector:
         self._offset_s = self._read(clock.now().timestamp() - clock.elapsed_s())
 
     def look(self) -> float:
-        """Return the seconds that the clock was stepped by since the last look (negative: back), 0.0 for none."""
+        """Return the seconds that the clock was stepped by since the last look
+        (negative: back), 0.0 for none.
+        """
         offset_s = self._read(self._offset_s)
         step_s, self._offset_s = offset_s - self._offset_s, offset_s
         return step_s if abs(step_s) > self.THRESHOLD_S else 0.0
 
     def _read(self, known_s: float) -> float:
-        """Return wall time less elapsed time, both read at one moment; what is known if we are held up each time."""
+        """Return wall time less elapsed time, both read at one moment; what is known if
+        we are held up each time.
+        """
         for _ in range(self._TRIES):
             before_s = self._clock.elapsed_s()
             wall_s = self._clock.now().timestamp()
@@ -60,7 +66,8 @@ class StepDetector:
 def exact_poll(poll: select.epoll, timeout_s: float, clock: Clock) -> list[tuple[int, int]]:
     """Wait for events, to the microsecond.
 
-    epoll counts milliseconds and rounds up: of the last one we leave it none, and select waits for what is left.
+    epoll counts milliseconds and rounds up: of the last one we leave it none, and
+    select waits for what is left.
     """
     until_s = clock.elapsed_s() + timeout_s
     events = poll.poll(max(int(timeout_s * 1000) - 0.5, 0.0) / 1000)

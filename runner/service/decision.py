@@ -1,6 +1,8 @@
-"""What one turn of the loop decides. Nothing of it is in force, nor has any effect, before it is committed.
+"""What one turn of the loop decides. Nothing of it is in force, nor has any effect,
+before it is committed.
 
-A decision reads the registry and the book, and sees its own earlier steps through them; it changes neither.
+A decision reads the registry and the book, and sees its own earlier steps through them;
+it changes neither.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ class Decision:
         clock_trouble: str | None = None,
         awaited_from: datetime | None = None,
     ) -> None:
-        """`clock_trouble` says why no state may follow the clock. `awaited_from` is as for `settle`."""
+        """`clock_trouble` says why no state may follow the clock. `awaited_from` is as
+        for `settle`.
+        """
         self.now = now
         self.clock_trouble = clock_trouble
         self._awaited_from = awaited_from
@@ -97,7 +101,9 @@ class Decision:
         self.batch.meta |= unregistered_result(self.all_states, fields)
 
     def follow(self, ended: Iterable[Ended] = ()) -> None:
-        """Decide what follows `ended`, and what this decision has ended itself: the last step before its commit."""
+        """Decide what follows `ended`, and what this decision has ended itself: the
+        last step before its commit.
+        """
         Succession(self.claims, self.requests, is_foreign=self._is_foreign).follow(ended)
 
     def put(self, name: str, state: RequestState) -> None:
@@ -113,7 +119,9 @@ class Decision:
             self.put(former, handed_on(left, name, self.now))
         self.put(name, state)
         if registration.change is not None:
-            self._tell_change(name, registration.change, state, by=by, former=registration.renamed_from)
+            self._tell_change(
+                name, registration.change, state, by=by, former=registration.renamed_from
+            )
         if registration.miss is not None:
             self._tell_miss(self.requests[name], registration.state, registration.miss)
 
@@ -149,7 +157,9 @@ class Decision:
         by: str | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> tuple[Execution, Outcome | None]:
-        """Claim one run of a request: it starts once this is committed, or waits, or has its outcome at once."""
+        """Claim one run of a request: it starts once this is committed, or waits, or
+        has its outcome at once.
+        """
         return self.claims.claim(
             request,
             self.requests,
@@ -162,7 +172,9 @@ class Decision:
         )
 
     def _without_abandoned(self, name: str, changed: RequestState) -> RequestState:
-        """Tell what was due until now and is not any more; return the changed state with that settled."""
+        """Tell what was due until now and is not any more; return the changed state
+        with that settled.
+        """
         if name in self.states:
             return changed
         former, before = self._registry.requests.get(name), self._registry.states.get(name)
@@ -172,7 +184,13 @@ class Decision:
         return settled
 
     def _tell_change(
-        self, name: str, change: Change, state: RequestState, *, by: str | None, former: str | None = None
+        self,
+        name: str,
+        change: Change,
+        state: RequestState,
+        *,
+        by: str | None,
+        former: str | None = None,
     ) -> None:
         request = self.requests.get(name) or self._registry.requests.get(name)
         source = request.source if request else None
@@ -201,13 +219,18 @@ class Decision:
             "reason": Reason.MISSED,
             "scheduled_for": miss.last,
             "generation": state.generation,
-            "context": {"client": request.context.client, "organization": request.context.organization},
+            "context": {
+                "client": request.context.client,
+                "organization": request.context.organization,
+            },
             "labels": request.labels or None,
             "owner": request.owner,
             "request_file": request.source.file,
             "request_sha256": request.source.sha256,
             "git_commit": self.git,
-            "message": "1 fire was missed" if miss.count == 1 else f"{miss.count} fires were missed",
+            "message": "1 fire was missed"
+            if miss.count == 1
+            else f"{miss.count} fires were missed",
             "missed_count": miss.count,
             "missed_from": miss.first,
             "missed_until": miss.last,

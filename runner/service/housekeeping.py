@@ -1,4 +1,6 @@
-"""Prunes the outputs of executions by age, size and number, in slices, so that the loop never pauses for it."""
+"""Prunes the outputs of executions by age, size and number, in slices, so that the loop
+never pauses for it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ EVERY_S = 3600.0
 
 
 class Housekeeping:
-    """Begins a round at the start and every hour; `advance` does a slice of it. Outputs of what runs are kept.
+    """Begins a round at the start and every hour; `advance` does a slice of it. Outputs
+    of what runs are kept.
 
     The age of an output counts only an hour after the start, or after a step of the clock: a clock
     that is wrong is likely corrected by then.

@@ -1,9 +1,12 @@
-"""The lock that lets one runner alone fire what a jobs folder declares. Touches the folder's descriptor, no file.
+"""The lock that lets one runner alone fire what a jobs folder declares. Touches the
+folder's descriptor, no file.
 
-The store's lock keeps two runners from one store. Two runners with different stores on one jobs folder would both fire
-everything. So a runner holds a flock on the folder itself, which needs no right to write: `jobs.d` may be deployed by
-git and read-only. The lock is on the folder that the name leads to, through links and bind mounts. When another folder
-takes its place (a symbolic link that git-sync moves), the runner locks that one.
+The store's lock keeps two runners from one store. Two runners with different stores on
+one jobs folder would both fire everything. So a runner holds a flock on the folder
+itself, which needs no right to write: `jobs.d` may be deployed by git and read-only.
+The lock is on the folder that the name leads to, through links and bind mounts. When
+another folder takes its place (a symbolic link that git-sync moves), the runner locks
+that one.
 """
 
 from __future__ import annotations
@@ -22,14 +25,17 @@ from runner.system.background_calls import Aside, Pending
 
 LOOK_EVERY_S = 0.5
 _PATIENCE_S = 0.1
-_NOT_SUPPORTED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+_NOT_SUPPORTED = frozenset(
+    {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+)
 """What network file systems answer: some lock nothing that is open for reading only."""
 
 Identity = tuple[int, int]
 
 
 class JobsLock:
-    """Holds the lock from `take` to `close`. With `is_shared`, several runners that all ask for that may hold it.
+    """Holds the lock from `take` to `close`. With `is_shared`, several runners that all
+    ask for that may hold it.
 
     `trouble` says in words that another runner holds it: then nothing may fire.
     """
@@ -60,7 +66,9 @@ class JobsLock:
 
         A folder that hangs is waited for only a moment; until it answers, the lock stays as it is.
         """
-        if self._clock.elapsed_s() < self._look_at_s or (self._looking and not self._looking.is_over):
+        if self._clock.elapsed_s() < self._look_at_s or (
+            self._looking and not self._looking.is_over
+        ):
             return
         self._look_at_s = self._clock.elapsed_s() + LOOK_EVERY_S
         self._looking = self._aside.begin(self._follow)
@@ -83,11 +91,15 @@ class JobsLock:
             self._descriptor = self._identity = None
 
     def _lock_anew(self) -> None:
-        """Lock the folder that has the name now, and let the former one go. Raises OSError if it cannot be opened."""
+        """Lock the folder that has the name now, and let the former one go. Raises
+        OSError if it cannot be opened.
+        """
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         status = os.fstat(descriptor)
         try:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if self._is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            fcntl.flock(
+                descriptor, (fcntl.LOCK_SH if self._is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
+            )
         except BlockingIOError:
             if not self._is_shared:
                 os.close(descriptor)
@@ -99,7 +111,11 @@ class JobsLock:
                 raise
             self._caution(error)
         self.close()
-        self._descriptor, self._identity, self.trouble = descriptor, (status.st_dev, status.st_ino), None
+        self._descriptor, self._identity, self.trouble = (
+            descriptor,
+            (status.st_dev, status.st_ino),
+            None,
+        )
 
     def _words(self, inode: int) -> str:
         holder = flock_holder(inode)
@@ -110,5 +126,7 @@ class JobsLock:
         if not self._is_cautioned:
             self._is_cautioned = True
             logger.warning(
-                "the jobs folder {} cannot be locked ({}): let no other runner serve it", self._folder, error.strerror
+                "the jobs folder {} cannot be locked ({}): let no other runner serve it",
+                self._folder,
+                error.strerror,
             )

@@ -1,8 +1,10 @@
-"""The commit order of DESIGN.md, section 4: store first, then the effects, then the log, then the mark. Owns both.
+"""The commit order of DESIGN.md, section 4: store first, then the effects, then the
+log, then the mark. Owns both.
 
     put facts into `facts` → `commit` → (the caller spawns) → `append` → `show`; the next commit carries the mark
 
-Facts that the store does not take stay and are offered again; a batch that the log does not take waits in the store.
+Facts that the store does not take stay and are offered again; a batch that the log does
+not take waits in the store.
 """
 
 from __future__ import annotations
@@ -24,12 +26,15 @@ Observer = Callable[[dict[str, Any]], None]
 
 
 class Journal:
-    """Makes what happened durable, in order and exactly once, and shows it to an observer once it is.
+    """Makes what happened durable, in order and exactly once, and shows it to an
+    observer once it is.
 
     `store_trouble` and `log_trouble` are what hinders it at present, in words.
     """
 
-    def __init__(self, store: Store, log: MonitorLog, recorder: Recorder, observer: Observer) -> None:
+    def __init__(
+        self, store: Store, log: MonitorLog, recorder: Recorder, observer: Observer
+    ) -> None:
         self.facts = Batch()
         self.store_trouble: str | None = None
         self.log_trouble: str | None = None
@@ -46,8 +51,8 @@ class Journal:
     def recover(self, outbox: range, mark: Mark | None) -> None:
         """Bring the records that a former runner may have appended into the log, each exactly once.
 
-        What is more than one batch is appended later, as is everything if the log cannot be written now. Raises
-        StoreUnwritableError.
+        What is more than one batch is appended later, as is everything if the log
+        cannot be written now. Raises StoreUnwritableError.
         """
         self._mark = mark
         self._outbox.resume(outbox)
@@ -65,7 +70,9 @@ class Journal:
         if number:
             self._outbox.drop(number)
 
-    def tell(self, event: Event, at: datetime, fields: Mapping[str, Any], *, batch: Batch | None = None) -> bytes:
+    def tell(
+        self, event: Event, at: datetime, fields: Mapping[str, Any], *, batch: Batch | None = None
+    ) -> bytes:
         """Put a record into `batch`, by default among the facts; return its line."""
         line = self._recorder.line(event, at, fields)
         (self.facts if batch is None else batch).records.append(line)
@@ -84,7 +91,8 @@ class Journal:
     def commit(self, decided: Batch | None = None) -> bool:
         """Commit the facts, and with them what was decided.
 
-        False if the store refused: the facts are kept for the next time, the decision is for the caller to drop.
+        False if the store refused: the facts are kept for the next time, the decision
+        is for the caller to drop.
         """
         batch = self.facts if decided is None else self.facts.joined(decided)
         if not batch:
@@ -100,7 +108,8 @@ class Journal:
         return True
 
     def append(self) -> bool:
-        """Append a batch of what is committed to the monitor log. False if it did not take it (all).
+        """Append a batch of what is committed to the monitor log. False if it did not
+        take it (all).
 
         While `has_unwritten`, there is more to append.
         """
@@ -119,7 +128,8 @@ class Journal:
         return True
 
     def show(self, *, at_most: int = 0) -> None:
-        """Show the observer what has become durable, in order, once it is more than `at_most` lines.
+        """Show the observer what has become durable, in order, once it is more than
+        `at_most` lines.
 
         Apart from `commit`: no start waits for a console.
         """
@@ -131,7 +141,9 @@ class Journal:
                 self._observer(record)
 
     def check_store(self) -> bool:
-        """Tell whether the store's files are still those that the runner opened; `store_trouble` says what is wrong."""
+        """Tell whether the store's files are still those that the runner opened;
+        `store_trouble` says what is wrong.
+        """
         try:
             self._store.check()
         except StoreError as error:
@@ -149,8 +161,9 @@ class Journal:
     def tidy(self) -> bool:
         """Do what can wait until nothing is due: commit the last mark, and what the store puts off.
 
-        An idle runner commits nothing else. Without the mark, a runner that follows a kill would search for the last
-        batch in a file that may have been moved anywhere. False if the store refused.
+        An idle runner commits nothing else. Without the mark, a runner that follows a
+        kill would search for the last batch in a file that may have been moved
+        anywhere. False if the store refused.
         """
         if not self._note_mark():
             return False
@@ -160,7 +173,8 @@ class Journal:
     def close(self) -> None:
         """Append what is committed, and close store and log.
 
-        Facts that nobody has committed are dropped, as by a crash: what follows them would be missing beside them.
+        Facts that nobody has committed are dropped, as by a crash: what follows them
+        would be missing beside them.
         """
         while self.append() and self._outbox:
             pass
@@ -173,8 +187,14 @@ class Journal:
         """Have the store know where the next bytes go, before they go there."""
         place = _mark_at(*self._log.place())
         if place != self._mark:
-            if self._mark is not None and place.inode == self._mark.inode and place.offset < self._mark.offset:
-                logger.warning("{} was cut off: what it had is lost; rotate it by renaming", self._log)
+            if (
+                self._mark is not None
+                and place.inode == self._mark.inode
+                and place.offset < self._mark.offset
+            ):
+                logger.warning(
+                    "{} was cut off: what it had is lost; rotate it by renaming", self._log
+                )
         elif self._appended is None:
             return
         seq = self._appended[0] if self._appended else 0

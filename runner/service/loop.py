@@ -1,4 +1,6 @@
-"""The loop: read, decide, commit, spawn, reap, write. One thread owns all state; everything else only wakes it."""
+"""The loop: read, decide, commit, spawn, reap, write. One thread owns all state;
+everything else only wakes it.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ from runner.values import to_microseconds
 
 SPAWN_BUDGET_S = 0.04  # a command, an exit, or what is due meanwhile waits so long at the most
 READ_BUDGET_S = 0.005
-MOST_UNSHOWN = 10_000  # lines that the console is told of later, for the sake of what is to be started
+MOST_UNSHOWN = (
+    10_000  # lines that the console is told of later, for the sake of what is to be started
+)
 _LEISURE_S = 0.05
 _LONGEST_WAIT_S = 0.5
 
@@ -57,8 +61,8 @@ _LONGEST_WAIT_S = 0.5
 class Runner:
     """A runner on one store. Enter it to own the store; then `run`.
 
-    With `is_firing` off it executes only what it is asked to: what `runner exec` does where no runner is running.
-    Entering raises StoreError and its kinds.
+    With `is_firing` off it executes only what it is asked to: what `runner exec` does
+    where no runner is running. Entering raises StoreError and its kinds.
     """
 
     def __init__(
@@ -85,7 +89,9 @@ class Runner:
         self._log_rests = HoldOff(clock)
         self._released = released
         self._has_begun = False
-        self._is_signalled = True  # perhaps during the start: then nothing of the first turn may begin
+        self._is_signalled = (
+            True  # perhaps during the start: then nothing of the first turn may begin
+        )
         self._switch: CatalogSwitch | None = None
         self._complaints = Complaints()
         self._trouble_note = TroubleNote(settings.state)
@@ -100,15 +106,26 @@ class Runner:
             self._processes = Processes(self._parts.poll)
             resources.callback(self._processes.close)
             self._dispatcher = Dispatcher(
-                self.book, self._processes, self._journal, self._clock, lost=self._note_cut_off, noted=self._note_result
+                self.book,
+                self._processes,
+                self._journal,
+                self._clock,
+                lost=self._note_cut_off,
+                noted=self._note_result,
             )
             reload = self._reload_on_command if self._is_firing else None
             self._mail = Mail(self._parts.store, self.book, self._clock, reload=reload)
-            self._housekeeping = Housekeeping(self.settings.outputs, self.settings.retention, self.book, self._clock)
+            self._housekeeping = Housekeeping(
+                self.settings.outputs, self.settings.retention, self.book, self._clock
+            )
             self._pruning = Pruning(self.registry, self.book, self._clock)
             self._stopping = Stopping(self._dispatcher, self._clock, self.settings.drain)
-            self._watch = ClockWatch(self._clock, self._parts.snapshot.meta, released=self._released)
-            self._jobs_lock = JobsLock(self.settings.jobs, self._clock, is_shared=self.settings.allow_shared_jobs)
+            self._watch = ClockWatch(
+                self._clock, self._parts.snapshot.meta, released=self._released
+            )
+            self._jobs_lock = JobsLock(
+                self.settings.jobs, self._clock, is_shared=self.settings.allow_shared_jobs
+            )
             resources.callback(self._jobs_lock.close)
             if self._is_firing:
                 self._jobs_lock.take()
@@ -117,9 +134,16 @@ class Runner:
             self._resources = resources.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         with self._resources:
-            if kind is None:  # the last facts, with what follows them; after an error it is as after a crash
+            if (
+                kind is None
+            ):  # the last facts, with what follows them; after an error it is as after a crash
                 self._commit(self._decision(is_closing=True))
 
     def run(self) -> None:
@@ -133,7 +157,8 @@ class Runner:
         self._tell_stopped()
 
     def start(self) -> None:
-        """Read the folder for the first time and register what is in it. Raises StoreUnwritableError.
+        """Read the folder for the first time and register what is in it. Raises
+        StoreUnwritableError.
 
         Where the clock is certainly wrong, that waits until it is set.
         """
@@ -156,9 +181,13 @@ class Runner:
         return fields | {"message": "; ".join(filter(None, messages)) or None}
 
     def _begin(self, *, is_start: bool) -> bool:
-        """Read the folder for the first time and register what is in it; False if the store refused."""
+        """Read the folder for the first time and register what is in it; False if the
+        store refused.
+        """
         begun_s = self._clock.elapsed_s()
-        reading = self._reader.read(self.registry.incumbents(), is_stopped=self._is_stopped_meanwhile)
+        reading = self._reader.read(
+            self.registry.incumbents(), is_stopped=self._is_stopped_meanwhile
+        )
         if reading is None:  # a stop was asked for
             return not is_start or self._announce("stopped before the jobs folder was read")
         change = catalog_change.compare(reading, self.registry)
@@ -171,10 +200,14 @@ class Runner:
             fields = started_fields(change, self.settings, is_new=not self.registry.states)
             decision.tell(Event.RUNNER_STARTED, self._with_adopted(self._about() | fields))
         else:
-            fields = catalog_change.told_fields(change) | {"duration_s": self._clock.elapsed_s() - begun_s}
+            fields = catalog_change.told_fields(change) | {
+                "duration_s": self._clock.elapsed_s() - begun_s
+            }
             decision.tell(Event.RUNNER_RELOADED, self._about() | fields)
         catalog_change.decide(change, decision, self.registry, is_first=True)
-        decision.batch.meta |= {"git_commit": change.reading.git_commit or ""} | zone_change.meta_of_zones(self.zone)
+        decision.batch.meta |= {
+            "git_commit": change.reading.git_commit or ""
+        } | zone_change.meta_of_zones(self.zone)
         if not self._commit(decision):
             return False
         self._has_begun = True
@@ -183,7 +216,9 @@ class Runner:
         return True
 
     def turn(self) -> None:
-        """Do all that is due at this moment, and commit it; first what is late if it waits, last what can wait."""
+        """Do all that is due at this moment, and commit it; first what is late if it
+        waits, last what can wait.
+        """
         self._heed_signals()
         if not self._store_rests.is_on and not self._journal.check_store():
             self._store_rests.begin()
@@ -214,7 +249,8 @@ class Runner:
         if timeout_s > _LEISURE_S and not self._store_rests.is_on and not self._journal.tidy():
             self._store_rests.begin()
         events = exact_poll(self._parts.poll, timeout_s, self._clock)
-        # With nothing else to do we look ourselves: somebody may have removed the FIFO that would wake us.
+        # With nothing else to do we look ourselves: somebody may have removed the FIFO
+        # that would wake us.
         self._mail.is_waiting = self._mail.is_waiting or not events
         for descriptor, _ in events:
             if self._processes.owns(descriptor):
@@ -229,7 +265,9 @@ class Runner:
                 self._reader.look_again()
 
     def obey(self, command: Command) -> Answer:
-        """Carry out a command of this very program, where no other runner is running. Raises StoreUnwritableError."""
+        """Carry out a command of this very program, where no other runner is running.
+        Raises StoreUnwritableError.
+        """
         decision = self._decision()
         answered = answer(command, decision, self.book)
         if not self._commit(decision):
@@ -238,7 +276,9 @@ class Runner:
 
     @property
     def zone(self) -> str:
-        """The IANA key for times without an offset: that of the settings, or what the system's has become."""
+        """The IANA key for times without an offset: that of the settings, or what the
+        system's has become.
+        """
         return self._zones.zone
 
     @property
@@ -270,7 +310,9 @@ class Runner:
         )
 
     def _decision(self, *, is_closing: bool = False) -> Decision:
-        """Begin a decision, with what follows the executions that have ended: their end is committed with it."""
+        """Begin a decision, with what follows the executions that have ended: their end
+        is committed with it.
+        """
         decision = Decision(
             self._clock.now(),
             registry=self.registry,
@@ -288,7 +330,8 @@ class Runner:
         return decision
 
     def _decide(self) -> None:
-        """Let waiting executions start, give due fires their verdicts, answer commands; commit; put it in force.
+        """Let waiting executions start, give due fires their verdicts, answer commands;
+        commit; put it in force.
 
         In this order: what is due now is due whatever a command then says.
         """
@@ -298,7 +341,13 @@ class Runner:
             self._store_rests.begin()
         due = self.registry.take_due() if self._is_serving and not self._stopping.is_asked else []
         overdue = self._dispatcher.overdue_groups()
-        if not (due or overdue or self._mail.is_taken or self._is_anybody_waiting() or self._journal.facts):
+        if not (
+            due
+            or overdue
+            or self._mail.is_taken
+            or self._is_anybody_waiting()
+            or self._journal.facts
+        ):
             return
         decision = self._decision()
         for group in overdue:
@@ -317,15 +366,21 @@ class Runner:
                 self.registry.plan(name)  # nothing was decided of it, or the store refused
 
     def _may_start(self, execution: Execution) -> bool:
-        """Tell whether a waiting execution is ours to start: what a former runner left is not for `exec`."""
+        """Tell whether a waiting execution is ours to start: what a former runner left
+        is not for `exec`.
+        """
         return self._is_firing or self._dispatcher.is_own(execution)
 
     def _is_anybody_waiting(self) -> bool:
         due_s = self.book.next_due_s()
-        return bool(self.book.waiting) or (due_s is not None and due_s <= self._clock.now().timestamp())
+        return bool(self.book.waiting) or (
+            due_s is not None and due_s <= self._clock.now().timestamp()
+        )
 
     def _commit(self, decision: Decision) -> bool:
-        """Commit a decision with the facts; if the store takes it, put it in force and do what follows."""
+        """Commit a decision with the facts; if the store takes it, put it in force and
+        do what follows.
+        """
         decision.follow()
         if self._is_firing and (decision.batch or self._journal.facts):
             decision.batch.meta = self._watch.memory() | decision.batch.meta
@@ -337,7 +392,9 @@ class Runner:
         return True
 
     def _read_on(self) -> None:
-        """Read the folder a little further if there is a reason to, and put a whole reading in force."""
+        """Read the folder a little further if there is a reason to, and put a whole
+        reading in force.
+        """
         if self._switch is None:
             reading = self._reader.advance(self.registry.incumbents(), READ_BUDGET_S)
             if reading is None:
@@ -426,8 +483,14 @@ class Runner:
             self.registry.plan_all()
 
     def _note_zone_change(self) -> None:
-        """Go by the system's zone and zone data once they have changed. Until that is committed the former count."""
-        if self._stopping.is_asked or self._switch is not None or (change := self._zones.look()) is None:
+        """Go by the system's zone and zone data once they have changed. Until that is
+        committed the former count.
+        """
+        if (
+            self._stopping.is_asked
+            or self._switch is not None
+            or (change := self._zones.look()) is None
+        ):
             return
         former, decision = zone_data_in_use(), self._decision()
         zone_change.decide(change, decision, self.registry, self._about())
@@ -517,7 +580,9 @@ class Runner:
         if self._store_rests.is_on:
             waits.append(self._store_rests.left_s)
         else:
-            idle_s = self.registry.idle_s() if self._is_serving and not self._stopping.is_asked else None
+            idle_s = (
+                self.registry.idle_s() if self._is_serving and not self._stopping.is_asked else None
+            )
             waits += [] if idle_s is None else [idle_s]
             due_s = self.book.next_due_s() if not self._stopping.is_asked else None
             waits += [] if due_s is None else [due_s - self._clock.now().timestamp()]
@@ -531,14 +596,19 @@ class Runner:
         return about(self.settings, git_commit=self._git, requests=len(self.registry.requests))
 
     def _waits_for_the_store(self) -> tuple[float | None, ...]:
-        """Return when that is due which a turn leaves alone while the store rests, or where nothing fires."""
+        """Return when that is due which a turn leaves alone while the store rests, or
+        where nothing fires.
+        """
         if self._store_rests.is_on:
             return ()
         own = (self._reader.next_s(), self._housekeeping.next_s) if self._is_serving else ()
         return self._dispatcher.next_deadline_s(), *own
 
     def _tell_stopped(self) -> None:
-        fields = {"signal": self._stopping.signal, "uptime_s": self._clock.elapsed_s() - self._begun_s}
+        fields = {
+            "signal": self._stopping.signal,
+            "uptime_s": self._clock.elapsed_s() - self._begun_s,
+        }
         now = self._clock.now()
         self._journal.tell(Event.RUNNER_STOPPED, now, self._about() | fields)
         self._journal.facts.meta |= self._watch.memory()

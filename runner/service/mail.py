@@ -1,4 +1,6 @@
-"""The commands that reach a runner through its store: taken once, answered with the decision that carries them out."""
+"""The commands that reach a runner through its store: taken once, answered with the
+decision that carries them out.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,21 @@ from runner.store.database import MOST_COMMANDS, Store
 from runner.store.rows import CommandRow
 from runner.values import to_microseconds
 
-_NOTHING_TO_RELOAD = Answer(is_done=False, lines=("no runner is running, only `runner exec`: nothing is read again",))
+_NOTHING_TO_RELOAD = Answer(
+    is_done=False, lines=("no runner is running, only `runner exec`: nothing is read again",)
+)
 
 
 class Mail:
-    """What was taken is ours to answer until the store has the answer; a reload is answered by a later reading.
+    """What was taken is ours to answer until the store has the answer; a reload is
+    answered by a later reading.
 
     `reload` begins one, or raises RefusedError; None where nothing is ever read again.
     """
 
-    def __init__(self, store: Store, book: Book, clock: Clock, *, reload: Callable[[], None] | None) -> None:
+    def __init__(
+        self, store: Store, book: Book, clock: Clock, *, reload: Callable[[], None] | None
+    ) -> None:
         self.is_waiting = True
         self._store = store
         self._book = book

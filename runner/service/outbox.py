@@ -1,4 +1,6 @@
-"""The committed records that the monitor log may lack: all of them by number, the oldest also by their lines."""
+"""The committed records that the monitor log may lack: all of them by number, the
+oldest also by their lines.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ BATCH_BYTES = 2**20
 
 
 class Outbox:
-    """Keeps the lines of about `BATCH_BYTES`; the store has the others, however long the log refuses them."""
+    """Keeps the lines of about `BATCH_BYTES`; the store has the others, however long
+    the log refuses them.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store

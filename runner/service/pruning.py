@@ -15,7 +15,9 @@ MOST = 1000
 
 
 class Pruning:
-    """Begins an hour after the start, and after a step of the clock: one that is wrong is likely corrected by then."""
+    """Begins an hour after the start, and after a step of the clock: one that is wrong
+    is likely corrected by then.
+    """
 
     def __init__(self, registry: Registry, book: Book, clock: Clock) -> None:
         self._registry = registry
@@ -33,7 +35,11 @@ class Pruning:
             return []
         in_use = {execution.request for execution in self._book}
         registry = self._registry
-        found = list(islice(prunable(registry.states, registry.requests, self._clock.now(), in_use=in_use), MOST))
+        found = list(
+            islice(
+                prunable(registry.states, registry.requests, self._clock.now(), in_use=in_use), MOST
+            )
+        )
         if len(found) < MOST:
             self.postpone()
         return found

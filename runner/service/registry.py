@@ -1,4 +1,6 @@
-"""The registered requests and their states in memory, and when each is due. Changed only by what was committed."""
+"""The registered requests and their states in memory, and when each is due. Changed
+only by what was committed.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Incumbents(Mapping[str, str]):
 
 
 class Registry:
-    """What is in force: `requests` by name, `states` of all that ever were, `rejections` beside them."""
+    """What is in force: `requests` by name, `states` of all that ever were,
+    `rejections` beside them.
+    """
 
     def __init__(self, clock: Clock) -> None:
         from runner.schedule_loop import FireScheduler
@@ -47,8 +51,12 @@ class Registry:
         self._unplanned: set[str] = set()
         self._scheduler = FireScheduler(lambda: clock.now().timestamp())
 
-    def load(self, rows: Iterable[RequestRow], *, zone: str, accepted: Container[str] = frozenset()) -> None:
-        """Take over what a former runner left; definitions whose digests are `accepted` need not be validated."""
+    def load(
+        self, rows: Iterable[RequestRow], *, zone: str, accepted: Container[str] = frozenset()
+    ) -> None:
+        """Take over what a former runner left; definitions whose digests are `accepted`
+        need not be validated.
+        """
         with lasting_heap():
             self.requests, self.states = remembered(rows, zone=zone, accepted=accepted)
 
@@ -57,7 +65,9 @@ class Registry:
         return Incumbents(self.requests)
 
     def take_due(self) -> list[str]:
-        """Return the names whose time has come, in order of their time; each is to be planned again."""
+        """Return the names whose time has come, in order of their time; each is to be
+        planned again.
+        """
         self._due = []
         self._plan_noted()
         self._scheduler.run_pending()
@@ -97,11 +107,15 @@ class Registry:
         self.requests, self.rejections = in_force.requests, catalog.rejections
 
     def accept_requests(self, requests: Mapping[str, ProcessRequest]) -> None:
-        """Put requests in force of which a part is new; the changed states are accepted by `accept`."""
+        """Put requests in force of which a part is new; the changed states are accepted
+        by `accept`.
+        """
         self.requests = requests
 
     def accept_rebuilt(self, requests: Mapping[str, ProcessRequest]) -> None:
-        """Put the same requests in force as other zone data makes them; the changed states are accepted by `accept`."""
+        """Put the same requests in force as other zone data makes them; the changed
+        states are accepted by `accept`.
+        """
         self.requests = requests
         self.plan_all()
 
@@ -125,17 +139,23 @@ class Registry:
 def remembered(
     rows: Iterable[RequestRow], *, zone: str, accepted: Container[str] = frozenset()
 ) -> tuple[dict[str, ProcessRequest], dict[str, RequestState]]:
-    """Return the last good requests, and the states, that a store's rows hold; `accepted` as for one definition.
+    """Return the last good requests, and the states, that a store's rows hold;
+    `accepted` as for one definition.
 
-    A definition that this version cannot read any more is left out: its file, if it is there, says it anew.
+    A definition that this version cannot read any more is left out: its file, if it is
+    there, says it anew.
     """
     requests, states = {}, {}
     for row in rows:
         if row.fired_through is not None:
-            states[row.name] = state_from(row.state, generation=row.generation, fired_through=row.fired_through)
+            states[row.name] = state_from(
+                row.state, generation=row.generation, fired_through=row.fired_through
+            )
         if row.definition is not None:
             with suppress(RunnerError):
-                requests[row.name] = request_from_definition(row.definition, default_zone=zone, accepted=accepted)
+                requests[row.name] = request_from_definition(
+                    row.definition, default_zone=zone, accepted=accepted
+                )
     return requests, states
 
 

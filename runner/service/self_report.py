@@ -26,9 +26,14 @@ def about(settings: Settings, *, git_commit: str | None, requests: int) -> dict[
 
 
 def adopted_words(executions: Iterable[Execution]) -> str | None:
-    """Say which executions of a former runner go on in this one; None if there are none. Groups stand for members."""
+    """Say which executions of a former runner go on in this one; None if there are
+    none. Groups stand for members.
+    """
     wholes = [each for each in executions if each.claim.group is None]
-    shown = (f"{each.name} ({'waiting' if each.phase is Phase.WAITING else 'running'})" for each in wholes)
+    shown = (
+        f"{each.name} ({'waiting' if each.phase is Phase.WAITING else 'running'})"
+        for each in wholes
+    )
     return f"adopted from the former runner: {listed(shown)}" if wholes else None
 
 
@@ -44,7 +49,9 @@ def listed(names: Iterable[str], *, most: int = 10) -> str:
 
 
 def started_fields(change: CatalogChange, settings: Settings, *, is_new: bool) -> dict[str, Any]:
-    """Return the fields of a `runner.started` record; `is_new` says that the store has never seen a request."""
+    """Return the fields of a `runner.started` record; `is_new` says that the store has
+    never seen a request.
+    """
     message = first_runs(change) if is_new else None
     return {
         "monitor_log": str(settings.monitor_log),

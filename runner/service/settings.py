@@ -14,10 +14,11 @@ from runner.requests.settings import Retention
 class Settings:
     """Where a runner finds and keeps things, and its bounds.
 
-    All paths are absolute, but for `jobs`, which is shown as it was given.
-    `zone` is the IANA key for times without an offset; with `follows_system_zone` it is the system's, which may change
-    while the runner runs. `max_running` bounds concurrent executions (None: no bound). With `allow_shared_jobs` other
-    runners may serve the same jobs folder.
+    All paths are absolute, but for `jobs`, which is shown as it was given. `zone` is
+    the IANA key for times without an offset; with `follows_system_zone` it is the
+    system's, which may change while the runner runs. `max_running` bounds concurrent
+    executions (None: no bound). With `allow_shared_jobs` other runners may serve the
+    same jobs folder.
     """
 
     jobs: Path

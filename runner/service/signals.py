@@ -19,7 +19,9 @@ _LOOK_S = 0.1
 
 
 class Signals:
-    """Collects signals while it is entered; `descriptor` is readable once there are any. Main thread only."""
+    """Collects signals while it is entered; `descriptor` is readable once there are
+    any. Main thread only.
+    """
 
     def __init__(self) -> None:
         self._notes: deque[signal.Signals] = deque()
@@ -33,7 +35,12 @@ class Signals:
         self._take_over()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself returned
         signal.set_wakeup_fd(self._former_wakeup)
@@ -61,7 +68,9 @@ class Signals:
 
 
 def unless_stopped(call: Callable[[], T]) -> T:
-    """Return what a call returns that may hang during the start. Raises what it raises, and StoppedEarlyError."""
+    """Return what a call returns that may hang during the start. Raises what it raises,
+    and StoppedEarlyError.
+    """
     aside = Aside("start")
     pending = aside.begin(call)
     aside.close()

@@ -1,4 +1,6 @@
-"""An orderly stop: no more fires, time to end for what runs, then an end for it; a second signal hurries."""
+"""An orderly stop: no more fires, time to end for what runs, then an end for it; a
+second signal hurries.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Stopping:
 
     @property
     def is_out_of_patience(self) -> bool:
-        """Whether what runs was asked to end: nothing begins any more, not even what follows an end."""
+        """Whether what runs was asked to end: nothing begins any more, not even what
+        follows an end.
+        """
         return self._is_out_of_patience
 
     @property
@@ -42,14 +46,22 @@ class Stopping:
             self._is_out_of_patience = True
         else:
             self.signal = int(number)
-            again = "press Ctrl-C again to kill them" if number is signals.SIGINT else "a second signal kills them"
+            again = (
+                "press Ctrl-C again to kill them"
+                if number is signals.SIGINT
+                else "a second signal kills them"
+            )
             if not self._say(f"waiting up to {self._drain_s:g} s for {{}}; {again}"):
                 logger.info("stopping: nothing runs")
             self._until_s = self._clock.elapsed_s() + self._drain_s
 
     def advance(self) -> None:
         """Ask what still runs to end, once the time for ending by itself is over."""
-        if self._until_s is None or self._is_out_of_patience or self._clock.elapsed_s() < self._until_s:
+        if (
+            self._until_s is None
+            or self._is_out_of_patience
+            or self._clock.elapsed_s() < self._until_s
+        ):
             return
         self._is_out_of_patience = True
         self._say("the time is over for {}")

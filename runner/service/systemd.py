@@ -1,7 +1,8 @@
-"""What a service manager is told of the runner, by the protocol of sd_notify(3). Touches a datagram socket.
+"""What a service manager is told of the runner, by the protocol of sd_notify(3).
+Touches a datagram socket.
 
-Nothing here fails into the loop: a manager that cannot be told has its own means to notice. Without one, nothing is
-sent.
+Nothing here fails into the loop: a manager that cannot be told has its own means to
+notice. Without one, nothing is sent.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ _STATUS_EVERY_S = 5.0
 class Notifier:
     """Tells the manager at `address` how the runner is. Times are the clock's elapsed seconds.
 
-    `address` is NOTIFY_SOCKET: a path, or an abstract name behind an `@`; None for no manager. `watchdog_s` is how long
-    the manager waits for a sign of life until it restarts us; None if it does not.
+    `address` is NOTIFY_SOCKET: a path, or an abstract name behind an `@`; None for no
+    manager. `watchdog_s` is how long the manager waits for a sign of life until it
+    restarts us; None if it does not.
     """
 
-    def __init__(self, address: str | None = None, *, watchdog_s: float | None = None, clock: Clock) -> None:
+    def __init__(
+        self, address: str | None = None, *, watchdog_s: float | None = None, clock: Clock
+    ) -> None:
         self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
         self._watchdog_s = watchdog_s
         self._clock = clock
@@ -35,7 +39,9 @@ class Notifier:
 
     @classmethod
     def taken_from(cls, environment: MutableMapping[str, str], *, clock: Clock) -> Notifier:
-        """Take what the manager has left in `environment` out of it: it is for us, and no child may speak for us."""
+        """Take what the manager has left in `environment` out of it: it is for us, and
+        no child may speak for us.
+        """
         given = {name: environment.pop(name, "") for name in _VARIABLES}
         return cls(given["NOTIFY_SOCKET"] or None, watchdog_s=_watchdog_s(given), clock=clock)
 
@@ -43,17 +49,21 @@ class Notifier:
         """Tell that the folder is about to be read again."""
         now_s = self._clock.elapsed_s()
         self._unread_since_s = now_s
-        # systemd compares it with its own look at CLOCK_MONOTONIC, which elapsed seconds are (Type=notify-reload).
+        # systemd compares it with its own look at CLOCK_MONOTONIC, which elapsed
+        # seconds are (Type=notify-reload).
         self._send("RELOADING=1", f"MONOTONIC_USEC={int(now_s * 1e6)}")
 
     def ready(self, *, begun_s: float) -> None:
-        """Tell that a reading is in force, if one is waited for that began no later than this did, at `begun_s`."""
+        """Tell that a reading is in force, if one is waited for that began no later
+        than this did, at `begun_s`.
+        """
         if self._unread_since_s is not None and self._unread_since_s <= begun_s:
             self._unread_since_s = None
             self._send("READY=1")
 
     def turn(self, *, requests: int, running: int) -> None:
-        """Tell that the loop turns, as often as the watchdog wants to hear it, and what the runner is doing.
+        """Tell that the loop turns, as often as the watchdog wants to hear it, and what
+        the runner is doing.
 
         Only the loop may call this: whoever else did would hide that it hangs.
         """
@@ -80,13 +90,18 @@ class Notifier:
     def _send(self, *lines: str) -> None:
         if self._address is None:
             return
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sending:
+        with (
+            suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sending,
+        ):
             sending.setblocking(False)  # a manager that does not listen must not hold the loop
             sending.sendto("\n".join(lines).encode(), self._address)
 
 
 def _watchdog_s(given: Mapping[str, str]) -> float | None:
-    """Return how long the watchdog waits; None for none, or if another process is meant (sd_watchdog_enabled(3))."""
+    """Return how long the watchdog waits; None for none, or if another process is meant
+    (sd_watchdog_enabled(3)).
+    """
     if given["WATCHDOG_PID"] not in ("", str(os.getpid())):
         return None
     microseconds = given["WATCHDOG_USEC"]

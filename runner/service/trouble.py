@@ -41,10 +41,12 @@ class HoldOff:
 
 
 class TroubleNote:
-    """A file beside the store that says why nothing fires: for `status` and `doctor`, and for the next start.
+    """A file beside the store that says why nothing fires: for `status` and `doctor`,
+    and for the next start.
 
-    The store itself cannot say it. The file is made at the start, in full length, and only overwritten: that works
-    on a full disk. Everything here is best effort all the same.
+    The store itself cannot say it. The file is made at the start, in full length, and
+    only overwritten: that works on a full disk. Everything here is best effort all the
+    same.
     """
 
     def __init__(self, state: Path) -> None:
@@ -76,7 +78,9 @@ class TroubleNote:
             flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             descriptor = os.open(self._path, flags, 0o600)
             try:
-                os.pwrite(descriptor, text.encode()[: _NOTE_BYTES - 1].ljust(_NOTE_BYTES - 1) + b"\n", 0)
+                os.pwrite(
+                    descriptor, text.encode()[: _NOTE_BYTES - 1].ljust(_NOTE_BYTES - 1) + b"\n", 0
+                )
             finally:
                 os.close(descriptor)
 

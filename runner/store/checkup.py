@@ -15,7 +15,9 @@ from runner.system.regular_files import is_missing, is_there
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What a sound store is like: its version and the newest, the records that wait for the log, bytes of its files."""
+    """What a sound store is like: its version and the newest, the records that wait for
+    the log, bytes of its files.
+    """
 
     version: int
     newest: int
@@ -31,7 +33,9 @@ def wal_path(folder: Path) -> Path:
 
 
 def condition_of(folder: Path) -> Condition | None:
-    """Check all pages of a store; None if there is none. Raises StoreError, with the way out, and OSError."""
+    """Check all pages of a store; None if there is none. Raises StoreError, with the
+    way out, and OSError.
+    """
     path = database_path(folder)
     if is_missing(path):
         return None
@@ -45,7 +49,11 @@ def condition_of(folder: Path) -> Condition | None:
     wal = wal_path(folder)
     wal_bytes = wal.stat().st_size if is_there(wal) else 0
     return Condition(
-        version=version, newest=len(schema.MIGRATIONS), waiting=waiting, bytes=path.stat().st_size, wal_bytes=wal_bytes
+        version=version,
+        newest=len(schema.MIGRATIONS),
+        waiting=waiting,
+        bytes=path.stat().st_size,
+        wal_bytes=wal_bytes,
     )
 
 

@@ -1,4 +1,6 @@
-"""Opening the store's file, its transactions, and what SQLite says of it in words for people. Touches files."""
+"""Opening the store's file, its transactions, and what SQLite says of it in words for
+people. Touches files.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ def database_path(folder: Path) -> Path:
 def create_file(path: Path) -> None:
     """Create an empty database that only its owner may read, if there is none. Raises OSError.
 
-    Never opens one that exists: closing it again would drop the locks that SQLite holds on it in this process.
+    Never opens one that exists: closing it again would drop the locks that SQLite holds
+    on it in this process.
     """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -49,10 +52,11 @@ def create_file(path: Path) -> None:
 
 
 def connect(path: Path, options: str, *, busy_s: float = _BUSY_S) -> sqlite3.Connection:
-    """Open a database as SQLite's URI `options` say ("mode=rw"). Transactions are only begun explicitly.
+    """Open a database as SQLite's URI `options` say ("mode=rw"). Transactions are only
+    begun explicitly.
 
-    While another writes, it waits so many seconds. Raises StoreError for anything but regular files: SQLite would
-    wait for the other end of a FIFO.
+    While another writes, it waits so many seconds. Raises StoreError for anything but
+    regular files: SQLite would wait for the other end of a FIFO.
     """
     for each in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in _BESIDE)):
         _require_regular(each)
@@ -72,14 +76,18 @@ def _require_regular(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise StoreError(f"the store {path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise StoreError(
+            f"the store {path} cannot be read: {(error.strerror or str(error)).lower()}"
+        ) from error
     if not stat.S_ISREG(status.st_mode):
         raise unusable(path, f"is {kind_of(status)}, not a file")
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Commit the block's writes as one; after any error nothing is written and the connection is as before."""
+    """Commit the block's writes as one; after any error nothing is written and the
+    connection is as before.
+    """
     try:
         connection.execute("BEGIN IMMEDIATE")
         yield
@@ -92,7 +100,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def worded(path: Path) -> Iterator[None]:
-    """Turn what SQLite reports of the environment into errors for people; what is a bug stays what it is.
+    """Turn what SQLite reports of the environment into errors for people; what is a bug
+    stays what it is.
 
     Raises StoreUnwritableError for what may pass, StoreError for a file that will not mend.
     """
@@ -103,12 +112,16 @@ def worded(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in _UNWRITABLE:
-            raise StoreUnwritableError(f"the store {path} cannot be used: {_UNWRITABLE[code]} ({error})") from error
+            raise StoreUnwritableError(
+                f"the store {path} cannot be used: {_UNWRITABLE[code]} ({error})"
+            ) from error
         if code in _DAMAGED:
             raise unusable(path, f"{_DAMAGED[code]} ({error})") from error
         if str(error).startswith("no such "):
             raise unusable(path, f"has not the tables of its version ({error})") from error
-        if "decode to UTF-8" in str(error):  # sqlite3's own, without a code, and with the whole text
+        if "decode to UTF-8" in str(
+            error
+        ):  # sqlite3's own, without a code, and with the whole text
             raise unusable(path, "is damaged (a text in it is none)") from error
         raise
 
@@ -133,7 +146,9 @@ def unusable(path: Path, what: str) -> StoreError:
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
-    """Return the version of the tables, 0 for an empty file. Raises StoreError if they are not ours, or newer."""
+    """Return the version of the tables, 0 for an empty file. Raises StoreError if they
+    are not ours, or newer.
+    """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (is_empty,) = connection.execute("SELECT NOT EXISTS (SELECT 1 FROM sqlite_master)").fetchone()
@@ -160,7 +175,9 @@ def require_current(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the tables to this version, all steps or none; an empty file gets them all. Raises as `version_of`."""
+    """Bring the tables to this version, all steps or none; an empty file gets them all.
+    Raises as `version_of`.
+    """
     version = version_of(connection, path)
     if version == len(schema.MIGRATIONS):
         return
@@ -176,7 +193,9 @@ def use_wal(connection: sqlite3.Connection, path: Path) -> None:
     """Switch to the write-ahead log. Raises StoreError where the file system cannot share memory."""
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
-        raise StoreError(f"the store {path} needs a local file system; choose another state folder (--state)")
+        raise StoreError(
+            f"the store {path} needs a local file system; choose another state folder (--state)"
+        )
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
@@ -187,10 +206,11 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def lengthen_wal(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the write-ahead log as long as it usually becomes; from its next beginning on it is written over.
+    """Make the write-ahead log as long as it usually becomes; from its next beginning
+    on it is written over.
 
-    A commit that lengthens a file waits for the file system's own journal too, and takes half as long again. A disk
-    that is nearly full is left alone.
+    A commit that lengthens a file waits for the file system's own journal too, and
+    takes half as long again. A disk that is nearly full is left alone.
     """
     if shutil.disk_usage(path.parent).free < _AMPLE_DISK:
         return

@@ -1,6 +1,8 @@
-"""The store's one writer and its readers; every commit is one transaction, `synchronous=FULL`. Touches files.
+"""The store's one writer and its readers; every commit is one transaction,
+`synchronous=FULL`. Touches files.
 
-The owner commits a `Batch` a turn. Other programs read, and write only the `commands` table (see `mailbox`).
+The owner commits a `Batch` a turn. Other programs read, and write only the `commands`
+table (see `mailbox`).
 """
 
 from __future__ import annotations
@@ -59,7 +61,9 @@ GROWN_WAL = 2 * _LARGEST_IDLE_WAL
 """A write-ahead log of this size does not come from the runner alone."""
 _UNTIDY_COMMITS = 50
 _MOST_FRAMES = 4000
-"""Four times SQLite's own bound: the runner checkpoints sooner, by `tidy`, while no claim waits for it."""
+"""Four times SQLite's own bound: the runner checkpoints sooner, by `tidy`, while no
+claim waits for it.
+"""
 
 
 class DuplicateClaimError(AssertionError):
@@ -67,7 +71,9 @@ class DuplicateClaimError(AssertionError):
 
 
 class Store:
-    """The owner's side. Holds the lock (flock on `lock` in the folder) while open; used by one thread."""
+    """The owner's side. Holds the lock (flock on `lock` in the folder) while open; used
+    by one thread.
+    """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: BinaryIO) -> None:
         """Use `own` instead; this only takes over what that opened."""
@@ -86,10 +92,11 @@ class Store:
     def own(cls, folder: Path) -> Store:
         """Create or open the store in `folder` and lock it.
 
-        Raises StoreInUseError (naming the owner's pid), StoreError for a newer version, a corrupt file or a folder
-        that cannot be used; nothing is overwritten then. Commands that a dead owner took count as withdrawn, and
-        those a day past their deadline are forgotten. `notice` says so if the store is older than its last owner
-        left it.
+        Raises StoreInUseError (naming the owner's pid), StoreError for a newer version,
+        a corrupt file or a folder that cannot be used; nothing is overwritten then.
+        Commands that a dead owner took count as withdrawn, and those a day past their
+        deadline are forgotten. `notice` says so if the store is older than its last
+        owner left it.
         """
         path = database_path(folder)
         with ExitStack() as resources, worded(path):
@@ -100,9 +107,13 @@ class Store:
                     raise unusable(path, "is empty, though a runner has used it")
                 create_file(path)
             except (FileExistsError, NotADirectoryError) as error:
-                raise StoreError(f"{folder} is no folder; choose another state folder (--state)") from error
+                raise StoreError(
+                    f"{folder} is no folder; choose another state folder (--state)"
+                ) from error
             except OSError as error:
-                raise StoreError(f"the state folder {folder} cannot be used: {error.strerror} (--state)") from error
+                raise StoreError(
+                    f"the state folder {folder} cannot be used: {error.strerror} (--state)"
+                ) from error
             connection = resources.enter_context(closing(connect(path, "mode=rw")))
             _prepare(connection, path)
             store = cls(path, connection, lock)
@@ -116,13 +127,17 @@ class Store:
         self._definitions = {row.name: row.definition for row in snapshot.requests}
         return snapshot
 
-    def commit(self, batch: Batch, *, appended: tuple[int, Mark] | None = None) -> tuple[tuple[int, bytes], ...]:
-        """Write the batch in one transaction; durable when this returns. Returns its records with their numbers.
+    def commit(
+        self, batch: Batch, *, appended: tuple[int, Mark] | None = None
+    ) -> tuple[tuple[int, bytes], ...]:
+        """Write the batch in one transaction; durable when this returns. Returns its
+        records with their numbers.
 
-        `appended` (number, mark) says that every record up to that number is in the log, which now ends at the mark:
-        those leave the outbox; with number 0 only the mark is set. Executions are written before `ended` is deleted.
-        Raises StoreUnwritableError; then nothing is written and the same call may be repeated. Raises
-        DuplicateClaimError, likewise with nothing written.
+        `appended` (number, mark) says that every record up to that number is in the
+        log, which now ends at the mark: those leave the outbox; with number 0 only the
+        mark is set. Executions are written before `ended` is deleted. Raises
+        StoreUnwritableError; then nothing is written and the same call may be repeated.
+        Raises DuplicateClaimError, likewise with nothing written.
         """
         if not batch and appended is None:
             return ()
@@ -142,7 +157,10 @@ class Store:
         for name in batch.pruned:
             self._definitions.pop(name, None)
         if self._files.frames >= _MOST_FRAMES:
-            with suppress(StoreUnwritableError), worded(self._path):  # tried again by the next commit
+            with (
+                suppress(StoreUnwritableError),
+                worded(self._path),
+            ):  # tried again by the next commit
                 self._checkpoint()
         return records
 
@@ -159,11 +177,13 @@ class Store:
         return tuple(found)
 
     def tidy(self) -> None:
-        """Move what was committed into the database itself, now and then; that takes two syncs, and some milliseconds.
+        """Move what was committed into the database itself, now and then; that takes
+        two syncs, and some milliseconds.
 
-        Commands a day past their deadline are forgotten with it, so many at once that it takes no longer by that.
-        Call it while nothing is due: whoever never does, has it done in the midst of a commit, every few hundred.
-        What hinders it is told by the next commit.
+        Commands a day past their deadline are forgotten with it, so many at once that
+        it takes no longer by that. Call it while nothing is due: whoever never does,
+        has it done in the midst of a commit, every few hundred. What hinders it is told
+        by the next commit.
         """
         if self._untidy < _UNTIDY_COMMITS and self._is_wal_long:
             return
@@ -177,12 +197,15 @@ class Store:
             self._checkpoint()
 
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
-        """Take the pending commands, oldest first, durably; withdraw those whose deadline is before `now`.
+        """Take the pending commands, oldest first, durably; withdraw those whose
+        deadline is before `now`.
 
-        At most `MOST_COMMANDS` are taken at once; malformed rows are answered with a refusal. From then on they cannot
-        be withdrawn while this store is open. What a command changes is to be committed together with its answer, and
-        what it does outside the store is to be done after that commit: then a command is either applied or withdrawn,
-        whenever the runner dies. Raises StoreUnwritableError; nothing is taken then.
+        At most `MOST_COMMANDS` are taken at once; malformed rows are answered with a
+        refusal. From then on they cannot be withdrawn while this store is open. What a
+        command changes is to be committed together with its answer, and what it does
+        outside the store is to be done after that commit: then a command is either
+        applied or withdrawn, whenever the runner dies. Raises StoreUnwritableError;
+        nothing is taken then.
         """
         with worded(self._path):
             (is_any,) = self._connection.execute(schema.IS_ANY_PENDING).fetchone()
@@ -193,28 +216,38 @@ class Store:
                 return _take(self._connection, now)
 
     def check(self) -> None:
-        """Raise StoreUnwritableError if another program has removed, replaced or changed a file of the store.
+        """Raise StoreUnwritableError if another program has removed, replaced or
+        changed a file of the store.
 
-        A removed write-ahead log, with nothing in its place, is repaired: the connection still has what was in it.
+        A removed write-ahead log, with nothing in its place, is repaired: the
+        connection still has what was in it.
         """
         if moved := self._files.moved():
             if not self._files.has_lost_only_its_log():
-                raise StoreUnwritableError(f"{moved[0]} was removed or replaced; put it back, or restart the runner")
+                raise StoreUnwritableError(
+                    f"{moved[0]} was removed or replaced; put it back, or restart the runner"
+                )
             self._restore_log()
         try:
             damage = self._files.damage()
         except OSError as error:
             damage = f"{self._path} cannot be looked at ({error.strerror})"
         if damage is not None:
-            raise StoreUnwritableError(f"{damage}, so the runner does not write to it any more; restart the runner")
+            raise StoreUnwritableError(
+                f"{damage}, so the runner does not write to it any more; restart the runner"
+            )
 
     @property
     def hindrance(self) -> str | None:
-        """Why the write-ahead log grows, if another program keeps it from being written over; None if it is small."""
+        """Why the write-ahead log grows, if another program keeps it from being written
+        over; None if it is small.
+        """
         size = self._files.wal_bytes
         if size < GROWN_WAL or not (readers := readers_of(self._files.shared_inode)):
             return None
-        grown = 1 << (size >> 20).bit_length() - 1  # so that the text changes only when the size has doubled
+        grown = (
+            1 << (size >> 20).bit_length() - 1
+        )  # so that the text changes only when the size has doubled
         return (
             f"the write-ahead log {wal_of(self._path)} has grown to {grown} MiB, because {', '.join(readers)} keeps an"
             " old state of the store open; end that program"
@@ -223,13 +256,18 @@ class Store:
     def close(self) -> None:
         """Close the database and let the lock go.
 
-        SQLite moves the write-ahead log into the database and removes it by name. If another program has put its own
-        files there, the keeper is closed last: it cannot write, so SQLite leaves all files as they are.
+        SQLite moves the write-ahead log into the database and removes it by name. If
+        another program has put its own files there, the keeper is closed last: it
+        cannot write, so SQLite leaves all files as they are.
         """
         if self._is_closed:
             return
         self._is_closed = True
-        connections = (self._keeper, self._connection) if self._is_sound() else (self._connection, self._keeper)
+        connections = (
+            (self._keeper, self._connection)
+            if self._is_sound()
+            else (self._connection, self._keeper)
+        )
         for connection in connections:
             connection.close()
         self._files.close()
@@ -239,7 +277,9 @@ class Store:
         """Use a connection, and watch its files."""
         self._connection = connection
         self._keeper = connect(self._path, "mode=ro")
-        self._keeper.execute(schema.SELECT_META).fetchall()  # from now on it shares the lock on the database
+        self._keeper.execute(
+            schema.SELECT_META
+        ).fetchall()  # from now on it shares the lock on the database
         self._files = StoreFiles(self._path, lock_path(self._path.parent))
 
     def _restore_log(self) -> None:
@@ -249,7 +289,9 @@ class Store:
         """
         wal = wal_of(self._path)
         with worded(self._path):
-            is_busy, frames, moved = self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            is_busy, frames, moved = self._connection.execute(
+                "PRAGMA wal_checkpoint(FULL)"
+            ).fetchone()
             if is_busy or frames != moved:
                 raise StoreUnwritableError(
                     f"{wal} was removed, and another program has the store open; end that program"
@@ -261,7 +303,10 @@ class Store:
             _configure(connection, self._path)
             self._is_wal_long = False
             self._use(connection)
-        logger.warning("{} was removed while the runner used it; nothing is lost, the database has all of it", wal)
+        logger.warning(
+            "{} was removed while the runner used it; nothing is lost, the database has all of it",
+            wal,
+        )
 
     def _is_sound(self) -> bool:
         try:
@@ -271,11 +316,15 @@ class Store:
         return True
 
     def _checkpoint(self) -> None:
-        """Move the write-ahead log into the database. Raises sqlite3.Error and StoreUnwritableError."""
+        """Move the write-ahead log into the database. Raises sqlite3.Error and
+        StoreUnwritableError.
+        """
         self.check()
         try:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        except sqlite3.Error:  # a full disk: it may have written a part, without a note of that in the index
+        except (
+            sqlite3.Error
+        ):  # a full disk: it may have written a part, without a note of that in the index
             with suppress(OSError):  # it is gone; the next check says so
                 self._files.take_over()
             raise
@@ -294,11 +343,15 @@ class Store:
         self._note_last()
 
     def _note_last(self) -> None:
-        with suppress(OSError):  # the lock's disk may be full; then a store that is set back is not noticed
+        with suppress(
+            OSError
+        ):  # the lock's disk may be full; then a store that is set back is not noticed
             note_record(self._lock, self._last)
 
     def _new_definitions(self, batch: Batch) -> dict[str, str | None]:
-        """Return the definitions that differ from those written: a fire changes a request's row but not these."""
+        """Return the definitions that differ from those written: a fire changes a
+        request's row but not these.
+        """
         known = self._definitions
         return {
             name: row.definition
@@ -308,10 +361,12 @@ class Store:
 
 
 class StoreReader:
-    """A look at a store from another program, at one moment: all its answers are of the moment it was made.
+    """A look at a store from another program, at one moment: all its answers are of the
+    moment it was made.
 
-    Missing store: empty results. Make one for a question, then close it: while open it keeps the owner's write-ahead
-    log from being reused. Everything raises StoreError if the file cannot be read.
+    Missing store: empty results. Make one for a question, then close it: while open it
+    keeps the owner's write-ahead log from being reused. Everything raises StoreError if
+    the file cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -335,7 +390,9 @@ class StoreReader:
 
     def snapshot(self) -> Snapshot:
         """Return the content but for the lines of the outbox."""
-        return self._ask(_snapshot, Snapshot(requests=(), executions=(), outbox=range(0), mark=None, meta={}))
+        return self._ask(
+            _snapshot, Snapshot(requests=(), executions=(), outbox=range(0), mark=None, meta={})
+        )
 
     def meta(self) -> dict[str, str]:
         """Return what the owner has noted of itself."""
@@ -362,7 +419,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 def _configure(connection: sqlite3.Connection, path: Path) -> None:
     use_wal(connection, path)
     connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_IDLE_WAL}")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")  # the runner does it itself, and watches what it does
+    connection.execute(
+        "PRAGMA wal_autocheckpoint = 0"
+    )  # the runner does it itself, and watches what it does
     with transaction(connection):
         connection.execute(schema.WITHDRAW_ORPHANS)
         _prune_commands(connection)
@@ -376,7 +435,9 @@ def _take(connection: sqlite3.Connection, now: int) -> tuple[CommandRow, ...]:
     connection.execute(schema.REFUSE_MALFORMED, (MALFORMED_ANSWER, now))
     connection.execute(schema.WITHDRAW_LATE, (now,))
     taken = []
-    for rowid, *values, deadline in connection.execute(schema.SELECT_PENDING, (MOST_COMMANDS,)).fetchall():
+    for rowid, *values, deadline in connection.execute(
+        schema.SELECT_PENDING, (MOST_COMMANDS,)
+    ).fetchall():
         try:
             command, kind, arguments, requested_by = map(to_text, values)
         except UnicodeDecodeError:
@@ -405,9 +466,12 @@ def _begin_reading(path: Path) -> sqlite3.Connection | None:
     try:
         return _reading(path, "mode=ro")
     except sqlite3.OperationalError as error:
-        # In a folder that is not ours to write, SQLite cannot make the files it shares with an owner. If there is no
-        # write-ahead log, nobody has one open and the file alone is the whole store.
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or is_there(path.with_name(f"{path.name}-wal")):
+        # In a folder that is not ours to write, SQLite cannot make the files it shares
+        # with an owner. If there is no write-ahead log, nobody has one open and the
+        # file alone is the whole store.
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or is_there(
+            path.with_name(f"{path.name}-wal")
+        ):
             raise
         return _reading(path, "mode=ro&immutable=1")
 
@@ -433,14 +497,21 @@ def _write(connection: sqlite3.Connection, batch: Batch) -> None:
         connection.executemany(statement, ((to_sql(name),) for name in batch.pruned))
     _upsert(connection, REQUESTS, batch.requests.values())
     _claim(connection, batch)
-    connection.executemany(schema.END_EXECUTION, ((to_sql(execution),) for execution in batch.ended))
-    connection.executemany(schema.ANSWER, ((to_sql(text), to_sql(command)) for command, text in batch.answers.items()))
-    connection.executemany(schema.UPSERT_META, ((to_sql(key), to_sql(value)) for key, value in batch.meta.items()))
+    connection.executemany(
+        schema.END_EXECUTION, ((to_sql(execution),) for execution in batch.ended)
+    )
+    connection.executemany(
+        schema.ANSWER, ((to_sql(text), to_sql(command)) for command, text in batch.answers.items())
+    )
+    connection.executemany(
+        schema.UPSERT_META, ((to_sql(key), to_sql(value)) for key, value in batch.meta.items())
+    )
 
 
 def _define(connection: sqlite3.Connection, definitions: dict[str, str | None]) -> None:
     connection.executemany(
-        schema.UPSERT_DEFINITION, ((to_sql(name), to_sql(text)) for name, text in definitions.items())
+        schema.UPSERT_DEFINITION,
+        ((to_sql(name), to_sql(text)) for name, text in definitions.items()),
     )
 
 
@@ -477,7 +548,9 @@ def _record_numbers(connection: sqlite3.Connection) -> range:
     return range(0) if first is None else range(first, last + 1)
 
 
-def _records_after(connection: sqlite3.Connection, number: int) -> Generator[tuple[int, bytes], None, None]:
+def _records_after(
+    connection: sqlite3.Connection, number: int
+) -> Generator[tuple[int, bytes], None, None]:
     with closing(connection.execute(schema.SELECT_RECORDS, (number,))) as records:
         yield from records
 

@@ -1,7 +1,9 @@
-"""Whether the files of an open store are still those that the runner opened. Touches files; opens no database.
+"""Whether the files of an open store are still those that the runner opened. Touches
+files; opens no database.
 
-SQLite keeps writing into files that have no name any more, or that another program has changed below it. Nothing it
-reports would show that, and what it then commits is gone after a kill.
+SQLite keeps writing into files that have no name any more, or that another program has
+changed below it. Nothing it reports would show that, and what it then commits is gone
+after a kill.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SHARED_HEADER, _SHARED_BYTES = struct.Struct("=14xHI12x8s8x48xI"), 100
-"""The WAL index (sqlite.org/walformat.html): page size, frames, salt; behind both copies, frames checkpointed."""
+"""The WAL index (sqlite.org/walformat.html): page size, frames, salt; behind both
+copies, frames checkpointed.
+"""
 _WAL_HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
 _SALT = slice(16, 24)
 _LARGEST_PAGE = 65536
@@ -40,7 +44,11 @@ class Index:
     @property
     def wal_bytes(self) -> int:
         """How long the write-ahead log is at least."""
-        return _WAL_HEADER_BYTES + self.frames * (_FRAME_HEADER_BYTES + self.page_bytes) if self.frames else 0
+        return (
+            _WAL_HEADER_BYTES + self.frames * (_FRAME_HEADER_BYTES + self.page_bytes)
+            if self.frames
+            else 0
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +64,14 @@ class _Contents:
 class StoreFiles:
     """Compares a store's files with what they were. `close` it after the connection, never before.
 
-    A process that closes any descriptor of a file loses all its POSIX locks on that file, SQLite's among them.
+    A process that closes any descriptor of a file loses all its POSIX locks on that
+    file, SQLite's among them.
     """
 
     def __init__(self, database: Path, *others: Path) -> None:
-        """Watch a database that is open in WAL mode, and `others` that have to stay in their place. Raises OSError."""
+        """Watch a database that is open in WAL mode, and `others` that have to stay in
+        their place. Raises OSError.
+        """
         self._database, self._wal, self._shared = database, wal_of(database), shared_of(database)
         watched = (database, *others, self._wal, self._shared)
         self._places = {place: _identity(place) for place in watched}
@@ -88,7 +99,8 @@ class StoreFiles:
         return [place for place, identity in self._places.items() if _identity(place) != identity]
 
     def has_lost_only_its_log(self) -> bool:
-        """Tell whether the write-ahead log was removed, perhaps with its index, and nothing has taken their place.
+        """Tell whether the write-ahead log was removed, perhaps with its index, and
+        nothing has taken their place.
 
         Then the connection has all that was committed, and no other program can have written since.
         """
@@ -98,34 +110,48 @@ class StoreFiles:
         )
 
     def damage(self) -> str | None:
-        """Say what another program did to the contents of the files; None if nothing is known of that.
+        """Say what another program did to the contents of the files; None if nothing is
+        known of that.
 
-        A checkpoint of another program changes the database a moment before it notes that in the index; then the next
-        call finds the change explained.
+        A checkpoint of another program changes the database a moment before it notes
+        that in the index; then the next call finds the change explained.
         """
         index = self._index()
         size = os.fstat(self._wal_file).st_size
-        if size < index.wal_bytes and self._index() == index:  # else it was begun anew between the two looks
+        if (
+            size < index.wal_bytes and self._index() == index
+        ):  # else it was begun anew between the two looks
             return f"{self._wal} was truncated"
-        if index.frames and os.pread(self._wal_file, 32, 0)[_SALT] != index.salt and self._index() == index:
+        if (
+            index.frames
+            and os.pread(self._wal_file, 32, 0)[_SALT] != index.salt
+            and self._index() == index
+        ):
             return f"{self._wal} was overwritten"
         now = self._contents(index)
-        if now == self._known or (now.salt, now.checkpointed) != (self._known.salt, self._known.checkpointed):
+        if now == self._known or (now.salt, now.checkpointed) != (
+            self._known.salt,
+            self._known.checkpointed,
+        ):
             self._known = now
             return None
         return f"{self._database} was {'truncated' if now.size < self._known.size else 'changed'} by another program"
 
     def note_commit(self) -> None:
-        """Note how far the index is after a commit, which did not touch the database. Raises OSError.
+        """Note how far the index is after a commit, which did not touch the database.
+        Raises OSError.
 
-        It may have begun the write-ahead log anew; that is no later excuse for a change of the database.
+        It may have begun the write-ahead log anew; that is no later excuse for a change
+        of the database.
         """
         now = self._contents(self._index())
         if (now.size, now.modified_ns) == (self._known.size, self._known.modified_ns):
             self._known = now
 
     def take_over(self) -> None:
-        """Take the contents as they are for right: the runner itself has written to them. Raises OSError."""
+        """Take the contents as they are for right: the runner itself has written to
+        them. Raises OSError.
+        """
         self._known = self._contents(self._index())
 
     def close(self) -> None:

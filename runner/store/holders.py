@@ -1,4 +1,6 @@
-"""Which processes hold locks on a file, as far as the kernel says so. Reads /proc; without it, none is known."""
+"""Which processes hold locks on a file, as far as the kernel says so. Reads /proc;
+without it, none is known.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,15 @@ from pathlib import Path
 
 _LOCKS = Path("/proc/locks")
 _FIRST_READ_MARK, _LAST_READ_MARK = 123, 127
-"""Bytes of the WAL index that a reader locks while it looks at an old state (sqlite.org/walformat.html)."""
+"""Bytes of the WAL index that a reader locks while it looks at an old state
+(sqlite.org/walformat.html).
+"""
 
 
 def readers_of(inode: int) -> list[str]:
-    """Return the other programs that read a store whose WAL index has this inode, as "process 123 (sqlite3)"."""
+    """Return the other programs that read a store whose WAL index has this inode, as
+    "process 123 (sqlite3)".
+    """
     found = (
         pid
         for kind, pid, first in _locks_on(inode)
@@ -22,7 +28,9 @@ def readers_of(inode: int) -> list[str]:
 
 
 def flock_holder(inode: int) -> str | None:
-    """Return the other program that holds a flock on the file with this inode, if the kernel names it."""
+    """Return the other program that holds a flock on the file with this inode, if the
+    kernel names it.
+    """
     found = (pid for kind, pid, _ in _locks_on(inode) if kind == "FLOCK" and pid != os.getpid())
     return next(map(_named, found), None)
 

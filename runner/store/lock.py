@@ -23,15 +23,20 @@ def lock_path(folder: Path) -> Path:
 
 
 def take_lock(folder: Path) -> BinaryIO:
-    """Take the lock and leave this process's pid in it. Closing the file lets it go; so does the process's death.
+    """Take the lock and leave this process's pid in it. Closing the file lets it go; so
+    does the process's death.
 
     Raises StoreInUseError, naming the owner, and OSError.
     """
-    # Unbuffered, so that closing has nothing left to write; opened with O_CREAT and never truncated or unlinked.
-    file = open(os.open(lock_path(folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b", buffering=0)  # noqa: SIM115, PTH123
+    # Unbuffered, so that closing has nothing left to write; opened with O_CREAT and
+    # never truncated or unlinked.
+    file = open(  # noqa: SIM115, PTH123
+        os.open(lock_path(folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b", buffering=0
+    )
     try:
         _lock(file, folder)
-        # One write of a fixed width: whoever reads meanwhile sees the former pid or this one, never half of one.
+        # One write of a fixed width: whoever reads meanwhile sees the former pid or
+        # this one, never half of one.
         os.pwrite(file.fileno(), b"%-20d\n" % os.getpid(), 0)
     except BaseException:
         file.close()
@@ -40,7 +45,8 @@ def take_lock(folder: Path) -> BinaryIO:
 
 
 def _lock(file: BinaryIO, folder: Path) -> None:
-    # `owner_pid` of another program holds the lock for an instant, which a busy machine may draw out.
+    # `owner_pid` of another program holds the lock for an instant, which a busy machine
+    # may draw out.
     for _ in range(_TRIES):
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,7 +74,9 @@ def owner_pid(folder: Path) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:  # a FIFO, too
-        raise StoreError(f"the lock {lock_path(folder)} cannot be read: {error.strerror}") from error
+        raise StoreError(
+            f"the lock {lock_path(folder)} cannot be read: {error.strerror}"
+        ) from error
 
 
 def _pid_in(file: BinaryIO) -> int | None:
@@ -77,7 +85,8 @@ def _pid_in(file: BinaryIO) -> int | None:
 
 
 def note_record(file: BinaryIO, number: int) -> None:
-    """Note the number of the newest committed record outside the store: a store that is set back has a lower one.
+    """Note the number of the newest committed record outside the store: a store that is
+    set back has a lower one.
 
     Raises OSError.
     """

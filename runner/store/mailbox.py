@@ -1,6 +1,7 @@
 """The table and the FIFO by which other programs reach the runner that owns a store. Touches files.
 
-A command's row is what counts, and it is applied or withdrawn, never both. The byte in the FIFO is only haste.
+A command's row is what counts, and it is applied or withdrawn, never both. The byte in
+the FIFO is only haste.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from pathlib import Path
 
 from runner.errors import StoreError, StoreMissingError
 from runner.store import schema
-from runner.store.connection import connect, database_path, require_current, transaction, version_of, worded
+from runner.store.connection import (
+    connect,
+    database_path,
+    require_current,
+    transaction,
+    version_of,
+    worded,
+)
 from runner.store.lock import owner_pid
 from runner.store.rows import CommandRow, CommandStatus
 from runner.store.schema import COMMANDS, to_text
@@ -31,14 +39,17 @@ def wake_path(folder: Path) -> Path:
 
 
 def open_wake(folder: Path) -> int:
-    """Create the FIFO `wake` if need be and return the owner's non-blocking descriptor for it. Raises StoreError."""
+    """Create the FIFO `wake` if need be and return the owner's non-blocking descriptor
+    for it. Raises StoreError.
+    """
     path = wake_path(folder)
     try:
         with suppress(FileExistsError):
             os.mkfifo(path, 0o600)
         if not stat.S_ISFIFO(path.lstat().st_mode):
             raise StoreError(f"{path} is no FIFO; remove it, and the runner makes a new one")
-        # Open for writing too: with the last writer gone a reader alone would be told "hung up" for ever.
+        # Open for writing too: with the last writer gone a reader alone would be told
+        # "hung up" for ever.
         return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise StoreError(f"the FIFO {path} cannot be used: {error.strerror}") from error
@@ -52,13 +63,15 @@ def drain_wake(descriptor: int) -> None:
 
 
 def post(folder: Path, command: CommandRow) -> None:
-    """Write a pending command and wake the runner. Raises StoreMissingError, StoreError if it cannot be written.
+    """Write a pending command and wake the runner. Raises StoreMissingError, StoreError
+    if it cannot be written.
 
     Whether a runner is there is not asked; its answer tells.
     """
     with _mailbox(folder) as connection, transaction(connection):
         connection.execute(
-            COMMANDS.insert, COMMANDS.to_sql(replace(command, status=CommandStatus.PENDING, answer=None))
+            COMMANDS.insert,
+            COMMANDS.to_sql(replace(command, status=CommandStatus.PENDING, answer=None)),
         )
     _wake(folder)
 
@@ -73,14 +86,16 @@ def answer_to(folder: Path, command: str) -> str | None:
 def withdraw(folder: Path, command: str) -> bool:
     """Take a command back. True: it was not and will not be applied. Raises StoreError.
 
-    False if the runner was faster: then there is an answer, or one will come. Ask again when none comes: what a
-    runner took and left unanswered when it died is withdrawn like a pending command.
+    False if the runner was faster: then there is an answer, or one will come. Ask again
+    when none comes: what a runner took and left unanswered when it died is withdrawn
+    like a pending command.
     """
     with _mailbox(folder) as connection:
         if _change(connection, command, CommandStatus.PENDING):
             return True
         status = _status_of(connection, command)
-        # The order matters: it was taken before the lock was seen free, so by a runner that is gone.
+        # The order matters: it was taken before the lock was seen free, so by a runner
+        # that is gone.
         if status is CommandStatus.TAKEN and owner_pid(folder) is None:
             _change(connection, command, CommandStatus.TAKEN)
             status = _status_of(connection, command)
@@ -90,14 +105,20 @@ def withdraw(folder: Path, command: str) -> bool:
 @contextmanager
 def _mailbox(folder: Path) -> Iterator[sqlite3.Connection]:
     path = database_path(folder)
-    missing = StoreMissingError(f"there is no store {path}; start a runner first, or name its state folder (--state)")
+    missing = StoreMissingError(
+        f"there is no store {path}; start a runner first, or name its state folder (--state)"
+    )
     if is_missing(path):
         raise missing
     with worded(path), closing(connect(path, "mode=rw", busy_s=_BUSY_S)) as connection:
-        if version_of(connection, path) == 0:  # its owner has the file, but has not come to the tables yet
+        if (
+            version_of(connection, path) == 0
+        ):  # its owner has the file, but has not come to the tables yet
             raise missing
         require_current(connection, path)
-        connection.execute("PRAGMA wal_autocheckpoint = 0")  # that is for the owner, who watches the database
+        connection.execute(
+            "PRAGMA wal_autocheckpoint = 0"
+        )  # that is for the owner, who watches the database
         yield connection
 
 
@@ -109,16 +130,21 @@ def _change(connection: sqlite3.Connection, command: str, status: CommandStatus)
 def _status_of(connection: sqlite3.Connection, command: str) -> CommandStatus:
     row = connection.execute(schema.STATUS_OF, (command,)).fetchone()
     if row is None:
-        raise StoreError(f"there is no command {command} in the store; answered ones are forgotten after a day")
+        raise StoreError(
+            f"there is no command {command} in the store; answered ones are forgotten after a day"
+        )
     return CommandStatus(row[0])
 
 
 def _wake(folder: Path) -> None:
-    # Nobody may be listening, or the FIFO be full: the row is written, and a runner sees it at its next turn.
+    # Nobody may be listening, or the FIFO be full: the row is written, and a runner
+    # sees it at its next turn.
     with suppress(OSError):
         descriptor = os.open(wake_path(folder), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):  # else somebody has put something else there
+            if stat.S_ISFIFO(
+                os.fstat(descriptor).st_mode
+            ):  # else somebody has put something else there
                 os.write(descriptor, b"\0")
         finally:
             os.close(descriptor)

@@ -20,7 +20,9 @@ def places_in(state: Path) -> Iterator[Path]:
 
 
 def require_trusted_state(state: Path) -> None:
-    """Refuse a state folder that another user may change, where this program is root. Raises RefusedError."""
+    """Refuse a state folder that another user may change, where this program is root.
+    Raises RefusedError.
+    """
     if is_guarded():
         for place in (state, *places_in(state)):
             require_trusted(place, "the state")

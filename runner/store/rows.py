@@ -8,7 +8,9 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRow:
-    """A request's state, and the last good definition (None once its file is gone). `file` is what supplied it."""
+    """A request's state, and the last good definition (None once its file is gone).
+    `file` is what supplied it.
+    """
 
     name: str
     file: str | None
@@ -30,8 +32,9 @@ class Phase(StrEnum):
 class ExecutionRow:
     """A claim, and what runs for it, until its finished record is committed.
 
-    Unique by request, generation, scheduled_for, attempt, sequence and `group_id` (the group's execution, of a member),
-    but for those of the direct channel, whose generation is None. `due` is 0 where version 1 of the store wrote it.
+    Unique by request, generation, scheduled_for, attempt, sequence and `group_id` (the
+    group's execution, of a member), but for those of the direct channel, whose
+    generation is None. `due` is 0 where version 1 of the store wrote it.
     """
 
     id: str
@@ -53,17 +56,23 @@ class ExecutionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """The place in the monitor log up to which everything is known to be written: bytes before `offset` of `inode`."""
+    """The place in the monitor log up to which everything is known to be written: bytes
+    before `offset` of `inode`.
+    """
 
     inode: int
     offset: int
 
 
 class CommandStatus(StrEnum):
-    """A command's way through the mailbox; it leaves `pending` once, by the owner's taking or by a withdrawal."""
+    """A command's way through the mailbox; it leaves `pending` once, by the owner's
+    taking or by a withdrawal.
+    """
 
     PENDING = "pending"
-    TAKEN = "taken"  # the owner's alone: it will be answered, or is withdrawn if the owner dies before
+    TAKEN = (
+        "taken"  # the owner's alone: it will be answered, or is withdrawn if the owner dies before
+    )
     ANSWERED = "answered"
     WITHDRAWN = "withdrawn"
 
@@ -81,17 +90,21 @@ class CommandRow:
     answer: str | None = None
 
 
-MALFORMED_ANSWER = '{"is_done": false, "lines": ["the command in the store is malformed"], "data": {}}'
+MALFORMED_ANSWER = (
+    '{"is_done": false, "lines": ["the command in the store is malformed"], "data": {}}'
+)
 """The answer in a row that no `runner` wrote; `runner.commands` reads it."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """Everything one turn of the loop wants committed at once. Mutable: it is filled, committed, and thrown away.
+    """Everything one turn of the loop wants committed at once. Mutable: it is filled,
+    committed, and thrown away.
 
-    `pruned` are the names of requests to delete, `ended` the ids of executions to delete, `records` whole lines for the
-    outbox, `answers` JSON text by the id of a command that was taken. A command and what it changes belong into one
-    batch: that is what makes it whole.
+    `pruned` are the names of requests to delete, `ended` the ids of executions to
+    delete, `records` whole lines for the outbox, `answers` JSON text by the id of a
+    command that was taken. A command and what it changes belong into one batch: that is
+    what makes it whole.
     """
 
     requests: dict[str, RequestRow] = field(default_factory=dict)
@@ -103,7 +116,17 @@ class Batch:
     meta: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return any((self.requests, self.executions, self.pruned, self.ended, self.records, self.answers, self.meta))
+        return any(
+            (
+                self.requests,
+                self.executions,
+                self.pruned,
+                self.ended,
+                self.records,
+                self.answers,
+                self.meta,
+            )
+        )
 
     def joined(self, other: Batch) -> Batch:
         """Return both as one; for the same row the other's word counts."""
@@ -120,8 +143,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The content that a starting runner needs. `outbox` are the numbers of committed records of which nobody knows
-    yet whether they reached the log; their lines are read a little at a time, for there may be very many."""
+    """The content that a starting runner needs. `outbox` are the numbers of committed
+    records of which nobody knows yet whether they reached the log; their lines are read
+    a little at a time, for there may be very many.
+    """
 
     requests: tuple[RequestRow, ...]
     executions: tuple[ExecutionRow, ...]

@@ -1,4 +1,6 @@
-"""The store's tables: how they came to be, version by version, and how rows of `rows` go in and come out. Pure."""
+"""The store's tables: how they came to be, version by version, and how rows of `rows`
+go in and come out. Pure.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from runner.store.rows import CommandRow, CommandStatus, ExecutionRow, Phase, Re
 
 APPLICATION_ID = int.from_bytes(b"RUNR", "big")
 
-# Step n brings a store of version n to version n + 1; a step that was released is never edited, only followed.
+# Step n brings a store of version n to version n + 1; a step that was released is never
+# edited, only followed.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -22,7 +25,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE requests (
             name TEXT PRIMARY KEY, file TEXT, generation INTEGER NOT NULL, fired_through INTEGER,
             state TEXT NOT NULL)""",
-        # Apart, because they are long and change seldom, while a request's row changes with every fire.
+        # Apart, because they are long and change seldom, while a request's row changes
+        # with every fire.
         "CREATE TABLE definitions (name TEXT PRIMARY KEY, definition TEXT)",
         """CREATE TABLE executions (
             id TEXT PRIMARY KEY, request TEXT NOT NULL, generation INTEGER, scheduled_for INTEGER NOT NULL,
@@ -33,7 +37,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE commands (
             id TEXT PRIMARY KEY, kind TEXT NOT NULL, arguments TEXT NOT NULL, requested_by TEXT NOT NULL,
             deadline INTEGER NOT NULL, status TEXT NOT NULL, answer TEXT)""",
-        # Almost always empty, so that looking for commands touches one page, however many were answered.
+        # Almost always empty, so that looking for commands touches one page, however
+        # many were answered.
         "CREATE INDEX pending ON commands (status) WHERE status = 'pending'",
     ),
     (
@@ -71,7 +76,8 @@ HAS_EXECUTION = "SELECT 1 FROM executions WHERE id = ?"
 END_EXECUTION = "DELETE FROM executions WHERE id = ?"
 
 IS_ANY_PENDING = "SELECT EXISTS (SELECT 1 FROM commands WHERE status = 'pending')"
-# Anyone who may write the store may write any row, and SQLite keeps any kind of value in any column.
+# Anyone who may write the store may write any row, and SQLite keeps any kind of value
+# in any column.
 _IS_WELL_FORMED = """(typeof(id) = 'text' AND typeof(deadline) = 'integer'
     AND length(CAST(id AS BLOB)) BETWEEN 1 AND 100 AND length(CAST(kind AS BLOB)) <= 100
     AND length(CAST(requested_by AS BLOB)) <= 1000 AND length(CAST(arguments AS BLOB)) <= 1048576)"""
@@ -84,7 +90,9 @@ SELECT_PENDING = """SELECT rowid, CAST(id AS BLOB), CAST(kind AS BLOB), CAST(arg
 TAKE = "UPDATE commands SET status = 'taken' WHERE rowid = ?"
 # What a command was given (parameters of `exec`, say) is nobody's concern once it is settled.
 WITHDRAW_LATE = "UPDATE commands SET status = 'withdrawn', arguments = '{}' WHERE status = 'pending' AND deadline < ?"
-WITHDRAW_ORPHANS = "UPDATE commands SET status = 'withdrawn', arguments = '{}' WHERE status = 'taken'"
+WITHDRAW_ORPHANS = (
+    "UPDATE commands SET status = 'withdrawn', arguments = '{}' WHERE status = 'taken'"
+)
 # Rows are in the order of their posting, so that the oldest are all that need be looked at.
 PRUNE_COMMANDS = """DELETE FROM commands
     WHERE (deadline < ? OR typeof(deadline) <> 'integer' AND status <> 'pending')
@@ -100,7 +108,9 @@ _ENUMS: dict[str, type[StrEnum]] = {"phase": Phase, "status": CommandStatus}
 
 
 def to_sql(value: Stored) -> Stored:
-    """Return what SQLite can hold. Text that is not UTF-8 (a file's name may be so) becomes a blob; nothing is lost."""
+    """Return what SQLite can hold. Text that is not UTF-8 (a file's name may be so)
+    becomes a blob; nothing is lost.
+    """
     if not isinstance(value, str) or value.isascii():
         return value
     try:
@@ -116,10 +126,11 @@ def to_text(value: str | bytes) -> str:
 
 
 class Table(Generic[Row]):
-    """A table whose columns are the fields of a dataclass; the first one is its key. Field `apart` has its own table.
+    """A table whose columns are the fields of a dataclass; the first one is its key.
+    Field `apart` has its own table.
 
-    `values` gives a row's values as they are, for `insert` and `upsert`; SQLite raises UnicodeEncodeError for those
-    that need `to_sql`.
+    `values` gives a row's values as they are, for `insert` and `upsert`; SQLite raises
+    UnicodeEncodeError for those that need `to_sql`.
     """
 
     def __init__(self, name: str, row: type[Row], *, apart: str | None = None) -> None:

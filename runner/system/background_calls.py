@@ -1,7 +1,9 @@
-"""Calls that may hang, carried out aside in a thread: whoever asked waits as long as it can afford, and no longer.
+"""Calls that may hang, carried out aside in a thread: whoever asked waits as long as it
+can afford, and no longer.
 
-A mount whose server is gone, a dying disk or a name service can hold up a system call for ever, and no timeout ends
-such a call. Whatever is called here must release the interpreter's lock while it waits for the system.
+A mount whose server is gone, a dying disk or a name service can hold up a system call
+for ever, and no timeout ends such a call. Whatever is called here must release the
+interpreter's lock while it waits for the system.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ class Pending(Generic[T]):
         return self._outcome[0]
 
     def abandon(self, undo: Callable[[T], object]) -> None:
-        """Have `undo` called with what the call returns, now or, by the thread, whenever that may be."""
+        """Have `undo` called with what the call returns, now or, by the thread,
+        whenever that may be.
+        """
         with self._mutex:
             self._undo = undo
             is_returned = bool(self._outcome)
@@ -67,7 +71,9 @@ class Pending(Generic[T]):
 
 
 class Aside:
-    """A thread that carries out calls. While one of them hangs, another thread takes its place. Of one owner."""
+    """A thread that carries out calls. While one of them hangs, another thread takes
+    its place. Of one owner.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -75,7 +81,9 @@ class Aside:
         self._latest: Pending[object] | None = None
 
     def begin(self, call: Callable[[], T]) -> Pending[T]:
-        """Have a call carried out at once. Raises RuntimeError if the system has no room for another thread."""
+        """Have a call carried out at once. Raises RuntimeError if the system has no
+        room for another thread.
+        """
         if self._line is None or (self._latest is not None and not self._latest.is_over):
             self.close()
             self._line = SimpleQueue()
@@ -93,7 +101,9 @@ class Aside:
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
-    """Return what a call returns, or raise what it raises; TimeoutError if it takes longer than so many seconds."""
+    """Return what a call returns, or raise what it raises; TimeoutError if it takes
+    longer than so many seconds.
+    """
     aside = Aside("call")
     pending = aside.begin(call)
     aside.close()

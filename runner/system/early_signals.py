@@ -1,8 +1,10 @@
-"""Signals to `runner start` before its loop can act on them. Touches this process's signal handlers.
+"""Signals to `runner start` before its loop can act on them. Touches this process's
+signal handlers.
 
-Python takes half a second to import the runner. Until then SIGHUP would kill it, and as PID 1, for which the kernel
-has no default actions, SIGTERM would be lost. So this is the first thing that `runner start` imports, and it imports
-nothing that takes time: `signal` itself would double the time until the handlers are set.
+Python takes half a second to import the runner. Until then SIGHUP would kill it, and as
+PID 1, for which the kernel has no default actions, SIGTERM would be lost. So this is
+the first thing that `runner start` imports, and it imports nothing that takes time:
+`signal` itself would double the time until the handlers are set.
 """
 
 from __future__ import annotations

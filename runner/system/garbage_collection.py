@@ -23,7 +23,8 @@ def unswept() -> Iterator[None]:
 def lasting_heap() -> Iterator[None]:
     """Keep the garbage collector from walking what is allocated here, now and for ever.
 
-    With 10,000 requests that is a fifth of a start, and afterwards a pause of the loop now and then.
+    With 10,000 requests that is a fifth of a start, and afterwards a pause of the loop
+    now and then.
     """
     with unswept():
         yield

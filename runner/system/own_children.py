@@ -1,7 +1,8 @@
 """The helper processes that this program started itself, and waits for by pid.
 
-Whoever sweeps up orphans leaves them alone. They stay in the runner's session: only executions get one of their own.
-State of the whole process, owned by the one thread that starts and reaps children.
+Whoever sweeps up orphans leaves them alone. They stay in the runner's session: only
+executions get one of their own. State of the whole process, owned by the one thread
+that starts and reaps children.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ def register(pid: int) -> None:
 
 
 def forget(pid: int) -> None:
-    """Forget a child once it has been waited for: its pid may belong to another process from then on."""
+    """Forget a child once it has been waited for: its pid may belong to another process
+    from then on.
+    """
     _pids.discard(pid)
 
 

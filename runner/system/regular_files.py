@@ -1,4 +1,5 @@
-"""Opening and reading files that may be anything: no FIFO blocks, no device is touched, no size exhausts memory.
+"""Opening and reading files that may be anything: no FIFO blocks, no device is touched,
+no size exhausts memory.
 
 Every read of a file that the runner did not write itself goes through here. Touches files.
 """
@@ -20,7 +21,9 @@ _KINDS = {
 }  # fmt: skip
 
 Signature = tuple[int, int, int, int, int]
-"""What changes when a file does: device, inode, size, and the nanoseconds of content and status changes."""
+"""What changes when a file does: device, inode, size, and the nanoseconds of content
+and status changes.
+"""
 
 
 class NotRegularError(OSError):
@@ -62,9 +65,11 @@ def signature_of(status: os.stat_result) -> Signature:
 def open_regular(path: str | Path) -> int:
     """Open a regular file for reading and return its descriptor.
 
-    Raises NotRegularError for anything else, OSError, and ValueError for a path that contains a NUL.
+    Raises NotRegularError for anything else, OSError, and ValueError for a path that
+    contains a NUL.
     """
-    # Opening a device can start something (a tape, a watchdog), so look before; and after, for it may be another now.
+    # Opening a device can start something (a tape, a watchdog), so look before; and
+    # after, for it may be another now.
     _require_regular(path, os.stat(path))  # noqa: PTH116 (a Path for each of 10,000 files takes longer than the stat)
     descriptor = os.open(path, _FLAGS)
     try:
@@ -76,9 +81,11 @@ def open_regular(path: str | Path) -> int:
 
 
 def read_regular(path: str | Path, *, at_most: int) -> bytes:
-    """Return the bytes of a regular file. Files of /proc, whose size is unknown, are read to their end.
+    """Return the bytes of a regular file. Files of /proc, whose size is unknown, are
+    read to their end.
 
-    Raises NotRegularError, TooLargeError beyond `at_most` bytes, OSError, and ValueError as `open_regular`.
+    Raises NotRegularError, TooLargeError beyond `at_most` bytes, OSError, and
+    ValueError as `open_regular`.
     """
     descriptor = open_regular(path)
     try:
@@ -90,9 +97,11 @@ def read_regular(path: str | Path, *, at_most: int) -> bytes:
 
 
 def read_given(path: str | Path, *, at_most: int) -> bytes:
-    """Return the bytes of a file that a person names on the command line: here a pipe is fine, as from `<(crontab -l)`.
+    """Return the bytes of a file that a person names on the command line: here a pipe
+    is fine, as from `<(crontab -l)`.
 
-    Raises NotRegularError for any other kind and for a pipe that nobody writes to, TooLargeError, OSError, ValueError.
+    Raises NotRegularError for any other kind and for a pipe that nobody writes to,
+    TooLargeError, OSError, ValueError.
     """
     status = os.stat(path)  # noqa: PTH116
     if not stat.S_ISFIFO(status.st_mode):
@@ -109,7 +118,9 @@ def read_given(path: str | Path, *, at_most: int) -> bytes:
 
 
 def _beginning(descriptor: int) -> bytes | None:
-    """Return what can be read of a pipe at once; None if nobody has it open for writing, and nobody comes."""
+    """Return what can be read of a pipe at once; None if nobody has it open for
+    writing, and nobody comes.
+    """
     try:
         if begin := os.read(descriptor, _CHUNK):
             return begin
@@ -136,12 +147,16 @@ def _require_regular(path: str | Path, status: os.stat_result) -> None:
 
 
 def is_there(path: str | Path) -> bool:
-    """Tell whether a path leads to something that can be seen. Unlike `Path.exists` it never raises."""
+    """Tell whether a path leads to something that can be seen. Unlike `Path.exists` it
+    never raises.
+    """
     return os.path.exists(path)  # noqa: PTH110
 
 
 def is_file(path: str | Path) -> bool:
-    """Tell whether a path leads to a regular file that can be seen. Unlike `Path.is_file` it never raises."""
+    """Tell whether a path leads to a regular file that can be seen. Unlike
+    `Path.is_file` it never raises.
+    """
     return os.path.isfile(path)  # noqa: PTH113
 
 
@@ -170,7 +185,8 @@ def require_visible(folder: str | Path) -> None:
 def real_path(path: str | Path) -> str:
     """Return a path without links, as far as they can be followed.
 
-    `os.path.realpath` raises where a link changes while it looks, and for a relative path in a folder that is gone.
+    `os.path.realpath` raises where a link changes while it looks, and for a relative
+    path in a folder that is gone.
     """
     try:
         return os.path.realpath(path)

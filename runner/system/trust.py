@@ -1,9 +1,12 @@
-"""Who else may change what a runner reads and writes: whose word a runner that is root must not take.
+"""Who else may change what a runner reads and writes: whose word a runner that is root
+must not take.
 
-There is one rule, for everything that root reads as a request, a setting, an environment, dates, its state or its
-log, and for everything that it writes: no other user may change it. That concerns its owner and mode, those of each
-folder on the way to it, and the owner of each link. A sticky folder (/tmp) may be open, for there only the owner of a
-thing can replace it. `Trust.objection` is the rule; refusals and `doctor` use it alike.
+There is one rule, for everything that root reads as a request, a setting, an
+environment, dates, its state or its log, and for everything that it writes: no other
+user may change it. That concerns its owner and mode, those of each folder on the way to
+it, and the owner of each link. A sticky folder (/tmp) may be open, for there only the
+owner of a thing can replace it. `Trust.objection` is the rule; refusals and `doctor`
+use it alike.
 
 A runner that is not root may be changed by others as its user likes; `doctor` tells of it.
 
@@ -56,7 +59,11 @@ class Objection:
         """What is wrong, as a clause."""
         path = neutral(self.path)
         if self.grade is Grade.OWNER:
-            return f"{path} is a link of {self.who}" if self.is_link else f"{path} belongs to {self.who}"
+            return (
+                f"{path} is a link of {self.who}"
+                if self.is_link
+                else f"{path} belongs to {self.who}"
+            )
         return f"{self.who} may write {path}"
 
     @property
@@ -90,8 +97,9 @@ class Trust:
     def objection(self, path: str | Path, *, is_strict: bool = False) -> Objection | None:
         """Return why what is at a path is not trusted, or what is on the way to it, links included.
 
-        None if all is trusted, as far as it is there; what is not there yet is for its folder to keep. A folder on the
-        way that a group may write counts only if `is_strict`: /var/log is one on many a system.
+        None if all is trusted, as far as it is there; what is not there yet is for its
+        folder to keep. A folder on the way that a group may write counts only if
+        `is_strict`: /var/log is one on many a system.
         """
         return self._walked(path, is_strict=is_strict)[1]
 
@@ -105,15 +113,21 @@ class Trust:
             raise UntrustedError(path, objection)
         return real
 
-    def own_objection(self, path: str, status: os.stat_result, *, is_on_way: bool = False) -> Objection | None:
-        """Return why a thing is not trusted by itself; of one `is_on_way` it is enough that it is sticky."""
+    def own_objection(
+        self, path: str, status: os.stat_result, *, is_on_way: bool = False
+    ) -> Objection | None:
+        """Return why a thing is not trusted by itself; of one `is_on_way` it is enough
+        that it is sticky.
+        """
         found = self._by_status(path, status, is_on_way=is_on_way)
         return None if found is None or _is_read_only(path) else found
 
     def _by_status(self, path: str, status: os.stat_result, *, is_on_way: bool) -> Objection | None:
         if status.st_uid not in self.users | _outsider():
             is_link = stat.S_ISLNK(status.st_mode)
-            return Objection(path=path, grade=Grade.OWNER, who=user_name(status.st_uid), is_link=is_link)
+            return Objection(
+                path=path, grade=Grade.OWNER, who=user_name(status.st_uid), is_link=is_link
+            )
         if stat.S_ISLNK(status.st_mode) or (is_on_way and status.st_mode & stat.S_ISVTX):
             return None
         if status.st_mode & stat.S_IWOTH:
@@ -125,7 +139,9 @@ class Trust:
     def _by_group(self, path: str, gid: int) -> Objection | None:
         if gid not in self.groups | _outsider():
             return Objection(path=path, grade=Grade.GROUP, who=f"the group {group_name(gid)}")
-        named = next(self._others_in_acl(path), None)  # where there is a list, the group's bits are its mask
+        named = next(
+            self._others_in_acl(path), None
+        )  # where there is a list, the group's bits are its mask
         return None if named is None else Objection(path=path, grade=Grade.GROUP, who=named)
 
     def _others_in_acl(self, path: str) -> Iterator[str]:
@@ -140,7 +156,9 @@ class Trust:
                 yield f"the group {group_name(number)} (by an access control list)"
 
     def _walked(self, path: str | Path, *, is_strict: bool) -> tuple[str, Objection | None]:
-        """Follow a path from the root of the file system; return where it leads to, and the first objection."""
+        """Follow a path from the root of the file system; return where it leads to, and
+        the first objection.
+        """
         place, links = "/", 0
         ahead: list[str] = []
         try:
@@ -163,7 +181,10 @@ class Trust:
                     return place, None
                 part = ahead.pop()
                 place = os.path.dirname(place) if part == ".." else os.path.join(place, part)  # noqa: PTH118, PTH120
-        except (OSError, ValueError):  # it is not there, or cannot be looked at: whoever opens it is told
+        except (
+            OSError,
+            ValueError,
+        ):  # it is not there, or cannot be looked at: whoever opens it is told
             return os.path.join(place, *reversed(ahead)), None  # noqa: PTH118
 
 
@@ -192,18 +213,25 @@ def group_name(gid: int) -> str:
 
 
 def _is_read_only(path: str) -> bool:
-    """Tell whether nobody may write there after all: Kubernetes mounts the 0777 folders of a ConfigMap so."""
+    """Tell whether nobody may write there after all: Kubernetes mounts the 0777 folders
+    of a ConfigMap so.
+    """
     try:
-        return bool(os.statvfs(os.path.dirname(path) if os.path.islink(path) else path).f_flag & os.ST_RDONLY)  # noqa: PTH114, PTH120
+        return bool(
+            os.statvfs(os.path.dirname(path) if os.path.islink(path) else path).f_flag  # noqa: PTH114, PTH120
+            & os.ST_RDONLY
+        )
     except OSError:
         return False
 
 
 @cache
 def _outsider() -> frozenset[int]:
-    """Return the id by which a user namespace shows all that it does not map: who made it has no more rights here.
+    """Return the id by which a user namespace shows all that it does not map: who made
+    it has no more rights here.
 
-    That is empty where the namespace maps so many that the id may be somebody's, as the first one maps all.
+    That is empty where the namespace maps so many that the id may be somebody's, as the
+    first one maps all.
     """
     try:
         overflow = int(read_regular("/proc/sys/kernel/overflowuid", at_most=_SHORT))

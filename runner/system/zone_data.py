@@ -1,7 +1,8 @@
 """The machine's zone data: which zone is the system's, and the bytes of each zone. Reads files.
 
-zoneinfo reads these files, too. It is not left to do so because it shows no bytes to compare, and because
-`ZoneInfo` never returns from a file that ends before its last newline: one that is being copied.
+zoneinfo reads these files, too. It is not left to do so because it shows no bytes to
+compare, and because `ZoneInfo` never returns from a file that ends before its last
+newline: one that is being copied.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _FOOTER = re.compile(rb"\n[^\n]*\n\Z")
 
 
 def system_zone() -> str:
-    """Return the IANA key of the system's zone, unchecked: TZ, else what /etc/localtime points to, else UTC.
+    """Return the IANA key of the system's zone, unchecked: TZ, else what /etc/localtime
+    points to, else UTC.
 
     TZ may be a path, too, as `:/etc/localtime` (tzset(3)).
     """
@@ -34,7 +36,8 @@ def system_zone() -> str:
 
 
 def read_zone(key: str) -> bytes | None:
-    """Return the zone data of an IANA key, from where zoneinfo finds it: PYTHONTZPATH or the system, else tzdata.
+    """Return the zone data of an IANA key, from where zoneinfo finds it: PYTHONTZPATH
+    or the system, else tzdata.
 
     None for a key that has none, or whose file is not whole at the moment.
     """

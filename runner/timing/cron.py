@@ -1,16 +1,20 @@
 """When a cron expression fires. Pure.
 
-cronsim reads the expression and tells which days it means; hours and zones are ours. Left to itself in a zone, cronsim
-2.8 skips fires after a shift of half an hour (`0 */4 * * *`, Lord Howe), fires at 01:00 for hour 0 where midnight is
-missing but not if asked from a nearer instant (`*/15 0 * * FRI`, Cairo), returns an earlier instant than it was asked
-from inside an overlap, and fires for a day that does not exist (Apia).
+cronsim reads the expression and tells which days it means; hours and zones are ours.
+Left to itself in a zone, cronsim 2.8 skips fires after a shift of half an hour (`0 */4
+* * *`, Lord Howe), fires at 01:00 for hour 0 where midnight is missing but not if asked
+from a nearer instant (`*/15 0 * * FRI`, Cairo), returns an earlier instant than it was
+asked from inside an overlap, and fires for a day that does not exist (Apia).
 
-As in Debian's cron, an expression whose hour and minute do not begin with `*` names times of day: each comes once on
-each of its days, after a gap, and not again in an overlap. All others follow the clock on the wall. The same holds here
-for expressions of 6 fields (in cronsim those always follow the clock): `0 30 2 * * *` and `30 2 * * *` mean the same.
+As in Debian's cron, an expression whose hour and minute do not begin with `*` names
+times of day: each comes once on each of its days, after a gap, and not again in an
+overlap. All others follow the clock on the wall. The same holds here for expressions of
+6 fields (in cronsim those always follow the clock): `0 30 2 * * *` and `30 2 * * *`
+mean the same.
 
-cronsim reads `5-5/2` as `5/2`, "from 5 on"; Debian's cron reads it as 5. `cron_fields` writes such terms in a form that
-both read alike, for the walk and for the words of `explanation`.
+cronsim reads `5-5/2` as `5/2`, "from 5 on"; Debian's cron reads it as 5. `cron_fields`
+writes such terms in a form that both read alike, for the walk and for the words of
+`explanation`.
 """
 
 from __future__ import annotations
@@ -32,7 +36,9 @@ from runner.timing.translation import Translation, translated
 from runner.timing.zones import END, TICK, instant_on_its_day, next_change, offset_at, wall_at
 
 _ANY_TIME = datetime(1970, 1, 1)  # noqa: DTZ001 - cronsim wants one to begin with, and we never let it walk
-_DAYS_OF_50_YEARS = 18_263  # the rarest date, 29 February on a given weekday, comes after 40 at most
+_DAYS_OF_50_YEARS = (
+    18_263  # the rarest date, 29 February on a given weekday, comes after 40 at most
+)
 _LONGEST = 500  # characters; 60 minutes, 24 hours, 31 days, all listed, are 310
 _STEPPED_LAST = re.compile(r"\bLW?/")
 _NO_SCHEDULE = {
@@ -41,7 +47,9 @@ _NO_SCHEDULE = {
 
 
 def read_expression(text: str, *, field: tuple[str | int, ...]) -> str:
-    """Return the expression with single blanks between its fields. Raises RuleError for what cannot be read."""
+    """Return the expression with single blanks between its fields. Raises RuleError for
+    what cannot be read.
+    """
     if expression := _accepted(text):
         return expression
     meant = schedule_meant(text)
@@ -49,7 +57,9 @@ def read_expression(text: str, *, field: tuple[str | int, ...]) -> str:
 
 
 def schedule_meant(text: str) -> Translation | None:
-    """Return the schedule that means here what a text means to another scheduler, if there is exactly one."""
+    """Return the schedule that means here what a text means to another scheduler, if
+    there is exactly one.
+    """
     meant = translated(text)
     if meant is None or _accepted(str(meant.schedule.get("expression", "* * * * *"))) is None:
         return None
@@ -63,7 +73,11 @@ def is_expression(text: str) -> bool:
 
 def _accepted(text: str) -> str | None:
     fields = text.split()
-    if len(fields) not in {5, 6} or len(text) > _LONGEST or _STEPPED_LAST.search(fields[-3].upper()):
+    if (
+        len(fields) not in {5, 6}
+        or len(text) > _LONGEST
+        or _STEPPED_LAST.search(fields[-3].upper())
+    ):
         return None
     expression = " ".join(fields)
     try:
@@ -73,23 +87,33 @@ def _accepted(text: str) -> str | None:
     return expression
 
 
-def _unreadable(text: str, fields: list[str], field: tuple[str | int, ...], written: str | None) -> RuleError:
-    """Say which of the fields cannot be read; if each can, the days and months contradict each other."""
+def _unreadable(
+    text: str, fields: list[str], field: tuple[str | int, ...], written: str | None
+) -> RuleError:
+    """Say which of the fields cannot be read; if each can, the days and months
+    contradict each other.
+    """
     if written and re.search("[?=]", text):
         return RuleError(
-            f"{shortened(text)} is not a cron expression as it is read here", field=field, suggestion=written
+            f"{shortened(text)} is not a cron expression as it is read here",
+            field=field,
+            suggestion=written,
         )
     if len(fields) not in {5, 6} or len(text) > _LONGEST:
         message = f"{shortened(text)} is not a cron expression: it has {_counted_fields(fields)}"
         otherwise = 'write 5, minute hour day month weekday, like "30 2 * * MON-FRI", or 6 with seconds first'
         return RuleError(
-            message, field=field, suggestion=written or _NO_SCHEDULE.get(text.strip().lower()) or otherwise
+            message,
+            field=field,
+            suggestion=written or _NO_SCHEDULE.get(text.strip().lower()) or otherwise,
         )
     for cron_field, part in zip(layout(fields), fields, strict=True):
         alone = [part if cron_field is other else "*" for other in FIELDS]
         if _accepted(" ".join(alone)) is None:
             message = f"{shortened(part)} is no {cron_field.name} of a cron expression"
-            return RuleError(message, field=field, suggestion=written or _way_out(part.upper(), cron_field))
+            return RuleError(
+                message, field=field, suggestion=written or _way_out(part.upper(), cron_field)
+            )
     return never_matches(" ".join(fields), field=field)
 
 
@@ -148,7 +172,9 @@ class _Expression:
         """Count the times of day that match, up to and including `clock`."""
         if clock.hour not in self.hours:
             return bisect_left(self.hours, clock.hour) * len(self.minutes) * len(self.seconds)
-        minutes = self.hours.index(clock.hour) * len(self.minutes) + bisect_left(self.minutes, clock.minute)
+        minutes = self.hours.index(clock.hour) * len(self.minutes) + bisect_left(
+            self.minutes, clock.minute
+        )
         seconds = bisect_right(self.seconds, clock.second) if clock.minute in self.minutes else 0
         return minutes * len(self.seconds) + seconds
 
@@ -180,7 +206,11 @@ def follows_the_wall_clock(expression: str) -> bool:
 def cron_fires(expression: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
     """Yield the fires later than `after` (UTC), strictly ascending; ends when 50 years have none."""
     parsed = _parsed(expression)
-    return _named_times(parsed, zone, after) if parsed.names_times_of_day else _wall_clock(parsed, zone, after)
+    return (
+        _named_times(parsed, zone, after)
+        if parsed.names_times_of_day
+        else _wall_clock(parsed, zone, after)
+    )
 
 
 def _named_times(expression: _Expression, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
@@ -193,7 +223,9 @@ def _named_times(expression: _Expression, zone: ZoneInfo, after: datetime) -> It
 
 
 def _wall_clock(expression: _Expression, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """Walk one stretch of constant offset after the other: inside, wall time and instants are the same thing."""
+    """Walk one stretch of constant offset after the other: inside, wall time and
+    instants are the same thing.
+    """
     offset, calm, begin = offset_at(after, zone), after, after
     while True:
         for wall in _walls(expression, (begin + offset).replace(tzinfo=None)):
@@ -230,7 +262,9 @@ def count_wall_clock(expression: str, zone: ZoneInfo, after: datetime, until: da
     while True:
         change = next_change(calm, until, zone)
         end = until if change is None else change - TICK
-        count += _count_walls(parsed, (begin + offset).replace(tzinfo=None), (end + offset).replace(tzinfo=None))
+        count += _count_walls(
+            parsed, (begin + offset).replace(tzinfo=None), (end + offset).replace(tzinfo=None)
+        )
         if change is None:
             return count
         offset, calm, begin = offset_at(change, zone), change, change - TICK
@@ -239,7 +273,9 @@ def count_wall_clock(expression: str, zone: ZoneInfo, after: datetime, until: da
 def _count_walls(expression: _Expression, after: datetime, until: datetime) -> int:
     """Count the naive wall times in (after, until] that match."""
     first, last = after.toordinal(), until.toordinal()
-    count = expression.clocks * sum(expression.has_day(date.fromordinal(day)) for day in range(first, last + 1))
+    count = expression.clocks * sum(
+        expression.has_day(date.fromordinal(day)) for day in range(first, last + 1)
+    )
     if expression.has_day(after.date()):
         count -= expression.clocks_through(after.time())
     if expression.has_day(until.date()):

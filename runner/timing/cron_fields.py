@@ -13,7 +13,9 @@ _STEPPED = re.compile(r"(\*|(\w+)(?:-(\w+))?)/(\d+)", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CronField:
-    """A field's name, its lowest and highest number, the words for some of them, and what it allows, for people."""
+    """A field's name, its lowest and highest number, the words for some of them, and
+    what it allows, for people.
+    """
 
     name: str
     low: int
@@ -33,7 +35,9 @@ class CronField:
         return number if number is not None and self.low <= number <= self.high else None
 
 
-def _field(name: str, low: int, high: int, allowed: str, words: Mapping[str, int] | None = None) -> CronField:
+def _field(
+    name: str, low: int, high: int, allowed: str, words: Mapping[str, int] | None = None
+) -> CronField:
     return CronField(name=name, low=low, high=high, words=words or {}, allowed=allowed)
 
 
@@ -41,7 +45,9 @@ SECOND = _field("second", 0, 59, "0-59")
 MINUTE = _field("minute", 0, 59, "0-59")
 HOUR = _field("hour", 0, 23, "0-23")
 DAY = _field("day of the month", 1, 31, "1-31, L for the last, LW for the last workday")
-MONTH = _field("month", 1, 12, "1-12 or JAN-DEC", {name: number for number, name in enumerate(_MONTHS, 1)})
+MONTH = _field(
+    "month", 1, 12, "1-12 or JAN-DEC", {name: number for number, name in enumerate(_MONTHS, 1)}
+)
 WEEKDAY = _field(
     "day of the week",
     0,
@@ -54,7 +60,9 @@ FIELDS = (SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A term with a step: `term` as it is written, in `field`, every `step` numbers from `first` to `last`."""
+    """A term with a step: `term` as it is written, in `field`, every `step` numbers
+    from `first` to `last`.
+    """
 
     term: str
     field: CronField
@@ -98,11 +106,13 @@ def _step(term: str, field: CronField) -> Step | None:
 
 
 def unambiguous(expression: str) -> str:
-    """Write an expression that can be read so that cronsim's walk and its words agree with Debian's cron.
+    """Write an expression that can be read so that cronsim's walk and its words agree
+    with Debian's cron.
 
-    A term of which only one number is left becomes that number: cronsim takes `5-5/2` for `5/2`, and explains `*/60` as
-    "every 60th". Where either day field will do and one of them allows every day, both become `*`: cronsim explains
-    `0 0 1-31 * MON` as Mondays, though it fires every day.
+    A term of which only one number is left becomes that number: cronsim takes `5-5/2`
+    for `5/2`, and explains `*/60` as "every 60th". Where either day field will do and
+    one of them allows every day, both become `*`: cronsim explains `0 0 1-31 * MON` as
+    Mondays, though it fires every day.
 
     >>> unambiguous("5-5/2,8 */60 * * MON"), unambiguous("0 0 1-31 * MON")
     ('5,8 0 * * MON', '0 0 * * *')
@@ -114,7 +124,11 @@ def unambiguous(expression: str) -> str:
     if is_either and (_is_every(day, DAY) or _is_every(weekday, WEEKDAY)):
         fields = [("*" if field in (DAY, WEEKDAY) else text, field) for text, field in fields]
     # The star of a day field says that a day must be of both; where it does, it has to stay.
-    stays = {DAY: not weekday.startswith("*"), WEEKDAY: not day.startswith("*")} if not is_either else {}
+    stays = (
+        {DAY: not weekday.startswith("*"), WEEKDAY: not day.startswith("*")}
+        if not is_either
+        else {}
+    )
     return " ".join(_single(text, field, stays.get(field, False)) for text, field in fields)
 
 

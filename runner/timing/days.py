@@ -1,4 +1,6 @@
-"""The days that a calendar pattern names, by jumps and not by walking. Pure; knows dates and no zones."""
+"""The days that a calendar pattern names, by jumps and not by walking. Pure; knows
+dates and no zones.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,16 @@ from datetime import date
 from math import gcd
 from typing import assert_never
 
-from runner.timing.rules import CalendarPattern, Daily, DayNumber, LastDay, MonthDay, Monthly, NthWeekday, Weekly
+from runner.timing.rules import (
+    CalendarPattern,
+    Daily,
+    DayNumber,
+    LastDay,
+    MonthDay,
+    Monthly,
+    NthWeekday,
+    Weekly,
+)
 from runner.timing.zones import END
 
 _END_DAY = END.toordinal()
@@ -17,7 +28,9 @@ _MONTHS_OF_GREGORIAN_CYCLE = 4800  # 400 years: 146,097 days, and they are whole
 
 
 def days(pattern: CalendarPattern, anchor: date, since: date) -> Iterator[date]:
-    """Yield the days of a pattern from `since` on, ascending; every n-th day, week or month counts from `anchor`'s."""
+    """Yield the days of a pattern from `since` on, ascending; every n-th day, week or
+    month counts from `anchor`'s.
+    """
     match pattern:
         case Daily():
             return _of_daily(pattern, anchor, since)
@@ -53,7 +66,8 @@ def _monday(day: date) -> int:
 
 
 def _of_monthly(pattern: Monthly, anchor: date, since: date) -> Iterator[date]:
-    # After this many months without the day the calendar repeats itself: they are a proof that no month has it.
+    # After this many months without the day the calendar repeats itself: they are a
+    # proof that no month has it.
     enough = _MONTHS_OF_GREGORIAN_CYCLE // gcd(pattern.interval, _MONTHS_OF_GREGORIAN_CYCLE)
     without = 0
     for month in _every(pattern.interval, _month(anchor), _month(since), _END_MONTH):

@@ -1,4 +1,6 @@
-"""The fields of a cron expression of another scheduler, rewritten as ours with the same meaning. Pure."""
+"""The fields of a cron expression of another scheduler, rewritten as ours with the same
+meaning. Pure.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ _JENKINS = re.compile(r"H(?:\((\d{1,2})-(\d{1,2})\))?(?:/(\d{1,2}))?", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignCron:
-    """An expression being translated: five texts from minutes on, seconds before them, and what stands beside."""
+    """An expression being translated: five texts from minutes on, seconds before them,
+    and what stands beside.
+    """
 
     second: str | None
     five: tuple[str, ...]
@@ -43,7 +47,8 @@ class ForeignCron:
 
 
 def read_fields(fields: list[str]) -> ForeignCron | None:
-    """Read the fields of an expression of whichever scheduler; None if nothing here has exactly its meaning.
+    """Read the fields of an expression of whichever scheduler; None if nothing here has
+    exactly its meaning.
 
     >>> read_fields("0 0 22-4 ? * 2-6 2030".split()).expression
     '0 0 22-23,0-4 * * MON-FRI'
@@ -61,16 +66,24 @@ def _laid_out(fields: list[str]) -> ForeignCron | None:
         case 5:
             return ForeignCron(second=None, five=_starred(fields))
         case 6 if marks and marks <= {3, 5}:
-            return _counted_from_sunday(ForeignCron(second=fields[0], five=tuple(fields[1:])), "Quartz")
+            return _counted_from_sunday(
+                ForeignCron(second=fields[0], five=tuple(fields[1:])), "Quartz"
+            )
         case 6 if marks and marks <= {2, 4}:
-            return _bounded(_counted_from_sunday(ForeignCron(second=None, five=tuple(fields[:5])), "AWS"), fields[5])
+            return _bounded(
+                _counted_from_sunday(ForeignCron(second=None, five=tuple(fields[:5])), "AWS"),
+                fields[5],
+            )
         case 6 if _YEARS.fullmatch(fields[5]):
             return _bounded(ForeignCron(second=None, five=_starred(fields[:5])), fields[5])
         case 6:
             return ForeignCron(second=fields[0], five=_starred(fields[1:]))
         case 7 if marks:
             return _bounded(
-                _counted_from_sunday(ForeignCron(second=fields[0], five=tuple(fields[1:6])), "Quartz"), fields[6]
+                _counted_from_sunday(
+                    ForeignCron(second=fields[0], five=tuple(fields[1:6])), "Quartz"
+                ),
+                fields[6],
             )
         case 7:
             return _bounded(ForeignCron(second=fields[0], five=tuple(fields[1:6])), fields[6])
@@ -78,7 +91,9 @@ def _laid_out(fields: list[str]) -> ForeignCron | None:
 
 
 def _starred(fields: list[str]) -> tuple[str, ...]:
-    return tuple("*" if place in {2, 4} and text == "?" else text for place, text in enumerate(fields))
+    return tuple(
+        "*" if place in {2, 4} and text == "?" else text for place, text in enumerate(fields)
+    )
 
 
 def _counted_from_sunday(cron: ForeignCron, where: str) -> ForeignCron | None:
@@ -112,7 +127,9 @@ def _named_from_sunday(term: str) -> str | None:
     if first is None or last is None or not step:
         return None
     size = (last - first) % 7
-    return ",".join(_NUMBERED_FROM_SUNDAY[(first + number) % 7] for number in range(0, size + 1, step))
+    return ",".join(
+        _NUMBERED_FROM_SUNDAY[(first + number) % 7] for number in range(0, size + 1, step)
+    )
 
 
 def _name_from_sunday(text: str) -> str:
@@ -135,7 +152,8 @@ def _bounded(cron: ForeignCron | None, years: str) -> ForeignCron | None:
 
 
 def _unhashed(cron: ForeignCron) -> ForeignCron | None:
-    """Replace Jenkins' `H`, a stable place in a field, by the first place and a spread over all of them.
+    """Replace Jenkins' `H`, a stable place in a field, by the first place and a spread
+    over all of them.
 
     The fields below one with an `H` must have it too, or the spread would move them as well.
     """
@@ -167,9 +185,13 @@ def _duration(duration: timedelta) -> str:
 
 
 def spelled(cron: ForeignCron) -> ForeignCron:
-    """Spell the names of days and months as here, and write ranges that go on past the end of their field as two."""
+    """Spell the names of days and months as here, and write ranges that go on past the
+    end of their field as two.
+    """
     fields = zip(cron.five, layout(list(cron.five)), strict=True)
-    return replace(cron, five=tuple(_spelled_field(text, cron_field) for text, cron_field in fields))
+    return replace(
+        cron, five=tuple(_spelled_field(text, cron_field) for text, cron_field in fields)
+    )
 
 
 def _spelled_field(text: str, cron_field: CronField) -> str:
@@ -179,7 +201,9 @@ def _spelled_field(text: str, cron_field: CronField) -> str:
 
 
 def _spelled_term(term: str, cron_field: CronField) -> str:
-    if cron_field is WEEKDAY and (place := re.fullmatch(r"(?i)([a-z]{3})L|L([0-7])", term, re.ASCII)):
+    if cron_field is WEEKDAY and (
+        place := re.fullmatch(r"(?i)([a-z]{3})L|L([0-7])", term, re.ASCII)
+    ):
         number = WEEKDAY.number(place[1] or place[2])
         return term if number is None else f"{number}L"
     match = re.fullmatch(r"(\w+)-(\w+)(?:/(\d{1,2}))?", term, re.ASCII)
@@ -188,14 +212,20 @@ def _spelled_term(term: str, cron_field: CronField) -> str:
         return term
     highest = 6 if cron_field is WEEKDAY else cron_field.high
     if first > highest:
-        return term if match[3] else (f"{match[1]},{_run('1', 1, match[2], last)}" if last else term)
+        return (
+            term if match[3] else (f"{match[1]},{_run('1', 1, match[2], last)}" if last else term)
+        )
     if match[3]:
         step, size = int(match[3]), highest - cron_field.low + 1
         if not step:
             return term
         numbers = range(first, last + size + 1, step)
-        return ",".join(str(cron_field.low + (number - cron_field.low) % size) for number in numbers)
-    words = {number: word for word, number in cron_field.words.items()} if match[1].isalpha() else {}
+        return ",".join(
+            str(cron_field.low + (number - cron_field.low) % size) for number in numbers
+        )
+    words = (
+        {number: word for word, number in cron_field.words.items()} if match[1].isalpha() else {}
+    )
     end, begin = words.get(highest, str(highest)), words.get(cron_field.low, str(cron_field.low))
     return f"{_run(match[1], first, end, highest)},{_run(begin, cron_field.low, match[2], last)}"
 

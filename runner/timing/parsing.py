@@ -47,11 +47,15 @@ _MOST_REPETITIONS = 10_000
 Field = tuple[str | int, ...]
 
 
-def parse_rule(data: Mapping[str, Any], *, default_zone: str, excepted: frozenset[date] = frozenset()) -> Rule:
-    """Build the rule of a `schedule` mapping that the JSON schema has accepted (`except` is read by the caller).
+def parse_rule(
+    data: Mapping[str, Any], *, default_zone: str, excepted: frozenset[date] = frozenset()
+) -> Rule:
+    """Build the rule of a `schedule` mapping that the JSON schema has accepted
+    (`except` is read by the caller).
 
-    Raises RuleError with the field at fault: `at` missing and `start` without a time of day, a cron expression that
-    cannot be read, repetitions without start, a rule that can never fire, finish before start, an unknown zone.
+    Raises RuleError with the field at fault: `at` missing and `start` without a time of
+    day, a cron expression that cannot be read, repetitions without start, a rule that
+    can never fire, finish before start, an unknown zone.
     """
     zone = _zone(data, default_zone)
     pattern = _pattern(data)
@@ -118,7 +122,9 @@ def _daily(interval: int, days: str | None) -> Daily:
 
 def _weekdays(names: list[str]) -> frozenset[int]:
     if not names:
-        raise RuleError("a weekly schedule needs a day", field=_at("days"), suggestion="write days: [monday]")
+        raise RuleError(
+            "a weekly schedule needs a day", field=_at("days"), suggestion="write days: [monday]"
+        )
     return frozenset(WEEKDAYS.index(name) for name in names)
 
 
@@ -134,19 +140,28 @@ def _month_day(day: int | str) -> MonthDay:
     )
 
 
-def _times_of_day(data: Mapping[str, Any], start: Moment | None, zone: ZoneInfo) -> tuple[time, ...]:
+def _times_of_day(
+    data: Mapping[str, Any], start: Moment | None, zone: ZoneInfo
+) -> tuple[time, ...]:
     """Return `at`, sorted and without doubles; in its place the time of day of `start`."""
     match data.get("at"):
         case str() as text:
             return (read_clock(text, field=_at("at")),)
         case [_, *_] as texts:
-            return tuple(sorted({read_clock(text, field=_at("at", index)) for index, text in enumerate(texts)}))
+            return tuple(
+                sorted(
+                    {read_clock(text, field=_at("at", index)) for index, text in enumerate(texts)}
+                )
+            )
     if start is None or start.clock is None:
         reason = "there is no start to take it from" if start is None else "start is a date alone"
         raise RuleError(
-            f"at what time of day? `at` is missing, and {reason}", field=_at("at"), suggestion='write at: "02:00"'
+            f"at what time of day? `at` is missing, and {reason}",
+            field=_at("at"),
+            suggestion='write at: "02:00"',
         )
-    # With an offset of its own, `start` is an instant, and its time of day is what the zone's clocks show then.
+    # With an offset of its own, `start` is an instant, and its time of day is what the
+    # zone's clocks show then.
     return (start.clock if start.offset is None else wall_at(instant_of(start, zone), zone).time(),)
 
 
@@ -161,11 +176,15 @@ def _repetitions(data: Mapping[str, Any], pattern: Pattern) -> int:
     repetitions = int(data["repetitions"])
     if "start" not in data:
         raise RuleError(
-            "repetitions are counted from start, and there is none", field=_at("repetitions"), suggestion="add a start"
+            "repetitions are counted from start, and there is none",
+            field=_at("repetitions"),
+            suggestion="add a start",
         )
     if repetitions > _MOST_REPETITIONS and not isinstance(pattern, Interval):
         raise RuleError(
-            f"more than {_MOST_REPETITIONS:,} repetitions", field=_at("repetitions"), suggestion="bound it by finish"
+            f"more than {_MOST_REPETITIONS:,} repetitions",
+            field=_at("repetitions"),
+            suggestion="bound it by finish",
         )
     return repetitions
 
@@ -173,7 +192,11 @@ def _repetitions(data: Mapping[str, Any], pattern: Pattern) -> int:
 def _check_that_it_fires(rule: Rule) -> None:
     """Raise RuleError for a rule that can never fire, whatever the date, naming what prevents it."""
     if rule.start and rule.finish and rule.finish < rule.start:
-        raise RuleError("finish is before start", field=_at("finish"), suggestion="a finish after start, or none")
+        raise RuleError(
+            "finish is before start",
+            field=_at("finish"),
+            suggestion="a finish after start, or none",
+        )
     if _first_fire(rule):
         return
     always = _first_fire(replace(rule, finish=None, excepted=frozenset()))
@@ -186,7 +209,9 @@ def _check_that_it_fires(rule: Rule) -> None:
             field=_at("finish"),
             suggestion=f"the first would be at {first}, {rule.zone}",
         )
-    raise RuleError("it can never fire: each day on which it would is excepted", field=_at("except"))
+    raise RuleError(
+        "it can never fire: each day on which it would is excepted", field=_at("except")
+    )
 
 
 def _first_fire(rule: Rule) -> datetime | None:
@@ -203,4 +228,6 @@ def _never_by_pattern(rule: Rule) -> RuleError:
                 field=_at("day"),
                 suggestion="write last for the last day of each",
             )
-    return RuleError("it can never fire before the year 9999", field=_at("start"), suggestion="an earlier start")
+    return RuleError(
+        "it can never fire before the year 9999", field=_at("start"), suggestion="an earlier start"
+    )

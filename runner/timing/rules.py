@@ -15,7 +15,9 @@ from runner.values import instant_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """Every `seconds` of elapsed time: secondly, minutely, hourly, with their interval multiplied in."""
+    """Every `seconds` of elapsed time: secondly, minutely, hourly, with their interval
+    multiplied in.
+    """
 
     seconds: int
 
@@ -84,8 +86,9 @@ Pattern = Interval | CalendarPattern | Cron
 class Rule:
     """The calendar part of a schedule: everything that decides its fire times.
 
-    `at` is sorted and free of doubles; empty for Interval and Cron. `start` and `finish` are UTC and both inclusive.
-    `repetitions` n means n + 1 fires, counted from `start`. `excepted` are dates in `zone`. `zone` is an IANA key.
+    `at` is sorted and free of doubles; empty for Interval and Cron. `start` and
+    `finish` are UTC and both inclusive. `repetitions` n means n + 1 fires, counted from
+    `start`. `excepted` are dates in `zone`. `zone` is an IANA key.
     """
 
     pattern: Pattern
@@ -98,10 +101,12 @@ class Rule:
 
     @property
     def key(self) -> str:
-        """The normal form of what decides fire times, without `finish`: equal keys mean an unchanged rule.
+        """The normal form of what decides fire times, without `finish`: equal keys mean
+        an unchanged rule.
 
-        It is the same text in every process and on every machine. The zone of an interval is left out where nothing
-        asks for a date; `except` is there by its digest, as it may be a long file.
+        It is the same text in every process and on every machine. The zone of an
+        interval is left out where nothing asks for a date; `except` is there by its
+        digest, as it may be a long file.
         """
         parts = [_pattern_text(self.pattern)]
         if self.at:

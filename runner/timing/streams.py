@@ -1,4 +1,6 @@
-"""The fires of a rule as a stream that neither start, finish nor repetitions bound, and how many they are. Pure."""
+"""The fires of a rule as a stream that neither start, finish nor repetitions bound, and
+how many they are. Pure.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,25 @@ from typing import TypeGuard
 
 from runner.timing.cron import count_wall_clock, cron_fires, follows_the_wall_clock
 from runner.timing.days import days
-from runner.timing.rules import CalendarPattern, Cron, Daily, Interval, Monthly, Pattern, Rule, Weekly
-from runner.timing.zones import END, TICK, instant_on_its_day, kept_by_zone_data, stretches_of, wall_at, zone_named
+from runner.timing.rules import (
+    CalendarPattern,
+    Cron,
+    Daily,
+    Interval,
+    Monthly,
+    Pattern,
+    Rule,
+    Weekly,
+)
+from runner.timing.zones import (
+    END,
+    TICK,
+    instant_on_its_day,
+    kept_by_zone_data,
+    stretches_of,
+    wall_at,
+    zone_named,
+)
 from runner.values import EPOCH
 
 _FIRST_DAY = EPOCH.date()
@@ -33,13 +52,16 @@ def endless(rule: Rule, after: datetime) -> Iterator[datetime]:
 def _calendar_fires(rule: Rule, pattern: CalendarPattern, after: datetime) -> Iterator[datetime]:
     zone, last = zone_named(rule.zone), after
     anchor = wall_at(rule.start, zone).date() if rule.start else _FIRST_DAY
-    # A wall time up to the one shown at `after` is an instant up to `after`: so its day is early enough to begin with.
+    # A wall time up to the one shown at `after` is an instant up to `after`: so its day
+    # is early enough to begin with.
     for day in days(pattern, anchor, wall_at(after, zone).date()):
         if day in rule.excepted:
             continue
         for at in rule.at:
             instant = instant_on_its_day(datetime.combine(day, at), zone)
-            if instant is not None and instant > last:  # two times of day in one gap are one instant
+            if (
+                instant is not None and instant > last
+            ):  # two times of day in one gap are one instant
                 yield instant
                 last = instant
 
@@ -55,7 +77,9 @@ def _interval_fires(anchor: datetime, step: timedelta, after: datetime) -> Itera
         yield anchor + index * step
 
 
-def _instants_not_excepted(rule: Rule, pattern: Interval | Cron, after: datetime) -> Iterator[datetime]:
+def _instants_not_excepted(
+    rule: Rule, pattern: Interval | Cron, after: datetime
+) -> Iterator[datetime]:
     """Walk the stream, and begin it anew behind each excepted stretch that it enters."""
     begins, ends = _excepted_stretches(rule.excepted, rule.zone)
     while True:
@@ -70,8 +94,12 @@ def _instants_not_excepted(rule: Rule, pattern: Interval | Cron, after: datetime
 
 
 @kept_by_zone_data(maxsize=256)  # a file of holidays is shared by many requests
-def _excepted_stretches(excepted: frozenset[date], zone: str) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
-    """Return where the stretches of time begin, and where they end, in which `zone` shows one of these dates."""
+def _excepted_stretches(
+    excepted: frozenset[date], zone: str
+) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
+    """Return where the stretches of time begin, and where they end, in which `zone`
+    shows one of these dates.
+    """
     known = sorted(day for day in excepted if _FIRST_DAY <= day < END.date())
     stretches = sorted(stretch for day in known for stretch in stretches_of(day, zone_named(zone)))
     return tuple(begin for begin, _ in stretches), tuple(end for _, end in stretches)
@@ -83,11 +111,15 @@ def measures_passing_time(pattern: Pattern) -> TypeGuard[Interval | Cron]:
     That is so for intervals, and for cron whose second, minute or hour begins with `*`. Such a rule
     may have very many fires, so they are counted by arithmetic, without walking over them.
     """
-    return isinstance(pattern, Interval) or (isinstance(pattern, Cron) and follows_the_wall_clock(pattern.expression))
+    return isinstance(pattern, Interval) or (
+        isinstance(pattern, Cron) and follows_the_wall_clock(pattern.expression)
+    )
 
 
 def count(rule: Rule, pattern: Interval | Cron, after: datetime, until: datetime) -> int:
-    """Count the fires in (after, until] of a dense pattern by arithmetic: all of them less those on excepted dates."""
+    """Count the fires in (after, until] of a dense pattern by arithmetic: all of them
+    less those on excepted dates.
+    """
     number = _count_all(rule, pattern, after, until)
     if rule.excepted:
         for begin, end in zip(*_excepted_stretches(rule.excepted, rule.zone), strict=True):
@@ -104,7 +136,9 @@ def _count_all(rule: Rule, pattern: Interval | Cron, after: datetime, until: dat
     return count_wall_clock(pattern.expression, zone_named(rule.zone), after, until)
 
 
-def latest(rule: Rule, pattern: Interval | Cron, after: datetime, until: datetime, keep: int) -> tuple[datetime, ...]:
+def latest(
+    rule: Rule, pattern: Interval | Cron, after: datetime, until: datetime, keep: int
+) -> tuple[datetime, ...]:
     """Return the last `keep` fires in (after, until] of a dense pattern, ascending.
 
     Looks back twice as far until there are enough.

@@ -8,7 +8,9 @@ from datetime import date, time, timedelta
 
 from runner.errors import RuleError
 
-_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d)?) ?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+_MOMENT = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d)?) ?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
 _CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?", re.ASCII)
 _ALMOST_CLOCK = re.compile(r"(\d{1,2})(?:[:.h]?(\d\d))?(?::(\d\d))? ?(am|pm|h|)", re.ASCII)
 _FIRST_YEAR = 1970
@@ -17,7 +19,9 @@ _LARGEST_OFFSET = timedelta(hours=18)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A time as it was written: its date, its time of day unless it is a date alone, its UTC offset if it has one."""
+    """A time as it was written: its date, its time of day unless it is a date alone,
+    its UTC offset if it has one.
+    """
 
     day: date
     clock: time | None
@@ -30,13 +34,19 @@ def shortened(text: str) -> str:
 
 
 def read_moment(text: str, *, field: tuple[str | int, ...]) -> Moment:
-    """Read `YYYY-MM-DD`, or `YYYY-MM-DD HH:MM[:SS]` with a blank or `T` and perhaps an offset or `Z`.
+    """Read `YYYY-MM-DD`, or `YYYY-MM-DD HH:MM[:SS]` with a blank or `T` and perhaps an
+    offset or `Z`.
 
-    Raises RuleError for anything else, for a date or time that does not exist, and for years before 1970.
+    Raises RuleError for anything else, for a date or time that does not exist, and for
+    years before 1970.
     """
     match = _MOMENT.fullmatch(text)
     if not match:
-        raise RuleError(f"{shortened(text)} is not a time", field=field, suggestion="write it like 2026-12-24 18:00")
+        raise RuleError(
+            f"{shortened(text)} is not a time",
+            field=field,
+            suggestion="write it like 2026-12-24 18:00",
+        )
     day_text, clock_text, offset_text = match.groups()
     try:
         day = date.fromisoformat(day_text)
@@ -44,8 +54,12 @@ def read_moment(text: str, *, field: tuple[str | int, ...]) -> Moment:
     except ValueError as error:
         raise RuleError(f"there is no {text}: {error}", field=field) from None
     if day.year < _FIRST_YEAR:
-        raise RuleError(f"{text} is too long ago", field=field, suggestion=f"years count from {_FIRST_YEAR}")
-    return Moment(day=day, clock=clock, offset=_read_offset(offset_text, field) if offset_text else None)
+        raise RuleError(
+            f"{text} is too long ago", field=field, suggestion=f"years count from {_FIRST_YEAR}"
+        )
+    return Moment(
+        day=day, clock=clock, offset=_read_offset(offset_text, field) if offset_text else None
+    )
 
 
 def _read_offset(text: str, field: tuple[str | int, ...]) -> timedelta:
@@ -54,15 +68,21 @@ def _read_offset(text: str, field: tuple[str | int, ...]) -> timedelta:
     hours, minutes = int(text[1:3]), int(text[-2:])
     offset = timedelta(hours=hours, minutes=minutes)
     if minutes > 59 or offset > _LARGEST_OFFSET:
-        raise RuleError(f"there is no UTC offset {text}", field=field, suggestion="write it like +02:00 or Z")
+        raise RuleError(
+            f"there is no UTC offset {text}", field=field, suggestion="write it like +02:00 or Z"
+        )
     return -offset if text[0] == "-" else offset
 
 
 def read_clock(text: str, *, field: tuple[str | int, ...]) -> time:
-    """Read a time of day, `HH:MM` or `HH:MM:SS`. Raises RuleError, with what was probably meant, for anything else."""
+    """Read a time of day, `HH:MM` or `HH:MM:SS`. Raises RuleError, with what was
+    probably meant, for anything else.
+    """
     if _CLOCK.fullmatch(text):
         return time.fromisoformat(text)
-    raise RuleError(f"{shortened(text)} is not a time of day", field=field, suggestion=_probable_clock(text))
+    raise RuleError(
+        f"{shortened(text)} is not a time of day", field=field, suggestion=_probable_clock(text)
+    )
 
 
 def _probable_clock(text: str) -> str:

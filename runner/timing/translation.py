@@ -1,8 +1,10 @@
-"""Schedules as other schedulers write them, in the words of ours: only ever suggested, never accepted. Pure.
+"""Schedules as other schedulers write them, in the words of ours: only ever suggested,
+never accepted. Pure.
 
-crontab (`@daily`, `CRON_TZ=`), Go's cron (`@every`), Quartz and AWS (`?`, years, Sunday is 1), Jenkins (`H`), systemd
-(`Mon..Fri 02:00`), and what people write without thinking of any (`friday`, `FRI-MON`, `every 5 minutes`). A text whose
-meaning cannot be said exactly has no translation: `@reboot`, `15W`, `2030/3`.
+crontab (`@daily`, `CRON_TZ=`), Go's cron (`@every`), Quartz and AWS (`?`, years, Sunday
+is 1), Jenkins (`H`), systemd (`Mon..Fri 02:00`), and what people write without thinking
+of any (`friday`, `FRI-MON`, `every 5 minutes`). A text whose meaning cannot be said
+exactly has no translation: `@reboot`, `15W`, `2030/3`.
 """
 
 from __future__ import annotations
@@ -55,7 +57,11 @@ class Translation:
     @property
     def suggestion(self) -> str:
         """What to write in place of an `expression`: another one, or several keys."""
-        entries = {key: value for key, value in self.schedule.items() if (key, value) != ("frequency", "cron")}
+        entries = {
+            key: value
+            for key, value in self.schedule.items()
+            if (key, value) != ("frequency", "cron")
+        }
         if entries.keys() == {"expression"}:
             return f'write "{entries["expression"]}"{self._behind}'
         text = ", ".join(f"{key}: {_quoted(value)}" for key, value in entries.items())
@@ -71,9 +77,11 @@ def _quoted(value: str | int) -> str:
 
 
 def translated(text: str) -> Translation | None:
-    """Return what to write here for a text of another scheduler; None for any that has no exact translation.
+    """Return what to write here for a text of another scheduler; None for any that has
+    no exact translation.
 
-    What is returned has the form of a schedule; whether its expression can be read is for `read_expression` to say.
+    What is returned has the form of a schedule; whether its expression can be read is
+    for `read_expression` to say.
 
     >>> translated("@every 90m").suggestion, translated("0 0 12 ? * 2-6").suggestion
     ('write frequency: minutely, interval: 90', 'write "0 0 12 * * MON-FRI"; in Quartz 1 is Sunday')
@@ -92,7 +100,9 @@ def elapsed(text: str) -> Translation | None:
     """
     plain = text[:80].strip().lower()
     amounts = re.findall(_AMOUNT, plain, re.ASCII)
-    if not re.fullmatch(f"({_AMOUNT})+", plain, re.ASCII) or any(unit not in _UNITS_S for _, unit in amounts):
+    if not re.fullmatch(f"({_AMOUNT})+", plain, re.ASCII) or any(
+        unit not in _UNITS_S for _, unit in amounts
+    ):
         return None
     return every(timedelta(seconds=sum(int(amount) * _UNITS_S[unit] for amount, unit in amounts)))
 
@@ -106,7 +116,9 @@ def every(duration: timedelta) -> Translation | None:
     interval = seconds // size
     if interval > _LARGEST_INTERVAL:
         return None
-    return Translation(schedule={"frequency": frequency, **({"interval": interval} if interval != 1 else {})})
+    return Translation(
+        schedule={"frequency": frequency, **({"interval": interval} if interval != 1 else {})}
+    )
 
 
 def _with_zone(text: str) -> Translation | None:
@@ -120,13 +132,19 @@ def _with_zone(text: str) -> Translation | None:
 
 def _plain(text: str) -> Translation | None:
     fields = text.split()
-    return Translation(schedule={"frequency": "cron", "expression": text}) if len(fields) in {5, 6} else None
+    return (
+        Translation(schedule={"frequency": "cron", "expression": text})
+        if len(fields) in {5, 6}
+        else None
+    )
 
 
 def _zone(text: str) -> str | None:
     """Return the zone that a value of TZ names; `UTC0` is how POSIX writes UTC."""
     try:
-        return zone_named("UTC" if re.fullmatch(r"(UTC|GMT)[+-]?0", text) else text.removeprefix(":")).key
+        return zone_named(
+            "UTC" if re.fullmatch(r"(UTC|GMT)[+-]?0", text) else text.removeprefix(":")
+        ).key
     except RuleError:
         return None
 
@@ -145,15 +163,21 @@ def _every(text: str) -> Translation | None:
 
 def _at_times(text: str) -> Translation | None:
     """Read `daily at 02:00`, `every weekday at 9:30`."""
-    match = re.fullmatch(r"(?:daily|every (day|weekday)) at (\d{1,2}):(\d\d)", text, re.IGNORECASE | re.ASCII)
+    match = re.fullmatch(
+        r"(?:daily|every (day|weekday)) at (\d{1,2}):(\d\d)", text, re.IGNORECASE | re.ASCII
+    )
     if not match or not (int(match[2]) < 24 and int(match[3]) < 60):
         return None
     days = {"days": "weekdays"} if (match[1] or "").lower() == "weekday" else {}
-    return Translation(schedule={"frequency": "daily", **days, "at": f"{int(match[2]):02}:{match[3]}"})
+    return Translation(
+        schedule={"frequency": "daily", **days, "at": f"{int(match[2]):02}:{match[3]}"}
+    )
 
 
 def _calendar(text: str) -> Translation | None:
-    """Read a calendar event of systemd; one that names a year is no schedule, one with both days wants both."""
+    """Read a calendar event of systemd; one that names a year is no schedule, one with
+    both days wants both.
+    """
     match = _CALENDAR.fullmatch(text)
     if not match or not (match["hour"] or match["day"]):
         return None

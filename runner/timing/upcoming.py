@@ -1,7 +1,7 @@
 """The one question of a trigger: when does a rule fire after t? Pure.
 
-Each stream of fires restarts exactly: its first fire after t depends on t alone, never on where an earlier walk began.
-A rule without `start` fires from 1970-01-01T00:00Z on.
+Each stream of fires restarts exactly: its first fire after t depends on t alone, never
+on where an earlier walk began. A rule without `start` fires from 1970-01-01T00:00Z on.
 """
 
 from __future__ import annotations
@@ -23,26 +23,35 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """The fires of a rule in a stretch of time: how many, the first, and the latest few in ascending order."""
+    """The fires of a rule in a stretch of time: how many, the first, and the latest few
+    in ascending order.
+    """
 
     count: int
     first: datetime | None
     latest: tuple[datetime, ...]
 
 
-@kept_by_zone_data(maxsize=1 << 14)  # whoever registers a request asks, and whoever then plans it asks once more
-def next_fire(rule: Rule, after: datetime, *, counted_from: datetime | None = None) -> datetime | None:
+@kept_by_zone_data(
+    maxsize=1 << 14
+)  # whoever registers a request asks, and whoever then plans it asks once more
+def next_fire(
+    rule: Rule, after: datetime, *, counted_from: datetime | None = None
+) -> datetime | None:
     """Return the first fire later than `after` (UTC), or None if there is none.
 
-    `counted_from` moves the place from which `repetitions` are counted, from the rule's start to just after that
-    instant: what a reschedule does. A rule without `repetitions` takes no notice of it.
+    `counted_from` moves the place from which `repetitions` are counted, from the rule's
+    start to just after that instant: what a reschedule does. A rule without
+    `repetitions` takes no notice of it.
     """
     after, until = _bounds(rule, after, counted_from)
     fire = next(endless(rule, after), None)
     return fire if fire is not None and fire <= until else None
 
 
-def fires(rule: Rule, after: datetime, *, counted_from: datetime | None = None) -> Iterator[datetime]:
+def fires(
+    rule: Rule, after: datetime, *, counted_from: datetime | None = None
+) -> Iterator[datetime]:
     """Yield the fires later than `after`, ascending, without end if the rule has none."""
     after, until = _bounds(rule, after, counted_from)
     for fire in endless(rule, after):
@@ -51,11 +60,18 @@ def fires(rule: Rule, after: datetime, *, counted_from: datetime | None = None) 
         yield fire
 
 
-def span(rule: Rule, after: datetime, until: datetime, *, keep: int = 1, counted_from: datetime | None = None) -> Span:
+def span(
+    rule: Rule,
+    after: datetime,
+    until: datetime,
+    *,
+    keep: int = 1,
+    counted_from: datetime | None = None,
+) -> Span:
     """Sum up the fires in (after, until]; `latest` holds the last `keep` of them.
 
-    Interval rules do it by arithmetic, cron that follows the wall clock by counting days; the others have few fires a
-    day and are walked.
+    Interval rules do it by arithmetic, cron that follows the wall clock by counting
+    days; the others have few fires a day and are walked.
     """
     after, end = _bounds(rule, after, counted_from)
     until = min(until, end)
@@ -74,12 +90,16 @@ def span(rule: Rule, after: datetime, until: datetime, *, keep: int = 1, counted
 
 
 def spread_offset(name: str, spread: timedelta) -> timedelta:
-    """Return the stable delay of a request within its spread: at least 0, below `spread`, whole milliseconds."""
+    """Return the stable delay of a request within its spread: at least 0, below
+    `spread`, whole milliseconds.
+    """
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     return number % max(1, spread // _MILLISECOND) * _MILLISECOND
 
 
-def _bounds(rule: Rule, after: datetime, counted_from: datetime | None) -> tuple[datetime, datetime]:
+def _bounds(
+    rule: Rule, after: datetime, counted_from: datetime | None
+) -> tuple[datetime, datetime]:
     """Return (after, until] narrowed to where the rule fires at all."""
     after = max(after, (rule.start or EPOCH) - TICK)
     until = rule.finish or END
@@ -91,7 +111,9 @@ def _bounds(rule: Rule, after: datetime, counted_from: datetime | None) -> tuple
 
 @kept_by_zone_data(maxsize=1 << 15)
 def _last_counted(rule: Rule, counted_from: datetime | None) -> datetime:
-    """Return an instant not before the last fire that `repetitions` allows, and before the one after it."""
+    """Return an instant not before the last fire that `repetitions` allows, and before
+    the one after it.
+    """
     assert rule.repetitions is not None
     after = (rule.start or EPOCH) - TICK
     after = max(after, counted_from or after)
@@ -100,7 +122,9 @@ def _last_counted(rule: Rule, counted_from: datetime | None) -> datetime:
     return next(islice(endless(rule, after), rule.repetitions, None), END)
 
 
-def _last_counted_interval(rule: Rule, pattern: Interval, after: datetime, repetitions: int) -> datetime:
+def _last_counted_interval(
+    rule: Rule, pattern: Interval, after: datetime, repetitions: int
+) -> datetime:
     """Step so many intervals further as are excepted on the way, until no more are."""
     step = timedelta(seconds=pattern.seconds)
     anchor = rule.start or EPOCH

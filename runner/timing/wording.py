@@ -55,7 +55,11 @@ def _pattern_text(pattern: Pattern) -> str:
             unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0)
             return f"every {_counted(seconds // size, unit, one='')}"
         case Daily(interval=interval, weekdays=weekdays):
-            return f"every {_counted(interval, 'day', one='')}" if len(weekdays) == 7 else _weekdays(weekdays)
+            return (
+                f"every {_counted(interval, 'day', one='')}"
+                if len(weekdays) == 7
+                else _weekdays(weekdays)
+            )
         case Weekly(interval=1, weekdays=weekdays):
             return f"every {_weekdays(weekdays)}"
         case Weekly(interval=interval, weekdays=weekdays):

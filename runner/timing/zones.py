@@ -1,7 +1,7 @@
 """Wall time to instant and back, by DESIGN.md, Zones. Pure but for the zone data in use.
 
-The zone data of a key is read once and then stays in use until `use_zone_data` replaces it, so that all that a runner
-computes in one turn goes by the same data.
+The zone data of a key is read once and then stays in use until `use_zone_data` replaces
+it, so that all that a runner computes in one turn goes by the same data.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ _forget_results: list[Callable[[], None]] = []
 
 
 def zone_named(key: str) -> ZoneInfo:
-    """Return the zone of an IANA key. Raises RuleError, with the nearest names, for one that does not exist."""
+    """Return the zone of an IANA key. Raises RuleError, with the nearest names, for one
+    that does not exist.
+    """
     if key in _in_use:
         return _in_use[key][1]
     # "right/…" counts leap seconds, "localtime" means something else on each machine.
@@ -74,8 +76,12 @@ def use_zone_data(data: Mapping[str, bytes]) -> None:
         forget()
 
 
-def kept_by_zone_data(maxsize: int) -> Callable[[Callable[_Parameters, _Result]], Callable[_Parameters, _Result]]:
-    """Decorate a function whose results are kept, as by `lru_cache`, until the zone data in use changes."""
+def kept_by_zone_data(
+    maxsize: int,
+) -> Callable[[Callable[_Parameters, _Result]], Callable[_Parameters, _Result]]:
+    """Decorate a function whose results are kept, as by `lru_cache`, until the zone
+    data in use changes.
+    """
 
     def decorated(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
         keeping = lru_cache(maxsize=maxsize)(function)
@@ -109,7 +115,9 @@ def _nearest_zones(key: str) -> str:
     names = _zones_by_folded_name()
     folded = key[:80].strip().replace(" ", "_").casefold()
     near = [name for low, name in names.items() if folded and low.endswith(f"/{folded}")]
-    best = names.get(folded) or (" or ".join(near[:3]) if near else nearest_word(folded, names.values()))
+    best = names.get(folded) or (
+        " or ".join(near[:3]) if near else nearest_word(folded, names.values())
+    )
     if best:
         return f"did you mean {best}?"
     return "write an IANA name such as Europe/Madrid or UTC"
@@ -128,10 +136,12 @@ def wall_at(instant: datetime, zone: ZoneInfo) -> datetime:
 
 
 def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """Return the UTC instant of a naive wall time: in a gap the first valid instant after it, in an overlap the first.
+    """Return the UTC instant of a naive wall time: in a gap the first valid instant
+    after it, in an overlap the first.
 
-    "The first valid instant after the gap" is the instant at which the gap ends (02:30 in a gap from 02:00 to 03:00
-    is 03:00), and it is the same for every wall time of the gap. A later wall time is never an earlier instant.
+    "The first valid instant after the gap" is the instant at which the gap ends (02:30
+    in a gap from 02:00 to 03:00 is 03:00), and it is the same for every wall time of
+    the gap. A later wall time is never an earlier instant.
 
     >>> to_instant(datetime(2026, 3, 29, 2, 30), ZoneInfo("Europe/Madrid"))
     datetime.datetime(2026, 3, 29, 1, 0, tzinfo=datetime.timezone.utc)
@@ -141,14 +151,16 @@ def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:
     instant = (wall - first).replace(tzinfo=UTC)
     if first >= second:
         return instant
-    # PEP 495: only in a gap does fold=1 have the greater offset; the gap lies between the two readings.
+    # PEP 495: only in a gap does fold=1 have the greater offset; the gap lies between
+    # the two readings.
     change = next_change((wall - second).replace(tzinfo=UTC), instant, zone)
     assert change is not None
     return change
 
 
 def next_change(after: datetime, until: datetime, zone: ZoneInfo) -> datetime | None:
-    """Return the first instant in (after, until] from which the offset is another than at `after`, or None.
+    """Return the first instant in (after, until] from which the offset is another than
+    at `after`, or None.
 
     Looks once a day: no zone has ever changed its clocks and changed them back within a day.
     """
@@ -173,7 +185,9 @@ def _bisected(before: datetime, after: datetime, offset: timedelta, zone: ZoneIn
 
 
 def instant_on_its_day(wall: datetime, zone: ZoneInfo) -> datetime | None:
-    """Return `to_instant(wall)`, or None if the zone skipped the whole day of `wall` (Apia had no 30 December 2011)."""
+    """Return `to_instant(wall)`, or None if the zone skipped the whole day of `wall`
+    (Apia had no 30 December 2011).
+    """
     instant = to_instant(wall, zone)
     if wall_at(instant, zone).date() == wall.date() or day_exists(wall.date(), zone):
         return instant
@@ -193,10 +207,13 @@ def first_instant(day: date, zone: ZoneInfo) -> datetime:
 def stretches_of(day: date, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
     """Yield the half-open stretches of time in which the date is `day`.
 
-    That is one, or none for a skipped date, or two where clocks went back across midnight (St John's until 2011).
+    That is one, or none for a skipped date, or two where clocks went back across
+    midnight (St John's until 2011).
     """
     begin, midnight = first_instant(day, zone), datetime.combine(day + _DAY, time())
-    end = max(first_instant(day + _DAY, zone), (midnight.replace(fold=1, tzinfo=zone)).astimezone(UTC))
+    end = max(
+        first_instant(day + _DAY, zone), (midnight.replace(fold=1, tzinfo=zone)).astimezone(UTC)
+    )
     while begin < end:
         shown = wall_at(begin, zone)
         until = min(end, begin + (datetime.combine(shown.date() + _DAY, time()) - shown))
@@ -207,13 +224,16 @@ def stretches_of(day: date, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime
 
 
 def parse_wall(text: str, zone: ZoneInfo, *, field: tuple[str | int, ...]) -> datetime:
-    """Read `2026-12-24 18:00[:30]`, with `T` or a blank, as a UTC instant; an offset or `Z` in it wins over `zone`.
+    """Read `2026-12-24 18:00[:30]`, with `T` or a blank, as a UTC instant; an offset or
+    `Z` in it wins over `zone`.
 
     Raises RuleError for what is no such time, a date alone included.
     """
     moment = read_moment(text, field=field)
     if moment.clock is None:
-        raise RuleError(f"{text} is a date alone; at what time?", field=field, suggestion=f"{text} 18:00")
+        raise RuleError(
+            f"{text} is a date alone; at what time?", field=field, suggestion=f"{text} 18:00"
+        )
     return instant_of(moment, zone)
 
 

@@ -1,7 +1,9 @@
-"""Where the links of a jobs folder lead: which names in which folders decide what is read. Asks files.
+"""Where the links of a jobs folder lead: which names in which folders decide what is
+read. Asks files.
 
-A link is followed one step at a time, because each link on the way can be set anew: of `a.yaml -> ../current/a.yaml`
-with `current -> revisions/7` these are `current` in its folder and `a.yaml` in `revisions/7`.
+A link is followed one step at a time, because each link on the way can be set anew: of
+`a.yaml -> ../current/a.yaml` with `current -> revisions/7` these are `current` in its
+folder and `a.yaml` in `revisions/7`.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ _MOST_LINKS = 40  # as Linux: so many links may one path lead through in all
 class Targets:
     """What to watch for the sake of links.
 
-    `names` are the names that matter in folders, by the folder's real path; `trees` the real paths of folders of which
-    everything below matters.
+    `names` are the names that matter in folders, by the folder's real path; `trees` the
+    real paths of folders of which everything below matters.
     """
 
     names: Mapping[str, frozenset[str]]
@@ -30,7 +32,8 @@ class Targets:
 
 
 def targets_of(paths: Iterable[str]) -> Generator[None, None, Targets]:
-    """Follow links, and what else is given by its absolute path, to their ends; what cannot be seen ends a way.
+    """Follow links, and what else is given by its absolute path, to their ends; what
+    cannot be seen ends a way.
 
     Yields now and then: there may be thousands.
     """
@@ -40,7 +43,8 @@ def targets_of(paths: Iterable[str]) -> Generator[None, None, Targets]:
         if count % _PATHS_BETWEEN_YIELDS == 0:
             yield
     return Targets(
-        names={folder: frozenset(names) for folder, names in following.names.items()}, trees=frozenset(following.trees)
+        names={folder: frozenset(names) for folder, names in following.names.items()},
+        trees=frozenset(following.trees),
     )
 
 
@@ -60,7 +64,9 @@ class _Following:
             self.trees.add(end)
 
     def _followed(self, path: str) -> str | None:
-        """Note every name that a path depends on, and return the real path of its end; None for links in a circle."""
+        """Note every name that a path depends on, and return the real path of its end;
+        None for links in a circle.
+        """
         folder, _, name = path.rstrip("/").rpartition("/")
         if name in ("", ".", ".."):
             return real_path(path)

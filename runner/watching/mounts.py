@@ -17,7 +17,9 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 class MountTable:
-    """The mount points of this process, read again only when the system says that they are others (proc(5))."""
+    """The mount points of this process, read again only when the system says that they
+    are others (proc(5)).
+    """
 
     def __init__(self) -> None:
         self._points: tuple[str, ...] = ()
@@ -31,7 +33,9 @@ class MountTable:
         self._read(self._file)
 
     def within(self, folder: str) -> frozenset[str]:
-        """Return the mount points below a folder (its real path), as a bind mount of a single file is one."""
+        """Return the mount points below a folder (its real path), as a bind mount of a
+        single file is one.
+        """
         if self._file is not None and self._poll.poll(0):
             self._read(self._file)
         inside = f"{folder.rstrip('/')}/"
@@ -49,7 +53,9 @@ class MountTable:
         while left > 0 and (part := os.read(file, left)):
             text, left = text + part, left - len(part)
         lines = os.fsdecode(text).splitlines()
-        self._points = tuple(_unescaped(line.split(" ", 5)[4]) for line in lines if line.count(" ") > 5)
+        self._points = tuple(
+            _unescaped(line.split(" ", 5)[4]) for line in lines if line.count(" ") > 5
+        )
 
 
 def signatures_of_files(mounts: Iterable[str]) -> dict[str, Signature | None]:

@@ -1,4 +1,6 @@
-"""Watches the places where the links of a jobs folder lead, up to a bound. Touches watchdog and files."""
+"""Watches the places where the links of a jobs folder lead, up to a bound. Touches
+watchdog and files.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ from runner.watching.link_targets import targets_of
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver, ObservedWatch
 
-# Without opening and closing after a read: our own scan would wake us, and of 10,000 files overflow the kernel's queue.
+# Without opening and closing after a read: our own scan would wake us, and of 10,000
+# files overflow the kernel's queue.
 CHANGES: list[type[FileSystemEvent]] = [
     FileCreatedEvent, FileModifiedEvent, FileAttribEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent,
     DirCreatedEvent, DirAttribEvent, DirMovedEvent, DirDeletedEvent,
@@ -80,8 +83,11 @@ class WatchedLinks:
         self._waking = waking
         self._targets: dict[_Place, _Target] = {}
 
-    def follow(self, observer: BaseObserver, folder: str, paths: Iterable[str]) -> Generator[None, None, bool]:
-        """Watch where the links at `paths` lead, as far as that is not in `folder` (its real path), and nothing else.
+    def follow(
+        self, observer: BaseObserver, folder: str, paths: Iterable[str]
+    ) -> Generator[None, None, bool]:
+        """Watch where the links at `paths` lead, as far as that is not in `folder` (its
+        real path), and nothing else.
 
         Works in slices. True if a place is watched that was not.
         """
@@ -116,7 +122,9 @@ class WatchedLinks:
             return False
         handler = _TargetHandler(self._waking, place, names)
         try:
-            watch = observer.schedule(handler, place.path, recursive=place.is_tree, event_filter=CHANGES)
+            watch = observer.schedule(
+                handler, place.path, recursive=place.is_tree, event_filter=CHANGES
+            )
         except (OSError, RuntimeError) as error:
             logger.debug("{} is not watched: {}", place.path, error)
             return False
@@ -131,7 +139,8 @@ class WatchedLinks:
 class _TargetHandler(FileSystemEventHandler):
     """Wakes for what happens to `names` in a folder, or to the folder itself.
 
-    In a tree every request file matters too, and every folder. Not all does: the runner's own state may lie there.
+    In a tree every request file matters too, and every folder. Not all does: the
+    runner's own state may lie there.
     """
 
     def __init__(self, waking: WakingHandler, place: _Place, names: frozenset[str]) -> None:
@@ -151,10 +160,15 @@ class _TargetHandler(FileSystemEventHandler):
 
 
 def unwatched(folder: str, paths: Iterable[str]) -> Generator[None, None, list[str]]:
-    """Return, in slices, the places where links lead that are beyond the bounds, and so are not watched."""
+    """Return, in slices, the places where links lead that are beyond the bounds, and so
+    are not watched.
+    """
     targets = yield from targets_of(paths)
     large = [tree for tree in sorted(targets.trees) if not _is_small(tree)]
-    places = [place.path for place, _ in _places_in(targets.names, targets.trees - frozenset(large), folder)]
+    places = [
+        place.path
+        for place, _ in _places_in(targets.names, targets.trees - frozenset(large), folder)
+    ]
     return large + places[MOST_TARGETS:]
 
 
@@ -163,7 +177,11 @@ def _places_in(
 ) -> Iterator[tuple[_Place, frozenset[str]]]:
     """Yield what is to be watched besides `folder` and all below it, with the names that matter."""
     beyond = [tree for tree in sorted(trees) if not _is_within(tree, folder)]
-    outer = [tree for tree in beyond if not any(tree != other and _is_within(tree, other) for other in beyond)]
+    outer = [
+        tree
+        for tree in beyond
+        if not any(tree != other and _is_within(tree, other) for other in beyond)
+    ]
     for path, names in sorted(names_in.items()):
         if not any(_is_within(path, covered) for covered in (folder, *outer)):
             yield _Place(path), names

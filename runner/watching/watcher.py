@@ -1,8 +1,10 @@
-"""Watches a jobs folder and says "look again". Touches watchdog; no event is believed, each only wakes.
+"""Watches a jobs folder and says "look again". Touches watchdog; no event is believed,
+each only wakes.
 
-What no notification can report is left to the owner: `check` sees that the folder became another one. watchdog follows
-no links, because a link to a folder above would be walked without end: the owner names them to `follow`, and the places
-where they lead are watched one by one, up to a bound.
+What no notification can report is left to the owner: `check` sees that the folder
+became another one. watchdog follows no links, because a link to a folder above would be
+walked without end: the owner names them to `follow`, and the places where they lead are
+watched one by one, up to a bound.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ _LIMITS = {
     errno.EMFILE: "too many inotify instances or open files; raise fs.inotify.max_user_instances or ulimit -n",
 }
 
-# Else it prints on our stderr: about an emitter that was stopped while it delivered, or a folder that it saw twice
-# because another was made inside it at that moment.
+# Else it prints on our stderr: about an emitter that was stopped while it delivered, or
+# a folder that it saw twice because another was made inside it at that moment.
 logging.getLogger("watchdog").addHandler(logging.NullHandler())
 warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
 
@@ -47,8 +49,9 @@ _Identity = tuple[str, int, int]
 class Watcher:
     """Calls `wake` (from another thread) whenever anything below `folder` may have changed.
 
-    A file that is moved out of the folder is told after half a second (watchdog waits for where it went), everything
-    else within milliseconds. `start`, `check` and `stop` belong to one thread.
+    A file that is moved out of the folder is told after half a second (watchdog waits
+    for where it went), everything else within milliseconds. `start`, `check` and `stop`
+    belong to one thread.
     """
 
     def __init__(self, folder: Path, wake: Callable[[], None]) -> None:
@@ -65,36 +68,51 @@ class Watcher:
 
     @property
     def notified(self) -> bool:
-        """Whether changes are notified; if not, the owner has to look by itself, and `reason` tells why."""
+        """Whether changes are notified; if not, the owner has to look by itself, and
+        `reason` tells why.
+        """
         return self._reason is None
 
     @property
     def reason(self) -> str | None:
-        """Why changes are not notified, in words; None if they are, or the watcher has not been started yet."""
+        """Why changes are not notified, in words; None if they are, or the watcher has
+        not been started yet.
+        """
         return self._reason or None
 
     def start(self) -> None:
-        """Start watching; `check` sees a missing folder appear. Never raises: without notification `check` serves."""
+        """Start watching; `check` sees a missing folder appear. Never raises: without
+        notification `check` serves.
+        """
         self._watch_anew()
 
     def check(self) -> bool:
-        """Look at the folder's identity (real path, device, inode); True, and watched anew, if it is another one.
+        """Look at the folder's identity (real path, device, inode); True, and watched
+        anew, if it is another one.
 
-        True as well if notification had broken down and works again, or if something is mounted below the folder or a
-        place where a link leads is another folder now: changes may have been missed. And if a file that is mounted by
-        itself has changed: who writes to it elsewhere changes no folder here. The owner calls it every 0.5 s.
+        True as well if notification had broken down and works again, or if something is
+        mounted below the folder or a place where a link leads is another folder now:
+        changes may have been missed. And if a file that is mounted by itself has
+        changed: who writes to it elsewhere changes no folder here. The owner calls it
+        every 0.5 s.
         """
         if self._is_watching() and self._is_the_same_folder():
-            return self._are_mounts_others() or self._links.are_others() or self._are_mounted_files_others()
+            return (
+                self._are_mounts_others()
+                or self._links.are_others()
+                or self._are_mounted_files_others()
+            )
         former = self._identity
         self._watch_anew()
         return self.notified or self._identity != former
 
     def follow(self, paths: Iterable[str]) -> Generator[None, None, bool]:
-        """Watch the places where links lead, given by the absolute paths of the links, and no others from now on.
+        """Watch the places where links lead, given by the absolute paths of the links,
+        and no others from now on.
 
-        Works in slices. True if a place is watched that was not: changes there may have been missed. What cannot be
-        watched, or is beyond the bounds, is passed over; the owner's resync sees it.
+        Works in slices. True if a place is watched that was not: changes there may have
+        been missed. What cannot be watched, or is beyond the bounds, is passed over;
+        the owner's resync sees it.
         """
         if self._observer is None or self._identity is None:
             return False
@@ -112,8 +130,9 @@ class Watcher:
         self._reason = "stopped"
 
     def _is_watching(self) -> bool:
-        # A thread of watchdog may end by a defect of its own, and one of them does when the folder is removed: a folder
-        # that is made then may bear the same inode number, so that the identity alone would not tell.
+        # A thread of watchdog may end by a defect of its own, and one of them does when
+        # the folder is removed: a folder that is made then may bear the same inode
+        # number, so that the identity alone would not tell.
         return self._observer is not None and all(thread.is_alive() for thread in self._threads)
 
     def _is_the_same_folder(self) -> bool:
@@ -123,7 +142,9 @@ class Watcher:
             return False
 
     def _are_mounts_others(self) -> bool:
-        """Tell whether something was mounted below the folder, which is not notified; then it is watched anew."""
+        """Tell whether something was mounted below the folder, which is not notified;
+        then it is watched anew.
+        """
         assert self._identity is not None
         assert self._table is not None
         if self._table.within(self._identity[0]) == self._mounts:
@@ -139,7 +160,8 @@ class Watcher:
         self.stop()
         self._identity, self._mounts = None, frozenset()
         try:
-            # Before the watch is set: should the folder be replaced between, the next check sees it.
+            # Before the watch is set: should the folder be replaced between, the next
+            # check sees it.
             self._identity = _identity_of(self._folder)
             self._table = MountTable()
             self._mounts = self._table.within(self._identity[0])
@@ -153,7 +175,9 @@ class Watcher:
 
 
 def _identity_of(folder: Path) -> _Identity:
-    """Return what tells one folder from another at the same path. Raises OSError if there is none to watch."""
+    """Return what tells one folder from another at the same path. Raises OSError if
+    there is none to watch.
+    """
     real = os.path.realpath(folder)
     status = Path(real).stat()
     if not S_ISDIR(status.st_mode):
@@ -162,7 +186,9 @@ def _identity_of(folder: Path) -> _Identity:
 
 
 def _started_observer(folder: str, handler: FileSystemEventHandler) -> BaseObserver:
-    """Watch `folder` and the folders below it. Raises OSError; a folder below that cannot be watched is passed over."""
+    """Watch `folder` and the folders below it. Raises OSError; a folder below that
+    cannot be watched is passed over.
+    """
     if not os.access(folder, os.R_OK | os.X_OK):  # watchdog would call it watched
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     observer = Observer()
@@ -177,12 +203,16 @@ def _started_observer(folder: str, handler: FileSystemEventHandler) -> BaseObser
 
 
 def _watchdog_threads() -> frozenset[BaseThread]:
-    """Return the observers, their readers and emitters: the reader is not to be had from the observer."""
+    """Return the observers, their readers and emitters: the reader is not to be had
+    from the observer.
+    """
     return frozenset(thread for thread in threading.enumerate() if isinstance(thread, BaseThread))
 
 
 def _keep_from_children() -> None:
-    """Close watchdog's inotify descriptors on exec: it forgets to, and each process would keep an instance in use."""
+    """Close watchdog's inotify descriptors on exec: it forgets to, and each process
+    would keep an instance in use.
+    """
     for descriptor in Path("/proc/self/fd").glob("*"):
         try:
             if descriptor.readlink().name == "anon_inode:inotify":

@@ -1,4 +1,6 @@
-"""What runs on while its runner is gone: the next one has it, with its guard, its tree, its limits and what follows."""
+"""What runs on while its runner is gone: the next one has it, with its guard, its tree,
+its limits and what follows.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,17 @@ _FAILING = GATE.replace("../go", "../fail")
 
 def _living(execution: str) -> set[int]:
     """Return the processes that bear an execution's id, dead ones not."""
-    return {pid for pid, seen in look_at_all().items() if not seen.stat.is_dead and execution_of(pid) == execution}
+    return {
+        pid
+        for pid, seen in look_at_all().items()
+        if not seen.stat.is_dead and execution_of(pid) == execution
+    }
 
 
 def _started(place: Place, process: str) -> Record:
-    (record,) = wait_until(lambda: place.events("execution.started", process=process), what=f"{process} has started")
+    (record,) = wait_until(
+        lambda: place.events("execution.started", process=process), what=f"{process} has started"
+    )
     return record
 
 
@@ -51,11 +59,14 @@ def _crash(place: Place, runner: Any) -> None:
     assert place.stop(runner, by=signal.SIGKILL) == -signal.SIGKILL
 
 
-def test_after_a_crash_kill_reaches_whole_trees_and_guards_are_kept_until_the_end(place: Place) -> None:
+def test_after_a_crash_kill_reaches_whole_trees_and_guards_are_kept_until_the_end(
+    place: Place,
+) -> None:
     place.declare("tree", _TREE, NOW, stop_grace="5s")
     place.declare("stubborn", f"trap '' TERM; {_TREE}; wait", NOW, stop_grace="300ms")
     place.declare("alone", f"echo ready; {GATE}", NOW, prevent_concurrent=True, on_overlap="queue")
-    # The first attempts fail just before the crash, and the delay is so long that it comes before the next ones.
+    # The first attempts fail just before the crash, and the delay is so long that it
+    # comes before the next ones.
     retry = {"attempts": 100, "delay": "4s"}
     tried = f'{_FAILING}; test -e ../go && test "$RUNNER_ATTEMPT" -gt 1'
     place.declare("tried", tried, NOW, retry=retry, prevent_concurrent=True)
@@ -68,7 +79,10 @@ def test_after_a_crash_kill_reaches_whole_trees_and_guards_are_kept_until_the_en
         wait_until(partial(_is_ready, record))
     trees = {name: wait_until(partial(_whole_tree, started[name])) for name in ("tree", "stubborn")}
     (place.folder / "fail").touch()
-    wait_until(lambda: place.finished("tried") and place.finished("chain"), what="the first attempts have failed")
+    wait_until(
+        lambda: place.finished("tried") and place.finished("chain"),
+        what="the first attempts have failed",
+    )
     _crash(place, runner)
     assert all(_living(started[name]["execution"]) == trees[name] for name in trees), "they run on"
 
@@ -79,14 +93,22 @@ def test_after_a_crash_kill_reaches_whole_trees_and_guards_are_kept_until_the_en
     assert place.run("kill", "tree", "stubborn").returncode == 0
     for name in trees:
         (end,) = place.await_finished(name)
-        assert (end["status"], end["reason"], end["requested_by"]) == ("killed", "killed_by_user", PERSON)
+        assert (end["status"], end["reason"], end["requested_by"]) == (
+            "killed",
+            "killed_by_user",
+            PERSON,
+        )
         assert (end["execution"], end["pid"]) == (started[name]["execution"], started[name]["pid"])
         assert not _living(end["execution"])
     assert not place.finished("alone")
     place.open_gate()
     first, second = place.await_finished("alone", count=2)
     assert end_of(queued)[0] == 0
-    assert (first["status"], first["exit_code"], second["status"]) == ("system_restart", None, "success")
+    assert (first["status"], first["exit_code"], second["status"]) == (
+        "system_restart",
+        None,
+        "success",
+    )
     assert "its exit code is unknown" in first["message"]
     assert second["started"] >= first["ended"]
     place.await_finished("tried", status="success")
@@ -95,7 +117,9 @@ def test_after_a_crash_kill_reaches_whole_trees_and_guards_are_kept_until_the_en
     *attempts, second_member, group = place.finished("chain")
     _check_attempts(attempts)
     assert {each["process"] for each in attempts} == {"chain/a"}
-    assert [(each["process"], each["attempt"], each["status"]) for each in (second_member, group)] == [
+    assert [
+        (each["process"], each["attempt"], each["status"]) for each in (second_member, group)
+    ] == [
         ("chain/b", 1, "success"),
         ("chain", 1, "success"),
     ]
@@ -106,11 +130,16 @@ def _check_attempts(records: list[Record]) -> None:
     """Check that attempts were numbered on over the crash, and that all failed but the last."""
     failed = [(number, "error") for number in range(1, len(records))]
     assert failed
-    assert [(each["attempt"], each["status"]) for each in records] == [*failed, (len(records), "success")]
+    assert [(each["attempt"], each["status"]) for each in records] == [
+        *failed,
+        (len(records), "success"),
+    ]
 
 
 def _whole_tree(record: Record) -> set[int] | None:
-    """Return the processes of `_TREE` once all are there: three shells or programs beside the first at least."""
+    """Return the processes of `_TREE` once all are there: three shells or programs
+    beside the first at least.
+    """
     living = _living(record["execution"])
     names = list(map(_name_of, living))
     return living if names.count("sleep") == 2 and names.count("sh") == 2 else None
@@ -130,7 +159,9 @@ def test_what_the_launcher_has_prepared_stays_so_through_a_crash(place: Place) -
     secrets = place.folder / "secrets"
     secrets.write_text("TOKEN=hush-hush\n")
     secrets.chmod(0o600)
-    place.declare("bound", show, NOW, environment_file=str(secrets), limits={"open_files": 99}, umask="0077")
+    place.declare(
+        "bound", show, NOW, environment_file=str(secrets), limits={"open_files": 99}, umask="0077"
+    )
     place.declare("long", f"{GATE}; head -c 300000 /dev/zero; sleep 300", NOW, output_limit="100KB")
     is_root = os.geteuid() == 0
     if is_root:
@@ -165,19 +196,24 @@ def _open_to_all(folder: Path) -> None:
             parent.chmod(parent.stat().st_mode | 0o011)
 
 
-# --- a slow or hanging program never delays another's fire ---------------------------------------------------------
+# --- a slow or hanging program never delays another's fire
+# ---------------------------------------------------------
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(300)
 def test_campaign_of_programs_that_hang_beside_one_that_is_punctual(place: Place) -> None:
-    """Fire times of a secondly request beside two hundred hanging programs, floods, and a kill of all that hangs."""
+    """Fire times of a secondly request beside two hundred hanging programs, floods, and
+    a kill of all that hangs.
+    """
     place.declare("tick", "true", SECONDLY)
     runner = place.start()
     place.await_finished("tick", count=10)
     alone = [each["lateness_s"] for each in place.finished("tick")]
     for number in range(200):
-        place.declare(f"hangs-{number}", "trap '' TERM; sleep 600 & wait; wait", NOW, stop_grace="20s")
+        place.declare(
+            f"hangs-{number}", "trap '' TERM; sleep 600 & wait; wait", NOW, stop_grace="20s"
+        )
     place.declare("floods", "yes", NOW, output_limit="10MB", stop_grace="20s")
     place.declare("pipe", "yes | { sleep 600; }", NOW)
     wait_until(lambda: len(place.events("execution.started")) > 210, within_s=60)
@@ -197,35 +233,56 @@ def test_campaign_of_programs_that_hang_beside_one_that_is_punctual(place: Place
     assert len(fires) == len(set(fires))
     assert not place.finished("tick", status="misfired")
     runner.terminate()
-    wait_until(lambda: "stopping: " in place.console(), what="the first signal is heeded, the second one is one more")
+    wait_until(
+        lambda: "stopping: " in place.console(),
+        what="the first signal is heeded, the second one is one more",
+    )
     assert place.stop(runner) == 0
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(600)
 def test_campaign_of_five_thousand_due_at_once_while_commands_are_answered(place: Place) -> None:
-    """How long `status` and `kill` take beside a burst, as a ratio to the idle runner; all 5,000 are recorded."""
+    """How long `status` and `kill` take beside a burst, as a ratio to the idle runner;
+    all 5,000 are recorded.
+    """
     count = 5000
     start = time.time() + 45
     text = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(start))}"
     timing = f"timing: {{run_later: {{start: {text}, misfire_grace: 10m}}}}\n"
     for number in range(count):
-        (place.jobs / f"burst-{number:04}.yaml").write_text(f"process: {{command: [/bin/true]}}\n{timing}")
+        (place.jobs / f"burst-{number:04}.yaml").write_text(
+            f"process: {{command: [/bin/true]}}\n{timing}"
+        )
     place.declare("victim", "sleep 300", NOW)
     place.start()
     wait_until(lambda: place.events("execution.started", "victim"), within_s=60)
     idle_s = min(_seconds_of(place, "status") for _ in range(3))
-    wait_until(lambda: len(place.log.read_bytes().splitlines()) > count + 100, within_s=120, what="the burst began")
-    busy = {name: _seconds_of(place, *arguments) for name, arguments in
-            {"status": ("status",), "kill": ("kill", "victim"), "status again": ("status",)}.items()}  # fmt: skip
+    wait_until(
+        lambda: len(place.log.read_bytes().splitlines()) > count + 100,
+        within_s=120,
+        what="the burst began",
+    )
+    busy = {
+        name: _seconds_of(place, *arguments)
+        for name, arguments in
+        # Fmt: skip
+        {"status": ("status",), "kill": ("kill", "victim"), "status again": ("status",)}.items()
+    }
     done = sum(b'"execution.finished"' in line for line in place.log.read_bytes().splitlines())
     wait_until(
-        lambda: place.log.read_bytes().count(b'"event":"execution.finished"') == count + 1, within_s=240, what="all"
+        lambda: place.log.read_bytes().count(b'"event":"execution.finished"') == count + 1,
+        within_s=240,
+        what="all",
     )
     ends = [each for each in place.events("execution.finished") if each["request"] != "victim"]
     begun = [each["lateness_s"] for each in ends]
-    ratios = ", ".join(f"{name} {seconds:.2f} s ({seconds / idle_s:.1f} x)" for name, seconds in busy.items())
-    print(f"{len(ends)} of {count} within {max(begun):.1f} s; at {done} ended, idle {idle_s:.2f} s: {ratios}")
+    ratios = ", ".join(
+        f"{name} {seconds:.2f} s ({seconds / idle_s:.1f} x)" for name, seconds in busy.items()
+    )
+    print(
+        f"{len(ends)} of {count} within {max(begun):.1f} s; at {done} ended, idle {idle_s:.2f} s: {ratios}"
+    )
     assert {each["status"] for each in ends} == {"success"}
     assert len({each["request"] for each in ends}) == count
 

@@ -1,4 +1,6 @@
-"""Rows 38 to 49 of the original's checklist, through the real program; where we differ, the test says how."""
+"""Rows 38 to 49 of the original's checklist, through the real program; where we differ,
+the test says how.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ LONG_AGO = "2020-01-01T00:00:00Z"
 
 
 def _started(place: Place, request: str) -> Record:
-    (record,) = wait_until(lambda: place.events("execution.started", request), what=f"{request} has started")
+    (record,) = wait_until(
+        lambda: place.events("execution.started", request), what=f"{request} has started"
+    )
     return record
 
 
@@ -51,7 +55,9 @@ def test_row_38_schedule_makes_it_scheduled_and_says_who(place: Place) -> None:
     assert (record["status"], record["requested_by"]) == ("scheduled", PERSON)
 
 
-def test_row_39_unschedule_clears_the_next_fire_and_leaves_the_running_one_alone(place: Place) -> None:
+def test_row_39_unschedule_clears_the_next_fire_and_leaves_the_running_one_alone(
+    place: Place,
+) -> None:
     place.declare("tick", f"{GATE}; echo done", SECONDLY, prevent_concurrent=True)
     place.start()
     started = _started(place, "tick")
@@ -67,7 +73,8 @@ def test_row_39_unschedule_clears_the_next_fire_and_leaves_the_running_one_alone
 
 
 def test_row_40_the_last_fire_completes_it(place: Place) -> None:
-    # Where the machine stands still for seconds, both fires are due together; then too each is to run.
+    # Where the machine stands still for seconds, both fires are due together; then too
+    # each is to run.
     fires = {"frequency": "secondly", "start": LONG_AGO, "repetitions": 1, "misfire": "fire_all"}
     timing = {"schedule": fires}
     place.declare("twice", "true", timing)
@@ -76,7 +83,9 @@ def test_row_40_the_last_fire_completes_it(place: Place) -> None:
     place.run("reschedule", "twice")
     first, second = place.await_finished("twice", count=2, status="success")
     assert first["scheduled_for"] != second["scheduled_for"]
-    (*_, completed) = wait_until(lambda: len(found := place.events("request.completed", "twice")) == 2 and found)
+    (*_, completed) = wait_until(
+        lambda: len(found := place.events("request.completed", "twice")) == 2 and found
+    )
     assert completed["generation"] == first["generation"] == second["generation"]
     item = _item(place, "twice")
     assert (item["status"], item["scheduled_for"]) == ("complete", None)
@@ -86,14 +95,18 @@ def test_row_41_a_failed_run_is_an_error_and_leaves_the_request_scheduled(place:
     place.declare("fails", "echo why; exit 3", SECONDLY)
     place.start()
     records = place.await_finished("fails", count=2, status="error")
-    assert {(each["status"], each["reason"], each["exit_code"]) for each in records} == {("error", "exit_code", 3)}
+    assert {(each["status"], each["reason"], each["exit_code"]) for each in records} == {
+        ("error", "exit_code", 3)
+    }
     assert len({each["generation"] for each in records}) == 1
     assert _item(place, "fails")["status"] == "scheduled"
     wait_until(lambda: "✗ fails  error in " in place.console(), what="its end is shown")
     assert "exit code 3 — why" in place.console()
 
 
-def test_row_42_a_scheduled_request_may_be_deleted_here_and_what_runs_ends_by_itself(place: Place) -> None:
+def test_row_42_a_scheduled_request_may_be_deleted_here_and_what_runs_ends_by_itself(
+    place: Place,
+) -> None:
     path = place.declare("tick", f"{GATE}; echo done", SECONDLY, prevent_concurrent=True)
     place.start()
     _started(place, "tick")
@@ -105,7 +118,9 @@ def test_row_42_a_scheduled_request_may_be_deleted_here_and_what_runs_ends_by_it
     assert len(place.events("execution.started", "tick")) == 1
 
 
-def test_row_43_a_request_may_be_edited_here_and_what_runs_goes_on_as_it_began(place: Place) -> None:
+def test_row_43_a_request_may_be_edited_here_and_what_runs_goes_on_as_it_began(
+    place: Place,
+) -> None:
     place.declare("once", f"{GATE}; echo one", "run_immediately")
     place.start()
     _started(place, "once")
@@ -119,7 +134,9 @@ def test_row_43_a_request_may_be_edited_here_and_what_runs_goes_on_as_it_began(p
     assert [each["channel"] for each in records] == ["process_scheduler", "direct"]
 
 
-def test_row_44_an_immediate_request_that_a_restart_cut_off_is_told_and_not_rerun(place: Place) -> None:
+def test_row_44_an_immediate_request_that_a_restart_cut_off_is_told_and_not_rerun(
+    place: Place,
+) -> None:
     place.declare("once", f"echo begun; {GATE}", "run_immediately")
     cut_off = _cut_off(place, "once")
     place.start()
@@ -144,7 +161,11 @@ def test_row_45_a_restart_goes_on_with_what_recurs(place: Place) -> None:
     place.start()
     (restarted,) = place.events("runner.started")[1:]
     after = wait_until(
-        lambda: [each for each in place.finished("tick", status="success") if each["scheduled_for"] > restarted["time"]]
+        lambda: [
+            each
+            for each in place.finished("tick", status="success")
+            if each["scheduled_for"] > restarted["time"]
+        ]
     )
     assert {each["generation"] for each in [*before, *after]} == {1}
     assert len(place.events("request.scheduled", "tick")) == 1
@@ -160,12 +181,18 @@ def test_row_46_a_run_of_ours_that_goes_on_is_guarded_and_watched_to_its_end(pla
     place.stop(runner, by=signal.SIGKILL)
     place.start()
     refused = place.run("exec", "sole")
-    assert (refused.returncode, refused.stderr) == (125, "runner: sole: Concurrent attempt to execute\n")
+    assert (refused.returncode, refused.stderr) == (
+        125,
+        "runner: sole: Concurrent attempt to execute\n",
+    )
     place.open_gate()
     (record,) = place.await_finished("sole", status="system_restart")
     assert record["execution"] == started["execution"]
     assert (record["exit_code"], record["output_tail"]) == (None, "done\n")
-    assert record["message"] == "it ran on after the runner that started it had ended; its exit code is unknown"
+    assert (
+        record["message"]
+        == "it ran on after the runner that started it had ended; its exit code is unknown"
+    )
     assert record["ended"] > place.events("runner.started")[-1]["time"]
     assert place.run("exec", "sole").returncode == 0
 
@@ -187,10 +214,18 @@ def test_row_47_a_run_of_another_store_is_left_alone(place: Place) -> None:
     place.declare("tool", f"{GATE}; echo done")
     command = place.begin("exec", "tool")
     _started(place, "tool")
-    other = ("--state", str(place.folder / "another"), "--monitor-log", str(place.folder / "another.jsonl"))
+    other = (
+        "--state",
+        str(place.folder / "another"),
+        "--monitor-log",
+        str(place.folder / "another.jsonl"),
+    )
     process = place.launch(*other)
     log = place.folder / "another.jsonl"
-    wait_until(lambda: log.exists() and '"runner.started"' in log.read_text(), what="the other runner works")
+    wait_until(
+        lambda: log.exists() and '"runner.started"' in log.read_text(),
+        what="the other runner works",
+    )
     assert "nothing runs by this name" in place.run("kill", "tool", *other[:2]).stdout
     assert place.stop(process) == 0
     assert len(check_log(log)) == 2

@@ -1,4 +1,6 @@
-"""The buttons, `kill`, `reload`, `status` and what looks at files: with a runner, without one, several at a time."""
+"""The buttons, `kill`, `reload`, `status` and what looks at files: with a runner,
+without one, several at a time.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
 
 
 def _has_knocked(place: Place) -> bool:
-    """Tell whether a command has written its row and the byte that wakes the runner, which cannot have seen it yet."""
+    """Tell whether a command has written its row and the byte that wakes the runner,
+    which cannot have seen it yet.
+    """
     descriptor = os.open(place.state / "wake", os.O_RDONLY | os.O_NONBLOCK)
     try:
         return bool(select.select([descriptor], [], [], 0)[0])
@@ -26,7 +30,8 @@ def _has_knocked(place: Place) -> bool:
         os.close(descriptor)
 
 
-# --- kill -------------------------------------------------------------------------------------------------------------
+# --- kill
+# -------------------------------------------------------------------------------------------------------------
 
 
 def test_what_waits_can_be_killed_and_the_runner_lives_on(place: Place) -> None:
@@ -40,9 +45,19 @@ def test_what_waits_can_be_killed_and_the_runner_lives_on(place: Place) -> None:
 
     killed = place.run("kill", "waits", "waits", waiting["execution"])
     assert (killed.returncode, killed.stdout) == (0, f"waits: killing {waiting['execution']}\n" * 2)
-    assert end_of(second) == (1, b"", f"runner: waits: killed by {PERSON} while it waited to start\n")
-    (record,) = place.await_finished("waits")  # the command has it from the store, maybe before it is in the log
-    assert (record["status"], record["reason"], record["started"]) == ("killed", "killed_by_user", None)
+    assert end_of(second) == (
+        1,
+        b"",
+        f"runner: waits: killed by {PERSON} while it waited to start\n",
+    )
+    (record,) = place.await_finished(
+        "waits"
+    )  # the command has it from the store, maybe before it is in the log
+    assert (record["status"], record["reason"], record["started"]) == (
+        "killed",
+        "killed_by_user",
+        None,
+    )
 
     place.open_gate()
     assert end_of(first)[0] == 0
@@ -68,13 +83,18 @@ def test_kill_ends_what_runs_by_name_or_by_the_begin_of_its_id_and_says_who(plac
     assert "killing" not in ambiguous
     for name in ("one", "two"):
         (record,) = place.await_finished(name)
-        assert (record["status"], record["reason"], record["signal"]) == ("killed", "killed_by_user", 15)
+        assert (record["status"], record["reason"], record["signal"]) == (
+            "killed",
+            "killed_by_user",
+            15,
+        )
         assert (record["message"], record["requested_by"]) == (f"killed by {PERSON}", PERSON)
     assert not place.finished("three")
     place.run("kill", "three")
 
 
-# --- schedule, unschedule, reschedule ---------------------------------------------------------------------------------
+# --- schedule, unschedule, reschedule
+# ---------------------------------------------------------------------------------
 
 
 def test_reschedule_named_twice_runs_a_one_time_request_exactly_once_more(place: Place) -> None:
@@ -94,7 +114,13 @@ def test_reschedule_named_twice_runs_a_one_time_request_exactly_once_more(place:
 def test_an_execution_names_who_pressed_its_button_and_whose_request_it_is(place: Place) -> None:
     about: dict[str, object] = {"owner": "finance", "labels": {"tier": "gold"}}
     place.declare("once", "true", "run_immediately", top=about)
-    place.declare("off", "exit 1", SECONDLY, top={**about, "scheduled": False}, retry={"attempts": 2, "delay": "0s"})
+    place.declare(
+        "off",
+        "exit 1",
+        SECONDLY,
+        top={**about, "scheduled": False},
+        retry={"attempts": 2, "delay": "0s"},
+    )
     place.declare("on", "true", SECONDLY, top=about)
     members = [{"name": "a", "shell": "true"}]
     document = {"process": {"group": {"members": members}}, "timing": "run_immediately", **about}
@@ -111,7 +137,9 @@ def test_an_execution_names_who_pressed_its_button_and_whose_request_it_is(place
     assert _asked_by(place, "once") == [None, PERSON]
     assert _asked_by(place, "group") == [None, None, PERSON, PERSON]
     assert set(_asked_by(place, "off")) == {PERSON}
-    assert set(_asked_by(place, "on")) == {None}, "nobody pressed anything for what its file schedules"
+    assert set(_asked_by(place, "on")) == {None}, (
+        "nobody pressed anything for what its file schedules"
+    )
     assert place.stop(runner) == 0
     for record in place.events("execution.finished"):
         assert (record["owner"], record["labels"]) == ("finance", {"tier": "gold"})
@@ -145,7 +173,8 @@ def test_buttons_pressed_at_one_time_without_a_runner_all_work(place: Place) -> 
     pressed = {"a": "unschedule", "b": "schedule", "c": "unschedule"}
     commands = [place.begin(button, name) for name, button in pressed.items()]
     assert [end_of(command) for command in commands] == [
-        (0, f"{name}: {button}d (differs from its file)\n".encode(), "") for name, button in pressed.items()
+        (0, f"{name}: {button}d (differs from its file)\n".encode(), "")
+        for name, button in pressed.items()
     ]
     assert {item["request"]: item["status"] for item in place.items("ls")} == {
         name: f"{button}d" for name, button in pressed.items()
@@ -164,7 +193,9 @@ def test_a_store_that_is_only_being_made_is_waited_for_or_told_of(place: Place) 
     assert end_of(pressed) == (0, b"a: unscheduled (differs from its file)\n", "")
 
 
-def test_a_press_without_a_runner_comes_after_what_the_file_has_said_meanwhile(place: Place) -> None:
+def test_a_press_without_a_runner_comes_after_what_the_file_has_said_meanwhile(
+    place: Place,
+) -> None:
     place.declare("once", "echo ran", "run_immediately")
     place.declare("daily", "true", DAILY)
     runner = place.start()
@@ -181,8 +212,15 @@ def test_a_press_without_a_runner_comes_after_what_the_file_has_said_meanwhile(p
     before = len(place.records())
     place.start()
     assert "differs" not in place.run("schedule", "daily").stdout
-    wait_until(lambda: len(place.records()) > before + 1, what="the command's record, which comes after its answer")
-    told = [record["event"] for record in place.records()[before:] if record["event"].startswith("request.")]
+    wait_until(
+        lambda: len(place.records()) > before + 1,
+        what="the command's record, which comes after its answer",
+    )
+    told = [
+        record["event"]
+        for record in place.records()[before:]
+        if record["event"].startswith("request.")
+    ]
     assert told == ["request.scheduled"], "the start had nothing left to say of the files"
     items = {item["request"]: item for item in place.items("ls")}
     assert "T03:00:00" in items["daily"]["scheduled_for"]
@@ -212,7 +250,8 @@ def test_without_its_fifo_a_runner_still_hears(place: Place) -> None:
     assert place.run("exec", "daily").returncode == 0
 
 
-# --- reload -----------------------------------------------------------------------------------------------------------
+# --- reload
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_reload_answers_with_what_it_changed(place: Place) -> None:
@@ -230,8 +269,13 @@ def test_reload_answers_with_what_it_changed(place: Place) -> None:
     summary = "1 added: three; 1 changed: one (process); 1 removed: two; 1 rejected: bad.yaml"
     code, output, errors = end_of(command)
     assert (code, output) == (1, f"{summary}\n".encode()), "a file is wrong"
-    assert "bad.yaml:1:11: `shel` is not a key of `process`\n 1 | process: {shel: oops}\n   |           ^\n" in errors
-    (record,) = wait_until(lambda: place.events("runner.reloaded"), what="the record, which comes after the answer")
+    assert (
+        "bad.yaml:1:11: `shel` is not a key of `process`\n 1 | process: {shel: oops}\n   |           ^\n"
+        in errors
+    )
+    (record,) = wait_until(
+        lambda: place.events("runner.reloaded"), what="the record, which comes after the answer"
+    )
     assert (record["message"], record["requested_by"]) == (summary, PERSON)
     wait_until(lambda: f"↻ reloaded: {summary}" in place.console(), what="the reload is shown")
     again = place.run("reload")
@@ -241,7 +285,9 @@ def test_reload_answers_with_what_it_changed(place: Place) -> None:
     assert place.run("reload").returncode == 0
 
 
-def test_a_folder_that_is_emptied_keeps_its_requests_until_that_is_said_to_be_meant(place: Place) -> None:
+def test_a_folder_that_is_emptied_keeps_its_requests_until_that_is_said_to_be_meant(
+    place: Place,
+) -> None:
     place.declare("one", "echo one", DAILY)
     place.declare("two", "echo two", DAILY)
     runner = place.start()
@@ -256,7 +302,10 @@ def test_a_folder_that_is_emptied_keeps_its_requests_until_that_is_said_to_be_me
     assert not place.events("request.removed")
 
     assert place.run("reload", "--allow-empty").stdout == "2 removed: one, two\n"
-    wait_until(lambda: len(place.events("request.removed")) == 2, what="the records, which come after the answer")
+    wait_until(
+        lambda: len(place.events("request.removed")) == 2,
+        what="the records, which come after the answer",
+    )
     assert {record["request"] for record in place.events("request.removed")} == {"one", "two"}
 
 
@@ -269,11 +318,16 @@ def test_sighup_reads_the_folder_and_is_no_end(place: Place) -> None:
     assert place.stop(runner) == 0
 
 
-# --- status, ls, next, show, validate ---------------------------------------------------------------------------------
+# --- status, ls, next, show, validate
+# ---------------------------------------------------------------------------------
 
 
-def test_status_from_another_folder_tells_of_the_folder_that_is_served(place: Place, tmp_path: Path) -> None:
-    place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": "02:00", "start": "2097-01-01"}})
+def test_status_from_another_folder_tells_of_the_folder_that_is_served(
+    place: Place, tmp_path: Path
+) -> None:
+    place.declare(
+        "daily", "true", {"schedule": {"frequency": "daily", "at": "02:00", "start": "2097-01-01"}}
+    )
     place.declare("slow", GATE, "run_immediately")
     runner = place.start()
     wait_until(lambda: place.events("execution.started", "slow"))
@@ -302,10 +356,17 @@ def test_a_state_folder_serves_one_jobs_folder(place: Place) -> None:
     for code, arguments in ((1, ("start",)), (125, ("exec", "stranger"))):
         refused = place.run(*arguments, "--jobs", str(other))
         assert refused.returncode == code
-        assert f"belongs to the jobs folder {place.jobs}; give {other} a state folder of its own" in refused.stderr
+        assert (
+            f"belongs to the jobs folder {place.jobs}; give {other} a state folder of its own"
+            in refused.stderr
+        )
     assert place.log.read_bytes() == before
     (listed,) = place.items("ls", "--jobs", str(other))
-    assert (listed["request"], listed["status"], listed["sync"]) == ("stranger", "definition", "new")
+    assert (listed["request"], listed["status"], listed["sync"]) == (
+        "stranger",
+        "definition",
+        "new",
+    )
 
 
 def test_a_runner_of_another_jobs_folder_is_not_told_what_to_do(place: Place) -> None:
@@ -315,11 +376,22 @@ def test_a_runner_of_another_jobs_folder_is_not_told_what_to_do(place: Place) ->
     other.mkdir()
     (other / "daily.yaml").write_text("process: {shell: 'true'}\n")
     before = place.log.read_bytes()
-    for code, *arguments in ((1, "unschedule", "daily"), (125, "exec", "daily"), (1, "kill", "daily"), (1, "reload")):
+    for code, *arguments in (
+        (1, "unschedule", "daily"),
+        (125, "exec", "daily"),
+        (1, "kill", "daily"),
+        (1, "reload"),
+    ):
         refused = place.run(*arguments, "--jobs", str(other))
         assert refused.returncode == code
-        assert f"the state folder {place.state} belongs to {place.jobs}, not to {other}; " in refused.stderr
-    assert f"belongs to {place.jobs}, not to {other}; " in place.run("plan", "--jobs", str(other)).stderr
+        assert (
+            f"the state folder {place.state} belongs to {place.jobs}, not to {other}; "
+            in refused.stderr
+        )
+    assert (
+        f"belongs to {place.jobs}, not to {other}; "
+        in place.run("plan", "--jobs", str(other)).stderr
+    )
     assert place.log.read_bytes() == before
     link = place.folder / "link"
     link.symlink_to(place.jobs)
@@ -373,7 +445,10 @@ def test_a_single_file_is_validated_among_those_that_it_refers_to(place: Place) 
 
 
 def test_a_reader_that_has_seen_enough_ends_a_list_quietly(place: Place) -> None:
-    place.write("many.yaml", "---\n".join(f"name: request-{n:04}\nprocess: {{shell: 'true'}}\n" for n in range(1900)))
+    place.write(
+        "many.yaml",
+        "---\n".join(f"name: request-{n:04}\nprocess: {{shell: 'true'}}\n" for n in range(1900)),
+    )
     for arguments in (("ls",), ("next", "--until", "2999-01-01 00:00")):
         place.declare("often", "true", {"schedule": {"frequency": "hourly"}})
         command = place.begin(*arguments)
@@ -388,13 +463,19 @@ def test_a_reader_that_has_seen_enough_ends_a_list_quietly(place: Place) -> None
 def test_unknown_names_get_the_nearest(place: Place) -> None:
     place.declare("nightly", "true", DAILY)
     done = place.run("next", "nigthly")
-    assert (done.returncode, done.stderr) == (2, "runner: there is no request 'nigthly'; did you mean 'nightly'?\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "runner: there is no request 'nigthly'; did you mean 'nightly'?\n",
+    )
 
 
-# --- who it was -------------------------------------------------------------------------------------------------------
+# --- who it was
+# -------------------------------------------------------------------------------------------------------
 
 
-def test_every_command_is_recorded_with_the_name_of_its_uid_whatever_the_environment_claims(place: Place) -> None:
+def test_every_command_is_recorded_with_the_name_of_its_uid_whatever_the_environment_claims(
+    place: Place,
+) -> None:
     place.declare("slow", GATE, DAILY)
     runner = place.start()
     for button in ("unschedule", "schedule", "reschedule"):
@@ -408,8 +489,15 @@ def test_every_command_is_recorded_with_the_name_of_its_uid_whatever_the_environ
     assert place.stop(runner) == 0
 
     named = [record for record in place.records() if record.get("requested_by") is not None]
-    events = {"request.unscheduled", "request.scheduled", "request.rescheduled", "execution.finished"}
+    events = {
+        "request.unscheduled",
+        "request.scheduled",
+        "request.rescheduled",
+        "execution.finished",
+    }
     assert events <= {record["event"] for record in named}
-    assert {(record["requested_by"], record["requested_via"]) for record in named} == {(PERSON, "cli")}
+    assert {(record["requested_by"], record["requested_via"]) for record in named} == {
+        (PERSON, "cli")
+    }
     kept = b"".join(path.read_bytes() for path in place.state.rglob("*") if path.is_file())
     assert IMPOSTOR.encode() not in kept

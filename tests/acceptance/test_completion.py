@@ -1,4 +1,6 @@
-"""What a shell completes, by the protocol that bash, zsh and fish speak, and in a real bash; and misspelt commands."""
+"""What a shell completes, by the protocol that bash, zsh and fish speak, and in a real
+bash; and misspelt commands.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,10 @@ def _completed(place: Place, *words: str) -> list[str]:
 def requests(place: Place) -> Place:
     place.declare("nightly-posting", "true", top={"description": "Post completed documents"})
     place.declare("nightly-backup", GATE)
-    place.write("month-end.yaml", json.dumps({"process": {"group": {"members": [{"name": "load", "shell": "true"}]}}}))
+    place.write(
+        "month-end.yaml",
+        json.dumps({"process": {"group": {"members": [{"name": "load", "shell": "true"}]}}}),
+    )
     place.write("broken.yaml", "process: {shel: oops}\n")
     return place
 
@@ -54,11 +59,17 @@ def test_commands_complete_the_names_of_requests(requests: Place, command: str) 
 
 
 def test_options_and_the_folders_that_they_name_are_heeded(requests: Place) -> None:
-    assert _completed(requests, "monitor", "--request", "month-end") == ["month-end", "month-end/load"]
+    assert _completed(requests, "monitor", "--request", "month-end") == [
+        "month-end",
+        "month-end/load",
+    ]
     other = requests.folder / "other"
     requests.jobs.rename(other)
     assert _completed(requests, "exec", "ni") == []
-    assert _completed(requests, "exec", "--jobs", str(other), "ni") == ["nightly-backup", "nightly-posting"]
+    assert _completed(requests, "exec", "--jobs", str(other), "ni") == [
+        "nightly-backup",
+        "nightly-posting",
+    ]
 
 
 def test_kill_completes_what_runs_and_its_ids(requests: Place) -> None:
@@ -76,7 +87,10 @@ def test_kill_completes_what_runs_and_its_ids(requests: Place) -> None:
 def test_commands_are_completed_with_what_they_do(place: Place) -> None:
     assert _completed(place, "mon") == ["monitor"]
     assert set(_completed(place, "")) >= set(COMMANDS)
-    words, shown = COMMANDS["monitor"][1], [_asked(place, shell, "mon").stdout for shell in ("fish", "zsh")]
+    words, shown = (
+        COMMANDS["monitor"][1],
+        [_asked(place, shell, "mon").stdout for shell in ("fish", "zsh")],
+    )
     assert all("monitor" in each and words in each.replace("\\:", ":") for each in shown)
 
 
@@ -91,7 +105,9 @@ def test_what_is_wrong_keeps_completion_silent(place: Place) -> None:
     place.jobs.rmdir()
     assert _completed(place, "exec", "a") == []
     place.state.mkdir()
-    (place.state / "store.sqlite3").write_bytes(b"this is no database, but as long as one could be" * 99)
+    (place.state / "store.sqlite3").write_bytes(
+        b"this is no database, but as long as one could be" * 99
+    )
     assert _completed(place, "kill", "a") == _completed(place, "exec", "a") == []
     (place.folder / "runner.yaml").write_text("nonsense")
     assert _completed(place, "show", "a") == []
@@ -123,9 +139,12 @@ def test_a_real_bash_completes(requests: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("moniter", "monitor"), ("exce", "exec"), ("list", "ls"), ("run", "exec"), ("logs", "log")]
+    ("typed", "meant"),
+    [("moniter", "monitor"), ("exce", "exec"), ("list", "ls"), ("run", "exec"), ("logs", "log")],
 )
-def test_an_unknown_command_gets_the_one_that_is_meant(place: Place, typed: str, meant: str) -> None:
+def test_an_unknown_command_gets_the_one_that_is_meant(
+    place: Place, typed: str, meant: str
+) -> None:
     done = place.run(typed)
     assert done.returncode == 2
     assert f"there is no command {typed!r}; did you mean `runner {meant}`?" in done.stderr

@@ -1,4 +1,6 @@
-"""The console of `start`, as a person sees it: what printed, what still runs, what was adopted, within the terminal."""
+"""The console of `start`, as a person sees it: what printed, what still runs, what was
+adopted, within the terminal.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def test_a_success_shows_the_first_line_of_its_output(place: Place) -> None:
     for name in ("plain", "long", "silent", "bad"):
         place.await_finished(name)
     assert place.stop(runner) == 0
-    lines = {line.split()[2]: line for line in place.console().splitlines() if "✓" in line or "✗" in line}
+    lines = {
+        line.split()[2]: line for line in place.console().splitlines() if "✓" in line or "✗" in line
+    }
     assert lines["plain"].endswith(" — posted 120 documents")
     assert lines["long"].endswith(" — begin")
     assert "—" not in lines["silent"]
@@ -30,10 +34,18 @@ def test_a_success_shows_the_first_line_of_its_output(place: Place) -> None:
 @pytest.mark.parametrize("columns", [80, 50])
 def test_on_a_terminal_no_line_of_the_console_is_wider_than_it(place: Place, columns: int) -> None:
     place.declare("talks", f"echo {'word ' * 40}", NOW)
-    place.declare("a-rather-long-name-for-a-request", "true", NOW, directory="/no/such/folder/" + "deep/" * 30)
-    place.write("bad.yaml", json.dumps({"process": {"shell": "true", "timout": "30m", "environment": {"A": "b" * 90}}}))
+    place.declare(
+        "a-rather-long-name-for-a-request", "true", NOW, directory="/no/such/folder/" + "deep/" * 30
+    )
+    place.write(
+        "bad.yaml",
+        json.dumps({"process": {"shell": "true", "timout": "30m", "environment": {"A": "b" * 90}}}),
+    )
     with place.on_terminal("start", columns=columns) as terminal:
-        wait_until(lambda: "✓ talks" in terminal.shown() and "✗ a-rather" in terminal.shown(), what="both ends")
+        wait_until(
+            lambda: "✓ talks" in terminal.shown() and "✗ a-rather" in terminal.shown(),
+            what="both ends",
+        )
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.ended() == 0
         shown = terminal.shown()
@@ -50,7 +62,9 @@ def test_a_stop_names_what_still_runs_and_status_says_stopping(place: Place) -> 
     place.declare("slow", f"trap '' TERM; {GATE}", NOW)
     place.write(
         "month-end.yaml",
-        json.dumps({"process": {"group": {"members": [{"name": "extract", "shell": GATE}]}}, "timing": NOW}),
+        json.dumps(
+            {"process": {"group": {"members": [{"name": "extract", "shell": GATE}]}}, "timing": NOW}
+        ),
     )
     runner = place.start("--drain", "600s")
     wait_until(lambda: len(place.events("execution.started")) == 3)

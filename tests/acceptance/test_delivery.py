@@ -1,4 +1,6 @@
-"""However files are delivered, what was delivered is live within its bound, whole, and once; and nothing is lost."""
+"""However files are delivered, what was delivered is live within its bound, whole, and
+once; and nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -36,21 +38,29 @@ from runner.watching.watched_links import WakingHandler
 
 FEW, MANY = 25, 1000
 SLACK_S = 25.0
-"""What a machine that is busy with other tests may add; the campaign and the benchmark hold the bounds themselves."""
+"""What a machine that is busy with other tests may add; the campaign and the benchmark
+hold the bounds themselves.
+"""
 ROUNDS = 4
-"""Who writes, or who tells of it, may be kept waiting by the machine so long that the folder is still in the midst of
-a delivery. Then it is read early, as it should be: one round out of so many goes without that."""
+"""Who writes, or who tells of it, may be kept waiting by the machine so long that the
+folder is still in the midst of a delivery. Then it is read early, as it should be: one
+round out of so many goes without that.
+"""
 
 
 def check(outcome: Outcome) -> None:
     if outcome.is_held_up:
         return
-    assert outcome.live == outcome.wanted, f"{outcome.delivery.name}: another catalog was live than was delivered"
+    assert outcome.live == outcome.wanted, (
+        f"{outcome.delivery.name}: another catalog was live than was delivered"
+    )
     assert outcome.taken_s <= outcome.delivery.bound_s, f"{outcome.delivery.name}: too late"
 
 
 def check_all(folder: Path, files: int) -> None:
-    """Deliver in all ways, and check by the log that each was one reload, and nothing only half there was refused."""
+    """Deliver in all ways, and check by the log that each was one reload, and nothing
+    only half there was refused.
+    """
     outcomes = list(deliver_all(folder, files))
     for each in outcomes:
         check(each)
@@ -66,7 +76,8 @@ def is_good(outcome: Outcome) -> bool:
 
 
 def well_delivered(folder: Path, files: int) -> set[str]:
-    """Deliver in all ways; return those by which all was live by one reload, and nothing only half there was refused.
+    """Deliver in all ways; return those by which all was live by one reload, and
+    nothing only half there was refused.
 
     That what was delivered is live in the end is required of each.
     """
@@ -76,7 +87,11 @@ def well_delivered(folder: Path, files: int) -> set[str]:
     with service.running() as site.runner:
         for number, delivery in enumerate(filter(is_possible, DELIVERIES), 1):
             since = service.log.stat().st_size
-            wanted = version(number, files) if delivery.is_tree else {**wanted, min(wanted): f"edited {number}"}
+            wanted = (
+                version(number, files)
+                if delivery.is_tree
+                else {**wanted, min(wanted): f"edited {number}"}
+            )
             found = outcome(site, delivery, wanted)
 
             def is_live(wanted: dict[str, str] = wanted) -> bool:
@@ -84,13 +99,18 @@ def well_delivered(folder: Path, files: int) -> set[str]:
 
             service.wait_for(site.runner, is_live, within_s=LATEST_S)
             reloads, refused = (
-                service.records(event, since=since) for event in ("runner.reloaded", "request.rejected")
+                service.records(event, since=since)
+                for event in ("runner.reloaded", "request.rejected")
             )
             if is_good(found) and len(reloads) == 1 and not refused:
                 well.add(delivery.name)
             else:  # what is told of it late is not to be taken for the next
                 subprocess.run(
-                    [*RUNNER, "reload"], env=service.environment, capture_output=True, check=True, timeout=60
+                    [*RUNNER, "reload"],
+                    env=service.environment,
+                    capture_output=True,
+                    check=True,
+                    timeout=60,
                 )
     check_log(service.log)
     return well
@@ -120,7 +140,8 @@ def test_a_thousand_files_are_delivered_within_the_bounds(tmp_path: Path) -> Non
         check(deliver_unnotified(tmp_path / "unnotified", MANY))
 
 
-# --- the loop itself, by a clock that the test moves -----------------------------------------------------------------
+# --- the loop itself, by a clock that the test moves
+# -----------------------------------------------------------------
 
 
 @dataclass
@@ -139,7 +160,9 @@ class GivenClock:
 TURN_S = 0.05
 
 
-def seconds_until(so: Callable[[], object], runner: Runner, clock: GivenClock, *, within_s: float) -> float:
+def seconds_until(
+    so: Callable[[], object], runner: Runner, clock: GivenClock, *, within_s: float
+) -> float:
     """Let the loop turn until something is so; return how long that took by its clock."""
     begun_s = clock.passed_s
     while not so():
@@ -159,7 +182,9 @@ def text_of(description: str) -> str:
 
 
 class Told:
-    """Counts, by file name, of what the watcher's threads have told the runner: those do not go by the given clock."""
+    """Counts, by file name, of what the watcher's threads have told the runner: those
+    do not go by the given clock.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._closed: Counter[str] = Counter()
@@ -176,7 +201,9 @@ class Told:
         """Write a file, and have the runner know of that before its clock moves on."""
         before = self._closed[path.name]
         path.write_text(text)
-        wait_until(lambda: self._closed[path.name] > before, what=f"{path} is told of")  # the last thing that is
+        wait_until(
+            lambda: self._closed[path.name] > before, what=f"{path} is told of"
+        )  # the last thing that is
         runner.wait(at_most_s=0.0)
 
     def declare(self, jobs: Path, runner: Runner, name: str, description: str = "") -> None:
@@ -201,7 +228,9 @@ def jobs(tmp_path: Path) -> Path:
     return tmp_path / "jobs.d"
 
 
-def test_a_folder_that_is_missing_at_the_start_is_read_once_it_is_there(jobs: Path, clock: GivenClock) -> None:
+def test_a_folder_that_is_missing_at_the_start_is_read_once_it_is_there(
+    jobs: Path, clock: GivenClock
+) -> None:
     jobs.rename(jobs.with_name("later"))
     with started(jobs, clock) as runner:
         assert not runner.registry.requests
@@ -209,7 +238,9 @@ def test_a_folder_that_is_missing_at_the_start_is_read_once_it_is_there(jobs: Pa
         seconds_until(lambda: runner.registry.requests, runner, clock, within_s=1.0)
 
 
-def test_a_folder_that_goes_away_keeps_its_requests_and_comes_back(jobs: Path, clock: GivenClock) -> None:
+def test_a_folder_that_goes_away_keeps_its_requests_and_comes_back(
+    jobs: Path, clock: GivenClock
+) -> None:
     with started(jobs, clock) as runner:
         jobs.rename(jobs.with_name("away"))
         seconds_until(lambda: runner.registry.is_kept_whole, runner, clock, within_s=1.0)
@@ -220,13 +251,17 @@ def test_a_folder_that_goes_away_keeps_its_requests_and_comes_back(jobs: Path, c
         assert sorted(runner.registry.requests) == ["one", "two"]
 
 
-def test_gits_lock_holds_a_reload_back_for_ten_seconds_and_no_longer(jobs: Path, clock: GivenClock, told: Told) -> None:
+def test_gits_lock_holds_a_reload_back_for_ten_seconds_and_no_longer(
+    jobs: Path, clock: GivenClock, told: Told
+) -> None:
     git(jobs.parent, "init", "-q")
     with started(jobs, clock) as runner:
         lock = jobs.parent / ".git" / "index.lock"
         lock.touch()
         told.declare(jobs, runner, "two")
-        taken_s = seconds_until(lambda: "two" in runner.registry.requests, runner, clock, within_s=17.0)
+        taken_s = seconds_until(
+            lambda: "two" in runner.registry.requests, runner, clock, within_s=17.0
+        )
         assert taken_s >= 10.0
         told.declare(jobs, runner, "three")
         seconds_until(lambda: clock.passed_s > taken_s + 2.0, runner, clock, within_s=3.0)
@@ -235,7 +270,9 @@ def test_gits_lock_holds_a_reload_back_for_ten_seconds_and_no_longer(jobs: Path,
         seconds_until(lambda: "three" in runner.registry.requests, runner, clock, within_s=1.0)
 
 
-def test_noise_beside_the_requests_does_not_hold_an_edit_back(jobs: Path, clock: GivenClock, told: Told) -> None:
+def test_noise_beside_the_requests_does_not_hold_an_edit_back(
+    jobs: Path, clock: GivenClock, told: Told
+) -> None:
     """As of a process that writes its own files into its folder, which is that of its request."""
     with started(jobs, clock) as runner:
 
@@ -266,7 +303,9 @@ def description_of(runner: Runner, name: str) -> str | None:
     return runner.registry.requests[name].description
 
 
-def test_an_edit_behind_a_link_is_live_within_a_second(jobs: Path, clock: GivenClock, told: Told) -> None:
+def test_an_edit_behind_a_link_is_live_within_a_second(
+    jobs: Path, clock: GivenClock, told: Told
+) -> None:
     for revision in ("1", "2"):
         (jobs.parent / "revisions" / revision).mkdir(parents=True)
         (jobs.parent / "revisions" / revision / "chained.yaml").write_text(text_of(revision))
@@ -278,9 +317,13 @@ def test_an_edit_behind_a_link_is_live_within_a_second(jobs: Path, clock: GivenC
     (jobs / "team").symlink_to("../team")
     with started(jobs, clock) as runner:
         told.of(jobs.parent / "team" / "linked.yaml", runner, text_of("edited"))
-        seconds_until(lambda: description_of(runner, "linked") == "edited", runner, clock, within_s=1.0)
+        seconds_until(
+            lambda: description_of(runner, "linked") == "edited", runner, clock, within_s=1.0
+        )
         told.of(jobs.parent / "revisions" / "1" / "chained.yaml", runner, text_of("edited"))
-        seconds_until(lambda: description_of(runner, "chained") == "edited", runner, clock, within_s=1.0)
+        seconds_until(
+            lambda: description_of(runner, "chained") == "edited", runner, clock, within_s=1.0
+        )
         current.with_name("next").symlink_to("revisions/2")
         current.with_name("next").rename(current)
         is_woken = select.poll()
@@ -288,7 +331,9 @@ def test_an_edit_behind_a_link_is_live_within_a_second(jobs: Path, clock: GivenC
         wait_until(lambda: is_woken.poll(10), what="the flip is notified")
         seconds_until(lambda: description_of(runner, "chained") == "2", runner, clock, within_s=1.0)
         told.of(jobs.parent / "revisions" / "2" / "chained.yaml", runner, text_of("edited again"))
-        seconds_until(lambda: description_of(runner, "chained") == "edited again", runner, clock, within_s=1.0)
+        seconds_until(
+            lambda: description_of(runner, "chained") == "edited again", runner, clock, within_s=1.0
+        )
 
 
 def test_an_edit_of_a_file_of_dates_outside_the_folder_is_live_within_a_second(
@@ -305,7 +350,9 @@ def test_an_edit_of_a_file_of_dates_outside_the_folder_is_live_within_a_second(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
-def test_an_edit_of_a_file_that_is_mounted_into_the_folder_is_live_by_the_next_look(jobs: Path, tmp_path: Path) -> None:
+def test_an_edit_of_a_file_that_is_mounted_into_the_folder_is_live_by_the_next_look(
+    jobs: Path, tmp_path: Path
+) -> None:
     """In a mount namespace of its own, which ends with it; by a clock that is moved."""
     script = """
 import subprocess, sys
@@ -324,5 +371,7 @@ with started(jobs, clock) as runner:
     path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
     command = ["unshare", "-m", "--propagation", "private", sys.executable, "-c", script, str(jobs)]
     environment = {**os.environ, "PYTHONPATH": path}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr

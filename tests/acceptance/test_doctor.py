@@ -1,4 +1,6 @@
-"""`runner doctor`: what it finds, that what it advises helps, and that nothing it meets makes it stumble."""
+"""`runner doctor`: what it finds, that what it advises helps, and that nothing it meets
+makes it stumble.
+"""
 
 from __future__ import annotations
 
@@ -54,15 +56,30 @@ def subject(tmp_path: Path, store: bytes) -> Subject:
     os.mkfifo(state / "wake", 0o600)
     log = state / "monitor.jsonl"
     log.write_text(RECORD)
-    for path, mode in ((home, 0o755), (jobs, 0o755), (jobs / "erp", 0o755), (state, 0o700), (log, 0o640)):
+    for path, mode in (
+        (home, 0o755),
+        (jobs, 0o755),
+        (jobs / "erp", 0o755),
+        (state, 0o700),
+        (log, 0o640),
+    ):
         path.chmod(mode)
     for file in jobs.rglob("*.yaml"):
         file.chmod(0o644)
-    return Subject(jobs=jobs, state=state, monitor_log=log, zone="UTC", logrotate=home / "logrotate.d")
+    return Subject(
+        jobs=jobs, state=state, monitor_log=log, zone="UTC", logrotate=home / "logrotate.d"
+    )
 
 
 def doctor(subject: Subject, *arguments: str, **environment: str) -> Result:
-    given = ["--jobs", str(subject.jobs), "--state", str(subject.state), "--monitor-log", str(subject.monitor_log)]
+    given = [
+        "--jobs",
+        str(subject.jobs),
+        "--state",
+        str(subject.state),
+        "--monitor-log",
+        str(subject.monitor_log),
+    ]
     return CliRunner().invoke(cli, ["doctor", *given, *arguments], env={"TZ": "UTC", **environment})
 
 
@@ -81,7 +98,11 @@ def only(subject: Subject, check: str, level: Level) -> Finding:
 def test_in_order_it_says_so_of_each_thing_and_changes_nothing(subject: Subject) -> None:
     def content() -> dict[str, tuple[int, bytes]]:
         files = [path for path in subject.jobs.parent.rglob("*") if path.is_file()]
-        return {str(path): (path.stat().st_mode, path.read_bytes()) for path in files if path.suffix != ".sqlite3-shm"}
+        return {
+            str(path): (path.stat().st_mode, path.read_bytes())
+            for path in files
+            if path.suffix != ".sqlite3-shm"
+        }
 
     before = content()
     done = doctor(subject, "--output", "json")
@@ -90,7 +111,9 @@ def test_in_order_it_says_so_of_each_thing_and_changes_nothing(subject: Subject)
     assert all(item.keys() == {"check", "level", "message", "suggestion"} for item in items)
     assert all((item["suggestion"] is None) == (item["level"] == "ok") for item in items)
     levels = {
-        item["check"]: item["level"] for item in items if item["check"] not in ("clock", "zone", "room", "limits")
+        item["check"]: item["level"]
+        for item in items
+        if item["check"] not in ("clock", "zone", "room", "limits")
     }
     expected = ("versions", "runner", "jobs", "requests", "notification", "state", "store", "log")
     assert levels == dict.fromkeys(expected, "ok")
@@ -103,7 +126,10 @@ def test_in_order_it_says_so_of_each_thing_and_changes_nothing(subject: Subject)
 
 def test_with_nothing_there_it_tells_how_to_begin(tmp_path: Path) -> None:
     nowhere = Subject(
-        jobs=tmp_path / "jobs.d", state=tmp_path / "state", monitor_log=tmp_path / "no" / "log", zone="UTC"
+        jobs=tmp_path / "jobs.d",
+        state=tmp_path / "state",
+        monitor_log=tmp_path / "no" / "log",
+        zone="UTC",
     )
     done = doctor(nowhere)
     assert done.exit_code == 1
@@ -113,7 +139,9 @@ def test_with_nothing_there_it_tells_how_to_begin(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".", "erp", "a.yaml", "erp/b.yaml"])
-def test_requests_that_anybody_may_write_are_a_problem_that_the_advice_mends(subject: Subject, name: str) -> None:
+def test_requests_that_anybody_may_write_are_a_problem_that_the_advice_mends(
+    subject: Subject, name: str
+) -> None:
     place = subject.jobs / name
     place.chmod(place.stat().st_mode | 0o002)
     finding = only(subject, "jobs", Level.PROBLEM)
@@ -123,7 +151,9 @@ def test_requests_that_anybody_may_write_are_a_problem_that_the_advice_mends(sub
     assert [each.level for each in found(subject, "jobs")] == [Level.OK]
 
 
-def test_the_way_to_the_requests_must_not_be_open_either_unless_it_is_sticky(subject: Subject) -> None:
+def test_the_way_to_the_requests_must_not_be_open_either_unless_it_is_sticky(
+    subject: Subject,
+) -> None:
     subject.jobs.parent.chmod(0o777)
     finding = only(subject, "jobs", Level.PROBLEM)
     assert f"put another folder in the place of {subject.jobs}" in finding.message
@@ -135,11 +165,20 @@ def test_the_way_to_the_requests_must_not_be_open_either_unless_it_is_sticky(sub
 def test_other_owners_and_groups_are_named(subject: Subject) -> None:
     (subject.jobs / "a.yaml").chmod(0o664)
     os.chown(subject.jobs / "a.yaml", 0, 54321)
-    assert "the group gid 54321, which root is not in, may write" in only(subject, "jobs", Level.PROBLEM).message
+    assert (
+        "the group gid 54321, which root is not in, may write"
+        in only(subject, "jobs", Level.PROBLEM).message
+    )
     os.chown(subject.jobs / "a.yaml", 54321, 0)
-    assert "belongs to uid 54321: they could run anything as root" in only(subject, "jobs", Level.PROBLEM).message
+    assert (
+        "belongs to uid 54321: they could run anything as root"
+        in only(subject, "jobs", Level.PROBLEM).message
+    )
     os.chown(subject.state, 54321, 54321)
-    assert "the state folder belongs to uid 54321" in only(replace(subject), "user", Level.ADVICE).message
+    assert (
+        "the state folder belongs to uid 54321"
+        in only(replace(subject), "user", Level.ADVICE).message
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to give files away")
@@ -148,7 +187,11 @@ def test_who_is_not_root_decides_whom_to_trust_and_is_told(subject: Subject) -> 
         os.chown(place, 54321, 54321)
     theirs, file = replace(subject), subject.jobs / "a.yaml"
     file.chmod(0o664)
-    for owner, group, level in ((54321, 0, None), (0, 12345, Level.WARNING), (12345, 0, Level.ADVICE)):
+    for owner, group, level in (
+        (54321, 0, None),
+        (0, 12345, Level.WARNING),
+        (12345, 0, Level.ADVICE),
+    ):
         os.chown(file, owner, group)
         assert [each.level for each in found(theirs, "jobs")] == [level or Level.OK]
     os.chown(file, 0, 0)
@@ -161,7 +204,9 @@ def test_who_is_not_root_decides_whom_to_trust_and_is_told(subject: Subject) -> 
 def test_root_does_not_serve_what_anybody_may_write(subject: Subject, command: list[str]) -> None:
     before = (subject.state / "monitor.jsonl").read_bytes()
     subject.jobs.chmod(0o777)
-    done = CliRunner().invoke(cli, [*command, "--jobs", str(subject.jobs), "--state", str(subject.state)])
+    done = CliRunner().invoke(
+        cli, [*command, "--jobs", str(subject.jobs), "--state", str(subject.state)]
+    )
     told = f"{done.exception} {done.stderr}"  # `exec` tells it itself, with an exit code of its own
     assert isinstance(done.exception, RefusedError) or done.exit_code == 125
     assert f"anybody may write {subject.jobs}, " in told
@@ -172,7 +217,9 @@ def test_root_does_not_serve_what_anybody_may_write(subject: Subject, command: l
 @pytest.mark.parametrize("name", [".", "store.sqlite3", "wake", "lock", "outputs"])
 def test_a_state_that_anybody_may_write_is_a_problem(subject: Subject, name: str) -> None:
     (subject.state / name).chmod(0o722)
-    assert f"anybody may write {subject.state / name}" in only(subject, "state", Level.PROBLEM).message
+    assert (
+        f"anybody may write {subject.state / name}" in only(subject, "state", Level.PROBLEM).message
+    )
 
 
 def test_what_processes_print_is_not_for_everyone_to_read(subject: Subject) -> None:
@@ -180,12 +227,17 @@ def test_what_processes_print_is_not_for_everyone_to_read(subject: Subject) -> N
     assert str(subject.monitor_log) in only(subject, "log", Level.WARNING).message
     subject.state.chmod(0o711)
     (subject.state / "outputs").chmod(0o755)
-    assert f"everyone may read {subject.state / 'outputs'}" in only(subject, "state", Level.WARNING).message
+    assert (
+        f"everyone may read {subject.state / 'outputs'}"
+        in only(subject, "state", Level.WARNING).message
+    )
 
 
 def test_a_rejected_request_and_a_zone_that_there_is_not_are_told(subject: Subject) -> None:
     (subject.jobs / "a.yaml").write_text(REQUEST.replace("Madrid", "Madird"))
-    assert "there is no time zone 'Europe/Madird'" in only(subject, "requests", Level.WARNING).message
+    assert (
+        "there is no time zone 'Europe/Madird'" in only(subject, "requests", Level.WARNING).message
+    )
     done = doctor(subject, TZ="Europe/Nowhere")
     assert done.exit_code == 1
     assert "there is no time zone 'Europe/Nowhere'" in done.stdout
@@ -203,7 +255,11 @@ def execute(path: Path, statement: str) -> None:
         ("PRAGMA user_version = 99", Level.PROBLEM, "has version 99"),
         ("PRAGMA user_version = 1", Level.ADVICE, "it has version 1"),
         ("PRAGMA application_id = 7", Level.PROBLEM, "belongs to another application"),
-        ("DROP TABLE outbox", Level.PROBLEM, "has not the tables of its version (no such table: outbox)"),
+        (
+            "DROP TABLE outbox",
+            Level.PROBLEM,
+            "has not the tables of its version (no such table: outbox)",
+        ),
     ],
 )
 def test_a_store_of_another_version_or_maker_is_told(
@@ -224,7 +280,10 @@ def test_records_that_wait_though_nobody_is_there_to_write_them_are_told(subject
         assert [each.level for each in found(alive, "store")] == [Level.OK]
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     damage=st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), max_size=40),
     kept=st.just(2**30) | st.integers(0, 2**16),
@@ -241,7 +300,10 @@ def test_no_damage_to_store_or_log_makes_it_stumble(
     try:
         store.write_bytes(torn[:kept])
         log.write_bytes(lines)
-        assert {finding.check for finding in (*soundness.store_findings(subject), *soundness.line_findings(subject))}
+        assert {
+            finding.check
+            for finding in (*soundness.store_findings(subject), *soundness.line_findings(subject))
+        }
     finally:
         store.write_bytes(whole)
 
@@ -283,19 +345,34 @@ def test_a_torn_last_line_is_told_and_what_is_no_record(subject: Subject) -> Non
 
 
 def test_the_last_step_of_the_clock_is_told(subject: Subject) -> None:
-    stepped = {"event": "runner.clock_stepped", "step_s": -61.5, "time": "2999-01-01T00:00:00.000000Z"}
+    stepped = {
+        "event": "runner.clock_stepped",
+        "step_s": -61.5,
+        "time": "2999-01-01T00:00:00.000000Z",
+    }
     subject.monitor_log.write_text(json.dumps(stepped) + "\n")
     steps = [finding for finding in found(subject, "clock") if "stepped" in finding.message]
-    assert [(finding.level, "-00:01:01.500" in finding.message) for finding in steps] == [(Level.ADVICE, True)]
+    assert [(finding.level, "-00:01:01.500" in finding.message) for finding in steps] == [
+        (Level.ADVICE, True)
+    ]
 
 
 def test_the_last_step_back_is_reported_with_the_span_that_it_reopened(subject: Subject) -> None:
-    back = {"event": "runner.clock_stepped", "step_s": -7200.0, "time": "2999-01-01T00:00:00.000000Z"}
-    back |= {"reopened_from": "2999-01-01T00:00:00.000000Z", "reopened_until": "2999-01-01T02:00:00.000000Z"}
+    back = {
+        "event": "runner.clock_stepped",
+        "step_s": -7200.0,
+        "time": "2999-01-01T00:00:00.000000Z",
+    }
+    back |= {
+        "reopened_from": "2999-01-01T00:00:00.000000Z",
+        "reopened_until": "2999-01-01T02:00:00.000000Z",
+    }
     forward = back | {"step_s": 30.0, "reopened_from": None, "reopened_until": None}
     subject.monitor_log.write_text("".join(json.dumps(each) + "\n" for each in (back, forward)))
     first, second = (finding for finding in found(subject, "clock") if "stepped" in finding.message)
-    assert "to 2999-01-01T02:00:00.000000Z, fires that had a verdict run only on time" in first.message
+    assert (
+        "to 2999-01-01T02:00:00.000000Z, fires that had a verdict run only on time" in first.message
+    )
     assert second.message == "the clock was stepped by 00:00:30.000 at 2999-01-01T00:00:00.000000Z"
     assert "misfired" not in f"{first}{second}"
 
@@ -304,14 +381,21 @@ def test_the_last_step_back_is_reported_with_the_span_that_it_reopened(subject: 
     ("text", "level"),
     [
         ("{log} {{\n  daily\n  copytruncate\n}}\n", Level.WARNING),
-        ('/var/log/x {{ weekly }}\n"{folder}/*.jsonl" /var/log/y\n{{\n  copytruncate\n}}\n', Level.WARNING),
+        (
+            '/var/log/x {{ weekly }}\n"{folder}/*.jsonl" /var/log/y\n{{\n  copytruncate\n}}\n',
+            Level.WARNING,
+        ),
         ("{log} {{\n  create\n  # copytruncate\n}}\n", Level.OK),
         ("/var/log/x {{ copytruncate }}\n", None),
     ],
 )
-def test_a_rotation_that_loses_lines_is_told(subject: Subject, text: str, level: Level | None) -> None:
+def test_a_rotation_that_loses_lines_is_told(
+    subject: Subject, text: str, level: Level | None
+) -> None:
     subject.logrotate.mkdir()
-    (subject.logrotate / "runner").write_text(text.format(log=subject.monitor_log, folder=subject.monitor_log.parent))
+    (subject.logrotate / "runner").write_text(
+        text.format(log=subject.monitor_log, folder=subject.monitor_log.parent)
+    )
     assert [finding.level for finding in found(subject, "rotation")] == ([level] if level else [])
 
 
@@ -332,7 +416,9 @@ def test_the_file_system_is_found_by_its_device(tmp_path: Path) -> None:
     assert machine.file_system_of(tmp_path, lines[0]) == ""
 
 
-def test_links_that_lead_to_more_than_is_watched_are_told(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_that_lead_to_more_than_is_watched_are_told(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(machine, "file_system_of", lambda _path, _mountinfo: "ext4")
     monkeypatch.setattr("runner.watching.watched_links.MOST_FOLDERS", 3)
     large = subject.jobs.with_name("large")
@@ -340,7 +426,10 @@ def test_links_that_lead_to_more_than_is_watched_are_told(subject: Subject, monk
     (subject.jobs / "large").symlink_to("../large")
     assert [finding.level for finding in found(subject, "notification")] == [Level.OK]
     (large / "c").mkdir()
-    assert f"edits in {large} are found by looking" in only(subject, "notification", Level.ADVICE).message
+    assert (
+        f"edits in {large} are found by looking"
+        in only(subject, "notification", Level.ADVICE).message
+    )
 
 
 @pytest.fixture
@@ -350,6 +439,8 @@ def is_on_nfs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("is_on_nfs")
-def test_requests_on_a_network_are_found_by_looking_and_a_store_there_does_not_work(subject: Subject) -> None:
+def test_requests_on_a_network_are_found_by_looking_and_a_store_there_does_not_work(
+    subject: Subject,
+) -> None:
     assert "tells nothing of changes" in only(subject, "notification", Level.ADVICE).message
     assert "on nfs4" in only(subject, "room", Level.PROBLEM).message

@@ -1,4 +1,6 @@
-"""`runner exec`: its exit codes, its output, its Ctrl-C; through a runner, and by itself where none is running."""
+"""`runner exec`: its exit codes, its output, its Ctrl-C; through a runner, and by
+itself where none is running.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,15 @@ import signal
 import pytest
 from support.place import GATE, PERSON, Place, Record, end_of, wait_until
 
-IS_THROUGH_A_RUNNER = pytest.mark.parametrize("is_served", [True, False], ids=["through a runner", "alone"])
+IS_THROUGH_A_RUNNER = pytest.mark.parametrize(
+    "is_served", [True, False], ids=["through a runner", "alone"]
+)
 
 
 def _started(place: Place, request: str) -> Record:
-    (record,) = wait_until(lambda: place.events("execution.started", request), what=f"{request} has started")
+    (record,) = wait_until(
+        lambda: place.events("execution.started", request), what=f"{request} has started"
+    )
     return record
 
 
@@ -56,8 +62,14 @@ def test_output_is_shown_byte_for_byte_while_it_comes(place: Place, is_served: b
     assert command.stdout.read(7) == b"\xff\x00first"
     place.open_gate()
     assert end_of(command) == (0, b"last\n", "")
-    (record,) = place.await_finished("bytes")  # the command has it from the store, maybe before it is in the log
-    assert (record["channel"], record["requested_by"], record["generation"]) == ("direct", PERSON, None)
+    (record,) = place.await_finished(
+        "bytes"
+    )  # the command has it from the store, maybe before it is in the log
+    assert (record["channel"], record["requested_by"], record["generation"]) == (
+        "direct",
+        PERSON,
+        None,
+    )
     assert record["output_tail"] == "\ufffd\x00firstlast\n"
 
 
@@ -71,7 +83,11 @@ def test_ctrl_c_kills_the_execution_and_says_who(place: Place, is_served: bool) 
     command.send_signal(signal.SIGINT)
     assert end_of(command) == (128 + 15, b"", f"runner: slow: killed by {PERSON}\n")
     (record,) = place.await_finished("slow")
-    assert (record["status"], record["reason"], record["requested_by"]) == ("killed", "killed_by_user", PERSON)
+    assert (record["status"], record["reason"], record["requested_by"]) == (
+        "killed",
+        "killed_by_user",
+        PERSON,
+    )
 
 
 def test_what_runs_already_is_refused(place: Place) -> None:
@@ -80,7 +96,10 @@ def test_what_runs_already_is_refused(place: Place) -> None:
     first = place.begin("exec", "sole")
     _started(place, "sole")
     second = place.run("exec", "sole")
-    assert (second.returncode, second.stderr) == (125, "runner: sole: Concurrent attempt to execute\n")
+    assert (second.returncode, second.stderr) == (
+        125,
+        "runner: sole: Concurrent attempt to execute\n",
+    )
     place.open_gate()
     assert end_of(first)[0] == 0
 
@@ -116,7 +135,9 @@ def test_a_runner_that_is_killed_meanwhile_is_told(place: Place) -> None:
 def test_without_a_runner_what_a_former_one_left_is_left_alone(place: Place) -> None:
     place.declare("first", GATE, "run_immediately")
     place.declare("waits", "true", "run_immediately")
-    place.declare("mine", "cp ../new.yaml new.yaml; touch first.yaml; rm gone.yaml; sleep 0.7; echo done")
+    place.declare(
+        "mine", "cp ../new.yaml new.yaml; touch first.yaml; rm gone.yaml; sleep 0.7; echo done"
+    )
     place.declare("gone", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
     (place.folder / "new.yaml").write_text("{process: {shell: 'true'}, timing: run_immediately}")
     runner = place.start("--max-running", "1")
@@ -159,6 +180,8 @@ def test_several_at_once_without_a_runner_all_run_to_their_end(place: Place) -> 
     for name in names:
         place.declare(name, f"sleep 0.2; echo {name}")
     commands = [place.begin("exec", name) for name in names]
-    assert [end_of(command) for command in commands] == [(0, f"{name}\n".encode(), "") for name in names]
+    assert [end_of(command) for command in commands] == [
+        (0, f"{name}\n".encode(), "") for name in names
+    ]
     for name in names:
         assert [record["status"] for record in place.finished(name)] == ["success"]

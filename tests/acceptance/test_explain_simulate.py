@@ -20,8 +20,12 @@ DAILY = 'process: {{shell: "true"}}\ntiming: {{schedule: {{frequency: daily, at:
 
 
 def answered(place: Place, *arguments: str) -> dict[str, Any]:
-    """Return what a command prints as JSON; called in this process, as a process of its own takes long to start."""
-    done = CliRunner(env=place.environment).invoke(cli, [*arguments, "-o", "json"], catch_exceptions=False)
+    """Return what a command prints as JSON; called in this process, as a process of its
+    own takes long to start.
+    """
+    done = CliRunner(env=place.environment).invoke(
+        cli, [*arguments, "-o", "json"], catch_exceptions=False
+    )
     assert (done.exit_code, done.stderr) == (0, "")
     item = json.loads(done.stdout)
     assert isinstance(item, dict)
@@ -40,7 +44,9 @@ def second(record: dict[str, Any], field: str = "scheduled_for") -> str:
     return f"{record[field][:19]}Z"
 
 
-def test_a_cron_expression_is_told_in_words_with_its_fires_and_what_to_beware_of(place: Place) -> None:
+def test_a_cron_expression_is_told_in_words_with_its_fires_and_what_to_beware_of(
+    place: Place,
+) -> None:
     # At no time at which clocks change: on some 31st of March they do.
     done = place.run("explain", "30 4 31 * *", "--timezone", "Europe/Madrid", "-n", "2")
     assert (done.returncode, done.stderr) == (0, "")
@@ -54,7 +60,12 @@ def test_a_cron_expression_is_told_in_words_with_its_fires_and_what_to_beware_of
 
 
 def test_a_schedule_is_read_as_in_the_files(place: Place) -> None:
-    item = explained(place, "{frequency: monthly, day: last_workday, at: '18:00', timezone: Asia/Kolkata}", "-n", "3")
+    item = explained(
+        place,
+        "{frequency: monthly, day: last_workday, at: '18:00', timezone: Asia/Kolkata}",
+        "-n",
+        "3",
+    )
     assert item["timing"] == "every month on the last workday at 18:00 (Asia/Kolkata)"
     assert (item["zone"], item["cautions"]) == ("Asia/Kolkata", [])
     assert [fire["local"][10:] for fire in item["next"]] == [" 18:00:00+05:30"] * 3
@@ -67,13 +78,19 @@ def test_a_schedule_is_read_as_in_the_files(place: Place) -> None:
 def test_what_is_wrong_with_an_expression_is_told_in_words(place: Place) -> None:
     done = place.run("explain", "0 0 31 2 *")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("runner: '0 0 31 2 *' can never fire: no date is of its days and months")
+    assert done.stderr.startswith(
+        "runner: '0 0 31 2 *' can never fire: no date is of its days and months"
+    )
 
 
 def test_an_expression_is_asked_of_an_instant(place: Place) -> None:
-    item = explained(place, "0 2 * * 1-5", "--timezone", "Europe/Madrid", "--at", "2026-12-24 02:00")
+    item = explained(
+        place, "0 2 * * 1-5", "--timezone", "Europe/Madrid", "--at", "2026-12-24 02:00"
+    )
     assert item["because"] == [{"cause": "fires", "message": "it fires then"}]
-    text = place.run("explain", "0 2 * * 1-5", "--timezone", "Europe/Madrid", "--at", "2026-12-26 02:00").stdout
+    text = place.run(
+        "explain", "0 2 * * 1-5", "--timezone", "Europe/Madrid", "--at", "2026-12-26 02:00"
+    ).stdout
     assert text.splitlines() == [
         "0 2 * * 1-5 at 2026-12-26 02:00:00+01:00",
         "  its rule has no fire then",
@@ -89,7 +106,10 @@ def test_a_name_that_is_not_there_or_not_good_is_told(place: Place) -> None:
     place.write("good.yaml", DAILY.format(at="02:00"))
     place.write("bad.yaml", "process: {shel: oops}\n")
     done = place.run("explain", "goood")
-    assert (done.returncode, done.stderr) == (2, "runner: there is no request 'goood'; did you mean 'good'?\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "runner: there is no request 'goood'; did you mean 'good'?\n",
+    )
     done = place.run("explain", "bad")
     assert done.returncode == 1
     assert "'bad' has no valid version: " in done.stderr
@@ -114,10 +134,14 @@ def test_why_a_request_ran_was_skipped_or_did_not(place: Place) -> None:
     assert causes(place, "daily", "2097-01-02 02:01") == ["no_fire"]
 
     place.run("unschedule", "slow", "daily")
-    (unscheduled,) = wait_until(lambda: place.events("request.unscheduled", "slow"), what="the answer is recorded too")
+    (unscheduled,) = wait_until(
+        lambda: place.events("request.unscheduled", "slow"), what="the answer is recorded too"
+    )
     after = parse_instant(unscheduled["time"]).replace(microsecond=0) + timedelta(seconds=1)
     wait_until(lambda: datetime.now(UTC) > after)
-    (because,) = explained(place, "slow", "--at", after.isoformat().replace("+00:00", "Z"))["because"]
+    (because,) = explained(place, "slow", "--at", after.isoformat().replace("+00:00", "Z"))[
+        "because"
+    ]
     assert because["cause"] == "unscheduled"
     assert f"by {unscheduled['requested_by']}" in because["message"]
     assert causes(place, "daily", "2097-01-02 02:00") == ["unscheduled"]
@@ -136,7 +160,10 @@ def test_a_renamed_request_is_asked_of_what_it_did_by_its_former_name(place: Pla
     place.await_finished("new")
     assert place.stop(runner) == 0
     told = explained(place, "new", "--at", second(record))
-    assert ([each["cause"] for each in told["because"]], told["executions"]) == (["ran"], [record["execution"]])
+    assert ([each["cause"] for each in told["because"]], told["executions"]) == (
+        ["ran"],
+        [record["execution"]],
+    )
 
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
@@ -158,7 +185,10 @@ def test_why_nothing_ran_while_no_runner_was_there(place: Place, by: signal.Sign
     wait_until(lambda: datetime.now(UTC) > gone + timedelta(seconds=1))
     assert causes(place, "tick", at) == ["runner_down"]
     second_process = place.start()
-    wait_until(lambda: any(_covers(record, at) for record in place.finished("tick")), what="it is told as missed")
+    wait_until(
+        lambda: any(_covers(record, at) for record in place.finished("tick")),
+        what="it is told as missed",
+    )
     assert causes(place, "tick", at) == ["missed", "runner_down"]
     text = place.run("explain", "tick", "--at", at).stdout
     assert ("since " if by is signal.SIGTERM else "; the last sign of one is of ") in text
@@ -168,7 +198,9 @@ def test_why_nothing_ran_while_no_runner_was_there(place: Place, by: signal.Sign
 
 
 def _covers(record: dict[str, Any], at: str) -> bool:
-    """Tell whether a record is of a span that was missed, and that an instant (whole seconds) is in."""
+    """Tell whether a record is of a span that was missed, and that an instant (whole
+    seconds) is in.
+    """
     if record["status"] != "misfired":
         return False
     begin, end, instant = map(parse_instant, (record["missed_from"], record["missed_until"], at))
@@ -181,11 +213,19 @@ def simulated(place: Place, *arguments: str) -> dict[str, Any]:
 
 def finished(place: Place, request: str, duration_s: float) -> None:
     """Put an execution of the past into the monitor log."""
-    record = {"event": "execution.finished", "request": request, "status": "success", "duration_s": duration_s}
+    record = {
+        "event": "execution.finished",
+        "request": request,
+        "status": "success",
+        "duration_s": duration_s,
+    }
     place.state.mkdir(exist_ok=True)
     with (place.folder / "past.jsonl").open("a") as log:
         log.write(
-            json.dumps({**record, "time": "2026-11-22T02:00:00.000000Z", "started": "2026-11-22T02:00:00Z"}) + "\n"
+            json.dumps(
+                {**record, "time": "2026-11-22T02:00:00.000000Z", "started": "2026-11-22T02:00:00Z"}
+            )
+            + "\n"
         )
 
 
@@ -193,7 +233,10 @@ SPAN = ("--from", "2097-11-22 00:00", "--to", "2097-11-24 00:00")
 
 
 def test_a_simulation_counts_overlaps_and_waits_by_the_runs_of_the_past(place: Place) -> None:
-    place.write("each.yaml", 'process: {shell: "true"}\ntiming: {schedule: {frequency: minutely, interval: 10}}\n')
+    place.write(
+        "each.yaml",
+        'process: {shell: "true"}\ntiming: {schedule: {frequency: minutely, interval: 10}}\n',
+    )
     place.write("one.yaml", SLOW.replace("secondly", "hourly"))
     place.write("daily.yaml", DAILY.format(at="02:00"))
     for duration_s in (899.0, 901.0, 5.0):
@@ -202,7 +245,11 @@ def test_a_simulation_counts_overlaps_and_waits_by_the_runs_of_the_past(place: P
     past = ("--monitor-log", str(place.folder / "past.jsonl"))
     item = simulated(place, *SPAN, *past)
     requests = {each["request"]: each for each in item["requests"]}
-    assert (item["fires"], requests["each"]["fires"], requests["one"]["fires"]) == (288 + 48 + 2, 288, 48)
+    assert (item["fires"], requests["each"]["fires"], requests["one"]["fires"]) == (
+        288 + 48 + 2,
+        288,
+        48,
+    )
     assert requests["each"]["duration_s"] == 899.0
     assert requests["each"]["overlapping"] == 287
     assert (requests["one"]["overlapping"], requests["one"]["skipped"]) == (24, 24)
@@ -215,14 +262,20 @@ def test_a_simulation_counts_overlaps_and_waits_by_the_runs_of_the_past(place: P
 
 
 def test_a_group_is_counted_once_and_not_with_its_members(place: Place) -> None:
-    """What its members took is what it took: added up, or as runs beside it, they would count twice."""
+    """What its members took is what it took: added up, or as runs beside it, they would
+    count twice.
+    """
     members = [{"name": "quick", "shell": "true"}, {"name": "extract", "shell": "sleep 1"}]
     timing = {"schedule": {"frequency": "daily", "at": "02:00"}}
-    place.write("month-end.yaml", json.dumps({"process": {"group": {"members": members}}, "timing": timing}))
+    place.write(
+        "month-end.yaml", json.dumps({"process": {"group": {"members": members}}, "timing": timing})
+    )
     place.declare("extract", "true", timing)
     for name in ("month-end", "extract"):
         assert place.run("exec", name).returncode == 0
-    durations = {each["request"]: each["duration_s"] for each in answered(place, "simulate")["requests"]}
+    durations = {
+        each["request"]: each["duration_s"] for each in answered(place, "simulate")["requests"]
+    }
     for name in ("month-end", "extract"):
         (own,) = (each for each in place.finished(name) if each["group"] is None)
         assert durations[name] == own["duration_s"]
@@ -230,18 +283,27 @@ def test_a_group_is_counted_once_and_not_with_its_members(place: Place) -> None:
 
 
 def test_a_group_that_runs_is_shown_as_one_execution(place: Place) -> None:
-    content = {"process": {"group": {"members": [{"name": "waits", "shell": GATE}]}}, "timing": "run_immediately"}
+    content = {
+        "process": {"group": {"members": [{"name": "waits", "shell": GATE}]}},
+        "timing": "run_immediately",
+    }
     place.write("month-end.yaml", json.dumps(content))
     place.start()
     wait_until(lambda: len(place.events("execution.started", "month-end")) == 2)
-    (whole,) = (each for each in place.events("execution.started", "month-end") if each["group"] is None)
+    (whole,) = (
+        each for each in place.events("execution.started", "month-end") if each["group"] is None
+    )
     assert place.items("show", "month-end")[0]["executions"] == [whole["execution"]]
 
 
 def test_the_heat_map_fits_a_terminal_and_its_shades_are_explained(place: Place) -> None:
-    place.write("each.yaml", 'process: {shell: "true"}\ntiming: {schedule: {frequency: minutely, interval: 10}}\n')
     place.write(
-        "night.yaml", "process: {shell: 'true'}\ntiming: {schedule: {frequency: cron, expression: '* 2 * * *'}}\n"
+        "each.yaml",
+        'process: {shell: "true"}\ntiming: {schedule: {frequency: minutely, interval: 10}}\n',
+    )
+    place.write(
+        "night.yaml",
+        "process: {shell: 'true'}\ntiming: {schedule: {frequency: cron, expression: '* 2 * * *'}}\n",
     )
     done = place.run("simulate", *SPAN)
     assert (done.returncode, done.stderr) == (0, "")
@@ -253,15 +315,22 @@ def test_the_heat_map_fits_a_terminal_and_its_shades_are_explained(place: Place)
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in done.stdout
     month = place.run("simulate", "--from", "2097-11-01", "--to", "2097-12-30")
-    assert month.stdout == place.run("simulate", "--from", "2097-11-01 00:00", "--to", "2097-12-31 00:00").stdout
-    assert [line.split()[0] for line in month.stdout.splitlines() if line.startswith(("Mon", "Sun"))] == [
+    assert (
+        month.stdout
+        == place.run("simulate", "--from", "2097-11-01 00:00", "--to", "2097-12-31 00:00").stdout
+    )
+    assert [
+        line.split()[0] for line in month.stdout.splitlines() if line.startswith(("Mon", "Sun"))
+    ] == [
         "Monday",
         "Sunday",
     ]
 
 
 def test_nothing_to_simulate_and_spans_that_cannot_be(place: Place) -> None:
-    place.write("once.yaml", 'process: {shell: "true"}\ntiming: {run_later: {start: "2097-01-01 00:00"}}\n')
+    place.write(
+        "once.yaml", 'process: {shell: "true"}\ntiming: {run_later: {start: "2097-01-01 00:00"}}\n'
+    )
     assert place.run("simulate").stdout.startswith("0 fires of 0 requests\n")
     for arguments, words in (
         (("--from", "2097-01-02 00:00", "--to", "2097-01-01 00:00"), "the span is empty"),

@@ -1,4 +1,6 @@
-"""A jobs folder that is delivered by git, and files that are renamed: what has run is remembered by its name."""
+"""A jobs folder that is delivered by git, and files that are renamed: what has run is
+remembered by its name.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,21 @@ class Repository:
         self("init", "-q", "-b", "main")
 
     def __call__(self, *arguments: str) -> str:
-        settings = ("-c", "user.name=maria", "-c", "user.email=maria@example.org", "-c", "commit.gpgsign=false")
+        settings = (
+            "-c",
+            "user.name=maria",
+            "-c",
+            "user.email=maria@example.org",
+            "-c",
+            "commit.gpgsign=false",
+        )
         done = subprocess.run(
-            ["git", *settings, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=60, check=True
+            ["git", *settings, *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
         )
         return done.stdout.strip()
 
@@ -35,8 +49,10 @@ class Repository:
 
 
 def _await_commit(place: Place, commit: str) -> None:
-    """Wait until the runner knows where it is. That the folder differs, or no longer does, git may say a little later:
-    no reading waits long for that, and what it says too late is a reason to read again."""
+    """Wait until the runner knows where it is. That the folder differs, or no longer
+    does, git may say a little later: no reading waits long for that, and what it says
+    too late is a reason to read again.
+    """
     wait_until(lambda: place.items("status")[0]["git_commit"] == commit, what=f"{commit} is known")
 
 
@@ -45,7 +61,9 @@ def git(place: Place) -> Repository:
     return Repository(place.folder)
 
 
-def test_a_branch_checked_out_and_left_again_runs_nothing_twice(place: Place, git: Repository) -> None:
+def test_a_branch_checked_out_and_left_again_runs_nothing_twice(
+    place: Place, git: Repository
+) -> None:
     place.declare("tool", "true")
     first = git.commit()
     git("switch", "-q", "-c", "other")
@@ -72,7 +90,9 @@ def test_a_branch_checked_out_and_left_again_runs_nothing_twice(place: Place, gi
     assert len(place.events("execution.started", "once")) == 1
 
 
-def test_a_commit_that_changes_no_file_is_known_within_a_second(place: Place, git: Repository) -> None:
+def test_a_commit_that_changes_no_file_is_known_within_a_second(
+    place: Place, git: Repository
+) -> None:
     place.declare("tool", "true")
     git.commit()
     place.start()
@@ -96,10 +116,18 @@ def test_while_git_holds_its_lock_nothing_is_read(place: Place, git: Repository)
 
     def begun(begin_s: float, end_s: float) -> list[Record]:
         """Return the executions that were begun within a span after the edit."""
-        spans = ((each, parse_instant(each["started"]) - edited) for each in place.finished("tick", status="success"))
-        return [each for each, since in spans if timedelta(seconds=begin_s) < since < timedelta(seconds=end_s)]
+        spans = (
+            (each, parse_instant(each["started"]) - edited)
+            for each in place.finished("tick", status="success")
+        )
+        return [
+            each
+            for each, since in spans
+            if timedelta(seconds=begin_s) < since < timedelta(seconds=end_s)
+        ]
 
-    # An edit is live within a second, but the lock holds it back for ten; who is slow sees only some of the fires.
+    # An edit is live within a second, but the lock holds it back for ten; who is slow
+    # sees only some of the fires.
     wait_until(lambda: begun(1.5, 3600), what="an execution by which the edit would be live")
     assert {each["output_tail"] for each in begun(-3600, 10)} == {"one\n"}
     lock.unlink()
@@ -130,7 +158,9 @@ def test_a_reload_tells_the_commits_and_records_are_marked_while_the_folder_diff
     place.write("_defaults.yaml", "owner: ops\n")
     (edited,) = wait_until(lambda: place.events("runner.reloaded", changed=["tool"]))
     assert edited["git_commit_before"] == first
-    assert edited["git_commit"] in (f"{first}-dirty", first), "without the mark if git was too slow to tell"
+    assert edited["git_commit"] in (f"{first}-dirty", first), (
+        "without the mark if git was too slow to tell"
+    )
     assert "tool (owner)" in edited["message"]
     _await_commit(place, f"{first}-dirty")
     assert place.run("exec", "tool").returncode == 0
@@ -142,13 +172,19 @@ def test_a_reload_tells_the_commits_and_records_are_marked_while_the_folder_diff
     _await_commit(place, second)
     with place.standing_still(runner):  # git moves its HEAD after the files
         git("checkout", "-q", "--detach", first)
-    _, back = wait_until(lambda: len(found := place.events("runner.reloaded", changed=["tool"])) == 2 and found)
+    _, back = wait_until(
+        lambda: len(found := place.events("runner.reloaded", changed=["tool"])) == 2 and found
+    )
     assert back["git_commit_before"] == second
-    assert back["git_commit"] in (first, f"{first}-dirty"), "with the mark of before if git was too slow to tell"
+    assert back["git_commit"] in (first, f"{first}-dirty"), (
+        "with the mark of before if git was too slow to tell"
+    )
     _await_commit(place, first)
 
 
-def test_git_is_not_swept_up_as_an_orphan_however_long_it_looks(place: Place, git: Repository) -> None:
+def test_git_is_not_swept_up_as_an_orphan_however_long_it_looks(
+    place: Place, git: Repository
+) -> None:
     tools, looks = place.folder / "tools", place.folder / "looks"
     tools.mkdir()
     real = shutil.which("git")
@@ -157,7 +193,9 @@ def test_git_is_not_swept_up_as_an_orphan_however_long_it_looks(place: Place, gi
     (tools / "git").chmod(0o755)
     place.declare("tool", "true")
     commit = git.commit()
-    place.declare("held", "until [ -e ../held ]; do sleep 0.1; done; (true & true)", "run_immediately")
+    place.declare(
+        "held", "until [ -e ../held ]; do sleep 0.1; done; (true & true)", "run_immediately"
+    )
     place.environment["PATH"] = f"{tools}:{place.environment['PATH']}"
     place.start()
     wait_until(lambda: place.events("execution.started", "held"))
@@ -176,7 +214,9 @@ def test_wrong_defaults_keep_the_requests_below_and_say_so(place: Place) -> None
     place.start()
     place.write("team/_defaults.yaml", "process: {timeout: 5}\n")
     wait_until(lambda: len(place.events("request.rejected")) == 2, what="both files are rejected")
-    defaults, tool = sorted(place.events("request.rejected"), key=lambda record: record["request_file"])
+    defaults, tool = sorted(
+        place.events("request.rejected"), key=lambda record: record["request_file"]
+    )
     assert (defaults["request_file"], defaults["last_good"]) == ("team/_defaults.yaml", False)
     assert (tool["request_file"], tool["last_good"]) == ("team/tool.yaml", True)
     assert tool["problems"] == defaults["problems"]

@@ -24,7 +24,9 @@ IS_UPDATING = os.environ.get("UPDATE_HELP") == "1"
 
 def help_by_click(*command: str, columns: int = 80) -> str:
     # click leaves two columns free at the right.
-    done = CliRunner().invoke(cli, [*command, "--help"], prog_name="runner", terminal_width=columns - 2)
+    done = CliRunner().invoke(
+        cli, [*command, "--help"], prog_name="runner", terminal_width=columns - 2
+    )
     assert (done.exit_code, done.stderr) == (0, "")
     return done.stdout
 

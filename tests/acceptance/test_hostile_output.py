@@ -1,4 +1,6 @@
-"""What others wrote goes through every command, in every form, to a terminal, and nothing of it steers that."""
+"""What others wrote goes through every command, in every form, to a terminal, and
+nothing of it steers that.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,14 @@ HOSTILE = (
 )
 IN_NAMES = "h\x1b[2J\x9b\u202e\u200b\n"
 BRANCH = "b\u202e\u200b\u2066"
-IDENTITY = ("-c", "user.name=maria", "-c", "user.email=maria@example.org", "-c", "commit.gpgsign=false")
+IDENTITY = (
+    "-c",
+    "user.name=maria",
+    "-c",
+    "user.email=maria@example.org",
+    "-c",
+    "commit.gpgsign=false",
+)
 RAISING = "def fail() -> None:\n    raise LookupError(HOSTILE)\n"
 FAR_OFF = {"run_later": {"start": "2130-01-01 12:00"}}
 ARGUMENTS: dict[str, list[list[str]]] = {
@@ -58,28 +67,50 @@ ARGUMENTS: dict[str, list[list[str]]] = {
 def hostile(place: Place) -> Place:
     """A repository whose every text is hostile, as far as anybody may write it."""
     place.environment |= {"NO_COLOR": "1", "COLUMNS": "200", "GIT_CONFIG_GLOBAL": "/dev/null"}
-    texts: dict[str, object] = {"description": HOSTILE, "owner": HOSTILE, "labels": {"team": HOSTILE}}
+    texts: dict[str, object] = {
+        "description": HOSTILE,
+        "owner": HOSTILE,
+        "labels": {"team": HOSTILE},
+    }
     context: dict[str, object] = {"context": {"client": HOSTILE, "organization": HOSTILE}}
-    place.declare("hostile", f"echo '{HOSTILE}'", FAR_OFF, top=texts | context, params={"a": HOSTILE}, stdin=HOSTILE)
+    place.declare(
+        "hostile",
+        f"echo '{HOSTILE}'",
+        FAR_OFF,
+        top=texts | context,
+        params={"a": HOSTILE},
+        stdin=HOSTILE,
+    )
     place.declare("prints", "printf '%s' \"$RUNNER_PARAM_A\"; exit 3", params={"a": HOSTILE})
     (place.jobs / "raising.py").write_text(RAISING.replace("HOSTILE", repr(HOSTILE)))
     place.write("fails.yaml", json.dumps({"process": {"python": "raising:fail"}}))
-    place.write("bad.yaml", json.dumps({"process": {"shell": HOSTILE, HOSTILE: 1}, "timing": HOSTILE}))
+    place.write(
+        "bad.yaml", json.dumps({"process": {"shell": HOSTILE, HOSTILE: 1}, "timing": HOSTILE})
+    )
     place.write("broken.yaml", f"process: {{shell: '{HOSTILE}\n")
     place.write("dated.yaml", json.dumps({"process": {"shell": ":"}, "timing": {"schedule": {"frequency": "daily",
                 "at": "02:00", "except": "dates"}}}))  # fmt: skip
     (place.jobs / "dates").write_text(f"{HOSTILE}\n")
     (place.jobs / f"{IN_NAMES}.yaml").touch()
     (place.jobs / "link.yaml").symlink_to(IN_NAMES)
-    (place.folder / "crontab").write_text(f"0 2 * * * echo {HOSTILE}\n{HOSTILE} * * * *\nX='{HOSTILE}'\n", newline="")
-    for command in (["init", "-q"], ["add", "."], [*IDENTITY, "commit", "-qm", HOSTILE], ["branch", BRANCH]):
+    (place.folder / "crontab").write_text(
+        f"0 2 * * * echo {HOSTILE}\n{HOSTILE} * * * *\nX='{HOSTILE}'\n", newline=""
+    )
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        [*IDENTITY, "commit", "-qm", HOSTILE],
+        ["branch", BRANCH],
+    ):
         subprocess.run(["git", *command], cwd=place.folder, check=True, env=place.environment)
     place.declare("hostile", f"echo '{HOSTILE[::-1]}'", FAR_OFF, top=texts)
     return place
 
 
 def on_terminal(place: Place, *arguments: str, until: str | None = None) -> str:
-    """Run a command whose output is a terminal, to its end, or stop it once a text has been shown; return all of it."""
+    """Run a command whose output is a terminal, to its end, or stop it once a text has
+    been shown; return all of it.
+    """
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "runner", *arguments],
@@ -106,8 +137,14 @@ def _read(descriptor: int) -> bytes:
 
 
 def forms_of(command: click.Command) -> Iterator[list[str]]:
-    """Yield the options for each form that a command can print its answer in, by what it declares itself."""
-    options = [each for each in command.params if each.name == "output" and isinstance(each.type, click.Choice)]
+    """Yield the options for each form that a command can print its answer in, by what
+    it declares itself.
+    """
+    options = [
+        each
+        for each in command.params
+        if each.name == "output" and isinstance(each.type, click.Choice)
+    ]
     for option in options:
         assert isinstance(option.type, click.Choice)
         yield from (["--output", form] for form in option.type.choices)
@@ -140,14 +177,20 @@ def test_no_command_shows_anything_that_steers_the_terminal_in_any_form(hostile:
     assert hostile.stop(runner) == 0
 
     found = {line: steering(text) for line, text in shown.items()}
-    outputs = {line for line in found if line.startswith(("exec ", "log "))}  # tabs are of an output
-    assert {line: each for line, each in found.items() if each - ({"\t"} if line in outputs else set())} == {}
+    outputs = {
+        line for line in found if line.startswith(("exec ", "log "))
+    }  # tabs are of an output
+    assert {
+        line: each for line, each in found.items() if each - ({"\t"} if line in outputs else set())
+    } == {}
     assert all(shown.values())
     whole = "".join(shown.values())
     assert "\\x1b[2J" in whole  # it was shown, as text
 
 
-def test_the_console_in_a_file_and_as_json_holds_nothing_that_steers_a_terminal(hostile: Place) -> None:
+def test_the_console_in_a_file_and_as_json_holds_nothing_that_steers_a_terminal(
+    hostile: Place,
+) -> None:
     for form in ("text", "json"):
         runner = hostile.start("--log-format", form)
         hostile.run("exec", "fails")
@@ -174,7 +217,9 @@ def test_an_output_goes_to_a_pipe_byte_by_byte_and_to_a_terminal_as_text(hostile
     assert logged.stdout == raw
     for line in (("exec", "raw"), ("log", record["execution"])):
         text = on_terminal(hostile, *line)
-        assert text.startswith("h\\x1b[2J\\x1b]0;title\\x07\\x1b[31m\\x9b31m\nrunner: all valid\t\\x08")
+        assert text.startswith(
+            "h\\x1b[2J\\x1b]0;title\\x07\\x1b[31m\\x9b31m\nrunner: all valid\t\\x08"
+        )
         assert steering(text) == {"\t"}
 
 
@@ -190,8 +235,14 @@ def test_markdown_has_neither_links_nor_html_of_others(hostile: Place) -> None:
 def test_only_one_function_prints() -> None:
     """Whatever is printed goes through it, so that it is neutral."""
     folder = Path(runner_cli.__file__).parent
-    printing = re.compile(r"click\.(echo|secho|style)\(|(?<![\w.])print\(|sys\.(stdout|stderr)\.write\(")
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if printing.search(path.read_text())}
+    printing = re.compile(
+        r"click\.(echo|secho|style)\(|(?<![\w.])print\(|sys\.(stdout|stderr)\.write\("
+    )
+    found = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*.py")
+        if printing.search(path.read_text())
+    }
     assert found == {"output/tables.py", "output/console.py"}
 
 
@@ -199,7 +250,9 @@ SECRET = "root:$6$S3cr3tS4lt$h4sh3dp4ssw0rd"
 
 
 def _link_out(place: Place, elsewhere: Path) -> None:
-    """Put links to a file that only the runner's user reads wherever something is read for the jobs folder."""
+    """Put links to a file that only the runner's user reads wherever something is read
+    for the jobs folder.
+    """
     for name in ("shadow", "a.yaml", "_defaults.yaml"):
         (elsewhere / name).write_text(f"{SECRET}:20000\n- [{SECRET}\n")
     (elsewhere / "b.yaml").write_text(f"name: {SECRET}\nprocess: {{shell: 'true', {SECRET}: 1}}\n")
@@ -219,18 +272,29 @@ def test_nothing_is_quoted_of_a_file_outside_the_jobs_folder(
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     _link_out(place, elsewhere)
-    shown = [place.run("validate", "--output", form) for form in ("text", "json", "github", "sarif", "junit")]
-    shown += [place.run(*line) for line in (("ls",), ("show", "named"), ("plan",), ("plan", "--output", "markdown"))]
+    shown = [
+        place.run("validate", "--output", form)
+        for form in ("text", "json", "github", "sarif", "junit")
+    ]
+    shown += [
+        place.run(*line)
+        for line in (("ls",), ("show", "named"), ("plan",), ("plan", "--output", "markdown"))
+    ]
     runner = place.start()
     shown += [place.run("reload"), place.run("doctor")]
     assert place.stop(runner) == 0
     (place.folder / "runner.yaml").symlink_to(elsewhere / "shadow")
     shown.append(place.run("validate"))
-    texts = [f"{done.stdout}{done.stderr}" for done in shown] + [place.console(), place.log.read_text()]
+    texts = [f"{done.stdout}{done.stderr}" for done in shown] + [
+        place.console(),
+        place.log.read_text(),
+    ]
     assert not [text for text in texts if "$6$" in text or "S3cr3t" in text]
     for number, file in ((0, "x.yaml"), (0, "folder/_defaults.yaml"), (-3, "runner.yaml")):
         assert f"{file}:" in texts[number]
-        assert "it lies outside the jobs folder, so nothing of its content is shown" in texts[number]
+        assert (
+            "it lies outside the jobs folder, so nothing of its content is shown" in texts[number]
+        )
 
 
 def test_a_link_within_the_jobs_folder_is_shown_as_every_file(place: Place) -> None:

@@ -86,8 +86,12 @@ def test_a_dry_run_prints_what_could_be_one_file_and_writes_none(place: Place) -
 
 
 def test_what_would_not_be_valid_is_told_and_not_written(place: Place) -> None:
-    jobs = "jobs: [{name: a, command: a, schedule: '* * * * *', environment: [{key: A=B, value: c}]},"
-    result = imported(place, "yacron", "-", source=f"{jobs} {{name: b, command: b, schedule: '* * * * *'}}]\n")
+    jobs = (
+        "jobs: [{name: a, command: a, schedule: '* * * * *', environment: [{key: A=B, value: c}]},"
+    )
+    result = imported(
+        place, "yacron", "-", source=f"{jobs} {{name: b, command: b, schedule: '* * * * *'}}]\n"
+    )
     assert result.exit_code == 1
     assert [file.name for file in place.jobs.iterdir()] == ["b.yaml"]
     assert "a: it is not written, for it would not be valid here: `A=B` " in result.stderr
@@ -95,7 +99,9 @@ def test_what_would_not_be_valid_is_told_and_not_written(place: Place) -> None:
 
 
 def test_the_report_as_json_lines(place: Place) -> None:
-    result = imported(place, "crontab", str(SAMPLES / "maria.crontab"), "--output", "json", "--dry-run")
+    result = imported(
+        place, "crontab", str(SAMPLES / "maria.crontab"), "--output", "json", "--dry-run"
+    )
     told = items(result)
     requests = {item["request"]: item for item in told if "severity" not in item}
     assert requests["agent"] == {
@@ -116,7 +122,14 @@ def test_the_report_as_json_lines(place: Place) -> None:
 
 def test_a_given_zone_and_template_are_written_and_a_folder_is_made(place: Place) -> None:
     folder = place.folder / "new" / "erp"
-    arguments = ["--timezone", "Europe/Madrid", "--command", "erp-run --key '{process}'", "-o", str(folder)]
+    arguments = [
+        "--timezone",
+        "Europe/Madrid",
+        "--command",
+        "erp-run --key '{process}'",
+        "-o",
+        str(folder),
+    ]
     result = imported(place, "openbravo", str(SAMPLES / "process_request.csv"), *arguments)
     assert result.exit_code == 1
     text = (folder / "alert-process.yaml").read_text()
@@ -149,7 +162,9 @@ def test_a_command_that_the_shell_cannot_parse_is_unscheduled(place: Place) -> N
 
 @pytest.mark.parametrize("where", ["jobs.d", "imported/below"])
 @pytest.mark.parametrize("has_schema", [True, False])
-def test_the_schema_that_an_imported_file_names_is_there(place: Place, where: str, *, has_schema: bool) -> None:
+def test_the_schema_that_an_imported_file_names_is_there(
+    place: Place, where: str, *, has_schema: bool
+) -> None:
     if has_schema:
         (place.folder / "schemas").mkdir()
         (place.folder / "schemas" / "process-request.schema.json").write_text("{}")

@@ -1,4 +1,6 @@
-"""Every kind of process as its user sees it: what it is given, what its record says, and what nothing ever shows."""
+"""Every kind of process as its user sees it: what it is given, what its record says,
+and what nothing ever shows.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +38,22 @@ def blurting() -> None:
     raise ValueError(os.environ["TOKEN"], os.environ["PASSWORD"], os.environ["API_KEY"])
 """
 IS_ROOT = os.geteuid() == 0
-TOKEN, PASSWORD, API_KEY = "tok-5d41402abc4b2a76", "pä\"ss w\\ord' 7215ee9c7d", "key-9f86d081884c7d65"
+TOKEN, PASSWORD, API_KEY = (
+    "tok-5d41402abc4b2a76",
+    "pä\"ss w\\ord' 7215ee9c7d",
+    "key-9f86d081884c7d65",
+)
 SECRET_PATH = "/opt/e3b0c44298fc1c14/bin"
 
 
-def _request(place: Place, name: str, timing: object = None, /, *, top: Keys | None = None, **process: Any) -> None:
+def _request(
+    place: Place, name: str, timing: object = None, /, *, top: Keys | None = None, **process: Any
+) -> None:
     timed = {"timing": timing} if timing else {}
-    place.write(f"{name}.yaml", json.dumps({"process": {"directory": "../work", **process}, **timed, **(top or {})}))
+    place.write(
+        f"{name}.yaml",
+        json.dumps({"process": {"directory": "../work", **process}, **timed, **(top or {})}),
+    )
 
 
 def _work(place: Place, **files: str) -> Path:
@@ -60,17 +71,22 @@ def _only(place: Place, name: str, **fields: Any) -> Record:
 
 
 def _differences(record: Record, expected: Keys) -> Keys:
-    """Return the fields that are not as expected, of a text that a pattern is expected of the whole text."""
+    """Return the fields that are not as expected, of a text that a pattern is expected
+    of the whole text.
+    """
     return {
         name: record[name]
         for name, value in expected.items()
         if not (
-            re.fullmatch(value.pattern, record[name] or "") if isinstance(value, re.Pattern) else record[name] == value
+            re.fullmatch(value.pattern, record[name] or "")
+            if isinstance(value, re.Pattern)
+            else record[name] == value
         )
     }
 
 
-# --- what a process is given, and what counts as success --------------------------------------------------------------
+# --- what a process is given, and what counts as success
+# --------------------------------------------------------------
 
 ENVIRONMENT = 'echo "$A $B $C $D"; echo "$RUNNER_PARAMS $RUNNER_PARAM_YEAR $RUNNER_PARAM_LEDGER $RUNNER_PARAM_ROWS"'
 FAILED = {"status": "error", "reason": "exit_code", "exit_code": 1}
@@ -78,15 +94,28 @@ UNSTARTED = {"status": "error", "reason": "spawn_failed", "exit_code": None}
 KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
     "callable": (
         {"python": "called:told", "params": {"year": 2026, "rows": [1]}},
-        {"status": "success", "message": "returned {'year': 2026, 'ledger': 'main'}", "output_tail": "closing 2026\n"},
+        {
+            "status": "success",
+            "message": "returned {'year': 2026, 'ledger': 'main'}",
+            "output_tail": "closing 2026\n",
+        },
     ),
     "exception": (
         {"python": "called:failing"},
-        {**FAILED, "message": "LookupError: no ledger \x1b[2J", "output_tail": re.compile("(?s)Traceback .*failing.*")},
+        {
+            **FAILED,
+            "message": "LookupError: no ledger \x1b[2J",
+            "output_tail": re.compile("(?s)Traceback .*failing.*"),
+        },
     ),
     "no-module": (
         {"python": "uncalled:told"},
-        {**FAILED, "message": re.compile("there is no module 'uncalled', neither in .*/work nor in Python's path")},
+        {
+            **FAILED,
+            "message": re.compile(
+                "there is no module 'uncalled', neither in .*/work nor in Python's path"
+            ),
+        },
     ),
     "param-missing": (
         {"python": "called:told"},
@@ -106,26 +135,43 @@ KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
     ),
     "no-file": (
         {"shell": "true", "environment_file": "../work/gone.env"},
-        {**UNSTARTED, "message": re.compile("environment file '.*/gone.env': .*(no such|does not exist).*")},
+        {
+            **UNSTARTED,
+            "message": re.compile("environment file '.*/gone.env': .*(no such|does not exist).*"),
+        },
     ),
     "bad-file": (
         {"shell": "true", "environment_file": "../work/bad.env"},
-        {**UNSTARTED, "message": re.compile("environment file '.*/bad.env', line 2: (?!.*hunter2).*")},
+        {
+            **UNSTARTED,
+            "message": re.compile("environment file '.*/bad.env', line 2: (?!.*hunter2).*"),
+        },
     ),
     "settings": (
         {"shell": "umask; nice; cat", "umask": "027", "nice": 5, "stdin": "¡olé!\n"},
         {"status": "success", "output_tail": "0027\n5\n¡olé!\n"},
     ),
-    "lenient": ({"shell": "exit 3", "success": {"exit_codes": [0, 3]}}, {"status": "success", "exit_code": 3}),
+    "lenient": (
+        {"shell": "exit 3", "success": {"exit_codes": [0, 3]}},
+        {"status": "success", "exit_code": 3},
+    ),
     "strict": (
         {"shell": "exit 0", "success": {"exit_codes": [3]}},
         {"reason": "exit_code", "message": "exit code 0 is not among `success.exit_codes`"},
     ),
     "complaining": (
         {"shell": "echo out; echo oh >&2", "success": {"fail_on_stderr": True}},
-        {"status": "error", "reason": "stderr", "exit_code": 0, "message": "it wrote to standard error"},
+        {
+            "status": "error",
+            "reason": "stderr",
+            "exit_code": 0,
+            "message": "it wrote to standard error",
+        },
     ),
-    "quiet": ({"shell": "echo out", "success": {"fail_on_stderr": True}}, {"status": "success", "reason": None}),
+    "quiet": (
+        {"shell": "echo out", "success": {"fail_on_stderr": True}},
+        {"status": "success", "reason": None},
+    ),
     "nobody-there": (
         {"shell": "true", "run_as": {"user": "no-such-user"}},
         {**UNSTARTED, "message": "run_as: there is no user 'no-such-user' on this machine"},
@@ -133,13 +179,23 @@ KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
 }
 
 
-def test_each_kind_is_given_what_it_asks_for_and_its_record_says_what_came_of_it(place: Place) -> None:
-    work = _work(place, called_py=CALLED, a_env="B=one\nC=one\nD=one\n", b_env="C=two\n", bad_env="A=1\n'hunter2\n")
+def test_each_kind_is_given_what_it_asks_for_and_its_record_says_what_came_of_it(
+    place: Place,
+) -> None:
+    work = _work(
+        place,
+        called_py=CALLED,
+        a_env="B=one\nC=one\nD=one\n",
+        b_env="C=two\n",
+        bad_env="A=1\n'hunter2\n",
+    )
     place.environment |= {"A": "runner", "B": "runner", "C": "runner", "D": "runner"}
     for name, (process, _) in KINDS.items():
         _request(place, name, NOW, **process)
     runner = place.start()
-    differences = {name: _differences(_only(place, name), expected) for name, (_, expected) in KINDS.items()}
+    differences = {
+        name: _differences(_only(place, name), expected) for name, (_, expected) in KINDS.items()
+    }
     assert not {name: found for name, found in differences.items() if found}
 
     (work / "b.env").write_text("C=new\n")
@@ -149,7 +205,10 @@ def test_each_kind_is_given_what_it_asks_for_and_its_record_says_what_came_of_it
     ), again.stderr
     called = place.run("exec", "callable", "--param", "year=2027", "--param", 'ledger="2"')
     assert (called.returncode, called.stdout) == (0, "closing 2027\n")
-    assert _only(place, "callable", channel="direct")["message"] == "returned {'year': 2027, 'ledger': '2'}"
+    assert (
+        _only(place, "callable", channel="direct")["message"]
+        == "returned {'year': 2027, 'ledger': '2'}"
+    )
     assert "\x1b" not in place.run("monitor", "--request", "exception").stdout
     assert place.stop(runner) == 0
 
@@ -178,15 +237,38 @@ def test_another_user_is_that_user_in_all_and_kept_out_of_what_is_not_theirs(pla
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may become somebody else")
-def test_under_run_as_the_environment_is_that_of_a_login_and_holds_nothing_else_of_the_runner(place: Place) -> None:
-    place.environment |= {"LANG": "C.UTF-8", "API_KEY": "root's own", "PATH": f"/root/bin:{os.environ['PATH']}"}
+def test_under_run_as_the_environment_is_that_of_a_login_and_holds_nothing_else_of_the_runner(
+    place: Place,
+) -> None:
+    place.environment |= {
+        "LANG": "C.UTF-8",
+        "API_KEY": "root's own",
+        "PATH": f"/root/bin:{os.environ['PATH']}",
+    }
     (place.jobs / "files.env").write_text("FILED=file\n")
-    more: dict[str, Any] = {"environment": {"SAID": "request"}, "environment_file": "files.env", "directory": "/"}
-    _request(place, "other", NOW, shell="env -0 | sort -z | tr '\\0' '\\n'", run_as={"user": "nobody"}, **more)
+    more: dict[str, Any] = {
+        "environment": {"SAID": "request"},
+        "environment_file": "files.env",
+        "directory": "/",
+    }
+    _request(
+        place,
+        "other",
+        NOW,
+        shell="env -0 | sort -z | tr '\\0' '\\n'",
+        run_as={"user": "nobody"},
+        **more,
+    )
     _request(place, "root", NOW, shell='echo "$PATH"', run_as={"user": "root"}, **more)
     runner = place.start()
-    environment = dict(line.split("=", 1) for line in _only(place, "other")["output_tail"].splitlines())
-    own = {name: value for name, value in environment.items() if not name.startswith("RUNNER_") and name != "PWD"}
+    environment = dict(
+        line.split("=", 1) for line in _only(place, "other")["output_tail"].splitlines()
+    )
+    own = {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("RUNNER_") and name != "PWD"
+    }
     nobody = pwd.getpwnam("nobody")
     assert own == {
         "HOME": nobody.pw_dir,
@@ -200,18 +282,26 @@ def test_under_run_as_the_environment_is_that_of_a_login_and_holds_nothing_else_
         "SAID": "request",
     }
     told = {"EXECUTION_ID", "REQUEST", "SCHEDULED_FOR", "CHANNEL", "ATTEMPT"}
-    assert {name for name in environment if name.startswith("RUNNER_")} == {f"RUNNER_{name}" for name in told}
+    assert {name for name in environment if name.startswith("RUNNER_")} == {
+        f"RUNNER_{name}" for name in told
+    }
     path = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
     assert _only(place, "root")["output_tail"] == f"{path}\n"
     assert place.stop(runner) == 0
 
 
-# --- secrets ----------------------------------------------------------------------------------------------------------
+# --- secrets
+# ----------------------------------------------------------------------------------------------------------
 
 
 def _forms(secret: str) -> set[bytes]:
     """Return a secret as it stands, in a repr, in JSON and in JSON with plain ASCII."""
-    texts = (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    texts = (
+        secret,
+        repr(secret)[1:-1],
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+    )
     return {text.encode() for text in texts}
 
 
@@ -233,14 +323,19 @@ def _shown_in(place: Place) -> list[str]:
     return [str(path) for path in files if any(form in path.read_bytes() for form in FORMS)]
 
 
-def test_a_member_that_is_not_scheduled_is_skipped_and_counts_neither_as_success_nor_as_failure(place: Place) -> None:
+def test_a_member_that_is_not_scheduled_is_skipped_and_counts_neither_as_success_nor_as_failure(
+    place: Place,
+) -> None:
     members = [
         {"name": "first", "shell": "echo first"},
         {"name": "off", "shell": "touch ran", "scheduled": False},
         {"request": "other", "scheduled": False},
         {"name": "last", "shell": "echo last"},
     ]
-    content = {"process": {"group": {"members": members, "stop_on_failure": True}}, "timing": "run_immediately"}
+    content = {
+        "process": {"group": {"members": members, "stop_on_failure": True}},
+        "timing": "run_immediately",
+    }
     place.declare("other", "touch ran")
     place.write("all.yaml", json.dumps(content))
     runner = place.start()
@@ -253,7 +348,12 @@ def test_a_member_that_is_not_scheduled_is_skipped_and_counts_neither_as_success
         "other": ("skipped", "unscheduled"),
         "all/last": ("success", None),
     }
-    assert [ended[name]["sequence"] for name in ("all/first", "all/off", "other", "all/last")] == [1, 2, 3, 4]
+    assert [ended[name]["sequence"] for name in ("all/first", "all/off", "other", "all/last")] == [
+        1,
+        2,
+        3,
+        4,
+    ]
     assert not (place.jobs / "ran").exists()
     assert "scheduled false" in place.run("show", "all").stdout
     place.stop(runner)
@@ -261,26 +361,52 @@ def test_a_member_that_is_not_scheduled_is_skipped_and_counts_neither_as_success
 
 
 def test_a_secret_is_shown_nowhere_and_refused_as_a_parameter(place: Place) -> None:
-    lines = [f"TOKEN={TOKEN}", "PASSWORD=" + '"' + PASSWORD.replace("\\", "\\\\").replace('"', '\\"') + '"', "PORT=80"]
+    lines = [
+        f"TOKEN={TOKEN}",
+        "PASSWORD=" + '"' + PASSWORD.replace("\\", "\\\\").replace('"', '\\"') + '"',
+        "PORT=80",
+    ]
     _work(place, called_py=CALLED, a_env="\n".join(lines), path_env=f"PATH={SECRET_PATH}\n")
     place.environment["API_KEY"] = API_KEY
     secret: dict[str, Any] = {"environment_file": "../work/a.env", "secrets": ["API_KEY"]}
     on_failure = {"on_failure": {"request": "notify"}}
-    _request(place, "pieces", NOW, command=[sys.executable, "-c", IN_PIECES], top=on_failure, **secret)
+    _request(
+        place, "pieces", NOW, command=[sys.executable, "-c", IN_PIECES], top=on_failure, **secret
+    )
     _request(place, "blurting", NOW, python="called:blurting", top=on_failure, **secret)
     _request(place, "telling", NOW, python="called:telling", **secret)
-    _request(place, "pathless", NOW, command=["nothing"], environment_file="../work/path.env", top=on_failure)
+    _request(
+        place,
+        "pathless",
+        NOW,
+        command=["nothing"],
+        environment_file="../work/path.env",
+        top=on_failure,
+    )
     _request(place, "notify", shell='echo "$RUNNER_FAILED_RECORD"')
     _request(place, "asked", shell='echo "$TOKEN $PASSWORD $API_KEY $PORT" >&2', **secret)
-    _request(place, "chain", group={"members": [{"request": "asked"}, {"name": "own", "shell": "true"}]})
+    _request(
+        place, "chain", group={"members": [{"request": "asked"}, {"name": "own", "shell": "true"}]}
+    )
     alone = place.run("exec", "asked", "--param", "year=2026", "--param", f"api_key={API_KEY}")
     assert (alone.returncode, alone.stderr) == (125, _refusal("asked", "api_key"))
-    for value in (TOKEN, f"Bearer {TOKEN}", json.dumps([PASSWORD]), base64.b64encode(f"me:{TOKEN}".encode()).decode()):
+    for value in (
+        TOKEN,
+        f"Bearer {TOKEN}",
+        json.dumps([PASSWORD]),
+        base64.b64encode(f"me:{TOKEN}".encode()).decode(),
+    ):
         alone = place.run("exec", "chain", "--param", f"header={value}")
-        assert (alone.returncode, alone.stderr) == (125, _refusal("chain", "header", "holds the value of one of its"))
+        assert (alone.returncode, alone.stderr) == (
+            125,
+            _refusal("chain", "header", "holds the value of one of its"),
+        )
     runner = place.start()
     served = place.run("exec", "asked", "--param", f"header={TOKEN}")
-    assert (served.returncode, served.stderr) == (125, _refusal("asked", "header", "holds the value of one of its"))
+    assert (served.returncode, served.stderr) == (
+        125,
+        _refusal("asked", "header", "holds the value of one of its"),
+    )
     served = place.run("exec", "chain", "--param", f"API_KEY={API_KEY}")
     assert (served.returncode, served.stderr) == (125, _refusal("chain", "API_KEY"))
     asked = place.run("exec", "asked")
@@ -289,7 +415,10 @@ def test_a_secret_is_shown_nowhere_and_refused_as_a_parameter(place: Place) -> N
     assert _only(place, "pieces")["output_tail"] == "***\n***\n***\n"
     assert _only(place, "blurting")["message"] == "ValueError: ('***', '***', '***')"
     telling = _only(place, "telling")
-    assert (telling["message"], telling["output_tail"]) == ("returned ('***', '***')", '{"password": "***"}\n')
+    assert (telling["message"], telling["output_tail"]) == (
+        "returned ('***', '***')",
+        '{"password": "***"}\n',
+    )
     assert _only(place, "pathless")["message"] == "program 'nothing' is not in PATH (***)"
     printed = [place.run(*line).stdout for line in _looks(place)]
     assert all(printed)
@@ -312,19 +441,29 @@ def _looks(place: Place) -> list[tuple[str, ...]]:
 
 
 def test_the_tail_shows_nothing_but_the_file_that_the_output_was_written_to(place: Place) -> None:
-    """Neither a link, nor another file under its name: it may show what is masked, or what only the runner reads."""
+    """Neither a link, nor another file under its name: it may show what is masked, or
+    what only the runner reads.
+    """
     hidden = place.folder / "hidden"
     find = 'out=$(readlink /proc/$$/fd/1); rm "$out"'
     _work(place)
     (hidden).write_text("the runner's own\n")
-    for name, put in {"link": f'ln -s {hidden} "$out"', "file": f'cp {hidden} "$out"', "fifo": 'mkfifo "$out"'}.items():
+    for name, put in {
+        "link": f'ln -s {hidden} "$out"',
+        "file": f'cp {hidden} "$out"',
+        "fifo": 'mkfifo "$out"',
+    }.items():
         _request(place, name, NOW, shell=f"echo mine; {find}; {put}")
     _request(place, "plain", NOW, shell="echo mine")
     runner = place.start()
     assert _only(place, "plain")["output_tail"] == "mine\n"
     for name in ("link", "file", "fifo"):
         record = _only(place, name)
-        assert (record["status"], record["output_tail"], record["output_bytes"]) == ("success", "", 0)
+        assert (record["status"], record["output_tail"], record["output_bytes"]) == (
+            "success",
+            "",
+            0,
+        )
     for name, code in {"link": 1, "fifo": 1}.items():
         shown = place.run("log", _only(place, name)["execution"])
         assert (shown.returncode, shown.stdout) == (code, "")

@@ -1,4 +1,6 @@
-"""`monitor`, `log`, `ls`, `next`, `show`: what has run, runs and will run; as JSON lines, and followed as it comes."""
+"""`monitor`, `log`, `ls`, `next`, `show`: what has run, runs and will run; as JSON
+lines, and followed as it comes.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def test_json_lines_bear_the_field_names_of_the_monitor_record(place: Place) -> 
         }
         == shown
     )
-    coming = place.items("next", "--from", "2130-01-01 12:00", "-n", "2", "--timezone", "Europe/Madrid")
+    coming = place.items(
+        "next", "--from", "2130-01-01 12:00", "-n", "2", "--timezone", "Europe/Madrid"
+    )
     assert coming == [
         {
             "request": "daily",
@@ -61,15 +65,28 @@ def test_json_lines_bear_the_field_names_of_the_monitor_record(place: Place) -> 
     assert ran.keys() <= RECORD_SCHEMA["properties"].keys()
 
 
-def test_a_date_alone_is_its_midnight_for_a_begin_and_its_whole_day_for_an_end(place: Place) -> None:
-    place.declare("twice", "true", {"schedule": {"frequency": "daily", "at": ["00:00", "23:59:59"]}})
+def test_a_date_alone_is_its_midnight_for_a_begin_and_its_whole_day_for_an_end(
+    place: Place,
+) -> None:
+    place.declare(
+        "twice", "true", {"schedule": {"frequency": "daily", "at": ["00:00", "23:59:59"]}}
+    )
     zone = ("--timezone", "Europe/Madrid")
     coming = place.items("next", "--from", "2030-03-30", "--until", "2030-03-31", *zone)
-    whole = [f"2030-03-{time}" for time in ("30 00:00:00+01", "30 23:59:59+01", "31 00:00:00+01", "31 23:59:59+02")]
+    whole = [
+        f"2030-03-{time}"
+        for time in ("30 00:00:00+01", "30 23:59:59+01", "31 00:00:00+01", "31 23:59:59+02")
+    ]
     assert [item["local"] for item in coming] == [f"{each}:00" for each in whole]
     (span,) = place.items("simulate", "--from", "2030-03-30", "--to", "2030-03-31", *zone)
-    assert (span["from"], span["to"]) == ("2030-03-29T23:00:00.000000Z", "2030-03-31T22:00:00.000000Z")
-    assert [(day["date"], sum(day["hours"])) for day in span["days"]] == [("2030-03-30", 2), ("2030-03-31", 2)]
+    assert (span["from"], span["to"]) == (
+        "2030-03-29T23:00:00.000000Z",
+        "2030-03-31T22:00:00.000000Z",
+    )
+    assert [(day["date"], sum(day["hours"])) for day in span["days"]] == [
+        ("2030-03-30", 2),
+        ("2030-03-31", 2),
+    ]
     (past, *_) = place.items("next", "--from", "2020-03-30", *zone)
     assert past["local"] == "2020-03-30 00:00:00+02:00"
     assert " ago  twice\n" in place.run("next", "--from", "2020-03-30", "-n", "1").stdout
@@ -89,7 +106,9 @@ def test_the_monitor_shows_what_is_added_while_it_follows(place: Place) -> None:
     assert end_of(following) == (0, b"", "")
 
 
-def test_log_shows_a_whole_output_by_the_begin_of_an_id_and_follows_it_to_the_end(place: Place) -> None:
+def test_log_shows_a_whole_output_by_the_begin_of_an_id_and_follows_it_to_the_end(
+    place: Place,
+) -> None:
     place.declare("long", f"seq 3000; {GATE}; printf 'last\\377'")
     place.declare("never", "true", directory="nowhere")
     command = place.begin("exec", "long")
@@ -112,15 +131,21 @@ def test_log_shows_a_whole_output_by_the_begin_of_an_id_and_follows_it_to_the_en
     refused = place.run("log", "0")
     assert refused.returncode == 1
     assert f"execution {place.finished('0')[0]['execution']} never started" in refused.stderr
-    # An id begins with its time: the first two digits change every 35 years, four would every 50 days.
-    for prefix, words in ((started["execution"][:2], " is ambiguous: "), ("zz", "the monitor log has no execution of")):
+    # An id begins with its time: the first two digits change every 35 years, four would
+    # every 50 days.
+    for prefix, words in (
+        (started["execution"][:2], " is ambiguous: "),
+        ("zz", "the monitor log has no execution of"),
+    ):
         refused = place.run("log", prefix)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert words in refused.stderr
 
 
 @pytest.mark.parametrize("command", [("log", "-f"), ("monitor", "-f")], ids=" ".join)
-def test_a_command_that_follows_ends_when_its_reader_goes_away(place: Place, command: tuple[str, ...]) -> None:
+def test_a_command_that_follows_ends_when_its_reader_goes_away(
+    place: Place, command: tuple[str, ...]
+) -> None:
     place.declare("quiet", f"echo one; echo two; {GATE}", "run_immediately")
     place.declare("quick", "true", "run_immediately")
     place.start()
@@ -145,5 +170,9 @@ def test_the_monitor_loads_nothing_that_reading_a_log_does_not_need(place: Place
     assert loaded.isdisjoint(
         {"yaml", "jsonschema", "sqlite3", "schedule", "loguru", "watchdog", "asyncio", "subprocess"}
     )
-    own = {name for name in loaded if name.startswith(("runner.requests.", "runner.service.", "runner.store."))}
+    own = {
+        name
+        for name in loaded
+        if name.startswith(("runner.requests.", "runner.service.", "runner.store."))
+    }
     assert own == {"runner.requests.settings"}

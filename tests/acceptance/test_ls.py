@@ -1,4 +1,6 @@
-"""`ls`: the last result of each request, its schedule in words, and only columns that say something."""
+"""`ls`: the last result of each request, its schedule in words, and only columns that
+say something.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ def test_ls_shows_the_last_result_of_each_request_and_failing_ones_in_red(place:
     place.declare("never", "true", DAILY)
     place.declare("gone", "true", directory="nowhere")
     members = [{"name": "a", "shell": "true"}, {"name": "b", "shell": "exit 1"}]
-    place.write("group.yaml", json.dumps({"process": {"group": {"members": members, "stop_on_failure": True}}}))
+    place.write(
+        "group.yaml",
+        json.dumps({"process": {"group": {"members": members, "stop_on_failure": True}}}),
+    )
     runner = place.start()
     for name in ("good", "bad", "gone", "group"):
         place.run("exec", name)
@@ -112,7 +117,9 @@ def test_the_file_is_shown_only_where_it_is_not_that_of_the_name(place: Place) -
     assert "plain.yaml" not in plain
 
 
-def test_a_terminal_that_is_too_narrow_for_a_note_shows_it_whole_below_the_table(place: Place) -> None:
+def test_a_terminal_that_is_too_narrow_for_a_note_shows_it_whole_below_the_table(
+    place: Place,
+) -> None:
     place.declare("nightly", "true", DAILY)
     runner = place.start()
     place.run("unschedule", "nightly")

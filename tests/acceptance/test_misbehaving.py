@@ -1,4 +1,6 @@
-"""Programs that misbehave, side by side in one runner: each leaves its record and nothing else, and harms no other."""
+"""Programs that misbehave, side by side in one runner: each leaves its record and
+nothing else, and harms no other.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,13 @@ def _write_files(place: Place, program: Program) -> None:
 
 def _await_all(place: Place, names: set[str], *, within_s: float) -> dict[str, Record]:
     """Wait until each has ended; return their records, one of each."""
-    wait_until(lambda: names <= {record["request"] for record in place.events("execution.finished")}, within_s=within_s)
-    records = [record for record in place.events("execution.finished") if record["request"] in names]
+    wait_until(
+        lambda: names <= {record["request"] for record in place.events("execution.finished")},
+        within_s=within_s,
+    )
+    records = [
+        record for record in place.events("execution.finished") if record["request"] in names
+    ]
     assert len(records) == len(names), "something ran twice"
     return {record["request"]: record for record in records}
 
@@ -69,8 +76,12 @@ def _check_beside(place: Place) -> None:
     """Check who ran beside: none of its fires was left out, and none waited for a program."""
     records = place.finished("beside")
     instants = [parse_instant(record["scheduled_for"]) for record in records]
-    assert sorted(instants) == [min(instants) + timedelta(seconds=number) for number in range(len(instants))]
-    assert all(record["status"] == "success" and record["lateness_s"] < LATENESS_S for record in records)
+    assert sorted(instants) == [
+        min(instants) + timedelta(seconds=number) for number in range(len(instants))
+    ]
+    assert all(
+        record["status"] == "success" and record["lateness_s"] < LATENESS_S for record in records
+    )
 
 
 @pytest.mark.timeout(240)
@@ -83,28 +94,48 @@ def test_each_leaves_its_record_and_nothing_else_and_delays_no_other(place: Plac
     (place.folder / "perch").mkdir()
     place.declare("beside", "true", BESIDE)
     runner = place.start()
-    records = _await_all(place, {*PROGRAMS, *quick}, within_s=50)  # what some leave behind would last a minute, or two
+    records = _await_all(
+        place, {*PROGRAMS, *quick}, within_s=50
+    )  # what some leave behind would last a minute, or two
     wait_until(lambda: not _children(runner.pid), within_s=40, what="nothing of theirs is left")
-    bounded = [Path(records[name]["output_file"]) for name, each in PROGRAMS.items() if "output_limit" in each.process]
-    wait_until(lambda: {output.stat().st_size for output in bounded} == {LIMIT}, what="outputs are cut")
+    bounded = [
+        Path(records[name]["output_file"])
+        for name, each in PROGRAMS.items()
+        if "output_limit" in each.process
+    ]
+    wait_until(
+        lambda: {output.stat().st_size for output in bounded} == {LIMIT}, what="outputs are cut"
+    )
     place.await_finished("beside", count=2)
     assert place.stop(runner) == 0
     assert not list(_marked(place))
 
-    wrong = [records[name] for name, program in PROGRAMS.items() if not program.is_told_by(records[name])]
+    wrong = [
+        records[name] for name, program in PROGRAMS.items() if not program.is_told_by(records[name])
+    ]
     assert not wrong, json.dumps(wrong, indent=1)
     assert all(records[name]["exit_code"] == 0 for name in quick)
     _check_beside(place)
     assert max(map(len, place.log.read_bytes().splitlines(keepends=True))) < LONGEST_LINE
-    assert {path.name for path in place.folder.iterdir()} == {"jobs.d", "work", "state", "console.1"}
+    assert {path.name for path in place.folder.iterdir()} == {
+        "jobs.d",
+        "work",
+        "state",
+        "console.1",
+    }
     assert {path.name for path in place.jobs.iterdir()} == {"programs.yaml", "beside.yaml"}
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(240)
 def test_each_signal_is_told(place: Place) -> None:
-    numbers = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, *_IGNORED_BY_DEFAULT, *_STOPPING})
-    _declare(place, {f"dies-{number}": {"shell": f"ulimit -c 0; kill -{number:d} $$"} for number in numbers})
+    numbers = sorted(
+        signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, *_IGNORED_BY_DEFAULT, *_STOPPING}
+    )
+    _declare(
+        place,
+        {f"dies-{number}": {"shell": f"ulimit -c 0; kill -{number:d} $$"} for number in numbers},
+    )
     runner = place.start()
     records = _await_all(place, {f"dies-{number}" for number in numbers}, within_s=120)
     assert place.stop(runner) == 0
@@ -121,7 +152,9 @@ def test_a_thousand_that_end_at_once_are_all_recorded(place: Place) -> None:
     runner = place.start()
     records = _await_all(place, names, within_s=120)
     assert place.stop(runner) == 0
-    assert {(record["status"], record["exit_code"]) for record in records.values()} == {("success", 0)}
+    assert {(record["status"], record["exit_code"]) for record in records.values()} == {
+        ("success", 0)
+    }
 
 
 @pytest.mark.campaign
@@ -131,7 +164,11 @@ def test_300_mb_of_output_cost_no_memory(place: Place) -> None:
     runner = place.start()
     before = _peak_kb(runner.pid)
     record = _await_all(place, {"much"}, within_s=120)["much"]
-    assert (record["status"], record["output_bytes"], len(record["output_tail"])) == ("success", 300_000_000, 4096)
+    assert (record["status"], record["output_bytes"], len(record["output_tail"])) == (
+        "success",
+        300_000_000,
+        4096,
+    )
     assert _peak_kb(runner.pid) - before < 20_000
     assert place.stop(runner) == 0
 

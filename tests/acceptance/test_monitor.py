@@ -1,4 +1,6 @@
-"""The Process Monitor on the command line: what runs, members of groups, the original's columns, narrow terminals."""
+"""The Process Monitor on the command line: what runs, members of groups, the original's
+columns, narrow terminals.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,11 @@ import pytest
 from support.place import GATE, PERSON, Place, end_of, wait_until
 
 GROUP = {
-    "process": {"group": {"members": [{"name": "extract", "shell": f"echo out; {GATE}"}, {"request": "backup"}]}},
+    "process": {
+        "group": {
+            "members": [{"name": "extract", "shell": f"echo out; {GATE}"}, {"request": "backup"}]
+        }
+    },
     "context": {"client": "acme"},
 }
 COLUMNS = "PROCESS GROUP USER STARTED ENDED DURATION STATUS CHANNEL EXECUTION RESULT"
@@ -62,13 +68,17 @@ def test_what_a_killed_runner_left_is_processing_until_the_next_one_finds_out(pl
 
 
 @pytest.mark.parametrize("is_about_starts", [False, True])
-def test_following_begins_with_what_runs_and_shows_each_execution_once(place: Place, is_about_starts: bool) -> None:
+def test_following_begins_with_what_runs_and_shows_each_execution_once(
+    place: Place, is_about_starts: bool
+) -> None:
     place.declare("slow", GATE)
     place.declare("quick", "true")
     runner = place.start()
     slow = place.begin("exec", "slow")
     wait_until(lambda: place.events("execution.started", "slow"))
-    following = place.begin("monitor", "-f", "-o", "json", *(["--status", "processing"] if is_about_starts else []))
+    following = place.begin(
+        "monitor", "-f", "-o", "json", *(["--status", "processing"] if is_about_starts else [])
+    )
     assert following.stdout is not None
     seen = [json.loads(following.stdout.readline())]
     place.run("exec", "quick")
@@ -81,7 +91,10 @@ def test_following_begins_with_what_runs_and_shows_each_execution_once(place: Pl
     assert end_of(following) == (0, b"", "")
     told = [(record["request"], record["status"]) for record in seen]
     ends = [("quick", "success"), ("slow", "success")]
-    assert told == [("slow", "processing"), *([("quick", "processing")] if is_about_starts else ends)]
+    assert told == [
+        ("slow", "processing"),
+        *([("quick", "processing")] if is_about_starts else ends),
+    ]
     assert place.stop(runner) == 0
 
 
@@ -106,7 +119,8 @@ def test_wide_shows_the_originals_columns(place: Place) -> None:
     ]
 
 
-# --- members ----------------------------------------------------------------------------------------------------------
+# --- members
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_member_is_shown_with_its_group_and_found_by_either_name(place: Place) -> None:
@@ -141,14 +155,20 @@ def test_a_member_is_shown_with_its_group_and_found_by_either_name(place: Place)
     at = member["scheduled_for"][:19].replace("T", " ")
     for name in ("extract", "month-end › extract"):
         (why,) = place.items("explain", name, "--at", at)
-        assert (why["request"], why["member"], why["executions"]) == ("month-end", "extract", [member["execution"]])
+        assert (why["request"], why["member"], why["executions"]) == (
+            "month-end",
+            "extract",
+            [member["execution"]],
+        )
     assert place.run("explain", "extract").stdout.startswith("extract is a member of month-end: ")
     assert place.run("explain", "extract", "--at", at).stdout.startswith("month-end › extract at ")
     assert place.stop(runner) == 0
 
 
 @pytest.mark.parametrize("name", ["extract", "month-end › extract", "an id"])
-def test_a_running_member_is_killed_by_its_name_and_its_group_goes_on(place: Place, name: str) -> None:
+def test_a_running_member_is_killed_by_its_name_and_its_group_goes_on(
+    place: Place, name: str
+) -> None:
     _group(place)
     runner = place.start()
     command = place.begin("exec", "month-end")
@@ -167,7 +187,8 @@ def test_a_name_that_two_groups_members_have_kills_neither(place: Place) -> None
     for name in ("north", "south"):
         members = [{"name": "extract", "shell": GATE}]
         place.write(
-            f"{name}.yaml", json.dumps({"process": {"group": {"members": members}}, "timing": "run_immediately"})
+            f"{name}.yaml",
+            json.dumps({"process": {"group": {"members": members}}, "timing": "run_immediately"}),
         )
     runner = place.start()
     wait_until(lambda: len(place.events("execution.started")) == 4)
@@ -185,16 +206,23 @@ def test_a_name_that_two_groups_members_have_kills_neither(place: Place) -> None
     assert place.stop(runner) == 0
 
 
-# --- terminals --------------------------------------------------------------------------------------------------------
+# --- terminals
+# --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("columns", [80, 60])
-def test_on_a_terminal_no_line_is_wider_than_it_and_ids_are_short(place: Place, columns: int) -> None:
-    place.declare("a-request-with-quite-a-long-name-for-a-table", "echo; exit 3", retry={"attempts": 1})
+def test_on_a_terminal_no_line_is_wider_than_it_and_ids_are_short(
+    place: Place, columns: int
+) -> None:
+    place.declare(
+        "a-request-with-quite-a-long-name-for-a-table", "echo; exit 3", retry={"attempts": 1}
+    )
     place.declare("other", "exit 0", directory="/no/such/folder/" + "deep/" * 30)
     for name in ("a-request-with-quite-a-long-name-for-a-table", "other"):
         place.run("exec", name)
-    (failed, other) = place.finished("a-request-with-quite-a-long-name-for-a-table") + place.finished("other")
+    (failed, other) = place.finished(
+        "a-request-with-quite-a-long-name-for-a-table"
+    ) + place.finished("other")
     for command in (("monitor",), ("ls",), ("next",)):
         shown = place.shown_on_terminal(*command, columns=columns)
         assert all(len(line) <= columns for line in shown.splitlines()), shown

@@ -1,4 +1,6 @@
-"""A NAME that no request has: every command says what is wrong with its file, or which name is near."""
+"""A NAME that no request has: every command says what is wrong with its file, or which
+name is near.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ def broken(place: Place) -> Place:
 
 def test_each_command_that_takes_a_name_says_what_is_wrong_with_its_file(broken: Place) -> None:
     for command, code in NAMING.items():
-        for name, place_of, fix in (("pwd", "pwd.yaml:2:3: ", "shell"), ("torn", "torn.yaml:1:18: ", "'")):
+        for name, place_of, fix in (
+            ("pwd", "pwd.yaml:2:3: ", "shell"),
+            ("torn", "torn.yaml:1:18: ", "'"),
+        ):
             done = broken.run(*command.split(), name)
             told = done.stdout + done.stderr
             if (command, name) != ("show", "pwd"):
@@ -57,4 +62,7 @@ def test_a_request_whose_file_is_gone_is_not_called_unknown(place: Place) -> Non
     assert place.run("reload").returncode == 0
     for command in ("show", "next", "explain"):
         done = place.run(command, "gone")
-        assert (done.returncode, "the file of 'gone' is gone" in done.stderr) == (1, True), (command, done)
+        assert (done.returncode, "the file of 'gone' is gone" in done.stderr) == (1, True), (
+            command,
+            done,
+        )

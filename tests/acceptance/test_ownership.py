@@ -1,4 +1,6 @@
-"""A state folder serves one jobs folder: `init` gives each its own, and no command shows another one's executions."""
+"""A state folder serves one jobs folder: `init` gives each its own, and no command
+shows another one's executions.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,12 @@ from support.place import Place, wait_until
 
 @pytest.fixture
 def other(place: Place) -> Path:
-    """Another jobs folder with the same request name, while the store knows executions of the first."""
-    place.declare("slow", "echo private; sleep 2; false", {"schedule": {"frequency": "daily", "at": "02:00"}})
+    """Another jobs folder with the same request name, while the store knows executions
+    of the first.
+    """
+    place.declare(
+        "slow", "echo private; sleep 2; false", {"schedule": {"frequency": "daily", "at": "02:00"}}
+    )
     place.run("exec", "slow")
     folder = place.folder / "elsewhere" / "jobs.d"
     folder.mkdir(parents=True)
@@ -26,7 +32,10 @@ def test_no_command_shows_executions_of_another_jobs_folder(place: Place, other:
     ran, refused = str(record["execution"]), f"belongs to {place.jobs}, not to {other}"
     for arguments in (["monitor"], ["log", ran], ["kill", "slow"], ["reload"]):
         done = place.run(*arguments, "--jobs", str(other))
-        assert (done.returncode, done.stdout, refused in done.stderr) == (1, "", True), (arguments, done)
+        assert (done.returncode, done.stdout, refused in done.stderr) == (1, "", True), (
+            arguments,
+            done,
+        )
     for arguments in (
         ["ls"],
         ["show", "slow"],
@@ -41,7 +50,9 @@ def test_no_command_shows_executions_of_another_jobs_folder(place: Place, other:
     assert refused in place.run("doctor", "--jobs", str(other)).stdout
 
 
-def test_status_does_not_pass_off_the_runner_of_another_jobs_folder(place: Place, other: Path) -> None:
+def test_status_does_not_pass_off_the_runner_of_another_jobs_folder(
+    place: Place, other: Path
+) -> None:
     place.start()
     done = place.run("status", "--jobs", str(other))
     assert (done.returncode, done.stdout) == (4, "")
@@ -105,4 +116,7 @@ def test_no_command_waits_for_a_store_that_is_a_pipe(place: Place) -> None:
     os.mkfifo(place.state / "store.sqlite3")
     for arguments in (["ls"], ["show", "plain"], ["next"], ["plan"], ["simulate"], ["doctor"]):
         done = place.run(*arguments)
-        assert (done.returncode, "is no file" in done.stdout + done.stderr) == (1, True), (arguments, done)
+        assert (done.returncode, "is no file" in done.stdout + done.stderr) == (1, True), (
+            arguments,
+            done,
+        )

@@ -1,4 +1,6 @@
-"""`plan`, as a person and a pipeline use it: against git, against a folder, and against what is in force."""
+"""`plan`, as a person and a pipeline use it: against git, against a folder, and against
+what is in force.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,22 @@ from support.place import GATE, Place, Record, wait_until
 from runner.cli.group import cli
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
-IDENTITY = ("-c", "user.name=maria", "-c", "user.email=maria@example.org", "-c", "commit.gpgsign=false")
+IDENTITY = (
+    "-c",
+    "user.name=maria",
+    "-c",
+    "user.email=maria@example.org",
+    "-c",
+    "commit.gpgsign=false",
+)
 
 
 def planned(place: Place, *arguments: str) -> Result:
     """Run the command in this process, as a process of its own takes long to start."""
-    environment = {**place.environment, "GIT_DIR": "nowhere"}  # as where a hook of another repository calls
+    environment = {
+        **place.environment,
+        "GIT_DIR": "nowhere",
+    }  # as where a hook of another repository calls
     return CliRunner(env=environment).invoke(cli, ["plan", *arguments], prog_name="runner")
 
 
@@ -34,7 +46,12 @@ def kinds(found: list[Record]) -> dict[str, str]:
 
 def git(place: Place, *arguments: str) -> str:
     done = subprocess.run(
-        ["git", *IDENTITY, *arguments], cwd=place.folder, capture_output=True, text=True, timeout=30, check=True
+        ["git", *IDENTITY, *arguments],
+        cwd=place.folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
     )
     return done.stdout.strip()
 
@@ -46,9 +63,16 @@ def commit(place: Place) -> None:
 
 @pytest.fixture
 def repository(place: Place) -> Place:
-    """A place in git, with requests, dates that lie beside the jobs folder, a link, a hook and a filter."""
+    """A place in git, with requests, dates that lie beside the jobs folder, a link, a
+    hook and a filter.
+    """
     git(place, "init", "-q", "-b", "main")
-    place.declare("nightly", "post", {"schedule": {**DAILY["schedule"], "except": "../holidays.txt"}}, directory="erp")
+    place.declare(
+        "nightly",
+        "post",
+        {"schedule": {**DAILY["schedule"], "except": "../holidays.txt"}},
+        directory="erp",
+    )
     place.declare("leaves", "true", DAILY)
     place.write("_shared.txt", "x")
     (place.jobs / "linked.yaml").symlink_to("leaves.target")
@@ -62,10 +86,14 @@ def repository(place: Place) -> Place:
     return place
 
 
-def test_against_a_ref_it_tells_what_the_work_tree_changes_and_touches_nothing(repository: Place) -> None:
+def test_against_a_ref_it_tells_what_the_work_tree_changes_and_touches_nothing(
+    repository: Place,
+) -> None:
     place = repository
     assert items(place, "--against", "main", code=0)[0]["kind"] == "summary"
-    place.declare("nightly", "post", {"schedule": {**DAILY["schedule"], "at": "03:00"}}, directory="erp")
+    place.declare(
+        "nightly", "post", {"schedule": {**DAILY["schedule"], "at": "03:00"}}, directory="erp"
+    )
     (place.jobs / "leaves.yaml").unlink()
     place.declare("heir", "true", DAILY, top={"formerly": "leaves"})
     place.declare("once", "true", "run_immediately")
@@ -80,25 +108,34 @@ def test_against_a_ref_it_tells_what_the_work_tree_changes_and_touches_nothing(r
         {"path": "timing.schedule.at", "before": "02:00", "after": "03:00"},
         {"path": "timing.schedule.except", "before": "../holidays.txt", "after": None},
     ]
-    assert [fire[11:16] for fire in nightly["next_before"] + nightly["next"]] == ["02:00"] * 3 + ["03:00"] * 3
+    assert [fire[11:16] for fire in nightly["next_before"] + nightly["next"]] == ["02:00"] * 3 + [
+        "03:00"
+    ] * 3
     once = next(item for item in found if item.get("request") == "once")
     assert (len(once["runs"]), once["events"]) == (1, ["request.scheduled", "request.completed"])
     assert found[-1]["against"].startswith("HEAD (")
 
 
-def test_the_exit_code_tells_problems_and_a_wrong_question_from_a_difference(repository: Place, tmp_path: Path) -> None:
+def test_the_exit_code_tells_problems_and_a_wrong_question_from_a_difference(
+    repository: Place, tmp_path: Path
+) -> None:
     place = repository
     place.write("bad.yaml", "process: {shel: oops}\n")
     found = items(place, "--against", "main", code=1)
     (rejected,) = (item for item in found if item["kind"] == "rejected")
-    assert (rejected["request_file"], "did you mean" in rejected["problems"][0]["suggestion"]) == ("bad.yaml", True)
+    assert (rejected["request_file"], "did you mean" in rejected["problems"][0]["suggestion"]) == (
+        "bad.yaml",
+        True,
+    )
 
     def refused(*arguments: str) -> str:
         done = CliRunner(env=place.environment).invoke(cli, ["plan", *arguments])
         assert getattr(done.exception, "exit_code", None) == 2, done.output
         return str(done.exception)
 
-    assert refused("--against", "mian").endswith("has no 'mian', nor is it a folder; did you mean 'main'?")
+    assert refused("--against", "mian").endswith(
+        "has no 'mian', nor is it a folder; did you mean 'main'?"
+    )
     for empty in ("", " "):
         assert "--against is empty" in refused("--against", empty)
     assert "give one of them" in refused("--against", "main", "--live")
@@ -106,7 +143,9 @@ def test_the_exit_code_tells_problems_and_a_wrong_question_from_a_difference(rep
     lone = tmp_path / "lone"
     (lone / "jobs.d").mkdir(parents=True)
     (lone / "jobs.d" / "a.yaml").write_text("process: {shell: x}\n")
-    assert "lies in no git repository" in refused("--against", "main", "--jobs", str(lone / "jobs.d"))
+    assert "lies in no git repository" in refused(
+        "--against", "main", "--jobs", str(lone / "jobs.d")
+    )
 
 
 def test_against_a_folder_places_are_as_in_the_jobs_folder(repository: Place) -> None:
@@ -122,7 +161,9 @@ def test_against_a_folder_places_are_as_in_the_jobs_folder(repository: Place) ->
 
 def test_a_comment_is_a_table_that_nothing_in_it_can_break(repository: Place) -> None:
     place = repository
-    place.declare("hostile", "a | b `c` <script> \n</details>", DAILY, name="p`|<b>", prevent_concurrent=True)
+    place.declare(
+        "hostile", "a | b `c` <script> \n</details>", DAILY, name="p`|<b>", prevent_concurrent=True
+    )
     place.declare("twin", "true", DAILY, name="p`|<b>", prevent_concurrent=True)
     place.declare("leaves", "x | y `z` </details>", DAILY)
     done = planned(place, "--against", "main", "--output", "markdown")
@@ -138,7 +179,10 @@ def test_a_comment_is_a_table_that_nothing_in_it_can_break(repository: Place) ->
 
 
 def test_what_it_says_of_a_runner_is_what_the_runner_then_does(place: Place) -> None:
-    place.write("one.yaml", json.dumps({"name": "old", "process": {"shell": GATE}, "timing": "run_immediately"}))
+    place.write(
+        "one.yaml",
+        json.dumps({"name": "old", "process": {"shell": GATE}, "timing": "run_immediately"}),
+    )
     place.declare("daily", "true", DAILY)
     assert "no runner has served" in planned(place, "--live").stderr
     place.start()
@@ -146,7 +190,12 @@ def test_what_it_says_of_a_runner_is_what_the_runner_then_does(place: Place) -> 
     (summary,) = items(place, code=0)
     assert (summary["differs"], summary["against"]) == (False, "what is in force")
 
-    new = {"name": "new", "formerly": "old", "process": {"shell": "true"}, "timing": "run_immediately"}
+    new = {
+        "name": "new",
+        "formerly": "old",
+        "process": {"shell": "true"},
+        "timing": "run_immediately",
+    }
     place.write("one.yaml", json.dumps(new))
     wait_until(lambda: place.events("runner.reloaded"))
     place.open_gate()
@@ -169,6 +218,10 @@ def test_what_it_says_of_a_runner_is_what_the_runner_then_does(place: Place) -> 
         runs = len(item["runs"])
         assert not runs or len(place.await_finished(item["request"], count=runs)) == runs
     for item in found[:-1]:  # what was told at the start stands before the end of what ran
-        events = [record["event"] for record in place.records()[count:] if record.get("request") == item["request"]]
+        events = [
+            record["event"]
+            for record in place.records()[count:]
+            if record.get("request") == item["request"]
+        ]
         assert [event for event in events if event.startswith("request.")] == item["events"]
     assert items(place, "--live", code=0)[0]["kind"] == "summary"

@@ -1,4 +1,5 @@
-"""The README is true: its examples are valid, its transcripts are what is printed, its tables are what the schemas say.
+"""The README is true: its examples are valid, its transcripts are what is printed, its
+tables are what the schemas say.
 
 UPDATE_README=1 (with `-n 0`) writes transcripts and tables anew.
 """
@@ -28,7 +29,9 @@ README = ROOT / "README.md"
 TEXT = README.read_text()
 IS_UPDATING = os.environ.get("UPDATE_README") == "1"
 RUNS = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/runner start"
-TESTS = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest"
+TESTS = (
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest"
+)
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- /generated -->)", re.DOTALL)
@@ -41,7 +44,8 @@ _VARYING = (
 _LATE = re.compile(r", \d\d:\d\d:\d\d\.\d{3} late$", re.MULTILINE)
 """What the console says of a start on a machine that is busy for a second."""
 _LOOKING = ("runner validate", "runner monitor", "runner ls", "jq", "tail")
-"""Commands that change nothing: they are repeated until they show what an edit before them brings."""
+"""Commands that change nothing: they are repeated until they show what an edit before them brings.
+"""
 _AT_A_FIXED_TIME = """
 import sys
 from datetime import datetime
@@ -73,7 +77,9 @@ class Block:
     @property
     def steps(self) -> list[tuple[str, str]]:
         """The commands of a transcript, each with what it prints."""
-        steps = [part.partition("\n") for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]]
+        steps = [
+            part.partition("\n") for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]
+        ]
         return [(command, output) for command, _, output in steps]
 
 
@@ -94,9 +100,17 @@ class Demo:
         self.home = home
         self.folder = home / "demo"
         (self.folder / "jobs.d").mkdir(parents=True)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNNER_", "XDG_"))}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("RUNNER_", "XDG_"))
+        }
         self.environment = {
-            **{name: kept[name] for name in kept if name not in ("STATE_DIRECTORY", "LOGS_DIRECTORY")},
+            **{
+                name: kept[name]
+                for name in kept
+                if name not in ("STATE_DIRECTORY", "LOGS_DIRECTORY")
+            },
             "PATH": f"{Path(sys.executable).parent}:{kept['PATH']}",
             "HOME": str(home),
             "RUNNER_STATE": str(self.folder / "state"),
@@ -156,7 +170,11 @@ class Demo:
         return self._as_maria_sees_it(self.console.read_text())
 
     def _as_maria_sees_it(self, text: str) -> str:
-        return re.sub(rf"(?<![\w/.-]){PERSON}(?![\w/.-])", "maria", text.replace(str(self.home), "/home/maria"))
+        return re.sub(
+            rf"(?<![\w/.-]){PERSON}(?![\w/.-])",
+            "maria",
+            text.replace(str(self.home), "/home/maria"),
+        )
 
 
 def replaced(old: str, new: str) -> None:
@@ -199,7 +217,9 @@ def test_the_yaml_examples_are_valid_and_make_one_jobs_folder(tmp_path: Path) ->
         path.write_text(example.text)
     catalog = CatalogReader(tmp_path / "jobs.d", default_zone="UTC").read()
     assert list(catalog.problems) == []
-    assert len(catalog.requests) == sum(example.text.count("\n---\n") + 1 for example in examples) >= 3
+    assert (
+        len(catalog.requests) == sum(example.text.count("\n---\n") + 1 for example in examples) >= 3
+    )
 
 
 @pytest.mark.parametrize("name", [name for _, name, _, _ in _GENERATED.findall(TEXT)])
@@ -209,7 +229,9 @@ def test_a_table_is_what_it_is_generated_from(name: str) -> None:
     if IS_UPDATING:
         replaced(head + present, head + expected)
         return
-    assert present == expected, "UPDATE_README=1 pytest -n 0 tests/acceptance/test_readme.py writes it anew"
+    assert present == expected, (
+        "UPDATE_README=1 pytest -n 0 tests/acceptance/test_readme.py writes it anew"
+    )
 
 
 @pytest.mark.timeout(300)
@@ -250,5 +272,8 @@ def test_stand_ins_keep_the_width_and_what_does_not_vary() -> None:
         "0000-00-00 00:00:00+00:00  success  00:00:00.000  hello  00000000-0000-0000-0000-000000000000  exit code 3"
     )
     assert normal("17:33:48  ▶ hello  started, pid 20537") == "00:00:00  ▶ hello  started, pid 0"
-    assert normal("17:33:48  ▶ hello  started, pid 7, 00:00:01.203 late") == "00:00:00  ▶ hello  started, pid 0"
+    assert (
+        normal("17:33:48  ▶ hello  started, pid 7, 00:00:01.203 late")
+        == "00:00:00  ▶ hello  started, pid 0"
+    )
     assert normal("backup at 02:00, 1 problem") == "backup at 02:00, 1 problem"

@@ -30,8 +30,14 @@ timing: {schedule: {frequency: daily, at: "02:00"}}
 def test_each_setting_is_shown_with_its_origin(place: Place) -> None:
     place.write("_defaults.yaml", DEFAULTS)
     place.write("team/_defaults.yaml", "# nearer\nowner: finance\n")
-    place.write("team/all.yaml", GROUP.replace("process: {shell: echo}", "name: other\nprocess: {shell: echo}", 1))
-    far, near, own = (f"{place.jobs}/{name}" for name in ("_defaults.yaml", "team/_defaults.yaml", "team/all.yaml"))
+    place.write(
+        "team/all.yaml",
+        GROUP.replace("process: {shell: echo}", "name: other\nprocess: {shell: echo}", 1),
+    )
+    far, near, own = (
+        f"{place.jobs}/{name}"
+        for name in ("_defaults.yaml", "team/_defaults.yaml", "team/all.yaml")
+    )
     items = place.items("show", "nightly", "--resolved")
     assert {item["path"]: (item["value"], item["origin"]) for item in items} == {
         "name": ("nightly", f"{own}:4"),

@@ -1,4 +1,6 @@
-"""Two runners with state folders of their own on one jobs folder: the second is refused, unless both allow it."""
+"""Two runners with state folders of their own on one jobs folder: the second is
+refused, unless both allow it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,13 @@ from support.place import SECONDLY, Place, wait_until
 
 def _other(place: Place, *arguments: str) -> tuple[str, ...]:
     """Return the arguments of another runner on the same jobs folder."""
-    return ("--state", str(place.folder / "other"), "--monitor-log", str(place.folder / "other.jsonl"), *arguments)
+    return (
+        "--state",
+        str(place.folder / "other"),
+        "--monitor-log",
+        str(place.folder / "other.jsonl"),
+        *arguments,
+    )
 
 
 def _has_started(place: Place) -> bool:
@@ -22,7 +30,9 @@ def _has_started(place: Place) -> bool:
 
 
 @pytest.mark.parametrize("way", ["same path", "link", "read-only"])
-def test_a_second_runner_with_another_store_is_refused_by_the_name_of_the_first(place: Place, way: str) -> None:
+def test_a_second_runner_with_another_store_is_refused_by_the_name_of_the_first(
+    place: Place, way: str
+) -> None:
     place.declare("tick", "true", SECONDLY)
     if way == "read-only":
         place.jobs.chmod(0o555)
@@ -36,7 +46,9 @@ def test_a_second_runner_with_another_store_is_refused_by_the_name_of_the_first(
     assert f"another runner, process {first.pid} (" in refused.stderr
     assert "--allow-shared-jobs" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert sorted(each.name for each in place.jobs.iterdir()) == ["tick.yaml"], "the lock leaves nothing in the folder"
+    assert sorted(each.name for each in place.jobs.iterdir()) == ["tick.yaml"], (
+        "the lock leaves nothing in the folder"
+    )
     assert place.stop(first) == 0
 
 
@@ -50,7 +62,9 @@ def test_after_the_first_one_has_been_killed_another_may_serve_the_folder(place:
 
 
 def test_commands_that_fire_nothing_are_not_refused(place: Place) -> None:
-    place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}})
+    place.declare(
+        "daily", "true", {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}}
+    )
     place.start()
     for command in (("validate",), ("next",), ("ls",), ("plan",), ("exec", "daily")):
         done = place.run(*command, *([] if command == ("validate",) else _other(place)))
@@ -58,7 +72,9 @@ def test_commands_that_fire_nothing_are_not_refused(place: Place) -> None:
         assert done.returncode in (0, 3), (command, done.stderr)
 
 
-def test_runners_that_allow_it_share_a_folder_and_one_that_does_not_is_refused(place: Place) -> None:
+def test_runners_that_allow_it_share_a_folder_and_one_that_does_not_is_refused(
+    place: Place,
+) -> None:
     first = place.start("--allow-shared-jobs")
     second = place.launch(*_other(place, "--allow-shared-jobs"))
     wait_until(lambda: _has_started(place), within_s=90)
@@ -74,7 +90,9 @@ def _swap(link: Path, target: Path) -> None:
     new.replace(link)
 
 
-def test_a_runner_follows_a_link_that_moves_and_does_not_fire_what_another_one_serves(place: Place) -> None:
+def test_a_runner_follows_a_link_that_moves_and_does_not_fire_what_another_one_serves(
+    place: Place,
+) -> None:
     place.declare("tick", "true", SECONDLY)
     folders = [place.folder / name for name in ("v1", "v2", "v3")]
     link = place.folder / "current"
@@ -93,12 +111,20 @@ def test_a_runner_follows_a_link_that_moves_and_does_not_fire_what_another_one_s
     wait_until(lambda: _has_started(place), within_s=90)
     place._consoles -= 1
     _swap(link, folders[2])
-    wait_until(lambda: f"another runner, process {second.pid} (" in place.console(), what="the first one says why")
+    wait_until(
+        lambda: f"another runner, process {second.pid} (" in place.console(),
+        what="the first one says why",
+    )
     before = len(place.events("execution.started"))
     log = place.folder / "other.jsonl"
     served = log.read_text().count('"execution.started"')
-    wait_until(lambda: log.read_text().count('"execution.started"') >= served + 2, what="the second one fires")
-    assert len(place.events("execution.started")) <= before + 1, "what was being started at that moment"
+    wait_until(
+        lambda: log.read_text().count('"execution.started"') >= served + 2,
+        what="the second one fires",
+    )
+    assert len(place.events("execution.started")) <= before + 1, (
+        "what was being started at that moment"
+    )
 
     assert place.stop(second) == 0
     wait_until(lambda: "the jobs folder works again" in place.console())

@@ -1,4 +1,6 @@
-"""Too little memory, or no room for a thread: every command ends in a sentence, whatever it was doing."""
+"""Too little memory, or no room for a thread: every command ends in a sentence,
+whatever it was doing.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _COMMANDS = (
 
 
 def _limited(place: Place, command: str, kibibytes: int) -> subprocess.CompletedProcess[str]:
-    """Run a command that may use so much address space; a runner that starts all the same is asked to end."""
+    """Run a command that may use so much address space; a runner that starts all the
+    same is asked to end.
+    """
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (kibibytes * 1024, kibibytes * 1024))
@@ -54,7 +58,9 @@ def _limits(place: Place) -> Iterator[int]:
 
 def _python_fails(place: Place, kibibytes: int) -> bool:
     command = f"ulimit -v {kibibytes}; exec {sys.executable} -c 'import datetime, runner.cli'"
-    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False, env=place.environment)
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, check=False, env=place.environment
+    )
     return done.returncode != 0 or done.stderr != b""
 
 
@@ -93,6 +99,8 @@ def test_each_way_in_which_a_shortage_shows_itself_is_known(error: Exception) ->
         assert is_shortage(consequence)
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("x"), ImportError("no module"), OSError(2, "x"), None])
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), RuntimeError("x"), ImportError("no module"), OSError(2, "x"), None]
+)
 def test_other_errors_are_none(error: Exception | None) -> None:
     assert not is_shortage(error)

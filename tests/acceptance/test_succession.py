@@ -1,4 +1,6 @@
-"""What follows an execution: the next member, another attempt, the process of `on_failure`, who queued for a guard."""
+"""What follows an execution: the next member, another attempt, the process of
+`on_failure`, who queued for a guard.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,14 @@ from runner.values import parse_instant
 NOW = "run_immediately"
 
 
-def _group(place: Place, name: str, members: Sequence[object], timing: object = None, /, **group: Any) -> None:
+def _group(
+    place: Place, name: str, members: Sequence[object], timing: object = None, /, **group: Any
+) -> None:
     top = group.pop("top", {})
-    process = {"group": {"members": members, "stop_on_failure": group.pop("stop_on_failure", False)}, **group}
+    process = {
+        "group": {"members": members, "stop_on_failure": group.pop("stop_on_failure", False)},
+        **group,
+    }
     timed = {"timing": timing} if timing else {}
     place.write(f"{name}.yaml", json.dumps({"process": process, **timed, **top}))
 
@@ -32,12 +39,19 @@ def _told(records: list[Record], *names: str) -> list[tuple[Any, ...]]:
     return [tuple(record[name] for name in names) for record in records]
 
 
-# --- groups -----------------------------------------------------------------------------------------------------------
+# --- groups
+# -----------------------------------------------------------------------------------------------------------
 
 
-def test_members_run_in_their_order_as_one_execution_and_a_failure_does_not_end_them(place: Place) -> None:
+def test_members_run_in_their_order_as_one_execution_and_a_failure_does_not_end_them(
+    place: Place,
+) -> None:
     place.declare("leaf", 'echo "leaf for $RUNNER_CLIENT in $WHERE"')
-    members = [_member("one", "echo one $YEAR $WHERE"), _member("two", "exit 3"), {"request": "leaf"}]
+    members = [
+        _member("one", "echo one $YEAR $WHERE"),
+        _member("two", "exit 3"),
+        {"request": "leaf"},
+    ]
     context = {"client": "acme", "organization": "north"}
     environment = {"WHERE": "group", "YEAR": "2026"}
     _group(place, "chain", members, environment=environment, top={"context": context})
@@ -59,23 +73,42 @@ def test_members_run_in_their_order_as_one_execution_and_a_failure_does_not_end_
     assert started == ["chain", "chain/one", "chain/two", "leaf"]
 
 
-def test_what_a_group_gives_reaches_all_that_runs_in_it_and_its_secrets_are_masked_there(place: Place) -> None:
-    """The innermost run in a group that another refers to: some are its own members, some requests in their turn."""
+def test_what_a_group_gives_reaches_all_that_runs_in_it_and_its_secrets_are_masked_there(
+    place: Place,
+) -> None:
+    """The innermost run in a group that another refers to: some are its own members,
+    some requests in their turn.
+    """
     shown = "echo $X $F $RUNNER_PARAM_Y $PW"
     place.environment["PW"] = "correct-horse"
     (place.jobs / "top.env").write_text("F=filed\n")
     place.declare("leaf", shown)
     inner = {"name": "deeper", "group": {"members": [_member("in", shown), {"request": "leaf"}]}}
-    _group(place, "mid", [_member("in", shown), {"request": "leaf"}, inner, _member("own", shown, environment={})])
-    given = {"environment": {"X": "given"}, "environment_file": "top.env", "params": {"y": 1}, "secrets": ["PW"]}
+    _group(
+        place,
+        "mid",
+        [_member("in", shown), {"request": "leaf"}, inner, _member("own", shown, environment={})],
+    )
+    given = {
+        "environment": {"X": "given"},
+        "environment_file": "top.env",
+        "params": {"y": 1},
+        "secrets": ["PW"],
+    }
     _group(place, "top", [{"request": "mid"}], **given)
     assert place.run("exec", "top").returncode == 0
-    tails = [each["output_tail"] for each in place.finished("top", channel="group") if each["output_tail"]]
+    tails = [
+        each["output_tail"]
+        for each in place.finished("top", channel="group")
+        if each["output_tail"]
+    ]
     assert tails == ["given *** 1 ***\n"] * 4 + ["*** 1 ***\n"]
     assert "correct-horse" not in place.log.read_text()
 
 
-def test_the_first_failure_ends_a_group_that_says_so_and_groups_may_hold_groups(place: Place) -> None:
+def test_the_first_failure_ends_a_group_that_says_so_and_groups_may_hold_groups(
+    place: Place,
+) -> None:
     _group(place, "inner", [_member("a", "exit 1"), _member("b", "true")], stop_on_failure=True)
     _group(place, "outer", [{"request": "inner"}, _member("last", "true")])
     assert place.run("exec", "outer").returncode == 1
@@ -88,16 +121,24 @@ def test_the_first_failure_ends_a_group_that_says_so_and_groups_may_hold_groups(
     ]
 
 
-def test_a_member_is_guarded_like_every_other_process_and_a_group_has_its_own_guard(place: Place) -> None:
+def test_a_member_is_guarded_like_every_other_process_and_a_group_has_its_own_guard(
+    place: Place,
+) -> None:
     place.declare("leaf", GATE, prevent_concurrent=True)
     _group(place, "chain", [{"request": "leaf"}, _member("wait", GATE)], prevent_concurrent=True)
     runner = place.start()
     leaf = place.begin("exec", "leaf")
     wait_until(lambda: place.events("execution.started", "leaf"))
     chain = place.begin("exec", "chain")
-    wait_until(lambda: place.events("execution.started", process="chain/wait"), what="the second member runs")
+    wait_until(
+        lambda: place.events("execution.started", process="chain/wait"),
+        what="the second member runs",
+    )
     again = place.run("exec", "chain")
-    assert (again.returncode, again.stderr) == (125, "runner: chain: Concurrent attempt to execute\n")
+    assert (again.returncode, again.stderr) == (
+        125,
+        "runner: chain: Concurrent attempt to execute\n",
+    )
     place.open_gate()
     assert (end_of(leaf)[0], end_of(chain)[0]) == (0, 1)
     (skipped,) = place.finished("chain", process="leaf")
@@ -115,13 +156,17 @@ def test_a_skipped_fire_is_no_failure_it_is_not_retried_and_tells_nobody(place: 
     )  # fmt: skip
     runner = place.start()
     place.await_finished("tick", status="skipped", reason="concurrent", count=2)
-    place.declare("tick", "exit 3", SECONDLY, top={"on_failure": {"request": "page"}}, prevent_concurrent=True)
+    place.declare(
+        "tick", "exit 3", SECONDLY, top={"on_failure": {"request": "page"}}, prevent_concurrent=True
+    )
     place.open_gate()
     (told, *_) = place.await_finished("page")
     assert place.stop(runner) == 0
     assert {each["requested_by"] for each in place.finished("page")} == {"on_failure of tick"}
     first_failure = place.finished("tick", status="error")[0]
-    assert told["time"] >= first_failure["time"], "the pager was called only once something had failed"
+    assert told["time"] >= first_failure["time"], (
+        "the pager was called only once something had failed"
+    )
     skipped = place.finished("tick", status="skipped")
     assert {(each["attempt"], each["exit_code"]) for each in skipped} == {(1, None)}
     assert len({each["scheduled_for"] for each in skipped}) == len(skipped)
@@ -131,7 +176,12 @@ def test_a_group_is_killed_and_timed_out_as_a_unit(place: Place) -> None:
     _group(place, "killed", [_member("a", "sleep 600"), _member("b", "touch ../never")], NOW)
     _group(place, "late", [_member("a", "sleep 600", retry={"attempts": 3}), _member("b", "touch ../never")], NOW,
            timeout="700ms")  # fmt: skip
-    _group(place, "waits", [_member("a", "exit 1", retry={"attempts": 2, "delay": "1h"}), _member("b", "true")], NOW)
+    _group(
+        place,
+        "waits",
+        [_member("a", "exit 1", retry={"attempts": 2, "delay": "1h"}), _member("b", "true")],
+        NOW,
+    )
     runner = place.start()
     wait_until(lambda: place.events("execution.started", process="killed/a"))
     wait_until(lambda: place.finished("waits"), what="the first attempt has failed")
@@ -155,9 +205,12 @@ def test_a_group_is_killed_and_timed_out_as_a_unit(place: Place) -> None:
     assert not (place.folder / "never").exists()
 
 
-def test_a_group_that_a_crash_cut_off_ends_with_its_member_and_one_that_waits_goes_on(place: Place) -> None:
+def test_a_group_that_a_crash_cut_off_ends_with_its_member_and_one_that_waits_goes_on(
+    place: Place,
+) -> None:
     _group(place, "cut", [_member("a", GATE), _member("b", "touch ../never")], NOW)
-    # With the delay the crash comes before another attempt; where the machine is too slow for that, more are left.
+    # With the delay the crash comes before another attempt; where the machine is too
+    # slow for that, more are left.
     retry = {"attempts": 5, "delay": "3s"}
     _group(place, "on", [_member("a", "test -e ../go", retry=retry), _member("b", "true")], NOW)
     runner = place.start()
@@ -180,10 +233,13 @@ def test_a_group_that_a_crash_cut_off_ends_with_its_member_and_one_that_waits_go
     assert not (place.folder / "never").exists()
 
 
-# --- retry, if_interrupted, on_failure --------------------------------------------------------------------------------
+# --- retry, if_interrupted, on_failure
+# --------------------------------------------------------------------------------
 
 
-def test_attempts_are_records_of_one_claim_and_each_is_due_a_delay_after_the_one_before(place: Place) -> None:
+def test_attempts_are_records_of_one_claim_and_each_is_due_a_delay_after_the_one_before(
+    place: Place,
+) -> None:
     retry = {"attempts": 3, "delay": "300ms", "backoff": 2}
     place.declare("flaky", 'test "$RUNNER_ATTEMPT" = 3', NOW, retry=retry)
     place.declare("picky", "exit 4", NOW, retry={"attempts": 5, "delay": "0s", "exit_codes": [75]})
@@ -198,7 +254,9 @@ def test_attempts_are_records_of_one_claim_and_each_is_due_a_delay_after_the_one
     for record, delays_s in zip(attempts, (0.0, 0.3, 0.9), strict=True):
         began_after = parse_instant(record["started"]) - parse_instant(record["scheduled_for"])
         assert began_after.total_seconds() >= delays_s
-        assert record["lateness_s"] <= began_after.total_seconds() - delays_s + 1e-6, "each from when it was due itself"
+        assert record["lateness_s"] <= began_after.total_seconds() - delays_s + 1e-6, (
+            "each from when it was due itself"
+        )
     place.await_finished("picky")
     assert place.stop(runner) == 0
     assert len(place.finished("picky")) == 1
@@ -210,10 +268,16 @@ def test_between_its_attempts_too_a_claim_keeps_its_guard(place: Place) -> None:
     runner = place.start()
     place.await_finished("flaky")
     between = place.run("exec", "flaky")
-    assert (between.returncode, between.stderr) == (125, "runner: flaky: Concurrent attempt to execute\n")
+    assert (between.returncode, between.stderr) == (
+        125,
+        "runner: flaky: Concurrent attempt to execute\n",
+    )
     assert place.run("kill", "flaky").returncode == 0
     (killed,) = place.await_finished("flaky", status="killed")
-    assert (killed["attempt"], killed["message"]) == (2, f"killed by {PERSON} while it waited to start")
+    assert (killed["attempt"], killed["message"]) == (
+        2,
+        f"killed by {PERSON} while it waited to start",
+    )
     assert place.run("exec", "flaky").returncode == 1, "the guard is free again"
     assert place.stop(runner) == 0
 
@@ -235,28 +299,41 @@ def test_what_a_stop_or_a_crash_interrupted_runs_again_if_it_says_so(place: Plac
     assert len(place.finished("not")) == 1
 
 
-def test_on_failure_gets_the_record_of_the_last_attempt_and_never_tells_of_itself(place: Place) -> None:
+def test_on_failure_gets_the_record_of_the_last_attempt_and_never_tells_of_itself(
+    place: Place,
+) -> None:
     tell = {"on_failure": {"request": "tell"}}
     place.declare("fails", "echo oh; exit 7", NOW, retry={"attempts": 2, "delay": "0s"}, top=tell)
     place.declare("works", "true", NOW, top=tell)
-    place.declare("tell", 'printf %s "$RUNNER_FAILED_RECORD"; exit 1', top={"on_failure": {"request": "tell2"}})
+    place.declare(
+        "tell",
+        'printf %s "$RUNNER_FAILED_RECORD"; exit 1',
+        top={"on_failure": {"request": "tell2"}},
+    )
     place.declare("tell2", "true")
     runner = place.start()
     (told,) = place.await_finished("tell")
     failed = json.loads(told["output_tail"])
     (last,) = place.finished("fails", attempt=2)
     assert failed == last
-    assert (told["requested_by"], told["channel"], told["status"]) == ("on_failure of fails", "direct", "error")
+    assert (told["requested_by"], told["channel"], told["status"]) == (
+        "on_failure of fails",
+        "direct",
+        "error",
+    )
     assert place.stop(runner) == 0
     assert (len(place.finished("tell")), place.finished("tell2")) == (1, [])
 
 
-# --- on_overlap -------------------------------------------------------------------------------------------------------
+# --- on_overlap
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_a_queue_holds_one_and_a_replacement_takes_the_place(place: Place) -> None:
     place.declare("queued", GATE, prevent_concurrent=True, on_overlap="queue")
-    place.declare("replaced", "trap 'exit 0' TERM; " + GATE, prevent_concurrent=True, on_overlap="replace")
+    place.declare(
+        "replaced", "trap 'exit 0' TERM; " + GATE, prevent_concurrent=True, on_overlap="replace"
+    )
     runner = place.start()
     commands = []
     for name in ("queued", "replaced"):
@@ -274,14 +351,19 @@ def test_a_queue_holds_one_and_a_replacement_takes_the_place(place: Place) -> No
     place.open_gate()
     codes = [end_of(command)[0] for command in commands]
     assert (codes[:2], codes[3]) == ([0, 0], 0)
-    assert _told(place.finished("replaced"), "status", "reason") == [("killed", "replaced"), ("success", None)]
+    assert _told(place.finished("replaced"), "status", "reason") == [
+        ("killed", "replaced"),
+        ("success", None),
+    ]
     first, second = place.finished("queued", status="success")
     assert second["started"] >= first["ended"]
     assert place.stop(runner) == 0
 
 
 def test_two_groups_that_would_wait_for_each_other_do_not(place: Place) -> None:
-    """Each holds its guard and queues, in its second member, for the other's; who comes second is refused."""
+    """Each holds its guard and queues, in its second member, for the other's; who comes
+    second is refused.
+    """
     for own, other in (("a", "b"), ("b", "a")):
         place.declare(f"step-{own}", "true", name=own, prevent_concurrent=True, on_overlap="queue")
         members = [_member("first", GATE), {"request": f"step-{other}"}]
@@ -290,14 +372,22 @@ def test_two_groups_that_would_wait_for_each_other_do_not(place: Place) -> None:
     wait_until(lambda: len(place.events("execution.started")) == 4)
     place.open_gate()
     wait_until(lambda: all(place.finished(name, group=None) for name in "ab"))
-    second = [each for name in "ab" for each in _told(place.finished(name, sequence=2), "status", "reason")]
+    second = [
+        each
+        for name in "ab"
+        for each in _told(place.finished(name, sequence=2), "status", "reason")
+    ]
     assert sorted(second, key=str) == [("skipped", "concurrent"), ("success", None)]
     assert place.stop(runner) == 0
 
 
 def _on_their_way(place: Place, name: str) -> list[Record]:
     (status,) = place.items("status")
-    known = {each["execution"] for each in (*status["running"], *status["waiting"]) if each["request"] == name}
+    known = {
+        each["execution"]
+        for each in (*status["running"], *status["waiting"])
+        if each["request"] == name
+    }
     return [*known, *place.finished(name, reason="replaced")]
 
 
@@ -318,16 +408,22 @@ def test_the_queue_outlives_a_crash_and_stands_behind_who_holds_the_guard(place:
     assert place.stop(runner) == 0
 
 
-# --- what a review found ----------------------------------------------------------------------------------------------
+# --- what a review found
+# ----------------------------------------------------------------------------------------------
 
 
-def test_a_group_that_comes_to_contain_itself_through_a_last_good_version_ends_with_an_error(place: Place) -> None:
+def test_a_group_that_comes_to_contain_itself_through_a_last_good_version_ends_with_an_error(
+    place: Place,
+) -> None:
     place.declare("b", "true")
     _group(place, "a", [{"request": "b"}])
     runner = place.start()
     place.write("a.yaml", "process: {")
     _group(place, "b", [{"request": "a"}])
-    wait_until(lambda: place.events("runner.reloaded", changed=["b"]), what="both files are read, at once or in turn")
+    wait_until(
+        lambda: place.events("runner.reloaded", changed=["b"]),
+        what="both files are read, at once or in turn",
+    )
     done = place.run("exec", "b")
     assert done.returncode == 1
     assert place.stop(runner) == 0
@@ -367,12 +463,16 @@ def test_a_kill_goes_on_over_a_crash(place: Place) -> None:
     place.stop(runner, by=signal.SIGKILL)
     runner = place.start()
     (killed,) = place.await_finished("deaf")
-    assert _told([killed], "status", "reason", "requested_by") == [("killed", "killed_by_user", PERSON)]
+    assert _told([killed], "status", "reason", "requested_by") == [
+        ("killed", "killed_by_user", PERSON)
+    ]
     assert not has_process(started["pid"])
     assert place.stop(runner) == 0
 
 
-def test_what_follows_a_crash_is_for_the_next_runner_and_not_for_a_command_in_between(place: Place) -> None:
+def test_what_follows_a_crash_is_for_the_next_runner_and_not_for_a_command_in_between(
+    place: Place,
+) -> None:
     place.declare("cut", GATE, NOW, top={"on_failure": {"request": "tell"}})
     place.declare("again", GATE, NOW, if_interrupted="rerun")
     place.declare("tell", "true")

@@ -1,4 +1,6 @@
-"""Whatever stands in or around a jobs folder: every command ends in time, in words, with a documented exit code."""
+"""Whatever stands in or around a jobs folder: every command ends in time, in words,
+with a documented exit code.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def commands() -> Iterator[Commands]:
 
 
 class World:
-    """A jobs folder in a repository, with all kinds of files that a command reads, and a state that was used."""
+    """A jobs folder in a repository, with all kinds of files that a command reads, and
+    a state that was used.
+    """
 
     def __init__(self, folder: Path, commands: Commands) -> None:
         self.folder = folder
@@ -61,13 +65,18 @@ class World:
         (self.repository / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
         (self.repository / ".git" / "packed-refs").write_text(f"{'a' * 40} refs/heads/main\n")
         (folder / "crontab").write_text("* * * * * true\n")
-        self.environment = {"RUNNER_JOBS": str(self.jobs), "RUNNER_STATE": str(self.state), "PATH": os.environ["PATH"]}
+        self.environment = {
+            "RUNNER_JOBS": str(self.jobs),
+            "RUNNER_STATE": str(self.state),
+            "PATH": os.environ["PATH"],
+        }
         assert self.run("exec", "a").code == 0
         (*_, finished) = map(json.loads, (self.state / "monitor.jsonl").read_text().splitlines())
         self.execution = str(finished["execution"])
 
     def case(self, *arguments: str, **more: object) -> Case:
-        return Case(**{"arguments": arguments, "cwd": str(self.folder), "environment": self.environment, **more})  # type: ignore[arg-type]
+        usual = {"arguments": arguments, "cwd": str(self.folder), "environment": self.environment}
+        return Case(**{**usual, **more})  # type: ignore[arg-type]
 
     def run(self, *arguments: str, **more: object) -> Outcome:
         return self._commands.run(self.case(*arguments, **more))
@@ -80,7 +89,12 @@ class World:
     def _arguments(self, path: tuple[str, ...], command: click.Command) -> list[str]:
         match path[0]:
             case "import":
-                return ["crontab", str(self.folder / "crontab"), "-o", str(self.folder / "imported")]
+                return [
+                    "crontab",
+                    str(self.folder / "crontab"),
+                    "-o",
+                    str(self.folder / "imported"),
+                ]
             case "init":
                 return [str(self.folder / "new")]
             case "log":
@@ -102,16 +116,21 @@ def world(folder: Path, commands: Commands) -> World:
     return World(folder, commands)
 
 
-# --- who has no home --------------------------------------------------------------------------------------------------
+# --- who has no home
+# --------------------------------------------------------------------------------------------------
 
 
 @needs_root
-@pytest.mark.parametrize("home", [{}, {"HOME": ""}, {"HOME": "relative"}], ids=["none", "empty", "relative"])
+@pytest.mark.parametrize(
+    "home", [{}, {"HOME": ""}, {"HOME": "relative"}], ids=["none", "empty", "relative"]
+)
 def test_a_user_without_a_home_folder_is_asked_for_a_state_folder_where_one_is_needed(
     world: World, home: dict[str, str]
 ) -> None:
     for line in world.lines():
-        done = world.run(*line, environment=home, uid=FOREIGN_UID, cwd=str(world.repository), term_after_s=1)
+        done = world.run(
+            *line, environment=home, uid=FOREIGN_UID, cwd=str(world.repository), term_after_s=1
+        )
         assert "Traceback" not in done.text, line
         if line[0] in ("validate", "schema"):
             assert done.code == 0, done.text
@@ -128,12 +147,20 @@ def test_with_a_state_folder_given_no_home_folder_is_needed(world: World) -> Non
     state.mkdir()
     os.chown(state, FOREIGN_UID, FOREIGN_UID)
     done = world.run(
-        "exec", "a", "--jobs", str(world.jobs), "--state", str(state), environment={"PATH": "/bin"}, uid=FOREIGN_UID
+        "exec",
+        "a",
+        "--jobs",
+        str(world.jobs),
+        "--state",
+        str(state),
+        environment={"PATH": "/bin"},
+        uid=FOREIGN_UID,
     )
     assert (done.code, done.output) == (0, "hello\n"), done.messages
 
 
-# --- looks that fail --------------------------------------------------------------------------------------------------
+# --- looks that fail
+# --------------------------------------------------------------------------------------------------
 
 
 def assert_worded(world: World, line: tuple[str, ...], **more: object) -> Outcome:
@@ -149,7 +176,9 @@ def assert_worded(world: World, line: tuple[str, ...], **more: object) -> Outcom
 
 
 @pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.__getitem__)
-def test_every_command_has_words_for_every_way_that_the_file_system_can_fail(world: World, number: int) -> None:
+def test_every_command_has_words_for_every_way_that_the_file_system_can_fail(
+    world: World, number: int
+) -> None:
     for line in world.lines():
         if line[0] in ("start", "reload", "kill"):  # each time seconds: see the campaign
             continue
@@ -161,25 +190,35 @@ def test_every_command_has_words_for_every_way_that_the_file_system_can_fail(wor
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.__getitem__)
-def test_every_single_look_at_the_file_system_may_fail_in_every_command(world: World, number: int) -> None:
+def test_every_single_look_at_the_file_system_may_fail_in_every_command(
+    world: World, number: int
+) -> None:
     for line in world.lines():
         calls = assert_worded(world, line, fail_below=str(world.folder)).calls
         for function, count in calls.items():
             for nth in range(min(count, 8 if line[0] in ("start", "reload", "kill") else 60) + 1):
-                assert_worded(world, line, fail=(number, function, nth), fail_below=str(world.folder))
+                assert_worded(
+                    world, line, fail=(number, function, nth), fail_below=str(world.folder)
+                )
 
 
 def test_a_command_whose_folder_was_removed_says_so(world: World) -> None:
     (world.folder / "gone").mkdir()
     cwd = str(world.folder / "gone")
-    done = world.run("ls", environment={"PATH": "/bin", "HOME": "/nowhere"}, cwd=cwd, is_cwd_removed=True)
+    done = world.run(
+        "ls", environment={"PATH": "/bin", "HOME": "/nowhere"}, cwd=cwd, is_cwd_removed=True
+    )
     assert done.code == 1
-    assert done.messages == "runner: the current folder has been removed; change to another one (cd)\n"
+    assert (
+        done.messages == "runner: the current folder has been removed; change to another one (cd)\n"
+    )
 
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
 @pytest.mark.parametrize("target", [None, "/dev/full"])
-def test_no_command_fails_for_want_of_a_standard_stream(world: World, stream: str, target: str | None) -> None:
+def test_no_command_fails_for_want_of_a_standard_stream(
+    world: World, stream: str, target: str | None
+) -> None:
     for line in world.lines():
         if line[0] != "start":
             assert_worded(world, line, streams={stream: target})
@@ -200,7 +239,11 @@ def test_a_place_that_may_not_be_read_is_reported_by_the_command_not_as_a_wrong_
     world: World, option: str
 ) -> None:
     subprocess.run(["chown", "-R", str(FOREIGN_UID), str(world.folder)], check=True)
-    place = {"--jobs": world.jobs, "--state": world.state, "--monitor-log": world.state / "monitor.jsonl"}[option]
+    place = {
+        "--jobs": world.jobs,
+        "--state": world.state,
+        "--monitor-log": world.state / "monitor.jsonl",
+    }[option]
     place.chmod(0)
     for line in world.lines():
         done = world.run(*line, uid=FOREIGN_UID, term_after_s=1)
@@ -217,19 +260,24 @@ def test_a_place_that_may_not_be_read_is_reported_by_the_command_not_as_a_wrong_
         assert "cannot be read" in shown
 
 
-# --- a runner that lives on -------------------------------------------------------------------------------------------
+# --- a runner that lives on
+# -------------------------------------------------------------------------------------------
 
 
 @needs_root
 @pytest.mark.parametrize("which", ["jobs.d", "its parent", ".git", "a file"])
-def test_a_runner_lives_on_without_the_permission_to_look_and_reads_again_once_it_may(world: World, which: str) -> None:
+def test_a_runner_lives_on_without_the_permission_to_look_and_reads_again_once_it_may(
+    world: World, which: str
+) -> None:
     subprocess.run(["chown", "-R", str(FOREIGN_UID), str(world.folder)], check=True)
     closed = {
         "jobs.d": world.jobs, "its parent": world.repository, ".git": world.repository / ".git",
         "a file": world.jobs / "a.yaml",
     }[which]  # fmt: skip
     log = world.state / "monitor.jsonl"
-    (world.jobs / "tick.yaml").write_text("process: {shell: 'true'}\ntiming: {schedule: {frequency: secondly}}\n")
+    (world.jobs / "tick.yaml").write_text(
+        "process: {shell: 'true'}\ntiming: {schedule: {frequency: secondly}}\n"
+    )
 
     def events(event: str) -> list[Record]:
         whole = [line for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
@@ -267,7 +315,8 @@ def test_a_runner_lives_on_without_the_permission_to_look_and_reads_again_once_i
     check_log(log)
 
 
-# --- everything at once -----------------------------------------------------------------------------------------------
+# --- everything at once
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -284,9 +333,13 @@ def wander(seeds: range, folder: Path, used_state: Path, commands: Commands) -> 
         surrounding.build(used_state)
         for case in surrounding.cases():
             done = commands.run(case)
-            if wrong := complaint_about(case, done.code, done.text, is_terminated=done.is_terminated):
+            if wrong := complaint_about(
+                case, done.code, done.text, is_terminated=done.is_terminated
+            ):
                 found.append(f"seed {seed}: {wrong}: {case}\n{done.text[-3000:]}")
-        subprocess.run(["chmod", "-R", "u+rwx", surrounding.folder], check=False, capture_output=True)
+        subprocess.run(
+            ["chmod", "-R", "u+rwx", surrounding.folder], check=False, capture_output=True
+        )
         shutil.rmtree(surrounding.folder, ignore_errors=True)
     assert not found, "\n\n".join(found)
 
@@ -305,4 +358,9 @@ def test_no_surrounding_of_very_many_makes_a_command_fail_without_words_or_hang(
     folder: Path, used_state: Path, commands: Commands
 ) -> None:
     first = random.SystemRandom().randrange(1 << 30)
-    wander(range(first, first + int(os.environ.get("SURROUNDINGS", "300"))), folder, used_state, commands)
+    wander(
+        range(first, first + int(os.environ.get("SURROUNDINGS", "300"))),
+        folder,
+        used_state,
+        commands,
+    )

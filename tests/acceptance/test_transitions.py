@@ -1,4 +1,5 @@
-"""The README's table of what fires around a change of clocks is what `runner next` prints and what an oracle finds.
+"""The README's table of what fires around a change of clocks is what `runner next`
+prints and what an oracle finds.
 
 The oracle walks all minutes, and knows of zones only what time their clocks show at an instant.
 """
@@ -22,7 +23,9 @@ MINUTE = timedelta(minutes=1)
 ROWS = [
     tuple(cell.strip() for cell in line.strip("|").split("|"))
     for line in re.findall(
-        r"<!-- generated: transitions -->\n(.*?)<!-- /generated -->", (ROOT / "README.md").read_text(), re.DOTALL
+        r"<!-- generated: transitions -->\n(.*?)<!-- /generated -->",
+        (ROOT / "README.md").read_text(),
+        re.DOTALL,
     )[0].splitlines()[2:]
 ]
 _IN_2011 = """
@@ -48,8 +51,13 @@ def minutes(first: datetime, last: datetime) -> Iterator[datetime]:
 
 
 def jump_near(each: Transition) -> tuple[datetime, datetime, datetime]:
-    """The instant near a day at which a zone's clock jumps, what it would have shown, and what it shows: by looking."""
-    noon, place = datetime(each.near.year, each.near.month, each.near.day, 12, tzinfo=UTC), ZoneInfo(each.zone)
+    """The instant near a day at which a zone's clock jumps, what it would have shown,
+    and what it shows: by looking.
+    """
+    noon, place = (
+        datetime(each.near.year, each.near.month, each.near.day, 12, tzinfo=UTC),
+        ZoneInfo(each.zone),
+    )
     for before, after in pairwise(minutes(noon - timedelta(days=1), noon + timedelta(days=1))):
         walls = [moment.astimezone(place).replace(tzinfo=None) for moment in (before, after)]
         if walls[1] - walls[0] != MINUTE:
@@ -58,10 +66,13 @@ def jump_near(each: Transition) -> tuple[datetime, datetime, datetime]:
 
 
 def when_first_reached(each: Transition, first: datetime, last: datetime) -> list[datetime]:
-    """The instants at which the clock first shows `at`, or leaps over it, on each date that it shows."""
+    """The instants at which the clock first shows `at`, or leaps over it, on each date
+    that it shows.
+    """
     place, hour, minute = ZoneInfo(each.zone), *map(int, each.at.split(":"))
     found: dict[date, datetime] = {}
-    # From a day earlier: a date has its fire at the first of two instants, though only the second be in the stretch.
+    # From a day earlier: a date has its fire at the first of two instants, though only
+    # the second be in the stretch.
     for moment in minutes(first - timedelta(days=1), last):
         wall = moment.astimezone(place)
         if (wall.hour, wall.minute) >= (hour, minute):
@@ -85,7 +96,10 @@ def test_a_row_names_the_change_and_a_time_of_day_that_it_concerns(index: int) -
     assert f"{before:%-d %b %Y %H:%M} → " in told
     assert told.endswith(f"{after:%H:%M}")
     low, high = sorted((before, after))
-    named = [datetime.combine(day, datetime.strptime(at, "%H:%M").time()) for day in (low.date(), high.date())]  # noqa: DTZ007
+    named = [
+        datetime.combine(day, datetime.strptime(at, "%H:%M").time())  # noqa: DTZ007
+        for day in (low.date(), high.date())
+    ]
     assert any(low <= wall < high for wall in named)
 
 
@@ -103,14 +117,27 @@ def test_a_row_is_what_an_oracle_finds_minute_by_minute(index: int) -> None:
 def test_a_row_is_what_the_command_prints(place: Place) -> None:
     for index, each in enumerate(TRANSITIONS):
         for kind, schedule in (("daily", each.daily), ("hourly", HOURLY), ("cron", CRON)):
-            place.declare(f"{kind}-{index}", "true", {"schedule": {**schedule, "timezone": each.zone}})
+            place.declare(
+                f"{kind}-{index}", "true", {"schedule": {**schedule, "timezone": each.zone}}
+            )
     for index, each in enumerate(TRANSITIONS):
         items = next_in_2011(place, each)
-        for cell, (kind, (first, last)) in zip(ROWS[index][3:], stretches(each).items(), strict=True):
+        for cell, (kind, (first, last)) in zip(
+            ROWS[index][3:], stretches(each).items(), strict=True
+        ):
             own = [item for item in items if item["request"] == f"{kind}-{index}"]
-            told = [item for item in own if first <= datetime.fromisoformat(item["scheduled_for"]) <= last]
-            assert cell == shown([datetime.fromisoformat(item["scheduled_for"]) for item in told], each)
-            assert all(item["zone"] == each.zone and item["local"] == told_local(item, each) for item in told)
+            told = [
+                item
+                for item in own
+                if first <= datetime.fromisoformat(item["scheduled_for"]) <= last
+            ]
+            assert cell == shown(
+                [datetime.fromisoformat(item["scheduled_for"]) for item in told], each
+            )
+            assert all(
+                item["zone"] == each.zone and item["local"] == told_local(item, each)
+                for item in told
+            )
 
 
 def stretches(each: Transition) -> dict[str, tuple[datetime, datetime]]:
@@ -118,9 +145,21 @@ def stretches(each: Transition) -> dict[str, tuple[datetime, datetime]]:
 
 
 def next_in_2011(place: Place, each: Transition) -> list[dict[str, str]]:
-    """What `runner next` prints of the days of a change. It is run early in 2011, for it lists nothing that is past."""
+    """What `runner next` prints of the days of a change. It is run early in 2011, for
+    it lists nothing that is past.
+    """
     first, last = map(text, each.days())
-    arguments = ("next", "--timezone", each.zone, "--from", first, "--until", last, "--output", "json")
+    arguments = (
+        "next",
+        "--timezone",
+        each.zone,
+        "--from",
+        first,
+        "--until",
+        last,
+        "--output",
+        "json",
+    )
     done = subprocess.run(
         [sys.executable, "-c", _IN_2011, *arguments],
         env=place.environment,
@@ -139,10 +178,18 @@ def text(moment: datetime) -> str:
 
 
 def told_local(item: dict[str, str], each: Transition) -> str:
-    return datetime.fromisoformat(item["scheduled_for"]).astimezone(ZoneInfo(each.zone)).isoformat(" ")
+    return (
+        datetime.fromisoformat(item["scheduled_for"]).astimezone(ZoneInfo(each.zone)).isoformat(" ")
+    )
 
 
 def test_the_table_is_of_these_zones_each_with_a_gap_and_an_overlap() -> None:
-    zones = ("Europe/Madrid", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Pacific/Apia")
+    zones = (
+        "Europe/Madrid",
+        "America/New_York",
+        "Australia/Lord_Howe",
+        "Africa/Cairo",
+        "Pacific/Apia",
+    )
     assert [row[0] for row in ROWS] == [zone for zone in zones for _ in range(2)]
     assert [row[1].partition(":")[0] for row in ROWS] == ["forward", "back"] * 5

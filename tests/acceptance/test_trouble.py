@@ -1,4 +1,6 @@
-"""What goes wrong around a runner, and how it is ended: it says so in a sentence, goes on, and loses nothing."""
+"""What goes wrong around a runner, and how it is ended: it says so in a sentence, goes
+on, and loses nothing.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,13 @@ def _log_at(place: Place, path: Path) -> None:
     place.environment["RUNNER_MONITOR_LOG"] = str(path)
 
 
-# --- the monitor log --------------------------------------------------------------------------------------------------
+# --- the monitor log
+# --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("is_missing", [True, False], ids=["its folder is missing", "a folder is in its place"])
+@pytest.mark.parametrize(
+    "is_missing", [True, False], ids=["its folder is missing", "a folder is in its place"]
+)
 def test_a_log_that_cannot_be_written_holds_nothing_up_and_gets_every_record_once_it_can(
     place: Place, is_missing: bool
 ) -> None:
@@ -34,7 +39,9 @@ def test_a_log_that_cannot_be_written_holds_nothing_up_and_gets_every_record_onc
         log.mkdir(parents=True)
     place.launch()
     wait_until((place.folder / "ran").exists, what="once has run")
-    wait_until(lambda: f"the monitor log {log} cannot be written: " in place.console(), what="a warning")
+    wait_until(
+        lambda: f"the monitor log {log} cannot be written: " in place.console(), what="a warning"
+    )
     wait_until(lambda: "✓ once  success" in place.console(), what="the end of once is shown")
     done = place.run("exec", "tool")
     assert (done.returncode, done.stdout) == (3, "tool\n")
@@ -47,8 +54,14 @@ def test_a_log_that_cannot_be_written_holds_nothing_up_and_gets_every_record_onc
     wait_until(lambda: "the monitor log works again" in place.console(), what="the all-clear")
     events = [(record["event"], record.get("request")) for record in place.records()]
     assert len(set(events)) == len(events)
-    assert set(events) == {("runner.started", None), ("request.scheduled", "once"), ("request.completed", "once")} | {
-        (event, name) for event in ("execution.started", "execution.finished") for name in ("once", "tool")
+    assert set(events) == {
+        ("runner.started", None),
+        ("request.scheduled", "once"),
+        ("request.completed", "once"),
+    } | {
+        (event, name)
+        for event in ("execution.started", "execution.finished")
+        for name in ("once", "tool")
     }
 
 
@@ -64,7 +77,8 @@ def test_without_a_runner_too_the_records_wait_for_a_log_that_can_be_written(pla
     assert len(place.finished("tool")) == 2
 
 
-# --- an execution's output ----------------------------------------------------------------------------------------
+# --- an execution's output
+# ----------------------------------------------------------------------------------------
 
 
 def test_a_process_may_put_a_folder_in_the_place_of_its_output(place: Place) -> None:
@@ -72,15 +86,20 @@ def test_a_process_may_put_a_folder_in_the_place_of_its_output(place: Place) -> 
     place.start()
     done = place.run("exec", "odd")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    (record,) = place.await_finished("odd")  # the command has it from the store, maybe before it is in the log
+    (record,) = place.await_finished(
+        "odd"
+    )  # the command has it from the store, maybe before it is in the log
     assert (record["status"], record["output_tail"], record["output_bytes"]) == ("success", "", 0)
     shown = place.run("log", record["execution"])
     assert (shown.returncode, shown.stdout) == (1, "")
-    assert shown.stderr.endswith("cannot be read: its process has put something else in its place\n")
+    assert shown.stderr.endswith(
+        "cannot be read: its process has put something else in its place\n"
+    )
     assert place.run("reload").returncode == 0, "the runner lives on"
 
 
-# --- the end ----------------------------------------------------------------------------------------------------------
+# --- the end
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_an_idle_runner_waits_for_nothing_when_it_ends(place: Place) -> None:
@@ -89,7 +108,11 @@ def test_an_idle_runner_waits_for_nothing_when_it_ends(place: Place) -> None:
     assert place.stop(runner, by=signal.SIGINT) == 0
     (record,) = place.events("runner.stopped")
     assert record["signal"] == signal.SIGINT
-    assert place.console().splitlines()[-1].endswith(f"● runner stopped after {clock_text(record['uptime_s'])}")
+    assert (
+        place.console()
+        .splitlines()[-1]
+        .endswith(f"● runner stopped after {clock_text(record['uptime_s'])}")
+    )
 
 
 def test_at_the_end_what_runs_may_end_by_itself(place: Place) -> None:
@@ -111,7 +134,11 @@ def test_when_the_time_for_that_is_over_it_is_stopped(place: Place) -> None:
     wait_until(lambda: place.events("execution.started"))
     assert place.stop(runner) == 0
     (record,) = place.finished("slow")
-    assert (record["status"], record["reason"], record["signal"]) == ("killed", "runner_stopped", 15)
+    assert (record["status"], record["reason"], record["signal"]) == (
+        "killed",
+        "runner_stopped",
+        15,
+    )
     assert record["message"] == "ended because the runner stopped"
 
 
@@ -121,8 +148,12 @@ def _await_stopping(place: Place) -> None:
 
 
 def test_a_second_signal_ends_it_now(place: Place) -> None:
-    """Neither `--drain` nor a grace is waited for: those would outlast the test, and the process ends before them."""
-    place.declare("stubborn", f"trap '' TERM; echo ready; {GATE}", "run_immediately", stop_grace="1h")
+    """Neither `--drain` nor a grace is waited for: those would outlast the test, and
+    the process ends before them.
+    """
+    place.declare(
+        "stubborn", f"trap '' TERM; echo ready; {GATE}", "run_immediately", stop_grace="1h"
+    )
     runner = place.start("--drain", "1h")
     (started,) = wait_until(lambda: place.events("execution.started"))
     wait_until(lambda: "ready" in Path(started["output_file"]).read_text(), what="the trap is set")
@@ -148,14 +179,17 @@ def test_a_jobs_folder_that_comes_later_is_waited_for(place: Place) -> None:
     assert (refused.returncode, "there is no jobs folder" in refused.stderr) == (2, True)
 
 
-# --- nothing fires ----------------------------------------------------------------------------------------------------
+# --- nothing fires
+# ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
 def test_on_a_full_disk_every_command_that_looks_says_that_nothing_fires(place: Place) -> None:
     disk = place.folder / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "tmpfs", disk], check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "tmpfs", disk], check=False
+    ).returncode:
         pytest.skip("this machine does not let root mount a disk")
     try:
         place.state = disk / "state"
@@ -179,12 +213,16 @@ def test_on_a_full_disk_every_command_that_looks_says_that_nothing_fires(place: 
         subprocess.run(["umount", "--lazy", disk], check=True)
 
 
-def test_a_runner_that_gives_no_verdicts_is_reported_by_a_fire_that_is_overdue(place: Place) -> None:
+def test_a_runner_that_gives_no_verdicts_is_reported_by_a_fire_that_is_overdue(
+    place: Place,
+) -> None:
     place.declare("tick", "true", SECONDLY)
     runner = place.start()
     place.await_finished("tick")
     with place.standing_still(runner):
-        wait_until(lambda: "trouble   nothing fires: tick has been due since" in place.run("status").stdout)
+        wait_until(
+            lambda: "trouble   nothing fires: tick has been due since" in place.run("status").stdout
+        )
         assert place.run("ls").stderr.startswith("nothing fires: tick has been due since")
     wait_until(lambda: "trouble" not in place.run("status").stdout)
     assert place.stop(runner) == 0

@@ -1,4 +1,6 @@
-"""As root, nothing is used that another user may change: each file that a runner reads or writes, and each command."""
+"""As root, nothing is used that another user may change: each file that a runner reads
+or writes, and each command.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,20 @@ from pathlib import Path
 import pytest
 from support.place import Place, end_of, wait_until
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the rule is about root, and the tests give files away")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="the rule is about root, and the tests give files away"
+)
 SOMEBODY = 54321
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
-GIT = ("git", "-c", "user.name=maria", "-c", "user.email=maria@example.org", "-c", "commit.gpgsign=false")
+GIT = (
+    "git",
+    "-c",
+    "user.name=maria",
+    "-c",
+    "user.email=maria@example.org",
+    "-c",
+    "commit.gpgsign=false",
+)
 
 
 def opened(path: Path) -> None:
@@ -65,7 +77,10 @@ def _problems(place: Place) -> list[str]:
 @pytest.mark.parametrize(
     "name",
     ["jobs.d", "state", "runner.yaml"]
-    + [f"state/{each}" for each in ("store.sqlite3", "lock", "wake", "catalog.json", "outputs", "monitor.jsonl")],
+    + [
+        f"state/{each}"
+        for each in ("store.sqlite3", "lock", "wake", "catalog.json", "outputs", "monitor.jsonl")
+    ],
 )
 def test_a_place_that_another_user_may_change_is_refused_by_every_command_that_acts_and_told_by_doctor(
     used: Place, name: str, change: Callable[[Path], None]
@@ -76,7 +91,9 @@ def test_a_place_that_another_user_may_change_is_refused_by_every_command_that_a
     for line in (["start"], ["exec", "plain"], ["reschedule", "plain"]):
         done = used.run(*line)
         codes[line[0]] = done.returncode
-        assert "root does not use" in done.stderr or "root does not read" in done.stderr, done.stderr
+        assert "root does not use" in done.stderr or "root does not read" in done.stderr, (
+            done.stderr
+        )
         assert str(used.folder / name) in done.stderr
     assert codes == {"start": 1, "exec": 125, "reschedule": 1} or (
         name == "runner.yaml" and set(codes.values()) == {2}  # as every setting that is wrong
@@ -109,20 +126,30 @@ def test_a_file_that_another_user_may_change_harms_only_itself(
         assert done.returncode == 1
         assert "root does not read it" in done.stderr
         assert used.events("request.rejected")
-        assert {item["request"] for item in used.items("ls") if item["request"]} >= {"plain", "dated", "filed"}
+        assert {item["request"] for item in used.items("ls") if item["request"]} >= {
+            "plain",
+            "dated",
+            "filed",
+        }
     assert used.run("exec", "plain").returncode == 0  # the last good version goes on
     assert used.stop(runner) == 0
 
 
-def test_a_parent_of_the_state_that_anybody_may_write_is_refused_unless_it_is_sticky(used: Place) -> None:
+def test_a_parent_of_the_state_that_anybody_may_write_is_refused_unless_it_is_sticky(
+    used: Place,
+) -> None:
     used.folder.chmod(0o777)
     assert "anybody may write" in used.run("start").stderr
     used.folder.chmod(0o1777)
     assert used.run("exec", "plain").returncode == 0
 
 
-def test_a_link_that_waits_in_the_place_of_the_log_is_not_followed(used: Place, tmp_path: Path) -> None:
-    """In a sticky folder everybody may put one there, before the runner makes its log, or when it was rotated away."""
+def test_a_link_that_waits_in_the_place_of_the_log_is_not_followed(
+    used: Place, tmp_path: Path
+) -> None:
+    """In a sticky folder everybody may put one there, before the runner makes its log,
+    or when it was rotated away.
+    """
     public = tmp_path / "public"
     public.mkdir()
     public.chmod(0o1777)
@@ -138,7 +165,10 @@ def test_a_link_that_waits_in_the_place_of_the_log_is_not_followed(used: Place, 
     wait_until(lambda: "is a link of uid 54321" in used.console(), what="the console says so")
     assert not victim.exists()
     log.unlink()
-    wait_until(lambda: log.exists() and b"execution.finished" in log.read_bytes(), what="the records follow")
+    wait_until(
+        lambda: log.exists() and b"execution.finished" in log.read_bytes(),
+        what="the records follow",
+    )
     assert end_of(execution)[0] == 0
     assert used.stop(runner) == 0
 
@@ -150,7 +180,9 @@ def test_git_files_that_another_user_may_change_are_not_used(used: Place, name: 
         subprocess.run([*GIT, *line.split()], cwd=used.folder, check=True)
     marker = used.folder / "ran"
     subprocess.run(
-        [*GIT, "config", "filter.x.clean", f"touch {shlex.quote(str(marker))}; cat"], cwd=used.folder, check=True
+        [*GIT, "config", "filter.x.clean", f"touch {shlex.quote(str(marker))}; cat"],
+        cwd=used.folder,
+        check=True,
     )
     (used.folder / ".gitattributes").write_text("*.yaml filter=x\n")
     opened(used.folder / name)
@@ -162,7 +194,9 @@ def test_git_files_that_another_user_may_change_are_not_used(used: Place, name: 
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_commands_of_a_pipeline_check_what_others_may_write(used: Place, change: Callable[[Path], None]) -> None:
+def test_commands_of_a_pipeline_check_what_others_may_write(
+    used: Place, change: Callable[[Path], None]
+) -> None:
     for path in (used.jobs / "plain.yaml", used.folder / "runner.yaml"):
         change(path)
     assert used.run("validate").returncode == 0
@@ -170,7 +204,9 @@ def test_commands_of_a_pipeline_check_what_others_may_write(used: Place, change:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_commands_that_only_look_show_the_runner_of_another_user(used: Place, change: Callable[[Path], None]) -> None:
+def test_commands_that_only_look_show_the_runner_of_another_user(
+    used: Place, change: Callable[[Path], None]
+) -> None:
     runner = used.start()
     change(used.state / "store.sqlite3")
     for line in (["ls"], ["monitor"], ["next"], ["status"], ["show", "plain"]):

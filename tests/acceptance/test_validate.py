@@ -52,7 +52,9 @@ def test_a_person_is_shown_the_line_the_place_and_what_would_be_right(folder: Pa
     assert done.stderr == "1 request, 1 problem found\n"
 
 
-def test_colours_are_for_terminals_and_no_color_is_respected(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_are_for_terminals_and_no_color_is_respected(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "\x1b[" in validate(color=True).stdout
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in validate(color=True).stdout
@@ -64,7 +66,11 @@ def test_the_exit_code_is_0_1_or_2_whatever_the_form(folder: Path) -> None:
         assert validate("-o", form).exit_code == 1
     assert validate("-o", "xml").exit_code == 2
     missing = subprocess.run(
-        [sys.executable, "-m", "runner", "validate", "nowhere"], capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, "-m", "runner", "validate", "nowhere"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
     assert (missing.returncode, missing.stdout) == (2, "")
     assert missing.stderr == "runner: there is no nowhere; --jobs or PATH names the jobs folder\n"
@@ -77,11 +83,18 @@ def test_pipelines_get_data_on_stdout_and_nothing_else(folder: Path) -> None:
         "region": {"startLine": 2, "startColumn": 32},
     }
     cases = ElementTree.fromstring(validate("-o", "junit").stdout).iter("testcase")
-    assert {case.get("name"): len(case) for case in cases} == {"jobs.d/broken.yaml": 1, "jobs.d/good.yaml": 0}
-    assert validate("-o", "github").stdout.startswith("::error file=jobs.d/broken.yaml,line=2,col=32,")
+    assert {case.get("name"): len(case) for case in cases} == {
+        "jobs.d/broken.yaml": 1,
+        "jobs.d/good.yaml": 0,
+    }
+    assert validate("-o", "github").stdout.startswith(
+        "::error file=jobs.d/broken.yaml,line=2,col=32,"
+    )
 
 
-def test_several_files_are_read_once_with_their_neighbours_and_only_theirs_is_told(folder: Path) -> None:
+def test_several_files_are_read_once_with_their_neighbours_and_only_theirs_is_told(
+    folder: Path,
+) -> None:
     (folder / "jobs.d" / "twin.yaml").write_text(f"name: good\n{GOOD}")
     (folder / "jobs.d" / "refers.yaml").write_text("process: {request: good}\n")
     done = validate("jobs.d/twin.yaml", "jobs.d/refers.yaml", "-o", "json")
@@ -107,7 +120,16 @@ def test_a_large_folder_has_a_bar_on_a_terminal(tmp_path: Path) -> None:
     for number in range(1_000):
         (jobs / f"{number}.yaml").write_text(GOOD)
     controller, terminal = pty.openpty()
-    command = [sys.executable, "-m", "runner", "validate", "--jobs", str(jobs), "--state", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "runner",
+        "validate",
+        "--jobs",
+        str(jobs),
+        "--state",
+        str(tmp_path),
+    ]
     done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal)
     os.close(terminal)
     seen, until_s = b"", time.monotonic() + LONG_S

@@ -1,4 +1,6 @@
-"""The wheel, installed into a fresh environment and used from a folder that has nothing to do with this one."""
+"""The wheel, installed into a fresh environment and used from a folder that has nothing
+to do with this one.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,17 @@ PIP = (sys.executable, "-m", "pip")
 
 
 def run(*command: str | Path, cwd: Path, timeout_s: float = BOUND_S) -> str:
-    """Run a command without anything of Runner's or Python's in its environment; return what it printed."""
+    """Run a command without anything of Runner's or Python's in its environment; return
+    what it printed.
+    """
     done = subprocess.run(
-        command, cwd=cwd, env=bare(cwd), capture_output=True, text=True, timeout=timeout_s, check=False
+        command,
+        cwd=cwd,
+        env=bare(cwd),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -54,16 +64,28 @@ def install(wheel: Path, *options: str) -> Path:
     environment = wheel.parent / "venv"
     # Without a pip of its own, which takes seconds to put there.
     venv.create(environment, with_pip=False)
-    run(*PIP, "--python", environment / "bin/python", "install", "-q", *options, wheel, cwd=wheel.parent)
+    run(
+        *PIP,
+        "--python",
+        environment / "bin/python",
+        "install",
+        "-q",
+        *options,
+        wheel,
+        cwd=wheel.parent,
+    )
     return environment
 
 
 def lend(requirements: Iterable[str], environment: Path) -> None:
-    """Put what is declared, and what that declares in turn, into an environment, as links to what is installed here."""
+    """Put what is declared, and what that declares in turn, into an environment, as
+    links to what is installed here.
+    """
     (packages,) = environment.glob("lib/python*/site-packages")
     for requirement in requirements:
         name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-        # What an extra or another platform needs may not be there, and then it is not needed either.
+        # What an extra or another platform needs may not be there, and then it is not
+        # needed either.
         lent = next(iter(distributions(name=name)), None)
         if "extra ==" in requirement or lent is None:
             continue
@@ -78,7 +100,9 @@ def test_nothing_tells_to_install_the_project_that_has_our_name_on_the_package_i
     assert (project["name"], list(project["scripts"])) == ("yaml-job-runner", ["runner"])
     told = [ROOT / "README.md", *(ROOT / "runner").rglob("*.py"), *(ROOT / "jobs.d").glob("*.yaml")]
     for path in told:
-        assert not re.search(r"\b(install|add|run --from)( -\S+)* ['\"]?runner\b", path.read_text()), path
+        assert not re.search(
+            r"\b(install|add|run --from)( -\S+)* ['\"]?runner\b", path.read_text()
+        ), path
 
 
 @pytest.mark.timeout(BOUND_S)
@@ -105,15 +129,24 @@ def check_use(installed: Path, tmp_path: Path) -> None:
 
     run(installed, "init", "demo", cwd=tmp_path)
     demo = tmp_path / "demo"
-    assert {path.name for path in (demo / "jobs.d").iterdir()} == {path.name for path in example_files()}
+    assert {path.name for path in (demo / "jobs.d").iterdir()} == {
+        path.name for path in example_files()
+    }
     assert "all valid" in run(installed, "validate", cwd=demo)
 
     log = demo / "state/monitor.jsonl"
     process = subprocess.Popen(
-        [installed, "start"], cwd=demo, env=bare(demo), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [installed, "start"],
+        cwd=demo,
+        env=bare(demo),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
-        wait_until(lambda: '"execution.finished"' in read(log), within_s=60, what="welcome has finished")
+        wait_until(
+            lambda: '"execution.finished"' in read(log), within_s=60, what="welcome has finished"
+        )
     finally:
         process.terminate()
         _, console = process.communicate(timeout=30)

@@ -1,4 +1,6 @@
-"""The whole path as a person goes it: edit files, give commands, tail the log, stop and start again."""
+"""The whole path as a person goes it: edit files, give commands, tail the log, stop and
+start again.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,14 @@ timing: {{schedule: {{frequency: secondly}}}}
 
 
 def _next_after(place: Place, record: Record, request: str) -> Record:
-    """Wait for an execution of `request` scheduled after a record was written; a fire that was missed is none."""
+    """Wait for an execution of `request` scheduled after a record was written; a fire
+    that was missed is none.
+    """
     found: list[Record] = wait_until(
         lambda: [
-            each for each in place.finished(request) if each["started"] and each["scheduled_for"] > record["time"]
+            each
+            for each in place.finished(request)
+            if each["started"] and each["scheduled_for"] > record["time"]
         ],
         what=f"another execution of {request}",
     )
@@ -63,12 +69,18 @@ def test_from_the_first_file_to_a_second_start(place: Place) -> None:
     assert "invalid" in place.run("ls").stdout
 
     place.write("tick.yaml", TICK.format(word="three"))
-    mended = wait_until(lambda: [each for each in place.events("runner.reloaded") if "mended" in each["message"]])[-1]
+    mended = wait_until(
+        lambda: [each for each in place.events("runner.reloaded") if "mended" in each["message"]]
+    )[-1]
     assert _next_after(place, mended, "tick")["output_tail"] == "three\n"
 
     assert place.run("unschedule", "tick").stdout == "tick: unscheduled (differs from its file)\n"
     (unscheduled,) = wait_until(lambda: place.events("request.unscheduled", "tick"))
-    (tick,) = [json.loads(line) for line in place.run("ls", "-o", "json").stdout.splitlines() if '"tick"' in line]
+    (tick,) = [
+        json.loads(line)
+        for line in place.run("ls", "-o", "json").stdout.splitlines()
+        if '"tick"' in line
+    ]
     assert tick["status"] == "unscheduled"
     assert tick["drift"].startswith("unscheduled by ")
 
@@ -115,7 +127,11 @@ timing: run_immediately
     )
     place.start()
     (record,) = place.await_finished("who")
-    told = dict(line.split("=", 1) for line in record["output_tail"].splitlines() if line.startswith("RUNNER_"))
+    told = dict(
+        line.split("=", 1)
+        for line in record["output_tail"].splitlines()
+        if line.startswith("RUNNER_")
+    )
     assert (
         told.items()
         >= {
@@ -134,7 +150,9 @@ timing: run_immediately
 
 def test_what_cannot_start_leaves_an_error_that_says_so(place: Place) -> None:
     place.write("program.yaml", "process: {command: [no-such-program]}\ntiming: run_immediately\n")
-    place.write("folder.yaml", "process: {shell: 'true', directory: nowhere}\ntiming: run_immediately\n")
+    place.write(
+        "folder.yaml", "process: {shell: 'true', directory: nowhere}\ntiming: run_immediately\n"
+    )
     place.write("denied.yaml", "process: {command: [./denied.yaml]}\ntiming: run_immediately\n")
     place.start()
     for request, words in (
@@ -163,7 +181,10 @@ def test_concurrent_fires_are_skipped_and_max_running_makes_executions_wait(plac
     place.start("--max-running", "1")
     wait_until(lambda: _counts(place) == (1, 2), what="one runs, two wait")
     place.open_gate()
-    records = sorted((place.await_finished(name)[0] for name in ("one", "two", "three")), key=lambda r: r["started"])
+    records = sorted(
+        (place.await_finished(name)[0] for name in ("one", "two", "three")),
+        key=lambda r: r["started"],
+    )
     assert [record["status"] for record in records] == ["success"] * 3
     for earlier, later in pairwise(records):
         assert later["started"] >= earlier["ended"]
@@ -176,7 +197,9 @@ def _counts(place: Place) -> tuple[int, int]:
 
 
 def test_a_timeout_ends_the_whole_tree(place: Place) -> None:
-    """Its stop signal is one that nobody heeds, from the first moment on: a trap might be set after the timeout."""
+    """Its stop signal is one that nobody heeds, from the first moment on: a trap might
+    be set after the timeout.
+    """
     place.write(
         "stubborn.yaml",
         """

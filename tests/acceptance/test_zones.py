@@ -1,4 +1,6 @@
-"""The zone that fires: commands compute in it from any shell, and its changes neither lose nor repeat a fire."""
+"""The zone that fires: commands compute in it from any shell, and its changes neither
+lose nor repeat a fire.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,14 @@ def test_commands_compute_in_the_zone_of_the_runner(place: Place, way: str) -> N
     assert explained["next"][0]["scheduled_for"] == next_["scheduled_for"]
     assert simulated["busiest"]["local"][11:19] == "02:00:00"
     assert place.run("plan").returncode == 0
-    for arguments in (["ls"], ["show", "nightly"], ["status"], ["next", "-n", "1"], ["plan"], ["simulate"]):
+    for arguments in (
+        ["ls"],
+        ["show", "nightly"],
+        ["status"],
+        ["next", "-n", "1"],
+        ["plan"],
+        ["simulate"],
+    ):
         told = place.run(*arguments).stderr
         assert told.count(EASTERN) == 1 and "UTC" in told, (arguments, told)
 
@@ -76,7 +85,9 @@ def test_an_expression_is_explained_in_the_zone_that_is_given(place: Place) -> N
     assert (here["zone"], there["zone"]) == (EASTERN, "Europe/Madrid")
 
 
-def test_a_runner_that_starts_in_another_zone_misses_nothing_that_was_never_due(place: Place) -> None:
+def test_a_runner_that_starts_in_another_zone_misses_nothing_that_was_never_due(
+    place: Place,
+) -> None:
     passed = datetime.now(UTC) - timedelta(minutes=5)
     place.declare("nightly", "true", {"schedule": {"frequency": "daily", "at": f"{passed:%H:%M}"}})
     place.stop(place.start("--timezone", EASTERN))
@@ -88,13 +99,17 @@ def test_a_runner_that_starts_in_another_zone_misses_nothing_that_was_never_due(
 
 
 def with_store_of_yesterday(place: Place) -> None:
-    """Let the last verdict of every request be two hours ago, as if the runner had been down since then."""
+    """Let the last verdict of every request be two hours ago, as if the runner had been
+    down since then.
+    """
     with closing(sqlite3.connect(place.state / "store.sqlite3")) as connection, connection:
         connection.execute("UPDATE requests SET fired_through = fired_through - 7200000000")
 
 
 class Zones:
-    """A private folder of zone data (PYTHONTZPATH) in which Test/City has the offset that a test gives it."""
+    """A private folder of zone data (PYTHONTZPATH) in which Test/City has the offset
+    that a test gives it.
+    """
 
     key = "Test/City"
 
@@ -104,7 +119,9 @@ class Zones:
         place.environment |= {"PYTHONTZPATH": str(place.folder / "zoneinfo"), "TZ": self.key}
 
     def put(self, hours: int) -> None:
-        """Replace the zone data: the clocks are so many hours ahead of UTC (the sign of Etc/GMT is reversed)."""
+        """Replace the zone data: the clocks are so many hours ahead of UTC (the sign of
+        Etc/GMT is reversed).
+        """
         raw = files("tzdata.zoneinfo.Etc").joinpath(f"GMT-{hours}").read_bytes()
         new = self._file.with_name(".new")
         new.write_bytes(raw)
@@ -135,28 +152,47 @@ def next_fire(place: Place) -> datetime:
 
 def await_new_data(place: Place, *, count: int = 1) -> None:
     def said() -> bool:
-        return sum("zone data" in (each["message"] or "") for each in place.events("runner.reloaded")) >= count
+        return (
+            sum("zone data" in (each["message"] or "") for each in place.events("runner.reloaded"))
+            >= count
+        )
 
     wait_until(said, what="the runner noticed the zone data")
 
 
-def test_new_zone_data_is_noticed_and_told_and_moves_the_fires_to_come(place: Place, zones: Zones) -> None:
-    place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": wall(timedelta(hours=5), hours=3)}})
+def test_new_zone_data_is_noticed_and_told_and_moves_the_fires_to_come(
+    place: Place, zones: Zones
+) -> None:
+    place.declare(
+        "daily",
+        "true",
+        {"schedule": {"frequency": "daily", "at": wall(timedelta(hours=5), hours=3)}},
+    )
     place.declare("later", "true", {"run_later": {"start": "2100-01-01 12:00"}})
     place.start()
-    before = {item["request"]: datetime.fromisoformat(item["scheduled_for"]) for item in place.items("ls")}
+    before = {
+        item["request"]: datetime.fromisoformat(item["scheduled_for"]) for item in place.items("ls")
+    }
     zones.put(4)
     await_new_data(place)
-    after = {item["request"]: datetime.fromisoformat(item["scheduled_for"]) for item in place.items("ls")}
-    assert {name: before[name] - after[name] for name in before} == dict.fromkeys(before, timedelta(hours=1))
+    after = {
+        item["request"]: datetime.fromisoformat(item["scheduled_for"]) for item in place.items("ls")
+    }
+    assert {name: before[name] - after[name] for name in before} == dict.fromkeys(
+        before, timedelta(hours=1)
+    )
     assert {item["sync"] for item in place.items("ls")} == {"in sync"}
     assert "there is new zone data for Test/City; it applies from now on" in place.console()
     assert place.events("execution.finished") == []
 
 
-def test_what_new_zone_data_puts_into_the_past_is_neither_run_nor_missed(place: Place, zones: Zones) -> None:
+def test_what_new_zone_data_puts_into_the_past_is_neither_run_nor_missed(
+    place: Place, zones: Zones
+) -> None:
     at = wall(timedelta(minutes=30), hours=3)
-    place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": at, "misfire": "fire_once"}})
+    place.declare(
+        "daily", "true", {"schedule": {"frequency": "daily", "at": at, "misfire": "fire_once"}}
+    )
     place.stop(place.start())
     with_store_of_yesterday(place)
     place.start()
@@ -167,9 +203,13 @@ def test_what_new_zone_data_puts_into_the_past_is_neither_run_nor_missed(place: 
     assert place.events("execution.finished") == []
 
 
-def test_a_restart_under_new_zone_data_runs_and_misses_nothing_that_was_never_due(place: Place, zones: Zones) -> None:
+def test_a_restart_under_new_zone_data_runs_and_misses_nothing_that_was_never_due(
+    place: Place, zones: Zones
+) -> None:
     at = wall(timedelta(minutes=30), hours=3)
-    place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": at, "misfire": "fire_once"}})
+    place.declare(
+        "daily", "true", {"schedule": {"frequency": "daily", "at": at, "misfire": "fire_once"}}
+    )
     place.stop(place.start())
     fire = next_fire(place)
     with_store_of_yesterday(place)
@@ -188,19 +228,30 @@ def test_a_time_of_day_that_has_run_does_not_run_again_when_new_zone_data_repeat
 ) -> None:
     at = wall(timedelta(seconds=4), hours=3)
     place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": at}})
-    place.declare("once", "true", {"run_later": {"start": f"{datetime.now(UTC) + timedelta(hours=3):%F} {at}"}})
+    place.declare(
+        "once",
+        "true",
+        {"run_later": {"start": f"{datetime.now(UTC) + timedelta(hours=3):%F} {at}"}},
+    )
     place.start()
     (ran,) = place.await_finished("daily", status="success")
     place.await_finished("once", status="success")
     zones.put(2)
     await_new_data(place)
     assert next_fire(place) == datetime.fromisoformat(ran["scheduled_for"]) + timedelta(hours=25)
-    assert {item["request"]: item["status"] for item in place.items("ls")} == {"daily": "scheduled", "once": "complete"}
+    assert {item["request"]: item["status"] for item in place.items("ls")} == {
+        "daily": "scheduled",
+        "once": "complete",
+    }
     assert len(place.events("execution.finished")) == 2
 
 
 def test_zone_data_that_is_being_copied_harms_nothing(place: Place, zones: Zones) -> None:
-    place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": wall(timedelta(hours=5), hours=3)}})
+    place.declare(
+        "daily",
+        "true",
+        {"schedule": {"frequency": "daily", "at": wall(timedelta(hours=5), hours=3)}},
+    )
     place.declare("often", "true", {"schedule": {"frequency": "secondly"}})
     place.start()
     before = place.items("show", "daily")[0]["next"]
@@ -212,13 +263,17 @@ def test_zone_data_that_is_being_copied_harms_nothing(place: Place, zones: Zones
     await_new_data(place)
 
 
-def test_doctor_reports_a_runner_with_other_zone_data_than_the_disk(place: Place, zones: Zones) -> None:
+def test_doctor_reports_a_runner_with_other_zone_data_than_the_disk(
+    place: Place, zones: Zones
+) -> None:
     place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
     runner = place.start()
     with place.standing_still(runner):
         zones.put(4)
         found = [item for item in place.items("doctor") if item["check"] == "zone"]
-    assert ["Test/City is not that of the disk" in item["message"] for item in found].count(True) == 1
+    assert ["Test/City is not that of the disk" in item["message"] for item in found].count(
+        True
+    ) == 1
 
 
 def test_the_zone_of_the_system_is_followed_while_the_runner_runs(place: Place) -> None:
@@ -226,11 +281,17 @@ def test_the_zone_of_the_system_is_followed_while_the_runner_runs(place: Place) 
     localtime.symlink_to(f"/usr/share/zoneinfo/{EASTERN}")
     place.environment["TZ"] = f":{localtime}"
     place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
-    place.declare("fixed", "true", {"schedule": {"frequency": "daily", "at": "02:00", "timezone": "Asia/Tokyo"}})
+    place.declare(
+        "fixed",
+        "true",
+        {"schedule": {"frequency": "daily", "at": "02:00", "timezone": "Asia/Tokyo"}},
+    )
     place.start()
     tokyo = place.items("show", "fixed")[0]["next"]
     await_zone(place, localtime, "Asia/Tokyo")
-    assert place.items("show", "daily")[0]["next"] == place.items("show", "fixed")[0]["next"] == tokyo
+    assert (
+        place.items("show", "daily")[0]["next"] == place.items("show", "fixed")[0]["next"] == tokyo
+    )
     assert {item["sync"] for item in place.items("ls")} == {"in sync"}
     place.declare("new", "true", {"run_later": {"start": "2100-01-01 12:00"}})
     wait_until(lambda: place.events("request.scheduled", "new"))
@@ -250,7 +311,9 @@ def test_a_zone_that_is_given_stays_whatever_the_system_has(place: Place) -> Non
     assert place.items("next", "-n", "1")[0]["zone"] == EASTERN
 
 
-@pytest.mark.skipif(run(["unshare", "-m", "true"]).returncode != 0, reason="a mount namespace takes root")
+@pytest.mark.skipif(
+    run(["unshare", "-m", "true"]).returncode != 0, reason="a mount namespace takes root"
+)
 def test_etc_localtime_is_followed_while_the_runner_runs(place: Place) -> None:
     etc = place.folder / "etc"
     etc.mkdir()
@@ -260,7 +323,9 @@ def test_etc_localtime_is_followed_while_the_runner_runs(place: Place) -> None:
     place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
     script = 'mount --bind "$0" /etc && exec "$@"'
     command = [sys.executable, "-m", "runner", "start"]
-    place.running.append(Popen(["unshare", "-m", "sh", "-c", script, etc, *command], env=place.environment))
+    place.running.append(
+        Popen(["unshare", "-m", "sh", "-c", script, etc, *command], env=place.environment)
+    )
     wait_until(lambda: place.events("runner.started"), within_s=90)
     assert place.items("next", "-n", "1")[0]["zone"] == EASTERN
     await_zone(place, etc / "localtime", "Asia/Tokyo")
@@ -273,4 +338,6 @@ def await_zone(place: Place, link: Path, key: str) -> None:
     new.symlink_to(f"/usr/share/zoneinfo/{key}")
     new.rename(link)
     words = f"the system's zone is now {key}"
-    wait_until(lambda: any(words in (each["message"] or "") for each in place.events("runner.reloaded")))
+    wait_until(
+        lambda: any(words in (each["message"] or "") for each in place.events("runner.reloaded"))
+    )

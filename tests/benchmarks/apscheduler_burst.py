@@ -1,7 +1,8 @@
-"""A program for the peers' environment: N date triggers at one instant, in APScheduler's default pool of threads.
+"""A program for the peers' environment: N date triggers at one instant, in
+APScheduler's default pool of threads.
 
-Prints starts and ends a second, from the first start to the last end. The grace is lifted: with the default of a
-second most would be dropped as missed.
+Prints starts and ends a second, from the first start to the last end. The grace is
+lifted: with the default of a second most would be dropped as missed.
 """
 
 import logging

@@ -1,8 +1,11 @@
-"""A program: spawn N times /bin/true as fast as posix_spawn can, wait for all, print starts and ends a second.
+"""A program: spawn N times /bin/true as fast as posix_spawn can, wait for all, print
+starts and ends a second.
 
-What no scheduler can beat on this machine in one Python thread: nothing is decided, written or captured. With a FOLDER
-to do it in, all is done that DESIGN.md, section 4, has done for each execution, and still nothing is decided: claims
-committed in SQLite before the first start; a session and an output file each; two records each, appended and fsynced.
+What no scheduler can beat on this machine in one Python thread: nothing is decided,
+written or captured. With a FOLDER to do it in, all is done that DESIGN.md, section 4,
+has done for each execution, and still nothing is decided: claims committed in SQLite
+before the first start; a session and an output file each; two records each, appended
+and fsynced.
 """
 
 import os
@@ -44,7 +47,9 @@ def _claim(count: int, folder: str) -> None:
 def _start(output_file: str, environment: dict[str, str]) -> int:
     output = os.open(output_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     actions = [(os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
-    child = os.posix_spawn("/bin/true", ["/bin/true"], environment, file_actions=actions, setsid=True)
+    child = os.posix_spawn(
+        "/bin/true", ["/bin/true"], environment, file_actions=actions, setsid=True
+    )
     os.close(output)
     return child
 

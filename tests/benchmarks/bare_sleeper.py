@@ -1,8 +1,10 @@
-"""A program: twice in each of N seconds spawn /bin/true at a given instant; print how many seconds late each pair was.
+"""A program: twice in each of N seconds spawn /bin/true at a given instant; print how
+many seconds late each pair was.
 
-The first is the lateness that sleeping and posix_spawn have by themselves on this machine, where nothing is decided or
-written. The second has before its spawn what DESIGN.md, section 4, has there: a claim, committed in SQLite and synced
-(in FOLDER). Below that no lateness can come on this disk.
+The first is the lateness that sleeping and posix_spawn have by themselves on this
+machine, where nothing is decided or written. The second has before its spawn what
+DESIGN.md, section 4, has there: a claim, committed in SQLite and synced (in FOLDER).
+Below that no lateness can come on this disk.
 """
 
 import os
@@ -26,7 +28,9 @@ def main(count: int, folder: str) -> None:
 
 def _spawn_at(due_s: float, environment: dict[str, str], store: sqlite3.Connection | None) -> float:
     """Return how many seconds after `due_s` the child was there."""
-    while (left_s := due_s - time.time()) > 0:  # again where the clock on the wall goes slower than what sleeps
+    while (
+        left_s := due_s - time.time()
+    ) > 0:  # again where the clock on the wall goes slower than what sleeps
         time.sleep(left_s)
     if store is not None:
         store.execute("INSERT INTO claims VALUES (?, ?)", (due_s, "x" * 600))

@@ -1,7 +1,9 @@
-"""Many requests due at one instant: executions a second, beside a bare loop, APScheduler and cronstable.
+"""Many requests due at one instant: executions a second, beside a bare loop,
+APScheduler and cronstable.
 
-Where the runner's own thread spends its processor time for one of 500 executions (µs, two busy cores and a slow ext4,
-so the shares matter more than the sum; what posix_spawn waits for until the child's exec is not in it):
+Where the runner's own thread spends its processor time for one of 500 executions (µs,
+two busy cores and a slow ext4, so the shares matter more than the sum; what posix_spawn
+waits for until the child's exec is not in it):
 
     its output file, its directory, its environment  850    ext4 passes by each inode that was deleted a moment ago
     three records                                    310    a third of that where nobody else is in the caches
@@ -13,7 +15,8 @@ so the shares matter more than the sum; what posix_spawn waits for until the chi
     the tail of its output                            60
     the rest: epoll, rows, bookkeeping, console      385
 
-The loop "with claims, sessions, outputs, records" does what of this the contract asks for, and decides nothing.
+The loop "with claims, sessions, outputs, records" does what of this the contract asks
+for, and decides nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +34,11 @@ from benchmarks.harness import Result, Setting, Target, alternately, in_unit
 from benchmarks.service import Service, end, epoch_s
 
 _HERE = Path(__file__).parent
-_OURS, _DURABLE, _BARE = "runner", "runner, due instant to last record in the log", "bare posix_spawn loop"
+_OURS, _DURABLE, _BARE = (
+    "runner",
+    "runner, due instant to last record in the log",
+    "bare posix_spawn loop",
+)
 _BOUND = "the same with claims, sessions, outputs, records"
 _WITHIN_S = 120.0
 _LEADS_S = (4, 15, 60)  # until all are due; a busy machine has a runner up later
@@ -66,7 +73,9 @@ _ENDED = re.compile(r"^(\d+\.\d+) Job burst-\d+ exit code 0", re.MULTILINE)
 
 
 def measure(setting: Setting) -> Result:
-    """Measure as many requests as `size` says. Rates count from the first start to the last end, by own records."""
+    """Measure as many requests as `size` says. Rates count from the first start to the
+    last end, by own records.
+    """
     durable: list[float] = []
     bare: list[str | Path] = [sys.executable, "-I", _HERE / "bare_loop.py", str(setting.size)]
     measures: dict[str, Callable[[int], float]] = {
@@ -75,8 +84,12 @@ def measure(setting: Setting) -> Result:
         _BOUND: lambda number: _printed([*bare, setting.place(f"bound-{number}")]),
     }
     if python := setting.peers.python:
-        measures["APScheduler"] = lambda _: _printed([python, _HERE / "apscheduler_burst.py", str(setting.size)])
-        measures["cronstable"] = lambda number: _cronstable(setting, setting.place(f"cronstable-{number}"))
+        measures["APScheduler"] = lambda _: _printed(
+            [python, _HERE / "apscheduler_burst.py", str(setting.size)]
+        )
+        measures["cronstable"] = lambda number: _cronstable(
+            setting, setting.place(f"cronstable-{number}")
+        )
     found = alternately(setting.rounds, measures)
     ours, *beside = in_unit(found, "/s")
     (written,) = in_unit({_DURABLE: durable}, "/s")
@@ -84,13 +97,19 @@ def measure(setting: Setting) -> Result:
     return Result(
         ours=(ours, written),
         beside=tuple(beside),
-        targets=(Target(what="rate over the bare loop's", unit="×", value=ratio, limit=0.85, at_least=True),),
+        targets=(
+            Target(
+                what="rate over the bare loop's", unit="×", value=ratio, limit=0.85, at_least=True
+            ),
+        ),
         notes=tuple(filter(None, [setting.peers.trouble])),
     )
 
 
 def _runner(folder: Path, count: int, durable: list[float]) -> float:
-    """Return our rate; add to `durable` the one from the due instant until the log has the last record."""
+    """Return our rate; add to `durable` the one from the due instant until the log has
+    the last record.
+    """
     for lead_s in _LEADS_S:
         (place := folder / f"{lead_s}").mkdir()
         if (rate := _rate_if_up(Service(place), count, lead_s, durable)) is not None:
@@ -99,12 +118,15 @@ def _runner(folder: Path, count: int, durable: list[float]) -> float:
 
 
 def _rate_if_up(service: Service, count: int, lead_s: float, durable: list[float]) -> float | None:
-    """As `_runner`; None if the runner was not up before the requests were due, about `lead_s` from now."""
+    """As `_runner`; None if the runner was not up before the requests were due, about
+    `lead_s` from now.
+    """
     due_s = int(time.time() + lead_s + count / 200)
     start = datetime.fromtimestamp(due_s, UTC).isoformat()
     for number in range(count):
         service.write(
-            f"burst-{number}", f"process: {{command: [/bin/true]}}\ntiming: {{run_later: {{start: {start}}}}}"
+            f"burst-{number}",
+            f"process: {{command: [/bin/true]}}\ntiming: {{run_later: {{start: {start}}}}}",
         )
     with service.running() as process:
         if time.time() > due_s:
@@ -113,7 +135,9 @@ def _rate_if_up(service: Service, count: int, lead_s: float, durable: list[float
         time.sleep(max(0.0, due_s - time.time() + count / 5000))
         size = service.wait_for(process, lambda: _settled(service.log, count), within_s=_WITHIN_S)
         durable.append(count / max(_TICK_S, service.log.stat().st_mtime - due_s))
-    ended = [record for record in service.records("execution.finished") if record["status"] == "success"]
+    ended = [
+        record for record in service.records("execution.finished") if record["status"] == "success"
+    ]
     if len(ended) != count:
         raise ValueError(f"{len(ended)} of {count} ended well, in {size} bytes")
     spans = [(epoch_s(record["started"]), epoch_s(record["ended"])) for record in ended]
@@ -121,7 +145,9 @@ def _rate_if_up(service: Service, count: int, lead_s: float, durable: list[float
 
 
 def _settled(log: Path, count: int) -> int:
-    """Return the log's size once it holds so many ends; looks at it only when it has not grown for a moment."""
+    """Return the log's size once it holds so many ends; looks at it only when it has
+    not grown for a moment.
+    """
     before = log.stat().st_size
     time.sleep(0.1)
     text = log.read_bytes() if log.stat().st_size == before else b""
@@ -129,10 +155,14 @@ def _settled(log: Path, count: int) -> int:
 
 
 def _cronstable(setting: Setting, folder: Path) -> float:
-    """Return cronstable's rate by the times of its own log, from the first "Starting" to the last "exit code"."""
+    """Return cronstable's rate by the times of its own log, from the first "Starting"
+    to the last "exit code".
+    """
     due = datetime.fromtimestamp(int(time.time() + 8 + setting.size / 60), UTC)
     schedule = f"{due.second} {due.minute} {due.hour} {due.day} {due.month} * {due.year}"
-    entries = (_CRONSTABLE_ENTRY.format(number=number, schedule=schedule) for number in range(setting.size))
+    entries = (
+        _CRONSTABLE_ENTRY.format(number=number, schedule=schedule) for number in range(setting.size)
+    )
     config, log = folder / "burst.yaml", folder / "log"
     config.write_text(f"{_CRONSTABLE_LOGGING}jobs:\n{''.join(entries)}")
     with log.open("wb") as output:

@@ -55,25 +55,51 @@ BENCHMARKS = {
 }  # fmt: skip
 
 
-def _sizes(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, int]:
+def _sizes(
+    _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, int]:
     sizes = {}
     for text in given:
         name, _, size = text.partition("=")
         if name not in BENCHMARKS or not size.isdecimal() or int(size) < BENCHMARKS[name].smallest:
-            raise click.BadParameter(f"{text!r}: NAME=N with a NAME of {', '.join(BENCHMARKS)} and N not too small")
+            raise click.BadParameter(
+                f"{text!r}: NAME=N with a NAME of {', '.join(BENCHMARKS)} and N not too small"
+            )
         sizes[name] = int(size)
     return sizes
 
 
 @click.command()
-@click.option("--only", "names", type=click.Choice(list(BENCHMARKS)), multiple=True, help="Only this; may be repeated.")
 @click.option(
-    "--size", "sizes", metavar="NAME=N", callback=_sizes, multiple=True, help="Another size than the target's."
+    "--only",
+    "names",
+    type=click.Choice(list(BENCHMARKS)),
+    multiple=True,
+    help="Only this; may be repeated.",
 )
-@click.option("--rounds", type=click.IntRange(1), help="How often each is measured.  [default: by benchmark]")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures there, too.")
-@click.option("--peers/--no-peers", "with_peers", default=True, help="Measure what the package index has, too.")
-@click.option("--peers-folder", type=click.Path(path_type=Path), help="Keep the peers' environment there.")
+@click.option(
+    "--size",
+    "sizes",
+    metavar="NAME=N",
+    callback=_sizes,
+    multiple=True,
+    help="Another size than the target's.",
+)
+@click.option(
+    "--rounds", type=click.IntRange(1), help="How often each is measured.  [default: by benchmark]"
+)
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write all figures there, too."
+)
+@click.option(
+    "--peers/--no-peers",
+    "with_peers",
+    default=True,
+    help="Measure what the package index has, too.",
+)
+@click.option(
+    "--peers-folder", type=click.Path(path_type=Path), help="Keep the peers' environment there."
+)
 def main(
     names: tuple[str, ...],
     sizes: dict[str, int],
@@ -82,12 +108,15 @@ def main(
     with_peers: bool,
     peers_folder: Path | None,
 ) -> None:
-    """Measure what DESIGN.md, section 9, sets targets for, with peers and physical limits beside it.
+    """Measure what DESIGN.md, section 9, sets targets for, with peers and physical
+    limits beside it.
 
-    Everything happens in a temporary folder (TMPDIR says where: its disk is measured, too) and nothing is left. Exit
-    code 1 if a target is missed.
+    Everything happens in a temporary folder (TMPDIR says where: its disk is measured,
+    too) and nothing is left. Exit code 1 if a target is missed.
     """
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # with it each program that we start compiles itself anew
+    os.environ.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # with it each program that we start compiles itself anew
     rows = []
     with tempfile.TemporaryDirectory(prefix="runner-benchmarks-") as folder:
         peers = Peers(peers_folder or Path(folder) / "peers", is_wanted=with_peers)
@@ -97,7 +126,9 @@ def main(
             click.echo(f"measuring {name} …", err=True)
             place = Path(folder) / name
             place.mkdir()
-            setting = Setting(folder=place, size=size, rounds=rounds or BENCHMARKS[name].rounds, peers=peers)
+            setting = Setting(
+                folder=place, size=size, rounds=rounds or BENCHMARKS[name].rounds, peers=peers
+            )
             rows.append(_row(name, setting))
         about["peers"] = machine.described_peers(peers)
     if json_file:

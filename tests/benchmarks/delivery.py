@@ -1,4 +1,5 @@
-"""The ways in which a jobs folder is delivered, each with what it leaves, and the time from its last byte to live.
+"""The ways in which a jobs folder is delivered, each with what it leaves, and the time
+from its last byte to live.
 
 `python tests/benchmarks/delivery.py` prints the table of the README. Starts and ends processes.
 """
@@ -67,7 +68,9 @@ class Site:
 
     @contextmanager
     def at_a_stretch(self) -> Iterator[None]:
-        """Note how long a step of a writer takes: on a busy machine the folder may be still meanwhile."""
+        """Note how long a step of a writer takes: on a busy machine the folder may be
+        still meanwhile.
+        """
         begun_s = time.perf_counter()
         yield
         self.longest_pause_s = max(self.longest_pause_s, time.perf_counter() - begun_s)
@@ -123,9 +126,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a delivery: the seconds from its last byte to the next reload, and what was live then.
+    """What came of a delivery: the seconds from its last byte to the next reload, and
+    what was live then.
 
-    If that is not what was wanted since the writer `is_held_up` so long that the folder was still, it says nothing.
+    If that is not what was wanted since the writer `is_held_up` so long that the folder
+    was still, it says nothing.
     """
 
     delivery: Delivery
@@ -142,9 +147,21 @@ class Outcome:
 
 def git(folder: Path, *arguments: str) -> str:
     """Run git to its good end; return what it prints."""
-    settings = ("-c", "user.name=maria", "-c", "user.email=maria@example.org", "-c", "commit.gpgsign=false")
+    settings = (
+        "-c",
+        "user.name=maria",
+        "-c",
+        "user.email=maria@example.org",
+        "-c",
+        "commit.gpgsign=false",
+    )
     done = subprocess.run(
-        ["git", *settings, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=True
+        ["git", *settings, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     return done.stdout.strip()
 
@@ -198,7 +215,9 @@ def in_pieces(site: Site, wanted: Wanted) -> None:
 
 
 def by_vim(site: Site, wanted: Wanted) -> None:
-    """As vim with `backup`: the old file is moved away, the new one written and the old one removed."""
+    """As vim with `backup`: the old file is moved away, the new one written and the old
+    one removed.
+    """
     path, text = first(site, wanted)
     backup = path.with_name(f"{path.name}~")
     path.rename(backup)
@@ -227,10 +246,14 @@ def by_pull(site: Site, wanted: Wanted) -> None:
 
 def by_rsync(site: Site, wanted: Wanted) -> None:
     source = filled(site.folder / "rsync", wanted)
-    later_s = time.time() + 10  # rsync itself leaves alone what has the same size, and was changed in the same second
+    later_s = (
+        time.time() + 10
+    )  # rsync itself leaves alone what has the same size, and was changed in the same second
     for path in source.iterdir():
         os.utime(path, (later_s, later_s))
-    subprocess.run(["rsync", "-a", "--delete", f"{source}/", f"{site.jobs}/"], check=True, timeout=120)
+    subprocess.run(
+        ["rsync", "-a", "--delete", f"{source}/", f"{site.jobs}/"], check=True, timeout=120
+    )
 
 
 def by_slow_copy(site: Site, wanted: Wanted) -> None:
@@ -255,7 +278,9 @@ def made_again(site: Site, wanted: Wanted) -> None:
 
 
 def by_overflow(site: Site, wanted: Wanted) -> None:
-    """While the runner stands still, more happens than the kernel's queue of events holds; what is wanted is lost."""
+    """While the runner stands still, more happens than the kernel's queue of events
+    holds; what is wanted is lost.
+    """
     site.runner.send_signal(signal.SIGSTOP)
     try:
         with (site.jobs / ".one").open("wb", 0) as one, (site.jobs / ".two").open("wb", 0) as two:
@@ -284,7 +309,9 @@ def replaced_by_rename(site: Site, wanted: Wanted) -> None:
 
 
 def by_configmap(site: Site, wanted: Wanted) -> None:
-    """As the kubelet: new links for new keys, the flip, and then links to what is no more are removed."""
+    """As the kubelet: new links for new keys, the flip, and then links to what is no
+    more are removed.
+    """
     filled(site.jobs / "..2", wanted)
     paths = {path for path in map(path_of, wanted) if "/" not in path}
     flipped(site.jobs / "..data", "..2")
@@ -323,18 +350,26 @@ DELIVERIES = (
     Delivery(name="`rsync -a --delete`", deliver=by_rsync, needs="rsync"),
     Delivery(name="a slow copy, file by file, for 1.2 s", deliver=by_slow_copy),
     Delivery(name="the folder removed and made again", deliver=made_again),
-    Delivery(name="notifications lost: the kernel's queue overflows", deliver=by_overflow, bound_s=6.0),
+    Delivery(
+        name="notifications lost: the kernel's queue overflows", deliver=by_overflow, bound_s=6.0
+    ),
     Delivery(name="the folder replaced by rename", deliver=replaced_by_rename),
     Delivery(name="Kubernetes ConfigMap: `..data` flipped", deliver=by_configmap),
-    Delivery(name="the folder replaced by a link to another", deliver=replaced_by_link, needs="git"),
+    Delivery(
+        name="the folder replaced by a link to another", deliver=replaced_by_link, needs="git"
+    ),
     Delivery(name="git-sync: worktree and link flipped", deliver=by_git_sync, needs="git"),
     Delivery(name="a linked jobs folder, the link flipped", deliver=by_flip),
 )
-UNNOTIFIED = Delivery(name="no notifications (no inotify): looked for", deliver=in_place, bound_s=2.5)
+UNNOTIFIED = Delivery(
+    name="no notifications (no inotify): looked for", deliver=in_place, bound_s=2.5
+)
 
 
 def version(number: int, files: int) -> dict[str, str]:
-    """Return so many requests of a version: of two in sequence all differ, one is gone and one is new."""
+    """Return so many requests of a version: of two in sequence all differ, one is gone
+    and one is new.
+    """
     return {f"r{each:04}": f"version {number}" for each in range(number, number + files)}
 
 
@@ -348,7 +383,11 @@ def deliver_all(folder: Path, files: int) -> Iterator[Outcome]:
             is_done = False
             while not is_done:
                 number = next(numbers)
-                wanted = version(number, files) if delivery.is_tree else {**wanted, min(wanted): f"edited {number}"}
+                wanted = (
+                    version(number, files)
+                    if delivery.is_tree
+                    else {**wanted, min(wanted): f"edited {number}"}
+                )
                 found = outcome(site, delivery, wanted)
                 is_done = not found.is_held_up
                 yield found
@@ -362,7 +401,12 @@ def is_possible(delivery: Delivery) -> bool:
 def can_be_unnotified() -> bool:
     """Tell whether this machine lets us take notifications away."""
     try:
-        return subprocess.run([*_NO_INOTIFY, "true"], capture_output=True, timeout=30, check=False).returncode == 0
+        return (
+            subprocess.run(
+                [*_NO_INOTIFY, "true"], capture_output=True, timeout=30, check=False
+            ).returncode
+            == 0
+        )
     except OSError:
         return False
 
@@ -380,7 +424,9 @@ def outcome(site: Site, delivery: Delivery, wanted: Wanted) -> Outcome:
     since, site.longest_pause_s = service.log.stat().st_size, 0.0
     delivery.deliver(site, wanted)
     begun_s = time.perf_counter()
-    service.wait_for(site.runner, lambda: service.records("runner.reloaded", since=since), within_s=LATEST_S)
+    service.wait_for(
+        site.runner, lambda: service.records("runner.reloaded", since=since), within_s=LATEST_S
+    )
     taken_s, live = time.perf_counter() - begun_s, site.live()
     found = Outcome(
         delivery=delivery,
@@ -391,7 +437,9 @@ def outcome(site: Site, delivery: Delivery, wanted: Wanted) -> Outcome:
         is_held_up=live != wanted and site.longest_pause_s > _HELD_UP_S,
     )
     if found.is_held_up:
-        service.wait_for(site.runner, lambda: site.live() == wanted, within_s=LATEST_S, every_s=_PAUSE_S)
+        service.wait_for(
+            site.runner, lambda: site.live() == wanted, within_s=LATEST_S, every_s=_PAUSE_S
+        )
     return found
 
 
@@ -429,10 +477,23 @@ def table(outcomes: Iterable[Outcome]) -> str:
 
 
 @click.command()
-@click.option("--files", type=click.IntRange(2), default=1000, show_default=True, help="Request files in the folder.")
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="How often each is delivered.")
+@click.option(
+    "--files",
+    type=click.IntRange(2),
+    default=1000,
+    show_default=True,
+    help="Request files in the folder.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="How often each is delivered.",
+)
 def main(files: int, rounds: int) -> None:
-    """Measure the time from the last byte of a delivery until the catalog is live, for each way to deliver.
+    """Measure the time from the last byte of a delivery until the catalog is live, for
+    each way to deliver.
 
     Exit code 1 if a catalog that is not the delivered one was live, or one came too late.
     """
@@ -447,7 +508,8 @@ def main(files: int, rounds: int) -> None:
                 outcomes.append(deliver_unnotified(Path(folder) / "unnotified", files))
     click.echo(table(outcomes))
     click.echo(
-        f"{rounds} rounds; load average {load:.1f} → {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", err=True
+        f"{rounds} rounds; load average {load:.1f} → {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
+        err=True,
     )
     sys.exit(not all(each.is_right and each.taken_s <= each.delivery.bound_s for each in outcomes))
 

@@ -1,4 +1,6 @@
-"""What a benchmark is and what it hands back: values with their spread, and targets held against them. Pure."""
+"""What a benchmark is and what it hands back: values with their spread, and targets
+held against them. Pure.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A target of DESIGN.md, section 9, held against what was measured: at most `limit`, or `at_least` that much."""
+    """A target of DESIGN.md, section 9, held against what was measured: at most
+    `limit`, or `at_least` that much.
+    """
 
     what: str
     unit: str
@@ -45,7 +49,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a benchmark found: `ours`, the one to compare with first, and what stands `beside` it, from the same rounds.
+    """What a benchmark found: `ours`, the one to compare with first, and what stands
+    `beside` it, from the same rounds.
 
     `notes` say what was not measured, or not at full size, and why.
     """
@@ -58,7 +63,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """Where and how large to measure. `folder` is the benchmark's own; `peers` has what is compared with."""
+    """Where and how large to measure. `folder` is the benchmark's own; `peers` has what
+    is compared with.
+    """
 
     folder: Path
     size: int
@@ -74,7 +81,9 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """A row of the table: `measure` at `size` (the target's), or as small as `smallest`, `rounds` times."""
+    """A row of the table: `measure` at `size` (the target's), or as small as
+    `smallest`, `rounds` times.
+    """
 
     what: str
     size: int
@@ -83,8 +92,12 @@ class Benchmark:
     measure: Callable[[Setting], Result] = field(repr=False)
 
 
-def alternately(rounds: int, measures: Mapping[str, Callable[[int], float]]) -> dict[str, tuple[float, ...]]:
-    """Measure A B A B, so that what else the machine does befalls all alike; return each one's values."""
+def alternately(
+    rounds: int, measures: Mapping[str, Callable[[int], float]]
+) -> dict[str, tuple[float, ...]]:
+    """Measure A B A B, so that what else the machine does befalls all alike; return
+    each one's values.
+    """
     values: dict[str, list[float]] = {label: [] for label in measures}
     for number in range(rounds):
         for label, measure in measures.items():
@@ -94,4 +107,6 @@ def alternately(rounds: int, measures: Mapping[str, Callable[[int], float]]) -> 
 
 def in_unit(found: Mapping[str, Sequence[float]], unit: str) -> tuple[Series, ...]:
     """Return measured values as series of one unit."""
-    return tuple(Series(label=label, unit=unit, values=tuple(values)) for label, values in found.items())
+    return tuple(
+        Series(label=label, unit=unit, values=tuple(values)) for label, values in found.items()
+    )

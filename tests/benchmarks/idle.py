@@ -33,7 +33,9 @@ _IMPORTS = f"import runner.cli.commands.start, runner.cli.output.console, runner
 
 
 def measure_turn(setting: Setting) -> Result:
-    """Measure our whole turn, and `run_pending` of ours and of `schedule`, with so many requests as `size` says."""
+    """Measure our whole turn, and `run_pending` of ours and of `schedule`, with so many
+    requests as `size` says.
+    """
     ours = FireScheduler(time.time)
     for number in range(setting.size):
         ours.plan(f"request-{number}", time.time() + 3600 + number, _never)
@@ -58,12 +60,16 @@ def measure_turn(setting: Setting) -> Result:
             Target(what=each.label.removeprefix("runner: "), unit="µs", value=each.median, limit=20)
             for each in series[:2]
         ),
-        notes=("a turn's value is the mean of those that fit into 10 ms; a look at the files (resync) is in some",),
+        notes=(
+            "a turn's value is the mean of those that fit into 10 ms; a look at the files (resync) is in some",
+        ),
     )
 
 
 def measure_cpu(setting: Setting) -> Result:
-    """Measure the CPU of a real runner with so many requests as `size` says, in windows of twenty seconds."""
+    """Measure the CPU of a real runner with so many requests as `size` says, in windows
+    of twenty seconds.
+    """
     service = Service(setting.folder)
     service.write_idle(setting.size)
     window_s = _WINDOW_S if setting.size >= _SMALL else 0.2
@@ -76,7 +82,9 @@ def measure_cpu(setting: Setting) -> Result:
     finally:
         end(sleeper)
     series = in_unit(dict(zip(pids, zip(*windows, strict=True), strict=True)), "%")
-    target = Target(what="of a core, in the mean", unit="%", value=statistics.fmean(series[0].values), limit=0.5)
+    target = Target(
+        what="of a core, in the mean", unit="%", value=statistics.fmean(series[0].values), limit=0.5
+    )
     return Result(ours=series[:1], beside=series[1:], targets=(target,))
 
 
@@ -97,16 +105,28 @@ def measure_memory(setting: Setting) -> Result:
 
 @contextmanager
 def _idle_runner(setting: Setting) -> Iterator[Runner]:
-    """Open a runner in this process and register so many requests, each a copy of the one that it has read.
+    """Open a runner in this process and register so many requests, each a copy of the
+    one that it has read.
 
-    Files for all of them would be read for minutes and change nothing: a turn looks at no file but in a resync.
+    Files for all of them would be read for minutes and change nothing: a turn looks at
+    no file but in a resync.
     """
     folder = setting.place("turn")
     jobs = folder / "jobs.d"
     jobs.mkdir()
-    (jobs / "only.yaml").write_text(daily(time.strftime("%H:%M", time.gmtime(time.time() + 12 * 3600))))
-    settings = Settings(jobs=jobs, state=folder / "state", monitor_log=folder / "state" / "monitor.jsonl", zone="UTC")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    (jobs / "only.yaml").write_text(
+        daily(time.strftime("%H:%M", time.gmtime(time.time() + 12 * 3600)))
+    )
+    settings = Settings(
+        jobs=jobs,
+        state=folder / "state",
+        monitor_log=folder / "state" / "monitor.jsonl",
+        zone="UTC",
+    )
+    handlers = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
     try:
         with Runner(settings, clock=SystemClock(), observer=_ignore) as runner:
             runner.start()
@@ -121,7 +141,10 @@ def _register_copies(runner: Runner, count: int) -> None:
     (request,), (state,) = runner.registry.requests.values(), runner.registry.states.values()
     names = [f"copy-{number}" for number in range(count - 1)]
     copies: dict[str, RequestState] = dict.fromkeys(names, state)
-    runner.registry.requests = {**runner.registry.requests, **{name: replace(request, name=name) for name in names}}
+    runner.registry.requests = {
+        **runner.registry.requests,
+        **{name: replace(request, name=name) for name in names},
+    }
     runner.registry.accept(copies)
 
 
@@ -143,7 +166,9 @@ def _cpu_percent(pids: list[int], window_s: float) -> list[float]:
 
 
 def _cpu_s(pid: int) -> float:
-    """Return the CPU seconds of a process by its own clock: /proc/PID/stat counts hundredths of seconds only."""
+    """Return the CPU seconds of a process by its own clock: /proc/PID/stat counts
+    hundredths of seconds only.
+    """
     return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), which Python does not have
 
 
@@ -156,7 +181,9 @@ def _resident_mb(folder: Path, count: int) -> float:
 
 
 def _program_mb(program: str) -> float:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
     return _status_mb(done.stdout)
 
 

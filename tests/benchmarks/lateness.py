@@ -1,6 +1,8 @@
-"""How late a lone fire is: one secondly request on an idle runner, beside bare sleepers in the same seconds.
+"""How late a lone fire is: one secondly request on an idle runner, beside bare sleepers
+in the same seconds.
 
-The second of those commits a claim before it spawns, as a fire must: what it adds to the first is this disk's.
+The second of those commits a claim before it spawns, as a fire must: what it adds to
+the first is this disk's.
 """
 
 from __future__ import annotations
@@ -13,14 +15,19 @@ from benchmarks.harness import Result, Series, Setting, Target
 from benchmarks.service import Service, epoch_s
 
 _SLEEPER = Path(__file__).with_name("bare_sleeper.py")
-_WITHIN_S = 60.0  # of fires that are due together one alone runs, so on a busy machine they take longer
+_WITHIN_S = (
+    60.0  # of fires that are due together one alone runs, so on a busy machine they take longer
+)
 
 
 def measure(setting: Setting) -> Result:
-    """Measure so many fires as `size` says. Ours are due at whole seconds, the sleepers' half a second later, and
-    three quarters."""
+    """Measure so many fires as `size` says. Ours are due at whole seconds, the
+    sleepers' half a second later, and three quarters.
+    """
     service = Service(setting.folder)
-    service.write("tick", "process: {command: [/bin/true]}\ntiming: {schedule: {frequency: secondly}}")
+    service.write(
+        "tick", "process: {command: [/bin/true]}\ntiming: {schedule: {frequency: secondly}}"
+    )
     with service.running() as process:
         bare = subprocess.run(
             [sys.executable, "-I", _SLEEPER, str(setting.size), setting.place("claims")],
@@ -29,12 +36,16 @@ def measure(setting: Setting) -> Result:
             check=True,
             timeout=setting.size + _WITHIN_S,
         )
-        service.wait_for(process, lambda: len(_lateness_ms(service)) >= setting.size, within_s=_WITHIN_S)
+        service.wait_for(
+            process, lambda: len(_lateness_ms(service)) >= setting.size, within_s=_WITHIN_S
+        )
     ours = Series(label="runner", unit="ms", values=tuple(_lateness_ms(service)[: setting.size]))
     pairs = [[float(word) * 1000 for word in line.split()] for line in bare.stdout.splitlines()]
     beside = tuple(
         Series(label=label, unit="ms", values=values)
-        for label, values in zip(("bare sleeper", "bare sleeper with a claim"), zip(*pairs, strict=True), strict=True)
+        for label, values in zip(
+            ("bare sleeper", "bare sleeper with a claim"), zip(*pairs, strict=True), strict=True
+        )
     )
     return Result(
         ours=(ours,),
@@ -43,7 +54,9 @@ def measure(setting: Setting) -> Result:
             Target(what="p50", unit="ms", value=ours.quantile(0.5), limit=2),
             Target(what="p99", unit="ms", value=ours.quantile(0.99), limit=10),
         ),
-        notes=tuple(f"the p99 of the {each.label} is {each.quantile(0.99):.2f} ms" for each in beside),
+        notes=tuple(
+            f"the p99 of the {each.label} is {each.quantile(0.99):.2f} ms" for each in beside
+        ),
     )
 
 

@@ -17,7 +17,9 @@ _OURS = ("runner", "schedule", "pyyaml", "jsonschema", "watchdog", "loguru", "cl
 
 
 def described(folder: Path) -> dict[str, Any]:
-    """Describe the machine, the versions, and the file system of `folder`, where everything is measured."""
+    """Describe the machine, the versions, and the file system of `folder`, where
+    everything is measured.
+    """
     model = _of("/proc/cpuinfo", r"model name\s*:\s*(.+)") or platform.machine()
     return {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -45,15 +47,24 @@ def _of(path: str, pattern: str) -> str | None:
 
 
 def _file_system(folder: Path) -> str:
-    """Return the type of the file system that holds a folder: the mount with the longest path above it."""
+    """Return the type of the file system that holds a folder: the mount with the
+    longest path above it.
+    """
     mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
-    return max((place for place in mounts if folder.resolve().is_relative_to(place[0])), key=lambda at: len(at[0]))[1]
+    return max(
+        (place for place in mounts if folder.resolve().is_relative_to(place[0])),
+        key=lambda at: len(at[0]),
+    )[1]
 
 
 def _commit() -> str:
     root = Path(__file__).parents[2]
     commit = _said("git", "-C", str(root), "rev-parse", "--short", "HEAD")
-    return f"{commit}, with changes" if _said("git", "-C", str(root), "status", "--porcelain") else commit
+    return (
+        f"{commit}, with changes"
+        if _said("git", "-C", str(root), "status", "--porcelain")
+        else commit
+    )
 
 
 def _installed(peers: Peers) -> dict[str, str]:
@@ -62,12 +73,17 @@ def _installed(peers: Peers) -> dict[str, str]:
         return {}
     names = [re.split("[=<>]", package)[0] for package in PACKAGES]
     return {
-        name: _said(str(python), "-c", f"import importlib.metadata as m; print(m.version({name!r}))") for name in names
+        name: _said(
+            str(python), "-c", f"import importlib.metadata as m; print(m.version({name!r}))"
+        )
+        for name in names
     }
 
 
 def _said(*command: str | None) -> str:
     if command[0] is None:
         return "not installed"
-    done = subprocess.run([word for word in command if word], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [word for word in command if word], capture_output=True, text=True, check=False, timeout=60
+    )
     return done.stdout.strip()

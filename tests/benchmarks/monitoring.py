@@ -27,22 +27,37 @@ def measure(setting: Setting) -> Result:
     log = setting.folder / "monitor.jsonl"
     write_log(log, setting.size)
     expected = min(_WANTED, setting.size // _FAILURE_EVERY)
-    command: list[str | Path] = [*RUNNER, "monitor", "--monitor-log", log, "--status", "error", "-n", str(_WANTED)]
+    command: list[str | Path] = [
+        *RUNNER,
+        "monitor",
+        "--monitor-log",
+        log,
+        "--status",
+        "error",
+        "-n",
+        str(_WANTED),
+    ]
     measures: dict[str, Callable[[int], float]] = {
         "reading.newest": lambda _: _newest_s(log, expected),
         "runner monitor --status error": lambda _: wall_s(command),
     }
-    notes = [f"{log.stat().st_size / 1e6:.0f} MB; {_BLOCK} records of our Recorder, repeated; in the page cache"]
+    notes = [
+        f"{log.stat().st_size / 1e6:.0f} MB; {_BLOCK} records of our Recorder, repeated; in the page cache"
+    ]
     if jq := setting.peers.jq:
         measures["jq | tail"] = lambda _: _jq_s(jq, log, expected)
     else:
         notes.append("jq: not measured, it is not installed")
     found = alternately(setting.rounds, measures)
-    series = in_unit({label: [value * 1000 for value in values] for label, values in found.items()}, "ms")
+    series = in_unit(
+        {label: [value * 1000 for value in values] for label, values in found.items()}, "ms"
+    )
     return Result(
         ours=series[:2],
         beside=series[2:],
-        targets=tuple(Target(what=each.label, unit="ms", value=each.median, limit=100) for each in series[:2]),
+        targets=tuple(
+            Target(what=each.label, unit="ms", value=each.median, limit=100) for each in series[:2]
+        ),
         notes=tuple(notes),
     )
 
@@ -59,7 +74,10 @@ def write_log(path: Path, count: int) -> None:
 
 
 def _line(recorder: Recorder, begin: datetime, number: int) -> bytes:
-    at, is_failure = begin + timedelta(seconds=number), number % _FAILURE_EVERY == _FAILURE_EVERY - 1
+    at, is_failure = (
+        begin + timedelta(seconds=number),
+        number % _FAILURE_EVERY == _FAILURE_EVERY - 1,
+    )
     execution = new_id()
     fields = {
         "execution": execution,
@@ -105,7 +123,11 @@ def _jq_s(jq: str, log: Path, expected: int) -> float:
     begun_s = time.perf_counter()
     with subprocess.Popen([jq, "-c", _JQ, log], stdout=subprocess.PIPE) as selecting:
         tail = subprocess.run(
-            ["tail", "-n", str(_WANTED)], stdin=selecting.stdout, capture_output=True, check=True, timeout=600
+            ["tail", "-n", str(_WANTED)],
+            stdin=selecting.stdout,
+            capture_output=True,
+            check=True,
+            timeout=600,
         )
     taken_s = time.perf_counter() - begun_s
     if (count := tail.stdout.count(b"\n")) != expected:

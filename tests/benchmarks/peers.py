@@ -1,4 +1,6 @@
-"""The programs that we are compared with, in an environment of their own. Uses the package index, once."""
+"""The programs that we are compared with, in an environment of their own. Uses the
+package index, once.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ _INSTALL_WITHIN_S = 300
 
 
 class Peers:
-    """Peers in `folder`, installed there when first asked for. Without them their columns stay empty."""
+    """Peers in `folder`, installed there when first asked for. Without them their
+    columns stay empty.
+    """
 
     def __init__(self, folder: Path, *, is_wanted: bool = True) -> None:
         self._folder = folder
@@ -22,7 +26,9 @@ class Peers:
 
     @cached_property
     def python(self) -> Path | None:
-        """The interpreter of the peers' environment; None if they cannot be had, and `trouble` says why."""
+        """The interpreter of the peers' environment; None if they cannot be had, and
+        `trouble` says why.
+        """
         python = self._folder / "bin" / "python"
         if not self._is_wanted:
             return None
@@ -50,4 +56,6 @@ class Peers:
             [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES],
         )
         for arguments in commands:
-            subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=_INSTALL_WITHIN_S)
+            subprocess.run(
+                arguments, check=True, capture_output=True, text=True, timeout=_INSTALL_WITHIN_S
+            )

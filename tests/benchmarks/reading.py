@@ -18,11 +18,15 @@ import pathlib, sys, yaml
 for path in pathlib.Path(sys.argv[1]).iterdir():
     yaml.load(path.read_bytes(), yaml.CSafeLoader)
 """
-_CRONSTABLE_ENTRY = 'jobs:\n  - name: idle-{number}\n    command:\n      - /bin/true\n    schedule: "0 3 * * *"\n'
+_CRONSTABLE_ENTRY = (
+    'jobs:\n  - name: idle-{number}\n    command:\n      - /bin/true\n    schedule: "0 3 * * *"\n'
+)
 
 
 def measure_validate(setting: Setting) -> Result:
-    """Measure `runner validate` on so many files as `size` says, beside cronstable and a bare YAML parser."""
+    """Measure `runner validate` on so many files as `size` says, beside cronstable and
+    a bare YAML parser.
+    """
     service = Service(setting.folder)
     service.write_idle(setting.size)
     measures = {
@@ -34,7 +38,9 @@ def measure_validate(setting: Setting) -> Result:
         count = max(1, setting.size // _PEER_SHARE)
         config = _cronstable_files(setting.place("cronstable"), count)
         command: list[str | Path] = [setting.peers.command("cronstable"), "-c", config, "-v"]
-        measures[f"cronstable -v × {setting.size / count:g}"] = lambda _: wall_s(command) * setting.size / count
+        measures[f"cronstable -v × {setting.size / count:g}"] = lambda _: (
+            wall_s(command) * setting.size / count
+        )
         notes.append(f"cronstable: {count} files, scaled in proportion")
     series = in_unit(alternately(setting.rounds, measures), "s")
     return Result(
@@ -46,7 +52,9 @@ def measure_validate(setting: Setting) -> Result:
 
 
 def measure_next(setting: Setting) -> Result:
-    """Measure `runner next` on so many files as `size` says: read from nothing, and where a store knows them."""
+    """Measure `runner next` on so many files as `size` says: read from nothing, and
+    where a store knows them.
+    """
     service = Service(setting.folder)
     service.write_idle(setting.size)
     command = [*RUNNER, "next", "-n", "1000"]
@@ -54,13 +62,19 @@ def measure_next(setting: Setting) -> Result:
         setting.rounds,
         {
             "runner next, files alone": lambda _: wall_s(command, environment=service.environment),
-            "PyYAML's C loader alone": lambda _: wall_s([sys.executable, "-c", _PARSE, service.jobs]),
+            "PyYAML's C loader alone": lambda _: wall_s(
+                [sys.executable, "-c", _PARSE, service.jobs]
+            ),
         },
     )
     with service.running():
         known = alternately(
             setting.rounds,
-            {"runner next, beside a runner": lambda _: wall_s(command, environment=service.environment)},
+            {
+                "runner next, beside a runner": lambda _: wall_s(
+                    command, environment=service.environment
+                )
+            },
         )
     alone, parser = in_unit(cold, "s")
     beside_runner = in_unit(known, "s")
@@ -73,7 +87,9 @@ def measure_next(setting: Setting) -> Result:
 
 
 def measure_edit(setting: Setting) -> Result:
-    """Measure from an edit's end of writing to the record of the reload, among so many files as `size` says."""
+    """Measure from an edit's end of writing to the record of the reload, among so many
+    files as `size` says.
+    """
     service = Service(setting.folder)
     service.write_idle(setting.size)
     with service.running() as process:
@@ -90,12 +106,15 @@ def measure_edit(setting: Setting) -> Result:
         ours=series[:1],
         beside=series[1:],
         targets=(Target(what="write to live", unit="s", value=series[0].median, limit=0.3),),
-        notes=("0.15 s of it is the quiet that is waited for; live: the reload is committed, in force and recorded",),
+        notes=(
+            "0.15 s of it is the quiet that is waited for; live: the reload is committed, in force and recorded",
+        ),
     )
 
 
 def measure_start(setting: Setting) -> Result:
-    """Measure from exec to the first execution's start with so many requests as `size` says, and a second time.
+    """Measure from exec to the first execution's start with so many requests as `size`
+    says, and a second time.
 
     Each start finds one new file, which runs immediately: its start is the first possible fire.
     """
@@ -110,8 +129,12 @@ def measure_start(setting: Setting) -> Result:
         setting.rounds,
         {
             "runner, first start": first_s,
-            "runner, second start on unchanged files": lambda _: _first_fire_s(services[-1], "now-second"),
-            "PyYAML's C loader alone": lambda _: wall_s([sys.executable, "-c", _PARSE, services[-1].jobs]),
+            "runner, second start on unchanged files": lambda _: _first_fire_s(
+                services[-1], "now-second"
+            ),
+            "PyYAML's C loader alone": lambda _: wall_s(
+                [sys.executable, "-c", _PARSE, services[-1].jobs]
+            ),
         },
     )
     series = in_unit(found, "s")
@@ -126,12 +149,16 @@ def measure_start(setting: Setting) -> Result:
 
 
 def _live_after_s(service: Service, process: subprocess.Popen[bytes], number: int) -> float:
-    """Edit one file in place and return when its reload was recorded, and nothing else was changed by it."""
+    """Edit one file in place and return when its reload was recorded, and nothing else
+    was changed by it.
+    """
     path = service.jobs / f"idle-{number:06}.yaml"
     before = service.log.stat().st_size
     text = f"description: edit {time.time_ns()}\n{path.read_text()}"
     with path.open("r+b", buffering=0) as file:
-        file.write(text.encode())  # over what is shorter, in one call: it is never empty, however long we are held up
+        file.write(
+            text.encode()
+        )  # over what is shorter, in one call: it is never empty, however long we are held up
     begun_s = time.perf_counter()
     (record,) = service.wait_for(
         process, lambda: service.records("runner.reloaded", since=before), within_s=_LIVE_WITHIN_S
@@ -154,7 +181,9 @@ def _first_fire_s(service: Service, name: str) -> float:
     service.write(name, "process: {command: [/bin/true]}\ntiming: run_immediately\n")
     begun_s = time.time()
     with service.running() as process:
-        records = service.wait_for(process, lambda: _started(service, name), within_s=60, every_s=0.05)
+        records = service.wait_for(
+            process, lambda: _started(service, name), within_s=60, every_s=0.05
+        )
     return epoch_s(records[0]["started"]) - begun_s
 
 

@@ -1,4 +1,6 @@
-"""A real `runner start` in a folder of its own, and what can be seen of it from outside. Starts and ends processes."""
+"""A real `runner start` in a folder of its own, and what can be seen of it from
+outside. Starts and ends processes.
+"""
 
 from __future__ import annotations
 
@@ -56,10 +58,16 @@ class Service:
         before = self.log.stat().st_size if self.log.exists() else 0
         with self._console.open("ab") as console:
             process = subprocess.Popen(
-                [*RUNNER, "start"], env=self.environment, stdin=subprocess.DEVNULL, stdout=console, stderr=console
+                [*RUNNER, "start"],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
             )
         try:
-            self.wait_for(process, lambda: self.records("runner.started", since=before), within_s=300)
+            self.wait_for(
+                process, lambda: self.records("runner.started", since=before), within_s=300
+            )
             yield process
         finally:
             end(process)
@@ -72,25 +80,35 @@ class Service:
         within_s: float,
         every_s: float = _LOOK_EVERY_S,
     ) -> Found:
-        """Return what `found` finds once it is true; looks `every_s`. Raises TimeoutError, ChildProcessError."""
+        """Return what `found` finds once it is true; looks `every_s`. Raises
+        TimeoutError, ChildProcessError.
+        """
         until_s = time.monotonic() + within_s
         while not (value := found()):
             if process.poll() is not None:
-                raise ChildProcessError(f"the runner has ended: {self._console.read_text()[-2000:]}")
+                raise ChildProcessError(
+                    f"the runner has ended: {self._console.read_text()[-2000:]}"
+                )
             if time.monotonic() > until_s:
                 raise TimeoutError(f"not within {within_s} s: {self._console.read_text()[-2000:]}")
             time.sleep(every_s)
         return value
 
     def records(self, event: str, *, since: int = 0) -> list[Record]:
-        """Return the records of an event from a place of the log on. Only lines that name it are parsed."""
+        """Return the records of an event from a place of the log on. Only lines that
+        name it are parsed.
+        """
         if not self.log.exists() or self.log.stat().st_size <= since:
             return []
         with self.log.open("rb") as log:
             log.seek(since)
             text = log.read()
         needle = f'"event":"{event}"'.encode()
-        return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines() if needle in line]
+        return [
+            json.loads(line)
+            for line in text[: text.rfind(b"\n") + 1].splitlines()
+            if needle in line
+        ]
 
 
 def daily(at: str) -> str:
@@ -116,5 +134,12 @@ def epoch_s(text: str) -> float:
 def wall_s(arguments: Sequence[str | Path], *, environment: dict[str, str] | None = None) -> float:
     """Run a command to its good end and return how long that took. Raises CalledProcessError."""
     begun_s = time.perf_counter()
-    subprocess.run(arguments, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=600)
+    subprocess.run(
+        arguments,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+        timeout=600,
+    )
     return time.perf_counter() - begun_s

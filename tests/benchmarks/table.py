@@ -13,8 +13,9 @@ _HEADER = ("", "median", "lowest", "highest", "the first is")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A benchmark with what it found; `trouble` where it could not be measured. `load` is the machine's, before and
-    after, over one minute."""
+    """A benchmark with what it found; `trouble` where it could not be measured. `load`
+    is the machine's, before and after, over one minute.
+    """
 
     name: str
     what: str
@@ -32,7 +33,9 @@ def as_text(machine: Mapping[str, Any], rows: Iterable[Row]) -> str:
 
 
 def as_json(machine: Mapping[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
-    """Return all of it as JSON has it; the figures of each series are computed, and its values are there too."""
+    """Return all of it as JSON has it; the figures of each series are computed, and its
+    values are there too.
+    """
     return {"machine": dict(machine), "benchmarks": [_row_json(row) for row in rows]}
 
 
@@ -77,7 +80,10 @@ def _columns(rows: list[tuple[str, ...]]) -> list[str]:
     """Align the first column left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(cell.ljust(width) if not index else cell.rjust(width) for index, (cell, width) in enumerate(pairs))
+        "  ".join(
+            cell.ljust(width) if not index else cell.rjust(width)
+            for index, (cell, width) in enumerate(pairs)
+        )
         for pairs in (list(zip(row, widths, strict=True)) for row in rows)
     ]
 
@@ -97,11 +103,15 @@ def figure_text(value: float) -> str:
 
 
 def _row_json(row: Row) -> dict[str, Any]:
-    about = {name: getattr(row, name) for name in ("name", "what", "size", "rounds", "load", "trouble")}
+    about = {
+        name: getattr(row, name) for name in ("name", "what", "size", "rounds", "load", "trouble")
+    }
     if row.result is None:
         return about
     return about | {
-        "series": [_series_json(each, row.result) for each in (*row.result.ours, *row.result.beside)],
+        "series": [
+            _series_json(each, row.result) for each in (*row.result.ours, *row.result.beside)
+        ],
         "targets": [asdict(target) | {"is_met": target.is_met} for target in row.result.targets],
         "notes": list(row.result.notes),
     }

@@ -57,12 +57,16 @@ class Calling:
         (world.folder / "site").mkdir()
         (world.folder / "site" / "reports.py").write_text(_MODULE)
 
-    def begin(self, target: str, params: object = None, *, secrets: frozenset[str] = frozenset()) -> str:
+    def begin(
+        self, target: str, params: object = None, *, secrets: frozenset[str] = frozenset()
+    ) -> str:
         environment = {"PATH": PATH, "TOKEN": "hunter2"}
         if params is not None:
             environment["RUNNER_PARAMS"] = json.dumps(params)
         directory = self.world.folder / "site"
-        return self.world.spawn(target, is_callable=True, directory=directory, environment=environment, secrets=secrets)
+        return self.world.spawn(
+            target, is_callable=True, directory=directory, environment=environment, secrets=secrets
+        )
 
     def end(self, name: str) -> tuple[Exit, str]:
         return self.world.exit(name), self.world.output(name)
@@ -82,10 +86,20 @@ def test_what_is_returned_or_raised_is_the_result(calling: Calling) -> None:
         ("reports:nothing", None, 0, None),
         ("reports:rows", {}, 0, "returned {'rows': 3, 'name': 'ñ'}"),
         ("reports:two", {"first": 1, "unasked": 3}, 0, "returned [1, 2]"),
-        ("reports:two", {"second": 1}, 1, "reports:two needs 'first', which `params` does not give it by name"),
+        (
+            "reports:two",
+            {"second": 1},
+            1,
+            "reports:two needs 'first', which `params` does not give it by name",
+        ),
         ("reports:named", {"first": True}, 0, "returned True"),
         ("reports:everything", {"first": 1, "a": 2, "b": 3}, 0, "returned ['a', 'b']"),
-        ("reports:only_positional", {"first": 1}, 1, "reports:only_positional needs 'first', which `params` does not"),
+        (
+            "reports:only_positional",
+            {"first": 1},
+            1,
+            "reports:only_positional needs 'first', which `params` does not",
+        ),
         ("reports:fails", {"first": "luck"}, 1, "ValueError: no luck"),
         ("reports:leaves", None, 3, None),
         ("reports:leaves_with_words", None, 1, None),
@@ -94,26 +108,45 @@ def test_what_is_returned_or_raised_is_the_result(calling: Calling) -> None:
         ("reports:imports", None, 1, "ModuleNotFoundError: No module named 'not_there_at_all'"),
         ("reports:place", None, 0, f"returned {[str(site), str(site), ['reports:place']]}"),
         ("reports:shuts", None, 0, None),
-        ("reports:silly", None, 0, "returned a silly.<locals>.Silly that cannot be shown (RuntimeError: no)"),
+        (
+            "reports:silly",
+            None,
+            0,
+            "returned a silly.<locals>.Silly that cannot be shown (RuntimeError: no)",
+        ),
         ("reports:report", {"first": 1}, 0, "returned 'called with 1'"),
         ("reports:Report.daily", None, 0, "returned 'daily'"),
         ("reports:constant", None, 1, "reports:constant is no function but int"),
         ("reports:absent", None, 1, "module 'reports' has no 'absent'"),
-        ("absent.inner:main", None, 1, f"there is no module 'absent', neither in {site} nor in Python's path"),
+        (
+            "absent.inner:main",
+            None,
+            1,
+            f"there is no module 'absent', neither in {site} nor in Python's path",
+        ),
         ("reports.inner:main", None, 1, "there is no module 'reports.inner'"),
     ]
     for some in (cases[at : at + 6] for at in range(0, len(cases), 6)):
         names = [calling.begin(target, params) for target, params, _, _ in some]
         for name, (target, _, code, result) in zip(names, some, strict=True):
             ended, output = calling.end(name)
-            assert (ended.exit_code, ended.signal, ended.failure) == (code, None, None), (target, output)
+            assert (ended.exit_code, ended.signal, ended.failure) == (code, None, None), (
+                target,
+                output,
+            )
             told = str(ended.result)
-            assert ended.result is None if result is None else told.startswith(result), (target, told)
+            assert ended.result is None if result is None else told.startswith(result), (
+                target,
+                told,
+            )
 
 
-def test_the_traceback_begins_with_their_own_frame_behind_what_they_printed(calling: Calling) -> None:
+def test_the_traceback_begins_with_their_own_frame_behind_what_they_printed(
+    calling: Calling,
+) -> None:
     names = [
-        calling.begin(f"reports:{function}") for function in ("fails", "later_fails", "absent", "leaves_with_words")
+        calling.begin(f"reports:{function}")
+        for function in ("fails", "later_fails", "absent", "leaves_with_words")
     ]
     (_, raised), (_, awaited), (_, refused), (_, left) = map(calling.end, names)
     place = f'  File "{calling.world.folder / "site" / "reports.py"}", line '
@@ -138,7 +171,9 @@ def test_a_result_is_short_and_shows_no_secret(calling: Calling) -> None:
 
 
 def test_output_is_live_and_a_stop_is_heard(calling: Calling) -> None:
-    (calling.world.folder / "site" / "slow.py").write_text("def main():\n  import time\n  print(1)\n  time.sleep(60)\n")
+    (calling.world.folder / "site" / "slow.py").write_text(
+        "def main():\n  import time\n  print(1)\n  time.sleep(60)\n"
+    )
     name = calling.begin("slow:main")
     calling.world.told(name)
     calling.world.stop(name)

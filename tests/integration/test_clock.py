@@ -1,7 +1,8 @@
-"""Clocks that stop, jump, go back or sleep: what fires, what is missed, and that nothing fires twice.
+"""Clocks that stop, jump, go back or sleep: what fires, what is missed, and that
+nothing fires twice.
 
-First with a clock that the test moves, around the loop itself; then for real: a runner stopped by SIGSTOP past several
-fires, and one whose clock libfaketime sets.
+First with a clock that the test moves, around the loop itself; then for real: a runner
+stopped by SIGSTOP past several fires, and one whose clock libfaketime sets.
 """
 
 from __future__ import annotations
@@ -41,15 +42,18 @@ from support.clock_world import (
 from support.place import Place, Record, wait_until
 from support.runner_inside import started
 
-# Only a hang may end one of them: on a slow machine a hundred executions and real fires take their time.
+# Only a hang may end one of them: on a slow machine a hundred executions and real fires
+# take their time.
 pytestmark = pytest.mark.timeout(600)
 
 EVER = datetime.min.replace(tzinfo=UTC)
 
 
 def check_verdicts(records: list[Record], step: timedelta, misfire: str, grace: timedelta) -> None:
-    """Check all that is told of a request that fires on a grid: each fire between the first and the last told of has
-    one verdict, and wherever some were missed, the book's."""
+    """Check all that is told of a request that fires on a grid: each fire between the
+    first and the last told of has one verdict, and wherever some were missed, the
+    book's.
+    """
     claims = Counter(ran(records))
     assert set(claims.values()) == {1}, "a fire ran twice"
     told = sorted(spans(records), key=lambda span: span[1])
@@ -70,8 +74,12 @@ def check_verdicts(records: list[Record], step: timedelta, misfire: str, grace: 
 
 @pytest.mark.parametrize("misfire", POLICIES)
 @pytest.mark.parametrize("kind", EVERY_TEN_SECONDS)
-@pytest.mark.parametrize("way", ["the clock steps forward, or the machine sleeps", "the loop hangs", "it is down"])
-def test_what_falls_due_unseen_follows_misfire(place: Place, kind: str, misfire: str, way: str) -> None:
+@pytest.mark.parametrize(
+    "way", ["the clock steps forward, or the machine sleeps", "the loop hangs", "it is down"]
+)
+def test_what_falls_due_unseen_follows_misfire(
+    place: Place, kind: str, misfire: str, way: str
+) -> None:
     declare(place, "p", EVERY_TEN_SECONDS[kind], misfire=misfire, misfire_grace="3s")
     clock = GivenClock(NOON)
     with living(place, clock) as life:
@@ -94,7 +102,9 @@ def test_what_falls_due_unseen_follows_misfire(place: Place, kind: str, misfire:
 
 
 @pytest.mark.parametrize("misfire", POLICIES)
-def test_a_weekend_down_is_told_in_one_record_and_caught_up_to_a_hundred(place: Place, misfire: str) -> None:
+def test_a_weekend_down_is_told_in_one_record_and_caught_up_to_a_hundred(
+    place: Place, misfire: str
+) -> None:
     schedules = {
         "minutely": (MINUTE, {"frequency": "minutely"}),
         "cron": (MINUTE, {"frequency": "cron", "expression": "* * * * *"}),
@@ -114,12 +124,16 @@ def test_a_weekend_down_is_told_in_one_record_and_caught_up_to_a_hundred(place: 
         records = place.finished(name)
         assert ran(records) == verdicts.run
         assert spans(records) == span_of(verdicts.missed)
-    claimed = [at(record, "scheduled_for") for record in place.events("execution.started", "minutely")]
+    claimed = [
+        at(record, "scheduled_for") for record in place.events("execution.started", "minutely")
+    ]
     assert claimed == sorted(claimed), "the oldest starts first"
     assert len(claimed) == {"skip": 0, "fire_once": 1, "fire_all": 100}[misfire]
 
 
-@pytest.mark.parametrize(("misfire", "runs"), [("skip", False), ("fire_once", True), ("fire_all", True)])
+@pytest.mark.parametrize(
+    ("misfire", "runs"), [("skip", False), ("fire_once", True), ("fire_all", True)]
+)
 def test_a_run_later_that_was_slept_through_follows_misfire_and_is_complete(
     place: Place, misfire: str, runs: bool
 ) -> None:
@@ -133,7 +147,9 @@ def test_a_run_later_that_was_slept_through_follows_misfire_and_is_complete(
     assert len(place.events("request.completed", "p")) == 1
 
 
-def test_after_a_step_back_passing_time_goes_on_at_once_and_no_time_of_day_comes_twice(place: Place) -> None:
+def test_after_a_step_back_passing_time_goes_on_at_once_and_no_time_of_day_comes_twice(
+    place: Place,
+) -> None:
     declare(place, "interval", {"frequency": "secondly", "interval": 10})
     declare(place, "daily", {"frequency": "daily", "at": "12:00"})
     declare(place, "cron", EVERY_TEN_SECONDS["cron"])
@@ -145,17 +161,28 @@ def test_after_a_step_back_passing_time_goes_on_at_once_and_no_time_of_day_comes
         life.step(NOON + 25 * SECOND - life.clock.at)
         life.go_on(10 * SECOND, by=5 * SECOND)
         life.step(DAY - 30 * SECOND)
-    first, second = grid(10 * SECOND, NOON, NOON + 25 * SECOND), grid(10 * SECOND, back, back + 30 * SECOND)
+    first, second = (
+        grid(10 * SECOND, NOON, NOON + 25 * SECOND),
+        grid(10 * SECOND, back, back + 30 * SECOND),
+    )
     for name in ("interval", "cron"):
         records = place.finished(name)
-        by_generation = {number: ran(each for each in records if each["generation"] == number) for number in (1, 2)}
+        by_generation = {
+            number: ran(each for each in records if each["generation"] == number)
+            for number in (1, 2)
+        }
         assert by_generation[1] == first
         assert by_generation[2][:4] == [*second, NOON + 30 * SECOND]
-        assert spans(records)[0][1] == NOON + 40 * SECOND, "a fire that had its verdict was recorded as missed"
+        assert spans(records)[0][1] == NOON + 40 * SECOND, (
+            "a fire that had its verdict was recorded as missed"
+        )
     assert ran(place.finished("daily")) == [NOON, NOON + DAY]
     step_back = place.events("runner.clock_stepped")[0]
     assert step_back["step_s"] == -3600.0
-    assert (at(step_back, "reopened_from"), at(step_back, "reopened_until")) == (back, NOON + 25 * SECOND)
+    assert (at(step_back, "reopened_from"), at(step_back, "reopened_until")) == (
+        back,
+        NOON + 25 * SECOND,
+    )
 
 
 def test_a_step_back_within_grace_fires_nothing_twice_and_opens_no_generation(place: Place) -> None:
@@ -179,7 +206,9 @@ def test_steps_back_that_are_small_each_are_beyond_grace_together(place: Place) 
         life.step(-40 * SECOND)
         life.step(-40 * SECOND)
         life.go_on(10 * SECOND)
-    assert [(record["generation"], at(record, "scheduled_for")) for record in place.finished("p")] == [
+    assert [
+        (record["generation"], at(record, "scheduled_for")) for record in place.finished("p")
+    ] == [
         (1, NOON + 10 * SECOND),
         (2, NOON - 60 * SECOND),
     ]
@@ -229,7 +258,9 @@ def test_what_runs_does_not_notice_a_step(place: Place) -> None:
 
 
 @pytest.mark.parametrize("is_away", [False, True], ids=["seen by the runner", "while it is down"])
-def test_a_delayed_attempt_waits_no_longer_though_the_clock_goes_back(place: Place, is_away: bool) -> None:
+def test_a_delayed_attempt_waits_no_longer_though_the_clock_goes_back(
+    place: Place, is_away: bool
+) -> None:
     place.declare("p", "exit 1", "run_immediately", retry={"attempts": 2, "delay": "10m"})
     clock = GivenClock(NOON)
 
@@ -273,7 +304,9 @@ def test_a_start_at_an_earlier_time_is_a_step_back_and_told_once(place: Place) -
     with living(place, clock) as life:
         life.go_on(10 * SECOND)
         life.step(NOON + SECOND - life.clock.at)
-    interval = [(record["generation"], at(record, "scheduled_for")) for record in place.finished("interval")][:4]
+    interval = [
+        (record["generation"], at(record, "scheduled_for")) for record in place.finished("interval")
+    ][:4]
     assert interval == [
         (1, NOON),
         (1, NOON + 10 * SECOND),
@@ -285,17 +318,30 @@ def test_a_start_at_an_earlier_time_is_a_step_back_and_told_once(place: Place) -
     assert [step for step in steps_told(place) if step < 0] == [-7200.0]
 
 
-# --- long rules, over restarts and edits ------------------------------------------------------------------------------
+# --- long rules, over restarts and edits
+# ------------------------------------------------------------------------------
 
 LONG_RULES: dict[str, tuple[dict[str, object], list[str]]] = {
     "fortnightly": (
-        {"frequency": "weekly", "interval": 2, "days": ["wednesday", "friday"], "at": "03:00", "start": "2026-03-04"},
+        {
+            "frequency": "weekly",
+            "interval": 2,
+            "days": ["wednesday", "friday"],
+            "at": "03:00",
+            "start": "2026-03-04",
+        },
         ["03-04", "03-06", "03-18", "03-20", "04-01", "04-03", "04-15", "04-17", "04-29", "05-01"],
     ),
     "quarterly": ({"frequency": "monthly", "interval": 3, "day": "last", "at": "18:00"}, ["04-30"]),
     "on-the-31st": ({"frequency": "monthly", "day": 31, "at": "18:00"}, ["03-31"]),
     "counted": (
-        {"frequency": "daily", "interval": 4, "at": "02:00", "start": "2026-03-03", "repetitions": 5}
+        {
+            "frequency": "daily",
+            "interval": 4,
+            "at": "02:00",
+            "start": "2026-03-03",
+            "repetitions": 5,
+        }
         | {"except": ["2026-03-07"]},
         ["03-03", "03-11", "03-15", "03-19", "03-23", "03-27"],
     ),
@@ -324,7 +370,13 @@ def test_rules_of_weeks_and_months_go_on_over_restarts_and_edits(place: Place) -
 
 
 def test_a_changed_interval_counts_from_the_change_and_a_later_finish_revives(place: Place) -> None:
-    every_other = {"frequency": "daily", "interval": 2, "at": "13:00", "start": "2026-03-02", "finish": "2026-03-05"}
+    every_other = {
+        "frequency": "daily",
+        "interval": 2,
+        "at": "13:00",
+        "start": "2026-03-02",
+        "finish": "2026-03-05",
+    }
     clock = GivenClock(NOON)
 
     def live(days: int, **changes: object) -> None:
@@ -340,7 +392,8 @@ def test_a_changed_interval_counts_from_the_change_and_a_later_finish_revives(pl
     assert [record["generation"] for record in place.finished("p")] == [1, 1, 1, 1, 2]
 
 
-# --- any life of a clock ----------------------------------------------------------------------------------------------
+# --- any life of a clock
+# ----------------------------------------------------------------------------------------------
 
 
 TIMES_OF_DAY = {"frequency": "cron", "expression": "0,10,20,30,40,50 0-59 0-23 * * *"}
@@ -349,7 +402,9 @@ LIVELY = EVERY_TEN_SECONDS | {"calendar": TIMES_OF_DAY}
 
 @dataclass
 class Lives:
-    """A runner's lives under a clock that does what it likes, and what must be true of them in the end."""
+    """A runner's lives under a clock that does what it likes, and what must be true of
+    them in the end.
+    """
 
     place: Place
     chance: random.Random
@@ -366,29 +421,51 @@ class Lives:
 
     def one_deed(self, life: Life) -> None:
         duration = timedelta(seconds=self.chance.choice([0.5, 3, 10, 25, 61, 100, self.longest_s]))
-        deeds: list[Callable[[timedelta], None]] = [life.go_on, life.go_on, life.step, lambda by: life.step(-by)]
+        deeds: list[Callable[[timedelta], None]] = [
+            life.go_on,
+            life.go_on,
+            life.step,
+            lambda by: life.step(-by),
+        ]
         self.chance.choice(deeds)(duration)
 
     def away(self) -> None:
         """Let time pass, or go back, while nobody looks."""
-        self.clock.step(timedelta(seconds=self.chance.choice([-self.longest_s, -100, -10, 0, 10, 100, self.longest_s])))
+        self.clock.step(
+            timedelta(
+                seconds=self.chance.choice([-self.longest_s, -100, -10, 0, 10, 100, self.longest_s])
+            )
+        )
         self.seen.append(self.clock.at)
 
     def check(self) -> None:
-        """Every due fire has a verdict; none runs twice in a generation, or at all if it is a time of day."""
+        """Every due fire has a verdict; none runs twice in a generation, or at all if
+        it is a time of day.
+        """
         due = grid(10 * SECOND, NOON + 10 * SECOND, max(self.seen))
         for name in LIVELY:
             for misfire in POLICIES:
                 records = self.place.finished(f"{name}-{misfire}")
-                claims = Counter((record["generation"], fire) for record, fire in claims_of(records))
+                claims = Counter(
+                    (record["generation"], fire) for record, fire in claims_of(records)
+                )
                 assert set(claims.values()) <= {1}, "a fire ran twice"
                 if name == "calendar":
-                    assert len({fire for _, fire in claims}) == len(claims), "a time of day ran twice"
-                claimed, missed = set(ran(records)), sorted(spans(records), key=lambda span: span[1])
-                told = [fire for _, begin, until in missed for fire in grid(10 * SECOND, begin, until)]
+                    assert len({fire for _, fire in claims}) == len(claims), (
+                        "a time of day ran twice"
+                    )
+                claimed, missed = (
+                    set(ran(records)),
+                    sorted(spans(records), key=lambda span: span[1]),
+                )
+                told = [
+                    fire for _, begin, until in missed for fire in grid(10 * SECOND, begin, until)
+                ]
                 assert set(due) <= claimed | set(told), "a due fire has no verdict"
                 assert all(one[2] < other[1] for one, other in pairwise(missed)), "missed twice"
-                assert len(told) == sum(count for count, _, _ in missed), "claimed, and recorded as missed later"
+                assert len(told) == sum(count for count, _, _ in missed), (
+                    "claimed, and recorded as missed later"
+                )
 
 
 def claims_of(records: Iterable[Record]) -> Iterator[tuple[Record, datetime]]:
@@ -424,7 +501,8 @@ def test_campaign_of_whatever_the_clock_does(place: Place, seed: int) -> None:
     live_any_life(place, seed, lives=4, deeds=12, longest_s=4000)
 
 
-# --- a runner that is really stopped ----------------------------------------------------------------------------------
+# --- a runner that is really stopped
+# ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -444,7 +522,9 @@ class Grid:
         place.declare(f"{self.name}.{misfire}", line, {"schedule": timing})
 
     def check(self, place: Place, misfire: str, stopped: datetime, continued: datetime) -> None:
-        """Check the records, that the outage is in them, and that what they tell of is what has run."""
+        """Check the records, that the outage is in them, and that what they tell of is
+        what has run.
+        """
         records = place.finished(f"{self.name}.{misfire}")
         check_verdicts(records, self.step, misfire, self.grace)
         runs = (place.folder / f"{self.name}.{misfire}.ran").read_text().split()
@@ -453,11 +533,17 @@ class Grid:
         told = spans(records)
         if misfire == "fire_all":
             slept = slept[:-101]
-        assert all(any(begin <= fire <= until for _, begin, until in told) for fire in slept), "a miss is not told of"
+        assert all(any(begin <= fire <= until for _, begin, until in told) for fire in slept), (
+            "a miss is not told of"
+        )
 
 
-def sleep_through(place: Place, grids: list[Grid], *, at_least: timedelta, until: Callable[[datetime], bool]) -> None:
-    """Stop a runner with SIGSTOP past several fires of each grid, each with every policy; continue it; check all."""
+def sleep_through(
+    place: Place, grids: list[Grid], *, at_least: timedelta, until: Callable[[datetime], bool]
+) -> None:
+    """Stop a runner with SIGSTOP past several fires of each grid, each with every
+    policy; continue it; check all.
+    """
     for each in grids:
         for misfire in POLICIES:
             each.declare(place, misfire)
@@ -466,10 +552,16 @@ def sleep_through(place: Place, grids: list[Grid], *, at_least: timedelta, until
     longest_s = max(each.step for each in grids).total_seconds()
 
     def have_all_run_since(moment: datetime) -> bool:
-        done = {record["request"] for record in place.events("execution.finished") if is_run_since(record, moment)}
+        done = {
+            record["request"]
+            for record in place.events("execution.finished")
+            if is_run_since(record, moment)
+        }
         return done >= set(names)
 
-    wait_until(lambda: have_all_run_since(EVER), within_s=longest_s + 90, what="a first run of each")
+    wait_until(
+        lambda: have_all_run_since(EVER), within_s=longest_s + 90, what="a first run of each"
+    )
     runner.send_signal(signal.SIGSTOP)
     stopped = datetime.now(UTC)
     wait_until(
@@ -479,7 +571,11 @@ def sleep_through(place: Place, grids: list[Grid], *, at_least: timedelta, until
     )
     continued = datetime.now(UTC)
     runner.send_signal(signal.SIGCONT)
-    wait_until(lambda: have_all_run_since(continued), within_s=longest_s + 90, what="a run of each afterwards")
+    wait_until(
+        lambda: have_all_run_since(continued),
+        within_s=longest_s + 90,
+        what="a run of each afterwards",
+    )
     assert place.stop(runner) == 0, place.console()
     for each in grids:
         for misfire in POLICIES:
@@ -498,7 +594,9 @@ def part_of(now: datetime, seconds: int) -> float:
 
 
 def test_a_runner_stopped_past_several_fires_gives_each_its_verdict(place: Place) -> None:
-    """It goes on 1.4 s after a fire of what comes every other second: too late for one, in time for the other."""
+    """It goes on 1.4 s after a fire of what comes every other second: too late for one,
+    in time for the other.
+    """
     every_second = {"frequency": "secondly"}
     every_other = {"frequency": "secondly", "interval": 2}
     cron = {"frequency": "cron", "expression": "*/2 * * * * *"}
@@ -525,10 +623,14 @@ def test_campaign_of_a_runner_stopped_for_three_minutes(place: Place) -> None:
         for name, (step, schedule) in schedules.items()
         for grace in (20 * SECOND, MINUTE)
     ]
-    sleep_through(place, grids, at_least=180 * SECOND, until=lambda now: 40 <= part_of(now, 60) < 45)
+    sleep_through(
+        place, grids, at_least=180 * SECOND, until=lambda now: 40 <= part_of(now, 60) < 45
+    )
 
 
-@pytest.mark.skipif(LIBRARY is None, reason="faketime is not installed (Debian: apt-get install faketime)")
+@pytest.mark.skipif(
+    LIBRARY is None, reason="faketime is not installed (Debian: apt-get install faketime)"
+)
 def test_a_clock_that_is_really_set_forward_and_back_under_a_runner(place: Place) -> None:
     clock = SetClock(place)
     secondly = {"frequency": "secondly"}
@@ -540,13 +642,19 @@ def test_a_clock_that_is_really_set_forward_and_back_under_a_runner(place: Place
     runner = place.start()
 
     def have_run_since(moment: datetime, requests: list[str]) -> bool:
-        done = {record["request"] for record in place.events("execution.finished") if is_run_since(record, moment)}
+        done = {
+            record["request"]
+            for record in place.events("execution.finished")
+            if is_run_since(record, moment)
+        }
         return done >= set(requests)
 
     wait_until(lambda: have_run_since(EVER, names), within_s=90, what="a first run of each")
     clock.step(HOUR)
     forward = clock.now()
-    wait_until(lambda: have_run_since(forward, names), within_s=120, what="a run after the step forward")
+    wait_until(
+        lambda: have_run_since(forward, names), within_s=120, what="a run after the step forward"
+    )
     clock.step(-2 * HOUR)
     back = clock.now()
     wait_until(

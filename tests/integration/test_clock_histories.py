@@ -61,7 +61,10 @@ def clock_at(text: str) -> datetime:
 def by_generation(records: list[Record]) -> dict[int, list[datetime]]:
     """The fire times that were run, by generation."""
     generations = sorted({record["generation"] for record in records})
-    found = {number: ran(each for each in records if each["generation"] == number) for number in generations}
+    found = {
+        number: ran(each for each in records if each["generation"] == number)
+        for number in generations
+    }
     return {number: fires for number, fires in found.items() if fires}
 
 
@@ -83,7 +86,8 @@ def told_of(place: Place, name: str) -> list[str]:
     ]
 
 
-# --- two hours ahead for some seconds ---------------------------------------------------------------------------------
+# --- two hours ahead for some seconds
+# ---------------------------------------------------------------------------------
 
 
 def test_two_hours_ahead_for_five_seconds_silence_nothing(place: Place) -> None:
@@ -112,14 +116,24 @@ def test_two_hours_ahead_for_five_seconds_silence_nothing(place: Place) -> None:
     assert spans(cron) == [(719, clock_at("15:28:50"), clock_at("17:28:30"))]
     daily = place.finished("daily")
     assert [is_missed(record) for record in daily] == [True, False]
-    assert (ran(daily), spans(daily)) == ([clock_at("15:30")], [(1, clock_at("15:30"), clock_at("15:30"))])
+    assert (ran(daily), spans(daily)) == (
+        [clock_at("15:30")],
+        [(1, clock_at("15:30"), clock_at("15:30"))],
+    )
     assert reopened(place) == [(clock_at("15:28:45"), clock_at("17:28:45"))]
     assert steps_told(place) == [7200.0, -7200.0, 7100.0]
 
 
-# --- a year ahead at the first start ----------------------------------------------------------------------------------
+# --- a year ahead at the first start
+# ----------------------------------------------------------------------------------
 
-COUNTED = {"frequency": "weekly", "days": ["wednesday"], "at": "10:00", "start": "2026-03-02", "repetitions": 3}
+COUNTED = {
+    "frequency": "weekly",
+    "days": ["wednesday"],
+    "at": "10:00",
+    "start": "2026-03-02",
+    "repetitions": 3,
+}
 
 
 def declare_year(place: Place) -> None:
@@ -163,7 +177,8 @@ def test_a_first_start_a_year_ahead_completes_nothing_for_good(place: Place) -> 
     assert ran(place.finished("once")) == [NOON + YEAR]
 
 
-# --- three short runs: over ten, long before, and five past ten -------------------------------------------------------
+# --- three short runs: over ten, long before, and five past ten
+# -------------------------------------------------------
 
 HOURLY_AND_MINUTELY: Mapping[str, Mapping[str, object]] = {
     f"{frequency}-{misfire}": {"frequency": frequency, "misfire": misfire}
@@ -173,7 +188,9 @@ HOURLY_AND_MINUTELY: Mapping[str, Mapping[str, object]] = {
 
 
 def check_three_runs(place: Place, *, last: datetime) -> None:
-    """Ten o'clock ran once. Of the minutes since, those before `last` are missed, and follow misfire."""
+    """Ten o'clock ran once. Of the minutes since, those before `last` are missed, and
+    follow misfire.
+    """
     ten, missed = clock_at("10:00"), grid(MINUTE, clock_at("10:01"), last - MINUTE)
     for misfire in POLICIES:
         hourly = place.finished(f"hourly-{misfire}")
@@ -185,7 +202,9 @@ def check_three_runs(place: Place, *, last: datetime) -> None:
 
 
 @pytest.mark.parametrize("between", [clock_at("08:30"), LONG_AGO], ids=["half past eight", "1970"])
-def test_no_fire_repeats_over_runs_at_ten_long_before_and_five_past_ten(place: Place, between: datetime) -> None:
+def test_no_fire_repeats_over_runs_at_ten_long_before_and_five_past_ten(
+    place: Place, between: datetime
+) -> None:
     for name, schedule in HOURLY_AND_MINUTELY.items():
         declare(place, name, schedule)
     clock = GivenClock(clock_at("09:59:58"))
@@ -215,14 +234,23 @@ def test_a_start_within_grace_of_a_fire_that_ran_does_not_repeat_it(place: Place
         assert (ran(place.finished(name)), spans(place.finished(name))) == ([clock_at("10:00")], [])
 
 
-# --- a catch-up, and a regular fire within grace ----------------------------------------------------------------------
+# --- a catch-up, and a regular fire within grace
+# ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("is_guarded", [False, True], ids=["unguarded", "prevent_concurrent"])
-def test_fire_once_runs_once_where_the_newest_fire_is_within_grace(place: Place, is_guarded: bool) -> None:
+def test_fire_once_runs_once_where_the_newest_fire_is_within_grace(
+    place: Place, is_guarded: bool
+) -> None:
     timing = {"schedule": {"frequency": "daily", "at": "21:00", "misfire": "fire_once"}}
     place.declare("pages", "true")
-    place.declare("daily", "true", timing, top={"on_failure": {"request": "pages"}}, prevent_concurrent=is_guarded)
+    place.declare(
+        "daily",
+        "true",
+        timing,
+        top={"on_failure": {"request": "pages"}},
+        prevent_concurrent=is_guarded,
+    )
     clock = GivenClock(clock_at("20:00:00"))
     with living(place, clock) as life:
         life.go_on(90 * MINUTE, by=30 * MINUTE)
@@ -241,7 +269,8 @@ def test_fire_once_runs_once_where_the_newest_fire_is_within_grace(place: Place,
     assert place.finished("pages") == []
 
 
-# --- two live hours, then two hours back ------------------------------------------------------------------------------
+# --- two live hours, then two hours back
+# ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("minutes", [10, pytest.param(1, marks=pytest.mark.campaign)])
@@ -268,7 +297,8 @@ def test_two_live_hours_and_two_hours_back(place: Place, minutes: int) -> None:
     assert reopened(place) == [(begin, begin + 2 * HOUR)]
 
 
-# --- a boot in 1970 ---------------------------------------------------------------------------------------------------
+# --- a boot in 1970
+# ---------------------------------------------------------------------------------------------------
 
 
 def declare_boot(place: Place) -> None:
@@ -283,7 +313,9 @@ def answer_of(place: Place, life: Life, kind: Kind) -> str:
     row = CommandRow(
         id=kind,
         kind=kind,
-        arguments=json.dumps({"targets": ["once"], "is_for_all": False, "allow_empty": False, "params": {}}),
+        arguments=json.dumps(
+            {"targets": ["once"], "is_for_all": False, "allow_empty": False, "params": {}}
+        ),
         requested_by="ann",
         deadline=to_microseconds(life.clock.at + MINUTE),
         status=CommandStatus.PENDING,
@@ -311,7 +343,10 @@ def test_a_boot_in_1970_with_an_empty_store_registers_nothing(place: Place) -> N
     assert ran(place.finished("hourly")) == [NOON + HOUR]
     assert not any(is_missed(record) for record in place.events("execution.finished"))
     (step,) = place.events("runner.clock_stepped")
-    assert (step["step_s"], step["reopened_from"]) == ((NOON - LONG_AGO - HOUR).total_seconds(), None)
+    assert (step["step_s"], step["reopened_from"]) == (
+        (NOON - LONG_AGO - HOUR).total_seconds(),
+        None,
+    )
 
 
 def test_a_boot_in_1970_with_a_used_store_is_a_time_of_rest(place: Place) -> None:
@@ -354,7 +389,8 @@ def test_a_clock_that_falls_back_to_1970_under_a_runner_moves_nothing(place: Pla
     assert reopened(place) == []
 
 
-# --- many small steps back --------------------------------------------------------------------------------------------
+# --- many small steps back
+# --------------------------------------------------------------------------------------------
 
 
 def test_forty_steps_back_of_45_seconds_are_twenty_steps_back(place: Place) -> None:
@@ -377,7 +413,8 @@ def test_forty_steps_back_of_45_seconds_are_twenty_steps_back(place: Place) -> N
     assert reopened(place) == [(end, begin) for begin, end in pairwise(back)]
 
 
-# --- a sleep while some fires ahead had their verdict -----------------------------------------------------------------
+# --- a sleep while some fires ahead had their verdict
+# -----------------------------------------------------------------
 
 
 def ahead_and_back(place: Place, life: Life) -> None:
@@ -401,7 +438,9 @@ def test_a_sleep_while_verdicts_lie_ahead_misses_only_what_is_new(place: Place) 
         assert life.clock.at == NOON + 11 * MINUTE + 10 * SECOND
         life.go_on(MINUTE, by=10 * SECOND)
     check_log(place.log)
-    finished = [record for record in place.records()[before:] if record["event"] == "execution.finished"]
+    finished = [
+        record for record in place.records()[before:] if record["event"] == "execution.finished"
+    ]
     eight, eleven = NOON + 8 * MINUTE, NOON + 11 * MINUTE
     assert [(each["request"], each["status"], at(each, "scheduled_for")) for each in finished] == [
         ("later", "misfired", eight),
@@ -413,7 +452,9 @@ def test_a_sleep_while_verdicts_lie_ahead_misses_only_what_is_new(place: Place) 
 
 
 def test_only_a_day_of_running_makes_verdicts_ahead_count_no_more(place: Place) -> None:
-    """Nine days ahead are recorded as missed. Sleep, downtime and forward steps do not count for the day."""
+    """Nine days ahead are recorded as missed. Sleep, downtime and forward steps do not
+    count for the day.
+    """
     declare(place, "daily", {"frequency": "daily", "at": "06:00"})
     clock = GivenClock(NOON)
     with living(place, clock) as life:
@@ -433,7 +474,8 @@ def test_only_a_day_of_running_makes_verdicts_ahead_count_no_more(place: Place) 
     assert spans(place.finished("daily"))[1:] == [(1, sixth, sixth)]
 
 
-# --- the same with real processes, whose clock is really set ----------------------------------------------------------
+# --- the same with real processes, whose clock is really set
+# ----------------------------------------------------------
 
 SOON = RELEASED.replace(year=RELEASED.year + 1, month=3, day=2)
 """Midnight of a Tuesday, later than the release and far from any change of clocks."""
@@ -457,10 +499,18 @@ def await_steps(place: Place, count: int) -> None:
     wait_until(lambda: len(steps_told(place)) >= count, within_s=90, what=f"{count} steps")
 
 
-def check_covered(place: Place, name: str, *, step: timedelta, first: datetime, last: datetime) -> None:
-    """Each fire from `first` to `last` ran or is in one missed span; none ran twice in a generation."""
+def check_covered(
+    place: Place, name: str, *, step: timedelta, first: datetime, last: datetime
+) -> None:
+    """Each fire from `first` to `last` ran or is in one missed span; none ran twice in
+    a generation.
+    """
     records = place.finished(name)
-    claims = [(record["generation"], at(record, "scheduled_for")) for record in records if not is_missed(record)]
+    claims = [
+        (record["generation"], at(record, "scheduled_for"))
+        for record in records
+        if not is_missed(record)
+    ]
     assert len(set(claims)) == len(claims), "a fire ran twice"
     missed = [fire for _, begin, until in spans(records) for fire in grid(step, begin, until)]
     assert len(set(missed)) == len(missed), "missed twice"
@@ -488,7 +538,11 @@ def test_for_real_two_hours_ahead_and_back_silence_nothing(place: Place) -> None
     clock.set_to(soon("15:29:58"))
     await_run(place, "daily", since=soon("15:30:00"))
     (answer,) = place.items("explain", "daily", "--at", f"{soon('15:30:00'):%Y-%m-%d %H:%M:%S}")
-    assert [because["cause"] for because in answer["because"]] == ["ran", "missed", "clock_went_back"]
+    assert [because["cause"] for because in answer["because"]] == [
+        "ran",
+        "missed",
+        "clock_went_back",
+    ]
     findings = place.run("doctor", "--output", "json").stdout
     assert "fires that had a verdict run only on time" in findings
     assert place.stop(runner) == 0, place.console()
@@ -508,7 +562,12 @@ def test_for_real_two_hours_ahead_and_back_silence_nothing(place: Place) -> None
 @set_for_real
 def test_for_real_a_first_start_a_year_ahead_completes_nothing_for_good(place: Place) -> None:
     clock = SetClock(place)
-    wednesday = {"days": ["wednesday"], "at": "10:00", "start": f"{SOON:%Y-%m-%d}", "repetitions": 3}
+    wednesday = {
+        "days": ["wednesday"],
+        "at": "10:00",
+        "start": f"{SOON:%Y-%m-%d}",
+        "repetitions": 3,
+    }
     declare(place, "counted", {"frequency": "weekly", **wednesday})
     declare(place, "daily", {"frequency": "daily", "at": "13:00"})
     place.declare("later", "true", {"run_later": {"start": f"{SOON:%Y-%m-%d} 13:00"}})
@@ -516,7 +575,9 @@ def test_for_real_a_first_start_a_year_ahead_completes_nothing_for_good(place: P
     runner = place.start()
     wait_until(lambda: told_of(place, "later") == ["completed"], what="completed by the false time")
     clock.step(-YEAR)
-    wait_until(lambda: told_of(place, "later") == ["completed", "scheduled"], what="scheduled again")
+    wait_until(
+        lambda: told_of(place, "later") == ["completed", "scheduled"], what="scheduled again"
+    )
     assert told_of(place, "counted") == ["completed", "scheduled"]
     clock.set_to(soon("12:59:58"))
     await_run(place, "later", since=soon("13:00:00"))
@@ -528,7 +589,10 @@ def test_for_real_a_first_start_a_year_ahead_completes_nothing_for_good(place: P
     check_log(place.log)
     thirteen = soon("13:00:00")
     later = place.finished("later")
-    assert [(is_missed(each), at(each, "scheduled_for")) for each in later] == [(True, thirteen), (False, thirteen)]
+    assert [(is_missed(each), at(each, "scheduled_for")) for each in later] == [
+        (True, thirteen),
+        (False, thirteen),
+    ]
     assert ran(place.finished("daily")) == [thirteen]
     # The first Wednesday was slept through, and had no verdict before.
     counted = place.finished("counted")
@@ -559,7 +623,10 @@ def test_for_real_no_fire_repeats_over_three_runs(place: Place, between: str) ->
     check_log(place.log)
     ten, missed = soon("10:00:00"), grid(MINUTE, soon("10:01:00"), soon("10:04:00"))
     for misfire in POLICIES:
-        hourly, minutely = place.finished(f"hourly-{misfire}"), place.finished(f"minutely-{misfire}")
+        hourly, minutely = (
+            place.finished(f"hourly-{misfire}"),
+            place.finished(f"minutely-{misfire}"),
+        )
         assert (ran(hourly), spans(hourly)) == ([ten], [])
         assert ran(minutely)[: 2 + 4 * (misfire == "fire_all")] == [
             ten,
@@ -605,7 +672,10 @@ def test_for_real_a_boot_in_1970_between_two_runs_changes_nothing(place: Place) 
     before = len(place.records())
     runner = place.start()
     assert place.stop(runner) == 0, place.console()
-    assert [record["event"] for record in place.records()[before:]] == ["runner.started", "runner.stopped"]
+    assert [record["event"] for record in place.records()[before:]] == [
+        "runner.started",
+        "runner.stopped",
+    ]
     clock.set_to(soon("12:03:10"))
     runner = place.start()
     await_run(place, "minutely", since=soon("12:03:00"))
@@ -694,7 +764,8 @@ def test_for_real_a_sleep_while_verdicts_lie_ahead_misses_only_what_is_new(place
     assert ran(place.finished("minutely", generation=2))[-1] == soon("12:11:00")
 
 
-# --- kills among steps ------------------------------------------------------------------------------------------------
+# --- kills among steps
+# ------------------------------------------------------------------------------------------------
 
 KILLED: Mapping[str, Mapping[str, object]] = {
     "interval": {"frequency": "secondly", "interval": 10},
@@ -705,7 +776,9 @@ KILLED: Mapping[str, Mapping[str, object]] = {
 
 
 def check_kills(place: Place) -> None:
-    """Nothing ran twice in a generation, no time of day at all, nothing is missed twice, every fire has a verdict."""
+    """Nothing ran twice in a generation, no time of day at all, nothing is missed
+    twice, every fire has a verdict.
+    """
     check_log(place.log)
     first = max(at(place.events("request.scheduled", name)[0], "time") for name in KILLED)
     for name in KILLED:

@@ -1,4 +1,6 @@
-"""Runners that die at any moment, and what must be true all the same: DESIGN.md, guarantees 1, 2, 3, 6 and 7, 8."""
+"""Runners that die at any moment, and what must be true all the same: DESIGN.md,
+guarantees 1, 2, 3, 6 and 7, 8.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ from support.place import GATE, Place, wait_until
 from runner.store.database import StoreReader
 from runner.values import new_id
 
-# Only a hang may end one of them: on a slow machine the lives and deaths of many runners take their time.
+# Only a hang may end one of them: on a slow machine the lives and deaths of many
+# runners take their time.
 pytestmark = pytest.mark.timeout(900)
 
 STORE = "runner.store.database"
@@ -59,9 +62,13 @@ POINTS = [
     *_points(f"{LOG}.append"),
     *_points(f"{LOG}._write", moments=("halfway", "after")),  # halfway: a torn line
     *_points("runner.monitor.log:_sync"),
-    *_points("runner.service.journal:Journal.append", moments=("after",)),  # in the log, and not marked
+    *_points(
+        "runner.service.journal:Journal.append", moments=("after",)
+    ),  # in the log, and not marked
     # what follows it
-    *_points(f"{SUCCESSION}._go_on", f"{SUCCESSION}._claim_member"),  # between a member and the next
+    *_points(
+        f"{SUCCESSION}._go_on", f"{SUCCESSION}._claim_member"
+    ),  # between a member and the next
     *_points(f"{SUCCESSION}._try_again", f"{SUCCESSION}._tell_failure"),
     *_points(
         "runner.service.executions.claims:Claims.release_waiting",
@@ -101,7 +108,9 @@ def _large(place: Place, *, sets: int = 4) -> Load:
 
 
 def _settle(load: Load) -> Counter[str]:
-    """Start a runner that may live, wait until nothing is due any more, stop it in order, and check everything."""
+    """Start a runner that may live, wait until nothing is due any more, stop it in
+    order, and check everything.
+    """
     process = load.place.start()
     settled = datetime.now(UTC)
     _await_settled(load, settled)
@@ -110,7 +119,11 @@ def _settle(load: Load) -> Counter[str]:
 
 
 def _await_settled(load: Load, settled: datetime) -> None:
-    wait_until(lambda: is_settled(load.place.records(), load.versions, settled), within_s=120, what="a verdict of all")
+    wait_until(
+        lambda: is_settled(load.place.records(), load.versions, settled),
+        within_s=120,
+        what="a verdict of all",
+    )
 
 
 def _ran(load: Load, request: str) -> list[list[str]]:
@@ -118,8 +131,9 @@ def _ran(load: Load, request: str) -> list[list[str]]:
 
 
 def _first_death(load: Load) -> float:
-    """Have a runner start and die; return for how many seconds others are to live at the most: longer where a start
-    takes long, or they would come to nothing."""
+    """Have a runner start and die; return for how many seconds others are to live at
+    the most: longer where a start takes long, or they would come to nothing.
+    """
     begun_s = time.monotonic()
     process = load.place.start()
     started_s = time.monotonic()
@@ -137,7 +151,9 @@ def _survive(load: Load, rounds: int, *arguments: str) -> Counter[str]:
 def test_kill_9_at_random_moments_loses_and_doubles_nothing(place: Place) -> None:
     load = _large(place, sets=1)
     at_most_s = _first_death(load)
-    while len(load.deaths) < 6 or len(read_ledger(load)) < 60:  # as many as it takes to have met something
+    while (
+        len(load.deaths) < 6 or len(read_ledger(load)) < 60
+    ):  # as many as it takes to have met something
         assert len(load.deaths) < 60, "too little ran"
         load.live_and_die(at_most_s=at_most_s)
     counts = _settle(load)
@@ -164,7 +180,9 @@ def test_campaign_of_deaths_at_random_moments_with_little_room(place: Place) -> 
 
 
 def _settle_stepped(stepped: SteppedLoad) -> Counter[str]:
-    """Start a runner that may live under a steady clock, wait until it goes on, stop it and check everything."""
+    """Start a runner that may live under a steady clock, wait until it goes on, stop it
+    and check everything.
+    """
     process = stepped.load.place.start()
     stepped.lives.append((uptime_s(), float("inf")))
     stepped.await_ticks(5)
@@ -172,9 +190,15 @@ def _settle_stepped(stepped: SteppedLoad) -> Counter[str]:
     return check_stepped(stepped)
 
 
-@pytest.mark.skipif(LIBRARY is None, reason="faketime is not installed (Debian: apt-get install faketime)")
-def test_kill_9_while_the_clock_steps_loses_doubles_and_falsely_misses_nothing(place: Place) -> None:
-    """Two hours ahead, back while no runner lives, two minutes back, and right again while none lives."""
+@pytest.mark.skipif(
+    LIBRARY is None, reason="faketime is not installed (Debian: apt-get install faketime)"
+)
+def test_kill_9_while_the_clock_steps_loses_doubles_and_falsely_misses_nothing(
+    place: Place,
+) -> None:
+    """Two hours ahead, back while no runner lives, two minutes back, and right again
+    while none lives.
+    """
     stepped = SteppedLoad(_load(place), SetClock(place))
     stepped.declare_few()
     for while_it_lives, while_none_lives in ((7200, -7200), (-120, 120)):
@@ -187,21 +211,38 @@ def test_kill_9_while_the_clock_steps_loses_doubles_and_falsely_misses_nothing(p
 
 
 def _expect_that_a_wrong_verdict_is_noticed(stepped: SteppedLoad) -> None:
-    """Check the check: it finds a fire without a verdict, one that ran twice, and one that was missed though it ran."""
+    """Check the check: it finds a fire without a verdict, one that ran twice, and one
+    that was missed though it ran.
+    """
     records = stepped.load.place.records()
-    runs = [each for each in stepped.load.place.finished("clock-cron-skip") if each["status"] == "success"]
+    runs = [
+        each
+        for each in stepped.load.place.finished("clock-cron-skip")
+        if each["status"] == "success"
+    ]
     run = runs[-1]
-    assert look(stepped, [each for each in records if each.get("execution") != run["execution"]]).faults
+    assert look(
+        stepped, [each for each in records if each.get("execution") != run["execution"]]
+    ).faults
     again = {**run, "execution": new_id(), "generation": run["generation"] + 1}
     assert look(stepped, [*records, again]).faults
     span = dict.fromkeys(("missed_from", "missed_until", "scheduled_for"), run["scheduled_for"])
-    miss = {**run, **span, "execution": new_id(), "status": "misfired", "reason": "missed", "missed_count": 1}
+    miss = {
+        **run,
+        **span,
+        "execution": new_id(),
+        "status": "misfired",
+        "reason": "missed",
+        "missed_count": 1,
+    }
     found = look(stepped, [*records, {**miss, "started": None}])
     assert any("falsely missed" in fault for fault in found.faults)
 
 
 @pytest.mark.campaign
-@pytest.mark.skipif(LIBRARY is None, reason="faketime is not installed (Debian: apt-get install faketime)")
+@pytest.mark.skipif(
+    LIBRARY is None, reason="faketime is not installed (Debian: apt-get install faketime)"
+)
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("number", range(-(-DEATHS // DEATHS_A_STORE)))
 def test_campaign_of_deaths_while_the_clock_steps(place: Place, number: int) -> None:
@@ -232,7 +273,11 @@ def test_death_at_marked_points_of_the_commit_protocol(place: Place) -> None:
 def _expect_that_a_loss_is_noticed(load: Load) -> None:
     """Check the check: without the record of a further attempt it finds a fault."""
     records, ledger, waiting = load.place.records(), read_ledger(load), waiting_in(load)
-    attempts = [each for each in records if each.get("channel") == "retry" and each["event"] == "execution.finished"]
+    attempts = [
+        each
+        for each in records
+        if each.get("channel") == "retry" and each["event"] == "execution.finished"
+    ]
     for lost in [each for each in attempts if each["group"] is None][:5]:
         faults, _ = check_following([each for each in records if each is not lost], ledger, waiting)
         assert faults, lost
@@ -241,7 +286,9 @@ def _expect_that_a_loss_is_noticed(load: Load) -> None:
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
 def test_campaign_of_deaths_at_every_marked_point(tmp_path: Path) -> None:
-    """Four deaths at each point, and each point of a recovery after two kinds of death, some on one store."""
+    """Four deaths at each point, and each point of a recovery after two kinds of death,
+    some on one store.
+    """
     total: Counter[str] = Counter()
     lives = [[(point, count) for count in (1, 2, 3, 5)] for point in POINTS]
     lives += [
@@ -269,27 +316,40 @@ def test_campaign_of_deaths_at_every_marked_point(tmp_path: Path) -> None:
     print(dict(total))
 
 
-def test_a_process_that_outlives_the_runner_keeps_its_guard_and_is_recorded_at_its_end(place: Place) -> None:
+def test_a_process_that_outlives_the_runner_keeps_its_guard_and_is_recorded_at_its_end(
+    place: Place,
+) -> None:
     load = _load(place)
     done = place.folder / "done"
-    load.write("alone", Planned(interval_s=1), shell=f"{RAN}; {GATE}; touch ../{done.name}", guarded=True)
+    load.write(
+        "alone", Planned(interval_s=1), shell=f"{RAN}; {GATE}; touch ../{done.name}", guarded=True
+    )
     first = place.start()
     (execution, *_) = wait_until(lambda: _ran(load, "alone"))[0][1:]
     wait_until(lambda: place.events("execution.started"))
     load.kill(first)
     second = place.start()
-    before = len(place.finished("alone", reason="concurrent"))  # what the first one refused, too, is told by now
+    before = len(
+        place.finished("alone", reason="concurrent")
+    )  # what the first one refused, too, is told by now
     place.await_finished("alone", reason="concurrent", count=before + 1, within_s=60)
     place.open_gate()
     (end,) = wait_until(lambda: place.finished("alone", execution=execution), within_s=60)
-    assert (end["status"], end["reason"], end["exit_code"]) == ("system_restart", "runner_lost", None)
+    assert (end["status"], end["reason"], end["exit_code"]) == (
+        "system_restart",
+        "runner_lost",
+        None,
+    )
     assert datetime.fromisoformat(end["ended"]).timestamp() >= done.stat().st_mtime
     load.write("alone", Planned(interval_s=1))
     settled = datetime.now(UTC)
     _await_settled(load, settled)
     assert place.stop(second) == 0
-    # Not by what they were planned for: who was planned for the moment before may rightly begin in the one after.
-    begun = {each["execution"]: each["started"] for each in place.events("execution.started", "alone")}
+    # Not by what they were planned for: who was planned for the moment before may
+    # rightly begin in the one after.
+    begun = {
+        each["execution"]: each["started"] for each in place.events("execution.started", "alone")
+    }
     early = [words[1] for words in _ran(load, "alone") if begun[words[1]] < end["ended"]]
     assert early == [execution], "the guard is held for as long as it runs"
     check(load, settled=settled)
@@ -310,17 +370,24 @@ def test_sigterm_lets_what_runs_end_and_fires_nothing_more(place: Place) -> None
     load.write("slow", Planned(), shell=f"{RAN}; {GATE}")
     load.write("tick", Planned(interval_s=1))
     process = place.start("--drain", "10m")
-    wait_until(lambda: place.events("execution.started", "slow") and place.finished("tick"), within_s=60)
+    wait_until(
+        lambda: place.events("execution.started", "slow") and place.finished("tick"), within_s=60
+    )
     process.terminate()
     heard = _await_hearing(place)
-    wait_until(lambda: datetime.now(UTC) > heard + timedelta(seconds=1.5), what="fires that are none")
+    wait_until(
+        lambda: datetime.now(UTC) > heard + timedelta(seconds=1.5), what="fires that are none"
+    )
     assert (process.poll(), place.finished("slow")) == (None, []), "it waits for what runs"
     place.open_gate()
     assert process.wait(timeout=60) == 0
     (slow,) = place.finished("slow")
     assert slow["status"] == "success"
     assert place.records()[-1]["event"] == "runner.stopped"
-    assert max(datetime.fromisoformat(each["scheduled_for"]) for each in place.finished("tick")) <= heard
+    assert (
+        max(datetime.fromisoformat(each["scheduled_for"]) for each in place.finished("tick"))
+        <= heard
+    )
     _settle(load)
 
 
@@ -334,7 +401,9 @@ def test_a_second_sigterm_ends_what_runs_now(place: Place) -> None:
     load = _load(place)
     load.write("endless", Planned(), shell=f"trap '' TERM; {RAN}; ({GATE}) & wait; {GATE}")
     process = place.start("--drain", "10m")
-    wait_until(lambda: place.events("execution.started", "endless") and _ran(load, "endless"), within_s=60)
+    wait_until(
+        lambda: place.events("execution.started", "endless") and _ran(load, "endless"), within_s=60
+    )
     process.terminate()
     _await_hearing(place)  # or the second signal could merge with the first
     with pytest.raises(subprocess.TimeoutExpired):
@@ -342,19 +411,27 @@ def test_a_second_sigterm_ends_what_runs_now(place: Place) -> None:
     process.terminate()
     assert process.wait(timeout=60) == 0
     (end,) = place.finished("endless")
-    assert (end["status"], end["reason"], end["signal"]) == ("killed", "runner_stopped", signal.SIGKILL)
+    assert (end["status"], end["reason"], end["signal"]) == (
+        "killed",
+        "runner_stopped",
+        signal.SIGKILL,
+    )
     _settle(load)
 
 
 def test_two_signals_before_everything_has_started_leave_nothing_running(place: Place) -> None:
     load = _load(place)
-    rare_gate = GATE.replace("3000", "100").replace("sleep 0.1", "sleep 3")  # so many need not look so often
+    rare_gate = GATE.replace("3000", "100").replace(
+        "sleep 0.1", "sleep 3"
+    )  # so many need not look so often
     for number in range(200):
         load.write(f"endless-{number}", Planned(), shell=rare_gate)
     process = place.start("--drain", "10m")
     wait_until(lambda: place.events("execution.started"), within_s=60)
     process.terminate()
-    process.send_signal(signal.SIGINT)  # a second SIGTERM could merge with the first while that is pending
+    process.send_signal(
+        signal.SIGINT
+    )  # a second SIGTERM could merge with the first while that is pending
     assert process.wait(timeout=120) == 0
     ends = Counter((each["status"], each["reason"]) for each in place.events("execution.finished"))
     assert ends == {("killed", "runner_stopped"): 200}
@@ -363,12 +440,16 @@ def test_two_signals_before_everything_has_started_leave_nothing_running(place: 
 
 @contextmanager
 def _small_disk(folder: Path) -> Iterator[Path]:
-    """Mount a disk that is soon filled, and not by the test itself however long it takes; skip the test where that is
-    not allowed."""
+    """Mount a disk that is soon filled, and not by the test itself however long it
+    takes; skip the test where that is not allowed.
+    """
     disk = folder / "disk"
     disk.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(command, capture_output=True, check=False).returncode != 0
+    ):
         pytest.skip("mounting a small disk needs root")
     try:
         yield disk
@@ -386,7 +467,9 @@ def _fill(disk: Path) -> Path:
 
 
 def test_a_full_disk_under_the_log_delays_records_only(place: Place) -> None:
-    """Once while the runner lives on until there is room again, and once with its death, and another's, before that."""
+    """Once while the runner lives on until there is room again, and once with its
+    death, and another's, before that.
+    """
     with _small_disk(place.folder) as disk:
         place.log = disk / "monitor.jsonl"
         place.environment["RUNNER_MONITOR_LOG"] = str(place.log)
@@ -396,7 +479,11 @@ def test_a_full_disk_under_the_log_delays_records_only(place: Place) -> None:
         for is_to_live in (True, False):
             place.await_finished("tick", count=len(place.finished("tick")) + 1, within_s=60)
             filler = _fill(disk)
-            wait_until(lambda: place.log.stat().st_size % 4096 == 0, within_s=60, what="a log full up to its last page")
+            wait_until(
+                lambda: place.log.stat().st_size % 4096 == 0,
+                within_s=60,
+                what="a log full up to its last page",
+            )
             size = place.log.stat().st_size
             _await_runs(load, "tick", 2)
             assert place.log.stat().st_size == size, "the disk was full"
@@ -415,14 +502,21 @@ def test_a_full_disk_under_the_store_fires_nothing_and_misses_it_on_recovery(pla
     with _small_disk(place.folder) as disk:
         place.state = disk / "state"
         place.log = place.folder / "monitor.jsonl"
-        place.environment |= {"RUNNER_STATE": str(place.state), "RUNNER_MONITOR_LOG": str(place.log)}
+        place.environment |= {
+            "RUNNER_STATE": str(place.state),
+            "RUNNER_MONITOR_LOG": str(place.log),
+        }
         load = _load(place)
         load.write_small()
         process = place.start()
         place.await_finished("tick", within_s=60)
-        with closing(StoreReader(place.state)):  # or the store might do with the room that it has in its log
+        with closing(
+            StoreReader(place.state)
+        ):  # or the store might do with the room that it has in its log
             filler = _fill(disk)
-            wait_until(lambda: "the disk is full" in place.console(), within_s=60, what="the store is full")
+            wait_until(
+                lambda: "the disk is full" in place.console(), within_s=60, what="the store is full"
+            )
             _await_stillness(load, for_s=2.2)
         filler.unlink()
         settled = datetime.now(UTC)

@@ -1,4 +1,6 @@
-"""The store on real files: what is committed is there, whole, whoever is killed and however the disk behaves."""
+"""The store on real files: what is committed is there, whole, whoever is killed and
+however the disk behaves.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ _MARK = Mark(inode=2**64 - 1, offset=17)  # inodes are unsigned
 
 
 def _request(name: str, **changes: Any) -> RequestRow:
-    row = RequestRow(name=name, file="a.yaml", definition="{}", generation=1, fired_through=None, state="{}")
+    row = RequestRow(
+        name=name, file="a.yaml", definition="{}", generation=1, fired_through=None, state="{}"
+    )
     return replace(row, **changes)
 
 
@@ -78,7 +82,11 @@ class _Model:
     def claims_twice(self, batch: Batch) -> bool:
         rows = dict(self.executions)
         for row in batch.executions.values():
-            others = {_claim(other) for other in rows.values() if other.id != row.id and other.generation is not None}
+            others = {
+                _claim(other)
+                for other in rows.values()
+                if other.id != row.id and other.generation is not None
+            }
             if _claim(row) in others:
                 return True
             rows[row.id] = row
@@ -112,7 +120,9 @@ def _claim(row: ExecutionRow) -> tuple[object, ...]:
     return row.request, row.generation, row.scheduled_for, row.attempt, row.sequence, row.group_id
 
 
-_texts = st.text(st.characters(codec=None), max_size=8)  # with lone surrogates, as names of files have them
+_texts = st.text(
+    st.characters(codec=None), max_size=8
+)  # with lone surrogates, as names of files have them
 _names = st.sampled_from(["a", "b", "c"])
 _microseconds = st.integers(-(2**62), 2**62)
 _requests = st.builds(
@@ -150,7 +160,9 @@ def _play(steps: list[tuple[Batch, tuple[int, Mark] | None, bool]]) -> None:
                     with pytest.raises(DuplicateClaimError):
                         store.commit(batch, appended=appended)
                 else:
-                    assert list(store.commit(batch, appended=appended)) == model.commit(batch, appended)
+                    assert list(store.commit(batch, appended=appended)) == model.commit(
+                        batch, appended
+                    )
                 assert _read(Path(name)) == model.snapshot()
                 if is_reopened:
                     store.close()
@@ -181,7 +193,9 @@ def test_the_store_holds_what_plain_dictionaries_would_at_length(
 def test_a_definition_whose_commit_failed_is_written_by_the_next(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
         store.commit(Batch(requests={"a": _request("a")}, executions={"e1": _execution("e1")}))
-        changed = Batch(requests={"a": _request("a", definition="changed")}, executions={"e2": _execution("e2")})
+        changed = Batch(
+            requests={"a": _request("a", definition="changed")}, executions={"e2": _execution("e2")}
+        )
         with pytest.raises(DuplicateClaimError):
             store.commit(changed)
         changed.executions.clear()
@@ -196,7 +210,9 @@ def test_every_connection_that_writes_syncs_each_commit(tmp_path: Path) -> None:
         assert opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_a_tidy_store_has_all_in_its_file_and_commits_into_a_log_that_does_not_grow(tmp_path: Path) -> None:
+def test_a_tidy_store_has_all_in_its_file_and_commits_into_a_log_that_does_not_grow(
+    tmp_path: Path,
+) -> None:
     log = tmp_path / "store.sqlite3-wal"
     with _owned(tmp_path) as store:
         store.commit(Batch(requests={"a": _request("a")}))
@@ -204,7 +220,9 @@ def test_a_tidy_store_has_all_in_its_file_and_commits_into_a_log_that_does_not_g
         store.tidy()
         length = log.stat().st_size
         assert length > 2**20
-        with closing(connection.connect(tmp_path / "store.sqlite3", "mode=ro&immutable=1")) as file_alone:
+        with closing(
+            connection.connect(tmp_path / "store.sqlite3", "mode=ro&immutable=1")
+        ) as file_alone:
             assert file_alone.execute("SELECT name FROM requests").fetchall() == [("a",)]
             assert file_alone.execute("SELECT count(*) FROM meta").fetchone() == (0,)
         for number in range(120):
@@ -217,7 +235,9 @@ def test_a_tidy_store_has_all_in_its_file_and_commits_into_a_log_that_does_not_g
 # Numbers and marks
 
 
-def test_numbers_are_never_used_twice_though_the_outbox_was_emptied_and_the_store_reopened(tmp_path: Path) -> None:
+def test_numbers_are_never_used_twice_though_the_outbox_was_emptied_and_the_store_reopened(
+    tmp_path: Path,
+) -> None:
     with _owned(tmp_path) as store:
         assert store.commit(Batch(records=[b"a\n", b"b\n"])) == ((1, b"a\n"), (2, b"b\n"))
         store.commit(Batch(), appended=(2, _MARK))
@@ -246,11 +266,15 @@ def test_a_commit_of_nothing_writes_nothing(tmp_path: Path) -> None:
 # Claims
 
 
-def test_a_second_claim_of_a_fire_is_a_bug_and_nothing_of_its_batch_is_written(tmp_path: Path) -> None:
+def test_a_second_claim_of_a_fire_is_a_bug_and_nothing_of_its_batch_is_written(
+    tmp_path: Path,
+) -> None:
     with _owned(tmp_path) as store:
         store.commit(Batch(executions={"e1": _execution("e1")}))
         before = store.load()
-        second = Batch(requests={"a": _request("a")}, executions={"e2": _execution("e2")}, records=[b"x\n"])
+        second = Batch(
+            requests={"a": _request("a")}, executions={"e2": _execution("e2")}, records=[b"x\n"]
+        )
         with pytest.raises(DuplicateClaimError):
             store.commit(second, appended=(0, _MARK))
         assert store.load() == before
@@ -261,7 +285,9 @@ def test_a_second_claim_of_a_fire_is_a_bug_and_nothing_of_its_batch_is_written(t
 
 def test_what_a_person_asks_for_directly_may_be_asked_for_twice(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
-        store.commit(Batch(executions={name: _execution(name, generation=None) for name in ("e1", "e2")}))
+        store.commit(
+            Batch(executions={name: _execution(name, generation=None) for name in ("e1", "e2")})
+        )
         assert len(store.load().executions) == 2
 
 
@@ -283,11 +309,15 @@ def _line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_a_second_owner_is_told_who_the_first_is_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
+def test_a_second_owner_is_told_who_the_first_is_and_a_dead_one_holds_nothing(
+    tmp_path: Path,
+) -> None:
     with child(_HOLD, tmp_path) as other:
         assert _line(other) == "owned"
         assert owner_pid(tmp_path) == other.pid
-        with pytest.raises(StoreInUseError, match=rf"in use by another runner \(process {other.pid}\)"):
+        with pytest.raises(
+            StoreInUseError, match=rf"in use by another runner \(process {other.pid}\)"
+        ):
             Store.own(tmp_path)
         other.send_signal(signal.SIGKILL)
         other.wait()
@@ -331,7 +361,9 @@ def test_a_state_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "state"
     with _owned(folder) as store:
         store.commit(Batch(meta={"a": "b"}))
-        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())}
+        modes = {
+            path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())
+        }
     files = ("lock", "store.sqlite3", "store.sqlite3-shm", "store.sqlite3-wal")
     assert modes == {"state": 0o700} | dict.fromkeys(files, 0o600)
 
@@ -367,7 +399,9 @@ def _miscount(path: Path) -> None:
 
 
 _UNUSABLE = {
-    "is no SQLite file": lambda path: path.write_bytes(b"name: nightly\nprocess: {shell: true}\n" * 40),
+    "is no SQLite file": lambda path: path.write_bytes(
+        b"name: nightly\nprocess: {shell: true}\n" * 40
+    ),
     "belongs to another application": lambda path: _foreign(path, "CREATE TABLE moz_places (id)"),
     "is damaged": _damage,
     "is damaged (*** in database main ***": _miscount,
@@ -376,7 +410,9 @@ _UNUSABLE = {
 
 
 @pytest.mark.parametrize("what", _UNUSABLE)
-def test_a_file_that_is_no_store_is_left_alone_and_the_way_out_works(what: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_store_is_left_alone_and_the_way_out_works(
+    what: str, tmp_path: Path
+) -> None:
     path = tmp_path / "it's state" / "store.sqlite3"
     path.parent.mkdir()
     _UNUSABLE[what](path)
@@ -386,7 +422,9 @@ def test_a_file_that_is_no_store_is_left_alone_and_the_way_out_works(what: str, 
     assert what in str(caught.value)
     assert path.read_bytes() == before
     assert owner_pid(path.parent) is None
-    way_out = str(caught.value).partition("start again: ")[2].partition(". The monitor log stays")[0]
+    way_out = (
+        str(caught.value).partition("start again: ")[2].partition(". The monitor log stays")[0]
+    )
     subprocess.run(["/bin/sh", "-c", way_out], check=True)
     with _owned(path.parent) as store:
         assert store.load().requests == ()
@@ -400,7 +438,8 @@ def test_a_newer_store_is_refused_with_its_version(opened: type, tmp_path: Path)
     _foreign(tmp_path / "store.sqlite3", f"PRAGMA user_version = {newer}")
     before = (tmp_path / "store.sqlite3").read_bytes()
     with pytest.raises(
-        StoreError, match=f"has version {newer}, this runner knows up to {newer - 1}; install the newer"
+        StoreError,
+        match=f"has version {newer}, this runner knows up to {newer - 1}; install the newer",
     ):
         opened(tmp_path)
     assert (tmp_path / "store.sqlite3").read_bytes() == before
@@ -414,7 +453,9 @@ def test_an_older_store_is_brought_up_to_date_by_its_owner_only(
     version = len(schema.MIGRATIONS)
     later = (*schema.MIGRATIONS, ("CREATE TABLE later (x)", "INSERT INTO later VALUES (1)"))
     monkeypatch.setattr(schema, "MIGRATIONS", later)
-    with pytest.raises(StoreError, match=f"has version {version}, this program writes {version + 1}; restart its"):
+    with pytest.raises(
+        StoreError, match=f"has version {version}, this program writes {version + 1}; restart its"
+    ):
         StoreReader(tmp_path)
     with _owned(tmp_path) as store:
         assert store.load().requests == (_request("a"),)
@@ -423,7 +464,8 @@ def test_an_older_store_is_brought_up_to_date_by_its_owner_only(
     assert _read(tmp_path).requests == (_request("a"),)
 
 
-# What the first release wrote, kept here as it was: nobody who edits a migration by mistake passes by this.
+# What the first release wrote, kept here as it was: nobody who edits a migration by
+# mistake passes by this.
 _VERSION_1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), inode TEXT NOT NULL, offset INTEGER NOT NULL);
@@ -469,15 +511,21 @@ def test_a_store_of_version_1_is_migrated_with_all_that_is_in_it(tmp_path: Path)
         )
         with pytest.raises(DuplicateClaimError):
             store.commit(Batch(executions={"e4": _execution("e4")}))
-        store.commit(Batch(executions={"m1": _execution("m1", group_id="g")}))  # a member's claim is its group's own
+        store.commit(
+            Batch(executions={"m1": _execution("m1", group_id="g")})
+        )  # a member's claim is its group's own
         with pytest.raises(DuplicateClaimError):
             store.commit(Batch(executions={"m2": _execution("m2", group_id="g")}))
 
 
-def test_a_migration_that_fails_leaves_the_former_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_fails_leaves_the_former_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Store.own(tmp_path).close()
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ("CREATE TABLE later (x)", "no SQL")))
+        patch.setattr(
+            schema, "MIGRATIONS", (*schema.MIGRATIONS, ("CREATE TABLE later (x)", "no SQL"))
+        )
         with pytest.raises(sqlite3.OperationalError):
             Store.own(tmp_path)
     Store.own(tmp_path).close()
@@ -506,7 +554,9 @@ def _mounted(place: Path, options: str) -> Iterator[Path]:
     mount = shutil.which("mount")
     if (
         not mount
-        or subprocess.run([mount, "-t", "tmpfs", "-o", options, "tmpfs", place], capture_output=True).returncode
+        or subprocess.run(
+            [mount, "-t", "tmpfs", "-o", options, "tmpfs", place], capture_output=True
+        ).returncode
     ):
         pytest.skip("mounting needs root")
     try:
@@ -524,7 +574,11 @@ _LARGE = Batch(
 
 
 def _begin(store: Store) -> Snapshot:
-    store.commit(Batch(requests={"b": _request("b")}, executions={"e1": _execution("e1")}, records=[b"first\n"]))
+    store.commit(
+        Batch(
+            requests={"b": _request("b")}, executions={"e1": _execution("e1")}, records=[b"first\n"]
+        )
+    )
     return store.load()
 
 
@@ -536,7 +590,9 @@ def _expect_large(store: Store) -> None:
     assert [line for _, line in _waiting(store)] == [b"first\n", *_LARGE.records]
 
 
-def test_a_full_disk_takes_nothing_of_a_commit_and_all_of_it_once_there_is_room(small_disk: Path) -> None:
+def test_a_full_disk_takes_nothing_of_a_commit_and_all_of_it_once_there_is_room(
+    small_disk: Path,
+) -> None:
     with _owned(small_disk / "state") as store:
         before = _begin(store)
         filler = small_disk / "filler"
@@ -557,7 +613,9 @@ def test_a_write_that_fails_halfway_takes_nothing_of_a_commit(tmp_path: Path) ->
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
         try:
-            with pytest.raises(StoreUnwritableError, match=r"the store .* cannot be used: the disk"):
+            with pytest.raises(
+                StoreUnwritableError, match=r"the store .* cannot be used: the disk"
+            ):
                 store.commit(_LARGE)
             assert store.load() == before
         finally:
@@ -579,14 +637,21 @@ def test_a_lock_that_another_program_keeps_too_long_is_reported_and_passes(
         _expect_large(store)
 
 
-def test_nothing_is_committed_into_a_store_that_was_removed_and_all_once_it_is_back(tmp_path: Path) -> None:
+def test_nothing_is_committed_into_a_store_that_was_removed_and_all_once_it_is_back(
+    tmp_path: Path,
+) -> None:
     folder, away = tmp_path / "state", tmp_path / "away"
     with _owned(folder) as store:
         _begin(store)
         folder.rename(away)
-        with pytest.raises(StoreUnwritableError, match=r"store.sqlite3 was removed or replaced; put it back"):
+        with pytest.raises(
+            StoreUnwritableError, match=r"store.sqlite3 was removed or replaced; put it back"
+        ):
             store.commit(_LARGE)
-        with _owned(folder) as usurper, pytest.raises(StoreUnwritableError, match="was removed or replaced"):
+        with (
+            _owned(folder) as usurper,
+            pytest.raises(StoreUnwritableError, match="was removed or replaced"),
+        ):
             usurper.commit(Batch(meta={"owner": "usurper"}))
             store.commit(_LARGE)
         shutil.rmtree(folder)
@@ -594,7 +659,9 @@ def test_nothing_is_committed_into_a_store_that_was_removed_and_all_once_it_is_b
         _expect_large(store)
 
 
-def test_an_owner_whose_lock_was_removed_commits_nothing_as_another_may_have_begun(tmp_path: Path) -> None:
+def test_an_owner_whose_lock_was_removed_commits_nothing_as_another_may_have_begun(
+    tmp_path: Path,
+) -> None:
     with _owned(tmp_path) as store:
         (tmp_path / "lock").unlink()
         with pytest.raises(StoreUnwritableError, match=r"lock was removed or replaced"):
@@ -625,11 +692,15 @@ def test_whether_an_execution_is_on_its_way_is_one_row_by_its_key(tmp_path: Path
         store.commit(Batch(executions={"e1": _execution("e1")}))
         with closing(StoreReader(tmp_path)) as reader:
             assert (reader.is_on_its_way("e1"), reader.is_on_its_way("e2")) == (True, False)
-        (step,) = store._connection.execute(f"EXPLAIN QUERY PLAN {schema.HAS_EXECUTION}", ("e1",)).fetchall()
+        (step,) = store._connection.execute(
+            f"EXPLAIN QUERY PLAN {schema.HAS_EXECUTION}", ("e1",)
+        ).fetchall()
         assert step[-1].startswith("SEARCH executions USING"), step
 
 
-def test_a_missing_or_empty_store_is_empty_to_a_reader_which_creates_nothing(tmp_path: Path) -> None:
+def test_a_missing_or_empty_store_is_empty_to_a_reader_which_creates_nothing(
+    tmp_path: Path,
+) -> None:
     nothing = Snapshot(requests=(), executions=(), outbox=range(0), mark=None, meta={})
     assert _read(tmp_path / "missing") == nothing
     assert not (tmp_path / "missing").exists()
@@ -638,9 +709,15 @@ def test_a_missing_or_empty_store_is_empty_to_a_reader_which_creates_nothing(tmp
     assert (tmp_path / "store.sqlite3").stat().st_size == 0
 
 
-def test_a_reader_sees_what_a_live_owner_committed_and_nothing_that_came_after_it_began(tmp_path: Path) -> None:
+def test_a_reader_sees_what_a_live_owner_committed_and_nothing_that_came_after_it_began(
+    tmp_path: Path,
+) -> None:
     with _owned(tmp_path) as store:
-        store.commit(Batch(requests={"a": _request("a")}, executions={"e1": _execution("e1")}, meta={"k": "1"}))
+        store.commit(
+            Batch(
+                requests={"a": _request("a")}, executions={"e1": _execution("e1")}, meta={"k": "1"}
+            )
+        )
         with closing(StoreReader(tmp_path)) as reader:
             store.commit(Batch(requests={"b": _request("b")}, ended=["e1"], meta={"k": "2"}))
             assert reader.snapshot().requests == (_request("a"),)
@@ -699,17 +776,32 @@ def _kill_while_committing(folder: Path, chance: random.Random) -> None:
     with _owned(folder) as store:
         snapshot, waiting = store.load(), _waiting(store)
     number = int(snapshot.meta["number"])
-    assert number - int(acknowledged[-1]) in (0, 1)  # what was not acknowledged may be there, but only whole
+    assert number - int(acknowledged[-1]) in (
+        0,
+        1,
+    )  # what was not acknowledged may be there, but only whole
     assert snapshot.mark == Mark(inode=1, offset=number)
-    assert [(row.fired_through, row.definition) for row in snapshot.requests] == [(number, "x" * 4000 + str(number))]
-    assert {row.id for row in snapshot.executions} == {f"e{kept}" for kept in range(max(1, number - 9), number + 1)}
-    expected = [f"{kept}.{part}\n".encode() for kept in range(max(1, number - 4), number + 1) for part in range(3)]
+    assert [(row.fired_through, row.definition) for row in snapshot.requests] == [
+        (number, "x" * 4000 + str(number))
+    ]
+    assert {row.id for row in snapshot.executions} == {
+        f"e{kept}" for kept in range(max(1, number - 9), number + 1)
+    }
+    expected = [
+        f"{kept}.{part}\n".encode()
+        for kept in range(max(1, number - 4), number + 1)
+        for part in range(3)
+    ]
     assert [line for _, line in waiting] == expected
-    assert [sequence for sequence, _ in waiting] == list(range(number * 3 - len(expected) + 1, number * 3 + 1))
+    assert [sequence for sequence, _ in waiting] == list(
+        range(number * 3 - len(expected) + 1, number * 3 + 1)
+    )
     assert snapshot.outbox == range(number * 3 - len(expected) + 1, number * 3 + 1)
 
 
-def test_kill_9_at_any_moment_loses_nothing_acknowledged_and_leaves_nothing_half(tmp_path: Path) -> None:
+def test_kill_9_at_any_moment_loses_nothing_acknowledged_and_leaves_nothing_half(
+    tmp_path: Path,
+) -> None:
     chance = random.Random()
     for _ in range(8):
         _kill_while_committing(tmp_path, chance)

@@ -51,21 +51,36 @@ FROM_THE_STORE_ON = {
 
 def _may_unshare() -> bool:
     try:
-        return subprocess.run([*UNSHARED, "true"], capture_output=True, timeout=60, check=False).returncode == 0
+        return (
+            subprocess.run(
+                [*UNSHARED, "true"], capture_output=True, timeout=60, check=False
+            ).returncode
+            == 0
+        )
     except FileNotFoundError:
         return False
 
 
 AS_PID_1 = pytest.param(
-    UNSHARED, id="PID 1", marks=pytest.mark.skipif(not _may_unshare(), reason="needs the right to make a PID namespace")
+    UNSHARED,
+    id="PID 1",
+    marks=pytest.mark.skipif(not _may_unshare(), reason="needs the right to make a PID namespace"),
 )
 ways = pytest.mark.parametrize("way", [pytest.param((), id="any PID"), AS_PID_1])
 
 
 def start_signalled(
-    place: Place, way: tuple[str, ...], number: int, event: str = "", name: str = "", *, most: int = 1
+    place: Place,
+    way: tuple[str, ...],
+    number: int,
+    event: str = "",
+    name: str = "",
+    *,
+    most: int = 1,
 ) -> subprocess.Popen[str]:
-    """Start a runner that sends itself a signal at each event of a name, `most` times; by default at every event."""
+    """Start a runner that sends itself a signal at each event of a name, `most` times;
+    by default at every event.
+    """
     what = json.dumps([number, event and [event], name, most])
     with Path(place.folder / "console.0").open("w") as console:
         process = subprocess.Popen(
@@ -116,7 +131,9 @@ def test_a_stop_during_the_start_ends_with_zero_and_is_recorded_and_nothing_runs
     place.declare("once", "true", "run_immediately")
     runner = start_signalled(place, way, number, *point)
     assert runner.wait(timeout=60) == 0, place.console()
-    assert [record["event"] for record in place.records() if record["event"].startswith("runner.")] == [
+    assert [
+        record["event"] for record in place.records() if record["event"].startswith("runner.")
+    ] == [
         "runner.started",
         "runner.stopped",
     ]
@@ -130,7 +147,9 @@ def test_a_signal_as_early_as_the_modules_of_the_program_allow_is_heeded(place: 
         runner = place.launch()
         status = Path(f"/proc/{runner.pid}/status")
         wait_until(lambda at=status: _is_prepared(at), what="the handlers")  # type: ignore[misc]
-        assert "sqlite" not in Path(f"/proc/{runner.pid}/maps").read_text(), "the handlers came late"
+        assert "sqlite" not in Path(f"/proc/{runner.pid}/maps").read_text(), (
+            "the handlers came late"
+        )
         runner.send_signal(number)
         wait_until(lambda: place.events("runner.started", pid=runner.pid), what="the start")  # noqa: B023
         assert place.stop(runner) == 0, place.console()
@@ -138,5 +157,7 @@ def test_a_signal_as_early_as_the_modules_of_the_program_allow_is_heeded(place: 
 
 def _is_prepared(status: Path) -> bool:
     """Return whether a process catches SIGHUP (Linux)."""
-    caught = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("SigCgt:"))
+    caught = next(
+        line.split()[1] for line in status.read_text().splitlines() if line.startswith("SigCgt:")
+    )
     return bool(int(caught, 16) & 1)

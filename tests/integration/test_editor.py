@@ -1,4 +1,5 @@
-"""Tools that others wrote read what is ours: an editor's language server our schema, a SARIF validator our report.
+"""Tools that others wrote read what is ours: an editor's language server our schema, a
+SARIF validator our report.
 
 They come from npm when the tests run, so these are of the campaign.
 """
@@ -30,11 +31,22 @@ Json = dict[str, Any]
 
 
 def installed(package: str, folder: Path) -> Path:
-    """Install a package from npm and return its folder of packages; skip where that is not to be had."""
+    """Install a package from npm and return its folder of packages; skip where that is
+    not to be had.
+    """
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("there is no node and npm here")
-    command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), package]
+    command = [
+        npm,
+        "install",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--prefix",
+        str(folder),
+        package,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode != 0:
         pytest.skip(f"npm cannot install {package} here: {done.stderr.strip()[-300:]}")
@@ -42,7 +54,9 @@ def installed(package: str, folder: Path) -> Path:
 
 
 class Editor:
-    """The client's half of the Language Server Protocol 3.17, as far as it is needed, on a folder with our schema."""
+    """The client's half of the Language Server Protocol 3.17, as far as it is needed,
+    on a folder with our schema.
+    """
 
     def __init__(self, command: list[str], folder: Path) -> None:
         self._folder = folder
@@ -50,12 +64,26 @@ class Editor:
         self._seen = b""
         self._count = 0
         self._diagnostics: dict[str, list[Json]] = {}
-        completion = {"completionItem": {"snippetSupport": False, "documentationFormat": ["plaintext"]}}
-        capabilities = {"textDocument": {"completion": completion}, "workspace": {"configuration": True}}
-        parameters = {"processId": os.getpid(), "rootUri": folder.as_uri(), "capabilities": capabilities}
+        completion = {
+            "completionItem": {"snippetSupport": False, "documentationFormat": ["plaintext"]}
+        }
+        capabilities = {
+            "textDocument": {"completion": completion},
+            "workspace": {"configuration": True},
+        }
+        parameters = {
+            "processId": os.getpid(),
+            "rootUri": folder.as_uri(),
+            "capabilities": capabilities,
+        }
         self.ask("initialize", parameters)
         self._send({"method": "initialized", "params": {}})
-        self._send({"method": "workspace/didChangeConfiguration", "params": {"settings": {"yaml": SETTINGS}}})
+        self._send(
+            {
+                "method": "workspace/didChangeConfiguration",
+                "params": {"settings": {"yaml": SETTINGS}},
+            }
+        )
 
     def open(self, text: str) -> str:
         """Open a document that names our schema in its first line; return its address."""
@@ -70,19 +98,26 @@ class Editor:
         address = self.open(text)
         while address not in self._diagnostics:
             self._receive()
-        return [(each["range"]["start"]["line"], each["message"]) for each in self._diagnostics[address]]
+        return [
+            (each["range"]["start"]["line"], each["message"]) for each in self._diagnostics[address]
+        ]
 
     def completions_at_end_of(self, text: str) -> dict[str, str]:
         """Return what the editor proposes behind a text, with what it says of each."""
         lines = text.split("\n")
         position = {"line": len(lines), "character": len(lines[-1])}
-        answer = self.ask("textDocument/completion", {"textDocument": {"uri": self.open(text)}, "position": position})
+        answer = self.ask(
+            "textDocument/completion",
+            {"textDocument": {"uri": self.open(text)}, "position": position},
+        )
         return {item["label"]: _plain(item.get("documentation", "")) for item in answer["items"]}
 
     def hover(self, text: str, line: int, column: int) -> str:
         """Return what the editor says of a place, both counted from 1."""
         position = {"line": line, "character": column - 1}
-        answer = self.ask("textDocument/hover", {"textDocument": {"uri": self.open(text)}, "position": position})
+        answer = self.ask(
+            "textDocument/hover", {"textDocument": {"uri": self.open(text)}, "position": position}
+        )
         return _plain(answer["contents"])
 
     def ask(self, method: str, parameters: Json) -> Any:
@@ -134,7 +169,9 @@ class Editor:
 def _answer(request: Json) -> Any:
     if request["method"] != "workspace/configuration":
         return None
-    return [SETTINGS if item.get("section") == "yaml" else {} for item in request["params"]["items"]]
+    return [
+        SETTINGS if item.get("section") == "yaml" else {} for item in request["params"]["items"]
+    ]
 
 
 def _plain(documentation: str | Json) -> str:
@@ -174,12 +211,24 @@ def test_an_editor_proposes_the_keys_with_what_they_mean(editor: Editor) -> None
     assert {"name", "owner", "timing", "scheduled"} <= proposed.keys()
     assert "process" not in proposed
     assert "Whom to ask" in proposed["owner"]
-    assert {"shell", "command", "directory", "timeout"} <= editor.completions_at_end_of("process:\n  ").keys()
+    assert {"shell", "command", "directory", "timeout"} <= editor.completions_at_end_of(
+        "process:\n  "
+    ).keys()
 
 
 def test_an_editor_proposes_values_too(editor: Editor) -> None:
-    frequencies = editor.completions_at_end_of("process: {shell: x}\ntiming:\n  schedule:\n    frequency: ")
-    assert {"secondly", "minutely", "hourly", "daily", "weekly", "monthly", "cron"} <= frequencies.keys()
+    frequencies = editor.completions_at_end_of(
+        "process: {shell: x}\ntiming:\n  schedule:\n    frequency: "
+    )
+    assert {
+        "secondly",
+        "minutely",
+        "hourly",
+        "daily",
+        "weekly",
+        "monthly",
+        "cron",
+    } <= frequencies.keys()
     assert "true" in editor.completions_at_end_of("process:\n  shell: x\n  prevent_concurrent: ")
     weekly = "process: {shell: x}\ntiming:\n  schedule:\n    frequency: weekly\n    days:\n      - "
     assert {"monday", "sunday"} <= editor.completions_at_end_of(weekly).keys()
@@ -191,7 +240,10 @@ def test_an_editor_tells_what_a_key_means(editor: Editor) -> None:
 
 def test_the_whole_of_sarif_is_accepted_by_the_validator_of_its_makers(tmp_path: Path) -> None:
     """Microsoft's Multitool checks the standard's own JSON schema, and rules beyond it."""
-    tool = installed("@microsoft/sarif-multitool-linux", tmp_path / "npm") / "@microsoft/sarif-multitool-linux"
+    tool = (
+        installed("@microsoft/sarif-multitool-linux", tmp_path / "npm")
+        / "@microsoft/sarif-multitool-linux"
+    )
     program = tool / "Sarif.Multitool"
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     jobs = tmp_path / "jobs.d"
@@ -199,7 +251,9 @@ def test_the_whole_of_sarif_is_accepted_by_the_validator_of_its_makers(tmp_path:
     (jobs / "ü 1%.yaml").write_text("process: {shel: x}\ntiming: {schedule: {frequency: dayly}}\n")
     (jobs / "b.yaml").write_text("process: {shell: *x}\n")
     validate = [sys.executable, "-m", "runner", "validate", "--output", "sarif"]
-    report = subprocess.run(validate, cwd=tmp_path, capture_output=True, check=False, timeout=60).stdout
+    report = subprocess.run(
+        validate, cwd=tmp_path, capture_output=True, check=False, timeout=60
+    ).stdout
     assert judged(program, tmp_path, report) == []
     assert judged(program, tmp_path, report.replace(b'"startLine": 1', b'"startLine": 0', 1))
 
@@ -208,7 +262,15 @@ def judged(program: Path, folder: Path, report: bytes) -> list[str]:
     """Return the rules that a log violates, by errors."""
     written, found = folder / "report.sarif", folder / "found.sarif"
     written.write_bytes(report)
-    command = [str(program), "validate", str(written), "--output", str(found), "--log", "ForceOverwrite"]
+    command = [
+        str(program),
+        "validate",
+        str(written),
+        "--output",
+        str(found),
+        "--log",
+        "ForceOverwrite",
+    ]
     environment = {**os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
     subprocess.run(command, env=environment, capture_output=True, check=False, timeout=120)
     results = json.loads(found.read_text(encoding="utf-8-sig"))["runs"][0].get("results", [])

@@ -29,7 +29,15 @@ def example(name: str) -> dict[str, Any]:
 
 
 EXAMPLES = {path.stem: example(path.stem) for path in example_files()}
-TESTED = {"welcome", "disk-usage", "disk-alarm", "load-history", "backup", "big-folders", "month-end"}
+TESTED = {
+    "welcome",
+    "disk-usage",
+    "disk-alarm",
+    "load-history",
+    "backup",
+    "big-folders",
+    "month-end",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +110,9 @@ def test_disk_usage_reports_the_root_file_system(machine: Machine) -> None:
 
 
 def test_disk_alarm_fails_only_above_the_limit(machine: Machine) -> None:
-    assert re.fullmatch(r"/ is \d+% full, the limit is 101%\n", machine.output("disk-alarm", LIMIT_PERCENT="101"))
+    assert re.fullmatch(
+        r"/ is \d+% full, the limit is 101%\n", machine.output("disk-alarm", LIMIT_PERCENT="101")
+    )
     alarm = machine.run("disk-alarm", LIMIT_PERCENT="0")
     assert alarm.returncode == 1
     assert "the limit is 0%" in alarm.stdout
@@ -123,7 +133,9 @@ def archives(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_backup_makes_an_archive_of_its_folder_that_can_be_read_back(machine: Machine, tmp_path: Path) -> None:
+def test_backup_makes_an_archive_of_its_folder_that_can_be_read_back(
+    machine: Machine, tmp_path: Path
+) -> None:
     said = machine.output("backup")
     backups = machine.home / STATE / "backups"
     (name,) = archives(backups)
@@ -160,7 +172,9 @@ def test_backup_of_a_home_does_not_pack_its_own_archives(machine: Machine) -> No
     assert not {name for name in names if name.endswith(".gz")}
 
 
-def test_a_backup_that_fails_is_an_error_and_keeps_the_former_ones(machine: Machine, tmp_path: Path) -> None:
+def test_a_backup_that_fails_is_an_error_and_keeps_the_former_ones(
+    machine: Machine, tmp_path: Path
+) -> None:
     to = tmp_path / "elsewhere"
     to.mkdir()
     (to / "backup-2001-01-01-020000.tar.gz").touch()
@@ -171,7 +185,9 @@ def test_a_backup_that_fails_is_an_error_and_keeps_the_former_ones(machine: Mach
 
 
 def test_big_folders_lists_the_biggest_first_and_at_most_twenty(machine: Machine) -> None:
-    (machine.home / "letter.txt").write_bytes(b"Dear" * 5000)  # where folders take no room, the home is no tie
+    (machine.home / "letter.txt").write_bytes(
+        b"Dear" * 5000
+    )  # where folders take no room, the home is no tie
     for number in range(25):
         (machine.home / f"folder {number}").mkdir()
     (machine.home / "folder 7" / "film").write_bytes(os.urandom(300_000))

@@ -1,4 +1,6 @@
-"""Disks, stores and logs that fail in every way that we could think of: it is told, passes, and costs nothing else."""
+"""Disks, stores and logs that fail in every way that we could think of: it is told,
+passes, and costs nothing else.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,10 @@ def _go_on(runner: Runner, until: Callable[[], object]) -> None:
 def _mounted(folder: Path, options: str) -> Iterator[Path]:
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(command, capture_output=True, check=False).returncode != 0
+    ):
         pytest.skip("mounting needs root")
     try:
         yield folder
@@ -68,7 +73,8 @@ def _mounted(folder: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-# --- the store ---------------------------------------------------------------------------------------------------
+# --- the store
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_a_read_only_store_is_refused_and_what_was_due_meanwhile_is_missed(place: Place) -> None:
@@ -79,20 +85,32 @@ def test_a_read_only_store_is_refused_and_what_was_due_meanwhile_is_missed(place
             _go_on(runner, lambda: place.finished("tick") and not runner.is_executing)
         before = place.log.read_bytes()
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-        with pytest.raises(StoreError, match=r"cannot be used: Read-only file system"), _runner(place):
+        with (
+            pytest.raises(StoreError, match=r"cannot be used: Read-only file system"),
+            _runner(place),
+        ):
             pass
         assert place.log.read_bytes() == before
         latest = _fires(place, "tick")[-1]
-        wait_until(lambda: (datetime.now(UTC) - latest).total_seconds() > 2.1, what="a fire that is missed")
+        wait_until(
+            lambda: (datetime.now(UTC) - latest).total_seconds() > 2.1, what="a fire that is missed"
+        )
         subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
         with _runner(place) as runner:
-            _go_on(runner, lambda: place.finished("tick", status="misfired") and not runner.is_executing)
+            _go_on(
+                runner,
+                lambda: place.finished("tick", status="misfired") and not runner.is_executing,
+            )
     fires, missed = _fires(place, "tick"), place.finished("tick", status="misfired")
-    assert (fires[-1] - fires[0]).total_seconds() == len(fires) - 1 + sum(each["missed_count"] - 1 for each in missed)
+    assert (fires[-1] - fires[0]).total_seconds() == len(fires) - 1 + sum(
+        each["missed_count"] - 1 for each in missed
+    )
 
 
 def _fires(place: Place, request: str) -> list[datetime]:
-    """Return the fires that have a verdict, of those missed together the last; they need not have ended in order."""
+    """Return the fires that have a verdict, of those missed together the last; they
+    need not have ended in order.
+    """
     return sorted(datetime.fromisoformat(each["scheduled_for"]) for each in place.finished(request))
 
 
@@ -114,15 +132,24 @@ def test_a_store_of_version_1_goes_on_with_all_that_was_on_its_way(place: Place)
     (told,) = (record for record in place.records() if record["event"] == "request.removed")
     assert told["request"] == "gone", "what waited for the log is in it"
     (cut_off,) = place.finished("tool", execution=former)
-    assert (cut_off["status"], cut_off["requested_by"], cut_off["pid"]) == ("system_restart", "jo", process.pid)
+    assert (cut_off["status"], cut_off["requested_by"], cut_off["pid"]) == (
+        "system_restart",
+        "jo",
+        process.pid,
+    )
     (ran,) = place.finished("tool", status="success")
-    assert (ran["output_tail"], ran["channel"], ran["attempt"]) == ("from version 1\n", "process_scheduler", 1)
+    assert (ran["output_tail"], ran["channel"], ran["attempt"]) == (
+        "from version 1\n",
+        "process_scheduler",
+        1,
+    )
     with closing(sqlite3.connect(place.state / "store.sqlite3")) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
 
 
 def _write_version_1(place: Place, *, running: tuple[str, int, int], waiting: str) -> None:
-    """Write a store as the first release did, killed while one execution ran, one waited, and a record was unwritten.
+    """Write a store as the first release did, killed while one execution ran, one
+    waited, and a record was unwritten.
 
     Statements and bodies stand here as they were: they must not follow what the program does today.
     """
@@ -139,7 +166,9 @@ def _write_version_1(place: Place, *, running: tuple[str, int, int], waiting: st
         row = "INSERT INTO executions VALUES (?, 'tool', ?, ?, 1, 0, ?, ?, ?, ?)"
         fire = int(instant.timestamp()) * 1_000_000
         identity, pid, started = running
-        body = _body_of_version_1(place, identity, "direct", ["sleep", "60"], by="jo", started=instant_text(instant))
+        body = _body_of_version_1(
+            place, identity, "direct", ["sleep", "60"], by="jo", started=instant_text(instant)
+        )
         database.execute(row, (identity, None, fire, "running", pid, started, body))
         body = _body_of_version_1(place, waiting, "process_scheduler", ["echo", "from version 1"])
         database.execute(row, (waiting, 1, fire, "waiting", None, None, body))
@@ -191,14 +220,18 @@ def _spoil_randomly(path: Path, chance: random.Random) -> str:
             content = bytearray(b"name: nightly\n" * 400)
             what = "text"
         case _:
-            content[60:64] = (len(schema.MIGRATIONS) + 1).to_bytes(4, "big")  # where SQLite has `user_version`
+            content[60:64] = (len(schema.MIGRATIONS) + 1).to_bytes(
+                4, "big"
+            )  # where SQLite has `user_version`
             what = "a newer version"
     path.write_bytes(content)
     return what
 
 
 def _expect_refused_or_whole(place: Place, seeds: range) -> dict[str, int]:
-    """Spoil the store of a place in many ways: it is refused in words, with nothing changed; or it still works."""
+    """Spoil the store of a place in many ways: it is refused in words, with nothing
+    changed; or it still works.
+    """
     path, counts = place.state / "store.sqlite3", {"refused": 0, "used": 0}
     good, log = path.read_bytes(), place.log.read_bytes()
     for seed in seeds:
@@ -214,7 +247,9 @@ def _expect_refused_or_whole(place: Place, seeds: range) -> dict[str, int]:
         except StoreError as error:
             counts["refused"] += 1
             assert str(path) in str(error), f"seed {seed}, {what}"
-            is_found_late = "a row in it cannot be read" in str(error)  # by then it knows how long the log is
+            is_found_late = "a row in it cannot be read" in str(
+                error
+            )  # by then it knows how long the log is
             assert place.log.read_bytes() == log, f"seed {seed}, {what}"
             assert is_found_late or path.read_bytes() == spoilt, f"seed {seed}, {what}"
         except Exception as error:
@@ -225,7 +260,11 @@ def _expect_refused_or_whole(place: Place, seeds: range) -> dict[str, int]:
 
 def _fill(place: Place) -> None:
     for number in range(30):
-        place.declare(f"daily-{number}", "true #" + "x" * 2000, {"schedule": {"frequency": "daily", "at": "02:00"}})
+        place.declare(
+            f"daily-{number}",
+            "true #" + "x" * 2000,
+            {"schedule": {"frequency": "daily", "at": "02:00"}},
+        )
     with _runner(place):
         pass
 
@@ -243,7 +282,9 @@ def test_campaign_of_spoilt_stores(place: Place) -> None:
     print(_expect_refused_or_whole(place, range(1000)))
 
 
-def test_the_way_out_of_a_spoilt_store_keeps_the_log_and_says_what_will_run_again(place: Place) -> None:
+def test_the_way_out_of_a_spoilt_store_keeps_the_log_and_says_what_will_run_again(
+    place: Place,
+) -> None:
     place.declare("once", "echo ran", "run_immediately")
     with _runner(place) as runner:
         _go_on(runner, lambda: place.finished("once"))
@@ -267,7 +308,10 @@ def test_what_follows_an_end_that_the_store_did_not_take_before_the_stop_follows
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     members = [{"name": "a", "shell": GATE}, {"name": "b", "shell": "true"}]
-    place.write("chain.yaml", json.dumps({"process": {"group": {"members": members}}, "timing": "run_immediately"}))
+    place.write(
+        "chain.yaml",
+        json.dumps({"process": {"group": {"members": members}}, "timing": "run_immediately"}),
+    )
 
     def refuse(_batch: Batch, **_more: object) -> tuple[()]:
         raise StoreUnwritableError("the store is kept locked")
@@ -283,7 +327,8 @@ def test_what_follows_an_end_that_the_store_did_not_take_before_the_stop_follows
         assert list(runner.book) == []
 
 
-# --- the monitor log ---------------------------------------------------------------------------------------------
+# --- the monitor log
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.campaign
@@ -311,7 +356,9 @@ def test_a_log_folder_that_disappears_and_comes_back_lacks_nothing(place: Place)
 
 
 def _await_console(place: Place, text: str, times: int) -> None:
-    wait_until(lambda: place.console().count(text) >= times, within_s=60, what=f"{text} on the console")
+    wait_until(
+        lambda: place.console().count(text) >= times, within_s=60, what=f"{text} on the console"
+    )
 
 
 def _await_ticks(load: Load, more: int) -> None:
@@ -322,9 +369,13 @@ def _await_ticks(load: Load, more: int) -> None:
     wait_until(lambda: count() >= wanted, within_s=60, what="executions go on")
 
 
-def _settle(load: Load, records: Callable[[], list[Record]], process: subprocess.Popen[str]) -> None:
+def _settle(
+    load: Load, records: Callable[[], list[Record]], process: subprocess.Popen[str]
+) -> None:
     settled = datetime.now(UTC)
-    wait_until(lambda: is_settled(records(), load.versions, settled), within_s=120, what="a verdict of all")
+    wait_until(
+        lambda: is_settled(records(), load.versions, settled), within_s=120, what="a verdict of all"
+    )
     assert load.place.stop(process) == 0
     _join(load.place)
     print(dict(check(load, settled=settled)))
@@ -337,11 +388,15 @@ def _rotated(place: Place) -> list[Path]:
 
 
 def _whole(place: Place) -> list[Record]:
-    """Return all records of the log and the files that were it; where the log was compressed a repeat has its id."""
+    """Return all records of the log and the files that were it; where the log was
+    compressed a repeat has its id.
+    """
     lines: dict[str, Record] = {}
     for path in (*_rotated(place), place.log):
         try:
-            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            content = (
+                gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            )
         except (FileNotFoundError, EOFError, gzip.BadGzipFile):
             return []  # logrotate is at it
         for line in content[: content.rfind(b"\n") + 1].splitlines():
@@ -357,10 +412,14 @@ def _join(place: Place) -> None:
 
 
 def _rotate(place: Place) -> None:
-    """Rename and compress at once, as `logrotate` does by the rules of most: `compress` without `delaycompress`."""
+    """Rename and compress at once, as `logrotate` does by the rules of most: `compress`
+    without `delaycompress`.
+    """
     if logrotate := shutil.which("logrotate", path="/usr/sbin:/usr/bin"):
         rules = place.folder / "rules"
-        rules.write_text(f"{place.log} {{\n size 1\n rotate 1000\n compress\n missingok\n nocreate\n}}\n")
+        rules.write_text(
+            f"{place.log} {{\n size 1\n rotate 1000\n compress\n missingok\n nocreate\n}}\n"
+        )
         rules.chmod(0o644)
         status = str(place.folder / "logrotate.status")
         subprocess.run([logrotate, "-f", "-s", status, str(rules)], check=True, capture_output=True)
@@ -373,7 +432,9 @@ def _rotate(place: Place) -> None:
 
 @pytest.mark.campaign
 @pytest.mark.timeout(300)
-def test_a_log_that_logrotate_renames_and_compresses_lacks_nothing_through_deaths_too(place: Place) -> None:
+def test_a_log_that_logrotate_renames_and_compresses_lacks_nothing_through_deaths_too(
+    place: Place,
+) -> None:
     place.state.mkdir(mode=0o700)
     load = Load(place=place, chance=random.Random(2))
     load.write_small()
@@ -389,8 +450,12 @@ def test_a_log_that_logrotate_renames_and_compresses_lacks_nothing_through_death
     _settle(load, lambda: _whole(place), process)
 
 
-@pytest.mark.parametrize("moved", ["old/monitor.jsonl", "archive.log"], ids=["other folder", "other name"])
-def test_a_log_moved_away_from_an_idle_runner_that_is_then_killed_repeats_nothing(place: Place, moved: str) -> None:
+@pytest.mark.parametrize(
+    "moved", ["old/monitor.jsonl", "archive.log"], ids=["other folder", "other name"]
+)
+def test_a_log_moved_away_from_an_idle_runner_that_is_then_killed_repeats_nothing(
+    place: Place, moved: str
+) -> None:
     place.declare("once", "true", "run_immediately")
     process = place.start()
     place.await_finished("once")
@@ -404,9 +469,16 @@ def test_a_log_moved_away_from_an_idle_runner_that_is_then_killed_repeats_nothin
 
 @pytest.mark.parametrize(
     ("target", "moment", "count"),
-    [("append", "before", 4), ("_write", "halfway", 3), ("_write", "after", 3), ("append", "after", 4)],
+    [
+        ("append", "before", 4),
+        ("_write", "halfway", 3),
+        ("_write", "after", 3),
+        ("append", "after", 4),
+    ],
 )
-@pytest.mark.parametrize("moved", ["old/monitor.jsonl", "archive.log"], ids=["other folder", "other name"])
+@pytest.mark.parametrize(
+    "moved", ["old/monitor.jsonl", "archive.log"], ids=["other folder", "other name"]
+)
 def test_a_log_moved_away_after_a_death_at_a_marked_point_is_completed_where_it_is(
     place: Place, moved: str, target: str, moment: str, count: int
 ) -> None:
@@ -441,7 +513,9 @@ def _move_log(place: Place, moved: str) -> Path:
 
 def _records_of(*paths: Path) -> list[Record]:
     contents = [path.read_bytes() for path in paths if path.exists()]
-    return [json.loads(line) for each in contents for line in each[: each.rfind(b"\n") + 1].splitlines()]
+    return [
+        json.loads(line) for each in contents for line in each[: each.rfind(b"\n") + 1].splitlines()
+    ]
 
 
 def _expect_unique(rotated: Path, log: Path) -> None:
@@ -451,7 +525,9 @@ def _expect_unique(rotated: Path, log: Path) -> None:
 
 
 def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: Place) -> None:
-    """`copytruncate`: what came between its copy and its cut is lost, and nobody could know what that was."""
+    """`copytruncate`: what came between its copy and its cut is lost, and nobody could
+    know what that was.
+    """
     place.declare("before", "true", "run_immediately")
     told: list[str] = []
     handler = logger.add(lambda message: told.append(str(message)), level="WARNING")
@@ -467,10 +543,13 @@ def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: 
     assert f"the monitor log {place.log} was cut off" in warning
 
 
-# --- the console, and what is kept -----------------------------------------------------------------------------
+# --- the console, and what is kept
+# -----------------------------------------------------------------------------
 
 
-def test_a_console_that_nobody_reads_holds_nothing_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_console_that_nobody_reads_holds_nothing_up(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     readable, writable = os.pipe2(os.O_NONBLOCK)
     with open(readable, "rb", buffering=0) as reader, open(writable, "w") as pipe:  # noqa: PTH123
         with suppress(BlockingIOError):
@@ -505,14 +584,18 @@ def test_campaign_of_pruning_a_hundred_thousand_outputs(tmp_path: Path) -> None:
         slices.append(time.perf_counter())
     durations = [later - earlier for earlier, later in pairwise(slices)]
     longest_ms = max(durations) * 1e3
-    print(f"{removed} removed in {sum(durations):.1f} s, {len(durations)} slices, the longest {longest_ms:.0f} ms")
+    print(
+        f"{removed} removed in {sum(durations):.1f} s, {len(durations)} slices, the longest {longest_ms:.0f} ms"
+    )
     assert removed == 100_000
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
 def test_campaign_of_a_month_of_a_million_executions(tmp_path: Path) -> None:
-    """Claims, starts and ends as the loop commits them, a hundred at once: the store's size and opening stay."""
+    """Claims, starts and ends as the loop commits them, a hundred at once: the store's
+    size and opening stay.
+    """
     sizes, opened_s, number = [], [], 0
     for _part in range(10):
         begun_s = time.perf_counter()
@@ -522,7 +605,9 @@ def test_campaign_of_a_month_of_a_million_executions(tmp_path: Path) -> None:
             for _batch in range(1000):
                 number = _commit_hundred(store, number)
         sizes.append((tmp_path / "store.sqlite3").stat().st_size)
-    print(f"{number} executions; store after each tenth {sizes} bytes; opened in {[round(s, 3) for s in opened_s]} s")
+    print(
+        f"{number} executions; store after each tenth {sizes} bytes; opened in {[round(s, 3) for s in opened_s]} s"
+    )
     assert number == 1_000_000
     assert sizes[-1] <= 2 * sizes[0]
 
@@ -532,14 +617,17 @@ def _commit_hundred(store: Store, number: int) -> int:
                                      sequence=0, phase=Phase.STARTING, pid=None, pid_started=None, body="x" * 600)
             for n in range(number, number + 100)}  # fmt: skip
     store.commit(Batch(executions=rows))
-    running = {key: replace(row, phase=Phase.RUNNING, pid=1, pid_started=2) for key, row in rows.items()}
+    running = {
+        key: replace(row, phase=Phase.RUNNING, pid=1, pid_started=2) for key, row in rows.items()
+    }
     store.commit(Batch(executions=running, records=[b"s" * 600] * 100))
     numbered = store.commit(Batch(ended=list(rows), records=[b"e" * 900] * 100))
     store.commit(Batch(), appended=(numbered[-1][0], Mark(inode=1, offset=number)))
     return number + 100
 
 
-# --- git ---------------------------------------------------------------------------------------------------------
+# --- git
+# ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass

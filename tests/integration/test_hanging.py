@@ -1,4 +1,6 @@
-"""A runner whose mounts and name services hang: what hangs fails by itself, and everything else goes on."""
+"""A runner whose mounts and name services hang: what hangs fails by itself, and
+everything else goes on.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,12 @@ from support.place import SECONDLY, Place, end_of, wait_until
 
 HANGING = {
     "the directory": {"command": ["true"], "directory": "{hung}"},
-    "the directory, for the launcher": {"command": ["true"], "directory": "{hung}", "umask": "022", "timeout": "1s"},
+    "the directory, for the launcher": {
+        "command": ["true"],
+        "directory": "{hung}",
+        "umask": "022",
+        "timeout": "1s",
+    },
     "an environment file": {"command": ["true"], "environment_file": "{hung}/environment"},
     "a folder of PATH": {"command": ["anything"], "environment": {"PATH": "{hung}:/usr/bin"}},
     "the program": {"command": ["{hung}/program"]},
@@ -38,11 +45,15 @@ NAME_SERVICE = textwrap.dedent("""
 
     int getgrouplist(const char *name, gid_t group, gid_t *groups, int *count) { for (;;) pause(); }
 """)
-"""A library in place of the name service: it never says who `unknown` is, nor in which groups anybody is."""
+"""A library in place of the name service: it never says who `unknown` is, nor in which
+groups anybody is.
+"""
 
 
 def assert_others_fire(place: Place, *, since: int) -> None:
-    """Check that the request `other` goes on, and that none of its fires was missed, in the records from a place on."""
+    """Check that the request `other` goes on, and that none of its fires was missed, in
+    the records from a place on.
+    """
     count = len(place.finished("other"))
     place.await_finished("other", count=count + 2)
     fires = [record for record in place.records()[since:] if record.get("request") == "other"]
@@ -51,7 +62,9 @@ def assert_others_fire(place: Place, *, since: int) -> None:
 
 @needs_hung_mount
 @pytest.mark.parametrize("process", HANGING.values(), ids=HANGING)
-def test_what_hangs_at_its_start_fails_alone_while_others_fire(place: Place, process: dict[str, object]) -> None:
+def test_what_hangs_at_its_start_fails_alone_while_others_fire(
+    place: Place, process: dict[str, object]
+) -> None:
     mount, script = place.folder / "hung", place.folder / "script"
     mount.mkdir()
     script.write_text(f"#!{mount}/interpreter\n")
@@ -61,7 +74,9 @@ def test_what_hangs_at_its_start_fails_alone_while_others_fire(place: Place, pro
     runner = place.start()
     with hung(mount):
         before = len(place.records())
-        place.write("hangs.yaml", text.replace("{hung}", str(mount)).replace("{here}", str(place.folder)))
+        place.write(
+            "hangs.yaml", text.replace("{hung}", str(mount)).replace("{here}", str(place.folder))
+        )
         (ended,) = place.await_finished("hangs", within_s=60)
         assert ended["status"] == "error"
         if ended["reason"] != "timeout":
@@ -81,7 +96,9 @@ def test_a_start_that_hangs_can_be_killed_and_does_not_hold_up_a_stop(place: Pla
             place.declare(name, "true", directory=str(mount))
         assert place.run("reload").returncode == 0
         asking = [place.begin("exec", name) for name in ("first", "second")]
-        wait_until(lambda: len(place.items("status")[0]["running"]) == 2, what="both to be on their way")
+        wait_until(
+            lambda: len(place.items("status")[0]["running"]) == 2, what="both to be on their way"
+        )
         assert place.run("kill", "first").returncode == 0
         (killed,) = place.await_finished("first")
         assert (killed["status"], killed["reason"]) == ("killed", "killed_by_user")
@@ -92,7 +109,9 @@ def test_a_start_that_hangs_can_be_killed_and_does_not_hold_up_a_stop(place: Pla
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("gcc") is None, reason="needs root and gcc")
 @pytest.mark.parametrize("user", ["unknown", "nobody"])
-def test_a_name_service_that_hangs_fails_the_execution_while_others_fire(place: Place, user: str) -> None:
+def test_a_name_service_that_hangs_fails_the_execution_while_others_fire(
+    place: Place, user: str
+) -> None:
     library = compiled(place.folder, NAME_SERVICE)
     place.environment["LD_PRELOAD"] = str(library)
     place.declare("other", "true", SECONDLY)

@@ -1,5 +1,6 @@
-"""Whatever lies in a jobs folder, and whatever is done to it while it is read: each bad thing is told where it is, in
-bounded time and memory, and its neighbours never notice."""
+"""Whatever lies in a jobs folder, and whatever is done to it while it is read: each bad
+thing is told where it is, in bounded time and memory, and its neighbours never notice.
+"""
 
 from __future__ import annotations
 
@@ -59,11 +60,15 @@ def read(folder: Path) -> Catalog:
 
 
 def read_bounded(folder: Path) -> dict[str, Any]:
-    """Read a folder in a process of its own, as a user who may not read everything, with its time bounded."""
+    """Read a folder in a process of its own, as a user who may not read everything,
+    with its time bounded.
+    """
     warm = folder.parent / "warm"
     warm.mkdir()
     (warm / "good.yaml").write_text(GOOD)
-    (warm / "bad.yaml").write_text("process: {shel: x, timeout: 5}\nowner: 5\ntiming: {schedule: {frequency: cron}}\n")
+    (warm / "bad.yaml").write_text(
+        "process: {shel: x, timeout: 5}\nowner: 5\ntiming: {schedule: {frequency: cron}}\n"
+    )
     (warm / "worse.yaml").write_bytes(b"description: '\xff[")
     done = subprocess.run(
         [sys.executable, "-c", READING, str(warm), str(folder)],
@@ -78,8 +83,12 @@ def read_bounded(folder: Path) -> dict[str, Any]:
 
 
 def temporary() -> tempfile.TemporaryDirectory[str]:
-    """Make a folder in memory, where that is to be had: ten thousand files take their time on a disk."""
-    return tempfile.TemporaryDirectory(prefix="runner-hostile-", dir=MEMORY if MEMORY.is_dir() else None)
+    """Make a folder in memory, where that is to be had: ten thousand files take their
+    time on a disk.
+    """
+    return tempfile.TemporaryDirectory(
+        prefix="runner-hostile-", dir=MEMORY if MEMORY.is_dir() else None
+    )
 
 
 @pytest.fixture
@@ -149,17 +158,35 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "folder.yaml": (Path.mkdir, "it is a folder, not a file"),
     "above.yaml": (link_to(".."), "it is a folder, not a file"),
     "gigabyte.yaml": (make_sparse, "it is larger than 1 MiB"),
-    "loop.yaml": (link_to("loop.yaml"), "it is a link to nothing: too many levels of symbolic links"),
+    "loop.yaml": (
+        link_to("loop.yaml"),
+        "it is a link to nothing: too many levels of symbolic links",
+    ),
     "dangling.yaml": (link_to("../nowhere"), "it is a link to nothing: no such file or directory"),
     "unreadable.yaml": (make_unreadable, "it cannot be read: permission denied"),
     "locked": (make_locked, "the folder cannot be read: permission denied"),
     f"{'l' * 250}.yaml": (make_bytes(GOOD.encode()), "cannot be the request's"),
-    "two\nlines.yaml": (make_bytes(GOOD.encode()), "its name is not UTF-8, or has control characters"),
-    os.fsdecode(b"\xff.yaml"): (make_bytes(GOOD.encode()), "its name is not UTF-8, or has control characters"),
-    "nul.yaml": (make_bytes(GOOD.encode() + b"\0" * 1000), "the control character 0x00 is not allowed"),
-    "latin.yaml": (make_bytes(b"description: caf\xe9\n" + GOOD.encode()), "the byte 0xe9 is not UTF-8"),
+    "two\nlines.yaml": (
+        make_bytes(GOOD.encode()),
+        "its name is not UTF-8, or has control characters",
+    ),
+    os.fsdecode(b"\xff.yaml"): (
+        make_bytes(GOOD.encode()),
+        "its name is not UTF-8, or has control characters",
+    ),
+    "nul.yaml": (
+        make_bytes(GOOD.encode() + b"\0" * 1000),
+        "the control character 0x00 is not allowed",
+    ),
+    "latin.yaml": (
+        make_bytes(b"description: caf\xe9\n" + GOOD.encode()),
+        "the byte 0xe9 is not UTF-8",
+    ),
     "wide.yaml": (make_bytes(GOOD.encode("utf-16")), "this looks like UTF-16"),
-    "laughs.yaml": (make_bytes(b"a: &a [x]\nb: &b [*a,*a]\nc: [*b,*b]\n"), "anchors are not supported"),
+    "laughs.yaml": (
+        make_bytes(b"a: &a [x]\nb: &b [*a,*a]\nc: [*b,*b]\n"),
+        "anchors are not supported",
+    ),
     "brackets.yaml": (make_bytes(b"[" * 1_000_000), "nested deeper than 32 levels"),
     "documents.yaml": (make_bytes(b"--- a\n" * 100_000), "the file has more than 2000 documents"),
     "nodes.yaml": (make_bytes(b"- a\n" * 200_000), "the file is too large to be requests"),
@@ -200,7 +227,9 @@ def test_everything_hostile_at_once_is_told_in_bounded_time_and_memory(folder: P
         assert column >= 1
         name = "deeper" if "deeper" in file else Path(file).name
         told[name] = f"{told.get(name, '')}{message}\n"
-    shown = {name: name.replace("\n", "\\x0a").replace(os.fsdecode(b"\xff"), "\\xff") for name in BAD}
+    shown = {
+        name: name.replace("\n", "\\x0a").replace(os.fsdecode(b"\xff"), "\\xff") for name in BAD
+    }
     for name, (_, message) in BAD.items():
         assert message in told.pop(shown[name]), name
     assert told == {"deeper": "the folder cannot be read: file name too long\n"}
@@ -208,10 +237,19 @@ def test_everything_hostile_at_once_is_told_in_bounded_time_and_memory(folder: P
     assert found["grown_mb"] < MOST_MB
 
 
-# --- what happens to a folder while it is read -----------------------------------------------------------------------
+# --- what happens to a folder while it is read
+# -----------------------------------------------------------------------
 
 NAMES = ["a.yaml", "b.yaml", "c", "c/d.yaml", "c/e.yaml"]
-TEXTS = [GOOD, GOOD + "description: another\n", "", "process: [", "name: a\n" + GOOD, "name: same\n" + GOOD, "\0"]
+TEXTS = [
+    GOOD,
+    GOOD + "description: another\n",
+    "",
+    "process: [",
+    "name: a\n" + GOOD,
+    "name: same\n" + GOOD,
+    "\0",
+]
 TARGETS = ["a.yaml", "c", ".", "nowhere", "../good.yaml", "/dev/null"]
 WORDS = {
     "a file in place of it": st.sampled_from(TEXTS),
@@ -223,7 +261,9 @@ WORDS = {
     "a folder": st.none(),
     "a pipe": st.none(),
 }
-steps = st.one_of(*(st.tuples(st.just(word), st.sampled_from(NAMES), what) for word, what in WORDS.items()))
+steps = st.one_of(
+    *(st.tuples(st.just(word), st.sampled_from(NAMES), what) for word, what in WORDS.items())
+)
 
 
 def remove(path: Path) -> None:
@@ -260,13 +300,17 @@ def do(folder: Path, word: str, name: str, what: str | None) -> None:
 
 def told(catalog: Catalog) -> tuple[object, ...]:
     """Return what a catalog says, without how it came to it."""
-    requests = {name: (each.source, each.description) for name, each in sorted(catalog.requests.items())}
+    requests = {
+        name: (each.source, each.description) for name, each in sorted(catalog.requests.items())
+    }
     return requests, catalog.problems, catalog.rejections, catalog.files, catalog.missing
 
 
 def check_reading_while(done: list[tuple[str, str, str | None]]) -> None:
-    """Do things to a folder between the slices of readings of it: no reading fails or loses the good neighbour, and
-    the last is what a reader finds that has never looked before."""
+    """Do things to a folder between the slices of readings of it: no reading fails or
+    loses the good neighbour, and the last is what a reader finds that has never looked
+    before.
+    """
     with temporary() as home:
         folder = Path(home) / "jobs.d"
         (folder / "c").mkdir(parents=True)
@@ -290,7 +334,9 @@ def check_reading_while(done: list[tuple[str, str, str | None]]) -> None:
 
 @settings(max_examples=40)
 @given(st.lists(steps, max_size=20))
-def test_what_happens_while_a_folder_is_read_harms_no_neighbour(done: list[tuple[str, str, str | None]]) -> None:
+def test_what_happens_while_a_folder_is_read_harms_no_neighbour(
+    done: list[tuple[str, str, str | None]],
+) -> None:
     check_reading_while(done)
 
 

@@ -23,7 +23,9 @@ HOSTILE = {
 
 
 def test_no_signal_is_ignored_and_none_blocked() -> None:
-    ignored = {number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN}
+    ignored = {
+        number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN
+    }
     assert ignored <= {signal.SIGPIPE, signal.SIGXFSZ}  # by Python itself
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
@@ -38,7 +40,9 @@ def test_no_variable_tells_runner_git_or_the_terminal_anything() -> None:
 def test_it_is_so_where_all_of_that_is_set() -> None:
     script = 'trap "" INT HUP USR1; umask 077; exec "$@"'
     command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", __file__]
-    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "LANG")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("HOME", "LANG")
+    }
     done = subprocess.run(
         ["sh", "-c", script, "sh", *command, "-k", "not it_is_so"],
         cwd=ROOT,

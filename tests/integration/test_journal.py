@@ -1,4 +1,6 @@
-"""The journal: what has become durable is shown in order, and reaches the log in batches of bounded size."""
+"""The journal: what has become durable is shown in order, and reaches the log in
+batches of bounded size.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def test_a_console_waits_for_what_is_to_be_started_but_not_for_ever(tmp_path: Pa
     assert [record["signal"] for record in shown] == ["A", "B", "C", "D", "E"]
 
 
-def test_memory_is_bounded_while_the_log_refuses_and_recovery_appends_a_mebibyte_a_turn(tmp_path: Path) -> None:
+def test_memory_is_bounded_while_the_log_refuses_and_recovery_appends_a_mebibyte_a_turn(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "logs"
     log = MonitorLog(folder / "monitor.jsonl")
     folder.rmdir()
@@ -57,7 +61,9 @@ def test_memory_is_bounded_while_the_log_refuses_and_recovery_appends_a_mebibyte
     assert (folder / "monitor.jsonl").read_bytes() == b"".join(map(_line, range(1000)))
 
 
-def test_a_runner_that_follows_a_long_refusal_reads_the_waiting_records_a_batch_at_a_time(tmp_path: Path) -> None:
+def test_a_runner_that_follows_a_long_refusal_reads_the_waiting_records_a_batch_at_a_time(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "monitor.jsonl"
     with closing(Store.own(tmp_path)) as store:
         for start in range(0, 1000, 100):

@@ -1,4 +1,6 @@
-"""Thousands of files delivered at once: they come into force some a turn, and no fire waits for all of them."""
+"""Thousands of files delivered at once: they come into force some a turn, and no fire
+waits for all of them.
+"""
 
 from __future__ import annotations
 
@@ -95,10 +97,14 @@ def test_a_large_delivery_is_committed_some_requests_a_turn_and_a_fire_waits_for
     check_log(place.log)
 
 
-def test_a_large_delivery_that_adds_changes_renames_and_removes_ends_as_one_turn_would(place: Place) -> None:
+def test_a_large_delivery_that_adds_changes_renames_and_removes_ends_as_one_turn_would(
+    place: Place,
+) -> None:
     clock = GivenClock()
     first = {
-        f"{kind}{number}": _request() for kind in ("changed", "renamed", "removed") for number in range(COUNT // 3)
+        f"{kind}{number}": _request()
+        for kind in ("changed", "renamed", "removed")
+        for number in range(COUNT // 3)
     }
     second = {
         **{f"added{number}": _request() for number in range(COUNT // 3)},
@@ -107,13 +113,18 @@ def test_a_large_delivery_that_adds_changes_renames_and_removes_ends_as_one_turn
     }
     with started(place.jobs, clock, state=place.state) as runner:
         _deliver(place, first)
-        _read(runner, lambda: len(runner.registry.states) == len(first) and not _is_switching(runner))
+        _read(
+            runner, lambda: len(runner.registry.states) == len(first) and not _is_switching(runner)
+        )
         generations = {name: state.generation for name, state in runner.registry.states.items()}
         _deliver(place, second)
         _read(runner, lambda: "added0" in runner.registry.requests and not _is_switching(runner))
         assert set(runner.registry.requests) == set(second)
         states = runner.registry.states
-        assert all(states[f"new{number}"].generation == generations[f"renamed{number}"] for number in range(COUNT // 3))
+        assert all(
+            states[f"new{number}"].generation == generations[f"renamed{number}"]
+            for number in range(COUNT // 3)
+        )
         assert {name for name, state in states.items() if state.removed} == set(first) - set(second)
         told = Counter((each["event"], each.get("message") is not None) for each in _told(place))
     assert told["request.removed", False] == COUNT // 3
@@ -124,12 +135,16 @@ def _told(place: Place) -> list[Record]:
     return [record for record in place.records() if record["event"].startswith("request.")]
 
 
-def test_a_runner_that_dies_amid_a_large_delivery_runs_each_one_time_request_once(place: Place) -> None:
+def test_a_runner_that_dies_amid_a_large_delivery_runs_each_one_time_request_once(
+    place: Place,
+) -> None:
     clock = GivenClock()
     place.state.mkdir(mode=0o700)
     requests = {f"r{number}": _request("true") for number in range(COUNT)}
     for number in (0, MOST - 1, MOST, COUNT - 1):
-        requests[f"r{number}"] = _request(f"echo {number} >> {place.folder / 'ran'}", "run_immediately")
+        requests[f"r{number}"] = _request(
+            f"echo {number} >> {place.folder / 'ran'}", "run_immediately"
+        )
     with started(place.jobs, clock, state=place.state) as runner:
         _deliver(place, requests)
         _read(runner, lambda: _is_switching(runner))
@@ -141,13 +156,23 @@ def test_a_runner_that_dies_amid_a_large_delivery_runs_each_one_time_request_onc
             _go_on(runner, lambda: ran.exists() and len(ran.read_text().split()) >= 4)
             _go_on(runner, lambda: not (runner.book.starting or runner.is_executing))
             assert len(runner.registry.states) == COUNT
-    assert sorted(ran.read_text().split(), key=int) == ["0", str(MOST - 1), str(MOST), str(COUNT - 1)]
+    assert sorted(ran.read_text().split(), key=int) == [
+        "0",
+        str(MOST - 1),
+        str(MOST),
+        str(COUNT - 1),
+    ]
 
 
 def test_what_a_large_delivery_adds_can_be_run_before_all_of_it_is_registered(place: Place) -> None:
     clock = GivenClock()
-    group = {"process": {"group": {"members": [{"request": "zzz-member"}]}}, "timing": "run_immediately"}
-    requests: dict[str, Mapping[str, object]] = {f"r{number}": _request() for number in range(COUNT)}
+    group = {
+        "process": {"group": {"members": [{"request": "zzz-member"}]}},
+        "timing": "run_immediately",
+    }
+    requests: dict[str, Mapping[str, object]] = {
+        f"r{number}": _request() for number in range(COUNT)
+    }
     requests["a-group"] = group
     requests["zzz-member"] = {"process": {"shell": "true"}}
     with started(place.jobs, clock, state=place.state) as runner:

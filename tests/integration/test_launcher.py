@@ -53,7 +53,13 @@ def test_a_launch_that_asks_for_nothing_more_is_plain() -> None:
 
     assert is_plain(launch())
     assert is_plain(launch(output_limit=10))
-    for further in ({"stdin": ""}, {"umask": 0}, {"nice": 0}, {"secrets": frozenset({"x"})}, {"limits": Limits()}):
+    for further in (
+        {"stdin": ""},
+        {"umask": 0},
+        {"nice": 0},
+        {"secrets": frozenset({"x"})},
+        {"limits": Limits()},
+    ):
         assert not is_plain(launch(**further))
 
 
@@ -71,10 +77,19 @@ def test_its_preparations_leave_no_other_trace(world: World) -> None:
     nice = min(before + 3, 19)  # there is no more
     asked = {"stdin": "¡olé!\n", "umask": 0o027, "nice": nice}
     environment = {"PATH": PATH, "RUNNER_EXECUTION_ID": "x", "LC_ALL": "C.UTF-8"}
-    ended, output = world.run("/usr/bin/env", sys.executable, "-c", script, environment=environment, **asked)
-    plain = world.run("/usr/bin/env", sys.executable, "-c", script, environment=environment)[1].splitlines()
+    ended, output = world.run(
+        "/usr/bin/env", sys.executable, "-c", script, environment=environment, **asked
+    )
+    plain = world.run("/usr/bin/env", sys.executable, "-c", script, environment=environment)[
+        1
+    ].splitlines()
     told = output.splitlines()
-    assert (ended.exit_code, ended.failure, ended.result, ended.has_stderr) == (0, None, None, False)
+    assert (ended.exit_code, ended.failure, ended.result, ended.has_stderr) == (
+        0,
+        None,
+        None,
+        False,
+    )
     assert told[:2] == ["¡olé!", f" {0o027} {nice} {world.folder}"]
     assert told[2:] == plain[1:]
     assert told[3] == f"True {os.getpid()} set()"
@@ -82,7 +97,9 @@ def test_its_preparations_leave_no_other_trace(world: World) -> None:
 
 def test_stdin_may_be_large_and_hold_what_is_no_text(world: World) -> None:
     text = "0123456789abcde\n" * 20_000 + "\udcff"
-    assert world.run("/usr/bin/md5sum", stdin=text)[1] == _md5(text.encode("utf-8", "surrogateescape"))
+    assert world.run("/usr/bin/md5sum", stdin=text)[1] == _md5(
+        text.encode("utf-8", "surrogateescape")
+    )
 
 
 def _md5(data: bytes) -> str:
@@ -105,14 +122,23 @@ def test_what_cannot_be_started_is_told_in_words_at_the_end(
 ) -> None:
     name = world.spawn(*arguments, directory=directory, secrets=_SECRETS)
     assert str(world.exit(name).failure).startswith(failure)
-    assert (world.exit(name).exit_code, world.output(name)) == (None, "")  # the launcher's own code is nobody's
+    assert (world.exit(name).exit_code, world.output(name)) == (
+        None,
+        "",
+    )  # the launcher's own code is nobody's
 
 
 def test_what_can_be_known_before_is_refused_at_once_and_leaves_nothing_open(world: World) -> None:
     before = descriptors()
     for more, words in (
-        ({"run_as": RunAs(user="nobody-at-all")}, "run_as: there is no user 'nobody-at-all' on this machine"),
-        ({"run_as": RunAs(user="root", group="no-group")}, "run_as: there is no group 'no-group' on this machine"),
+        (
+            {"run_as": RunAs(user="nobody-at-all")},
+            "run_as: there is no user 'nobody-at-all' on this machine",
+        ),
+        (
+            {"run_as": RunAs(user="root", group="no-group")},
+            "run_as: there is no group 'no-group' on this machine",
+        ),
         ({"run_as": RunAs(user="54321")}, "run_as: user 54321 has no entry, and so no group"),
         ({"stdin": "\ud800"}, "stdin contains a character that no program can be given"),
         ({"stdin": "", "environment": {"A": "s3cret\0"}}, "environment variable A contains a NUL"),
@@ -136,7 +162,12 @@ def test_another_user_has_its_groups_its_variables_and_its_output(world: World) 
     user = pwd.getpwnam("daemon")
     script = 'id -u; id -g; id -G; echo "$HOME $USER $LOGNAME $SHELL"; echo again >>/dev/stdout; touch /etc/x || id -u'
     ended, output = world.run(
-        "/bin/sh", "-c", script, run_as=RunAs(user="daemon"), directory="/", environment={"PATH": PATH}
+        "/bin/sh",
+        "-c",
+        script,
+        run_as=RunAs(user="daemon"),
+        directory="/",
+        environment={"PATH": PATH},
     )
     lines = output.splitlines()
     groups = " ".join(map(str, os.getgrouplist("daemon", user.pw_gid)))
@@ -174,7 +205,8 @@ def test_without_the_right_to_it_nobody_becomes_another(world: World) -> None:
     os.seteuid(65534)
     try:
         with pytest.raises(
-            SpawnError, match=r"user id 65534 and may not become 'daemon'; only a runner started as root"
+            SpawnError,
+            match=r"user id 65534 and may not become 'daemon'; only a runner started as root",
         ):
             world.spawn("true", run_as=RunAs(user="daemon"))
     finally:
@@ -183,14 +215,19 @@ def test_without_the_right_to_it_nobody_becomes_another(world: World) -> None:
 
 def test_to_become_oneself_needs_no_right(world: World) -> None:
     own = str(os.getuid())
-    assert world.run("/usr/bin/id", "-u", run_as=RunAs(user=own, group=str(os.getgid())))[1] == f"{own}\n"
+    assert (
+        world.run("/usr/bin/id", "-u", run_as=RunAs(user=own, group=str(os.getgid())))[1]
+        == f"{own}\n"
+    )
 
 
 # Beside it: masking, and the knowledge of stderr
 
 
 def _masked(world: World, script: str, *, is_stderr_told: bool = False) -> tuple[Exit, bytes]:
-    name = world.spawn(sys.executable, "-uc", script, secrets=_SECRETS, is_stderr_told=is_stderr_told)
+    name = world.spawn(
+        sys.executable, "-uc", script, secrets=_SECRETS, is_stderr_told=is_stderr_told
+    )
     return world.exit(name), world.output_file(name).read_bytes()
 
 
@@ -208,9 +245,12 @@ def test_secrets_are_masked_in_both_streams_over_all_borders(world: World) -> No
 
 
 @pytest.mark.parametrize(
-    "ending", ["os.kill(os.getpid(), 9)", "time.sleep(60)", "signal.signal(15, quit); time.sleep(60)"]
+    "ending",
+    ["os.kill(os.getpid(), 9)", "time.sleep(60)", "signal.signal(15, quit); time.sleep(60)"],
 )
-def test_the_beginning_of_a_secret_at_which_a_process_was_killed_is_masked(world: World, ending: str) -> None:
+def test_the_beginning_of_a_secret_at_which_a_process_was_killed_is_masked(
+    world: World, ending: str
+) -> None:
     """By itself, by the stop signal, and by the stop signal after which it exits in its own way."""
     script = textwrap.dedent(f"""
         import os, signal, time
@@ -240,7 +280,9 @@ def test_what_is_no_secret_is_shown_at_once(world: World) -> None:
 def test_what_went_to_stderr_is_known(world: World, stream: int) -> None:
     ended = world.exit(name := world.shell(f"echo x >&{stream}", is_stderr_told=True))
     assert (ended.has_stderr, world.output(name)) == (stream == 2, "x\n")
-    ended, output = _masked(world, f"import os; os.write({stream}, b'hunter2')", is_stderr_told=True)
+    ended, output = _masked(
+        world, f"import os; os.write({stream}, b'hunter2')", is_stderr_told=True
+    )
     assert (ended.has_stderr, output) == (stream == 2, b"***")
 
 
@@ -248,7 +290,9 @@ def test_the_program_ends_and_so_does_its_supervisor_alike(world: World) -> None
     """By each signal that ends a process, and by exit codes; two dozen at once."""
     deadly = [n for n in signal.valid_signals() if n not in _HARMLESS]
     names = {
-        n: world.spawn(sys.executable, "-Sc", f"import os; os.kill(os.getpid(), {n})", is_stderr_told=True)
+        n: world.spawn(
+            sys.executable, "-Sc", f"import os; os.kill(os.getpid(), {n})", is_stderr_told=True
+        )
         for n in (*deadly[::4], signal.SIGKILL, signal.SIGSEGV)
     }
     for number, name in names.items():
@@ -271,8 +315,12 @@ def test_the_last_words_after_the_stop_signal_are_not_lost(world: World) -> None
     assert "bye\n" in world.output(name)
 
 
-def test_a_program_that_signals_its_whole_group_does_not_take_its_output_with_it(world: World) -> None:
-    ended = world.exit(name := world.shell("trap '' TERM; kill 0; echo still here", secrets=_SECRETS))
+def test_a_program_that_signals_its_whole_group_does_not_take_its_output_with_it(
+    world: World,
+) -> None:
+    ended = world.exit(
+        name := world.shell("trap '' TERM; kill 0; echo still here", secrets=_SECRETS)
+    )
     assert (ended.exit_code, world.output(name)) == (0, "still here\n")
 
 
@@ -309,7 +357,9 @@ def test_who_keeps_the_pipe_open_does_not_hold_the_end(world: World) -> None:
 
 
 def test_a_program_that_closes_its_output_is_supervised_to_its_end(world: World) -> None:
-    ended = world.exit(world.shell("exec >&- 2>&-; sleep 0.1; exit 5", secrets=_SECRETS, is_stderr_told=True))
+    ended = world.exit(
+        world.shell("exec >&- 2>&-; sleep 0.1; exit 5", secrets=_SECRETS, is_stderr_told=True)
+    )
     assert (ended.exit_code, ended.has_stderr) == (5, False)
 
 
@@ -320,8 +370,12 @@ def test_output_is_whole_at_the_end_however_much_there_is(world: World) -> None:
 
 
 def test_it_survives_its_runner_and_goes_on_masking(world: World, tmp_path: Path) -> None:
-    script = f"echo hunter2; while ! test -e {tmp_path}/end; do sleep 0.01; done; echo hunter2; exit 0"
-    execution, started = world.orphaned("/bin/sh", "-c", script, further="secrets=frozenset({'hunter2'})")
+    script = (
+        f"echo hunter2; while ! test -e {tmp_path}/end; do sleep 0.01; done; echo hunter2; exit 0"
+    )
+    execution, started = world.orphaned(
+        "/bin/sh", "-c", script, further="secrets=frozenset({'hunter2'})"
+    )
     assert world.adopt(execution, started.pid, started.pid_started) == started
     (tmp_path / "end").touch()
     world.exit(execution)

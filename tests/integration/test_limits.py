@@ -51,7 +51,9 @@ def test_too_little_memory_for_any_program_ends_it(world: World) -> None:
 
 
 def test_processor_time_ends_with_its_own_signal(world: World) -> None:
-    ended, _ = world.run(sys.executable, "-Sc", "while True: pass", limits=Limits(cpu=timedelta(milliseconds=300)))
+    ended, _ = world.run(
+        sys.executable, "-Sc", "while True: pass", limits=Limits(cpu=timedelta(milliseconds=300))
+    )
     assert (ended.signal, ended.stopped_for) == (signal.SIGXCPU, None)
     assert ended.cpu_s is not None
     assert 0.5 < ended.cpu_s < 20
@@ -59,7 +61,9 @@ def test_processor_time_ends_with_its_own_signal(world: World) -> None:
 
 def test_limits_are_those_of_the_program_and_not_raised_beyond_what_we_may(world: World) -> None:
     script = "ulimit -St; ulimit -Ht; ulimit -Sn; ulimit -Hn"
-    _, output = world.run("/bin/sh", "-c", script, limits=Limits(cpu=timedelta(seconds=2.5), open_files=77))
+    _, output = world.run(
+        "/bin/sh", "-c", script, limits=Limits(cpu=timedelta(seconds=2.5), open_files=77)
+    )
     assert output.split() == ["3", "4", "77", "77"]
     _, output = world.run("/bin/sh", "-c", script, limits=Limits(open_files=10**30, memory=10**30))
     assert int(output.split()[3]) >= 77
@@ -67,7 +71,9 @@ def test_limits_are_those_of_the_program_and_not_raised_beyond_what_we_may(world
 
 def test_a_bound_on_processes_without_a_cgroup_is_refused_in_words(world: World) -> None:
     world.processes._cgroups = None
-    with pytest.raises(SpawnError, match=r"limits.processes needs a delegated cgroup v2 with the pids controller"):
+    with pytest.raises(
+        SpawnError, match=r"limits.processes needs a delegated cgroup v2 with the pids controller"
+    ):
         world.spawn("true", limits=Limits(processes=5))
 
 
@@ -143,7 +149,9 @@ def test_an_adopted_execution_keeps_its_bound(world: World) -> None:
 
 def _unified() -> Path | None:
     """Return where this test may make cgroups: in the cgroup v2 that it is in."""
-    own = cgroups.folder_of(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+    own = cgroups.folder_of(
+        Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()
+    )
     return own if own is not None and os.access(own, os.W_OK) and os.geteuid() == 0 else None
 
 
@@ -163,7 +171,10 @@ def delegated(tmp_path: Path) -> Iterator[tuple[World, Path]]:
         (base / "cgroup.kill").write_text("1")
         until_s = time.monotonic() + BOUND_S
         for folder in (*(path for path in base.iterdir() if path.is_dir()), base):
-            while "populated 1" in (folder / "cgroup.events").read_text() and time.monotonic() < until_s:
+            while (
+                "populated 1" in (folder / "cgroup.events").read_text()
+                and time.monotonic() < until_s
+            ):
                 pass
             folder.rmdir()
 
@@ -184,7 +195,9 @@ def test_a_delegated_cgroup_holds_and_kills_the_whole_tree(delegated: tuple[Worl
     name = world.spawn(sys.executable, "-Sc", script, stdin="", secrets=frozenset({"x"}))
     plain = world.shell("sleep 60")
     world.told(name)
-    world.until(lambda: len(world.processes._in_cgroup(name)) == 2, "the program and its double fork")
+    world.until(
+        lambda: len(world.processes._in_cgroup(name)) == 2, "the program and its double fork"
+    )
     inside = world.processes._in_cgroup(name)
     assert world.started[name].pid not in inside  # the supervisor is bounded by nothing
     assert not world.processes._in_cgroup(plain)
@@ -205,9 +218,13 @@ def _is_bare(pids: set[int]) -> bool:
 
 def test_what_only_the_cgroup_knows_is_adopted_by_it(delegated: tuple[World, Path]) -> None:
     world, base = delegated
-    execution, started = world.orphaned("/bin/sh", "-c", "setsid env -i sleep 60 & echo 1", further="stdin=''")
+    execution, started = world.orphaned(
+        "/bin/sh", "-c", "setsid env -i sleep 60 & echo 1", further="stdin=''"
+    )
     world.until(lambda: is_dead(started.pid), "the end of the main process")
-    world.until(lambda: _is_bare(world.processes._in_cgroup(execution)), "one process without a name")
+    world.until(
+        lambda: _is_bare(world.processes._in_cgroup(execution)), "one process without a name"
+    )
     (left,) = world.processes._in_cgroup(execution)
     adopted = world.adopt(execution, started.pid, started.pid_started)
     assert adopted is not None
@@ -221,14 +238,18 @@ def test_what_only_the_cgroup_knows_is_adopted_by_it(delegated: tuple[World, Pat
 @pytest.mark.parametrize(
     ("controller", "limits"), [("memory", Limits(memory=64 * _MIB)), ("pids", Limits(processes=8))]
 )
-def test_a_bound_of_the_cgroup_holds(delegated: tuple[World, Path], controller: str, limits: Limits) -> None:
+def test_a_bound_of_the_cgroup_holds(
+    delegated: tuple[World, Path], controller: str, limits: Limits
+) -> None:
     world, _ = delegated
     held = world.processes._cgroups
     if held is None or controller not in held.controllers:
         world.close()
         pytest.skip(f"the {controller} controller is not in cgroup v2 here")
     script = (
-        "x = [bytearray(10**7) for _ in range(100)]" if controller == "memory" else "import os\nwhile True: os.fork()"
+        "x = [bytearray(10**7) for _ in range(100)]"
+        if controller == "memory"
+        else "import os\nwhile True: os.fork()"
     )
     ended, output = world.run(sys.executable, "-Sc", script, limits=limits)
     assert ended.stopped_for is Reason.MEMORY_LIMIT or "BlockingIOError" in output

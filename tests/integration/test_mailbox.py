@@ -74,9 +74,13 @@ def test_a_command_is_posted_taken_and_answered(store: Store, tmp_path: Path) ->
     assert answer_to(tmp_path, "c1") == '{"ok": true}'
 
 
-def test_what_a_command_was_given_is_not_kept_once_it_is_answered_or_withdrawn(store: Store, tmp_path: Path) -> None:
+def test_what_a_command_was_given_is_not_kept_once_it_is_answered_or_withdrawn(
+    store: Store, tmp_path: Path
+) -> None:
     for command in ("answered", "taken-back", "late", "taken"):
-        post(tmp_path, _command(command, deadline=_NOW - 1 if command == "late" else _NOW + _MINUTE))
+        post(
+            tmp_path, _command(command, deadline=_NOW - 1 if command == "late" else _NOW + _MINUTE)
+        )
     withdraw(tmp_path, "taken-back")
     store.take_commands(_NOW)
     store.commit(Batch(answers={"answered": "{}"}))
@@ -93,7 +97,9 @@ def _arguments(folder: Path) -> dict[str, str]:
         return dict(connection.execute("SELECT id, arguments FROM commands"))
 
 
-def test_commands_are_taken_once_and_in_the_order_they_were_posted(store: Store, tmp_path: Path) -> None:
+def test_commands_are_taken_once_and_in_the_order_they_were_posted(
+    store: Store, tmp_path: Path
+) -> None:
     for command in ("z", "a", "m"):
         post(tmp_path, _command(command))
     assert [command.id for command in store.take_commands(_NOW)] == ["z", "a", "m"]
@@ -102,7 +108,12 @@ def test_commands_are_taken_once_and_in_the_order_they_were_posted(store: Store,
 
 def test_what_a_person_is_called_need_not_be_utf_8(store: Store, tmp_path: Path) -> None:
     row = CommandRow(
-        id="c1", kind="exec", arguments="\udcff", requested_by="añ\udcff", deadline=_NOW, status=CommandStatus.PENDING
+        id="c1",
+        kind="exec",
+        arguments="\udcff",
+        requested_by="añ\udcff",
+        deadline=_NOW,
+        status=CommandStatus.PENDING,
     )
     post(tmp_path, row)
     (taken,) = store.take_commands(_NOW)
@@ -111,7 +122,9 @@ def test_what_a_person_is_called_need_not_be_utf_8(store: Store, tmp_path: Path)
     assert answer_to(tmp_path, "c1") == "\udcff"
 
 
-def test_an_answer_is_written_with_all_of_its_batch_or_not_at_all(store: Store, tmp_path: Path) -> None:
+def test_an_answer_is_written_with_all_of_its_batch_or_not_at_all(
+    store: Store, tmp_path: Path
+) -> None:
     claim = ExecutionRow(
         id="e1", request="a", generation=1, scheduled_for=0, attempt=1, sequence=0, phase=Phase.WAITING,
         pid=None, pid_started=None, body="{}",
@@ -152,7 +165,9 @@ def test_an_answer_does_not_revive_what_was_withdrawn(store: Store, tmp_path: Pa
     assert answer_to(tmp_path, "c1") is None
 
 
-def test_a_command_past_its_deadline_is_withdrawn_and_the_others_are_taken(store: Store, tmp_path: Path) -> None:
+def test_a_command_past_its_deadline_is_withdrawn_and_the_others_are_taken(
+    store: Store, tmp_path: Path
+) -> None:
     post(tmp_path, _command("late", deadline=_NOW - 1))
     post(tmp_path, _command("just", deadline=_NOW))
     assert [command.id for command in store.take_commands(_NOW)] == ["just"]
@@ -196,8 +211,12 @@ print("done", flush=True)
 """
 
 
-@pytest.mark.parametrize("is_followed", [False, True], ids=["no runner follows", "a runner follows"])
-def test_what_a_runner_took_before_it_died_counts_as_withdrawn(is_followed: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "is_followed", [False, True], ids=["no runner follows", "a runner follows"]
+)
+def test_what_a_runner_took_before_it_died_counts_as_withdrawn(
+    is_followed: bool, tmp_path: Path
+) -> None:
     Store.own(tmp_path).close()
     post(tmp_path, _command())
     with child(_TAKE_AND_WAIT, tmp_path) as owner:
@@ -214,12 +233,17 @@ def test_what_a_runner_took_before_it_died_counts_as_withdrawn(is_followed: bool
         assert withdraw(tmp_path, "c1")
 
 
-def test_of_many_commands_each_is_applied_or_withdrawn_never_both(store: Store, wake: int, tmp_path: Path) -> None:
+def test_of_many_commands_each_is_applied_or_withdrawn_never_both(
+    store: Store, wake: int, tmp_path: Path
+) -> None:
     # On a machine that stands still, another may hold the store for longer than a person waits.
     store._connection.execute("PRAGMA busy_timeout = 60000")
     applied: list[str] = []
     with ExitStack() as resources:
-        posters = [resources.enter_context(child(_POST_AND_WITHDRAW, tmp_path, name, 100, 8)) for name in "ab"]
+        posters = [
+            resources.enter_context(child(_POST_AND_WITHDRAW, tmp_path, name, 100, 8))
+            for name in "ab"
+        ]
         outcomes = [
             _line_of(poster) for poster in posters
         ]  # before any is taken; the last of each waits for its answer
@@ -274,7 +298,9 @@ def test_a_full_fifo_keeps_no_one_from_posting(store: Store, wake: int, tmp_path
 
 
 @pytest.mark.parametrize("has_fifo", [False, True])
-def test_posting_does_not_ask_whether_someone_listens(has_fifo: bool, store: Store, tmp_path: Path) -> None:
+def test_posting_does_not_ask_whether_someone_listens(
+    has_fifo: bool, store: Store, tmp_path: Path
+) -> None:
     if has_fifo:
         os.close(open_wake(tmp_path))
     post(tmp_path, _command())
@@ -314,7 +340,9 @@ def test_a_file_that_is_no_store_is_not_posted_to(tmp_path: Path) -> None:
         post(tmp_path, _command())
 
 
-def test_a_runner_that_is_never_restarted_forgets_commands_too(store: Store, tmp_path: Path) -> None:
+def test_a_runner_that_is_never_restarted_forgets_commands_too(
+    store: Store, tmp_path: Path
+) -> None:
     old = time.time_ns() // 1000 - 25 * 60 * _MINUTE
     for number in range(3):
         post(tmp_path, _command(f"old-{number}", deadline=old))
@@ -355,16 +383,32 @@ _COLUMNS = ("id", "kind", "arguments", "requested_by", "deadline", "status", "an
 
 
 def _hostile_rows() -> Iterator[dict[str, object]]:
-    """Yield rows with every kind of value in every column, and with every kind of argument of every kind of command."""
-    good = {"kind": "exec", "arguments": json.dumps(_GOOD), "requested_by": "ana", "deadline": _NOW + 99 * _MINUTE}
+    """Yield rows with every kind of value in every column, and with every kind of
+    argument of every kind of command.
+    """
+    good = {
+        "kind": "exec",
+        "arguments": json.dumps(_GOOD),
+        "requested_by": "ana",
+        "deadline": _NOW + 99 * _MINUTE,
+    }
     for column in _COLUMNS:
         yield from (good | {column: value} for value in _VALUES)
         yield from (good | {column: sqlite3.Binary(str(value).encode())} for value in _VALUES[:4])
     for kind in (*Kind, "no-such-kind"):
-        yield from (good | {"kind": kind, "arguments": text} for text in ("{}", "[]", "1", "null", "{", "[" * 100_000))
+        yield from (
+            good | {"kind": kind, "arguments": text}
+            for text in ("{}", "[]", "1", "null", "{", "[" * 100_000)
+        )
         for name in _GOOD:
-            yield good | {"kind": kind, "arguments": json.dumps({k: v for k, v in _GOOD.items() if k != name})}
-            yield from (good | {"kind": kind, "arguments": json.dumps(_GOOD | {name: value})} for value in _ARGUMENTS)
+            yield good | {
+                "kind": kind,
+                "arguments": json.dumps({k: v for k, v in _GOOD.items() if k != name}),
+            }
+            yield from (
+                good | {"kind": kind, "arguments": json.dumps(_GOOD | {name: value})}
+                for value in _ARGUMENTS
+            )
 
 
 def test_a_malformed_row_is_refused_and_the_runner_goes_on(place: Place) -> None:
@@ -384,15 +428,23 @@ def test_a_malformed_row_is_refused_and_the_runner_goes_on(place: Place) -> None
             for count, row in enumerate(_hostile_rows(), 1):
                 row = {"id": f"h{count}", "status": "pending"} | row
                 names = ", ".join(row)
-                with suppress(sqlite3.IntegrityError):  # NULL where the table refuses it, or an id that is there
+                with suppress(
+                    sqlite3.IntegrityError
+                ):  # NULL where the table refuses it, or an id that is there
                     connection.execute(
-                        f"INSERT INTO commands ({names}) VALUES ({', '.join('?' * len(row))})", [*row.values()]
+                        f"INSERT INTO commands ({names}) VALUES ({', '.join('?' * len(row))})",
+                        [*row.values()],
                     )
             assert count > 500
             pending = "SELECT count(*) FROM commands WHERE status = 'pending'"
             go_on_until(lambda: connection.execute(pending).fetchone() == (0,), "no row is pending")
-        soon = time.time_ns() // 1000 + 99 * _MINUTE  # not by _NOW: the suite may have begun long ago
-        post(place.state, replace(_command("last", deadline=soon), kind="exec", arguments=json.dumps(_GOOD)))
+        soon = (
+            time.time_ns() // 1000 + 99 * _MINUTE
+        )  # not by _NOW: the suite may have begun long ago
+        post(
+            place.state,
+            replace(_command("last", deadline=soon), kind="exec", arguments=json.dumps(_GOOD)),
+        )
         go_on_until(lambda: answer_to(place.state, "last"), "an answer")
         go_on_until(lambda: not runner.is_executing, "the end of all executions")
         assert Answer.read(answer_to(place.state, "last") or "").is_done
@@ -409,7 +461,9 @@ def test_a_malformed_row_is_answered_in_words(store: Store, tmp_path: Path) -> N
     assert (answer.is_done, answer.lines) == (False, ("the command in the store is malformed",))
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"is_done": 1, "lines": [], "data": {}}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "null", "[]", "{}", '{"is_done": 1, "lines": [], "data": {}}', "[" * 100_000]
+)
 def test_an_answer_that_no_runner_wrote_is_an_error_in_words(text: str) -> None:
     with pytest.raises(StoreError, match="cannot be read"):
         Answer.read(text)

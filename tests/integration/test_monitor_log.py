@@ -1,4 +1,6 @@
-"""The monitor log with real files: whole lines, each once, whatever breaks off, is renamed, or is added by others."""
+"""The monitor log with real files: whole lines, each once, whatever breaks off, is
+renamed, or is added by others.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def opened(path: Path) -> Iterator[MonitorLog]:
 
 @contextmanager
 def full_at(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size`: the kernel then writes short, and fails the next write, as on a full disk."""
+    """Let no file grow beyond `size`: the kernel then writes short, and fails the next
+    write, as on a full disk.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -64,7 +68,9 @@ def recovered(path: Path, inode: int, offset: int, batch: bytes = BATCH) -> None
             log.recover(inode, offset, batch)
 
 
-def test_a_batch_is_one_write_and_its_place_is_where_the_file_ends(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_one_write_and_its_place_is_where_the_file_ends(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writes: list[bytes] = []
     real = os.write
 
@@ -82,7 +88,9 @@ def test_a_batch_is_one_write_and_its_place_is_where_the_file_ends(path: Path, m
     assert path.read_bytes() == BATCH + OLD
 
 
-def test_data_and_the_name_of_a_new_file_are_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_and_the_name_of_a_new_file_are_synced(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced: list[int] = []
     real = os.fsync
 
@@ -114,7 +122,9 @@ def test_a_short_write_is_continued_exactly_where_it_broke_off(path: Path) -> No
                 for _ in range(2):
                     with pytest.raises(LogUnwritableError, match=r"monitor\.jsonl"):
                         log.append(BATCH)
-                    assert log.place() == before, "the mark stays before a batch that is not wholly in"
+                    assert log.place() == before, (
+                        "the mark stays before a batch that is not wholly in"
+                    )
             assert path.read_bytes() == (OLD[: before[1]] + BATCH)[:cut]
             assert log.append(BATCH + OLD)[1] == before[1] + len(BATCH + OLD)
         assert path.read_bytes() == OLD[: before[1]] + BATCH + OLD
@@ -136,7 +146,9 @@ def test_after_a_crash_at_any_byte_the_batch_is_in_exactly_once(path: Path) -> N
         assert path.read_bytes() == OLD + BATCH, cut
 
 
-def test_a_line_torn_in_a_file_renamed_since_is_completed_there_and_the_rest_goes_to_the_new_one(path: Path) -> None:
+def test_a_line_torn_in_a_file_renamed_since_is_completed_there_and_the_rest_goes_to_the_new_one(
+    path: Path,
+) -> None:
     rotated = path.with_name("monitor.jsonl.1")
     for cut in range(len(BATCH) + 1):
         rotated.write_bytes(OLD + BATCH[:cut])
@@ -193,7 +205,9 @@ def test_a_file_that_was_truncated_goes_on_at_its_present_end(path: Path) -> Non
 
 
 @pytest.mark.parametrize("foreign", [b"hello\n", b"hello", b'{"id":', b"\0\0\0", b"\n\n", b"a\nb"])
-def test_what_others_append_stays_and_ours_begins_on_a_line_of_its_own(path: Path, foreign: bytes) -> None:
+def test_what_others_append_stays_and_ours_begins_on_a_line_of_its_own(
+    path: Path, foreign: bytes
+) -> None:
     with opened(path) as log:
         log.append(OLD)
         with path.open("ab") as other:
@@ -212,7 +226,9 @@ def test_what_others_append_stays_and_ours_begins_on_a_line_of_its_own(path: Pat
 def test_text_that_others_appended_after_the_mark_does_not_hide_our_lines(path: Path) -> None:
     path.write_bytes(OLD + b"one\n" + LINES[0] + b"two\n" + LINES[1] + b"three")
     recovered(path, path.stat().st_ino, len(OLD))
-    assert path.read_bytes() == OLD + b"one\n" + LINES[0] + b"two\n" + LINES[1] + b"three\n" + LINES[2]
+    assert (
+        path.read_bytes() == OLD + b"one\n" + LINES[0] + b"two\n" + LINES[1] + b"three\n" + LINES[2]
+    )
 
 
 def test_a_torn_line_that_others_wrote_behind_is_written_again_whole(path: Path) -> None:
@@ -237,17 +253,23 @@ def test_a_renamed_log_is_noticed_before_the_next_batch(path: Path, is_created: 
     assert (Path(f"{path}.1").read_bytes(), path.read_bytes()) == (OLD, BATCH)
 
 
-def test_a_batch_whose_file_is_renamed_after_its_mark_goes_there_where_recovery_looks(path: Path) -> None:
+def test_a_batch_whose_file_is_renamed_after_its_mark_goes_there_where_recovery_looks(
+    path: Path,
+) -> None:
     with opened(path) as log:
         inode, offset = log.place()
         path.rename(f"{path}.1")
-        with pytest.raises(LogUnwritableError, match="renamed"):  # perhaps it was compressed before our bytes came
+        with pytest.raises(
+            LogUnwritableError, match="renamed"
+        ):  # perhaps it was compressed before our bytes came
             log.append(BATCH)
     recovered(path, inode, offset)
     assert (Path(f"{path}.1").read_bytes(), path.read_bytes()) == (BATCH, b"")
 
 
-def test_a_batch_torn_in_a_file_moved_to_another_folder_is_completed_there(path: Path, tmp_path: Path) -> None:
+def test_a_batch_torn_in_a_file_moved_to_another_folder_is_completed_there(
+    path: Path, tmp_path: Path
+) -> None:
     (tmp_path / "old").mkdir()
     moved = tmp_path / "old" / "monitor.jsonl"
     with opened(path) as log:
@@ -258,8 +280,12 @@ def test_a_batch_torn_in_a_file_moved_to_another_folder_is_completed_there(path:
     assert moved.read_bytes() + path.read_bytes() == BATCH
 
 
-@pytest.mark.parametrize("moved", ["old/monitor.jsonl", "old/2026/a.log", "archive-1.log", "../logs.old/monitor.jsonl"])
-def test_recovery_finds_the_marked_file_in_another_folder_or_by_another_name(moved: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "moved", ["old/monitor.jsonl", "old/2026/a.log", "archive-1.log", "../logs.old/monitor.jsonl"]
+)
+def test_recovery_finds_the_marked_file_in_another_folder_or_by_another_name(
+    moved: str, tmp_path: Path
+) -> None:
     path = tmp_path / "logs" / "monitor.jsonl"
     with opened(path) as log:
         place = log.append(OLD)
@@ -273,7 +299,9 @@ def test_recovery_finds_the_marked_file_in_another_folder_or_by_another_name(mov
     assert (target.read_bytes(), path.read_bytes()) == (OLD + BATCH, b"")
 
 
-def test_a_batch_written_to_a_deleted_file_is_no_success_and_goes_to_the_new_one(path: Path) -> None:
+def test_a_batch_written_to_a_deleted_file_is_no_success_and_goes_to_the_new_one(
+    path: Path,
+) -> None:
     with opened(path) as log:
         log.place()
         path.unlink()
@@ -298,7 +326,10 @@ def test_the_folder_is_made_once_and_a_lost_one_is_told_until_it_returns(tmp_pat
 
 
 def test_a_folder_whose_parent_is_missing_is_not_invented(tmp_path: Path) -> None:
-    with opened(tmp_path / "mount" / "logs" / "monitor.jsonl") as log, pytest.raises(LogUnwritableError):
+    with (
+        opened(tmp_path / "mount" / "logs" / "monitor.jsonl") as log,
+        pytest.raises(LogUnwritableError),
+    ):
         log.place()
     assert not (tmp_path / "mount").exists()
 
@@ -348,12 +379,16 @@ while True:
 """
 
 
-def test_a_writer_killed_at_any_moment_leaves_a_log_that_is_whole_after_recovery(path: Path, tmp_path: Path) -> None:
+def test_a_writer_killed_at_any_moment_leaves_a_log_that_is_whole_after_recovery(
+    path: Path, tmp_path: Path
+) -> None:
     for rounds in range(1, 7):
         path.unlink(missing_ok=True)
         state = tmp_path / "state"
         command = [sys.executable, "-c", WRITER, str(path), str(state)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as writer:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+        ) as writer:
             assert writer.stdout is not None
             for _ in range(rounds):
                 assert writer.stdout.readline()
@@ -367,7 +402,9 @@ def test_a_writer_killed_at_any_moment_leaves_a_log_that_is_whole_after_recovery
 
 @dataclass
 class Owner:
-    """What the service does with the log, by the contract, with a store that survives: its mark and its outbox."""
+    """What the service does with the log, by the contract, with a store that survives:
+    its mark and its outbox.
+    """
 
     path: Path
     mark: tuple[int, int] = (0, 0)
@@ -380,9 +417,13 @@ class Owner:
         self.log = MonitorLog(self.path)
 
     def turn(self, count: int, room: int | None = None, dies: bool = False) -> None:
-        """Commit new records and append the outbox; with `room` the disk takes that many bytes; maybe die before the
-        second commit."""
-        self.outbox += [b'{"id":%d,"m":"\xe2\x82\xac"}\n' % number for number in range(self.made, self.made + count)]
+        """Commit new records and append the outbox; with `room` the disk takes that
+        many bytes; maybe die before the second commit.
+        """
+        self.outbox += [
+            b'{"id":%d,"m":"\xe2\x82\xac"}\n' % number
+            for number in range(self.made, self.made + count)
+        ]
         self.made += count
         with suppress(LogUnwritableError):
             self.mark = self.log.place()
@@ -435,9 +476,12 @@ def check_any_history(history: list[tuple[object, ...]]) -> None:
         files = [*sorted(folder.glob("monitor.jsonl.*")), owner.path]
         lines = [line for file in files for line in file.read_bytes().split(b"\n")]
         ours = [int(match[1]) for line in lines if (match := OURS.fullmatch(line))]
-        # Where somebody else's torn line begins like ours, a rotation and a crash may leave them in another order.
+        # Where somebody else's torn line begins like ours, a rotation and a crash may
+        # leave them in another order.
         is_ambiguous = ("others", b'{"id":') in history
-        assert (sorted(ours) if is_ambiguous else ours) == list(range(owner.made)), "every record once, whole, in order"
+        assert (sorted(ours) if is_ambiguous else ours) == list(range(owner.made)), (
+            "every record once, whole, in order"
+        )
     finally:
         owner.log.close()
         shutil.rmtree(folder)
@@ -445,7 +489,9 @@ def check_any_history(history: list[tuple[object, ...]]) -> None:
 
 @settings(max_examples=150)
 @given(st.lists(steps, max_size=12))
-def test_after_any_history_every_record_is_in_once_and_whole(history: list[tuple[object, ...]]) -> None:
+def test_after_any_history_every_record_is_in_once_and_whole(
+    history: list[tuple[object, ...]],
+) -> None:
     check_any_history(history)
 
 
@@ -453,5 +499,7 @@ def test_after_any_history_every_record_is_in_once_and_whole(history: list[tuple
 @pytest.mark.timeout(900)
 @settings(max_examples=20_000)
 @given(st.lists(steps, max_size=40))
-def test_after_any_long_history_every_record_is_in_once_and_whole(history: list[tuple[object, ...]]) -> None:
+def test_after_any_long_history_every_record_is_in_once_and_whole(
+    history: list[tuple[object, ...]],
+) -> None:
     check_any_history(history)

@@ -11,7 +11,9 @@ from support.place import Place, wait_until
 SHOW = "env | grep -E '^(NOTIFY_SOCKET|WATCHDOG_)' || echo nothing"
 
 
-def test_a_manager_hears_of_start_life_reload_and_stop_and_no_process_can_speak_for_the_runner(place: Place) -> None:
+def test_a_manager_hears_of_start_life_reload_and_stop_and_no_process_can_speak_for_the_runner(
+    place: Place,
+) -> None:
     place.declare("environment", SHOW, "run_immediately")
     # The path of a socket has room for about a hundred bytes.
     with (
@@ -20,7 +22,8 @@ def test_a_manager_hears_of_start_life_reload_and_stop_and_no_process_can_speak_
     ):
         manager.bind(f"{short}/notify")
         manager.settimeout(30)
-        # A socket that is not read holds ten datagrams, and what comes then is lost: signs of life must be rare.
+        # A socket that is not read holds ten datagrams, and what comes then is lost:
+        # signs of life must be rare.
         place.environment |= {"NOTIFY_SOCKET": f"{short}/notify", "WATCHDOG_USEC": "2500000"}
         runner = place.launch()
 

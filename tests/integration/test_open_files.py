@@ -1,4 +1,6 @@
-"""The runner may have more files open than its programs: real processes, with descriptors beyond the former limit."""
+"""The runner may have more files open than its programs: real processes, with
+descriptors beyond the former limit.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ for further in ({}, {"nice": 1}):
 """
 
 
-def test_the_limit_is_raised_for_us_when_half_of_it_is_in_use_and_stays_as_it_was_for_programs(tmp_path: Path) -> None:
+def test_the_limit_is_raised_for_us_when_half_of_it_is_in_use_and_stays_as_it_was_for_programs(
+    tmp_path: Path,
+) -> None:
     run(_SCRIPT, tmp_path)
 
 

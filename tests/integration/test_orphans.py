@@ -1,4 +1,6 @@
-"""Children that a shell left to the program that it became: the runner reaps them, and leaves alone those that live."""
+"""Children that a shell left to the program that it became: the runner reaps them, and
+leaves alone those that live.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,11 @@ def start_with_helpers(place: Place) -> subprocess.Popen[str]:
 
 def states(runner: subprocess.Popen[str]) -> list[bool]:
     """Return of each child whether it is a zombie."""
-    return [stat.is_dead for pid in proc.children_of(runner.pid) if (stat := proc.stat_of(pid)) is not None]
+    return [
+        stat.is_dead
+        for pid in proc.children_of(runner.pid)
+        if (stat := proc.stat_of(pid)) is not None
+    ]
 
 
 def test_an_idle_runner_reaps_helpers_in_its_own_session(place: Place) -> None:
@@ -61,7 +67,9 @@ def test_a_helper_survives_the_end_of_an_execution_that_began_before_it(place: P
     place.declare("first", "true", "run_immediately")
     runner = start_with_helpers(place)
     place.await_finished("first", status="success")
-    place.declare("second", "setsid -f sleep 600", "run_immediately")  # whose orphan has to be found and killed
+    place.declare(
+        "second", "setsid -f sleep 600", "run_immediately"
+    )  # whose orphan has to be found and killed
     place.await_finished("second", status="success")
     wait_until(lambda: states(runner) == [False], what="the end of the orphan, and of it alone")
     (place.folder / "gate").touch()
@@ -72,7 +80,9 @@ def test_a_helper_survives_the_end_of_an_execution_that_began_before_it(place: P
 def test_no_sweep_takes_the_exit_of_a_process_whose_start_has_not_returned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a machine so busy that a short process has ended before the thread that started it goes on."""
+    """As on a machine so busy that a short process has ended before the thread that
+    started it goes on.
+    """
     world, gate = World(tmp_path), Event()
     pids: list[int] = []
     starts, begin = Starts(world.processes, SystemClock()), world.processes.begin
@@ -97,7 +107,10 @@ def test_no_sweep_takes_the_exit_of_a_process_whose_start_has_not_returned(
     )
     needs = Needs(directory="/", environment_files=(), path=PATH, program="true", user=None)
     assert starts.start(execution, needs, lambda: launch) is None
-    wait_until(lambda: pids and (stat := proc.stat_of(pids[0])) is not None and stat.is_dead, what="its end")
+    wait_until(
+        lambda: pids and (stat := proc.stat_of(pids[0])) is not None and stat.is_dead,
+        what="its end",
+    )
     world.processes.enforce(time.monotonic() + 3600.0)
     gate.set()
     (late,) = wait_until(lambda: list(starts.late()), what="the start")

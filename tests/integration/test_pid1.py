@@ -1,4 +1,6 @@
-"""The runner as PID 1 of a PID namespace, as in a container: nobody else reaps, and no signal has a default action."""
+"""The runner as PID 1 of a PID namespace, as in a container: nobody else reaps, and no
+signal has a default action.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,25 @@ UNSHARED = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 def _may_unshare() -> bool:
     try:
-        return subprocess.run([*UNSHARED, "true"], capture_output=True, timeout=60, check=False).returncode == 0
+        return (
+            subprocess.run(
+                [*UNSHARED, "true"], capture_output=True, timeout=60, check=False
+            ).returncode
+            == 0
+        )
     except FileNotFoundError:
         return False
 
 
-pytestmark = pytest.mark.skipif(not _may_unshare(), reason="needs unshare, and the right to make a PID namespace")
+pytestmark = pytest.mark.skipif(
+    not _may_unshare(), reason="needs unshare, and the right to make a PID namespace"
+)
 
 
 def start_as_init(place: Place, *before: str) -> tuple[subprocess.Popen[str], int]:
-    """Start a runner as PID 1; return what waits for it, and its pid out here. `before` is what executes it."""
+    """Start a runner as PID 1; return what waits for it, and its pid out here. `before`
+    is what executes it.
+    """
     with (place.folder / "console.1").open("w") as console:
         # In containers PID 1 leads a session, and may have no HOME.
         outer = subprocess.Popen(
@@ -52,12 +63,16 @@ def run_inside(inner: int, shell: str) -> None:
     """Run a shell line in the namespace that is no child of its PID 1, as `docker exec` does."""
     entered = [*entering(inner), "setsid", "--wait", "sh", "-c", shell]
     # Not captured: what it leaves in the background would hold a pipe open.
-    subprocess.run(entered, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30, check=True)
+    subprocess.run(
+        entered, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30, check=True
+    )
 
 
 def children_of(inner: int) -> list[bool]:
     """Tell of each child of PID 1 whether it is a zombie."""
-    return [stat.is_dead for pid in proc.children_of(inner) if (stat := proc.stat_of(pid)) is not None]
+    return [
+        stat.is_dead for pid in proc.children_of(inner) if (stat := proc.stat_of(pid)) is not None
+    ]
 
 
 def stranger(gate: Path) -> str:
@@ -76,7 +91,9 @@ def test_strangers_are_reaped_and_none_is_killed_and_sigterm_stops_in_order(plac
     place.declare("bound", bound, "run_immediately", stop_grace="1m")
     wait_until(lambda: (place.folder / "up").exists(), what="the execution")
     run_inside(inner, stranger(gates[1]))
-    wait_until(lambda: children_of(inner) == [False] * 3, what="the dead to be reaped, and they alone")
+    wait_until(
+        lambda: children_of(inner) == [False] * 3, what="the dead to be reaped, and they alone"
+    )
     subprocess.run([*entering(inner), "kill", "-TERM", "1"], timeout=30, check=True)
     assert outer.wait(timeout=30) == 0
     # The strangers have ended with their namespace.
@@ -88,8 +105,18 @@ def test_strangers_are_reaped_and_none_is_killed_and_sigterm_stops_in_order(plac
 def test_init_of_session_0_reaps_orphans_of_its_own_session(place: Place) -> None:
     outer, inner = start_as_init(place)
     # In here that session is 0, for its leader is outside of the namespace.
-    entered = ["nsenter", "--target", str(inner), "--pid", "sh", "-c", "sh -c 'exit 3' & (sleep 0.2 &) &"]
-    subprocess.run(entered, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30, check=True)
+    entered = [
+        "nsenter",
+        "--target",
+        str(inner),
+        "--pid",
+        "sh",
+        "-c",
+        "sh -c 'exit 3' & (sleep 0.2 &) &",
+    ]
+    subprocess.run(
+        entered, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30, check=True
+    )
     wait_until(lambda: children_of(inner) == [], what="the dead to be reaped")
     subprocess.run([*entering(inner), "kill", "-TERM", "1"], timeout=30, check=True)
     assert outer.wait(timeout=30) == 0

@@ -1,4 +1,6 @@
-"""Processes from spawn to exit, with real ones: nothing here is simulated but the clock of some deadlines."""
+"""Processes from spawn to exit, with real ones: nothing here is simulated but the clock
+of some deadlines.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,9 @@ def test_peak_memory_is_told_where_it_is_above_our_own(world: World) -> None:
 
 def test_peak_memory_below_our_own_is_sampled_or_unknown_but_never_ours(world: World) -> None:
     assert world.run("/bin/true")[0].max_rss_bytes is None
-    sampled = world.shell("echo 1; sleep 60; :")  # the shell stays: who becomes another program has little for a moment
+    sampled = world.shell(
+        "echo 1; sleep 60; :"
+    )  # the shell stays: who becomes another program has little for a moment
     world.told(sampled)
     world.processes.enforce(time.monotonic() + 10)
     world.processes.kill(sampled, Reason.KILLED_BY_USER)
@@ -111,7 +115,9 @@ def test_a_process_that_closes_its_output_is_watched_to_its_end(world: World) ->
     assert ended.exit_code == 5
 
 
-def test_the_environment_is_exactly_what_was_given(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_exactly_what_was_given(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NOT_FOR_CHILDREN", "1")
     given = {"A": "1", "EMPTY": "", "UNICODE": "ñ€", "LINES": "a\nb"}
     _, output = world.run("/usr/bin/env", "-0", environment=given)
@@ -148,7 +154,9 @@ def test_no_descriptor_of_ours_is_inherited_not_even_an_inheritable_one(tmp_path
 
 
 def test_signals_that_we_ignore_or_block_reach_it(world: World) -> None:
-    ignored = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGUSR1)}
+    ignored = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGUSR1)
+    }
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
     try:
         _, output = world.run("/bin/grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
@@ -175,7 +183,9 @@ def test_a_program_is_found_by_the_path_that_it_is_given_or_in_its_directory(wor
     tools.mkdir()
     _write_program(tools / "tool", "#!/bin/sh\necho found\n")
     (tools / "sub" / "tool").mkdir(parents=True)
-    assert world.run("tool", environment={"PATH": f"/nonexistent:{tools}/sub:{tools}"})[1] == "found\n"
+    assert (
+        world.run("tool", environment={"PATH": f"/nonexistent:{tools}/sub:{tools}"})[1] == "found\n"
+    )
     assert world.run("./tool", directory=tools)[1] == "found\n"
     assert world.run("tool", directory=tools, environment={"PATH": ":/bin"})[1] == "found\n"
     assert world.run("true", environment={})[0].exit_code == 0
@@ -198,14 +208,22 @@ def _refused(world: World, *arguments: str, **options: Any) -> str:
 def test_a_program_that_is_nowhere_is_told_with_the_path(world: World) -> None:
     assert _refused(world, "pg_dumpp") == f"program 'pg_dumpp' is not in PATH ({PATH})"
     assert _refused(world, "/opt/none/tool") == "program '/opt/none/tool' does not exist"
-    assert _refused(world, "./tool") == f"program './tool' does not exist in directory '{world.folder}'"
+    assert (
+        _refused(world, "./tool")
+        == f"program './tool' does not exist in directory '{world.folder}'"
+    )
     assert _refused(world, "") == "the name of the program is empty"
 
 
 def test_a_directory_that_cannot_be_entered_is_told_as_such(world: World) -> None:
     assert _refused(world, "true", directory="/x/y") == "directory '/x/y' does not exist"
-    assert _refused(world, "true", directory="/etc/passwd") == "directory '/etc/passwd' is not a directory"
-    assert _refused(world, "true", directory="/a\0b").startswith("directory '/a\\x00b' contains a character")
+    assert (
+        _refused(world, "true", directory="/etc/passwd")
+        == "directory '/etc/passwd' is not a directory"
+    )
+    assert _refused(world, "true", directory="/a\0b").startswith(
+        "directory '/a\\x00b' contains a character"
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else for a moment")
@@ -220,7 +238,10 @@ def _check_denied_permissions(world: World) -> None:
     secret = _write_program(world.folder / "secret", "#!/bin/sh\n", mode=0o700)
     os.seteuid(65534)
     try:
-        assert _refused(world, "true", directory=private) == f"no permission to enter directory '{private}'"
+        assert (
+            _refused(world, "true", directory=private)
+            == f"no permission to enter directory '{private}'"
+        )
         assert _refused(world, str(secret)) == f"no permission to execute program '{secret}'"
     finally:
         os.seteuid(0)
@@ -258,9 +279,16 @@ def test_a_file_that_is_no_program_is_told_as_such(world: World) -> None:
 def test_what_no_program_can_be_given_is_named_and_not_shown(world: World) -> None:
     assert _refused(world, "true", "a", "s3cret\0").startswith("argument 2 contains a NUL")
     assert _refused(world, "true", "\ud800").startswith("argument 1 contains")
-    assert _refused(world, "true", environment={"TOKEN": "s3cret\0"}).startswith("environment variable TOKEN contains")
-    assert _refused(world, "true", environment={"A=B": "c"}) == "'A=B' is no name for an environment variable"
-    assert _refused(world, "true", "x" * 200_000).startswith("the arguments (200006 bytes) or the environment (")
+    assert _refused(world, "true", environment={"TOKEN": "s3cret\0"}).startswith(
+        "environment variable TOKEN contains"
+    )
+    assert (
+        _refused(world, "true", environment={"A=B": "c"})
+        == "'A=B' is no name for an environment variable"
+    )
+    assert _refused(world, "true", "x" * 200_000).startswith(
+        "the arguments (200006 bytes) or the environment ("
+    )
 
 
 def test_an_output_that_cannot_be_written_is_told_as_such(world: World) -> None:
@@ -294,18 +322,30 @@ def test_who_ignores_the_stop_signal_is_killed_after_the_grace(world: World) -> 
     began_s = time.monotonic()
     world.stop(name)
     ended = world.exit(name)
-    assert (ended.exit_code, ended.signal, ended.stopped_for) == (None, signal.SIGKILL, Reason.KILLED_BY_USER)
+    assert (ended.exit_code, ended.signal, ended.stopped_for) == (
+        None,
+        signal.SIGKILL,
+        Reason.KILLED_BY_USER,
+    )
     assert time.monotonic() - began_s >= 0.3
 
 
 def test_a_timeout_stops_and_then_kills(world: World) -> None:
     gentle = world.spawn("/bin/sleep", "60", timeout_s=0.1)
-    assert (world.exit(gentle).signal, world.exit(gentle).stopped_for) == (signal.SIGTERM, Reason.TIMEOUT)
-    deaf = world.shell("trap '' TERM; echo $$; while :; do sleep 0.01; done", timeout_s=3600.0, stop_grace_s=0.1)
+    assert (world.exit(gentle).signal, world.exit(gentle).stopped_for) == (
+        signal.SIGTERM,
+        Reason.TIMEOUT,
+    )
+    deaf = world.shell(
+        "trap '' TERM; echo $$; while :; do sleep 0.01; done", timeout_s=3600.0, stop_grace_s=0.1
+    )
     world.told(deaf)
     world.processes.enforce(time.monotonic() + 3600)
     world.processes.enforce(time.monotonic() + 3601)
-    assert (world.exit(deaf).signal, world.exit(deaf).stopped_for) == (signal.SIGKILL, Reason.TIMEOUT)
+    assert (world.exit(deaf).signal, world.exit(deaf).stopped_for) == (
+        signal.SIGKILL,
+        Reason.TIMEOUT,
+    )
 
 
 def test_who_has_ended_by_itself_was_not_stopped(world: World) -> None:
@@ -343,7 +383,9 @@ _FAMILY = textwrap.dedent("""
 """)
 
 
-def test_kill_reaches_the_whole_tree_with_sessions_of_their_own_and_double_forks(world: World) -> None:
+def test_kill_reaches_the_whole_tree_with_sessions_of_their_own_and_double_forks(
+    world: World,
+) -> None:
     name = world.spawn(sys.executable, "-c", _FAMILY, "stay")
     family = world.told(name, 5)
     world.processes.kill(name, Reason.KILLED_BY_USER)
@@ -369,12 +411,16 @@ def test_children_left_behind_do_not_outlive_their_execution(world: World) -> No
     world.until(lambda: world.processes.next_deadline_s() is None, "nothing left to do")
 
 
-def test_children_left_behind_that_fork_on_are_caught_beside_an_older_execution(world: World) -> None:
+def test_children_left_behind_that_fork_on_are_caught_beside_an_older_execution(
+    world: World,
+) -> None:
     world.spawn("/bin/sleep", "60")
     others = set(proc.children_of(os.getpid()))  # whoever earlier tests have left to us, too
     for _ in range(20):
         world.exit(world.spawn(sys.executable, "-c", f"{CHAIN}\nopen('ended by itself', 'x')"))
-        world.until(lambda: others.issuperset(proc.children_of(os.getpid())), "the end of the chain")
+        world.until(
+            lambda: others.issuperset(proc.children_of(os.getpid())), "the end of the chain"
+        )
         assert not (world.folder / "ended by itself").exists()
 
 
@@ -398,9 +444,12 @@ world.close()
 """
 
 
-@pytest.mark.campaign  # on a busy machine one in some hundred relays still escapes: it looks like a stranger's
+# On a busy machine one in some hundred relays still escapes: it looks like a stranger's
+@pytest.mark.campaign
 def test_a_runner_without_rights_catches_what_forks_on_too() -> None:
-    """Who is about to end belongs to root, as /proc shows it: others may not look into it, as if it was a stranger."""
+    """Who is about to end belongs to root, as /proc shows it: others may not look into
+    it, as if it was a stranger.
+    """
     with everybodys_folder() as folder:
         _write_program(folder / "relay", _RELAY)
         try:
@@ -438,7 +487,9 @@ def test_orphans_that_end_while_their_execution_runs_do_not_stay_zombies(world: 
 def test_a_registered_child_of_another_part_of_this_program_is_left_to_it(world: World) -> None:
     with subprocess.Popen(["/bin/sh", "-c", "exit 4"]) as other:
         own_children.register(other.pid)
-        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has reaped it
+        os.waitid(
+            os.P_PID, other.pid, os.WEXITED | os.WNOWAIT
+        )  # it has ended, and nobody has reaped it
         world.exit(world.spawn("/bin/true"))
         world.until(lambda: world.processes.next_deadline_s() is None, "the sweep")
     own_children.forget(other.pid)
@@ -456,7 +507,11 @@ def test_two_hundred_at_once_lose_nothing(world: World) -> None:
         assert world.output(name) == f"{number}\n"
     world.until(lambda: world.processes.next_deadline_s() is None, "the last sweep")
     assert len(descriptors()) == before
-    assert not [pid for pid in proc.children_of(os.getpid()) if pid in {each.pid for each in world.started.values()}]
+    assert not [
+        pid
+        for pid in proc.children_of(os.getpid())
+        if pid in {each.pid for each in world.started.values()}
+    ]
 
 
 def test_stopping_a_hundred_is_quick(world: World) -> None:
@@ -472,13 +527,20 @@ def test_stopping_a_hundred_is_quick(world: World) -> None:
 
 
 def test_a_former_process_is_watched_to_its_end(world: World) -> None:
-    execution, started = world.orphaned("/bin/sh", "-c", f"while ! test -e {world.folder}/end; do sleep 0.01; done")
+    execution, started = world.orphaned(
+        "/bin/sh", "-c", f"while ! test -e {world.folder}/end; do sleep 0.01; done"
+    )
     assert world.adopt(execution, pid=started.pid, started=started.pid_started) == started
     world.turn()
     assert execution not in world.exits
     (world.folder / "end").touch()
     assert world.exit(execution) == Exit(
-        execution=execution, exit_code=None, signal=None, cpu_s=None, max_rss_bytes=None, stopped_for=None
+        execution=execution,
+        exit_code=None,
+        signal=None,
+        cpu_s=None,
+        max_rss_bytes=None,
+        stopped_for=None,
     )
 
 
@@ -498,12 +560,17 @@ def test_a_former_process_keeps_its_timeout(world: World) -> None:
 def test_the_whole_former_tree_is_killed(world: World) -> None:
     execution, started = world.orphaned(sys.executable, "-c", _FAMILY, "stay")
     family = world.told(execution, 5)
-    world.until(lambda: any(proc.execution_of(pid) is None for pid in family), "who has no environment any more")
+    world.until(
+        lambda: any(proc.execution_of(pid) is None for pid in family),
+        "who has no environment any more",
+    )
     bare = [pid for pid in family if proc.execution_of(pid) is None]
     assert world.adopt(execution, started.pid, started.pid_started) == started
     world.processes.kill(execution, Reason.KILLED_BY_USER)
     assert world.exit(execution).stopped_for is Reason.KILLED_BY_USER
-    for pid in bare:  # it left session, parent and environment behind, under a runner that is no more
+    for (
+        pid
+    ) in bare:  # it left session, parent and environment behind, under a runner that is no more
         os.kill(pid, signal.SIGKILL)
     world.until(lambda: all(map(is_dead, family)), "no member alive")
 
@@ -536,8 +603,12 @@ def test_a_survivor_is_adopted_where_the_main_process_has_ended(world: World) ->
 
 
 def test_a_process_whose_main_thread_has_ended_still_runs(world: World) -> None:
-    threads = "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start()"
-    execution, started = world.orphaned(sys.executable, "-c", f"{threads}; ctypes.CDLL(None).pthread_exit(None)")
+    threads = (
+        "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start()"
+    )
+    execution, started = world.orphaned(
+        sys.executable, "-c", f"{threads}; ctypes.CDLL(None).pthread_exit(None)"
+    )
     told = Path(f"/proc/{started.pid}/stat")
     world.until(lambda: ") Z " in told.read_text(), "the end of the main thread")
     stat = proc.stat_of(started.pid)
@@ -581,7 +652,11 @@ def test_a_command_may_have_any_name(tmp_path: Path, world: World) -> None:
     started = world.started[world.spawn(str(program), "60")]
     told = proc.stat_of(started.pid)
     assert told is not None
-    assert (told.parent, told.session, told.started) == (os.getpid(), started.pid, started.pid_started)
+    assert (told.parent, told.session, told.started) == (
+        os.getpid(),
+        started.pid,
+        started.pid_started,
+    )
 
 
 def _stat_line(state: str, *, threads: int, memory: int, arguments: int) -> bytes:
@@ -594,7 +669,12 @@ def _stat_line(state: str, *, threads: int, memory: int, arguments: int) -> byte
     ("line", "is_dead_now", "is_ending", "is_bare"),
     [
         (_stat_line("S", threads=1, memory=4096, arguments=4096), False, False, False),
-        (_stat_line("R", threads=1, memory=4096, arguments=0), False, False, True),  # about to become another program
+        (
+            _stat_line("R", threads=1, memory=4096, arguments=0),
+            False,
+            False,
+            True,
+        ),  # about to become another program
         (_stat_line("R", threads=1, memory=0, arguments=0), False, True, True),  # about to end
         (_stat_line("Z", threads=1, memory=0, arguments=0), True, True, False),
         (_stat_line("X", threads=0, memory=0, arguments=0), True, True, False),
@@ -618,7 +698,12 @@ def test_who_runs_is_neither_ending_nor_bare_and_a_zombie_has_ended(world: World
     (pid,) = world.told(name)
     stat = proc.stat_of(pid)
     assert stat is not None
-    assert (stat.is_dead, stat.is_ending, stat.is_bare, proc.execution_of(pid)) == (False, False, False, name)
+    assert (stat.is_dead, stat.is_ending, stat.is_bare, proc.execution_of(pid)) == (
+        False,
+        False,
+        False,
+        name,
+    )
     os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     stat = proc.stat_of(pid)

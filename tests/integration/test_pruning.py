@@ -15,7 +15,9 @@ from runner.store.database import StoreReader
 def test_a_runner_forgets_requests_that_were_removed_90_days_ago(place: Place) -> None:
     clock = GivenClock()
     for name in ("stays", "goes"):
-        place.declare(name, "true", {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}})
+        place.declare(
+            name, "true", {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}}
+        )
     with started(place.jobs, clock, state=place.state) as runner:
         (place.jobs / "goes.yaml").unlink()
         runner._parts.reloader.look_again(at_once=True)
@@ -24,7 +26,9 @@ def test_a_runner_forgets_requests_that_were_removed_90_days_ago(place: Place) -
         clock.go_on(2 * EVERY_S)
         clock.at += KEPT
         runner.turn()
-        assert "goes" in runner.registry.states, "not before the clock has gone steadily for an hour"
+        assert "goes" in runner.registry.states, (
+            "not before the clock has gone steadily for an hour"
+        )
         clock.go_on(EVERY_S)
         runner.turn()
         assert set(runner.registry.states) == {"stays"}

@@ -1,4 +1,6 @@
-"""What many requests cost, counted and not timed: files that are opened, and steps of a turn of the loop."""
+"""What many requests cost, counted and not timed: files that are opened, and steps of a
+turn of the loop.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,10 @@ def write_many(place: Place, count: int) -> None:
 def started(place: Place, clock: GivenClock | None = None) -> Iterator[Runner]:
     """Start a runner in this process, with all that a start leaves to be done."""
     settings = Settings(jobs=place.jobs, state=place.state, monitor_log=place.log, zone="UTC")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    handlers = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
     try:
         with Runner(settings, clock=clock or GivenClock(), observer=lambda record: None) as runner:
             runner.start()
@@ -74,7 +79,9 @@ def started(place: Place, clock: GivenClock | None = None) -> Iterator[Runner]:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Collect no garbage: when that falls due is luck, and what it calls (Hypothesis, too, has it call) would count."""
+    """Collect no garbage: when that falls due is luck, and what it calls (Hypothesis,
+    too, has it call) would count.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -152,7 +159,9 @@ def test_a_second_start_opens_only_what_has_changed(place: Place, opened: list[s
         assert "edited" in str(runner.registry.requests["r-000007"].process.action)
 
 
-def test_what_was_edited_under_a_runner_is_not_opened_at_the_next_start(place: Place, opened: list[str]) -> None:
+def test_what_was_edited_under_a_runner_is_not_opened_at_the_next_start(
+    place: Place, opened: list[str]
+) -> None:
     write_many(place, 3)
     clock = GivenClock()
     with started(place, clock) as runner:
@@ -160,7 +169,10 @@ def test_what_was_edited_under_a_runner_is_not_opened_at_the_next_start(place: P
         reload(runner, clock)
     opened.clear()
     with started(place) as runner:
-        assert (opened, "edited" in str(runner.registry.requests["r-000001"].process.action)) == ([], True)
+        assert (opened, "edited" in str(runner.registry.requests["r-000001"].process.action)) == (
+            [],
+            True,
+        )
 
 
 def test_without_the_cache_all_is_the_same(place: Place) -> None:
@@ -192,7 +204,17 @@ def test_dates_that_changed_meanwhile_are_read_although_their_request_did_not(pl
 
 
 Told = dict[str, Any]
-FOREIGN = ["", "{", "[]", "null", "7", '{"of": []}', '{"of": null, "files": 3}', "\0" * 100, "[" * 100_000]
+FOREIGN = [
+    "",
+    "{",
+    "[]",
+    "null",
+    "7",
+    '{"of": []}',
+    '{"of": null, "files": 3}',
+    "\0" * 100,
+    "[" * 100_000,
+]
 
 
 @pytest.mark.parametrize("text", FOREIGN, ids=range(len(FOREIGN)))
@@ -208,7 +230,9 @@ def test_a_cache_that_is_none_is_passed_over(place: Place, opened: list[str], te
     "spoil",
     [
         lambda told: told["of"].__setitem__(2, "0.0.0"),
-        lambda told: told["files"]["r-000000.yaml"].__setitem__(2, told["files"]["r-000001.yaml"][2]),
+        lambda told: told["files"]["r-000000.yaml"].__setitem__(
+            2, told["files"]["r-000001.yaml"][2]
+        ),
         lambda told: [note[2][0].__setitem__(1, "0" * 64) for note in told["files"].values()],
         lambda told: told["files"].update({name: [] for name in told["files"]}),
         lambda told: told["files"].update({name: [[1, 2], "zz", [], {}] for name in told["files"]}),
@@ -221,7 +245,9 @@ def test_a_cache_that_is_none_is_passed_over(place: Place, opened: list[str], te
         "nonsense of a file",
     ],
 )
-def test_a_cache_that_lies_changes_nothing(place: Place, opened: list[str], spoil: Callable[[Told], object]) -> None:
+def test_a_cache_that_lies_changes_nothing(
+    place: Place, opened: list[str], spoil: Callable[[Told], object]
+) -> None:
     write_many(place, 2)
     before = remembered_by(place)
     opened.clear()
@@ -252,12 +278,16 @@ def test_one_edit_among_many_opens_one_file(place: Place, opened: list[str]) -> 
 
 
 def idle_calls(place: Place, copies: int) -> int:
-    """Return the steps of a turn in which nothing is due, and of the wait before it, among so many requests."""
+    """Return the steps of a turn in which nothing is due, and of the wait before it,
+    among so many requests.
+    """
     clock = GivenClock()
     write_many(place, 1)
     with started(place, clock) as runner:
         (request,), (state,) = runner.registry.requests.values(), runner.registry.states.values()
-        more = {f"copy-{number}": replace(request, name=f"copy-{number}") for number in range(copies)}
+        more = {
+            f"copy-{number}": replace(request, name=f"copy-{number}") for number in range(copies)
+        }
         runner.registry.requests = {**runner.registry.requests, **more}
         runner.registry.accept(dict.fromkeys(more, state))
         for _ in range(3):
@@ -268,7 +298,9 @@ def idle_calls(place: Place, copies: int) -> int:
 
 def test_an_idle_turn_takes_as_many_steps_among_a_thousand_as_among_ten(tmp_path: Path) -> None:
     places = [Place(_made(tmp_path / name)) for name in ("few", "many")]
-    few, many = (idle_calls(place, copies) for place, copies in zip(places, (10, 1000), strict=True))
+    few, many = (
+        idle_calls(place, copies) for place, copies in zip(places, (10, 1000), strict=True)
+    )
     assert few == many
 
 
@@ -296,7 +328,9 @@ def test_a_resync_in_slices_finds_what_no_notification_told(place: Place) -> Non
     raise AssertionError("the edit was not found")
 
 
-def test_what_is_read_while_the_folder_falls_still_need_only_be_looked_at(place: Place, opened: list[str]) -> None:
+def test_what_is_read_while_the_folder_falls_still_need_only_be_looked_at(
+    place: Place, opened: list[str]
+) -> None:
     write_many(place, 20)
     clock = GivenClock()
     with started(place, clock) as runner:
@@ -306,16 +340,22 @@ def test_what_is_read_while_the_folder_falls_still_need_only_be_looked_at(place:
         clock.go_on(0.05)
         runner.turn()
         assert (opened, runner._parts.reloader.is_reading) == (["r-000007.yaml"], False)
-        assert "edited" not in str(runner.registry.requests["r-000007"].process.action), "it is not still yet"
+        assert "edited" not in str(runner.registry.requests["r-000007"].process.action), (
+            "it is not still yet"
+        )
         place.write("r-000008.yaml", DAILY.format("edited too"))
         clock.go_on(0.11)  # in time: who looks much too late takes no quiet for granted
         runner.turn()
         assert opened == ["r-000007.yaml", "r-000008.yaml"]
-        found = [str(runner.registry.requests[name].process.action) for name in ("r-000007", "r-000008")]
+        found = [
+            str(runner.registry.requests[name].process.action) for name in ("r-000007", "r-000008")
+        ]
         assert ["edited" in action for action in found] == [True, True]
 
 
-def test_a_second_start_validates_nothing_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_start_validates_nothing_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(entries, "_CLOCK_TICK_NS", 0)
     write_many(place, 3)
     before = remembered_by(place)
@@ -328,7 +368,9 @@ def test_a_second_start_validates_nothing_again(place: Place, monkeypatch: pytes
     monkeypatch.setattr(stored, "findings_in", noted)
     assert (remembered_by(place), validated) == (before, [])
     places = Places(jobs=place.jobs, given_state=place.state, given_log=place.log, given_zone="UTC")
-    assert (load(places).stored.requests, validated) == (before, []), "nor does a command that looks"
+    assert (load(places).stored.requests, validated) == (before, []), (
+        "nor does a command that looks"
+    )
     (place.state / "catalog.json").unlink()
     assert (remembered_by(place), len(validated)) == (before, 3)
 
@@ -353,7 +395,8 @@ def lines_of(do: Callable[[], object]) -> int:
 
 
 def longest_slice(place: Place, count: int, opened: list[str]) -> int:
-    """Return the most lines that a slice of a reload runs, but for what a file that changed has in it.
+    """Return the most lines that a slice of a reload runs, but for what a file that
+    changed has in it.
 
     Of so many files one was edited, one has gone, and one is bad.
     """
@@ -389,16 +432,22 @@ def test_no_slice_of_a_reload_grows_with_the_folder(
     ):
         monkeypatch.setattr(f"runner.{name}", 10)
     places = [Place(_made(tmp_path / name)) for name in ("few", "many")]
-    few, many = (longest_slice(place, count, opened) for place, count in zip(places, (40, 200), strict=True))
+    few, many = (
+        longest_slice(place, count, opened) for place, count in zip(places, (40, 200), strict=True)
+    )
     assert many < few + 10
 
 
 def change_calls(place: Place, copies: int) -> int:
-    """Return the steps of putting an edit of one among so many requests into a decision, once it has been read."""
+    """Return the steps of putting an edit of one among so many requests into a
+    decision, once it has been read.
+    """
     write_many(place, 1)
     with started(place) as runner:
         (request,), (state,) = runner.registry.requests.values(), runner.registry.states.values()
-        more = {f"copy-{number}": replace(request, name=f"copy-{number}") for number in range(copies)}
+        more = {
+            f"copy-{number}": replace(request, name=f"copy-{number}") for number in range(copies)
+        }
         before = {**runner.registry.requests, **more}
         runner.registry.requests = before
         runner.registry.accept(dict.fromkeys(more, state))
@@ -421,7 +470,9 @@ def change_calls(place: Place, copies: int) -> int:
 
 def test_an_edit_takes_as_many_steps_among_a_thousand_as_among_ten(tmp_path: Path) -> None:
     places = [Place(_made(tmp_path / name)) for name in ("few", "many")]
-    few, many = (change_calls(place, copies) for place, copies in zip(places, (10, 1000), strict=True))
+    few, many = (
+        change_calls(place, copies) for place, copies in zip(places, (10, 1000), strict=True)
+    )
     assert few == many
 
 

@@ -1,4 +1,6 @@
-"""Another program's hands on the files of an open store: noticed at once, repaired where nothing is lost."""
+"""Another program's hands on the files of an open store: noticed at once, repaired
+where nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -107,19 +109,26 @@ def test_a_removed_log_is_repaired_from_what_the_connection_has(
     store.check()
     store.commit(Batch(meta={"more": "yes"}))
     with closing(sqlite3.connect(path)) as other:
-        assert dict(other.execute("SELECT key, value FROM meta WHERE key <> ''")) == {"number": "4", "more": "yes"}
+        assert dict(other.execute("SELECT key, value FROM meta WHERE key <> ''")) == {
+            "number": "4",
+            "more": "yes",
+        }
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     store.check()
 
 
-def test_what_the_runner_and_other_programs_may_do_is_no_trouble(store: Store, tmp_path: Path) -> None:
+def test_what_the_runner_and_other_programs_may_do_is_no_trouble(
+    store: Store, tmp_path: Path
+) -> None:
     with closing(sqlite3.connect(database_path(tmp_path), isolation_level=None)) as other:
         for number in range(300):
             store.commit(Batch(meta={f"k{number}": "x" * 1000}))
             if number % 20 == 0:
                 other.execute("UPDATE meta SET value = 'y' WHERE key = 'number'")
             if number % 50 == 25:
-                other.execute(f"PRAGMA wal_checkpoint({('PASSIVE', 'FULL', 'RESTART', 'TRUNCATE')[number // 75]})")
+                other.execute(
+                    f"PRAGMA wal_checkpoint({('PASSIVE', 'FULL', 'RESTART', 'TRUNCATE')[number // 75]})"
+                )
             if number % 30 == 0:
                 store.tidy()
             store.check()
@@ -175,7 +184,9 @@ def _wal(place: Place) -> Path:
     return wal_of(database_path(place.state))
 
 
-def test_a_runner_whose_log_of_the_store_was_removed_goes_on_and_runs_nothing_twice_after_a_kill(place: Place) -> None:
+def test_a_runner_whose_log_of_the_store_was_removed_goes_on_and_runs_nothing_twice_after_a_kill(
+    place: Place,
+) -> None:
     place.declare("once", "echo ran >> ../ran", "run_immediately")
     place.declare("tick", "true", SECONDLY)
     process = place.start()
@@ -194,7 +205,9 @@ def test_a_runner_whose_log_of_the_store_was_removed_goes_on_and_runs_nothing_tw
     check_log(place.log)
 
 
-def test_a_runner_whose_store_was_overwritten_stops_firing_and_says_so_everywhere(place: Place) -> None:
+def test_a_runner_whose_store_was_overwritten_stops_firing_and_says_so_everywhere(
+    place: Place,
+) -> None:
     place.declare("tick", "true", SECONDLY)
     process = place.start()
     place.await_finished("tick")
@@ -203,7 +216,10 @@ def test_a_runner_whose_store_was_overwritten_stops_firing_and_says_so_everywher
     wait_until(lambda: "was changed by another program" in place.console())
     wait_until(lambda: "changed by another program" in (place.state / "trouble").read_text())
     before = len(place.events("execution.started"))
-    assert "trouble   nothing fires: the store" in place.run("status").stdout or "changed" in place.run("status").stdout
+    assert (
+        "trouble   nothing fires: the store" in place.run("status").stdout
+        or "changed" in place.run("status").stdout
+    )
     assert "the runner does not fire" in place.run("doctor").stdout
     assert len(place.events("execution.started")) == before
     process.send_signal(signal.SIGKILL)

@@ -1,4 +1,6 @@
-"""Real folders, delivered to in all the ways that people and tools do; each is noticed within a bound."""
+"""Real folders, delivered to in all the ways that people and tools do; each is noticed
+within a bound.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ from runner.watching.link_targets import targets_of
 from runner.watching.watched_links import MOST_TARGETS
 from runner.watching.watcher import Watcher
 
-# pytest makes an error of a warning that is ignored where Runner runs; it would end a thread of watchdog.
+# pytest makes an error of a warning that is ignored where Runner runs; it would end a
+# thread of watchdog.
 pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
 
 BOUND_S = 30.0
@@ -104,7 +107,9 @@ def append(path: Path) -> None:
 
 
 def overwrite_in_place(path: Path) -> None:
-    """As an editor that writes through a mapping or without truncation: neither size nor name changes."""
+    """As an editor that writes through a mapping or without truncation: neither size
+    nor name changes.
+    """
     with path.open("r+") as file:
         file.write("A")
 
@@ -134,7 +139,9 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a file moved in": lambda folder: (folder.parent / "outside.yaml").rename(folder / "in.yaml"),
     "a file moved out": lambda folder: (folder / "a.yaml").rename(folder.parent / "out.yaml"),
     "a file made unreadable": lambda folder: (folder / "a.yaml").chmod(0),
-    "a hard link": lambda folder: (folder / "hard.yaml").hardlink_to(folder.parent / "outside.yaml"),
+    "a hard link": lambda folder: (folder / "hard.yaml").hardlink_to(
+        folder.parent / "outside.yaml"
+    ),
     "a symbolic link": lambda folder: (folder / "soft.yaml").symlink_to("../outside.yaml"),
     "a file written anew in a folder below": lambda folder: write(folder / "sub" / "b.yaml"),
     "a folder removed": lambda folder: shutil.rmtree(folder / "sub"),
@@ -145,7 +152,9 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_it_wakes_for(change: Callable[[Path], object], folder: Path, watcher: Watcher, wakes: Wakes) -> None:
+def test_it_wakes_for(
+    change: Callable[[Path], object], folder: Path, watcher: Watcher, wakes: Wakes
+) -> None:
     assert watcher.notified
     assert watcher.reason is None
     change(folder)
@@ -153,7 +162,9 @@ def test_it_wakes_for(change: Callable[[Path], object], folder: Path, watcher: W
     assert not watcher.check()
 
 
-def test_it_wakes_for_a_file_in_a_folder_made_later(folder: Path, watcher: Watcher, wakes: Wakes) -> None:
+def test_it_wakes_for_a_file_in_a_folder_made_later(
+    folder: Path, watcher: Watcher, wakes: Wakes
+) -> None:
     (folder / "new" / "deep").mkdir(parents=True)
     assert wakes.came()
     wakes.settle()
@@ -161,7 +172,9 @@ def test_it_wakes_for_a_file_in_a_folder_made_later(folder: Path, watcher: Watch
     assert wakes.came()
 
 
-def test_folders_made_inside_each_other_at_once_are_all_watched(folder: Path, watcher: Watcher, wakes: Wakes) -> None:
+def test_folders_made_inside_each_other_at_once_are_all_watched(
+    folder: Path, watcher: Watcher, wakes: Wakes
+) -> None:
     for number in range(20):
         (folder / f"{number}" / "deep" / "deeper").mkdir(parents=True)
     for number in (0, 7, 19):
@@ -171,7 +184,9 @@ def test_folders_made_inside_each_other_at_once_are_all_watched(folder: Path, wa
     assert not watcher.check()
 
 
-def test_it_wakes_for_a_file_in_a_folder_moved_in(folder: Path, watcher: Watcher, wakes: Wakes) -> None:
+def test_it_wakes_for_a_file_in_a_folder_moved_in(
+    folder: Path, watcher: Watcher, wakes: Wakes
+) -> None:
     (folder.parent / "outside").rename(folder / "in")
     assert wakes.came()
     wakes.settle()
@@ -244,7 +259,9 @@ def test_another_folder_at_the_same_path_is_noticed_and_watched(
     watcher.stop()
 
 
-def test_a_flipped_link_to_the_folder_is_noticed_and_the_new_tree_watched(tmp_path: Path, wakes: Wakes) -> None:
+def test_a_flipped_link_to_the_folder_is_noticed_and_the_new_tree_watched(
+    tmp_path: Path, wakes: Wakes
+) -> None:
     for revision in "12":
         (tmp_path / revision / "jobs.d").mkdir(parents=True)
     (tmp_path / "current").symlink_to("1")
@@ -270,11 +287,15 @@ def test_a_folder_that_goes_away_is_noticed_once(folder: Path, watcher: Watcher)
     assert "No such file or directory" in str(watcher.reason)
 
 
-@pytest.mark.parametrize("part", [EventEmitter, BaseObserver, InotifyFD], ids=lambda part: part.__name__)
+@pytest.mark.parametrize(
+    "part", [EventEmitter, BaseObserver, InotifyFD], ids=lambda part: part.__name__
+)
 def test_a_folder_whose_watch_has_ended_is_watched_anew_even_if_it_looks_the_same(
     part: type[BaseThread], folder: Path, watcher: Watcher, wakes: Wakes
 ) -> None:
-    """As after rm -rf and mkdir, where the file system gave the same inode number, or a defect of watchdog."""
+    """As after rm -rf and mkdir, where the file system gave the same inode number, or a
+    defect of watchdog.
+    """
     (thread,) = (thread for thread in threading.enumerate() if isinstance(thread, part))
     thread.stop()
     thread.join()
@@ -308,7 +329,9 @@ def test_what_is_no_folder_is_a_reason_in_words(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_an_unreadable_folder_is_a_reason_until_it_becomes_readable(folder: Path, wakes: Wakes) -> None:
+def test_an_unreadable_folder_is_a_reason_until_it_becomes_readable(
+    folder: Path, wakes: Wakes
+) -> None:
     folder.chmod(0)
     watcher = Watcher(folder, wakes)
     watcher.start()
@@ -362,7 +385,9 @@ def test_without_inotify_it_says_so_and_comes_back_by_itself(
     watcher.stop()
 
 
-def test_a_wake_that_raises_is_told_and_does_not_make_it_blind(folder: Path, watcher: Watcher, wakes: Wakes) -> None:
+def test_a_wake_that_raises_is_told_and_does_not_make_it_blind(
+    folder: Path, watcher: Watcher, wakes: Wakes
+) -> None:
     told: list[str] = []
     sink = logger.add(told.append, format="{message}")
     wakes.raises = BlockingIOError("the pipe is full")
@@ -385,7 +410,9 @@ def descriptors() -> list[str]:
     return found
 
 
-def test_stopping_leaves_no_thread_and_no_descriptor_and_no_wake(folder: Path, wakes: Wakes) -> None:
+def test_stopping_leaves_no_thread_and_no_descriptor_and_no_wake(
+    folder: Path, wakes: Wakes
+) -> None:
     threads, inotify = set(threading.enumerate()), descriptors().count("anon_inode:inotify")
     watcher = Watcher(folder, wakes)
     watcher.start()
@@ -401,7 +428,9 @@ def test_stopping_leaves_no_thread_and_no_descriptor_and_no_wake(folder: Path, w
     assert (watcher.notified, watcher.reason) == (False, "stopped")
 
 
-def test_stopping_twice_or_before_the_start_is_nothing_and_it_can_start_again(folder: Path, wakes: Wakes) -> None:
+def test_stopping_twice_or_before_the_start_is_nothing_and_it_can_start_again(
+    folder: Path, wakes: Wakes
+) -> None:
     watcher = Watcher(folder, wakes)
     watcher.stop()
     watcher.stop()
@@ -413,12 +442,16 @@ def test_stopping_twice_or_before_the_start_is_nothing_and_it_can_start_again(fo
 
 
 def test_processes_do_not_inherit_the_inotify_descriptor(watcher: Watcher) -> None:
-    listing = subprocess.run(["ls", "-l", "/proc/self/fd"], close_fds=False, capture_output=True, text=True, check=True)
+    listing = subprocess.run(
+        ["ls", "-l", "/proc/self/fd"], close_fds=False, capture_output=True, text=True, check=True
+    )
     assert "inotify" not in listing.stdout
 
 
 @pytest.mark.campaign
-def test_an_overflow_of_the_kernels_queue_leaves_it_able_to_wake(folder: Path, watcher: Watcher, wakes: Wakes) -> None:
+def test_an_overflow_of_the_kernels_queue_leaves_it_able_to_wake(
+    folder: Path, watcher: Watcher, wakes: Wakes
+) -> None:
     for number in range(20_000):
         (folder / f"{number}.yaml").touch()
     until(wakes.is_quiet)
@@ -426,12 +459,15 @@ def test_an_overflow_of_the_kernels_queue_leaves_it_able_to_wake(folder: Path, w
     assert wakes.came()
 
 
-# --- what links lead to -----------------------------------------------------------------------------------------------
+# --- what links lead to
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def linked(tmp_path: Path) -> Path:
-    """A jobs folder whose files all lie elsewhere: behind a link, a chain of links, a linked folder."""
+    """A jobs folder whose files all lie elsewhere: behind a link, a chain of links, a
+    linked folder.
+    """
     folder = tmp_path / "jobs.d"
     folder.mkdir()
     for revision in ("1", "2"):
@@ -466,7 +502,9 @@ def links_in(folder: Path) -> list[str]:
 BEHIND_LINKS: dict[str, Callable[[Path], object]] = {
     "a file written anew": lambda base: write(base / "plain" / "direct.yaml"),
     "a line appended": lambda base: append(base / "plain" / "direct.yaml"),
-    "a file replaced by rename": lambda base: write_beside_and_rename(base / "plain" / "direct.yaml"),
+    "a file replaced by rename": lambda base: write_beside_and_rename(
+        base / "plain" / "direct.yaml"
+    ),
     "a file removed": lambda base: (base / "plain" / "direct.yaml").unlink(),
     "a file made unreadable": lambda base: (base / "plain" / "direct.yaml").chmod(0),
     "what a link to nothing waits for": lambda base: write(base / "plain" / "later.yaml"),
@@ -488,7 +526,9 @@ def test_it_wakes_for_what_happens_behind_links(
     assert wakes.came()
 
 
-def test_what_lies_beside_the_end_of_a_link_does_not_wake(tmp_path: Path, following: Watcher, wakes: Wakes) -> None:
+def test_what_lies_beside_the_end_of_a_link_does_not_wake(
+    tmp_path: Path, following: Watcher, wakes: Wakes
+) -> None:
     wakes.settle()
     write(tmp_path / "plain" / "other.yaml")
     write(tmp_path / "team" / "deep" / "monitor.jsonl")
@@ -578,6 +618,15 @@ subprocess.run(["umount", base / "jobs.d" / "a.yaml"], check=True)
 assert watcher.check()
 watcher.stop()
 """
-    command = ["unshare", "-m", "--propagation", "private", sys.executable, "-c", script, str(tmp_path)]
+    command = [
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        sys.executable,
+        "-c",
+        script,
+        str(tmp_path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,6 @@
-"""Clocks for tests of what they do to a runner: one that the test moves, and one that libfaketime sets."""
+"""Clocks for tests of what they do to a runner: one that the test moves, and one that
+libfaketime sets.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,12 @@ from support.runner_inside import started
 from runner.service.loop import Runner
 from runner.values import EPOCH
 
-SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND, MINUTE, HOUR, DAY = (
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 POLICIES = ("skip", "fire_once", "fire_all")
 EVERY_TEN_SECONDS: dict[str, Mapping[str, object]] = {
@@ -26,13 +33,17 @@ EVERY_TEN_SECONDS: dict[str, Mapping[str, object]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Verdicts:
-    """What becomes of fires that are due together: which run, and the span that is told of as missed."""
+    """What becomes of fires that are due together: which run, and the span that is told
+    of as missed.
+    """
 
     run: list[datetime]
     missed: list[datetime]
 
 
-def by_the_book(due: list[datetime], now: datetime, misfire: str, grace: timedelta = MINUTE) -> Verdicts:
+def by_the_book(
+    due: list[datetime], now: datetime, misfire: str, grace: timedelta = MINUTE
+) -> Verdicts:
     """DESIGN.md, Misfire, word by word over a plain list of due fires, oldest first."""
     on_time = due[-1:] if due and now - due[-1] <= grace else []
     missed = due[: len(due) - len(on_time)]
@@ -50,7 +61,9 @@ def grid(step: timedelta, first: datetime, last: datetime) -> list[datetime]:
     """The whole multiples of `step` since 1970 in [first, last]."""
     seconds = int(step.total_seconds())
     begin, end = -(-first.timestamp() // seconds), last.timestamp() // seconds
-    return [datetime.fromtimestamp(number * seconds, UTC) for number in range(int(begin), int(end) + 1)]
+    return [
+        datetime.fromtimestamp(number * seconds, UTC) for number in range(int(begin), int(end) + 1)
+    ]
 
 
 def at(record: Record, name: str) -> datetime:
@@ -153,7 +166,9 @@ def steps_told(place: Place) -> list[float]:
 
 
 def faketime_library() -> Path | None:
-    """Return the library that fakes the time of a program with threads, if Debian's faketime is installed."""
+    """Return the library that fakes the time of a program with threads, if Debian's
+    faketime is installed.
+    """
     if shutil.which("faketime") is None:
         return None
     return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)

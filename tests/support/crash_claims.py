@@ -65,15 +65,26 @@ def claims_in(records: Sequence[Record], waiting: Sequence[Waiting]) -> list[Cla
 
 
 def evidence_in(
-    stepped: SteppedLoad, claims: Sequence[Claim], history: Sequence[Segment], ran_at: dict[str, float]
+    stepped: SteppedLoad,
+    claims: Sequence[Claim],
+    history: Sequence[Segment],
+    ran_at: dict[str, float],
 ) -> list[Evidence]:
     """Return what the requests that fires every second shows, oldest first."""
     begins = [begin for begin, _ in stepped.lives]
     found = []
     for claim in claims:
-        if claim.request != TICK or claim.execution not in ran_at or claim.claimed - claim.fire > TURN:
+        if (
+            claim.request != TICK
+            or claim.execution not in ran_at
+            or claim.claimed - claim.fire > TURN
+        ):
             continue
-        places = [each for each in mapped(history, claim.claimed) if 0 <= ran_at[claim.execution] - each[0] + 0.1 < 20]
+        places = [
+            each
+            for each in mapped(history, claim.claimed)
+            if 0 <= ran_at[claim.execution] - each[0] + 0.1 < 20
+        ]
         life = bisect_right(begins, ran_at[claim.execution]) - 1
         if len(places) == 1 and begins[life] < places[0][0]:
             at, segment = places[0]
@@ -98,7 +109,11 @@ def misses(records: Sequence[Record], name: str) -> Iterator[Record]:
 
 
 def all_misses(records: Sequence[Record]) -> Iterator[Record]:
-    return (each for each in records if each["event"] == "execution.finished" and each["status"] == "misfired")
+    return (
+        each
+        for each in records
+        if each["event"] == "execution.finished" and each["status"] == "misfired"
+    )
 
 
 def _claimed(execution: str) -> datetime:

@@ -1,4 +1,5 @@
-"""A load for runners that are killed while libfaketime steps their clock, and the history of that clock.
+"""A load for runners that are killed while libfaketime steps their clock, and the
+history of that clock.
 
 `Clocked` computes the fire times of its requests by plain arithmetic. The history says what the
 clock read at each moment of the machine's uptime, which no step changes.
@@ -53,7 +54,13 @@ class Clocked:
         return [datetime.fromtimestamp(n * self.every_s, UTC) for n in range(first + 1, last + 1)]
 
     def timing(self) -> object:
-        return {"schedule": {**self.schedule, "misfire": self.misfire, "misfire_grace": f"{self.grace_s * 1000:.0f}ms"}}
+        return {
+            "schedule": {
+                **self.schedule,
+                "misfire": self.misfire,
+                "misfire_grace": f"{self.grace_s * 1000:.0f}ms",
+            }
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +107,17 @@ class SteppedLoad:
         self.load.further_deeds += [self._describe, self._step_a_while] * 3
 
     def declare_few(self) -> None:
-        """Write the requests with a known history of fires, but for those of which a step runs a hundred."""
+        """Write the requests with a known history of fires, but for those of which a
+        step runs a hundred.
+        """
         self.requests = {name: each for name, each in _requests().items() if name not in _BURSTS}
         for name in self.requests:
             self._write(name)
 
     def declare(self) -> None:
-        """Write all requests: those with a known history of fires, and those that something follows."""
+        """Write all requests: those with a known history of fires, and those that
+        something follows.
+        """
         self.load.write_large(sets=1)
         declare(self.load)
         self.requests = _requests()
@@ -167,11 +178,17 @@ class SteppedLoad:
     def await_ticks(self, more: int) -> None:
         """Wait until the runner fires what measures passing time: no step may silence it."""
         wanted = self.ticks() + more
-        wait_until(lambda: self.ticks() >= wanted, within_s=120, what="a runner that goes on after a step")
+        wait_until(
+            lambda: self.ticks() >= wanted, within_s=120, what="a runner that goes on after a step"
+        )
 
     def _write(self, name: str) -> None:
         each = self.requests[name]
-        content = {"process": {"shell": f"{_AT}; {RAN}"}, "timing": each.timing(), "description": str(self._version)}
+        content = {
+            "process": {"shell": f"{_AT}; {RAN}"},
+            "timing": each.timing(),
+            "description": str(self._version),
+        }
         self.load.place.write(f"{name}.yaml", json.dumps(content))
 
     def _describe(self) -> None:
@@ -183,13 +200,17 @@ class SteppedLoad:
         """Step, or set right, the clock; return by how much."""
         wrong_by_s = self.ahead_s - self.steps[0].ahead_s
         step_s = self.load.chance.choice(_STEPS_S)
-        if abs(wrong_by_s + step_s) > _FARTHEST_S or (wrong_by_s and self.load.chance.random() < 0.4):
+        if abs(wrong_by_s + step_s) > _FARTHEST_S or (
+            wrong_by_s and self.load.chance.random() < 0.4
+        ):
             step_s = -wrong_by_s
         self.step(step_s)
         return step_s
 
     def _step_a_while(self) -> None:
-        """Step the clock under a runner: once, or back by 45 s again and again; perhaps see that it goes on."""
+        """Step the clock under a runner: once, or back by 45 s again and again; perhaps
+        see that it goes on.
+        """
         if self.load.chance.random() < 0.2:
             for _ in range(3):
                 self.step(-45)
@@ -206,7 +227,11 @@ class SteppedLoad:
         self.step(-self.clock.now().timestamp() + 3600)
         before = len(uptimes(self.load))
         process = self.load.place.launch()
-        wait_until(lambda: "nothing fires" in self.load.place.console(), within_s=60, what="words about the clock")
+        wait_until(
+            lambda: "nothing fires" in self.load.place.console(),
+            within_s=60,
+            what="words about the clock",
+        )
         self.load.kill(process)
         assert len(uptimes(self.load)) == before, "it ran in 1970"
         self.step(ahead_s - self.ahead_s)
@@ -219,14 +244,22 @@ def _requests() -> dict[str, Clocked]:
     requests = {
         TICK: Clocked(schedule={"frequency": "secondly"}, every_s=1, is_passing=True),
         "clock-strict": Clocked(
-            schedule={"frequency": "secondly", "interval": 7}, every_s=7, is_passing=True, grace_s=2.0
+            schedule={"frequency": "secondly", "interval": 7},
+            every_s=7,
+            is_passing=True,
+            grace_s=2.0,
         ),
-        "clock-minutely": Clocked(schedule={"frequency": "minutely"}, every_s=60, is_passing=True, misfire="fire_all"),
+        "clock-minutely": Clocked(
+            schedule={"frequency": "minutely"}, every_s=60, is_passing=True, misfire="fire_all"
+        ),
     }
     for number, misfire in enumerate(["skip", "fire_once", "fire_all"]):
         if misfire != "fire_all":
             requests[f"clock-interval-{misfire}"] = Clocked(
-                schedule={"frequency": "secondly", "interval": 3}, every_s=3, is_passing=True, misfire=misfire
+                schedule={"frequency": "secondly", "interval": 3},
+                every_s=3,
+                is_passing=True,
+                misfire=misfire,
             )
         seconds = [5, 4, 60][number]
         star = "0 * * * * *" if seconds == 60 else f"*/{seconds} * * * * *"
@@ -253,7 +286,13 @@ def _daily(misfire: str, every_s: int) -> Clocked:
 
 
 def mapped(history: Sequence[Segment], reading: datetime) -> list[tuple[float, int]]:
-    """Return the moments of uptime at which the clock read that, each with the number of its segment."""
+    """Return the moments of uptime at which the clock read that, each with the number
+    of its segment.
+    """
     machine_s = reading.timestamp() - (time.time() - uptime_s())
     moments = [(machine_s - segment.ahead_s, number) for number, segment in enumerate(history)]
-    return [(at, number) for at, number in moments if history[number].begin - 0.1 <= at <= history[number].end + 0.1]
+    return [
+        (at, number)
+        for at, number in moments
+        if history[number].begin - 0.1 <= at <= history[number].end + 0.1
+    ]

@@ -1,4 +1,5 @@
-"""What must be true of a log and a ledger when the clock was stepped while runners died: DESIGN.md, section 2.
+"""What must be true of a log and a ledger when the clock was stepped while runners
+died: DESIGN.md, section 2.
 
 Fire times are computed by arithmetic, and moments come from the machine's uptime, which the ledger
 has too. Nothing of the runner's planning is used.
@@ -26,7 +27,14 @@ from support.crash_claims import (
 )
 from support.crash_clock import Clocked, Segment, SteppedLoad, mapped
 from support.crash_following import check_following, waiting_in
-from support.crash_oracle import Found, check_commands, check_executions, check_ledger, read_ledger, uptimes
+from support.crash_oracle import (
+    Found,
+    check_commands,
+    check_executions,
+    check_ledger,
+    read_ledger,
+    uptimes,
+)
 from support.place import Record, check_log
 
 _SECOND = timedelta(seconds=1)
@@ -49,7 +57,9 @@ def look(stepped: SteppedLoad, records: Sequence[Record]) -> Found:
     load = stepped.load
     ledger, waiting = read_ledger(load), waiting_in(load)
     found = Found()
-    found.counts.update(kills=len(load.deaths), lines=len(records), ran=len(ledger), steps=len(stepped.steps) - 1)
+    found.counts.update(
+        kills=len(load.deaths), lines=len(records), ran=len(ledger), steps=len(stepped.steps) - 1
+    )
     check_executions(records, waiting, found)
     check_ledger(records, ledger, found, is_steady=False)
     check_commands(load, records, found)
@@ -97,10 +107,15 @@ def _check_doubled(
 def _went_back(history: Sequence[Segment], former: float, later: float) -> bool:
     """Tell whether the clock, between two moments of uptime, came to read much less than before."""
     highest = max(
-        (min(each.end, later) + each.ahead_s for each in history if each.begin < later), default=float("-inf")
+        (min(each.end, later) + each.ahead_s for each in history if each.begin < later),
+        default=float("-inf"),
     )
     lowest = min(
-        (max(each.begin, former) + each.ahead_s for each in history if each.begin < later and each.end > former),
+        (
+            max(each.begin, former) + each.ahead_s
+            for each in history
+            if each.begin < later and each.end > former
+        ),
         default=float("inf"),
     )
     return highest - lowest > _STEP_BACK_S
@@ -122,7 +137,9 @@ def _check_promptness(
             continue
         found.expect(lateness > -_EARLY, f"early: {claim}")
         if lateness > timedelta(seconds=clocked.grace_s) + TURN:
-            is_told = clocked.misfire == "fire_all" or (clocked.misfire == "fire_once" and claim.fire in missed_until)
+            is_told = clocked.misfire == "fire_all" or (
+                clocked.misfire == "fire_once" and claim.fire in missed_until
+            )
             found.expect(is_told, f"beyond its grace: {claim}")
             found.counts["caught up"] += 1
 
@@ -151,9 +168,15 @@ def _check_misses(
         first, last = moment(record, "missed_from"), moment(record, "missed_until")
         span = clocked.fires(first - _SECOND, last)
         found.counts["missed"] += len(span)
-        found.expect(span[:1] == [first] and span[-1:] == [last], f"a span of other fires: {record}")
-        found.expect(len(span) == record["missed_count"], f"{len(span)} fires in the span of {record}")
-        found.expect(first > furthest, f"falsely missed, for it had a verdict up to {furthest}: {record}")
+        found.expect(
+            span[:1] == [first] and span[-1:] == [last], f"a span of other fires: {record}"
+        )
+        found.expect(
+            len(span) == record["missed_count"], f"{len(span)} fires in the span of {record}"
+        )
+        found.expect(
+            first > furthest, f"falsely missed, for it had a verdict up to {furthest}: {record}"
+        )
         found.expect(last <= moment(record, "time"), f"missed before its time: {record}")
         furthest = max(furthest, last)
         if clocked.misfire == "fire_once":
@@ -177,7 +200,9 @@ def _check_covered(
     ran = {claim.fire for claim in claims}
     missed: Counter[datetime] = Counter()
     for record in misses(records, name):
-        missed.update(clocked.fires(moment(record, "missed_from") - _SECOND, moment(record, "missed_until")))
+        missed.update(
+            clocked.fires(moment(record, "missed_from") - _SECOND, moment(record, "missed_until"))
+        )
     known = ran | missed.keys()
     if not known or not evidence:
         found.expect(not 0 < clocked.every_s < 60, f"{name} never fired")
@@ -187,7 +212,9 @@ def _check_covered(
     found.counts["due"] += len(due)
     lacking = [fire for fire in due if fire not in known]
     found.expect(not lacking, f"{len(lacking)} uncovered: {name} at {lacking[:3]} … {lacking[-1:]}")
-    found.faults += [f"missed {count} times: {name} at {fire}" for fire, count in missed.items() if count > 1]
+    found.faults += [
+        f"missed {count} times: {name} at {fire}" for fire, count in missed.items() if count > 1
+    ]
 
 
 def _check_on_time(
@@ -199,7 +226,8 @@ def _check_on_time(
     ran_at: dict[str, float],
     found: Found,
 ) -> None:
-    """While a runner lives under a steady clock, what falls due runs, whatever the clock read before.
+    """While a runner lives under a steady clock, what falls due runs, whatever the
+    clock read before.
 
     Of fires that fall due together only the latest does, so only that is looked at.
     """
@@ -219,7 +247,10 @@ def _check_on_time(
                 is_run = any(former.at - 1 <= at <= later.at + 1 for at in moments[fire])
             else:
                 is_run = fire in ran or fire <= forgotten.until(later.at)
-            found.expect(is_run, f"not run though a runner waited for it: {name} at {fire}, uptime {later.at}")
+            found.expect(
+                is_run,
+                f"not run though a runner waited for it: {name} at {fire}, uptime {later.at}",
+            )
 
 
 class _Forgotten:
@@ -235,7 +266,9 @@ class _Forgotten:
         for claim in sorted(claims, key=lambda each: ran_at.get(each.execution, 0.0)):
             claimed.insert(bisect_left(claimed, claim.fire), claim.fire)
             kept = claimed[bisect_left(claimed, floor) :]
-            begins = kept[:1] + [later for former, later in pairwise(kept) if len(clocked.fires(former, later)) > 1]
+            begins = kept[:1] + [
+                later for former, later in pairwise(kept) if len(clocked.fires(former, later)) > 1
+            ]
             if len(begins) > _MOST_SPANS:
                 floor = begins[-_MOST_SPANS]
             self._moments.append(ran_at.get(claim.execution, 0.0))
@@ -246,7 +279,9 @@ class _Forgotten:
         return self._floors[index - 1] if index else datetime.min.replace(tzinfo=UTC)
 
 
-def _check_one_time(stepped: SteppedLoad, claims: Sequence[Claim], records: Sequence[Record], found: Found) -> None:
+def _check_one_time(
+    stepped: SteppedLoad, claims: Sequence[Claim], records: Sequence[Record], found: Found
+) -> None:
     """What is to run once has run once, or was missed; nothing of it is counted twice."""
     ran = Counter(claim.request for claim in claims)
     missed = Counter(record["request"] for record in all_misses(records))
@@ -255,7 +290,10 @@ def _check_one_time(stepped: SteppedLoad, claims: Sequence[Claim], records: Sequ
         if not name.startswith(("once-", "later-")) or name == "once-more":
             continue
         found.counts["one-time"] += 1
-        found.expect(ran[name] <= 1 and missed[name] <= 1, f"{name} ran {ran[name]}, missed {missed[name]} times")
+        found.expect(
+            ran[name] <= 1 and missed[name] <= 1,
+            f"{name} ran {ran[name]}, missed {missed[name]} times",
+        )
         start = stepped.load.starts.get(name)
         if start is None:
             found.expect((ran[name], missed[name]) == (1, 0), f"{name} ran {ran[name]} times")

@@ -1,6 +1,8 @@
-"""Requests whose executions have something follow them, and the laws of that, for runners that are killed.
+"""Requests whose executions have something follow them, and the laws of that, for
+runners that are killed.
 
-What each request may do is known from its own shell line and arithmetic; the runner's planning is not asked.
+What each request may do is known from its own shell line and arithmetic; the runner's
+planning is not asked.
 """
 
 from __future__ import annotations
@@ -63,22 +65,31 @@ _MEMBERS = {"chain": 3, "chain-stopped": 3, "chain-whole": 3}
 _LAST_MEMBER = {"chain-stopped": 2}
 """Where `stop_on_failure` and a member that fails let nobody come behind."""
 _ALIVE_AT_ONCE = {"queued": 2, "replaced": 2, "alone-retried": 1, "chain-whole": 1}
-"""How many of one guard may have been claimed and not ended: its holder, and who is queued for it."""
+"""How many of one guard may have been claimed and not ended: its holder, and who is queued for it.
+"""
 
 
 def declare(load: Load) -> None:
     """Write the requests."""
     retry = {"retry": {"attempts": 3, "delay": "300ms"}}
-    load.write("retried", Planned(interval_s=1), shell=f'{RAN}; test "$RUNNER_ATTEMPT" = 3', process=retry)
+    load.write(
+        "retried", Planned(interval_s=1), shell=f'{RAN}; test "$RUNNER_ATTEMPT" = 3', process=retry
+    )
     told: dict[str, Any] = {"on_failure": {"request": NOTICE}}
     retry = {"retry": {"attempts": 2, "delay": "200ms"}}
     load.write("hopeless", Planned(interval_s=2), shell=f"{RAN}; exit 3", process=retry, **told)
     load.write("failing", Planned(interval_s=1), shell=f"{RAN}; exit 4", **told)
     shell = alone(0.3, then='test "$RUNNER_ATTEMPT" = 2')
     load.write("alone-retried", Planned(interval_s=1), shell=shell, guarded=True, process=retry)
-    load.write("rerun", Planned(interval_s=2), shell=f"{RAN}; sleep 0.6", process={"if_interrupted": "rerun"})
+    load.write(
+        "rerun",
+        Planned(interval_s=2),
+        shell=f"{RAN}; sleep 0.6",
+        process={"if_interrupted": "rerun"},
+    )
     for name, seconds, on_overlap in (("queued", 1.3, "queue"), ("replaced", 1.6, "replace")):
-        # One that was killed, because a starved machine let it take back its mark too late, would look like an overlap.
+        # One that was killed, because a starved machine let it take back its mark too
+        # late, would look like an overlap.
         process = {"on_overlap": on_overlap, "stop_grace": "2m"}
         load.write(name, Planned(interval_s=1), shell=alone(seconds), guarded=True, process=process)
     _declare_groups(load, told, retry)
@@ -93,11 +104,15 @@ def _declare_groups(load: Load, told: Mapping[str, Any], retry: Mapping[str, Any
     stopped = {"group": {"members": [first, plain[1], works], "stop_on_failure": True}}
     load.write("chain-stopped", Planned(interval_s=2), process=stopped)
     whole = [plain[0], {"name": "b", "shell": f"{ran('b')}; sleep 0.3"}, works]
-    load.write("chain-whole", Planned(interval_s=2), process={"group": {"members": whole}}, guarded=True)
+    load.write(
+        "chain-whole", Planned(interval_s=2), process={"group": {"members": whole}}, guarded=True
+    )
 
 
 def waiting_in(load: Load) -> list[Waiting]:
-    """Return what the store has at the end: what waits, and the groups that wait with a member of theirs."""
+    """Return what the store has at the end: what waits, and the groups that wait with a
+    member of theirs.
+    """
     columns = "id, request, generation, scheduled_for, attempt, sequence, group_id, phase"
     with closing(sqlite3.connect(load.place.state / "store.sqlite3")) as connection:
         rows = connection.execute(f"SELECT {columns} FROM executions").fetchall()
@@ -117,7 +132,11 @@ def waiting_in(load: Load) -> list[Waiting]:
 
 
 def check_following(
-    records: Sequence[Record], ledger: Sequence[Sequence[str]], waiting: Sequence[Waiting], *, is_steady: bool = True
+    records: Sequence[Record],
+    ledger: Sequence[Sequence[str]],
+    waiting: Sequence[Waiting],
+    *,
+    is_steady: bool = True,
 ) -> tuple[list[str], Counter[str]]:
     """Return the faults, and what was checked. Times are compared only if the clock was steady."""
     finished = [record for record in records if record["event"] == "execution.finished"]
@@ -132,8 +151,12 @@ def check_following(
     return faults, counts
 
 
-def _check_waiting(finished: Sequence[Record], waiting: Sequence[Waiting], faults: list[str]) -> None:
-    """After an orderly end nothing is left but what waits, and its group; and that has no end in the log."""
+def _check_waiting(
+    finished: Sequence[Record], waiting: Sequence[Waiting], faults: list[str]
+) -> None:
+    """After an orderly end nothing is left but what waits, and its group; and that has
+    no end in the log.
+    """
     ended = {record["execution"] for record in finished}
     kept = {each.group for each in waiting if each.phase == "waiting"}
     for each in waiting:
@@ -151,7 +174,9 @@ def _check_attempts(
     *,
     is_steady: bool,
 ) -> None:
-    """Attempts count from 1 without a gap; another follows what is to be tried again, once, and nothing else."""
+    """Attempts count from 1 without a gap; another follows what is to be tried again,
+    once, and nothing else.
+    """
     chains: dict[Chain, dict[int, Record | Waiting]] = defaultdict(dict)
     attempted: list[Record | Waiting] = [*finished, *waiting]
     for each in attempted:
@@ -169,7 +194,9 @@ def _check_attempts(
             continue
         counts["further attempts"] += len(attempts) - 1
         for attempt, each in attempts.items():
-            _check_attempt(each, attempts.get(attempt + 1), follows, faults, finished, is_steady=is_steady)
+            _check_attempt(
+                each, attempts.get(attempt + 1), follows, faults, finished, is_steady=is_steady
+            )
 
 
 def _check_attempt(
@@ -217,21 +244,30 @@ def _check_notices(
     faults: list[str],
     counts: Counter[str],
 ) -> None:
-    """Each final failure of a request that wants it told is told once: by the log, and by who was told."""
+    """Each final failure of a request that wants it told is told once: by the log, and
+    by who was told.
+    """
     failures = {record["execution"]: record for record in finished if _is_final_failure(record)}
     wanted = Counter((record["request"], record["scheduled_for"]) for record in failures.values())
     notices = [record for record in finished if record["request"] == NOTICE]
     given = Counter(
-        (record["requested_by"].removeprefix("on_failure of "), record["scheduled_for"]) for record in notices
+        (record["requested_by"].removeprefix("on_failure of "), record["scheduled_for"])
+        for record in notices
     )
     late = Counter(each.scheduled_for for each in waiting if each.request == NOTICE)
     if lacking := wanted - given:
         unexplained = Counter(scheduled_for for _, scheduled_for in lacking.elements()) - late
-        faults += [f"a failure that nobody was told of: {each}" for each in lacking if unexplained[each[1]]]
+        faults += [
+            f"a failure that nobody was told of: {each}" for each in lacking if unexplained[each[1]]
+        ]
     faults += [f"told of no failure: {each}" for each in given - wanted]
     told = {words[1]: words[2] for words in ledger if words[0] == "told"}
-    faults += [f"told twice of {failed}" for failed, count in Counter(told.values()).items() if count > 1]
-    faults += [f"told of what did not fail: {failed}" for failed in set(told.values()) - failures.keys()]
+    faults += [
+        f"told twice of {failed}" for failed, count in Counter(told.values()).items() if count > 1
+    ]
+    faults += [
+        f"told of what did not fail: {failed}" for failed in set(told.values()) - failures.keys()
+    ]
     for notice in notices:
         if notice["status"] == "success" and notice["execution"] not in told:
             faults.append(f"a notice that told nobody: {notice}")
@@ -241,23 +277,39 @@ def _check_notices(
 def _is_final_failure(record: Record) -> bool:
     follows = _FOLLOWS.get((record["request"], record["sequence"]), Follows())
     is_failure = record["status"] in {"error", "system_restart"}
-    return is_failure and follows.is_told and record["group"] is None and not _is_tried_again(record, follows)
+    return (
+        is_failure
+        and follows.is_told
+        and record["group"] is None
+        and not _is_tried_again(record, follows)
+    )
 
 
 def _check_groups(
-    records: Sequence[Record], waiting: Sequence[Waiting], faults: list[str], counts: Counter[str], *, is_steady: bool
+    records: Sequence[Record],
+    waiting: Sequence[Waiting],
+    faults: list[str],
+    counts: Counter[str],
+    *,
+    is_steady: bool,
 ) -> None:
-    """Members run one after the other, in their order and from the first; a group ends with its last one."""
+    """Members run one after the other, in their order and from the first; a group ends
+    with its last one.
+    """
     members: dict[str, list[Record]] = defaultdict(list)
     place = {record["id"]: number for number, record in enumerate(records)}
-    ends = {record["execution"]: record for record in records if record["event"] == "execution.finished"}
+    ends = {
+        record["execution"]: record for record in records if record["event"] == "execution.finished"
+    }
     for record in ends.values():
         if record["group"] is not None:
             members[record["group"]].append(record)
     begun = {
         record["execution"]
         for record in records
-        if record["event"] == "execution.started" and record["request"] in _MEMBERS and record["group"] is None
+        if record["event"] == "execution.started"
+        and record["request"] in _MEMBERS
+        and record["group"] is None
     }
     known = begun | {each.id for each in waiting}
     faults += [f"members of a group that never began: {group}" for group in members.keys() - known]
@@ -269,17 +321,28 @@ def _check_groups(
 
 
 def _check_group(
-    group: Record, members: Sequence[Record], place: Mapping[str, int], faults: list[str], *, is_steady: bool
+    group: Record,
+    members: Sequence[Record],
+    place: Mapping[str, int],
+    faults: list[str],
+    *,
+    is_steady: bool,
 ) -> None:
     sequences = list(dict.fromkeys(record["sequence"] for record in members))
     if not sequences or sequences != list(range(1, len(sequences) + 1)):
         faults.append(f"members {sequences} of {group}")
         return
     count = _LAST_MEMBER.get(group["request"], _MEMBERS[group["request"]])
-    if len(sequences) > count or (group["reason"] in {None, "member_failed"} and len(sequences) < count):
+    if len(sequences) > count or (
+        group["reason"] in {None, "member_failed"} and len(sequences) < count
+    ):
         faults.append(f"{len(sequences)} of {count} members: {group}")
     for former, later in pairwise(members):
-        is_after = not is_steady or later["started"] is None or _at(later, "started") >= _at(former, "ended")
+        is_after = (
+            not is_steady
+            or later["started"] is None
+            or _at(later, "started") >= _at(former, "ended")
+        )
         if not is_after or place[later["id"]] < place[former["id"]]:
             faults.append(f"side by side: {former} and {later}")
     if place[group["id"]] < place[members[-1]["id"]]:
@@ -292,7 +355,8 @@ def _check_group(
 
 
 def _check_guards(finished: Sequence[Record], faults: list[str], counts: Counter[str]) -> None:
-    """Nobody who has been claimed finds more than its guard's holder and, with a queue, nobody in that.
+    """Nobody who has been claimed finds more than its guard's holder and, with a queue,
+    nobody in that.
 
     An id has the millisecond of its claim; a skipped execution was never on its way.
     """
@@ -319,7 +383,13 @@ def _chain(each: Record | Waiting) -> Chain | None:
     record = asdict(each) if isinstance(each, Waiting) else each
     if record["generation"] is None or record.get("reason") == "missed":
         return None
-    return record["request"], record["generation"], record["scheduled_for"], record["group"], record["sequence"]
+    return (
+        record["request"],
+        record["generation"],
+        record["scheduled_for"],
+        record["group"],
+        record["sequence"],
+    )
 
 
 def _claimed(execution: str) -> datetime:

@@ -1,4 +1,5 @@
-"""A load for runners that are killed: requests of every kind, edits, commands, and a ledger that the processes keep.
+"""A load for runners that are killed: requests of every kind, edits, commands, and a
+ledger that the processes keep.
 
 The ledger is written by what was executed, so it is a witness that the runner cannot influence.
 """
@@ -28,11 +29,14 @@ from runner.values import new_id, to_microseconds
 
 
 def ran(member: str = "-") -> str:
-    """Return the shell line that tells the ledger of a run: one write of a whole line to a file opened for appending.
+    """Return the shell line that tells the ledger of a run: one write of a whole line
+    to a file opened for appending.
 
     `member` is who it is in its group, as its request has it, and not as the runner tells it.
     """
-    told = f"ran $RUNNER_EXECUTION_ID $RUNNER_REQUEST $RUNNER_SCHEDULED_FOR $RUNNER_ATTEMPT {member}"
+    told = (
+        f"ran $RUNNER_EXECUTION_ID $RUNNER_REQUEST $RUNNER_SCHEDULED_FOR $RUNNER_ATTEMPT {member}"
+    )
     return f'echo "{told}" >> "$LEDGER"'
 
 
@@ -40,7 +44,8 @@ RAN = ran()
 
 
 def alone(seconds: float, *, then: str = "true") -> str:
-    """Return a shell line that tells of a run, and of any other of its request that has begun and not ended.
+    """Return a shell line that tells of a run, and of any other of its request that has
+    begun and not ended.
 
     Asked to end, it still takes back its mark: the trap is there before the mark is.
     """
@@ -52,7 +57,8 @@ def alone(seconds: float, *, then: str = "true") -> str:
     )
 
 
-# Runs the command line with one function of the product replaced by one that dies, the n-th time it is called.
+# Runs the command line with one function of the product replaced by one that dies, the
+# n-th time it is called.
 DOOMED = """
 import importlib, os, signal, sys
 target, moment, count, *arguments = sys.argv[1:]
@@ -88,14 +94,18 @@ main()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What a version of a file plans: every `interval_s` seconds, at `start`, or, with neither, immediately."""
+    """What a version of a file plans: every `interval_s` seconds, at `start`, or, with
+    neither, immediately.
+    """
 
     interval_s: int | None = None
     start: datetime | None = None
     misfire: str = "skip"
 
     def fires(self, begin: datetime, until: datetime) -> list[datetime]:
-        """Return what is due of a generation that was opened at `begin`, as far as `until`, by plain arithmetic."""
+        """Return what is due of a generation that was opened at `begin`, as far as
+        `until`, by plain arithmetic.
+        """
         if self.interval_s is None:
             return [fire for fire in [self.start or begin] if fire <= until]
         first = int(begin.timestamp()) // self.interval_s + 1
@@ -133,10 +143,24 @@ class Load:
     def ledger(self) -> Path:
         return self.place.folder / "ledger"
 
-    def write(self, name: str, planned: Planned, *, shell: str = RAN, grace: str | None = None, **more: Any) -> None:
-        """Write a request. `more` are keys of its top level; `guarded` stands for `prevent_concurrent`, and `process`
-        holds further keys of the process, or with a `group` all of it."""
-        process = {"shell": shell, "prevent_concurrent": more.pop("guarded", False), **more.pop("process", {})}
+    def write(
+        self,
+        name: str,
+        planned: Planned,
+        *,
+        shell: str = RAN,
+        grace: str | None = None,
+        **more: Any,
+    ) -> None:
+        """Write a request. `more` are keys of its top level; `guarded` stands for
+        `prevent_concurrent`, and `process` holds further keys of the process, or with a
+        `group` all of it.
+        """
+        process = {
+            "shell": shell,
+            "prevent_concurrent": more.pop("guarded", False),
+            **more.pop("process", {}),
+        }
         if "group" in process:
             del process["shell"]
         content = json.dumps({"process": process, "timing": _timing(planned, grace), **more})
@@ -161,7 +185,11 @@ class Load:
             self.write(f"alone-{number}", Planned(interval_s=1), shell=alone(seconds), guarded=True)
         for number in range(3):
             self.add_one_time()
-            self.write(f"ruled-{number}", Planned(interval_s=1 + number, misfire="fire_once"), grace="300ms")
+            self.write(
+                f"ruled-{number}",
+                Planned(interval_s=1 + number, misfire="fire_once"),
+                grace="300ms",
+            )
             self.write(f"switched-{number}", Planned(interval_s=1))
         self.write("victim", Planned(interval_s=1), shell=f"{RAN}; sleep 1")
         self.place.write("asked.yaml", json.dumps({"process": {"shell": RAN}}))
@@ -173,7 +201,8 @@ class Load:
     def live_and_die(self, *arguments: str, at_most_s: float = 1.5) -> None:
         """Start a runner, change something now and then, and kill it after a random while.
 
-        Counted is from its launch, so that it may die in its start, or from when it first wrote to the log.
+        Counted is from its launch, so that it may die in its start, or from when it
+        first wrote to the log.
         """
         size = self._log_size()
         process = self.launch(*(arguments or self.chance.choice([(), (), ("--max-running", "5")])))
@@ -195,8 +224,11 @@ class Load:
         process.wait(timeout=60)
         self.deaths.append(Death(earliest=earliest, latest=datetime.now(UTC)))
 
-    def doom(self, target: str, moment: str, count: int, *, within_s: float = 90.0, stop: bool = False) -> bool:
-        """Start a runner that dies by itself; tell whether it did. `stop`: it is asked to stop once it works.
+    def doom(
+        self, target: str, moment: str, count: int, *, within_s: float = 90.0, stop: bool = False
+    ) -> bool:
+        """Start a runner that dies by itself; tell whether it did. `stop`: it is asked
+        to stop once it works.
 
         One that does not come to that place is killed, which is as good a death as any.
         """
@@ -213,7 +245,9 @@ class Load:
         if process.poll() is None:
             self.kill(process)
             return False
-        assert process.returncode == -signal.SIGKILL, f"{process.returncode}: {self.place.console()}"
+        assert process.returncode == -signal.SIGKILL, (
+            f"{process.returncode}: {self.place.console()}"
+        )
         self.deaths.append(Death(earliest=earliest, latest=datetime.now(UTC)))
         return True
 
@@ -237,7 +271,9 @@ class Load:
 
     def join_logs(self) -> None:
         """Once no runner is alive, make one log of the files that it was rotated to."""
-        whole = b"".join(path.read_bytes() for path in (*self.place.rotated, self.place.log) if path.exists())
+        whole = b"".join(
+            path.read_bytes() for path in (*self.place.rotated, self.place.log) if path.exists()
+        )
         self.place.log.write_bytes(whole)
         self.place.rotated.clear()
 
@@ -275,7 +311,9 @@ class Load:
         return self._serial
 
     def _log_size(self) -> int:
-        return sum(path.stat().st_size for path in (*self.place.rotated, self.place.log) if path.exists())
+        return sum(
+            path.stat().st_size for path in (*self.place.rotated, self.place.log) if path.exists()
+        )
 
     def _rotate(self) -> None:
         """Rename the log into another folder, or to another name."""
@@ -312,7 +350,9 @@ class Load:
         self.place.write("switched-2.yaml", "process: {shell: [")
 
     def _order(self) -> None:
-        self.order(self.chance.choice(["schedule", "unschedule", "reschedule"]), "tick-2", "strict-2")
+        self.order(
+            self.chance.choice(["schedule", "unschedule", "reschedule"]), "tick-2", "strict-2"
+        )
 
     def _ask(self) -> None:
         kind, target = self.chance.choice(
@@ -324,8 +364,15 @@ class Load:
 def _timing(planned: Planned, grace: str | None) -> object:
     more = {"misfire_grace": grace} if grace else {}
     if planned.interval_s is not None:
-        schedule = {"frequency": "secondly", "interval": planned.interval_s, "misfire": planned.misfire}
+        schedule = {
+            "frequency": "secondly",
+            "interval": planned.interval_s,
+            "misfire": planned.misfire,
+        }
         return {"schedule": schedule | more}
     if planned.start is not None:
-        return {"run_later": {"start": f"{planned.start:%Y-%m-%d %H:%M:%S}", "misfire": planned.misfire} | more}
+        return {
+            "run_later": {"start": f"{planned.start:%Y-%m-%d %H:%M:%S}", "misfire": planned.misfire}
+            | more
+        }
     return "run_immediately"

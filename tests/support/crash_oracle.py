@@ -1,7 +1,9 @@
-"""What must be true of a monitor log and a ledger however often the runner was killed: DESIGN.md, guarantees 1 to 3, 6.
+"""What must be true of a monitor log and a ledger however often the runner was killed:
+DESIGN.md, guarantees 1 to 3, 6.
 
-Fire times are computed here by arithmetic, from when the log says that a generation was opened and ended. Pure, but
-for reading the files. Every check adds to a list of faults, so that one look shows all of them.
+Fire times are computed here by arithmetic, from when the log says that a generation was
+opened and ended. Pure, but for reading the files. Every check adds to a list of faults,
+so that one look shows all of them.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ Fire = tuple[str, int, datetime]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A stretch of time in which a generation of a request was in force: what fires in (begin, end] is due."""
+    """A stretch of time in which a generation of a request was in force: what fires in
+    (begin, end] is due.
+    """
 
     request: str
     generation: int
@@ -35,7 +39,9 @@ class Window:
     end: datetime | None
 
     def fires(self, until: datetime) -> set[datetime]:
-        """Return what is due as far as `until`; nothing of what the same turn planned anew: no instant was its own."""
+        """Return what is due as far as `until`; nothing of what the same turn planned
+        anew: no instant was its own.
+        """
         if self.begin == self.end:
             return set()
         return set(self.planned.fires(self.begin, min(self.end or until, until)))
@@ -54,10 +60,14 @@ class Found:
 
 
 def check(load: Load, *, settled: datetime) -> Counter[str]:
-    """Check all guarantees; whatever was due until `settled` must have its verdict. Returns what was checked."""
+    """Check all guarantees; whatever was due until `settled` must have its verdict.
+    Returns what was checked.
+    """
     load.join_logs()
     records = check_log(load.place.log)
-    assert all(len(line) < 32 * 1024 for line in load.place.log.read_bytes().splitlines(keepends=True))
+    assert all(
+        len(line) < 32 * 1024 for line in load.place.log.read_bytes().splitlines(keepends=True)
+    )
     ledger, waiting = read_ledger(load), waiting_in(load)
     found = Found()
     found.counts.update(deaths=len(load.deaths), lines=len(records), ran=len(ledger))
@@ -94,20 +104,30 @@ def _lines(load: Load) -> list[list[str]]:
 
 def open_windows(records: Sequence[Record], versions: Mapping[str, Planned]) -> list[Window]:
     """Return the schedules that are in force at the end of a log."""
-    return [each for each in _windows(records, versions) if each.end is None and each.planned.interval_s is not None]
+    return [
+        each
+        for each in _windows(records, versions)
+        if each.end is None and each.planned.interval_s is not None
+    ]
 
 
 def is_settled(records: Sequence[Record], versions: Mapping[str, Planned], at: datetime) -> bool:
-    """Tell whether every schedule in force has a verdict of a fire later than `at`, and so of all before."""
+    """Tell whether every schedule in force has a verdict of a fire later than `at`, and
+    so of all before.
+    """
     latest: dict[str, datetime] = {}
     for record in _finished(records):
         if record["channel"] == "process_scheduler":
-            latest[record["request"]] = max(_at(record, "scheduled_for"), latest.get(record["request"], at))
+            latest[record["request"]] = max(
+                _at(record, "scheduled_for"), latest.get(record["request"], at)
+            )
     return all(latest.get(window.request, at) > at for window in open_windows(records, versions))
 
 
 def check_executions(records: Sequence[Record], waiting: Sequence[Waiting], found: Found) -> None:
-    """At most one start and one end an execution, in this order; at most one start an attempt of a fire."""
+    """At most one start and one end an execution, in this order; at most one start an
+    attempt of a fire.
+    """
     begun: dict[str | None, Record] = {}
     ended: set[str | None] = set()
     attempts: Counter[tuple[object, ...]] = Counter()
@@ -122,7 +142,10 @@ def check_executions(records: Sequence[Record], waiting: Sequence[Waiting], foun
             ended.add(execution)
             has_start = execution in begun or record["reason"] in _MAY_LACK_A_START
             found.expect(has_start, f"ended without a start: {record}")
-            found.expect(record["reason"] not in _NEVER_RAN or execution not in begun, f"started and skipped: {record}")
+            found.expect(
+                record["reason"] not in _NEVER_RAN or execution not in begun,
+                f"started and skipped: {record}",
+            )
             if record["channel"] == "process_scheduler" and record["status"] != "misfired":
                 attempts[_fire(record), record["attempt"]] += 1
     for execution in begun.keys() - ended - {each.id for each in waiting}:
@@ -133,7 +156,11 @@ def check_executions(records: Sequence[Record], waiting: Sequence[Waiting], foun
 
 
 def check_ledger(
-    records: Sequence[Record], ledger: Sequence[Sequence[str]], found: Found, *, is_steady: bool = True
+    records: Sequence[Record],
+    ledger: Sequence[Sequence[str]],
+    found: Found,
+    *,
+    is_steady: bool = True,
 ) -> None:
     """What ran is recorded, once, as what it was; what succeeded did run; what must be alone was.
 
@@ -159,10 +186,14 @@ def check_ledger(
         for words in ledger
         if words[0] == "ran" and words[2] != "asked" and words[1] in finished
     )
-    found.faults += [f"{each} ran {count} times" for each, count in (ran | scheduled).items() if count > 1]
+    found.faults += [
+        f"{each} ran {count} times" for each, count in (ran | scheduled).items() if count > 1
+    ]
     for execution, record in finished.items():
         has_run = execution in ran or execution in groups
-        found.expect(record["status"] != "success" or has_run, f"a success that did not run: {record}")
+        found.expect(
+            record["status"] != "success" or has_run, f"a success that did not run: {record}"
+        )
 
 
 def _check_cut_off(records: Sequence[Record], deaths: Sequence[Death], found: Found) -> None:
@@ -173,7 +204,10 @@ def _check_cut_off(records: Sequence[Record], deaths: Sequence[Death], found: Fo
         if record["status"] == "system_restart":
             facts = (record["reason"], record["exit_code"], record["signal"])
             found.expect(facts == ("runner_lost", None, None), f"cut off, and yet {facts}")
-            lies_within = any(_at(record, "scheduled_for") <= each.latest and each.earliest <= ended for each in deaths)
+            lies_within = any(
+                _at(record, "scheduled_for") <= each.latest and each.earliest <= ended
+                for each in deaths
+            )
             found.expect(lies_within, f"cut off by nobody: {record}")
             found.counts["system_restart"] += 1
         elif record["status"] == "success" and record["execution"] not in groups:
@@ -183,9 +217,15 @@ def _check_cut_off(records: Sequence[Record], deaths: Sequence[Death], found: Fo
 
 
 def _check_fires(
-    load: Load, records: Sequence[Record], waiting: Sequence[Waiting], settled: datetime, found: Found
+    load: Load,
+    records: Sequence[Record],
+    waiting: Sequence[Waiting],
+    settled: datetime,
+    found: Found,
 ) -> None:
-    """Every due fire has exactly one verdict, and no verdict is of a fire that the rule does not have."""
+    """Every due fire has exactly one verdict, and no verdict is of a fire that the rule
+    does not have.
+    """
     versions = load.versions
     windows = _windows(records, versions)
     seen = {window.request for window in windows}
@@ -206,16 +246,23 @@ def _check_fires(
             key = (window.request, window.generation, fire)
             counts = (ran[key], missed[key])
             is_right = counts in {(1, 0), (0, 1)} or (counts == (1, 1) and key in caught_up)
-            found.expect(is_right, f"ran {counts[0]} times, missed {counts[1]} times: {key} of {window}")
+            found.expect(
+                is_right, f"ran {counts[0]} times, missed {counts[1]} times: {key} of {window}"
+            )
     for key in ran.keys() | missed.keys():
         found.expect(key in known, f"a fire that the rule does not have: {key}")
         found.expect(ran[key] <= 1 and missed[key] <= 1, f"doubled: {key}")
 
 
 def _verdicts(
-    records: Sequence[Record], versions: Mapping[str, Planned], windows: Sequence[Window], found: Found
+    records: Sequence[Record],
+    versions: Mapping[str, Planned],
+    windows: Sequence[Window],
+    found: Found,
 ) -> tuple[Counter[Fire], Counter[Fire], set[Fire]]:
-    """Count by fire how often it ran or was skipped, and how often it was missed; say which run in spite of that."""
+    """Count by fire how often it ran or was skipped, and how often it was missed; say
+    which run in spite of that.
+    """
     ran: Counter[Fire] = Counter()
     missed: Counter[Fire] = Counter()
     caught_up: set[Fire] = set()
@@ -228,14 +275,18 @@ def _verdicts(
         if record["status"] != "misfired":
             ran[_fire(record)] += 1
             is_skipped = record["status"] == "skipped"
-            found.expect(is_skipped == (record["reason"] == "concurrent"), f"not skipped, but {record}")
+            found.expect(
+                is_skipped == (record["reason"] == "concurrent"), f"not skipped, but {record}"
+            )
             found.counts["skipped"] += is_skipped
             continue
         first, last = _at(record, "missed_from"), _at(record, "missed_until")
         generation = by_generation[record["request"], record["generation"]]
         fires = {fire for window in generation for fire in window.fires(last) if first <= fire}
         found.expect({first, last} <= fires, f"a span of other fires: {record}")
-        found.expect(len(fires) == record["missed_count"], f"{len(fires)} fires in the span of {record}")
+        found.expect(
+            len(fires) == record["missed_count"], f"{len(fires)} fires in the span of {record}"
+        )
         found.counts["missed"] += len(fires)
         missed.update((record["request"], record["generation"], fire) for fire in fires)
         if versions[record["request_sha256"]].misfire == "fire_once":
@@ -248,37 +299,58 @@ def _windows(records: Sequence[Record], versions: Mapping[str, Planned]) -> list
     done: list[Window] = []
     current: dict[str, Window] = {}
     for record in records:
-        if not record["event"].startswith("request.") or record.get("request_sha256") not in versions:
+        if (
+            not record["event"].startswith("request.")
+            or record.get("request_sha256") not in versions
+        ):
             continue
-        name, at, generation = record["request"], datetime.fromisoformat(record["time"]), record["generation"]
+        name, at, generation = (
+            record["request"],
+            datetime.fromisoformat(record["time"]),
+            record["generation"],
+        )
         former = current.get(name)
         planned = versions[record["request_sha256"]]
         is_new = former is None or former.generation != generation
         if former is not None and (is_new or record["status"] != "scheduled"):
             done.append(_ended(current.pop(name), at))
         is_one_time = planned.interval_s is None
-        is_late = is_one_time and record["event"] == "request.completed"  # registered after its time
+        is_late = (
+            is_one_time and record["event"] == "request.completed"
+        )  # registered after its time
         if is_new and (record["status"] == "scheduled" or is_late):
             begin = at - _US if record["event"] == "request.rescheduled" and not is_one_time else at
-            current[name] = Window(request=name, generation=generation, planned=planned, begin=begin, end=None)
+            current[name] = Window(
+                request=name, generation=generation, planned=planned, begin=begin, end=None
+            )
     return done + list(current.values())
 
 
 def _ended(window: Window, at: datetime) -> Window:
     return Window(
-        request=window.request, generation=window.generation, planned=window.planned, begin=window.begin, end=at
+        request=window.request,
+        generation=window.generation,
+        planned=window.planned,
+        begin=window.begin,
+        end=at,
     )
 
 
 def check_commands(load: Load, records: Sequence[Record], found: Found) -> None:
     """A command was applied or withdrawn, never both and never neither."""
     with closing(sqlite3.connect(load.place.state / "store.sqlite3")) as connection:
-        rows = {each[0]: each[1:] for each in connection.execute("SELECT id, kind, status, answer FROM commands")}
+        rows = {
+            each[0]: each[1:]
+            for each in connection.execute("SELECT id, kind, status, answer FROM commands")
+        }
     found.expect(rows.keys() >= set(load.posted), "a command was forgotten")
     executed = set()
     for identity, (kind, status, answer) in rows.items():
         found.expect(status in {"answered", "withdrawn"}, f"command {identity} is {status}")
-        found.expect((status == "answered") == (answer is not None), f"command {identity} is {status}: {answer}")
+        found.expect(
+            (status == "answered") == (answer is not None),
+            f"command {identity} is {status}: {answer}",
+        )
         found.counts[f"commands {status}"] += 1
         if kind == "exec" and answer and json.loads(answer)["is_done"]:
             executed.add(json.loads(answer)["data"]["execution"])

@@ -1,4 +1,6 @@
-"""A jobs folder, and a runner on it without processes, a store or a log: what it decides, a decision at a time."""
+"""A jobs folder, and a runner on it without processes, a store or a log: what it
+decides, a decision at a time.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Notebook:
     def __init__(self) -> None:
         self.records: list[tuple[Event, Mapping[str, Any]]] = []
 
-    def tell(self, event: Event, now: datetime, fields: Mapping[str, Any], *, batch: object) -> bytes:
+    def tell(
+        self, event: Event, now: datetime, fields: Mapping[str, Any], *, batch: object
+    ) -> bytes:
         self.records.append((event, fields))
         return b"{}"
 
@@ -47,7 +51,9 @@ class World:
         self.at = NOON
         self.jobs = folder / "jobs.d"
         self.jobs.mkdir()
-        self.settings = Settings(jobs=self.jobs, state=folder, monitor_log=folder / "log", zone="UTC")
+        self.settings = Settings(
+            jobs=self.jobs, state=folder, monitor_log=folder / "log", zone="UTC"
+        )
         self.reader = self.fresh_reader()
         self.registry = Registry(self)
         self.is_first = True
@@ -73,7 +79,12 @@ class World:
     def plan(self) -> Plan:
         """Ask for a plan, as `plan --live` does."""
         catalog = self.fresh_reader().read(dict(self.registry.incumbents()))
-        return plan(Standing(requests=self.registry.requests, states=self.registry.states), catalog, self.at, {})
+        return plan(
+            Standing(requests=self.registry.requests, states=self.registry.states),
+            catalog,
+            self.at,
+            {},
+        )
 
     def reload(self) -> catalog_change.CatalogChange:
         """Put the folder in force, and then do what is due, as the loop does."""
@@ -108,7 +119,8 @@ class World:
     def restart(self) -> None:
         """Begin anew with what the store would hold."""
         rows = [
-            request_row(name, self.registry.requests.get(name), state) for name, state in self.registry.states.items()
+            request_row(name, self.registry.requests.get(name), state)
+            for name, state in self.registry.states.items()
         ]
         self.registry, self.reader, self.is_first = Registry(self), self.fresh_reader(), True
         self.registry.load(rows, zone="UTC")
@@ -126,12 +138,19 @@ class World:
         notebook: Any = Notebook()
         notebook.records = self.records
         return Decision(
-            self.at, registry=self.registry, book=Book(), journal=notebook, settings=self.settings, git=None
+            self.at,
+            registry=self.registry,
+            book=Book(),
+            journal=notebook,
+            settings=self.settings,
+            git=None,
         )
 
     def _commit(self, decision: Decision) -> None:
         self.registry.accept(decision.states)
-        self.claims += [(each.request, each.claim.scheduled_for) for each in decision.claims.entered.values()]
+        self.claims += [
+            (each.request, each.claim.scheduled_for) for each in decision.claims.entered.values()
+        ]
 
 
 @contextmanager

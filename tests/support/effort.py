@@ -1,4 +1,6 @@
-"""How much a call does, in a measure that is the same on every machine, however fast or busy: calls, not seconds."""
+"""How much a call does, in a measure that is the same on every machine, however fast or
+busy: calls, not seconds.
+"""
 
 from __future__ import annotations
 

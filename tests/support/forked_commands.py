@@ -1,7 +1,9 @@
-"""Runs commands of Runner in forked children: as another user, with failing system calls, in any environment.
+"""Runs commands of Runner in forked children: as another user, with failing system
+calls, in any environment.
 
-The program is loaded once, by whoever may read it; a child then becomes what the case asks for. A case is a line of
-JSON on stdin, its outcome a line on stdout. `Commands` is the other end of that.
+The program is loaded once, by whoever may read it; a child then becomes what the case
+asks for. A case is a line of JSON on stdin, its outcome a line on stdout. `Commands` is
+the other end of that.
 """
 
 from __future__ import annotations
@@ -36,11 +38,12 @@ FOREIGN_UID = 54321
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A command and what surrounds it. Paths are absolute; `streams` names a file for a standard stream, or None to
-    close it; a command that still runs after `term_after_s` gets SIGTERM, and after `kill_after_s` more KILL.
+    """A command and what surrounds it. Paths are absolute; `streams` names a file for a
+    standard stream, or None to close it; a command that still runs after `term_after_s`
+    gets SIGTERM, and after `kill_after_s` more KILL.
 
-    `fail` is (errno, function, nth): of the calls of a function of `os` with a path below `fail_below`, the nth fails,
-    or each one with 0.
+    `fail` is (errno, function, nth): of the calls of a function of `os` with a path
+    below `fail_below`, the nth fails, or each one with 0.
     """
 
     arguments: Sequence[str]
@@ -58,7 +61,9 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a command ended: `code` is negative for a signal; `calls` are those that could have failed, by function."""
+    """How a command ended: `code` is negative for a signal; `calls` are those that
+    could have failed, by function.
+    """
 
     code: int
     output: str
@@ -88,7 +93,12 @@ class Commands:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         self._server.communicate()
 
     def run(self, case: Case) -> Outcome:
@@ -181,7 +191,12 @@ def _become(case: Case, out: int, messages: int) -> None:
     os.chdir(case.cwd)
     if case.is_cwd_removed:
         Path(case.cwd).rmdir()
-    given: dict[str, str | int | None] = {"stdin": os.devnull, "stdout": out, "stderr": messages, **case.streams}
+    given: dict[str, str | int | None] = {
+        "stdin": os.devnull,
+        "stdout": out,
+        "stderr": messages,
+        **case.streams,
+    }
     for number, name in enumerate(_STANDARD):
         target = given[name]
         if target is None:
@@ -196,7 +211,9 @@ def _become(case: Case, out: int, messages: int) -> None:
         os.setgroups([])
         os.setresgid(case.uid, case.uid, case.uid)
         os.setresuid(case.uid, case.uid, case.uid)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # tests that are killed leave nothing running
+    ctypes.CDLL(None).prctl(
+        _PR_SET_PDEATHSIG, signal.SIGKILL
+    )  # tests that are killed leave nothing running
     resource.setrlimit(resource.RLIMIT_AS, (_virtual_size() + case.memory,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -247,7 +264,9 @@ FUNCTIONS = (
     "unlink",
     "replace",
 )
-"""What a program asks of a path, under the names that all of Python's library goes by; and `io` for `open`."""
+"""What a program asks of a path, under the names that all of Python's library goes by;
+and `io` for `open`.
+"""
 
 
 def _inject(case: Case) -> dict[str, int]:

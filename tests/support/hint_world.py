@@ -1,4 +1,6 @@
-"""Hints applied to documents as a person would: what they say is pasted, and the document is read again."""
+"""Hints applied to documents as a person would: what they say is pasted, and the
+document is read again.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,11 @@ _MEANT = re.compile(r"did you mean `([^`]+)`\?")
 
 def problems_of(document: object) -> list[Problem]:
     """Read a document, or the text of one."""
-    text = document if isinstance(document, str) else yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    text = (
+        document
+        if isinstance(document, str)
+        else yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    )
     return list(loaded(Content(raw=text.encode(), signature=None), _PLACE).problems)
 
 
@@ -53,9 +59,15 @@ def applied(document: object, problem: Problem) -> Any:
     if meant := _MEANT.fullmatch(hint):
         return _renamed(document, path, meant[1], "is not a key of" in problem.message)
     match = _WRITE.fullmatch(hint)
-    if match is None or "what is below it" in hint or hint.startswith(("write it like", "write 5, minute")):
+    if (
+        match is None
+        or "what is below it" in hint
+        or hint.startswith(("write it like", "write 5, minute"))
+    ):
         return None
-    is_value = bool(re.match(r"[\[{'\"]", match["text"])) or not re.match(r"[a-z_]+: ", match["text"])
+    is_value = bool(re.match(r"[\[{'\"]", match["text"])) or not re.match(
+        r"[a-z_]+: ", match["text"]
+    )
     if is_value:
         return _with(document, path, yaml.load(match["text"], _Loader))
     return _with_entries(document, path, match)
@@ -66,10 +78,14 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in {"bool", "null"}]
+    first: [
+        (tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in {"bool", "null"}
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"(?:0|-?[1-9]\d*)$"), list("-0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"(?:0|-?[1-9]\d*)$"), list("-0123456789")
+)
 
 
 def _with_entries(document: object, path: Path, match: re.Match[str]) -> Any:

@@ -1,4 +1,6 @@
-"""A mount that hangs: a FUSE file system of our own, whose server answers nothing until it is told to (Linux, root)."""
+"""A mount that hangs: a FUSE file system of our own, whose server answers nothing until
+it is told to (Linux, root).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ os.write(device, struct.pack("<IiQ", 16 + len(answer), 0, unique) + answer)
 print("mounted", flush=True)
 sys.stdin.read()
 """
-"""It answers the greeting of the kernel (FUSE_INIT) and then nothing: whatever looks at the folder hangs."""
+"""It answers the greeting of the kernel (FUSE_INIT) and then nothing: whatever looks at
+the folder hangs.
+"""
 
 
 def _may_mount() -> bool:
@@ -37,15 +41,21 @@ def _may_mount() -> bool:
     return os.geteuid() == 0
 
 
-needs_hung_mount = pytest.mark.skipif(not _may_mount(), reason="needs /dev/fuse and the right to mount")
+needs_hung_mount = pytest.mark.skipif(
+    not _may_mount(), reason="needs /dev/fuse and the right to mount"
+)
 
 
 @contextmanager
 def hung(folder: Path) -> Iterator[None]:
-    """Have a folder hang; afterwards whatever waits for it gets an error, and the folder is what it was."""
+    """Have a folder hang; afterwards whatever waits for it gets an error, and the
+    folder is what it was.
+    """
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-c", SERVER, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
         assert server.stdout is not None
         if server.stdout.readline() != "mounted\n":
             pytest.skip("this machine does not let its root mount a file system")

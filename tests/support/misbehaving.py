@@ -1,4 +1,6 @@
-"""Programs that misbehave, each with the record that it leaves: what the test runs, and a table of the README."""
+"""Programs that misbehave, each with the record that it leaves: what the test runs, and
+a table of the README.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ time.sleep(0.3)
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """What a finished record says; "…" in the message stands for anything. `where` is told if it is not so anywhere."""
+    """What a finished record says; "…" in the message stands for anything. `where` is
+    told if it is not so anywhere.
+    """
 
     status: str = "success"
     reason: str | None = None
@@ -59,7 +63,9 @@ class Left:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program, what it `does` in words, and the records one of which it leaves. `files` are beside it: their text."""
+    """A program, what it `does` in words, and the records one of which it leaves.
+    `files` are beside it: their text.
+    """
 
     does: str
     process: dict[str, Any]
@@ -90,12 +96,19 @@ def _success(**facts: object) -> Left:
 
 
 def _failure(code: int, **facts: object) -> Left:
-    return Left(status="error", reason="exit_code", message=f"exit code {code}", facts={"exit_code": code, **facts})
+    return Left(
+        status="error",
+        reason="exit_code",
+        message=f"exit code {code}",
+        facts={"exit_code": code, **facts},
+    )
 
 
 def _signal(number: int, name: str, why: str = "") -> Left:
     facts = {"signal": number, "exit_code": None}
-    return Left(status="error", reason="signal", message=f"ended by signal {name}{why}", facts=facts)
+    return Left(
+        status="error", reason="signal", message=f"ended by signal {name}{why}", facts=facts
+    )
 
 
 def _timeout(span: str, where: str = "", **facts: object) -> Left:
@@ -227,12 +240,24 @@ def table() -> Iterator[str]:
         for left in program.left:
             does = program.does if left is program.left[0] else ""
             where = f"{left.where}: " if left.where else ""
-            yield _row((does, f"{where}{left.status}", _code(left.reason), left.message or "", _facts(left)))
+            yield _row(
+                (
+                    does,
+                    f"{where}{left.status}",
+                    _code(left.reason),
+                    left.message or "",
+                    _facts(left),
+                )
+            )
 
 
 def _facts(left: Left) -> str:
     """Write the facts that are not null; that they are so says the reason."""
-    return ", ".join(_code(f"{name}: {json.dumps(fact)}") for name, fact in left.facts.items() if fact is not None)
+    return ", ".join(
+        _code(f"{name}: {json.dumps(fact)}")
+        for name, fact in left.facts.items()
+        if fact is not None
+    )
 
 
 def _code(text: str | None) -> str:

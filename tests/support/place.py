@@ -28,15 +28,23 @@ Keys = Mapping[str, object]
 T = TypeVar("T")
 SECONDLY = {"schedule": {"frequency": "secondly"}}
 GATE = "n=0; until [ -e ../go ] || [ $((n += 1)) -gt 3000 ]; do sleep 0.1; done"
-"""A shell line that goes on once `Place.open_gate` was called, as it is after each test; to leave nothing over, if the
-tests themselves were killed, after some minutes anyway: longer than any test waits."""
+"""A shell line that goes on once `Place.open_gate` was called, as it is after each
+test; to leave nothing over, if the tests themselves were killed, after some minutes
+anyway: longer than any test waits.
+"""
 
 
-def wait_until(condition: Callable[[], T | Literal[False] | None], *, within_s: float = 30.0, what: str = "") -> T:
-    """Return the first true value of `condition`; fail when there is none within what only a hang takes."""
+def wait_until(
+    condition: Callable[[], T | Literal[False] | None], *, within_s: float = 30.0, what: str = ""
+) -> T:
+    """Return the first true value of `condition`; fail when there is none within what
+    only a hang takes.
+    """
     until_s = time.monotonic() + within_s
     while True:
-        is_last = time.monotonic() > until_s  # looked at beforehand: who was kept from looking looks once more
+        is_last = (
+            time.monotonic() > until_s
+        )  # looked at beforehand: who was kept from looking looks once more
         if value := condition():
             return value
         assert not is_last, f"not within {within_s} s: {what or condition}"
@@ -47,7 +55,9 @@ def wait_until(condition: Callable[[], T | Literal[False] | None], *, within_s: 
 def child(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """Run a Python script in a process of its own, which is killed at the end."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             yield process
         finally:
@@ -118,9 +128,18 @@ class Place:
         return path
 
     def declare(
-        self, name: str, shell: str, timing: object = None, /, *, top: Keys | None = None, **process: object
+        self,
+        name: str,
+        shell: str,
+        timing: object = None,
+        /,
+        *,
+        top: Keys | None = None,
+        **process: object,
     ) -> Path:
-        """Write a request that runs a shell line; as JSON, which is YAML too. `top` holds further keys of it."""
+        """Write a request that runs a shell line; as JSON, which is YAML too. `top`
+        holds further keys of it.
+        """
         content = {"process": {"shell": shell, **process}} | ({"timing": timing} if timing else {})
         return self.write(f"{name}.yaml", json.dumps({**content, **(top or {})}))
 
@@ -152,7 +171,11 @@ class Place:
         own, its = pty.openpty()
         termios.tcsetwinsize(own, (24, columns))
         os.set_blocking(own, False)
-        environment = {name: value for name, value in self.environment.items() if name not in ("COLUMNS", "LINES")}
+        environment = {
+            name: value
+            for name, value in self.environment.items()
+            if name not in ("COLUMNS", "LINES")
+        }
         process = subprocess.Popen(
             [sys.executable, "-m", "runner", *arguments],
             env=environment,
@@ -224,7 +247,9 @@ class Place:
 
     @contextmanager
     def standing_still(self, runner: subprocess.Popen[str]) -> Iterator[None]:
-        """Have a runner stand still, with its store free: what is done meanwhile is there at one moment for it."""
+        """Have a runner stand still, with its store free: what is done meanwhile is
+        there at one moment for it.
+        """
 
         def stands_free() -> bool:
             runner.send_signal(signal.SIGSTOP)
@@ -242,7 +267,9 @@ class Place:
 
     def _is_store_free(self) -> bool:
         """Tell whether nobody is in the midst of a transaction that writes to the store."""
-        with closing(sqlite3.connect(self.state / "store.sqlite3", timeout=0, isolation_level=None)) as connection:
+        with closing(
+            sqlite3.connect(self.state / "store.sqlite3", timeout=0, isolation_level=None)
+        ) as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
@@ -259,7 +286,11 @@ class Place:
     def records(self) -> list[Record]:
         """Return all whole lines of the monitor log, and of the files that `rotated` says it was."""
         contents = [path.read_bytes() for path in (*self.rotated, self.log) if path.exists()]
-        return [json.loads(line) for text in contents for line in text[: text.rfind(b"\n") + 1].splitlines()]
+        return [
+            json.loads(line)
+            for text in contents
+            for line in text[: text.rfind(b"\n") + 1].splitlines()
+        ]
 
     def events(self, event: str, request: str | None = None, **fields: object) -> list[Record]:
         """Return the records of an event, of one request or all, with the fields given."""
@@ -275,7 +306,9 @@ class Place:
         """Return the finished records of a request."""
         return self.events("execution.finished", request, **fields)
 
-    def await_finished(self, request: str, *, count: int = 1, within_s: float = 30.0, **fields: object) -> list[Record]:
+    def await_finished(
+        self, request: str, *, count: int = 1, within_s: float = 30.0, **fields: object
+    ) -> list[Record]:
         """Wait for so many finished records of a request."""
         return wait_until(
             lambda: len(found := self.finished(request, **fields)) >= count and found,

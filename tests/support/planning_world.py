@@ -1,4 +1,6 @@
-"""A request as planning sees it, and its state once a runner has seen it; what it runs is of no account."""
+"""A request as planning sees it, and its state once a runner has seen it; what it runs
+is of no account.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,16 @@ from runner.requests.model import Command, Process, ProcessRequest, Source, Timi
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def request_of(timing: Timing | None, name: str = "p", *, guarded: bool = False, **fields: Any) -> ProcessRequest:
-    process = Process(name=name, action=Command(arguments=("true",)), directory="/", prevent_concurrent=guarded)
+def request_of(
+    timing: Timing | None, name: str = "p", *, guarded: bool = False, **fields: Any
+) -> ProcessRequest:
+    process = Process(
+        name=name, action=Command(arguments=("true",)), directory="/", prevent_concurrent=guarded
+    )
     source = Source(file=f"{name}.yaml", line=1, sha256="")
-    return replace(ProcessRequest(name=name, process=process, timing=timing, source=source), **fields)
+    return replace(
+        ProcessRequest(name=name, process=process, timing=timing, source=source), **fields
+    )
 
 
 def seen(request: ProcessRequest, now: datetime = NOON) -> RequestState:

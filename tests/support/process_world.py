@@ -39,7 +39,9 @@ _FORMER_RUNNER = textwrap.dedent("""
 
 
 def descriptors() -> list[str]:
-    """Return what this program has open, but for what nobody holds any more: an earlier test may have left some."""
+    """Return what this program has open, but for what nobody holds any more: an earlier
+    test may have left some.
+    """
     gc.collect()
     return proc.names("/proc/self/fd")
 
@@ -77,7 +79,9 @@ class World:
             execution=name,
             arguments=arguments,
             directory=str(directory or self.folder),
-            environment={"PATH": PATH, "RUNNER_EXECUTION_ID": name} if environment is None else environment,
+            environment={"PATH": PATH, "RUNNER_EXECUTION_ID": name}
+            if environment is None
+            else environment,
             output_file=str(self.output_file(name)),
             stop_signal=signal.SIGTERM,
             stop_grace_s=stop_grace_s,
@@ -90,7 +94,9 @@ class World:
     def shell(self, script: str, **options: Any) -> str:
         return self.spawn("/bin/sh", "-c", script, **options)
 
-    def adopt(self, execution: str, pid: int | None, started: int | None, **options: float | None) -> Started | None:
+    def adopt(
+        self, execution: str, pid: int | None, started: int | None, **options: float | None
+    ) -> Started | None:
         return self.processes.adopt(
             execution,
             pid=pid,
@@ -149,10 +155,19 @@ class World:
         self.poll.close()
 
     def orphaned(self, *arguments: str, further: str = "") -> tuple[str, Started]:
-        """Have a process started by a runner that is then killed; `further` are more fields of its launch."""
+        """Have a process started by a runner that is then killed; `further` are more
+        fields of its launch.
+        """
         execution = new_id()
         former = subprocess.run(
-            [sys.executable, "-c", _FORMER_RUNNER.replace("FURTHER", further), execution, str(self.folder), *arguments],
+            [
+                sys.executable,
+                "-c",
+                _FORMER_RUNNER.replace("FURTHER", further),
+                execution,
+                str(self.folder),
+                *arguments,
+            ],
             stdout=subprocess.PIPE,
             cwd=_REPOSITORY,
             timeout=BOUND_S,

@@ -1,4 +1,6 @@
-"""The reference tables of the README, made from what the program goes by: schemas, command line, wording of rules."""
+"""The reference tables of the README, made from what the program goes by: schemas,
+command line, wording of rules.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ _SHARED_OPTIONS = {"jobs", "state", "monitor_log", "timezone"}
 
 
 def generated(name: str, present: str) -> str:
-    """Return what stands in the README's generated block `name`; `present` is what stands there now."""
+    """Return what stands in the README's generated block `name`; `present` is what
+    stands there now.
+    """
     return "".join(f"{line}\n" for line in _BLOCKS[name](present))
 
 
@@ -43,7 +47,9 @@ def _keys(schema: Schema) -> Iterator[str]:
 def _rows(schema: Schema, above: str) -> Iterator[str]:
     for key, value in schema["properties"].items():
         name = f"{above}{key}"
-        yield _row(f"`{name}`", _meaning(value), _code(value.get("default")), _code(value["examples"][0]))
+        yield _row(
+            f"`{name}`", _meaning(value), _code(value.get("default")), _code(value["examples"][0])
+        )
         if "properties" in value and key != "process":
             yield from _rows(value, f"{name}.")
 
@@ -68,7 +74,9 @@ def _code(value: object) -> str:
     if isinstance(value, str) and "\n" in value:
         return f"`{json.dumps(value)}`"
     # Inside a list, so that a plain text does not end with the marker of a document's end.
-    text = yaml.safe_dump([value], default_flow_style=True, width=1000, sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(
+        [value], default_flow_style=True, width=1000, sort_keys=False, allow_unicode=True
+    )
     return f"`{text.strip()[1:-1]}`"
 
 
@@ -97,9 +105,16 @@ def _record(_present: str) -> Iterator[str]:
 
 
 def _events_with(field: str) -> str:
-    """Return the events whose records have a field: "all", families of events (`runner.*`), or their names."""
+    """Return the events whose records have a field: "all", families of events
+    (`runner.*`), or their names.
+    """
     every = RECORD["properties"]["event"]["enum"]
-    having = {event for rule in RECORD["allOf"] if field in rule["then"]["required"] for event in _events_of(rule)}
+    having = {
+        event
+        for rule in RECORD["allOf"]
+        if field in rule["then"]["required"]
+        for event in _events_of(rule)
+    }
     if having == set(every):
         return "all"
     names: list[str] = []
@@ -121,7 +136,9 @@ def _commands(_present: str) -> Iterator[str]:
     for name in COMMANDS:
         command = cli.get_command(context, name)
         assert command is not None
-        arguments = [piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]"]
+        arguments = [
+            piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]"
+        ]
         yield _row(f"`{' '.join([name, *arguments])}`", _listed(_own_options(command)))
 
 

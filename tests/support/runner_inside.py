@@ -35,15 +35,29 @@ class GivenClock:
 
 @contextmanager
 def started(
-    jobs: Path, clock: Clock, *, state: Path | None = None, log: Path | None = None, released: datetime = EPOCH
+    jobs: Path,
+    clock: Clock,
+    *,
+    state: Path | None = None,
+    log: Path | None = None,
+    released: datetime = EPOCH,
 ) -> Iterator[Runner]:
-    """Start a runner, by default with a state folder beside its jobs; at the end it lets go of its store as it does
-    when it is killed, and this process has its signal handlers back."""
+    """Start a runner, by default with a state folder beside its jobs; at the end it
+    lets go of its store as it does when it is killed, and this process has its signal
+    handlers back.
+    """
     state = state or jobs.parent / "state"
-    settings = Settings(jobs=jobs, state=state, monitor_log=log or state / "monitor.jsonl", zone="UTC")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    settings = Settings(
+        jobs=jobs, state=state, monitor_log=log or state / "monitor.jsonl", zone="UTC"
+    )
+    handlers = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
     try:
-        with Runner(settings, clock=clock, observer=lambda record: None, released=released) as runner:
+        with Runner(
+            settings, clock=clock, observer=lambda record: None, released=released
+        ) as runner:
             runner.start()
             yield runner
     finally:

@@ -1,4 +1,6 @@
-"""Random surroundings of a jobs folder: whatever can stand there, in any kind, size and mode; and commands in them."""
+"""Random surroundings of a jobs folder: whatever can stand there, in any kind, size and
+mode; and commands in them.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,20 @@ _CONTENTS = (
     b"timing: {schedule: {frequency: daily, at: '01:00', except: dates.txt}}\nprocess: {shell: 'true'}\n",
     b"state: ../state\nmax_running: 1\n", b"timezone: Nowhere/Here\n", b"ref: refs/heads/main\n", b"a" * 70_000,
 )  # fmt: skip
-_TEXTS = ("a", "a", "a", "b", "b", "nothing", "2h", "2026-01-01", "*/5 * * * *", "\udcff", "x" * 3000, "019")
+_TEXTS = (
+    "a",
+    "a",
+    "a",
+    "b",
+    "b",
+    "nothing",
+    "2h",
+    "2026-01-01",
+    "*/5 * * * *",
+    "\udcff",
+    "x" * 3000,
+    "019",
+)
 _MODES = (0o000, 0o111, 0o444, 0o555, 0o644, 0o755, 0o755, 0o777)
 _NAMES = (
     b"a.yaml", b"b.yml", b"_defaults.yaml", b"dates.txt", b".hidden.yaml", b"sub", b"\xff\xfe.yaml", b"new\nline.yaml",
@@ -93,7 +108,12 @@ _LEAVES: tuple[Callable[[Path, random.Random], object], ...] = (
 _KINDS = (*_LEAVES, _folder, _folder, _deep)
 
 
-def put(path: Path, rng: random.Random, *, kinds: tuple[Callable[[Path, random.Random], object], ...] = _KINDS) -> None:
+def put(
+    path: Path,
+    rng: random.Random,
+    *,
+    kinds: tuple[Callable[[Path, random.Random], object], ...] = _KINDS,
+) -> None:
     """Put something at a path instead of what is there, in some mode."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -105,7 +125,9 @@ def put(path: Path, rng: random.Random, *, kinds: tuple[Callable[[Path, random.R
 
 
 class Surrounding:
-    """A folder with a repository that has a jobs folder, and a state folder beside it, in which much may be odd."""
+    """A folder with a repository that has a jobs folder, and a state folder beside it,
+    in which much may be odd.
+    """
 
     def __init__(self, folder: Path, rng: random.Random) -> None:
         self.folder = folder
@@ -116,7 +138,9 @@ class Surrounding:
         self._rng = rng
 
     def build(self, used_state: Path | None) -> None:
-        """Make it, with a copy of a state folder that has been used before, and make some of it odd."""
+        """Make it, with a copy of a state folder that has been used before, and make
+        some of it odd.
+        """
         rng = self._rng
         self.jobs.mkdir(parents=True)
         (self.jobs / "a.yaml").write_text(_REQUEST)
@@ -124,7 +148,9 @@ class Surrounding:
         (self.repository / "settings").write_text("A=1\n")
         self._git()
         if used_state and rng.random() < 0.7:
-            shutil.copytree(used_state, self.state, symlinks=True, ignore=shutil.ignore_patterns("wake"))
+            shutil.copytree(
+                used_state, self.state, symlinks=True, ignore=shutil.ignore_patterns("wake")
+            )
             os.mkfifo(self.state / "wake")
         for name in rng.sample(_NAMES, rng.randint(0, 3)):
             with suppress(OSError):
@@ -138,7 +164,9 @@ class Surrounding:
                 path.chmod(rng.choice(_MODES))
 
     def cases(self) -> Iterator[Case]:
-        """Yield each command once, with random arguments, as root or as somebody else, in a random environment."""
+        """Yield each command once, with random arguments, as root or as somebody else,
+        in a random environment.
+        """
         for path, command in all_commands(cli, ()):
             yield self._case((*path, *self._arguments(command)))
 
@@ -148,13 +176,19 @@ class Surrounding:
         if rng.random() < 0.9:
             environment |= {"RUNNER_JOBS": str(self.jobs), "RUNNER_STATE": str(self.state)}
         if rng.random() < 0.8:
-            environment["HOME"] = rng.choice([str(self.folder / "home"), "", "relative", "/dev/null"])
+            environment["HOME"] = rng.choice(
+                [str(self.folder / "home"), "", "relative", "/dev/null"]
+            )
         if rng.random() < 0.2:
             environment["RUNNER_MONITOR_LOG"] = str(rng.choice(self._places()))
         if rng.random() < 0.1:
-            environment["TZ"] = rng.choice(["Nowhere", ":", "/dev/null", "\udcff", "../../etc/passwd", "A" * 5000])
+            environment["TZ"] = rng.choice(
+                ["Nowhere", ":", "/dev/null", "\udcff", "../../etc/passwd", "A" * 5000]
+            )
         if rng.random() < 0.1:
-            environment[rng.choice(["STATE_DIRECTORY", "LOGS_DIRECTORY", "XDG_STATE_HOME"])] = "relative"
+            environment[rng.choice(["STATE_DIRECTORY", "LOGS_DIRECTORY", "XDG_STATE_HOME"])] = (
+                "relative"
+            )
         if rng.random() < 0.1:
             del environment["PATH"]
         streams: dict[str, str | None] = {}
@@ -191,16 +225,41 @@ class Surrounding:
         if isinstance(kind, click.Choice):
             return str(rng.choice(kind.choices))
         if isinstance(kind, click.Path):
-            return str(rng.choice([*self._places(), self.jobs / "a.yaml", self.jobs / "b.yaml", Path("relative")]))
+            return str(
+                rng.choice(
+                    [*self._places(), self.jobs / "a.yaml", self.jobs / "b.yaml", Path("relative")]
+                )
+            )
         if isinstance(kind, click.types.IntParamType):
             return rng.choice(["1", "3", "-1", "x"])
         return rng.choice(
-            ["a", "a", "a", "b", "b", "nothing", "2h", "2026-01-01", "*/5 * * * *", "\udcff", "x" * 3000, "019"]
+            [
+                "a",
+                "a",
+                "a",
+                "b",
+                "b",
+                "nothing",
+                "2h",
+                "2026-01-01",
+                "*/5 * * * *",
+                "\udcff",
+                "x" * 3000,
+                "019",
+            ]
         )
 
     def _places(self) -> list[Path]:
         state, git = self.state, self.repository / ".git"
-        names = ("store.sqlite3", "store.sqlite3-wal", "lock", "wake", "outputs", "catalog.json", "catalog.json.new")
+        names = (
+            "store.sqlite3",
+            "store.sqlite3-wal",
+            "lock",
+            "wake",
+            "outputs",
+            "catalog.json",
+            "catalog.json.new",
+        )
         return [
             self.jobs, self.repository / "runner.yaml", git, git / "HEAD", git / "packed-refs", git / "index",
             git / "index.lock", git / "refs", state, self.log, *(state / name for name in names),
@@ -237,11 +296,20 @@ class Surrounding:
 
 def git(*arguments: str) -> None:
     """Run git without anybody's settings."""
-    settings = ("-c", "user.name=maria", "-c", "user.email=maria@example.org", "-c", "init.defaultBranch=main")
+    settings = (
+        "-c",
+        "user.name=maria",
+        "-c",
+        "user.email=maria@example.org",
+        "-c",
+        "init.defaultBranch=main",
+    )
     subprocess.run(["git", *settings, *arguments], check=True, capture_output=True, timeout=60)
 
 
-def all_commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def all_commands(
+    group: click.Group, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Yield every command of a group and the groups in it."""
     context = click.Context(group)
     for name in group.list_commands(context):

@@ -1,4 +1,6 @@
-"""What fires around a change of clocks, for the README: each cell is the wall time that its zone shows at a fire."""
+"""What fires around a change of clocks, for the README: each cell is the wall time that
+its zone shows at a fire.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ HEAD = ("zone", "the clocks go", "`daily` at", "fires", "`hourly` fires", "cron 
 
 @dataclass(frozen=True, kw_only=True)
 class Transition:
-    """A day near which the clocks of a zone change, and a time of day that the change leaves out, or doubles."""
+    """A day near which the clocks of a zone change, and a time of day that the change
+    leaves out, or doubles.
+    """
 
     zone: str
     near: date
@@ -39,11 +43,15 @@ class Transition:
         return {"frequency": "daily", "at": self.at}
 
     def days(self) -> tuple[datetime, datetime]:
-        """Return the stretch in which the daily schedule is shown: the day before, the day itself, the day after."""
+        """Return the stretch in which the daily schedule is shown: the day before, the
+        day itself, the day after.
+        """
         return self.change.at - 26 * HOUR, self.change.at + 26 * HOUR
 
     def hours(self) -> tuple[datetime, datetime]:
-        """Return the stretch in which the others are shown: an hour before the change, and an hour after."""
+        """Return the stretch in which the others are shown: an hour before the change,
+        and an hour after.
+        """
         return self.change.at - HOUR, self.change.at + HOUR
 
 
@@ -75,19 +83,27 @@ def cells(each: Transition) -> list[str]:
 
 
 def shown(instants: list[datetime], each: Transition) -> str:
-    """Write instants as the zone's wall times with their UTC offsets, and the date where it is a new one."""
+    """Write instants as the zone's wall times with their UTC offsets, and the date
+    where it is a new one.
+    """
     texts, day = [], None
     for instant in instants:
         wall = instant.astimezone(ZoneInfo(each.zone))
         offset = wall.isoformat()[-6:].removesuffix(":00")
-        texts.append(f"{wall:%H:%M}{offset}" if wall.date() == day else f"{wall:%-d %b %H:%M}{offset}")
+        texts.append(
+            f"{wall:%H:%M}{offset}" if wall.date() == day else f"{wall:%-d %b %H:%M}{offset}"
+        )
         day = wall.date()
     return ", ".join(texts)
 
 
-def _fires(schedule: dict[str, object], zone: str, first: datetime, last: datetime) -> list[datetime]:
+def _fires(
+    schedule: dict[str, object], zone: str, first: datetime, last: datetime
+) -> list[datetime]:
     rule = parse_rule(dict(schedule), default_zone=zone)
-    return list(takewhile(lambda fire: fire <= last, fires(rule, first - timedelta(microseconds=1))))
+    return list(
+        takewhile(lambda fire: fire <= last, fires(rule, first - timedelta(microseconds=1)))
+    )
 
 
 def _told(change: ClockChange) -> str:

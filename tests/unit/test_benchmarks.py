@@ -19,7 +19,9 @@ def test_a_benchmark_runs_at_its_smallest_size(name: str, tmp_path: Path) -> Non
     peers = Peers(tmp_path / "peers", is_wanted=False)
     setting = Setting(folder=tmp_path, size=benchmark.smallest, rounds=1, peers=peers)
     result = benchmark.measure(setting)
-    row = Row(name=name, what=benchmark.what, size=setting.size, rounds=1, load=(0.0, 0.0), result=result)
+    row = Row(
+        name=name, what=benchmark.what, size=setting.size, rounds=1, load=(0.0, 0.0), result=result
+    )
     written = json.loads(json.dumps(as_json({}, [row])))["benchmarks"][0]
     assert written["name"] == name
     assert written["targets"]
@@ -30,7 +32,9 @@ def test_a_benchmark_runs_at_its_smallest_size(name: str, tmp_path: Path) -> Non
 
 
 def test_a_quantile_is_the_nearest_rank() -> None:
-    series = Series(label="a", unit="s", values=tuple(float(number) for number in range(100, 0, -1)))
+    series = Series(
+        label="a", unit="s", values=tuple(float(number) for number in range(100, 0, -1))
+    )
     assert [series.quantile(share) for share in (0.01, 0.5, 0.99, 1.0)] == [1, 50, 99, 100]
     assert Series(label="one", unit="s", values=(7.0,)).quantile(0.5) == 7
 

@@ -35,13 +35,19 @@ from runner.errors import (
         (RuleError, 1),
     ],
 )
-def test_each_error_is_its_text_and_has_the_exit_code_of_the_design(kind: type[RunnerError], exit_code: int) -> None:
+def test_each_error_is_its_text_and_has_the_exit_code_of_the_design(
+    kind: type[RunnerError], exit_code: int
+) -> None:
     assert kind.exit_code == exit_code
     assert str(kind("what is wrong")) == "what is wrong"
 
 
 def test_there_is_one_root() -> None:
-    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)]
+    kinds = [
+        kind
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, Exception)
+    ]
     assert len(kinds) > 8
     assert all(issubclass(kind, RunnerError) for kind in kinds)
 
@@ -53,7 +59,11 @@ def test_a_store_that_is_in_use_or_unwritable_is_a_store_that_cannot_be_used() -
 
 def test_a_rule_error_says_where_and_what_would_be_right() -> None:
     error = RuleError("no such day", field=("schedule", "at", 0), suggestion="write 02:00")
-    assert (str(error), error.field, error.suggestion) == ("no such day", ("schedule", "at", 0), "write 02:00")
+    assert (str(error), error.field, error.suggestion) == (
+        "no such day",
+        ("schedule", "at", 0),
+        "write 02:00",
+    )
     assert (RuleError("bare").field, RuleError("bare").suggestion) == ((), None)
 
 
@@ -63,5 +73,7 @@ def test_a_problem_reads_as_compilers_write_theirs() -> None:
 
 
 def test_a_problem_ends_with_what_would_be_right() -> None:
-    problem = Problem(file="a.yaml", line=1, column=1, path="", message="it is wrong", suggestion="do it right")
+    problem = Problem(
+        file="a.yaml", line=1, column=1, path="", message="it is wrong", suggestion="do it right"
+    )
     assert str(problem) == "a.yaml:1:1: it is wrong (do it right)"

@@ -13,7 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "runner"
-SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
+SOURCES = {
+    path.relative_to(PACKAGE).as_posix(): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))
+}
 PURE = ("timing/", "planning/", "lifecycle.py", "requests/model.py")
 PURE_SOURCES = [path for path in SOURCES if path.startswith(PURE)]
 ONLY_IMPORTERS = {
@@ -75,7 +77,9 @@ def test_the_pure_core_touches_nothing_and_reads_no_clock(path: str) -> None:
 
 
 def test_only_the_command_line_prints() -> None:
-    printing = [path for path, source in SOURCES.items() if {"print", "echo", "secho"} & set(called(source))]
+    printing = [
+        path for path, source in SOURCES.items() if {"print", "echo", "secho"} & set(called(source))
+    ]
     assert [path for path in printing if not path.startswith("cli/")] == []
 
 
@@ -92,4 +96,9 @@ def late() -> datetime:
 """
     assert set(imported(source)) == {"os", "schedule", "datetime", "sqlite3"}
     assert set(called(source)) == {"print", "now"}
-    assert {path.partition("/")[0] for path in PURE_SOURCES} == {"timing", "planning", "lifecycle.py", "requests"}
+    assert {path.partition("/")[0] for path in PURE_SOURCES} == {
+        "timing",
+        "planning",
+        "lifecycle.py",
+        "requests",
+    }

@@ -40,12 +40,16 @@ def rows() -> dict[tuple[str, str], str]:
 
 
 @pytest.mark.parametrize(("status", "event"), list(product(RequestStatus, RequestEvent)))
-def test_a_request_goes_the_legal_ways_and_no_other(status: RequestStatus, event: RequestEvent) -> None:
+def test_a_request_goes_the_legal_ways_and_no_other(
+    status: RequestStatus, event: RequestEvent
+) -> None:
     expected = rows()[status, event]
     if expected != "-":
         assert after(status, event) is RequestStatus(expected)
         return
-    with pytest.raises(IllegalTransitionError, match=f"{event} is not possible for a request that is {status}"):
+    with pytest.raises(
+        IllegalTransitionError, match=f"{event} is not possible for a request that is {status}"
+    ):
         after(status, event)
 
 
@@ -74,13 +78,29 @@ def test_an_execution_ends_with_a_reason_of_its_status_and_no_other(
     if (reason or "-") in table[status]:
         check_end(status, reason)
         return
-    with pytest.raises(IllegalTransitionError, match=f"cannot end as {status} with reason {reason}"):
+    with pytest.raises(
+        IllegalTransitionError, match=f"cannot end as {status} with reason {reason}"
+    ):
         check_end(status, reason)
 
 
 def test_the_words_are_those_of_the_design() -> None:
-    assert set(RequestStatus) == {"scheduled", "unscheduled", "complete", "system_restart", "definition"}
-    assert set(ExecutionStatus) == {"processing", "success", "error", "killed", "misfired", "system_restart", "skipped"}
+    assert set(RequestStatus) == {
+        "scheduled",
+        "unscheduled",
+        "complete",
+        "system_restart",
+        "definition",
+    }
+    assert set(ExecutionStatus) == {
+        "processing",
+        "success",
+        "error",
+        "killed",
+        "misfired",
+        "system_restart",
+        "skipped",
+    }
     assert set(Channel) == {"process_scheduler", "direct", "group", "retry"}
     assert set(Misfire) == {"skip", "fire_once", "fire_all"}
     assert " ".join(Reason) == (

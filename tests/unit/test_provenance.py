@@ -39,7 +39,9 @@ def git_environment() -> dict[str, str]:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    run = subprocess.run(["git", *arguments], cwd=folder, env=git_environment(), capture_output=True, text=True)
+    run = subprocess.run(
+        ["git", *arguments], cwd=folder, env=git_environment(), capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr
     return run.stdout.strip()
 
@@ -119,7 +121,9 @@ def test_symbolic_refs_in_a_circle_are_no_commit(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_linked_work_tree_has_a_head_of_its_own_and_shares_the_branches(repository: Path, packed: bool) -> None:
+def test_a_linked_work_tree_has_a_head_of_its_own_and_shares_the_branches(
+    repository: Path, packed: bool
+) -> None:
     linked = repository.parent / "linked"
     git(repository, "worktree", "add", "-q", "-b", "side", str(linked))
     commit(linked, "second")
@@ -130,7 +134,9 @@ def test_a_linked_work_tree_has_a_head_of_its_own_and_shares_the_branches(reposi
     assert commit_of(linked) != commit_of(repository)
 
 
-def test_a_link_to_a_work_tree_as_git_sync_sets_it_is_at_that_work_trees_commit(repository: Path) -> None:
+def test_a_link_to_a_work_tree_as_git_sync_sets_it_is_at_that_work_trees_commit(
+    repository: Path,
+) -> None:
     linked = repository.parent / "revisions" / "1"
     git(repository, "worktree", "add", "-q", "--detach", str(linked))
     commit(linked, "second")
@@ -164,7 +170,9 @@ def test_an_empty_git_folder_is_passed_over_as_git_does(repository: Path) -> Non
     assert_as_git_says(repository / "jobs.d")
 
 
-def test_a_broken_link_to_a_git_folder_is_no_commit_even_inside_another_repository(repository: Path) -> None:
+def test_a_broken_link_to_a_git_folder_is_no_commit_even_inside_another_repository(
+    repository: Path,
+) -> None:
     (repository / "jobs.d" / ".git").write_text("gitdir: ../gone\n")
     assert commit_of(repository / "jobs.d") is None
 
@@ -176,8 +184,12 @@ def test_a_pipe_in_place_of_a_file_does_not_block(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".git", "HEAD", "commondir", "refs/heads/main", "packed-refs"])
-@pytest.mark.parametrize("kind", ["huge", "pipe", "endless device", "link to itself", "folder", "socket"])
-def test_nothing_in_the_place_of_a_file_of_git_blocks_or_takes_memory(repository: Path, name: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["huge", "pipe", "endless device", "link to itself", "folder", "socket"]
+)
+def test_nothing_in_the_place_of_a_file_of_git_blocks_or_takes_memory(
+    repository: Path, name: str, kind: str
+) -> None:
     path = repository / ".git" / name if name != ".git" else repository / ".git"
     if name == "packed-refs":
         (repository / ".git/refs/heads/main").unlink()
@@ -205,7 +217,9 @@ def test_nothing_in_the_place_of_a_file_of_git_blocks_or_takes_memory(repository
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
-    assert found is None or name == "commondir", "without a commondir the branches are in the folder itself"
+    assert found is None or name == "commondir", (
+        "without a commondir the branches are in the folder itself"
+    )
 
 
 def bytes_read() -> int:
@@ -227,11 +241,15 @@ def test_a_large_packed_refs_is_read_once_as_long_as_it_does_not_change(reposito
         assert provenance.commit == head
     assert bytes_read() - before < 1_000_000
     other = head[::-1]
-    packed.write_text(packed.read_text().replace(f"{head} refs/heads/main", f"{other} refs/heads/main"))
+    packed.write_text(
+        packed.read_text().replace(f"{head} refs/heads/main", f"{other} refs/heads/main")
+    )
     assert provenance.commit == other
 
 
-@given(before=st.integers(0, 3000), ref=st.sampled_from(["refs/heads/main", "refs/heads/" + "m" * 60]))
+@given(
+    before=st.integers(0, 3000), ref=st.sampled_from(["refs/heads/main", "refs/heads/" + "m" * 60])
+)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(before=0, ref="refs/heads/main")
 def test_a_packed_ref_is_found_wherever_the_pieces_of_the_file_end(
@@ -247,17 +265,25 @@ def test_a_packed_ref_is_found_wherever_the_pieces_of_the_file_end(
     assert commit_of(tmp_path) == "a" * 40
 
 
-DAMAGE = st.binary(max_size=80) | st.sampled_from([b"ref: ", b"gitdir: ", b"ref: refs/", b"\0", b"a" * 40]).flatmap(
-    lambda start: st.binary(max_size=40).map(lambda end: start + end)
+DAMAGE = st.binary(max_size=80) | st.sampled_from(
+    [b"ref: ", b"gitdir: ", b"ref: refs/", b"\0", b"a" * 40]
+).flatmap(lambda start: st.binary(max_size=40).map(lambda end: start + end))
+
+
+@given(
+    content=DAMAGE,
+    place=st.sampled_from([".git", ".git/HEAD", ".git/commondir", ".git/packed-refs"]),
 )
-
-
-@given(content=DAMAGE, place=st.sampled_from([".git", ".git/HEAD", ".git/commondir", ".git/packed-refs"]))
 @example(content=b"gitdir: a\0b", place=".git")
 @example(content=b"ref: refs/\0", place=".git/HEAD")
 @example(content=b"ref: refs/" + b"a/" * 3000, place=".git/HEAD")
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_no_content_of_gits_files_raises_or_passes_for_a_commit(tmp_path: Path, content: bytes, place: str) -> None:
+@settings(
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_no_content_of_gits_files_raises_or_passes_for_a_commit(
+    tmp_path: Path, content: bytes, place: str
+) -> None:
     shutil.rmtree(tmp_path / "folder", ignore_errors=True)
     damaged = tmp_path / "folder" / place
     damaged.parent.mkdir(parents=True)
@@ -277,7 +303,9 @@ def test_a_lock_is_seen_while_git_commits_and_gone_afterwards(repository: Path) 
     hook.chmod(0o755)
     (repository / "jobs.d" / "a.yaml").write_text("second")
     assert not is_being_changed(repository / "jobs.d")
-    with subprocess.Popen(["git", "commit", "-qam", "second"], cwd=repository, env=git_environment()) as running:
+    with subprocess.Popen(
+        ["git", "commit", "-qam", "second"], cwd=repository, env=git_environment()
+    ) as running:
         ready.read_bytes()  # until the hook, inside the commit, has opened and closed it
         held = is_being_changed(repository / "jobs.d")
         go.write_text("on\n")
@@ -301,7 +329,8 @@ def test_the_lock_is_seen_while_the_folder_itself_is_away(repository: Path) -> N
     assert is_being_changed(repository / "jobs.d")
 
 
-# --- whether the folder is as its commit has it -----------------------------------------------------------------------
+# --- whether the folder is as its commit has it
+# -----------------------------------------------------------------------
 
 
 def revision(folder: Path, **environment: str) -> str | None:
@@ -317,7 +346,9 @@ def is_dirty(folder: Path) -> bool:
     return said != head
 
 
-def test_a_folder_is_dirty_from_its_first_change_to_the_commit_of_the_last(repository: Path) -> None:
+def test_a_folder_is_dirty_from_its_first_change_to_the_commit_of_the_last(
+    repository: Path,
+) -> None:
     jobs = repository / "jobs.d"
     assert not is_dirty(jobs)
     (jobs / "a.yaml").write_text("second")
@@ -338,7 +369,9 @@ def test_a_folder_is_dirty_from_its_first_change_to_the_commit_of_the_last(repos
         ("jobs.d/_draft.yaml", False), ("jobs.d/ignored.yaml", False), ("beside.yaml", False),
     ],
 )  # fmt: skip
-def test_what_git_does_not_know_counts_if_it_would_be_read(repository: Path, name: str, dirty: bool) -> None:
+def test_what_git_does_not_know_counts_if_it_would_be_read(
+    repository: Path, name: str, dirty: bool
+) -> None:
     (repository / ".git/info").mkdir(exist_ok=True)
     (repository / ".git/info/exclude").write_text("ignored.yaml\n")
     (repository / name).parent.mkdir(exist_ok=True)
@@ -346,7 +379,9 @@ def test_what_git_does_not_know_counts_if_it_would_be_read(repository: Path, nam
     assert is_dirty(repository / "jobs.d") is dirty
 
 
-def test_a_change_beside_the_folder_is_none_of_it_but_a_file_of_it_need_be_no_request(repository: Path) -> None:
+def test_a_change_beside_the_folder_is_none_of_it_but_a_file_of_it_need_be_no_request(
+    repository: Path,
+) -> None:
     (repository / "README").write_text("a")
     (repository / "jobs.d/run.sh").write_text("a")
     commit(repository, "second")
@@ -356,7 +391,9 @@ def test_a_change_beside_the_folder_is_none_of_it_but_a_file_of_it_need_be_no_re
     assert is_dirty(repository / "jobs.d")
 
 
-def test_git_runs_nothing_that_the_repository_names_and_leaves_its_index_alone(repository: Path) -> None:
+def test_git_runs_nothing_that_the_repository_names_and_leaves_its_index_alone(
+    repository: Path,
+) -> None:
     trap, ran = repository / "trap", repository / "ran"
     trap.write_text(f'#!/bin/sh\n: >"{ran}"\n')
     trap.chmod(0o755)
@@ -368,14 +405,21 @@ def test_git_runs_nothing_that_the_repository_names_and_leaves_its_index_alone(r
     assert revision(repository / "jobs.d")
     assert not ran.exists()
     now = (repository / ".git/index").stat()
-    assert (now.st_ino, now.st_mtime_ns, now.st_ctime_ns) == (index.st_ino, index.st_mtime_ns, index.st_ctime_ns)
+    assert (now.st_ino, now.st_mtime_ns, now.st_ctime_ns) == (
+        index.st_ino,
+        index.st_mtime_ns,
+        index.st_ctime_ns,
+    )
 
 
 def test_a_runner_that_a_hook_of_another_repository_starts_is_not_misled(repository: Path) -> None:
     other = new_repository(repository.parent / "other")
     (repository / "jobs.d/a.yaml").write_text("second")
     head = git(repository, "rev-parse", "HEAD")
-    assert revision(repository / "jobs.d", GIT_DIR=f"{other}/.git", GIT_WORK_TREE=str(other)) == f"{head}-dirty"
+    assert (
+        revision(repository / "jobs.d", GIT_DIR=f"{other}/.git", GIT_WORK_TREE=str(other))
+        == f"{head}-dirty"
+    )
 
 
 def test_the_environment_s_word_goes_before_git_and_an_empty_one_is_none(repository: Path) -> None:
@@ -384,7 +428,9 @@ def test_the_environment_s_word_goes_before_git_and_an_empty_one_is_none(reposit
     assert (revision(repository / "jobs.d", RUNNER_REVISION="") or "").endswith("-dirty")
 
 
-@pytest.mark.parametrize(("name", "found"), [("a" * 40, "a" * 40), ("rev-" + "b" * 64, "b" * 64), ("c" * 39, None)])
+@pytest.mark.parametrize(
+    ("name", "found"), [("a" * 40, "a" * 40), ("rev-" + "b" * 64, "b" * 64), ("c" * 39, None)]
+)
 def test_without_a_repository_the_name_that_git_sync_gives_the_folder_counts(
     tmp_path: Path, name: str, found: str | None
 ) -> None:
@@ -413,7 +459,9 @@ def test_the_mark_is_of_the_commit_that_git_compared_with(repository: Path) -> N
     assert provenance.revision() == git(repository, "rev-parse", "HEAD")
 
 
-def test_git_runs_in_our_session_and_in_a_process_group_of_its_own(repository: Path, tmp_path: Path) -> None:
+def test_git_runs_in_our_session_and_in_a_process_group_of_its_own(
+    repository: Path, tmp_path: Path
+) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "git").write_text(f'#!/bin/sh\nps -o sid=,pgid= -p $$ > "{tmp_path}/ids"\n')

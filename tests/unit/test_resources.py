@@ -29,7 +29,9 @@ def test_each_schema_is_a_draft_07_schema_that_describes_itself(name: str) -> No
 
 
 def test_a_schema_that_there_is_not_is_told_with_those_that_there_are() -> None:
-    with pytest.raises(UsageError, match="no schema 'nothing'; there are defaults, monitor-record, process-request"):
+    with pytest.raises(
+        UsageError, match="no schema 'nothing'; there are defaults, monitor-record, process-request"
+    ):
         resources.schema_text("nothing")
 
 
@@ -45,7 +47,10 @@ def test_requests_of_a_reader_that_lie_beside_the_examples_are_none(
     for name in ("shipped.yaml", "other.yaml"):
         (jobs / name).touch()
     monkeypatch.setattr(resources, "_PACKAGE", tmp_path / "package")
-    assert [path.name for path in resources.example_files()] == ["other.yaml", "shipped.yaml"]  # as in an sdist
+    assert [path.name for path in resources.example_files()] == [
+        "other.yaml",
+        "shipped.yaml",
+    ]  # as in an sdist
     for arguments in (["init", "-q"], ["add", "jobs.d/shipped.yaml"]):
         subprocess.run(["git", "-C", tmp_path, *arguments], check=True, timeout=60)
     assert [path.name for path in resources.example_files()] == ["shipped.yaml"]

@@ -1,4 +1,6 @@
-"""The heap under `schedule`: order, replacement, what a failing or meddling call does, and how little is touched."""
+"""The heap under `schedule`: order, replacement, what a failing or meddling call does,
+and how little is touched.
+"""
 
 from __future__ import annotations
 
@@ -128,7 +130,9 @@ def test_a_job_that_plans_itself_for_the_past_fires_again_only_in_the_next_call(
         assert fired == ["a"] * turn
 
 
-def test_a_call_may_forget_or_move_what_is_due_after_it(scheduler: FireScheduler, fired: list[str]) -> None:
+def test_a_call_may_forget_or_move_what_is_due_after_it(
+    scheduler: FireScheduler, fired: list[str]
+) -> None:
     def meddle(key: str) -> None:
         fired.append(key)
         scheduler.forget("b")
@@ -142,7 +146,9 @@ def test_a_call_may_forget_or_move_what_is_due_after_it(scheduler: FireScheduler
     assert scheduler.idle_seconds == 1
 
 
-def test_an_exception_reaches_the_caller_and_starves_nobody(scheduler: FireScheduler, fired: list[str]) -> None:
+def test_an_exception_reaches_the_caller_and_starves_nobody(
+    scheduler: FireScheduler, fired: list[str]
+) -> None:
     def fail(key: str) -> None:
         raise LookupError(key)
 
@@ -170,7 +176,9 @@ def test_idle_seconds_are_exact_skip_what_is_gone_and_are_negative_when_overdue(
     assert scheduler.idle_seconds == -2
 
 
-def test_the_display_of_schedule_itself_keeps_its_meaning(scheduler: FireScheduler, fired: list[str]) -> None:
+def test_the_display_of_schedule_itself_keeps_its_meaning(
+    scheduler: FireScheduler, fired: list[str]
+) -> None:
     assert scheduler.next_run is None
     scheduler.plan("gone", 10, fired.append)
     scheduler.forget("gone")
@@ -187,7 +195,9 @@ def test_the_display_of_schedule_itself_keeps_its_meaning(scheduler: FireSchedul
     ]
 
 
-def test_should_run_says_what_run_pending_will_do(scheduler: FireScheduler, clock: Clock, fired: list[str]) -> None:
+def test_should_run_says_what_run_pending_will_do(
+    scheduler: FireScheduler, clock: Clock, fired: list[str]
+) -> None:
     scheduler.plan("a", 1001, fired.append)
     (job,) = scheduler.get_jobs()
     assert not job.should_run
@@ -195,12 +205,16 @@ def test_should_run_says_what_run_pending_will_do(scheduler: FireScheduler, cloc
     assert job.should_run
 
 
-def test_the_last_instant_of_the_calendar_can_be_planned(scheduler: FireScheduler, fired: list[str]) -> None:
+def test_the_last_instant_of_the_calendar_can_be_planned(
+    scheduler: FireScheduler, fired: list[str]
+) -> None:
     scheduler.plan("a", datetime.max.replace(tzinfo=UTC).timestamp(), fired.append)
     assert scheduler.next_run is not None
 
 
-def test_cancel_job_drops_that_very_job_and_not_its_successor(scheduler: FireScheduler, fired: list[str]) -> None:
+def test_cancel_job_drops_that_very_job_and_not_its_successor(
+    scheduler: FireScheduler, fired: list[str]
+) -> None:
     scheduler.plan("a", 998, fired.append)
     (former,) = scheduler.get_jobs()
     scheduler.plan("a", 999, fired.append)
@@ -234,12 +248,16 @@ def test_what_fires_is_the_last_plan_of_each_key_in_order(plans: list[tuple[str,
         scheduler.plan(key, at_s, fired.append)
     scheduler.run_pending()
     last = dict(plans)
-    assert fired == [key for at_s, key in sorted((at_s, key) for key, at_s in last.items()) if at_s <= 10]
+    assert fired == [
+        key for at_s, key in sorted((at_s, key) for key, at_s in last.items()) if at_s <= 10
+    ]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Planned:
-    """One plan of a key, and what its call does: plan another key (or its own), forget one, or fail."""
+    """One plan of a key, and what its call does: plan another key (or its own), forget
+    one, or fail.
+    """
 
     key: str
     at_s: float
@@ -303,8 +321,12 @@ class AgainstADictionary(RuleBasedStateMachine):
         self.plan_in_both(Planned(key=key, at_s=self.clock.now_s + delay, fails=fails))
 
     @rule(key=KEYS, delay=DELAYS, plans=st.tuples(KEYS, DELAYS), forgets=st.none() | KEYS)
-    def plan_one_that_meddles(self, key: str, delay: int, plans: tuple[str, int], forgets: str | None) -> None:
-        self.plan_in_both(Planned(key=key, at_s=self.clock.now_s + delay, plans=plans, forgets=forgets))
+    def plan_one_that_meddles(
+        self, key: str, delay: int, plans: tuple[str, int], forgets: str | None
+    ) -> None:
+        self.plan_in_both(
+            Planned(key=key, at_s=self.clock.now_s + delay, plans=plans, forgets=forgets)
+        )
 
     @rule(key=KEYS)
     def forget(self, key: str) -> None:
@@ -336,9 +358,13 @@ class AgainstADictionary(RuleBasedStateMachine):
     @invariant()
     def what_is_planned_is_what_was_planned(self) -> None:
         jobs = [job for job in self.scheduler.get_jobs() if isinstance(job, FireJob)]
-        assert sorted((job.at_s, job.key) for job in jobs) == sorted(self.summary(self.expected.values()))
+        assert sorted((job.at_s, job.key) for job in jobs) == sorted(
+            self.summary(self.expected.values())
+        )
         earliest = min((planned.at_s for planned in self.expected.values()), default=None)
-        assert self.scheduler.idle_seconds == (None if earliest is None else earliest - self.clock.now_s)
+        assert self.scheduler.idle_seconds == (
+            None if earliest is None else earliest - self.clock.now_s
+        )
 
     @invariant()
     def garbage_is_bounded(self) -> None:
@@ -349,7 +375,9 @@ TestAgainstADictionary = AgainstADictionary.TestCase
 TestAgainstADictionary.settings = settings(max_examples=40)
 
 
-def test_replanning_for_ever_keeps_the_heap_small(scheduler: FireScheduler, fired: list[str]) -> None:
+def test_replanning_for_ever_keeps_the_heap_small(
+    scheduler: FireScheduler, fired: list[str]
+) -> None:
     for number in range(10_000):
         scheduler.plan(f"k{number % 10}", 2000 + number, fired.append)
     assert len(scheduler.jobs) < 100
@@ -363,7 +391,9 @@ def test_replanning_for_ever_keeps_the_heap_small(scheduler: FireScheduler, fire
 
 @pytest.fixture
 def touches(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
-    """Count how often any fire time is looked at, by comparison or otherwise; each call starts again from 0."""
+    """Count how often any fire time is looked at, by comparison or otherwise; each call
+    starts again from 0.
+    """
     counter, seen = count(), 0
 
     def read(job: FireJob) -> float:
@@ -402,7 +432,11 @@ def test_an_idle_turn_touches_one_fire_time_whatever_is_registered(
 
 @pytest.mark.parametrize("registered", [1000, 20_000])
 def test_a_fire_a_plan_and_a_cancellation_touch_about_as_many_as_the_heap_is_deep(
-    scheduler: FireScheduler, clock: Clock, fired: list[str], touches: Callable[[], int], registered: int
+    scheduler: FireScheduler,
+    clock: Clock,
+    fired: list[str],
+    touches: Callable[[], int],
+    registered: int,
 ) -> None:
     for number in range(registered):
         scheduler.plan(f"k{number}", 2000.0 + number * 7919 % registered, fired.append)

@@ -33,7 +33,9 @@ WITHIN: dict[str, Keys] = {
     "process.scheduled": {"process": GROUP},
     "process.request": {"process": {"request": "other"}},
     "process.on_overlap": {"process": {"shell": "true", "prevent_concurrent": True}},
-    "process.retry": {"process": {"shell": "true", "retry": {"attempts": 3, "delay": "7s", "backoff": 3}}},
+    "process.retry": {
+        "process": {"shell": "true", "retry": {"attempts": 3, "delay": "7s", "backoff": 3}}
+    },
     "process.run_as": {"process": {"shell": "true", "run_as": {"user": "root"}}},
     "timing.run_immediately": {"timing": LATER},
     "timing.run_later": {"timing": LATER},
@@ -43,8 +45,12 @@ WITHIN: dict[str, Keys] = {
     "timing.schedule.days": {"timing": WEEKLY},
     "timing.schedule.day": {"timing": MONTHLY},
     "timing.schedule.expression": {"timing": CRON},
-    "timing.schedule.repetitions": {"timing": {"schedule": {"frequency": "hourly", "start": "2026-01-01 00:00"}}},
-    "timing.schedule.misfire_grace": {"timing": {"schedule": {**DAILY["schedule"], "misfire": "fire_once"}}},
+    "timing.schedule.repetitions": {
+        "timing": {"schedule": {"frequency": "hourly", "start": "2026-01-01 00:00"}}
+    },
+    "timing.schedule.misfire_grace": {
+        "timing": {"schedule": {**DAILY["schedule"], "misfire": "fire_once"}}
+    },
 }
 """What must stand beside a key for the document to be valid, by the longest path that fits."""
 SAID: dict[str, tuple[object, object]] = {
@@ -73,10 +79,15 @@ SAID: dict[str, tuple[object, object]] = {
     "timing.schedule.except": (["2027-12-25"], None),
     "timing.schedule.finish": ("2030-06-30", None),
 }
-"""Two values of a key that `show` must tell apart, None for no such key; by default the schema's example and None."""
+"""Two values of a key that `show` must tell apart, None for no such key; by default the
+schema's example and None.
+"""
 OF_MEMBERS = {"process.scheduled"}
 """Keys that only a group's member can have."""
-NOT_SHOWN = {"process": "it is shown by each of its keys", "name": "it is the argument of the command"}
+NOT_SHOWN = {
+    "process": "it is shown by each of its keys",
+    "name": "it is the argument of the command",
+}
 
 
 def paths(schema: Keys = SCHEMA, above: str = "") -> Iterator[tuple[str, object]]:
@@ -90,7 +101,9 @@ def paths(schema: Keys = SCHEMA, above: str = "") -> Iterator[tuple[str, object]
 
 def document(path: str, value: object) -> Keys:
     """Return a valid document that has a value at a path; none if the value is None."""
-    fitting = max((known for known in WITHIN if f"{path}.".startswith(f"{known}.")), key=len, default="")
+    fitting = max(
+        (known for known in WITHIN if f"{path}.".startswith(f"{known}.")), key=len, default=""
+    )
     content = {"process": {"shell": "true"}, **deepcopy(WITHIN.get(fitting, {}))}
     *above, last = path.split(".")
     place = content
@@ -110,7 +123,9 @@ def shown(folder: Path, content: Keys) -> list[str]:
     """Return what `show` prints of a document, but for what identifies its text."""
     jobs = folder / "jobs.d"
     (jobs / "shown.yaml").write_text(json.dumps(content))
-    done = CliRunner().invoke(show_command, ["shown", "--jobs", str(jobs), "--state", str(folder / "state")])
+    done = CliRunner().invoke(
+        show_command, ["shown", "--jobs", str(jobs), "--state", str(folder / "state")]
+    )
     assert done.exit_code == 0, done.output
     assert "problems" not in done.stdout, done.stdout
     return [line for line in done.stdout.splitlines() if not line.startswith("request_sha256")]
@@ -129,7 +144,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("path", "example"), list(paths()))
-def test_show_leaves_out_no_key_that_a_request_can_have(folder: Path, path: str, example: object) -> None:
+def test_show_leaves_out_no_key_that_a_request_can_have(
+    folder: Path, path: str, example: object
+) -> None:
     if path in NOT_SHOWN:
         return
     value, other = SAID.get(path, (example, None))

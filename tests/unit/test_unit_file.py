@@ -32,7 +32,9 @@ def service() -> dict[str, list[str]]:
 def test_the_runner_speaks_for_itself_and_its_processes_are_left_to_it() -> None:
     told = service()
     assert told["Type"] == ["notify"] and told["NotifyAccess"] == ["main"]
-    assert told["KillMode"] == ["process"], "with any other what is adopted after a crash would be dead"
+    assert told["KillMode"] == ["process"], (
+        "with any other what is adopted after a crash would be dead"
+    )
     assert told["Delegate"] and told["DelegateSubgroup"] == ["runner"]
     assert "PrivateTmp" not in told
     assert all(len(values) == 1 for values in told.values())
@@ -48,9 +50,16 @@ def test_there_is_time_for_an_orderly_stop() -> None:
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
     here = tmp_path / "runner.service"
-    here.write_text(UNIT.read_text().replace("ExecStart=runner", f"ExecStart={sys.executable} -m runner"))
+    here.write_text(
+        UNIT.read_text().replace("ExecStart=runner", f"ExecStart={sys.executable} -m runner")
+    )
     command = ["systemd-analyze", "verify", "--man=no", str(here)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    # It may be older than the newest setting, and then passes over that; other units of the machine are not ours.
-    found = [line for line in done.stderr.splitlines() if str(here) in line and "DelegateSubgroup" not in line]
+    # It may be older than the newest setting, and then passes over that; other units of
+    # the machine are not ours.
+    found = [
+        line
+        for line in done.stderr.splitlines()
+        if str(here) in line and "DelegateSubgroup" not in line
+    ]
     assert (done.returncode, found) == (0, [])

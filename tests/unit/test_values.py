@@ -60,14 +60,33 @@ def test_a_bare_number_is_asked_for_its_unit(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "s", "5 s", " 5s", "5s\n", "-5s", "1.5h", "5x", "5S", "30m1h", "1h1h", "5sec", "PT5S", "٣s", "²s", "1h 30m"],
+    [
+        "",
+        "s",
+        "5 s",
+        " 5s",
+        "5s\n",
+        "-5s",
+        "1.5h",
+        "5x",
+        "5S",
+        "30m1h",
+        "1h1h",
+        "5sec",
+        "PT5S",
+        "٣s",
+        "²s",
+        "1h 30m",
+    ],
 )
 def test_what_is_no_duration_is_answered_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration; write it like 500ms, 30s"):
         parse_duration(text)
 
 
-@pytest.mark.parametrize("text", ["36526d", "36525d1ms", "876601h", "9999999999999999s", f"{'9' * 400}d"])
+@pytest.mark.parametrize(
+    "text", ["36526d", "36525d1ms", "876601h", "9999999999999999s", f"{'9' * 400}d"]
+)
 def test_no_duration_is_longer_than_a_hundred_years(text: str) -> None:
     with pytest.raises(ValueError, match="longer than a hundred years"):
         parse_duration(text)
@@ -88,7 +107,9 @@ def test_a_duration_is_read_as_it_was_written(duration: timedelta) -> None:
         (timedelta(hours=47, minutes=59, seconds=59), "1d23h59m59s"),
     ],
 )
-def test_a_duration_is_written_with_the_largest_units_and_without_empty_ones(duration: timedelta, text: str) -> None:
+def test_a_duration_is_written_with_the_largest_units_and_without_empty_ones(
+    duration: timedelta, text: str
+) -> None:
     assert duration_text(duration) == text
 
 
@@ -138,7 +159,9 @@ def test_what_is_no_size_is_answered_with_examples(text: str) -> None:
         parse_size(text)
 
 
-def test_an_id_is_a_uuid_of_version_7_that_carries_its_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_id_is_a_uuid_of_version_7_that_carries_its_millisecond(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 1_772_366_400_123_999_999)
     identity = UUID(new_id())
     assert identity.version == 7
@@ -170,7 +193,9 @@ def test_texts_of_instants_sort_as_the_instants_do(one: datetime, other: datetim
 
 def test_an_instant_is_written_in_utc_with_microseconds_whatever_its_offset() -> None:
     madrid_summer = timezone(timedelta(hours=2))
-    assert instant_text(datetime(2026, 7, 1, 2, tzinfo=madrid_summer)) == "2026-07-01T00:00:00.000000Z"
+    assert (
+        instant_text(datetime(2026, 7, 1, 2, tzinfo=madrid_summer)) == "2026-07-01T00:00:00.000000Z"
+    )
 
 
 def test_an_instant_without_offset_is_refused() -> None:
@@ -194,7 +219,9 @@ def test_a_size_is_written_as_it_is_read(size: int) -> None:
 
 
 @given(st.text(alphabet=st.characters()))
-def test_a_neutral_text_takes_one_line_holds_nothing_that_steers_a_terminal_and_stays_as_it_is(text: str) -> None:
+def test_a_neutral_text_takes_one_line_holds_nothing_that_steers_a_terminal_and_stays_as_it_is(
+    text: str,
+) -> None:
     shown = neutral(text)
     assert shown.isprintable()
     assert neutral(shown) == shown
@@ -204,7 +231,18 @@ def test_a_neutral_text_takes_one_line_holds_nothing_that_steers_a_terminal_and_
 def test_every_character_that_steers_a_terminal_or_hides_text_is_shown_by_an_escape() -> None:
     controls = [*range(0x20), *range(0x7F, 0xA0)]
     bidi = [0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-    invisible = [0xAD, 0x180E, *range(0x200B, 0x200E), 0x2028, 0x2029, 0x2060, 0xFEFF, 0xFFF9, 0xE0001, 0xE0041]
+    invisible = [
+        0xAD,
+        0x180E,
+        *range(0x200B, 0x200E),
+        0x2028,
+        0x2029,
+        0x2060,
+        0xFEFF,
+        0xFFF9,
+        0xE0001,
+        0xE0041,
+    ]
     for code in (*controls, *bidi, *invisible, 0xD800):
         assert neutral(f"a{chr(code)}b") == f"a\\{_escape(code)}b"
     assert neutral("ñ 東京\u00a0\U0001f600\u3000.") == "ñ 東京 \U0001f600 ."

@@ -43,18 +43,23 @@ def unschedule_command(names: tuple[str, ...], is_for_all: bool, places: Places)
 @_all
 @place_options
 def reschedule_command(names: tuple[str, ...], is_for_all: bool, places: Places) -> None:
-    """Press Reschedule: run a one-time request again; plan a schedule from now, its repetitions counted afresh."""
+    """Press Reschedule: run a one-time request again; plan a schedule from now, its
+    repetitions counted afresh.
+    """
     _press(Kind.RESCHEDULE, names, is_for_all, places)
 
 
 @click.command("kill")
-@click.argument("targets", metavar="EXECUTION|NAME...", nargs=-1, required=True, shell_complete=complete_running)
+@click.argument(
+    "targets", metavar="EXECUTION|NAME...", nargs=-1, required=True, shell_complete=complete_running
+)
 @place_options
 def kill_command(targets: tuple[str, ...], places: Places) -> None:
     """Stop what runs: its stop signal to the whole process tree, after its grace KILL.
 
-    A request's name means all its executions, a member's name that member of a group. The id of an execution may be
-    shortened to any part that is unambiguous, of 4 characters or more.
+    A request's name means all its executions, a member's name that member of a group.
+    The id of an execution may be shortened to any part that is unambiguous, of 4
+    characters or more.
     """
     from runner.cli.reaching import asked
 
@@ -62,7 +67,9 @@ def kill_command(targets: tuple[str, ...], places: Places) -> None:
 
 
 @click.command("reload")
-@click.option("--allow-empty", is_flag=True, help="Remove all requests if the folder is empty or gone.")
+@click.option(
+    "--allow-empty", is_flag=True, help="Remove all requests if the folder is empty or gone."
+)
 @place_options
 def reload_command(allow_empty: bool, places: Places) -> None:
     """Have the runner read its jobs folder now, and say what changed and what is wrong in it.

@@ -24,10 +24,12 @@ _COLOURS = {Level.OK: "green", Level.ADVICE: "cyan", Level.WARNING: "yellow", Le
 @output_option
 @place_options
 def doctor_command(max_running: int | None, output: str, places: Places) -> None:
-    """Look at everything that a runner needs, and tell what is wrong or could be better, and what would be right.
+    """Look at everything that a runner needs, and tell what is wrong or could be
+    better, and what would be right.
 
-    Who else may write the requests, the store or the log; clock, zone data, notification, disk, limits; whether store
-    and log are whole. Nothing is changed. Ask as the user that the runner runs as. Exit code 1 if there is a problem.
+    Who else may write the requests, the store or the log; clock, zone data,
+    notification, disk, limits; whether store and log are whole. Nothing is changed. Ask
+    as the user that the runner runs as. Exit code 1 if there is a problem.
 
     \b
     Examples:
@@ -64,5 +66,9 @@ def _print(finding: Finding, output: str) -> None:
 
 def _verdict(found: Counter[Level]) -> str:
     words = {Level.PROBLEM: "problem", Level.WARNING: "warning"}
-    counted = [f"{found[level]} {word}{'s' * (found[level] != 1)}" for level, word in words.items() if found[level]]
+    counted = [
+        f"{found[level]} {word}{'s' * (found[level] != 1)}"
+        for level, word in words.items()
+        if found[level]
+    ]
     return ", ".join(counted) or "all in order"

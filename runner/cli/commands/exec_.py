@@ -20,7 +20,14 @@ from runner.cli.output.tables import echo
 from runner.cli.places import Places
 from runner.cli.reaching import reach
 from runner.commands import Answer, Command, Kind, ask
-from runner.errors import LogUnwritableError, NoRunnerError, RefusedError, RunnerError, StoreError, UsageError
+from runner.errors import (
+    LogUnwritableError,
+    NoRunnerError,
+    RefusedError,
+    RunnerError,
+    StoreError,
+    UsageError,
+)
 from runner.lifecycle import ExecutionStatus, Reason
 from runner.monitor.reading import find_execution
 from runner.monitor.records import Event, decode
@@ -36,16 +43,24 @@ Record = Mapping[str, Any]
 
 @click.command("exec")
 @click.argument("name", shell_complete=complete_requests)
-@click.option("--param", "params", metavar="K=V", multiple=True, help="A parameter for this run; may be repeated.")
+@click.option(
+    "--param",
+    "params",
+    metavar="K=V",
+    multiple=True,
+    help="A parameter for this run; may be repeated.",
+)
 @place_options
 def exec_command(name: str, params: tuple[str, ...], places: Places) -> None:
     """Run the request NAME now, through the runner if one is running, else by this very command.
 
-    Its output is shown, Ctrl-C kills it, and its exit code is returned: 124 if it ran into its timeout, 125 if it was
-    skipped or could not be started, 128 + n if signal n ended it. It is one attempt, whatever `retry` says.
+    Its output is shown, Ctrl-C kills it, and its exit code is returned: 124 if it ran
+    into its timeout, 125 if it was skipped or could not be started, 128 + n if signal n
+    ended it. It is one attempt, whatever `retry` says.
 
-    A parameter's value is JSON where it can be read so (2026, true, [1, 2]), else text. One that `secrets` names, or
-    whose value is a secret's, is refused: put it into an environment_file or the runner's environment.
+    A parameter's value is JSON where it can be read so (2026, true, [1, 2]), else text.
+    One that `secrets` names, or whose value is a secret's, is refused: put it into an
+    environment_file or the runner's environment.
 
     \b
     Examples:
@@ -81,7 +96,9 @@ def _param(text: str) -> tuple[str, Any]:
 
 
 def _refuse_told_secrets(command: Command, places: Places) -> None:
-    """Refuse parameters that are secrets before the command stands in the store. Raises RefusedError."""
+    """Refuse parameters that are secrets before the command stands in the store. Raises
+    RefusedError.
+    """
     from runner.requests.model import ProcessRequest
     from runner.service.answering import refuse_told_secrets
     from runner.service.registry import remembered
@@ -116,7 +133,9 @@ def _copier(answer: Answer) -> Copier | GroupCopier:
 
 
 def _alone(command: Command, places: Places, interruptions: _Interruptions) -> int:
-    """Be the runner until the execution has ended, and whatever else we were asked to run meanwhile."""
+    """Be the runner until the execution has ended, and whatever else we were asked to
+    run meanwhile.
+    """
     from runner.cli.embedded import embedded
 
     ended: dict[str, Record] = {}
@@ -125,7 +144,10 @@ def _alone(command: Command, places: Places, interruptions: _Interruptions) -> i
         if record["event"] == Event.EXECUTION_FINISHED:
             ended[record["execution"]] = record
 
-    with embedded(places, note) as runner, interruptions.caught():  # the runner has its own use for signals
+    with (
+        embedded(places, note) as runner,
+        interruptions.caught(),
+    ):  # the runner has its own use for signals
         answer = runner.obey(command)
         if not answer.is_done:
             return _refused(answer)
@@ -140,8 +162,9 @@ def _alone(command: Command, places: Places, interruptions: _Interruptions) -> i
 
 
 class _Interruptions:
-    """Ctrl-C or SIGTERM asks for a kill, also before it is known of what; the command goes on until the execution
-    ends. A second one ends the command too."""
+    """Ctrl-C or SIGTERM asks for a kill, also before it is known of what; the command
+    goes on until the execution ends. A second one ends the command too.
+    """
 
     def __init__(self) -> None:
         self._is_asked = self._is_pending = False
@@ -149,7 +172,9 @@ class _Interruptions:
     @contextmanager
     def caught(self) -> Iterator[None]:
         """Catch the signals; what caught them before does so again afterwards."""
-        former = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        former = {
+            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         try:
             yield
         finally:
@@ -169,7 +194,9 @@ class _Interruptions:
 
 
 def _is_on_its_way(execution: str, places: Places) -> bool:
-    """Tell whether the store still has an execution. Raises NoRunnerError if nobody is left to see its end."""
+    """Tell whether the store still has an execution. Raises NoRunnerError if nobody is
+    left to see its end.
+    """
     with closing(StoreReader(places.state)) as reader:
         is_there = reader.is_on_its_way(execution)
     if is_there and owner_pid(places.state) is None:
@@ -185,14 +212,22 @@ def _record_of(execution: str, places: Places) -> Record:
     until_s = time.monotonic() + _RECORD_WITHIN_S
     while time.monotonic() < until_s:
         for record in _told_of(execution, places):
-            if record and record["event"] == Event.EXECUTION_FINISHED and record["execution"] == execution:
+            if (
+                record
+                and record["event"] == Event.EXECUTION_FINISHED
+                and record["execution"] == execution
+            ):
                 return record
         time.sleep(_LOOK_EVERY_S)
-    raise RunnerError(f"the end of {execution} is recorded neither in {places.monitor_log} nor in the store")
+    raise RunnerError(
+        f"the end of {execution} is recorded neither in {places.monitor_log} nor in the store"
+    )
 
 
 def _told_of(execution: str, places: Places) -> Iterator[Record | None]:
-    """Yield the records that wait in the store, and then those of the log: while some wait, it may be unreadable."""
+    """Yield the records that wait in the store, and then those of the log: while some
+    wait, it may be unreadable.
+    """
     with closing(StoreReader(places.state)) as reader:
         yield from map(decode, reader.waiting_records())
     yield from find_execution(places.monitor_log, execution)

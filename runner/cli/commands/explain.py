@@ -1,4 +1,6 @@
-"""`explain`: what a timing means, when it fires next, what to beware of; and why a request did or did not run."""
+"""`explain`: what a timing means, when it fires next, what to beware of; and why a
+request did or did not run.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,15 @@ from runner.planning.views.cautions import cautions
 from runner.planning.views.explanation import Question, of_expression, unscheduled_words, why
 from runner.planning.views.timing_words import timing_words
 from runner.planning.views.why_no_fire import Explanation
-from runner.requests.model import Group, Process, Reference, RunImmediately, RunLater, Schedule, Timing
+from runner.requests.model import (
+    Group,
+    Process,
+    Reference,
+    RunImmediately,
+    RunLater,
+    Schedule,
+    Timing,
+)
 from runner.timing.upcoming import fires
 from runner.timing.zones import zone_named
 from runner.values import duration_text
@@ -34,7 +44,9 @@ from runner.values import duration_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Subject:
-    """What is explained. `told` identifies it and says how it stands; `coming` are its fires from `now` on."""
+    """What is explained. `told` identifies it and says how it stands; `coming` are its
+    fires from `now` on.
+    """
 
     told: dict[str, Any]
     timing: Timing | None
@@ -46,15 +58,25 @@ class _Subject:
 
 @click.command("explain")
 @click.argument("what", metavar="EXPRESSION|NAME", shell_complete=complete_requests_and_members)
-@click.option("--at", metavar="T", help='Tell why it did, or did not, run at T, as "2026-12-24 18:00".')
-@click.option("-n", "count", type=click.IntRange(0), default=5, show_default=True, help="How many of its next fires.")
+@click.option(
+    "--at", metavar="T", help='Tell why it did, or did not, run at T, as "2026-12-24 18:00".'
+)
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    help="How many of its next fires.",
+)
 @output_option
 @place_options
 def explain_command(what: str, at: str | None, count: int, output: str, places: Places) -> None:
     """Tell in plain English what a timing means, when it fires next, and what to beware of.
 
-    EXPRESSION is a cron expression in quotes, or a schedule as in the files. NAME is a request; with --at it is told
-    why it did or did not run then: by its rule, its state and the monitor log.
+    EXPRESSION is a cron expression in quotes, or a schedule as in the files. NAME is a
+    request; with --at it is told why it did or did not run then: by its rule, its state
+    and the monitor log.
 
     \b
     Examples:
@@ -105,7 +127,9 @@ def _named(name: str, places: Places) -> _Subject:
         from runner.cli.past import history
 
         past = history(places, loaded, name, at, member=member)
-        return why(Question(request=request, state=state, at=at, now=loaded.now, history=past, zone=zone))
+        return why(
+            Question(request=request, state=state, at=at, now=loaded.now, history=past, zone=zone)
+        )
 
     return _Subject(
         told={
@@ -124,7 +148,8 @@ def _named(name: str, places: Places) -> _Subject:
 
 
 def _membership(name: str, loaded: Loaded) -> tuple[str, str | None]:
-    """Return the request that a name means, and which member of its group, if it is a member's name.
+    """Return the request that a name means, and which member of its group, if it is a
+    member's name.
 
     Raises UsageError if members of several groups have it.
     """
@@ -164,7 +189,9 @@ def _zone(timing: Timing | None, places: Places) -> str:
 
 
 def _instant(text: str, subject: _Subject) -> datetime:
-    return read_time("--at", text, subject.zone, subject.now, toward=Toward.NEITHER, of_day=OfDay.REFUSED)
+    return read_time(
+        "--at", text, subject.zone, subject.now, toward=Toward.NEITHER, of_day=OfDay.REFUSED
+    )
 
 
 def _print_meaning(subject: _Subject, count: int, output: str) -> None:
@@ -175,13 +202,18 @@ def _print_meaning(subject: _Subject, count: int, output: str) -> None:
             **subject.told,
             "timing": timing_words(subject.timing),
             "zone": subject.zone,
-            "next": [{"scheduled_for": fire, "local": local_text(fire, subject.zone)} for fire in coming],
+            "next": [
+                {"scheduled_for": fire, "local": local_text(fire, subject.zone)} for fire in coming
+            ],
             "cautions": [{"kind": each.kind, "message": each.message} for each in known],
         }
         echo(json_line(item))
         return
     member = subject.told.get("member")
-    echo((f"{member} is a member of {subject.told['request']}: " if member else "") + timing_words(subject.timing))
+    echo(
+        (f"{member} is a member of {subject.told['request']}: " if member else "")
+        + timing_words(subject.timing)
+    )
     _print_standing(subject)
     if coming:
         echo()
@@ -195,7 +227,10 @@ def _print_meaning(subject: _Subject, count: int, output: str) -> None:
 def _print_standing(subject: _Subject) -> None:
     told = subject.told
     if "status" in told:
-        echo(f"{told['request']} is {coloured(told['status'])}" + (f": {told['message']}" if told["message"] else ""))
+        echo(
+            f"{told['request']} is {coloured(told['status'])}"
+            + (f": {told['message']}" if told["message"] else "")
+        )
     if told.get("delay_s"):
         delay = duration_text(timedelta(seconds=told["delay_s"]))
         echo(f"its spread delays each fire by {delay}")

@@ -38,12 +38,16 @@ state: state        # what the runner remembers of this jobs folder, and the out
 
 
 @click.command("init")
-@click.argument("folder", metavar="[DIR]", type=click.Path(readable=False, path_type=Path), default=Path())
+@click.argument(
+    "folder", metavar="[DIR]", type=click.Path(readable=False, path_type=Path), default=Path()
+)
 def init_command(folder: Path) -> None:
-    """Make a jobs folder with commented examples in DIR (default: here), and a runner.yaml beside it.
+    """Make a jobs folder with commented examples in DIR (default: here), and a
+    runner.yaml beside it.
 
-    The runner.yaml gives the jobs folder a state folder of its own, which git ignores. DIR must be new or empty; files
-    whose names begin with a dot, like .git, may be there.
+    The runner.yaml gives the jobs folder a state folder of its own, which git ignores.
+    DIR must be new or empty; files whose names begin with a dot, like .git, may be
+    there.
 
     \b
     Example:
@@ -69,14 +73,18 @@ def init_command(folder: Path) -> None:
 
 
 def _require_empty(folder: Path) -> None:
-    """Raise UsageError for a folder that holds anything, and OSError for one that cannot be looked into."""
+    """Raise UsageError for a folder that holds anything, and OSError for one that
+    cannot be looked into.
+    """
     if not is_there(folder):
         return
     if not is_folder(folder):
         raise UsageError(f"{folder} is not a folder; nothing was written")
     if any(not path.name.startswith(".") for path in folder.iterdir()):
         shown = "this folder" if folder == Path() else folder
-        raise UsageError(f"{shown} is not empty; nothing was written. `runner init DIR` makes a new folder")
+        raise UsageError(
+            f"{shown} is not empty; nothing was written. `runner init DIR` makes a new folder"
+        )
 
 
 def _initial_files(folder: Path) -> Iterator[tuple[Path, bytes]]:
@@ -93,15 +101,19 @@ def _initial_files(folder: Path) -> Iterator[tuple[Path, bytes]]:
 
 
 @click.command("validate")
-@click.argument("paths", metavar="[PATH]...", type=click.Path(readable=False, path_type=Path), nargs=-1)
+@click.argument(
+    "paths", metavar="[PATH]...", type=click.Path(readable=False, path_type=Path), nargs=-1
+)
 @output_option_of(
-    FORMS, "For a person; JSON lines; or what GitHub Actions, code scanning (SARIF) or test reports (JUnit) read."
+    FORMS,
+    "For a person; JSON lines; or what GitHub Actions, code scanning (SARIF) or test reports (JUnit) read.",
 )
 @reading_options
 def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> None:
     """Tell all problems of all files, each at file:line:column with what would be right.
 
-    PATH is a jobs folder, or a file in one: then only its problems are told. Exit code 1 if there are any.
+    PATH is a jobs folder, or a file in one: then only its problems are told. Exit code
+    1 if there are any.
 
     \b
     Examples:
@@ -123,7 +135,9 @@ def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> No
 @click.command("schema")
 @click.argument("name", type=click.Choice(_SCHEMAS), default=_SCHEMAS[0])
 def schema_command(name: str) -> None:
-    """Print a JSON schema: of a process request (default), _defaults.yaml, runner.yaml, or a monitor record."""
+    """Print a JSON schema: of a process request (default), _defaults.yaml, runner.yaml,
+    or a monitor record.
+    """
     from runner.resources import schema_text
 
     echo_data(schema_text(name))
@@ -140,7 +154,9 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
         if catalog.missing:  # it was there a moment ago, and cannot be read
             require_visible(folder)
         is_meant = partial(_is_meant, meant)
-        sources = (neutral(str(folder / request.source.file)) for request in catalog.requests.values())
+        sources = (
+            neutral(str(folder / request.source.file)) for request in catalog.requests.values()
+        )
         good += filter(is_meant, sources)
         problems += _problems_of(catalog, is_meant)
     bad = [problem.file for problem in problems]
@@ -149,16 +165,22 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
 
 
 def _problems_of(catalog: Catalog, is_meant: Callable[[str], bool]) -> Iterable[Problem]:
-    """Return the problems of the files that are meant: those in them, and in what they are rejected for."""
+    """Return the problems of the files that are meant: those in them, and in what they
+    are rejected for.
+    """
     found: dict[Problem, None] = {}
     for rejection in catalog.rejections:
         is_whole = is_meant(str(catalog.folder / rejection.file))
-        found.update(dict.fromkeys(each for each in rejection.problems if is_whole or is_meant(each.file)))
+        found.update(
+            dict.fromkeys(each for each in rejection.problems if is_whole or is_meant(each.file))
+        )
     return found
 
 
 def _folders(paths: tuple[Path, ...], places: Places) -> dict[Path, set[Path] | None]:
-    """Return the folders to read and, of each, the files that are meant; None for all. Raises UsageError."""
+    """Return the folders to read and, of each, the files that are meant; None for all.
+    Raises UsageError.
+    """
     folders: dict[Path, set[Path] | None] = {}
     for path in paths:
         if is_missing(path):
@@ -175,7 +197,9 @@ def _folders(paths: tuple[Path, ...], places: Places) -> dict[Path, set[Path] | 
 
 
 def _jobs_folder_of(file: Path, jobs: Path) -> Path:
-    """Return the folder to read for a file: the jobs folder if it is in there, for it may refer to other requests."""
+    """Return the folder to read for a file: the jobs folder if it is in there, for it
+    may refer to other requests.
+    """
     return jobs if Path(real_path(file)).is_relative_to(real_path(jobs)) else file.parent
 
 
@@ -193,7 +217,9 @@ def _read(folder: Path, zone: str) -> Catalog:
     if count < _LARGE:
         return reader.read()
     steps = reader.scan({})
-    shown = click.progressbar(length=count, label="reading", file=sys.stderr, update_min_steps=count // 100)
+    shown = click.progressbar(
+        length=count, label="reading", file=sys.stderr, update_min_steps=count // 100
+    )
     with unswept(), shown as bar:
         while True:
             try:

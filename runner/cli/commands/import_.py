@@ -1,4 +1,6 @@
-"""`import`: requests out of another scheduler's files, and a report of all that could not be carried over exactly."""
+"""`import`: requests out of another scheduler's files, and a report of all that could
+not be carried over exactly.
+"""
 
 from __future__ import annotations
 
@@ -55,8 +57,12 @@ class _Asked:
     help="Where the files go.  [default: the jobs folder]",
 )
 @click.option("--dry-run", is_flag=True, help="Print the files, write none.")
-@click.option("--system", is_flag=True, help="crontab: a user stands before each command, as in /etc/crontab.")
-@click.option("--command", metavar="TEMPLATE", help="openbravo: what runs a process, as 'erp-run {process}'.")
+@click.option(
+    "--system", is_flag=True, help="crontab: a user stands before each command, as in /etc/crontab."
+)
+@click.option(
+    "--command", metavar="TEMPLATE", help="openbravo: what runs a process, as 'erp-run {process}'."
+)
 @click.option(
     "--output",
     type=click.Choice(["text", "json"]),
@@ -77,11 +83,13 @@ def import_command(
 ) -> None:
     """Bring over requests from another scheduler's files: SOURCE, or - for the standard input.
 
-    Each becomes a file of its own, with its source and remarks as comments. The report tells what could not be carried
-    over exactly. What would run otherwise, or at other times, is written with `scheduled: false`, or not at all; no
-    meaning changes silently, no file is overwritten. yacron's are cronstable's files too.
+    Each becomes a file of its own, with its source and remarks as comments. The report
+    tells what could not be carried over exactly. What would run otherwise, or at other
+    times, is written with `scheduled: false`, or not at all; no meaning changes
+    silently, no file is overwritten. yacron's are cronstable's files too.
 
-    A runner that reads the folder runs them within a second: take them from the other scheduler first, or use -o.
+    A runner that reads the folder runs them within a second: take them from the other
+    scheduler first, or use -o.
 
     Exit code 0 if all was carried over exactly, 1 if anything was not.
 
@@ -101,7 +109,9 @@ def import_command(
     imported = _without_invalid(read, asked.name, places)
     schema = _schema_of(target, places.jobs)
     files = {
-        f"{each.name}.yaml": request_text(each, asked.name, schema=schema) for each in imported.requests if each.data
+        f"{each.name}.yaml": request_text(each, asked.name, schema=schema)
+        for each in imported.requests
+        if each.data
     }
     if not dry_run:
         _write(files, target, places)
@@ -176,9 +186,15 @@ def _home(user: str | None) -> str | None:
 
 
 def _schema_of(target: Path, jobs: Path) -> str:
-    """Return where a file in a folder finds its schema: beside the jobs folder, or else where it is installed."""
+    """Return where a file in a folder finds its schema: beside the jobs folder, or else
+    where it is installed.
+    """
     beside = jobs.absolute().parent / "schemas" / _SCHEMA
-    return os.path.relpath(beside, target.absolute()) if beside.is_file() else str(schemas_folder() / _SCHEMA)
+    return (
+        os.path.relpath(beside, target.absolute())
+        if beside.is_file()
+        else str(schemas_folder() / _SCHEMA)
+    )
 
 
 def _with_parsed_shell(imported: Import) -> Import:
@@ -217,12 +233,17 @@ def _without_invalid(imported: Import, source: str, places: Places) -> Import:
     with tempfile.TemporaryDirectory() as name:
         for each in imported.requests:
             if each.data:
-                (Path(name) / f"{each.name}.yaml").write_text(request_text(each, source), encoding="utf-8")
+                (Path(name) / f"{each.name}.yaml").write_text(
+                    request_text(each, source), encoding="utf-8"
+                )
         catalog = CatalogReader(Path(name), default_zone=places.own_zone).read()
     problems: dict[str, list[Problem]] = {}
     for problem in catalog.problems:
         problems.setdefault(Path(problem.file).stem, []).append(problem)
-    requests = (_refused(each, problems[each.name]) if each.name in problems else each for each in imported.requests)
+    requests = (
+        _refused(each, problems[each.name]) if each.name in problems else each
+        for each in imported.requests
+    )
     return replace(imported, requests=tuple(requests))
 
 
@@ -244,10 +265,16 @@ def _write(files: Mapping[str, str], target: Path, places: Places) -> None:
     """Write all files, or none if one of them, or a request of the same name, is there already."""
     occupied = [str(target / name) for name in files if os.path.lexists(target / name)]
     is_inside = Path(real_path(target)).is_relative_to(real_path(places.jobs))
-    known = CatalogReader(places.jobs if is_inside else target, default_zone=places.own_zone).read().requests
+    known = (
+        CatalogReader(places.jobs if is_inside else target, default_zone=places.own_zone)
+        .read()
+        .requests
+    )
     occupied += [f"the request {Path(name).stem}" for name in files if Path(name).stem in known]
     if occupied:
-        raise UsageError(f"already there: {', '.join(occupied[:10])}; nothing was written. -o names another folder")
+        raise UsageError(
+            f"already there: {', '.join(occupied[:10])}; nothing was written. -o names another folder"
+        )
     try:
         target.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
@@ -258,7 +285,13 @@ def _write(files: Mapping[str, str], target: Path, places: Places) -> None:
 
 
 def _report(
-    imported: Import, files: Mapping[str, str], target: Path, output: str, *, dry_run: bool, source: str
+    imported: Import,
+    files: Mapping[str, str],
+    target: Path,
+    output: str,
+    *,
+    dry_run: bool,
+    source: str,
 ) -> None:
     if output == "json":
         _report_json(imported, files, target, dry_run=dry_run)
@@ -273,7 +306,9 @@ def _report(
     echo(_verdict(imported, dry_run=dry_run), err=True)
 
 
-def _report_json(imported: Import, files: Mapping[str, str], target: Path, *, dry_run: bool) -> None:
+def _report_json(
+    imported: Import, files: Mapping[str, str], target: Path, *, dry_run: bool
+) -> None:
     for request in imported.requests:
         name = f"{request.name}.yaml"
         item = {
@@ -290,7 +325,10 @@ def _report_json(imported: Import, files: Mapping[str, str], target: Path, *, dr
 def _print_remark(remark: Remark, source: str) -> None:
     severity = style(remark.severity.value, fg=_COLOURS[remark.severity])
     about = f"{remark.request}: " if remark.request else ""
-    echo(f"{style(f'{source}:{remark.line}:', bold=True)} {severity}: {about}{remark.message}", err=True)
+    echo(
+        f"{style(f'{source}:{remark.line}:', bold=True)} {severity}: {about}{remark.message}",
+        err=True,
+    )
     if remark.suggestion:
         echo(f"    {style(remark.suggestion, fg='green')}", err=True)
 
@@ -299,7 +337,9 @@ def _verdict(imported: Import, *, dry_run: bool) -> str:
     written = [request.data for request in imported.requests if request.data]
     unscheduled = sum(not data.get("scheduled", True) for data in written)
     left_out = len(imported.requests) - len(written)
-    parts = [f"{len(written)} request{'s' * (len(written) != 1)} {'to be written' if dry_run else 'written'}"]
+    parts = [
+        f"{len(written)} request{'s' * (len(written) != 1)} {'to be written' if dry_run else 'written'}"
+    ]
     parts += [f"{unscheduled} of them unscheduled"] * bool(unscheduled)
     parts += [f"{left_out} left out"] * bool(left_out)
     return ", ".join(parts)

@@ -20,14 +20,20 @@ from runner.planning.views.request_view import IN_SYNC, INVALID
 
 
 @click.command("ls")
-@click.option("--failing", "is_failing_first", is_flag=True, help="The requests whose last execution failed, first.")
+@click.option(
+    "--failing",
+    "is_failing_first",
+    is_flag=True,
+    help="The requests whose last execution failed, first.",
+)
 @output_option
 @place_options
 def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
-    """List the requests: status, last result, next fire, schedule in words; in red those whose last execution failed.
+    """List the requests: status, last result, next fire, schedule in words; in red
+    those whose last execution failed.
 
-    A request is drifted if, say, a person has unscheduled it while its file says otherwise, or its file's change is not
-    live yet; new if no runner has seen it.
+    A request is drifted if, say, a person has unscheduled it while its file says
+    otherwise, or its file's change is not live yet; new if no runner has seen it.
     """
     loaded = load(places)
     report_trouble(places, loaded)
@@ -52,8 +58,12 @@ def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
 
 
 def _columns(items: list[dict[str, Any]]) -> list[str]:
-    """Return the columns that say something; on a terminal SYNC does only if something is out of sync."""
-    idle = {name for name in ("FILE", "NOTE") if not any(_LS_CELLS[name](item, "UTC") for item in items)}
+    """Return the columns that say something; on a terminal SYNC does only if something
+    is out of sync.
+    """
+    idle = {
+        name for name in ("FILE", "NOTE") if not any(_LS_CELLS[name](item, "UTC") for item in items)
+    }
     if terminal_columns() is not None and all(item["sync"] == IN_SYNC for item in items):
         idle.add("SYNC")
     return [name for name in _LS_CELLS if name not in idle]
@@ -65,7 +75,11 @@ def _is_failing(item: dict[str, Any]) -> bool:
 
 def _on_time_words(until: datetime | None, zone: str) -> str:
     """Say until when fires that had a verdict before the clock went back run only on time."""
-    return f"the clock went back: until {moment_text(until, zone)} it fires only on time" if until else ""
+    return (
+        f"the clock went back: until {moment_text(until, zone)} it fires only on time"
+        if until
+        else ""
+    )
 
 
 def _name_cell(item: dict[str, Any], _zone: str) -> str:
@@ -95,5 +109,7 @@ _LS_CELLS: dict[str, Callable[[dict[str, Any], str], str]] = {
     "NEXT FIRE": lambda item, zone: moment_text(item["scheduled_for"], zone),
     "SCHEDULE": lambda item, _: item["timing"] or "-",
     "FILE": _file_cell,
-    "NOTE": lambda item, zone: item["drift"] or item["message"] or _on_time_words(item["reopened_until"], zone),
+    "NOTE": lambda item, zone: (
+        item["drift"] or item["message"] or _on_time_words(item["reopened_until"], zone)
+    ),
 }

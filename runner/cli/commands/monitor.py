@@ -51,9 +51,20 @@ _MOST_ADDED_MEANWHILE = 1000  # records, while what is there is looked up
     help="Only this status; may be repeated.",
 )
 @click.option("--since", metavar="T", help="Only what ended since T: 2h ago, 19:57, yesterday.")
-@click.option("-n", "count", type=click.IntRange(0), default=20, show_default=True, help="Maximum number of lines.")
-@click.option("--wide", "is_wide", is_flag=True, help="Openbravo's columns, however narrow the terminal is.")
-@click.option("--newest-first", "is_reversed", is_flag=True, help="The newest on top, as in Openbravo.")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Maximum number of lines.",
+)
+@click.option(
+    "--wide", "is_wide", is_flag=True, help="Openbravo's columns, however narrow the terminal is."
+)
+@click.option(
+    "--newest-first", "is_reversed", is_flag=True, help="The newest on top, as in Openbravo."
+)
 @output_option
 @place_options
 def monitor_command(
@@ -69,8 +80,9 @@ def monitor_command(
 ) -> None:
     """Show the Process Monitor: one line an execution, those that run now last, as `processing`.
 
-    A member of a group is shown as `GROUP › MEMBER` and found by either name. With -f, a line follows when an
-    execution ends, and with `--status processing` when one starts.
+    A member of a group is shown as `GROUP › MEMBER` and found by either name. With -f,
+    a line follows when an execution ends, and with `--status processing` when one
+    starts.
 
     \b
     Examples:
@@ -79,7 +91,9 @@ def monitor_command(
       runner monitor -f
     """
     if is_following and is_reversed:
-        raise UsageError("--newest-first cannot be combined with --follow: what is added comes last")
+        raise UsageError(
+            "--newest-first cannot be combined with --follow: what is added comes last"
+        )
     _require_own_log(places)
     begin = None
     if since is not None:
@@ -122,7 +136,9 @@ def _running(places: Places, matches: Filter) -> list[dict[str, Any]]:
 
 
 def _followed(places: Places, matches: Filter, count: int) -> Iterator[dict[str, Any]]:
-    """Yield what is there, then what is added. An execution that is there and then added again is yielded once."""
+    """Yield what is there, then what is added. An execution that is there and then
+    added again is yielded once.
+    """
     is_about_starts = ExecutionStatus.PROCESSING in matches.statuses
     events = matches.events | {Event.EXECUTION_STARTED} if is_about_starts else matches.events
     recent: deque[tuple[object, object]] = deque(maxlen=count + _MOST_ADDED_MEANWHILE)
@@ -140,7 +156,9 @@ def _followed(places: Places, matches: Filter, count: int) -> Iterator[dict[str,
 
 @click.command("log")
 @click.argument("execution", metavar="EXECUTION|NAME", shell_complete=complete_requests_and_members)
-@click.option("--follow", "-f", "is_following", is_flag=True, help="Go on until the execution ends.")
+@click.option(
+    "--follow", "-f", "is_following", is_flag=True, help="Go on until the execution ends."
+)
 @place_options
 def log_command(execution: str, is_following: bool, places: Places) -> None:
     """Show the whole output of an execution: EXECUTION is its id or a part of it.
@@ -176,11 +194,17 @@ def log_command(execution: str, is_following: bool, places: Places) -> None:
 
 
 def _cause(error: OSError) -> str:
-    return "its process has put a link in its place" if error.errno == errno.ELOOP else error.strerror or str(error)
+    return (
+        "its process has put a link in its place"
+        if error.errno == errno.ELOOP
+        else error.strerror or str(error)
+    )
 
 
 def _execution(places: Places, target: str) -> dict[str, Any]:
-    """Return the last record of the execution that a name or a part of an id means. Raises UsageError."""
+    """Return the last record of the execution that a name or a part of an id means.
+    Raises UsageError.
+    """
     log = places.monitor_log
     if len(target) < _ID_LENGTH:
         if (named := newest_execution(log, target)) is not None:
@@ -194,7 +218,9 @@ def _execution(places: Places, target: str) -> dict[str, Any]:
             f"{_reason_for(target, places) or '`runner monitor` lists them'}"
         )
     if len(found) > 1:
-        raise UsageError(f"{target!r} is ambiguous: {', '.join(str(record['execution']) for record in found)}")
+        raise UsageError(
+            f"{target!r} is ambiguous: {', '.join(str(record['execution']) for record in found)}"
+        )
     return found[0]
 
 
@@ -206,7 +232,9 @@ def _reason_for(name: str, places: Places) -> str | None:
     from runner.requests.catalog.unknown_names import reason_for
 
     catalog = CatalogReader(places.jobs, default_zone=places.zone).read()
-    return None if name in catalog.requests else reason_for(name, catalog.requests, catalog.rejections)
+    return (
+        None if name in catalog.requests else reason_for(name, catalog.requests, catalog.rejections)
+    )
 
 
 def _require_own_log(places: Places) -> None:
@@ -216,7 +244,9 @@ def _require_own_log(places: Places) -> None:
         require_own_log(places)
 
 
-def _copy(copier: Copier | GroupCopier, execution: str, places: Places, *, is_following: bool) -> None:
+def _copy(
+    copier: Copier | GroupCopier, execution: str, places: Places, *, is_following: bool
+) -> None:
     while is_following and not _has_ended(execution, places):
         copier.copy()
         if copier.is_abandoned:
@@ -226,7 +256,9 @@ def _copy(copier: Copier | GroupCopier, execution: str, places: Places, *, is_fo
 
 
 def _has_ended(execution: str, places: Places) -> bool:
-    """Ask the store for one row; who may not read it searches the log, where a long execution's record is far back."""
+    """Ask the store for one row; who may not read it searches the log, where a long
+    execution's record is far back.
+    """
     from runner.store.database import StoreReader
 
     with suppress(StoreError), closing(StoreReader(places.state)) as reader:
@@ -244,7 +276,11 @@ def _follow(records: Iterator[dict[str, Any]], output: str, zone: str, *, is_wid
         if output == "text":
             echo(padded([style(name, bold=True) for name in columns], widths))
         for record in records:
-            echo(json_line(record) if output == "json" else padded(cells_of(record, columns, zone), widths))
+            echo(
+                json_line(record)
+                if output == "json"
+                else padded(cells_of(record, columns, zone), widths)
+            )
     except KeyboardInterrupt:
         return
 

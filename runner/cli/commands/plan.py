@@ -1,4 +1,6 @@
-"""`plan`: what the jobs folder as it lies there would change against a git ref, another folder, or what is in force."""
+"""`plan`: what the jobs folder as it lies there would change against a git ref, another
+folder, or what is in force.
+"""
 
 from __future__ import annotations
 
@@ -34,16 +36,25 @@ _LIVE = "what is in force"
 
 @click.command("plan")
 @click.option(
-    "--against", metavar="REF", help="Compare with a git ref, with another folder, or with a clone that holds one."
+    "--against",
+    metavar="REF",
+    help="Compare with a git ref, with another folder, or with a clone that holds one.",
 )
-@click.option("--live", "is_live", is_flag=True, help="Compare with what is in force, by the store; the default.")
+@click.option(
+    "--live",
+    "is_live",
+    is_flag=True,
+    help="Compare with what is in force, by the store; the default.",
+)
 @output_option_of(FORMS, "For a person; JSON lines; or for the comment of a pull request.")
 @reading_options
 def plan_command(against: str | None, is_live: bool, output: str, places: Places) -> None:
-    """Tell what the jobs folder, as it lies there, would change: requests, what would run at once, next fires.
+    """Tell what the jobs folder, as it lies there, would change: requests, what would
+    run at once, next fires.
 
-    With --against a runner is imagined that has served REF until now: what runs at once there has run. With --live it
-    is the one whose state folder this is, with all that it remembers.
+    With --against a runner is imagined that has served REF until now: what runs at once
+    there has run. With --live it is the one whose state folder this is, with all that
+    it remembers.
 
     The exit code is 0 if nothing differs, 3 if something does, 1 if a file has problems.
 
@@ -57,10 +68,14 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
         raise UsageError("--against and --live ask for different things; give one of them")
     if against is not None and not against.strip():
         # As a path it would be the current directory, which nobody means who wrote "$BASE".
-        raise UsageError("--against is empty: it takes a git ref or a folder; is a variable in it not set?")
+        raise UsageError(
+            "--against is empty: it takes a git ref or a folder; is a variable in it not set?"
+        )
     with unswept():
         planned, label = _live(places) if against is None else _against(against, places)
-    for line in report(output, Shown(plan=planned, jobs=str(places.jobs), against=label, zone=places.zone)):
+    for line in report(
+        output, Shown(plan=planned, jobs=str(places.jobs), against=label, zone=places.zone)
+    ):
         echo(line)
     if planned.is_kept_whole:
         echo(
@@ -95,7 +110,9 @@ def _against(ref: str, places: Places) -> tuple[Plan, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Former:
-    """The folder to compare with, its name for people, and the submodules in it that could not be laid out."""
+    """The folder to compare with, its name for people, and the submodules in it that
+    could not be laid out.
+    """
 
     reader: CatalogReader
     folder: Path
@@ -113,7 +130,9 @@ def _folder_of(ref: str, places: Places) -> Iterator[_Former]:
             yield _extracted(repository, commit, Path(place), f"{ref} ({commit[:12]})", places)
     elif is_folder(ref):
         folder = _jobs_in(Path(ref), repository, places)
-        yield _Former(reader=CatalogReader(folder, default_zone=places.zone), folder=folder, label=str(folder))
+        yield _Former(
+            reader=CatalogReader(folder, default_zone=places.zone), folder=folder, label=str(folder)
+        )
     else:
         raise UsageError(_unknown(ref, repository, places))
 
@@ -124,15 +143,23 @@ def _jobs_in(folder: Path, repository: Repository | None, places: Places) -> Pat
     return inside if is_folder(inside) else folder
 
 
-def _extracted(repository: Repository, commit: str, place: Path, label: str, places: Places) -> _Former:
-    """Lay out what a commit has of the jobs folder, and of what lies elsewhere and is read for its sake."""
+def _extracted(
+    repository: Repository, commit: str, place: Path, label: str, places: Places
+) -> _Former:
+    """Lay out what a commit has of the jobs folder, and of what lies elsewhere and is
+    read for its sake.
+    """
     folder = Path(place, repository.prefix)
     submodules = repository.extract(commit, place, [repository.prefix])
     reader = CatalogReader(folder, default_zone=places.zone)
     reader.read()
     besides = (Path(os.path.normpath(path)) for path in reader.read_besides)
-    wanted = {PurePosixPath(path.relative_to(place)) for path in besides if path.is_relative_to(place)}
-    repository.extract(commit, place, [path for path in wanted if not path.is_relative_to(repository.prefix)])
+    wanted = {
+        PurePosixPath(path.relative_to(place)) for path in besides if path.is_relative_to(place)
+    }
+    repository.extract(
+        commit, place, [path for path in wanted if not path.is_relative_to(repository.prefix)]
+    )
     return _Former(reader=reader, folder=folder, label=label, submodules=submodules)
 
 
@@ -140,7 +167,8 @@ def _relocated(catalog: Catalog, folder: Path, places: Places) -> dict[str, Proc
     """Return the requests of another folder as they would be in the jobs folder."""
     source, target = str(folder.absolute()), str(places.jobs.absolute())
     return {
-        name: relocated(request, source, target, default_zone=places.zone) for name, request in catalog.requests.items()
+        name: relocated(request, source, target, default_zone=places.zone)
+        for name, request in catalog.requests.items()
     }
 
 

@@ -37,7 +37,11 @@ _DEFAULT_GRACE = timedelta(seconds=60)
 
 @click.command("show")
 @click.argument("name", shell_complete=complete_requests)
-@click.option("--resolved", is_flag=True, help="Each setting of the request with its origin: FILE:LINE, or default.")
+@click.option(
+    "--resolved",
+    is_flag=True,
+    help="Each setting of the request with its origin: FILE:LINE, or default.",
+)
 @output_option
 @place_options
 def show_command(name: str, resolved: bool, output: str, places: Places) -> None:
@@ -63,7 +67,11 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
     if found[0].rejection:
         from runner.cli.output.problems import problem_lines
 
-        item["problems"] = [line for problem in found[0].rejection.problems_of(name) for line in problem_lines(problem)]
+        item["problems"] = [
+            line
+            for problem in found[0].rejection.problems_of(name)
+            for line in problem_lines(problem)
+        ]
     if "executions" in item:
         item["executions"] = list(map(id_text, item["executions"]))
     width = max(map(len, item))
@@ -75,18 +83,27 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
 
 @click.command("next")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_requests)
-@click.option("--from", "begin", metavar="T", help="Only fires at or after T, past ones too.  [default: now]")
+@click.option(
+    "--from", "begin", metavar="T", help="Only fires at or after T, past ones too.  [default: now]"
+)
 @click.option("--until", metavar="T", help="Only fires at or before T; a date alone is included.")
-@click.option("-n", "count", type=click.IntRange(1), help="How many.  [default: 10, or all with --until]")
+@click.option(
+    "-n", "count", type=click.IntRange(1), help="How many.  [default: 10, or all with --until]"
+)
 @output_option
 @place_options
 def next_command(
-    names: tuple[str, ...], begin: str | None, until: str | None, count: int | None, output: str, places: Places
+    names: tuple[str, ...],
+    begin: str | None,
+    until: str | None,
+    count: int | None,
+    output: str,
+    places: Places,
 ) -> None:
     """List coming fires, of all requests or of NAME, in the order of their time.
 
-    It needs no runner: fire times depend on the files alone. T is a time as in the files, a date, a time of day, now,
-    today, yesterday, or a duration from now.
+    It needs no runner: fire times depend on the files alone. T is a time as in the
+    files, a date, a time of day, now, today, yesterday, or a duration from now.
 
     \b
     Examples:
@@ -97,11 +114,17 @@ def next_command(
     loaded = load(places)
     report_trouble(places, loaded)
     requests = {name: loaded.request(name) for name in names} if names else loaded.in_force.requests
-    after = loaded.now if begin is None else read_time("--from", begin, places.zone, loaded.now, toward=Toward.FUTURE)
+    after = (
+        loaded.now
+        if begin is None
+        else read_time("--from", begin, places.zone, loaded.now, toward=Toward.FUTURE)
+    )
     last = (
         None
         if until is None
-        else read_time("--until", until, places.zone, loaded.now, toward=Toward.FUTURE, of_day=OfDay.LAST)
+        else read_time(
+            "--until", until, places.zone, loaded.now, toward=Toward.FUTURE, of_day=OfDay.LAST
+        )
     )
     fires = merged(requests, loaded.states, after=after, now=loaded.now)
     limit = count if count is not None or last is not None else 10
@@ -123,7 +146,9 @@ def next_command(
             continue
         if count == 1:
             echo(style(f"{'SCHEDULED FOR':25}  {'IN':12}  REQUEST", bold=True))
-        echo(f"{item['local']}  {_distance(item['scheduled_for'] - loaded.now):12}  {item['request']}")
+        echo(
+            f"{item['local']}  {_distance(item['scheduled_for'] - loaded.now):12}  {item['request']}"
+        )
     if not count:
         echo("nothing is to come", err=True)
 
@@ -131,11 +156,15 @@ def next_command(
 def views_of(loaded: Loaded) -> list[RequestView]:
     """Return all requests as they stand, and the rejected documents."""
     stored = loaded.stored.requests
-    return views(loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now, supplied=stored)
+    return views(
+        loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now, supplied=stored
+    )
 
 
 def _print_resolved(view: RequestView, output: str, places: Places) -> None:
-    """Print all settings of a request, those of its folders' defaults and of the program too, with their origins."""
+    """Print all settings of a request, those of its folders' defaults and of the
+    program too, with their origins.
+    """
     from runner.requests.catalog.resolved_settings import settings_of
     from runner.values import neutral
 
@@ -209,7 +238,10 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
             "description": request.description,
             "owner": request.owner,
             "labels": request.labels or None,
-            "context": {name: each for name, each in asdict(request.context).items() if each is not None} or None,
+            "context": {
+                name: each for name, each in asdict(request.context).items() if each is not None
+            }
+            or None,
             "scheduled": None if request.scheduled else False,
             "reschedule": request.reschedule,
             "process": action_words(request.process.action),
@@ -217,7 +249,9 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
             "members": member_words(request.process),
             "directory": request.process.directory,
             **process_words(request.process),
-            "on_failure": action_words(Reference(request=request.on_failure)) if request.on_failure else None,
+            "on_failure": action_words(Reference(request=request.on_failure))
+            if request.on_failure
+            else None,
             "formerly": request.formerly,
             "misfire_grace": _grace_words(request.timing),
             "generation": state.generation,

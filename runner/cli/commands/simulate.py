@@ -1,4 +1,6 @@
-"""`simulate`: what the requests would do in a span of time, and how the load lies over days and hours."""
+"""`simulate`: what the requests would do in a span of time, and how the load lies over
+days and hours.
+"""
 
 from __future__ import annotations
 
@@ -31,20 +33,41 @@ _LABEL = 14
 @click.command("simulate")
 @click.option("--from", "begin", metavar="T", help="From T on.  [default: now]")
 @click.option(
-    "--to", "end", metavar="T", help="Until just before T; a date alone is included.  [default: 7 days later]"
+    "--to",
+    "end",
+    metavar="T",
+    help="Until just before T; a date alone is included.  [default: 7 days later]",
 )
-@click.option("--max-running", type=click.IntRange(1), help="Tell what would wait if at most so many may run at once.")
-@click.option("-n", "count", type=click.IntRange(0), default=10, show_default=True, help="How many requests to list.")
+@click.option(
+    "--max-running",
+    type=click.IntRange(1),
+    help="Tell what would wait if at most so many may run at once.",
+)
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="How many requests to list.",
+)
 @output_option
 @place_options
 def simulate_command(
-    begin: str | None, end: str | None, max_running: int | None, count: int, output: str, places: Places
+    begin: str | None,
+    end: str | None,
+    max_running: int | None,
+    count: int,
+    output: str,
+    places: Places,
 ) -> None:
-    """Tell what the requests would do in a span of time: fires, the busiest minute, overlaps, a heat map.
+    """Tell what the requests would do in a span of time: fires, the busiest minute,
+    overlaps, a heat map.
 
-    Runs are taken to last as long as the newest ones of the request did, by the monitor log (the median); those of a
-    request that has not run yet take no time. T is a time as in the files, a date, a time of day, now, today,
-    yesterday, or a duration from now.
+    Runs are taken to last as long as the newest ones of the request did, by the monitor
+    log (the median); those of a request that has not run yet take no time. T is a time
+    as in the files, a date, a time of day, now, today, yesterday, or a duration from
+    now.
 
     \b
     Examples:
@@ -52,11 +75,17 @@ def simulate_command(
       runner simulate --from 2026-12-24 --to 2026-12-26 --max-running 8
     """
     loaded = load(places)
-    first = loaded.now if begin is None else read_time("--from", begin, places.zone, loaded.now, toward=Toward.FUTURE)
+    first = (
+        loaded.now
+        if begin is None
+        else read_time("--from", begin, places.zone, loaded.now, toward=Toward.FUTURE)
+    )
     until = (
         None
         if end is None
-        else read_time("--to", end, places.zone, loaded.now, toward=Toward.FUTURE, of_day=OfDay.AFTER)
+        else read_time(
+            "--to", end, places.zone, loaded.now, toward=Toward.FUTURE, of_day=OfDay.AFTER
+        )
     )
     simulated = simulate(
         loaded.in_force.requests,
@@ -88,7 +117,12 @@ def _item(simulated: Simulation, zone: str) -> dict[str, Any]:
 
 def _rush_item(rush: Rush, zone: str) -> dict[str, Any]:
     requests = [{"request": name, "starts": starts} for name, starts in rush.requests]
-    return {"time": rush.at, "local": local_text(rush.at, zone), "starts": rush.starts, "requests": requests}
+    return {
+        "time": rush.at,
+        "local": local_text(rush.at, zone),
+        "starts": rush.starts,
+        "requests": requests,
+    }
 
 
 def _load_item(each: Load) -> dict[str, Any]:
@@ -128,12 +162,15 @@ def _print_totals(simulated: Simulation, zone: str) -> None:
         words = f"; {skipped:,} of them would be skipped" if skipped else ""
         echo(f"{_counted(overlapping, 'fire')} while a run before would still go on{words}")
         found = sorted(
-            ((each.request, each.overlapping) for each in loads if each.overlapping), key=lambda each: -each[1]
+            ((each.request, each.overlapping) for each in loads if each.overlapping),
+            key=lambda each: -each[1],
         )
         echo(f"  {_first_of(found)}")
     if waiting := sum(each.waiting for each in loads):
         longest = max(each.longest_wait for each in loads).total_seconds()
-        echo(f"{_counted(waiting, 'fire')} would wait for their turn, {clock_text(longest)} at the longest")
+        echo(
+            f"{_counted(waiting, 'fire')} would wait for their turn, {clock_text(longest)} at the longest"
+        )
     if unknown := sum(each.duration is None for each in loads):
         echo(f"{_counted(unknown, 'request')} without a past run: taken to need no time")
 
@@ -147,9 +184,18 @@ def _first_of(counts: Sequence[tuple[str, int]]) -> str:
 
 def _print_heat(days: dict[date, list[int]]) -> None:
     """Print starts by day and hour, in at most 80 columns; a long span by weekdays."""
-    rows = _by_weekday(days) if len(days) > _MOST_DAYS else {f"{day:%a %Y-%m-%d}": hours for day, hours in days.items()}
+    rows = (
+        _by_weekday(days)
+        if len(days) > _MOST_DAYS
+        else {f"{day:%a %Y-%m-%d}": hours for day, hours in days.items()}
+    )
     most = max(max(hours) for hours in rows.values())
-    echo(" " * _LABEL + "  " + "".join(f"{hour:02}    " for hour in range(0, 24, 3)) + f"{'STARTS':>14}")
+    echo(
+        " " * _LABEL
+        + "  "
+        + "".join(f"{hour:02}    " for hour in range(0, 24, 3))
+        + f"{'STARTS':>14}"
+    )
     for label, hours in rows.items():
         cells = "".join(_cell(starts, most) for starts in hours)
         echo(f"{label:<{_LABEL}}  {cells}{sum(hours):>14,}")
@@ -181,7 +227,9 @@ def _level(starts: int, most: int) -> int:
 def _legend(most: int) -> str:
     bounds = [most * level // (len(_BLOCKS) - 1) for level in range(len(_BLOCKS))]
     ranges = [(level, bounds[level - 1] + 1, bounds[level]) for level in range(1, len(_BLOCKS))]
-    return "  ".join(f"{_block(level)} {_range(low, high)}" for level, low, high in ranges if low <= high)
+    return "  ".join(
+        f"{_block(level)} {_range(low, high)}" for level, low, high in ranges if low <= high
+    )
 
 
 def _range(low: int, high: int) -> str:

@@ -17,7 +17,9 @@ from runner.values import parse_duration
 _DRAIN = timedelta(seconds=30)
 
 
-def _duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> timedelta | None:
+def _duration(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> timedelta | None:
     try:
         return None if value is None else parse_duration(value)
     except ValueError as error:
@@ -54,13 +56,19 @@ max_running_option = click.option(
 )
 @place_options
 def start_command(
-    max_running: int | None, drain: timedelta | None, allow_shared_jobs: bool, log_format: str, places: Places
+    max_running: int | None,
+    drain: timedelta | None,
+    allow_shared_jobs: bool,
+    log_format: str,
+    places: Places,
 ) -> None:
     """Run the process requests of the jobs folder, in the foreground.
 
-    Edits are live within a second. SIGTERM or Ctrl-C stops the runner: executions may end within --drain; a second
-    signal ends them now. SIGHUP reads the folder again. SIGUSR1, SIGUSR2 and SIGALRM are ignored. All of this holds
-    from the first moment of the start on. The console prints one line an event; the monitor log has all of it as JSON.
+    Edits are live within a second. SIGTERM or Ctrl-C stops the runner: executions may
+    end within --drain; a second signal ends them now. SIGHUP reads the folder again.
+    SIGUSR1, SIGUSR2 and SIGALRM are ignored. All of this holds from the first moment of
+    the start on. The console prints one line an event; the monitor log has all of it as
+    JSON.
 
     \b
     Examples:
@@ -95,7 +103,9 @@ def start_command(
     clock = SystemClock()
     notifier = Notifier.taken_from(os.environ, clock=clock)
     if not unless_stopped(partial(is_folder, places.jobs)):
-        logger.warning(f"{missing} yet; what comes there will run (`runner init` makes one, --jobs names another)")
+        logger.warning(
+            f"{missing} yet; what comes there will run (`runner init` makes one, --jobs names another)"
+        )
     if early_signals.is_stop_asked():
         return
     with Runner(settings, clock=clock, observer=console.show, notifier=notifier) as runner:

@@ -15,7 +15,15 @@ from runner import RELEASED
 from runner.cli.loading import Loaded, load, served_jobs
 from runner.cli.options import output_option, place_options
 from runner.cli.output.fitting import id_text, moment_text, print_fitted
-from runner.cli.output.tables import coloured, echo, json_line, local_text, print_table, short_commit, style
+from runner.cli.output.tables import (
+    coloured,
+    echo,
+    json_line,
+    local_text,
+    print_table,
+    short_commit,
+    style,
+)
 from runner.cli.ownership import other_jobs, words_of
 from runner.cli.places import Places
 from runner.cli.troubles import why_nothing_fires
@@ -59,8 +67,13 @@ def status_command(output: str, places: Places) -> None:
         return
     counts = ", ".join(f"{count} {coloured(status)}" for status, count in item["requests"].items())
     stands = "stopping" if item["stopping"] else "running"
-    echo(f"runner {pid} is {stands} since {local_text(item['stopping'] or item['started'], places.zone)}")
-    echo(f"jobs      {item['jobs']}" + (f" at {short_commit(item['git_commit'])}" if item["git_commit"] else ""))
+    echo(
+        f"runner {pid} is {stands} since {local_text(item['stopping'] or item['started'], places.zone)}"
+    )
+    echo(
+        f"jobs      {item['jobs']}"
+        + (f" at {short_commit(item['git_commit'])}" if item["git_commit"] else "")
+    )
     echo(f"log       {places.monitor_log}")
     echo(f"requests  {counts or 'none'}")
     if item["clock"] is not None:
@@ -82,7 +95,10 @@ def status_command(output: str, places: Places) -> None:
     echo("next")
     print_table(
         ("  SCHEDULED FOR", "REQUEST"),
-        [(f"  {local_text(each['scheduled_for'], places.zone)}", each["request"]) for each in item["next"]],
+        [
+            (f"  {local_text(each['scheduled_for'], places.zone)}", each["request"])
+            for each in item["next"]
+        ],
     )
 
 
@@ -100,9 +116,14 @@ def _item(pid: int, loaded: Loaded, places: Places) -> dict[str, Any]:
         "git_commit": meta.get("git_commit") or None,
         "requests": dict(Counter(view.status for view in found)),
         "clock": _clock_item(meta, loaded.now),
-        "running": [_execution_item(each) for each in executions if each.phase is not Phase.WAITING],
+        "running": [
+            _execution_item(each) for each in executions if each.phase is not Phase.WAITING
+        ],
         "waiting": [_execution_item(each) for each in executions if each.phase is Phase.WAITING],
-        "next": [{"request": fire.request, "scheduled_for": fire.scheduled_for} for fire in islice(coming, _COMING)],
+        "next": [
+            {"request": fire.request, "scheduled_for": fire.scheduled_for}
+            for fire in islice(coming, _COMING)
+        ],
     }
 
 

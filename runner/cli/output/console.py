@@ -14,7 +14,15 @@ from typing import Any
 from loguru import logger
 
 from runner.cli.output.fitting import cut, terminal_columns
-from runner.cli.output.tables import json_line, short_commit, shown_line, style, unstyle, who, width_of
+from runner.cli.output.tables import (
+    json_line,
+    short_commit,
+    shown_line,
+    style,
+    unstyle,
+    who,
+    width_of,
+)
 from runner.execution.output import open_to_read
 from runner.lifecycle import ExecutionStatus
 from runner.timing.zones import zone_named
@@ -35,10 +43,11 @@ Line = tuple[str, str]
 
 
 class Console:
-    """Shows records as they become durable. `log_format` is "text" (coloured on a terminal) or "json".
+    """Shows records as they become durable. `log_format` is "text" (coloured on a
+    terminal) or "json".
 
-    loguru brings the runner's own diagnostics into the same form; a record does without it, for it costs as much as
-    the start of a process.
+    loguru brings the runner's own diagnostics into the same form; a record does without
+    it, for it costs as much as the start of a process.
     """
 
     def __init__(self, log_format: str, zone: str) -> None:
@@ -66,7 +75,9 @@ class Console:
             columns = terminal_columns(sys.stderr)
             for line in excerpt(problem["file"], problem["line"], problem["column"]):
                 self._write(
-                    line if columns is None or width_of(line) <= columns else cut(neutral(unstyle(line)), columns)
+                    line
+                    if columns is None or width_of(line) <= columns
+                    else cut(neutral(unstyle(line)), columns)
                 )
 
     def _show_diagnostic(self, message: Any) -> None:
@@ -85,7 +96,9 @@ class Console:
             margin = " " * len(margin)
 
     def _fitting(self, level: str, text: str, margin: int) -> Sequence[str]:
-        """Return a text as lines that fit the terminal: all of it, but of a success, which may be long, one line."""
+        """Return a text as lines that fit the terminal: all of it, but of a success,
+        which may be long, one line.
+        """
         columns = terminal_columns(sys.stderr)
         if columns is None or len(text) + margin <= columns:
             return (text,)
@@ -97,8 +110,8 @@ class Console:
         return wrap(neutral(text), room, break_on_hyphens=False, drop_whitespace=True) or ("",)
 
     def _write(self, line: str) -> None:
-        # Nobody may read it any more (`runner start 2>&1 | head`), or nobody just now (`| less`, a terminal that was
-        # stopped): what runs must not suffer from that.
+        # Nobody may read it any more (`runner start 2>&1 | head`), or nobody just now
+        # (`| less`, a terminal that was stopped): what runs must not suffer from that.
         with suppress(OSError):
             if not _has_room():
                 self._unshown += 1
@@ -110,7 +123,11 @@ class Console:
 
     def _show_unshown(self, count: int) -> None:
         lines = "1 line was" if count == 1 else f"{count} lines were"
-        self._print(datetime.now(zone_named(self.zone())), "WARNING", f"{lines} not shown here: nobody read them")
+        self._print(
+            datetime.now(zone_named(self.zone())),
+            "WARNING",
+            f"{lines} not shown here: nobody read them",
+        )
 
     def _coloured(self, level: str, text: str) -> str:
         return style(text, fg=_COLOURS[level]) if level in _COLOURS else text
@@ -141,7 +158,10 @@ def _finished(record: Mapping[str, Any]) -> Line:
     level, mark = _MARKS[ExecutionStatus(record["status"])]
     took = f" in {clock_text(record['duration_s'])}" if record["started"] else ""
     message = f", {record['message']}" if record["message"] else ""
-    return level, f"{mark} {who(record)}  {record['status']}{took}{message}{_line_of_output(record)}"
+    return (
+        level,
+        f"{mark} {who(record)}  {record['status']}{took}{message}{_line_of_output(record)}",
+    )
 
 
 def _request(word: str) -> Callable[[Mapping[str, Any]], Line]:
@@ -156,10 +176,16 @@ def _rejected(record: Mapping[str, Any]) -> Line:
     problems = record["problems"]
     first = problems[0] if problems else None
     where = (
-        f"{first['file']}:{first['line']}:{first['column']}: {first['message']}" if first else record["request_file"]
+        f"{first['file']}:{first['line']}:{first['column']}: {first['message']}"
+        if first
+        else record["request_file"]
     )
     hint = f" ({first['suggestion']})" if first and first["suggestion"] else ""
-    more = f" and {len(problems) - 1} more problem{'s' * (len(problems) > 2)}" if len(problems) > 1 else ""
+    more = (
+        f" and {len(problems) - 1} more problem{'s' * (len(problems) > 2)}"
+        if len(problems) > 1
+        else ""
+    )
     kept = f"; {record['message']}" if record["message"] else ""
     return "ERROR", f"✗ rejected  {where}{hint}{more}{kept}"
 
@@ -179,14 +205,19 @@ def _runner_stopped(record: Mapping[str, Any]) -> Line:
 
 def _reloaded(record: Mapping[str, Any]) -> Line:
     now, before = short_commit(record["git_commit"]), short_commit(record["git_commit_before"])
-    commit = f" at {now}" + (f", before at {before}" if before not in (None, now) else "") if now else ""
+    commit = (
+        f" at {now}" + (f", before at {before}" if before not in (None, now) else "") if now else ""
+    )
     return "INFO", f"↻ reloaded{commit}: {record['message']}"
 
 
 def _clock_stepped(record: Mapping[str, Any]) -> Line:
     step_s, until = record["step_s"], record["reopened_until"]
     reopened = f"; fires until {until[:19]}Z that had a verdict run only on time" if until else ""
-    return "WARNING", f"! the clock went {'forward' if step_s > 0 else 'back'} by {clock_text(abs(step_s))}{reopened}"
+    return (
+        "WARNING",
+        f"! the clock went {'forward' if step_s > 0 else 'back'} by {clock_text(abs(step_s))}{reopened}",
+    )
 
 
 _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
@@ -211,7 +242,9 @@ def _late(record: Mapping[str, Any]) -> str:
 
 
 def _line_of_output(record: Mapping[str, Any]) -> str:
-    """Return the first line that a successful execution printed, or the last one of a failed one, which may say why."""
+    """Return the first line that a successful execution printed, or the last one of a
+    failed one, which may say why.
+    """
     if record["status"] == ExecutionStatus.SUCCESS:
         line = _first_line(record)
     elif record["status"] == ExecutionStatus.ERROR:
@@ -222,7 +255,9 @@ def _line_of_output(record: Mapping[str, Any]) -> str:
 
 
 def _first_line(record: Mapping[str, Any]) -> str:
-    """Return the first line of an output that has anything in it. Of a long one it is only in the output file."""
+    """Return the first line of an output that has anything in it. Of a long one it is
+    only in the output file.
+    """
     text = record["output_tail"] or ""
     if record["output_truncated"]:
         try:

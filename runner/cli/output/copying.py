@@ -42,11 +42,13 @@ class GroupCopier:
 class Copier:
     """Copies what is new in a file to stdout at each call; the file may come later.
 
-    To a pipe or a file the bytes go as they are. To a terminal goes text, in which control characters are shown as
-    escapes: what a process prints could otherwise steer the terminal of the person who looks at it.
+    To a pipe or a file the bytes go as they are. To a terminal goes text, in which
+    control characters are shown as escapes: what a process prints could otherwise steer
+    the terminal of the person who looks at it.
 
-    If its process puts something else in its place, that is not copied. A file that may not be read is reported once.
-    When nobody reads stdout any more, nothing is copied from then on: the execution continues.
+    If its process puts something else in its place, that is not copied. A file that may
+    not be read is reported once. When nobody reads stdout any more, nothing is copied
+    from then on: the execution continues.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,7 +78,9 @@ class Copier:
 
     def _write(self, chunk: bytes) -> None:
         try:
-            sys.stdout.buffer.write(chunk if self._decoder is None else _neutral(self._decoder.decode(chunk)))
+            sys.stdout.buffer.write(
+                chunk if self._decoder is None else _neutral(self._decoder.decode(chunk))
+            )
             sys.stdout.buffer.flush()
         except BrokenPipeError:
             self.is_abandoned = True
@@ -89,8 +93,12 @@ def _report(path: Path, error: OSError) -> None:
 
 
 def _terminal_decoder() -> io.IncrementalNewlineDecoder:
-    """Return a decoder that takes UTF-8 in pieces, and each kind of newline, also a lone CR, for one."""
-    return io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+    """Return a decoder that takes UTF-8 in pieces, and each kind of newline, also a
+    lone CR, for one.
+    """
+    return io.IncrementalNewlineDecoder(
+        codecs.getincrementaldecoder("utf-8")("replace"), translate=True
+    )
 
 
 def _neutral(text: str) -> bytes:

@@ -1,4 +1,6 @@
-"""What fits the width of a terminal: short times and ids, narrow columns. A pipe or a file gets everything in full."""
+"""What fits the width of a terminal: short times and ids, narrow columns. A pipe or a
+file gets everything in full.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,19 @@ _LEAST = 4
 
 
 def terminal_columns(stream: TextIO | None = None) -> int | None:
-    """Return the width of the terminal that a stream (stdout by default) is shown on; None if there is none."""
+    """Return the width of the terminal that a stream (stdout by default) is shown on;
+    None if there is none.
+    """
     return get_terminal_size().columns if (stream or sys.stdout).isatty() else None
 
 
-def print_fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], *, optional: Collection[str] = ()) -> None:
+def print_fitted(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, optional: Collection[str] = ()
+) -> None:
     """Print rows in columns under a head; nothing at all for no rows.
 
-    A terminal that is too narrow shows no `optional` columns, first those named first, and cuts the widest others.
+    A terminal that is too narrow shows no `optional` columns, first those named first,
+    and cuts the widest others.
     """
     if not rows:
         return
@@ -49,7 +56,8 @@ def fits(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
 
 def narrowed(widths: Sequence[int], shown: Sequence[int], room: int) -> list[int]:
-    """Return the widths with which the shown columns fit: the widest lose most, short ones only if nothing else helps.
+    """Return the widths with which the shown columns fit: the widest lose most, short
+    ones only if nothing else helps.
 
     >>> narrowed([12, 30, 12, 40], [0, 1, 2, 3], 60)
     [12, 15, 12, 15]
@@ -77,10 +85,15 @@ def cut(text: str, width: int) -> str:
 
 
 def moment_text(instant: datetime | None, zone: str) -> str:
-    """Return an instant in full, or on a terminal in short: the time of today, or the date, with the year if needed."""
+    """Return an instant in full, or on a terminal in short: the time of today, or the
+    date, with the year if needed.
+    """
     if instant is None or terminal_columns() is None:
         return local_text(instant, zone)
-    local, today = instant.astimezone(zone_named(zone)), datetime.now(UTC).astimezone(zone_named(zone))
+    local, today = (
+        instant.astimezone(zone_named(zone)),
+        datetime.now(UTC).astimezone(zone_named(zone)),
+    )
     if local.date() == today.date():
         return f"{local:%H:%M:%S}"
     return f"{local:%m-%d %H:%M}" if local.year == today.year else f"{local:%Y-%m-%d}"

@@ -1,4 +1,6 @@
-"""A problem as people read it: its place, the line with a caret under the place, what would be right. Reads files."""
+"""A problem as people read it: its place, the line with a caret under the place, what
+would be right. Reads files.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +40,14 @@ def problem_lines(problem: Problem) -> list[str]:
 
 
 def excerpt(file: str, line: int, column: int) -> tuple[str, ...]:
-    """Return a line of a file, and a line with a caret to stand below it; nothing where there is nothing to be seen.
+    """Return a line of a file, and a line with a caret to stand below it; nothing where
+    there is nothing to be seen.
 
     Nothing, either, of a link that leads out of its folder.
     """
-    lines = _lines_of(file, signature_at(file)) if is_inside(file, os.path.dirname(file) or ".") else []  # noqa: PTH120
+    lines = (
+        _lines_of(file, signature_at(file)) if is_inside(file, os.path.dirname(file) or ".") else []  # noqa: PTH120
+    )
     text = lines[line - 1] if 0 < line <= len(lines) else ""
     if not text.strip():
         return ()
@@ -50,13 +55,18 @@ def excerpt(file: str, line: int, column: int) -> tuple[str, ...]:
     terminal = shutil.get_terminal_size((_WIDEST, 0)).columns
     shown, blanks = pointed(text, column, min(_WIDEST, max(_NARROWEST, terminal)) - len(number) - 2)
     caret = style("^", fg="red", bold=True)
-    return f"{_faint(f'{number}|')} {shown}", f"{_faint('|'.rjust(len(number) + 1))} {' ' * blanks}{caret}"
+    return (
+        f"{_faint(f'{number}|')} {shown}",
+        f"{_faint('|'.rjust(len(number) + 1))} {' ' * blanks}{caret}",
+    )
 
 
 def pointed(text: str, column: int, width: int) -> tuple[str, int]:
-    """Return what of a line can be shown in `width` cells, and how many cells lie before the character at `column`.
+    """Return what of a line can be shown in `width` cells, and how many cells lie
+    before the character at `column`.
 
-    Tabs become blanks and what is not printable its escape; of a long line it is the part around the column.
+    Tabs become blanks and what is not printable its escape; of a long line it is the
+    part around the column.
 
     >>> pointed("a: 日本 x", 7, 80)
     ('a: 日本 x', 8)

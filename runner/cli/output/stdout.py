@@ -1,4 +1,6 @@
-"""Waiting beside a standard output that its reader may leave at any time, as `head -3` does. Touches descriptor 1."""
+"""Waiting beside a standard output that its reader may leave at any time, as `head -3`
+does. Touches descriptor 1.
+"""
 
 from __future__ import annotations
 

@@ -37,7 +37,9 @@ COLOURS = {
 
 
 def who(record: Mapping[str, Any]) -> str:
-    """Name the execution of a record: its request or `group › member`, and the attempt if it is not the first."""
+    """Name the execution of a record: its request or `group › member`, and the attempt
+    if it is not the first.
+    """
     name = name_in(record)
     attempt = record.get("attempt") or 1
     return f"{name} (attempt {attempt})" if attempt > 1 else name
@@ -58,8 +60,8 @@ def coloured(status: str) -> str:
 def style(text: str, *, fg: str | None = None, bold: bool = False) -> str:
     """Return a text to be shown in a colour, or bold.
 
-    It has marks, which nobody outside can know, instead of the control characters: those `echo` puts in, so that it
-    can take all others for foreign ones.
+    It has marks, which nobody outside can know, instead of the control characters:
+    those `echo` puts in, so that it can take all others for foreign ones.
     """
     codes = [*("1" for _ in range(bold)), *(_CODES[colour] for colour in (fg,) if colour)]
     return "".join(f"{_MARK}{code}m" for code in codes) + f"{text}{_MARK}0m"
@@ -71,7 +73,9 @@ def unstyle(text: str) -> str:
 
 
 def shown_line(text: str, *, is_coloured: bool) -> str:
-    """Return a line as it can be printed: neutral but for its own colours, and without those unless it is coloured."""
+    """Return a line as it can be printed: neutral but for its own colours, and without
+    those unless it is coloured.
+    """
     pieces = _styles().split(text)
     pieces[::2] = map(neutral, pieces[::2])
     pieces[1::2] = (f"\x1b[{code}m" if is_coloured else "" for code in pieces[1::2])
@@ -81,10 +85,14 @@ def shown_line(text: str, *, is_coloured: bool) -> str:
 def echo(line: str = "", *, err: bool = False) -> None:
     """Print one line, the only way in which this program does; nothing in it can steer a terminal.
 
-    Whatever newlines are in it are shown as such. Colours are only for a terminal, and never with NO_COLOR
-    (no-color.org).
+    Whatever newlines are in it are shown as such. Colours are only for a terminal, and
+    never with NO_COLOR (no-color.org).
     """
-    click.echo(shown_line(line, is_coloured=True), err=err, color=False if os.environ.get("NO_COLOR") else None)
+    click.echo(
+        shown_line(line, is_coloured=True),
+        err=err,
+        color=False if os.environ.get("NO_COLOR") else None,
+    )
 
 
 def echo_error(text: str) -> None:
@@ -96,7 +104,9 @@ def echo_error(text: str) -> None:
 
 
 def echo_data(text: str) -> None:
-    """Print a text of several lines to stdout, its last newline included: as it is, unless to a terminal."""
+    """Print a text of several lines to stdout, its last newline included: as it is,
+    unless to a terminal.
+    """
     click.echo(neutral_lines(text) if sys.stdout.isatty() else text, nl=False)
 
 
@@ -123,7 +133,9 @@ def json_text(value: object, *, indent: int | None = None) -> str:
     text = json.dumps(value, ensure_ascii=False, default=_plain, indent=indent)
     if text.isprintable():
         return text
-    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
+    return "".join(
+        each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
+    )
 
 
 def print_items(
@@ -148,7 +160,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     lines = [[style(name, bold=True) for name in columns], *rows]
     widths = [max(width_of(line[column]) for line in lines) for column in range(len(columns))]
     for line in lines:
-        padded = [cell + " " * (width - width_of(cell)) for cell, width in zip(line, widths, strict=True)]
+        padded = [
+            cell + " " * (width - width_of(cell)) for cell, width in zip(line, widths, strict=True)
+        ]
         echo("  ".join(padded).rstrip())
 
 

@@ -1,4 +1,6 @@
-"""How the launcher becomes the program of an execution. Touches only its own process, which has one thread."""
+"""How the launcher becomes the program of an execution. Touches only its own process,
+which has one thread.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,13 @@ def _take_place(orders: Orders) -> None:
     for limit in orders["limits"]:
         _bound(*limit)
     if orders["nice"] is not None:
-        _attempt(f"nice {orders['nice']} is not permitted here", os.setpriority, os.PRIO_PROCESS, 0, orders["nice"])
+        _attempt(
+            f"nice {orders['nice']} is not permitted here",
+            os.setpriority,
+            os.PRIO_PROCESS,
+            0,
+            orders["nice"],
+        )
     if orders["umask"] is not None:
         os.umask(orders["umask"])
     if orders["identity"] is not None:
@@ -64,7 +72,11 @@ def _take_place(orders: Orders) -> None:
 
 
 def _execute(orders: Orders) -> None:
-    arguments, environment, directory = orders["arguments"], orders["environment"], orders["directory"]
+    arguments, environment, directory = (
+        orders["arguments"],
+        orders["environment"],
+        orders["directory"],
+    )
     program = find(arguments[0], environment, directory)
     for number in _PYTHON_IGNORES:
         signal.signal(number, signal.SIG_DFL)
@@ -108,7 +120,9 @@ def _bound(number: int, soft: int, hard: int) -> None:
 
 
 def _turn_into(uid: int, gid: int, groups: list[int]) -> None:
-    """Become a user, who also owns the output: else it could not open /dev/stdout or /dev/stderr again."""
+    """Become a user, who also owns the output: else it could not open /dev/stdout or
+    /dev/stderr again.
+    """
     for stream in (1, 2):
         os.fchown(stream, uid, gid)
     os.setgroups(groups)

@@ -1,7 +1,8 @@
 """A program of our own, run as a file: it calls a Python function for an execution.
 
-Its arguments are the descriptor of the report and the callable, package.module:function. It runs in the process's
-directory, in whose Python our own package need not exist, or may be another's: so it imports nothing of ours.
+Its arguments are the descriptor of the report and the callable,
+package.module:function. It runs in the process's directory, in whose Python our own
+package need not exist, or may be another's: so it imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from typing import Any, NoReturn
 
 _LONGEST = 8192  # of what is told; it is shown shorter still
 _KEYWORDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_BEFORE_THEIRS = (__file__, "<frozen importlib", importlib.__file__, str(Path(os.__file__).with_name("asyncio")))
+_BEFORE_THEIRS = (
+    __file__,
+    "<frozen importlib",
+    importlib.__file__,
+    str(Path(os.__file__).with_name("asyncio")),
+)
 
 
 class _Refused(Exception):  # noqa: N818  (it never leaves this file)
@@ -63,7 +69,9 @@ def _find(target: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise  # theirs: one that they import
-        raise _Refused(f"there is no module {error.name!r}, neither in {Path.cwd()} nor in Python's path") from None
+        raise _Refused(
+            f"there is no module {error.name!r}, neither in {Path.cwd()} nor in Python's path"
+        ) from None
     try:
         function = operator.attrgetter(attribute)(module)
     except AttributeError:
@@ -74,7 +82,9 @@ def _find(target: str) -> Any:
 
 
 def _arguments(target: str, function: Any, params: dict[str, Any]) -> dict[str, Any]:
-    """Return what it is called with: of the params those that it names, or all if it takes any keyword."""
+    """Return what it is called with: of the params those that it names, or all if it
+    takes any keyword.
+    """
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError:  # a builtin that does not tell
@@ -90,7 +100,9 @@ def _arguments(target: str, function: Any, params: dict[str, Any]) -> dict[str, 
         and (parameter.name not in given or parameter.kind is parameter.POSITIONAL_ONLY)
     ]
     if needed:
-        raise _Refused(f"{target} needs {', '.join(map(repr, needed))}, which `params` does not give it by name")
+        raise _Refused(
+            f"{target} needs {', '.join(map(repr, needed))}, which `params` does not give it by name"
+        )
     return given
 
 
@@ -103,7 +115,11 @@ def _theirs(trace: TracebackType | None) -> TracebackType | None:
 
 def _exception_text(error: BaseException) -> str:
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    name = (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
     try:
         text = str(error)
     except Exception:  # noqa: BLE001  (the callable's own __str__ may raise anything)
@@ -127,7 +143,10 @@ def _fail(report: int, result: str, message: str) -> NoReturn:
 
 def _tell(report: int, result: str) -> None:
     with suppress(OSError):  # they closed what they did not open: there is nobody to tell any more
-        os.write(report, b"result:" + result.encode("utf-8", "replace").replace(b"\0", b"?")[:_LONGEST] + b"\0")
+        os.write(
+            report,
+            b"result:" + result.encode("utf-8", "replace").replace(b"\0", b"?")[:_LONGEST] + b"\0",
+        )
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ _TELLING = 4  # bytes of a secret's beginning that are no coincidence
 class Masker:
     """Replaces each occurrence of a secret by `***`, and occurrences that overlap by a single one.
 
-    However the stream is cut into pieces, the result is the same. What may be the beginning of a secret is held back:
-    always less than the longest secret. An empty secret is none.
+    However the stream is cut into pieces, the result is the same. What may be the
+    beginning of a secret is held back: always less than the longest secret. An empty
+    secret is none.
     """
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
@@ -30,8 +31,9 @@ class Masker:
     def flush(self, *, is_cut: bool = False) -> bytes:
         """Return what was held back, at the end of the stream.
 
-        The beginning of a secret is masked where the stream `is_cut`, because its writer was stopped; at the end of
-        a whole stream, where a character or two are a coincidence, only from four bytes on.
+        The beginning of a secret is masked where the stream `is_cut`, because its
+        writer was stopped; at the end of a whole stream, where a character or two are a
+        coincidence, only from four bytes on.
         """
         held = self._held
         unsettled = self._undecided(held)
@@ -43,12 +45,16 @@ class Masker:
         return shown if is_covered else shown + MASK
 
     def _undecided(self, data: bytes) -> int:
-        """Return the length of the longest end of `data` that is the beginning of a secret, and not all of it."""
+        """Return the length of the longest end of `data` that is the beginning of a
+        secret, and not all of it.
+        """
         end = data[max(0, len(data) - self._longest + 1) :] if self._longest else b""
         return max((_overlap(end, secret) for secret in self._secrets), default=0)
 
     def _advance(self, data: bytes, until: int) -> bytes:
-        """Mask and return the first `until` bytes, of which no occurrence begins that is not whole; hold the rest."""
+        """Mask and return the first `until` bytes, of which no occurrence begins that
+        is not whole; hold the rest.
+        """
         shown = []
         covered = self._lead
         for start, end in self._occurrences(data):
@@ -63,14 +69,22 @@ class Masker:
 
     def _occurrences(self, data: bytes) -> list[tuple[int, int]]:
         return sorted(
-            (start, start + max((len(each) for each in longer if data.startswith(each, start)), default=len(secret)))
+            (
+                start,
+                start
+                + max(
+                    (len(each) for each in longer if data.startswith(each, start)),
+                    default=len(secret),
+                ),
+            )
             for secret, longer in self._longer.items()
             for start in _places(data, secret)
         )
 
 
 def _by_beginning(secrets: list[bytes]) -> dict[bytes, list[bytes]]:
-    """Return the secrets that no other one begins, each with those that it begins: only the former are searched for.
+    """Return the secrets that no other one begins, each with those that it begins: only
+    the former are searched for.
 
     `secrets` are sorted, so that one follows right behind its beginnings.
     """

@@ -6,11 +6,13 @@ from typing import TypedDict
 
 
 class Orders(TypedDict):
-    """All that a process needs and posix_spawn cannot do. It travels by marshal: both ends are one interpreter.
+    """All that a process needs and posix_spawn cannot do. It travels by marshal: both
+    ends are one interpreter.
 
-    `report` is the descriptor to answer on, kept open for the program if `is_reporting`; `cgroup` the folder of the
-    one to join; `limits` are (resource, soft, hard), those in `late_limits` set at the last moment; `identity` is
-    (uid, gid, supplementary groups).
+    `report` is the descriptor to answer on, kept open for the program if
+    `is_reporting`; `cgroup` the folder of the one to join; `limits` are (resource,
+    soft, hard), those in `late_limits` set at the last moment; `identity` is (uid, gid,
+    supplementary groups).
     """
 
     arguments: list[str]

@@ -1,7 +1,8 @@
-"""Finding a program, entering its directory, and saying in words why it cannot be started. Reads files.
+"""Finding a program, entering its directory, and saying in words why it cannot be
+started. Reads files.
 
-Light on purpose: the launcher, which starts anew for a process each time, imports it. So no pathlib, and nothing of
-ours.
+Light on purpose: the launcher, which starts anew for a process each time, imports it.
+So no pathlib, and nothing of ours.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ class SpawnError(Exception):
 
 
 def cause(error: OSError) -> str:
-    """Say what the system refused us; where it was our own limit that was reached, with the ways out."""
+    """Say what the system refused us; where it was our own limit that was reached, with
+    the ways out.
+    """
     if error.errno != errno.EMFILE:
         return error.strerror or str(error)
     return f"{error.strerror}: LimitNOFILE= or `ulimit -n` may allow the runner more, --max-running has it need less"
@@ -60,9 +63,11 @@ def _not_entered(directory: str, error: OSError | ValueError) -> str:
 
 
 def find(name: str, environment: Environment, directory: str) -> str:
-    """Return the path of a program as execvp(3) finds it: by PATH, where an empty entry is the directory itself.
+    """Return the path of a program as execvp(3) finds it: by PATH, where an empty entry
+    is the directory itself.
 
-    A path that is not absolute is relative to `directory`. Raises SpawnError if PATH has none that may be executed.
+    A path that is not absolute is relative to `directory`. Raises SpawnError if PATH
+    has none that may be executed.
     """
     if not name:
         raise SpawnError("the name of the program is empty")
@@ -79,7 +84,9 @@ def find(name: str, environment: Environment, directory: str) -> str:
     raise SpawnError(f"program {name!r} is not in PATH ({search})")
 
 
-def refusal(error: OSError, program: str, directory: str, arguments: Arguments, environment: Environment) -> str:
+def refusal(
+    error: OSError, program: str, directory: str, arguments: Arguments, environment: Environment
+) -> str:
     """Say why the system did not start a program."""
     at = os.path.join(directory, program)  # noqa: PTH118  (no pathlib here)
     place = "" if program.startswith("/") else f" in directory {directory!r}"
@@ -105,10 +112,14 @@ def refusal(error: OSError, program: str, directory: str, arguments: Arguments, 
 
 
 def unfit(arguments: Arguments, environment: Environment) -> str | None:
-    """Name what no program can be given; None if all can be. Values are not shown: they may be secrets."""
+    """Name what no program can be given; None if all can be. Values are not shown: they
+    may be secrets.
+    """
     for index, argument in enumerate(arguments):
         if not _is_passable(argument):
-            return f"argument {index} contains a NUL or another character that no program can be given"
+            return (
+                f"argument {index} contains a NUL or another character that no program can be given"
+            )
     for name, value in environment.items():
         if not name or "=" in name or not _is_passable(name):
             return f"{name!r} is no name for an environment variable"
@@ -129,12 +140,18 @@ def _interpreter(program: str) -> str:
     with open(program, "rb") as file:  # noqa: PTH123  (no pathlib here)
         line = file.readline(4096)
     words = line[2:].removesuffix(b"\n").split(b" ")
-    return os.fsdecode(next(filter(None, words), b"")) if line.startswith(b"#!") else "of its binary format"
+    return (
+        os.fsdecode(next(filter(None, words), b""))
+        if line.startswith(b"#!")
+        else "of its binary format"
+    )
 
 
 def _too_long(arguments: Arguments, environment: Environment) -> str:
     arguments_size = sum(len(os.fsencode(argument)) + 1 for argument in arguments)
-    environment_size = sum(len(os.fsencode(f"{name}={value}")) + 1 for name, value in environment.items())
+    environment_size = sum(
+        len(os.fsencode(f"{name}={value}")) + 1 for name, value in environment.items()
+    )
     return (
         f"the arguments ({arguments_size} bytes) or the environment ({environment_size} bytes) are longer than the"
         " system allows, which on Linux is 128 KiB for a single one of them"

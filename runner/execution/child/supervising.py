@@ -1,6 +1,8 @@
-"""The launcher as the parent of its program: it passes the output on, masked, and ends as the program ends.
+"""The launcher as the parent of its program: it passes the output on, masked, and ends
+as the program ends.
 
-Touches its own process, its child, and the output file (descriptor 1). It needs the runner for nothing.
+Touches its own process, its child, and the output file (descriptor 1). It needs the
+runner for nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class _Stream:
         self._told = told
 
     def pass_on(self, amount: int) -> int:
-        """Pass on at most so many bytes that wait in the pipe; return how many there were, 0 at its end."""
+        """Pass on at most so many bytes that wait in the pipe; return how many there
+        were, 0 at its end.
+        """
         piece = os.read(self.reading, min(amount, _PIECE))
         if piece and self._told is not None:
             tell(self._told, b"stderr")
@@ -49,11 +53,14 @@ class _Stream:
         return len(piece)
 
     def finish(self, *, is_cut: bool) -> None:
-        """Pass on what waits in the pipe now; another process that still has it open is not waited for.
+        """Pass on what waits in the pipe now; another process that still has it open is
+        not waited for.
 
         `is_cut` says that the program was stopped, perhaps in the middle of a write.
         """
-        waiting = int.from_bytes(fcntl.ioctl(self.reading, termios.FIONREAD, bytes(4)), sys.byteorder)
+        waiting = int.from_bytes(
+            fcntl.ioctl(self.reading, termios.FIONREAD, bytes(4)), sys.byteorder
+        )
         while waiting > 0 and (passed := self.pass_on(waiting)):
             waiting -= passed
         _write(self._masker.flush(is_cut=is_cut))
@@ -62,10 +69,12 @@ class _Stream:
 def supervise(orders: Orders) -> NoReturn:
     """Start the program as our child, relay its output to its end, and end alike."""
     streams = [
-        _Stream(numbers, orders["secrets"], orders["report"] if numbers == (2,) else None) for numbers in _piped(orders)
+        _Stream(numbers, orders["secrets"], orders["report"] if numbers == (2,) else None)
+        for numbers in _piped(orders)
     ]
-    # A signal that comes before the child can take it must neither end us nor be lost. It waits: with us, until we
-    # have passed it on; with the child, until the program begins.
+    # A signal that comes before the child can take it must neither end us nor be lost.
+    # It waits: with us, until we have passed it on; with the child, until the program
+    # begins.
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     child = os.fork()
     if child == 0:
@@ -84,7 +93,9 @@ def supervise(orders: Orders) -> NoReturn:
 
 
 def _piped(orders: Orders) -> list[tuple[int, ...]]:
-    """Say what needs a pipe. Both streams share one where nobody asks which of them it was, and keep their order."""
+    """Say what needs a pipe. Both streams share one where nobody asks which of them it
+    was, and keep their order.
+    """
     if not orders["is_stderr_told"]:
         return [(1, 2)]
     return [(1,), (2,)] if orders["secrets"] else [(2,)]
@@ -121,14 +132,18 @@ def _write(data: bytes) -> None:
         while data:
             data = data[os.write(_OUTPUT, data) :]
     except OSError:
-        pass  # a full disk: better to lose output, as the program would, than to hold the program up
+        # A full disk: better to lose output, as the program would, than to hold the
+        # program up
+        pass
 
 
 def _end_like(status: int) -> NoReturn:
     if not os.WIFSIGNALED(status):
         os._exit(os.waitstatus_to_exitcode(status))
     number = os.WTERMSIG(status)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the program has left its core; nobody needs ours
+    resource.setrlimit(
+        resource.RLIMIT_CORE, (0, 0)
+    )  # the program has left its core; nobody needs ours
     if number != signal.SIGKILL:
         try:  # noqa: SIM105  (as in `tell`)
             signal.signal(number, signal.SIG_DFL)

@@ -1,9 +1,11 @@
-"""Control groups (cgroup v2): one for an execution, below the one that is delegated to us. Touches the cgroup files.
+"""Control groups (cgroup v2): one for an execution, below the one that is delegated to
+us. Touches the cgroup files.
 
-Delegated is a cgroup that we may write and that holds nobody else (systemd: Delegate=yes; a container whose cgroups are
-writable). Processes must not live in a cgroup that has bounded children, so we move to a leaf of our own, `runner`;
-with systemd's DelegateSubgroup=runner we are there from the begin. An execution's cgroup bears its id, so that a later
-runner finds who is in it.
+Delegated is a cgroup that we may write and that holds nobody else (systemd:
+Delegate=yes; a container whose cgroups are writable). Processes must not live in a
+cgroup that has bounded children, so we move to a leaf of our own, `runner`; with
+systemd's DelegateSubgroup=runner we are there from the begin. An execution's cgroup
+bears its id, so that a later runner finds who is in it.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ _EXECUTION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def folder_of(cgroup: str, mountinfo: str) -> Path | None:
-    """Return the folder of a process's own cgroup, from its /proc files; None where there is no cgroup v2. Pure.
+    """Return the folder of a process's own cgroup, from its /proc files; None where
+    there is no cgroup v2. Pure.
 
-    In a hybrid layout the v1 hierarchies stand beside it; the line of v2 is the one with the number 0 (cgroups(7)).
+    In a hybrid layout the v1 hierarchies stand beside it; the line of v2 is the one
+    with the number 0 (cgroups(7)).
     """
     path = next((line[3:] for line in cgroup.splitlines() if line.startswith("0::/")), None)
     mounts = (line.split(" ") for line in mountinfo.splitlines() if " - cgroup2 " in line)
@@ -45,8 +49,12 @@ class Cgroups:
     base: Path
     controllers: frozenset[str]
 
-    def create(self, execution: str, *, memory: int | None = None, processes: int | None = None) -> Path:
-        """Make the cgroup of an execution, with its bounds: bytes, swap included, and processes. Raises SpawnError."""
+    def create(
+        self, execution: str, *, memory: int | None = None, processes: int | None = None
+    ) -> Path:
+        """Make the cgroup of an execution, with its bounds: bytes, swap included, and
+        processes. Raises SpawnError.
+        """
         folder = self._folder(execution)
         try:
             folder.mkdir()
@@ -56,26 +64,35 @@ class Cgroups:
                 _write(folder / "pids.max", str(min(processes, _MOST_PROCESSES)))
         except OSError as error:
             self.remove(execution)
-            raise SpawnError(f"its cgroup {str(folder)!r} cannot be made: {error.strerror}") from None
+            raise SpawnError(
+                f"its cgroup {str(folder)!r} cannot be made: {error.strerror}"
+            ) from None
         return folder
 
     def members(self, execution: str) -> set[int]:
         """Return who is in the cgroup of an execution, and in those that it may have made below."""
         found: set[int] = set()
         for folder, _, _ in os.walk(self._folder(execution)):  # passes over what cannot be read
-            with suppress(OSError):  # of a threaded cgroup, that a process may make, nothing can be read
+            with suppress(
+                OSError
+            ):  # of a threaded cgroup, that a process may make, nothing can be read
                 found |= _pids(Path(folder) / "cgroup.procs")
         return found
 
     def kill(self, execution: str) -> None:
         """KILL all in the cgroup of an execution at once, forks in progress included (Linux 5.14)."""
-        with suppress(OSError):  # there is none; or an older Linux, where their tree is what is left to kill
+        with suppress(
+            OSError
+        ):  # there is none; or an older Linux, where their tree is what is left to kill
             _write(self._folder(execution) / "cgroup.kill", "1")
 
     def is_out_of_memory(self, execution: str) -> bool:
         """Tell whether the system has killed for the memory bound of an execution."""
         with suppress(OSError):
-            events = dict(line.split() for line in (self._folder(execution) / "memory.events").read_text().splitlines())
+            events = dict(
+                line.split()
+                for line in (self._folder(execution) / "memory.events").read_text().splitlines()
+            )
             return int(events.get("oom_kill", "0")) > 0
         return False
 
@@ -92,7 +109,8 @@ class Cgroups:
         return True
 
     def end(self, ended: Collection[str]) -> set[str]:
-        """KILL and remove what is left of executions that have ended; return those of which something still is.
+        """KILL and remove what is left of executions that have ended; return those of
+        which something still is.
 
         Of no others: another runner, of another store, may be in the same cgroup.
         """
@@ -105,16 +123,22 @@ class Cgroups:
 
 
 def take() -> Cgroups | None:
-    """Take possession of our own cgroup if it is delegated to us, and move to its leaf; None if it is not."""
+    """Take possession of our own cgroup if it is delegated to us, and move to its leaf;
+    None if it is not.
+    """
     try:
-        own = folder_of(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+        own = folder_of(
+            Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()
+        )
         return None if own is None else take_from(own, os.getpid())
     except OSError:
         return None
 
 
 def take_from(own: Path, pid: int) -> Cgroups | None:
-    """Take possession of the cgroup that `pid`, which is ours, is in. Raises OSError where there is nothing to read."""
+    """Take possession of the cgroup that `pid`, which is ours, is in. Raises OSError
+    where there is nothing to read.
+    """
     base = own.parent if own.name == _LEAF else own
     if not _is_delegated(base, pid):
         return None
@@ -125,14 +149,17 @@ def take_from(own: Path, pid: int) -> Cgroups | None:
         _remove_empty(base)
     controllers = _CONTROLLERS & set((base / "cgroup.controllers").read_text().split())
     try:
-        _write(base / "cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(controllers)))
+        _write(
+            base / "cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(controllers))
+        )
     except OSError:  # somebody else came into it meanwhile, or the controllers may not be given on
         controllers = frozenset()
     return Cgroups(base=base, controllers=controllers)
 
 
 def _is_delegated(base: Path, pid: int) -> bool:
-    """Tell whether a cgroup is ours alone: no process but us in it, and no cgroups but those that we make.
+    """Tell whether a cgroup is ours alone: no process but us in it, and no cgroups but
+    those that we make.
 
     Never the one at the root of all, which has no cgroup.events: it is the machine's.
     """

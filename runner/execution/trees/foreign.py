@@ -1,4 +1,6 @@
-"""Processes that a former runner started: finding and opening them. Touches /proc and the owner's epoll."""
+"""Processes that a former runner started: finding and opening them. Touches /proc and
+the owner's epoll.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ from runner.execution.trees import proc
 if TYPE_CHECKING:
     from select import epoll
 
-_NO_PROCESS = (errno.ESRCH, errno.ENOENT, errno.EINVAL)  # the latter two: by now it is the number of a thread
+_NO_PROCESS = (
+    errno.ESRCH,
+    errno.ENOENT,
+    errno.EINVAL,
+)  # the latter two: by now it is the number of a thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +60,8 @@ class Foreign:
         return self._open(pid, started)
 
     def former(self, execution: str, pid: int | None, started: int | None) -> Opened | None:
-        """Open what is left of an execution of a former runner whose main process, if known, has ended.
+        """Open what is left of an execution of a former runner whose main process, if
+        known, has ended.
 
         The first look at all processes is kept: a tree that was empty then has stayed so.
         """
@@ -65,13 +72,17 @@ class Foreign:
         return self.oldest(execution, session) if is_there else None
 
     def oldest(self, execution: str, session: int | None) -> Opened | None:
-        """Open the oldest process of an execution's tree, of the session if it has any left; None if nobody is.
+        """Open the oldest process of an execution's tree, of the session if it has any
+        left; None if nobody is.
 
-        A session's number is not given away while somebody is in it: so whom we watch keeps it ours.
+        A session's number is not given away while somebody is in it: so whom we watch
+        keeps it ours.
         """
         seen = proc.look_at_all()
         tree = proc.members(seen, execution, session) | (self._in_cgroup(execution) & seen.keys())
-        ages = sorted((seen[pid].stat.session != session, seen[pid].stat.started, pid) for pid in tree)
+        ages = sorted(
+            (seen[pid].stat.session != session, seen[pid].stat.started, pid) for pid in tree
+        )
         return next(filter(None, (self._open(pid, started) for _, started, pid in ages)), None)
 
     def _open(self, pid: int, started: int | None) -> Opened | None:
@@ -94,6 +105,8 @@ class Foreign:
 
 
 def _is_taken(pid: int, started: int | None) -> bool:
-    """Tell whether another process has the number by now, so that a session of that number would be another too."""
+    """Tell whether another process has the number by now, so that a session of that
+    number would be another too.
+    """
     stat = proc.stat_of(pid)
     return stat is not None and stat.started != started

@@ -1,7 +1,9 @@
-"""Orphans: processes of an execution's tree whose own parent has ended. Touches processes and /proc.
+"""Orphans: processes of an execution's tree whose own parent has ended. Touches
+processes and /proc.
 
-As the sub-reaper of all our descendants we get them as children. That makes trees cheap: who belongs to an execution
-descends from its main process or from one of its orphans, and nobody else has to be looked at.
+As the sub-reaper of all our descendants we get them as children. That makes trees
+cheap: who belongs to an execution descends from its main process or from one of its
+orphans, and nobody else has to be looked at.
 """
 
 from __future__ import annotations
@@ -26,12 +28,14 @@ _LOOKS = 20  # in a row: a look takes 0.1 ms, a fork several times that
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """A child of ours that we never started: its own parent, of the tree of some execution, has ended.
+    """A child of ours that we never started: its own parent, of the tree of some
+    execution, has ended.
 
-    `execution` is what its environment names. One that `is_stranger` is of no execution: it is in our own session, and
-    every execution has a session of its own, which no process can go back from. One that `is_passing` is about to
-    become another program or to end, or has ended; its environment may have been unreadable for that reason. One that
-    `is_unborn` still shares our memory, and becomes a program next.
+    `execution` is what its environment names. One that `is_stranger` is of no
+    execution: it is in our own session, and every execution has a session of its own,
+    which no process can go back from. One that `is_passing` is about to become another
+    program or to end, or has ended; its environment may have been unreadable for that
+    reason. One that `is_unborn` still shares our memory, and becomes a program next.
     """
 
     pid: int
@@ -45,7 +49,9 @@ class Orphan:
 
 
 def become_subreaper() -> bool:
-    """Have the orphans of all our descendants become our children; tell whether the system can do that."""
+    """Have the orphans of all our descendants become our children; tell whether the
+    system can do that.
+    """
     if sys.platform != "linux" or not Path(f"/proc/self/task/{os.getpid()}/children").exists():
         return False
     return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
@@ -54,7 +60,8 @@ def become_subreaper() -> bool:
 def orphans(mains: Collection[int]) -> Iterator[Orphan]:
     """Find the orphans among our children: those that neither `mains` nor `own_children` name.
 
-    A child in our own session may be one, too: the shell that became this program may have left it to us.
+    A child in our own session may be one, too: the shell that became this program may
+    have left it to us.
     """
     here = os.getsid(0)
     for pid in proc.children_of(os.getpid()):
@@ -95,9 +102,10 @@ def sweep(
 ) -> bool:
     """Reap every orphan that is dead, and KILL those of executions that have ended.
 
-    Those that `is_fresh` names are left for another time. Tells whether there may be more: some were killed, and will
-    have to be reaped soon; or some were about to end, or had ended, by themselves, maybe after a fork, and their
-    offspring has escaped every look.
+    Those that `is_fresh` names are left for another time. Tells whether there may be
+    more: some were killed, and will have to be reaped soon; or some were about to end,
+    or had ended, by themselves, maybe after a fork, and their offspring has escaped
+    every look.
     """
     for _ in range(_LOOKS):
         is_killing = is_unsure = False
@@ -119,7 +127,9 @@ def sweep(
 
 
 def _may_be_left(passing: Orphan, running: Collection[Watched], ended: Collection[Watched]) -> bool:
-    """Tell whether an orphan, of which maybe only its session is known, can be of an execution that has ended."""
+    """Tell whether an orphan, of which maybe only its session is known, can be of an
+    execution that has ended.
+    """
     if passing.execution is not None:
         return any(watched.execution == passing.execution for watched in ended)
     return any(watched.started <= passing.started for watched in ended) and all(
@@ -130,12 +140,18 @@ def _may_be_left(passing: Orphan, running: Collection[Watched], ended: Collectio
 def _may_live(orphan: Orphan, running: Collection[Watched], ended: Collection[Watched]) -> bool:
     """Tell whether an orphan can be of an execution that runs.
 
-    Where it has left both the session and the environment behind, it may be of any execution that began before it.
+    Where it has left both the session and the environment behind, it may be of any
+    execution that began before it.
     """
-    if any(watched.session == orphan.session or watched.execution == orphan.execution for watched in ended):
+    if any(
+        watched.session == orphan.session or watched.execution == orphan.execution
+        for watched in ended
+    ):
         return False
     if all(orphan.started < watched.started for watched in ended):
-        return True  # a stranger's, that came to us as PID 1: what ended executions left was killed when they ended
+        # A stranger's, that came to us as PID 1: what ended executions left was killed
+        # when they ended
+        return True
     return any(
         watched.session == orphan.session
         or watched.execution == orphan.execution

@@ -20,8 +20,9 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Stat:
     """A line of /proc/PID/stat. `started` is field 22, clock ticks since boot.
 
-    Who `is_ending` is about to end, or has ended; who `is_bare` is about to become another program. Neither has an
-    environment that anybody could read. Who is hidden from us by its rights looks bare, without an environment.
+    Who `is_ending` is about to end, or has ended; who `is_bare` is about to become
+    another program. Neither has an environment that anybody could read. Who is hidden
+    from us by its rights looks bare, without an environment.
     """
 
     parent: int
@@ -42,7 +43,8 @@ class Seen:
 
 
 def parse_stat(line: bytes) -> Stat:
-    """Read the fields behind the command's name, which may itself hold spaces and parentheses (proc(5)).
+    """Read the fields behind the command's name, which may itself hold spaces and
+    parentheses (proc(5)).
 
     >>> parse_stat(b"7 (a) b) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0" + 30 * b" 0").started
     4711
@@ -64,7 +66,9 @@ def parse_stat(line: bytes) -> Stat:
 
 
 def boot_id() -> str:
-    """Return what tells one boot of the machine from another; "" where the system has no such thing."""
+    """Return what tells one boot of the machine from another; "" where the system has
+    no such thing.
+    """
     return (_read("/proc/sys/kernel/random/boot_id") or b"").decode().strip()
 
 
@@ -75,12 +79,19 @@ def stat_of(pid: int) -> Stat | None:
 
 
 def tick() -> int:
-    """Return now as `Stat.started` counts it: the kernel stamps with CLOCK_BOOTTIME, in ticks of SC_CLK_TCK."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) * _TICKS_PER_S // 10**9 if hasattr(time, "CLOCK_BOOTTIME") else 0
+    """Return now as `Stat.started` counts it: the kernel stamps with CLOCK_BOOTTIME, in
+    ticks of SC_CLK_TCK.
+    """
+    return (
+        time.clock_gettime_ns(time.CLOCK_BOOTTIME) * _TICKS_PER_S // 10**9
+        if hasattr(time, "CLOCK_BOOTTIME")
+        else 0
+    )
 
 
 def environment_of(pid: int) -> bytes | None:
-    """Return what `pid` was started with, NAME=VALUE, each ended by a NUL; None if it is gone, or hidden from us.
+    """Return what `pid` was started with, NAME=VALUE, each ended by a NUL; None if it
+    is gone, or hidden from us.
 
     It is empty, too, while the process becomes another program or ends.
     """
@@ -94,12 +105,16 @@ def execution_in(environment: bytes) -> str | None:
 
 
 def execution_of(pid: int) -> str | None:
-    """Return RUNNER_EXECUTION_ID from the environment that `pid` was started with; a zombie has none left."""
+    """Return RUNNER_EXECUTION_ID from the environment that `pid` was started with; a
+    zombie has none left.
+    """
     return execution_in(environment_of(pid) or b"")
 
 
 def peak_memory(pid: int) -> int | None:
-    """Return the most bytes that `pid` has held in memory so far (VmHWM), None if that is not known."""
+    """Return the most bytes that `pid` has held in memory so far (VmHWM), None if that
+    is not known.
+    """
     _, found, rest = (_read(f"/proc/{pid}/status") or b"").partition(b"\nVmHWM:")
     return int(rest.split(maxsplit=1)[0]) * 1024 if found else None
 
@@ -107,7 +122,11 @@ def peak_memory(pid: int) -> int | None:
 def children_of(pid: int) -> list[int]:
     """Return the children of all threads of `pid`, zombies too."""
     threads = names(f"/proc/{pid}/task")
-    return [int(child) for tid in threads for child in (_read(f"/proc/{pid}/task/{tid}/children") or b"").split()]
+    return [
+        int(child)
+        for tid in threads
+        for child in (_read(f"/proc/{pid}/task/{tid}/children") or b"").split()
+    ]
 
 
 def descendants(roots: Iterable[int]) -> set[int]:
@@ -126,15 +145,25 @@ def look_at_all() -> dict[int, Seen]:
     """Return all living processes except this one."""
     pids = (int(name) for name in names("/proc") if name.isdecimal())
     looks = ((pid, stat_of(pid)) for pid in pids if pid != os.getpid())
-    return {pid: Seen(stat=stat, execution=execution_of(pid)) for pid, stat in looks if stat and not stat.is_dead}
+    return {
+        pid: Seen(stat=stat, execution=execution_of(pid))
+        for pid, stat in looks
+        if stat and not stat.is_dead
+    }
 
 
 def members(seen: Mapping[int, Seen], execution: str, session: int | None) -> set[int]:
-    """Return who belongs to an execution: who names it, who is in its session, and all who descend from those. Pure."""
+    """Return who belongs to an execution: who names it, who is in its session, and all
+    who descend from those. Pure.
+    """
     offspring: dict[int, list[int]] = {}
     for pid, look in seen.items():
         offspring.setdefault(look.stat.parent, []).append(pid)
-    ahead = [pid for pid, look in seen.items() if look.execution == execution or look.stat.session == session]
+    ahead = [
+        pid
+        for pid, look in seen.items()
+        if look.execution == execution or look.stat.session == session
+    ]
     found: set[int] = set()
     while ahead:
         pid = ahead.pop()
@@ -153,7 +182,9 @@ def names(folder: str) -> list[str]:
 
 
 def _read(path: str) -> bytes | None:
-    """Read a file of /proc whole: it is given out in pieces. None if its process is gone, or hidden from us."""
+    """Read a file of /proc whole: it is given out in pieces. None if its process is
+    gone, or hidden from us.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except _GONE:

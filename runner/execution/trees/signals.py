@@ -7,17 +7,23 @@ import signal
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-_ROUNDS = 20  # nobody has to wait for a fork bomb: who is left over will be an orphan, and looked for again
+# Nobody has to wait for a fork bomb: who is left over will be an orphan, and looked for
+# again
+_ROUNDS = 20
 
 
 def signal_group(leader: int, number: int) -> None:
     """Signal a whole process group at once, forks in progress included (the kernel fails those)."""
-    with suppress(ProcessLookupError, PermissionError):  # all gone; or macOS, where a zombie counts as forbidden
+    with suppress(
+        ProcessLookupError, PermissionError
+    ):  # all gone; or macOS, where a zombie counts as forbidden
         os.killpg(leader, number)
 
 
 def signal_all(tree: Collection[int], number: int, *, leader: int | None) -> None:
-    """Signal each of a tree once; `leader` is that of its first group, None where that number may be taken again."""
+    """Signal each of a tree once; `leader` is that of its first group, None where that
+    number may be taken again.
+    """
     if leader is not None:
         signal_group(leader, number)
     for pid in tree:

@@ -17,7 +17,9 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A process that runs. `pid_started` is field 22 of /proc/PID/stat: with the pid it is unique per boot."""
+    """A process that runs. `pid_started` is field 22 of /proc/PID/stat: with the pid it
+    is unique per boot.
+    """
 
     pid: int
     pid_started: int
@@ -25,10 +27,12 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How a process ended. `stopped_for` is why we ended it, if we did. For an adopted process all else is None.
+    """How a process ended. `stopped_for` is why we ended it, if we did. For an adopted
+    process all else is None.
 
-    `failure` says in words why the program could not be started after all, `result` what a callable returned or raised,
-    `has_stderr` whether anything was written to stderr, where that was asked.
+    `failure` says in words why the program could not be started after all, `result`
+    what a callable returned or raised, `has_stderr` whether anything was written to
+    stderr, where that was asked.
     """
 
     execution: str
@@ -44,7 +48,9 @@ class Exit:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Watched:
-    """An execution that runs. `pid` is its main process; of an adopted one, the member of its tree that we watch."""
+    """An execution that runs. `pid` is its main process; of an adopted one, the member
+    of its tree that we watch.
+    """
 
     execution: str
     pid: int
@@ -84,7 +90,9 @@ def wait(watched: Watched) -> Exit:
     """Reap a process of ours that has ended."""
     try:
         _, status, usage = os.wait4(watched.pid, 0)
-    except ChildProcessError:  # somebody else took it, against the rule: better no exit code than a wrong one
+    except (
+        ChildProcessError
+    ):  # somebody else took it, against the rule: better no exit code than a wrong one
         return unknown_exit(watched)
     told = Told() if watched.report is None else watched.report.read()
     peak = usage.ru_maxrss * _RSS_UNIT  # never less than what we held when we started it

@@ -1,6 +1,8 @@
-"""The fires of a request in a span, as trains: ascending sequences of integer microseconds since 1970. Pure.
+"""The fires of a request in a span, as trains: ascending sequences of integer
+microseconds since 1970. Pure.
 
-An interval's train is a `range`: a million fires of it cost as little as one, to keep, to count and to look into.
+An interval's train is a `range`: a million fires of it cost as little as one, to keep,
+to count and to look into.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ Train = Sequence[int]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trains:
-    """All fires of a span, one train after another. Equal only to itself: requests of one rule share one.
+    """All fires of a span, one train after another. Equal only to itself: requests of
+    one rule share one.
 
     `shortest_gap` is between two successive fires, None if there are no two.
     """
@@ -70,7 +73,10 @@ class Timetable:
             return _trains(())
         if state.is_reopened and not measures_passing_time(timing.rule.pattern):
             return self._reopened(timing.rule, state)
-        key = self._narrowed(timing.rule), None if timing.rule.repetitions is None else state.counted_from
+        key = (
+            self._narrowed(timing.rule),
+            None if timing.rule.repetitions is None else state.counted_from,
+        )
         if key not in self._known:
             rule, counted_from = key
             self._known[key] = trains_of(rule, self.begin, self.end, counted_from=counted_from)
@@ -84,7 +90,9 @@ class Timetable:
         return _trains([tuple(map(to_microseconds, walked))])
 
     def _narrowed(self, rule: Rule) -> Rule:
-        """Return a rule without bounds that make no difference here, so that more requests share their trains."""
+        """Return a rule without bounds that make no difference here, so that more
+        requests share their trains.
+        """
         if rule.finish is not None and rule.finish >= self.end:
             rule = replace(rule, finish=None)
         is_only_bound = isinstance(rule.pattern, Cron) and rule.repetitions is None
@@ -93,11 +101,15 @@ class Timetable:
         return rule
 
 
-def trains_of(rule: Rule, begin: datetime, end: datetime, *, counted_from: datetime | None = None) -> Trains:
+def trains_of(
+    rule: Rule, begin: datetime, end: datetime, *, counted_from: datetime | None = None
+) -> Trains:
     """Return the fires of a rule in [begin, end); what is excepted cuts the train of an interval."""
     if isinstance(rule.pattern, Interval):
         return _trains(_of_interval(rule, rule.pattern, begin, end, counted_from))
-    walked = takewhile(lambda fire: fire < end, fires(rule, begin - TICK, counted_from=counted_from))
+    walked = takewhile(
+        lambda fire: fire < end, fires(rule, begin - TICK, counted_from=counted_from)
+    )
     return _trains([tuple(map(to_microseconds, walked))])
 
 
@@ -131,7 +143,11 @@ def _of_interval(
     found = span(rule, begin - TICK, end - TICK, counted_from=counted_from)
     if found.first is None:
         return
-    left = range(to_microseconds(found.first), to_microseconds(found.latest[-1]) + 1, pattern.seconds * SECOND)
+    left = range(
+        to_microseconds(found.first),
+        to_microseconds(found.latest[-1]) + 1,
+        pattern.seconds * SECOND,
+    )
     for since, until in _excepted(rule, begin, end):
         yield left[: _place(left, since)]
         left = left[_place(left, until) :]
@@ -150,7 +166,8 @@ def _excepted(rule: Rule, begin: datetime, end: datetime) -> Iterator[tuple[int,
 
 
 def _place(train: range, at: int) -> int:
-    """Return the index of the first fire of a range that is not before `at`; its length if there is none.
+    """Return the index of the first fire of a range that is not before `at`; its length
+    if there is none.
 
     >>> _place(range(10, 100, 10), 25)
     2
@@ -159,7 +176,9 @@ def _place(train: range, at: int) -> int:
 
 
 def overlapping(trains: Trains, duration: int) -> int:
-    """Count the fires that come while the run of the one before, which takes `duration`, would still go on."""
+    """Count the fires that come while the run of the one before, which takes
+    `duration`, would still go on.
+    """
     if trains.shortest_gap is None or trains.shortest_gap >= duration:
         return 0
     count = sum(later[0] - earlier[-1] < duration for earlier, later in pairwise(trains.trains))
@@ -172,7 +191,9 @@ def overlapping(trains: Trains, duration: int) -> int:
 
 
 def skipped(trains: Trains, duration: int) -> int:
-    """Count the fires that are skipped if none may start while an execution, which takes `duration`, runs."""
+    """Count the fires that are skipped if none may start while an execution, which
+    takes `duration`, runs.
+    """
     if trains.shortest_gap is None or trains.shortest_gap >= duration:
         return 0
     count, free_from = 0, trains.trains[0][0]

@@ -1,7 +1,9 @@
-"""What a catalog would do in a span of time: fires, starts a minute, overlaps, skipped fires, waits. Pure.
+"""What a catalog would do in a span of time: fires, starts a minute, overlaps, skipped
+fires, waits. Pure.
 
-Every fire is counted, most of them by arithmetic. How long a run takes is what the caller says it took so far; a
-request of which nothing is known counts as one that takes no time.
+Every fire is counted, most of them by arithmetic. How long a run takes is what the
+caller says it took so far; a request of which nothing is known counts as one that takes
+no time.
 """
 
 from __future__ import annotations
@@ -37,9 +39,10 @@ _QUARTER = _QUARTER_MINUTES * MINUTE
 class Load:
     """What one request would do. `duration` is what a run of it takes; None if it never ran.
 
-    `overlapping` are the fires while the run before goes on; of a request that prevents it, they are `skipped`: then
-    also for the run of another request with its process and context. `waiting` are those that `max_running` holds up,
-    `longest_wait` at most so long.
+    `overlapping` are the fires while the run before goes on; of a request that prevents
+    it, they are `skipped`: then also for the run of another request with its process
+    and context. `waiting` are those that `max_running` holds up, `longest_wait` at most
+    so long.
     """
 
     request: str
@@ -53,7 +56,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rush:
-    """The first of the busiest minutes: its begin, the starts in it, and the requests they are of, the most first."""
+    """The first of the busiest minutes: its begin, the starts in it, and the requests
+    they are of, the most first.
+    """
 
     at: datetime
     starts: int
@@ -64,8 +69,9 @@ class Rush:
 class Simulation:
     """The fires with a time in [begin, end), and when they would start.
 
-    `loads` are the requests that fire, the most often first. `quarters` counts the starts by quarters of an hour from
-    `origin` on; the last ones may lie behind `end`, as spread delays starts.
+    `loads` are the requests that fire, the most often first. `quarters` counts the
+    starts by quarters of an hour from `origin` on; the last ones may lie behind `end`,
+    as spread delays starts.
     """
 
     begin: datetime
@@ -77,7 +83,8 @@ class Simulation:
     quarters: tuple[int, ...]
 
     def by_day_and_hour(self, zone: ZoneInfo) -> dict[date, list[int]]:
-        """Return the starts of the 24 hours of each day by the clocks of `zone`; a repeated hour counts as one.
+        """Return the starts of the 24 hours of each day by the clocks of `zone`; a
+        repeated hour counts as one.
 
         A day behind the span is there only if spread delays starts into it.
         """
@@ -115,8 +122,9 @@ def simulate(
 ) -> Simulation:
     """Tell what `requests` would do in [begin, end), as they stand at `now`.
 
-    Raises UsageError for a span that is empty or longer than a year, and, with `max_running`, for one with so many
-    fires that their queue cannot be followed one by one.
+    Raises UsageError for a span that is empty or longer than a year, and, with
+    `max_running`, for one with so many fires that their queue cannot be followed one by
+    one.
     """
     _check(begin, end)
     lines = list(_lines(requests, states, durations, Timetable(begin, end), now))
@@ -136,7 +144,8 @@ def simulate(
         rush=_rush(lines, minutes, origin) if fires else None,
         origin=from_microseconds(origin),
         quarters=tuple(
-            sum(minutes[first : first + _QUARTER_MINUTES]) for first in range(0, len(minutes), _QUARTER_MINUTES)
+            sum(minutes[first : first + _QUARTER_MINUTES])
+            for first in range(0, len(minutes), _QUARTER_MINUTES)
         ),
     )
 
@@ -175,10 +184,16 @@ def guard_of(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) ->
         process = request.process  # it could not start, and would hold nothing
     if not process.prevent_concurrent:
         return None
-    return Guard(process=process.name, client=request.context.client, organization=request.context.organization)
+    return Guard(
+        process=process.name,
+        client=request.context.client,
+        organization=request.context.organization,
+    )
 
 
-def _loads(lines: list[_Line], durations: Mapping[str, timedelta], max_running: int | None) -> dict[str, Load]:
+def _loads(
+    lines: list[_Line], durations: Mapping[str, timedelta], max_running: int | None
+) -> dict[str, Load]:
     loads = {line.name: _load(line, durations.get(line.name)) for line in lines}
     if max_running is not None:
         return _one_by_one(lines, loads, max_running)
@@ -205,8 +220,12 @@ def _load(line: _Line, duration: timedelta | None) -> Load:
     )
 
 
-def _one_by_one(lines: list[_Line], loads: Mapping[str, Load], max_running: int | None) -> dict[str, Load]:
-    """Follow each fire, as the runner does: skipped if its guard is held, else first come, first served."""
+def _one_by_one(
+    lines: list[_Line], loads: Mapping[str, Load], max_running: int | None
+) -> dict[str, Load]:
+    """Follow each fire, as the runner does: skipped if its guard is held, else first
+    come, first served.
+    """
     free_from: dict[Guard | None, int] = {}
     places = [0] * min(max_running or 0, sum(line.trains.count for line in lines))
     skips, waits, longest = Counter[str](), Counter[str](), Counter[str]()
@@ -240,7 +259,9 @@ def _departures(line: _Line, index: int) -> Iterator[tuple[int, int]]:
 
 
 def _minutes(lines: list[_Line], origin: int, end: int) -> list[int]:
-    """Count the starts of each minute from `origin` on, in whole quarters of an hour, until the last one."""
+    """Count the starts of each minute from `origin` on, in whole quarters of an hour,
+    until the last one.
+    """
     departures: Counter[tuple[Trains, int]] = Counter()
     for line in lines:
         # Without the seconds where they make no difference, so that many requests fall together.
@@ -253,6 +274,9 @@ def _minutes(lines: list[_Line], origin: int, end: int) -> list[int]:
 def _rush(lines: list[_Line], minutes: list[int], origin: int) -> Rush:
     starts = max(minutes)
     at = origin + minutes.index(starts) * MINUTE
-    counted = ((line.name, line.trains.between(at - line.delay, at - line.delay + MINUTE)) for line in lines)
+    counted = (
+        (line.name, line.trains.between(at - line.delay, at - line.delay + MINUTE))
+        for line in lines
+    )
     requests = sorted((each for each in counted if each[1]), key=lambda each: (-each[1], each[0]))
     return Rush(at=from_microseconds(at), starts=starts, requests=tuple(requests))

@@ -1,4 +1,5 @@
-"""What a clock that went back changes of a request's state. DESIGN.md, "The clock may be wrong". Pure.
+"""What a clock that went back changes of a request's state. DESIGN.md, "The clock may
+be wrong". Pure.
 
 A step back reopens the span between the present and the latest time that the runner had seen: its
 fires may run on time. What was claimed or had a verdict there is remembered by the state itself
@@ -69,7 +70,9 @@ def without_verdicts_ahead(state: RequestState, now: datetime) -> RequestState:
     return replace(state, furthest_verdict=None)
 
 
-def _moved_schedule(timing: Schedule, state: RequestState, now: datetime, *, delay: timedelta) -> RequestState:
+def _moved_schedule(
+    timing: Schedule, state: RequestState, now: datetime, *, delay: timedelta
+) -> RequestState:
     if state.fired_through <= now:
         return _with_origins_until(state, now)
     moved = replace(_with_origins_until(state, now), fired_through=now - delay)
@@ -78,7 +81,9 @@ def _moved_schedule(timing: Schedule, state: RequestState, now: datetime, *, del
     return moved
 
 
-def _moved_one_time(timing: RunImmediately | RunLater, state: RequestState, now: datetime) -> RequestState:
+def _moved_one_time(
+    timing: RunImmediately | RunLater, state: RequestState, now: datetime
+) -> RequestState:
     fire = one_time_fire(timing, state)
     is_pending = fire > state.fired_through
     if not is_pending and fire in state.claimed:

@@ -1,4 +1,5 @@
-"""Which fires of a schedule are due, and which of those are late, on time, or had their verdict. Pure.
+"""Which fires of a schedule are due, and which of those are late, on time, or had their
+verdict. Pure.
 
 Normally every fire after the watermark is new. After the clock went back, some fires ahead are
 claimed or had a verdict: the state is *reopened*, and each part of the span is looked at apart.
@@ -59,7 +60,9 @@ def next_pending(rule: Rule, state: RequestState) -> datetime | None:
 
 
 def without_verdict(rule: Rule, state: RequestState, until: datetime, *, keep: int = 1) -> Span:
-    """Sum up the fires after the watermark, up to `until`, that were not claimed and had no verdict."""
+    """Sum up the fires after the watermark, up to `until`, that were not claimed and
+    had no verdict.
+    """
     if not state.is_reopened:
         return span(rule, state.fired_through, until, keep=keep, counted_from=state.counted_from)
     begin = max(state.fired_through, state.furthest_verdict or state.fired_through)
@@ -94,7 +97,9 @@ def due_fires(
         on_time = (newest,) if until - newest <= timing.misfire_grace else ()
     if on_time and found.latest[-1:] == on_time:
         is_only = found.count == 1
-        found = Span(count=found.count - 1, first=None if is_only else found.first, latest=found.latest[:-1])
+        found = Span(
+            count=found.count - 1, first=None if is_only else found.first, latest=found.latest[:-1]
+        )
     return Due(on_time=on_time, missed=found, newest=newest)
 
 
@@ -103,7 +108,8 @@ def claimed_with(
 ) -> ClaimedSpans:
     """Return the claimed spans with more claims. Consecutive fires of the rule form one span.
 
-    `first_due` is the first fire after the watermark; where it is the first claim, no rule is asked.
+    `first_due` is the first fire after the watermark; where it is the first claim, no
+    rule is asked.
     """
     claimed = state.claimed
     if not claims:
@@ -118,7 +124,11 @@ def claimed_with(
 
 
 def _on_time_again(
-    timing: Schedule, state: RequestState, until: datetime, newest: datetime, awaited_from: datetime | None
+    timing: Schedule,
+    state: RequestState,
+    until: datetime,
+    newest: datetime,
+    awaited_from: datetime | None,
 ) -> tuple[datetime, ...]:
     """Return the latest fire within grace that may fire, even if it had a verdict, in a tuple."""
     rule = timing.rule

@@ -29,8 +29,9 @@ class Miss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What becomes of the due fires of one request: the state afterwards, the fire times to claim (oldest first), and
-    the span that was missed."""
+    """What becomes of the due fires of one request: the state afterwards, the fire
+    times to claim (oldest first), and the span that was missed.
+    """
 
     state: RequestState
     claims: tuple[datetime, ...] = ()
@@ -38,13 +39,17 @@ class Settlement:
 
 
 def pending_fire(request: ProcessRequest, state: RequestState) -> datetime | None:
-    """Return the first fire time that can still fire, unspread, whether or not the request is scheduled."""
+    """Return the first fire time that can still fire, unspread, whether or not the
+    request is scheduled.
+    """
     match request.timing:
         case None:
             return None
         case RunImmediately() | RunLater() as timing:
             fire = one_time_fire(timing, state)
-            return fire if fire > state.fired_through and not has_run_at(timing, state, fire) else None
+            return (
+                fire if fire > state.fired_through and not has_run_at(timing, state, fire) else None
+            )
         case Schedule(rule=rule):
             return next_pending(rule, state)
         case _:
@@ -67,14 +72,23 @@ def has_run_at(timing: RunImmediately | RunLater, state: RequestState, fire: dat
 
 
 def due_at(request: ProcessRequest, state: RequestState) -> datetime | None:
-    """Return when the loop must look at a request next: its pending fire, delayed by its spread; None if it rests."""
-    if state.status is not RequestStatus.SCHEDULED or (fire := pending_fire(request, state)) is None:
+    """Return when the loop must look at a request next: its pending fire, delayed by
+    its spread; None if it rests.
+    """
+    if (
+        state.status is not RequestStatus.SCHEDULED
+        or (fire := pending_fire(request, state)) is None
+    ):
         return None
     return fire + delay_of(request)
 
 
 def settle(
-    request: ProcessRequest, state: RequestState, now: datetime, *, awaited_from: datetime | None = None
+    request: ProcessRequest,
+    state: RequestState,
+    now: datetime,
+    *,
+    awaited_from: datetime | None = None,
 ) -> Settlement:
     """Give every fire that is due at `now` its verdict. The last fire completes the request.
 
@@ -88,7 +102,9 @@ def settle(
             settled = _settle_one_time(timing, state, now)
         case Schedule() as timing:
             delay = delay_of(request)
-            settled = _settle_schedule(timing, state, now - delay, awaited_from and awaited_from - delay)
+            settled = _settle_schedule(
+                timing, state, now - delay, awaited_from and awaited_from - delay
+            )
         case _:
             raise AssertionError("a request without timing is never due")
     if pending_fire(request, settled.state) is None:
@@ -97,14 +113,19 @@ def settle(
     return settled
 
 
-def abandoned(request: ProcessRequest, before: RequestState, changed: RequestState, now: datetime) -> Miss | None:
-    """Return the fires due at `now` that a change of state would leave without a verdict: they are missed.
+def abandoned(
+    request: ProcessRequest, before: RequestState, changed: RequestState, now: datetime
+) -> Miss | None:
+    """Return the fires due at `now` that a change of state would leave without a
+    verdict: they are missed.
 
-    `request` is the definition that was in force until now. A run-immediately that is only unscheduled is not missed:
-    it runs when it is scheduled again.
+    `request` is the definition that was in force until now. A run-immediately that is
+    only unscheduled is not missed: it runs when it is scheduled again.
     """
     is_planned_anew = changed.generation != before.generation
-    is_kept = changed.status is RequestStatus.SCHEDULED or isinstance(request.timing, RunImmediately)
+    is_kept = changed.status is RequestStatus.SCHEDULED or isinstance(
+        request.timing, RunImmediately
+    )
     if is_kept and not is_planned_anew:
         return None
     if (due := due_at(request, before)) is None or due > now:
@@ -114,27 +135,49 @@ def abandoned(request: ProcessRequest, before: RequestState, changed: RequestSta
         return None if _had_verdict(before, fire) else Miss(count=1, first=fire, last=fire)
     assert isinstance(request.timing, Schedule), "a request without timing is never due"
     left = without_verdict(request.timing.rule, before, now - delay_of(request))
-    return None if left.first is None else Miss(count=left.count, first=left.first, last=left.latest[-1])
+    return (
+        None
+        if left.first is None
+        else Miss(count=left.count, first=left.first, last=left.latest[-1])
+    )
 
 
 def without_abandoned(
-    request: ProcessRequest | None, before: RequestState | None, changed: RequestState, now: datetime
+    request: ProcessRequest | None,
+    before: RequestState | None,
+    changed: RequestState,
+    now: datetime,
 ) -> tuple[RequestState, Miss | None]:
-    """Return the changed state with what it abandons settled, and that; `request` and `before` are None if new."""
-    if request is None or before is None or (miss := abandoned(request, before, changed, now)) is None:
+    """Return the changed state with what it abandons settled, and that; `request` and
+    `before` are None if new.
+    """
+    if (
+        request is None
+        or before is None
+        or (miss := abandoned(request, before, changed, now)) is None
+    ):
         return changed, None
     if changed.generation != before.generation:
-        return changed, miss  # its watermark is its own: a reschedule's fire may be this very instant
+        return (
+            changed,
+            miss,
+        )  # its watermark is its own: a reschedule's fire may be this very instant
     return with_verdict_through(changed, max(changed.fired_through, miss.last), miss.last), miss
 
 
-def with_verdict_through(state: RequestState, fired_through: datetime, verdict: datetime) -> RequestState:
-    """Return a state with a new watermark after a fire time, and perhaps earlier ones, had a verdict."""
+def with_verdict_through(
+    state: RequestState, fired_through: datetime, verdict: datetime
+) -> RequestState:
+    """Return a state with a new watermark after a fire time, and perhaps earlier ones,
+    had a verdict.
+    """
     furthest = max(state.furthest_verdict or verdict, verdict)
     return replace(state, fired_through=fired_through, furthest_verdict=furthest)
 
 
-def _settle_one_time(timing: RunImmediately | RunLater, state: RequestState, now: datetime) -> Settlement:
+def _settle_one_time(
+    timing: RunImmediately | RunLater, state: RequestState, now: datetime
+) -> Settlement:
     fire = one_time_fire(timing, state)
     settled = with_verdict_through(state, fire, fire)
     if isinstance(timing, RunImmediately):
@@ -152,7 +195,9 @@ def _settle_one_time(timing: RunImmediately | RunLater, state: RequestState, now
 
 
 def _claiming_once(state: RequestState, fire: datetime) -> Settlement:
-    return Settlement(state=replace(state, claimed=state.claimed.with_span(fire, fire)), claims=(fire,))
+    return Settlement(
+        state=replace(state, claimed=state.claimed.with_span(fire, fire)), claims=(fire,)
+    )
 
 
 def _had_verdict(state: RequestState, fire: datetime) -> bool:
@@ -168,10 +213,14 @@ def _settle_schedule(
     keep = CATCH_UP_LIMIT + 2 if timing.misfire is Misfire.FIRE_ALL else 2
     due = due_fires(timing, state, until, keep=keep, awaited_from=awaited_from)
     missed = due.missed.latest
-    caught_up, recorded = _catch_up(timing.misfire, missed, count=due.missed.count, is_another_run=bool(due.on_time))
+    caught_up, recorded = _catch_up(
+        timing.misfire, missed, count=due.missed.count, is_another_run=bool(due.on_time)
+    )
     miss = None
     if recorded and due.missed.first is not None:
-        miss = Miss(count=recorded, first=due.missed.first, last=_last_recorded(timing.misfire, missed))
+        miss = Miss(
+            count=recorded, first=due.missed.first, last=_last_recorded(timing.misfire, missed)
+        )
     claims = caught_up + due.on_time
     settled = replace(
         with_verdict_through(state, due.newest, due.newest),

@@ -1,4 +1,6 @@
-"""How a request's state follows its file, a person's command and the clock: register, schedule, reschedule. Pure."""
+"""How a request's state follows its file, a person's command and the clock: register,
+schedule, reschedule. Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ from enum import StrEnum
 from runner.errors import RefusedError
 from runner.lifecycle import RequestEvent, RequestStatus, after
 from runner.planning.states.clock_steps import stepped_back, went_back
-from runner.planning.states.firing import Miss, has_run_at, one_time_fire, pending_fire, with_verdict_through
+from runner.planning.states.firing import (
+    Miss,
+    has_run_at,
+    one_time_fire,
+    pending_fire,
+    with_verdict_through,
+)
 from runner.planning.states.state import RequestState, rule_of
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.values import EPOCH
@@ -40,7 +48,8 @@ _STANDING = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """A request's new state, what is to be told of it (None: nothing), and a one-time fire that came too late.
+    """A request's new state, what is to be told of it (None: nothing), and a one-time
+    fire that came too late.
 
     `renamed_from` is the name that the state was under, if it has moved.
     """
@@ -65,17 +74,27 @@ def register(request: ProcessRequest, state: RequestState | None, now: datetime)
     if request.scheduled != state.word or token is not None:
         # Both are the file's own words, and a new one ends what a person said against the former.
         state = replace(
-            state, word=request.scheduled, override=None, override_by=None, override_at=None, pressed_by=None
+            state,
+            word=request.scheduled,
+            override=None,
+            override_by=None,
+            override_at=None,
+            pressed_by=None,
         )
     if rule != state.rule:
         state = _replanned(request, state, now, rule=rule)
     if token is not None:
-        state = replace(_rescheduled(request, state, now), tokens=(*state.tokens, token)[-_TOKENS_KEPT:])
+        state = replace(
+            _rescheduled(request, state, now), tokens=(*state.tokens, token)[-_TOKENS_KEPT:]
+        )
     return _standing(request, state, now, previous=previous, pressed=token is not None)
 
 
-def register_renamed(request: ProcessRequest, state: RequestState, now: datetime, *, former: str) -> Registration:
-    """Bring a request that goes on with the state of `former` to its state at `now`; of that something is told.
+def register_renamed(
+    request: ProcessRequest, state: RequestState, now: datetime, *, former: str
+) -> Registration:
+    """Bring a request that goes on with the state of `former` to its state at `now`; of
+    that something is told.
 
     Of a mere definition nothing is: there is no event that would be true of it.
     """
@@ -97,16 +116,26 @@ def remove(state: RequestState, now: datetime) -> Registration:
 
 
 def unschedule(state: RequestState, now: datetime, *, by: str) -> Registration:
-    """Press Unschedule: future fires stop, what runs goes on. Raises RefusedError for a mere definition."""
+    """Press Unschedule: future fires stop, what runs goes on. Raises RefusedError for a
+    mere definition.
+    """
     if state.status is RequestStatus.DEFINITION:
         raise RefusedError("it has no timing; there is nothing to unschedule")
     status = after(state.status, RequestEvent.UNSCHEDULE)
-    changed = replace(_overridden(state, wanted=False, by=by, now=now), status=status, pressed_by=None)
-    return Registration(state=changed, change=None if status is state.status else Change.UNSCHEDULED)
+    changed = replace(
+        _overridden(state, wanted=False, by=by, now=now), status=status, pressed_by=None
+    )
+    return Registration(
+        state=changed, change=None if status is state.status else Change.UNSCHEDULED
+    )
 
 
-def schedule(request: ProcessRequest, state: RequestState, now: datetime, *, by: str) -> Registration:
-    """Press Schedule: fire again from now on. Raises RefusedError where only Reschedule would do anything."""
+def schedule(
+    request: ProcessRequest, state: RequestState, now: datetime, *, by: str
+) -> Registration:
+    """Press Schedule: fire again from now on. Raises RefusedError where only Reschedule
+    would do anything.
+    """
     if request.timing is None:
         raise RefusedError("it has no timing; `runner exec` runs it")
     if state.status in (RequestStatus.COMPLETE, RequestStatus.SYSTEM_RESTART):
@@ -117,8 +146,12 @@ def schedule(request: ProcessRequest, state: RequestState, now: datetime, *, by:
     return _standing(request, overridden, now, previous=state)
 
 
-def reschedule(request: ProcessRequest, state: RequestState, now: datetime, *, by: str) -> Registration:
-    """Press Reschedule: a one-time request runs again; a schedule is planned from now, repetitions counted afresh."""
+def reschedule(
+    request: ProcessRequest, state: RequestState, now: datetime, *, by: str
+) -> Registration:
+    """Press Reschedule: a one-time request runs again; a schedule is planned from now,
+    repetitions counted afresh.
+    """
     if request.timing is None:
         raise RefusedError("it has no timing; `runner exec` runs it")
     changed = _rescheduled(request, _overridden(state, wanted=True, by=by, now=now), now)
@@ -150,7 +183,9 @@ def _first_seen(request: ProcessRequest, now: datetime) -> Registration:
 
 
 def _settled_before(request: ProcessRequest, now: datetime) -> datetime:
-    """Return the watermark of a first generation: nothing of a run-later is settled, even if it lies in the past."""
+    """Return the watermark of a first generation: nothing of a run-later is settled,
+    even if it lies in the past.
+    """
     match request.timing:
         case RunImmediately():
             return now - _INSTANT
@@ -164,8 +199,12 @@ def _new_token(request: ProcessRequest, state: RequestState) -> str | None:
     return None if request.reschedule in state.tokens else request.reschedule
 
 
-def _replanned(request: ProcessRequest, state: RequestState, now: datetime, *, rule: str) -> RequestState:
-    """Open a generation for a changed rule. A one-time fire that has had its verdict before is not had again."""
+def _replanned(
+    request: ProcessRequest, state: RequestState, now: datetime, *, rule: str
+) -> RequestState:
+    """Open a generation for a changed rule. A one-time fire that has had its verdict
+    before is not had again.
+    """
     opened = replace(
         state,
         generation=state.generation + 1,
@@ -175,7 +214,9 @@ def _replanned(request: ProcessRequest, state: RequestState, now: datetime, *, r
         furthest_verdict=None,
         rule=rule,
         fired_through=now,
-        status=RequestStatus.UNSCHEDULED if state.status is RequestStatus.DEFINITION else state.status,
+        status=RequestStatus.UNSCHEDULED
+        if state.status is RequestStatus.DEFINITION
+        else state.status,
     )
     match request.timing:
         case RunImmediately() if not state.ran_immediately:
@@ -188,7 +229,9 @@ def _replanned(request: ProcessRequest, state: RequestState, now: datetime, *, r
 
 
 def _rescheduled(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
-    """Open a generation that counts from now: a schedule fires later than now, a one-time request now itself."""
+    """Open a generation that counts from now: a schedule fires later than now, a
+    one-time request now itself.
+    """
     through = now if isinstance(request.timing, Schedule) else now - _INSTANT
     return replace(
         state,
@@ -215,7 +258,9 @@ def _standing(
     previous: RequestState | None,
     pressed: bool = False,
 ) -> Registration:
-    """Give a planned state the status that it has at `now`, by legal transitions from the one it had."""
+    """Give a planned state the status that it has at `now`, by legal transitions from
+    the one it had.
+    """
     if request.timing is None:
         defined = replace(state, status=after(state.status, RequestEvent.LOSE_TIMING))
         was_scheduled = previous is not None and previous.status is RequestStatus.SCHEDULED
@@ -231,25 +276,33 @@ def _standing(
     else:
         miss = None
     if pending_fire(request, state) is None:
-        return replace(_told(_at_rest(state, is_planned_anew), previous, pressed=pressed), miss=miss)
+        return replace(
+            _told(_at_rest(state, is_planned_anew), previous, pressed=pressed), miss=miss
+        )
     event = RequestEvent.RESCHEDULE if pressed else RequestEvent.SCHEDULE
     if state.status is RequestStatus.COMPLETE and not pressed:
         event = RequestEvent.REVIVE
     status = after(state.status, event)
-    return _told(state if status is state.status else replace(state, status=status), previous, pressed=pressed)
+    return _told(
+        state if status is state.status else replace(state, status=status),
+        previous,
+        pressed=pressed,
+    )
 
 
 def _resumed(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
     """Resume a request that was unscheduled, or that a later finish revives, from now on.
 
-    A run-immediately that has not run, and a run-later of which a press of Reschedule is still owed, run now.
+    A run-immediately that has not run, and a run-later of which a press of Reschedule
+    is still owed, run now.
     """
     if pending_fire(request, state) is None:
         return state
     match request.timing:
         case Schedule():
             if went_back(state.fired_through, now):
-                # The clock went back while the request was removed or complete, and its state was left alone.
+                # The clock went back while the request was removed or complete, and its
+                # state was left alone.
                 state = stepped_back(request, state, now)
             return replace(state, fired_through=max(state.fired_through, now))
         case RunImmediately():
@@ -263,7 +316,9 @@ def _resumed(request: ProcessRequest, state: RequestState, now: datetime) -> Req
 def _without_late_one_time(
     request: ProcessRequest, state: RequestState, now: datetime
 ) -> tuple[RequestState, Miss | None]:
-    """A run-later whose time had passed when it was registered or scheduled is missed and does not run."""
+    """A run-later whose time had passed when it was registered or scheduled is missed
+    and does not run.
+    """
     timing = request.timing
     if not isinstance(timing, RunLater) or _is_pressed(timing, state):
         return state, None
@@ -277,7 +332,9 @@ def _without_late_one_time(
 
 
 def _is_pressed(timing: RunLater, state: RequestState) -> bool:
-    """Tell whether the fire is that of a press of Reschedule. One before `start` leaves the fire where it was."""
+    """Tell whether the fire is that of a press of Reschedule. One before `start` leaves
+    the fire where it was.
+    """
     return one_time_fire(timing, state) != timing.start
 
 

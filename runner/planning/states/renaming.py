@@ -1,9 +1,11 @@
 """Which new request goes on with the state of another: `formerly`, and the way back from it. Pure.
 
-A state that has moved leaves a mark behind, its `heir`. So a name that comes back, as when a branch is left again,
-gets its state back, and a file that keeps its `formerly` for ever does not bring back a state that was left long ago.
-What runs at that moment goes on, is recorded and holds its guard under the former name. A process is named like its
-request unless it has a `name` of its own: whoever relies on `prevent_concurrent` across a renaming gives it one.
+A state that has moved leaves a mark behind, its `heir`. So a name that comes back, as
+when a branch is left again, gets its state back, and a file that keeps its `formerly`
+for ever does not bring back a state that was left long ago. What runs at that moment
+goes on, is recorded and holds its guard under the former name. A process is named like
+its request unless it has a `name` of its own: whoever relies on `prevent_concurrent`
+across a renaming gives it one.
 """
 
 from __future__ import annotations
@@ -16,11 +18,15 @@ from runner.requests.model import ProcessRequest
 States = Mapping[str, RequestState]
 
 
-def renamings(added: Iterable[str], requests: Mapping[str, ProcessRequest], states: States) -> dict[str, str]:
-    """Return, for each of the `added` names that goes on with the state of another, that other name.
+def renamings(
+    added: Iterable[str], requests: Mapping[str, ProcessRequest], states: States
+) -> dict[str, str]:
+    """Return, for each of the `added` names that goes on with the state of another,
+    that other name.
 
-    `requests` are those that come into force. A name that has a state of its own, not removed, keeps that; and the
-    state of a request that is there stays with it. What a file says of itself goes before the way back.
+    `requests` are those that come into force. A name that has a state of its own, not
+    removed, keeps that; and the state of a request that is there stays with it. What a
+    file says of itself goes before the way back.
     """
     fresh = [name for name in added if name not in states or states[name].removed]
     found: dict[str, str] = {}
@@ -43,9 +49,13 @@ def bearer(name: str, states: States) -> str:
 def with_renamed(
     requests: Mapping[str, ProcessRequest], known: Container[str], states: States
 ) -> Mapping[str, RequestState]:
-    """Return the states, those that move because of `requests`, of which some are `known`, under their new names."""
+    """Return the states, those that move because of `requests`, of which some are
+    `known`, under their new names.
+    """
     moved = renamings((name for name in requests if name not in known), requests, states)
-    return {**states, **{name: states[former] for name, former in moved.items()}} if moved else states
+    return (
+        {**states, **{name: states[former] for name, former in moved.items()}} if moved else states
+    )
 
 
 def _claim(

@@ -12,7 +12,9 @@ from runner.planning.states.renaming import bearer
 from runner.planning.states.state import RequestState
 from runner.values import instant_text, parse_instant
 
-FAILURES = frozenset({ExecutionStatus.ERROR, ExecutionStatus.KILLED, ExecutionStatus.SYSTEM_RESTART})
+FAILURES = frozenset(
+    {ExecutionStatus.ERROR, ExecutionStatus.KILLED, ExecutionStatus.SYSTEM_RESTART}
+)
 """What counts as a failure; a skipped or missed fire is neither a failure nor a success."""
 _RESULTS = FAILURES | {ExecutionStatus.SUCCESS}
 _PREFIX = "result of "
@@ -26,11 +28,13 @@ class Result:
     ended: datetime
 
 
-def with_result(states: Mapping[str, RequestState], fields: Mapping[str, Any]) -> tuple[str, RequestState] | None:
+def with_result(
+    states: Mapping[str, RequestState], fields: Mapping[str, Any]
+) -> tuple[str, RequestState] | None:
     """Return the name and the new state of the request whose result a finished record's fields are.
 
-    None if they are none: of a member (its group has the result), of a fire that was skipped or missed, or of a
-    request that no runner has registered.
+    None if they are none: of a member (its group has the result), of a fire that was
+    skipped or missed, or of a request that no runner has registered.
     """
     name = bearer(fields["request"], states)
     if name not in states or not _is_result(fields):
@@ -38,8 +42,12 @@ def with_result(states: Mapping[str, RequestState], fields: Mapping[str, Any]) -
     return name, replace(states[name], result=fields["status"], result_at=fields["ended"])
 
 
-def unregistered_result(states: Mapping[str, RequestState], fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return, for the store's `meta`, the result of a request that no runner has registered: `exec` can run it."""
+def unregistered_result(
+    states: Mapping[str, RequestState], fields: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return, for the store's `meta`, the result of a request that no runner has
+    registered: `exec` can run it.
+    """
     if fields["request"] in states or not _is_result(fields):
         return {}
     return {f"{_PREFIX}{fields['request']}": f"{fields['status']} {instant_text(fields['ended'])}"}

@@ -1,4 +1,6 @@
-"""What Runner remembers of a request between two runs of the program, and its text for the store. Pure."""
+"""What Runner remembers of a request between two runs of the program, and its text for
+the store. Pure.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from runner.lifecycle import ExecutionStatus, RequestStatus
-from runner.planning.states.claimed_spans import NOTHING_CLAIMED, ClaimedSpans, numbers_of, spans_from
+from runner.planning.states.claimed_spans import (
+    NOTHING_CLAIMED,
+    ClaimedSpans,
+    numbers_of,
+    spans_from,
+)
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.values import from_microseconds, instant_text, parse_instant, to_microseconds
 
@@ -55,25 +62,36 @@ class RequestState:
 
     @property
     def is_reopened(self) -> bool:
-        """Whether a clock that went back has put fire times ahead that were claimed or had a verdict."""
+        """Whether a clock that went back has put fire times ahead that were claimed or
+        had a verdict.
+        """
         verdict = self.furthest_verdict
-        return self.claimed.reaches_beyond(self.fired_through) or (verdict or self.fired_through) > self.fired_through
+        return (
+            self.claimed.reaches_beyond(self.fired_through)
+            or (verdict or self.fired_through) > self.fired_through
+        )
 
     @property
     def is_wanted(self) -> bool:
-        """Whether the request is to be scheduled: a person's word until the file's own changes, else the file's."""
+        """Whether the request is to be scheduled: a person's word until the file's own
+        changes, else the file's.
+        """
         return self.word if self.override is None else self.override
 
 
 _IN_TEXT = [
-    (each.name, each.default) for each in fields(RequestState) if each.name not in ("generation", "fired_through")
+    (each.name, each.default)
+    for each in fields(RequestState)
+    if each.name not in ("generation", "fired_through")
 ]
 _INSTANTS = {"since", "removed_at", "counted_from", "override_at", "result_at", "furthest_verdict"}
 _encode = json.JSONEncoder(default=instant_text).encode
 
 
 def rule_of(request: ProcessRequest) -> str:
-    """Return the normal form of what decides a request's fire times; a changed one opens a generation."""
+    """Return the normal form of what decides a request's fire times; a changed one
+    opens a generation.
+    """
     match request.timing:
         case None:
             return ""
@@ -86,7 +104,8 @@ def rule_of(request: ProcessRequest) -> str:
 
 
 def state_text(state: RequestState) -> str:
-    """Write a state as JSON text; `generation` and `fired_through` have columns of their own and are left out.
+    """Write a state as JSON text; `generation` and `fired_through` have columns of
+    their own and are left out.
 
     True stands for a `furthest_verdict` at `fired_through`, where it nearly always is.
     """

@@ -1,4 +1,5 @@
-"""What differs between two versions of a request, as its author would say it: which key, from what to what. Pure.
+"""What differs between two versions of a request, as its author would say it: which
+key, from what to what. Pure.
 
 A document has only the names of secrets: their values are refused in it.
 """
@@ -17,13 +18,17 @@ from runner.requests.model import Process, ProcessRequest
 _LONGEST = 60
 _OF_A_RENAMING = {"name", "formerly"}
 _DERIVED = {"name", "directory"}
-"""What a process has of its request's name and its file's place where its document says nothing of it."""
+"""What a process has of its request's name and its file's place where its document says
+nothing of it.
+"""
 _Leaves = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alteration:
-    """One key that differs: its path ("timing.schedule.at") and its values, short; None where it is not there."""
+    """One key that differs: its path ("timing.schedule.at") and its values, short; None
+    where it is not there.
+    """
 
     path: str
     before: str | None = None
@@ -31,8 +36,14 @@ class Alteration:
 
 
 def alterations(old: ProcessRequest, new: ProcessRequest) -> tuple[Alteration, ...]:
-    """Return what differs between two versions in their meaning; of another name only what comes with that."""
-    tops = [top for top in changed_fields(old, new) if not (old.name != new.name and top in _OF_A_RENAMING)]
+    """Return what differs between two versions in their meaning; of another name only
+    what comes with that.
+    """
+    tops = [
+        top
+        for top in changed_fields(old, new)
+        if not (old.name != new.name and top in _OF_A_RENAMING)
+    ]
     if not tops:
         return ()
     one, other = _data(old), _data(new)
@@ -42,7 +53,11 @@ def alterations(old: ProcessRequest, new: ProcessRequest) -> tuple[Alteration, .
 
 def _of(top: str, before: _Leaves, after: _Leaves) -> list[Alteration]:
     """Return what the documents themselves say differently at or below a key."""
-    paths = [path for path in {**before, **after} if path == top or path.startswith((f"{top}.", f"{top}["))]
+    paths = [
+        path
+        for path in {**before, **after}
+        if path == top or path.startswith((f"{top}.", f"{top}["))
+    ]
     return [
         Alteration(path=path, before=before.get(path), after=after.get(path))
         for path in paths
@@ -50,8 +65,12 @@ def _of(top: str, before: _Leaves, after: _Leaves) -> list[Alteration]:
     ]
 
 
-def _below(top: str, told: list[Alteration], old: ProcessRequest, new: ProcessRequest) -> list[Alteration]:
-    """Add what differs although the documents say the same: by the place of the file, say, or the name."""
+def _below(
+    top: str, told: list[Alteration], old: ProcessRequest, new: ProcessRequest
+) -> list[Alteration]:
+    """Add what differs although the documents say the same: by the place of the file,
+    say, or the name.
+    """
     match top:
         case "file":
             return [Alteration(path=top, before=old.source.file, after=new.source.file)]
@@ -62,7 +81,9 @@ def _below(top: str, told: list[Alteration], old: ProcessRequest, new: ProcessRe
 
 
 def _derived(told: list[Alteration], old: Process, new: Process) -> list[Alteration]:
-    names = [each.name for each in fields(Process) if getattr(old, each.name) != getattr(new, each.name)]
+    names = [
+        each.name for each in fields(Process) if getattr(old, each.name) != getattr(new, each.name)
+    ]
     derived = [
         Alteration(path=f"process.{name}", before=getattr(old, name), after=getattr(new, name))
         for name in names

@@ -1,4 +1,6 @@
-"""What is easily overlooked in a valid timing: days that months lack, clock changes, counting from 1970. Pure."""
+"""What is easily overlooked in a valid timing: days that months lack, clock changes,
+counting from 1970. Pure.
+"""
 
 from __future__ import annotations
 
@@ -93,9 +95,14 @@ def _of_days(rule: Rule) -> Iterator[Caution]:
     match rule.pattern:
         case Monthly(day=DayNumber(number=number), interval=interval):
             first = wall_at(rule.start, zone_named(rule.zone)).month - 1 if rule.start else 0
-            yield from _short_months([number], {(first + index * interval) % 12 + 1 for index in range(12)})
+            yield from _short_months(
+                [number], {(first + index * interval) % 12 + 1 for index in range(12)}
+            )
         case Monthly(day=NthWeekday(nth=5)):
-            yield Caution(kind=Kind.SHORT_MONTH, message="months without a fifth one, most of them, are skipped")
+            yield Caution(
+                kind=Kind.SHORT_MONTH,
+                message="months without a fifth one, most of them, are skipped",
+            )
         case Cron(expression=expression):
             yield from _of_cron(expression)
 
@@ -109,7 +116,9 @@ def _of_cron(expression: str) -> Iterator[Caution]:
     if day != "*" and weekday != "*":
         yield Caution(
             kind=Kind.BOTH_DAYS,
-            message=_both_days(day, weekday, is_either=not day.startswith("*") and not weekday.startswith("*")),
+            message=_both_days(
+                day, weekday, is_either=not day.startswith("*") and not weekday.startswith("*")
+            ),
         )
     if minute == "*" and not hour.startswith("*"):
         example = f"{min(fields.hours):02}"
@@ -186,8 +195,14 @@ def _of_clocks(rule: Rule, now: datetime) -> Iterator[Caution]:
 
 
 def _comes_every_hour(rule: Rule) -> bool:
-    """Tell whether a rule follows the clock on the wall through all hours: nobody misses one, or minds one more."""
-    return isinstance(rule.pattern, Cron) and _follows(rule) and rule.pattern.expression.split()[-4].startswith("*")
+    """Tell whether a rule follows the clock on the wall through all hours: nobody
+    misses one, or minds one more.
+    """
+    return (
+        isinstance(rule.pattern, Cron)
+        and _follows(rule)
+        and rule.pattern.expression.split()[-4].startswith("*")
+    )
 
 
 def _follows(rule: Rule) -> bool:
@@ -195,9 +210,13 @@ def _follows(rule: Rule) -> bool:
 
 
 def _fate(rule: Rule, change: ClockChange, is_plural: bool) -> str:
-    lacking, doubled = ("do not exist", "come twice") if is_plural else ("does not exist", "comes twice")
+    lacking, doubled = (
+        ("do not exist", "come twice") if is_plural else ("does not exist", "comes twice")
+    )
     if _follows(rule):
-        return f"{lacking}, and nothing fires" if change.is_gap else f"{doubled}, and it fires at both"
+        return (
+            f"{lacking}, and nothing fires" if change.is_gap else f"{doubled}, and it fires at both"
+        )
     if not change.is_gap:
         return f"{doubled}; it fires at the first"
     if next_fire(rule, change.at - timedelta(microseconds=1)) != change.at:
@@ -209,10 +228,11 @@ def _of_spread(timing: Schedule, now: datetime) -> Iterator[Caution]:
     sample = list(islice(fires(timing.rule, now), _SAMPLE))
     gap = min((later - earlier for earlier, later in pairwise(sample)), default=None)
     if gap is not None and timing.spread > gap:
-        longer = (
-            f"its spread of {duration_text(timing.spread)} is longer than the {duration_text(gap)} between two fires"
+        spread, between = duration_text(timing.spread), duration_text(gap)
+        longer = f"its spread of {spread} is longer than the {between} between two fires"
+        yield Caution(
+            kind=Kind.SPREAD, message=f"{longer}: one may start after the time of the next"
         )
-        yield Caution(kind=Kind.SPREAD, message=f"{longer}: one may start after the time of the next")
 
 
 def _of_rate(rule: Rule, now: datetime) -> Iterator[Caution]:
@@ -220,7 +240,8 @@ def _of_rate(rule: Rule, now: datetime) -> Iterator[Caution]:
     count = span(rule, first, first + _DAY).count
     if count > OFTEN_A_DAY:
         yield Caution(
-            kind=Kind.OFTEN, message=f"it runs very often: {count:,} times a day, each a process and two records"
+            kind=Kind.OFTEN,
+            message=f"it runs very often: {count:,} times a day, each a process and two records",
         )
 
 

@@ -30,7 +30,9 @@ class ClockChange:
         return self.wall_before < self.wall_after
 
     def __str__(self) -> str:
-        before, after = (wall.isoformat(" ", "minutes") for wall in (self.wall_before, self.wall_after))
+        before, after = (
+            wall.isoformat(" ", "minutes") for wall in (self.wall_before, self.wall_after)
+        )
         if self.wall_before.date() == self.wall_after.date():
             after = after[11:]
         return f"clocks go {'forward' if self.is_gap else 'back'} from {before} to {after} in {self.zone}"
@@ -45,7 +47,9 @@ def clock_changes(zone: ZoneInfo, after: datetime, until: datetime) -> Iterator[
 
 
 def times_in(change: ClockChange, rule: Rule) -> list[datetime]:
-    """Return the wall times (naive) that a rule names and that a clock change leaves out, or doubles."""
+    """Return the wall times (naive) that a rule names and that a clock change leaves
+    out, or doubles.
+    """
     first, end = sorted((change.wall_before, change.wall_after))
     last = end.replace(tzinfo=UTC) - TICK
     named = fires(_on_paper(rule), first.replace(tzinfo=UTC) - TICK)
@@ -54,7 +58,9 @@ def times_in(change: ClockChange, rule: Rule) -> list[datetime]:
 
 
 def _on_paper(rule: Rule) -> Rule:
-    """Return a rule whose fires, read as wall times, are those of `rule` as if clocks never changed."""
+    """Return a rule whose fires, read as wall times, are those of `rule` as if clocks
+    never changed.
+    """
     start = rule.start and wall_at(rule.start, zone_named(rule.zone)).replace(tzinfo=UTC)
     return replace(rule, zone="UTC", start=start, finish=None, repetitions=None)
 

@@ -1,4 +1,6 @@
-"""Why a request did, or did not, run at an instant: by its records, its rule, its state, in this order. Pure."""
+"""Why a request did, or did not, run at an instant: by its records, its rule, its
+state, in this order. Pure.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from runner.planning.states.due_fires import coming
 from runner.planning.states.firing import delay_of, one_time_fire, pending_fire
 from runner.planning.states.state import RequestState, rule_of
 from runner.planning.views.history import Absence, Change, History, Missed, Run
-from runner.planning.views.why_no_fire import Because, Cause, Explanation, is_at, local_words, rule_hinders
+from runner.planning.views.why_no_fire import (
+    Because,
+    Cause,
+    Explanation,
+    is_at,
+    local_words,
+    rule_hinders,
+)
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule, Timing
 from runner.timing.zones import TICK
 from runner.values import clock_text, duration_text
@@ -21,9 +30,11 @@ from runner.values import clock_text, duration_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Why did, or does, a request (not) run at `at`? A fire within the second that begins there is meant.
+    """Why did, or does, a request (not) run at `at`? A fire within the second that
+    begins there is meant.
 
-    `state` is what the store has of it, None if no runner has seen it; messages tell times in the zone `zone`.
+    `state` is what the store has of it, None if no runner has seen it; messages tell
+    times in the zone `zone`.
     """
 
     request: ProcessRequest
@@ -38,7 +49,9 @@ def why(question: Question) -> Explanation:
     """Answer a question."""
     runs = tuple(run for run in question.history.runs if is_at(run.scheduled_for, question.at))
     hindered = _hindered(question)
-    missed = [each for each in question.history.missed if hindered is None or _is_named(each, question.at)]
+    missed = [
+        each for each in question.history.missed if hindered is None or _is_named(each, question.at)
+    ]
     told = [_of_run(run, question.zone) for run in runs]
     told += [because for each in missed for because in _of_missed(each, question)]
     told += _of_step(question)
@@ -47,7 +60,9 @@ def why(question: Question) -> Explanation:
     if missed or not all(run.is_direct for run in runs):
         return Explanation(because=tuple(told), runs=runs)
     if hindered is not None:
-        return replace(hindered, because=(*hindered.because, *_another_rule(question), *told), runs=runs)
+        return replace(
+            hindered, because=(*hindered.because, *_another_rule(question), *told), runs=runs
+        )
     return Explanation(because=(*_unrecorded(question), *told), runs=runs)
 
 
@@ -76,13 +91,17 @@ def _of_run(run: Run, zone: str) -> Because:
         message = f"{asked}it was skipped{why}{tail}"
         return Because(cause=Cause.SKIPPED, message=message)
     if run.is_waiting:
-        return Because(cause=Cause.WAITING, message=f"{asked}it waits for its turn: as many run as may")
+        return Because(
+            cause=Cause.WAITING, message=f"{asked}it waits for its turn: as many run as may"
+        )
     if run.started is None:
         return Because(cause=Cause.RAN, message=f"{asked}it did not start ({run.status}){tail}")
     late = f", {duration_text(run.lateness)} late" if run.lateness is not None else ""
     begun = f"at {local_words(run.started, zone)}{late}"
     if run.status is ExecutionStatus.PROCESSING:
-        return Because(cause=Cause.RUNNING, message=f"{asked}it started {begun}; its end is not recorded yet")
+        return Because(
+            cause=Cause.RUNNING, message=f"{asked}it started {begun}; its end is not recorded yet"
+        )
     took = f", took {clock_text((run.ended - run.started).total_seconds())}" if run.ended else ""
     return Because(cause=Cause.RAN, message=f"{asked}it ran {begun}{took}: {run.status}{tail}")
 
@@ -92,7 +111,10 @@ def _of_missed(missed: Missed, question: Question) -> Iterator[Because]:
     if missed.count == 1:
         message = f"it was missed, as was recorded at {settled}"
     else:
-        first, last = local_words(missed.first, question.zone), local_words(missed.last, question.zone)
+        first, last = (
+            local_words(missed.first, question.zone),
+            local_words(missed.last, question.zone),
+        )
         message = f"it was missed, one of {missed.count:,} fires from {first} to {last}; recorded at {settled}"
     yield Because(cause=Cause.MISSED, message=message)
     if question.history.step is not None:
@@ -127,7 +149,9 @@ def _hindered(question: Question) -> Explanation | None:
             message = "it has no timing: it runs only when it is asked for"
             return Explanation(because=(Because(cause=Cause.NO_TIMING, message=message),))
         case Schedule(rule=rule):
-            return rule_hinders(rule, question.at, question.zone, counted_from=_counted_from(question))
+            return rule_hinders(
+                rule, question.at, question.zone, counted_from=_counted_from(question)
+            )
         case RunImmediately() | RunLater():
             return _one_time_hindered(timing, question)
         case _:
@@ -137,10 +161,13 @@ def _hindered(question: Question) -> Explanation | None:
 def _counted_from(question: Question) -> datetime | None:
     """Return from where repetitions count at the instant, None if from the start.
 
-    What is to come goes by the file as it is now, which may press Reschedule with a token nobody has seen yet.
+    What is to come goes by the file as it is now, which may press Reschedule with a
+    token nobody has seen yet.
     """
     is_to_come = question.at > question.now
-    state = standing(question.request, question.state, question.now) if is_to_come else question.state
+    state = (
+        standing(question.request, question.state, question.now) if is_to_come else question.state
+    )
     counted_from = state.counted_from if state else None
     return counted_from if counted_from and counted_from < question.at else None
 
@@ -170,8 +197,12 @@ def _once_when(timing: RunImmediately | RunLater, state: RequestState) -> str:
 
 
 def _only_once(fire: datetime, at: datetime, zone: str, when: str) -> Explanation:
-    because = Because(cause=Cause.NO_FIRE, message=f"it runs once, {when}: {local_words(fire, zone)}")
-    return Explanation(because=(because,), before=fire if fire < at else None, after=fire if fire > at else None)
+    because = Because(
+        cause=Cause.NO_FIRE, message=f"it runs once, {when}: {local_words(fire, zone)}"
+    )
+    return Explanation(
+        because=(because,), before=fire if fire < at else None, after=fire if fire > at else None
+    )
 
 
 def _another_rule(question: Question) -> Iterator[Because]:
@@ -191,7 +222,10 @@ def _another_rule(question: Question) -> Iterator[Because]:
 
 
 def _of_generation(question: Question, state: RequestState) -> Because:
-    opened = next((change for change in question.history.changes if change.generation == state.generation), None)
+    opened = next(
+        (change for change in question.history.changes if change.generation == state.generation),
+        None,
+    )
     since = local_words(state.since, question.zone)
     if opened is not None and opened.word == "rescheduled":
         message = f"it was rescheduled at {since}{_by(opened)}: what was due before is no longer"
@@ -206,7 +240,9 @@ def _to_come(question: Question) -> Iterator[Because]:
         yield Because(cause=Cause.UNSCHEDULED, message=f"it will not run: {words}")
         return
     if stands.status is not RequestStatus.SCHEDULED:
-        message = f"it is {stands.status}; `runner reschedule {question.request.name}` would run it again"
+        message = (
+            f"it is {stands.status}; `runner reschedule {question.request.name}` would run it again"
+        )
         yield Because(cause=Cause.COMPLETE, message=message)
         return
     if _is_claimed(question, stands):
@@ -215,7 +251,11 @@ def _to_come(question: Question) -> Iterator[Because]:
         return
     due = question.at + delay_of(question.request)
     distance = duration_text(timedelta(seconds=round((due - question.now).total_seconds())))
-    spread = f", delayed by its spread to {local_words(due, question.zone)}" if due != question.at else ""
+    spread = (
+        f", delayed by its spread to {local_words(due, question.zone)}"
+        if due != question.at
+        else ""
+    )
     yield Because(cause=Cause.TO_COME, message=f"it is still to come, in {distance}{spread}")
 
 
@@ -246,7 +286,11 @@ def _unrecorded(question: Question) -> Iterator[Because]:
 
 def _of_verdict(question: Question, state: RequestState) -> Iterator[Because]:
     """Say that a fire had its verdict before the clock went back, and did not run on time since."""
-    if state.furthest_verdict is not None and question.at <= state.furthest_verdict and question.history.step:
+    if (
+        state.furthest_verdict is not None
+        and question.at <= state.furthest_verdict
+        and question.history.step
+    ):
         message = "it did not run on time, and is not recorded as missed: it had a verdict before the clock went back"
         yield Because(cause=Cause.CLOCK_WENT_BACK, message=message)
 
@@ -277,7 +321,9 @@ def _unsettled(question: Question, state: RequestState) -> Because:
         return Because(cause=Cause.TO_COME, message=message)
     oldest = question.history.reaches_back_to
     if oldest is None or oldest > question.at:
-        since = f"reaches back only to {local_words(oldest, question.zone)}" if oldest else "is empty"
+        since = (
+            f"reaches back only to {local_words(oldest, question.zone)}" if oldest else "is empty"
+        )
         return Because(cause=Cause.UNKNOWN, message=f"the monitor log {since}")
     return Because(cause=Cause.UNKNOWN, message="the monitor log has no record of it")
 
@@ -296,7 +342,11 @@ def _of_absence(absence: Absence, zone: str) -> Because:
     since = f" since {local_words(absence.since, zone)}" if absence.since else ""
     if absence.since is not None and not absence.is_orderly:
         since = f"; the last sign of one is of {local_words(absence.since, zone)}"
-    until = f"; the next started at {local_words(absence.until, zone)}" if absence.until else "; none has started since"
+    until = (
+        f"; the next started at {local_words(absence.until, zone)}"
+        if absence.until
+        else "; none has started since"
+    )
     return Because(cause=Cause.RUNNER_DOWN, message=f"no runner was running{since}{until}")
 
 
@@ -309,7 +359,10 @@ def _first_registered(question: Question) -> datetime | None:
 
 
 def _not_registered(registered: datetime, zone: str) -> Because:
-    return Because(cause=Cause.NOT_REGISTERED, message=f"it was first seen later: {local_words(registered, zone)}")
+    return Because(
+        cause=Cause.NOT_REGISTERED,
+        message=f"it was first seen later: {local_words(registered, zone)}",
+    )
 
 
 def _by(change: Change) -> str:

@@ -1,4 +1,6 @@
-"""What the monitor log tells of one request around one instant, as values. Pure: the records are read by the caller."""
+"""What the monitor log tells of one request around one instant, as values. Pure: the
+records are read by the caller.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,8 @@ class Missed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A record of the request itself. `word` is what happened: scheduled, unscheduled, rescheduled, completed, removed.
+    """A record of the request itself. `word` is what happened: scheduled, unscheduled,
+    rescheduled, completed, removed.
 
     `by` is a person; None if it was the file.
     """
@@ -61,7 +64,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absence:
-    """A time without a runner. `since` is its last sign of life; `until` is None if none has started since.
+    """A time without a runner. `since` is its last sign of life; `until` is None if
+    none has started since.
 
     `is_orderly` says that it was stopped; otherwise it ended without a word.
     """
@@ -73,7 +77,9 @@ class Absence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepBack:
-    """A record of a clock that went back by `seconds` (positive), to `at`; it reopened (begin, end]."""
+    """A record of a clock that went back by `seconds` (positive), to `at`; it reopened
+    (begin, end].
+    """
 
     at: datetime
     seconds: float
@@ -83,8 +89,10 @@ class StepBack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What is known around an instant. `changes` are all of the request's, ascending; `reaches_back_to` is the oldest
-    record that is still there; `step` is the last step of the clock that reopened the instant."""
+    """What is known around an instant. `changes` are all of the request's, ascending;
+    `reaches_back_to` is the oldest record that is still there; `step` is the last step
+    of the clock that reopened the instant.
+    """
 
     runs: tuple[Run, ...] = ()
     missed: tuple[Missed, ...] = ()
@@ -96,7 +104,11 @@ class History:
 
 def runs_in(records: Iterable[Record]) -> tuple[Run, ...]:
     """Return the executions that records tell of, the last word of each; misses are none."""
-    last = {record["execution"]: record for record in records if record["status"] != ExecutionStatus.MISFIRED}
+    last = {
+        record["execution"]: record
+        for record in records
+        if record["status"] != ExecutionStatus.MISFIRED
+    }
     return tuple(_run(record) for record in last.values())
 
 
@@ -139,7 +151,9 @@ def step_over(records: Iterable[Record], at: datetime) -> StepBack | None:
         begin, end = parse_instant(record["reopened_from"]), parse_instant(record["reopened_until"])
         if begin < at <= end:
             seconds = abs(float(record.get("step_s") or 0.0))
-            found = StepBack(at=parse_instant(record["time"]), seconds=seconds, begin=begin, end=end)
+            found = StepBack(
+                at=parse_instant(record["time"]), seconds=seconds, begin=begin, end=end
+            )
     return found
 
 
@@ -169,11 +183,15 @@ def changes_in(records: Iterable[Record]) -> tuple[Change, ...]:
     )
 
 
-def absence_at(lives: Iterable[Record], at: datetime, *, last_seen: datetime | None, is_alive: bool) -> Absence | None:
-    """Return the time without a runner that covers an instant; None if there was one, or if nobody can tell.
+def absence_at(
+    lives: Iterable[Record], at: datetime, *, last_seen: datetime | None, is_alive: bool
+) -> Absence | None:
+    """Return the time without a runner that covers an instant; None if there was one,
+    or if nobody can tell.
 
-    `lives` are the runner's started and stopped records, `last_seen` is the time of the last record of any kind before
-    the first start after `at` (before now, if there is none), `is_alive` whether a runner is running now.
+    `lives` are the runner's started and stopped records, `last_seen` is the time of the
+    last record of any kind before the first start after `at` (before now, if there is
+    none), `is_alive` whether a runner is running now.
     """
     told = in_order(lives)
     before = [each for each in told if each[0] <= at]

@@ -1,4 +1,6 @@
-"""What a catalog would change if it came into force now: told by the functions that the runner itself goes by. Pure."""
+"""What a catalog would change if it came into force now: told by the functions that the
+runner itself goes by. Pure.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +49,9 @@ class Outlook:
 class Step:
     """What becomes of one request. `before` is None for a new one, `after` for one that is removed.
 
-    `told` are the changes that the monitor log will tell of; `runs` the fire times that are claimed at once, of which
-    `due_anyway` would be without any change too; `missed` the spans that are recorded as misfired.
+    `told` are the changes that the monitor log will tell of; `runs` the fire times that
+    are claimed at once, of which `due_anyway` would be without any change too; `missed`
+    the spans that are recorded as misfired.
     """
 
     name: str
@@ -69,8 +72,8 @@ class Step:
 class Plan:
     """All that changes, by name; `rejections` are the documents that cannot come into force.
 
-    `kept` names the requests whose last good version goes on; `is_kept_whole` says that all do, since nothing at all
-    was found. `requests` are those in force afterwards.
+    `kept` names the requests whose last good version goes on; `is_kept_whole` says that
+    all do, since nothing at all was found. `requests` are those in force afterwards.
     """
 
     steps: tuple[Step, ...]
@@ -86,8 +89,12 @@ class Plan:
         return any(step.kind is not Kind.UNTOUCHED for step in self.steps)
 
 
-def plan(old: Standing, catalog: Catalog, now: datetime, durations: Mapping[str, timedelta]) -> Plan:
-    """Tell what would follow if a catalog came into force now in place of `old`. `durations` are what runs take."""
+def plan(
+    old: Standing, catalog: Catalog, now: datetime, durations: Mapping[str, timedelta]
+) -> Plan:
+    """Tell what would follow if a catalog came into force now in place of `old`.
+    `durations` are what runs take.
+    """
     force = in_force(catalog, old.requests)
     new = force.requests
     changes = difference(old.requests, new)
@@ -107,14 +114,19 @@ def plan(old: Standing, catalog: Catalog, now: datetime, durations: Mapping[str,
 
 
 def served(requests: Mapping[str, ProcessRequest], now: datetime) -> Standing:
-    """Return how requests stand with a runner that has served them until now: what runs at once has run."""
+    """Return how requests stand with a runner that has served them until now: what runs
+    at once has run.
+    """
     registered = {name: register(request, None, now).state for name, request in requests.items()}
     states = {name: settle(requests[name], state, now).state for name, state in registered.items()}
     return Standing(requests=requests, states=states)
 
 
 def _steps(
-    old: Standing, new: Mapping[str, ProcessRequest], registrations: Mapping[str, Registration], now: datetime
+    old: Standing,
+    new: Mapping[str, ProcessRequest],
+    registrations: Mapping[str, Registration],
+    now: datetime,
 ) -> Iterator[Step]:
     removed = (name for name in old.requests if name not in new and name in registrations)
     for name in sorted({*new, *removed}):
@@ -125,7 +137,12 @@ class _Passage:
     """One request on its way from what is in force to what comes."""
 
     def __init__(
-        self, name: str, old: Standing, new: ProcessRequest | None, registration: Registration | None, now: datetime
+        self,
+        name: str,
+        old: Standing,
+        new: ProcessRequest | None,
+        registration: Registration | None,
+        now: datetime,
     ) -> None:
         self._name, self._new, self._registration, self._now = name, new, registration, now
         self._former = (registration and registration.renamed_from) or name

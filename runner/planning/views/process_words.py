@@ -53,13 +53,17 @@ def action_words(action: Action) -> str:
 
 
 def member_words(group: Process) -> list[str]:
-    """Say of each member what it is, and how it runs unlike its group; members of a group inside it follow it."""
+    """Say of each member what it is, and how it runs unlike its group; members of a
+    group inside it follow it.
+    """
     members = group.action.members if isinstance(group.action, Group) else ()
     return [line for member in members for line in _member(member, group)]
 
 
 def process_words(process: Process) -> dict[str, Any]:
-    """Say how a process runs, as far as it says so: by the keys of the file, in the words of the file."""
+    """Say how a process runs, as far as it says so: by the keys of the file, in the
+    words of the file.
+    """
     words: dict[str, Any] = {
         "environment": process.environment,
         "environment_file": list(process.environment_files),
@@ -74,13 +78,17 @@ def _settings(process: Process) -> dict[str, str | bool]:
     """Return what no member has of its group, each in a few words; empty where nothing is said."""
     has_grace = process.stop_grace != _STOP_GRACE
     return {
-        "stdin": "" if process.stdin is None else f"{_counted(len(process.stdin.encode(errors='replace')), 'byte')}",
+        "stdin": ""
+        if process.stdin is None
+        else f"{_counted(len(process.stdin.encode(errors='replace')), 'byte')}",
         "run_as": _run_as(process.run_as) if process.run_as else "",
         "umask": "" if process.umask is None else f"{process.umask:03o}",
         "nice": "" if process.nice is None else str(process.nice),
         "limits": ", ".join(_limits(process.limits)) if process.limits else "",
         "timeout": duration_text(process.timeout) if process.timeout else "",
-        "stop_signal": "" if process.stop_signal == signal.SIGTERM else _signal_name(process.stop_signal),
+        "stop_signal": ""
+        if process.stop_signal == signal.SIGTERM
+        else _signal_name(process.stop_signal),
         "stop_grace": duration_text(process.stop_grace) if has_grace else "",
         "prevent_concurrent": process.prevent_concurrent,
         "on_overlap": "" if process.on_overlap is OnOverlap.REFUSE else str(process.on_overlap),
@@ -88,16 +96,26 @@ def _settings(process: Process) -> dict[str, str | bool]:
         "retry": ", ".join(_retry(process.retry)) if process.retry else "",
         "output_limit": size_text(process.output_limit) if process.output_limit else "",
         "scheduled": "" if process.scheduled else "false",
-        "if_interrupted": "" if process.if_interrupted is IfInterrupted.RECORD else str(process.if_interrupted),
+        "if_interrupted": ""
+        if process.if_interrupted is IfInterrupted.RECORD
+        else str(process.if_interrupted),
     }
 
 
 def _member(member: Process, group: Process) -> Iterator[str]:
     if isinstance(member.action, Reference):
-        yield "; ".join([action_words(member.action), *([] if member.scheduled else ["scheduled false"])])
+        yield "; ".join(
+            [action_words(member.action), *([] if member.scheduled else ["scheduled false"])]
+        )
         return
-    settings = (key if value is True else f"{key} {value}" for key, value in _settings(member).items() if value)
-    yield "; ".join((f"{member.name}: {action_words(member.action)}", *_unlike(member, group), *settings))
+    settings = (
+        key if value is True else f"{key} {value}"
+        for key, value in _settings(member).items()
+        if value
+    )
+    yield "; ".join(
+        (f"{member.name}: {action_words(member.action)}", *_unlike(member, group), *settings)
+    )
     yield from (f"  {line}" for line in member_words(member))
 
 
@@ -120,7 +138,11 @@ def _run_as(who: RunAs) -> str:
 
 
 def _signal_name(number: int) -> str:
-    return signal.Signals(number).name.removeprefix("SIG") if number in set(signal.Signals) else str(number)
+    return (
+        signal.Signals(number).name.removeprefix("SIG")
+        if number in set(signal.Signals)
+        else str(number)
+    )
 
 
 def _limits(limits: Limits) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""What a person is shown of a request: its standing, its drift from the file, its coming fires. Pure."""
+"""What a person is shown of a request: its standing, its drift from the file, its
+coming fires. Pure.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,14 @@ IN_SYNC, DRIFTED, NEW = "in sync", "drifted", "new"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestView:
-    """A request as it stands. `status` is a RequestStatus or "invalid"; `request` is None where nothing of it is good.
+    """A request as it stands. `status` is a RequestStatus or "invalid"; `request` is
+    None where nothing of it is good.
 
-    `state` is what is in force, the file's for a request that no runner has seen yet; `next_fire` is the first fire
-    time, unspread, that can still fire, by the file as it is now; `drift` says how the two differ. With `is_new` no
-    runner has seen the request. Fires ahead, up to `reopened_until`, had a verdict before the clock went back.
+    `state` is what is in force, the file's for a request that no runner has seen yet;
+    `next_fire` is the first fire time, unspread, that can still fire, by the file as it
+    is now; `drift` says how the two differ. With `is_new` no runner has seen the
+    request. Fires ahead, up to `reopened_until`, had a verdict before the clock went
+    back.
     """
 
     name: str
@@ -42,7 +47,9 @@ class RequestView:
 
     @property
     def sync(self) -> str:
-        """Whether what is in force is what the file says: "in sync", "drifted", "invalid", or "new" to any runner."""
+        """Whether what is in force is what the file says: "in sync", "drifted",
+        "invalid", or "new" to any runner.
+        """
         if self.rejection is not None:
             return INVALID
         return NEW if self.is_new else DRIFTED if self.drift else IN_SYNC
@@ -113,8 +120,11 @@ def _nothing_good(name: str, rejection: Rejection, state: RequestState | None) -
     )
 
 
-def _drift(state: RequestState | None, stands: RequestState, changed: tuple[str, ...]) -> str | None:
-    """Say how a state differs from what the file says; `stands` is the one that the file makes of it now.
+def _drift(
+    state: RequestState | None, stands: RequestState, changed: tuple[str, ...]
+) -> str | None:
+    """Say how a state differs from what the file says; `stands` is the one that the
+    file makes of it now.
 
     `changed` are the fields in which the file differs from the request as the runner has it.
     """
@@ -122,7 +132,9 @@ def _drift(state: RequestState | None, stands: RequestState, changed: tuple[str,
         return None
     if stands.override is not None:
         word = _pressed(stands) if stands.override else "unscheduled"
-        at = instant_text(stands.override_at)[:19] + "Z" if stands.override_at else "an unknown time"
+        at = (
+            instant_text(stands.override_at)[:19] + "Z" if stands.override_at else "an unknown time"
+        )
         return f"{word} by {stands.override_by} at {at}, the file says otherwise"
     if changed:
         return f"the file's change is not live yet ({', '.join(changed)})"
@@ -130,7 +142,9 @@ def _drift(state: RequestState | None, stands: RequestState, changed: tuple[str,
 
 
 def _pressed(state: RequestState) -> str:
-    """Name the button that set a request going against its file; both, where what followed has hidden which it was."""
+    """Name the button that set a request going against its file; both, where what
+    followed has hidden which it was.
+    """
     if state.override_at is None or state.since > state.override_at:
         return "scheduled or rescheduled"
     return "rescheduled" if state.counted_from == state.override_at else "scheduled"

@@ -13,7 +13,8 @@ from runner.values import duration_text
 
 
 def timing_words(timing: Timing | None) -> str:
-    """Say in one line when a request fires, and what is unusual about its spread or about what it misses.
+    """Say in one line when a request fires, and what is unusual about its spread or
+    about what it misses.
 
     >>> from datetime import UTC, datetime
     >>> timing_words(RunLater(start=datetime(2026, 12, 24, 17, tzinfo=UTC), zone="Europe/Madrid"))
@@ -25,7 +26,9 @@ def timing_words(timing: Timing | None) -> str:
         case RunImmediately():
             return "once, when it is first seen"
         case RunLater():
-            return f"once, at {_local(timing)}" + ("; not at all if that is missed" if _is_skipping(timing) else "")
+            return f"once, at {_local(timing)}" + (
+                "; not at all if that is missed" if _is_skipping(timing) else ""
+            )
         case Schedule():
             return describe(timing.rule) + _spread(timing) + _catching_up(timing.misfire)
         case _:

@@ -52,7 +52,8 @@ class Because:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Why something was so at an instant, the decisive reason first; `runs` are what the records have of it.
+    """Why something was so at an instant, the decisive reason first; `runs` are what
+    the records have of it.
 
     `before` and `after` are the nearest fires of the rule where it has none at the instant itself.
     """
@@ -69,7 +70,9 @@ def fire_at(rule: Rule, at: datetime, *, counted_from: datetime | None = None) -
     return fire if fire is not None and is_at(fire, at) else None
 
 
-def last_fire(rule: Rule, until: datetime, *, counted_from: datetime | None = None) -> datetime | None:
+def last_fire(
+    rule: Rule, until: datetime, *, counted_from: datetime | None = None
+) -> datetime | None:
     """Return the last fire up to `until`; None if there is none, or none in the 50 years before.
 
     Up to `counted_from`, repetitions count from the rule's start, and afresh after it.
@@ -80,7 +83,9 @@ def last_fire(rule: Rule, until: datetime, *, counted_from: datetime | None = No
     return found
 
 
-def _last_counted_fire(rule: Rule, until: datetime, counted_from: datetime | None) -> datetime | None:
+def _last_counted_fire(
+    rule: Rule, until: datetime, counted_from: datetime | None
+) -> datetime | None:
     look_back = timedelta(hours=1)
     while look_back < _LONGEST_LOOK_BACK:
         begin = max(until - look_back, (rule.start or until - look_back) - TICK)
@@ -92,22 +97,31 @@ def _last_counted_fire(rule: Rule, until: datetime, counted_from: datetime | Non
     return None
 
 
-def rule_hinders(rule: Rule, at: datetime, zone: str, *, counted_from: datetime | None = None) -> Explanation | None:
+def rule_hinders(
+    rule: Rule, at: datetime, zone: str, *, counted_from: datetime | None = None
+) -> Explanation | None:
     """Return why a rule has no fire at an instant; None if it has one."""
     if fire_at(rule, at, counted_from=counted_from):
         return None
     unbounded = replace(rule, finish=None, repetitions=None, excepted=frozenset())
     if rule.start is not None and at < rule.start:
-        because = Because(cause=Cause.BEFORE_START, message=f"its start is later: {local_words(rule.start, zone)}")
+        because = Because(
+            cause=Cause.BEFORE_START, message=f"its start is later: {local_words(rule.start, zone)}"
+        )
     elif not fire_at(unbounded, at):
         because = Because(cause=Cause.NO_FIRE, message="its rule has no fire then")
     elif not fire_at(replace(unbounded, excepted=rule.excepted), at):
         day = at.astimezone(zone_named(rule.zone)).date()
         because = Because(cause=Cause.EXCEPTED, message=f"{day} is an excepted date")
     elif rule.finish is not None and at > rule.finish:
-        because = Because(cause=Cause.AFTER_FINISH, message=f"its finish is earlier: {local_words(rule.finish, zone)}")
+        because = Because(
+            cause=Cause.AFTER_FINISH,
+            message=f"its finish is earlier: {local_words(rule.finish, zone)}",
+        )
     else:
-        times = f"{rule.repetitions} repetitions are" if rule.repetitions != 1 else "one repetition is"
+        times = (
+            f"{rule.repetitions} repetitions are" if rule.repetitions != 1 else "one repetition is"
+        )
         because = Because(cause=Cause.REPETITIONS_USED_UP, message=f"its {times} used up by then")
     after = next_fire(rule, at, counted_from=counted_from)
     before = last_fire(rule, at, counted_from=counted_from)

@@ -1,4 +1,6 @@
-"""One mapping of a document that is being built: what it says, where it stands, what is wrong with it. Pure."""
+"""One mapping of a document that is being built: what it says, where it stands, what is
+wrong with it. Pure.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ _LARGEST = 1 << 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A mapping that the schema accepts. `findings`, one list for all parts of a document, grows while it is read."""
+    """A mapping that the schema accepts. `findings`, one list for all parts of a
+    document, grows while it is read.
+    """
 
     data: Mapping[str, Any]
     path: DataPath
@@ -32,11 +36,17 @@ class Part:
             data = data[key]
         return Part(data=data, path=(*self.path, *keys), findings=self.findings)
 
-    def find(self, path: DataPath, message: str, suggestion: str | None = None, *, at_key: bool = False) -> None:
+    def find(
+        self, path: DataPath, message: str, suggestion: str | None = None, *, at_key: bool = False
+    ) -> None:
         """Note what is wrong at a path below this mapping."""
-        self.findings.append(Finding(path=(*self.path, *path), message=message, suggestion=suggestion, at_key=at_key))
+        self.findings.append(
+            Finding(path=(*self.path, *path), message=message, suggestion=suggestion, at_key=at_key)
+        )
 
-    def duration(self, key: str, default: _Default, *, above_zero: bool = False) -> timedelta | _Default:
+    def duration(
+        self, key: str, default: _Default, *, above_zero: bool = False
+    ) -> timedelta | _Default:
         """Return the duration that a key tells, else the default."""
         if key not in self.data:
             return default
@@ -59,5 +69,8 @@ class Part:
             self.find((key,), str(error))
             return None
         if not 0 < size <= _LARGEST:
-            self.find((key,), f"`{key}` should be {'more than nothing' if not size else 'less than 1000000 TiB'}")
+            self.find(
+                (key,),
+                f"`{key}` should be {'more than nothing' if not size else 'less than 1000000 TiB'}",
+            )
         return size

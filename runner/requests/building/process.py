@@ -38,10 +38,12 @@ _FOLDERS_KEPT = 1 << 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Around:
-    """What a process has where it says nothing itself: its file's folder at first, inside a group what the group says.
+    """What a process has where it says nothing itself: its file's folder at first,
+    inside a group what the group says.
 
-    `secrets` also tells where in the document each was named; a member has those of its group beside its own, since
-    what it inherits may hold them. `held` are the names that the groups around it are guarded by.
+    `secrets` also tells where in the document each was named; a member has those of its
+    group beside its own, since what it inherits may hold them. `held` are the names
+    that the groups around it are guarded by.
     """
 
     folder: str
@@ -61,7 +63,9 @@ def process_of(part: Part, *, request: str, folder: str, folders: Mapping[str, s
     """
     around = _Around(folder=folder, prefix=request, directory=_absolute(folder, ""))
     if folders:
-        placed = {key: _placed(part.data[key], folders[key]) for key in folders.keys() & part.data.keys()}
+        placed = {
+            key: _placed(part.data[key], folders[key]) for key in folders.keys() & part.data.keys()
+        }
         part = replace(part, data={**part.data, **placed})
     return _process(part, around, part.data.get("name", request))
 
@@ -88,13 +92,17 @@ def _process(part: Part, around: _Around, name: str) -> Process:
 def _own(part: Part, around: _Around) -> _Around:
     """Return what a process says itself, and what is around it where it says nothing."""
     data, folder = part.data, around.folder
-    named = {name: (*part.path, "secrets", index) for index, name in enumerate(data.get("secrets", ()))}
+    named = {
+        name: (*part.path, "secrets", index) for index, name in enumerate(data.get("secrets", ()))
+    }
     return _Around(
         folder=folder,
         prefix=around.prefix,
         directory=_absolute(folder, data["directory"]) if "directory" in data else around.directory,
         environment=data.get("environment", around.environment),
-        environment_files=_files(part, folder) if "environment_file" in data else around.environment_files,
+        environment_files=_files(part, folder)
+        if "environment_file" in data
+        else around.environment_files,
         params=_params(part) if "params" in data else around.params,
         secrets={**around.secrets, **named},
         held=around.held,
@@ -102,7 +110,9 @@ def _own(part: Part, around: _Around) -> _Around:
 
 
 def _guarded(part: Part, own: _Around, name: str) -> _Around:
-    """Return what is around the members of a guarded process, which itself must not wait for its own group."""
+    """Return what is around the members of a guarded process, which itself must not
+    wait for its own group.
+    """
     if name in own.held:
         message = f"it would wait for its own group, which holds the guard {shown(name)} until its members have ended"
         part.find(("name",), message, "give one of the two processes another `name`")
@@ -130,7 +140,11 @@ def _group(part: Part, around: _Around) -> Group:
     for index, data in enumerate(part.data["members"]):
         member, name = part.below("members", index), data.get("name")
         if name in taken:
-            member.find(("name",), f"another member is named {shown(name)} too", "give each a `name` of its own")
+            member.find(
+                ("name",),
+                f"another member is named {shown(name)} too",
+                "give each a `name` of its own",
+            )
         if name is not None:
             taken.add(name)
         members.append(_member(member, around))
@@ -148,7 +162,11 @@ def _member(part: Part, around: _Around) -> Process:
 
 
 def _placed(paths: str | list[str], folder: str) -> str | list[str]:
-    return _absolute(folder, paths) if isinstance(paths, str) else [_absolute(folder, path) for path in paths]
+    return (
+        _absolute(folder, paths)
+        if isinstance(paths, str)
+        else [_absolute(folder, path) for path in paths]
+    )
 
 
 @lru_cache(maxsize=_FOLDERS_KEPT)
@@ -164,7 +182,9 @@ def _files(part: Part, folder: str) -> tuple[str, ...]:
 
 
 def _params(part: Part) -> Mapping[str, Any]:
-    """Return the parameters; as variables, RUNNER_PARAM_<NAME>, they must differ in more than the size of letters."""
+    """Return the parameters; as variables, RUNNER_PARAM_<NAME>, they must differ in
+    more than the size of letters.
+    """
     params: Mapping[str, Any] = part.data["params"]
     seen: dict[str, str] = {}
     for name in params:
@@ -176,8 +196,14 @@ def _params(part: Part) -> Mapping[str, Any]:
 
 
 def _refuse_told_secrets(part: Part, own: _Around) -> None:
-    """Tell of secrets whose values stand in the file; where they are named, for that line can be shown."""
-    by_params = {variable for name in own.params for variable in (name.upper(), f"RUNNER_PARAM_{name.upper()}")}
+    """Tell of secrets whose values stand in the file; where they are named, for that
+    line can be shown.
+    """
+    by_params = {
+        variable
+        for name in own.params
+        for variable in (name.upper(), f"RUNNER_PARAM_{name.upper()}")
+    }
     for secret, path in own.secrets.items():
         if secret not in own.environment and secret.upper() not in by_params:
             continue
@@ -223,7 +249,9 @@ def _signal(part: Part) -> int:
     except KeyError:
         names = [each.name.removeprefix("SIG") for each in signal.Signals]
         suggestion = nearest(name, names) or "for example INT"
-        part.find(("stop_signal",), f"there is no signal {shown(part.data['stop_signal'])}", suggestion)
+        part.find(
+            ("stop_signal",), f"there is no signal {shown(part.data['stop_signal'])}", suggestion
+        )
         return signal.SIGTERM
 
 
@@ -247,4 +275,6 @@ _SETTINGS: Mapping[str, Callable[[Part], Any]] = {
     "scheduled": lambda part: part.data["scheduled"],
     "if_interrupted": lambda part: IfInterrupted(part.data["if_interrupted"]),
 }
-"""How the keys are read that a process says for itself alone; the fields of the model have their names."""
+"""How the keys are read that a process says for itself alone; the fields of the model
+have their names.
+"""

@@ -1,7 +1,8 @@
 """A process as JSON text for the store, and back. Pure.
 
-Defaults are left out, so that a text of an earlier version reads as a process of this one; keys that only a later
-version knows are passed over. Durations are whole microseconds. The text is ASCII: a lone surrogate survives too.
+Defaults are left out, so that a text of an earlier version reads as a process of this
+one; keys that only a later version knows are passed over. Durations are whole
+microseconds. The text is ASCII: a lone surrogate survives too.
 """
 
 from __future__ import annotations
@@ -52,11 +53,18 @@ def process_from(text: str) -> Process:
 
 def _told(process: Process) -> dict[str, Any]:
     action = _action_told(process.action)
-    return {"name": process.name, "directory": process.directory, **action, **_PROCESS.told(process)}
+    return {
+        "name": process.name,
+        "directory": process.directory,
+        **action,
+        **_PROCESS.told(process),
+    }
 
 
 def _process(told: Told) -> Process:
-    return Process(name=told["name"], directory=told["directory"], action=_action(told), **_PROCESS.known(told))
+    return Process(
+        name=told["name"], directory=told["directory"], action=_action(told), **_PROCESS.known(told)
+    )
 
 
 def _action_told(action: Action) -> dict[str, Any]:
@@ -68,7 +76,12 @@ def _action_told(action: Action) -> dict[str, Any]:
         case Python(target=target):
             return {"python": target}
         case Group(members=members, stop_on_failure=stops):
-            return {"group": {"members": [_told(member) for member in members], "stop_on_failure": stops}}
+            return {
+                "group": {
+                    "members": [_told(member) for member in members],
+                    "stop_on_failure": stops,
+                }
+            }
         case Reference(request=name):
             return {"request": name}
         case _:
@@ -99,12 +112,15 @@ class _Way:
 
 
 class _Kept:
-    """How a dataclass is kept: what its fields hold by default, and the ways of those values that JSON does not have.
+    """How a dataclass is kept: what its fields hold by default, and the ways of those
+    values that JSON does not have.
 
     Fields that are told `apart` are left to the caller.
     """
 
-    def __init__(self, type_: type[Any], ways: Mapping[str, _Way], *, apart: Collection[str] = ()) -> None:
+    def __init__(
+        self, type_: type[Any], ways: Mapping[str, _Way], *, apart: Collection[str] = ()
+    ) -> None:
         told = [field for field in fields(type_) if field.name not in apart]
         ways = {field.name: ways.get(field.name, _AS_IT_IS) for field in told}
         self._values = attrgetter(*ways)
@@ -115,7 +131,9 @@ class _Kept:
         """Return what a value of the dataclass says beyond its defaults."""
         return {
             name: write(value)
-            for value, (name, default, write) in zip(self._values(whole), self._defaults, strict=True)
+            for value, (name, default, write) in zip(
+                self._values(whole), self._defaults, strict=True
+            )
             if value is not default and value != default
         }
 
@@ -141,7 +159,9 @@ def _same(value: Any) -> Any:
 _AS_IT_IS = _Way(_same, _same)
 _TUPLE = _Way(_same, tuple)
 _CODES = _Way(sorted, frozenset)
-_DURATION = _Way(lambda span: span // _MICROSECOND, lambda microseconds: timedelta(microseconds=microseconds))
+_DURATION = _Way(
+    lambda span: span // _MICROSECOND, lambda microseconds: timedelta(microseconds=microseconds)
+)
 _PROCESS = _Kept(
     Process,
     {

@@ -1,4 +1,6 @@
-"""A request as if its file lay in another folder: so a copy of a jobs folder elsewhere is compared with it. Pure."""
+"""A request as if its file lay in another folder: so a copy of a jobs folder elsewhere
+is compared with it. Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,11 @@ from runner.requests.building.request import built, draft_from
 from runner.requests.model import ProcessRequest
 
 
-def relocated(request: ProcessRequest, source: str, target: str, *, default_zone: str) -> ProcessRequest:
-    """Return a request that was read in or below the folder `source` as it would be in `target`; both absolute.
+def relocated(
+    request: ProcessRequest, source: str, target: str, *, default_zone: str
+) -> ProcessRequest:
+    """Return a request that was read in or below the folder `source` as it would be in
+    `target`; both absolute.
 
     What its own document says is left as it is: an absolute path in there is meant so.
     """

@@ -43,9 +43,10 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 class Draft:
     """A document on its way to a request: its data, and what lies outside of it.
 
-    `folder` is the absolute folder of its file, `excepted` the dates of the file that `except` names, if it names one,
-    and `stored` the text from the store that it comes from, if it does. `folders` are the absolute ones that the paths
-    of some keys of its process are relative to instead.
+    `folder` is the absolute folder of its file, `excepted` the dates of the file that
+    `except` names, if it names one, and `stored` the text from the store that it comes
+    from, if it does. `folders` are the absolute ones that the paths of some keys of its
+    process are relative to instead.
     """
 
     data: Mapping[str, Any]
@@ -68,14 +69,18 @@ class Draft:
             "file": self.source.file,
             "line": self.source.line,
             "sha256": self.source.sha256,
-            "excepted": None if self.excepted is None else sorted(map(date.isoformat, self.excepted)),
+            "excepted": None
+            if self.excepted is None
+            else sorted(map(date.isoformat, self.excepted)),
             **{f"{key}{_FOLDER}": folder for key, folder in self.folders.items()},
         }
         return _encode(parts)
 
 
 def draft_from(definition: str) -> Draft:
-    """Return the draft whose `definition` this is. Raises ValueError, KeyError or TypeError for any other text."""
+    """Return the draft whose `definition` this is. Raises ValueError, KeyError or
+    TypeError for any other text.
+    """
     parts = json.loads(definition)
     dates = parts["excepted"]
     return Draft(
@@ -84,7 +89,11 @@ def draft_from(definition: str) -> Draft:
         folder=parts["folder"],
         source=Source(file=parts["file"], line=parts["line"], sha256=parts["sha256"]),
         excepted=None if dates is None else frozenset(map(date.fromisoformat, dates)),
-        folders={key.removesuffix(_FOLDER): folder for key, folder in parts.items() if key.endswith(_FOLDER)},
+        folders={
+            key.removesuffix(_FOLDER): folder
+            for key, folder in parts.items()
+            if key.endswith(_FOLDER)
+        },
         stored=definition,
     )
 
@@ -94,8 +103,8 @@ def built(
 ) -> tuple[ProcessRequest | None, tuple[Finding, ...]]:
     """Build a request, or tell what is wrong with values that are well-formed.
 
-    What stands at a `spoiled` path is wrong already. It is left out, as is what is found on the way, so that it hides
-    nothing that is wrong beside it.
+    What stands at a `spoiled` path is wrong already. It is left out, as is what is
+    found on the way, so that it hides nothing that is wrong beside it.
     """
     findings: list[Finding] = []
     while True:
@@ -108,7 +117,9 @@ def built(
 
 
 def _without(draft: Draft, spoiled: frozenset[DataPath]) -> Draft:
-    """Leave out what is spoiled; if a request needs it, all of `process` or `timing` that it is a part of."""
+    """Leave out what is spoiled; if a request needs it, all of `process` or `timing`
+    that it is a part of.
+    """
     if not spoiled:
         return draft
     rest = without(draft.data, spoiled)
@@ -124,7 +135,9 @@ def _attempt(draft: Draft, default_zone: str) -> tuple[ProcessRequest | None, tu
     whole = Part(data=draft.data, path=(), findings=findings)
     process = timing = None
     if "process" in draft.data:
-        process = process_of(whole.below("process"), request=draft.name, folder=draft.folder, folders=draft.folders)
+        process = process_of(
+            whole.below("process"), request=draft.name, folder=draft.folder, folders=draft.folders
+        )
     timing = _timing(whole, default_zone, draft.excepted)
     if process is None or findings:
         return None, tuple(dict.fromkeys(findings))
@@ -213,5 +226,7 @@ def _excepted(part: Part, of_file: frozenset[date] | None) -> frozenset[date]:
 
 @kept_by_zone_data(maxsize=_RULES_KEPT)
 def _rule(schedule: str, default_zone: str, excepted: frozenset[date]) -> Rule:
-    """Return the rule of a schedule, one for all that are written alike: to look for its first fire takes longest."""
+    """Return the rule of a schedule, one for all that are written alike: to look for
+    its first fire takes longest.
+    """
     return parse_rule(json.loads(schedule), default_zone=default_zone, excepted=excepted)

@@ -12,14 +12,19 @@ from runner.requests.schema.checking import findings_in
 
 
 def definition_text(request: ProcessRequest) -> str:
-    """Write a request's definition as JSON text for the store: plain data, base folder, source, dates of `except`."""
+    """Write a request's definition as JSON text for the store: plain data, base folder,
+    source, dates of `except`.
+    """
     return request.source.definition
 
 
-def request_from_definition(text: str, *, default_zone: str, accepted: Container[str] = frozenset()) -> ProcessRequest:
+def request_from_definition(
+    text: str, *, default_zone: str, accepted: Container[str] = frozenset()
+) -> ProcessRequest:
     """Build the request of a stored definition again. Raises RunnerError if this version cannot.
 
-    One whose digest is `accepted` this version has made of a file itself: it need not be validated again.
+    One whose digest is `accepted` this version has made of a file itself: it need not
+    be validated again.
     """
     try:
         draft = draft_from(text)
@@ -31,7 +36,9 @@ def request_from_definition(text: str, *, default_zone: str, accepted: Container
         if request is not None:
             return request
     reasons = "; ".join(finding.message for finding in findings[:3])
-    raise RunnerError(f"the stored definition of {draft.name} is not valid in this version: {reasons}")
+    raise RunnerError(
+        f"the stored definition of {draft.name} is not valid in this version: {reasons}"
+    )
 
 
 def definition_digest(definition: str) -> str:

@@ -1,4 +1,6 @@
-"""What can only be wrong between documents: names that two of them bear, references that lead nowhere. Pure."""
+"""What can only be wrong between documents: names that two of them bear, references
+that lead nowhere. Pure.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,14 @@ _MOST_SUGGESTIONS = 10
 
 
 def with_unique_names(
-    candidates: Iterable[Candidate], incumbents: Mapping[str, str], is_kept: Callable[[str, str], bool]
+    candidates: Iterable[Candidate],
+    incumbents: Mapping[str, str],
+    is_kept: Callable[[str, str], bool],
 ) -> tuple[dict[str, Candidate], Refused]:
     """Give each name to one candidate: the incumbent, else the first by file and line.
 
-    `is_kept(name, file)` tells whether `file` is rejected in a way that leaves its former request `name` in force:
-    then the name is taken, and nobody new gets it.
+    `is_kept(name, file)` tells whether `file` is rejected in a way that leaves its
+    former request `name` in force: then the name is taken, and nobody new gets it.
     """
     rivals: dict[str, list[Candidate]] = {}
     for candidate in candidates:
@@ -41,20 +45,27 @@ def with_unique_names(
         holder = incumbents.get(name)
         own = [bearer for bearer in bearers if bearer.request.source.file == holder]
         if holder is not None and not own and is_kept(name, holder):
-            refused.extend((bearer, _taken(bearer, f"{holder}, whose last good version goes on")) for bearer in bearers)
+            refused.extend(
+                (bearer, _taken(bearer, f"{holder}, whose last good version goes on"))
+                for bearer in bearers
+            )
             continue
         chosen[name] = winner = (own or bearers)[0]
         place = f"{winner.display}:{winner.name_spot.line}"
-        refused.extend((bearer, _taken(bearer, place)) for bearer in bearers if bearer is not winner)
+        refused.extend(
+            (bearer, _taken(bearer, place)) for bearer in bearers if bearer is not winner
+        )
     return chosen, refused
 
 
 def broken_references(
     chosen: Mapping[str, Candidate], tolerated: frozenset[str], incumbents: Mapping[str, str]
 ) -> Iterator[tuple[Candidate, Problem]]:
-    """Yield what is wrong with the names that requests mention, several times for a request if so much is wrong.
+    """Yield what is wrong with the names that requests mention, several times for a
+    request if so much is wrong.
 
-    `tolerated` are names that rejected documents bear: they exist, though not for now. `incumbents` as above.
+    `tolerated` are names that rejected documents bear: they exist, though not for now.
+    `incumbents` as above.
     """
     mentioning = [candidate for candidate in chosen.values() if candidate.mentions]
     if mentioning:
@@ -76,7 +87,8 @@ class _Mentioned:
         self._tolerated = tolerated
         self._heirs = _heirs(mentioning, incumbents)
         self._runs = {
-            each.request.name: [mention.name for mention in each.mentions if mention.is_run] for each in mentioning
+            each.request.name: [mention.name for mention in each.mentions if mention.is_run]
+            for each in mentioning
         }
         self._circles = {name: circle for circle in circles(self._runs) for name in circle}
         self._groups = GroupChecks(chosen)
@@ -96,7 +108,9 @@ class _Mentioned:
                 if mention.name in around and mention.is_run:
                     around = frozenset()  # one way back is enough said
 
-    def _wrong(self, candidate: Candidate, mention: Mention, around: frozenset[str]) -> Wrong | None:
+    def _wrong(
+        self, candidate: Candidate, mention: Mention, around: frozenset[str]
+    ) -> Wrong | None:
         if mention.path == FORMERLY:
             return self._wrong_heir(candidate, mention.name)
         if mention.name not in self._chosen and mention.name not in self._tolerated:
@@ -114,20 +128,33 @@ class _Mentioned:
         if former in self._chosen:
             bearer = self._chosen[former]
             place = f"{bearer.display}:{bearer.name_spot.line}"
-            return f"`{former}` is not a former name: {place} still bears it", "remove that request, or `formerly` here"
+            return (
+                f"`{former}` is not a former name: {place} still bears it",
+                "remove that request, or `formerly` here",
+            )
         if former in self._tolerated:
-            return f"`{former}` is not a former name: a request that is invalid for now still bears it", None
+            return (
+                f"`{former}` is not a former name: a request that is invalid for now still bears it",
+                None,
+            )
         heir = self._heirs[former]
         if heir is not candidate:
             place = f"{heir.display}:{heir.name_spot.line}"
-            return f"`{former}` became another request already, in {place}", "only one can keep its state"
+            return (
+                f"`{former}` became another request already, in {place}",
+                "only one can keep its state",
+            )
         return None
 
     def _meant(self, name: str) -> str | None:
         if name in self._heirs:
             return f"it is named `{self._heirs[name].request.name}` now"
         self._suggestions_left -= 1  # to look for each costs as much as there are names
-        return nearest(name, self._chosen.keys() | self._tolerated) if self._suggestions_left >= 0 else None
+        return (
+            nearest(name, self._chosen.keys() | self._tolerated)
+            if self._suggestions_left >= 0
+            else None
+        )
 
     def _circle(self, name: str, mention: Mention, around: frozenset[str]) -> Wrong:
         if len(around) < _LARGEST_SHOWN:
@@ -135,12 +162,18 @@ class _Mentioned:
         else:
             way = [name, "…", name]
         is_member = mention.path != _REFERENCE
-        suggestion = "one of these members must go" if is_member else "one of them must say what it runs"
+        suggestion = (
+            "one of these members must go" if is_member else "one of them must say what it runs"
+        )
         return f"these requests refer to each other in a circle: {' → '.join(way)}", suggestion
 
 
-def _heirs(mentioning: Iterable[Candidate], incumbents: Mapping[str, str]) -> Mapping[str, Candidate]:
-    """Return by former name who bears the state of it: one that was there before, else the first by file and line."""
+def _heirs(
+    mentioning: Iterable[Candidate], incumbents: Mapping[str, str]
+) -> Mapping[str, Candidate]:
+    """Return by former name who bears the state of it: one that was there before, else
+    the first by file and line.
+    """
     heirs: dict[str, Candidate] = {}
     for candidate in mentioning:
         request = candidate.request
@@ -154,7 +187,10 @@ def _heirs(mentioning: Iterable[Candidate], incumbents: Mapping[str, str]) -> Ma
 
 def _own_name(mention: Mention) -> Wrong:
     if mention.path == ON_FAILURE:
-        return f"`{mention.name}` would run after its own failure", "name another request; `retry` runs it again"
+        return (
+            f"`{mention.name}` would run after its own failure",
+            "name another request; `retry` runs it again",
+        )
     if mention.path == _REFERENCE:
         return f"`{mention.name}` refers to itself", "say what it runs: a command or a shell line"
     return f"the group `{mention.name}` contains itself", "take it out of the members"
@@ -162,8 +198,17 @@ def _own_name(mention: Mention) -> Wrong:
 
 def _taken(candidate: Candidate, place: str) -> Problem:
     message = f"the name `{candidate.request.name}` is taken by {place}"
-    return _problem(candidate.display, candidate.name_spot, "name", message, "give one of them another `name`")
+    return _problem(
+        candidate.display, candidate.name_spot, "name", message, "give one of them another `name`"
+    )
 
 
 def _problem(file: str, spot: Spot, path: str, message: str, suggestion: str | None) -> Problem:
-    return Problem(file=file, line=spot.line, column=spot.column, path=path, message=message, suggestion=suggestion)
+    return Problem(
+        file=file,
+        line=spot.line,
+        column=spot.column,
+        path=path,
+        message=message,
+        suggestion=suggestion,
+    )

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def circles(targets: Targets) -> Iterator[frozenset[str]]:
     """Yield the largest sets of names each of which leads to every other of its set, and to itself.
 
-    Tarjan's algorithm ("Depth-first search and linear graph algorithms", 1972), without recursion: every name is
-    entered once, and every lead looked at once.
+    Tarjan's algorithm ("Depth-first search and linear graph algorithms", 1972), without
+    recursion: every name is entered once, and every lead looked at once.
 
     >>> [sorted(circle) for circle in circles({"a": ["b"], "b": ["a", "c"], "c": ["d"], "e": ["e"]})]
     [['a', 'b'], ['e']]

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatesFile:
-    """What was found at `path`. `finding` is what is to be told where it is named, `problems` what in it itself."""
+    """What was found at `path`. `finding` is what is to be told where it is named,
+    `problems` what in it itself.
+    """
 
     path: str
     signature: Signature | None
@@ -31,8 +33,11 @@ class DatesFile:
     problems: tuple[Problem, ...] = ()
 
 
-def dates_file(named: str, at: DataPath, *, path: str, display: str, root: str, is_guarded: bool) -> DatesFile:
-    """Read the file of dates that the document at `path` (told as `display`) names at a path of its data.
+def dates_file(
+    named: str, at: DataPath, *, path: str, display: str, root: str, is_guarded: bool
+) -> DatesFile:
+    """Read the file of dates that the document at `path` (told as `display`) names at a
+    path of its data.
 
     `root` is the jobs folder; with `is_guarded` a file is refused that root must not trust.
     """
@@ -49,7 +54,9 @@ def dates_file(named: str, at: DataPath, *, path: str, display: str, root: str, 
         return DatesFile(path=beside, signature=content.signature, dates=dates)
     message = f"the file of dates {shown(named)} has {len(all_problems)} problem{'s' if len(all_problems) > 1 else ''}"
     finding = Finding(path=at, message=message)
-    return DatesFile(path=beside, signature=content.signature, dates=dates, finding=finding, problems=problems)
+    return DatesFile(
+        path=beside, signature=content.signature, dates=dates, finding=finding, problems=problems
+    )
 
 
 def _display_beside(display: str, named: str) -> str:

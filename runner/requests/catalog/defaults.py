@@ -1,8 +1,10 @@
 """The settings that the requests of a folder share, and how a document is filled with them. Pure.
 
-They are filled in before a document is validated, so that what is said and what is inherited are judged together.
-What cannot apply to a request is not filled in: nothing of `timing` to one that runs immediately, nothing of `process`
-to one that runs another's process. What a group leaves to its members to say goes to those that are defined in it.
+They are filled in before a document is validated, so that what is said and what is
+inherited are judged together. What cannot apply to a request is not filled in: nothing
+of `timing` to one that runs immediately, nothing of `process` to one that runs
+another's process. What a group leaves to its members to say goes to those that are
+defined in it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 NAMES = ("_defaults.yaml", "_defaults.yml")
 MERGED = ("labels", "context", "environment", "params", "limits")
-"""Mappings whose keys are settings of their own: the nearest value of each counts. All else is replaced as a whole."""
+"""Mappings whose keys are settings of their own: the nearest value of each counts. All
+else is replaced as a whole.
+"""
 PLACED = ("directory", "environment_file")
 """Keys of a process whose paths are relative to the file that says them."""
 OF_TIMINGS: Mapping[str, tuple[str, ...]] = {
@@ -35,7 +39,9 @@ _PARTS = ("process", "timing")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """Where the `on_failure` of a folder is said: the file, relative to the jobs folder, and the place of the name."""
+    """Where the `on_failure` of a folder is said: the file, relative to the jobs
+    folder, and the place of the name.
+    """
 
     file: str
     spot: Spot
@@ -45,8 +51,9 @@ class Told:
 class Defaults:
     """What a file of settings says, or several of them together.
 
-    `folders` are the absolute ones that paths in `data` are relative to, `excepted` the dates of the file that `except`
-    names, and `digest` is the same only where all else is. With `problems` they cannot be used, nor any request below.
+    `folders` are the absolute ones that paths in `data` are relative to, `excepted` the
+    dates of the file that `except` names, and `digest` is the same only where all else
+    is. With `problems` they cannot be used, nor any request below.
     """
 
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -76,7 +83,9 @@ def together(far: Defaults, near: Defaults, digest: bytes) -> Defaults:
 
 
 def filled(data: Any, defaults: Defaults, name: str | None) -> Any:
-    """Return the data of a document, which bears a name, with the defaults where it says nothing itself."""
+    """Return the data of a document, which bears a name, with the defaults where it
+    says nothing itself.
+    """
     told = defaults.data
     if not told or not isinstance(data, dict):
         return data
@@ -90,7 +99,9 @@ def filled(data: Any, defaults: Defaults, name: str | None) -> Any:
 
 
 def folders_of(data: Any, defaults: Defaults) -> Mapping[str, str]:
-    """Return, for the paths of a process that it has from the defaults, the folders that they are relative to."""
+    """Return, for the paths of a process that it has from the defaults, the folders
+    that they are relative to.
+    """
     process = data.get("process") if defaults.folders else None
     if not isinstance(process, dict) or "request" in process:
         return {}
@@ -129,7 +140,11 @@ def _process(told: Mapping[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 def _group(told: Mapping[str, Any], group: Any) -> Any:
     members = group.get("members") if isinstance(group, dict) else None
-    return {**group, "members": [_member(told, each) for each in members]} if isinstance(members, list) else group
+    return (
+        {**group, "members": [_member(told, each) for each in members]}
+        if isinstance(members, list)
+        else group
+    )
 
 
 def _member(told: Mapping[str, Any], own: Any) -> Any:

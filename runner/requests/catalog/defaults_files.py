@@ -1,4 +1,6 @@
-"""The `_defaults.yaml` files of a jobs folder, kept up to date, and what they come to for each folder. Reads files."""
+"""The `_defaults.yaml` files of a jobs folder, kept up to date, and what they come to
+for each folder. Reads files.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,15 @@ from typing import Any
 from runner.errors import Problem
 from runner.requests.building.request import Draft, built
 from runner.requests.catalog.dates_file import DatesFile, dates_file
-from runner.requests.catalog.defaults import NAMES, NONE, OF_TIMINGS, PLACED, Defaults, Told, together
+from runner.requests.catalog.defaults import (
+    NAMES,
+    NONE,
+    OF_TIMINGS,
+    PLACED,
+    Defaults,
+    Told,
+    together,
+)
 from runner.requests.catalog.listing import Content, Listing, Trouble, read_bounded, signature_at
 from runner.requests.catalog.loading import Place, file_problem
 from runner.requests.catalog.outside_files import discreet
@@ -40,13 +50,19 @@ class _Known:
     @property
     def is_as_read(self) -> bool:
         """Whether what was read for the sake of the file looks as it did."""
-        return all(signature_at(path) == signature for path, signature in self.defaults.reads.items())
+        return all(
+            signature_at(path) == signature for path, signature in self.defaults.reads.items()
+        )
 
 
 class DefaultsFiles:
-    """The files below `root`, an absolute path; `display` tells people of one by its path relative to that."""
+    """The files below `root`, an absolute path; `display` tells people of one by its
+    path relative to that.
+    """
 
-    def __init__(self, root: str, *, display: Callable[[str], str], default_zone: str, is_guarded: bool) -> None:
+    def __init__(
+        self, root: str, *, display: Callable[[str], str], default_zone: str, is_guarded: bool
+    ) -> None:
         self._is_guarded = is_guarded
         self._root = root
         self._display = display
@@ -69,7 +85,9 @@ class DefaultsFiles:
         return frozenset(path for known in self._known.values() for path in known.defaults.reads)
 
     def around(self, folder: str) -> Defaults:
-        """Return the defaults for the requests of a folder, a path relative to the jobs folder, "" for that itself."""
+        """Return the defaults for the requests of a folder, a path relative to the jobs
+        folder, "" for that itself.
+        """
         if not self._known:
             return NONE
         if folder not in self._around:
@@ -120,7 +138,11 @@ class DefaultsFiles:
         content = trouble or read_bounded(path)
         if isinstance(content, Trouble):
             problems = (file_problem(self._display(relative), content),)
-            return _Known(signature=None, raw=b"", defaults=Defaults(problems=problems, digest=_digest(repr(problems))))
+            return _Known(
+                signature=None,
+                raw=b"",
+                defaults=Defaults(problems=problems, digest=_digest(repr(problems))),
+            )
         known, raw = self._known.get(relative), hashlib.sha256(content.raw).digest()
         if known is not None and known.raw == raw and known.is_as_read:
             return replace(known, signature=content.signature)
@@ -162,14 +184,19 @@ class _Reading:
         document, data = documents[0], documents[0].data
         findings = beside(document.findings, map(_worded, findings_in(data, "defaults")))
         if len(documents) > 1:
-            findings.append(Finding(path=(), message="defaults are one document", suggestion="remove the `---`"))
+            findings.append(
+                Finding(path=(), message="defaults are one document", suggestion="remove the `---`")
+            )
         if isinstance(data, dict):
             self._read_dates(data, findings)
             findings += self._meant_wrongly(data, findings)
         if not findings and isinstance(data, dict):
             self._data = data
             self._note_on_failure(document)
-        told = (document.problem(finding, self._place.display) for finding in without_consequences(findings))
+        told = (
+            document.problem(finding, self._place.display)
+            for finding in without_consequences(findings)
+        )
         self.problems.extend(sorted(told, key=lambda problem: (problem.line, problem.column)))
 
     def result(self, raw: bytes) -> Defaults:
@@ -197,7 +224,12 @@ class _Reading:
             return
         place = self._place
         self._dates = read = dates_file(
-            named, _EXCEPT, path=place.path, display=place.display, root=place.root, is_guarded=place.is_guarded
+            named,
+            _EXCEPT,
+            path=place.path,
+            display=place.display,
+            root=place.root,
+            is_guarded=place.is_guarded,
         )
         self.problems.extend(read.problems)
         if read.finding is not None:
@@ -210,11 +242,15 @@ class _Reading:
         if isinstance(told["process"], dict):
             probe["process"] = {**told["process"], "shell": ":"}
         if isinstance(told["timing"], dict):
-            inherited = {key: value for key, value in told["timing"].items() if key in OF_TIMINGS["schedule"]}
+            inherited = {
+                key: value for key, value in told["timing"].items() if key in OF_TIMINGS["schedule"]
+            }
             probe["timing"] = {"schedule": {**inherited, **_PROBE}}
         source = Source(file=self._place.relative, line=1, sha256="")
         dates = self._dates.dates if self._dates else None
-        draft = Draft(data=probe, name="defaults", folder=self._folder, source=source, excepted=dates)
+        draft = Draft(
+            data=probe, name="defaults", folder=self._folder, source=source, excepted=dates
+        )
         spoiled = frozenset(finding.path[:1] for finding in findings if finding.path)
         if not spoiled and findings:
             return []

@@ -24,7 +24,11 @@ def read_entry(place: Place, known: Entry | None = None) -> Entry:
         return Entry(signature=signature, digest=b"", file=file, defaults=defaults)
     fresh = content.signature is None or content.signature[-1] > time.time_ns() - _CLOCK_TICK_NS
     digest = hashlib.sha256(content.raw).digest()
-    if known and (known.digest, known.defaults) == (digest, defaults) and not reads_differ(known.file):
+    if (
+        known
+        and (known.digest, known.defaults) == (digest, defaults)
+        and not reads_differ(known.file)
+    ):
         return replace(known, signature=content.signature, is_fresh=fresh)
     return Entry(
         signature=content.signature,

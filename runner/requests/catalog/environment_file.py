@@ -1,17 +1,21 @@
-r"""What a file of NAME=value lines says, as systemd's EnvironmentFile= reads it (systemd.exec(5)). Pure.
+r"""What a file of NAME=value lines says, as systemd's EnvironmentFile= reads it
+(systemd.exec(5)). Pure.
 
-Blank lines and those that begin with `#` or `;` are passed over. An unquoted value ends with its line, without the
-blanks around it; a backslash takes the next character as it is, and joins lines. In single quotes everything stands for
-itself, in double quotes a backslash escapes `"`, `\`, `` ` ``, `$` and the end of a line; both may go over several
-lines, and what follows a quote is appended. Nothing is expanded. Unlike there, `export ` may precede a name as in files
-for a shell, and a line that is none of this is an error.
+Blank lines and those that begin with `#` or `;` are passed over. An unquoted value ends
+with its line, without the blanks around it; a backslash takes the next character as it
+is, and joins lines. In single quotes everything stands for itself, in double quotes a
+backslash escapes `"`, `\`, `` ` ``, `$` and the end of a line; both may go over several
+lines, and what follows a quote is appended. Nothing is expanded. Unlike there, `export
+` may precede a name as in files for a shell, and a line that is none of this is an
+error.
 """
 
 from __future__ import annotations
 
 import re
 
-# Possessive throughout (`*+`): what was read is never tried in another way, so that a file of a megabyte costs no more.
+# Possessive throughout (`*+`): what was read is never tried in another way, so that a
+# file of a megabyte costs no more.
 _NOTHING = re.compile(r"[ \t]*+(?:[#;][^\n\r]*+)?(?:[\n\r]|\Z)")
 _NAME = re.compile(r"[ \t]*+(?:export[ \t]++(?!=))?([^\s=]++)[ \t]*+=[ \t]*+")
 _GOOD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -25,7 +29,8 @@ _ENDS = ("\n", "\r", "\r\n")
 def parse(text: str) -> dict[str, str]:
     r"""Return the variables of a file; of two lines with one name the later counts.
 
-    Raises ValueError, worded for people, with the line, and without anything that could be of a value.
+    Raises ValueError, worded for people, with the line, and without anything that could
+    be of a value.
 
     >>> parse("# ours\nexport ERP_URL=https://erp.example\nGREETING='hello world'\n")
     {'ERP_URL': 'https://erp.example', 'GREETING': 'hello world'}
@@ -49,7 +54,9 @@ def _name(text: str, at: int) -> tuple[str, int]:
     if not found:
         raise _error(text, at, "this is no NAME=value; a value of several lines needs quotes")
     if not _GOOD_NAME.fullmatch(found[1]):
-        raise _error(text, at, "what stands before `=` is no name: letters, digits and `_`, no digit first")
+        raise _error(
+            text, at, "what stands before `=` is no name: letters, digits and `_`, no digit first"
+        )
     return found[1], found.end()
 
 

@@ -21,7 +21,9 @@ _MOST_STEPS = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reached:
-    """A process that runs inside a group; whether it has environment and parameters of it, having none of its own."""
+    """A process that runs inside a group; whether it has environment and parameters of
+    it, having none of its own.
+    """
 
     process: Process
     request: str
@@ -30,14 +32,18 @@ class _Reached:
 
 
 class GroupChecks:
-    """Looks through references and groups in groups; past so many steps in all it says nothing any more."""
+    """Looks through references and groups in groups; past so many steps in all it says
+    nothing any more.
+    """
 
     def __init__(self, chosen: Mapping[str, Candidate]) -> None:
         self._chosen = chosen
         self._steps_left = _MOST_STEPS
 
     def wrong(self, candidate: Candidate) -> Mapping[DataPath, Wrong]:
-        """Return what is wrong with the members that are requests, by the path of their names in the document."""
+        """Return what is wrong with the members that are requests, by the path of their
+        names in the document.
+        """
         found: dict[DataPath, Wrong] = {}
         for path, name, groups in _named(candidate.request.process, ("process",), ()):
             told = self._wrong(name, groups)
@@ -53,22 +59,31 @@ class GroupChecks:
         for reached in self._reached(name):
             process = reached.process
             if process.prevent_concurrent and process.name in held:
-                return _awaited(process.name, "it" if reached.request == name else f"`{reached.request}` in it")
+                return _awaited(
+                    process.name, "it" if reached.request == name else f"`{reached.request}` in it"
+                )
             for secret in process.secrets:
                 if (key := _told(secret, group, reached)) is not None:
                     return _secret(secret, key)
         return None
 
     def _reached(self, target: str) -> Iterator[_Reached]:
-        """Yield what runs when a request runs as a member, each request once a way that it inherits."""
+        """Yield what runs when a request runs as a member, each request once a way that
+        it inherits.
+        """
         ways = [(target, True, True)]
         seen = set(ways)
         for name, environment, params in ways:
             process = self._process_of(name)
             if process is None or self._steps_left <= 0:
                 continue
-            environment, params = environment and not process.says("environment"), params and not process.says("params")
-            yield _Reached(process=process, request=name, has_environment=environment, has_params=params)
+            environment, params = (
+                environment and not process.says("environment"),
+                params and not process.says("params"),
+            )
+            yield _Reached(
+                process=process, request=name, has_environment=environment, has_params=params
+            )
             for reached in _members(name, process, environment, params):
                 self._steps_left -= 1
                 if not isinstance(reached.process.action, Reference):
@@ -95,7 +110,9 @@ class GroupChecks:
 def _named(
     process: Process, path: DataPath, groups: tuple[Process, ...]
 ) -> Iterator[tuple[DataPath, str, tuple[Process, ...]]]:
-    """Yield the members that are requests, with the groups of the document that they are in, the innermost last."""
+    """Yield the members that are requests, with the groups of the document that they
+    are in, the innermost last.
+    """
     if not isinstance(process.action, Group):
         return
     around = (*groups, process)
@@ -108,12 +125,19 @@ def _named(
 
 
 def _members(request: str, group: Process, environment: bool, params: bool) -> Iterator[_Reached]:
-    """Yield the members of a group of a request, and those of groups in it, with what comes to them from outside."""
+    """Yield the members of a group of a request, and those of groups in it, with what
+    comes to them from outside.
+    """
     if not isinstance(group.action, Group):
         return
     for member in group.action.members:
-        inherits = environment and not member.says("environment"), params and not member.says("params")
-        yield _Reached(process=member, request=request, has_environment=inherits[0], has_params=inherits[1])
+        inherits = (
+            environment and not member.says("environment"),
+            params and not member.says("params"),
+        )
+        yield _Reached(
+            process=member, request=request, has_environment=inherits[0], has_params=inherits[1]
+        )
         yield from _members(request, member, *inherits)
 
 
@@ -122,7 +146,11 @@ def _told(secret: str, group: Process, reached: _Reached) -> str | None:
     if reached.has_environment and secret in group.environment:
         return "environment"
     names = (name.upper() for name in group.params) if reached.has_params else ()
-    return "params" if any(secret.upper() in {name, f"RUNNER_PARAM_{name}"} for name in names) else None
+    return (
+        "params"
+        if any(secret.upper() in {name, f"RUNNER_PARAM_{name}"} for name in names)
+        else None
+    )
 
 
 def _awaited(guard: str, who: str) -> Wrong:

@@ -1,4 +1,5 @@
-"""A folder's request files and their bytes, so that nothing that lies there can block, crash or flood the reader.
+"""A folder's request files and their bytes, so that nothing that lies there can block,
+crash or flood the reader.
 
 Reads files and folders.
 """
@@ -40,9 +41,20 @@ _SKIPPED = (".", "_", "#", "~")
 # Compiled when needed, for that takes milliseconds.
 _UNFIT = "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 _LASTING = frozenset(
-    {None, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
+    {
+        None,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENXIO,
+    }
 )
-"""Errors that remain until something about the file changes; a socket's is ENXIO, of a bad name None."""
+"""Errors that remain until something about the file changes; a socket's is ENXIO, of a
+bad name None.
+"""
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """Errors of what is no folder, or not any more."""
 
@@ -62,11 +74,13 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The request files of a folder at one moment, by path relative to it; and what cannot be looked into. No order.
+    """The request files of a folder at one moment, by path relative to it; and what
+    cannot be looked into. No order.
 
-    `changed` are the files that look different from what was known of them, new ones included. `defaults` are the files
-    of settings that requests share; those without a signature are among the troubles. `links` are the links among
-    them, and those to folders or to nothing.
+    `changed` are the files that look different from what was known of them, new ones
+    included. `defaults` are the files of settings that requests share; those without a
+    signature are among the troubles. `links` are the links among them, and those to
+    folders or to nothing.
     """
 
     files: Mapping[str, Signature]
@@ -78,7 +92,9 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """The bytes of a file, and its signature while they were read; None for a file that never stood still."""
+    """The bytes of a file, and its signature while they were read; None for a file that
+    never stood still.
+    """
 
     raw: bytes
     signature: Signature | None
@@ -93,7 +109,8 @@ def signature_at(path: str) -> Signature | None:
 
 
 def read_bounded(path: str, trust: Trust | None = None) -> Content | Trouble:
-    """Read a regular file of at most `LARGEST` bytes, again if it changed meanwhile. Never blocks on a pipe.
+    """Read a regular file of at most `LARGEST` bytes, again if it changed meanwhile.
+    Never blocks on a pipe.
 
     With `trust` only what that trusts.
     """
@@ -120,9 +137,12 @@ def _read_once(path: str) -> Content | Trouble:
         before = os.fstat(descriptor)
         if objection := _objection(before):
             return objection
-        # A byte more than there should be shows whether it has grown; a read that comes short is told by its length.
+        # A byte more than there should be shows whether it has grown; a read that comes
+        # short is told by its length.
         raw = os.read(descriptor, before.st_size + 1)
-        is_whole = len(raw) == before.st_size and signature_of(os.fstat(descriptor)) == signature_of(before)
+        is_whole = len(raw) == before.st_size and signature_of(
+            os.fstat(descriptor)
+        ) == signature_of(before)
         return Content(raw=raw, signature=signature_of(before) if is_whole else None)
     finally:
         os.close(descriptor)
@@ -150,12 +170,14 @@ def _reason(error: OSError | ValueError) -> str:
 def listed(
     folder: Path, known: Mapping[str, Signature], *, is_guarded: bool = False
 ) -> Generator[None, None, Listing | None]:
-    """Walk a folder, through links, yielding now and then; return its files, or None if it is not there.
+    """Walk a folder, through links, yielding now and then; return its files, or None if
+    it is not there.
 
-    `known` are the signatures that its files had. With `is_guarded` what root must not trust counts as unreadable.
+    `known` are the signatures that its files had. With `is_guarded` what root must not
+    trust counts as unreadable.
 
-    Its own path is resolved once, so that two states of a folder that is swapped by a link do not mix. A folder that
-    can be reached in several ways is walked once.
+    Its own path is resolved once, so that two states of a folder that is swapped by a
+    link do not mix. A folder that can be reached in several ways is walked once.
     """
     root = real_path(folder)
     walk = _Walk(known, is_guarded=is_guarded)
@@ -191,7 +213,9 @@ def listed(
 
 def _objection_to(entry: os.DirEntry[str], status: os.stat_result) -> Objection | None:
     """Say why root must not trust a file in a folder that it trusts."""
-    return ROOT.objection(entry.path) if entry.is_symlink() else ROOT.own_objection(entry.path, status)
+    return (
+        ROOT.objection(entry.path) if entry.is_symlink() else ROOT.own_objection(entry.path, status)
+    )
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
@@ -241,13 +265,17 @@ class _Walk:
         self.entries += 1
         relative = below + entry.name
         if self.entries >= MOST_ENTRIES:
-            self.troubles[""] = Trouble(reason=f"there are more than {MOST_ENTRIES} entries below it", is_folder=True)
+            self.troubles[""] = Trouble(
+                reason=f"there are more than {MOST_ENTRIES} entries below it", is_folder=True
+            )
             self.ahead.clear()
         elif relative not in self._known or not self._is_as_known(entry, relative):
             self._look_into(entry, relative)
 
     def _is_as_known(self, entry: os.DirEntry[str], relative: str) -> bool:
-        """Keep a file that looks as it did: by far the most do, and nothing else is to be asked of them."""
+        """Keep a file that looks as it did: by far the most do, and nothing else is to
+        be asked of them.
+        """
         try:
             status = entry.stat()
         except OSError:
@@ -262,7 +290,12 @@ class _Walk:
 
     def _look_into(self, entry: os.DirEntry[str], relative: str) -> None:
         name = entry.name
-        if name.endswith(_ENDINGS) and name.isascii() and name.isprintable() and name[0] not in _SKIPPED:
+        if (
+            name.endswith(_ENDINGS)
+            and name.isascii()
+            and name.isprintable()
+            and name[0] not in _SKIPPED
+        ):
             if entry.is_symlink():
                 self.links.append(relative)
             self._keep_file(entry, relative)
@@ -294,12 +327,16 @@ class _Walk:
                 self.changed.append(relative)
 
     def _signature(self, entry: os.DirEntry[str], relative: str) -> Signature | None:
-        """Return the signature of a file; None for one that is gone or, noted as a trouble, not to be read."""
+        """Return the signature of a file; None for one that is gone or, noted as a
+        trouble, not to be read.
+        """
         try:
             status = entry.stat()
         except OSError as error:
             if entry.is_symlink():
-                self.troubles[relative] = Trouble(reason=f"it is a link to nothing: {_reason(error)}")
+                self.troubles[relative] = Trouble(
+                    reason=f"it is a link to nothing: {_reason(error)}"
+                )
             elif not isinstance(error, FileNotFoundError):  # gone since the folder was looked into
                 self.troubles[relative] = Trouble(reason=f"it cannot be read: {_reason(error)}")
             return None
@@ -319,7 +356,9 @@ class _Walk:
             return False
 
     def _note_unreadable(self, folder: str, error: OSError) -> None:
-        """Note a folder that is there but cannot be looked at now: what it held must not count as removed."""
+        """Note a folder that is there but cannot be looked at now: what it held must
+        not count as removed.
+        """
         if folder and error.errno not in _GONE:
             reason = f"the folder cannot be read: {_reason(error)}"
             self.troubles[neutral(folder)] = Trouble(reason=reason, is_folder=True)

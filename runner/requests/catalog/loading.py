@@ -1,4 +1,6 @@
-"""One file of a jobs folder: its good requests, and what is wrong with the rest. Reads the files of dates it names."""
+"""One file of a jobs folder: its good requests, and what is wrong with the rest. Reads
+the files of dates it names.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,15 @@ from runner.requests.catalog.dates_file import dates_file
 from runner.requests.catalog.defaults import Defaults
 from runner.requests.catalog.listing import Content, Trouble
 from runner.requests.catalog.outside_files import discreet
-from runner.requests.findings import Finding, Spot, beside, lies_below, shown, value_at, without_consequences
+from runner.requests.findings import (
+    Finding,
+    Spot,
+    beside,
+    lies_below,
+    shown,
+    value_at,
+    without_consequences,
+)
 from runner.requests.model import ProcessRequest, Source
 from runner.requests.schema.checking import findings_in
 from runner.requests.schema.shipped import is_name
@@ -32,14 +42,19 @@ if TYPE_CHECKING:
 
 _EXCEPT = ("timing", "schedule", "except")
 _MOST_PROBLEMS = 200
-_EMPTY = Trouble(reason="the file is empty", suggestion="write a request into it, or delete it to remove what it held")
+_EMPTY = Trouble(
+    reason="the file is empty",
+    suggestion="write a request into it, or delete it to remove what it held",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a file stands: `relative` to the jobs folder, `display` as people are told, `path` to open it.
+    """Where a file stands: `relative` to the jobs folder, `display` as people are told,
+    `path` to open it.
 
-    `defaults` are the settings for the requests of its folder. With `is_guarded` what root must not trust is not read.
+    `defaults` are the settings for the requests of its folder. With `is_guarded` what
+    root must not trust is not read.
     """
 
     relative: str
@@ -57,7 +72,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A valid request, before its neighbours are looked at, and where its name and the names it mentions stand."""
+    """A valid request, before its neighbours are looked at, and where its name and the
+    names it mentions stand.
+    """
 
     request: ProcessRequest
     display: str
@@ -73,7 +90,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedFile:
-    """What a file holds. `names`, `is_whole` and `blamed` are of the rejected documents, as in `Rejection`.
+    """What a file holds. `names`, `is_whole` and `blamed` are of the rejected
+    documents, as in `Rejection`.
 
     `reads` are the other files that were read for it.
     """
@@ -88,18 +106,29 @@ class LoadedFile:
 
 def file_problem(display: str, trouble: Trouble) -> Problem:
     """Tell why a file, or folder, as a whole cannot be read."""
-    return Problem(file=display, line=1, column=1, path="", message=trouble.reason, suggestion=trouble.suggestion)
+    return Problem(
+        file=display,
+        line=1,
+        column=1,
+        path="",
+        message=trouble.reason,
+        suggestion=trouble.suggestion,
+    )
 
 
 def loaded(content: Content, place: Place) -> LoadedFile:
-    """Read the requests of a file's content. An empty file is one that is being written, or was by mistake emptied."""
+    """Read the requests of a file's content. An empty file is one that is being
+    written, or was by mistake emptied.
+    """
     if place.defaults.problems:
         return LoadedFile(problems=place.defaults.problems, is_whole=True, reads={})
     if not content.raw.strip():
         return LoadedFile(problems=(file_problem(place.display, _EMPTY),), is_whole=True, reads={})
     documents = documents_in(content.raw, place.display)
     if isinstance(documents, Problem):
-        return LoadedFile(problems=discreet((documents,), place.path, place.root), is_whole=True, reads={})
+        return LoadedFile(
+            problems=discreet((documents,), place.path, place.root), is_whole=True, reads={}
+        )
     loading = _Loading(place, documents, content.raw)
     for document in documents:
         loading.load(document)
@@ -147,7 +176,9 @@ class _Loading:
                 data=data,
                 name=name or "",
                 folder=os.path.dirname(self._place.path),  # noqa: PTH120
-                source=Source(file=self._place.relative, line=document.line, sha256=self._digest(document)),
+                source=Source(
+                    file=self._place.relative, line=document.line, sha256=self._digest(document)
+                ),
                 excepted=excepted,
                 folders=shared.folders_of(document.data, defaults),
             )
@@ -160,7 +191,9 @@ class _Loading:
             self._accept(document, request)
 
     def _name(self, document: Document, findings: list[Finding]) -> str | None:
-        """Return the name a document bears, by itself or from its file; None, with a finding, if it cannot be told."""
+        """Return the name a document bears, by itself or from its file; None, with a
+        finding, if it cannot be told.
+        """
         data = document.data if isinstance(document.data, dict) else {}
         if "name" in data:
             return data["name"] if is_name(data["name"]) else None
@@ -178,11 +211,20 @@ class _Loading:
     def _excepted(self, document: Document, findings: list[Finding]) -> frozenset[date] | None:
         """Read the file of dates that a document names, if it names one."""
         named = value_at(document.data, _EXCEPT)
-        if not isinstance(named, str) or not named or any(lies_below(_EXCEPT, {each.path}) for each in findings):
+        if (
+            not isinstance(named, str)
+            or not named
+            or any(lies_below(_EXCEPT, {each.path}) for each in findings)
+        ):
             return None
         place = self._place
         read = dates_file(
-            named, _EXCEPT, path=place.path, display=place.display, root=place.root, is_guarded=place.is_guarded
+            named,
+            _EXCEPT,
+            path=place.path,
+            display=place.display,
+            root=place.root,
+            is_guarded=place.is_guarded,
         )
         self._reads[read.path] = read.signature
         self._problems.extend(read.problems)
@@ -195,7 +237,9 @@ class _Loading:
             request=request,
             display=self._place.display,
             name_spot=document.spot(("name",)),
-            mentions=tuple(self._mention(document, path, name) for path, name in mentioned(request)),
+            mentions=tuple(
+                self._mention(document, path, name) for path, name in mentioned(request)
+            ),
         )
         self._candidates.append(candidate)
 
@@ -210,7 +254,10 @@ class _Loading:
             self._is_whole = True
         else:
             self._names.add(name)
-        told = (document.problem(finding, self._place.display) for finding in without_consequences(findings))
+        told = (
+            document.problem(finding, self._place.display)
+            for finding in without_consequences(findings)
+        )
         problems = sorted(told, key=lambda problem: (problem.line, problem.column))
         self._problems.extend(problems)
         if name is not None:
@@ -222,7 +269,9 @@ class _Loading:
 
 
 def _findings(document: Document, data: object) -> list[Finding]:
-    """Return what is wrong with a document as YAML and by the schema, filled with its defaults, each thing once."""
+    """Return what is wrong with a document as YAML and by the schema, filled with its
+    defaults, each thing once.
+    """
     by_schema = findings_in(data)
     return beside(document.findings, by_schema) if document.findings else list(by_schema)
 

@@ -1,4 +1,6 @@
-"""Whether a runner that is root may use a place: other users must not change what it runs. Asks the file system."""
+"""Whether a runner that is root may use a place: other users must not change what it
+runs. Asks the file system.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ def is_guarded() -> bool:
 
 
 def require_trusted(place: Path, what: str) -> None:
-    """Refuse a place that another user may change, or replace, where the runner is root. Raises RefusedError.
+    """Refuse a place that another user may change, or replace, where the runner is
+    root. Raises RefusedError.
 
     Of a jobs folder that concerns the folder and the way to it: a file in it is rejected by itself.
     """

@@ -1,7 +1,8 @@
-"""A jobs folder as a value: the good requests, the rejected documents, and what to look at to see a change.
+"""A jobs folder as a value: the good requests, the rejected documents, and what to look
+at to see a change.
 
-Reads files. `CatalogReader.scan` is a generator so that its owner can do it in slices, none of which grows with the
-folder.
+Reads files. `CatalogReader.scan` is a generator so that its owner can do it in slices,
+none of which grows with the folder.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ _BETWEEN_YIELDS = 1000
 class Rejection:
     """A file, or some documents of it, that cannot be used.
 
-    `names` are the names that the rejected documents bear; with `whole` their names cannot all be told, so that every
-    request the file last supplied is affected. `blamed` has problems by the name of the document that they are in.
+    `names` are the names that the rejected documents bear; with `whole` their names
+    cannot all be told, so that every request the file last supplied is affected.
+    `blamed` has problems by the name of the document that they are in.
     """
 
     file: str
@@ -40,13 +42,16 @@ class Rejection:
     blamed: tuple[tuple[str, Problem], ...] = ()
 
     def problems_of(self, name: str) -> tuple[Problem, ...]:
-        """Return what is wrong with the document of a name; all that is known where it cannot be told apart."""
+        """Return what is wrong with the document of a name; all that is known where it
+        cannot be told apart.
+        """
         return tuple(problem for bearer, problem in self.blamed if bearer == name) or self.problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """All requests of a folder by name. `missing` says that the folder itself is not there (or not readable).
+    """All requests of a folder by name. `missing` says that the folder itself is not
+    there (or not readable).
 
     `files` counts the request files that were seen.
     """
@@ -61,15 +66,17 @@ class Catalog:
     def problems(self) -> tuple[Problem, ...]:
         """All problems of all files, by file, line and column."""
         # One that concerns a whole folder stands in the rejection of each of its files.
-        told = dict.fromkeys(problem for rejection in self.rejections for problem in rejection.problems)
+        told = dict.fromkeys(
+            problem for rejection in self.rejections for problem in rejection.problems
+        )
         return tuple(sorted(told, key=lambda problem: (problem.file, problem.line, problem.column)))
 
 
 class CatalogReader:
     """Reads a folder again and again; what did not change since the last scan is not read twice.
 
-    With `is_guarded` a file or folder that another user may change is rejected: what runs as root must not come from
-    there.
+    With `is_guarded` a file or folder that another user may change is rejected: what
+    runs as root must not come from there.
     """
 
     def __init__(self, folder: Path, *, default_zone: str, is_guarded: bool = False) -> None:
@@ -77,7 +84,9 @@ class CatalogReader:
         self._root = str(folder.absolute())
         self._display_prefix = "" if folder == Path() else f"{folder}/"
         self._default_zone = default_zone
-        self._files = JobFiles(folder, display=self._display, default_zone=default_zone, is_guarded=is_guarded)
+        self._files = JobFiles(
+            folder, display=self._display, default_zone=default_zone, is_guarded=is_guarded
+        )
 
     @property
     def is_news(self) -> bool:
@@ -86,12 +95,18 @@ class CatalogReader:
 
     @property
     def read_besides(self) -> frozenset[str]:
-        """The absolute paths of what was read for the sake of request files, or was to be: dates of `except`."""
-        return self._files.defaults.reads.union(*(entry.file.reads for entry in self._files.entries.values()))
+        """The absolute paths of what was read for the sake of request files, or was to
+        be: dates of `except`.
+        """
+        return self._files.defaults.reads.union(
+            *(entry.file.reads for entry in self._files.entries.values())
+        )
 
     @property
     def followed(self) -> frozenset[str]:
-        """The absolute paths of links, and of files besides the requests, that the last look has come upon."""
+        """The absolute paths of links, and of files besides the requests, that the last
+        look has come upon.
+        """
         return self._files.followed
 
     def notes_in(self, text: str | bytes) -> Notes:
@@ -110,10 +125,12 @@ class CatalogReader:
         return written(self._files.entries, root=self._root, zone=self._default_zone)
 
     def scan(self, incumbents: Mapping[str, str]) -> Generator[None, None, Catalog]:
-        """Read the folder in slices (a `yield` between any two files that are opened) and return the catalog.
+        """Read the folder in slices (a `yield` between any two files that are opened)
+        and return the catalog.
 
-        `incumbents` maps request names to the file that supplies them now: of two documents with one name that file's
-        stays. If a file changes while the scan runs, its part is read again, so that the catalog is of one moment.
+        `incumbents` maps request names to the file that supplies them now: of two
+        documents with one name that file's stays. If a file changes while the scan
+        runs, its part is read again, so that the catalog is of one moment.
         """
         yield from self._files.refresh()
         if self._files.is_missing:
@@ -127,11 +144,15 @@ class CatalogReader:
         return replace(catalog, requests=dict(sorted(catalog.requests.items(), key=itemgetter(0))))
 
     def glance(self) -> Generator[None, None, bool]:
-        """Read in slices what looks different now, so that a scan soon after has no more to do than to look again."""
+        """Read in slices what looks different now, so that a scan soon after has no
+        more to do than to look again.
+        """
         return self._files.glance()
 
     def look(self) -> Generator[None, None, bool]:
-        """Tell by stat alone, in slices, whether anything that the last scan read looks different, or came or went."""
+        """Tell by stat alone, in slices, whether anything that the last scan read looks
+        different, or came or went.
+        """
         return self._files.look()
 
     def _display(self, relative: str) -> str:
@@ -151,7 +172,9 @@ def exhausted(slices: Generator[None, None, _Whole]) -> _Whole:
 class _Merging:
     """From what the files hold, each by itself, to one catalog; in slices."""
 
-    def __init__(self, files: JobFiles, incumbents: Mapping[str, str], display: Callable[[str], str]) -> None:
+    def __init__(
+        self, files: JobFiles, incumbents: Mapping[str, str], display: Callable[[str], str]
+    ) -> None:
         self._files = files
         self._incumbents = incumbents
         self._display = display
@@ -172,13 +195,19 @@ class _Merging:
         self._rejected.refuse(broken)
         for name in dict.fromkeys(candidate.request.name for candidate, _ in broken):
             self._drop(name)
-        count = len(self._files.entries) + sum(not trouble.is_folder for trouble in self._files.troubles.values())
-        return Catalog(folder=folder, requests=self._requests, rejections=tuple(self._rejected), files=count)
+        count = len(self._files.entries) + sum(
+            not trouble.is_folder for trouble in self._files.troubles.values()
+        )
+        return Catalog(
+            folder=folder, requests=self._requests, rejections=tuple(self._rejected), files=count
+        )
 
     def _reject_files(self) -> Generator[None, None, None]:
         for count, relative in enumerate(sorted(self._files.bad)):
             file = self._files.entries[relative].file
-            self._rejected.add(relative, *file.problems, names=file.names, whole=file.is_whole, blamed=file.blamed)
+            self._rejected.add(
+                relative, *file.problems, names=file.names, whole=file.is_whole, blamed=file.blamed
+            )
             if count % _BETWEEN_YIELDS == 0:
                 yield
 
@@ -207,7 +236,9 @@ class _Merging:
         return frozenset(files)
 
     def _choose(self) -> Generator[None, None, None]:
-        """Give each name to the first that bears it, by file and line, and note where there is more to be said."""
+        """Give each name to the first that bears it, by file and line, and note where
+        there is more to be said.
+        """
         entries, chosen, requests = self._files.entries, self._chosen, self._requests
         for count, relative in enumerate(self._files.order):
             for candidate in entries[relative].file.candidates:
@@ -221,7 +252,9 @@ class _Merging:
                 yield
 
     def _kept(self) -> Generator[None, None, set[str]]:
-        """Return the names of requests that are kept in force because of what is wrong with their files."""
+        """Return the names of requests that are kept in force because of what is wrong
+        with their files.
+        """
         kept: set[str] = set()
         for count, (name, file) in enumerate(self._incumbents.items() if self._rejected else ()):
             if self._rejected.covers(name, file):
@@ -282,9 +315,16 @@ class _Rejected:
     def refuse(self, refused: list[tuple[Candidate, Problem]]) -> None:
         for candidate, problem in refused:
             name = candidate.request.name
-            self.add(candidate.request.source.file, problem, names=frozenset({name}), blamed=((name, problem),))
+            self.add(
+                candidate.request.source.file,
+                problem,
+                names=frozenset({name}),
+                blamed=((name, problem),),
+            )
 
     def covers(self, name: str, file: str) -> bool:
-        """Tell whether the request `name` that `file` supplied last is kept, because of what is wrong with the file."""
+        """Tell whether the request `name` that `file` supplied last is kept, because of
+        what is wrong with the file.
+        """
         rejection = self._by_file.get(file)
         return rejection is not None and (rejection.whole or name in rejection.names)

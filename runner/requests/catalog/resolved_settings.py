@@ -1,4 +1,6 @@
-"""A request with all that it has from its file, from the defaults of its folders and from the program. Reads files."""
+"""A request with all that it has from its file, from the defaults of its folders and
+from the program. Reads files.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _MEMBERS = ("group", "members")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A value of a request, and where it is said; without a `file`, nowhere: it is the program's default."""
+    """A value of a request, and where it is said; without a `file`, nowhere: it is the
+    program's default.
+    """
 
     path: str
     value: object
@@ -42,17 +46,22 @@ class _Layer:
     document: Document
 
 
-def settings_of(request: ProcessRequest, folder: Path, *, display: Callable[[str], str], zone: str) -> list[Setting]:
-    """Return all settings of a request of a jobs folder, section by section; `display` tells people of a file.
+def settings_of(
+    request: ProcessRequest, folder: Path, *, display: Callable[[str], str], zone: str
+) -> list[Setting]:
+    """Return all settings of a request of a jobs folder, section by section; `display`
+    tells people of a file.
 
-    Times without an offset are in `zone`. Raises RefusedError if the files are not any more what the request was read
-    from.
+    Times without an offset are in `zone`. Raises RefusedError if the files are not any
+    more what the request was read from.
     """
     data = dict(draft_from(request.source.definition).data)
     own = _own(request, folder, display)
     layers = list(_layers(request.source.file, folder, display))
     told = [_told(path, value, own, layers) for path, value in _leaves(data, ())]
-    assumed = [Setting(path=path_text(path), value=value) for path, value in _assumed(data, request, zone)]
+    assumed = [
+        Setting(path=path_text(path), value=value) for path, value in _assumed(data, request, zone)
+    ]
     sections = list(schema_of("process-request")["properties"])
     absolute = {
         "process.directory": request.process.directory,
@@ -116,7 +125,9 @@ def _shared(path: DataPath) -> DataPath:
     return path
 
 
-def _assumed(data: Mapping[str, Any], request: ProcessRequest, zone: str) -> Iterator[tuple[DataPath, object]]:
+def _assumed(
+    data: Mapping[str, Any], request: ProcessRequest, zone: str
+) -> Iterator[tuple[DataPath, object]]:
     """Yield what the program has for what nobody says."""
     schema, process = schema_of("process-request"), data["process"]
     found = {
@@ -124,7 +135,10 @@ def _assumed(data: Mapping[str, Any], request: ProcessRequest, zone: str) -> Ite
         ("process", "name"): request.process.name,
         ("process", "directory"): request.process.directory,
         ("scheduled",): below(schema, "scheduled")["default"],
-        **{("process", *path): value for path, value in _of_schema(below(schema, "process"), process)},
+        **{
+            ("process", *path): value
+            for path, value in _of_schema(below(schema, "process"), process)
+        },
     }
     timing = data["timing"] if isinstance(data.get("timing"), dict) else {}
     for kind in timing:
@@ -139,12 +153,16 @@ def _assumed(data: Mapping[str, Any], request: ProcessRequest, zone: str) -> Ite
         found.pop(("process", "on_overlap"), None)
     barred = [key for key in ("request", "group") if key in process]
     for path, value in found.items():
-        is_barred = path[0] == "process" and any(path[1] in out_of_place_beside(key) for key in barred)
+        is_barred = path[0] == "process" and any(
+            path[1] in out_of_place_beside(key) for key in barred
+        )
         if not is_barred and value_at(data, path) is None:
             yield path, value
 
 
-def _of_schema(schema: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[tuple[DataPath, object]]:
+def _of_schema(
+    schema: Mapping[str, Any], data: Mapping[str, Any]
+) -> Iterator[tuple[DataPath, object]]:
     """Yield the defaults that a schema has for a mapping, and for the mappings in it."""
     for key in schema.get("properties", {}):
         demand = below(schema, key)

@@ -1,6 +1,8 @@
-"""What the files of a jobs folder hold, brought up to date in slices: only what looks different is read. Reads files.
+"""What the files of a jobs folder hold, brought up to date in slices: only what looks
+different is read. Reads files.
 
-No step is as long as the folder is large; what is done for each file, whether it changed or not, is a stat.
+No step is as long as the folder is large; what is done for each file, whether it
+changed or not, is a stat.
 """
 
 from __future__ import annotations
@@ -22,14 +24,21 @@ _KNOWN_BETWEEN_YIELDS = 100
 
 
 class JobFiles:
-    """The files of one folder: `entries` by path relative to it, `order` those paths sorted, `bad` those with problems.
+    """The files of one folder: `entries` by path relative to it, `order` those paths
+    sorted, `bad` those with problems.
 
-    `troubles` are what could not be looked into, `is_missing` whether the folder itself was there at the last look.
-    `defaults` are the settings that requests share: of other ones all files are read again that they concern.
+    `troubles` are what could not be looked into, `is_missing` whether the folder itself
+    was there at the last look. `defaults` are the settings that requests share: of
+    other ones all files are read again that they concern.
     """
 
     def __init__(
-        self, folder: Path, *, display: Callable[[str], str], default_zone: str, is_guarded: bool = False
+        self,
+        folder: Path,
+        *,
+        display: Callable[[str], str],
+        default_zone: str,
+        is_guarded: bool = False,
     ) -> None:
         self.entries: dict[str, Entry] = {}
         self.order: list[str] = []
@@ -44,7 +53,9 @@ class JobFiles:
         self._display = display
         self._default_zone = default_zone
         self._is_guarded = is_guarded
-        self.defaults = DefaultsFiles(self._root, display=display, default_zone=default_zone, is_guarded=is_guarded)
+        self.defaults = DefaultsFiles(
+            self._root, display=display, default_zone=default_zone, is_guarded=is_guarded
+        )
         self._is_settled = self._is_filled = False
         self._signatures: dict[str, Signature] = {}
         self._fresh: set[str] = set()
@@ -66,7 +77,9 @@ class JobFiles:
         _mark(self._inheriting, relative, is_in=bool(entry.defaults))
 
     def refresh(self) -> Generator[None, None, None]:
-        """Read what looks different, until a look finds all as it was read: then that is the folder at one moment."""
+        """Read what looks different, until a look finds all as it was read: then that
+        is the folder at one moment.
+        """
         for round_ in range(_ROUNDS):
             if not (yield from self.glance(is_first=round_ == 0)):
                 break
@@ -74,9 +87,13 @@ class JobFiles:
 
     @property
     def followed(self) -> frozenset[str]:
-        """The absolute paths that lead out of what lies in the folder itself: links, and what files refer to."""
+        """The absolute paths that lead out of what lies in the folder itself: links,
+        and what files refer to.
+        """
         links = (f"{self._root}/{relative}" for relative in self.links)
-        return self.defaults.reads.union(links, *(self.entries[relative].file.reads for relative in self._dated))
+        return self.defaults.reads.union(
+            links, *(self.entries[relative].file.reads for relative in self._dated)
+        )
 
     def glance(self, *, is_first: bool = True) -> Generator[None, None, bool]:
         """Read once what looks different; tell whether anything was."""
@@ -93,13 +110,19 @@ class JobFiles:
         return (yield from self._read_different(listing, is_first=is_first))
 
     def look(self) -> Generator[None, None, bool]:
-        """Tell by stat alone whether anything looks different from what `refresh` has read, or came or went."""
+        """Tell by stat alone whether anything looks different from what `refresh` has
+        read, or came or went.
+        """
         listing = yield from listed(self._folder, self._signatures, is_guarded=self._is_guarded)
         if not self._is_settled or (listing is None) is not self.is_missing:
             return True
         if listing is None:
             return False
-        if listing.changed or len(listing.files) != len(self.entries) or listing.troubles != self.troubles:
+        if (
+            listing.changed
+            or len(listing.files) != len(self.entries)
+            or listing.troubles != self.troubles
+        ):
             return True
         return (yield from self.defaults.look(listing)) or bool((yield from self._redated()))
 
@@ -126,7 +149,9 @@ class JobFiles:
 
     def _read_different(self, listing: Listing, *, is_first: bool) -> Generator[None, None, bool]:
         redated, refilled = (yield from self._redated()), (yield from self._refilled())
-        different = sorted({*listing.changed, *redated, *refilled, *(self._fresh if is_first else ())})
+        different = sorted(
+            {*listing.changed, *redated, *refilled, *(self._fresh if is_first else ())}
+        )
         is_any = False
         for relative in different:
             known = self.entries.get(relative)
@@ -141,7 +166,9 @@ class JobFiles:
         return is_any
 
     def _redated(self) -> Generator[None, None, list[str]]:
-        """Return the files for whose sake others were read (dates of `except`) that look different now."""
+        """Return the files for whose sake others were read (dates of `except`) that
+        look different now.
+        """
         redated = []
         for count, relative in enumerate(tuple(self._dated)):
             if reads_differ(self.entries[relative].file):
@@ -156,7 +183,10 @@ class JobFiles:
         if self._is_filled or not (self.defaults or self._inheriting):
             return refilled
         for count, relative in enumerate(self.order):
-            if self.entries[relative].defaults != self.defaults.around(relative.rpartition("/")[0]).digest:
+            if (
+                self.entries[relative].defaults
+                != self.defaults.around(relative.rpartition("/")[0]).digest
+            ):
                 refilled.append(relative)
             if count % _KNOWN_BETWEEN_YIELDS == 0:
                 yield

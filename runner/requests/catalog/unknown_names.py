@@ -1,4 +1,6 @@
-"""What to say of a name that no request in force has: what is wrong with its file, or which name is near. Pure."""
+"""What to say of a name that no request in force has: what is wrong with its file, or
+which name is near. Pure.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ def words_for(name: str, known: Collection[str], rejections: Iterable[Rejection]
 
 
 def reason_for(name: str, known: Collection[str], rejections: Iterable[Rejection]) -> str | None:
-    """Say why no request has a name: its file is invalid, or another name was meant; None if there is no telling."""
+    """Say why no request has a name: its file is invalid, or another name was meant;
+    None if there is no telling.
+    """
     rejected = {each: rejection for rejection in rejections for each in _names_of(rejection)}
     if name in rejected:
         first, *others = rejected[name].problems_of(name)
@@ -31,6 +35,8 @@ def is_rejected(name: str, rejections: Iterable[Rejection]) -> bool:
 
 
 def _names_of(rejection: Rejection) -> frozenset[str]:
-    """Return the names that a rejected file would supply; of one that cannot be read at all, the file's stem."""
+    """Return the names that a rejected file would supply; of one that cannot be read at
+    all, the file's stem.
+    """
     stem = PurePosixPath(rejection.file).stem
     return rejection.names | {stem} if rejection.whole else rejection.names

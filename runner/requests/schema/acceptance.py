@@ -1,7 +1,8 @@
 """Whether a document keeps the schema, said at once: nearly all documents do. Pure.
 
-A subschema becomes a table from the kind of a value to what is demanded of one. It only says yes when all holds; what
-is wrong, and whether "no" is the last word, the library says (`violations`), at fifteen times the price.
+A subschema becomes a table from the kind of a value to what is demanded of one. It only
+says yes when all holds; what is wrong, and whether "no" is the last word, the library
+says (`violations`), at fifteen times the price.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ _KINDS: Mapping[str, tuple[_Kind, ...]] = {
     "integer": (int,), "number": (int, float), "null": (type(None),),
 }  # fmt: skip
 _SAID_ELSEWHERE = frozenset({"type", "then", "else", "additionalProperties"})
-_SAYS_NOTHING = frozenset({"$schema", "$id", "$comment", "title", "description", "examples", "default"})
+_SAYS_NOTHING = frozenset(
+    {"$schema", "$id", "$comment", "title", "description", "examples", "default"}
+)
 
 
 def acceptor(root: Schema) -> Accepts:
-    """Return the function that accepts what a schema allows. Raises NotImplementedError for an unknown keyword."""
+    """Return the function that accepts what a schema allows. Raises NotImplementedError
+    for an unknown keyword.
+    """
     return _Making(root).acceptor(root)
 
 
@@ -45,7 +50,8 @@ class _Making:
     def acceptor(self, schema: Schema) -> Accepts:
         if isinstance(schema, bool):
             return lambda _: schema
-        # A part that names no type is met once for each kind of value, and its own parts once for each of those.
+        # A part that names no type is met once for each kind of value, and its own
+        # parts once for each of those.
         if id(schema) not in self._made:
             self._made[id(schema)] = self._new(schema)
         return self._made[id(schema)]
@@ -72,7 +78,9 @@ class _Making:
         for keyword, demand in schema.items():
             yield from self._demand(keyword, demand, schema, kind)
 
-    def _demand(self, keyword: str, demand: Any, schema: Mapping[str, Any], kind: _Kind) -> Iterator[Accepts]:
+    def _demand(
+        self, keyword: str, demand: Any, schema: Mapping[str, Any], kind: _Kind
+    ) -> Iterator[Accepts]:
         match keyword:
             case "allOf":
                 yield from map(self.acceptor, demand)
@@ -82,7 +90,9 @@ class _Making:
                 branches = (self.acceptor(schema.get(branch, True)) for branch in ("then", "else"))
                 yield _if(self.acceptor(demand), *branches)
             case "dependencies" if kind is dict:
-                yield from (_dependency(key, self._dependent(below)) for key, below in demand.items())
+                yield from (
+                    _dependency(key, self._dependent(below)) for key, below in demand.items()
+                )
             case "propertyNames" if kind is dict:
                 yield _each(self.acceptor(demand))
             case "items" if kind is list:
@@ -99,7 +109,9 @@ class _Making:
     def _properties(self, schema: Mapping[str, Any]) -> Accepts:
         known = {key: self.acceptor(below) for key, below in schema.get("properties", {}).items()}
         if "additionalProperties" not in schema:
-            return _all_of(tuple(_dependency(key, _valued(key, accepts)) for key, accepts in known.items()))
+            return _all_of(
+                tuple(_dependency(key, _valued(key, accepts)) for key, accepts in known.items())
+            )
         others = self.acceptor(schema["additionalProperties"])
 
         def accepts(value: Mapping[str, Any]) -> bool:

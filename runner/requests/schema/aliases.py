@@ -1,7 +1,7 @@
 """Keys as other programs call them: what to write here instead, with the values given. Pure.
 
-A row says where our key belongs and how a value becomes ours. If a value has no exact counterpart, or ours would not
-fit beside what is there, only the right key is named.
+A row says where our key belongs and how a value becomes ours. If a value has no exact
+counterpart, or ours would not fit beside what is there, only the right key is named.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _REPLACING: Entries = {"prevent_concurrent": True, "on_overlap": "replace"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
-    """Keys without case, `_`, `-` and blanks; the mapping where ours belongs, its name, and how a value becomes ours.
+    """Keys without case, `_`, `-` and blanks; the mapping where ours belongs, its name,
+    and how a value becomes ours.
 
     Without a `key` there is none to name where the value says nothing.
     """
@@ -134,7 +135,9 @@ _BY_NAME: Mapping[str, Alias] = {name: alias for alias in ALIASES for name in al
 
 
 def meant_by_key(path: DataPath, data: object) -> str | None:
-    """Return what to write for the unknown key at `path`, or which key that is here; None for a key of no meaning."""
+    """Return what to write for the unknown key at `path`, or which key that is here;
+    None for a key of no meaning.
+    """
     key, parent, value = str(path[-1]), path[:-1], value_at(data, path)
     alias = _BY_NAME.get(re.sub("[-_ ]", "", key.lower())) or _misplaced(key, data)
     if alias is None:
@@ -161,15 +164,26 @@ def _misplaced(key: str, data: object) -> Alias | None:
     homes = [home for home in homes if len(homes) == 1 or isinstance(value_at(data, home), dict)]
     if len(homes) != 1:
         return None
-    return Alias(names=(key,), home=homes[0], key="", convert=lambda value, _: None if value is None else {key: value})
+    return Alias(
+        names=(key,),
+        home=homes[0],
+        key="",
+        convert=lambda value, _: None if value is None else {key: value},
+    )
 
 
 def _home(alias: Alias, parent: DataPath) -> DataPath:
-    """Return where the key belongs for whoever wrote it: in the member of a group, if it stands in one."""
+    """Return where the key belongs for whoever wrote it: in the member of a group, if
+    it stands in one.
+    """
     is_member = len(parent) > 1 and parent[-2] == "members"
     if is_member and (alias.home == _PROCESS or alias.key == "scheduled"):
         return parent
-    if alias.home == _SCHEDULE and parent == ("timing", "run_later") and alias.key in {"timezone", "start", "misfire"}:
+    if (
+        alias.home == _SCHEDULE
+        and parent == ("timing", "run_later")
+        and alias.key in {"timezone", "start", "misfire"}
+    ):
         return parent
     return alias.home
 
@@ -177,13 +191,22 @@ def _home(alias: Alias, parent: DataPath) -> DataPath:
 def _used(alias: Alias, around: Around) -> tuple[str, ...]:
     if alias.convert is times.cron_fields:
         return times.cron_keys(around)
-    joins = alias.convert in (to.arguments, to.command, to.shell) and {"args", "arguments", "argv"} & around.keys()
+    joins = (
+        alias.convert in (to.arguments, to.command, to.shell)
+        and {"args", "arguments", "argv"} & around.keys()
+    )
     return to.joined_with(around) if joins else ()
 
 
-def _fitting(home: DataPath, entries: Entries, key: str, data: object) -> tuple[DataPath, Entries] | None:
+def _fitting(
+    home: DataPath, entries: Entries, key: str, data: object
+) -> tuple[DataPath, Entries] | None:
     """Return the nearest mapping that is there, and what to write into it, if a request may be so."""
-    depth = next(length for length in range(len(home), -1, -1) if isinstance(value_at(data, home[:length]), dict))
+    depth = next(
+        length
+        for length in range(len(home), -1, -1)
+        if isinstance(value_at(data, home[:length]), dict)
+    )
     top = home[:depth]
     entries = _nested(home[depth:], entries)
     there: Any = value_at(data, top)
@@ -195,7 +218,9 @@ def _fitting(home: DataPath, entries: Entries, key: str, data: object) -> tuple[
 
 
 def fits(top: DataPath, siblings: Around, entries: Entries) -> bool:
-    """Tell whether a mapping at `top` may hold `entries` beside those of the `siblings` that are keys of ours."""
+    """Tell whether a mapping at `top` may hold `entries` beside those of the `siblings`
+    that are keys of ours.
+    """
     known = {key: value for key, value in siblings.items() if _is_key(top, key)} if top else {}
     return is_request(_skeleton(top, {**known, **entries}))
 
@@ -208,12 +233,18 @@ def _skeleton(top: DataPath, entries: Entries) -> Entries:
     """Return the least request that has such a mapping."""
     if top[:1] != _PROCESS:
         return {"process": {"shell": ":"}, **_nested(top, entries)}
-    depth = next(length for length in range(len(top), 0, -1) if length == 1 or top[length - 2] == "members")
+    depth = next(
+        length for length in range(len(top), 0, -1) if length == 1 or top[length - 2] == "members"
+    )
     process = _nested(top[depth:], entries)
     if not process.keys() & _ACTIONS:
         process = {"shell": ":", **process}
     if depth > 1:
-        process = {"group": {"members": [process if "request" in process else {"name": "member", **process}]}}
+        process = {
+            "group": {
+                "members": [process if "request" in process else {"name": "member", **process}]
+            }
+        }
     return {"process": process}
 
 

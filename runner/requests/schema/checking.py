@@ -1,7 +1,8 @@
 """What a JSON schema says about a document. Reads the shipped schemas once.
 
-A schema is the one source of what is allowed. A document that keeps it is known at once (`acceptance`); for one that
-does not, the library's keywords say what is wrong, and only then is the library loaded.
+A schema is the one source of what is allowed. A document that keeps it is known at once
+(`acceptance`); for one that does not, the library's keywords say what is wrong, and
+only then is the library loaded.
 """
 
 from __future__ import annotations

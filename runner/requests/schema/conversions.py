@@ -1,6 +1,7 @@
 """What other programs say of a process, as keys and values of ours with the same meaning. Pure.
 
-Each function takes a value and the mapping around it, and returns what to write; None where nothing is certainly meant.
+Each function takes a value and the mapping around it, and returns what to write; None
+where nothing is certainly meant.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def command(value: Any, around: Around) -> Entries | None:
     if any(each in around for each in _ARGUMENTS):
         return arguments(None, around)
     if isinstance(value, list):
-        return {"command": value} if value and all(isinstance(each, str) for each in value) else None
+        return (
+            {"command": value} if value and all(isinstance(each, str) for each in value) else None
+        )
     return _action(value)
 
 
@@ -67,13 +70,17 @@ def arguments(_: Any, around: Around) -> Entries | None:
     if len(programs) != 1 or len(values) != 1:
         return None
     lists = [_words(programs[0]), _words(values[0])]
-    return None if None in lists else {"command": [word for words in lists if words for word in words]}
+    return (
+        None if None in lists else {"command": [word for words in lists if words for word in words]}
+    )
 
 
 def _words(value: Any) -> list[str] | None:
     if isinstance(value, str):
         return suggestions.words_of(value)
-    return value if isinstance(value, list) and all(isinstance(each, str) for each in value) else None
+    return (
+        value if isinstance(value, list) and all(isinstance(each, str) for each in value) else None
+    )
 
 
 def joined_with(around: Around) -> tuple[str, ...]:
@@ -102,13 +109,20 @@ def environment(value: Any, _: Around) -> Entries | None:
 def run_as(value: Any, _: Around) -> Entries | None:
     """Read a user, or user:group."""
     user, sign, group = str(value).partition(":")
-    if isinstance(value, bool) or not isinstance(value, str | int) or not user or (sign and not group):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, str | int)
+        or not user
+        or (sign and not group)
+    ):
         return None
     return {"run_as": {"user": user, **({"group": group} if sign else {})}}
 
 
 def duration(key: str, unit_s: int | None = None) -> Convert:
-    """Return the conversion of a duration; a bare number has a meaning only where its unit is known."""
+    """Return the conversion of a duration; a bare number has a meaning only where its
+    unit is known.
+    """
 
     def convert(value: Any, _: Around) -> Entries | None:
         if isinstance(value, int) and not isinstance(value, bool) and unit_s and value > 0:
@@ -120,7 +134,9 @@ def duration(key: str, unit_s: int | None = None) -> Convert:
 
 
 def retry(further: int) -> Convert:
-    """Return the conversion of a number of attempts; `further` of them are not counted by the number."""
+    """Return the conversion of a number of attempts; `further` of them are not counted
+    by the number.
+    """
 
     def convert(value: Any, _: Around) -> Entries | None:
         is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
@@ -145,7 +161,9 @@ def members(value: Any, _: Around) -> Entries | None:
         match step:
             case {"name": str() as name, **rest} if len(rest) == 1:
                 ((key, line),) = rest.items()
-                convert = {"command": command, "run": shell, "script": shell, "shell": shell}.get(str(key))
+                convert = {"command": command, "run": shell, "script": shell, "shell": shell}.get(
+                    str(key)
+                )
                 action = convert(line, {}) if convert else None
             case str() as name if suggestions.is_name_like(name):
                 found.append({"request": name})
@@ -160,4 +178,6 @@ def members(value: Any, _: Around) -> Entries | None:
 
 def one_of(*conversions: Convert) -> Convert:
     """Return the first conversion of several that says something."""
-    return lambda value, around: next(filter(None, (each(value, around) for each in conversions)), None)
+    return lambda value, around: next(
+        filter(None, (each(value, around) for each in conversions)), None
+    )

@@ -37,7 +37,9 @@ def _entry(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, A
 
 
 def owners_of(root: Mapping[str, Any], key: str) -> Iterator[str]:
-    """Yield the frequencies to which a key of a schedule belongs: those whose branch does not forbid it."""
+    """Yield the frequencies to which a key of a schedule belongs: those whose branch
+    does not forbid it.
+    """
     for branch in schema_at(root, ("timing", "schedule"))["allOf"]:
         condition = branch["if"]["properties"]["frequency"]
         if branch["then"]["properties"].get(key) is not False:
@@ -61,5 +63,7 @@ def above(root: Mapping[str, Any], path: DataPath) -> Mapping[str, Any]:
 
 
 def is_of_requests(root: Mapping[str, Any]) -> bool:
-    """Tell whether a schema is that of requests, not of defaults or settings, which have but a part of its keys."""
+    """Tell whether a schema is that of requests, not of defaults or settings, which
+    have but a part of its keys.
+    """
     return "formerly" in root["properties"]

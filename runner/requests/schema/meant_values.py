@@ -1,7 +1,9 @@
-"""Values of known keys that are not ours: what to write instead, in full and with the same meaning. Pure.
+"""Values of known keys that are not ours: what to write instead, in full and with the
+same meaning. Pure.
 
-A reading takes the value, the mapping around it and returns what to write in place of it: a value, or, as `Beside`,
-several keys. What it returns is suggested only if a request may be so.
+A reading takes the value, the mapping around it and returns what to write in place of
+it: a value, or, as `Beside`, several keys. What it returns is suggested only if a
+request may be so.
 """
 
 from __future__ import annotations
@@ -68,8 +70,12 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
 
 
 def meant_by_value(path: DataPath, data: object) -> str | None:
-    """Return what to write in place of the value at `path`, or None if nothing here is certainly meant."""
-    depth = next((length for length in range(len(path), 0, -1) if isinstance(path[length - 1], str)), 0)
+    """Return what to write in place of the value at `path`, or None if nothing here is
+    certainly meant.
+    """
+    depth = next(
+        (length for length in range(len(path), 0, -1) if isinstance(path[length - 1], str)), 0
+    )
     at, key = path[:depth], str(path[depth - 1]) if depth else ""
     reading, around = _READINGS.get(key), value_at(data, at[:-1])
     if reading is None or not isinstance(around, dict):
@@ -99,7 +105,9 @@ def _timing(value: Any, _: Around) -> Any:
 
 
 def _schedule(value: Any, _: Around) -> Any:
-    """Read a text; the names that crontab and systemd share mean the beginning of the hour or the day."""
+    """Read a text; the names that crontab and systemd share mean the beginning of the
+    hour or the day.
+    """
     if not isinstance(value, str):
         return times.schedule(value, {})
     if value == "daily":
@@ -128,7 +136,9 @@ def _frequency(value: Any, around: Around) -> Any:
     if folded in _MONTHS_OF and "interval" not in around:
         return _every_months(_MONTHS_OF[folded], around)
     if folded in {"weekdays", "weekday", "weekends"} and around.get("interval", 1) == 1:
-        return Beside({"frequency": "daily", "days": "weekends" if folded == "weekends" else "weekdays"})
+        return Beside(
+            {"frequency": "daily", "days": "weekends" if folded == "weekends" else "weekdays"}
+        )
     schedule = times.interval(value, {})
     return Beside(schedule) if schedule else None
 
@@ -161,7 +171,9 @@ def _interval(value: Any, around: Around) -> Any:
         return None
     if meant.schedule["frequency"] == frequency:
         return meant.schedule.get("interval", 1)
-    return Beside({"frequency": meant.schedule["frequency"], "interval": meant.schedule.get("interval", 1)})
+    return Beside(
+        {"frequency": meant.schedule["frequency"], "interval": meant.schedule.get("interval", 1)}
+    )
 
 
 def _days(value: Any, around: Around) -> Any:
@@ -185,11 +197,17 @@ def _day(value: Any, _: Around) -> Any:
         return None
     words = re.split(r"[\s_-]+", value.strip().lower().removeprefix("the "))
     match words:
-        case [number] if matched := re.fullmatch(r"0?([1-9]|[12]\d|3[01])(?:st|nd|rd|th)?", number, re.ASCII):
+        case [number] if matched := re.fullmatch(
+            r"0?([1-9]|[12]\d|3[01])(?:st|nd|rd|th)?", number, re.ASCII
+        ):
             return int(matched[1])
         case ["l"] | ["last", "day"] | ["end"] | ["lastday"]:
             return "last"
-        case ["lw"] | ["last", "weekday" | "workday" | "businessday"] | ["last", "working" | "business", "day"]:
+        case (
+            ["lw"]
+            | ["last", "weekday" | "workday" | "businessday"]
+            | ["last", "working" | "business", "day"]
+        ):
             return "last_workday"
         case ["first", "day"]:
             return 1
@@ -228,7 +246,9 @@ def _retry(value: Any, _: Around) -> Any:
 
 
 def _on_failure(value: Any, _: Around) -> Any:
-    return {"request": value} if isinstance(value, str) and suggestions.is_name_like(value) else None
+    return (
+        {"request": value} if isinstance(value, str) and suggestions.is_name_like(value) else None
+    )
 
 
 def _group(value: Any, _: Around) -> Any:
@@ -239,7 +259,10 @@ def _group(value: Any, _: Around) -> Any:
 def _members(value: Any, _: Around) -> Any:
     if not isinstance(value, list):
         return None
-    found = [{"request": each} if isinstance(each, str) and suggestions.is_name_like(each) else each for each in value]
+    found = [
+        {"request": each} if isinstance(each, str) and suggestions.is_name_like(each) else each
+        for each in value
+    ]
     return found if found != value else None
 
 

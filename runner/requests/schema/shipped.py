@@ -23,7 +23,9 @@ def is_name(text: object) -> bool:
 @cache
 def out_of_place_beside(key: str) -> frozenset[str]:
     """Return the keys that a process may not have beside one of its keys."""
-    beside = schema_of("process-request")["properties"]["process"]["dependencies"][key]["properties"]
+    beside = schema_of("process-request")["properties"]["process"]["dependencies"][key][
+        "properties"
+    ]
     return frozenset(other for other, demand in beside.items() if demand is False)
 
 

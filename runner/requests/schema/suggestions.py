@@ -1,4 +1,6 @@
-"""What was probably meant by something that is not right. Only ever suggested, never acted upon. Pure."""
+"""What was probably meant by something that is not right. Only ever suggested, never
+acted upon. Pure.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LONGEST = 200
-_BOOLEANS = {"yes": True, "y": True, "on": True, "true": True, "no": False, "n": False, "off": False, "false": False}
+_BOOLEANS = {
+    "yes": True,
+    "y": True,
+    "on": True,
+    "true": True,
+    "no": False,
+    "n": False,
+    "off": False,
+    "false": False,
+}
 _UNITS = {
     word: milliseconds
     for milliseconds, words in (
@@ -40,7 +51,9 @@ def flow(value: object) -> str:
     >>> flow({"frequency": "cron", "expression": "*/5 * * * *"})
     "{frequency: cron, expression: '*/5 * * * *'}"
     """
-    text = yaml.safe_dump(value, default_flow_style=True, width=1_000_000, allow_unicode=True, sort_keys=False)
+    text = yaml.safe_dump(
+        value, default_flow_style=True, width=1_000_000, allow_unicode=True, sort_keys=False
+    )
     return text.removesuffix("...\n").strip()
 
 
@@ -95,7 +108,9 @@ def boolean(text: str) -> str | None:
     meant = _BOOLEANS.get(text.lower())
     if meant is None:
         return None
-    return f"write {str(meant).lower()}" + (", without quotes" if text.lower() in {"true", "false"} else "")
+    return f"write {str(meant).lower()}" + (
+        ", without quotes" if text.lower() in {"true", "false"} else ""
+    )
 
 
 def integer(text: str) -> str | None:
@@ -104,7 +119,9 @@ def integer(text: str) -> str | None:
     >>> integer("5"), integer("5m")
     ('write 5, without quotes', None)
     """
-    return f"write {int(text)}, without quotes" if re.fullmatch(r"\d{1,9}", text, re.ASCII) else None
+    return (
+        f"write {int(text)}, without quotes" if re.fullmatch(r"\d{1,9}", text, re.ASCII) else None
+    )
 
 
 def duration(text: str) -> str | None:
@@ -118,16 +135,21 @@ def duration(text: str) -> str | None:
 
 
 def duration_meant(text: str) -> str | None:
-    """Return a duration as it is written here. In ISO 8601, M before the T is months, which have no length.
+    """Return a duration as it is written here. In ISO 8601, M before the T is months,
+    which have no length.
 
     >>> [duration_meant(text) for text in ("30 minutes", "1.5h", "30m1h", "PT30M", "P1DT2H", "P1M", "-5m", "2 moons")]
     ['30m', '1h30m', '1h30m', '30m', '1d2h', None, None, None]
     """
-    if iso := re.fullmatch(r"p(\d+d)?(?:t((?:\d+h)?(?:\d+m)?(?:\d+s)?))?", text[:80].strip().lower(), re.ASCII):
+    if iso := re.fullmatch(
+        r"p(\d+d)?(?:t((?:\d+h)?(?:\d+m)?(?:\d+s)?))?", text[:80].strip().lower(), re.ASCII
+    ):
         text = f"{iso[1] or ''}{iso[2] or ''}"
     plain = re.sub(r"^\+", "", text[:80].strip().lower())
     amounts = re.findall(_AMOUNT, plain, re.ASCII)
-    if not re.fullmatch(f"({_AMOUNT})+", plain, re.ASCII) or any(unit not in _UNITS for _, unit in amounts):
+    if not re.fullmatch(f"({_AMOUNT})+", plain, re.ASCII) or any(
+        unit not in _UNITS for _, unit in amounts
+    ):
         return None
     total = sum(float(amount) * _UNITS[unit] for amount, unit in amounts)
     return duration_text(timedelta(milliseconds=round(total)))
@@ -154,7 +176,8 @@ def command(text: str) -> str | None:
 
 
 def mapping(text: str, schema: Mapping[str, Any]) -> str | None:
-    """Suggest the mapping that a text could stand for: a key whose `:` or blank is missing, or its most needed value.
+    """Suggest the mapping that a text could stand for: a key whose `:` or blank is
+    missing, or its most needed value.
 
     >>> mapping("shell x", {"properties": {"shell": {"type": "string"}}})
     'write {shell: x}'
@@ -175,15 +198,24 @@ def mapping(text: str, schema: Mapping[str, Any]) -> str | None:
 
 
 def unlisted(items: list[object], schema: Mapping[str, Any]) -> str | None:
-    """Suggest the mapping that a list could stand for: one of free names, or the only entry, of keys that are there.
+    """Suggest the mapping that a list could stand for: one of free names, or the only
+    entry, of keys that are there.
 
     >>> unlisted([{"shell": "x"}], {"properties": {"shell": {}}}), unlisted(["PORT=8080"], {})
     ('leave out the `-`', "write {PORT: '8080'}")
     """
     known = schema.get("properties")
-    if len(items) == 1 and isinstance(items[0], dict) and (known is None or items[0].keys() <= known.keys()):
+    if (
+        len(items) == 1
+        and isinstance(items[0], dict)
+        and (known is None or items[0].keys() <= known.keys())
+    ):
         return "leave out the `-`"
     if known is not None:
         return None
     pairs = [item.partition("=") for item in items[:20] if isinstance(item, str) and "=" in item]
-    return write({name: value for name, _, value in pairs}) if pairs and len(pairs) == len(items) else None
+    return (
+        write({name: value for name, _, value in pairs})
+        if pairs and len(pairs) == len(items)
+        else None
+    )

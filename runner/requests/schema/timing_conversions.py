@@ -1,6 +1,7 @@
 """What other programs say of times, as keys and values of ours with the same meaning. Pure.
 
-Each function takes a value and the mapping around it, and returns what to write; None where nothing is certainly meant.
+Each function takes a value and the mapping around it, and returns what to write; None
+where nothing is certainly meant.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 
 
 def schedule(value: Any, _: Around) -> Entries | None:
-    """Read the text of a schedule: a cron expression of ours or of others, `@every 5m`, `every 5 minutes`."""
+    """Read the text of a schedule: a cron expression of ours or of others, `@every 5m`,
+    `every 5 minutes`.
+    """
     match value:
         case str() if is_expression(value):
             return {"frequency": "cron", "expression": value}
@@ -53,7 +56,12 @@ def every_unit(unit: str) -> Convert:
 
     def convert(value: Any, around: Around) -> Entries | None:
         others = {"weeks", "days", "hours", "minutes", "seconds"} - {unit}
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1 or others & around.keys():
+        if (
+            not isinstance(value, int)
+            or isinstance(value, bool)
+            or value < 1
+            or others & around.keys()
+        ):
             return None
         meant = every(timedelta(**{unit: value}))
         return dict(meant.schedule) if meant else None
@@ -70,8 +78,8 @@ _CRON_KEYS = {
 def cron_fields(_: Any, around: Around) -> Entries | None:
     """Read the fields of a cron expression as keys (Ansible, yacron, APScheduler).
 
-    The minute must be there: without it, some mean each and some the first. Numbers of weekdays begin on Monday for
-    some, on Sunday for others.
+    The minute must be there: without it, some mean each and some the first. Numbers of
+    weekdays begin on Monday for some, on Sunday for others.
     """
     fields = ["*"] * 5
     for key, value in around.items():
@@ -133,7 +141,8 @@ def days(value: Any, _: Around) -> Entries | None:
 
 
 def days_listed(value: Any) -> list[str] | None:
-    """Return the days that a text or a list of texts names, in their order; numbers name none for certain.
+    """Return the days that a text or a list of texts names, in their order; numbers
+    name none for certain.
 
     >>> days_listed("mon-wed"), days_listed(["Fri", "sunday"]), days_listed("1-5")
     (['monday', 'tuesday', 'wednesday'], ['friday', 'sunday'], None)
@@ -163,7 +172,11 @@ def _weekday(text: str) -> int | None:
     return None
 
 
-_SHORT: Mapping[str, tuple[str, ...]] = {"tue": ("tues",), "wed": ("weds",), "thu": ("thur", "thurs")}
+_SHORT: Mapping[str, tuple[str, ...]] = {
+    "tue": ("tues",),
+    "wed": ("weds",),
+    "thu": ("thur", "thurs"),
+}
 
 
 def repetitions(subtracted: int) -> Convert:

@@ -1,8 +1,10 @@
 """What the library has against a document that does not keep the schema, worded for people. Pure.
 
-The library's keywords that lead from one subschema to the next are replaced by equals that look up a subschema's
-keywords once: the library makes a validator of it anew at every step, which is most of the time it takes. Where the
-checks themselves are replaced, it is to be stricter, or not to write out a megabyte for a message that nobody sees.
+The library's keywords that lead from one subschema to the next are replaced by equals
+that look up a subschema's keywords once: the library makes a validator of it anew at
+every step, which is most of the time it takes. Where the checks themselves are
+replaced, it is to be stricter, or not to write out a megabyte for a message that nobody
+sees.
 """
 
 from __future__ import annotations
@@ -32,15 +34,20 @@ def violations_in(data: object, schema: Mapping[str, Any]) -> tuple[Finding, ...
     errors = islice(_below(validator, data, schema), MOST_FINDINGS)
     found: dict[tuple[DataPath, str], Finding] = {}
     for finding in (worded(error, schema, data) for error in errors):
-        # What is said of several keys of a mapping in the same words is one thing; of entries of a list it is not.
+        # What is said of several keys of a mapping in the same words is one thing; of
+        # entries of a list it is not.
         is_entry = bool(finding.path) and isinstance(finding.path[-1], int)
-        found.setdefault((finding.path if is_entry else finding.path[:-1], finding.message), finding)
+        found.setdefault(
+            (finding.path if is_entry else finding.path[:-1], finding.message), finding
+        )
     return tuple(found.values())
 
 
 @cache
 def _strict() -> Any:
-    """Return the validator's class, untyped: `extend` promises a class that the library's types do not know."""
+    """Return the validator's class, untyped: `extend` promises a class that the
+    library's types do not know.
+    """
     keywords = {
         "type": _type,
         "enum": _enum,
@@ -69,12 +76,16 @@ def _checks(validator: Any, schema: Schema) -> tuple[Check, ...]:
     if made is None:
         demands = {"false": schema} if isinstance(schema, bool) else schema
         known = {**validator.VALIDATORS, "false": _false}
-        checks = tuple((known[word], word, demand) for word, demand in demands.items() if word in known)
+        checks = tuple(
+            (known[word], word, demand) for word, demand in demands.items() if word in known
+        )
         made = _checks_made[id(schema)] = (schema, checks)
     return made[1]
 
 
-def _below(validator: Any, instance: object, schema: Schema, path: str | int | None = None) -> Errors:
+def _below(
+    validator: Any, instance: object, schema: Schema, path: str | int | None = None
+) -> Errors:
     """Yield what `schema` has against `instance`, which lies at `path`."""
     for check, keyword, demand in _checks(validator, schema):
         for error in check(validator, demand, instance, schema) or ():
@@ -110,17 +121,23 @@ def _enum(_: Any, choices: list[str], instance: object, __: Schema) -> Found:
 
 
 def _const(_: Any, constant: object, instance: object, __: Schema) -> Found:
-    return () if type(instance) is type(constant) and instance == constant else (ValidationError(""),)
+    return (
+        () if type(instance) is type(constant) and instance == constant else (ValidationError(""),)
+    )
 
 
-def _properties(validator: Any, properties: Mapping[str, Schema], instance: object, _: Schema) -> Errors:
+def _properties(
+    validator: Any, properties: Mapping[str, Schema], instance: object, _: Schema
+) -> Errors:
     if isinstance(instance, dict):
         for key, value in instance.items():
             if key in properties:
                 yield from _below(validator, value, properties[key], key)
 
 
-def _additional_properties(validator: Any, below: Schema, instance: object, schema: Mapping[str, Any]) -> Errors:
+def _additional_properties(
+    validator: Any, below: Schema, instance: object, schema: Mapping[str, Any]
+) -> Errors:
     if isinstance(instance, dict):
         known = schema.get("properties", {})
         for key, value in instance.items():
@@ -152,7 +169,11 @@ def _all_of(validator: Any, schemas: list[Schema], instance: object, _: Schema) 
 
 
 def _any_of(validator: Any, schemas: list[Schema], instance: object, _: Schema) -> Found:
-    return () if any(_holds(validator, instance, schema) for schema in schemas) else (ValidationError(""),)
+    return (
+        ()
+        if any(_holds(validator, instance, schema) for schema in schemas)
+        else (ValidationError(""),)
+    )
 
 
 def _required(_: Any, needed: list[str], instance: object, __: Schema) -> Found:
@@ -162,7 +183,9 @@ def _required(_: Any, needed: list[str], instance: object, __: Schema) -> Found:
     return tuple(ValidationError("", validator="required", validator_value=key) for key in missing)
 
 
-def _dependencies(validator: Any, dependencies: Mapping[str, Any], instance: object, _: Schema) -> Errors:
+def _dependencies(
+    validator: Any, dependencies: Mapping[str, Any], instance: object, _: Schema
+) -> Errors:
     if isinstance(instance, dict):
         for key in instance:
             below = dependencies.get(key)
@@ -184,4 +207,8 @@ def _holds(validator: Any, instance: object, schema: Schema) -> bool:
 
 
 def _pattern(_: Any, pattern: str, instance: object, __: Schema) -> Found:
-    return () if not isinstance(instance, str) or compiled(pattern).search(instance) else (ValidationError(""),)
+    return (
+        ()
+        if not isinstance(instance, str) or compiled(pattern).search(instance)
+        else (ValidationError(""),)
+    )

@@ -1,7 +1,8 @@
 """From what the schema's validator objects to, to what a person can act on. Pure.
 
-A subschema's `title` says in words what is expected there ("a duration"), its first example what would be right; the
-validator's own messages are never shown: they are jargon, and contain the whole value.
+A subschema's `title` says in words what is expected there ("a duration"), its first
+example what would be right; the validator's own messages are never shown: they are
+jargon, and contain the whole value.
 """
 
 from __future__ import annotations
@@ -41,9 +42,12 @@ _READERS: dict[str, Callable[[str], object]] = {
     "a duration": parse_duration,
     "a size": parse_size,
     "a date": parse_date,
-    **dict.fromkeys(("a time of day", "a time of day or a list of them"), partial(read_clock, field=())),
     **dict.fromkeys(
-        ("a date with a time of day", "a date, with or without a time of day"), partial(read_moment, field=())
+        ("a time of day", "a time of day or a list of them"), partial(read_clock, field=())
+    ),
+    **dict.fromkeys(
+        ("a date with a time of day", "a date, with or without a time of day"),
+        partial(read_moment, field=()),
     ),
 }
 """What knows best why a text is not what a title says."""
@@ -71,29 +75,50 @@ def worded(error: ValidationError, root: Mapping[str, Any], data: object) -> Fin
         case "anyOf":
             keys = listed(alternatives_of(schema), "or")
             suggestion = _example(above(root, path), of=dict)
-            return Finding(path=path, message=f"{subject} needs one of {keys}", suggestion=suggestion)
+            return Finding(
+                path=path, message=f"{subject} needs one of {keys}", suggestion=suggestion
+            )
         case "dependencies":
             key, (needed, *_) = str(path[-1]), expected[path[-1]]
             suggestion = _example(below(schema_at(root, path[:-1]), needed), needed)
-            return Finding(path=path, message=f"`{key}` requires `{needed}`", suggestion=suggestion, at_key=True)
+            return Finding(
+                path=path,
+                message=f"`{key}` requires `{needed}`",
+                suggestion=suggestion,
+                at_key=True,
+            )
         case "propertyNames":
             message = f"`{plain(str(path[-1]))}` cannot be {schema.get('title', 'a key')}"
             return Finding(path=path, message=message, at_key=True)
     message = _bound(error.validator, expected, str(schema.get("title", "")), subject, value)
-    return Finding(path=path, message=message, suggestion=_example(schema) or _example(above(root, path)))
+    return Finding(
+        path=path, message=message, suggestion=_example(schema) or _example(above(root, path))
+    )
 
 
-def _wrong_type(path: DataPath, subject: str, value: object, schema: Mapping[str, Any], data: object) -> Finding:
+def _wrong_type(
+    path: DataPath, subject: str, value: object, schema: Mapping[str, Any], data: object
+) -> Finding:
     types = schema["type"]
     noun = _NOUNS[types if isinstance(types, str) else types[0]]
     expected = str(schema.get("title", noun)) if path else noun
     if value is None:
-        suggestion = _example(schema) or ('an empty text is written ""' if "string" in types else None)
-        return Finding(path=path, message=f"{subject} is empty; it should be {expected}", suggestion=suggestion)
+        suggestion = _example(schema) or (
+            'an empty text is written ""' if "string" in types else None
+        )
+        return Finding(
+            path=path, message=f"{subject} is empty; it should be {expected}", suggestion=suggestion
+        )
     if expected in _READERS and isinstance(value, int | float) and not isinstance(value, bool):
         return _complaint(path, expected, str(value), schema)
-    suggestion = _meant_value(path, data) or _meant(path, value, expected, schema) or _example(schema)
-    return Finding(path=path, message=f"{subject} should be {expected}, not {shown(value)}", suggestion=suggestion)
+    suggestion = (
+        _meant_value(path, data) or _meant(path, value, expected, schema) or _example(schema)
+    )
+    return Finding(
+        path=path,
+        message=f"{subject} should be {expected}, not {shown(value)}",
+        suggestion=suggestion,
+    )
 
 
 def _meant(path: DataPath, value: object, expected: str, schema: Mapping[str, Any]) -> str | None:
@@ -119,7 +144,9 @@ def _meant(path: DataPath, value: object, expected: str, schema: Mapping[str, An
         case list() if path[-1:] == ("shell",):
             return "a list belongs in `command`"
         case dict() if (
-            "string" in types and len(value) == 1 and not isinstance(inner := next(iter(value.items())), dict)
+            "string" in types
+            and len(value) == 1
+            and not isinstance(inner := next(iter(value.items())), dict)
         ):
             return f'quote it: "{plain(f"{inner[0]}: {inner[1]}")}"'
     return None
@@ -167,14 +194,20 @@ def _wrong_value(
     if expected.startswith(_NAME) and isinstance(value, str):
         suggestion = name_suggestion(value)
     if path == ("timing",) and value == "@reboot":
-        suggestion = "nothing runs at each start of the runner; run_immediately runs once, when first seen"
+        suggestion = (
+            "nothing runs at each start of the runner; run_immediately runs once, when first seen"
+        )
     suggestion = _meant_value(path, data) or suggestion
     if path[-1:] == ("days",) and isinstance(value, list):
         suggestion = suggestion or "a list of days belongs to frequency: weekly"
     if path == ("timing",):
         suggestion = suggestion or _example(above(root, path), of=dict)
     message = f"{subject} should be {expected}, not {shown(value)}"
-    return Finding(path=path, message=message, suggestion=suggestion or _example(schema) or _example(above(root, path)))
+    return Finding(
+        path=path,
+        message=message,
+        suggestion=suggestion or _example(schema) or _example(above(root, path)),
+    )
 
 
 def name_suggestion(text: str) -> str | None:
@@ -187,12 +220,22 @@ def name_suggestion(text: str) -> str | None:
     return f"for example {name}" if name else None
 
 
-def _missing(path: DataPath, key: str, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Finding:
+def _missing(
+    path: DataPath, key: str, schema: Mapping[str, Any], root: Mapping[str, Any]
+) -> Finding:
     # A subschema without a type is a branch for some case; its title names the case.
-    message = f"`{key}` is missing" if "type" in schema else f"{schema.get('title', 'this')} needs `{key}`"
+    message = (
+        f"`{key}` is missing"
+        if "type" in schema
+        else f"{schema.get('title', 'this')} needs `{key}`"
+    )
     own = schema.get("properties", {}).get(key)
     of_branch = _example(own, key) if isinstance(own, dict) else None
-    return Finding(path=path, message=message, suggestion=of_branch or _example(below(schema_at(root, path), key), key))
+    return Finding(
+        path=path,
+        message=message,
+        suggestion=of_branch or _example(below(schema_at(root, path), key), key),
+    )
 
 
 def _bound(keyword: object, expected: object, title: str, subject: str, value: Any) -> str:
@@ -219,7 +262,9 @@ def _complaint(path: DataPath, expected: str, text: str, schema: Mapping[str, An
         _READERS[expected](plain(text))
     except ValueError as error:
         message, _, rest = str(error).partition("; ")
-        suggestion = (suggestions.duration(text) if expected == "a duration" else None) or rest or suggestion
+        suggestion = (
+            (suggestions.duration(text) if expected == "a duration" else None) or rest or suggestion
+        )
     except RuleError as error:
         message, suggestion = str(error), error.suggestion or suggestion
     return Finding(path=path, message=message, suggestion=suggestion)

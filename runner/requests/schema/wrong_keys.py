@@ -5,9 +5,24 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from runner.requests.findings import DID_YOU_MEAN, DataPath, Finding, listed, nearest, plain, subject_of, value_at
+from runner.requests.findings import (
+    DID_YOU_MEAN,
+    DataPath,
+    Finding,
+    listed,
+    nearest,
+    plain,
+    subject_of,
+    value_at,
+)
 from runner.requests.schema import suggestions
-from runner.requests.schema.lookup import alternatives_of, homes_of, is_of_requests, owners_of, schema_at
+from runner.requests.schema.lookup import (
+    alternatives_of,
+    homes_of,
+    is_of_requests,
+    owners_of,
+    schema_at,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,15 +38,26 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?")
 _MINUTE = re.compile(r":([0-5]\d)")
 
 
-def unknown(path: DataPath, schema: Mapping[str, Any], root: Mapping[str, Any], data: object) -> Finding:
+def unknown(
+    path: DataPath, schema: Mapping[str, Any], root: Mapping[str, Any], data: object
+) -> Finding:
     """Word a key that is none of ours there."""
     key = str(path[-1])
-    where = subject_of(path[:-1]) if path[:-1] or "process" in root["properties"] else "the settings"
+    where = (
+        subject_of(path[:-1]) if path[:-1] or "process" in root["properties"] else "the settings"
+    )
     suggestion = _right_key(path, schema.get("properties", {}), root, data)
-    return Finding(path=path, message=f"`{plain(key)}` is not a key of {where}", suggestion=suggestion, at_key=True)
+    return Finding(
+        path=path,
+        message=f"`{plain(key)}` is not a key of {where}",
+        suggestion=suggestion,
+        at_key=True,
+    )
 
 
-def _right_key(path: DataPath, known: Mapping[str, Any], root: Mapping[str, Any], data: object) -> str | None:
+def _right_key(
+    path: DataPath, known: Mapping[str, Any], root: Mapping[str, Any], data: object
+) -> str | None:
     from runner.requests.schema.aliases import meant_by_key  # of most documents nobody asks
 
     key, value = str(path[-1]), value_at(data, path)
@@ -47,21 +73,24 @@ def _right_key(path: DataPath, known: Mapping[str, Any], root: Mapping[str, Any]
     if near := nearest(key, [name for name, below in known.items() if _takes(below, value)]):
         return near
     if key == "apiVersion":
-        return "this looks like a manifest of Kubernetes: `runner import kubernetes` reads a CronJob"
+        return (
+            "this looks like a manifest of Kubernetes: `runner import kubernetes` reads a CronJob"
+        )
     if "process" in known and isinstance(value, dict) and "process" in value:
         return f"write name: {plain(key)}, and what is below it beside that"
     return f"the keys here are {listed(tuple(known), 'and')}" if 0 < len(known) < 13 else None
 
 
 def _of_run_later(key: str, value: object, parent: Any) -> str:
-    """Word a key that only a schedule has: beside `run_later` there is no schedule that it could move to."""
+    """Word a key that only a schedule has: beside `run_later` there is no schedule that
+    it could move to.
+    """
     start = parent.get("start")
     if key == "at" and isinstance(value, str):
         moment = value if start is None else f"{start} {value}"
         if _MOMENT.fullmatch(moment):
-            return (
-                f"write {suggestions.flow({'start': moment})[1:-1]}, in place of {'`start` and ' if start else ''}`at`"
-            )
+            replaced = "`start` and `at`" if start else "`at`"
+            return f"write {suggestions.flow({'start': moment})[1:-1]}, in place of {replaced}"
     return "leave it out: `run_later` runs once, at its `start`"
 
 
@@ -82,10 +111,11 @@ def out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Findi
     if key in alternatives:
         here = tuple(each for each in alternatives if each in parent)
         kind = "members" if "members" in path else "requests"
-        message = (
-            f"{subject_of(path[:-1])} has exactly one of {listed(alternatives, 'and')}; here are {listed(here, 'and')}"
+        allowed, given = listed(alternatives, "and"), listed(here, "and")
+        message = f"{subject_of(path[:-1])} has exactly one of {allowed}; here are {given}"
+        return Finding(
+            path=path, message=message, suggestion=f"make them {kind} of their own", at_key=True
         )
-        return Finding(path=path, message=message, suggestion=f"make them {kind} of their own", at_key=True)
     if path == ("process", "scheduled"):
         suggestion = f"in the request itself, write {suggestions.flow({key: parent[key]})[1:-1]}"
         message = "`scheduled` belongs to the request, or to a member of a group"
@@ -102,7 +132,11 @@ def out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Findi
             suggestion = f"{DID_YOU_MEAN}`{twin}`?"
         elif isinstance(value, str) and _may_replace(path, twin, [value], parent):
             suggestion = f"write {suggestions.flow({twin: [value]})[1:-1]}"
-    elif frequency == "hourly" and parent.get("interval", 1) == 1 and (found := _MINUTE.fullmatch(str(value))):
+    elif (
+        frequency == "hourly"
+        and parent.get("interval", 1) == 1
+        and (found := _MINUTE.fullmatch(str(value)))
+    ):
         suggestion = f'write frequency: cron, expression: "{int(found[1])} * * * *"'
     return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
 
@@ -116,7 +150,9 @@ def _may_replace(path: DataPath, twin: str, value: object, parent: Mapping[str, 
 
 
 def _not_beside(path: DataPath, parent: Mapping[str, Any]) -> Finding:
-    """Word what would be said of a process that is defined elsewhere, or of a group where its members say it."""
+    """Word what would be said of a process that is defined elsewhere, or of a group
+    where its members say it.
+    """
     key = str(path[-1])
     if "request" in parent:
         message, defined = f"`{key}` has no place beside `request`", plain(str(parent["request"]))

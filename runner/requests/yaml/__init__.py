@@ -1,1 +1,3 @@
-"""From the bytes of a file to plain data with positions, within limits, and its errors in words. Pure."""
+"""From the bytes of a file to plain data with positions, within limits, and its errors
+in words. Pure.
+"""

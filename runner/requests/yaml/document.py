@@ -1,9 +1,10 @@
 """From the bytes of a file to documents of plain data with positions. Pure.
 
-YAML is read by its events, not by the library's composer and constructor: those recurse (25 KB of `[` end the process),
-expand aliases, let the last of two equal keys win, and read `10:30` as 630. What is left is a strict part of YAML 1.2:
-text keys, no aliases, anchors, merge keys and tags, and plain scalars that become something else than text only if
-writing that gives the same text again.
+YAML is read by its events, not by the library's composer and constructor: those recurse
+(25 KB of `[` end the process), expand aliases, let the last of two equal keys win, and
+read `10:30` as 630. What is left is a strict part of YAML 1.2: text keys, no aliases,
+anchors, merge keys and tags, and plain scalars that become something else than text
+only if writing that gives the same text again.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ _LONGEST_MESSAGE = 600
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """One document of a file. `text` is its share of the file: from the end of the one before it to its own end.
+    """One document of a file. `text` is its share of the file: from the end of the one
+    before it to its own end.
 
-    `findings` are what is wrong with it as YAML; `data` is without what they concern. `mark` is where it begins, `top`
-    where the values of its own keys do; for all else `mark_all` reads it once more: of most documents nobody asks.
+    `findings` are what is wrong with it as YAML; `data` is without what they concern.
+    `mark` is where it begins, `top` where the values of its own keys do; for all else
+    `mark_all` reads it once more: of most documents nobody asks.
     """
 
     data: object
@@ -49,7 +52,9 @@ class Document:
     mark_all: Callable[[], tuple[object, Mapping[int, Marks]]] = field(repr=False)
 
     def spot(self, path: DataPath, *, at_key: bool = False) -> Spot:
-        """Return where the value (or key) of `path` begins; for a path that is not there, the nearest one above."""
+        """Return where the value (or key) of `path` begins; for a path that is not
+        there, the nearest one above.
+        """
         if len(path) == 1 and not at_key and isinstance(self.data, dict):
             return spot_of(self.top.get(path[0], self.mark))
         at: Any
@@ -80,12 +85,21 @@ class Document:
 
 
 def documents_in(raw: bytes, file: str) -> tuple[Document, ...] | Problem:
-    """Read all documents of a file; empty ones are left out. A Problem is the file's that cannot be read as YAML."""
+    """Read all documents of a file; empty ones are left out. A Problem is the file's
+    that cannot be read as YAML.
+    """
     try:
         return tuple(_documents(decoded(raw)))
     except UnreadableError as error:
         line, column = error.spot.line, error.spot.column
-        return Problem(file=file, line=line, column=column, path="", message=str(error), suggestion=error.suggestion)
+        return Problem(
+            file=file,
+            line=line,
+            column=column,
+            path="",
+            message=str(error),
+            suggestion=error.suggestion,
+        )
 
 
 def _documents(text: str) -> Iterator[Document]:
@@ -106,7 +120,9 @@ def _documents(text: str) -> Iterator[Document]:
                 top=read.top,
                 mark_all=read.marked,
             )
-    raise UnreadableError(f"the file has more than {MOST_DOCUMENTS} documents", suggestion="divide it")
+    raise UnreadableError(
+        f"the file has more than {MOST_DOCUMENTS} documents", suggestion="divide it"
+    )
 
 
 class _Reader:
@@ -128,10 +144,12 @@ class _Reader:
             raise explained(error, self._text) from None
 
     def _plain(self, events: list[Any]) -> _Plain | None:
-        """Read a document as long as nothing is to be said of it; what was read stands in `events` then.
+        """Read a document as long as nothing is to be said of it; what was read stands
+        in `events` then.
 
-        All that is refused, and why, is the builder's to know. Nearly all documents are plain, and this loop is a
-        quarter of the time that a jobs folder takes; hence no call for each of their nodes.
+        All that is refused, and why, is the builder's to know. Nearly all documents are
+        plain, and this loop is a quarter of the time that a jobs folder takes; hence no
+        call for each of their nodes.
         """
         get_event, note = self._parser.get_event, events.append
         root: Any = None
@@ -188,7 +206,9 @@ class _Reader:
             self._left -= 1
             if self._left < 0:
                 raise UnreadableError(
-                    "the file is too large to be requests", suggestion="divide it", at=event.start_mark
+                    "the file is too large to be requests",
+                    suggestion="divide it",
+                    at=event.start_mark,
                 )
         return builder
 

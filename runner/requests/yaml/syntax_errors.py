@@ -24,7 +24,10 @@ _BEGINS_SOMETHING = {
     "`": "a backtick is reserved in YAML and begins no text",
     "%": "`%` begins a directive in YAML and no text",
 }
-_SIGILS = {"while scanning an alias": "`*` begins an alias in YAML", "while scanning an anchor": "`&` begins an anchor"}
+_SIGILS = {
+    "while scanning an alias": "`*` begins an alias in YAML",
+    "while scanning an anchor": "`&` begins an anchor",
+}
 
 
 DEEPEST = 32
@@ -35,7 +38,12 @@ class UnreadableError(Exception):
     """A text is no YAML that is read here; caught where the file's Problem is made."""
 
     def __init__(
-        self, message: str, *, suggestion: str | None = None, at: Mark | None = None, spot: Spot | None = None
+        self,
+        message: str,
+        *,
+        suggestion: str | None = None,
+        at: Mark | None = None,
+        spot: Spot | None = None,
     ) -> None:
         super().__init__(message)
         self.suggestion = suggestion
@@ -58,7 +66,9 @@ def decoded(raw: bytes) -> str:
         # The codec counts from behind the byte order mark that it has skipped.
         before = error.object[: error.start].decode("utf-8", errors="replace")
         message = f"the byte 0x{error.object[error.start]:02x} is not UTF-8"
-        raise UnreadableError(message, suggestion="save the file as UTF-8", spot=_end_of(before)) from None
+        raise UnreadableError(
+            message, suggestion="save the file as UTF-8", spot=_end_of(before)
+        ) from None
 
 
 def explained(error: yaml.YAMLError, text: str) -> UnreadableError:
@@ -75,7 +85,9 @@ def explained(error: yaml.YAMLError, text: str) -> UnreadableError:
         at=mark,
         opened=getattr(error, "context_mark", None) or mark,
     )
-    return next(filter(None, (explain(fault) for explain in _EXPLANATIONS)), None) or _unexplained(fault)
+    return next(filter(None, (explain(fault) for explain in _EXPLANATIONS)), None) or _unexplained(
+        fault
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +109,15 @@ class _Fault:
         return self.line[self.at.column : self.at.column + 1]
 
     def above(self, number: int) -> tuple[int, str]:
-        """Return the nearest line above one that is neither blank nor a comment, with its number (from 0)."""
+        """Return the nearest line above one that is neither blank nor a comment, with
+        its number (from 0).
+        """
         lines = lines_of(self.text)[:number]
-        found = (each for each in range(len(lines) - 1, -1, -1) if re.match(r"[ \t]*[^ \t#]", lines[each]))
+        found = (
+            each
+            for each in range(len(lines) - 1, -1, -1)
+            if re.match(r"[ \t]*[^ \t#]", lines[each])
+        )
         above = next(found, -1)
         return above, lines[above] if above >= 0 else ""
 
@@ -115,7 +133,9 @@ def _reserved(fault: _Fault) -> UnreadableError | None:
     if "cannot start any token" not in fault.problem or fault.character not in _BEGINS_SOMETHING:
         return None
     value = fault.line[fault.at.column :].strip()
-    return UnreadableError(_BEGINS_SOMETHING[fault.character], suggestion=_quoted(value), at=fault.at)
+    return UnreadableError(
+        _BEGINS_SOMETHING[fault.character], suggestion=_quoted(value), at=fault.at
+    )
 
 
 def _tab(fault: _Fault) -> UnreadableError | None:
@@ -126,7 +146,9 @@ def _tab(fault: _Fault) -> UnreadableError | None:
 
 
 def _colon(fault: _Fault) -> UnreadableError | None:
-    """A `:` where none can be: of this line it is the second, or the line is part of what stands above it."""
+    """A `:` where none can be: of this line it is the second, or the line is part of
+    what stands above it.
+    """
     if not fault.problem.startswith("mapping values are not allowed"):
         return None
     line, before = fault.line, fault.line[: fault.at.column]
@@ -139,21 +161,29 @@ def _colon(fault: _Fault) -> UnreadableError | None:
     if glued := re.fullmatch(r"([ \t]*(?:- )?([\w.-]{1,60}):)([^\s/].*)", above):
         spot = Spot(line=number + 1, column=len(glued[1]) + 1)
         suggestion = f"write {plain(f'{glued[2]}: {glued[3]}')}"
-        return UnreadableError("a blank is missing behind the `:`", suggestion=suggestion, spot=spot)
+        return UnreadableError(
+            "a blank is missing behind the `:`", suggestion=suggestion, spot=spot
+        )
     if ":" not in above and depth > depth_above:
         return _without_colon(above, number)
     if ":" in above and depth > depth_above:
         message = f"this is indented deeper than line {number + 1}, beside which it belongs"
         suggestion = f"indent it by {depth_above} blanks, as there"
-        return UnreadableError(message, suggestion=suggestion, spot=Spot(line=fault.at.line + 1, column=depth + 1))
+        return UnreadableError(
+            message, suggestion=suggestion, spot=Spot(line=fault.at.line + 1, column=depth + 1)
+        )
     message = "a text of several lines cannot hold `: `"
-    return UnreadableError(message, suggestion="begin it with `|` behind its key, as in `shell: |`", at=fault.at)
+    return UnreadableError(
+        message, suggestion="begin it with `|` behind its key, as in `shell: |`", at=fault.at
+    )
 
 
 def _bracket(fault: _Fault) -> UnreadableError | None:
     if "expected ',' or" not in fault.problem:
         return None
-    message = f"the bracket opened at line {fault.opened.line + 1} is not closed, or a comma is missing"
+    message = (
+        f"the bracket opened at line {fault.opened.line + 1} is not closed, or a comma is missing"
+    )
     closing = "}" if "'}'" in fault.problem else "]"
     return _placed(fault, message, f"close it with `{closing}`, or put a comma before this")
 
@@ -171,7 +201,9 @@ def _escape(fault: _Fault) -> UnreadableError | None:
         return None
     pair = plain(fault.line[fault.at.column : fault.at.column + 2])
     suggestion = f"write `\\{pair}`, or quote the text with ' instead"
-    return UnreadableError(f"`{pair}` is no escape in double quotes", suggestion=suggestion, at=fault.at)
+    return UnreadableError(
+        f"`{pair}` is no escape in double quotes", suggestion=suggestion, at=fault.at
+    )
 
 
 def _misplaced(fault: _Fault) -> UnreadableError | None:
@@ -180,9 +212,13 @@ def _misplaced(fault: _Fault) -> UnreadableError | None:
         return None
     before = fault.line[: fault.at.column].strip()
     if before.endswith(("'", '"')):
-        advice = "double a quote inside: ''" if before.endswith("'") else 'write \\" for a quote inside'
+        advice = (
+            "double a quote inside: ''" if before.endswith("'") else 'write \\" for a quote inside'
+        )
         message = "a text in quotes ends at its closing quote, and here more follows"
-        return UnreadableError(message, suggestion=f"{advice}, or quote the whole text", at=fault.at)
+        return UnreadableError(
+            message, suggestion=f"{advice}, or quote the whole text", at=fault.at
+        )
     number, above = fault.above(fault.at.line)
     if before or number < 0:
         return None
@@ -209,7 +245,11 @@ _EXPLANATIONS: tuple[Callable[[_Fault], UnreadableError | None], ...] = (
 
 def _unexplained(fault: _Fault) -> UnreadableError:
     message = f"this is not valid YAML: {fault.problem} {fault.context}".strip()
-    hint = "a bracket that was opened is not closed" if "expected node content" in fault.problem else None
+    hint = (
+        "a bracket that was opened is not closed"
+        if "expected node content" in fault.problem
+        else None
+    )
     return _placed(fault, message, hint)
 
 
@@ -222,7 +262,9 @@ def _placed(fault: _Fault, message: str, suggestion: str | None) -> UnreadableEr
 
 def _without_colon(line: str, number: int) -> UnreadableError:
     key, spot = plain(line.strip(), 40), Spot(line=number + 1, column=len(line.rstrip()) + 1)
-    return UnreadableError(f"a `:` is missing behind `{key}`", suggestion=f"write `{key}:`", spot=spot)
+    return UnreadableError(
+        f"a `:` is missing behind `{key}`", suggestion=f"write `{key}:`", spot=spot
+    )
 
 
 def _depth(line: str) -> int:
@@ -230,7 +272,9 @@ def _depth(line: str) -> int:
 
 
 def _quoted(value: str) -> str:
-    """Suggest quotes, spelled out where the end of the value is certain: that of its line, or of a cron expression."""
+    """Suggest quotes, spelled out where the end of the value is certain: that of its
+    line, or of a cron expression.
+    """
     if cron := re.match(r"\*\S*(?:[ \t]+[^\s,}\]#\"]+){4,5}(?=\s*(?:[,}\]]|$))", value[:100]):
         value = cron[0]
     spelled = value.isprintable() and 0 < len(value) <= 80 and not re.search(r"[\]},#\"]", value)

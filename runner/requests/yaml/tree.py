@@ -1,4 +1,6 @@
-"""One document of YAML, built from its events with the place of each part, and all that is refused in it. Pure."""
+"""One document of YAML, built from its events with the place of each part, and all that
+is refused in it. Pure.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,8 @@ class Marks:
 
 
 def resolved(text: str) -> str | int | float | bool | None:
-    """Return what a plain scalar means: numbers only if writing them gives `text` again, so that nothing is ever lost.
+    """Return what a plain scalar means: numbers only if writing them gives `text`
+    again, so that nothing is ever lost.
 
     >>> [resolved(text) for text in ("8080", "0700", "1.10", "10:30", "NO", "true", "1e3")]
     [8080, '0700', '1.10', '10:30', 'NO', True, '1e3']
@@ -79,7 +82,9 @@ def spot_of(mark: Mark) -> Spot:
 
 @dataclass(slots=True)
 class _Open:
-    """A list or mapping that is being filled. `at` is its place in its parent; `key` the one whose value comes next."""
+    """A list or mapping that is being filled. `at` is its place in its parent; `key`
+    the one whose value comes next.
+    """
 
     container: list[object] | dict[str, object]
     at: str | int
@@ -143,7 +148,9 @@ class Builder:
         text = event.value
         is_plain = event.implicit[0]
         self.is_empty = not self._stack and not text and is_plain
-        at = self._put(resolved(text) if is_plain else text, event, merges=is_plain and text == "<<")
+        at = self._put(
+            resolved(text) if is_plain else text, event, merges=is_plain and text == "<<"
+        )
         if event.anchor or event.tag:
             self._refuse_marks(event, at)
         if "\0" in text:
@@ -164,7 +171,10 @@ class Builder:
     def alias(self, event: _Node) -> None:
         message = f"`*{plain(event.anchor or '')}` is an alias; aliases are not supported"
         self._find(
-            self._put(_DROPPED, event), message, "write the value out, or quote it if it is meant as text", event
+            self._put(_DROPPED, event),
+            message,
+            "write the value out, or quote it if it is meant as text",
+            event,
         )
 
     def _put(self, value: object, event: _Node, *, merges: bool = False) -> str | int:
@@ -190,14 +200,25 @@ class Builder:
     def _key(self, key: object, event: _Node, top: _Open, *, merges: bool) -> str:
         """Return the key if it is a new one of text, and `_DROPPED` otherwise."""
         if merges:
-            self._find(_DROPPED, "merge keys (`<<`) are not supported", "write the values out", event)
+            self._find(
+                _DROPPED, "merge keys (`<<`) are not supported", "write the values out", event
+            )
         elif not isinstance(key, str):
             is_word = isinstance(key, bool | int | float)
-            quoted = f'quote it: "{shown(key)}"' if is_word else "quote it all if brackets are meant as text"
+            quoted = (
+                f'quote it: "{shown(key)}"'
+                if is_word
+                else "quote it all if brackets are meant as text"
+            )
             self._find(_DROPPED, f"a key must be text, not {shown(key)}", quoted, event)
         elif key in top.container:
             first = top.marks.keys[key].line + 1
-            self._find(key, f"`{plain(key)}` is here twice; the first is at line {first}", "keep one", event)
+            self._find(
+                key,
+                f"`{plain(key)}` is here twice; the first is at line {first}",
+                "keep one",
+                event,
+            )
         elif "\0" not in key:
             top.marks.keys[key] = event.start_mark
             return key
@@ -206,14 +227,22 @@ class Builder:
     def _refuse_marks(self, event: _Tagged, at: str | int) -> None:
         if event.anchor:
             message = f"`&{plain(event.anchor)}` is an anchor; anchors are not supported"
-            self._find(at, message, "leave it out, or quote the value if it is meant as text", event)
+            self._find(
+                at, message, "leave it out, or quote the value if it is meant as text", event
+            )
         if event.tag:
             message = f"`{plain(event.tag.replace('tag:yaml.org,2002:', '!!'))}` is a tag; tags are not supported"
-            self._find(at, message, "leave it out, or quote the value if it is meant as text", event)
+            self._find(
+                at, message, "leave it out, or quote the value if it is meant as text", event
+            )
 
     def _find(self, at: str | int, message: str, suggestion: str | None, event: _Node) -> None:
         """Note what is wrong with the node at a place of what is being filled."""
         if len(self._findings) < MOST_FINDINGS:
-            path = tuple(part for part in (*(opened.at for opened in self._stack), at) if part != _DROPPED)
+            path = tuple(
+                part for part in (*(opened.at for opened in self._stack), at) if part != _DROPPED
+            )
             spot = spot_of(event.start_mark)
-            self._findings.append(Finding(path=path, message=message, suggestion=suggestion, spot=spot))
+            self._findings.append(
+                Finding(path=path, message=message, suggestion=suggestion, spot=spot)
+            )

@@ -19,7 +19,13 @@ from runner.service.registry import Registry
 _NO_DELAY = timedelta()
 
 
-def decide(step: Step, decision: Decision, registry: Registry, about: Mapping[str, Any], trouble: str | None) -> None:
+def decide(
+    step: Step,
+    decision: Decision,
+    registry: Registry,
+    about: Mapping[str, Any],
+    trouble: str | None,
+) -> None:
     """Record a step, and let requests and delayed attempts follow a clock that went back.
 
     `trouble` says why the clock is wrong now; then nothing follows it.
@@ -28,7 +34,10 @@ def decide(step: Step, decision: Decision, registry: Registry, about: Mapping[st
     fields = {**about, "step_s": step.seconds, "message": trouble}
     if step.reopened is not None:
         delay = _longest_delay(request for request, _ in moved)
-        fields |= {"reopened_from": step.reopened.begin - delay, "reopened_until": step.reopened.end}
+        fields |= {
+            "reopened_from": step.reopened.begin - delay,
+            "reopened_until": step.reopened.end,
+        }
     decision.tell(Event.RUNNER_CLOCK_STEPPED, fields)
     for request, state in moved:
         if state.status is registry.states[request.name].status:

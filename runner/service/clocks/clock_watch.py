@@ -1,4 +1,5 @@
-"""What a runner knows of its own clock: whether to trust it, when it went back, how far it had come.
+"""What a runner knows of its own clock: whether to trust it, when it went back, how far
+it had come.
 
 Part of that is durable, in the store's meta, so a step back between two runs is noticed too.
 """
@@ -58,7 +59,10 @@ class ClockMemory:
 
     def text(self) -> str:
         """Return what `memory_in` reads."""
-        fields: dict[str, float] = {"seen": to_microseconds(self.seen), "latest": to_microseconds(self.latest)}
+        fields: dict[str, float] = {
+            "seen": to_microseconds(self.seen),
+            "latest": to_microseconds(self.latest),
+        }
         if self.reopened is not None and self.went_back_at is not None:
             fields |= {
                 "from": to_microseconds(self.reopened.begin),
@@ -76,7 +80,9 @@ def memory_in(meta: Mapping[str, str]) -> ClockMemory | None:
     known = json.loads(meta[KEY])
     span = None
     if "from" in known:
-        span = Reopened(begin=from_microseconds(known["from"]), end=from_microseconds(known["until"]))
+        span = Reopened(
+            begin=from_microseconds(known["from"]), end=from_microseconds(known["until"])
+        )
     return ClockMemory(
         seen=from_microseconds(known["seen"]),
         latest=from_microseconds(known["latest"]),
@@ -170,7 +176,9 @@ class ClockWatch:
         )
 
     def memory_after(self, step: Step | None) -> dict[str, str]:
-        """Return what the store is to keep once a step is committed; None: once verdicts are forgotten."""
+        """Return what the store is to keep once a step is committed; None: once
+        verdicts are forgotten.
+        """
         if self.trouble is not None:
             return {}
         if step is not None and step.reopened is None:
@@ -195,7 +203,9 @@ class ClockWatch:
         at, end = step.reopened.begin, step.reopened.end
         if self._memory is not None and self._memory.reopened is not None:
             end = max(end, self._memory.reopened.end)
-        return ClockMemory(seen=at, latest=at, reopened=Reopened(begin=at, end=end), went_back_at=at)
+        return ClockMemory(
+            seen=at, latest=at, reopened=Reopened(begin=at, end=end), went_back_at=at
+        )
 
     def _distrust(self, now: datetime) -> bool:
         if now >= self._released:

@@ -1,7 +1,9 @@
-"""The default zone and the zone data that a runner goes by: noticing that the system has others, and what follows.
+"""The default zone and the zone data that a runner goes by: noticing that the system
+has others, and what follows.
 
-The runner keeps both in the store. A start goes by the kept ones first and then notices the change like any other, so
-it makes no difference whether a runner was running when the system changed.
+The runner keeps both in the store. A start goes by the kept ones first and then notices
+the change like any other, so it makes no difference whether a runner was running when
+the system changed.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneChange:
-    """The default zone from now on, the one before, and the new zone data of each zone that has other data now."""
+    """The default zone from now on, the one before, and the new zone data of each zone
+    that has other data now.
+    """
 
     zone: str
     former: str
@@ -42,7 +46,11 @@ class ZoneChange:
     @property
     def summary(self) -> str:
         """One line for people."""
-        parts = [f"the system's zone is now {self.zone} (before: {self.former})"] if self.zone != self.former else []
+        parts = (
+            [f"the system's zone is now {self.zone} (before: {self.former})"]
+            if self.zone != self.former
+            else []
+        )
         if self.data:
             shown = ", ".join([*self.data][:_SHOWN])
             more = f" and {len(self.data) - _SHOWN} more" if len(self.data) > _SHOWN else ""
@@ -69,10 +77,16 @@ class ZoneWatch:
             return None
         self._look_at_s = now_s + RESYNC_EVERY_S
         zone, data = self._default_zone(), changed_zone_data()
-        return ZoneChange(zone=zone, former=self.zone, data=data) if data or zone != self.zone else None
+        return (
+            ZoneChange(zone=zone, former=self.zone, data=data)
+            if data or zone != self.zone
+            else None
+        )
 
     def _default_zone(self) -> str:
-        """Return the system's zone; while that is none that exists, the zone goes on that is in use."""
+        """Return the system's zone; while that is none that exists, the zone goes on
+        that is in use.
+        """
         if not self._follows_system:
             return self.zone
         try:
@@ -81,11 +95,14 @@ class ZoneWatch:
             return self.zone
 
 
-def decide(change: ZoneChange, decision: Decision, registry: Registry, about: Mapping[str, Any]) -> None:
-    """Give the requests concerned their due verdicts by the former rules, and then the states of the new rules.
+def decide(
+    change: ZoneChange, decision: Decision, registry: Registry, about: Mapping[str, Any]
+) -> None:
+    """Give the requests concerned their due verdicts by the former rules, and then the
+    states of the new rules.
 
-    The new zone data is in use afterwards; `decision.requests` are the requests that it makes. If the decision cannot
-    be committed, the caller puts the former data back.
+    The new zone data is in use afterwards; `decision.requests` are the requests that it
+    makes. If the decision cannot be committed, the caller puts the former data back.
     """
     concerned = [name for name, request in registry.requests.items() if _concerns(change, request)]
     for name in concerned:
@@ -96,13 +113,18 @@ def decide(change: ZoneChange, decision: Decision, registry: Registry, about: Ma
         if (state := decision.state(name)) is not None
     }
     use_zone_data(change.data)
-    decision.requests = {**registry.requests, **{name: _rebuilt(registry.requests[name], change) for name in concerned}}
+    decision.requests = {
+        **registry.requests,
+        **{name: _rebuilt(registry.requests[name], change) for name in concerned},
+    }
     for name, before in former.items():
         state = decision.state(name)
         assert state is not None, "a request with an outlook has a state"
         registration = rezoned(before, decision.requests[name], state, decision.now)
         if registration.state != state:
-            decision.put(name, registration.state)  # before `register`, so that nothing counts as abandoned
+            decision.put(
+                name, registration.state
+            )  # before `register`, so that nothing counts as abandoned
             decision.register(name, registration)
     if concerned or change.zone in change.data or change.zone != change.former:
         decision.tell(Event.RUNNER_RELOADED, {**about, "message": change.summary})
@@ -115,7 +137,9 @@ def _concerns(change: ZoneChange, request: ProcessRequest) -> bool:
 
 
 def _rebuilt(request: ProcessRequest, change: ZoneChange) -> ProcessRequest:
-    """Build a request by the zone data in use; one that is no request any more stays as it is until it is read."""
+    """Build a request by the zone data in use; one that is no request any more stays as
+    it is until it is read.
+    """
     definition = definition_text(request)
     try:
         return request_from_definition(definition, default_zone=change.zone, accepted=_Everything())
@@ -132,7 +156,10 @@ class _Everything:
 
 def meta_of_zones(zone: str) -> dict[str, str]:
     """Return what the store keeps of the default zone and the zone data in use."""
-    return {ZONE: zone, _DATA: json.dumps({key: _text(raw) for key, raw in zone_data_in_use().items()})}
+    return {
+        ZONE: zone,
+        _DATA: json.dumps({key: _text(raw) for key, raw in zone_data_in_use().items()}),
+    }
 
 
 @lru_cache(maxsize=1024)

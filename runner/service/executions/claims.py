@@ -1,6 +1,8 @@
-"""Which executions are claimed, start, wait, are skipped or replaced: the executions' part of a decision.
+"""Which executions are claimed, start, wait, are skipped or replaced: the executions'
+part of a decision.
 
-It reads the book and sees its own earlier steps through it; the book changes only when all of this is committed.
+It reads the book and sees its own earlier steps through it; the book changes only when
+all of this is committed.
 """
 
 from __future__ import annotations
@@ -53,14 +55,17 @@ class Stop:
 
 
 class Claims:
-    """`entered`, `released`, `shifted`, `left` and `stops` are what the book and the dispatcher have to carry out once
-    the batch is committed; `ended` and `begun_groups` still ask for what follows them.
+    """`entered`, `released`, `shifted`, `left` and `stops` are what the book and the
+    dispatcher have to carry out once the batch is committed; `ended` and `begun_groups`
+    still ask for what follows them.
 
-    While `is_closing`, and for what follows the executions that a former runner left to an `exec`, nothing begins: it
-    waits in the store. `foreign` are those of the latter.
+    While `is_closing`, and for what follows the executions that a former runner left to
+    an `exec`, nothing begins: it waits in the store. `foreign` are those of the latter.
     """
 
-    def __init__(self, now: datetime, *, batch: Batch, book: Book, settings: Settings, tell: Tell) -> None:
+    def __init__(
+        self, now: datetime, *, batch: Batch, book: Book, settings: Settings, tell: Tell
+    ) -> None:
         self.now = now
         self.book = book
         self.entered: dict[str, Execution] = {}
@@ -92,7 +97,9 @@ class Claims:
         params: Mapping[str, Any] | None = None,
         git: str | None = None,
     ) -> tuple[Execution, Outcome | None]:
-        """Claim one run of a request: it starts once this is committed, or waits, or has its outcome at once."""
+        """Claim one run of a request: it starts once this is committed, or waits, or
+        has its outcome at once.
+        """
         process, failure = resolved(request, requests)
         on_failure = request.on_failure
         if channel is Channel.DIRECT:
@@ -121,13 +128,21 @@ class Claims:
         return self.admit(execution_for(claim, due=due), failure)
 
     def another(self, claim: Claim, **changes: Any) -> Claim:
-        """Return a claim that has all but its id and its output's place in common with another, and `changes`."""
+        """Return a claim that has all but its id and its output's place in common with
+        another, and `changes`.
+        """
         identity = new_id()
         again = replace(claim, id=identity, **changes)
-        return replace(again, output_file=self._member_output_file(again) or self._output_file(identity))
+        return replace(
+            again, output_file=self._member_output_file(again) or self._output_file(identity)
+        )
 
-    def admit(self, execution: Execution, failure: Outcome | None = None) -> tuple[Execution, Outcome | None]:
-        """Let a claimed execution start or wait; one that is skipped or has already failed gets its outcome."""
+    def admit(
+        self, execution: Execution, failure: Outcome | None = None
+    ) -> tuple[Execution, Outcome | None]:
+        """Let a claimed execution start or wait; one that is skipped or has already
+        failed gets its outcome.
+        """
         outcome = failure
         if outcome is None:
             match self._verdict(execution):
@@ -156,7 +171,9 @@ class Claims:
             self._claimed_at.setdefault(guard, []).append(execution.id)
 
     def release_waiting(self, may_start: Callable[[Execution], bool]) -> None:
-        """Let those that wait start, first come first served, as far as guards and `max_running` have room."""
+        """Let those that wait start, first come first served, as far as guards and
+        `max_running` have room.
+        """
         self._has_released = True
         self.book.look_at_delayed(self.now)
         for waiting in self.book.waiting:
@@ -171,13 +188,17 @@ class Claims:
             self._batch.executions[waiting] = row_of(released)
 
     def shift_delayed(self, step: timedelta) -> None:
-        """Let those that wait for an instant wait as long as they were to, although the clock was set."""
+        """Let those that wait for an instant wait as long as they were to, although the
+        clock was set.
+        """
         for execution in self.book.delayed():
             self.shifted[execution.id] = shifted = replace(execution, due=execution.due + step)
             self._batch.executions[execution.id] = row_of(shifted)
 
     def stop(self, execution: Execution, reason: Reason, *, by: str | None = None) -> None:
-        """Have an execution end: at once if it waits, else once this is committed; a group with its member."""
+        """Have an execution end: at once if it waits, else once this is committed; a
+        group with its member.
+        """
         if execution.id in self.left or execution.id in self.stops:
             return
         current = self.released.get(execution.id, execution)
@@ -186,7 +207,9 @@ class Claims:
             return
         self.stops[execution.id] = Stop(execution=execution.id, reason=reason, by=by)
         # Another runner would have to go on with it.
-        asked = replace(current, stopped_for=current.stopped_for or reason, stopped_by=current.stopped_by or by)
+        asked = replace(
+            current, stopped_for=current.stopped_for or reason, stopped_by=current.stopped_by or by
+        )
         self._batch.executions[execution.id] = row_of(asked)
         if (member := self.member(execution.id)) is not None:
             self.stop(member, reason, by=by)
@@ -214,7 +237,9 @@ class Claims:
         """Return an execution that is on its way, as this decision sees it."""
         if execution in self.left:
             return None
-        return self.entered.get(execution) or self.released.get(execution) or self.book.get(execution)
+        return (
+            self.entered.get(execution) or self.released.get(execution) or self.book.get(execution)
+        )
 
     def member(self, group: str) -> Execution | None:
         """Return the member of a group that is on its way."""
@@ -228,7 +253,9 @@ class Claims:
 
     @contextmanager
     def following(self, *, is_foreign: bool) -> Iterator[None]:
-        """Claim what follows an execution; `is_foreign` says that it is not this program's to begin."""
+        """Claim what follows an execution; `is_foreign` says that it is not this
+        program's to begin.
+        """
         self._is_foreign = is_foreign
         try:
             yield
@@ -246,7 +273,9 @@ class Claims:
         return str(member_output_path(place, sequence=claim.sequence, attempt=claim.attempt))
 
     def _begun(self, execution: Execution) -> Execution:
-        """Return an execution whose turn has come. A group begins by that, and asks for its first member."""
+        """Return an execution whose turn has come. A group begins by that, and asks for
+        its first member.
+        """
         if not execution.is_group:
             self._occupied += 1
             return replace(execution, phase=Phase.STARTING)
@@ -278,8 +307,10 @@ class Claims:
         return next(islice(self._at_guard(guard), 1, None), None)
 
     def _at_guard(self, guard: Guard) -> Iterator[Execution]:
-        """Yield who holds a guard and who is queued for it. One claimed by this very decision, like the next attempt
-        of the holder that has ended, comes between those that the book knows, for their places were given before."""
+        """Yield who holds a guard and who is queued for it. One claimed by this very
+        decision, like the next attempt of the holder that has ended, comes between
+        those that the book knows, for their places were given before.
+        """
         holder, queued = self.book.holder(guard), self.book.queued(guard)
         known = (holder and holder.id, *self._claimed_at.get(guard, ()), queued and queued.id)
         found = (self.find(execution) for execution in known if execution is not None)
@@ -294,11 +325,17 @@ class Claims:
     def _has_room(self, execution: Execution) -> bool:
         limit = self._settings.max_running
         # Whoever waits goes first: until they had their turn, there is room for nobody else.
-        return execution.is_group or limit is None or (self._has_released and self._occupied < limit)
+        return (
+            execution.is_group or limit is None or (self._has_released and self._occupied < limit)
+        )
 
 
-def resolved(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> tuple[Process, Outcome | None]:
-    """Return what a request runs, its references followed; where they lead nowhere, the failure that this is."""
+def resolved(
+    request: ProcessRequest, requests: Mapping[str, ProcessRequest]
+) -> tuple[Process, Outcome | None]:
+    """Return what a request runs, its references followed; where they lead nowhere, the
+    failure that this is.
+    """
     try:
         return followed(request, requests), None
     except RefusedError as error:

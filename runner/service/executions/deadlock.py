@@ -1,4 +1,6 @@
-"""Whether a queue would never move: who holds a guard may wait itself, through a member, for a guard of who asks."""
+"""Whether a queue would never move: who holds a guard may wait itself, through a
+member, for a guard of who asks.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class View(Protocol):
 
 
 def would_wait_for_itself(execution: Execution, view: View) -> bool:
-    """Tell whether an execution that queued for its guard would wait for the end of a group that it is a member of."""
+    """Tell whether an execution that queued for its guard would wait for the end of a
+    group that it is a member of.
+    """
     own = {group.id for group in _groups_of(execution, view)}
     return bool(own) and any(holder.id in own for holder in _held_up_by(execution, view))
 
@@ -36,9 +40,13 @@ def _groups_of(execution: Execution, view: View) -> Iterator[Execution]:
 
 
 def _held_up_by(execution: Execution, view: View) -> Iterator[Execution]:
-    """Yield who holds the guard that an execution waits for, who holds the one that this waits for, and so on."""
+    """Yield who holds the guard that an execution waits for, who holds the one that
+    this waits for, and so on.
+    """
     seen: set[str] = set()
-    while (holder := view.holder(execution.guard) if execution.guard else None) is not None and holder.id not in seen:
+    while (
+        holder := view.holder(execution.guard) if execution.guard else None
+    ) is not None and holder.id not in seen:
         yield holder
         seen.add(holder.id)
         execution = _innermost(holder, view)

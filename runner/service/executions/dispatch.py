@@ -1,4 +1,6 @@
-"""Carries out what was committed: spawns, watches, stops and reaps executions, and notes the facts for the store."""
+"""Carries out what was committed: spawns, watches, stops and reaps executions, and
+notes the facts for the store.
+"""
 
 from __future__ import annotations
 
@@ -40,14 +42,22 @@ Noted = Callable[[Mapping[str, Any]], None]
 
 
 class Dispatcher:
-    """The executions' way from commit to end. `lost` is told of each that a restart has cut off, `noted` gets the
-    fields of each finished record.
+    """The executions' way from commit to end. `lost` is told of each that a restart has
+    cut off, `noted` gets the fields of each finished record.
 
-    `ended` are those of which nobody has decided yet what follows; that is to be committed together with their end.
+    `ended` are those of which nobody has decided yet what follows; that is to be
+    committed together with their end.
     """
 
     def __init__(
-        self, book: Book, processes: Processes, journal: Journal, clock: Clock, *, lost: Lost, noted: Noted
+        self,
+        book: Book,
+        processes: Processes,
+        journal: Journal,
+        clock: Clock,
+        *,
+        lost: Lost,
+        noted: Noted,
     ) -> None:
         self.ended: list[Ended] = []
         self._book = book
@@ -66,7 +76,8 @@ class Dispatcher:
         self._environment: Mapping[str, str] = dict(os.environ)
 
     def resume_all(self, executions: Iterable[Execution], *, is_same_boot: bool) -> None:
-        """Take over what a former runner left: let it wait on, watch it on, or record it as cut off.
+        """Take over what a former runner left: let it wait on, watch it on, or record
+        it as cut off.
 
         After a reboot nothing of it can run, and its process id may be another's.
         """
@@ -115,8 +126,14 @@ class Dispatcher:
         return self._starts.next_s()
 
     def running_names(self) -> list[str]:
-        """Return the names of what has started, or is about to, and has not ended; a member instead of its group."""
-        return [each.name for each in self._book if each.phase is not Phase.WAITING and not each.is_group]
+        """Return the names of what has started, or is about to, and has not ended; a
+        member instead of its group.
+        """
+        return [
+            each.name
+            for each in self._book
+            if each.phase is not Phase.WAITING and not each.is_group
+        ]
 
     def is_own(self, execution: Execution) -> bool:
         """Whether it was claimed here, and is nothing that a former runner left."""
@@ -160,7 +177,9 @@ class Dispatcher:
             self._stop_when_started[execution] = reason
 
     def stop_all(self, reason: Reason, *, at_once: bool = False) -> None:
-        """Ask everything that runs to end, or end it now; what has not started yet does not start any more."""
+        """Ask everything that runs to end, or end it now; what has not started yet does
+        not start any more.
+        """
         while self._book.starting:
             self._finish(self._book.leave(self._book.starting.popleft()), STOPPED_BEFORE_START)
         for execution in self._book:
@@ -183,10 +202,14 @@ class Dispatcher:
                 self._lost(execution)
             return
         self._adopted.add(execution.id)
-        known = replace(execution, phase=Phase.RUNNING, pid=found.pid, pid_started=found.pid_started)
+        known = replace(
+            execution, phase=Phase.RUNNING, pid=found.pid, pid_started=found.pid_started
+        )
         self._book.enter(known)
         is_new = known.started is None
-        self._note_running(replace(known, started=self._clock.now()) if is_new else known, is_new=is_new)
+        self._note_running(
+            replace(known, started=self._clock.now()) if is_new else known, is_new=is_new
+        )
         if known.stopped_for is not None:
             self._processes.stop(known.id, known.stopped_for, now_s=self._clock.elapsed_s())
 
@@ -214,15 +237,23 @@ class Dispatcher:
             pid_started=execution.pid_started,
             stop_signal=process.stop_signal,
             stop_grace_s=process.stop_grace.total_seconds(),
-            timeout_left_s=None if timeout is None else max(timeout.total_seconds() - self._ran_s(execution), 0.0),
+            timeout_left_s=None
+            if timeout is None
+            else max(timeout.total_seconds() - self._ran_s(execution), 0.0),
             now_s=self._clock.elapsed_s(),
             output_file=execution.claim.output_file,
             output_limit=process.output_limit,
         )
 
     def _ran_s(self, execution: Execution) -> float:
-        """Return for how long it has run. Over a restart only wall time tells, and the clock may have gone back."""
-        return max((self._clock.now() - execution.started).total_seconds(), 0.0) if execution.started else 0.0
+        """Return for how long it has run. Over a restart only wall time tells, and the
+        clock may have gone back.
+        """
+        return (
+            max((self._clock.now() - execution.started).total_seconds(), 0.0)
+            if execution.started
+            else 0.0
+        )
 
     def _spawn_one(self, execution: Execution) -> None:
         try:
@@ -257,7 +288,9 @@ class Dispatcher:
         self._journal.facts.executions[execution.id] = row_of(execution)
         if is_new:
             assert execution.started is not None
-            self._journal.tell(Event.EXECUTION_STARTED, execution.started, started_fields(execution))
+            self._journal.tell(
+                Event.EXECUTION_STARTED, execution.started, started_fields(execution)
+            )
 
     def _outcome(self, execution: Execution, exited: Exit) -> Outcome:
         if execution.id not in self._adopted:
@@ -288,7 +321,9 @@ class Dispatcher:
 
 
 def _created(output_file: str) -> Identity:
-    """Make an output file, empty, before its process can put something else in its place. Raises SpawnError."""
+    """Make an output file, empty, before its process can put something else in its
+    place. Raises SpawnError.
+    """
     descriptor = open_output(output_file)
     try:
         return identity_of(descriptor)
@@ -297,6 +332,12 @@ def _created(output_file: str) -> Identity:
 
 
 def _by_claim_to_guard(execution: Execution) -> tuple[bool, bool, bool, str]:
-    """Order executions so that groups come before their members, and who held a guard before who waited for it: what
-    runs, then further attempts."""
-    return execution.phase is Phase.WAITING, not execution.is_group, execution.claim.attempt == 1, execution.id
+    """Order executions so that groups come before their members, and who held a guard
+    before who waited for it: what runs, then further attempts.
+    """
+    return (
+        execution.phase is Phase.WAITING,
+        not execution.is_group,
+        execution.claim.attempt == 1,
+        execution.id,
+    )

@@ -19,13 +19,16 @@ from runner.values import from_microseconds, parse_instant, to_microseconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The durable mark that a fire is taken, with all that its execution needs, also in another runner's hands.
+    """The durable mark that a fire is taken, with all that its execution needs, also in
+    another runner's hands.
 
-    `group` is the execution that a member belongs to, `sequence` its place in it from 1, `failed_before` how many
-    members before it failed and `within` the requests whose groups it is in. `on_failure` names the request whose
-    process runs if this fails for good, `told` is what such a process finds in its environment. `requested_by` is the
-    person who asked for the execution, or whose press of Schedule or Reschedule caused it; `params` are that person's
-    own, above the process's. `labels` and `owner` are the request's, for the record.
+    `group` is the execution that a member belongs to, `sequence` its place in it from
+    1, `failed_before` how many members before it failed and `within` the requests whose
+    groups it is in. `on_failure` names the request whose process runs if this fails for
+    good, `told` is what such a process finds in its environment. `requested_by` is the
+    person who asked for the execution, or whose press of Schedule or Reschedule caused
+    it; `params` are that person's own, above the process's. `labels` and `owner` are
+    the request's, for the record.
     """
 
     id: str
@@ -53,11 +56,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One run of a claim and how far it has come. Lateness counts from `due`, before which it does not start.
+    """One run of a claim and how far it has come. Lateness counts from `due`, before
+    which it does not start.
 
-    A group's execution has no process of its own: it is running from its first member's claim to its last one's end.
-    `stopped_for` and `stopped_by` say that it was asked to end, by a person, a replacement or its group.
-    `body` is the text of what never changes, for its row.
+    A group's execution has no process of its own: it is running from its first member's
+    claim to its last one's end. `stopped_for` and `stopped_by` say that it was asked to
+    end, by a person, a replacement or its group. `body` is the text of what never
+    changes, for its row.
     """
 
     claim: Claim
@@ -87,7 +92,9 @@ class Execution:
 
     def is_called(self, name: str) -> bool:
         """Whether it bears a name: a member both its group's and its own."""
-        return is_called(name, self.request, self.process.name, is_member=self.claim.group is not None)
+        return is_called(
+            name, self.request, self.process.name, is_member=self.claim.group is not None
+        )
 
     @property
     def process(self) -> Process:
@@ -154,7 +161,16 @@ def execution_of(row: ExecutionRow) -> Execution:
 
 
 _PLAIN = (
-    *("output_file", "failed_before", "within", "on_failure", "told", "params", "requested_by", "git_commit"),
+    *(
+        "output_file",
+        "failed_before",
+        "within",
+        "on_failure",
+        "told",
+        "params",
+        "requested_by",
+        "git_commit",
+    ),
     *("labels", "owner"),
 )
 
@@ -189,7 +205,9 @@ def _claim(row: ExecutionRow, told: Mapping[str, Any], process: Process) -> Clai
 
 
 def _of_version_1(row: ExecutionRow, told: Mapping[str, Any]) -> Execution:
-    """Read a row whose body was everything: a program with its arguments was all that could run then."""
+    """Read a row whose body was everything: a program with its arguments was all that
+    could run then.
+    """
     process = Process(
         name=told["process"],
         action=Command(arguments=tuple(told["arguments"])),

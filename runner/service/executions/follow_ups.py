@@ -1,4 +1,6 @@
-"""What follows the end of an execution: another attempt, the next member of its group, the process of `on_failure`."""
+"""What follows the end of an execution: another attempt, the next member of its group,
+the process of `on_failure`.
+"""
 
 from __future__ import annotations
 
@@ -30,18 +32,28 @@ _INTERRUPTIONS = (Reason.RUNNER_LOST, Reason.RUNNER_STOPPED)
 
 
 class Succession:
-    """Works through the ends of one decision; what it claims may end at once, and be followed in its turn."""
+    """Works through the ends of one decision; what it claims may end at once, and be
+    followed in its turn.
+    """
 
     def __init__(
-        self, claims: Claims, requests: Mapping[str, ProcessRequest], *, is_foreign: Callable[[Execution], bool]
+        self,
+        claims: Claims,
+        requests: Mapping[str, ProcessRequest],
+        *,
+        is_foreign: Callable[[Execution], bool],
     ) -> None:
-        """Claim what follows as `requests` say; what follows what `is_foreign` is left for another runner."""
+        """Claim what follows as `requests` say; what follows what `is_foreign` is left
+        for another runner.
+        """
         self._claims = claims
         self._requests = requests
         self._is_foreign = is_foreign
 
     def follow(self, ended: Iterable[Ended] = ()) -> None:
-        """Decide what follows `ended`, and all that this decision itself has begun and ended so far."""
+        """Decide what follows `ended`, and all that this decision itself has begun and
+        ended so far.
+        """
         claims = self._claims
         claims.ended.extend(ended)
         while claims.ended or claims.begun_groups:
@@ -56,7 +68,10 @@ class Succession:
         execution, outcome = ended.execution, ended.outcome
         group = execution.claim.group
         is_ending = group is not None and self._claims.stop_reason(group) is not None
-        if not is_ending and (due := _next_attempt(execution, outcome, self._claims.now)) is not None:
+        if (
+            not is_ending
+            and (due := _next_attempt(execution, outcome, self._claims.now)) is not None
+        ):
             self._try_again(execution, due)
             return
         if execution.claim.on_failure is not None and outcome.status in _FAILURES:
@@ -67,22 +82,29 @@ class Succession:
     def _try_again(self, execution: Execution, due: datetime) -> None:
         """Claim the next attempt; it waits, and keeps the guard meanwhile."""
         claims = self._claims
-        again = claims.another(execution.claim, channel=Channel.RETRY, attempt=execution.claim.attempt + 1)
+        again = claims.another(
+            execution.claim, channel=Channel.RETRY, attempt=execution.claim.attempt + 1
+        )
         claims.enter(execution_for(again, due=due, phase=Phase.WAITING))
 
     def _tell_failure(self, ended: Ended, target: str) -> None:
-        """Claim the process of `on_failure`. Its own failure is nobody's concern: it would tell of itself for ever."""
+        """Claim the process of `on_failure`. Its own failure is nobody's concern: it
+        would tell of itself for ever.
+        """
         failed, request = ended.execution.claim, self._requests.get(target)
         if request is not None:
             process, failure = resolved(request, self._requests)
         else:
-            process = Process(name=target, action=Reference(request=target), directory=failed.process.directory)
+            process = Process(
+                name=target, action=Reference(request=target), directory=failed.process.directory
+            )
             failure = spawn_failure(f"there is no request {target!r} for `on_failure`")
         claim = self._claims.another(
             failed,
             request=target,
             process=process,
-            channel=Channel.DIRECT,  # no fire, and no rule has it: somebody asked for it, and is named
+            # No fire, and no rule has it: somebody asked for it, and is named
+            channel=Channel.DIRECT,
             generation=None,
             attempt=1,
             source=request.source if request is not None else failed.source,
@@ -99,7 +121,10 @@ class Succession:
         action = group.process.action
         assert isinstance(action, Group)
         sequence, count = member.claim.sequence, len(action.members)
-        has_failed = outcome.status is not ExecutionStatus.SUCCESS and outcome.reason is not Reason.UNSCHEDULED
+        has_failed = (
+            outcome.status is not ExecutionStatus.SUCCESS
+            and outcome.reason is not Reason.UNSCHEDULED
+        )
         failed = member.claim.failed_before + has_failed
         if (asked := self._claims.stop_reason(group.id)) is not None:
             self._claims.end(replace(group, stopped_by=asked[1]), stopped(group, *asked))
@@ -108,7 +133,9 @@ class Succession:
             is_lost = outcome.reason is Reason.RUNNER_LOST
             self._claims.end(group, cut if is_lost else stopped(group, Reason.RUNNER_STOPPED, None))
         elif sequence == count or (failed and action.stop_on_failure):
-            self._claims.end(group, members_failed(failed, sequence, count) if failed else GROUP_SUCCEEDED)
+            self._claims.end(
+                group, members_failed(failed, sequence, count) if failed else GROUP_SUCCEEDED
+            )
         else:
             self._claim_member(group, sequence=sequence + 1, failed=failed)
 
@@ -116,7 +143,9 @@ class Succession:
         action = group.process.action
         assert isinstance(action, Group)
         declared = action.members[sequence - 1]
-        within = (*group.claim.within, group.request) if not group.claim.within else group.claim.within
+        within = (
+            (*group.claim.within, group.request) if not group.claim.within else group.claim.within
+        )
         if isinstance(declared.action, Reference):
             within = (*within, declared.action.request)
         process, failure = self._member_process(group.process, declared)
@@ -138,8 +167,9 @@ class Succession:
         self._claims.admit(execution_for(member, due=self._claims.now), failure)
 
     def _member_process(self, group: Process, member: Process) -> tuple[Process, Outcome | None]:
-        """Return what a member runs. One of a request of its own has what the group has where it says nothing; an
-        inline one has it already."""
+        """Return what a member runs. One of a request of its own has what the group has
+        where it says nothing; an inline one has it already.
+        """
         if not isinstance(member.action, Reference):
             return member, None
         name = member.action.request

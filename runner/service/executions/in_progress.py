@@ -1,4 +1,6 @@
-"""The executions that are on their way, in memory: waiting, about to start, running; and the guards they hold."""
+"""The executions that are on their way, in memory: waiting, about to start, running;
+and the guards they hold.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,12 @@ _LEAST_ID_PART = 4
 
 
 class Book:
-    """Executions by id; `starting` are committed and wait only for their spawn, `waiting` for a free place or a guard.
+    """Executions by id; `starting` are committed and wait only for their spawn,
+    `waiting` for a free place or a guard.
 
-    A guard has one holder, and one execution at the most that is queued for it. `stopping` says of groups for what
-    reason they are to end when their member has ended.
+    A guard has one holder, and one execution at the most that is queued for it.
+    `stopping` says of groups for what reason they are to end when their member has
+    ended.
     """
 
     def __init__(self) -> None:
@@ -129,11 +133,14 @@ class Book:
         return self._delayed.next_s()
 
     def named(self, target: str) -> list[Execution]:
-        """Return the executions of a request, else the members of that name, else those with `target` in their id.
+        """Return the executions of a request, else the members of that name, else those
+        with `target` in their id.
 
         Members come with their group. A part of an id has at least 4 characters.
         """
-        if of_request := [each for each in self if each.request == target and each.claim.group is None]:
+        if of_request := [
+            each for each in self if each.request == target and each.claim.group is None
+        ]:
             return of_request
         if members := [each for each in self if each.is_called(target)]:
             return members
@@ -141,8 +148,9 @@ class Book:
         return [each for each in self if len(part) >= _LEAST_ID_PART and part in each.id]
 
     def _enter_at(self, guard: Guard, execution: Execution) -> None:
-        """Give an execution the guard or the place behind it. Who is queued goes before a newcomer, but not before the
-        next attempt of who held the guard."""
+        """Give an execution the guard or the place behind it. Who is queued goes before
+        a newcomer, but not before the next attempt of who held the guard.
+        """
         if guard not in self._holders and guard in self._queued and execution.claim.attempt == 1:
             self._holders[guard] = self._queued.pop(guard)
         if self._holders.setdefault(guard, execution.id) != execution.id:

@@ -1,4 +1,6 @@
-"""What is to be started for an execution: its arguments, its environment, its bounds. Reads environment files."""
+"""What is to be started for an execution: its arguments, its environment, its bounds.
+Reads environment files.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ def needs_of(process: Process) -> Needs:
 
 
 def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:
-    """Return what to start, in the runner's own environment (a login-like one under `run_as`), with the variables
-    of the request and of the execution added.
+    """Return what to start, in the runner's own environment (a login-like one under
+    `run_as`), with the variables of the request and of the execution added.
 
     Raises SpawnError for an environment file that cannot be read.
     """
@@ -71,7 +73,9 @@ def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:
 
 
 def secret_values(process: Process, inherited: Mapping[str, str]) -> frozenset[str]:
-    """Return the values that nothing may show of a process, as far as its environment files can be read now."""
+    """Return the values that nothing may show of a process, as far as its environment
+    files can be read now.
+    """
     try:
         filed = _filed(process)
     except SpawnError:
@@ -92,14 +96,19 @@ def _filed(process: Process) -> dict[str, str]:
     return filed
 
 
-def _secrets(process: Process, environment: Mapping[str, str], filed: Mapping[str, str]) -> frozenset[str]:
+def _secrets(
+    process: Process, environment: Mapping[str, str], filed: Mapping[str, str]
+) -> frozenset[str]:
     """Return the values that nothing may show.
 
-    Files hold plain settings too (`PORT=80`): to mask every 80 would spoil the output and tell what is masked. So the
-    short values of files count only where `secrets` names them.
+    Files hold plain settings too (`PORT=80`): to mask every 80 would spoil the output
+    and tell what is masked. So the short values of files count only where `secrets`
+    names them.
     """
     named = (environment.get(name, "") for name in process.secrets)
-    return frozenset(filter(None, named)) | {value for value in filed.values() if len(value) >= SHORTEST_SECRET}
+    return frozenset(filter(None, named)) | {
+        value for value in filed.values() if len(value) >= SHORTEST_SECRET
+    }
 
 
 def _told(execution: Execution) -> dict[str, str]:
@@ -116,7 +125,9 @@ def _told(execution: Execution) -> dict[str, str]:
     told = {name: str(value) for name, value in own.items() if value is not None}
     if params := {**claim.process.params, **claim.params}:
         told["RUNNER_PARAMS"] = json.dumps(params, ensure_ascii=False)
-        told |= {f"RUNNER_PARAM_{name.upper()}": param_text(value) for name, value in params.items()}
+        told |= {
+            f"RUNNER_PARAM_{name.upper()}": param_text(value) for name, value in params.items()
+        }
     return {**told, **claim.told}
 
 

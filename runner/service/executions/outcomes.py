@@ -30,13 +30,21 @@ class Outcome:
     max_rss_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise IllegalTransitionError for a status and a reason that do not belong together: a bug."""
+        """Raise IllegalTransitionError for a status and a reason that do not belong
+        together: a bug.
+        """
         check_end(self.status, self.reason)
 
 
-SKIPPED = Outcome(status=ExecutionStatus.SKIPPED, reason=Reason.CONCURRENT, message="Concurrent attempt to execute")
+SKIPPED = Outcome(
+    status=ExecutionStatus.SKIPPED,
+    reason=Reason.CONCURRENT,
+    message="Concurrent attempt to execute",
+)
 UNSCHEDULED = Outcome(
-    status=ExecutionStatus.SKIPPED, reason=Reason.UNSCHEDULED, message="the member says `scheduled: false`"
+    status=ExecutionStatus.SKIPPED,
+    reason=Reason.UNSCHEDULED,
+    message="the member says `scheduled: false`",
 )
 """Of a member that its group passes over: neither success nor failure."""
 
@@ -56,7 +64,9 @@ OUTLIVED = Outcome(
     message="it ran on after the runner that started it had ended; its exit code is unknown",
 )
 STOPPED_BEFORE_START = Outcome(
-    status=_KILLED, reason=Reason.RUNNER_STOPPED, message="the runner stopped before it could start this"
+    status=_KILLED,
+    reason=Reason.RUNNER_STOPPED,
+    message="the runner stopped before it could start this",
 )
 GROUP_SUCCEEDED = Outcome(status=ExecutionStatus.SUCCESS, reason=None, message=None)
 
@@ -78,13 +88,21 @@ def members_failed(failed: int, sequence: int, count: int) -> Outcome:
 
 
 def cut_off_group(member: str, left: int) -> Outcome:
-    """Return the outcome of a group of which nobody knows how its member ended, with `left` members after it."""
-    message = f"the runner ended while member {member} ran" + (f"; {left} more did not run" if left else "")
-    return Outcome(status=ExecutionStatus.SYSTEM_RESTART, reason=Reason.RUNNER_LOST, message=message)
+    """Return the outcome of a group of which nobody knows how its member ended, with
+    `left` members after it.
+    """
+    message = f"the runner ended while member {member} ran" + (
+        f"; {left} more did not run" if left else ""
+    )
+    return Outcome(
+        status=ExecutionStatus.SYSTEM_RESTART, reason=Reason.RUNNER_LOST, message=message
+    )
 
 
 def stopped(execution: Execution, reason: Reason, by: str | None) -> Outcome:
-    """Return the outcome of an execution without a process of its own, or whose process never began."""
+    """Return the outcome of an execution without a process of its own, or whose process
+    never began.
+    """
     status, message = _judge_stop(execution, reason, by)
     if execution.phase is Phase.WAITING:
         message = f"{message} while it waited to start"
@@ -92,7 +110,9 @@ def stopped(execution: Execution, reason: Reason, by: str | None) -> Outcome:
 
 
 def outcome_of(execution: Execution, exited: Exit) -> Outcome:
-    """Judge how a process of ours ended. Whatever we ended it for counts, even if it then exited with 0."""
+    """Judge how a process of ours ended. Whatever we ended it for counts, even if it
+    then exited with 0.
+    """
     status, reason, message = _judge(execution, exited)
     return Outcome(
         status=status,
@@ -114,14 +134,20 @@ def _judge(execution: Execution, exited: Exit) -> tuple[ExecutionStatus, Reason 
     return status, exited.stopped_for, message
 
 
-def _judge_stop(execution: Execution, reason: Reason, by: str | None) -> tuple[ExecutionStatus, str | None]:
+def _judge_stop(
+    execution: Execution, reason: Reason, by: str | None
+) -> tuple[ExecutionStatus, str | None]:
     """Say what it means that we stopped it for a reason."""
     match reason:
         case Reason.TIMEOUT:
             # Of its own timeout nobody asks a process to end: only a group is decided about.
             is_of_group = execution.stopped_for is Reason.TIMEOUT and not execution.is_group
             timeout = None if is_of_group else execution.process.timeout
-            whose = f"its timeout of {duration_text(timeout)}" if timeout else "the timeout of its group"
+            whose = (
+                f"its timeout of {duration_text(timeout)}"
+                if timeout
+                else "the timeout of its group"
+            )
             return _ERROR, f"stopped after {whose}"
         case Reason.OUTPUT_LIMIT:
             return _ERROR, "stopped because its output exceeded `output_limit`"
@@ -137,7 +163,9 @@ def _judge_stop(execution: Execution, reason: Reason, by: str | None) -> tuple[E
             return _ERROR, None
 
 
-def _judge_own_end(execution: Execution, exited: Exit) -> tuple[ExecutionStatus, Reason | None, str | None]:
+def _judge_own_end(
+    execution: Execution, exited: Exit
+) -> tuple[ExecutionStatus, Reason | None, str | None]:
     success = execution.process.success
     if exited.signal is not None:
         limits = execution.process.limits

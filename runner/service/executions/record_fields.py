@@ -44,8 +44,12 @@ def started_fields(execution: Execution) -> dict[str, Any]:
     }
 
 
-def finished_fields(execution: Execution, outcome: Outcome, ended: datetime, tail: Tail | None) -> dict[str, Any]:
-    """Return the fields of an `execution.finished` record; one that never started has no start and no output."""
+def finished_fields(
+    execution: Execution, outcome: Outcome, ended: datetime, tail: Tail | None
+) -> dict[str, Any]:
+    """Return the fields of an `execution.finished` record; one that never started has
+    no start and no output.
+    """
     ended_by = execution.stopped_by if outcome.reason is Reason.KILLED_BY_USER else None
     return {
         **started_fields(execution),

@@ -1,8 +1,9 @@
 """Starts processes so that no directory, file or name service that hangs can hold up the loop.
 
-A start is carried out aside. The loop waits for it a tenth of a second, which it takes only where something hangs or is
-slow; then it goes on, and looks again. While it hangs, further starts that need the same (directory, files, program,
-user) wait behind it, so that each of them holds up the loop once, and takes one thread.
+A start is carried out aside. The loop waits for it a tenth of a second, which it takes
+only where something hangs or is slow; then it goes on, and looks again. While it hangs,
+further starts that need the same (directory, files, program, user) wait behind it, so
+that each of them holds up the loop once, and takes one thread.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from runner.service.executions.launching import Needs
 from runner.system.background_calls import Aside, Pending
 
 PATIENCE_S, LITTLE_PATIENCE_S = 0.1, 0.02
-"""How long the loop waits for a start, and how long while another one hangs: that is seldom alone."""
+"""How long the loop waits for a start, and how long while another one hangs: that is seldom alone.
+"""
 GIVE_UP_S = 10.0
 """How long a start may take; then it has failed."""
 MANY_HUNG, MOST_HUNG = 32, 256
-"""With many starts that hang no further one begins in any of their directories, and with the most none at all: each
-takes a thread."""
+"""With many starts that hang no further one begins in any of their directories, and
+with the most none at all: each takes a thread.
+"""
 _LOOK_S = 0.05
 
 
@@ -58,7 +61,8 @@ class Starts:
         processes.is_fresh = self._is_fresh
 
     def start(self, execution: str, needs: Needs, prepare: Callable[[], Launch]) -> Started | None:
-        """Start what `prepare` says, which may read files; None if it takes long: then `late` has it some day.
+        """Start what `prepare` says, which may read files; None if it takes long: then
+        `late` has it some day.
 
         Raises SpawnError.
         """

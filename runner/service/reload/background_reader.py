@@ -1,7 +1,8 @@
 """Has the jobs folder read aside, so that one that hangs does not hold up the loop.
 
-The reloader works in a thread while the loop waits for it: a moment, after which the loop goes on and looks again at
-its next turn. Until the thread is done nothing but the thread touches the reloader; what it is asked meanwhile waits.
+The reloader works in a thread while the loop waits for it: a moment, after which the
+loop goes on and looks again at its next turn. Until the thread is done nothing but the
+thread touches the reloader; what it is asked meanwhile waits.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class AsideReader:
     def trouble(self) -> str | None:
         """Why changes are found late, or at present not at all."""
         if self._pending is not None and self._clock.elapsed_s() - self._begun_s >= SILENT_S:
-            return "the jobs folder has not answered for some time; what was read of it before goes on"
+            return (
+                "the jobs folder has not answered for some time; what was read of it before goes on"
+            )
         if (reason := self._reloader.trouble) is not None:
             return f"changes are not notified, they are found by looking, a little later: {reason}"
         return None
@@ -50,7 +53,9 @@ class AsideReader:
 
     def next_s(self) -> float:
         """Return when `advance` has something to do."""
-        return self._reloader.next_s() if self._pending is None else self._clock.elapsed_s() + _LOOK_S
+        return (
+            self._reloader.next_s() if self._pending is None else self._clock.elapsed_s() + _LOOK_S
+        )
 
     def look_again(self, *, at_once: bool = False) -> None:
         """Read the folder once it is still; `at_once` without waiting for that."""
@@ -61,15 +66,25 @@ class AsideReader:
         self._ask(partial(self._reloader.read_anew, reader))
 
     def advance(self, incumbents: Incumbents, budget_s: float) -> Reading | None:
-        """Look at what is due, and read on for about `budget_s` seconds; return the reading once it is whole."""
-        if self._pending is None and not self._reloader.is_reading and self.next_s() > self._clock.elapsed_s():
+        """Look at what is due, and read on for about `budget_s` seconds; return the
+        reading once it is whole.
+        """
+        if (
+            self._pending is None
+            and not self._reloader.is_reading
+            and self.next_s() > self._clock.elapsed_s()
+        ):
             return None
         return self._advanced(lambda: self._read_on(incumbents, budget_s), PATIENCE_S)
 
     def read(self, incumbents: Incumbents, *, is_stopped: Callable[[], bool]) -> Reading | None:
-        """Read the folder in one go, at the start; None if `is_stopped` says meanwhile that nothing is to start."""
+        """Read the folder in one go, at the start; None if `is_stopped` says meanwhile
+        that nothing is to start.
+        """
         while True:
-            reading = self._advanced(lambda: self._reloader.read(incumbents), PATIENCE_S, again_s=PATIENCE_S)
+            reading = self._advanced(
+                lambda: self._reloader.read(incumbents), PATIENCE_S, again_s=PATIENCE_S
+            )
             if reading is not None:
                 return reading
             if is_stopped():
@@ -84,7 +99,9 @@ class AsideReader:
     def _advanced(
         self, call: Callable[[], Reading | None], patience_s: float, *, again_s: float = 0.0
     ) -> Reading | None:
-        """Begin a call, or go on with the one that has begun; return what came of it, None if it is not over."""
+        """Begin a call, or go on with the one that has begun; return what came of it,
+        None if it is not over.
+        """
         if self._pending is None:
             self._pending, self._begun_s = self._aside.begin(call), self._clock.elapsed_s()
         else:

@@ -1,4 +1,5 @@
-"""Keeps in the state folder what was read of the jobs folder, so that unchanged files are not read at the next start.
+"""Keeps in the state folder what was read of the jobs folder, so that unchanged files
+are not read at the next start.
 
 Touches one file. Without it, or with one that cannot be used, all is the same, only later.
 """
@@ -30,12 +31,18 @@ class CatalogCache:
         return {}
 
     def keep(self, reader: CatalogReader) -> None:
-        """Keep what a reader knows, if that is news. Where it cannot be written, files are read again, no more."""
+        """Keep what a reader knows, if that is news. Where it cannot be written, files
+        are read again, no more.
+        """
         if not reader.is_news:
             return
         new = self._path.with_name(f"{self._path.name}.new")
         with suppress(OSError):
-            new.unlink(missing_ok=True)  # whatever it is: to open a FIFO would wait for its other end
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123
+            new.unlink(
+                missing_ok=True
+            )  # whatever it is: to open a FIFO would wait for its other end
+            with open(  # noqa: PTH123
+                os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb"
+            ) as file:
                 file.write(reader.written().encode("ascii"))
             new.replace(self._path)

@@ -1,4 +1,6 @@
-"""What a freshly read catalog changes: the difference, the states that follow, the records that tell of it."""
+"""What a freshly read catalog changes: the difference, the states that follow, the
+records that tell of it.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,10 @@ class CatalogChange:
         """What is said to who asked for it: done, unless a file is wrong, even if it was so before."""
         rejections = self.reading.catalog.rejections
         problems = list(dict.fromkeys(problem for each in rejections for problem in each.problems))
-        data = {"problems": [asdict(each) for each in problems[:_TOLD]], "problems_count": len(problems)}
+        data = {
+            "problems": [asdict(each) for each in problems[:_TOLD]],
+            "problems_count": len(problems),
+        }
         return Answer(is_done=not rejections, lines=(self.summary,), data=data)
 
 
@@ -88,8 +93,12 @@ def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) 
     )
 
 
-def decide(change: CatalogChange, decision: Decision, registry: Registry, *, is_first: bool = False) -> None:
-    """Give all requests the states that follow from a change. At a start (`is_first`) every one is looked at."""
+def decide(
+    change: CatalogChange, decision: Decision, registry: Registry, *, is_first: bool = False
+) -> None:
+    """Give all requests the states that follow from a change. At a start (`is_first`)
+    every one is looked at.
+    """
     new = change.in_force.requests
     among = [*new] if is_first else sorted(change.reading.touched & new.keys())
     tell_rejections(change, decision)
@@ -97,12 +106,21 @@ def decide(change: CatalogChange, decision: Decision, registry: Registry, *, is_
 
 
 def decide_some(
-    change: CatalogChange, decision: Decision, registry: Registry, *, removed: Iterable[str], among: Iterable[str]
+    change: CatalogChange,
+    decision: Decision,
+    registry: Registry,
+    *,
+    removed: Iterable[str],
+    among: Iterable[str],
 ) -> None:
-    """Give some requests the states that follow from a change: some of those removed, and some `among` the new."""
+    """Give some requests the states that follow from a change: some of those removed,
+    and some `among` the new.
+    """
     decision.requests, decision.git = change.in_force.requests, change.reading.git_commit
     old = Standing(requests=registry.requests, states=registry.states)
-    for name, registration in consequences(old, decision.requests, removed, change.renamed, among, decision.now):
+    for name, registration in consequences(
+        old, decision.requests, removed, change.renamed, among, decision.now
+    ):
         decision.register(name, registration)
 
 
@@ -119,7 +137,11 @@ def first_runs(change: CatalogChange) -> str | None:
         isinstance(request.timing, RunImmediately) and request.scheduled
         for request in change.in_force.requests.values()
     )
-    return f"the store is new: {count} run-immediately request{'s' * (count != 1)} will run now" if count else None
+    return (
+        f"the store is new: {count} run-immediately request{'s' * (count != 1)} will run now"
+        if count
+        else None
+    )
 
 
 def told_fields(change: CatalogChange) -> dict[str, Any]:
@@ -139,8 +161,11 @@ def _mended(before: tuple[Rejection, ...], reading: Reading) -> int:
     """Count the files that were rejected, and are there and good now."""
     rejected = {rejection.file for rejection in reading.catalog.rejections}
     mended = [rejection for rejection in before if rejection.file not in rejected]
-    # What was rejected as a whole has been read again; what was rejected by name may be good by what others say now.
-    names = reading.touched.union(*(rejection.names for rejection in mended)) if mended else frozenset()
+    # What was rejected as a whole has been read again; what was rejected by name may be
+    # good by what others say now.
+    names = (
+        reading.touched.union(*(rejection.names for rejection in mended)) if mended else frozenset()
+    )
     requests = reading.catalog.requests
     good = {requests[name].source.file for name in names if name in requests}
     return sum(rejection.file in good for rejection in mended)
@@ -160,5 +185,7 @@ def _rejection_fields(rejection: Rejection, force: InForce, git: str | None) -> 
 
 
 def _part(word: str, names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    shown = ", ".join(names[:_SHOWN]) + (
+        f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    )
     return f"{len(names)} {word}: {shown}" if names else ""

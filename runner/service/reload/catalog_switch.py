@@ -1,7 +1,9 @@
-"""A freshly read catalog on its way into force, some requests a turn, so that a large delivery delays no fire.
+"""A freshly read catalog on its way into force, some requests a turn, so that a large
+delivery delays no fire.
 
-Until all of it is in force, each request has either its former definition and state, or the new ones. Added requests
-can be referred to from the first turn on, before they have a state of their own.
+Until all of it is in force, each request has either its former definition and state, or
+the new ones. Added requests can be referred to from the first turn on, before they have
+a state of their own.
 """
 
 from __future__ import annotations
@@ -22,16 +24,25 @@ MOST = 500
 
 
 class CatalogSwitch:
-    """Use in each turn: `decide`; once that is committed, `accept`. `asked` are the reloads that the end answers."""
+    """Use in each turn: `decide`; once that is committed, `accept`. `asked` are the
+    reloads that the end answers.
+    """
 
-    def __init__(self, change: CatalogChange, registry: Registry, asked: Mapping[str, Command]) -> None:
+    def __init__(
+        self, change: CatalogChange, registry: Registry, asked: Mapping[str, Command]
+    ) -> None:
         self.change = change
         self.asked = asked
         new = change.in_force.requests
-        self._names = deque([*sorted(change.reading.touched & new.keys()), *change.difference.removed])
+        self._names = deque(
+            [*sorted(change.reading.touched & new.keys()), *change.difference.removed]
+        )
         self._requests: dict[str, ProcessRequest] | None = None
         if not self.is_last:
-            self._requests = {**registry.requests, **{name: new[name] for name in change.difference.added}}
+            self._requests = {
+                **registry.requests,
+                **{name: new[name] for name in change.difference.added},
+            }
 
     @property
     def is_last(self) -> bool:

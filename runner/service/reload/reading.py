@@ -1,7 +1,9 @@
-"""When the jobs folder is read again, and reading it in slices. Owns the watcher and the catalog reader.
+"""When the jobs folder is read again, and reading it in slices. Owns the watcher and
+the catalog reader.
 
-A notification is never believed, it only makes us look: after a moment of quiet, by a whole rescan. What no
-notification tells of is found by looking at the folder's identity and, less often, at every file's stat.
+A notification is never believed, it only makes us look: after a moment of quiet, by a
+whole rescan. What no notification tells of is found by looking at the folder's identity
+and, less often, at every file's stat.
 """
 
 from __future__ import annotations
@@ -22,33 +24,45 @@ from runner.system.garbage_collection import lasting_heap
 from runner.watching.watcher import Watcher
 
 QUIET_S = 0.15
-"""How long a folder must have been still before it is read; half as long as it was restless, if that is more,"""
+"""How long a folder must have been still before it is read; half as long as it was
+restless, if that is more,
+"""
 LONGEST_QUIET_S = 0.6
 """but never longer than this."""
 GLANCE_S = 0.03
-"""After so long a stillness it is read ahead: what is still so in the end need only be looked at."""
+"""After so long a stillness it is read ahead: what is still so in the end need only be looked at.
+"""
 GLANCE_EVERY_S = 0.5
-"""How often one that is never quiet is read ahead: it is still once nothing in it looks different any more."""
+"""How often one that is never quiet is read ahead: it is still once nothing in it looks
+different any more.
+"""
 LATE_S = 0.05
-"""Who looks so much too late was kept from it, and perhaps so was the watcher: a quiet slept through is none."""
+"""Who looks so much too late was kept from it, and perhaps so was the watcher: a quiet
+slept through is none.
+"""
 PATIENCE_S = 10.0
 """How long a folder that goes on changing, or git's index.lock, holds a reload back at the most."""
 IDENTITY_EVERY_S = 0.5
 RESYNC_EVERY_S = 5.0
 RESYNC_UNNOTIFIED_S = 1.0
 RESYNC_SHARE, RESYNC_UNNOTIFIED_SHARE = 500, 20
-"""A resync is done in slices, each of which may use one part in so many of the time: with many files it lasts long."""
+"""A resync is done in slices, each of which may use one part in so many of the time:
+with many files it lasts long.
+"""
 _RETRY_S = 0.05
 ANSWER_PATIENCE_S = 0.1
-"""How long a reading waits at the most for git to say whether the folder differs from its commit."""
+"""How long a reading waits at the most for git to say whether the folder differs from its commit.
+"""
 _ANSWER_SLICE_S = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A catalog that has just been read, the revision its folder is at, and the elapsed seconds when that began.
+    """A catalog that has just been read, the revision its folder is at, and the elapsed
+    seconds when that began.
 
-    `touched` are the names of which it has another request than was in force then, or which only one of both has.
+    `touched` are the names of which it has another request than was in force then, or
+    which only one of both has.
     """
 
     catalog: Catalog
@@ -61,7 +75,13 @@ class Reloader:
     """Says when there is a new catalog. Times are the clock's elapsed seconds."""
 
     def __init__(
-        self, reader: CatalogReader, watcher: Watcher, clock: Clock, *, folder: Path, cache: CatalogCache
+        self,
+        reader: CatalogReader,
+        watcher: Watcher,
+        clock: Clock,
+        *,
+        folder: Path,
+        cache: CatalogCache,
     ) -> None:
         self._reader = reader
         self._cache = cache
@@ -94,7 +114,9 @@ class Reloader:
 
     @property
     def is_reading(self) -> bool:
-        """Whether files are being read; then `advance` wants to be called whenever nothing else is due."""
+        """Whether files are being read; then `advance` wants to be called whenever
+        nothing else is due.
+        """
         return self._scan is not None or self._glance is not None
 
     def look_again(self, *, at_once: bool = False) -> None:
@@ -111,7 +133,9 @@ class Reloader:
         """Return when `check` has something to do."""
         waits = [self._identity_at_s, self._resync_at_s]
         if not self.is_reading:
-            waits += [due_s for due_s in (self._begin_at_s(), self._glance_at_s) if due_s is not None]
+            waits += [
+                due_s for due_s in (self._begin_at_s(), self._glance_at_s) if due_s is not None
+            ]
         if self._provenance.is_asking:
             waits.append(self._clock.elapsed_s() + _RETRY_S)
         return min(waits)
@@ -122,7 +146,8 @@ class Reloader:
         self._checked_at_s = now_s
         if now_s >= self._identity_at_s:
             self._identity_at_s = now_s + IDENTITY_EVERY_S
-            # Git moves its HEAD after the files; for a commit of what lies there already it moves nothing else.
+            # Git moves its HEAD after the files; for a commit of what lies there
+            # already it moves nothing else.
             if self._watcher.check() or self._provenance.commit != self._commit:
                 self.look_again()
         if now_s >= self._resync_at_s:
@@ -132,7 +157,8 @@ class Reloader:
         self._take_answer()
         begin_s = self._begin_at_s()
         if begin_s is not None and now_s >= begin_s:
-            # What was made anew a moment ago was not watched until now: that it was quiet, nobody can say.
+            # What was made anew a moment ago was not watched until now: that it was
+            # quiet, nobody can say.
             if not self._is_still and self._watcher.check():
                 self.look_again()
                 return
@@ -165,7 +191,9 @@ class Reloader:
         return accepted(self._notes)
 
     def recall(self, requests: Mapping[str, ProcessRequest]) -> None:
-        """Before the first reading: know again what a former runner has read of the `requests` in the store."""
+        """Before the first reading: know again what a former runner has read of the
+        `requests` in the store.
+        """
         self._reader.recall(self._notes, requests)
         self._notes = {}
 
@@ -200,8 +228,14 @@ class Reloader:
             self._restless_at_s, self._is_doubted = now_s, True
 
     def _take_answer(self) -> None:
-        """Take what git has said too late for a reading; that it says something else is a reason to read again."""
-        is_late = self._provenance.is_asking and self._provenance.take() and self._restless_since_s is None
+        """Take what git has said too late for a reading; that it says something else is
+        a reason to read again.
+        """
+        is_late = (
+            self._provenance.is_asking
+            and self._provenance.take()
+            and self._restless_since_s is None
+        )
         if is_late and self._provenance.revision() != self._revision:
             self.look_again()
 
@@ -218,7 +252,10 @@ class Reloader:
             self.look_again()  # what lies there was not watched until now
         names = yield from touched(incumbents.requests, catalog.requests)
         until_s = self._clock.elapsed_s() + ANSWER_PATIENCE_S
-        while not self._provenance.take(within_s=_ANSWER_SLICE_S) and self._clock.elapsed_s() < until_s:
+        while (
+            not self._provenance.take(within_s=_ANSWER_SLICE_S)
+            and self._clock.elapsed_s() < until_s
+        ):
             yield
         self._commit, self._revision = self._provenance.commit, self._provenance.revision()
         return Reading(catalog=catalog, touched=names, git_commit=self._revision, begun_s=begun_s)
@@ -230,9 +267,12 @@ class Reloader:
         if self._is_still:
             at_last_s = self._restless_since_s
         elif self._is_told:
-            # Whoever has been writing for long may well stand still for a while, until the disk takes more.
+            # Whoever has been writing for long may well stand still for a while, until
+            # the disk takes more.
             lasted_s = self._restless_at_s - self._restless_since_s
-            at_last_s = min(self._restless_at_s + min(max(QUIET_S, lasted_s / 2), LONGEST_QUIET_S), at_last_s)
+            at_last_s = min(
+                self._restless_at_s + min(max(QUIET_S, lasted_s / 2), LONGEST_QUIET_S), at_last_s
+            )
         return max(at_last_s, self._held_until_s)
 
     @property
@@ -257,23 +297,34 @@ class Reloader:
             self._glance, self._glance_at_s = self._reader.glance(), None
 
     def _end_glance(self, *, is_different: bool) -> None:
-        """Take the folder for still if nothing has changed since the last glance; else glance again, later."""
+        """Take the folder for still if nothing has changed since the last glance; else
+        glance again, later.
+        """
         if self._is_glanced and not is_different:
             self._is_still = True
         else:
             self._is_glanced = True
-            self._glance_at_s = self._clock.elapsed_s() + (GLANCE_EVERY_S if self._is_told else QUIET_S)
+            self._glance_at_s = self._clock.elapsed_s() + (
+                GLANCE_EVERY_S if self._is_told else QUIET_S
+            )
 
     def _resync(self) -> None:
-        """Look a slice further whether any file is another; then rest, so that it takes no more than its share."""
+        """Look a slice further whether any file is another; then rest, so that it takes
+        no more than its share.
+        """
         begun_s = self._clock.elapsed_s()
         if self._scan is not None or self._restless_since_s is not None:
-            self._look, self._look_ends_s = None, begun_s + self._resync_every_s  # a scan sees all that a look would
+            self._look, self._look_ends_s = (
+                None,
+                begun_s + self._resync_every_s,
+            )  # a scan sees all that a look would
         elif self._look is None:
             self._look, self._look_ends_s = self._reader.look(), begun_s + self._resync_every_s
         is_whole = self._look is None or self._look_on(self._look)
         now_s = self._clock.elapsed_s()
-        rested_s = now_s + (now_s - begun_s) * (RESYNC_SHARE if self._watcher.notified else RESYNC_UNNOTIFIED_SHARE)
+        rested_s = now_s + (now_s - begun_s) * (
+            RESYNC_SHARE if self._watcher.notified else RESYNC_UNNOTIFIED_SHARE
+        )
         self._resync_at_s = max(rested_s, self._look_ends_s) if is_whole else rested_s
 
     def _look_on(self, look: Generator[None, None, bool]) -> bool:

@@ -50,7 +50,10 @@ def test_an_expression_is_a_cron_or_a_timing_as_in_the_files(text: str, words: s
         ("{frequency: dayly, at: '02:00'}", "did you mean `daily`?"),
         ("{frequency: daily, att: '02:00'}", "did you mean `at`?"),
         ("{frequency: daily}", "at what time of day?"),
-        ("{frequency: monthly, day: 31, interval: 12, start: '2026-02-01 10:00'}", "it can never fire"),
+        (
+            "{frequency: monthly, day: 31, interval: 12, start: '2026-02-01 10:00'}",
+            "it can never fire",
+        ),
         ("{frequency: hourly, timezone: Europe/Madird}", "did you mean Europe/Madrid?"),
         ("{frequency: daily, at: '02:00', except: holidays.txt}", "belongs to a request"),
         ("{frequency: hourly, frequency: daily}", "frequency"),

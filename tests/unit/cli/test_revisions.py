@@ -12,13 +12,26 @@ from runner.cli.revisions import Repository
 from runner.errors import UsageError
 from runner.requests.catalog.listing import LARGEST, Trouble, read_bounded
 
-IDENTITY = ("-c", "user.name=maria", "-c", "user.email=maria@example.org", "-c", "commit.gpgsign=false")
+IDENTITY = (
+    "-c",
+    "user.name=maria",
+    "-c",
+    "user.email=maria@example.org",
+    "-c",
+    "commit.gpgsign=false",
+)
 ALL = [PurePosixPath()]
 
 
 def git(folder: Path, *arguments: str, given: str = "") -> str:
     done = subprocess.run(
-        ["git", *IDENTITY, *arguments], cwd=folder, capture_output=True, text=True, input=given, timeout=30, check=True
+        ["git", *IDENTITY, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        input=given,
+        timeout=30,
+        check=True,
     )
     return done.stdout.strip()
 
@@ -58,11 +71,15 @@ def test_what_is_laid_out_is_what_was_committed_and_no_more(folder: Path, tmp_pa
     assert (laid / "sub" / "ä\n.yaml").read_bytes() == b"\xff\r\n"
     assert (laid / "link.yaml").readlink() == Path("sub/../../../elsewhere")
     assert not (target / "outside").exists()
-    repository.extract(commit, target, [PurePosixPath("outside"), PurePosixPath("../up"), PurePosixPath("missing")])
+    repository.extract(
+        commit, target, [PurePosixPath("outside"), PurePosixPath("../up"), PurePosixPath("missing")]
+    )
     assert (target / "outside").read_text() == "x"
 
 
-def test_the_whole_work_tree_may_be_the_folder_and_it_may_be_gone(folder: Path, tmp_path: Path) -> None:
+def test_the_whole_work_tree_may_be_the_folder_and_it_may_be_gone(
+    folder: Path, tmp_path: Path
+) -> None:
     (folder / "a.yaml").write_text("x")
     commit = committed(folder)
     around(folder).extract(commit, tmp_path / "target", ALL)
@@ -70,7 +87,9 @@ def test_the_whole_work_tree_may_be_the_folder_and_it_may_be_gone(folder: Path, 
     assert str(around(folder / "gone" / "jobs.d").prefix) == "gone/jobs.d"
 
 
-def test_what_is_too_large_to_be_read_is_told_so_and_takes_no_place(folder: Path, tmp_path: Path) -> None:
+def test_what_is_too_large_to_be_read_is_told_so_and_takes_no_place(
+    folder: Path, tmp_path: Path
+) -> None:
     (folder / "a.yaml").write_bytes(b"#" * (LARGEST + 1))
     around(folder).extract(committed(folder), tmp_path / "target", ALL)
     trouble = read_bounded(str(tmp_path / "target" / "a.yaml"))
@@ -93,9 +112,12 @@ def test_a_tree_that_wants_to_write_elsewhere_cannot(folder: Path, tmp_path: Pat
     blob = git(folder, "hash-object", "-w", "--stdin", given="x")
     link = git(folder, "hash-object", "-w", "--stdin", given=str(tmp_path))
     below = git(folder, "mktree", given=f"100644 blob {blob}\tescaped\n")
-    # Made by hand, for git itself refuses to: a name twice, once a link to elsewhere and once a folder; and `..`.
+    # Made by hand, for git itself refuses to: a name twice, once a link to elsewhere
+    # and once a folder; and `..`.
     entries = [("40000", "..", below), ("120000", "a", link), ("40000", "a", below)]
-    raw = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(identity) for mode, name, identity in entries)
+    raw = b"".join(
+        f"{mode} {name}\0".encode() + bytes.fromhex(identity) for mode, name, identity in entries
+    )
     tree = subprocess.run(
         ["git", "hash-object", "-t", "tree", "-w", "--stdin", "--literally"],
         cwd=folder, input=raw, capture_output=True, timeout=30, check=True,
@@ -113,7 +135,9 @@ def test_a_ref_is_never_an_option_and_must_be_a_commit(folder: Path) -> None:
     git(folder, "tag", "-a", "v1", "-m", "x")
     repository = around(folder)
     assert {repository.commit(ref) for ref in ("HEAD", "main", "v1", commit[:10])} == {commit}
-    assert [repository.commit(ref) for ref in ("--all", "nothing", "HEAD~9", "HEAD:a.yaml", "")] == [None] * 5
+    assert [
+        repository.commit(ref) for ref in ("--all", "nothing", "HEAD~9", "HEAD:a.yaml", "")
+    ] == [None] * 5
     assert sorted(repository.refs()) == ["main", "v1"]
 
 

@@ -33,7 +33,9 @@ FORMS = [
 
 @pytest.mark.parametrize(("text", "toward", "meant"), FORMS)
 def test_each_form_of_a_time_means_an_instant(text: str, toward: Toward, meant: str) -> None:
-    assert read_time("--at", text, MADRID, NOW, toward=toward) == datetime.fromisoformat(f"{meant}+00:00")
+    assert read_time("--at", text, MADRID, NOW, toward=toward) == datetime.fromisoformat(
+        f"{meant}+00:00"
+    )
 
 
 @pytest.mark.parametrize("text", ["2026-12-24", "today", "yesterday"])
@@ -49,7 +51,10 @@ def test_a_date_alone_is_its_first_instant_or_as_an_end_its_whole_day(text: str)
 
 @pytest.mark.parametrize("text", ["", "soon", "30", "2 h", "25:00", "tomorrow", "2026-12-24T18"])
 def test_anything_else_is_refused_with_all_that_can_be_written(text: str) -> None:
-    with pytest.raises(UsageError, match=r"^--since: .*; .*2026-12-24 18:00.*19:57, now, today, yesterday, or a dur"):
+    with pytest.raises(
+        UsageError,
+        match=r"^--since: .*; .*2026-12-24 18:00.*19:57, now, today, yesterday, or a dur",
+    ):
         read_time("--since", text, MADRID, NOW, toward=PAST)
 
 

@@ -54,13 +54,17 @@ def test_one_endless_line_is_cut_between_characters(scratch: Path) -> None:
     assert tail.text == "é" * 2047 + "\n"
 
 
-def test_bytes_that_are_not_utf8_are_replaced_and_the_tail_stays_within_its_limit(scratch: Path) -> None:
+def test_bytes_that_are_not_utf8_are_replaced_and_the_tail_stays_within_its_limit(
+    scratch: Path,
+) -> None:
     tail = _tail(scratch, b"\xff" * 4096)
     assert tail.text == "\ufffd" * (4096 // 3)
     assert (tail.total_bytes, tail.truncated) == (4096, True)
 
 
-_PIECES = st.sampled_from([b"a", b"\n", b"\xff", b"\x80", b"\xc3", "é".encode(), "€".encode(), "𝄞".encode(), b"\0"])
+_PIECES = st.sampled_from(
+    [b"a", b"\n", b"\xff", b"\x80", b"\xc3", "é".encode(), "€".encode(), "𝄞".encode(), b"\0"]
+)
 
 
 @given(st.lists(_PIECES, max_size=60).map(b"".join), st.integers(min_value=8, max_value=40))
@@ -75,7 +79,9 @@ def test_a_tail_is_an_end_of_the_decoded_output(scratch: Path, content: bytes, l
 
 
 @given(st.lists(_PIECES, min_size=30, max_size=60).map(b"".join))
-def test_a_truncated_tail_begins_a_line_if_any_line_begins_in_it(scratch: Path, content: bytes) -> None:
+def test_a_truncated_tail_begins_a_line_if_any_line_begins_in_it(
+    scratch: Path, content: bytes
+) -> None:
     whole = content.decode("utf-8", "replace")
     tail = _tail(scratch, content, 16)
     if tail.truncated:
@@ -114,7 +120,10 @@ def test_pruning_keeps_the_newest_within_count_and_size(tmp_path: Path) -> None:
 def test_pruning_leaves_what_is_still_written_and_what_is_not_an_output(tmp_path: Path) -> None:
     paths = _outputs(tmp_path, 3)
     (paths[0].parent / "note.txt").write_text("mine")
-    assert sum(prune(tmp_path, max_age_s=0, max_bytes=0, max_files=0, now_s=10, keep={paths[1].stem})) == 2
+    assert (
+        sum(prune(tmp_path, max_age_s=0, max_bytes=0, max_files=0, now_s=10, keep={paths[1].stem}))
+        == 2
+    )
     assert _left(paths) == [2]
     assert (paths[0].parent / "note.txt").exists()
 

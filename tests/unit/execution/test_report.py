@@ -35,7 +35,9 @@ def test_pieces_arrive_in_any_order_and_what_makes_no_sense_is_dropped(report: R
 
 
 def test_secrets_are_masked_also_where_they_are_written_as_python_does(report: Report) -> None:
-    os.write(report.descriptor, b"failure:program 'hunter2' is\0result:returned 'two\\nlines', \xff\0")
+    os.write(
+        report.descriptor, b"failure:program 'hunter2' is\0result:returned 'two\\nlines', \xff\0"
+    )
     assert report.read() == Told(failure="program '***' is", result="returned '***', \ufffd")
 
 
@@ -52,12 +54,20 @@ def masked(text: bytes, *secrets: str) -> bytes:
     return masker.feed(text) + masker.flush()
 
 
-@given(st.text(min_size=4).filter(lambda text: text.isprintable()), st.binary(max_size=5), st.binary(max_size=5))
+@given(
+    st.text(min_size=4).filter(lambda text: text.isprintable()),
+    st.binary(max_size=5),
+    st.binary(max_size=5),
+)
 def test_of_a_secret_in_base64_at_most_the_bits_of_its_edges_are_shown(
     secret: str, before: bytes, behind: bytes
 ) -> None:
     whole = before + secret.encode() + behind
-    for encoded in (base64.b64encode(whole), base64.urlsafe_b64encode(whole), base64.b64encode(whole).rstrip(b"=")):
+    for encoded in (
+        base64.b64encode(whole),
+        base64.urlsafe_b64encode(whole),
+        base64.b64encode(whole).rstrip(b"="),
+    ):
         shown = masked(b"token=" + encoded, secret).removeprefix(b"token=")
         begin, mask, end = shown.partition(b"***")
         assert mask
@@ -67,7 +77,11 @@ def test_of_a_secret_in_base64_at_most_the_bits_of_its_edges_are_shown(
 
 @given(st.text(min_size=1, alphabet=st.characters(codec="utf-8")))
 def test_a_secret_in_a_url_is_masked_however_it_was_quoted(secret: str) -> None:
-    for quote in (urllib.parse.quote, urllib.parse.quote_plus, lambda text: urllib.parse.quote(text, safe="")):
+    for quote in (
+        urllib.parse.quote,
+        urllib.parse.quote_plus,
+        lambda text: urllib.parse.quote(text, safe=""),
+    ):
         for quoted in (quote(secret), re.sub("%..", lambda found: found[0].lower(), quote(secret))):
             assert masked(quoted.encode(), secret) == b"***"
 

@@ -1,4 +1,6 @@
-"""Expressions of other schedulers: what is written fires when the source's own rule says, by independent matchers."""
+"""Expressions of other schedulers: what is written fires when the source's own rule
+says, by independent matchers.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import RuleError
-from runner.importing.cron_dialects import PARSE_CRONTAB, QUARTZ, ROBFIG, VIXIE, Dialect, DialectError, meaning_of
+from runner.importing.cron_dialects import (
+    PARSE_CRONTAB,
+    QUARTZ,
+    ROBFIG,
+    VIXIE,
+    Dialect,
+    DialectError,
+    meaning_of,
+)
 from runner.importing.cron_writing import expression_for, expression_of
 from runner.importing.imported import Draft, Settings, Severity
 from runner.importing.scheduling import cron_timing
@@ -29,11 +39,15 @@ WEEKDAYS = "sun mon tue wed thu fri sat".split()  # noqa: SIM905
 DAYS_LOOKED_AT = 45
 MOST_LOOKED_AT = 100
 
-instants = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))  # noqa: DTZ001
+instants = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)).map(  # noqa: DTZ001
+    lambda at: at.replace(tzinfo=UTC)
+)
 
 
 def ours(expression: str, after: datetime) -> Iterator[datetime]:
-    return fires(parse_rule({"frequency": "cron", "expression": expression}, default_zone="UTC"), after)
+    return fires(
+        parse_rule({"frequency": "cron", "expression": expression}, default_zone="UTC"), after
+    )
 
 
 def numbers(text: str, low: int, high: int, *, wraps: bool = False) -> set[int]:
@@ -47,7 +61,9 @@ def numbers(text: str, low: int, high: int, *, wraps: bool = False) -> set[int]:
         if end < int(first):
             assert wraps
             end += size
-        found |= {(number - low) % size + low for number in range(int(first), end + 1, int(step or 1))}
+        found |= {
+            (number - low) % size + low for number in range(int(first), end + 1, int(step or 1))
+        }
     return found
 
 
@@ -66,12 +82,15 @@ def walked(
     after: datetime, is_day: Callable[[date], bool], minutes: str, hours: str, seconds: str = "0"
 ) -> Iterator[datetime]:
     """Yield the times of a month and a half, by trying every day and time of day."""
-    clocks = [sorted(numbers(text, 0, high)) for text, high in ((hours, 23), (minutes, 59), (seconds, 59))]
+    clocks = [
+        sorted(numbers(text, 0, high)) for text, high in ((hours, 23), (minutes, 59), (seconds, 59))
+    ]
     for number in range(DAYS_LOOKED_AT):
         day = after.date() + timedelta(days=number)
         if is_day(day):
             times = (
-                datetime.combine(day, time(hour, minute, second), UTC) for hour, minute, second in product(*clocks)
+                datetime.combine(day, time(hour, minute, second), UTC)
+                for hour, minute, second in product(*clocks)
             )
             yield from (at for at in times if at > after)
 
@@ -90,9 +109,17 @@ def agrees(written: str, walk: Iterator[datetime], after: datetime) -> None:
 def field(low: int, high: int, *extra: str, steps: bool = True) -> st.SearchStrategy[str]:
     number = st.integers(low, high)
     ranges = st.tuples(number, number).map(lambda ends: f"{min(ends)}-{max(ends)}")
-    stepped = st.tuples(st.one_of(st.just("*"), ranges), st.integers(1, 9)).map(lambda parts: f"{parts[0]}/{parts[1]}")
+    stepped = st.tuples(st.one_of(st.just("*"), ranges), st.integers(1, 9)).map(
+        lambda parts: f"{parts[0]}/{parts[1]}"
+    )
     from_on = st.tuples(number, st.integers(1, 9)).map(lambda parts: f"{parts[0]}/{parts[1]}")
-    plain = [st.just("*"), number.map(str), ranges, stepped, *([st.sampled_from(extra)] if extra else [])]
+    plain = [
+        st.just("*"),
+        number.map(str),
+        ranges,
+        stepped,
+        *([st.sampled_from(extra)] if extra else []),
+    ]
     term = st.one_of(*plain, *([from_on] if steps else []))
     return st.one_of(term, term, st.lists(term, min_size=2, max_size=3).map(",".join))
 
@@ -101,7 +128,11 @@ def expressions(top_weekday: int, *, steps: bool) -> st.SearchStrategy[list[str]
     months = st.sampled_from(["*", "*", "*/2", "jan-jun", "feb,JUL", "11"])
     weekdays = field(0, top_weekday, "mon-fri", "SUN", "tue,thu", steps=steps)
     return st.tuples(
-        field(0, 59, steps=steps), field(0, 23, steps=steps), field(1, 31, steps=steps), months, weekdays
+        field(0, 59, steps=steps),
+        field(0, 23, steps=steps),
+        field(1, 31, steps=steps),
+        months,
+        weekdays,
     ).map(list)
 
 
@@ -115,7 +146,9 @@ def check_crontab(fields: list[str], after: datetime) -> None:
     text = " ".join(fields)
     try:
         written = expression_for(text, VIXIE)
-    except DialectError:  # a list with `*` in front and a range of one in it, which cronsim reads otherwise
+    except (
+        DialectError
+    ):  # a list with `*` in front and a range of one in it, which cronsim reads otherwise
         assert re.search(r"\b(\d+)-\1/", text)
         return
     months, days, weekdays = month_and_days(fields, 7)
@@ -132,17 +165,22 @@ def check_crontab(fields: list[str], after: datetime) -> None:
 
 def check_kubernetes(fields: list[str], after: datetime) -> None:
     months, days, weekdays = month_and_days(fields, 6)
-    is_free = [any(term in {"*", "*/1"} for term in text.split(",")) for text in (fields[2], fields[4])]
+    is_free = [
+        any(term in {"*", "*/1"} for term in text.split(",")) for text in (fields[2], fields[4])
+    ]
 
     def is_day(day: date) -> bool:
         both = (day.day in days, weekday_of(day) in weekdays)
         return day.month in months and (all(both) if any(is_free) else any(both))
 
-    agrees(expression_for(" ".join(fields), ROBFIG), walked(after, is_day, fields[0], fields[1]), after)
+    agrees(
+        expression_for(" ".join(fields), ROBFIG), walked(after, is_day, fields[0], fields[1]), after
+    )
 
 
 def check_yacron(fields: list[str], after: datetime) -> None:
-    # A quirk that cronstable documents and keeps: a range that ends in 0 ends in 7, and 0-0 is every day.
+    # A quirk that cronstable documents and keeps: a range that ends in 0 ends in 7, and
+    # 0-0 is every day.
     months, days, weekdays = month_and_days([*fields[:4], re.sub(r"\b0-0\b", "0-7", fields[4])], 6)
 
     def is_day(day: date) -> bool:
@@ -159,13 +197,27 @@ def check_yacron(fields: list[str], after: datetime) -> None:
 
 quartz_days = st.one_of(
     field(1, 31).map(lambda text: (text, "?")),
-    st.sampled_from([("L", "?"), ("LW", "?"), ("?", "6L"), ("?", "FRIL"), ("?", "2#1"), ("?", "SUN#5"), ("?", "L")]),
+    st.sampled_from(
+        [
+            ("L", "?"),
+            ("LW", "?"),
+            ("?", "6L"),
+            ("?", "FRIL"),
+            ("?", "2#1"),
+            ("?", "SUN#5"),
+            ("?", "L"),
+        ]
+    ),
     field(1, 7, "MON-FRI", "FRI-MON", "7-2", "SAT,SUN").map(lambda text: ("?", text)),
 )
 
 
 quartz_expressions = st.tuples(
-    field(0, 59), field(0, 59), field(0, 23, "22-2"), quartz_days, st.sampled_from(["*", "1/3", "NOV-FEB"])
+    field(0, 59),
+    field(0, 59),
+    field(0, 23, "22-2"),
+    quartz_days,
+    st.sampled_from(["*", "1/3", "NOV-FEB"]),
 )
 
 
@@ -176,7 +228,9 @@ def check_quartz(parts: tuple[str, str, str, tuple[str, str], str], after: datet
     hours = ",".join(map(str, sorted(numbers(hour, 0, 23, wraps=True))))
 
     def is_day(day: date) -> bool:
-        return day.month in months and quartz_day(day_text, day) and quartz_weekday(weekday_text, day)
+        return (
+            day.month in months and quartz_day(day_text, day) and quartz_weekday(weekday_text, day)
+        )
 
     text = f"{second} {minute} {hour} {day_text} {month} {weekday_text}"
     agrees(expression_for(text, QUARTZ), walked(after, is_day, minute, hours, second), after)
@@ -187,7 +241,9 @@ def quartz_day(text: str, day: date) -> bool:
     if text == "L":
         return day.day == last
     if text == "LW":
-        workdays = [number for number in range(1, last + 1) if day.replace(day=number).isoweekday() < 6]
+        workdays = [
+            number for number in range(1, last + 1) if day.replace(day=number).isoweekday() < 6
+        ]
         return day.day == workdays[-1]
     return day.day in numbers(text, 1, 31)
 
@@ -274,7 +330,9 @@ def test_an_expression_is_rewritten_where_it_would_mean_another_thing_here(
         (QUARTZ, "0 8 * * *", "no expression of 5 fields"),
     ],
 )
-def test_what_nothing_here_means_is_refused_with_the_reason(dialect: Dialect, text: str, words: str) -> None:
+def test_what_nothing_here_means_is_refused_with_the_reason(
+    dialect: Dialect, text: str, words: str
+) -> None:
     with pytest.raises(DialectError, match=words.replace("*", r"\*")):
         expression_for(text, dialect)
 
@@ -342,5 +400,10 @@ def test_an_unknown_zone_and_a_rule_that_never_fires_unschedule_a_request() -> N
     draft.data["timing"] = cron_timing(draft, "0 0 1 2 *", VIXIE, MADRID, zone="Europe/Madird")
     request = draft.imported("x", "UTC")
     timing = {"schedule": {"frequency": "cron", "expression": "0 0 1 2 *"}}
-    assert request.data == {"name": "x", "scheduled": False, "process": {"shell": "x"}, "timing": timing}
+    assert request.data == {
+        "name": "x",
+        "scheduled": False,
+        "process": {"shell": "x"},
+        "timing": timing,
+    }
     assert [remark.severity for remark in request.remarks] == [Severity.CHANGED] * 2

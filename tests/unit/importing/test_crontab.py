@@ -1,4 +1,6 @@
-"""Crontabs: variables, users, comments, percent signs, nicknames; and what cron does that nothing here does."""
+"""Crontabs: variables, users, comments, percent signs, nicknames; and what cron does
+that nothing here does.
+"""
 
 from __future__ import annotations
 
@@ -39,17 +41,29 @@ def test_a_real_crontab_becomes_a_request_for_each_entry() -> None:
         "name": "dump-ledger",
         "description": "Nightly dump of the ledger, kept for a fortnight",
         "process": {
-            "command": ["/bin/bash", "-c", "/home/maria/bin/dump-ledger.sh --keep 14 >>/home/maria/log/dump.log 2>&1"],
+            "command": [
+                "/bin/bash",
+                "-c",
+                "/home/maria/bin/dump-ledger.sh --keep 14 >>/home/maria/log/dump.log 2>&1",
+            ],
             "environment": {"PATH": "/usr/local/bin:/usr/bin:/bin", "SHELL": "/bin/bash"},
             "directory": "/home/maria",
         },
         "timing": {"schedule": {"frequency": "cron", "expression": "30 2 * * *"}},
     }
-    assert data_of(requests["mail"])["process"]["stdin"] == "Dear Maria,\n\nplease close the month.\n"
-    unscheduled = {name for name, request in requests.items() if not (request.data or {}).get("scheduled", True)}
+    assert (
+        data_of(requests["mail"])["process"]["stdin"] == "Dear Maria,\n\nplease close the month.\n"
+    )
+    unscheduled = {
+        name
+        for name, request in requests.items()
+        if not (request.data or {}).get("scheduled", True)
+    }
     assert unscheduled == {"agent", "ambiguous"}
     assert requests["line-19"].data is None
-    assert {name for name, request in requests.items() if changes(request)} == unscheduled | {"line-19"}
+    assert {name for name, request in requests.items() if changes(request)} == unscheduled | {
+        "line-19"
+    }
 
 
 def test_remarks_bear_the_line_and_what_concerns_all_is_told_once() -> None:
@@ -109,7 +123,9 @@ def test_the_system_s_crontab_names_users_and_their_homes_are_looked_up() -> Non
         ("printf 'a\\tb'", "printf 'a\\tb'", None),
     ],
 )
-def test_percent_signs_part_the_command_from_its_input(command: str, shell: str, stdin: str | None) -> None:
+def test_percent_signs_part_the_command_from_its_input(
+    command: str, shell: str, stdin: str | None
+) -> None:
     process = data_of(only(f"0 1 * * * {command}"))["process"]
     assert (process["shell"], process.get("stdin")) == (shell, stdin)
 
@@ -133,7 +149,9 @@ def test_times_are_carried_over_as_cron_reads_them(line: str, expression: str) -
     assert changes(request) == []
 
 
-@pytest.mark.parametrize("line", ["@every_minute x", "@reboot x", "0~30 * * * * x", "0 0 L * * x", "0 25 * * * x"])
+@pytest.mark.parametrize(
+    "line", ["@every_minute x", "@reboot x", "0~30 * * * * x", "0 0 L * * x", "0 25 * * * x"]
+)
 def test_times_that_nothing_here_means_leave_the_request_unscheduled(line: str) -> None:
     request = only(line)
     assert data_of(request)["scheduled"] is False
@@ -172,7 +190,10 @@ def test_an_empty_mailto_and_a_given_zone_leave_nothing_that_differs() -> None:
     ("command", "name"),
     [
         ("/usr/bin/env FOO=1 python3 -m http.server", "http.server"),
-        ("test -x /usr/sbin/anacron || ( cd / && run-parts --report /etc/cron.daily )", "run-parts"),
+        (
+            "test -x /usr/sbin/anacron || ( cd / && run-parts --report /etc/cron.daily )",
+            "run-parts",
+        ),
         ("[ -x /usr/lib/php/sessionclean ] && /usr/lib/php/sessionclean", "sessionclean"),
         ("flock -n /tmp/l /opt/sync.sh", "sync"),
         ("sudo -u www php /var/www/cron.php", "www"),
@@ -200,7 +221,10 @@ def test_a_request_is_named_after_its_program(command: str, name: str) -> None:
     ],
 )
 def test_a_user_in_front_of_a_command_is_recognised(command: str, *, is_changed: bool) -> None:
-    assert any("looks like a user" in message for message in changes(only(f"0 5 * * * {command}\n"))) is is_changed
+    assert (
+        any("looks like a user" in message for message in changes(only(f"0 5 * * * {command}\n")))
+        is is_changed
+    )
 
 
 @pytest.mark.parametrize(
@@ -220,16 +244,22 @@ def test_a_program_in_the_place_of_a_user_is_recognised(line: str, *, is_changed
     assert any("looks like a program" in message for message in told) is is_changed
 
 
-@pytest.mark.parametrize("variable", ["CRON_TZ=Europe/Madrid", "RANDOM_DELAY=30", "RANDOM_DELAY=soon"])
+@pytest.mark.parametrize(
+    "variable", ["CRON_TZ=Europe/Madrid", "RANDOM_DELAY=30", "RANDOM_DELAY=soon"]
+)
 def test_what_only_one_cron_heeds_differs(variable: str) -> None:
     request = only(f"{variable}\n0 5 * * * job\n")
     assert any(variable in message for message in messages(request, Severity.DIFFERS))
-    assert data_of(request)["timing"]["schedule"].get("spread") == ("30m" if variable.endswith("=30") else None)
+    assert data_of(request)["timing"]["schedule"].get("spread") == (
+        "30m" if variable.endswith("=30") else None
+    )
 
 
 def test_a_last_entry_without_a_newline_is_told() -> None:
     assert any("no newline" in each for each in messages(only("0 5 * * * job"), Severity.DIFFERS))
-    assert not any("no newline" in each for each in messages(only("0 5 * * * job\n"), Severity.DIFFERS))
+    assert not any(
+        "no newline" in each for each in messages(only("0 5 * * * job\n"), Severity.DIFFERS)
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Damaged sources: whatever stands in one, it is refused in words, or becomes files that mean what was read."""
+"""Damaged sources: whatever stands in one, it is refused in words, or becomes files
+that mean what was read.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ SOURCES: dict[str, Callable[[str], Import]] = {
     "maria.crontab": lambda text: from_crontab(text, SETTINGS, has_users=False, homes=HOMES.get),
     "cronjobs.yaml": lambda text: from_kubernetes(text, SETTINGS, name="source"),
     "yacrontab.yaml": lambda text: from_yacron(text, SETTINGS, name="source"),
-    "process_request.csv": lambda text: from_openbravo(text, SETTINGS, name="source", command="erp {process}"),
+    "process_request.csv": lambda text: from_openbravo(
+        text, SETTINGS, name="source", command="erp {process}"
+    ),
     "process_request.xml": lambda text: from_openbravo(text, SETTINGS, name="source", command=None),
 }
 

@@ -1,4 +1,6 @@
-"""CronJob manifests: what of them means something here, and that nothing of the rest is silently left out."""
+"""CronJob manifests: what of them means something here, and that nothing of the rest is
+silently left out.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def read(text: str) -> Import:
     return from_kubernetes(text, SETTINGS, name="cronjobs.yaml")
 
 
-def cron_job(spec: str = "", *, job: str = "", pod: str = "", container: str = "command: [run]") -> Imported:
+def cron_job(
+    spec: str = "", *, job: str = "", pod: str = "", container: str = "command: [run]"
+) -> Imported:
     schedule = "" if "schedule:" in spec else 'schedule: "0 5 * * *", '
     template = f"template: {{spec: {{{pod}{', ' * bool(pod)}containers: [{{name: a, image: b, {container}}}]}}}}"
     inner = f"jobTemplate: {{spec: {{{job}{', ' * bool(job)}{template}}}}}"
@@ -37,7 +41,12 @@ def test_real_manifests_become_unscheduled_requests_with_all_that_has_a_counterp
         "labels": {"app": "billing", "namespace": "billing"},
         "scheduled": False,
         "process": {
-            "command": ["/app/reconcile", "--account=0700", "--price=$(ACCOUNT)", "--other=$(OTHER)"],
+            "command": [
+                "/app/reconcile",
+                "--account=0700",
+                "--price=$(ACCOUNT)",
+                "--other=$(OTHER)",
+            ],
             "environment": {"ACCOUNT": "0700"},
             "directory": "/app",
             "timeout": "30m",
@@ -64,16 +73,25 @@ def test_real_manifests_become_unscheduled_requests_with_all_that_has_a_counterp
             "retry": {"attempts": 7, "delay": "10s", "backoff": 2, "max_delay": "6m"},
         },
         "timing": {
-            "schedule": {"frequency": "cron", "expression": "0 */6 1-31/2 * 1", "misfire": "fire_once"},
+            "schedule": {
+                "frequency": "cron",
+                "expression": "0 */6 1-31/2 * 1",
+                "misfire": "fire_once",
+            },
         },
     }
     assert requests["pulse"]["timing"] == {"schedule": {"frequency": "minutely", "interval": 90}}
-    assert any("this is a ConfigMap" in remark.message and remark.line == 66 for remark in imported.remarks)
+    assert any(
+        "this is a ConfigMap" in remark.message and remark.line == 66 for remark in imported.remarks
+    )
 
 
 def test_remarks_point_at_the_lines_of_what_they_are_about() -> None:
     request = next(request for request in read(SAMPLE).requests if request.name == "reconcile")
-    lines = {remark.message.split(" is not")[0].rpartition(".")[2]: remark.line for remark in request.remarks}
+    lines = {
+        remark.message.split(" is not")[0].rpartition(".")[2]: remark.line
+        for remark in request.remarks
+    }
     assert lines["8"] == 30  # the image
     assert lines["resources`"] == 40
     assert lines["volumes`"] == 42
@@ -96,7 +114,9 @@ def test_an_image_is_always_told_and_unschedules() -> None:
 )
 def test_concurrency_policies(spec: str, expected: dict[str, object]) -> None:
     process = data_of(cron_job(spec))["process"]
-    assert {key: process[key] for key in ("prevent_concurrent", "on_overlap") if key in process} == expected
+    assert {
+        key: process[key] for key in ("prevent_concurrent", "on_overlap") if key in process
+    } == expected
 
 
 @pytest.mark.parametrize(
@@ -104,16 +124,23 @@ def test_concurrency_policies(spec: str, expected: dict[str, object]) -> None:
     [
         ("startingDeadlineSeconds: 200", {"misfire_grace": "3m20s"}),
         ("suspend: false", {"misfire": "fire_once"}),
-        ("timeZone: Asia/Tokyo, startingDeadlineSeconds: 60", {"timezone": "Asia/Tokyo", "misfire_grace": "1m"}),
+        (
+            "timeZone: Asia/Tokyo, startingDeadlineSeconds: 60",
+            {"timezone": "Asia/Tokyo", "misfire_grace": "1m"},
+        ),
     ],
 )
-def test_a_missed_run_is_made_up_for_as_the_deadline_has_it(spec: str, schedule: dict[str, str]) -> None:
+def test_a_missed_run_is_made_up_for_as_the_deadline_has_it(
+    spec: str, schedule: dict[str, str]
+) -> None:
     timing = data_of(cron_job(spec))["timing"]
     assert timing == {"schedule": {"frequency": "cron", "expression": "0 5 * * *", **schedule}}
 
 
 def test_a_zone_in_the_schedule_is_taken_out_of_it() -> None:
-    timing = data_of(cron_job('schedule: "CRON_TZ=Asia/Tokyo 0 5 * * *", startingDeadlineSeconds: 60'))["timing"]
+    timing = data_of(
+        cron_job('schedule: "CRON_TZ=Asia/Tokyo 0 5 * * *", startingDeadlineSeconds: 60')
+    )["timing"]
     assert timing["schedule"]["timezone"] == "Asia/Tokyo"
     assert timing["schedule"]["expression"] == "0 5 * * *"
 
@@ -126,7 +153,9 @@ def test_a_zone_in_the_schedule_is_taken_out_of_it() -> None:
         ("@every 2m", {"frequency": "minutely", "interval": 2}),
     ],
 )
-def test_an_interval_counts_from_elsewhere_and_that_is_told(every: str, schedule: dict[str, object]) -> None:
+def test_an_interval_counts_from_elsewhere_and_that_is_told(
+    every: str, schedule: dict[str, object]
+) -> None:
     request = cron_job(f'schedule: "{every}"')
     assert data_of(request)["timing"] == {"schedule": schedule}
     assert "counts from when the CronJob was made" in messages(request, Severity.DIFFERS)[0]
@@ -138,7 +167,9 @@ def test_attempts_and_deadlines() -> None:
     assert data_of(once)["process"]["timeout"] == "1m30s"
     again = cron_job(job="backoffLimit: 2, activeDeadlineSeconds: 90")
     assert data_of(again)["process"]["retry"]["attempts"] == 3
-    assert any("bounds all attempts together" in message for message in messages(again, Severity.CHANGED))
+    assert any(
+        "bounds all attempts together" in message for message in messages(again, Severity.CHANGED)
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,12 +177,21 @@ def test_attempts_and_deadlines() -> None:
     [
         ("initContainers` is not carried over", {"pod": "initContainers: [{name: i, image: c}]"}),
         ("serviceAccountName` is not carried over", {"pod": "serviceAccountName: robot"}),
-        ("envFrom` is not carried over", {"container": "command: [a], envFrom: [{secretRef: {name: s}}]"}),
-        ("the value of T comes from elsewhere", {"container": "command: [a], env: [{name: T, valueFrom: {}}]"}),
+        (
+            "envFrom` is not carried over",
+            {"container": "command: [a], envFrom: [{secretRef: {name: s}}]"},
+        ),
+        (
+            "the value of T comes from elsewhere",
+            {"container": "command: [a], env: [{name: T, valueFrom: {}}]"},
+        ),
         ("completions is 5", {"job": "completions: 5"}),
         ("`command` should be a list", {"container": "command: run it"}),
         ("there is no concurrencyPolicy Never", {"spec": "concurrencyPolicy: Never"}),
-        ("has no counterpart: Kubernetes knows no expression of 6", {"spec": 'schedule: "0 0 5 * * *"'}),
+        (
+            "has no counterpart: Kubernetes knows no expression of 6",
+            {"spec": 'schedule: "0 0 5 * * *"'},
+        ),
         ("there is no time zone 'Nowhere'", {"spec": "timeZone: Nowhere"}),
         ("somethingNew` is not carried over", {"spec": "somethingNew: 1"}),
         ("may never run it", {"spec": "startingDeadlineSeconds: 5"}),
@@ -166,15 +206,22 @@ def test_nothing_is_left_out_silently(words: str, where: dict[str, str]) -> None
 
 def test_a_suspended_one_stays_so_and_more_containers_are_told() -> None:
     assert messages(cron_job("suspend: true"), Severity.NOTE)[-1] == "it is suspended"
-    text = SAMPLE.replace("containers: [{name: a", "containers: [{name: z, image: y, command: [z]}, {name: a")
+    text = SAMPLE.replace(
+        "containers: [{name: a", "containers: [{name: z, image: y, command: [z]}, {name: a"
+    )
     pulse = read(text).requests[-1]
-    assert any("has 2 containers; the first is written" in message for message in messages(pulse, Severity.CHANGED))
+    assert any(
+        "has 2 containers; the first is written" in message
+        for message in messages(pulse, Severity.CHANGED)
+    )
     assert data_of(pulse)["process"]["command"] == ["z"]
 
 
 def test_one_without_containers_is_told_what_is_written_in_their_place() -> None:
     head = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: x}\n"
-    spec = 'spec: {schedule: "0 5 * * *", jobTemplate: {spec: {template: {spec: {containers: []}}}}}\n'
+    spec = (
+        'spec: {schedule: "0 5 * * *", jobTemplate: {spec: {template: {spec: {containers: []}}}}}\n'
+    )
     (request,) = read(head + spec).requests
     assert messages(request, Severity.CHANGED) == [
         "it has no container, so nothing to run; `false` is written in its place"
@@ -182,13 +229,17 @@ def test_one_without_containers_is_told_what_is_written_in_their_place() -> None
     assert data_of(request)["process"]["command"] == ["false"]
 
 
-@pytest.mark.parametrize("text", ["a: *x", "{{- if .Values.on }}\nkind: CronJob\n{{- end }}", "a: 1\na: 2", "a: &b 1"])
+@pytest.mark.parametrize(
+    "text", ["a: *x", "{{- if .Values.on }}\nkind: CronJob\n{{- end }}", "a: 1\na: 2", "a: &b 1"]
+)
 def test_what_is_no_plain_yaml_is_refused_at_its_line(text: str) -> None:
     with pytest.raises(RunnerError, match=r"cronjobs.yaml:\d+:\d+: "):
         read(text)
 
 
-@pytest.mark.parametrize("text", ["kind: CronJob", "kind: CronJob\nspec: 5", "kind: CronJob\nspec: {jobTemplate: []}"])
+@pytest.mark.parametrize(
+    "text", ["kind: CronJob", "kind: CronJob\nspec: 5", "kind: CronJob\nspec: {jobTemplate: []}"]
+)
 def test_a_manifest_without_the_least_becomes_no_more_than_a_draft(text: str) -> None:
     (request,) = read(text).requests
     assert data_of(request)["scheduled"] is False
@@ -237,7 +288,15 @@ spec:
 """
     (request,) = read(text).requests
     told = " ".join(messages(request, Severity.CHANGED))
-    for key in ("topmost", "inMetadata", "inSpec", "inTemplate", "inJobMetadata", "inJob", "inPodTemplate"):
+    for key in (
+        "topmost",
+        "inMetadata",
+        "inSpec",
+        "inTemplate",
+        "inJobMetadata",
+        "inJob",
+        "inPodTemplate",
+    ):
         assert f"{key}` is not carried over" in told
     for key in ("inPodMetadata", "inPod", "inContainer", "inVariable"):
         assert f"{key}` is not carried over" in told

@@ -1,4 +1,6 @@
-"""Openbravo's process requests: each frequency as the original fires it, by its manual's dates and by brute force."""
+"""Openbravo's process requests: each frequency as the original fires it, by its
+manual's dates and by brute force.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,16 @@ SEPTEMBER = datetime(2019, 9, 27, tzinfo=UTC)
 MADRID = Settings(default_zone="UTC", zone="Europe/Madrid", now=SETTINGS.now)
 
 
-def read(text: str, *, settings: Settings = SETTINGS, command: str | None = "erp-run {process}") -> Import:
+def read(
+    text: str, *, settings: Settings = SETTINGS, command: str | None = "erp-run {process}"
+) -> Import:
     return from_openbravo(text, settings, name="requests", command=command)
 
 
 def row(settings: Settings = SETTINGS, /, **columns: str) -> Imported:
-    """Read a scheduled request that starts on 27 September 2019 at 13:10, but for the columns given."""
+    """Read a scheduled request that starts on 27 September 2019 at 13:10, but for the
+    columns given.
+    """
     given = {
         "Timing_Option": "S",
         "Status": "SCH",
@@ -38,7 +44,9 @@ def row(settings: Settings = SETTINGS, /, **columns: str) -> Imported:
         "Start_Date": "2019-09-27 00:00:00",
         "Start_Time": "1970-01-01 13:10:00",
     } | columns
-    (request,) = read(f"{';'.join(given)}\n{';'.join(given.values())}\n", settings=settings).requests
+    (request,) = read(
+        f"{';'.join(given)}\n{';'.join(given.values())}\n", settings=settings
+    ).requests
     return request
 
 
@@ -55,7 +63,9 @@ def test_every_n_days_counts_calendar_days_from_the_start() -> None:
     assert days(request, 3) == ["27 Sep 19 13:10", "01 Oct 19 13:10", "05 Oct 19 13:10"]
 
 
-@pytest.mark.parametrize(("option", "weekdays"), [("", {0, 1, 2, 3, 4, 5, 6}), ("D", {0, 1, 2, 3, 4}), ("E", {5, 6})])
+@pytest.mark.parametrize(
+    ("option", "weekdays"), [("", {0, 1, 2, 3, 4, 5, 6}), ("D", {0, 1, 2, 3, 4}), ("E", {5, 6})]
+)
 def test_every_day_weekdays_and_weekends(option: str, weekdays: set[int]) -> None:
     found = [at.date() for at in islice(fired(row(Frequency="4", Daily_Option=option)), 30)]
     begin = date(2019, 9, 27)
@@ -65,7 +75,12 @@ def test_every_day_weekdays_and_weekends(option: str, weekdays: set[int]) -> Non
 
 def test_weekly_monday_friday_saturday() -> None:
     request = row(Frequency="5", Day_Mon="Y", Day_Tue="N", Day_Fri="Y", Day_Sat="Y", Day_Sun="N")
-    assert days(request, 4) == ["27 Sep 19 13:10", "28 Sep 19 13:10", "30 Sep 19 13:10", "04 Oct 19 13:10"]
+    assert days(request, 4) == [
+        "27 Sep 19 13:10",
+        "28 Sep 19 13:10",
+        "30 Sep 19 13:10",
+        "04 Oct 19 13:10",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -101,14 +116,19 @@ def test_intervals_are_absolute_from_the_start_and_end_before_the_finish() -> No
     finish = {"Finishes": "Y", "Finishes_Date": "27-09-2019", "Finishes_Time": "13:25:00"}
     request = row(Frequency="2", Minutely_Interval="5", **finish)
     assert days(request, 9) == ["27 Sep 19 13:10", "27 Sep 19 13:15", "27 Sep 19 13:20"]
-    calendar = row(Frequency="4", Finishes="Y", Finishes_Date="2019-09-28", Finishes_Time="13:10:00")
+    calendar = row(
+        Frequency="4", Finishes="Y", Finishes_Date="2019-09-28", Finishes_Time="13:10:00"
+    )
     assert days(calendar, 9) == ["27 Sep 19 13:10", "28 Sep 19 13:10"]
 
 
 def test_repetitions_are_runs_as_the_code_has_it_and_the_manual_s_number_is_told() -> None:
     request = row(Frequency="1", Secondly_Interval="30", Secondly_Repetitions="3")
     assert len(list(fired(request))) == 3
-    assert "runs 3 times, as Openbravo's code does; its manual says 4" in messages(request, Severity.DIFFERS)[0]
+    assert (
+        "runs 3 times, as Openbravo's code does; its manual says 4"
+        in messages(request, Severity.DIFFERS)[0]
+    )
 
 
 def test_the_start_of_a_cron_only_bounds_it_and_so_do_years() -> None:
@@ -135,7 +155,9 @@ def test_an_export_as_csv_becomes_requests_with_the_command_of_the_template() ->
         },
     }
     assert [request.line for request in requests.values()] == [2, 4, 5, 6, 7, 8, 9, 10, 11, 12]
-    unscheduled = {name for name, request in requests.items() if not data_of(request).get("scheduled", True)}
+    unscheduled = {
+        name for name, request in requests.items() if not data_of(request).get("scheduled", True)
+    }
     assert unscheduled == {"send-reminders", "nearest-workday", "translate"}
     assert data_of(requests["close-weeks"])["process"]["params"] == {"year": 2026}
     assert data_of(requests["year-end"])["timing"] == {
@@ -174,7 +196,9 @@ def test_without_a_template_what_runs_can_only_fail_and_is_unscheduled() -> None
     for request in read(CSV, command=None).requests:
         assert data_of(request)["process"]["command"] == ["false"]
         assert data_of(request)["scheduled"] is False
-        assert any("inside of Openbravo" in message for message in messages(request, Severity.CHANGED))
+        assert any(
+            "inside of Openbravo" in message for message in messages(request, Severity.CHANGED)
+        )
 
 
 @pytest.mark.parametrize(
@@ -188,19 +212,38 @@ def test_without_a_template_what_runs_can_only_fail_and_is_unscheduled() -> None
         ({"Frequency": "2", "Minutely_Interval": "0"}, "a number of 1 or more, not 0"),
         ({"Frequency": "1"}, "a number of 1 or more, not nothing"),
         ({"Frequency": "4", "Start_Time": ""}, "no start time"),
-        ({"Frequency": "4", "Daily_Option": "N", "Daily_Interval": "3", "Start_Date": ""}, "start that is not known"),
+        (
+            {"Frequency": "4", "Daily_Option": "N", "Daily_Interval": "3", "Start_Date": ""},
+            "start that is not known",
+        ),
         ({"Frequency": "5"}, "weekly and has no day"),
-        ({"Frequency": "6", "Monthly_Option": "3", "Monthly_Day_Of_Week": "9"}, "no day of the month"),
+        (
+            {"Frequency": "6", "Monthly_Option": "3", "Monthly_Day_Of_Week": "9"},
+            "no day of the month",
+        ),
         ({"Frequency": "7", "Cron": "0 0 12 15W * ?"}, "nothing here means 15W"),
         ({"Frequency": "7"}, "no expression of 0 fields"),
         ({"Frequency": "4", "Finishes": "Y"}, "does not say when"),
-        ({"Frequency": "4", "Finishes": "Y", "Finishes_Date": "2019-01-01", "Finishes_Time": "1:00"}, "before start"),
+        (
+            {
+                "Frequency": "4",
+                "Finishes": "Y",
+                "Finishes_Date": "2019-01-01",
+                "Finishes_Time": "1:00",
+            },
+            "before start",
+        ),
         ({"Frequency": "4", "IsGroup": "Y"}, "process group"),
         ({"Frequency": "4", "Params": "<xml/>"}, "no JSON object"),
-        ({"Frequency": "3", "Hourly_Interval": "1", "Hourly_Repetitions": "0"}, "a start that is not known"),
+        (
+            {"Frequency": "3", "Hourly_Interval": "1", "Hourly_Repetitions": "0"},
+            "a start that is not known",
+        ),
     ],
 )
-def test_what_cannot_be_carried_over_is_told_and_unscheduled(columns: dict[str, str], words: str) -> None:
+def test_what_cannot_be_carried_over_is_told_and_unscheduled(
+    columns: dict[str, str], words: str
+) -> None:
     request = row(**columns)
     assert data_of(request)["scheduled"] is False
     assert any(words in message for message in messages(request, Severity.CHANGED)), request.remarks
@@ -216,7 +259,9 @@ def test_what_cannot_be_carried_over_is_told_and_unscheduled(columns: dict[str, 
         ({"IsActive": "N"}, False),
     ],
 )
-def test_only_what_is_scheduled_there_is_scheduled_here(columns: dict[str, str], scheduled: bool) -> None:
+def test_only_what_is_scheduled_there_is_scheduled_here(
+    columns: dict[str, str], scheduled: bool
+) -> None:
     request = row(Frequency="4", **columns)
     assert data_of(request).get("scheduled", True) is scheduled
     assert messages(request, Severity.CHANGED) == []
@@ -257,8 +302,12 @@ def test_every_column_that_holds_something_and_is_not_used_is_told() -> None:
     imported = read(text)
     first, second = imported.requests
     assert data_of(first)["process"]["params"] == {"a": 1}
-    assert "the column Nodes means nothing here, and is not carried over" in messages(first, Severity.CHANGED)
-    assert "the column column 7 means nothing here, and is not carried over" in messages(second, Severity.CHANGED)
+    assert "the column Nodes means nothing here, and is not carried over" in messages(
+        first, Severity.CHANGED
+    )
+    assert "the column column 7 means nothing here, and is not carried over" in messages(
+        second, Severity.CHANGED
+    )
     assert not any("Empty" in remark.message for remark in imported.all_remarks())
     (administrative,) = (remark for remark in imported.remarks if "CreatedBy" in remark.message)
     assert administrative.severity is Severity.NOTE

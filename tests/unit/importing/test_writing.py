@@ -1,4 +1,6 @@
-"""Files of imported requests: any reader of YAML reads what was meant, and what there is to know stands in comments."""
+"""Files of imported requests: any reader of YAML reads what was meant, and what there
+is to know stands in comments.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,17 @@ AWKWARD = [
     "a\n", "\na", " a\n b\n", "a\n\n", "tab\there", "a\\n", '"', "'", "é€😀", "\x85", "\u2028", "x" * 300, "a  b " * 60,
 ]  # fmt: skip
 texts = st.one_of(
-    st.sampled_from(AWKWARD), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+    st.sampled_from(AWKWARD),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12),
 )
 
 
 @settings(max_examples=20)
-@given(st.dictionaries(st.sampled_from("abcdy"), st.one_of(texts, st.lists(texts, max_size=3), st.booleans())))
+@given(
+    st.dictionaries(
+        st.sampled_from("abcdy"), st.one_of(texts, st.lists(texts, max_size=3), st.booleans())
+    )
+)
 def test_readers_of_both_yamls_read_what_was_written(data: dict[str, object]) -> None:
     text = document_text(data)
     documents = documents_in(text.encode(), "x.yaml")
@@ -40,9 +47,18 @@ def test_each_awkward_text_is_read_again(text: str) -> None:
 
 
 def test_comments_cannot_be_broken_out_of() -> None:
-    remark = Remark(line=2, severity=Severity.CHANGED, message="one\ntwo\u2028three", suggestion="four\rfive\x85six")
+    remark = Remark(
+        line=2,
+        severity=Severity.CHANGED,
+        message="one\ntwo\u2028three",
+        suggestion="four\rfive\x85six",
+    )
     request = Imported(
-        name="x", line=2, excerpt="echo\nname: y\x1b[0m " + "w " * 200, data={"name": "x"}, remarks=(remark,)
+        name="x",
+        line=2,
+        excerpt="echo\nname: y\x1b[0m " + "w " * 200,
+        data={"name": "x"},
+        remarks=(remark,),
     )
     text = request_text(request, "a\nb: c")
     assert [line for line in text.split("\n") if line and not line.startswith("#")] == ["name: x"]
@@ -53,7 +69,9 @@ def test_comments_cannot_be_broken_out_of() -> None:
 
 def test_names_are_what_the_schema_allows_and_no_two_are_alike() -> None:
     wanted = ["Backup", "backup!", "backup-2", "Ünïcode", "***", "x" * 200, "backup"]
-    drafts = [Draft(line=number, excerpt="", wanted_name=name) for number, name in enumerate(wanted, 1)]
+    drafts = [
+        Draft(line=number, excerpt="", wanted_name=name) for number, name in enumerate(wanted, 1)
+    ]
     names = [request.name for request in finished(drafts, [], SETTINGS).requests]
     assert names == ["backup", "backup-2", "backup-2-2", "n-code", "line-5", "x" * 90, "backup-3"]
     assert name_of("--a b--") == "a-b"

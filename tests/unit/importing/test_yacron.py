@@ -40,7 +40,13 @@ def test_a_real_file_becomes_requests_with_its_defaults_put_in() -> None:
             "success": {"fail_on_stderr": True},
             "retry": {"attempts": 4, "delay": "1s", "backoff": 2, "max_delay": "30s"},
         },
-        "timing": {"schedule": {"frequency": "cron", "expression": "30 2 * * *", "timezone": "Europe/Madrid"}},
+        "timing": {
+            "schedule": {
+                "frequency": "cron",
+                "expression": "30 2 * * *",
+                "timezone": "Europe/Madrid",
+            }
+        },
     }
     assert requests["first-monday"]["process"] == {
         "shell": "close-month",
@@ -92,14 +98,28 @@ def test_keys_and_what_they_are_here(keys: str, process: dict[str, object]) -> N
         ("utc: false", {"expression": "0 5 * * *"}),
         ("utc: false, timezone: Asia/Tokyo", {"expression": "0 5 * * *", "timezone": "Asia/Tokyo"}),
         ("schedule: {hour: 5}", {"expression": "* 5 * * *", "timezone": "UTC"}),
-        ('schedule: {minute: "*/5", second: 30}', {"expression": "30 */5 * * * *", "timezone": "UTC"}),
+        (
+            'schedule: {minute: "*/5", second: 30}',
+            {"expression": "30 */5 * * * *", "timezone": "UTC"},
+        ),
         (
             "schedule: {minute: 0, hour: 1, dayOfMonth: 19, month: 7, year: 2030}",
-            {"expression": "0 1 19 7 *", "timezone": "UTC", "start": "2030-01-01", "finish": "2030-12-31"},
+            {
+                "expression": "0 1 19 7 *",
+                "timezone": "UTC",
+                "start": "2030-01-01",
+                "finish": "2030-12-31",
+            },
         ),
         ('schedule: "@daily"', {"expression": "0 0 * * *", "timezone": "UTC"}),
-        ("onMissed: run-once", {"expression": "0 5 * * *", "timezone": "UTC", "misfire": "fire_once"}),
-        ("onMissed: run-all", {"expression": "0 5 * * *", "timezone": "UTC", "misfire": "fire_all"}),
+        (
+            "onMissed: run-once",
+            {"expression": "0 5 * * *", "timezone": "UTC", "misfire": "fire_once"},
+        ),
+        (
+            "onMissed: run-all",
+            {"expression": "0 5 * * *", "timezone": "UTC", "misfire": "fire_all"},
+        ),
         (
             "onMissed: run-once, startingDeadlineSeconds: 600",
             {"expression": "0 5 * * *", "timezone": "UTC", "misfire_grace": "10m"},
@@ -141,7 +161,8 @@ def test_what_has_no_counterpart_unschedules(keys: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["statsd: {prefix: a}", "onSuccess: {report: {mail: {to: a}}}", "sla: {lateAfterSeconds: 5}"]
+    "key",
+    ["statsd: {prefix: a}", "onSuccess: {report: {mail: {to: a}}}", "sla: {lateAfterSeconds: 5}"],
 )
 def test_what_is_lost_beside_a_request_is_told_and_it_stays_scheduled(key: str) -> None:
     request = job(key)
@@ -201,8 +222,12 @@ def test_unknown_keys_at_every_depth_are_told(more: str, key: str) -> None:
 
 def test_a_key_of_a_variable_that_means_nothing_is_told() -> None:
     variable = "environment: [{key: A, value: b, unknown: c}]"
-    (request,) = read(f"jobs: [{{name: a, command: b, schedule: '* * * * *', {variable}}}]\n").requests
-    assert "`environment` has a key unknown, which means nothing" in messages(request, Severity.CHANGED)
+    (request,) = read(
+        f"jobs: [{{name: a, command: b, schedule: '* * * * *', {variable}}}]\n"
+    ).requests
+    assert "`environment` has a key unknown, which means nothing" in messages(
+        request, Severity.CHANGED
+    )
 
 
 def test_a_file_that_is_no_configuration_is_a_change() -> None:

@@ -1,4 +1,6 @@
-"""Reading the log back: the newest of a kind from the end, what is added, an execution by the begin of its id."""
+"""Reading the log back: the newest of a kind from the end, what is added, an execution
+by the begin of its id.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ ANY = Filter(events=frozenset())
 
 
 def record(number: int, *, event: Event = Event.EXECUTION_FINISHED, **fields: object) -> bytes:
-    known = {"execution": f"e{number}", "request": "nightly", "status": "success", "attempt": number}
+    known = {
+        "execution": f"e{number}",
+        "request": "nightly",
+        "status": "success",
+        "attempt": number,
+    }
     return RECORDER.line(event, AT + timedelta(seconds=number), {**known, **fields})
 
 
@@ -57,7 +64,9 @@ def test_a_log_that_does_not_exist_has_no_records(path: Path) -> None:
 
 def test_a_log_that_cannot_be_read_is_an_error_in_words(path: Path) -> None:
     path.mkdir()
-    with pytest.raises(RunnerError, match=r"monitor\.jsonl cannot be read: it is a folder, not a file"):
+    with pytest.raises(
+        RunnerError, match=r"monitor\.jsonl cannot be read: it is a folder, not a file"
+    ):
         newest(path, 5, matches=ANY)
 
 
@@ -85,7 +94,15 @@ def test_each_part_of_a_filter_narrows(path: Path) -> None:
 
 
 def test_what_is_no_record_is_passed_over(path: Path) -> None:
-    path.write_bytes(b"hello\n" + record(1) + b"\0\0\n[1]\n\n" + record(2)[:-30] + b"\n" + record(3) + record(4)[:-1])
+    path.write_bytes(
+        b"hello\n"
+        + record(1)
+        + b"\0\0\n[1]\n\n"
+        + record(2)[:-30]
+        + b"\n"
+        + record(3)
+        + record(4)[:-1]
+    )
     assert numbers(newest(path, 9, matches=ANY)) == [1, 3], "the last line is not whole yet"
 
 
@@ -104,30 +121,45 @@ def test_a_file_with_both_names_is_read_once(path: Path) -> None:
 
 
 lines = st.one_of(
-    st.builds(lambda size, status: (size, status), st.integers(0, 1500), st.sampled_from(["success", "error"])),
+    st.builds(
+        lambda size, status: (size, status),
+        st.integers(0, 1500),
+        st.sampled_from(["success", "error"]),
+    ),
     st.binary(max_size=6000).map(lambda junk: junk.replace(b"\n", b"")),
 )
 
 
 @settings(max_examples=150)
-@given(content=st.lists(lines, max_size=12), n=st.integers(0, 12), block=st.integers(3000, 9000), is_torn=st.booleans())
+@given(
+    content=st.lists(lines, max_size=12),
+    n=st.integers(0, 12),
+    block=st.integers(3000, 9000),
+    is_torn=st.booleans(),
+)
 def test_reading_from_the_end_finds_what_reading_from_the_begin_does(
     tmp_path_factory: pytest.TempPathFactory, content: list[Any], n: int, block: int, is_torn: bool
 ) -> None:
     path = tmp_path_factory.mktemp("log") / "monitor.jsonl"
     written = [
-        line + b"\n" if isinstance(line, bytes) else record(number, output_tail="x" * line[0], status=line[1])
+        line + b"\n"
+        if isinstance(line, bytes)
+        else record(number, output_tail="x" * line[0], status=line[1])
         for number, line in enumerate(content)
     ]
     path.write_bytes(b"".join(written)[: -1 if is_torn else None])
     expected = [
         found["attempt"]
         for line in path.read_bytes().split(b"\n")[:-1]
-        if line.startswith(b'{"v"') and len(line) < block and (found := json.loads(line))["status"] == "error"
+        if line.startswith(b'{"v"')
+        and len(line) < block
+        and (found := json.loads(line))["status"] == "error"
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scanning, "_BLOCK", block)
-        assert numbers(newest(path, n, matches=Filter(statuses=frozenset({"error"})))) == expected[-n:] * bool(n)
+        assert numbers(newest(path, n, matches=Filter(statuses=frozenset({"error"})))) == expected[
+            -n:
+        ] * bool(n)
 
 
 def test_a_line_longer_than_any_record_costs_no_memory_and_hides_nothing(path: Path) -> None:
@@ -145,7 +177,9 @@ def test_a_line_longer_than_any_record_costs_no_memory_and_hides_nothing(path: P
         tracemalloc.stop()
 
 
-def test_reading_ends_an_hour_before_since(path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_ends_an_hour_before_since(
+    path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path.write_bytes(b"".join(record(minute * 60) for minute in range(600)))
     read: list[int] = []
     real = os.pread
@@ -161,13 +195,21 @@ def test_reading_ends_an_hour_before_since(path: Path, small_blocks: None, monke
     assert sum(read) < path.stat().st_size / 6
 
 
-def test_a_clock_that_stepped_back_by_less_than_an_hour_hides_no_record(path: Path, small_blocks: None) -> None:
+def test_a_clock_that_stepped_back_by_less_than_an_hour_hides_no_record(
+    path: Path, small_blocks: None
+) -> None:
     path.write_bytes(record(3000) + b"".join(record(number) for number in range(40)))
     assert numbers(newest(path, 99, matches=Filter(since=AT + timedelta(seconds=2000)))) == [3000]
 
 
-def test_a_run_with_a_clock_long_behind_hides_no_record_before_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fields = {"step_s": -9000.0, "reopened_from": AT, "reopened_until": AT + timedelta(seconds=9000)}
+def test_a_run_with_a_clock_long_behind_hides_no_record_before_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {
+        "step_s": -9000.0,
+        "reopened_from": AT,
+        "reopened_until": AT + timedelta(seconds=9000),
+    }
     behind = RECORDER.line(Event.RUNNER_CLOCK_STEPPED, AT, fields) + record(1)
     before, afterwards = range(8990, 9000), range(9100, 9110)
     later = behind + b"".join(map(record, afterwards))
@@ -188,7 +230,12 @@ def test_an_execution_is_found_by_a_part_of_its_id_with_its_last_record(path: Pa
     assert numbers(find_execution(path, "01A2-AB")) == [2]
     assert numbers(find_execution(path, "01a2")) == [2, 3]
     assert numbers(find_execution(path, "2-ab")) == [2], "any part that is unambiguous"
-    assert find_execution(path, "") == find_execution(path, "02") == find_execution(path, "a2-ac") == []
+    assert (
+        find_execution(path, "")
+        == find_execution(path, "02")
+        == find_execution(path, "a2-ac")
+        == []
+    )
 
 
 @pytest.mark.parametrize("prefix", ['"', "\\", "\n", "\udcff", "é"])
@@ -221,7 +268,9 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_member_of_a_group_is_found_by_its_groups_name_and_by_its_own(path: Path, name: str) -> None:
+def test_a_member_of_a_group_is_found_by_its_groups_name_and_by_its_own(
+    path: Path, name: str
+) -> None:
     path.write_bytes(
         member(1, "month-end/extract")
         + member(2, "backup")
@@ -233,8 +282,14 @@ def test_a_member_of_a_group_is_found_by_its_groups_name_and_by_its_own(path: Pa
     assert numbers(newest(path, 9, matches=Filter(requests=frozenset({name})))) == NAMES[name]
 
 
-def started(number: int, at: int, execution: str, *, is_running: bool = False, **fields: object) -> bytes:
-    event, status = (Event.EXECUTION_STARTED, "processing") if is_running else (Event.EXECUTION_FINISHED, "success")
+def started(
+    number: int, at: int, execution: str, *, is_running: bool = False, **fields: object
+) -> bytes:
+    event, status = (
+        (Event.EXECUTION_STARTED, "processing")
+        if is_running
+        else (Event.EXECUTION_FINISHED, "success")
+    )
     begun = {"execution": execution, "started": AT + timedelta(seconds=at), "status": status}
     return record(number, event=event, **begun, **fields)
 
@@ -256,7 +311,9 @@ def test_a_name_means_the_execution_that_was_started_last(path: Path) -> None:
 
 def test_a_groups_name_means_its_newest_execution_and_no_member(path: Path) -> None:
     whole = started(1, 1, "g1", request="month-end", is_running=True)
-    part = started(2, 2, "m1", request="month-end", process="month-end/extract", group="g1", sequence=1)
+    part = started(
+        2, 2, "m1", request="month-end", process="month-end/extract", group="g1", sequence=1
+    )
     path.write_bytes(whole + part)
     assert (newest_execution(path, "month-end") or {})["attempt"] == 1
     assert (newest_execution(path, "extract") or {})["attempt"] == 2
@@ -266,8 +323,12 @@ class OverError(Exception):
     """The end of a test's patience."""
 
 
-def following(path: Path, *steps: Callable[[], object], last: int = 0, matches: Filter = ANY) -> list[int]:
-    """Follow the log while the steps happen, one at each wait, and return what came until none was left to do."""
+def following(
+    path: Path, *steps: Callable[[], object], last: int = 0, matches: Filter = ANY
+) -> list[int]:
+    """Follow the log while the steps happen, one at each wait, and return what came
+    until none was left to do.
+    """
     left = iter(steps)
 
     def wait() -> None:
@@ -277,7 +338,9 @@ def following(path: Path, *steps: Callable[[], object], last: int = 0, matches: 
         step()
 
     found: list[int] = []
-    records = follow(path, matches=matches, wait=wait, begin=lambda: newest(path, last, matches=matches))
+    records = follow(
+        path, matches=matches, wait=wait, begin=lambda: newest(path, last, matches=matches)
+    )
     with pytest.raises(OverError):
         for each in records:
             found += numbers([each])
@@ -304,7 +367,10 @@ def test_following_yields_the_last_ones_and_then_what_is_added(path: Path) -> No
 
 
 def test_following_applies_the_filter(path: Path) -> None:
-    more = appending(path, record(1) + record(2, status="error") + b"hello\n" + record(3, request="x", status="error"))
+    more = appending(
+        path,
+        record(1) + record(2, status="error") + b"hello\n" + record(3, request="x", status="error"),
+    )
     only = Filter(requests=frozenset({"nightly"}), statuses=frozenset({"error"}))
     assert following(path, more, matches=only) == [2]
 
@@ -320,7 +386,9 @@ def test_a_log_that_does_not_exist_is_waited_for_and_read_from_its_begin(path: P
     assert following(path, nothing, appending(path, record(1) + record(2))) == [1, 2]
 
 
-def test_following_survives_a_rotation_and_what_is_still_written_to_the_old_file(path: Path) -> None:
+def test_following_survives_a_rotation_and_what_is_still_written_to_the_old_file(
+    path: Path,
+) -> None:
     path.write_bytes(record(1))
     old = Path(f"{path}.1")
     steps = (
@@ -340,7 +408,9 @@ def test_a_truncated_log_is_followed_from_its_begin(path: Path) -> None:
     assert following(path, lambda: os.truncate(path, 0), appending(path, record(3))) == [3]
 
 
-def test_a_line_longer_than_a_block_is_passed_over_while_following(path: Path, small_blocks: None) -> None:
+def test_a_line_longer_than_a_block_is_passed_over_while_following(
+    path: Path, small_blocks: None
+) -> None:
     assert following(path, appending(path, b"x" * 9000 + b"\n" + record(1))) == [1]
 
 

@@ -1,4 +1,6 @@
-"""Records: complete, in the contract's order, valid by the schema, and a safe line below 32 KiB whatever they hold."""
+"""Records: complete, in the contract's order, valid by the schema, and a safe line
+below 32 KiB whatever they hold.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,20 @@ from runner.monitor.records import COUNTED, FIELDS, MISSED, Event, Recorder, dec
 from runner.monitor.trimming import LIMIT
 from runner.requests.model import Context
 
-SCHEMA = json.loads((Path(__file__).parents[3] / "schemas" / "monitor-record.schema.json").read_text())
+SCHEMA = json.loads(
+    (Path(__file__).parents[3] / "schemas" / "monitor-record.schema.json").read_text()
+)
 VALIDATOR = Draft7Validator(SCHEMA)
 AT = datetime(2026, 11, 22, 2, 0, 0, 125, tzinfo=UTC)
 RECORDER = Recorder("erp", "erp-1")
 EXECUTION = {"execution": "e1", "request": "nightly", "channel": "process_scheduler"}
 PROBLEM = Problem(
-    file="a.yaml", line=4, column=3, path="timing", message="'dayly' is not a frequency", suggestion="daily"
+    file="a.yaml",
+    line=4,
+    column=3,
+    path="timing",
+    message="'dayly' is not a frequency",
+    suggestion="daily",
 )
 LEAST: Mapping[Event, Mapping[str, object]] = {
     Event.EXECUTION_STARTED: {**EXECUTION, "status": "processing"},
@@ -70,7 +79,11 @@ def test_the_schema_is_a_draft_07_schema_and_every_field_has_a_description_and_a
     for name, field in {**SCHEMA["properties"], **problem}.items():
         assert field["description"].endswith("."), name
         for example in field["examples"]:
-            assert not list(Draft7Validator({**field, "definitions": SCHEMA["definitions"]}).iter_errors(example)), name
+            assert not list(
+                Draft7Validator({**field, "definitions": SCHEMA["definitions"]}).iter_errors(
+                    example
+                )
+            ), name
 
 
 def test_a_finished_record_has_every_field_of_the_contract_in_its_order() -> None:
@@ -88,7 +101,12 @@ def test_a_finished_record_has_every_field_of_the_contract_in_its_order() -> Non
 def test_a_record_of_every_event_with_the_least_fields_is_valid(event: Event) -> None:
     record = written(event)
     assert errors_of(record) == []
-    assert (record["event"], record["runner"], record["host"], record["v"]) == (event.value, "erp", "erp-1", 1)
+    assert (record["event"], record["runner"], record["host"], record["v"]) == (
+        event.value,
+        "erp",
+        "erp-1",
+        1,
+    )
     assert record["time"] == "2026-11-22T02:00:00.000125Z"
     assert UUID(record["id"]).version == 7
     assert not any(value for name, value in record.items() if name not in {"v", "id", "time", "event", "runner", "host"}
@@ -100,12 +118,16 @@ def test_the_schema_requires_each_field_of_an_event_and_allows_no_other(event: E
     record = written(event)
     assert errors_of({**record, "job": 1}) != []
     for name in record:
-        assert errors_of({other: value for other, value in record.items() if other != name}) != [], name
+        assert (
+            errors_of({other: value for other, value in record.items() if other != name}) != []
+        ), name
 
 
 def test_a_misfired_record_carries_its_span_and_no_other_does() -> None:
     span = {"missed_count": 3, "missed_from": AT, "missed_until": AT + timedelta(hours=2)}
-    record = written(Event.EXECUTION_FINISHED, status=ExecutionStatus.MISFIRED, reason=Reason.MISSED, **span)
+    record = written(
+        Event.EXECUTION_FINISHED, status=ExecutionStatus.MISFIRED, reason=Reason.MISSED, **span
+    )
     assert errors_of(record) == []
     assert list(record)[-3:] == list(MISSED)
     assert record["missed_until"] == "2026-11-22T04:00:00.000125Z"
@@ -146,7 +168,9 @@ def test_a_value_that_has_no_form_in_a_record_is_a_bug_and_raises(value: object)
 
 def test_text_is_readable_but_what_splits_lines_or_steers_terminals_is_escaped() -> None:
     text = "añadido 東京 \U0001f600 a\nb\r\u2028c\u2029d\x85e\x9bf\x7fg\x00\x1b[31m\x0b\x0c\x1e"
-    line = RECORDER.line(Event.EXECUTION_FINISHED, AT, {**EXECUTION, "status": "error", "message": text})
+    line = RECORDER.line(
+        Event.EXECUTION_FINISHED, AT, {**EXECUTION, "status": "error", "message": text}
+    )
     assert read(line)["message"] == text
     assert "añadido 東京 \U0001f600".encode() in line
     assert not {*"\n\r\u2028\u2029\x85\x9b\x7f\x00\x1b\x0b\x0c\x1e"} & {*line[:-1].decode()}
@@ -164,12 +188,18 @@ def test_counts_tell_the_truth_also_where_a_list_was_shortened() -> None:
     assert errors_of(record) == []
     assert record["added_count"] == 10_000
     assert record["added"] == names[: len(record["added"])]
-    assert (record["removed"], record["removed_count"], record["changed_count"]) == (["a", "b"], 2, None)
+    assert (record["removed"], record["removed_count"], record["changed_count"]) == (
+        ["a", "b"],
+        2,
+        None,
+    )
 
 
 def test_too_long_a_record_loses_of_the_outputs_tail_first_and_keeps_its_end() -> None:
     tail = "".join(f"{number}\n" for number in range(20_000))
-    record = written(Event.EXECUTION_FINISHED, output_tail=tail, message="m" * 20_000, output_truncated=False)
+    record = written(
+        Event.EXECUTION_FINISHED, output_tail=tail, message="m" * 20_000, output_truncated=False
+    )
     assert record["message"] == "m" * 20_000
     assert tail.endswith(record["output_tail"])
     assert 8_000 < len(record["output_tail"]) < 12_800
@@ -190,11 +220,17 @@ def test_then_of_the_message_and_as_little_as_possible() -> None:
 
 
 def test_then_of_the_problems_and_says_how_many_there_were() -> None:
-    many = [Problem(file="a.yaml", line=n, column=1, path="", message="é" * 2000) for n in range(1, 501)]
-    record = written(Event.REQUEST_REJECTED, request="nightly", problems=many, message="500 problems")
+    many = [
+        Problem(file="a.yaml", line=n, column=1, path="", message="é" * 2000) for n in range(1, 501)
+    ]
+    record = written(
+        Event.REQUEST_REJECTED, request="nightly", problems=many, message="500 problems"
+    )
     assert errors_of(record) == []
     assert record["problems_count"] == 500
-    assert [problem["line"] for problem in record["problems"]] == list(range(1, len(record["problems"]) + 1))
+    assert [problem["line"] for problem in record["problems"]] == list(
+        range(1, len(record["problems"]) + 1)
+    )
     assert 20 < len(record["problems"]) < 500
     assert record["problems"][0]["message"] == "é" * 500 + "…"
 
@@ -215,21 +251,41 @@ def test_then_of_everything_else_that_is_huge() -> None:
 
 
 def test_megabytes_in_every_text_are_still_one_short_line() -> None:
-    texts = dict.fromkeys(("process", "output_tail", "message", "output_file", "requested_by"), "\u2028" * 1_000_000)
+    texts = dict.fromkeys(
+        ("process", "output_tail", "message", "output_file", "requested_by"), "\u2028" * 1_000_000
+    )
     assert written(Event.EXECUTION_FINISHED, **texts)["execution"] == "e1"
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"\n", b"[1]\n", b'{"a":1', b'{"a":"\xff"}\n', b"null\n", b'{"a":' * 100_000, b"\0\0\0", b"hello\n"]
+    "line",
+    [
+        b"",
+        b"\n",
+        b"[1]\n",
+        b'{"a":1',
+        b'{"a":"\xff"}\n',
+        b"null\n",
+        b'{"a":' * 100_000,
+        b"\0\0\0",
+        b"hello\n",
+    ],
 )
 def test_what_is_no_json_object_is_decoded_to_none(line: bytes) -> None:
     assert decode(line) is None
 
 
-text = st.text(st.characters(codec=None), max_size=60) | st.text(max_size=8).map(lambda part: part * 3000)
+text = st.text(st.characters(codec=None), max_size=60) | st.text(max_size=8).map(
+    lambda part: part * 3000
+)
 maybe_text = st.none() | text
 instants = st.none() | st.datetimes(timezones=st.just(UTC))
-seconds = st.none() | st.floats(0, 1e9) | st.timedeltas(timedelta(0), timedelta(days=9999)) | st.just(float("inf"))
+seconds = (
+    st.none()
+    | st.floats(0, 1e9)
+    | st.timedeltas(timedelta(0), timedelta(days=9999))
+    | st.just(float("inf"))
+)
 whole = st.none() | st.integers(1, 2**63)
 names = st.none() | st.lists(text, max_size=8) | st.just([f"request-{n}" for n in range(5000)])
 problem_lists = st.lists(
@@ -258,12 +314,16 @@ def records(draw: st.DrawFn) -> tuple[Event, dict[str, object]]:
     event = draw(st.sampled_from(Event))
     counts = {f"{name}_count" for name in COUNTED}
     fields = {
-        name: draw(BY_TYPE.get(name, maybe_text)) for name in FIELDS[event] if name not in counts and name != "status"
+        name: draw(BY_TYPE.get(name, maybe_text))
+        for name in FIELDS[event]
+        if name not in counts and name != "status"
     }
     if event is Event.EXECUTION_STARTED:
         fields["status"] = ExecutionStatus.PROCESSING
     elif event is Event.EXECUTION_FINISHED:
-        fields["status"] = draw(st.sampled_from(sorted({*ExecutionStatus} - {ExecutionStatus.PROCESSING})))
+        fields["status"] = draw(
+            st.sampled_from(sorted({*ExecutionStatus} - {ExecutionStatus.PROCESSING}))
+        )
     elif event.startswith("request."):
         fields["status"] = draw(st.none() | st.sampled_from(RequestStatus))
     if fields.get("status") == ExecutionStatus.MISFIRED:

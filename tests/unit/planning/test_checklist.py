@@ -1,4 +1,6 @@
-"""Rows of the original's checklist that planning decides, each by its number; where we differ, the test says how."""
+"""Rows of the original's checklist that planning decides, each by its number; where we
+differ, the test says how.
+"""
 
 from __future__ import annotations
 
@@ -42,10 +44,14 @@ def scheduled(misfire: Misfire = Misfire.SKIP, **data: Any) -> ProcessRequest:
 
 
 def restarted(before: RequestState) -> RequestState:
-    return state_from(state_text(before), generation=before.generation, fired_through=watermark(before))
+    return state_from(
+        state_text(before), generation=before.generation, fired_through=watermark(before)
+    )
 
 
-def claims_by_the_minute(request: ProcessRequest, since: datetime, minutes: int) -> tuple[list[datetime], RequestState]:
+def claims_by_the_minute(
+    request: ProcessRequest, since: datetime, minutes: int
+) -> tuple[list[datetime], RequestState]:
     """What a runner that looks every minute claims, and how the request stands at the end."""
     current = seen(request, since)
     claims: list[datetime] = []
@@ -79,7 +85,9 @@ def test_row_06_later_more_than_a_minute_late_has_a_misfired_record_and_runs_now
 
 
 def test_row_06_but_ours_does_not_run_what_had_passed_when_it_was_first_seen() -> None:
-    """The original runs a start in the past; here that would let an old file run by being copied. Reschedule does."""
+    """The original runs a start in the past; here that would let an old file run by
+    being copied. Reschedule does.
+    """
     first = register(LATER, None, NOON + 2 * HOUR)
     assert first.miss == Miss(count=1, first=NOON + HOUR, last=NOON + HOUR)
     assert first.state.status is RequestStatus.COMPLETE
@@ -88,7 +96,9 @@ def test_row_06_but_ours_does_not_run_what_had_passed_when_it_was_first_seen() -
 
 
 def test_row_07_later_has_no_finish_to_heed() -> None:
-    """The original ignores it; here `run_later` does not even have the key, so that nobody relies on it."""
+    """The original ignores it; here `run_later` does not even have the key, so that
+    nobody relies on it.
+    """
     assert "finish" not in RunLater.__dataclass_fields__
 
 
@@ -121,10 +131,19 @@ def test_row_16_a_missed_interval_goes_on_at_the_next_aligned_instant() -> None:
     assert pending_fire(request, settlement.state) == NOON + 30 * MINUTE
 
 
-def test_row_17_a_missed_interval_with_repetitions_is_skipped_too_and_not_run_and_anchored_anew() -> None:
-    """The original runs it now and counts on from now. Ours treats all schedules alike: what is missed is told, uses
-    up its repetition and leaves the others where they were planned; `fire_once` is how to ask for the late run."""
-    data: dict[str, Any] = {"frequency": "minutely", "interval": 10, "start": "2026-03-01 12:10", "repetitions": 3}
+def test_row_17_a_missed_interval_with_repetitions_is_skipped_too_and_not_run_and_anchored_anew() -> (
+    None
+):
+    """The original runs it now and counts on from now. Ours treats all schedules alike:
+    what is missed is told, uses up its repetition and leaves the others where they were
+    planned; `fire_once` is how to ask for the late run.
+    """
+    data: dict[str, Any] = {
+        "frequency": "minutely",
+        "interval": 10,
+        "start": "2026-03-01 12:10",
+        "repetitions": 3,
+    }
     request = scheduled(**data)
     settlement = settle(request, seen(request), NOON + 25 * MINUTE)
     assert (settlement.claims, settlement.miss) == (
@@ -147,7 +166,9 @@ def test_row_17_a_missed_interval_with_repetitions_is_skipped_too_and_not_run_an
         {"frequency": "cron", "expression": "0 * * * *", "finish": "2026-03-01 14:00"},
     ],
 )
-def test_row_30_finish_is_inclusive_here_for_intervals_as_for_calendars(data: dict[str, Any]) -> None:
+def test_row_30_finish_is_inclusive_here_for_intervals_as_for_calendars(
+    data: dict[str, Any],
+) -> None:
     claims, end = claims_by_the_minute(scheduled(**data), NOON, 300)
     assert claims == [NOON + HOUR, NOON + 2 * HOUR]
     assert end.status is RequestStatus.COMPLETE
@@ -162,7 +183,9 @@ def test_row_33_a_missed_cron_fire_does_not_run_and_is_told() -> None:
     assert settlement.state.status is RequestStatus.SCHEDULED
 
 
-@pytest.mark.parametrize("data", [{"frequency": "hourly"}, {"frequency": "cron", "expression": "0 * * * *"}])
+@pytest.mark.parametrize(
+    "data", [{"frequency": "hourly"}, {"frequency": "cron", "expression": "0 * * * *"}]
+)
 def test_row_34_the_threshold_is_sixty_seconds(data: dict[str, Any]) -> None:
     request = scheduled(**data)
     fire = NOON + HOUR
@@ -179,7 +202,9 @@ def test_row_38_schedule_makes_it_scheduled() -> None:
 
 
 def test_row_39_unschedule_clears_what_comes_and_touches_nothing_that_runs() -> None:
-    """That a running execution goes on is for the service; here nothing but the state changes, and nothing is due."""
+    """That a running execution goes on is for the service; here nothing but the state
+    changes, and nothing is due.
+    """
     pressed = unschedule(seen(HOURLY), NOON + MINUTE, by="ann")
     assert (pressed.state.status, pressed.change) == (RequestStatus.UNSCHEDULED, Change.UNSCHEDULED)
     assert firing.due_at(HOURLY, pressed.state) is None
@@ -197,23 +222,34 @@ def test_row_40_the_last_fire_completes(request_: ProcessRequest) -> None:
 
 
 def test_row_41_a_failed_run_never_changes_the_request() -> None:
-    """A state only notes how an execution ended, for people: what is planned, and when, stays as it was."""
+    """A state only notes how an execution ended, for people: what is planned, and when,
+    stays as it was.
+    """
     settlement = settle(HOURLY, seen(HOURLY), NOON + HOUR)
     assert settlement.state.status is RequestStatus.SCHEDULED
     assert pending_fire(HOURLY, settlement.state) == NOON + 2 * HOUR
     planned = settlement.state
-    failed = {"request": HOURLY.name, "group": None, "status": ExecutionStatus.ERROR, "ended": NOON + HOUR + MINUTE}
+    failed = {
+        "request": HOURLY.name,
+        "group": None,
+        "status": ExecutionStatus.ERROR,
+        "ended": NOON + HOUR + MINUTE,
+    }
     noted = with_result({HOURLY.name: planned}, failed)
     assert noted is not None
     assert noted[1].result is ExecutionStatus.ERROR
     assert replace(noted[1], result=None, result_at=None) == planned
     assert pending_fire(HOURLY, noted[1]) == NOON + 2 * HOUR
     for module in (firing, registration):
-        assert not {"ExecutionStatus", "Reason"} & vars(module).keys(), "no decision asks how an execution ended"
+        assert not {"ExecutionStatus", "Reason"} & vars(module).keys(), (
+            "no decision asks how an execution ended"
+        )
 
 
 def test_row_42_a_scheduled_request_may_be_deleted_here_and_is_unscheduled_by_that() -> None:
-    """The original refuses. A file can always be deleted; its state stays, so that its return does not rerun it."""
+    """The original refuses. A file can always be deleted; its state stays, so that its
+    return does not rerun it.
+    """
     gone = remove(seen(HOURLY), NOON)
     assert (gone.state.status, gone.change) == (RequestStatus.UNSCHEDULED, Change.REMOVED)
     assert settle(HOURLY, gone.state, NOON + DAY).claims == ()
@@ -224,10 +260,16 @@ def test_row_42_a_scheduled_request_may_be_deleted_here_and_is_unscheduled_by_th
     assert settle(IMMEDIATELY, returned, NOON + DAY).claims == ()
 
 
-def test_row_43_a_scheduled_request_may_be_edited_here_and_keeps_its_plan_unless_its_rule_changed() -> None:
-    """The original makes it read-only. A changed rule counts from the change on, everything else serves at once."""
+def test_row_43_a_scheduled_request_may_be_edited_here_and_keeps_its_plan_unless_its_rule_changed() -> (
+    None
+):
+    """The original makes it read-only. A changed rule counts from the change on,
+    everything else serves at once.
+    """
     planned = seen(HOURLY)
-    edited = replace(HOURLY, description="edited", process=replace(HOURLY.process, prevent_concurrent=True))
+    edited = replace(
+        HOURLY, description="edited", process=replace(HOURLY.process, prevent_concurrent=True)
+    )
     assert register(edited, planned, NOON + MINUTE) == Registration(state=planned)
     every_ten = scheduled(Misfire.FIRE_ALL, frequency="minutely", interval=10)
     changed = register(every_ten, planned, NOON + 35 * MINUTE).state
@@ -271,7 +313,12 @@ def guard_of(client: str | None, organization: str | None) -> Guard:
 
 
 def _verdict(guard: Guard, held: set[Guard]) -> Verdict:
-    return verdict(is_guard_held=guard in held, is_queue_closed=False, on_overlap=OnOverlap.REFUSE, has_room=True)
+    return verdict(
+        is_guard_held=guard in held,
+        is_queue_closed=False,
+        on_overlap=OnOverlap.REFUSE,
+        has_room=True,
+    )
 
 
 def test_row_48_the_same_process_client_and_organization_is_refused() -> None:
@@ -287,10 +334,17 @@ def test_row_48_the_same_process_client_and_organization_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize("other", [guard_of("c", "elsewhere"), guard_of("c", None), guard_of("d", "o")])
+@pytest.mark.parametrize(
+    "other", [guard_of("c", "elsewhere"), guard_of("c", None), guard_of("d", "o")]
+)
 def test_row_49_another_organization_or_client_runs(other: Guard) -> None:
     held = {guard_of("c", "o")}
     assert (
-        verdict(is_guard_held=other in held, is_queue_closed=False, on_overlap=OnOverlap.REFUSE, has_room=True)
+        verdict(
+            is_guard_held=other in held,
+            is_queue_closed=False,
+            on_overlap=OnOverlap.REFUSE,
+            has_room=True,
+        )
         is Verdict.RUN
     )

@@ -49,7 +49,9 @@ def test_added_removed_and_changed_are_told_in_order_of_their_names() -> None:
     new["b"] = request_of("b", owner="other", description="other")
     new["a"] = request_of("a", scheduled=False)
     assert difference(old, new) == Difference(
-        added=("y", "z"), removed=("c", "d"), changed=(("a", ("scheduled",)), ("b", ("description", "owner")))
+        added=("y", "z"),
+        removed=("c", "d"),
+        changed=(("a", ("scheduled",)), ("b", ("description", "owner"))),
     )
     assert difference(old, new)
 
@@ -73,13 +75,17 @@ def test_a_changed_finish_is_a_change_of_the_timing() -> None:
 
 
 def test_where_a_definition_stands_counts_only_as_its_file() -> None:
-    touched = replace(PLAIN, source=Source(file="p.yaml", line=9, sha256="touched", definition="{}"))
+    touched = replace(
+        PLAIN, source=Source(file="p.yaml", line=9, sha256="touched", definition="{}")
+    )
     moved = replace(PLAIN, source=Source(file="moved/p.yaml", line=1, sha256=""))
     assert changed_fields(PLAIN, touched) == ()
     assert changed_fields(PLAIN, moved) == ("file",)
 
 
-versions = st.sampled_from([PLAIN, *(replace(PLAIN, **{name: value}) for name, value in CHANGES.items())])
+versions = st.sampled_from(
+    [PLAIN, *(replace(PLAIN, **{name: value}) for name, value in CHANGES.items())]
+)
 catalogs = st.dictionaries(st.sampled_from("abcdef"), versions)
 
 

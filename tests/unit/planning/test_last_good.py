@@ -12,10 +12,14 @@ from runner.requests.catalog.reader import Catalog, Rejection
 from runner.requests.model import Command, Process, ProcessRequest, RunImmediately, Source
 
 
-def request_of(name: str, file: str = "a.yaml", *, description: str | None = None) -> ProcessRequest:
+def request_of(
+    name: str, file: str = "a.yaml", *, description: str | None = None
+) -> ProcessRequest:
     process = Process(name=name, action=Command(arguments=("true",)), directory="/")
     source = Source(file=file, line=1, sha256="")
-    return ProcessRequest(name=name, process=process, timing=RunImmediately(), source=source, description=description)
+    return ProcessRequest(
+        name=name, process=process, timing=RunImmediately(), source=source, description=description
+    )
 
 
 def by_name(*requests: ProcessRequest) -> dict[str, ProcessRequest]:
@@ -23,10 +27,19 @@ def by_name(*requests: ProcessRequest) -> dict[str, ProcessRequest]:
 
 
 def catalog_of(
-    *requests: ProcessRequest, rejections: tuple[Rejection, ...] = (), files: int = 1, missing: bool = False
+    *requests: ProcessRequest,
+    rejections: tuple[Rejection, ...] = (),
+    files: int = 1,
+    missing: bool = False,
 ) -> Catalog:
     folder = Path("jobs.d")
-    return Catalog(folder=folder, requests=by_name(*requests), rejections=rejections, files=files, missing=missing)
+    return Catalog(
+        folder=folder,
+        requests=by_name(*requests),
+        rejections=rejections,
+        files=files,
+        missing=missing,
+    )
 
 
 def rejected(file: str, *names: str, whole: bool = False) -> Rejection:
@@ -36,11 +49,15 @@ def rejected(file: str, *names: str, whole: bool = False) -> Rejection:
 
 def test_what_is_good_is_in_force() -> None:
     new = catalog_of(request_of("p", description="new"))
-    assert in_force(new, by_name(request_of("p", description="old"))) == InForce(requests=new.requests, kept={})
+    assert in_force(new, by_name(request_of("p", description="old"))) == InForce(
+        requests=new.requests, kept={}
+    )
 
 
 def test_what_is_gone_from_a_readable_file_is_gone() -> None:
-    assert in_force(catalog_of(request_of("p")), by_name(request_of("p"), request_of("q"))).requests.keys() == {"p"}
+    assert in_force(
+        catalog_of(request_of("p")), by_name(request_of("p"), request_of("q"))
+    ).requests.keys() == {"p"}
 
 
 def test_an_unreadable_file_keeps_all_that_it_last_supplied_and_nothing_else() -> None:
@@ -53,35 +70,48 @@ def test_an_unreadable_file_keeps_all_that_it_last_supplied_and_nothing_else() -
 
 def test_a_bad_document_keeps_only_itself() -> None:
     bad = rejected("a.yaml", "p")
-    force = in_force(catalog_of(request_of("q"), rejections=(bad,)), by_name(request_of("p"), request_of("r")))
+    force = in_force(
+        catalog_of(request_of("q"), rejections=(bad,)), by_name(request_of("p"), request_of("r"))
+    )
     assert force.requests.keys() == {"p", "q"}
     assert force.kept == {"p": bad}
 
 
 def test_a_bad_document_that_never_was_good_is_nowhere() -> None:
-    assert in_force(catalog_of(rejections=(rejected("a.yaml", "p"),)), {}) == InForce(requests={}, kept={})
+    assert in_force(catalog_of(rejections=(rejected("a.yaml", "p"),)), {}) == InForce(
+        requests={}, kept={}
+    )
 
 
 def test_a_rejected_newcomer_takes_nothing_from_the_incumbent() -> None:
     incumbent = request_of("p", "a.yaml")
-    force = in_force(catalog_of(incumbent, rejections=(rejected("b.yaml", "p"),)), by_name(incumbent))
+    force = in_force(
+        catalog_of(incumbent, rejections=(rejected("b.yaml", "p"),)), by_name(incumbent)
+    )
     assert force == InForce(requests={"p": incumbent}, kept={})
 
 
 def test_a_second_document_of_a_name_in_one_file_does_not_bring_back_the_former_first() -> None:
     edited = request_of("p", description="new")
-    force = in_force(catalog_of(edited, rejections=(rejected("a.yaml", "p"),)), by_name(request_of("p")))
+    force = in_force(
+        catalog_of(edited, rejections=(rejected("a.yaml", "p"),)), by_name(request_of("p"))
+    )
     assert force == InForce(requests={"p": edited}, kept={})
 
 
 def test_a_document_that_moved_to_a_good_file_is_that_files() -> None:
     moved = request_of("p", "b.yaml")
-    force = in_force(catalog_of(moved, rejections=(rejected("a.yaml", "q"),)), by_name(request_of("p", "a.yaml")))
+    force = in_force(
+        catalog_of(moved, rejections=(rejected("a.yaml", "q"),)), by_name(request_of("p", "a.yaml"))
+    )
     assert force == InForce(requests={"p": moved}, kept={})
 
 
 def test_a_document_that_moved_and_is_bad_there_keeps_its_last_good_version() -> None:
-    bad, supplied = rejected("b.yaml", "p"), by_name(request_of("p", "a.yaml"), request_of("q", "a.yaml"))
+    bad, supplied = (
+        rejected("b.yaml", "p"),
+        by_name(request_of("p", "a.yaml"), request_of("q", "a.yaml")),
+    )
     force = in_force(catalog_of(rejections=(bad,)), supplied)
     assert force == InForce(requests={"p": supplied["p"]}, kept={"p": bad})
     assert in_force(catalog_of(files=1), force.requests) == InForce(requests={}, kept={})
@@ -90,7 +120,9 @@ def test_a_document_that_moved_and_is_bad_there_keeps_its_last_good_version() ->
 def test_of_two_bad_documents_of_a_name_that_of_the_file_it_came_from_says_why() -> None:
     own, other = rejected("a.yaml", "p"), rejected("b.yaml", "p")
     for rejections in ((own, other), (other, own)):
-        assert in_force(catalog_of(rejections=rejections), by_name(request_of("p"))).kept == {"p": own}
+        assert in_force(catalog_of(rejections=rejections), by_name(request_of("p"))).kept == {
+            "p": own
+        }
 
 
 def test_last_good_is_kept_from_reading_to_reading() -> None:
@@ -124,8 +156,12 @@ def test_an_empty_folder_of_a_new_store_is_simply_empty() -> None:
 
 
 def test_only_what_was_touched_need_be_asked_about() -> None:
-    supplied = by_name(request_of("p"), request_of("q"), request_of("r", "b.yaml"), request_of("s", "c.yaml"))
-    new = catalog_of(supplied["s"], rejections=(rejected("a.yaml", "q"), rejected("b.yaml", whole=True)))
+    supplied = by_name(
+        request_of("p"), request_of("q"), request_of("r", "b.yaml"), request_of("s", "c.yaml")
+    )
+    new = catalog_of(
+        supplied["s"], rejections=(rejected("a.yaml", "q"), rejected("b.yaml", whole=True))
+    )
     force = in_force(new, supplied)
     assert force.requests.keys() == {"q", "r", "s"}
     assert in_force(new, supplied, among={"p", "q", "r"}) == force

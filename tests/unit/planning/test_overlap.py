@@ -14,7 +14,10 @@ _REFUSE, _QUEUE, _REPLACE = OnOverlap
 @pytest.mark.parametrize("policy", OnOverlap)
 def test_a_free_guard_leaves_only_the_question_of_room(policy: OnOverlap, has_room: bool) -> None:
     expected = Verdict.RUN if has_room else Verdict.WAIT
-    assert verdict(is_guard_held=False, is_queue_closed=False, on_overlap=policy, has_room=has_room) is expected
+    assert (
+        verdict(is_guard_held=False, is_queue_closed=False, on_overlap=policy, has_room=has_room)
+        is expected
+    )
 
 
 @pytest.mark.parametrize("has_room", [True, False])  # it is decided now, not after a wait for room
@@ -32,7 +35,9 @@ def test_a_free_guard_leaves_only_the_question_of_room(policy: OnOverlap, has_ro
 def test_a_held_guard_is_for_the_policy_to_decide(
     policy: OnOverlap, is_queued_for: bool, expected: Verdict, has_room: bool
 ) -> None:
-    decided = verdict(is_guard_held=True, is_queue_closed=is_queued_for, on_overlap=policy, has_room=has_room)
+    decided = verdict(
+        is_guard_held=True, is_queue_closed=is_queued_for, on_overlap=policy, has_room=has_room
+    )
     assert decided is expected
 
 

@@ -15,17 +15,25 @@ from runner.requests.model import Retry
 _ERROR = ExecutionStatus.ERROR
 
 
-def _after_failure(retry: Retry | None, attempt: int, exit_code: int | None = 1) -> timedelta | None:
-    return retry_delay(retry, attempt=attempt, status=_ERROR, reason=Reason.EXIT_CODE, exit_code=exit_code)
+def _after_failure(
+    retry: Retry | None, attempt: int, exit_code: int | None = 1
+) -> timedelta | None:
+    return retry_delay(
+        retry, attempt=attempt, status=_ERROR, reason=Reason.EXIT_CODE, exit_code=exit_code
+    )
 
 
 def test_attempts_counts_the_first_one_too() -> None:
     thrice = Retry(attempts=3, delay=timedelta(seconds=5))
-    assert [_after_failure(thrice, attempt) for attempt in (1, 2, 3)] == [timedelta(seconds=5)] * 2 + [None]
+    assert [_after_failure(thrice, attempt) for attempt in (1, 2, 3)] == [
+        timedelta(seconds=5)
+    ] * 2 + [None]
 
 
 def test_the_delay_grows_by_backoff_up_to_its_longest() -> None:
-    retry = Retry(attempts=9, delay=timedelta(seconds=10), backoff=3, max_delay=timedelta(minutes=2))
+    retry = Retry(
+        attempts=9, delay=timedelta(seconds=10), backoff=3, max_delay=timedelta(minutes=2)
+    )
     delays = [timedelta(seconds=seconds) for seconds in (10, 30, 90, 120, 120)]
     assert [_after_failure(retry, attempt) for attempt in (1, 2, 3, 4, 5)] == delays
 
@@ -49,8 +57,13 @@ def test_only_the_listed_exit_codes_are_tried_again() -> None:
         (ExecutionStatus.MISFIRED, Reason.MISSED),
     ],
 )
-def test_what_was_meant_to_end_is_not_tried_again(status: ExecutionStatus, reason: Reason | None) -> None:
-    assert retry_delay(Retry(attempts=5), attempt=1, status=status, reason=reason, exit_code=None) is None
+def test_what_was_meant_to_end_is_not_tried_again(
+    status: ExecutionStatus, reason: Reason | None
+) -> None:
+    assert (
+        retry_delay(Retry(attempts=5), attempt=1, status=status, reason=reason, exit_code=None)
+        is None
+    )
 
 
 @given(
@@ -62,6 +75,8 @@ def test_what_was_meant_to_end_is_not_tried_again(status: ExecutionStatus, reaso
 def test_whatever_the_numbers_there_is_a_delay(
     attempt: int, delay: timedelta, backoff: float, longest: timedelta | None
 ) -> None:
-    later = _after_failure(Retry(attempts=1000, delay=delay, backoff=backoff, max_delay=longest), attempt)
+    later = _after_failure(
+        Retry(attempts=1000, delay=delay, backoff=backoff, max_delay=longest), attempt
+    )
     assert later is not None
     assert timedelta() <= later <= (longest or timedelta(days=999))

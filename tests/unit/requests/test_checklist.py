@@ -1,4 +1,6 @@
-"""Rows of the original's checklist that concern what a request may say; our decision stands where it differs."""
+"""Rows of the original's checklist that concern what a request may say; our decision
+stands where it differs.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ def folder(tmp_path: Path) -> Path:
 
 def told(folder: Path, text: str) -> dict[str, str]:
     (folder / "a.yaml").write_text(text)
-    return {problem.path: str(problem) for problem in CatalogReader(folder, default_zone="UTC").read().problems}
+    return {
+        problem.path: str(problem)
+        for problem in CatalogReader(folder, default_zone="UTC").read().problems
+    }
 
 
 def request(folder: Path, text: str) -> ProcessRequest:
@@ -35,12 +40,16 @@ def schedule(fields: str) -> str:
     return timing(f"{{schedule: {{{fields}}}}}")
 
 
-def test_row_01_without_a_timing_a_request_is_a_definition_and_not_run_immediately(folder: Path) -> None:
+def test_row_01_without_a_timing_a_request_is_a_definition_and_not_run_immediately(
+    folder: Path,
+) -> None:
     assert request(folder, "process: {shell: x}").timing is None
     assert request(folder, timing("run_immediately")).timing == RunImmediately()
 
 
-def test_row_02_the_frequency_has_no_default_and_every_1_day_is_the_default_of_daily(folder: Path) -> None:
+def test_row_02_the_frequency_has_no_default_and_every_1_day_is_the_default_of_daily(
+    folder: Path,
+) -> None:
     assert "`frequency` is missing" in told(folder, schedule("at: 10:00"))["timing.schedule"]
     daily = request(folder, schedule("frequency: daily, at: 10:00")).timing
     assert isinstance(daily, Schedule)
@@ -82,17 +91,23 @@ def test_row_15_an_interval_below_1_is_refused(folder: Path, frequency: str, int
 
 @pytest.mark.parametrize("days", ["days: [], ", ""])
 def test_row_23_weekly_without_a_day_is_refused(folder: Path, days: str) -> None:
-    assert "days" in " ".join(told(folder, schedule(f"frequency: weekly, {days}at: 10:00")).values())
+    assert "days" in " ".join(
+        told(folder, schedule(f"frequency: weekly, {days}at: 10:00")).values()
+    )
 
 
-@pytest.mark.parametrize("expression", ["'61 * * * *'", "'* * * *'", "nonsense", "''", "'0 0 31 2 *'"])
+@pytest.mark.parametrize(
+    "expression", ["'61 * * * *'", "'* * * *'", "nonsense", "''", "'0 0 31 2 *'"]
+)
 def test_row_28_a_malformed_cron_expression_is_refused(folder: Path, expression: str) -> None:
     found = told(folder, schedule(f"frequency: cron, expression: {expression}"))
     assert set(found) == {"timing.schedule.expression"}
 
 
 def test_row_31_a_finish_before_the_start_is_refused(folder: Path) -> None:
-    found = told(folder, schedule("frequency: hourly, start: 2026-02-01 10:00, finish: 2026-01-01 10:00"))
+    found = told(
+        folder, schedule("frequency: hourly, start: 2026-02-01 10:00, finish: 2026-01-01 10:00")
+    )
     assert list(found) == ["timing.schedule.finish"]
 
 
@@ -108,7 +123,9 @@ def test_row_33_missed_fires_of_cron_are_not_run_unless_the_request_says_so(fold
     cron = request(folder, schedule("frequency: cron, expression: '0 3 * * *'")).timing
     assert isinstance(cron, Schedule)
     assert (cron.rule.pattern, cron.misfire) == (Cron(expression="0 3 * * *"), Misfire.SKIP)
-    once = request(folder, schedule("frequency: cron, expression: '0 3 * * *', misfire: fire_once")).timing
+    once = request(
+        folder, schedule("frequency: cron, expression: '0 3 * * *', misfire: fire_once")
+    ).timing
     assert isinstance(once, Schedule)
     assert once.misfire is Misfire.FIRE_ONCE
     later = request(folder, timing("{run_later: {start: 2026-12-24 18:00}}")).timing

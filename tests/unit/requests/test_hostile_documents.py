@@ -1,4 +1,6 @@
-"""Whatever lies in a jobs folder: nothing crashes, hangs, or answers at greater length than it was asked."""
+"""Whatever lies in a jobs folder: nothing crashes, hangs, or answers at greater length
+than it was asked.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +41,19 @@ process: {shell: "true"}
 """
 LINE_ENDINGS = ("\r\n", "\n", "\r", "\x85", "\u2028", "\u2029")
 SOON_S, SOON_S_PER_BYTE = 15.0, 1e-4
-"""Processor time; a hundred times what an idle machine needs, as only what does not end soon on any machine takes."""
+"""Processor time; a hundred times what an idle machine needs, as only what does not end
+soon on any machine takes.
+"""
 ASCII_SOUP = "[]{}:,-?&*!|>'\"%@`#<~=. \n\tab01:\\"
 
 
 def load(raw: bytes) -> LoadedFile:
-    place = Place(relative="a.yaml", display="jobs.d/a.yaml", path="/nowhere/jobs.d/a.yaml", default_zone="UTC")
+    place = Place(
+        relative="a.yaml",
+        display="jobs.d/a.yaml",
+        path="/nowhere/jobs.d/a.yaml",
+        default_zone="UTC",
+    )
     return loaded(Content(raw=raw, signature=None), place)
 
 
@@ -54,7 +63,9 @@ def timed(raw: bytes) -> tuple[LoadedFile, float]:
 
 
 def check(raw: bytes) -> LoadedFile:
-    """Load a file; whatever it holds, it is answered soon, in bounded words, and each problem lies within it."""
+    """Load a file; whatever it holds, it is answered soon, in bounded words, and each
+    problem lies within it.
+    """
     file, taken_s = timed(raw)
     assert taken_s < SOON_S + len(raw) * SOON_S_PER_BYTE
     assert bool(file.problems) == bool(file.is_whole or file.names)
@@ -68,7 +79,9 @@ def check(raw: bytes) -> LoadedFile:
 
 
 def place_in(raw: bytes, problem: Problem) -> tuple[int, int]:
-    """Return the place in a file that is nearest to that of a problem; its last one may be behind a line's end."""
+    """Return the place in a file that is nearest to that of a problem; its last one may
+    be behind a line's end.
+    """
     lines = re.split("|".join(LINE_ENDINGS), raw.decode("utf-8-sig", errors="replace"))
     line = min(max(problem.line, 1), len(lines))
     return line, min(max(problem.column, 1), len(lines[line - 1]) + 1)
@@ -141,24 +154,38 @@ near_schedules = st.one_of(
         {"frequency": st.just("daily"), "at": st.sampled_from(TEXTS[:2])},
         "start finish timezone interval except repetitions",
     ),
-    near({"frequency": st.just("weekly"), "days": st.just(["monday"])}, "at start finish interval repetitions"),
+    near(
+        {"frequency": st.just("weekly"), "days": st.just(["monday"])},
+        "at start finish interval repetitions",
+    ),
     near(
         {"frequency": st.just("monthly"), "day": st.sampled_from([31, "fifth friday"])},
         "at start finish interval",
     ),
-    near({"frequency": st.just("cron"), "expression": st.sampled_from(TEXTS)}, "start finish timezone repetitions"),
+    near(
+        {"frequency": st.just("cron"), "expression": st.sampled_from(TEXTS)},
+        "start finish timezone repetitions",
+    ),
 )
 near_timings = st.one_of(
     st.fixed_dictionaries({"schedule": near_schedules}),
-    st.fixed_dictionaries({"run_later": near({"start": near_values}, "timezone misfire misfire_grace")}),
+    st.fixed_dictionaries(
+        {"run_later": near({"start": near_values}, "timezone misfire misfire_grace")}
+    ),
 )
 near_processes = near(
-    {"shell": near_values}, "directory environment timeout stop_signal stop_grace name prevent_concurrent"
+    {"shell": near_values},
+    "directory environment timeout stop_signal stop_grace name prevent_concurrent",
 )
 
 
 @settings(max_examples=200)
-@given(near({"process": near_processes, "timing": near_timings}, "name owner labels context scheduled reschedule"))
+@given(
+    near(
+        {"process": near_processes, "timing": near_timings},
+        "name owner labels context scheduled reschedule",
+    )
+)
 def test_any_structure_near_a_valid_one_is_read_or_told(data: object) -> None:
     check(json.dumps(data, ensure_ascii=False).encode())
 
@@ -177,7 +204,9 @@ CODECS = [*["utf-8"] * 12, "utf-16", "utf-16-le", "utf-32", "utf-8-sig", "latin-
 
 
 def mutated(chance: random.Random, text: str) -> bytes:
-    """Damage a text as YAML is damaged: by its own syntax, by lines that moved, and by another encoding."""
+    """Damage a text as YAML is damaged: by its own syntax, by lines that moved, and by
+    another encoding.
+    """
     for _ in range(chance.randint(1, 5)):
         at = chance.randrange(len(text) + 1)
         lines = text.splitlines(keepends=True) or [""]
@@ -194,7 +223,11 @@ def mutated(chance: random.Random, text: str) -> bytes:
                 lines[one] = " " * chance.randrange(6) + lines[one].lstrip(" ")
                 text = "".join(lines)
             case _:
-                text = text[:at] + chance.choice(FRAGMENTS) * chance.choice((1, 1, 1, 2, 50)) + text[at:]
+                text = (
+                    text[:at]
+                    + chance.choice(FRAGMENTS) * chance.choice((1, 1, 1, 2, 50))
+                    + text[at:]
+                )
     codec = chance.choice(CODECS)
     return text.encode(codec, errors="surrogatepass" if codec.startswith("utf") else "replace")
 
@@ -214,7 +247,10 @@ def test_any_damage_to_the_syntax_is_read_or_told() -> None:
     check_mutations(200, seed=5)
 
 
-EXAMPLES, SEED = int(os.environ.get("RUNNER_EXAMPLES", "20000")), int(os.environ.get("RUNNER_SEED", "1"))
+EXAMPLES, SEED = (
+    int(os.environ.get("RUNNER_EXAMPLES", "20000")),
+    int(os.environ.get("RUNNER_SEED", "1")),
+)
 """Of the campaigns."""
 
 
@@ -269,13 +305,23 @@ def test_what_coverage_leads_to_is_read_or_told(tmp_path: Path) -> None:
     corpus.mkdir()
     for number, sample in enumerate(SAMPLES):
         (corpus / f"{number}").write_text(sample)
-    escaped = ("".join(f"\\x{byte:02x}" for byte in word.encode(errors="surrogatepass")) for word in FRAGMENTS)
+    escaped = (
+        "".join(f"\\x{byte:02x}" for byte in word.encode(errors="surrogatepass"))
+        for word in FRAGMENTS
+    )
     (tmp_path / "words").write_text("".join(f'"{word}"\n' for word in escaped))
-    bounds = [f"-runs={EXAMPLES}", f"-seed={SEED}", "-max_len=4096", "-timeout=20", "-rss_limit_mb=1024"]
+    bounds = [
+        f"-runs={EXAMPLES}",
+        f"-seed={SEED}",
+        "-max_len=4096",
+        "-timeout=20",
+        "-rss_limit_mb=1024",
+    ]
     done = subprocess.run(
         [sys.executable, "-c", COVERED, *bounds, f"-dict={tmp_path / 'words'}", str(corpus)],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
         capture_output=True,
         text=True,
         errors="replace",
@@ -331,14 +377,20 @@ def test_a_huge_value_makes_no_huge_message(text: str) -> None:
     assert check(text.encode()).problems
 
 
-@pytest.mark.parametrize("count", ["5.0", "1.5", ".inf", ".nan", "1e3", "true", "99999999999999999999", "0x10"])
+@pytest.mark.parametrize(
+    "count", ["5.0", "1.5", ".inf", ".nan", "1e3", "true", "99999999999999999999", "0x10"]
+)
 def test_what_is_no_whole_number_is_no_interval(count: str) -> None:
     text = f"process: {{shell: x}}\ntiming: {{schedule: {{frequency: hourly, interval: {count}}}}}"
-    assert [problem.path for problem in check(text.encode()).problems] == ["timing.schedule.interval"]
+    assert [problem.path for problem in check(text.encode()).problems] == [
+        "timing.schedule.interval"
+    ]
 
 
 def test_a_name_with_a_last_line_break_is_no_name() -> None:
-    assert [problem.path for problem in check(b'name: "a\\n"\nprocess: {shell: x}').problems] == ["name"]
+    assert [problem.path for problem in check(b'name: "a\\n"\nprocess: {shell: x}').problems] == [
+        "name"
+    ]
 
 
 def read(folder: Path) -> Catalog:
@@ -392,7 +444,10 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     write(tmp_path / "fits.yaml", "process: {shell: x}\n" + "#" * (LARGEST - 20))
     catalog = read(tmp_path)
-    assert (list(catalog.requests), messages(catalog)) == (["fits"], {"big.yaml": "it is larger than 1 MiB"})
+    assert (list(catalog.requests), messages(catalog)) == (
+        ["fits"],
+        {"big.yaml": "it is larger than 1 MiB"},
+    )
 
 
 def test_a_file_name_that_disturbs_terminals_or_is_no_utf_8_is_told(tmp_path: Path) -> None:
@@ -414,7 +469,9 @@ def test_links_of_folders_to_each_other_end(tmp_path: Path) -> None:
     assert sorted(read(tmp_path).requests) == list("abcdefghij")
 
 
-def test_a_folder_too_large_to_be_meant_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_too_large_to_be_meant_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("runner.requests.catalog.listing.MOST_ENTRIES", 20)
     for number in range(30):
         write(tmp_path / f"r{number}.yaml")

@@ -30,7 +30,9 @@ from runner.timing.rules import Daily
 FOLDER = "/srv/jobs.d/finance"
 
 
-def load(text: str, *, stem: str = "nightly", folder: str = FOLDER, zone: str = "Europe/Madrid") -> LoadedFile:
+def load(
+    text: str, *, stem: str = "nightly", folder: str = FOLDER, zone: str = "Europe/Madrid"
+) -> LoadedFile:
     place = Place(
         relative=f"finance/{stem}.yaml",
         display=f"jobs.d/finance/{stem}.yaml",
@@ -53,7 +55,14 @@ def told(text: str, *, stem: str = "nightly") -> dict[str, str]:
 
 def definition(**changed: object) -> str:
     """A stored definition, with some of its parts changed."""
-    parts = {"data": {"process": {"shell": "x"}}, "name": "a", "folder": "/", "file": "a", "line": 1, "sha256": ""}
+    parts = {
+        "data": {"process": {"shell": "x"}},
+        "name": "a",
+        "folder": "/",
+        "file": "a",
+        "line": 1,
+        "sha256": "",
+    }
     return json.dumps({**parts, "excepted": None, **changed})
 
 
@@ -103,8 +112,14 @@ def test_every_key_reaches_the_model() -> None:
     )
     assert full.context == Context(client="acme", organization="madrid")
     assert (full.scheduled, full.reschedule) == (False, "7")
-    assert (process.name, process.action) == ("posting", Command(arguments=("python3", "post.py", "--all")))
-    assert (process.directory, process.environment) == (f"{FOLDER}/erp", {"ERP_URL": "https://erp.example"})
+    assert (process.name, process.action) == (
+        "posting",
+        Command(arguments=("python3", "post.py", "--all")),
+    )
+    assert (process.directory, process.environment) == (
+        f"{FOLDER}/erp",
+        {"ERP_URL": "https://erp.example"},
+    )
     assert (process.prevent_concurrent, process.timeout) == (True, timedelta(minutes=90))
     assert (process.stop_signal, process.stop_grace) == (signal.SIGINT, timedelta(milliseconds=500))
     schedule = full.timing
@@ -126,14 +141,21 @@ def test_defaults() -> None:
     assert process.action == Shell(line="a | b")
     assert (process.environment, process.prevent_concurrent, process.timeout) == ({}, False, None)
     assert (process.stop_signal, process.stop_grace) == (signal.SIGTERM, timedelta(seconds=10))
-    assert (small.timing, small.scheduled, small.reschedule, small.context) == (None, True, None, Context())
+    assert (small.timing, small.scheduled, small.reschedule, small.context) == (
+        None,
+        True,
+        None,
+        Context(),
+    )
 
 
 def test_the_process_of_another_request() -> None:
     assert request("process: {request: other}").process.action == Reference(request="other")
 
 
-@pytest.mark.parametrize("text", ["run_immediately", "{run_immediately: {}}", "{run_immediately: }"])
+@pytest.mark.parametrize(
+    "text", ["run_immediately", "{run_immediately: {}}", "{run_immediately: }"]
+)
 def test_run_immediately(text: str) -> None:
     assert request(timing(text)).timing == RunImmediately()
 
@@ -143,9 +165,13 @@ def test_run_later() -> None:
     assert request(timing("{run_later: {start: 2026-12-24 18:00}}")).timing == later
     assert later.misfire is Misfire.FIRE_ONCE
     utc = request(
-        timing("{run_later: {start: 2026-12-24 17:00, timezone: UTC, misfire: skip, misfire_grace: 1h}}")
+        timing(
+            "{run_later: {start: 2026-12-24 17:00, timezone: UTC, misfire: skip, misfire_grace: 1h}}"
+        )
     ).timing
-    assert utc == RunLater(start=later.start, zone="UTC", misfire=Misfire.SKIP, misfire_grace=timedelta(hours=1))
+    assert utc == RunLater(
+        start=later.start, zone="UTC", misfire=Misfire.SKIP, misfire_grace=timedelta(hours=1)
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,13 +180,18 @@ def test_run_later() -> None:
         (".", FOLDER),
         ("./erp/", f"{FOLDER}/erp"),
         ("erp//x/./y", f"{FOLDER}/erp/x/y"),
-        ("../scripts", f"{FOLDER}/../scripts"),  # what `..` means where the folder is a link is the kernel's to say
+        (
+            "../scripts",
+            f"{FOLDER}/../scripts",
+        ),  # what `..` means where the folder is a link is the kernel's to say
         ("/opt", "/opt"),
         ("/", "/"),
         ("~/x", f"{FOLDER}/~/x"),
     ],
 )
-def test_a_directory_is_relative_to_the_file_and_a_tilde_is_a_name(directory: str, absolute: str) -> None:
+def test_a_directory_is_relative_to_the_file_and_a_tilde_is_a_name(
+    directory: str, absolute: str
+) -> None:
     assert request(f"process: {{shell: x, directory: {directory}}}").process.directory == absolute
 
 
@@ -192,7 +223,9 @@ def test_a_signal_is_named_with_or_without_sig(name: str) -> None:
         (timing("{schedule: {frequency: hourly, except: [2026-02-30]}}"), "timing.schedule.except[0]", "no 2026-02-30"),
     ],
 )  # fmt: skip
-def test_a_value_that_cannot_be_meant_is_told_at_its_place(text: str, path: str, message: str) -> None:
+def test_a_value_that_cannot_be_meant_is_told_at_its_place(
+    text: str, path: str, message: str
+) -> None:
     found = told(text)
     where = path if path in found else f"{path}.at"
     assert message in found[where], found
@@ -215,8 +248,13 @@ def test_a_lone_document_is_called_like_its_file() -> None:
 
 
 def test_several_documents_each_name_themselves() -> None:
-    file = load("name: a\nprocess: {shell: x}\n---\nprocess: {shell: y}\n---\nname: c\nprocess: {shell: z}\n")
-    assert [(each.request.name, each.request.source.line) for each in file.candidates] == [("a", 1), ("c", 6)]
+    file = load(
+        "name: a\nprocess: {shell: x}\n---\nprocess: {shell: y}\n---\nname: c\nprocess: {shell: z}\n"
+    )
+    assert [(each.request.name, each.request.source.line) for each in file.candidates] == [
+        ("a", 1),
+        ("c", 6),
+    ]
     assert [(each.line, each.message) for each in file.problems] == [
         (4, "several requests in one file each need a `name`")
     ]
@@ -291,7 +329,10 @@ def test_a_definition_may_be_as_small_as_its_parts() -> None:
 
 def test_a_key_beside_a_reference_is_refused_and_not_ignored() -> None:
     (problem,) = load("process: {request: other, timeout: 5m}").problems
-    assert (problem.path, problem.message) == ("process.timeout", "`timeout` has no place beside `request`")
+    assert (problem.path, problem.message) == (
+        "process.timeout",
+        "`timeout` has no place beside `request`",
+    )
     assert problem.suggestion == "say it where the process is defined, in `other`"
 
 

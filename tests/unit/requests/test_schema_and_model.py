@@ -27,7 +27,10 @@ def data_of(text: str) -> Any:
 
 def told(text: str) -> dict[str, str]:
     findings = findings_in(data_of(text))
-    return {".".join(map(str, finding.path)): f"{finding.message} ({finding.suggestion})" for finding in findings}
+    return {
+        ".".join(map(str, finding.path)): f"{finding.message} ({finding.suggestion})"
+        for finding in findings
+    }
 
 
 def schedule(fields: str) -> str:
@@ -42,16 +45,30 @@ def process(fields: str) -> str:
     "text",
     [
         process("shell: x"),
-        process("command: [a, b], timeout: 1h30m, stop_signal: INT, stop_grace: 500ms, prevent_concurrent: true"),
+        process(
+            "command: [a, b], timeout: 1h30m, stop_signal: INT, stop_grace: 500ms, prevent_concurrent: true"
+        ),
         process("shell: x, prevent_concurrent: true, on_overlap: refuse, if_interrupted: record"),
         process("shell: x, environment: {A: '5', b.c: ''}"),
         process("request: other"),
-        process("python: reports.daily:main, params: {year: 2026, ok: [1, {a: ~}]}, secrets: [A, b.c]"),
-        process("shell: x, environment_file: a.env, stdin: '', run_as: {user: a, group: '0'}, umask: 027, nice: -5"),
-        process("shell: x, environment_file: [a.env, b.env], limits: {memory: 1GiB, cpu: 5m, processes: 5}"),
-        process("shell: x, success: {exit_codes: [0, 2]}, retry: {attempts: 3, backoff: 1.5}, output_limit: 5MB"),
-        process("group: {members: [{request: a}, {name: b, shell: x}], stop_on_failure: true}, timeout: 3m"),
-        process("group: {members: [{name: b, group: {members: [{request: a}]}}]}, retry: {attempts: 1000}"),
+        process(
+            "python: reports.daily:main, params: {year: 2026, ok: [1, {a: ~}]}, secrets: [A, b.c]"
+        ),
+        process(
+            "shell: x, environment_file: a.env, stdin: '', run_as: {user: a, group: '0'}, umask: 027, nice: -5"
+        ),
+        process(
+            "shell: x, environment_file: [a.env, b.env], limits: {memory: 1GiB, cpu: 5m, processes: 5}"
+        ),
+        process(
+            "shell: x, success: {exit_codes: [0, 2]}, retry: {attempts: 3, backoff: 1.5}, output_limit: 5MB"
+        ),
+        process(
+            "group: {members: [{request: a}, {name: b, shell: x}], stop_on_failure: true}, timeout: 3m"
+        ),
+        process(
+            "group: {members: [{name: b, group: {members: [{request: a}]}}]}, retry: {attempts: 1000}"
+        ),
         "process: {shell: x}\ntiming: run_immediately",
         "process: {shell: x}\ntiming: {run_immediately: {}}",
         "process: {shell: x}\ntiming:\n  run_immediately:",
@@ -61,7 +78,9 @@ def process(fields: str) -> str:
         schedule("frequency: daily, at: 10:30, days: weekends, except: [2026-12-25]"),
         schedule("frequency: daily, at: [10:30, '11:00:30'], interval: 3, except: holidays.txt"),
         schedule("frequency: weekly, days: [monday, friday], at: 10:30"),
-        schedule("frequency: monthly, day: 31, start: 2026-01-01T10:00Z, repetitions: 0, finish: 2026-02-01"),
+        schedule(
+            "frequency: monthly, day: 31, start: 2026-01-01T10:00Z, repetitions: 0, finish: 2026-02-01"
+        ),
         schedule("frequency: monthly, day: last_workday, at: 10:30"),
         schedule("frequency: monthly, day: second sunday, at: 10:30"),
         schedule("frequency: cron, expression: '*/5 * * * *'"),
@@ -179,7 +198,9 @@ def test_a_mistake_is_told_at_its_place_in_plain_words(text: str, path: str, mes
 
 
 def test_all_mistakes_are_told_in_one_pass() -> None:
-    found = told("naem: x\nprocess: {shell: x, timeout: 30}\ntiming: {schedule: {frequency: daily, day: 3, at: 9:30}}")
+    found = told(
+        "naem: x\nprocess: {shell: x, timeout: 30}\ntiming: {schedule: {frequency: daily, day: 3, at: 9:30}}"
+    )
     assert set(found) == {"naem", "process.timeout", "timing.schedule.day", "timing.schedule.at"}
 
 
@@ -217,7 +238,9 @@ def test_every_key_has_a_description_and_an_example_that_fits() -> None:
         assert schema.get("examples"), place
         seen += 1
         for example in schema["examples"]:
-            assert not list(Draft7Validator(SCHEMA).evolve(schema=schema).iter_errors(example)), place
+            assert not list(Draft7Validator(SCHEMA).evolve(schema=schema).iter_errors(example)), (
+                place
+            )
     assert seen > 60
 
 
@@ -228,7 +251,11 @@ def keys(text: str) -> set[str]:
 def keys_at(*path: str) -> set[str]:
     schema: Any = SCHEMA
     for part in path:
-        schema = schema["properties"][part] if "properties" in schema else schema["else"]["properties"][part]
+        schema = (
+            schema["properties"][part]
+            if "properties" in schema
+            else schema["else"]["properties"][part]
+        )
     return set(schema["properties"] if "properties" in schema else schema["else"]["properties"])
 
 
@@ -248,8 +275,13 @@ def test_all_keys_of_the_format_are_in_the_schema() -> None:
     """)
 
 
-# The words that lead somewhere in the schema, so that the replaced keywords can be held against the library's own.
-WORDS = sorted(keys("x 30m daily weekly monthly cron 02:00 2026-01-01 monday run_immediately weekdays last refuse"))
+# The words that lead somewhere in the schema, so that the replaced keywords can be held
+# against the library's own.
+WORDS = sorted(
+    keys(
+        "x 30m daily weekly monthly cron 02:00 2026-01-01 monday run_immediately weekdays last refuse"
+    )
+)
 KEYS = sorted(
     keys("""
     name process timing shell command environment schedule frequency at days day interval expression start repetitions
@@ -265,20 +297,32 @@ def some(names: str) -> dict[str, st.SearchStrategy[Any]]:
 
 values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 40) | st.sampled_from([*WORDS, ""]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+    ),
     max_leaves=10,
 )
 schedules = st.fixed_dictionaries(
-    {"frequency": st.sampled_from(FREQUENCIES)}, optional=some("days day at interval repetitions expression")
+    {"frequency": st.sampled_from(FREQUENCIES)},
+    optional=some("days day at interval repetitions expression"),
 )
-members = st.lists(st.fixed_dictionaries({}, optional=some("name shell request group timeout")), max_size=2)
+members = st.lists(
+    st.fixed_dictionaries({}, optional=some("name shell request group timeout")), max_size=2
+)
 groups = st.fixed_dictionaries({"members": values | members}, optional=some("stop_on_failure"))
 processes = st.fixed_dictionaries(
-    {}, optional={**some("shell command request environment timeout on_overlap umask"), "group": values | groups}
+    {},
+    optional={
+        **some("shell command request environment timeout on_overlap umask"),
+        "group": values | groups,
+    },
 )
 documents = st.fixed_dictionaries(
     {"process": processes},
-    optional={"name": values, "timing": values | st.fixed_dictionaries({"schedule": values | schedules})},
+    optional={
+        "name": values,
+        "timing": values | st.fixed_dictionaries({"schedule": values | schedules}),
+    },
 )
 
 
@@ -295,7 +339,9 @@ def test_every_finding_is_short_and_points_into_the_document(data: object) -> No
     for finding in findings_in(data):
         assert len(finding.message) < 500
         assert not re.search(
-            r"is not of type|does not match|valid under|additional propert", finding.message, re.IGNORECASE
+            r"is not of type|does not match|valid under|additional propert",
+            finding.message,
+            re.IGNORECASE,
         )
         at: Any = data
         for part in finding.path:

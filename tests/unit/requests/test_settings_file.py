@@ -43,7 +43,10 @@ def test_a_file_may_say_nothing(nothing: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (b"max_runing: 3", "runner.yaml:1:1: `max_runing` is not a key of the settings (did you mean `max_running`?)"),
+        (
+            b"max_runing: 3",
+            "runner.yaml:1:1: `max_runing` is not a key of the settings (did you mean `max_running`?)",
+        ),
         (b"max_running: 0", "runner.yaml:1:14: "),
         (b"timezone: UTC\ndrain: 30", "runner.yaml:2:8: "),
         (b"outputs: {keep_for: 9999999999999d}", "runner.yaml:1:21: "),

@@ -13,7 +13,9 @@ NOON = datetime(2026, 1, 22, 12, tzinfo=UTC)
 
 
 class HeldUp:
-    """A clock whose reader is held up between any two readings, as long as `pauses_s` says, then no more."""
+    """A clock whose reader is held up between any two readings, as long as `pauses_s`
+    says, then no more.
+    """
 
     def __init__(self) -> None:
         self.passed_s = 1000.0
@@ -35,7 +37,9 @@ class HeldUp:
         self.passed_s += self._pauses_s.pop(0) if self._pauses_s else 0.0
 
 
-@pytest.mark.parametrize("pauses_s", [[2.0], [0.0, 2.0], [0.0, 0.0, 2.0], [3.0] * 5, [3.0] * 100], ids=str)
+@pytest.mark.parametrize(
+    "pauses_s", [[2.0], [0.0, 2.0], [0.0, 0.0, 2.0], [3.0] * 5, [3.0] * 100], ids=str
+)
 def test_who_is_held_up_between_two_readings_takes_that_for_no_step(pauses_s: list[float]) -> None:
     clock = HeldUp()
     detector = StepDetector(clock)

@@ -1,4 +1,6 @@
-"""What the records of a request say beside what happened: who asked, whose it is, whether it drifts from its file."""
+"""What the records of a request say beside what happened: who asked, whose it is,
+whether it drifts from its file.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,11 @@ from support.decision_world import NOON, Document, world
 from runner.commands import Kind as Button
 from runner.monitor.records import Event, Recorder, decode
 
-HOURLY: Document = {"process": {"shell": "x"}, "timing": {"schedule": {"frequency": "hourly"}}, "owner": "finance"}
+HOURLY: Document = {
+    "process": {"shell": "x"},
+    "timing": {"schedule": {"frequency": "hourly"}},
+    "owner": "finance",
+}
 
 
 def test_a_requests_record_says_who_asked_whose_it_is_and_whether_it_drifts() -> None:
@@ -36,6 +42,12 @@ def test_a_requests_record_says_who_asked_whose_it_is_and_whether_it_drifts() ->
 
 def said(records: list[tuple[Event, Any]]) -> list[tuple[Any, ...]]:
     """Write each record, so that no field can be one that its event does not have."""
-    lines = [(event, decode(Recorder("r", "h").line(event, NOON, fields))) for event, fields in records]
+    lines = [
+        (event, decode(Recorder("r", "h").line(event, NOON, fields))) for event, fields in records
+    ]
     names = ("channel", "requested_by", "owner", "drift")
-    return [(event.removeprefix("request."), *(line[name] for name in names)) for event, line in lines if line]
+    return [
+        (event.removeprefix("request."), *(line[name] for name in names))
+        for event, line in lines
+        if line
+    ]

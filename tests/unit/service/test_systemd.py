@@ -43,8 +43,12 @@ class Manager:
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
-    monkeypatch.chdir(tmp_path)  # an address is of 107 bytes at most, and the folder of a test may be longer
+def manager(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Manager]:
+    monkeypatch.chdir(
+        tmp_path
+    )  # an address is of 107 bytes at most, and the folder of a test may be longer
     listening = Manager("notify" if request.param == "path" else f"@{new_id()}")
     yield listening
     listening.socket.close()
@@ -64,7 +68,9 @@ def test_a_start_a_reload_and_a_stop_are_told(manager: Manager) -> None:
     notifier.reloading()
     assert manager.heard() == [["RELOADING=1", "MONOTONIC_USEC=1000000000"]]
     notifier.ready(begun_s=clock.at_s - 0.001)
-    assert manager.heard() == [], "that reading began before the signal came, and may not have what it was sent for"
+    assert manager.heard() == [], (
+        "that reading began before the signal came, and may not have what it was sent for"
+    )
     notifier.ready(begun_s=clock.at_s + 0.001)
     assert manager.heard() == [["READY=1"]]
     notifier.reloading()
@@ -104,7 +110,9 @@ def test_the_watchdog_hears_of_turns_alone_at_half_its_time(manager: Manager, pi
         {"WATCHDOG_USEC": "soon"},
     ],
 )
-def test_a_watchdog_that_is_not_ours_hears_nothing(manager: Manager, variables: dict[str, str]) -> None:
+def test_a_watchdog_that_is_not_ours_hears_nothing(
+    manager: Manager, variables: dict[str, str]
+) -> None:
     notifier, _ = notifier_of(manager, **variables)
     notifier.turn(requests=1, running=0)
     assert manager.heard() == [["STATUS=1 request, 0 running"]]
@@ -115,7 +123,9 @@ def test_the_status_is_told_when_it_is_another_and_not_at_each_turn(manager: Man
     for second in range(20):
         clock.at_s = 1000.0 + second
         notifier.turn(requests=3, running=second)
-    assert manager.heard() == [[f"STATUS=3 requests, {running} running"] for running in (0, 5, 10, 15)]
+    assert manager.heard() == [
+        [f"STATUS=3 requests, {running} running"] for running in (0, 5, 10, 15)
+    ]
     for second in range(20):
         clock.at_s = 1020.0 + second
         notifier.turn(requests=3, running=15)
@@ -123,7 +133,12 @@ def test_the_status_is_told_when_it_is_another_and_not_at_each_turn(manager: Man
 
 
 def test_what_the_manager_left_is_for_nobody_else() -> None:
-    environment = {"NOTIFY_SOCKET": "/nowhere", "WATCHDOG_USEC": "1", "WATCHDOG_PID": "1", "PATH": "/bin"}
+    environment = {
+        "NOTIFY_SOCKET": "/nowhere",
+        "WATCHDOG_USEC": "1",
+        "WATCHDOG_PID": "1",
+        "PATH": "/bin",
+    }
     Notifier.taken_from(environment, clock=Clock())
     assert environment == {"PATH": "/bin"}
 

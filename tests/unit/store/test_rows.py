@@ -6,7 +6,9 @@ import pytest
 
 from runner.store.rows import Batch, ExecutionRow, Phase, RequestRow
 
-_REQUEST = RequestRow(name="a", file=None, definition=None, generation=1, fired_through=None, state="{}")
+_REQUEST = RequestRow(
+    name="a", file=None, definition=None, generation=1, fired_through=None, state="{}"
+)
 _EXECUTION = ExecutionRow(
     id="e", request="a", generation=1, scheduled_for=0, attempt=1, sequence=0, phase=Phase.WAITING, pid=None,
     pid_started=None, body="{}",

@@ -1,4 +1,6 @@
-"""Whatever stands where a file is expected: reading it neither blocks nor takes more memory than allowed."""
+"""Whatever stands where a file is expected: reading it neither blocks nor takes more
+memory than allowed.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def test_an_endless_file_of_unknown_size_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device", "folder", "link to a pipe"])
-def test_what_is_not_a_regular_file_is_neither_waited_for_nor_read(tmp_path: Path, kind: str) -> None:
+def test_what_is_not_a_regular_file_is_neither_waited_for_nor_read(
+    tmp_path: Path, kind: str
+) -> None:
     path = tmp_path / "it"
     with socket.socket(socket.AF_UNIX) as listener:
         match kind:
@@ -78,7 +82,9 @@ def test_no_descriptor_is_left_open_by_a_refusal(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ELOOP, errno.ENAMETOOLONG])
+@pytest.mark.parametrize(
+    "number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ELOOP, errno.ENAMETOOLONG]
+)
 def test_a_look_that_fails_is_no_exception_and_no_proof_that_nothing_is_there(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,10 +100,14 @@ def test_a_look_that_fails_is_no_exception_and_no_proof_that_nothing_is_there(
     assert real_path(tmp_path) == str(tmp_path)
 
 
-def test_a_pipe_that_a_person_names_is_read_to_its_end_however_slowly_it_is_written(tmp_path: Path) -> None:
+def test_a_pipe_that_a_person_names_is_read_to_its_end_however_slowly_it_is_written(
+    tmp_path: Path,
+) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with subprocess.Popen(["sh", "-c", f"exec > {pipe}; echo a; read -r _; echo b"], stdin=subprocess.PIPE) as writer:
+    with subprocess.Popen(
+        ["sh", "-c", f"exec > {pipe}; echo a; read -r _; echo b"], stdin=subprocess.PIPE
+    ) as writer:
         assert writer.stdin
         threading.Timer(0.1, writer.stdin.close).start()
         assert read_given(pipe, at_most=100) == b"a\nb\n"

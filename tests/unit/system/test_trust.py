@@ -61,7 +61,9 @@ def test_a_sticky_folder_on_the_way_may_be_open_but_not_as_the_thing_itself(plac
     assert ROOT.objection(place) is not None
 
 
-def test_a_group_may_write_only_if_it_is_root_s_and_on_the_way_that_is_for_doctor_to_tell(place: Path) -> None:
+def test_a_group_may_write_only_if_it_is_root_s_and_on_the_way_that_is_for_doctor_to_tell(
+    place: Path,
+) -> None:
     place.chmod(0o664)
     assert ROOT.objection(place) is None
     os.chown(place, 0, SOMEBODY)
@@ -79,7 +81,12 @@ def test_a_group_may_write_only_if_it_is_root_s_and_on_the_way_that_is_for_docto
 
 def test_an_access_control_list_that_lets_others_write_counts(place: Path) -> None:
     def granted(tag: int, number: int) -> bytes:
-        entries = [(0x01, 6, 2**32 - 1), (tag, 6, number), (0x04, 4, 2**32 - 1), (0x10, 6, 2**32 - 1)]
+        entries = [
+            (0x01, 6, 2**32 - 1),
+            (tag, 6, number),
+            (0x04, 4, 2**32 - 1),
+            (0x10, 6, 2**32 - 1),
+        ]
         packed = (struct.pack("<HHI", *entry) for entry in sorted((*entries, (0x20, 4, 2**32 - 1))))
         return struct.pack("<I", 2) + b"".join(packed)
 
@@ -97,7 +104,9 @@ def test_an_access_control_list_that_lets_others_write_counts(place: Path) -> No
     assert ROOT.objection(place) is None
 
 
-def test_links_are_followed_if_they_are_root_s_and_so_is_all_they_lead_through(place: Path, tmp_path: Path) -> None:
+def test_links_are_followed_if_they_are_root_s_and_so_is_all_they_lead_through(
+    place: Path, tmp_path: Path
+) -> None:
     link = tmp_path / "link"
     link.symlink_to("way/../way/folder")
     assert ROOT.vetted(link / "file") == str(place)

@@ -20,8 +20,9 @@ FIELD = ("schedule", "expression")
 UTC_ZONE = ZoneInfo("UTC")
 
 
-# Where cronsim can be relied on: clocks change by whole hours, and not at midnight. For Lord Howe, Cairo, Santiago,
-# Havana and Apia, where it cannot, the walk through all minutes in test_upcoming.py is the judge.
+# Where cronsim can be relied on: clocks change by whole hours, and not at midnight. For
+# Lord Howe, Cairo, Santiago, Havana and Apia, where it cannot, the walk through all
+# minutes in test_upcoming.py is the judge.
 PLACES = [
     ("Europe/Madrid", "2026-03-29"), ("Europe/Madrid", "2026-10-25"),
     ("America/New_York", "2026-03-08"), ("America/New_York", "2026-11-01"),
@@ -37,7 +38,9 @@ def number_field(chance: Random, low: int, high: int) -> str:
 
 
 def number_term(chance: Random, low: int, high: int) -> str:
-    one, other = sorted(chance.sample(range(low, high + 1), 2))  # cronsim misreads 5-5/2: see test_cron_fields.py
+    one, other = sorted(
+        chance.sample(range(low, high + 1), 2)
+    )  # cronsim misreads 5-5/2: see test_cron_fields.py
     base = chance.choice(("*", "*", f"{one}", f"{one}-{other}"))
     return base + chance.choice(("", f"/{chance.randint(1, high)}"))
 
@@ -47,7 +50,9 @@ def expression_of(chance: Random) -> str:
     clocks = [second, minute, number_field(chance, 0, chance.choice((3, 23)))]
     month_day = chance.choice(("*", number_field(chance, 1, 31), "L", "LW", "1,L"))
     month = chance.choice(("*", "*", number_field(chance, 1, 12), "JAN", "feb-MAR"))
-    weekday = chance.choice(("*", number_field(chance, 0, 7), "MON-FRI", "5L", "SUN#1", "1#5", "sat,3"))
+    weekday = chance.choice(
+        ("*", number_field(chance, 0, 7), "MON-FRI", "5L", "SUN#1", "1#5", "sat,3")
+    )
     return " ".join([*clocks[chance.randrange(2) :], month_day, month, weekday])
 
 
@@ -60,7 +65,9 @@ def check_against_cronsim(chance: Random) -> None:
         return
     check_walk(expression, UTC_ZONE, datetime.fromtimestamp(chance.randrange(7_226_582_400), UTC))
     key, day = chance.choice(PLACES)
-    near = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(seconds=chance.randint(-172_800, 172_800))
+    near = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(
+        seconds=chance.randint(-172_800, 172_800)
+    )
     check_walk(expression, ZoneInfo(key), near)
 
 
@@ -84,7 +91,11 @@ def check_walk(expression: str, zone: ZoneInfo, after: datetime) -> None:
 
 
 def before_a_change(found: list[datetime], asked: datetime) -> list[datetime]:
-    return list(takewhile(lambda fire: fire.astimezone(asked.tzinfo).utcoffset() == asked.utcoffset(), found))
+    return list(
+        takewhile(
+            lambda fire: fire.astimezone(asked.tzinfo).utcoffset() == asked.utcoffset(), found
+        )
+    )
 
 
 @given(st.randoms(use_true_random=False))
@@ -118,7 +129,10 @@ def test_the_walk_is_that_of_cronsim_at_length() -> None:
         ("0 0 L-3 * *", "L is the last day"),
         ("0 0 L/2 * *", "the last day has no step"),
         ("0 0 1,lw/2 * *", "the last day has no step"),
-        ("0 0 0 1 1 * 2027", 'write expression: "0 0 0 1 1 *", start: 2027-01-01, finish: 2027-12-31'),
+        (
+            "0 0 0 1 1 * 2027",
+            'write expression: "0 0 0 1 1 *", start: 2027-01-01, finish: 2027-12-31',
+        ),
         ("* * * *", "minute hour day month weekday"),
         ("", "minute hour day month weekday"),
         ("60 * * * *", "0-59"),
@@ -136,7 +150,9 @@ def test_the_walk_is_that_of_cronsim_at_length() -> None:
         ("?" * 5000, "write 5, minute hour day month weekday"),
     ],
 )
-def test_what_other_crons_know_and_what_none_knows_is_refused_with_a_way_out(text: str, suggestion: str) -> None:
+def test_what_other_crons_know_and_what_none_knows_is_refused_with_a_way_out(
+    text: str, suggestion: str
+) -> None:
     with pytest.raises(RuleError) as caught:
         read_expression(text, field=FIELD)
     assert suggestion in str(caught.value.suggestion)
@@ -166,5 +182,7 @@ def test_any_text_is_an_expression_or_a_rule_error(text: str) -> None:
         ("*/60 2 * * *", True),
     ],
 )
-def test_a_star_in_second_minute_or_hour_follows_the_wall_clock(expression: str, follows: bool) -> None:
+def test_a_star_in_second_minute_or_hour_follows_the_wall_clock(
+    expression: str, follows: bool
+) -> None:
     assert follows_the_wall_clock(expression) is follows

@@ -1,8 +1,11 @@
-"""Cron fields by a reading of their own: sets of numbers from the text, as the manual of Debian's cron has it.
+"""Cron fields by a reading of their own: sets of numbers from the text, as the manual
+of Debian's cron has it.
 
-Debian's cron 3.0pl1-162, tried with `crontab -n` and with cron itself under libfaketime, on Saturday 3 January 2026:
-`5/15`, `1/2`, `L`, `LW` and `5L` are refused; `6#2` runs on every Saturday; `FRI-MON` and `22-4` are accepted and never
-run; `3-3/2` in the day of the month is the 3rd alone, `*/60` its 1st; a sixth field is part of the command.
+Debian's cron 3.0pl1-162, tried with `crontab -n` and with cron itself under
+libfaketime, on Saturday 3 January 2026: `5/15`, `1/2`, `L`, `LW` and `5L` are refused;
+`6#2` runs on every Saturday; `FRI-MON` and `22-4` are accepted and never run; `3-3/2`
+in the day of the month is the 3rd alone, `*/60` its 1st; a sixth field is part of the
+command.
 """
 
 from __future__ import annotations
@@ -60,7 +63,8 @@ def matches(expression: str, minute: datetime) -> bool:
     texts = expression.split()
     shown = (minute.minute, minute.hour, minute.day, minute.month, minute.isoweekday() % 7)
     at_minute, at_hour, on_day, in_month, on_weekday = (
-        value in numbers(text, place) for place, (text, value) in enumerate(zip(texts, shown, strict=True))
+        value in numbers(text, place)
+        for place, (text, value) in enumerate(zip(texts, shown, strict=True))
     )
     starred = texts[2].startswith("*") or texts[4].startswith("*")
     is_day = (on_day and on_weekday) if starred else (on_day or on_weekday)
@@ -74,22 +78,31 @@ def by_looking_at_each(expression: str, begin: datetime, days: int) -> list[date
     for day in (begin + timedelta(days=number) for number in range(days)):
         if matches(on_any_minute, day):
             found += [
-                day + timedelta(minutes=m) for m in range(1440) if matches(expression, day + timedelta(minutes=m))
+                day + timedelta(minutes=m)
+                for m in range(1440)
+                if matches(expression, day + timedelta(minutes=m))
             ]
     return found
 
 
 def check(expression: str, begin: datetime, days: int) -> None:
     expected = by_looking_at_each(expression, begin, days)[:200]
-    fires = cron_fires(read_expression(expression, field=()), UTC_ZONE, begin - timedelta(seconds=1))
+    fires = cron_fires(
+        read_expression(expression, field=()), UTC_ZONE, begin - timedelta(seconds=1)
+    )
     assert list(islice(fires, len(expected))) == expected
     meaning = meaning_of(expression, OURS)
     for minute in expected[:20]:
         assert (
-            {minute.minute} <= meaning.minutes and {minute.hour} <= meaning.hours and {minute.month} <= meaning.months
+            {minute.minute} <= meaning.minutes
+            and {minute.hour} <= meaning.hours
+            and {minute.month} <= meaning.months
         )
     texts = expression.split()
-    assert (set(meaning.minutes), set(meaning.hours)) == (numbers(texts[0], 0), numbers(texts[1], 1))
+    assert (set(meaning.minutes), set(meaning.hours)) == (
+        numbers(texts[0], 0),
+        numbers(texts[1], 1),
+    )
 
 
 @pytest.mark.parametrize("expression", SAMPLES)
@@ -109,8 +122,13 @@ def some_term(chance: Random, place: int) -> str:
 
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=60)
-def test_any_expression_of_numbers_ranges_and_steps_fires_in_the_minutes_that_its_fields_hold(chance: Random) -> None:
-    fields = [",".join(some_term(chance, place) for _ in range(chance.choice((1, 1, 2)))) for place in range(5)]
+def test_any_expression_of_numbers_ranges_and_steps_fires_in_the_minutes_that_its_fields_hold(
+    chance: Random,
+) -> None:
+    fields = [
+        ",".join(some_term(chance, place) for _ in range(chance.choice((1, 1, 2))))
+        for place in range(5)
+    ]
     fields[3] = chance.choice(("*", fields[3]))
     begin = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=chance.randrange(1500))
     expression = " ".join(fields)
@@ -156,7 +174,9 @@ def range_of(term: str, place: int) -> set[int]:
     low, high = BOUNDS[place]
     head, _, step = term.lower().partition("/")
     ends = [WORDS[place].index(end) if end.isalpha() else end for end in head.split("-")]
-    first, last = (low, high) if head == "*" else (int(ends[0]), int(ends[-1]) if len(ends) == 2 else high)
+    first, last = (
+        (low, high) if head == "*" else (int(ends[0]), int(ends[-1]) if len(ends) == 2 else high)
+    )
     return set(range(first, last + 1, int(step)))
 
 

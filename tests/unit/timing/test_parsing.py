@@ -10,7 +10,17 @@ from support.effort import effort_of
 
 from runner.errors import RuleError
 from runner.timing.parsing import parse_rule
-from runner.timing.rules import Cron, Daily, DayNumber, Interval, LastDay, Monthly, NthWeekday, Rule, Weekly
+from runner.timing.rules import (
+    Cron,
+    Daily,
+    DayNumber,
+    Interval,
+    LastDay,
+    Monthly,
+    NthWeekday,
+    Rule,
+    Weekly,
+)
 from runner.timing.upcoming import next_fire
 from runner.values import EPOCH
 
@@ -29,20 +39,32 @@ def parsed(excepted: frozenset[date] = frozenset(), **data: Any) -> Rule:
         ({"frequency": "hourly", "interval": 24.0}, Interval(seconds=86400)),
         ({"frequency": "daily", "at": "02:00"}, Daily()),
         ({"frequency": "daily", "at": "02:00", "interval": 4}, Daily(interval=4)),
-        ({"frequency": "daily", "at": "02:00", "days": "weekdays"}, Daily(weekdays=frozenset({0, 1, 2, 3, 4}))),
-        ({"frequency": "daily", "at": "02:00", "days": "weekends"}, Daily(weekdays=frozenset({5, 6}))),
+        (
+            {"frequency": "daily", "at": "02:00", "days": "weekdays"},
+            Daily(weekdays=frozenset({0, 1, 2, 3, 4})),
+        ),
+        (
+            {"frequency": "daily", "at": "02:00", "days": "weekends"},
+            Daily(weekdays=frozenset({5, 6})),
+        ),
         (
             {"frequency": "weekly", "at": "02:00", "days": ["sunday", "monday"], "interval": 2},
             Weekly(weekdays=frozenset({0, 6}), interval=2),
         ),
         ({"frequency": "monthly", "at": "02:00", "day": 31}, Monthly(day=DayNumber(number=31))),
         ({"frequency": "monthly", "at": "02:00", "day": "last"}, Monthly(day=LastDay())),
-        ({"frequency": "monthly", "at": "02:00", "day": "last_workday"}, Monthly(day=LastDay(workday=True))),
+        (
+            {"frequency": "monthly", "at": "02:00", "day": "last_workday"},
+            Monthly(day=LastDay(workday=True)),
+        ),
         (
             {"frequency": "monthly", "at": "02:00", "day": "second sunday", "interval": 3},
             Monthly(day=NthWeekday(nth=2, weekday=6), interval=3),
         ),
-        ({"frequency": "monthly", "at": "02:00", "day": "last friday"}, Monthly(day=NthWeekday(nth=-1, weekday=4))),
+        (
+            {"frequency": "monthly", "at": "02:00", "day": "last friday"},
+            Monthly(day=NthWeekday(nth=-1, weekday=4)),
+        ),
         ({"frequency": "cron", "expression": " */5  * * * * "}, Cron(expression="*/5 * * * *")),
     ],
 )
@@ -61,7 +83,9 @@ def test_times_of_day_are_sorted_and_without_doubles() -> None:
 def test_without_at_it_is_the_time_of_start_as_the_clocks_of_the_zone_show_it() -> None:
     assert parsed(frequency="daily", start="2026-01-01 13:10:05").at == (time(13, 10, 5),)
     assert parsed(frequency="daily", start="2026-01-01T13:10+00:00").at == (time(14, 10),)
-    assert parsed(frequency="daily", start="2026-03-29 02:30").at == (time(2, 30),)  # in the gap of that day
+    assert parsed(frequency="daily", start="2026-03-29 02:30").at == (
+        time(2, 30),
+    )  # in the gap of that day
 
 
 def test_bounds_are_instants_and_a_date_alone_is_the_whole_day() -> None:
@@ -87,7 +111,11 @@ def test_a_finish_at_the_end_of_the_calendar_is_understood(zone: str) -> None:
 
 def test_a_finish_in_the_past_is_no_error() -> None:
     assert (
-        next_fire(parsed(frequency="daily", at="02:00", finish="1999-01-01"), datetime(2026, 1, 1, tzinfo=UTC)) is None
+        next_fire(
+            parsed(frequency="daily", at="02:00", finish="1999-01-01"),
+            datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        is None
     )
 
 
@@ -95,7 +123,12 @@ def test_a_finish_in_the_past_is_no_error() -> None:
     ("data", "field", "message", "suggestion"),
     [
         ({"frequency": "daily"}, "at", "no start", 'at: "02:00"'),
-        ({"frequency": "monthly", "day": 1, "start": "2026-01-01"}, "at", "date alone", 'at: "02:00"'),
+        (
+            {"frequency": "monthly", "day": 1, "start": "2026-01-01"},
+            "at",
+            "date alone",
+            'at: "02:00"',
+        ),
         ({"frequency": "daily", "at": []}, "at", "missing", 'at: "02:00"'),
         ({"frequency": "daily", "at": "24:00"}, "at", "'24:00'", '"00:00"'),
         ({"frequency": "daily", "at": "9:30"}, "at", "'9:30'", '"09:30"'),
@@ -105,17 +138,62 @@ def test_a_finish_in_the_past_is_no_error() -> None:
         ({"frequency": "daily", "at": "25:00"}, "at", "'25:00'", "23:59:59"),
         ({"frequency": "daily", "at": "noon"}, "at", "'noon'", "02:00"),
         ({"frequency": "daily", "at": "02:00\n"}, "at", "no", ""),
-        ({"frequency": "daily", "at": "02:00", "timezone": "Mars/Olympus"}, "timezone", "Mars", "IANA"),
-        ({"frequency": "daily", "at": "02:00", "start": "soon"}, "start", "'soon'", "2026-12-24 18:00"),
-        ({"frequency": "daily", "at": "02:00", "finish": "2026-13-01"}, "finish", "2026-13-01", None),
-        ({"frequency": "daily", "at": "02:00", "interval": 2, "days": "weekdays"}, "interval", "together", "leave out"),
-        ({"frequency": "daily", "at": "02:00", "repetitions": 3}, "repetitions", "start", "add a start"),
-        ({"frequency": "daily", "start": "2026-01-01 02:00", "repetitions": 10_001}, "repetitions", "10,000", "finish"),
+        (
+            {"frequency": "daily", "at": "02:00", "timezone": "Mars/Olympus"},
+            "timezone",
+            "Mars",
+            "IANA",
+        ),
+        (
+            {"frequency": "daily", "at": "02:00", "start": "soon"},
+            "start",
+            "'soon'",
+            "2026-12-24 18:00",
+        ),
+        (
+            {"frequency": "daily", "at": "02:00", "finish": "2026-13-01"},
+            "finish",
+            "2026-13-01",
+            None,
+        ),
+        (
+            {"frequency": "daily", "at": "02:00", "interval": 2, "days": "weekdays"},
+            "interval",
+            "together",
+            "leave out",
+        ),
+        (
+            {"frequency": "daily", "at": "02:00", "repetitions": 3},
+            "repetitions",
+            "start",
+            "add a start",
+        ),
+        (
+            {"frequency": "daily", "start": "2026-01-01 02:00", "repetitions": 10_001},
+            "repetitions",
+            "10,000",
+            "finish",
+        ),
         ({"frequency": "hourly", "interval": 10**30}, "interval", "hundred years", None),
         ({"frequency": "weekly", "days": [], "at": "02:00"}, "days", "needs a day", "[monday]"),
-        ({"frequency": "monthly", "day": "secnd sunday", "at": "02:00"}, "day", "secnd", "second sunday"),
-        ({"frequency": "monthly", "day": "last-workday", "at": "02:00"}, "day", "last-workday", "last_workday"),
-        ({"frequency": "monthly", "day": "whenever it suits", "at": "02:00"}, "day", "whenever", ""),
+        (
+            {"frequency": "monthly", "day": "secnd sunday", "at": "02:00"},
+            "day",
+            "secnd",
+            "second sunday",
+        ),
+        (
+            {"frequency": "monthly", "day": "last-workday", "at": "02:00"},
+            "day",
+            "last-workday",
+            "last_workday",
+        ),
+        (
+            {"frequency": "monthly", "day": "whenever it suits", "at": "02:00"},
+            "day",
+            "whenever",
+            "",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused_at_its_field(
@@ -142,28 +220,64 @@ EVERY_DAY_OF_MAY = frozenset(date(2026, 5, day) for day in range(1, 32))
     [
         ({"frequency": "cron", "expression": "0 0 31 2 *"}, frozenset(), "expression"),
         ({"frequency": "cron", "expression": "0 0 */31 * MON#5"}, frozenset(), "expression"),
-        ({"frequency": "monthly", "day": 31, "interval": 12, "start": "2026-02-01 10:00"}, frozenset(), "day"),
-        ({"frequency": "monthly", "day": 30, "interval": 4800, "start": "2026-02-01 10:00"}, frozenset(), "day"),
-        ({"frequency": "hourly", "start": "2026-01-02", "finish": "2026-01-01"}, frozenset(), "finish"),
-        ({"frequency": "hourly", "start": "2026-01-02 10:00", "finish": "2026-01-02 09:59"}, frozenset(), "finish"),
         (
-            {"frequency": "daily", "at": "09:00", "start": "2026-01-02 10:00", "finish": "2026-01-02"},
+            {"frequency": "monthly", "day": 31, "interval": 12, "start": "2026-02-01 10:00"},
+            frozenset(),
+            "day",
+        ),
+        (
+            {"frequency": "monthly", "day": 30, "interval": 4800, "start": "2026-02-01 10:00"},
+            frozenset(),
+            "day",
+        ),
+        (
+            {"frequency": "hourly", "start": "2026-01-02", "finish": "2026-01-01"},
             frozenset(),
             "finish",
         ),
         (
-            {"frequency": "monthly", "day": 31, "at": "09:00", "start": "2026-02-01", "finish": "2026-03-30"},
+            {"frequency": "hourly", "start": "2026-01-02 10:00", "finish": "2026-01-02 09:59"},
             frozenset(),
             "finish",
         ),
-        ({"frequency": "secondly", "start": "2026-05-01", "finish": "2026-05-31"}, EVERY_DAY_OF_MAY, "except"),
+        (
+            {
+                "frequency": "daily",
+                "at": "09:00",
+                "start": "2026-01-02 10:00",
+                "finish": "2026-01-02",
+            },
+            frozenset(),
+            "finish",
+        ),
+        (
+            {
+                "frequency": "monthly",
+                "day": 31,
+                "at": "09:00",
+                "start": "2026-02-01",
+                "finish": "2026-03-30",
+            },
+            frozenset(),
+            "finish",
+        ),
+        (
+            {"frequency": "secondly", "start": "2026-05-01", "finish": "2026-05-31"},
+            EVERY_DAY_OF_MAY,
+            "except",
+        ),
         (
             {"frequency": "daily", "at": "02:00", "start": "2026-05-01", "finish": "2026-05-31"},
             EVERY_DAY_OF_MAY,
             "except",
         ),
         (
-            {"frequency": "cron", "expression": "* * * * * *", "start": "2026-05-01", "finish": "2026-05-31"},
+            {
+                "frequency": "cron",
+                "expression": "* * * * * *",
+                "start": "2026-05-01",
+                "finish": "2026-05-31",
+            },
             EVERY_DAY_OF_MAY,
             "except",
         ),
@@ -178,7 +292,9 @@ def test_a_rule_that_can_never_fire_is_refused_without_long_thought(
             parsed(excepted, **data)
         assert caught.value.field == ("schedule", field)
 
-    assert effort_of(refuse) < 100_000, "a walk through the seconds of a month is of millions of calls"
+    assert effort_of(refuse) < 100_000, (
+        "a walk through the seconds of a month is of millions of calls"
+    )
 
 
 def test_a_rare_rule_is_not_taken_for_one_that_never_fires() -> None:

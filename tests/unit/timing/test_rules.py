@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 
 from runner.timing.parsing import parse_rule
-from runner.timing.rules import Cron, Daily, DayNumber, Interval, LastDay, Monthly, NthWeekday, Pattern, Rule, Weekly
+from runner.timing.rules import (
+    Cron,
+    Daily,
+    DayNumber,
+    Interval,
+    LastDay,
+    Monthly,
+    NthWeekday,
+    Pattern,
+    Rule,
+    Weekly,
+)
 
 NIGHTLY = Rule(pattern=Daily(), zone="Europe/Madrid", at=(time(2), time(14, 30)))
 
@@ -30,8 +41,14 @@ def key_of(**schedule: object) -> str:
         ),
         ({"frequency": "minutely", "interval": 60}, {"frequency": "hourly"}),
         ({"frequency": "hourly", "timezone": "Asia/Tokyo"}, {"frequency": "hourly"}),
-        ({"frequency": "daily", "at": "02:00", "timezone": "Europe/Madrid"}, {"frequency": "daily", "at": "02:00"}),
-        ({"frequency": "daily", "at": "02:00", "finish": "2027-01-01"}, {"frequency": "daily", "at": "02:00"}),
+        (
+            {"frequency": "daily", "at": "02:00", "timezone": "Europe/Madrid"},
+            {"frequency": "daily", "at": "02:00"},
+        ),
+        (
+            {"frequency": "daily", "at": "02:00", "finish": "2027-01-01"},
+            {"frequency": "daily", "at": "02:00"},
+        ),
         (
             {"frequency": "daily", "start": "2026-01-01 02:00"},
             {"frequency": "daily", "start": "2026-01-01T01:00:00Z", "at": "02:00"},
@@ -46,7 +63,9 @@ def key_of(**schedule: object) -> str:
         ),
     ],
 )
-def test_the_same_meaning_has_the_same_key(one: dict[str, object], other: dict[str, object]) -> None:
+def test_the_same_meaning_has_the_same_key(
+    one: dict[str, object], other: dict[str, object]
+) -> None:
     assert key_of(**one) == key_of(**other)
 
 
@@ -98,7 +117,9 @@ def test_a_zone_matters_to_an_interval_only_where_dates_are_excepted() -> None:
 
 
 def test_a_key_stays_short_however_many_dates_are_excepted() -> None:
-    many = frozenset(date.fromordinal(date(2026, 1, 1).toordinal() + number) for number in range(10_000))
+    many = frozenset(
+        date.fromordinal(date(2026, 1, 1).toordinal() + number) for number in range(10_000)
+    )
     assert len(replace(NIGHTLY, excepted=many).key) < 200
 
 
@@ -111,6 +132,8 @@ data = {"frequency": "weekly", "days": ["sunday", "monday", "friday"], "at": ["1
 print(parse_rule(data, default_zone="UTC", excepted=frozenset({date(2026, 1, 1), date(2026, 5, 1)})).key)
 """
     environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)}
-    told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
     digest = hashlib.sha256(b"2026-01-01,2026-05-01").hexdigest()
     assert told.stdout == f"weekly 1 046; at 02:00:00,14:00:00; in UTC; except {digest}\n"

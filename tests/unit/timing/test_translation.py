@@ -1,7 +1,9 @@
-"""The hints for expressions of other schedulers: each is read here, and means what the text meant there.
+"""The hints for expressions of other schedulers: each is read here, and means what the
+text meant there.
 
-Each row states the meaning by itself, as a predicate on minutes or as an elapsed interval; nothing of it is computed
-with the program. A year of fires is compared with the minutes for which the predicate holds.
+Each row states the meaning by itself, as a predicate on minutes or as an elapsed
+interval; nothing of it is computed with the program. A year of fires is compared with
+the minutes for which the predicate holds.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ Holds = Callable[[datetime], bool]
 
 
 def daily(hour: int, minute: int, *weekdays: int) -> Holds:
-    return lambda t: (t.hour, t.minute) == (hour, minute) and (not weekdays or t.weekday() in weekdays)
+    return lambda t: (
+        (t.hour, t.minute) == (hour, minute) and (not weekdays or t.weekday() in weekdays)
+    )
 
 
 def is_last_of_its_kind(t: datetime) -> bool:
@@ -50,7 +54,10 @@ MEANINGS: list[tuple[str, Holds]] = [
     ("0 9 * * friday", daily(9, 0, FRI)),
     ("0 9 * * monday-friday", daily(9, 0, MON, TUE, WED, THU, FRI)),
     ("0 9 * * Tuesday,thurs", daily(9, 0, TUE, THU)),
-    ("0 9 1 january,JULY-sept *", lambda t: daily(9, 0)(t) and t.day == 1 and t.month in {1, 7, 8, 9}),
+    (
+        "0 9 1 january,JULY-sept *",
+        lambda t: daily(9, 0)(t) and t.day == 1 and t.month in {1, 7, 8, 9},
+    ),
     ("0 0 * * FRI-MON", daily(0, 0, FRI, SAT, SUN, MON)),
     ("0 0 * * sat-sun", daily(0, 0, SAT, SUN)),
     ("0 0 * * 6-1", daily(0, 0, SAT, SUN, MON)),
@@ -58,7 +65,12 @@ MEANINGS: list[tuple[str, Holds]] = [
     ("0 0 * * saturday-monday", daily(0, 0, SAT, SUN, MON)),
     ("0 22-4 * * *", lambda t: t.minute == 0 and t.hour in {22, 23, 0, 1, 2, 3, 4}),
     ("0 22-4/2 * * *", lambda t: t.minute == 0 and t.hour in {22, 0, 2, 4}),
-    ("50-5 3 * * *", lambda t: t.hour == 3 and t.minute in {50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 0, 1, 2, 3, 4, 5}),
+    (
+        "50-5 3 * * *",
+        lambda t: (
+            t.hour == 3 and t.minute in {50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 0, 1, 2, 3, 4, 5}
+        ),
+    ),
     ("0 0 1 NOV-FEB *", lambda t: daily(0, 0)(t) and t.day == 1 and t.month in {11, 12, 1, 2}),
     ("0 0 30-2 * *", lambda t: daily(0, 0)(t) and t.day in {30, 31, 1, 2}),
     ("0 0 * * L5", lambda t: daily(0, 0, FRI)(t) and is_last_of_its_kind(t)),
@@ -154,7 +166,9 @@ def suggested(text: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("text", "holds"), MEANINGS)
-def test_a_hint_for_an_expression_of_another_scheduler_fires_when_that_one_fires(text: str, holds: Holds) -> None:
+def test_a_hint_for_an_expression_of_another_scheduler_fires_when_that_one_fires(
+    text: str, holds: Holds
+) -> None:
     rule = parse_rule(suggested(text), default_zone="UTC")
     found = list(takewhile(lambda fire: fire < END, fires(rule, BEGIN - timedelta(seconds=1))))
     assert found == [minute for minute in MINUTES if holds(minute)]
@@ -171,7 +185,13 @@ def test_a_hint_for_a_hashed_field_is_its_first_place_spread_over_all(
 ) -> None:
     schedule = suggested(text)
     assert (
-        timedelta(**{{"h": "hours", "m": "minutes"}[schedule["spread"][-1]]: int(schedule.pop("spread")[:-1])})
+        timedelta(
+            **{
+                {"h": "hours", "m": "minutes"}[schedule["spread"][-1]]: int(
+                    schedule.pop("spread")[:-1]
+                )
+            }
+        )
         == spread
     )
     rule = parse_rule(schedule, default_zone="UTC")

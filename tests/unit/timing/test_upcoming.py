@@ -1,4 +1,6 @@
-"""Fires of rules: the original's checklist by row, and laws against oracles that ask each minute whether one holds."""
+"""Fires of rules: the original's checklist by row, and laws against oracles that ask
+each minute whether one holds.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
 
 
-def rule_of(default_zone: str = MADRID, excepted: frozenset[date] = frozenset(), **schedule: object) -> Rule:
+def rule_of(
+    default_zone: str = MADRID, excepted: frozenset[date] = frozenset(), **schedule: object
+) -> Rule:
     return parse_rule(schedule, default_zone=default_zone, excepted=excepted)
 
 
@@ -62,7 +66,8 @@ def days_of(rule: Rule, after: datetime = LONG_AGO, count: int = 4) -> list[str]
     return [text[:10] for text in local(rule, after, count)]
 
 
-# --- the checklist of the original, by row -------------------------------------------------------------------------
+# --- the checklist of the original, by row
+# -------------------------------------------------------------------------
 
 
 def test_row_8_a_blank_start_counts_from_1970_and_not_from_today() -> None:
@@ -72,7 +77,9 @@ def test_row_8_a_blank_start_counts_from_1970_and_not_from_today() -> None:
 
 
 def test_row_9_a_start_without_a_time_is_the_beginning_of_its_day_and_needs_at() -> None:
-    assert local(rule_of(frequency="daily", start="2026-05-01", at="00:00"), count=1) == ["2026-05-01 00:00"]
+    assert local(rule_of(frequency="daily", start="2026-05-01", at="00:00"), count=1) == [
+        "2026-05-01 00:00"
+    ]
     with pytest.raises(RuleError, match="start is a date alone"):
         rule_of(frequency="daily", start="2026-05-01")
 
@@ -140,7 +147,9 @@ def test_row_21_weekends_are_saturday_and_sunday() -> None:
 
 
 def test_row_22_weekly_on_monday_friday_and_saturday_those_only() -> None:
-    rule = rule_of(frequency="weekly", days=["monday", "friday", "saturday"], at="02:00", start="2026-07-30")
+    rule = rule_of(
+        frequency="weekly", days=["monday", "friday", "saturday"], at="02:00", start="2026-07-30"
+    )
     assert days_of(rule) == ["2026-07-31", "2026-08-01", "2026-08-03", "2026-08-07"]
 
 
@@ -156,7 +165,11 @@ def test_row_25_day_31_skips_short_months() -> None:
 
 def test_row_26_the_last_day_is_28_29_30_or_31() -> None:
     rule = rule_of(frequency="monthly", day="last", at="09:00")
-    assert days_of(rule, instant("2024-01-31 23:00"), 3) == ["2024-02-29", "2024-03-31", "2024-04-30"]
+    assert days_of(rule, instant("2024-01-31 23:00"), 3) == [
+        "2024-02-29",
+        "2024-03-31",
+        "2024-04-30",
+    ]
     assert days_of(rule, instant("2025-01-31 23:00"), 1) == ["2025-02-28"]
 
 
@@ -168,8 +181,15 @@ def test_row_27_the_last_saturday_in_both_spellings() -> None:
 
 
 def test_every_second_week_is_a_week_from_monday_to_sunday() -> None:
-    rule = rule_of(frequency="weekly", interval=2, days=["sunday", "monday"], at="04:30", start="2026-03-01")
-    assert days_of(rule) == ["2026-03-01", "2026-03-09", "2026-03-15", "2026-03-23"]  # 1 March is a Sunday
+    rule = rule_of(
+        frequency="weekly", interval=2, days=["sunday", "monday"], at="04:30", start="2026-03-01"
+    )
+    assert days_of(rule) == [
+        "2026-03-01",
+        "2026-03-09",
+        "2026-03-15",
+        "2026-03-23",
+    ]  # 1 March is a Sunday
     assert "every 2 weeks (Monday to Sunday) on Monday and Sunday" in describe(rule)
 
 
@@ -218,9 +238,12 @@ def test_row_36_daily_keeps_its_wall_time_over_a_change_of_clocks() -> None:
 
 
 @pytest.mark.parametrize(
-    "schedule", [{"frequency": "daily", "at": "02:30"}, {"frequency": "cron", "expression": "30 2 * * *"}]
+    "schedule",
+    [{"frequency": "daily", "at": "02:30"}, {"frequency": "cron", "expression": "30 2 * * *"}],
 )
-def test_row_37_daily_in_the_gap_fires_when_it_ends_and_in_the_overlap_once(schedule: dict[str, Any]) -> None:
+def test_row_37_daily_in_the_gap_fires_when_it_ends_and_in_the_overlap_once(
+    schedule: dict[str, Any],
+) -> None:
     rule = rule_of(**schedule)
     spring = ["2026-03-28 02:30", "2026-03-29 03:00", "2026-03-30 02:30"]
     assert local(rule, instant("2026-03-28"), 3) == spring
@@ -228,7 +251,8 @@ def test_row_37_daily_in_the_gap_fires_when_it_ends_and_in_the_overlap_once(sche
     assert autumn == [instant("2026-10-25 00:30"), instant("2026-10-26 01:30")]
 
 
-# --- zones with peculiar changes ------------------------------------------------------------------------------------
+# --- zones with peculiar changes
+# ------------------------------------------------------------------------------------
 
 
 def test_a_date_that_a_zone_skipped_is_no_day_of_a_rule() -> None:
@@ -239,8 +263,14 @@ def test_a_date_that_a_zone_skipped_is_no_day_of_a_rule() -> None:
 
 
 def test_two_days_that_meet_at_the_end_of_a_gap_are_one_fire() -> None:
-    rule = rule_of("Asia/Pyongyang", frequency="daily", at=["23:45", "00:00"])  # 4 May 2018, 23:30 became 5 May, 00:00
-    assert local(rule, instant("2018-05-04 00:00"), 3) == ["2018-05-05 00:00", "2018-05-05 23:45", "2018-05-06 00:00"]
+    rule = rule_of(
+        "Asia/Pyongyang", frequency="daily", at=["23:45", "00:00"]
+    )  # 4 May 2018, 23:30 became 5 May, 00:00
+    assert local(rule, instant("2018-05-04 00:00"), 3) == [
+        "2018-05-05 00:00",
+        "2018-05-05 23:45",
+        "2018-05-06 00:00",
+    ]
 
 
 def test_an_excepted_date_is_the_one_that_the_wall_time_names() -> None:
@@ -255,7 +285,9 @@ def test_cron_keeps_whole_hours_after_a_shift_of_half_an_hour() -> None:
 
 
 def test_cron_does_not_fire_for_the_hour_of_a_missing_midnight_from_wherever_it_is_asked() -> None:
-    rule = rule_of("Africa/Cairo", frequency="cron", expression="*/15 0 * * FRI")  # 24 April 2026 begins at 01:00
+    rule = rule_of(
+        "Africa/Cairo", frequency="cron", expression="*/15 0 * * FRI"
+    )  # 24 April 2026 begins at 01:00
     for after in ("2026-04-20", "2026-04-23 21:00", "2026-04-23 21:59:59"):
         assert local(rule, instant(after), 1) == ["2026-05-01 00:00"]
 
@@ -268,13 +300,23 @@ def test_cron_asked_from_inside_an_overlap_never_looks_back() -> None:
 def test_cron_of_the_wall_clock_fires_in_both_passes_of_an_overlap() -> None:
     rule = rule_of(frequency="cron", expression="*/30 2 * * *")
     found = list(
-        takewhile(lambda fire: fire < instant("2026-10-26"), fires(rule, instant("2026-10-25 00:00") - timedelta(1)))
+        takewhile(
+            lambda fire: fire < instant("2026-10-26"),
+            fires(rule, instant("2026-10-25 00:00") - timedelta(1)),
+        )
     )
-    assert [f"{fire:%d %H:%M}" for fire in found[-4:]] == ["25 00:00", "25 00:30", "25 01:00", "25 01:30"]
+    assert [f"{fire:%d %H:%M}" for fire in found[-4:]] == [
+        "25 00:00",
+        "25 00:30",
+        "25 01:00",
+        "25 01:30",
+    ]
 
 
 def test_a_gap_may_end_in_the_middle_of_a_minute() -> None:
-    rule = rule_of("Africa/Monrovia", frequency="daily", at=["00:10", "00:44:29", "00:44:30"])  # 7 January 1972
+    rule = rule_of(
+        "Africa/Monrovia", frequency="daily", at=["00:10", "00:44:29", "00:44:30"]
+    )  # 7 January 1972
     assert list(islice(fires(rule, instant("1972-01-07 00:00")), 2)) == [
         instant("1972-01-07 00:44:30"),
         instant("1972-01-08 00:10"),
@@ -283,7 +325,9 @@ def test_a_gap_may_end_in_the_middle_of_a_minute() -> None:
 
 def test_six_fields_and_five_mean_the_same() -> None:
     after = instant("2026-03-28")
-    five, six = (rule_of(frequency="cron", expression=text) for text in ("30 2 * * *", "0 30 2 * * *"))
+    five, six = (
+        rule_of(frequency="cron", expression=text) for text in ("30 2 * * *", "0 30 2 * * *")
+    )
     assert list(islice(fires(five, after), 400)) == list(islice(fires(six, after), 400))
 
 
@@ -303,7 +347,8 @@ def test_fires_do_not_depend_on_the_zone_of_the_process(monkeypatch: pytest.Monk
     assert len(seen) == 1
 
 
-# --- repetitions, bounds, spans, spread -------------------------------------------------------------------------------
+# --- repetitions, bounds, spans, spread
+# -------------------------------------------------------------------------------
 
 
 def test_repetitions_after_a_reschedule_are_counted_afresh() -> None:
@@ -317,19 +362,29 @@ def test_repetitions_do_not_count_excepted_dates() -> None:
     holidays = frozenset({date(2026, 1, 2), date(2026, 1, 3)})
     daily = rule_of(MADRID, holidays, frequency="daily", start="2026-01-01 02:00", repetitions=2)
     assert days_of(daily, count=9) == ["2026-01-01", "2026-01-04", "2026-01-05"]
-    hourly = rule_of(MADRID, holidays, frequency="hourly", interval=12, start="2026-01-01 02:00", repetitions=3)
-    assert local(hourly, count=9) == ["2026-01-01 02:00", "2026-01-01 14:00", "2026-01-04 02:00", "2026-01-04 14:00"]
+    hourly = rule_of(
+        MADRID, holidays, frequency="hourly", interval=12, start="2026-01-01 02:00", repetitions=3
+    )
+    assert local(hourly, count=9) == [
+        "2026-01-01 02:00",
+        "2026-01-01 14:00",
+        "2026-01-04 02:00",
+        "2026-01-04 14:00",
+    ]
 
 
 @pytest.mark.parametrize(
-    "schedule", [{"frequency": "hourly", "interval": 12}, {"frequency": "cron", "expression": "0 */12 * * *"}]
+    "schedule",
+    [{"frequency": "hourly", "interval": 12}, {"frequency": "cron", "expression": "0 */12 * * *"}],
 )
 def test_an_excepted_date_ends_where_the_next_begins(schedule: dict[str, object]) -> None:
     rule = rule_of("UTC", frozenset({date(2026, 1, 2)}), **schedule)
     after, until = instant("2026-01-01"), instant("2026-01-03 12:00")
     expected = [instant("2026-01-01 12:00"), instant("2026-01-03 00:00"), until]
     assert list(islice(fires(rule, after), 3)) == expected
-    assert span(rule, after, until, keep=9) == Span(count=3, first=expected[0], latest=tuple(expected))
+    assert span(rule, after, until, keep=9) == Span(
+        count=3, first=expected[0], latest=tuple(expected)
+    )
     assert span(rule, after, instant("2026-01-02 18:00")).count == 1
 
 
@@ -359,19 +414,29 @@ def test_at_the_end_of_the_calendar_all_streams_end(zone: str, schedule: dict[st
 
 def test_a_span_of_two_years_of_seconds_is_counted_and_not_walked() -> None:
     began, ended = instant("2025-01-01"), instant("2027-01-01")
-    for rule in (rule_of(frequency="secondly"), rule_of(frequency="cron", expression="* * * * * *")):
+    for rule in (
+        rule_of(frequency="secondly"),
+        rule_of(frequency="cron", expression="* * * * * *"),
+    ):
         found = span(rule, began, ended, keep=2)
         assert found == Span(
-            count=2 * 365 * 86400, first=began + timedelta(seconds=1), latest=(ended - timedelta(seconds=1), ended)
+            count=2 * 365 * 86400,
+            first=began + timedelta(seconds=1),
+            latest=(ended - timedelta(seconds=1), ended),
         )
 
 
 def test_a_span_without_fires_is_empty() -> None:
     rule = rule_of(frequency="daily", at="02:00")
-    assert span(rule, instant("2026-01-01 02:00"), instant("2026-01-01 20:00")) == Span(count=0, first=None, latest=())
+    assert span(rule, instant("2026-01-01 02:00"), instant("2026-01-01 20:00")) == Span(
+        count=0, first=None, latest=()
+    )
 
 
-@given(name=st.text("abcxyz0189._-", min_size=1, max_size=100), spread=st.timedeltas(timedelta(), timedelta(days=9)))
+@given(
+    name=st.text("abcxyz0189._-", min_size=1, max_size=100),
+    spread=st.timedeltas(timedelta(), timedelta(days=9)),
+)
 @settings(max_examples=100)
 def test_spread_is_stable_whole_milliseconds_below_its_bound(name: str, spread: timedelta) -> None:
     offset = spread_offset(name, spread)
@@ -387,7 +452,8 @@ def test_spread_separates_names_and_is_the_same_for_ever() -> None:
     assert offsets[0] == timedelta(milliseconds=225_390)
 
 
-# --- laws, against oracles --------------------------------------------------------------------------------------------
+# --- laws, against oracles
+# --------------------------------------------------------------------------------------------
 
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 # A zone, and a day near which its clocks do something.
@@ -407,10 +473,12 @@ PLACES = [
 
 
 class Clock:
-    """Every minute of fourteen days in a zone, with the wall time that it shows: found by asking, not by calculating.
+    """Every minute of fourteen days in a zone, with the wall time that it shows: found
+    by asking, not by calculating.
 
-    The clocks of these days are whole minutes off UTC, so that the seconds of a minute show what the minute does.
-    Wall times are left in their zone, where they compare and subtract as if they had none (PEP 495).
+    The clocks of these days are whole minutes off UTC, so that the seconds of a minute
+    show what the minute does. Wall times are left in their zone, where they compare and
+    subtract as if they had none (PEP 495).
     """
 
     def __init__(self, zone: str, centre: str) -> None:
@@ -419,13 +487,23 @@ class Clock:
         self.minutes = [midnight + index * MINUTE for index in range(-7 * 1440, 7 * 1440)]
         self.walls = [minute.astimezone(self.place) for minute in self.minutes]
         self.highest = list(accumulate(self.walls, max))
-        self.days = sorted({wall.date() for wall in self.walls})[1:-1]  # the outermost may be incomplete
-        self.begin, self.end = (self.instant(day, time(12)) for day in (self.days[0], self.days[-1]))
-        self.middle = self.change_nearest(midnight) or self.instant(date.fromisoformat(centre), time())
+        self.days = sorted({wall.date() for wall in self.walls})[
+            1:-1
+        ]  # the outermost may be incomplete
+        self.begin, self.end = (
+            self.instant(day, time(12)) for day in (self.days[0], self.days[-1])
+        )
+        self.middle = self.change_nearest(midnight) or self.instant(
+            date.fromisoformat(centre), time()
+        )
 
     def change_nearest(self, midnight: datetime) -> datetime | None:
         walls = pairwise(self.walls)
-        changes = [self.minutes[at] for at, (one, other) in enumerate(walls, start=1) if other - one != MINUTE]
+        changes = [
+            self.minutes[at]
+            for at, (one, other) in enumerate(walls, start=1)
+            if other - one != MINUTE
+        ]
         return min(changes, key=lambda change: abs(change - midnight), default=None)
 
     def instant(self, day: date, at: time) -> datetime:
@@ -458,11 +536,15 @@ def day_holds(pattern: Pattern, day: date, anchor: date) -> bool:
         case Daily(interval=interval, weekdays=weekdays):
             return (day - anchor).days % interval == 0 and day.weekday() in weekdays
         case Weekly(interval=interval, weekdays=weekdays):
-            weeks = (day - timedelta(day.weekday()) - (anchor - timedelta(anchor.weekday()))).days // 7
+            weeks = (
+                day - timedelta(day.weekday()) - (anchor - timedelta(anchor.weekday()))
+            ).days // 7
             return weeks % interval == 0 and day.weekday() in weekdays
         case Monthly(interval=interval, day=month_day):
             months = (day.year - anchor.year) * 12 + day.month - anchor.month
-            return months % interval == 0 and day == picked(month_day, days_of_month(day.year, day.month))
+            return months % interval == 0 and day == picked(
+                month_day, days_of_month(day.year, day.month)
+            )
     raise AssertionError(pattern)
 
 
@@ -517,7 +599,10 @@ MONTH_DAYS = [
     CronDays("1-7", lambda d: d.day <= 7),
     CronDays("29", lambda d: d.day == 29),
     CronDays("L", lambda d: d == days_of_month(d.year, d.month)[-1]),
-    CronDays("LW", lambda d: d == [day for day in days_of_month(d.year, d.month) if day.weekday() < 5][-1]),
+    CronDays(
+        "LW",
+        lambda d: d == [day for day in days_of_month(d.year, d.month) if day.weekday() < 5][-1],
+    ),
 ]
 MONTHS = [
     CronDays("*", lambda d: True),
@@ -552,7 +637,12 @@ class CronCase:
 
     @property
     def expression(self) -> str:
-        fields: list[CronField | CronDays] = [*self.clock_fields, self.month_day, self.month, self.weekday]
+        fields: list[CronField | CronDays] = [
+            *self.clock_fields,
+            self.month_day,
+            self.month,
+            self.weekday,
+        ]
         return " ".join(field.text for field in fields)
 
     @property
@@ -566,7 +656,13 @@ class CronCase:
     @property
     def times(self) -> list[time]:
         minutes = [m for m in range(60) if self.minute.holds(m)]
-        return [time(h, m, s) for h in range(24) if self.hour.holds(h) for m in minutes for s in self.seconds]
+        return [
+            time(h, m, s)
+            for h in range(24)
+            if self.hour.holds(h)
+            for m in minutes
+            for s in self.seconds
+        ]
 
     def day_holds(self, day: date) -> bool:
         both = self.month_day.holds(day), self.weekday.holds(day)
@@ -574,7 +670,9 @@ class CronCase:
         return self.month.holds(day) and (all(both) if starred else any(both))
 
     def shown_fires(self, case: Case) -> Iterator[datetime]:
-        """Each second at which the wall time matches, in the minutes of the case, the first and last as a whole."""
+        """Each second at which the wall time matches, in the minutes of the case, the
+        first and last as a whole.
+        """
         seconds = [timedelta(seconds=s) for s in self.seconds]
         for day, hour in product(case.days, filter(self.hour.holds, range(24))):
             for shown, minute in case.clock.hours.get((day, hour), ()):
@@ -604,12 +702,22 @@ class Case:
         days = self.clock.days_around(self.begin, self.end)
         if self.cron is not None:
             return [day for day in days if self.cron.day_holds(day)]
-        anchor = self.rule.start.astimezone(ZoneInfo(self.rule.zone)).date() if self.rule.start else date(1970, 1, 1)
-        return [day for day in days if day_holds(self.rule.pattern, day, anchor) and day not in self.rule.excepted]
+        anchor = (
+            self.rule.start.astimezone(ZoneInfo(self.rule.zone)).date()
+            if self.rule.start
+            else date(1970, 1, 1)
+        )
+        return [
+            day
+            for day in days
+            if day_holds(self.rule.pattern, day, anchor) and day not in self.rule.excepted
+        ]
 
 
 def candidates(case: Case) -> Iterable[datetime]:
-    """Fires without bounds: hours whose wall time cannot match are left out of the walk, times of day looked up."""
+    """Fires without bounds: hours whose wall time cannot match are left out of the
+    walk, times of day looked up.
+    """
     if isinstance(case.rule.pattern, Interval):
         return whole_intervals(case, case.rule.pattern)
     if case.cron is not None and not case.cron.names_times:
@@ -626,23 +734,36 @@ def whole_intervals(case: Case, pattern: Interval) -> list[datetime]:
 
 
 def walked(case: Case) -> Iterator[datetime]:
-    """The same candidates by the plainest walk: what happens at this minute? Too slow for more than a sample."""
+    """The same candidates by the plainest walk: what happens at this minute? Too slow
+    for more than a sample.
+    """
     if isinstance(case.rule.pattern, Interval):
         yield from whole_intervals(case, case.rule.pattern)
         return
     cron = case.cron if case.cron and not case.cron.names_times else None
     times = case.cron.times if case.cron else case.rule.at
-    named = [] if cron else [datetime.combine(day, at, case.clock.place) for day, at in product(case.days, times)]
+    named = (
+        []
+        if cron
+        else [datetime.combine(day, at, case.clock.place) for day, at in product(case.days, times)]
+    )
     awaited = deque(sorted(named))
     for minute, wall in zip(case.clock.minutes, case.clock.walls, strict=True):
-        if cron and cron.minute.holds(wall.minute) and cron.hour.holds(wall.hour) and cron.day_holds(wall.date()):
+        if (
+            cron
+            and cron.minute.holds(wall.minute)
+            and cron.hour.holds(wall.hour)
+            and cron.day_holds(wall.date())
+        ):
             yield from (minute + second * SECOND for second in cron.seconds)
         while awaited and awaited[0] < wall + MINUTE:
             yield minute + max(awaited.popleft() - wall, timedelta())
 
 
 def bounded(case: Case, found: Iterable[datetime]) -> list[datetime]:
-    """What start, finish, exceptions and repetitions leave of the candidates within the case, both ends included."""
+    """What start, finish, exceptions and repetitions leave of the candidates within the
+    case, both ends included.
+    """
     rule, place = case.rule, ZoneInfo(case.rule.zone)
     first, last = max(case.begin, rule.start or case.begin), min(case.end, rule.finish or case.end)
     left = sorted({fire for fire in found if first <= fire <= last})
@@ -651,12 +772,15 @@ def bounded(case: Case, found: Iterable[datetime]) -> list[datetime]:
     return left if rule.repetitions is None else left[: rule.repetitions + 1]
 
 
-# The space of cases is described once, over a `Random`: in the default run it is one that hypothesis guides and
-# shrinks; in the long run it is a plain one, twenty times as fast.
+# The space of cases is described once, over a `Random`: in the default run it is one
+# that hypothesis guides and shrinks; in the long run it is a plain one, twenty times as
+# fast.
 
 
 def some_of(chance: Random, values: Sequence[T], least: int, most: int) -> frozenset[T]:
-    return frozenset(chance.choice(values) for _ in range(least + chance.randrange(most - least + 1)))
+    return frozenset(
+        chance.choice(values) for _ in range(least + chance.randrange(most - least + 1))
+    )
 
 
 def some_weekdays(chance: Random) -> frozenset[int]:
@@ -664,11 +788,17 @@ def some_weekdays(chance: Random) -> frozenset[int]:
 
 
 def every(unit_s: int, most: int) -> Callable[[Random], Interval]:
-    return lambda chance: Interval(seconds=unit_s * (1 + chance.randrange(chance.choice((99, most)))))
+    return lambda chance: Interval(
+        seconds=unit_s * (1 + chance.randrange(chance.choice((99, most))))
+    )
 
 
 def daily(chance: Random) -> Daily:
-    return Daily(weekdays=some_weekdays(chance)) if chance.randrange(2) else Daily(interval=1 + chance.randrange(9))
+    return (
+        Daily(weekdays=some_weekdays(chance))
+        if chance.randrange(2)
+        else Daily(interval=1 + chance.randrange(9))
+    )
 
 
 def weekly(chance: Random) -> Weekly:
@@ -705,22 +835,35 @@ PATTERNS: dict[str, Callable[[Random], Pattern | CronCase]] = {
     "cron": cron,
     "cron with seconds": lambda chance: cron(chance, MINUTES),
 }
-# How far about the change of clocks a case with many fires reaches; all others take in every day of the clock.
-REACHES = {"secondly": 30 * MINUTE, "minutely": DAY, "hourly": 4 * DAY, "cron": DAY, "cron with seconds": 60 * MINUTE}
+# How far about the change of clocks a case with many fires reaches; all others take in
+# every day of the clock.
+REACHES = {
+    "secondly": 30 * MINUTE,
+    "minutely": DAY,
+    "hourly": 4 * DAY,
+    "cron": DAY,
+    "cron with seconds": 60 * MINUTE,
+}
 ALL_DAYS = 16  # one minutely, hourly or cron case in so many takes them in too
 
 
-def window_of(chance: Random, frequency: str, clock: Clock, tick: timedelta) -> tuple[datetime, datetime]:
+def window_of(
+    chance: Random, frequency: str, clock: Clock, tick: timedelta
+) -> tuple[datetime, datetime]:
     reach = REACHES.get(frequency)
     if reach is None or (reach >= DAY and chance.randrange(ALL_DAYS) == 1):
         return clock.begin, clock.end
     before, after = (1 + chance.randrange(reach // tick) for _ in range(2))
-    return max(clock.middle - before * tick, clock.begin), min(clock.middle + after * tick, clock.end)
+    return max(clock.middle - before * tick, clock.begin), min(
+        clock.middle + after * tick, clock.end
+    )
 
 
 def time_of_day(chance: Random) -> time:
     if chance.randrange(2):
-        return time(chance.randrange(24), chance.randrange(60), chance.choice((0, chance.randrange(60))))
+        return time(
+            chance.randrange(24), chance.randrange(60), chance.choice((0, chance.randrange(60)))
+        )
     return time(chance.choice((0, 0, 1, 2, 3, 23)), chance.choice((0, 1, 15, 30, 45, 59)))
 
 
@@ -735,11 +878,17 @@ def case_of(chance: Random, frequency: str, places: Sequence[tuple[str, str]] = 
     begin, end = window_of(chance, frequency, clock, tick)
 
     def moment(*further_s: float) -> datetime:
-        return begin + chance.randrange((end - begin) // tick + 1) * tick + timedelta(seconds=chance.choice(further_s))
+        return (
+            begin
+            + chance.randrange((end - begin) // tick + 1) * tick
+            + timedelta(seconds=chance.choice(further_s))
+        )
 
     # An interval's oracle asks whole ticks only, so it begins with one.
     further = (0,) if isinstance(pattern, Interval) else (0, 0, 1, 30.5)
-    start = chance.choice((lambda: None, lambda: moment(*further), lambda: begin - chance.randrange(600_000) * tick))()
+    start = chance.choice(
+        (lambda: None, lambda: moment(*further), lambda: begin - chance.randrange(600_000) * tick)
+    )()
     asked = sorted(min(moment(0, 0, 1, 30.5, 59.999999), end) for _ in range(2))
     rule = Rule(
         pattern=pattern,
@@ -747,8 +896,12 @@ def case_of(chance: Random, frequency: str, places: Sequence[tuple[str, str]] = 
         at=() if isinstance(pattern, Interval | Cron) else times_of_day(chance),
         start=start,
         finish=moment(0, 1, 59.999999) if chance.randrange(2) else None,
-        repetitions=chance.randrange(40) if start is not None and start >= begin and chance.randrange(2) else None,
-        excepted=some_of(chance, clock.days_around(begin, end), 0, 12) if chance.randrange(2) else frozenset(),
+        repetitions=chance.randrange(40)
+        if start is not None and start >= begin and chance.randrange(2)
+        else None,
+        excepted=some_of(chance, clock.days_around(begin, end), 0, 12)
+        if chance.randrange(2)
+        else frozenset(),
     )
     cron_case = drawn if isinstance(drawn, CronCase) else None
     return Case(rule, clock, cron_case, begin, end, tick, (asked[0], asked[1]), chance.randrange(6))
@@ -799,7 +952,10 @@ def test_the_oracle_finds_what_a_walk_through_all_minutes_finds(case: Case) -> N
     check_oracle(case)
 
 
-BATCH, OTHERS = 4000, 24  # so many examples are in the same places: where we know of trouble, and in so many others
+BATCH, OTHERS = (
+    4000,
+    24,
+)  # so many examples are in the same places: where we know of trouble, and in so many others
 
 
 def places_everywhere(seed: str, first: int, count: int) -> list[tuple[str, str]]:
@@ -807,19 +963,26 @@ def places_everywhere(seed: str, first: int, count: int) -> list[tuple[str, str]
     zones = sorted(available_timezones() - {"localtime"})
     Random(seed).shuffle(zones)
     numbers = range(first, first + count)
-    return [near_a_change(zones[number % len(zones)], Random(f"{seed} {number}")) for number in numbers]
+    return [
+        near_a_change(zones[number % len(zones)], Random(f"{seed} {number}")) for number in numbers
+    ]
 
 
 def near_a_change(zone: str, chance: Random) -> tuple[str, str]:
-    # Until January 1972 Liberia was 44 minutes and 30 seconds off UTC; no clock has shown part of a minute since.
+    # Until January 1972 Liberia was 44 minutes and 30 seconds off UTC; no clock has
+    # shown part of a minute since.
     place, year = ZoneInfo(zone), chance.randrange(1973, 2040)
     midnights = [datetime(year, 1, 1, tzinfo=UTC) + timedelta(day) for day in range(366)]
     offsets = [midnight.astimezone(place).utcoffset() for midnight in midnights]
-    changes = [day for day, (one, other) in zip(midnights, pairwise(offsets), strict=False) if one != other]
+    changes = [
+        day for day, (one, other) in zip(midnights, pairwise(offsets), strict=False) if one != other
+    ]
     return zone, str(chance.choice(changes or midnights).date())
 
 
-def check_example(seed: str, number: int, frequency: str, places: Sequence[tuple[str, str]]) -> None:
+def check_example(
+    seed: str, number: int, frequency: str, places: Sequence[tuple[str, str]]
+) -> None:
     case = case_of(Random(f"{seed} {number}"), frequency, places)
     try:
         check(case)
@@ -834,7 +997,9 @@ def check_example(seed: str, number: int, frequency: str, places: Sequence[tuple
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("frequency", PATTERNS)
 def test_fires_are_exactly_those_that_hold_in_every_zone(frequency: str) -> None:
-    """As many examples as RUNNER_EXAMPLES says, other ones for another RUNNER_SEED; -s shows how far it is."""
+    """As many examples as RUNNER_EXAMPLES says, other ones for another RUNNER_SEED; -s
+    shows how far it is.
+    """
     examples = int(os.environ.get("RUNNER_EXAMPLES", "100000"))
     seed, began = f"{os.environ.get('RUNNER_SEED', '1')} {frequency}", process_time.process_time()
     for first in range(0, examples, BATCH):
@@ -861,18 +1026,30 @@ def test_days_are_exactly_those_that_hold_over_three_years(
 
 @given(case=cases, repetitions=st.integers(0, 30))
 @settings(max_examples=50)
-def test_counted_from_takes_the_first_fires_after_that_instant(case: Case, repetitions: int) -> None:
+def test_counted_from_takes_the_first_fires_after_that_instant(
+    case: Case, repetitions: int
+) -> None:
     rule = replace(case.rule, repetitions=repetitions)
     counted_from = case.asked[0]
     forever = fires(replace(rule, repetitions=None), counted_from)
-    assert list(fires(rule, EPOCH, counted_from=counted_from)) == list(islice(forever, repetitions + 1))
+    assert list(fires(rule, EPOCH, counted_from=counted_from)) == list(
+        islice(forever, repetitions + 1)
+    )
 
 
-@given(seconds=st.integers(1, 10**7), start=st.none() | st.integers(0, 10**7), after=st.integers(0, 10**10))
+@given(
+    seconds=st.integers(1, 10**7),
+    start=st.none() | st.integers(0, 10**7),
+    after=st.integers(0, 10**10),
+)
 @settings(max_examples=100)
-def test_an_interval_fires_at_the_first_whole_number_of_intervals(seconds: int, start: int | None, after: int) -> None:
+def test_an_interval_fires_at_the_first_whole_number_of_intervals(
+    seconds: int, start: int | None, after: int
+) -> None:
     anchor = EPOCH + timedelta(seconds=start or 0)
-    rule = Rule(pattern=Interval(seconds=seconds), zone="UTC", start=None if start is None else anchor)
+    rule = Rule(
+        pattern=Interval(seconds=seconds), zone="UTC", start=None if start is None else anchor
+    )
     moment = EPOCH + timedelta(microseconds=after * 100_000)
     fire = next_fire(rule, moment)
     assert fire is not None

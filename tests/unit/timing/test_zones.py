@@ -56,7 +56,10 @@ def minutes_around(zone: str, day: str) -> tuple[list[datetime], list[datetime]]
 
     It is left in its zone, where it compares as if it had none (PEP 495).
     """
-    begin, place = datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(days=2), ZoneInfo(zone)
+    begin, place = (
+        datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(days=2),
+        ZoneInfo(zone),
+    )
     minutes = [begin + index * MINUTE for index in range(5 * 1440)]
     return minutes, [minute.astimezone(place) for minute in minutes]
 
@@ -69,7 +72,9 @@ def latest_around(zone: str, day: str) -> list[datetime]:
 
 @given(place=places, offset=st.integers(0, 2 * 1440))
 @settings(max_examples=120)
-def test_a_wall_time_is_the_first_minute_that_shows_it_or_a_later_one(place: tuple[str, str], offset: int) -> None:
+def test_a_wall_time_is_the_first_minute_that_shows_it_or_a_later_one(
+    place: tuple[str, str], offset: int
+) -> None:
     minutes = minutes_around(*place)[0]
     asked = wall(place[1]) - timedelta(days=1) + offset * MINUTE
     first = minutes[bisect_left(latest_around(*place), asked.replace(tzinfo=ZoneInfo(place[0])))]
@@ -78,15 +83,21 @@ def test_a_wall_time_is_the_first_minute_that_shows_it_or_a_later_one(place: tup
 
 @given(place=places, offsets=st.tuples(st.integers(0, 172_800), st.integers(0, 172_800)))
 @settings(max_examples=200)
-def test_a_later_wall_time_is_never_an_earlier_instant(place: tuple[str, str], offsets: tuple[int, int]) -> None:
+def test_a_later_wall_time_is_never_an_earlier_instant(
+    place: tuple[str, str], offsets: tuple[int, int]
+) -> None:
     midnight, zone = datetime.fromisoformat(place[1]) - timedelta(days=1), ZoneInfo(place[0])
-    one, other = (to_instant(midnight + timedelta(seconds=offset), zone) for offset in sorted(offsets))
+    one, other = (
+        to_instant(midnight + timedelta(seconds=offset), zone) for offset in sorted(offsets)
+    )
     assert one <= other
 
 
 def test_a_gap_ends_at_one_instant_for_all_its_wall_times() -> None:
     for text in ("02:00", "02:00:01", "02:30", "02:59:59.999999", "03:00"):
-        assert to_instant(wall(f"2026-03-29 {text}"), MADRID) == datetime(2026, 3, 29, 1, tzinfo=UTC)
+        assert to_instant(wall(f"2026-03-29 {text}"), MADRID) == datetime(
+            2026, 3, 29, 1, tzinfo=UTC
+        )
 
 
 def test_an_overlap_is_its_first_pass() -> None:
@@ -104,7 +115,9 @@ def test_a_skipped_date_exists_nowhere_but_has_an_instant() -> None:
 
 def test_a_day_whose_end_is_missing_exists() -> None:
     pyongyang = ZoneInfo("Asia/Pyongyang")
-    assert instant_on_its_day(wall("2018-05-04 23:45"), pyongyang) == datetime(2018, 5, 4, 15, tzinfo=UTC)
+    assert instant_on_its_day(wall("2018-05-04 23:45"), pyongyang) == datetime(
+        2018, 5, 4, 15, tzinfo=UTC
+    )
 
 
 def test_a_date_that_was_entered_twice_has_two_stretches() -> None:
@@ -118,15 +131,21 @@ def within(minutes: list[datetime], begin: datetime, end: datetime) -> list[date
 
 @given(place=places, shift=st.integers(-1, 1))
 @settings(max_examples=40)
-def test_the_stretches_of_a_date_are_the_minutes_that_show_it(place: tuple[str, str], shift: int) -> None:
+def test_the_stretches_of_a_date_are_the_minutes_that_show_it(
+    place: tuple[str, str], shift: int
+) -> None:
     day, zone = date.fromisoformat(place[1]) + timedelta(days=shift), ZoneInfo(place[0])
     minutes, walls = minutes_around(*place)
     shown = [minute for minute, wall in zip(minutes, walls, strict=True) if wall.date() == day]
-    assert shown == [minute for stretch in stretches_of(day, zone) for minute in within(minutes, *stretch)]
+    assert shown == [
+        minute for stretch in stretches_of(day, zone) for minute in within(minutes, *stretch)
+    ]
 
 
 def changes_in_database(key: str) -> list[datetime]:
-    """The changes of offset, 1970 to 2037, from the transition table of the reference implementation of zoneinfo."""
+    """The changes of offset, 1970 to 2037, from the transition table of the reference
+    implementation of zoneinfo.
+    """
     zone = _zoneinfo.ZoneInfo.no_cache(key)
     instants = [datetime.fromtimestamp(seconds, UTC) for seconds in zone._trans_utc]
     offsets = [info.utcoff for info in (zone._tti_before, *zone._ttinfos)]
@@ -144,7 +163,9 @@ def check_changes(key: str) -> None:
     while (change := next_change(place, end, zone)) is not None:
         found.append(change)
         place = change
-    assert found[: len(expected)] == expected, key  # later ones may come from a rule behind the table
+    assert found[: len(expected)] == expected, (
+        key
+    )  # later ones may come from a rule behind the table
 
 
 @pytest.mark.parametrize("key", PLACES)
@@ -196,7 +217,9 @@ def test_an_unknown_zone_is_refused_with_what_was_probably_meant(key: str, sugge
     ],
 )
 def test_a_wall_time_is_read_in_its_zone_or_at_its_offset(text: str, expected: str) -> None:
-    assert parse_wall(text, MADRID, field=FIELD) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
+    assert parse_wall(text, MADRID, field=FIELD) == datetime.fromisoformat(expected).replace(
+        tzinfo=UTC
+    )
 
 
 @pytest.mark.parametrize(

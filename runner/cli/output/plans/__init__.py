@@ -19,7 +19,9 @@ FORMS = tuple(_MODULES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A plan and what it is about: the jobs folder, and in words what that is compared with. `zone` is an IANA key."""
+    """A plan and what it is about: the jobs folder, and in words what that is compared
+    with. `zone` is an IANA key.
+    """
 
     plan: Plan
     jobs: str

@@ -1,4 +1,6 @@
-"""A plan as the comment of a pull request: a table of what differs, what needs attention, and the rest folded away."""
+"""A plan as the comment of a pull request: a table of what differs, what needs
+attention, and the rest folded away.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ def lines(shown: Shown) -> Iterator[str]:
     yield from _list("❌ Problems", list(map(_problem, problems)))
     yield from _table(shown)
     yield from _list(
-        "▶️ Runs at once", [f"{_code(step.name)}: {run_words(step, fire)}" for step, fire in running(shown)]
+        "▶️ Runs at once",
+        [f"{_code(step.name)}: {run_words(step, fire)}" for step, fire in running(shown)],
     )
     yield from _list("⚠️ Recorded as misfired", list(missed_words(shown)))
     yield from _list(
@@ -106,11 +109,17 @@ def _list(title: str, entries: list[str]) -> Iterator[str]:
 
 def _problem(problem: Problem) -> str:
     hint = f"; {_code(problem.suggestion)}" if problem.suggestion else ""
-    return f"{_code(f'{problem.file}:{problem.line}:{problem.column}')} {_code(problem.message)}{hint}"
+    return (
+        f"{_code(f'{problem.file}:{problem.line}:{problem.column}')} {_code(problem.message)}{hint}"
+    )
 
 
 def _next(outlook: Outlook | None, zone: str) -> str:
-    return local_text(outlook.fires[0], zone) if outlook and outlook.fires else f"{outlook.status if outlook else ''}"
+    return (
+        local_text(outlook.fires[0], zone)
+        if outlook and outlook.fires
+        else f"{outlook.status if outlook else ''}"
+    )
 
 
 def _code(text: str) -> str:

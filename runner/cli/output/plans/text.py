@@ -33,7 +33,9 @@ _MARKS = {
 
 
 def lines(shown: Shown) -> Iterator[str]:
-    """Yield the requests that differ, what follows at once, what comes in the way, what is wrong, and the counts."""
+    """Yield the requests that differ, what follows at once, what comes in the way, what
+    is wrong, and the counts.
+    """
     for step in shown.plan.steps:
         yield from _step(step, shown)
     for rejection in shown.plan.rejections:
@@ -45,7 +47,8 @@ def lines(shown: Shown) -> Iterator[str]:
     yield from _section("runs at once", [_run(step, fire, shown) for step, fire in running(shown)])
     yield from _section("recorded as misfired", list(missed_words(shown)))
     yield from _section(
-        "new collisions in the week to come", list(map(collision_words, shown.plan.crowding.collisions))
+        "new collisions in the week to come",
+        list(map(collision_words, shown.plan.crowding.collisions)),
     )
     if shown.plan.differs:
         yield f"busiest minute of the week to come: {rush_words(shown)}"

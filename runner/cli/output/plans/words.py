@@ -62,7 +62,9 @@ def alteration_words(alteration: Alteration) -> str:
 
 
 def becoming_words(step: Step) -> str:
-    """Say how the request's status changes, as the monitor log will tell it; nothing if it does not."""
+    """Say how the request's status changes, as the monitor log will tell it; nothing if
+    it does not.
+    """
     return ", then ".join(_TOLD[change] for change in step.told)
 
 
@@ -94,7 +96,11 @@ def missed_words(shown: Shown) -> Iterator[str]:
 
 def collision_words(collision: Collision) -> str:
     """Say what comes in the way of a request, and how often in the week to come."""
-    others = f"shared with {', '.join(collision.others)}" if collision.others else "held by its own run before"
+    others = (
+        f"shared with {', '.join(collision.others)}"
+        if collision.others
+        else "held by its own run before"
+    )
     before = f", {collision.before:,} until now" if collision.before else ""
     guard = f"the guard {_printable(collision.process)} is {others}"
     return f"{collision.request}: {_counted(collision.skipped, 'fire')} skipped{before}, {guard}"
@@ -111,9 +117,14 @@ def rush_words(shown: Shown) -> str:
 def summary(shown: Shown) -> str:
     """Count what differs."""
     counts = Counter(step.kind for step in shown.plan.steps)
-    parts = [f"{counts[kind]} {kind}" for kind in Kind if kind is not Kind.UNTOUCHED and counts[kind]]
+    parts = [
+        f"{counts[kind]} {kind}" for kind in Kind if kind is not Kind.UNTOUCHED and counts[kind]
+    ]
     rejected = len(shown.plan.rejections)
-    return ", ".join([*parts, *([f"{_counted(rejected, 'file')} rejected"] if rejected else [])]) or "no difference"
+    return (
+        ", ".join([*parts, *([f"{_counted(rejected, 'file')} rejected"] if rejected else [])])
+        or "no difference"
+    )
 
 
 def _rush(rush: Rush | None, zone: str) -> str:

@@ -1,4 +1,5 @@
-"""The forms in which `validate` tells what it has found: one module each, imported when it is asked for.
+"""The forms in which `validate` tells what it has found: one module each, imported when
+it is asked for.
 
 Such a module has one function, `lines(checked)`, which returns what is to be printed line by line.
 """
@@ -14,13 +15,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from runner.errors import Problem
 
-_MODULES = {"text": "text", "json": "json_lines", "github": "github", "sarif": "sarif", "junit": "junit"}
+_MODULES = {
+    "text": "text",
+    "json": "json_lines",
+    "github": "github",
+    "sarif": "sarif",
+    "junit": "junit",
+}
 FORMS = tuple(_MODULES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What was found. `files` are those that hold requests or have problems; `requests` counts the good ones.
+    """What was found. `files` are those that hold requests or have problems; `requests`
+    counts the good ones.
 
     All is in order of file, line and column.
     """
@@ -37,7 +45,8 @@ def report(form: str, checked: Checked) -> Iterable[str]:
 
 
 def below_here(file: str) -> str:
-    """Return a file's name relative to the working folder, which pipelines take for the repository's top.
+    """Return a file's name relative to the working folder, which pipelines take for the
+    repository's top.
 
     One that lies elsewhere keeps its whole name.
     """

@@ -1,6 +1,8 @@
-"""For GitHub Actions: workflow commands, which become annotations at the changed lines of a pull request.
+"""For GitHub Actions: workflow commands, which become annotations at the changed lines
+of a pull request.
 
-Source: docs.github.com, "Workflow commands for GitHub Actions"; the escapes are those of its toolkit's `command.ts`.
+Source: docs.github.com, "Workflow commands for GitHub Actions"; the escapes are those
+of its toolkit's `command.ts`.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ def _command(problem: Problem) -> str:
         "col": str(problem.column),
         "title": problem.path or "process request",
     }
-    listed = ",".join(f"{name}={value.translate(_IN_PROPERTY)}" for name, value in properties.items())
+    listed = ",".join(
+        f"{name}={value.translate(_IN_PROPERTY)}" for name, value in properties.items()
+    )
     text = f"{problem.message}\n{problem.suggestion}" if problem.suggestion else problem.message
     return f"::error {listed}::{text.translate(_IN_MESSAGE)}"

@@ -1,4 +1,6 @@
-"""JUnit XML, as Jenkins, GitLab and others read it: one test case a file, which fails if the file has problems."""
+"""JUnit XML, as Jenkins, GitLab and others read it: one test case a file, which fails
+if the file has problems.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 def lines(checked: Checked) -> Iterator[str]:
     """Yield the document."""
-    by_file = {file: list(problems) for file, problems in groupby(checked.problems, key=lambda each: each.file)}
+    by_file = {
+        file: list(problems)
+        for file, problems in groupby(checked.problems, key=lambda each: each.file)
+    }
     counts = {"tests": str(len(checked.files)), "failures": str(len(by_file)), "errors": "0"}
     suites = ElementTree.Element("testsuites", counts)
     suite = ElementTree.SubElement(suites, "testsuite", {"name": "runner validate", **counts})

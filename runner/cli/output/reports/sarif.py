@@ -1,7 +1,8 @@
 """SARIF 2.1.0 (OASIS): what code scanning and editors read.
 
-A rule is a key of a request, by its dotted path, described as in the schema: a problem violates the rule of the
-nearest key that exists. What concerns a document or a file as a whole violates `request`.
+A rule is a key of a request, by its dotted path, described as in the schema: a problem
+violates the rule of the nearest key that exists. What concerns a document or a file as
+a whole violates `request`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from runner.cli.output.reports import Checked
     from runner.errors import Problem
 
-_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
 _WHOLE = "request"
 Json = dict[str, Any]
 
@@ -32,15 +35,24 @@ Json = dict[str, Any]
 def lines(checked: Checked) -> Iterator[str]:
     """Yield the one log, with one run."""
     named = [(_rule(problem.path), problem) for problem in checked.problems]
-    rules = {identity: number for number, identity in enumerate(sorted({identity for identity, _ in named}))}
-    driver = {"name": "runner", "version": __version__, "rules": [_described(identity) for identity in rules]}
+    rules = {
+        identity: number
+        for number, identity in enumerate(sorted({identity for identity, _ in named}))
+    }
+    driver = {
+        "name": "runner",
+        "version": __version__,
+        "rules": [_described(identity) for identity in rules],
+    }
     run = {
         "tool": {"driver": driver},
         # Columns count characters, not UTF-16 units, which are SARIF's default.
         "columnKind": "unicodeCodePoints",
         "results": [_result(problem, identity, rules[identity]) for identity, problem in named],
     }
-    yield from json_text({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2).split("\n")
+    yield from json_text({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2).split(
+        "\n"
+    )
 
 
 def _result(problem: Problem, rule: str, index: int) -> Json:
@@ -51,7 +63,9 @@ def _result(problem: Problem, rule: str, index: int) -> Json:
         "ruleIndex": index,
         "level": "error",
         "message": {"text": text},
-        "locations": [{"physicalLocation": {"artifactLocation": _artifact(problem.file), "region": region}}],
+        "locations": [
+            {"physicalLocation": {"artifactLocation": _artifact(problem.file), "region": region}}
+        ],
     }
 
 
@@ -80,7 +94,9 @@ def _described(rule: str) -> Json:
 
 def _keys(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the keys below one; of alternatives, those of a mapping."""
-    keys: Mapping[str, Any] = schema.get("properties") or schema.get("else", {}).get("properties", {})
+    keys: Mapping[str, Any] = schema.get("properties") or schema.get("else", {}).get(
+        "properties", {}
+    )
     return keys
 
 

@@ -32,7 +32,9 @@ def problem(
     message: str = "it is wrong",
     suggestion: str | None = None,
 ) -> Problem:
-    return Problem(file=file, line=line, column=column, path=path, message=message, suggestion=suggestion)
+    return Problem(
+        file=file, line=line, column=column, path=path, message=message, suggestion=suggestion
+    )
 
 
 def checked(*problems: Problem, good: tuple[str, ...] = ()) -> Checked:
@@ -49,19 +51,26 @@ problems_made = st.builds(
     file=st.sampled_from(["jobs.d/a.yaml", "jobs.d/sub/ü 1%,:.yaml"]),
     line=st.integers(1, 10**6),
     column=st.integers(1, 10**6),
-    path=st.sampled_from(["", "timing.schedule.at[0]", "process.nonsense", "timing.run_later.start", "x\x1b.y"]),
+    path=st.sampled_from(
+        ["", "timing.schedule.at[0]", "process.nonsense", "timing.run_later.start", "x\x1b.y"]
+    ),
     message=TEXT,
     suggestion=st.none() | TEXT,
 )
 
 
-# --- a line with its caret --------------------------------------------------------------------------------------------
+# --- a line with its caret
+# --------------------------------------------------------------------------------------------
 
 
 def cells(text: str) -> int:
     """Return how wide a text is, by an own reading of UAX 11."""
     wide = sum(unicodedata.east_asian_width(character) in ("W", "F") for character in text)
-    return len(text) + wide - sum(unicodedata.category(character) in ("Mn", "Me") for character in text)
+    return (
+        len(text)
+        + wide
+        - sum(unicodedata.category(character) in ("Mn", "Me") for character in text)
+    )
 
 
 @given(TEXT, st.characters(), TEXT, st.integers(20, 100))
@@ -114,9 +123,10 @@ def test_a_problem_is_shown_with_its_line_as_the_parser_counts_lines(tmp_path: P
 def test_where_there_is_no_line_to_see_there_is_no_excerpt(tmp_path: Path) -> None:
     empty = tmp_path / "a.yaml"
     empty.touch()
-    assert [excerpt(file, 1, 1) for file in (str(empty), str(tmp_path), str(tmp_path / "none"), "/dev/zero")] == [
-        ()
-    ] * 4
+    assert [
+        excerpt(file, 1, 1)
+        for file in (str(empty), str(tmp_path), str(tmp_path / "none"), "/dev/zero")
+    ] == [()] * 4
 
 
 def test_a_name_or_a_message_cannot_steer_the_terminal() -> None:
@@ -131,7 +141,8 @@ def test_a_foreign_colour_is_shown_as_text_between_our_own() -> None:
     assert shown_line(line, is_coloured=False) == "a\\x1b[31mb \\x1b[1mc\\ufdd01m"
 
 
-# --- the forms --------------------------------------------------------------------------------------------------------
+# --- the forms
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_json_has_a_line_a_problem_with_the_fields_of_the_design() -> None:
@@ -156,24 +167,40 @@ def test_github_reads_back_what_was_written(made: Problem) -> None:
     properties = dict(part.split("=", 1) for part in head.split(","))
 
     def unescaped(text: str) -> str:
-        for escape, character in (("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%")):
+        for escape, character in (
+            ("%0D", "\r"),
+            ("%0A", "\n"),
+            ("%3A", ":"),
+            ("%2C", ","),
+            ("%25", "%"),
+        ):
             text = text.replace(escape, character)
         return text
 
     assert unescaped(properties["file"]) == made.file
     assert (properties["line"], properties["col"]) == (str(made.line), str(made.column))
-    assert unescaped(message) == (f"{made.message}\n{made.suggestion}" if made.suggestion else made.message)
+    assert unescaped(message) == (
+        f"{made.message}\n{made.suggestion}" if made.suggestion else made.message
+    )
 
 
 def _object(required: str, **properties: object) -> dict[str, object]:
-    return {"type": "object", "properties": properties, "required": required.split(), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required.split(),
+        "additionalProperties": False,
+    }
 
 
 _MESSAGE = _object("text", text={"type": "string"})
 _REGION = _object("startLine startColumn", startLine={"minimum": 1}, startColumn={"minimum": 1})
-_ARTIFACT = _object("uri", uri={"type": "string", "pattern": r"^(file:///)?([A-Za-z0-9._~/-]|%[0-9A-F]{2})+$"})
+_ARTIFACT = _object(
+    "uri", uri={"type": "string", "pattern": r"^(file:///)?([A-Za-z0-9._~/-]|%[0-9A-F]{2})+$"}
+)
 _LOCATION = _object(
-    "physicalLocation", physicalLocation=_object("artifactLocation", artifactLocation=_ARTIFACT, region=_REGION)
+    "physicalLocation",
+    physicalLocation=_object("artifactLocation", artifactLocation=_ARTIFACT, region=_REGION),
 )
 SARIF = _object(
     "version runs",
@@ -209,9 +236,11 @@ SARIF = _object(
         ),
     },
 )
-"""What SARIF 2.1.0's own schema (sections 3.13 to 3.52 of the standard) demands of the part of it that is used here.
+"""What SARIF 2.1.0's own schema (sections 3.13 to 3.52 of the standard) demands of the
+part of it that is used here.
 
-`tests/integration/test_editor.py` has the whole judged by Microsoft's validator, which has the schema in it.
+`tests/integration/test_editor.py` has the whole judged by Microsoft's validator, which
+has the schema in it.
 """
 
 
@@ -246,7 +275,9 @@ def test_sarif_has_a_rule_for_each_key_described_as_in_the_schema(path: str, rul
     assert described["shortDescription"]["text"].endswith(".")
 
 
-def test_names_of_files_are_told_from_the_working_folder_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_files_are_told_from_the_working_folder_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     inside, outside = problem(file=str(tmp_path / "a b%.yaml")), problem(file="/else where/b.yaml")
     located = json.loads(printed("sarif", inside, outside))["runs"][0]["results"]
@@ -257,18 +288,27 @@ def test_names_of_files_are_told_from_the_working_folder_on(tmp_path: Path, monk
 
 
 @given(st.lists(problems_made, max_size=4))
-def test_junit_is_xml_with_a_case_a_file_that_fails_where_there_are_problems(made: list[Problem]) -> None:
+def test_junit_is_xml_with_a_case_a_file_that_fails_where_there_are_problems(
+    made: list[Problem],
+) -> None:
     ordered = sorted(made, key=lambda each: each.file)
     suites = ElementTree.fromstring(printed("junit", *ordered, good=("jobs.d/good.yaml",)))
     (suite,) = suites
     bad = {each.file for each in made}
-    assert {case.get("name"): len(case) for case in suite} == {"jobs.d/good.yaml": 0, **dict.fromkeys(bad, 1)}
+    assert {case.get("name"): len(case) for case in suite} == {
+        "jobs.d/good.yaml": 0,
+        **dict.fromkeys(bad, 1),
+    }
     assert (suite.get("tests"), suite.get("failures")) == (str(len(bad) + 1), str(len(bad)))
 
 
 def test_junit_keeps_the_schema_of_jenkins_and_replaces_what_xml_cannot_hold() -> None:
-    xmlschema = pytest.importorskip("xmlschema", reason="xmlschema, of the extra `test`, is not installed")
-    text = printed("junit", problem(message="a\x00\x1b\ufffe<&>\"'\ud800"), problem(line=4), good=("b.yaml",))
+    xmlschema = pytest.importorskip(
+        "xmlschema", reason="xmlschema, of the extra `test`, is not installed"
+    )
+    text = printed(
+        "junit", problem(message="a\x00\x1b\ufffe<&>\"'\ud800"), problem(line=4), good=("b.yaml",)
+    )
     assert re.search("[\x00-\x08\x1b\ufffe\ud800]", text) is None
     xmlschema.XMLSchema10(str(JUNIT)).validate(StringIO(text))
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from runner.execution.child.masking import Masker
 
 _DATA = st.lists(st.sampled_from([b"a", b"b", b"c", b"\n"]), max_size=60).map(b"".join)
-_SECRETS = st.lists(st.lists(st.sampled_from([b"a", b"b", b"c"]), max_size=5).map(b"".join), max_size=4)
+_SECRETS = st.lists(
+    st.lists(st.sampled_from([b"a", b"b", b"c"]), max_size=5).map(b"".join), max_size=4
+)
 
 
 def _by_bytes(data: bytes, secrets: list[bytes]) -> bytes:
@@ -40,8 +42,12 @@ def test_the_cuts_do_not_matter_and_no_byte_of_a_secret_survives(
 
 
 @given(_DATA, _SECRETS)
-def test_nothing_is_held_back_but_what_may_begin_a_secret(data: bytes, secrets: list[bytes]) -> None:
-    begins = any(data.endswith(secret[:length]) for secret in secrets for length in range(1, len(secret)))
+def test_nothing_is_held_back_but_what_may_begin_a_secret(
+    data: bytes, secrets: list[bytes]
+) -> None:
+    begins = any(
+        data.endswith(secret[:length]) for secret in secrets for length in range(1, len(secret))
+    )
     masker = Masker(secrets)
     assert begins or masker.feed(data) == _by_bytes(data, secrets)
 
@@ -76,7 +82,9 @@ def test_an_endless_stream_is_held_in_bounded_memory() -> None:
 
 
 @given(_DATA, _SECRETS.filter(any))
-def test_a_stream_that_is_cut_shows_no_beginning_of_a_secret_at_its_end(data: bytes, secrets: list[bytes]) -> None:
+def test_a_stream_that_is_cut_shows_no_beginning_of_a_secret_at_its_end(
+    data: bytes, secrets: list[bytes]
+) -> None:
     masker = Masker(secrets)
     shown = masker.feed(data) + masker.flush(is_cut=True)
     begins = {secret[:length] for secret in secrets for length in range(1, len(secret) + 1)}

@@ -1,4 +1,6 @@
-"""Which cgroup is ours, and what is asked of it; against folders that look like cgroups. The real ones: test_limits."""
+"""Which cgroup is ours, and what is asked of it; against folders that look like
+cgroups. The real ones: test_limits.
+"""
 
 from __future__ import annotations
 
@@ -32,17 +34,26 @@ _BOUND = "50 24 0:27 /machine/box /my\\040cgroups rw - cgroup2 none rw"
         ("", "", None),
     ],
 )
-def test_our_own_cgroup_is_found_in_all_layouts(cgroup: str, mountinfo: str, folder: str | None) -> None:
+def test_our_own_cgroup_is_found_in_all_layouts(
+    cgroup: str, mountinfo: str, folder: str | None
+) -> None:
     assert folder_of(cgroup, mountinfo) == (None if folder is None else Path(folder))
 
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files of a cgroup that pid 77 alone is in. Files of those made below come by being written."""
+    """A folder with the files of a cgroup that pid 77 alone is in. Files of those made
+    below come by being written.
+    """
     monkeypatch.setattr(cgroups, "_write", lambda file, text: file.write_text(text))
     made = tmp_path / "runner.service"
     made.mkdir()
-    files = {"procs": "77\n", "controllers": "cpu memory pids\n", "subtree_control": "", "events": "populated 1\n"}
+    files = {
+        "procs": "77\n",
+        "controllers": "cpu memory pids\n",
+        "subtree_control": "",
+        "events": "populated 1\n",
+    }
     for name, text in files.items():
         (made / f"cgroup.{name}").write_text(text)
     return made
@@ -70,7 +81,9 @@ def test_what_is_not_ours_alone_is_left_as_it_is(base: Path) -> None:
     assert not (base / "runner").exists()
 
 
-def test_controllers_that_may_not_be_given_on_bound_nothing(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_controllers_that_may_not_be_given_on_bound_nothing(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(file: Path, text: str) -> None:
         if file.name == "cgroup.subtree_control":
             raise OSError(16, "Device or resource busy")
@@ -83,7 +96,12 @@ def test_an_executions_bounds_are_written_below(base: Path) -> None:
     made = Cgroups(base=base, controllers=frozenset({"memory", "pids"}))
     execution = new_id()
     folder = made.create(execution, memory=1000, processes=10**9)
-    wanted = {"memory.max": "1000", "memory.swap.max": "0", "memory.oom.group": "1", "pids.max": str(2**22)}
+    wanted = {
+        "memory.max": "1000",
+        "memory.swap.max": "0",
+        "memory.oom.group": "1",
+        "pids.max": str(2**22),
+    }
     assert {file.name: file.read_text() for file in folder.iterdir()} == wanted
     assert not made.is_out_of_memory(execution)
     (folder / "memory.events").write_text("low 0\nmax 31\noom 1\noom_kill 1\n")
@@ -92,7 +110,9 @@ def test_an_executions_bounds_are_written_below(base: Path) -> None:
 
 
 def test_a_cgroup_that_cannot_be_made_is_told_in_words(base: Path) -> None:
-    with pytest.raises(SpawnError, match=r"its cgroup '.*/absent/x' cannot be made: No such file or directory"):
+    with pytest.raises(
+        SpawnError, match=r"its cgroup '.*/absent/x' cannot be made: No such file or directory"
+    ):
         Cgroups(base=base / "absent", controllers=frozenset()).create("x")
 
 
@@ -108,4 +128,6 @@ def test_who_is_in_it_or_below_is_a_member_and_ends_unless_it_runs(base: Path) -
     assert made.end({ended, new_id()}) == {ended}  # its files keep it, as its processes would
     assert (base / ended / "cgroup.kill").read_text() == "1"
     assert not (base / runs / "cgroup.kill").exists()
-    assert sorted(path.name for path in base.iterdir() if path.is_dir()) == sorted((runs, ended, empty))
+    assert sorted(path.name for path in base.iterdir() if path.is_dir()) == sorted(
+        (runs, ended, empty)
+    )

@@ -38,14 +38,21 @@ from runner.timing.upcoming import fires
 # In Madrid clocks go back on Sunday the 25th; it is a Thursday, and no whole minute.
 BEGIN = datetime(2026, 10, 22, 17, 30, 5, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
-SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND, MINUTE, HOUR, DAY = (
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+)
 
 
 def rule_of(zone: str = "Europe/Madrid", excepted: Iterable[date] = (), **data: Any) -> Rule:
     return parse_rule(data, default_zone=zone, excepted=frozenset(excepted))
 
 
-def every(seconds: int, name: str = "p", *, spread: timedelta = timedelta(), **fields: Any) -> ProcessRequest:
+def every(
+    seconds: int, name: str = "p", *, spread: timedelta = timedelta(), **fields: Any
+) -> ProcessRequest:
     rule = rule_of(frequency="secondly", interval=seconds)
     return request_of(Schedule(rule=rule, spread=spread), name, **fields)
 
@@ -60,7 +67,13 @@ def simulated(
 ) -> Simulation:
     by_name = {request.name: request for request in requests}
     return simulate(
-        by_name, states or {}, lasting or {}, begin=begin, end=begin + length, now=BEGIN, max_running=max_running
+        by_name,
+        states or {},
+        lasting or {},
+        begin=begin,
+        end=begin + length,
+        now=BEGIN,
+        max_running=max_running,
     )
 
 
@@ -69,12 +82,16 @@ def load_of(report: Simulation, name: str = "p") -> Load:
     return found
 
 
-# --- random catalogs, and what comes of them one fire after another ------------------------------------------------
+# --- random catalogs, and what comes of them one fire after another
+# ------------------------------------------------
 
 RULES = st.one_of(
     st.builds(
         lambda frequency, interval, start, excepted: rule_of(
-            excepted=excepted, frequency=frequency, interval=interval, **({"start": start} if start else {})
+            excepted=excepted,
+            frequency=frequency,
+            interval=interval,
+            **({"start": start} if start else {}),
         ),
         st.sampled_from(["secondly", "minutely", "hourly"]),
         st.integers(7, 200),
@@ -82,17 +99,28 @@ RULES = st.one_of(
         st.frozensets(st.dates(date(2026, 10, 22), date(2026, 10, 26)), max_size=2),
     ),
     st.builds(
-        lambda at, finish: rule_of(frequency="daily", at=at, **({"finish": finish} if finish else {})),
-        st.lists(st.sampled_from(["00:00", "02:30", "02:45:30", "19:30", "23:59:59"]), min_size=1, max_size=3),
+        lambda at, finish: rule_of(
+            frequency="daily", at=at, **({"finish": finish} if finish else {})
+        ),
+        st.lists(
+            st.sampled_from(["00:00", "02:30", "02:45:30", "19:30", "23:59:59"]),
+            min_size=1,
+            max_size=3,
+        ),
         st.sampled_from([None, "2026-10-24", "2031-01-01"]),
     ),
     st.builds(
         lambda expression: rule_of(frequency="cron", expression=expression),
-        st.sampled_from(["*/5 * * * *", "30 2 * * *", "15,45 */2 * * 1-5", "*/20 0 3 * * *", "10 */7 * * * *"]),
+        st.sampled_from(
+            ["*/5 * * * *", "30 2 * * *", "15,45 */2 * * 1-5", "*/20 0 3 * * *", "10 */7 * * * *"]
+        ),
     ),
     st.builds(
         lambda interval, repetitions: rule_of(
-            frequency="minutely", interval=interval, repetitions=repetitions, start="2026-10-22 12:00:10"
+            frequency="minutely",
+            interval=interval,
+            repetitions=repetitions,
+            start="2026-10-22 12:00:10",
         ),
         st.integers(1, 90),
         st.integers(0, 300),
@@ -135,7 +163,9 @@ def test_every_fire_is_counted_once_in_its_quarter_of_an_hour(
 
 @given(CATALOGS, SPANS)
 @settings(max_examples=40)
-def test_the_busiest_minute_is_the_first_with_most_starts(requests: list[ProcessRequest], length: timedelta) -> None:
+def test_the_busiest_minute_is_the_first_with_most_starts(
+    requests: list[ProcessRequest], length: timedelta
+) -> None:
     report = simulated(*requests, length=length)
     minutes = Counter(
         (minute_of(fire + delay_of(request)), request.name)
@@ -170,7 +200,10 @@ class Tally:
 
 
 def tallied(
-    requests: list[ProcessRequest], lasting: dict[str, timedelta], length: timedelta, max_running: int | None
+    requests: list[ProcessRequest],
+    lasting: dict[str, timedelta],
+    length: timedelta,
+    max_running: int | None,
 ) -> dict[str, Tally]:
     """Follow every start in order, keeping the whole list of runs and no more cleverness than that."""
     starts = sorted(
@@ -218,18 +251,22 @@ def test_overlaps_refusals_and_waits_are_those_of_every_single_fire(
     assume(sum(len(fires_of(request, BEGIN, BEGIN + length)) for request in requests) < MOST_STARTS)
     report = simulated(*requests, length=length, lasting=lasting, max_running=max_running)
     told = {
-        load.request: Tally(load.overlapping, load.skipped, load.waiting, load.longest_wait) for load in report.loads
+        load.request: Tally(load.overlapping, load.skipped, load.waiting, load.longest_wait)
+        for load in report.loads
     }
     expected = tallied(requests, lasting, length, max_running)
     assert told == {name: tally for name, tally in expected.items() if name in told}
 
 
-# --- single cases ---------------------------------------------------------------------------------------------------
+# --- single cases
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_a_week_of_every_second_is_one_range() -> None:
     trains = trains_of(rule_of(frequency="secondly"), BEGIN, BEGIN + 7 * DAY)
-    assert trains.trains == (range(trains.trains[0][0], trains.trains[0][0] + 604_800_000_000, 1_000_000),)
+    assert trains.trains == (
+        range(trains.trains[0][0], trains.trains[0][0] + 604_800_000_000, 1_000_000),
+    )
     assert trains.count == 604_800
 
 
@@ -279,7 +316,9 @@ def test_repetitions_count_from_a_reschedule() -> None:
 def test_the_past_can_be_simulated_too() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="daily", at="02:00")))
     state = register(request, None, BEGIN).state
-    assert simulated(request, states={"p": state}, begin=BEGIN - 30 * DAY, length=30 * DAY).fires == 30
+    assert (
+        simulated(request, states={"p": state}, begin=BEGIN - 30 * DAY, length=30 * DAY).fires == 30
+    )
 
 
 def test_requests_that_share_a_guard_refuse_each_other() -> None:
@@ -315,7 +354,9 @@ def test_a_day_behind_the_span_is_there_only_if_something_starts_in_it() -> None
     delay = delay_of(hourly)
     assert 20 * MINUTE < delay < HOUR, "or it shows nothing"
     madrid = ZoneInfo("Europe/Madrid")
-    assert list(simulated(hourly, begin=begin, length=DAY - TICK).by_day_and_hour(madrid)) == [date(2026, 10, 26)]
+    assert list(simulated(hourly, begin=begin, length=DAY - TICK).by_day_and_hour(madrid)) == [
+        date(2026, 10, 26)
+    ]
     late = simulated(hourly, begin=begin, length=DAY - HOUR + TICK + delay).by_day_and_hour(madrid)
     assert list(late) == [date(2026, 10, 26)]
     minutely = simulated(every(60, spread=HOUR), begin=begin, length=DAY).by_day_and_hour(madrid)
@@ -344,7 +385,8 @@ def test_too_many_fires_are_not_queued(monkeypatch: pytest.MonkeyPatch) -> None:
         simulated(every(60), length=101 * MINUTE, max_running=1)
 
 
-# --- scale ----------------------------------------------------------------------------------------------------------
+# --- scale
+# ----------------------------------------------------------------------------------------------------------
 
 
 def catalog(count: int) -> dict[str, ProcessRequest]:
@@ -363,8 +405,13 @@ def catalog(count: int) -> dict[str, ProcessRequest]:
     ]
     made = {}
     for index in range(count):
-        rule, spread = rule_of(**schedules[index % 10]), 5 * MINUTE if index % 3 == 0 else timedelta()
-        made[f"p{index}"] = request_of(Schedule(rule=rule, spread=spread), f"p{index}", guarded=index % 2 == 0)
+        rule, spread = (
+            rule_of(**schedules[index % 10]),
+            5 * MINUTE if index % 3 == 0 else timedelta(),
+        )
+        made[f"p{index}"] = request_of(
+            Schedule(rule=rule, spread=spread), f"p{index}", guarded=index % 2 == 0
+        )
     return made
 
 

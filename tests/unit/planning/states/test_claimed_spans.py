@@ -1,4 +1,6 @@
-"""The claimed fire times of a request as spans: nothing claimed is forgotten, and the room is bounded."""
+"""The claimed fire times of a request as spans: nothing claimed is forgotten, and the
+room is bounded.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,9 @@ def test_beyond_32_spans_everything_older_counts_as_claimed() -> None:
     assert list(claimed.gaps(EPOCH, at(6))) == [(at(4), at(6) - TICK)]
 
 
-intervals = st.tuples(st.integers(0, 400), st.integers(0, 3)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+intervals = st.tuples(st.integers(0, 400), st.integers(0, 3)).map(
+    lambda pair: (pair[0], pair[0] + pair[1])
+)
 
 
 @given(st.lists(intervals, max_size=60))
@@ -98,10 +102,15 @@ def test_nothing_claimed_is_forgotten_and_the_room_is_bounded(added: list[tuple[
     held = {minute for minute in range(410) if at(minute) in claimed}
     assert held >= model
     oldest = min(held) if EPOCH in claimed else 0
-    newer = {minute for minute in held if at(minute) > (claimed.bounds[1] if claimed.bounds else EPOCH)}
+    newer = {
+        minute for minute in held if at(minute) > (claimed.bounds[1] if claimed.bounds else EPOCH)
+    }
     assert newer <= model, "only what is older than the oldest kept span counts without a claim"
     in_gaps = {
-        minute for begin, end in claimed.gaps(at(-1), at(410)) for minute in range(410) if begin < at(minute) <= end
+        minute
+        for begin, end in claimed.gaps(at(-1), at(410))
+        for minute in range(410)
+        if begin < at(minute) <= end
     }
     assert in_gaps == set(range(oldest, 410)) - held
     assert spans_from(numbers_of(claimed)) == claimed

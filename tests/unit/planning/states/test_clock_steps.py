@@ -17,7 +17,12 @@ from support.planning_world import NOON, request_of, seen
 from runner.lifecycle import Misfire, RequestStatus
 from runner.planning.coming_fires import coming_fires, planned_fires
 from runner.planning.forecast.fire_sequences import Timetable
-from runner.planning.states.clock_steps import STEP_BACK, stepped_back, went_back, without_verdicts_ahead
+from runner.planning.states.clock_steps import (
+    STEP_BACK,
+    stepped_back,
+    went_back,
+    without_verdicts_ahead,
+)
 from runner.planning.states.firing import Miss, Settlement, delay_of, due_at, pending_fire, settle
 from runner.planning.states.registration import register, remove, reschedule, schedule, unschedule
 from runner.planning.states.state import RequestState
@@ -28,11 +33,18 @@ from runner.timing.upcoming import fires
 from runner.values import to_microseconds
 
 TICK = timedelta(microseconds=1)
-SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND, MINUTE, HOUR, DAY = (
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+)
 COMPLETE, SCHEDULED = RequestStatus.COMPLETE, RequestStatus.SCHEDULED
 
 
-def schedule_of(misfire: Misfire = Misfire.SKIP, spread: timedelta = timedelta(), **data: Any) -> Schedule:
+def schedule_of(
+    misfire: Misfire = Misfire.SKIP, spread: timedelta = timedelta(), **data: Any
+) -> Schedule:
     return Schedule(rule=parse_rule(data, default_zone="UTC"), misfire=misfire, spread=spread)
 
 
@@ -52,7 +64,8 @@ def ran_on_time(request: ProcessRequest, state: RequestState, *, until: datetime
     return state
 
 
-# --- what a step back is ----------------------------------------------------------------------------------------------
+# --- what a step back is
+# ----------------------------------------------------------------------------------------------
 
 
 def test_the_clock_went_back_if_it_reads_more_than_a_minute_before_what_was_seen() -> None:
@@ -61,7 +74,8 @@ def test_the_clock_went_back_if_it_reads_more_than_a_minute_before_what_was_seen
     assert went_back(NOON, NOON - MINUTE - TICK)
 
 
-# --- rules that name times of day -------------------------------------------------------------------------------------
+# --- rules that name times of day
+# -------------------------------------------------------------------------------------
 
 
 def test_a_calendar_fire_that_ran_does_not_run_again_and_one_that_was_missed_does() -> None:
@@ -78,7 +92,9 @@ def test_a_calendar_fire_that_ran_does_not_run_again_and_one_that_was_missed_doe
 
 def test_a_fire_that_had_its_verdict_is_neither_caught_up_nor_recorded_again() -> None:
     for misfire in Misfire:
-        request = request_of(schedule_of(misfire, frequency="daily", at=["13:00", "14:00", "15:00"]))
+        request = request_of(
+            schedule_of(misfire, frequency="daily", at=["13:00", "14:00", "15:00"])
+        )
         state = settle(request, seen(request), NOON + 2 * HOUR + 5 * MINUTE).state
         moved = stepped_back(request, state, NOON)
         late = settle(request, moved, NOON + 3 * HOUR + 5 * MINUTE)
@@ -86,7 +102,9 @@ def test_a_fire_that_had_its_verdict_is_neither_caught_up_nor_recorded_again() -
         assert set(late.claims).isdisjoint(had)
         three = NOON + 3 * HOUR
         assert late.claims == (() if misfire is Misfire.SKIP else (three,))
-        assert late.miss == (None if misfire is Misfire.FIRE_ALL else Miss(count=1, first=three, last=three))
+        assert late.miss == (
+            None if misfire is Misfire.FIRE_ALL else Miss(count=1, first=three, last=three)
+        )
 
 
 def test_after_a_day_of_running_a_fire_ahead_is_an_ordinary_one_again() -> None:
@@ -94,7 +112,9 @@ def test_after_a_day_of_running_a_fire_ahead_is_an_ordinary_one_again() -> None:
     moved = stepped_back(AT_TWO, state, NOON)
     assert settle(AT_TWO, moved, NOON + 3 * HOUR).miss is None
     dropped = without_verdicts_ahead(moved, NOON)
-    assert settle(AT_TWO, dropped, NOON + 3 * HOUR).miss == Miss(count=1, first=NOON + 2 * HOUR, last=NOON + 2 * HOUR)
+    assert settle(AT_TWO, dropped, NOON + 3 * HOUR).miss == Miss(
+        count=1, first=NOON + 2 * HOUR, last=NOON + 2 * HOUR
+    )
     assert without_verdicts_ahead(state, NOON + 5 * DAY) is state, "it does not lie ahead"
 
 
@@ -104,7 +124,8 @@ def test_dropping_the_verdicts_keeps_the_claims() -> None:
     assert settle(AT_TWO, dropped, NOON + 3 * HOUR) == Settlement(state=dropped)
 
 
-# --- rules that measure passing time ----------------------------------------------------------------------------------
+# --- rules that measure passing time
+# ----------------------------------------------------------------------------------
 
 PASSING = {
     "hourly": HOURLY,
@@ -161,12 +182,17 @@ def test_a_spread_moves_the_watermark_less_itself() -> None:
     assert due_at(request, moved) == NOON + HOUR + delay
 
 
-# --- requests that are complete, or run once --------------------------------------------------------------------------
+# --- requests that are complete, or run once
+# --------------------------------------------------------------------------
 
 
 def test_a_complete_request_with_a_fire_ahead_is_scheduled_again() -> None:
     ahead = NOON + 365 * DAY
-    weekly = request_of(schedule_of(frequency="weekly", days=["sunday"], at="18:00", start="2026-03-01", repetitions=3))
+    weekly = request_of(
+        schedule_of(
+            frequency="weekly", days=["sunday"], at="18:00", start="2026-03-01", repetitions=3
+        )
+    )
     for request in (weekly, later(NOON + HOUR), later(NOON + HOUR, Misfire.SKIP)):
         state = seen(request, ahead)
         assert state.status is COMPLETE
@@ -237,7 +263,8 @@ def test_a_run_later_that_was_recorded_as_missed_is_not_recorded_again() -> None
     assert (on.miss, on.state.status) == (None, COMPLETE)
 
 
-# --- rules that change, requests that go and come ---------------------------------------------------------------------
+# --- rules that change, requests that go and come
+# ---------------------------------------------------------------------
 
 
 def test_a_changed_rule_and_a_reschedule_clear_the_verdicts_and_keep_the_claims() -> None:
@@ -278,14 +305,17 @@ def test_what_is_shown_as_coming_leaves_out_what_was_claimed() -> None:
     state = ran_on_time(request, seen(request), until=NOON + 2 * HOUR)
     moved = stepped_back(request, state, NOON)
     today = [NOON + 3 * HOUR]
-    assert list(takewhile(lambda fire: fire < NOON + DAY, coming_fires(request, moved, NOON))) == today
+    assert (
+        list(takewhile(lambda fire: fire < NOON + DAY, coming_fires(request, moved, NOON))) == today
+    )
     planned = planned_fires(request, moved, NOON - HOUR, NOON)
     assert list(takewhile(lambda fire: fire < NOON + DAY, planned)) == today
     trains = Timetable(NOON, NOON + DAY).of(request, moved)
     assert list(trains) == list(map(to_microseconds, today))
 
 
-# --- laws: any history of steps ---------------------------------------------------------------------------------------
+# --- laws: any history of steps
+# ---------------------------------------------------------------------------------------
 
 TIMINGS: list[Schedule | RunLater] = [
     schedule_of(frequency="minutely", interval=20),
@@ -293,10 +323,14 @@ TIMINGS: list[Schedule | RunLater] = [
     schedule_of(Misfire.FIRE_ALL, frequency="cron", expression="*/30 * * * *"),
     schedule_of(frequency="hourly", finish="2026-03-02"),
     schedule_of(Misfire.FIRE_ALL, frequency="daily", at=["12:30", "13:00", "18:00"]),
-    schedule_of(Misfire.FIRE_ONCE, spread=40 * MINUTE, frequency="daily", at=["12:30", "13:00", "18:00"]),
+    schedule_of(
+        Misfire.FIRE_ONCE, spread=40 * MINUTE, frequency="daily", at=["12:30", "13:00", "18:00"]
+    ),
     schedule_of(Misfire.SKIP, spread=3 * HOUR, frequency="hourly", interval=2),
     schedule_of(frequency="cron", expression="0,30 13,14,15 * * *"),
-    schedule_of(Misfire.FIRE_ONCE, frequency="daily", at="13:00", start="2026-03-01", repetitions=2),
+    schedule_of(
+        Misfire.FIRE_ONCE, frequency="daily", at="13:00", start="2026-03-01", repetitions=2
+    ),
     RunLater(start=NOON + 3 * HOUR, zone="UTC"),
     RunLater(start=NOON + 3 * HOUR, zone="UTC", misfire=Misfire.FIRE_ALL),
 ]
@@ -374,17 +408,23 @@ class Life:
         assert self.now - due <= self.timing.misfire_grace, "it fired again, but late"
 
     def check(self) -> None:
-        """Every due fire has a verdict, and none is recorded as missed twice, or missed after it ran."""
+        """Every due fire has a verdict, and none is recorded as missed twice, or missed
+        after it ran.
+        """
         claimed = {fire for _, fire in self.claims}
         due = self.due_fires(NOON)
         spans = [(miss.first, miss.last) for miss in self.missed]
         uncovered = [
-            fire for fire in due if fire not in claimed and not any(first <= fire <= last for first, last in spans)
+            fire
+            for fire in due
+            if fire not in claimed and not any(first <= fire <= last for first, last in spans)
         ]
         assert uncovered == []
         if not self.was_dropped:
             all_due = self.due_fires(self.earliest - DAY)
-            recorded = Counter(fire for fire in all_due for first, last in spans if first <= fire <= last)
+            recorded = Counter(
+                fire for fire in all_due for first, last in spans if first <= fire <= last
+            )
             assert set(recorded.values()) <= {1}, "recorded as missed twice"
             assert sum(recorded.values()) == sum(miss.count for miss in self.missed)
         assert all(fire in self.state.claimed for fire in claimed)
@@ -404,7 +444,9 @@ def lives(draw: st.DrawFn) -> Life:
     timing = replace(timing, misfire_grace=draw(st.sampled_from([SECOND, MINUTE, HOUR])))
     life = Life(request_of(timing, name=name))
     whole = st.integers(1, 30).map(lambda count: count * 10 * MINUTE)
-    durations = st.one_of(whole, st.integers(1, 120).map(lambda count: count * SECOND), whole.map(lambda d: d - TICK))
+    durations = st.one_of(
+        whole, st.integers(1, 120).map(lambda count: count * SECOND), whole.map(lambda d: d - TICK)
+    )
     deeds: list[Callable[[timedelta], None]] = [
         life.wait,
         life.wait,
@@ -431,5 +473,7 @@ def test_no_claimed_instant_fires_twice_and_every_due_fire_has_a_verdict(life: L
 @pytest.mark.campaign
 @settings(max_examples=5_000)
 @given(lives())
-def test_no_claimed_instant_fires_twice_and_every_due_fire_has_a_verdict_at_length(life: Life) -> None:
+def test_no_claimed_instant_fires_twice_and_every_due_fire_has_a_verdict_at_length(
+    life: Life,
+) -> None:
     life.check()

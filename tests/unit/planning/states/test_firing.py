@@ -36,7 +36,12 @@ from runner.timing.rules import Rule
 from runner.timing.upcoming import fires
 
 TICK = timedelta(microseconds=1)
-SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND, MINUTE, HOUR, DAY = (
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+)
 
 
 def rule_of(zone: str = "UTC", excepted: frozenset[date] = frozenset(), **data: Any) -> Rule:
@@ -44,7 +49,9 @@ def rule_of(zone: str = "UTC", excepted: frozenset[date] = frozenset(), **data: 
 
 
 def every(minutes: int, misfire: Misfire = Misfire.SKIP, **fields: Any) -> ProcessRequest:
-    return request_of(Schedule(rule=rule_of(frequency="minutely", interval=minutes), misfire=misfire), **fields)
+    return request_of(
+        Schedule(rule=rule_of(frequency="minutely", interval=minutes), misfire=misfire), **fields
+    )
 
 
 def later(start: datetime, misfire: Misfire = Misfire.FIRE_ONCE) -> ProcessRequest:
@@ -60,7 +67,8 @@ def settled(request: ProcessRequest, after: timedelta) -> Settlement:
     return settle(request, registered(request), NOON + after)
 
 
-# --- on time and late -------------------------------------------------------------------------------------------------
+# --- on time and late
+# -------------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_due_before_its_time() -> None:
@@ -88,7 +96,9 @@ def test_beyond_grace_it_is_missed() -> None:
 
 
 def test_grace_is_the_requests_own() -> None:
-    request = request_of(Schedule(rule=rule_of(frequency="hourly"), misfire_grace=timedelta(minutes=30)))
+    request = request_of(
+        Schedule(rule=rule_of(frequency="hourly"), misfire_grace=timedelta(minutes=30))
+    )
     assert settled(request, 90 * MINUTE).claims == (NOON + HOUR,)
     assert settled(request, 90 * MINUTE + TICK).claims == ()
 
@@ -106,7 +116,8 @@ def test_a_second_look_finds_nothing_more() -> None:
     assert settle(request, result.state, NOON + 17 * MINUTE) == Settlement(state=result.state)
 
 
-# --- what is missed ---------------------------------------------------------------------------------------------------
+# --- what is missed
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_skip_runs_nothing_that_is_late_and_tells_of_the_span_once() -> None:
@@ -163,15 +174,20 @@ def test_fire_all_counts_exactly_around_its_limit(missed: int, recorded: int) ->
 def test_two_years_of_seconds_are_told_of_as_quickly_as_one() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="secondly")))
     result = settled(request, 730 * DAY)
-    assert result.miss == Miss(count=63_071_999, first=NOON + SECOND, last=NOON + 730 * DAY - SECOND)
+    assert result.miss == Miss(
+        count=63_071_999, first=NOON + SECOND, last=NOON + 730 * DAY - SECOND
+    )
     assert result.claims == (NOON + 730 * DAY,)
 
 
-# --- spread -----------------------------------------------------------------------------------------------------------
+# --- spread
+# -----------------------------------------------------------------------------------------------------------
 
 
 def spread_request(misfire: Misfire = Misfire.SKIP) -> ProcessRequest:
-    timing = Schedule(rule=rule_of(frequency="hourly"), spread=timedelta(minutes=30), misfire=misfire)
+    timing = Schedule(
+        rule=rule_of(frequency="hourly"), spread=timedelta(minutes=30), misfire=misfire
+    )
     return request_of(timing, name="spread-a")
 
 
@@ -195,13 +211,18 @@ def test_grace_counts_from_the_spread_instant() -> None:
     request = spread_request()
     delay = delay_of(request)
     assert settled(request, HOUR + delay + MINUTE).claims == (NOON + HOUR,)
-    assert settled(request, HOUR + delay + MINUTE + TICK).miss == Miss(count=1, first=NOON + HOUR, last=NOON + HOUR)
+    assert settled(request, HOUR + delay + MINUTE + TICK).miss == Miss(
+        count=1, first=NOON + HOUR, last=NOON + HOUR
+    )
 
 
-# --- one-time requests ------------------------------------------------------------------------------------------------
+# --- one-time requests
+# ------------------------------------------------------------------------------------------------
 
 
-def test_a_run_immediately_is_scheduled_for_the_instant_it_was_first_seen_and_complete_when_claimed() -> None:
+def test_a_run_immediately_is_scheduled_for_the_instant_it_was_first_seen_and_complete_when_claimed() -> (
+    None
+):
     result = settled(request_of(RunImmediately()), timedelta())
     assert result.claims == (NOON,)
     assert result.state.status is RequestStatus.COMPLETE
@@ -239,10 +260,13 @@ def test_within_grace_a_run_later_is_only_late_beyond_it_is_missed() -> None:
     assert settled(later(fire, Misfire.SKIP), HOUR + MINUTE + TICK).claims == ()
 
 
-# --- who is due -------------------------------------------------------------------------------------------------------
+# --- who is due
+# -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [status for status in RequestStatus if status is not RequestStatus.SCHEDULED])
+@pytest.mark.parametrize(
+    "status", [status for status in RequestStatus if status is not RequestStatus.SCHEDULED]
+)
 def test_only_what_is_scheduled_is_due(status: RequestStatus) -> None:
     request = every(5)
     state = replace(registered(request), status=status)
@@ -282,7 +306,9 @@ def test_finish_bounds_what_is_scheduled_for_and_not_the_spread_instant() -> Non
 
 
 def test_repetitions_are_the_first_and_so_many_more() -> None:
-    request = request_of(Schedule(rule=rule_of(frequency="hourly", start="2026-03-02 00:00", repetitions=3)))
+    request = request_of(
+        Schedule(rule=rule_of(frequency="hourly", start="2026-03-02 00:00", repetitions=3))
+    )
     state = registered(request)
     claims: list[datetime] = []
     for hour in range(48):
@@ -292,7 +318,8 @@ def test_repetitions_are_the_first_and_so_many_more() -> None:
     assert state.status is RequestStatus.COMPLETE
 
 
-# --- what a change leaves behind --------------------------------------------------------------------------------------
+# --- what a change leaves behind
+# --------------------------------------------------------------------------------------
 
 
 def left_behind(request: ProcessRequest, changed: RequestState, now: datetime) -> Miss | None:
@@ -303,21 +330,27 @@ def test_what_was_due_when_its_request_was_unscheduled_or_removed_is_missed() ->
     request, now = every(5), NOON + 12 * MINUTE
     state = registered(request)
     for changed in (unschedule(state, now, by="ann").state, remove(state, NOON).state):
-        assert left_behind(request, changed, now) == Miss(count=2, first=NOON + 5 * MINUTE, last=NOON + 10 * MINUTE)
+        assert left_behind(request, changed, now) == Miss(
+            count=2, first=NOON + 5 * MINUTE, last=NOON + 10 * MINUTE
+        )
         assert left_behind(request, changed, NOON + 5 * MINUTE - TICK) is None
 
 
 def test_what_was_due_by_the_former_rule_is_missed() -> None:
     request, now = every(5), NOON + 12 * MINUTE
     changed = register(every(7), registered(request), now).state
-    assert left_behind(request, changed, now) == Miss(count=2, first=NOON + 5 * MINUTE, last=NOON + 10 * MINUTE)
+    assert left_behind(request, changed, now) == Miss(
+        count=2, first=NOON + 5 * MINUTE, last=NOON + 10 * MINUTE
+    )
 
 
 def test_what_an_edit_leaves_planned_is_not_missed_yet() -> None:
     request, now = every(5), NOON + 12 * MINUTE
     changed = register(replace(request, description="edited"), registered(request), now).state
     assert left_behind(request, changed, now) is None
-    assert settle(request, changed, now).miss == Miss(count=2, first=NOON + 5 * MINUTE, last=NOON + 10 * MINUTE)
+    assert settle(request, changed, now).miss == Miss(
+        count=2, first=NOON + 5 * MINUTE, last=NOON + 10 * MINUTE
+    )
 
 
 def test_a_run_later_that_was_due_when_it_was_unscheduled_is_missed() -> None:
@@ -336,7 +369,9 @@ def test_only_what_is_due_by_its_spread_is_left_behind() -> None:
     request = spread_request()
     delay, changed = delay_of(request), remove(registered(request), NOON).state
     assert left_behind(request, changed, NOON + HOUR + delay - TICK) is None
-    assert left_behind(request, changed, NOON + HOUR + delay) == Miss(count=1, first=NOON + HOUR, last=NOON + HOUR)
+    assert left_behind(request, changed, NOON + HOUR + delay) == Miss(
+        count=1, first=NOON + HOUR, last=NOON + HOUR
+    )
 
 
 def test_a_spread_longer_than_the_interval_leaves_behind_only_what_is_due() -> None:
@@ -348,7 +383,8 @@ def test_a_spread_longer_than_the_interval_leaves_behind_only_what_is_due() -> N
     assert left_behind(request, changed, fire + delay) == Miss(count=1, first=fire, last=fire)
 
 
-# --- the law: each fire has exactly one verdict -----------------------------------------------------------------------
+# --- the law: each fire has exactly one verdict
+# -----------------------------------------------------------------------
 
 START = "2026-03-01 12:00"
 RULES = [
@@ -382,7 +418,8 @@ def cases(draw: st.DrawFn) -> Case:
         misfire_grace=grace,
         spread=draw(st.sampled_from([timedelta(), scale / 2, 3 * scale])),
     )
-    # Looks at once, at a hair's breadth, at whole multiples (so at fires themselves) and after long pauses.
+    # Looks at once, at a hair's breadth, at whole multiples (so at fires themselves)
+    # and after long pauses.
     steps = st.one_of(
         st.just(timedelta()),
         st.just(TICK),
@@ -397,12 +434,16 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(request=request_of(timing, name=draw(st.sampled_from("abc"))), looks=tuple(looks))
 
 
-def verdict_by_the_book(due: list[datetime], now: datetime, timing: Schedule, delay: timedelta) -> Settlement:
+def verdict_by_the_book(
+    due: list[datetime], now: datetime, timing: Schedule, delay: timedelta
+) -> Settlement:
     """DESIGN.md, Misfire, over the plain list of the due fires; the state is of no interest."""
     is_on_time = bool(due) and now <= due[-1] + delay + timing.misfire_grace
     on_time, missed = (due[-1:], due[:-1]) if is_on_time else ([], due)
     once = [] if is_on_time else missed[-1:]
-    caught_up = {Misfire.SKIP: [], Misfire.FIRE_ONCE: once, Misfire.FIRE_ALL: missed[-100:]}[timing.misfire]
+    caught_up = {Misfire.SKIP: [], Misfire.FIRE_ONCE: once, Misfire.FIRE_ALL: missed[-100:]}[
+        timing.misfire
+    ]
     told = missed[:-100] if timing.misfire is Misfire.FIRE_ALL else missed
     miss = Miss(count=len(told), first=told[0], last=told[-1]) if told else None
     return Settlement(state=registered(every(5)), claims=(*caught_up, *on_time), miss=miss)
@@ -443,7 +484,9 @@ def test_each_fire_has_exactly_one_verdict_whenever_anybody_looks_at_length(case
 @settings(max_examples=60)
 @given(cases())
 def test_how_often_anybody_looks_changes_nothing_of_what_is_settled_in_the_end(case: Case) -> None:
-    """Every fire up to the last look is in exactly one claim or one told miss, in any rhythm of looks."""
+    """Every fire up to the last look is in exactly one claim or one told miss, in any
+    rhythm of looks.
+    """
     if not case.looks:
         return
     timing = case.request.timing
@@ -464,7 +507,9 @@ def test_how_often_anybody_looks_changes_nothing_of_what_is_settled_in_the_end(c
 def test_after_a_reschedule_repetitions_are_settled_afresh() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="hourly", start=START, repetitions=1)))
     first = settled(request, DAY)
-    assert first.miss == Miss(count=1, first=NOON + HOUR, last=NOON + HOUR)  # noon itself had passed at registration
+    assert first.miss == Miss(
+        count=1, first=NOON + HOUR, last=NOON + HOUR
+    )  # noon itself had passed at registration
     again = reschedule(request, first.state, NOON + DAY, by="ann").state
     assert again.status is RequestStatus.SCHEDULED
     claims: list[datetime] = []

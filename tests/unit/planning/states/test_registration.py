@@ -1,4 +1,6 @@
-"""How a request's state follows its file, a person's commands and the clock: DESIGN.md, Life cycle, by sentence."""
+"""How a request's state follows its file, a person's commands and the clock: DESIGN.md,
+Life cycle, by sentence.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,15 @@ from support.planning_world import NOON, request_of, seen
 
 from runner.errors import RefusedError
 from runner.lifecycle import Misfire, RequestStatus
-from runner.planning.states.firing import Miss, Settlement, abandoned, delay_of, due_at, pending_fire, settle
+from runner.planning.states.firing import (
+    Miss,
+    Settlement,
+    abandoned,
+    delay_of,
+    due_at,
+    pending_fire,
+    settle,
+)
 from runner.planning.states.registration import (
     Change,
     Registration,
@@ -44,7 +54,11 @@ from runner.timing.upcoming import fires, next_fire
 TICK = timedelta(microseconds=1)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SCHEDULED, UNSCHEDULED = RequestStatus.SCHEDULED, RequestStatus.UNSCHEDULED
-COMPLETE, SYSTEM_RESTART, DEFINITION = RequestStatus.COMPLETE, RequestStatus.SYSTEM_RESTART, RequestStatus.DEFINITION
+COMPLETE, SYSTEM_RESTART, DEFINITION = (
+    RequestStatus.COMPLETE,
+    RequestStatus.SYSTEM_RESTART,
+    RequestStatus.DEFINITION,
+)
 
 
 def schedule_of(misfire: Misfire = Misfire.SKIP, **data: Any) -> Schedule:
@@ -71,7 +85,8 @@ def ran(request: ProcessRequest, now: datetime = NOON) -> RequestState:
     return settlement.state
 
 
-# --- first seen -------------------------------------------------------------------------------------------------------
+# --- first seen
+# -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -84,7 +99,11 @@ def ran(request: ProcessRequest, now: datetime = NOON) -> RequestState:
         (PLAIN, DEFINITION, None),
         (replace(HOURLY, scheduled=False), UNSCHEDULED, Change.UNSCHEDULED),
         (replace(AT_ONCE, scheduled=False), UNSCHEDULED, Change.UNSCHEDULED),
-        (request_of(schedule_of(frequency="hourly", finish="2026-01-01")), COMPLETE, Change.COMPLETED),
+        (
+            request_of(schedule_of(frequency="hourly", finish="2026-01-01")),
+            COMPLETE,
+            Change.COMPLETED,
+        ),
     ],
 )
 def test_a_new_request_stands_as_its_file_says(
@@ -104,7 +123,9 @@ def test_nothing_that_was_due_before_a_request_was_registered_fires() -> None:
 
 @pytest.mark.parametrize("start", [NOON - DAY, NOON - TICK, NOON, datetime(1970, 1, 1, tzinfo=UTC)])
 @pytest.mark.parametrize("misfire", Misfire)
-def test_a_new_run_later_in_the_past_is_told_as_missed_and_is_complete(start: datetime, misfire: Misfire) -> None:
+def test_a_new_run_later_in_the_past_is_told_as_missed_and_is_complete(
+    start: datetime, misfire: Misfire
+) -> None:
     registration = register(request_of(later(start, misfire)), None, NOON)
     assert registration.miss == Miss(count=1, first=start, last=start)
     assert registration.state.status is COMPLETE
@@ -113,7 +134,9 @@ def test_a_new_run_later_in_the_past_is_told_as_missed_and_is_complete(start: da
 
 def test_a_start_before_1970_by_its_offset_is_missed_like_any_other() -> None:
     start = datetime.fromisoformat("1970-01-01T00:00+14:00").astimezone(UTC)
-    assert register(request_of(later(start)), None, NOON).miss == Miss(count=1, first=start, last=start)
+    assert register(request_of(later(start)), None, NOON).miss == Miss(
+        count=1, first=start, last=start
+    )
 
 
 def test_reschedule_runs_a_run_later_of_the_past() -> None:
@@ -128,7 +151,8 @@ def test_repetitions_that_have_passed_leave_nothing_to_fire() -> None:
     assert seen(request).status is COMPLETE
 
 
-# --- run immediately: once, when it is first seen ---------------------------------------------------------------------
+# --- run immediately: once, when it is first seen
+# ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -141,7 +165,9 @@ def test_repetitions_that_have_passed_leave_nothing_to_fire() -> None:
         replace(AT_ONCE, process=replace(AT_ONCE.process, action=Command(arguments=("false",)))),
     ],
 )
-def test_neither_a_restart_nor_a_touched_file_nor_an_edit_runs_it_again(touched: ProcessRequest) -> None:
+def test_neither_a_restart_nor_a_touched_file_nor_an_edit_runs_it_again(
+    touched: ProcessRequest,
+) -> None:
     state = ran(AT_ONCE)
     registration = register(touched, restarted(state), NOON + DAY)
     assert registration == Registration(state=state)
@@ -191,12 +217,17 @@ def test_one_that_is_unscheduled_and_scheduled_after_it_ran_stays_complete() -> 
     assert (registration.state.status, registration.change) == (COMPLETE, Change.COMPLETED)
 
 
-# --- editing ----------------------------------------------------------------------------------------------------------
+# --- editing
+# ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [SCHEDULED, UNSCHEDULED, COMPLETE, SYSTEM_RESTART])
-def test_registering_the_same_again_changes_nothing_and_tells_nothing(status: RequestStatus) -> None:
-    request = {UNSCHEDULED: replace(HOURLY, scheduled=False), SCHEDULED: HOURLY}.get(status, AT_ONCE)
+def test_registering_the_same_again_changes_nothing_and_tells_nothing(
+    status: RequestStatus,
+) -> None:
+    request = {UNSCHEDULED: replace(HOURLY, scheduled=False), SCHEDULED: HOURLY}.get(
+        status, AT_ONCE
+    )
     state = ran(AT_ONCE) if request is AT_ONCE else seen(request)
     if status is SYSTEM_RESTART:
         state = cut_off(request, state, state.generation)
@@ -290,8 +321,14 @@ def test_a_later_finish_that_has_passed_too_revives_nothing() -> None:
     state = settle(over, seen(over), NOON + HOUR).state
     longer = request_of(schedule_of(frequency="hourly", finish="2026-03-01 15:00"))
     registration = register(longer, state, NOON + DAY)
-    assert (registration.state.status, registration.change, registration.miss) == (COMPLETE, None, None)
-    assert register(longer, registration.state, NOON + 2 * DAY) == Registration(state=registration.state)
+    assert (registration.state.status, registration.change, registration.miss) == (
+        COMPLETE,
+        None,
+        None,
+    )
+    assert register(longer, registration.state, NOON + 2 * DAY) == Registration(
+        state=registration.state
+    )
 
 
 def test_an_earlier_finish_that_leaves_no_fire_completes() -> None:
@@ -303,7 +340,9 @@ def test_an_earlier_finish_that_leaves_no_fire_completes() -> None:
 def test_a_request_that_loses_its_timing_is_a_definition_and_that_is_told() -> None:
     registration = register(PLAIN, seen(HOURLY), NOON + MINUTE)
     assert (registration.state.status, registration.change) == (DEFINITION, Change.UNSCHEDULED)
-    assert register(PLAIN, registration.state, NOON + HOUR) == Registration(state=registration.state)
+    assert register(PLAIN, registration.state, NOON + HOUR) == Registration(
+        state=registration.state
+    )
 
 
 def test_a_definition_that_is_given_a_timing_is_scheduled() -> None:
@@ -319,11 +358,14 @@ def test_a_new_rule_for_what_is_unscheduled_unschedules_nothing() -> None:
     assert registration.state.rule == rule_of(DAILY)
 
 
-# --- removing ---------------------------------------------------------------------------------------------------------
+# --- removing
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("request_", [HOURLY, AT_ONCE, TOMORROW, YESTERDAY, PLAIN])
-def test_removing_a_file_unschedules_its_request_and_keeps_its_state(request_: ProcessRequest) -> None:
+def test_removing_a_file_unschedules_its_request_and_keeps_its_state(
+    request_: ProcessRequest,
+) -> None:
     state = seen(request_)
     registration = remove(state, NOON)
     assert registration.change is Change.REMOVED
@@ -351,7 +393,8 @@ def test_what_a_person_unscheduled_stays_so_when_its_file_goes_and_returns() -> 
     assert register(HOURLY, state, NOON + HOUR).state.status is UNSCHEDULED
 
 
-# --- the buttons ------------------------------------------------------------------------------------------------------
+# --- the buttons
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_what_a_person_does_is_kept_across_restarts_with_who_and_when() -> None:
@@ -482,7 +525,8 @@ def test_a_new_rule_counts_its_repetitions_from_its_own_start_again() -> None:
     assert settle(counted, state, NOON + HOUR).state.status is COMPLETE  # 10, 11, 12 and 13 o'clock
 
 
-# --- reschedule tokens ------------------------------------------------------------------------------------------------
+# --- reschedule tokens
+# ------------------------------------------------------------------------------------------------
 
 
 def test_the_token_a_file_begins_with_presses_nothing() -> None:
@@ -522,7 +566,8 @@ def test_a_new_rule_and_a_new_token_together_run_once() -> None:
     assert settle(request, settlement.state, NOON + DAY).claims == ()
 
 
-# --- a restart cuts off -----------------------------------------------------------------------------------------------
+# --- a restart cuts off
+# -----------------------------------------------------------------------------------------------
 
 
 def test_a_one_time_request_that_a_restart_cut_off_is_marked_and_not_rerun() -> None:
@@ -556,7 +601,8 @@ def test_what_is_unscheduled_or_marked_already_is_left_alone(status: RequestStat
     assert cut_off(AT_ONCE, state, 1) is state
 
 
-# --- laws over whole lives --------------------------------------------------------------------------------------------
+# --- laws over whole lives
+# --------------------------------------------------------------------------------------------
 
 TIMINGS: list[Timing | None] = [
     None,
@@ -619,7 +665,13 @@ class Life:
             self.presses, self.counted_from = self.presses + 1, self.now
         registration = register(request, self.state, self.now)
         is_revived = self.state is not None and self.state.status is COMPLETE
-        if is_new or is_press or is_revived or not was_wanted or rule_of(former) != rule_of(request):
+        if (
+            is_new
+            or is_press
+            or is_revived
+            or not was_wanted
+            or rule_of(former) != rule_of(request)
+        ):
             self.floor = self.now
         self.change(former, registration.state)
 
@@ -662,7 +714,11 @@ class Life:
         """The loop gives what is due its verdicts."""
         if self.state is None:
             return
-        settlement = settle(self.request, self.state, self.now) if self.is_there else Settlement(state=self.state)
+        settlement = (
+            settle(self.request, self.state, self.now)
+            if self.is_there
+            else Settlement(state=self.state)
+        )
         self.check_claims(settlement)
         self.check_coverage(settlement)
         self.looked = self.now
@@ -673,7 +729,9 @@ class Life:
         assert self.is_wanted or not (settlement.claims or settlement.miss)
         is_schedule = isinstance(self.request.timing, Schedule)
         for claim in settlement.claims:
-            assert self.floor < claim <= self.now if is_schedule else self.floor <= claim <= self.now
+            assert (
+                self.floor < claim <= self.now if is_schedule else self.floor <= claim <= self.now
+            )
             assert (self.state.generation, claim) not in self.claims
             assert not is_schedule or claim not in self.scheduled_for
             self.claims.add((self.state.generation, claim))
@@ -687,7 +745,9 @@ class Life:
         miss, expected = settlement.miss, self.due_fires()
         if not isinstance(self.request.timing, Schedule):
             return
-        apart = [claim for claim in settlement.claims if not (miss and miss.first <= claim <= miss.last)]
+        apart = [
+            claim for claim in settlement.claims if not (miss and miss.first <= claim <= miss.last)
+        ]
         assert len(apart) + (miss.count if miss else 0) == len(expected)
         assert not miss or (miss.first == expected[0] and miss.last in expected)
 
@@ -707,7 +767,9 @@ class Life:
             is_dropped = changed.status is not SCHEDULED or changed.generation != before.generation
             if isinstance(former.timing, Schedule):
                 told = self.due_before if is_dropped else []
-                assert miss == (Miss(count=len(told), first=told[0], last=told[-1]) if told else None)
+                assert miss == (
+                    Miss(count=len(told), first=told[0], last=told[-1]) if told else None
+                )
             if miss is not None and changed.generation == before.generation:
                 state = replace(changed, fired_through=max(changed.fired_through, miss.last))
         self.accept(state)
@@ -730,7 +792,9 @@ class Life:
 
 def restarted(state: RequestState) -> RequestState:
     """The state as another process reads it from the store."""
-    return state_from(state_text(state), generation=state.generation, fired_through=watermark(state))
+    return state_from(
+        state_text(state), generation=state.generation, fired_through=watermark(state)
+    )
 
 
 Deed = Callable[[Life], None]
@@ -758,13 +822,17 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
     st.just(Life.look),
     st.just(Life.look),
     st.just(Life.delete),
-    st.sampled_from([schedule, unschedule, reschedule]).map(lambda button: lambda life: life.press(button)),
+    st.sampled_from([schedule, unschedule, reschedule]).map(
+        lambda button: lambda life: life.press(button)
+    ),
     st.booleans().map(lambda is_cut_off: lambda life: life.restart(is_cut_off=is_cut_off)),
 )
 
 
 def live(life: Life, steps: list[Deed]) -> None:
-    """The loop is not always quick: some deeds are done before it has looked at what the one before made due."""
+    """The loop is not always quick: some deeds are done before it has looked at what
+    the one before made due.
+    """
     for step in steps:
         step(life)
     life.look()
@@ -783,16 +851,45 @@ def test_whatever_is_done_to_a_request_its_promises_hold_at_length(steps: list[D
     live(Life(), steps)
 
 
-# --- what decides fire times, across restarts and edits ---------------------------------------------------------------
+# --- what decides fire times, across restarts and edits
+# ---------------------------------------------------------------
 
 LASTING: list[dict[str, Any]] = [
-    {"frequency": "weekly", "days": ["monday", "thursday"], "interval": 2, "at": "02:30", "timezone": "Europe/Madrid"},
-    {"frequency": "weekly", "days": ["sunday"], "interval": 3, "at": ["02:15", "23:45"], "start": "2026-03-01 10:00"},
+    {
+        "frequency": "weekly",
+        "days": ["monday", "thursday"],
+        "interval": 2,
+        "at": "02:30",
+        "timezone": "Europe/Madrid",
+    },
+    {
+        "frequency": "weekly",
+        "days": ["sunday"],
+        "interval": 3,
+        "at": ["02:15", "23:45"],
+        "start": "2026-03-01 10:00",
+    },
     {"frequency": "monthly", "day": 31, "interval": 2, "at": "09:00", "timezone": "Africa/Cairo"},
-    {"frequency": "monthly", "day": "last friday", "interval": 3, "at": "00:00", "start": "2026-02-10"},
-    {"frequency": "daily", "interval": 4, "start": "2026-02-27 02:30", "timezone": "Australia/Lord_Howe"},
+    {
+        "frequency": "monthly",
+        "day": "last friday",
+        "interval": 3,
+        "at": "00:00",
+        "start": "2026-02-10",
+    },
+    {
+        "frequency": "daily",
+        "interval": 4,
+        "start": "2026-02-27 02:30",
+        "timezone": "Australia/Lord_Howe",
+    },
     {"frequency": "minutely", "interval": 25, "start": "2026-03-01 10:10"},
-    {"frequency": "cron", "expression": "*/30 1-3 * * *", "start": "2026-03-02", "timezone": "Europe/Madrid"},
+    {
+        "frequency": "cron",
+        "expression": "*/30 1-3 * * *",
+        "start": "2026-03-02",
+        "timezone": "Europe/Madrid",
+    },
 ]
 LOOKED_AT = 10  # fires of each rule
 
@@ -817,7 +914,9 @@ def fires_of(rule: Rule) -> list[datetime]:
 
 @dataclass
 class Watch:
-    """A request that is looked at whenever it is due; each look and each edit is made by another run of the program."""
+    """A request that is looked at whenever it is due; each look and each edit is made
+    by another run of the program.
+    """
 
     request: ProcessRequest
     now: datetime = NOON
@@ -845,11 +944,19 @@ class Watch:
 EDITS: list[Callable[[ProcessRequest, Schedule], ProcessRequest]] = [
     lambda request, timing: request,
     lambda request, timing: replace(request, description=f"{request.description} edited"),
-    lambda request, timing: replace(request, process=replace(request.process, action=Command(arguments=("false",)))),
-    lambda request, timing: replace(request, timing=replace(timing, spread=MINUTE + 2 * timing.spread)),
+    lambda request, timing: replace(
+        request, process=replace(request.process, action=Command(arguments=("false",)))
+    ),
+    lambda request, timing: replace(
+        request, timing=replace(timing, spread=MINUTE + 2 * timing.spread)
+    ),
     lambda request, timing: replace(request, timing=replace(timing, spread=timing.spread / 3)),
-    lambda request, timing: replace(request, timing=replace(timing, misfire_grace=timing.misfire_grace + DAY)),
-    lambda request, timing: replace(request, source=Source(file="moved/p.yaml", line=7, sha256="other")),
+    lambda request, timing: replace(
+        request, timing=replace(timing, misfire_grace=timing.misfire_grace + DAY)
+    ),
+    lambda request, timing: replace(
+        request, source=Source(file="moved/p.yaml", line=7, sha256="other")
+    ),
 ]
 moments = st.floats(0, 1.2)
 
@@ -857,7 +964,8 @@ moments = st.floats(0, 1.2)
 @given(timing=lasting(), edits=st.lists(st.tuples(moments, st.sampled_from(EDITS)), max_size=6))
 @settings(max_examples=60)
 def test_neither_a_restart_nor_an_edit_of_anything_else_moves_a_fire(
-    timing: Schedule, edits: list[tuple[float, Callable[[ProcessRequest, Schedule], ProcessRequest]]]
+    timing: Schedule,
+    edits: list[tuple[float, Callable[[ProcessRequest, Schedule], ProcessRequest]]],
 ) -> None:
     watch, expected = Watch(request_of(timing)), fires_of(timing.rule)
     length = expected[-1] - NOON
@@ -872,7 +980,10 @@ def test_neither_a_restart_nor_an_edit_of_anything_else_moves_a_fire(
     assert (watch.state.status is COMPLETE) is (next_fire(timing.rule, watch.claims[-1]) is None)
 
 
-@given(timing=lasting(), edits=st.lists(st.tuples(moments, st.none() | moments), min_size=1, max_size=5))
+@given(
+    timing=lasting(),
+    edits=st.lists(st.tuples(moments, st.none() | moments), min_size=1, max_size=5),
+)
 @settings(max_examples=60)
 def test_a_fire_needs_the_finish_of_its_own_time_however_often_finish_is_edited(
     timing: Schedule, edits: list[tuple[float, float | None]]
@@ -887,7 +998,9 @@ def test_a_fire_needs_the_finish_of_its_own_time_however_often_finish_is_edited(
         watch.look_until(NOON + length * moment)
         finishes.append((watch.now, finish))
         watch.edit(request_of(replace(timing, rule=replace(timing.rule, finish=finish))))
-        assert (watch.state.status is SCHEDULED) is (next_fire(watch_rule(watch), watch.now) is not None)
+        assert (watch.state.status is SCHEDULED) is (
+            next_fire(watch_rule(watch), watch.now) is not None
+        )
     watch.look_until(expected[-1])
     assert watch.state.generation == 1
     found = [fire for fire in watch.claims if fire <= expected[-1]]

@@ -18,7 +18,12 @@ from runner.monitor.records import Event
 from runner.planning.states.renaming import bearer, renamings
 from runner.planning.states.state import RequestState, state_from, state_text, watermark
 
-SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND, MINUTE, HOUR, DAY = (
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+)
 PROCESS: Document = {"process": {"shell": "true"}}
 ONCE: Document = {**PROCESS, "timing": "run_immediately"}
 HOURLY: Document = {**PROCESS, "timing": {"schedule": {"frequency": "hourly"}}}
@@ -56,7 +61,10 @@ def test_the_state_moves_whole_and_one_record_tells_of_it(place: World) -> None:
     rename(place, "old", "new", HOURLY)
     assert state(place, "new") == before
     assert told(place) == {"new": [("scheduled", "renamed from old")]}
-    assert (state(place, "old").heir, state(place, "old").status) == ("new", RequestStatus.UNSCHEDULED)
+    assert (state(place, "old").heir, state(place, "old").status) == (
+        "new",
+        RequestStatus.UNSCHEDULED,
+    )
     assert not place.claims
 
 
@@ -108,13 +116,20 @@ def test_a_fire_that_the_new_rule_leaves_behind_is_missed_under_the_old_name(pla
     place.write("old", HOURLY)
     place.reload()
     place.at += HOUR
-    rename(place, "old", "new", {**PROCESS, "timing": {"schedule": {"frequency": "daily", "at": "00:00"}}})
+    rename(
+        place,
+        "old",
+        "new",
+        {**PROCESS, "timing": {"schedule": {"frequency": "daily", "at": "00:00"}}},
+    )
     (missed,) = [fields for event, fields in place.records if event is Event.EXECUTION_FINISHED]
     assert (missed["request"], missed["missed_from"]) == ("old", NOON + HOUR)
     assert not place.claims
 
 
-def test_a_branch_that_is_left_again_brings_the_old_name_back_with_all_that_happened(place: World) -> None:
+def test_a_branch_that_is_left_again_brings_the_old_name_back_with_all_that_happened(
+    place: World,
+) -> None:
     place.write("old", ONCE)
     place.reload()
     for _ in range(2):
@@ -189,7 +204,9 @@ def test_who_has_a_state_keeps_it_and_the_other_is_removed(place: World) -> None
     assert told(place) == {"old": [("removed", None)]}
 
 
-def test_a_newcomer_of_a_former_name_runs_nothing_again_and_takes_nothing_back(place: World) -> None:
+def test_a_newcomer_of_a_former_name_runs_nothing_again_and_takes_nothing_back(
+    place: World,
+) -> None:
     place.write("old", ONCE)
     place.reload()
     rename(place, "old", "new", ONCE)
@@ -201,7 +218,9 @@ def test_a_newcomer_of_a_former_name_runs_nothing_again_and_takes_nothing_back(p
     assert bearer("new", place.registry.states) == "new"
 
 
-def test_where_no_runner_has_seen_it_yet_a_button_finds_the_state_under_the_new_name(place: World) -> None:
+def test_where_no_runner_has_seen_it_yet_a_button_finds_the_state_under_the_new_name(
+    place: World,
+) -> None:
     place.write("old", ONCE)
     place.reload()
     place.remove("old")
@@ -220,11 +239,15 @@ def test_an_heir_is_remembered_by_the_store(place: World) -> None:
     place.reload()
     rename(place, "old", "new", ONCE)
     left = state(place, "old")
-    assert state_from(state_text(left), generation=left.generation, fired_through=watermark(left)) == left
+    assert (
+        state_from(state_text(left), generation=left.generation, fired_through=watermark(left))
+        == left
+    )
     assert replace(left, heir=None) != left
 
 
-# --- the law: names make no difference --------------------------------------------------------------------------------
+# --- the law: names make no difference
+# --------------------------------------------------------------------------------
 
 schedules = st.fixed_dictionaries(
     {
@@ -234,7 +257,9 @@ schedules = st.fixed_dictionaries(
     },
     optional={"repetitions": st.integers(0, 5), "finish": st.just("2026-03-01 15:00")},
 )
-timings = st.just({"timing": "run_immediately"}) | schedules.map(lambda each: {"timing": {"schedule": each}})
+timings = st.just({"timing": "run_immediately"}) | schedules.map(
+    lambda each: {"timing": {"schedule": each}}
+)
 lives = st.lists(
     st.tuples(
         st.sampled_from([timedelta(), SECOND, MINUTE, 20 * MINUTE, 3 * HOUR]),
@@ -264,7 +289,9 @@ def lived(document: Document, life: list[tuple[timedelta, str]], *, is_renaming:
                 place.remove(name)
                 number += 1 if what == "rename" else -1
                 former, name = name, f"n{abs(number)}"
-                place.write(name, {**document, "formerly": former} if what == "rename" else document)
+                place.write(
+                    name, {**document, "formerly": former} if what == "rename" else document
+                )
             if what != "hang":
                 place.reload()
             found += [fire for _, fire in place.claims]
@@ -288,11 +315,21 @@ def is_left_as_it_came(life: list[tuple[timedelta, str]]) -> bool:
 
 @settings(max_examples=25)
 @given(
-    st.one_of(st.just({"timing": "run_immediately"}), schedules.map(lambda each: {"timing": {"schedule": each}})), lives
+    st.one_of(
+        st.just({"timing": "run_immediately"}),
+        schedules.map(lambda each: {"timing": {"schedule": each}}),
+    ),
+    lives,
 )
-def test_a_life_under_many_names_is_the_same_as_under_one(timing: Document, life: list[tuple[timedelta, str]]) -> None:
+def test_a_life_under_many_names_is_the_same_as_under_one(
+    timing: Document, life: list[tuple[timedelta, str]]
+) -> None:
     document = {**PROCESS, **timing}
-    life = life if is_left_as_it_came(life) else [(duration, what.replace("back", "rename")) for duration, what in life]
+    life = (
+        life
+        if is_left_as_it_came(life)
+        else [(duration, what.replace("back", "rename")) for duration, what in life]
+    )
     assert lived(document, life, is_renaming=True) == lived(document, life, is_renaming=False)
 
 
@@ -312,9 +349,13 @@ def test_twice_as_many_renames_are_twice_the_comparisons(place: World) -> None:
     def comparisons(count: int) -> int:
         place.write("old", HOURLY)
         place.reload()
-        states: dict[str, RequestState] = {_Compared(f"old-{n}"): state(place, "old") for n in range(count)}
+        states: dict[str, RequestState] = {
+            _Compared(f"old-{n}"): state(place, "old") for n in range(count)
+        }
         request = place.registry.requests["old"]
-        requests = {f"new-{n}": replace(request, formerly=_Compared(f"old-{n}")) for n in range(count)}
+        requests = {
+            f"new-{n}": replace(request, formerly=_Compared(f"old-{n}")) for n in range(count)
+        }
         _Compared.made = 0
         assert len(renamings(requests, requests, states)) == count
         return _Compared.made

@@ -1,4 +1,6 @@
-"""What new zone data makes of a request: no phantom miss, no double fire, nothing lost that is to come."""
+"""What new zone data makes of a request: no phantom miss, no double fire, nothing lost
+that is to come.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def later(start: str) -> ProcessRequest:
     return request_of(RunLater(start=instant, zone=CITY, misfire=Misfire.FIRE_ONCE))
 
 
-def moved(build: Build, state: RequestState, now: datetime, hours: int) -> tuple[ProcessRequest, RequestState]:
+def moved(
+    build: Build, state: RequestState, now: datetime, hours: int
+) -> tuple[ProcessRequest, RequestState]:
     """Settle what is due at `now` by the former clocks, and change to the new ones."""
     former = build()
     before = outlook(former, state := settle(former, state, now).state)
@@ -60,8 +64,12 @@ def moved(build: Build, state: RequestState, now: datetime, hours: int) -> tuple
 def test_results_that_were_kept_do_not_outlive_their_zone_data() -> None:
     put_clocks(3)
     rule = parse_rule({"frequency": "daily", "at": "02:00"}, default_zone=CITY)
-    dates = parse_rule({"frequency": "hourly"}, default_zone=CITY, excepted=frozenset({NOON.date() + DAY}))
-    counted = parse_rule({"frequency": "daily", "start": "2026-03-02 02:00", "repetitions": 2}, default_zone=CITY)
+    dates = parse_rule(
+        {"frequency": "hourly"}, default_zone=CITY, excepted=frozenset({NOON.date() + DAY})
+    )
+    counted = parse_rule(
+        {"frequency": "daily", "start": "2026-03-02 02:00", "repetitions": 2}, default_zone=CITY
+    )
     midnight = NOON.replace(hour=0) + DAY
     assert next_fire(rule, NOON) == midnight - HOUR
     assert next_fire(dates, midnight - 4 * HOUR) == midnight + 21 * HOUR
@@ -69,7 +77,9 @@ def test_results_that_were_kept_do_not_outlive_their_zone_data() -> None:
     put_clocks(4)
     assert next_fire(rule, NOON) == midnight - 2 * HOUR
     assert next_fire(dates, midnight - 5 * HOUR) == midnight + 20 * HOUR
-    assert [*fires(counted, NOON)][-1] == last + 23 * HOUR  # its start stays the instant that was read
+    assert [*fires(counted, NOON)][
+        -1
+    ] == last + 23 * HOUR  # its start stays the instant that was read
 
 
 def test_zone_data_that_is_no_longer_on_the_disk_stays_in_use() -> None:
@@ -82,7 +92,9 @@ def test_zone_data_that_is_no_longer_on_the_disk_stays_in_use() -> None:
 
 def test_a_run_later_that_has_run_does_not_run_at_its_new_time() -> None:
     put_clocks(3)
-    _, state = moved(lambda: later("2026-03-01 15:30"), seen(later("2026-03-01 15:30")), NOON + HOUR, 1)
+    _, state = moved(
+        lambda: later("2026-03-01 15:30"), seen(later("2026-03-01 15:30")), NOON + HOUR, 1
+    )
     assert state.status is RequestStatus.COMPLETE
     assert pending_fire(later("2026-03-01 15:30"), state) is None
 
@@ -95,7 +107,10 @@ def test_a_run_later_that_new_zone_data_puts_into_the_past_is_recorded_as_missed
     put_clocks(4)
     registration = rezoned(before, later("2026-03-01 15:30"), state, NOON)
     assert registration.miss is not None
-    assert (registration.state.status, registration.change) == (RequestStatus.COMPLETE, Change.COMPLETED)
+    assert (registration.state.status, registration.change) == (
+        RequestStatus.COMPLETE,
+        Change.COMPLETED,
+    )
 
 
 def test_a_schedule_that_the_change_does_not_move_keeps_its_state() -> None:
@@ -130,7 +145,9 @@ def test_each_time_of_day_fires_at_most_once_on_each_day_and_never_for_the_past(
     assert len(set(walls)) == len(walls)
     coming = _by_hand(times, new, change)
     # What lies between the first and the last that ran, by the wall, has no second chance.
-    assert set(settled.claims) == {fire for fire in coming if not ran or wall_at(fire, zone_named(CITY)) > ran[-1]}
+    assert set(settled.claims) == {
+        fire for fire in coming if not ran or wall_at(fire, zone_named(CITY)) > ran[-1]
+    }
 
 
 def _by_hand(times: tuple[str, ...], clocks: int, change: datetime) -> list[datetime]:

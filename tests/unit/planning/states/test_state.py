@@ -72,7 +72,11 @@ def test_the_columns_of_their_own_are_not_in_the_text(state: RequestState) -> No
 
 def test_the_text_of_an_ordinary_state_is_short() -> None:
     state = RequestState(
-        status=RequestStatus.SCHEDULED, generation=1, since=NOON, fired_through=NOON, rule="interval 60"
+        status=RequestStatus.SCHEDULED,
+        generation=1,
+        since=NOON,
+        fired_through=NOON,
+        rule="interval 60",
     )
     assert json.loads(state_text(state)) == {
         "status": "scheduled",
@@ -101,7 +105,9 @@ def test_the_watermark_is_exact_to_the_microsecond() -> None:
         (False, True, True),
     ],
 )
-def test_a_persons_word_goes_before_the_files(word: bool, override: bool | None, is_wanted: bool) -> None:
+def test_a_persons_word_goes_before_the_files(
+    word: bool, override: bool | None, is_wanted: bool
+) -> None:
     state = RequestState(
         status=RequestStatus.SCHEDULED,
         generation=1,
@@ -124,10 +130,17 @@ DAILY: dict[str, Any] = {"frequency": "daily", "at": "02:00"}
         request_of(replace(schedule_of(**DAILY), misfire_grace=timedelta(hours=1))),
         request_of(replace(schedule_of(**DAILY), spread=timedelta(minutes=5))),
         request_of(schedule_of(**DAILY, finish="2027-01-01")),
-        request_of(schedule_of(**DAILY), description="other", owner="other", labels={"a": "b"}, reschedule="7"),
+        request_of(
+            schedule_of(**DAILY),
+            description="other",
+            owner="other",
+            labels={"a": "b"},
+            reschedule="7",
+        ),
         request_of(schedule_of(**DAILY), context=Context(client="c"), scheduled=False),
         request_of(
-            schedule_of(**DAILY), process=Process(name="q", action=Command(arguments=("false",)), directory="/tmp")
+            schedule_of(**DAILY),
+            process=Process(name="q", action=Command(arguments=("false",)), directory="/tmp"),
         ),
     ],
 )
@@ -137,11 +150,19 @@ def test_the_rule_is_without_finish_misfire_grace_spread_and_process(other: Proc
 
 def test_the_rules_of_different_timings_differ() -> None:
     later = RunLater(start=NOON, zone="UTC")
-    timings = [None, RunImmediately(), later, replace(later, start=NOON + timedelta(seconds=1)), schedule_of(**DAILY)]
+    timings = [
+        None,
+        RunImmediately(),
+        later,
+        replace(later, start=NOON + timedelta(seconds=1)),
+        schedule_of(**DAILY),
+    ]
     assert len({rule_of(request_of(timing)) for timing in timings}) == len(timings)
 
 
 def test_a_run_laters_rule_is_its_instant_however_it_was_written() -> None:
     one = RunLater(start=NOON, zone="UTC")
-    other = RunLater(start=NOON, zone="Europe/Madrid", misfire=Misfire.SKIP, misfire_grace=timedelta(days=1))
+    other = RunLater(
+        start=NOON, zone="Europe/Madrid", misfire=Misfire.SKIP, misfire_grace=timedelta(days=1)
+    )
     assert rule_of(request_of(one)) == rule_of(request_of(other))

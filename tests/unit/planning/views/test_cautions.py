@@ -15,7 +15,9 @@ NOW = datetime(2026, 1, 22, 17, 30, 5, tzinfo=UTC)
 MADRID = "Europe/Madrid"
 
 
-def cautions_of(zone: str = "UTC", spread: timedelta = timedelta(), excepted: Any = (), **data: Any) -> list[Caution]:
+def cautions_of(
+    zone: str = "UTC", spread: timedelta = timedelta(), excepted: Any = (), **data: Any
+) -> list[Caution]:
     rule = parse_rule(data, default_zone=zone, excepted=frozenset(excepted))
     return cautions(Schedule(rule=rule, spread=spread), NOW)
 
@@ -93,14 +95,20 @@ def test_days_that_months_lack_are_named() -> None:
 
 
 def test_only_months_of_the_rule_count() -> None:
-    assert cautions_of(frequency="monthly", day=31, at="12:00", interval=6, start="2026-01-01") == []  # July, January
-    quarterly = words(cautions_of(frequency="monthly", day=31, at="12:00", interval=3), Kind.SHORT_MONTH)
+    assert (
+        cautions_of(frequency="monthly", day=31, at="12:00", interval=6, start="2026-01-01") == []
+    )  # July, January
+    quarterly = words(
+        cautions_of(frequency="monthly", day=31, at="12:00", interval=3), Kind.SHORT_MONTH
+    )
     assert "no day 31 in April: " in quarterly
     assert cautions_of(frequency="monthly", day=31, at="12:00", interval=12) == []
 
 
 def test_most_months_have_no_fifth_weekday() -> None:
-    assert kinds(cautions_of(frequency="monthly", day="fifth sunday", at="12:00")) == ["short_month"]
+    assert kinds(cautions_of(frequency="monthly", day="fifth sunday", at="12:00")) == [
+        "short_month"
+    ]
 
 
 def test_days_of_a_cron_that_months_lack_are_named() -> None:
@@ -110,12 +118,19 @@ def test_days_of_a_cron_that_months_lack_are_named() -> None:
 
 def test_both_day_fields_of_a_cron_are_alternatives() -> None:
     both = words(cron("0 2 1 * 1"), Kind.BOTH_DAYS)
-    assert both == "both day fields are restricted: it fires on day 1 of the month and also on each weekday 1"
-    assert "only on days that are */2 of the month and weekday MON too" in words(cron("0 2 */2 * MON"), Kind.BOTH_DAYS)
+    assert (
+        both
+        == "both day fields are restricted: it fires on day 1 of the month and also on each weekday 1"
+    )
+    assert "only on days that are */2 of the month and weekday MON too" in words(
+        cron("0 2 */2 * MON"), Kind.BOTH_DAYS
+    )
 
 
 def test_a_star_for_the_minute_of_one_hour_is_probably_a_mistake() -> None:
-    assert "each minute of hour 02; for 02:00 alone write 0" in words(cron("* 2 * * *"), Kind.EVERY_MINUTE)
+    assert "each minute of hour 02; for 02:00 alone write 0" in words(
+        cron("* 2 * * *"), Kind.EVERY_MINUTE
+    )
     assert kinds(cron("* * * * *")) == []
 
 
@@ -135,11 +150,23 @@ def test_a_step_that_does_not_divide_its_field_is_told(expression: str, told: st
 @pytest.mark.parametrize(
     ("data", "beginning"),
     [
-        ({"frequency": "minutely", "interval": 7}, "7m does not divide the hour, so each hour differs"),
+        (
+            {"frequency": "minutely", "interval": 7},
+            "7m does not divide the hour, so each hour differs",
+        ),
         ({"frequency": "hourly", "interval": 5}, "5h does not divide the day, so each day differs"),
-        ({"frequency": "daily", "interval": 2, "at": "10:00"}, "every 2 days needs one to begin with"),
-        ({"frequency": "weekly", "interval": 2, "days": ["friday"], "at": "10:00"}, "every 2 weeks needs one"),
-        ({"frequency": "monthly", "interval": 5, "day": 1, "at": "10:00"}, "5 months do not divide the year"),
+        (
+            {"frequency": "daily", "interval": 2, "at": "10:00"},
+            "every 2 days needs one to begin with",
+        ),
+        (
+            {"frequency": "weekly", "interval": 2, "days": ["friday"], "at": "10:00"},
+            "every 2 weeks needs one",
+        ),
+        (
+            {"frequency": "monthly", "interval": 5, "day": 1, "at": "10:00"},
+            "5 months do not divide the year",
+        ),
     ],
 )
 def test_what_counts_from_1970_says_so(data: dict[str, Any], beginning: str) -> None:
@@ -167,10 +194,16 @@ def test_the_bounds_of_gap_and_overlap_are_those_of_the_clocks() -> None:
 
 def test_clock_changes_on_other_days_do_not_matter() -> None:
     assert cautions_of(MADRID, frequency="daily", days="weekdays", at="02:30") == []
-    assert kinds(cautions_of(MADRID, frequency="daily", at="02:30", excepted=[date(2026, 3, 29)])) == ["overlap"]
+    assert kinds(
+        cautions_of(MADRID, frequency="daily", at="02:30", excepted=[date(2026, 3, 29)])
+    ) == ["overlap"]
     assert kinds(cautions_of(MADRID, frequency="daily", at="02:30", finish="2026-08-01")) == ["gap"]
-    assert kinds(cautions_of(MADRID, frequency="daily", at="02:30", start="2026-08-01")) == ["overlap"]
-    assert cautions_of(MADRID, frequency="daily", at="02:30", start="2026-01-01", repetitions=30) == []
+    assert kinds(cautions_of(MADRID, frequency="daily", at="02:30", start="2026-08-01")) == [
+        "overlap"
+    ]
+    assert (
+        cautions_of(MADRID, frequency="daily", at="02:30", start="2026-01-01", repetitions=30) == []
+    )
 
 
 def test_changes_at_midnight_and_of_half_an_hour() -> None:
@@ -181,8 +214,12 @@ def test_changes_at_midnight_and_of_half_an_hour() -> None:
 
 
 def test_several_times_of_one_gap_are_told_together() -> None:
-    message = words(cautions_of(MADRID, frequency="daily", at=["02:00", "02:10", "02:20", "02:30:05"]), Kind.GAP)
-    assert message.endswith("02:00, 02:10, 02:20 and 1 more do not exist; it fires at 03:00 instead")
+    message = words(
+        cautions_of(MADRID, frequency="daily", at=["02:00", "02:10", "02:20", "02:30:05"]), Kind.GAP
+    )
+    assert message.endswith(
+        "02:00, 02:10, 02:20 and 1 more do not exist; it fires at 03:00 instead"
+    )
 
 
 def test_a_cron_that_follows_the_wall_clock_is_silent_in_a_gap() -> None:

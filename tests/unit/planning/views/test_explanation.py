@@ -41,10 +41,14 @@ def rule_of(excepted: Any = (), **data: Any) -> Rule:
 
 
 def daily(excepted: Any = (), **data: Any) -> ProcessRequest:
-    return request_of(Schedule(rule=rule_of(excepted, frequency="daily", **{"at": "18:00", **data})))
+    return request_of(
+        Schedule(rule=rule_of(excepted, frequency="daily", **{"at": "18:00", **data}))
+    )
 
 
-def seen(request: ProcessRequest, at: datetime = FIRST_SEEN, through: datetime = NOW) -> RequestState:
+def seen(
+    request: ProcessRequest, at: datetime = FIRST_SEEN, through: datetime = NOW
+) -> RequestState:
     """The state of a request that was registered then, and whose fires have had their verdicts."""
     return replace(register(request, None, at).state, fired_through=through)
 
@@ -58,7 +62,11 @@ def asked(
     now: datetime = NOW,
 ) -> Explanation:
     known = seen(request) if state is None else state
-    return why(Question(request=request, state=known, at=at, now=now, history=history or History(), zone=ZONE))
+    return why(
+        Question(
+            request=request, state=known, at=at, now=now, history=history or History(), zone=ZONE
+        )
+    )
 
 
 def causes(explanation: Explanation) -> list[str]:
@@ -82,7 +90,8 @@ def run(status: str = "success", **fields: Any) -> Run:
     return Run(**{**known, **fields})
 
 
-# --- the rule ---------------------------------------------------------------------------------------------------------
+# --- the rule
+# ---------------------------------------------------------------------------------------------------------
 
 
 def test_no_fire_tells_the_nearest_ones() -> None:
@@ -101,10 +110,26 @@ def test_a_fire_within_the_second_is_meant() -> None:
     ("request_", "cause", "message"),
     [
         (daily(excepted=[date(2026, 12, 24)]), "excepted", "2026-12-24 is an excepted date"),
-        (daily(start="2026-12-25"), "before_start", "its start is later: 2026-12-25 00:00:00+01:00"),
-        (daily(finish="2026-12-23"), "after_finish", "its finish is earlier: 2026-12-23 23:59:59+01:00"),
-        (daily(start="2026-12-20", repetitions=3), "repetitions_used_up", "its 3 repetitions are used up by then"),
-        (daily(start="2026-12-20", repetitions=1), "repetitions_used_up", "its one repetition is used up by then"),
+        (
+            daily(start="2026-12-25"),
+            "before_start",
+            "its start is later: 2026-12-25 00:00:00+01:00",
+        ),
+        (
+            daily(finish="2026-12-23"),
+            "after_finish",
+            "its finish is earlier: 2026-12-23 23:59:59+01:00",
+        ),
+        (
+            daily(start="2026-12-20", repetitions=3),
+            "repetitions_used_up",
+            "its 3 repetitions are used up by then",
+        ),
+        (
+            daily(start="2026-12-20", repetitions=1),
+            "repetitions_used_up",
+            "its one repetition is used up by then",
+        ),
         (daily(days="weekends"), "no_fire", "its rule has no fire then"),
         (request_of(None), "no_timing", "it has no timing: it runs only when it is asked for"),
     ],
@@ -116,7 +141,9 @@ def test_what_hinders_the_rule(request_: ProcessRequest, cause: str, message: st
 
 
 def test_an_excepted_date_goes_before_a_finish_before_repetitions() -> None:
-    everything = daily(excepted=[date(2026, 12, 24)], start="2026-12-20", finish="2026-12-22", repetitions=1)
+    everything = daily(
+        excepted=[date(2026, 12, 24)], start="2026-12-20", finish="2026-12-22", repetitions=1
+    )
     assert causes(asked(everything)) == ["excepted"]
 
 
@@ -129,7 +156,9 @@ def test_repetitions_count_from_a_reschedule_in_between() -> None:
     request = daily(start="2026-12-01", repetitions=3)
     state = reschedule(request, seen(request), EVE - HOUR, by="maria").state
     state = replace(state, fired_through=NOW)
-    assert causes(asked(request, EVE + 3 * DAY, state=state)) == ["unknown"], "the rule has that fire"
+    assert causes(asked(request, EVE + 3 * DAY, state=state)) == ["unknown"], (
+        "the rule has that fire"
+    )
     used_up = asked(request, EVE + 4 * DAY, state=state)
     assert causes(used_up) == ["repetitions_used_up"]
     assert (used_up.before, used_up.after) == (EVE + 3 * DAY, None)
@@ -145,14 +174,20 @@ HOURLY = request_of(
     ("minutes", "before", "after"),
     [(248, 188, None), (98, 68, 128), (3, -52, 8)],
 )
-def test_the_fires_around_count_from_a_reschedule(minutes: int, before: int, after: int | None) -> None:
+def test_the_fires_around_count_from_a_reschedule(
+    minutes: int, before: int, after: int | None
+) -> None:
     """In minutes from the reschedule; before it, what was fired by the former count is the nearest."""
     first_seen = RESCHEDULED_AT - 3 * HOUR
-    state = reschedule(HOURLY, seen(HOURLY, first_seen, RESCHEDULED_AT), RESCHEDULED_AT, by="maria").state
+    state = reschedule(
+        HOURLY, seen(HOURLY, first_seen, RESCHEDULED_AT), RESCHEDULED_AT, by="maria"
+    ).state
     at = RESCHEDULED_AT + timedelta(minutes=minutes)
     explanation = asked(HOURLY, at, state=state, now=RESCHEDULED_AT + timedelta(minutes=1))
     assert explanation.before == RESCHEDULED_AT + timedelta(minutes=before)
-    assert explanation.after == (None if after is None else RESCHEDULED_AT + timedelta(minutes=after))
+    assert explanation.after == (
+        None if after is None else RESCHEDULED_AT + timedelta(minutes=after)
+    )
 
 
 def test_a_token_that_no_runner_has_seen_yet_counts_for_what_is_to_come() -> None:
@@ -170,7 +205,12 @@ RULES = st.sampled_from(
         rule_of(frequency="minutely", interval=7),
         rule_of(frequency="monthly", day=31, at="10:00"),
         rule_of(frequency="cron", expression="*/20 9-17 * * 1-5"),
-        rule_of([date(2026, 12, 24)], frequency="hourly", start="2026-12-20 00:00:30", finish="2026-12-26"),
+        rule_of(
+            [date(2026, 12, 24)],
+            frequency="hourly",
+            start="2026-12-20 00:00:30",
+            finish="2026-12-26",
+        ),
         rule_of(frequency="hourly", interval=5, start="2026-12-20", repetitions=10),
     ]
 )
@@ -181,7 +221,9 @@ INSTANTS = st.integers(0, 14 * 86_400).map(
 
 @given(RULES, INSTANTS, st.booleans())
 @settings(max_examples=200)
-def test_a_rule_is_hindered_exactly_where_it_has_no_fire(rule: Rule, at: datetime, is_at_fire: bool) -> None:
+def test_a_rule_is_hindered_exactly_where_it_has_no_fire(
+    rule: Rule, at: datetime, is_at_fire: bool
+) -> None:
     if is_at_fire:
         at = next_fire(rule, at) or at
     fires = next_fire(rule, at - timedelta(seconds=1)) == at
@@ -197,9 +239,14 @@ def test_a_rule_is_hindered_exactly_where_it_has_no_fire(rule: Rule, at: datetim
 
 
 def test_last_fire_finds_rare_ones_and_ends_where_there_is_none() -> None:
-    assert last_fire(rule_of(frequency="cron", expression="0 0 29 2 *"), EVE) == datetime(2024, 2, 28, 23, tzinfo=UTC)
+    assert last_fire(rule_of(frequency="cron", expression="0 0 29 2 *"), EVE) == datetime(
+        2024, 2, 28, 23, tzinfo=UTC
+    )
     assert last_fire(rule_of(frequency="daily", at="10:00", start="2027-01-01"), EVE) is None
-    assert last_fire(rule_of(frequency="cron", expression="0 0 29 2 3", timezone="UTC"), EVE) is not None
+    assert (
+        last_fire(rule_of(frequency="cron", expression="0 0 29 2 3", timezone="UTC"), EVE)
+        is not None
+    )
 
 
 def test_one_time_requests_say_when_they_run() -> None:
@@ -208,7 +255,10 @@ def test_one_time_requests_say_when_they_run() -> None:
     assert words(explanation) == "it runs once, at its start: 2026-12-24 19:00:00+01:00"
     assert (explanation.before, explanation.after) == (None, EVE + HOUR)
     at_once = asked(request_of(RunImmediately()))
-    assert words(at_once) == "it runs once, when it is first seen or scheduled: 2026-12-01 13:00:00+01:00"
+    assert (
+        words(at_once)
+        == "it runs once, when it is first seen or scheduled: 2026-12-01 13:00:00+01:00"
+    )
     assert (at_once.before, at_once.after) == (FIRST_SEEN, None)
 
 
@@ -217,7 +267,9 @@ def test_a_one_time_request_that_was_rescheduled_says_so(timing: Timing) -> None
     request = request_of(timing)
     state = reschedule(request, seen(request), EVE - HOUR, by="maria").state
     explanation = asked(request, state=state)
-    assert words(explanation).startswith("it runs once, when it is rescheduled: 2026-12-24 17:00:00+01:00")
+    assert words(explanation).startswith(
+        "it runs once, when it is rescheduled: 2026-12-24 17:00:00+01:00"
+    )
     assert (explanation.before, explanation.after) == (EVE - HOUR, None)
 
 
@@ -240,10 +292,14 @@ def test_a_run_immediately_that_was_scheduled_later_names_that_instant() -> None
     request = request_of(RunImmediately())
     held = register(replace(request, scheduled=False), None, FIRST_SEEN).state
     explanation = asked(request, state=register(request, held, EVE - HOUR).state)
-    assert words(explanation) == "it runs once, when it is first seen or scheduled: 2026-12-24 17:00:00+01:00"
+    assert (
+        words(explanation)
+        == "it runs once, when it is first seen or scheduled: 2026-12-24 17:00:00+01:00"
+    )
 
 
-# --- to come ----------------------------------------------------------------------------------------------------------
+# --- to come
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_still_to_come_says_in_how_long() -> None:
@@ -264,12 +320,15 @@ def test_what_is_unscheduled_will_not_run_and_says_by_whom() -> None:
     state = unschedule(seen(request), EVE - DAY, by="maria").state
     explanation = asked(request, state=state, now=EVE - HOUR)
     assert causes(explanation) == ["unscheduled"]
-    assert words(explanation) == "it will not run: unscheduled by maria at 2026-12-23 18:00:00+01:00"
+    assert (
+        words(explanation) == "it will not run: unscheduled by maria at 2026-12-23 18:00:00+01:00"
+    )
     by_file = asked(replace(request, scheduled=False), now=EVE - HOUR)
     assert words(by_file) == "it will not run: its file says `scheduled: false`"
 
 
-# --- the records ------------------------------------------------------------------------------------------------------
+# --- the records
+# ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -277,15 +336,31 @@ def test_what_is_unscheduled_will_not_run_and_says_by_whom() -> None:
     [
         (run(), "ran", "it ran at 2026-12-24 18:00:00+01:00, 3ms late, took 00:00:02.100: success"),
         (run("error", message="exit code 3"), "ran", "took 00:00:02.100: error: exit code 3"),
-        (run("processing", ended=None), "running", "it started at 2026-12-24 18:00:00+01:00, 3ms late; its end is not"),
-        (run("error", started=None, message="no such program"), "ran", "it did not start (error): no such program"),
-        (run("skipped", started=None, reason="concurrent"), "skipped", "because its process was still running"),
+        (
+            run("processing", ended=None),
+            "running",
+            "it started at 2026-12-24 18:00:00+01:00, 3ms late; its end is not",
+        ),
+        (
+            run("error", started=None, message="no such program"),
+            "ran",
+            "it did not start (error): no such program",
+        ),
+        (
+            run("skipped", started=None, reason="concurrent"),
+            "skipped",
+            "because its process was still running",
+        ),
         (
             run("skipped", started=None, reason="unscheduled", message="the group says so"),
             "skipped",
             "it was skipped: the group says so",
         ),
-        (run("processing", started=None, is_waiting=True), "waiting", "it waits for its turn: as many run as may"),
+        (
+            run("processing", started=None, is_waiting=True),
+            "waiting",
+            "it waits for its turn: as many run as may",
+        ),
     ],
 )
 def test_what_ran_is_told_by_its_record(found: Run, cause: str, message: str) -> None:
@@ -312,8 +387,13 @@ DOWN = Absence(since=EVE - 3 * DAY, until=EVE + 3 * DAY, is_orderly=True)
 def test_a_miss_tells_its_span_and_what_was_in_the_way() -> None:
     explanation = asked(daily(), history=History(missed=(MISSED,), absence=DOWN))
     assert causes(explanation) == ["missed", "runner_down"]
-    assert "one of 5 fires from 2026-12-22 18:00:00+01:00 to 2026-12-26 18:00:00+01:00" in words(explanation)
-    assert "no runner was running since 2026-12-21 18:00:00+01:00; the next started at 2026-12-27" in words(explanation)
+    assert "one of 5 fires from 2026-12-22 18:00:00+01:00 to 2026-12-26 18:00:00+01:00" in words(
+        explanation
+    )
+    assert (
+        "no runner was running since 2026-12-21 18:00:00+01:00; the next started at 2026-12-27"
+        in words(explanation)
+    )
 
 
 def test_a_miss_that_ran_late_after_all_tells_both() -> None:
@@ -326,7 +406,10 @@ def test_a_missed_span_says_nothing_of_instants_between_its_fires() -> None:
 
 
 def test_a_miss_with_a_runner_there_says_what_it_may_have_been() -> None:
-    assert causes(asked(daily(), history=History(missed=(replace(MISSED, count=1),)))) == ["missed", "unknown"]
+    assert causes(asked(daily(), history=History(missed=(replace(MISSED, count=1),)))) == [
+        "missed",
+        "unknown",
+    ]
 
 
 def test_a_run_later_that_was_registered_too_late() -> None:
@@ -338,7 +421,8 @@ def test_a_run_later_that_was_registered_too_late() -> None:
     assert words(explanation).endswith("it was first seen later: 2026-12-25 18:00:00+01:00")
 
 
-# --- no record --------------------------------------------------------------------------------------------------------
+# --- no record
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_nobody_has_seen_it() -> None:
@@ -374,7 +458,9 @@ def test_the_state_tells_who_unscheduled_it_where_the_log_does_not() -> None:
 
 def test_its_file_had_been_removed() -> None:
     request = daily()
-    state = replace(register(request, remove(seen(request), NOW).state, EVE + DAY).state, fired_through=NOW)
+    state = replace(
+        register(request, remove(seen(request), NOW).state, EVE + DAY).state, fired_through=NOW
+    )
     changes = (Change(at=EVE - DAY, word="removed", generation=1, by=None),)
     assert causes(asked(request, state=state, history=History(changes=changes))) == ["removed"]
 
@@ -393,14 +479,18 @@ def test_its_rule_has_changed_since() -> None:
     )
     explanation = asked(request, state=state, history=History(changes=changes))
     assert causes(explanation) == ["rule_changed"]
-    assert "its rule changed, or was planned anew, at 2026-12-25 18:00:00+01:00" in words(explanation)
+    assert "its rule changed, or was planned anew, at 2026-12-25 18:00:00+01:00" in words(
+        explanation
+    )
     hour_later = asked(request, EVE + HOUR, state=state, history=History(changes=changes))
     assert causes(hour_later) == ["no_fire", "rule_changed"]
 
 
 def test_it_was_rescheduled_since() -> None:
     request = daily()
-    state = replace(reschedule(request, seen(request), EVE + DAY, by="maria").state, fired_through=NOW)
+    state = replace(
+        reschedule(request, seen(request), EVE + DAY, by="maria").state, fired_through=NOW
+    )
     changes = (
         Change(at=FIRST_SEEN, word="scheduled", generation=1, by=None),
         Change(at=EVE + DAY, word="rescheduled", generation=2, by="maria"),
@@ -434,10 +524,14 @@ def test_a_log_that_does_not_reach_back_says_so() -> None:
     explanation = asked(daily(), history=History(reaches_back_to=EVE + DAY))
     assert words(explanation) == "the monitor log reaches back only to 2026-12-25 18:00:00+01:00"
     assert words(asked(daily())) == "the monitor log is empty"
-    assert words(asked(daily(), history=History(reaches_back_to=EVE - DAY))) == "the monitor log has no record of it"
+    assert (
+        words(asked(daily(), history=History(reaches_back_to=EVE - DAY)))
+        == "the monitor log has no record of it"
+    )
 
 
-# --- after the clock went back ----------------------------------------------------------------------------------------
+# --- after the clock went back
+# ----------------------------------------------------------------------------------------
 
 STEP = StepBack(at=EVE - HOUR, seconds=7200.0, begin=EVE - HOUR, end=EVE + HOUR)
 
@@ -451,37 +545,49 @@ def stepped(request: ProcessRequest, *, is_claimed: bool) -> RequestState:
 
 def test_a_fire_to_come_that_has_run_before_the_clock_went_back_does_not_run_again() -> None:
     state = stepped(daily(), is_claimed=True)
-    explanation = asked(daily(), state=state, now=EVE - HOUR / 2, history=History(runs=(run(),), step=STEP))
+    explanation = asked(
+        daily(), state=state, now=EVE - HOUR / 2, history=History(runs=(run(),), step=STEP)
+    )
     assert causes(explanation) == ["claimed", "ran", "clock_went_back"]
     assert "the clock went back by 02:00:00.000 to 2026-12-24 17:00:00+01:00" in words(explanation)
 
 
 def test_a_fire_to_come_that_was_recorded_as_missed_is_to_come() -> None:
     state = stepped(daily(), is_claimed=False)
-    explanation = asked(daily(), state=state, now=EVE - HOUR / 2, history=History(missed=(MISSED,), step=STEP))
+    explanation = asked(
+        daily(), state=state, now=EVE - HOUR / 2, history=History(missed=(MISSED,), step=STEP)
+    )
     assert causes(explanation) == ["to_come", "missed", "clock_went_back"]
 
 
 def test_a_fire_that_passing_time_brings_again_is_to_come_though_it_was_claimed() -> None:
     hourly = request_of(Schedule(rule=rule_of(frequency="hourly")))
     state = stepped(hourly, is_claimed=True)
-    assert causes(asked(hourly, state=state, now=EVE - HOUR / 2, history=History(step=STEP)))[0] == "to_come"
+    assert (
+        causes(asked(hourly, state=state, now=EVE - HOUR / 2, history=History(step=STEP)))[0]
+        == "to_come"
+    )
 
 
 def test_a_run_after_the_clock_went_back_comes_before_the_miss_that_it_replaces() -> None:
     state = replace(stepped(daily(), is_claimed=True), fired_through=EVE)
-    explanation = asked(daily(), state=state, history=History(runs=(run(),), missed=(MISSED,), step=STEP))
+    explanation = asked(
+        daily(), state=state, history=History(runs=(run(),), missed=(MISSED,), step=STEP)
+    )
     assert causes(explanation) == ["ran", "missed", "clock_went_back"]
 
 
 def test_a_fire_that_had_its_verdict_and_was_slept_through_is_not_called_missed() -> None:
     state = replace(stepped(daily(), is_claimed=False), fired_through=EVE)
-    explanation = asked(daily(), state=state, history=History(step=STEP, reaches_back_to=FIRST_SEEN))
+    explanation = asked(
+        daily(), state=state, history=History(step=STEP, reaches_back_to=FIRST_SEEN)
+    )
     assert causes(explanation) == ["clock_went_back", "clock_went_back"]
     assert "is not recorded as missed" in words(explanation)
 
 
-# --- a timing alone ---------------------------------------------------------------------------------------------------
+# --- a timing alone
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

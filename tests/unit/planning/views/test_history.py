@@ -42,7 +42,9 @@ def execution(status: str, identity: str = "e1", **fields: Any) -> dict[str, Any
 
 def test_the_last_word_of_each_execution_counts() -> None:
     started = execution("processing", started=instant_text(NOON), lateness_s=0.002)
-    finished = execution("success", started=instant_text(NOON), ended=instant_text(at(1)), lateness_s=0.002)
+    finished = execution(
+        "success", started=instant_text(NOON), ended=instant_text(at(1)), lateness_s=0.002
+    )
     other = execution("skipped", "e2", reason="concurrent", message="Concurrent attempt to execute")
     whole, skipped = runs_in([started, finished, other, execution("misfired", "e3")])
     assert whole == Run(
@@ -72,9 +74,19 @@ def test_a_missed_span_covers_its_first_and_its_last_fire() -> None:
 
 def test_a_rejected_file_changes_nothing_of_a_request() -> None:
     records: list[dict[str, object]] = [
-        {"time": instant_text(NOON), "event": "request.scheduled", "generation": 1, "requested_by": None},
+        {
+            "time": instant_text(NOON),
+            "event": "request.scheduled",
+            "generation": 1,
+            "requested_by": None,
+        },
         {"time": instant_text(NOON), "event": "request.rejected"},
-        {"time": instant_text(at(1)), "event": "request.unscheduled", "generation": 1, "requested_by": "maria"},
+        {
+            "time": instant_text(at(1)),
+            "event": "request.unscheduled",
+            "generation": 1,
+            "requested_by": "maria",
+        },
     ]
     assert changes_in(records) == (
         Change(at=NOON, word="scheduled", generation=1, by=None),
@@ -121,7 +133,12 @@ def step(hours: float, begin: float, end: float) -> dict[str, Any]:
 
 
 def test_the_last_step_that_reopened_an_instant_is_found() -> None:
-    forward = {"time": instant_text(at(9)), "step_s": 3600.0, "reopened_from": None, "reopened_until": None}
+    forward = {
+        "time": instant_text(at(9)),
+        "step_s": 3600.0,
+        "reopened_from": None,
+        "reopened_until": None,
+    }
     steps = [step(1, 1, 3), step(2, 2, 5), forward]
     assert step_over(steps, at(2)) == StepBack(at=at(1), seconds=7200.0, begin=at(1), end=at(3))
     assert step_over(steps, at(3)) == StepBack(at=at(2), seconds=10800.0, begin=at(2), end=at(5))
@@ -136,5 +153,7 @@ def test_what_was_written_by_a_false_time_happened_before_what_follows() -> None
 
 def test_a_start_by_a_false_time_makes_no_absence_until_then() -> None:
     lives = [life(9000, STARTED)]
-    told = absence_at([*lives, life(0, "runner.clock_stepped")], at(1), last_seen=at(0), is_alive=True)
+    told = absence_at(
+        [*lives, life(0, "runner.clock_stepped")], at(1), last_seen=at(0), is_alive=True
+    )
     assert told is None

@@ -1,4 +1,6 @@
-"""What plan says is what happens: told of random changes, and then done by the runner's own decisions."""
+"""What plan says is what happens: told of random changes, and then done by the runner's
+own decisions.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,16 @@ from runner.planning.states.registration import Change
 from runner.planning.views.alterations import Alteration
 from runner.planning.views.plan import Kind, Plan, Step, plan, served
 
-SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND, MINUTE, HOUR, DAY = (
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+)
 
 
-# --- the law ----------------------------------------------------------------------------------------------------------
+# --- the law
+# ----------------------------------------------------------------------------------------------------------
 
 NAMES = ("a", "b", "c", "d")
 NEAR = [NOON - DAY, NOON - SECOND, NOON, NOON + 30 * SECOND, NOON + MINUTE, NOON + HOUR, NOON + DAY]
@@ -39,10 +47,14 @@ schedules = st.fixed_dictionaries(
         "spread": st.just("40s"),
         "except": st.just(["2026-03-01"]),
     },
-) | st.fixed_dictionaries({"frequency": st.just("daily"), "at": st.sampled_from(["12:00", "12:01"])})
+) | st.fixed_dictionaries(
+    {"frequency": st.just("daily"), "at": st.sampled_from(["12:00", "12:01"])}
+)
 timings = (
     st.just("run_immediately")
-    | st.fixed_dictionaries({"run_later": st.fixed_dictionaries({"start": moments}, optional={"misfire": misfires})})
+    | st.fixed_dictionaries(
+        {"run_later": st.fixed_dictionaries({"start": moments}, optional={"misfire": misfires})}
+    )
     | st.fixed_dictionaries({"schedule": schedules})
 )
 documents = st.fixed_dictionaries(
@@ -66,7 +78,11 @@ edits = st.one_of(
 )
 between = st.one_of(
     st.tuples(st.just("pass"), st.sampled_from([SECOND, 45 * SECOND, HOUR, 3 * DAY])),
-    st.tuples(st.just("press"), st.sampled_from([Button.SCHEDULE, Button.UNSCHEDULE, Button.RESCHEDULE]), names),
+    st.tuples(
+        st.just("press"),
+        st.sampled_from([Button.SCHEDULE, Button.UNSCHEDULE, Button.RESCHEDULE]),
+        names,
+    ),
     st.just(("restart",)),
     st.just(("hang", 2 * MINUTE)),
 )
@@ -115,12 +131,19 @@ def check_plan(place: World) -> None:
     assert sum(len(step.runs) for step in planned.steps) == len(place.claims)
     assert events_planned(planned) == events_told(place)
     assert missed_planned(planned) == missed_told(place)
-    assert {step.name: step.renamed_from for step in planned.steps if step.renamed_from} == change.renamed
-    for kind, found in ((Kind.ADDED, change.difference.added), (Kind.REMOVED, change.difference.removed)):
+    assert {
+        step.name: step.renamed_from for step in planned.steps if step.renamed_from
+    } == change.renamed
+    for kind, found in (
+        (Kind.ADDED, change.difference.added),
+        (Kind.REMOVED, change.difference.removed),
+    ):
         moved = {*change.renamed, *change.renamed.values()}
         assert {step.name for step in planned.steps if step.kind is kind} == set(found) - moved
     assert planned.requests == place.registry.requests
-    assert [each.file for each in planned.rejections] == [each.file for each in place.registry.rejections]
+    assert [each.file for each in planned.rejections] == [
+        each.file for each in place.registry.rejections
+    ]
     assert planned.differs == bool(change.difference)
     for name, state in place.registry.states.items():
         if name in steps:
@@ -146,7 +169,11 @@ def check_step(place: World, step: Step) -> None:
 
 
 def events_planned(planned: Plan) -> dict[str, list[str]]:
-    return {step.name: [f"request.{change}" for change in step.told] for step in planned.steps if step.told}
+    return {
+        step.name: [f"request.{change}" for change in step.told]
+        for step in planned.steps
+        if step.told
+    }
 
 
 def events_told(place: World) -> dict[str, list[str]]:
@@ -165,11 +192,18 @@ def missed_planned(planned: Plan) -> list[tuple[str, Miss]]:
 
 
 def missed_told(place: World) -> list[tuple[str, Miss]]:
-    former = {name: fields["message"][len("renamed from ") :] for name, fields in renamed_told(place).items()}
+    former = {
+        name: fields["message"][len("renamed from ") :]
+        for name, fields in renamed_told(place).items()
+    }
     told = [
         (
             former.get(fields["request"], fields["request"]),
-            Miss(count=fields["missed_count"], first=fields["missed_from"], last=fields["missed_until"]),
+            Miss(
+                count=fields["missed_count"],
+                first=fields["missed_from"],
+                last=fields["missed_until"],
+            ),
         )
         for event, fields in place.records
         if event is Event.EXECUTION_FINISHED and fields["status"] == "misfired"
@@ -200,7 +234,15 @@ EVERY_MINUTE = {"process": {"shell": "true"}, "timing": {"schedule": {"frequency
 EVERY_HOUR = {"process": {"shell": "true"}, "timing": {"schedule": {"frequency": "hourly"}}}
 ABANDONED = [
     ([("put", name, EVERY_MINUTE) for name in NAMES], [("hang", 2 * MINUTE)]),
-    ([("remove", "a"), ("rename", "b", "a"), ("edit", "c", EVERY_HOUR), ("edit", "d", {"scheduled": False})], []),
+    (
+        [
+            ("remove", "a"),
+            ("rename", "b", "a"),
+            ("edit", "c", EVERY_HOUR),
+            ("edit", "d", {"scheduled": False}),
+        ],
+        [],
+    ),
 ]
 RENAMED = [
     ([("put", "a", EVERY_MINUTE), ("put", "d", EVERY_HOUR)], [("hang", 2 * MINUTE)]),
@@ -225,7 +267,8 @@ def test_what_plan_says_is_what_happens_at_length(history: list[Any]) -> None:
     check_history(history)
 
 
-# --- by example -------------------------------------------------------------------------------------------------------
+# --- by example
+# -------------------------------------------------------------------------------------------------------
 
 TRUE: Document = {"process": {"shell": "true"}}
 AT_TWO: Document = {"schedule": {"frequency": "daily", "at": "02:00"}}
@@ -250,12 +293,20 @@ def test_nothing_differs_from_itself(place: World) -> None:
 
 
 def test_a_change_is_told_by_the_keys_that_its_author_wrote(place: World) -> None:
-    before = {"process": {"command": ["sync", "--all"], "environment": {"A": "1", "B": "2"}}, "timing": AT_TWO}
+    before = {
+        "process": {"command": ["sync", "--all"], "environment": {"A": "1", "B": "2"}},
+        "timing": AT_TWO,
+    }
     place.write("a", before)
     place.reload()
     command = {"command": ["sync"], "environment": {"A": "1", "C": "x\ny"}, "timeout": "5m"}
     place.write(
-        "a", {"process": command, "timing": {"schedule": {"frequency": "daily", "at": "03:00"}}, "owner": "fin"}
+        "a",
+        {
+            "process": command,
+            "timing": {"schedule": {"frequency": "daily", "at": "03:00"}},
+            "owner": "fin",
+        },
     )
     (step,) = place.plan().steps
     assert step.alterations == (
@@ -266,13 +317,23 @@ def test_a_change_is_told_by_the_keys_that_its_author_wrote(place: World) -> Non
         Alteration(path="timing.schedule.at", before="02:00", after="03:00"),
         Alteration(path="owner", after="fin"),
     )
-    assert (step.before and step.before.fires[0].hour, step.after and step.after.fires[0].hour) == (2, 3)
+    assert (step.before and step.before.fires[0].hour, step.after and step.after.fires[0].hour) == (
+        2,
+        3,
+    )
 
 
 def test_what_means_the_same_is_no_change(place: World) -> None:
     place.write("a", {**TRUE, "timing": AT_TWO})
     place.reload()
-    place.write("a", {"timing": {"schedule": {"at": ["02:00"], "frequency": "daily"}}, **TRUE, "scheduled": True})
+    place.write(
+        "a",
+        {
+            "timing": {"schedule": {"at": ["02:00"], "frequency": "daily"}},
+            **TRUE,
+            "scheduled": True,
+        },
+    )
     assert not place.plan().steps
 
 
@@ -304,19 +365,27 @@ def test_another_name_says_what_comes_with_it_beside_what_else_changes(place: Wo
 
 def test_it_is_told_what_runs_at_once_and_why(place: World) -> None:
     place.write("again", {**TRUE, "timing": "run_immediately"})
-    place.write("late", {**TRUE, "timing": {"schedule": {"frequency": "hourly", "misfire": "skip"}}})
+    place.write(
+        "late", {**TRUE, "timing": {"schedule": {"frequency": "hourly", "misfire": "skip"}}}
+    )
     place.reload()
     place.at += DAY
     place.write("again", {**TRUE, "timing": "run_immediately", "reschedule": "1"})
     place.write("first", {**TRUE, "timing": "run_immediately"})
-    place.write("late", {**TRUE, "timing": {"schedule": {"frequency": "hourly", "misfire": "fire_all"}}})
+    place.write(
+        "late", {**TRUE, "timing": {"schedule": {"frequency": "hourly", "misfire": "fire_all"}}}
+    )
     place.write("past", {**TRUE, "timing": {"run_later": {"start": "2026-02-01 00:00"}}})
     found = steps(place.plan())
     assert found["again"].runs == found["first"].runs == (place.at,)
     assert found["again"].told == (Change.RESCHEDULED, Change.COMPLETED)
     assert found["late"].runs == tuple(NOON + number * HOUR for number in range(1, 25))
     assert found["late"].due_anyway == {place.at}
-    assert (found["past"].runs, found["past"].told, [miss.count for miss in found["past"].missed]) == (
+    assert (
+        found["past"].runs,
+        found["past"].told,
+        [miss.count for miss in found["past"].missed],
+    ) == (
         (),
         (Change.COMPLETED,),
         [1],
@@ -324,7 +393,10 @@ def test_it_is_told_what_runs_at_once_and_why(place: World) -> None:
 
 
 def test_fires_that_come_in_each_others_way_are_told_once_they_are_new(place: World) -> None:
-    guarded = {"process": {"shell": "true", "name": "post", "prevent_concurrent": True}, "timing": AT_TWO}
+    guarded = {
+        "process": {"shell": "true", "name": "post", "prevent_concurrent": True},
+        "timing": AT_TWO,
+    }
     place.write("a", guarded)
     place.reload()
     place.write("b", guarded)
@@ -333,7 +405,10 @@ def test_fires_that_come_in_each_others_way_are_told_once_they_are_new(place: Wo
     (collision,) = crowding.collisions
     assert (collision.request, collision.process, collision.others) == ("b", "post", ("a",))
     assert (collision.before, collision.skipped) == (0, 7)
-    assert (crowding.before and crowding.before.starts, crowding.after and crowding.after.starts) == (1, 3)
+    assert (
+        crowding.before and crowding.before.starts,
+        crowding.after and crowding.after.starts,
+    ) == (1, 3)
     place.reload()
     place.remove("b")
     place.write("heir", {**guarded, "formerly": "b"})

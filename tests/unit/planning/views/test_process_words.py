@@ -36,7 +36,10 @@ MINUTE = timedelta(minutes=1)
         (Shell(line="a | b\n"), "shell: a | b"),
         (Python(target="a.b:c"), "python: a.b:c"),
         (Reference(request="other"), "the process of other"),
-        (Group(members=(PLAIN,)), "a group of 1 member, one after another, whatever becomes of each"),
+        (
+            Group(members=(PLAIN,)),
+            "a group of 1 member, one after another, whatever becomes of each",
+        ),
         (
             Group(members=(PLAIN, PLAIN), stop_on_failure=True),
             "a group of 2 members, one after another, until one fails",
@@ -81,7 +84,11 @@ SAID: dict[str, tuple[object, str, object]] = {
 
 def test_nothing_is_said_of_what_is_as_ever() -> None:
     assert process_words(PLAIN) == {}
-    assert SAID.keys() == {field.name for field in fields(Process)} - {"name", "action", "directory"}
+    assert SAID.keys() == {field.name for field in fields(Process)} - {
+        "name",
+        "action",
+        "directory",
+    }
 
 
 @pytest.mark.parametrize("field", SAID)
@@ -97,7 +104,13 @@ def test_how_it_runs(field: str) -> None:
         (Retry(attempts=1), "1 attempt"),
         (Retry(attempts=2, backoff=3, max_delay=MINUTE), "2 attempts, 1s between them"),
         (
-            Retry(attempts=9, delay=MINUTE, backoff=1.5, max_delay=2 * MINUTE, exit_codes=frozenset({75})),
+            Retry(
+                attempts=9,
+                delay=MINUTE,
+                backoff=1.5,
+                max_delay=2 * MINUTE,
+                exit_codes=frozenset({75}),
+            ),
             "9 attempts, 1m between them, each time 1.5 times as long, at most 2m, only after exit code 75",
         ),
     ],
@@ -108,7 +121,14 @@ def test_how_often_it_is_tried(retry: Retry, words: str) -> None:
 
 def test_members_are_told_by_what_they_do_unlike_their_group() -> None:
     same = replace(PLAIN, name="g/same", environment={"A": "1"}, secrets=("PW",))
-    other = replace(same, name="g/other", directory="/x", environment={"B": "hidden"}, secrets=("PW", "T"), nice=5)
+    other = replace(
+        same,
+        name="g/other",
+        directory="/x",
+        environment={"B": "hidden"},
+        secrets=("PW", "T"),
+        nice=5,
+    )
     inner = replace(same, name="g/in", action=Group(members=(replace(same, name="g/in/deep"),)))
     reference = replace(same, name="r", action=Reference(request="r"))
     group = replace(same, name="g", action=Group(members=(reference, same, other, inner)))

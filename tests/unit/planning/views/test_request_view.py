@@ -28,7 +28,12 @@ from runner.requests.model import (
 )
 from runner.timing.parsing import parse_rule
 
-TICK, MINUTE, HOUR, DAY = timedelta(microseconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+TICK, MINUTE, HOUR, DAY = (
+    timedelta(microseconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+)
 
 
 def schedule_of(**data: Any) -> Schedule:
@@ -41,7 +46,9 @@ TOMORROW = request_of(RunLater(start=NOON + DAY, zone="UTC"), "tomorrow")
 PLAIN = request_of(None, "plain")
 
 
-def view_of(request: ProcessRequest, state: RequestState | None, now: datetime = NOON) -> RequestView:
+def view_of(
+    request: ProcessRequest, state: RequestState | None, now: datetime = NOON
+) -> RequestView:
     states = {} if state is None else {request.name: state}
     (view,) = views(InForce(requests={request.name: request}, kept={}), (), states, now)
     return view
@@ -52,7 +59,8 @@ def rejected(file: str, *names: str) -> Rejection:
     return Rejection(file=file, problems=(problem,), names=frozenset(names), whole=not names)
 
 
-# --- standing and status ----------------------------------------------------------------------------------------------
+# --- standing and status
+# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -77,7 +85,12 @@ def test_a_request_that_no_runner_has_seen_stands_as_it_will(
 def test_a_known_request_stands_as_the_store_says() -> None:
     state = settle(AT_ONCE, seen(AT_ONCE), NOON).state
     view = view_of(AT_ONCE, state, NOON + DAY)
-    assert (view.status, view.next_fire, view.state, view.file) == ("complete", None, state, "at-once.yaml")
+    assert (view.status, view.next_fire, view.state, view.file) == (
+        "complete",
+        None,
+        state,
+        "at-once.yaml",
+    )
 
 
 def test_the_next_fire_is_unspread() -> None:
@@ -85,10 +98,13 @@ def test_the_next_fire_is_unspread() -> None:
     assert view_of(request_of(timing, "spread"), None).next_fire == NOON + HOUR
 
 
-# --- drift ------------------------------------------------------------------------------------------------------------
+# --- drift
+# ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("request_", [HOURLY, AT_ONCE, TOMORROW, PLAIN, replace(HOURLY, scheduled=False)])
+@pytest.mark.parametrize(
+    "request_", [HOURLY, AT_ONCE, TOMORROW, PLAIN, replace(HOURLY, scheduled=False)]
+)
 def test_what_is_as_its_file_says_has_no_drift(request_: ProcessRequest) -> None:
     assert view_of(request_, seen(request_), NOON + HOUR).drift is None
 
@@ -97,22 +113,27 @@ def test_drift_says_who_did_what_and_when() -> None:
     state = unschedule(seen(HOURLY), NOON, by="ann (uid 1000)").state
     view = view_of(HOURLY, state, NOON + DAY)
     assert view.status == "unscheduled"
-    assert view.drift == "unscheduled by ann (uid 1000) at 2026-03-01T12:00:00Z, the file says otherwise"
+    assert (
+        view.drift
+        == "unscheduled by ann (uid 1000) at 2026-03-01T12:00:00Z, the file says otherwise"
+    )
     off = replace(HOURLY, scheduled=False)
     drift = view_of(off, schedule(off, seen(off), NOON, by="bob").state).drift
     assert drift == "scheduled by bob at 2026-03-01T12:00:00Z, the file says otherwise"
 
 
 @pytest.mark.parametrize("timing", [HOURLY.timing, RunImmediately()])
-def test_drift_names_the_button_and_both_where_a_new_rule_has_hidden_it(timing: Schedule | RunImmediately) -> None:
+def test_drift_names_the_button_and_both_where_a_new_rule_has_hidden_it(
+    timing: Schedule | RunImmediately,
+) -> None:
     off = replace(request_of(timing, "off"), scheduled=False)
     told = "by bob at 2026-03-01T12:01:00Z, the file says otherwise"
     pressed = reschedule(off, seen(off), NOON + MINUTE, by="bob").state
     assert view_of(off, pressed, NOON + HOUR).drift == f"rescheduled {told}"
     again = schedule(off, pressed, NOON + 2 * MINUTE, by="ann").state
-    assert view_of(off, again, NOON + HOUR).drift == f"scheduled {told}".replace("bob", "ann").replace(
-        "01:00Z", "02:00Z"
-    )
+    assert view_of(off, again, NOON + HOUR).drift == f"scheduled {told}".replace(
+        "bob", "ann"
+    ).replace("01:00Z", "02:00Z")
     other = replace(off, timing=schedule_of(frequency="minutely"))
     changed = register(other, pressed, NOON + 3 * MINUTE).state
     assert view_of(other, changed, NOON + HOUR).drift == f"scheduled or rescheduled {told}"
@@ -128,7 +149,9 @@ def test_drift_names_the_button_and_both_where_a_new_rule_has_hidden_it(timing: 
         (remove(seen(HOURLY), NOON).state, HOURLY),
     ],
 )
-def test_a_change_that_no_runner_has_seen_is_not_live_yet(state: RequestState, request_: ProcessRequest) -> None:
+def test_a_change_that_no_runner_has_seen_is_not_live_yet(
+    state: RequestState, request_: ProcessRequest
+) -> None:
     assert view_of(request_, state, NOON + MINUTE).drift == "the file's change is not live yet"
 
 
@@ -158,14 +181,20 @@ def test_in_sync_drifted_new_and_invalid_are_told_apart() -> None:
     ]
 
 
-# --- what is rejected -------------------------------------------------------------------------------------------------
+# --- what is rejected
+# -------------------------------------------------------------------------------------------------
 
 
 def test_what_lives_on_by_its_last_good_version_is_invalid_and_still_fires() -> None:
     bad = rejected("hourly.yaml", "hourly")
     force = InForce(requests={"hourly": HOURLY}, kept={"hourly": bad})
     (view,) = views(force, (bad,), {"hourly": seen(HOURLY)}, NOON)
-    assert (view.name, view.status, view.request, view.rejection) == ("hourly", "invalid", HOURLY, bad)
+    assert (view.name, view.status, view.request, view.rejection) == (
+        "hourly",
+        "invalid",
+        HOURLY,
+        bad,
+    )
     assert view.next_fire == NOON + HOUR
 
 
@@ -178,11 +207,17 @@ def test_what_never_was_good_is_shown_by_its_name_or_else_by_its_file() -> None:
         ("x", "b.yaml", "invalid"),
         ("y", "b.yaml", "invalid"),
     ]
-    assert all(view.request is None and view.next_fire is None for view in found if view.status == "invalid")
+    assert all(
+        view.request is None and view.next_fire is None
+        for view in found
+        if view.status == "invalid"
+    )
 
 
 def test_a_newcomer_that_wanted_a_name_that_is_taken_is_shown_by_its_file() -> None:
-    found = views(InForce(requests={"hourly": HOURLY}, kept={}), (rejected("new.yaml", "hourly"),), {}, NOON)
+    found = views(
+        InForce(requests={"hourly": HOURLY}, kept={}), (rejected("new.yaml", "hourly"),), {}, NOON
+    )
     assert [(view.name, view.file, view.status) for view in found] == [
         ("", "new.yaml", "invalid"),
         ("hourly", "hourly.yaml", "scheduled"),
@@ -195,7 +230,8 @@ def test_a_file_of_which_some_documents_live_on_shows_those_that_do_not() -> Non
     assert [view.name for view in views(force, (bad,), {}, NOON)] == ["hourly", "new"]
 
 
-# --- coming fires -----------------------------------------------------------------------------------------------------
+# --- coming fires
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_coming_fires_are_those_that_are_neither_settled_nor_earlier() -> None:
@@ -211,7 +247,9 @@ def test_a_one_time_request_has_one_coming_fire_and_then_none() -> None:
     assert first_fires(TOMORROW, settle(TOMORROW, seen(TOMORROW), NOON + DAY).state, NOON, 5) == []
 
 
-@pytest.mark.parametrize("status", [status for status in RequestStatus if status is not RequestStatus.SCHEDULED])
+@pytest.mark.parametrize(
+    "status", [status for status in RequestStatus if status is not RequestStatus.SCHEDULED]
+)
 def test_what_is_not_scheduled_has_no_coming_fires(status: RequestStatus) -> None:
     assert list(coming_fires(HOURLY, replace(seen(HOURLY), status=status), NOON)) == []
 
@@ -221,7 +259,9 @@ def test_a_definition_has_no_coming_fires() -> None:
 
 
 def test_repetitions_counted_afresh_are_what_is_coming() -> None:
-    request = request_of(schedule_of(frequency="hourly", start="2026-03-01 00:00", repetitions=1), "counted")
+    request = request_of(
+        schedule_of(frequency="hourly", start="2026-03-01 00:00", repetitions=1), "counted"
+    )
     state = reschedule(request, seen(request), NOON, by="ann").state
     assert list(coming_fires(request, state, NOON)) == [NOON + HOUR, NOON + 2 * HOUR]
 
@@ -239,7 +279,9 @@ def test_fires_of_all_requests_come_by_time_and_then_by_name() -> None:
     ]
 
 
-def fires_from(request: ProcessRequest, state: RequestState | None, begin: datetime) -> list[datetime]:
+def fires_from(
+    request: ProcessRequest, state: RequestState | None, begin: datetime
+) -> list[datetime]:
     states = {} if state is None else {request.name: state}
     found = merged({request.name: request}, states, after=begin, now=NOON + 10 * HOUR)
     return [fire.scheduled_for for fire in islice(found, 12)]
@@ -248,15 +290,21 @@ def fires_from(request: ProcessRequest, state: RequestState | None, begin: datet
 def test_a_schedule_fires_from_an_instant_of_the_past_on_as_its_file_has_it() -> None:
     state = settle(HOURLY, seen(HOURLY), NOON + 10 * HOUR).state
     for known in (None, state):
-        assert fires_from(HOURLY, known, NOON - 3 * HOUR) == [NOON + hour * HOUR for hour in range(-3, 9)]
-    assert fires_from(HOURLY, state, NOON + 10 * HOUR)[0] == NOON + 11 * HOUR, "nothing that is settled from now on"
+        assert fires_from(HOURLY, known, NOON - 3 * HOUR) == [
+            NOON + hour * HOUR for hour in range(-3, 9)
+        ]
+    assert fires_from(HOURLY, state, NOON + 10 * HOUR)[0] == NOON + 11 * HOUR, (
+        "nothing that is settled from now on"
+    )
     over = request_of(schedule_of(frequency="hourly", finish="2026-03-01 13:00"), "over")
     assert fires_from(over, None, NOON) == [NOON, NOON + HOUR]
     assert fires_from(replace(HOURLY, scheduled=False), None, NOON) == []
 
 
 def test_past_repetitions_are_counted_as_the_state_says() -> None:
-    request = request_of(schedule_of(frequency="hourly", start="2026-03-01 10:00", repetitions=1), "counted")
+    request = request_of(
+        schedule_of(frequency="hourly", start="2026-03-01 10:00", repetitions=1), "counted"
+    )
     assert fires_from(request, None, NOON - DAY) == [NOON - 2 * HOUR, NOON - HOUR]
     state = reschedule(request, seen(request), NOON, by="ann").state
     assert fires_from(request, state, NOON - DAY) == [NOON + HOUR, NOON + 2 * HOUR]
@@ -275,11 +323,14 @@ def test_a_past_run_later_is_told_by_its_start_and_a_run_immediately_not() -> No
 
 
 def test_what_is_coming_is_what_a_runner_will_do_with_the_files_as_they_are() -> None:
-    """`next` says now what happens: the fires that settle claims, looked at in their time, are those foretold."""
+    """`next` says now what happens: the fires that settle claims, looked at in their
+    time, are those foretold.
+    """
     edited = request_of(schedule_of(frequency="minutely", interval=25), "hourly")
     now, old = NOON + MINUTE, seen(HOURLY)
     foretold = [
-        fire.scheduled_for for fire in islice(merged({"hourly": edited}, {"hourly": old}, after=now, now=now), 9)
+        fire.scheduled_for
+        for fire in islice(merged({"hourly": edited}, {"hourly": old}, after=now, now=now), 9)
     ]
     state = register(edited, old, now).state
     claims: list[datetime] = []
@@ -294,6 +345,7 @@ def test_a_request_with_verdicts_ahead_says_until_when_it_fires_only_on_time() -
     moved = stepped_back(HOURLY, state, NOON + MINUTE)
     force = InForce(requests={"hourly": HOURLY}, kept={})
     shown = {
-        now: views(force, (), {"hourly": moved}, now)[0].reopened_until for now in (NOON + MINUTE, NOON + 5 * HOUR)
+        now: views(force, (), {"hourly": moved}, now)[0].reopened_until
+        for now in (NOON + MINUTE, NOON + 5 * HOUR)
     }
     assert shown == {NOON + MINUTE: NOON + 5 * HOUR, NOON + 5 * HOUR: None}

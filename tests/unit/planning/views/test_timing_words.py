@@ -15,8 +15,12 @@ from runner.timing.parsing import parse_rule
 EVE = datetime(2026, 12, 24, 17, tzinfo=UTC)
 
 
-def schedule_of(misfire: Misfire = Misfire.SKIP, spread: timedelta = timedelta(), **data: Any) -> Schedule:
-    return Schedule(rule=parse_rule(data, default_zone="Europe/Madrid"), misfire=misfire, spread=spread)
+def schedule_of(
+    misfire: Misfire = Misfire.SKIP, spread: timedelta = timedelta(), **data: Any
+) -> Schedule:
+    return Schedule(
+        rule=parse_rule(data, default_zone="Europe/Madrid"), misfire=misfire, spread=spread
+    )
 
 
 @pytest.mark.parametrize(
@@ -25,12 +29,18 @@ def schedule_of(misfire: Misfire = Misfire.SKIP, spread: timedelta = timedelta()
         (None, "no timing: it runs when it is asked for"),
         (RunImmediately(), "once, when it is first seen"),
         (RunLater(start=EVE, zone="Europe/Madrid"), "once, at 2026-12-24 18:00 (Europe/Madrid)"),
-        (RunLater(start=EVE + timedelta(seconds=5), zone="UTC"), "once, at 2026-12-24 17:00:05 (UTC)"),
+        (
+            RunLater(start=EVE + timedelta(seconds=5), zone="UTC"),
+            "once, at 2026-12-24 17:00:05 (UTC)",
+        ),
         (
             RunLater(start=EVE, zone="UTC", misfire=Misfire.SKIP),
             "once, at 2026-12-24 17:00 (UTC); not at all if that is missed",
         ),
-        (RunLater(start=EVE, zone="UTC", misfire=Misfire.FIRE_ALL), "once, at 2026-12-24 17:00 (UTC)"),
+        (
+            RunLater(start=EVE, zone="UTC", misfire=Misfire.FIRE_ALL),
+            "once, at 2026-12-24 17:00 (UTC)",
+        ),
         (schedule_of(frequency="minutely", interval=5), "every 5 minutes (Europe/Madrid)"),
         (
             schedule_of(frequency="daily", days="weekdays", at="02:00", finish="2027-06-30"),

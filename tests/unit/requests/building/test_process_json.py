@@ -88,7 +88,9 @@ def processes(actions: st.SearchStrategy[Action]) -> st.SearchStrategy[Process]:
 
 
 groups = st.builds(
-    Group, members=st.lists(processes(simple), min_size=1, max_size=2).map(tuple), stop_on_failure=st.booleans()
+    Group,
+    members=st.lists(processes(simple), min_size=1, max_size=2).map(tuple),
+    stop_on_failure=st.booleans(),
 )
 
 
@@ -111,13 +113,22 @@ def test_a_plain_process_is_a_short_text() -> None:
 
 
 def test_what_is_written_out_as_the_default_is_left_out() -> None:
-    told = replace(PLAIN, success=Success(exit_codes=frozenset({0})), stop_grace=timedelta(seconds=10), environment={})
+    told = replace(
+        PLAIN,
+        success=Success(exit_codes=frozenset({0})),
+        stop_grace=timedelta(seconds=10),
+        environment={},
+    )
     assert process_text(told) == process_text(PLAIN)
 
 
 def test_every_field_but_three_may_be_left_out_of_a_text() -> None:
     """A text of an earlier version knows no field that a later one adds: it must have a default."""
-    needed = {each.name for each in fields(Process) if each.default is MISSING and each.default_factory is MISSING}
+    needed = {
+        each.name
+        for each in fields(Process)
+        if each.default is MISSING and each.default_factory is MISSING
+    }
     assert needed == {"name", "action", "directory"}
 
 
@@ -129,7 +140,9 @@ def test_keys_of_a_later_version_are_passed_over() -> None:
     assert process_text(process_from(json.dumps(told))) == text
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name":"a","directory":"/"}', '{"name":"a","command":["x"]}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"name":"a","directory":"/"}', '{"name":"a","command":["x"]}']
+)
 def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
         process_from(text)

@@ -1,4 +1,6 @@
-"""What a process can say: from the document to the model, and what cannot be meant told at its place."""
+"""What a process can say: from the document to the model, and what cannot be meant told
+at its place.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,12 @@ FOLDER = "/srv/jobs.d"
 def draft_of(text: str) -> Draft:
     data: Any = yaml.load(text, yaml.SafeLoader)
     assert not findings_in(data), findings_in(data)
-    return Draft(data=data, name="nightly", folder=FOLDER, source=Source(file="nightly.yaml", line=1, sha256="0"))
+    return Draft(
+        data=data,
+        name="nightly",
+        folder=FOLDER,
+        source=Source(file="nightly.yaml", line=1, sha256="0"),
+    )
 
 
 def request_of(text: str) -> ProcessRequest:
@@ -53,7 +60,9 @@ def found_in(fields: str) -> tuple[Finding, ...]:
 
 
 def told(fields: str) -> dict[str, str]:
-    return {path_text(each.path): f"{each.message} ({each.suggestion})" for each in found_in(fields)}
+    return {
+        path_text(each.path): f"{each.message} ({each.suggestion})" for each in found_in(fields)
+    }
 
 
 def members_of(process: Process) -> dict[str, Process]:
@@ -61,7 +70,8 @@ def members_of(process: Process) -> dict[str, Process]:
     return {member.name: member for member in process.action.members}
 
 
-# --- one process ------------------------------------------------------------------------------------------------------
+# --- one process
+# ------------------------------------------------------------------------------------------------------
 
 FULL = """
 formerly: posting
@@ -123,8 +133,12 @@ def test_every_value_of_a_process_is_at_its_place() -> None:
 
 
 def test_what_is_not_said_is_as_the_model_has_it() -> None:
-    assert process_of("shell: x") == Process(name="nightly", action=Shell(line="x"), directory=FOLDER)
-    assert process_of("shell: x, success: {fail_on_stderr: true}").success == Success(fail_on_stderr=True)
+    assert process_of("shell: x") == Process(
+        name="nightly", action=Shell(line="x"), directory=FOLDER
+    )
+    assert process_of("shell: x, success: {fail_on_stderr: true}").success == Success(
+        fail_on_stderr=True
+    )
     assert process_of("shell: x, retry: {attempts: 2}").retry == Retry(attempts=2)
     assert process_of("shell: x, limits: {}").limits == Limits()
     assert process_of("shell: x, environment_file: a.env").environment_files == (f"{FOLDER}/a.env",)
@@ -142,7 +156,11 @@ def test_a_full_process_survives_both_of_its_texts() -> None:
     [
         ("limits: {memory: 0B}", "limits.memory", "`memory` should be more than nothing"),
         ("output_limit: 0kB", "output_limit", "`output_limit` should be more than nothing"),
-        ("output_limit: 9999999TiB", "output_limit", "`output_limit` should be less than 1000000 TiB"),
+        (
+            "output_limit: 9999999TiB",
+            "output_limit",
+            "`output_limit` should be less than 1000000 TiB",
+        ),
         ("limits: {memory: 1111111111111111B}", "limits.memory", "is not a size"),
         ("limits: {cpu: 0s}", "limits.cpu", "`cpu` should be longer than nothing"),
         ("retry: {attempts: 2, delay: 40000d}", "retry.delay", "longer than a hundred years"),
@@ -152,10 +170,16 @@ def test_a_full_process_survives_both_of_its_texts() -> None:
             "`max_delay` should not be shorter than `delay`, which is 1m",
         ),
         ("retry: {attempts: 2, max_delay: 500ms}", "retry.max_delay", "`delay`, which is 1s"),
-        ("params: {year: 1, YEAR: 2}", "params.YEAR", "`YEAR` and `year` would both be `RUNNER_PARAM_YEAR`"),
+        (
+            "params: {year: 1, YEAR: 2}",
+            "params.YEAR",
+            "`YEAR` and `year` would both be `RUNNER_PARAM_YEAR`",
+        ),
     ],
 )
-def test_a_value_that_cannot_be_meant_is_told_at_its_place(fields: str, path: str, message: str) -> None:
+def test_a_value_that_cannot_be_meant_is_told_at_its_place(
+    fields: str, path: str, message: str
+) -> None:
     found = told(f"shell: x, {fields}")
     assert list(found) == [f"process.{path}"]
     assert message in found[f"process.{path}"]
@@ -171,17 +195,25 @@ def test_a_value_that_cannot_be_meant_is_told_at_its_place(fields: str, path: st
 )
 def test_the_value_of_a_secret_has_no_business_in_the_file(fields: str, key: str) -> None:
     (finding,) = found_in(f"shell: x, secrets: [OK_TOO, PW], {fields}")
-    assert path_text(finding.path) == "process.secrets[1]"  # not where the value stands: the line may be shown
-    assert finding.message == f"the value of a secret has no business in the file: `PW` stands in `{key}`"
+    assert (
+        path_text(finding.path) == "process.secrets[1]"
+    )  # not where the value stands: the line may be shown
+    assert (
+        finding.message
+        == f"the value of a secret has no business in the file: `PW` stands in `{key}`"
+    )
     assert finding.suggestion == "put it into an `environment_file` or the runner's own environment"
 
 
 def test_a_param_is_secret_by_the_name_of_its_variable_too() -> None:
-    assert list(told("shell: x, secrets: [RUNNER_PARAM_PW], params: {pw: hunter2}")) == ["process.secrets[0]"]
+    assert list(told("shell: x, secrets: [RUNNER_PARAM_PW], params: {pw: hunter2}")) == [
+        "process.secrets[0]"
+    ]
     assert not told("shell: x, secrets: [PW], environment: {pw: public}, params: {pw2: 1}")
 
 
-# --- groups -----------------------------------------------------------------------------------------------------------
+# --- groups
+# -----------------------------------------------------------------------------------------------------------
 
 GROUP = """
   name: posting, directory: erp, environment: {A: "1"}, environment_file: erp.env, secrets: [PW], params: {year: 2026},
@@ -198,7 +230,11 @@ GROUP = """
 def test_a_group_has_its_members_in_order() -> None:
     process = process_of(GROUP)
     assert isinstance(process.action, Group)
-    assert (process.name, process.directory, process.action.stop_on_failure) == ("posting", f"{FOLDER}/erp", True)
+    assert (process.name, process.directory, process.action.stop_on_failure) == (
+        "posting",
+        f"{FOLDER}/erp",
+        True,
+    )
     assert list(members_of(process)) == ["extract", "nightly/load", "nightly/own", "nightly/inner"]
     assert (process.timeout, process.retry) == (timedelta(hours=1), Retry(attempts=2))
 
@@ -228,18 +264,27 @@ def test_secrets_of_a_group_are_secrets_of_all_its_members() -> None:
 def test_a_member_by_reference_bears_the_name_and_what_its_group_would_give_it() -> None:
     member = members_of(process_of(GROUP))["extract"]
     assert member.action == Reference(request="extract")
-    assert (member.directory, member.environment, member.timeout) == (f"{FOLDER}/erp", {"A": "1"}, None)
+    assert (member.directory, member.environment, member.timeout) == (
+        f"{FOLDER}/erp",
+        {"A": "1"},
+        None,
+    )
 
 
 def test_a_group_in_a_group_is_named_by_the_way_to_it() -> None:
     inner = members_of(process_of(GROUP))["nightly/inner"]
     members = members_of(inner)
     assert list(members) == ["nightly/inner/deep", "extract"]
-    assert (members["nightly/inner/deep"].environment, inner.environment) == ({"C": "3"}, {"C": "3"})
+    assert (members["nightly/inner/deep"].environment, inner.environment) == (
+        {"C": "3"},
+        {"C": "3"},
+    )
     assert members["nightly/inner/deep"].directory == f"{FOLDER}/erp"
 
 
-def test_two_members_of_one_name_are_told_at_the_second_and_two_of_different_groups_are_not() -> None:
+def test_two_members_of_one_name_are_told_at_the_second_and_two_of_different_groups_are_not() -> (
+    None
+):
     twins = "group: {members: [{name: a, shell: x}, {request: a}, {name: a, shell: y}]}"
     assert told(twins) == {
         "process.group.members[2].name": 'another member is named "a" too (give each a `name` of its own)'
@@ -276,23 +321,37 @@ def test_a_secret_of_a_member_in_what_it_inherits_is_told() -> None:
 def test_every_field_of_the_model_can_be_said() -> None:
     """What the model has and no document can say would be dead."""
     said = {*fields_that_differ(process_of(GROUP)), *fields_that_differ(request_of(FULL).process)}
-    assert said == {field.name for field in fields(Process)} - {"stop_signal", "emptied", "scheduled"}
+    assert said == {field.name for field in fields(Process)} - {
+        "stop_signal",
+        "emptied",
+        "scheduled",
+    }
     unscheduled = process_of("group: {members: [{request: a, scheduled: false}, {request: b}]}")
     assert [member.scheduled for member in members_of(unscheduled).values()] == [False, True]
     assert "stop_signal" in fields_that_differ(process_of("shell: x, stop_signal: INT"))
 
 
 def test_a_group_of_which_no_member_is_scheduled_is_refused() -> None:
-    fields = "group: {members: [{request: a, scheduled: false}, {name: b, shell: x, scheduled: false}]}"
+    fields = (
+        "group: {members: [{request: a, scheduled: false}, {name: b, shell: x, scheduled: false}]}"
+    )
     assert list(told(fields)) == ["process.group.members"]
 
 
 def test_what_is_said_to_be_empty_is_said() -> None:
     process = process_of("shell: x, environment: {}")
-    assert (process.environment, process.says("environment"), process.says("params")) == ({}, True, False)
+    assert (process.environment, process.says("environment"), process.says("params")) == (
+        {},
+        True,
+        False,
+    )
     assert process_from(process_text(process)).says("environment")
 
 
 def fields_that_differ(process: Process) -> set[str]:
     plain = Process(name="", action=Shell(line=""), directory="")
-    return {field.name for field in fields(Process) if getattr(process, field.name) != getattr(plain, field.name)}
+    return {
+        field.name
+        for field in fields(Process)
+        if getattr(process, field.name) != getattr(plain, field.name)
+    }

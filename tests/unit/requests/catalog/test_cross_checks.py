@@ -1,4 +1,6 @@
-"""What is wrong only between documents: names that lead nowhere, round in a circle, or to one that still lives."""
+"""What is wrong only between documents: names that lead nowhere, round in a circle, or
+to one that still lives.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ def candidates(files: Mapping[str, str]) -> dict[str, Candidate]:
     """The requests of some files, by name."""
     found: dict[str, Candidate] = {}
     for stem, text in files.items():
-        place = Place(relative=f"{stem}.yaml", display=f"{stem}.yaml", path=f"/srv/{stem}.yaml", default_zone="UTC")
+        place = Place(
+            relative=f"{stem}.yaml",
+            display=f"{stem}.yaml",
+            path=f"/srv/{stem}.yaml",
+            default_zone="UTC",
+        )
         file = loaded(Content(raw=text.encode(), signature=None), place)
         assert not file.problems, file.problems
         found |= {candidate.request.name: candidate for candidate in file.candidates}
@@ -28,9 +35,15 @@ def candidates(files: Mapping[str, str]) -> dict[str, Candidate]:
 
 
 def told(
-    files: Mapping[str, str], *, tolerated: frozenset[str] = frozenset(), incumbents: Mapping[str, str] | None = None
+    files: Mapping[str, str],
+    *,
+    tolerated: frozenset[str] = frozenset(),
+    incumbents: Mapping[str, str] | None = None,
 ) -> list[str]:
-    return [str(problem) for _, problem in broken_references(candidates(files), tolerated, incumbents or {})]
+    return [
+        str(problem)
+        for _, problem in broken_references(candidates(files), tolerated, incumbents or {})
+    ]
 
 
 X = "process: {shell: x}"
@@ -86,8 +99,14 @@ def test_a_request_that_was_renamed_is_told_by_its_new_name() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("process: {request: a}", "`a` refers to itself (say what it runs: a command or a shell line)"),
-        (group("{name: in, shell: x}", member("a")), "the group `a` contains itself (take it out of the members)"),
+        (
+            "process: {request: a}",
+            "`a` refers to itself (say what it runs: a command or a shell line)",
+        ),
+        (
+            group("{name: in, shell: x}", member("a")),
+            "the group `a` contains itself (take it out of the members)",
+        ),
         (
             f"{X}\non_failure: {{request: a}}",
             "`a` would run after its own failure (name another request; `retry` runs it again)",
@@ -116,7 +135,11 @@ def test_a_circle_through_groups_and_references_is_told_with_the_way_round() -> 
 
 
 def test_a_request_in_two_circles_is_told_once_by_the_shortest_way() -> None:
-    files = {"a": group(member("b"), member("c")), "b": "process: {request: a}", "c": "process: {request: b}"}
+    files = {
+        "a": group(member("b"), member("c")),
+        "b": "process: {request: a}",
+        "c": "process: {request: b}",
+    }
     assert [line.split("circle: ")[1].split(" (")[0] for line in told(files)] == [
         "a → b → a",
         "b → a → b",
@@ -138,14 +161,28 @@ def guarded(process_name: str, *members: str) -> str:
         ({"all": guarded("close", member("by-way"))}, "it"),
         ({"all": guarded("close", member("inner"))}, "`one` in it"),
         ({"all": guarded("close", f"{{name: in, group: {{members: [{member('one')}]}}}}")}, "it"),
-        ({"all": guarded("own/in", member("own")), "own": group(f"{{name: in, shell: x, {GUARDED}}}")}, "it"),
-        ({"all": guarded("close", member("own")), "own": group(f"{{name: in, shell: x, {GUARDED}}}")}, None),
+        (
+            {
+                "all": guarded("own/in", member("own")),
+                "own": group(f"{{name: in, shell: x, {GUARDED}}}"),
+            },
+            "it",
+        ),
+        (
+            {
+                "all": guarded("close", member("own")),
+                "own": group(f"{{name: in, shell: x, {GUARDED}}}"),
+            },
+            None,
+        ),
         ({"all": group(member("one"))}, None),
         ({"all": guarded("close", member("free"))}, None),
         ({"all": guarded("other", member("one"), member("one"))}, None),
     ],
 )
-def test_a_member_that_would_wait_for_its_own_group_is_told(files: dict[str, str], who: str | None) -> None:
+def test_a_member_that_would_wait_for_its_own_group_is_told(
+    files: dict[str, str], who: str | None
+) -> None:
     known = {
         "one": f"process: {{name: close, shell: x, {GUARDED}}}",
         "free": "process: {name: close, shell: x}",
@@ -174,7 +211,9 @@ def test_many_guarded_groups_are_looked_through_soon() -> None:
     problems: list[tuple[Candidate, Problem]] = []
     effort = effort_of(lambda: problems.extend(broken_references(found, frozenset(), {})))
     assert not problems
-    assert effort < 3_000_000, "to look from each to the end of the chain would be ten million calls"
+    assert effort < 3_000_000, (
+        "to look from each to the end of the chain would be ten million calls"
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,10 +244,14 @@ def test_the_value_of_a_members_secret_has_no_business_in_the_file_of_its_group(
 
 
 def test_failures_may_be_told_to_each_other_in_a_circle() -> None:
-    assert told({"a": f"{X}\non_failure: {{request: b}}", "b": f"{X}\non_failure: {{request: a}}"}) == []
+    assert (
+        told({"a": f"{X}\non_failure: {{request: b}}", "b": f"{X}\non_failure: {{request: a}}"})
+        == []
+    )
 
 
-# --- formerly ---------------------------------------------------------------------------------------------------------
+# --- formerly
+# ---------------------------------------------------------------------------------------------------------
 
 HEIR = f"formerly: old\n{X}"
 
@@ -228,7 +271,8 @@ def test_a_request_was_never_called_what_it_is_called() -> None:
 
 
 @pytest.mark.parametrize(
-    ("incumbents", "rejected", "heir"), [({}, "b", "a"), ({"b": "b.yaml"}, "a", "b"), ({"a": "a.yaml"}, "b", "a")]
+    ("incumbents", "rejected", "heir"),
+    [({}, "b", "a"), ({"b": "b.yaml"}, "a", "b"), ({"a": "a.yaml"}, "b", "a")],
 )
 def test_one_request_keeps_the_state_the_one_that_was_there_else_the_first(
     incumbents: Mapping[str, str], rejected: str, heir: str
@@ -239,7 +283,9 @@ def test_one_request_keeps_the_state_the_one_that_was_there_else_the_first(
 
 
 def test_a_folder_rejects_once_what_mentions_two_that_are_not_there(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(f"{group(member('gone'), member('lost'))}\non_failure: {{request: c}}")
+    (tmp_path / "a.yaml").write_text(
+        f"{group(member('gone'), member('lost'))}\non_failure: {{request: c}}"
+    )
     (tmp_path / "b.yaml").write_text("process: {request: c}")
     (tmp_path / "c.yaml").write_text(X)
     catalog = CatalogReader(tmp_path, default_zone="UTC").read()
@@ -248,8 +294,16 @@ def test_a_folder_rejects_once_what_mentions_two_that_are_not_there(tmp_path: Pa
 
 
 def test_a_place_is_known_again_by_the_next_reader() -> None:
-    read = candidates({"a": f"name: a\n{group(member('b'), member('c'))}\non_failure: {{request: d}}\nformerly: old"})
-    entry = Entry(signature=(1, 2, 3, 4, 5), digest=b"0", file=LoadedFile(candidates=tuple(read.values()), reads={}))
+    read = candidates(
+        {
+            "a": f"name: a\n{group(member('b'), member('c'))}\non_failure: {{request: d}}\nformerly: old"
+        }
+    )
+    entry = Entry(
+        signature=(1, 2, 3, 4, 5),
+        digest=b"0",
+        file=LoadedFile(candidates=tuple(read.values()), reads={}),
+    )
     text = written({"a.yaml": entry}, root="/srv", zone="UTC")
     requests = {name: candidate.request for name, candidate in read.items()}
     notes = notes_in(text, root="/srv", zone="UTC")
@@ -258,11 +312,15 @@ def test_a_place_is_known_again_by_the_next_reader() -> None:
 
 def test_many_names_that_lead_nowhere_are_told_soon() -> None:
     def effort(names: int) -> int:
-        text = "\n---\n".join(f"name: r{number}\nprocess: {{request: s{number}}}" for number in range(names))
+        text = "\n---\n".join(
+            f"name: r{number}\nprocess: {{request: s{number}}}" for number in range(names)
+        )
         requests = candidates({"all": text})
         problems: list[tuple[Candidate, Problem]] = []
         made = effort_of(lambda: problems.extend(broken_references(requests, frozenset(), {})))
         assert len(problems) == names
         return made
 
-    assert effort(600) < 3 * effort(300), "twice as many are about twice the work, and not four times"
+    assert effort(600) < 3 * effort(300), (
+        "twice as many are about twice the work, and not four times"
+    )

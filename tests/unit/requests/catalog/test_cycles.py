@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from runner.requests.catalog.cycles import circles, way_between
 
-graphs = st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdefgh"), max_size=3), max_size=6)
+graphs = st.dictionaries(
+    st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdefgh"), max_size=3), max_size=6
+)
 
 
 def reached(name: str, targets: Mapping[str, list[str]]) -> set[str]:

@@ -1,4 +1,6 @@
-"""Settings that the requests of a folder share: who has them, what wins, what is told of wrong ones, when read."""
+"""Settings that the requests of a folder share: who has them, what wins, what is told
+of wrong ones, when read.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,8 @@ def incumbents(catalog: Catalog) -> dict[str, str]:
     return {name: request.source.file for name, request in catalog.requests.items()}
 
 
-# --- who has them, and what wins --------------------------------------------------------------------------------------
+# --- who has them, and what wins
+# --------------------------------------------------------------------------------------
 
 
 def test_what_is_nearest_counts_key_by_key_and_a_document_s_own_word_always(folder: Path) -> None:
@@ -78,7 +81,9 @@ def test_what_is_nearest_counts_key_by_key_and_a_document_s_own_word_always(fold
             "far.yaml": GOOD,
         },
     )
-    found = {name: (each.owner, each.labels, each.process.timeout) for name, each in requests.items()}
+    found = {
+        name: (each.owner, each.labels, each.process.timeout) for name, each in requests.items()
+    }
     assert found == {
         "one": ("near", {"a": "far", "b": "near", "c": "own"}, timedelta(hours=2)),
         "two": ("own", {"a": "own", "b": "near"}, timedelta(hours=3)),
@@ -111,7 +116,10 @@ def test_paths_are_relative_to_the_file_that_says_them(folder: Path) -> None:
     inherits, says = requests["a"].process, requests["b"].process
     assert inherits.directory == f"{folder}/work"
     assert inherits.environment_files == (f"{folder}/a.env", "/b.env")
-    assert (says.directory, says.environment_files) == (f"{folder}/below", (f"{folder}/below/own.env",))
+    assert (says.directory, says.environment_files) == (
+        f"{folder}/below",
+        (f"{folder}/below/own.env",),
+    )
     assert isinstance(timing := requests["a"].timing, Schedule)
     assert timing.rule.excepted == {date(2026, 12, 25)}
 
@@ -161,20 +169,41 @@ def test_what_has_no_place_in_a_request_is_not_applied(folder: Path) -> None:
     group = requests["group"].process
     assert (group.timeout, group.run_as) == (timedelta(hours=1), None)
     assert isinstance(group.action, Group)
-    assert [each.run_as for each in group.action.members] == [None, RunAs(user="erp"), RunAs(user="own")]
+    assert [each.run_as for each in group.action.members] == [
+        None,
+        RunAs(user="erp"),
+        RunAs(user="own"),
+    ]
 
 
-def test_a_folder_can_be_unscheduled_and_a_request_in_it_be_scheduled_all_the_same(folder: Path) -> None:
-    files = {"_defaults.yaml": "scheduled: false", "a.yaml": DAILY, "b.yaml": f"scheduled: true\n{DAILY}"}
-    assert {name: each.scheduled for name, each in good(folder, files).items()} == {"a": False, "b": True}
+def test_a_folder_can_be_unscheduled_and_a_request_in_it_be_scheduled_all_the_same(
+    folder: Path,
+) -> None:
+    files = {
+        "_defaults.yaml": "scheduled: false",
+        "a.yaml": DAILY,
+        "b.yaml": f"scheduled: true\n{DAILY}",
+    }
+    assert {name: each.scheduled for name, each in good(folder, files).items()} == {
+        "a": False,
+        "b": True,
+    }
 
 
-def test_a_definition_in_the_store_needs_no_defaults_and_can_be_moved(folder: Path, tmp_path: Path) -> None:
-    files = {"_defaults.yaml": "owner: me\nprocess: {directory: work, environment_file: a.env}", "below/a.yaml": GOOD}
+def test_a_definition_in_the_store_needs_no_defaults_and_can_be_moved(
+    folder: Path, tmp_path: Path
+) -> None:
+    files = {
+        "_defaults.yaml": "owner: me\nprocess: {directory: work, environment_file: a.env}",
+        "below/a.yaml": GOOD,
+    }
     request = good(folder, files)["a"]
     assert request_from_definition(definition_text(request), default_zone="UTC") == request
     write(other := tmp_path / "other", files)
-    assert relocated(request, str(folder), str(other), default_zone="UTC") == reader_of(other).read().requests["a"]
+    assert (
+        relocated(request, str(folder), str(other), default_zone="UTC")
+        == reader_of(other).read().requests["a"]
+    )
 
 
 WORD = st.sampled_from(["a", "b", "c"])
@@ -200,17 +229,24 @@ def test_several_files_come_to_what_each_alone_would_fill_in_from_the_nearest_on
     assert filled(document, whole, "name") == one_by_one
 
 
-# --- what is wrong with them ------------------------------------------------------------------------------------------
+# --- what is wrong with them
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("owner: a\nname: b", "2:1: `name` is each request's own; there is no default for it (leave it out)"),
+        (
+            "owner: a\nname: b",
+            "2:1: `name` is each request's own; there is no default for it (leave it out)",
+        ),
         ("- owner: a", "1:1: the defaults should be a mapping, not a list"),
         ("owmer: a", "1:1: `owmer` is not a key of the defaults (did you mean `owner`?)"),
         ("process: {command: [a]}", "1:11: `command` is not a key of `process`"),
-        ("process:\n  timeuot: 1h", "2:3: `timeuot` is not a key of `process` (did you mean `timeout`?)"),
+        (
+            "process:\n  timeuot: 1h",
+            "2:3: `timeuot` is not a key of `process` (did you mean `timeout`?)",
+        ),
         ("timing: {at: '02:00'}", "1:10: `at` is not a key of `timing`"),
         ("timing:\n  timezone: Mars", "2:13: there is no time zone 'Mars'"),
         ("process: {stop_signal: FOO}", "1:24: there is no signal"),
@@ -221,9 +257,13 @@ def test_several_files_come_to_what_each_alone_would_fill_in_from_the_nearest_on
         ("owner: [", "1:9: "),
     ],
 )
-def test_what_is_wrong_is_told_once_in_the_file_itself(folder: Path, text: str, message: str) -> None:
+def test_what_is_wrong_is_told_once_in_the_file_itself(
+    folder: Path, text: str, message: str
+) -> None:
     catalog = read(folder, {"_defaults.yaml": text, "a.yaml": GOOD, "b.yaml": GOOD})
-    assert [line for line in told(catalog) if line.startswith(f"_defaults.yaml:{message}")], told(catalog)
+    assert [line for line in told(catalog) if line.startswith(f"_defaults.yaml:{message}")], told(
+        catalog
+    )
     assert len(catalog.problems) == 1
     assert [(each.file, each.whole) for each in catalog.rejections] == [
         ("_defaults.yaml", True), ("a.yaml", True), ("b.yaml", True),
@@ -239,18 +279,31 @@ def test_all_that_is_wrong_is_told_in_one_pass(folder: Path) -> None:
 
 def test_a_failure_s_request_that_is_not_there_is_told_once_where_it_is_named(folder: Path) -> None:
     catalog = read(
-        folder, {"_defaults.yaml": "owner: a\non_failure: {request: tel}", "a.yaml": GOOD, "tell.yaml": GOOD}
+        folder,
+        {
+            "_defaults.yaml": "owner: a\non_failure: {request: tel}",
+            "a.yaml": GOOD,
+            "tell.yaml": GOOD,
+        },
     )
-    assert told(catalog) == ["_defaults.yaml:2:23: no request is named `tel` (did you mean `tell`?)"]
+    assert told(catalog) == [
+        "_defaults.yaml:2:23: no request is named `tel` (did you mean `tell`?)"
+    ]
 
 
-def test_only_the_requests_below_keep_their_last_good_version_and_others_never_notice(folder: Path) -> None:
+def test_only_the_requests_below_keep_their_last_good_version_and_others_never_notice(
+    folder: Path,
+) -> None:
     reader = reader_of(folder)
     write(folder, {"below/_defaults.yaml": "owner: a", "below/a.yaml": GOOD, "b.yaml": GOOD})
     first = reader.read()
     write(
         folder,
-        {"below/_defaults.yaml": "owner: [", "below/a.yaml": "process: {shell: y}", "b.yaml": f"owner: c\n{GOOD}"},
+        {
+            "below/_defaults.yaml": "owner: [",
+            "below/a.yaml": "process: {shell: y}",
+            "b.yaml": f"owner: c\n{GOOD}",
+        },
     )
     second = reader.read(incumbents(first))
     force = in_force(second, first.requests)
@@ -260,12 +313,17 @@ def test_only_the_requests_below_keep_their_last_good_version_and_others_never_n
     write(folder, {"below/_defaults.yaml": "owner: d"})
     third = reader.read(incumbents(first))
     assert not third.rejections
-    assert (third.requests["a"].owner, third.requests["a"].process.action) != (None, first.requests["a"].process.action)
+    assert (third.requests["a"].owner, third.requests["a"].process.action) != (
+        None,
+        first.requests["a"].process.action,
+    )
 
 
 def test_two_files_in_one_folder_are_one_too_many(folder: Path) -> None:
     files = {"_defaults.yaml": "owner: a", "_defaults.yml": "owner: b", "a.yaml": GOOD}
-    assert told(read(folder, files)) == ["_defaults.yml:1:1: `_defaults.yaml` lies beside it (keep one of them)"]
+    assert told(read(folder, files)) == [
+        "_defaults.yml:1:1: `_defaults.yaml` lies beside it (keep one of them)"
+    ]
 
 
 def test_a_folder_or_a_link_to_nothing_in_place_of_the_file_is_told(folder: Path) -> None:
@@ -273,7 +331,10 @@ def test_a_folder_or_a_link_to_nothing_in_place_of_the_file_is_told(folder: Path
     (folder / "below").mkdir()
     (folder / "below" / "_defaults.yaml").symlink_to("nowhere")
     lines = told(read(folder, {"a.yaml": GOOD, "below/b.yaml": GOOD}))
-    assert [line.split(": ", 2)[1] for line in lines] == ["it is a folder, not a file", "it is a link to nothing"]
+    assert [line.split(": ", 2)[1] for line in lines] == [
+        "it is a folder, not a file",
+        "it is a link to nothing",
+    ]
 
 
 def test_a_file_that_anybody_may_write_is_wrong_where_that_is_guarded_against(folder: Path) -> None:
@@ -287,11 +348,15 @@ def test_a_file_that_anybody_may_write_is_wrong_where_that_is_guarded_against(fo
 
 
 def test_what_is_wrong_by_both_together_is_told_in_the_document(folder: Path) -> None:
-    files = {"_defaults.yaml": "process: {secrets: [A]}", "a.yaml": "process: {shell: x, environment: {A: b}}"}
+    files = {
+        "_defaults.yaml": "process: {secrets: [A]}",
+        "a.yaml": "process: {shell: x, environment: {A: b}}",
+    }
     assert [line[:7] for line in told(read(folder, files))] == ["a.yaml:"]
 
 
-# --- when what is read ------------------------------------------------------------------------------------------------
+# --- when what is read
+# ------------------------------------------------------------------------------------------------
 
 
 def test_an_edit_reads_again_what_it_concerns_and_nothing_else(folder: Path) -> None:
@@ -314,7 +379,10 @@ def test_an_edit_reads_again_what_it_concerns_and_nothing_else(folder: Path) -> 
 
 
 def test_an_edit_of_the_dates_that_the_defaults_name_is_seen(folder: Path) -> None:
-    write(folder, {"_defaults.yaml": "timing: {except: days.txt}", "days.txt": "2026-12-25", "a.yaml": DAILY})
+    write(
+        folder,
+        {"_defaults.yaml": "timing: {except: days.txt}", "days.txt": "2026-12-25", "a.yaml": DAILY},
+    )
     reader = reader_of(folder)
     reader.read()
     assert reader.read_besides == {f"{folder}/days.txt"}
@@ -349,11 +417,15 @@ def test_what_was_kept_from_a_former_start_counts_only_with_the_same_defaults(
     assert reader.read().problems == reader_of(folder).read().problems
 
 
-# --- the schema -------------------------------------------------------------------------------------------------------
+# --- the schema
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_the_schema_says_of_each_key_what_that_of_a_request_says() -> None:
-    defaults, request = json.loads(schema_text("defaults")), json.loads(schema_text("process-request"))
+    defaults, request = (
+        json.loads(schema_text("defaults")),
+        json.loads(schema_text("process-request")),
+    )
     Draft7Validator.check_schema(defaults)
     own, theirs = defaults["properties"], request["properties"]
     assert own.keys() == theirs.keys() - {"name", "description", "formerly", "reschedule"}
@@ -370,6 +442,10 @@ def test_the_schema_says_of_each_key_what_that_of_a_request_says() -> None:
     for kind, keys in OF_TIMINGS.items():
         for key in keys:
             expected = timings[kind]["properties"][key]
-            assert {**expected, "default": None, "examples": None} == {**timing[key], "default": None, "examples": None}
+            assert {**expected, "default": None, "examples": None} == {
+                **timing[key],
+                "default": None,
+                "examples": None,
+            }
     mappings = {**process, **theirs}
     assert all("object" in mappings[key]["type"] for key in MERGED)

@@ -67,7 +67,9 @@ def test_what_a_file_says(text: str, variables: dict[str, str]) -> None:
         ("A=hunter2\0", "line 1: a NUL can be in no variable"),
     ],
 )
-def test_what_a_file_cannot_say_is_told_by_its_line_and_shows_nothing_of_it(text: str, message: str) -> None:
+def test_what_a_file_cannot_say_is_told_by_its_line_and_shows_nothing_of_it(
+    text: str, message: str
+) -> None:
     with pytest.raises(ValueError, match="line") as caught:
         parse(text)
     assert message in str(caught.value)
@@ -88,7 +90,9 @@ def double(value: str) -> str:
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(names, values, st.sampled_from([single, double]))))
-def test_every_value_can_be_written_in_either_quotes(lines: list[tuple[str, str, Callable[[str], str]]]) -> None:
+def test_every_value_can_be_written_in_either_quotes(
+    lines: list[tuple[str, str, Callable[[str], str]]],
+) -> None:
     text = "".join(f"{name}={quote(value)}\n" for name, value, quote in lines)
     assert parse(text) == {name: value for name, value, _ in lines}
 
@@ -126,7 +130,9 @@ def test_a_shell_reads_the_same_where_systemd_reads_like_a_shell(tmp_path: Path)
     file.write_text(SHELL_TOO)
     show = "import json, os; print(json.dumps(dict(os.environ)))"
     run = ["/bin/sh", "-ac", f'. "{file}"; exec "{sys.executable}" -Ic "{show}"']
-    seen = json.loads(subprocess.run(run, env={}, capture_output=True, check=True, text=True).stdout)
+    seen = json.loads(
+        subprocess.run(run, env={}, capture_output=True, check=True, text=True).stdout
+    )
     variables = read(str(file))
     assert len(variables) == 9
     assert {name: seen[name] for name in variables} == variables
@@ -134,9 +140,16 @@ def test_a_shell_reads_the_same_where_systemd_reads_like_a_shell(tmp_path: Path)
 
 def test_a_megabyte_is_read_soon() -> None:
     begun = time.process_time()
-    for text in ("A=" + "x y " * 100_000, 'A="' + "\\x " * 100_000 + '"', "# x\n" * 50_000, "A=" + " " * 900_000):
+    for text in (
+        "A=" + "x y " * 100_000,
+        'A="' + "\\x " * 100_000 + '"',
+        "# x\n" * 50_000,
+        "A=" + " " * 900_000,
+    ):
         parse(text)
-    assert time.process_time() - begun < 30, "what looks at each of so many characters again and again takes hours"
+    assert time.process_time() - begun < 30, (
+        "what looks at each of so many characters again and again takes hours"
+    )
 
 
 def refusal(path: Path) -> str:

@@ -35,14 +35,20 @@ def in_force(catalog: Catalog) -> list[str]:
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o757])
-def test_a_jobs_folder_that_anybody_may_write_is_refused_with_the_command_that_helps(jobs: Path, mode: int) -> None:
+def test_a_jobs_folder_that_anybody_may_write_is_refused_with_the_command_that_helps(
+    jobs: Path, mode: int
+) -> None:
     require_trusted(jobs, "the jobs folder")
     jobs.chmod(mode)
-    with pytest.raises(RefusedError, match=f"anybody may write {jobs}, .*; chmod o-w {jobs}, or let the runner be"):
+    with pytest.raises(
+        RefusedError, match=f"anybody may write {jobs}, .*; chmod o-w {jobs}, or let the runner be"
+    ):
         require_trusted(jobs, "the jobs folder")
 
 
-def test_a_file_in_it_is_rejected_by_itself_and_one_that_is_never_read_may_be_as_it_likes(jobs: Path) -> None:
+def test_a_file_in_it_is_rejected_by_itself_and_one_that_is_never_read_may_be_as_it_likes(
+    jobs: Path,
+) -> None:
     (jobs / "erp/notes.txt").chmod(0o666)
     (jobs / ".git").mkdir(mode=0o777)
     (jobs / ".git").chmod(0o777)
@@ -86,10 +92,16 @@ def test_who_is_not_root_decides_for_itself(jobs: Path, monkeypatch: pytest.Monk
     assert in_force(reader_of(jobs).read()) == ["a", "b"]
 
 
-def test_on_a_file_system_mounted_to_be_read_nobody_may_write(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_file_system_mounted_to_be_read_nobody_may_write(
+    jobs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     jobs.chmod(0o777)
     there = os.statvfs(jobs)
-    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((*there[:8], there.f_flag | os.ST_RDONLY, there[9])))
+    monkeypatch.setattr(
+        os,
+        "statvfs",
+        lambda _: os.statvfs_result((*there[:8], there.f_flag | os.ST_RDONLY, there[9])),
+    )
     require_trusted(jobs, "the jobs folder")
 
 
@@ -99,7 +111,11 @@ def test_a_folder_that_is_not_there_is_not_open(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("opened", "kept", "rejected"),
-    [("a.yaml", ["b"], ["a.yaml"]), ("erp", ["a"], ["erp", "erp/b.yaml"]), (".", [], ["", "a.yaml", "erp/b.yaml"])],
+    [
+        ("a.yaml", ["b"], ["a.yaml"]),
+        ("erp", ["a"], ["erp", "erp/b.yaml"]),
+        (".", [], ["", "a.yaml", "erp/b.yaml"]),
+    ],
 )
 def test_what_is_opened_later_is_rejected_whole_until_it_is_closed(
     jobs: Path, opened: str, kept: list[str], rejected: list[str]

@@ -1,4 +1,6 @@
-"""A folder as a value: what is found, what is rejected and whom that concerns, what a change makes of it."""
+"""A folder as a value: what is found, what is rejected and whom that concerns, what a
+change makes of it.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,9 @@ def test_links_are_followed(folder: Path, tmp_path: Path) -> None:
     }
 
 
-def test_problems_bear_the_folder_as_it_was_given(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_problems_bear_the_folder_as_it_was_given(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(folder / "sub/a.yaml", "x: 1")
     monkeypatch.chdir(folder.parent)
     catalog = read(Path("jobs.d"))
@@ -106,12 +110,17 @@ def test_problems_bear_the_folder_as_it_was_given(folder: Path, monkeypatch: pyt
 def test_problems_are_in_the_order_of_file_line_and_column(folder: Path) -> None:
     write(folder / "b.yaml", "x: 1\nprocess: {shel: x, shell: y, y: 1}")
     write(folder / "a.yaml", "}")
-    places = [(Path(problem.file).name, problem.line, problem.column) for problem in read(folder).problems]
+    places = [
+        (Path(problem.file).name, problem.line, problem.column) for problem in read(folder).problems
+    ]
     assert places == [("a.yaml", 1, 1), ("b.yaml", 1, 1), ("b.yaml", 2, 11), ("b.yaml", 2, 30)]
 
 
 def test_a_bad_document_harms_only_itself(folder: Path) -> None:
-    write(folder / "a.yaml", f"name: one\n{GOOD}---\nname: two\nprocess: {{shel: x}}\n---\nname: three\n{GOOD}")
+    write(
+        folder / "a.yaml",
+        f"name: one\n{GOOD}---\nname: two\nprocess: {{shel: x}}\n---\nname: three\n{GOOD}",
+    )
     write(folder / "b.yaml", "process: [")
     write(folder / "c.yaml")
     catalog = read(folder)
@@ -120,7 +129,10 @@ def test_a_bad_document_harms_only_itself(folder: Path) -> None:
 
 
 def test_what_is_wrong_with_a_document_is_told_of_its_name_and_of_no_other(folder: Path) -> None:
-    write(folder / "a.yaml", f"name: p\n{GOOD}bogus: 1\n---\nname: q\nprocess: {{shell: x, nice: 99}}\n")
+    write(
+        folder / "a.yaml",
+        f"name: p\n{GOOD}bogus: 1\n---\nname: q\nprocess: {{shell: x, nice: 99}}\n",
+    )
     (rejection,) = read(folder).rejections
     assert {name: [each.line for each in rejection.problems_of(name)] for name in "pqr"} == {
         "p": [3], "q": [6], "r": [3, 6],
@@ -138,7 +150,9 @@ def test_a_file_of_comments_holds_nothing_and_is_no_problem(folder: Path) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "\n \n"])
-def test_an_empty_file_is_rejected_whole_because_it_may_be_half_written(folder: Path, text: str) -> None:
+def test_an_empty_file_is_rejected_whole_because_it_may_be_half_written(
+    folder: Path, text: str
+) -> None:
     write(folder / "a.yaml", text)
     (rejection,) = read(folder).rejections
     assert rejection.whole
@@ -155,7 +169,11 @@ def test_a_file_and_a_folder_that_may_not_be_read(folder: Path) -> None:
     finally:
         (folder / "sub").chmod(0o700)
     assert "permission denied" in told(catalog)[0]
-    assert rejected(catalog) == {"a.yaml": (set(), True), "sub": (set(), True), "sub/b.yaml": (set(), True)}
+    assert rejected(catalog) == {
+        "a.yaml": (set(), True),
+        "sub": (set(), True),
+        "sub/b.yaml": (set(), True),
+    }
 
 
 def test_a_folder_that_cannot_be_read_concerns_all_that_it_supplied(
@@ -183,7 +201,9 @@ def test_an_error_of_the_disk_is_tried_again_although_the_file_is_the_same(
     files = reader(folder)
     with monkeypatch.context() as broken:
         broken.setattr(
-            entries, "read_bounded", lambda path: Trouble(reason="it cannot be read: i/o error", may_pass=True)
+            entries,
+            "read_bounded",
+            lambda path: Trouble(reason="it cannot be read: i/o error", may_pass=True),
         )
         assert rejected(files.read()) == {"a.yaml": (set(), True)}
     assert exhausted(files.look())
@@ -233,7 +253,9 @@ def test_an_incumbent_whose_file_is_broken_keeps_its_name(folder: Path) -> None:
 def test_a_reference_to_nobody_is_told_with_the_nearest_name(folder: Path) -> None:
     write(folder / "nightly.yaml")
     write(folder / "again.yaml", "process: {request: nigthly}")
-    assert told(read(folder)) == ["again.yaml:1:20: no request is named `nigthly` (did you mean `nightly`?)"]
+    assert told(read(folder)) == [
+        "again.yaml:1:20: no request is named `nigthly` (did you mean `nightly`?)"
+    ]
 
 
 def test_a_reference_to_a_name_that_is_rejected_for_now_is_good(folder: Path) -> None:
@@ -245,8 +267,17 @@ def test_a_reference_to_a_name_that_is_rejected_for_now_is_good(folder: Path) ->
     assert list(read(folder).requests) == ["a"]
 
 
-def test_references_in_a_circle_are_rejected_and_those_that_lead_there_are_not(folder: Path) -> None:
-    for name, target in {"a": "b", "b": "c", "c": "a", "self": "self", "leads": "a", "good": "end"}.items():
+def test_references_in_a_circle_are_rejected_and_those_that_lead_there_are_not(
+    folder: Path,
+) -> None:
+    for name, target in {
+        "a": "b",
+        "b": "c",
+        "c": "a",
+        "self": "self",
+        "leads": "a",
+        "good": "end",
+    }.items():
         write(folder / f"{name}.yaml", f"process: {{request: {target}}}")
     write(folder / "end.yaml")
     catalog = read(folder)
@@ -256,7 +287,9 @@ def test_references_in_a_circle_are_rejected_and_those_that_lead_there_are_not(f
 
 
 def test_a_large_circle_is_told_at_modest_length(folder: Path) -> None:
-    documents = [f"name: r{number}\nprocess: {{request: r{(number + 1) % 100}}}\n" for number in range(100)]
+    documents = [
+        f"name: r{number}\nprocess: {{request: r{(number + 1) % 100}}}\n" for number in range(100)
+    ]
     write(folder / "a.yaml", "---\n".join(documents))
     assert len(told(read(folder))) == 100
     assert told(read(folder))[0].endswith("circle: r0 → … → r0 (one of them must say what it runs)")
@@ -264,15 +297,22 @@ def test_a_large_circle_is_told_at_modest_length(folder: Path) -> None:
 
 def test_a_long_chain_of_references_is_followed_soon(folder: Path) -> None:
     def effort(length: int) -> int:
-        documents = [f"name: r{number}\nprocess: {{request: r{number + 1}}}\n" for number in range(length)]
-        write(folder / "a.yaml", "---\n".join([*documents, f"name: r{length}\nprocess: {{shell: x}}\n"]))
+        documents = [
+            f"name: r{number}\nprocess: {{request: r{number + 1}}}\n" for number in range(length)
+        ]
+        write(
+            folder / "a.yaml",
+            "---\n".join([*documents, f"name: r{length}\nprocess: {{shell: x}}\n"]),
+        )
         requests: dict[str, ProcessRequest] = {}
         made = effort_of(lambda: requests.update(read(folder).requests))
         assert len(requests) == length + 1
         return made
 
     effort(1500)  # no stack is as deep
-    assert effort(600) < 3 * effort(300), "twice as long is about twice the work, and not four times"
+    assert effort(600) < 3 * effort(300), (
+        "twice as long is about twice the work, and not four times"
+    )
 
 
 # Dates of `except`
@@ -333,7 +373,10 @@ def test_a_file_of_dates_that_would_block_or_is_no_text_is_a_problem(folder: Pat
     assert "it is a named pipe, not a file" in told(read(folder))[0]
     (folder / "holidays.txt").unlink()
     (folder / "holidays.txt").write_bytes(b"2026-12-25\n\xff")
-    assert told(read(folder))[0] == "holidays.txt:2:1: the byte 0xff is not UTF-8 (save the file as UTF-8)"
+    assert (
+        told(read(folder))[0]
+        == "holidays.txt:2:1: the byte 0xff is not UTF-8 (save the file as UTF-8)"
+    )
 
 
 def test_a_date_where_a_list_is_meant_is_told(folder: Path) -> None:
@@ -352,11 +395,15 @@ def settle(path: Path) -> None:
 class Reads:
     """Counts what is read of which file."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, before: Callable[[str], object] = lambda name: None) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, before: Callable[[str], object] = lambda name: None
+    ) -> None:
         self.names: list[str] = []
         self.before = before
         monkeypatch.setattr(entries, "read_bounded", self._read)
-        monkeypatch.setattr(entries, "_CLOCK_TICK_NS", -(10**12))  # no file counts as changed just now
+        monkeypatch.setattr(
+            entries, "_CLOCK_TICK_NS", -(10**12)
+        )  # no file counts as changed just now
 
     def _read(self, path: str) -> Content | Trouble:
         self.names.append(Path(path).name)
@@ -368,7 +415,9 @@ class Reads:
         return names
 
 
-def test_what_did_not_change_is_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_did_not_change_is_not_read_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in "abc":
         write(folder / f"{name}.yaml")
     reads, files = Reads(monkeypatch), reader(folder)
@@ -385,7 +434,9 @@ def test_what_did_not_change_is_not_read_again(folder: Path, monkeypatch: pytest
 def test_a_file_that_changed_just_before_it_was_read_is_looked_into_once_more(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries, "_CLOCK_TICK_NS", 10**12)  # it counts as changed just now, however slow we are
+    monkeypatch.setattr(
+        entries, "_CLOCK_TICK_NS", 10**12
+    )  # it counts as changed just now, however slow we are
     path = write(folder / "a.yaml", "process: {shell: one}\n")
     files = reader(folder)
     files.read()
@@ -454,24 +505,41 @@ def test_a_catalog_is_of_one_moment_although_the_folder_changes_under_it(
     for name in "ab":
         write(folder / f"{name}.yaml", "process: {shell: old}\n")
     changes: Iterator[Callable[[], object]] = iter(
-        [lambda: None, lambda: [write(folder / f"{name}.yaml", "process: {shell: new one}\n") for name in "ab"]]
+        [
+            lambda: None,
+            lambda: [
+                write(folder / f"{name}.yaml", "process: {shell: new one}\n") for name in "ab"
+            ],
+        ]
     )
     Reads(monkeypatch, before=lambda _: next(changes, lambda: None)())
     catalog = read(folder)
     assert (line(catalog, "a"), line(catalog, "b")) == ("new one", "new one")
 
 
-def test_a_folder_that_never_stands_still_is_answered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_never_stands_still_is_answered(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(folder / "a.yaml")
     count = iter(range(1000))
-    Reads(monkeypatch, before=lambda _: write(folder / "a.yaml", f"process: {{shell: x{next(count)}}}\n") and None)
+    Reads(
+        monkeypatch,
+        before=lambda _: write(folder / "a.yaml", f"process: {{shell: x{next(count)}}}\n") and None,
+    )
     assert list(read(folder).requests) == ["a"]
 
 
-def test_a_file_that_vanishes_while_it_is_read_is_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_vanishes_while_it_is_read_is_gone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in "ab":
         write(folder / f"{name}.yaml")
-    Reads(monkeypatch, before=lambda name: (folder / "b.yaml").unlink(missing_ok=True) if name == "b.yaml" else None)
+    Reads(
+        monkeypatch,
+        before=lambda name: (
+            (folder / "b.yaml").unlink(missing_ok=True) if name == "b.yaml" else None
+        ),
+    )
     catalog = read(folder)
     assert (list(catalog.requests), catalog.rejections) == (["a"], ())
 

@@ -15,7 +15,25 @@ from runner.requests.schema.violations import violations_in
 from runner.resources import schema_text
 
 SCHEMA: dict[str, Any] = json.loads(schema_text("process-request"))
-VALUES = [None, True, 0, 1, 40, -1, 1.5, "", "x", "daily", "30m", [], ["x"], [1], {}, {"x": "y"}, {"shell": "x"}]
+VALUES = [
+    None,
+    True,
+    0,
+    1,
+    40,
+    -1,
+    1.5,
+    "",
+    "x",
+    "daily",
+    "30m",
+    [],
+    ["x"],
+    [1],
+    {},
+    {"x": "y"},
+    {"shell": "x"},
+]
 
 
 def examples_in(schema: Any) -> Iterator[Any]:
@@ -31,7 +49,10 @@ def examples_in(schema: Any) -> Iterator[Any]:
 def subschemas(schema: Any) -> Iterator[Any]:
     """Yield every mapping of the schema that says something of a value."""
     if isinstance(schema, dict):
-        if schema.keys() & {"type", "enum", "const", "if", "anyOf", "properties"} and "$ref" not in schema:
+        if (
+            schema.keys() & {"type", "enum", "const", "if", "anyOf", "properties"}
+            and "$ref" not in schema
+        ):
             yield schema
         for below in schema.values():
             yield from subschemas(below)
@@ -41,7 +62,9 @@ def subschemas(schema: Any) -> Iterator[Any]:
 
 
 def is_of_json(value: Any) -> bool:
-    return not isinstance(value, float)  # the library takes 5.0 for an integer, where we are stricter
+    return not isinstance(
+        value, float
+    )  # the library takes 5.0 for an integer, where we are stricter
 
 
 def test_each_part_of_the_schema_accepts_what_the_library_accepts() -> None:

@@ -1,4 +1,6 @@
-"""Every hint of the tables is pasted and read again: it is right, with the meaning of what was written, or absent."""
+"""Every hint of the tables is pasted and read again: it is right, with the meaning of
+what was written, or absent.
+"""
 
 from __future__ import annotations
 
@@ -222,7 +224,11 @@ def test_a_hint_pasted_is_the_document_that_was_meant(document: Document, meant:
 def test_of_several_hints_for_one_mistake_that_for_the_key_is_the_document_that_was_meant(
     document: Document, meant: Document
 ) -> None:
-    proposals = [problem for problem in problems_of(document) if (problem.suggestion or "").startswith("write ")]
+    proposals = [
+        problem
+        for problem in problems_of(document)
+        if (problem.suggestion or "").startswith("write ")
+    ]
     assert [applied(document, problem) for problem in proposals] == [meant]
 
 
@@ -257,11 +263,27 @@ AROUND: list[tuple[str, Document, tuple[str | int, ...]]] = [
         ("process", "group", "members", 0),
     ),
     ("the timing", {"process": RUN, "timing": {}}, ("timing",)),
-    ("run_later", {"process": RUN, "timing": {"run_later": {"start": "2026-12-24 18:00"}}}, ("timing", "run_later")),
+    (
+        "run_later",
+        {"process": RUN, "timing": {"run_later": {"start": "2026-12-24 18:00"}}},
+        ("timing", "run_later"),
+    ),
     ("a daily schedule", scheduled(frequency="daily", at="02:00"), ("timing", "schedule")),
-    ("a weekly schedule", scheduled(frequency="weekly", days=["monday"], at="02:00"), ("timing", "schedule")),
-    ("a monthly schedule", scheduled(frequency="monthly", day=1, at="02:00"), ("timing", "schedule")),
-    ("a cron schedule", scheduled(frequency="cron", expression="0 2 * * *"), ("timing", "schedule")),
+    (
+        "a weekly schedule",
+        scheduled(frequency="weekly", days=["monday"], at="02:00"),
+        ("timing", "schedule"),
+    ),
+    (
+        "a monthly schedule",
+        scheduled(frequency="monthly", day=1, at="02:00"),
+        ("timing", "schedule"),
+    ),
+    (
+        "a cron schedule",
+        scheduled(frequency="cron", expression="0 2 * * *"),
+        ("timing", "schedule"),
+    ),
     ("an empty schedule", scheduled(), ("timing", "schedule")),
 ]
 
@@ -276,7 +298,9 @@ def put(document: Document, path: tuple[str | int, ...], key: str, value: object
 
 
 def check_proposals(document: Document) -> int:
-    """Check that each proposal for a document removes its problem and brings no other; return how many there are."""
+    """Check that each proposal for a document removes its problem and brings no other;
+    return how many there are.
+    """
     before = {str(each.path) for each in problems_of(document)}
     count = 0
     for problem, changed in proposals(document):
@@ -288,7 +312,9 @@ def check_proposals(document: Document) -> int:
 
 
 @pytest.mark.parametrize("alias", ALIASES, ids=lambda alias: alias.names[0])
-def test_whatever_a_foreign_key_holds_and_wherever_it_stands_a_proposal_for_it_is_accepted(alias: Alias) -> None:
+def test_whatever_a_foreign_key_holds_and_wherever_it_stands_a_proposal_for_it_is_accepted(
+    alias: Alias,
+) -> None:
     for _, document, path in AROUND:
         for value in VALUES:
             check_proposals(put(document, path, alias.names[0], value))
@@ -305,8 +331,15 @@ def test_whatever_a_key_of_ours_holds_a_proposal_for_it_is_accepted(key: str) ->
 
 @pytest.mark.parametrize(
     "defaults",
-    [{"cron": "*/5 * * * *"}, {"timing": "daily"}, {"process": {"steps": ["a"]}}, {"timing": {"schedule": "@daily"}}],
+    [
+        {"cron": "*/5 * * * *"},
+        {"timing": "daily"},
+        {"process": {"steps": ["a"]}},
+        {"timing": {"schedule": "@daily"}},
+    ],
 )
-def test_defaults_which_hold_a_part_of_the_keys_are_told_to_hold_no_others(defaults: Document) -> None:
+def test_defaults_which_hold_a_part_of_the_keys_are_told_to_hold_no_others(
+    defaults: Document,
+) -> None:
     for finding in findings_in(defaults, "defaults"):
         assert not (finding.suggestion or "").startswith(("write", "in `")), finding

@@ -21,13 +21,24 @@ from runner.timing.wording import describe
         ({"frequency": "minutely", "interval": 90}, "every 90 minutes"),
         ({"frequency": "minutely", "interval": 120}, "every 2 hours"),
         ({"frequency": "daily", "at": "02:00"}, "every day at 02:00"),
-        ({"frequency": "daily", "at": ["14:00", "02:00", "03:00:30"]}, "every day at 02:00, 03:00:30 and 14:00"),
+        (
+            {"frequency": "daily", "at": ["14:00", "02:00", "03:00:30"]},
+            "every day at 02:00, 03:00:30 and 14:00",
+        ),
         ({"frequency": "daily", "at": "02:00", "days": "weekdays"}, "Monday to Friday at 02:00"),
         ({"frequency": "daily", "at": "02:00", "days": "weekends"}, "Saturday and Sunday at 02:00"),
         ({"frequency": "daily", "at": "02:00", "interval": 4}, "every 4 days at 02:00"),
-        ({"frequency": "weekly", "at": "02:00", "days": ["friday", "monday"]}, "every Monday and Friday at 02:00"),
         (
-            {"frequency": "weekly", "at": "02:00", "days": ["monday", "friday", "sunday"], "interval": 2},
+            {"frequency": "weekly", "at": "02:00", "days": ["friday", "monday"]},
+            "every Monday and Friday at 02:00",
+        ),
+        (
+            {
+                "frequency": "weekly",
+                "at": "02:00",
+                "days": ["monday", "friday", "sunday"],
+                "interval": 2,
+            },
             "every 2 weeks (Monday to Sunday) on Monday, Friday and Sunday at 02:00",
         ),
         ({"frequency": "monthly", "at": "02:00", "day": 31}, "every month on day 31 at 02:00"),
@@ -35,14 +46,30 @@ from runner.timing.wording import describe
             {"frequency": "monthly", "at": "02:00", "day": "last_workday", "interval": 3},
             "every 3 months on the last workday at 02:00",
         ),
-        ({"frequency": "monthly", "at": "02:00", "day": "second sunday"}, "every month on the second Sunday at 02:00"),
-        ({"frequency": "cron", "expression": "30 2 * * *"}, 'cron "30 2 * * *", at 02:30 every day'),
         (
-            {"frequency": "daily", "start": "2026-01-01 02:00", "finish": "2027-06-30", "repetitions": 3},
+            {"frequency": "monthly", "at": "02:00", "day": "second sunday"},
+            "every month on the second Sunday at 02:00",
+        ),
+        (
+            {"frequency": "cron", "expression": "30 2 * * *"},
+            'cron "30 2 * * *", at 02:30 every day',
+        ),
+        (
+            {
+                "frequency": "daily",
+                "start": "2026-01-01 02:00",
+                "finish": "2027-06-30",
+                "repetitions": 3,
+            },
             "every day at 02:00, from 2026-01-01 02:00, until the end of 2027-06-30, 4 times",
         ),
         (
-            {"frequency": "hourly", "start": "2026-01-01", "finish": "2027-06-30 12:00:01", "repetitions": 0},
+            {
+                "frequency": "hourly",
+                "start": "2026-01-01",
+                "finish": "2027-06-30 12:00:01",
+                "repetitions": 0,
+            },
             "every hour, from 2026-01-01 00:00, until 2027-06-30 12:00:01, once",
         ),
     ],
@@ -52,15 +79,22 @@ def test_a_rule_reads_as_a_person_would_say_it(data: dict[str, Any], words: str)
 
 
 def test_excepted_dates_are_counted() -> None:
-    rule = parse_rule({"frequency": "hourly"}, default_zone="UTC", excepted=frozenset({date(2026, 1, 1)}))
+    rule = parse_rule(
+        {"frequency": "hourly"}, default_zone="UTC", excepted=frozenset({date(2026, 1, 1)})
+    )
     assert describe(rule) == "every hour, except on 1 date (UTC)"
 
 
 def told(text: str | bytes) -> list[str]:
     """Return the problems of a file `x.yaml`: place, message and, in brackets, what would be right."""
     raw = text.encode() if isinstance(text, str) else text
-    place = Place(relative="x.yaml", display="x", path="/nowhere/x.yaml", default_zone="Europe/Madrid")
-    return [str(problem).removeprefix("x:") for problem in loaded(Content(raw=raw, signature=None), place).problems]
+    place = Place(
+        relative="x.yaml", display="x", path="/nowhere/x.yaml", default_zone="Europe/Madrid"
+    )
+    return [
+        str(problem).removeprefix("x:")
+        for problem in loaded(Content(raw=raw, signature=None), place).problems
+    ]
 
 
 def process(line: str) -> str:
@@ -76,48 +110,87 @@ def schedule(line: str, frequency: str = "daily, at: 02:00") -> str:
 
 
 MISSPELT = [
-    (schedule("timzone: UTC"), "2:50: `timzone` is not a key of `schedule` (did you mean `timezone`?)"),
+    (
+        schedule("timzone: UTC"),
+        "2:50: `timzone` is not a key of `schedule` (did you mean `timezone`?)",
+    ),
     (schedule("tz: UTC"), "2:50: `tz` is not a key of `schedule` (write timezone: UTC)"),
     (timing("{schedule: {frequency: dayly, at: 02:00}}"), 'not "dayly" (did you mean `daily`?)'),
-    (timing("{run_imediately: }"), "`run_imediately` is not a key of `timing` (did you mean `run_immediately`?)"),
+    (
+        timing("{run_imediately: }"),
+        "`run_imediately` is not a key of `timing` (did you mean `run_immediately`?)",
+    ),
     (process("env: {A: b}"), "3:3: `env` is not a key of `process` (write environment: {A: b})"),
     (
         "env: {A: b}\nprocess: {shell: x}",
         "1:1: `env` is not a key of a request (in `process`, write environment: {A: b})",
     ),
     ("on: push\nprocess: {shell: x}", "1:1: `on` is not a key of a request"),
-    ("function: f\nprocess: {shell: x}", "1:1: `function` is not a key of a request (that is `process.python` here)"),
-    ("timeout: 5m\nprocess: {shell: x}", "1:1: `timeout` is not a key of a request (in `process`, write timeout: 5m)"),
+    (
+        "function: f\nprocess: {shell: x}",
+        "1:1: `function` is not a key of a request (that is `process.python` here)",
+    ),
+    (
+        "timeout: 5m\nprocess: {shell: x}",
+        "1:1: `timeout` is not a key of a request (in `process`, write timeout: 5m)",
+    ),
     ("context: {org: b}\nprocess: {shell: x}", "(the keys here are `client` and `organization`)"),
-    ("backup:\n  process: {shell: x}", "not a key of a request (write name: backup, and what is below it beside that)"),
+    (
+        "backup:\n  process: {shell: x}",
+        "not a key of a request (write name: backup, and what is below it beside that)",
+    ),
     (
         "apiVersion: batch/v1\nprocess: {shell: x}",
         "(this looks like a manifest of Kubernetes: `runner import kubernetes`",
     ),
-    ("process:\n\u00a0\u00a0shell: x", "(indent with ordinary blanks; these are others that look alike)"),
+    (
+        "process:\n\u00a0\u00a0shell: x",
+        "(indent with ordinary blanks; these are others that look alike)",
+    ),
     (
         schedule("days: [1]", "monthly, at: 02:00"),
         "this is monthly (leave it out, or make the frequency daily or weekly)",
     ),
-    (schedule("days: 15", "monthly, at: 02:00"), "belongs to daily and weekly; this is monthly (did you mean `day`?)"),
+    (
+        schedule("days: 15", "monthly, at: 02:00"),
+        "belongs to daily and weekly; this is monthly (did you mean `day`?)",
+    ),
     (
         timing("{schedule: {frequency: hourly, at: 02:00}}"),
         "(leave it out, or make the frequency daily, weekly or monthly)",
     ),
 ]
 WRONG_KIND = [
-    (process("prevent_concurrent: yes"), '3:23: `prevent_concurrent` should be true or false, not "yes" (write true)'),
+    (
+        process("prevent_concurrent: yes"),
+        '3:23: `prevent_concurrent` should be true or false, not "yes" (write true)',
+    ),
     ("scheduled: 'no'\nprocess: {shell: x}", 'should be true or false, not "no" (write false)'),
     ("scheduled: 'true'\nprocess: {shell: x}", "(write true, without quotes)"),
-    (process("environment: {PORT: 8080}"), '3:23: `PORT` should be text, not 8080 (quote it: "8080")'),
+    (
+        process("environment: {PORT: 8080}"),
+        '3:23: `PORT` should be text, not 8080 (quote it: "8080")',
+    ),
     (process("environment: {DEBUG: true}"), '`DEBUG` should be text, not true (quote it: "true")'),
-    (process("environment: {EMPTY: }"), '`EMPTY` is empty; it should be text (an empty text is written "")'),
-    (process("environment: [PORT=8080]"), "should be a mapping of names to text, not a list (write {PORT: '8080'})"),
+    (
+        process("environment: {EMPTY: }"),
+        '`EMPTY` is empty; it should be text (an empty text is written "")',
+    ),
+    (
+        process("environment: [PORT=8080]"),
+        "should be a mapping of names to text, not a list (write {PORT: '8080'})",
+    ),
     ("process: {command: python3 post.py}", 'not "python3 post.py" (write [python3, post.py])'),
     ("process: {command: 'a | b'}", "(write shell: a | b)"),
     ("process: {command: [sleep, 5]}", '1:28: `command[1]` should be text, not 5 (quote it: "5")'),
-    ("process:\n  command:\n    - foo: bar", '`command[0]` should be text, not a mapping (quote it: "foo: bar")'),
-    ("process: {shell: [a, b]}", "`shell` should be text, not a list (a list belongs in `command`)"),
+    (
+        "process:\n  command:\n    - foo: bar",
+        '`command[0]` should be text, not a mapping (quote it: "foo: bar")',
+    ),
+    (
+        "process: {shell: [a, b]}",
+        "`shell` should be text, not a list (a list belongs in `command`)",
+    ),
     ("process: echo hi", '`process` should be a mapping, not "echo hi" (write {shell: echo hi})'),
     ("process:\n  shell x", "(write {shell: x})"),
     ("process:\n  - shell: x", "should be a mapping, not a list (leave out the `-`)"),
@@ -128,23 +201,50 @@ WRONG_KIND = [
     (timing("{schedule: '@hourly'}"), "(write {frequency: cron, expression: 0 * * * *})"),
     (timing("{run_later: 2026-12-24 18:00}"), "(write {start: '2026-12-24 18:00'})"),
     (schedule("interval: '2'"), "(write 2, without quotes)"),
-    (schedule("interval: 5m", "minutely"), '`interval` should be a whole number, 1 or more, not "5m" (write 5)'),
-    (schedule("interval: -5", "minutely"), "`interval` should be a whole number, 1 or more, not -5"),
-    (schedule("day: 32", "monthly, at: 02:00"), "`day` should be a day of the month, 1 to 31, not 32"),
+    (
+        schedule("interval: 5m", "minutely"),
+        '`interval` should be a whole number, 1 or more, not "5m" (write 5)',
+    ),
+    (
+        schedule("interval: -5", "minutely"),
+        "`interval` should be a whole number, 1 or more, not -5",
+    ),
+    (
+        schedule("day: 32", "monthly, at: 02:00"),
+        "`day` should be a day of the month, 1 to 31, not 32",
+    ),
     (schedule("days: [monday]"), "(write frequency: weekly, days: [monday])"),
-    (schedule("days: weekdays", "weekly, at: 02:00"), "(write [monday, tuesday, wednesday, thursday, friday])"),
-    (schedule("repetitions: 3"), "`repetitions` requires `start` (for example start: 2026-12-24 18:00)"),
+    (
+        schedule("days: weekdays", "weekly, at: 02:00"),
+        "(write [monday, tuesday, wednesday, thursday, friday])",
+    ),
+    (
+        schedule("repetitions: 3"),
+        "`repetitions` requires `start` (for example start: 2026-12-24 18:00)",
+    ),
 ]
 TIMES = [
     (process("timeout: 30"), "3:12: 30 what? A duration needs a unit: 30s, 30m, 30h"),
     (process("timeout: 30 minutes"), "'30 minutes' is not a duration (write 30m)"),
     (process("timeout: 1.5h"), "'1.5h' is not a duration (write 1h30m)"),
-    (process("timeout: 00:30"), "'00:30' is not a duration (write it like 500ms, 30s, 15m, 2h, 1d or a combination"),
+    (
+        process("timeout: 00:30"),
+        "'00:30' is not a duration (write it like 500ms, 30s, 15m, 2h, 1d or a combination",
+    ),
     (timing("{schedule: {frequency: daily, at: 25:00}}"), "'25:00' is not a time of day"),
     (timing("{schedule: {frequency: daily, at: 2}}"), "'2' is not a time of day (write \"02:00\")"),
-    (timing("{schedule: {frequency: daily, at: 2am}}"), "'2am' is not a time of day (write \"02:00\")"),
-    (schedule("timezone: Europe/Madird"), "there is no time zone 'Europe/Madird' (did you mean Europe/Madrid"),
-    (schedule("expression: 0 0 31 2 *", "cron"), "'0 0 31 2 *' can never fire: no date is of its days and months"),
+    (
+        timing("{schedule: {frequency: daily, at: 2am}}"),
+        "'2am' is not a time of day (write \"02:00\")",
+    ),
+    (
+        schedule("timezone: Europe/Madird"),
+        "there is no time zone 'Europe/Madird' (did you mean Europe/Madrid",
+    ),
+    (
+        schedule("expression: 0 0 31 2 *", "cron"),
+        "'0 0 31 2 *' can never fire: no date is of its days and months",
+    ),
     (
         schedule("expression: 0,30 * * * *", "cron"),
         "`expression` should be a cron expression, not 0 (quote the whole of it)",
@@ -177,7 +277,9 @@ NOT_YAML = [
 
 
 @pytest.mark.parametrize(("text", "message"), [*MISSPELT, *WRONG_KIND, *TIMES, *NOT_YAML])
-def test_a_mistake_that_people_make_is_told_once_with_what_would_be_right(text: str | bytes, message: str) -> None:
+def test_a_mistake_that_people_make_is_told_once_with_what_would_be_right(
+    text: str | bytes, message: str
+) -> None:
     problems = told(text)
     assert sum(message in problem for problem in problems) == 1, problems
 
@@ -186,7 +288,9 @@ def test_a_mistake_that_people_make_is_told_once_with_what_would_be_right(text: 
     "text",
     [
         "process: {shell: x, command: [y], request: z}",
-        timing("{run_immediately: , run_later: {start: 2026-12-01 10:00}, schedule: {frequency: minutely}}"),
+        timing(
+            "{run_immediately: , run_later: {start: 2026-12-01 10:00}, schedule: {frequency: minutely}}"
+        ),
     ],
 )
 def test_several_processes_or_timings_are_one_problem(text: str) -> None:

@@ -98,7 +98,10 @@ json_values = st.recursive(
     | st.booleans()
     | st.integers(-(10**17), 10**17)
     | st.text(st.characters(exclude_categories=["Cs", "Cc"])),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(string.ascii_lowercase, max_size=5), inner),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(string.ascii_lowercase, max_size=5), inner)
+    ),
     max_leaves=12,
 )
 
@@ -125,7 +128,9 @@ def test_each_of_several_documents_has_its_own_line_and_text() -> None:
     assert [document.spot(("c",)) for document in read[2:]] == [Spot(line=9, column=4)]
 
 
-@pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "---\n", "---\n---\n# x\n", "\ufeff", "---\n...\n"])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "# nothing\n", "---\n", "---\n---\n# x\n", "\ufeff", "---\n...\n"]
+)
 def test_an_empty_file_and_an_empty_document_hold_nothing(text: str) -> None:
     assert documents(text) == ()
 
@@ -198,27 +203,44 @@ def test_an_alias_bomb_and_a_recursive_alias_stay_small() -> None:
     ("text", "message"),
     [
         ("x: */5 * * * *", 'a.yaml:1:4: `*` begins an alias in YAML (quote it: "*/5 * * * *")'),
-        ("x: @daily", 'a.yaml:1:4: `@` is reserved in YAML and begins no text (quote it: "@daily")'),
+        (
+            "x: @daily",
+            'a.yaml:1:4: `@` is reserved in YAML and begins no text (quote it: "@daily")',
+        ),
         ("x: %d", 'a.yaml:1:4: `%` begins a directive in YAML and no text (quote it: "%d")'),
-        ("x: `date`", 'a.yaml:1:4: a backtick is reserved in YAML and begins no text (quote it: "`date`")'),
+        (
+            "x: `date`",
+            'a.yaml:1:4: a backtick is reserved in YAML and begins no text (quote it: "`date`")',
+        ),
         ("x: [@a, b]", "a.yaml:1:5: `@` is reserved in YAML and begins no text (quote it)"),
         ("x: a: b", 'a.yaml:1:5: a second `:` on one line begins no mapping (quote it: "a: b")'),
         ("a:\n\tb: 1", "a.yaml:2:1: a tab cannot indent (indent with spaces)"),
-        ("a: 1\nb: [1\n\nc: 2\n", "the bracket opened at line 2 is not closed, or a comma is missing"),
-        ("a: 1\nb: [1,\n\n", "a.yaml:2:7: this is not valid YAML: did not find expected node content"),
+        (
+            "a: 1\nb: [1\n\nc: 2\n",
+            "the bracket opened at line 2 is not closed, or a comma is missing",
+        ),
+        (
+            "a: 1\nb: [1,\n\n",
+            "a.yaml:2:7: this is not valid YAML: did not find expected node content",
+        ),
         ("a: 1\nb: [1,\n\n", "(a bracket that was opened is not closed)"),
         ("a: 1\nbc", "a.yaml:2:3: a `:` is missing behind `bc` (write `bc:`)"),
         ("a: 'x\n", "the quote opened at line 1 is not closed"),
         ("a: 1\nb\nc: 2\n", "a `:` is missing"),
         ("a: \x07", "a.yaml:1:4: the control character 0x07 is not allowed"),
         ("a: 1\nb: é\0", "a.yaml:2:5: the control character 0x00 is not allowed"),
-        (b"a: 1\nb: \xc3\xa9\xff", "a.yaml:2:5: the byte 0xff is not UTF-8 (save the file as UTF-8)"),
+        (
+            b"a: 1\nb: \xc3\xa9\xff",
+            "a.yaml:2:5: the byte 0xff is not UTF-8 (save the file as UTF-8)",
+        ),
         (b"\xef\xbb\xbfa: 1\n\xff", "a.yaml:2:1: the byte 0xff is not UTF-8"),
         ("a: 1".encode("utf-16"), "a.yaml:1:1: the byte 0xff is not UTF-8"),
         ('a: "\\ud800"', "this is not valid YAML: found invalid Unicode character escape code"),
     ],
 )
-def test_an_unreadable_file_is_told_with_what_would_be_right(text: str | bytes, message: str) -> None:
+def test_an_unreadable_file_is_told_with_what_would_be_right(
+    text: str | bytes, message: str
+) -> None:
     assert message in str(problem(text))
 
 
@@ -230,7 +252,10 @@ def test_a_comment_in_a_line_is_a_comment_and_quotes_keep_it() -> None:
 def test_depth_is_bounded() -> None:
     assert only("[" * DEEPEST + "]" * DEEPEST)
     deeper = problem("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1))
-    assert (deeper.column, deeper.message) == (DEEPEST + 1, f"this is nested deeper than {DEEPEST} levels")
+    assert (deeper.column, deeper.message) == (
+        DEEPEST + 1,
+        f"this is nested deeper than {DEEPEST} levels",
+    )
     # Newer versions of the library refuse a depth of 1,000 by themselves, and name no place.
     far_deeper = problem("a: " + "[" * 5000)
     assert (far_deeper.column, far_deeper.message) == (4 + DEEPEST, deeper.message)
@@ -241,25 +266,57 @@ def test_the_number_of_documents_is_bounded() -> None:
 
 
 NODES = st.recursive(
-    st.sampled_from(["a", "1", "1.5", "true", "", "~", "'x'", '"<<"', "<<", "*a", "&a b", "!t c", '"\\0"', "0700"]),
+    st.sampled_from(
+        [
+            "a",
+            "1",
+            "1.5",
+            "true",
+            "",
+            "~",
+            "'x'",
+            '"<<"',
+            "<<",
+            "*a",
+            "&a b",
+            "!t c",
+            '"\\0"',
+            "0700",
+        ]
+    ),
     lambda inner: (
         st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]")
         | st.lists(
-            st.tuples(st.sampled_from(["a", "b", "name", "1", "<<", "'<<'", "[x]", "*b"]), inner), max_size=4
+            st.tuples(st.sampled_from(["a", "b", "name", "1", "<<", "'<<'", "[x]", "*b"]), inner),
+            max_size=4,
         ).map(lambda pairs: "{" + ", ".join(f"{key}: {value}" for key, value in pairs) + "}")
     ),
     max_leaves=12,
 )
 
 
-@given(text=st.lists(NODES, min_size=1, max_size=3).map(lambda nodes: "--- " + "\n--- ".join(nodes) + "\n"))
+@given(
+    text=st.lists(NODES, min_size=1, max_size=3).map(
+        lambda nodes: "--- " + "\n--- ".join(nodes) + "\n"
+    )
+)
 def test_what_is_read_at_once_is_what_the_builder_makes_of_it(text: str) -> None:
     def told() -> object:
         read = documents_in(text.encode(), "a.yaml")
         if isinstance(read, Problem):
             return read
-        paths: list[tuple[str | int, ...]] = [(), ("a",), ("name",), ("a", "b"), (0,), ("a", 1), ("b", 0, "a")]
-        spots = [[each.spot(path, at_key=at) for path in paths for at in (False, True)] for each in read]
+        paths: list[tuple[str | int, ...]] = [
+            (),
+            ("a",),
+            ("name",),
+            ("a", "b"),
+            (0,),
+            ("a", 1),
+            ("b", 0, "a"),
+        ]
+        spots = [
+            [each.spot(path, at_key=at) for path in paths for at in (False, True)] for each in read
+        ]
         return [(each.data, each.line, each.text, each.findings) for each in read], spots
 
     at_once = told()

@@ -52,7 +52,9 @@ def test_a_step_stays_pending_until_it_is_committed() -> None:
 
 
 def test_steps_too_small_to_notice_add_up() -> None:
-    """A second of the clock takes a tenth of a second: no look sees a step, and yet it falls behind."""
+    """A second of the clock takes a tenth of a second: no look sees a step, and yet it
+    falls behind.
+    """
     clock = GivenClock(NOON)
     watch = watching(clock)
     for _ in range(66):
