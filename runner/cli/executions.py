@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from runner.cli.output.fitting import id_text, moment_text, narrowed, terminal_columns
-from runner.cli.output.tables import coloured, echo_error, local_text, who
+from runner.cli.output.tables import coloured, echo_error, who
 from runner.cli.places import Places
 from runner.errors import StoreError
 from runner.lifecycle import ExecutionStatus
@@ -123,7 +123,7 @@ def _started(record: Mapping[str, Any], zone: str) -> str:
 
 def _ended(record: Mapping[str, Any], zone: str) -> str:
     ended = record.get("ended")
-    return local_text(parse_instant(ended) if ended else None, zone)
+    return moment_text(parse_instant(ended) if ended else None, zone)
 
 
 def _duration(record: Mapping[str, Any], _zone: str) -> str:

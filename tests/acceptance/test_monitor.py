@@ -117,6 +117,18 @@ def test_wide_shows_the_originals_columns(place: Place) -> None:
         ("success", "group", "exit code 0"),
         ("success", "group", "exit code 0"),
     ]
+    row = place.shown_on_terminal("monitor", "--wide", columns=200).splitlines()[-1]
+    begun, ended = re.split(r"  +", row)[3:5]
+    assert len(begun) == len(ended) == len("12:00:00"), "on a terminal both are short"
+
+
+def test_a_monitor_without_executions_says_so(place: Place) -> None:
+    place.declare("tick", "true")
+    assert place.run("monitor").stderr == "nothing has run yet\n"
+    place.run("exec", "tick")
+    assert place.run("monitor").stderr == ""
+    assert place.run("monitor", "--status", "error").stderr == "no execution matches\n"
+    assert "tick" in place.run("monitor", "--request", "tock").stderr
 
 
 # --- members

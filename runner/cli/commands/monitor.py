@@ -105,9 +105,11 @@ def monitor_command(
     records = _newest(places, matches, count)
     if is_reversed:
         records.reverse()
-    for name in () if records else requests:
-        if (reason := _reason_for(name, places)) is not None:
-            echo(reason, err=True)
+    if not records:
+        found = [_reason_for(name, places) for name in requests]
+        nothing = "no execution matches" if requests or statuses or since else "nothing has run yet"
+        for line in list(filter(None, found)) or [nothing]:
+            echo(line, err=True)
     if output == "json":
         for record in records:
             echo(json_line(record))
