@@ -185,3 +185,16 @@ def test_several_at_once_without_a_runner_all_run_to_their_end(place: Place) -> 
     ]
     for name in names:
         assert [record["status"] for record in place.finished(name)] == ["success"]
+
+
+def test_no_process_has_used_more_processor_time_than_its_execution_has_lasted(
+    place: Place,
+) -> None:
+    place.write("quick.yaml", "process: {command: ['true']}")
+    runner = place.start()
+    for _ in range(10):
+        place.run("exec", "quick")
+    assert place.stop(runner) == 0
+    records = place.finished("quick")
+    assert len(records) == 10
+    assert [each for each in records if each["cpu_s"] > each["duration_s"]] == []

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -145,7 +145,12 @@ class Dispatcher:
             if late.started is None:
                 self._fail_to_start(late.execution, late.failure)
             else:
-                self._note_started(self._book[late.execution], late.started)
+                self._note_started(
+                    self._book[late.execution],
+                    late.started,
+                    now=self._clock.now(),
+                    now_s=self._clock.elapsed_s(),
+                )
         until_s = self._clock.elapsed_s() + budget_s
         while self._book.starting:
             self._spawn_one(self._book[self._book.starting.popleft()])
@@ -259,26 +264,30 @@ class Dispatcher:
         try:
             self._outputs[execution.id] = _created(execution.claim.output_file)
             prepare = partial(launch_of, execution, self._environment)
+            # Before the start: the process may have ended by the time that the loop runs again.
+            now, now_s = self._clock.now(), self._clock.elapsed_s()
             launched = self._starts.start(execution.id, needs_of(execution.process), prepare)
         except SpawnError as error:
             self._fail_to_start(execution.id, str(error))
             return
         if launched is not None:
-            self._note_started(execution, launched)
+            self._note_started(execution, launched, now=now, now_s=now_s)
 
     def _fail_to_start(self, execution: str, why: str) -> None:
         self._stop_when_started.pop(execution, None)
         self._finish(self._book.leave(execution), spawn_failure(why))
 
-    def _note_started(self, execution: Execution, launched: Started) -> None:
+    def _note_started(
+        self, execution: Execution, launched: Started, *, now: datetime, now_s: float
+    ) -> None:
         running = replace(
             execution,
             phase=Phase.RUNNING,
             pid=launched.pid,
             pid_started=launched.pid_started,
-            started=self._clock.now(),
+            started=now,
         )
-        self._begun_s[execution.id] = self._clock.elapsed_s()
+        self._begun_s[execution.id] = now_s
         self._note_running(running, is_new=True)
         if reason := self._stop_when_started.pop(execution.id, None):
             self._processes.stop(execution.id, reason, now_s=self._clock.elapsed_s())
