@@ -1,8 +1,7 @@
-"""Which executions are claimed, start, wait, are skipped or replaced: the executions'
-part of a decision.
+"""The executions' part of a decision: which ones start, wait, are skipped or replaced.
 
-It reads the book and sees its own earlier steps through it; the book changes only when
-all of this is committed.
+`Claims` reads the book of executions in progress and sees its own earlier steps on top
+of it. The book itself changes only after the decision is committed.
 """
 
 from __future__ import annotations
@@ -38,7 +37,10 @@ Tell = Callable[[Event, Mapping[str, Any]], bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """An execution that has ended, and the line that tells of it: what may have something follow."""
+    """An execution that has ended, with the text of its record.
+
+    A retry, the next member of a group or an `on_failure` process may follow it.
+    """
 
     execution: Execution
     outcome: Outcome
@@ -47,7 +49,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """Somebody's wish that a running execution ends."""
+    """A request to stop a running execution, with the reason and the person who asked."""
 
     execution: str
     reason: Reason
@@ -55,12 +57,15 @@ class Stop:
 
 
 class Claims:
-    """`entered`, `released`, `shifted`, `left` and `stops` are what the book and the
-    dispatcher have to carry out once the batch is committed; `ended` and `begun_groups`
-    still ask for what follows them.
+    """The claims, releases and stops that one decision makes.
 
-    While `is_closing`, and for what follows the executions that a former runner left to
-    an `exec`, nothing begins: it waits in the store. `foreign` are those of the latter.
+    After the commit, the book and the dispatcher carry out `entered`, `released`,
+    `shifted`, `left` and `stops`. `ended` and `begun_groups` are queues: `Succession`
+    still has to decide what follows each of them.
+
+    While `is_closing`, nothing starts: a new execution waits in the store for the next
+    runner. The same holds for an execution that follows one inherited from a former
+    runner while this program serves only `runner exec`; `foreign` holds their ids.
     """
 
     def __init__(
@@ -97,13 +102,15 @@ class Claims:
         params: Mapping[str, Any] | None = None,
         git: str | None = None,
     ) -> tuple[Execution, Outcome | None]:
-        """Claim one run of a request: it starts once this is committed, or waits, or
-        has its outcome at once.
+        """Claim one run of a request.
+
+        The execution starts after the commit, or waits, or gets its outcome at once. The
+        result holds the outcome only in the last case.
         """
         process, failure = resolved(request, requests)
         on_failure = request.on_failure
         if channel is Channel.DIRECT:
-            # Whoever asked for one run sees how it ends, and can ask again.
+            # The person who asked for this run sees how it ends, and can ask again.
             process, on_failure = replace(process, retry=None), None
         is_fire = channel is Channel.PROCESS_SCHEDULER
         identity = new_id()
@@ -128,9 +135,7 @@ class Claims:
         return self.admit(execution_for(claim, due=due), failure)
 
     def another(self, claim: Claim, **changes: Any) -> Claim:
-        """Return a claim that has all but its id and its output's place in common with
-        another, and `changes`.
-        """
+        """Return a copy of a claim with `changes`, a new id and a new output file."""
         identity = new_id()
         again = replace(claim, id=identity, **changes)
         return replace(
@@ -140,8 +145,9 @@ class Claims:
     def admit(
         self, execution: Execution, failure: Outcome | None = None
     ) -> tuple[Execution, Outcome | None]:
-        """Let a claimed execution start or wait; one that is skipped or has already
-        failed gets its outcome.
+        """Start a claimed execution, or let it wait, or end it at once.
+
+        A skipped execution ends at once, and so does one that already has a `failure`.
         """
         outcome = failure
         if outcome is None:
@@ -162,7 +168,7 @@ class Claims:
         return execution, outcome
 
     def enter(self, execution: Execution) -> None:
-        """Take an execution in, with its row."""
+        """Add an execution to this decision, together with its row."""
         self.entered[execution.id] = execution
         if self._is_foreign:
             self.foreign.add(execution.id)
@@ -171,8 +177,9 @@ class Claims:
             self._claimed_at.setdefault(guard, []).append(execution.id)
 
     def release_waiting(self, may_start: Callable[[Execution], bool]) -> None:
-        """Let those that wait start, first come first served, as far as guards and
-        `max_running` have room.
+        """Start waiting executions, the oldest first, while `max_running` has room.
+
+        An execution whose guard is held keeps waiting and does not block those behind it.
         """
         self._has_released = True
         self.book.look_at_delayed(self.now)
@@ -183,21 +190,25 @@ class Claims:
             if not may_start(execution) or not self._has_guard(execution):
                 continue
             if not self._has_room(execution):
+                # Only groups ignore `max_running`. To start one from behind this
+                # execution would break the order, so stop here.
                 return
             self.released[waiting] = released = self._begun(execution)
             self._batch.executions[waiting] = row_of(released)
 
     def shift_delayed(self, step: timedelta) -> None:
-        """Let those that wait for an instant wait as long as they were to, although the
-        clock was set.
+        """Move the start time of each delayed execution by a step of the clock.
+
+        The execution then waits as long as planned, although somebody set the clock.
         """
         for execution in self.book.delayed():
             self.shifted[execution.id] = shifted = replace(execution, due=execution.due + step)
             self._batch.executions[execution.id] = row_of(shifted)
 
     def stop(self, execution: Execution, reason: Reason, *, by: str | None = None) -> None:
-        """Have an execution end: at once if it waits, else once this is committed; a
-        group with its member.
+        """Stop an execution: at once if it waits, otherwise after the commit.
+
+        A group is stopped together with its current member.
         """
         if execution.id in self.left or execution.id in self.stops:
             return
@@ -206,7 +217,7 @@ class Claims:
             self.end(replace(current, stopped_by=by), stopped(current, reason, by))
             return
         self.stops[execution.id] = Stop(execution=execution.id, reason=reason, by=by)
-        # Another runner would have to go on with it.
+        # The row keeps the reason: if this runner dies now, the next one finishes the stop.
         asked = replace(
             current, stopped_for=current.stopped_for or reason, stopped_by=current.stopped_by or by
         )
@@ -222,7 +233,7 @@ class Claims:
         return None if reason is None else (reason, self.book[execution].stopped_by)
 
     def end(self, execution: Execution, outcome: Outcome) -> None:
-        """End an execution that has no process: it tells so, and something may follow."""
+        """End an execution that has no process: write its record and queue what follows."""
         fields = finished_fields(execution, outcome, self.now, None)
         self._batch.executions.pop(execution.id, None)
         if execution.id in self.book:
@@ -234,7 +245,7 @@ class Claims:
         self.ended.append(Ended(execution=execution, outcome=outcome, line=line))
 
     def find(self, execution: str) -> Execution | None:
-        """Return an execution that is on its way, as this decision sees it."""
+        """Return an execution that has not ended, as this decision sees it."""
         if execution in self.left:
             return None
         return (
@@ -242,19 +253,20 @@ class Claims:
         )
 
     def member(self, group: str) -> Execution | None:
-        """Return the member of a group that is on its way."""
+        """Return the member of a group that has not ended; a group has one at a time."""
         own = (entered for entered in self.entered.values() if entered.claim.group == group)
         known = self.book.member(group)
         return next(own, None) or (None if known is None else self.find(known.id))
 
     def holder(self, guard: Guard) -> Execution | None:
-        """Return who holds a guard."""
+        """Return the execution that holds a guard."""
         return next(self._at_guard(guard), None)
 
     @contextmanager
     def following(self, *, is_foreign: bool) -> Iterator[None]:
-        """Claim what follows an execution; `is_foreign` says that it is not this
-        program's to begin.
+        """Mark the claims made inside the block as another program's to start.
+
+        Without `is_foreign` the block changes nothing.
         """
         self._is_foreign = is_foreign
         try:
@@ -273,8 +285,9 @@ class Claims:
         return str(member_output_path(place, sequence=claim.sequence, attempt=claim.attempt))
 
     def _begun(self, execution: Execution) -> Execution:
-        """Return an execution whose turn has come. A group begins by that, and asks for
-        its first member.
+        """Return an execution in the phase in which it begins.
+
+        A group has no process: it runs from now on, and asks for its first member.
         """
         if not execution.is_group:
             self._occupied += 1
@@ -295,7 +308,7 @@ class Claims:
         )
 
     def _replace_holder(self, execution: Execution) -> None:
-        """Stop who holds the guard and who is queued for it; the newcomer is the next to have it."""
+        """Stop the holder of the guard and the queued execution; the newcomer comes next."""
         guard = execution.guard
         assert guard is not None
         for former in (self._queued(guard), self.holder(guard)):
@@ -303,13 +316,16 @@ class Claims:
                 self.stop(former, Reason.REPLACED)
 
     def _queued(self, guard: Guard) -> Execution | None:
-        """Return who waits for a guard while another holds it."""
+        """Return the execution that waits for a guard which another one holds."""
         return next(islice(self._at_guard(guard), 1, None), None)
 
     def _at_guard(self, guard: Guard) -> Iterator[Execution]:
-        """Yield who holds a guard and who is queued for it. One claimed by this very
-        decision, like the next attempt of the holder that has ended, comes between
-        those that the book knows, for their places were given before.
+        """Yield the holder of a guard, then the execution that is queued for it.
+
+        The order is: the holder in the book, claims of this decision, the queued one in
+        the book. Suppose that the holder has just ended and this decision claimed its
+        next attempt. `find` then drops the holder, and the attempt takes over the guard
+        before the queued execution, whose place stays the second.
         """
         holder, queued = self.book.holder(guard), self.book.queued(guard)
         known = (holder and holder.id, *self._claimed_at.get(guard, ()), queued and queued.id)
@@ -324,7 +340,8 @@ class Claims:
 
     def _has_room(self, execution: Execution) -> bool:
         limit = self._settings.max_running
-        # Whoever waits goes first: until they had their turn, there is room for nobody else.
+        # Waiting executions go first: until `release_waiting` has given them their
+        # turn, no newcomer gets a free place.
         return (
             execution.is_group or limit is None or (self._has_released and self._occupied < limit)
         )
@@ -333,8 +350,9 @@ class Claims:
 def resolved(
     request: ProcessRequest, requests: Mapping[str, ProcessRequest]
 ) -> tuple[Process, Outcome | None]:
-    """Return what a request runs, its references followed; where they lead nowhere, the
-    failure that this is.
+    """Return the process that a request runs, with its references followed.
+
+    If a reference leads nowhere, return the failure as well.
     """
     try:
         return followed(request, requests), None

@@ -1,5 +1,7 @@
-"""Carries out what was committed: spawns, watches, stops and reaps executions, and
-notes the facts for the store.
+"""Carries out what was committed: spawns, watches, stops and reaps executions.
+
+It puts the resulting facts into the journal, for the next commit. Touches processes and
+output files.
 """
 
 from __future__ import annotations
@@ -42,11 +44,14 @@ Noted = Callable[[Mapping[str, Any]], None]
 
 
 class Dispatcher:
-    """The executions' way from commit to end. `lost` is told of each that a restart has
-    cut off, `noted` gets the fields of each finished record.
+    """Moves executions from their commit to their end.
 
-    `ended` are those of which nobody has decided yet what follows; that is to be
-    committed together with their end.
+    It calls `lost` with each execution that a restart has cut off, and `noted` with the
+    fields of each `execution.finished` record.
+
+    `ended` are the executions whose follow-up is still undecided. The next decision
+    takes them and commits each end together with what follows it: a crash in between
+    would lose a retry.
     """
 
     def __init__(
@@ -76,10 +81,11 @@ class Dispatcher:
         self._environment: Mapping[str, str] = dict(os.environ)
 
     def resume_all(self, executions: Iterable[Execution], *, is_same_boot: bool) -> None:
-        """Take over what a former runner left: let it wait on, watch it on, or record
-        it as cut off.
+        """Take over the executions that a former runner left in the store.
 
-        After a reboot nothing of it can run, and its process id may be another's.
+        A waiting execution goes on waiting, a process that still runs is watched, and
+        any other execution is recorded as cut off. After a reboot no process survives,
+        and another program may have the same process id: nothing is watched then.
         """
         for execution in sorted(executions, key=_by_claim_to_guard):
             self._left_over.add(execution.id)
@@ -90,7 +96,11 @@ class Dispatcher:
                 self._resume(execution, is_same_boot=is_same_boot)
 
     def carry_out(self, claims: Claims) -> None:
-        """Put in force what was decided of executions, now that it is committed."""
+        """Apply the committed decision to the book and the processes.
+
+        The order matters: an execution that ended must free its guard before a released
+        or new one takes it, and stops come last because they may name a new execution.
+        """
         self.ended.clear()
         self._left_over |= claims.foreign
         for execution_id in claims.left:
@@ -108,26 +118,27 @@ class Dispatcher:
             self.stop(stop.execution, stop.reason, by=stop.by)
 
     def overdue_groups(self) -> list[Execution]:
-        """Return, once, the groups whose timeout is over."""
+        """Return the groups whose timeout has passed. Each group is returned once."""
         due = self._groups.take(self._clock.elapsed_s())
         return [self._book[group] for group in due if group in self._book]
 
     def still_overdue(self, groups: Iterable[Execution]) -> None:
-        """Have groups be overdue again, for nothing could be decided about them."""
+        """Mark groups as overdue again, because the decision about them was not committed."""
         for group in groups:
             self._groups.set(group.id, self._clock.elapsed_s())
 
     def next_deadline_s(self) -> float | None:
-        """Return when a group's timeout is over next."""
+        """Return when the next group times out, in the clock's elapsed seconds."""
         return self._groups.next_s()
 
     def next_start_s(self) -> float | None:
-        """Return when a start that takes long is to be looked at."""
+        """Return when to look at a slow start again, in the clock's elapsed seconds."""
         return self._starts.next_s()
 
     def running_names(self) -> list[str]:
-        """Return the names of what has started, or is about to, and has not ended; a
-        member instead of its group.
+        """Return the names of the executions that have started or are about to start.
+
+        The list names a group's member instead of the group.
         """
         return [
             each.name
@@ -136,7 +147,7 @@ class Dispatcher:
         ]
 
     def is_own(self, execution: Execution) -> bool:
-        """Whether it was claimed here, and is nothing that a former runner left."""
+        """Return whether this runner claimed the execution, rather than a former one."""
         return execution.id not in self._left_over
 
     def spawn(self, budget_s: float) -> None:
@@ -158,7 +169,7 @@ class Dispatcher:
                 return
 
     def reap(self, descriptor: int) -> None:
-        """Take the exit behind a readable descriptor of ours."""
+        """Take the exit of the process behind a readable descriptor, and record its end."""
         exited = self._processes.reap(descriptor)
         if exited is None:
             return
@@ -166,7 +177,11 @@ class Dispatcher:
         self._finish(execution, self._outcome(execution, exited))
 
     def stop(self, execution: str, reason: Reason, *, by: str | None = None) -> None:
-        """Ask an execution to end, as soon as it has started; KILL follows after its grace."""
+        """Ask an execution to end; KILL follows after its grace period.
+
+        A group ends with its member. A process that has not started yet is stopped
+        after its start.
+        """
         if execution not in self._book:
             return
         if self._book[execution].stopped_for is None:
@@ -182,8 +197,9 @@ class Dispatcher:
             self._stop_when_started[execution] = reason
 
     def stop_all(self, reason: Reason, *, at_once: bool = False) -> None:
-        """Ask everything that runs to end, or end it now; what has not started yet does
-        not start any more.
+        """Ask every running process to end, or kill it `at_once`.
+
+        Executions that have not started yet are recorded as stopped and never start.
         """
         while self._book.starting:
             self._finish(self._book.leave(self._book.starting.popleft()), STOPPED_BEFORE_START)
@@ -200,6 +216,8 @@ class Dispatcher:
                 self._processes.stop(execution.id, reason, now_s=self._clock.elapsed_s())
 
     def _resume(self, execution: Execution, *, is_same_boot: bool) -> None:
+        # Without a live process to adopt, the execution is over. A row in phase STARTING
+        # proves nothing: the former runner may have died before or after the spawn.
         found = self._adopt(execution) if is_same_boot else None
         if found is None:
             self._finish(execution, LOST if execution.phase is Phase.RUNNING else LOST_AT_START)
@@ -215,18 +233,19 @@ class Dispatcher:
         self._note_running(
             replace(known, started=self._clock.now()) if is_new else known, is_new=is_new
         )
+        # The former runner may have died between the commit of a stop and its signal.
         if known.stopped_for is not None:
             self._processes.stop(known.id, known.stopped_for, now_s=self._clock.elapsed_s())
 
     def _begin_group(self, group: Execution) -> None:
-        """Watch over the timeout of a group that has begun."""
+        """Set the timeout of a group that has begun; a restart continues the same timeout."""
         timeout = group.process.timeout
         if group.is_group and group.phase is Phase.RUNNING and timeout is not None:
             left_s = max(timeout.total_seconds() - self._ran_s(group), 0.0)
             self._groups.set(group.id, self._clock.elapsed_s() + left_s)
 
     def _is_rerun(self, execution: Execution) -> bool:
-        """Whether an execution that was cut off, or a group that it is a member of, runs again."""
+        """Return whether a cut-off execution, or a group around it, will run again."""
         while execution.process.if_interrupted is not IfInterrupted.RERUN:
             group = self._book.get(execution.claim.group or "")
             if group is None:
@@ -251,8 +270,10 @@ class Dispatcher:
         )
 
     def _ran_s(self, execution: Execution) -> float:
-        """Return for how long it has run. Over a restart only wall time tells, and the
-        clock may have gone back.
+        """Return for how long an execution has run, in seconds.
+
+        Across a restart only wall time is known. If somebody set the clock back, the
+        difference may be negative; then the result is 0.
         """
         return (
             max((self._clock.now() - execution.started).total_seconds(), 0.0)
@@ -302,6 +323,8 @@ class Dispatcher:
             )
 
     def _outcome(self, execution: Execution, exited: Exit) -> Outcome:
+        # The exit code of an adopted process is unknown: only its parent can collect it,
+        # and the parent was the former runner.
         if execution.id not in self._adopted:
             return outcome_of(execution, exited)
         self._adopted.remove(execution.id)
@@ -313,14 +336,14 @@ class Dispatcher:
         return OUTLIVED
 
     def _finish(self, execution: Execution, outcome: Outcome) -> None:
-        """Note the end: the record, and that the claim needs no row any more."""
+        """Record the end of an execution and remove its row with the next commit."""
         has_run = execution.started is not None or outcome.reason is Reason.RUNNER_LOST
         output = self._outputs.pop(execution.id, None)
         tail = read_tail(execution.claim.output_file, only=output) if has_run else None
         now = self._clock.now()
         fields = finished_fields(execution, outcome, now, tail)
         if (begun_s := self._begun_s.pop(execution.id, None)) is not None:
-            # What we started ourselves is timed by the clock that nobody sets.
+            # The monotonic clock times a process of this runner: nobody can set it.
             fields["duration_s"] = timedelta(seconds=self._clock.elapsed_s() - begun_s)
         line = self._journal.tell(Event.EXECUTION_FINISHED, now, fields)
         self._noted(fields)
@@ -330,8 +353,10 @@ class Dispatcher:
 
 
 def _created(output_file: str) -> Identity:
-    """Make an output file, empty, before its process can put something else in its
-    place. Raises SpawnError.
+    """Create an empty output file and return its identity. Raises SpawnError.
+
+    The file exists before the process does, so the process cannot replace it unnoticed
+    with another file for the runner to read.
     """
     descriptor = open_output(output_file)
     try:
@@ -341,8 +366,11 @@ def _created(output_file: str) -> Identity:
 
 
 def _by_claim_to_guard(execution: Execution) -> tuple[bool, bool, bool, str]:
-    """Order executions so that groups come before their members, and who held a guard
-    before who waited for it: what runs, then further attempts.
+    """Return a sort key that restores guards and groups in the order in which they arose.
+
+    Running executions come before waiting ones, because they held the guards. A group
+    comes before its members. A further attempt comes before a first one, because a
+    retry keeps its guard while it waits.
     """
     return (
         execution.phase is Phase.WAITING,

@@ -19,17 +19,7 @@ from runner.values import from_microseconds, parse_instant, to_microseconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The durable mark that a fire is taken, with all that its execution needs, also in
-    another runner's hands.
-
-    `group` is the execution that a member belongs to, `sequence` its place in it from
-    1, `failed_before` how many members before it failed and `within` the requests whose
-    groups it is in. `on_failure` names the request whose process runs if this fails for
-    good, `told` is what such a process finds in its environment. `requested_by` is the
-    person who asked for the execution, or whose press of Schedule or Reschedule caused
-    it; `params` are that person's own, above the process's. `labels` and `owner` are
-    the request's, for the record.
-    """
+    """The durable mark that a fire is taken, with all that any runner needs to execute it."""
 
     id: str
     request: str
@@ -37,78 +27,92 @@ class Claim:
     channel: Channel
     scheduled_for: datetime
     generation: int | None
+    """The registration of the timing; None if no rule asked for this execution."""
     source: Source
     output_file: str
     context: Context = field(default_factory=Context)
     labels: Mapping[str, str] = field(default_factory=dict)
+    """The request's labels, for the record; `owner` likewise."""
     owner: str | None = None
     attempt: int = 1
+    """Counts from 1."""
     group: str | None = None
+    """The id of the group execution that this member belongs to."""
     sequence: int = 0
+    """The member's position in its group, from 1; 0 outside a group."""
     failed_before: int = 0
+    """How many earlier members of the group failed."""
     within: tuple[str, ...] = ()
+    """The requests of the groups around this member, the outermost first; they show a cycle."""
     on_failure: str | None = None
+    """The request whose process runs if this execution fails after its last attempt."""
     told: Mapping[str, str] = field(default_factory=dict)
+    """Variables for an `on_failure` process: the record of the failure."""
     params: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of the person who asked; they override the process's own."""
     requested_by: str | None = None
+    """The person who asked for the execution, or who pressed Schedule or Reschedule."""
     git_commit: str | None = None
+    """The revision of the jobs folder at the claim."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One run of a claim and how far it has come. Lateness counts from `due`, before
-    which it does not start.
+    """One run of a claim and its progress.
 
-    A group's execution has no process of its own: it is running from its first member's
-    claim to its last one's end. `stopped_for` and `stopped_by` say that it was asked to
-    end, by a person, a replacement or its group. `body` is the text of what never
-    changes, for its row.
+    A group's execution has no process of its own: it runs from the claim of its first
+    member to the end of its last one.
     """
 
     claim: Claim
     due: datetime
+    """The earliest start; lateness counts from here."""
     phase: Phase = Phase.STARTING
     pid: int | None = None
     pid_started: int | None = None
+    """When the process started, in clock ticks since the boot; it detects a reused `pid`."""
     started: datetime | None = None
     stopped_by: str | None = None
+    """The person who asked for the stop."""
     stopped_for: Reason | None = None
+    """Why the execution was asked to end."""
     body: str = field(repr=False, compare=False)
+    """The part of the row that never changes, as JSON; written once."""
 
     @property
     def id(self) -> str:
-        """The claim's id, which is the execution's."""
+        """The execution's id, which is the claim's."""
         return self.claim.id
 
     @property
     def request(self) -> str:
-        """The name of the request that it is an execution of; a member's is its group's."""
+        """The name of the executed request; a member has its group's."""
         return self.claim.request
 
     @property
     def name(self) -> str:
-        """What people see as its name: its request's, or `group › member`."""
+        """The name that people see: the request's, or `group › member`."""
         return shown_name(self.request, self.process.name, is_member=self.claim.group is not None)
 
     def is_called(self, name: str) -> bool:
-        """Whether it bears a name: a member both its group's and its own."""
+        """Return whether people may call it `name`: a member has its own name and its group's."""
         return is_called(
             name, self.request, self.process.name, is_member=self.claim.group is not None
         )
 
     @property
     def process(self) -> Process:
-        """What runs."""
+        """The process that runs."""
         return self.claim.process
 
     @property
     def is_group(self) -> bool:
-        """Whether it has members and no process of its own."""
+        """Whether it has members instead of a process."""
         return isinstance(self.claim.process.action, Group)
 
     @property
     def guard(self) -> Guard | None:
-        """The concurrency guard that it holds from claim to end."""
+        """The concurrency guard that it holds from claim to end; None without one."""
         process, context = self.claim.process, self.claim.context
         if not process.prevent_concurrent:
             return None
@@ -116,12 +120,12 @@ class Execution:
 
 
 def execution_for(claim: Claim, *, due: datetime, phase: Phase = Phase.STARTING) -> Execution:
-    """Return the execution of a fresh claim."""
+    """Return the execution of a new claim."""
     return Execution(claim=claim, due=due, phase=phase, body=_body(claim))
 
 
 def row_of(execution: Execution) -> ExecutionRow:
-    """Write an execution as a row; all that the store need not understand is in its body."""
+    """Return the execution's row; its body holds whatever the store need not understand."""
     claim = execution.claim
     return ExecutionRow(
         id=claim.id,
@@ -143,7 +147,7 @@ def row_of(execution: Execution) -> ExecutionRow:
 
 
 def execution_of(row: ExecutionRow) -> Execution:
-    """Read what `row_of` wrote, or a runner whose store was of version 1."""
+    """Return the execution of a row, also of a row that a store of version 1 wrote."""
     told = json.loads(row.body)
     if "arguments" in told:
         return _of_version_1(row, told)
@@ -205,8 +209,9 @@ def _claim(row: ExecutionRow, told: Mapping[str, Any], process: Process) -> Clai
 
 
 def _of_version_1(row: ExecutionRow, told: Mapping[str, Any]) -> Execution:
-    """Read a row whose body was everything: a program with its arguments was all that
-    could run then.
+    """Return the execution of a row of version 1.
+
+    Its body held everything, and every process was a program with arguments.
     """
     process = Process(
         name=told["process"],

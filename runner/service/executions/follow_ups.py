@@ -1,5 +1,6 @@
-"""What follows the end of an execution: another attempt, the next member of its group,
-the process of `on_failure`.
+"""Decides what follows the end of an execution.
+
+That is another attempt, the next member of its group, or the process of `on_failure`.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ _INTERRUPTIONS = (Reason.RUNNER_LOST, Reason.RUNNER_STOPPED)
 
 
 class Succession:
-    """Works through the ends of one decision; what it claims may end at once, and be
-    followed in its turn.
+    """Works through the executions that end in one decision.
+
+    A follow-up that it claims may itself end at once (skipped, or impossible to start)
+    and have a follow-up of its own. So `follow` works on queues instead of recursing.
     """
 
     def __init__(
@@ -43,16 +46,17 @@ class Succession:
         *,
         is_foreign: Callable[[Execution], bool],
     ) -> None:
-        """Claim what follows as `requests` say; what follows what `is_foreign` is left
-        for another runner.
-        """
+        """`is_foreign` says whether another runner has to start what follows an execution."""
         self._claims = claims
         self._requests = requests
         self._is_foreign = is_foreign
 
     def follow(self, ended: Iterable[Ended] = ()) -> None:
-        """Decide what follows `ended`, and all that this decision itself has begun and
-        ended so far.
+        """Decide what follows `ended` and every execution that this decision began or ended.
+
+        The loop ends: each pass consumes an entry, attempts and members are finite, a
+        group that contains itself is refused, and an `on_failure` process has no
+        `on_failure` of its own.
         """
         claims = self._claims
         claims.ended.extend(ended)
@@ -65,6 +69,8 @@ class Succession:
                     self._follow_one(ended_one)
 
     def _follow_one(self, ended: Ended) -> None:
+        # A retry comes first: an execution with attempts left has neither failed for its
+        # group nor for `on_failure`. A group that is being stopped wants no more attempts.
         execution, outcome = ended.execution, ended.outcome
         group = execution.claim.group
         is_ending = group is not None and self._claims.stop_reason(group) is not None
@@ -80,7 +86,7 @@ class Succession:
             self._go_on(found, execution, outcome)
 
     def _try_again(self, execution: Execution, due: datetime) -> None:
-        """Claim the next attempt; it waits, and keeps the guard meanwhile."""
+        """Claim the next attempt. It keeps the guard while it waits for its time."""
         claims = self._claims
         again = claims.another(
             execution.claim, channel=Channel.RETRY, attempt=execution.claim.attempt + 1
@@ -88,8 +94,10 @@ class Succession:
         claims.enter(execution_for(again, due=due, phase=Phase.WAITING))
 
     def _tell_failure(self, ended: Ended, target: str) -> None:
-        """Claim the process of `on_failure`. Its own failure is nobody's concern: it
-        would tell of itself for ever.
+        """Claim the process of `on_failure`.
+
+        Its own failure has no follow-up: the process could otherwise trigger itself
+        without end.
         """
         failed, request = ended.execution.claim, self._requests.get(target)
         if request is not None:
@@ -103,7 +111,8 @@ class Succession:
             failed,
             request=target,
             process=process,
-            # No fire, and no rule has it: somebody asked for it, and is named
+            # No rule fired this execution. It counts as asked for, and `requested_by`
+            # names the request that failed.
             channel=Channel.DIRECT,
             generation=None,
             attempt=1,
@@ -117,10 +126,15 @@ class Succession:
         self._claims.admit(execution_for(claim, due=self._claims.now), failure)
 
     def _go_on(self, group: Execution, member: Execution, outcome: Outcome) -> None:
-        """Let a group go on after a member, or end it."""
+        """Claim the next member of a group, or end the group.
+
+        The cases are tried in order of precedence: a stop of the group, an interruption
+        by the runner, the last member or a failure that ends the group, the next member.
+        """
         action = group.process.action
         assert isinstance(action, Group)
         sequence, count = member.claim.sequence, len(action.members)
+        # An unscheduled member was passed over on purpose: neither success nor failure.
         has_failed = (
             outcome.status is not ExecutionStatus.SUCCESS
             and outcome.reason is not Reason.UNSCHEDULED
@@ -140,12 +154,15 @@ class Succession:
             self._claim_member(group, sequence=sequence + 1, failed=failed)
 
     def _claim_member(self, group: Execution, *, sequence: int, failed: int) -> None:
+        """Claim the member at position `sequence` (from 1), after `failed` failed ones."""
         action = group.process.action
         assert isinstance(action, Group)
         declared = action.members[sequence - 1]
         within = (
             (*group.claim.within, group.request) if not group.claim.within else group.claim.within
         )
+        # A reload may have closed a cycle of groups after this group began, so the check
+        # is repeated here. A request that occurs twice in `within` contains itself.
         if isinstance(declared.action, Reference):
             within = (*within, declared.action.request)
         process, failure = self._member_process(group.process, declared)
@@ -167,8 +184,10 @@ class Succession:
         self._claims.admit(execution_for(member, due=self._claims.now), failure)
 
     def _member_process(self, group: Process, member: Process) -> tuple[Process, Outcome | None]:
-        """Return what a member runs. One of a request of its own has what the group has
-        where it says nothing; an inline one has it already.
+        """Return the process of a member, and the failure if its request is missing.
+
+        A member that names a request inherits the group's settings where the request has
+        none. An inline member inherited them when its file was read.
         """
         if not isinstance(member.action, Reference):
             return member, None
@@ -181,9 +200,10 @@ class Succession:
 
 
 def _next_attempt(execution: Execution, outcome: Outcome, now: datetime) -> datetime | None:
-    """Return when the next attempt of a claim is to begin, if there is one."""
+    """Return when the next attempt of a claim begins; None if there is none."""
     process = execution.process
     if outcome.reason in _INTERRUPTIONS and process.if_interrupted is IfInterrupted.RERUN:
+        # An outlived process may have completed its work: it is not run a second time.
         return None if outcome is OUTLIVED else now
     delay = retry_delay(
         process.retry,

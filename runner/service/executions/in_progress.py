@@ -1,6 +1,4 @@
-"""The executions that are on their way, in memory: waiting, about to start, running;
-and the guards they hold.
-"""
+"""The executions in progress, in memory: waiting, about to start or running; with their guards."""
 
 from __future__ import annotations
 
@@ -18,17 +16,18 @@ _LEAST_ID_PART = 4
 
 
 class Book:
-    """Executions by id; `starting` are committed and wait only for their spawn,
-    `waiting` for a free place or a guard.
+    """Executions by id.
 
-    A guard has one holder, and one execution at the most that is queued for it.
-    `stopping` says of groups for what reason they are to end when their member has
-    ended.
+    `starting` are committed and wait only for their spawn; `waiting` wait for a guard or
+    for room below `max_running`. A guard has one holder, and at most one execution is
+    queued for it. `stopping` holds the reason for each group that ends as soon as its
+    member has ended.
     """
 
     def __init__(self) -> None:
         self.starting: deque[str] = deque()
-        self.waiting: dict[str, None] = {}  # in order, and soon left from the middle
+        # A dict, because it keeps the order and an entry leaves the middle in O(1).
+        self.waiting: dict[str, None] = {}
         self.stopping: dict[str, Reason] = {}
         self._executions: dict[str, Execution] = {}
         self._holders: dict[Guard, str] = {}
@@ -52,7 +51,7 @@ class Book:
 
     @property
     def occupied(self) -> int:
-        """How many have a process, or are about to: what counts against `max_running`."""
+        """How many processes run or are about to start: what counts against `max_running`."""
         return self._occupied
 
     def holder(self, guard: Guard) -> Execution | None:
@@ -60,15 +59,15 @@ class Book:
         return self._executions.get(self._holders.get(guard, ""))
 
     def queued(self, guard: Guard) -> Execution | None:
-        """Return the execution that waits for a guard which another one holds."""
+        """Return the execution that waits for a guard held by another one."""
         return self._executions.get(self._queued.get(guard, ""))
 
     def member(self, group: str) -> Execution | None:
-        """Return the member of a group that is on its way."""
+        """Return the member of a group that has not ended."""
         return self._executions.get(self._members.get(group, ""))
 
     def enter(self, execution: Execution) -> None:
-        """Enter a committed claim, or one that a former runner left."""
+        """Add an execution that was just committed, or that a former runner left."""
         self._executions[execution.id] = execution
         if execution.claim.group is not None:
             self._members[execution.claim.group] = execution.id
@@ -84,7 +83,7 @@ class Book:
             self.starting.append(execution.id)
 
     def release(self, execution: Execution) -> None:
-        """Let a waiting execution, whose turn has come and is committed, start or run."""
+        """Move a waiting execution whose start is committed to the starting or running ones."""
         self._forget_waiting(execution.id)
         if (guard := execution.guard) is not None:
             self._holders[guard] = execution.id
@@ -96,11 +95,11 @@ class Book:
             self.starting.append(execution.id)
 
     def update(self, execution: Execution) -> None:
-        """Replace what is known of an execution."""
+        """Replace the value of an execution."""
         self._executions[execution.id] = execution
 
     def leave(self, execution: str) -> Execution:
-        """Strike out an execution that has ended, and free its guard."""
+        """Remove an execution that has ended, and free its guard."""
         ended = self._executions.pop(execution)
         self.stopping.pop(execution, None)
         if ended.phase is Phase.WAITING:
@@ -109,6 +108,8 @@ class Book:
             self._occupied -= not ended.is_group
         if ended.claim.group is not None and self._members.get(ended.claim.group) == execution:
             del self._members[ended.claim.group]
+        # The next attempt may already be the holder or the member: remove only what is
+        # this execution's own.
         if ended.guard is not None:
             for place in (self._holders, self._queued):
                 if place.get(ended.guard) == execution:
@@ -116,27 +117,27 @@ class Book:
         return ended
 
     def look_at_delayed(self, now: datetime) -> None:
-        """Let those that were to wait until now wait for nothing but a place."""
+        """Move the executions whose start time has come to `waiting`."""
         self.waiting.update(dict.fromkeys(self._delayed.take(now.timestamp())))
 
     def delayed(self) -> list[Execution]:
-        """Return those that are to wait until an instant, which need not be to come any more."""
+        """Return the executions that wait for a start time, even one that has just come."""
         return [self._executions[execution] for execution in self._delayed]
 
     def delay(self, execution: Execution) -> None:
-        """Have a delayed execution wait until another instant."""
+        """Let an execution wait until its `due`."""
         self._executions[execution.id] = execution
         self._delayed.set(execution.id, execution.due.timestamp())
 
     def next_due_s(self) -> float | None:
-        """Return the epoch seconds until which the next of the delayed is to wait."""
+        """Return when the next delayed execution may start, in epoch seconds."""
         return self._delayed.next_s()
 
     def named(self, target: str) -> list[Execution]:
-        """Return the executions of a request, else the members of that name, else those
-        with `target` in their id.
+        """Return the executions that a person means by `target`.
 
-        Members come with their group. A part of an id has at least 4 characters.
+        The first match wins: a request's name, a member's name, a part of an id (4
+        characters or more). Members are left out where their group is found.
         """
         if of_request := [
             each for each in self if each.request == target and each.claim.group is None
@@ -148,8 +149,11 @@ class Book:
         return [each for each in self if len(part) >= _LEAST_ID_PART and part in each.id]
 
     def _enter_at(self, guard: Guard, execution: Execution) -> None:
-        """Give an execution the guard or the place behind it. Who is queued goes before
-        a newcomer, but not before the next attempt of who held the guard.
+        """Give an execution the guard, or the place in the queue behind its holder.
+
+        When the guard is free and an execution is queued, the queued one goes before a
+        newcomer. The next attempt of the former holder still goes before the queued one,
+        because a retry keeps the guard.
         """
         if guard not in self._holders and guard in self._queued and execution.claim.attempt == 1:
             self._holders[guard] = self._queued.pop(guard)

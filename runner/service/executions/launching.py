@@ -1,5 +1,5 @@
-"""What is to be started for an execution: its arguments, its environment, its bounds.
-Reads environment files.
+"""Builds what the system starts for an execution: arguments, environment, limits. Reads
+environment files.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from runner.service.executions.execution import Execution
 from runner.values import instant_text
 
 SHORTEST_SECRET = 4
+"""Characters; a shorter value of an environment file is not masked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What the start of a process looks at, and what may hang."""
+    """The resources that the start of a process touches, each of which may hang."""
 
     directory: str
     environment_files: tuple[str, ...]
@@ -31,7 +32,7 @@ class Needs:
 
 
 def needs_of(process: Process) -> Needs:
-    """Return what the start of a process looks at."""
+    """Return the resources that the start of a process touches."""
     return Needs(
         directory=process.directory,
         environment_files=process.environment_files,
@@ -42,10 +43,11 @@ def needs_of(process: Process) -> Needs:
 
 
 def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:
-    """Return what to start, in the runner's own environment (a login-like one under
-    `run_as`), with the variables of the request and of the execution added.
+    """Return what to start for an execution.
 
-    Raises SpawnError for an environment file that cannot be read.
+    The environment is the runner's own, or a login-like one under `run_as`. Files, the
+    request and the execution add variables; a later one overrides an earlier one. Raises
+    SpawnError if an environment file cannot be read.
     """
     process = execution.process
     filed = _filed(process)
@@ -73,9 +75,7 @@ def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:
 
 
 def secret_values(process: Process, inherited: Mapping[str, str]) -> frozenset[str]:
-    """Return the values that nothing may show of a process, as far as its environment
-    files can be read now.
-    """
+    """Return the values to mask for a process. Unreadable environment files count as empty."""
     try:
         filed = _filed(process)
     except SpawnError:
@@ -84,12 +84,12 @@ def secret_values(process: Process, inherited: Mapping[str, str]) -> frozenset[s
 
 
 def param_text(value: Any) -> str:
-    """Return a parameter's value as its process finds it in RUNNER_PARAM_NAME."""
+    """Return a parameter's value in the form of the variable RUNNER_PARAM_NAME."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _filed(process: Process) -> dict[str, str]:
-    """Return what the environment files say, the later ones above the earlier. Raises SpawnError."""
+    """Return the variables of the environment files; a later file wins. Raises SpawnError."""
     filed: dict[str, str] = {}
     for path in process.environment_files:
         filed |= read(path)
@@ -99,11 +99,11 @@ def _filed(process: Process) -> dict[str, str]:
 def _secrets(
     process: Process, environment: Mapping[str, str], filed: Mapping[str, str]
 ) -> frozenset[str]:
-    """Return the values that nothing may show.
+    """Return the values to mask.
 
-    Files hold plain settings too (`PORT=80`): to mask every 80 would spoil the output
-    and tell what is masked. So the short values of files count only where `secrets`
-    names them.
+    A file also holds plain settings (`PORT=80`). To mask every 80 would spoil the output
+    and reveal the masked value. So a short value of a file is masked only if `secrets`
+    names it.
     """
     named = (environment.get(name, "") for name in process.secrets)
     return frozenset(filter(None, named)) | {

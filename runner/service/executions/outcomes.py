@@ -19,7 +19,7 @@ _KILLED, _ERROR = ExecutionStatus.KILLED, ExecutionStatus.ERROR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """An execution's final status with its reason, and what is known of its process."""
+    """An execution's final status and reason, with the measurements of its process."""
 
     status: ExecutionStatus
     reason: Reason | None
@@ -30,9 +30,7 @@ class Outcome:
     max_rss_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise IllegalTransitionError for a status and a reason that do not belong
-        together: a bug.
-        """
+        """Raise IllegalTransitionError if the reason does not belong to the status: a bug."""
         check_end(self.status, self.reason)
 
 
@@ -46,7 +44,7 @@ UNSCHEDULED = Outcome(
     reason=Reason.UNSCHEDULED,
     message="the member says `scheduled: false`",
 )
-"""Of a member that its group passes over: neither success nor failure."""
+"""For a member that its group passes over: neither a success nor a failure."""
 
 LOST = Outcome(
     status=ExecutionStatus.SYSTEM_RESTART,
@@ -77,7 +75,7 @@ def spawn_failure(message: str) -> Outcome:
 
 
 def members_failed(failed: int, sequence: int, count: int) -> Outcome:
-    """Return the outcome of a group of `count` members that ended with its `sequence`th one."""
+    """Return the outcome of a group of `count` members that ended after member `sequence`."""
     left = count - sequence
     unrun = f"; {left} more did not run" if left else ""
     return Outcome(
@@ -88,9 +86,7 @@ def members_failed(failed: int, sequence: int, count: int) -> Outcome:
 
 
 def cut_off_group(member: str, left: int) -> Outcome:
-    """Return the outcome of a group of which nobody knows how its member ended, with
-    `left` members after it.
-    """
+    """Return the outcome of a group whose member's end is unknown; `left` members remain."""
     message = f"the runner ended while member {member} ran" + (
         f"; {left} more did not run" if left else ""
     )
@@ -100,9 +96,7 @@ def cut_off_group(member: str, left: int) -> Outcome:
 
 
 def stopped(execution: Execution, reason: Reason, by: str | None) -> Outcome:
-    """Return the outcome of an execution without a process of its own, or whose process
-    never began.
-    """
+    """Return the outcome of a stopped execution that has no process, or never got one."""
     status, message = _judge_stop(execution, reason, by)
     if execution.phase is Phase.WAITING:
         message = f"{message} while it waited to start"
@@ -110,8 +104,9 @@ def stopped(execution: Execution, reason: Reason, by: str | None) -> Outcome:
 
 
 def outcome_of(execution: Execution, exited: Exit) -> Outcome:
-    """Judge how a process of ours ended. Whatever we ended it for counts, even if it
-    then exited with 0.
+    """Return the outcome of a process that this runner started.
+
+    If the runner stopped the process, that reason counts, even after exit code 0.
     """
     status, reason, message = _judge(execution, exited)
     return Outcome(
@@ -137,10 +132,11 @@ def _judge(execution: Execution, exited: Exit) -> tuple[ExecutionStatus, Reason 
 def _judge_stop(
     execution: Execution, reason: Reason, by: str | None
 ) -> tuple[ExecutionStatus, str | None]:
-    """Say what it means that we stopped it for a reason."""
+    """Return the status and the message for a stop by the runner."""
     match reason:
         case Reason.TIMEOUT:
-            # Of its own timeout nobody asks a process to end: only a group is decided about.
+            # A process's own timeout is enforced without a decision, so `stopped_for`
+            # stays unset. If it says TIMEOUT, the timeout was the group's.
             is_of_group = execution.stopped_for is Reason.TIMEOUT and not execution.is_group
             timeout = None if is_of_group else execution.process.timeout
             whose = (

@@ -47,8 +47,9 @@ def started_fields(execution: Execution) -> dict[str, Any]:
 def finished_fields(
     execution: Execution, outcome: Outcome, ended: datetime, tail: Tail | None
 ) -> dict[str, Any]:
-    """Return the fields of an `execution.finished` record; one that never started has
-    no start and no output.
+    """Return the fields of an `execution.finished` record.
+
+    Without a start there is no start time and no output; the duration is then 0.
     """
     ended_by = execution.stopped_by if outcome.reason is Reason.KILLED_BY_USER else None
     return {

@@ -1,9 +1,9 @@
-"""Starts processes so that no directory, file or name service that hangs can hold up the loop.
+"""Starts processes in threads, so that a hanging resource cannot block the loop.
 
-A start is carried out aside. The loop waits for it a tenth of a second, which it takes
-only where something hangs or is slow; then it goes on, and looks again. While it hangs,
-further starts that need the same (directory, files, program, user) wait behind it, so
-that each of them holds up the loop once, and takes one thread.
+A directory, a file or a name service may hang. The loop waits 0.1 s for a start; only a
+slow start takes that long. After that the loop goes on and looks again later. While a
+start hangs, starts with the same needs (directory, files, program, user) wait behind
+it: each set of needs delays the loop once and takes one thread. Touches processes.
 """
 
 from __future__ import annotations
@@ -19,20 +19,24 @@ from runner.service.executions.launching import Needs
 from runner.system.background_calls import Aside, Pending
 
 PATIENCE_S, LITTLE_PATIENCE_S = 0.1, 0.02
-"""How long the loop waits for a start, and how long while another one hangs: that is seldom alone.
+"""How long the loop waits for a start, and how long while another start hangs.
+
+One hanging start is seldom alone: a dead mount affects many requests.
 """
 GIVE_UP_S = 10.0
-"""How long a start may take; then it has failed."""
+"""How long a start may take before it counts as failed."""
 MANY_HUNG, MOST_HUNG = 32, 256
-"""With many starts that hang no further one begins in any of their directories, and
-with the most none at all: each takes a thread.
+"""Limits for hanging starts, because each takes a thread.
+
+From `MANY_HUNG` on, no start begins in a directory in which one hangs. From `MOST_HUNG`
+on, no start begins at all.
 """
 _LOOK_S = 0.05
 
 
 @dataclass(slots=True, kw_only=True)
 class _Held:
-    """A start that takes long. Without `pending` it waits for others, of the same needs, that hang."""
+    """A slow start. Without `pending` it waits for hanging starts with the same needs."""
 
     needs: Needs
     prepare: Callable[[], Launch]
@@ -42,7 +46,7 @@ class _Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Late:
-    """What came of a start that took long: a process, or why there is none."""
+    """The result of a slow start: a process, or the reason why there is none."""
 
     execution: str
     started: Started | None = None
@@ -50,21 +54,22 @@ class Late:
 
 
 class Starts:
-    """The starts that are on their way. Times are the clock's elapsed seconds."""
+    """The starts in progress. Times are the clock's elapsed seconds."""
 
     def __init__(self, processes: Processes, clock: Clock) -> None:
         self._processes = processes
         self._clock = clock
         self._aside = Aside("starts")
         self._held: dict[str, _Held] = {}
-        self._hung: list[tuple[str, Needs, Pending[Begun]]] = []  # by execution; given up ones, too
+        # By execution. A start that was given up stays here until its thread returns.
+        self._hung: list[tuple[str, Needs, Pending[Begun]]] = []
         processes.is_fresh = self._is_fresh
 
     def start(self, execution: str, needs: Needs, prepare: Callable[[], Launch]) -> Started | None:
-        """Start what `prepare` says, which may read files; None if it takes long: then
-        `late` has it some day.
+        """Start what `prepare` returns, and return the process; None if the start is slow.
 
-        Raises SpawnError.
+        `prepare` may read files. `late` returns the result of a slow start. Raises
+        SpawnError.
         """
         held = _Held(needs=needs, prepare=prepare, until_s=self._clock.elapsed_s() + GIVE_UP_S)
         if (started := self._tried(execution, held)) is None:
@@ -72,7 +77,7 @@ class Starts:
         return started
 
     def late(self) -> Iterator[Late]:
-        """Take what came of starts that took long."""
+        """Yield the results of slow starts that have finished, failed or timed out."""
         self._hung = [each for each in self._hung if not each[2].is_over]
         for execution, held in list(self._held.items()):
             try:
@@ -89,18 +94,21 @@ class Starts:
                 yield Late(execution=execution, failure=_words(held))
 
     def give_up(self, execution: str) -> bool:
-        """Have a start that takes long never take place; return whether there is such a one."""
+        """Cancel a slow start; return whether there was one.
+
+        If its thread spawns the process later, `Begun.undo` ends the process.
+        """
         held = self._held.pop(execution, None)
         if held is not None and held.pending is not None:
             held.pending.abandon(Begun.undo)
         return held is not None
 
     def next_s(self) -> float | None:
-        """Return when `late` may have something."""
+        """Return when `late` may have a result; None without a slow start."""
         return self._clock.elapsed_s() + _LOOK_S if self._held else None
 
     def _tried(self, execution: str, held: _Held) -> Started | None:
-        """Go on with a start as far as that is possible now. Raises SpawnError."""
+        """Advance a start as far as possible now. Raises SpawnError."""
         patience_s = 0.0
         if held.pending is None:
             if not self._may_begin(held.needs):
@@ -126,10 +134,12 @@ class Starts:
             raise SpawnError(f"the system has no room for another thread ({error})") from None
 
     def _is_fresh(self, orphan: Orphan) -> bool:
-        """Return whether a child that nobody watches may be of a start that is on its way.
+        """Return whether an unwatched child may belong to a start in progress.
 
-        A child that has ended, or is about to, cannot be told by its environment, and the start
-        may not have returned yet. Each start leads a session of its own.
+        The runner ends unknown children, and must spare these. The environment of a child
+        names its execution, but a child that is ending has no environment any more, and
+        its start may not have returned yet. Each start leads a session of its own, which
+        identifies such a child.
         """
         if not self._hung and all(held.pending is None for held in self._held.values()):
             return False
@@ -142,6 +152,6 @@ class Starts:
 def _words(held: _Held) -> str:
     behind = "" if held.pending else ", nor do others that began before"
     return (
-        f"directory {held.needs.directory!r}, or a file or name service that is needed for the start, has not answered"
-        f" for {GIVE_UP_S:g} s{behind}"
+        f"directory {held.needs.directory!r}, or a file or name service that is needed for"
+        f" the start, has not answered for {GIVE_UP_S:g} s{behind}"
     )
