@@ -1,1 +1,1 @@
-"""The monitor log: its records, writing it so that no line is lost or torn, reading it back."""
+"""The monitor log: its records, the writer that loses and tears no line, and the reader."""

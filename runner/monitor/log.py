@@ -1,13 +1,19 @@
-"""The append-only JSON-lines file. Touches files; it owns the descriptor of the log.
+"""Writes the monitor log, an append-only JSON-lines file. Touches files.
 
-`place()` → the owner commits it if it differs from the last mark → `append` → the owner
-commits the new mark.
+`MonitorLog` owns the descriptor of the log. The owner of a `MonitorLog` works in four
+steps:
 
-A batch that the file did not take whole, and one that a crash cut off, are the same
-case: the file itself is asked which lines it has since the mark, the torn one is
-completed where it broke off, even in a file that was renamed meanwhile, and the lines
-that are nowhere go to the current file. So bringing in a batch can be repeated, and
-nothing is ever truncated.
+1. call `place`, which returns the mark: (inode, offset) where the next batch begins;
+2. commit the mark and the batch to the store, if the mark has changed;
+3. call `append`;
+4. commit the new mark that `append` returns.
+
+A crash between 2 and 4 and a full disk during 3 leave the same state: the file holds
+all of the batch, a beginning of it, or none. Both are repaired in the same way. The
+writer reads what the files contain since the mark, completes the torn line in the file
+that has it (even if that file was renamed since), and appends the lines that no file
+has to the current file. So a repair can be repeated safely, and the log is never
+truncated.
 """
 
 from __future__ import annotations
@@ -24,41 +30,48 @@ from runner.monitor.moved import moved_to
 from runner.monitor.recovery import Found, found_in, lines_of, missing_suffix
 from runner.system.trust import UntrustedError, own_trust
 
-_FLAGS = (
-    os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY
-)  # NONBLOCK: a FIFO in the log's place must not hold us
-_MODE = 0o640  # output tails are not for everyone
+# O_APPEND: each write goes to the end, even if another program appends as well.
+# O_NONBLOCK: opening a FIFO in the log's place must not block the loop.
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY
+_MODE = 0o640  # no access for others: records contain the end of each output
 _sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS lacks it
 
 Place = tuple[int, int]
+"""A position in a log file: inode, and offset in bytes."""
 
 
 class MonitorLog:
-    """The writer. Every batch is whole lines; what a full disk left out of one is
-    written first thing later.
+    """The writer of the log.
+
+    Every batch consists of whole lines. If a disk takes only a part of a batch, the next
+    call writes the rest first.
     """
 
     def __init__(self, path: Path) -> None:
-        """Create the folder if only that is missing. A folder that cannot be used is
-        told by `place`, and looked for again each time: it may return.
+        """Create the log's folder if its parent exists.
+
+        Never raises: `place` reports an unusable folder, and checks again on each call,
+        because a mount may come back.
         """
         self._path = path
         self._descriptor: int | None = None
-        self._unsettled: Place | None = (
-            None  # where the batch begins that is perhaps not, or not wholly, in
-        )
-        self._clean_end: Place | None = None  # where we know that a line ends
-        with contextlib.suppress(OSError):  # place() says so
+        # The begin of a batch that is perhaps missing or incomplete in the log.
+        self._unsettled: Place | None = None
+        # Where our last write ended with a newline. Equal to the end of the file, it
+        # saves reading the last byte before each append.
+        self._clean_end: Place | None = None
+        with contextlib.suppress(OSError):  # place() reports it
             path.parent.mkdir(exist_ok=True)
 
     def __str__(self) -> str:
         return f"the monitor log {self._path}"
 
     def place(self) -> Place:
-        """Return (inode, size) of the file the next batch goes to, creating it, or
-        reopening it if it was renamed away.
+        """Return (inode, size) of the file that receives the next batch.
 
-        While a batch is not wholly in, the place where it began. Raises LogUnwritableError.
+        Create the file if it is missing or was renamed. While a batch is incomplete,
+        return the place where it began: its mark must stay until the batch is in.
+        Raises LogUnwritableError.
         """
         if self._unsettled is not None:
             return self._unsettled
@@ -68,8 +81,9 @@ class MonitorLog:
     def append(self, batch: bytes) -> Place:
         """Append whole lines with one write, fsync, and return the new (inode, size).
 
-        Raises LogUnwritableError after a short or failed write; calling again with the
-        same batch (or one that begins with it) continues exactly where it broke off.
+        Raises LogUnwritableError after a short or failed write. Call again with the same
+        batch, or one that begins with it, to continue exactly where the write stopped.
+        Raises ValueError for a batch without a newline at its end: a bug.
         """
         if not batch:
             return self.place()
@@ -80,32 +94,38 @@ class MonitorLog:
                 self._add(batch)
             else:
                 self._settle(self._unsettled, batch)
-            # Not place(): what happens to the file from here on must not make a batch
-            # that is in look like a failure.
+            # Not place(): the batch is in. A rename from now on must not turn this
+            # success into an error, or the caller would write the batch again.
             return _place_of(self._current() if self._descriptor is None else self._descriptor)
 
     def recover(self, inode: int, offset: int, batch: bytes) -> None:
-        """After a crash: bring `batch` into the log exactly once, given that all before
-        `offset` of `inode` is in.
+        """Bring `batch` into the log exactly once after a crash.
 
-        Finds the marked file by its inode even if it was renamed, also into a folder
-        nearby, completes a torn line by its missing suffix, and appends only what is
-        not there. Never truncates. Raises LogUnwritableError; calling it, or `append`,
-        again goes on. If the marked file is gone (compressed, or on another file
-        system), lines that are not in the current file are appended again: a repeat has
-        the same id.
+        `inode` and `offset` are the last committed mark: everything before it is in the
+        log. Find the marked file by its inode even if it was renamed, also into a folder
+        nearby. Complete a torn line with its missing suffix, and append only the missing
+        lines. Never truncate.
+
+        Raises LogUnwritableError; call this or `append` again to continue. If the marked
+        file is gone (compressed, or moved to another file system), append every line
+        that the current file lacks: a repeated line has the same id.
         """
         self._unsettled = (inode, offset)
         with self._worded():
             self._settle(self._unsettled, batch)
 
     def close(self) -> None:
-        """Close the file; a closed log may be used again."""
+        """Close the file. A closed log opens it again when needed."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def _add(self, batch: bytes) -> None:
+        """Append a new batch; the previous one is complete.
+
+        `_unsettled` is set before the write and cleared after the checks. An exception in
+        between leaves it set, and the next call goes through `_settle`.
+        """
         descriptor = self._current() if self._descriptor is None else self._descriptor
         begin = _place_of(descriptor)
         payload = batch if begin == self._clean_end else _separator(descriptor) + batch
@@ -116,10 +136,11 @@ class MonitorLog:
         self._clean_end = (begin[0], begin[1] + len(payload))
 
     def _settle(self, begin: Place, batch: bytes) -> None:
-        """Bring in what is not there of a batch that began at `begin`; nothing if all of it is.
+        """Write what the log lacks of a batch that began at `begin`.
 
-        The file where it began, and every other one that was renamed away since, may
-        have a part of it.
+        The log may have been renamed between two attempts, once or several times. So
+        the file where the batch began, every file that had the log's name since, and the
+        current file may each contain a part of it.
         """
         inode, offset = begin
         batch_lines = lines_of(batch)
@@ -127,6 +148,8 @@ class MonitorLog:
             held = self._held(stack)
             current = self._current()
             is_current = _place_of(current)[0] == inode
+            # In another renamed file than the marked one, our lines stand at the end:
+            # we wrote at most one batch since, so a batch's length is enough to read.
             renamed = [
                 (
                     _look(each, offset if at == inode else max(0, size - len(batch)), batch_lines),
@@ -137,37 +160,40 @@ class MonitorLog:
             in_current = _look(current, offset if is_current else 0, batch_lines)
             known = in_current.lines.union(*(found.lines for found, _ in renamed))
             missing = [line for line in batch_lines if line not in known]
-            # Somebody else's torn line may look like the begin of ours; of several the
-            # longest is ours.
+            # Several files may end with bytes that begin our next line, for instance
+            # "{" from another writer. The longest such tail is ours; only that file
+            # gets the suffix, or the line would be written twice.
             tails = [found.tail for found, _ in renamed] + [in_current.tail]
             torn = max(
                 (tail for tail in tails if missing_suffix(tail, missing)), key=len, default=b""
             )
             is_torn_here = in_current.tail == torn
             for found, descriptor in renamed:
-                missing = self._mend(
+                missing = self._complete_renamed(
                     descriptor, b"" if is_torn_here or found.tail != torn else torn, missing
                 )
             self._complete(current, torn if is_torn_here else b"", missing)
         self._require_name(current)
         self._unsettled = None
 
-    def _mend(self, descriptor: int, tail: bytes, missing: list[bytes]) -> list[bytes]:
-        """Complete the torn line of a file that was renamed, no more, and return what
-        is still missing then.
+    def _complete_renamed(self, descriptor: int, tail: bytes, missing: list[bytes]) -> list[bytes]:
+        """Complete the torn line of a renamed file; return the lines still missing.
+
+        A renamed file gets no other line: a rotation tool may compress it at any time.
         """
         if suffix := missing_suffix(tail, missing):
             self._write(descriptor, suffix)
             return missing[1:]
-        _sync(descriptor)
+        _sync(descriptor)  # the lines found in it may not be durable yet
         return missing
 
     def _complete(self, descriptor: int, tail: bytes, missing: list[bytes]) -> None:
-        """Write the missing lines with one write, the first as a suffix if the file
-        ends in the middle of it.
+        """Write the missing lines with one write.
+
+        If the file ends in the middle of the first one, write only the rest of it.
         """
         if not missing:
-            _sync(descriptor)
+            _sync(descriptor)  # the lines found in it may not be durable yet
         elif suffix := missing_suffix(tail, missing):
             self._write(descriptor, suffix + b"".join(missing[1:]))
         else:
@@ -176,21 +202,23 @@ class MonitorLog:
     def _write(self, descriptor: int, payload: bytes) -> None:
         written = os.write(descriptor, payload)
         _sync(descriptor)
+        # Only after the sync: the bytes of a short write count as found next time.
         if written < len(payload):
             raise LogUnwritableError(
-                f"the monitor log {self._path} took only {written} of {len(payload)} bytes (is the disk full?);"
-                " the rest follows as soon as it can be written"
+                f"the monitor log {self._path} took only {written} of {len(payload)} bytes"
+                " (is the disk full?); the rest follows as soon as it can be written"
             )
 
     def _require_name(self, descriptor: int) -> None:
-        """Raise LogUnwritableError if a file that was written to has lost the log's name meanwhile.
+        """Raise LogUnwritableError if the log was renamed during a write.
 
-        Who renamed it may be compressing it already, and had read it before our bytes
-        came; when it is asked again, a little later, either they are in a file that is
-        still there, or they are written to the new one.
+        The rotation tool may already be compressing the file, and may have read it before
+        our bytes arrived. The error keeps the batch unsettled, so the next attempt looks
+        again: the bytes are either in a file that still exists, or go to the new one.
         """
         with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.stat(self._path), os.fstat(descriptor)):  # noqa: PTH116 (half the time)
+            named = os.stat(self._path)  # noqa: PTH116 (half the time of Path.stat)
+            if os.path.samestat(named, os.fstat(descriptor)):
                 return
         raise LogUnwritableError(
             f"the monitor log {self._path} was renamed or deleted while it was written to;"
@@ -198,13 +226,19 @@ class MonitorLog:
         )
 
     def _current(self) -> int:
-        """Return the descriptor of the file that has the log's name now."""
+        """Return a descriptor of the file that has the log's name now.
+
+        Open or create the file if the log was renamed or deleted. Raises OSError.
+        """
         if self._descriptor is not None:
             with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):  # noqa: PTH116 (half the time)
+                named = os.stat(self._path)  # noqa: PTH116 (half the time of Path.stat)
+                if os.path.samestat(named, os.fstat(self._descriptor)):
                     return self._descriptor
         descriptor = _open(self._path, os.O_CREAT)
         try:
+            # Else a power failure could lose the name of a file whose records the store
+            # has already marked as written.
             _sync_folder(self._path.parent)
         except OSError:
             os.close(descriptor)
@@ -214,8 +248,10 @@ class MonitorLog:
         return descriptor
 
     def _held(self, stack: contextlib.ExitStack) -> list[int]:
-        """Return the file we hold, if it still has a name: it may have been moved to
-        another folder.
+        """Return a copy of our descriptor if its file still has a name.
+
+        The file may have been moved to another folder, where no search finds it. It is a
+        copy because `_current` closes the original.
         """
         if self._descriptor is None or not os.fstat(self._descriptor).st_nlink:
             return []
@@ -226,10 +262,9 @@ class MonitorLog:
     def _renamed(
         self, held: list[int], current: int, marked: int, stack: contextlib.ExitStack
     ) -> dict[int, Place]:
-        """Return descriptors of the files that were the log and are not any more, with
-        their inodes and sizes.
+        """Return descriptors of the former log files, with their inodes and sizes.
 
-        The `marked` inode is searched for elsewhere if it is none of those beside the log.
+        Search other folders for the `marked` inode if no file beside the log has it.
         """
         places = {_place_of(each)[0]: each for each in (*self._beside(stack), *held)}
         in_use = _place_of(current)[0]
@@ -239,9 +274,9 @@ class MonitorLog:
         return {each: _place_of(each) for each in places.values()}
 
     def _beside(self, stack: contextlib.ExitStack) -> Iterator[int]:
-        """Open the files beside the log whose names begin like its own.
+        """Open the files beside the log whose names begin with the log's stem.
 
-        Others are not touched: to close a database's file would drop its locks.
+        Open no others: closing a descriptor of SQLite's database would drop its locks.
         """
         with (
             contextlib.suppress(FileNotFoundError, PermissionError),
@@ -260,7 +295,8 @@ class MonitorLog:
             yield
         except FileNotFoundError as error:
             raise LogUnwritableError(
-                f"the monitor log {self._path} cannot be written: the folder {self._path.parent} does not exist"
+                f"the monitor log {self._path} cannot be written:"
+                f" the folder {self._path.parent} does not exist"
             ) from error
         except OSError as error:
             raise LogUnwritableError(
@@ -269,8 +305,9 @@ class MonitorLog:
 
 
 def _opened(path: Path | str, stack: contextlib.ExitStack) -> Iterator[int]:
-    """Open a file that was the log; `stack` closes it. Yields nothing if it is gone or
-    closed to us.
+    """Open a former log file; `stack` closes it.
+
+    Yield nothing if the file is gone or the runner may not open it.
     """
     with contextlib.suppress(FileNotFoundError, PermissionError):
         descriptor = _open(path)
@@ -282,7 +319,7 @@ def _open(path: Path | str, extra_flags: int = 0) -> int:
     trust = own_trust()
     if trust is None:
         descriptor = os.open(path, _FLAGS | extra_flags, _MODE)
-    else:  # a link that comes after the look is not followed
+    else:  # O_NOFOLLOW: another user may replace the file by a link after the check
         path = trust.vetted(path)
         descriptor = os.open(path, _FLAGS | extra_flags | os.O_NOFOLLOW, _MODE)
     try:
@@ -303,30 +340,31 @@ def _place_of(descriptor: int) -> Place:
 
 
 def _separator(descriptor: int) -> bytes:
-    """Return a newline if somebody left the last line without one."""
+    """Return a newline if another program left the last line without one."""
     size = os.fstat(descriptor).st_size
     return b"\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else b""
 
 
 def _look(descriptor: int, offset: int, batch: list[bytes]) -> Found:
-    """Look for the lines of a batch behind `offset`, or, in a file that was truncated
-    since, everywhere.
+    """Search a file from `offset` on for the lines of a batch.
+
+    Search the whole file if it is shorter than `offset`: it was truncated since.
     """
     with open(descriptor, "rb", closefd=False) as file:
         start = offset if offset <= os.fstat(descriptor).st_size else 0
         file.seek(max(start - 1, 0))
         if start:
-            file.readline()  # to the next begin of a line: at once if one begins at `start`
+            file.readline()  # skip to the next line; reads one byte if it begins at `start`
         return found_in(file, batch)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new file's name durable."""
+    """Make the name of a new file durable. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems cannot, and need not
+        if error.errno != errno.EINVAL:  # some network file systems cannot sync a folder
             raise
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Where a log file is now that was renamed away from its place. Reads folders; opens no file."""
+"""Finds a log file that was renamed, by its inode. Reads folders; opens no file."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from pathlib import Path
 
 _DEPTH = 3
 _MOST_ENTRIES = 20_000
-"""A search ends here: a parent such as /tmp may hold anything."""
+"""The search stops after this many entries: a parent such as /tmp may hold millions."""
 _NEVER_OPENED = ".sqlite3"
-"""Closing a database's file would drop the locks that SQLite holds on it in this process."""
+"""Files with this text in their name are never candidates.
+
+The caller opens and closes what it finds. POSIX drops all locks of a process on a file
+when the process closes any descriptor of it, so SQLite would lose its locks.
+"""
 
 
 def moved_to(path: Path, inode: int) -> Path | None:
-    """Return the regular file with this inode near the place `path`, whatever its
-    folder and name are.
+    """Return the regular file near `path` that has this inode, under any name.
 
-    Looks in the folder of `path` and below it, then in the folders beside it:
-    logrotate's `olddir` must be on the same file system, and is usually one of these.
-    None if the file is not found there.
+    Search the folder of `path` and its sub-folders, then the folders beside it.
+    logrotate's `olddir` must be on the same file system and is usually one of these.
+    Return None if no file there has the inode.
     """
     with suppress(OSError):
         home = path.resolve().parent
@@ -36,14 +39,15 @@ def moved_to(path: Path, inode: int) -> Path | None:
 def _is_log(entry: os.DirEntry[str], device: int) -> bool:
     if _NEVER_OPENED in entry.name or not entry.is_file(follow_symlinks=False):
         return False
-    with suppress(OSError):  # deleted since it was listed
+    with suppress(OSError):  # deleted after it was listed
         return entry.stat(follow_symlinks=False).st_dev == device
     return False
 
 
 def _entries(folder: Path | str, depth: int) -> Iterator[os.DirEntry[str]]:
-    """Yield what is in a folder, then what is in its sub-folders; a folder that cannot
-    be read is left out.
+    """Yield the entries of a folder, then those of its sub-folders.
+
+    Skip a folder that cannot be read.
     """
     folders = []
     with suppress(OSError), os.scandir(folder) as entries:

@@ -1,4 +1,4 @@
-"""The names of an execution: its request's and, for a member of a group, the member's too. Pure."""
+"""The names of an execution: its request's, and for a group member also its own. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SHOWN_ID = 8
 
 
 def shown_name(request: str, process: str, *, is_member: bool) -> str:
-    """Return what people see as the name of an execution.
+    """Return the name of an execution as people see it.
 
     >>> shown_name("month-end", "month-end/extract", is_member=True)
     'month-end › extract'
@@ -18,8 +18,9 @@ def shown_name(request: str, process: str, *, is_member: bool) -> str:
 
 
 def is_called(name: str, request: str, process: str, *, is_member: bool) -> bool:
-    """Tell whether an execution bears `name`: a member both its group's and its own,
-    and the two together.
+    """Return whether `name` names an execution.
+
+    A group member answers to its group's name, its own name, and both together.
 
     >>> is_called("extract", "month-end", "month-end/extract", is_member=True)
     True
@@ -36,7 +37,7 @@ def is_called(name: str, request: str, process: str, *, is_member: bool) -> bool
 
 
 def path_of(name: str) -> str:
-    """Return a name with the arrow of `shown_name` as the slash of a member's process.
+    """Replace the arrow of `shown_name` by the slash of a member's process name.
 
     >>> path_of("month-end › extract")
     'month-end/extract'
@@ -45,13 +46,13 @@ def path_of(name: str) -> str:
 
 
 def name_in(record: Mapping[str, object]) -> str:
-    """Return the shown name of the execution that a record is about."""
+    """Return the shown name of the execution that a record describes."""
     is_member = record.get("group") is not None
     return shown_name(str(record.get("request")), str(record.get("process")), is_member=is_member)
 
 
 def is_named(record: Mapping[str, object], name: str) -> bool:
-    """Tell whether a record is about something called `name`: a request, or a member of a group."""
+    """Return whether a record describes the request or the group member `name`."""
     is_member = record.get("group") is not None
     return is_called(
         name, str(record.get("request")), str(record.get("process")), is_member=is_member
@@ -59,7 +60,10 @@ def is_named(record: Mapping[str, object], name: str) -> bool:
 
 
 def short_id(execution: str) -> str:
-    """Return the end of an execution's id, which is random; ids of one time begin alike.
+    """Return the last 8 characters of an execution's id.
+
+    They are random. The first characters of a UUIDv7 are its time, so ids of the same
+    moment begin alike.
 
     >>> short_id("019a9f3e-8a4f-7aa0-8f5e-6f1c2d3e4f50")
     '2d3e4f50'

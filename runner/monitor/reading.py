@@ -1,7 +1,7 @@
-"""The monitor log read back: its newest records, and those that are still to come. Reads files.
+"""Reads the monitor log: its newest records, and new records as they arrive. Reads files.
 
-Read are the log and, where it does not suffice, the file that it was last rotated to,
-if that is plain (`NAME.1`).
+If the log has too few records, the search continues in the file of the last rotation,
+`NAME.1`, unless it is compressed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from runner.values import instant_text
 
 Record = dict[str, object]
 
-# Records are in the order of their time but for backward steps of the clock; larger
-# ones than this may hide records.
+# Records are ordered by time, except after a backward step of the clock. A search that
+# stops at a time goes on this far before it, so that small steps hide no record.
 _DISORDER = timedelta(hours=1)
 _MOST_EXECUTIONS = 20
 _EXECUTION_EVENTS = (Event.EXECUTION_STARTED, Event.EXECUTION_FINISHED)
@@ -30,11 +30,10 @@ _STARTED_NEEDLES = [quoted(event) for event in _EXECUTION_EVENTS]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which records are wanted. What is empty leaves its field open.
+    """Selects records. An empty condition accepts every value of its field.
 
-    A member of a group matches by its group's name and by its own. `since` and `until`,
-    both inclusive, are compared with the record's `time`; `scheduled_for` is the
-    beginning of that field.
+    A group member matches by its group's name and by its own. `since` and `until` are
+    inclusive and apply to the record's `time`. `scheduled_for` is a prefix of that field.
     """
 
     requests: frozenset[str] = frozenset()
@@ -45,7 +44,7 @@ class Filter:
     events: frozenset[str] = frozenset({Event.EXECUTION_FINISHED})
 
     def admits(self, record: Record) -> bool:
-        """Tell whether a record is wanted."""
+        """Return whether a record meets all conditions."""
         return (
             (not self.events or record.get("event") in self.events)
             and (not self.requests or any(is_named(record, name) for name in self.requests))
@@ -57,21 +56,20 @@ class Filter:
 
 
 def newest(path: Path, n: int, *, matches: Filter) -> list[Record]:
-    """Return the newest `n` records that match, the newest last. A log that does not
-    exist has none.
+    """Return the newest `n` records that match, the newest last; none if there is no log.
 
-    With `since`, reading ends an hour before it, unless the log tells of a clock that
-    went back. Raises RunnerError if the log cannot be read.
+    With `since`, stop reading one hour before it, unless the log records a backward step
+    of the clock. Raises RunnerError if the log cannot be read.
     """
     with contextlib.ExitStack() as stack:
         return _newest(_open_both(path, stack), n, matches)
 
 
 def find_execution(path: Path, id_part: str) -> list[Record]:
-    """Return the last record of each execution whose id has this part, the newest last.
+    """Return the last record of each execution whose id contains `id_part`, newest last.
 
-    Several if that is ambiguous, 20 at most; none for an empty part. Raises RunnerError
-    if the log cannot be read.
+    Return at most 20 records if the part is ambiguous, and none if it is empty. Raises
+    RunnerError if the log cannot be read.
     """
     found: dict[str, Record] = {}
     part = id_part.strip().lower()
@@ -87,14 +85,15 @@ def find_execution(path: Path, id_part: str) -> list[Record]:
 
 
 def newest_execution(path: Path, name: str) -> Record | None:
-    """Return the last record of the execution of that name that was started last, a
-    member's by its own name too.
+    """Return the last record of the most recently started execution called `name`.
 
-    None if no record of a started one is left. Raises RunnerError if the log cannot be read.
+    A group member also answers to its own name. Return None if the log has no record of
+    a started one. Raises RunnerError if the log cannot be read.
     """
     newest: Record | None = None
     with contextlib.ExitStack() as stack:
         for record in backwards(_open_both(path, stack), [_name_needles([name]), _STARTED_NEEDLES]):
+            # Older records belong to executions that started earlier: they cannot win.
             if newest is not None and str(record.get("time")) < str(newest["started"]):
                 break
             is_own = record.get("request") != name or record.get("group") is None
@@ -111,7 +110,7 @@ def newest_execution(path: Path, name: str) -> Record | None:
 
 
 def _is_later(record: Record, other: Record) -> bool:
-    """Tell whether a record is about an execution that was started later."""
+    """Return whether a record describes another execution, and one that started later."""
     return record["execution"] != other["execution"] and str(record["started"]) > str(
         other["started"]
     )
@@ -124,14 +123,13 @@ def follow(
     wait: Callable[[], None],
     begin: Callable[[], Iterable[Record]] = tuple,
 ) -> Generator[Record, None, None]:
-    """Yield what `begin` returns, then every record that matches and was added since it
-    was called, for ever.
+    """Yield what `begin` returns, then every matching record added since, without end.
 
-    `wait` is called whenever there is nothing more to read; it sleeps, or raises to
-    end. An incomplete line is waited for, and so is a log that does not exist yet. A
-    renamed log is read to its end, once more after a wait, because its writer may still
-    have had it open, and then the new one; a truncated one from its begin. Raises
-    RunnerError if the log cannot be read.
+    Call `wait` whenever there is nothing more to read; it sleeps, or raises to stop.
+    Wait for the rest of an incomplete line, and for a log that does not exist yet. After
+    a rename, read the old file to its end, and once more after a wait, because the
+    writer may still have had it open; then read the new file. After a truncation, read
+    from the begin. Raises RunnerError if the log cannot be read.
     """
     file = LogFile.open(path)
     position = file.end if file else 0
@@ -167,16 +165,18 @@ def _newest(files: list[LogFile], n: int, matches: Filter) -> list[Record]:
 
 
 def _name_needles(names: Iterable[str]) -> list[bytes]:
-    """Return what a record that `is_named` one of the names must hold one of."""
+    """Return byte strings of which every record that `is_named` one of the names has one.
+
+    For `group/member` and `group › member` a record holds the group's name, or the
+    member's name at the end of its process.
+    """
     paths = list(map(path_of, names))
     groups = (path.partition("/")[0] for path in paths if "/" in path)
     return [*map(quoted, (*paths, *groups)), *(b"/" + quoted(path)[1:] for path in paths)]
 
 
 def _added(file: LogFile, path: Path, position: int, wait: Callable[[], None]) -> Iterator[bytes]:
-    """Yield whole lines from `position` on, until another file has the log's name and
-    this one is at its end.
-    """
+    """Yield whole lines from `position` on, until the file was renamed and is read whole."""
     has_moved = False
     while True:
         lines, position = lines_from(file, position)
@@ -185,7 +185,7 @@ def _added(file: LogFile, path: Path, position: int, wait: Callable[[], None]) -
             continue
         if has_moved:
             return
-        if file.size() < position:
+        if file.size() < position:  # truncated by another program
             position = 0
             continue
         has_moved = file.has_successor(path)
@@ -206,5 +206,5 @@ def _open_rotated(
     if rotated is None:
         return []
     stack.callback(rotated.close)
-    # Rotated in this moment: it is what we have open already.
+    # Rotated between the two opens: both descriptors lead to one file.
     return [] if current and rotated.is_same(current) else [rotated]

@@ -1,7 +1,7 @@
-"""Monitor records: which fields each event has, and a record as one line of the log and
-back. Pure, but for the ids.
+"""Monitor records: the fields of each event, and a record as a line of the log and back.
 
-`schemas/monitor-record.schema.json` says the same, with the meaning of each field.
+Pure, except that each record gets a random id. `schemas/monitor-record.schema.json`
+defines the same fields, with their meaning.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ VERSION = 1
 
 
 class Event(StrEnum):
-    """What a record tells of."""
+    """The event that a record describes."""
 
     EXECUTION_STARTED = "execution.started"
     EXECUTION_FINISHED = "execution.finished"
@@ -123,24 +123,22 @@ FIELDS: Mapping[Event, tuple[str, ...]] = {
     Event.RUNNER_CLOCK_STEPPED: (*RUNNER, "step_s", "reopened_from", "reopened_until"),
 }
 ON_FAILURE = "on_failure of "
-"""What stands in `requested_by` before the name of a request, where no person asked."""
+"""The prefix of `requested_by` where a failed request asked, before that request's name."""
 COUNTED = ("problems", "added", "changed", "removed", "rejected")
+"""Lists of which a record also has the length, as `<list>_count`."""
 
-
-# The two records of an execution have its instants seven times.
+# The two records of an execution contain the same few instants seven times in all.
 _instant_text = lru_cache(maxsize=512)(instant_text)
 
 
 def _form(event: Event, names: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str], str]:
-    """Return the fields, the same as a set, and the JSON text of a record with %s in
-    the place of each value.
-    """
+    """Return the fields, the fields as a set, and a record's JSON text with %s as values."""
     head = f'{{"v":{VERSION},"id":"%s","time":"%s","event":"{event}",%s'
     return names, frozenset(names), head + "".join(f',"{name}":%s' for name in names) + "}"
 
 
-# By event, and whether it tells of a miss. To fill in a form takes half of what the
-# encoder takes for a whole record, and each execution has two.
+# By event, and whether it records a miss. Filling in a prepared form takes half the time
+# of encoding a whole record, and every execution writes two.
 _FORMS = {
     (event, is_miss): _form(event, (*names, *(MISSED if is_miss else ())))
     for event, names in FIELDS.items()
@@ -149,19 +147,20 @@ _FORMS = {
 
 
 class Recorder:
-    """Makes the lines of one runner. `runner` names it, `host` the machine; both are on
-    every record.
+    """Makes the log lines of one runner.
+
+    `runner` is its name and `host` its machine's; every record contains both.
     """
 
     def __init__(self, runner: str, host: str) -> None:
         self._identity = f'"runner":{_other(runner)},"host":{_other(host)}'
 
     def line(self, event: Event, at: datetime, fields: Mapping[str, object]) -> bytes:
-        r"""Return a record as one line, "\n" included, under 32 KiB whatever the fields hold.
+        r"""Return a record as one line with its "\n", always shorter than 32 KiB.
 
-        Every field of the event is in it, null where `fields` has none. `<list>_count`
-        is counted here, so that it tells the truth where a list was shortened. Raises
-        TypeError for a field that the event does not have: a bug.
+        The record has every field of the event; a field that `fields` lacks is null.
+        `<list>_count` is counted here, before a long list is shortened. Raises TypeError
+        for a field that the event does not have: a bug.
         """
         is_miss = (
             event is Event.EXECUTION_FINISHED and fields.get("status") == ExecutionStatus.MISFIRED
@@ -182,7 +181,11 @@ class Recorder:
 
 
 def decode(line: bytes) -> dict[str, object] | None:
-    """Read a line of the log. None for one that is no JSON object: torn, foreign, or not UTF-8."""
+    """Read a line of the log.
+
+    Return None for a line that is not a JSON object: torn, from another program, or not
+    UTF-8.
+    """
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -191,7 +194,7 @@ def decode(line: bytes) -> dict[str, object] | None:
 
 
 def _via(by: object) -> str | None:
-    """Return the way by which a person asked: so far there is one."""
+    """Return the way by which a person asked. The only one so far is the command line."""
     return "cli" if isinstance(by, str) and not by.startswith(ON_FAILURE) else None
 
 
@@ -200,12 +203,12 @@ def _count(items: object) -> int | None:
 
 
 def _other(value: object) -> str:
-    """Return the JSON text of a value whose type has no writer of its own."""
+    """Return the JSON text of a value whose exact type is not in `_WRITERS`."""
     return encode_basestring(value) if isinstance(value, str) else finite(_encode(value))
 
 
 def _plain(value: object) -> object:
-    """Return what JSON has for a value that the encoder does not know."""
+    """Convert a value that the JSON encoder does not know. Raises TypeError: a bug."""
     match value:
         case datetime() if value.tzinfo is not None:
             return instant_text(value)
@@ -224,7 +227,7 @@ def _plain(value: object) -> object:
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain).encode
-# What records mostly hold, by its exact type.
+# The types that most values have. JSON has no NaN and no infinities: they become null.
 _WRITERS: Mapping[type, Callable[[Any], str]] = {
     type(None): lambda _: "null",
     bool: lambda value: "true" if value else "false",

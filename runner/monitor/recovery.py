@@ -1,7 +1,8 @@
-"""What a log that broke off in the middle of a batch still lacks. Pure.
+"""Compares a batch with a log file and returns what the file still lacks. Pure.
 
-Records bear unique ids, so a line that is equal to one of ours is ours: that is how a
-batch is found again.
+Every record has a unique id. So a line in the file that equals a line of the batch is
+that line; two different records never have the same bytes. Recovery needs no other
+marker in the file.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a look at a part of a file found: whole lines of the batch, and the bytes
-    behind the last newline.
+    """The result of searching a part of a file.
+
+    `lines` are the lines of the batch that the file has in full. `tail` holds the bytes
+    after the file's last newline: a torn line, or b"".
     """
 
     lines: frozenset[bytes]
@@ -21,7 +24,9 @@ class Found:
 
 
 def lines_of(batch: bytes) -> list[bytes]:
-    r"""Return the lines, each with its newline. Only "\n" ends a line.
+    r"""Split a batch into lines, each with its newline. Only "\n" ends a line.
+
+    `bytes.splitlines` would also split at "\r", which a foreign line may contain.
 
     >>> lines_of(b'{"a":1}\n{"b":2}\n')
     [b'{"a":1}\n', b'{"b":2}\n']
@@ -30,7 +35,7 @@ def lines_of(batch: bytes) -> list[bytes]:
 
 
 def found_in(lines: Iterable[bytes], batch: Iterable[bytes]) -> Found:
-    """Look for the lines of a batch among the lines of a file, the last of which may be incomplete."""
+    """Search the lines of a file for the lines of a batch. The last one may be torn."""
     wanted, found, line = set(batch), set(), b""
     for line in lines:
         if line in wanted:
@@ -39,9 +44,11 @@ def found_in(lines: Iterable[bytes], batch: Iterable[bytes]) -> Found:
 
 
 def missing_suffix(tail: bytes, missing: list[bytes]) -> bytes:
-    """Return what completes the torn line at the end of a file to the first of the missing lines.
+    """Return the bytes that complete a file's torn last line to the first missing line.
 
-    Empty if nothing is torn there, or what stands there is somebody else's.
+    Return b"" if the file has no torn line, or if another program wrote it.
     """
+    # A write is sequential, so a crash or a full disk can only cut a batch once. The
+    # torn line is therefore the first missing one, never a later one.
     is_ours = tail and missing and missing[0].startswith(tail)
     return missing[0][len(tail) :] if is_ours else b""

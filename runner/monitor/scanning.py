@@ -1,7 +1,8 @@
-"""A log file read by blocks, forwards and from its end, in constant memory. Reads files.
+"""Reads a log file block by block, forwards or from its end, in constant memory.
 
-Blocks are searched for the bytes that a wanted record must hold before anything is
-parsed: of a million records the newest of a kind are found in milliseconds.
+A block is parsed only if it contains the bytes ("needles") that a wanted record must
+contain. So the newest records of a kind are found in milliseconds, even among a million.
+Reads files.
 """
 
 from __future__ import annotations
@@ -18,23 +19,28 @@ from runner.system.regular_files import open_regular
 
 _BLOCK = 256 * 1024  # several times the longest record
 _LONGEST_GARBAGE = 256 << 20
-"""Bytes without the end of a line after which the rest of a file is taken for no log at all."""
-_NO_RECORD = b"\0\n"
-_STEP_BACK = b'"reopened_from":"'  # of a step back alone it is no null
+"""After this many bytes without a newline, the rest of a file is not read.
 
-Needles = Sequence[Sequence[bytes]]  # of each group one must be there
+A sparse file in the log's place may pretend to have terabytes.
+"""
+_NO_RECORD = b"\0\n"
+"""Stands for a line longer than a block: `decode` rejects it, as it would the line."""
+_STEP_BACK = b'"reopened_from":"'  # only a backward step of the clock has text here, not null
+
+Needles = Sequence[Sequence[bytes]]
+"""Groups of byte strings: a wanted record contains at least one of each group."""
 
 
 class LogFile:
-    """A log opened for reading. `end` is where its last whole line ended when it was opened."""
+    """A log opened for reading. `end` is the offset after its last whole line at that time."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open(open_regular(path), "rb", buffering=0)  # noqa: SIM115, PTH123 - a descriptor
+        self._file = open(open_regular(path), "rb", buffering=0)  # noqa: SIM115, PTH123
         self.end = self._end_of_lines()
 
     @classmethod
     def open(cls, path: Path) -> LogFile | None:
-        """Open a log; None if there is none. Raises RunnerError if it cannot be read."""
+        """Open a log; return None if it is missing. Raises RunnerError if it is unreadable."""
         try:
             return cls(path)
         except FileNotFoundError:
@@ -46,18 +52,18 @@ class LogFile:
         self._file.close()
 
     def read(self, start: int, end: int) -> bytes:
-        """Return the bytes between two places; fewer where the file ends before."""
+        """Return the bytes between two offsets, fewer if the file ends before `end`."""
         return os.pread(self._file.fileno(), end - start, start)
 
     def size(self) -> int:
         return os.fstat(self._file.fileno()).st_size
 
     def is_same(self, other: LogFile) -> bool:
-        """Tell whether both are one file, under whatever names."""
+        """Return whether both are the same file, even under different names."""
         return os.path.sameopenfile(self._file.fileno(), other._file.fileno())
 
     def has_successor(self, path: Path) -> bool:
-        """Tell whether another file has the log's name by now."""
+        """Return whether another file has the log's name now."""
         try:
             return not os.path.samestat(path.stat(), os.fstat(self._file.fileno()))
         except OSError:
@@ -74,17 +80,17 @@ class LogFile:
 
 
 def quoted(text: str) -> bytes:
-    """Return a string as it stands in a record."""
+    """Return a string as a record contains it, with its quotation marks."""
     return json.dumps(text, ensure_ascii=False).encode(errors="replace")
 
 
 def backwards(
     files: Iterable[LogFile], needles: Needles, *, since: str = ""
 ) -> Iterator[dict[str, object]]:
-    """Yield the records that hold the needles, the newest first; end with the block
-    that begins before `since`.
+    """Yield the records that contain the needles, the newest first.
 
-    Once the clock went back, all is read: what was written before may have later times.
+    Stop after the block that begins before `since`. If a block records a backward step
+    of the clock, read everything: older records may then have later times.
     """
     for file in files:
         for block in _blocks(file):
@@ -99,8 +105,9 @@ def backwards(
 
 
 def lines_from(file: LogFile, position: int) -> tuple[list[bytes], int]:
-    """Return the whole lines of a block from `position` on, and where the next begin. A
-    line longer than a block is no record, and skipped in parts.
+    """Return the whole lines of a block from `position` on, and where the next begins.
+
+    A line longer than a block is not a record. Skip it block by block.
     """
     block = file.read(position, position + _BLOCK)
     cut = block.rfind(b"\n") + 1
@@ -110,11 +117,9 @@ def lines_from(file: LogFile, position: int) -> tuple[list[bytes], int]:
 
 
 def _blocks(file: LogFile) -> Iterator[bytes]:
-    """Yield the file's lines from its end, as blocks of whole lines; what is longer
-    than a block is left out.
+    """Yield blocks of whole lines from the end of a file; leave out lines longer than one.
 
-    What lies before a long stretch without any line is not looked for: a sparse file
-    may have terabytes of that.
+    Stop at a long stretch without a newline.
     """
     rest, end = b"", file.end
     garbage = 0
@@ -122,7 +127,7 @@ def _blocks(file: LogFile) -> Iterator[bytes]:
         start = max(0, end - _BLOCK)
         block = file.read(start, end) + rest
         end = start
-        if start:
+        if start:  # the first line probably begins in the block before: join it there
             head, newline, block = block.partition(b"\n")
             rest = head + newline if len(head) < _BLOCK else _NO_RECORD
         garbage = 0 if block else garbage + _BLOCK
@@ -130,8 +135,10 @@ def _blocks(file: LogFile) -> Iterator[bytes]:
 
 
 def _holds(text: bytes, needles: Needles) -> bool:
-    """Tell whether one of each group is there. Asked of every line of a block:
-    generators would take twice the time.
+    """Return whether a text contains a needle of each group.
+
+    Loops, not generators: this runs for every line of a block, and `any` and `all` would
+    take twice the time.
     """
     for group in needles:
         for needle in group:
@@ -143,6 +150,6 @@ def _holds(text: bytes, needles: Needles) -> bool:
 
 
 def _time(block: bytes) -> str:
-    """Return the time of the first record of a block; a text after every time if there is none."""
+    """Return the time of a block's first record; "~", greater than any time, without one."""
     record = decode(block[: block.find(b"\n") + 1]) or {}
     return str(record.get("time", "~"))

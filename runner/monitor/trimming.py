@@ -1,6 +1,4 @@
-"""JSON text that is safe as a line of a log, and what is left out of a record that
-would be too long for one. Pure.
-"""
+"""Makes JSON text safe as one line of a log, and shortens a record that is too long. Pure."""
 
 from __future__ import annotations
 
@@ -9,27 +7,32 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable
 
-LIMIT = 32 * 1024  # a line with its newline stays below it; fluent-bit drops files with longer ones
+LIMIT = 32 * 1024
+"""A line with its newline is shorter than this many bytes.
+
+fluent-bit stops reading a file that contains a longer one (its Buffer_Max_Size).
+"""
 _ELLIPSIS = "…"
 _KEPT = frozenset({"v", "id", "time", "event"})
-# What splits lines or steers terminals although JSON allows it bare; halves of
-# surrogate pairs, which UTF-8 has not. Compiled when needed, for that takes
-# milliseconds.
+# Characters that JSON allows unescaped, although some programs split lines at them
+# (U+2028, U+2029) and terminals obey them (DEL, C1 controls); and lone surrogates, which
+# UTF-8 cannot encode. Compiled at its first use: compiling takes milliseconds.
 _UNSAFE = "[\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def finite(text: str) -> str:
-    """Return JSON text with null for NaN and the infinities, which Python writes and JSON has not."""
-    # The words can also stand in a string; then reading back and writing changes nothing.
+    """Replace NaN and the infinities by null. Python writes them, but JSON has none."""
+    # A string may contain these words, too. Decoding and encoding leaves it as it is.
     if "NaN" in text or "Infinity" in text:
         return _encode(json.loads(text, parse_constant=lambda _: None))
     return text
 
 
 def encoded(text: str) -> bytes:
-    r"""Return JSON text as a line of UTF-8, "\n" included: unsafe characters escaped,
-    lone surrogates replaced.
+    r"""Encode JSON text as a line of UTF-8 with its "\n".
+
+    Escape unsafe characters and replace lone surrogates.
     """
     if not text.isascii() or "\x7f" in text:
         text = re.sub(_UNSAFE, _safe, text)
@@ -42,11 +45,11 @@ def _safe(match: re.Match[str]) -> str:
 
 
 def trimmed(record: dict[str, object]) -> bytes:
-    """Return a plain record as a line below the limit.
+    """Return a record as a line below the limit. Change `record` itself.
 
-    Kept is as much as fits of the output's tail; if leaving it out is not enough, of
-    the message; then of the problems; and then every long text and list is cut, more
-    and more.
+    Shorten the output's tail first, and keep as much of it as fits. If that is not
+    enough, shorten the message, then the problems. At last cut every long text and list,
+    shorter each time.
     """
     _cut_hopeless(record)
     for shorten in (_shorten_tail, _shorten_message, _shorten_problems):
@@ -66,7 +69,7 @@ def _line(record: dict[str, object]) -> bytes:
 
 
 def _cut_hopeless(record: dict[str, object]) -> None:
-    """Cut what could not fit into any line, so that trying what does is cheap."""
+    """Cut values that are too long for any line, so that the search for a fit is cheap."""
     if isinstance(tail := record.get("output_tail"), str):
         record["output_tail"] = tail[-LIMIT:]
     for name in record.keys() - _KEPT - {"output_tail"}:
@@ -96,14 +99,17 @@ def _shorten_problems(record: dict[str, object]) -> None:
 def _keep_most(
     record: dict[str, object], name: str, most: int, part: Callable[[int], object]
 ) -> None:
-    """Set the field to the largest `part(kept)`, kept ≤ most, with which the record
-    fits, or to the least.
+    """Set a field to the longest `part(kept)` with which the record fits.
+
+    `kept` is at most `most`. If the record does not fit even with `part(0)`, keep that.
     """
 
     def length(kept: int) -> int:
         record[name] = part(kept)
         return len(_line(record))
 
+    # A binary search: the length grows with `kept`, and each measurement encodes the
+    # whole record.
     if length(0) < LIMIT:
         record[name] = part(bisect_right(range(most + 1), LIMIT - 1, key=length) - 1)
 
