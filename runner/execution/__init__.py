@@ -1,3 +1,4 @@
-"""Processes: starting them, watching them, ending their whole tree. Touches processes,
-/proc and output files.
+"""Starts processes, watches them, and ends their whole tree.
+
+Touches processes, /proc and output files.
 """

@@ -1,4 +1,4 @@
-"""Deadlines by execution: one each, the earliest first. Pure."""
+"""Deadlines of executions: one per execution, the earliest first. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from heapq import heapify, heappop, heappush
 
 
 class Deadlines:
-    """A heap beside a dictionary: an entry of the heap counts only while the dictionary
-    agrees with it.
+    """A heap with lazy deletion, and a dictionary with the current deadlines.
+
+    A heap entry counts only while the dictionary has the same deadline. So dropping a
+    deadline costs one dictionary operation, and the stale entry is removed later.
     """
 
     def __init__(self) -> None:
@@ -22,9 +24,9 @@ class Deadlines:
         """Set or replace the deadline of an execution."""
         self._due_s[execution] = due_s
         heappush(self._heap, (due_s, execution))
-        if (
-            len(self._heap) > 2 * len(self._due_s) + 64
-        ):  # long timeouts of short executions would pile up
+        # Rebuild the heap when most of it is stale: short executions with long timeouts
+        # would otherwise fill it for hours.
+        if len(self._heap) > 2 * len(self._due_s) + 64:
             self._heap = [(at_s, name) for name, at_s in self._due_s.items()]
             heapify(self._heap)
 
@@ -33,13 +35,13 @@ class Deadlines:
         self._due_s.pop(execution, None)
 
     def next_s(self) -> float | None:
-        """Return the earliest deadline."""
+        """Return the earliest deadline; None if there is none."""
         while self._heap and self._due_s.get(self._heap[0][1]) != self._heap[0][0]:
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def take(self, now_s: float) -> list[str]:
-        """Return and forget what is due, the earliest first."""
+        """Remove the deadlines up to `now_s`; return their executions, earliest first."""
         due = []
         while (next_s := self.next_s()) is not None and next_s <= now_s:
             due.append(heappop(self._heap)[1])

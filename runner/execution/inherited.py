@@ -1,6 +1,4 @@
-"""What this program inherited from whoever started it, and what it is not to pass on.
-Touches this process.
-"""
+"""Undoes what this process inherited and must not pass on. Touches this process."""
 
 from __future__ import annotations
 
@@ -12,16 +10,18 @@ from runner.execution.trees import proc
 
 
 def keep_children_waitable() -> None:
-    """Undo an ignored SIGCHLD that we inherited: with it the system reaps our children,
-    and exit codes are lost.
+    """Reset an inherited, ignored SIGCHLD.
+
+    While it is ignored, the kernel reaps the children itself, and their exit codes are
+    lost (waitpid(2)).
     """
     if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def keep_descriptors_from_children() -> None:
-    """Close on exec what we inherited ourselves; what Python opens is that way already."""
+    """Set close-on-exec on inherited descriptors. What Python opens has it already."""
     for name in proc.names("/proc/self/fd"):
         if int(name) > 2:
-            with suppress(OSError):  # the one that listed them is closed by now
+            with suppress(OSError):  # the descriptor of this listing is closed by now
                 os.set_inheritable(int(name), False)

@@ -1,8 +1,8 @@
-"""How many files this program may have open: as many as the system lets it, once it
-needs them. Its programs may have as many as they could before: there are some that fail
-with more than select(2) can count. Touches this process.
+"""Raises the runner's own limit of open files when needed. Touches this process.
 
-A running execution takes one descriptor of us, or two if it was started by the launcher.
+A running execution takes one descriptor of the runner, or two if the launcher started
+it. Programs still start under the former limit: some fail with descriptors above 1023,
+which select(2) cannot handle.
 """
 
 from __future__ import annotations
@@ -18,33 +18,32 @@ from threading import Lock
 
 @dataclass(slots=True)
 class _Raised:
-    """The limits that we found, soft and hard, and two descriptors of nothing that are
-    below the soft one.
-    """
+    """The state after the limit was raised. Both descriptors are below the former limit."""
 
     former: tuple[int, int] | None = None
+    """The soft and the hard limit at the start of the program; None if not raised."""
     place: int = -1
+    """A reserved number, to which `below_former_limit` copies a descriptor."""
     nothing: int = -1
+    """/dev/null, which occupies `place` the rest of the time."""
 
 
 _raised = _Raised()
 _limited = Lock()
-"""Held while our own limit is the lower one: of two threads that start programs each
-would undo what the other does.
-"""
-_PATIENCE_S = 1.0
+"""Held while the limit is lowered: two threads that start programs would undo each other."""
+_PATIENCE_S = 1.0  # a start that takes longer hangs, on a disk for instance
 
 
 def make_room(descriptor: int) -> None:
-    """Raise our soft limit of open files to the hard one, once the latest descriptor
-    shows that half of it is in use.
+    """Raise the soft limit to the hard one if half of it is in use.
 
-    Not before: to start a program under a raised limit takes 10 µs longer.
+    The number of the latest descriptor shows that. Earlier would cost 10 µs at each start
+    of a program (see `below_former_limit`).
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _raised.former is not None or soft == hard or descriptor < soft // 2:
         return
-    with suppress(OSError, ValueError):  # macOS has a limit below "no limit"
+    with suppress(OSError, ValueError):  # macOS refuses "unlimited" although it reports it
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         _raised.nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         _raised.place = os.dup(_raised.nothing)
@@ -52,16 +51,16 @@ def make_room(descriptor: int) -> None:
 
 
 def former_limit() -> tuple[int, int] | None:
-    """Return the soft and the hard limit that we found, None if we have not raised any."""
+    """Return the soft and the hard limit before the raise; None if nothing was raised."""
     return _raised.former
 
 
 @contextmanager
 def below_former_limit(descriptor: int) -> Iterator[int]:
-    """Have the limit that we found, for a program that is started meanwhile. What is open stays so.
+    """Lower the limit to the former one while a program starts. Open files stay open.
 
-    Yields the descriptor under a number below the limit: posix_spawn refuses any other.
-    Raises OSError.
+    Yield the descriptor under a number below the former limit, because posix_spawn
+    refuses a higher one. Raises OSError.
     """
     if _raised.former is None:
         yield descriptor

@@ -1,4 +1,4 @@
-"""Output files of executions: their place, their tail, their pruning. Touches files."""
+"""Output files of executions: their paths, their tails, and pruning. Touches files."""
 
 from __future__ import annotations
 
@@ -15,36 +15,34 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-_SLICE = 256
+_SLICE = 256  # files per step of `prune`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
-    """The end of an output, at most 4 KiB when encoded as UTF-8, begun at a line's
-    begin where that is possible.
-    """
+    """The end of an output: at most 4 KiB of UTF-8, whole lines if possible."""
 
     text: str
     total_bytes: int
+    """Size of the whole output."""
     truncated: bool
+    """Whether the output has more text than `text`."""
 
 
 _NOTHING = Tail(text="", total_bytes=0, truncated=False)
 
 
 def outputs_folder(state: Path) -> Path:
-    """Return the folder, inside a state folder, that holds a file with the whole output
-    of each execution.
-    """
+    """Return the folder of the output files inside a state folder."""
     return state / "outputs"
 
 
 def output_path(folder: Path, execution: str) -> Path:
-    """Return the place of an execution's output below the outputs folder: two levels,
-    so that no folder grows large.
+    """Return the path of an execution's output below the outputs folder.
 
-    They come from the end of the id, which is random: a UUIDv7 begins with its time.
-    256 folders in all soon exist, so that making them is no part of a start's cost.
+    Two levels of folders keep each folder small. Their names are the last two characters
+    of the id, which are random; a UUIDv7 begins with its time. There are only 256
+    folders, so most starts create none.
 
     >>> output_path(Path("outputs"), "0190a6e2-0000-7000-8000-0000000000f3").as_posix()
     'outputs/3/f/0190a6e2-0000-7000-8000-0000000000f3.out'
@@ -53,8 +51,9 @@ def output_path(folder: Path, execution: str) -> Path:
 
 
 def member_output_path(group: Path, *, sequence: int, attempt: int) -> Path:
-    """Return the place of a group member's output: beside that of its group, in whose
-    file's place nothing is.
+    """Return the path of a group member's output, given the path of its group.
+
+    A group has no output file of its own; the members' files have names derived from it.
 
     >>> member_output_path(Path("outputs/3/f/0190f3.out"), sequence=2, attempt=1).name
     '0190f3.2-1.out'
@@ -63,8 +62,9 @@ def member_output_path(group: Path, *, sequence: int, attempt: int) -> Path:
 
 
 def member_output_paths(group: Path) -> list[Path]:
-    """Return the outputs of a group's members, and of theirs, that are there: in the
-    order in which they ran.
+    """Return the existing outputs of a group's members, nested ones included, in order.
+
+    The order is that of the executions: by sequence and attempt, level by level.
     """
     found = group.parent.glob(f"{glob.escape(group.stem)}.*.out")
     return sorted(
@@ -76,7 +76,7 @@ def member_output_paths(group: Path) -> list[Path]:
 
 
 Identity = tuple[int, int]
-"""Which file it is, whatever has its name: device and inode."""
+"""Device and inode: they identify a file even after another file took its name."""
 
 
 def identity_of(descriptor: int) -> Identity:
@@ -86,12 +86,11 @@ def identity_of(descriptor: int) -> Identity:
 
 
 def open_to_read(path: str | os.PathLike[str], *, only: Identity | None = None) -> BinaryIO:
-    """Open an output file. Raises OSError, also for anything else in its place: a link,
-    a FIFO, a folder.
+    """Open an output file. Raises OSError, also for a link, a FIFO or a folder.
 
-    The process may have put it there, so that we show what it may not read itself, or
-    unmasked what it may. `only` is the file that the output was written to, where that
-    is known.
+    A process may replace its output file, to make the runner show a file that the
+    process may not read, or an unmasked one. `only` is the identity of the file that
+    the output was written to, if known; another file is refused.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     if stat.S_ISREG(os.fstat(descriptor).st_mode) and only in (None, identity_of(descriptor)):
@@ -103,19 +102,18 @@ def open_to_read(path: str | os.PathLike[str], *, only: Identity | None = None) 
 def read_tail(
     path: str | os.PathLike[str], *, limit: int = 4096, only: Identity | None = None
 ) -> Tail:
-    """Read the tail; bytes that are not UTF-8 are replaced, never dropped. `only` as
-    for `open_to_read`.
+    """Read the tail of an output. Replace bytes that are not UTF-8; never drop them.
 
-    A file that is missing, or that its own process made unreadable or something else,
-    is an empty output.
+    `limit` is in bytes; `only` is as for `open_to_read`. The output is empty if the file
+    is missing, or if its process replaced it or made it unreadable.
     """
     try:
         with open_to_read(path, only=only) as file:
             start = max(0, os.fstat(file.fileno()).st_size - limit - 4)
             file.seek(start)
-            window = file.read(
-                limit + 4
-            )  # one more than the limit, however a character is cut (3 bytes at most)
+            # A cut character costs up to 3 bytes at the begin. With 4 more than the limit
+            # at least one byte remains to show that there is more.
+            window = file.read(limit + 4)
     except OSError:
         return _NOTHING
     whole = _without_cut_character(window) if start else window
@@ -136,16 +134,14 @@ def prune(
     now_s: float,
     keep: Collection[str] = frozenset(),
 ) -> Iterator[int]:
-    """Remove outputs that are too old, then the oldest of those that are too many or
-    too large in sum.
+    """Remove outputs that are too old, then the oldest while they are too many or too large.
 
-    Works in slices, so that nobody waits for it: each step yields how many files it
-    removed. `now_s` is epoch seconds; `keep` are the executions whose output, or whose
-    members' output, is still being written: those count and stay.
+    Work in slices, so that the loop stays responsive: each step yields the number of
+    files it removed. `now_s` is epoch seconds. `keep` are executions that still write
+    output, or whose members do: their files count and stay.
     """
-    rest: list[
-        _Output
-    ] = []  # a heap, the oldest first: to sort them all at the end would take too long
+    # A heap, the oldest first: sorting all of them at the end would block the loop.
+    rest: list[_Output] = []
     total, outputs = 0, _outputs_in(folder)
     while looked_at := list(islice(outputs, _SLICE)):
         old = {
@@ -175,18 +171,18 @@ class _Output(NamedTuple):
 
     @property
     def execution(self) -> str:
-        """The execution, or the outermost group, that it is the output of."""
+        """The execution that wrote it; for a member, its outermost group."""
         return os.path.basename(self.path).partition(".")[0]  # noqa: PTH119 (there are many)
 
 
 def _outputs_in(folder: Path) -> Iterator[_Output]:
-    """Yield the outputs that can be seen; what cannot be looked at now is left for the next round."""
+    """Yield the outputs. Skip those that cannot be inspected now; the next round sees them."""
     for outer in _inner_folders(str(folder)):
         for inner in _inner_folders(outer):
             with suppress(OSError), os.scandir(inner) as entries:
                 for entry in entries:
                     if entry.name.endswith(".out"):
-                        with suppress(OSError):  # somebody else tidied up
+                        with suppress(OSError):  # another program has just removed it
                             status = entry.stat(follow_symlinks=False)
                             yield _Output(status.st_mtime, status.st_size, entry.path)
 
@@ -200,25 +196,26 @@ def _inner_folders(folder: str) -> list[str]:
 def _remove(outputs: Iterable[_Output]) -> int:
     removed = 0
     for output in outputs:
-        with suppress(
-            OSError
-        ):  # gone already, or a folder that a process put in its output's place
+        # Already gone, or a process put a folder in the place of its output.
+        with suppress(OSError):
             os.unlink(output.path)  # noqa: PTH108
             removed += 1
     return removed
 
 
 def _without_cut_character(window: bytes) -> bytes:
-    """Drop the rest of a character whose begin lies before the window: up to three
-    bytes of the form 10xxxxxx.
+    """Drop the end of a character that begins before the window.
+
+    In UTF-8 that is up to three bytes of the form 10xxxxxx.
     """
     rest = next((i for i, byte in enumerate(window[:3]) if byte & 0xC0 != 0x80), 3)
     return window[rest:]
 
 
 def _last_lines(encoded: bytes, limit: int) -> bytes:
-    """Return at most `limit` bytes from the end of longer, valid UTF-8: whole lines,
-    else whole characters.
+    """Return at most `limit` bytes from the end of valid UTF-8 that is longer.
+
+    Return whole lines, or whole characters if the last line is longer than the limit.
     """
     kept = encoded[-limit:]
     if encoded[-limit - 1] == ord("\n"):

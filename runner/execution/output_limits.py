@@ -1,12 +1,12 @@
-"""Bounds on outputs: looked at every 250 ms while they grow, and cut. Touches output files.
+"""Enforces `output_limit`: checks each output every 250 ms and cuts it. Touches output files.
 
-Nothing else bounds one file (RLIMIT_FSIZE bounds all that a process writes). Cutting at
-each look, not only at the end, is what keeps the disk: it never holds more than the
-limit and what is written between two looks, however long the process takes to end after
-it was asked to. The output is open for appending, so that it goes on at the cut.
+No system limit bounds a single file: RLIMIT_FSIZE bounds every file that a process
+writes. Each check cuts the output, also while the process is still stopping. So the disk
+holds at most the limit plus the output of 250 ms, however long the process takes to end.
+The output is open for appending, so writing continues at the cut.
 
-Who outlives an execution may write on until it is found and killed. So an output that
-went beyond its limit is looked at until it grows no more.
+A process that outlives its execution may write until it is found and killed. So an
+output that exceeded its limit is checked until it stops growing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,20 @@ _LOOK_S = 0.25
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Bounded:
-    descriptor: int  # of its own: the process may remove or replace the file, and write on
+    """An output with a limit."""
+
+    descriptor: int
+    """Our own: the process may remove or replace the file and keep writing to it."""
     limit: int
-    size: int = 0  # when it was looked at last
+    """Bytes."""
+    size: int = 0
+    """Bytes at the last check."""
     is_beyond: bool = False
+    """Whether the output has ever exceeded its limit."""
 
 
 class OutputLimits:
-    """The outputs that have a limit, by execution. Time is monotonic seconds, given by the caller."""
+    """The limited outputs by execution. The caller passes the time, in monotonic seconds."""
 
     def __init__(self) -> None:
         self._bounded: dict[str, _Bounded] = {}
@@ -37,12 +43,15 @@ class OutputLimits:
         return execution in self._bounded
 
     def watch(self, execution: str, descriptor: int, limit: int, now_s: float) -> None:
-        """Bound an output, in bytes; its descriptor is ours from now on."""
+        """Limit an output to `limit` bytes, and take ownership of its descriptor."""
         self._bounded[execution] = _Bounded(descriptor=descriptor, limit=limit)
         self.next_s = self.next_s if self.next_s is not None else now_s + _LOOK_S
 
     def look(self, now_s: float) -> list[str]:
-        """Cut what is beyond its limit, and return whose output that is, each only once."""
+        """Cut the outputs that exceed their limit.
+
+        Return the executions whose output exceeds it for the first time.
+        """
         within = [name for name, bounded in self._bounded.items() if not bounded.is_beyond]
         for bounded in self._bounded.values():
             _cut(bounded)
@@ -51,8 +60,9 @@ class OutputLimits:
         return [name for name in within if self._bounded[name].is_beyond]
 
     def finish(self, execution: str) -> bool:
-        """Cut an output of which the execution has ended, if it has a limit; tell
-        whether it was ever beyond it.
+        """Cut the output of an execution that has ended.
+
+        Return whether it ever exceeded its limit; False if it has none.
         """
         bounded = self._bounded.pop(execution, None)
         if bounded is None:
@@ -75,7 +85,7 @@ def _cut(bounded: _Bounded) -> None:
 
 
 def _is_growing(bounded: _Bounded) -> bool:
-    """Cut it, and close it if it has not grown since it was looked at last."""
+    """Cut an output and return True, or close it if it has not grown since the last check."""
     size = bounded.size
     if os.fstat(bounded.descriptor).st_size != size:
         _cut(bounded)

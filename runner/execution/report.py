@@ -1,6 +1,8 @@
-"""What the launcher, its supervisor or a callable told the runner, read when the
-execution has ended. Touches memory that is shared with them as a file: nobody ever
-waits for the other, and nothing is left when both are gone.
+"""The report that a launcher, a supervisor or a callable writes for the runner.
+
+The runner reads it when the execution has ended. A report is a file in memory
+(memfd_create(2)) that both processes have open: neither ever waits for the other, as
+with a full pipe, and the file disappears with the last of them. Touches that file.
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ from urllib.parse import quote_from_bytes
 from runner.execution.child.masking import Masker
 
 _LONGEST_READ = 65536
-_FIRST_OWN = 3  # the standard ones may be closed here
-_LONGEST_TEXT = 8192  # what a callable tells at most; of something longer the end is missing
-_LONGEST_SHOWN = 1024
-_SHORTEST_LINE = 8  # characters: "{" or "users:", a line of many a secret, is none
-_SHORTEST_IN_BASE64 = 4  # bytes: of fewer, two or three characters are left, which are in any text
-_LINES_OF_BASE64 = (76, 64)
+_FIRST_OWN = 3  # 0 to 2 may be closed in this process, but a child opens them anew
+_LONGEST_TEXT = 8192  # bytes; a callable writes no more and cuts a longer text
+_LONGEST_SHOWN = 1024  # bytes
+_SHORTEST_LINE = 8  # characters; many secrets have a line such as "{" or "users:"
+# Bytes. Fewer give two or three base64 characters, which occur in any text.
+_SHORTEST_IN_BASE64 = 4
+_LINES_OF_BASE64 = (76, 64)  # line widths: of base64(1), and of PEM
 _UNQUOTED = ("", "/", "!'()*")  # urllib's quote_plus and quote, JavaScript's encodeURIComponent
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _ELLIPSIS = "…".encode()
@@ -30,25 +33,27 @@ _ELLIPSIS = "…".encode()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What was told: why nothing could be started, what a callable returned or raised,
-    whether stderr was used.
-    """
+    """The content of a report."""
 
     failure: str | None = None
+    """Why the program could not be started."""
     result: str | None = None
+    """What a callable returned or raised."""
     has_stderr: bool = False
+    """Whether the program wrote to stderr."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A report that may still be written. `secrets` are shown in none of it."""
+    """A report that its process may still write. `secrets` are masked in all texts."""
 
     descriptor: int
     secrets: frozenset[str]
 
     def read(self) -> Told:
-        """Read what is there by now. The process may have written anything here: what
-        makes no sense is dropped.
+        """Read the current content.
+
+        The user's process can write to the report as well, so ignore what is malformed.
         """
         pieces = os.pread(self.descriptor, _LONGEST_READ, 0).split(b"\0")
         told = {
@@ -61,7 +66,7 @@ class Report:
         )
 
     def close(self) -> None:
-        """Give it up."""
+        """Close the runner's side."""
         os.close(self.descriptor)
 
     def _shown(self, text: bytes | None) -> str | None:
@@ -69,22 +74,20 @@ class Report:
             return None
         masker = Masker(forms_of(self.secrets))
         shown = masker.feed(text[:_LONGEST_TEXT])
-        if (
-            len(text) < _LONGEST_TEXT
-        ):  # else what is held back may be a secret of which the end is missing
+        # A text of full length was cut. Then the bytes that the masker holds back may be
+        # a secret without its end, which no form matches; drop them.
+        if len(text) < _LONGEST_TEXT:
             shown += masker.flush()
         return _cut(shown).decode("utf-8", "replace")
 
 
 def open_report(secrets: frozenset[str]) -> Report:
-    """Open an empty one. Raises OSError."""
+    """Open an empty report. Raises OSError."""
     return Report(descriptor=memory_file("report"), secrets=secrets)
 
 
 def memory_file(name: str) -> int:
-    """Return the descriptor of an empty file that nobody else can open, none of the
-    standard ones. Raises OSError.
-    """
+    """Return a descriptor of an empty file in memory; never 0, 1 or 2. Raises OSError."""
     descriptor = os.memfd_create(name)
     try:
         return fcntl(descriptor, F_DUPFD_CLOEXEC, _FIRST_OWN)
@@ -93,11 +96,11 @@ def memory_file(name: str) -> int:
 
 
 def forms_of(secrets: Iterable[str]) -> list[bytes]:
-    """Return what is masked for each secret, in bytes, as a program writes them.
+    """Return the byte strings to mask: every usual form of each secret.
 
-    That is a secret as it stands, in a repr (a traceback shows those), in JSON (many a
-    log is), in base64 and in a URL; of one with several lines also each line as it
-    stands. Raises UnicodeEncodeError for one that no program can be given.
+    These are the secret itself, its repr (tracebacks contain it), its JSON form, its
+    base64 and its URL forms; for a secret of several lines also each line. Raises
+    UnicodeEncodeError for a secret that cannot be an environment variable.
     """
     forms = {form for secret in secrets for form in _forms_of(secret)}
     return sorted(filter(None, forms))
@@ -121,9 +124,7 @@ def _forms_of(secret: str) -> Iterator[bytes]:
 
 
 def _in_url(raw: bytes) -> Iterator[bytes]:
-    """Yield a secret percent-encoded, as the usual functions do it, with upper and
-    lower case digits (RFC 3986).
-    """
+    """Yield the percent-encoded forms of a secret, with digits of both cases (RFC 3986)."""
     for safe in _UNQUOTED:
         quoted = quote_from_bytes(raw, safe=safe)
         for form in (quoted, quoted.replace("%20", "+")):
@@ -132,11 +133,12 @@ def _in_url(raw: bytes) -> Iterator[bytes]:
 
 
 def _in_base64(raw: bytes) -> Iterator[bytes]:
-    """Yield what a secret makes of any base64 text that it is in, at each of the three
-    places it can begin (RFC 4648).
+    """Yield the characters by which any base64 text shows a secret inside it (RFC 4648).
 
-    Characters that the bytes around it have a part in are left out: behind it, unless
-    it is the end of the text.
+    Base64 encodes groups of three bytes, so a secret has three forms, by the number of
+    bytes before it in its first group. Leave out a character that also encodes
+    neighbouring bytes: it varies. After the secret, yield the form at the end of a text
+    as well, where such a character encodes only the secret.
     """
     for before in range(3):
         encoded = b64encode(bytes(before) + raw)
@@ -144,9 +146,8 @@ def _in_base64(raw: bytes) -> Iterator[bytes]:
         yield encoded[begin:end]
         yield encoded[begin:].rstrip(b"=")
         yield encoded[begin:]
-    for (
-        width
-    ) in _LINES_OF_BASE64:  # as base64(1) and PEM wrap it, if the text begins with the secret
+    # Wrapped lines, if the encoded text begins with the secret.
+    for width in _LINES_OF_BASE64:
         encoded = b64encode(raw)
         wrapped = (encoded[at : at + width] for at in range(0, len(encoded), width))
         yield from (line for line in wrapped if len(line) >= _SHORTEST_LINE)

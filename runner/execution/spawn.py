@@ -1,4 +1,4 @@
-"""Starting one program by posix_spawn. Touches processes and files; any step may hang on them."""
+"""Starts a program by posix_spawn. Touches processes and files; any step may hang on a disk."""
 
 from __future__ import annotations
 
@@ -23,32 +23,31 @@ from runner.requests.model import Limits, RunAs
 
 __all__ = ["Launch", "SpawnError", "open_output", "start_program"]
 
-# A child would inherit what we, or whoever started us, ignore: Python itself ignores
-# SIGPIPE and SIGXFSZ.
+# A child would inherit the ignored signals of this process: Python ignores SIGPIPE and
+# SIGXFSZ, and the program that started the runner may have ignored others.
 _ALL_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _HERE = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
-# Not blocking, for what a process may have put in the place of its output; a regular
-# file takes no notice of it.
+# O_NONBLOCK: a process may put a FIFO in the place of its output. For a regular file the
+# flag has no effect.
 _OUTPUT = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What is to be started. `arguments` as for exec; the program is found by PATH of
-    `environment`, or relative to `directory` if it has a slash. `environment` is
-    complete, but for the variables of a login under `run_as`, which go below it:
-    RUNNER_EXECUTION_ID in it is how the tree is known again. stdout and stderr go to
-    `output_file`, which is created, its folder too; it is stopped when that has grown
-    past `output_limit` bytes. `secrets` are values that nothing may show. With
-    `is_callable` the one argument is a callable, package.module:function.
-    `is_stderr_told` has its exit tell whether it wrote to stderr.
-    """
+    """Everything needed to start a process."""
 
     execution: str
     arguments: tuple[str, ...]
+    """As for exec. A program without a slash is found by PATH of `environment`; one with
+    a slash is relative to `directory`. With `is_callable`: package.module:function alone.
+    """
     directory: str
     environment: Mapping[str, str]
+    """The complete environment. RUNNER_EXECUTION_ID in it identifies the process tree.
+    Under `run_as`, the variables of a login are added where it has none.
+    """
     output_file: str
+    """Receives stdout and stderr; created with its folder."""
     stop_signal: int
     stop_grace_s: float
     timeout_s: float | None
@@ -58,16 +57,19 @@ class Launch:
     nice: int | None = None
     limits: Limits | None = None
     output_limit: int | None = None
+    """Bytes of output after which the process is stopped."""
     secrets: frozenset[str] = frozenset()
+    """Values to mask in the output and in all messages."""
     is_callable: bool = False
     is_stderr_told: bool = False
+    """Whether the exit must say if the process wrote to stderr."""
 
 
 def start_program(launch: Launch) -> int:
-    """Start it in a session of its own, without signals, masks or descriptors of ours;
-    return its pid.
+    """Start a program in a session of its own; return its pid.
 
-    Raises SpawnError. Whatever happens, no descriptor is left open.
+    It inherits no ignored signal, no signal mask and no descriptor of the runner. Raises
+    SpawnError. Leave no descriptor open in any case.
     """
     output = open_output(launch.output_file)
     arguments, environment, directory = launch.arguments, launch.environment, launch.directory
@@ -91,8 +93,9 @@ def start_program(launch: Launch) -> int:
 
 
 def open_output(path: str) -> int:
-    """Open the output file, made with its folder if need be. Raises SpawnError, also
-    for a link or a FIFO there.
+    """Open the output file for appending; create it and its folder if missing.
+
+    Raises SpawnError, also if a link or a FIFO is in its place.
     """
     try:
         try:

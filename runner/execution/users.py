@@ -1,7 +1,7 @@
-"""The user that a process runs as. Reads the databases of users and groups, and this
-process's own rights.
+"""Resolves the user that a process runs as (`run_as`).
 
-Where those databases are served by the network (NSS), a look into them may wait for it for ever.
+Reads the user and group databases, and this process's own rights. Where a network
+service supplies those databases (NSS), a lookup may hang.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ _CAP_SETGID, _CAP_SETUID = 6, 7  # capability.h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A user resolved. `told` are the variables of a login: HOME, USER, LOGNAME, SHELL and PATH."""
+    """A resolved user.
+
+    `told` are the variables that a login sets: HOME, USER, LOGNAME, SHELL and PATH.
+    """
 
     uid: int
     gid: int
@@ -35,13 +38,14 @@ class Identity:
 
     @property
     def is_ours(self) -> bool:
-        """Whether that is what we are ourselves."""
+        """Whether this process already has these ids, real and effective."""
         return (os.getuid(), os.getgid()) == (self.uid, self.gid) == (os.geteuid(), os.getegid())
 
 
 def resolve(run_as: RunAs) -> Identity:
-    """Look a user up. Raises SpawnError if there is none, or if we have no right to
-    become that one.
+    """Look up a user.
+
+    Raises SpawnError if the user does not exist, or if this process may not change to it.
     """
     user, uid = _user(run_as.user)
     if user is None and run_as.group is None:
@@ -53,20 +57,22 @@ def resolve(run_as: RunAs) -> Identity:
         uid=uid,
         gid=gid,
         groups=_groups(user.pw_name, gid) if user else (gid,),
-        told=_told(run_as.user, user),
+        told=_login_variables(run_as.user, user),
     )
     if not identity.is_ours and not _may_change():
         raise SpawnError(
             f"run_as: this runner is user id {os.geteuid()} and may not become {run_as.user!r}"
-            f"{f' with group {run_as.group!r}' if run_as.group else ''}; only a runner started as root may"
+            f"{f' with group {run_as.group!r}' if run_as.group else ''};"
+            " only a runner started as root may"
         )
     return identity
 
 
 def login_like(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return what a process under `run_as` has of the runner's environment: language and time zone.
+    """Return the variables that a process under `run_as` inherits: LANG and TZ.
 
-    The rest is the runner's: its PATH may hold folders of root's, and its variables root's secrets.
+    The others stay with the runner. Its PATH may contain folders of root, and its
+    variables may contain secrets of root.
     """
     return {name: inherited[name] for name in _KEPT if name in inherited}
 
@@ -93,8 +99,10 @@ def _gid(name: str) -> int:
 
 
 def _groups(name: str, gid: int) -> tuple[int, ...]:
-    """Return the groups of a user; `os.getgrouplist` would hold up all threads while
-    the name service hangs.
+    """Return the groups of a user. Raises SpawnError for too many.
+
+    `os.getgrouplist` holds the interpreter's lock, so it would block all threads while
+    the name service hangs. ctypes releases the lock.
     """
     library, count = ctypes.CDLL(None), ctypes.c_int(_MOST_GROUPS)
     groups = (ctypes.c_uint * _MOST_GROUPS)()
@@ -104,12 +112,15 @@ def _groups(name: str, gid: int) -> tuple[int, ...]:
 
 
 def _number(name: str) -> int | None:
-    """Read an id; the highest one of 32 bits means "leave it" to the system, and is none."""
+    """Read a numeric id; return None for anything else.
+
+    The highest number of 32 bits is not an id: setresuid(2) reads it as "do not change".
+    """
     return int(name) if name.isascii() and name.isdecimal() and int(name[:12]) < 2**32 - 1 else None
 
 
-def _told(name: str, user: pwd.struct_passwd | None) -> dict[str, str]:
-    """Return the variables that login(1) sets; passwd(5): an empty shell means /bin/sh."""
+def _login_variables(name: str, user: pwd.struct_passwd | None) -> dict[str, str]:
+    """Return the variables that login(1) sets. An empty shell means /bin/sh (passwd(5))."""
     if user is None:
         return {"HOME": "/", "USER": name, "LOGNAME": name, "SHELL": "/bin/sh", "PATH": _PATH}
     return {
@@ -122,8 +133,10 @@ def _told(name: str, user: pwd.struct_passwd | None) -> dict[str, str]:
 
 
 def _may_change() -> bool:
-    """Tell whether we may take on another user and group: root in a container may not,
-    a service's user may.
+    """Return whether this process may change its user and group.
+
+    The capabilities decide, not the uid: root in a container may lack them, and the user
+    of a service may have them.
     """
     _, _, rest = Path("/proc/self/status").read_bytes().partition(b"\nCapEff:\t")
     needed = 1 << _CAP_SETGID | 1 << _CAP_SETUID

@@ -1,1 +1,1 @@
-"""Whole process trees: what /proc says of them, signals to them, orphans, control groups."""
+"""Whole process trees: reading /proc, sending signals, orphans, control groups."""

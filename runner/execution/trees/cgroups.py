@@ -1,11 +1,13 @@
-"""Control groups (cgroup v2): one for an execution, below the one that is delegated to
-us. Touches the cgroup files.
+"""Control groups (cgroup v2): one per execution, below the runner's delegated cgroup.
 
-Delegated is a cgroup that we may write and that holds nobody else (systemd:
-Delegate=yes; a container whose cgroups are writable). Processes must not live in a
-cgroup that has bounded children, so we move to a leaf of our own, `runner`; with
-systemd's DelegateSubgroup=runner we are there from the begin. An execution's cgroup
-bears its id, so that a later runner finds who is in it.
+A cgroup is delegated if the runner may write it and no other process is in it: systemd's
+`Delegate=yes`, or a container with writable cgroups. The kernel forbids processes in a
+cgroup whose children have limits ("no internal processes", cgroups(7)). So the runner
+moves itself into a child, `runner`; with systemd's `DelegateSubgroup=runner` it starts
+there. An execution's cgroup has the execution's id as its name, so a later runner can
+list its processes.
+
+Touches the cgroup file system.
 """
 
 from __future__ import annotations
@@ -22,16 +24,17 @@ from runner.execution.child.program import SpawnError
 
 _LEAF = "runner"
 _CONTROLLERS = frozenset({"memory", "pids"})
-_MOST_BYTES, _MOST_PROCESSES = 2**62, 2**22  # what the system takes, and more than there is
+# More than any machine has, and still accepted by the kernel.
+_MOST_BYTES, _MOST_PROCESSES = 2**62, 2**22
 _EXECUTION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def folder_of(cgroup: str, mountinfo: str) -> Path | None:
-    """Return the folder of a process's own cgroup, from its /proc files; None where
-    there is no cgroup v2. Pure.
+    """Return the folder of a process's cgroup; None without cgroup v2. Pure.
 
-    In a hybrid layout the v1 hierarchies stand beside it; the line of v2 is the one
-    with the number 0 (cgroups(7)).
+    The arguments are the texts of /proc/PID/cgroup and /proc/PID/mountinfo. A hybrid
+    layout has v1 hierarchies as well; the line with the number 0 is the one of v2
+    (cgroups(7)).
     """
     path = next((line[3:] for line in cgroup.splitlines() if line.startswith("0::/")), None)
     mounts = (line.split(" ") for line in mountinfo.splitlines() if " - cgroup2 " in line)
@@ -44,7 +47,7 @@ def folder_of(cgroup: str, mountinfo: str) -> Path | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cgroups:
-    """The delegated cgroup, and what can be bounded in it: of `memory` and `pids` what there is."""
+    """The delegated cgroup. `controllers` are those available of `memory` and `pids`."""
 
     base: Path
     controllers: frozenset[str]
@@ -52,8 +55,10 @@ class Cgroups:
     def create(
         self, execution: str, *, memory: int | None = None, processes: int | None = None
     ) -> Path:
-        """Make the cgroup of an execution, with its bounds: bytes, swap included, and
-        processes. Raises SpawnError.
+        """Create the cgroup of an execution with its limits.
+
+        `memory` is in bytes and includes swap; `processes` also counts threads, as the
+        kernel does. Raises SpawnError.
         """
         folder = self._folder(execution)
         try:
@@ -70,24 +75,25 @@ class Cgroups:
         return folder
 
     def members(self, execution: str) -> set[int]:
-        """Return who is in the cgroup of an execution, and in those that it may have made below."""
+        """Return the pids in the cgroup of an execution and in any cgroup below it."""
         found: set[int] = set()
-        for folder, _, _ in os.walk(self._folder(execution)):  # passes over what cannot be read
-            with suppress(
-                OSError
-            ):  # of a threaded cgroup, that a process may make, nothing can be read
+        for folder, _, _ in os.walk(self._folder(execution)):  # skips unreadable folders
+            # A process may make its cgroup threaded; then cgroup.procs is unreadable.
+            with suppress(OSError):
                 found |= _pids(Path(folder) / "cgroup.procs")
         return found
 
     def kill(self, execution: str) -> None:
-        """KILL all in the cgroup of an execution at once, forks in progress included (Linux 5.14)."""
-        with suppress(
-            OSError
-        ):  # there is none; or an older Linux, where their tree is what is left to kill
+        """KILL all processes in an execution's cgroup at once, also forks in progress.
+
+        Do nothing where there is no such cgroup, or on a Linux before 5.14; the caller
+        kills the process tree as well.
+        """
+        with suppress(OSError):
             _write(self._folder(execution) / "cgroup.kill", "1")
 
     def is_out_of_memory(self, execution: str) -> bool:
-        """Tell whether the system has killed for the memory bound of an execution."""
+        """Return whether the kernel killed a process because of the memory limit."""
         with suppress(OSError):
             events = dict(
                 line.split()
@@ -97,7 +103,7 @@ class Cgroups:
         return False
 
     def remove(self, execution: str) -> bool:
-        """Remove the cgroup of an execution; False as long as somebody lives in it."""
+        """Remove the cgroup of an execution; return False while a process is in it."""
         folder = self._folder(execution)
         for below, _, _ in os.walk(folder, topdown=False):
             with suppress(OSError):
@@ -109,10 +115,10 @@ class Cgroups:
         return True
 
     def end(self, ended: Collection[str]) -> set[str]:
-        """KILL and remove what is left of executions that have ended; return those of
-        which something still is.
+        """KILL and remove the cgroups of executions that have ended.
 
-        Of no others: another runner, of another store, may be in the same cgroup.
+        Return the executions whose cgroup still exists. Touch no other cgroups: a runner
+        of another store may use the same delegated cgroup.
         """
         for execution in ended:
             self.kill(execution)
@@ -123,8 +129,9 @@ class Cgroups:
 
 
 def take() -> Cgroups | None:
-    """Take possession of our own cgroup if it is delegated to us, and move to its leaf;
-    None if it is not.
+    """Take over the runner's own cgroup if it is delegated; return None if it is not.
+
+    This moves the runner into the child `runner` of that cgroup.
     """
     try:
         own = folder_of(
@@ -136,8 +143,9 @@ def take() -> Cgroups | None:
 
 
 def take_from(own: Path, pid: int) -> Cgroups | None:
-    """Take possession of the cgroup that `pid`, which is ours, is in. Raises OSError
-    where there is nothing to read.
+    """Take over the cgroup of `pid`, which is this process. Raises OSError.
+
+    Return None if the cgroup is not delegated.
     """
     base = own.parent if own.name == _LEAF else own
     if not _is_delegated(base, pid):
@@ -145,23 +153,25 @@ def take_from(own: Path, pid: int) -> Cgroups | None:
     leaf = base / _LEAF
     leaf.mkdir(exist_ok=True)
     _write(leaf / "cgroup.procs", str(pid))
-    if _pids(leaf / "cgroup.procs") <= {pid}:  # no other runner, which might be about to use one
+    # Another runner in the leaf might have created a cgroup that is still empty.
+    if _pids(leaf / "cgroup.procs") <= {pid}:
         _remove_empty(base)
     controllers = _CONTROLLERS & set((base / "cgroup.controllers").read_text().split())
     try:
         _write(
             base / "cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(controllers))
         )
-    except OSError:  # somebody else came into it meanwhile, or the controllers may not be given on
+    except OSError:  # another process has just joined, or the controllers cannot be delegated
         controllers = frozenset()
     return Cgroups(base=base, controllers=controllers)
 
 
 def _is_delegated(base: Path, pid: int) -> bool:
-    """Tell whether a cgroup is ours alone: no process but us in it, and no cgroups but
-    those that we make.
+    """Return whether the runner alone uses a cgroup.
 
-    Never the one at the root of all, which has no cgroup.events: it is the machine's.
+    That requires write access, no other process in it, and no child cgroups except those
+    that a runner creates. The root cgroup never qualifies: it belongs to the machine. It
+    is the only one without cgroup.events.
     """
     files = [base, base / "cgroup.procs", base / "cgroup.subtree_control"]
     return (
@@ -173,7 +183,7 @@ def _is_delegated(base: Path, pid: int) -> bool:
 
 
 def _remove_empty(base: Path) -> None:
-    """Remove what a runner that was killed left over; where somebody lives, the system refuses."""
+    """Remove the empty cgroups that a killed runner left; the kernel refuses the others."""
     for path in filter(_is_execution, _folders(base)):
         with suppress(OSError):
             path.rmdir()
@@ -181,6 +191,7 @@ def _remove_empty(base: Path) -> None:
 
 def _bound_memory(folder: Path, memory: int) -> None:
     _write(folder / "memory.max", str(min(memory, _MOST_BYTES)))
+    # Without oom.group the kernel would kill one process, and the rest would go on.
     for name, value in (("memory.swap.max", "0"), ("memory.oom.group", "1")):
         with suppress(FileNotFoundError):  # no swap, or a Linux before 4.19
             _write(folder / name, value)
@@ -198,13 +209,13 @@ def _pids(file: Path) -> set[int]:
     try:
         return set(map(int, file.read_text().split()))
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENODEV):  # removed while we looked
+        if error.errno in (errno.ENOENT, errno.ENODEV):  # removed since, or during the read
             return set()
         raise
 
 
 def _write(file: Path, text: str) -> None:
-    """Write to a cgroup file; it must be there: the system makes them."""
+    """Write to an existing cgroup file; never create one. Raises OSError."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(descriptor, text.encode())
@@ -213,5 +224,5 @@ def _write(file: Path, text: str) -> None:
 
 
 def _unescaped(path: str) -> str:
-    """Undo mountinfo's octal escapes of blanks and backslashes (proc(5))."""
+    """Decode mountinfo's octal escapes of blanks and backslashes (proc(5))."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)

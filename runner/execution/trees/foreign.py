@@ -1,5 +1,8 @@
-"""Processes that a former runner started: finding and opening them. Touches /proc and
-the owner's epoll.
+"""Finds and opens the processes that a former runner started (adoption).
+
+They are not children of this process: it can neither wait for them nor learn their exit
+code. A pidfd shows only that such a process has ended. Touches /proc and the owner's
+epoll.
 """
 
 from __future__ import annotations
@@ -16,11 +19,9 @@ from runner.execution.trees import proc
 if TYPE_CHECKING:
     from select import epoll
 
-_NO_PROCESS = (
-    errno.ESRCH,
-    errno.ENOENT,
-    errno.EINVAL,
-)  # the latter two: by now it is the number of a thread
+# pidfd_open(2) fails with ESRCH for a free number. ENOENT (newer kernels) and EINVAL mean
+# that the number now belongs to a thread, so the process is gone as well.
+_NO_PROCESS = (errno.ESRCH, errno.ENOENT, errno.EINVAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Opened:
 
 
 def open_watched(pid: int, poll: epoll) -> int:
-    """Open a pidfd and watch it. Raises OSError, and leaves nothing open then."""
+    """Open a pidfd and watch it. Raises OSError, and then leaves nothing open."""
     descriptor = os.pidfd_open(pid)
     try:
         poll.register(descriptor, select.EPOLLIN)
@@ -48,22 +49,27 @@ class Foreign:
     """Opens processes that are not our children."""
 
     def __init__(self, poll: epoll, in_cgroup: Callable[[str], set[int]]) -> None:
-        """`in_cgroup` tells who is in the cgroup of an execution, if it has one."""
+        """`in_cgroup` returns the pids in the cgroup of an execution, if it has one."""
         self._poll = poll
         self._in_cgroup = in_cgroup
         self._first_look: dict[int, proc.Seen] | None = None
 
     def main(self, execution: str, pid: int, started: int | None) -> Opened | None:
-        """Open the main process of an execution, known by its start time, else by its environment."""
+        """Open the main process of an execution; return None if it has ended.
+
+        A pid alone is not enough: the kernel reuses pids. The start time proves that it
+        is the same process, and where it is unknown, RUNNER_EXECUTION_ID does.
+        """
         if started is None and proc.execution_of(pid) != execution:
             return None
         return self._open(pid, started)
 
     def former(self, execution: str, pid: int | None, started: int | None) -> Opened | None:
-        """Open what is left of an execution of a former runner whose main process, if
-        known, has ended.
+        """Open a process left of an execution whose main process has ended or is unknown.
 
-        The first look at all processes is kept: a tree that was empty then has stayed so.
+        Return None if no process is left. The first scan of all processes is kept for
+        all executions of a former runner: it rules out most of them, because a tree that
+        was empty then cannot grow again.
         """
         session = None if pid is None or _is_taken(pid, started) else pid
         if self._first_look is None:
@@ -72,11 +78,11 @@ class Foreign:
         return self.oldest(execution, session) if is_there else None
 
     def oldest(self, execution: str, session: int | None) -> Opened | None:
-        """Open the oldest process of an execution's tree, of the session if it has any
-        left; None if nobody is.
+        """Open the oldest process of an execution's tree; return None if none is left.
 
-        A session's number is not given away while somebody is in it: so whom we watch
-        keeps it ours.
+        Prefer a process in the execution's session. The kernel does not reuse a session's
+        number while a process is in the session, so a watched member keeps the number
+        valid as a way to find the tree.
         """
         seen = proc.look_at_all()
         tree = proc.members(seen, execution, session) | (self._in_cgroup(execution) & seen.keys())
@@ -86,9 +92,10 @@ class Foreign:
         return next(filter(None, (self._open(pid, started) for _, started, pid in ages)), None)
 
     def _open(self, pid: int, started: int | None) -> Opened | None:
-        """Open a process if it is alive and, where that is known, the one that started then.
+        """Open a process if it is alive and started at the tick `started`, if given.
 
-        This is asked after opening: before, the number could pass to another process in between.
+        Compare the start time after opening: a pidfd stays with its process. Before it,
+        the number could pass to another process between the comparison and the opening.
         """
         try:
             descriptor = open_watched(pid, self._poll)
@@ -105,8 +112,9 @@ class Foreign:
 
 
 def _is_taken(pid: int, started: int | None) -> bool:
-    """Tell whether another process has the number by now, so that a session of that
-    number would be another too.
+    """Return whether another process now has the number.
+
+    Then a session of that number is another session, too.
     """
     stat = proc.stat_of(pid)
     return stat is not None and stat.started != started

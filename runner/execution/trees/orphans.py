@@ -1,9 +1,15 @@
-"""Orphans: processes of an execution's tree whose own parent has ended. Touches
-processes and /proc.
+"""Orphans: processes of an execution's tree whose parent has ended.
 
-As the sub-reaper of all our descendants we get them as children. That makes trees
-cheap: who belongs to an execution descends from its main process or from one of its
-orphans, and nobody else has to be looked at.
+The runner is the sub-reaper of its descendants (prctl(2)), so the kernel makes it the
+parent of every orphan. That makes an execution's tree cheap to find: its members descend
+from its main process or from one of its orphans. A scan of all processes is unnecessary.
+
+The hard question is which execution an orphan belongs to. Its session and
+RUNNER_EXECUTION_ID in its environment answer it, but a process can leave both behind
+(setsid, then exec with an empty environment), and /proc shows neither while a process
+execs or exits. The functions below name each such case.
+
+Touches processes and /proc.
 """
 
 from __future__ import annotations
@@ -23,34 +29,38 @@ from runner.execution.trees.watched import Watched
 from runner.system import own_children
 
 _PR_SET_CHILD_SUBREAPER = 36
-_LOOKS = 20  # in a row: a look takes 0.1 ms, a fork several times that
+# Scans in a row before a sweep gives up until later. A scan takes 0.1 ms, and a fork
+# several times that, so a process that forks and exits over and over is caught.
+_LOOKS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """A child of ours that we never started: its own parent, of the tree of some
-    execution, has ended.
-
-    `execution` is what its environment names. One that `is_stranger` is of no
-    execution: it is in our own session, and every execution has a session of its own,
-    which no process can go back from. One that `is_passing` is about to become another
-    program or to end, or has ended; its environment may have been unreadable for that
-    reason. One that `is_unborn` still shares our memory, and becomes a program next.
-    """
+    """A child of this process that it did not start: the orphan's own parent has ended."""
 
     pid: int
     execution: str | None
+    """RUNNER_EXECUTION_ID in its environment; None if unset or unreadable."""
     session: int
     started: int
+    """Clock ticks since boot."""
     is_dead: bool
+    """A zombie: it waits to be reaped."""
     is_passing: bool
+    """It is about to exec or to exit, or has exited; so its environment may be unreadable."""
     is_stranger: bool
+    """It belongs to no execution: it is in the runner's own session.
+
+    Every execution has a session of its own, and no process can return to another one.
+    """
     is_unborn: bool
+    """It still shares the runner's memory: posix_spawn is about to exec the program."""
 
 
 def become_subreaper() -> bool:
-    """Have the orphans of all our descendants become our children; tell whether the
-    system can do that.
+    """Become the parent of every orphan among the descendants of this process.
+
+    Return whether the system supports it: Linux with CONFIG_PROC_CHILDREN does.
     """
     if sys.platform != "linux" or not Path(f"/proc/self/task/{os.getpid()}/children").exists():
         return False
@@ -58,10 +68,11 @@ def become_subreaper() -> bool:
 
 
 def orphans(mains: Collection[int]) -> Iterator[Orphan]:
-    """Find the orphans among our children: those that neither `mains` nor `own_children` name.
+    """Yield the orphans among the children of this process.
 
-    A child in our own session may be one, too: the shell that became this program may
-    have left it to us.
+    `mains` are the main processes of executions; they and the runner's own helpers are
+    not orphans. A child in the runner's session may be one: a shell that became this
+    program (`sh -c "helper & exec runner start"`) leaves its children to it.
     """
     here = os.getsid(0)
     for pid in proc.children_of(os.getpid()):
@@ -69,7 +80,8 @@ def orphans(mains: Collection[int]) -> Iterator[Orphan]:
             continue
         environment, stat = proc.environment_of(pid), proc.stat_of(pid)
         if stat:
-            # An environment that is empty and yet there was read before or after its time.
+            # /proc showed an empty environment although the process has one: the two
+            # reads fell before and after an exec.
             is_between = environment == b"" and (stat.is_bare or stat.has_environment)
             yield Orphan(
                 pid=pid,
@@ -84,7 +96,11 @@ def orphans(mains: Collection[int]) -> Iterator[Orphan]:
 
 
 def own_tree(main: int, execution: str, mains: Collection[int]) -> set[int]:
-    """Return who belongs to an execution that we started; its main process has not been reaped."""
+    """Return the pids of the tree of an execution that this runner started.
+
+    Its main process must not be reaped yet: until then its pid, which is also the
+    session's number, cannot be reused.
+    """
     lost = (
         orphan.pid
         for orphan in orphans(mains)
@@ -100,13 +116,14 @@ def sweep(
     ended: Collection[Watched],
     is_fresh: Callable[[Orphan], bool] = lambda _: False,
 ) -> bool:
-    """Reap every orphan that is dead, and KILL those of executions that have ended.
+    """Reap the dead orphans, and KILL the orphans of executions that have ended.
 
-    Those that `is_fresh` names are left for another time. Tells whether there may be
-    more: some were killed, and will have to be reaped soon; or some were about to end,
-    or had ended, by themselves, maybe after a fork, and their offspring has escaped
-    every look.
+    Skip the orphans for which `is_fresh` is true. Return whether the caller must sweep
+    again soon: either killed orphans are still to be reaped, or orphans that were
+    exiting by themselves may have forked a child that every scan missed.
     """
+    # A fork and an exit between two scans hides the child from both. So scan again while
+    # the last scan saw an orphan of an ended execution exit.
     for _ in range(_LOOKS):
         is_killing = is_unsure = False
         for orphan in orphans(mains):
@@ -127,8 +144,9 @@ def sweep(
 
 
 def _may_be_left(passing: Orphan, running: Collection[Watched], ended: Collection[Watched]) -> bool:
-    """Tell whether an orphan, of which maybe only its session is known, can be of an
-    execution that has ended.
+    """Return whether an orphan that is exiting can belong to an ended execution.
+
+    Its environment may be unreadable. Then only its session and its start time decide.
     """
     if passing.execution is not None:
         return any(watched.execution == passing.execution for watched in ended)
@@ -138,10 +156,11 @@ def _may_be_left(passing: Orphan, running: Collection[Watched], ended: Collectio
 
 
 def _may_live(orphan: Orphan, running: Collection[Watched], ended: Collection[Watched]) -> bool:
-    """Tell whether an orphan can be of an execution that runs.
+    """Return whether an orphan can belong to a running execution, and so must live.
 
-    Where it has left both the session and the environment behind, it may be of any
-    execution that began before it.
+    An orphan that left both its session and its environment behind may belong to any
+    execution that started before it. It lives while such an execution runs: to kill a
+    process of a running execution is worse than to kill a leftover late.
     """
     if any(
         watched.session == orphan.session or watched.execution == orphan.execution
@@ -149,8 +168,8 @@ def _may_live(orphan: Orphan, running: Collection[Watched], ended: Collection[Wa
     ):
         return False
     if all(orphan.started < watched.started for watched in ended):
-        # A stranger's, that came to us as PID 1: what ended executions left was killed
-        # when they ended
+        # Older than every ended execution, so it belongs to none of them. As PID 1 the
+        # runner gets such orphans from other programs of the container.
         return True
     return any(
         watched.session == orphan.session

@@ -1,4 +1,4 @@
-"""Signals to all processes of an execution's tree. Touches processes."""
+"""Sends signals to all processes of an execution's tree. Touches processes."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ import signal
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-# Nobody has to wait for a fork bomb: who is left over will be an orphan, and looked for
-# again
+# The bound keeps a fork bomb from holding up the loop. Its remaining processes become
+# orphans, and a later sweep kills them.
 _ROUNDS = 20
 
 
 def signal_group(leader: int, number: int) -> None:
-    """Signal a whole process group at once, forks in progress included (the kernel fails those)."""
-    with suppress(
-        ProcessLookupError, PermissionError
-    ):  # all gone; or macOS, where a zombie counts as forbidden
+    """Signal a whole process group at once.
+
+    This includes forks in progress: the kernel lets a fork fail while a signal is pending.
+    """
+    # The group is gone; or macOS, which forbids to signal a group of zombies.
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
 
 
 def signal_all(tree: Collection[int], number: int, *, leader: int | None) -> None:
-    """Signal each of a tree once; `leader` is that of its first group, None where that
-    number may be taken again.
+    """Signal each process of a tree exactly once.
+
+    `leader` is the leader of the tree's first process group. Pass None if that number may
+    belong to another process by now; then every process is signalled on its own.
     """
     if leader is not None:
         signal_group(leader, number)
@@ -33,7 +37,10 @@ def signal_all(tree: Collection[int], number: int, *, leader: int | None) -> Non
 
 
 def kill_all(tree: Callable[[], set[int]]) -> None:
-    """KILL a tree, and look again until nobody new is there: who has been signalled forks no more."""
+    """KILL a tree, and scan it again until no new process appears.
+
+    A process with a pending KILL forks no more, so the scans come to an end.
+    """
     killed: set[int] = set()
     for _ in range(_ROUNDS):
         fresh = tree() - killed
@@ -45,6 +52,6 @@ def kill_all(tree: Callable[[], set[int]]) -> None:
 
 
 def send(pid: int, number: int) -> None:
-    """Signal one process that may have ended, or may belong to somebody else by now (setuid)."""
+    """Signal one process; ignore that it has ended or changed its user (setuid)."""
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)

@@ -1,4 +1,4 @@
-"""An execution's process while it is watched, and how it ended. Touches processes: `wait` reaps."""
+"""A watched process of an execution, and its exit. Touches processes: `wait` reaps."""
 
 from __future__ import annotations
 
@@ -12,28 +12,21 @@ from runner.execution.report import Report, Told
 from runner.execution.trees import proc
 from runner.lifecycle import Reason
 
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes per unit of ru_maxrss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A process that runs. `pid_started` is field 22 of /proc/PID/stat: with the pid it
-    is unique per boot.
-    """
+    """A running process."""
 
     pid: int
     pid_started: int
+    """Field 22 of /proc/PID/stat, in clock ticks. With the pid it is unique per boot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How a process ended. `stopped_for` is why we ended it, if we did. For an adopted
-    process all else is None.
-
-    `failure` says in words why the program could not be started after all, `result`
-    what a callable returned or raised, `has_stderr` whether anything was written to
-    stderr, where that was asked.
-    """
+    """How a process ended. For an adopted process only `stopped_for` can be known."""
 
     execution: str
     exit_code: int | None
@@ -41,61 +34,73 @@ class Exit:
     cpu_s: float | None
     max_rss_bytes: int | None
     stopped_for: Reason | None
+    """Why the runner stopped it; None if it ended by itself."""
     failure: str | None = None
+    """Why the launcher could not start the program, in words."""
     result: str | None = None
+    """What a callable returned or raised, in words."""
     has_stderr: bool = False
+    """Whether the process wrote to stderr; False unless the launch asked for it."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Watched:
-    """An execution that runs. `pid` is its main process; of an adopted one, the member
-    of its tree that we watch.
-    """
+    """A running execution and the process by which it is watched."""
 
     execution: str
     pid: int
+    """The main process; of an adopted execution, the watched member of its tree."""
     started: int
+    """Clock ticks since boot."""
     descriptor: int
+    """A pidfd: readable once the process has ended."""
     session: int
     stop_signal: int
     stop_grace_s: float
     is_adopted: bool
-    report: Report | None = None  # of what the launcher started
-    is_supervised: bool = False  # `pid` is our supervisor's, the program its child
-    own_peak: int = 0  # ours, in bytes, when it began
+    """A former runner started it, so it is not a child of this process."""
+    report: Report | None = None
+    """Only for a process that was started by the launcher."""
+    is_supervised: bool = False
+    """`pid` is the supervisor; the program is its child."""
+    own_peak: int = 0
+    """Peak memory of the runner itself at the start, in bytes (see `wait`)."""
     sampled_peak: int | None = None
     stopped_for: Reason | None = None
     is_killed: bool = False
 
 
 def has_ended(descriptor: int) -> bool:
-    """Tell whether the process behind a pidfd has ended, reaped or not."""
+    """Return whether the process of a pidfd has ended, reaped or not."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
 
 
 def own_peak() -> int:
-    """Return the most bytes that this program has held in memory so far."""
+    """Return the peak resident memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
 
 
 def sampled_peak(watched: Watched) -> int | None:
-    """Return the most bytes that its program has held in memory so far, None if that is not known."""
+    """Return the peak resident memory of the program in bytes; None if unknown."""
     pids = proc.children_of(watched.pid) if watched.is_supervised else [watched.pid]
     return max((proc.peak_memory(pid) or 0 for pid in pids), default=0) or None
 
 
 def wait(watched: Watched) -> Exit:
-    """Reap a process of ours that has ended."""
+    """Reap a child that has ended."""
     try:
         _, status, usage = os.wait4(watched.pid, 0)
-    except (
-        ChildProcessError
-    ):  # somebody else took it, against the rule: better no exit code than a wrong one
+    except ChildProcessError:
+        # Other code of this process reaped it, against the rule. An unknown exit code is
+        # better than a wrong one.
         return unknown_exit(watched)
     told = Told() if watched.report is None else watched.report.read()
-    peak = usage.ru_maxrss * _RSS_UNIT  # never less than what we held when we started it
+    # ru_maxrss also covers the time before exec, when the child shared the runner's
+    # memory. So it is at least the runner's own peak at the start, and the peak of a
+    # smaller program comes from the samples instead.
+    peak = usage.ru_maxrss * _RSS_UNIT
     return Exit(
         execution=watched.execution,
         exit_code=os.WEXITSTATUS(status) if os.WIFEXITED(status) and told.failure is None else None,
@@ -110,7 +115,7 @@ def wait(watched: Watched) -> Exit:
 
 
 def unknown_exit(watched: Watched) -> Exit:
-    """Say that it ended, and that nobody can know how."""
+    """Return the exit of a process whose exit code cannot be known."""
     return Exit(
         execution=watched.execution,
         exit_code=None,
