@@ -1,3 +1,3 @@
-"""The runner itself: one thread that reads, decides, commits, spawns, reaps and writes,
-and owns all state.
+"""The runner itself: one thread owns all state; it reads, decides, commits, spawns, reaps
+and writes.
 """

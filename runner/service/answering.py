@@ -1,6 +1,4 @@
-"""What the runner does with a command, as part of a decision; its effects outside
-follow the commit.
-"""
+"""Carries out a command as part of a decision; effects outside follow the commit."""
 
 from __future__ import annotations
 
@@ -27,13 +25,15 @@ from runner.system.background_calls import within
 
 _Press = Callable[[ProcessRequest, RequestState], Registration]
 _Find = Callable[[str], ProcessRequest | None]
-_PATIENCE_S = 1.0  # for environment files, which a mount that hangs never gives
+_PATIENCE_S = 1.0
+"""How long to wait for environment files; a mount that hangs never returns them."""
 _DONE = {Kind.SCHEDULE: "scheduled", Kind.UNSCHEDULE: "unscheduled", Kind.RESCHEDULE: "rescheduled"}
 
 
 def answer(command: Command, decision: Decision, book: Book) -> Answer:
-    """Decide about a command and say what becomes of it. A reload is not for here: the
-    catalog brings its answer.
+    """Decide about a command and return its answer.
+
+    A reload has no answer here: it is answered when the folder has been read.
     """
     match command.kind:
         case Kind.SCHEDULE | Kind.UNSCHEDULE | Kind.RESCHEDULE:
@@ -47,8 +47,10 @@ def answer(command: Command, decision: Decision, book: Book) -> Answer:
 
 
 def _press(command: Command, decision: Decision) -> Answer:
-    """Press Schedule, Unschedule or Reschedule for each target; what is refused for one
-    is done for the others.
+    """Press Schedule, Unschedule or Reschedule for each target.
+
+    A refusal for one request does not affect the others. A command for all requests
+    passes over those that refuse.
     """
     if decision.clock_trouble is not None:
         return Answer(is_done=False, lines=(f"refused: {decision.clock_trouble}",))
@@ -85,8 +87,9 @@ def _press_one(command: Command, name: str, decision: Decision) -> str:
 
 
 def _registered(name: str, request: ProcessRequest, decision: Decision) -> RequestState:
-    """Return the state of a request, once it follows its file: where no runner is
-    running, none has seen it so yet.
+    """Return the state of a request after it has followed its file.
+
+    While no runner is running, the file may have changed since the last registration.
     """
     state = decision.state(name)
     former = renamings([name], decision.requests, decision.all_states).get(name)
@@ -125,10 +128,10 @@ def _exec(command: Command, decision: Decision) -> Answer:
 def refuse_told_secrets(
     params: Mapping[str, Any], request: ProcessRequest, find: _Find, environment: Mapping[str, str]
 ) -> None:
-    """Refuse a person's parameter that `secrets` names, or that holds a value which is masked.
+    """Refuse a parameter that `secrets` names, or that holds a value to mask.
 
-    The store, the records and the process's arguments would show it. `environment` is
-    the runner's. Raises RefusedError.
+    A parameter is not secret: the store and the command line of `runner exec` show it.
+    `environment` is the runner's. Raises RefusedError.
     """
     if not params:
         return
@@ -159,9 +162,9 @@ def refuse_told_secrets(
 
 
 def _holds_secret(text: str, secrets: frozenset[str]) -> bool:
-    """Say whether a text is a secret or holds one, as it stands or in another form that is masked.
+    """Return whether a text is a secret or contains one, as it is or in another masked form.
 
-    Of the shortest ones only the former counts: they are in many a text.
+    A very short secret occurs in many texts by chance, so it counts only as a whole text.
     """
     raw = text.encode("utf-8", "surrogatepass")
     return text in secrets or any(
@@ -170,8 +173,9 @@ def _holds_secret(text: str, secrets: frozenset[str]) -> bool:
 
 
 def _processes(request: ProcessRequest, find: _Find) -> list[Process]:
-    """Return all that a request may run: what it refers to, and members, too."""
+    """Return every process that a request may run, with its references and members."""
     followed, processes = {request.name}, [request.process]
+    # The list grows while the loop walks it; `followed` ends a cycle of references.
     for process in processes:
         match process.action:
             case Group(members=members):
@@ -200,8 +204,9 @@ def _kill(command: Command, decision: Decision, book: Book) -> Answer:
 
 
 def _refusal(target: str, found: list[Execution], decision: Decision) -> str | None:
-    """Say why nothing is killed by `target`, if so: a request may run several times,
-    all else must be one execution.
+    """Return why `target` kills nothing; None if it may.
+
+    A request's name may mean several executions; any other target must mean only one.
     """
     if not found:
         is_known = target in decision.requests

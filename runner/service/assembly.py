@@ -1,5 +1,5 @@
-"""Opens everything a runner holds: store, log, epoll, FIFO, signals, watcher; and
-closes it in the reverse order.
+"""Opens every part of a runner (store, log, epoll, FIFO, signals, watcher) and closes
+them in the reverse order.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from runner.watching.watcher import Watcher
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """The parts of a running runner. `wake` is the commands' FIFO, `nudge` the
-    watcher's event descriptor.
+    """The parts of a running runner.
 
-    The requests of the snapshot are left out of it: they are in `rows`, to be had once,
-    so that nothing keeps them.
+    `wake` is the FIFO for commands, `nudge` the watcher's event descriptor. `snapshot`
+    comes without its requests: the iterator `rows` yields them once, so that nothing
+    keeps all of them in memory.
     """
 
     store: Store
@@ -61,12 +61,13 @@ def assemble(
     observer: Callable[[dict[str, Any]], None],
     resources: ExitStack,
 ) -> Assembly:
-    """Open all parts; what `resources` holds afterwards closes them.
+    """Open all parts; `resources` closes them later.
 
     Raises StoreError and its kinds, and RefusedError for places that root must not trust.
     """
     unless_stopped(lambda: _require_trusted_places(settings))
     store = Store.own(settings.state)
+    # The journal closes store and log. Until it exists, a failure must close the store.
     with ExitStack() as until_journal:
         until_journal.callback(store.close)
         _say_what_happened(settings, store)
@@ -106,14 +107,15 @@ def assemble(
 
 
 def catalog_reader(settings: Settings, zone: str) -> CatalogReader:
-    """Return a new reader of the jobs folder, with the IANA key of the zone for times
-    without an offset.
+    """Return a new reader of the jobs folder.
+
+    `zone` is the IANA key for times without an offset.
     """
     return CatalogReader(settings.jobs, default_zone=zone, is_guarded=is_guarded())
 
 
 def _say_what_happened(settings: Settings, store: Store) -> None:
-    """Say what happened to the store before this start."""
+    """Report what happened to the store before this start."""
     if left := TroubleNote(settings.state).take():
         logger.warning("the former runner ended while nothing fired: {}", left)
     if store.notice:
@@ -127,10 +129,10 @@ def _require_trusted_places(settings: Settings) -> None:
 
 
 def _require_own(settings: Settings, former: str | None, jobs: str) -> None:
-    """Refuse a state folder that serves another jobs folder: all of that one's requests
-    would count as removed.
+    """Refuse a state folder that belongs to another jobs folder. Raises StoreError.
 
-    One that is gone was moved: then its state goes on with the new place. Raises StoreError.
+    Otherwise every request of that folder would count as removed. If that folder does
+    not exist any more, it was moved, and its state goes on at the new place.
     """
     if former not in (None, jobs) and unless_stopped(lambda: not is_missing(former or "")):
         raise StoreError(

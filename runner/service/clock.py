@@ -1,4 +1,4 @@
-"""The only place of the service that reads a clock, so that tests can give it another."""
+"""The only place of the service that reads a clock, so that tests can replace it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Clock(Protocol):
     """Wall time and elapsed time."""
 
     def now(self) -> datetime:
-        """Return the present instant, UTC."""
+        """Return the current instant in UTC."""
         ...
 
     def elapsed_s(self) -> float:
-        """Return monotonic seconds; they stand still while the machine sleeps."""
+        """Return monotonic seconds; they stop while the machine sleeps."""
         ...
 
 
@@ -31,12 +31,15 @@ class SystemClock:
 
 
 class StepDetector:
-    """Sees from one look to the next whether wall time moved by more than elapsed time
-    did (a step, or a sleep).
+    """Detects that wall time moved further than elapsed time between two looks.
+
+    The cause is a step of the clock, or a sleep of the machine.
     """
 
     THRESHOLD_S = 1.0
+    """A smaller difference is no step: NTP slews the clock all the time."""
     _TOGETHER_S = 0.1
+    """Two readings within this time count as one moment."""
     _TRIES = 5
 
     def __init__(self, clock: Clock) -> None:
@@ -44,16 +47,19 @@ class StepDetector:
         self._offset_s = self._read(clock.now().timestamp() - clock.elapsed_s())
 
     def look(self) -> float:
-        """Return the seconds that the clock was stepped by since the last look
-        (negative: back), 0.0 for none.
+        """Return by how many seconds the clock was stepped since the last look.
+
+        A negative result means back; 0.0 means no step.
         """
         offset_s = self._read(self._offset_s)
         step_s, self._offset_s = offset_s - self._offset_s, offset_s
         return step_s if abs(step_s) > self.THRESHOLD_S else 0.0
 
     def _read(self, known_s: float) -> float:
-        """Return wall time less elapsed time, both read at one moment; what is known if
-        we are held up each time.
+        """Return wall time minus elapsed time, both read at the same moment.
+
+        If the scheduler pauses the process between the two readings each time, return
+        `known_s`: the pause must not look like a step.
         """
         for _ in range(self._TRIES):
             before_s = self._clock.elapsed_s()
@@ -64,10 +70,10 @@ class StepDetector:
 
 
 def exact_poll(poll: select.epoll, timeout_s: float, clock: Clock) -> list[tuple[int, int]]:
-    """Wait for events, to the microsecond.
+    """Wait for events, with a timeout exact to the microsecond.
 
-    epoll counts milliseconds and rounds up: of the last one we leave it none, and
-    select waits for what is left.
+    epoll counts whole milliseconds and rounds up (epoll_wait(2)). So epoll waits for less
+    than the last millisecond, and select waits for the rest.
     """
     until_s = clock.elapsed_s() + timeout_s
     events = poll.poll(max(int(timeout_s * 1000) - 0.5, 0.0) / 1000)

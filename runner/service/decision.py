@@ -1,8 +1,7 @@
-"""What one turn of the loop decides. Nothing of it is in force, nor has any effect,
-before it is committed.
+"""What one turn of the loop decides; nothing takes effect before the commit.
 
-A decision reads the registry and the book, and sees its own earlier steps through them;
-it changes neither.
+A decision reads the registry and the book and sees its own earlier steps on top of them.
+It changes neither. Pure, apart from the batch that it fills.
 """
 
 from __future__ import annotations
@@ -58,8 +57,8 @@ class Decision:
         clock_trouble: str | None = None,
         awaited_from: datetime | None = None,
     ) -> None:
-        """`clock_trouble` says why no state may follow the clock. `awaited_from` is as
-        for `settle`.
+        """`clock_trouble` is the reason why no state may follow the clock; `settle`
+        explains `awaited_from`.
         """
         self.now = now
         self.clock_trouble = clock_trouble
@@ -90,7 +89,7 @@ class Decision:
         return ChainMap(self.states, self._registry.states)
 
     def tell(self, event: Event, fields: Mapping[str, Any]) -> bytes:
-        """Put a record into the decision; return its line."""
+        """Add a record to the decision; return its line."""
         if event is Event.EXECUTION_FINISHED:
             self._note_result(fields)
         return self._journal.tell(event, self.now, fields, batch=self.batch)
@@ -101,18 +100,19 @@ class Decision:
         self.batch.meta |= unregistered_result(self.all_states, fields)
 
     def follow(self, ended: Iterable[Ended] = ()) -> None:
-        """Decide what follows `ended`, and what this decision has ended itself: the
-        last step before its commit.
+        """Decide what follows `ended` and the executions that this decision ended itself.
+
+        This is the last step before the commit.
         """
         Succession(self.claims, self.requests, is_foreign=self._is_foreign).follow(ended)
 
     def put(self, name: str, state: RequestState) -> None:
-        """Give a request a state, and write it with the definition that is in force."""
+        """Set the state of a request, and write it with the definition in force."""
         self.states[name] = state
         self.batch.requests[name] = request_row(name, self.requests.get(name), state)
 
     def register(self, name: str, registration: Registration, *, by: str | None = None) -> None:
-        """Take what planning says of a request, and tell of it."""
+        """Apply a registration from planning, and record it."""
         former = registration.renamed_from or name
         state = self._without_abandoned(former, registration.state)
         if former != name and (left := self.state(former)) is not None:
@@ -126,7 +126,7 @@ class Decision:
             self._tell_miss(self.requests[name], registration.state, registration.miss)
 
     def fire(self, name: str) -> None:
-        """Give the due fires of a request their verdicts."""
+        """Give each due fire of a request its verdict."""
         request, state = self.requests.get(name), self.state(name)
         if request is None or state is None:
             return
@@ -157,9 +157,7 @@ class Decision:
         by: str | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> tuple[Execution, Outcome | None]:
-        """Claim one run of a request: it starts once this is committed, or waits, or
-        has its outcome at once.
-        """
+        """Claim one run of a request, as `Claims.claim` does."""
         return self.claims.claim(
             request,
             self.requests,
@@ -172,8 +170,10 @@ class Decision:
         )
 
     def _without_abandoned(self, name: str, changed: RequestState) -> RequestState:
-        """Tell what was due until now and is not any more; return the changed state
-        with that settled.
+        """Record the fires that were due under the former rule and are due no more.
+
+        Return the changed state with those fires settled. A request is settled once per
+        decision: its later states come from this decision itself.
         """
         if name in self.states:
             return changed

@@ -1,5 +1,5 @@
-"""Prunes the outputs of executions by age, size and number, in slices, so that the loop
-never pauses for it.
+"""Prunes the outputs of executions by age, size and number. It works in slices, so that
+the loop never pauses for it. Touches the outputs folder.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ EVERY_S = 3600.0
 
 
 class Housekeeping:
-    """Begins a round at the start and every hour; `advance` does a slice of it. Outputs
-    of what runs are kept.
+    """Begins a round at the start and every hour; `advance` does a slice of it.
 
-    The age of an output counts only an hour after the start, or after a step of the clock: a clock
-    that is wrong is likely corrected by then.
+    The outputs of executions in progress are kept. The age of an output counts only an
+    hour after the start or after a step of the clock: by then a wrong clock is likely
+    corrected, and a clock that is years ahead would delete everything.
     """
 
     def __init__(self, outputs: Path, retention: Retention, book: Book, clock: Clock) -> None:
@@ -35,16 +35,16 @@ class Housekeeping:
 
     @property
     def next_s(self) -> float:
-        """When there is something to do next, in elapsed seconds."""
+        """When `advance` has something to do, in elapsed seconds."""
         return self._clock.elapsed_s() if self._round else self._begin_at_s
 
     def distrust_clock(self) -> None:
-        """Leave the age of outputs alone for an hour."""
+        """Ignore the age of outputs for an hour."""
         self._round = None
         self._ages_count_at_s = self._clock.elapsed_s() + EVERY_S
 
     def advance(self) -> None:
-        """Do the next slice, if a round is on its way or due."""
+        """Do the next slice of a round that is running or due."""
         if self._round is None:
             if self._clock.elapsed_s() < self._begin_at_s:
                 return

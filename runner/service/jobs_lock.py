@@ -1,12 +1,10 @@
-"""The lock that lets one runner alone fire what a jobs folder declares. Touches the
-folder's descriptor, no file.
+"""The lock that lets only one runner fire what a jobs folder declares. Locks the folder.
 
-The store's lock keeps two runners from one store. Two runners with different stores on
-one jobs folder would both fire everything. So a runner holds a flock on the folder
-itself, which needs no right to write: `jobs.d` may be deployed by git and read-only.
-The lock is on the folder that the name leads to, through links and bind mounts. When
-another folder takes its place (a symbolic link that git-sync moves), the runner locks
-that one.
+The store's lock keeps two runners off one store. Two runners with different stores on
+one jobs folder would still fire everything twice. So a runner holds a flock(2) on the
+folder itself. That needs no write permission: `jobs.d` may be read-only. The lock belongs
+to the folder that the path leads to, through links and bind mounts. When another folder
+takes its place (git-sync moves a symbolic link), the runner locks that one.
 """
 
 from __future__ import annotations
@@ -25,19 +23,21 @@ from runner.system.background_calls import Aside, Pending
 
 LOOK_EVERY_S = 0.5
 _PATIENCE_S = 0.1
+"""How long the loop waits for a folder that hangs."""
 _NOT_SUPPORTED = frozenset(
     {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 )
-"""What network file systems answer: some lock nothing that is open for reading only."""
+"""Errors of network file systems without flock, or with it for writable files only."""
 
 Identity = tuple[int, int]
+"""The device and the inode of a folder."""
 
 
 class JobsLock:
-    """Holds the lock from `take` to `close`. With `is_shared`, several runners that all
-    ask for that may hold it.
+    """Holds the lock from `take` to `close`.
 
-    `trouble` says in words that another runner holds it: then nothing may fire.
+    With `is_shared`, several runners may hold it together if all of them ask for that.
+    While another runner holds the lock, `trouble` says so, and nothing fires.
     """
 
     def __init__(self, folder: Path, clock: Clock, *, is_shared: bool = False) -> None:
@@ -53,18 +53,20 @@ class JobsLock:
         self._looking: Pending[None] | None = None
 
     def take(self) -> None:
-        """Take the lock, if the folder is there. Raises RefusedError if another runner has it."""
+        """Take the lock if the folder exists. Raises RefusedError if another runner has it."""
         self.look()
         if self.trouble is not None:
             raise RefusedError(
-                f"{self.trouble}; both would fire everything. Stop one, give this one a jobs folder of its own"
+                f"{self.trouble}; both would fire everything. Stop one, give this one a jobs"
+                " folder of its own"
                 " (--jobs), or run both with --allow-shared-jobs"
             )
 
     def look(self) -> None:
-        """Follow the folder if another one has taken its place; twice a second at most.
+        """Lock the folder that has the path now; at most twice a second.
 
-        A folder that hangs is waited for only a moment; until it answers, the lock stays as it is.
+        The loop waits only a moment for a folder that hangs. Until the folder answers, the
+        lock stays as it is.
         """
         if self._clock.elapsed_s() < self._look_at_s or (
             self._looking and not self._looking.is_over
@@ -80,19 +82,20 @@ class JobsLock:
             status = os.stat(self._folder)  # noqa: PTH116
             if self._identity != (status.st_dev, status.st_ino):
                 self._lock_anew()
-        except OSError:  # gone, or closed to us: then no request is read there, either
+        except OSError:  # missing or unreadable: no request is read from there either
             return
 
     def close(self) -> None:
-        """Let the lock go."""
+        """Release the lock."""
         self._aside.close()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = self._identity = None
 
     def _lock_anew(self) -> None:
-        """Lock the folder that has the name now, and let the former one go. Raises
-        OSError if it cannot be opened.
+        """Lock the folder that has the path now, and release the former one.
+
+        Raises OSError if the folder cannot be opened.
         """
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         status = os.fstat(descriptor)
@@ -101,6 +104,8 @@ class JobsLock:
                 descriptor, (fcntl.LOCK_SH if self._is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
             )
         except BlockingIOError:
+            # A shared lock that is refused means an exclusive holder. `--allow-shared-jobs`
+            # accepts it and keeps the unlocked descriptor.
             if not self._is_shared:
                 os.close(descriptor)
                 self.trouble = self._words(status.st_ino)

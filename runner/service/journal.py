@@ -1,10 +1,10 @@
-"""The commit order of DESIGN.md, section 4: store first, then the effects, then the
-log, then the mark. Owns both.
+"""Keeps the commit order of DESIGN.md, section 4: store, effects, log, mark. Owns store
+and log.
 
-    put facts into `facts` → `commit` → (the caller spawns) → `append` → `show`; the next commit carries the mark
+    facts → `commit` → (the caller spawns) → `append` → `show`
 
-Facts that the store does not take stay and are offered again; a batch that the log does
-not take waits in the store.
+The next commit carries the mark. If the store refuses facts, they stay and are offered
+again; if the log refuses a batch, it waits in the store.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ Observer = Callable[[dict[str, Any]], None]
 
 
 class Journal:
-    """Makes what happened durable, in order and exactly once, and shows it to an
-    observer once it is.
+    """Makes what happened durable, in order and exactly once, then shows it to an observer.
 
-    `store_trouble` and `log_trouble` are what hinders it at present, in words.
+    `store_trouble` and `log_trouble` say what is wrong at present; None if nothing is.
     """
 
     def __init__(
@@ -49,10 +48,12 @@ class Journal:
         self._is_store_unsound = False
 
     def recover(self, outbox: range, mark: Mark | None) -> None:
-        """Bring the records that a former runner may have appended into the log, each exactly once.
+        """Bring the records of a former runner into the log, each exactly once.
 
-        What is more than one batch is appended later, as is everything if the log
-        cannot be written now. Raises StoreUnwritableError.
+        The former runner may have died before, during or after an append. The mark says
+        where that append began, so the log compares its bytes from there with the batch
+        and adds only what is missing. Further batches, or all of them while the log is
+        unwritable, are appended later. Raises StoreUnwritableError.
         """
         self._mark = mark
         self._outbox.resume(outbox)
@@ -73,7 +74,7 @@ class Journal:
     def tell(
         self, event: Event, at: datetime, fields: Mapping[str, Any], *, batch: Batch | None = None
     ) -> bytes:
-        """Put a record into `batch`, by default among the facts; return its line."""
+        """Add a record to `batch`, by default to the facts; return its line."""
         line = self._recorder.line(event, at, fields)
         (self.facts if batch is None else batch).records.append(line)
         return line
@@ -85,14 +86,13 @@ class Journal:
 
     @property
     def has_unwritten(self) -> bool:
-        """Whether committed records are not in the log yet."""
+        """Whether the log still lacks committed records."""
         return bool(self._outbox)
 
     def commit(self, decided: Batch | None = None) -> bool:
-        """Commit the facts, and with them what was decided.
+        """Commit the facts together with a decision. Return False if the store refused.
 
-        False if the store refused: the facts are kept for the next time, the decision
-        is for the caller to drop.
+        Then the facts are kept for the next commit, and the caller drops the decision.
         """
         batch = self.facts if decided is None else self.facts.joined(decided)
         if not batch:
@@ -108,10 +108,10 @@ class Journal:
         return True
 
     def append(self) -> bool:
-        """Append a batch of what is committed to the monitor log. False if it did not
-        take it (all).
+        """Append one batch of committed records to the monitor log.
 
-        While `has_unwritten`, there is more to append.
+        Return False if the log did not take the whole batch. While `has_unwritten`, there
+        is more to append.
         """
         if not self._outbox:
             return True
@@ -128,10 +128,9 @@ class Journal:
         return True
 
     def show(self, *, at_most: int = 0) -> None:
-        """Show the observer what has become durable, in order, once it is more than
-        `at_most` lines.
+        """Show the observer the durable records, in order, if there are more than `at_most`.
 
-        Apart from `commit`: no start waits for a console.
+        This is separate from `commit`, so that no start waits for a slow console.
         """
         if len(self._unshown) <= at_most:
             return
@@ -141,8 +140,9 @@ class Journal:
                 self._observer(record)
 
     def check_store(self) -> bool:
-        """Tell whether the store's files are still those that the runner opened;
-        `store_trouble` says what is wrong.
+        """Return whether the store's files are still the ones that the runner opened.
+
+        If not, `store_trouble` says what is wrong.
         """
         try:
             self._store.check()
@@ -155,15 +155,15 @@ class Journal:
 
     @property
     def store_hindrance(self) -> str | None:
-        """What does not stop the store but should be ended, in words."""
+        """A problem that does not stop the store but should be fixed; None without one."""
         return self._store.hindrance
 
     def tidy(self) -> bool:
-        """Do what can wait until nothing is due: commit the last mark, and what the store puts off.
+        """Commit the last mark and do the store's postponed work, while the loop is idle.
 
-        An idle runner commits nothing else. Without the mark, a runner that follows a
-        kill would search for the last batch in a file that may have been moved
-        anywhere. False if the store refused.
+        Return False if the store refused. An idle runner commits nothing else. Without
+        the mark, the next runner after a kill would search for the last batch in a log
+        that may have been rotated several times.
         """
         if not self._note_mark():
             return False
@@ -171,10 +171,10 @@ class Journal:
         return True
 
     def close(self) -> None:
-        """Append what is committed, and close store and log.
+        """Append the committed records, and close store and log.
 
-        Facts that nobody has committed are dropped, as by a crash: what follows them
-        would be missing beside them.
+        Uncommitted facts are dropped, as in a crash. To commit them here would lose what
+        follows them, because nothing decides about follow-ups any more.
         """
         while self.append() and self._outbox:
             pass
@@ -184,7 +184,10 @@ class Journal:
         self._store.close()
 
     def _take_place(self) -> None:
-        """Have the store know where the next bytes go, before they go there."""
+        """Commit the place of the next bytes before the log gets them.
+
+        After a crash, `recover` can then tell which part of a batch arrived.
+        """
         place = _mark_at(*self._log.place())
         if place != self._mark:
             if (
@@ -202,7 +205,7 @@ class Journal:
         self._mark, self._appended = place, None
 
     def _note_mark(self) -> bool:
-        """Commit up to where the log has everything. False if the store refused."""
+        """Commit the number of the last record in the log. Return False if the store refused."""
         if self._appended is None:
             return True
         try:

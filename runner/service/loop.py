@@ -1,5 +1,5 @@
-"""The loop: read, decide, commit, spawn, reap, write. One thread owns all state;
-everything else only wakes it.
+"""The loop: read, decide, commit, spawn, reap, write. One thread owns all state; signals,
+watchers and other programs only wake it.
 """
 
 from __future__ import annotations
@@ -49,20 +49,21 @@ from runner.store.mailbox import drain_wake
 from runner.timing.zones import use_zone_data, zone_data_in_use
 from runner.values import to_microseconds
 
-SPAWN_BUDGET_S = 0.04  # a command, an exit, or what is due meanwhile waits so long at the most
+SPAWN_BUDGET_S = 0.04
+"""How long one turn spawns; a command, an exit or a due fire waits at most this long."""
 READ_BUDGET_S = 0.005
-MOST_UNSHOWN = (
-    10_000  # lines that the console is told of later, for the sake of what is to be started
-)
+MOST_UNSHOWN = 10_000
+"""How many console lines may wait while executions are about to start."""
 _LEISURE_S = 0.05
+"""A wait of at least this length leaves time for postponed work of the store."""
 _LONGEST_WAIT_S = 0.5
 
 
 class Runner:
-    """A runner on one store. Enter it to own the store; then `run`.
+    """A runner on one store. Enter it to own the store, then call `run`.
 
-    With `is_firing` off it executes only what it is asked to: what `runner exec` does
-    where no runner is running. Entering raises StoreError and its kinds.
+    With `is_firing` off it executes only what a command asks for: `runner exec` does so
+    while no other runner is running. Entering raises StoreError and its kinds.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Runner:
         notifier: Notifier = SILENT,
         released: datetime = RELEASED,
     ) -> None:
-        """`released` is the earliest time at which the clock can be right."""
+        """`released` is the earliest time that a correct clock can show."""
         self.settings = settings
         self.book = Book()
         self.registry = Registry(clock)
@@ -89,9 +90,8 @@ class Runner:
         self._log_rests = HoldOff(clock)
         self._released = released
         self._has_begun = False
-        self._is_signalled = (
-            True  # perhaps during the start: then nothing of the first turn may begin
-        )
+        # A signal may have come during the start: then the first turn must start nothing.
+        self._is_signalled = True
         self._switch: CatalogSwitch | None = None
         self._complaints = Complaints()
         self._trouble_note = TroubleNote(settings.state)
@@ -141,13 +141,13 @@ class Runner:
         at: TracebackType | None,
     ) -> None:
         with self._resources:
-            if (
-                kind is None
-            ):  # the last facts, with what follows them; after an error it is as after a crash
+            # Commit the last facts with their follow-ups. After an exception the state is
+            # that of a crash, and the next start recovers from it.
+            if kind is None:
                 self._commit(self._decision(is_closing=True))
 
     def run(self) -> None:
-        """Run until a signal ends it and what runs has ended."""
+        """Run until a signal stops the runner and its executions have ended."""
         self.start()
         self._notifier.ready(begun_s=self._begun_s)
         self.turn()
@@ -157,10 +157,10 @@ class Runner:
         self._tell_stopped()
 
     def start(self) -> None:
-        """Read the folder for the first time and register what is in it. Raises
-        StoreUnwritableError.
+        """Read the folder for the first time and register its requests.
 
-        Where the clock is certainly wrong, that waits until it is set.
+        While the clock is certainly wrong, this waits until somebody sets it. Raises
+        StoreUnwritableError.
         """
         is_waiting = self._is_firing and self._watch.trouble is not None
         if not (self._announce(self._watch.trouble) if is_waiting else self._begin(is_start=True)):
@@ -168,7 +168,7 @@ class Runner:
         self._journal.append()
 
     def _announce(self, message: str | None) -> bool:
-        """Record a start that registers nothing yet, with the reason; False if the store refused."""
+        """Record a start that registers nothing yet. Return False if the store refused."""
         decision = self._decision()
         log = str(self.settings.monitor_log)
         fields = self._about() | {"monitor_log": log, "rejected": [], "message": message}
@@ -176,19 +176,20 @@ class Runner:
         return self._commit(decision)
 
     def _with_adopted(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Add to the fields of a started record which executions of the former runner go on."""
+        """Add the adopted executions to the message of a `runner.started` record."""
         messages = (fields["message"], self._adopted)
         return fields | {"message": "; ".join(filter(None, messages)) or None}
 
     def _begin(self, *, is_start: bool) -> bool:
-        """Read the folder for the first time and register what is in it; False if the
-        store refused.
+        """Read the folder for the first time and register its requests.
+
+        Return False if the store refused.
         """
         begun_s = self._clock.elapsed_s()
         reading = self._reader.read(
             self.registry.incumbents(), is_stopped=self._is_stopped_meanwhile
         )
-        if reading is None:  # a stop was asked for
+        if reading is None:  # a signal asked the runner to stop
             return not is_start or self._announce("stopped before the jobs folder was read")
         change = catalog_change.compare(reading, self.registry)
         if not self._is_firing:
@@ -216,8 +217,11 @@ class Runner:
         return True
 
     def turn(self) -> None:
-        """Do all that is due at this moment, and commit it; first what is late if it
-        waits, last what can wait.
+        """Do everything that is due now, and commit it.
+
+        Urgent work comes first: signals, fires, spawns, then the log. Reading the folder
+        and pruning can wait and come last. While the store refuses, only the parts that
+        need no commit run.
         """
         self._heed_signals()
         if not self._store_rests.is_on and not self._journal.check_store():
@@ -244,13 +248,13 @@ class Runner:
         self._notifier.turn(requests=len(self.registry.requests), running=self.book.occupied)
 
     def wait(self, *, at_most_s: float = _LONGEST_WAIT_S) -> None:
-        """Wait for the next thing to do, and take the exits and notes that came meanwhile."""
+        """Wait for the next work, and take the exits and notes that arrive meanwhile."""
         timeout_s = min(self._timeout_s(), at_most_s)
         if timeout_s > _LEISURE_S and not self._store_rests.is_on and not self._journal.tidy():
             self._store_rests.begin()
         events = exact_poll(self._parts.poll, timeout_s, self._clock)
-        # With nothing else to do we look ourselves: somebody may have removed the FIFO
-        # that would wake us.
+        # Nothing came: look for commands anyway. Somebody may have removed the FIFO that
+        # would wake the loop.
         self._mail.is_waiting = self._mail.is_waiting or not events
         for descriptor, _ in events:
             if self._processes.owns(descriptor):
@@ -265,7 +269,8 @@ class Runner:
                 self._reader.look_again()
 
     def obey(self, command: Command) -> Answer:
-        """Carry out a command of this very program, where no other runner is running.
+        """Carry out a command of this program itself, while no other runner is running.
+
         Raises StoreUnwritableError.
         """
         decision = self._decision()
@@ -276,21 +281,22 @@ class Runner:
 
     @property
     def zone(self) -> str:
-        """The IANA key for times without an offset: that of the settings, or what the
-        system's has become.
+        """The IANA key for times without an offset: the settings' zone, or the system's
+        current one.
         """
         return self._zones.zone
 
     @property
     def is_executing(self) -> bool:
-        """Whether an execution that this very runner has started, or is about to, has not ended."""
+        """Whether an execution that this runner claimed has not ended yet."""
         return any(self._dispatcher.is_own(execution) for execution in self.book)
 
     def _take_over(self) -> None:
-        """Take over what a former runner left: requests, their states, executions that ran or wait."""
+        """Take over what a former runner left: requests, states and executions."""
         snapshot = self._parts.snapshot
         with legible(database_path(self.settings.state)):
-            # By the zone of the former runner: another one is a change like that of a file.
+            # Use the zone of the former runner. If the zone has changed since, that is
+            # noticed later like any other change.
             zone = snapshot.meta.get(zone_change.ZONE, self.zone)
             use_zone_data(zone_change.zone_data_of(snapshot.meta))
             self.registry.load(self._parts.rows, zone=zone, accepted=self._parts.reloader.accepted)
@@ -310,8 +316,9 @@ class Runner:
         )
 
     def _decision(self, *, is_closing: bool = False) -> Decision:
-        """Begin a decision, with what follows the executions that have ended: their end
-        is committed with it.
+        """Begin a decision with the follow-ups of ended executions.
+
+        So each end is committed together with what follows it.
         """
         decision = Decision(
             self._clock.now(),
@@ -330,10 +337,9 @@ class Runner:
         return decision
 
     def _decide(self) -> None:
-        """Let waiting executions start, give due fires their verdicts, answer commands;
-        commit; put it in force.
+        """Decide about waiting executions, due fires and commands, commit, and apply it.
 
-        In this order: what is due now is due whatever a command then says.
+        The order matters: a fire that is due now stays due, whatever a command then says.
         """
         try:
             self._mail.take()
@@ -363,11 +369,12 @@ class Runner:
             self._dispatcher.still_overdue(overdue)
         for name in due:
             if self.registry.states.get(name) is not decision.states.get(name):
-                self.registry.plan(name)  # nothing was decided of it, or the store refused
+                self.registry.plan(name)  # no verdict yet, or the store refused
 
     def _may_start(self, execution: Execution) -> bool:
-        """Tell whether a waiting execution is ours to start: what a former runner left
-        is not for `exec`.
+        """Return whether this program may start a waiting execution.
+
+        `runner exec` leaves the executions of a former runner to the next runner.
         """
         return self._is_firing or self._dispatcher.is_own(execution)
 
@@ -378,9 +385,7 @@ class Runner:
         )
 
     def _commit(self, decision: Decision) -> bool:
-        """Commit a decision with the facts; if the store takes it, put it in force and
-        do what follows.
-        """
+        """Commit a decision with the facts, then apply it. Return False if the store refused."""
         decision.follow()
         if self._is_firing and (decision.batch or self._journal.facts):
             decision.batch.meta = self._watch.memory() | decision.batch.meta
@@ -392,9 +397,7 @@ class Runner:
         return True
 
     def _read_on(self) -> None:
-        """Read the folder a little further if there is a reason to, and put a whole
-        reading in force.
-        """
+        """Read the folder for one slice if necessary, and apply a complete reading."""
         if self._switch is None:
             reading = self._reader.advance(self.registry.incumbents(), READ_BUDGET_S)
             if reading is None:
@@ -406,7 +409,7 @@ class Runner:
         self._switch_on(self._switch)
 
     def _switch_on(self, switch: CatalogSwitch) -> None:
-        """Put some more requests of a reading in force. What the store refuses is tried again."""
+        """Apply some more requests of a reading. If the store refuses, the next turn retries."""
         decision = self._decision()
         if switch.is_last:
             self._tell_reload(switch, decision)
@@ -418,7 +421,7 @@ class Runner:
             self._switch = None
 
     def _tell_reload(self, switch: CatalogSwitch, decision: Decision) -> None:
-        """Tell of a reading, and answer who asked for it."""
+        """Record a reading, and answer the commands that asked for it."""
         change = switch.change
         if change.is_news(self.registry):
             by = next((command.requested_by for command in switch.asked.values()), None)
@@ -440,7 +443,7 @@ class Runner:
 
     @property
     def _is_serving(self) -> bool:
-        """Whether requests are registered and fire: not by a clock that is certainly wrong."""
+        """Whether requests are registered and may fire; a wrong clock prevents both."""
         return self._has_begun and self._watch.trouble is None and self._jobs_lock.trouble is None
 
     def _reload_on_command(self) -> None:
@@ -450,7 +453,7 @@ class Runner:
         self._reload()
 
     def _look_at_clock(self) -> None:
-        """Decide what follows a step of the clock, and what follows enough time after one."""
+        """Decide what follows a step of the clock, and what follows enough time after it."""
         step = self._watch.look()
         if step is not None:
             decision = self._decision()
@@ -467,7 +470,7 @@ class Runner:
             self._begin(is_start=False)
 
     def _prune(self) -> None:
-        """Forget the requests that were removed long ago."""
+        """Forget the states of requests that were removed long ago."""
         if names := self._pruning.due():
             decision = self._decision()
             decision.batch.pruned += names
@@ -483,8 +486,9 @@ class Runner:
             self.registry.plan_all()
 
     def _note_zone_change(self) -> None:
-        """Go by the system's zone and zone data once they have changed. Until that is
-        committed the former count.
+        """Follow a change of the system's zone or zone data.
+
+        Until the change is committed, the former zone data stays in use.
         """
         if (
             self._stopping.is_asked
@@ -502,17 +506,18 @@ class Runner:
             use_zone_data(former)
 
     def _note_result(self, fields: Mapping[str, Any]) -> None:
-        """Keep how the last execution of a request ended."""
+        """Keep the result of a request's last execution."""
         if (noted := with_result(self.registry.states, fields)) is not None:
             name, state = noted
             self.registry.remember(name, state)
-            # `exec` reads the files, but puts none of them in force: what is stored stays.
+            # `runner exec` reads the files without putting them in force: write the
+            # stored definition back.
             requests = self.registry.requests if self._is_firing else self._stored
             self._journal.facts.requests[name] = request_row(name, requests.get(name), state)
         self._journal.facts.meta |= unregistered_result(self.registry.states, fields)
 
     def _note_cut_off(self, execution: Execution) -> None:
-        """Mark a one-time request whose execution a restart has cut off."""
+        """Mark a one-time request whose execution was cut off by a restart."""
         name = bearer(execution.request, self.registry.states)
         request, state = self.registry.requests.get(name), self.registry.states.get(name)
         if request is None or state is None or execution.claim.generation is None:
@@ -537,7 +542,7 @@ class Runner:
             self._trouble_note.write(self._journal.store_trouble)
 
     def _is_stopped_meanwhile(self) -> bool:
-        """Return whether a signal has asked the runner to stop while it could not turn."""
+        """Return whether a signal asked the runner to stop while the loop could not turn."""
         self._is_signalled = True
         self._heed_signals()
         return self._stopping.is_asked
@@ -562,10 +567,11 @@ class Runner:
     def _is_done(self) -> bool:
         if not self._stopping.is_asked or self.book.occupied:
             return False
+        # Do not wait for a store or a log that refuses: the next start recovers the rest.
         return not self._journal.is_waiting or self._store_rests.is_on or self._log_rests.is_on
 
     def _timeout_s(self) -> float:
-        """Return how long nothing is due."""
+        """Return for how many seconds nothing is due."""
         elapsed_s = self._clock.elapsed_s()
         if self.book.starting:
             return 0.0
@@ -596,9 +602,7 @@ class Runner:
         return about(self.settings, git_commit=self._git, requests=len(self.registry.requests))
 
     def _waits_for_the_store(self) -> tuple[float | None, ...]:
-        """Return when that is due which a turn leaves alone while the store rests, or
-        where nothing fires.
-        """
+        """Return the deadlines that count only while the store accepts commits."""
         if self._store_rests.is_on:
             return ()
         own = (self._reader.next_s(), self._housekeeping.next_s) if self._is_serving else ()

@@ -1,5 +1,5 @@
-"""The commands that reach a runner through its store: taken once, answered with the
-decision that carries them out.
+"""The commands that reach a runner through its store. Each is taken once, and its answer
+is committed with the decision that carries it out.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _NOTHING_TO_RELOAD = Answer(
 
 
 class Mail:
-    """What was taken is ours to answer until the store has the answer; a reload is
-    answered by a later reading.
+    """Holds the commands that the store handed over, until the store has their answers.
 
-    `reload` begins one, or raises RefusedError; None where nothing is ever read again.
+    A reload is answered by a later reading of the folder. `reload` begins one or raises
+    RefusedError; it is None if nothing is ever read again.
     """
 
     def __init__(
@@ -41,32 +41,36 @@ class Mail:
 
     @property
     def is_taken(self) -> bool:
-        """Whether commands are ours to answer."""
+        """Whether taken commands still need an answer."""
         return bool(self._taken)
 
     def take(self) -> None:
-        """Take the commands that came. Raises StoreError; then they wait on."""
+        """Take the commands that arrived. If this raises StoreError, they wait in the store."""
         if self.is_waiting:
             taken = self._store.take_commands(to_microseconds(self._clock.now()))
             self._taken += taken
+            # A full batch means that there may be more.
             self.is_waiting = len(taken) == MOST_COMMANDS
 
     def answer(self, decision: Decision) -> None:
-        """Carry out what was taken, as part of a decision."""
+        """Carry out the taken commands, as part of a decision."""
         for row in self._taken:
             if (answered := self._answer(row, decision)) is not None:
                 decision.batch.answers[row.id] = answered.text()
 
     def forget_answered(self) -> None:
-        """Strike out what was taken: the store has the answers."""
+        """Drop the taken commands, because the store has their answers."""
         self._taken.clear()
 
     def reloads_before(self, begun_s: float) -> dict[str, Command]:
-        """Return the reloads, by row, that a reading begun at `begun_s` (elapsed seconds) answers."""
+        """Return the reloads that a reading answers; `begun_s` is its start in elapsed seconds.
+
+        A reading answers only reloads that arrived before it began. The keys are the rows.
+        """
         return {row: command for row, (command, at_s) in self._reloads.items() if at_s <= begun_s}
 
     def forget_reloads(self, rows: Iterable[str]) -> None:
-        """Strike out answered reloads."""
+        """Drop answered reloads."""
         for row in rows:
             del self._reloads[row]
 

@@ -1,5 +1,5 @@
-"""The committed records that the monitor log may lack: all of them by number, the
-oldest also by their lines.
+"""The committed records that the monitor log may lack: all by number, the oldest also as
+lines in memory.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from runner.store.database import Store
 
 BATCH_BYTES = 2**20
-"""How much the log is given at once, and how many bytes of lines are kept in memory."""
+"""Size of one append to the log, and of the lines kept in memory."""
 
 
 class Outbox:
-    """Keeps the lines of about `BATCH_BYTES`; the store has the others, however long
-    the log refuses them.
+    """Keeps about `BATCH_BYTES` of lines in memory; the store has the rest.
+
+    So memory stays bounded, however long the log refuses.
     """
 
     def __init__(self, store: Store) -> None:
@@ -38,10 +39,11 @@ class Outbox:
             self._through, self._last = numbers.start - 1, numbers.stop - 1
 
     def add(self, numbered: Iterable[tuple[int, bytes]]) -> None:
-        """Enter records that were just committed, in the order of their numbers."""
+        """Add records that were just committed, in the order of their numbers."""
         for number, line in numbered:
             if not self:
                 self._through = number - 1
+            # Lines must be consecutive. Once one was left to the store, so are all later ones.
             is_next = self._through + len(self._lines) == number - 1
             if is_next and self._kept_bytes < BATCH_BYTES:
                 self._lines.append((number, line))
@@ -49,9 +51,9 @@ class Outbox:
             self._last = number
 
     def batch(self) -> tuple[int, bytes]:
-        """Return the oldest lines as one text, and the number of the last of them.
+        """Return the oldest lines as one text, and the number of the last one.
 
-        Until `drop`, a later batch begins with this one. Raises StoreUnwritableError.
+        Until `drop`, every batch begins with this one. Raises StoreUnwritableError.
         """
         if not self._lines:
             self._lines = list(self._store.records_after(self._through, about_bytes=BATCH_BYTES))
@@ -61,6 +63,6 @@ class Outbox:
         return self._lines[-1][0], b"".join(line for _, line in self._lines)
 
     def drop(self, number: int) -> None:
-        """Strike out the batch that ended with `number`: the log has it."""
+        """Drop the batch that ended with record `number`, because the log has it."""
         self._lines.clear()
         self._kept_bytes, self._through = 0, number

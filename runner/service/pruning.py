@@ -1,4 +1,4 @@
-"""When the states of requests that were removed long ago are pruned, a few at a time."""
+"""Decides when to prune the states of requests that were removed long ago, a few at a time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ MOST = 1000
 
 
 class Pruning:
-    """Begins an hour after the start, and after a step of the clock: one that is wrong
-    is likely corrected by then.
+    """Begins an hour after the start, and an hour after each step of the clock.
+
+    A clock that is wrong is likely corrected by then.
     """
 
     def __init__(self, registry: Registry, book: Book, clock: Clock) -> None:
@@ -30,7 +31,7 @@ class Pruning:
         self._at_s = self._clock.elapsed_s() + EVERY_S
 
     def due(self) -> list[str]:
-        """Return the names whose states are to be pruned now."""
+        """Return the names whose states to prune now; usually none."""
         if self._clock.elapsed_s() < self._at_s:
             return []
         in_use = {execution.request for execution in self._book}

@@ -1,5 +1,5 @@
-"""The registered requests and their states in memory, and when each is due. Changed
-only by what was committed.
+"""The registered requests, their states, and when each is due, in memory. Only a commit
+changes them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from runner.system.garbage_collection import lasting_heap
 
 
 class Incumbents(Mapping[str, str]):
-    """The file that supplies each of some requests; those are not walked through to know it."""
+    """Maps each request to its file, without a copy of the requests."""
 
     def __init__(self, requests: Mapping[str, ProcessRequest]) -> None:
         self.requests = requests
@@ -36,8 +36,10 @@ class Incumbents(Mapping[str, str]):
 
 
 class Registry:
-    """What is in force: `requests` by name, `states` of all that ever were,
-    `rejections` beside them.
+    """What is in force: `requests` by name, and the `rejections` beside them.
+
+    `states` also has the requests that were removed. `is_kept_whole` says that the jobs
+    folder was empty or unreadable, so all requests stay.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -54,8 +56,9 @@ class Registry:
     def load(
         self, rows: Iterable[RequestRow], *, zone: str, accepted: Container[str] = frozenset()
     ) -> None:
-        """Take over what a former runner left; definitions whose digests are `accepted`
-        need not be validated.
+        """Take over what a former runner left in the store.
+
+        Definitions whose digests are `accepted` are not validated again.
         """
         with lasting_heap():
             self.requests, self.states = remembered(rows, zone=zone, accepted=accepted)
@@ -65,9 +68,7 @@ class Registry:
         return Incumbents(self.requests)
 
     def take_due(self) -> list[str]:
-        """Return the names whose time has come, in order of their time; each is to be
-        planned again.
-        """
+        """Return the names of the due requests in order of time; plan each of them again."""
         self._due = []
         self._plan_noted()
         self._scheduler.run_pending()
@@ -79,11 +80,11 @@ class Registry:
         return self._scheduler.idle_seconds
 
     def plan(self, name: str) -> None:
-        """Have a request looked at when it is due next, by the state that it has when anybody asks."""
+        """Plan a request before the next look, by the state that it has then."""
         self._unplanned.add(name)
 
     def plan_all(self) -> None:
-        """Plan every request: at a start, and when the clock was stepped."""
+        """Plan every request: at a start, and after a step of the clock."""
         self._unplanned.update(self.requests)
 
     def accept(self, states: Mapping[str, RequestState]) -> None:
@@ -92,35 +93,31 @@ class Registry:
         self._unplanned.update(states)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Strike out the states of requests that are gone, once that is committed."""
+        """Remove the states of pruned requests, after the commit."""
         for name in names:
             del self.states[name]
             self._unplanned.discard(name)
 
     def remember(self, name: str, state: RequestState) -> None:
-        """Replace a state by one that fires at the same times."""
+        """Replace a state by one with the same fire times."""
         self.states[name] = state
 
     def accept_catalog(self, in_force: InForce, catalog: Catalog) -> None:
-        """Put a committed catalog in force; the changed states are accepted by `accept`."""
+        """Put a committed catalog in force; `accept` takes the changed states."""
         self.is_kept_whole = in_force.is_kept_whole
         self.requests, self.rejections = in_force.requests, catalog.rejections
 
     def accept_requests(self, requests: Mapping[str, ProcessRequest]) -> None:
-        """Put requests in force of which a part is new; the changed states are accepted
-        by `accept`.
-        """
+        """Put requests in force that are partly new; `accept` takes the changed states."""
         self.requests = requests
 
     def accept_rebuilt(self, requests: Mapping[str, ProcessRequest]) -> None:
-        """Put the same requests in force as other zone data makes them; the changed
-        states are accepted by `accept`.
-        """
+        """Put the same requests in force with new zone data; `accept` takes the changed states."""
         self.requests = requests
         self.plan_all()
 
     def _plan_noted(self) -> None:
-        """Plan what is noted, once each, however often it was noted."""
+        """Plan each noted request once, however often it was noted."""
         while self._unplanned:
             self._plan_now(self._unplanned.pop())
 
@@ -139,11 +136,10 @@ class Registry:
 def remembered(
     rows: Iterable[RequestRow], *, zone: str, accepted: Container[str] = frozenset()
 ) -> tuple[dict[str, ProcessRequest], dict[str, RequestState]]:
-    """Return the last good requests, and the states, that a store's rows hold;
-    `accepted` as for one definition.
+    """Return the last good requests and the states in a store's rows.
 
-    A definition that this version cannot read any more is left out: its file, if it is
-    there, says it anew.
+    `accepted` is as for `request_from_definition`. A definition that this version cannot
+    read is left out: its file, if it still exists, is read again.
     """
     requests, states = {}, {}
     for row in rows:
@@ -160,7 +156,7 @@ def remembered(
 
 
 def request_row(name: str, request: ProcessRequest | None, state: RequestState) -> RequestRow:
-    """Write a request with its state as a row; without `request` only the state is left."""
+    """Return the row of a request and its state; without `request`, of the state alone."""
     return RequestRow(
         name=name,
         file=request.source.file if request else None,

@@ -1,4 +1,4 @@
-"""What a runner says of itself in its records. Pure, but for its own process id."""
+"""What a runner reports about itself in its records. Pure, apart from its process id."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runner.store.rows import Phase
 
 
 def about(settings: Settings, *, git_commit: str | None, requests: int) -> dict[str, Any]:
-    """Return the fields that all records of a runner have."""
+    """Return the fields that all records about a runner have."""
     return {
         "pid": os.getpid(),
         "version": __version__,
@@ -26,8 +26,9 @@ def about(settings: Settings, *, git_commit: str | None, requests: int) -> dict[
 
 
 def adopted_words(executions: Iterable[Execution]) -> str | None:
-    """Say which executions of a former runner go on in this one; None if there are
-    none. Groups stand for members.
+    """Return the sentence about adopted executions; None if there are none.
+
+    It names a group instead of its members.
     """
     wholes = [each for each in executions if each.claim.group is None]
     shown = (
@@ -49,8 +50,9 @@ def listed(names: Iterable[str], *, most: int = 10) -> str:
 
 
 def started_fields(change: CatalogChange, settings: Settings, *, is_new: bool) -> dict[str, Any]:
-    """Return the fields of a `runner.started` record; `is_new` says that the store has
-    never seen a request.
+    """Return the fields of a `runner.started` record.
+
+    `is_new` says that the store has never had a request.
     """
     message = first_runs(change) if is_new else None
     return {

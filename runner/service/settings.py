@@ -1,4 +1,4 @@
-"""What one runner is told from outside. Pure."""
+"""The settings of one runner. Pure."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from runner.requests.settings import Retention
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where a runner finds and keeps things, and its bounds.
+    """Where a runner finds and keeps things, and its limits.
 
-    All paths are absolute, but for `jobs`, which is shown as it was given. `zone` is
-    the IANA key for times without an offset; with `follows_system_zone` it is the
-    system's, which may change while the runner runs. `max_running` bounds concurrent
-    executions (None: no bound). With `allow_shared_jobs` other runners may serve the
-    same jobs folder.
+    All paths are absolute, except `jobs`, which is shown as it was given.
     """
 
     jobs: Path
     state: Path
     monitor_log: Path
     zone: str
+    """The IANA key for times without an offset."""
     follows_system_zone: bool = False
+    """Whether `zone` is the system's, which may change while the runner runs."""
     max_running: int | None = None
+    """Maximum number of concurrent processes; None for no limit."""
     allow_shared_jobs: bool = False
+    """Whether other runners may serve the same jobs folder."""
     drain: timedelta = timedelta(seconds=30)
+    """How long a stop waits for executions to end by themselves."""
     retention: Retention = field(default_factory=Retention)
 
     @property
     def outputs(self) -> Path:
-        """The folder that holds a file with the whole output of each execution."""
+        """The folder with one output file per execution."""
         return outputs_folder(self.state)

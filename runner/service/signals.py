@@ -1,4 +1,4 @@
-"""Signals to the runner: the handlers only leave notes, and a byte that ends the loop's wait."""
+"""Signals to the runner. A handler only leaves a note and a byte that wakes the loop."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ _LOOK_S = 0.1
 
 
 class Signals:
-    """Collects signals while it is entered; `descriptor` is readable once there are
-    any. Main thread only.
-    """
+    """Collects signals while it is entered; then `descriptor` is readable. Main thread only."""
 
     def __init__(self) -> None:
         self._notes: deque[signal.Signals] = deque()
@@ -48,7 +46,9 @@ class Signals:
         os.close(self._write_end)
 
     def take(self) -> list[signal.Signals]:
-        """Return the signals since the last call, in order."""
+        """Return the signals since the last call, in order of arrival."""
+        # Empty the pipe before the notes: a signal in between leaves a byte for the next
+        # wait, and no note is lost.
         with suppress(BlockingIOError):
             os.read(self.descriptor, 4096)
         taken = []
@@ -57,7 +57,7 @@ class Signals:
         return taken
 
     def _take_over(self) -> None:
-        """Take what arrived while the program began."""
+        """Take the signals that arrived before the handlers were installed."""
         early = early_signals.take()
         self._notes.extendleft(map(signal.Signals, reversed(early)))
         if early:
@@ -68,8 +68,9 @@ class Signals:
 
 
 def unless_stopped(call: Callable[[], T]) -> T:
-    """Return what a call returns that may hang during the start. Raises what it raises,
-    and StoppedEarlyError.
+    """Return the result of a call that may hang during the start.
+
+    Raises what the call raises, and StoppedEarlyError if a signal asks for a stop.
     """
     aside = Aside("start")
     pending = aside.begin(call)

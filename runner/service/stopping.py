@@ -1,5 +1,5 @@
-"""An orderly stop: no more fires, time to end for what runs, then an end for it; a
-second signal hurries.
+"""An orderly stop: no more fires, then time for executions to end, then signals to them.
+A second stop signal kills them at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runner.service.self_report import listed
 
 
 class Stopping:
-    """Begins when it is asked; the loop calls `advance` and looks whether anything still runs."""
+    """Begins with `ask`; the loop calls `advance` until no execution is left."""
 
     def __init__(self, dispatcher: Dispatcher, clock: Clock, drain: timedelta) -> None:
         self._dispatcher = dispatcher
@@ -28,18 +28,16 @@ class Stopping:
 
     @property
     def is_out_of_patience(self) -> bool:
-        """Whether what runs was asked to end: nothing begins any more, not even what
-        follows an end.
-        """
+        """Whether the executions were asked to end; from then on no follow-up starts either."""
         return self._is_out_of_patience
 
     @property
     def is_asked(self) -> bool:
-        """Whether the runner is to stop: nothing fires any more."""
+        """Whether the runner is stopping; from then on nothing fires."""
         return self.signal is not None
 
     def ask(self, number: signals.Signals) -> None:
-        """Begin to stop; asked a second time, end at once what still runs."""
+        """Begin to stop; a second call kills the executions that still run."""
         if self.is_asked:
             self._say("killing {}")
             self._dispatcher.stop_all(Reason.RUNNER_STOPPED, at_once=True)
@@ -56,7 +54,7 @@ class Stopping:
             self._until_s = self._clock.elapsed_s() + self._drain_s
 
     def advance(self) -> None:
-        """Ask what still runs to end, once the time for ending by itself is over."""
+        """Ask the remaining executions to end once their time is over."""
         if (
             self._until_s is None
             or self._is_out_of_patience
@@ -68,12 +66,12 @@ class Stopping:
         self._dispatcher.stop_all(Reason.RUNNER_STOPPED)
 
     def _say(self, words: str) -> bool:
-        """Say what is done about the executions that still run; False if there are none."""
+        """Report the executions that still run. Return False if there are none."""
         names = listed(self._dispatcher.running_names())
         if names:
             logger.info("stopping: {}", words.format(names))
         return bool(names)
 
     def next_s(self) -> float | None:
-        """Return when `advance` has something to do."""
+        """Return when `advance` has something to do, in elapsed seconds."""
         return None if self._is_out_of_patience else self._until_s

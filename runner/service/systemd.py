@@ -1,8 +1,7 @@
-"""What a service manager is told of the runner, by the protocol of sd_notify(3).
-Touches a datagram socket.
+"""Notifies a service manager by the protocol of sd_notify(3). Touches a datagram socket.
 
-Nothing here fails into the loop: a manager that cannot be told has its own means to
-notice. Without one, nothing is sent.
+An error here never reaches the loop: a manager that gets no message has its own means to
+notice. Without a manager, nothing is sent.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ _STATUS_EVERY_S = 5.0
 
 
 class Notifier:
-    """Tells the manager at `address` how the runner is. Times are the clock's elapsed seconds.
+    """Reports the runner's state to the manager at `address`. Times are elapsed seconds.
 
-    `address` is NOTIFY_SOCKET: a path, or an abstract name behind an `@`; None for no
-    manager. `watchdog_s` is how long the manager waits for a sign of life until it
-    restarts us; None if it does not.
+    `address` is NOTIFY_SOCKET: a path, or `@` and an abstract name; None for no manager.
+    After `watchdog_s` without a sign of life the manager restarts the runner; None for no
+    watchdog.
     """
 
     def __init__(
@@ -35,37 +34,40 @@ class Notifier:
         self._clock = clock
         self._alive_s = self._told_s = float("-inf")
         self._status = ""
+        # None: no reading is awaited. The first reading counts whenever it began.
         self._unread_since_s: float | None = float("-inf")
 
     @classmethod
     def taken_from(cls, environment: MutableMapping[str, str], *, clock: Clock) -> Notifier:
-        """Take what the manager has left in `environment` out of it: it is for us, and
-        no child may speak for us.
+        """Take the manager's variables out of `environment`.
+
+        They are meant for the runner alone; a child must not speak in its name.
         """
         given = {name: environment.pop(name, "") for name in _VARIABLES}
         return cls(given["NOTIFY_SOCKET"] or None, watchdog_s=_watchdog_s(given), clock=clock)
 
     def reloading(self) -> None:
-        """Tell that the folder is about to be read again."""
+        """Report that the folder is about to be read again."""
         now_s = self._clock.elapsed_s()
         self._unread_since_s = now_s
-        # systemd compares it with its own look at CLOCK_MONOTONIC, which elapsed
-        # seconds are (Type=notify-reload).
+        # systemd compares this with CLOCK_MONOTONIC, the clock of elapsed seconds
+        # (Type=notify-reload, systemd.service(5)).
         self._send("RELOADING=1", f"MONOTONIC_USEC={int(now_s * 1e6)}")
 
     def ready(self, *, begun_s: float) -> None:
-        """Tell that a reading is in force, if one is waited for that began no later
-        than this did, at `begun_s`.
+        """Report that a reading is in force.
+
+        This counts only if a reading is awaited and this one began late enough, at
+        `begun_s`, to include what it is awaited for.
         """
         if self._unread_since_s is not None and self._unread_since_s <= begun_s:
             self._unread_since_s = None
             self._send("READY=1")
 
     def turn(self, *, requests: int, running: int) -> None:
-        """Tell that the loop turns, as often as the watchdog wants to hear it, and what
-        the runner is doing.
+        """Report that the loop turns, twice per watchdog interval, and the status.
 
-        Only the loop may call this: whoever else did would hide that it hangs.
+        Only the loop may call this. Any other caller would hide that the loop hangs.
         """
         if self._address is None:
             return
@@ -78,7 +80,7 @@ class Notifier:
             self._tell(f"STATUS={requests} request{'s' * (requests != 1)}, {running} running")
 
     def stopping(self) -> None:
-        """Tell that the runner is about to end."""
+        """Report that the runner is about to end."""
         self._unread_since_s = None
         self._send("STOPPING=1")
 
@@ -94,13 +96,14 @@ class Notifier:
             suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sending,
         ):
-            sending.setblocking(False)  # a manager that does not listen must not hold the loop
+            sending.setblocking(False)  # a manager with a full queue must not block the loop
             sending.sendto("\n".join(lines).encode(), self._address)
 
 
 def _watchdog_s(given: Mapping[str, str]) -> float | None:
-    """Return how long the watchdog waits; None for none, or if another process is meant
-    (sd_watchdog_enabled(3)).
+    """Return the watchdog's interval in seconds; None if there is none for this process.
+
+    WATCHDOG_PID may name another process (sd_watchdog_enabled(3)).
     """
     if given["WATCHDOG_PID"] not in ("", str(os.getpid())):
         return None
@@ -109,4 +112,4 @@ def _watchdog_s(given: Mapping[str, str]) -> float | None:
 
 
 SILENT: Final = Notifier(clock=SystemClock())
-"""Where no manager is to be told."""
+"""The notifier without a manager."""

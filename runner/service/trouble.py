@@ -1,4 +1,4 @@
-"""What hinders the runner: it is left alone for a while, and a person is told once."""
+"""Problems of the runner: what to do about them, and how to report each one once."""
 
 from __future__ import annotations
 
@@ -14,39 +14,38 @@ from runner.system.regular_files import read_regular
 from runner.values import neutral
 
 RETRY_S = 1.0
-"""How long a store or a log that refused is left alone."""
+"""How long to leave a store or a log alone after it refused, in seconds."""
 _NOTE_BYTES = 4096
 
 
 class HoldOff:
-    """Is on for `RETRY_S` after `begin`."""
+    """A pause that is on for `RETRY_S` after `begin`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until_s = 0.0
 
     def begin(self) -> None:
-        """Leave it alone from now on, for a while."""
+        """Begin the pause now."""
         self._until_s = self._clock.elapsed_s() + RETRY_S
 
     @property
     def is_on(self) -> bool:
-        """Whether it is still to be left alone."""
+        """Whether the pause lasts."""
         return self.left_s > 0
 
     @property
     def left_s(self) -> float:
-        """How long it still is."""
+        """How long the pause still lasts, in seconds."""
         return max(self._until_s - self._clock.elapsed_s(), 0.0)
 
 
 class TroubleNote:
-    """A file beside the store that says why nothing fires: for `status` and `doctor`,
-    and for the next start.
+    """A file beside the store that says why nothing fires.
 
-    The store itself cannot say it. The file is made at the start, in full length, and
-    only overwritten: that works on a full disk. Everything here is best effort all the
-    same.
+    `status`, `doctor` and the next start read it, because a broken store cannot say it.
+    The start creates the file in its full length; later writes overwrite it, which works
+    on a full disk. All of this is best effort.
     """
 
     def __init__(self, state: Path) -> None:
@@ -54,20 +53,20 @@ class TroubleNote:
         self._text: str | None = None
 
     def read(self) -> str | None:
-        """Return what a runner has left there; None if nothing."""
+        """Return the text that a runner left; None without one."""
         with suppress(OSError):
             text = read_regular(self._path, at_most=_NOTE_BYTES).decode(errors="ignore")
             return neutral(text.strip()) or None
         return None
 
     def take(self) -> str | None:
-        """Return what a former runner has left there, and overwrite it with nothing."""
+        """Return the text that a former runner left, and clear the file."""
         left = self.read()
         self._overwrite("")
         return left
 
     def write(self, text: str | None) -> None:
-        """Leave another text there, or none, if it differs from the last call's."""
+        """Write a text, or clear the file, if this differs from the last call."""
         if text == self._text:
             return
         self._text = text
@@ -86,13 +85,16 @@ class TroubleNote:
 
 
 class Complaints:
-    """Says on the console what is in trouble, when that changes, and when it works again."""
+    """Reports each problem on the console when it begins, changes or ends."""
 
     def __init__(self) -> None:
         self._known: Mapping[str, str | None] = {}
 
     def tell(self, troubles: Mapping[str, str | None]) -> None:
-        """Compare with the last call; `troubles` has for each thing why it does not work, or None."""
+        """Report the differences to the last call.
+
+        `troubles` maps the name of each thing to its problem, or to None.
+        """
         for what, trouble in troubles.items():
             if trouble == self._known.get(what):
                 continue

@@ -1,4 +1,4 @@
-"""What a step of the clock changes: the states that follow it, and the record of it."""
+"""What a step of the clock changes: states, delayed attempts, and a record."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ def decide(
     about: Mapping[str, Any],
     trouble: str | None,
 ) -> None:
-    """Record a step, and let requests and delayed attempts follow a clock that went back.
+    """Record a step; requests and delayed attempts follow a clock that went back.
 
-    `trouble` says why the clock is wrong now; then nothing follows it.
+    If the clock is certainly wrong now, `trouble` says so and nothing follows it.
     """
     moved = list(_moved(registry, decision.now)) if step.reopened else []
     fields = {**about, "step_s": step.seconds, "message": trouble}
     if step.reopened is not None:
         delay = _longest_delay(request for request, _ in moved)
+        # With `spread`, fires from before the step may still have been waiting for their
+        # delay; the record covers them too.
         fields |= {
             "reopened_from": step.reopened.begin - delay,
             "reopened_until": step.reopened.end,
@@ -49,14 +51,14 @@ def decide(
 
 
 def forget_verdicts(decision: Decision, registry: Registry) -> None:
-    """Treat the fires ahead as ordinary ones again, long enough after the clock went back."""
+    """Treat future fires as ordinary ones again, long enough after the clock went back."""
     for name, state in registry.states.items():
         if (forgetful := without_verdicts_ahead(state, decision.now)) is not state:
             decision.put(name, forgetful)
 
 
 def _moved(registry: Registry, now: datetime) -> Iterator[tuple[ProcessRequest, RequestState]]:
-    """Yield each request that a step back concerns, with the state that follows."""
+    """Yield each request that a step back affects, with its new state."""
     for name, request in registry.requests.items():
         state = registry.states.get(name)
         if state is not None and (moved := stepped_back(request, state, now)) is not state:

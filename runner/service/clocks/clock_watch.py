@@ -1,7 +1,7 @@
-"""What a runner knows of its own clock: whether to trust it, when it went back, how far
-it had come.
+"""What a runner knows of its own clock: whether to trust it, and when it went back.
 
-Part of that is durable, in the store's meta, so a step back between two runs is noticed too.
+Part of this is durable, in the store's meta table, so a step back between two runs is
+noticed as well.
 """
 
 from __future__ import annotations
@@ -17,48 +17,45 @@ from runner.values import from_microseconds, to_microseconds
 
 KEY = "clock"
 SAVE_EVERY_S = 600.0
-"""How often the time run since a step back is saved while nothing else is committed."""
+"""How often an idle runner saves its running time after a step back, in seconds."""
 
 _SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step of the clock that was noticed.
-
-    `seconds` is what the record says; negative: back. `behind` is by how much the clock reads less
-    than when the runner saw it last (zero or less): delayed attempts follow it. `reopened` is None
-    unless the clock went back beyond the threshold.
-    """
+    """A step of the clock."""
 
     seconds: float
+    """For the record; negative if the clock went back."""
     behind: timedelta
+    """By how much the clock reads less than before (zero or less); delayed attempts follow it."""
     reopened: Reopened | None
+    """The span of time that comes again; None for a small step, or a step forward."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockMemory:
-    """What the store keeps of the clock.
-
-    `seen` is what it read last, `latest` the latest that it read since it last went back.
-    `reopened` is the span of the last step back, while fires in it are still treated apart;
-    `went_back_at` is when that was, by the clock after the step, and `ran_s` how many seconds the
-    runner has run since.
-    """
+    """What the store keeps of the clock."""
 
     seen: datetime
+    """The last reading."""
     latest: datetime
+    """The latest reading since the clock last went back."""
     reopened: Reopened | None = None
+    """The span of the last step back, while its fires are still treated apart."""
     went_back_at: datetime | None = None
+    """When the clock went back, as it read after the step."""
     ran_s: float = 0.0
+    """For how many seconds the runner has run since."""
 
     @property
     def left(self) -> timedelta:
-        """How much longer the runner must run until fires ahead are ordinary ones again."""
+        """How long the runner still has to run until future fires are ordinary ones again."""
         return FORGET_AFTER - timedelta(seconds=self.ran_s)
 
     def text(self) -> str:
-        """Return what `memory_in` reads."""
+        """Return the JSON that `memory_in` reads."""
         fields: dict[str, float] = {
             "seen": to_microseconds(self.seen),
             "latest": to_microseconds(self.latest),
@@ -74,7 +71,7 @@ class ClockMemory:
 
 
 def memory_in(meta: Mapping[str, str]) -> ClockMemory | None:
-    """Return what the store's meta has of the clock; None if no runner has seen one yet."""
+    """Return the clock's memory in the store's meta; None before the first runner."""
     if KEY not in meta:
         return None
     known = json.loads(meta[KEY])
@@ -93,7 +90,7 @@ def memory_in(meta: Mapping[str, str]) -> ClockMemory | None:
 
 
 def wrong_clock_words(now: datetime, released: datetime) -> str:
-    """Say why nothing fires at a time before the program was released."""
+    """Return why nothing fires while the clock reads a time before the program's release."""
     return (
         f"the clock reads {now:%Y-%m-%d %H:%M:%S} UTC, earlier than the release of this version "
         f"({released:%Y-%m-%d}): nothing fires until the clock is set"
@@ -101,10 +98,10 @@ def wrong_clock_words(now: datetime, released: datetime) -> str:
 
 
 class ClockWatch:
-    """Looks at the clock each turn. A step stays pending until `accept` says that it is committed.
+    """Looks at the clock in each turn. A step stays pending until `accept` confirms its commit.
 
-    `trouble` says why the clock cannot be trusted; None if it can. `awaited_from` is when the
-    runner started, or when the clock last went forward.
+    `trouble` says why the clock cannot be trusted; None if it can. `awaited_from` is when
+    the runner started, or when the clock last went forward.
     """
 
     def __init__(self, clock: Clock, meta: Mapping[str, str], *, released: datetime) -> None:
@@ -125,7 +122,7 @@ class ClockWatch:
             self._note_behind(self.awaited_from)
 
     def look(self) -> Step | None:
-        """Read the clock; return the step that is to be decided about, if there is one."""
+        """Read the clock; return the pending step, or None."""
         elapsed_s, now, step_s = self._clock.elapsed_s(), self._clock.now(), self._steps.look()
         self._ran_s += elapsed_s - self._elapsed_s
         self._elapsed_s = elapsed_s
@@ -138,8 +135,11 @@ class ClockWatch:
         if self._is_back:
             self._is_back = False
             self._note_behind(now)
+        # Small steps add up in `_pending_s` and `_behind` until one is committed.
         elif step_s < 0:
             self._behind += timedelta(seconds=step_s)
+        # The comparison with `_latest` also finds a clock that falls back bit by bit, in
+        # steps too small to notice.
         reopened = Reopened(begin=now, end=self._latest) if went_back(self._latest, now) else None
         if reopened is not None:
             self._pending_s = self._pending_s or (now - self._latest).total_seconds()
@@ -156,11 +156,11 @@ class ClockWatch:
 
     @property
     def is_saving_due(self) -> bool:
-        """Whether the time run since the clock went back is to be saved, though nothing happens."""
+        """Whether to save the running time after a step back, although nothing else happens."""
         return self._is_treating_apart and self._elapsed_s - self._saved_s >= SAVE_EVERY_S
 
     def memory(self) -> dict[str, str]:
-        """Return what the store is to keep of the present; nothing of a clock that is wrong."""
+        """Return what the store should keep now; nothing while the clock is wrong."""
         if self.trouble is not None:
             return {}
         self._saved_s = self._elapsed_s
@@ -176,8 +176,9 @@ class ClockWatch:
         )
 
     def memory_after(self, step: Step | None) -> dict[str, str]:
-        """Return what the store is to keep once a step is committed; None: once
-        verdicts are forgotten.
+        """Return what the store should keep once `step` is committed.
+
+        None stands for the commit that forgets the verdicts of a former step.
         """
         if self.trouble is not None:
             return {}
@@ -186,7 +187,7 @@ class ClockWatch:
         return _meta(self._memory_after(step))
 
     def accept(self, step: Step | None) -> None:
-        """Go on from a step that is committed; None: that the forgotten verdicts are."""
+        """Go on from a committed step; None: the verdicts of a former step are forgotten."""
         if step is None or step.reopened is not None:
             self._memory = self._memory_after(step)
             self._latest, self._ran_s = self._memory.latest, 0.0
@@ -202,6 +203,7 @@ class ClockWatch:
             return ClockMemory(seen=self._seen, latest=self._latest)
         at, end = step.reopened.begin, step.reopened.end
         if self._memory is not None and self._memory.reopened is not None:
+            # The clock went back again before the first span was over: both count as one.
             end = max(end, self._memory.reopened.end)
         return ClockMemory(
             seen=at, latest=at, reopened=Reopened(begin=at, end=end), went_back_at=at
@@ -210,12 +212,12 @@ class ClockWatch:
     def _distrust(self, now: datetime) -> bool:
         if now >= self._released:
             self.trouble = None
-        elif self.trouble is None:  # one message, of the moment it began
+        elif self.trouble is None:  # keep the message of the first moment
             self.trouble = wrong_clock_words(now, self._released)
         return self.trouble is not None
 
     def _note_behind(self, now: datetime) -> None:
-        """Compare with what a former runner saw, or this one before its clock became wrong."""
+        """Compare with the last trusted reading: a former runner's, or this one's own."""
         behind = now - self._seen
         if behind < -_SECOND:
             self._behind += behind

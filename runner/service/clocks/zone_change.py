@@ -1,9 +1,9 @@
-"""The default zone and the zone data that a runner goes by: noticing that the system
-has others, and what follows.
+"""The default zone and the zone data in use: noticing that the system's changed, and
+what follows.
 
-The runner keeps both in the store. A start goes by the kept ones first and then notices
-the change like any other, so it makes no difference whether a runner was running when
-the system changed.
+The store keeps both. A start uses the kept ones first and then notices a change like a
+running runner does. So the result is the same whether a runner was running at the time
+of the change.
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneChange:
-    """The default zone from now on, the one before, and the new zone data of each zone
-    that has other data now.
-    """
+    """The new default zone, the former one, and the new data of each zone whose data changed."""
 
     zone: str
     former: str
@@ -68,11 +66,11 @@ class ZoneWatch:
         self._look_at_s = 0.0
 
     def look_at_once(self) -> None:
-        """Have the next call of `look` not wait for the resync."""
+        """Let the next call of `look` look at once."""
         self._look_at_s = 0.0
 
     def look(self) -> ZoneChange | None:
-        """Return what has changed, if it is time to look and anything has."""
+        """Return what has changed; None if nothing has, or if it is too early to look."""
         if (now_s := self._clock.elapsed_s()) < self._look_at_s:
             return None
         self._look_at_s = now_s + RESYNC_EVERY_S
@@ -84,9 +82,7 @@ class ZoneWatch:
         )
 
     def _default_zone(self) -> str:
-        """Return the system's zone; while that is none that exists, the zone goes on
-        that is in use.
-        """
+        """Return the system's zone; while the system names an unknown one, the zone in use."""
         if not self._follows_system:
             return self.zone
         try:
@@ -98,15 +94,16 @@ class ZoneWatch:
 def decide(
     change: ZoneChange, decision: Decision, registry: Registry, about: Mapping[str, Any]
 ) -> None:
-    """Give the requests concerned their due verdicts by the former rules, and then the
-    states of the new rules.
+    """Give due fires their verdicts by the former rules, then apply the new zone data.
 
-    The new zone data is in use afterwards; `decision.requests` are the requests that it
-    makes. If the decision cannot be committed, the caller puts the former data back.
+    Only requests in a changed zone are concerned. Afterwards the new zone data is in use,
+    and `decision.requests` are built with it. If the commit fails, the caller restores
+    the former data.
     """
     concerned = [name for name, request in registry.requests.items() if _concerns(change, request)]
     for name in concerned:
         decision.fire(name)
+    # The outlook must be computed before the new zone data is in use.
     former = {
         name: outlook(registry.requests[name], state)
         for name in concerned
@@ -122,9 +119,8 @@ def decide(
         assert state is not None, "a request with an outlook has a state"
         registration = rezoned(before, decision.requests[name], state, decision.now)
         if registration.state != state:
-            decision.put(
-                name, registration.state
-            )  # before `register`, so that nothing counts as abandoned
+            # `put` comes before `register`, so that no fire counts as abandoned.
+            decision.put(name, registration.state)
             decision.register(name, registration)
     if concerned or change.zone in change.data or change.zone != change.former:
         decision.tell(Event.RUNNER_RELOADED, {**about, "message": change.summary})
@@ -137,8 +133,9 @@ def _concerns(change: ZoneChange, request: ProcessRequest) -> bool:
 
 
 def _rebuilt(request: ProcessRequest, change: ZoneChange) -> ProcessRequest:
-    """Build a request by the zone data in use; one that is no request any more stays as
-    it is until it is read.
+    """Build a request with the zone data in use.
+
+    If its rule is impossible there, keep the request as it is until its file is read.
     """
     definition = definition_text(request)
     try:
@@ -148,14 +145,14 @@ def _rebuilt(request: ProcessRequest, change: ZoneChange) -> ProcessRequest:
 
 
 class _Everything:
-    """Contains everything: definitions in force need not be validated again."""
+    """Contains everything: a definition in force needs no new validation."""
 
     def __contains__(self, _: object) -> bool:
         return True
 
 
 def meta_of_zones(zone: str) -> dict[str, str]:
-    """Return what the store keeps of the default zone and the zone data in use."""
+    """Return what the store keeps of the default zone and the zone data."""
     return {
         ZONE: zone,
         _DATA: json.dumps({key: _text(raw) for key, raw in zone_data_in_use().items()}),
@@ -168,7 +165,7 @@ def _text(raw: bytes) -> str:
 
 
 def zone_data_of(meta: Mapping[str, str]) -> dict[str, bytes]:
-    """Return the zone data that the store keeps; nothing of what cannot be read."""
+    """Return the zone data that the store keeps; unreadable data counts as none."""
     try:
         kept = json.loads(meta.get(_DATA, "{}"))
         return {key: zlib.decompress(base64.b64decode(text)) for key, text in kept.items()}

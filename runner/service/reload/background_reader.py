@@ -1,8 +1,7 @@
-"""Has the jobs folder read aside, so that one that hangs does not hold up the loop.
+"""Reads the jobs folder in a thread, so that a hanging folder does not block the loop.
 
-The reloader works in a thread while the loop waits for it: a moment, after which the
-loop goes on and looks again at its next turn. Until the thread is done nothing but the
-thread touches the reloader; what it is asked meanwhile waits.
+The loop waits a moment for the thread, then goes on and looks again in its next turn.
+While the thread works, only the thread touches the reloader; requests to it wait.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from runner.service.reload.reading import Reading, Reloader
 from runner.system.background_calls import Aside, Pending
 
 PATIENCE_S = 0.1
-"""How long the loop waits for a slice of reading, which usually takes some milliseconds."""
+"""How long the loop waits for a slice of reading; a slice usually takes milliseconds."""
 SILENT_S = 5.0
-"""After so long a silence of the folder a person is told."""
+"""After how long the silence of a folder is reported, in seconds."""
 _LOOK_S = 0.05
 _LAST_PATIENCE_S = 2.0
 
 
 class AsideReader:
-    """A reloader as its loop has it. Times are the clock's elapsed seconds."""
+    """The reloader as the loop sees it. Times are the clock's elapsed seconds."""
 
     def __init__(self, reloader: Reloader, clock: Clock) -> None:
         self._reloader = reloader
@@ -37,7 +36,7 @@ class AsideReader:
 
     @property
     def trouble(self) -> str | None:
-        """Why changes are found late, or at present not at all."""
+        """Why changes are found late or not at all; None if they are found at once."""
         if self._pending is not None and self._clock.elapsed_s() - self._begun_s >= SILENT_S:
             return (
                 "the jobs folder has not answered for some time; what was read of it before goes on"
@@ -48,7 +47,7 @@ class AsideReader:
 
     @property
     def is_reading(self) -> bool:
-        """Whether `advance` wants to be called whenever nothing else is due."""
+        """Whether to call `advance` whenever nothing else is due."""
         return self._pending is None and self._reloader.is_reading
 
     def next_s(self) -> float:
@@ -58,7 +57,7 @@ class AsideReader:
         )
 
     def look_again(self, *, at_once: bool = False) -> None:
-        """Read the folder once it is still; `at_once` without waiting for that."""
+        """Read the folder once it is quiet; with `at_once`, without waiting for quiet."""
         self._ask(partial(self._reloader.look_again, at_once=at_once))
 
     def read_anew(self, reader: CatalogReader) -> None:
@@ -66,9 +65,7 @@ class AsideReader:
         self._ask(partial(self._reloader.read_anew, reader))
 
     def advance(self, incumbents: Incumbents, budget_s: float) -> Reading | None:
-        """Look at what is due, and read on for about `budget_s` seconds; return the
-        reading once it is whole.
-        """
+        """Do what is due and read for about `budget_s` seconds; return a complete reading."""
         if (
             self._pending is None
             and not self._reloader.is_reading
@@ -78,9 +75,7 @@ class AsideReader:
         return self._advanced(lambda: self._read_on(incumbents, budget_s), PATIENCE_S)
 
     def read(self, incumbents: Incumbents, *, is_stopped: Callable[[], bool]) -> Reading | None:
-        """Read the folder in one go, at the start; None if `is_stopped` says meanwhile
-        that nothing is to start.
-        """
+        """Read the whole folder, at the start; return None as soon as `is_stopped` says so."""
         while True:
             reading = self._advanced(
                 lambda: self._reloader.read(incumbents), PATIENCE_S, again_s=PATIENCE_S
@@ -91,7 +86,7 @@ class AsideReader:
                 return None
 
     def close(self) -> None:
-        """Keep what was read, and end what runs; of a folder that hangs there is nothing to keep."""
+        """Keep what was read, and end the thread; a folder that hangs has nothing to keep."""
         if self._pending is None or self._pending.is_over:
             self._aside.begin(self._reloader.close).wait(_LAST_PATIENCE_S)
         self._aside.close()
@@ -99,8 +94,10 @@ class AsideReader:
     def _advanced(
         self, call: Callable[[], Reading | None], patience_s: float, *, again_s: float = 0.0
     ) -> Reading | None:
-        """Begin a call, or go on with the one that has begun; return what came of it,
-        None if it is not over.
+        """Begin a call or continue the current one; return its result, None if it still runs.
+
+        The requests that waited for the end of the call are made before its result is
+        returned.
         """
         if self._pending is None:
             self._pending, self._begun_s = self._aside.begin(call), self._clock.elapsed_s()

@@ -1,5 +1,5 @@
-"""What a freshly read catalog changes: the difference, the states that follow, the
-records that tell of it.
+"""What a new catalog changes: the difference, the states that follow, and the records
+about it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from runner.service.reload.reading import Reading
 
 _SHOWN = 5
 _TOLD = 20
-"""Problems in the answer to a reload; a row of the store is no place for thousands."""
+"""How many problems the answer to a reload names; a row of the store must stay small."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogChange:
-    """A catalog on its way into force, and what is to be told of it (nothing, if nothing changed).
+    """A catalog on its way into force, and what to report about it.
 
-    `renamed` has the former name of each request that goes on with the state of another.
+    `renamed` maps each request that continues the state of another to that one's name.
+    `mended` counts the files that were rejected before and are good now.
     """
 
     reading: Reading
@@ -41,7 +42,7 @@ class CatalogChange:
     mended: int
 
     def is_news(self, registry: Registry) -> bool:
-        """Whether there is anything to tell, compared with what is in force."""
+        """Whether there is anything to report, compared with what is in force."""
         is_lost = self.in_force.is_kept_whole and not registry.is_kept_whole
         return bool(self.difference or self.rejected or self.mended or is_lost)
 
@@ -67,7 +68,7 @@ class CatalogChange:
 
     @property
     def answer(self) -> Answer:
-        """What is said to who asked for it: done, unless a file is wrong, even if it was so before."""
+        """The answer to the person who asked: done only if no file is rejected, now or before."""
         rejections = self.reading.catalog.rejections
         problems = list(dict.fromkeys(problem for each in rejections for problem in each.problems))
         data = {
@@ -78,7 +79,7 @@ class CatalogChange:
 
 
 def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) -> CatalogChange:
-    """Hold a reading against what is in force."""
+    """Compare a reading with what is in force."""
     touched, catalog = reading.touched, reading.catalog
     force = in_force(catalog, registry.requests, allow_empty=allow_empty, among=touched)
     known = {rejection.file: rejection for rejection in registry.rejections}
@@ -96,8 +97,9 @@ def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) 
 def decide(
     change: CatalogChange, decision: Decision, registry: Registry, *, is_first: bool = False
 ) -> None:
-    """Give all requests the states that follow from a change. At a start (`is_first`)
-    every one is looked at.
+    """Give all requests the states that follow from a change.
+
+    A start (`is_first`) looks at every request, a reload only at the touched ones.
     """
     new = change.in_force.requests
     among = [*new] if is_first else sorted(change.reading.touched & new.keys())
@@ -113,9 +115,7 @@ def decide_some(
     removed: Iterable[str],
     among: Iterable[str],
 ) -> None:
-    """Give some requests the states that follow from a change: some of those removed,
-    and some `among` the new.
-    """
+    """Give some requests their new states: some `removed` ones, and some `among` the new."""
     decision.requests, decision.git = change.in_force.requests, change.reading.git_commit
     old = Standing(requests=registry.requests, states=registry.states)
     for name, registration in consequences(
@@ -125,14 +125,14 @@ def decide_some(
 
 
 def tell_rejections(change: CatalogChange, decision: Decision) -> None:
-    """Tell of the files and documents that are rejected, and were not before."""
+    """Record the files and documents that are rejected and were not rejected before."""
     for rejection in change.rejected:
         fields = _rejection_fields(rejection, change.in_force, change.reading.git_commit)
         decision.tell(Event.REQUEST_REJECTED, fields)
 
 
 def first_runs(change: CatalogChange) -> str | None:
-    """Say how many one-time requests are about to run because the store is new to them."""
+    """Return how many one-time requests run now because the store is new; None for none."""
     count = sum(
         isinstance(request.timing, RunImmediately) and request.scheduled
         for request in change.in_force.requests.values()
@@ -145,7 +145,7 @@ def first_runs(change: CatalogChange) -> str | None:
 
 
 def told_fields(change: CatalogChange) -> dict[str, Any]:
-    """Return what a `runner.reloaded` record says of a change."""
+    """Return the fields of a `runner.reloaded` record about a change."""
     return {
         "requests": len(change.in_force.requests),
         "added": list(change.difference.added),
@@ -158,11 +158,11 @@ def told_fields(change: CatalogChange) -> dict[str, Any]:
 
 
 def _mended(before: tuple[Rejection, ...], reading: Reading) -> int:
-    """Count the files that were rejected, and are there and good now."""
+    """Count the files that were rejected, still exist and are good now."""
     rejected = {rejection.file for rejection in reading.catalog.rejections}
     mended = [rejection for rejection in before if rejection.file not in rejected]
-    # What was rejected as a whole has been read again; what was rejected by name may be
-    # good by what others say now.
+    # A file that was rejected as a whole has been read again. A document that was
+    # rejected for its name may be good now because another file changed.
     names = (
         reading.touched.union(*(rejection.names for rejection in mended)) if mended else frozenset()
     )

@@ -1,9 +1,8 @@
-"""A freshly read catalog on its way into force, some requests a turn, so that a large
-delivery delays no fire.
+"""Puts a new catalog in force, some requests per turn, so that a large delivery delays no
+fire.
 
-Until all of it is in force, each request has either its former definition and state, or
-the new ones. Added requests can be referred to from the first turn on, before they have
-a state of their own.
+Meanwhile each request has either its former definition and state or both new ones. Added
+requests can be referred to from the first turn on, before they have a state.
 """
 
 from __future__ import annotations
@@ -24,8 +23,9 @@ MOST = 500
 
 
 class CatalogSwitch:
-    """Use in each turn: `decide`; once that is committed, `accept`. `asked` are the
-    reloads that the end answers.
+    """In each turn call `decide`, and after the commit `accept`.
+
+    `asked` are the reloads that the last turn answers.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class CatalogSwitch:
 
     @property
     def is_last(self) -> bool:
-        """Whether the next turn brings the rest."""
+        """Whether the next turn completes the switch."""
         return len(self._names) <= MOST
 
     def decide(self, decision: Decision, registry: Registry) -> None:
@@ -63,10 +63,11 @@ class CatalogSwitch:
         )
 
     def accept(self, registry: Registry) -> bool:
-        """Put in force what was decided and committed; tell whether that was all."""
+        """Put the committed requests in force; return whether the switch is complete."""
         if self.is_last or self._requests is None:
             registry.accept_catalog(self.change.in_force, self.change.reading.catalog)
             return True
+        # A name leaves the queue only here: if the store refused, `decide` repeats it.
         new = self.change.in_force.requests
         for name in self._next():
             self._names.popleft()

@@ -1,9 +1,9 @@
-"""When the jobs folder is read again, and reading it in slices. Owns the watcher and
-the catalog reader.
+"""Decides when to read the jobs folder again, and reads it in slices. Owns the watcher
+and the catalog reader.
 
-A notification is never believed, it only makes us look: after a moment of quiet, by a
-whole rescan. What no notification tells of is found by looking at the folder's identity
-and, less often, at every file's stat.
+A notification only says when to look. The runner then waits for a moment of quiet and
+scans the whole folder. Changes without a notification are found by looking at the
+folder's identity and, less often, at every file's stat.
 """
 
 from __future__ import annotations
@@ -24,45 +24,46 @@ from runner.system.garbage_collection import lasting_heap
 from runner.watching.watcher import Watcher
 
 QUIET_S = 0.15
-"""How long a folder must have been still before it is read; half as long as it was
-restless, if that is more,
+"""How long the folder must be quiet before it is read, in seconds.
+
+After a long series of changes, half of the series' length counts instead,
 """
 LONGEST_QUIET_S = 0.6
-"""but never longer than this."""
+"""but at most this."""
 GLANCE_S = 0.03
-"""After so long a stillness it is read ahead: what is still so in the end need only be looked at.
-"""
+"""After this much quiet, files are read ahead; the later scan then only compares stats."""
 GLANCE_EVERY_S = 0.5
-"""How often one that is never quiet is read ahead: it is still once nothing in it looks
-different any more.
+"""How often a folder without quiet is read ahead.
+
+If two such looks find no difference, the folder counts as quiet.
 """
 LATE_S = 0.05
-"""Who looks so much too late was kept from it, and perhaps so was the watcher: a quiet
-slept through is none.
+"""If a check ran this late, the process was stalled, and perhaps the watcher too.
+
+Events may be missing then, so the check waits for quiet once more.
 """
 PATIENCE_S = 10.0
-"""How long a folder that goes on changing, or git's index.lock, holds a reload back at the most."""
+"""How long at most a restless folder, or git's index.lock, delays a reload."""
 IDENTITY_EVERY_S = 0.5
 RESYNC_EVERY_S = 5.0
 RESYNC_UNNOTIFIED_S = 1.0
 RESYNC_SHARE, RESYNC_UNNOTIFIED_SHARE = 500, 20
-"""A resync is done in slices, each of which may use one part in so many of the time:
-with many files it lasts long.
+"""A resync works in slices, and each slice is followed by a rest this many times as long.
+
+So a resync of many files takes long but little CPU time.
 """
 _RETRY_S = 0.05
 ANSWER_PATIENCE_S = 0.1
-"""How long a reading waits at the most for git to say whether the folder differs from its commit.
-"""
+"""How long a reading waits for git to say whether the folder differs from its commit."""
 _ANSWER_SLICE_S = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A catalog that has just been read, the revision its folder is at, and the elapsed
-    seconds when that began.
+    """A catalog that was just read, with the revision of its folder.
 
-    `touched` are the names of which it has another request than was in force then, or
-    which only one of both has.
+    `touched` are the names whose request differs from the one in force at the time, or
+    that only one side has. `begun_s` is the start of the reading, in elapsed seconds.
     """
 
     catalog: Catalog
@@ -72,7 +73,7 @@ class Reading:
 
 
 class Reloader:
-    """Says when there is a new catalog. Times are the clock's elapsed seconds."""
+    """Decides when there is a new catalog, and reads it. Times are elapsed seconds."""
 
     def __init__(
         self,
@@ -88,9 +89,10 @@ class Reloader:
         self._notes = cache.notes(reader)
         self._watcher = watcher
         self._clock = clock
+        # The series of changes: its begin (None while there is none) and its last event.
         self._restless_since_s: float | None = None
         self._restless_at_s = 0.0
-        self._held_until_s = 0.0
+        self._held_until_s = 0.0  # while git changes the folder
         self._is_still = self._is_glanced = self._is_found = False
         self._is_doubted = False
         self._checked_at_s = 0.0
@@ -109,18 +111,16 @@ class Reloader:
 
     @property
     def trouble(self) -> str | None:
-        """Why changes are not notified, if so; they are found by looking, only later."""
+        """Why changes are not notified; None if they are. Looking finds them later."""
         return self._watcher.reason
 
     @property
     def is_reading(self) -> bool:
-        """Whether files are being read; then `advance` wants to be called whenever
-        nothing else is due.
-        """
+        """Whether files are being read; then call `advance` whenever nothing else is due."""
         return self._scan is not None or self._glance is not None
 
     def look_again(self, *, at_once: bool = False) -> None:
-        """Read the folder once it is still; `at_once` without waiting for that."""
+        """Read the folder once it is quiet; with `at_once`, without waiting for quiet."""
         now_s = self._clock.elapsed_s()
         if self._restless_since_s is None:
             self._restless_since_s, self._glance_at_s = now_s, now_s + GLANCE_S
@@ -141,13 +141,13 @@ class Reloader:
         return min(waits)
 
     def check(self, incumbents: Callable[[], Incumbents]) -> None:
-        """Look at what is due to be looked at; begin a scan when there is a reason to."""
+        """Make the looks that are due; begin a scan if there is a reason for one."""
         now_s, checked_at_s = self._clock.elapsed_s(), self._checked_at_s
         self._checked_at_s = now_s
         if now_s >= self._identity_at_s:
             self._identity_at_s = now_s + IDENTITY_EVERY_S
-            # Git moves its HEAD after the files; for a commit of what lies there
-            # already it moves nothing else.
+            # Git moves HEAD after it has written the files. A commit of files that are
+            # already there changes nothing but HEAD.
             if self._watcher.check() or self._provenance.commit != self._commit:
                 self.look_again()
         if now_s >= self._resync_at_s:
@@ -157,8 +157,8 @@ class Reloader:
         self._take_answer()
         begin_s = self._begin_at_s()
         if begin_s is not None and now_s >= begin_s:
-            # What was made anew a moment ago was not watched until now: that it was
-            # quiet, nobody can say.
+            # A folder that was replaced a moment ago was not watched until now, so its
+            # quiet proves nothing.
             if not self._is_still and self._watcher.check():
                 self.look_again()
                 return
@@ -170,7 +170,7 @@ class Reloader:
             self._begin_glance(now_s)
 
     def advance(self, budget_s: float) -> Reading | None:
-        """Read on for about `budget_s` seconds; return the reading once it is whole."""
+        """Read for about `budget_s` seconds; return the reading once it is complete."""
         until_s = self._clock.elapsed_s() + budget_s
         try:
             while (slices := self._glance or self._scan) and self._clock.elapsed_s() < until_s:
@@ -187,24 +187,25 @@ class Reloader:
 
     @property
     def accepted(self) -> frozenset[str]:
-        """The digests of the definitions in the store that need not be validated again."""
+        """The digests of stored definitions that need no new validation."""
         return accepted(self._notes)
 
     def recall(self, requests: Mapping[str, ProcessRequest]) -> None:
-        """Before the first reading: know again what a former runner has read of the
-        `requests` in the store.
+        """Recognise what a former runner read of the stored `requests`.
+
+        Call this before the first reading.
         """
         self._reader.recall(self._notes, requests)
         self._notes = {}
 
     def read_anew(self, reader: CatalogReader) -> None:
-        """Read everything again with another reader, at once; what was being read is forgotten."""
+        """Read everything again, at once, with another reader; drop a reading in progress."""
         self._reader, self._notes = reader, {}
         self._glance = self._scan = self._look = None
         self.look_again(at_once=True)
 
     def read(self, incumbents: Incumbents) -> Reading:
-        """Watch the folder, and read it in one go: at the start, when there is nothing else to do."""
+        """Start to watch the folder, and read all of it: at the start, when nothing else is due."""
         self._watcher.start()
         with lasting_heap():
             self._ask()
@@ -217,19 +218,20 @@ class Reloader:
         self._cache.keep(self._reader)
 
     def close(self) -> None:
-        """Keep what was read, and end what runs."""
+        """Keep what was read, and stop the watcher and git."""
         self._watcher.stop()
         self._provenance.close()
         self.keep()
 
     def _doubt(self, now_s: float) -> None:
-        """Wait for quiet once more, and only once, until something is notified."""
+        """Wait for quiet once more, but only once per series of changes."""
         if not self._is_doubted:
             self._restless_at_s, self._is_doubted = now_s, True
 
     def _take_answer(self) -> None:
-        """Take what git has said too late for a reading; that it says something else is
-        a reason to read again.
+        """Take an answer of git that came too late for its reading.
+
+        A different revision is a reason to read again.
         """
         is_late = (
             self._provenance.is_asking
@@ -240,7 +242,7 @@ class Reloader:
             self.look_again()
 
     def _ask(self) -> None:
-        """Have git look at the folder while we read it."""
+        """Let git look at the folder while it is read."""
         if not self._is_asked:
             self._provenance.ask()
             self._is_asked = True
@@ -249,7 +251,7 @@ class Reloader:
         begun_s = self._clock.elapsed_s()
         catalog = yield from self._reader.scan(incumbents)
         if (yield from self._watcher.follow(self._reader.followed)):
-            self.look_again()  # what lies there was not watched until now
+            self.look_again()  # a link's target was not watched until now
         names = yield from touched(incumbents.requests, catalog.requests)
         until_s = self._clock.elapsed_s() + ANSWER_PATIENCE_S
         while (
@@ -267,8 +269,7 @@ class Reloader:
         if self._is_still:
             at_last_s = self._restless_since_s
         elif self._is_told:
-            # Whoever has been writing for long may well stand still for a while, until
-            # the disk takes more.
+            # A writer that has been writing for long may pause until the disk accepts more.
             lasted_s = self._restless_at_s - self._restless_since_s
             at_last_s = min(
                 self._restless_at_s + min(max(QUIET_S, lasted_s / 2), LONGEST_QUIET_S), at_last_s
@@ -277,7 +278,7 @@ class Reloader:
 
     @property
     def _is_told(self) -> bool:
-        """Whether what goes on is notified, so that quiet means something."""
+        """Whether changes are notified, so that quiet proves something."""
         return self._watcher.notified and not self._is_found
 
     def _begin(self, now_s: float, incumbents: Callable[[], Incumbents]) -> None:
@@ -297,9 +298,7 @@ class Reloader:
             self._glance, self._glance_at_s = self._reader.glance(), None
 
     def _end_glance(self, *, is_different: bool) -> None:
-        """Take the folder for still if nothing has changed since the last glance; else
-        glance again, later.
-        """
+        """Take the folder as quiet if two looks agree; otherwise look again later."""
         if self._is_glanced and not is_different:
             self._is_still = True
         else:
@@ -309,15 +308,11 @@ class Reloader:
             )
 
     def _resync(self) -> None:
-        """Look a slice further whether any file is another; then rest, so that it takes
-        no more than its share.
-        """
+        """Compare another slice of files with what is known, then rest for its share of time."""
         begun_s = self._clock.elapsed_s()
         if self._scan is not None or self._restless_since_s is not None:
-            self._look, self._look_ends_s = (
-                None,
-                begun_s + self._resync_every_s,
-            )  # a scan sees all that a look would
+            # A scan sees everything that a look would see.
+            self._look, self._look_ends_s = None, begun_s + self._resync_every_s
         elif self._look is None:
             self._look, self._look_ends_s = self._reader.look(), begun_s + self._resync_every_s
         is_whole = self._look is None or self._look_on(self._look)
@@ -328,7 +323,7 @@ class Reloader:
         self._resync_at_s = max(rested_s, self._look_ends_s) if is_whole else rested_s
 
     def _look_on(self, look: Generator[None, None, bool]) -> bool:
-        """Do a slice of a look; tell whether it was the last."""
+        """Do one slice of a look; return whether it was the last."""
         try:
             next(look)
         except StopIteration as end:
