@@ -1,5 +1,5 @@
-"""The command line: the only place that prints. Each family of commands is a module,
-imported when it is called.
+"""The command line: the only package that prints. Each command family is a module of
+its own, imported only when one of its commands is called.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from runner.system import early_signals, shortage
 def main() -> None:
     """Run the command line.
 
-    Whatever a user, a file or the system can cause ends in a sentence on stderr and an
-    exit code, never a traceback.
+    Any failure that a user, a file or the system can cause ends with one sentence on
+    stderr and an exit code, never with a traceback.
     """
     try:
         _main()
@@ -28,14 +28,15 @@ def main() -> None:
 
 
 def _main() -> None:
-    if sys.argv[1:2] == ["start"]:  # the group has no options that could stand before it
+    if sys.argv[1:2] == ["start"]:  # the group has no options, so the command is the first argument
         early_signals.note()
     _open_standard_streams()
     if sys.argv[1:] in (["--help"], ["-h"]) and _is_help_written():
         return
     from runner.system.garbage_collection import lasting_heap
 
-    # Of a short command it would be a tenth that the collector walks modules.
+    # Otherwise the garbage collector walks the imported modules: a tenth of the time that
+    # a short command takes.
     with lasting_heap():
         from runner.cli.group import cli
         from runner.errors import RunnerError
@@ -65,11 +66,12 @@ def _fail(text: str, exit_code: int) -> NoReturn:
 
 
 def _open_standard_streams() -> None:
-    """Give the program the standard streams it was started without, and let every text
-    be printable.
+    """Open the standard streams that the caller has closed, and make every text
+    printable.
 
-    Otherwise the next file that is opened would become standard output. A name that is
-    not UTF-8 is shown by escapes.
+    Without this, the next file that the program opens would take the free descriptor
+    and become standard output. Characters that the encoding lacks are printed as
+    escapes.
     """
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115, PTH123
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123
@@ -80,14 +82,19 @@ def _open_standard_streams() -> None:
 
 
 def _drop_output() -> None:
-    """Forget what could not be written: Python would try once more at its exit, and complain."""
+    """Discard unwritten output. Otherwise Python flushes again at exit, fails, and
+    prints an error.
+    """
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _is_help_written() -> bool:
-    """Write what click would, whose import alone takes four times as long; not where it
-    would wrap the lines elsewhere or have to tell why nothing can be written.
+    """Print the stored help text if it is what click would print; return whether it
+    was.
+
+    Importing click alone takes four times as long. A narrow terminal needs other line
+    breaks, and a failed write needs an error message: both are left to click.
     """
     from shutil import get_terminal_size
 

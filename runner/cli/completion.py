@@ -1,6 +1,4 @@
-"""Names for the shell to complete, from the store and the jobs folder. Whatever is
-wrong, there are just none.
-"""
+"""Shell completion of names, from the store and the jobs folder. Any error means no suggestions."""
 
 from __future__ import annotations
 
@@ -18,14 +16,14 @@ from runner.requests.model import Group, ProcessRequest
 from runner.store.database import StoreReader
 from runner.store.rows import ExecutionRow
 
-_MANY = 2000  # requests; reading their files would keep a person waiting
+_MANY = 2000  # requests; with more, reading their files would delay the shell noticeably
 
 
 def request_names(
     context: click.Context, incomplete: str, *, has_members: bool
 ) -> list[CompletionItem]:
-    """Return the requests, and the members of groups, that begin so; their descriptions
-    are shown by some shells.
+    """Return the requests whose names begin with `incomplete`, with their descriptions,
+    which some shells show. With `has_members`, members of groups are included.
     """
     try:
         found = _requests(_places(context))
@@ -42,7 +40,9 @@ def request_names(
 
 
 def running_names(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return what runs or waits: requests, members, and ids once one is begun."""
+    """Return the requests and members that run or wait. Execution ids appear once the
+    user has typed a first character.
+    """
     try:
         with closing(StoreReader(_places(context).state)) as reader:
             rows = reader.executions()
@@ -59,7 +59,9 @@ def _places(context: click.Context) -> Places:
 
 
 def _requests(where: Places) -> dict[str, tuple[str, list[str]]]:
-    """Return the description and the members of each request by name."""
+    """Return, per request name, its description and its members. Both are empty if the
+    store holds more than `_MANY` requests.
+    """
     with closing(StoreReader(where.state)) as reader:
         names = [row.name for row in reader.snapshot().requests if row.definition is not None]
     if len(names) > _MANY:

@@ -1,5 +1,5 @@
-"""The same service with firing off, inside a command: what `exec` and the buttons use
-where no runner is running.
+"""The runner service inside a command, with firing turned off. `exec` and the buttons
+use it when no runner is running.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from runner.service.settings import Settings
 def embedded(
     places: Places, observer: Callable[[dict[str, Any]], None] = lambda _: None
 ) -> Iterator[Runner]:
-    """Own the store for the length of a command, with the requests of the jobs folder in force.
+    """Own the store for the duration of a command, with the requests of the jobs folder
+    loaded.
 
-    Its records go to `observer`. Raises StoreError and its kinds.
+    `observer` receives the monitor records. Raises StoreError and its subclasses.
     """
-    # What hinders it is told like all that a command has to say.
+    # The service logs through loguru; here its warnings look like the command's own errors.
     logger.remove()
     logger.add(
         sys.stderr, format="runner: {message}", level="WARNING", diagnose=False, backtrace=False

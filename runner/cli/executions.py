@@ -1,4 +1,4 @@
-"""Executions as lines of the Process Monitor, and those that run now, as records."""
+"""Executions as lines of the Process Monitor, and the running ones as records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.values import clock_text, parse_instant
 
 Record = dict[str, Any]
 BRIEF = ("STARTED", "STATUS", "DURATION", "REQUEST", "CHANNEL", "EXECUTION", "MESSAGE")
-"""The columns of the monitor; a terminal has no room for the channel."""
+"""The monitor's columns. On a terminal CHANNEL is left out, for lack of room."""
 ORIGINAL = (
     "PROCESS",
     "GROUP",
@@ -30,7 +30,7 @@ ORIGINAL = (
     "EXECUTION",
     "RESULT",
 )
-"""The columns of Openbravo's Process Monitor, and the execution's id."""
+"""The columns of Openbravo's Process Monitor, plus the execution's id."""
 WIDTHS = {
     "STARTED": 25,
     "ENDED": 25,
@@ -43,7 +43,9 @@ WIDTHS = {
     "GROUP": 24,
     "USER": 12,
 }
-"""The widths of columns whose content is still to come; the last column has none."""
+"""Column widths in characters for `monitor -f`, which prints before it knows the content.
+The last column is unbounded.
+"""
 _NARROW = {
     "STARTED": 11,
     "STATUS": 10,
@@ -56,7 +58,7 @@ _UNBOUNDED = 10_000
 
 
 def columns_for(*, is_wide: bool) -> tuple[str, ...]:
-    """Return the columns that the monitor shows where it is."""
+    """Return the monitor's columns for the current stdout."""
     if is_wide:
         return ORIGINAL
     return (
@@ -65,7 +67,7 @@ def columns_for(*, is_wide: bool) -> tuple[str, ...]:
 
 
 def fixed_widths(columns: tuple[str, ...], *, is_wide: bool) -> list[int]:
-    """Return a width for each column before its content is known, such that a line fits
+    """Return a width for each column before its content is known, so that a line fits
     the terminal.
     """
     room = None if is_wide else terminal_columns()
@@ -77,16 +79,16 @@ def fixed_widths(columns: tuple[str, ...], *, is_wide: bool) -> list[int]:
 
 
 def cells_of(record: Mapping[str, Any], columns: tuple[str, ...], zone: str) -> list[str]:
-    """Return what stands in the columns for a record of an execution."""
+    """Return the cells of an execution's record, one per column."""
     return [_CELLS[name](record, zone) for name in columns]
 
 
 def processing(places: Places) -> list[Record]:
-    """Return a record of each execution that runs now, as the monitor log has when it
-    ends; the newest last.
+    """Return a record for each running execution, in the monitor log's form; newest
+    last.
 
-    They have no `id`, for they are no lines of a log. A store that cannot be read is
-    reported on stderr.
+    These records have no `id`, because they are not lines of the log. If the store
+    cannot be read, an error goes to stderr and the result is empty.
     """
     from runner.monitor.records import Event, Recorder, decode
     from runner.service.executions.execution import execution_of
@@ -100,7 +102,7 @@ def processing(places: Places) -> list[Record]:
         echo_error(f"what runs now cannot be shown: {error}")
         return []
     if meta.get("monitor_log") != str(places.monitor_log):
-        return []  # the log of another runner
+        return []  # --monitor-log names another runner's log
     message = (
         None
         if owner_pid(places.state)

@@ -1,4 +1,4 @@
-"""A timing as it is typed on a command line: a cron expression, or a schedule in YAML."""
+"""A timing typed on the command line: a cron expression, or a schedule in YAML. Pure."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ _TIMINGS = {"schedule", "run_later", "run_immediately"}
 
 
 def is_expression(text: str) -> bool:
-    """Tell whether a word of the command line is an expression; a name has neither
-    blanks nor signs like these.
+    """Return whether an argument is an expression rather than a name. No name contains
+    a blank or one of these characters.
     """
     return any(sign in text for sign in " \t\n{:*@,")
 
 
 def timing_from(text: str, *, zone: str) -> Timing:
-    """Read an expression. Raises RunnerError that tells all that is wrong with it, with
-    what would be right.
+    """Parse an expression into a timing.
+
+    Raises RunnerError that lists every problem of the expression and how to fix it.
     """
     data: dict[str, Any] = {
         "name": _NAME,
@@ -37,7 +38,8 @@ def timing_from(text: str, *, zone: str) -> Timing:
     match data["timing"]:
         case {"schedule": {"except": str()}}:
             raise RunnerError(
-                "the file of `except` belongs to a request: `runner explain NAME`, or list the dates"
+                "an `except` file belongs to a request, whose folder its path starts from: "
+                "use `runner explain NAME`, or list the dates"
             )
     draft = Draft(data=data, name=_NAME, folder="/", source=Source(file=_NAME, line=1, sha256=""))
     request, wrong = built(draft, default_zone=zone)
@@ -47,9 +49,7 @@ def timing_from(text: str, *, zone: str) -> Timing:
 
 
 def _timing_data(text: str) -> object:
-    """Return an expression as the data of a `timing`; what stands inside of a
-    `schedule` need not say so.
-    """
+    """Return the data of a `timing`. The `schedule` key itself may be left out."""
     if ":" not in text:
         return {"schedule": {"frequency": "cron", "expression": text}}
     documents = documents_in(text.encode(errors="replace"), _NAME)
@@ -57,7 +57,8 @@ def _timing_data(text: str) -> object:
         raise RunnerError(_sentence(documents.message, documents.suggestion))
     if len(documents) != 1 or not isinstance(documents[0].data, dict):
         raise RunnerError(
-            f"{text!r} is neither a cron expression nor a mapping like {{frequency: daily, at: '02:00'}}"
+            f"{text!r} is neither a cron expression nor a mapping like "
+            "{frequency: daily, at: '02:00'}"
         )
     if documents[0].findings:
         raise _wrong(documents[0].findings)

@@ -1,4 +1,4 @@
-"""The group of all commands, as click has it."""
+"""The click group of all commands, with suggestions for unknown ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.values import neutral
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# What other programs call a thing that is here, too.
+# Command names of other programs (cron, systemd, docker, kubectl), and ours.
 _MEANT = {
     **dict.fromkeys(("list", "jobs", "tasks"), "ls"),
     **dict.fromkeys(("run", "trigger", "fire"), "exec"),
@@ -34,9 +34,11 @@ _MEANT = {
 
 
 class _LazyGroup(click.Group):
-    """Imports the module of a command when it is called: what another one needs costs it nothing."""
+    """Imports a command's module only when that command is called, so no command pays
+    for another's imports.
+    """
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -57,7 +59,7 @@ class _LazyGroup(click.Group):
         import difflib
 
         near = [_MEANT[name]] if name in _MEANT else difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean `runner {near[0]}`?" if near else "`runner --help` lists all"
+        hint = f"did you mean `runner {near[0]}`?" if near else "`runner --help` lists all commands"
         raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -84,17 +86,15 @@ class _LazyGroup(click.Group):
 
 @contextmanager
 def _neutral_errors() -> Iterator[None]:
-    """Keep what the caller wrote on the command line, and click quotes in its errors,
-    from steering a terminal.
-    """
+    """Escape control characters in click's errors, which quote the caller's arguments."""
     try:
         yield
     except (
         click.exceptions.NoArgsIsHelpError
-    ):  # its message is the help, of several lines, with nothing quoted
+    ):  # its message is our own help text, whose newlines must stay
         raise
     except click.ClickException as error:
-        error.message = neutral(error.message)  # type: ignore[misc]  # click composes the rest when it shows it
+        error.message = neutral(error.message)  # type: ignore[misc]  # click formats it when it prints the error
         raise
 
 
@@ -106,7 +106,7 @@ Examples:
   runner monitor -f
 
 Exit codes: 0 done, 1 failed or invalid, 2 usage, 3 plan differs, 4 no runner reachable.
-`exec` passes the child's exit code on; 124 timeout, 125 skipped or not started.
+`exec` returns the exit code of the process; 124 timeout, 125 skipped or not started.
 """
 
 
@@ -115,6 +115,4 @@ Exit codes: 0 done, 1 failed or invalid, 2 usage, 3 plan differs, 4 no runner re
 )
 @click.version_option(__version__, prog_name="runner", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Run background processes that are declared as YAML files, and log each execution
-    as a line of JSON.
-    """
+    """Run background processes declared as YAML files, and log each execution as a line of JSON."""

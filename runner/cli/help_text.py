@@ -1,5 +1,5 @@
-"""What `runner --help` prints on 80 columns, kept for its sake; `UPDATE_HELP=1` has the
-tests write it anew.
+"""The output of `runner --help` at 80 columns, stored so that printing it needs no
+click. `UPDATE_HELP=1` makes the tests regenerate it.
 """
 
 HELP = """\

@@ -1,4 +1,6 @@
-"""What the commands that only look see: the files as they are now, beside what the store remembers."""
+"""The state that read-only commands show: the files as they are now, and the store's
+memory of them.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,8 @@ from runner.system.regular_files import require_visible
 class Loaded:
     """A catalog merged with a store's memory, at one moment.
 
-    `stored` is what is in force by the store; `states` has the states of that, under
-    the names of now.
+    `stored` holds the requests in force according to the store. `states` holds their
+    states under current names: a renamed request is found under its new name.
     """
 
     catalog: Catalog
@@ -48,8 +50,8 @@ class Loaded:
     def request(self, name: str) -> ProcessRequest:
         """Return a request by name.
 
-        Raises RefusedError for one whose file is invalid or gone, and UsageError, with
-        the nearest name, for another.
+        Raises RefusedError if its file is invalid or gone. Raises UsageError, with the
+        nearest name, if the name is unknown.
         """
         requests = self.in_force.requests
         if name in requests:
@@ -59,17 +61,19 @@ class Loaded:
             raise RefusedError(words)
         if name in self.states:
             raise RefusedError(
-                f"the file of {name!r} is gone; `runner monitor --request {name}` shows what it ran"
+                f"the file of {name!r} is gone; "
+                f"`runner monitor --request {name}` shows its executions"
             )
         raise UsageError(words)
 
 
 def load(places: Places) -> Loaded:
-    """Read the jobs folder and look into the store, if there is one. Raises UsageError
-    if the folder is not there.
+    """Read the jobs folder, and the store if there is one.
+
+    Raises UsageError if there is no such folder.
     """
     if (served := other_jobs(places)) is not None:
-        echo(f"nothing of what ran is shown: {words_of(served, places)}", err=True)
+        echo(f"past executions are not shown: {words_of(served, places)}", err=True)
     jobs = _as_served(places.jobs, meta_of(places.state))
     reader = CatalogReader(jobs, default_zone=places.zone, is_guarded=is_guarded())
     with unswept():
@@ -97,8 +101,10 @@ def load(places: Places) -> Loaded:
 
 
 def _as_served(jobs: Path, meta: Mapping[str, str]) -> Path:
-    """Return a jobs folder under the path that its runner knows it by: definitions hold
-    the paths of their folders.
+    """Return a jobs folder under the path by which its runner knows it.
+
+    Stored definitions contain their folder's path, so another path to the same folder
+    would make every request look changed.
     """
     return (
         Path(meta["jobs"]) if serves(meta, jobs) and meta["jobs"] != str(jobs.absolute()) else jobs
@@ -106,13 +112,13 @@ def _as_served(jobs: Path, meta: Mapping[str, str]) -> Path:
 
 
 def served_jobs(places: Places) -> Path | None:
-    """Return the jobs folder that the store belongs to; None without a store."""
+    """Return the jobs folder that the store belongs to, or None without a store."""
     folder = meta_of(places.state).get("jobs")
     return Path(folder) if folder else None
 
 
 def _snapshot(places: Places) -> Snapshot:
-    """Return what the store remembers of this jobs folder; nothing, if it belongs to another one."""
+    """Return what the store remembers of this jobs folder: nothing if it belongs to another one."""
     with closing(StoreReader(places.state)) as reader:
         snapshot = reader.snapshot()
     is_own = serves(snapshot.meta, places.jobs)

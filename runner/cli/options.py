@@ -1,4 +1,4 @@
-"""The options that commands share."""
+"""The options that commands share. `places` is their result."""
 
 from __future__ import annotations
 
@@ -42,32 +42,35 @@ _ZONE = click.option(
     "--timezone",
     envvar="RUNNER_TIMEZONE",
     show_envvar=True,
-    help="The zone of times without an offset, as Europe/Madrid.  [default: the system's]",
+    help="Time zone of times without an offset, such as Europe/Madrid.  [default: the system's]",
 )
 
 
 def output_option_of(forms: Sequence[str], meaning: str) -> Callable[[Function], Function]:
-    """Return the option of a command that can print its answer in several forms, "text" by default."""
+    """Return the `--output` option for a command that prints its result in several forms."""
     return click.option(
         "--output", "-o", type=click.Choice(forms), default="text", show_default=True, help=meaning
     )
 
 
-output_option = output_option_of(("text", "json"), "For a person to read, or JSON lines.")
+output_option = output_option_of(("text", "json"), "Text for people, or JSON lines.")
 
 
 def place_options(function: Function) -> Function:
-    """Give a command `--jobs`, `--state`, `--monitor-log` and `--timezone`; they arrive
-    as `places`.
+    """Give a command `--jobs`, `--state`, `--monitor-log` and `--timezone`, as one
+    argument `places`.
 
-    Root takes no settings that another user may change.
+    When root runs the command, a settings file that another user may change is refused.
     """
     return _with_places(function, is_guarded=True)
 
 
 def reading_options(function: Function) -> Function:
-    """Give the same options to a command that only reads files: root may run it on
-    those of others, in a pipeline.
+    """Give a command the same options, without the check of who may change the settings
+    file.
+
+    This is for commands that only read files: root may run them on other users' files,
+    in a pipeline for example.
     """
     return _with_places(function, is_guarded=False)
 
@@ -97,7 +100,7 @@ def _with_places(function: Function, *, is_guarded: bool) -> Function:
 def complete_requests(
     context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Complete the names of requests in a shell."""
+    """Complete names of requests."""
     from runner.cli.completion import request_names
 
     return request_names(context, incomplete, has_members=False)
@@ -106,7 +109,7 @@ def complete_requests(
 def complete_requests_and_members(
     context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Complete the names of requests and of the members of groups in a shell."""
+    """Complete names of requests and of group members."""
     from runner.cli.completion import request_names
 
     return request_names(context, incomplete, has_members=True)
@@ -115,7 +118,7 @@ def complete_requests_and_members(
 def complete_running(
     context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Complete what runs or waits in a shell, by name or id."""
+    """Complete running or waiting executions, by name or id."""
     from runner.cli.completion import running_names
 
     return running_names(context, incomplete)

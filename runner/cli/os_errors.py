@@ -1,5 +1,5 @@
-"""What a command says of an error of the operating system that nothing handled: which
-path, what failed, what to do.
+"""Words for an operating-system error that nothing else handled: the path, the failure,
+and a way out.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ _WAYS_OUT = {
     errno.EPERM: "run this as a user with the permission, or change it (chmod, chown)",
     errno.EROFS: "it is on a file system that is mounted read-only",
     errno.EIO: "the disk or the mount is failing; see the system's log",
-    errno.ESTALE: "the server of this mount has lost it; mount it again",
-    errno.ENOTCONN: "its mount is broken; mount it again",
-    errno.ELOOP: "its links lead in a circle",
+    errno.ESTALE: "the file server no longer knows this file (stale handle); mount it again",
+    errno.ENOTCONN: "the mount is disconnected; mount it again",
+    errno.ELOOP: "its symbolic links form a cycle",
     errno.ENAMETOOLONG: "choose a shorter path",
     errno.ENOSPC: "the disk is full; make room",
     errno.EDQUOT: "your quota of disk space is used up; make room",
@@ -27,10 +27,10 @@ _WAYS_OUT = {
 
 
 def os_error_text(error: OSError) -> str:
-    """Return an error in words, with the way out where one is known.
+    """Return an error as a sentence, with a way out where one is known.
 
-    >>> os_error_text(PermissionError(errno.EACCES, "Permission denied", "/srv/jobs.d"))
-    '/srv/jobs.d: permission denied; run this as a user with the permission, or change it (chmod, chown)'
+    >>> os_error_text(OSError(errno.ENOSPC, "No space left on device", "/srv/state"))
+    '/srv/state: no space left on device; the disk is full; make room'
     """
     if isinstance(error, FileNotFoundError) and _is_here_gone():
         return "the current folder has been removed; change to another one (cd)"

@@ -1,5 +1,5 @@
-"""Whose jobs folder a state folder serves: no command shows or steers what belongs to
-another one. Reads the store.
+"""Which jobs folder a state folder belongs to. Commands refuse to show or control
+another folder's runner. Reads the store.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 
 def meta_of(state: Path) -> Mapping[str, str]:
-    """Return what the last runner has noted of itself in a state folder; nothing
-    without a store. Raises StoreError.
+    """Return what the last runner recorded about itself in a state folder: empty
+    without a store.
+
+    Raises StoreError.
     """
     with closing(StoreReader(state)) as reader:
         return reader.meta()
 
 
 def serves(meta: Mapping[str, str], jobs: Path) -> bool:
-    """Tell whether the jobs folder of a store is this one, under whatever path."""
+    """Return whether a store belongs to this jobs folder, under any path."""
     served = meta.get("jobs")
     if served is None or served == str(jobs.absolute()):
         return served is not None
@@ -38,10 +40,11 @@ def serves(meta: Mapping[str, str], jobs: Path) -> bool:
 
 
 def other_jobs(places: Places) -> str | None:
-    """Return the jobs folder that the state folder belongs to, if it is another one
-    than is at hand.
+    """Return the jobs folder that the state folder belongs to, if it is not
+    `places.jobs`.
 
-    With no jobs folder at hand, the one of the state folder is meant. One that is gone was moved.
+    None if there is no folder at `places.jobs`: then the user means the state folder's
+    own. None too if the recorded folder no longer exists: it was moved.
     """
     if not is_folder(places.jobs) or not is_folder(places.state):
         return None
@@ -51,16 +54,16 @@ def other_jobs(places: Places) -> str | None:
 
 
 def require_own(places: Places) -> None:
-    """Raise StoreError if the state folder belongs to another jobs folder than is at hand."""
+    """Raise StoreError if the state folder belongs to a jobs folder other than `places.jobs`."""
     if (served := other_jobs(places)) is not None:
         raise StoreError(words_of(served, places))
 
 
 def has_other_log(places: Places) -> bool:
-    """Tell whether the monitor log is that of another jobs folder than is at hand; not
-    so if the store is unreadable.
+    """Return whether the monitor log belongs to a jobs folder other than `places.jobs`.
 
-    Whoever needs the store reports why it cannot be read.
+    False if the store cannot be read: commands that need the store report that
+    themselves.
     """
     try:
         return other_jobs(places) is not None and meta_of(places.state).get("monitor_log") == str(
@@ -71,16 +74,17 @@ def has_other_log(places: Places) -> bool:
 
 
 def require_own_log(places: Places) -> None:
-    """Raise StoreError if the monitor log is that of another jobs folder. Any other
-    file may be looked at.
+    """Raise StoreError if the monitor log belongs to another jobs folder. Any other
+    file is accepted.
     """
     if has_other_log(places):
         require_own(places)
 
 
 def words_of(served: str, places: Places) -> str:
-    """Say whose the state folder is, and what to do about it."""
+    """Return a sentence that says whose the state folder is and what to do about it."""
     return (
         f"the state folder {places.state} belongs to {served}, not to {places.jobs.absolute()}; "
-        "--jobs or --state names the one you mean, and `state` in runner.yaml gives a jobs folder its own"
+        "--jobs or --state names the one you mean, "
+        "and `state` in runner.yaml gives a jobs folder its own"
     )

@@ -1,4 +1,4 @@
-"""What the monitor log tells of the past: of a request around an instant, and how long runs take."""
+"""What the monitor log says of the past: one request around an instant, and typical durations."""
 
 from __future__ import annotations
 
@@ -45,13 +45,10 @@ _TICK = timedelta(microseconds=1)
 def history(
     places: Places, loaded: Loaded, name: str, at: datetime, *, member: str | None = None
 ) -> History:
-    """Return what is known of a request around an instant, by its former name too;
-    nothing of one still to come.
+    """Return what is known of a request around an instant, under its former name too.
 
-    Nothing either if the monitor log is that of another jobs folder.
-
-    With `member`, its executions are those of this member of its group alone.
-
+    Empty for an instant in the future, and if the monitor log belongs to another jobs
+    folder. With `member`, only executions of that member of the request's group count.
     Raises RunnerError if the monitor log cannot be read.
     """
     state = loaded.states.get(name)
@@ -62,7 +59,7 @@ def history(
     second = instant_text(at)[: len("2026-12-24T18:00:00")]
     executed = requests if member is None else frozenset(f"{each}/{member}" for each in requests)
     step = step_over(_records(log, Filter(events=frozenset({Event.RUNNER_CLOCK_STEPPED}))), at)
-    since = at if step is None else None  # a run may have ended when the clock had gone back
+    since = at if step is None else None  # a run may have ended after the clock went back
     matching = Filter(requests=executed, events=_EXECUTIONS, scheduled_for=second, since=since)
     executions = [
         each for each in _records(log, matching) if (each.get("group") is None) is (member is None)
@@ -70,7 +67,8 @@ def history(
     misses = _records(
         log, Filter(requests=requests, statuses=frozenset({ExecutionStatus.MISFIRED}), since=since)
     )
-    # A runner with a clock before its own release rests: it counts as none.
+    # A runner whose clock reads earlier than its own release date does not fire: it counts
+    # as absent.
     lives = [
         each
         for each in _records(log, Filter(events=_LIVES))
@@ -93,10 +91,10 @@ def history(
 
 
 def durations(places: Places) -> dict[str, timedelta]:
-    """Return the median of how long the newest runs of each request took, of those that
-    did run to an end.
+    """Return, per request, the median duration of its newest complete runs.
 
-    Raises RunnerError if the monitor log cannot be read.
+    Runs cut off by a restart do not count. Raises RunnerError if the monitor log cannot
+    be read.
     """
     if has_other_log(places):
         return {}
@@ -104,7 +102,7 @@ def durations(places: Places) -> dict[str, timedelta]:
     seconds: dict[str, list[float]] = defaultdict(list)
     for record in reversed(_records(log, Filter(), most=_MOST_FINISHED)):
         if record.get("group") is not None:
-            continue  # its group's run lasts as long as all of its members together
+            continue  # the group's own record already covers its members
         known = seconds[record["request"]]
         is_whole = record["started"] and record["status"] != ExecutionStatus.SYSTEM_RESTART
         if is_whole and len(known) < _RUNS_OF_EACH:
@@ -113,8 +111,8 @@ def durations(places: Places) -> dict[str, timedelta]:
 
 
 def _names(loaded: Loaded, name: str) -> frozenset[str]:
-    """Return under which names a request has records: its own and its former one,
-    unless another bears that now.
+    """Return the names under which a request has records: its own, and its former one
+    unless another request has taken that name.
     """
     former = loaded.request(name).formerly
     return frozenset(
@@ -131,9 +129,10 @@ def _times(records: list[dict[str, Any]], event: str) -> list[datetime]:
 
 
 def _last_sign(log: Path, until: datetime | None) -> datetime | None:
-    """Return the time of the last record up to an instant that a runner wrote of its own life.
+    """Return the time of the last record, up to `until`, that a live runner wrote.
 
-    Of what a former one left, the next tells before its own start.
+    `system_restart` records do not count: the next runner writes them about its
+    predecessor.
     """
     others = Filter(events=frozenset(Event) - {Event.EXECUTION_FINISHED}, until=until)
     ends = Filter(
@@ -144,8 +143,8 @@ def _last_sign(log: Path, until: datetime | None) -> datetime | None:
 
 
 def _waiting(loaded: Loaded, name: str, member: str | None) -> list[Run]:
-    """Return the executions of a request, or of a member of its group, that wait for
-    their turn, without a record.
+    """Return the waiting executions of a request, or of a member of its group. They
+    have no record yet.
     """
     called = name if member is None else f"{name}/{member}"
     waiting = (
@@ -165,8 +164,8 @@ def _waiting(loaded: Loaded, name: str, member: str | None) -> list[Run]:
 
 
 def _oldest(log: Path) -> datetime | None:
-    """Return the time of the oldest record that is still there, in the file the log was
-    rotated to or in the log.
+    """Return the time of the oldest record still available, in the rotated file (`.1`)
+    or in the log.
     """
     for path in (log.with_name(f"{log.name}.1"), log):
         with suppress(OSError), open(open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor

@@ -1,5 +1,5 @@
-"""Where a command finds things: what was given, else the settings file, else the
-defaults. Reads files late.
+"""Where a command finds its files: from its options, else the settings file, else the
+defaults. Each file is read only on first use.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from runner.system.regular_files import is_folder
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where a command finds things. `jobs` is as the user gave it; `state` and
+    """Where a command finds its files. `jobs` is as the user wrote it; `state` and
     `monitor_log` are absolute.
 
-    What `settings` say of places and of the zone is in the other fields already, if
-    nothing goes before it.
+    The other fields already include what `settings` says of places and zone, unless an
+    option takes precedence.
     """
 
     jobs: Path
@@ -33,14 +33,14 @@ class Places:
     def state(self) -> Path:
         """The state folder: the given one, else the default.
 
-        Worked out only when it is asked for: a command that needs none runs where there
-        is no default. Raises UsageError there.
+        Computed on first access, so that a command that needs no state folder also runs
+        where there is no default. Raises UsageError if there is none.
         """
         return (self.given_state or default_state()).absolute()
 
     @property
     def has_state(self) -> bool:
-        """Whether the state folder is there; not so where nothing names one."""
+        """Whether the state folder exists. False if there is no default for it."""
         try:
             return is_folder(self.state)
         except UsageError:
@@ -48,7 +48,9 @@ class Places:
 
     @cached_property
     def monitor_log(self) -> Path:
-        """The monitor log. Raises UsageError as `state`, if it is to lie in the state folder."""
+        """The monitor log. Raises UsageError like `state` if it lies in the state
+        folder by default.
+        """
         if self.given_log:
             return self.given_log.absolute()
         logs = os.environ.get("LOGS_DIRECTORY", "").split(":")[0]
@@ -56,22 +58,23 @@ class Places:
 
     @cached_property
     def zone(self) -> str:
-        """The IANA key of the zone that the runner of these places goes by; without
-        one, `own_zone`.
+        """The IANA key of the zone that the runner of these places uses; without a
+        runner, `own_zone`.
 
-        The first access looks into the store, and says so on stderr if the two differ.
+        The first access reads the store, and reports on stderr if the two differ.
         """
         if not self.has_state:
-            return self.own_zone  # and `monitor` without a store loads no sqlite3
+            return self.own_zone  # saves `monitor` the import of sqlite3 where there is no store
         from runner.cli.runner_zone import zone_of_runner
 
         return zone_of_runner(self) or self.own_zone
 
     @cached_property
     def own_zone(self) -> str:
-        """The IANA key for times without an offset that a runner started here would use.
+        """The IANA key that a runner started here would use for times without an
+        offset.
 
-        That is the given one, else the system's. Raises UsageError for a zone that does not exist.
+        It is the given zone, else the system's. Raises UsageError for an unknown zone.
         """
         from runner.system.zone_data import system_zone
         from runner.timing.zones import zone_named
@@ -98,8 +101,8 @@ def places(
     *,
     is_guarded: bool = True,
 ) -> Places:
-    """Fill in what was not given. With `is_guarded` root takes no settings that another
-    user may change.
+    """Fill in the places that were not given. With `is_guarded`, root refuses a
+    settings file that another user may change.
     """
     settings = _settings_beside(jobs, is_guarded=is_guarded)
     return Places(
@@ -112,12 +115,12 @@ def places(
 
 
 def _settings_beside(jobs: Path, *, is_guarded: bool) -> FileSettings:
-    """Read the settings file; where there is none, what reads it need not be imported.
-    Raises UsageError.
+    """Read the settings file beside the jobs folder.
+
+    Without such a file, the modules that parse it are not imported. Raises UsageError.
     """
-    if not os.access(
-        jobs.absolute().parent / NAME, os.F_OK
-    ):  # unlike `exists` it takes a folder that is closed to us
+    # Unlike Path.exists, os.access does not raise for a folder that we may not search.
+    if not os.access(jobs.absolute().parent / NAME, os.F_OK):
         return FileSettings()
     from runner.requests.settings_file import settings_beside
     from runner.system.trust import own_trust
@@ -126,9 +129,10 @@ def _settings_beside(jobs: Path, *, is_guarded: bool) -> FileSettings:
 
 
 def default_state() -> Path:
-    """Return systemd's state folder, else the user's by the XDG base directory specification.
+    """Return systemd's state folder, else the user's according to the XDG base
+    directory specification.
 
-    A path there that is not absolute does not count, and neither does such a HOME.
+    Relative paths in XDG_STATE_HOME and HOME are ignored, as the specification demands.
     Raises UsageError for a user without a home folder.
     """
     if given := os.environ.get("STATE_DIRECTORY"):
@@ -139,16 +143,14 @@ def default_state() -> Path:
     home = home_folder()
     if home is None:
         raise UsageError(
-            f"user {os.geteuid()} has no home folder (neither HOME nor a passwd entry), so there is no default state "
-            f"folder: give --state, or set RUNNER_STATE"
+            f"user {os.geteuid()} has no home folder (neither HOME nor a passwd entry), "
+            "so there is no default state folder: give --state, or set RUNNER_STATE"
         )
     return home / ".local" / "state" / "runner"
 
 
 def home_folder() -> Path | None:
-    """Return the user's home folder: HOME, else the passwd entry's; None if neither
-    gives an absolute path.
-    """
+    """Return the user's home folder: HOME, else the passwd entry's. None if neither is absolute."""
     home = os.environ.get("HOME", "")
     if not home.startswith("/"):
         import pwd

@@ -1,5 +1,5 @@
-"""Whoever owns the store does it: a runner that is asked, or, where none is running,
-this very command.
+"""Carry out a command that changes the store: through the running runner if there is
+one, otherwise in this process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from runner.errors import NoRunnerError, StoreInUseError
 from runner.store.database import owner_pid
 
 Result = TypeVar("Result")
-PATIENCE_S = 10.0
+PATIENCE_S = 10.0  # how long the owner of the store may keep changing
 _PAUSE_S = 0.05
 
 
@@ -26,11 +26,12 @@ def reach(
     served: Callable[[Answer], Result],
     alone: Callable[[], Result],
 ) -> Result:
-    """Return what `served` makes of a runner's answer, or, where nobody owns the store,
-    what `alone` returns.
+    """Return `served(answer)` if a runner answers, or `alone()` if nobody owns the
+    store.
 
-    Who owns it may change while we look: another of these commands, say, that has just
-    finished. Raises NoRunnerError or StoreInUseError if there is no end of that.
+    The owner may change between the check and the attempt, for example when another
+    command has just finished. The function then tries again for up to PATIENCE_S
+    seconds, and after that raises NoRunnerError or StoreInUseError.
     """
     give_up_s = time.monotonic() + PATIENCE_S
     while True:
@@ -47,10 +48,10 @@ def reach(
 
 
 def asked(places: Places, command: Command) -> Answer:
-    """Return the runner's answer. Raises as `ask`, and StoreError if the runner serves
-    another folder than is at hand.
+    """Return the runner's answer.
 
-    Who is nowhere near a jobs folder means the one that the runner serves.
+    Raises the errors of `ask`, and StoreError if the runner serves another jobs folder.
+    A caller with no jobs folder at hand means the folder that the runner serves.
     """
     require_own(places)
     return ask(places.state, command)

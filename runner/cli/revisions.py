@@ -1,8 +1,8 @@
-"""A jobs folder as a git commit has it, in a folder of its own. Runs git; the work tree
-and the index are not touched.
+"""A jobs folder as a git commit has it, extracted into a folder of its own. Runs git,
+and leaves the work tree and the index untouched.
 
-The blobs are read as they are: no hook, no filter, no attribute and no prompt can come
-in between. A submodule's files are not in the repository, and links are as they were
+Blobs are read raw: no hook, filter, attribute or prompt can interfere. Submodule files
+are missing, because they are not in the repository. Symbolic links are extracted as
 committed.
 """
 
@@ -21,8 +21,8 @@ from runner.system.regular_files import is_folder, real_path
 
 _PATIENCE_S = 60
 _LINK, _SUBMODULE = "120000", "160000"
-# What a hook, which may be who calls us, sets to name its own repository: we ask for
-# that of a folder.
+# A git hook may call us. Git then sets these variables to the hook's own repository,
+# while we ask about the repository around a folder.
 _LOCATING = (
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -31,12 +31,14 @@ _LOCATING = (
     "GIT_COMMON_DIR",
     "GIT_OBJECT_DIRECTORY",
 )
+# No prompt for a password, no write to the index, no download of missing blobs.
 _QUIET = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
 }
+# Settings in the repository's own config could otherwise run commands.
 _SETTINGS = (
     "-c",
     "core.fsmonitor=false",
@@ -49,8 +51,8 @@ _SETTINGS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """The git repository around a folder. `top` is its work tree, `prefix` the folder's
-    path in it, "." for all.
+    """The git repository around a folder. `top` is its work tree. `prefix` is the
+    folder's path within it, "." for the whole tree.
     """
 
     top: Path
@@ -58,10 +60,10 @@ class Repository:
 
     @classmethod
     def around(cls, folder: Path) -> Repository | None:
-        """Return the repository that a folder lies in, even if the folder itself is not
-        there; None if in none.
+        """Return the repository that contains a folder, which need not exist; None if
+        there is none.
 
-        Raises UsageError if there is no git, or git refuses to look into it.
+        Raises UsageError if git is missing or refuses to read the repository.
         """
         real = Path(real_path(folder))
         present = next(level for level in (real, *real.parents) if is_folder(level))
@@ -77,9 +79,7 @@ class Repository:
         return cls(top=top, prefix=PurePosixPath(real.relative_to(top).as_posix()))
 
     def commit(self, ref: str) -> str | None:
-        """Return the full id of the commit that a ref names; None if there is none.
-        Raises UsageError.
-        """
+        """Return the full id of the commit that a ref names, or None. Raises UsageError."""
         done = _run(
             self.top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"
         )
@@ -98,10 +98,9 @@ class Repository:
         return os.fsdecode(done.stdout).splitlines()
 
     def extract(self, commit: str, target: Path, paths: Iterable[PurePosixPath]) -> tuple[str, ...]:
-        """Write what a commit has at or below some paths of the tree below `target`.
-        Raises UsageError.
+        """Write the files of a commit at or below some paths of its tree into `target`.
 
-        Returns the paths of submodules, of which nothing is written.
+        Returns the paths of submodules, whose files are left out. Raises UsageError.
         """
         wanted = [str(path) for path in paths if not path.is_absolute() and ".." not in path.parts]
         if not wanted:
@@ -110,7 +109,7 @@ class Repository:
         try:
             _write(self._contents(blobs), target)
         except OSError as error:
-            raise UsageError(f"{commit[:12]} cannot be laid out: {error}") from error
+            raise UsageError(f"the files of {commit[:12]} cannot be extracted: {error}") from error
         return tuple(submodules)
 
     def _listed(self, commit: str, paths: list[str]) -> tuple[list[_Blob], list[str]]:
@@ -133,7 +132,9 @@ class Repository:
         return blobs, submodules
 
     def _contents(self, blobs: list[_Blob]) -> Iterator[tuple[_Blob, bytes]]:
-        """Yield the blobs with their bytes, links last so that nothing is written through one."""
+        """Yield the blobs with their bytes. Links come last, so that no file is written
+        through one.
+        """
         ordered = sorted(blobs, key=lambda blob: blob.is_link)
         small = [blob for blob in ordered if blob.size <= LARGEST]
         asked = "".join(f"{blob.identity}\n" for blob in small).encode()
@@ -141,11 +142,12 @@ class Repository:
         for blob in small:
             if answer.readline().endswith(b" missing\n"):
                 raise UsageError(
-                    f"the repository is a partial one, which lacks {blob.path}; `git fetch --refetch` it"
+                    f"the repository is a partial clone without {blob.path}; "
+                    "`git fetch --refetch` downloads it"
                 )
             content = answer.read(blob.size + 1)
             yield blob, content[:-1]
-        # A file that is too large to be read is told as such by its size alone.
+        # The catalog rejects a file above LARGEST by its size, so its content is not needed.
         yield from ((blob, b"") for blob in ordered if blob.size > LARGEST and not blob.is_link)
 
 

@@ -1,5 +1,5 @@
-"""The zone that commands compute in: the runner's own, whatever the caller's shell
-says. Reads the store.
+"""The zone that commands compute in: the runner's own, whatever the caller's TZ says.
+Reads the store.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 
 
 def zone_of_runner(places: Places) -> str | None:
-    """Return the zone that the runner of these places has recorded; None if the
-    caller's own zone is the right one.
+    """Return the zone that the runner of these places has recorded, or None if the
+    caller's own zone applies.
 
-    A runner that is alive goes by its own zone, whatever is given here, and so does
-    this program by its zone data from now on. The zone of the last runner is a guess at
-    that of the next one, so a zone that is given (an option, the environment, the
-    settings file) takes its place.
+    The zone of a live runner always wins, and this process then uses the runner's zone
+    data too. The zone of a past runner only predicts the next one's, so a zone from an
+    option, the environment or the settings file takes precedence over it.
     """
     try:
         meta, is_alive = meta_of(places.state), owner_pid(places.state) is not None
@@ -52,8 +51,8 @@ def _exists(zone: str) -> bool:
 
 
 def _is_same(one: str, other: str) -> bool:
-    """Return whether two names mean the same zone, as Etc/UTC and UTC do: the data of a
-    link is that of its target.
+    """Return whether two names mean the same zone, as Etc/UTC and UTC do. The data of a
+    link equals that of its target.
     """
     data = read_zone(one)
     return one == other or (data is not None and data == read_zone(other))

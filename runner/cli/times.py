@@ -1,4 +1,4 @@
-"""Times as they are typed on the command line. Pure, but for the zone data."""
+"""Times as people type them on the command line. Pure, except for the zone data."""
 
 from __future__ import annotations
 
@@ -12,34 +12,37 @@ from runner.values import parse_duration
 
 _DAY = timedelta(days=1)
 _TICK = timedelta(microseconds=1)
-_FORMS = "write a time like 2026-12-24 18:00, a date, a time of day like 19:57, now, today, yesterday{duration}"
+_FORMS = (
+    "write a time like 2026-12-24 18:00, a date, a time of day like 19:57, "
+    "now, today, yesterday{duration}"
+)
 
 
 class Toward(Enum):
-    """Where a duration and a time of day lead from now."""
+    """The direction in which a duration or a time of day counts from now."""
 
     PAST = auto()
     FUTURE = auto()
-    NEITHER = auto()  # no duration; a time of day is today's
+    NEITHER = auto()  # durations are refused; a time of day means today's
 
 
 class OfDay(Enum):
     """What a date alone means."""
 
     FIRST = auto()  # its first instant
-    LAST = auto()  # its last one: an end includes its day, as `finish` does
-    AFTER = auto()  # the first one after it
+    LAST = auto()  # its last instant: an end includes its whole day, as `finish` does
+    AFTER = auto()  # the first instant after it
     REFUSED = auto()
 
 
 def read_time(
     option: str, text: str, zone: str, now: datetime, *, toward: Toward, of_day: OfDay = OfDay.FIRST
 ) -> datetime:
-    """Return the UTC instant that the value of an option means. Raises UsageError.
+    """Return the UTC instant that an option's value means. Raises UsageError.
 
-    Read are instants as in the monitor log, times as in the files, dates, times of day,
-    `now`, `today`, `yesterday`, and durations, which lead `toward` the past or the
-    future. So do times of day: the last or the next such time.
+    Accepted are instants as in the monitor log, times as in the files, dates, times of
+    day, `now`, `today`, `yesterday`, and durations. A duration counts `toward` the past
+    or the future; a time of day means the last or the next such time.
 
     >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     >>> str(read_time("--since", "2h", "UTC", noon, toward=Toward.PAST))
@@ -85,7 +88,7 @@ def _in_day(option: str, text: str, day: date, zone: str, of_day: OfDay) -> date
 
 
 def _instant(text: str, _zone: str, _now: datetime, _toward: Toward) -> datetime | None:
-    """Read an instant as the monitor log writes it, with microseconds."""
+    """Read an instant with an offset, as the monitor log writes it; None for anything else."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:

@@ -1,5 +1,5 @@
-"""Why nothing fires at present, for the commands that look at a runner. Reads the
-trouble note beside the store.
+"""Why nothing fires at present, for commands that show a runner. Reads the trouble note
+beside the store.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from runner.service.trouble import TroubleNote
 from runner.store.database import owner_pid
 
 _LATE = timedelta(seconds=10)
-"""A runner that works gives a due fire its verdict within milliseconds, and within
-seconds after a start.
+"""A healthy runner gives a due fire its verdict within milliseconds, or within seconds
+after a start. A fire that has waited longer than this shows that the runner is stuck.
 """
 
 
 def why_nothing_fires(places: Places, loaded: Loaded) -> str | None:
-    """Return in words what keeps the runner that is alive from firing; None if nothing
-    does, or none is alive.
+    """Return why the live runner does not fire, in words. None if it fires, or if no
+    runner is alive.
 
-    A runner that cannot write its note, or hangs, is recognised by a fire without a verdict.
+    A runner that hangs, or cannot write its note, is recognised by a due fire without a
+    verdict.
     """
     if owner_pid(places.state) is None:
         return None
@@ -41,13 +42,13 @@ def why_nothing_fires(places: Places, loaded: Loaded) -> str | None:
 
 
 def report_trouble(places: Places, loaded: Loaded) -> None:
-    """Say on stderr why nothing fires, if so: what a command shows as the next fire will not come."""
+    """Report on stderr that nothing fires, so that nobody trusts the next fires that follow."""
     if (trouble := why_nothing_fires(places, loaded)) is not None:
         echo(f"nothing fires: {trouble}", err=True)
 
 
 def _due(loaded: Loaded) -> list[tuple[datetime, str]]:
-    """Return when each request is due next, by what the store remembers."""
+    """Return each request's next due instant and name, according to the store."""
     stored = loaded.stored
     known = ((name, request, stored.states.get(name)) for name, request in stored.requests.items())
     return [

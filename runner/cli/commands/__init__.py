@@ -1,3 +1,3 @@
-"""One module for each command, or for a few that belong together; imported when the
-command is called.
+"""One module per command, or per family of related commands; imported when the command
+is called.
 """

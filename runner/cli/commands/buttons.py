@@ -1,4 +1,4 @@
-"""`schedule`, `unschedule`, `reschedule`, `kill`, `reload`: what a person asks of a runner."""
+"""`schedule`, `unschedule`, `reschedule`, `kill`, `reload`: the commands that control a runner."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _all = click.option("--all", "is_for_all", is_flag=True, help="All requests.")
 @_all
 @place_options
 def schedule_command(names: tuple[str, ...], is_for_all: bool, places: Places) -> None:
-    """Press Schedule: fire again from now on what was unscheduled.
+    """Press Schedule: let unscheduled requests fire again from now on.
 
-    Kept until the file's own `scheduled` changes; shown as drift if it differs from it.
+    The command's effect lasts until the file's own `scheduled` changes. While the two
+    differ, `runner ls` shows the request as drifted.
     """
     _press(Kind.SCHEDULE, names, is_for_all, places)
 
@@ -31,9 +32,11 @@ def schedule_command(names: tuple[str, ...], is_for_all: bool, places: Places) -
 @_all
 @place_options
 def unschedule_command(names: tuple[str, ...], is_for_all: bool, places: Places) -> None:
-    """Press Unschedule: stop future fires; what runs goes on. `--all` pauses everything.
+    """Press Unschedule: stop future fires. Running executions continue. `--all` pauses
+    everything.
 
-    Kept until the file's own `scheduled` changes; shown as drift if it differs from it.
+    The command's effect lasts until the file's own `scheduled` changes. While the two
+    differ, `runner ls` shows the request as drifted.
     """
     _press(Kind.UNSCHEDULE, names, is_for_all, places)
 
@@ -43,8 +46,8 @@ def unschedule_command(names: tuple[str, ...], is_for_all: bool, places: Places)
 @_all
 @place_options
 def reschedule_command(names: tuple[str, ...], is_for_all: bool, places: Places) -> None:
-    """Press Reschedule: run a one-time request again; plan a schedule from now, its
-    repetitions counted afresh.
+    """Press Reschedule: run a one-time request again, or plan a schedule from now and
+    count its repetitions from the start.
     """
     _press(Kind.RESCHEDULE, names, is_for_all, places)
 
@@ -55,11 +58,12 @@ def reschedule_command(names: tuple[str, ...], is_for_all: bool, places: Places)
 )
 @place_options
 def kill_command(targets: tuple[str, ...], places: Places) -> None:
-    """Stop what runs: its stop signal to the whole process tree, after its grace KILL.
+    """Stop running executions: send the stop signal to the whole process tree, then
+    SIGKILL after the grace period.
 
-    A request's name means all its executions, a member's name that member of a group.
-    The id of an execution may be shortened to any part that is unambiguous, of 4
-    characters or more.
+    A request's name means all its executions; a member's name means that member of a
+    group. An execution's id may be shortened to any unambiguous part of at least 4
+    characters.
     """
     from runner.cli.reaching import asked
 
@@ -68,13 +72,17 @@ def kill_command(targets: tuple[str, ...], places: Places) -> None:
 
 @click.command("reload")
 @click.option(
-    "--allow-empty", is_flag=True, help="Remove all requests if the folder is empty or gone."
+    "--allow-empty",
+    is_flag=True,
+    help="Accept an empty or missing folder, which removes all requests.",
 )
 @place_options
 def reload_command(allow_empty: bool, places: Places) -> None:
-    """Have the runner read its jobs folder now, and say what changed and what is wrong in it.
+    """Make the runner read its jobs folder now, and report what changed and what is
+    invalid.
 
-    Exit code 1 if a file is wrong; the last good version of its requests goes on.
+    The exit code is 1 if a file is invalid. The last good version of its requests stays
+    active.
     """
     from runner.cli.output.problems import problem_lines
     from runner.cli.reaching import asked
@@ -94,7 +102,7 @@ def _press(kind: Kind, names: tuple[str, ...], is_for_all: bool, places: Places)
     from runner.cli.reaching import reach
 
     if bool(names) == is_for_all:
-        raise UsageError("name requests, or say --all")
+        raise UsageError("give the names of requests, or --all, but not both")
     command = Command(kind=kind, targets=names, is_for_all=is_for_all)
 
     def alone() -> Answer:

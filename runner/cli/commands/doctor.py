@@ -1,4 +1,4 @@
-"""`doctor`: whether everything is in order that a runner needs, with advice."""
+"""`doctor`: checks of everything that a runner depends on, with advice."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ _COLOURS = {Level.OK: "green", Level.ADVICE: "cyan", Level.WARNING: "yellow", Le
 @output_option
 @place_options
 def doctor_command(max_running: int | None, output: str, places: Places) -> None:
-    """Look at everything that a runner needs, and tell what is wrong or could be
-    better, and what would be right.
+    """Check everything that a runner depends on, and report each problem and how to fix
+    it.
 
-    Who else may write the requests, the store or the log; clock, zone data,
-    notification, disk, limits; whether store and log are whole. Nothing is changed. Ask
-    as the user that the runner runs as. Exit code 1 if there is a problem.
+    The checks cover who else may write the requests, the store or the log; the clock,
+    the zone data, change notification, disk space and limits; and whether the store and
+    the log are intact. Nothing is changed. Run it as the user that the runner runs as.
+    The exit code is 1 if there is a problem.
 
     \b
     Examples:
@@ -71,4 +72,4 @@ def _verdict(found: Counter[Level]) -> str:
         for level, word in words.items()
         if found[level]
     ]
-    return ", ".join(counted) or "all in order"
+    return ", ".join(counted) or "no problems found"

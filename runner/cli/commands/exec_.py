@@ -33,11 +33,12 @@ from runner.monitor.reading import find_execution
 from runner.monitor.records import Event, decode
 from runner.store.database import StoreReader, owner_pid
 
+# The exit codes of timeout(1): 124 timed out, 125 not run, 128 + n ended by signal n.
 TIMED_OUT = 124
 REFUSED = 125
 _BY_SIGNAL = 128
 _FIRST_LOOK_S, _LOOK_EVERY_S = 0.005, 0.1
-_RECORD_WITHIN_S = 5.0
+_RECORD_WITHIN_S = 5.0  # from the execution's end until its record is readable
 Record = Mapping[str, Any]
 
 
@@ -48,19 +49,20 @@ Record = Mapping[str, Any]
     "params",
     metavar="K=V",
     multiple=True,
-    help="A parameter for this run; may be repeated.",
+    help="A parameter for this execution; may be repeated.",
 )
 @place_options
 def exec_command(name: str, params: tuple[str, ...], places: Places) -> None:
-    """Run the request NAME now, through the runner if one is running, else by this very command.
+    """Run the request NAME now, through the running runner if there is one, else in
+    this process.
 
-    Its output is shown, Ctrl-C kills it, and its exit code is returned: 124 if it ran
-    into its timeout, 125 if it was skipped or could not be started, 128 + n if signal n
-    ended it. It is one attempt, whatever `retry` says.
+    The command prints the execution's output, and Ctrl-C kills it. It returns the
+    execution's exit code, or 124 if it timed out, 125 if it was skipped or could not
+    start, 128 + n if signal n ended it. It makes one attempt, whatever `retry` says.
 
-    A parameter's value is JSON where it can be read so (2026, true, [1, 2]), else text.
-    One that `secrets` names, or whose value is a secret's, is refused: put it into an
-    environment_file or the runner's environment.
+    A parameter's value is read as JSON if possible (2026, true, [1, 2]), else as text.
+    A parameter that `secrets` names, or that contains a secret's value, is refused: use
+    an environment_file or the runner's environment instead.
 
     \b
     Examples:
@@ -88,7 +90,9 @@ def exec_command(name: str, params: tuple[str, ...], places: Places) -> None:
 def _param(text: str) -> tuple[str, Any]:
     name, found, value = text.partition("=")
     if not found or not name.isidentifier():
-        raise UsageError(f"--param {text!r}: write NAME=VALUE, the name of letters, digits and `_`")
+        raise UsageError(
+            f"--param {text!r}: write NAME=VALUE, with a name of letters, digits and `_`"
+        )
     try:
         return name, json.loads(value)
     except ValueError:
@@ -96,8 +100,10 @@ def _param(text: str) -> tuple[str, Any]:
 
 
 def _refuse_told_secrets(command: Command, places: Places) -> None:
-    """Refuse parameters that are secrets before the command stands in the store. Raises
-    RefusedError.
+    """Refuse parameters that contain secrets, before the command is written to the
+    store.
+
+    Raises RefusedError.
     """
     from runner.requests.model import ProcessRequest
     from runner.service.answering import refuse_told_secrets
@@ -133,8 +139,10 @@ def _copier(answer: Answer) -> Copier | GroupCopier:
 
 
 def _alone(command: Command, places: Places, interruptions: _Interruptions) -> int:
-    """Be the runner until the execution has ended, and whatever else we were asked to
-    run meanwhile.
+    """Act as the runner until the execution has ended.
+
+    Other commands may ask this process to run something meanwhile; it waits for that
+    too.
     """
     from runner.cli.embedded import embedded
 
@@ -147,7 +155,7 @@ def _alone(command: Command, places: Places, interruptions: _Interruptions) -> i
     with (
         embedded(places, note) as runner,
         interruptions.caught(),
-    ):  # the runner has its own use for signals
+    ):  # entering the runner replaces our signal handlers
         answer = runner.obey(command)
         if not answer.is_done:
             return _refused(answer)
@@ -162,8 +170,11 @@ def _alone(command: Command, places: Places, interruptions: _Interruptions) -> i
 
 
 class _Interruptions:
-    """Ctrl-C or SIGTERM asks for a kill, also before it is known of what; the command
-    goes on until the execution ends. A second one ends the command too.
+    """Turns Ctrl-C and SIGTERM into a request to kill the execution.
+
+    The first signal may arrive before the execution's id is known; it is kept until
+    then, and the command continues until the execution ends. A second signal ends the
+    command as well.
     """
 
     def __init__(self) -> None:
@@ -171,7 +182,7 @@ class _Interruptions:
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Catch the signals; what caught them before does so again afterwards."""
+        """Handle the signals here; restore the former handlers on exit."""
         former = {
             number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
         }
@@ -182,7 +193,7 @@ class _Interruptions:
                 signal.signal(number, handler)
 
     def heed(self, kill: Callable[[], object]) -> None:
-        """Kill, if that was asked for since the last call."""
+        """Call `kill` once if a signal has arrived since the last call."""
         if self._is_pending:
             self._is_pending = False
             kill()
@@ -194,21 +205,26 @@ class _Interruptions:
 
 
 def _is_on_its_way(execution: str, places: Places) -> bool:
-    """Tell whether the store still has an execution. Raises NoRunnerError if nobody is
-    left to see its end.
+    """Return whether the store still holds an execution.
+
+    Raises NoRunnerError if the runner died, so that nobody would see the end.
     """
     with closing(StoreReader(places.state)) as reader:
         is_there = reader.is_on_its_way(execution)
     if is_there and owner_pid(places.state) is None:
         raise NoRunnerError(
-            f"the runner ended meanwhile; when it starts again, what had not begun begins, "
-            f"and `runner monitor` tells of {execution}"
+            f"the runner ended meanwhile; after its next start, "
+            f"`runner monitor` shows what became of {execution}"
         )
     return is_there
 
 
 def _record_of(execution: str, places: Places) -> Record:
-    """Return the finished record: from the log, or, while that cannot be written, from the store."""
+    """Return the finished record from the log, or from the store while the log cannot
+    be written.
+
+    Raises RunnerError after _RECORD_WITHIN_S seconds without one.
+    """
     until_s = time.monotonic() + _RECORD_WITHIN_S
     while time.monotonic() < until_s:
         for record in _told_of(execution, places):
@@ -225,8 +241,10 @@ def _record_of(execution: str, places: Places) -> Record:
 
 
 def _told_of(execution: str, places: Places) -> Iterator[Record | None]:
-    """Yield the records that wait in the store, and then those of the log: while some
-    wait, it may be unreadable.
+    """Yield the records that wait in the store, then those of the log.
+
+    The store comes first: records wait there when the log fails, and then the log may
+    be unreadable too.
     """
     with closing(StoreReader(places.state)) as reader:
         yield from map(decode, reader.waiting_records())
@@ -240,10 +258,12 @@ def _refused(answer: Answer) -> int:
 
 
 def _exit_code(record: Record) -> int:
-    """Return what a finished record says, and tell on stderr why it is no plain exit code."""
+    """Return the exit code for a finished record; if the execution failed, print the
+    reason on stderr.
+    """
     is_success = record["status"] == ExecutionStatus.SUCCESS
     if is_success and record["exit_code"] is None:
-        return 0  # of a group
+        return 0  # a group has no exit code of its own
     if record["reason"] in (None, Reason.EXIT_CODE) and (record["exit_code"] or is_success):
         return int(record["exit_code"])
     if not is_success:

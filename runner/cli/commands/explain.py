@@ -1,5 +1,5 @@
-"""`explain`: what a timing means, when it fires next, what to beware of; and why a
-request did or did not run.
+"""`explain`: what a timing means, its next fires and its pitfalls; and why a request
+did or did not run.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from runner.values import duration_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Subject:
-    """What is explained. `told` identifies it and says how it stands; `coming` are its
-    fires from `now` on.
+    """What is explained. `told` identifies it and its status, as JSON fields. `coming`
+    yields its fires from `now` on. `why` explains one instant.
     """
 
     told: dict[str, Any]
@@ -59,7 +59,7 @@ class _Subject:
 @click.command("explain")
 @click.argument("what", metavar="EXPRESSION|NAME", shell_complete=complete_requests_and_members)
 @click.option(
-    "--at", metavar="T", help='Tell why it did, or did not, run at T, as "2026-12-24 18:00".'
+    "--at", metavar="T", help='Explain why it did or did not run at T, such as "2026-12-24 18:00".'
 )
 @click.option(
     "-n",
@@ -67,16 +67,17 @@ class _Subject:
     type=click.IntRange(0),
     default=5,
     show_default=True,
-    help="How many of its next fires.",
+    help="Maximum number of next fires.",
 )
 @output_option
 @place_options
 def explain_command(what: str, at: str | None, count: int, output: str, places: Places) -> None:
-    """Tell in plain English what a timing means, when it fires next, and what to beware of.
+    """Explain in plain English what a timing means, when it fires next, and what its
+    pitfalls are.
 
     EXPRESSION is a cron expression in quotes, or a schedule as in the files. NAME is a
-    request; with --at it is told why it did or did not run then: by its rule, its state
-    and the monitor log.
+    request; --at explains why it did or did not run then, from its rule, its state and
+    the monitor log.
 
     \b
     Examples:
@@ -148,10 +149,10 @@ def _named(name: str, places: Places) -> _Subject:
 
 
 def _membership(name: str, loaded: Loaded) -> tuple[str, str | None]:
-    """Return the request that a name means, and which member of its group, if it is a
+    """Return the request that a name means, and the member of its group if it is a
     member's name.
 
-    Raises UsageError if members of several groups have it.
+    Raises UsageError if members of several groups have that name.
     """
     requests = loaded.in_force.requests
     if name in requests:
@@ -171,14 +172,14 @@ def _membership(name: str, loaded: Loaded) -> tuple[str, str | None]:
 
 
 def _members(process: Process) -> Iterator[str]:
-    """Yield the names of what runs as a member of a group."""
+    """Yield the names of a group's members."""
     if isinstance(process.action, Group):
         for member in process.action.members:
             yield member.action.request if isinstance(member.action, Reference) else member.name
 
 
 def _zone(timing: Timing | None, places: Places) -> str:
-    """Return the zone whose clocks a timing is about."""
+    """Return the zone whose wall time a timing uses."""
     match timing:
         case RunLater(zone=zone):
             return zone

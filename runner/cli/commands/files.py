@@ -1,4 +1,4 @@
-"""`init`, `validate`, `schema`: what has to do with files alone."""
+"""`init`, `validate`, `schema`: the commands that need only files, no store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _SCHEMAS = ("process-request", "defaults", "runner", "monitor-record")
 _LARGE = 1_000
-"""Files from which on reading them takes long enough to show how far it is."""
+"""From this number of files on, reading takes long enough to show a progress bar."""
 
 
 _SETTINGS = """\
@@ -42,12 +42,11 @@ state: state        # what the runner remembers of this jobs folder, and the out
     "folder", metavar="[DIR]", type=click.Path(readable=False, path_type=Path), default=Path()
 )
 def init_command(folder: Path) -> None:
-    """Make a jobs folder with commented examples in DIR (default: here), and a
+    """Create a jobs folder with commented examples in DIR (default: here), and a
     runner.yaml beside it.
 
     The runner.yaml gives the jobs folder a state folder of its own, which git ignores.
-    DIR must be new or empty; files whose names begin with a dot, like .git, may be
-    there.
+    DIR must be new or empty, apart from names that begin with a dot, such as .git.
 
     \b
     Example:
@@ -56,7 +55,7 @@ def init_command(folder: Path) -> None:
     written: list[Path] = []
     try:
         _require_empty(folder)
-        # As the runner makes it: what processes print is not for everyone to read.
+        # The runner's own mode for it: the outputs in there may be confidential.
         (folder / "state").mkdir(mode=0o700, parents=True, exist_ok=True)
         for path, content in _initial_files(folder):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,9 +72,7 @@ def init_command(folder: Path) -> None:
 
 
 def _require_empty(folder: Path) -> None:
-    """Raise UsageError for a folder that holds anything, and OSError for one that
-    cannot be looked into.
-    """
+    """Raise UsageError for a folder that is not empty, and OSError for one that cannot be read."""
     if not is_there(folder):
         return
     if not is_folder(folder):
@@ -93,7 +90,7 @@ def _initial_files(folder: Path) -> Iterator[tuple[Path, bytes]]:
 
     for example in example_files():
         yield folder / "jobs.d" / example.name, example.read_bytes()
-    # The first lines of the examples and of the settings point editors there.
+    # The first line of each example and of the settings names its schema, for editors.
     for name in ("process-request.schema.json", "runner.schema.json"):
         yield folder / "schemas" / name, (schemas_folder() / name).read_bytes()
     yield folder / NAME, _SETTINGS.encode()
@@ -106,14 +103,15 @@ def _initial_files(folder: Path) -> Iterator[tuple[Path, bytes]]:
 )
 @output_option_of(
     FORMS,
-    "For a person; JSON lines; or what GitHub Actions, code scanning (SARIF) or test reports (JUnit) read.",
+    "Text for people, JSON lines, or the formats of GitHub Actions, "
+    "code scanning (SARIF) and test reports (JUnit).",
 )
 @reading_options
 def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> None:
-    """Tell all problems of all files, each at file:line:column with what would be right.
+    """Check every file; report each problem at file:line:column and how to fix it.
 
-    PATH is a jobs folder, or a file in one: then only its problems are told. Exit code
-    1 if there are any.
+    PATH is a jobs folder or a file in one, which limits the report to that file. The
+    exit code is 1 if there are problems.
 
     \b
     Examples:
@@ -135,8 +133,8 @@ def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> No
 @click.command("schema")
 @click.argument("name", type=click.Choice(_SCHEMAS), default=_SCHEMAS[0])
 def schema_command(name: str) -> None:
-    """Print a JSON schema: of a process request (default), _defaults.yaml, runner.yaml,
-    or a monitor record.
+    """Print the JSON schema of a process request (default), _defaults.yaml,
+    runner.yaml, or a monitor record.
     """
     from runner.resources import schema_text
 
@@ -144,14 +142,14 @@ def schema_command(name: str) -> None:
 
 
 def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
-    """Read each folder once, and return what is meant by `paths` of what was found there."""
+    """Read each folder once, and return what concerns `paths`."""
     from runner.values import neutral
 
     problems: list[Problem] = []
     good: list[str] = []
     for folder, meant in _folders(paths, places).items():
         catalog = _read(folder, places.own_zone)
-        if catalog.missing:  # it was there a moment ago, and cannot be read
+        if catalog.missing:  # it exists, as _folders checked, so it cannot be read
             require_visible(folder)
         is_meant = partial(_is_meant, meant)
         sources = (
@@ -165,8 +163,8 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
 
 
 def _problems_of(catalog: Catalog, is_meant: Callable[[str], bool]) -> Iterable[Problem]:
-    """Return the problems of the files that are meant: those in them, and in what they
-    are rejected for.
+    """Return the problems of the selected files, and those elsewhere that make a
+    selected file invalid.
     """
     found: dict[Problem, None] = {}
     for rejection in catalog.rejections:
@@ -178,7 +176,8 @@ def _problems_of(catalog: Catalog, is_meant: Callable[[str], bool]) -> Iterable[
 
 
 def _folders(paths: tuple[Path, ...], places: Places) -> dict[Path, set[Path] | None]:
-    """Return the folders to read and, of each, the files that are meant; None for all.
+    """Return the folders to read and, per folder, the selected files; None selects all.
+
     Raises UsageError.
     """
     folders: dict[Path, set[Path] | None] = {}
@@ -189,7 +188,7 @@ def _folders(paths: tuple[Path, ...], places: Places) -> dict[Path, set[Path] | 
             folders[path] = None
             continue
         if path.suffix not in (".yaml", ".yml"):
-            raise UsageError(f"{path} is no request file; those end in .yaml or .yml")
+            raise UsageError(f"{path} is not a request file: its name must end in .yaml or .yml")
         meant = folders.setdefault(_jobs_folder_of(path, places.jobs), set())
         if meant is not None:
             meant.add(Path(real_path(path)))
@@ -197,8 +196,8 @@ def _folders(paths: tuple[Path, ...], places: Places) -> dict[Path, set[Path] | 
 
 
 def _jobs_folder_of(file: Path, jobs: Path) -> Path:
-    """Return the folder to read for a file: the jobs folder if it is in there, for it
-    may refer to other requests.
+    """Return the folder to read for a file: the jobs folder if it contains the file,
+    which may refer to other requests there.
     """
     return jobs if Path(real_path(file)).is_relative_to(real_path(jobs)) else file.parent
 
@@ -208,7 +207,7 @@ def _is_meant(meant: set[Path] | None, file: str) -> bool:
 
 
 def _read(folder: Path, zone: str) -> Catalog:
-    """Read a folder; of a large one, with a bar on a terminal that tells how far it is."""
+    """Read a folder; show a progress bar if the folder is large and stderr is a terminal."""
     from runner.requests.catalog.reader import CatalogReader
     from runner.system.garbage_collection import unswept
 

@@ -1,5 +1,5 @@
-"""`import`: requests out of another scheduler's files, and a report of all that could
-not be carried over exactly.
+"""`import`: requests from another scheduler's files, and a report of everything that
+could not be imported exactly.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _STDIN = "-"
 _SCHEMA = "process-request.schema.json"
 _SHELL_PATIENCE_S = 10.0
 _LARGEST = 64 << 20
-"""Bytes of a source that are read."""
+"""The largest accepted source, in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """What the command line says of the source."""
+    """The command line's description of the source."""
 
     kind: str
     name: str
@@ -54,21 +54,25 @@ class _Asked:
     "folder",
     metavar="DIR",
     type=click.Path(readable=False, path_type=Path),
-    help="Where the files go.  [default: the jobs folder]",
+    help="Folder for the new files.  [default: the jobs folder]",
 )
-@click.option("--dry-run", is_flag=True, help="Print the files, write none.")
+@click.option("--dry-run", is_flag=True, help="Print the files instead of writing them.")
 @click.option(
-    "--system", is_flag=True, help="crontab: a user stands before each command, as in /etc/crontab."
+    "--system",
+    is_flag=True,
+    help="crontab: each line names a user before the command, as in /etc/crontab.",
 )
 @click.option(
-    "--command", metavar="TEMPLATE", help="openbravo: what runs a process, as 'erp-run {process}'."
+    "--command",
+    metavar="TEMPLATE",
+    help="openbravo: the command that runs a process, such as 'erp-run {process}'.",
 )
 @click.option(
     "--output",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="The report: for a person to read, or JSON lines.",
+    help="The report: text for people, or JSON lines.",
 )
 @place_options
 def import_command(
@@ -81,17 +85,17 @@ def import_command(
     output: str,
     places: Places,
 ) -> None:
-    """Bring over requests from another scheduler's files: SOURCE, or - for the standard input.
+    """Import requests from another scheduler's files: SOURCE, or - for standard input.
 
-    Each becomes a file of its own, with its source and remarks as comments. The report
-    tells what could not be carried over exactly. What would run otherwise, or at other
-    times, is written with `scheduled: false`, or not at all; no meaning changes
-    silently, no file is overwritten. yacron's are cronstable's files too.
+    Each request becomes a file of its own, with its source and remarks as comments. The
+    report lists everything that could not be imported exactly. A request that would run
+    something else, or at other times, is written with `scheduled: false` or left out.
+    Existing files are never overwritten. `yacron` also reads cronstable's files.
 
-    A runner that reads the folder runs them within a second: take them from the other
-    scheduler first, or use -o.
+    A runner that serves the folder runs new requests within a second. Remove them from
+    the other scheduler first, or write them elsewhere with -o.
 
-    Exit code 0 if all was carried over exactly, 1 if anything was not.
+    The exit code is 0 if everything was imported exactly, else 1.
 
     \b
     Examples:
@@ -132,13 +136,13 @@ def _check_options(asked: _Asked) -> None:
             raise UsageError("--command belongs to openbravo")
         try:
             if not shlex.split(asked.command):
-                raise UsageError("--command is empty; write a program, as 'erp-run {process}'")
+                raise UsageError("--command is empty; write a program, such as 'erp-run {process}'")
         except ValueError as error:
             raise UsageError(f"--command {asked.command!r} cannot be read: {error}") from None
 
 
 def _shown(source: Path) -> str:
-    return "the standard input" if str(source) == _STDIN else str(source)
+    return "standard input" if str(source) == _STDIN else str(source)
 
 
 def _text(source: Path) -> str:
@@ -146,7 +150,9 @@ def _text(source: Path) -> str:
         raw = _read_stdin() if str(source) == _STDIN else read_given(source, at_most=_LARGEST)
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise UsageError(f"{_shown(source)} is not UTF-8; `iconv -t utf-8` makes it so") from None
+        raise UsageError(
+            f"{_shown(source)} is not UTF-8; convert it with `iconv -t utf-8`"
+        ) from None
     except OSError as error:
         raise UsageError(f"{source} cannot be read: {error.strerror}") from None
 
@@ -186,8 +192,8 @@ def _home(user: str | None) -> str | None:
 
 
 def _schema_of(target: Path, jobs: Path) -> str:
-    """Return where a file in a folder finds its schema: beside the jobs folder, or else
-    where it is installed.
+    """Return the path of the schema for a file in a folder: beside the jobs folder if
+    there is one, else where Runner is installed.
     """
     beside = jobs.absolute().parent / "schemas" / _SCHEMA
     return (
@@ -198,7 +204,9 @@ def _schema_of(target: Path, jobs: Path) -> str:
 
 
 def _with_parsed_shell(imported: Import) -> Import:
-    """Unschedule what /bin/sh cannot parse: there it fails, or another shell reads it."""
+    """Unschedule requests whose command /bin/sh cannot parse: it was written for
+    another shell, or is broken.
+    """
     requests = tuple(
         each if error is None else each.changed(f"/bin/sh cannot parse its command: {error}")
         for each in imported.requests
@@ -208,7 +216,7 @@ def _with_parsed_shell(imported: Import) -> Import:
 
 
 def _shell_error(request: Imported) -> str | None:
-    """Return what /bin/sh says of the shell line of a request, None if it has no objection."""
+    """Return the error of /bin/sh for a request's shell line, or None if it parses."""
     line = ((request.data or {}).get("process") or {}).get("shell")
     if not isinstance(line, str) or "\0" in line:
         return None
@@ -229,7 +237,9 @@ def _shell_error(request: Imported) -> str | None:
 
 
 def _without_invalid(imported: Import, source: str, places: Places) -> Import:
-    """Leave out, with a remark, what the catalog would reject: nothing invalid is ever written."""
+    """Leave out, with a remark, each request that the catalog would reject. No invalid
+    file is ever written.
+    """
     with tempfile.TemporaryDirectory() as name:
         for each in imported.requests:
             if each.data:
@@ -252,7 +262,7 @@ def _refused(request: Imported, problems: Iterable[Problem]) -> Imported:
         Remark(
             line=request.line,
             severity=Severity.CHANGED,
-            message=f"it is not written, for it would not be valid here: {problem.message}",
+            message=f"it is not written, because it would be invalid here: {problem.message}",
             suggestion=problem.suggestion,
             request=request.name,
         )
@@ -262,7 +272,7 @@ def _refused(request: Imported, problems: Iterable[Problem]) -> Imported:
 
 
 def _write(files: Mapping[str, str], target: Path, places: Places) -> None:
-    """Write all files, or none if one of them, or a request of the same name, is there already."""
+    """Write all files, or none if a file or a request of that name already exists."""
     occupied = [str(target / name) for name in files if os.path.lexists(target / name)]
     is_inside = Path(real_path(target)).is_relative_to(real_path(places.jobs))
     known = (
@@ -273,7 +283,8 @@ def _write(files: Mapping[str, str], target: Path, places: Places) -> None:
     occupied += [f"the request {Path(name).stem}" for name in files if Path(name).stem in known]
     if occupied:
         raise UsageError(
-            f"already there: {', '.join(occupied[:10])}; nothing was written. -o names another folder"
+            f"already there: {', '.join(occupied[:10])}; nothing was written. "
+            "Choose another folder with -o"
         )
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -337,9 +348,8 @@ def _verdict(imported: Import, *, dry_run: bool) -> str:
     written = [request.data for request in imported.requests if request.data]
     unscheduled = sum(not data.get("scheduled", True) for data in written)
     left_out = len(imported.requests) - len(written)
-    parts = [
-        f"{len(written)} request{'s' * (len(written) != 1)} {'to be written' if dry_run else 'written'}"
-    ]
+    what = f"{len(written)} request{'s' * (len(written) != 1)}"
+    parts = [f"{what} {'would be written' if dry_run else 'written'}"]
     parts += [f"{unscheduled} of them unscheduled"] * bool(unscheduled)
     parts += [f"{left_out} left out"] * bool(left_out)
     return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""`ls`: a line for each request."""
+"""`ls`: one line per request."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from runner.planning.views.request_view import IN_SYNC, INVALID
     "--failing",
     "is_failing_first",
     is_flag=True,
-    help="The requests whose last execution failed, first.",
+    help="List requests whose last execution failed first.",
 )
 @output_option
 @place_options
 def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
-    """List the requests: status, last result, next fire, schedule in words; in red
-    those whose last execution failed.
+    """List the requests with status, last result, next fire and schedule. Requests
+    whose last execution failed are red.
 
-    A request is drifted if, say, a person has unscheduled it while its file says
-    otherwise, or its file's change is not live yet; new if no runner has seen it.
+    A request is drifted if, for example, a person has unscheduled it but its file says
+    otherwise, or an edit is not live yet. It is new if no runner has seen it.
     """
     loaded = load(places)
     report_trouble(places, loaded)
@@ -49,7 +49,7 @@ def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
     if "NOTE" not in columns or fits(columns, rows):
         print_fitted(columns, rows, optional=["FILE"])
         return
-    # A note is a sentence, of no use if cut: below the table it has the whole width.
+    # A note is a sentence and useless when cut; below the table it has the whole width.
     print_fitted(columns[:-1], [row[:-1] for row in rows], optional=["FILE"])
     echo("")
     for item, row in zip(items, rows, strict=True):
@@ -58,9 +58,7 @@ def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
 
 
 def _columns(items: list[dict[str, Any]]) -> list[str]:
-    """Return the columns that say something; on a terminal SYNC does only if something
-    is out of sync.
-    """
+    """Return the columns with content. A terminal shows SYNC only if a request is out of sync."""
     idle = {
         name for name in ("FILE", "NOTE") if not any(_LS_CELLS[name](item, "UTC") for item in items)
     }
@@ -74,7 +72,7 @@ def _is_failing(item: dict[str, Any]) -> bool:
 
 
 def _on_time_words(until: datetime | None, zone: str) -> str:
-    """Say until when fires that had a verdict before the clock went back run only on time."""
+    """Return the note about a clock that went back: until when old fires run only on time."""
     return (
         f"the clock went back: until {moment_text(until, zone)} it fires only on time"
         if until
@@ -96,7 +94,7 @@ def _result_cell(item: dict[str, Any], zone: str) -> str:
 
 
 def _file_cell(item: dict[str, Any], _zone: str) -> str:
-    """Return the request's file, unless its name says it."""
+    """Return the request's file, or nothing if the file is named after the request."""
     file = str(item["request_file"])
     return "" if file in (f"{item['request']}.yaml", f"{item['request']}.yml") else file
 

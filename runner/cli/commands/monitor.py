@@ -1,4 +1,4 @@
-"""`monitor` and `log`: the Process Monitor, and the output of an execution."""
+"""`monitor` and `log`: the Process Monitor, and the output of one execution."""
 
 from __future__ import annotations
 
@@ -30,27 +30,32 @@ from runner.system.regular_files import is_folder
 
 _FOLLOW_EVERY_S = 0.1
 _ID_LENGTH = 36
-_MOST_ADDED_MEANWHILE = 1000  # records, while what is there is looked up
+# While the existing records are read, the log may grow by this many records at most.
+_MOST_ADDED_MEANWHILE = 1000
 
 
 @click.command("monitor")
-@click.option("--follow", "-f", "is_following", is_flag=True, help="Go on showing what is added.")
+@click.option("--follow", "-f", "is_following", is_flag=True, help="Keep showing new lines.")
 @click.option(
     "--request",
     "requests",
     metavar="NAME",
     multiple=True,
     shell_complete=complete_requests_and_members,
-    help="Only this request or member; may be repeated.",
+    help="Show only this request or member; may be repeated.",
 )
 @click.option(
     "--status",
     "statuses",
     type=click.Choice([str(status) for status in ExecutionStatus]),
     multiple=True,
-    help="Only this status; may be repeated.",
+    help="Show only this status; may be repeated.",
 )
-@click.option("--since", metavar="T", help="Only what ended since T: 2h ago, 19:57, yesterday.")
+@click.option(
+    "--since",
+    metavar="T",
+    help="Show only what ended since T, such as 2h (ago), 19:57 or yesterday.",
+)
 @click.option(
     "-n",
     "count",
@@ -59,11 +64,9 @@ _MOST_ADDED_MEANWHILE = 1000  # records, while what is there is looked up
     show_default=True,
     help="Maximum number of lines.",
 )
+@click.option("--wide", "is_wide", is_flag=True, help="Show Openbravo's columns in full width.")
 @click.option(
-    "--wide", "is_wide", is_flag=True, help="Openbravo's columns, however narrow the terminal is."
-)
-@click.option(
-    "--newest-first", "is_reversed", is_flag=True, help="The newest on top, as in Openbravo."
+    "--newest-first", "is_reversed", is_flag=True, help="Show the newest first, as Openbravo does."
 )
 @output_option
 @place_options
@@ -78,10 +81,11 @@ def monitor_command(
     output: str,
     places: Places,
 ) -> None:
-    """Show the Process Monitor: one line an execution, those that run now last, as `processing`.
+    """Show the Process Monitor: one line per execution. Running executions come last,
+    as `processing`.
 
     A member of a group is shown as `GROUP › MEMBER` and found by either name. With -f,
-    a line follows when an execution ends, and with `--status processing` when one
+    a line follows whenever an execution ends; with `--status processing`, whenever one
     starts.
 
     \b
@@ -92,7 +96,7 @@ def monitor_command(
     """
     if is_following and is_reversed:
         raise UsageError(
-            "--newest-first cannot be combined with --follow: what is added comes last"
+            "--newest-first cannot be combined with --follow, which adds new lines at the end"
         )
     _require_own_log(places)
     begin = None
@@ -120,17 +124,19 @@ def monitor_command(
 
 
 def _newest(places: Places, matches: Filter, count: int) -> list[dict[str, Any]]:
-    """Return the newest executions that match, those that run last."""
+    """Return the newest matching executions; running ones come last."""
     running = _running(places, matches)
     is_running_alone = matches.statuses == {ExecutionStatus.PROCESSING}
     ended = [] if is_running_alone else newest(places.monitor_log, count, matches=matches)
-    known = {record["execution"] for record in ended}  # one may have ended in the meantime
+    known = {record["execution"] for record in ended}  # one may have ended between the two reads
     found = [*ended, *(record for record in running if record["execution"] not in known)]
     return found[max(len(found) - count, 0) :]
 
 
 def _running(places: Places, matches: Filter) -> list[dict[str, Any]]:
-    """Return what runs now, if that is asked for, whenever it was started."""
+    """Return the running executions if the filter asks for them. `--since` does not
+    apply to them.
+    """
     if matches.statuses and ExecutionStatus.PROCESSING not in matches.statuses:
         return []
     any_time = replace(matches, since=None, events=frozenset())
@@ -138,8 +144,9 @@ def _running(places: Places, matches: Filter) -> list[dict[str, Any]]:
 
 
 def _followed(places: Places, matches: Filter, count: int) -> Iterator[dict[str, Any]]:
-    """Yield what is there, then what is added. An execution that is there and then
-    added again is yielded once.
+    """Yield the existing records, then new ones as they appear.
+
+    An execution that both the first read and the log's growth contain is yielded once.
     """
     is_about_starts = ExecutionStatus.PROCESSING in matches.statuses
     events = matches.events | {Event.EXECUTION_STARTED} if is_about_starts else matches.events
@@ -159,13 +166,14 @@ def _followed(places: Places, matches: Filter, count: int) -> Iterator[dict[str,
 @click.command("log")
 @click.argument("execution", metavar="EXECUTION|NAME", shell_complete=complete_requests_and_members)
 @click.option(
-    "--follow", "-f", "is_following", is_flag=True, help="Go on until the execution ends."
+    "--follow", "-f", "is_following", is_flag=True, help="Keep printing until the execution ends."
 )
 @place_options
 def log_command(execution: str, is_following: bool, places: Places) -> None:
-    """Show the whole output of an execution: EXECUTION is its id or a part of it.
+    """Show the whole output of an execution. EXECUTION is its id or a part of it.
 
-    NAME is a request or a group's member, and means its newest execution that has started.
+    NAME is a request or a group's member, and means its newest execution that has
+    started.
 
     \b
     Examples:
@@ -181,14 +189,16 @@ def log_command(execution: str, is_following: bool, places: Places) -> None:
         return
     if not record.get("output_file"):
         raise RunnerError(
-            f"execution {record['execution']} never started, so it has no output: {record.get('message')}"
+            f"execution {record['execution']} never started, so it has no output: "
+            f"{record.get('message')}"
         )
     path = Path(str(record["output_file"]))
     try:
         open_to_read(path).close()
     except FileNotFoundError:
         raise RunnerError(
-            f"the output file {path} is gone: outputs are pruned by age, count and size, or its own process removed it"
+            f"the output file {path} is gone: outputs are pruned by age, count and size, "
+            "or its own process removed it"
         ) from None
     except OSError as error:
         raise RunnerError(f"the output file {path} cannot be read: {_cause(error)}") from None
@@ -197,7 +207,7 @@ def log_command(execution: str, is_following: bool, places: Places) -> None:
 
 def _cause(error: OSError) -> str:
     return (
-        "its process has put a link in its place"
+        "its process replaced it by a symbolic link"
         if error.errno == errno.ELOOP
         else error.strerror or str(error)
     )
@@ -205,19 +215,23 @@ def _cause(error: OSError) -> str:
 
 def _execution(places: Places, target: str) -> dict[str, Any]:
     """Return the last record of the execution that a name or a part of an id means.
-    Raises UsageError.
+
+    Raises UsageError if none or several match.
     """
     log = places.monitor_log
     if len(target) < _ID_LENGTH:
         if (named := newest_execution(log, target)) is not None:
             return named
-        if ended := newest(log, 1, matches=Filter(requests=frozenset({target}))):  # without a start
+        if ended := newest(
+            log, 1, matches=Filter(requests=frozenset({target}))
+        ):  # skipped or missed: it never started
             return ended[0]
     found = find_execution(log, target)
     if not found:
         raise UsageError(
-            f"the monitor log has no execution of a request or member {target!r} that has started, nor one of that id; "
-            f"{_reason_for(target, places) or '`runner monitor` lists them'}"
+            f"the monitor log has no started execution of a request or member {target!r}, "
+            "and none with that id; "
+            f"{_reason_for(target, places) or '`runner monitor` lists all'}"
         )
     if len(found) > 1:
         raise UsageError(
@@ -227,7 +241,7 @@ def _execution(places: Places, target: str) -> dict[str, Any]:
 
 
 def _reason_for(name: str, places: Places) -> str | None:
-    """Say why a request without records has none: its file is invalid, or another name was meant."""
+    """Return why a request has no records: its file is invalid, or the name is misspelt."""
     if not is_folder(places.jobs):
         return None
     from runner.requests.catalog.reader import CatalogReader
@@ -240,7 +254,7 @@ def _reason_for(name: str, places: Places) -> str | None:
 
 
 def _require_own_log(places: Places) -> None:
-    if is_folder(places.state):  # where there is no store, nothing need be loaded that reads one
+    if is_folder(places.state):  # without a store, save the import of the modules that read it
         from runner.cli.ownership import require_own_log
 
         require_own_log(places)
@@ -258,7 +272,10 @@ def _copy(
 
 
 def _has_ended(execution: str, places: Places) -> bool:
-    """Ask the store for one row; who may not read it searches the log, where a long
+    """Return whether an execution has ended: by one row of the store, or else by the
+    log.
+
+    The log serves callers who may not read the store. It is slower, because a long
     execution's record is far back.
     """
     from runner.store.database import StoreReader
@@ -271,7 +288,7 @@ def _has_ended(execution: str, places: Places) -> bool:
 
 
 def _follow(records: Iterator[dict[str, Any]], output: str, zone: str, *, is_wide: bool) -> None:
-    """Print records as they come, in columns of fixed width; Ctrl-C ends it."""
+    """Print records as they come, in columns of fixed width, until Ctrl-C."""
     columns = columns_for(is_wide=is_wide)
     widths = fixed_widths(columns, is_wide=is_wide)
     try:

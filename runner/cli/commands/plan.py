@@ -1,5 +1,5 @@
-"""`plan`: what the jobs folder as it lies there would change against a git ref, another
-folder, or what is in force.
+"""`plan`: what the jobs folder in its present state would change, compared with a git
+ref, another folder, or what is in force.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ _LIVE = "what is in force"
 @click.option(
     "--against",
     metavar="REF",
-    help="Compare with a git ref, with another folder, or with a clone that holds one.",
+    help="Compare with a git ref, another jobs folder, or another clone of the repository.",
 )
 @click.option(
     "--live",
     "is_live",
     is_flag=True,
-    help="Compare with what is in force, by the store; the default.",
+    help="Compare with what is in force according to the store (default).",
 )
-@output_option_of(FORMS, "For a person; JSON lines; or for the comment of a pull request.")
+@output_option_of(FORMS, "Text for people, JSON lines, or Markdown for a pull request comment.")
 @reading_options
 def plan_command(against: str | None, is_live: bool, output: str, places: Places) -> None:
-    """Tell what the jobs folder, as it lies there, would change: requests, what would
-    run at once, next fires.
+    """Show what the jobs folder would change: requests, executions at once, next fires.
 
-    With --against a runner is imagined that has served REF until now: what runs at once
-    there has run. With --live it is the one whose state folder this is, with all that
+    --against assumes a runner that has served REF until now, so REF's one-time requests
+    have run already. --live takes the runner of this state folder, with everything that
     it remembers.
 
-    The exit code is 0 if nothing differs, 3 if something does, 1 if a file has problems.
+    The exit code is 0 if nothing differs, 3 if something does, 1 if a file has
+    problems.
 
     \b
     Examples:
@@ -65,12 +65,10 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
       runner plan --against origin/main --output markdown > comment.md
     """
     if against is not None and is_live:
-        raise UsageError("--against and --live ask for different things; give one of them")
+        raise UsageError("--against and --live exclude each other; give one of them")
     if against is not None and not against.strip():
-        # As a path it would be the current directory, which nobody means who wrote "$BASE".
-        raise UsageError(
-            "--against is empty: it takes a git ref or a folder; is a variable in it not set?"
-        )
+        # An empty path means the current directory, but the caller wrote "$BASE".
+        raise UsageError("--against is empty: give a git ref or a folder; is a variable not set?")
     with unswept():
         planned, label = _live(places) if against is None else _against(against, places)
     for line in report(
@@ -79,7 +77,8 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
         echo(line)
     if planned.is_kept_whole:
         echo(
-            f"{places.jobs} is empty, gone or unreadable: a runner keeps all requests (`runner reload --allow-empty`)",
+            f"{places.jobs} is empty, gone or unreadable, so a runner keeps all requests; "
+            "`runner reload --allow-empty` removes them",
             err=True,
         )
     if planned.rejections or planned.is_kept_whole:
@@ -90,7 +89,7 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
 def _live(places: Places) -> tuple[Plan, str]:
     loaded = load(places)
     if not loaded.stored.requests:
-        echo(f"no runner has served {places.jobs} yet: all of it is new", err=True)
+        echo(f"no runner has served {places.jobs} yet: everything is new", err=True)
     return plan(loaded.stored, loaded.catalog, loaded.now, durations(places)), _LIVE
 
 
@@ -110,8 +109,8 @@ def _against(ref: str, places: Places) -> tuple[Plan, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Former:
-    """The folder to compare with, its name for people, and the submodules in it that
-    could not be laid out.
+    """The folder to compare with, its label for people, and its submodules, whose files
+    are unavailable.
     """
 
     reader: CatalogReader
@@ -122,7 +121,11 @@ class _Former:
 
 @contextmanager
 def _folder_of(ref: str, places: Places) -> Iterator[_Former]:
-    """Yield what is meant by a ref, or by a folder, while it is there. Raises UsageError."""
+    """Yield the folder that a ref or a path means; it exists only inside the `with`
+    block.
+
+    Raises UsageError if there is no such ref or folder.
+    """
     repository = Repository.around(places.jobs)
     commit = repository.commit(ref) if repository else None
     if repository and commit:
@@ -138,7 +141,7 @@ def _folder_of(ref: str, places: Places) -> Iterator[_Former]:
 
 
 def _jobs_in(folder: Path, repository: Repository | None, places: Places) -> Path:
-    """Return the jobs folder of another clone, if that is what a folder is; else the folder itself."""
+    """Return the jobs folder inside a clone, if the folder is a clone; else the folder itself."""
     inside = folder / (repository.prefix if repository else places.jobs.name)
     return inside if is_folder(inside) else folder
 
@@ -146,9 +149,7 @@ def _jobs_in(folder: Path, repository: Repository | None, places: Places) -> Pat
 def _extracted(
     repository: Repository, commit: str, place: Path, label: str, places: Places
 ) -> _Former:
-    """Lay out what a commit has of the jobs folder, and of what lies elsewhere and is
-    read for its sake.
-    """
+    """Extract the jobs folder of a commit, and the files outside of it that its requests name."""
     folder = Path(place, repository.prefix)
     submodules = repository.extract(commit, place, [repository.prefix])
     reader = CatalogReader(folder, default_zone=places.zone)
@@ -164,7 +165,7 @@ def _extracted(
 
 
 def _relocated(catalog: Catalog, folder: Path, places: Places) -> dict[str, ProcessRequest]:
-    """Return the requests of another folder as they would be in the jobs folder."""
+    """Return the requests of another folder as they would read in the jobs folder."""
     source, target = str(folder.absolute()), str(places.jobs.absolute())
     return {
         name: relocated(request, source, target, default_zone=places.zone)
@@ -173,18 +174,25 @@ def _relocated(catalog: Catalog, folder: Path, places: Places) -> dict[str, Proc
 
 
 def _notes(catalog: Catalog, former: _Former, places: Places) -> Iterator[str]:
-    """Say what makes a comparison lame."""
+    """Yield what limits the comparison."""
     if catalog.missing:
-        yield f"{former.label} has no {places.jobs}: all of it is new"
+        yield f"{former.label} has no {places.jobs}: everything is new"
     for rejection in catalog.rejections:
-        yield f"{former.label}: {rejection.file} counts as absent, it is rejected: {rejection.problems[0].message}"
+        reason = rejection.problems[0].message
+        yield f"{former.label}: {rejection.file} counts as absent, it is rejected: {reason}"
     for submodule in former.submodules:
-        yield f"{former.label}: {submodule} counts as absent, it is a submodule: its files are in another repository"
+        yield (
+            f"{former.label}: {submodule} counts as absent, it is a submodule: "
+            "its files are in another repository"
+        )
 
 
 def _unknown(ref: str, repository: Repository | None, places: Places) -> str:
     if repository is None:
-        return f"{ref!r} is no folder, and {places.jobs} lies in no git repository, which could have a ref of that name"
+        return (
+            f"{ref!r} is not a folder, and {places.jobs} lies in no git repository "
+            "that could have a ref of that name"
+        )
     near = nearest_word(ref, repository.refs())
     hint = f"; did you mean {near!r}?" if near else ""
-    return f"the git repository of {places.jobs} has no {ref!r}, nor is it a folder{hint}"
+    return f"the git repository of {places.jobs} has no {ref!r}, and there is no such folder{hint}"

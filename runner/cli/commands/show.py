@@ -1,4 +1,4 @@
-"""`show`, `next`: the requests, how they stand, when they fire."""
+"""`show` and `next`: one request in detail, and the upcoming fires."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from runner.requests.model import Reference, RunLater, Schedule, Timing
 from runner.service.executions.execution import execution_of
 from runner.values import duration_text
 
-_GIT_PATIENCE_S = 2.0
+_GIT_PATIENCE_S = 2.0  # `show` then appears without the commit
 _DEFAULT_GRACE = timedelta(seconds=60)
 
 
@@ -40,12 +40,13 @@ _DEFAULT_GRACE = timedelta(seconds=60)
 @click.option(
     "--resolved",
     is_flag=True,
-    help="Each setting of the request with its origin: FILE:LINE, or default.",
+    help="Show each setting with its origin: FILE:LINE, or default.",
 )
 @output_option
 @place_options
 def show_command(name: str, resolved: bool, output: str, places: Places) -> None:
-    """Tell everything about the request NAME: what it runs, when, how it stands, its next fires.
+    """Show everything about the request NAME: its process, its timing, its status and
+    its next fires.
 
     \b
     Examples:
@@ -84,11 +85,19 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
 @click.command("next")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_requests)
 @click.option(
-    "--from", "begin", metavar="T", help="Only fires at or after T, past ones too.  [default: now]"
+    "--from",
+    "begin",
+    metavar="T",
+    help="Only fires at or after T, which may be in the past.  [default: now]",
 )
-@click.option("--until", metavar="T", help="Only fires at or before T; a date alone is included.")
 @click.option(
-    "-n", "count", type=click.IntRange(1), help="How many.  [default: 10, or all with --until]"
+    "--until", metavar="T", help="Only fires at or before T; a date includes its whole day."
+)
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(1),
+    help="Maximum number of fires.  [default: 10, or all with --until]",
 )
 @output_option
 @place_options
@@ -100,10 +109,10 @@ def next_command(
     output: str,
     places: Places,
 ) -> None:
-    """List coming fires, of all requests or of NAME, in the order of their time.
+    """List upcoming fires in order of time: of all requests, or of each NAME.
 
-    It needs no runner: fire times depend on the files alone. T is a time as in the
-    files, a date, a time of day, now, today, yesterday, or a duration from now.
+    This needs no runner, because fire times depend on the files alone. T is a time as
+    in the files, a date, a time of day, now, today, yesterday, or a duration from now.
 
     \b
     Examples:
@@ -138,7 +147,8 @@ def next_command(
         }
         for fire in coming
     )
-    # Not as a table, whose widths only its last row would tell: there may be no end of fires.
+    # Printed line by line with fixed widths: the fires may be endless, and a table needs
+    # its last row before it can print the first.
     count = 0
     for count, item in enumerate(items, 1):
         if output == "json":
@@ -146,15 +156,14 @@ def next_command(
             continue
         if count == 1:
             echo(style(f"{'SCHEDULED FOR':25}  {'IN':12}  REQUEST", bold=True))
-        echo(
-            f"{item['local']}  {_distance(item['scheduled_for'] - loaded.now):12}  {item['request']}"
-        )
+        distance = _distance(item["scheduled_for"] - loaded.now)
+        echo(f"{item['local']}  {distance:12}  {item['request']}")
     if not count:
-        echo("nothing is to come", err=True)
+        echo("no upcoming fires", err=True)
 
 
 def views_of(loaded: Loaded) -> list[RequestView]:
-    """Return all requests as they stand, and the rejected documents."""
+    """Return all requests with their status, and the rejected documents."""
     stored = loaded.stored.requests
     return views(
         loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now, supplied=stored
@@ -162,9 +171,7 @@ def views_of(loaded: Loaded) -> list[RequestView]:
 
 
 def _print_resolved(view: RequestView, output: str, places: Places) -> None:
-    """Print all settings of a request, those of its folders' defaults and of the
-    program too, with their origins.
-    """
+    """Print all settings of a request with their origins, defaults included."""
     from runner.requests.catalog.resolved_settings import settings_of
     from runner.values import neutral
 
@@ -196,17 +203,17 @@ def _display(jobs: Path, relative: str) -> str:
 
 
 def _reason(view: RequestView) -> str | None:
-    """Say in short why a request is invalid; of what is wrong elsewhere, where that is."""
+    """Return in short why a request is invalid, or None; name the file if it is a defaults file."""
     if view.rejection is None:
         return None
     first = view.rejection.problems_of(view.name)[0]
     if Path(first.file).name in DEFAULTS and Path(view.file).name not in DEFAULTS:
-        return f"its defaults {first.file} are wrong: {first.message}"
+        return f"its defaults {first.file} are invalid: {first.message}"
     return first.message
 
 
 def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
-    """Return how a request stands, as `ls` and `show` print it."""
+    """Return a request's status as the fields that `ls` and `show` print."""
     rejection = view.rejection
     last = last_result(view.name, view.state, loaded.snapshot.meta)
     kept = "the last good version goes on; " if rejection and view.request else ""
@@ -266,14 +273,14 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
 
 
 def _grace_words(timing: Timing | None) -> str | None:
-    """Return how late a fire may start, if that is not the default."""
+    """Return the misfire grace, unless it is the default."""
     if not isinstance(timing, RunLater | Schedule) or timing.misfire_grace == _DEFAULT_GRACE:
         return None
     return duration_text(timing.misfire_grace)
 
 
 def _revision(jobs: Path) -> str | None:
-    """Return the commit that the files are at now, marked if they differ from it."""
+    """Return the commit that the files are at, marked if they differ from it."""
     from runner.provenance import Provenance
 
     provenance = Provenance(jobs)

@@ -1,4 +1,4 @@
-"""`simulate`: what the requests would do in a span of time, and how the load lies over
+"""`simulate`: what the requests would do in a time span, and how the load spreads over
 days and hours.
 """
 
@@ -31,17 +31,17 @@ _LABEL = 14
 
 
 @click.command("simulate")
-@click.option("--from", "begin", metavar="T", help="From T on.  [default: now]")
+@click.option("--from", "begin", metavar="T", help="Begin at T.  [default: now]")
 @click.option(
     "--to",
     "end",
     metavar="T",
-    help="Until just before T; a date alone is included.  [default: 7 days later]",
+    help="End just before T; a date includes its whole day.  [default: 7 days later]",
 )
 @click.option(
     "--max-running",
     type=click.IntRange(1),
-    help="Tell what would wait if at most so many may run at once.",
+    help="Show what would wait with this maximum of concurrent executions.",
 )
 @click.option(
     "-n",
@@ -49,7 +49,7 @@ _LABEL = 14
     type=click.IntRange(0),
     default=10,
     show_default=True,
-    help="How many requests to list.",
+    help="Maximum number of requests to list.",
 )
 @output_option
 @place_options
@@ -61,13 +61,11 @@ def simulate_command(
     output: str,
     places: Places,
 ) -> None:
-    """Tell what the requests would do in a span of time: fires, the busiest minute,
-    overlaps, a heat map.
+    """Forecast a time span: fires, the busiest minute, overlaps, and a heat map.
 
-    Runs are taken to last as long as the newest ones of the request did, by the monitor
-    log (the median); those of a request that has not run yet take no time. T is a time
-    as in the files, a date, a time of day, now, today, yesterday, or a duration from
-    now.
+    The assumed duration of an execution is the median of the request's newest ones in
+    the monitor log. A request that has not run yet takes no time. T is a time as in the
+    files, a date, a time of day, now, today, yesterday, or a duration from now.
 
     \b
     Examples:
@@ -160,7 +158,7 @@ def _print_totals(simulated: Simulation, zone: str) -> None:
     if overlapping := sum(each.overlapping for each in loads):
         skipped = sum(each.skipped for each in loads)
         words = f"; {skipped:,} of them would be skipped" if skipped else ""
-        echo(f"{_counted(overlapping, 'fire')} while a run before would still go on{words}")
+        echo(f"{_counted(overlapping, 'fire')} while the previous execution still runs{words}")
         found = sorted(
             ((each.request, each.overlapping) for each in loads if each.overlapping),
             key=lambda each: -each[1],
@@ -168,22 +166,20 @@ def _print_totals(simulated: Simulation, zone: str) -> None:
         echo(f"  {_first_of(found)}")
     if waiting := sum(each.waiting for each in loads):
         longest = max(each.longest_wait for each in loads).total_seconds()
-        echo(
-            f"{_counted(waiting, 'fire')} would wait for their turn, {clock_text(longest)} at the longest"
-        )
+        echo(f"{_counted(waiting, 'fire')} would wait, for at most {clock_text(longest)}")
     if unknown := sum(each.duration is None for each in loads):
-        echo(f"{_counted(unknown, 'request')} without a past run: taken to need no time")
+        echo(f"{_counted(unknown, 'request')} without a past execution, assumed to take no time")
 
 
 def _first_of(counts: Sequence[tuple[str, int]]) -> str:
-    """Name the first few requests with their counts, and say how many more there are."""
+    """Return the first few requests with their counts, and the number of the others."""
     names = [f"{name} {number:,}" for name, number in counts[:_MOST_NAMED]]
     more = f" and {len(counts) - _MOST_NAMED:,} more" if len(counts) > _MOST_NAMED else ""
     return f"{', '.join(names)}{more}"
 
 
 def _print_heat(days: dict[date, list[int]]) -> None:
-    """Print starts by day and hour, in at most 80 columns; a long span by weekdays."""
+    """Print the starts by day and hour in at most 80 columns; a long span is shown by weekday."""
     rows = (
         _by_weekday(days)
         if len(days) > _MOST_DAYS
@@ -215,12 +211,14 @@ def _cell(starts: int, most: int) -> str:
 
 
 def _block(level: int) -> str:
-    # Shades tell the same as colours: nothing is lost where there are none.
+    # Shades alone already show the level; colour only repeats it.
     return _BLOCKS[level] if "NO_COLOR" in os.environ else style(_BLOCKS[level], fg=_COLOURS[level])
 
 
 def _level(starts: int, most: int) -> int:
-    """Return a quarter of the most, from 1, that a number of starts lies in; 0 for none."""
+    """Return the quarter of `most` that a number of starts lies in, from 1 to 4; 0 for
+    no starts.
+    """
     return -(-starts * (len(_BLOCKS) - 1) // most)
 
 

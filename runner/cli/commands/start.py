@@ -30,7 +30,7 @@ max_running_option = click.option(
     "--max-running",
     envvar="RUNNER_MAX_RUNNING",
     type=click.IntRange(1),
-    help="Run at most so many at once; the others wait.  [default: no bound]",
+    help="Maximum number of concurrent executions; others wait.  [default: unlimited]",
 )
 
 
@@ -39,20 +39,20 @@ max_running_option = click.option(
 @click.option(
     "--drain",
     callback=_duration,
-    help="On SIGTERM, how long executions may take to end by themselves.  [default: 30s]",
+    help="On SIGTERM, how long to wait for running executions.  [default: 30s]",
 )
 @click.option(
     "--allow-shared-jobs",
     envvar="RUNNER_ALLOW_SHARED_JOBS",
     is_flag=True,
-    help="Start even if another runner serves this jobs folder; both fire everything.",
+    help="Start even if another runner serves this jobs folder. Both then fire every request.",
 )
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How the console looks.",
+    help="Format of the console lines.",
 )
 @place_options
 def start_command(
@@ -62,13 +62,13 @@ def start_command(
     log_format: str,
     places: Places,
 ) -> None:
-    """Run the process requests of the jobs folder, in the foreground.
+    """Run the process requests of the jobs folder in the foreground.
 
-    Edits are live within a second. SIGTERM or Ctrl-C stops the runner: executions may
-    end within --drain; a second signal ends them now. SIGHUP reads the folder again.
-    SIGUSR1, SIGUSR2 and SIGALRM are ignored. All of this holds from the first moment of
-    the start on. The console prints one line an event; the monitor log has all of it as
-    JSON.
+    Edits are live within a second. SIGTERM or Ctrl-C stops the runner, which first
+    waits up to --drain for running executions; a second signal kills them. SIGHUP
+    reloads the folder. SIGUSR1, SIGUSR2 and SIGALRM are ignored. All of this holds from
+    the first instant of the start. The console prints one line per event; the monitor
+    log has the full records as JSON.
 
     \b
     Examples:
@@ -104,7 +104,8 @@ def start_command(
     notifier = Notifier.taken_from(os.environ, clock=clock)
     if not unless_stopped(partial(is_folder, places.jobs)):
         logger.warning(
-            f"{missing} yet; what comes there will run (`runner init` makes one, --jobs names another)"
+            f"{missing} yet; the runner waits for it "
+            "(`runner init` creates one, --jobs names another)"
         )
     if early_signals.is_stop_asked():
         return

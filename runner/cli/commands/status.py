@@ -1,4 +1,4 @@
-"""`status`: is a runner alive, and what is it doing."""
+"""`status`: whether a runner is alive, and what it does."""
 
 from __future__ import annotations
 
@@ -45,15 +45,16 @@ _COMING = 5
 @output_option
 @place_options
 def status_command(output: str, places: Places) -> None:
-    """Tell whether a runner is alive, on which commit, what runs, what waits, what comes next.
+    """Show whether a runner is alive, its commit, what runs, what waits and what is
+    next.
 
-    Exit code 4 if none is.
+    The exit code is 4 if no runner is alive.
     """
     pid = owner_pid(places.state)
     if pid is None:
         raise NoRunnerError(f"no runner is running on {places.state}")
     trouble = TroubleNote(places.state).read()
-    if trouble and output == "text":  # first: if the store cannot be read, this says why
+    if trouble and output == "text":  # printed first: it explains why the store may be unreadable
         echo(f"trouble   nothing fires: {trouble}")
     if (served := other_jobs(places)) is not None:
         raise NoRunnerError(words_of(served, places))
@@ -67,9 +68,8 @@ def status_command(output: str, places: Places) -> None:
         return
     counts = ", ".join(f"{count} {coloured(status)}" for status, count in item["requests"].items())
     stands = "stopping" if item["stopping"] else "running"
-    echo(
-        f"runner {pid} is {stands} since {local_text(item['stopping'] or item['started'], places.zone)}"
-    )
+    since = local_text(item["stopping"] or item["started"], places.zone)
+    echo(f"runner {pid} is {stands} since {since}")
     echo(
         f"jobs      {item['jobs']}"
         + (f" at {short_commit(item['git_commit'])}" if item["git_commit"] else "")
@@ -128,7 +128,7 @@ def _item(pid: int, loaded: Loaded, places: Places) -> dict[str, Any]:
 
 
 def _clock_item(meta: Mapping[str, str], now: datetime) -> dict[str, Any] | None:
-    """Return what is unusual about the clock: that it is wrong, or went back; None if nothing is."""
+    """Return what is unusual about the clock: it is wrong, or it went back. None if it is fine."""
     if now < RELEASED:
         return {"message": wrong_clock_words(now, RELEASED)}
     memory = memory_in(meta)

@@ -1,3 +1,3 @@
-"""How results look: tables, the console of `start`, problems with their lines, and the
-forms of reports.
+"""The look of results: tables, the console of `start`, problems with their source
+lines, and the report formats.
 """

@@ -1,4 +1,6 @@
-"""The console of `start`: each monitor record, and each diagnostic, as one readable line on stderr."""
+"""The console of `start`: each monitor record and each diagnostic as one readable line
+on stderr.
+"""
 
 from __future__ import annotations
 
@@ -36,32 +38,33 @@ _MARKS = {
     ExecutionStatus.SYSTEM_RESTART: ("WARNING", "!"),
     ExecutionStatus.SKIPPED: ("WARNING", "-"),
 }
-_LONGEST_LINE = 200
-_HEAD_BYTES = 4096
+_LONGEST_LINE = 200  # characters of an output's line that are shown
+_HEAD_BYTES = 4096  # of an output file, in which its first line is searched
 _COLOURS = {"SUCCESS": "green", "ERROR": "red", "WARNING": "yellow"}
 Line = tuple[str, str]
+"""A level, as loguru names it, and a text."""
 
 
 class Console:
-    """Shows records as they become durable. `log_format` is "text" (coloured on a
+    """Prints records once they are durable. `log_format` is "text" (coloured on a
     terminal) or "json".
 
-    loguru brings the runner's own diagnostics into the same form; a record does without
-    it, for it costs as much as the start of a process.
+    loguru hands the runner's own diagnostics over in the same form. Records bypass
+    loguru, which would cost as much per line as starting a process.
     """
 
     def __init__(self, log_format: str, zone: str) -> None:
         self.zone: Callable[[], str] = lambda: zone
-        """Returns the IANA key of the zone of the times of day."""
+        """Returns the IANA key of the zone that the console's times are in."""
         self._unshown = 0
         self._is_json = log_format == "json"
         self._is_coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         logger.remove()
-        # No local values in what a diagnostic prints: they may be secrets.
+        # A diagnostic must not print the values of local variables: they may be secrets.
         logger.add(self._show_diagnostic, format="{message}", diagnose=False, backtrace=False)
 
     def show(self, record: Mapping[str, Any]) -> None:
-        """Show one record."""
+        """Print one record."""
         level, text = line_of(record)
         self._print(parse_instant(record["time"]), level, text)
         if record["event"] == "request.rejected" and record["problems"] and not self._is_json:
@@ -96,8 +99,8 @@ class Console:
             margin = " " * len(margin)
 
     def _fitting(self, level: str, text: str, margin: int) -> Sequence[str]:
-        """Return a text as lines that fit the terminal: all of it, but of a success,
-        which may be long, one line.
+        """Return a text as lines that fit the terminal. A success is cut to one line;
+        anything else wraps.
         """
         columns = terminal_columns(sys.stderr)
         if columns is None or len(text) + margin <= columns:
@@ -110,8 +113,8 @@ class Console:
         return wrap(neutral(text), room, break_on_hyphens=False, drop_whitespace=True) or ("",)
 
     def _write(self, line: str) -> None:
-        # Nobody may read it any more (`runner start 2>&1 | head`), or nobody just now
-        # (`| less`, a terminal that was stopped): what runs must not suffer from that.
+        # The reader may be gone (`runner start 2>&1 | head`) or pause (`| less`, Ctrl-S). A
+        # write that blocks would stop the loop, so such lines are counted and dropped.
         with suppress(OSError):
             if not _has_room():
                 self._unshown += 1
@@ -126,7 +129,7 @@ class Console:
         self._print(
             datetime.now(zone_named(self.zone())),
             "WARNING",
-            f"{lines} not shown here: nobody read them",
+            f"{lines} not shown here: the console was not being read",
         )
 
     def _coloured(self, level: str, text: str) -> str:
@@ -134,7 +137,10 @@ class Console:
 
 
 def _has_room() -> bool:
-    """Tell whether a line (4 KiB of a pipe, at least) can be written at once. Raises OSError."""
+    """Return whether a line can be written without blocking. Raises OSError.
+
+    poll(2) reports a pipe as writable only when it has room for PIPE_BUF (4096) bytes.
+    """
     try:
         descriptor = sys.stderr.fileno()
     except io.UnsupportedOperation:
@@ -145,7 +151,7 @@ def _has_room() -> bool:
 
 
 def line_of(record: Mapping[str, Any]) -> Line:
-    """Return the level (as loguru names them) and the text for a monitor record."""
+    """Return the level and the text for a monitor record."""
     return _WORDS[record["event"]](record)
 
 
@@ -214,10 +220,8 @@ def _reloaded(record: Mapping[str, Any]) -> Line:
 def _clock_stepped(record: Mapping[str, Any]) -> Line:
     step_s, until = record["step_s"], record["reopened_until"]
     reopened = f"; fires until {until[:19]}Z that had a verdict run only on time" if until else ""
-    return (
-        "WARNING",
-        f"! the clock went {'forward' if step_s > 0 else 'back'} by {clock_text(abs(step_s))}{reopened}",
-    )
+    way = "forward" if step_s > 0 else "back"
+    return "WARNING", f"! the clock went {way} by {clock_text(abs(step_s))}{reopened}"
 
 
 _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
@@ -242,8 +246,8 @@ def _late(record: Mapping[str, Any]) -> str:
 
 
 def _line_of_output(record: Mapping[str, Any]) -> str:
-    """Return the first line that a successful execution printed, or the last one of a
-    failed one, which may say why.
+    """Return the first output line of a success, or the last one of a failure, which
+    often says why.
     """
     if record["status"] == ExecutionStatus.SUCCESS:
         line = _first_line(record)
@@ -255,8 +259,10 @@ def _line_of_output(record: Mapping[str, Any]) -> str:
 
 
 def _first_line(record: Mapping[str, Any]) -> str:
-    """Return the first line of an output that has anything in it. Of a long one it is
-    only in the output file.
+    """Return the first non-blank line of an output.
+
+    The record holds only the end of a long output; its begin is read from the output
+    file.
     """
     text = record["output_tail"] or ""
     if record["output_truncated"]:
@@ -264,5 +270,5 @@ def _first_line(record: Mapping[str, Any]) -> str:
             with open_to_read(record["output_file"]) as output:
                 text = output.read(_HEAD_BYTES).decode(errors="replace")
         except OSError:
-            return ""  # pruned, or its process has put something else in its place
+            return ""  # pruned, or replaced by its process
     return next((line.strip() for line in text.splitlines() if line.strip()), "")

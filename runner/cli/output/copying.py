@@ -1,4 +1,4 @@
-"""An execution's output file on its way to stdout, while it grows."""
+"""Copies an execution's output file to stdout while it grows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.execution.output import member_output_paths, open_to_read
 
 
 class GroupCopier:
-    """Copies the outputs of a group's members, each after the one before it."""
+    """Copies the outputs of a group's members, one after another."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -22,11 +22,11 @@ class GroupCopier:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether nobody reads stdout any more."""
+        """Whether the reader of stdout is gone."""
         return any(copier.is_abandoned for copier in self._copiers.values())
 
     def copy(self) -> None:
-        """Copy what came since the last call."""
+        """Copy the bytes added since the last call."""
         if self._is_unreadable:
             return
         try:
@@ -40,15 +40,16 @@ class GroupCopier:
 
 
 class Copier:
-    """Copies what is new in a file to stdout at each call; the file may come later.
+    """Copies the new bytes of a file to stdout at each call. The file may not exist
+    yet.
 
-    To a pipe or a file the bytes go as they are. To a terminal goes text, in which
-    control characters are shown as escapes: what a process prints could otherwise steer
-    the terminal of the person who looks at it.
+    A pipe or a file receives the bytes unchanged. A terminal receives text whose
+    control characters are escaped, because they could otherwise control the terminal of
+    the person who reads it.
 
-    If its process puts something else in its place, that is not copied. A file that may
-    not be read is reported once. When nobody reads stdout any more, nothing is copied
-    from then on: the execution continues.
+    A link or special file that the process puts in the output's place is not copied. A
+    file without read permission is reported once. When the reader of stdout is gone,
+    copying stops and the execution continues.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,7 +60,7 @@ class Copier:
         self._decoder = _terminal_decoder() if sys.stdout.isatty() else None
 
     def copy(self) -> None:
-        """Copy what came since the last call."""
+        """Copy the bytes added since the last call."""
         if self.is_abandoned or self._is_unreadable:
             return
         try:
@@ -68,7 +69,7 @@ class Copier:
             self._is_unreadable = True
             _report(self._path, error)
             return
-        except OSError:  # it is not there yet, or no longer, or something else is in its place
+        except OSError:  # not there yet, pruned, or replaced by its process
             return
         with output:
             output.seek(self._position)
@@ -84,7 +85,7 @@ class Copier:
             sys.stdout.buffer.flush()
         except BrokenPipeError:
             self.is_abandoned = True
-            # Python flushes stdout once more at exit, and would complain.
+            # Python flushes stdout again at exit and would print an error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -93,8 +94,8 @@ def _report(path: Path, error: OSError) -> None:
 
 
 def _terminal_decoder() -> io.IncrementalNewlineDecoder:
-    """Return a decoder that takes UTF-8 in pieces, and each kind of newline, also a
-    lone CR, for one.
+    """Return an incremental UTF-8 decoder that turns every kind of newline, also a lone
+    CR, into LF.
     """
     return io.IncrementalNewlineDecoder(
         codecs.getincrementaldecoder("utf-8")("replace"), translate=True

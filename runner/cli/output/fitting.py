@@ -1,5 +1,5 @@
-"""What fits the width of a terminal: short times and ids, narrow columns. A pipe or a
-file gets everything in full.
+"""Output that fits the width of a terminal: short times and ids, narrow columns. A pipe
+or a file receives everything in full.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from runner.timing.zones import zone_named
 from runner.values import neutral
 
 _GAP = 2
-_SHORT = 14  # a status, a duration, a time: of no use if cut
-_LEAST = 4
+_SHORT = 14  # characters: a status, a duration or a time, useless when cut
+_LEAST = 4  # characters that a long column keeps
 
 
 def terminal_columns(stream: TextIO | None = None) -> int | None:
-    """Return the width of the terminal that a stream (stdout by default) is shown on;
-    None if there is none.
+    """Return the terminal width of a stream (stdout by default), or None if it is not a
+    terminal.
     """
     return get_terminal_size().columns if (stream or sys.stdout).isatty() else None
 
@@ -30,10 +30,10 @@ def terminal_columns(stream: TextIO | None = None) -> int | None:
 def print_fitted(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, optional: Collection[str] = ()
 ) -> None:
-    """Print rows in columns under a head; nothing at all for no rows.
+    """Print rows under a heading; print nothing if there are no rows.
 
-    A terminal that is too narrow shows no `optional` columns, first those named first,
-    and cuts the widest others.
+    On a terminal that is too narrow, `optional` columns are dropped in the order given,
+    then the widest other columns are cut.
     """
     if not rows:
         return
@@ -50,14 +50,15 @@ def print_fitted(
 
 
 def fits(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether nothing would be cut: there is no terminal, or it is wide enough."""
+    """Return whether the rows fit without cutting. They always fit a pipe or a file."""
     room = terminal_columns()
     return room is None or _total(_widths([columns, *rows])) <= room
 
 
 def narrowed(widths: Sequence[int], shown: Sequence[int], room: int) -> list[int]:
-    """Return the widths with which the shown columns fit: the widest lose most, short
-    ones only if nothing else helps.
+    """Return column widths with which the shown columns fit into `room` characters.
+
+    The widest columns lose most. Short ones lose only if nothing else helps.
 
     >>> narrowed([12, 30, 12, 40], [0, 1, 2, 3], 60)
     [12, 15, 12, 15]
@@ -71,12 +72,12 @@ def narrowed(widths: Sequence[int], shown: Sequence[int], room: int) -> list[int
 
 
 def padded(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Return a line of cells, each cut or padded to its width."""
+    """Return the cells as one line, each cut or padded to its width."""
     return (" " * _GAP).join(map(_fitted, cells, widths)).rstrip()
 
 
 def cut(text: str, width: int) -> str:
-    """Return a text that is at most `width` long; one that was longer ends in an ellipsis.
+    """Return a text of at most `width` characters; a longer one ends in an ellipsis.
 
     >>> cut("posted 120 documents", 10)
     'posted 12…'
@@ -85,8 +86,8 @@ def cut(text: str, width: int) -> str:
 
 
 def moment_text(instant: datetime | None, zone: str) -> str:
-    """Return an instant in full, or on a terminal in short: the time of today, or the
-    date, with the year if needed.
+    """Return an instant in full, or short on a terminal: a time for today, else a date,
+    with the year if it is another one.
     """
     if instant is None or terminal_columns() is None:
         return local_text(instant, zone)
@@ -100,12 +101,12 @@ def moment_text(instant: datetime | None, zone: str) -> str:
 
 
 def id_text(execution: str) -> str:
-    """Return an execution's id in full, or on a terminal its end."""
+    """Return an execution's id in full, or its last part on a terminal."""
     return execution if terminal_columns() is None else short_id(execution)
 
 
 def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
-    """Return the width of each column of lines, of which there is at least one."""
+    """Return the width of each column. There is at least one line."""
     return [max(map(width_of, cells)) for cells in zip(*lines, strict=True)]
 
 

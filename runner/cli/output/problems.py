@@ -1,6 +1,4 @@
-"""A problem as people read it: its place, the line with a caret under the place, what
-would be right. Reads files.
-"""
+"""A problem as people read it: its place, its line with a caret, and how to fix it. Reads files."""
 
 from __future__ import annotations
 
@@ -23,13 +21,13 @@ if TYPE_CHECKING:
 
     from runner.errors import Problem
 
-_TAB = 8
+_TAB = 8  # columns of a tab stop
 _NARROWEST = 40
-_WIDEST = 120
+_WIDEST = 120  # columns, as _NARROWEST
 
 
 def problem_lines(problem: Problem) -> list[str]:
-    """Return a problem in a few lines, styled, for `echo`."""
+    """Return a problem as a few styled lines for `echo`."""
     place = style(f"{problem.file}:{problem.line}:{problem.column}:", bold=True)
     lines = [f"{place} {problem.message}"]
     if UNSHOWN not in problem.message:
@@ -40,10 +38,11 @@ def problem_lines(problem: Problem) -> list[str]:
 
 
 def excerpt(file: str, line: int, column: int) -> tuple[str, ...]:
-    """Return a line of a file, and a line with a caret to stand below it; nothing where
-    there is nothing to be seen.
+    """Return a line of a file and a line with a caret below it; nothing if the line is
+    blank.
 
-    Nothing, either, of a link that leads out of its folder.
+    Nothing either for a symbolic link that leads out of its folder: the file behind it
+    may be confidential.
     """
     lines = (
         _lines_of(file, signature_at(file)) if is_inside(file, os.path.dirname(file) or ".") else []  # noqa: PTH120
@@ -62,11 +61,11 @@ def excerpt(file: str, line: int, column: int) -> tuple[str, ...]:
 
 
 def pointed(text: str, column: int, width: int) -> tuple[str, int]:
-    """Return what of a line can be shown in `width` cells, and how many cells lie
-    before the character at `column`.
+    """Return the part of a line that fits `width` cells, and the number of cells before
+    `column`.
 
-    Tabs become blanks and what is not printable its escape; of a long line it is the
-    part around the column.
+    A tab becomes spaces, an unprintable character its escape. A long line is cut on
+    both sides of the column.
 
     >>> pointed("a: 日本 x", 7, 80)
     ('a: 日本 x', 8)
@@ -86,7 +85,9 @@ def pointed(text: str, column: int, width: int) -> tuple[str, int]:
 
 @lru_cache(maxsize=1)
 def _lines_of(file: str, _signature: Signature | None) -> list[str]:
-    """Return a file's lines; kept while it looks the same, for it may have many problems."""
+    """Return a file's lines. They are cached while the file is unchanged, since a file
+    may have many problems.
+    """
     content = read_bounded(file)
     if not isinstance(content, Content):
         return []
@@ -94,7 +95,7 @@ def _lines_of(file: str, _signature: Signature | None) -> list[str]:
 
 
 def _pieces(text: str) -> list[str]:
-    """Return each character as it is shown."""
+    """Return each character as it is displayed."""
     pieces: list[str] = []
     cells = 0
     for character in text:
@@ -104,13 +105,13 @@ def _pieces(text: str) -> list[str]:
 
 
 def _fitting(pieces: Sequence[str], room: int) -> Sequence[str]:
-    """Return the first pieces that have room together."""
+    """Return as many leading pieces as fit into `room` cells."""
     totals = accumulate(map(_cells, pieces))
     return pieces[: sum(1 for _ in takewhile(lambda total: total <= room, totals))]
 
 
 def _cells(text: str) -> int:
-    """Return how many cells of a terminal a text takes."""
+    """Return the number of terminal cells that a text takes."""
     return len(text) if text.isascii() else sum(map(_cells_of, text))
 
 

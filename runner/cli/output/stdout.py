@@ -1,5 +1,5 @@
-"""Waiting beside a standard output that its reader may leave at any time, as `head -3`
-does. Touches descriptor 1.
+"""Waiting that ends when the reader of stdout goes away, as `head -3` does. Touches
+descriptor 1.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
 def pause(seconds: float) -> None:
-    """Wait; raise BrokenPipeError at once when nobody reads stdout any more.
+    """Wait for some seconds; raise BrokenPipeError as soon as the reader of stdout is
+    gone.
 
-    A write would fail too, but a command that follows something quiet may not write for hours.
+    A write would fail too, but a command that follows a quiet log may not write for
+    hours.
     """
     poll = select.poll()
     poll.register(_STDOUT, 0)  # the kernel reports these three conditions without being asked

@@ -1,4 +1,4 @@
-"""How things look: tables, local times, colours, JSON lines."""
+"""Tables, local times, colours, JSON lines, and the one function that prints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.monitor.names import name_in
 from runner.timing.zones import zone_named
 from runner.values import instant_text, neutral
 
-# Nobody can guess it, so nothing that is printed can hold it.
+# Random, so that no foreign text can contain it and fake a colour.
 _MARK = f"\ufdd0{os.urandom(8).hex()}"
 _CODES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36"}
 COLOURS = {
@@ -37,8 +37,8 @@ COLOURS = {
 
 
 def who(record: Mapping[str, Any]) -> str:
-    """Name the execution of a record: its request or `group › member`, and the attempt
-    if it is not the first.
+    """Return the name of a record's execution: the request or `group › member`, and the
+    attempt after the first one.
     """
     name = name_in(record)
     attempt = record.get("attempt") or 1
@@ -46,7 +46,9 @@ def who(record: Mapping[str, Any]) -> str:
 
 
 def short_commit(revision: str | None) -> str | None:
-    """Return a commit as people read it, its mark kept; what is no commit's id as it is."""
+    """Return a commit id shortened for people, with its "-dirty" mark. Anything else is
+    returned as is.
+    """
     commit, mark, _ = (revision or "").partition("-dirty")
     is_id = len(commit) in (40, 64) and set(commit) <= set("0123456789abcdef")
     return f"{commit[:12]}{mark}" if is_id else revision
@@ -58,23 +60,23 @@ def coloured(status: str) -> str:
 
 
 def style(text: str, *, fg: str | None = None, bold: bool = False) -> str:
-    """Return a text to be shown in a colour, or bold.
+    """Return a text that `echo` shows in a colour or bold.
 
-    It has marks, which nobody outside can know, instead of the control characters:
-    those `echo` puts in, so that it can take all others for foreign ones.
+    The result contains random marks instead of control characters. `echo` escapes every
+    control character as foreign, and turns the marks into its own.
     """
     codes = [*("1" for _ in range(bold)), *(_CODES[colour] for colour in (fg,) if colour)]
     return "".join(f"{_MARK}{code}m" for code in codes) + f"{text}{_MARK}0m"
 
 
 def unstyle(text: str) -> str:
-    """Return a text without its marks."""
+    """Return a text without its style marks."""
     return _styles().sub("", text)
 
 
 def shown_line(text: str, *, is_coloured: bool) -> str:
-    """Return a line as it can be printed: neutral but for its own colours, and without
-    those unless it is coloured.
+    """Return a printable line: its style marks as colours if `is_coloured`, all other
+    control characters escaped.
     """
     pieces = _styles().split(text)
     pieces[::2] = map(neutral, pieces[::2])
@@ -83,10 +85,11 @@ def shown_line(text: str, *, is_coloured: bool) -> str:
 
 
 def echo(line: str = "", *, err: bool = False) -> None:
-    """Print one line, the only way in which this program does; nothing in it can steer a terminal.
+    """Print one line. The program prints text in no other way, so no text can control a
+    terminal.
 
-    Whatever newlines are in it are shown as such. Colours are only for a terminal, and
-    never with NO_COLOR (no-color.org).
+    Newlines within the line are escaped. Colours appear only on a terminal, and never
+    with NO_COLOR (no-color.org).
     """
     click.echo(
         shown_line(line, is_coloured=True),
@@ -96,7 +99,7 @@ def echo(line: str = "", *, err: bool = False) -> None:
 
 
 def echo_error(text: str) -> None:
-    """Print to stderr why a command fails; what follows its first line is indented."""
+    """Print to stderr why a command fails; lines after the first are indented."""
     first, *more = text.split("\n")
     echo(f"runner: {first}", err=True)
     for line in more:
@@ -104,19 +107,21 @@ def echo_error(text: str) -> None:
 
 
 def echo_data(text: str) -> None:
-    """Print a text of several lines to stdout, its last newline included: as it is,
-    unless to a terminal.
+    """Print a text of several lines, its final newline included, to stdout. It is
+    escaped only on a terminal.
     """
     click.echo(neutral_lines(text) if sys.stdout.isatty() else text, nl=False)
 
 
 def neutral_lines(text: str) -> str:
-    """Return a text of several lines that cannot steer a terminal, but by its newlines and tabs."""
+    """Return a text of several lines with its control characters escaped, except
+    newlines and tabs.
+    """
     return re.sub("[^\n\t]+", lambda found: neutral(found[0]), text)
 
 
 def local_text(instant: datetime | None, zone: str) -> str:
-    """Return an instant as wall time in `zone` with its UTC offset, to the second; "-" for none."""
+    """Return an instant as wall time in `zone` with its UTC offset, to the second; "-" for None."""
     if instant is None:
         return "-"
     local = instant.astimezone(zone_named(zone))
@@ -124,12 +129,12 @@ def local_text(instant: datetime | None, zone: str) -> str:
 
 
 def json_line(item: Mapping[str, Any]) -> str:
-    """Return an item as one line of JSON; instants as in the monitor log."""
+    """Return an item as one line of JSON; instants are written as in the monitor log."""
     return json_text(item)
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:
-    """Return a value as JSON, in which what could steer a terminal is escaped: it means the same."""
+    """Return a value as JSON whose unprintable characters are escaped; its meaning is unchanged."""
     text = json.dumps(value, ensure_ascii=False, default=_plain, indent=indent)
     if text.isprintable():
         return text
@@ -145,7 +150,7 @@ def print_items(
     columns: Sequence[str],
     cells: Callable[[Mapping[str, Any]], Sequence[str]],
 ) -> None:
-    """Print items as JSON lines, or as a table with a head of `columns`."""
+    """Print items as JSON lines, or as a table with the heading `columns`."""
     if output == "json":
         for item in items:
             echo(json_line(item))
@@ -154,7 +159,7 @@ def print_items(
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows in columns as wide as they need; no head and nothing at all for no rows."""
+    """Print rows in columns as wide as their content; print nothing if there are no rows."""
     if not rows:
         return
     lines = [[style(name, bold=True) for name in columns], *rows]
@@ -167,7 +172,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def width_of(cell: str) -> int:
-    """Return how many characters a cell has when it is shown."""
+    """Return the number of characters that a cell shows."""
     return len(neutral(unstyle(cell)))
 
 

@@ -1,6 +1,6 @@
-"""The forms in which `plan` is told: one module each, imported when it is asked for.
+"""The formats of `plan`: one module each, imported on demand.
 
-Such a module has one function, `lines(shown)`, which returns what is to be printed line by line.
+Each module has one function, `lines(shown)`, which returns the lines to print.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ FORMS = tuple(_MODULES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A plan and what it is about: the jobs folder, and in words what that is compared
-    with. `zone` is an IANA key.
+    """A plan and its context: the jobs folder and, in words, what it is compared with.
+    `zone` is an IANA key.
     """
 
     plan: Plan

@@ -1,4 +1,4 @@
-"""A plan for programs: one JSON object a line, `kind` says of what."""
+"""A plan for programs: one JSON object per line, whose `kind` says what it describes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.values import instant_text
 
 
 def lines(shown: Shown) -> Iterator[str]:
-    """Yield the requests, the rejected files, the collisions, and a last line that sums up."""
+    """Yield the requests, the rejected files, the collisions, and a summary line."""
     yield from (json_line(_step(step, shown)) for step in shown.plan.steps)
     yield from (json_line(_rejection(rejection, shown)) for rejection in shown.plan.rejections)
     for collision in shown.plan.crowding.collisions:

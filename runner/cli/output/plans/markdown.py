@@ -1,5 +1,5 @@
-"""A plan as the comment of a pull request: a table of what differs, what needs
-attention, and the rest folded away.
+"""A plan as a pull request comment: a table of differences, what needs attention, and
+folded details.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from runner.planning.views.plan import Kind, Outlook, Step
 from runner.values import neutral
 
 _MARK = "<!-- runner plan -->"
-"""By it a pipeline finds the comment it has made before."""
+"""A hidden mark by which a pipeline finds its earlier comment, to replace it."""
 _MOST_ROWS = 100
 _MOST_DETAILS = 200
 _SYMBOLS = {
@@ -39,7 +39,9 @@ _SYMBOLS = {
 
 
 def lines(shown: Shown) -> Iterator[str]:
-    """Yield the comment; never longer than GitHub takes (65,536 characters), whatever it is about."""
+    """Yield the comment. Its length stays below GitHub's limit of 65,536 characters for
+    any plan.
+    """
     yield _MARK
     yield f"### `runner plan`: {summary(shown)}"
     yield ""
@@ -71,7 +73,8 @@ def _table(shown: Shown) -> Iterator[str]:
         former = f" (was {_code(step.renamed_from)})" if step.renamed_from else ""
         told = becoming_words(step)
         name = f"{_code(step.name)}{former}" + (f"<br>{told}" if told else "")
-        yield f"| {_SYMBOLS[step.kind]} | {name} | {_next(step.before, zone)} | {_next(step.after, zone)} |"
+        before, after = _next(step.before, zone), _next(step.after, zone)
+        yield f"| {_SYMBOLS[step.kind]} | {name} | {before} | {after} |"
     if len(steps) > _MOST_ROWS:
         yield from ("", f"and {len(steps) - _MOST_ROWS:,} more")
 
@@ -83,7 +86,7 @@ def _details(shown: Shown) -> Iterator[str]:
     yield from ("", "<details><summary>What differs, and the next fires</summary>", "")
     yield from entries[:_MOST_DETAILS]
     if len(entries) > _MOST_DETAILS:
-        yield f"- and {len(entries) - _MOST_DETAILS:,} lines more"
+        yield f"- and {len(entries) - _MOST_DETAILS:,} more lines"
     yield from ("", "</details>")
 
 
@@ -123,5 +126,5 @@ def _next(outlook: Outlook | None, zone: str) -> str:
 
 
 def _code(text: str) -> str:
-    """Return a text as code, in which nothing is markup; also inside a table."""
+    """Return a text as inline code without any markup in it; safe inside a table too."""
     return f"`{neutral(text).replace('`', 'ˋ').replace('|', '¦')[:300]}`"

@@ -1,4 +1,4 @@
-"""A plan for a person at a terminal."""
+"""A plan for people at a terminal."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _MARKS = {
 
 
 def lines(shown: Shown) -> Iterator[str]:
-    """Yield the requests that differ, what follows at once, what comes in the way, what
-    is wrong, and the counts.
+    """Yield the differing requests, problems, executions at once, misses, collisions,
+    and a summary line.
     """
     for step in shown.plan.steps:
         yield from _step(step, shown)

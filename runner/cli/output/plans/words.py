@@ -1,4 +1,4 @@
-"""What the forms for people have in common: the parts of a plan in words, without any markup. Pure."""
+"""The parts of a plan in words, without markup, shared by the formats for people. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TOLD = {
 
 
 def zone_of(step: Step, shown: Shown) -> str:
-    """Return the zone whose wall time a request goes by."""
+    """Return the zone whose wall time a request uses."""
     match step.request.timing:
         case Schedule(rule=rule):
             return rule.zone
@@ -46,13 +46,13 @@ def fires_words(outlook: Outlook | None, zone: str) -> str:
 
 
 def has_other_fires(step: Step) -> bool:
-    """Tell whether there are next fires before or after, and not the same."""
+    """Return whether the next fires before and after the change differ."""
     before, after = step.before and step.before.fires, step.after and step.after.fires
     return bool(before or after) and before != after
 
 
 def alteration_words(alteration: Alteration) -> str:
-    """Say what a key was and is."""
+    """Return the old and the new value of a key, in words."""
     path, before, after = map(_printable, (alteration.path, alteration.before, alteration.after))
     if alteration.before is None and alteration.after is None:
         return f"{path} differs"
@@ -62,14 +62,12 @@ def alteration_words(alteration: Alteration) -> str:
 
 
 def becoming_words(step: Step) -> str:
-    """Say how the request's status changes, as the monitor log will tell it; nothing if
-    it does not.
-    """
+    """Return the request's status changes in the monitor log's words; empty if there are none."""
     return ", then ".join(_TOLD[change] for change in step.told)
 
 
 def run_words(step: Step, fire: datetime) -> str:
-    """Say why a fire runs at once."""
+    """Return why a fire runs at once."""
     if fire in step.due_anyway:
         return "due anyway"
     if Change.RESCHEDULED in step.told:
@@ -80,12 +78,12 @@ def run_words(step: Step, fire: datetime) -> str:
 
 
 def running(shown: Shown) -> list[tuple[Step, datetime]]:
-    """Return what runs at once."""
+    """Return the fires that run at once, with their requests."""
     return [(step, fire) for step in shown.plan.steps for fire in step.runs]
 
 
 def missed_words(shown: Shown) -> Iterator[str]:
-    """Say of each span that is recorded as misfired how long it is."""
+    """Yield the length of each span that is recorded as misfired."""
     for step in shown.plan.steps:
         for miss in step.missed:
             zone = zone_of(step, shown)
@@ -95,11 +93,11 @@ def missed_words(shown: Shown) -> Iterator[str]:
 
 
 def collision_words(collision: Collision) -> str:
-    """Say what comes in the way of a request, and how often in the week to come."""
+    """Return what blocks a request, and how often within the next week."""
     others = (
         f"shared with {', '.join(collision.others)}"
         if collision.others
-        else "held by its own run before"
+        else "held by its own previous execution"
     )
     before = f", {collision.before:,} until now" if collision.before else ""
     guard = f"the guard {_printable(collision.process)} is {others}"
@@ -107,7 +105,7 @@ def collision_words(collision: Collision) -> str:
 
 
 def rush_words(shown: Shown) -> str:
-    """Compare the busiest minutes of the week to come."""
+    """Return the busiest minute of the next week, compared with the one before the change."""
     before, after = shown.plan.crowding.before, shown.plan.crowding.after
     starts = (before.starts if before else 0), (after.starts if after else 0)
     change = "as until now" if starts[0] == starts[1] else f"until now {_rush(before, shown.zone)}"
@@ -115,7 +113,7 @@ def rush_words(shown: Shown) -> str:
 
 
 def summary(shown: Shown) -> str:
-    """Count what differs."""
+    """Return the counts of what differs."""
     counts = Counter(step.kind for step in shown.plan.steps)
     parts = [
         f"{counts[kind]} {kind}" for kind in Kind if kind is not Kind.UNTOUCHED and counts[kind]

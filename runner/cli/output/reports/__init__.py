@@ -1,7 +1,6 @@
-"""The forms in which `validate` tells what it has found: one module each, imported when
-it is asked for.
+"""The formats of `validate`: one module each, imported on demand.
 
-Such a module has one function, `lines(checked)`, which returns what is to be printed line by line.
+Each module has one function, `lines(checked)`, which returns the lines to print.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ FORMS = tuple(_MODULES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What was found. `files` are those that hold requests or have problems; `requests`
-    counts the good ones.
+    """The result of a validation, in order of file, line and column.
 
-    All is in order of file, line and column.
+    `files` are those that hold requests or have problems. `requests` counts the valid
+    requests.
     """
 
     problems: tuple[Problem, ...]
@@ -39,16 +38,16 @@ class Checked:
 
 
 def report(form: str, checked: Checked) -> Iterable[str]:
-    """Return what was found in one of `FORMS`, line by line."""
+    """Return the result in one of `FORMS`, line by line."""
     lines: Callable[[Checked], Iterable[str]] = import_module(f"{__name__}.{_MODULES[form]}").lines
     return lines(checked)
 
 
 def below_here(file: str) -> str:
-    """Return a file's name relative to the working folder, which pipelines take for the
-    repository's top.
+    """Return a file's path relative to the working folder, which pipelines take for the
+    repository's top folder.
 
-    One that lies elsewhere keeps its whole name.
+    The path of a file elsewhere stays absolute.
     """
     here, path = Path.cwd(), Path(file).absolute()
     return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.as_posix()

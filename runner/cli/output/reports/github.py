@@ -1,8 +1,8 @@
-"""For GitHub Actions: workflow commands, which become annotations at the changed lines
-of a pull request.
+"""The format of GitHub Actions: workflow commands, which become annotations at the
+changed lines of a pull request.
 
-Source: docs.github.com, "Workflow commands for GitHub Actions"; the escapes are those
-of its toolkit's `command.ts`.
+Source: docs.github.com, "Workflow commands for GitHub Actions". The escapes are those
+of GitHub's `command.ts` in actions/toolkit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _IN_PROPERTY = _IN_MESSAGE | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 def lines(checked: Checked) -> Iterator[str]:
-    """Yield one command a problem."""
+    """Yield one command per problem."""
     return map(_command, checked.problems)
 
 

@@ -1,4 +1,4 @@
-"""For programs: each problem as a line of JSON."""
+"""The format for programs: one JSON object per problem and line."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 
 def lines(checked: Checked) -> Iterator[str]:
-    """Yield one object a problem, with the fields of `Problem`."""
+    """Yield one object per problem, with the fields of `Problem`."""
     for problem in checked.problems:
         yield json_line({name: getattr(problem, name) for name in Problem.__slots__})

@@ -1,5 +1,5 @@
-"""JUnit XML, as Jenkins, GitLab and others read it: one test case a file, which fails
-if the file has problems.
+"""The JUnit XML format of Jenkins, GitLab and others: one test case per file, which
+fails if the file has problems.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def lines(checked: Checked) -> Iterator[str]:
-    """Yield the document."""
+    """Yield the lines of the document."""
     by_file = {
         file: list(problems)
         for file, problems in groupby(checked.problems, key=lambda each: each.file)
@@ -38,7 +38,7 @@ def lines(checked: Checked) -> Iterator[str]:
 
 
 def _fail(case: ElementTree.Element, problems: Sequence[Problem]) -> None:
-    # One for all: where a case has several failures, most readers show only the first.
+    # One failure for all problems: most readers show only a test case's first failure.
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     message = neutral(f"{problems[0].message}{more}")
     failure = ElementTree.SubElement(case, "failure", {"type": "problem", "message": message})

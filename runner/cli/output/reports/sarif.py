@@ -1,8 +1,8 @@
-"""SARIF 2.1.0 (OASIS): what code scanning and editors read.
+"""The SARIF 2.1.0 format (OASIS) of code scanning and editors.
 
-A rule is a key of a request, by its dotted path, described as in the schema: a problem
-violates the rule of the nearest key that exists. What concerns a document or a file as
-a whole violates `request`.
+Each key of a request, by its dotted path, is a rule, described as in the schema. A
+problem violates the rule of the nearest existing key. A problem of a whole document or
+file violates `request`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Json = dict[str, Any]
 
 
 def lines(checked: Checked) -> Iterator[str]:
-    """Yield the one log, with one run."""
+    """Yield the lines of the log, which has one run."""
     named = [(_rule(problem.path), problem) for problem in checked.problems]
     rules = {
         identity: number
@@ -75,7 +75,7 @@ def _artifact(file: str) -> Json:
 
 
 def _rule(path: str) -> str:
-    """Return the part of a problem's path that leads to a key of the schema."""
+    """Return the longest prefix of a problem's path that is a key of the schema."""
     schema, known = _schema(), []
     for key in re.sub(r"\[\d+\]", "", path).split("."):
         if key not in _keys(schema):
@@ -93,7 +93,7 @@ def _described(rule: str) -> Json:
 
 
 def _keys(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the keys below one; of alternatives, those of a mapping."""
+    """Return the keys of a sub-schema. If it allows alternatives, take those of the mapping."""
     keys: Mapping[str, Any] = schema.get("properties") or schema.get("else", {}).get(
         "properties", {}
     )

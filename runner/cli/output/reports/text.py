@@ -1,4 +1,4 @@
-"""For a person to read: each problem with its line and a caret."""
+"""The format for people: each problem with its line and a caret."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 
 
 def lines(checked: Checked) -> Iterator[str]:
-    """Yield a few lines a problem."""
+    """Yield a few lines per problem."""
     for problem in checked.problems:
         yield from problem_lines(problem)
