@@ -231,7 +231,10 @@ def test_a_press_without_a_runner_comes_after_what_the_file_has_said_meanwhile(
 
 def test_buttons_want_names_or_all_and_not_both(place: Place) -> None:
     done = place.run("unschedule")
-    assert (done.returncode, done.stderr) == (2, "runner: name requests, or say --all\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "runner: give the names of requests, or --all, but not both\n",
+    )
     assert not place.state.exists()
 
 
@@ -441,7 +444,9 @@ def test_a_single_file_is_validated_among_those_that_it_refers_to(place: Place) 
     note.write_text("process: {shell: 'true'}\n")
     done = place.run("validate", str(note))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"runner: {note} is no request file; those end in .yaml or .yml\n"
+    assert (
+        done.stderr == f"runner: {note} is not a request file: its name must end in .yaml or .yml\n"
+    )
 
 
 def test_a_reader_that_has_seen_enough_ends_a_list_quietly(place: Place) -> None:

@@ -80,7 +80,7 @@ def test_what_was_imported_runs_and_nothing_is_overwritten(place: Place) -> None
 def test_a_dry_run_prints_what_could_be_one_file_and_writes_none(place: Place) -> None:
     result = imported(place, "yacron", str(SAMPLES / "yacrontab.yaml"), "--dry-run")
     assert list(place.jobs.iterdir()) == []
-    assert result.stderr.splitlines()[-1] == "6 requests to be written, 3 of them unscheduled"
+    assert result.stderr.splitlines()[-1] == "6 requests would be written, 3 of them unscheduled"
     place.write("all.yaml", result.stdout)
     assert valid(place, place.jobs) == "6 requests, all valid\n"
 
@@ -94,7 +94,7 @@ def test_what_would_not_be_valid_is_told_and_not_written(place: Place) -> None:
     )
     assert result.exit_code == 1
     assert [file.name for file in place.jobs.iterdir()] == ["b.yaml"]
-    assert "a: it is not written, for it would not be valid here: `A=B` " in result.stderr
+    assert "a: it is not written, because it would be invalid here: `A=B` " in result.stderr
     assert result.stderr.splitlines()[-1] == "1 request written, 1 left out"
 
 

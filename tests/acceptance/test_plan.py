@@ -134,7 +134,7 @@ def test_the_exit_code_tells_problems_and_a_wrong_question_from_a_difference(
         return str(done.exception)
 
     assert refused("--against", "mian").endswith(
-        "has no 'mian', nor is it a folder; did you mean 'main'?"
+        "has no 'mian', and there is no such folder; did you mean 'main'?"
     )
     for empty in ("", " "):
         assert "--against is empty" in refused("--against", empty)

@@ -55,11 +55,11 @@ def lines(shown: Shown) -> Iterator[str]:
     )
     yield from _list("⚠️ Recorded as misfired", list(missed_words(shown)))
     yield from _list(
-        "⚠️ New collisions in the week to come",
+        "⚠️ New collisions in the next 7 days",
         [_code(collision_words(each)) for each in shown.plan.crowding.collisions],
     )
     if shown.plan.differs:
-        yield from ("", f"Busiest minute of the week to come: {rush_words(shown)}")
+        yield from ("", f"Busiest minute of the next 7 days: {rush_words(shown)}")
     yield from _details(shown)
 
 
@@ -67,7 +67,7 @@ def _table(shown: Shown) -> Iterator[str]:
     steps = shown.plan.steps
     if not steps:
         return
-    yield from ("", "| | request | next fire until now | next fire |", "|---|---|---|---|")
+    yield from ("", "| | request | next fire before | next fire after |", "|---|---|---|---|")
     for step in steps[:_MOST_ROWS]:
         zone = zone_of(step, shown)
         former = f" (was {_code(step.renamed_from)})" if step.renamed_from else ""
@@ -96,9 +96,9 @@ def _detail(step: Step, shown: Shown) -> Iterator[str]:
     if has_other_fires(step):
         zone = zone_of(step, shown)
         if step.before is not None:
-            yield f"  - next until now: {fires_words(step.before, zone)}"
+            yield f"  - next before: {fires_words(step.before, zone)}"
         if step.after is not None:
-            yield f"  - next: {fires_words(step.after, zone)}"
+            yield f"  - next after: {fires_words(step.after, zone)}"
 
 
 def _list(title: str, entries: list[str]) -> Iterator[str]:

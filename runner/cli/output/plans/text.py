@@ -47,11 +47,11 @@ def lines(shown: Shown) -> Iterator[str]:
     yield from _section("runs at once", [_run(step, fire, shown) for step, fire in running(shown)])
     yield from _section("recorded as misfired", list(missed_words(shown)))
     yield from _section(
-        "new collisions in the week to come",
+        "new collisions in the next 7 days",
         list(map(collision_words, shown.plan.crowding.collisions)),
     )
     if shown.plan.differs:
-        yield f"busiest minute of the week to come: {rush_words(shown)}"
+        yield f"busiest minute of the next 7 days: {rush_words(shown)}"
     yield style(f"{shown.jobs} against {shown.against}: {summary(shown)}", bold=True)
 
 
@@ -65,9 +65,9 @@ def _step(step: Step, shown: Shown) -> Iterator[str]:
     if has_other_fires(step):
         zone = zone_of(step, shown)
         if step.before is not None:
-            yield f"    next until now  {fires_words(step.before, zone)}"
+            yield f"    next before  {fires_words(step.before, zone)}"
         if step.after is not None:
-            yield f"    next            {fires_words(step.after, zone)}"
+            yield f"    next after   {fires_words(step.after, zone)}"
 
 
 def _run(step: Step, fire: datetime, shown: Shown) -> str:

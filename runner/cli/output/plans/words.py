@@ -99,7 +99,7 @@ def collision_words(collision: Collision) -> str:
         if collision.others
         else "held by its own previous execution"
     )
-    before = f", {collision.before:,} until now" if collision.before else ""
+    before = f" ({collision.before:,} before the change)" if collision.before else ""
     guard = f"the guard {_printable(collision.process)} is {others}"
     return f"{collision.request}: {_counted(collision.skipped, 'fire')} skipped{before}, {guard}"
 
@@ -108,7 +108,8 @@ def rush_words(shown: Shown) -> str:
     """Return the busiest minute of the next week, compared with the one before the change."""
     before, after = shown.plan.crowding.before, shown.plan.crowding.after
     starts = (before.starts if before else 0), (after.starts if after else 0)
-    change = "as until now" if starts[0] == starts[1] else f"until now {_rush(before, shown.zone)}"
+    same = starts[0] == starts[1]
+    change = "as before" if same else f"before the change {_rush(before, shown.zone)}"
     return f"{_rush(after, shown.zone)}, {change}"
 
 
