@@ -22,20 +22,16 @@ Commands:
   next        List upcoming fires of all requests, or of the named ones.
   status      Show whether a runner is alive, what it runs, and what is next.
   schedule    Press Schedule: let unscheduled requests fire again.
-  unschedule  Press Unschedule: stop future fires; running executions
-              continue.
-  reschedule  Press Reschedule: run a one-time request again, or restart a
-              schedule.
+  unschedule  Press Unschedule: stop future fires, not running executions.
+  reschedule  Press Reschedule: rerun a one-time request, restart a schedule.
   exec        Run a request now and show its output.
   kill        Stop running executions, by request or by id.
-  monitor     Show the Process Monitor: past and running executions, newest
-              last.
+  monitor     Show the Process Monitor: past and running executions.
   log         Show the output of an execution.
   reload      Make the runner read its jobs folder now.
   doctor      Check the runner's environment and suggest fixes.
   schema      Print a JSON schema for editors and other tools.
-  explain     Explain in plain English when something fires, or why it did
-              not.
+  explain     Explain when something fires, or why it did not.
   simulate    Forecast a time span: fires, overlaps, busy hours.
   import      Import requests from another scheduler's files.
 
