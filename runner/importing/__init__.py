@@ -1,3 +1,3 @@
-"""Importing: other schedulers' files as process requests, with a report of what could
-not be carried over. Pure.
+"""Convert other schedulers' files to process requests, and report every difference.
+Pure.
 """

@@ -1,12 +1,15 @@
-"""What a cron expression means in the scheduler it was written for, as sets of numbers. Pure.
+"""Read a cron expression as the scheduler it was written for reads it. Pure.
 
-Four readings, and ours. They differ where it does not show:
-- `0 0 13 * 5`: the 13th *or* a Friday (cron, Kubernetes), the 13th that *is* a Friday (yacron, cronstable);
-- `0 0 */2 * 1`: Debian's cron wants both, for the field begins with `*`; Kubernetes (robfig/cron 3) takes either, for a
-  step other than 1 ends the star's privilege;
-- `5/15`: from 5 on (Kubernetes, yacron, Quartz), or only 5 (Vixie's cron, which drops what follows);
-- six fields: seconds first (Quartz, ours), or a year last (yacron);
-- weekday 1: Monday, in Quartz Sunday.
+The result is sets of numbers. The four dialects and ours look alike, but differ:
+- `0 0 13 * 5` is the 13th *or* a Friday in cron and Kubernetes; in yacron and
+  cronstable it is a 13th that *is* a Friday.
+- `0 0 */2 * 1`: Debian's cron requires both day fields to match, because one begins
+  with `*`. Kubernetes (robfig/cron 3) requires only one, because there only a step of
+  1 keeps the meaning of `*`.
+- `5/15` means from 5 on in Kubernetes, yacron and Quartz, but only 5 in Vixie's cron,
+  which ignores the step.
+- Six fields have seconds first in Quartz and ours, but a year last in yacron.
+- Weekday 1 is Monday, but in Quartz it is Sunday.
 """
 
 from __future__ import annotations
@@ -16,9 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 Term = int | str
-"""A number, or a form that names a day by its place in the month, spelled as ours: `L`,
-`LW`, `5L`, `5#2`.
-"""
+"""A number, or a day's place in the month in our spelling: `L`, `LW`, `5L`, `5#2`."""
 Terms = frozenset[Term]
 
 _MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -31,14 +32,15 @@ ALL_WEEKDAYS: Terms = frozenset(range(7))
 
 
 class DialectError(ValueError):
-    """An expression that means nothing there, or something that no expression here
-    means; the text says which.
+    """The dialect rejects the expression, or no expression of ours has its meaning.
+
+    The message says which.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A field's name, the numbers it may hold, and what words stand for some of them."""
+    """A field's name, its range of numbers (inclusive), and the numbers of its words."""
 
     name: str
     low: int
@@ -48,31 +50,33 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """How a scheduler reads expressions. `layouts` are the fields by their count.
-
-    `bare_step` tells whether `5/15` goes on to the end; `either_day` whether a day of
-    only one of two restricted day fields will do; `star_survives_step` whether `*/2`
-    still counts as an unrestricted field then; `wraps` whether `fri-mon` is a range.
-    `at_clock_changes` says what it does there, in words.
-    """
+    """How a scheduler reads expressions."""
 
     name: str
     layouts: Mapping[int, tuple[Field, ...]]
+    """The fields in their order, by the number of fields."""
     bare_step: bool = True
+    """Whether `5/15` continues to the end of the field."""
     either_day: bool = True
+    """Whether one match is enough if both day fields are restricted."""
     star_survives_step: bool = False
+    """Whether `*/2` counts as unrestricted for `either_day`."""
     question_mark: bool = True
+    """Whether `?` in a day field means any day."""
     wraps: bool = False
+    """Whether a range may wrap, as in `fri-mon`."""
     places_in_month: bool = False
+    """Whether `L`, `LW`, `5L` and `5#2` are known."""
     at_clock_changes: str = ""
+    """What the scheduler does when the clocks change, as a clause for a remark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """The times an expression matches; weekdays count from Sunday, 0. With `is_either`,
-    one of the day fields will do.
+    """The times that an expression matches.
 
-    `years` None is every year.
+    Weekdays count from 0, Sunday. With `is_either`, a day needs to match only one of the
+    day fields. `years` is None for every year.
     """
 
     seconds: Terms
@@ -117,27 +121,33 @@ VIXIE = Dialect(
 ROBFIG = Dialect(
     name="Kubernetes",
     layouts={5: (*_FIVE, _TO_6)},
-    at_clock_changes="Kubernetes skips a time that the clocks skip, and runs twice at one they show twice",
+    at_clock_changes=(
+        "Kubernetes skips a time that the clocks skip and runs twice at a time that occurs twice"
+    ),
 )
 PARSE_CRONTAB = Dialect(
     name="yacron",
     layouts={5: (*_FIVE, _TO_7), 6: (*_FIVE, _TO_7, _YEAR), 7: (_SECOND, *_FIVE, _TO_7, _YEAR)},
     either_day=False,
     places_in_month=True,
-    at_clock_changes="yacron skips a time that the clocks skip and runs twice at one they show twice, "
-    "cronstable shifts the one and runs once at the other",
+    at_clock_changes=(
+        "yacron skips a time that the clocks skip and runs twice at a time that occurs twice,"
+        " cronstable shifts the first and runs once at the second"
+    ),
 )
 QUARTZ = Dialect(
     name="Quartz",
     layouts={6: (_SECOND, *_FIVE, _FROM_1), 7: (_SECOND, *_FIVE, _FROM_1, _YEAR)},
     wraps=True,
     places_in_month=True,
-    at_clock_changes="Quartz skips a time that the clocks skip, and runs at the second of two",
+    at_clock_changes=(
+        "Quartz skips a time that the clocks skip and runs at the second of two equal times"
+    ),
 )
 
 
 def meaning_of(expression: str, dialect: Dialect) -> Meaning:
-    """Read an expression as a scheduler does. Raises DialectError.
+    """Read an expression as the dialect's scheduler does. Raises DialectError.
 
     >>> sorted(meaning_of("0 0 0 ? * 6#3", QUARTZ).weekdays)
     ['5#3']
@@ -145,10 +155,10 @@ def meaning_of(expression: str, dialect: Dialect) -> Meaning:
     texts = expression.upper().split()
     layout = dialect.layouts.get(len(texts))
     if layout is None:
-        raise DialectError(f"{dialect.name} knows no expression of {len(texts)} fields")
+        raise DialectError(f"{dialect.name} has no expressions of {len(texts)} fields")
     by_name = {field.name: text for field, text in zip(layout, texts, strict=True)}
     if dialect is QUARTZ and (by_name[_DAY.name] == "?") == (by_name[_FROM_1.name] == "?"):
-        raise DialectError("Quartz wants ? in exactly one of the two day fields")
+        raise DialectError("Quartz requires ? in exactly one of the two day fields")
     sets = {
         field.name: _terms(text, field, dialect) for field, text in zip(layout, texts, strict=True)
     }
@@ -170,8 +180,9 @@ def meaning_of(expression: str, dialect: Dialect) -> Meaning:
 
 
 def normal(meaning: Meaning) -> Meaning:
-    """Make equal what means the same: an unrestricted field beside one of which either
-    will do is no restriction.
+    """Return the one form of all equal meanings.
+
+    If one match is enough and one day field allows every day, every day matches.
     """
     if meaning.is_either and (meaning.days >= ALL_DAYS or meaning.weekdays >= ALL_WEEKDAYS):
         return replace(meaning, days=ALL_DAYS, weekdays=ALL_WEEKDAYS, is_either=False)
@@ -179,7 +190,8 @@ def normal(meaning: Meaning) -> Meaning:
 
 
 def _is_star(text: str, dialect: Dialect) -> bool:
-    """Tell whether a day field leaves the choice to the other one."""
+    """Return whether a day field counts as unrestricted, so that only the other decides."""
+    # Vixie's cron looks at the first character alone, so that `*/2` is a star as well.
     if dialect.star_survives_step:
         return text.startswith("*")
     return any(re.fullmatch(r"[*?](/0*1)?", term) for term in text.split(","))
@@ -194,7 +206,7 @@ def _terms(text: str, field: Field, dialect: Dialect) -> Terms:
 
 
 def _canonical(numbers: Iterable[int], field: Field) -> set[Term]:
-    """Number weekdays from Sunday, 0, whatever the dialect does."""
+    """Renumber weekdays from 0, Sunday, as all dialects' meanings do."""
     if field.name != _TO_7.name:
         return set(numbers)
     return {_sunday_first(number, field) for number in numbers}
@@ -209,7 +221,7 @@ def _numbers(term: str, field: Field, dialect: Dialect) -> Iterator[int]:
     step = _number(step_text, term, field) if slash else 1
     if step == 0:
         raise DialectError(f"a step of 0 in the {field.name} {term!r}")
-    # The library of yacron expands a star or an open end to 6, though it knows 7.
+    # yacron's library (parse-crontab) accepts weekday 7, but ends `*` and `5/2` at 6.
     high = 6 if dialect is PARSE_CRONTAB and field is _TO_7 else field.high
     if head == "*" or (
         head == "?" and dialect.question_mark and field.name in {_DAY.name, _TO_7.name}
@@ -222,7 +234,7 @@ def _numbers(term: str, field: Field, dialect: Dialect) -> Iterator[int]:
         return _range(first, last, step, term, field, dialect)
     if slash and not dialect.bare_step:
         raise DialectError(
-            f"{term!r} is read as {first} alone by some crons, and as from {first} on by others"
+            f"{term!r} means only {first} to some crons, and {first} and later to others"
         )
     return iter(range(first, (high if slash else first) + 1, step))
 
@@ -231,7 +243,7 @@ def _range(
     first: int, last: int, step: int, term: str, field: Field, dialect: Dialect
 ) -> Iterator[int]:
     if dialect is PARSE_CRONTAB and field is _TO_7 and last == 0:
-        last = 7
+        last = 7  # parse-crontab reads `sat-0` as Saturday and Sunday
     if first <= last:
         return iter(range(first, last + 1, step))
     if not dialect.wraps:
@@ -247,28 +259,27 @@ def _value(text: str, term: str, field: Field) -> int:
         return field.names[text]
     number = _number(text, term, field)
     if not field.low <= number <= field.high:
-        raise DialectError(f"{term!r} is no {field.name}: {field.low} to {field.high}")
+        raise DialectError(f"{term!r} is not a valid {field.name}: use {field.low} to {field.high}")
     return number
 
 
 def _number(text: str, term: str, field: Field) -> int:
     if not re.fullmatch(r"\d{1,4}", text, re.ASCII):
-        raise DialectError(f"{term!r} is no {field.name}")
+        raise DialectError(f"{term!r} is not a valid {field.name}")
     return int(text)
 
 
 def _place_in_month(term: str, field: Field, dialect: Dialect) -> set[Term] | None:
-    """Read a form that names a day by its place in the month, in our spelling; None for
-    any other term.
-    """
+    """Return a day's place in the month in our spelling, or None for any other term."""
     if field is _DAY:
         return _day_place(term)
     if field.name != _TO_7.name:
         return None
     if dialect is QUARTZ and term == "L":
-        return {6}
+        return {6}  # in Quartz a bare L is the week's last day, Saturday
     if match := re.fullmatch(r"(\w+)#([1-5])", term, re.ASCII):
         return {f"{_sunday_first(_value(match[1], term, field), field)}#{match[2]}"}
+    # parse-crontab writes the L in front (`L5`, `L1-3`), Quartz behind (`6L`).
     trailing = re.fullmatch(
         r"L([0-7])(?:-([0-7]))?" if dialect is PARSE_CRONTAB else r"(\w+)L()", term, re.ASCII
     )
@@ -283,7 +294,7 @@ def _day_place(term: str) -> set[Term] | None:
     if term in {"L", "LW"}:
         return {term}
     if re.fullmatch(r"\d+W", term, re.ASCII):
-        raise DialectError(f"nothing here means {term}, the workday nearest to a day")
+        raise DialectError(f"Runner has no equivalent of {term}, the workday nearest to a day")
     if re.fullmatch(r"L-\d+W?", term, re.ASCII):
-        raise DialectError(f"nothing here means {term}, days before the last of the month")
+        raise DialectError(f"Runner has no equivalent of {term}, days before a month's last day")
     return None

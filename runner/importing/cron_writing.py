@@ -1,4 +1,4 @@
-"""A cron expression of another scheduler as one of ours with the same meaning. Pure."""
+"""Write another scheduler's cron expression as one of ours with the same meaning. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from runner.importing.cron_dialects import (
 )
 
 _WEEKS = tuple(frozenset(range(first, min(first + 7, 32))) for first in range(1, 32, 7))
-"""The days of a month on which a weekday is the first, second, … of its kind."""
+"""The days of the month on which a weekday's first, second, … occurrence can fall."""
 
 
 def expression_for(text: str, dialect: Dialect) -> str:
-    """Return what is to be written here; the text itself wherever it means the same.
-    Raises DialectError.
+    """Return our expression for another scheduler's; the same text if it means the same.
+
+    Raises DialectError if no expression of ours has that meaning.
 
     >>> from runner.importing.cron_dialects import PARSE_CRONTAB, ROBFIG
     >>> expression_for("0 9 1-7 * mon", PARSE_CRONTAB), expression_for("0 0 */2 * 1", ROBFIG)
@@ -40,7 +41,7 @@ def _same(text: str, meaning: Meaning) -> str | None:
 
 
 def expression_of(meaning: Meaning) -> str:
-    """Write a meaning; its years are left out. Raises DialectError if no expression has it."""
+    """Write a meaning, without its years. Raises DialectError if no expression has it."""
     days, weekdays = _day_fields(meaning)
     fields = [
         _text(meaning.minutes, 0, 59),
@@ -53,7 +54,10 @@ def expression_of(meaning: Meaning) -> str:
 
 
 def _day_fields(meaning: Meaning) -> tuple[str, str]:
-    """Write both day fields: with a `*` in front of one, a day must be of both."""
+    """Write both day fields.
+
+    If one of them begins with `*`, a day must match both; otherwise one match is enough.
+    """
     if meaning.days >= ALL_DAYS:
         return "*", "*" if meaning.weekdays >= ALL_WEEKDAYS else _text(
             meaning.weekdays, 0, 6, star=False
@@ -66,19 +70,22 @@ def _day_fields(meaning: Meaning) -> tuple[str, str]:
 
 
 def _both(days: Terms, weekdays: Terms) -> tuple[str, str]:
-    """Write that a day must be of both fields: a step from `*` says so, and so does the
-    second Friday.
+    """Write two day fields that must both match.
+
+    Two spellings say so: a field with a step from `*`, and a place such as the second
+    Friday (`5#2`).
     """
     starred = _text(days, 1, 31)
     if starred.startswith("*"):
         return starred, _text(weekdays, 0, 6, star=False)
+    # The weekdays may be a step instead: `*/2` is Sunday, Tuesday, Thursday, Saturday.
     for step in range(2, 8):
         if weekdays == {number % 7 for number in range(0, 8, step)}:
             return _text(days, 1, 31, star=False), f"*/{step}"
     weeks = [nth for nth, week in enumerate(_WEEKS, 1) if week <= days]
     if frozenset().union(*(_WEEKS[nth - 1] for nth in weeks)) != days or not _are_numbers(weekdays):
         raise DialectError(
-            "no expression here wants both a certain day of the month and a certain weekday"
+            "Runner cannot require both a day of the month and a weekday in one expression"
         )
     return "*", ",".join(
         f"{weekday}#{nth}" for nth in weeks for weekday in sorted(weekdays, key=str)
@@ -98,7 +105,10 @@ def _text(terms: Terms, low: int, high: int, *, star: bool = True) -> str:
 
 
 def _parts(numbers: list[int], low: int, high: int, *, star: bool) -> list[str]:
-    """Write ascending numbers as a step if they are one, else as ranges and single ones."""
+    """Write ascending numbers as one step if possible, else as ranges and single numbers.
+
+    `star` allows `*/step`; in a day field a `*` in front would change the meaning.
+    """
     steps = {after - before for before, after in pairwise(numbers)}
     if len(numbers) > 2 and len(steps) == 1 and steps != {1}:
         step = steps.pop()
@@ -114,7 +124,7 @@ def _parts(numbers: list[int], low: int, high: int, *, star: bool) -> list[str]:
 
 
 def first_and_last(years: Terms) -> tuple[int, int] | None:
-    """Return the first and the last of years that follow each other without a gap; None for others."""
+    """Return the first and last of consecutive years; None if the years have gaps."""
     numbers = sorted(year for year in years if isinstance(year, int))
     return (
         (numbers[0], numbers[-1]) if numbers == list(range(numbers[0], numbers[-1] + 1)) else None

@@ -1,5 +1,6 @@
-"""Crontabs, a user's and the system's with a user in the sixth column, as Debian's cron
-and cronie read them. Pure.
+"""Import crontabs as Debian's cron and cronie read them. Pure.
+
+A system crontab names a user in its sixth column; a user's own crontab does not.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from runner.importing.imported import Data, Draft, Import, Remark, Settings, Sev
 from runner.importing.scheduling import NICKNAMES, NO_REBOOT, cron_timing
 
 Homes = Callable[[str | None], str | None]
-"""A user's home folder, None for one that is not known; of None: the home of who imports."""
+"""Return a user's home folder, or None for an unknown user.
+
+The user None is the one who runs the import.
+"""
 
 _PATH = "/usr/bin:/bin"
 _ASSIGNMENT = re.compile(r"""\s*("[^"]*"|'[^']*'|[^\s="'@*]+)\s*=\s*(.*?)\s*""")
@@ -21,11 +25,11 @@ _BLANKS = re.compile(r"[ \t]+")
 _USERS = frozenset(
     ["root", "daemon", "www-data", "nobody", "postgres", "mysql", "apache", "nginx", "ubuntu"]
 )
-"""Whom the sixth column of a system's crontab often names; as programs they would be strange."""
+"""Users that system crontabs often name, and that are unlikely names of programs."""
 _ENTRY = re.compile(r"(@[a-z]+|([-*\d][^ \t]*[ \t]+){2}([*\d?A-Za-z][^ \t]*[ \t]+){3})\S")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\$?")
 _BEGIN = re.compile(r"/(\S*/)?s?bin/\S+|/\S+\.(sh|py|pl|php|rb)$")
-"""The begin of a command that hardly is an argument."""
+"""The beginning of a command that is unlikely to be an argument."""
 _PROGRAMS = frozenset(
     [
         *(
@@ -87,7 +91,7 @@ _PROGRAMS = frozenset(
 )
 """Programs whose first argument often is a path."""
 _SILENT = re.compile(r"(?:&>>?|>&)\s*/dev/null\s*$|>>?\s*/dev/null\s+2>>?\s*(?:&1|/dev/null)\s*$")
-"""The end of a command all of whose output is discarded."""
+"""The end of a command that discards all of its output."""
 _SAYS_NOTHING = frozenset(
     ["cd", "test", "[", "[[", "export", "set", "umask", "sleep", "source", "."]
 )
@@ -123,23 +127,27 @@ _WRAPPERS = {
 _INTERPRETERS = re.compile(r"(python|perl|php|ruby|node|java|bash|dash|sh|zsh)[\d.]*")
 _OWN = {"SHELL", "HOME", "MAILTO", "MAILFROM", "CRON_TZ", "RANDOM_DELAY", "LOGNAME", "USER"}
 _MAIL = "cron mails the output; here it is kept, and its end is in the monitor log"
-_INHERITS = "a process inherits the runner's environment; cron's has little more than PATH, which is written out"
+_INHERITS = (
+    "a process inherits the runner's environment; cron's has little more than PATH,"
+    " which each request now sets"
+)
 
 
 def from_crontab(text: str, settings: Settings, *, has_users: bool, homes: Homes) -> Import:
-    """Read a crontab; `has_users` says that a user stands before each command."""
+    """Read a crontab. With `has_users`, each command has a user in front of it."""
     reader = _Reader(settings=settings, has_users=has_users, homes=homes)
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         reader.read(number, line.strip(" \t\r"))
     if reader.drafts and reader.drafts[-1].line == len(lines):
-        message = "its line has no newline at its end: cron refuses such a crontab, or never runs the entry"
-        reader.drafts[-1].differs(message)
+        reader.drafts[-1].differs(
+            "its line has no newline at the end: cron refuses the crontab or never runs the entry"
+        )
     return finished(reader.drafts, reader.file_remarks(), settings)
 
 
 class _Reader:
-    """The lines of a crontab, one after another: a variable holds for the entries below it."""
+    """Reads the lines of a crontab in order. A variable applies to the entries below it."""
 
     def __init__(self, *, settings: Settings, has_users: bool, homes: Homes) -> None:
         self.drafts: list[Draft] = []
@@ -164,13 +172,16 @@ class _Reader:
             self._comments = []
 
     def file_remarks(self) -> list[Remark]:
-        """Tell, once, what concerns all entries."""
+        """Return the remarks that concern all entries."""
         if not self.drafts:
             return []
         remarks = [Remark(line=1, severity=Severity.NOTE, message=_INHERITS)]
         if not self._has_users:
-            message = "cron runs them as the crontab's owner; here the runner's user does, in the home of who imports"
-            suggestion = "let that be the same one, or add `run_as` and the right `directory`"
+            message = (
+                "cron runs these commands as the crontab's owner; Runner runs them as its own user,"
+                " in the home of the user who imports"
+            )
+            suggestion = "use the same user for both, or add `run_as` and the right `directory`"
             remarks.append(
                 Remark(line=1, severity=Severity.NOTE, message=message, suggestion=suggestion)
             )
@@ -178,7 +189,7 @@ class _Reader:
             remarks.append(self._settings.zone_remark("the machine that cron ran on"))
         if self._mailed_from is not None:
             suggestion = (
-                "tail the monitor log for failures, or add an `on_failure` that tells somebody"
+                "watch the monitor log for failures, or add an `on_failure` that notifies someone"
             )
             mail = Remark(
                 line=self._mailed_from,
@@ -190,13 +201,14 @@ class _Reader:
         return remarks
 
     def _comment(self, text: str) -> None:
-        """Keep a comment for the entry below it, but not an entry that is commented
-        out, or a ruler.
+        """Keep a comment as the description of the entry below it.
+
+        An entry that is commented out and a line of ornaments describe nothing.
         """
         if (
             _ENTRY.match(text)
             or not re.search(r"\w", text)
-            or text.replace(" ", "").startswith("mhdommon")
+            or text.replace(" ", "").startswith("mhdommon")  # Debian's header of the columns
         ):
             self._comments = []
         else:
@@ -208,14 +220,13 @@ class _Reader:
         if columns is None:
             what = "a time, a user and a command" if self._has_users else "a time and a command"
             draft.changed(
-                f"it is no entry of a crontab ({what}), and is not written", "see crontab(5)"
+                f"it is not a crontab entry ({what}) and is not written",
+                "see crontab(5)",
             )
             draft.is_written = False
             return draft
         if columns.is_quiet:
-            draft.note(
-                "the - in front keeps cron from logging it; here every execution is recorded"
-            )
+            draft.note("the leading - keeps cron from logging it; Runner records every execution")
         first = _BLANKS.split(columns.command)[0]
         if not self._has_users and self._is_user(columns.command):
             draft.changed(
@@ -238,7 +249,7 @@ class _Reader:
         return draft
 
     def _is_user(self, command: str) -> bool:
-        """Tell whether a command begins with a user, and what follows it is a command."""
+        """Return whether a command seems to begin with a user that a command follows."""
         first, _, rest = command.replace("\t", " ").partition(" ")
         begin = rest.split(maxsplit=1)[0] if rest.strip() else ""
         if first in _USERS:
@@ -251,7 +262,10 @@ class _Reader:
         )
 
     def _is_program(self, user: str, command: str) -> bool:
-        """Tell whether what stands in a user's place is a program, and the command its arguments."""
+        """Return whether the word in the user's place seems to be a program.
+
+        The command is then that program's arguments.
+        """
         if self._homes(user) is not None:
             return False
         return (
@@ -269,23 +283,25 @@ class _Reader:
         )
         if stdin is not None:
             draft.process["stdin"] = stdin
-            draft.note("what follows the first % is its standard input, each further % a new line")
+            draft.note(
+                "the text after the first % is its standard input; each further % is a line break"
+            )
         if columns.user:
             draft.process["run_as"] = {"user": columns.user}
         draft.process["environment"] = self._environment()
         self._say_where(draft, columns.user)
 
     def _say_where(self, draft: Draft, user: str | None) -> None:
-        """cron changes to HOME, which the crontab may set."""
+        """Set the directory: cron changes to HOME, which the crontab may set."""
         home = self._variables.get("HOME") or self._homes(user)
         if home is None:
             whose = user or "the crontab's owner"
             draft.changed(
-                f"cron runs it in the home of {whose}, which is not known here",
+                f"cron runs it in the home folder of {whose}, which is unknown on this machine",
                 "write its `directory`",
             )
         elif not home.startswith("/"):
-            draft.changed(f"HOME={home} is no absolute path", "write its `directory`")
+            draft.changed(f"HOME={home} is not an absolute path", "write its `directory`")
         else:
             draft.process["directory"] = home
 
@@ -304,11 +320,11 @@ class _Reader:
             draft.data["timing"] = "run_immediately"
             return
         if time.startswith("@") and time.lower() not in NICKNAMES:
-            draft.changed(f"cron knows no {time}", f"it knows {', '.join(NICKNAMES)}")
+            draft.changed(f"cron has no {time}", f"use one of {', '.join(NICKNAMES)}")
             return
         if zone:
             draft.differs(
-                f"CRON_TZ={zone} is its time zone, as cronie reads it; Debian's cron takes no notice of it"
+                f"CRON_TZ={zone} becomes its time zone, as in cronie; Debian's cron ignores it"
             )
         self._has_machine_zone |= not zone
         timing = cron_timing(draft, time, VIXIE, self._settings, zone=zone)
@@ -317,25 +333,29 @@ class _Reader:
             draft.data["timing"] = timing
 
     def _spread(self, draft: Draft) -> Data:
-        """cronie draws a delay below RANDOM_DELAY minutes once, when it starts: a
-        stable one is as good.
+        """Return a spread for RANDOM_DELAY minutes.
+
+        cronie draws one random delay below that when it starts. A fixed one spreads the
+        load equally well.
         """
         delay = self._variables.get("RANDOM_DELAY", "0")
         if not re.fullmatch(r"\d{1,4}", delay, re.ASCII):
-            draft.differs(f"RANDOM_DELAY={delay} is no number of minutes, and is left out")
+            draft.differs(
+                f"RANDOM_DELAY={delay} is not a number of minutes and is not carried over"
+            )
             return {}
         if not int(delay):
             return {}
         draft.differs(
-            f"RANDOM_DELAY={delay} is a `spread`: a delay of its own, the same each time; cronie draws one when it"
-            " starts, and Debian's cron takes no notice of it"
+            f"RANDOM_DELAY={delay} becomes a `spread`: the request gets a fixed delay; cronie draws"
+            " a new delay when it starts, and Debian's cron ignores it"
         )
         return {"spread": f"{int(delay)}m"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Columns:
-    """An entry taken apart. `is_quiet`: it began with a `-`."""
+    """The columns of an entry. `is_quiet` means that it begins with a `-`."""
 
     time: str
     user: str | None
@@ -359,7 +379,7 @@ def _columns(line: str, *, has_users: bool) -> _Columns | None:
 
 
 def _is_silent(command: str) -> bool:
-    """Tell whether all output of a command is discarded, so that there is nothing to mail.
+    """Return whether a command discards all of its output, so that cron mails nothing.
 
     >>> _is_silent("cd /srv && ./post >/dev/null 2>&1"), _is_silent("./post >/dev/null")
     (True, False)
@@ -372,7 +392,7 @@ def _is_silent(command: str) -> bool:
 
 
 def _runs_another(word: str) -> bool:
-    """Tell whether a word begins a command whatever stands behind it."""
+    """Return whether a word always begins a command: a shell builtin, wrapper or interpreter."""
     return word in _NO_PROGRAM or word in _WRAPPERS or _INTERPRETERS.fullmatch(word) is not None
 
 
@@ -381,9 +401,10 @@ def _unquoted(text: str) -> str:
 
 
 def _command_and_input(text: str) -> tuple[str, str | None]:
-    r"""Part a command from its standard input at the first `%` that no backslash escapes.
+    r"""Split a command and its standard input at the first unescaped `%` (crontab(5)).
 
-    In both a `\%` is a percent sign. The input's other `%` are new lines, and it ends with one.
+    In both parts `\%` is a percent sign. Each further `%` of the input is a line break,
+    and the input ends with one.
 
     >>> _command_and_input(r"date +\%F")
     ('date +%F', None)
@@ -397,7 +418,7 @@ def _command_and_input(text: str) -> tuple[str, str | None]:
 
 
 def _program(command: str) -> str:
-    """Guess what a shell line is about: its first real program, without folder and ending.
+    """Guess a name for a shell line: its first real program, without folder and extension.
 
     >>> _program("cd /srv && nice -n 10 /usr/bin/python3 -u tools/post.py --all >/dev/null 2>&1")
     'post'

@@ -1,6 +1,4 @@
-"""What an import yields: requests as documents, and remarks on all that could not be
-carried over. Pure.
-"""
+"""The result of an import: requests as documents, and remarks on every difference. Pure."""
 
 from __future__ import annotations
 
@@ -21,24 +19,22 @@ _ORDER = ("name", "description", "owner", "labels", "context", "scheduled", "pro
 
 
 class Severity(StrEnum):
-    """How much a remark weighs.
-
-    `changed`: what runs, or when, would not be the same; the request is written
-    unscheduled, or not at all. `differs`: it runs as it did, but something beside it is
-    lost (mail, metrics) or is otherwise on rare occasions. `note`: the same thing,
-    spelled otherwise, or something to know.
-    """
+    """How serious a difference is."""
 
     CHANGED = "changed"
+    """The request would run something else, or at other times.
+
+    It is written unscheduled, or not at all.
+    """
     DIFFERS = "differs"
+    """The request runs as before, but an extra is lost (mail, metrics) or a rare case differs."""
     NOTE = "note"
+    """The meaning is the same in another spelling, or the remark is only information."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
-    """One thing to know about a line of the source; `request` is the one it is about,
-    None for the whole file.
-    """
+    """A remark on a line of the source. `request` is None if it concerns the whole file."""
 
     line: int
     severity: Severity
@@ -49,8 +45,9 @@ class Remark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """One request. `data` is its document, None if there is none to be written;
-    `excerpt` what the source said.
+    """One imported request.
+
+    `data` is its document, None if no file is written. `excerpt` quotes the source.
     """
 
     name: str
@@ -60,7 +57,7 @@ class Imported:
     remarks: tuple[Remark, ...] = ()
 
     def changed(self, message: str, suggestion: str | None = None) -> Imported:
-        """Return it unscheduled, with a remark that says why."""
+        """Return the request unscheduled, with a remark that says why."""
         remark = Remark(
             line=self.line,
             severity=Severity.CHANGED,
@@ -74,7 +71,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """All that a source held; `remarks` are those about the source as a whole."""
+    """All requests of a source; `remarks` concern the source as a whole."""
 
     requests: tuple[Imported, ...]
     remarks: tuple[Remark, ...] = ()
@@ -88,10 +85,10 @@ class Import:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the source does not say: `zone` is written into requests that name none, if it is given.
+    """Settings that the source itself does not contain.
 
-    `default_zone` is the runner's, which holds where none is written; `now` tells which
-    clock changes are near.
+    If `zone` is given, requests without a zone get it; otherwise the runner's own zone,
+    `default_zone`, applies to them. `now` decides which clock changes are near.
     """
 
     default_zone: str
@@ -100,22 +97,25 @@ class Settings:
 
     @property
     def timezone(self) -> Data:
-        """What a timing says of its zone when the source says nothing."""
+        """The zone of a timing whose source names none."""
         return {"timezone": self.zone} if self.zone else {}
 
     def zone_remark(self, whose: str) -> Remark:
-        """Tell which zone holds where the source used that of `whose`."""
+        """Return a remark on the zone that replaces the zone of `whose`."""
         if self.zone:
-            message = f"the zone {self.zone} is written into each request that names none"
+            message = f"each request without a zone of its own gets the zone {self.zone}"
             return Remark(line=1, severity=Severity.NOTE, message=message)
-        message = f"times are those of {whose}; here they are in the runner's zone ({self.default_zone} now)"
-        suggestion = "where that is another one, import again with --timezone"
+        message = (
+            f"the source's times are in the zone of {whose};"
+            f" here they are in the runner's zone (now {self.default_zone})"
+        )
+        suggestion = "if the two zones differ, import again with --timezone"
         return Remark(line=1, severity=Severity.NOTE, message=message, suggestion=suggestion)
 
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """A request in the making."""
+    """A request that an importer is still building."""
 
     line: int
     excerpt: str
@@ -128,17 +128,17 @@ class Draft:
     def changed(
         self, message: str, suggestion: str | None = None, *, line: int | None = None
     ) -> None:
-        """Remark on what would make it another thing: the request will be unscheduled."""
+        """Add a remark on a change of meaning; the request will be unscheduled."""
         self._remark(Severity.CHANGED, message, suggestion, line)
 
     def differs(
         self, message: str, suggestion: str | None = None, *, line: int | None = None
     ) -> None:
-        """Remark on what is lost or otherwise beside it."""
+        """Add a remark on a lost extra or a rare difference."""
         self._remark(Severity.DIFFERS, message, suggestion, line)
 
     def note(self, message: str, suggestion: str | None = None, *, line: int | None = None) -> None:
-        """Remark on what is only good to know."""
+        """Add a remark that is only information."""
         self._remark(Severity.NOTE, message, suggestion, line)
 
     def _remark(
@@ -151,8 +151,10 @@ class Draft:
             self.remarks.append(remark)
 
     def imported(self, name: str, default_zone: str) -> Imported:
-        """Finish it: what has changed its meaning is not scheduled, and what can never
-        fire has no timing.
+        """Finish the request.
+
+        A request whose meaning changed is unscheduled. A timing that can never fire is
+        left out.
         """
         self._check_schedule(default_zone)
         if any(remark.severity is Severity.CHANGED for remark in self.remarks):
@@ -173,7 +175,7 @@ class Draft:
                     parse_rule(schedule, default_zone=default_zone)
                 except RuleError as error:
                     self.changed(
-                        f"it has no timing here: {error}", error.suggestion or "write a `timing`"
+                        f"its timing is left out: {error}", error.suggestion or "write a `timing`"
                     )
                     del self.data["timing"]
 
@@ -183,7 +185,7 @@ def _ordered(data: Data) -> Data:
 
 
 def name_of(text: str) -> str:
-    """Return the request name nearest to a text; empty if none of its signs can be in a name.
+    """Return the request name nearest to a text; empty if no character of it is allowed.
 
     >>> name_of("Nightly Posting (ES)")
     'nightly-posting-es'
@@ -192,7 +194,7 @@ def name_of(text: str) -> str:
 
 
 def finished(drafts: list[Draft], remarks: list[Remark], settings: Settings) -> Import:
-    """Give each draft a name of its own: the second `backup` is `backup-2`."""
+    """Finish all drafts with unique names: the second `backup` becomes `backup-2`."""
     taken: set[str] = set()
     requests = []
     for draft in drafts:

@@ -1,7 +1,7 @@
-"""Kubernetes CronJob manifests, v1 and v1beta1, alone or in a List. Pure.
+"""Import Kubernetes CronJob manifests, v1 and v1beta1, alone or in a List. Pure.
 
-What runs is an image there and a command of this machine here: every imported request
-is unscheduled until a person has looked at its command.
+Kubernetes runs an image; Runner runs a command of its own machine. So every imported
+request is unscheduled until a person has checked its command.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PLACEHOLDER = ["false"]
 _EVERY = re.compile(r"@every (?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _ZONE_PREFIX = re.compile(r"(?:CRON_)?TZ=(\S+)\s+(.*)")
 _REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
-_DEFAULT_RETRIES = 6
+_DEFAULT_RETRIES = 6  # of a Job without a backoffLimit
 _HISTORY = {"successfulJobsHistoryLimit", "failedJobsHistoryLimit"}
 _MAY_HAVE_SCHEDULE = re.compile("cron|schedul|job|list$", re.IGNORECASE)
 _MADE_BY_THE_SERVER = (
@@ -35,7 +35,7 @@ _NO_MEANING = ("apiVersion", "kind", "status")
 
 
 def from_kubernetes(text: str, settings: Settings, *, name: str) -> Import:
-    """Read manifests. Raises RunnerError for what is no YAML."""
+    """Read manifests. Raises RunnerError if the text is not YAML."""
     drafts, remarks, needs_zone = [], [], False
     for document in documents_of(text, name):
         for manifest, path in _manifests(document.data, ()):
@@ -50,12 +50,12 @@ def from_kubernetes(text: str, settings: Settings, *, name: str) -> Import:
             else:
                 remarks.append(_other(kind, line))
     if needs_zone:
-        remarks.append(settings.zone_remark("the kube-controller-manager, mostly UTC"))
+        remarks.append(settings.zone_remark("the kube-controller-manager, usually UTC"))
     return finished(drafts, remarks, settings)
 
 
 def _manifests(data: object, path: DataPath) -> Iterator[tuple[dict[str, object] | None, DataPath]]:
-    """Yield the manifests of a document, or of a list in it; None for an empty document."""
+    """Yield the manifests of a document and of lists in it; None for an empty document."""
     match data:
         case {"kind": str() as kind, "items": list() as items} if kind.endswith("List"):
             for index, item in enumerate(items):
@@ -71,16 +71,17 @@ def _manifests(data: object, path: DataPath) -> Iterator[tuple[dict[str, object]
 
 
 def _with_kind(item: object, kind: str) -> object:
-    """Return an item of a list as it would stand alone: the items of a CronJobList need
-    not say what they are.
-    """
+    """Return an item of a list with its `kind`, which a CronJobList's items may omit."""
     return {"kind": kind, **item} if kind and isinstance(item, dict) else item
 
 
 def _other(kind: object, line: int) -> Remark:
-    """Remark on what is no CronJob: on a Service a note, on what may have a schedule a change."""
-    what = f"a {kind}" if isinstance(kind, str) else "no manifest"
-    message = f"this is {what}, no CronJob, and is left out"
+    """Return a remark on a manifest that is not a CronJob.
+
+    It is a change if the kind may have a schedule, and otherwise (a Service, say) a note.
+    """
+    what = f"a {kind}" if isinstance(kind, str) else "not a manifest"
+    message = f"this is {what}, not a CronJob, and is left out"
     if isinstance(kind, str) and not _MAY_HAVE_SCHEDULE.search(kind):
         return Remark(line=line, severity=Severity.NOTE, message=message)
     return Remark(
@@ -89,7 +90,7 @@ def _other(kind: object, line: int) -> Remark:
 
 
 class _CronJob:
-    """One manifest on its way to a request; from outside in: CronJob, Job, Pod, container."""
+    """Converts one manifest to a request, from outside in: CronJob, Job, Pod, container."""
 
     def __init__(
         self, data: dict[str, object], path: DataPath, document: Document, settings: Settings
@@ -119,13 +120,12 @@ class _CronJob:
 
     def _note_annotations(self, metadata: Keys) -> None:
         if metadata.raw("annotations"):
-            message = f"`{metadata.named('annotations')}` are for other programs, and are not carried over"
+            key = metadata.named("annotations")
+            message = f"`{key}` are for other programs and are not carried over"
             self.draft.note(message, line=metadata.line("annotations"))
 
     def _inner_metadata(self, keys: Keys) -> None:
-        """Take the metadata of a Job or Pod: labels are all that they may have beside
-        annotations, and name it only.
-        """
+        """Take the metadata of a Job or Pod: it only names and labels the object."""
         metadata = keys.mapping("metadata")
         metadata.ignore("creationTimestamp", "labels", "name")
         self._note_annotations(metadata)
@@ -143,7 +143,8 @@ class _CronJob:
         if spec.data.keys() & _HISTORY:
             spec.ignore(*_HISTORY)
             self.draft.differs(
-                "history limits are not kept a request: the runner prunes outputs, the log is yours"
+                "history limits have no counterpart: Runner prunes the outputs of all requests"
+                " together and leaves the log to you"
             )
 
     def _timing(self, spec: Keys) -> Data | None:
@@ -162,28 +163,30 @@ class _CronJob:
         hours, minutes, seconds = (int(part or 0) for part in match.groups())
         total = (hours * 60 + minutes) * 60 + seconds
         if not total:
-            self.draft.changed(f"{match[0]!r} is no schedule", "write a `timing`")
+            self.draft.changed(f"{match[0]!r} is not a schedule", "write a `timing`")
             return None
         message = (
-            f"{match[0]!r} counts from when the CronJob was made; here from 1970-01-01 00:00 UTC"
+            f"{match[0]!r} counts from the creation of the CronJob; here from 1970-01-01 00:00 UTC"
         )
-        self.draft.differs(message, "set `start`, if it matters")
+        self.draft.differs(message, "set `start` if it matters")
         unit, size = next((unit, size) for unit, size in _UNITS if total % size == 0)
         return {"schedule": {"frequency": unit, "interval": total // size}}
 
     def _misfire(self, spec: Keys) -> Data:
-        """Without a deadline the latest missed fire is made up for, however late; with
-        one, if it is not older.
+        """Return the misfire policy.
+
+        Kubernetes catches up the latest missed run, however late it is. With a deadline it
+        does so only within that many seconds.
         """
         deadline = spec.number("startingDeadlineSeconds")
         if deadline is None:
             self.draft.note(
-                "a missed run is made up for, once: Kubernetes has no startingDeadlineSeconds to end that"
+                "without startingDeadlineSeconds, one missed run is caught up, however late"
             )
             return {"misfire": "fire_once"}
-        if deadline < 10:  # what the documentation warns of: the controller looks every 10 seconds
+        if deadline < 10:  # the documentation warns of it: the controller checks every 10 s
             self.draft.changed(
-                "with a startingDeadlineSeconds below 10 Kubernetes may never run it"
+                "with a startingDeadlineSeconds below 10, Kubernetes may never run it"
             )
             return {}
         return {"misfire_grace": seconds_text(deadline)}
@@ -195,8 +198,11 @@ class _CronJob:
                 return
             case "Forbid":
                 self.draft.process["prevent_concurrent"] = True
-                message = "Forbid: what finds it running is refused; Kubernetes may still run it when the former ends"
-                self.draft.differs(message, "`on_overlap: queue` does that", line=line)
+                message = (
+                    "Forbid: Runner skips a fire while the process runs;"
+                    " Kubernetes may still run it when the previous run ends"
+                )
+                self.draft.differs(message, "use `on_overlap: queue` for that", line=line)
             case "Replace":
                 self.draft.process |= {"prevent_concurrent": True, "on_overlap": "replace"}
             case other:
@@ -206,7 +212,7 @@ class _CronJob:
         retries = job.number("backoffLimit")
         self._pod(job.mapping("template"))
         if retries is None:
-            self.draft.note(f"without a backoffLimit it is tried again {_DEFAULT_RETRIES} times")
+            self.draft.note(f"without a backoffLimit, Kubernetes retries {_DEFAULT_RETRIES} times")
             retries = _DEFAULT_RETRIES
         if retries > 0:
             self.draft.process["retry"] = {
@@ -217,18 +223,18 @@ class _CronJob:
             self.draft.process["timeout"] = seconds_text(deadline)
             if retries > 0:
                 message = (
-                    "activeDeadlineSeconds bounds all attempts together; `timeout` bounds each"
+                    "activeDeadlineSeconds limits all attempts together; `timeout` limits each one"
                 )
                 self.draft.changed(message, line=job.line("activeDeadlineSeconds"))
         for key in ("parallelism", "completions"):
             if (count := job.number(key)) not in (None, 1):
-                self.draft.changed(f"{key} is {count}; here one process runs", line=job.line(key))
+                self.draft.changed(f"{key} is {count}; Runner runs one process", line=job.line(key))
         job.ignore("ttlSecondsAfterFinished", "manualSelector", "completionMode")
 
     def _pod(self, template: Keys) -> None:
         self._inner_metadata(template)
         pod = template.mapping("spec")
-        # Kubernetes waits 30 seconds between TERM and KILL unless told otherwise, we do 10.
+        # The time between TERM and KILL: Kubernetes defaults to 30 seconds, Runner to 10.
         grace = pod.number("terminationGracePeriodSeconds")
         self.draft.process["stop_grace"] = seconds_text(30 if grace is None else grace)
         if (deadline := pod.number("activeDeadlineSeconds")) is not None:
@@ -236,7 +242,7 @@ class _CronJob:
         containers = list(pod.mappings("containers"))
         if len(containers) > 1:
             self.draft.changed(
-                f"it has {len(containers)} containers; the first is written",
+                f"it has {len(containers)} containers; only the first is carried over",
                 line=pod.line("containers"),
             )
             for other in containers[1:]:
@@ -244,7 +250,10 @@ class _CronJob:
         if containers:
             self._container(containers[0])
         else:
-            message = f"it has no container, so nothing to run; `{_PLACEHOLDER[0]}` is written in its place"
+            message = (
+                f"it has no container, so there is nothing to run;"
+                f" `{_PLACEHOLDER[0]}` takes its place"
+            )
             self.draft.changed(message, "write its `command`", line=pod.line("containers"))
             self.draft.process["command"] = _PLACEHOLDER
         pod.ignore("restartPolicy", "dnsPolicy", "schedulerName")
@@ -252,14 +261,17 @@ class _CronJob:
     def _container(self, container: Keys) -> None:
         image = container.text("image")
         message = f"the image {image} is not carried over: the command runs on this machine"
-        suggestion = "check the command, or run the image: [podman, run, --rm, IMAGE, …]; then remove `scheduled`"
+        suggestion = (
+            "check the command, or run the image with [podman, run, --rm, IMAGE, …];"
+            " then remove `scheduled`"
+        )
         self.draft.changed(message, suggestion, line=container.line("image"))
         environment = self._environment(container)
         command = [_expanded(str(part), environment) for part in container.items("command")]
         arguments = [_expanded(str(part), environment) for part in container.items("args")]
         if not command:
             self.draft.changed(
-                "it runs the image's own entry point, which is not known here",
+                "it runs the image's own entry point, which the manifest does not contain",
                 "write its `command`",
             )
             command, arguments = _PLACEHOLDER, []
@@ -278,7 +290,8 @@ class _CronJob:
             name, value = variable.text("name"), variable.text("value")
             if variable.raw("valueFrom") is not None:
                 message = (
-                    f"the value of {name} comes from elsewhere (valueFrom) and is not carried over"
+                    f"the value of {name} comes from another object (valueFrom)"
+                    " and is not carried over"
                 )
                 self.draft.changed(
                     message, "set it in the runner's environment", line=variable.line()
@@ -296,8 +309,9 @@ _UNITS = (("hourly", 3600), ("minutely", 60), ("secondly", 1))
 
 
 def _expanded(text: str, environment: Data) -> str:
-    """Put in the variables that Kubernetes itself replaces; `$$(NAME)` stands for
-    `$(NAME)`, an unknown one for itself.
+    """Expand the references to variables that Kubernetes itself expands.
+
+    `$$(NAME)` is an escaped `$(NAME)`; a reference to an unknown variable stays.
 
     >>> _expanded("$(A) $(B) $$(A)", {"A": "1"})
     '1 $(B) $(A)'

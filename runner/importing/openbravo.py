@@ -1,9 +1,9 @@
-"""Openbravo's process requests (AD_PROCESS_REQUEST), as its trigger generators and
-Quartz read them. Pure.
+"""Import Openbravo's process requests (AD_PROCESS_REQUEST), as its trigger generators
+and Quartz read them. Pure.
 
-What runs there is a Java class in the server. Nothing here can run that: a request gets
-the command that the user's template makes of the process's search key, or one that only
-fails, and then it is unscheduled.
+Openbravo runs a Java class inside its server, which Runner cannot. A request gets the
+command that the user's template makes of the process's search key. Without a template,
+it gets a command that fails, and it is unscheduled.
 """
 
 from __future__ import annotations
@@ -25,24 +25,27 @@ _INTERVALS = {"1": "secondly", "2": "minutely", "3": "hourly"}
 _DATE = re.compile(r"(?:(\d{4})-(\d\d)-(\d\d)|(\d\d)[-/](\d\d)[-/](\d{4}))")
 _CLOCK = re.compile(r"(?:^|[ T])(\d{1,2}):(\d\d)(?::(\d\d))?")
 _NTH = {"1": "first", "2": "second", "3": "third", "4": "fourth"}
-_IN_FORCE = {"SCH", "MIS", "PRC", ""}
-_SKIPS = "Quartz skips a time that the clocks skip, and runs at the second of two"
-_SHIFTS = "Openbravo fires early once the clocks have skipped its time, and stays so"
+_IN_FORCE = {"SCH", "MIS", "PRC", ""}  # scheduled, misfired, processing, not exported
+_SKIPS = "Quartz skips a time that the clocks skip and runs at the second of two equal times"
+_SHIFTS = "Openbravo fires early from the day on which the clocks skip its time"
 _HEADLESS = "the user, role and language of its context (OB_CONTEXT) are not carried over"
 
 
 def from_openbravo(text: str, settings: Settings, *, name: str, command: str | None) -> Import:
-    """Read an export; in `command`, a shell-like line, `{process}` stands for the
+    """Read an export. In `command`, a shell-like line, `{process}` stands for the
     process's search key or name.
 
-    Raises RunnerError for what is no export.
+    Raises RunnerError if the text is not an export.
     """
     template = shlex.split(command) if command else None
     rows = rows_of(text, name)
     drafts = [_Request(row, template, settings).draft for row in rows]
     remarks = [settings.zone_remark("the server")]
     if columns := sorted({column for row in rows for column in row.administrative}):
-        message = f"{', '.join(columns)}: they decide neither what runs nor when, and are not carried over"
+        message = (
+            f"{', '.join(columns)}: not carried over, because these columns decide"
+            " neither what runs nor when"
+        )
         remarks.append(Remark(line=1, severity=Severity.NOTE, message=message))
     if template:
         remarks.append(Remark(line=1, severity=Severity.DIFFERS, message=_HEADLESS))
@@ -50,7 +53,7 @@ def from_openbravo(text: str, settings: Settings, *, name: str, command: str | N
 
 
 class _Request:
-    """One row on its way to a request."""
+    """Converts one row to a request."""
 
     def __init__(self, row: Row, template: list[str] | None, settings: Settings) -> None:
         self._row = row
@@ -69,13 +72,14 @@ class _Request:
             self.draft.data["timing"] = timing
         self._say_status()
         for column in row.unused:
-            self.draft.changed(f"the column {column} means nothing here, and is not carried over")
+            self.draft.changed(f"the column {column} is unknown and is not carried over")
 
     def _say_what_runs(self, process: str, template: list[str] | None) -> None:
         row = self._row
         if row.is_yes("isgroup") or row["adprocessgroupid"]:
             self.draft.changed(
-                "it runs a process group, whose members the export does not have", "write a `group`"
+                "it runs a process group, whose members the export does not contain",
+                "write a `group`",
             )
             self.draft.process["command"] = _PLACEHOLDER
         elif template and process:
@@ -83,7 +87,9 @@ class _Request:
                 word.replace("{process}", process) for word in template
             ]
         else:
-            message = f"it runs the process {process or '?'} inside of Openbravo, which no command here can do"
+            message = (
+                f"it runs the process {process or '?'} inside of Openbravo, which Runner cannot do"
+            )
             self.draft.changed(
                 message, "import it with --command 'PROGRAM {process}', or write its `command`"
             )
@@ -94,7 +100,8 @@ class _Request:
             self.draft.process["params"] = params
         elif row["params"] not in {"", "{}"}:
             self.draft.changed(
-                "its parameters are no JSON object, and are not carried over", "write its `params`"
+                "its parameters are not a JSON object and are not carried over",
+                "write its `params`",
             )
 
     def _say_who(self) -> None:
@@ -118,9 +125,10 @@ class _Request:
         match self._row["timingoption"].upper():
             case "" | "I":
                 message = (
-                    "run immediately has run there, or was waiting to; here it would run once more"
+                    "Openbravo has already run this `run immediately` request or was about to;"
+                    " here it would run once more"
                 )
-                self.draft.changed(message, "remove `scheduled` to have it run")
+                self.draft.changed(message, "remove `scheduled` to run it")
                 return "run_immediately"
             case "L":
                 return self._later()
@@ -134,13 +142,14 @@ class _Request:
         day, clock = _date(self._row["startdate"]), _time(self._row["starttime"])
         if day is None or clock is None:
             self.draft.changed(
-                "it runs later, but the export does not say when (start date and time)"
+                "it runs later, but the export does not say when (no start date and time)"
             )
             return None
         zone = zone_named(self._settings.zone or self._settings.default_zone)
         if datetime.fromisoformat(f"{day} {clock}") < wall_at(self._settings.now, zone):
             self.draft.differs(
-                "its time has passed: here it is recorded as missed; there a restart would run it"
+                "its time has passed: Runner records it as missed;"
+                " Openbravo would run it at a restart"
             )
         return {"run_later": {"start": f"{day} {clock}", **self._settings.timezone}}
 
@@ -166,8 +175,11 @@ class _Request:
         if interval is None:
             return None
         if not start:
-            message = "it counts from when it was scheduled, for it has no start; here from 1970-01-01 00:00 UTC"
-            self.draft.differs(message, "set `start`, if it matters")
+            message = (
+                "without a start it counts from when it was scheduled;"
+                " here from 1970-01-01 00:00 UTC"
+            )
+            self.draft.differs(message, "set `start` if it matters")
         finish = self._finish(is_inclusive=False)
         schedule = {"frequency": frequency, "interval": interval, **start, **finish}
         return {
@@ -179,16 +191,23 @@ class _Request:
         }
 
     def _repetitions(self, frequency: str, start: Data) -> Data:
-        """Its code runs N times since 2019, its manual says N + 1."""
+        """Return the repetitions as Openbravo's code counts them.
+
+        Its code runs N times since 2019, although its manual says N + 1. Ours are the
+        runs after the first.
+        """
         text = self._row[f"{frequency}repetitions"]
         if not text:
             return {}
         count = self._number(f"{frequency}repetitions")
         if count is None or not start:
-            self.draft.changed(f"it is to run {text} times, counted from a start that is not known")
+            self.draft.changed(f"it runs {text} times, counted from a start that is not known")
             return {}
-        message = f"with {text} repetitions it runs {text} times, as Openbravo's code does; its manual says {count + 1}"
-        self.draft.differs(f"{message}. What is missed is left out here, and made up for there")
+        message = (
+            f"with {text} repetitions it runs {text} times, as in Openbravo's code;"
+            f" its manual says {count + 1}. Runner leaves out missed runs; Openbravo catches up"
+        )
+        self.draft.differs(message)
         return {"repetitions": count - 1}
 
     def _daily(self) -> Data | None:
@@ -217,7 +236,7 @@ class _Request:
         at = self._at(_SKIPS)
         days = [day for day in WEEKDAYS if self._row.is_yes(f"day{day[:3]}")]
         if not days:
-            self.draft.changed("it is weekly and has no day", "write a `timing`")
+            self.draft.changed("it is weekly and has no day of the week", "write a `timing`")
             return None
         return {"schedule": {"frequency": "weekly", "days": days, **at}} if at else None
 
@@ -225,7 +244,7 @@ class _Request:
         at, day = self._at(_SKIPS), self._month_day()
         if day is None:
             self.draft.changed(
-                "it is monthly and has no day of the month that is known here", "write a `timing`"
+                "it is monthly and has no day of the month that Runner knows", "write a `timing`"
             )
         return {"schedule": {"frequency": "monthly", "day": day, **at}} if at and day else None
 
@@ -253,13 +272,11 @@ class _Request:
         return timing
 
     def _at(self, at_clock_changes: str) -> Data | None:
-        """Return what all calendar frequencies have: the time of day of the start, its
-        date as a bound, the finish.
-        """
+        """Return the keys of all calendar frequencies: `at`, `start`, `finish` and zone."""
         clock = _time(self._row["starttime"])
         if clock is None:
             self.draft.changed(
-                "it has no start time, which would be its time of day", "write a `timing`"
+                "it has no start time, which gives its time of day", "write a `timing`"
             )
             return None
         zone = self._settings.zone or self._settings.default_zone
@@ -272,8 +289,9 @@ class _Request:
         return {"start": f"{day} {clock}"} if day and clock else {}
 
     def _finish(self, *, is_inclusive: bool) -> Data:
-        """An interval's finish is the first instant at which it no longer fires; ours
-        may still be fired at.
+        """Return the finish.
+
+        In Openbravo the finish of an interval is exclusive; ours is always inclusive.
         """
         if not self._row.is_yes("finishes"):
             return {}
@@ -285,7 +303,7 @@ class _Request:
             return {"finish": f"{day} {clock}"}
         last = datetime.fromisoformat(f"{day} {clock}") - timedelta(seconds=1)
         self.draft.note(
-            f"it fires before {day} {clock} and not at it: `finish`, which may be fired at, is a second less"
+            f"it ends before {day} {clock}; `finish` is inclusive, so it is one second earlier"
         )
         return {"finish": str(last)}
 
@@ -308,10 +326,10 @@ def _parameters(text: str) -> Data:
 
 
 def _date(text: str) -> str | None:
-    """Read the date of a timestamp as PostgreSQL, Oracle's DD-MM-YYYY or the data
-    access layer writes it.
+    """Read the date of a timestamp.
 
-    The `Z` that the last ends in is a letter of its format: the time is local.
+    PostgreSQL, Oracle (DD-MM-YYYY) and Openbravo's data access layer write it differently.
+    The last one appends a `Z` that does not mean UTC: its time is local.
 
     >>> _date("2019-09-27 00:00:00"), _date("27-09-2019"), _date("2019-09-27T00:00:00.0Z")
     ('2019-09-27', '2019-09-27', '2019-09-27')
@@ -327,7 +345,7 @@ def _date(text: str) -> str | None:
 
 
 def _time(text: str) -> str | None:
-    """Read the time of day of a timestamp, whatever its date.
+    """Read the time of day of a timestamp; its date does not matter.
 
     >>> _time("1970-01-01 13:10:00"), _time("9:05:30")
     ('13:10', '09:05:30')

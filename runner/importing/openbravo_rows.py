@@ -1,8 +1,8 @@
-"""The rows of an export of AD_PROCESS_REQUEST: CSV, or XML by column or by property names. Pure.
+"""Read the rows of an export of AD_PROCESS_REQUEST, as CSV or XML. Pure.
 
-XML has elements named AD_PROCESS_REQUEST with a child for each column (the database's
-own dump), or ADProcessRequest with a child for each property, where a reference bears
-its name as `identifier` (the data access layer's export).
+A database dump in XML has an element AD_PROCESS_REQUEST with a child for each column. An
+export of the data access layer has an element ADProcessRequest with a child for each
+property; there a reference has its name in the attribute `identifier`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _COLUMNS = {
     "id": "adprocessrequestid",
     "parameters": "params",
 }
-"""Names of properties, and of columns that a query may add, by our name of the column."""
+"""Our name of a column, by the name of a property or of a column that a query may add."""
 _USED = frozenset(
     {
         *(
@@ -83,7 +83,7 @@ _USED = frozenset(
         *("isgroup", "adprocessgroupid", "clientname", "adclientid", "organizationname", "adorgid"),
     }
 )
-"""The columns that decide what is written."""
+"""The columns that an imported request is made from."""
 _ADMINISTRATIVE = frozenset(
     {
         *(
@@ -123,18 +123,20 @@ _ADMINISTRATIVE = frozenset(
         *("adroleid", "role"),
     }
 )
-"""Columns about a request's past, the window's buttons, and who may see it: they decide
-neither what runs nor when.
+"""Columns that decide neither what runs nor when: a request's past, the window's buttons,
+and who may see it.
 """
 _FOOTER = re.compile(r"\(\d+ rows?\)")
-"""What psql ends a table with."""
+"""The last line of a table that psql prints."""
 _NEEDED = "timingoption"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row, its columns by their names in small letters and digits alone; what is
-    empty is left out.
+    """A row of an export.
+
+    `values` are its non-empty columns, by name in lowercase letters and digits only;
+    `names` has their names as in the export.
     """
 
     line: int
@@ -146,27 +148,29 @@ class Row:
 
     @property
     def unused(self) -> list[str]:
-        """The columns that hold something that nothing here reads, as the export names them."""
+        """The names of non-empty columns that no importer reads, as in the export."""
         return sorted(self.names[column] for column in self.values.keys() - _USED - _ADMINISTRATIVE)
 
     @property
     def administrative(self) -> list[str]:
-        """The columns that hold something, but nothing that decides what runs or when."""
+        """The names of non-empty columns that decide neither what runs nor when."""
         return sorted(self.names[column] for column in self.values.keys() & _ADMINISTRATIVE)
 
     def is_yes(self, column: str) -> bool:
-        """Tell whether a flag is set: Y, or true."""
+        """Return whether a flag is set: Y, yes, t, true or 1."""
         return self[column].lower() in {"y", "yes", "t", "true", "1"}
 
 
 def rows_of(text: str, name: str) -> list[Row]:
-    """Read the rows of an export. Raises RunnerError if it is none."""
+    """Read the rows of an export. Raises RunnerError if the text is not an export."""
     is_xml = text.lstrip("\ufeff \t\r\n").startswith("<")
     rows = list(_xml_rows(text, name) if is_xml else _csv_rows(text, name))
     if not rows:
         raise RunnerError(f"{name} has no rows of AD_PROCESS_REQUEST")
     if not any(_NEEDED in row.values for row in rows):
-        raise RunnerError(f"{name} is no export of AD_PROCESS_REQUEST: no row has a TIMING_OPTION")
+        raise RunnerError(
+            f"{name} is not an export of AD_PROCESS_REQUEST: no row has a TIMING_OPTION"
+        )
     return rows
 
 
@@ -189,13 +193,13 @@ def _csv_rows(text: str, name: str) -> Iterator[Row]:
         begin = reader.line_num + 1
         for cells in reader:
             if any(cells) and not _FOOTER.fullmatch(cells[0]):
-                # What psql prints for nothing where it is told to, and what Oracle's tools do.
+                # Oracle's tools print NULL for an empty value, PostgreSQL's COPY prints \N.
                 more = [f"column {number}" for number in range(len(columns) + 1, len(cells) + 1)]
                 named = zip([*columns, *more], cells, strict=False)
                 yield _row(begin, ((c, "" if v in {"NULL", "\\N"} else v) for c, v in named))
             begin = reader.line_num + 1
     except csv.Error as error:
-        raise RunnerError(f"{name}:{reader.line_num}: this is no CSV: {error}") from None
+        raise RunnerError(f"{name}:{reader.line_num}: this is not CSV: {error}") from None
 
 
 def _xml_rows(text: str, name: str) -> Iterator[Row]:
@@ -204,14 +208,14 @@ def _xml_rows(text: str, name: str) -> Iterator[Row]:
         reader.parser.Parse(text.removeprefix("\ufeff").encode(), True)
     except expat.ExpatError as error:
         raise RunnerError(
-            f"{name}:{error.lineno}: this is no XML: {expat.ErrorString(error.code)}"
+            f"{name}:{error.lineno}: this is not XML: {expat.ErrorString(error.code)}"
         ) from None
     return (_row(line, iter(pairs)) for line, pairs in reader.rows)
 
 
 @dataclass(slots=True)
 class _Elements:
-    """The elements of an export as they come: a row, a column in it, its text."""
+    """Collects rows from an XML parser's events: a row, a column in it, the column's text."""
 
     rows: list[tuple[int, list[tuple[str, str]]]] = field(default_factory=list)
     depth: int = 0
@@ -246,5 +250,5 @@ class _Elements:
         self.depth -= 1
 
     def _refuse(self, *_: object) -> None:
-        """A document type can define entities that grow without bound; an export has none."""
-        raise RunnerError("XML with a document type (<!DOCTYPE>) is not read; an export has none")
+        """Refuse a document type: it can define entities that expand without limit."""
+        raise RunnerError("XML with a document type (<!DOCTYPE>) is refused; an export has none")

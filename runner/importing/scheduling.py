@@ -1,4 +1,4 @@
-"""The timing of an imported request, for all schedulers that know cron expressions. Pure."""
+"""Build the timing of an imported request from a cron expression. Pure."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ NICKNAMES = {
     "@hourly": "0 * * * *",
 }
 NO_REBOOT = (
-    "@reboot runs at each start of the scheduler; `run_immediately` runs once, and at no later start again",
-    "run `runner exec` with its name when the machine starts, from a systemd unit for instance",
+    "@reboot runs at each start of the scheduler; `run_immediately` runs only once",
+    "run `runner exec NAME` when the machine starts, for example from a systemd unit",
 )
 _TWO_YEARS = timedelta(days=731)
 _MINUTE = timedelta(minutes=1)
@@ -34,10 +34,10 @@ _LONGEST_CHANGE = 24 * 60  # minutes: Samoa skipped a day
 def cron_timing(
     draft: Draft, text: str, dialect: Dialect, settings: Settings, *, zone: str | None
 ) -> Data | None:
-    """Return the timing of a cron expression, with remarks on what is spelled or meant otherwise.
+    """Return the timing of a cron expression, and remark on differences.
 
-    `zone` is what the source itself says. None, with a remark, if no expression here
-    means the same.
+    `zone` is the zone that the source names. Return None, with a remark, if no expression
+    of ours has the same meaning.
     """
     written = NICKNAMES.get(text.strip().lower(), text)
     try:
@@ -47,7 +47,7 @@ def cron_timing(
         draft.changed(f"its schedule {text!r} has no counterpart: {error}", "write a `timing`")
         return None
     if expression != text.strip():
-        draft.note(f"its schedule {text!r} is written {expression!r}")
+        draft.note(f"its schedule {text!r} is written as {expression!r}")
     schedule = {
         "frequency": "cron",
         "expression": expression,
@@ -71,29 +71,30 @@ def _zone(draft: Draft, zone: str | None, settings: Settings) -> Data:
     try:
         zone_named(zone)
     except RuleError as error:
-        draft.changed(f"{error}: its times would be others", error.suggestion)
+        draft.changed(f"{error}, so its fire times would change", error.suggestion)
         return settings.timezone
     return {"timezone": zone}
 
 
 def _years(text: str, dialect: Dialect) -> Data:
-    """Return start and finish for the years of an expression. Raises DialectError if
-    they have gaps.
+    """Return `start` and `finish` for the years of an expression.
+
+    Raises DialectError if the years have gaps.
     """
     years = meaning_of(text, dialect).years
     if years is None:
         return {}
     bounds = first_and_last(years)
     if bounds is None:
-        raise DialectError("start and finish cannot say years that do not follow each other")
+        raise DialectError("`start` and `finish` can only express consecutive years")
     return {"start": f"{bounds[0]}-01-01", "finish": f"{bounds[1]}-12-31"}
 
 
 def tell_clock_changes(
     draft: Draft, text: str, expression: str, dialect: Dialect, zone: str, settings: Settings
 ) -> None:
-    """Remark on times that a zone's clocks skip or show twice, if the source does
-    something else there.
+    """Remark on fire times that the clocks skip or repeat, if the source treats them
+    differently.
     """
     meaning = meaning_of(text, dialect)
     skipped, doubled = _touched(meaning.hours, meaning.minutes, zone, settings.now)
@@ -106,27 +107,32 @@ def tell_clock_changes(
         is_other = bool(skipped or doubled) and not follows
     if is_other:
         here = (
-            "it follows the clock on the wall"
+            "it follows the wall clock"
             if follows
-            else "it runs once on each of its days, after a gap"
+            else "it runs once on each of its days, after the gap if the time is skipped"
         )
         draft.differs(f"when the clocks of {zone} change, {dialect.at_clock_changes}; here {here}")
 
 
 def tell_daily_changes(draft: Draft, clock: str, zone: str, settings: Settings, what: str) -> None:
-    """Remark on a time of day that a zone's clocks skip or show twice; `what` the source does then."""
+    """Remark on a time of day that the clocks skip or repeat.
+
+    `what` says what the source does then.
+    """
     hour, minute = (int(part) for part in clock.split(":")[:2])
     if any(_touched({hour}, {minute}, zone, settings.now)):
         draft.differs(
-            f"when the clocks of {zone} change, {what}; here it runs once on each of its days, after a gap"
+            f"when the clocks of {zone} change, {what}; here it runs once on each of its days,"
+            " after the gap if the time is skipped"
         )
 
 
 def _touched(
     hours: Collection[object], minutes: Collection[object], zone: str, now: datetime
 ) -> tuple[int, int]:
-    """Count the times of day that the coming changes of a zone's clocks skip, and those
-    that they show twice.
+    """Count the given times of day that one coming clock change skips, and repeats.
+
+    Return the largest count of each over two years.
     """
     most = {True: 0, False: 0}
     for begin, length, is_gap in _changes(zone, now.year):
@@ -145,8 +151,10 @@ def _changes(zone: str, year: int) -> tuple[tuple[datetime, timedelta, bool], ..
 
 
 def _walk_changes(zone: str, begin: datetime) -> Iterator[tuple[datetime, timedelta, bool]]:
-    """Yield of each change in two years the wall time it skips or repeats from, for how
-    long, and whether it skips.
+    """Yield each clock change in two years from `begin`.
+
+    A change is the wall time at which the gap or the repetition begins, its length, and
+    whether it is a gap.
     """
     info, until, at = zone_named(zone), begin + _TWO_YEARS, begin
     while change := next_change(at, until, info):

@@ -1,6 +1,4 @@
-"""An imported request as the text of a file: readable, in order, with what there is to
-know in comments. Pure.
-"""
+"""Write an imported request as a readable YAML file with its remarks as comments. Pure."""
 
 from __future__ import annotations
 
@@ -18,23 +16,22 @@ _UNFOLDED = 1 << 16
 _TEXT = "tag:yaml.org,2002:str"
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff]+")
 _EXPRESSION = re.compile(r"\*|[0-9].* ")
-"""Cron expressions and times: they are read more easily if all are quoted, as some must be."""
+"""Cron expressions and times. Some need quotes; quoting all of them reads more easily."""
 _NUMBERLIKE = re.compile(
     r"[-+]?(0[xob])?[0-9._:]+([eE][-+]?[0-9]+)?|[yYnN]|[-+]?\.(inf|nan)", re.IGNORECASE
 )
 
 
 def request_text(request: Imported, source: str, *, schema: str = _SCHEMA) -> str:
-    """Write the file of a request: the place of the schema for editors, its source, the
-    remarks, the document.
-    """
-    said = _comment(f"From {source}, line {request.line}: {request.excerpt}")
+    """Write a request's file: schema location for editors, source, remarks, document."""
+    origin = _comment(f"From {source}, line {request.line}: {request.excerpt}")
     remarks = "".join(map(_remark_comment, request.remarks))
-    return f"# yaml-language-server: $schema={schema}\n{said}{remarks}{document_text(request.data or {})}"
+    document = document_text(request.data or {})
+    return f"# yaml-language-server: $schema={schema}\n{origin}{remarks}{document}"
 
 
 def document_text(data: dict[str, Any]) -> str:
-    """Write a document so that every reader of YAML, 1.1 or 1.2, reads the same data.
+    """Write a document that YAML 1.1 and 1.2 parsers read as the same data.
 
     >>> print(document_text({"command": ["echo", "no", "10:30"], "stdin": "a\\nb\\n"}), end="")
     command: [echo, "no", "10:30"]
@@ -53,8 +50,9 @@ def document_text(data: dict[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes whatever looks like a number, writes lists of plain values in one line and
-    texts of lines as blocks.
+    """Quotes text that looks like a number or a boolean.
+
+    It writes a list of plain values on one line, and text with line breaks as a block.
     """
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature is the library's

@@ -1,5 +1,6 @@
-"""yacron's and cronstable's YAML (cronstable was yacron2; both read the same keys,
-cronstable more of them). Pure.
+"""Import the YAML of yacron and cronstable. Pure.
+
+cronstable, formerly yacron2, reads yacron's keys and more.
 """
 
 from __future__ import annotations
@@ -28,22 +29,24 @@ _BESIDE = {
     "sla": "nothing watches for lateness; each record says how late it was",
     "onLate": "nothing is reported when it is late",
     "clusterPolicy": "one runner runs it; there is no cluster",
-    "catchupJitterSeconds": "what is made up for is not spread over time",
-    "monitorResources": "processor time and peak memory are in every record; there is no series of samples",
+    "catchupJitterSeconds": "catch-up runs are not spread over time",
+    "monitorResources": (
+        "every record has processor time and peak memory, without a series of samples"
+    ),
 }
 _ABSENT = ("onlyIfLastSucceeded", "secrets", "stateAllowedScopes")
 _TOP_LEVEL = {
     "web": "there is no web interface: `runner status`, `runner monitor` and `runner exec` do that",
-    "logging": "the runner's own log is configured by itself",
+    "logging": "options of `runner start` configure the runner's own log",
     "cluster": "there is no cluster: one runner owns a store",
     "state": "the state folder is the runner's own (--state)",
-    "mcp": "there is no such interface",
+    "mcp": "Runner has no such interface",
 }
 _REPORTS = ("onFailure", "onPermanentFailure", "onSuccess")
 
 
 def from_yacron(text: str, settings: Settings, *, name: str) -> Import:
-    """Read a configuration. Raises RunnerError for what is no YAML."""
+    """Read a configuration. Raises RunnerError if the text is not YAML."""
     drafts: list[Draft] = []
     remarks: list[Remark] = []
     lines = tuple(text.split("\n"))
@@ -54,7 +57,7 @@ def from_yacron(text: str, settings: Settings, *, name: str) -> Import:
         for job in top.mappings("jobs"):
             drafts.append(_Job(job, defaults, settings, has_includes="include" in top.data).draft)
         if document.data is not None and not isinstance(document.data, dict):
-            file.changed("this is no configuration of yacron, which is a mapping with `jobs`")
+            file.changed("this is not a yacron configuration, which is a mapping with `jobs`")
         _tell_file(top, file)
         remarks += file.remarks
     return finished(drafts, remarks, settings)
@@ -67,26 +70,29 @@ def _mapping(data: object) -> dict[str, Any]:
 def _tell_file(top: Keys, file: Draft) -> None:
     for included in top.items("include"):
         file.changed(
-            f"{included} is included, and was not read", "import it too", line=top.line("include")
+            f"{included} is included, but was not read", "import it too", line=top.line("include")
         )
     for dag in top.items("dags"):
         file.changed(
             f"the DAG {_mapping(dag).get('name')} is not carried over",
-            "a `group`?",
+            "consider a `group`",
             line=top.line("dags"),
         )
     for key, message in _TOP_LEVEL.items():
         if top.raw(key) is not None:
             file.differs(f"`{key}` has no counterpart: {message}", line=top.line(key))
     for key in top.data.keys() - top.taken:
-        file.changed(f"`{key}` is not known here", line=top.line(key))
+        file.changed(f"`{key}` is unknown", line=top.line(key))
     if top.data.get("jobs"):
-        message = "yacron runs everything in the folder that it was started in; here it is the folder of the file"
-        file.differs(message, "add a `directory` where a command names relative paths")
+        message = (
+            "yacron runs every command in the folder that it was started in;"
+            " Runner runs it in the folder of the request's file"
+        )
+        file.differs(message, "add a `directory` if a command uses relative paths")
 
 
 def _merged(defaults: Any, own: Any) -> Any:
-    """Put a job's keys over the defaults, mapping by mapping."""
+    """Merge a job's keys over the defaults, mapping by mapping."""
     if isinstance(defaults, dict) and isinstance(own, dict):
         return {
             key: _merged(defaults.get(key), own.get(key, defaults.get(key)))
@@ -96,7 +102,7 @@ def _merged(defaults: Any, own: Any) -> Any:
 
 
 class _Job:
-    """One job on its way to a request."""
+    """Converts one job to a request."""
 
     def __init__(
         self, job: Keys, defaults: Keys, settings: Settings, *, has_includes: bool
@@ -120,8 +126,8 @@ class _Job:
         self._beside()
         if has_includes:
             self.draft.changed(
-                "`include` may bring defaults for it, and was not read",
-                "put them in before importing",
+                "`include` was not read and may contain defaults for it",
+                "copy them into the file and import it again",
             )
         self._keys.tell_left()
 
@@ -131,17 +137,18 @@ class _Job:
             for variable in keys.mappings("environment"):
                 found[variable.spelled("key")] = variable.spelled("value")
                 for _, key in variable.left():
-                    self.draft.changed(f"`environment` has a key {key}, which means nothing")
+                    self.draft.changed(f"`environment` has an unknown key {key}")
         if found:
             self.draft.process["environment"] = found
         if path := self._keys.text("env_file"):
             self.draft.process["environment_file"] = path
             self.draft.differs(
-                f"quotes in {path} are taken off here, as systemd does; yacron may keep them"
+                f"Runner removes quotes in {path}, as systemd does; yacron may keep them"
             )
             if not path.startswith("/"):
                 message = (
-                    f"env_file {path} was relative to yacron's own folder; here to that of the file"
+                    f"env_file {path} is relative to yacron's own folder;"
+                    " here to the folder of the request's file"
                 )
                 self.draft.changed(message, "write the right path")
 
@@ -171,7 +178,7 @@ class _Job:
             self.draft.data["timing"] = "run_immediately"
             return
         if not zone and not is_utc:
-            self.draft.note("its times are local (utc: false): here those of the runner's zone")
+            self.draft.note("its times are local (utc: false); here they are in the runner's zone")
         zone = zone or ("UTC" if is_utc else None)
         if timing := cron_timing(self.draft, text, PARSE_CRONTAB, self._settings, zone=zone):
             timing["schedule"] |= self._misfire()
@@ -187,14 +194,14 @@ class _Job:
         return None
 
     def _object(self, schedule: Keys) -> str:
-        """Write an object as an expression: what it does not say is `*`, the minute too."""
+        """Write an object as an expression; an absent field is `*`, even the minute."""
         parts = [schedule.text(key) or "*" for key in _OBJECT]
         second, year = schedule.text("second"), schedule.text("year")
         for _, key in schedule.left():
-            self.draft.changed(f"`schedule` has a key {key}, which means nothing")
+            self.draft.changed(f"`schedule` has an unknown key {key}")
         if year:
             self.draft.note(
-                "its year is written as start and finish; some versions of yacron take no notice of it"
+                "its year becomes `start` and `finish`; some versions of yacron ignore it"
             )
         if second or year:
             parts.append(year or "*")
@@ -214,7 +221,7 @@ class _Job:
             return {"misfire": _ON_MISSED[policy]}
         if policy == "run-all":
             self.draft.changed(
-                "what was missed within startingDeadlineSeconds is not all made up for here"
+                "yacron runs every run missed within startingDeadlineSeconds; Runner runs only one"
             )
         return {"misfire_grace": seconds_text(deadline)}
 
@@ -231,7 +238,7 @@ class _Job:
             self.draft.process["success"] = success
         for key in ("producesStdout", "always"):
             if fails.truth(key, default=False):
-                self.draft.changed(f"nothing here means failsWhen.{key}")
+                self.draft.changed(f"failsWhen.{key} has no counterpart")
 
     def _retry(self) -> None:
         retry = self._keys.mapping("onFailure").mapping("retry")
@@ -243,9 +250,7 @@ class _Job:
             return
         if retries < 0 or backoff < 1:
             what = "without end" if retries < 0 else "after ever shorter delays"
-            self.draft.changed(
-                f"it is tried again {what}, which nothing here means", "write a `retry`"
-            )
+            self.draft.changed(f"yacron retries it {what}; Runner cannot", "write a `retry`")
             return
         self.draft.process["retry"] = {
             "attempts": int(retries) + 1,
@@ -254,7 +259,7 @@ class _Job:
             "max_delay": seconds_text(300 if longest is None else longest),
         }
         self.draft.differs(
-            "in yacron a new fire ends the attempts at the one before; here they go on beside it"
+            "in yacron a new fire ends the retries of the previous one; here they continue"
         )
 
     def _stopping(self) -> None:
@@ -275,7 +280,7 @@ class _Job:
                 self.draft.changed(f"there is no concurrencyPolicy {other}")
         if self._keys.text("concurrencyScope") == "cluster":
             self.draft.changed(
-                "concurrencyPolicy held for all nodes of a cluster; here it does for one runner"
+                "concurrencyPolicy applied to all nodes of a cluster; here it applies to one runner"
             )
 
     def _who(self) -> None:
@@ -304,4 +309,4 @@ class _Job:
                 self.draft.differs(f"`{key}` has no counterpart: {message}")
         for key in _ABSENT:
             if self._keys.raw(key):
-                self.draft.changed(f"nothing here means `{key}`")
+                self.draft.changed(f"`{key}` has no counterpart")

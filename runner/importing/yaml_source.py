@@ -1,4 +1,4 @@
-"""Other schedulers' YAML: documents, and mappings of which no key is silently left out. Pure."""
+"""Read other schedulers' YAML so that no key is dropped silently. Pure."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ _TRUE, _FALSE = ("true", "yes", "on", "y"), ("false", "no", "off", "n")
 
 
 def documents_of(text: str, name: str) -> tuple[Document, ...]:
-    """Read a YAML file. Raises RunnerError that tells each thing at its line: aliases,
-    templates, double keys.
+    """Read a YAML file.
+
+    Raises RunnerError that names the line of each problem: an alias, a template, a
+    duplicate key.
     """
     documents = documents_in(text.encode(), name)
     if isinstance(documents, Problem):
@@ -41,8 +43,10 @@ def documents_of(text: str, name: str) -> tuple[Document, ...]:
 
 @dataclass(slots=True, kw_only=True)
 class Keys:
-    """A mapping of the source. Each key is taken by who knows what it means; what is
-    left over can be told.
+    """A mapping of the source that records which keys an importer has used.
+
+    An importer takes each key that it understands. Afterwards `tell_left` reports the
+    other keys.
     """
 
     data: dict[str, Any]
@@ -55,7 +59,7 @@ class Keys:
     """The mappings that were taken out of this one."""
 
     def text(self, key: str) -> str | None:
-        """Take a text; numbers and words as they are written."""
+        """Take a text. A number or boolean becomes text."""
         value = self._take(key)
         if isinstance(value, bool):
             return str(value).lower()
@@ -66,7 +70,7 @@ class Keys:
         )
 
     def mapping(self, key: str) -> Keys:
-        """Take a mapping, an empty one if it is not there."""
+        """Take a mapping; an empty one if the key is absent."""
         value = self._checked(key, self._take(key), dict) or {}
         return self._below(value, key)
 
@@ -76,14 +80,16 @@ class Keys:
             if isinstance(value, dict):
                 yield self._below(value, key, index)
             else:
-                self.draft.changed(f"`{key}` has an item that is no mapping", line=self.line(key))
+                self.draft.changed(
+                    f"`{key}` has an item that is not a mapping", line=self.line(key)
+                )
 
     def items(self, key: str) -> list[Any]:
         """Take a list."""
         return self._checked(key, self._take(key), list) or []
 
     def truth(self, key: str, *, default: bool) -> bool:
-        """Take a truth value, in any of YAML's spellings."""
+        """Take a boolean, in any of YAML 1.1's spellings."""
         value = self._take(key)
         word = str(value).lower()
         if value is None:
@@ -104,7 +110,11 @@ class Keys:
         return None
 
     def spelled(self, key: str) -> str:
-        """Take a text as it was written, where a reader of plain text sees no `true` and no `null`."""
+        """Take a text exactly as written.
+
+        For a value such as `yes` or `~`, which YAML reads as a boolean or null, return
+        the characters in the file.
+        """
         value = self._take(key)
         if value is not None and not isinstance(value, bool):
             return str(value)
@@ -115,37 +125,37 @@ class Keys:
         return found[0] if found else ""
 
     def raw(self, key: str) -> Any:
-        """Take whatever it is."""
+        """Take a value of any type."""
         return self._take(key)
 
     def ignore(self, *keys: str) -> None:
-        """Take keys that mean nothing to how a request runs."""
+        """Take keys that do not affect how a request runs."""
         self.taken.update(keys)
 
     def ignore_all(self) -> None:
-        """Take all keys: a remark on the whole mapping says enough."""
+        """Take all keys, because a remark already covers the whole mapping."""
         self.taken.update(self.data)
 
     def left(self) -> Iterator[tuple[Keys, str]]:
-        """Yield the keys, here and in the mappings below, that nobody has taken."""
+        """Yield the keys that were not taken, here and in the mappings below."""
         yield from ((self, key) for key in self.data if key not in self.taken)
         for keys in self.below.values():
             yield from keys.left()
 
     def tell_left(self) -> None:
-        """Remark on each key that nobody has taken: to be called last, on the outermost mapping."""
+        """Remark on each key that was not taken. Call it last, on the outermost mapping."""
         for keys, key in self.left():
             self.draft.changed(f"`{keys.named(key)}` is not carried over", line=keys.line(key))
 
     def line(self, key: str | None = None) -> int:
-        """Return the line of a key, or of the mapping."""
+        """Return the line of a key, or of the mapping itself."""
         if self.document is None:
             return self.draft.line
         path = (*self.path, key) if key in self.data else self.path
         return self.document.spot(path, at_key=True).line
 
     def named(self, key: str) -> str:
-        """Return the path of a key, as people read it."""
+        """Return the full path of a key, for messages."""
         return path_text((*self.path, key))
 
     def _below(self, value: dict[str, Any], *path: str | int) -> Keys:

@@ -1,4 +1,4 @@
-"""What the tests of all importers ask of an imported request."""
+"""Helpers that read imported requests, for the tests of all importers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Expressions of other schedulers: what is written fires when the source's own rule
-says, by independent matchers.
+"""Expressions of other schedulers: ours fires when independent matchers say that the
+source's expression fires.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def ours(expression: str, after: datetime) -> Iterator[datetime]:
 
 
 def numbers(text: str, low: int, high: int, *, wraps: bool = False) -> set[int]:
-    """Read the plain forms of a field, in a way of its own."""
+    """Read the plain forms of a field, independently of the code under test."""
     found: set[int] = set()
     for term in text.split(","):
         body, _, step = term.partition("/")
@@ -81,7 +81,7 @@ def weekday_of(day: date) -> int:
 def walked(
     after: datetime, is_day: Callable[[date], bool], minutes: str, hours: str, seconds: str = "0"
 ) -> Iterator[datetime]:
-    """Yield the times of a month and a half, by trying every day and time of day."""
+    """Yield the matching times of a month and a half by trying every one."""
     clocks = [
         sorted(numbers(text, 0, high)) for text, high in ((hours, 23), (minutes, 59), (seconds, 59))
     ]
@@ -249,7 +249,7 @@ def quartz_day(text: str, day: date) -> bool:
 
 
 def quartz_weekday(text: str, day: date) -> bool:
-    """1 is Sunday; a bare L is Saturday."""
+    """Return whether a day matches a weekday field of Quartz: 1 is Sunday, L is Saturday."""
     weekday, text = weekday_of(day) + 1, named(text, WEEKDAYS, 1).upper()
     last = monthrange(day.year, day.month)[1]
     if text == "L":
@@ -306,7 +306,7 @@ def test_thousands_of_imported_expressions_fire_when_the_source_s_rule_says(sour
         (QUARTZ, "10 0 12 1/5 * ?", "10 0 12 */5 * *"),
     ],
 )
-def test_an_expression_is_rewritten_where_it_would_mean_another_thing_here(
+def test_an_expression_is_rewritten_if_its_meaning_would_change(
     dialect: Dialect, text: str, written: str
 ) -> None:
     assert expression_for(text, dialect) == written
@@ -315,22 +315,22 @@ def test_an_expression_is_rewritten_where_it_would_mean_another_thing_here(
 @pytest.mark.parametrize(
     ("dialect", "text", "words"),
     [
-        (VIXIE, "5/15 * * * *", "read as 5 alone by some crons"),
+        (VIXIE, "5/15 * * * *", "means only 5 to some crons"),
         (VIXIE, "0 22-2 * * *", "ends before it begins"),
-        (VIXIE, "0 0 L * *", "'L' is no day of the month"),
-        (VIXIE, "0~30 * * * *", "'0~30' is no minute"),
-        (VIXIE, "* * * *", "cron knows no expression of 4 fields"),
-        (ROBFIG, "0 0 * * 7", "'7' is no day of the week: 0 to 6"),
+        (VIXIE, "0 0 L * *", "'L' is not a valid day of the month"),
+        (VIXIE, "0~30 * * * *", "'0~30' is not a valid minute"),
+        (VIXIE, "* * * *", "cron has no expressions of 4 fields"),
+        (ROBFIG, "0 0 * * 7", "'7' is not a valid day of the week: use 0 to 6"),
         (ROBFIG, "*/0 * * * *", "a step of 0"),
-        (PARSE_CRONTAB, "0 0 13 * 5", "both a certain day of the month and a certain weekday"),
-        (PARSE_CRONTAB, "H * * * *", "'H' is no minute"),
-        (QUARTZ, "0 0 8 15W * ?", "nothing here means 15W"),
-        (QUARTZ, "0 0 8 L-3 * ?", "nothing here means L-3"),
+        (PARSE_CRONTAB, "0 0 13 * 5", "both a day of the month and a weekday"),
+        (PARSE_CRONTAB, "H * * * *", "'H' is not a valid minute"),
+        (QUARTZ, "0 0 8 15W * ?", "no equivalent of 15W"),
+        (QUARTZ, "0 0 8 L-3 * ?", "no equivalent of L-3"),
         (QUARTZ, "0 0 8 1 * MON", "exactly one of the two day fields"),
-        (QUARTZ, "0 8 * * *", "no expression of 5 fields"),
+        (QUARTZ, "0 8 * * *", "no expressions of 5 fields"),
     ],
 )
-def test_what_nothing_here_means_is_refused_with_the_reason(
+def test_an_expression_without_a_counterpart_is_refused_with_the_reason(
     dialect: Dialect, text: str, words: str
 ) -> None:
     with pytest.raises(DialectError, match=words.replace("*", r"\*")):
@@ -339,7 +339,7 @@ def test_what_nothing_here_means_is_refused_with_the_reason(
 
 @settings(max_examples=30)
 @given(expressions(7, steps=False))
-def test_writing_a_meaning_anew_and_reading_it_gives_the_same(fields: list[str]) -> None:
+def test_writing_a_meaning_and_reading_it_again_gives_the_same_meaning(fields: list[str]) -> None:
     meaning = meaning_of(" ".join(fields), VIXIE)
     try:
         written = expression_of(meaning)
@@ -356,7 +356,7 @@ def remarks_on(text: str, dialect: Dialect, zone: str | None = None) -> list[str
 
 
 @pytest.mark.parametrize(
-    ("dialect", "text", "zone", "is_told"),
+    ("dialect", "text", "zone", "is_reported"),
     [
         (VIXIE, "30 2 * * *", None, False),  # cron and we both run it once, after the gap
         (VIXIE, "0,30 2 * * *", None, True),  # cron runs it twice then
@@ -372,10 +372,10 @@ def remarks_on(text: str, dialect: Dialect, zone: str | None = None) -> list[str
         (QUARTZ, "0 30 5 * * ?", None, False),
     ],
 )
-def test_a_clock_change_is_told_where_the_source_does_another_thing_then(
-    dialect: Dialect, text: str, zone: str | None, is_told: bool
+def test_a_clock_change_is_reported_if_the_source_treats_it_differently(
+    dialect: Dialect, text: str, zone: str | None, is_reported: bool
 ) -> None:
-    assert any("clocks of" in message for message in remarks_on(text, dialect, zone)) == is_told
+    assert any("clocks of" in message for message in remarks_on(text, dialect, zone)) == is_reported
 
 
 def test_years_bound_the_schedule_and_years_with_gaps_leave_no_timing() -> None:

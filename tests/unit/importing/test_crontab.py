@@ -1,5 +1,5 @@
-"""Crontabs: variables, users, comments, percent signs, nicknames; and what cron does
-that nothing here does.
+"""Crontabs: variables, users, comments, percent signs, nicknames, and features of cron
+without a counterpart.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def changes(request: Imported) -> list[str]:
 def test_a_real_crontab_becomes_a_request_for_each_entry() -> None:
     requests = {request.name: request for request in read(SAMPLE).requests}
     assert list(requests) == [
-        "dump-ledger", "poll_orders", "mail", "clean-tmp", "agent", "fortune", "dump-ledger-2", "ambiguous",
-        "line-19", "report",
+        "dump-ledger", "poll_orders", "mail", "clean-tmp", "agent", "fortune", "dump-ledger-2",
+        "ambiguous", "line-19", "report",
     ]  # fmt: skip
     assert data_of(requests["dump-ledger"]) == {
         "name": "dump-ledger",
@@ -66,7 +66,7 @@ def test_a_real_crontab_becomes_a_request_for_each_entry() -> None:
     }
 
 
-def test_remarks_bear_the_line_and_what_concerns_all_is_told_once() -> None:
+def test_remarks_have_the_line_and_file_remarks_appear_once() -> None:
     imported = read(SAMPLE)
     assert [(remark.line, remark.severity) for remark in imported.remarks] == [
         (1, Severity.NOTE), (1, Severity.NOTE), (1, Severity.NOTE), (10, Severity.DIFFERS),
@@ -75,7 +75,7 @@ def test_remarks_bear_the_line_and_what_concerns_all_is_told_once() -> None:
     assert lines == {13, 14, 15, 18, 19, 21}
 
 
-def test_a_variable_holds_for_the_entries_below_it_only() -> None:
+def test_a_variable_applies_only_to_the_entries_below_it() -> None:
     first, second = read(
         "0 1 * * * a\nPATH = '/opt/bin'\nCRON_TZ=Asia/Tokyo\nHOME=/srv\nX=\" y \"\n0 2 * * * b\n"
     ).requests
@@ -93,8 +93,11 @@ def test_a_variable_holds_for_the_entries_below_it_only() -> None:
     assert "timezone" not in data_of(first)["timing"]["schedule"]
 
 
-def test_the_system_s_crontab_names_users_and_their_homes_are_looked_up() -> None:
-    text = "17 *\t* * *\twww-data    cd / && run-parts --report /etc/cron.hourly\n@daily nobody-here /bin/x\n"
+def test_a_system_crontab_names_users_and_their_homes_are_looked_up() -> None:
+    text = (
+        "17 *\t* * *\twww-data    cd / && run-parts --report /etc/cron.hourly\n"
+        "@daily nobody-here /bin/x\n"
+    )
     hourly, daily = read(text, has_users=True).requests
     assert hourly.name == "run-parts"
     assert data_of(hourly)["process"] == {
@@ -105,7 +108,7 @@ def test_the_system_s_crontab_names_users_and_their_homes_are_looked_up() -> Non
     }
     assert changes(hourly) == []
     assert data_of(daily)["scheduled"] is False
-    assert "home of nobody-here, which is not known here" in changes(daily)[0]
+    assert "home folder of nobody-here, which is unknown on this machine" in changes(daily)[0]
     assert only("0 1 * * * www-data", has_users=True).data is None
     assert "looks like a user" in changes(only("0 1 * * * root /bin/x"))[0]
 
@@ -123,7 +126,7 @@ def test_the_system_s_crontab_names_users_and_their_homes_are_looked_up() -> Non
         ("printf 'a\\tb'", "printf 'a\\tb'", None),
     ],
 )
-def test_percent_signs_part_the_command_from_its_input(
+def test_percent_signs_separate_the_command_from_its_input(
     command: str, shell: str, stdin: str | None
 ) -> None:
     process = data_of(only(f"0 1 * * * {command}"))["process"]
@@ -152,7 +155,7 @@ def test_times_are_carried_over_as_cron_reads_them(line: str, expression: str) -
 @pytest.mark.parametrize(
     "line", ["@every_minute x", "@reboot x", "0~30 * * * * x", "0 0 L * * x", "0 25 * * * x"]
 )
-def test_times_that_nothing_here_means_leave_the_request_unscheduled(line: str) -> None:
+def test_a_time_without_a_counterpart_leaves_the_request_unscheduled(line: str) -> None:
     request = only(line)
     assert data_of(request)["scheduled"] is False
     assert data_of(request).get("timing") == ("run_immediately" if "@reboot" in line else None)
@@ -160,20 +163,20 @@ def test_times_that_nothing_here_means_leave_the_request_unscheduled(line: str) 
 
 
 @pytest.mark.parametrize("line", ["x", "0 1 * * *", "FOO", "0 1 * * x", "; 1 * * * x", "@daily"])
-def test_a_line_that_is_no_entry_is_not_written_and_told(line: str) -> None:
+def test_a_line_that_is_not_an_entry_is_reported_and_not_written(line: str) -> None:
     request = only(line)
     assert request.data is None
     assert "is not written" in changes(request)[0]
 
 
-def test_comments_right_above_an_entry_describe_it_but_no_dead_entries_and_rulers() -> None:
+def test_comments_right_above_an_entry_describe_it_except_old_entries_and_ornaments() -> None:
     live = "# Header\n\n# one\n#   two\n0 1 * * * a\n# m h dom mon dow\n0 2 * * * b\n"
     text = live + "# x\n#*/5 * * * * old\n0 3 * * * c\n#---\n0 4 * * * d"
     described = [data_of(request).get("description") for request in read(text).requests]
     assert described == ["one two", None, None, None]
 
 
-def test_an_empty_mailto_and_a_given_zone_leave_nothing_that_differs() -> None:
+def test_an_empty_mailto_and_a_given_zone_leave_no_difference() -> None:
     settings = Settings(default_zone="UTC", zone="Europe/Madrid", now=SETTINGS.now)
     imported = read('MAILTO=""\n*/5 * * * * x\n', settings=settings)
     (request,) = imported.requests
@@ -240,14 +243,14 @@ def test_a_user_in_front_of_a_command_is_recognised(command: str, *, is_changed:
     ],
 )
 def test_a_program_in_the_place_of_a_user_is_recognised(line: str, *, is_changed: bool) -> None:
-    told = changes(only(f"0 5 * * * {line}\n", has_users=True))
-    assert any("looks like a program" in message for message in told) is is_changed
+    reported = changes(only(f"0 5 * * * {line}\n", has_users=True))
+    assert any("looks like a program" in message for message in reported) is is_changed
 
 
 @pytest.mark.parametrize(
     "variable", ["CRON_TZ=Europe/Madrid", "RANDOM_DELAY=30", "RANDOM_DELAY=soon"]
 )
-def test_what_only_one_cron_heeds_differs(variable: str) -> None:
+def test_a_variable_that_only_one_cron_reads_is_a_difference(variable: str) -> None:
     request = only(f"{variable}\n0 5 * * * job\n")
     assert any(variable in message for message in messages(request, Severity.DIFFERS))
     assert data_of(request)["timing"]["schedule"].get("spread") == (
@@ -255,7 +258,7 @@ def test_what_only_one_cron_heeds_differs(variable: str) -> None:
     )
 
 
-def test_a_last_entry_without_a_newline_is_told() -> None:
+def test_a_last_entry_without_a_newline_is_reported() -> None:
     assert any("no newline" in each for each in messages(only("0 5 * * * job"), Severity.DIFFERS))
     assert not any(
         "no newline" in each for each in messages(only("0 5 * * * job\n"), Severity.DIFFERS)
@@ -276,6 +279,6 @@ def test_a_last_entry_without_a_newline_is_told() -> None:
         ("job", True),
     ],
 )
-def test_mail_is_told_only_where_there_is_output_to_mail(command: str, *, is_mailed: bool) -> None:
+def test_mail_is_reported_only_if_there_is_output_to_mail(command: str, *, is_mailed: bool) -> None:
     remarks = read(f"0 5 * * * {command}\n").remarks
     assert any("mails the output" in remark.message for remark in remarks) is is_mailed

@@ -1,5 +1,5 @@
-"""Damaged sources: whatever stands in one, it is refused in words, or becomes files
-that mean what was read.
+"""Damaged sources: an importer either refuses one with a message, or writes files that
+mean what it read.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from runner.requests.yaml.document import documents_in
 SAMPLES = Path(__file__).parents[1] / "samples"
 SETTINGS = Settings(default_zone="Europe/Madrid", now=datetime(2026, 11, 22, tzinfo=UTC))
 WORDS = [
-    "", "[]", "{}", "5", "-1", "0", "1e9", "true", "~", '""', "*/5", "@every 1h", "9" * 30, "x" * 300, "\x01", "\u2028",
-    "é", "'a", "2019-02-30", "Y", "7", "L", "?", "0 0 31 2 *", "- ", "\t", "%", "\\", "null", "#",
+    "", "[]", "{}", "5", "-1", "0", "1e9", "true", "~", '""', "*/5", "@every 1h", "9" * 30,
+    "x" * 300, "\x01", "\u2028", "é", "'a", "2019-02-30", "Y", "7", "L", "?", "0 0 31 2 *", "- ",
+    "\t", "%", "\\", "null", "#",
 ]  # fmt: skip
 HOMES: dict[str | None, str] = {None: "/home/maria"}
 SOURCES: dict[str, Callable[[str], Import]] = {

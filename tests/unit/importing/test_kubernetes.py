@@ -1,6 +1,4 @@
-"""CronJob manifests: what of them means something here, and that nothing of the rest is
-silently left out.
-"""
+"""CronJob manifests: the keys with a counterpart, and a report of everything else."""
 
 from __future__ import annotations
 
@@ -26,14 +24,15 @@ def cron_job(
     spec: str = "", *, job: str = "", pod: str = "", container: str = "command: [run]"
 ) -> Imported:
     schedule = "" if "schedule:" in spec else 'schedule: "0 5 * * *", '
-    template = f"template: {{spec: {{{pod}{', ' * bool(pod)}containers: [{{name: a, image: b, {container}}}]}}}}"
+    containers = f"containers: [{{name: a, image: b, {container}}}]"
+    template = f"template: {{spec: {{{pod}{', ' * bool(pod)}{containers}}}}}"
     inner = f"jobTemplate: {{spec: {{{job}{', ' * bool(job)}{template}}}}}"
     head = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: x}\n"
     (request,) = read(f"{head}spec: {{{schedule}{spec}{', ' * bool(spec)}{inner}}}\n").requests
     return request
 
 
-def test_real_manifests_become_unscheduled_requests_with_all_that_has_a_counterpart() -> None:
+def test_real_manifests_become_unscheduled_requests_with_every_counterpart() -> None:
     imported = read(SAMPLE)
     requests = {request.name: data_of(request) for request in imported.requests}
     assert requests["reconcile"] == {
@@ -86,7 +85,7 @@ def test_real_manifests_become_unscheduled_requests_with_all_that_has_a_counterp
     )
 
 
-def test_remarks_point_at_the_lines_of_what_they_are_about() -> None:
+def test_a_remark_points_at_the_line_that_it_concerns() -> None:
     request = next(request for request in read(SAMPLE).requests if request.name == "reconcile")
     lines = {
         remark.message.split(" is not")[0].rpartition(".")[2]: remark.line
@@ -97,7 +96,7 @@ def test_remarks_point_at_the_lines_of_what_they_are_about() -> None:
     assert lines["volumes`"] == 42
 
 
-def test_an_image_is_always_told_and_unschedules() -> None:
+def test_an_image_is_always_reported_and_unschedules() -> None:
     request = cron_job()
     assert data_of(request)["scheduled"] is False
     assert len(messages(request, Severity.CHANGED)) == 1
@@ -130,14 +129,14 @@ def test_concurrency_policies(spec: str, expected: dict[str, object]) -> None:
         ),
     ],
 )
-def test_a_missed_run_is_made_up_for_as_the_deadline_has_it(
+def test_the_deadline_decides_whether_a_missed_run_is_caught_up(
     spec: str, schedule: dict[str, str]
 ) -> None:
     timing = data_of(cron_job(spec))["timing"]
     assert timing == {"schedule": {"frequency": "cron", "expression": "0 5 * * *", **schedule}}
 
 
-def test_a_zone_in_the_schedule_is_taken_out_of_it() -> None:
+def test_a_zone_in_the_schedule_becomes_the_timezone() -> None:
     timing = data_of(
         cron_job('schedule: "CRON_TZ=Asia/Tokyo 0 5 * * *", startingDeadlineSeconds: 60')
     )["timing"]
@@ -153,12 +152,12 @@ def test_a_zone_in_the_schedule_is_taken_out_of_it() -> None:
         ("@every 2m", {"frequency": "minutely", "interval": 2}),
     ],
 )
-def test_an_interval_counts_from_elsewhere_and_that_is_told(
+def test_the_different_origin_of_an_interval_is_reported(
     every: str, schedule: dict[str, object]
 ) -> None:
     request = cron_job(f'schedule: "{every}"')
     assert data_of(request)["timing"] == {"schedule": schedule}
-    assert "counts from when the CronJob was made" in messages(request, Severity.DIFFERS)[0]
+    assert "counts from the creation of the CronJob" in messages(request, Severity.DIFFERS)[0]
 
 
 def test_attempts_and_deadlines() -> None:
@@ -168,7 +167,7 @@ def test_attempts_and_deadlines() -> None:
     again = cron_job(job="backoffLimit: 2, activeDeadlineSeconds: 90")
     assert data_of(again)["process"]["retry"]["attempts"] == 3
     assert any(
-        "bounds all attempts together" in message for message in messages(again, Severity.CHANGED)
+        "limits all attempts together" in message for message in messages(again, Severity.CHANGED)
     )
 
 
@@ -182,14 +181,14 @@ def test_attempts_and_deadlines() -> None:
             {"container": "command: [a], envFrom: [{secretRef: {name: s}}]"},
         ),
         (
-            "the value of T comes from elsewhere",
+            "the value of T comes from another object",
             {"container": "command: [a], env: [{name: T, valueFrom: {}}]"},
         ),
         ("completions is 5", {"job": "completions: 5"}),
         ("`command` should be a list", {"container": "command: run it"}),
         ("there is no concurrencyPolicy Never", {"spec": "concurrencyPolicy: Never"}),
         (
-            "has no counterpart: Kubernetes knows no expression of 6",
+            "has no counterpart: Kubernetes has no expressions of 6",
             {"spec": 'schedule: "0 0 5 * * *"'},
         ),
         ("there is no time zone 'Nowhere'", {"spec": "timeZone: Nowhere"}),
@@ -199,32 +198,32 @@ def test_attempts_and_deadlines() -> None:
         ("`backoffLimit` should be a number", {"job": "backoffLimit: many"}),
     ],
 )
-def test_nothing_is_left_out_silently(words: str, where: dict[str, str]) -> None:
+def test_everything_left_out_is_reported(words: str, where: dict[str, str]) -> None:
     request = cron_job(**where)
     assert any(words in message for message in messages(request, Severity.CHANGED)), request.remarks
 
 
-def test_a_suspended_one_stays_so_and_more_containers_are_told() -> None:
+def test_a_suspended_cronjob_stays_so_and_extra_containers_are_reported() -> None:
     assert messages(cron_job("suspend: true"), Severity.NOTE)[-1] == "it is suspended"
     text = SAMPLE.replace(
         "containers: [{name: a", "containers: [{name: z, image: y, command: [z]}, {name: a"
     )
     pulse = read(text).requests[-1]
     assert any(
-        "has 2 containers; the first is written" in message
+        "has 2 containers; only the first is carried over" in message
         for message in messages(pulse, Severity.CHANGED)
     )
     assert data_of(pulse)["process"]["command"] == ["z"]
 
 
-def test_one_without_containers_is_told_what_is_written_in_their_place() -> None:
+def test_a_cronjob_without_containers_gets_a_placeholder_and_a_remark() -> None:
     head = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: x}\n"
     spec = (
         'spec: {schedule: "0 5 * * *", jobTemplate: {spec: {template: {spec: {containers: []}}}}}\n'
     )
     (request,) = read(head + spec).requests
     assert messages(request, Severity.CHANGED) == [
-        "it has no container, so nothing to run; `false` is written in its place"
+        "it has no container, so there is nothing to run; `false` takes its place"
     ]
     assert data_of(request)["process"]["command"] == ["false"]
 
@@ -232,7 +231,7 @@ def test_one_without_containers_is_told_what_is_written_in_their_place() -> None
 @pytest.mark.parametrize(
     "text", ["a: *x", "{{- if .Values.on }}\nkind: CronJob\n{{- end }}", "a: 1\na: 2", "a: &b 1"]
 )
-def test_what_is_no_plain_yaml_is_refused_at_its_line(text: str) -> None:
+def test_a_text_that_is_not_plain_yaml_is_refused_with_its_line(text: str) -> None:
     with pytest.raises(RunnerError, match=r"cronjobs.yaml:\d+:\d+: "):
         read(text)
 
@@ -240,32 +239,35 @@ def test_what_is_no_plain_yaml_is_refused_at_its_line(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["kind: CronJob", "kind: CronJob\nspec: 5", "kind: CronJob\nspec: {jobTemplate: []}"]
 )
-def test_a_manifest_without_the_least_becomes_no_more_than_a_draft(text: str) -> None:
+def test_an_almost_empty_manifest_becomes_a_draft(text: str) -> None:
     (request,) = read(text).requests
     assert data_of(request)["scheduled"] is False
     assert "timing" not in data_of(request)
     assert [remark.severity for remark in read("just text").all_remarks()] == [Severity.CHANGED]
 
 
-def test_the_items_of_a_list_need_not_say_what_they_are() -> None:
-    text = "apiVersion: batch/v1\nkind: CronJobList\nitems:\n- metadata: {name: x}\n  spec: {schedule: '0 5 * * *'}\n"
+def test_the_items_of_a_list_may_omit_their_kind() -> None:
+    text = (
+        "apiVersion: batch/v1\nkind: CronJobList\n"
+        "items:\n- metadata: {name: x}\n  spec: {schedule: '0 5 * * *'}\n"
+    )
     (request,) = read(text).requests
     assert request.name == "x"
 
 
 @pytest.mark.parametrize("kind", ["ScheduledJob", "CronWorkflow", "Job", "CronJobList", ""])
-def test_what_is_left_out_and_may_have_a_schedule_is_a_change(kind: str) -> None:
+def test_leaving_out_a_kind_that_may_have_a_schedule_is_a_change(kind: str) -> None:
     (remark,) = read(f"metadata: {{name: x}}\nkind: {kind or 'null'}\n").remarks
     assert remark.severity is Severity.CHANGED
     assert "is left out" in remark.message
 
 
-def test_what_has_no_schedule_is_left_out_with_a_note_and_an_empty_document_without() -> None:
+def test_a_kind_without_a_schedule_is_left_out_with_a_note_and_an_empty_document_silently() -> None:
     imported = read("kind: ConfigMap\n---\n---\nkind: Service\n")
     assert [remark.severity for remark in imported.remarks] == [Severity.NOTE, Severity.NOTE]
 
 
-def test_unknown_keys_at_every_depth_are_told() -> None:
+def test_unknown_keys_at_every_depth_are_reported() -> None:
     text = """\
 kind: CronJob
 topmost: 1
@@ -284,10 +286,13 @@ spec:
         spec:
           inPod: 1
           containers:
-          - {image: a, command: [a], inContainer: 1, env: [{name: A, value: b, inVariable: 1}, {value: c}]}
+          - image: a
+            command: [a]
+            inContainer: 1
+            env: [{name: A, value: b, inVariable: 1}, {value: c}]
 """
     (request,) = read(text).requests
-    told = " ".join(messages(request, Severity.CHANGED))
+    reported = " ".join(messages(request, Severity.CHANGED))
     for key in (
         "topmost",
         "inMetadata",
@@ -297,7 +302,7 @@ spec:
         "inJob",
         "inPodTemplate",
     ):
-        assert f"{key}` is not carried over" in told
+        assert f"{key}` is not carried over" in reported
     for key in ("inPodMetadata", "inPod", "inContainer", "inVariable"):
-        assert f"{key}` is not carried over" in told
-    assert "a variable without a name" in told
+        assert f"{key}` is not carried over" in reported
+    assert "a variable without a name" in reported

@@ -1,5 +1,5 @@
-"""Openbravo's process requests: each frequency as the original fires it, by its
-manual's dates and by brute force.
+"""Openbravo's process requests: each frequency fires as the original, by the dates in its
+manual and by brute force.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def read(
 
 
 def row(settings: Settings = SETTINGS, /, **columns: str) -> Imported:
-    """Read a scheduled request that starts on 27 September 2019 at 13:10, but for the
-    columns given.
+    """Read a scheduled request that starts on 27 September 2019 at 13:10, unless the
+    given columns say otherwise.
     """
     given = {
         "Timing_Option": "S",
@@ -86,8 +86,16 @@ def test_weekly_monday_friday_saturday() -> None:
 @pytest.mark.parametrize(
     ("columns", "after", "expected"),
     [
-        ({"Monthly_Option": "2", "Monthly_Day_Of_Week": "7"}, SEPTEMBER, ["13 Oct 19", "10 Nov 19"]),
-        ({"Monthly_Option": "1", "Monthly_Day_Of_Week": "1"}, SEPTEMBER, ["07 Oct 19", "04 Nov 19"]),
+        (
+            {"Monthly_Option": "2", "Monthly_Day_Of_Week": "7"},
+            SEPTEMBER,
+            ["13 Oct 19", "10 Nov 19"],
+        ),
+        (
+            {"Monthly_Option": "1", "Monthly_Day_Of_Week": "1"},
+            SEPTEMBER,
+            ["07 Oct 19", "04 Nov 19"],
+        ),
         ({"Monthly_Option": "L"}, datetime(2024, 2, 1, tzinfo=UTC), ["29 Feb 24", "31 Mar 24"]),
         (
             {"Monthly_Option": "S", "Monthly_Specific_Day": "31"},
@@ -122,11 +130,11 @@ def test_intervals_are_absolute_from_the_start_and_end_before_the_finish() -> No
     assert days(calendar, 9) == ["27 Sep 19 13:10", "28 Sep 19 13:10"]
 
 
-def test_repetitions_are_runs_as_the_code_has_it_and_the_manual_s_number_is_told() -> None:
+def test_repetitions_follow_openbravo_s_code_and_report_the_manual_s_number() -> None:
     request = row(Frequency="1", Secondly_Interval="30", Secondly_Repetitions="3")
     assert len(list(fired(request))) == 3
     assert (
-        "runs 3 times, as Openbravo's code does; its manual says 4"
+        "runs 3 times, as in Openbravo's code; its manual says 4"
         in messages(request, Severity.DIFFERS)[0]
     )
 
@@ -184,15 +192,16 @@ def test_an_export_of_the_data_access_layer_is_read_by_its_property_names() -> N
 
 def test_a_dump_of_the_database_is_read_by_its_column_names() -> None:
     cells = "".join(f"<{name}><![CDATA[{value}]]></{name}>" for name, value in (
-        ("AD_PROCESS_REQUEST_ID", "1"), ("AD_PROCESS_ID", "ABC"), ("TIMING_OPTION", "S"), ("FREQUENCY", "3"),
-        ("HOURLY_INTERVAL", "2"), ("START_DATE", "2026-01-01 00:00:00.0"), ("START_TIME", "1970-01-01 00:30:00.0"),
+        ("AD_PROCESS_REQUEST_ID", "1"), ("AD_PROCESS_ID", "ABC"),
+        ("TIMING_OPTION", "S"), ("FREQUENCY", "3"), ("HOURLY_INTERVAL", "2"),
+        ("START_DATE", "2026-01-01 00:00:00.0"), ("START_TIME", "1970-01-01 00:30:00.0"),
     ))  # fmt: skip
     (request,) = read(f"<data><AD_PROCESS_REQUEST>{cells}</AD_PROCESS_REQUEST></data>").requests
     assert days(request, 2) == ["01 Jan 26 00:30", "01 Jan 26 02:30"]
     assert data_of(request)["process"] == {"command": ["erp-run", "ABC"]}
 
 
-def test_without_a_template_what_runs_can_only_fail_and_is_unscheduled() -> None:
+def test_without_a_template_the_request_has_a_failing_command_and_is_unscheduled() -> None:
     for request in read(CSV, command=None).requests:
         assert data_of(request)["process"]["command"] == ["false"]
         assert data_of(request)["scheduled"] is False
@@ -216,13 +225,13 @@ def test_without_a_template_what_runs_can_only_fail_and_is_unscheduled() -> None
             {"Frequency": "4", "Daily_Option": "N", "Daily_Interval": "3", "Start_Date": ""},
             "start that is not known",
         ),
-        ({"Frequency": "5"}, "weekly and has no day"),
+        ({"Frequency": "5"}, "weekly and has no day of the week"),
         (
             {"Frequency": "6", "Monthly_Option": "3", "Monthly_Day_Of_Week": "9"},
             "no day of the month",
         ),
-        ({"Frequency": "7", "Cron": "0 0 12 15W * ?"}, "nothing here means 15W"),
-        ({"Frequency": "7"}, "no expression of 0 fields"),
+        ({"Frequency": "7", "Cron": "0 0 12 15W * ?"}, "no equivalent of 15W"),
+        ({"Frequency": "7"}, "no expressions of 0 fields"),
         ({"Frequency": "4", "Finishes": "Y"}, "does not say when"),
         (
             {
@@ -234,14 +243,14 @@ def test_without_a_template_what_runs_can_only_fail_and_is_unscheduled() -> None
             "before start",
         ),
         ({"Frequency": "4", "IsGroup": "Y"}, "process group"),
-        ({"Frequency": "4", "Params": "<xml/>"}, "no JSON object"),
+        ({"Frequency": "4", "Params": "<xml/>"}, "not a JSON object"),
         (
             {"Frequency": "3", "Hourly_Interval": "1", "Hourly_Repetitions": "0"},
             "a start that is not known",
         ),
     ],
 )
-def test_what_cannot_be_carried_over_is_told_and_unscheduled(
+def test_a_value_without_a_counterpart_is_reported_and_the_request_unscheduled(
     columns: dict[str, str], words: str
 ) -> None:
     request = row(**columns)
@@ -259,7 +268,7 @@ def test_what_cannot_be_carried_over_is_told_and_unscheduled(
         ({"IsActive": "N"}, False),
     ],
 )
-def test_only_what_is_scheduled_there_is_scheduled_here(
+def test_only_a_request_scheduled_in_openbravo_is_scheduled(
     columns: dict[str, str], scheduled: bool
 ) -> None:
     request = row(Frequency="4", **columns)
@@ -267,15 +276,15 @@ def test_only_what_is_scheduled_there_is_scheduled_here(
     assert messages(request, Severity.CHANGED) == []
 
 
-def test_what_runs_otherwise_on_rare_occasions_is_told() -> None:
-    def told(settings: Settings = SETTINGS, **columns: str) -> bool:
+def test_rare_differences_are_reported() -> None:
+    def reported(settings: Settings = SETTINGS, **columns: str) -> bool:
         return bool(messages(row(settings, **columns), Severity.DIFFERS))
 
-    assert told(Timing_Option="L")  # its time has passed
-    assert not told(Timing_Option="L", Start_Date="2030-01-01")
-    assert told(Frequency="3", Hourly_Interval="1", Start_Date="")  # counts from elsewhere
-    assert told(MADRID, Frequency="4", Start_Time="02:30:00")
-    assert not told(MADRID, Frequency="4", Start_Time="03:30:00")
+    assert reported(Timing_Option="L")  # its time has passed
+    assert not reported(Timing_Option="L", Start_Date="2030-01-01")
+    assert reported(Frequency="3", Hourly_Interval="1", Start_Date="")  # counts from elsewhere
+    assert reported(MADRID, Frequency="4", Start_Time="02:30:00")
+    assert not reported(MADRID, Frequency="4", Start_Time="03:30:00")
 
 
 @pytest.mark.parametrize(
@@ -283,17 +292,17 @@ def test_what_runs_otherwise_on_rare_occasions_is_told() -> None:
     [
         ("", "has no rows"),
         ("a,b\n1,2\n", "no row has a TIMING_OPTION"),
-        ("<a><b></a>", "requests:1: this is no XML"),
+        ("<a><b></a>", "requests:1: this is not XML"),
         ("<!DOCTYPE a [<!ENTITY x 'y'>]><a/>", "document type"),
         ("<a/>", "has no rows"),
     ],
 )
-def test_what_is_no_export_is_refused(text: str, words: str) -> None:
+def test_a_text_that_is_not_an_export_is_refused(text: str, words: str) -> None:
     with pytest.raises(RunnerError, match=words):
         read(text)
 
 
-def test_every_column_that_holds_something_and_is_not_used_is_told() -> None:
+def test_every_unused_column_with_a_value_is_reported() -> None:
     text = (
         "Timing_Option,Process_Name,Parameters,Nodes,CreatedBy,Empty\n"
         'S,Alert,"{""a"": 1}",node-1,100,\n'
@@ -302,10 +311,10 @@ def test_every_column_that_holds_something_and_is_not_used_is_told() -> None:
     imported = read(text)
     first, second = imported.requests
     assert data_of(first)["process"]["params"] == {"a": 1}
-    assert "the column Nodes means nothing here, and is not carried over" in messages(
+    assert "the column Nodes is unknown and is not carried over" in messages(
         first, Severity.CHANGED
     )
-    assert "the column column 7 means nothing here, and is not carried over" in messages(
+    assert "the column column 7 is unknown and is not carried over" in messages(
         second, Severity.CHANGED
     )
     assert not any("Empty" in remark.message for remark in imported.all_remarks())

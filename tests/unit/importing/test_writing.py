@@ -1,5 +1,5 @@
-"""Files of imported requests: any reader of YAML reads what was meant, and what there
-is to know stands in comments.
+"""Files of imported requests: every YAML parser reads the same data, and the remarks are
+comments.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from runner.values import EPOCH
 
 SETTINGS = Settings(default_zone="UTC", now=EPOCH)
 AWKWARD = [
-    "", " ", "no", "Yes", "on", "y", "N", "~", "null", "true", "1", "0700", "1.10", "1e3", "10:30", "0x1f", "0o17",
-    ".inf", "2026-01-01", "=", "<<", "*/5 * * * *", "&a", "!b", "a: b", "a #b", "- a", "? a", "% d", "@x", "`x`",
-    "a\n", "\na", " a\n b\n", "a\n\n", "tab\there", "a\\n", '"', "'", "é€😀", "\x85", "\u2028", "x" * 300, "a  b " * 60,
+    "", " ", "no", "Yes", "on", "y", "N", "~", "null", "true", "1", "0700", "1.10", "1e3",
+    "10:30", "0x1f", "0o17", ".inf", "2026-01-01", "=", "<<", "*/5 * * * *", "&a", "!b",
+    "a: b", "a #b", "- a", "? a", "% d", "@x", "`x`", "a\n", "\na", " a\n b\n", "a\n\n",
+    "tab\there", "a\\n", '"', "'", "é€😀", "\x85", "\u2028", "x" * 300, "a  b " * 60,
 ]  # fmt: skip
 texts = st.one_of(
     st.sampled_from(AWKWARD),
@@ -32,7 +33,7 @@ texts = st.one_of(
         st.sampled_from("abcdy"), st.one_of(texts, st.lists(texts, max_size=3), st.booleans())
     )
 )
-def test_readers_of_both_yamls_read_what_was_written(data: dict[str, object]) -> None:
+def test_parsers_of_both_yaml_versions_read_the_written_data(data: dict[str, object]) -> None:
     text = document_text(data)
     documents = documents_in(text.encode(), "x.yaml")
     assert not hasattr(documents, "message"), documents
@@ -46,7 +47,7 @@ def test_each_awkward_text_is_read_again(text: str) -> None:
     assert yaml.safe_load(written) == {"key": text, "list": [text]}
 
 
-def test_comments_cannot_be_broken_out_of() -> None:
+def test_text_in_comments_cannot_break_out_of_them() -> None:
     remark = Remark(
         line=2,
         severity=Severity.CHANGED,
@@ -67,7 +68,7 @@ def test_comments_cannot_be_broken_out_of() -> None:
     assert "#   CHANGED: one two three (four five six)" in text
 
 
-def test_names_are_what_the_schema_allows_and_no_two_are_alike() -> None:
+def test_names_are_unique_and_allowed_by_the_schema() -> None:
     wanted = ["Backup", "backup!", "backup-2", "Ünïcode", "***", "x" * 200, "backup"]
     drafts = [
         Draft(line=number, excerpt="", wanted_name=name) for number, name in enumerate(wanted, 1)
@@ -77,7 +78,7 @@ def test_names_are_what_the_schema_allows_and_no_two_are_alike() -> None:
     assert name_of("--a b--") == "a-b"
 
 
-def test_only_what_changed_its_meaning_is_unscheduled() -> None:
+def test_only_a_request_whose_meaning_changed_is_unscheduled() -> None:
     for tell, scheduled in ((Draft.changed, False), (Draft.differs, True), (Draft.note, True)):
         draft = Draft(line=1, excerpt="", wanted_name="x", process={"shell": "x"})
         tell(draft, "something")

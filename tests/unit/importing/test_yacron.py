@@ -27,7 +27,7 @@ def job(keys: str = "", top: str = "") -> Imported:
     return request
 
 
-def test_a_real_file_becomes_requests_with_its_defaults_put_in() -> None:
+def test_a_real_file_becomes_requests_with_its_defaults_merged() -> None:
     requests = {request.name: data_of(request) for request in read(SAMPLE).requests}
     assert requests["nightly-report"] == {
         "name": "nightly-report",
@@ -60,7 +60,7 @@ def test_a_real_file_becomes_requests_with_its_defaults_put_in() -> None:
     assert "timing" not in requests["friday-the-13th"]
 
 
-def test_what_yacron_takes_for_granted_is_written_out() -> None:
+def test_yacron_s_implicit_defaults_are_written_out() -> None:
     request = job()
     assert data_of(request) == {
         "name": "x",
@@ -82,11 +82,17 @@ def test_what_yacron_takes_for_granted_is_written_out() -> None:
         ("concurrencyPolicy: Replace", {"prevent_concurrent": True, "on_overlap": "replace"}),
         ("env_file: /etc/x.env", {"environment_file": "/etc/x.env"}),
         ("user: a, group: b", {"run_as": {"user": "a", "group": "b"}}),
-        ("environment: [{key: A, value: ~}, {key: B, value: 0700}]", {"environment": {"A": "~", "B": "0700"}}),
-        ("failsWhen: {nonzeroReturn: false}", {"success": {"exit_codes": list(range(256)), "fail_on_stderr": True}}),
+        (
+            "environment: [{key: A, value: ~}, {key: B, value: 0700}]",
+            {"environment": {"A": "~", "B": "0700"}},
+        ),
+        (
+            "failsWhen: {nonzeroReturn: false}",
+            {"success": {"exit_codes": list(range(256)), "fail_on_stderr": True}},
+        ),
     ],
 )  # fmt: skip
-def test_keys_and_what_they_are_here(keys: str, process: dict[str, object]) -> None:
+def test_each_key_becomes_its_counterpart(keys: str, process: dict[str, object]) -> None:
     found = data_of(job(keys))["process"]
     assert {key: found[key] for key in process} == process
     assert "success" in found or "captureStderr" in keys or "no}" in keys
@@ -136,10 +142,10 @@ def test_schedules(keys: str, schedule: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ('schedule: "0 0 13 * 5"', "both a certain day of the month and a certain weekday"),
-        ('schedule: "H 5 * * *"', "'H' is no minute"),
+        ('schedule: "0 0 13 * 5"', "both a day of the month and a weekday"),
+        ('schedule: "H 5 * * *"', "'H' is not a valid minute"),
         ('schedule: "@reboot"', "@reboot runs at each start"),
-        ("onFailure: {retry: {maximumRetries: -1}}", "tried again without end"),
+        ("onFailure: {retry: {maximumRetries: -1}}", "retries it without end"),
         ("failsWhen: {producesStdout: true}", "failsWhen.producesStdout"),
         ("failsWhen: {producesStdout: false, always: true}", "failsWhen.always"),
         ("group: staff", "the group staff and no user"),
@@ -147,14 +153,14 @@ def test_schedules(keys: str, schedule: dict[str, str]) -> None:
         ("env_file: .env", "relative to yacron's own folder"),
         ("onlyIfLastSucceeded: true", "`onlyIfLastSucceeded`"),
         ("concurrencyScope: cluster", "all nodes of a cluster"),
-        ("onMissed: run-all, startingDeadlineSeconds: 60", "not all made up for"),
+        ("onMissed: run-all, startingDeadlineSeconds: 60", "Runner runs only one"),
         ("timezone: Mars/Olympus", "there is no time zone"),
         ("novelty: 1", "`novelty` is not carried over"),
         ("command: [], x: 1", "it has no command"),
         ("schedule: [], x: 1", "it has no schedule"),
     ],
 )
-def test_what_has_no_counterpart_unschedules(keys: str, words: str) -> None:
+def test_a_key_without_a_counterpart_unschedules_the_request(keys: str, words: str) -> None:
     request = job(keys)
     assert data_of(request)["scheduled"] is False
     assert any(words in message for message in messages(request, Severity.CHANGED)), request.remarks
@@ -164,38 +170,42 @@ def test_what_has_no_counterpart_unschedules(keys: str, words: str) -> None:
     "key",
     ["statsd: {prefix: a}", "onSuccess: {report: {mail: {to: a}}}", "sla: {lateAfterSeconds: 5}"],
 )
-def test_what_is_lost_beside_a_request_is_told_and_it_stays_scheduled(key: str) -> None:
+def test_a_lost_extra_is_reported_and_the_request_stays_scheduled(key: str) -> None:
     request = job(key)
     assert data_of(request).get("scheduled", True)
     assert len(messages(request, Severity.DIFFERS)) == 1
 
 
-def test_a_disabled_one_is_unscheduled_with_nothing_changed() -> None:
+def test_a_disabled_job_is_unscheduled_without_a_change() -> None:
     request = job("enabled: no")
     assert data_of(request)["scheduled"] is False
     assert [remark.severity for remark in request.remarks] == [Severity.NOTE]
 
 
-def test_files_included_and_dags_are_told_and_what_may_have_other_defaults_is_unscheduled() -> None:
+def test_includes_and_dags_are_reported_and_jobs_with_unread_defaults_are_unscheduled() -> None:
     imported = read(
-        "include: [base.yaml]\ndags: [{name: etl}]\nfoo: 1\njobs:\n- {name: x, command: x, schedule: '* * * * *'}\n"
+        "include: [base.yaml]\ndags: [{name: etl}]\nfoo: 1\n"
+        "jobs:\n- {name: x, command: x, schedule: '* * * * *'}\n"
     )
-    told = [
+    reported = [
         (remark.line, remark.message.split(",")[0])
         for remark in imported.remarks
         if remark.severity is Severity.CHANGED
     ]
-    assert told == [
+    assert reported == [
         (1, "base.yaml is included"),
         (2, "the DAG etl is not carried over"),
-        (3, "`foo` is not known here"),
+        (3, "`foo` is unknown"),
     ]
     assert data_of(imported.requests[0])["scheduled"] is False
 
 
 def test_defaults_are_merged_mapping_by_mapping_and_the_job_wins() -> None:
     retry = "{maximumRetries: 2, initialDelay: 5, maximumDelay: 60, backoffMultiplier: 1.5}"
-    top = f"defaults: {{utc: false, failsWhen: {{producesStderr: false}}, onFailure: {{retry: {retry}}}}}\n"
+    top = (
+        "defaults: {utc: false, failsWhen: {producesStderr: false},"
+        f" onFailure: {{retry: {retry}}}}}\n"
+    )
     request = job("onFailure: {retry: {maximumRetries: 5}}", top)
     assert data_of(request)["process"] == {
         "shell": "x",
@@ -215,21 +225,19 @@ def test_defaults_are_merged_mapping_by_mapping_and_the_job_wins() -> None:
         ("unknown: 1", "unknown"),
     ],
 )
-def test_unknown_keys_at_every_depth_are_told(more: str, key: str) -> None:
+def test_unknown_keys_at_every_depth_are_reported(more: str, key: str) -> None:
     (request,) = read(f"jobs: [{{name: a, command: b, schedule: '* * * * *', {more}}}]\n").requests
     assert f"`{key}` is not carried over" in messages(request, Severity.CHANGED)
 
 
-def test_a_key_of_a_variable_that_means_nothing_is_told() -> None:
+def test_an_unknown_key_of_a_variable_is_reported() -> None:
     variable = "environment: [{key: A, value: b, unknown: c}]"
     (request,) = read(
         f"jobs: [{{name: a, command: b, schedule: '* * * * *', {variable}}}]\n"
     ).requests
-    assert "`environment` has a key unknown, which means nothing" in messages(
-        request, Severity.CHANGED
-    )
+    assert "`environment` has an unknown key unknown" in messages(request, Severity.CHANGED)
 
 
-def test_a_file_that_is_no_configuration_is_a_change() -> None:
+def test_a_file_that_is_not_a_configuration_is_a_change() -> None:
     (remark,) = read("- {name: a, command: b, schedule: '* * * * *'}\n").remarks
-    assert (remark.severity, remark.message[:24]) == (Severity.CHANGED, "this is no configuration")
+    assert (remark.severity, remark.message[:18]) == (Severity.CHANGED, "this is not a yacr")
