@@ -5,6 +5,7 @@ say something.
 from __future__ import annotations
 
 import json
+import re
 
 from support.place import GATE, SECONDLY, Place, end_of, wait_until
 
@@ -129,4 +130,31 @@ def test_a_terminal_that_is_too_narrow_for_a_note_shows_it_whole_below_the_table
     assert notes.rstrip() == f"nightly: {note}"
     assert "NOTE" in place.shown_on_terminal("ls", columns=250)
     assert "NOTE" in place.run("ls").stdout
+    assert place.stop(runner) == 0
+
+
+def test_at_80_columns_names_and_results_are_whole_though_something_is_out_of_sync(
+    place: Place,
+) -> None:
+    place.declare("backup-before-2038", "true", DAILY)
+    place.declare("nightly", "true", DAILY)
+    runner = place.start()
+    place.run("exec", "backup-before-2038")
+    place.run("unschedule", "nightly")
+    head, first, *_ = place.shown_on_terminal("ls", columns=80).splitlines()
+    assert "SYNC" not in head
+    assert first.startswith("backup-before-2038 ")
+    assert re.search(r" success \d\d:\d\d:\d\d ", first)
+    assert place.stop(runner) == 0
+
+
+def test_explain_says_that_an_invalid_file_keeps_its_last_good_version(place: Place) -> None:
+    place.declare("nightly", "true", DAILY)
+    runner = place.start()
+    place.write(
+        "nightly.yaml", "process: {shell: 'true'}\ntiming: {schedule: {frequency: dayly}}\n"
+    )
+    assert "nightly is scheduled: by the last good version; its file is invalid" in (
+        place.run("explain", "nightly").stdout
+    )
     assert place.stop(runner) == 0

@@ -56,6 +56,9 @@ class _Subject:
     why: Callable[[datetime], Explanation]
 
 
+_LAST_GOOD = "by the last good version; its file is invalid (`runner validate`)"
+
+
 @click.command("explain")
 @click.argument("what", metavar="EXPRESSION|NAME", shell_complete=complete_requests_and_members)
 @click.option(
@@ -137,7 +140,8 @@ def _named(name: str, places: Places) -> _Subject:
             "request": name,
             **({"member": member} if member else {}),
             "status": str(stands.status),
-            "message": unscheduled_words(stands, zone),
+            "message": unscheduled_words(stands, zone)
+            or (_LAST_GOOD if name in loaded.in_force.kept else None),
             "delay_s": delay_of(request).total_seconds(),
         },
         timing=request.timing,

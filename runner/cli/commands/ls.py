@@ -18,6 +18,9 @@ from runner.cli.troubles import report_trouble
 from runner.planning.states.results import FAILURES
 from runner.planning.views.request_view import IN_SYNC, INVALID
 
+_OPTIONAL = ("FILE", "SYNC")
+"""What a narrow terminal does without: a note below the table says what is out of sync."""
+
 
 @click.command("ls")
 @click.option(
@@ -47,10 +50,10 @@ def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
     columns = _columns(items)
     rows = [[_LS_CELLS[name](item, places.zone) for name in columns] for item in items]
     if "NOTE" not in columns or fits(columns, rows):
-        print_fitted(columns, rows, optional=["FILE"])
+        print_fitted(columns, rows, optional=_OPTIONAL)
         return
     # A note is a sentence and useless when cut; below the table it has the whole width.
-    print_fitted(columns[:-1], [row[:-1] for row in rows], optional=["FILE"])
+    print_fitted(columns[:-1], [row[:-1] for row in rows], optional=_OPTIONAL)
     echo("")
     for item, row in zip(items, rows, strict=True):
         if row[-1]:

@@ -16,7 +16,7 @@ from runner.timing.zones import zone_named
 from runner.values import neutral
 
 _GAP = 2
-_SHORT = 14  # characters: a status, a duration or a time, useless when cut
+_SHORT = 20  # a status, a time, a result with its time, a usual name: useless when cut
 _LEAST = 4  # characters that a long column keeps
 
 
