@@ -1,3 +1,3 @@
-"""The durable state: one SQLite file in the state folder, owned by one runner. Requests
-and records are opaque.
+"""The durable state: one SQLite file in the state folder, owned by one runner. The store
+does not interpret requests and records.
 """

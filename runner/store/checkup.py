@@ -1,4 +1,4 @@
-"""How a store is, for `runner doctor`: looked at, never changed. Touches files."""
+"""Checks a store for `runner doctor` without changing it. Touches files."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ from runner.system.regular_files import is_missing, is_there
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What a sound store is like: its version and the newest, the records that wait for
-    the log, bytes of its files.
-    """
+    """The state of a sound store."""
 
     version: int
     newest: int
+    """The version that this program writes."""
     waiting: int
+    """How many records the monitor log may still lack."""
     bytes: int
+    """The size of the database file."""
     wal_bytes: int
 
 
 def wal_path(folder: Path) -> Path:
-    """Return the place of the write-ahead log in a state folder."""
+    """Return the path of the write-ahead log in a state folder."""
     path = database_path(folder)
     return path.with_name(f"{path.name}-wal")
 
 
 def condition_of(folder: Path) -> Condition | None:
-    """Check all pages of a store; None if there is none. Raises StoreError, with the
-    way out, and OSError.
+    """Check all pages of a store, and return its condition; None if there is no store.
+
+    Raises StoreError, with the way to repair it, and OSError.
     """
     path = database_path(folder)
     if is_missing(path):
@@ -44,7 +46,7 @@ def condition_of(folder: Path) -> Condition | None:
             version = version_of(connection, path)
             check(connection, path)
             waiting = connection.execute(schema.COUNT_RECORDS).fetchone()[0] if version else 0
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # whatever a damaged file makes SQLite say
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # what a damaged file may cause
         raise StoreError(f"the store {path} cannot be read: {error}") from error
     wal = wal_path(folder)
     wal_bytes = wal.stat().st_size if is_there(wal) else 0
@@ -58,5 +60,5 @@ def condition_of(folder: Path) -> Condition | None:
 
 
 def sqlite_version() -> str:
-    """Return the version of the library."""
+    """Return the version of the SQLite library."""
     return sqlite3.sqlite_version

@@ -1,5 +1,5 @@
-"""Opening the store's file, its transactions, and what SQLite says of it in words for
-people. Touches files.
+"""Opens the store's file, runs transactions, and words SQLite's errors for people.
+Touches files.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from runner.store import schema
 from runner.system.regular_files import kind_of
 
 _BUSY_S = 2.0
+"""How long the owner waits for another writer; the loop stands still meanwhile."""
 _BESIDE = ("-wal", "-shm", "-journal")
 _USUAL_WAL = 2**20
 _AMPLE_DISK = 64 * _USUAL_WAL
+"""Free bytes below which the write-ahead log is not lengthened in advance."""
 _UNWRITABLE = {
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_READONLY: "it is read-only",
@@ -35,15 +37,15 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT: "is damaged", sqlite3.SQLITE_NOTADB: "is no 
 
 
 def database_path(folder: Path) -> Path:
-    """Return the place of the database in a state folder."""
+    """Return the path of the database in a state folder."""
     return folder / "store.sqlite3"
 
 
 def create_file(path: Path) -> None:
-    """Create an empty database that only its owner may read, if there is none. Raises OSError.
+    """Create an empty database that only its owner can read, if there is none. Raises OSError.
 
-    Never opens one that exists: closing it again would drop the locks that SQLite holds
-    on it in this process.
+    An existing file is never opened: to close it again would release the locks that
+    SQLite holds on it in this process (sqlite.org/howtocorrupt.html, 2.2).
     """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -52,11 +54,11 @@ def create_file(path: Path) -> None:
 
 
 def connect(path: Path, options: str, *, busy_s: float = _BUSY_S) -> sqlite3.Connection:
-    """Open a database as SQLite's URI `options` say ("mode=rw"). Transactions are only
-    begun explicitly.
+    """Open a database with SQLite's URI `options`, such as "mode=rw".
 
-    While another writes, it waits so many seconds. Raises StoreError for anything but
-    regular files: SQLite would wait for the other end of a FIFO.
+    A transaction begins only with an explicit BEGIN. While another program writes, a
+    statement waits up to `busy_s` seconds. Raises StoreError for anything but regular
+    files: SQLite would wait for the other end of a FIFO.
     """
     for each in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in _BESIDE)):
         _require_regular(each)
@@ -85,9 +87,7 @@ def _require_regular(path: Path) -> None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Commit the block's writes as one; after any error nothing is written and the
-    connection is as before.
-    """
+    """Commit the writes of the block as one; on any exception roll them back."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         yield
@@ -100,14 +100,14 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def worded(path: Path) -> Iterator[None]:
-    """Turn what SQLite reports of the environment into errors for people; what is a bug
-    stays what it is.
+    """Turn SQLite's errors about the environment into errors for people.
 
-    Raises StoreUnwritableError for what may pass, StoreError for a file that will not mend.
+    Raises StoreUnwritableError if the problem may pass, StoreError if the file stays
+    unusable. An error that is a bug passes through unchanged.
     """
     try:
         yield
-    except UnicodeDecodeError as error:  # of SQLite's own message, which quotes the damaged schema
+    except UnicodeDecodeError as error:  # SQLite's message quotes the damaged schema
         raise unusable(path, "is damaged (its tables' definitions)") from error
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -119,16 +119,15 @@ def worded(path: Path) -> Iterator[None]:
             raise unusable(path, f"{_DAMAGED[code]} ({error})") from error
         if str(error).startswith("no such "):
             raise unusable(path, f"has not the tables of its version ({error})") from error
-        if "decode to UTF-8" in str(
-            error
-        ):  # sqlite3's own, without a code, and with the whole text
+        # sqlite3 raises this itself, without a code and with the whole text.
+        if "decode to UTF-8" in str(error):
             raise unusable(path, "is damaged (a text in it is none)") from error
         raise
 
 
 @contextmanager
 def legible(path: Path) -> Iterator[None]:
-    """Word what makes no sense in a store whose pages are whole. Raises StoreError."""
+    """Word an unreadable row in a store whose pages are sound. Raises StoreError."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -136,18 +135,20 @@ def legible(path: Path) -> Iterator[None]:
 
 
 def unusable(path: Path, what: str) -> StoreError:
-    """Return the error for a file that is no store, with the way out that costs least."""
+    """Return the error for a file that is no usable store, with the least costly way out."""
     aside = shlex.quote(str(path.parent / "set-aside"))
     return StoreError(
-        f"the store {path} {what}; nothing was changed. To begin with an empty store, move it away and start again: "
+        f"the store {path} {what}; nothing was changed. To begin with an empty store, move it"
+        f" away and start again: "
         f"mkdir {aside} && mv {shlex.quote(str(path))}* {aside}. The monitor log stays as it is; "
         f"what the store knew is forgotten, so one-time requests run again"
     )
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
-    """Return the version of the tables, 0 for an empty file. Raises StoreError if they
-    are not ours, or newer.
+    """Return the version of the tables; 0 for an empty file.
+
+    Raises StoreError if the tables belong to another application or to a newer version.
     """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -158,25 +159,28 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
         raise unusable(path, "belongs to another application")
     if version > len(schema.MIGRATIONS):
         raise StoreError(
-            f"the store {path} has version {version}, this runner knows up to {len(schema.MIGRATIONS)}; "
+            f"the store {path} has version {version}, this runner knows up to"
+            f" {len(schema.MIGRATIONS)}; "
             f"install the newer runner that wrote it, or choose another state folder (--state)"
         )
     return int(version)
 
 
 def require_current(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise StoreError unless the tables are of this version: only the owner migrates them."""
+    """Raise StoreError unless the tables have this version; only the owner migrates them."""
     version = version_of(connection, path)
     if version != len(schema.MIGRATIONS):
         raise StoreError(
-            f"the store {path} has version {version}, this program writes {len(schema.MIGRATIONS)}; "
+            f"the store {path} has version {version}, this program writes"
+            f" {len(schema.MIGRATIONS)}; "
             f"restart its runner with this version, which brings the store up to date"
         )
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the tables to this version, all steps or none; an empty file gets them all.
-    Raises as `version_of`.
+    """Bring the tables to this version in one transaction; an empty file gets all of them.
+
+    Raises the errors of `version_of`.
     """
     version = version_of(connection, path)
     if version == len(schema.MIGRATIONS):
@@ -190,7 +194,10 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def use_wal(connection: sqlite3.Connection, path: Path) -> None:
-    """Switch to the write-ahead log. Raises StoreError where the file system cannot share memory."""
+    """Switch to the write-ahead log.
+
+    Raises StoreError if the file system cannot share memory, as NFS cannot.
+    """
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StoreError(
@@ -199,18 +206,17 @@ def use_wal(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise StoreError if the file's pages do not fit together."""
+    """Raise StoreError if the pages of the file are inconsistent."""
     (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if finding != "ok":
         raise unusable(path, f"is damaged ({' '.join(finding.split())})")
 
 
 def lengthen_wal(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the write-ahead log as long as it usually becomes; from its next beginning
-    on it is written over.
+    """Make the write-ahead log as long as it usually grows; later commits overwrite it.
 
-    A commit that lengthens a file waits for the file system's own journal too, and
-    takes half as long again. A disk that is nearly full is left alone.
+    A commit that lengthens a file also waits for the file system's journal, and takes
+    half as long again. A nearly full disk is left alone.
     """
     if shutil.disk_usage(path.parent).free < _AMPLE_DISK:
         return

@@ -1,8 +1,8 @@
-"""The store's one writer and its readers; every commit is one transaction,
+"""The store's one writer and its readers. Every commit is one transaction with
 `synchronous=FULL`. Touches files.
 
-The owner commits a `Batch` a turn. Other programs read, and write only the `commands`
-table (see `mailbox`).
+The owner commits one `Batch` per turn. Other programs read, and write only to the
+`commands` table (see `mailbox`).
 """
 
 from __future__ import annotations
@@ -54,29 +54,31 @@ __all__ = ["DuplicateClaimError", "Store", "StoreReader", "owner_pid"]
 
 Answer = TypeVar("Answer")
 _KEPT_COMMANDS_US = 24 * 3600 * 1_000_000
+"""How long a command is kept after its deadline, in microseconds."""
 MOST_COMMANDS = 1000
-"""How many commands are taken at once; others may wait a turn."""
+"""How many commands are taken at once; further ones wait for the next turn."""
 _LARGEST_IDLE_WAL = 16 * 2**20
+"""SQLite truncates the write-ahead log to this size after a checkpoint, in bytes."""
 GROWN_WAL = 2 * _LARGEST_IDLE_WAL
-"""A write-ahead log of this size does not come from the runner alone."""
+"""A larger write-ahead log means that another program holds it back."""
 _UNTIDY_COMMITS = 50
 _MOST_FRAMES = 4000
-"""Four times SQLite's own bound: the runner checkpoints sooner, by `tidy`, while no
-claim waits for it.
+"""Pages in the write-ahead log from which a commit checkpoints itself.
+
+This is four times SQLite's default. Usually `tidy` checkpoints sooner, while no claim
+waits for it.
 """
 
 
 class DuplicateClaimError(AssertionError):
-    """A fire was claimed that is claimed already: a bug, never a user's doing."""
+    """A fire was claimed a second time: a bug, never a user's mistake."""
 
 
 class Store:
-    """The owner's side. Holds the lock (flock on `lock` in the folder) while open; used
-    by one thread.
-    """
+    """The owner's side of the store, for one thread. While open it holds a flock on `lock`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: BinaryIO) -> None:
-        """Use `own` instead; this only takes over what that opened."""
+        """Call `own` instead; this only takes over what `own` opened."""
         self._path = path
         self._lock = lock
         last = connection.execute(schema.LAST_RECORD).fetchone()
@@ -92,17 +94,18 @@ class Store:
     def own(cls, folder: Path) -> Store:
         """Create or open the store in `folder` and lock it.
 
-        Raises StoreInUseError (naming the owner's pid), StoreError for a newer version,
-        a corrupt file or a folder that cannot be used; nothing is overwritten then.
-        Commands that a dead owner took count as withdrawn, and those a day past their
-        deadline are forgotten. `notice` says so if the store is older than its last
-        owner left it.
+        Raises StoreInUseError with the owner's pid, and StoreError for a newer version, a
+        damaged file or an unusable folder; nothing is overwritten then. Commands that a
+        dead owner took are withdrawn, and commands a day past their deadline are
+        forgotten. If the store is older than its last owner left it, `notice` says so.
         """
         path = database_path(folder)
         with ExitStack() as resources, worded(path):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 lock = resources.enter_context(take_lock(folder))
+                # SQLite would take an empty file for a new store, and all one-time requests
+                # would run again. The FIFO shows that a runner has used this folder.
                 if is_there(wake_path(folder)) and is_there(path) and not path.stat().st_size:
                     raise unusable(path, "is empty, though a runner has used it")
                 create_file(path)
@@ -121,7 +124,7 @@ class Store:
             return store
 
     def load(self) -> Snapshot:
-        """Return the whole content. Raises StoreError."""
+        """Return the whole content, apart from the lines of the outbox. Raises StoreError."""
         with worded(self._path):
             snapshot = _snapshot(self._connection)
         self._definitions = {row.name: row.definition for row in snapshot.requests}
@@ -130,14 +133,15 @@ class Store:
     def commit(
         self, batch: Batch, *, appended: tuple[int, Mark] | None = None
     ) -> tuple[tuple[int, bytes], ...]:
-        """Write the batch in one transaction; durable when this returns. Returns its
-        records with their numbers.
+        """Write the batch in one transaction, and return its records with their numbers.
 
-        `appended` (number, mark) says that every record up to that number is in the
-        log, which now ends at the mark: those leave the outbox; with number 0 only the
-        mark is set. Executions are written before `ended` is deleted. Raises
-        StoreUnwritableError; then nothing is written and the same call may be repeated.
-        Raises DuplicateClaimError, likewise with nothing written.
+        The batch is durable when this returns. `appended` (number, mark) says that the
+        log has every record up to that number and now ends at the mark. Those records
+        leave the outbox; the number 0 only sets the mark. Executions are written before
+        the rows of `ended` are deleted, so an execution may be in both.
+
+        Raises StoreUnwritableError or DuplicateClaimError; then nothing is written, and
+        after the former the same call may be repeated.
         """
         if not batch and appended is None:
             return ()
@@ -157,17 +161,15 @@ class Store:
         for name in batch.pruned:
             self._definitions.pop(name, None)
         if self._files.frames >= _MOST_FRAMES:
-            with (
-                suppress(StoreUnwritableError),
-                worded(self._path),
-            ):  # tried again by the next commit
+            # If the checkpoint fails, the next commit tries again; this one is durable.
+            with suppress(StoreUnwritableError), worded(self._path):
                 self._checkpoint()
         return records
 
     def records_after(self, number: int, *, about_bytes: int) -> tuple[tuple[int, bytes], ...]:
-        """Return the records of the outbox that follow `number`, until they have `about_bytes`.
+        """Return the records of the outbox after `number`, about `about_bytes` of them.
 
-        The last one may go beyond that. Raises StoreUnwritableError.
+        The last record may exceed the limit. Raises StoreUnwritableError.
         """
         found: list[tuple[int, bytes]] = []
         with worded(self._path), closing(_records_after(self._connection, number)) as records:
@@ -177,13 +179,12 @@ class Store:
         return tuple(found)
 
     def tidy(self) -> None:
-        """Move what was committed into the database itself, now and then; that takes
-        two syncs, and some milliseconds.
+        """Checkpoint the write-ahead log while idle. Otherwise a commit does it, every few
+        hundred commits.
 
-        Commands a day past their deadline are forgotten with it, so many at once that
-        it takes no longer by that. Call it while nothing is due: whoever never does,
-        has it done in the midst of a commit, every few hundred. What hinders it is told
-        by the next commit.
+        A checkpoint takes two syncs and some milliseconds, so `tidy` acts only once per
+        `_UNTIDY_COMMITS`. It also forgets a limited number of commands a day past their
+        deadline. An error is not raised: the next commit meets the same problem.
         """
         if self._untidy < _UNTIDY_COMMITS and self._is_wal_long:
             return
@@ -197,15 +198,15 @@ class Store:
             self._checkpoint()
 
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
-        """Take the pending commands, oldest first, durably; withdraw those whose
-        deadline is before `now`.
+        """Take the pending commands durably, the oldest first; at most `MOST_COMMANDS`.
 
-        At most `MOST_COMMANDS` are taken at once; malformed rows are answered with a
-        refusal. From then on they cannot be withdrawn while this store is open. What a
-        command changes is to be committed together with its answer, and what it does
-        outside the store is to be done after that commit: then a command is either
-        applied or withdrawn, whenever the runner dies. Raises StoreUnwritableError;
-        nothing is taken then.
+        Commands whose deadline is before `now` are withdrawn, and malformed rows get a
+        refusal as their answer. A taken command cannot be withdrawn while this store is
+        open.
+
+        Commit what a command changes together with its answer, and do what it does
+        outside the store after that commit. Then a command is either applied or withdrawn,
+        whenever the runner dies. Raises StoreUnwritableError; then nothing is taken.
         """
         with worded(self._path):
             (is_any,) = self._connection.execute(schema.IS_ANY_PENDING).fetchone()
@@ -216,11 +217,10 @@ class Store:
                 return _take(self._connection, now)
 
     def check(self) -> None:
-        """Raise StoreUnwritableError if another program has removed, replaced or
-        changed a file of the store.
+        """Raise StoreUnwritableError if another program removed or changed a file of the store.
 
-        A removed write-ahead log, with nothing in its place, is repaired: the
-        connection still has what was in it.
+        A removed write-ahead log without a replacement is repaired: the connection still
+        has its content.
         """
         if moved := self._files.moved():
             if not self._files.has_lost_only_its_log():
@@ -239,26 +239,25 @@ class Store:
 
     @property
     def hindrance(self) -> str | None:
-        """Why the write-ahead log grows, if another program keeps it from being written
-        over; None if it is small.
+        """Why the write-ahead log keeps growing: another program reads an old state. None if
+        the log is small.
         """
         size = self._files.wal_bytes
         if size < GROWN_WAL or not (readers := readers_of(self._files.shared_inode)):
             return None
-        grown = (
-            1 << (size >> 20).bit_length() - 1
-        )  # so that the text changes only when the size has doubled
+        # Rounded down to a power of two, so that the text changes only when the size doubles.
+        grown = 1 << (size >> 20).bit_length() - 1
         return (
-            f"the write-ahead log {wal_of(self._path)} has grown to {grown} MiB, because {', '.join(readers)} keeps an"
-            " old state of the store open; end that program"
+            f"the write-ahead log {wal_of(self._path)} has grown to {grown} MiB, because"
+            f" {', '.join(readers)} keeps an old state of the store open; end that program"
         )
 
     def close(self) -> None:
-        """Close the database and let the lock go.
+        """Close the database and release the lock.
 
-        SQLite moves the write-ahead log into the database and removes it by name. If
-        another program has put its own files there, the keeper is closed last: it
-        cannot write, so SQLite leaves all files as they are.
+        The last connection to close moves the write-ahead log into the database and
+        deletes it by name. If another program has put its own files there, the read-only
+        keeper closes last: it cannot write, so SQLite leaves all files alone.
         """
         if self._is_closed:
             return
@@ -277,14 +276,14 @@ class Store:
         """Use a connection, and watch its files."""
         self._connection = connection
         self._keeper = connect(self._path, "mode=ro")
-        self._keeper.execute(
-            schema.SELECT_META
-        ).fetchall()  # from now on it shares the lock on the database
+        # A first read: from now on the keeper shares the lock on the database.
+        self._keeper.execute(schema.SELECT_META).fetchall()
         self._files = StoreFiles(self._path, lock_path(self._path.parent))
 
     def _restore_log(self) -> None:
-        """Move what a removed write-ahead log had into the database, and begin a new log.
+        """Move the content of a removed write-ahead log into the database, and begin a new log.
 
+        The content is not lost, because the connection still has the removed file open.
         Raises StoreUnwritableError.
         """
         wal = wal_of(self._path)
@@ -316,16 +315,17 @@ class Store:
         return True
 
     def _checkpoint(self) -> None:
-        """Move the write-ahead log into the database. Raises sqlite3.Error and
-        StoreUnwritableError.
+        """Move the write-ahead log into the database.
+
+        Raises sqlite3.Error and StoreUnwritableError.
         """
         self.check()
         try:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        except (
-            sqlite3.Error
-        ):  # a full disk: it may have written a part, without a note of that in the index
-            with suppress(OSError):  # it is gone; the next check says so
+        except sqlite3.Error:
+            # A full disk: SQLite may have written a part without a note in the index. The
+            # runner itself made that change, so it must not count as another program's.
+            with suppress(OSError):  # the file is gone; the next check reports it
                 self._files.take_over()
             raise
 
@@ -333,24 +333,25 @@ class Store:
         if noted <= self._last:
             return None
         return (
-            f"the store {self._path} was set back: its last record is number {self._last}, a former runner wrote number"
-            f" {noted} (its -wal file was removed, or an older copy restored); what ran since may run again"
+            f"the store {self._path} was set back: its last record is number {self._last}, a"
+            f" former runner wrote number {noted} (its -wal file was removed, or an older copy"
+            f" restored); what ran since may run again"
         )
 
     def _note_commit(self) -> None:
-        with suppress(OSError):  # gone since the commit; the next check says so
+        with suppress(OSError):  # the file is gone since the commit; the next check reports it
             self._files.note_commit()
         self._note_last()
 
     def _note_last(self) -> None:
-        with suppress(
-            OSError
-        ):  # the lock's disk may be full; then a store that is set back is not noticed
+        # The lock's disk may be full. Then a store that is set back goes unnoticed.
+        with suppress(OSError):
             note_record(self._lock, self._last)
 
     def _new_definitions(self, batch: Batch) -> dict[str, str | None]:
-        """Return the definitions that differ from those written: a fire changes a
-        request's row but not these.
+        """Return the definitions that differ from the written ones.
+
+        A fire changes the row of its request but rarely the long definition.
         """
         known = self._definitions
         return {
@@ -361,12 +362,11 @@ class Store:
 
 
 class StoreReader:
-    """A look at a store from another program, at one moment: all its answers are of the
-    moment it was made.
+    """Another program's view of a store at one moment: all answers belong to that moment.
 
-    Missing store: empty results. Make one for a question, then close it: while open it
-    keeps the owner's write-ahead log from being reused. Everything raises StoreError if
-    the file cannot be read.
+    A missing store gives empty results. Make a reader for one question, then close it:
+    while open, it prevents the owner from reusing the write-ahead log. Every method raises
+    StoreError if the file cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -385,17 +385,17 @@ class StoreReader:
                 yield from (line for _, line in _records_after(self._connection, 0))
 
     def is_on_its_way(self, execution: str) -> bool:
-        """Tell whether an execution has not ended."""
+        """Return whether an execution has not ended."""
         return self._ask(partial(_has_execution, execution=execution), False)
 
     def snapshot(self) -> Snapshot:
-        """Return the content but for the lines of the outbox."""
+        """Return the content, apart from the lines of the outbox."""
         return self._ask(
             _snapshot, Snapshot(requests=(), executions=(), outbox=range(0), mark=None, meta={})
         )
 
     def meta(self) -> dict[str, str]:
-        """Return what the owner has noted of itself."""
+        """Return what the owner has noted about itself."""
         return self._ask(_meta, {})
 
     def close(self) -> None:
@@ -419,9 +419,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 def _configure(connection: sqlite3.Connection, path: Path) -> None:
     use_wal(connection, path)
     connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_IDLE_WAL}")
-    connection.execute(
-        "PRAGMA wal_autocheckpoint = 0"
-    )  # the runner does it itself, and watches what it does
+    # The runner checkpoints itself, because it has to watch what that changes.
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
     with transaction(connection):
         connection.execute(schema.WITHDRAW_ORPHANS)
         _prune_commands(connection)
@@ -466,9 +465,9 @@ def _begin_reading(path: Path) -> sqlite3.Connection | None:
     try:
         return _reading(path, "mode=ro")
     except sqlite3.OperationalError as error:
-        # In a folder that is not ours to write, SQLite cannot make the files it shares
-        # with an owner. If there is no write-ahead log, nobody has one open and the
-        # file alone is the whole store.
+        # In a folder that this program may not write, SQLite cannot create the files that
+        # it shares with an owner. Without a write-ahead log no owner has the store open,
+        # and the database file alone is the whole store.
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or is_there(
             path.with_name(f"{path.name}-wal")
         ):
@@ -528,7 +527,8 @@ def _upsert(connection: sqlite3.Connection, table: Table[Row], rows: Iterable[Ro
     try:
         connection.executemany(table.upsert, map(table.values, rows))
     except UnicodeEncodeError:
-        # Rare, and dear to ask for in advance. An upsert may be repeated.
+        # Text that is not UTF-8 is rare, and to check for it in advance is expensive. An
+        # upsert may be repeated.
         connection.executemany(table.upsert, map(table.to_sql, rows))
 
 

@@ -1,9 +1,8 @@
-"""Whether the files of an open store are still those that the runner opened. Touches
-files; opens no database.
+"""Checks whether the files of an open store are still the ones that the runner opened.
+Touches files; opens no database.
 
-SQLite keeps writing into files that have no name any more, or that another program has
-changed below it. Nothing it reports would show that, and what it then commits is gone
-after a kill.
+SQLite keeps writing into a file that was deleted, or that another program changed. It
+reports no error then, and its commits are lost after a kill.
 """
 
 from __future__ import annotations
@@ -14,27 +13,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SHARED_HEADER, _SHARED_BYTES = struct.Struct("=14xHI12x8s8x48xI"), 100
-"""The WAL index (sqlite.org/walformat.html): page size, frames, salt; behind both
-copies, frames checkpointed.
+"""The WAL index (sqlite.org/walformat.html): page size, frames, salt; after both copies
+of the header, the number of checkpointed frames.
 """
 _WAL_HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
-_SALT = slice(16, 24)
+_SALT = slice(16, 24)  # in the header of the write-ahead log
 _LARGEST_PAGE = 65536
 
 
 def wal_of(database: Path) -> Path:
-    """Return the place of a database's write-ahead log."""
+    """Return the path of a database's write-ahead log."""
     return database.with_name(f"{database.name}-wal")
 
 
 def shared_of(database: Path) -> Path:
-    """Return the place of the index of the write-ahead log, which all programs share in memory."""
+    """Return the path of the index of the write-ahead log, which all programs share."""
     return database.with_name(f"{database.name}-shm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """What the WAL index says of the write-ahead log."""
+    """What the WAL index says about the write-ahead log."""
 
     page_bytes: int
     frames: int
@@ -43,7 +42,7 @@ class Index:
 
     @property
     def wal_bytes(self) -> int:
-        """How long the write-ahead log is at least."""
+        """The minimum length of the write-ahead log."""
         return (
             _WAL_HEADER_BYTES + self.frames * (_FRAME_HEADER_BYTES + self.page_bytes)
             if self.frames
@@ -53,7 +52,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Contents:
-    """What only a checkpoint may change in the database's file, and how far checkpoints have come."""
+    """What only a checkpoint may change in the database file, and how far checkpoints are."""
 
     size: int
     modified_ns: int
@@ -62,15 +61,16 @@ class _Contents:
 
 
 class StoreFiles:
-    """Compares a store's files with what they were. `close` it after the connection, never before.
+    """Compares a store's files with their former state. Close it after the connection.
 
-    A process that closes any descriptor of a file loses all its POSIX locks on that
-    file, SQLite's among them.
+    A process that closes any descriptor of a file loses all its POSIX locks on that file,
+    including SQLite's (fcntl(2)).
     """
 
     def __init__(self, database: Path, *others: Path) -> None:
-        """Watch a database that is open in WAL mode, and `others` that have to stay in
-        their place. Raises OSError.
+        """Watch a database that is open in WAL mode, and `others` that must stay in place.
+
+        Raises OSError.
         """
         self._database, self._wal, self._shared = database, wal_of(database), shared_of(database)
         watched = (database, *others, self._wal, self._shared)
@@ -81,12 +81,12 @@ class StoreFiles:
 
     @property
     def wal_bytes(self) -> int:
-        """How long the write-ahead log is now."""
+        """The current length of the write-ahead log."""
         return os.fstat(self._wal_file).st_size
 
     @property
     def frames(self) -> int:
-        """How many pages the write-ahead log has."""
+        """How many pages the write-ahead log holds."""
         return self._index().frames
 
     @property
@@ -99,10 +99,10 @@ class StoreFiles:
         return [place for place, identity in self._places.items() if _identity(place) != identity]
 
     def has_lost_only_its_log(self) -> bool:
-        """Tell whether the write-ahead log was removed, perhaps with its index, and
-        nothing has taken their place.
+        """Return whether only the write-ahead log (and perhaps its index) was removed.
 
-        Then the connection has all that was committed, and no other program can have written since.
+        Nothing may have taken its place. Then the connection has everything that was
+        committed, and no other program can have written since.
         """
         moved = self.moved()
         return self._wal in moved and all(
@@ -110,17 +110,15 @@ class StoreFiles:
         )
 
     def damage(self) -> str | None:
-        """Say what another program did to the contents of the files; None if nothing is
-        known of that.
+        """Return what another program did to the contents of the files; None if nothing.
 
-        A checkpoint of another program changes the database a moment before it notes
-        that in the index; then the next call finds the change explained.
+        A checkpoint by another program changes the database a moment before the index. In
+        between, this may report a change that the next call finds explained.
         """
         index = self._index()
         size = os.fstat(self._wal_file).st_size
-        if (
-            size < index.wal_bytes and self._index() == index
-        ):  # else it was begun anew between the two looks
+        # Compare the index again: a log that began anew in between is no damage.
+        if size < index.wal_bytes and self._index() == index:
             return f"{self._wal} was truncated"
         if (
             index.frames
@@ -128,6 +126,8 @@ class StoreFiles:
             and self._index() == index
         ):
             return f"{self._wal} was overwritten"
+        # A different salt or checkpoint count explains a changed database: a checkpoint
+        # did it. With the same ones, something else wrote to the file.
         now = self._contents(index)
         if now == self._known or (now.salt, now.checkpointed) != (
             self._known.salt,
@@ -135,23 +135,21 @@ class StoreFiles:
         ):
             self._known = now
             return None
-        return f"{self._database} was {'truncated' if now.size < self._known.size else 'changed'} by another program"
+        what = "truncated" if now.size < self._known.size else "changed"
+        return f"{self._database} was {what} by another program"
 
     def note_commit(self) -> None:
-        """Note how far the index is after a commit, which did not touch the database.
-        Raises OSError.
+        """Note the state of the index after a commit, which did not touch the database.
 
-        It may have begun the write-ahead log anew; that is no later excuse for a change
-        of the database.
+        The commit may have begun the write-ahead log anew, with a new salt. Noted here,
+        that salt cannot excuse a later change of the database. Raises OSError.
         """
         now = self._contents(self._index())
         if (now.size, now.modified_ns) == (self._known.size, self._known.modified_ns):
             self._known = now
 
     def take_over(self) -> None:
-        """Take the contents as they are for right: the runner itself has written to
-        them. Raises OSError.
-        """
+        """Accept the current contents, because the runner itself changed them. Raises OSError."""
         self._known = self._contents(self._index())
 
     def close(self) -> None:
@@ -163,6 +161,7 @@ class StoreFiles:
         header = os.pread(self._index_file, _SHARED_BYTES, 0).ljust(_SHARED_BYTES, b"\0")
         page_bytes, frames, salt, checkpointed = _SHARED_HEADER.unpack(header)
         return Index(
+            # 1 stands for 65536, which does not fit into 16 bits.
             page_bytes=_LARGEST_PAGE if page_bytes == 1 else page_bytes,
             frames=frames,
             salt=salt,

@@ -1,6 +1,4 @@
-"""Which processes hold locks on a file, as far as the kernel says so. Reads /proc;
-without it, none is known.
-"""
+"""Finds the processes that hold locks on a file. Reads /proc; without it, finds none."""
 
 from __future__ import annotations
 
@@ -10,14 +8,15 @@ from pathlib import Path
 
 _LOCKS = Path("/proc/locks")
 _FIRST_READ_MARK, _LAST_READ_MARK = 123, 127
-"""Bytes of the WAL index that a reader locks while it looks at an old state
+"""The bytes of the WAL index that a reader locks while it reads an old state
 (sqlite.org/walformat.html).
 """
 
 
 def readers_of(inode: int) -> list[str]:
-    """Return the other programs that read a store whose WAL index has this inode, as
-    "process 123 (sqlite3)".
+    """Return the other programs that read a store, as "process 123 (sqlite3)".
+
+    `inode` is that of the store's WAL index.
     """
     found = (
         pid
@@ -28,22 +27,26 @@ def readers_of(inode: int) -> list[str]:
 
 
 def flock_holder(inode: int) -> str | None:
-    """Return the other program that holds a flock on the file with this inode, if the
-    kernel names it.
+    """Return the other program that holds a flock on the file with this inode.
+
+    Return None if there is none, or if the kernel does not name it.
     """
     found = (pid for kind, pid, _ in _locks_on(inode) if kind == "FLOCK" and pid != os.getpid())
     return next(map(_named, found), None)
 
 
 def _locks_on(inode: int) -> Iterator[tuple[str, int, int]]:
-    """Yield kind, pid and first byte of the locks on files with this inode (proc(5), /proc/locks)."""
+    """Yield kind, pid and first byte of each lock on a file with this inode (proc(5)).
+
+    The device is not compared: it differs from stat(2) on some file systems, such as btrfs.
+    """
     try:
         lines = _LOCKS.read_text().splitlines()
     except OSError:
         return
     for line in lines:
         words = line.split()
-        # A line of "->" is of one who waits. A process of another PID namespace has the number 0.
+        # A line with "->" is a waiting process. A process of another PID namespace has pid 0.
         if len(words) == 8 and words[5].rpartition(":")[2] == str(inode) and int(words[4]) > 0:
             yield words[1], int(words[4]), int(words[6])
 

@@ -1,4 +1,4 @@
-"""The lock that makes one runner the owner of a state folder, and who holds it. Touches files."""
+"""The lock that makes one runner the owner of a state folder. Touches files."""
 
 from __future__ import annotations
 
@@ -12,31 +12,30 @@ from runner.errors import StoreError, StoreInUseError
 from runner.system.regular_files import open_regular
 
 _LINE_BYTES = 21
-"""The pid and the number of the newest record have a line each, of a fixed width."""
+"""Width of a line in the lock: one for the pid, one for the newest record's number."""
 _TRIES = 100
 _BETWEEN_TRIES_S = 0.01
 
 
 def lock_path(folder: Path) -> Path:
-    """Return the place of the lock in a state folder."""
+    """Return the path of the lock in a state folder."""
     return folder / "lock"
 
 
 def take_lock(folder: Path) -> BinaryIO:
-    """Take the lock and leave this process's pid in it. Closing the file lets it go; so
-    does the process's death.
+    """Take the lock and write this process's pid into it.
 
-    Raises StoreInUseError, naming the owner, and OSError.
+    The lock ends when the file is closed or the process dies. Raises StoreInUseError with
+    the owner's pid, and OSError.
     """
-    # Unbuffered, so that closing has nothing left to write; opened with O_CREAT and
-    # never truncated or unlinked.
+    # Unbuffered, so that nothing is left to write at close. The file is never truncated or
+    # deleted: a second file of the same name would be a second lock.
     file = open(  # noqa: SIM115, PTH123
         os.open(lock_path(folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b", buffering=0
     )
     try:
         _lock(file, folder)
-        # One write of a fixed width: whoever reads meanwhile sees the former pid or
-        # this one, never half of one.
+        # One write of a fixed width: a reader sees the former pid or this one, never a mix.
         os.pwrite(file.fileno(), b"%-20d\n" % os.getpid(), 0)
     except BaseException:
         file.close()
@@ -45,8 +44,8 @@ def take_lock(folder: Path) -> BinaryIO:
 
 
 def _lock(file: BinaryIO, folder: Path) -> None:
-    # `owner_pid` of another program holds the lock for an instant, which a busy machine
-    # may draw out.
+    # `owner_pid` in another program holds the lock for an instant, which may be longer on a
+    # busy machine.
     for _ in range(_TRIES):
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,12 +59,13 @@ def _lock(file: BinaryIO, folder: Path) -> None:
 
 
 def owner_pid(folder: Path) -> int | None:
-    """Return the pid of the runner that holds the store's lock now, or None if nobody does.
+    """Return the pid of the runner that holds the store's lock now; None if it is free.
 
-    Raises StoreError if the lock cannot be looked at.
+    Raises StoreError if the lock cannot be read.
     """
     try:
-        with open(open_regular(lock_path(folder)), "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+        # PTH123: `open` wraps a descriptor here.
+        with open(open_regular(lock_path(folder)), "rb", buffering=0) as file:  # noqa: PTH123
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -73,28 +73,27 @@ def owner_pid(folder: Path) -> int | None:
             return None
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:  # a FIFO, too
+    except OSError as error:  # also for a FIFO
         raise StoreError(
             f"the lock {lock_path(folder)} cannot be read: {error.strerror}"
         ) from error
 
 
 def _pid_in(file: BinaryIO) -> int | None:
-    """Return the pid in a lock; None if its owner has not yet come to writing it."""
+    """Return the pid in a lock; None if its owner has not written it yet."""
     return _number_at(file, 0)
 
 
 def note_record(file: BinaryIO, number: int) -> None:
-    """Note the number of the newest committed record outside the store: a store that is
-    set back has a lower one.
+    """Note the number of the newest committed record outside the store. Raises OSError.
 
-    Raises OSError.
+    A store that was restored from a copy has a lower number, which reveals it.
     """
     os.pwrite(file.fileno(), b"%-20d\n" % number, _LINE_BYTES)
 
 
 def noted_record(file: BinaryIO) -> int:
-    """Return what `note_record` wrote last, in whatever process; 0 if nothing."""
+    """Return the number that `note_record` wrote last, in any process; 0 if none."""
     return _number_at(file, _LINE_BYTES) or 0
 
 

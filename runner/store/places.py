@@ -1,4 +1,4 @@
-"""What lies in a state folder, and whether root may trust it. Asks the file system."""
+"""The files of a state folder, and whether root may trust them. Reads the file system."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ _KINDS = ("store.sqlite3*", "lock", "wake", "catalog.json*", "outputs", "outputs
 
 
 def places_in(state: Path) -> Iterator[Path]:
-    """Yield the files and folders that a runner uses in its state folder, as far as they are there.
+    """Yield the existing files and folders that a runner uses in its state folder.
 
-    Outputs themselves are not among them: only what is in a trusted folder is ever made there.
+    Single outputs are left out: they are only created inside a trusted folder.
     """
     for kind in _KINDS:
         yield from sorted(state.glob(kind))
 
 
 def require_trusted_state(state: Path) -> None:
-    """Refuse a state folder that another user may change, where this program is root.
+    """Refuse a state folder that another user can change, if this program runs as root.
+
     Raises RefusedError.
     """
     if is_guarded():

@@ -1,4 +1,4 @@
-"""What the store holds, as values. Pure. Instants are integer microseconds since 1970-01-01T00:00Z."""
+"""The rows of the store as values. Pure. Instants are microseconds since 1970-01-01T00:00Z."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRow:
-    """A request's state, and the last good definition (None once its file is gone).
-    `file` is what supplied it.
-    """
+    """A request's state and its last good definition."""
 
     name: str
     file: str | None
+    """The file that supplied the definition."""
     definition: str | None
+    """JSON; None once the file is gone."""
     generation: int
     fired_through: int | None
+    """Fires up to this instant have their verdicts."""
     state: str
 
 
 class Phase(StrEnum):
-    """How far an execution has come, as far as the store knows."""
+    """The progress of an execution, as far as the store knows."""
 
     WAITING = "waiting"  # claimed, certainly not started
-    STARTING = "starting"  # claimed, committed, perhaps started
+    STARTING = "starting"  # committed, perhaps started
     RUNNING = "running"  # started; the process id is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionRow:
-    """A claim, and what runs for it, until its finished record is committed.
+    """A claim and its process, until the finished record is committed.
 
-    Unique by request, generation, scheduled_for, attempt, sequence and `group_id` (the
-    group's execution, of a member), but for those of the direct channel, whose
-    generation is None. `due` is 0 where version 1 of the store wrote it.
+    The key is unique: request, generation, scheduled_for, attempt, sequence and
+    `group_id`. Claims of the direct channel are exempt; their generation is None.
     """
 
     id: str
@@ -46,40 +46,38 @@ class ExecutionRow:
     phase: Phase
     pid: int | None
     pid_started: int | None
+    """When the process started, in clock ticks since the boot."""
     body: str
     started: int | None = None
     stopped_by: str | None = None
     stopped_for: str | None = None
     due: int = 0
+    """The earliest start; 0 in a row of version 1."""
     group_id: str | None = None
+    """The id of the group execution that a member belongs to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """The place in the monitor log up to which everything is known to be written: bytes
-    before `offset` of `inode`.
-    """
+    """The known end of the monitor log: the file `inode` is complete before `offset`."""
 
     inode: int
     offset: int
 
 
 class CommandStatus(StrEnum):
-    """A command's way through the mailbox; it leaves `pending` once, by the owner's
-    taking or by a withdrawal.
-    """
+    """A command's progress. It leaves `pending` once: the owner takes it, or it is withdrawn."""
 
     PENDING = "pending"
-    TAKEN = (
-        "taken"  # the owner's alone: it will be answered, or is withdrawn if the owner dies before
-    )
+    # Taken: the owner will answer it. If the owner dies first, the command is withdrawn.
+    TAKEN = "taken"
     ANSWERED = "answered"
     WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRow:
-    """A command to the runner. `arguments` and `answer` are JSON text; `deadline` microseconds."""
+    """A command to the runner. `arguments` and `answer` are JSON, `deadline` microseconds."""
 
     id: str
     kind: str
@@ -93,26 +91,28 @@ class CommandRow:
 MALFORMED_ANSWER = (
     '{"is_done": false, "lines": ["the command in the store is malformed"], "data": {}}'
 )
-"""The answer in a row that no `runner` wrote; `runner.commands` reads it."""
+"""The answer to a row that no `runner` command wrote; `runner.commands` reads it."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """Everything one turn of the loop wants committed at once. Mutable: it is filled,
-    committed, and thrown away.
+    """Everything that one turn of the loop commits together. Mutable: it is filled,
+    committed and dropped.
 
-    `pruned` are the names of requests to delete, `ended` the ids of executions to
-    delete, `records` whole lines for the outbox, `answers` JSON text by the id of a
-    command that was taken. A command and what it changes belong into one batch: that is
-    what makes it whole.
+    A command and its effects belong into the same batch: then either both are durable or
+    neither.
     """
 
     requests: dict[str, RequestRow] = field(default_factory=dict)
     executions: dict[str, ExecutionRow] = field(default_factory=dict)
     pruned: list[str] = field(default_factory=list)
+    """Names of requests to delete."""
     ended: list[str] = field(default_factory=list)
+    """Ids of executions to delete."""
     records: list[bytes] = field(default_factory=list)
+    """Whole lines for the outbox."""
     answers: dict[str, str] = field(default_factory=dict)
+    """JSON by the id of a taken command."""
     meta: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -129,7 +129,7 @@ class Batch:
         )
 
     def joined(self, other: Batch) -> Batch:
-        """Return both as one; for the same row the other's word counts."""
+        """Return both as one batch; where both have the same row, `other` wins."""
         return Batch(
             requests=self.requests | other.requests,
             executions=self.executions | other.executions,
@@ -143,13 +143,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The content that a starting runner needs. `outbox` are the numbers of committed
-    records of which nobody knows yet whether they reached the log; their lines are read
-    a little at a time, for there may be very many.
-    """
+    """The content that a starting runner needs."""
 
     requests: tuple[RequestRow, ...]
     executions: tuple[ExecutionRow, ...]
     outbox: range
+    """The numbers of committed records that may be missing in the log.
+
+    Their lines are read in portions, because there may be very many.
+    """
     mark: Mark | None
     meta: dict[str, str]

@@ -1,6 +1,4 @@
-"""The store's tables: how they came to be, version by version, and how rows of `rows`
-go in and come out. Pure.
-"""
+"""The tables of the store, version by version, and the conversion of rows. Pure."""
 
 from __future__ import annotations
 
@@ -14,44 +12,48 @@ from runner.store.rows import CommandRow, CommandStatus, ExecutionRow, Phase, Re
 
 APPLICATION_ID = int.from_bytes(b"RUNR", "big")
 
-# Step n brings a store of version n to version n + 1; a step that was released is never
-# edited, only followed.
+# Step n brings a store of version n to version n + 1. A released step never changes; a
+# correction is a further step.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-        # An inode is unsigned 64 bits wide, SQLite's integers are signed: hence text.
-        "CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), inode TEXT NOT NULL, offset INTEGER NOT NULL)",
+        # An inode has 64 bits without a sign, and SQLite's integers have a sign: so text.
+        "CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1),"
+        " inode TEXT NOT NULL, offset INTEGER NOT NULL)",
         "CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, line BLOB NOT NULL)",
         """CREATE TABLE requests (
             name TEXT PRIMARY KEY, file TEXT, generation INTEGER NOT NULL, fired_through INTEGER,
             state TEXT NOT NULL)""",
-        # Apart, because they are long and change seldom, while a request's row changes
-        # with every fire.
+        # A table of their own: definitions are long and change seldom, while the row of a
+        # request changes with every fire.
         "CREATE TABLE definitions (name TEXT PRIMARY KEY, definition TEXT)",
         """CREATE TABLE executions (
-            id TEXT PRIMARY KEY, request TEXT NOT NULL, generation INTEGER, scheduled_for INTEGER NOT NULL,
-            attempt INTEGER NOT NULL, sequence INTEGER NOT NULL, phase TEXT NOT NULL, pid INTEGER, pid_started INTEGER,
-            body TEXT NOT NULL)""",
-        """CREATE UNIQUE INDEX claims ON executions (request, generation, scheduled_for, attempt, sequence)
+            id TEXT PRIMARY KEY, request TEXT NOT NULL, generation INTEGER,
+            scheduled_for INTEGER NOT NULL, attempt INTEGER NOT NULL, sequence INTEGER NOT NULL,
+            phase TEXT NOT NULL, pid INTEGER, pid_started INTEGER, body TEXT NOT NULL)""",
+        """CREATE UNIQUE INDEX claims
+            ON executions (request, generation, scheduled_for, attempt, sequence)
             WHERE generation IS NOT NULL""",
         """CREATE TABLE commands (
-            id TEXT PRIMARY KEY, kind TEXT NOT NULL, arguments TEXT NOT NULL, requested_by TEXT NOT NULL,
-            deadline INTEGER NOT NULL, status TEXT NOT NULL, answer TEXT)""",
-        # Almost always empty, so that looking for commands touches one page, however
+            id TEXT PRIMARY KEY, kind TEXT NOT NULL, arguments TEXT NOT NULL,
+            requested_by TEXT NOT NULL, deadline INTEGER NOT NULL, status TEXT NOT NULL,
+            answer TEXT)""",
+        # This index is almost always empty, so a look for commands reads one page, however
         # many were answered.
         "CREATE INDEX pending ON commands (status) WHERE status = 'pending'",
     ),
     (
-        # What changes while an execution runs is in columns, so that its body is written once.
+        # Columns hold what changes while an execution runs, so its body is written once.
         "ALTER TABLE executions ADD COLUMN started INTEGER",
         "ALTER TABLE executions ADD COLUMN stopped_by TEXT",
         "ALTER TABLE executions ADD COLUMN stopped_for TEXT",
         "ALTER TABLE executions ADD COLUMN due INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE executions ADD COLUMN group_id TEXT",
         "DROP INDEX claims",
-        # Without COALESCE no two claims would be equal: NULLs are distinct.
+        # Without COALESCE no two claims would be equal, because NULLs are distinct in SQL.
         """CREATE UNIQUE INDEX claims
-            ON executions (request, generation, scheduled_for, attempt, sequence, COALESCE(group_id, ''))
+            ON executions (request, generation, scheduled_for, attempt, sequence,
+            COALESCE(group_id, ''))
             WHERE generation IS NOT NULL""",
     ),
 )
@@ -76,31 +78,33 @@ HAS_EXECUTION = "SELECT 1 FROM executions WHERE id = ?"
 END_EXECUTION = "DELETE FROM executions WHERE id = ?"
 
 IS_ANY_PENDING = "SELECT EXISTS (SELECT 1 FROM commands WHERE status = 'pending')"
-# Anyone who may write the store may write any row, and SQLite keeps any kind of value
-# in any column.
+# Any program that can write to the store can write any row, and SQLite accepts a value of
+# any type in any column.
 _IS_WELL_FORMED = """(typeof(id) = 'text' AND typeof(deadline) = 'integer'
     AND length(CAST(id AS BLOB)) BETWEEN 1 AND 100 AND length(CAST(kind AS BLOB)) <= 100
-    AND length(CAST(requested_by AS BLOB)) <= 1000 AND length(CAST(arguments AS BLOB)) <= 1048576)"""
+    AND length(CAST(requested_by AS BLOB)) <= 1000
+    AND length(CAST(arguments AS BLOB)) <= 1048576)"""
 _REFUSE = "UPDATE commands SET status = 'answered', answer = ?, arguments = '{}', deadline = ?"
 REFUSE_MALFORMED = f"{_REFUSE} WHERE status = 'pending' AND NOT {_IS_WELL_FORMED}"
 REFUSE_ROW = f"{_REFUSE} WHERE rowid = ?"
 # As bytes: the driver fails for the whole result if one text is not UTF-8.
 SELECT_PENDING = """SELECT rowid, CAST(id AS BLOB), CAST(kind AS BLOB), CAST(arguments AS BLOB),
-    CAST(requested_by AS BLOB), deadline FROM commands WHERE status = 'pending' ORDER BY rowid LIMIT ?"""
+    CAST(requested_by AS BLOB), deadline FROM commands WHERE status = 'pending'
+    ORDER BY rowid LIMIT ?"""
 TAKE = "UPDATE commands SET status = 'taken' WHERE rowid = ?"
-# What a command was given (parameters of `exec`, say) is nobody's concern once it is settled.
-WITHDRAW_LATE = "UPDATE commands SET status = 'withdrawn', arguments = '{}' WHERE status = 'pending' AND deadline < ?"
-WITHDRAW_ORPHANS = (
-    "UPDATE commands SET status = 'withdrawn', arguments = '{}' WHERE status = 'taken'"
-)
-# Rows are in the order of their posting, so that the oldest are all that need be looked at.
+# A settled command loses its arguments: they may hold parameters of `exec`.
+_WITHDRAW = "UPDATE commands SET status = 'withdrawn', arguments = '{}'"
+WITHDRAW_LATE = f"{_WITHDRAW} WHERE status = 'pending' AND deadline < ?"
+WITHDRAW_ORPHANS = f"{_WITHDRAW} WHERE status = 'taken'"
+# Rows are in the order in which they were posted, so only the oldest need a look.
 PRUNE_COMMANDS = """DELETE FROM commands
     WHERE (deadline < ? OR typeof(deadline) <> 'integer' AND status <> 'pending')
     AND rowid IN (SELECT rowid FROM commands ORDER BY rowid LIMIT 1000)"""
-ANSWER = "UPDATE commands SET status = 'answered', answer = ?, arguments = '{}' WHERE id = ? AND status = 'taken'"
+ANSWER = """UPDATE commands SET status = 'answered', answer = ?, arguments = '{}'
+    WHERE id = ? AND status = 'taken'"""
 ANSWER_OF = "SELECT answer FROM commands WHERE id = ?"
 STATUS_OF = "SELECT status FROM commands WHERE id = ?"
-WITHDRAW = "UPDATE commands SET status = 'withdrawn', arguments = '{}' WHERE id = ? AND status = ?"
+WITHDRAW = f"{_WITHDRAW} WHERE id = ? AND status = ?"
 
 Stored = str | bytes | int | None
 Row = TypeVar("Row", bound=RequestRow | ExecutionRow | CommandRow)
@@ -108,8 +112,9 @@ _ENUMS: dict[str, type[StrEnum]] = {"phase": Phase, "status": CommandStatus}
 
 
 def to_sql(value: Stored) -> Stored:
-    """Return what SQLite can hold. Text that is not UTF-8 (a file's name may be so)
-    becomes a blob; nothing is lost.
+    """Return a value that SQLite can hold.
+
+    Text that is not UTF-8, such as some file names, becomes a blob without a loss.
     """
     if not isinstance(value, str) or value.isascii():
         return value
@@ -121,16 +126,15 @@ def to_sql(value: Stored) -> Stored:
 
 
 def to_text(value: str | bytes) -> str:
-    """Return the text that `to_sql` was given."""
+    """Return the text from which `to_sql` made a value."""
     return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
 
 
 class Table(Generic[Row]):
-    """A table whose columns are the fields of a dataclass; the first one is its key.
-    Field `apart` has its own table.
+    """A table whose columns are the fields of a dataclass; the first one is the key.
 
-    `values` gives a row's values as they are, for `insert` and `upsert`; SQLite raises
-    UnicodeEncodeError for those that need `to_sql`.
+    The field `apart` has a table of its own. `values` returns the raw values of a row, for
+    `insert` and `upsert`; SQLite raises UnicodeEncodeError for text that needs `to_sql`.
     """
 
     def __init__(self, name: str, row: type[Row], *, apart: str | None = None) -> None:
@@ -146,11 +150,11 @@ class Table(Generic[Row]):
         self.select = f"SELECT {', '.join(self._fields)} FROM {source}"
 
     def to_sql(self, row: Row) -> tuple[Stored, ...]:
-        """Return a row's values as SQLite can hold them, whatever its texts are."""
+        """Return the values of a row in a form that SQLite can hold, whatever its text."""
         return tuple(map(to_sql, self.values(row)))
 
     def to_row(self, values: Sequence[Any]) -> Row:
-        """Return the row that a result of `select` stands for."""
+        """Return the row for a result of `select`."""
         texts = (to_text(value) if isinstance(value, bytes) else value for value in values)
         named: dict[str, Any] = dict(zip(self._fields, texts, strict=True))
         for column, enum in self._enums:

@@ -1,4 +1,4 @@
-"""Seeing that the clock was stepped, from one look to the next."""
+"""Detecting a step of the clock from one look to the next."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ NOON = datetime(2026, 1, 22, 12, tzinfo=UTC)
 
 
 class HeldUp:
-    """A clock whose reader is held up between any two readings, as long as `pauses_s`
-    says, then no more.
-    """
+    """A clock whose reader is paused between readings, for the given times in order."""
 
     def __init__(self) -> None:
         self.passed_s = 1000.0
@@ -40,7 +38,7 @@ class HeldUp:
 @pytest.mark.parametrize(
     "pauses_s", [[2.0], [0.0, 2.0], [0.0, 0.0, 2.0], [3.0] * 5, [3.0] * 100], ids=str
 )
-def test_who_is_held_up_between_two_readings_takes_that_for_no_step(pauses_s: list[float]) -> None:
+def test_a_pause_between_two_readings_does_not_count_as_a_step(pauses_s: list[float]) -> None:
     clock = HeldUp()
     detector = StepDetector(clock)
     clock.hold_up(pauses_s)
@@ -49,7 +47,7 @@ def test_who_is_held_up_between_two_readings_takes_that_for_no_step(pauses_s: li
     assert detector.look() == 0.0
 
 
-def test_a_step_is_told_once_and_one_below_a_second_is_none() -> None:
+def test_a_step_is_reported_once_and_less_than_a_second_is_ignored() -> None:
     clock = HeldUp()
     detector = StepDetector(clock)
     clock.set_by_s = -90.0
@@ -58,7 +56,7 @@ def test_a_step_is_told_once_and_one_below_a_second_is_none() -> None:
     assert detector.look() == 0.0
 
 
-def test_a_step_that_comes_while_nobody_can_read_is_told_later() -> None:
+def test_a_step_during_long_pauses_is_reported_later() -> None:
     clock = HeldUp()
     detector = StepDetector(clock)
     clock.set_by_s = 60.0

@@ -1,6 +1,4 @@
-"""What the records of a request say beside what happened: who asked, whose it is,
-whether it drifts from its file.
-"""
+"""What the record of a request contains: who asked, the owner, and drift from the file."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ HOURLY: Document = {
 }
 
 
-def test_a_requests_record_says_who_asked_whose_it_is_and_whether_it_drifts() -> None:
+def test_a_requests_record_names_who_asked_the_owner_and_the_drift() -> None:
     with world() as place:
         place.write("a", HOURLY)
         place.reload()
@@ -41,7 +39,7 @@ def test_a_requests_record_says_who_asked_whose_it_is_and_whether_it_drifts() ->
 
 
 def said(records: list[tuple[Event, Any]]) -> list[tuple[Any, ...]]:
-    """Write each record, so that no field can be one that its event does not have."""
+    """Write each record, so that a field unknown to its event raises."""
     lines = [
         (event, decode(Recorder("r", "h").line(event, NOON, fields))) for event, fields in records
     ]

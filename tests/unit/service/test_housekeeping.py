@@ -1,4 +1,4 @@
-"""When outputs are pruned by their age: not as long as the clock may be wrong."""
+"""Pruning outputs by age: not while the clock may be wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runner.values import new_id
 
 
 def kept_output(folder: Path) -> Path:
-    """Leave an output that was written at noon."""
+    """Create an output that was written at noon."""
     path = output_path(folder, new_id())
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
@@ -24,7 +24,7 @@ def kept_output(folder: Path) -> Path:
 
 
 def advance(housekeeping: Housekeeping, clock: GivenClock) -> None:
-    """Let an hour pass, and do all that is due."""
+    """Let an hour pass, then do all due work."""
     clock.go_on(HOUR)
     for _ in range(10):
         housekeeping.advance()
@@ -34,7 +34,7 @@ def test_ages_count_an_hour_after_the_start_and_after_a_step_of_the_clock(tmp_pa
     output, clock = kept_output(tmp_path), GivenClock(NOON + 365 * DAY)
     housekeeping = Housekeeping(tmp_path, Retention(age=30 * DAY), Book(), clock)
     housekeeping.advance()
-    assert output.exists(), "the clock of a start may be a year ahead"
+    assert output.exists(), "at the start the clock may be a year ahead"
     housekeeping.distrust_clock()
     clock.go_on(HOUR / 2)
     housekeeping.distrust_clock()

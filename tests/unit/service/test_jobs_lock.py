@@ -1,4 +1,4 @@
-"""The lock on a jobs folder where the file system cannot lock."""
+"""The lock on a jobs folder, on a file system that cannot lock."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from runner.service.jobs_lock import JobsLock
 
 
 @pytest.mark.parametrize("number", [errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP])
-def test_where_the_file_system_cannot_lock_the_runner_goes_on_with_a_caution(
+def test_on_a_file_system_without_locks_the_runner_continues_with_a_warning(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_descriptor: int, _operation: int) -> None:
         raise OSError(number, "not here")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    told: list[str] = []
-    handler = logger.add(lambda message: told.append(str(message)), level="WARNING")
+    warnings: list[str] = []
+    handler = logger.add(lambda message: warnings.append(str(message)), level="WARNING")
     try:
         lock = JobsLock(tmp_path, SystemClock())
         lock.take()
@@ -30,11 +30,11 @@ def test_where_the_file_system_cannot_lock_the_runner_goes_on_with_a_caution(
     finally:
         logger.remove(handler)
     assert lock.trouble is None
-    (caution,) = told
-    assert "cannot be locked (not here): let no other runner serve it" in caution
+    (warning,) = warnings
+    assert "cannot be locked (not here): let no other runner serve it" in warning
 
 
-def test_a_folder_that_is_missing_or_closed_is_no_trouble(tmp_path: Path) -> None:
+def test_a_missing_folder_is_no_trouble(tmp_path: Path) -> None:
     lock = JobsLock(tmp_path / "missing", SystemClock())
     lock.take()
     assert lock.trouble is None

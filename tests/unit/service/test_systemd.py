@@ -1,4 +1,4 @@
-"""What a service manager hears, on a real datagram socket."""
+"""What a service manager receives, on a real datagram socket."""
 
 from __future__ import annotations
 
@@ -46,9 +46,8 @@ class Manager:
 def manager(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Manager]:
-    monkeypatch.chdir(
-        tmp_path
-    )  # an address is of 107 bytes at most, and the folder of a test may be longer
+    # A socket address has at most 107 bytes, and the folder of a test may be longer.
+    monkeypatch.chdir(tmp_path)
     listening = Manager("notify" if request.param == "path" else f"@{new_id()}")
     yield listening
     listening.socket.close()
@@ -59,17 +58,17 @@ def notifier_of(manager: Manager, **variables: str) -> tuple[Notifier, Clock]:
     return Notifier.taken_from({"NOTIFY_SOCKET": manager.address, **variables}, clock=clock), clock
 
 
-def test_a_start_a_reload_and_a_stop_are_told(manager: Manager) -> None:
+def test_a_start_a_reload_and_a_stop_are_reported(manager: Manager) -> None:
     notifier, clock = notifier_of(manager)
     notifier.ready(begun_s=clock.at_s)
     assert manager.heard() == [["READY=1"]]
     notifier.ready(begun_s=clock.at_s)
-    assert manager.heard() == [], "a reading that nobody waits for is no news"
+    assert manager.heard() == [], "nothing waits for this reading"
     notifier.reloading()
     assert manager.heard() == [["RELOADING=1", "MONOTONIC_USEC=1000000000"]]
     notifier.ready(begun_s=clock.at_s - 0.001)
     assert manager.heard() == [], (
-        "that reading began before the signal came, and may not have what it was sent for"
+        "this reading began before the signal, and may lack what the signal was sent for"
     )
     notifier.ready(begun_s=clock.at_s + 0.001)
     assert manager.heard() == [["READY=1"]]
@@ -79,15 +78,15 @@ def test_a_start_a_reload_and_a_stop_are_told(manager: Manager) -> None:
     assert manager.heard()[1:] == [["STOPPING=1"]]
 
 
-def test_the_reload_is_dated_by_the_clock_that_the_manager_looks_at(manager: Manager) -> None:
+def test_a_reload_carries_the_time_of_the_clock_that_systemd_reads(manager: Manager) -> None:
     before_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     Notifier(manager.address, clock=SystemClock()).reloading()
-    told_us = int(manager.heard()[0][1].removeprefix("MONOTONIC_USEC="))
-    assert before_us <= told_us <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    sent_us = int(manager.heard()[0][1].removeprefix("MONOTONIC_USEC="))
+    assert before_us <= sent_us <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
 
-@pytest.mark.parametrize("pid", ["", str(os.getpid())], ids=["anybody", "we"])
-def test_the_watchdog_hears_of_turns_alone_at_half_its_time(manager: Manager, pid: str) -> None:
+@pytest.mark.parametrize("pid", ["", str(os.getpid())], ids=["any process", "this process"])
+def test_only_turns_feed_the_watchdog_at_half_its_interval(manager: Manager, pid: str) -> None:
     notifier, clock = notifier_of(manager, WATCHDOG_USEC="4000000", WATCHDOG_PID=pid)
     heard_s = []
     for tenth in range(100):
@@ -110,7 +109,7 @@ def test_the_watchdog_hears_of_turns_alone_at_half_its_time(manager: Manager, pi
         {"WATCHDOG_USEC": "soon"},
     ],
 )
-def test_a_watchdog_that_is_not_ours_hears_nothing(
+def test_a_watchdog_for_another_process_gets_no_message(
     manager: Manager, variables: dict[str, str]
 ) -> None:
     notifier, _ = notifier_of(manager, **variables)
@@ -118,7 +117,7 @@ def test_a_watchdog_that_is_not_ours_hears_nothing(
     assert manager.heard() == [["STATUS=1 request, 0 running"]]
 
 
-def test_the_status_is_told_when_it_is_another_and_not_at_each_turn(manager: Manager) -> None:
+def test_the_status_is_sent_only_when_it_changes_and_not_in_each_turn(manager: Manager) -> None:
     notifier, clock = notifier_of(manager)
     for second in range(20):
         clock.at_s = 1000.0 + second
@@ -132,7 +131,7 @@ def test_the_status_is_told_when_it_is_another_and_not_at_each_turn(manager: Man
     assert manager.heard() == []
 
 
-def test_what_the_manager_left_is_for_nobody_else() -> None:
+def test_the_managers_variables_are_removed_from_the_environment() -> None:
     environment = {
         "NOTIFY_SOCKET": "/nowhere",
         "WATCHDOG_USEC": "1",
@@ -143,7 +142,7 @@ def test_what_the_manager_left_is_for_nobody_else() -> None:
     assert environment == {"PATH": "/bin"}
 
 
-def test_a_manager_that_is_gone_or_does_not_listen_harms_nobody(
+def test_a_manager_that_is_gone_or_does_not_read_causes_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -155,7 +154,7 @@ def test_a_manager_that_is_gone_or_does_not_listen_harms_nobody(
         notifier.stopping()
     deaf = Manager("deaf")
     flooding = Notifier(deaf.address, clock=Clock())
-    for _ in range(2000):  # more than a socket holds
+    for _ in range(2000):  # more than a socket can queue
         flooding.stopping()
     assert len(deaf.heard()) < 2000
     deaf.socket.close()

@@ -1,4 +1,4 @@
-"""A batch knows whether it has anything to commit."""
+"""Whether a batch has anything to commit."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ _REQUEST = RequestRow(
     name="a", file=None, definition=None, generation=1, fired_through=None, state="{}"
 )
 _EXECUTION = ExecutionRow(
-    id="e", request="a", generation=1, scheduled_for=0, attempt=1, sequence=0, phase=Phase.WAITING, pid=None,
-    pid_started=None, body="{}",
-)  # fmt: skip
+    id="e",
+    request="a",
+    generation=1,
+    scheduled_for=0,
+    attempt=1,
+    sequence=0,
+    phase=Phase.WAITING,
+    pid=None,
+    pid_started=None,
+    body="{}",
+)
 
 
 def test_an_untouched_batch_is_empty() -> None:
@@ -31,7 +39,7 @@ def test_an_untouched_batch_is_empty() -> None:
     ],
     ids=lambda batch: next(field for field in Batch.__slots__ if getattr(batch, field)),
 )
-def test_anything_at_all_makes_a_batch_worth_committing(batch: Batch) -> None:
+def test_any_content_makes_a_batch_worth_committing(batch: Batch) -> None:
     assert batch
 
 

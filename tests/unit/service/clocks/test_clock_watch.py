@@ -1,4 +1,4 @@
-"""What a runner knows of its own clock: steps, trust, and what it keeps over restarts."""
+"""What a runner knows of its own clock: steps, trust, and its memory over restarts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def trouble_of(watch: ClockWatch) -> str | None:
 
 
 def went_back(watch: ClockWatch, clock: GivenClock, by: timedelta) -> None:
-    """Set the clock back, and have that committed."""
+    """Set the clock back and accept the step as committed."""
     clock.step(-by)
     step = watch.look()
     assert step is not None
@@ -52,9 +52,7 @@ def test_a_step_stays_pending_until_it_is_committed() -> None:
 
 
 def test_steps_too_small_to_notice_add_up() -> None:
-    """A second of the clock takes a tenth of a second: no look sees a step, and yet it
-    falls behind.
-    """
+    """The clock runs at a tenth of its speed: no look sees a step, yet it falls behind."""
     clock = GivenClock(NOON)
     watch = watching(clock)
     for _ in range(66):
@@ -93,7 +91,7 @@ def test_small_steps_back_add_up_over_restarts() -> None:
     assert reopened == [None, Reopened(begin=NOON - 90 * SECOND, end=NOON)]
 
 
-def test_a_day_of_running_counts_without_sleep_and_over_restarts() -> None:
+def test_a_day_of_running_excludes_sleep_and_continues_over_restarts() -> None:
     clock = GivenClock(NOON)
     watch = watching(clock)
     watch.look()
@@ -112,7 +110,7 @@ def test_a_day_of_running_counts_without_sleep_and_over_restarts() -> None:
     assert "from" not in watch.memory()[KEY]
 
 
-def test_the_time_run_is_saved_now_and_then_though_nothing_happens() -> None:
+def test_an_idle_runner_saves_its_running_time_now_and_then() -> None:
     clock = GivenClock(NOON)
     watch = watching(clock)
     clock.go_on(SAVE_EVERY_S * SECOND)
@@ -125,7 +123,7 @@ def test_the_time_run_is_saved_now_and_then_though_nothing_happens() -> None:
     assert not is_saving_due(watch)
 
 
-def test_a_clock_that_is_certainly_wrong_leaves_nothing_behind() -> None:
+def test_a_clock_that_is_certainly_wrong_is_not_remembered() -> None:
     clock = GivenClock(NOON)
     former = watching(clock).memory()
     clock.at = EPOCH
@@ -141,5 +139,5 @@ def test_a_clock_that_is_certainly_wrong_leaves_nothing_behind() -> None:
     assert (step.behind, step.reopened) == (-HOUR, Reopened(begin=NOON - HOUR, end=NOON))
 
 
-def test_the_release_does_not_lie_in_the_future() -> None:
+def test_the_release_date_is_not_in_the_future() -> None:
     assert datetime.now(UTC) >= RELEASED
