@@ -1,7 +1,7 @@
-"""The errors a user can cause, worded for that user. Pure.
+"""Define the errors that a user can cause. Their messages are for that user. Pure.
 
-A bad document is no exception: it becomes `Problem` values where it is read. An
-exception that is not a `RunnerError` is a bug or the environment's.
+The reader turns a bad document into `Problem` values, without an exception. Any exception
+other than `RunnerError` comes from a bug or from the environment.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 
 class RunnerError(Exception):
-    """The root: its text is shown to the user as it stands, and `exit_code` is what the
-    command returns.
+    """The root of these errors.
+
+    Commands print its text unchanged and return `exit_code`.
     """
 
     exit_code = 1
@@ -30,11 +31,11 @@ class NoRunnerError(RunnerError):
 
 
 class RefusedError(RunnerError):
-    """What was asked for cannot be done in the present state; nothing was changed."""
+    """The present state does not allow the action. Nothing changed."""
 
 
 class StoreError(RunnerError):
-    """The store cannot be used; nothing in it was changed."""
+    """The store cannot be used. Nothing in it changed."""
 
 
 class StoreInUseError(StoreError):
@@ -42,24 +43,28 @@ class StoreInUseError(StoreError):
 
 
 class StoreMissingError(StoreError):
-    """There is no store, or it is only being made."""
+    """The store does not exist, or a runner is still creating it."""
 
 
 class StoreUnwritableError(StoreError):
-    """The store did not take a commit (full disk, read-only, lost folder); the same
-    commit may be tried again.
+    """The store rejected a commit: full disk, read-only, lost folder.
+
+    The caller may retry the same commit.
     """
 
 
 class LogUnwritableError(RunnerError):
-    """The monitor log did not take (all of) a batch; what is missing may be tried again."""
+    """The monitor log took a batch only in part or not at all.
+
+    The caller may retry the missing part.
+    """
 
 
 class RuleError(RunnerError):
-    """A value of a timing that is well-formed and cannot be meant so.
+    """A timing has a well-formed value that makes no sense.
 
-    `field` is where, as a path below the timing ("schedule", "at"); `suggestion` is
-    what would be right.
+    `field` is the path of the value below the timing ("schedule", "at"). `suggestion` says
+    how to fix it.
     """
 
     def __init__(
@@ -72,10 +77,10 @@ class RuleError(RunnerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing that is wrong with one place of one file.
+    """One error at one place of one file.
 
-    `line` and `column` count from 1; `path` is the place inside the document
-    ("timing.schedule.at[0]", "" for the document itself).
+    `line` and `column` count from 1. `path` is the place inside the document:
+    "timing.schedule.at[0]", or "" for the document itself.
     """
 
     file: str
@@ -91,6 +96,6 @@ class Problem:
 
 
 class StoppedEarlyError(RunnerError):
-    """A signal asked the runner to stop while its start still waited for something."""
+    """A signal stopped the runner while it was still starting."""
 
     exit_code = 0

@@ -1,6 +1,6 @@
-"""Statuses, reasons, channels and the legal transitions between them. Pure.
+"""Define statuses, reasons and channels, and the legal transitions between them. Pure.
 
-The words are Openbravo's (Process Request and Process Monitor) where it has them.
+The names come from Openbravo (Process Request and Process Monitor) where it has them.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from enum import StrEnum
 
 
 class RequestStatus(StrEnum):
-    """Where a registered request stands. `invalid` is no state of a request but of its
-    file, so it is not here.
+    """The status of a registered request.
+
+    `invalid` is missing here because it describes the request's file, not its state.
     """
 
     SCHEDULED = "scheduled"
@@ -26,14 +27,14 @@ class RequestEvent(StrEnum):
     SCHEDULE = "schedule"
     UNSCHEDULE = "unschedule"
     RESCHEDULE = "reschedule"
-    EXHAUST = "exhaust"  # no fire is left
-    REVIVE = "revive"  # a later finish, or a new rule, brings fires again
-    CUT_OFF = "cut_off"  # a restart found the one execution of a one-time request unfinished
-    LOSE_TIMING = "lose_timing"
+    EXHAUST = "exhaust"  # the last fire is settled
+    REVIVE = "revive"  # a later finish or a new rule adds fires
+    CUT_OFF = "cut_off"  # a restart interrupted the only execution of a one-time request
+    LOSE_TIMING = "lose_timing"  # the file no longer has a timing
 
 
 class ExecutionStatus(StrEnum):
-    """Where an execution stands; `processing` is the only one that is not final."""
+    """The status of an execution. All but `processing` are final."""
 
     PROCESSING = "processing"
     SUCCESS = "success"
@@ -74,7 +75,7 @@ class Channel(StrEnum):
 
 
 class Misfire(StrEnum):
-    """What becomes of fires that were not claimed within their grace."""
+    """What the runner does with fires that it did not claim within their grace."""
 
     SKIP = "skip"
     FIRE_ONCE = "fire_once"
@@ -82,7 +83,7 @@ class Misfire(StrEnum):
 
 
 class OnOverlap(StrEnum):
-    """What becomes of a fire whose guard is held."""
+    """What the runner does with a fire while another execution holds its guard."""
 
     REFUSE = "refuse"
     QUEUE = "queue"
@@ -90,14 +91,14 @@ class OnOverlap(StrEnum):
 
 
 class IfInterrupted(StrEnum):
-    """What becomes of an execution that the end of a runner cut off, beside its record."""
+    """What the next runner does, besides the record, with an interrupted execution."""
 
     RECORD = "record"
     RERUN = "rerun"
 
 
 class IllegalTransitionError(AssertionError):
-    """A transition that the tables do not have: a bug, never a user's mistake."""
+    """A transition that is not in the tables. Always a bug in the runner."""
 
 
 _S, _E = RequestStatus, RequestEvent
@@ -152,12 +153,13 @@ _ENDS: dict[ExecutionStatus, frozenset[Reason | None]] = {
     _X.SYSTEM_RESTART: frozenset({_R.RUNNER_LOST}),
     _X.SKIPPED: frozenset({_R.CONCURRENT, _R.UNSCHEDULED}),
 }
-"""The statuses that may follow `processing`, each with the reasons that may refine it."""
+"""The final statuses, each with the reasons that may refine it."""
 
 
 def check_end(status: ExecutionStatus, reason: Reason | None) -> None:
-    """Check that an execution may end with `status` for `reason`. Raises
-    IllegalTransitionError if it may not.
+    """Check that an execution may end with `status` for `reason`.
+
+    Raises IllegalTransitionError if the table does not allow it.
 
     >>> check_end(ExecutionStatus.SKIPPED, Reason.CONCURRENT)
     """
@@ -166,8 +168,9 @@ def check_end(status: ExecutionStatus, reason: Reason | None) -> None:
 
 
 def after(status: RequestStatus, event: RequestEvent) -> RequestStatus:
-    """Return the status that follows `event`. Raises IllegalTransitionError where the
-    table has none.
+    """Return the status that follows `event`.
+
+    Raises IllegalTransitionError if the table does not allow the event.
 
     >>> after(RequestStatus.SCHEDULED, RequestEvent.EXHAUST)
     <RequestStatus.COMPLETE: 'complete'>

@@ -1,8 +1,8 @@
-"""Which word was meant by a misspelt one. Pure.
+"""Suggest the right word for a misspelt one. Pure.
 
-A suggestion is either right or absent: it must be a slip of the keyboard away (a letter
-too many, too few, wrong, or two exchanged; two such slips in a longer word), nothing
-else may be as near, and digits are never taken for slips.
+A wrong suggestion is worse than none. The suggested word must therefore be one typing
+error away (a letter added, missing, wrong, or two letters swapped) or two in a longer
+word, no other word may be as close, and digits must be equal.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from collections.abc import Iterable
 
 _LONGEST = 100
 _LONG = 6
-"""From so many characters on, two slips are still one word."""
+"""Words of at least this many characters may have two typing errors."""
 
 
 def nearest_word(word: str, words: Iterable[str]) -> str | None:
-    """Return the only one of `words` that `word` is a misspelling of, whatever the case
-    of its letters.
+    """Return the only one of `words` that `word` may be a misspelling of, ignoring case.
 
-    >>> nearest_word("fryday", ["monday", "friday"]), nearest_word("monday-friday", ["monday", "friday"])
-    ('friday', None)
+    Returns None if there is no such word, or more than one.
+
+    >>> nearest_word("fryday", ["monday", "friday"])
+    'friday'
     >>> nearest_word("sonday", ["monday", "sunday"]), nearest_word("backup-3", ["backup-2"])
     (None, None)
+    >>> nearest_word("monday-friday", ["monday", "friday"])
     """
-    from difflib import (
-        get_close_matches,
-    )  # it takes milliseconds to load, and most documents need no suggestion
+    # difflib takes milliseconds to import, and most documents need no suggestion.
+    from difflib import get_close_matches
 
     word = word[:_LONGEST].strip()
     if word in (given := list(words)):
@@ -36,7 +37,7 @@ def nearest_word(word: str, words: Iterable[str]) -> str | None:
     if folded in by_folded:
         return by_folded[folded]
     if re.search(r"[^\w\s./-]", folded):
-        return None  # `@daily` is a word of another language, not a slip
+        return None  # `@daily` is a word of another scheduler, not a typing error
     close = get_close_matches(folded, by_folded, n=5, cutoff=0.6)
     slips = sorted(
         (_slips(folded, each), each) for each in close if _digits(each) == _digits(folded)
@@ -54,11 +55,14 @@ def _digits(word: str) -> str:
 
 
 def _slips(one: str, other: str) -> int:
-    """Count the slips between two words: the optimal string alignment distance.
+    """Count the typing errors between two words: the optimal string alignment distance.
 
     >>> _slips("madird", "madrid"), _slips("dayly", "daily"), _slips("script", "secrets")
     (1, 1, 4)
     """
+    # Dynamic programming over prefixes: `current[c]` is the distance of the first `row`
+    # letters of `one` to the first `c` letters of `other`; `above` and `before` are the
+    # one and two rows earlier.
     before: list[int] = []
     above = list(range(len(other) + 1))
     for row, letter in enumerate(one, 1):

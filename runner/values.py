@@ -1,5 +1,6 @@
-"""Durations, sizes, ids and instants as text, both ways. Pure, except that `new_id`
-reads clock and randomness.
+"""Convert durations, sizes, ids and instants to text and back.
+
+Pure, except that `new_id` reads the clock and the system's randomness.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ _SIZE_UNITS = {
 }  # fmt: skip
 _LONGEST_SHOWN = 60
 _LONGEST = timedelta(days=36525)
-_BLANKS = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+# The spaces of Unicode (category Zs) other than U+0020; str.isprintable rejects them.
+_BLANKS = (
+    "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u202f\u205f\u3000"
+)
 _TO_BLANK = str.maketrans(_BLANKS, " " * len(_BLANKS))
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -26,7 +31,8 @@ _MICROSECOND = timedelta(microseconds=1)
 def parse_duration(text: str) -> timedelta:
     """Read `500ms`, `30s`, `15m`, `2h`, `1d` or a combination, largest unit first: `1h30m`.
 
-    Raises ValueError, worded for people, for anything else; a bare number is asked for its unit.
+    Raises ValueError for any other text. Its message is for people, and asks for the unit
+    of a bare number.
 
     >>> parse_duration("1h30m")
     datetime.timedelta(seconds=5400)
@@ -37,7 +43,8 @@ def parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if not match or not text:
         raise ValueError(
-            f"{shown!r} is not a duration; write it like 500ms, 30s, 15m, 2h, 1d or a combination like 1h30m"
+            f"{shown!r} is not a duration; "
+            "write it like 500ms, 30s, 15m, 2h, 1d or a combination like 1h30m"
         )
     days, hours, minutes, seconds, milliseconds = (_bounded_int(group) for group in match.groups())
     try:
@@ -52,14 +59,16 @@ def parse_duration(text: str) -> timedelta:
 
 
 def _bounded_int(digits: str | None) -> int:
-    """Read digits, but not a million of them: what is cut off here makes any unit
-    longer than is allowed anyway.
+    """Read at most 18 digits.
+
+    A number that long exceeds the longest duration in any unit, and converting a million
+    digits takes seconds.
     """
     return int((digits or "").lstrip("0")[:18] or "0")
 
 
 def duration_text(duration: timedelta) -> str:
-    """Write a duration as `parse_duration` reads it; what is below a millisecond is dropped.
+    """Write a duration as `parse_duration` reads it, rounded down to milliseconds.
 
     >>> duration_text(timedelta(minutes=90))
     '1h30m'
@@ -95,7 +104,7 @@ def parse_size(text: str) -> int:
 
 
 def size_text(size: int) -> str:
-    """Write bytes as `parse_size` reads them, in the largest unit that says them exactly.
+    """Write bytes as `parse_size` reads them, in the largest unit that is exact.
 
     >>> size_text(512 << 20), size_text(10_000_000), size_text(1025)
     ('512MiB', '10MB', '1025B')
@@ -110,7 +119,9 @@ def size_text(size: int) -> str:
 
 
 def new_id() -> str:
-    """Return a new UUIDv7 (RFC 9562, 5.7): sorts by its millisecond of creation, 74 random bits."""
+    """Return a new UUIDv7 (RFC 9562, 5.7); it sorts by its millisecond of creation."""
+    # From the left: 48 bits of milliseconds, the version (4 bits, 7), 12 random bits, the
+    # variant (2 bits, binary 10), 62 random bits.
     milliseconds = time.time_ns() // 1_000_000
     bits = int.from_bytes(os.urandom(10), "big")
     number = (
@@ -135,8 +146,9 @@ def instant_text(instant: datetime) -> str:
 
 
 def parse_instant(text: str) -> datetime:
-    """Read what `instant_text` writes (any ISO 8601 with an offset). Raises ValueError
-    without an offset.
+    """Read an ISO 8601 instant with an offset, as `instant_text` writes it.
+
+    Raises ValueError for a text without an offset.
     """
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
@@ -145,23 +157,21 @@ def parse_instant(text: str) -> datetime:
 
 
 def to_microseconds(instant: datetime) -> int:
-    """Return microseconds since 1970-01-01T00:00Z, exactly (floats lose them)."""
+    """Return the exact microseconds since 1970-01-01T00:00Z; a float would round them."""
     return (instant - EPOCH) // _MICROSECOND
 
 
 def from_microseconds(microseconds: int) -> datetime:
-    """Return the UTC instant of microseconds since 1970-01-01T00:00Z."""
+    """Return the UTC instant that is so many microseconds after 1970-01-01T00:00Z."""
     return EPOCH + timedelta(microseconds=microseconds)
 
 
 def neutral(text: str) -> str:
-    r"""Return a text that takes one line and cannot steer a terminal; what could is
-    shown by an escape.
+    r"""Escape every character with which a text could control a terminal or break a line.
 
-    That is everything that is not printable by the Unicode database: control characters
-    (C0, C1, newlines), what changes the direction or has no width, line separators, and
-    surrogates, which stand for bytes that are no UTF-8. Blanks of other widths become
-    plain ones.
+    These are the characters that Unicode calls unprintable: control characters (C0, C1,
+    newlines), characters that change the direction or have no width, line separators, and
+    surrogates (bytes that are not UTF-8). Spaces of other widths become plain spaces.
 
     >>> print(neutral("a\x1b[31m\nb\u202e \udcff"))
     a\x1b[31m\x0ab\u202e \xff
@@ -175,7 +185,7 @@ def neutral(text: str) -> str:
 
 def _escape(character: str) -> str:
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8 (PEP 383)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8 (PEP 383)
         code -= 0xDC00
     if code < 0x100:
         return f"\\x{code:02x}"

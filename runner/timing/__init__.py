@@ -1,5 +1,5 @@
-"""When a rule fires: rules as values, zones, the next fire after an instant. Pure: no
-clock is read here.
+"""Compute when a rule fires: rules as values, zones, the next fire after an instant.
 
-Instants are aware UTC datetimes; wall time exists only inside this package.
+Pure: nothing in this package reads a clock. Instants are aware UTC datetimes. Wall time
+exists only inside this package.
 """

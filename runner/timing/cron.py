@@ -1,20 +1,22 @@
-"""When a cron expression fires. Pure.
+"""Compute when a cron expression fires. Pure.
 
-cronsim reads the expression and tells which days it means; hours and zones are ours.
-Left to itself in a zone, cronsim 2.8 skips fires after a shift of half an hour (`0 */4
-* * *`, Lord Howe), fires at 01:00 for hour 0 where midnight is missing but not if asked
-from a nearer instant (`*/15 0 * * FRI`, Cairo), returns an earlier instant than it was
-asked from inside an overlap, and fires for a day that does not exist (Apia).
+cronsim parses the expression and decides which days match. This module does the times of
+day and the zones itself, because cronsim 2.8 has four errors in zones:
+
+- It skips fires after a shift of half an hour (`0 */4 * * *`, Lord Howe).
+- Where midnight is missing, it fires at 01:00 for hour 0, but not if asked from a nearer
+  instant (`*/15 0 * * FRI`, Cairo).
+- Inside an overlap, it can return an earlier instant than the one it started from.
+- It fires on a day that does not exist (Apia).
 
 As in Debian's cron, an expression whose hour and minute do not begin with `*` names
-times of day: each comes once on each of its days, after a gap, and not again in an
-overlap. All others follow the clock on the wall. The same holds here for expressions of
-6 fields (in cronsim those always follow the clock): `0 30 2 * * *` and `30 2 * * *`
-mean the same.
+times of day. Each time fires once on each of its days: after a gap if it lies in one, and
+the first time only in an overlap. All other expressions follow the wall clock: they fire
+whenever the clock shows a matching time. The same holds here for 6 fields: `0 30 2 * * *`
+means the same as `30 2 * * *`. (In cronsim, 6 fields always follow the wall clock.)
 
-cronsim reads `5-5/2` as `5/2`, "from 5 on"; Debian's cron reads it as 5. `cron_fields`
-writes such terms in a form that both read alike, for the walk and for the words of
-`explanation`.
+cronsim reads `5-5/2` as `5/2`, "from 5 on", and Debian's cron reads it as 5.
+`cron_fields` rewrites such terms so that cronsim's days and words agree with Debian.
 """
 
 from __future__ import annotations
@@ -35,20 +37,23 @@ from runner.timing.texts import shortened
 from runner.timing.translation import Translation, translated
 from runner.timing.zones import END, TICK, instant_on_its_day, next_change, offset_at, wall_at
 
-_ANY_TIME = datetime(1970, 1, 1)  # noqa: DTZ001 - cronsim wants one to begin with, and we never let it walk
-_DAYS_OF_50_YEARS = (
-    18_263  # the rarest date, 29 February on a given weekday, comes after 40 at most
-)
-_LONGEST = 500  # characters; 60 minutes, 24 hours, 31 days, all listed, are 310
+# cronsim requires a time to start from. This module uses only its parsed fields.
+_ANY_TIME = datetime(1970, 1, 1)  # noqa: DTZ001
+# The rarest date, 29 February on a given weekday, recurs within 40 years.
+_DAYS_OF_50_YEARS = 18_263
+# In characters. All 60 minutes, 24 hours and 31 days, listed, are 310.
+_LONGEST = 500
 _STEPPED_LAST = re.compile(r"\bLW?/")
 _NO_SCHEDULE = {
-    "@reboot": "nothing runs at each start of the runner; run_immediately as the timing runs once, when first seen",
+    "@reboot": "nothing runs at each start of the runner; "
+    "run_immediately as the timing runs once, when first seen",
 }
 
 
 def read_expression(text: str, *, field: tuple[str | int, ...]) -> str:
-    """Return the expression with single blanks between its fields. Raises RuleError for
-    what cannot be read.
+    """Return the expression with single spaces between its fields.
+
+    Raises RuleError, which suggests a fix, for an expression that cannot be read.
     """
     if expression := _accepted(text):
         return expression
@@ -57,8 +62,9 @@ def read_expression(text: str, *, field: tuple[str | int, ...]) -> str:
 
 
 def schedule_meant(text: str) -> Translation | None:
-    """Return the schedule that means here what a text means to another scheduler, if
-    there is exactly one.
+    """Translate an expression of another scheduler.
+
+    Returns None if no schedule has exactly the same meaning.
     """
     meant = translated(text)
     if meant is None or _accepted(str(meant.schedule.get("expression", "* * * * *"))) is None:
@@ -67,7 +73,7 @@ def schedule_meant(text: str) -> Translation | None:
 
 
 def is_expression(text: str) -> bool:
-    """Tell whether a text is an expression that is read here."""
+    """Return whether a text is a cron expression that Runner reads."""
     return _accepted(text) is not None
 
 
@@ -90,18 +96,22 @@ def _accepted(text: str) -> str | None:
 def _unreadable(
     text: str, fields: list[str], field: tuple[str | int, ...], written: str | None
 ) -> RuleError:
-    """Say which of the fields cannot be read; if each can, the days and months
-    contradict each other.
+    """Return the error of an expression, naming the field that cannot be read.
+
+    If each field alone can be read, the days and months contradict each other.
     """
     if written and re.search("[?=]", text):
         return RuleError(
-            f"{shortened(text)} is not a cron expression as it is read here",
+            f"{shortened(text)} is not a cron expression as Runner reads it",
             field=field,
             suggestion=written,
         )
     if len(fields) not in {5, 6} or len(text) > _LONGEST:
         message = f"{shortened(text)} is not a cron expression: it has {_counted_fields(fields)}"
-        otherwise = 'write 5, minute hour day month weekday, like "30 2 * * MON-FRI", or 6 with seconds first'
+        otherwise = (
+            'write 5, minute hour day month weekday, like "30 2 * * MON-FRI", '
+            "or 6 with seconds first"
+        )
         return RuleError(
             message,
             field=field,
@@ -110,7 +120,7 @@ def _unreadable(
     for cron_field, part in zip(layout(fields), fields, strict=True):
         alone = [part if cron_field is other else "*" for other in FIELDS]
         if _accepted(" ".join(alone)) is None:
-            message = f"{shortened(part)} is no {cron_field.name} of a cron expression"
+            message = f"{shortened(part)} is not a valid {cron_field.name} in a cron expression"
             return RuleError(
                 message, field=field, suggestion=written or _way_out(part.upper(), cron_field)
             )
@@ -122,13 +132,16 @@ def _counted_fields(fields: list[str]) -> str:
 
 
 def _way_out(part: str, cron_field: CronField) -> str:
-    """Say what is possible instead of a part of which nothing here has the meaning."""
+    """Suggest what to write in place of a field that cannot be read."""
     if re.search(r"/0+(?!\d)", part):
         return f"a step is at least 1; * alone is every {cron_field.name}"
     if cron_field is DAY and _STEPPED_LAST.search(part):
         return "the last day has no step: L is the last day of the month, LW the last workday"
     if cron_field is DAY and "L-" in part:
-        return "days before the last cannot be counted; L is the last day of the month, LW the last workday"
+        return (
+            "days before the last cannot be counted; "
+            "L is the last day of the month, LW the last workday"
+        )
     if cron_field is DAY and re.search(r"\dW", part):
         return "the workday nearest to a day has no expression; LW is the last workday of the month"
     if "?" in part:
@@ -137,17 +150,21 @@ def _way_out(part: str, cron_field: CronField) -> str:
 
 
 def never_matches(expression: str, *, field: tuple[str | int, ...]) -> RuleError:
-    """Return the error of an expression that names a date which no calendar has."""
+    """Return the error of an expression whose dates do not exist, such as 31 February."""
     return RuleError(
-        f"{shortened(expression)} can never fire: no date is of its days and months",
+        f"{shortened(expression)} can never fire: no date matches its days and months",
         field=field,
-        suggestion="L is the last day of the month, whichever that is",
+        suggestion="L is the last day of any month",
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Expression:
-    """A cron expression taken apart; the times of day that match are numbered from 0, in order."""
+    """A parsed cron expression.
+
+    Its matching times of day have numbers from 0, in order. Counting and jumping by
+    number saves walking over the seconds of a day.
+    """
 
     days: CronSim
     hours: tuple[int, ...]
@@ -157,13 +174,15 @@ class _Expression:
 
     @property
     def clocks(self) -> int:
-        """How many times of day match."""
+        """The number of times of day that match."""
         return len(self.hours) * len(self.minutes) * len(self.seconds)
 
     def has_day(self, day: date) -> bool:
+        """Return whether a date matches the day, month and weekday fields."""
         return day.month in self.days.months and self.days.match_day(day)
 
     def clock(self, number: int) -> time:
+        """Return the time of day with this number."""
         rest, second = divmod(number, len(self.seconds))
         hour, minute = divmod(rest, len(self.minutes))
         return time(self.hours[hour], self.minutes[minute], self.seconds[second])
@@ -181,30 +200,37 @@ class _Expression:
 
 @lru_cache(maxsize=4096)
 def _parsed(expression: str) -> _Expression:
-    """Take an expression apart. Raises CronSimError."""
+    """Parse an expression. Raises CronSimError."""
     days = CronSim(unambiguous(expression), _ANY_TIME)
     return _Expression(
         days=days,
         hours=tuple(sorted(days.hours)),
         minutes=tuple(sorted(days.minutes)),
         seconds=tuple(sorted(days.seconds)),
+        # The fields before day, month and weekday: minute and hour, perhaps seconds.
         names_times_of_day=not any(field.startswith("*") for field in expression.split()[:-3]),
     )
 
 
 def explanation(expression: str) -> str:
-    """Say in English what an expression means, in cronsim's words."""
+    """Return what an expression means in English, in cronsim's words."""
     words = _parsed(expression).days.explain()
     return words[:1].lower() + words[1:]
 
 
 def follows_the_wall_clock(expression: str) -> bool:
-    """Tell whether it fires whenever the clock on the wall matches; if not, it names times of day."""
+    """Return whether an expression fires whenever the wall clock matches.
+
+    Any other expression names times of day.
+    """
     return not _parsed(expression).names_times_of_day
 
 
 def cron_fires(expression: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """Yield the fires later than `after` (UTC), strictly ascending; ends when 50 years have none."""
+    """Yield the fires later than `after` (UTC), strictly ascending.
+
+    The iterator ends after 50 years without a fire.
+    """
     parsed = _parsed(expression)
     return (
         _named_times(parsed, zone, after)
@@ -214,6 +240,7 @@ def cron_fires(expression: str, zone: ZoneInfo, after: datetime) -> Iterator[dat
 
 
 def _named_times(expression: _Expression, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """Yield each matching time of day once on each of its days."""
     last = after
     for wall in _walls(expression, wall_at(after, zone)):
         instant = instant_on_its_day(wall, zone)
@@ -223,15 +250,21 @@ def _named_times(expression: _Expression, zone: ZoneInfo, after: datetime) -> It
 
 
 def _wall_clock(expression: _Expression, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """Walk one stretch of constant offset after the other: inside, wall time and
-    instants are the same thing.
+    """Yield the instants at which the wall clock matches.
+
+    Between two clock changes, wall time is UTC plus a constant offset. Walk each such
+    stretch in wall time, and restart at each change with the new offset. Wall times of a
+    gap then never come up, and those of an overlap come up twice.
     """
+    # No change lies in (after, calm]. The next wall time must be later than that of `begin`.
     offset, calm, begin = offset_at(after, zone), after, after
     while True:
         for wall in _walls(expression, (begin + offset).replace(tzinfo=None)):
             instant = (wall - offset).replace(tzinfo=UTC)
             change = next_change(calm, instant, zone)
             if change is not None:
+                # `instant` uses an outdated offset: discard it. The change itself may
+                # match, so begin just before it.
                 offset, calm, begin = offset_at(change, zone), change, change - TICK
                 break
             yield instant
@@ -241,8 +274,8 @@ def _wall_clock(expression: _Expression, zone: ZoneInfo, after: datetime) -> Ite
 
 
 def _walls(expression: _Expression, after: datetime) -> Iterator[datetime]:
-    """Yield the naive wall times later than `after` that match."""
-    fruitless = 0
+    """Yield the matching naive wall times later than `after`."""
+    fruitless = 0  # days in a row without a match
     first = expression.clocks_through(after.time())
     for ordinal in range(after.toordinal(), END.toordinal()):
         day = date.fromordinal(ordinal)
@@ -256,7 +289,10 @@ def _walls(expression: _Expression, after: datetime) -> Iterator[datetime]:
 
 
 def count_wall_clock(expression: str, zone: ZoneInfo, after: datetime, until: datetime) -> int:
-    """Count the fires in (after, until] of an expression that follows the wall clock, by the day."""
+    """Count the fires in (after, until] of an expression that follows the wall clock.
+
+    Counts whole days, one stretch of constant offset after the other, like `_wall_clock`.
+    """
     parsed = _parsed(expression)
     count, offset, calm, begin = 0, offset_at(after, zone), after, after
     while True:
@@ -271,7 +307,9 @@ def count_wall_clock(expression: str, zone: ZoneInfo, after: datetime, until: da
 
 
 def _count_walls(expression: _Expression, after: datetime, until: datetime) -> int:
-    """Count the naive wall times in (after, until] that match."""
+    """Count the matching naive wall times in (after, until]."""
+    # Count all times of the first to the last day; then subtract those up to `after` on the
+    # first day, and those later than `until` on the last one.
     first, last = after.toordinal(), until.toordinal()
     count = expression.clocks * sum(
         expression.has_day(date.fromordinal(day)) for day in range(first, last + 1)

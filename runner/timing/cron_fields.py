@@ -1,4 +1,4 @@
-"""The fields of a cron expression, and their terms as numbers. Pure."""
+"""Parse the fields of a cron expression and their terms into numbers. Pure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _STEPPED = re.compile(r"(\*|(\w+)(?:-(\w+))?)/(\d+)", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CronField:
-    """A field's name, its lowest and highest number, the words for some of them, and
-    what it allows, for people.
-    """
+    """One field of a cron expression."""
 
     name: str
     low: int
     high: int
     words: Mapping[str, int]
+    """The names of some numbers, in capitals: `{"JAN": 1, …}`."""
     allowed: str
+    """What the field allows, for messages."""
 
     def number(self, text: str) -> int | None:
-        """Return the number of a text, or None if the field has none for it.
+        """Return the number that a text means in this field, or None.
 
         >>> WEEKDAY.number("fri"), WEEKDAY.number("8")
         (5, None)
@@ -60,9 +60,7 @@ FIELDS = (SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A term with a step: `term` as it is written, in `field`, every `step` numbers
-    from `first` to `last`.
-    """
+    """A term with a step: every `step` numbers from `first` to `last`, as written in `term`."""
 
     term: str
     field: CronField
@@ -72,12 +70,12 @@ class Step:
 
     @property
     def is_beyond(self) -> bool:
-        """Whether the step leads out of the field at once, so that only the first number is left."""
+        """Whether the step is longer than the range, so that only the first number matches."""
         return self.step > self.last - self.first
 
 
 def layout(fields: list[str]) -> tuple[CronField, ...]:
-    """Return which field each of 5 or 6 texts is."""
+    """Return the fields of 5 or 6 texts, in their order."""
     return FIELDS[-len(fields) :]
 
 
@@ -106,13 +104,12 @@ def _step(term: str, field: CronField) -> Step | None:
 
 
 def unambiguous(expression: str) -> str:
-    """Write an expression that can be read so that cronsim's walk and its words agree
-    with Debian's cron.
+    """Rewrite a valid expression so that cronsim agrees with Debian's cron.
 
-    A term of which only one number is left becomes that number: cronsim takes `5-5/2`
-    for `5/2`, and explains `*/60` as "every 60th". Where either day field will do and
-    one of them allows every day, both become `*`: cronsim explains `0 0 1-31 * MON` as
-    Mondays, though it fires every day.
+    A term of which only one number matches becomes that number: cronsim reads `5-5/2`
+    as `5/2`, and explains `*/60` as "every 60th". A day that matches either day field
+    fires; where one field allows every day, both become `*`: cronsim explains
+    `0 0 1-31 * MON` as Mondays, though it fires every day.
 
     >>> unambiguous("5-5/2,8 */60 * * MON"), unambiguous("0 0 1-31 * MON")
     ('5,8 0 * * MON', '0 0 * * *')
@@ -123,7 +120,8 @@ def unambiguous(expression: str) -> str:
     is_either = not day.startswith("*") and not weekday.startswith("*")
     if is_either and (_is_every(day, DAY) or _is_every(weekday, WEEKDAY)):
         fields = [("*" if field in (DAY, WEEKDAY) else text, field) for text, field in fields]
-    # The star of a day field says that a day must be of both; where it does, it has to stay.
+    # In Debian's cron, a day field that begins with `*` means that a day must match both
+    # day fields. Rewriting `*/31` as `1` would lose that, so keep the star.
     stays = (
         {DAY: not weekday.startswith("*"), WEEKDAY: not day.startswith("*")}
         if not is_either

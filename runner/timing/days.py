@@ -1,5 +1,7 @@
-"""The days that a calendar pattern names, by jumps and not by walking. Pure; knows
-dates and no zones.
+"""Compute the days that a calendar pattern names. Pure: dates only, no zones.
+
+Each function jumps from one candidate day, week or month to the next one. None of them
+looks at every day.
 """
 
 from __future__ import annotations
@@ -24,12 +26,15 @@ from runner.timing.zones import END
 
 _END_DAY = END.toordinal()
 _END_MONTH = END.year * 12 + END.month - 1
-_MONTHS_OF_GREGORIAN_CYCLE = 4800  # 400 years: 146,097 days, and they are whole weeks
+# The Gregorian calendar repeats itself, weekdays included, every 400 years: these are
+# 146,097 days, which is a whole number of weeks.
+_MONTHS_OF_GREGORIAN_CYCLE = 4800
 
 
 def days(pattern: CalendarPattern, anchor: date, since: date) -> Iterator[date]:
-    """Yield the days of a pattern from `since` on, ascending; every n-th day, week or
-    month counts from `anchor`'s.
+    """Yield the days of a pattern from `since` on, ascending.
+
+    "Every n days, weeks, months" counts from the day, week or month of `anchor`.
     """
     match pattern:
         case Daily():
@@ -42,7 +47,8 @@ def days(pattern: CalendarPattern, anchor: date, since: date) -> Iterator[date]:
 
 
 def _every(step: int, anchor: int, since: int, end: int) -> range:
-    """Return the numbers from `since` on that lie a whole count of steps from `anchor`."""
+    """Return the numbers in [since, end) that are a multiple of `step` away from `anchor`."""
+    # Python's % is never negative here, so this also holds for an anchor after `since`.
     return range(since + (anchor - since) % step, end, step)
 
 
@@ -62,12 +68,13 @@ def _of_weekly(pattern: Weekly, anchor: date, since: date) -> Iterator[date]:
 
 
 def _monday(day: date) -> int:
+    """Return the ordinal of the Monday that begins the week of `day`."""
     return day.toordinal() - day.weekday()
 
 
 def _of_monthly(pattern: Monthly, anchor: date, since: date) -> Iterator[date]:
-    # After this many months without the day the calendar repeats itself: they are a
-    # proof that no month has it.
+    # A month such as "31 February" never comes. Stepping by `interval` months, the
+    # calendar repeats after this many steps: if none of them had the day, no month has it.
     enough = _MONTHS_OF_GREGORIAN_CYCLE // gcd(pattern.interval, _MONTHS_OF_GREGORIAN_CYCLE)
     without = 0
     for month in _every(pattern.interval, _month(anchor), _month(since), _END_MONTH):
@@ -80,11 +87,12 @@ def _of_monthly(pattern: Monthly, anchor: date, since: date) -> Iterator[date]:
 
 
 def _month(day: date) -> int:
+    """Return the number of months since January of the year 0."""
     return day.year * 12 + day.month - 1
 
 
 def day_of_month(day: MonthDay, year: int, month: int) -> date | None:
-    """Return the date of `day` in a month (January is 0), or None if that month has none.
+    """Return the date of `day` in a month (January is 0), or None if the month lacks it.
 
     >>> day_of_month(NthWeekday(nth=2, weekday=6), 2019, 9)
     datetime.date(2019, 10, 13)
@@ -95,7 +103,7 @@ def day_of_month(day: MonthDay, year: int, month: int) -> date | None:
         case DayNumber(number=number):
             pass
         case LastDay(workday=workday):
-            weekday = (first_weekday + length - 1) % 7
+            weekday = (first_weekday + length - 1) % 7  # of the last day; Friday is 4
             number = length - max(0, weekday - 4) if workday else length
         case NthWeekday(nth=-1, weekday=weekday):
             number = length - (first_weekday + length - 1 - weekday) % 7

@@ -1,6 +1,4 @@
-"""The fields of a cron expression of another scheduler, rewritten as ours with the same
-meaning. Pure.
-"""
+"""Rewrite the cron fields of another scheduler as Runner's, with the same meaning. Pure."""
 
 from __future__ import annotations
 
@@ -21,8 +19,9 @@ _FULL_NAMES: Mapping[CronField, Mapping[str, str]] = {
         **dict.fromkeys(("SATURDAY", "SATURDAYS"), "SAT"),
     },
     MONTH: {
-        "JANUARY": "JAN", "FEBRUARY": "FEB", "MARCH": "MAR", "APRIL": "APR", "JUNE": "JUN", "JULY": "JUL",
-        "AUGUST": "AUG", "SEPT": "SEP", "SEPTEMBER": "SEP", "OCTOBER": "OCT", "NOVEMBER": "NOV", "DECEMBER": "DEC",
+        "JANUARY": "JAN", "FEBRUARY": "FEB", "MARCH": "MAR", "APRIL": "APR",
+        "JUNE": "JUN", "JULY": "JUL", "AUGUST": "AUG", "SEPT": "SEP",
+        "SEPTEMBER": "SEP", "OCTOBER": "OCT", "NOVEMBER": "NOV", "DECEMBER": "DEC",
     },
 }  # fmt: skip
 _YEARS = re.compile(r"(\d{4})(?:-(\d{4}))?", re.ASCII)
@@ -31,24 +30,26 @@ _JENKINS = re.compile(r"H(?:\((\d{1,2})-(\d{1,2})\))?(?:/(\d{1,2}))?", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignCron:
-    """An expression being translated: five texts from minutes on, seconds before them,
-    and what stands beside.
-    """
+    """An expression that is being translated."""
 
     second: str | None
     five: tuple[str, ...]
+    """Minute, hour, day, month, weekday."""
     beside: Mapping[str, str] = field(default_factory=dict)
+    """Further keys of the schedule, such as `start` or `spread`."""
     premise: str = ""
+    """An assumption of the translation, for people: "in Quartz 1 is Sunday"."""
 
     @property
     def expression(self) -> str:
-        """The expression, of 5 fields or of 6."""
+        """The expression, of 5 or 6 fields."""
         return " ".join([self.second, *self.five] if self.second is not None else self.five)
 
 
 def read_fields(fields: list[str]) -> ForeignCron | None:
-    """Read the fields of an expression of whichever scheduler; None if nothing here has
-    exactly its meaning.
+    """Read the fields of an expression of any scheduler.
+
+    Returns None if no expression of Runner has exactly the same meaning.
 
     >>> read_fields("0 0 22-4 ? * 2-6 2030".split()).expression
     '0 0 22-23,0-4 * * MON-FRI'
@@ -60,7 +61,9 @@ def read_fields(fields: list[str]) -> ForeignCron | None:
 
 
 def _laid_out(fields: list[str]) -> ForeignCron | None:
-    """Find out which field is which: Quartz has seconds first, AWS and yacron may have a year last."""
+    """Assign the texts to fields: Quartz has seconds first, AWS and yacron may end with a year."""
+    # Quartz and AWS write `?` in one of the two day fields. With 6 texts, its place shows
+    # whether the first text is the seconds (Quartz) or the last one the year (AWS).
     marks = {place for place, text in enumerate(fields) if text == "?"}
     match len(fields):
         case 5:
@@ -97,7 +100,7 @@ def _starred(fields: list[str]) -> tuple[str, ...]:
 
 
 def _counted_from_sunday(cron: ForeignCron, where: str) -> ForeignCron | None:
-    """Name the weekdays of a scheduler whose Sunday is 1."""
+    """Replace the weekday numbers of a scheduler whose Sunday is 1 by names."""
     weekday = cron.five[4]
     terms = [_named_from_sunday(term) for term in weekday.split(",")] if weekday != "?" else ["*"]
     if None in terms:
@@ -141,7 +144,7 @@ def _number_from_sunday(text: str) -> int | None:
 
 
 def _bounded(cron: ForeignCron | None, years: str) -> ForeignCron | None:
-    """Put the years of an expression into start and finish."""
+    """Turn the years of an expression into `start` and `finish`."""
     if cron is None or years == "*":
         return cron
     match = _YEARS.fullmatch(years)
@@ -152,10 +155,10 @@ def _bounded(cron: ForeignCron | None, years: str) -> ForeignCron | None:
 
 
 def _unhashed(cron: ForeignCron) -> ForeignCron | None:
-    """Replace Jenkins' `H`, a stable place in a field, by the first place and a spread
-    over all of them.
+    """Replace Jenkins' `H` by the first number of its range and a spread over the range.
 
-    The fields below one with an `H` must have it too, or the spread would move them as well.
+    `H` means a stable number that depends on the name. If the hour is `H`, the minute must
+    be `H` too; otherwise the spread would also move the minute.
     """
     matches = [_JENKINS.fullmatch(text) for text in cron.five]
     if not any(matches):
@@ -185,8 +188,9 @@ def _duration(duration: timedelta) -> str:
 
 
 def spelled(cron: ForeignCron) -> ForeignCron:
-    """Spell the names of days and months as here, and write ranges that go on past the
-    end of their field as two.
+    """Spell the names of days and months as Runner does, and split ranges that wrap around.
+
+    `FRI-MON` becomes `FRI-SAT,SUN-MON`.
     """
     fields = zip(cron.five, layout(list(cron.five)), strict=True)
     return replace(

@@ -1,4 +1,4 @@
-"""From the plain data of a schema-valid timing to rules and instants. Pure."""
+"""Build rules and instants from the plain data of a schema-valid timing. Pure."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ Field = tuple[str | int, ...]
 def parse_rule(
     data: Mapping[str, Any], *, default_zone: str, excepted: frozenset[date] = frozenset()
 ) -> Rule:
-    """Build the rule of a `schedule` mapping that the JSON schema has accepted
-    (`except` is read by the caller).
+    """Build the rule of a `schedule` mapping that the JSON schema has accepted.
 
-    Raises RuleError with the field at fault: `at` missing and `start` without a time of
-    day, a cron expression that cannot be read, repetitions without start, a rule that
-    can never fire, finish before start, an unknown zone.
+    The caller reads `except` and passes its dates as `excepted`. Raises RuleError with
+    the wrong field for: no `at` and no time of day in `start`, a cron expression that
+    cannot be read, repetitions without start, a rule that can never fire, a finish
+    before start, an unknown zone.
     """
     zone = _zone(data, default_zone)
     pattern = _pattern(data)
@@ -98,7 +98,7 @@ def _pattern(data: Mapping[str, Any]) -> Pattern:
         case "cron":
             return Cron(expression=read_expression(data["expression"], field=_at("expression")))
         case frequency:
-            raise AssertionError(f"the schema let the frequency {frequency!r} pass")
+            raise AssertionError(f"the schema accepted the frequency {frequency!r}")
 
 
 def _interval(interval: int, frequency: str) -> Interval:
@@ -143,7 +143,7 @@ def _month_day(day: int | str) -> MonthDay:
 def _times_of_day(
     data: Mapping[str, Any], start: Moment | None, zone: ZoneInfo
 ) -> tuple[time, ...]:
-    """Return `at`, sorted and without doubles; in its place the time of day of `start`."""
+    """Return the times of `at`, sorted without duplicates; by default, the time of `start`."""
     match data.get("at"):
         case str() as text:
             return (read_clock(text, field=_at("at")),)
@@ -160,8 +160,8 @@ def _times_of_day(
             field=_at("at"),
             suggestion='write at: "02:00"',
         )
-    # With an offset of its own, `start` is an instant, and its time of day is what the
-    # zone's clocks show then.
+    # A `start` with a UTC offset is an instant. Its time of day is what the clocks of the
+    # rule's zone show at that instant.
     return (start.clock if start.offset is None else wall_at(instant_of(start, zone), zone).time(),)
 
 
@@ -190,7 +190,7 @@ def _repetitions(data: Mapping[str, Any], pattern: Pattern) -> int:
 
 
 def _check_that_it_fires(rule: Rule) -> None:
-    """Raise RuleError for a rule that can never fire, whatever the date, naming what prevents it."""
+    """Raise RuleError, which names the cause, for a rule that can never fire."""
     if rule.start and rule.finish and rule.finish < rule.start:
         raise RuleError(
             "finish is before start",
@@ -199,6 +199,7 @@ def _check_that_it_fires(rule: Rule) -> None:
         )
     if _first_fire(rule):
         return
+    # Drop the bounds one by one to find the one that leaves no fire.
     always = _first_fire(replace(rule, finish=None, excepted=frozenset()))
     if always is None:
         raise _never_by_pattern(rule)

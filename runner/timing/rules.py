@@ -15,8 +15,10 @@ from runner.values import instant_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """Every `seconds` of elapsed time: secondly, minutely, hourly, with their interval
-    multiplied in.
+    """Every `seconds` of elapsed time.
+
+    Secondly, minutely and hourly schedules become this; `seconds` is their unit times
+    their interval.
     """
 
     seconds: int
@@ -24,7 +26,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daily:
-    """Every `interval` calendar days, or, with an interval of 1, only on `weekdays`."""
+    """Every `interval` calendar days; with an interval of 1, only on `weekdays`."""
 
     interval: int = 1
     weekdays: frozenset[int] = frozenset(range(7))
@@ -40,21 +42,24 @@ class Weekly:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayNumber:
-    """Day 1 to 31; a month without it is skipped."""
+    """Day 1 to 31. The rule skips a month without that day."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastDay:
-    """The last day of the month; with `workday`, the last that is Monday to Friday."""
+    """The last day of the month; with `workday`, the last Monday to Friday."""
 
     workday: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NthWeekday:
-    """The `nth` (1 to 5, or -1 for the last) `weekday` of the month; a month without it is skipped."""
+    """The `nth` `weekday` of the month: 1 to 5, or -1 for the last.
+
+    The rule skips a month without it.
+    """
 
     nth: int
     weekday: int
@@ -86,9 +91,9 @@ Pattern = Interval | CalendarPattern | Cron
 class Rule:
     """The calendar part of a schedule: everything that decides its fire times.
 
-    `at` is sorted and free of doubles; empty for Interval and Cron. `start` and
+    `at` is sorted without duplicates; it is empty for Interval and Cron. `start` and
     `finish` are UTC and both inclusive. `repetitions` n means n + 1 fires, counted from
-    `start`. `excepted` are dates in `zone`. `zone` is an IANA key.
+    `start`. `excepted` holds dates in `zone`. `zone` is an IANA key.
     """
 
     pattern: Pattern
@@ -101,12 +106,12 @@ class Rule:
 
     @property
     def key(self) -> str:
-        """The normal form of what decides fire times, without `finish`: equal keys mean
-        an unchanged rule.
+        """The normal form of what decides fire times, except `finish`.
 
-        It is the same text in every process and on every machine. The zone of an
-        interval is left out where nothing asks for a date; `except` is there by its
-        digest, as it may be a long file.
+        Equal keys mean an unchanged rule. The text is the same in every process and on
+        every machine. An interval counts elapsed time, so its zone is part of the key
+        only if the rule excepts dates. The excepted dates appear as a digest because
+        the list may be a long file.
         """
         parts = [_pattern_text(self.pattern)]
         if self.at:

@@ -1,5 +1,6 @@
-"""The fires of a rule as a stream that neither start, finish nor repetitions bound, and
-how many they are. Pure.
+"""Yield and count the fires of a rule, ignoring start, finish and repetitions. Pure.
+
+`upcoming` adds these bounds. Excepted dates are already left out here.
 """
 
 from __future__ import annotations
@@ -52,16 +53,15 @@ def endless(rule: Rule, after: datetime) -> Iterator[datetime]:
 def _calendar_fires(rule: Rule, pattern: CalendarPattern, after: datetime) -> Iterator[datetime]:
     zone, last = zone_named(rule.zone), after
     anchor = wall_at(rule.start, zone).date() if rule.start else _FIRST_DAY
-    # A wall time up to the one shown at `after` is an instant up to `after`: so its day
-    # is early enough to begin with.
+    # `to_instant` is monotonic: a wall time up to the one shown at `after` is an instant up
+    # to `after`. No fire is lost by starting on the day that the clocks show at `after`.
     for day in days(pattern, anchor, wall_at(after, zone).date()):
         if day in rule.excepted:
             continue
         for at in rule.at:
             instant = instant_on_its_day(datetime.combine(day, at), zone)
-            if (
-                instant is not None and instant > last
-            ):  # two times of day in one gap are one instant
+            # Two times of day in one gap are one instant: it fires once.
+            if instant is not None and instant > last:
                 yield instant
                 last = instant
 
@@ -80,7 +80,10 @@ def _interval_fires(anchor: datetime, step: timedelta, after: datetime) -> Itera
 def _instants_not_excepted(
     rule: Rule, pattern: Interval | Cron, after: datetime
 ) -> Iterator[datetime]:
-    """Walk the stream, and begin it anew behind each excepted stretch that it enters."""
+    """Walk the stream; when it enters an excepted stretch, restart it behind the stretch.
+
+    Restarting keeps a rule of one fire a second from stepping through a whole holiday.
+    """
     begins, ends = _excepted_stretches(rule.excepted, rule.zone)
     while True:
         for fire in _instants(rule, pattern, after):
@@ -93,12 +96,13 @@ def _instants_not_excepted(
             return
 
 
-@kept_by_zone_data(maxsize=256)  # a file of holidays is shared by many requests
+@kept_by_zone_data(maxsize=256)  # many requests share a file of holidays
 def _excepted_stretches(
     excepted: frozenset[date], zone: str
 ) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
-    """Return where the stretches of time begin, and where they end, in which `zone`
-    shows one of these dates.
+    """Return the begins and the ends of the stretches in which `zone` shows these dates.
+
+    Both tuples ascend, so `bisect` finds the stretch of an instant.
     """
     known = sorted(day for day in excepted if _FIRST_DAY <= day < END.date())
     stretches = sorted(stretch for day in known for stretch in stretches_of(day, zone_named(zone)))
@@ -108,8 +112,8 @@ def _excepted_stretches(
 def measures_passing_time(pattern: Pattern) -> TypeGuard[Interval | Cron]:
     """Return whether a rule measures passing time instead of naming times of day.
 
-    That is so for intervals, and for cron whose second, minute or hour begins with `*`. Such a rule
-    may have very many fires, so they are counted by arithmetic, without walking over them.
+    Intervals do, and cron whose second, minute or hour begins with `*`. Such a rule may
+    have millions of fires, so this module counts them by arithmetic.
     """
     return isinstance(pattern, Interval) or (
         isinstance(pattern, Cron) and follows_the_wall_clock(pattern.expression)
@@ -117,9 +121,7 @@ def measures_passing_time(pattern: Pattern) -> TypeGuard[Interval | Cron]:
 
 
 def count(rule: Rule, pattern: Interval | Cron, after: datetime, until: datetime) -> int:
-    """Count the fires in (after, until] of a dense pattern by arithmetic: all of them
-    less those on excepted dates.
-    """
+    """Count the fires in (after, until] by arithmetic: all fires minus the excepted ones."""
     number = _count_all(rule, pattern, after, until)
     if rule.excepted:
         for begin, end in zip(*_excepted_stretches(rule.excepted, rule.zone), strict=True):
@@ -139,9 +141,9 @@ def _count_all(rule: Rule, pattern: Interval | Cron, after: datetime, until: dat
 def latest(
     rule: Rule, pattern: Interval | Cron, after: datetime, until: datetime, keep: int
 ) -> tuple[datetime, ...]:
-    """Return the last `keep` fires in (after, until] of a dense pattern, ascending.
+    """Return the last `keep` fires in (after, until], ascending.
 
-    Looks back twice as far until there are enough.
+    Doubles the distance it looks back until it finds enough of them.
     """
     if keep < 1:
         return ()

@@ -1,4 +1,4 @@
-"""Times as people write them: `02:00`, `2026-12-24 18:00`, `2026-12-24T18:00+01:00`. Pure."""
+"""Read times as people write them: `02:00`, `2026-12-24 18:00[+01:00]`. Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _LARGEST_OFFSET = timedelta(hours=18)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A time as it was written: its date, its time of day unless it is a date alone,
-    its UTC offset if it has one.
+    """A time as written: its date, perhaps a time of day, perhaps a UTC offset.
+
+    `clock` is None for a date alone.
     """
 
     day: date
@@ -29,15 +30,14 @@ class Moment:
 
 
 def shortened(text: str) -> str:
-    """Quote a user's text for a message, cut to a bearable length."""
+    """Quote a user's text for a message, cut to 60 characters."""
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def read_moment(text: str, *, field: tuple[str | int, ...]) -> Moment:
-    """Read `YYYY-MM-DD`, or `YYYY-MM-DD HH:MM[:SS]` with a blank or `T` and perhaps an
-    offset or `Z`.
+    """Read `YYYY-MM-DD[ HH:MM[:SS]]`, with a space or `T`, and perhaps an offset or `Z`.
 
-    Raises RuleError for anything else, for a date or time that does not exist, and for
+    Raises RuleError for any other text, for a date or time that does not exist, and for
     years before 1970.
     """
     match = _MOMENT.fullmatch(text)
@@ -75,8 +75,9 @@ def _read_offset(text: str, field: tuple[str | int, ...]) -> timedelta:
 
 
 def read_clock(text: str, *, field: tuple[str | int, ...]) -> time:
-    """Read a time of day, `HH:MM` or `HH:MM:SS`. Raises RuleError, with what was
-    probably meant, for anything else.
+    """Read a time of day, `HH:MM` or `HH:MM:SS`.
+
+    Raises RuleError, which suggests the probable time, for any other text.
     """
     if _CLOCK.fullmatch(text):
         return time.fromisoformat(text)
@@ -86,7 +87,7 @@ def read_clock(text: str, *, field: tuple[str | int, ...]) -> time:
 
 
 def _probable_clock(text: str) -> str:
-    """Guess what was meant by `9:30`, `2pm`, `24:00`.
+    """Suggest what to write for `9:30`, `2pm`, `24:00`.
 
     >>> _probable_clock("2:30pm")
     'write "14:30"'

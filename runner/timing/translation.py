@@ -1,10 +1,10 @@
-"""Schedules as other schedulers write them, in the words of ours: only ever suggested,
-never accepted. Pure.
+"""Translate the schedules of other schedulers, to suggest what to write instead. Pure.
 
+Runner suggests a translation and never accepts the foreign text itself. The sources are
 crontab (`@daily`, `CRON_TZ=`), Go's cron (`@every`), Quartz and AWS (`?`, years, Sunday
-is 1), Jenkins (`H`), systemd (`Mon..Fri 02:00`), and what people write without thinking
-of any (`friday`, `FRI-MON`, `every 5 minutes`). A text whose meaning cannot be said
-exactly has no translation: `@reboot`, `15W`, `2030/3`.
+is 1), Jenkins (`H`), systemd (`Mon..Fri 02:00`), and plain English (`friday`, `FRI-MON`,
+`every 5 minutes`). A text without an exact equivalent has no translation: `@reboot`,
+`15W`, `2030/3`.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ _CALENDAR = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Translation:
-    """The keys of a `schedule` that mean what a text means, and on what understanding, in words."""
+    """The keys of a `schedule` with the meaning of a text, and the assumption behind it."""
 
     schedule: Mapping[str, str | int]
     premise: str = ""
 
     @property
     def suggestion(self) -> str:
-        """What to write in place of an `expression`: another one, or several keys."""
+        """What to write in place of the text: another expression, or several keys."""
         entries = {
             key: value
             for key, value in self.schedule.items()
@@ -77,14 +77,15 @@ def _quoted(value: str | int) -> str:
 
 
 def translated(text: str) -> Translation | None:
-    """Return what to write here for a text of another scheduler; None for any that has
-    no exact translation.
+    """Return the schedule for a text of another scheduler; None without an exact translation.
 
-    What is returned has the form of a schedule; whether its expression can be read is
-    for `read_expression` to say.
+    The result has the form of a schedule. Only `read_expression` decides whether its
+    expression is valid.
 
-    >>> translated("@every 90m").suggestion, translated("0 0 12 ? * 2-6").suggestion
-    ('write frequency: minutely, interval: 90', 'write "0 0 12 * * MON-FRI"; in Quartz 1 is Sunday')
+    >>> translated("@every 90m").suggestion
+    'write frequency: minutely, interval: 90'
+    >>> translated("0 0 12 ? * 2-6").suggestion
+    'write "0 0 12 * * MON-FRI"; in Quartz 1 is Sunday'
     """
     text = " ".join(text[: _LONGEST + 1].split())
     if len(text) > _LONGEST:
@@ -93,7 +94,7 @@ def translated(text: str) -> Translation | None:
 
 
 def elapsed(text: str) -> Translation | None:
-    """Return the schedule that fires every time a duration has passed.
+    """Return the schedule that fires each time a written duration has passed.
 
     >>> elapsed("1h30m").schedule, elapsed("two hours")
     ({'frequency': 'minutely', 'interval': 90}, None)
@@ -108,7 +109,10 @@ def elapsed(text: str) -> Translation | None:
 
 
 def every(duration: timedelta) -> Translation | None:
-    """Return the schedule that fires every time a duration has passed, in its largest whole unit."""
+    """Return the schedule that fires each time a duration has passed, in its largest unit.
+
+    Returns None for a duration that is not a whole number of seconds.
+    """
     if duration < timedelta(seconds=1) or duration % timedelta(seconds=1):
         return None
     seconds = duration // timedelta(seconds=1)
@@ -140,7 +144,7 @@ def _plain(text: str) -> Translation | None:
 
 
 def _zone(text: str) -> str | None:
-    """Return the zone that a value of TZ names; `UTC0` is how POSIX writes UTC."""
+    """Return the zone that a value of TZ names, or None; POSIX writes UTC as `UTC0`."""
     try:
         return zone_named(
             "UTC" if re.fullmatch(r"(UTC|GMT)[+-]?0", text) else text.removeprefix(":")
@@ -175,8 +179,10 @@ def _at_times(text: str) -> Translation | None:
 
 
 def _calendar(text: str) -> Translation | None:
-    """Read a calendar event of systemd; one that names a year is no schedule, one with
-    both days wants both.
+    """Read a calendar event of systemd, such as `Mon..Fri *-*-* 02:00`.
+
+    An event with both a weekday and a day of the month has no translation: systemd wants
+    both to match, cron either of them. Neither has one that names a year.
     """
     match = _CALENDAR.fullmatch(text)
     if not match or not (match["hour"] or match["day"]):
@@ -191,7 +197,7 @@ def _calendar(text: str) -> Translation | None:
 
 
 def _fields(text: str) -> Translation | None:
-    """Read the fields of a cron expression of whichever scheduler."""
+    """Read the fields of a cron expression of any scheduler."""
     cron = read_fields(text.split())
     return _of_cron(cron) if cron and cron.expression != text else None
 

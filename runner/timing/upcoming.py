@@ -1,7 +1,8 @@
-"""The one question of a trigger: when does a rule fire after t? Pure.
+"""Answer the one question of a trigger: when does a rule fire next after t? Pure.
 
-Each stream of fires restarts exactly: its first fire after t depends on t alone, never
-on where an earlier walk began. A rule without `start` fires from 1970-01-01T00:00Z on.
+The answer depends on t alone, never on where an earlier walk began. A runner can
+therefore restart, and another machine computes the same fires. A rule without `start`
+fires from 1970-01-01T00:00Z on.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """The fires of a rule in a stretch of time: how many, the first, and the latest few
-    in ascending order.
+    """A summary of a rule's fires in a stretch of time.
+
+    It holds their number, the first one, and the latest few, ascending.
     """
 
     count: int
@@ -32,17 +34,14 @@ class Span:
     latest: tuple[datetime, ...]
 
 
-@kept_by_zone_data(
-    maxsize=1 << 14
-)  # whoever registers a request asks, and whoever then plans it asks once more
+@kept_by_zone_data(maxsize=1 << 14)  # registration asks, and planning asks the same again
 def next_fire(
     rule: Rule, after: datetime, *, counted_from: datetime | None = None
 ) -> datetime | None:
     """Return the first fire later than `after` (UTC), or None if there is none.
 
-    `counted_from` moves the place from which `repetitions` are counted, from the rule's
-    start to just after that instant: what a reschedule does. A rule without
-    `repetitions` takes no notice of it.
+    A reschedule sets `counted_from`: `repetitions` then count from just after that
+    instant, not from the rule's start. A rule without `repetitions` ignores it.
     """
     after, until = _bounds(rule, after, counted_from)
     fire = next(endless(rule, after), None)
@@ -52,7 +51,7 @@ def next_fire(
 def fires(
     rule: Rule, after: datetime, *, counted_from: datetime | None = None
 ) -> Iterator[datetime]:
-    """Yield the fires later than `after`, ascending, without end if the rule has none."""
+    """Yield the fires later than `after`, ascending; endless if the rule has no end."""
     after, until = _bounds(rule, after, counted_from)
     for fire in endless(rule, after):
         if fire > until:
@@ -68,10 +67,10 @@ def span(
     keep: int = 1,
     counted_from: datetime | None = None,
 ) -> Span:
-    """Sum up the fires in (after, until]; `latest` holds the last `keep` of them.
+    """Summarise the fires in (after, until]; `latest` holds the last `keep` of them.
 
-    Interval rules do it by arithmetic, cron that follows the wall clock by counting
-    days; the others have few fires a day and are walked.
+    It counts the fires of an interval by arithmetic, and of cron that follows the wall
+    clock day by day. Other rules have few fires a day, so it walks over them.
     """
     after, end = _bounds(rule, after, counted_from)
     until = min(until, end)
@@ -90,8 +89,9 @@ def span(
 
 
 def spread_offset(name: str, spread: timedelta) -> timedelta:
-    """Return the stable delay of a request within its spread: at least 0, below
-    `spread`, whole milliseconds.
+    """Return the stable delay of a request: whole milliseconds in [0, spread).
+
+    It depends on the name alone, so every machine and every restart agree on it.
     """
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     return number % max(1, spread // _MILLISECOND) * _MILLISECOND
@@ -100,7 +100,7 @@ def spread_offset(name: str, spread: timedelta) -> timedelta:
 def _bounds(
     rule: Rule, after: datetime, counted_from: datetime | None
 ) -> tuple[datetime, datetime]:
-    """Return (after, until] narrowed to where the rule fires at all."""
+    """Return the bounds (after, until] between which the rule may fire."""
     after = max(after, (rule.start or EPOCH) - TICK)
     until = rule.finish or END
     if rule.repetitions is not None:
@@ -111,8 +111,9 @@ def _bounds(
 
 @kept_by_zone_data(maxsize=1 << 15)
 def _last_counted(rule: Rule, counted_from: datetime | None) -> datetime:
-    """Return an instant not before the last fire that `repetitions` allows, and before
-    the one after it.
+    """Return an upper bound that admits exactly the fires that `repetitions` allows.
+
+    It lies at or after the last allowed fire, and before the one that follows.
     """
     assert rule.repetitions is not None
     after = (rule.start or EPOCH) - TICK
@@ -125,7 +126,11 @@ def _last_counted(rule: Rule, counted_from: datetime | None) -> datetime:
 def _last_counted_interval(
     rule: Rule, pattern: Interval, after: datetime, repetitions: int
 ) -> datetime:
-    """Step so many intervals further as are excepted on the way, until no more are."""
+    """Return the last allowed fire of an interval without walking over its fires.
+
+    Each excepted fire moves the last one an interval further, which may pass more
+    excepted dates. Repeat until the number of excepted fires stays the same.
+    """
     step = timedelta(seconds=pattern.seconds)
     anchor = rule.start or EPOCH
     first = anchor + ((after - anchor) // step + 1) * step

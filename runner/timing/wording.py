@@ -1,4 +1,4 @@
-"""A rule in plain English, for people to check what they wrote. Pure."""
+"""Describe a rule in plain English, so that people can check what they wrote. Pure."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ _UNITS = (("hour", 3600), ("minute", 60), ("second", 1))
 
 
 def describe(rule: Rule) -> str:
-    """Describe a rule in one line; its times are those of its zone, which is named.
+    """Describe a rule in one line. Its times are wall times in its zone, which it names.
 
-    >>> describe(Rule(pattern=Daily(weekdays=frozenset(range(5))), at=(time(2),), zone="Europe/Madrid"))
+    >>> weekdays = Daily(weekdays=frozenset(range(5)))
+    >>> describe(Rule(pattern=weekdays, at=(time(2),), zone="Europe/Madrid"))
     'Monday to Friday at 02:00 (Europe/Madrid)'
     """
     text = _pattern_text(rule.pattern)
@@ -72,7 +73,7 @@ def _pattern_text(pattern: Pattern) -> str:
 
 
 def _with_ordinals(text: str) -> str:
-    """Mend the ordinals of cronsim, which knows none but those in -th.
+    """Correct the ordinals of cronsim, which ends all of them in -th.
 
     >>> _with_ordinals("on the 1th, 12th and 23th day of every month")
     'on the 1st, 12th and 23rd day of every month'

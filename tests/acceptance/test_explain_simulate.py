@@ -79,7 +79,7 @@ def test_what_is_wrong_with_an_expression_is_told_in_words(place: Place) -> None
     done = place.run("explain", "0 0 31 2 *")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(
-        "runner: '0 0 31 2 *' can never fire: no date is of its days and months"
+        "runner: '0 0 31 2 *' can never fire: no date matches its days and months"
     )
 
 

@@ -44,7 +44,7 @@ def test_an_expression_is_a_cron_or_a_timing_as_in_the_files(text: str, words: s
     ("text", "message"),
     [
         ("0 0 31 2 *", "can never fire"),
-        ("61 2 * * *", r"'61' is no minute of a cron expression \(allowed are 0-59\)"),
+        ("61 2 * * *", r"'61' is not a valid minute in a cron expression \(allowed are 0-59\)"),
         ("1 2 3", "it has 3 fields"),
         ("@daily", r'write "0 0 \* \* \*"'),
         ("{frequency: dayly, at: '02:00'}", "did you mean `daily`?"),

@@ -243,7 +243,7 @@ TIMES = [
     ),
     (
         schedule("expression: 0 0 31 2 *", "cron"),
-        "'0 0 31 2 *' can never fire: no date is of its days and months",
+        "'0 0 31 2 *' can never fire: no date matches its days and months",
     ),
     (
         schedule("expression: 0,30 * * * *", "cron"),
