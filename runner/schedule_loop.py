@@ -1,7 +1,7 @@
 """Give the `schedule` package exact fire times and a heap. Only this module imports it.
 
-`schedule` keeps its jobs in a list, sorts it on every turn, and stores each next run as
-naive local time, which is ambiguous when clocks change. The subclasses here differ:
+`schedule` checks every job of a list on every turn, and stores each next run as naive
+local time, which is ambiguous when clocks change. The subclasses here differ:
 
 - A job's fire time comes from outside, as epoch seconds (`at_s`). That is the truth;
   `next_run` only displays it as `schedule` does.
@@ -184,6 +184,6 @@ class FireScheduler(schedule.Scheduler):
         grow the heap without bound.
         """
         if len(self.jobs) > 2 * len(self._planned) + _STALE_ALLOWED:
-            # In place: `schedule` and a running `run_pending` hold this very list.
+            # In place, so that every reference to `jobs` stays valid.
             self.jobs[:] = self._planned.values()
             heapq.heapify(self.jobs)

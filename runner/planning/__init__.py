@@ -1,3 +1,5 @@
-"""What should happen, decided by pure functions of (requests, states, now). Nothing
-here acts or reads a clock.
+"""Decide what should happen, by pure functions of (requests, states, now).
+
+Nothing in this package acts or reads a clock. `service` carries out the decisions;
+`plan`, `next` and `simulate` print them.
 """

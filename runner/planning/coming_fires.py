@@ -1,6 +1,4 @@
-"""The fires to come of requests: of one, of all in order of time, and of a span that
-may lie in the past. Pure.
-"""
+"""List the upcoming fires of one request or of all, also for a span of the past. Pure."""
 
 from __future__ import annotations
 
@@ -23,23 +21,21 @@ _TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
 class ComingFire:
-    """A fire time to come of a request; ordered by time, then name."""
+    """An upcoming fire time of a request; sorts by time, then by name."""
 
     scheduled_for: datetime
     request: str
 
 
 def standing(request: ProcessRequest, state: RequestState | None, now: datetime) -> RequestState:
-    """Return the state that a request has once a runner has seen its file as it is now."""
+    """Return the state that a request will have once a runner has read its present file."""
     return register(request, state, now).state
 
 
 def coming_fires(
     request: ProcessRequest, state: RequestState, after: datetime
 ) -> Iterator[datetime]:
-    """Yield the fire times of a request that are neither settled nor earlier than
-    `after`, ascending.
-    """
+    """Yield the unsettled fire times of a request from `after` on, ascending."""
     if state.status is not RequestStatus.SCHEDULED:
         return
     match request.timing:
@@ -56,10 +52,10 @@ def coming_fires(
 def planned_fires(
     request: ProcessRequest, state: RequestState, begin: datetime, now: datetime
 ) -> Iterator[datetime]:
-    """Yield the fire times of a request from `begin` on, ascending; of the past all
-    that its file has, settled or not.
+    """Yield the fire times of a request from `begin` on, ascending.
 
-    What is to run immediately has no past: the file names no time.
+    Up to `now` these are all fire times of its file, settled or not. A run-immediately has
+    no fire in the past, because its file names no time.
     """
     timing = request.timing
     if begin >= now or timing is None or isinstance(timing, RunImmediately):
@@ -84,11 +80,9 @@ def merged(
     after: datetime,
     now: datetime,
 ) -> Iterator[ComingFire]:
-    """Yield the fires of all requests from `after` on in order of time, without end if
-    a rule has none.
+    """Yield the fires of all requests from `after` on, by time; endless if a rule is.
 
-    They are the coming ones, and if `after` is earlier than `now`, those of the past
-    too, settled or not.
+    If `after` is earlier than `now`, this includes fires of the past, settled or not.
     """
     streams = (
         _stream(name, planned_fires(request, standing(request, states.get(name), now), after, now))

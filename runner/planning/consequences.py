@@ -1,5 +1,6 @@
-"""What follows for each request when a catalog comes into force: the runner carries it
-out, `plan` shows it. Pure.
+"""Compute what a new catalog means for each request. Pure.
+
+The runner carries out the result and `plan` shows it, so both agree.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ States = Mapping[str, RequestState]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What is in force: the requests, and the states of all that ever were."""
+    """The requests in force, and the states of all requests, removed ones included."""
 
     requests: Requests
     states: States
@@ -32,10 +33,11 @@ def consequences(
     among: Iterable[str],
     now: datetime,
 ) -> Iterator[tuple[str, Registration]]:
-    """Yield the names for which something follows, with what: first those `removed`,
-    then those `among` the new.
+    """Yield the name and new registration of each request that changes.
 
-    Who goes on under another name, by `renamed` (see `renamings`), is not removed.
+    The `removed` requests come first, then those of `among`, which are names in `new`. A
+    request that continues under a new name, by `renamed` (see `renamings`), is not
+    removed.
     """
     left = frozenset(renamed.values())
     for name in removed:
@@ -50,7 +52,7 @@ def consequences(
 def registration_of(
     request: ProcessRequest, states: States, former: str | None, now: datetime
 ) -> Registration:
-    """Register a request, which goes on with the state of `former` if that is no None."""
+    """Register a request. With a `former` name, it continues that name's state."""
     if former is None:
         return register(request, states.get(request.name), now)
     return register_renamed(request, states[former], now, former=former)

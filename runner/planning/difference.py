@@ -1,4 +1,4 @@
-"""The difference of two catalogs: what a reload changes. Pure."""
+"""Compare two catalogs: what a reload changes. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BETWEEN_YIELDS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Names added and removed, and for each changed name the fields that differ, all in order."""
+    """Added and removed names, and the fields that differ by changed name, all sorted."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -26,8 +26,9 @@ class Difference:
 def touched(
     old: Mapping[str, ProcessRequest], new: Mapping[str, ProcessRequest]
 ) -> Generator[None, None, frozenset[str]]:
-    """Return, in slices, the names that are in one alone, or of which the two have not
-    the very same value.
+    """Return the names that only one side has, or whose values are not the same object.
+
+    Yields after every thousand names, so that the loop can do other work in between.
     """
     names = set()
     for count, (name, request) in enumerate(new.items()):
@@ -49,10 +50,10 @@ def difference(
     new: Mapping[str, ProcessRequest],
     among: Collection[str] | None = None,
 ) -> Difference:
-    """Compare two sets of requests by name. Where a definition stands counts only as
-    the field "file".
+    """Compare two sets of requests by name.
 
-    Names that are not `among` those given are known to have the same value.
+    Another position in its file is no difference; another file is one, as the field
+    "file". If `among` is given, the caller knows that all other names are unchanged.
     """
     names = sorted(old.keys() | new.keys() if among is None else among)
     changed = (

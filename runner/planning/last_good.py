@@ -1,4 +1,4 @@
-"""Which definitions are in force: the catalog's, and for what it rejects the last good ones. Pure."""
+"""Decide which definitions are in force: the catalog's, or the last good ones. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from runner.requests.model import ProcessRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
-    """The requests that Runner works with, and those among them that live on although
-    their file is bad.
+    """The requests in force.
 
-    `is_kept_whole` says that nothing at all was found and therefore everything was kept.
+    `kept` names those whose document is bad now and whose last good version stays active.
+    `is_kept_whole` says that no file was found at all, so every request stays active.
     """
 
     requests: Mapping[str, ProcessRequest]
@@ -29,13 +29,12 @@ def in_force(
     allow_empty: bool = False,
     among: Collection[str] | None = None,
 ) -> InForce:
-    """Merge a catalog with the requests `supplied` until now; of others than `among`,
-    if given, both say the same.
+    """Merge a catalog with the requests that files `supplied` until now.
 
-    An unreadable file keeps all that it last supplied, a bad document only itself, also
-    in another file than before. When the folder is gone, or every one of several files
-    has vanished at once, all is kept unless `allow_empty`: that is how a failed mount
-    looks.
+    An unreadable file keeps every request that it last supplied. A bad document keeps only
+    its own request, even if it moved to another file. If the folder is missing, or several
+    files vanish at once, everything is kept unless `allow_empty`: a failed mount looks
+    like that. If `among` is given, the caller knows that all other names are unchanged.
     """
     if supplied and not allow_empty and (catalog.missing or _has_vanished(catalog, supplied)):
         return InForce(requests=supplied, kept={}, is_kept_whole=True)

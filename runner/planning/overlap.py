@@ -1,4 +1,4 @@
-"""May a claimed execution start now? The concurrency guard and `max_running`. Pure."""
+"""Decide whether a claimed execution may start: concurrency guard, `max_running`. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runner.lifecycle import OnOverlap
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """What `prevent_concurrent` compares: the original's process, client and organization."""
+    """The values that `prevent_concurrent` compares, as in Openbravo."""
 
     process: str
     client: str | None
@@ -19,23 +19,23 @@ class Guard:
 
 
 class Verdict(Enum):
-    """What becomes of a claim."""
+    """What the runner does with a claim."""
 
     RUN = "run"
-    WAIT = "wait"  # for a free place
-    QUEUE = "queue"  # for the guard
-    REPLACE = "replace"  # for the guard, whose holder is stopped
-    REFUSE = "refuse"
+    WAIT = "wait"  # until fewer than `max_running` executions run
+    QUEUE = "queue"  # until the guard is free
+    REPLACE = "replace"  # stop the holder of the guard, and queue for it
+    REFUSE = "refuse"  # record it as skipped
 
 
 def verdict(
     *, is_guard_held: bool, is_queue_closed: bool, on_overlap: OnOverlap, has_room: bool
 ) -> Verdict:
-    """Decide by whether another execution, running or waiting, holds the guard, and
-    whether there is a free place.
+    """Decide what the runner does with a claim.
 
-    The queue for a guard holds one: who finds it taken is refused, or takes its place.
-    It is also closed to who would wait there for itself.
+    `is_guard_held`: another execution, running or waiting, holds the guard. `has_room`:
+    fewer than `max_running` executions run. `is_queue_closed`: the queue for the guard,
+    which holds one, is full, or the claim would wait there for its own execution.
     """
     if not is_guard_held:
         return Verdict.RUN if has_room else Verdict.WAIT

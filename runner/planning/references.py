@@ -1,6 +1,4 @@
-"""Whose process a request runs, `process: {request: NAME}` followed to its end, and as
-what a group's member. Pure.
-"""
+"""Resolve `process: {request: NAME}`, also for the member of a group. Pure."""
 
 from __future__ import annotations
 
@@ -14,8 +12,9 @@ _INHERITED = ("environment", "environment_files", "params")
 
 
 def followed(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> Process:
-    """Return what a request runs, its references followed. Raises RefusedError if one
-    leads nowhere or in a circle.
+    """Return the process that a request runs, after following its references.
+
+    Raises RefusedError if a reference names no request or forms a cycle.
     """
     seen, process = {request.name}, request.process
     while isinstance(process.action, Reference):
@@ -28,12 +27,11 @@ def followed(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) ->
 
 
 def as_member(process: Process, group: Process) -> Process:
-    """Return what another request runs, as a member of a group: where it says nothing,
-    it has what the group has.
+    """Return another request's process as a member of a group.
 
-    So have, in their turn, the members that are defined in it; its own references
-    follow when they run. Secrets are those of all together, for what is inherited may
-    hold them.
+    The member inherits the group's value of each key that it lacks, and passes it on to
+    the members defined inside it. Members that are references inherit when they run. The
+    secrets of both are joined, because inherited values may contain them.
     """
     inherited = {key: getattr(group, key) for key in _INHERITED if not process.says(key)}
     member = replace(

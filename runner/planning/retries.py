@@ -1,4 +1,4 @@
-"""Whether a failed execution is tried again, and when. Pure."""
+"""Decide whether, and when, a failed execution is retried. Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _RETRIED = frozenset(
         Reason.MEMBER_FAILED,
     }
 )
-"""Failures of the process itself. An execution that was replaced, killed by a person or
-stopped was meant to end.
+"""Failures of the process itself.
+
+The other executions ended on purpose: replaced, killed by a person, or stopped.
 """
 
 _LONGEST = timedelta(days=365)
@@ -34,10 +35,11 @@ def retry_delay(
     reason: Reason | None,
     exit_code: int | None,
 ) -> timedelta | None:
-    """Return how long after its end the next attempt begins; None if there is none.
+    """Return the delay from the end of an attempt to the next one; None for no retry.
 
     >>> thrice = Retry(attempts=3, delay=timedelta(seconds=10), backoff=2)
-    >>> retry_delay(thrice, attempt=2, status=ExecutionStatus.ERROR, reason=Reason.EXIT_CODE, exit_code=1).seconds
+    >>> failure = {"status": ExecutionStatus.ERROR, "reason": Reason.EXIT_CODE, "exit_code": 1}
+    >>> retry_delay(thrice, attempt=2, **failure).seconds
     20
     """
     if (

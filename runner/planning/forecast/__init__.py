@@ -1,1 +1,1 @@
-"""What a span of time will bring: fires, executions a minute, overlaps. Pure."""
+"""Predict a span of time: fires, starts per minute, overlaps. Pure."""

@@ -1,4 +1,4 @@
-"""Where requests would come into each other's way in the week to come, and how that changes. Pure."""
+"""Find the requests that would collide during the next week, before and after a change. Pure."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LEAST = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collision:
-    """A request of which more fires than before come while its guard is held: `skipped`
-    of them in the week.
+    """A request that would skip more fires in the week than `before`, namely `skipped`.
 
-    `others` are the requests that hold the same guard; with none, it is its own run before.
+    `others` are the requests with the same guard. Without any, the request's own previous
+    execution holds the guard.
     """
 
     request: str
@@ -33,9 +33,7 @@ class Collision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crowding:
-    """The busiest minutes of the week that begins now, before and after, and the
-    collisions that are new.
-    """
+    """The busiest minutes of the next week before and after a change, and the new collisions."""
 
     before: Rush | None
     after: Rush | None
@@ -49,11 +47,10 @@ def crowding(
     durations: Mapping[str, timedelta],
     now: datetime,
 ) -> Crowding:
-    """Compare the week to come as it is with what it would be. Who has no known
-    duration runs for an instant.
+    """Compare the next week before and after a change.
 
-    `renamed` has the former names of the new requests that have one; `durations` are by
-    the former names.
+    `renamed` has the former names of the renamed requests; `durations` uses former names. A
+    request without a known duration counts as one that runs for an instant.
     """
     before, before_loads = _week(old, durations, now)
     skipped_before = {name: load.skipped for name, load in before_loads.items()}
@@ -83,8 +80,8 @@ def crowding(
 def _week(
     standing: Standing, durations: Mapping[str, timedelta], now: datetime
 ) -> tuple[Rush | None, dict[str, Load]]:
-    # For an instant: of fires that coincide all but one find the guard held, however
-    # short the runs are.
+    # At least a microsecond: of fires at the same instant, all but one find the guard held,
+    # however short the executions are.
     lasting = {name: max(durations.get(name, _LEAST), _LEAST) for name in standing.requests}
     simulated = simulate(
         standing.requests, standing.states, lasting, begin=now, end=now + WEEK, now=now

@@ -1,8 +1,8 @@
-"""The fires of a request in a span, as trains: ascending sequences of integer
-microseconds since 1970. Pure.
+"""The fires of a request in a span, as *trains*. Pure.
 
-An interval's train is a `range`: a million fires of it cost as little as one, to keep,
-to count and to look into.
+A train is an ascending sequence of instants, in integer microseconds since 1970. The train
+of an interval is a `range`, so storing, counting and searching a million of its fires costs
+as little as one.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ Train = Sequence[int]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trains:
-    """All fires of a span, one train after another. Equal only to itself: requests of
-    one rule share one.
+    """All fires of a span, one train after another.
 
-    `shortest_gap` is between two successive fires, None if there are no two.
+    Requests with the same rule share one object, and equality means identity.
+    `shortest_gap` is the least time between two successive fires; None if there are fewer
+    than two fires.
     """
 
     trains: tuple[Train, ...]
@@ -52,7 +53,7 @@ class Trains:
 
 
 class Timetable:
-    """Makes the trains of requests in [begin, end), those of a rule once."""
+    """Makes the trains of requests in [begin, end), once for each rule."""
 
     def __init__(self, begin: datetime, end: datetime) -> None:
         self.begin = begin
@@ -60,10 +61,11 @@ class Timetable:
         self._known: dict[tuple[Rule, datetime | None], Trains] = {}
 
     def of(self, request: ProcessRequest, state: RequestState) -> Trains:
-        """Return when a request fires; never, if it is unscheduled.
+        """Return the fires of a request; an unscheduled one has none.
 
-        A schedule fires by its rule, settled or not and in the past too: the question is what would
-        be. Only what is claimed ahead, since the clock went back, is left out.
+        A simulation asks what would happen, so the fires of a schedule include settled ones
+        and those of the past. It leaves out only the fires ahead that were claimed before
+        the clock went back.
         """
         timing = request.timing
         if not isinstance(timing, Schedule):
@@ -90,9 +92,7 @@ class Timetable:
         return _trains([tuple(map(to_microseconds, walked))])
 
     def _narrowed(self, rule: Rule) -> Rule:
-        """Return a rule without bounds that make no difference here, so that more
-        requests share their trains.
-        """
+        """Remove the bounds of a rule that do not matter here, so that more requests share."""
         if rule.finish is not None and rule.finish >= self.end:
             rule = replace(rule, finish=None)
         is_only_bound = isinstance(rule.pattern, Cron) and rule.repetitions is None
@@ -104,7 +104,10 @@ class Timetable:
 def trains_of(
     rule: Rule, begin: datetime, end: datetime, *, counted_from: datetime | None = None
 ) -> Trains:
-    """Return the fires of a rule in [begin, end); what is excepted cuts the train of an interval."""
+    """Return the fires of a rule in [begin, end).
+
+    Excepted dates cut the fires of an interval into several trains.
+    """
     if isinstance(rule.pattern, Interval):
         return _trains(_of_interval(rule, rule.pattern, begin, end, counted_from))
     walked = takewhile(
@@ -155,7 +158,7 @@ def _of_interval(
 
 
 def _excepted(rule: Rule, begin: datetime, end: datetime) -> Iterator[tuple[int, int]]:
-    """Yield the stretches of time, ascending, that a rule excepts in or around a span."""
+    """Yield the stretches of time that a rule excepts in or around a span, ascending."""
     if not rule.excepted:
         return
     zone = zone_named(rule.zone)
@@ -166,8 +169,7 @@ def _excepted(rule: Rule, begin: datetime, end: datetime) -> Iterator[tuple[int,
 
 
 def _place(train: range, at: int) -> int:
-    """Return the index of the first fire of a range that is not before `at`; its length
-    if there is none.
+    """Return the index of the first fire at or after `at`; the length if there is none.
 
     >>> _place(range(10, 100, 10), 25)
     2
@@ -176,9 +178,7 @@ def _place(train: range, at: int) -> int:
 
 
 def overlapping(trains: Trains, duration: int) -> int:
-    """Count the fires that come while the run of the one before, which takes
-    `duration`, would still go on.
-    """
+    """Count the fires that come less than `duration` after the previous fire."""
     if trains.shortest_gap is None or trains.shortest_gap >= duration:
         return 0
     count = sum(later[0] - earlier[-1] < duration for earlier, later in pairwise(trains.trains))
@@ -191,8 +191,9 @@ def overlapping(trains: Trains, duration: int) -> int:
 
 
 def skipped(trains: Trains, duration: int) -> int:
-    """Count the fires that are skipped if none may start while an execution, which
-    takes `duration`, runs.
+    """Count the fires that are skipped if no execution may overlap the previous one.
+
+    Each execution takes `duration`.
     """
     if trains.shortest_gap is None or trains.shortest_gap >= duration:
         return 0

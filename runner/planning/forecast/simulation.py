@@ -1,9 +1,8 @@
-"""What a catalog would do in a span of time: fires, starts a minute, overlaps, skipped
-fires, waits. Pure.
+"""Simulate a catalog for a span of time. Pure.
 
-Every fire is counted, most of them by arithmetic. How long a run takes is what the
-caller says it took so far; a request of which nothing is known counts as one that takes
-no time.
+The result holds fires, starts per minute, overlaps, skipped fires and waits. Every fire
+counts, most of them by arithmetic. The caller supplies how long the executions of each
+request took so far; a request without a known duration takes no time.
 """
 
 from __future__ import annotations
@@ -30,34 +29,35 @@ from runner.values import from_microseconds, to_microseconds
 LONGEST = timedelta(days=366)
 MOST_QUEUED = 2_000_000
 _MICROSECOND = timedelta(microseconds=1)
-# Clocks are ahead of UTC by whole quarters of an hour, so that each lies in one hour of the day.
+# All present UTC offsets are whole quarters of an hour. A quarter of UTC therefore lies in a
+# single hour of any zone.
 _QUARTER_MINUTES = 15
 _QUARTER = _QUARTER_MINUTES * MINUTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What one request would do. `duration` is what a run of it takes; None if it never ran.
-
-    `overlapping` are the fires while the run before goes on; of a request that prevents
-    it, they are `skipped`: then also for the run of another request with its process
-    and context. `waiting` are those that `max_running` holds up, `longest_wait` at most
-    so long.
-    """
+    """What one request would do."""
 
     request: str
     fires: int
     duration: timedelta | None
+    """How long an execution takes; None if the request never ran."""
     overlapping: int = 0
+    """Fires during the request's previous execution. With a guard, equal to `skipped`."""
     skipped: int = 0
+    """Fires while an execution with the same process and context holds the guard."""
     waiting: int = 0
+    """Fires that wait because `max_running` executions are running."""
     longest_wait: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rush:
-    """The first of the busiest minutes: its begin, the starts in it, and the requests
-    they are of, the most first.
+    """The busiest minute, the first one if several are equal.
+
+    `at` is its begin, `starts` the number of starts in it. `requests` counts them by
+    request, highest first.
     """
 
     at: datetime
@@ -69,9 +69,9 @@ class Rush:
 class Simulation:
     """The fires with a time in [begin, end), and when they would start.
 
-    `loads` are the requests that fire, the most often first. `quarters` counts the
-    starts by quarters of an hour from `origin` on; the last ones may lie behind `end`,
-    as spread delays starts.
+    `loads` holds the requests that fire, the most frequent first. `quarters` counts the
+    starts in each quarter of an hour from `origin` on. Spread delays starts, so the last
+    quarters may lie after `end`.
     """
 
     begin: datetime
@@ -83,10 +83,10 @@ class Simulation:
     quarters: tuple[int, ...]
 
     def by_day_and_hour(self, zone: ZoneInfo) -> dict[date, list[int]]:
-        """Return the starts of the 24 hours of each day by the clocks of `zone`; a
-        repeated hour counts as one.
+        """Return the starts in the 24 hours of each day by the clocks of `zone`.
 
-        A day behind the span is there only if spread delays starts into it.
+        An hour that the clocks repeat counts as one. The result contains a day after the
+        span only if spread delays starts into it.
         """
         days: dict[date, list[int]] = {}
         for index, starts in enumerate(self.quarters):
@@ -101,7 +101,7 @@ class Simulation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """One request on its way through a simulation; times and durations are microseconds."""
+    """One request of a simulation; times and durations are in microseconds."""
 
     name: str
     trains: Trains
@@ -120,18 +120,18 @@ def simulate(
     now: datetime,
     max_running: int | None = None,
 ) -> Simulation:
-    """Tell what `requests` would do in [begin, end), as they stand at `now`.
+    """Simulate what `requests` would do in [begin, end), from their states at `now`.
 
-    Raises UsageError for a span that is empty or longer than a year, and, with
-    `max_running`, for one with so many fires that their queue cannot be followed one by
-    one.
+    Raises UsageError for a span that is empty or longer than a year. With `max_running`,
+    the simulation follows every fire one by one, and raises UsageError for too many.
     """
     _check(begin, end)
     lines = list(_lines(requests, states, durations, Timetable(begin, end), now))
     fires = sum(line.trains.count for line in lines)
     if max_running is not None and fires > MOST_QUEUED:
         raise UsageError(
-            f"{fires:,} fires are too many to queue one by one ({MOST_QUEUED:,} at most); choose a shorter span"
+            f"{fires:,} fires are too many to queue one by one "
+            f"({MOST_QUEUED:,} at most); choose a shorter span"
         )
     loads = _loads(lines, durations, max_running)
     origin = to_microseconds(begin) // _QUARTER * _QUARTER
@@ -177,11 +177,11 @@ def _lines(
 
 
 def guard_of(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> Guard | None:
-    """Return what a run of a request holds; None if nothing keeps it from overlapping."""
+    """Return the guard that an execution of a request holds; None if it may overlap."""
     try:
         process = followed(request, requests)
     except RefusedError:
-        process = request.process  # it could not start, and would hold nothing
+        process = request.process  # it cannot start, so the guard does not matter
     if not process.prevent_concurrent:
         return None
     return Guard(
@@ -223,10 +223,13 @@ def _load(line: _Line, duration: timedelta | None) -> Load:
 def _one_by_one(
     lines: list[_Line], loads: Mapping[str, Load], max_running: int | None
 ) -> dict[str, Load]:
-    """Follow each fire, as the runner does: skipped if its guard is held, else first
-    come, first served.
+    """Follow each fire as the runner does.
+
+    A fire whose guard is held is skipped. The others start in order, as soon as fewer than
+    `max_running` executions run.
     """
     free_from: dict[Guard | None, int] = {}
+    # A heap of the instants at which each of the `max_running` places becomes free.
     places = [0] * min(max_running or 0, sum(line.trains.count for line in lines))
     skips, waits, longest = Counter[str](), Counter[str](), Counter[str]()
     for at, index in merge(*(_departures(line, index) for index, line in enumerate(lines))):
@@ -259,12 +262,11 @@ def _departures(line: _Line, index: int) -> Iterator[tuple[int, int]]:
 
 
 def _minutes(lines: list[_Line], origin: int, end: int) -> list[int]:
-    """Count the starts of each minute from `origin` on, in whole quarters of an hour,
-    until the last one.
-    """
+    """Count the starts in each minute from `origin` to the last start, in whole quarters."""
     departures: Counter[tuple[Trains, int]] = Counter()
     for line in lines:
-        # Without the seconds where they make no difference, so that many requests fall together.
+        # For fires at whole minutes, the seconds of the delay do not change the minute. Drop
+        # them, so that more requests share a key and are counted once.
         delay = line.delay - line.delay % MINUTE if line.trains.is_at_whole_minutes else line.delay
         departures[line.trains, delay] += 1
     last = end + max((line.delay for line in lines), default=0)

@@ -1,10 +1,12 @@
-"""How many executions start in each minute of a span, by arithmetic where fires are regular. Pure.
+"""Count the starts in each minute of a span, by arithmetic where fires are regular. Pure.
 
-Every n seconds means: of each 60/gcd(n, 60) successive fires the first ones lie a whole
-number of minutes apart, and so do the second ones, and so on. A row of minutes like
-that, `begin, begin + stride, …`, costs two additions, however long it is: one where it
-begins and one where it has ended, in a list of differences that is summed up with that
-stride once for all rows of the stride.
+Take a fire every 90 seconds: 00:00:00, 00:01:30, 00:03:00, 00:04:30, … Every second fire
+(60/gcd(90, 60) = 2) lies a whole number of minutes after the one before: the minutes 0, 3,
+6, … and 1, 4, 7, … Each such sequence, `begin, begin + stride, …`, is a *row*.
+
+A list of differences counts a row with two additions, however long it is: +1 where it
+begins and -1 where it has ended. Summing the list up, with steps of the stride, gives the
+counts of all rows of that stride at once.
 """
 
 from __future__ import annotations
@@ -17,17 +19,16 @@ from math import gcd
 from runner.planning.forecast.fire_sequences import MINUTE, Train, Trains
 
 _Row = tuple[int, int, int]
-"""The minute of its begin, its length, how often it counts."""
+"""The minute of its begin, its length, how many times it counts."""
 
 
 def starts_by_minute(
     departures: Counter[tuple[Trains, int]], origin: int, length: int
 ) -> list[int]:
-    """Count the starts in each of `length` minutes from `origin` on, which is a whole
-    minute in microseconds.
+    """Count the starts in each of `length` minutes from `origin` on.
 
-    `departures` are trains with the delay of all their fires, and how many requests
-    have these; all of their starts lie inside.
+    `origin` is a whole minute, in microseconds. `departures` counts how many requests have
+    the same fires with the same delay. The caller knows that all starts lie inside.
     """
     counts = [0] * length
     rows: dict[int, list[_Row]] = defaultdict(list)
@@ -56,8 +57,9 @@ def _add_rows(train: range, offset: int, times: int, rows: dict[int, list[_Row]]
 
 
 def _sum_up(stride: int, rows: Sequence[_Row], counts: list[int]) -> None:
-    """Add the rows of a stride, one minute after the other if that is less work than
-    one pass over all.
+    """Add all rows of one stride to `counts`.
+
+    If the rows are short, adding each minute is less work than a pass over all minutes.
     """
     if sum(length for _, length, _ in rows) <= len(counts):
         for begin, length, times in rows:

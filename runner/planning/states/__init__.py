@@ -1,3 +1,4 @@
-"""The state of a request between two runs: how it follows fires, its file, buttons,
-clock steps and zones. Pure.
+"""The durable state of a request, and everything that changes it. Pure.
+
+Fires, the request's file, buttons, clock steps and changed zone data change it.
 """

@@ -1,7 +1,8 @@
-"""The claimed fire times of one request, as spans that survive every step of the clock. Pure.
+"""The claimed fire times of one request, as spans. Pure.
 
-The spans cost one comparison per fire and a few instants per request: consecutive fires extend
-the newest span, and at most `MOST_SPANS` spans are kept.
+They prevent a second run of a fire after the clock went back. Consecutive fires extend the
+newest span, so a request needs only a few instants of memory and one comparison per fire.
+At most `MOST_SPANS` spans are kept.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ MOST_SPANS = 32
 """How many spans a request keeps. Beyond that, everything older counts as claimed."""
 
 _TICK = timedelta(microseconds=1)
-# Fire times begin with 1970. A UTC offset in a file can put an instant some hours before it.
+# Earlier than every fire time. Years start at 1970, and a UTC offset in a file can move an
+# instant some hours before that.
 _DAWN = EPOCH - timedelta(days=2)
 
 
@@ -26,8 +28,9 @@ _DAWN = EPOCH - timedelta(days=2)
 class ClaimedSpans:
     """Spans of claimed fire times, ascending and disjoint, both ends included.
 
-    `bounds` is flat: first, last, first, last, … Every fire of the request's rule between two ends
-    of a span is claimed. Once spans were dropped, the oldest one begins before all fires.
+    `bounds` is flat: first, last, first, last, … Every fire of the request's rule between
+    the first and the last of a span is claimed. After spans were dropped, the oldest kept
+    one begins before all fires.
 
     >>> noon = datetime.fromisoformat("2026-03-01T12:00:00Z")
     >>> spans = NOTHING_CLAIMED.with_span(noon, noon + timedelta(hours=2))
@@ -38,6 +41,8 @@ class ClaimedSpans:
     bounds: tuple[datetime, ...] = ()
 
     def __contains__(self, instant: datetime) -> bool:
+        # Even indexes of `bounds` begin a span, odd ones end it. An odd insertion point is
+        # therefore inside a span (or at its end).
         index = bisect_left(self.bounds, instant)
         return index % 2 == 1 or (index < len(self.bounds) and self.bounds[index] == instant)
 
@@ -47,16 +52,16 @@ class ClaimedSpans:
         return self.bounds[-1] if self.bounds else None
 
     def reaches_beyond(self, instant: datetime) -> bool:
-        """Whether a later fire time is claimed: only a clock that went back makes that so."""
+        """Return whether a later fire time is claimed. Only a step back of the clock does that."""
         return bool(self.bounds) and self.bounds[-1] > instant
 
     def last_until(self, instant: datetime) -> datetime | None:
-        """Return the end of the latest span that begins at or before `instant`; None if none does."""
+        """Return the end of the latest span that begins by `instant`; None without one."""
         index = bisect_right(self.bounds, instant)
         return self.bounds[index - 1 + index % 2] if index else None
 
     def first_after(self, instant: datetime) -> datetime | None:
-        """Return the begin of the first span that begins later than `instant`; None if none does."""
+        """Return the begin of the first span that begins after `instant`; None without one."""
         index = bisect_right(self.bounds, instant)
         index += index % 2
         return self.bounds[index] if index < len(self.bounds) else None
@@ -79,7 +84,8 @@ class ClaimedSpans:
         return ClaimedSpans(bounds=(*self.bounds[:-1], last))
 
     def with_span(self, first: datetime, last: datetime) -> ClaimedSpans:
-        """Return the spans with one more, joined with those that it overlaps or touches."""
+        """Return the spans with one more, merged with the spans that it overlaps or touches."""
+        # An odd index lies inside an existing span: its bound replaces the new one.
         begin, end = bisect_left(self.bounds, first), bisect_right(self.bounds, last)
         lower = () if begin % 2 else (first,)
         upper = () if end % 2 else (last,)
@@ -93,7 +99,7 @@ NOTHING_CLAIMED = ClaimedSpans()
 
 
 def spans_from(numbers: Iterable[int]) -> ClaimedSpans:
-    """Read what `numbers_of` wrote."""
+    """Read the output of `numbers_of`."""
     return ClaimedSpans(bounds=tuple(map(from_microseconds, numbers)))
 
 
@@ -103,7 +109,7 @@ def numbers_of(spans: ClaimedSpans) -> list[int]:
 
 
 def _bounded(bounds: tuple[datetime, ...]) -> ClaimedSpans:
-    """Keep the newest spans; let the oldest of them begin before all fires if any was dropped."""
+    """Keep the newest spans. If any is dropped, the oldest kept one covers all before it."""
     assert all(earlier <= later for earlier, later in pairwise(bounds)), "spans ascend"
     kept = bounds[-2 * MOST_SPANS :]
     return ClaimedSpans(bounds=bounds if kept == bounds else (_DAWN, *kept[1:]))

@@ -1,9 +1,8 @@
-"""What a clock that went back changes of a request's state. DESIGN.md, "The clock may
-be wrong". Pure.
+"""Change a request's state after the clock went back. DESIGN.md, "The clock may be wrong". Pure.
 
-A step back reopens the span between the present and the latest time that the runner had seen: its
-fires may run on time. What was claimed or had a verdict there is remembered by the state itself
-(`claimed`, `furthest_verdict`), so nothing runs twice and nothing is recorded as missed twice.
+A step back reopens the span from the present to the latest time that the runner had seen:
+its fires may run on time again. The state remembers which of them were claimed or had a
+verdict (`claimed`, `furthest_verdict`), so no fire runs twice or is recorded as missed twice.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ from runner.timing.streams import measures_passing_time
 from runner.timing.zones import TICK
 
 STEP_BACK = timedelta(seconds=60)
-"""The clock went back if it reads more than this before the latest time the runner has seen."""
+"""The clock went back if it is more than this behind the latest time the runner has seen."""
 
 FORGET_AFTER = timedelta(hours=24)
-"""How long the runner runs, in total, after a step back until furthest verdicts are dropped."""
+"""Total running time after a step back, until the runner drops verdicts that lie ahead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reopened:
-    """The span whose fires may run on time again after a step back: after `begin`, up to `end`."""
+    """The span (begin, end] whose fires may run on time again after a step back."""
 
     begin: datetime
     end: datetime
@@ -40,11 +39,11 @@ def went_back(latest_seen: datetime, now: datetime) -> bool:
 
 
 def stepped_back(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
-    """Return the state after the clock went back to `now`: nothing of it lies ahead any more.
+    """Return the state after the clock went back to `now`. None of its times lies ahead.
 
-    A rule that measures passing time opens a generation, in which even claimed fire times count. A
-    complete request with an unclaimed fire ahead is scheduled again. A one-time request that ran,
-    or a schedule that is complete for good, stays as it is.
+    A rule that measures passing time opens a generation, in which claimed fire times fire
+    again. A complete request with an unclaimed fire ahead is scheduled again. A one-time
+    request that ran, or a schedule that is complete for good, stays unchanged.
     """
     match request.timing:
         case None:
@@ -61,9 +60,9 @@ def stepped_back(request: ProcessRequest, state: RequestState, now: datetime) ->
 
 
 def without_verdicts_ahead(state: RequestState, now: datetime) -> RequestState:
-    """Return a state that forgets its furthest verdict if that lies ahead.
+    """Return the state without its furthest verdict, if that lies ahead.
 
-    From then on, missed fires are recorded and caught up as usual. Claimed ones stay claimed.
+    The runner then records and catches up missed fires as usual. Claims remain.
     """
     if state.furthest_verdict is None or state.furthest_verdict <= now:
         return state
@@ -96,7 +95,7 @@ def _moved_one_time(
 
 
 def _with_origins_until(state: RequestState, now: datetime) -> RequestState:
-    """Move what a state counts from back to `now`, if it lies ahead."""
+    """Move `since` and `counted_from` back to `now` if they lie ahead."""
     since, counted_from = min(state.since, now), state.counted_from and min(state.counted_from, now)
     if (since, counted_from) == (state.since, state.counted_from):
         return state

@@ -1,8 +1,8 @@
-"""Which fires of a schedule are due, and which of those are late, on time, or had their
-verdict. Pure.
+"""Find the due fires of a schedule, and sort them into on time and missed. Pure.
 
-Normally every fire after the watermark is new. After the clock went back, some fires ahead are
-claimed or had a verdict: the state is *reopened*, and each part of the span is looked at apart.
+The watermark is `fired_through`. Normally every fire after it is new. After the clock went
+back, some fires ahead are already claimed or had a verdict: the state is *reopened*. Then
+the functions here look separately at each gap between the claimed spans.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from runner.timing.zones import END, TICK
 class Due:
     """The due fires of a schedule.
 
-    `on_time` holds the fire to run now, or nothing. `missed` are the fires without a verdict that
-    came before it. `newest` is the latest due fire of all; the watermark moves there.
+    `on_time` holds the fire to run now, or nothing. `missed` summarises the earlier fires
+    without a verdict. `newest` is the latest due fire; the watermark moves there.
     """
 
     on_time: tuple[datetime, ...]
@@ -60,9 +60,7 @@ def next_pending(rule: Rule, state: RequestState) -> datetime | None:
 
 
 def without_verdict(rule: Rule, state: RequestState, until: datetime, *, keep: int = 1) -> Span:
-    """Sum up the fires after the watermark, up to `until`, that were not claimed and
-    had no verdict.
-    """
+    """Summarise the fires in (watermark, until] without a claim or a verdict."""
     if not state.is_reopened:
         return span(rule, state.fired_through, until, keep=keep, counted_from=state.counted_from)
     begin = max(state.fired_through, state.furthest_verdict or state.fired_through)
@@ -81,11 +79,12 @@ def due_fires(
     keep: int,
     awaited_from: datetime | None,
 ) -> Due:
-    """Return the fires that are due at `until`, the present less the spread. One at least is due.
+    """Return the fires that are due at `until`. The caller knows that at least one is due.
 
-    `missed.latest` holds the last `keep` of them, less the one on time. `awaited_from` (also less
-    the spread) is when the runner started, or when the clock last went forward: fires up to then
-    fell due while the runner was not waiting for them. None: the runner has waited for all of them.
+    `until` is the present minus the spread. `missed.latest` holds the last `keep` fires
+    without the one on time. `awaited_from` (also minus the spread) is when the runner
+    started, or when the clock last went forward: earlier fires fell due while the runner
+    was not waiting. None means that the runner waited for every fire.
     """
     rule = timing.rule
     found = without_verdict(rule, state, until, keep=keep)
@@ -108,8 +107,8 @@ def claimed_with(
 ) -> ClaimedSpans:
     """Return the claimed spans with more claims. Consecutive fires of the rule form one span.
 
-    `first_due` is the first fire after the watermark; where it is the first claim, no
-    rule is asked.
+    `first_due` is the first fire after the watermark. In the usual case it is also the
+    first claim, and extends the newest span without evaluating the rule.
     """
     claimed = state.claimed
     if not claims:
@@ -130,7 +129,11 @@ def _on_time_again(
     newest: datetime,
     awaited_from: datetime | None,
 ) -> tuple[datetime, ...]:
-    """Return the latest fire within grace that may fire, even if it had a verdict, in a tuple."""
+    """Return, in a tuple, the latest fire within grace that may fire in a reopened span.
+
+    A fire that had a verdict may fire on time, and a claimed one only by a rule that
+    measures passing time, while the runner waits for it.
+    """
     rule = timing.rule
     if measures_passing_time(rule.pattern):
         was_awaited = awaited_from is None or newest > awaited_from
@@ -150,7 +153,7 @@ def _joined(
     first: datetime,
     last: datetime,
 ) -> ClaimedSpans:
-    """Add a span, joined with its neighbours where no fire of the rule lies between."""
+    """Add a span; merge it with a neighbour if no fire of the rule lies between them."""
     before, behind = claimed.last_until(first), claimed.first_after(last)
     if before is not None and next_fire(rule, before, counted_from=counted_from) == first:
         first = before

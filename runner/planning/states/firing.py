@@ -1,4 +1,4 @@
-"""Which fire times are due, and what becomes of them: the verdicts of DESIGN.md, Misfire. Pure."""
+"""Give due fires their verdicts: run, or missed. DESIGN.md, Misfire. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Sche
 from runner.timing.upcoming import spread_offset
 
 CATCH_UP_LIMIT = 100
-"""How many missed fires `fire_all` runs at the most; the latest of them."""
+"""Maximum number of missed fires that `fire_all` runs: the latest ones."""
 
 _NO_DELAY = timedelta()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Miss:
-    """A span of fires of one request that did not run: how many, the first and the last of them."""
+    """A span of fires of one request that did not run: their number, the first, the last."""
 
     count: int
     first: datetime
@@ -29,8 +29,10 @@ class Miss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What becomes of the due fires of one request: the state afterwards, the fire
-    times to claim (oldest first), and the span that was missed.
+    """The verdicts of one request's due fires.
+
+    `state` is the state afterwards, `claims` the fire times to claim (oldest first), and
+    `miss` the missed span.
     """
 
     state: RequestState
@@ -39,8 +41,9 @@ class Settlement:
 
 
 def pending_fire(request: ProcessRequest, state: RequestState) -> datetime | None:
-    """Return the first fire time that can still fire, unspread, whether or not the
-    request is scheduled.
+    """Return the first fire time, without spread, that can still fire.
+
+    The status of the request does not matter.
     """
     match request.timing:
         case None:
@@ -57,7 +60,7 @@ def pending_fire(request: ProcessRequest, state: RequestState) -> datetime | Non
 
 
 def one_time_fire(timing: RunImmediately | RunLater, state: RequestState) -> datetime:
-    """Return the only fire time of a one-time request's present generation."""
+    """Return the only fire time of a one-time request in its present generation."""
     if isinstance(timing, RunImmediately):
         return state.since
     return timing.start if state.counted_from is None else max(timing.start, state.counted_from)
@@ -66,14 +69,15 @@ def one_time_fire(timing: RunImmediately | RunLater, state: RequestState) -> dat
 def has_run_at(timing: RunImmediately | RunLater, state: RequestState, fire: datetime) -> bool:
     """Return whether the fire of a one-time request was claimed before the clock went back.
 
-    The instant at which a request is first seen, or Reschedule is pressed, is always a new one.
+    Only a run-later's `start` can be: first sight and Reschedule always set a new instant.
     """
     return isinstance(timing, RunLater) and fire == timing.start and fire in state.claimed
 
 
 def due_at(request: ProcessRequest, state: RequestState) -> datetime | None:
-    """Return when the loop must look at a request next: its pending fire, delayed by
-    its spread; None if it rests.
+    """Return when the loop must settle a request next: its pending fire plus its spread.
+
+    None if the request is not scheduled or has no fire left.
     """
     if (
         state.status is not RequestStatus.SCHEDULED
@@ -116,11 +120,10 @@ def settle(
 def abandoned(
     request: ProcessRequest, before: RequestState, changed: RequestState, now: datetime
 ) -> Miss | None:
-    """Return the fires due at `now` that a change of state would leave without a
-    verdict: they are missed.
+    """Return the due fires that would lose their verdict by a change of state: they are missed.
 
-    `request` is the definition that was in force until now. A run-immediately that is
-    only unscheduled is not missed: it runs when it is scheduled again.
+    `request` is the definition in force until `now`. Unscheduling alone does not make a
+    run-immediately miss its fire: it runs when it is scheduled again.
     """
     is_planned_anew = changed.generation != before.generation
     is_kept = changed.status is RequestStatus.SCHEDULED or isinstance(
@@ -148,8 +151,9 @@ def without_abandoned(
     changed: RequestState,
     now: datetime,
 ) -> tuple[RequestState, Miss | None]:
-    """Return the changed state with what it abandons settled, and that; `request` and
-    `before` are None if new.
+    """Return the changed state with its abandoned fires settled, and those fires.
+
+    `request` and `before` are None for a new request.
     """
     if (
         request is None
@@ -158,19 +162,16 @@ def without_abandoned(
     ):
         return changed, None
     if changed.generation != before.generation:
-        return (
-            changed,
-            miss,
-        )  # its watermark is its own: a reschedule's fire may be this very instant
+        # The new generation has a watermark of its own, and a reschedule may fire at this
+        # very instant: do not move the watermark past it.
+        return changed, miss
     return with_verdict_through(changed, max(changed.fired_through, miss.last), miss.last), miss
 
 
 def with_verdict_through(
     state: RequestState, fired_through: datetime, verdict: datetime
 ) -> RequestState:
-    """Return a state with a new watermark after a fire time, and perhaps earlier ones,
-    had a verdict.
-    """
+    """Return the state with a new watermark, and with a verdict for fires up to `verdict`."""
     furthest = max(state.furthest_verdict or verdict, verdict)
     return replace(state, fired_through=fired_through, furthest_verdict=furthest)
 
@@ -208,8 +209,9 @@ def _had_verdict(state: RequestState, fire: datetime) -> bool:
 def _settle_schedule(
     timing: Schedule, state: RequestState, until: datetime, awaited_from: datetime | None
 ) -> Settlement:
-    """Settle the fires up to `until`; both instants are earlier than the present by the spread."""
-    # One more than can run, so that the last fire that only goes into the record is known too.
+    """Settle the fires up to `until`. Both instants are the present minus the spread."""
+    # Keep one missed fire more than can run: it is the last one that is only recorded. The
+    # second extra place is for the fire on time.
     keep = CATCH_UP_LIMIT + 2 if timing.misfire is Misfire.FIRE_ALL else 2
     due = due_fires(timing, state, until, keep=keep, awaited_from=awaited_from)
     missed = due.missed.latest
@@ -232,9 +234,9 @@ def _settle_schedule(
 def _catch_up(
     misfire: Misfire, missed: tuple[datetime, ...], *, count: int, is_another_run: bool
 ) -> tuple[tuple[datetime, ...], int]:
-    """Return which of the missed fires run after all, and how many go into the record.
+    """Return which of the missed fires run, and how many fires the record counts.
 
-    `is_another_run` says that a later fire of the request runs in the same turn: for `fire_once`
+    `is_another_run`: a later fire of the request runs in the same turn. For `fire_once`,
     that run is the catch-up.
     """
     match misfire:
@@ -254,7 +256,7 @@ def _last_recorded(misfire: Misfire, missed: tuple[datetime, ...]) -> datetime:
 
 
 def delay_of(request: ProcessRequest) -> timedelta:
-    """Return by how much a request's spread delays each of its fires."""
+    """Return the delay that a request's spread adds to each of its fires."""
     timing = request.timing
     if isinstance(timing, Schedule) and timing.spread:
         return spread_offset(request.name, timing.spread)

@@ -1,4 +1,4 @@
-"""Which states of removed requests are not needed any more. Pure."""
+"""Find the states of removed requests that Runner no longer needs. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from runner.planning.states.state import RequestState
 
 KEPT = timedelta(days=90)
-"""How long the state of a removed request is kept: a branch that is checked out again finds it."""
+"""How long the state of a removed request is kept, in case its branch is checked out again."""
 
 
 def prunable(
@@ -18,11 +18,11 @@ def prunable(
     *,
     in_use: Container[str],
 ) -> Iterator[str]:
-    """Yield the names of states that were removed `KEPT` ago and that nothing refers to.
+    """Yield the names of unused states that were removed at least `KEPT` ago.
 
-    Kept are those of `requests`, those of executions that have not ended (`in_use`),
-    and those that were handed on to a name that still has a state: an execution under
-    the former name is that one's.
+    A state is in use if its name is in `requests`, if one of its executions has not ended
+    (`in_use`), or if the request that continues it (`heir`) still has a state: executions
+    under the former name belong to that request.
     """
     for name, state in states.items():
         if state.removed_at is None or now - state.removed_at < KEPT:

@@ -1,5 +1,6 @@
-"""How a request's state follows its file, a person's command and the clock: register,
-schedule, reschedule. Pure.
+"""Change a request's state as its file, a person or the clock asks. Pure.
+
+Register, remove, schedule, unschedule, reschedule.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Sche
 from runner.values import EPOCH
 
 _INSTANT = timedelta(microseconds=1)
-# Years begin with 1970, and a UTC offset in a file can put an instant some hours before it.
+# Earlier than every fire time. Years start at 1970, and a UTC offset in a file can move an
+# instant some hours before that.
 _BEFORE_ALL = EPOCH - timedelta(days=1)
 _TOKENS_KEPT = 100
 
 
 class Change(StrEnum):
-    """What the monitor log tells of a request."""
+    """The events of a request in the monitor log."""
 
     SCHEDULED = "scheduled"
     UNSCHEDULED = "unscheduled"
@@ -48,10 +50,10 @@ _STANDING = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """A request's new state, what is to be told of it (None: nothing), and a one-time
-    fire that came too late.
+    """A request's new state and what the monitor log records of it.
 
-    `renamed_from` is the name that the state was under, if it has moved.
+    `change` is the event to record, if any. `miss` is a one-time fire that came too late.
+    `renamed_from` is the former name of the request, if it was renamed.
     """
 
     state: RequestState
@@ -61,18 +63,20 @@ class Registration:
 
 
 def register(request: ProcessRequest, state: RequestState | None, now: datetime) -> Registration:
-    """Bring a request that a file supplies, new or known, changed or not, to its state at `now`.
+    """Return the state at `now` of a request that a file supplies, whether new or known.
 
-    Nothing that was due before it was registered, or before its rule changed, fires.
+    Fires that were due before the registration, or before a change of the rule, never run.
     """
     if state is None:
         return _first_seen(request, now)
-    # Only a first schedule, a new rule or a reschedule plans anew; all else keeps what is planned.
+    # Only the first registration, a new rule or a reschedule opens a new generation. Any
+    # other change keeps the planned fires.
     previous, rule, token = state, rule_of(request), _new_token(request, state)
     if state.removed:
         state = replace(state, removed=False, removed_at=None, heir=None)
     if request.scheduled != state.word or token is not None:
-        # Both are the file's own words, and a new one ends what a person said against the former.
+        # `scheduled` and `reschedule` are the file's own words. A new word overrides what a
+        # person did by command before.
         state = replace(
             state,
             word=request.scheduled,
@@ -93,10 +97,9 @@ def register(request: ProcessRequest, state: RequestState | None, now: datetime)
 def register_renamed(
     request: ProcessRequest, state: RequestState, now: datetime, *, former: str
 ) -> Registration:
-    """Bring a request that goes on with the state of `former` to its state at `now`; of
-    that something is told.
+    """Return the state at `now` of a request that continues the state of `former`.
 
-    Of a mere definition nothing is: there is no event that would be true of it.
+    The monitor log records a renaming, except that of a definition: no event fits it.
     """
     registration = register(request, state, now)
     change = registration.change or _STANDING.get(registration.state.status)
@@ -104,20 +107,21 @@ def register_renamed(
 
 
 def handed_on(state: RequestState, heir: str, now: datetime) -> RequestState:
-    """Return what is left of a state under the former name of a request."""
+    """Return the state that stays under the former name; it points to the new one, `heir`."""
     return replace(remove(state, now).state, heir=heir)
 
 
 def remove(state: RequestState, now: datetime) -> Registration:
-    """Unschedule a request whose file is gone; its state stays."""
+    """Unschedule a request whose file was removed. Its state stays."""
     status = after(state.status, RequestEvent.UNSCHEDULE)
     removed = replace(state, status=status, removed=True, removed_at=now, pressed_by=None)
     return Registration(state=removed, change=Change.REMOVED)
 
 
 def unschedule(state: RequestState, now: datetime, *, by: str) -> Registration:
-    """Press Unschedule: future fires stop, what runs goes on. Raises RefusedError for a
-    mere definition.
+    """Press Unschedule: stop future fires; running executions continue.
+
+    Raises RefusedError for a definition.
     """
     if state.status is RequestStatus.DEFINITION:
         raise RefusedError("it has no timing; there is nothing to unschedule")
@@ -133,8 +137,9 @@ def unschedule(state: RequestState, now: datetime, *, by: str) -> Registration:
 def schedule(
     request: ProcessRequest, state: RequestState, now: datetime, *, by: str
 ) -> Registration:
-    """Press Schedule: fire again from now on. Raises RefusedError where only Reschedule
-    would do anything.
+    """Press Schedule: fire again from now on.
+
+    Raises RefusedError for a definition, and for a request that only Reschedule can run.
     """
     if request.timing is None:
         raise RefusedError("it has no timing; `runner exec` runs it")
@@ -149,8 +154,10 @@ def schedule(
 def reschedule(
     request: ProcessRequest, state: RequestState, now: datetime, *, by: str
 ) -> Registration:
-    """Press Reschedule: a one-time request runs again; a schedule is planned from now,
-    repetitions counted afresh.
+    """Press Reschedule.
+
+    A one-time request runs again. A schedule is planned from now on, and its repetitions
+    count from now. Raises RefusedError for a definition.
     """
     if request.timing is None:
         raise RefusedError("it has no timing; `runner exec` runs it")
@@ -159,7 +166,7 @@ def reschedule(
 
 
 def cut_off(request: ProcessRequest, state: RequestState, generation: int) -> RequestState:
-    """Mark a one-time request whose only execution of `generation` a restart has cut off."""
+    """Mark a one-time request whose only execution of `generation` a restart interrupted."""
     if isinstance(request.timing, Schedule | None) or generation != state.generation:
         return state
     if state.status not in (RequestStatus.COMPLETE, RequestStatus.SCHEDULED):
@@ -183,8 +190,9 @@ def _first_seen(request: ProcessRequest, now: datetime) -> Registration:
 
 
 def _settled_before(request: ProcessRequest, now: datetime) -> datetime:
-    """Return the watermark of a first generation: nothing of a run-later is settled,
-    even if it lies in the past.
+    """Return the watermark of the first generation.
+
+    A run-later starts unsettled even if its time is past, so that it is recorded as missed.
     """
     match request.timing:
         case RunImmediately():
@@ -202,9 +210,7 @@ def _new_token(request: ProcessRequest, state: RequestState) -> str | None:
 def _replanned(
     request: ProcessRequest, state: RequestState, now: datetime, *, rule: str
 ) -> RequestState:
-    """Open a generation for a changed rule. A one-time fire that has had its verdict
-    before is not had again.
-    """
+    """Open a generation for a changed rule. A one-time fire gets no second verdict."""
     opened = replace(
         state,
         generation=state.generation + 1,
@@ -222,15 +228,17 @@ def _replanned(
         case RunImmediately() if not state.ran_immediately:
             return replace(opened, fired_through=now - _INSTANT)
         case RunLater():
-            # Not later than now: after the clock was set back, what is to come counts all the same.
+            # After the clock went back, the former watermark may lie ahead. A fire between
+            # now and there must still count.
             return replace(opened, fired_through=min(state.fired_through, now))
         case _:
             return opened
 
 
 def _rescheduled(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
-    """Open a generation that counts from now: a schedule fires later than now, a
-    one-time request now itself.
+    """Open a generation that counts from now.
+
+    A schedule fires only after `now`, a one-time request exactly at `now`.
     """
     through = now if isinstance(request.timing, Schedule) else now - _INSTANT
     return replace(
@@ -244,7 +252,7 @@ def _rescheduled(request: ProcessRequest, state: RequestState, now: datetime) ->
 
 
 def _overridden(state: RequestState, *, wanted: bool, by: str, now: datetime) -> RequestState:
-    """Keep a person's word as long as it differs from the file's."""
+    """Keep a person's override for as long as it differs from the file."""
     if wanted == state.word:
         return replace(state, override=None, override_by=None, override_at=None)
     return replace(state, override=wanted, override_by=by, override_at=now)
@@ -258,9 +266,7 @@ def _standing(
     previous: RequestState | None,
     pressed: bool = False,
 ) -> Registration:
-    """Give a planned state the status that it has at `now`, by legal transitions from
-    the one it had.
-    """
+    """Set the status that a planned state has at `now`, by legal transitions only."""
     if request.timing is None:
         defined = replace(state, status=after(state.status, RequestEvent.LOSE_TIMING))
         was_scheduled = previous is not None and previous.status is RequestStatus.SCHEDULED
@@ -291,18 +297,18 @@ def _standing(
 
 
 def _resumed(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
-    """Resume a request that was unscheduled, or that a later finish revives, from now on.
+    """Resume a request from now on: it was unscheduled, or a later finish revives it.
 
-    A run-immediately that has not run, and a run-later of which a press of Reschedule
-    is still owed, run now.
+    A run-immediately that has not run, and a run-later whose Reschedule has not run yet,
+    run now.
     """
     if pending_fire(request, state) is None:
         return state
     match request.timing:
         case Schedule():
             if went_back(state.fired_through, now):
-                # The clock went back while the request was removed or complete, and its
-                # state was left alone.
+                # The clock went back while the request was removed or complete. At that
+                # time, its state was not adjusted.
                 state = stepped_back(request, state, now)
             return replace(state, fired_through=max(state.fired_through, now))
         case RunImmediately():
@@ -316,9 +322,7 @@ def _resumed(request: ProcessRequest, state: RequestState, now: datetime) -> Req
 def _without_late_one_time(
     request: ProcessRequest, state: RequestState, now: datetime
 ) -> tuple[RequestState, Miss | None]:
-    """A run-later whose time had passed when it was registered or scheduled is missed
-    and does not run.
-    """
+    """Settle a run-later as missed if its time had passed before it was scheduled."""
     timing = request.timing
     if not isinstance(timing, RunLater) or _is_pressed(timing, state):
         return state, None
@@ -332,14 +336,12 @@ def _without_late_one_time(
 
 
 def _is_pressed(timing: RunLater, state: RequestState) -> bool:
-    """Tell whether the fire is that of a press of Reschedule. One before `start` leaves
-    the fire where it was.
-    """
+    """Return whether Reschedule set the fire time. Pressed before `start`, it changes nothing."""
     return one_time_fire(timing, state) != timing.start
 
 
 def _at_rest(state: RequestState, is_planned_anew: bool) -> RequestState:
-    """No fire is left: complete, or still marked as cut off by a restart."""
+    """Return the state without a fire left: complete, or still cut off by a restart."""
     if state.status is RequestStatus.SYSTEM_RESTART and not is_planned_anew:
         return state
     if state.status is RequestStatus.COMPLETE:
@@ -349,13 +351,13 @@ def _at_rest(state: RequestState, is_planned_anew: bool) -> RequestState:
 
 
 def _told(state: RequestState, previous: RequestState | None, *, pressed: bool) -> Registration:
-    """Say what changed from the point of view of the monitor log."""
+    """Return a registration with the event that the monitor log records, if any."""
     if pressed:
         return Registration(state=state, change=Change.RESCHEDULED)
     if (
         previous is not None
         and previous.status is state.status
-        # Whoever plans anew what is not wanted has unscheduled nothing.
+        # A new generation of an unscheduled request unschedules nothing.
         and (previous.generation == state.generation or state.status is RequestStatus.UNSCHEDULED)
     ):
         return Registration(state=state)

@@ -1,11 +1,12 @@
-"""Which new request goes on with the state of another: `formerly`, and the way back from it. Pure.
+"""Find the new requests that continue the state of another one: `formerly`. Pure.
 
-A state that has moved leaves a mark behind, its `heir`. So a name that comes back, as
-when a branch is left again, gets its state back, and a file that keeps its `formerly`
-for ever does not bring back a state that was left long ago. What runs at that moment
-goes on, is recorded and holds its guard under the former name. A process is named like
-its request unless it has a `name` of its own: whoever relies on `prevent_concurrent`
-across a renaming gives it one.
+A state that moved leaves its new name behind, as `heir`. It serves two cases. When the old
+name returns, because a branch was checked out and left again, it gets its state back. And
+a file that keeps its `formerly` forever cannot fetch a state that moved on long ago.
+
+An execution that runs during the renaming continues, is recorded and holds its guard under
+the former name. A process without a `name` of its own is named like its request. To rely on
+`prevent_concurrent` across a renaming, give the process a name.
 """
 
 from __future__ import annotations
@@ -21,12 +22,11 @@ States = Mapping[str, RequestState]
 def renamings(
     added: Iterable[str], requests: Mapping[str, ProcessRequest], states: States
 ) -> dict[str, str]:
-    """Return, for each of the `added` names that goes on with the state of another,
-    that other name.
+    """Return the former name of each of the `added` names that continues another's state.
 
-    `requests` are those that come into force. A name that has a state of its own, not
-    removed, keeps that; and the state of a request that is there stays with it. What a
-    file says of itself goes before the way back.
+    `requests` are those that come into force. A name with a state of its own that is not
+    removed keeps it, and no state moves away from a request that still exists. A file's
+    `formerly` takes precedence over the return to an old name.
     """
     fresh = [name for name in added if name not in states or states[name].removed]
     found: dict[str, str] = {}
@@ -40,7 +40,7 @@ def renamings(
 
 
 def bearer(name: str, states: States) -> str:
-    """Return the name under which the state of `name` goes on now: its own, if it was not renamed."""
+    """Return the present name of the request that was called `name`; `name` if never renamed."""
     while (state := states.get(name)) is not None and state.heir is not None:
         name = state.heir
     return name
@@ -49,8 +49,9 @@ def bearer(name: str, states: States) -> str:
 def with_renamed(
     requests: Mapping[str, ProcessRequest], known: Container[str], states: States
 ) -> Mapping[str, RequestState]:
-    """Return the states, those that move because of `requests`, of which some are
-    `known`, under their new names.
+    """Return the states by name, with those that `requests` rename under their new names.
+
+    The names that are `known` already are not new, so they continue no other state.
     """
     moved = renamings((name for name in requests if name not in known), requests, states)
     return (
@@ -66,7 +67,7 @@ def _claim(
     found: dict[str, str],
     taken: set[str],
 ) -> None:
-    """Note that `name` goes on with the state that `former` left, if that is to be had."""
+    """Let `name` continue the state of `former` in `found`, if that state is available."""
     if former is None or name in found:
         return
     source = bearer(former, states)

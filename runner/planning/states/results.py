@@ -1,4 +1,4 @@
-"""The last result of each request, as its state remembers it for `ls`. Pure."""
+"""Remember the last result of each request in its state, for `ls`. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runner.values import instant_text, parse_instant
 FAILURES = frozenset(
     {ExecutionStatus.ERROR, ExecutionStatus.KILLED, ExecutionStatus.SYSTEM_RESTART}
 )
-"""What counts as a failure; a skipped or missed fire is neither a failure nor a success."""
+"""The failures. A skipped or missed fire is neither a failure nor a success."""
 _RESULTS = FAILURES | {ExecutionStatus.SUCCESS}
 _PREFIX = "result of "
 
@@ -31,10 +31,10 @@ class Result:
 def with_result(
     states: Mapping[str, RequestState], fields: Mapping[str, Any]
 ) -> tuple[str, RequestState] | None:
-    """Return the name and the new state of the request whose result a finished record's fields are.
+    """Return the name and the new state of the request that a finished record belongs to.
 
-    None if they are none: of a member (its group has the result), of a fire that was
-    skipped or missed, or of a request that no runner has registered.
+    Returns None if the record is no result: a member's (its group has the result), a
+    skipped or missed fire, or a request that no runner has registered.
     """
     name = bearer(fields["request"], states)
     if name not in states or not _is_result(fields):
@@ -45,8 +45,9 @@ def with_result(
 def unregistered_result(
     states: Mapping[str, RequestState], fields: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return, for the store's `meta`, the result of a request that no runner has
-    registered: `exec` can run it.
+    """Return the entry of the store's `meta` for the result of an unregistered request.
+
+    `exec` can run a request that no runner has registered.
     """
     if fields["request"] in states or not _is_result(fields):
         return {}
@@ -54,7 +55,7 @@ def unregistered_result(
 
 
 def last_result(name: str, state: RequestState | None, meta: Mapping[str, str]) -> Result | None:
-    """Return the last result of a request: by its state, else by what was noted before it had one."""
+    """Return the last result of a request from its state, or else from the store's `meta`."""
     if state is not None and state.result is not None and state.result_at is not None:
         return Result(status=state.result, ended=state.result_at)
     status, _, ended = meta.get(f"{_PREFIX}{name}", "").partition(" ")

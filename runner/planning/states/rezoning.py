@@ -1,8 +1,7 @@
-"""How a request's state follows a change of the zone data, or of the default zone: the
-new rules count from now. Pure.
+"""Adjust a request's state to changed zone data, or to another default zone. Pure.
 
-A change has two halves, with the change itself in between: `outlook` while the former
-zone data is in use, `rezoned` once the new one is.
+The new clock rules count from now on. The caller works in three steps: it calls `outlook`
+while the old zone data is in use, switches the data, and calls `rezoned`.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from runner.timing.zones import TICK, to_instant, wall_at, zone_named
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What the former zone data makes of a request.
+    """The fires of a request by the old zone data.
 
-    `pending` is its first fire without a verdict; `settled_wall` is the naive wall time
-    of its latest fire with one, None for a rule that names no times of day, and where
-    there was no fire yet.
+    `pending` is its first fire without a verdict. `settled_wall` is the naive wall time of
+    its latest fire with a verdict; None for a rule that names no times of day, and for a
+    request that has not fired yet.
     """
 
     pending: datetime | None
@@ -45,7 +44,7 @@ def zone_of(request: ProcessRequest) -> str | None:
 
 
 def outlook(request: ProcessRequest, state: RequestState) -> Outlook:
-    """Return what the zone data in use makes of a request."""
+    """Return the outlook of a request by the zone data in use."""
     timing, wall = request.timing, None
     if (
         isinstance(timing, Schedule)
@@ -59,21 +58,20 @@ def outlook(request: ProcessRequest, state: RequestState) -> Outlook:
 def rezoned(
     former: Outlook, request: ProcessRequest, state: RequestState, now: datetime
 ) -> Registration:
-    """Return the state of a request, built anew, under the zone data in use; `former`
-    is its outlook before.
+    """Return the registration of a request under the new zone data, now in use.
 
-    All that was due at `now` by the former data has had its verdict. Nothing that was
-    due before `now` by the new data alone fires or is missed, and a time of day that
-    has had its verdict on some day has no second one on that day.
+    `request` was rebuilt with the new data; `former` is its outlook by the old data. The
+    caller has settled all fires that were due at `now` by the old data. A fire that was due
+    before `now` only by the new data neither runs nor is missed. A time of day gets one
+    verdict on each day, even if the new data moves it to a later instant.
     """
     match request.timing:
         case None | RunImmediately():
             return Registration(state=state)
         case RunLater() as timing if former.pending is None:
-            fire = one_time_fire(
-                timing, state
-            )  # it has had its verdict, whenever its wall time is now
-            # It stays so if the clock goes back: its instant moved, its verdict did not.
+            # The fire had its verdict at its old instant. Give its new instant the verdict
+            # and the claim too, so that it does not run again if the clock goes back.
+            fire = one_time_fire(timing, state)
             claimed = state.claimed.with_span(fire, fire) if state.claimed.bounds else state.claimed
             through = max(state.fired_through, fire)
             return Registration(
@@ -89,7 +87,7 @@ def rezoned(
 
 
 def _is_fire(rule: Rule, state: RequestState) -> bool:
-    """Tell whether the watermark is that of a fire, not that of a registration."""
+    """Return whether the watermark is at a fire of the rule, not at a registration."""
     return (
         next_fire(rule, state.fired_through - TICK, counted_from=state.counted_from)
         == state.fired_through
@@ -99,6 +97,7 @@ def _is_fire(rule: Rule, state: RequestState) -> bool:
 def _settled_through(
     former: Outlook, request: ProcessRequest, state: RequestState, now: datetime
 ) -> datetime:
+    """Return the watermark by the new zone data."""
     assert isinstance(request.timing, Schedule), "only a schedule has more than one fire"
     through = max(state.fired_through, now - delay_of(request))
     if former.settled_wall is None:

@@ -1,6 +1,4 @@
-"""What Runner remembers of a request between two runs of the program, and its text for
-the store. Pure.
-"""
+"""The state of a request that outlives the program, and its text for the store. Pure."""
 
 from __future__ import annotations
 
@@ -21,50 +19,60 @@ from runner.values import from_microseconds, instant_text, parse_instant, to_mic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestState:
-    """The durable state of one request; it outlives the request's file.
+    """The durable state of one request. It outlives the request's file.
 
-    Fires up to `fired_through` are settled; the planner looks only at later ones. `since` is when
-    the generation was opened. `counted_from` is set by a reschedule: repetitions count from there.
-    `tokens` are the `reschedule` tokens that the file has had: each presses the button once in a
-    request's life, so a branch that is checked out and back does not press it again. `word` is
-    what the file last said with `scheduled`, and `override` what a person said against it.
-    `pressed_by` names who last pressed Schedule or Reschedule; it ends with the file's next word or
-    a changed rule. `result` is how its last execution ended, at `result_at`. `heir` is the name of
-    the request that continues this state, by `formerly`; `removed_at` is when the file of a removed
-    request was gone.
-
-    Two fields outlive a clock that went back and moved `fired_through` with it. `claimed` has the
-    claimed fire times of all generations: none fires again, except by a rule that measures passing
-    time. `furthest_verdict` is the latest fire time that had a verdict under the present rule; an
-    earlier one fires only on time, and is neither caught up nor recorded as missed again.
+    A step back of the clock moves `fired_through` back too. `claimed` and
+    `furthest_verdict` survive it, and prevent second runs and second records.
     """
 
     status: RequestStatus
     generation: int
+    """Counts the plannings of the request: a changed rule or a reschedule opens the next."""
     since: datetime
+    """When the generation was opened."""
     fired_through: datetime
+    """The watermark: fires up to it are settled, and only later ones are considered."""
     rule: str
+    """`rule_of` the request when the generation was opened."""
     counted_from: datetime | None = None
+    """Set by a reschedule: repetitions count from here."""
     ran_immediately: bool = False
     removed: bool = False
     removed_at: datetime | None = None
+    """When the file of a removed request disappeared."""
     word: bool = True
+    """The last value of `scheduled` in the file."""
     tokens: tuple[str, ...] = ()
+    """The `reschedule` tokens that the file has had.
+
+    Each token presses Reschedule only once in a request's life. Checking a branch out and
+    back does not press it again.
+    """
     override: bool | None = None
+    """The value of `scheduled` that a person set by command, against the file."""
     override_by: str | None = None
     override_at: datetime | None = None
     pressed_by: str | None = None
+    """Who last pressed Schedule or Reschedule, until the file's word or rule changes."""
     result: ExecutionStatus | None = None
+    """How the last execution ended."""
     result_at: datetime | None = None
     heir: str | None = None
+    """The name of the request that continues this state, by `formerly`."""
     claimed: ClaimedSpans = NOTHING_CLAIMED
+    """The claimed fire times of all generations.
+
+    None of them fires again, except by a rule that measures passing time.
+    """
     furthest_verdict: datetime | None = None
+    """The latest fire time that had a verdict under the present rule.
+
+    A fire up to it runs only on time. It is never caught up or recorded as missed again.
+    """
 
     @property
     def is_reopened(self) -> bool:
-        """Whether a clock that went back has put fire times ahead that were claimed or
-        had a verdict.
-        """
+        """Whether the clock went back before fire times with a claim or a verdict."""
         verdict = self.furthest_verdict
         return (
             self.claimed.reaches_beyond(self.fired_through)
@@ -73,9 +81,7 @@ class RequestState:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether the request is to be scheduled: a person's word until the file's own
-        changes, else the file's.
-        """
+        """Whether the request should be scheduled: a person's override, or else the file."""
         return self.word if self.override is None else self.override
 
 
@@ -89,8 +95,9 @@ _encode = json.JSONEncoder(default=instant_text).encode
 
 
 def rule_of(request: ProcessRequest) -> str:
-    """Return the normal form of what decides a request's fire times; a changed one
-    opens a generation.
+    """Return the normal form of what decides a request's fire times.
+
+    If it changes, the request gets a new generation.
     """
     match request.timing:
         case None:
@@ -104,30 +111,30 @@ def rule_of(request: ProcessRequest) -> str:
 
 
 def state_text(state: RequestState) -> str:
-    """Write a state as JSON text; `generation` and `fired_through` have columns of
-    their own and are left out.
+    """Write a state as JSON text, without default values.
 
-    True stands for a `furthest_verdict` at `fired_through`, where it nearly always is.
+    `generation` and `fired_through` have database columns of their own. `furthest_verdict`
+    is almost always equal to `fired_through`: then the text has `true` in its place.
     """
-    told = {name: value for name, default in _IN_TEXT if (value := getattr(state, name)) != default}
+    data = {name: value for name, default in _IN_TEXT if (value := getattr(state, name)) != default}
     if state.furthest_verdict == state.fired_through:
-        told["furthest_verdict"] = True
+        data["furthest_verdict"] = True
     if state.claimed.bounds:
-        told["claimed"] = numbers_of(state.claimed)
-    return _encode(told)
+        data["claimed"] = numbers_of(state.claimed)
+    return _encode(data)
 
 
 def state_from(text: str, *, generation: int, fired_through: int) -> RequestState:
-    """Read what `state_text` wrote; `fired_through` is in microseconds since 1970-01-01T00:00Z."""
-    told = json.loads(text)
+    """Read the output of `state_text`; `fired_through` is in microseconds since 1970."""
+    data = json.loads(text)
     through = from_microseconds(fired_through)
-    for name in _INSTANTS & told.keys():
-        told[name] = through if told[name] is True else parse_instant(told[name])
-    told["status"] = RequestStatus(told["status"])
-    told["result"] = ExecutionStatus(told["result"]) if "result" in told else None
-    told["tokens"] = tuple(told.get("tokens", ()))
-    told["claimed"] = spans_from(told["claimed"]) if "claimed" in told else NOTHING_CLAIMED
-    return RequestState(generation=generation, fired_through=through, **told)
+    for name in _INSTANTS & data.keys():
+        data[name] = through if data[name] is True else parse_instant(data[name])
+    data["status"] = RequestStatus(data["status"])
+    data["result"] = ExecutionStatus(data["result"]) if "result" in data else None
+    data["tokens"] = tuple(data.get("tokens", ()))
+    data["claimed"] = spans_from(data["claimed"]) if "claimed" in data else NOTHING_CLAIMED
+    return RequestState(generation=generation, fired_through=through, **data)
 
 
 def watermark(state: RequestState) -> int:

@@ -1,7 +1,6 @@
-"""What differs between two versions of a request, as its author would say it: which
-key, from what to what. Pure.
+"""List the differences of two versions of a request: each key with both values. Pure.
 
-A document has only the names of secrets: their values are refused in it.
+No secret appears here: a document has only the names of secrets, never their values.
 """
 
 from __future__ import annotations
@@ -18,16 +17,15 @@ from runner.requests.model import Process, ProcessRequest
 _LONGEST = 60
 _OF_A_RENAMING = {"name", "formerly"}
 _DERIVED = {"name", "directory"}
-"""What a process has of its request's name and its file's place where its document says
-nothing of it.
-"""
+"""The fields of a process with a default from its request's name or its file's folder."""
 _Leaves = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alteration:
-    """One key that differs: its path ("timing.schedule.at") and its values, short; None
-    where it is not there.
+    """One key that differs: its path ("timing.schedule.at") and its shortened values.
+
+    A value is None if that version lacks the key.
     """
 
     path: str
@@ -36,8 +34,9 @@ class Alteration:
 
 
 def alterations(old: ProcessRequest, new: ProcessRequest) -> tuple[Alteration, ...]:
-    """Return what differs between two versions in their meaning; of another name only
-    what comes with that.
+    """Return the differences in meaning of two versions.
+
+    For a renamed request, the new name itself does not count as a difference.
     """
     tops = [
         top
@@ -52,7 +51,7 @@ def alterations(old: ProcessRequest, new: ProcessRequest) -> tuple[Alteration, .
 
 
 def _of(top: str, before: _Leaves, after: _Leaves) -> list[Alteration]:
-    """Return what the documents themselves say differently at or below a key."""
+    """Return the differences of the documents at or below a key."""
     paths = [
         path
         for path in {**before, **after}
@@ -68,9 +67,7 @@ def _of(top: str, before: _Leaves, after: _Leaves) -> list[Alteration]:
 def _below(
     top: str, told: list[Alteration], old: ProcessRequest, new: ProcessRequest
 ) -> list[Alteration]:
-    """Add what differs although the documents say the same: by the place of the file,
-    say, or the name.
-    """
+    """Add differences that the documents do not show, such as those from the file's folder."""
     match top:
         case "file":
             return [Alteration(path=top, before=old.source.file, after=new.source.file)]
@@ -101,7 +98,7 @@ def _leaves(data: Mapping[str, Any]) -> _Leaves:
 
 
 def _walk(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the values of a document that are no mappings, nor lists of mappings, with their paths."""
+    """Yield the scalars and the lists of scalars in a document, with their paths."""
     if isinstance(value, dict) and value:
         for key, below in value.items():
             yield from _walk(f"{path}.{key}" if path else str(key), below)

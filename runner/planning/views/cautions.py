@@ -1,5 +1,6 @@
-"""What is easily overlooked in a valid timing: days that months lack, clock changes,
-counting from 1970. Pure.
+"""Warn about surprises of a valid timing. Pure.
+
+Examples: a day that some months lack, clock changes, counting from 1970.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from runner.timing.zones import wall_at, zone_named
 from runner.values import duration_text
 
 AHEAD = timedelta(days=366)
-"""How far clock changes are looked for."""
+"""How far ahead to look for clock changes."""
 OFTEN_A_DAY = 5_000
 _DAY = timedelta(days=1)
 _DAY_S, _HOUR_S = 86_400, 3_600
@@ -38,7 +39,7 @@ _FREQUENCIES = {"second": "secondly", "minute": "minutely", "hour": "hourly"}
 
 
 class Kind(StrEnum):
-    """What a caution is about."""
+    """The subject of a caution."""
 
     OVER = "over"
     SHORT_MONTH = "short_month"
@@ -55,14 +56,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caution:
-    """One thing to know about a timing, in words."""
+    """One warning about a timing, in words."""
 
     kind: Kind
     message: str
 
 
 def cautions(timing: Timing | None, now: datetime) -> list[Caution]:
-    """Return what a person who wrote a timing should know of it at `now`."""
+    """Return the warnings about a timing for its author, as of `now`."""
     match timing:
         case None | RunImmediately():
             return []
@@ -109,7 +110,7 @@ def _of_days(rule: Rule) -> Iterator[Caution]:
 
 def _of_cron(expression: str) -> Iterator[Caution]:
     minute, hour, day, _, weekday = expression.split()[-5:]
-    # For what its fields hold; from which instant on is of no importance.
+    # Used only for its parsed fields, so any instant will do.
     fields = CronSim(unambiguous(expression), datetime(1970, 1, 1, tzinfo=UTC))
     if not day.startswith("*") and weekday == "*" and 28 not in fields.days:
         yield from _short_months(sorted(fields.days & {29, 30, 31}), fields.months)
@@ -122,7 +123,10 @@ def _of_cron(expression: str) -> Iterator[Caution]:
         )
     if minute == "*" and not hour.startswith("*"):
         example = f"{min(fields.hours):02}"
-        message = f"the minute is *: it fires each minute of hour {example}; for {example}:00 alone write 0"
+        message = (
+            f"the minute is *: it fires each minute of hour {example}; "
+            f"for {example}:00 alone write 0"
+        )
         yield Caution(kind=Kind.EVERY_MINUTE, message=message)
     yield from _uneven_steps(expression, fields)
     yield from _steps_beyond(expression)
@@ -131,9 +135,15 @@ def _of_cron(expression: str) -> Iterator[Caution]:
 def _steps_beyond(expression: str) -> Iterator[Caution]:
     for step in steps_in(expression):
         if step.is_beyond:
-            message = f"the step of {step.term} leads out of the {step.field.name}: only {step.first} is left"
+            message = (
+                f"the step of {step.term} leads out of the {step.field.name}: "
+                f"only {step.first} is left"
+            )
             if step.term.startswith("*") and (frequency := _FREQUENCIES.get(step.field.name)):
-                message += f"; every {step.step} {step.field.name}s is frequency: {frequency}, interval: {step.step}"
+                message += (
+                    f"; every {step.step} {step.field.name}s is "
+                    f"frequency: {frequency}, interval: {step.step}"
+                )
             yield Caution(kind=Kind.STEP_BEYOND, message=message)
 
 
@@ -161,8 +171,14 @@ def _short_months(days: Iterable[int], months: Iterable[int]) -> Iterator[Cautio
 
 def _both_days(day: str, weekday: str, *, is_either: bool) -> str:
     if is_either:
-        return f"both day fields are restricted: it fires on day {day} of the month and also on each weekday {weekday}"
-    return f"a day field begins with *: it fires only on days that are {day} of the month and weekday {weekday} too"
+        return (
+            f"both day fields are restricted: it fires on day {day} of the month "
+            f"and also on each weekday {weekday}"
+        )
+    return (
+        f"a day field begins with *: it fires only on days that are {day} of the month "
+        f"and weekday {weekday} too"
+    )
 
 
 def _of_counting(rule: Rule) -> Iterator[Caution]:
@@ -171,7 +187,8 @@ def _of_counting(rule: Rule) -> Iterator[Caution]:
     match rule.pattern:
         case Interval(seconds=seconds) if _DAY_S % seconds:
             unit = "hour" if seconds < _HOUR_S else "day"
-            text = f"{duration_text(timedelta(seconds=seconds))} does not divide the {unit}, so each {unit} differs"
+            every = duration_text(timedelta(seconds=seconds))
+            text = f"{every} does not divide the {unit}, so each {unit} differs"
         case Daily(interval=interval) | Weekly(interval=interval) if interval > 1:
             unit = "days" if isinstance(rule.pattern, Daily) else "weeks"
             text = f"every {interval} {unit} needs one to begin with"
@@ -195,9 +212,7 @@ def _of_clocks(rule: Rule, now: datetime) -> Iterator[Caution]:
 
 
 def _comes_every_hour(rule: Rule) -> bool:
-    """Tell whether a rule follows the clock on the wall through all hours: nobody
-    misses one, or minds one more.
-    """
+    """Return whether a cron rule fires in every hour, so that a clock change hardly matters."""
     return (
         isinstance(rule.pattern, Cron)
         and _follows(rule)

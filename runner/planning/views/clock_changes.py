@@ -1,4 +1,4 @@
-"""When the clocks of a zone change, and which times of day of a rule that concerns. Pure."""
+"""Find the clock changes of a zone, and the times of day of a rule they affect. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockChange:
-    """An instant at which the clocks of a zone jump from one wall time to another (naive)."""
+    """An instant at which the clocks of a zone jump from one naive wall time to another."""
 
     at: datetime
     wall_before: datetime
@@ -26,7 +26,7 @@ class ClockChange:
 
     @property
     def is_gap(self) -> bool:
-        """Whether wall times are left out; if not, some come twice."""
+        """Whether the clocks skip wall times; otherwise they repeat some."""
         return self.wall_before < self.wall_after
 
     def __str__(self) -> str:
@@ -35,7 +35,8 @@ class ClockChange:
         )
         if self.wall_before.date() == self.wall_after.date():
             after = after[11:]
-        return f"clocks go {'forward' if self.is_gap else 'back'} from {before} to {after} in {self.zone}"
+        direction = "forward" if self.is_gap else "back"
+        return f"clocks go {direction} from {before} to {after} in {self.zone}"
 
 
 def clock_changes(zone: ZoneInfo, after: datetime, until: datetime) -> Iterator[ClockChange]:

@@ -1,5 +1,6 @@
-"""Why a request did, or did not, run at an instant: by its records, its rule, its
-state, in this order. Pure.
+"""Explain why a request did, or did not, run at an instant. Pure.
+
+The sources are its records, its rule and its state, in this order.
 """
 
 from __future__ import annotations
@@ -30,11 +31,10 @@ from runner.values import clock_text, duration_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Why did, or does, a request (not) run at `at`? A fire within the second that
-    begins there is meant.
+    """The question why a request did, or did not, run at `at`.
 
-    `state` is what the store has of it, None if no runner has seen it; messages tell
-    times in the zone `zone`.
+    It concerns a fire within the second that begins at `at`. `state` is the request's state
+    in the store; None if no runner has seen the request. Messages give times in `zone`.
     """
 
     request: ProcessRequest
@@ -46,7 +46,7 @@ class Question:
 
 
 def why(question: Question) -> Explanation:
-    """Answer a question."""
+    """Answer a question. The decisive reason comes first."""
     runs = tuple(run for run in question.history.runs if is_at(run.scheduled_for, question.at))
     hindered = _hindered(question)
     missed = [
@@ -67,7 +67,7 @@ def why(question: Question) -> Explanation:
 
 
 def of_expression(timing: Timing, at: datetime, zone: str) -> Explanation:
-    """Answer the same of a timing alone, which nobody has registered."""
+    """Answer the same question for a timing alone, without a registered request."""
     match timing:
         case Schedule(rule=rule):
             hindered = rule_hinders(rule, at, zone)
@@ -79,7 +79,7 @@ def of_expression(timing: Timing, at: datetime, zone: str) -> Explanation:
 
 
 def _is_named(missed: Missed, at: datetime) -> bool:
-    """Tell whether a span is known to have a fire there, by whatever rule."""
+    """Return whether a missed span certainly has a fire at `at`, whatever its rule was."""
     return is_at(missed.first, at) or is_at(missed.last, at)
 
 
@@ -115,34 +115,41 @@ def _of_missed(missed: Missed, question: Question) -> Iterator[Because]:
             local_words(missed.first, question.zone),
             local_words(missed.last, question.zone),
         )
-        message = f"it was missed, one of {missed.count:,} fires from {first} to {last}; recorded at {settled}"
+        message = (
+            f"it was missed, one of {missed.count:,} fires from {first} to {last}; "
+            f"recorded at {settled}"
+        )
     yield Because(cause=Cause.MISSED, message=message)
     if question.history.step is not None:
-        return  # that the clock was wrong is reason enough
+        return  # the wrong clock explains the miss
     registered = _first_registered(question)
     if registered is not None and registered > question.at:
         yield _not_registered(registered, question.zone)
     elif question.history.absence is not None:
         yield _of_absence(question.history.absence, question.zone)
     else:
-        message = "a runner was there: the machine slept, its clock was set, or the runner or its store was held up"
+        message = (
+            "a runner was there: the machine slept, its clock was set, "
+            "or the runner or its store was held up"
+        )
         yield Because(cause=Cause.UNKNOWN, message=message)
 
 
 def _of_step(question: Question) -> Iterator[Because]:
-    """Say that the clock went back over an instant, and what follows for its fire."""
+    """Explain a step back of the clock over the instant, and its effect on the fire."""
     step = question.history.step
     if step is None:
         return
+    stepped, at = clock_text(step.seconds), local_words(step.at, question.zone)
     message = (
-        f"the clock went back by {clock_text(step.seconds)} to {local_words(step.at, question.zone)}: "
+        f"the clock went back by {stepped} to {at}: "
         "since then, what was recorded as missed runs if it is on time, and replaces the miss"
     )
     yield Because(cause=Cause.CLOCK_WENT_BACK, message=message)
 
 
 def _hindered(question: Question) -> Explanation | None:
-    """Return why the present rule has no fire then; None if it has one."""
+    """Return why the present rule has no fire at the instant; None if it has one."""
     timing = question.request.timing
     match timing:
         case None:
@@ -159,10 +166,10 @@ def _hindered(question: Question) -> Explanation | None:
 
 
 def _counted_from(question: Question) -> datetime | None:
-    """Return from where repetitions count at the instant, None if from the start.
+    """Return from when repetitions count at the instant; None for the rule's start.
 
-    What is to come goes by the file as it is now, which may press Reschedule with a
-    token nobody has seen yet.
+    A future fire depends on the file as it is now. The file may press Reschedule with a
+    token that no runner has seen yet.
     """
     is_to_come = question.at > question.now
     state = (
@@ -176,7 +183,7 @@ def _one_time_hindered(timing: RunImmediately | RunLater, question: Question) ->
     stands = standing(question.request, question.state, question.now)
     words = unscheduled_words(stands, question.zone)
     if words and isinstance(timing, RunImmediately) and pending_fire(question.request, stands):
-        # It has no fire time at all yet: it gets one when it is scheduled.
+        # It has no fire time yet. It gets one when it is scheduled.
         because = Because(cause=Cause.UNSCHEDULED, message=f"it does not run: {words}")
         return Explanation(because=(because,))
     fire = one_time_fire(timing, stands)
@@ -186,7 +193,7 @@ def _one_time_hindered(timing: RunImmediately | RunLater, question: Question) ->
 
 
 def _once_when(timing: RunImmediately | RunLater, state: RequestState) -> str:
-    """Say what gave a one-time request the fire time that it has."""
+    """Return, in words, what set the fire time of a one-time request."""
     match timing:
         case RunLater(start=start) if one_time_fire(timing, state) == start:
             return "at its start"
@@ -206,7 +213,7 @@ def _only_once(fire: datetime, at: datetime, zone: str, when: str) -> Explanatio
 
 
 def _another_rule(question: Question) -> Iterator[Because]:
-    """Say that the rule in force at an instant of the past may not have been the present one."""
+    """Warn that another rule may have been in force at an instant of the past."""
     state = question.state
     if question.at > question.now or state is None:
         return
@@ -230,7 +237,10 @@ def _of_generation(question: Question, state: RequestState) -> Because:
     if opened is not None and opened.word == "rescheduled":
         message = f"it was rescheduled at {since}{_by(opened)}: what was due before is no longer"
     else:
-        message = f"its rule changed, or was planned anew, at {since}: before, another one may have been in force"
+        message = (
+            f"its rule changed, or was planned anew, at {since}: "
+            "before, another one may have been in force"
+        )
     return Because(cause=Cause.RULE_CHANGED, message=message)
 
 
@@ -260,7 +270,7 @@ def _to_come(question: Question) -> Iterator[Because]:
 
 
 def _is_claimed(question: Question, state: RequestState) -> bool:
-    """Return whether a fire to come was claimed for good before the clock went back."""
+    """Return whether a future fire cannot run: it was claimed before the clock went back."""
     timing = question.request.timing
     if not isinstance(timing, Schedule):
         return False
@@ -269,7 +279,7 @@ def _is_claimed(question: Question, state: RequestState) -> bool:
 
 
 def _unrecorded(question: Question) -> Iterator[Because]:
-    """Say why a fire of the past has no record, of all reasons that apply."""
+    """Yield every reason why a fire of the past may have no record."""
     state, history = question.state, question.history
     registered = _first_registered(question)
     if state is None:
@@ -285,18 +295,21 @@ def _unrecorded(question: Question) -> Iterator[Because]:
 
 
 def _of_verdict(question: Question, state: RequestState) -> Iterator[Because]:
-    """Say that a fire had its verdict before the clock went back, and did not run on time since."""
+    """Explain a fire that had its verdict before the clock went back and has not run since."""
     if (
         state.furthest_verdict is not None
         and question.at <= state.furthest_verdict
         and question.history.step
     ):
-        message = "it did not run on time, and is not recorded as missed: it had a verdict before the clock went back"
+        message = (
+            "it did not run on time, and is not recorded as missed: "
+            "it had a verdict before the clock went back"
+        )
         yield Because(cause=Cause.CLOCK_WENT_BACK, message=message)
 
 
 def _of_changes(question: Question, state: RequestState) -> Iterator[Because]:
-    """Say how the request stood, by its last record up to then, else by what is known of it now."""
+    """Yield the status at the instant, by the last record before it, or else the present one."""
     earlier = [change for change in question.history.changes if change.at <= question.at]
     if not earlier:
         words = unscheduled_words(state, question.zone)
@@ -329,7 +342,7 @@ def _unsettled(question: Question, state: RequestState) -> Because:
 
 
 def unscheduled_words(state: RequestState, zone: str) -> str | None:
-    """Say who has unscheduled a request, and when; None if it is not unscheduled."""
+    """Return who unscheduled a request and when, in words; None if it is not unscheduled."""
     if state.status is not RequestStatus.UNSCHEDULED:
         return None
     if state.override is False:
@@ -351,7 +364,7 @@ def _of_absence(absence: Absence, zone: str) -> Because:
 
 
 def _first_registered(question: Question) -> datetime | None:
-    """Return when the request was first seen, as far as that is known."""
+    """Return when a runner first saw the request; None if unknown."""
     changes, state = question.history.changes, question.state
     if state is not None and state.generation == 1:
         return state.since

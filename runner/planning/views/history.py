@@ -1,5 +1,6 @@
-"""What the monitor log tells of one request around one instant, as values. Pure: the
-records are read by the caller.
+"""Turn monitor records about one request around one instant into values.
+
+Pure: the caller reads the records.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ STARTED, STOPPED = "runner.started", "runner.stopped"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One execution of a fire, as far as it has come; `waiting` is one that waits for its turn."""
+    """One execution of a fire, running or ended. With `is_waiting`, it waits for its turn."""
 
     execution: str
     scheduled_for: datetime
@@ -34,13 +35,13 @@ class Run:
 
     @property
     def is_skipped(self) -> bool:
-        """Whether it never started because another one held the guard."""
+        """Whether it never started because another execution held the guard."""
         return self.status is ExecutionStatus.SKIPPED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missed:
-    """A span of fires that were missed, and when that was settled."""
+    """A span of missed fires. `settled` is when the runner recorded it."""
 
     count: int
     first: datetime
@@ -50,10 +51,10 @@ class Missed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A record of the request itself. `word` is what happened: scheduled, unscheduled,
-    rescheduled, completed, removed.
+    """A record of the request itself.
 
-    `by` is a person; None if it was the file.
+    `word` is scheduled, unscheduled, rescheduled, completed or removed. `by` is a person;
+    None if the file caused the change.
     """
 
     at: datetime
@@ -64,10 +65,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absence:
-    """A time without a runner. `since` is its last sign of life; `until` is None if
-    none has started since.
+    """A time without a runner.
 
-    `is_orderly` says that it was stopped; otherwise it ended without a word.
+    `since` is the runner's last sign of life. `until` is the next start; None if there was
+    none. `is_orderly` says that the log has a record of the runner's stop.
     """
 
     since: datetime | None
@@ -77,9 +78,7 @@ class Absence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepBack:
-    """A record of a clock that went back by `seconds` (positive), to `at`; it reopened
-    (begin, end].
-    """
+    """A step back of the clock, by `seconds` (positive) to `at`. It reopened (begin, end]."""
 
     at: datetime
     seconds: float
@@ -89,9 +88,10 @@ class StepBack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What is known around an instant. `changes` are all of the request's, ascending;
-    `reaches_back_to` is the oldest record that is still there; `step` is the last step
-    of the clock that reopened the instant.
+    """The records around an instant.
+
+    `changes` are all changes of the request, ascending. `reaches_back_to` is the time of the
+    oldest record left in the log. `step` is the last step back that reopened the instant.
     """
 
     runs: tuple[Run, ...] = ()
@@ -103,7 +103,7 @@ class History:
 
 
 def runs_in(records: Iterable[Record]) -> tuple[Run, ...]:
-    """Return the executions that records tell of, the last word of each; misses are none."""
+    """Return the executions in records, each by its last record. Misses do not count."""
     last = {
         record["execution"]: record
         for record in records
@@ -128,7 +128,7 @@ def _run(record: Record) -> Run:
 
 
 def missed_in(records: Iterable[Record], at: datetime) -> tuple[Missed, ...]:
-    """Return the missed spans, of the records of misses, that cover an instant."""
+    """Return the missed spans that cover an instant."""
     spans = (
         Missed(
             count=int(record.get("missed_count") or 0),
@@ -143,7 +143,7 @@ def missed_in(records: Iterable[Record], at: datetime) -> tuple[Missed, ...]:
 
 
 def step_over(records: Iterable[Record], at: datetime) -> StepBack | None:
-    """Return the last step back, of the records of steps, that reopened an instant."""
+    """Return the last step back of the clock that reopened an instant."""
     found = None
     for record in records:
         if not record.get("reopened_from") or not record.get("reopened_until"):
@@ -158,9 +158,10 @@ def step_over(records: Iterable[Record], at: datetime) -> StepBack | None:
 
 
 def in_order(lives: Iterable[Record]) -> list[tuple[datetime, str]]:
-    """Return the times and events of records, with no time later than that of a record behind it.
+    """Return the times and events of records, with times that never decrease.
 
-    What was written before the clock went back happened before what was written afterwards.
+    After a step back of the clock, a later record may have an earlier time. Its
+    predecessors then get that time: they were written before it.
     """
     found: list[tuple[datetime, str]] = []
     for record in reversed(list(lives)):
@@ -170,7 +171,7 @@ def in_order(lives: Iterable[Record]) -> list[tuple[datetime, str]]:
 
 
 def changes_in(records: Iterable[Record]) -> tuple[Change, ...]:
-    """Return what happened to the request itself; a rejected file changes nothing of it."""
+    """Return the changes of the request itself. A rejected file does not change it."""
     return tuple(
         Change(
             at=parse_instant(record["time"]),
@@ -186,16 +187,16 @@ def changes_in(records: Iterable[Record]) -> tuple[Change, ...]:
 def absence_at(
     lives: Iterable[Record], at: datetime, *, last_seen: datetime | None, is_alive: bool
 ) -> Absence | None:
-    """Return the time without a runner that covers an instant; None if there was one,
-    or if nobody can tell.
+    """Return the time without a runner that covers an instant.
 
-    `lives` are the runner's started and stopped records, `last_seen` is the time of the
-    last record of any kind before the first start after `at` (before now, if there is
-    none), `is_alive` whether a runner is running now.
+    Returns None if a runner was running, or if the records do not say. `lives` are the
+    started and stopped records of the runner. `last_seen` is the time of the last record of
+    any kind before the first start after `at` (or before now). `is_alive` says whether a
+    runner is running now.
     """
-    told = in_order(lives)
-    before = [each for each in told if each[0] <= at]
-    after = [each for each in told if each[0] > at]
+    ordered = in_order(lives)
+    before = [each for each in ordered if each[0] <= at]
+    after = [each for each in ordered if each[0] > at]
     until = next((time for time, event in after if event == STARTED), None)
     if before and before[-1][1] == STOPPED:
         return Absence(since=before[-1][0], until=until, is_orderly=True)

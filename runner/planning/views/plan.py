@@ -1,5 +1,6 @@
-"""What a catalog would change if it came into force now: told by the functions that the
-runner itself goes by. Pure.
+"""Show what a catalog would change if it came into force now. Pure.
+
+It uses the functions that the runner uses, so the runner does what `plan` shows.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ class Kind(StrEnum):
     RENAMED = "renamed"
     CHANGED = "changed"
     UNTOUCHED = "untouched"
-    """Its definition does not differ; time has gone on."""
+    """Its definition is the same, and only the passing of time changes something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """How a request stands, and its next few fire times, once all that is due has had its verdict."""
+    """The status and the next few fires of a request, after its due fires are settled."""
 
     status: RequestStatus
     fires: tuple[datetime, ...]
@@ -47,12 +48,7 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What becomes of one request. `before` is None for a new one, `after` for one that is removed.
-
-    `told` are the changes that the monitor log will tell of; `runs` the fire times that
-    are claimed at once, of which `due_anyway` would be without any change too; `missed`
-    the spans that are recorded as misfired.
-    """
+    """The effect of the catalog on one request."""
 
     name: str
     kind: Kind
@@ -60,20 +56,27 @@ class Step:
     renamed_from: str | None = None
     alterations: tuple[Alteration, ...] = ()
     before: Outlook | None = None
+    """None for a new request."""
     after: Outlook | None = None
+    """None for a removed request."""
     state: RequestState
     told: tuple[Change, ...] = ()
+    """The events that the monitor log will have."""
     runs: tuple[datetime, ...] = ()
+    """The fire times that run at once."""
     due_anyway: frozenset[datetime] = frozenset()
+    """Those of `runs` that would also run without the change."""
     missed: tuple[Miss, ...] = ()
+    """The spans that will be recorded as misfired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that changes, by name; `rejections` are the documents that cannot come into force.
+    """All changes, by name.
 
-    `kept` names the requests whose last good version goes on; `is_kept_whole` says that
-    all do, since nothing at all was found. `requests` are those in force afterwards.
+    `rejections` are the documents that cannot come into force. `kept` names the requests
+    whose last good version stays active; `is_kept_whole` says that all do, because no file
+    was found. `requests` are those in force afterwards.
     """
 
     steps: tuple[Step, ...]
@@ -85,15 +88,16 @@ class Plan:
 
     @property
     def differs(self) -> bool:
-        """Whether any definition differs, so that something would be another than it is."""
+        """Whether any definition differs."""
         return any(step.kind is not Kind.UNTOUCHED for step in self.steps)
 
 
 def plan(
     old: Standing, catalog: Catalog, now: datetime, durations: Mapping[str, timedelta]
 ) -> Plan:
-    """Tell what would follow if a catalog came into force now in place of `old`.
-    `durations` are what runs take.
+    """Return the changes if a catalog replaced `old` now.
+
+    `durations` says how long the executions of each request take.
     """
     force = in_force(catalog, old.requests)
     new = force.requests
@@ -114,8 +118,9 @@ def plan(
 
 
 def served(requests: Mapping[str, ProcessRequest], now: datetime) -> Standing:
-    """Return how requests stand with a runner that has served them until now: what runs
-    at once has run.
+    """Return requests and states as if a runner had just started to serve them.
+
+    Requests that run at once have already run.
     """
     registered = {name: register(request, None, now).state for name, request in requests.items()}
     states = {name: settle(requests[name], state, now).state for name, state in registered.items()}
@@ -134,7 +139,7 @@ def _steps(
 
 
 class _Passage:
-    """One request on its way from what is in force to what comes."""
+    """One request, before and after the change."""
 
     def __init__(
         self,
@@ -169,7 +174,7 @@ class _Passage:
         return self._detailed(step, anyway) if _is_worth_telling(step) else step
 
     def _detailed(self, step: Step, anyway: Settlement | None) -> Step:
-        """Add what takes longer to find out, and only of a request that is shown."""
+        """Add the slow details. Only a request that `plan` shows needs them."""
         return replace(
             step,
             alterations=alterations(self._old, self._new) if self._old and self._new else (),
@@ -178,7 +183,7 @@ class _Passage:
         )
 
     def _registered(self) -> tuple[RequestState, list[Miss]]:
-        """Return the state that its file gives a request, and what is missed by that."""
+        """Return the state of a request by its new file, and the fires it misses by that."""
         if self._registration is None:
             assert self._before is not None, "what has no state follows from its catalog"
             return self._before, []
@@ -187,7 +192,7 @@ class _Passage:
         return state, [miss for miss in (abandoned, self._registration.miss) if miss is not None]
 
     def _anyway(self) -> Settlement | None:
-        """Return what becomes of a request if nothing changes; None if it is not in force."""
+        """Return the settlement of a request without any change; None if it is not in force."""
         return settle(self._old, self._before, self._now) if self._old and self._before else None
 
     def _kind(self) -> Kind:

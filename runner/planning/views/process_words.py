@@ -1,6 +1,6 @@
-"""What runs, and how, in words. Pure.
+"""Describe a process in words. Pure.
 
-Values of secrets are not known here: a definition has only their names.
+No secret appears here: a definition has only the names of secrets.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STOP_GRACE = timedelta(seconds=10)
 
 
 def action_words(action: Action) -> str:
-    """Say in one line what runs.
+    """Describe in one line what runs.
 
     >>> action_words(Command(arguments=("echo", "a b")))
     "command: echo 'a b'"
@@ -53,17 +53,16 @@ def action_words(action: Action) -> str:
 
 
 def member_words(group: Process) -> list[str]:
-    """Say of each member what it is, and how it runs unlike its group; members of a
-    group inside it follow it.
+    """Describe each member, and how it differs from its group.
+
+    The members of a group inside the group follow it, indented.
     """
     members = group.action.members if isinstance(group.action, Group) else ()
     return [line for member in members for line in _member(member, group)]
 
 
 def process_words(process: Process) -> dict[str, Any]:
-    """Say how a process runs, as far as it says so: by the keys of the file, in the
-    words of the file.
-    """
+    """Describe the settings of a process that differ from the defaults, by their YAML keys."""
     words: dict[str, Any] = {
         "environment": process.environment,
         "environment_file": list(process.environment_files),
@@ -75,7 +74,7 @@ def process_words(process: Process) -> dict[str, Any]:
 
 
 def _settings(process: Process) -> dict[str, str | bool]:
-    """Return what no member has of its group, each in a few words; empty where nothing is said."""
+    """Return the settings that members do not inherit, in words; empty for a default."""
     has_grace = process.stop_grace != _STOP_GRACE
     return {
         "stdin": ""
@@ -120,7 +119,7 @@ def _member(member: Process, group: Process) -> Iterator[str]:
 
 
 def _unlike(member: Process, group: Process) -> Iterator[str]:
-    """Yield what a member would have of its group if it did not say it itself."""
+    """Yield the inheritable settings in which a member differs from its group."""
     if member.directory != group.directory:
         yield f"directory {member.directory}"
     if member.environment != group.environment:
@@ -164,7 +163,7 @@ def _success(success: Success) -> Iterator[str]:
 
 
 def _retry(retry: Retry) -> Iterator[str]:
-    """Say it in the order in which one asks: how often, how long between, after what."""
+    """Yield the number of attempts, the delay, and the condition, in this order."""
     yield _counted(retry.attempts, "attempt")
     if retry.attempts > 1:
         yield f"{duration_text(retry.delay)} between them"

@@ -1,6 +1,4 @@
-"""What a person is shown of a request: its standing, its drift from the file, its
-coming fires. Pure.
-"""
+"""Show a request to a person: its status, its drift from the file, its next fire. Pure."""
 
 from __future__ import annotations
 
@@ -24,32 +22,29 @@ IN_SYNC, DRIFTED, NEW = "in sync", "drifted", "new"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestView:
-    """A request as it stands. `status` is a RequestStatus or "invalid"; `request` is
-    None where nothing of it is good.
-
-    `state` is what is in force, the file's for a request that no runner has seen yet;
-    `next_fire` is the first fire time, unspread, that can still fire, by the file as it
-    is now; `drift` says how the two differ. With `is_new` no runner has seen the
-    request. Fires ahead, up to `reopened_until`, had a verdict before the clock went
-    back.
-    """
+    """A request as commands show it."""
 
     name: str
     file: str
     status: str
+    """A RequestStatus, or "invalid"."""
     request: ProcessRequest | None
+    """None if the request has no good version."""
     state: RequestState | None
+    """The state in force; for a new request, the state that its file will give it."""
     next_fire: datetime | None
+    """The first fire time, without spread, that can still fire by the present file."""
     drift: str | None
+    """How the state differs from the present file."""
     rejection: Rejection | None
     is_new: bool = False
+    """Whether no runner has seen the request yet."""
     reopened_until: datetime | None = None
+    """Fires ahead, up to this time, had a verdict before the clock went back."""
 
     @property
     def sync(self) -> str:
-        """Whether what is in force is what the file says: "in sync", "drifted",
-        "invalid", or "new" to any runner.
-        """
+        """How the state in force relates to the file: "in sync", "drifted", "invalid", "new"."""
         if self.rejection is not None:
             return INVALID
         return NEW if self.is_new else DRIFTED if self.drift else IN_SYNC
@@ -63,9 +58,9 @@ def views(
     *,
     supplied: Mapping[str, ProcessRequest] | None = None,
 ) -> list[RequestView]:
-    """Return all requests in force and all rejected documents that have no good version, by name.
+    """Return all requests in force, and all rejected documents without a good version.
 
-    `supplied`, if known, are the requests as the runner has them.
+    They are sorted by name. `supplied`, if known, are the requests as the runner has them.
     """
     found = [
         _view(request, states.get(name), in_force.kept.get(name), now, (supplied or {}).get(name))
@@ -123,10 +118,10 @@ def _nothing_good(name: str, rejection: Rejection, state: RequestState | None) -
 def _drift(
     state: RequestState | None, stands: RequestState, changed: tuple[str, ...]
 ) -> str | None:
-    """Say how a state differs from what the file says; `stands` is the one that the
-    file makes of it now.
+    """Describe how a state differs from the file; None if it does not.
 
-    `changed` are the fields in which the file differs from the request as the runner has it.
+    `stands` is the state that the present file would give. `changed` are the fields in
+    which the file differs from the request as the runner has it.
     """
     if state is None:
         return None
@@ -142,8 +137,9 @@ def _drift(
 
 
 def _pressed(state: RequestState) -> str:
-    """Name the button that set a request going against its file; both, where what
-    followed has hidden which it was.
+    """Name the button that a person pressed against the file.
+
+    Name both buttons if a later change hides which one it was.
     """
     if state.override_at is None or state.since > state.override_at:
         return "scheduled or rescheduled"

@@ -1,4 +1,4 @@
-"""Timings in plain English. Pure."""
+"""Describe timings in plain English. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from runner.values import duration_text
 
 
 def timing_words(timing: Timing | None) -> str:
-    """Say in one line when a request fires, and what is unusual about its spread or
-    about what it misses.
+    """Describe in one line when a request fires, with any spread and catching up.
 
     >>> from datetime import UTC, datetime
     >>> timing_words(RunLater(start=datetime(2026, 12, 24, 17, tzinfo=UTC), zone="Europe/Madrid"))

@@ -1,4 +1,4 @@
-"""Whether a rule has a fire at an instant, and what hinders it. Pure."""
+"""Explain why a rule has no fire at an instant. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_LOOK_BACK = timedelta(days=366 * 50)
 
 
 class Cause(StrEnum):
-    """What decided whether a request ran at an instant."""
+    """The cause that decided whether a request ran at an instant."""
 
     FIRES = "fires"
     RAN = "ran"
@@ -44,7 +44,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Because:
-    """One reason, in words; its times are wall times with their UTC offset."""
+    """One reason, in words. It gives times as wall times with their UTC offset."""
 
     cause: Cause
     message: str
@@ -52,10 +52,10 @@ class Because:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Why something was so at an instant, the decisive reason first; `runs` are what
-    the records have of it.
+    """The answer for an instant, the decisive reason first.
 
-    `before` and `after` are the nearest fires of the rule where it has none at the instant itself.
+    `runs` are the recorded executions of the instant. If the rule has no fire at the
+    instant, `before` and `after` are its nearest fires.
     """
 
     because: tuple[Because, ...]
@@ -73,9 +73,9 @@ def fire_at(rule: Rule, at: datetime, *, counted_from: datetime | None = None) -
 def last_fire(
     rule: Rule, until: datetime, *, counted_from: datetime | None = None
 ) -> datetime | None:
-    """Return the last fire up to `until`; None if there is none, or none in the 50 years before.
+    """Return the last fire in the 50 years up to `until`; None if there is none.
 
-    Up to `counted_from`, repetitions count from the rule's start, and afresh after it.
+    Repetitions count from the rule's start, and anew after `counted_from`.
     """
     found = _last_counted_fire(rule, until, counted_from)
     if found is None and counted_from is not None:
@@ -129,6 +129,7 @@ def rule_hinders(
 
 
 def is_at(fire: datetime, at: datetime) -> bool:
+    """Return whether a fire lies within the second that begins at `at`."""
     return at <= fire < at + _SECOND
 
 

@@ -194,7 +194,7 @@ def test_every_second_week_is_a_week_from_monday_to_sunday() -> None:
 
 
 def test_row_28_a_malformed_cron_expression_is_an_error() -> None:
-    with pytest.raises(RuleError, match="'61' is no minute") as caught:
+    with pytest.raises(RuleError, match="'61' is not a valid minute") as caught:
         rule_of(frequency="cron", expression="61 * * * *")
     assert caught.value.field == ("schedule", "expression")
 
@@ -453,7 +453,7 @@ def test_spread_separates_names_and_is_the_same_for_ever() -> None:
 
 
 # --- laws, against oracles
-# --------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 # A zone, and a day near which its clocks do something.

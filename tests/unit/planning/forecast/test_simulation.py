@@ -259,7 +259,7 @@ def test_overlaps_refusals_and_waits_are_those_of_every_single_fire(
 
 
 # --- single cases
-# ---------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_a_week_of_every_second_is_one_range() -> None:
@@ -386,7 +386,7 @@ def test_too_many_fires_are_not_queued(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # --- scale
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def catalog(count: int) -> dict[str, ProcessRequest]:

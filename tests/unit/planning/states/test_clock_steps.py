@@ -65,7 +65,7 @@ def ran_on_time(request: ProcessRequest, state: RequestState, *, until: datetime
 
 
 # --- what a step back is
-# ----------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_the_clock_went_back_if_it_reads_more_than_a_minute_before_what_was_seen() -> None:
@@ -75,7 +75,7 @@ def test_the_clock_went_back_if_it_reads_more_than_a_minute_before_what_was_seen
 
 
 # --- rules that name times of day
-# -------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_a_calendar_fire_that_ran_does_not_run_again_and_one_that_was_missed_does() -> None:
@@ -315,7 +315,7 @@ def test_what_is_shown_as_coming_leaves_out_what_was_claimed() -> None:
 
 
 # --- laws: any history of steps
-# ---------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 TIMINGS: list[Schedule | RunLater] = [
     schedule_of(frequency="minutely", interval=20),

@@ -68,7 +68,7 @@ def settled(request: ProcessRequest, after: timedelta) -> Settlement:
 
 
 # --- on time and late
-# -------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_nothing_is_due_before_its_time() -> None:
@@ -117,7 +117,7 @@ def test_a_second_look_finds_nothing_more() -> None:
 
 
 # --- what is missed
-# ---------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_skip_runs_nothing_that_is_late_and_tells_of_the_span_once() -> None:
@@ -181,7 +181,7 @@ def test_two_years_of_seconds_are_told_of_as_quickly_as_one() -> None:
 
 
 # --- spread
-# -----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def spread_request(misfire: Misfire = Misfire.SKIP) -> ProcessRequest:
@@ -217,7 +217,7 @@ def test_grace_counts_from_the_spread_instant() -> None:
 
 
 # --- one-time requests
-# ------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_a_run_immediately_is_scheduled_for_the_instant_it_was_first_seen_and_complete_when_claimed() -> (
@@ -261,7 +261,7 @@ def test_within_grace_a_run_later_is_only_late_beyond_it_is_missed() -> None:
 
 
 # --- who is due
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def ran(request: ProcessRequest, now: datetime = NOON) -> RequestState:
 
 
 # --- first seen
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_one_that_is_unscheduled_and_scheduled_after_it_ran_stays_complete() -> 
 
 
 # --- editing
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [SCHEDULED, UNSCHEDULED, COMPLETE, SYSTEM_RESTART])
@@ -359,7 +359,7 @@ def test_a_new_rule_for_what_is_unscheduled_unschedules_nothing() -> None:
 
 
 # --- removing
-# ---------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("request_", [HOURLY, AT_ONCE, TOMORROW, YESTERDAY, PLAIN])
@@ -394,7 +394,7 @@ def test_what_a_person_unscheduled_stays_so_when_its_file_goes_and_returns() -> 
 
 
 # --- the buttons
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_what_a_person_does_is_kept_across_restarts_with_who_and_when() -> None:
@@ -526,7 +526,7 @@ def test_a_new_rule_counts_its_repetitions_from_its_own_start_again() -> None:
 
 
 # --- reschedule tokens
-# ------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_the_token_a_file_begins_with_presses_nothing() -> None:
@@ -567,7 +567,7 @@ def test_a_new_rule_and_a_new_token_together_run_once() -> None:
 
 
 # --- a restart cuts off
-# -----------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_a_one_time_request_that_a_restart_cut_off_is_marked_and_not_rerun() -> None:
@@ -602,7 +602,7 @@ def test_what_is_unscheduled_or_marked_already_is_left_alone(status: RequestStat
 
 
 # --- laws over whole lives
-# --------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 TIMINGS: list[Timing | None] = [
     None,

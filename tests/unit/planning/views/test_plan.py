@@ -31,7 +31,7 @@ SECOND, MINUTE, HOUR, DAY = (
 
 
 # --- the law
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 NAMES = ("a", "b", "c", "d")
 NEAR = [NOON - DAY, NOON - SECOND, NOON, NOON + 30 * SECOND, NOON + MINUTE, NOON + HOUR, NOON + DAY]
@@ -268,7 +268,7 @@ def test_what_plan_says_is_what_happens_at_length(history: list[Any]) -> None:
 
 
 # --- by example
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 TRUE: Document = {"process": {"shell": "true"}}
 AT_TWO: Document = {"schedule": {"frequency": "daily", "at": "02:00"}}
