@@ -13,7 +13,10 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def parse_date(text: str) -> date:
-    """Read `2026-12-25`. Raises ValueError, worded for people."""
+    """Parse an ISO date such as `2026-12-25`.
+
+    Raises ValueError with a message for users.
+    """
     if not _DATE.fullmatch(text):
         raise ValueError(f'"{plain(text)}" is not a date; write it like 2026-12-25')
     try:
@@ -23,14 +26,21 @@ def parse_date(text: str) -> date:
 
 
 def dates_in(raw: bytes, file: str) -> tuple[frozenset[date], tuple[Problem, ...]]:
-    """Read one date a line; `#` begins a comment. Problems are told at their line of `file`."""
+    """Read one date per line; `#` begins a comment.
+
+    Each problem names its line of `file`; reading stops after `MOST_FINDINGS` of them.
+    """
     try:
         lines = decoded(raw).splitlines()
     except UnreadableError as error:
         problem = Problem(
-            file=file, line=error.spot.line, column=error.spot.column, path="", message=str(error),
+            file=file,
+            line=error.spot.line,
+            column=error.spot.column,
+            path="",
+            message=str(error),
             suggestion=error.suggestion,
-        )  # fmt: skip
+        )
         return frozenset(), (problem,)
     dates: set[date] = set()
     problems: list[Problem] = []

@@ -1,5 +1,6 @@
-"""What is wrong at one path of a document, before its place in the file is known; how
-values are shown. Pure.
+"""Findings: what is wrong at one path of a document, before its position is known. Pure.
+
+Also the words and values that messages share.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Mark(Protocol):
-        """A place in a text as the YAML library tells it; all count from 0."""
+        """A position in a text as the YAML library reports it; all three count from 0."""
 
         line: int
         column: int
@@ -27,12 +28,12 @@ DataPath = tuple[str | int, ...]
 DID_YOU_MEAN = "did you mean "
 THAT_IS = "that is "
 MOST_FINDINGS = 100
-"""Of one document; beyond them more would only be noise."""
+"""Maximum number of findings per document; more would be noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spot:
-    """A place in a text; both count from 1, columns in characters."""
+    """A position in a text; both count from 1, columns in characters."""
 
     line: int
     column: int
@@ -40,8 +41,9 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is wrong at `path`. `at_key` points at the key there, not at its
-    value; `spot` overrules both.
+    """One thing that is wrong at `path`.
+
+    `at_key` points at the key instead of its value; `spot` overrides both.
     """
 
     path: DataPath
@@ -52,7 +54,7 @@ class Finding:
 
 
 def lies_below(path: DataPath, tops: Collection[DataPath]) -> bool:
-    """Tell whether a path is one of `tops` or lies below one.
+    """Report whether a path is one of `tops` or lies below one.
 
     >>> lies_below(("timing", "schedule"), {("timing",)})
     True
@@ -61,13 +63,16 @@ def lies_below(path: DataPath, tops: Collection[DataPath]) -> bool:
 
 
 def beside(findings: Collection[Finding], others: Iterable[Finding]) -> list[Finding]:
-    """Return some findings and, of others, those that do not concern what those concern already."""
-    told = {finding.path for finding in findings if finding.path}
-    return [*findings, *(each for each in others if not lies_below(each.path, told))]
+    """Return `findings`, and those of `others` at or below none of their paths.
+
+    So one fault is reported once, by the check that explains it best.
+    """
+    known = {finding.path for finding in findings if finding.path}
+    return [*findings, *(each for each in others if not lies_below(each.path, known))]
 
 
 def value_at(data: object, path: DataPath) -> object:
-    """Return what lies at a path, or None if nothing does.
+    """Return the value at a path, None if there is none.
 
     >>> value_at({"process": {"shell": "x"}}, ("process", "shell"))
     'x'
@@ -84,8 +89,9 @@ def value_at(data: object, path: DataPath) -> object:
 
 
 def without(data: Any, paths: Collection[DataPath], at: DataPath = ()) -> Any:
-    """Return data without the keys at some paths. Items of lists stay: the places of
-    those behind them would change.
+    """Return data without the keys at some paths.
+
+    List items stay, because removing one would shift the indices of the next.
 
     >>> without({"process": {"shell": "x", "tymeout": "5s"}}, {("process", "tymeout")})
     {'process': {'shell': 'x'}}
@@ -103,7 +109,7 @@ def without(data: Any, paths: Collection[DataPath], at: DataPath = ()) -> Any:
 
 
 def path_text(path: DataPath) -> str:
-    """Write a path as people read it.
+    """Write a path as messages show it.
 
     >>> path_text(("timing", "schedule", "at", 0))
     'timing.schedule.at[0]'
@@ -113,7 +119,7 @@ def path_text(path: DataPath) -> str:
 
 
 def plain(text: str, limit: int = 60) -> str:
-    """Show a key or word on one line: what is not printable is escaped, what is too long is cut.
+    """Show a key or word on one line: escape unprintable text, cut long text.
 
     >>> plain("a\\x1b[0m")
     'a\\\\u001b[0m'
@@ -123,7 +129,7 @@ def plain(text: str, limit: int = 60) -> str:
 
 
 def shown(value: object) -> str:
-    """Show a value as one would write it in YAML; lists and mappings are only named.
+    """Show a value as YAML would write it; lists and mappings are only named.
 
     >>> shown("02:00"), shown(True), shown(None), shown([1])
     ('"02:00"', 'true', 'nothing', 'a list')
@@ -149,7 +155,7 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
 
 def without_consequences(findings: Collection[Finding]) -> Iterator[Finding]:
-    """Leave out what only follows from a misspelt key: that the right one is missing there."""
+    """Drop findings that only follow from a misspelt key: that the right key is missing."""
     meant = {
         (finding.path[:-1], key)
         for finding in findings
@@ -162,10 +168,12 @@ def without_consequences(findings: Collection[Finding]) -> Iterator[Finding]:
 
 
 def _keys_meant(suggestion: str) -> Iterator[str]:
-    """Yield the keys, in backticks, that a suggestion for a wrong key puts in its place.
+    """Yield the keys, in backticks, that a suggestion for a wrong key proposes.
 
-    >>> list(_keys_meant("did you mean `shell`?")), list(_keys_meant("write frequency: minutely, interval: 5"))
-    (['`shell`'], ['`frequency`', '`interval`'])
+    >>> list(_keys_meant("did you mean `shell`?"))
+    ['`shell`']
+    >>> list(_keys_meant("write frequency: minutely, interval: 5"))
+    ['`frequency`', '`interval`']
     """
     if suggestion.startswith(DID_YOU_MEAN):
         yield suggestion.removeprefix(DID_YOU_MEAN).removesuffix("?")
@@ -177,7 +185,7 @@ def _keys_meant(suggestion: str) -> Iterator[str]:
 
 
 def subject_of(path: DataPath) -> str:
-    """Name what lies at a path, as the subject of a sentence."""
+    """Name the value at a path, as the subject of a sentence."""
     if not path:
         return "a request"
     if isinstance(path[-1], int):
@@ -186,7 +194,7 @@ def subject_of(path: DataPath) -> str:
 
 
 def listed(words: tuple[str, ...], conjunction: str, mark: str = "`") -> str:
-    """Write words as a list in a sentence."""
+    """Join words as a list within a sentence."""
     marked = [f"{mark}{word}{mark}" for word in words]
     return (
         f" {conjunction} ".join([", ".join(marked[:-1]), marked[-1]])

@@ -13,12 +13,12 @@ from runner.timing.rules import Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a definition stands: `file` relative to the jobs folder, `line` from 1,
-    `sha256` of the document's bytes.
+    """Where a definition is: `file` relative to the jobs folder, `line` from 1,
+    `sha256` of its bytes.
 
-    `definition` is the JSON text for the store from which the request can be built
-    again without its file. It is no part of comparisons: what it says is in the
-    request's own fields.
+    `definition` is the JSON text for the store, from which the request can be rebuilt
+    without its file. Comparisons ignore it, because the request's own fields hold its
+    content.
     """
 
     file: str
@@ -44,7 +44,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
-    """A line for /bin/sh -c."""
+    """A line for `/bin/sh -c`."""
 
     line: str
 
@@ -58,16 +58,17 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Python:
-    """A callable of a module, in a process of its own: `package.module:function`."""
+    """A callable of a module, called in a process of its own: `package.module:function`."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Processes run one after another as one execution. A member's action is a
-    reference, or it is an inline process, which has the group's directory and
-    environment where it says nothing of its own.
+    """Processes that run one after another as one execution.
+
+    A member is a reference or an inline process. An inline process inherits the group's
+    directory, environment and parameters where it sets none.
     """
 
     members: tuple[Process, ...]
@@ -79,8 +80,9 @@ Action = Command | Shell | Python | Group | Reference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunAs:
-    """The user, and the group if not the user's own, that a process runs as: names, or
-    numbers as text.
+    """The user that a process runs as, and the group unless it is the user's own.
+
+    Names, or numbers as text.
     """
 
     user: str
@@ -89,8 +91,9 @@ class RunAs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on what a process uses: bytes of memory, processor time, open files,
-    processes. None: no bound.
+    """Resource limits of a process: bytes of memory, CPU time, open files, processes.
+
+    None means unlimited.
     """
 
     memory: int | None = None
@@ -101,7 +104,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Success:
-    """What counts as success."""
+    """The results that count as success."""
 
     exit_codes: frozenset[int] = frozenset({0})
     fail_on_stderr: bool = False
@@ -109,11 +112,11 @@ class Success:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """Attempts after a failure: at most `attempts` in all, the first included; None for
-    `exit_codes` is every failure.
+    """Attempts after a failure.
 
-    The second attempt begins `delay` after the first has failed, each further one after
-    `backoff` times the former delay, but never after more than `max_delay`.
+    `attempts` is the total, the first included. `exit_codes` are the failures to retry;
+    None means every failure. The second attempt begins `delay` after the first fails;
+    each later delay is `backoff` times the one before, up to `max_delay`.
     """
 
     attempts: int
@@ -125,12 +128,13 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """What runs, and how. `directory` and `environment_files` are absolute;
-    `stop_signal` is a signal's number; sizes are bytes; without `timeout` or
-    `output_limit` there is no such bound. The values of `secrets` (names of variables)
-    and of `environment_files` are shown nowhere. `emptied` names the fields that the
-    file says are empty. Only a member of a group is ever not `scheduled`: its group
-    passes over it.
+    """What runs, and how.
+
+    `directory` and `environment_files` are absolute. `stop_signal` is a signal number.
+    Sizes are bytes. None for `timeout` or `output_limit` means unlimited. The values of
+    `secrets` (variable names) and of `environment_files` are never shown. `emptied`
+    names the fields that the file sets to an empty mapping. `scheduled` is False only
+    for a member that its group skips.
     """
 
     name: str
@@ -158,15 +162,16 @@ class Process:
     scheduled: bool = True
 
     def says(self, field: str) -> bool:
-        """Tell whether its file says something of a field, be it that it is empty: what
-        says nothing inherits.
+        """Report whether the file sets a field, even to an empty mapping.
+
+        A field that is not set is inherited.
         """
         return bool(getattr(self, field)) or field in self.emptied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunImmediately:
-    """Once, when it is first seen."""
+    """Once, when the request is first seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +186,7 @@ class RunLater:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """By a rule, each fire delayed by a stable part of `spread`."""
+    """By a rule; each fire is delayed by a stable part of `spread`."""
 
     rule: Rule
     spread: timedelta = timedelta()
@@ -194,8 +199,9 @@ Timing = RunImmediately | RunLater | Schedule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRequest:
-    """One document of a jobs folder, valid and resolved. `on_failure` names the request
-    whose process then runs.
+    """One valid document of a jobs folder, with its defaults.
+
+    `on_failure` names the request whose process runs after a failure.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a settings file can say, as values. Pure."""
+"""The values of a settings file. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 NAME = "runner.yaml"
-"""The file's name; it lies beside the jobs folder."""
+"""The name of the settings file; it lies beside the jobs folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """What is kept of the outputs of executions: by age, by bytes in sum, by number."""
+    """How long to keep the outputs of executions: by age, by total bytes, by number."""
 
     age: timedelta = timedelta(days=30)
     size: int = 2**30
@@ -21,8 +21,9 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSettings:
-    """What a settings file says; None where it says nothing. Paths are relative to the
-    file's folder, or absolute.
+    """The values of a settings file; None where it sets none.
+
+    Paths are relative to the file's folder, or absolute.
     """
 
     timezone: str | None = None

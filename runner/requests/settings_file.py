@@ -21,10 +21,10 @@ from runner.values import parse_duration, parse_size
 
 
 def settings_beside(jobs: Path, trust: Trust | None = None) -> FileSettings:
-    """Read the settings beside a jobs folder; there need be none. Raises UsageError
-    that tells every problem.
+    """Read the settings file beside a jobs folder; a missing file means defaults.
 
-    With `trust` only from a file that it trusts.
+    With `trust`, refuses a file outside that trust. Raises UsageError with every
+    problem.
     """
     path = jobs.absolute().parent / NAME
     if is_missing(path):
@@ -41,8 +41,9 @@ def settings_beside(jobs: Path, trust: Trust | None = None) -> FileSettings:
 
 
 def settings_in(raw: bytes, display: str) -> FileSettings | tuple[Problem, ...]:
-    """Read the content of a settings file, which lies in the folder of `display`; or
-    tell all that is wrong with it.
+    """Read the bytes of a settings file, or return all of its problems.
+
+    `display` is the file's path; its folder is the base of relative paths.
     """
     documents = documents_in(raw, display)
     if isinstance(documents, Problem):
@@ -81,9 +82,7 @@ def _settings(data: Any, folder: Path) -> tuple[FileSettings, list[Finding]]:
 
 
 class _Reading:
-    """Reads values that the schema found well-formed, and collects what is wrong with
-    them all the same.
-    """
+    """Converts values that the schema accepts, and collects those that are wrong all the same."""
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []

@@ -1,4 +1,4 @@
-"""Where a request mentions another by its name. Pure."""
+"""The names of other requests that a request mentions. Pure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _PROCESS: DataPath = ("process",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mention:
-    """The name of a request at a path of another's document, and the place of that in its file.
+    """A mention of another request: its path in the document, the name, and its
+    position in the file.
 
-    `file`, relative to the jobs folder, is the one of the defaults if the name stands there.
+    `file`, relative to the jobs folder, is the defaults file if the name is inherited.
     """
 
     path: DataPath
@@ -31,12 +32,12 @@ class Mention:
 
     @property
     def is_run(self) -> bool:
-        """Whether the process of the one that is mentioned runs wherever that of the other does."""
+        """Whether the mentioned request's process runs as part of this one's."""
         return self.path[:1] == _PROCESS
 
 
 def mentioned(request: ProcessRequest) -> Iterator[tuple[DataPath, str]]:
-    """Yield the path and the name of all that a request mentions, in the order of its members."""
+    """Yield the path and name of each mention, members in their order."""
     if isinstance(request.process.action, Reference | Group):
         yield from _in_process(request.process, _PROCESS)
     if request.on_failure is not None:

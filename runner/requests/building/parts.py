@@ -1,6 +1,4 @@
-"""One mapping of a document that is being built: what it says, where it stands, what is
-wrong with it. Pure.
-"""
+"""One mapping of a document during building: its data, its path, its findings. Pure."""
 
 from __future__ import annotations
 
@@ -16,13 +14,14 @@ if TYPE_CHECKING:
 
 _Default = TypeVar("_Default")
 _LARGEST = 1 << 60
-"""Bytes; the kernel's own bounds are signed numbers of 64 bits."""
+"""Bytes. The kernel's own limits are signed 64-bit numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A mapping that the schema accepts. `findings`, one list for all parts of a
-    document, grows while it is read.
+    """A mapping that the schema accepts.
+
+    All parts of a document share one list `findings`, which grows during building.
     """
 
     data: Mapping[str, Any]
@@ -30,7 +29,7 @@ class Part:
     findings: list[Finding]
 
     def below(self, *keys: str | int) -> Part:
-        """Return the mapping that lies below this one."""
+        """Return the mapping below this one."""
         data: Any = self.data
         for key in keys:
             data = data[key]
@@ -39,7 +38,7 @@ class Part:
     def find(
         self, path: DataPath, message: str, suggestion: str | None = None, *, at_key: bool = False
     ) -> None:
-        """Note what is wrong at a path below this mapping."""
+        """Add a finding at a path below this mapping."""
         self.findings.append(
             Finding(path=(*self.path, *path), message=message, suggestion=suggestion, at_key=at_key)
         )
@@ -47,7 +46,7 @@ class Part:
     def duration(
         self, key: str, default: _Default, *, above_zero: bool = False
     ) -> timedelta | _Default:
-        """Return the duration that a key tells, else the default."""
+        """Return the duration at a key, else the default."""
         if key not in self.data:
             return default
         try:
@@ -60,7 +59,7 @@ class Part:
         return duration
 
     def size(self, key: str) -> int | None:
-        """Return the bytes that a key tells, which are at least one, else None."""
+        """Return the size at a key in bytes, at least one, else None."""
         if key not in self.data:
             return None
         try:

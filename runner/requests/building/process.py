@@ -1,4 +1,4 @@
-"""From the data of a `process` that the schema accepts to a process, its members with it. Pure."""
+"""From the data of a `process` that the schema accepts to a process with its members. Pure."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _FOLDERS_KEPT = 1 << 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Around:
-    """What a process has where it says nothing itself: its file's folder at first,
-    inside a group what the group says.
+    """The settings that a process inherits.
 
-    `secrets` also tells where in the document each was named; a member has those of its
-    group beside its own, since what it inherits may hold them. `held` are the names
-    that the groups around it are guarded by.
+    At the top they are the file's folder alone, inside a group the group's settings.
+    `secrets` maps each variable to the path that names it; a member keeps those of its
+    group, because inherited values may contain them. `held` are the guard names of the
+    surrounding groups.
     """
 
     folder: str
@@ -57,9 +57,10 @@ class _Around:
 
 
 def process_of(part: Part, *, request: str, folder: str, folders: Mapping[str, str]) -> Process:
-    """Build the process of a request whose file lies in `folder`, an absolute path.
+    """Build the process of a request.
 
-    The paths of the keys in `folders` are relative to those instead.
+    `folder` is the absolute folder of its file. The paths under the keys in `folders`
+    are relative to those folders instead.
     """
     around = _Around(folder=folder, prefix=request, directory=_absolute(folder, ""))
     if folders:
@@ -73,7 +74,7 @@ def process_of(part: Part, *, request: str, folder: str, folders: Mapping[str, s
 def _process(part: Part, around: _Around, name: str) -> Process:
     own = around if _INHERITED.isdisjoint(part.data) else _own(part, around)
     if own.secrets:
-        _refuse_told_secrets(part, own)
+        _refuse_written_secrets(part, own)
     if part.data.get("prevent_concurrent", False):
         own = _guarded(part, own, name)
     return Process(
@@ -90,7 +91,7 @@ def _process(part: Part, around: _Around, name: str) -> Process:
 
 
 def _own(part: Part, around: _Around) -> _Around:
-    """Return what a process says itself, and what is around it where it says nothing."""
+    """Return a process's own settings over the inherited ones."""
     data, folder = part.data, around.folder
     named = {
         name: (*part.path, "secrets", index) for index, name in enumerate(data.get("secrets", ()))
@@ -110,11 +111,16 @@ def _own(part: Part, around: _Around) -> _Around:
 
 
 def _guarded(part: Part, own: _Around, name: str) -> _Around:
-    """Return what is around the members of a guarded process, which itself must not
-    wait for its own group.
+    """Add a guarded process's name to the guards around its members.
+
+    The same name inside itself would be a deadlock: the member would wait for its own
+    group.
     """
     if name in own.held:
-        message = f"it would wait for its own group, which holds the guard {shown(name)} until its members have ended"
+        message = (
+            f"it would wait for its own group, which holds the guard {shown(name)} until its "
+            "members have ended"
+        )
         part.find(("name",), message, "give one of the two processes another `name`")
     return replace(own, held=own.held | {name})
 
@@ -171,7 +177,7 @@ def _placed(paths: str | list[str], folder: str) -> str | list[str]:
 
 @lru_cache(maxsize=_FOLDERS_KEPT)
 def _absolute(folder: str, path: str) -> str:
-    # Neither `..` nor a link is resolved here: what they mean is settled when the process starts.
+    # Keep `..` and links: they are resolved when the process starts.
     parts = [part for part in os.path.join(folder, path).split("/") if part not in {"", "."}]  # noqa: PTH118
     return f"/{'/'.join(parts)}"
 
@@ -182,22 +188,29 @@ def _files(part: Part, folder: str) -> tuple[str, ...]:
 
 
 def _params(part: Part) -> Mapping[str, Any]:
-    """Return the parameters; as variables, RUNNER_PARAM_<NAME>, they must differ in
-    more than the size of letters.
+    """Return the parameters.
+
+    They become variables named RUNNER_PARAM_<NAME> in upper case, so two names must not
+    differ in case alone.
     """
     params: Mapping[str, Any] = part.data["params"]
     seen: dict[str, str] = {}
     for name in params:
         other = seen.setdefault(name.upper(), name)
         if other != name:
-            message = f"`{plain(name)}` and `{plain(other)}` would both be `RUNNER_PARAM_{plain(name.upper())}`"
+            message = (
+                f"`{plain(name)}` and `{plain(other)}` would both be "
+                f"`RUNNER_PARAM_{plain(name.upper())}`"
+            )
             part.find(("params", name), message, "give one of them another name", at_key=True)
     return params
 
 
-def _refuse_told_secrets(part: Part, own: _Around) -> None:
-    """Tell of secrets whose values stand in the file; where they are named, for that
-    line can be shown.
+def _refuse_written_secrets(part: Part, own: _Around) -> None:
+    """Report secrets whose values are in the file.
+
+    The finding points at the name in `secrets`: that line can be shown, the value's
+    line cannot.
     """
     by_params = {
         variable
@@ -208,12 +221,15 @@ def _refuse_told_secrets(part: Part, own: _Around) -> None:
         if secret not in own.environment and secret.upper() not in by_params:
             continue
         key = "environment" if secret in own.environment else "params"
-        message = f"the value of a secret has no business in the file: `{plain(secret)}` stands in `{key}`"
+        message = (
+            f"the value of a secret must not be in the file: `{plain(secret)}` stands in `{key}`"
+        )
         suggestion = "put it into an `environment_file` or the runner's own environment"
         part.findings.append(Finding(path=path, message=message, suggestion=suggestion))
 
 
 def _limits(part: Part) -> Limits:
+    """Build the resource limits."""
     return Limits(
         memory=part.size("memory"),
         cpu=part.duration("cpu", None, above_zero=True),
@@ -256,7 +272,7 @@ def _signal(part: Part) -> int:
 
 
 _INHERITED = frozenset({"directory", "environment", "environment_file", "params", "secrets"})
-"""Keys that a member need not say where its group says them."""
+"""Keys that a member inherits from its group."""
 _MAY_BE_EMPTY = ("environment", "params")
 _SETTINGS: Mapping[str, Callable[[Part], Any]] = {
     "stdin": lambda part: part.data["stdin"],
@@ -275,6 +291,4 @@ _SETTINGS: Mapping[str, Callable[[Part], Any]] = {
     "scheduled": lambda part: part.data["scheduled"],
     "if_interrupted": lambda part: IfInterrupted(part.data["if_interrupted"]),
 }
-"""How the keys are read that a process says for itself alone; the fields of the model
-have their names.
-"""
+"""The readers of keys that are never inherited; each key is also the model's field name."""

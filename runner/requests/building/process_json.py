@@ -1,8 +1,8 @@
 """A process as JSON text for the store, and back. Pure.
 
-Defaults are left out, so that a text of an earlier version reads as a process of this
-one; keys that only a later version knows are passed over. Durations are whole
-microseconds. The text is ASCII: a lone surrogate survives too.
+Defaults are left out, so the text of an earlier version reads as a process of this one.
+Keys that only a later version knows are ignored. Durations are whole microseconds. The
+text is ASCII, so that a lone surrogate survives.
 """
 
 from __future__ import annotations
@@ -31,43 +31,48 @@ from runner.requests.model import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    Told = Mapping[str, Any]
+    Json = Mapping[str, Any]
 
 _MICROSECOND = timedelta(microseconds=1)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def process_text(process: Process) -> str:
-    """Write a process, its action and members with it.
+    """Write a process with its action and members as JSON.
 
-    >>> process_text(Process(name="a", action=Command(arguments=("ls",)), directory="/", timeout=timedelta(seconds=1)))
+    >>> second = timedelta(seconds=1)
+    >>> listing = Command(arguments=("ls",))
+    >>> process_text(Process(name="a", action=listing, directory="/", timeout=second))
     '{"name":"a","directory":"/","command":["ls"],"timeout":1000000}'
     """
-    return _encode(_told(process))
+    return _encode(_json_of(process))
 
 
 def process_from(text: str) -> Process:
-    """Read what `process_text` wrote. Raises ValueError, KeyError or TypeError for any other text."""
+    """Read the text of `process_text`.
+
+    Raises ValueError, KeyError or TypeError for any other text.
+    """
     return _process(json.loads(text))
 
 
-def _told(process: Process) -> dict[str, Any]:
-    action = _action_told(process.action)
+def _json_of(process: Process) -> dict[str, Any]:
+    action = _action_json(process.action)
     return {
         "name": process.name,
         "directory": process.directory,
         **action,
-        **_PROCESS.told(process),
+        **_PROCESS.json_of(process),
     }
 
 
-def _process(told: Told) -> Process:
+def _process(data: Json) -> Process:
     return Process(
-        name=told["name"], directory=told["directory"], action=_action(told), **_PROCESS.known(told)
+        name=data["name"], directory=data["directory"], action=_action(data), **_PROCESS.known(data)
     )
 
 
-def _action_told(action: Action) -> dict[str, Any]:
+def _action_json(action: Action) -> dict[str, Any]:
     match action:
         case Command(arguments=arguments):
             return {"command": arguments}
@@ -78,7 +83,7 @@ def _action_told(action: Action) -> dict[str, Any]:
         case Group(members=members, stop_on_failure=stops):
             return {
                 "group": {
-                    "members": [_told(member) for member in members],
+                    "members": [_json_of(member) for member in members],
                     "stop_on_failure": stops,
                 }
             }
@@ -88,8 +93,8 @@ def _action_told(action: Action) -> dict[str, Any]:
             assert_never(action)
 
 
-def _action(told: Told) -> Action:
-    match told:
+def _action(data: Json) -> Action:
+    match data:
         case {"command": arguments}:
             return Command(arguments=tuple(arguments))
         case {"shell": line}:
@@ -105,30 +110,30 @@ def _action(told: Told) -> Action:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How a value goes into the text, and how it comes out of it."""
+    """How a value becomes JSON, and back."""
 
     write: Callable[[Any], Any]
     read: Callable[[Any], Any]
 
 
 class _Kept:
-    """How a dataclass is kept: what its fields hold by default, and the ways of those
-    values that JSON does not have.
+    """The conversion of a dataclass: the defaults of its fields, and the ways of values
+    that JSON lacks.
 
-    Fields that are told `apart` are left to the caller.
+    The caller converts the fields `apart` itself.
     """
 
     def __init__(
         self, type_: type[Any], ways: Mapping[str, _Way], *, apart: Collection[str] = ()
     ) -> None:
-        told = [field for field in fields(type_) if field.name not in apart]
-        ways = {field.name: ways.get(field.name, _AS_IT_IS) for field in told}
+        kept = [field for field in fields(type_) if field.name not in apart]
+        ways = {field.name: ways.get(field.name, _AS_IT_IS) for field in kept}
         self._values = attrgetter(*ways)
-        self._defaults = [(field.name, _default(field), ways[field.name].write) for field in told]
+        self._defaults = [(field.name, _default(field), ways[field.name].write) for field in kept]
         self._readers = {name: way.read for name, way in ways.items()}
 
-    def told(self, whole: object) -> dict[str, Any]:
-        """Return what a value of the dataclass says beyond its defaults."""
+    def json_of(self, whole: object) -> dict[str, Any]:
+        """Return the fields that differ from their defaults, as JSON values."""
         return {
             name: write(value)
             for value, (name, default, write) in zip(
@@ -137,10 +142,10 @@ class _Kept:
             if value is not default and value != default
         }
 
-    def known(self, told: Told) -> dict[str, Any]:
-        """Return the fields that are told, of those that there are."""
+    def known(self, data: Json) -> dict[str, Any]:
+        """Return the fields in `data` that this version has, converted back."""
         readers = self._readers
-        return {name: readers[name](value) for name, value in told.items() if name in readers}
+        return {name: readers[name](value) for name, value in data.items() if name in readers}
 
 
 def _default(field: Field[Any]) -> object:
@@ -149,7 +154,7 @@ def _default(field: Field[Any]) -> object:
 
 def _nested(type_: type[Any], ways: Mapping[str, _Way]) -> _Way:
     kept = _Kept(type_, ways)
-    return _Way(kept.told, lambda told: type_(**kept.known(told)))
+    return _Way(kept.json_of, lambda data: type_(**kept.known(data)))
 
 
 def _same(value: Any) -> Any:

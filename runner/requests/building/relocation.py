@@ -1,5 +1,6 @@
-"""A request as if its file lay in another folder: so a copy of a jobs folder elsewhere
-is compared with it. Pure.
+"""A request as if its file were in another folder. Pure.
+
+With it, a copy of a jobs folder elsewhere can be compared with the original.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from runner.requests.model import ProcessRequest
 def relocated(
     request: ProcessRequest, source: str, target: str, *, default_zone: str
 ) -> ProcessRequest:
-    """Return a request that was read in or below the folder `source` as it would be in
-    `target`; both absolute.
+    """Return a request read in or below `source` as it would be in `target`; both are absolute.
 
-    What its own document says is left as it is: an absolute path in there is meant so.
+    The document's own paths stay as written, absolute ones included.
     """
     draft = draft_from(request.source.definition)
     folders = {key: _moved(folder, source, target) for key, folder in draft.folders.items()}

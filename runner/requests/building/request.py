@@ -35,18 +35,18 @@ _GRACE = timedelta(seconds=60)
 _RULES_KEPT = 1 << 12
 _ANY_PROCESS = {"shell": ":"}
 _FOLDER = "_folder"
-"""Ends the names under which a definition has the folders of some keys."""
+"""The suffix of the keys under which a definition keeps `Draft.folders`."""
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A document on its way to a request: its data, and what lies outside of it.
+    """The data of a document on its way to a request, and what the document refers to.
 
-    `folder` is the absolute folder of its file, `excepted` the dates of the file that
-    `except` names, if it names one, and `stored` the text from the store that it comes
-    from, if it does. `folders` are the absolute ones that the paths of some keys of its
-    process are relative to instead.
+    `folder` is the absolute folder of its file. `excepted` are the dates of the file
+    that `except` names, if any. `folders` maps some keys of the process to the absolute
+    folders that their paths are relative to instead. `stored` is the store's text that
+    the draft came from, if any.
     """
 
     data: Mapping[str, Any]
@@ -59,7 +59,7 @@ class Draft:
 
     @property
     def definition(self) -> str:
-        """The JSON text for the store: the very one that it was read from, if it was."""
+        """The JSON text for the store: the stored text if there is one, byte for byte."""
         if self.stored:
             return self.stored
         parts = {
@@ -78,8 +78,9 @@ class Draft:
 
 
 def draft_from(definition: str) -> Draft:
-    """Return the draft whose `definition` this is. Raises ValueError, KeyError or
-    TypeError for any other text.
+    """Return the draft of a `definition`.
+
+    Raises ValueError, KeyError or TypeError for any other text.
     """
     parts = json.loads(definition)
     dates = parts["excepted"]
@@ -101,10 +102,11 @@ def draft_from(definition: str) -> Draft:
 def built(
     draft: Draft, *, default_zone: str, spoiled: frozenset[DataPath] = frozenset()
 ) -> tuple[ProcessRequest | None, tuple[Finding, ...]]:
-    """Build a request, or tell what is wrong with values that are well-formed.
+    """Build a request, or return what is wrong with its well-formed values.
 
-    What stands at a `spoiled` path is wrong already. It is left out, as is what is
-    found on the way, so that it hides nothing that is wrong beside it.
+    The values at `spoiled` paths are wrong already. They are left out, and so is each
+    value found wrong here, until a pass finds nothing new. So one wrong value does not
+    hide another.
     """
     findings: list[Finding] = []
     while True:
@@ -117,20 +119,22 @@ def built(
 
 
 def _without(draft: Draft, spoiled: frozenset[DataPath]) -> Draft:
-    """Leave out what is spoiled; if a request needs it, all of `process` or `timing`
-    that it is a part of.
+    """Drop the spoiled values.
+
+    If the rest is no valid request, drop all of the `process` or `timing` around them.
     """
     if not spoiled:
         return draft
     rest = without(draft.data, spoiled)
     if not is_request(rest):
         rest = without(draft.data, {path[:1] for path in spoiled if path})
-        # Of very many things that are wrong, not all have been told.
+        # Beyond `MOST_FINDINGS` more is wrong than `spoiled` names.
         rest = rest if is_request({"process": _ANY_PROCESS, **rest}) else {}
     return replace(draft, data=rest)
 
 
 def _attempt(draft: Draft, default_zone: str) -> tuple[ProcessRequest | None, tuple[Finding, ...]]:
+    """Build once; return a request or findings, never both."""
     findings: list[Finding] = []
     whole = Part(data=draft.data, path=(), findings=findings)
     process = timing = None
@@ -207,7 +211,7 @@ def _schedule(part: Part, default_zone: str, of_file: frozenset[date] | None) ->
 
 
 def _find(part: Part, error: RuleError, *otherwise: str) -> None:
-    """Note what is wrong with a rule, whose fields are told from below `timing`."""
+    """Add a rule's error; its field is a path from `timing` down."""
     part.find(error.field[1:] if error.field else otherwise, str(error), error.suggestion)
 
 
@@ -226,7 +230,8 @@ def _excepted(part: Part, of_file: frozenset[date] | None) -> frozenset[date]:
 
 @kept_by_zone_data(maxsize=_RULES_KEPT)
 def _rule(schedule: str, default_zone: str, excepted: frozenset[date]) -> Rule:
-    """Return the rule of a schedule, one for all that are written alike: to look for
-    its first fire takes longest.
+    """Return the rule of a schedule, cached by its text.
+
+    Finding the first fire is the slow part, and many requests share a schedule.
     """
     return parse_rule(json.loads(schedule), default_zone=default_zone, excepted=excepted)

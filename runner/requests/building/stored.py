@@ -12,19 +12,17 @@ from runner.requests.schema.checking import findings_in
 
 
 def definition_text(request: ProcessRequest) -> str:
-    """Write a request's definition as JSON text for the store: plain data, base folder,
-    source, dates of `except`.
-    """
+    """Return a request's definition for the store: data, folder, source, dates of `except`."""
     return request.source.definition
 
 
 def request_from_definition(
     text: str, *, default_zone: str, accepted: Container[str] = frozenset()
 ) -> ProcessRequest:
-    """Build the request of a stored definition again. Raises RunnerError if this version cannot.
+    """Rebuild the request of a stored definition.
 
-    One whose digest is `accepted` this version has made of a file itself: it need not
-    be validated again.
+    A definition whose digest is in `accepted` was validated by this version before and
+    is not validated again. Raises RunnerError if this version cannot build it.
     """
     try:
         draft = draft_from(text)
@@ -42,5 +40,5 @@ def request_from_definition(
 
 
 def definition_digest(definition: str) -> str:
-    """Return what a definition is recognised by."""
+    """Return the SHA-256 of a definition."""
     return hashlib.sha256(definition.encode(errors="surrogatepass")).hexdigest()

@@ -1,6 +1,4 @@
-"""What can only be wrong between documents: names that two of them bear, references
-that lead nowhere. Pure.
-"""
+"""Errors that exist only between documents: duplicate names and broken references. Pure."""
 
 from __future__ import annotations
 
@@ -33,27 +31,27 @@ def with_unique_names(
 ) -> tuple[dict[str, Candidate], Refused]:
     """Give each name to one candidate: the incumbent, else the first by file and line.
 
-    `is_kept(name, file)` tells whether `file` is rejected in a way that leaves its
-    former request `name` in force: then the name is taken, and nobody new gets it.
+    `is_kept(name, file)` reports whether `file` is rejected but its former request
+    `name` stays in force. Such a name is taken: every new candidate for it is refused.
     """
     rivals: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         rivals.setdefault(candidate.request.name, []).append(candidate)
     chosen: dict[str, Candidate] = {}
     refused: Refused = []
-    for name, bearers in rivals.items():
+    for name, claimants in rivals.items():
         holder = incumbents.get(name)
-        own = [bearer for bearer in bearers if bearer.request.source.file == holder]
+        own = [claimant for claimant in claimants if claimant.request.source.file == holder]
         if holder is not None and not own and is_kept(name, holder):
             refused.extend(
-                (bearer, _taken(bearer, f"{holder}, whose last good version goes on"))
-                for bearer in bearers
+                (claimant, _taken(claimant, f"{holder}, whose last good version stays in force"))
+                for claimant in claimants
             )
             continue
-        chosen[name] = winner = (own or bearers)[0]
+        chosen[name] = winner = (own or claimants)[0]
         place = f"{winner.display}:{winner.name_spot.line}"
         refused.extend(
-            (bearer, _taken(bearer, place)) for bearer in bearers if bearer is not winner
+            (claimant, _taken(claimant, place)) for claimant in claimants if claimant is not winner
         )
     return chosen, refused
 
@@ -61,11 +59,11 @@ def with_unique_names(
 def broken_references(
     chosen: Mapping[str, Candidate], tolerated: frozenset[str], incumbents: Mapping[str, str]
 ) -> Iterator[tuple[Candidate, Problem]]:
-    """Yield what is wrong with the names that requests mention, several times for a
-    request if so much is wrong.
+    """Yield each problem with the names that requests mention.
 
-    `tolerated` are names that rejected documents bear: they exist, though not for now.
-    `incumbents` as above.
+    One request may have several problems. `tolerated` are the names of rejected
+    documents: they exist but have no valid version. `incumbents` maps each name in
+    force to its file.
     """
     mentioning = [candidate for candidate in chosen.values() if candidate.mentions]
     if mentioning:
@@ -73,7 +71,7 @@ def broken_references(
 
 
 class _Mentioned:
-    """All requests that mention another, looked at together."""
+    """All requests that mention another request, checked together."""
 
     def __init__(
         self,
@@ -85,7 +83,7 @@ class _Mentioned:
         self._mentioning = mentioning
         self._chosen = chosen
         self._tolerated = tolerated
-        self._heirs = _heirs(mentioning, incumbents)
+        self._successors = _successors(mentioning, incumbents)
         self._runs = {
             each.request.name: [mention.name for mention in each.mentions if mention.is_run]
             for each in mentioning
@@ -95,24 +93,25 @@ class _Mentioned:
         self._suggestions_left = _MOST_SUGGESTIONS
 
     def problems(self) -> Iterator[tuple[Candidate, Problem]]:
+        """Yield each candidate with each of its problems, a cycle only once per candidate."""
         for candidate in self._mentioning:
             around = self._circles.get(candidate.request.name, frozenset())
             members = {} if around else self._groups.wrong(candidate)
             for mention in candidate.mentions:
-                told = self._wrong(candidate, mention, around) or members.get(mention.path)
-                if told is not None:
-                    message, suggestion = told
+                wrong = self._wrong(candidate, mention, around) or members.get(mention.path)
+                if wrong is not None:
+                    message, suggestion = wrong
                     path = path_text(mention.path)
                     file = candidate.display_of(mention)
                     yield candidate, _problem(file, mention.spot, path, message, suggestion)
                 if mention.name in around and mention.is_run:
-                    around = frozenset()  # one way back is enough said
+                    around = frozenset()  # report one path of the cycle, not all
 
     def _wrong(
         self, candidate: Candidate, mention: Mention, around: frozenset[str]
     ) -> Wrong | None:
         if mention.path == FORMERLY:
-            return self._wrong_heir(candidate, mention.name)
+            return self._wrong_successor(candidate, mention.name)
         if mention.name not in self._chosen and mention.name not in self._tolerated:
             return f"no request is named `{mention.name}`", self._meant(mention.name)
         if mention.name == candidate.request.name:
@@ -121,35 +120,36 @@ class _Mentioned:
             return self._circle(candidate.request.name, mention, around)
         return None
 
-    def _wrong_heir(self, candidate: Candidate, former: str) -> Wrong | None:
+    def _wrong_successor(self, candidate: Candidate, former: str) -> Wrong | None:
         own = candidate.request.name
         if former == own:
             return f"`{own}` is its name now, not a former one", "leave `formerly` out"
         if former in self._chosen:
-            bearer = self._chosen[former]
-            place = f"{bearer.display}:{bearer.name_spot.line}"
+            claimant = self._chosen[former]
+            place = f"{claimant.display}:{claimant.name_spot.line}"
             return (
-                f"`{former}` is not a former name: {place} still bears it",
+                f"`{former}` is not a former name: {place} still uses it",
                 "remove that request, or `formerly` here",
             )
         if former in self._tolerated:
             return (
-                f"`{former}` is not a former name: a request that is invalid for now still bears it",
+                f"`{former}` is not a former name: a request that is invalid for now still uses it",
                 None,
             )
-        heir = self._heirs[former]
-        if heir is not candidate:
-            place = f"{heir.display}:{heir.name_spot.line}"
+        successor = self._successors[former]
+        if successor is not candidate:
+            place = f"{successor.display}:{successor.name_spot.line}"
             return (
-                f"`{former}` became another request already, in {place}",
+                f"`{former}` was already renamed, in {place}",
                 "only one can keep its state",
             )
         return None
 
     def _meant(self, name: str) -> str | None:
-        if name in self._heirs:
-            return f"it is named `{self._heirs[name].request.name}` now"
-        self._suggestions_left -= 1  # to look for each costs as much as there are names
+        if name in self._successors:
+            return f"it is named `{self._successors[name].request.name}` now"
+        # Each search compares with every name, so only the first few get one.
+        self._suggestions_left -= 1
         return (
             nearest(name, self._chosen.keys() | self._tolerated)
             if self._suggestions_left >= 0
@@ -163,26 +163,28 @@ class _Mentioned:
             way = [name, "…", name]
         is_member = mention.path != _REFERENCE
         suggestion = (
-            "one of these members must go" if is_member else "one of them must say what it runs"
+            "remove one of these members" if is_member else "one of them must say what it runs"
         )
-        return f"these requests refer to each other in a circle: {' → '.join(way)}", suggestion
+        return f"these requests refer to each other in a cycle: {' → '.join(way)}", suggestion
 
 
-def _heirs(
+def _successors(
     mentioning: Iterable[Candidate], incumbents: Mapping[str, str]
 ) -> Mapping[str, Candidate]:
-    """Return by former name who bears the state of it: one that was there before, else
-    the first by file and line.
+    """Map each former name to the candidate that inherits its state.
+
+    The successor is the first by file and line, unless only a later one is already in
+    force.
     """
-    heirs: dict[str, Candidate] = {}
+    successors: dict[str, Candidate] = {}
     for candidate in mentioning:
         request = candidate.request
         if request.formerly is None:
             continue
-        first = heirs.setdefault(request.formerly, candidate)
+        first = successors.setdefault(request.formerly, candidate)
         if first.request.name not in incumbents and request.name in incumbents:
-            heirs[request.formerly] = candidate
-    return heirs
+            successors[request.formerly] = candidate
+    return successors
 
 
 def _own_name(mention: Mention) -> Wrong:

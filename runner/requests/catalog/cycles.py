@@ -1,4 +1,4 @@
-"""Circles among names that lead to names. Pure."""
+"""Cycles among names that refer to names. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ if TYPE_CHECKING:
 
 
 def circles(targets: Targets) -> Iterator[frozenset[str]]:
-    """Yield the largest sets of names each of which leads to every other of its set, and to itself.
+    """Yield each set of names that refer to one another in a cycle (strongly connected).
 
-    Tarjan's algorithm ("Depth-first search and linear graph algorithms", 1972), without
-    recursion: every name is entered once, and every lead looked at once.
+    A name that refers to itself is a cycle of one. Tarjan's algorithm ("Depth-first
+    search and linear graph algorithms", 1972), iterative because a chain of references
+    may exceed Python's recursion limit. Each name and each reference is visited once.
 
-    >>> [sorted(circle) for circle in circles({"a": ["b"], "b": ["a", "c"], "c": ["d"], "e": ["e"]})]
+    >>> targets = {"a": ["b"], "b": ["a", "c"], "c": ["d"], "e": ["e"]}
+    >>> [sorted(circle) for circle in circles(targets)]
     [['a', 'b'], ['e']]
     """
+    # Name to the lowest visiting number reachable from it (Tarjan's "lowlink").
     lowest: dict[str, int] = {}
+    # Visited names whose component is still incomplete (Tarjan's stack).
     open_names: list[str] = []
     settled: set[str] = set()
     for root in targets:
@@ -40,6 +44,7 @@ def circles(targets: Targets) -> Iterator[frozenset[str]]:
                 if way:
                     above = way[-1][0]
                     lowest[above] = min(lowest[above], lowest[name])
+                # `name` reaches no older name: it is the root of its component.
                 if lowest[name] == number:
                     circle = _closed(name, open_names)
                     settled |= circle
@@ -50,13 +55,14 @@ def circles(targets: Targets) -> Iterator[frozenset[str]]:
 def _entered(
     name: str, targets: Targets, lowest: dict[str, int], open_names: list[str]
 ) -> tuple[str, int, Iterator[str]]:
+    """Number a name, put it on the stack and return its frame: name, number, references."""
     number = lowest[name] = len(lowest)
     open_names.append(name)
     return name, number, iter(targets[name])
 
 
 def _closed(name: str, open_names: list[str]) -> frozenset[str]:
-    """Take off the names that were entered since `name` was, and it."""
+    """Pop and return `name` and all names visited after it."""
     at = len(open_names) - 1
     while open_names[at] != name:
         at -= 1
@@ -66,7 +72,9 @@ def _closed(name: str, open_names: list[str]) -> frozenset[str]:
 
 
 def way_between(start: str, goal: str, targets: Targets, within: frozenset[str]) -> list[str]:
-    """Return a shortest way from one name to another inside a circle, both ends with it.
+    """Return a shortest path between two names of a cycle, both ends included.
+
+    Breadth first: `ways` grows while the loop walks it.
 
     >>> way_between("a", "c", {"a": ["b", "c"], "b": ["c"], "c": ["a"]}, frozenset("abc"))
     ['a', 'c']
@@ -80,4 +88,4 @@ def way_between(start: str, goal: str, targets: Targets, within: frozenset[str])
             if target in within and target not in seen:
                 seen.add(target)
                 ways.append([*way, target])
-    raise AssertionError(f"{start} does not lead to {goal}: no circle")
+    raise AssertionError(f"{start} does not lead to {goal}: not in one cycle")

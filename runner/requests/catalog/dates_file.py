@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatesFile:
-    """What was found at `path`. `finding` is what is to be told where it is named,
-    `problems` what in it itself.
+    """The result of reading the file at `path`.
+
+    `finding` is reported where a document names the file; `problems` are errors inside
+    the file.
     """
 
     path: str
@@ -36,23 +38,26 @@ class DatesFile:
 def dates_file(
     named: str, at: DataPath, *, path: str, display: str, root: str, is_guarded: bool
 ) -> DatesFile:
-    """Read the file of dates that the document at `path` (told as `display`) names at a
-    path of its data.
+    """Read the file of dates named at the data path `at` of a document.
 
-    `root` is the jobs folder; with `is_guarded` a file is refused that root must not trust.
+    `path` is the document's path and `display` the form that messages show. `root` is
+    the jobs folder. With `is_guarded`, a file that root must not trust is refused.
     """
     beside = os.path.join(os.path.dirname(path), named)  # noqa: PTH118, PTH120
     content = read_bounded(beside, ROOT if is_guarded else None)
     if isinstance(content, Trouble):
         suggestion = f"dates are a list: [{named}]" if named[:4].isdigit() else content.suggestion
-        message = f"the file of dates {shown(named)} is of no use: {content.reason}"
+        message = f"the file of dates {shown(named)} cannot be used: {content.reason}"
         finding = Finding(path=at, message=message, suggestion=suggestion)
         return DatesFile(path=beside, signature=signature_at(beside), finding=finding)
     dates, all_problems = dates_in(content.raw, _display_beside(display, named))
     problems = discreet(all_problems, beside, root)
     if not problems:
         return DatesFile(path=beside, signature=content.signature, dates=dates)
-    message = f"the file of dates {shown(named)} has {len(all_problems)} problem{'s' if len(all_problems) > 1 else ''}"
+    message = (
+        f"the file of dates {shown(named)} has {len(all_problems)} "
+        f"problem{'s' if len(all_problems) > 1 else ''}"
+    )
     finding = Finding(path=at, message=message)
     return DatesFile(
         path=beside, signature=content.signature, dates=dates, finding=finding, problems=problems

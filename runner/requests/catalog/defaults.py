@@ -1,10 +1,10 @@
-"""The settings that the requests of a folder share, and how a document is filled with them. Pure.
+"""The settings that the requests of a folder share, and how a document receives them. Pure.
 
-They are filled in before a document is validated, so that what is said and what is
-inherited are judged together. What cannot apply to a request is not filled in: nothing
-of `timing` to one that runs immediately, nothing of `process` to one that runs
-another's process. What a group leaves to its members to say goes to those that are
-defined in it.
+Defaults are filled in before validation, so that a document's own and inherited
+settings are checked together. Settings that cannot apply are left out: `timing` for a
+request that runs immediately, `process` for one that runs another's process. Settings
+that belong to members rather than to their group go to the members defined in the
+document.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 NAMES = ("_defaults.yaml", "_defaults.yml")
 MERGED = ("labels", "context", "environment", "params", "limits")
-"""Mappings whose keys are settings of their own: the nearest value of each counts. All
-else is replaced as a whole.
+"""Mappings merged key by key: the nearest value of each key wins. Every other value is
+replaced whole.
 """
 PLACED = ("directory", "environment_file")
-"""Keys of a process whose paths are relative to the file that says them."""
+"""Process keys whose paths are relative to the file that sets them."""
 OF_TIMINGS: Mapping[str, tuple[str, ...]] = {
     "run_later": ("timezone", "misfire", "misfire_grace"),
     "schedule": ("timezone", "misfire", "misfire_grace", "spread", "except"),
 }
-"""What may be inherited by a timing of each kind."""
+"""The keys that a timing of each kind may inherit."""
 _PARTS = ("process", "timing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """Where the `on_failure` of a folder is said: the file, relative to the jobs
-    folder, and the place of the name.
+class SharedFailure:
+    """Where a folder's `on_failure` is set: the file, relative to the jobs folder, and
+    the position of the name.
     """
 
     file: str
@@ -49,17 +49,18 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What a file of settings says, or several of them together.
+    """What one defaults file sets, or several of them merged.
 
-    `folders` are the absolute ones that paths in `data` are relative to, `excepted` the
-    dates of the file that `except` names, and `digest` is the same only where all else
-    is. With `problems` they cannot be used, nor any request below.
+    `folders` are the absolute folders that the paths in `data` are relative to.
+    `excepted` are the dates of the file that `except` names. Equal `digest` means equal
+    in everything else. With `problems`, neither these defaults nor any request below
+    them can be used.
     """
 
     data: Mapping[str, Any] = field(default_factory=dict)
     folders: Mapping[str, str] = field(default_factory=dict)
     excepted: frozenset[date] | None = None
-    on_failure: Told | None = None
+    on_failure: SharedFailure | None = None
     problems: tuple[Problem, ...] = ()
     reads: Mapping[str, Signature | None] = field(default_factory=dict)
     digest: bytes = b""
@@ -69,7 +70,7 @@ NONE = Defaults()
 
 
 def together(far: Defaults, near: Defaults, digest: bytes) -> Defaults:
-    """Return what two files say together; where both say something, `near` counts."""
+    """Merge two defaults; where both set a value, `near` wins."""
     parts = {key: _over(far.data.get(key, {}), near.data.get(key, {})) for key in _PARTS}
     has_dates = "except" in near.data.get("timing", {})
     return Defaults(
@@ -83,25 +84,25 @@ def together(far: Defaults, near: Defaults, digest: bytes) -> Defaults:
 
 
 def filled(data: Any, defaults: Defaults, name: str | None) -> Any:
-    """Return the data of a document, which bears a name, with the defaults where it
-    says nothing itself.
+    """Return a document's data with defaults for what it leaves out.
+
+    `name` is the document's name: a request does not inherit itself as its
+    `on_failure`.
     """
-    told = defaults.data
-    if not told or not isinstance(data, dict):
+    shared = defaults.data
+    if not shared or not isinstance(data, dict):
         return data
-    own_failure = told.get("on_failure", {}).get("request") == name
-    whole = _over(_without(told, (*_PARTS, "on_failure") if own_failure else _PARTS), data)
-    if "process" in told and isinstance(data.get("process"), dict):
-        whole["process"] = _process(told["process"], data["process"])
-    if "timing" in told and isinstance(data.get("timing"), dict):
-        whole["timing"] = _timing(told["timing"], data["timing"])
+    own_failure = shared.get("on_failure", {}).get("request") == name
+    whole = _over(_without(shared, (*_PARTS, "on_failure") if own_failure else _PARTS), data)
+    if "process" in shared and isinstance(data.get("process"), dict):
+        whole["process"] = _process(shared["process"], data["process"])
+    if "timing" in shared and isinstance(data.get("timing"), dict):
+        whole["timing"] = _timing(shared["timing"], data["timing"])
     return whole
 
 
 def folders_of(data: Any, defaults: Defaults) -> Mapping[str, str]:
-    """Return, for the paths of a process that it has from the defaults, the folders
-    that they are relative to.
-    """
+    """Map each inherited path of a process to the folder that it is relative to."""
     process = data.get("process") if defaults.folders else None
     if not isinstance(process, dict) or "request" in process:
         return {}
@@ -109,7 +110,7 @@ def folders_of(data: Any, defaults: Defaults) -> Mapping[str, str]:
 
 
 def has_dates_of(data: Any, defaults: Defaults) -> bool:
-    """Tell whether a document has its `except` from the defaults."""
+    """Report whether a document inherits its `except` from the defaults."""
     timing = data.get("timing") if "except" in defaults.data.get("timing", {}) else None
     schedule = timing.get("schedule") if isinstance(timing, dict) else None
     return isinstance(schedule, dict) and "except" not in schedule
@@ -123,40 +124,41 @@ def _over(far: Mapping[str, Any], near: Mapping[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def _process(told: Mapping[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+def _process(shared: Mapping[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     if "request" in own:
-        return own
+        return own  # the other request's process has the settings
     if "group" in own:
         of_members = out_of_place_beside("group")
-        whole = _over(_without(told, of_members), own)
-        left = {key: value for key, value in told.items() if key in of_members}
+        whole = _over(_without(shared, of_members), own)
+        left = {key: value for key, value in shared.items() if key in of_members}
         whole["group"] = _group(left, own["group"]) if left else own["group"]
     else:
-        whole = _over(told, own)
+        whole = _over(shared, own)
+    # An inherited on_overlap would be an error without prevent_concurrent.
     if "on_overlap" not in own and whole.get("prevent_concurrent") is not True:
         whole.pop("on_overlap", None)
     return whole
 
 
-def _group(told: Mapping[str, Any], group: Any) -> Any:
+def _group(shared: Mapping[str, Any], group: Any) -> Any:
     members = group.get("members") if isinstance(group, dict) else None
     return (
-        {**group, "members": [_member(told, each) for each in members]}
+        {**group, "members": [_member(shared, each) for each in members]}
         if isinstance(members, list)
         else group
     )
 
 
-def _member(told: Mapping[str, Any], own: Any) -> Any:
+def _member(shared: Mapping[str, Any], own: Any) -> Any:
     if not isinstance(own, dict) or "request" in own:
         return own
-    return {**own, "group": _group(told, own["group"])} if "group" in own else _over(told, own)
+    return {**own, "group": _group(shared, own["group"])} if "group" in own else _over(shared, own)
 
 
-def _timing(told: Mapping[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+def _timing(shared: Mapping[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     for kind, keys in OF_TIMINGS.items():
         if isinstance(own.get(kind), dict):
-            inherited = {key: told[key] for key in keys if key in told}
+            inherited = {key: shared[key] for key in keys if key in shared}
             return {**own, kind: {**inherited, **own[kind]}}
     return own
 

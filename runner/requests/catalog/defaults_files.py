@@ -1,6 +1,4 @@
-"""The `_defaults.yaml` files of a jobs folder, kept up to date, and what they come to
-for each folder. Reads files.
-"""
+"""The `_defaults.yaml` files of a jobs folder, kept current and merged per folder. Reads files."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from runner.requests.catalog.defaults import (
     OF_TIMINGS,
     PLACED,
     Defaults,
-    Told,
+    SharedFailure,
     together,
 )
 from runner.requests.catalog.listing import Content, Listing, Trouble, read_bounded, signature_at
@@ -36,12 +34,12 @@ _SCHEDULE: DataPath = ("timing", "schedule")
 _ONE_S_OWN = ("name", "description", "formerly", "reschedule")
 _EMPTY = Trouble(reason="the file is empty", suggestion="write settings into it, or delete it")
 _PROBE = {"frequency": "daily", "at": "00:00"}
-"""A rule that fires whatever is added to it."""
+"""A rule that fires whatever keys are added to it, so that only inherited keys can be wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """A file as it was read: `raw` is the digest of its bytes."""
+    """A file as last read; `raw` is the SHA-256 of its bytes."""
 
     signature: Signature | None
     raw: bytes
@@ -49,15 +47,16 @@ class _Known:
 
     @property
     def is_as_read(self) -> bool:
-        """Whether what was read for the sake of the file looks as it did."""
+        """Whether the other files read for this one are unchanged."""
         return all(
             signature_at(path) == signature for path, signature in self.defaults.reads.items()
         )
 
 
 class DefaultsFiles:
-    """The files below `root`, an absolute path; `display` tells people of one by its
-    path relative to that.
+    """The defaults files below `root`, an absolute path.
+
+    `display` turns a path relative to `root` into the path that messages show.
     """
 
     def __init__(
@@ -75,18 +74,19 @@ class DefaultsFiles:
 
     @property
     def problems(self) -> Mapping[str, tuple[Problem, ...]]:
-        """What is wrong with each file, by its path relative to the jobs folder."""
-        told = {relative: self._own(relative).problems for relative in sorted(self._known)}
-        return {relative: problems for relative, problems in told.items() if problems}
+        """The problems of each file, by path relative to the jobs folder."""
+        found = {relative: self._own(relative).problems for relative in sorted(self._known)}
+        return {relative: problems for relative, problems in found.items() if problems}
 
     @property
     def reads(self) -> frozenset[str]:
-        """The files that were read for the sake of these."""
+        """The absolute paths of the other files read for these, such as dates of `except`."""
         return frozenset(path for known in self._known.values() for path in known.defaults.reads)
 
     def around(self, folder: str) -> Defaults:
-        """Return the defaults for the requests of a folder, a path relative to the jobs
-        folder, "" for that itself.
+        """Return the defaults for the requests directly in a folder.
+
+        `folder` is relative to the jobs folder; "" is the jobs folder itself.
         """
         if not self._known:
             return NONE
@@ -100,7 +100,7 @@ class DefaultsFiles:
         return self._around[folder]
 
     def refresh(self, listing: Listing) -> Generator[None, None, bool]:
-        """Read all of them, for they are few; tell whether any are others now."""
+        """Read every defaults file; return whether any of them changed."""
         known: dict[str, _Known] = {}
         for relative in listing.defaults:
             known[relative] = self._refreshed(relative, listing.troubles.get(relative))
@@ -113,7 +113,7 @@ class DefaultsFiles:
         return is_any
 
     def look(self, listing: Listing) -> Generator[None, None, bool]:
-        """Tell by stat alone whether any file looks different, or came or went."""
+        """Return, by `stat` alone, whether any file changed, appeared or disappeared."""
         if len(listing.defaults) != len(self._known):
             return True
         for relative, signature in listing.defaults.items():
@@ -124,13 +124,17 @@ class DefaultsFiles:
         return False
 
     def _own(self, relative: str) -> Defaults:
-        """Return what one file says; of two in one folder only the first may be there."""
+        """Return what one file sets.
+
+        With both spellings in one folder, the `.yml` file is an error.
+        """
         first = relative.removesuffix(NAMES[1]) + NAMES[0]
         own = self._known[relative].defaults
         if first == relative or first not in self._known:
             return own
         trouble = Trouble(reason=f"`{NAMES[0]}` lies beside it", suggestion="keep one of them")
         problem = file_problem(self._display(relative), trouble)
+        # Any digest will do that differs from the digest of the file alone.
         return replace(own, problems=(problem, *own.problems), digest=own.digest[::-1])
 
     def _refreshed(self, relative: str, trouble: Trouble | None) -> _Known:
@@ -157,7 +161,7 @@ class DefaultsFiles:
 
 
 def defaults_in(content: Content, place: Place) -> Defaults:
-    """Read the content of a file of defaults; what is wrong with it is told all at once."""
+    """Read a defaults file from its bytes; report all of its problems at once."""
     reading = _Reading(place)
     if not content.raw.strip():
         reading.problems.append(file_problem(place.display, _EMPTY))
@@ -171,16 +175,17 @@ def defaults_in(content: Content, place: Place) -> Defaults:
 
 
 class _Reading:
-    """One file of defaults that is being read."""
+    """The reading of one defaults file."""
 
     def __init__(self, place: Place) -> None:
         self.problems: list[Problem] = []
         self._place = place
         self._data: dict[str, Any] = {}
         self._dates: DatesFile | None = None
-        self._on_failure: Told | None = None
+        self._on_failure: SharedFailure | None = None
 
     def read(self, documents: tuple[Document, ...]) -> None:
+        """Check the document; keep its data only if it has no problem."""
         document, data = documents[0], documents[0].data
         findings = beside(document.findings, map(_worded, findings_in(data, "defaults")))
         if len(documents) > 1:
@@ -189,15 +194,15 @@ class _Reading:
             )
         if isinstance(data, dict):
             self._read_dates(data, findings)
-            findings += self._meant_wrongly(data, findings)
+            findings += self._misused(data, findings)
         if not findings and isinstance(data, dict):
             self._data = data
             self._note_on_failure(document)
-        told = (
+        problems = (
             document.problem(finding, self._place.display)
             for finding in without_consequences(findings)
         )
-        self.problems.extend(sorted(told, key=lambda problem: (problem.line, problem.column)))
+        self.problems.extend(sorted(problems, key=lambda problem: (problem.line, problem.column)))
 
     def result(self, raw: bytes) -> Defaults:
         dates = self._dates
@@ -235,15 +240,21 @@ class _Reading:
         if read.finding is not None:
             findings.append(read.finding)
 
-    def _meant_wrongly(self, data: dict[str, Any], findings: list[Finding]) -> list[Finding]:
-        """Find what is well-formed and wrong all the same, as if a request said it."""
-        told = {key: data.get(key, {}) for key in ("process", "timing")}
-        probe = {key: value for key, value in data.items() if key not in told}
-        if isinstance(told["process"], dict):
-            probe["process"] = {**told["process"], "shell": ":"}
-        if isinstance(told["timing"], dict):
+    def _misused(self, data: dict[str, Any], findings: list[Finding]) -> list[Finding]:
+        """Find values that the schema accepts but that are wrong.
+
+        The defaults are built as part of a complete probe request, so the checks of
+        requests apply to them.
+        """
+        parts = {key: data.get(key, {}) for key in ("process", "timing")}
+        probe = {key: value for key, value in data.items() if key not in parts}
+        if isinstance(parts["process"], dict):
+            probe["process"] = {**parts["process"], "shell": ":"}
+        if isinstance(parts["timing"], dict):
             inherited = {
-                key: value for key, value in told["timing"].items() if key in OF_TIMINGS["schedule"]
+                key: value
+                for key, value in parts["timing"].items()
+                if key in OF_TIMINGS["schedule"]
             }
             probe["timing"] = {"schedule": {**inherited, **_PROBE}}
         source = Source(file=self._place.relative, line=1, sha256="")
@@ -255,20 +266,21 @@ class _Reading:
         if not spoiled and findings:
             return []
         _, wrong = built(draft, default_zone=self._place.default_zone, spoiled=spoiled)
-        return [replace(each, path=_as_told(each.path)) for each in wrong]
+        return [replace(each, path=_in_defaults(each.path)) for each in wrong]
 
     def _note_on_failure(self, document: Document) -> None:
         path: DataPath = ("on_failure", "request")
         if value_at(document.data, path) is not None:
-            self._on_failure = Told(file=self._place.relative, spot=document.spot(path))
+            self._on_failure = SharedFailure(file=self._place.relative, spot=document.spot(path))
 
 
-def _as_told(path: DataPath) -> DataPath:
+def _in_defaults(path: DataPath) -> DataPath:
+    """Map a path in the probe request back to the path in the defaults file."""
     return ("timing", *path[2:]) if path[:2] == _SCHEDULE else path
 
 
 def _worded(finding: Finding) -> Finding:
-    """Say of a key that only a request has by itself that it is one, and of the whole what it is."""
+    """Reword a finding of the request schema for a defaults file."""
     if len(finding.path) > 1:
         return finding
     if not finding.at_key or finding.path[-1] not in _ONE_S_OWN:

@@ -1,4 +1,4 @@
-"""One file of a jobs folder, read. Reads files."""
+"""The reading of one file of a jobs folder. Reads files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from runner.requests.catalog.loading import LoadedFile, Place, file_problem, loa
 from runner.requests.catalog.remembered_files import Entry, reads_differ
 
 _CLOCK_TICK_NS = 100_000_000
-"""A file changed so shortly before it was read may change again without its times showing it."""
+"""Nanoseconds. A second change within one tick of the file system's clock leaves the
+timestamps the same.
+"""
 
 
 def read_entry(place: Place, known: Entry | None = None) -> Entry:
-    """Read a file; of one that holds what is `known`, what came of it is not made anew."""
+    """Read a file; reuse the `known` result if its bytes and inputs are unchanged."""
     content, defaults = read_bounded(place.path), place.defaults.digest
     if isinstance(content, Trouble):
         problem = file_problem(place.display, content)

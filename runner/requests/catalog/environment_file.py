@@ -1,21 +1,22 @@
 r"""What a file of NAME=value lines says, as systemd's EnvironmentFile= reads it
 (systemd.exec(5)). Pure.
 
-Blank lines and those that begin with `#` or `;` are passed over. An unquoted value ends
-with its line, without the blanks around it; a backslash takes the next character as it
-is, and joins lines. In single quotes everything stands for itself, in double quotes a
-backslash escapes `"`, `\`, `` ` ``, `$` and the end of a line; both may go over several
-lines, and what follows a quote is appended. Nothing is expanded. Unlike there, `export
-` may precede a name as in files for a shell, and a line that is none of this is an
-error.
+Blank lines and lines that begin with `#` or `;` are ignored. An unquoted value ends
+with its line and is stripped; a backslash keeps the next character literally and joins
+lines. Single quotes keep every character literally. In double quotes a backslash
+escapes `"`, `\`, `` ` ``, `$` and a line end. Quoted values may span lines, and text
+after a quote is appended. Nothing is expanded.
+
+Two differences from systemd: a name may follow `export`, as in a shell file, and any
+other line is an error.
 """
 
 from __future__ import annotations
 
 import re
 
-# Possessive throughout (`*+`): what was read is never tried in another way, so that a
-# file of a megabyte costs no more.
+# Possessive quantifiers (`*+`) never backtrack, so a hostile file of a megabyte stays
+# linear.
 _NOTHING = re.compile(r"[ \t]*+(?:[#;][^\n\r]*+)?(?:[\n\r]|\Z)")
 _NAME = re.compile(r"[ \t]*+(?:export[ \t]++(?!=))?([^\s=]++)[ \t]*+=[ \t]*+")
 _GOOD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -44,24 +45,24 @@ def parse(text: str) -> dict[str, str]:
         name, begin = _name(text, at)
         variables[name], at = _value(text, begin)
         if "\0" in variables[name]:
-            raise _error(text, begin, "a NUL can be in no variable")
+            raise _error(text, begin, "a variable cannot contain NUL")
     return variables
 
 
 def _name(text: str, at: int) -> tuple[str, int]:
-    """Return the name that is assigned to, and where its value begins."""
+    """Return the assigned name and the offset of its value."""
     found = _NAME.match(text, at)
     if not found:
-        raise _error(text, at, "this is no NAME=value; a value of several lines needs quotes")
+        raise _error(text, at, "this line is not NAME=value; a value of several lines needs quotes")
     if not _GOOD_NAME.fullmatch(found[1]):
         raise _error(
-            text, at, "what stands before `=` is no name: letters, digits and `_`, no digit first"
+            text, at, "the text before `=` is not a name: letters, digits and `_`, no digit first"
         )
     return found[1], found.end()
 
 
 def _value(text: str, at: int) -> tuple[str, int]:
-    """Return a value, its quoted parts joined with what is not quoted, and where it ends."""
+    """Return a value, quoted and unquoted parts joined, and the offset of its end."""
     parts = []
     while text[at : at + 1] in {"'", '"'}:
         found = (_SINGLE if text[at] == "'" else _DOUBLE).match(text, at)
@@ -70,7 +71,7 @@ def _value(text: str, at: int) -> tuple[str, int]:
         parts.append(found[1] if text[at] == "'" else _ESCAPED.sub(_in_double_quotes, found[1]))
         at = found.end()
     bare = _BARE.match(text, at)
-    assert bare  # nothing at all is enough
+    assert bare  # matches the empty string too
     parts.append(_ESCAPED.sub(_outside, bare[1]))
     return "".join(parts), bare.end()
 

@@ -1,4 +1,4 @@
-"""What can only be wrong between a group and the requests that are its members. Pure."""
+"""Errors that exist only between a group and the requests that are its members. Pure."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ _MOST_STEPS = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reached:
-    """A process that runs inside a group; whether it has environment and parameters of
-    it, having none of its own.
+    """A process that runs inside a group.
+
+    `has_environment` and `has_params` say whether it inherits those of the group.
     """
 
     process: Process
@@ -32,8 +33,10 @@ class _Reached:
 
 
 class GroupChecks:
-    """Looks through references and groups in groups; past so many steps in all it says
-    nothing any more.
+    """Follows references and nested groups.
+
+    The steps are limited over all groups; beyond `_MOST_STEPS` nothing more is
+    reported.
     """
 
     def __init__(self, chosen: Mapping[str, Candidate]) -> None:
@@ -41,14 +44,12 @@ class GroupChecks:
         self._steps_left = _MOST_STEPS
 
     def wrong(self, candidate: Candidate) -> Mapping[DataPath, Wrong]:
-        """Return what is wrong with the members that are requests, by the path of their
-        names in the document.
-        """
+        """Return what is wrong with each member that is a request, by the path of its name."""
         found: dict[DataPath, Wrong] = {}
         for path, name, groups in _named(candidate.request.process, ("process",), ()):
-            told = self._wrong(name, groups)
-            if told is not None:
-                found[path] = told
+            wrong = self._wrong(name, groups)
+            if wrong is not None:
+                found[path] = wrong
         return found
 
     def _wrong(self, name: str, groups: tuple[Process, ...]) -> Wrong | None:
@@ -63,13 +64,14 @@ class GroupChecks:
                     process.name, "it" if reached.request == name else f"`{reached.request}` in it"
                 )
             for secret in process.secrets:
-                if (key := _told(secret, group, reached)) is not None:
+                if (key := _revealed(secret, group, reached)) is not None:
                     return _secret(secret, key)
         return None
 
     def _reached(self, target: str) -> Iterator[_Reached]:
-        """Yield what runs when a request runs as a member, each request once a way that
-        it inherits.
+        """Yield every process that runs when the request `target` runs as a member.
+
+        Each request is visited once per combination of what it inherits.
         """
         ways = [(target, True, True)]
         seen = set(ways)
@@ -95,7 +97,10 @@ class GroupChecks:
                     ways.append(way)
 
     def _process_of(self, name: str) -> Process | None:
-        """Return what a request runs in the end, None if that cannot be had."""
+        """Return the process at the end of a chain of references.
+
+        None if a request is missing or the chain is a cycle.
+        """
         seen: set[str] = set()
         while name in self._chosen and name not in seen:
             self._steps_left -= 1
@@ -110,9 +115,7 @@ class GroupChecks:
 def _named(
     process: Process, path: DataPath, groups: tuple[Process, ...]
 ) -> Iterator[tuple[DataPath, str, tuple[Process, ...]]]:
-    """Yield the members that are requests, with the groups of the document that they
-    are in, the innermost last.
-    """
+    """Yield each member that is a request, with the groups around it, the innermost last."""
     if not isinstance(process.action, Group):
         return
     around = (*groups, process)
@@ -125,9 +128,7 @@ def _named(
 
 
 def _members(request: str, group: Process, environment: bool, params: bool) -> Iterator[_Reached]:
-    """Yield the members of a group of a request, and those of groups in it, with what
-    comes to them from outside.
-    """
+    """Yield the members of a group and of its nested groups, with what they inherit."""
     if not isinstance(group.action, Group):
         return
     for member in group.action.members:
@@ -141,8 +142,8 @@ def _members(request: str, group: Process, environment: bool, params: bool) -> I
         yield from _members(request, member, *inherits)
 
 
-def _told(secret: str, group: Process, reached: _Reached) -> str | None:
-    """Return under which key the group's document tells the value of a member's secret."""
+def _revealed(secret: str, group: Process, reached: _Reached) -> str | None:
+    """Return the key in which the group's document shows the value of a member's secret."""
     if reached.has_environment and secret in group.environment:
         return "environment"
     names = (name.upper() for name in group.params) if reached.has_params else ()
@@ -154,10 +155,16 @@ def _told(secret: str, group: Process, reached: _Reached) -> str | None:
 
 
 def _awaited(guard: str, who: str) -> Wrong:
-    message = f"{who} would wait for this group, which holds the guard {shown(guard)} until its members have ended"
+    message = (
+        f"{who} would wait for this group, which holds the guard {shown(guard)} until its "
+        "members have ended"
+    )
     return message, "give one of the two processes another `name`"
 
 
 def _secret(secret: str, key: str) -> Wrong:
-    message = f"the value of a secret has no business in the file: `{plain(secret)}` stands in the group's `{key}`"
+    message = (
+        f"the value of a secret must not be in the file: `{plain(secret)}` stands in the "
+        f"group's `{key}`"
+    )
     return message, "put it into an `environment_file` or the runner's own environment"

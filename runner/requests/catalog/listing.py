@@ -1,7 +1,7 @@
-"""A folder's request files and their bytes, so that nothing that lies there can block,
-crash or flood the reader.
+"""A folder's request files and their bytes. Reads files and folders.
 
-Reads files and folders.
+Nothing in the folder (a pipe, a device, a huge file, a loop of links) can block, crash
+or flood the reader.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST = 1 << 20
-"""Bytes of a file that is read."""
+"""Maximum size of a file, in bytes."""
 MOST_ENTRIES = 500_000
-"""Entries of a folder and all below it: a link to / must not be walked to its end."""
+"""Maximum number of entries in a folder and all below it, so that a link to / ends soon."""
 _ENTRIES_BETWEEN_YIELDS = 100
 _ATTEMPTS = 3
 _ENDINGS = (".yaml", ".yml")
 _SETTINGS = ("_defaults.yaml", "_defaults.yml")
 _SKIPPED = (".", "_", "#", "~")
-# Compiled when needed, for that takes milliseconds.
+# A pattern, not compiled at import: compiling takes milliseconds and is rarely needed.
 _UNFIT = "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 _LASTING = frozenset(
     {
@@ -52,18 +52,20 @@ _LASTING = frozenset(
         errno.ENXIO,
     }
 )
-"""Errors that remain until something about the file changes; a socket's is ENXIO, of a
-bad name None.
+"""Errors that last until the file changes.
+
+ENXIO comes from a socket, None from a name that `open` refuses (ValueError).
 """
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""Errors of what is no folder, or not any more."""
+"""Errors that mean that no folder is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Why something in a folder cannot be read; `is_folder` if all that lies below is concerned.
+    """Why a file or folder cannot be read.
 
-    `may_pass` says that nothing about the file itself has to change before it can be read.
+    With `is_folder` it concerns everything below. With `may_pass` the same file may
+    become readable without a change, so it is read again.
     """
 
     reason: str
@@ -74,13 +76,12 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The request files of a folder at one moment, by path relative to it; and what
-    cannot be looked into. No order.
+    """The request files of a folder at one moment, by path relative to it, unordered.
 
-    `changed` are the files that look different from what was known of them, new ones
-    included. `defaults` are the files of settings that requests share; those without a
-    signature are among the troubles. `links` are the links among them, and those to
-    folders or to nothing.
+    `troubles` are the paths that cannot be read. `changed` are the files that differ
+    from the known signatures, new files included. `defaults` are the `_defaults.yaml`
+    files; one without a signature is among the troubles. `links` are the links among
+    the files, to folders and to nothing.
     """
 
     files: Mapping[str, Signature]
@@ -92,8 +93,9 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """The bytes of a file, and its signature while they were read; None for a file that
-    never stood still.
+    """The bytes of a file and its signature at that time.
+
+    The signature is None for a file that changed during every attempt.
     """
 
     raw: bytes
@@ -101,7 +103,7 @@ class Content:
 
 
 def signature_at(path: str) -> Signature | None:
-    """Return the signature of what is at `path` now, if anything is."""
+    """Return the signature of the file at `path`, None if there is none."""
     try:
         return signature_of(os.stat(path))  # noqa: PTH116 (a Path for each of 10,000 files takes longer than the stat)
     except (OSError, ValueError):
@@ -109,10 +111,9 @@ def signature_at(path: str) -> Signature | None:
 
 
 def read_bounded(path: str, trust: Trust | None = None) -> Content | Trouble:
-    """Read a regular file of at most `LARGEST` bytes, again if it changed meanwhile.
-    Never blocks on a pipe.
+    """Read a regular file of at most `LARGEST` bytes; retry if it changes meanwhile.
 
-    With `trust` only what that trusts.
+    Never blocks on a pipe. With `trust`, refuses every file outside that trust.
     """
     content: Content | Trouble = Trouble(reason="it is not there")
     for _ in range(_ATTEMPTS):
@@ -137,8 +138,7 @@ def _read_once(path: str) -> Content | Trouble:
         before = os.fstat(descriptor)
         if objection := _objection(before):
             return objection
-        # A byte more than there should be shows whether it has grown; a read that comes
-        # short is told by its length.
+        # One byte more than expected shows growth; a shorter result shows truncation.
         raw = os.read(descriptor, before.st_size + 1)
         is_whole = len(raw) == before.st_size and signature_of(
             os.fstat(descriptor)
@@ -170,14 +170,13 @@ def _reason(error: OSError | ValueError) -> str:
 def listed(
     folder: Path, known: Mapping[str, Signature], *, is_guarded: bool = False
 ) -> Generator[None, None, Listing | None]:
-    """Walk a folder, through links, yielding now and then; return its files, or None if
-    it is not there.
+    """Walk a folder through links in slices; return its files, None if it is missing.
 
-    `known` are the signatures that its files had. With `is_guarded` what root must not
-    trust counts as unreadable.
+    `known` are the signatures from the last walk. With `is_guarded`, files that root
+    must not trust count as unreadable.
 
-    Its own path is resolved once, so that two states of a folder that is swapped by a
-    link do not mix. A folder that can be reached in several ways is walked once.
+    The folder's own path is resolved once, so that a folder swapped by a link is read
+    in one state only. A folder reachable by several paths is walked once.
     """
     root = real_path(folder)
     walk = _Walk(known, is_guarded=is_guarded)
@@ -212,7 +211,10 @@ def listed(
 
 
 def _objection_to(entry: os.DirEntry[str], status: os.stat_result) -> Objection | None:
-    """Say why root must not trust a file in a folder that it trusts."""
+    """Return why root must not trust a file whose folder it trusts.
+
+    A link leads elsewhere, so its whole target path is checked.
+    """
     return (
         ROOT.objection(entry.path) if entry.is_symlink() else ROOT.own_objection(entry.path, status)
     )
@@ -226,7 +228,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 class _Walk:
-    """What has been seen of a folder, and what is still to be walked."""
+    """The state of one walk: what was found and what is still ahead."""
 
     def __init__(self, known: Mapping[str, Signature], *, is_guarded: bool) -> None:
         self.files: dict[str, Signature] = {}
@@ -245,7 +247,7 @@ class _Walk:
         return self.entries >= MOST_ENTRIES
 
     def enter(self, path: str, relative: str) -> bool:
-        """Plan to walk a folder if it has not been walked; tell whether it is a folder at all."""
+        """Plan to walk a folder unless it was walked before; return whether it is a folder."""
         try:
             status = os.stat(path)  # noqa: PTH116
         except OSError as error:
@@ -262,6 +264,7 @@ class _Walk:
         return True
 
     def look_at(self, entry: os.DirEntry[str], below: str) -> None:
+        """Note one entry of a folder; stop the walk at the limit."""
         self.entries += 1
         relative = below + entry.name
         if self.entries >= MOST_ENTRIES:
@@ -273,8 +276,9 @@ class _Walk:
             self._look_into(entry, relative)
 
     def _is_as_known(self, entry: os.DirEntry[str], relative: str) -> bool:
-        """Keep a file that looks as it did: by far the most do, and nothing else is to
-        be asked of them.
+        """Keep a file whose signature is unchanged; return whether it is.
+
+        This is the fast path: nearly every file takes it, at the cost of one `stat`.
         """
         try:
             status = entry.stat()
@@ -289,6 +293,10 @@ class _Walk:
         return True
 
     def _look_into(self, entry: os.DirEntry[str], relative: str) -> None:
+        """Note a new or changed entry.
+
+        A plain request name, the usual case, skips the checks of `_keep`.
+        """
         name = entry.name
         if (
             name.endswith(_ENDINGS)
@@ -327,8 +335,9 @@ class _Walk:
                 self.changed.append(relative)
 
     def _signature(self, entry: os.DirEntry[str], relative: str) -> Signature | None:
-        """Return the signature of a file; None for one that is gone or, noted as a
-        trouble, not to be read.
+        """Return a file's signature, None if it is gone or unreadable.
+
+        An unreadable file is noted as a trouble.
         """
         try:
             status = entry.stat()
@@ -337,7 +346,7 @@ class _Walk:
                 self.troubles[relative] = Trouble(
                     reason=f"it is a link to nothing: {_reason(error)}"
                 )
-            elif not isinstance(error, FileNotFoundError):  # gone since the folder was looked into
+            elif not isinstance(error, FileNotFoundError):  # removed since the scandir
                 self.troubles[relative] = Trouble(reason=f"it cannot be read: {_reason(error)}")
             return None
         if reason := _objection(status):
@@ -356,8 +365,9 @@ class _Walk:
             return False
 
     def _note_unreadable(self, folder: str, error: OSError) -> None:
-        """Note a folder that is there but cannot be looked at now: what it held must
-        not count as removed.
+        """Note a folder that exists but cannot be read now.
+
+        Otherwise its requests would count as removed.
         """
         if folder and error.errno not in _GONE:
             reason = f"the folder cannot be read: {_reason(error)}"

@@ -1,5 +1,6 @@
-"""One file of a jobs folder: its good requests, and what is wrong with the rest. Reads
-the files of dates it names.
+"""One file of a jobs folder: its valid requests and the problems of the rest.
+
+Reads the files of dates that the requests name.
 """
 
 from __future__ import annotations
@@ -50,11 +51,10 @@ _EMPTY = Trouble(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a file stands: `relative` to the jobs folder, `display` as people are told,
-    `path` to open it.
+    """Where a file is: `relative` to the jobs folder, `display` for messages, `path` to open it.
 
-    `defaults` are the settings for the requests of its folder. With `is_guarded` what
-    root must not trust is not read.
+    `defaults` apply to the requests of its folder. With `is_guarded`, files that root
+    must not trust are refused.
     """
 
     relative: str
@@ -72,9 +72,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A valid request, before its neighbours are looked at, and where its name and the
-    names it mentions stand.
-    """
+    """A valid request before the cross checks, with the positions of its name and its mentions."""
 
     request: ProcessRequest
     display: str
@@ -82,7 +80,7 @@ class Candidate:
     mentions: tuple[Mention, ...] = ()
 
     def display_of(self, mention: Mention) -> str:
-        """Return the file that a mention stands in, as people are told."""
+        """Return the file that contains a mention, as messages show it."""
         if mention.file is None:
             return self.display
         return self.display.removesuffix(neutral(self.request.source.file)) + neutral(mention.file)
@@ -90,10 +88,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedFile:
-    """What a file holds. `names`, `is_whole` and `blamed` are of the rejected
-    documents, as in `Rejection`.
+    """What a file holds.
 
-    `reads` are the other files that were read for it.
+    `names`, `is_whole` and `blamed` describe its rejected documents, as in `Rejection`.
+    `reads` are the other files read for it, with their signatures.
     """
 
     candidates: tuple[Candidate, ...] = ()
@@ -105,7 +103,7 @@ class LoadedFile:
 
 
 def file_problem(display: str, trouble: Trouble) -> Problem:
-    """Tell why a file, or folder, as a whole cannot be read."""
+    """Return the problem of a file, or folder, that cannot be read as a whole."""
     return Problem(
         file=display,
         line=1,
@@ -117,8 +115,10 @@ def file_problem(display: str, trouble: Trouble) -> Problem:
 
 
 def loaded(content: Content, place: Place) -> LoadedFile:
-    """Read the requests of a file's content. An empty file is one that is being
-    written, or was by mistake emptied.
+    """Read the requests in a file's bytes.
+
+    An empty file is an error: an editor may be writing it, or somebody emptied it by
+    mistake.
     """
     if place.defaults.problems:
         return LoadedFile(problems=place.defaults.problems, is_whole=True, reads={})
@@ -136,7 +136,7 @@ def loaded(content: Content, place: Place) -> LoadedFile:
 
 
 class _Loading:
-    """The documents of one file, one after another."""
+    """The documents of one file, loaded one after another."""
 
     def __init__(self, place: Place, documents: tuple[Document, ...], raw: bytes) -> None:
         self._place = place
@@ -150,19 +150,29 @@ class _Loading:
         self._reads: dict[str, Signature | None] = {}
 
     def result(self) -> LoadedFile:
+        """Return all that was loaded.
+
+        A file outside the jobs folder shows no content, so its `blamed` share one
+        problem.
+        """
         found = tuple(self._problems[:_MOST_PROBLEMS])
-        told = discreet(found, self._place.path, self._place.root)
+        shown_problems = discreet(found, self._place.path, self._place.root)
         blamed = self._blamed[:_MOST_PROBLEMS]
         return LoadedFile(
             candidates=tuple(self._candidates),
-            problems=told,
+            problems=shown_problems,
             names=frozenset(self._names),
             is_whole=self._is_whole,
-            blamed=tuple(blamed if told == found else ((name, told[0]) for name, _ in blamed)),
+            blamed=tuple(
+                blamed
+                if shown_problems == found
+                else ((name, shown_problems[0]) for name, _ in blamed)
+            ),
             reads=self._reads,
         )
 
     def load(self, document: Document) -> None:
+        """Build a document's request; note it as a candidate or as rejected."""
         wrongly_named: list[Finding] = []
         name = self._name(document, wrongly_named)
         defaults = self._place.defaults
@@ -191,8 +201,10 @@ class _Loading:
             self._accept(document, request)
 
     def _name(self, document: Document, findings: list[Finding]) -> str | None:
-        """Return the name a document bears, by itself or from its file; None, with a
-        finding, if it cannot be told.
+        """Return a document's name, its own or the file's stem.
+
+        None, with a finding, if it has no valid name; the schema reports an invalid
+        `name` itself.
         """
         data = document.data if isinstance(document.data, dict) else {}
         if "name" in data:
@@ -209,7 +221,7 @@ class _Loading:
         return None
 
     def _excepted(self, document: Document, findings: list[Finding]) -> frozenset[date] | None:
-        """Read the file of dates that a document names, if it names one."""
+        """Read the file of dates that a document's `except` names, if any."""
         named = value_at(document.data, _EXCEPT)
         if (
             not isinstance(named, str)
@@ -244,9 +256,10 @@ class _Loading:
         self._candidates.append(candidate)
 
     def _mention(self, document: Document, path: DataPath, name: str) -> Mention:
-        told = self._place.defaults.on_failure
-        if path == ON_FAILURE and told is not None and value_at(document.data, path) is None:
-            return Mention(path=path, name=name, spot=told.spot, file=told.file)
+        shared_failure = self._place.defaults.on_failure
+        is_inherited = path == ON_FAILURE and value_at(document.data, path) is None
+        if is_inherited and shared_failure is not None:
+            return Mention(path=path, name=name, spot=shared_failure.spot, file=shared_failure.file)
         return Mention(path=path, name=name, spot=document.spot(path))
 
     def _reject(self, document: Document, findings: list[Finding], name: str | None) -> None:
@@ -254,23 +267,24 @@ class _Loading:
             self._is_whole = True
         else:
             self._names.add(name)
-        told = (
+        unsorted = (
             document.problem(finding, self._place.display)
             for finding in without_consequences(findings)
         )
-        problems = sorted(told, key=lambda problem: (problem.line, problem.column))
+        problems = sorted(unsorted, key=lambda problem: (problem.line, problem.column))
         self._problems.extend(problems)
         if name is not None:
             self._blamed.extend((name, problem) for problem in problems)
 
     def _digest(self, document: Document) -> str:
-        # The only document of a file is the whole file: its digest is then what `sha256sum` prints.
+        # A single document is the whole file, so that its digest is what `sha256sum` prints.
         return hashlib.sha256(self._raw if self._is_alone else document.text.encode()).hexdigest()
 
 
 def _findings(document: Document, data: object) -> list[Finding]:
-    """Return what is wrong with a document as YAML and by the schema, filled with its
-    defaults, each thing once.
+    """Return the findings of the YAML reader and of the schema, each once.
+
+    `data` is the document with its defaults filled in.
     """
     by_schema = findings_in(data)
     return beside(document.findings, by_schema) if document.findings else list(by_schema)

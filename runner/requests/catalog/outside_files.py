@@ -1,9 +1,8 @@
-"""Files that are read for a jobs folder and lie outside of it, behind a link or by
-their name. Asks the file system.
+"""Files that are read for a jobs folder but lie outside it, through a link or by name.
 
-Who may write a link need not be who may read what it leads to: a link to /etc/shadow in
-a pull request, say, which a pipeline validates as root. So what is wrong with such a
-file is told without anything of its content.
+Asks the file system. The author of a link may lack permission to read its target: a
+pull request may link to /etc/shadow, and a pipeline may validate it as root. So the
+problems of such a file are reported without its content.
 """
 
 from __future__ import annotations
@@ -15,12 +14,13 @@ from runner.errors import Problem
 from runner.system.regular_files import real_path
 from runner.values import neutral
 
-UNSHOWN = "it lies outside the jobs folder, so nothing of its content is shown"
+UNSHOWN = "it lies outside the jobs folder, so its content is not shown"
 
 
 def discreet(problems: Sequence[Problem], path: str, folder: str) -> tuple[Problem, ...]:
-    """Return the problems of the file at `path`, read for `folder`; one of no detail
-    for all, if it lies outside.
+    """Return the problems of the file at `path`, read for the jobs folder `folder`.
+
+    For a file outside the folder, one problem without detail stands for all.
     """
     if not problems or is_inside(path, folder):
         return tuple(problems)
@@ -42,5 +42,5 @@ def discreet(problems: Sequence[Problem], path: str, folder: str) -> tuple[Probl
 
 
 def is_inside(path: str, folder: str) -> bool:
-    """Tell whether a file lies in or below a folder, all links followed."""
+    """Report whether a file lies in or below a folder after resolving all links."""
     return real_path(path).startswith(f"{real_path(folder).rstrip('/')}/")

@@ -1,5 +1,6 @@
-"""Whether a runner that is root may use a place: other users must not change what it
-runs. Asks the file system.
+"""Whether a runner that is root may use a place: other users must not change what it runs.
+
+Asks the file system.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ from runner.system.trust import own_trust
 
 
 def is_guarded() -> bool:
-    """Tell whether what another user may change is refused: where the runner is root."""
+    """Report whether files that another user may change are refused: only for root."""
     return os.geteuid() == 0
 
 
 def require_trusted(place: Path, what: str) -> None:
-    """Refuse a place that another user may change, or replace, where the runner is
-    root. Raises RefusedError.
+    """Refuse, as root, a place that another user may change or replace.
 
-    Of a jobs folder that concerns the folder and the way to it: a file in it is rejected by itself.
+    For a jobs folder this checks the folder and the path to it; each file in it is
+    checked by itself. Raises RefusedError.
     """
     trust = own_trust()
     if trust and (objection := trust.objection(place)):
         raise RefusedError(
-            f"root does not use {what} {place}: {objection.reason}, and could have root run anything; "
+            f"root does not use {what} {place}: {objection.reason}, and could have root "
+            "run anything; "
             f"{objection.suggestion}, or let the runner be another user"
         )

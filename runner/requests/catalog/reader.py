@@ -1,8 +1,7 @@
-"""A jobs folder as a value: the good requests, the rejected documents, and what to look
-at to see a change.
+"""A jobs folder as a value: its valid requests and its rejected documents. Reads files.
 
-Reads files. `CatalogReader.scan` is a generator so that its owner can do it in slices,
-none of which grows with the folder.
+`CatalogReader.scan` is a generator: its owner runs it in slices, and no slice grows
+with the folder.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ _BETWEEN_YIELDS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """A file, or some documents of it, that cannot be used.
+    """A file, or some of its documents, that cannot be used.
 
-    `names` are the names that the rejected documents bear; with `whole` their names
-    cannot all be told, so that every request the file last supplied is affected.
-    `blamed` has problems by the name of the document that they are in.
+    `names` are the names of the rejected documents. With `whole` some of those names
+    are unknown, so every request that the file last supplied is affected. `blamed`
+    pairs each problem with the name of its document.
     """
 
     file: str
@@ -42,18 +41,16 @@ class Rejection:
     blamed: tuple[tuple[str, Problem], ...] = ()
 
     def problems_of(self, name: str) -> tuple[Problem, ...]:
-        """Return what is wrong with the document of a name; all that is known where it
-        cannot be told apart.
-        """
-        return tuple(problem for bearer, problem in self.blamed if bearer == name) or self.problems
+        """Return the problems of one document, else all problems of the file."""
+        return tuple(problem for owner, problem in self.blamed if owner == name) or self.problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """All requests of a folder by name. `missing` says that the folder itself is not
-    there (or not readable).
+    """All requests of a folder, by name.
 
-    `files` counts the request files that were seen.
+    `missing` means that the folder itself is absent or unreadable. `files` counts the
+    request files found.
     """
 
     folder: Path
@@ -65,18 +62,20 @@ class Catalog:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """All problems of all files, by file, line and column."""
-        # One that concerns a whole folder stands in the rejection of each of its files.
-        told = dict.fromkeys(
+        # The problem of a whole folder is in the rejection of each of its files.
+        unique = dict.fromkeys(
             problem for rejection in self.rejections for problem in rejection.problems
         )
-        return tuple(sorted(told, key=lambda problem: (problem.file, problem.line, problem.column)))
+        return tuple(
+            sorted(unique, key=lambda problem: (problem.file, problem.line, problem.column))
+        )
 
 
 class CatalogReader:
-    """Reads a folder again and again; what did not change since the last scan is not read twice.
+    """Reads a folder repeatedly; unchanged files are read once.
 
-    With `is_guarded` a file or folder that another user may change is rejected: what
-    runs as root must not come from there.
+    With `is_guarded`, a file or folder that another user may change is rejected: root
+    must not run its content.
     """
 
     def __init__(self, folder: Path, *, default_zone: str, is_guarded: bool = False) -> None:
@@ -90,13 +89,13 @@ class CatalogReader:
 
     @property
     def is_news(self) -> bool:
-        """Whether files were read that `written` has not been asked about since, or have gone."""
+        """Whether valid files were read or disappeared since the last call of `written`."""
         return self._files.is_news
 
     @property
     def read_besides(self) -> frozenset[str]:
-        """The absolute paths of what was read for the sake of request files, or was to
-        be: dates of `except`.
+        """The absolute paths of other files read, or attempted, for request files:
+        dates of `except`.
         """
         return self._files.defaults.reads.union(
             *(entry.file.reads for entry in self._files.entries.values())
@@ -104,33 +103,33 @@ class CatalogReader:
 
     @property
     def followed(self) -> frozenset[str]:
-        """The absolute paths of links, and of files besides the requests, that the last
-        look has come upon.
-        """
+        """The absolute paths of links and of other files that the last scan used."""
         return self._files.followed
 
     def notes_in(self, text: str | bytes) -> Notes:
-        """Return what a former reader of this folder has `written`; nothing of any other text."""
+        """Return what an earlier reader of this folder has `written`.
+
+        Empty for any other text.
+        """
         return notes_in(text, root=self._root, zone=self._default_zone)
 
     def recall(self, notes: Notes, requests: Mapping[str, ProcessRequest]) -> None:
-        """Know again what is noted, if `requests`, from the store, are those that were read."""
+        """Reuse the noted files whose requests equal those in `requests`, from the store."""
         known = recollected(notes, requests, display=self._display)
         for relative in sorted(known):
             self._files.keep(relative, known[relative])
 
     def written(self) -> str:
-        """Write what is known of good files, for `recall` at the next start."""
+        """Return the text that `recall` needs at the next start; it covers valid files only."""
         self._files.is_news = False
         return written(self._files.entries, root=self._root, zone=self._default_zone)
 
     def scan(self, incumbents: Mapping[str, str]) -> Generator[None, None, Catalog]:
-        """Read the folder in slices (a `yield` between any two files that are opened)
-        and return the catalog.
+        """Read the folder in slices, one `yield` per opened file, and return the catalog.
 
-        `incumbents` maps request names to the file that supplies them now: of two
-        documents with one name that file's stays. If a file changes while the scan
-        runs, its part is read again, so that the catalog is of one moment.
+        `incumbents` maps request names to the files that supply them now: of two
+        documents with one name, that file's document wins. A file that changes during
+        the scan is read again, so that the catalog shows one moment.
         """
         yield from self._files.refresh()
         if self._files.is_missing:
@@ -138,21 +137,20 @@ class CatalogReader:
         return (yield from _Merging(self._files, incumbents, self._display).catalog(self._folder))
 
     def read(self, incumbents: Mapping[str, str] | None = None) -> Catalog:
-        """Scan in one go; the requests are in the order of their names."""
+        """Scan in one go; the requests are sorted by name."""
         with unswept():
             catalog = exhausted(self.scan(incumbents or {}))
         return replace(catalog, requests=dict(sorted(catalog.requests.items(), key=itemgetter(0))))
 
     def glance(self) -> Generator[None, None, bool]:
-        """Read in slices what looks different now, so that a scan soon after has no
-        more to do than to look again.
+        """Read changed files in slices, so that the next scan has little left to read.
+
+        The generator returns whether any file had changed.
         """
         return self._files.glance()
 
     def look(self) -> Generator[None, None, bool]:
-        """Tell by stat alone, in slices, whether anything that the last scan read looks
-        different, or came or went.
-        """
+        """Return, by `stat` alone and in slices, whether anything changed since the last scan."""
         return self._files.look()
 
     def _display(self, relative: str) -> str:
@@ -160,7 +158,7 @@ class CatalogReader:
 
 
 def exhausted(slices: Generator[None, None, _Whole]) -> _Whole:
-    """Do all slices and return what they come to."""
+    """Run a generator to its end and return its value."""
     while True:
         try:
             next(slices)
@@ -170,7 +168,7 @@ def exhausted(slices: Generator[None, None, _Whole]) -> _Whole:
 
 
 class _Merging:
-    """From what the files hold, each by itself, to one catalog; in slices."""
+    """Merges the files into one catalog, in slices."""
 
     def __init__(
         self, files: JobFiles, incumbents: Mapping[str, str], display: Callable[[str], str]
@@ -184,6 +182,7 @@ class _Merging:
         self._requests: dict[str, ProcessRequest] = {}
 
     def catalog(self, folder: Path) -> Generator[None, None, Catalog]:
+        """Run every step in order and return the catalog."""
         yield from self._reject_files()
         yield from self._reject_troubles()
         self._reject_defaults()
@@ -220,13 +219,16 @@ class _Merging:
                     self._rejected.add(file, problem, whole=True)
 
     def _reject_defaults(self) -> None:
-        """Tell what is wrong with shared settings; the files that they concern are bad as they are."""
+        """Report the problems of shared defaults.
+
+        The requests that they concern are rejected already.
+        """
         for relative, problems in self._files.defaults.problems.items():
             if relative not in self._files.troubles:
                 self._rejected.add(relative, *problems, whole=True)
 
     def _supplied_below(self, folder: str) -> Generator[None, None, frozenset[str]]:
-        """Return the files below a folder that cannot be read which supply requests until now."""
+        """Return the supplying files below a folder that became unreadable."""
         below, files = f"{folder}/" if folder else "", set()
         for count, file in enumerate(self._incumbents.values()):
             if file.startswith(below) and file not in self._files.entries:
@@ -236,9 +238,7 @@ class _Merging:
         return frozenset(files)
 
     def _choose(self) -> Generator[None, None, None]:
-        """Give each name to the first that bears it, by file and line, and note where
-        there is more to be said.
-        """
+        """Give each name to its first candidate, by file and line; note rivals for `_settle`."""
         entries, chosen, requests = self._files.entries, self._chosen, self._requests
         for count, relative in enumerate(self._files.order):
             for candidate in entries[relative].file.candidates:
@@ -252,9 +252,7 @@ class _Merging:
                 yield
 
     def _kept(self) -> Generator[None, None, set[str]]:
-        """Return the names of requests that are kept in force because of what is wrong
-        with their files.
-        """
+        """Return the names that stay in force because their files are rejected."""
         kept: set[str] = set()
         for count, (name, file) in enumerate(self._incumbents.items() if self._rejected else ()):
             if self._rejected.covers(name, file):
@@ -264,10 +262,12 @@ class _Merging:
         return kept
 
     def _settle(self, kept: set[str]) -> Generator[None, None, None]:
-        """Decide between several that bear one name, and between a new one and one that is kept."""
+        """Choose between rivals for one name, and between a new and a kept request."""
         rivals = {name: [self._chosen[name]] for name in kept & self._chosen.keys()} | self._rivals
-        for name, bearers in rivals.items():
-            winners, refused = with_unique_names(bearers, self._incumbents, self._rejected.covers)
+        for name, rivals_of_name in rivals.items():
+            winners, refused = with_unique_names(
+                rivals_of_name, self._incumbents, self._rejected.covers
+            )
             self._rejected.refuse(refused)
             self._drop(name)
             for winner in winners.values():
@@ -279,7 +279,7 @@ class _Merging:
 
 
 class _Rejected:
-    """Rejections in the making, one a file."""
+    """Collects rejections, one per file."""
 
     def __init__(self) -> None:
         self._by_file: dict[str, Rejection] = {}
@@ -323,8 +323,6 @@ class _Rejected:
             )
 
     def covers(self, name: str, file: str) -> bool:
-        """Tell whether the request `name` that `file` supplied last is kept, because of
-        what is wrong with the file.
-        """
+        """Report whether a rejection of `file` keeps its former request `name` in force."""
         rejection = self._by_file.get(file)
         return rejection is not None and (rejection.whole or name in rejection.names)

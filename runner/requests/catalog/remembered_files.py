@@ -1,10 +1,9 @@
-"""What a reader knows of a folder's files, and the text that keeps it from one run of
-the program to the next. Pure.
+"""What a reader knows of a folder's files, and its text form for the next start. Pure.
 
-The text holds no requests: those are in the store. It says of which file's state they
-were read, and the digest of each definition, so that a text that is old, foreign or
-tampered with makes nothing true: what does not fit is left out and its file read again.
-Files with problems are always read again.
+The text holds no requests: those are in the store. It names the state of each file and
+the digest of each definition. So an old, foreign or forged text does no damage: an
+entry that does not match is dropped and its file is read again. Files with problems are
+always read again.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from runner.resources import schema_text
 from runner.system.regular_files import Signature
 
 Notes = Mapping[str, Any]
-"""What was kept of each file, not looked into yet."""
+"""The notes per file, not yet checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What is known of a file. `signature` is None for one that could not be read, for
-    a reason that may pass.
+    """What is known of a file.
 
-    `is_fresh` says that it had changed so shortly before it was read that a further
-    change may not show; `defaults` is the digest of the defaults that it was read with.
+    `signature` is None after a failure that may pass. `is_fresh` means that the file
+    changed so shortly before the read that a further change may leave its timestamps
+    the same. `defaults` is the digest of the defaults used.
     """
 
     signature: Signature | None
@@ -45,9 +44,7 @@ class Entry:
     defaults: bytes = b""
 
     def is_same(self, other: Entry) -> bool:
-        """Tell whether another reading of the file, and of what was read for its sake,
-        found the same.
-        """
+        """Report whether another read found the same file and the same inputs."""
         return self._known() == other._known()
 
     def _known(self) -> tuple[object, ...]:
@@ -55,17 +52,16 @@ class Entry:
 
 
 def reads_differ(file: LoadedFile) -> bool:
-    """Tell whether a file that was read for the sake of another (dates of `except`)
-    looks different now.
-    """
+    """Report whether any other file read for this one (dates of `except`) has changed."""
     return bool(file.reads) and any(
         signature_at(path) != signature for path, signature in file.reads.items()
     )
 
 
 def written(entries: Mapping[str, Entry], *, root: str, zone: str) -> str:
-    """Write what is known for certain of good files below `root`, times without an
-    offset being in `zone`.
+    """Return the text for the certain entries of valid files below `root`.
+
+    `zone` is the zone of times without an offset.
     """
     files = {
         relative: [
@@ -85,18 +81,16 @@ def written(entries: Mapping[str, Entry], *, root: str, zone: str) -> str:
 
 
 def notes_in(text: str | bytes, *, root: str, zone: str) -> Notes:
-    """Return what `written` wrote, by file; nothing of any other text."""
+    """Parse the text of `written` into notes per file; empty for any other text."""
     try:
-        told = json.loads(text)
-        return dict(told["files"]) if told["of"] == _origin(root, zone) else {}
+        data = json.loads(text)
+        return dict(data["files"]) if data["of"] == _origin(root, zone) else {}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
 def accepted(notes: Notes) -> frozenset[str]:
-    """Return the digests of the definitions that this version of the program, with its
-    schema, has made itself.
-    """
+    """Return the digests of the definitions that this version of the program accepted."""
     try:
         return frozenset(
             digest for _, _, candidates, *_ in notes.values() for _, digest, *_ in candidates
@@ -108,7 +102,7 @@ def accepted(notes: Notes) -> frozenset[str]:
 def recollected(
     notes: Notes, requests: Mapping[str, ProcessRequest], *, display: Callable[[str], str]
 ) -> dict[str, Entry]:
-    """Return what the notes say of files, as far as `requests` are those they speak of."""
+    """Return the noted entries whose requests equal those in `requests`."""
     try:
         noted = (
             (relative, _entry(relative, note, requests, display(relative)))
@@ -120,9 +114,7 @@ def recollected(
 
 
 def _origin(root: str, zone: str) -> list[str]:
-    """Return what must be the same for a text to count: the folder, the zone, the
-    program and its schema.
-    """
+    """Return what a text must share to count: folder, zone, program version and schema."""
     schema = hashlib.sha256(schema_text("process-request").encode()).hexdigest()
     return [root, zone, __version__, schema]
 
@@ -142,8 +134,9 @@ def _noted(candidate: Candidate) -> list[Any]:
 def _entry(
     relative: str, note: list[Any], requests: Mapping[str, ProcessRequest], display: str
 ) -> Entry | None:
-    """Return what a note says of a file, if the requests it names are its own, and the
-    very ones it was made of.
+    """Rebuild a file's entry from its note.
+
+    None unless each named request comes from this file with an equal definition.
     """
     signature, digest, candidates, reads, defaults = note
     found = []
@@ -165,8 +158,9 @@ def _entry(
 
 
 def _candidate(request: ProcessRequest, display: str, files: list[str], *spots: int) -> Candidate:
-    """Build a candidate again. Only `on_failure` can stand in another file, which is
-    the only one in `files` then.
+    """Rebuild a candidate.
+
+    Only `on_failure` can be in another file, so `files` holds at most that one.
     """
     name_spot, *others = (
         Spot(line=line, column=column) for line, column in zip(spots[::2], spots[1::2], strict=True)

@@ -1,6 +1,4 @@
-"""A request with all that it has from its file, from the defaults of its folders and
-from the program. Reads files.
-"""
+"""A request's settings from its file, its folders' defaults and the program. Reads files."""
 
 from __future__ import annotations
 
@@ -25,8 +23,9 @@ _MEMBERS = ("group", "members")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A value of a request, and where it is said; without a `file`, nowhere: it is the
-    program's default.
+    """A value of a request and its source.
+
+    `file` is None for a default of the program.
     """
 
     path: str
@@ -36,7 +35,7 @@ class Setting:
 
     @property
     def origin(self) -> str:
-        """Where the value is said, in words."""
+        """The source of the value in words."""
         return "default" if self.file is None else f"{self.file}:{self.line}"
 
 
@@ -49,16 +48,16 @@ class _Layer:
 def settings_of(
     request: ProcessRequest, folder: Path, *, display: Callable[[str], str], zone: str
 ) -> list[Setting]:
-    """Return all settings of a request of a jobs folder, section by section; `display`
-    tells people of a file.
+    """Return all settings of a request, section by section.
 
-    Times without an offset are in `zone`. Raises RefusedError if the files are not any
-    more what the request was read from.
+    `display` turns a relative path into the one that messages show. `zone` is the zone
+    of times without an offset. Raises RefusedError if the files changed since the
+    request was read.
     """
     data = dict(draft_from(request.source.definition).data)
     own = _own(request, folder, display)
     layers = list(_layers(request.source.file, folder, display))
-    told = [_told(path, value, own, layers) for path, value in _leaves(data, ())]
+    stated = [_sourced(path, value, own, layers) for path, value in _leaves(data, ())]
     assumed = [
         Setting(path=path_text(path), value=value) for path, value in _assumed(data, request, zone)
     ]
@@ -67,8 +66,15 @@ def settings_of(
         "process.directory": request.process.directory,
         "process.environment_file": list(request.process.environment_files),
     }
-    settings = [Setting(path=each.path, value=absolute.get(each.path, each.value), file=each.file, line=each.line)
-                for each in (*told, *assumed)]  # fmt: skip
+    settings = [
+        Setting(
+            path=each.path,
+            value=absolute.get(each.path, each.value),
+            file=each.file,
+            line=each.line,
+        )
+        for each in (*stated, *assumed)
+    ]
     return sorted(settings, key=lambda setting: sections.index(setting.path.partition(".")[0]))
 
 
@@ -77,11 +83,11 @@ def _own(request: ProcessRequest, folder: Path, display: Callable[[str], str]) -
     for document in _documents(folder / source.file, display(source.file)):
         if document.line == source.line:
             return _Layer(display=display(source.file), document=document)
-    raise RefusedError(f"{display(source.file)} does not say {request.name} any more")
+    raise RefusedError(f"{display(source.file)} no longer defines {request.name}")
 
 
 def _layers(file: str, folder: Path, display: Callable[[str], str]) -> Iterator[_Layer]:
-    """Yield the files of defaults that concern a file, the nearest first."""
+    """Yield the defaults files that apply to a file, the nearest first."""
     for level in PurePosixPath(file).parents:
         for relative in (level / name for name in NAMES if is_file(folder / level / name)):
             for document in _documents(folder / relative, display(str(relative)))[:1]:
@@ -95,7 +101,10 @@ def _documents(path: Path, display: str) -> tuple[Document, ...]:
 
 
 def _leaves(data: object, path: DataPath) -> Iterator[tuple[DataPath, object]]:
-    """Yield what is not made of other settings: a list is, where its entries are mappings."""
+    """Yield each value that contains no further settings.
+
+    A list counts as a value unless all of its entries are mappings.
+    """
     parts: Iterable[tuple[str | int, Any]] = ()
     if isinstance(data, dict):
         parts = data.items()
@@ -108,7 +117,8 @@ def _leaves(data: object, path: DataPath) -> Iterator[tuple[DataPath, object]]:
         yield from _leaves(value, (*path, key))
 
 
-def _told(path: DataPath, value: object, own: _Layer, layers: Iterable[_Layer]) -> Setting:
+def _sourced(path: DataPath, value: object, own: _Layer, layers: Iterable[_Layer]) -> Setting:
+    """Return a value with the nearest file and line that set it."""
     for layer, at in ((own, path), *((layer, _shared(path)) for layer in layers)):
         if value_at(layer.document.data, at) is not None or not at:
             line = layer.document.spot(at).line
@@ -117,7 +127,7 @@ def _told(path: DataPath, value: object, own: _Layer, layers: Iterable[_Layer]) 
 
 
 def _shared(path: DataPath) -> DataPath:
-    """Return where defaults say what a request has at a path."""
+    """Return the path at which a defaults file sets the value at `path`."""
     if path[:1] == ("timing",):
         return ("timing", *path[2:])
     while path[1:3] == _MEMBERS:
@@ -128,7 +138,7 @@ def _shared(path: DataPath) -> DataPath:
 def _assumed(
     data: Mapping[str, Any], request: ProcessRequest, zone: str
 ) -> Iterator[tuple[DataPath, object]]:
-    """Yield what the program has for what nobody says."""
+    """Yield the program's defaults for the settings that no file sets."""
     schema, process = schema_of("process-request"), data["process"]
     found = {
         ("name",): request.name,
@@ -163,7 +173,7 @@ def _assumed(
 def _of_schema(
     schema: Mapping[str, Any], data: Mapping[str, Any]
 ) -> Iterator[tuple[DataPath, object]]:
-    """Yield the defaults that a schema has for a mapping, and for the mappings in it."""
+    """Yield the schema's defaults for a mapping and for the mappings in it."""
     for key in schema.get("properties", {}):
         demand = below(schema, key)
         if isinstance(data.get(key), dict):

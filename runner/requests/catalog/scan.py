@@ -1,8 +1,6 @@
-"""What the files of a jobs folder hold, brought up to date in slices: only what looks
-different is read. Reads files.
+"""The files of a jobs folder, kept current in slices: only changed files are read.
 
-No step is as long as the folder is large; what is done for each file, whether it
-changed or not, is a stat.
+Reads files. No slice grows with the folder: an unchanged file costs one `stat`.
 """
 
 from __future__ import annotations
@@ -19,17 +17,17 @@ from runner.requests.catalog.remembered_files import Entry, reads_differ
 from runner.system.regular_files import Signature
 
 _ROUNDS = 4
-"""How often a folder that changes while it is read is read again."""
+"""How often a folder that changes during a read is read again."""
 _KNOWN_BETWEEN_YIELDS = 100
 
 
 class JobFiles:
-    """The files of one folder: `entries` by path relative to it, `order` those paths
-    sorted, `bad` those with problems.
+    """The files of one folder.
 
-    `troubles` are what could not be looked into, `is_missing` whether the folder itself
-    was there at the last look. `defaults` are the settings that requests share: of
-    other ones all files are read again that they concern.
+    `entries` are by path relative to it, `order` are those paths sorted, `bad` those
+    with problems. `troubles` are the paths that cannot be read; `is_missing` means that
+    the folder was absent at the last walk. `defaults` are the shared settings; when
+    they change, the files that they apply to are read again.
     """
 
     def __init__(
@@ -63,7 +61,7 @@ class JobFiles:
         self._inheriting: set[str] = set()
 
     def keep(self, relative: str, entry: Entry) -> None:
-        """Know what a file holds."""
+        """Store what a file holds and index it."""
         if relative not in self.entries:
             insort(self.order, relative)
         self.entries[relative] = entry
@@ -77,8 +75,9 @@ class JobFiles:
         _mark(self._inheriting, relative, is_in=bool(entry.defaults))
 
     def refresh(self) -> Generator[None, None, None]:
-        """Read what looks different, until a look finds all as it was read: then that
-        is the folder at one moment.
+        """Read changed files until a walk finds no change.
+
+        The entries then show the folder at one moment.
         """
         for round_ in range(_ROUNDS):
             if not (yield from self.glance(is_first=round_ == 0)):
@@ -87,8 +86,8 @@ class JobFiles:
 
     @property
     def followed(self) -> frozenset[str]:
-        """The absolute paths that lead out of what lies in the folder itself: links,
-        and what files refer to.
+        """The absolute paths that the folder's own watch does not cover: links and
+        referenced files.
         """
         links = (f"{self._root}/{relative}" for relative in self.links)
         return self.defaults.reads.union(
@@ -96,7 +95,7 @@ class JobFiles:
         )
 
     def glance(self, *, is_first: bool = True) -> Generator[None, None, bool]:
-        """Read once what looks different; tell whether anything was."""
+        """Read each changed file once; return whether any had changed."""
         listing = yield from listed(self._folder, self._signatures, is_guarded=self._is_guarded)
         self.is_missing = listing is None
         if listing is None:
@@ -110,9 +109,7 @@ class JobFiles:
         return (yield from self._read_different(listing, is_first=is_first))
 
     def look(self) -> Generator[None, None, bool]:
-        """Tell by stat alone whether anything looks different from what `refresh` has
-        read, or came or went.
-        """
+        """Return, by `stat` alone, whether anything changed since `refresh`."""
         listing = yield from listed(self._folder, self._signatures, is_guarded=self._is_guarded)
         if not self._is_settled or (listing is None) is not self.is_missing:
             return True
@@ -127,6 +124,10 @@ class JobFiles:
         return (yield from self.defaults.look(listing)) or bool((yield from self._redated()))
 
     def _forget_gone(self, listing: Listing) -> Generator[None, None, None]:
+        """Drop the files that disappeared.
+
+        Equal counts mean that none did, which saves a pass over all files.
+        """
         new = sum(relative not in self.entries for relative in listing.changed)
         if len(listing.files) - new == len(self.entries):
             return
@@ -148,6 +149,11 @@ class JobFiles:
         self.is_news, self._is_settled = True, False
 
     def _read_different(self, listing: Listing, *, is_first: bool) -> Generator[None, None, bool]:
+        """Read the changed files; return whether any content is new.
+
+        The first round reads `_fresh` files again, since their timestamps may hide a
+        change.
+        """
         redated, refilled = (yield from self._redated()), (yield from self._refilled())
         different = sorted(
             {*listing.changed, *redated, *refilled, *(self._fresh if is_first else ())}
@@ -166,9 +172,7 @@ class JobFiles:
         return is_any
 
     def _redated(self) -> Generator[None, None, list[str]]:
-        """Return the files for whose sake others were read (dates of `except`) that
-        look different now.
-        """
+        """Return the files whose dates files (`except`) have changed."""
         redated = []
         for count, relative in enumerate(tuple(self._dated)):
             if reads_differ(self.entries[relative].file):
@@ -178,7 +182,7 @@ class JobFiles:
         return redated
 
     def _refilled(self) -> Generator[None, None, list[str]]:
-        """Return the files that were read with other defaults than they have now."""
+        """Return the files that were read with other defaults than the current ones."""
         refilled: list[str] = []
         if self._is_filled or not (self.defaults or self._inheriting):
             return refilled

@@ -1,6 +1,4 @@
-"""What to say of a name that no request in force has: what is wrong with its file, or
-which name is near. Pure.
-"""
+"""What to report for an unknown request name: its file's problem, or a similar name. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +10,17 @@ from runner.spelling import nearest_word
 
 
 def words_for(name: str, known: Collection[str], rejections: Iterable[Rejection]) -> str:
-    """Say that no request has this name, and why; `known` are the names of those in force."""
+    """Return why no request has this name.
+
+    `known` are the names in force.
+    """
     return reason_for(name, known, rejections) or f"there is no request {name!r}"
 
 
 def reason_for(name: str, known: Collection[str], rejections: Iterable[Rejection]) -> str | None:
-    """Say why no request has a name: its file is invalid, or another name was meant;
-    None if there is no telling.
+    """Return why no request has a name: its file is invalid, or a similar name exists.
+
+    None if no reason is known.
     """
     rejected = {each: rejection for rejection in rejections for each in _names_of(rejection)}
     if name in rejected:
@@ -30,13 +32,14 @@ def reason_for(name: str, known: Collection[str], rejections: Iterable[Rejection
 
 
 def is_rejected(name: str, rejections: Iterable[Rejection]) -> bool:
-    """Tell whether a rejected document would supply a name."""
+    """Report whether a rejected document would supply a name."""
     return any(name in _names_of(each) for each in rejections)
 
 
 def _names_of(rejection: Rejection) -> frozenset[str]:
-    """Return the names that a rejected file would supply; of one that cannot be read at
-    all, the file's stem.
+    """Return the names that a rejected file would supply.
+
+    A file without readable names counts under its stem.
     """
     stem = PurePosixPath(rejection.file).stem
     return rejection.names | {stem} if rejection.whole else rejection.names

@@ -17,9 +17,14 @@ Accepts = Callable[[Any], bool]
 _Kind = type[Any]
 
 _KINDS: Mapping[str, tuple[_Kind, ...]] = {
-    "string": (str,), "object": (dict,), "array": (list,), "boolean": (bool,),
-    "integer": (int,), "number": (int, float), "null": (type(None),),
-}  # fmt: skip
+    "string": (str,),
+    "object": (dict,),
+    "array": (list,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "null": (type(None),),
+}
 _SAID_ELSEWHERE = frozenset({"type", "then", "else", "additionalProperties"})
 _SAYS_NOTHING = frozenset(
     {"$schema", "$id", "$comment", "title", "description", "examples", "default"}

@@ -72,7 +72,10 @@ ALIASES: tuple[Alias, ...] = (
     _row("function func callable", _PROCESS, "python", _nothing),
     _row("steps stages members tasks", _PROCESS, "group", to.members),
     _row(
-        "cwd workdir workingdir workingdirectory dir chdir folder path", _PROCESS, "directory", to.kept("directory")
+        "cwd workdir workingdir workingdirectory dir chdir folder path",
+        _PROCESS,
+        "directory",
+        to.kept("directory"),
     ),
     _row("env envs environ vars variables envvars", _PROCESS, "environment", to.environment),
     _row("envfile dotenv", _PROCESS, "environment_file", to.kept("environment_file")),
@@ -90,11 +93,22 @@ ALIASES: tuple[Alias, ...] = (
         _PROCESS,
         "prevent_concurrent",
         to.constant(
-            {"forbid": _GUARDED, "skip": _GUARDED, "true": _GUARDED, "1": _GUARDED, "replace": _REPLACING},
+            {
+                "forbid": _GUARDED,
+                "skip": _GUARDED,
+                "true": _GUARDED,
+                "1": _GUARDED,
+                "replace": _REPLACING,
+            },
         ),
     ),
     _row("nooverlap", _PROCESS, "prevent_concurrent", to.kept("prevent_concurrent", bool)),
-    _row("retries maxretries maximumretries backofflimit numberofretries", _PROCESS, "retry", to.retry(1)),
+    _row(
+        "retries maxretries maximumretries backofflimit numberofretries",
+        _PROCESS,
+        "retry",
+        to.retry(1),
+    ),
     _row("attempts maxattempts tries", _PROCESS, "retry", to.retry(0)),
     _row("memory memorylimit memlimit", _PROCESS, "limits", to.memory),
     _row("when trigger triggers on timer", _SCHEDULE, "", times.schedule),
@@ -112,25 +126,53 @@ ALIASES: tuple[Alias, ...] = (
     _row("tz zone timezonename crontz", _SCHEDULE, "timezone", times.timezone),
     _row("weekdays daysofweek", _SCHEDULE, "days", times.days),
     _row("dom monthday", _SCHEDULE, "day", to.kept("day", int)),
-    _row("since from begin startdate starttime startat", _SCHEDULE, "start", times.moment("start", needs_clock=False)),
-    _row("until end enddate endtime endat", _SCHEDULE, "finish", times.moment("finish", needs_clock=False)),
+    _row(
+        "since from begin startdate starttime startat",
+        _SCHEDULE,
+        "start",
+        times.moment("start", needs_clock=False),
+    ),
+    _row(
+        "until end enddate endtime endat",
+        _SCHEDULE,
+        "finish",
+        times.moment("finish", needs_clock=False),
+    ),
     _row("count maxruns", _SCHEDULE, "repetitions", times.repetitions(1)),
     _row("repeatcount", _SCHEDULE, "repetitions", times.repetitions(0)),
     _row("exclude holidays blackout excludedates", _SCHEDULE, "except", to.kept("except", list)),
     _row(
-        "jitter splay randomdelay randomizeddelaysec randomsleep", _SCHEDULE, "spread", to.duration("spread", 1)
+        "jitter splay randomdelay randomizeddelaysec randomsleep",
+        _SCHEDULE,
+        "spread",
+        to.duration("spread", 1),
     ),
     _row("misfirepolicy", _SCHEDULE, "misfire", _nothing),
-    _row("catchup", _SCHEDULE, "misfire", to.constant({"true": {"misfire": "fire_all"}, "false": {"misfire": "skip"}})),
-    _row("coalesce", _SCHEDULE, "misfire", to.constant({"true": _ONCE, "false": {"misfire": "fire_all"}})),
-    _row("persistent", _SCHEDULE, "misfire", to.constant({"true": _ONCE, "false": {"misfire": "skip"}})),
+    _row(
+        "catchup",
+        _SCHEDULE,
+        "misfire",
+        to.constant({"true": {"misfire": "fire_all"}, "false": {"misfire": "skip"}}),
+    ),
+    _row(
+        "coalesce",
+        _SCHEDULE,
+        "misfire",
+        to.constant({"true": _ONCE, "false": {"misfire": "fire_all"}}),
+    ),
+    _row(
+        "persistent",
+        _SCHEDULE,
+        "misfire",
+        to.constant({"true": _ONCE, "false": {"misfire": "skip"}}),
+    ),
     _row(
         "gracetime misfiregracetime startingdeadlineseconds",
         _SCHEDULE,
         "misfire_grace",
         to.duration("misfire_grace", 1),
     ),
-)  # fmt: skip
+)
 _BY_NAME: Mapping[str, Alias] = {name: alias for alias in ALIASES for name in alias.names}
 
 

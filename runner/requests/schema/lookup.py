@@ -47,8 +47,12 @@ def owners_of(root: Mapping[str, Any], key: str) -> Iterator[str]:
 
 
 _MAPPINGS: tuple[tuple[str, ...], ...] = (
-    (), ("process",), ("timing",), ("timing", "run_later"), ("timing", "schedule"),
-)  # fmt: skip
+    (),
+    ("process",),
+    ("timing",),
+    ("timing", "run_later"),
+    ("timing", "schedule"),
+)
 
 
 def homes_of(root: Mapping[str, Any], key: str) -> tuple[str, ...]:

@@ -45,28 +45,61 @@ _EVERY_UNIT = {
     **dict.fromkeys(("month", "months"), "monthly"),
 }
 _MONTHS_OF = {
-    "quarterly": 3, "semiannually": 6, "biannually": 6, "yearly": 12, "annually": 12, "annual": 12,
-    "year": 12, "years": 12,
-}  # fmt: skip
+    "quarterly": 3,
+    "semiannually": 6,
+    "biannually": 6,
+    "yearly": 12,
+    "annually": 12,
+    "annual": 12,
+    "year": 12,
+    "years": 12,
+}
 _NTH = {
-    "1st": "first", "2nd": "second", "3rd": "third", "4th": "fourth", "5th": "fifth", "1": "first", "2": "second",
-    "3": "third", "4": "fourth", "5": "fifth", "final": "last",
-}  # fmt: skip
+    "1st": "first",
+    "2nd": "second",
+    "3rd": "third",
+    "4th": "fourth",
+    "5th": "fifth",
+    "1": "first",
+    "2": "second",
+    "3": "third",
+    "4": "fourth",
+    "5": "fifth",
+    "final": "last",
+}
 _PLACES = ("first", "second", "third", "fourth", "fifth", "last")
 _COUNTED = {"daily": "day|days|d", "weekly": "week|weeks|w", "monthly": "month|months"}
 _CHOICES: Mapping[str, Mapping[str, str]] = {
     "misfire": {
-        "ignore": "skip", "donothing": "skip", "none": "skip", "once": "fire_once", "runonce": "fire_once",
-        "fireonce": "fire_once", "fireoncenow": "fire_once", "fireall": "fire_all", "all": "fire_all",
+        "ignore": "skip",
+        "donothing": "skip",
+        "none": "skip",
+        "once": "fire_once",
+        "runonce": "fire_once",
+        "fireonce": "fire_once",
+        "fireoncenow": "fire_once",
+        "fireall": "fire_all",
+        "all": "fire_all",
         "runall": "fire_all",
     },
     "on_overlap": {
-        "skip": "refuse", "forbid": "refuse", "drop": "refuse", "wait": "queue", "enqueue": "queue", "kill": "replace",
-        "cancel": "replace", "terminate": "replace",
+        "skip": "refuse",
+        "forbid": "refuse",
+        "drop": "refuse",
+        "wait": "queue",
+        "enqueue": "queue",
+        "kill": "replace",
+        "cancel": "replace",
+        "terminate": "replace",
     },
-    "if_interrupted": {"retry": "rerun", "restart": "rerun", "rerunonce": "rerun",
-                       "ignore": "record", "skip": "record"},
-}  # fmt: skip
+    "if_interrupted": {
+        "retry": "rerun",
+        "restart": "rerun",
+        "rerunonce": "rerun",
+        "ignore": "record",
+        "skip": "record",
+    },
+}
 
 
 def meant_by_value(path: DataPath, data: object) -> str | None:

@@ -70,9 +70,15 @@ def every_unit(unit: str) -> Convert:
 
 
 _CRON_KEYS = {
-    "minute": 0, "hour": 1, "dayofmonth": 2, "day": 2, "month": 3,
-    "dayofweek": 4, "weekday": 4, "dow": 4,
-}  # fmt: skip
+    "minute": 0,
+    "hour": 1,
+    "dayofmonth": 2,
+    "day": 2,
+    "month": 3,
+    "dayofweek": 4,
+    "weekday": 4,
+    "dow": 4,
+}
 
 
 def cron_fields(_: Any, around: Around) -> Entries | None:

@@ -35,9 +35,14 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 _NOUNS = {
-    "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
-    "array": "a list", "object": "a mapping", "null": "nothing",
-}  # fmt: skip
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "nothing",
+}
 _READERS: dict[str, Callable[[str], object]] = {
     "a duration": parse_duration,
     "a size": parse_size,

@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _KINDS: dict[str, Any] = {
-    "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict,
-}  # fmt: skip
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+}
 
 
 _RUN_LATER: DataPath = ("timing", "run_later")

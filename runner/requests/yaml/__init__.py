@@ -1,3 +1,4 @@
-"""From the bytes of a file to plain data with positions, within limits, and its errors
-in words. Pure.
+"""From the bytes of a file to plain data with positions, within limits. Pure.
+
+Every error is explained in words.
 """

@@ -1,10 +1,12 @@
 """From the bytes of a file to documents of plain data with positions. Pure.
 
-YAML is read by its events, not by the library's composer and constructor: those recurse
-(25 KB of `[` end the process), expand aliases, let the last of two equal keys win, and
-read `10:30` as 630. What is left is a strict part of YAML 1.2: text keys, no aliases,
-anchors, merge keys and tags, and plain scalars that become something else than text
-only if writing that gives the same text again.
+This module reads the library's events and leaves out its composer and constructor.
+Those recurse (25 KB of `[` end the process), expand aliases, let the last of two equal
+keys win, and read `10:30` as 630.
+
+The accepted language is a strict part of YAML 1.2: text keys, without aliases, anchors,
+merge keys and tags. A plain scalar becomes a number only if printing the number gives
+the same text.
 """
 
 from __future__ import annotations
@@ -35,12 +37,12 @@ _LONGEST_MESSAGE = 600
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """One document of a file. `text` is its share of the file: from the end of the one
-    before it to its own end.
+    """One document of a file.
 
-    `findings` are what is wrong with it as YAML; `data` is without what they concern.
-    `mark` is where it begins, `top` where the values of its own keys do; for all else
-    `mark_all` reads it once more: of most documents nobody asks.
+    `text` is its share of the file, from the end of the previous document to its own
+    end. `findings` are its errors as YAML; `data` leaves out the values they concern.
+    `mark` is its beginning, `top` the positions of its top-level values. `mark_all`
+    parses it again for all other positions, which few documents need.
     """
 
     data: object
@@ -52,8 +54,9 @@ class Document:
     mark_all: Callable[[], tuple[object, Mapping[int, Marks]]] = field(repr=False)
 
     def spot(self, path: DataPath, *, at_key: bool = False) -> Spot:
-        """Return where the value (or key) of `path` begins; for a path that is not
-        there, the nearest one above.
+        """Return where the value (or key) at `path` begins.
+
+        For a missing path, the position of its nearest existing parent.
         """
         if len(path) == 1 and not at_key and isinstance(self.data, dict):
             return spot_of(self.top.get(path[0], self.mark))
@@ -72,7 +75,7 @@ class Document:
         return self.mark_all()
 
     def problem(self, finding: Finding, file: str) -> Problem:
-        """Tell a finding at its place in `file`."""
+        """Return a finding as a problem with its position in `file`."""
         spot = finding.spot or self.spot(finding.path, at_key=finding.at_key)
         return Problem(
             file=file,
@@ -85,8 +88,9 @@ class Document:
 
 
 def documents_in(raw: bytes, file: str) -> tuple[Document, ...] | Problem:
-    """Read all documents of a file; empty ones are left out. A Problem is the file's
-    that cannot be read as YAML.
+    """Read all documents of a file except empty ones.
+
+    A Problem means that the file as a whole is not readable YAML.
     """
     try:
         return tuple(_documents(decoded(raw)))
@@ -126,7 +130,7 @@ def _documents(text: str) -> Iterator[Document]:
 
 
 class _Reader:
-    """The events of a text, document by document."""
+    """Reads the events of a text, document by document."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -134,6 +138,7 @@ class _Reader:
         self._left = MOST_NODES
 
     def next_document(self) -> _Plain | Builder | None:
+        """Return the next document, None at the end of the text."""
         try:
             while not isinstance(event := self._parser.get_event(), yaml.DocumentStartEvent):
                 if isinstance(event, yaml.StreamEndEvent):
@@ -144,12 +149,12 @@ class _Reader:
             raise explained(error, self._text) from None
 
     def _plain(self, events: list[Any]) -> _Plain | None:
-        """Read a document as long as nothing is to be said of it; what was read stands
-        in `events` then.
+        """Read a document without findings; return None at the first irregularity.
 
-        All that is refused, and why, is the builder's to know. Nearly all documents are
-        plain, and this loop is a quarter of the time that a jobs folder takes; hence no
-        call for each of their nodes.
+        `events` then holds the events read so far. The builder reads them again and
+        explains what is wrong. Nearly all documents are plain, and this loop takes a
+        quarter of the time of reading a jobs folder; hence it calls no function per
+        node.
         """
         get_event, note = self._parser.get_event, events.append
         root: Any = None
@@ -157,6 +162,7 @@ class _Reader:
         key: str | None = None
         parents: list[Any] = []
         top: dict[str | int, Mark] = {}
+        # `into` is the open container, `key` the key whose value comes next.
         for _ in range(self._left):
             event: Any = get_event()
             note(event)
@@ -199,6 +205,7 @@ class _Reader:
         return None
 
     def _built(self, read: list[Any]) -> Builder:
+        """Read a document with the builder, from the events read so far and the rest."""
         builder = Builder()
         for event in chain(read, iter(self._parser.get_event, None)):
             if not builder.take(event):
@@ -215,7 +222,7 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plain:
-    """A document of which nothing is to be said, and the events it was read from."""
+    """A document without findings, and the events it was read from."""
 
     data: object
     top: dict[str | int, Mark]

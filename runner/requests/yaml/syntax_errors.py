@@ -1,4 +1,4 @@
-"""Why a file cannot be read as YAML, told to whoever wrote it. Pure."""
+"""Why a file cannot be read as YAML, in words for its author. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from runner.requests.findings import Mark
 
-# Compiled when needed, for that takes milliseconds.
+# Patterns, not compiled at import: compiling takes milliseconds and is rarely needed.
 _CONTROL = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _BREAK = "\r\n|[\n\r\x85\u2028\u2029]"
 _BEGINS_SOMETHING = {
@@ -31,11 +31,11 @@ _SIGILS = {
 
 
 DEEPEST = 32
-"""How many lists and mappings may stand inside one another."""
+"""Maximum nesting depth of lists and mappings."""
 
 
 class UnreadableError(Exception):
-    """A text is no YAML that is read here; caught where the file's Problem is made."""
+    """A text that is not YAML as read here; it becomes the file's Problem."""
 
     def __init__(
         self,
@@ -51,19 +51,22 @@ class UnreadableError(Exception):
 
 
 def too_deep(at: Mark | None = None, spot: Spot | None = None) -> UnreadableError:
-    """Return the error for a list or mapping inside more than `DEEPEST` others."""
+    """Return the error for nesting deeper than `DEEPEST`."""
     return UnreadableError(f"this is nested deeper than {DEEPEST} levels", at=at, spot=spot)
 
 
 def decoded(raw: bytes) -> str:
-    """Return the text of a file in UTF-8, without a byte order mark. Raises UnreadableError."""
+    """Decode a file as UTF-8, without a byte order mark.
+
+    Raises UnreadableError.
+    """
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
             message = f"the byte 0x{raw[0]:02x} is not UTF-8: this looks like UTF-16"
             raise UnreadableError(message, suggestion="save the file as UTF-8") from None
-        # The codec counts from behind the byte order mark that it has skipped.
+        # The codec skips the byte order mark, and `error.start` counts from after it.
         before = error.object[: error.start].decode("utf-8", errors="replace")
         message = f"the byte 0x{error.object[error.start]:02x} is not UTF-8"
         raise UnreadableError(
@@ -72,11 +75,11 @@ def decoded(raw: bytes) -> str:
 
 
 def explained(error: yaml.YAMLError, text: str) -> UnreadableError:
-    """Return the error with its place, and with what would be right where that can be told."""
+    """Return the error with its position, and a fix where one is known."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         return _control_character(error, text)
-    if "nesting depth" in str(error):  # of libyaml itself, as PyYAML 6.0.4 has it: 1,000 levels
+    if "nesting depth" in str(error):  # libyaml's own limit: 1,000 levels in PyYAML 6.0.4
         return too_deep(spot=_end_of(text[: _first_too_deep(text)]))
     fault = _Fault(
         text=text,
@@ -92,7 +95,7 @@ def explained(error: yaml.YAMLError, text: str) -> UnreadableError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fault:
-    """What the library says: its words, where it is, and where what it was reading was `opened`."""
+    """The library's error: its words, its position, and where the construct was `opened`."""
 
     text: str
     context: str
@@ -109,8 +112,9 @@ class _Fault:
         return self.line[self.at.column : self.at.column + 1]
 
     def above(self, number: int) -> tuple[int, str]:
-        """Return the nearest line above one that is neither blank nor a comment, with
-        its number (from 0).
+        """Return the nearest line above `number` that is neither blank nor a comment.
+
+        Returns its number, from 0, and its text; -1 and "" if there is none.
         """
         lines = lines_of(self.text)[:number]
         found = (
@@ -146,8 +150,9 @@ def _tab(fault: _Fault) -> UnreadableError | None:
 
 
 def _colon(fault: _Fault) -> UnreadableError | None:
-    """A `:` where none can be: of this line it is the second, or the line is part of
-    what stands above it.
+    """Explain a misplaced `:`.
+
+    Either it is the second on its line, or the line belongs to the text above.
     """
     if not fault.problem.startswith("mapping values are not allowed"):
         return None
@@ -207,7 +212,7 @@ def _escape(fault: _Fault) -> UnreadableError | None:
 
 
 def _misplaced(fault: _Fault) -> UnreadableError | None:
-    """A line that is indented like none of its neighbours, or text behind a closing quote."""
+    """Explain a line with unexpected indentation, or text after a closing quote."""
     if "did not find expected key" not in fault.problem:
         return None
     before = fault.line[: fault.at.column].strip()
@@ -239,8 +244,16 @@ def _no_colon(fault: _Fault) -> UnreadableError | None:
 
 
 _EXPLANATIONS: tuple[Callable[[_Fault], UnreadableError | None], ...] = (
-    _sigil, _reserved, _tab, _colon, _bracket, _quote, _escape, _misplaced, _no_colon,
-)  # fmt: skip
+    _sigil,
+    _reserved,
+    _tab,
+    _colon,
+    _bracket,
+    _quote,
+    _escape,
+    _misplaced,
+    _no_colon,
+)
 
 
 def _unexplained(fault: _Fault) -> UnreadableError:
@@ -254,7 +267,7 @@ def _unexplained(fault: _Fault) -> UnreadableError:
 
 
 def _placed(fault: _Fault, message: str, suggestion: str | None) -> UnreadableError:
-    # The library counts a line more than there are where the last has no line break.
+    # Without a final line break the library reports one line too many.
     is_behind_all = fault.at.index >= len(fault.text.rstrip())
     spot = _end_of(fault.text.rstrip()) if is_behind_all else None
     return UnreadableError(message, suggestion=suggestion, at=fault.at, spot=spot)
@@ -272,8 +285,10 @@ def _depth(line: str) -> int:
 
 
 def _quoted(value: str) -> str:
-    """Suggest quotes, spelled out where the end of the value is certain: that of its
-    line, or of a cron expression.
+    """Suggest quotes.
+
+    The quoted text is shown only where the value's end is certain: at the line's end,
+    or after a cron expression.
     """
     if cron := re.match(r"\*\S*(?:[ \t]+[^\s,}\]#\"]+){4,5}(?=\s*(?:[,}\]]|$))", value[:100]):
         value = cron[0]
@@ -282,7 +297,10 @@ def _quoted(value: str) -> str:
 
 
 def _control_character(error: yaml.YAMLError, text: str) -> UnreadableError:
-    """Find what the library's reader refused; it only says where in its own buffer that was."""
+    """Find the character that the library's reader refused.
+
+    The library reports only a position in its own buffer.
+    """
     found = re.search(_CONTROL, text)
     if found is None:
         return UnreadableError(f"this is not valid YAML: {str(error)[:200]}")
@@ -291,9 +309,10 @@ def _control_character(error: yaml.YAMLError, text: str) -> UnreadableError:
 
 
 def _first_too_deep(text: str) -> int:
-    """Return the index of the bracket that opens one level too many; 0 if indentation does.
+    """Return the index of the bracket that opens one level too many.
 
-    Brackets inside quotes count here, too: the text is refused anyway, only its place may be off.
+    0 if indentation does. Brackets inside quotes count too: the text is refused anyway,
+    only the reported position may differ.
     """
     depth = 0
     for found in re.finditer(r"[\[{\]}]", text):
@@ -309,7 +328,7 @@ def _end_of(text: str) -> Spot:
 
 
 def lines_of(text: str) -> list[str]:
-    """Return the lines as the parser counts them."""
+    """Split a text into lines as the parser counts them."""
     return re.split(_BREAK, text)
 
 

@@ -1,6 +1,4 @@
-"""One document of YAML, built from its events with the place of each part, and all that
-is refused in it. Pure.
-"""
+"""One YAML document, built from its events with positions and findings. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from runner.requests.findings import Mark
 
     class _Node(Protocol):
-        """What is used of the library's events, whose own types leave their marks optional."""
+        """The used part of the library's events, whose own types have optional marks."""
 
         start_mark: Mark
         anchor: str | None
@@ -34,20 +32,29 @@ if TYPE_CHECKING:
 
 
 _WORDS: dict[str, bool | None] = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-}  # fmt: skip
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _FLOAT = re.compile(r"-?[0-9]{1,17}\.[0-9]{1,17}")
 _DROPPED = "\0"
-"""Stands for a key whose value is read and thrown away; no key is accepted that contains it."""
+"""Stands for a key whose value is read and discarded; no accepted key contains it."""
 
 
 @dataclass(slots=True)
 class Marks:
-    """Where the keys and values (of a list: the items) of one mapping or list begin.
+    """Where the keys and values (of a list: the items) of one container begin.
 
-    It keeps its container, so that the identity it is found by stays taken.
+    The reference to the container keeps its `id` unique while the marks exist.
     """
 
     container: object
@@ -56,8 +63,9 @@ class Marks:
 
 
 def resolved(text: str) -> str | int | float | bool | None:
-    """Return what a plain scalar means: numbers only if writing them gives `text`
-    again, so that nothing is ever lost.
+    """Return the value of a plain scalar.
+
+    A number only if printing it gives `text` again, so that nothing is lost.
 
     >>> [resolved(text) for text in ("8080", "0700", "1.10", "10:30", "NO", "true", "1e3")]
     [8080, '0700', '1.10', '10:30', 'NO', True, '1e3']
@@ -77,13 +85,15 @@ def resolved(text: str) -> str | int | float | bool | None:
 
 
 def spot_of(mark: Mark) -> Spot:
+    """Convert the library's mark, which counts from 0, to a spot, which counts from 1."""
     return Spot(line=mark.line + 1, column=mark.column + 1)
 
 
 @dataclass(slots=True)
 class _Open:
-    """A list or mapping that is being filled. `at` is its place in its parent; `key`
-    the one whose value comes next.
+    """A list or mapping that is being filled.
+
+    `at` is its place in its parent; `key` is the key whose value comes next.
     """
 
     container: list[object] | dict[str, object]
@@ -115,7 +125,7 @@ class Builder:
 
     @property
     def top(self) -> Mapping[str | int, Mark]:
-        """Where the values of the document's own keys begin."""
+        """The positions of the document's top-level values."""
         return self._marks[id(self._data)].values if isinstance(self._data, dict) else {}
 
     @property
@@ -123,11 +133,11 @@ class Builder:
         return tuple(self._findings)
 
     def marked(self) -> tuple[object, Mapping[int, Marks]]:
-        """Return the data, and where the parts of each of its containers stand."""
+        """Return the data, and the positions in each of its containers by the container's `id`."""
         return self._data, self._marks
 
     def take(self, event: Any) -> bool:
-        """Take an event of the document; False if it was its last."""
+        """Take one event; return False if it was the document's last."""
         kind = type(event)
         if kind is yaml.ScalarEvent:
             self.scalar(event)
@@ -178,7 +188,7 @@ class Builder:
         )
 
     def _put(self, value: object, event: _Node, *, merges: bool = False) -> str | int:
-        """Store a node where it belongs and return its place there."""
+        """Store a node in the open container and return its place there."""
         if not self._stack:
             self._data, self._mark = value, event.start_mark
             return _DROPPED
@@ -198,7 +208,7 @@ class Builder:
         return at
 
     def _key(self, key: object, event: _Node, top: _Open, *, merges: bool) -> str:
-        """Return the key if it is a new one of text, and `_DROPPED` otherwise."""
+        """Return a valid new key, otherwise `_DROPPED` with a finding."""
         if merges:
             self._find(
                 _DROPPED, "merge keys (`<<`) are not supported", "write the values out", event
@@ -231,13 +241,16 @@ class Builder:
                 at, message, "leave it out, or quote the value if it is meant as text", event
             )
         if event.tag:
-            message = f"`{plain(event.tag.replace('tag:yaml.org,2002:', '!!'))}` is a tag; tags are not supported"
+            message = (
+                f"`{plain(event.tag.replace('tag:yaml.org,2002:', '!!'))}` is a tag; tags are "
+                "not supported"
+            )
             self._find(
                 at, message, "leave it out, or quote the value if it is meant as text", event
             )
 
     def _find(self, at: str | int, message: str, suggestion: str | None, event: _Node) -> None:
-        """Note what is wrong with the node at a place of what is being filled."""
+        """Add a finding for the node at a place in the open container."""
         if len(self._findings) < MOST_FINDINGS:
             path = tuple(
                 part for part in (*(opened.at for opened in self._stack), at) if part != _DROPPED

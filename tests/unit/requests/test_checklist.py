@@ -83,9 +83,12 @@ def test_row_10_weekly_without_a_start_needs_a_time_of_day(folder: Path) -> None
 @pytest.mark.parametrize("interval", ["0", "-1", "1.5", "x", ""])
 @pytest.mark.parametrize("frequency", ["secondly", "minutely", "hourly", "daily"])
 def test_row_15_an_interval_below_1_is_refused(folder: Path, frequency: str, interval: str) -> None:
-    found = told(folder, schedule(f"frequency: {frequency}, at: 10:00, interval: {interval}").replace(
-        "at: 10:00, " if frequency != "daily" else "\0", ""
-    ))  # fmt: skip
+    found = told(
+        folder,
+        schedule(f"frequency: {frequency}, at: 10:00, interval: {interval}").replace(
+            "at: 10:00, " if frequency != "daily" else "\0", ""
+        ),
+    )
     assert set(found) == {"timing.schedule.interval"}
 
 

@@ -166,7 +166,8 @@ def test_run_later() -> None:
     assert later.misfire is Misfire.FIRE_ONCE
     utc = request(
         timing(
-            "{run_later: {start: 2026-12-24 17:00, timezone: UTC, misfire: skip, misfire_grace: 1h}}"
+            "{run_later: {start: 2026-12-24 17:00, timezone: UTC, misfire: skip, "
+            "misfire_grace: 1h}}"
         )
     ).timing
     assert utc == RunLater(
@@ -204,10 +205,22 @@ def test_a_signal_is_named_with_or_without_sig(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "path", "message"),
     [
-        ("process: {shell: x, stop_signal: TREM}", "process.stop_signal", 'no signal "TREM" (did you mean `TERM`?)'),
-        ("process: {shell: x, stop_signal: SIGSIGTERM}", "process.stop_signal", "there is no signal"),
+        (
+            "process: {shell: x, stop_signal: TREM}",
+            "process.stop_signal",
+            'no signal "TREM" (did you mean `TERM`?)',
+        ),
+        (
+            "process: {shell: x, stop_signal: SIGSIGTERM}",
+            "process.stop_signal",
+            "there is no signal",
+        ),
         ("process: {shell: x, stop_signal: ''}", "process.stop_signal", "there is no signal"),
-        ("process: {shell: x, timeout: 0s}", "process.timeout", "`timeout` should be longer than nothing"),
+        (
+            "process: {shell: x, timeout: 0s}",
+            "process.timeout",
+            "`timeout` should be longer than nothing",
+        ),
         ("process: {shell: x, timeout: 40000d}", "process.timeout", "longer than a hundred years"),
         (timing("{run_later: {start: 2026-12-24}}"), "timing.run_later.start", "2026-12-24"),
         (timing("{run_later: {start: 2026-02-30 10:00}}"), "timing.run_later.start", "2026-02-30"),
@@ -217,12 +230,28 @@ def test_a_signal_is_named_with_or_without_sig(name: str) -> None:
             "Europe/Madrid",
         ),
         (timing("{schedule: {frequency: daily}}"), "timing.schedule", "at what time of day?"),
-        (timing("{schedule: {frequency: cron, expression: 61 * * * *}}"), "timing.schedule.expression", "61"),
-        (timing("{schedule: {frequency: hourly, timezone: Mars}}"), "timing.schedule.timezone", "Mars"),
-        (timing("{schedule: {frequency: hourly, misfire_grace: 0s}}"), "timing.schedule.misfire_grace", "longer than"),
-        (timing("{schedule: {frequency: hourly, except: [2026-02-30]}}"), "timing.schedule.except[0]", "no 2026-02-30"),
+        (
+            timing("{schedule: {frequency: cron, expression: 61 * * * *}}"),
+            "timing.schedule.expression",
+            "61",
+        ),
+        (
+            timing("{schedule: {frequency: hourly, timezone: Mars}}"),
+            "timing.schedule.timezone",
+            "Mars",
+        ),
+        (
+            timing("{schedule: {frequency: hourly, misfire_grace: 0s}}"),
+            "timing.schedule.misfire_grace",
+            "longer than",
+        ),
+        (
+            timing("{schedule: {frequency: hourly, except: [2026-02-30]}}"),
+            "timing.schedule.except[0]",
+            "no 2026-02-30",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_value_that_cannot_be_meant_is_told_at_its_place(
     text: str, path: str, message: str
 ) -> None:
@@ -233,7 +262,8 @@ def test_a_value_that_cannot_be_meant_is_told_at_its_place(
 
 def test_values_are_checked_where_the_schema_has_nothing_to_say_and_in_the_same_pass() -> None:
     found = told(
-        "ownr: x\nprocess: {shell: x, stop_signal: X}\ntiming: {schedule: {frequency: hourly, timezone: Mars}}"
+        "ownr: x\nprocess: {shell: x, stop_signal: X}\ntiming: {schedule: {frequency: "
+        "hourly, timezone: Mars}}"
     )
     assert set(found) == {"ownr", "process.stop_signal", "timing.schedule.timezone"}
 
@@ -241,7 +271,8 @@ def test_values_are_checked_where_the_schema_has_nothing_to_say_and_in_the_same_
 def test_a_lone_document_is_called_like_its_file() -> None:
     assert request("process: {shell: x}", stem="report.daily").name == "report.daily"
     assert told("process: {shell: x}", stem="My Report") == {
-        "": "jobs.d/finance/My Report.yaml:1:1: the file's name \"My Report\" cannot be the request's"
+        "": 'jobs.d/finance/My Report.yaml:1:1: the file\'s name "My Report" cannot be the '
+        "request's"
         " (rename it or add a `name`, for example my-report)"
     }
     assert request("name: report\nprocess: {shell: x}", stem="My Report").name == "report"
@@ -249,7 +280,8 @@ def test_a_lone_document_is_called_like_its_file() -> None:
 
 def test_several_documents_each_name_themselves() -> None:
     file = load(
-        "name: a\nprocess: {shell: x}\n---\nprocess: {shell: y}\n---\nname: c\nprocess: {shell: z}\n"
+        "name: a\nprocess: {shell: x}\n---\nprocess: {shell: y}\n---\nname: c\nprocess: "
+        "{shell: z}\n"
     )
     assert [(each.request.name, each.request.source.line) for each in file.candidates] == [
         ("a", 1),
@@ -286,9 +318,15 @@ def test_the_digest_of_a_lone_document_is_its_files_and_else_its_own() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [FULL, "process: {shell: x}", timing("run_immediately"), timing("{run_later: {start: 2026-12-24 18:00}}"),
-     "process: {shell: x, environment: {A: é}}", "process: {request: other}"],
-)  # fmt: skip
+    [
+        FULL,
+        "process: {shell: x}",
+        timing("run_immediately"),
+        timing("{run_later: {start: 2026-12-24 18:00}}"),
+        "process: {shell: x, environment: {A: é}}",
+        "process: {request: other}",
+    ],
+)
 def test_a_stored_definition_builds_the_same_request_again(text: str) -> None:
     original = request(text)
     again = request_from_definition(definition_text(original), default_zone="Europe/Madrid")

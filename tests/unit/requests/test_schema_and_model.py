@@ -46,7 +46,8 @@ def process(fields: str) -> str:
     [
         process("shell: x"),
         process(
-            "command: [a, b], timeout: 1h30m, stop_signal: INT, stop_grace: 500ms, prevent_concurrent: true"
+            "command: [a, b], timeout: 1h30m, stop_signal: INT, stop_grace: 500ms, "
+            "prevent_concurrent: true"
         ),
         process("shell: x, prevent_concurrent: true, on_overlap: refuse, if_interrupted: record"),
         process("shell: x, environment: {A: '5', b.c: ''}"),
@@ -55,36 +56,44 @@ def process(fields: str) -> str:
             "python: reports.daily:main, params: {year: 2026, ok: [1, {a: ~}]}, secrets: [A, b.c]"
         ),
         process(
-            "shell: x, environment_file: a.env, stdin: '', run_as: {user: a, group: '0'}, umask: 027, nice: -5"
+            "shell: x, environment_file: a.env, stdin: '', run_as: {user: a, group: '0'}, "
+            "umask: 027, nice: -5"
         ),
         process(
-            "shell: x, environment_file: [a.env, b.env], limits: {memory: 1GiB, cpu: 5m, processes: 5}"
+            "shell: x, environment_file: [a.env, b.env], limits: {memory: 1GiB, cpu: 5m, "
+            "processes: 5}"
         ),
         process(
-            "shell: x, success: {exit_codes: [0, 2]}, retry: {attempts: 3, backoff: 1.5}, output_limit: 5MB"
+            "shell: x, success: {exit_codes: [0, 2]}, retry: {attempts: 3, backoff: 1.5}, "
+            "output_limit: 5MB"
         ),
         process(
-            "group: {members: [{request: a}, {name: b, shell: x}], stop_on_failure: true}, timeout: 3m"
+            "group: {members: [{request: a}, {name: b, shell: x}], stop_on_failure: true}, "
+            "timeout: 3m"
         ),
         process(
-            "group: {members: [{name: b, group: {members: [{request: a}]}}]}, retry: {attempts: 1000}"
+            "group: {members: [{name: b, group: {members: [{request: a}]}}]}, retry: "
+            "{attempts: 1000}"
         ),
         "process: {shell: x}\ntiming: run_immediately",
         "process: {shell: x}\ntiming: {run_immediately: {}}",
         "process: {shell: x}\ntiming:\n  run_immediately:",
-        "process: {shell: x}\ntiming: {run_later: {start: 2026-12-24 18:00, timezone: UTC, misfire: skip}}",
+        "process: {shell: x}\ntiming: {run_later: {start: 2026-12-24 18:00, timezone: UTC, "
+        "misfire: skip}}",
         "process: {shell: x}\ntiming: {run_later: {start: 2026-12-24 18:00, misfire_grace: 1m}}",
         schedule("frequency: secondly, interval: 5, spread: 1s, misfire: fire_all"),
         schedule("frequency: daily, at: 10:30, days: weekends, except: [2026-12-25]"),
         schedule("frequency: daily, at: [10:30, '11:00:30'], interval: 3, except: holidays.txt"),
         schedule("frequency: weekly, days: [monday, friday], at: 10:30"),
         schedule(
-            "frequency: monthly, day: 31, start: 2026-01-01T10:00Z, repetitions: 0, finish: 2026-02-01"
+            "frequency: monthly, day: 31, start: 2026-01-01T10:00Z, repetitions: 0, "
+            "finish: 2026-02-01"
         ),
         schedule("frequency: monthly, day: last_workday, at: 10:30"),
         schedule("frequency: monthly, day: second sunday, at: 10:30"),
         schedule("frequency: cron, expression: '*/5 * * * *'"),
-        "process: {shell: x}\nreschedule: 3\nlabels: {a: b}\ncontext: {client: c}\nscheduled: false\nowner: o",
+        "process: {shell: x}\nreschedule: 3\nlabels: {a: b}\ncontext: {client: "
+        "c}\nscheduled: false\nowner: o",
     ],
 )
 def test_what_the_format_allows_is_allowed(text: str) -> None:
@@ -96,38 +105,111 @@ def test_what_the_format_allows_is_allowed(text: str) -> None:
     [
         ("- a", "", "a request should be a mapping, not a list"),
         ("~", "", "a request is empty; it should be a mapping"),
-        ("name: a", "", "`process` is missing (for example process: {command: [python3, post.py], timeout: 30m})"),
-        ("process: {shell: x}\ntming: {}", "tming", "`tming` is not a key of a request (did you mean `timing`?)"),
-        ("process: {shell: x}\ntimeout: 3m", "timeout", "not a key of a request (in `process`, write timeout: 3m)"),
+        (
+            "name: a",
+            "",
+            "`process` is missing (for example process: {command: [python3, post.py], "
+            "timeout: 30m})",
+        ),
+        (
+            "process: {shell: x}\ntming: {}",
+            "tming",
+            "`tming` is not a key of a request (did you mean `timing`?)",
+        ),
+        (
+            "process: {shell: x}\ntimeout: 3m",
+            "timeout",
+            "not a key of a request (in `process`, write timeout: 3m)",
+        ),
         ("process: {shell: x}\nat: 10:00", "at", "(it belongs in `timing.schedule`)"),
-        ("process: {shell: x}\nstart: 1", "start", "(it belongs in `timing.run_later` or `timing.schedule`)"),
-        (process("shell: x, owner: me"), "process.owner", "(in the request itself, write owner: me)"),
-        (process("shell: x, zzzzzz: 1"), "process.zzzzzz", "`zzzzzz` is not a key of `process` (None)"),
-        (process("{}"), "process", "`process` needs one of `command`, `shell`, `python`, `group` or `request`"),
+        (
+            "process: {shell: x}\nstart: 1",
+            "start",
+            "(it belongs in `timing.run_later` or `timing.schedule`)",
+        ),
+        (
+            process("shell: x, owner: me"),
+            "process.owner",
+            "(in the request itself, write owner: me)",
+        ),
+        (
+            process("shell: x, zzzzzz: 1"),
+            "process.zzzzzz",
+            "`zzzzzz` is not a key of `process` (None)",
+        ),
+        (
+            process("{}"),
+            "process",
+            "`process` needs one of `command`, `shell`, `python`, `group` or `request`",
+        ),
         (process("shell: x, command: [y]"), "process.command", "here are `command` and `shell`"),
-        (process("command: ls -l"), "process.command", "not \"ls -l\" (write [ls, -l])"),
+        (process("command: ls -l"), "process.command", 'not "ls -l" (write [ls, -l])'),
         (process("command: []"), "process.command", "`command` is empty"),
-        (process("command: [sleep, 5]"), "process.command.1", '`command[1]` should be text, not 5 (quote it: "5")'),
+        (
+            process("command: [sleep, 5]"),
+            "process.command.1",
+            '`command[1]` should be text, not 5 (quote it: "5")',
+        ),
         (process("shell: ''"), "process.shell", "`shell` is empty"),
         (process("shell: "), "process.shell", "`shell` is empty; it should be text"),
-        (process("shell: x, environment: {A: 8080}"), "process.environment.A", 'text, not 8080 (quote it: "8080")'),
-        (process("shell: x, environment: {A: true}"), "process.environment.A", 'not true (quote it: "true")'),
-        (process("shell: x, environment: {A=B: x}"), "process.environment.A=B", "`A=B` cannot be a variable's name"),
-        (process("shell: x, environment: {'': x}"), "process.environment.", "cannot be a variable's name: not empty"),
-        (process("shell: x, timeout: 30"), "process.timeout", "30 what? A duration needs a unit: 30s, 30m, 30h"),
+        (
+            process("shell: x, environment: {A: 8080}"),
+            "process.environment.A",
+            'text, not 8080 (quote it: "8080")',
+        ),
+        (
+            process("shell: x, environment: {A: true}"),
+            "process.environment.A",
+            'not true (quote it: "true")',
+        ),
+        (
+            process("shell: x, environment: {A=B: x}"),
+            "process.environment.A=B",
+            "`A=B` cannot be a variable's name",
+        ),
+        (
+            process("shell: x, environment: {'': x}"),
+            "process.environment.",
+            "cannot be a variable's name: not empty",
+        ),
+        (
+            process("shell: x, timeout: 30"),
+            "process.timeout",
+            "30 what? A duration needs a unit: 30s, 30m, 30h",
+        ),
         (process("shell: x, timeout: '30'"), "process.timeout", "30 what?"),
-        (process("shell: x, timeout: 5 minutes"), "process.timeout", "is not a duration (write 5m)"),
+        (
+            process("shell: x, timeout: 5 minutes"),
+            "process.timeout",
+            "is not a duration (write 5m)",
+        ),
         (process("shell: x, timeout: ''"), "process.timeout", "is not a duration"),
-        (process("shell: x, prevent_concurrent: yes"), "process.prevent_concurrent", 'true or false, not "yes"'),
-        (process("shell: x, on_overlap: refuse"), "process", "`on_overlap` needs `prevent_concurrent`"),
+        (
+            process("shell: x, prevent_concurrent: yes"),
+            "process.prevent_concurrent",
+            'true or false, not "yes"',
+        ),
+        (
+            process("shell: x, on_overlap: refuse"),
+            "process",
+            "`on_overlap` needs `prevent_concurrent`",
+        ),
         (
             process("shell: x, on_overlap: refuse, prevent_concurrent: false"),
             "process.prevent_concurrent",
             "should be true where `on_overlap` is given, not false",
         ),
         (process("group: {members: []}"), "process.group.members", "`members` is empty"),
-        (process("group: {members: [{shell: x}]}"), "process.group.members.0", "an inline member needs `name`"),
-        (process("group: {members: [5]}"), "process.group.members.0", "`members[0]` should be a mapping, not 5"),
+        (
+            process("group: {members: [{shell: x}]}"),
+            "process.group.members.0",
+            "an inline member needs `name`",
+        ),
+        (
+            process("group: {members: [5]}"),
+            "process.group.members.0",
+            "`members[0]` should be a mapping, not 5",
+        ),
         (
             process("group: {members: [{request: a, timeout: 1m}]}"),
             "process.group.members.0.timeout",
@@ -143,38 +225,119 @@ def test_what_the_format_allows_is_allowed(text: str) -> None:
             "process.group.members.0.command",
             "here are `command` and `shell` (make them members of their own)",
         ),
-        (process("group: {members: [{request: a}]}, umask: 027"), "process.umask", "(say it at the members)"),
-        (process("python: main"), "process.python", "written package.module:function, not \"main\""),
-        (process("shell: x, params: {a-b: 1}"), "process.params.a-b", "`a-b` cannot be a parameter's name"),
-        (process("shell: x, secrets: [A=B]"), "process.secrets.0", "a variable's name: not empty, without `=`"),
-        (process("shell: x, umask: 27"), "process.umask", "an octal mask of three or four digits, quoted, not 27"),
-        (process("shell: x, retry: {attempts: 1001}"), "process.retry.attempts", "a whole number from 1 to 1000"),
+        (
+            process("group: {members: [{request: a}]}, umask: 027"),
+            "process.umask",
+            "(say it at the members)",
+        ),
+        (process("python: main"), "process.python", 'written package.module:function, not "main"'),
+        (
+            process("shell: x, params: {a-b: 1}"),
+            "process.params.a-b",
+            "`a-b` cannot be a parameter's name",
+        ),
+        (
+            process("shell: x, secrets: [A=B]"),
+            "process.secrets.0",
+            "a variable's name: not empty, without `=`",
+        ),
+        (
+            process("shell: x, umask: 27"),
+            "process.umask",
+            "an octal mask of three or four digits, quoted, not 27",
+        ),
+        (
+            process("shell: x, retry: {attempts: 1001}"),
+            "process.retry.attempts",
+            "a whole number from 1 to 1000",
+        ),
         (process("shell: x, retry: {delay: 5s}"), "process.retry", "`attempts` is missing"),
         (process("shell: x, limits: {memory: 5}"), "process.limits.memory", "not a size"),
-        ("name: Nightly Run\nprocess: {shell: x}", "name", "not \"Nightly Run\" (for example nightly-run)"),
+        (
+            "name: Nightly Run\nprocess: {shell: x}",
+            "name",
+            'not "Nightly Run" (for example nightly-run)',
+        ),
         ("name: 5\nprocess: {shell: x}", "name", 'not 5 (quote it: "5")'),
         ("process: {shell: x}\ntiming: ", "timing", "`timing` is empty"),
-        ("process: {shell: x}\ntiming: run_later", "timing", "`timing` should be `run_immediately`, or a mapping"),
-        ("process: {shell: x}\ntiming: {}", "timing", "needs one of `run_immediately`, `run_later` or `schedule`"),
-        ("process: {shell: x}\ntiming: {run_later: {}}", "timing.run_later", "(for example start: 2026-12-24 18:00)"),
-        ("process: {shell: x}\ntiming: {run_later: {start: soon}}", "timing.run_later.start", "'soon' is not a time"),
         (
-            "process: {shell: x}\ntiming: {run_immediately: {}, run_later: {start: 2026-12-24 18:00}}",
+            "process: {shell: x}\ntiming: run_later",
+            "timing",
+            "`timing` should be `run_immediately`, or a mapping",
+        ),
+        (
+            "process: {shell: x}\ntiming: {}",
+            "timing",
+            "needs one of `run_immediately`, `run_later` or `schedule`",
+        ),
+        (
+            "process: {shell: x}\ntiming: {run_later: {}}",
+            "timing.run_later",
+            "(for example start: 2026-12-24 18:00)",
+        ),
+        (
+            "process: {shell: x}\ntiming: {run_later: {start: soon}}",
+            "timing.run_later.start",
+            "'soon' is not a time",
+        ),
+        (
+            "process: {shell: x}\ntiming: {run_immediately: {}, run_later: {start: "
+            "2026-12-24 18:00}}",
             "timing.run_immediately",
             "`timing` has exactly one of `run_immediately`, `run_later` and `schedule`",
         ),
-        (schedule("frequency: dayly"), "timing.schedule.frequency", "not \"dayly\" (did you mean `daily`?)"),
-        (schedule("frequency: daily, day: 3"), "timing.schedule.day", "`day` belongs to monthly; this is daily"),
-        (schedule("frequency: hourly, at: 10:30"), "timing.schedule.at", "daily, weekly and monthly; this is hourly"),
-        (schedule("frequency: cron, expression: x, interval: 3"), "timing.schedule.interval", "this is cron"),
-        (schedule("frequency: daily, expression: x"), "timing.schedule.expression", "belongs to cron; this is daily"),
-        (schedule("frequency: daily, days: [monday]"), "timing.schedule.days", "a list of days belongs to weekly"),
+        (
+            schedule("frequency: dayly"),
+            "timing.schedule.frequency",
+            'not "dayly" (did you mean `daily`?)',
+        ),
+        (
+            schedule("frequency: daily, day: 3"),
+            "timing.schedule.day",
+            "`day` belongs to monthly; this is daily",
+        ),
+        (
+            schedule("frequency: hourly, at: 10:30"),
+            "timing.schedule.at",
+            "daily, weekly and monthly; this is hourly",
+        ),
+        (
+            schedule("frequency: cron, expression: x, interval: 3"),
+            "timing.schedule.interval",
+            "this is cron",
+        ),
+        (
+            schedule("frequency: daily, expression: x"),
+            "timing.schedule.expression",
+            "belongs to cron; this is daily",
+        ),
+        (
+            schedule("frequency: daily, days: [monday]"),
+            "timing.schedule.days",
+            "a list of days belongs to weekly",
+        ),
         (schedule("frequency: daily, days: weekday"), "timing.schedule.days", "(write weekdays)"),
-        (schedule("frequency: daily, at: 9:30"), "timing.schedule.at", "is not a time of day (write \"09:30\")"),
-        (schedule("frequency: daily, at: [10:30, 25:00]"), "timing.schedule.at.1", "'25:00' is not a time of day"),
-        (schedule("frequency: daily, at: 930"), "timing.schedule.at", "is not a time of day (write \"09:30\")"),
+        (
+            schedule("frequency: daily, at: 9:30"),
+            "timing.schedule.at",
+            'is not a time of day (write "09:30")',
+        ),
+        (
+            schedule("frequency: daily, at: [10:30, 25:00]"),
+            "timing.schedule.at.1",
+            "'25:00' is not a time of day",
+        ),
+        (
+            schedule("frequency: daily, at: 930"),
+            "timing.schedule.at",
+            'is not a time of day (write "09:30")',
+        ),
         (schedule("frequency: weekly, days: monday"), "timing.schedule.days", "(write [monday])"),
-        (schedule("frequency: weekly, days: [Mon]"), "timing.schedule.days.0", "(write days: [monday])"),
+        (
+            schedule("frequency: weekly, days: [Mon]"),
+            "timing.schedule.days.0",
+            "(write days: [monday])",
+        ),
         (
             schedule("frequency: weekly, days: weekdays"),
             "timing.schedule.days",
@@ -185,13 +348,33 @@ def test_what_the_format_allows_is_allowed(text: str) -> None:
             "timing.schedule.day",
             "`day` should be a day of the month, 1 to 31, not 32",
         ),
-        (schedule("frequency: monthly, day: secnd sunday"), "timing.schedule.day", "(did you mean `second sunday`?)"),
-        (schedule("frequency: daily, repetitions: 3"), "timing.schedule.repetitions", "`repetitions` requires `start`"),
-        (schedule("frequency: daily, except: [2026-1-1]"), "timing.schedule.except.0", "write it like 2026-12-25"),
-        (schedule("frequency: daily, finish: '2026'"), "timing.schedule.finish", "'2026' is not a time"),
-        (schedule("frequency: daily, misfire: run"), "timing.schedule.misfire", "one of skip, fire_once, fire_all"),
+        (
+            schedule("frequency: monthly, day: secnd sunday"),
+            "timing.schedule.day",
+            "(did you mean `second sunday`?)",
+        ),
+        (
+            schedule("frequency: daily, repetitions: 3"),
+            "timing.schedule.repetitions",
+            "`repetitions` requires `start`",
+        ),
+        (
+            schedule("frequency: daily, except: [2026-1-1]"),
+            "timing.schedule.except.0",
+            "write it like 2026-12-25",
+        ),
+        (
+            schedule("frequency: daily, finish: '2026'"),
+            "timing.schedule.finish",
+            "'2026' is not a time",
+        ),
+        (
+            schedule("frequency: daily, misfire: run"),
+            "timing.schedule.misfire",
+            "one of skip, fire_once, fire_all",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_told_at_its_place_in_plain_words(text: str, path: str, message: str) -> None:
     found = told(text)
     assert message in found.get(path, ""), found
@@ -199,7 +382,8 @@ def test_a_mistake_is_told_at_its_place_in_plain_words(text: str, path: str, mes
 
 def test_all_mistakes_are_told_in_one_pass() -> None:
     found = told(
-        "naem: x\nprocess: {shell: x, timeout: 30}\ntiming: {schedule: {frequency: daily, day: 3, at: 9:30}}"
+        "naem: x\nprocess: {shell: x, timeout: 30}\ntiming: {schedule: {frequency: daily, "
+        "day: 3, at: 9:30}}"
     )
     assert set(found) == {"naem", "process.timeout", "timing.schedule.day", "timing.schedule.at"}
 
@@ -261,7 +445,8 @@ def keys_at(*path: str) -> set[str]:
 
 def test_all_keys_of_the_format_are_in_the_schema() -> None:
     assert keys_at() == keys(
-        "name description owner labels context scheduled reschedule formerly on_failure process timing"
+        "name description owner labels context scheduled reschedule formerly on_failure "
+        "process timing"
     )
     assert keys_at("process") == keys("""
         command shell python group request name directory environment environment_file secrets params stdin run_as
@@ -279,7 +464,8 @@ def test_all_keys_of_the_format_are_in_the_schema() -> None:
 # against the library's own.
 WORDS = sorted(
     keys(
-        "x 30m daily weekly monthly cron 02:00 2026-01-01 monday run_immediately weekdays last refuse"
+        "x 30m daily weekly monthly cron 02:00 2026-01-01 monday run_immediately weekdays "
+        "last refuse"
     )
 )
 KEYS = sorted(

@@ -45,7 +45,8 @@ def test_a_file_may_say_nothing(nothing: bytes) -> None:
     [
         (
             b"max_runing: 3",
-            "runner.yaml:1:1: `max_runing` is not a key of the settings (did you mean `max_running`?)",
+            "runner.yaml:1:1: `max_runing` is not a key of the settings (did you mean "
+            "`max_running`?)",
         ),
         (b"max_running: 0", "runner.yaml:1:14: "),
         (b"timezone: UTC\ndrain: 30", "runner.yaml:2:8: "),

@@ -199,8 +199,7 @@ def test_the_value_of_a_secret_has_no_business_in_the_file(fields: str, key: str
         path_text(finding.path) == "process.secrets[1]"
     )  # not where the value stands: the line may be shown
     assert (
-        finding.message
-        == f"the value of a secret has no business in the file: `PW` stands in `{key}`"
+        finding.message == f"the value of a secret must not be in the file: `PW` stands in `{key}`"
     )
     assert finding.suggestion == "put it into an `environment_file` or the runner's own environment"
 
@@ -287,15 +286,21 @@ def test_two_members_of_one_name_are_told_at_the_second_and_two_of_different_gro
 ):
     twins = "group: {members: [{name: a, shell: x}, {request: a}, {name: a, shell: y}]}"
     assert told(twins) == {
-        "process.group.members[2].name": 'another member is named "a" too (give each a `name` of its own)'
+        "process.group.members[2].name": 'another member is named "a" too (give each a `name` of '
+        "its "
+        "own)"
     }
     assert not told(
-        "group: {members: [{name: a, group: {members: [{name: a, shell: x}]}}, {request: b}, {request: b}]}"
+        "group: {members: [{name: a, group: {members: [{name: a, shell: x}]}}, {request: "
+        "b}, {request: b}]}"
     )
 
 
 def test_what_is_wrong_with_a_member_is_told_at_the_member() -> None:
-    wrong = "group: {members: [{name: a, shell: x, stop_signal: TREM, retry: {attempts: 2, max_delay: 1ms}}]}"
+    wrong = (
+        "group: {members: [{name: a, shell: x, stop_signal: TREM, retry: {attempts: 2, "
+        "max_delay: 1ms}}]}"
+    )
     assert list(told(wrong)) == [
         "process.group.members[0].stop_signal",
         "process.group.members[0].retry.max_delay",
@@ -305,8 +310,10 @@ def test_what_is_wrong_with_a_member_is_told_at_the_member() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        "secrets: [PW], group: {members: [{name: a, shell: x}, {name: b, shell: x, environment: {PW: hunter2}}]}",
-        "secrets: [PW], environment: {PW: hunter2}, group: {members: [{name: a, shell: x}, {name: b, shell: x}]}",
+        "secrets: [PW], group: {members: [{name: a, shell: x}, {name: b, shell: x, "
+        "environment: {PW: hunter2}}]}",
+        "secrets: [PW], environment: {PW: hunter2}, group: {members: [{name: a, shell: x}, "
+        "{name: b, shell: x}]}",
     ],
 )
 def test_the_secret_of_a_group_is_told_once(fields: str) -> None:

@@ -1,4 +1,4 @@
-"""What is wrong only between documents: names that lead nowhere, round in a circle, or
+"""What is wrong only between documents: names that lead nowhere, round in a cycle, or
 to one that still lives.
 """
 
@@ -118,7 +118,7 @@ def test_what_leads_to_itself(text: str, message: str) -> None:
     assert problem.endswith(f": {message}")
 
 
-def test_a_circle_through_groups_and_references_is_told_with_the_way_round() -> None:
+def test_a_cycle_through_groups_and_references_is_told_with_the_way_round() -> None:
     files = {
         "a": group(member("x"), member("b")),
         "b": "process: {request: c}",
@@ -126,21 +126,21 @@ def test_a_circle_through_groups_and_references_is_told_with_the_way_round() -> 
         "x": X,
         "leads-there": group(member("a")),
     }
-    circle = "these requests refer to each other in a circle:"
+    cycle = "these requests refer to each other in a cycle:"
     assert told(files) == [
-        f"a.yaml:1:53: {circle} a → b → c → a (one of these members must go)",
-        f"b.yaml:1:20: {circle} b → c → a → b (one of them must say what it runs)",
-        f"c.yaml:1:82: {circle} c → a → b → c (one of these members must go)",
+        f"a.yaml:1:53: {cycle} a → b → c → a (remove one of these members)",
+        f"b.yaml:1:20: {cycle} b → c → a → b (one of them must say what it runs)",
+        f"c.yaml:1:82: {cycle} c → a → b → c (remove one of these members)",
     ]
 
 
-def test_a_request_in_two_circles_is_told_once_by_the_shortest_way() -> None:
+def test_a_request_in_two_cycles_is_reported_once_with_the_shortest_path() -> None:
     files = {
         "a": group(member("b"), member("c")),
         "b": "process: {request: a}",
         "c": "process: {request: b}",
     }
-    assert [line.split("circle: ")[1].split(" (")[0] for line in told(files)] == [
+    assert [line.split("cycle: ")[1].split(" (")[0] for line in told(files)] == [
         "a → b → a",
         "b → a → b",
         "c → b → a → c",
@@ -243,7 +243,7 @@ def test_the_value_of_a_members_secret_has_no_business_in_the_file_of_its_group(
         assert f"`PW` stands in the group's `{key}`" in problem
 
 
-def test_failures_may_be_told_to_each_other_in_a_circle() -> None:
+def test_failures_may_be_told_to_each_other_in_a_cycle() -> None:
     assert (
         told({"a": f"{X}\non_failure: {{request: b}}", "b": f"{X}\non_failure: {{request: a}}"})
         == []
@@ -258,10 +258,11 @@ HEIR = f"formerly: old\n{X}"
 
 def test_a_former_name_that_is_still_borne_is_none() -> None:
     assert told({"new": HEIR, "old": X}) == [
-        "new.yaml:1:11: `old` is not a former name: old.yaml:1 still bears it (remove that request, or `formerly` here)"
+        "new.yaml:1:11: `old` is not a former name: old.yaml:1 still uses it (remove that "
+        "request, or `formerly` here)"
     ]
     (problem,) = told({"new": HEIR}, tolerated=frozenset({"old"}))
-    assert "`old` is not a former name: a request that is invalid for now still bears it" in problem
+    assert "`old` is not a former name: a request that is invalid for now still uses it" in problem
 
 
 def test_a_request_was_never_called_what_it_is_called() -> None:
@@ -278,7 +279,8 @@ def test_one_request_keeps_the_state_the_one_that_was_there_else_the_first(
     incumbents: Mapping[str, str], rejected: str, heir: str
 ) -> None:
     assert told({"a": HEIR, "b": HEIR}, incumbents=incumbents) == [
-        f"{rejected}.yaml:1:11: `old` became another request already, in {heir}.yaml:1 (only one can keep its state)"
+        f"{rejected}.yaml:1:11: `old` was already renamed, in {heir}.yaml:1 "
+        "(only one can keep its state)"
     ]
 
 
@@ -296,7 +298,8 @@ def test_a_folder_rejects_once_what_mentions_two_that_are_not_there(tmp_path: Pa
 def test_a_place_is_known_again_by_the_next_reader() -> None:
     read = candidates(
         {
-            "a": f"name: a\n{group(member('b'), member('c'))}\non_failure: {{request: d}}\nformerly: old"
+            "a": f"name: a\n{group(member('b'), member('c'))}\non_failure: {{request: "
+            f"d}}\nformerly: old"
         }
     )
     entry = Entry(

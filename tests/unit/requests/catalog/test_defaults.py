@@ -74,7 +74,8 @@ def test_what_is_nearest_counts_key_by_key_and_a_document_s_own_word_always(fold
     requests = good(
         folder,
         {
-            "_defaults.yaml": "owner: far\nlabels: {a: far, b: far}\nprocess: {timeout: 1h, nice: 5}",
+            "_defaults.yaml": "owner: far\nlabels: {a: far, b: far}\nprocess: {timeout: 1h, nice: "
+            "5}",
             "near/_defaults.yml": "owner: near\nlabels: {b: near}\nprocess: {timeout: 2h}",
             "near/below/one.yaml": "labels: {c: own}\nprocess: {shell: x}",
             "near/two.yaml": "owner: own\nlabels: {a: own}\nprocess: {shell: x, timeout: 3h}",
@@ -93,7 +94,10 @@ def test_what_is_nearest_counts_key_by_key_and_a_document_s_own_word_always(fold
 
 
 def test_limits_are_merged_and_a_retry_or_a_list_is_replaced(folder: Path) -> None:
-    defaults = "process: {limits: {memory: 1GiB, open_files: 9}, retry: {attempts: 3, delay: 5s}, secrets: [A]}"
+    defaults = (
+        "process: {limits: {memory: 1GiB, open_files: 9}, retry: {attempts: 3, delay: 5s}, "
+        "secrets: [A]}"
+    )
     own = "process: {shell: x, limits: {open_files: 5}, retry: {attempts: 2}, secrets: [B]}"
     process = good(folder, {"_defaults.yaml": defaults, "a.yaml": own})["a"].process
     assert process.limits == Limits(memory=1 << 30, open_files=5)
@@ -128,7 +132,9 @@ def test_a_default_timing_applies_as_far_as_a_timing_has_the_key(folder: Path) -
     requests = good(
         folder,
         {
-            "_defaults.yaml": "timing: {timezone: Europe/Madrid, misfire: skip, spread: 5m, except: [2026-12-25]}",
+            "_defaults.yaml": "timing: {timezone: Europe/Madrid, misfire: skip, spread: 5m, "
+            "except: "
+            "[2026-12-25]}",
             "later.yaml": "process: {shell: x}\ntiming: {run_later: {start: 2026-12-24 18:00}}",
             "daily.yaml": DAILY,
             "own.yaml": DAILY.replace("at:", "timezone: UTC, misfire: fire_all, except: [], at:"),
@@ -142,8 +148,10 @@ def test_a_default_timing_applies_as_far_as_a_timing_has_the_key(folder: Path) -
     assert isinstance(own, Schedule)
     assert (later.start, later.misfire) == (datetime(2026, 12, 24, 17, tzinfo=UTC), Misfire.SKIP)
     assert (daily.rule.zone, daily.spread, daily.rule.excepted) == (
-        "Europe/Madrid", timedelta(minutes=5), frozenset({date(2026, 12, 25)}),
-    )  # fmt: skip
+        "Europe/Madrid",
+        timedelta(minutes=5),
+        frozenset({date(2026, 12, 25)}),
+    )
     assert (own.rule.zone, own.misfire, own.rule.excepted) == ("UTC", Misfire.FIRE_ALL, frozenset())
     assert requests["none"].timing is None
 
@@ -157,7 +165,9 @@ def test_what_has_no_place_in_a_request_is_not_applied(folder: Path) -> None:
             "tell.yaml": GOOD,
             "guarded.yaml": "process: {shell: x, prevent_concurrent: true}",
             "same.yaml": "process: {request: tell}",
-            "group.yaml": "process:\n  group:\n    members:\n    - {request: tell}\n    - {name: a, shell: x}\n"
+            "group.yaml": "process:\n  group:\n    members:\n    - {request: tell}\n    - {name: "
+            "a, "
+            "shell: x}\n"
             "    - {name: b, shell: x, run_as: {user: own}}\n",
         },
     )
@@ -210,9 +220,19 @@ WORD = st.sampled_from(["a", "b", "c"])
 MAPPING = st.dictionaries(WORD, WORD, max_size=3)
 SETTINGS = st.fixed_dictionaries(
     {},
-    optional={"owner": WORD, "labels": MAPPING, "process": st.fixed_dictionaries({}, optional={
-        "environment": MAPPING, "timeout": WORD, "secrets": st.lists(WORD, max_size=2)})},
-)  # fmt: skip
+    optional={
+        "owner": WORD,
+        "labels": MAPPING,
+        "process": st.fixed_dictionaries(
+            {},
+            optional={
+                "environment": MAPPING,
+                "timeout": WORD,
+                "secrets": st.lists(WORD, max_size=2),
+            },
+        ),
+    },
+)
 
 
 @given(st.lists(SETTINGS, max_size=4), SETTINGS)
@@ -250,7 +270,7 @@ def test_several_files_come_to_what_each_alone_would_fill_in_from_the_nearest_on
         ("timing: {at: '02:00'}", "1:10: `at` is not a key of `timing`"),
         ("timing:\n  timezone: Mars", "2:13: there is no time zone 'Mars'"),
         ("process: {stop_signal: FOO}", "1:24: there is no signal"),
-        ("timing: {except: none.txt}", '1:18: the file of dates "none.txt" is of no use'),
+        ("timing: {except: none.txt}", '1:18: the file of dates "none.txt" cannot be used'),
         ("timing: {except: [2026-02-30]}", "1:19: there is no 2026-02-30 in the calendar"),
         ("owner: a\n---\nowner: b", "1:1: defaults are one document"),
         ("", "1:1: the file is empty"),
@@ -266,15 +286,19 @@ def test_what_is_wrong_is_told_once_in_the_file_itself(
     )
     assert len(catalog.problems) == 1
     assert [(each.file, each.whole) for each in catalog.rejections] == [
-        ("_defaults.yaml", True), ("a.yaml", True), ("b.yaml", True),
-    ]  # fmt: skip
+        ("_defaults.yaml", True),
+        ("a.yaml", True),
+        ("b.yaml", True),
+    ]
 
 
 def test_all_that_is_wrong_is_told_in_one_pass(folder: Path) -> None:
     text = "owmer: a\nprocess: {timeout: 5, stop_signal: FOO}\ntiming: {timezone: Mars}"
     assert [line[:19] for line in told(read(folder, {"_defaults.yaml": text}))] == [
-        "_defaults.yaml:1:1:", "_defaults.yaml:2:20", "_defaults.yaml:3:20",
-    ]  # fmt: skip
+        "_defaults.yaml:1:1:",
+        "_defaults.yaml:2:20",
+        "_defaults.yaml:3:20",
+    ]
 
 
 def test_a_failure_s_request_that_is_not_there_is_told_once_where_it_is_named(folder: Path) -> None:

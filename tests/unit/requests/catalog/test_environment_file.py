@@ -56,15 +56,18 @@ def test_what_a_file_says(text: str, variables: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("A=1\nhunter2", "line 2: this is no NAME=value; a value of several lines needs quotes"),
-        ("\n\nhunt+er2==", "line 3: what stands before `=` is no name"),
-        ("hunt er2=x", "line 1: this is no NAME=value"),
-        ("2A=hunter2", "line 1: what stands before `=` is no name"),
-        ("É=hunter2", "line 1: what stands before `=` is no name"),
-        ("=hunter2", "line 1: this is no NAME=value"),
+        (
+            "A=1\nhunter2",
+            "line 2: this line is not NAME=value; a value of several lines needs quotes",
+        ),
+        ("\n\nhunt+er2==", "line 3: the text before `=` is not a name"),
+        ("hunt er2=x", "line 1: this line is not NAME=value"),
+        ("2A=hunter2", "line 1: the text before `=` is not a name"),
+        ("É=hunter2", "line 1: the text before `=` is not a name"),
+        ("=hunter2", "line 1: this line is not NAME=value"),
         ("A='x\ny'\nB='hunter2", "line 3: the quote that is opened here is never closed"),
         ('A="hunter2\\"', "line 1: the quote that is opened here is never closed"),
-        ("A=hunter2\0", "line 1: a NUL can be in no variable"),
+        ("A=hunter2\0", "line 1: a variable cannot contain NUL"),
     ],
 )
 def test_what_a_file_cannot_say_is_told_by_its_line_and_shows_nothing_of_it(
@@ -173,7 +176,7 @@ def test_what_is_no_readable_file_is_refused_and_not_waited_for(tmp_path: Path) 
     file.write_bytes(b"A=1\nB=hunter2\xff\n")
     assert refusal(file) == "environment file 'a.env', line 2: this is no UTF-8"
     file.write_text("A=1\nhunter2\n")
-    assert refusal(file).startswith("environment file 'a.env', line 2: this is no NAME=value")
+    assert refusal(file).startswith("environment file 'a.env', line 2: this line is not NAME=value")
     file.write_text("A=hunter2\n" * 110_000)
     assert "larger than 1 MiB" in refusal(file)
 

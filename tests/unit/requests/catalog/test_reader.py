@@ -135,8 +135,10 @@ def test_what_is_wrong_with_a_document_is_told_of_its_name_and_of_no_other(folde
     )
     (rejection,) = read(folder).rejections
     assert {name: [each.line for each in rejection.problems_of(name)] for name in "pqr"} == {
-        "p": [3], "q": [6], "r": [3, 6],
-    }  # fmt: skip
+        "p": [3],
+        "q": [6],
+        "r": [3, 6],
+    }
 
 
 def test_a_document_whose_name_cannot_be_told_concerns_all_of_its_file(folder: Path) -> None:
@@ -217,7 +219,8 @@ def test_of_two_with_one_name_the_first_by_path_then_line_stays(folder: Path) ->
     write(folder / "b.yaml", "name: x\nprocess: {shell: from b}\n")
     write(
         folder / "a.yaml",
-        "# first\nname: x\nprocess: {shell: first in a}\n---\nname: x\nprocess: {shell: second in a}\n",
+        "# first\nname: x\nprocess: {shell: first in a}\n---\nname: x\nprocess: {shell: "
+        "second in a}\n",
     )
     catalog = read(folder)
     assert line(catalog, "x") == "first in a"
@@ -247,7 +250,7 @@ def test_an_incumbent_whose_file_is_broken_keeps_its_name(folder: Path) -> None:
         write(folder / "b.yaml", broken)
         catalog = read(folder, {"x": "b.yaml"})
         assert catalog.requests == {}
-        assert "taken by b.yaml, whose last good version goes on" in told(catalog)[0]
+        assert "taken by b.yaml, whose last good version stays in force" in told(catalog)[0]
 
 
 def test_a_reference_to_nobody_is_told_with_the_nearest_name(folder: Path) -> None:
@@ -282,7 +285,7 @@ def test_references_in_a_circle_are_rejected_and_those_that_lead_there_are_not(
     write(folder / "end.yaml")
     catalog = read(folder)
     assert list(catalog.requests) == ["end", "good", "leads"]
-    assert "in a circle: a → b → c → a" in told(catalog)[0]
+    assert "in a cycle: a → b → c → a" in told(catalog)[0]
     assert "`self` refers to itself" in told(catalog)[3]
 
 
@@ -292,7 +295,7 @@ def test_a_large_circle_is_told_at_modest_length(folder: Path) -> None:
     ]
     write(folder / "a.yaml", "---\n".join(documents))
     assert len(told(read(folder))) == 100
-    assert told(read(folder))[0].endswith("circle: r0 → … → r0 (one of them must say what it runs)")
+    assert told(read(folder))[0].endswith("cycle: r0 → … → r0 (one of them must say what it runs)")
 
 
 def test_a_long_chain_of_references_is_followed_soon(folder: Path) -> None:
@@ -317,7 +320,10 @@ def test_a_long_chain_of_references_is_followed_soon(folder: Path) -> None:
 
 # Dates of `except`
 
-EXCEPT = "process: {shell: x}\ntiming: {schedule: {frequency: daily, at: 02:00, except: ../holidays.txt}}\n"
+EXCEPT = (
+    "process: {shell: x}\ntiming: {schedule: {frequency: daily, at: 02:00, except: "
+    "../holidays.txt}}\n"
+)
 
 
 def excepted(catalog: Catalog, name: str) -> frozenset[date]:

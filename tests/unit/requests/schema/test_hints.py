@@ -36,21 +36,29 @@ EVERY_5 = {"frequency": "minutely", "interval": 5}
 
 MEANINGS: list[tuple[Document, Document]] = [
     # the specimens
-    (scheduled(frequency="monthly", day="last weekday", at="02:00"),
-     scheduled(frequency="monthly", day="last_workday", at="02:00")),
-    (scheduled(frequency="weekly", days=["monday-friday"], at="02:00"),
-     scheduled(frequency="weekly", days=WEEK, at="02:00")),
+    (
+        scheduled(frequency="monthly", day="last weekday", at="02:00"),
+        scheduled(frequency="monthly", day="last_workday", at="02:00"),
+    ),
+    (
+        scheduled(frequency="weekly", days=["monday-friday"], at="02:00"),
+        scheduled(frequency="weekly", days=WEEK, at="02:00"),
+    ),
     (scheduled(frequency="hourly", interval="5m"), scheduled(**EVERY_5)),
     ({"process": RUN, "timing": "every 5 minutes"}, scheduled(**EVERY_5)),
     (processed(script="./post.sh", args=["--all"]), processed(command=["./post.sh", "--all"])),
     (scheduled(frequency="yearly"), scheduled(frequency="monthly", interval=12, day=1, at="00:00")),
-    (scheduled(frequency="yearly", at="02:00", start="2026-03-15"),
-     scheduled(frequency="monthly", interval=12, day=15, at="02:00", start="2026-03-15")),
+    (
+        scheduled(frequency="yearly", at="02:00", start="2026-03-15"),
+        scheduled(frequency="monthly", interval=12, day=15, at="02:00", start="2026-03-15"),
+    ),
     ({"process": RUN, "cron": "*/5 * * * *"}, scheduled(**CRON)),
     ({"process": RUN, "timing": {"cron": "*/5 * * * *"}}, scheduled(**CRON)),
     (scheduled(cron="*/5 * * * *"), scheduled(**CRON)),
-    (scheduled(frequency="cron", cron="@daily"),
-     scheduled(frequency="cron", expression="0 0 * * *")),
+    (
+        scheduled(frequency="cron", cron="@daily"),
+        scheduled(frequency="cron", expression="0 0 * * *"),
+    ),
     (scheduled(every="5m"), scheduled(**EVERY_5)),
     ({"process": RUN, "every": "5m"}, scheduled(**EVERY_5)),
     (processed(shell="x", retries=3), processed(shell="x", retry={"attempts": 4})),
@@ -61,56 +69,102 @@ MEANINGS: list[tuple[Document, Document]] = [
     ({"process": RUN, "schedule": "*/5 * * * *"}, scheduled(**CRON)),
     ({"process": RUN, "timing": {"schedule": "*/5 * * * *"}}, scheduled(**CRON)),
     ({"process": RUN, "timing": "*/5 * * * *"}, scheduled(**CRON)),
-    (scheduled(frequency="cron", expression="@every 90m"),
-     scheduled(frequency="minutely", interval=90)),
-    (scheduled(frequency="cron", expression="CRON_TZ=Europe/Madrid 0 2 * * *"),
-     scheduled(frequency="cron", expression="0 2 * * *", timezone="Europe/Madrid")),
-    (scheduled(frequency="cron", expression="0 0 12 * * ? 2030"),
-     scheduled(frequency="cron", expression="0 0 12 * * *", start="2030-01-01", finish="2030-12-31")),
-    (scheduled(frequency="cron", expression="H 2 * * *"),
-     scheduled(frequency="cron", expression="0 2 * * *", spread="1h")),
+    (
+        scheduled(frequency="cron", expression="@every 90m"),
+        scheduled(frequency="minutely", interval=90),
+    ),
+    (
+        scheduled(frequency="cron", expression="CRON_TZ=Europe/Madrid 0 2 * * *"),
+        scheduled(frequency="cron", expression="0 2 * * *", timezone="Europe/Madrid"),
+    ),
+    (
+        scheduled(frequency="cron", expression="0 0 12 * * ? 2030"),
+        scheduled(
+            frequency="cron", expression="0 0 12 * * *", start="2030-01-01", finish="2030-12-31"
+        ),
+    ),
+    (
+        scheduled(frequency="cron", expression="H 2 * * *"),
+        scheduled(frequency="cron", expression="0 2 * * *", spread="1h"),
+    ),
     ({"process": RUN, "active": False}, {"process": RUN, "scheduled": False}),
     (processed(shell="x", scheduled=False), {"process": RUN, "scheduled": False}),
-    (processed(group={"members": [{"request": "a", "active": False}, {"request": "b"}]}),
-     processed(group={"members": [{"request": "a", "scheduled": False}, {"request": "b"}]})),
-    (processed(group={"members": [{"name": "a", "shell": "x", "enabled": False}, {"request": "b"}]}),
-     processed(group={"members": [{"name": "a", "shell": "x", "scheduled": False}, {"request": "b"}]})),
+    (
+        processed(group={"members": [{"request": "a", "active": False}, {"request": "b"}]}),
+        processed(group={"members": [{"request": "a", "scheduled": False}, {"request": "b"}]}),
+    ),
+    (
+        processed(
+            group={"members": [{"name": "a", "shell": "x", "enabled": False}, {"request": "b"}]}
+        ),
+        processed(
+            group={"members": [{"name": "a", "shell": "x", "scheduled": False}, {"request": "b"}]}
+        ),
+    ),
     # crontab, Kubernetes, GitHub Actions, Ansible, systemd
     ({"process": RUN, "timing": "@daily"}, scheduled(frequency="cron", expression="0 0 * * *")),
     ({"process": RUN, "suspend": True}, {"process": RUN, "scheduled": False}),
-    (processed(shell="x", concurrencyPolicy="Forbid"),
-     processed(shell="x", prevent_concurrent=True)),
-    (processed(shell="x", concurrencyPolicy="Replace"),
-     processed(shell="x", prevent_concurrent=True, on_overlap="replace")),
+    (
+        processed(shell="x", concurrencyPolicy="Forbid"),
+        processed(shell="x", prevent_concurrent=True),
+    ),
+    (
+        processed(shell="x", concurrencyPolicy="Replace"),
+        processed(shell="x", prevent_concurrent=True, on_overlap="replace"),
+    ),
     (processed(shell="x", activeDeadlineSeconds=90), processed(shell="x", timeout="1m30s")),
     (processed(shell="x", backoffLimit=6), processed(shell="x", retry={"attempts": 7})),
     (processed(command=["python3"], args=["post.py"]), processed(command=["python3", "post.py"])),
-    (processed(shell="x", env=[{"name": "A", "value": "b"}]),
-     processed(shell="x", environment={"A": "b"})),
-    (processed(shell="x", limits={"memory": "512Mi"}),
-     processed(shell="x", limits={"memory": "512MiB"})),
+    (
+        processed(shell="x", env=[{"name": "A", "value": "b"}]),
+        processed(shell="x", environment={"A": "b"}),
+    ),
+    (
+        processed(shell="x", limits={"memory": "512Mi"}),
+        processed(shell="x", limits={"memory": "512MiB"}),
+    ),
     ({"process": RUN, "on": {"schedule": [{"cron": "*/5 * * * *"}]}}, scheduled(**CRON)),
     (processed(shell="x", **{"timeout-minutes": 30}), processed(shell="x", timeout="30m")),
     (processed(run="make && make test"), processed(shell="make && make test")),
     (scheduled(minute="*/5", hour="2-4"), scheduled(frequency="cron", expression="*/5 2-4 * * *")),
-    (scheduled(minute="0", hour="2", weekday="mon-fri"),
-     scheduled(frequency="cron", expression="0 2 * * mon-fri")),
+    (
+        scheduled(minute="0", hour="2", weekday="mon-fri"),
+        scheduled(frequency="cron", expression="0 2 * * mon-fri"),
+    ),
     (scheduled(special_time="@hourly"), scheduled(frequency="cron", expression="0 * * * *")),
-    ({"process": RUN, "timing": {"OnCalendar": "Mon..Fri 02:00"}},
-     scheduled(frequency="cron", expression="0 2 * * Mon-Fri")),
+    (
+        {"process": RUN, "timing": {"OnCalendar": "Mon..Fri 02:00"}},
+        scheduled(frequency="cron", expression="0 2 * * Mon-Fri"),
+    ),
     (scheduled(**EVERY_5, RandomizedDelaySec=90), scheduled(**EVERY_5, spread="1m30s")),
     (scheduled(**EVERY_5, Persistent=True), scheduled(**EVERY_5, misfire="fire_once")),
     # Compose, dagu, cronstable, Ofelia, APScheduler
-    (processed(shell="x", environment=["PORT=8080"]),
-     processed(shell="x", environment={"PORT": "8080"})),
-    (processed(shell="x", user="erp:staff"),
-     processed(shell="x", run_as={"user": "erp", "group": "staff"})),
+    (
+        processed(shell="x", environment=["PORT=8080"]),
+        processed(shell="x", environment={"PORT": "8080"}),
+    ),
+    (
+        processed(shell="x", user="erp:staff"),
+        processed(shell="x", run_as={"user": "erp", "group": "staff"}),
+    ),
     (processed(shell="x", working_dir="/srv"), processed(shell="x", directory="/srv")),
     (processed(entrypoint="python3 post.py"), processed(command=["python3", "post.py"])),
-    ({"schedule": ["0 2 * * *"], "process": RUN}, scheduled(frequency="cron", expression="0 2 * * *")),
-    ({"steps": [{"name": "a", "command": "echo 1"}, {"name": "b", "script": "x | y"}]},
-     processed(group={"members": [{"name": "a", "command": ["echo", "1"]},
-                                   {"name": "b", "shell": "x | y"}], "stop_on_failure": True})),
+    (
+        {"schedule": ["0 2 * * *"], "process": RUN},
+        scheduled(frequency="cron", expression="0 2 * * *"),
+    ),
+    (
+        {"steps": [{"name": "a", "command": "echo 1"}, {"name": "b", "script": "x | y"}]},
+        processed(
+            group={
+                "members": [
+                    {"name": "a", "command": ["echo", "1"]},
+                    {"name": "b", "shell": "x | y"},
+                ],
+                "stop_on_failure": True,
+            }
+        ),
+    ),
     (processed(shell="x", executionTimeout=90), processed(shell="x", timeout="1m30s")),
     ({"process": RUN, "enabled": False}, {"process": RUN, "scheduled": False}),
     ({"process": RUN, "schedule": "@every 5m"}, scheduled(**EVERY_5)),
@@ -125,51 +179,85 @@ MEANINGS: list[tuple[Document, Document]] = [
     (scheduled(**EVERY_5, tz="Europe/Madrid"), scheduled(**EVERY_5, timezone="Europe/Madrid")),
     # values
     ({"process": RUN, "timing": "now"}, {"process": RUN, "timing": "run_immediately"}),
-    ({"process": RUN, "timing": "2026-12-24 18:00"},
-     {"process": RUN, "timing": {"run_later": {"start": "2026-12-24 18:00"}}}),
-    ({"process": RUN, "timing": {"run_later": "2026-12-24 18:00"}},
-     {"process": RUN, "timing": {"run_later": {"start": "2026-12-24 18:00"}}}),
+    (
+        {"process": RUN, "timing": "2026-12-24 18:00"},
+        {"process": RUN, "timing": {"run_later": {"start": "2026-12-24 18:00"}}},
+    ),
+    (
+        {"process": RUN, "timing": {"run_later": "2026-12-24 18:00"}},
+        {"process": RUN, "timing": {"run_later": {"start": "2026-12-24 18:00"}}},
+    ),
     ({"process": RUN, "timing": "monthly"}, scheduled(frequency="monthly", day=1, at="00:00")),
     ({"process": RUN, "timing": {"schedule": "hourly"}}, scheduled(frequency="hourly")),
     (scheduled(frequency="minutes", interval=5), scheduled(**EVERY_5)),
-    (scheduled(frequency="quarterly", day=5, at="01:00"),
-     scheduled(frequency="monthly", interval=3, day=5, at="01:00")),
-    (scheduled(frequency="fortnightly", days=["friday"], at="01:00"),
-     scheduled(frequency="weekly", interval=2, days=["friday"], at="01:00")),
+    (
+        scheduled(frequency="quarterly", day=5, at="01:00"),
+        scheduled(frequency="monthly", interval=3, day=5, at="01:00"),
+    ),
+    (
+        scheduled(frequency="fortnightly", days=["friday"], at="01:00"),
+        scheduled(frequency="weekly", interval=2, days=["friday"], at="01:00"),
+    ),
     (scheduled(frequency="5m"), scheduled(**EVERY_5)),
-    (scheduled(frequency="daily", interval="2 days", at="01:00"),
-     scheduled(frequency="daily", interval=2, at="01:00")),
+    (
+        scheduled(frequency="daily", interval="2 days", at="01:00"),
+        scheduled(frequency="daily", interval=2, at="01:00"),
+    ),
     (scheduled(frequency="minutely", interval="90s"), scheduled(frequency="secondly", interval=90)),
     (scheduled(frequency="minutely", interval="5"), scheduled(**EVERY_5)),
-    (scheduled(frequency="daily", days="mon-fri", at="01:00"),
-     scheduled(frequency="daily", days="weekdays", at="01:00")),
-    (scheduled(frequency="daily", days="Sunday", at="01:00"),
-     scheduled(frequency="weekly", days=["sunday"], at="01:00")),
-    (scheduled(frequency="daily", days=["mon", "thurs"], at="01:00"),
-     scheduled(frequency="weekly", days=["monday", "thursday"], at="01:00")),
-    (scheduled(frequency="weekly", days="Friday, Monday", at="01:00"),
-     scheduled(frequency="weekly", days=["friday", "monday"], at="01:00")),
-    (scheduled(frequency="weekly", days="fri-mon", at="01:00"),
-     scheduled(frequency="weekly", days=["friday", "saturday", "sunday", "monday"], at="01:00")),
-    (scheduled(frequency="weekly", interval=2, days="weekdays", at="01:00"),
-     scheduled(frequency="weekly", interval=2, days=WEEK, at="01:00")),
-    (scheduled(frequency="monthly", day="15th", at="01:00"),
-     scheduled(frequency="monthly", day=15, at="01:00")),
-    (scheduled(frequency="monthly", day="last day", at="01:00"),
-     scheduled(frequency="monthly", day="last", at="01:00")),
-    (scheduled(frequency="monthly", day="2nd Sun", at="01:00"),
-     scheduled(frequency="monthly", day="second sunday", at="01:00")),
+    (
+        scheduled(frequency="daily", days="mon-fri", at="01:00"),
+        scheduled(frequency="daily", days="weekdays", at="01:00"),
+    ),
+    (
+        scheduled(frequency="daily", days="Sunday", at="01:00"),
+        scheduled(frequency="weekly", days=["sunday"], at="01:00"),
+    ),
+    (
+        scheduled(frequency="daily", days=["mon", "thurs"], at="01:00"),
+        scheduled(frequency="weekly", days=["monday", "thursday"], at="01:00"),
+    ),
+    (
+        scheduled(frequency="weekly", days="Friday, Monday", at="01:00"),
+        scheduled(frequency="weekly", days=["friday", "monday"], at="01:00"),
+    ),
+    (
+        scheduled(frequency="weekly", days="fri-mon", at="01:00"),
+        scheduled(frequency="weekly", days=["friday", "saturday", "sunday", "monday"], at="01:00"),
+    ),
+    (
+        scheduled(frequency="weekly", interval=2, days="weekdays", at="01:00"),
+        scheduled(frequency="weekly", interval=2, days=WEEK, at="01:00"),
+    ),
+    (
+        scheduled(frequency="monthly", day="15th", at="01:00"),
+        scheduled(frequency="monthly", day=15, at="01:00"),
+    ),
+    (
+        scheduled(frequency="monthly", day="last day", at="01:00"),
+        scheduled(frequency="monthly", day="last", at="01:00"),
+    ),
+    (
+        scheduled(frequency="monthly", day="2nd Sun", at="01:00"),
+        scheduled(frequency="monthly", day="second sunday", at="01:00"),
+    ),
     (scheduled(frequency="daily", at="2pm"), scheduled(frequency="daily", at="14:00")),
     (scheduled(**EVERY_5, misfire="run_once"), scheduled(**EVERY_5, misfire="fire_once")),
     (scheduled(**EVERY_5, timezone="UTC0"), scheduled(**EVERY_5, timezone="UTC")),
     (processed(shell="x", retry=3), processed(shell="x", retry={"attempts": 4})),
     (processed(shell="x", success=[0, 2]), processed(shell="x", success={"exit_codes": [0, 2]})),
-    (processed(shell="x", prevent_concurrent=True, on_overlap="wait"),
-     processed(shell="x", prevent_concurrent=True, on_overlap="queue")),
-    (processed(group=["a", "b"]),
-     processed(group={"members": [{"request": "a"}, {"request": "b"}]})),
-    (processed(group={"members": ["a", "b"]}),
-     processed(group={"members": [{"request": "a"}, {"request": "b"}]})),
+    (
+        processed(shell="x", prevent_concurrent=True, on_overlap="wait"),
+        processed(shell="x", prevent_concurrent=True, on_overlap="queue"),
+    ),
+    (
+        processed(group=["a", "b"]),
+        processed(group={"members": [{"request": "a"}, {"request": "b"}]}),
+    ),
+    (
+        processed(group={"members": ["a", "b"]}),
+        processed(group={"members": [{"request": "a"}, {"request": "b"}]}),
+    ),
     ({"process": RUN, "on_failure": "page"}, {"process": RUN, "on_failure": {"request": "page"}}),
     (processed(shell="x", umask=22), processed(shell="x", umask="022")),
     (processed(shell="x", timeout="90 minutes"), processed(shell="x", timeout="1h30m")),
@@ -177,7 +265,7 @@ MEANINGS: list[tuple[Document, Document]] = [
     (processed(shell="x", output_limit="10mb"), processed(shell="x", output_limit="10MB")),
     ({"process": RUN, "timeout": "5m"}, processed(shell="x", timeout="5m")),
     (processed(shell="x", owner="finance"), {"process": RUN, "owner": "finance"}),
-]  # fmt: skip
+]
 NOTHING: list[tuple[Document, tuple[str, ...]]] = [
     ({"process": RUN, "timing": "@reboot"}, ("write", "did you mean")),
     (scheduled(frequency="cron", expression="@reboot"), ("write",)),
@@ -198,19 +286,23 @@ NOTHING: list[tuple[Document, tuple[str, ...]]] = [
     (scheduled(**EVERY_5, timezone="IST"), ("did you mean",)),
     ({"process": RUN, "on": "push"}, ("write", "did you mean")),
     ({"process": RUN, "notify": "ops"}, ("write", "did you mean")),
-    ({"process": RUN, "timing": "weekly"},
-     ("write", "did you mean")),  # Sunday for crontab, Monday for systemd
+    (
+        {"process": RUN, "timing": "weekly"},
+        ("write", "did you mean"),
+    ),  # Sunday for crontab, Monday for systemd
     ({"process": RUN, "timing": "rarely"}, ("write", "did you mean")),
     (once(start="2026-12-24 18:00", finish="2027-01-01"), ("it belongs", "write", "did you mean")),
     (once(start="2026-12-24 18:00", repetitions=3), ("it belongs", "write", "did you mean")),
     (once(date="soon"), ("that is",)),
-]  # fmt: skip
+]
 BESIDE_OTHERS: list[tuple[Document, Document]] = [
-    (scheduled(frequency="weekly", day="monday", at="02:00"),
-     scheduled(frequency="weekly", days=["monday"], at="02:00")),
+    (
+        scheduled(frequency="weekly", day="monday", at="02:00"),
+        scheduled(frequency="weekly", days=["monday"], at="02:00"),
+    ),
     (once(at="2026-12-24 18:00"), once(start="2026-12-24 18:00")),
     (once(start="2026-12-24", at="18:00"), once(start="2026-12-24 18:00")),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("document", "meant"), MEANINGS)
@@ -241,12 +333,49 @@ def test_what_has_no_certain_meaning_gets_no_hint_that_gives_it_one(
 
 
 VALUES: list[object] = [
-    "x", "echo hi", "a | b", "5m", "90 minutes", "02:00", "2pm", "mon-fri", "Friday", "last weekday", "@daily",
+    "x",
+    "echo hi",
+    "a | b",
+    "5m",
+    "90 minutes",
+    "02:00",
+    "2pm",
+    "mon-fri",
+    "Friday",
+    "last weekday",
+    "@daily",
     "@reboot",
-    "*/5 * * * *", "0 0 12 ? * 2-6", "Europe/Madrid", "2026-12-24", "2026-12-24 18:00", "Forbid", "512Mi", "yearly", "",
-    5, 0, -1, 2.5, True, False, None, ["a"], ["A=b"], ["mon", "fri"], [1, 2], [], {"a": 1}, {"schedule": "@hourly"},
-    [{"cron": "0 2 * * *"}], [{"name": "a", "command": "b"}], {}, "wait", "once", "restart", "nightly-posting",
-]  # fmt: skip
+    "*/5 * * * *",
+    "0 0 12 ? * 2-6",
+    "Europe/Madrid",
+    "2026-12-24",
+    "2026-12-24 18:00",
+    "Forbid",
+    "512Mi",
+    "yearly",
+    "",
+    5,
+    0,
+    -1,
+    2.5,
+    True,
+    False,
+    None,
+    ["a"],
+    ["A=b"],
+    ["mon", "fri"],
+    [1, 2],
+    [],
+    {"a": 1},
+    {"schedule": "@hourly"},
+    [{"cron": "0 2 * * *"}],
+    [{"name": "a", "command": "b"}],
+    {},
+    "wait",
+    "once",
+    "restart",
+    "nightly-posting",
+]
 AROUND: list[tuple[str, Document, tuple[str | int, ...]]] = [
     ("the request", {"process": RUN}, ()),
     ("a request with a schedule", scheduled(frequency="daily", at="02:00"), ()),

@@ -253,27 +253,57 @@ TIMES = [
     (schedule("start: 2026-02-30"), "there is no 2026-02-30"),
 ]
 NOT_YAML = [
-    (timing("{schedule: {frequency: cron, expression: */5 * * * *}}"), 'an alias in YAML (quote it: "*/5 * * * *")'),
+    (
+        timing("{schedule: {frequency: cron, expression: */5 * * * *}}"),
+        'an alias in YAML (quote it: "*/5 * * * *")',
+    ),
     ("process:\n\tshell: x", "2:1: a tab cannot indent (indent with spaces)"),
     ("process:\n  shell: x\n\tumask: y", "3:1: a tab cannot indent (indent with spaces)"),
     ("process\n  shell: x", "1:8: a `:` is missing behind `process` (write `process:`)"),
     ("process: {shell: x}\nowner\n", "2:6: a `:` is missing behind `owner` (write `owner:`)"),
     ("name:foo\nprocess:\n  shell: x", "1:6: a blank is missing behind the `:` (write name: foo)"),
-    ("description: Note: this", '1:18: a second `:` on one line begins no mapping (quote it: "Note: this")'),
-    ("process:\n  shell: x\n   umask: y", "3:4: this is indented deeper than line 2, beside which it belongs"),
-    ("process:\n  shell: x\n umask: y", "3:2: this line is indented differently from its neighbours (line 2 is"),
-    ("process:\n  shell: |\n  echo hi\n", "3:3: the text of `|` should be indented deeper than its key"),
-    ("process:\n  shell:\n    echo a\n    echo b: c", "(begin it with `|` behind its key, as in `shell: |`)"),
-    ("process: {shell: x\nowner: y", "the bracket opened at line 1 is not closed, or a comma is missing ("),
-    ('process:\n  shell: "x\n', '2:10: the quote opened at line 2 is not closed (close it with `"`)'),
-    ("process:\n  shell: 'it's'", "2:14: a text in quotes ends at its closing quote, and here more follows"),
+    (
+        "description: Note: this",
+        '1:18: a second `:` on one line begins no mapping (quote it: "Note: this")',
+    ),
+    (
+        "process:\n  shell: x\n   umask: y",
+        "3:4: this is indented deeper than line 2, beside which it belongs",
+    ),
+    (
+        "process:\n  shell: x\n umask: y",
+        "3:2: this line is indented differently from its neighbours (line 2 is",
+    ),
+    (
+        "process:\n  shell: |\n  echo hi\n",
+        "3:3: the text of `|` should be indented deeper than its key",
+    ),
+    (
+        "process:\n  shell:\n    echo a\n    echo b: c",
+        "(begin it with `|` behind its key, as in `shell: |`)",
+    ),
+    (
+        "process: {shell: x\nowner: y",
+        "the bracket opened at line 1 is not closed, or a comma is missing (",
+    ),
+    (
+        'process:\n  shell: "x\n',
+        '2:10: the quote opened at line 2 is not closed (close it with `"`)',
+    ),
+    (
+        "process:\n  shell: 'it's'",
+        "2:14: a text in quotes ends at its closing quote, and here more follows",
+    ),
     ('process:\n  shell: "\\d+"', "2:11: `\\d` is no escape in double quotes (write `\\\\d`"),
-    ("process: {shell: x}\nprocess: {shell: y}", "2:1: `process` is here twice; the first is at line 1 (keep one)"),
+    (
+        "process: {shell: x}\nprocess: {shell: y}",
+        "2:1: `process` is here twice; the first is at line 1 (keep one)",
+    ),
     ("process: {shell: x}\r\nowner: 5\r\n", "2:8: `owner` should be text, not 5"),
     (b"\xef\xbb\xbfprocess: {shell: x}\nowner: 5\n", "2:8: `owner` should be text, not 5"),
     (b"owner: M\xfcller\n", "1:9: the byte 0xfc is not UTF-8 (save the file as UTF-8)"),
     ("process: {}".encode("utf-16"), "is not UTF-8: this looks like UTF-16"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "message"), [*MISSPELT, *WRONG_KIND, *TIMES, *NOT_YAML])
@@ -289,7 +319,8 @@ def test_a_mistake_that_people_make_is_told_once_with_what_would_be_right(
     [
         "process: {shell: x, command: [y], request: z}",
         timing(
-            "{run_immediately: , run_later: {start: 2026-12-01 10:00}, schedule: {frequency: minutely}}"
+            "{run_immediately: , run_later: {start: 2026-12-01 10:00}, schedule: "
+            "{frequency: minutely}}"
         ),
     ],
 )
