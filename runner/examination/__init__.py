@@ -1,5 +1,5 @@
-"""What `runner doctor` tells of all that a runner lives by: looked at, whatever state
-it is in, and never changed.
+"""What `runner doctor` checks: everything that a runner depends on. Reads whatever is
+there, and changes nothing.
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ _CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[Finding]]], ...] = (
 
 
 def examine(subject: Subject) -> Iterator[Finding]:
-    """Make all checks, one after another; what keeps one from looking is a problem that it found."""
+    """Run all checks, one after another. A check that cannot read what it needs yields
+    a problem.
+    """
     for name, check in _CHECKS:
         try:
             yield from check(subject)
         except (OSError, RunnerError) as error:
             yield problem(
                 name,
-                f"it cannot be looked at: {_reason(error)}",
-                "ask as the user that the runner runs as",
+                f"the check failed: {_reason(error)}",
+                "run doctor as the user that the runner runs as",
             )
 
 

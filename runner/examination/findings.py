@@ -1,4 +1,4 @@
-"""What an examination finds. Pure."""
+"""The findings of an examination. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How much a finding matters: a problem breaks a guarantee, or hands the runner to
-    somebody else.
+    """How much a finding matters. A problem breaks a guarantee, or lets another user
+    control the runner.
     """
 
     OK = "ok"
@@ -19,7 +19,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One sentence of what is, and, unless all is well, one of what would be right."""
+    """The result of a check: what is the case and, unless all is well, how to fix it."""
 
     check: str
     level: Level
@@ -33,15 +33,15 @@ def good(check: str, message: str) -> Finding:
 
 
 def advice(check: str, message: str, suggestion: str) -> Finding:
-    """Return a finding of what could be better."""
+    """Return a finding about a possible improvement."""
     return Finding(check=check, level=Level.ADVICE, message=message, suggestion=suggestion)
 
 
 def warning(check: str, message: str, suggestion: str) -> Finding:
-    """Return a finding of what will hurt some day."""
+    """Return a finding about something that will cause trouble later."""
     return Finding(check=check, level=Level.WARNING, message=message, suggestion=suggestion)
 
 
 def problem(check: str, message: str, suggestion: str) -> Finding:
-    """Return a finding of what is broken, or open to others."""
+    """Return a finding about something broken, or exposed to other users."""
     return Finding(check=check, level=Level.PROBLEM, message=message, suggestion=suggestion)

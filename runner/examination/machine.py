@@ -1,5 +1,5 @@
-"""The machine: its clock, zone data, notification of changes, bounds and room. Reads
-/proc and asks the system.
+"""Checks of the machine: clock, zone data, change notification, limits and free space.
+Reads /proc and asks the system.
 """
 
 from __future__ import annotations
@@ -36,18 +36,20 @@ from runner.watching.watched_links import unwatched
 
 _STA_UNSYNC, _TIME_ERROR = 0x40, 5  # adjtimex(2)
 _TIMESYNC = Path("/run/systemd/timesync/synchronized")
-_STEPS_FOR, _STEPS_READ = timedelta(days=7), 1000
-_OF_ITS_OWN, _OF_AN_EXECUTION = 64, 4  # open files, generously
+_STEPS_FOR, _STEPS_READ = timedelta(days=7), 1000  # clock steps in the log
+_OF_ITS_OWN, _OF_AN_EXECUTION = 64, 4  # open files of the runner, upper estimates
 _ROOMY_FILES = 4096
 _REMOTE = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "ceph", "lustre", "afs"}
 )
 _LITTLE_BYTES, _FEW_INODES = 100 << 20, 1000
-_NONE_BYTES = 1 << 20
+_NONE_BYTES = 1 << 20  # a disk with less counts as full
 
 
 class _Timex(ctypes.Structure):
-    """The begin of `struct timex`, and more room than its rest takes."""
+    """The first fields of `struct timex` (adjtimex(2)). `rest` is larger than the
+    fields that follow.
+    """
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -58,18 +60,18 @@ class _Timex(ctypes.Structure):
 
 
 def version_findings(_subject: Subject) -> Iterator[Finding]:
-    """Tell what it runs on."""
+    """Report the versions of Python, SQLite and the system."""
     python = f"Python {platform.python_version()}, SQLite {sqlite_version()}"
     yield good("versions", f"{python}, {platform.system()} {platform.release()}")
 
 
 def zone_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether the zone for times without an offset is known, and how old the zone data is."""
+    """Report whether the zone for times without an offset exists, and how old the zone data is."""
     try:
         zone_named(subject.zone)
     except RuleError as error:
         yield problem(
-            "zone", str(error), error.suggestion or "--timezone names one, as Europe/Madrid"
+            "zone", str(error), error.suggestion or "--timezone names one, such as Europe/Madrid"
         )
         return
     system, package = (
@@ -77,19 +79,23 @@ def zone_findings(subject: Subject) -> Iterator[Finding]:
         _version_in(files("tzdata").joinpath("zoneinfo", "tzdata.zi").read_text()),
     )
     if system is None:
-        yield good("zone", f"{subject.zone}, by the zone data {package} of Python's tzdata package")
+        yield good(
+            "zone", f"{subject.zone}, with the zone data {package} of Python's tzdata package"
+        )
     elif system < package:
-        message = f"the system's zone data is {system}, older than {package}, which is at hand in Python's tzdata"
+        message = (
+            f"the system's zone data is {system}, older than {package} of Python's tzdata package"
+        )
         yield advice(
             "zone", message, "update the system's tzdata, or set PYTHONTZPATH= to use the package's"
         )
     else:
-        yield good("zone", f"{subject.zone}, by the system's zone data {system}")
+        yield good("zone", f"{subject.zone}, with the system's zone data {system}")
 
 
 def running_zone_findings(subject: Subject) -> Iterator[Finding]:
-    """Report a runner that goes by another zone, or by other zone data, than one that
-    was started now would.
+    """Report a live runner whose zone or zone data differs from what a runner started
+    now would use.
     """
     if subject.pid is None:
         return
@@ -97,22 +103,24 @@ def running_zone_findings(subject: Subject) -> Iterator[Finding]:
         meta = reader.meta()
     zone = meta.get(ZONE, subject.zone)
     if zone != subject.zone:
-        message = f"the runner goes by {zone}, here the zone is {subject.zone}"
+        message = f"the runner uses the zone {zone}, but the zone here is {subject.zone}"
         yield advice(
             "zone",
             message,
-            "nothing to do: commands show the runner's zone; a restart from here changes it",
+            "nothing to do: commands use the runner's zone; a restart from here changes it",
         )
     old = [key for key, raw in zone_data_of(meta).items() if read_zone(key) not in (None, raw)]
     if old:
         message = f"the runner's zone data for {', '.join(old)} is not that of the disk"
-        right = "`runner reload` makes it look; if this stays, the runner has another PYTHONTZPATH: restart it"
+        right = (
+            "run `runner reload`; if this stays, the runner has another PYTHONTZPATH: restart it"
+        )
         yield warning("zone", message, right)
 
 
 def system_tzdata() -> str | None:
-    """Return the version of the zone data that Python finds first, as 2025b; None if
-    the system has none that tells.
+    """Return the version of the zone data that Python finds first, such as 2025b; None
+    if no zone data there states its version.
     """
     for folder in map(Path, TZPATH):
         try:
@@ -127,7 +135,9 @@ def _version_in(rules: str) -> str:
 
 
 def clock_findings(subject: Subject) -> Iterator[Finding]:
-    """Report whether the clock is right and kept right, and the last steps that a runner has seen."""
+    """Report whether the clock is right and synchronised, and the latest steps in the
+    monitor log.
+    """
     now = datetime.now(UTC)
     if now < RELEASED:
         yield problem(
@@ -135,11 +145,11 @@ def clock_findings(subject: Subject) -> Iterator[Finding]:
         )
     synchronised = is_synchronised()
     if synchronised is None:
-        yield good("clock", "the system does not tell whether its clock is kept right")
+        yield good("clock", "the system does not say whether its clock is synchronised")
     elif synchronised:
-        yield good("clock", "the clock is kept right")
+        yield good("clock", "the clock is synchronised")
     else:
-        message = "nothing keeps the clock right (adjtimex: unsynchronised)"
+        message = "the clock is not synchronised (adjtimex)"
         yield warning(
             "clock", message, "run chrony or systemd-timesyncd; in a container, on its host"
         )
@@ -156,12 +166,13 @@ def _step_words(record: Mapping[str, object]) -> str:
     step_s = float(str(record.get("step_s") or 0))
     message = f"the clock was stepped by {clock_text(step_s)} at {record.get('time')}"
     if begin := record.get("reopened_from"):
-        message += f"; from {begin} to {record.get('reopened_until')}, fires that had a verdict run only on time"
+        until = record.get("reopened_until")
+        message += f"; from {begin} to {until}, fires that had a verdict run only on time"
     return message
 
 
 def is_synchronised() -> bool | None:
-    """Return whether the kernel's clock is disciplined; None if the system does not say."""
+    """Return whether the kernel's clock is synchronised; None if the system does not say."""
     if _TIMESYNC.exists():
         return True
     if sys.platform != "linux":
@@ -172,14 +183,14 @@ def is_synchronised() -> bool | None:
 
 
 def notification_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether edits will be notified, or only found by looking."""
+    """Report whether edits arrive as notifications, or only by polling."""
     if subject.listing is None:
         return
     kind = file_system_of(subject.jobs, Path("/proc/self/mountinfo").read_text())
     if kind in _REMOTE or kind.startswith("fuse"):
-        message = f"{subject.jobs} is on {kind}, which tells nothing of changes made elsewhere"
+        message = f"{subject.jobs} is on {kind}, which does not notify of changes made elsewhere"
         yield advice(
-            "notification", message, "nothing to do: edits are found by looking, some seconds later"
+            "notification", message, "nothing to do: polling finds edits some seconds later"
         )
         return
     folders, most = _folders_below(subject.jobs), _number("fs/inotify/max_user_watches")
@@ -187,21 +198,27 @@ def notification_findings(subject: Subject) -> Iterator[Finding]:
         message = "the inotify instances of this user are used up"
         yield warning("notification", message, "raise fs.inotify.max_user_instances with sysctl")
     elif most is not None and folders >= most:
-        message = f"{folders} folders are to be watched, and fs.inotify.max_user_watches is {most}"
+        message = f"{folders} folders need a watch, but fs.inotify.max_user_watches is {most}"
         yield warning(
             "notification", message, f"sysctl fs.inotify.max_user_watches={max(2 * folders, 65536)}"
         )
     elif kind == "overlay":
-        message = f"{subject.jobs} is in a container's image: changes made below it, from outside, are not notified"
+        message = (
+            f"{subject.jobs} is in a container's image: "
+            "edits from outside the container are not notified"
+        )
         yield advice(
             "notification", message, "mount the folder as a volume if it is edited from outside"
         )
     elif places := _unwatched(subject.jobs):
-        message = f"links lead to more than is watched: edits in {places[0]}{_and_more(places)} are found by looking"
+        message = (
+            "links lead to more folders than are watched: "
+            f"only polling finds edits in {places[0]}{_and_more(places)}"
+        )
         yield advice(
             "notification",
             message,
-            "nothing to do, if some seconds later is soon enough; else fewer links",
+            "nothing to do if a delay of some seconds is acceptable; else use fewer links",
         )
     else:
         yield good(
@@ -224,9 +241,7 @@ def _and_more(places: list[str]) -> str:
 
 
 def file_system_of(path: Path, mountinfo: str) -> str:
-    """Return the type of the file system that a path is on, "" if that is not known
-    (proc(5), mountinfo).
-    """
+    """Return the type of a path's file system, or "" if unknown (proc(5), mountinfo)."""
     device = path.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     for line in mountinfo.splitlines():
@@ -236,24 +251,32 @@ def file_system_of(path: Path, mountinfo: str) -> str:
 
 
 def limit_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether so many executions may run at once as are allowed: each needs open files."""
+    """Report whether the limit of open files allows the permitted number of concurrent
+    executions.
+    """
     limit = _open_files(subject.pid)
     room = (limit - _OF_ITS_OWN) // _OF_AN_EXECUTION
     if subject.max_running is not None and room < subject.max_running:
         needed = _OF_ITS_OWN + _OF_AN_EXECUTION * subject.max_running
-        message = f"{limit} open files suffice for about {room} executions at once, --max-running allows more"
+        message = (
+            f"{limit} open files suffice for about {room} concurrent executions, "
+            "but --max-running allows more"
+        )
         yield warning("limits", message, f"ulimit -n {needed}, or LimitNOFILE={needed} in the unit")
     elif subject.max_running is None and limit < _ROOMY_FILES:
-        message = f"{limit} open files suffice for about {room} executions at once, and nothing bounds those"
+        message = (
+            f"{limit} open files suffice for about {room} concurrent executions, "
+            "and nothing limits their number"
+        )
         yield advice(
-            "limits", message, f"--max-running, or LimitNOFILE={_ROOMY_FILES * 4} in the unit"
+            "limits", message, f"set --max-running, or LimitNOFILE={_ROOMY_FILES * 4} in the unit"
         )
     else:
-        yield good("limits", f"{limit} open files: room for about {room} executions at once")
+        yield good("limits", f"{limit} open files: room for about {room} concurrent executions")
 
 
 def room_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether there is room for the store, the outputs and the log."""
+    """Report whether there is space for the store, the outputs and the log."""
     places = {
         "state": _existing(subject.state),
         "monitor log": _existing(subject.monitor_log.parent),
@@ -270,7 +293,7 @@ def room_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def cgroup_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether the runner that is alive has a cgroup delegated to it."""
+    """Report whether the live runner has a delegated cgroup."""
     if subject.pid is None:
         return
     own = folder_of(
@@ -280,14 +303,17 @@ def cgroup_findings(subject: Subject) -> Iterator[Finding]:
         given = (own.parent / "cgroup.subtree_control").read_text().split()
         yield good(
             "cgroup",
-            f"each execution has a cgroup of its own (bounds: {', '.join(given) or 'none'})",
+            f"each execution has a cgroup of its own (limits: {', '.join(given) or 'none'})",
         )
     else:
-        message = "no cgroup is delegated to the runner: limits.processes is refused, trees are ended one by one"
+        message = (
+            "no cgroup is delegated to the runner: limits.processes is refused, "
+            "and a kill signals each process of a tree in turn"
+        )
         yield advice(
             "cgroup",
             message,
-            "Delegate=yes in the unit; in a container, cgroup v2 mounted writable",
+            "set Delegate=yes in the unit; in a container, mount cgroup v2 writable",
         )
 
 
@@ -299,19 +325,19 @@ def _room(names: str, place: Path) -> Finding:
         return problem(
             "room",
             f"the disk of {names} ({place}) is full",
-            "make room: nothing fires without a store",
+            "free some space: nothing fires without a store",
         )
     if free < _LITTLE_BYTES or (has_inodes and status.f_favail < _FEW_INODES):
         return warning(
             "room",
             f"only {message} are free for {names} ({place})",
-            "make room, or choose another place",
+            "free some space, or choose another place",
         )
     return good("room", f"{message} are free for {names}")
 
 
 def _existing(path: Path) -> Path:
-    """Return the nearest folder on the way to `path` that is there."""
+    """Return the nearest existing ancestor of `path`, or `path` itself."""
     return next(each for each in (path, *path.parents) if each.exists())
 
 
@@ -334,7 +360,7 @@ def _can_watch() -> bool:
 
 
 def _open_files(pid: int | None) -> int:
-    """Return the bound of open files of a process; of this one if that is None."""
+    """Return the soft limit of open files of a process, or of this one for None."""
     text = Path(f"/proc/{pid or 'self'}/limits").read_text()
     fields = next(line for line in text.splitlines() if line.startswith("Max open files")).split()
     return int(fields[3]) if fields[3].isdecimal() else sys.maxsize

@@ -1,5 +1,5 @@
-"""Who else may write or read what a runner lives by: who may write its requests runs
-commands as its user.
+"""Checks of who else may write or read what a runner depends on. Whoever can write its
+requests can run commands as its user.
 
 Reads files and folders.
 """
@@ -33,22 +33,20 @@ _OTHERS_READ = stat.S_IROTH
 
 
 def jobs_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell who may change the requests: the folder, those in it, the files, and the way
-    to the folder.
-    """
+    """Report who may change the requests: the folders, the files, and the folders above them."""
     listing = subject.listing
     if listing is None and not is_missing(subject.jobs):
         yield problem(
             "jobs",
             f"the jobs folder {subject.jobs} cannot be read",
-            "run this as its user, or change it: chmod, chown",
+            "run doctor as the runner's user, or change the permissions: chmod, chown",
         )
         return
     if listing is None:
         yield problem(
             "jobs",
             f"there is no jobs folder {subject.jobs}",
-            "`runner init` makes one, --jobs names another",
+            "`runner init` creates one, --jobs names another",
         )
         return
     read = {*listing.files, *listing.defaults}
@@ -67,7 +65,7 @@ def jobs_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def _read_besides(subject: Subject) -> list[Path]:
-    """Return the files of dates and of variables that the requests name."""
+    """Return the date files and environment files that the requests name."""
     reader = CatalogReader(subject.jobs, default_zone="UTC")
     processes = [request.process for request in reader.read().requests.values()]
     for process in processes:
@@ -85,32 +83,32 @@ def _git_findings(subject: Subject) -> Iterator[Finding]:
             else "git would run what its `config` says"
         )
         told = problem if subject.user == _ROOT or objection.grade is Grade.ANYBODY else advice
-        yield told("jobs", f"{objection.reason}, which is git's: {kept}", objection.suggestion)
+        yield told("jobs", f"{objection.reason}, which git reads: {kept}", objection.suggestion)
 
 
 def state_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether the runner can use its state folder, and who else can."""
+    """Report whether the runner can use its state folder, and who else can."""
     folder = subject.state
     if not folder.exists():
-        yield good("state", f"there is no state folder {folder} yet; `runner start` makes it")
+        yield good("state", f"there is no state folder {folder} yet; `runner start` creates it")
         return
     if not folder.is_dir():
         yield problem(
-            "state", f"{folder} is no folder", "move it away, or choose another with --state"
+            "state", f"{folder} is not a folder", "move it away, or choose another with --state"
         )
         return
     places = list(places_in(folder))
     found = [*_use_findings("state", [folder, *places], subject), *_kind_findings(folder)]
-    if folder.stat().st_mode & stat.S_IXOTH:  # else nobody else comes that far
+    if folder.stat().st_mode & stat.S_IXOTH:  # otherwise no other user can reach the files inside
         found += _readers(
             "state", [path for path in places if path.name != "wake" and path.parent == folder]
         )
     found += _exposures("state", [folder, *places], subject)
-    yield from found or [good("state", f"{folder} is writable, and by nobody else")]
+    yield from found or [good("state", f"{folder} is writable, by this user alone")]
 
 
 def log_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether the monitor log can be written, and who else may write or read it."""
+    """Report whether the monitor log can be written, and who else may write or read it."""
     log = subject.monitor_log
     folder = log.parent
     if not folder.is_dir():
@@ -132,18 +130,18 @@ def log_findings(subject: Subject) -> Iterator[Finding]:
         *_readers("log", places[1:]),
         *_exposures("log", places, subject),
     ]
-    yield from found or [good("log", f"{log} is writable, and not for everyone to read")]
+    yield from found or [good("log", f"{log} is writable, and not world-readable")]
 
 
 def user_findings(subject: Subject) -> Iterator[Finding]:
-    """Say so where another user asks than the one whose runner it is: what may be
-    written is seen as by that one.
+    """Report if the current user is not the runner's: the permissions seen here are
+    then the wrong user's.
     """
     if os.geteuid() == subject.user:
         return
     us, name = user_name(os.geteuid()), user_name(subject.user)
     message = (
-        f"the state folder belongs to {name}, and this is asked as {us}, who may do other things"
+        f"the state folder belongs to {name}, but doctor runs as {us}, who has other permissions"
     )
     if os.geteuid() == _ROOT:
         message += "; a runner that is root does not use it"
@@ -160,7 +158,7 @@ def _kind_findings(folder: Path) -> Iterator[Finding]:
     for path, is_right, kind in kinds:
         if path.exists() and not is_right:
             yield problem(
-                "state", f"{path} is no {kind}", "move it away, and the runner makes a new one"
+                "state", f"{path} is not a {kind}", "move it away, and the runner creates a new one"
             )
 
 
@@ -174,22 +172,20 @@ def _use_findings(check: str, paths: Iterable[Path], subject: Subject) -> Iterat
                 else "permission is denied"
             )
             message = f"{path} cannot be written as {user_name(os.geteuid())}: {reason}"
-            yield problem(
-                check, message, "give it to the user that the runner runs as, with chown or chmod"
-            )
+            yield problem(check, message, "give it to the runner's user, with chown or chmod")
             return
 
 
 def _readers(check: str, paths: Iterable[Path]) -> Iterator[Finding]:
     for path in paths:
         if path.stat().st_mode & _OTHERS_READ:
-            message = f"everyone may read {path}, where what processes print is kept"
+            message = f"everyone may read {path}, which contains the output of processes"
             yield warning(check, message, f"chmod o-rwx {_quoted(path)}")
 
 
 def _exposures(check: str, paths: list[Path], subject: Subject) -> Iterator[Finding]:
-    """Tell who else may change some of `paths`, or what is on the way to them, each
-    kind of people in one sentence.
+    """Report who else may change some of `paths`, or a folder above them: one finding
+    per kind of user.
     """
     found: dict[Objection, Path] = {}
     for path in paths:
@@ -229,7 +225,8 @@ def _exposure(
     if is_ours:
         message = f"{what}: they could run anything as {user}"
     else:
-        message = f"{what}, and so put another {'folder' if path.is_dir() else 'file'} in the place of {path}"
+        kind = "folder" if path.is_dir() else "file"
+        message = f"{what}, and so put another {kind} in the place of {path}"
     is_below = all(Path(each.path).is_relative_to(top) for each in objections)
     letter = {Grade.ANYBODY: "o", Grade.GROUP: "g"}.get(first.grade)
     suggestion = f"chmod -R {letter}-w {_quoted(top)}" if letter and is_below else first.suggestion
@@ -239,8 +236,11 @@ def _exposure(
 def _level(
     objection: Objection, path: Path, subject: Subject
 ) -> Callable[[str, str, str], Finding]:
-    """Say how much it matters: root refuses all but a group on the way; another user
-    decides for itself.
+    """Return the function that makes the finding: `problem`, `warning` or `advice`.
+
+    A runner of root refuses a path that another user may change, which is a problem. It
+    accepts a folder above that only a group may write, which is a warning. For a runner
+    of any other user the grade of the objection decides.
     """
     if subject.user == _ROOT:
         return problem if ROOT.objection(path) else warning

@@ -1,4 +1,4 @@
-"""The store, the log and the requests: whether what is there is sound. Reads files."""
+"""Checks of the store, the log and the requests: whether their content is intact. Reads files."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ from runner.store.lock import owner_pid
 from runner.system.regular_files import is_folder, read_regular
 from runner.timing.zones import zone_named
 
-_LONG_WAL = 32 << 20
-_END_READERS = "look for a program that keeps the store open, and end it"
-_MANY_WAITING = 1000
-_LARGE_LOG = 1 << 30
+_LONG_WAL = 32 << 20  # bytes; the runner checkpoints long before
+_END_READERS = "find the program that keeps the store open, and stop it"
+_MANY_WAITING = 1000  # records
+_LARGE_LOG = 1 << 30  # bytes, as the next two
 _LARGEST_CONFIGURATION = 1 << 20
-_LONGEST_LINE = 32 << 10
-_BLOCK = re.compile(r"([^{}]*)\{([^{}]*)\}")
+_LONGEST_LINE = 32 << 10  # guarantee 3: a record is shorter
+_BLOCK = re.compile(r"([^{}]*)\{([^{}]*)\}")  # logrotate: names, then { directives }
 
 
 def runner_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether a runner is alive."""
-    pid = owner_pid(
-        subject.state
-    )  # a lock that cannot be looked at leaves it open whether a runner is alive
+    """Report whether a runner is alive, and whether the state folder belongs to this
+    jobs folder.
+    """
+    # Not subject.pid: an unreadable lock must become a finding, not "no runner".
+    pid = owner_pid(subject.state)
     yield good(
         "runner", f"runner {pid} is running" if pid else f"no runner is running on {subject.state}"
     )
@@ -49,21 +50,27 @@ def runner_findings(subject: Subject) -> Iterator[Finding]:
         and is_folder(subject.jobs)
         and not Path(served).samefile(subject.jobs)
     ):
-        message = f"the state folder {subject.state} belongs to {served}, not to {subject.jobs.absolute()}"
+        message = (
+            f"the state folder {subject.state} belongs to {served}, "
+            f"not to {subject.jobs.absolute()}"
+        )
         yield problem(
-            "runner", message, "give this jobs folder its own: --state, or `state` in runner.yaml"
+            "runner",
+            message,
+            "give this jobs folder its own state folder: --state, or `state` in runner.yaml",
         )
 
 
 def request_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether all requests are valid, the zones that they name among the rest."""
+    """Report whether all requests are valid, including the zones that they name."""
     if subject.listing is None:
         return
     catalog = CatalogReader(subject.jobs, default_zone=_usable(subject.zone)).read()
     count = len(catalog.requests)
     if problems := catalog.problems:
-        what = f"{len(problems)} problem{'s' * (len(problems) != 1)} in the request files, the first: {problems[0]}"
-        yield warning("requests", what, "`runner validate` tells them all")
+        found = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+        what = f"{found} in the request files, the first: {problems[0]}"
+        yield warning("requests", what, "`runner validate` shows all of them")
     else:
         yield good(
             "requests", f"{count} request{'s' * (count != 1)}, all valid, in zones that exist"
@@ -71,10 +78,10 @@ def request_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def store_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether the store is whole and of this version, and what waits in it."""
+    """Report whether the store is intact and of this version, and how many records wait in it."""
     if subject.pid is not None and (trouble := TroubleNote(subject.state).read()):
         yield problem(
-            "store", f"the runner does not fire: {trouble}", "follow the advice in this sentence"
+            "store", f"the runner does not fire: {trouble}", "follow the advice in this message"
         )
     try:
         condition = condition_of(subject.state)
@@ -82,28 +89,30 @@ def store_findings(subject: Subject) -> Iterator[Finding]:
         yield problem("store", *_parted(str(error)))
         return
     if condition is None:
-        yield good("store", "there is none yet; `runner start` makes it")
+        yield good("store", "there is no store yet; `runner start` creates it")
         return
     found = []
     if condition.version < condition.newest:
         message = f"it has version {condition.version}, this program writes {condition.newest}"
-        found.append(advice("store", message, "(re)start the runner, which brings it up to date"))
+        found.append(advice("store", message, "(re)start the runner, which upgrades it"))
     if condition.wal_bytes > _LONG_WAL:
         message = f"its write-ahead log has grown to {condition.wal_bytes >> 20} MiB"
         readers = ", ".join(readers_of(shared_of(database_path(subject.state)).stat().st_ino))
-        right = f"end {readers}, which keeps the store open" if readers else _END_READERS
+        right = f"stop {readers}, which keeps the store open" if readers else _END_READERS
         found.append(warning("store", message, right))
     if condition.waiting > _MANY_WAITING or (condition.waiting and subject.pid is None):
         message = f"{condition.waiting} records wait in it for the monitor log"
-        found.append(warning("store", message, "make the log writable; a runner then writes them"))
+        found.append(
+            warning("store", message, "make the log writable; the runner then writes them")
+        )
     yield from found or [
-        good("store", f"it is whole, of version {condition.version}, {condition.bytes >> 10} KiB")
+        good("store", f"it is intact, version {condition.version}, {condition.bytes >> 10} KiB")
     ]
 
 
 def line_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether the log ends with a whole record; a runner that writes it may be in
-    the midst of one.
+    """Report whether the log ends with a whole record. A live runner may be writing one
+    right now.
     """
     if not subject.monitor_log.is_file():
         return
@@ -115,7 +124,7 @@ def line_findings(subject: Subject) -> Iterator[Finding]:
     elif not end.endswith(b"\n"):
         message, right = (
             "its last line is torn",
-            "start the runner, which completes what is its own",
+            "start the runner, which completes its own records",
         )
         yield (
             warning("log", message, right)
@@ -123,18 +132,19 @@ def line_findings(subject: Subject) -> Iterator[Finding]:
             else good("log", "it is being written")
         )
     elif decode(end[:-1].rpartition(b"\n")[2]) is None:
-        yield warning("log", "its last line is no record", "let nothing but the runner write to it")
+        yield warning("log", "its last line is no record", "let only the runner write to the log")
     else:
         yield good("log", f"its last line is whole ({size >> 10} KiB)")
 
 
 def rotation_findings(subject: Subject) -> Iterator[Finding]:
-    """Tell whether the log is rotated, and so that nothing is lost: by rename."""
+    """Report whether logrotate rotates the log by rename, which loses no line."""
     log = subject.monitor_log
     for place, body in _rotations(subject):
         if "copytruncate" in body.split():
             message = (
-                f"{place} rotates the log by copytruncate, which loses the lines written meanwhile"
+                f"{place} rotates the log by copytruncate, "
+                "which loses the lines written during the copy"
             )
             yield warning(
                 "rotation",
@@ -145,7 +155,7 @@ def rotation_findings(subject: Subject) -> Iterator[Finding]:
             yield good("rotation", f"{place} rotates the log by rename")
         return
     if log.is_file() and (size := log.stat().st_size) > _LARGE_LOG:
-        message = f"the log has {size >> 20} MiB, and logrotate does not know it"
+        message = f"the log has {size >> 20} MiB, and logrotate has no entry for it"
         yield advice(
             "rotation",
             message,
@@ -154,7 +164,7 @@ def rotation_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def _rotations(subject: Subject) -> Iterator[tuple[Path, str]]:
-    """Yield the files of logrotate that name the log, each with what it says of it
+    """Yield each logrotate file that names the log, with its directives for it
     (logrotate.conf(5)).
     """
     files = sorted(subject.logrotate.iterdir()) if is_folder(subject.logrotate) else []
@@ -162,7 +172,7 @@ def _rotations(subject: Subject) -> Iterator[tuple[Path, str]]:
         try:
             raw = read_regular(file, at_most=_LARGEST_CONFIGURATION)
             text = re.sub(r"(?m)^\s*#.*$", "", raw.decode(errors="replace"))
-        except OSError:  # not for us to read, or no file
+        except OSError:  # unreadable for us, or not a regular file
             continue
         for names, body in _BLOCK.findall(text):
             patterns = [name.strip("\"'") for name in names.split()]
@@ -171,9 +181,9 @@ def _rotations(subject: Subject) -> Iterator[tuple[Path, str]]:
 
 
 def _parted(text: str) -> tuple[str, str]:
-    """Part an error of the store into what is and what would be right."""
+    """Split a store error into what is wrong and how to fix it."""
     what, _, right = text.partition("; ")
-    return what, right or "look at the folder and its permissions"
+    return what, right or "check the folder and its permissions"
 
 
 def _usable(zone: str) -> str:

@@ -1,6 +1,4 @@
-"""Whom an examination is about: the places of a runner, and the user that it is, or
-would be. Touches files.
-"""
+"""The runner under examination: its places, and the user that it runs as. Touches files."""
 
 from __future__ import annotations
 
@@ -21,8 +19,8 @@ from runner.system.trust import ROOT, Trust
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A runner, alive or not. `zone` is an IANA key that nobody has checked;
-    `max_running` None is no bound.
+    """A runner, alive or not. `zone` is an unchecked IANA key; `max_running` None means
+    no limit.
     """
 
     jobs: Path
@@ -34,26 +32,30 @@ class Subject:
 
     @cached_property
     def pid(self) -> int | None:
-        """The process id of the runner that is alive; None if none is, or nobody can tell."""
+        """The process id of the live runner; None if there is none, or if that cannot
+        be determined.
+        """
         with suppress(StoreError, OSError):
             return owner_pid(self.state) if lock_path(self.state).is_file() else None
         return None
 
     @cached_property
     def listing(self) -> Listing | None:
-        """The files of the jobs folder; None if it is not there or may not be read."""
+        """The files of the jobs folder; None if it is missing or unreadable."""
         return exhausted(listed(self.jobs, {})) if is_folder(self.jobs) else None
 
     @cached_property
     def user(self) -> int:
-        """The user whose runner it is: the owner of the state folder, else whoever asks."""
+        """The id of the user that the runner runs as: the owner of the state folder,
+        else the current user.
+        """
         with suppress(OSError):
             return self.state.stat().st_uid
         return os.geteuid()
 
     @property
     def trust(self) -> Trust:
-        """Whom that user trusts: itself, its groups, and root."""
+        """The users and groups that the runner's user trusts: itself, its groups, and root."""
         return (
             ROOT
             if self.user == 0
@@ -62,7 +64,7 @@ class Subject:
 
     @cached_property
     def groups(self) -> frozenset[int]:
-        """The groups of that user."""
+        """The groups of the runner's user; empty if the user is unknown."""
         if self.user == os.geteuid():
             return frozenset({os.getegid(), *os.getgroups()})
         with suppress(KeyError):

@@ -133,7 +133,7 @@ def test_with_nothing_there_it_tells_how_to_begin(tmp_path: Path) -> None:
     )
     done = doctor(nowhere)
     assert done.exit_code == 1
-    assert "`runner init` makes one" in done.stdout
+    assert "`runner init` creates one" in done.stdout
     assert "problem" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -427,7 +427,7 @@ def test_links_that_lead_to_more_than_is_watched_are_told(
     assert [finding.level for finding in found(subject, "notification")] == [Level.OK]
     (large / "c").mkdir()
     assert (
-        f"edits in {large} are found by looking"
+        f"only polling finds edits in {large}"
         in only(subject, "notification", Level.ADVICE).message
     )
 
@@ -442,5 +442,5 @@ def is_on_nfs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_requests_on_a_network_are_found_by_looking_and_a_store_there_does_not_work(
     subject: Subject,
 ) -> None:
-    assert "tells nothing of changes" in only(subject, "notification", Level.ADVICE).message
+    assert "does not notify of changes" in only(subject, "notification", Level.ADVICE).message
     assert "on nfs4" in only(subject, "room", Level.PROBLEM).message

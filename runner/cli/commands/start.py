@@ -87,7 +87,7 @@ def start_command(
 
     missing = f"there is no jobs folder {places.jobs}"
     if unless_stopped(partial(is_missing, places.jobs.absolute().parent)):
-        raise UsageError(f"{missing}; `runner init` makes one, --jobs names another")
+        raise UsageError(f"{missing}; `runner init` creates one, --jobs names another")
     settings = Settings(
         jobs=places.jobs,
         state=places.state,
