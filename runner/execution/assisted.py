@@ -1,8 +1,9 @@
-"""Starting processes, those by the launcher that posix_spawn alone cannot; it answers
-in a report. Touches processes.
+"""Starts processes, with the launcher's help where posix_spawn alone cannot. Touches processes.
 
-The runner never waits for the launcher. So what is found out by it is known when the
-execution ends: that its directory does not exist, for instance.
+The launcher is a small program in `child/`. It sets users, limits and stdin in the new
+process and then becomes the program. The runner never waits for it: the launcher writes
+a failure, such as a missing directory, to a report, which the runner reads when the
+execution ends.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ if TYPE_CHECKING:
 
 _CHILD = Path(__file__).parent / "child"
 _LAUNCHER, _CALLING = str(_CHILD / "launcher.py"), str(_CHILD / "calling.py")
+# The runner's own interpreter may need it to find its libraries.
 _OWN_LOADER = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
-_MOST = 2**62  # what the system takes for a bound at all, and more than there is
+_MOST = 2**62  # more than any machine has, and still accepted by setrlimit
 
 
 def is_plain(launch: Launch) -> bool:
-    """Tell whether posix_spawn can do all that is asked."""
+    """Return whether posix_spawn alone can start a process."""
     return (
         native_spawn.knows_directories()
         and launch.stdin is None
@@ -49,10 +51,11 @@ def is_plain(launch: Launch) -> bool:
 
 
 def start(launch: Launch, cgroups: Cgroups | None) -> tuple[int, Report | None]:
-    """Start a process in a session of its own, by the launcher if it must be; then it
-    joins a cgroup, where there are.
+    """Start a process in a session of its own; return its pid and its report.
 
-    Raises SpawnError for what can be known before; then nothing is left open, and no cgroup.
+    The launcher is used only where it is needed. Its process joins a cgroup if the runner
+    has a delegated one. Raises SpawnError for a failure known before the start, and then
+    leaves no descriptor open and no cgroup behind.
     """
     return (start_program(launch), None) if is_plain(launch) else _assist(launch, cgroups)
 
@@ -81,7 +84,7 @@ def _start_launcher(launch: Launch, cgroups: Cgroups | None, report: Report) -> 
             return native_spawn.spawn(
                 sys.executable,
                 (sys.executable, "-I", "-S", _LAUNCHER, str(descriptor)),
-                # what the program is given would change how Python itself works
+                # Not the program's environment: PYTHON* in it would change the launcher.
                 {**_OWN_LOADER, "LC_CTYPE": "C.UTF-8", "RUNNER_EXECUTION_ID": launch.execution},
                 output=output,
                 passed=(descriptor, report.descriptor),
@@ -136,14 +139,19 @@ def _fit(what: str) -> Iterator[None]:
 
 
 def _called(launch: Launch, report: Report) -> list[str]:
-    """Call it by our own Python, without our own folder on its path (-P)."""
+    """Return the arguments that call a Python callable with the runner's interpreter.
+
+    -P keeps the folder of `calling.py` off its sys.path, where our modules would shadow
+    others.
+    """
     return [sys.executable, "-P", _CALLING, str(report.descriptor), launch.arguments[0]]
 
 
 def _early(limits: Limits) -> Iterator[tuple[int, int, int]]:
-    """Return the limits of each process: after its processor time a signal, SIGXCPU,
-    and a second later KILL; as many open files as it would have if we had not raised
-    our own limit.
+    """Yield the limits to set first, as (resource, soft, hard).
+
+    At the CPU limit the kernel sends SIGXCPU, and one second later KILL. Without a limit
+    of open files, set the one that the runner had before it raised its own.
     """
     if limits.cpu is not None:
         seconds = max(1, ceil(limits.cpu.total_seconds()))
@@ -156,8 +164,10 @@ def _early(limits: Limits) -> Iterator[tuple[int, int, int]]:
 
 
 def _late(limits: Limits, cgroups: Cgroups | None) -> Iterator[tuple[int, int, int]]:
-    """Return what would keep the launcher itself from its work: where no cgroup can,
-    addresses bound the memory.
+    """Yield the limits to set just before the exec, as (resource, soft, hard).
+
+    Without a memory cgroup, RLIMIT_AS bounds the address space. It could keep the
+    launcher itself from working, so it comes last.
     """
     if limits.memory is not None and not _can(cgroups, "memory"):
         memory = min(limits.memory, _MOST)
@@ -167,7 +177,8 @@ def _late(limits: Limits, cgroups: Cgroups | None) -> Iterator[tuple[int, int, i
 def _cgroup(execution: str, limits: Limits, cgroups: Cgroups | None) -> str | None:
     if limits.processes is not None and not _can(cgroups, "pids"):
         raise SpawnError(
-            "limits.processes needs a delegated cgroup v2 with the pids controller, which this runner does not have"
+            "limits.processes needs a delegated cgroup v2 with the pids controller,"
+            " which this runner does not have"
         )
     if cgroups is None:
         return None
@@ -181,7 +192,7 @@ def _can(cgroups: Cgroups | None, controller: str) -> bool:
 
 @contextmanager
 def _written(content: bytes) -> Iterator[int]:
-    """Have content in memory behind a descriptor, to be read from its begin. Raises OSError."""
+    """Yield a descriptor of a file in memory with this content, at its begin. Raises OSError."""
     with open(memory_file("orders"), "r+b") as file:  # noqa: PTH123  (a descriptor)
         file.write(content)
         file.flush()

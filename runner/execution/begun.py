@@ -1,4 +1,8 @@
-"""A process between its start and its watch. Touches processes; any thread may do both."""
+"""A process that was started but is not watched yet. Touches processes.
+
+Starting can hang on a disk, so a spawner thread may do it; watching belongs to the
+owner's thread. Any thread may call everything here.
+"""
 
 from __future__ import annotations
 
@@ -20,35 +24,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A process that was started and is not watched yet. It started between the ticks
-    `before` and `after`.
-    """
+    """A process that was started and is not watched yet."""
 
     launch: Launch
     pid: int
     report: Report | None
     before: int
+    """The process started at this clock tick or later."""
     after: int
+    """The process started at this clock tick or earlier."""
     own_peak: int
+    """Peak memory of the runner at the start, in bytes."""
     output: int | None
-    """A descriptor of the output, where that has a limit: the process may remove the file at once.
+    """A descriptor of the output, if that has a limit.
+
+    It is opened before the start, because the process may remove the file at once.
     """
 
     @property
     def tick(self) -> int:
-        """When it started, as `proc.Stat` has it. Raises OSError.
+        """The clock tick at which it started, as in `proc.Stat`. Raises OSError.
 
-        Usually before and after are one tick. To ask /proc costs a fifth of a spawn:
-        the process is busy with its beginning, or already with its end, and we would
-        wait for its locks.
+        Usually `before` and `after` are the same tick, which is then the answer. Reading
+        /proc costs a fifth of a start, because it waits for locks of the new process.
         """
         stat = proc.stat_of(self.pid) if self.before != self.after else None
         return stat.started if stat else self.after
 
     def undo(self) -> None:
-        """Kill it and take its exit."""
+        """Kill the process, reap it, and close what it holds."""
         signals.signal_group(self.pid, signal.SIGKILL)
-        with suppress(ChildProcessError):  # its exit was taken already: nothing is left to undo
+        with suppress(ChildProcessError):  # reaped already
             os.waitpid(self.pid, 0)
         if self.report is not None:
             self.report.close()
@@ -57,7 +63,7 @@ class Begun:
 
 
 def begin(launch: Launch, cgroups: Cgroups | None) -> Begun:
-    """Start a process. May hang on whatever it touches. Raises SpawnError."""
+    """Start a process. May hang on a disk or a name service. Raises SpawnError."""
     output = open_output(launch.output_file) if launch.output_limit is not None else None
     try:
         before = proc.tick()
@@ -72,6 +78,6 @@ def begin(launch: Launch, cgroups: Cgroups | None) -> Begun:
         report=report,
         before=before,
         after=proc.tick(),
-        own_peak=own_peak(),  # not before: we may have grown until it left our memory
+        own_peak=own_peak(),  # after the start: the runner may have grown until the exec
         output=output,
     )

@@ -1,4 +1,4 @@
-"""Reading files of variables for a process that is about to start. Touches files."""
+"""Reads the `environment_file` of a process that is about to start. Touches files."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from runner.system.trust import own_trust
 
 
 def read(path: str) -> dict[str, str]:
-    """Return the variables of a regular file of at most 1 MiB; a pipe or device is not waited for.
+    """Return the variables in a regular file of at most 1 MiB.
 
-    Root reads none that another user may change: LD_PRELOAD in it would be that user's code.
-    Raises SpawnError, which shows no value.
+    Never wait for a pipe or a device. As root, refuse a file that another user may
+    change: LD_PRELOAD in it would run that user's code. Raises SpawnError, whose text
+    contains no value.
     """
     content = read_bounded(path, own_trust())
     if isinstance(content, Trouble):

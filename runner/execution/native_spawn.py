@@ -1,9 +1,9 @@
-"""posix_spawn(3) by way of the C library. Touches processes.
+"""Calls posix_spawn(3) of the C library through ctypes. Touches processes.
 
 `os.posix_spawn` holds the interpreter's lock until the program runs, so a program on a
-mount that hangs would hold up the whole runner; and it has no directory. Here the child
-enters the directory (`addchdir_np`: glibc 2.29, musl 1.1.24), and other threads go on
-meanwhile.
+hanging mount would block the whole runner. It also cannot set a directory. Here other
+threads continue during the call, and the child enters the directory (`addchdir_np`:
+glibc 2.29, musl 1.1.24).
 """
 
 from __future__ import annotations
@@ -15,29 +15,28 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-# The numbers of Linux, where glibc and musl agree.
+# From spawn.h on Linux; glibc and musl have the same numbers.
 _SETSIGDEF, _SETSIGMASK, _SETSID = 0x04, 0x08, 0x80
-_ROOM = 512  # of each of the library's own structures, the largest of which takes 336 bytes
+_ROOM = 512  # bytes for each structure of the C library; the largest takes 336
 
 
 @cache
 def _library() -> ctypes.CDLL:
-    return ctypes.CDLL(None)  # which, unlike PyDLL, releases the lock
+    return ctypes.CDLL(None)  # unlike PyDLL, it releases the interpreter's lock
 
 
 @cache
 def knows_directories() -> bool:
-    """Return whether a child can enter a directory."""
+    """Return whether the C library can start a child in a directory."""
     return sys.platform == "linux" and hasattr(_library(), "posix_spawn_file_actions_addchdir_np")
 
 
 @cache
 def _attributes() -> ctypes.Array[ctypes.c_char]:
-    """Return the attributes of a child: a session of its own, no signal blocked, each
-    at its default.
+    """Return the attributes of every child: a new session, and default signal handling.
 
-    A child would inherit what we, or whoever started us, ignore: Python itself ignores
-    SIGPIPE and SIGXFSZ.
+    Otherwise a child would inherit the ignored signals of this process: Python ignores
+    SIGPIPE and SIGXFSZ, and the program that started the runner may ignore others.
     """
     library, attributes, signals = (
         _library(),
@@ -64,10 +63,11 @@ def spawn(
     directory: str | None = None,
     passed: Sequence[int] = (),
 ) -> int:
-    """Start a program in a session of its own, its stdout and stderr to `output`; return its pid.
+    """Start a program in a session of its own; return its pid.
 
-    `passed` descriptors stay open in it. Raises OSError, and ValueError for what no
-    program can be given.
+    `output` becomes its stdout and stderr; the `passed` descriptors stay open in it.
+    Raises OSError, and ValueError for an argument or a variable that no program can
+    receive.
     """
     library, actions = _library(), ctypes.create_string_buffer(_ROOM)
     path, folder = os.fsencode(program), None if directory is None else os.fsencode(directory)
@@ -80,12 +80,11 @@ def spawn(
     try:
         _check(library.posix_spawn_file_actions_adddup2(actions, output, 1))
         _check(library.posix_spawn_file_actions_adddup2(actions, output, 2))
-        # stdin last: where our own 0 to 2 are closed, `output` may be one of them
+        # stdin last: if 0 to 2 are closed in this process, `output` may be one of them.
         _check(library.posix_spawn_file_actions_addopen(actions, 0, b"/dev/null", os.O_RDONLY, 0))
         for descriptor in passed:
-            _check(
-                library.posix_spawn_file_actions_adddup2(actions, descriptor, descriptor)
-            )  # takes CLOEXEC away
+            # A copy of a descriptor to itself clears its close-on-exec flag.
+            _check(library.posix_spawn_file_actions_adddup2(actions, descriptor, descriptor))
         if folder is not None:
             _check(library.posix_spawn_file_actions_addchdir_np(actions, folder))
         _check(

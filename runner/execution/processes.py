@@ -1,8 +1,16 @@
-"""The processes that belong to us, from spawn to exit. One thread owns this; it never blocks.
+"""The processes of all executions, from start to exit. One thread owns this; it never blocks.
 
-Time is monotonic seconds, given by the caller. Exits arrive as readable pidfds in the
-owner's epoll. Whoever holds a `Processes` is the only reaper of what it starts, and
-nothing else in the program may start a session.
+The caller passes the time, in monotonic seconds. An exit arrives as a readable pidfd in
+the owner's epoll. Two rules make the search for process trees correct: only `Processes`
+reaps the processes that it starts, and nothing else in the program starts a session.
+
+The life of an execution's process:
+
+    begin → enter → (stop → kill) → reap → sweep     started by this runner
+    adopt → (stop → kill) → reap                     started by a former runner
+
+`reap` kills the process group at once. Descendants that left the group become orphans of
+the runner, and the next sweep kills them.
 """
 
 from __future__ import annotations
@@ -39,54 +47,60 @@ if TYPE_CHECKING:
 
 __all__ = ["Exit", "Launch", "Processes", "SpawnError", "Started"]
 
-_HOUSEKEEPING_S = 1.0  # orphans that have ended are zombies until then
-_AFTER_KILL_S = 0.05
-_SAMPLES = 16  # a sample costs 20 µs, and the loop has better things to do
+_HOUSEKEEPING_S = 1.0  # between two sweeps; an ended orphan stays a zombie until the next
+_AFTER_KILL_S = 0.05  # until a killed orphan can be reaped
+_SAMPLES = 16  # memory samples per turn; each costs 20 µs of the loop
 
 
 class Processes:
-    """All processes that run for executions, ours and adopted ones, by execution id."""
+    """All running processes of executions, started or adopted, by execution id."""
 
     def __init__(self, poll: epoll) -> None:
-        """Watch exits through `poll`; become the sub-reaper of our descendants, and
-        take a delegated cgroup (Linux).
+        """Watch exits through `poll`.
+
+        Become the sub-reaper of all descendants of this process, and take over a
+        delegated cgroup (both only on Linux).
         """
         self._poll = poll
         self._watched: dict[str, Watched] = {}
         self._by_descriptor: dict[int, Watched] = {}
-        self._mains: dict[int, Watched] = {}  # those that we started, by pid
-        self._ended: list[Watched] = []  # of those, whose orphans have not been looked for
+        self._mains: dict[int, Watched] = {}  # started by this runner, by pid
+        self._ended: list[Watched] = []  # reaped, but their orphans may still run
         self._deadlines = Deadlines()
-        self._sweep_s: float | None = None
-        self._swept_s = 0.0
+        self._sweep_s: float | None = None  # time of the next sweep
+        self._swept_s = 0.0  # time of the last sweep
         self.is_fresh: Callable[[orphans.Orphan], bool] = lambda _: False
-        """Whether a child that is not watched may be one that `begin` has just started."""
-        self._sample_s: float | None = None
+        """Whether an unwatched child may be one that another thread's `begin` just started.
+
+        A sweep must not kill such a child as an orphan.
+        """
+        self._sample_s: float | None = None  # time of the next memory samples
         self._outputs = OutputLimits()
         self._cgroups = cgroups.take()
-        self._left: set[str] = set()  # those that have ended, and whose cgroup may still be there
+        self._left: set[str] = set()  # ended executions whose cgroup may still exist
         self._foreign = Foreign(poll, self._in_cgroup)
         self._is_subreaper = orphans.become_subreaper()
         inherited.keep_children_waitable()
         inherited.keep_descriptors_from_children()
 
     def spawn(self, launch: Launch, *, now_s: float) -> Started:
-        """Start a process in a session of its own. Raises SpawnError; what the launcher
-        finds out is in the exit.
+        """Start a process in a session of its own and watch it.
+
+        Raises SpawnError. A failure that only the launcher can find is in the exit.
         """
         return self.enter(self.begin(launch), now_s=now_s)
 
     def begin(self, launch: Launch) -> Begun:
-        """Start a process that `enter` will watch. May hang, and touches nothing of
-        ours: any thread may call it.
+        """Start a process; `enter` watches it. Raises SpawnError.
 
-        Raises SpawnError.
+        May hang. It changes no state of this object, so any thread may call it.
         """
         return begin(launch, self._cgroups)
 
     def enter(self, begun: Begun, *, now_s: float) -> Started:
-        """Watch a process that `begin` started. Raises SpawnError, and kills it, if it
-        cannot be watched.
+        """Watch a process that `begin` started.
+
+        If that fails, kill the process and raise SpawnError.
         """
         launch, pid, report = begun.launch, begun.pid, begun.report
         try:
@@ -130,11 +144,13 @@ class Processes:
         output_file: str | None = None,
         output_limit: int | None = None,
     ) -> Started | None:
-        """Watch a process that a former runner started; None if nothing of its tree runs any more.
+        """Watch an execution that a former runner started.
 
-        It is known by pid and start time, or, where they are not known, by
-        RUNNER_EXECUTION_ID in its environment. Where the main process has ended and
-        others of its tree have not, the execution goes on with one of those.
+        Return None if no process of its tree runs. The main process is identified by pid
+        and start time, in clock ticks; if the store has neither, by RUNNER_EXECUTION_ID
+        in its environment. (A crash between the start and the next commit loses the pid.)
+        If the main process has ended but others of its tree run, watch one of those: the
+        execution keeps its guard until the last one ends.
         """
         found = self._foreign.main(execution, pid, pid_started) if pid is not None else None
         found = found or self._foreign.former(execution, pid, pid_started)
@@ -151,34 +167,37 @@ class Processes:
             is_adopted=True,
         )
         if output_file is not None and output_limit is not None:
-            with suppress(SpawnError):  # it is gone, or not ours any more
+            with suppress(SpawnError):  # the file is gone, or another kind of file is there
                 self._outputs.watch(execution, open_output(output_file), output_limit, now_s)
         return self._watch(watched, timeout_left_s, now_s)
 
     def stop(self, execution: str, reason: Reason, *, now_s: float) -> None:
-        """Send the stop signal to the whole tree; KILL follows after the grace. The
-        first reason given stays.
+        """Send the stop signal to the whole tree; KILL follows after the grace period.
 
-        An execution whose process has ended, reaped or not, is left alone: it ended by itself.
+        A second stop changes nothing: the first reason stays. Do nothing if the process
+        has ended, reaped or not: it ended by itself.
         """
         watched = self._running(execution)
         if watched is None or watched.stopped_for is not None:
             return
         watched.stopped_for = reason
         self._deadlines.set(execution, now_s + watched.stop_grace_s)
+        # An adopted leader may have been reaped, and its number reused.
         leader = None if watched.is_adopted else watched.pid
         signals.signal_all(self._tree(watched), watched.stop_signal, leader=leader)
 
     def kill(self, execution: str, reason: Reason) -> None:
-        """Send KILL to the whole tree now. After a stop, the reason of the stop stays."""
+        """Send KILL to the whole tree now. The reason of an earlier stop stays."""
         watched = self._running(execution)
         if watched is not None:
             watched.stopped_for = watched.stopped_for or reason
             self._kill(watched)
 
     def enforce(self, now_s: float) -> None:
-        """Do what is due: stop what is past its timeout, KILL what outlived its grace
-        or its execution.
+        """Enforce all limits that are due.
+
+        Stop executions past their timeout or output limit, KILL those past their grace
+        period, sweep orphans, and sample memory.
         """
         for execution in self._deadlines.take(now_s):
             if self._watched[execution].stopped_for is None:
@@ -194,38 +213,35 @@ class Processes:
             self._sample(now_s)
 
     def next_deadline_s(self) -> float | None:
-        """Return when `enforce` has something to do next.
+        """Return when `enforce` must be called next; None if nothing is pending.
 
-        Without executions it only reaps the orphans of others: PID 1 gets those at any
-        time, and so does a program that a shell with children became (`sh -c "helper &
-        exec runner start"`). The owner's usual turns do for that.
+        Without executions, `enforce` only reaps orphans of other programs. PID 1 gets
+        those, and so does a program that replaced a shell with children (`sh -c "helper &
+        exec runner start"`). They need no deadline: the owner's regular turns suffice.
         """
         deadlines = (self._deadlines.next_s(), self._outputs.next_s, self._sweep_s, self._sample_s)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def owns(self, descriptor: int) -> bool:
-        """Tell whether a descriptor that epoll reports is one of ours."""
+        """Return whether a descriptor from epoll is the pidfd of a watched process."""
         return descriptor in self._by_descriptor
 
     def reap(self, descriptor: int) -> Exit | None:
-        """Take the exit of the process behind a readable descriptor; what is left of
-        its tree is killed.
+        """Reap the process of a readable descriptor, kill the rest of its tree, return its exit.
 
-        Its group is killed here, at once; who has left the group, by the next
-        `enforce`, which is due from now on. None if the execution goes on: an adopted
-        one does, and is watched, as long as anybody of its tree runs.
+        Kill its process group here, at once. The next `enforce`, which is due from now
+        on, kills the processes that left the group. Return None if the execution goes
+        on: an adopted execution is watched while any process of its tree runs.
         """
         watched = self._by_descriptor[descriptor]
         if not has_ended(descriptor):
             return None
         if watched.is_adopted:
             return self._follow(watched)
-        signals.signal_group(
-            watched.pid, signal.SIGKILL
-        )  # before wait4: until then nobody else can have its number
-        if (
-            watched.execution in self._outputs
-        ):  # who has left the group would write on after the last look
+        # Before wait4: until the process is reaped, the kernel cannot reuse its number.
+        signals.signal_group(watched.pid, signal.SIGKILL)
+        # A process that left the group would write to the output after its last check.
+        if watched.execution in self._outputs:
             signals.kill_all(partial(self._tree, watched))
         self._judge(watched)
         ended = wait(watched)
@@ -237,7 +253,7 @@ class Processes:
         return ended
 
     def close(self) -> None:
-        """Give up watching; the processes go on."""
+        """Stop watching. The processes go on."""
         for watched in list(self._watched.values()):
             self._forget(watched)
 
@@ -250,8 +266,10 @@ class Processes:
         return Started(pid=watched.pid, pid_started=watched.started)
 
     def _judge(self, watched: Watched) -> None:
-        """Look a last time at the bounds of an execution that has ended, and note
-        whether it has exceeded them.
+        """Check the output and memory limits of an ended execution a last time.
+
+        Note an exceeded limit as the reason of the end, unless the runner stopped the
+        execution for another reason.
         """
         if self._outputs.finish(watched.execution):
             watched.stopped_for = watched.stopped_for or Reason.OUTPUT_LIMIT
@@ -278,11 +296,17 @@ class Processes:
 
     def _running(self, execution: str) -> Watched | None:
         watched = self._watched.get(execution)
+        # An adopted execution goes on when its watched process ends (see `_follow`).
         if watched is None or (not watched.is_adopted and has_ended(watched.descriptor)):
             return None
         return watched
 
     def _tree(self, watched: Watched) -> set[int]:
+        """Return the pids of an execution's tree and of its cgroup.
+
+        An adopted tree has a former runner's descendants, which are no descendants of
+        this process: find them by a scan of all processes.
+        """
         inside = self._in_cgroup(watched.execution)
         if watched.is_adopted or not self._is_subreaper:
             return inside | proc.members(proc.look_at_all(), watched.execution, watched.session)
@@ -298,7 +322,10 @@ class Processes:
         signals.kill_all(partial(self._tree, watched))
 
     def _follow(self, watched: Watched) -> Exit | None:
-        """Go on with another process of an adopted tree; if there is none, that was its end."""
+        """Watch another process of an adopted tree; return the exit if none is left.
+
+        If the tree was killed, kill it again: the process may have been forked since.
+        """
         found = self._foreign.oldest(watched.execution, watched.session)
         if found is None:
             self._judge(watched)
@@ -314,7 +341,7 @@ class Processes:
         return None
 
     def _sweep(self, now_s: float) -> None:
-        """KILL what outlived its execution, and reap orphans that are dead."""
+        """KILL the processes that outlived their execution, and reap dead orphans."""
         self._swept_s = now_s
         self._left = self._cgroups.end(self._left) if self._cgroups is not None else set()
         running = self._watched.values()
@@ -323,12 +350,12 @@ class Processes:
             or self._left
         ):
             self._sweep_s = now_s + _AFTER_KILL_S
-        else:
+        else:  # no process of an ended execution is left, so they need no more sweeps
             self._ended.clear()
             self._sweep_s = now_s + _HOUSEKEEPING_S if self._mains else None
 
     def _sample(self, now_s: float) -> None:
-        """Note the peak memory of some processes; all of them have their turn."""
+        """Note the peak memory of a few processes, in rotation."""
         for watched in list(islice(self._mains.values(), _SAMPLES)):
             watched.sampled_peak = sampled_peak(watched) or watched.sampled_peak
             self._mains[watched.pid] = self._mains.pop(watched.pid)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,10 +22,6 @@ from runner.requests.model import Limits, RunAs
 
 __all__ = ["Launch", "SpawnError", "open_output", "start_program"]
 
-# A child would inherit the ignored signals of this process: Python ignores SIGPIPE and
-# SIGXFSZ, and the program that started the runner may have ignored others.
-_ALL_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-_HERE = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: a process may put a FIFO in the place of its output. For a regular file the
 # flag has no effect.
 _OUTPUT = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

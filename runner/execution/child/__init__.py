@@ -1,3 +1,4 @@
-"""What runs inside the spawned process, as a program with one thread, before or beside
-the user's own.
+"""Code that runs in the spawned process, before the user's program or beside it.
+
+Each program here has one thread, and starts fast: it imports almost nothing.
 """

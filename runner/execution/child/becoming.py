@@ -1,6 +1,4 @@
-"""How the launcher becomes the program of an execution. Touches only its own process,
-which has one thread.
-"""
+"""Turns the launcher into the program of an execution. Touches only its own process."""
 
 from __future__ import annotations
 
@@ -17,14 +15,14 @@ if TYPE_CHECKING:
 
     from runner.execution.child.orders import Orders
 else:
-    import _signal as signal  # as in the launcher
+    import _signal as signal  # `signal` is slow to import; see launcher.py
 
-_NOT_STARTED = 127
+_NOT_STARTED = 127  # as sh(1) for a command that it cannot find
 _PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def become(orders: Orders) -> NoReturn:
-    """Execute the program as ordered; if that fails, say why in the report and exit."""
+    """Execute the program as ordered. On failure write the reason to the report and exit."""
     try:
         _take_place(orders)
         _execute(orders)
@@ -36,15 +34,15 @@ def become(orders: Orders) -> NoReturn:
 
 
 def tell(report: int, kind: bytes, text: bytes = b"") -> None:
-    """Add a piece to the report; kind and text are parted by a colon, and a NUL ends the piece."""
+    r"""Append a piece to the report: kind, ":", text, "\0"."""
     try:  # noqa: SIM105  (contextlib takes longer to import than all of this)
         os.write(report, b"%b:%b\0" % (kind, text.replace(b"\0", b"?")))
     except OSError:
-        pass  # whom it would concern is gone
+        pass  # the runner is gone
 
 
 def _take_place(orders: Orders) -> None:
-    """Get all in place, rights last: each step needs those that we began with."""
+    """Prepare the process step by step; change the user late, because steps need root."""
     os.set_inheritable(orders["report"], orders["is_reporting"])
     if orders["stdin"] is not None:
         _attempt("its standard input cannot be prepared", _give_stdin, orders["stdin"])
@@ -66,6 +64,8 @@ def _take_place(orders: Orders) -> None:
         _attempt("run_as is not permitted here", _turn_into, *orders["identity"])
     enter(orders["directory"])
     if orders["is_reporting"]:
+        # The new user must be able to read our file, or Python's own error would be
+        # all that people see.
         _, _, calling, *_ = orders["arguments"]
         if not os.access(calling, os.R_OK):
             raise SpawnError(f"run_as: that user may not read {calling!r}, a part of this runner")
@@ -82,7 +82,7 @@ def _execute(orders: Orders) -> None:
         signal.signal(number, signal.SIG_DFL)
     for limit in orders["late_limits"]:
         _bound(*limit)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what arrived meanwhile takes effect now
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # pending signals take effect now
     try:
         os.execve(program, arguments, environment)
     except OSError as error:
@@ -107,11 +107,11 @@ def _give_stdin(text: bytes) -> None:
 
 def _join(cgroup: str) -> None:
     with open(f"{cgroup}/cgroup.procs", "wb", buffering=0) as file:  # noqa: PTH123
-        file.write(b"0")  # whoever writes it
+        file.write(b"0")  # 0 stands for the writing process (cgroups(7))
 
 
 def _bound(number: int, soft: int, hard: int) -> None:
-    """Set a limit; where we may not raise it so far, what already bounds us is tighter, and stays."""
+    """Set a limit. If it exceeds the present hard limit, set that one: it is stricter."""
     try:
         resource.setrlimit(number, (soft, hard))
     except (ValueError, OSError):
@@ -120,8 +120,10 @@ def _bound(number: int, soft: int, hard: int) -> None:
 
 
 def _turn_into(uid: int, gid: int, groups: list[int]) -> None:
-    """Become a user, who also owns the output: else it could not open /dev/stdout or
-    /dev/stderr again.
+    """Change to a user and its groups, and give the output file to that user.
+
+    Otherwise the program could not open /dev/stdout or /dev/stderr. The user id comes
+    last: without root the groups can no longer change.
     """
     for stream in (1, 2):
         os.fchown(stream, uid, gid)

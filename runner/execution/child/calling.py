@@ -1,8 +1,8 @@
-"""A program of our own, run as a file: it calls a Python function for an execution.
+"""A program that calls a Python function for an execution. The runner runs it as a file.
 
-Its arguments are the descriptor of the report and the callable,
-package.module:function. It runs in the process's directory, in whose Python our own
-package need not exist, or may be another's: so it imports nothing of ours.
+Its arguments are the descriptor of the report, and the callable as
+package.module:function. It imports nothing from the runner: a module of the user may
+have the same name.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
-_LONGEST = 8192  # of what is told; it is shown shorter still
+_LONGEST = 8192  # bytes in the report; the runner shows fewer
 _KEYWORDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+# Files of the frames between `main` and the user's function.
 _BEFORE_THEIRS = (
     __file__,
     "<frozen importlib",
@@ -30,13 +31,14 @@ _BEFORE_THEIRS = (
 
 
 class _Refused(Exception):  # noqa: N818  (it never leaves this file)
-    """Why a callable cannot be called, in words for people."""
+    """A callable cannot be called; the text says why, in words for people."""
 
 
 def main(report: int, target: str) -> None:
-    """Call it, tell what came of it, and exit with 1 if that was an exception."""
+    """Call the target and report its result. Exit with 1 after an exception."""
     os.set_inheritable(report, False)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that who follows the output sees it
+    # Line by line, so that `runner log -f` shows the output at once.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     sys.path.insert(0, str(Path.cwd()))
     sys.argv = [target]
     try:
@@ -45,7 +47,7 @@ def main(report: int, target: str) -> None:
         raise
     except _Refused as error:
         _fail(report, str(error), f"{error}\n")
-    except BaseException as error:  # noqa: BLE001  (KeyboardInterrupt is a stop_signal like others)
+    except BaseException as error:  # noqa: BLE001  (KeyboardInterrupt: stop_signal may be INT)
         shown = error.with_traceback(_theirs(error.__traceback__))
         _fail(report, _exception_text(error), "".join(traceback.format_exception(shown)))
     if value is not None:
@@ -68,7 +70,7 @@ def _find(target: str) -> Any:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise  # theirs: one that they import
+            raise  # the user's module imports a missing module
         raise _Refused(
             f"there is no module {error.name!r}, neither in {Path.cwd()} nor in Python's path"
         ) from None
@@ -82,12 +84,14 @@ def _find(target: str) -> Any:
 
 
 def _arguments(target: str, function: Any, params: dict[str, Any]) -> dict[str, Any]:
-    """Return what it is called with: of the params those that it names, or all if it
-    takes any keyword.
+    """Return the keyword arguments of the call.
+
+    These are the params that the function names, or all of them if it has `**kwargs`.
+    Raises _Refused if a required argument is missing.
     """
     try:
         parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # a builtin that does not tell
+    except ValueError:  # a builtin without a signature
         return {}
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     named = {parameter.name for parameter in parameters if parameter.kind in _KEYWORDS}
@@ -101,13 +105,14 @@ def _arguments(target: str, function: Any, params: dict[str, Any]) -> dict[str, 
     ]
     if needed:
         raise _Refused(
-            f"{target} needs {', '.join(map(repr, needed))}, which `params` does not give it by name"
+            f"{target} needs {', '.join(map(repr, needed))},"
+            " which `params` does not give it by name"
         )
     return given
 
 
 def _theirs(trace: TracebackType | None) -> TracebackType | None:
-    """Leave out the frames before their first one: ours, and those of Python's own way there."""
+    """Drop the frames before the user's code: ours, and those of importlib and asyncio."""
     while trace and trace.tb_frame.f_code.co_filename.startswith(_BEFORE_THEIRS):
         trace = trace.tb_next
     return trace
@@ -122,7 +127,7 @@ def _exception_text(error: BaseException) -> str:
     )
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001  (the callable's own __str__ may raise anything)
+    except Exception:  # noqa: BLE001  (the exception's own __str__ may raise anything)
         text = "(its text cannot be shown)"
     return f"{name}: {text}" if text else name
 
@@ -130,7 +135,7 @@ def _exception_text(error: BaseException) -> str:
 def _repr(value: object) -> str:
     try:
         return repr(value)
-    except Exception as error:  # noqa: BLE001  (so may its __repr__)
+    except Exception as error:  # noqa: BLE001  (the value's __repr__ may raise anything)
         return f"a {type(value).__qualname__} that cannot be shown ({_exception_text(error)})"
 
 
@@ -142,7 +147,7 @@ def _fail(report: int, result: str, message: str) -> NoReturn:
 
 
 def _tell(report: int, result: str) -> None:
-    with suppress(OSError):  # they closed what they did not open: there is nobody to tell any more
+    with suppress(OSError):  # the user's code closed the descriptor
         os.write(
             report,
             b"result:" + result.encode("utf-8", "replace").replace(b"\0", b"?")[:_LONGEST] + b"\0",

@@ -1,9 +1,8 @@
-"""A program of our own, run as a file: it becomes the process of an execution, or stays
-as its supervisor.
+"""The launcher: a program that becomes the process of an execution, or supervises it.
 
-It does what posix_spawn cannot, in a process with one thread, so that the runner
-neither forks with Python code in the child nor waits. Its one argument is the
-descriptor of its orders.
+The runner runs it as a file. It does what posix_spawn cannot, in a process with one
+thread. So the runner never runs Python code between fork and exec, which is unsafe with
+threads, and never waits. Its one argument is the descriptor of its orders.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ if TYPE_CHECKING:
 
     from runner.execution.child.orders import Orders
 else:
-    import _signal as signal  # `signal` itself would double the time that this takes to start
+    import _signal as signal  # importing `signal` would double the start time of the launcher
 
 
 def main(descriptor: int) -> None:
-    """Do as ordered; never returns."""
+    """Carry out the orders. Never returns."""
     from runner.execution.child.becoming import become
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would make a traceback of it
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would print a traceback
     orders = _read(descriptor)
     if orders["secrets"] or orders["is_stderr_told"]:
         from runner.execution.child.supervising import supervise
@@ -35,7 +34,7 @@ def main(descriptor: int) -> None:
 
 
 def _read(descriptor: int) -> Orders:
-    with open(descriptor, "rb") as file:  # closed at once: secrets may be in it
+    with open(descriptor, "rb") as file:  # closed at once: it may contain secrets
         orders: Orders = marshal.loads(file.read())
     return orders
 

@@ -1,19 +1,19 @@
-"""Secret values out of a stream of bytes. Pure, and light: the launcher imports it."""
+"""Masks secrets in a stream of bytes. Pure. Imports little, because the launcher needs it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 MASK = b"***"
-_TELLING = 4  # bytes of a secret's beginning that are no coincidence
+_TELLING = 4  # bytes; a shorter beginning of a secret at the end of a stream is a coincidence
 
 
 class Masker:
-    """Replaces each occurrence of a secret by `***`, and occurrences that overlap by a single one.
+    """Replaces each occurrence of a secret by `***`; overlapping ones by a single `***`.
 
-    However the stream is cut into pieces, the result is the same. What may be the
-    beginning of a secret is held back: always less than the longest secret. An empty
-    secret is none.
+    The result does not depend on how the stream is cut into pieces. The masker holds
+    back bytes that may begin a secret, always fewer than the longest secret has. It
+    ignores an empty secret.
     """
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
@@ -21,19 +21,21 @@ class Masker:
         self._longest = max(map(len, self._secrets), default=0)
         self._longer = _by_beginning(self._secrets)
         self._held = b""
-        self._lead = 0  # how much of `_held` belongs to an occurrence that began before it
+        # How many bytes at the begin of `_held` belong to an occurrence that began before
+        # it, and so are masked already.
+        self._lead = 0
 
     def feed(self, piece: bytes) -> bytes:
-        """Take the next piece; return what can be shown by now."""
+        """Take the next piece of the stream; return the masked bytes that are certain."""
         data = self._held + piece
         return self._advance(data, len(data) - self._undecided(data))
 
     def flush(self, *, is_cut: bool = False) -> bytes:
-        """Return what was held back, at the end of the stream.
+        """Return the bytes held back, masked, at the end of the stream.
 
-        The beginning of a secret is masked where the stream `is_cut`, because its
-        writer was stopped; at the end of a whole stream, where a character or two are a
-        coincidence, only from four bytes on.
+        With `is_cut`, the writer was stopped, perhaps within a secret: mask any beginning
+        of a secret. At the end of a complete stream, mask a beginning of four bytes or
+        more; a shorter one is a coincidence.
         """
         held = self._held
         unsettled = self._undecided(held)
@@ -45,15 +47,17 @@ class Masker:
         return shown if is_covered else shown + MASK
 
     def _undecided(self, data: bytes) -> int:
-        """Return the length of the longest end of `data` that is the beginning of a
-        secret, and not all of it.
+        """Return the length of the longest end of `data` that begins a secret.
+
+        An end that is a whole secret does not count.
         """
         end = data[max(0, len(data) - self._longest + 1) :] if self._longest else b""
         return max((_overlap(end, secret) for secret in self._secrets), default=0)
 
     def _advance(self, data: bytes, until: int) -> bytes:
-        """Mask and return the first `until` bytes, of which no occurrence begins that
-        is not whole; hold the rest.
+        """Mask and return the first `until` bytes of `data`; hold the rest back.
+
+        Every occurrence that begins in the first `until` bytes ends within `data`.
         """
         shown = []
         covered = self._lead
@@ -83,10 +87,10 @@ class Masker:
 
 
 def _by_beginning(secrets: list[bytes]) -> dict[bytes, list[bytes]]:
-    """Return the secrets that no other one begins, each with those that it begins: only
-    the former are searched for.
+    """Group the secrets by their shortest beginning that is itself a secret.
 
-    `secrets` are sorted, so that one follows right behind its beginnings.
+    Only the keys are searched for in the data; the longer secrets are compared where a
+    key was found. `secrets` are sorted, so a secret directly follows its beginnings.
     """
     longer: dict[bytes, list[bytes]] = {}
     beginning = None
@@ -106,7 +110,7 @@ def _places(data: bytes, secret: bytes) -> Iterator[int]:
 
 
 def _overlap(end: bytes, secret: bytes) -> int:
-    """Return the length of the longest end of `end` that begins `secret`, but is shorter."""
+    """Return the length of the longest suffix of `end` that is a proper prefix of `secret`."""
     start = end.find(secret[:1], max(0, len(end) - len(secret) + 1))
     while start >= 0 and not secret.startswith(end[start:]):
         start = end.find(secret[:1], start + 1)

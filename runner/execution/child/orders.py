@@ -1,4 +1,4 @@
-"""What the runner asks of its launcher. Pure."""
+"""The runner's orders to its launcher. Pure."""
 
 from __future__ import annotations
 
@@ -6,26 +6,31 @@ from typing import TypedDict
 
 
 class Orders(TypedDict):
-    """All that a process needs and posix_spawn cannot do. It travels by marshal: both
-    ends are one interpreter.
+    """What the launcher must set up before it becomes the program.
 
-    `report` is the descriptor to answer on, kept open for the program if
-    `is_reporting`; `cgroup` the folder of the one to join; `limits` are (resource,
-    soft, hard), those in `late_limits` set at the last moment; `identity` is (uid, gid,
-    supplementary groups).
+    Encoded by marshal, the fastest format to load. Both ends run the same interpreter, as
+    marshal requires.
     """
 
     arguments: list[str]
     environment: dict[str, str]
     directory: str
     report: int
+    """The descriptor of the report."""
     is_reporting: bool
+    """Whether the program itself writes to the report, so that it stays open for it."""
     stdin: bytes | None
     cgroup: str | None
+    """The folder of the cgroup to join."""
     limits: list[tuple[int, int, int]]
+    """(resource, soft, hard), as for setrlimit."""
     late_limits: list[tuple[int, int, int]]
+    """As `limits`, but set just before the exec."""
     nice: int | None
     umask: int | None
     identity: tuple[int, int, list[int]] | None
+    """(uid, gid, supplementary groups); None to stay the same user."""
     secrets: list[bytes]
+    """Every form of each secret to mask in the output."""
     is_stderr_told: bool
+    """Whether the report must say if the program wrote to stderr."""

@@ -1,8 +1,7 @@
-"""Finding a program, entering its directory, and saying in words why it cannot be
-started. Reads files.
+"""Finds a program, enters its directory, and words why a start fails. Reads files.
 
-Light on purpose: the launcher, which starts anew for a process each time, imports it.
-So no pathlib, and nothing of ours.
+The launcher imports this module at each start of a process. So it imports little: no
+pathlib, and nothing of the runner.
 """
 
 from __future__ import annotations
@@ -20,16 +19,17 @@ if TYPE_CHECKING:
 
 
 class SpawnError(Exception):
-    """A process could not be started; the text says why, in words for people."""
+    """A process cannot be started; the text says why, in words for people."""
 
 
 def cause(error: OSError) -> str:
-    """Say what the system refused us; where it was our own limit that was reached, with
-    the ways out.
-    """
+    """Return the system's error in words; for the runner's own file limit, with a fix."""
     if error.errno != errno.EMFILE:
         return error.strerror or str(error)
-    return f"{error.strerror}: LimitNOFILE= or `ulimit -n` may allow the runner more, --max-running has it need less"
+    return (
+        f"{error.strerror}: LimitNOFILE= or `ulimit -n` may allow the runner more,"
+        " --max-running has it need less"
+    )
 
 
 def enter(directory: str) -> None:
@@ -63,11 +63,11 @@ def _not_entered(directory: str, error: OSError | ValueError) -> str:
 
 
 def find(name: str, environment: Environment, directory: str) -> str:
-    """Return the path of a program as execvp(3) finds it: by PATH, where an empty entry
-    is the directory itself.
+    """Return the path of a program, found as execvp(3) does.
 
-    A path that is not absolute is relative to `directory`. Raises SpawnError if PATH
-    has none that may be executed.
+    A name with a slash is returned as it is. Otherwise search PATH of `environment`; an
+    empty entry there means `directory`, and a relative entry or result is relative to
+    `directory`. Raises SpawnError if PATH has no executable program of that name.
     """
     if not name:
         raise SpawnError("the name of the program is empty")
@@ -87,14 +87,17 @@ def find(name: str, environment: Environment, directory: str) -> str:
 def refusal(
     error: OSError, program: str, directory: str, arguments: Arguments, environment: Environment
 ) -> str:
-    """Say why the system did not start a program."""
+    """Return in words why the system did not start a program."""
     at = os.path.join(directory, program)  # noqa: PTH118  (no pathlib here)
     place = "" if program.startswith("/") else f" in directory {directory!r}"
     match error.errno:
         case errno.ENOENT | errno.ENOTDIR | errno.ELOOP if not _is_file(at):
             return f"program {program!r} does not exist{place}"
         case errno.ENOENT:
-            return f"program {program!r} needs the interpreter {_interpreter(at)!r}, which does not exist"
+            interpreter = _interpreter(at)
+            return (
+                f"program {program!r} needs the interpreter {interpreter!r}, which does not exist"
+            )
         case errno.EACCES if os.path.isdir(at):  # noqa: PTH112  (no pathlib here)
             return f"program {program!r} is a directory{place}"
         case errno.EACCES if _is_file(at) and not os.access(at, os.X_OK):
@@ -102,18 +105,25 @@ def refusal(
         case errno.EACCES:
             return f"no permission to execute program {program!r}{place}"
         case errno.ENOEXEC:
-            return f"program {program!r} is neither a binary of this machine nor a script that begins with #!"
+            return (
+                f"program {program!r} is neither a binary of this machine"
+                " nor a script that begins with #!"
+            )
         case errno.E2BIG:
             return _too_long(arguments, environment)
         case errno.EAGAIN | errno.ENOMEM:
-            return f"program {program!r}: the system has no room for another process ({error.strerror})"
+            return (
+                f"program {program!r}: the system has no room for another process"
+                f" ({error.strerror})"
+            )
         case _:
             return f"program {program!r} cannot be started: {error.strerror}"
 
 
 def unfit(arguments: Arguments, environment: Environment) -> str | None:
-    """Name what no program can be given; None if all can be. Values are not shown: they
-    may be secrets.
+    """Return in words which argument or variable no program can receive; None if all fit.
+
+    Show no values: they may be secrets.
     """
     for index, argument in enumerate(arguments):
         if not _is_passable(argument):
@@ -124,19 +134,23 @@ def unfit(arguments: Arguments, environment: Environment) -> str | None:
         if not name or "=" in name or not _is_passable(name):
             return f"{name!r} is no name for an environment variable"
         if not _is_passable(value):
-            return f"environment variable {name} contains a NUL or another character that no program can be given"
+            return (
+                f"environment variable {name} contains a NUL or another character"
+                " that no program can be given"
+            )
     return None
 
 
 def _is_file(path: str) -> bool:
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116  (many of these a start; Path takes five times as long)
+        # Each start calls this many times, and Path.stat takes five times as long.
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
     except (OSError, ValueError):
         return False
 
 
 def _interpreter(program: str) -> str:
-    """Return what the #! line names; a binary names its loader in a place that is nobody's concern."""
+    """Return the interpreter that the #! line names, or words for a binary's loader."""
     with open(program, "rb") as file:  # noqa: PTH123  (no pathlib here)
         line = file.readline(4096)
     words = line[2:].removesuffix(b"\n").split(b" ")
@@ -153,8 +167,8 @@ def _too_long(arguments: Arguments, environment: Environment) -> str:
         len(os.fsencode(f"{name}={value}")) + 1 for name, value in environment.items()
     )
     return (
-        f"the arguments ({arguments_size} bytes) or the environment ({environment_size} bytes) are longer than the"
-        " system allows, which on Linux is 128 KiB for a single one of them"
+        f"the arguments ({arguments_size} bytes) or the environment ({environment_size} bytes)"
+        " are longer than the system allows, which on Linux is 128 KiB for a single one of them"
     )
 
 

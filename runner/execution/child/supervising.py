@@ -1,8 +1,8 @@
-"""The launcher as the parent of its program: it passes the output on, masked, and ends
-as the program ends.
+"""The launcher as a supervisor: it starts the program as its child and masks its output.
 
-Touches its own process, its child, and the output file (descriptor 1). It needs the
-runner for nothing.
+The supervisor ends in the same way as the program: with its exit code or its signal. It
+works without the runner, so an execution survives a crash of the runner. Touches its own
+process, its child, and the output file (descriptor 1).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from runner.execution.child.orders import Orders
 else:
-    import _signal as signal  # as in the launcher
+    import _signal as signal  # `signal` is slow to import; see launcher.py
 
 _PIECE = 65536
 _OUTPUT = 1
@@ -32,19 +32,17 @@ _NEVER_IGNORED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
 
 
 class _Stream:
-    """A pipe from the program, in place of its stdout, its stderr or both."""
+    """A pipe from the program that replaces its stdout, its stderr, or both."""
 
     def __init__(self, numbers: tuple[int, ...], secrets: list[bytes], told: int | None) -> None:
-        """`told` is the descriptor of the report, if it is to say that something was written."""
+        """`told` is the descriptor of the report, if it must say that bytes arrived."""
         self.numbers = numbers
         self.reading, self.writing = os.pipe()
         self._masker = Masker(secrets)
         self._told = told
 
     def pass_on(self, amount: int) -> int:
-        """Pass on at most so many bytes that wait in the pipe; return how many there
-        were, 0 at its end.
-        """
+        """Read up to `amount` bytes, write them masked, and return how many; 0 at the end."""
         piece = os.read(self.reading, min(amount, _PIECE))
         if piece and self._told is not None:
             tell(self._told, b"stderr")
@@ -53,10 +51,10 @@ class _Stream:
         return len(piece)
 
     def finish(self, *, is_cut: bool) -> None:
-        """Pass on what waits in the pipe now; another process that still has it open is
-        not waited for.
+        """Pass on the bytes in the pipe, after the program has ended.
 
-        `is_cut` says that the program was stopped, perhaps in the middle of a write.
+        Do not wait for the end of the pipe: another process may keep it open. `is_cut`
+        means that the program was stopped, perhaps in the middle of a write.
         """
         waiting = int.from_bytes(
             fcntl.ioctl(self.reading, termios.FIONREAD, bytes(4)), sys.byteorder
@@ -67,14 +65,14 @@ class _Stream:
 
 
 def supervise(orders: Orders) -> NoReturn:
-    """Start the program as our child, relay its output to its end, and end alike."""
+    """Start the program as a child, relay its output, and end as it ends."""
     streams = [
         _Stream(numbers, orders["secrets"], orders["report"] if numbers == (2,) else None)
         for numbers in _piped(orders)
     ]
-    # A signal that comes before the child can take it must neither end us nor be lost.
-    # It waits: with us, until we have passed it on; with the child, until the program
-    # begins.
+    # A signal during the fork must neither end the supervisor nor get lost. So both
+    # processes block it: the supervisor until it can pass it on (`_outlive_signals`), the
+    # child until just before the exec (`become`).
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     child = os.fork()
     if child == 0:
@@ -93,8 +91,10 @@ def supervise(orders: Orders) -> NoReturn:
 
 
 def _piped(orders: Orders) -> list[tuple[int, ...]]:
-    """Say what needs a pipe. Both streams share one where nobody asks which of them it
-    was, and keep their order.
+    """Return which of the descriptors 1 and 2 share a pipe.
+
+    One pipe for both keeps the order of their output. Two are needed only if the report
+    must say whether the program wrote to stderr.
     """
     if not orders["is_stderr_told"]:
         return [(1, 2)]
@@ -102,9 +102,10 @@ def _piped(orders: Orders) -> list[tuple[int, ...]]:
 
 
 def _outlive_signals(child: int) -> set[int]:
-    """Survive signals to our group, which are meant for the program: we stay for its last output.
+    """Stay alive when a signal arrives for the group; return the set that collects them.
 
-    Return the set to which each one that arrives is added.
+    The signals are meant for the program; the supervisor must relay its last output. Pass
+    on signals that arrived before the child existed: the group did not include it.
     """
     signalled: set[int] = set(signal.sigpending() - {signal.SIGCHLD})
     for number in signalled:
@@ -121,6 +122,8 @@ def _relay(child: int, streams: list[_Stream]) -> None:
     by_descriptor = {stream.reading: stream for stream in streams}
     for descriptor in by_descriptor:
         poll.register(descriptor, select.POLLIN)
+    # Until the program itself ends, not until the pipes end: a background process of the
+    # program may keep them open for ever.
     while ended not in (ready := [descriptor for descriptor, _ in poll.poll()]):
         for descriptor in ready:
             if not by_descriptor[descriptor].pass_on(_PIECE):
@@ -132,8 +135,8 @@ def _write(data: bytes) -> None:
         while data:
             data = data[os.write(_OUTPUT, data) :]
     except OSError:
-        # A full disk: better to lose output, as the program would, than to hold the
-        # program up
+        # The disk is full. Lose output, as the program would, rather than block the
+        # program.
         pass
 
 
@@ -141,13 +144,12 @@ def _end_like(status: int) -> NoReturn:
     if not os.WIFSIGNALED(status):
         os._exit(os.waitstatus_to_exitcode(status))
     number = os.WTERMSIG(status)
-    resource.setrlimit(
-        resource.RLIMIT_CORE, (0, 0)
-    )  # the program has left its core; nobody needs ours
+    # The program has dumped its core; a second dump, of the supervisor, is useless.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if number != signal.SIGKILL:
         try:  # noqa: SIM105  (as in `tell`)
             signal.signal(number, signal.SIG_DFL)
         except (OSError, ValueError):
-            pass  # one that the C library keeps to itself, and that is at its default
+            pass  # reserved by the C library, and always at its default
     os.kill(os.getpid(), number)
     os._exit(128 + number)
