@@ -1,3 +1,4 @@
-"""The operating system and its traps: files that may be anything, calls that may hang,
-signals, memory, trust.
+"""The operating system and its traps.
+
+Files of any kind, calls that may hang, early signals, lack of memory, and trust.
 """

@@ -1,9 +1,8 @@
-"""Calls that may hang, carried out aside in a thread: whoever asked waits as long as it
-can afford, and no longer.
+"""Runs calls that may hang in a background thread, so that the caller can limit its wait.
 
-A mount whose server is gone, a dying disk or a name service can hold up a system call
-for ever, and no timeout ends such a call. Whatever is called here must release the
-interpreter's lock while it waits for the system.
+A mount whose server is gone, a dying disk or a name service can block a system call for
+ever, and no timeout ends such a call. A call that runs here must release the
+interpreter's lock while it waits for the system. Touches threads.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ T = TypeVar("T")
 
 
 class Pending(Generic[T]):
-    """A call that a thread carries out, and then what came of it."""
+    """A call in a background thread, and later its result or its error."""
 
     def __init__(self, call: Callable[[], T]) -> None:
         self._call = call
         self._outcome: list[T] = []
         self._error: BaseException | None = None
         self._undo: Callable[[T], object] | None = None
-        self._mutex = Lock()
-        self._running = Lock()
+        self._mutex = Lock()  # guards _outcome and _undo: `undo` runs exactly once
+        self._running = Lock()  # held until the call is over
         self._running.acquire()
 
     @property
@@ -34,22 +33,20 @@ class Pending(Generic[T]):
         return not self._running.locked()
 
     def wait(self, within_s: float) -> bool:
-        """Wait for the end of the call, for so many seconds at most; return whether it is over."""
+        """Wait up to `within_s` seconds for the end of the call; return whether it is over."""
         if self._running.acquire(timeout=within_s):
             self._running.release()
             return True
         return False
 
     def result(self) -> T:
-        """Return what a call that is over returned, or raise what it raised."""
+        """Return the result of a call that is over, or raise its error."""
         if self._error is not None:
             raise self._error
         return self._outcome[0]
 
     def abandon(self, undo: Callable[[T], object]) -> None:
-        """Have `undo` called with what the call returns, now or, by the thread,
-        whenever that may be.
-        """
+        """Call `undo` with the call's result: now, or in the thread once the call returns."""
         with self._mutex:
             self._undo = undo
             is_returned = bool(self._outcome)
@@ -57,7 +54,7 @@ class Pending(Generic[T]):
             undo(self._outcome[0])
 
     def carry_out(self) -> None:
-        """Make the call; for the thread."""
+        """Run the call. Only the background thread calls this."""
         try:
             outcome = self._call()
             with self._mutex:
@@ -65,14 +62,15 @@ class Pending(Generic[T]):
                 undo = self._undo
             if undo is not None:
                 undo(outcome)
-        except BaseException as error:  # noqa: BLE001 - it is raised to whoever asks for the result
+        except BaseException as error:  # noqa: BLE001 - `result` raises it
             self._error = error
         self._running.release()
 
 
 class Aside:
-    """A thread that carries out calls. While one of them hangs, another thread takes
-    its place. Of one owner.
+    """A background thread for calls, used by one owner.
+
+    If a call hangs, a new thread takes over the next calls.
     """
 
     def __init__(self, name: str) -> None:
@@ -81,28 +79,28 @@ class Aside:
         self._latest: Pending[object] | None = None
 
     def begin(self, call: Callable[[], T]) -> Pending[T]:
-        """Have a call carried out at once. Raises RuntimeError if the system has no
-        room for another thread.
-        """
+        """Start a call at once. Raises RuntimeError if no thread can be started."""
         if self._line is None or (self._latest is not None and not self._latest.is_over):
             self.close()
             self._line = SimpleQueue()
             Thread(target=_carry_out, args=(self._line,), name=self._name, daemon=True).start()
         pending = Pending(call)
-        self._latest = pending  # type: ignore[assignment]  # nobody puts anything in
+        self._latest = pending  # type: ignore[assignment]  # read only, so any T will do
         self._line.put(pending)  # type: ignore[arg-type]
         return pending
 
     def close(self) -> None:
-        """Have the thread end once its call is over."""
+        """End the thread once its call is over."""
         if self._line is not None:
             self._line.put(None)
         self._line = None
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
-    """Return what a call returns, or raise what it raises; TimeoutError if it takes
-    longer than so many seconds.
+    """Return the result of a call, or raise its error.
+
+    Raises TimeoutError if the call takes longer than `seconds`; it then goes on in its
+    thread. Raises RuntimeError if no thread can be started.
     """
     aside = Aside("call")
     pending = aside.begin(call)
@@ -115,4 +113,4 @@ def within(seconds: float, call: Callable[[], T]) -> T:
 def _carry_out(line: SimpleQueue[Pending[object] | None]) -> None:
     while (pending := line.get()) is not None:
         pending.carry_out()
-        del pending  # what it returned may be large
+        del pending  # frees the result, which may be large, before the next wait

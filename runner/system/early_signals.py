@@ -1,10 +1,9 @@
-"""Signals to `runner start` before its loop can act on them. Touches this process's
-signal handlers.
+"""Keeps signals that reach `runner start` before its loop runs. Touches signal handlers.
 
-Python takes half a second to import the runner. Until then SIGHUP would kill it, and as
-PID 1, for which the kernel has no default actions, SIGTERM would be lost. So this is
-the first thing that `runner start` imports, and it imports nothing that takes time:
-`signal` itself would double the time until the handlers are set.
+Python takes half a second to import the runner. Until the loop runs, SIGHUP would kill
+the process. As PID 1, where signals have no default action (kill(2)), SIGTERM would get
+lost. So `runner start` imports this module first. It imports nothing slow: `signal`
+itself would double the time until the handlers are set.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ else:
     import _signal as signal
 
 NOTED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""The signals that mean something to a runner."""
+"""Signals that control a runner."""
 IGNORED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
-"""Signals that other programs give a meaning; sent to a runner by mistake they would kill it."""
+"""Signals that control other programs. Sent to a runner by mistake, they would kill it."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _arrived: list[int] = []
 
 
 def note() -> None:
-    """Keep what arrives from now on for `take`, instead of its default action."""
+    """Collect the signals that arrive from now on; `take` returns them."""
     for number in NOTED:
         signal.signal(number, _note)
     for number in IGNORED:
@@ -33,7 +32,8 @@ def note() -> None:
 
 
 def take() -> list[int]:
-    """Return the numbers of the signals that have arrived since `note`, in order, once."""
+    """Return and forget the signals that have arrived since `note`, in order."""
+    # One by one: a signal may arrive between any two steps, and must not get lost.
     taken = []
     while _arrived:
         taken.append(_arrived.pop(0))
@@ -41,12 +41,15 @@ def take() -> list[int]:
 
 
 def is_stop_asked() -> bool:
-    """Return whether a signal that stops the runner has arrived and was not taken."""
+    """Return whether a stopping signal has arrived that `take` has not returned yet."""
     return any(number in _STOPPING for number in _arrived)
 
 
 def ignore() -> None:
-    """Ignore all of them: the runner has stopped, and its exit code must say so."""
+    """Ignore all signals from now on.
+
+    The runner has stopped; a late signal must not replace its exit code.
+    """
     for number in NOTED:
         signal.signal(number, signal.SIG_IGN)
 

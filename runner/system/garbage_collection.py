@@ -1,4 +1,7 @@
-"""How what lives as long as the program is allocated."""
+"""Context managers that keep the garbage collector away from long-lived objects.
+
+Touches the garbage collector of this process.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def unswept() -> Iterator[None]:
-    """Keep the garbage collector from walking again and again what is only becoming more here."""
+    """Turn the garbage collector off inside the block, which only allocates.
+
+    Otherwise the collector would scan the growing set of objects again and again, and
+    find nothing to free.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -21,10 +28,10 @@ def unswept() -> Iterator[None]:
 
 @contextmanager
 def lasting_heap() -> Iterator[None]:
-    """Keep the garbage collector from walking what is allocated here, now and for ever.
+    """Exclude the objects that exist at the end of the block from every later collection.
 
-    With 10,000 requests that is a fifth of a start, and afterwards a pause of the loop
-    now and then.
+    With 10,000 requests this saves a fifth of the start, and later a pause of the loop at
+    each full collection.
     """
     with unswept():
         yield

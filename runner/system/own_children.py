@@ -1,8 +1,8 @@
-"""The helper processes that this program started itself, and waits for by pid.
+"""The pids of the runner's own helper processes, such as `git status`.
 
-Whoever sweeps up orphans leaves them alone. They stay in the runner's session: only
-executions get one of their own. State of the whole process, owned by the one thread
-that starts and reaps children.
+The runner waits for each of them by pid, so the sweep of orphans must leave them alone.
+They stay in the runner's session: only executions get a session of their own. This is
+state of the whole process, owned by the one thread that starts and reaps children.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ _pids: set[int] = set()
 
 
 def register(pid: int) -> None:
-    """Note a child right after its start."""
+    """Note a helper directly after its start."""
     _pids.add(pid)
 
 
 def forget(pid: int) -> None:
-    """Forget a child once it has been waited for: its pid may belong to another process
-    from then on.
-    """
+    """Forget a helper that was reaped: from then on its pid may be reused."""
     _pids.discard(pid)
 
 
 def is_own_child(pid: int) -> bool:
-    """Tell whether a child is such a helper."""
+    """Return whether a child is a helper of the runner."""
     return pid in _pids

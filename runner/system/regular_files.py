@@ -1,7 +1,7 @@
-"""Opening and reading files that may be anything: no FIFO blocks, no device is touched,
-no size exhausts memory.
+"""Opens and reads files that may be of any kind or size. Touches files.
 
-Every read of a file that the runner did not write itself goes through here. Touches files.
+A FIFO does not block the reader, a device is not opened, and a large file does not
+exhaust memory. The runner reads every file that it did not write through this module.
 """
 
 from __future__ import annotations
@@ -14,39 +14,40 @@ from pathlib import Path
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _CHUNK = 1 << 20
-_WRITER_PATIENCE_MS = 2_000
+_WRITER_PATIENCE_MS = 2_000  # for a shell to start the writer of a pipe
 _KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
 }  # fmt: skip
 
 Signature = tuple[int, int, int, int, int]
-"""What changes when a file does: device, inode, size, and the nanoseconds of content
-and status changes.
+"""Device, inode, size, mtime and ctime, both in nanoseconds.
+
+A file with the same signature is taken as unchanged.
 """
 
 
 class NotRegularError(OSError):
-    """The path leads to something that is not a regular file; the text says what it is."""
+    """The path leads to something else than a regular file; the text says what it is."""
 
     def __init__(self, path: str | Path, status: os.stat_result) -> None:
         super().__init__(errno.EINVAL, f"it is {kind_of(status)}, not a file", str(path))
 
 
 class TooLargeError(OSError):
-    """The file has more bytes than its reader takes."""
+    """The file is larger than its reader accepts."""
 
     def __init__(self, path: str | Path, at_most: int) -> None:
         super().__init__(errno.EFBIG, f"it is larger than {size_text(at_most)}", str(path))
 
 
 def kind_of(status: os.stat_result) -> str:
-    """Return what a path leads to, in words."""
+    """Return the kind of a file that is not regular, in words."""
     return _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
 
 
 def size_text(size: int) -> str:
-    """Return a whole number of MiB, KiB or bytes in words.
+    """Return a size in words, in MiB or KiB if it is a whole number of them.
 
     >>> [size_text(size) for size in (1 << 20, 64 << 10, 100)]
     ['1 MiB', '64 KiB', '100 bytes']
@@ -58,7 +59,7 @@ def size_text(size: int) -> str:
 
 
 def signature_of(status: os.stat_result) -> Signature:
-    """Return the signature in a stat."""
+    """Return the signature of a stat result."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -68,9 +69,10 @@ def open_regular(path: str | Path) -> int:
     Raises NotRegularError for anything else, OSError, and ValueError for a path that
     contains a NUL.
     """
-    # Opening a device can start something (a tape, a watchdog), so look before; and
-    # after, for it may be another now.
-    _require_regular(path, os.stat(path))  # noqa: PTH116 (a Path for each of 10,000 files takes longer than the stat)
+    # Check before opening, because opening a device can start something (a tape, a
+    # watchdog); and after it, because another file may have taken the name. No Path:
+    # creating 10,000 of them takes longer than the stats.
+    _require_regular(path, os.stat(path))  # noqa: PTH116
     descriptor = os.open(path, _FLAGS)
     try:
         _require_regular(path, os.fstat(descriptor))
@@ -81,8 +83,7 @@ def open_regular(path: str | Path) -> int:
 
 
 def read_regular(path: str | Path, *, at_most: int) -> bytes:
-    """Return the bytes of a regular file. Files of /proc, whose size is unknown, are
-    read to their end.
+    """Return the bytes of a regular file. Files of /proc, which show size 0, work too.
 
     Raises NotRegularError, TooLargeError beyond `at_most` bytes, OSError, and
     ValueError as `open_regular`.
@@ -97,11 +98,10 @@ def read_regular(path: str | Path, *, at_most: int) -> bytes:
 
 
 def read_given(path: str | Path, *, at_most: int) -> bytes:
-    """Return the bytes of a file that a person names on the command line: here a pipe
-    is fine, as from `<(crontab -l)`.
+    """Return the bytes of a file named on the command line, which may be a pipe.
 
-    Raises NotRegularError for any other kind and for a pipe that nobody writes to,
-    TooLargeError, OSError, ValueError.
+    A shell passes one for `<(crontab -l)`. Raises NotRegularError for any other kind of
+    file, and for a pipe without a writer after 2 s; TooLargeError, OSError, ValueError.
     """
     status = os.stat(path)  # noqa: PTH116
     if not stat.S_ISFIFO(status.st_mode):
@@ -118,9 +118,7 @@ def read_given(path: str | Path, *, at_most: int) -> bytes:
 
 
 def _beginning(descriptor: int) -> bytes | None:
-    """Return what can be read of a pipe at once; None if nobody has it open for
-    writing, and nobody comes.
-    """
+    """Return the bytes waiting in a pipe; None if no writer opens it within 2 s."""
     try:
         if begin := os.read(descriptor, _CHUNK):
             return begin
@@ -147,26 +145,34 @@ def _require_regular(path: str | Path, status: os.stat_result) -> None:
 
 
 def is_there(path: str | Path) -> bool:
-    """Tell whether a path leads to something that can be seen. Unlike `Path.exists` it
-    never raises.
+    """Return whether a path leads to a visible file of any kind.
+
+    Unlike `Path.exists`, never raise.
     """
     return os.path.exists(path)  # noqa: PTH110
 
 
 def is_file(path: str | Path) -> bool:
-    """Tell whether a path leads to a regular file that can be seen. Unlike
-    `Path.is_file` it never raises.
+    """Return whether a path leads to a visible regular file.
+
+    Unlike `Path.is_file`, never raise.
     """
     return os.path.isfile(path)  # noqa: PTH113
 
 
 def is_folder(path: str | Path) -> bool:
-    """Tell whether a path leads to a folder that can be seen. Unlike `Path.is_dir` it never raises."""
+    """Return whether a path leads to a visible folder.
+
+    Unlike `Path.is_dir`, never raise.
+    """
     return os.path.isdir(path)  # noqa: PTH112
 
 
 def is_missing(path: str | Path) -> bool:
-    """Tell whether there is certainly nothing at a path; not so where it cannot be seen."""
+    """Return whether a path certainly leads to nothing.
+
+    Return False if that cannot be known, for instance without permission.
+    """
     try:
         os.stat(path)  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
@@ -177,16 +183,16 @@ def is_missing(path: str | Path) -> bool:
 
 
 def require_visible(folder: str | Path) -> None:
-    """Raise the OSError that keeps a folder from being read, unless it is certainly not there."""
+    """Raise OSError if a folder cannot be listed. A missing folder is no error."""
     if not is_missing(folder):
         os.scandir(folder).close()
 
 
 def real_path(path: str | Path) -> str:
-    """Return a path without links, as far as they can be followed.
+    """Return a path with all links resolved, or the path itself if that fails.
 
-    `os.path.realpath` raises where a link changes while it looks, and for a relative
-    path in a folder that is gone.
+    `os.path.realpath` raises if a link changes during the call, and for a relative path
+    in a deleted folder.
     """
     try:
         return os.path.realpath(path)

@@ -1,8 +1,7 @@
-"""How too little memory, or no room for a thread, shows itself, and the end of a
-program that meets it.
+"""Recognises a lack of memory or threads, and ends the program with a clear message.
 
-It may come at any import and any call, and what words it may itself fail. So this
-imports nothing that takes memory.
+Such an error may occur at any import and in any call, also while a message is composed.
+So this module imports only `os` and builds no text. Touches stderr.
 """
 
 from __future__ import annotations
@@ -13,21 +12,19 @@ MESSAGE = (
     b"runner: the system has no more memory, or no room for another thread; raise the limit"
     b" (ulimit -v, ulimit -u, MemoryMax= and TasksMax= of the unit)\n"
 )
-_ENOMEM = 12  # errno is a module of its own
+_ENOMEM = 12  # on Linux and macOS; importing `errno` could itself fail
 _WORDS = (
     "failed to map segment",
     "annot allocate memory",
     "can't start new thread",
     "error return without exception",
 )
-"""The dynamic loader's words, and those of CPython where it lost a MemoryError of its own."""
+"""Messages of the dynamic loader, and of CPython where it lost its own MemoryError."""
 
 
 def is_shortage(error: BaseException | None) -> bool:
-    """Tell whether an error comes from too little memory or room for threads, perhaps
-    by way of others.
-    """
-    seen = 0
+    """Return whether an error, or one that caused it, is a lack of memory or threads."""
+    seen = 0  # a chain of causes may be a cycle
     while error is not None and seen < 100:
         if isinstance(error, MemoryError) or (
             isinstance(error, OSError) and error.errno == _ENOMEM
@@ -43,8 +40,6 @@ def is_shortage(error: BaseException | None) -> bool:
 
 
 def end() -> None:
-    """End this process with a sentence and exit code 1. Nothing is cleaned up: that
-    would take memory, too.
-    """
+    """Print the message and exit with code 1. Skip all cleanup: it would need memory."""
     os.write(2, MESSAGE)
     os._exit(1)

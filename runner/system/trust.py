@@ -1,16 +1,15 @@
-"""Who else may change what a runner reads and writes: whose word a runner that is root
-must not take.
+"""Checks which other users may change the files that a root runner reads and writes.
 
-There is one rule, for everything that root reads as a request, a setting, an
-environment, dates, its state or its log, and for everything that it writes: no other
-user may change it. That concerns its owner and mode, those of each folder on the way to
-it, and the owner of each link. A sticky folder (/tmp) may be open, for there only the
-owner of a thing can replace it. `Trust.objection` is the rule; refusals and `doctor`
-use it alike.
+One rule holds for everything that root reads (requests, settings, environment files,
+date files, state, log) and for everything that it writes: no other user may change it.
+The rule covers the owner and mode of the file, those of each folder on the way to it, and
+the owner of each link. A sticky folder (/tmp) may be world-writable, because only the
+owner of a file there can replace it. `Trust.objection` implements the rule; both the
+refusals and `doctor` use it.
 
-A runner that is not root may be changed by others as its user likes; `doctor` tells of it.
+A runner that is not root accepts everything; `doctor` reports what others may change.
 
-Asks the file system and the databases of users and groups.
+Reads the file system, and the user and group databases.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ from pathlib import Path
 from runner.system.regular_files import read_regular
 from runner.values import neutral
 
-_MOST_LINKS = 40  # as the kernel: MAXSYMLINKS
+_MOST_LINKS = 40  # MAXSYMLINKS of the kernel
+# From acl(5), and the kernel's posix_acl_xattr.h.
 _ACL, _ACL_USER, _ACL_GROUP, _ACL_WRITE = "system.posix_acl_access", 0x02, 0x08, 0x02
-"""acl(5), and the kernel's posix_acl_xattr.h."""
-_SHORT = 4096
+_SHORT = 4096  # bytes
 
 
 class Grade(IntEnum):
-    """How many others there are, the fewest first."""
+    """Who else may change a file, the fewest users first."""
 
     OWNER = 1
     GROUP = 2
@@ -47,7 +46,7 @@ class Grade(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objection:
-    """Why a thing is not trusted: `path` is what has to be changed, on the way to it or itself."""
+    """Why a file is not trusted. `path` is the file or folder whose rights must change."""
 
     path: str
     grade: Grade
@@ -56,7 +55,7 @@ class Objection:
 
     @property
     def reason(self) -> str:
-        """What is wrong, as a clause."""
+        """What is wrong, as a clause for a message."""
         path = neutral(self.path)
         if self.grade is Grade.OWNER:
             return (
@@ -68,7 +67,7 @@ class Objection:
 
     @property
     def suggestion(self) -> str:
-        """The command that changes it."""
+        """The shell command that fixes it."""
         path = shlex.quote(neutral(self.path))
         match self.grade:
             case Grade.OWNER:
@@ -80,7 +79,7 @@ class Objection:
 
 
 class UntrustedError(PermissionError):
-    """Root does not use a file or folder, because another user may change it."""
+    """Root refuses a file or folder because another user may change it."""
 
     def __init__(self, path: str | Path, objection: Objection) -> None:
         super().__init__(errno.EPERM, f"root does not use it: {objection.reason}", os.fspath(path))
@@ -89,24 +88,24 @@ class UntrustedError(PermissionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """The users and groups that may change things."""
+    """The users and groups that may change a file."""
 
     users: frozenset[int]
     groups: frozenset[int]
 
     def objection(self, path: str | Path, *, is_strict: bool = False) -> Objection | None:
-        """Return why what is at a path is not trusted, or what is on the way to it, links included.
+        """Return why a path is not trusted, including all folders and links on the way.
 
-        None if all is trusted, as far as it is there; what is not there yet is for its
-        folder to keep. A folder on the way that a group may write counts only if
-        `is_strict`: /var/log is one on many a system.
+        Return None if everything is trusted. A missing file is trusted if its folder is.
+        A group-writable folder on the way counts only if `is_strict`: /var/log is one on
+        many systems.
         """
         return self._walked(path, is_strict=is_strict)[1]
 
     def vetted(self, path: str | Path) -> str:
-        """Return the real path of a trusted file or folder, to be opened without following a link.
+        """Return the real path of a trusted file or folder. Raises UntrustedError.
 
-        Raises UntrustedError.
+        Open it with O_NOFOLLOW: then a link created since the check is not followed.
         """
         real, objection = self._walked(path, is_strict=False)
         if objection is not None:
@@ -116,8 +115,9 @@ class Trust:
     def own_objection(
         self, path: str, status: os.stat_result, *, is_on_way: bool = False
     ) -> Objection | None:
-        """Return why a thing is not trusted by itself; of one `is_on_way` it is enough
-        that it is sticky.
+        """Return why a single file or folder is not trusted, without those on the way.
+
+        `is_on_way` marks a folder on the way to another file: a sticky one is trusted.
         """
         found = self._by_status(path, status, is_on_way=is_on_way)
         return None if found is None or _is_read_only(path) else found
@@ -139,15 +139,15 @@ class Trust:
     def _by_group(self, path: str, gid: int) -> Objection | None:
         if gid not in self.groups | _outsider():
             return Objection(path=path, grade=Grade.GROUP, who=f"the group {group_name(gid)}")
-        named = next(
-            self._others_in_acl(path), None
-        )  # where there is a list, the group's bits are its mask
+        # With an access control list, the mode's group bits are the mask of the list. They
+        # then say nothing about the group, so ask the list (acl(5)).
+        named = next(self._others_in_acl(path), None)
         return None if named is None else Objection(path=path, grade=Grade.GROUP, who=named)
 
     def _others_in_acl(self, path: str) -> Iterator[str]:
         try:
             packed = os.getxattr(path, _ACL)[4:]
-        except OSError:  # there is no list
+        except OSError:  # no list, or a file system without lists
             return
         for tag, permissions, number in struct.iter_unpack("<HHI", packed[: len(packed) // 8 * 8]):
             if permissions & _ACL_WRITE and tag == _ACL_USER and number not in self.users:
@@ -156,13 +156,16 @@ class Trust:
                 yield f"the group {group_name(number)} (by an access control list)"
 
     def _walked(self, path: str | Path, *, is_strict: bool) -> tuple[str, Objection | None]:
-        """Follow a path from the root of the file system; return where it leads to, and
-        the first objection.
+        """Follow a path from the root folder; return its end and the first objection.
+
+        One component at a time, because each folder and each link on the way needs a check
+        of its own; `realpath` would skip them.
         """
         place, links = "/", 0
-        ahead: list[str] = []
+        ahead: list[str] = []  # the components still to follow, the next one last
         try:
-            whole = os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118  (not abspath: it takes "link/.." for ".")
+            # Not abspath: it would shorten "link/.." to ".", which is another folder.
+            whole = os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118
             ahead = [part for part in reversed(whole.split("/")) if part not in ("", ".")]
             while True:
                 status = os.lstat(place)
@@ -181,10 +184,8 @@ class Trust:
                     return place, None
                 part = ahead.pop()
                 place = os.path.dirname(place) if part == ".." else os.path.join(place, part)  # noqa: PTH118, PTH120
-        except (
-            OSError,
-            ValueError,
-        ):  # it is not there, or cannot be looked at: whoever opens it is told
+        except (OSError, ValueError):
+            # Missing or invisible. Opening the file will raise the proper error.
             return os.path.join(place, *reversed(ahead)), None  # noqa: PTH118
 
 
@@ -192,12 +193,12 @@ ROOT = Trust(users=frozenset({0}), groups=frozenset({0}))
 
 
 def own_trust() -> Trust | None:
-    """Return the rule that this program keeps: root's if it is root, else none."""
+    """Return the rule for this process: `ROOT` as root, otherwise None."""
     return ROOT if os.geteuid() == 0 else None
 
 
 def user_name(uid: int) -> str:
-    """Return a user's name by the passwd database, or `uid 1234` for one without an entry."""
+    """Return a user's name, or `uid 1234` for a user without an entry."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -205,7 +206,7 @@ def user_name(uid: int) -> str:
 
 
 def group_name(gid: int) -> str:
-    """Return a group's name, or `gid 1234` for one without an entry."""
+    """Return a group's name, or `gid 1234` for a group without an entry."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
@@ -213,8 +214,9 @@ def group_name(gid: int) -> str:
 
 
 def _is_read_only(path: str) -> bool:
-    """Tell whether nobody may write there after all: Kubernetes mounts the 0777 folders
-    of a ConfigMap so.
+    """Return whether a path is on a read-only mount, where its mode does not matter.
+
+    Kubernetes mounts a ConfigMap in this way: its folders have mode 0777.
     """
     try:
         return bool(
@@ -227,11 +229,12 @@ def _is_read_only(path: str) -> bool:
 
 @cache
 def _outsider() -> frozenset[int]:
-    """Return the id by which a user namespace shows all that it does not map: who made
-    it has no more rights here.
+    """Return the overflow id if this user namespace shows unmapped users by it.
 
-    That is empty where the namespace maps so many that the id may be somebody's, as the
-    first one maps all.
+    In a user namespace, files of users outside it appear to belong to the overflow id
+    (usually 65534). Such a user can change them only from outside, where it has more
+    rights than the runner anyway. The set is empty if the namespace maps the overflow id
+    itself, because the id may then be a real user; the initial namespace maps all ids.
     """
     try:
         overflow = int(read_regular("/proc/sys/kernel/overflowuid", at_most=_SHORT))

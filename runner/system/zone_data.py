@@ -1,8 +1,8 @@
-"""The machine's zone data: which zone is the system's, and the bytes of each zone. Reads files.
+"""Reads the system's time zone and the zone data of the machine. Reads files.
 
-zoneinfo reads these files, too. It is not left to do so because it shows no bytes to
-compare, and because `ZoneInfo` never returns from a file that ends before its last
-newline: one that is being copied.
+zoneinfo reads the same files, but two things are missing there. It offers no bytes to
+compare, and `ZoneInfo` never returns from a file that lacks its last newline, as during
+a copy.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from runner.system.regular_files import is_file, read_regular, real_path
 
 _LOCALTIME = "/etc/localtime"
 _KEY = re.compile(r"[A-Za-z0-9_+-]{1,40}(?:/[A-Za-z0-9_+-]{1,40}){0,3}")
-_LARGEST = 1 << 18
+_LARGEST = 1 << 18  # bytes; the largest zone has about 4 KiB
 _FOOTER = re.compile(rb"\n[^\n]*\n\Z")
 
 
 def system_zone() -> str:
-    """Return the IANA key of the system's zone, unchecked: TZ, else what /etc/localtime
-    points to, else UTC.
+    """Return the IANA key of the system's zone, unchecked.
 
-    TZ may be a path, too, as `:/etc/localtime` (tzset(3)).
+    Use TZ, otherwise the target of /etc/localtime, otherwise UTC. TZ may also be a path,
+    such as `:/etc/localtime` (tzset(3)).
     """
     given = os.environ.get("TZ", "").removeprefix(":")
     is_path = given.startswith("/") or not given
@@ -36,10 +36,10 @@ def system_zone() -> str:
 
 
 def read_zone(key: str) -> bytes | None:
-    """Return the zone data of an IANA key, from where zoneinfo finds it: PYTHONTZPATH
-    or the system, else tzdata.
+    """Return the zone data of an IANA key, from the file that zoneinfo would use.
 
-    None for a key that has none, or whose file is not whole at the moment.
+    That is a file in PYTHONTZPATH or the system's folders, otherwise in tzdata. Return
+    None if there is none, or if the file is incomplete at the moment.
     """
     if not _KEY.fullmatch(key):
         return None
@@ -54,5 +54,5 @@ def _whole(path: str) -> bytes | None:
         raw = read_regular(path, at_most=_LARGEST)
     except OSError:
         return None
-    has_no_footer = raw[4:5] == b"\0"  # RFC 8536: version 1
+    has_no_footer = raw[4:5] == b"\0"  # version 1 (RFC 8536, section 3.1)
     return raw if raw.startswith(b"TZif") and (has_no_footer or _FOOTER.search(raw)) else None
