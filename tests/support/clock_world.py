@@ -1,6 +1,4 @@
-"""Clocks for tests of what they do to a runner: one that the test moves, and one that
-libfaketime sets.
-"""
+"""Clocks for tests of a runner: one that the test moves, and one that libfaketime sets."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ EVERY_TEN_SECONDS: dict[str, Mapping[str, object]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Verdicts:
-    """What becomes of fires that are due together: which run, and the span that is told
-    of as missed.
-    """
+    """The verdicts of fires that are due together: those that run, and those that are missed."""
 
     run: list[datetime]
     missed: list[datetime]
@@ -44,7 +40,7 @@ class Verdicts:
 def by_the_book(
     due: list[datetime], now: datetime, misfire: str, grace: timedelta = MINUTE
 ) -> Verdicts:
-    """DESIGN.md, Misfire, word by word over a plain list of due fires, oldest first."""
+    """Return the verdicts of due fires (oldest first), by DESIGN.md, section Misfire."""
     on_time = due[-1:] if due and now - due[-1] <= grace else []
     missed = due[: len(due) - len(on_time)]
     match misfire:
@@ -58,7 +54,7 @@ def by_the_book(
 
 
 def grid(step: timedelta, first: datetime, last: datetime) -> list[datetime]:
-    """The whole multiples of `step` since 1970 in [first, last]."""
+    """Return the multiples of `step` since 1970 in [first, last]."""
     seconds = int(step.total_seconds())
     begin, end = -(-first.timestamp() // seconds), last.timestamp() // seconds
     return [
@@ -75,12 +71,12 @@ def is_missed(record: Record) -> bool:
 
 
 def ran(records: Iterable[Record]) -> list[datetime]:
-    """The fire times that were run."""
+    """Return the fire times that ran."""
     return sorted(at(record, "scheduled_for") for record in records if not is_missed(record))
 
 
 def spans(records: Iterable[Record]) -> list[tuple[int, datetime, datetime]]:
-    """The missed spans: how many fires, the first and the last."""
+    """Return the missed spans: the number of fires, the first and the last."""
     return [
         (record["missed_count"], at(record, "missed_from"), at(record, "missed_until"))
         for record in records
@@ -94,7 +90,7 @@ def span_of(missed: list[datetime]) -> list[tuple[int, datetime, datetime]]:
 
 @dataclass
 class GivenClock:
-    """Wall and elapsed time that stand still but for what a test does to them."""
+    """Wall and elapsed time that only the test moves."""
 
     at: datetime
     passed_s: float = 1000.0
@@ -106,24 +102,24 @@ class GivenClock:
         return self.passed_s
 
     def go_on(self, duration: timedelta) -> None:
-        """Let time pass as it does."""
+        """Let wall time and elapsed time pass together."""
         self.at += duration
         self.passed_s += duration.total_seconds()
 
     def step(self, duration: timedelta) -> None:
-        """Set the clock; or, forward, sleep: the machine's elapsed time stands still then."""
+        """Step the clock; a step forward is also what a sleep of the machine looks like."""
         self.at += duration
 
 
 @dataclass
 class Life:
-    """A runner in this process, from one start to its stop."""
+    """A runner in this process, from its start to its stop."""
 
     runner: Runner
     clock: GivenClock
 
     def settle(self) -> None:
-        """Turn the loop until nothing runs and all is in the log."""
+        """Turn the loop until nothing runs and the log has everything."""
 
         def is_quiet() -> bool:
             self.runner.turn()
@@ -135,7 +131,7 @@ class Life:
         self.runner.turn()
 
     def go_on(self, duration: timedelta, *, by: timedelta | None = None) -> None:
-        """Let time pass, in strides of `by`, with a look after each."""
+        """Let time pass in strides of `by`, with a turn after each."""
         stride = by or duration
         while duration > timedelta():
             self.clock.go_on(min(stride, duration))
@@ -143,14 +139,14 @@ class Life:
             self.settle()
 
     def step(self, duration: timedelta) -> None:
-        """Set the clock, and have the loop look."""
+        """Step the clock, and let the loop notice."""
         self.clock.step(duration)
         self.settle()
 
 
 @contextmanager
 def living(place: Place, clock: GivenClock, *, released: datetime = EPOCH) -> Iterator[Life]:
-    """Start a runner, and have it do all that is due at once."""
+    """Start a runner, and let it do all due work at once."""
     with started(place.jobs, clock, state=place.state, log=place.log, released=released) as runner:
         life = Life(runner, clock)
         life.settle()
@@ -166,9 +162,7 @@ def steps_told(place: Place) -> list[float]:
 
 
 def faketime_library() -> Path | None:
-    """Return the library that fakes the time of a program with threads, if Debian's
-    faketime is installed.
-    """
+    """Return the library that fakes the time of threaded programs; None without faketime."""
     if shutil.which("faketime") is None:
         return None
     return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
@@ -178,7 +172,7 @@ LIBRARY = faketime_library()
 
 
 class SetClock:
-    """The wall clock of the programs of a place, ahead of the machine's by what a file says."""
+    """The wall clock of the programs of a place: the machine's plus the offset in a file."""
 
     def __init__(self, place: Place) -> None:
         self._file = place.folder / "offset"
@@ -197,7 +191,7 @@ class SetClock:
         self.step(timedelta(seconds=round((instant - self.now()).total_seconds())))
 
     def step(self, duration: timedelta) -> None:
-        """Set the clock forward, or back, by whole seconds."""
+        """Step the clock by whole seconds; negative: back."""
         self._ahead += duration
         new = self._file.with_suffix(".new")
         new.write_text(f"{self._ahead.total_seconds():+.0f}\n")

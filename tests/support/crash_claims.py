@@ -1,6 +1,6 @@
-"""What a log, a store and a ledger say of the fires of requests, for the check of a stepped clock.
+"""Reads claims and misses from a log, a store and a ledger, for the check of a stepped clock.
 
-Reads nothing itself; what it is given was written by runners that died.
+The runners that wrote them were killed. Pure: the caller reads the files.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from support.crash_following import Waiting
 from support.place import Record
 
 TURN = timedelta(seconds=5)
-"""How far apart what one turn does may be: the loop may be held up."""
+"""How far apart the effects of one turn may be; the loop may be held up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """An execution that a request's timing caused, and what its id says of when it was claimed."""
+    """An execution that a request's timing caused, with the claim's time from its id."""
 
     execution: str
     request: str
@@ -31,7 +31,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A runner had settled all fires up to `reached` by the uptime `at`, in this segment and life."""
+    """By the uptime `at`, a runner had settled all fires up to `reached`."""
 
     at: float
     reached: datetime
@@ -70,7 +70,7 @@ def evidence_in(
     history: Sequence[Segment],
     ran_at: dict[str, float],
 ) -> list[Evidence]:
-    """Return what the requests that fires every second shows, oldest first."""
+    """Return the evidence of the request that fires every second, oldest first."""
     begins = [begin for begin, _ in stepped.lives]
     found = []
     for claim in claims:

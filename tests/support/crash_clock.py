@@ -1,8 +1,8 @@
 """A load for runners that are killed while libfaketime steps their clock, and the
 history of that clock.
 
-`Clocked` computes the fire times of its requests by plain arithmetic. The history says what the
-clock read at each moment of the machine's uptime, which no step changes.
+`Clocked` computes the fire times of its requests by plain arithmetic. The history says
+what the clock read at each moment of the machine's uptime, which no step changes.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _STEPS_S = (-7200, -3600, -120, -45, -5, 5, 45, 120, 3600, 7200)
 _FARTHEST_S = 7200
 _BURSTS = {"clock-minutely", "clock-star-fire_all", "clock-cron-fire_all"}
 _CLEAR_S = 75
-"""A step back of at least this much is beyond the 60 s from which the runner follows its clock."""
+"""In seconds. A step back of this much is clearly beyond the 60 s that the runner tolerates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clocked:
-    """A request whose fire times are every `every_s` seconds since 1970, or `times`.
+    """A request that fires every `every_s` seconds since 1970, or at `times`.
 
-    `is_passing` says that it measures passing time: it may fire at an instant again after a step.
+    `is_passing`: it measures passing time, so it may fire at an instant again after a step.
     """
 
     schedule: dict[str, Any]
@@ -65,10 +65,10 @@ class Clocked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A stretch of uptime in which the clock was steady: `ahead_s` ahead of the machine's.
+    """A stretch of uptime with a steady clock, `ahead_s` ahead of the machine's.
 
-    At either end, a step may have been made at any moment from `begin` to `begin_at_latest`, or
-    from `end_at_earliest` to `end`.
+    Its first step happened between `begin` and `begin_at_latest`, the next one between
+    `end_at_earliest` and `end`.
     """
 
     begin: float
@@ -86,13 +86,13 @@ class _Step:
 
 
 def uptime_s() -> float:
-    """Return the seconds since the machine was started."""
+    """Return the seconds since the machine booted."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(slots=True)
 class SteppedLoad:
-    """A load, the clock of its runners, and what was done to both."""
+    """A load and the clock of its runners, with the history of both."""
 
     load: Load
     clock: SetClock
@@ -107,17 +107,13 @@ class SteppedLoad:
         self.load.further_deeds += [self._describe, self._step_a_while] * 3
 
     def declare_few(self) -> None:
-        """Write the requests with a known history of fires, but for those of which a
-        step runs a hundred.
-        """
+        """Write the requests with a known history, except those that catch up in bursts."""
         self.requests = {name: each for name, each in _requests().items() if name not in _BURSTS}
         for name in self.requests:
             self._write(name)
 
     def declare(self) -> None:
-        """Write all requests: those with a known history of fires, and those that
-        something follows.
-        """
+        """Write all requests: those with a known history, and those with follow-ups."""
         self.load.write_large(sets=1)
         declare(self.load)
         self.requests = _requests()
@@ -136,7 +132,7 @@ class SteppedLoad:
         return round((self.clock.now() - datetime.now(UTC)).total_seconds())
 
     def live_and_die(self, *, at_most_s: float) -> None:
-        """Have a runner live and be killed; step the clock before it starts, now and then."""
+        """Let a runner live and kill it; sometimes step the clock before its start."""
         if self.load.chance.random() < 0.4:
             self._step_anyhow()
         if self.load.chance.random() < 0.05:
@@ -146,7 +142,7 @@ class SteppedLoad:
         self.lives.append((begun, uptime_s()))
 
     def live_and_die_after(self, step_s: float) -> None:
-        """Have a runner live until it goes on after a step of its clock, and kill it."""
+        """Let a runner continue after a step of its clock, then kill it."""
         begun = uptime_s()
         process = self.load.place.start()
         self.await_ticks(1)
@@ -157,7 +153,7 @@ class SteppedLoad:
         self.lives.append((begun, uptime_s()))
 
     def history(self) -> list[Segment]:
-        """Return the stretches in which the clock was steady, oldest first."""
+        """Return the stretches with a steady clock, oldest first."""
         ends = [*self.steps[1:], _Step(earliest=uptime_s(), latest=uptime_s(), ahead_s=0)]
         return [
             Segment(
@@ -176,7 +172,7 @@ class SteppedLoad:
         return ledger.read_text().count(f" {TICK} ") if ledger.exists() else 0
 
     def await_ticks(self, more: int) -> None:
-        """Wait until the runner fires what measures passing time: no step may silence it."""
+        """Wait until interval fires continue: no step may silence them."""
         wanted = self.ticks() + more
         wait_until(
             lambda: self.ticks() >= wanted, within_s=120, what="a runner that goes on after a step"
@@ -192,12 +188,12 @@ class SteppedLoad:
         self.load.place.write(f"{name}.yaml", json.dumps(content))
 
     def _describe(self) -> None:
-        """Edit a request without a change of its rule."""
+        """Edit a request without changing its rule."""
         self._version += 1
         self._write(self.load.chance.choice(sorted(self.requests)))
 
     def _step_anyhow(self) -> int:
-        """Step, or set right, the clock; return by how much."""
+        """Step the clock or set it right; return by how many seconds."""
         wrong_by_s = self.ahead_s - self.steps[0].ahead_s
         step_s = self.load.chance.choice(_STEPS_S)
         if abs(wrong_by_s + step_s) > _FARTHEST_S or (
@@ -208,8 +204,9 @@ class SteppedLoad:
         return step_s
 
     def _step_a_while(self) -> None:
-        """Step the clock under a runner: once, or back by 45 s again and again; perhaps
-        see that it goes on.
+        """Step the clock under a running runner: once, or back by 45 s three times.
+
+        Sometimes wait until the runner continues.
         """
         if self.load.chance.random() < 0.2:
             for _ in range(3):
@@ -222,7 +219,7 @@ class SteppedLoad:
             self.await_ticks(2)
 
     def _live_in_1970(self) -> None:
-        """Have a runner start with a clock that is certainly wrong: nothing may run."""
+        """Start a runner with a clock that is certainly wrong: nothing may run."""
         ahead_s = self.ahead_s
         self.step(-self.clock.now().timestamp() + 3600)
         before = len(uptimes(self.load))
@@ -275,7 +272,7 @@ def _requests() -> dict[str, Clocked]:
 
 
 def _daily(misfire: str, every_s: int) -> Clocked:
-    """Times of day near each time to which the clock is stepped."""
+    """Return a request with times of day near each time to which the clock is stepped."""
     times = tuple(
         BASE + timedelta(hours=hours, seconds=seconds)
         for hours in range(-2, 3)
@@ -286,9 +283,7 @@ def _daily(misfire: str, every_s: int) -> Clocked:
 
 
 def mapped(history: Sequence[Segment], reading: datetime) -> list[tuple[float, int]]:
-    """Return the moments of uptime at which the clock read that, each with the number
-    of its segment.
-    """
+    """Return the moments of uptime at which the clock read `reading`, with their segments."""
     machine_s = reading.timestamp() - (time.time() - uptime_s())
     moments = [(machine_s - segment.ahead_s, number) for number, segment in enumerate(history)]
     return [

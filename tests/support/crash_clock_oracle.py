@@ -1,8 +1,8 @@
-"""What must be true of a log and a ledger when the clock was stepped while runners
-died: DESIGN.md, section 2.
+"""What must hold for a log and a ledger when the clock was stepped while runners died:
+DESIGN.md, section 2.
 
-Fire times are computed by arithmetic, and moments come from the machine's uptime, which the ledger
-has too. Nothing of the runner's planning is used.
+Fire times come from arithmetic, and moments from the machine's uptime, which the ledger
+also has. The runner's planning is not used.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from support.place import Record, check_log
 _SECOND = timedelta(seconds=1)
 _EARLY = timedelta(milliseconds=50)
 _STEP_BACK_S = 58.0
-"""A little less than what the runner takes for a step back."""
+"""A little less than the 60 s from which the runner counts a step back."""
 _MOST_SPANS = 32
 
 
 def check_stepped(stepped: SteppedLoad) -> Counter[str]:
-    """Check all guarantees after the last runner was stopped. Returns what was checked."""
+    """Check all guarantees after the last runner was stopped; return counts of the checks."""
     stepped.load.join_logs()
     found = look(stepped, check_log(stepped.load.place.log))
     assert not found.faults, f"{len(found.faults)} faults:\n" + "\n".join(found.faults[:20])
@@ -53,7 +53,7 @@ def check_stepped(stepped: SteppedLoad) -> Counter[str]:
 
 
 def look(stepped: SteppedLoad, records: Sequence[Record]) -> Found:
-    """Return all that is wrong with a log, and what was checked."""
+    """Return all faults of a log, with counts of the checks."""
     load = stepped.load
     ledger, waiting = read_ledger(load), waiting_in(load)
     found = Found()
@@ -90,7 +90,7 @@ def _check_doubled(
     ran_at: dict[str, float],
     found: Found,
 ) -> None:
-    """A time of day is claimed once; an instant of passing time again only after a step back."""
+    """A time of day is claimed once; an interval's instant again only after a step back."""
     by_fire: dict[datetime, list[Claim]] = defaultdict(list)
     for claim in claims:
         by_fire[claim.fire].append(claim)
@@ -105,7 +105,7 @@ def _check_doubled(
 
 
 def _went_back(history: Sequence[Segment], former: float, later: float) -> bool:
-    """Tell whether the clock, between two moments of uptime, came to read much less than before."""
+    """Return whether the clock went back clearly between two moments of uptime."""
     highest = max(
         (min(each.end, later) + each.ahead_s for each in history if each.begin < later),
         default=float("-inf"),
@@ -129,7 +129,7 @@ def _check_promptness(
     records: Sequence[Record],
     found: Found,
 ) -> None:
-    """Nothing runs early; what runs late is caught up, as its misfire policy says."""
+    """Nothing runs early; a late run is one that its misfire policy catches up."""
     missed_until = {moment(each, "missed_until") for each in misses(records, name)}
     for claim in claims:
         lateness = claim.claimed - claim.fire
@@ -145,7 +145,7 @@ def _check_promptness(
 
 
 def _is_at_a_step(history: Sequence[Segment], reading: datetime) -> bool:
-    """Tell whether a reading may be of either side of a step."""
+    """Return whether a reading may belong to either side of a step."""
     return any(
         not history[number].begin_at_latest + 5 < at < history[number].end_at_earliest
         for at, number in mapped(history, reading)
@@ -155,9 +155,9 @@ def _is_at_a_step(history: Sequence[Segment], reading: datetime) -> bool:
 def _check_misses(
     name: str, clocked: Clocked, claims: Sequence[Claim], records: Sequence[Record], found: Found
 ) -> None:
-    """A miss counts fires that the rule has, are past, and have had no verdict so far.
+    """A miss counts only past fires of the rule that had no verdict before.
 
-    The log has what a turn missed before what the same turn started.
+    The log has the misses of a turn before the starts of the same turn.
     """
     furthest = datetime.min.replace(tzinfo=UTC)
     fires = sorted(claim.fire for claim in claims)
@@ -193,9 +193,9 @@ def _check_covered(
     evidence: Sequence[Evidence],
     found: Found,
 ) -> None:
-    """Each fire from the first verdict to the furthest moment of all has a verdict.
+    """Each fire from the first verdict to the latest moment has a verdict.
 
-    A clock that goes back to before a request was registered puts no fires there that are due.
+    A clock that goes back to before the registration of a request adds no due fires.
     """
     ran = {claim.fire for claim in claims}
     missed: Counter[datetime] = Counter()
@@ -226,10 +226,10 @@ def _check_on_time(
     ran_at: dict[str, float],
     found: Found,
 ) -> None:
-    """While a runner lives under a steady clock, what falls due runs, whatever the
-    clock read before.
+    """A fire that falls due while a runner lives under a steady clock runs.
 
-    Of fires that fall due together only the latest does, so only that is looked at.
+    It does not matter what the clock read before. Of fires that fall due together only
+    the latest runs, so only that one is checked.
     """
     ran = {claim.fire for claim in claims}
     moments: dict[datetime, list[float]] = defaultdict(list)
@@ -254,7 +254,7 @@ def _check_on_time(
 
 
 class _Forgotten:
-    """Up to where all fires count as claimed, because a request keeps the newest 32 spans only."""
+    """How far all fires count as claimed, because a request keeps only the newest 32 spans."""
 
     def __init__(self, clocked: Clocked, claims: Sequence[Claim], ran_at: dict[str, float]) -> None:
         self._moments: list[float] = []
@@ -282,7 +282,7 @@ class _Forgotten:
 def _check_one_time(
     stepped: SteppedLoad, claims: Sequence[Claim], records: Sequence[Record], found: Found
 ) -> None:
-    """What is to run once has run once, or was missed; nothing of it is counted twice."""
+    """A one-time request ran once or was missed; nothing is counted twice."""
     ran = Counter(claim.request for claim in claims)
     missed = Counter(record["request"] for record in all_misses(records))
     ended = datetime.fromisoformat(records[-1]["time"]) - TURN

@@ -1,8 +1,7 @@
-"""Requests whose executions have something follow them, and the laws of that, for
-runners that are killed.
+"""Requests with follow-ups, and the rules for these, for runners that are killed.
 
-What each request may do is known from its own shell line and arithmetic; the runner's
-planning is not asked.
+What each request may do follows from its own shell line and arithmetic. The runner's
+planning is not used.
 """
 
 from __future__ import annotations
@@ -20,17 +19,20 @@ from support.crash_load import RAN, Load, Planned, alone, ran
 from support.place import Record
 
 NOTICE = "notice"
-_TOLD = 'f=${RUNNER_FAILED_RECORD#*\\"execution\\":\\"}; echo "told $RUNNER_EXECUTION_ID ${f%%\\"*}" >> "$LEDGER"'
+_TOLD = (
+    'f=${RUNNER_FAILED_RECORD#*\\"execution\\":\\"};'
+    ' echo "told $RUNNER_EXECUTION_ID ${f%%\\"*}" >> "$LEDGER"'
+)
 _RUN_TO_ITS_END = "it ran on after the runner that started it had ended; its exit code is unknown"
 _MS = timedelta(milliseconds=1)
 Place = tuple[str, int | None]
 Chain = tuple[str, int, str, str | None, int | None]
-"""Request, generation, fire, group and sequence: what the attempts of one claim have in common."""
+"""Request, generation, fire, group and sequence: what all attempts of one claim share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Follows:
-    """What follows the executions of a request, or of the member at a place in it."""
+    """The follow-ups of a request's executions, or of the member at a place in it."""
 
     attempts: int = 1
     delay_s: float = 0.0
@@ -40,7 +42,7 @@ class Follows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """An execution that the store has at the end, and that the log therefore need not have."""
+    """An execution that the store still has at the end, so the log may lack its end."""
 
     id: str
     request: str
@@ -63,10 +65,9 @@ _FOLLOWS: Mapping[Place, Follows] = {
 }
 _MEMBERS = {"chain": 3, "chain-stopped": 3, "chain-whole": 3}
 _LAST_MEMBER = {"chain-stopped": 2}
-"""Where `stop_on_failure` and a member that fails let nobody come behind."""
+"""The last member that runs where `stop_on_failure` and a failing member end the group."""
 _ALIVE_AT_ONCE = {"queued": 2, "replaced": 2, "alone-retried": 1, "chain-whole": 1}
-"""How many of one guard may have been claimed and not ended: its holder, and who is queued for it.
-"""
+"""How many claims of one guard may be unfinished at once: the holder, and the queued one."""
 
 
 def declare(load: Load) -> None:
@@ -88,8 +89,8 @@ def declare(load: Load) -> None:
         process={"if_interrupted": "rerun"},
     )
     for name, seconds, on_overlap in (("queued", 1.3, "queue"), ("replaced", 1.6, "replace")):
-        # One that was killed, because a starved machine let it take back its mark too
-        # late, would look like an overlap.
+        # A long grace: on a starved machine the shell removes its mark late. If it were
+        # killed before that, the next run would report an overlap.
         process = {"on_overlap": on_overlap, "stop_grace": "2m"}
         load.write(name, Planned(interval_s=1), shell=alone(seconds), guarded=True, process=process)
     _declare_groups(load, told, retry)
@@ -110,9 +111,7 @@ def _declare_groups(load: Load, told: Mapping[str, Any], retry: Mapping[str, Any
 
 
 def waiting_in(load: Load) -> list[Waiting]:
-    """Return what the store has at the end: what waits, and the groups that wait with a
-    member of theirs.
-    """
+    """Return the executions that the store has at the end: waiting ones, and their groups."""
     columns = "id, request, generation, scheduled_for, attempt, sequence, group_id, phase"
     with closing(sqlite3.connect(load.place.state / "store.sqlite3")) as connection:
         rows = connection.execute(f"SELECT {columns} FROM executions").fetchall()
@@ -138,7 +137,7 @@ def check_following(
     *,
     is_steady: bool = True,
 ) -> tuple[list[str], Counter[str]]:
-    """Return the faults, and what was checked. Times are compared only if the clock was steady."""
+    """Return the faults and the counts of the checks; compare times only under a steady clock."""
     finished = [record for record in records if record["event"] == "execution.finished"]
     faults: list[str] = []
     counts: Counter[str] = Counter(waiting=len(waiting))
@@ -154,8 +153,9 @@ def check_following(
 def _check_waiting(
     finished: Sequence[Record], waiting: Sequence[Waiting], faults: list[str]
 ) -> None:
-    """After an orderly end nothing is left but what waits, and its group; and that has
-    no end in the log.
+    """After an orderly stop the store has only waiting executions and their groups.
+
+    None of them has an end in the log.
     """
     ended = {record["execution"] for record in finished}
     kept = {each.group for each in waiting if each.phase == "waiting"}
@@ -174,9 +174,7 @@ def _check_attempts(
     *,
     is_steady: bool,
 ) -> None:
-    """Attempts count from 1 without a gap; another follows what is to be tried again,
-    once, and nothing else.
-    """
+    """Attempts count from 1 without a gap, and exactly the executions that need one have a next."""
     chains: dict[Chain, dict[int, Record | Waiting]] = defaultdict(dict)
     attempted: list[Record | Waiting] = [*finished, *waiting]
     for each in attempted:
@@ -210,13 +208,13 @@ def _check_attempt(
 ) -> None:
     if isinstance(each, Waiting):
         if following is not None:
-            faults.append(f"a next attempt of what still waits: {each}")
+            faults.append(f"a next attempt of an execution that still waits: {each}")
         return
     is_to_follow = _is_tried_again(each, follows)
     if is_to_follow and following is None and not _is_of_ended_group(each, finished):
         faults.append(f"no next attempt: {each}")
     elif following is not None and not is_to_follow:
-        faults.append(f"another attempt of what needs none: {each}")
+        faults.append(f"another attempt of an execution that needs none: {each}")
     elif is_steady and isinstance(following, dict) and following["started"] is not None:
         delay_s = follows.delay_s if each["status"] == "error" else 0.0
         if _at(following, "started") < _at(each, "ended") + timedelta(seconds=delay_s) - _MS:
@@ -231,7 +229,7 @@ def _is_tried_again(record: Record, follows: Follows) -> bool:
 
 
 def _is_of_ended_group(record: Record, finished: Sequence[Record]) -> bool:
-    """Tell whether a member's group was ended by a person: then it is not tried again."""
+    """Return whether a person killed the member's group; then it is not tried again."""
     return record["group"] is not None and any(
         each["execution"] == record["group"] and each["status"] == "killed" for each in finished
     )
@@ -244,9 +242,7 @@ def _check_notices(
     faults: list[str],
     counts: Counter[str],
 ) -> None:
-    """Each final failure of a request that wants it told is told once: by the log, and
-    by who was told.
-    """
+    """Each final failure that wants a notice has exactly one, in the log and in the ledger."""
     failures = {record["execution"]: record for record in finished if _is_final_failure(record)}
     wanted = Counter((record["request"], record["scheduled_for"]) for record in failures.values())
     notices = [record for record in finished if record["request"] == NOTICE]
@@ -258,19 +254,20 @@ def _check_notices(
     if lacking := wanted - given:
         unexplained = Counter(scheduled_for for _, scheduled_for in lacking.elements()) - late
         faults += [
-            f"a failure that nobody was told of: {each}" for each in lacking if unexplained[each[1]]
+            f"a failure without a notice: {each}" for each in lacking if unexplained[each[1]]
         ]
-    faults += [f"told of no failure: {each}" for each in given - wanted]
+    faults += [f"a notice without a failure: {each}" for each in given - wanted]
     told = {words[1]: words[2] for words in ledger if words[0] == "told"}
     faults += [
-        f"told twice of {failed}" for failed, count in Counter(told.values()).items() if count > 1
+        f"two notices of {failed}" for failed, count in Counter(told.values()).items() if count > 1
     ]
     faults += [
-        f"told of what did not fail: {failed}" for failed in set(told.values()) - failures.keys()
+        f"a notice of an execution that did not fail: {failed}"
+        for failed in set(told.values()) - failures.keys()
     ]
     for notice in notices:
         if notice["status"] == "success" and notice["execution"] not in told:
-            faults.append(f"a notice that told nobody: {notice}")
+            faults.append(f"a notice that the ledger lacks: {notice}")
     counts["notices"] += len(notices)
 
 
@@ -293,9 +290,7 @@ def _check_groups(
     *,
     is_steady: bool,
 ) -> None:
-    """Members run one after the other, in their order and from the first; a group ends
-    with its last one.
-    """
+    """Members run one after another, in order and from the first; the group ends with the last."""
     members: dict[str, list[Record]] = defaultdict(list)
     place = {record["id"]: number for number, record in enumerate(records)}
     ends = {
@@ -355,10 +350,9 @@ def _check_group(
 
 
 def _check_guards(finished: Sequence[Record], faults: list[str], counts: Counter[str]) -> None:
-    """Nobody who has been claimed finds more than its guard's holder and, with a queue,
-    nobody in that.
+    """A new claim finds at most the holder of its guard and, with a queue, an empty queue.
 
-    An id has the millisecond of its claim; a skipped execution was never on its way.
+    An id has the millisecond of its claim. A skipped execution never took a place.
     """
     begins: dict[Chain, datetime] = {}
     ends: dict[Chain, datetime] = {}
@@ -379,7 +373,7 @@ def _check_guards(finished: Sequence[Record], faults: list[str], counts: Counter
 
 
 def _chain(each: Record | Waiting) -> Chain | None:
-    """Return what an execution is an attempt of; None for a miss, and for what somebody asked for."""
+    """Return the key that all attempts share; None for a miss, and for a person's execution."""
     record = asdict(each) if isinstance(each, Waiting) else each
     if record["generation"] is None or record.get("reason") == "missed":
         return None

@@ -1,7 +1,8 @@
 """A load for runners that are killed: requests of every kind, edits, commands, and a
-ledger that the processes keep.
+ledger.
 
-The ledger is written by what was executed, so it is a witness that the runner cannot influence.
+The executed processes write the ledger, so it is a witness that the runner cannot
+influence.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from runner.values import new_id, to_microseconds
 
 
 def ran(member: str = "-") -> str:
-    """Return the shell line that tells the ledger of a run: one write of a whole line
-    to a file opened for appending.
+    """Return the shell line that adds a run to the ledger, as one write of a whole line.
 
-    `member` is who it is in its group, as its request has it, and not as the runner tells it.
+    `member` is the name of the member as its request declares it, not as the runner
+    reports it.
     """
     told = (
         f"ran $RUNNER_EXECUTION_ID $RUNNER_REQUEST $RUNNER_SCHEDULED_FOR $RUNNER_ATTEMPT {member}"
@@ -44,10 +45,9 @@ RAN = ran()
 
 
 def alone(seconds: float, *, then: str = "true") -> str:
-    """Return a shell line that tells of a run, and of any other of its request that has
-    begun and not ended.
+    """Return a shell line that reports a run, and any other unfinished run of its request.
 
-    Asked to end, it still takes back its mark: the trap is there before the mark is.
+    The trap is set before the mark exists, so a stop always removes the mark.
     """
     mark = '"$LEDGER.$RUNNER_REQUEST"'
     overlap = 'echo "overlap $RUNNER_EXECUTION_ID $RUNNER_REQUEST" >> "$LEDGER"'
@@ -57,8 +57,8 @@ def alone(seconds: float, *, then: str = "true") -> str:
     )
 
 
-# Runs the command line with one function of the product replaced by one that dies, the
-# n-th time it is called.
+# Runs the command line with one function of the product replaced: its n-th call kills the
+# process.
 DOOMED = """
 import importlib, os, signal, sys
 target, moment, count, *arguments = sys.argv[1:]
@@ -94,18 +94,14 @@ main()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What a version of a file plans: every `interval_s` seconds, at `start`, or, with
-    neither, immediately.
-    """
+    """What a version of a file plans: every `interval_s` seconds, at `start`, or immediately."""
 
     interval_s: int | None = None
     start: datetime | None = None
     misfire: str = "skip"
 
     def fires(self, begin: datetime, until: datetime) -> list[datetime]:
-        """Return what is due of a generation that was opened at `begin`, as far as
-        `until`, by plain arithmetic.
-        """
+        """Return the due fires of a generation from `begin` to `until`, by plain arithmetic."""
         if self.interval_s is None:
             return [fire for fire in [self.start or begin] if fire <= until]
         first = int(begin.timestamp()) // self.interval_s + 1
@@ -123,7 +119,7 @@ class Death:
 
 @dataclass(slots=True, kw_only=True)
 class Load:
-    """A place under load. What it did to it is kept, for the check of what came of it."""
+    """A place under load, with the history of what was done to it."""
 
     place: Place
     chance: random.Random
@@ -152,9 +148,10 @@ class Load:
         grace: str | None = None,
         **more: Any,
     ) -> None:
-        """Write a request. `more` are keys of its top level; `guarded` stands for
-        `prevent_concurrent`, and `process` holds further keys of the process, or with a
-        `group` all of it.
+        """Write a request. `more` are top-level keys.
+
+        `guarded` stands for `prevent_concurrent`. `process` holds further keys of the
+        process, or all of them with a `group`.
         """
         process = {
             "shell": shell,
@@ -169,7 +166,7 @@ class Load:
         self.place.write(f"{name}.yaml", content)
 
     def write_small(self) -> None:
-        """A few requests, for runners that die at a given place."""
+        """Write a few requests, for runners that die at a given place."""
         self.write("tick", Planned(interval_s=1))
         self.write("caught-up", Planned(interval_s=1, misfire="fire_all"), grace="100ms")
         self.write("once-more", Planned(interval_s=1, misfire="fire_once"), grace="1ms")
@@ -177,7 +174,7 @@ class Load:
         self.write("once", Planned())
 
     def write_large(self, *, sets: int = 4) -> None:
-        """Some fifteen requests, and six more for each set but the first; most of them secondly."""
+        """Write some fifteen requests, and six more per further set; most of them secondly."""
         for number, misfire in enumerate(["skip", "fire_once", "fire_all"] * sets):
             self.write(f"tick-{number}", Planned(interval_s=1 + number % 2, misfire=misfire))
             self.write(f"strict-{number}", Planned(interval_s=1, misfire=misfire), grace="300ms")
@@ -195,14 +192,14 @@ class Load:
         self.place.write("asked.yaml", json.dumps({"process": {"shell": RAN}}))
 
     def launch(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a runner and wait for nothing."""
+        """Start a runner without waiting for anything."""
         return self._spawn("-m", "runner", "start", *arguments)
 
     def live_and_die(self, *arguments: str, at_most_s: float = 1.5) -> None:
-        """Start a runner, change something now and then, and kill it after a random while.
+        """Start a runner, change something now and then, and kill it after a random time.
 
-        Counted is from its launch, so that it may die in its start, or from when it
-        first wrote to the log.
+        The time counts from its launch, so that it may die during its start, or from its
+        first write to the log.
         """
         size = self._log_size()
         process = self.launch(*(arguments or self.chance.choice([(), (), ("--max-running", "5")])))
@@ -218,7 +215,7 @@ class Load:
             self.disturb()
 
     def kill(self, process: subprocess.Popen[str]) -> None:
-        """End a runner by SIGKILL."""
+        """Kill a runner with SIGKILL."""
         earliest = datetime.now(UTC)
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=60)
@@ -227,10 +224,10 @@ class Load:
     def doom(
         self, target: str, moment: str, count: int, *, within_s: float = 90.0, stop: bool = False
     ) -> bool:
-        """Start a runner that dies by itself; tell whether it did. `stop`: it is asked
-        to stop once it works.
+        """Start a runner that kills itself; return whether it did.
 
-        One that does not come to that place is killed, which is as good a death as any.
+        With `stop` it is asked to stop as soon as it works. A runner that never reaches
+        the place is killed, which is a valid death too.
         """
         earliest = datetime.now(UTC)
         if stop:
@@ -252,16 +249,16 @@ class Load:
         return True
 
     def disturb(self) -> None:
-        """Change a file or give a command, whichever comes to mind."""
+        """Change a file or give a command, chosen at random."""
         deeds: list[Callable[[], None]] = [
-            self.add_one_time, self._edit, self._rule, self._switch, self._vanish, self._press, self._break,
-            self._order, self._order, self._ask, self._rotate, *self.further_deeds,
+            self.add_one_time, self._edit, self._rule, self._switch, self._vanish, self._press,
+            self._break, self._order, self._order, self._ask, self._rotate, *self.further_deeds,
         ]  # fmt: skip
         if self.chance.random() < 0.5:
             self.chance.choice(deeds)()
 
     def add_one_time(self) -> None:
-        """Two more requests that run once, one at once and one soon."""
+        """Add two requests that run once: one now, one soon."""
         number = self._next()
         start = self.now().replace(microsecond=0) + timedelta(seconds=self.chance.randrange(4))
         self.write(f"once-{number}", Planned())
@@ -270,7 +267,7 @@ class Load:
         self.write(f"later-{number}", Planned(start=start, misfire="fire_once"), grace=grace)
 
     def join_logs(self) -> None:
-        """Once no runner is alive, make one log of the files that it was rotated to."""
+        """Join the rotated files into one log, once no runner is alive."""
         whole = b"".join(
             path.read_bytes() for path in (*self.place.rotated, self.place.log) if path.exists()
         )
@@ -278,7 +275,7 @@ class Load:
         self.place.rotated.clear()
 
     def order(self, kind: str, *targets: str) -> None:
-        """Post a command as a program would that does not wait for the answer."""
+        """Post a command without waiting for its answer."""
         row = CommandRow(
             id=new_id(),
             kind=kind,
@@ -292,7 +289,7 @@ class Load:
             self.posted.append(row.id)
 
     def _spawn(self, *arguments: str) -> subprocess.Popen[str]:
-        self.place._consoles += 1  # none overwrites another's, and the place shows the latest
+        self.place._consoles += 1  # each console is a file of its own; the place shows the latest
         with self.place._console_path.open("w") as console:
             process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -316,7 +313,7 @@ class Load:
         )
 
     def _rotate(self) -> None:
-        """Rename the log into another folder, or to another name."""
+        """Rename the log, within its folder or into another one."""
         log = self.place.log
         target = log.parent / self.chance.choice(["old/monitor", "archive"])
         target = target.with_name(f"{target.name}-{self._next()}.log")

@@ -1,9 +1,9 @@
-"""What must be true of a monitor log and a ledger however often the runner was killed:
-DESIGN.md, guarantees 1 to 3, 6.
+"""What must hold for a monitor log and a ledger, however often the runner was killed:
+DESIGN.md, guarantees 1 to 3 and 6.
 
-Fire times are computed here by arithmetic, from when the log says that a generation was
-opened and ended. Pure, but for reading the files. Every check adds to a list of faults,
-so that one look shows all of them.
+Fire times come from arithmetic, from the generations that the log says were opened and
+ended. Pure, apart from reading the files. Every check adds to a list of faults, so one
+run shows all of them.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ Fire = tuple[str, int, datetime]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A stretch of time in which a generation of a request was in force: what fires in
-    (begin, end] is due.
-    """
+    """The time in which a generation of a request was in force; fires in (begin, end] are due."""
 
     request: str
     generation: int
@@ -39,9 +37,7 @@ class Window:
     end: datetime | None
 
     def fires(self, until: datetime) -> set[datetime]:
-        """Return what is due as far as `until`; nothing of what the same turn planned
-        anew: no instant was its own.
-        """
+        """Return the due fires up to `until`; none if the same turn replaced the generation."""
         if self.begin == self.end:
             return set()
         return set(self.planned.fires(self.begin, min(self.end or until, until)))
@@ -49,7 +45,7 @@ class Window:
 
 @dataclass(slots=True, kw_only=True)
 class Found:
-    """Counts of what was checked, and what is wrong."""
+    """The faults that were found, and counts of the checks."""
 
     faults: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -60,8 +56,9 @@ class Found:
 
 
 def check(load: Load, *, settled: datetime) -> Counter[str]:
-    """Check all guarantees; whatever was due until `settled` must have its verdict.
-    Returns what was checked.
+    """Check all guarantees; each fire that was due by `settled` must have its verdict.
+
+    Return counts of the checks.
     """
     load.join_logs()
     records = check_log(load.place.log)
@@ -84,12 +81,12 @@ def check(load: Load, *, settled: datetime) -> Counter[str]:
 
 
 def read_ledger(load: Load) -> list[list[str]]:
-    """Return the ledger's lines as words; a torn or unknown one fails here."""
+    """Return the ledger's lines as words; fail for a torn or unknown line."""
     return [words for words in _lines(load) if words[0] != "at"]
 
 
 def uptimes(load: Load) -> dict[str, float]:
-    """Return when executions ran, in seconds since the machine was started, as the ledger has it."""
+    """Return the uptime in seconds at which each execution ran, from the ledger."""
     return {words[1]: float(words[2]) for words in _lines(load) if words[0] == "at"}
 
 
@@ -103,7 +100,7 @@ def _lines(load: Load) -> list[list[str]]:
 
 
 def open_windows(records: Sequence[Record], versions: Mapping[str, Planned]) -> list[Window]:
-    """Return the schedules that are in force at the end of a log."""
+    """Return the schedules in force at the end of a log."""
     return [
         each
         for each in _windows(records, versions)
@@ -112,9 +109,7 @@ def open_windows(records: Sequence[Record], versions: Mapping[str, Planned]) -> 
 
 
 def is_settled(records: Sequence[Record], versions: Mapping[str, Planned], at: datetime) -> bool:
-    """Tell whether every schedule in force has a verdict of a fire later than `at`, and
-    so of all before.
-    """
+    """Return whether every schedule in force has a verdict for a fire after `at`."""
     latest: dict[str, datetime] = {}
     for record in _finished(records):
         if record["channel"] == "process_scheduler":
@@ -125,9 +120,7 @@ def is_settled(records: Sequence[Record], versions: Mapping[str, Planned], at: d
 
 
 def check_executions(records: Sequence[Record], waiting: Sequence[Waiting], found: Found) -> None:
-    """At most one start and one end an execution, in this order; at most one start an
-    attempt of a fire.
-    """
+    """An execution has at most one start, then one end; an attempt of a fire has one execution."""
     begun: dict[str | None, Record] = {}
     ended: set[str | None] = set()
     attempts: Counter[tuple[object, ...]] = Counter()
@@ -162,15 +155,15 @@ def check_ledger(
     *,
     is_steady: bool = True,
 ) -> None:
-    """What ran is recorded, once, as what it was; what succeeded did run; what must be alone was.
+    """Every run is recorded once and correctly, every success ran, and guards held.
 
-    Under a clock that is not steady, a fire may come again in another generation.
+    Under a clock that was stepped, a fire may come again in another generation.
     """
     finished = {record["execution"]: record for record in _finished(records)}
     groups = {record["group"] for record in finished.values()}
     for words in ledger:
         if words[0] == "overlap":
-            found.faults.append(f"ran beside another: {finished.get(words[1])}")
+            found.faults.append(f"ran beside another one: {finished.get(words[1])}")
             continue
         record = finished.get(words[1])
         if record is None or record["reason"] in _NEVER_RAN:
@@ -179,7 +172,7 @@ def check_ledger(
             member = " abc"[record["sequence"]] if record["sequence"] else "-"
             told = (record["request"], record["scheduled_for"], str(record["attempt"]), member)
             is_so = words[0] == "told" or told == tuple(words[2:])
-            found.expect(is_so, f"the process was told {words}, the log {told}")
+            found.expect(is_so, f"the process reported {words}, the log {told}")
     ran = Counter(words[1] for words in ledger if words[0] != "overlap")
     scheduled = Counter(
         (*words[2:], "" if is_steady else str(finished[words[1]]["generation"]))
@@ -197,23 +190,23 @@ def check_ledger(
 
 
 def _check_cut_off(records: Sequence[Record], deaths: Sequence[Death], found: Found) -> None:
-    """Cut off is what a death lies in, and nothing else; how it ended is not pretended to be known."""
+    """Exactly the executions around a death are cut off, and their exit codes are unknown."""
     groups = {record["group"] for record in _finished(records)}
     for record in _finished(records):
         ended = _at(record, "ended")
         if record["status"] == "system_restart":
             facts = (record["reason"], record["exit_code"], record["signal"])
-            found.expect(facts == ("runner_lost", None, None), f"cut off, and yet {facts}")
+            found.expect(facts == ("runner_lost", None, None), f"cut off, but with {facts}")
             lies_within = any(
                 _at(record, "scheduled_for") <= each.latest and each.earliest <= ended
                 for each in deaths
             )
-            found.expect(lies_within, f"cut off by nobody: {record}")
+            found.expect(lies_within, f"cut off without a death: {record}")
             found.counts["system_restart"] += 1
         elif record["status"] == "success" and record["execution"] not in groups:
             begun = _at(record, "started")
             is_cut = any(begun < each.earliest and each.latest < ended for each in deaths)
-            found.expect(not is_cut, f"a success known to nobody: {record}")
+            found.expect(not is_cut, f"a success that no runner can have seen: {record}")
 
 
 def _check_fires(
@@ -223,9 +216,7 @@ def _check_fires(
     settled: datetime,
     found: Found,
 ) -> None:
-    """Every due fire has exactly one verdict, and no verdict is of a fire that the rule
-    does not have.
-    """
+    """Every due fire has exactly one verdict, and every verdict belongs to a fire of the rule."""
     versions = load.versions
     windows = _windows(records, versions)
     seen = {window.request for window in windows}
@@ -260,8 +251,9 @@ def _verdicts(
     windows: Sequence[Window],
     found: Found,
 ) -> tuple[Counter[Fire], Counter[Fire], set[Fire]]:
-    """Count by fire how often it ran or was skipped, and how often it was missed; say
-    which run in spite of that.
+    """Count per fire how often it ran or was skipped, and how often it was missed.
+
+    Also return the fires that may run although they were missed.
     """
     ran: Counter[Fire] = Counter()
     missed: Counter[Fire] = Counter()
@@ -295,7 +287,7 @@ def _verdicts(
 
 
 def _windows(records: Sequence[Record], versions: Mapping[str, Planned]) -> list[Window]:
-    """Read from a log's `request.*` records when which generation of which request was in force."""
+    """Return when each generation was in force, from the `request.*` records of a log."""
     done: list[Window] = []
     current: dict[str, Window] = {}
     for record in records:
@@ -337,7 +329,7 @@ def _ended(window: Window, at: datetime) -> Window:
 
 
 def check_commands(load: Load, records: Sequence[Record], found: Found) -> None:
-    """A command was applied or withdrawn, never both and never neither."""
+    """Each command was either applied or withdrawn."""
     with closing(sqlite3.connect(load.place.state / "store.sqlite3")) as connection:
         rows = {
             each[0]: each[1:]

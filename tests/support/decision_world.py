@@ -1,6 +1,4 @@
-"""A jobs folder, and a runner on it without processes, a store or a log: what it
-decides, a decision at a time.
-"""
+"""A jobs folder and a runner on it without processes, store or log: one decision at a time."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ Document = dict[str, Any]
 
 
 class Notebook:
-    """Takes the place of the journal: keeps what is told, and gives it back."""
+    """Replaces the journal: keeps the records of a decision."""
 
     def __init__(self) -> None:
         self.records: list[tuple[Event, Mapping[str, Any]]] = []
@@ -45,7 +43,7 @@ class Notebook:
 
 
 class World:
-    """A jobs folder and a runner on it, without processes, a store or a log; its clock is `now`."""
+    """A jobs folder and a runner on it, without processes, store or log; also its clock."""
 
     def __init__(self, folder: Path) -> None:
         self.at = NOON
@@ -77,7 +75,7 @@ class World:
         (self.jobs / f"{name}.yaml").unlink(missing_ok=True)
 
     def plan(self) -> Plan:
-        """Ask for a plan, as `plan --live` does."""
+        """Return a plan, as `plan --live` does."""
         catalog = self.fresh_reader().read(dict(self.registry.incumbents()))
         return plan(
             Standing(requests=self.registry.requests, states=self.registry.states),
@@ -87,7 +85,7 @@ class World:
         )
 
     def reload(self) -> catalog_change.CatalogChange:
-        """Put the folder in force, and then do what is due, as the loop does."""
+        """Put the folder in force and fire what is due, as the loop does."""
         self.claims, self.records = [], []
         catalog = exhausted(self.reader.scan(self.registry.incumbents()))
         names = exhausted(touched(self.registry.requests, catalog.requests))
@@ -104,7 +102,7 @@ class World:
         return change
 
     def fire(self) -> None:
-        """Do what is due."""
+        """Fire all due requests."""
         decision = self._decision()
         for name in self.registry.take_due():
             decision.fire(name)
@@ -117,7 +115,7 @@ class World:
         self._commit(decision)
 
     def restart(self) -> None:
-        """Begin anew with what the store would hold."""
+        """Start again from the rows that the store would hold."""
         rows = [
             request_row(name, self.registry.requests.get(name), state)
             for name, state in self.registry.states.items()
@@ -127,7 +125,7 @@ class World:
         self.registry.plan_all()
 
     def events(self, name: str) -> list[tuple[str, str | None]]:
-        """Return what the last reload told of a request as such: the events, with their messages."""
+        """Return the last reload's `request.*` events about a request, with their messages."""
         return [
             (event.removeprefix("request."), fields.get("message"))
             for event, fields in self.records

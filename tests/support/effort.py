@@ -1,6 +1,4 @@
-"""How much a call does, in a measure that is the same on every machine, however fast or
-busy: calls, not seconds.
-"""
+"""Measures the work of a call in calls, which is the same on every machine, fast or slow."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from cProfile import Profile
 
 
 def effort_of(do: Callable[[], object]) -> int:
-    """Return how many functions, Python's own and those in C, were called while `do` ran."""
+    """Return how many functions, in Python and in C, ran during a call of `do`."""
     profile = Profile()
     profile.runcall(do)
     return sum(entry.callcount for entry in profile.getstats())

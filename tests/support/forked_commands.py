@@ -1,9 +1,9 @@
 """Runs commands of Runner in forked children: as another user, with failing system
 calls, in any environment.
 
-The program is loaded once, by whoever may read it; a child then becomes what the case
-asks for. A case is a line of JSON on stdin, its outcome a line on stdout. `Commands` is
-the other end of that.
+The program is loaded once, by a user who may read it; a child then changes to what the
+case asks for. A case is a line of JSON on stdin, its outcome a line on stdout. `Commands`
+is the other end.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ FOREIGN_UID = 54321
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A command and what surrounds it. Paths are absolute; `streams` names a file for a
-    standard stream, or None to close it; a command that still runs after `term_after_s`
-    gets SIGTERM, and after `kill_after_s` more KILL.
+    """A command and its surroundings. Paths are absolute.
 
-    `fail` is (errno, function, nth): of the calls of a function of `os` with a path
-    below `fail_below`, the nth fails, or each one with 0.
+    `streams` names a file for a standard stream, or None to close it. A command that
+    still runs after `term_after_s` gets SIGTERM, and after `kill_after_s` more SIGKILL.
+    `fail` is (errno, function, nth): among the calls of a function of `os` with a path
+    below `fail_below`, the nth fails; 0 stands for all of them.
     """
 
     arguments: Sequence[str]
@@ -61,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a command ended: `code` is negative for a signal; `calls` are those that
+    """How a command ended. `code` is negative for a signal; `calls` counts the calls that
     could have failed, by function.
     """
 
@@ -74,7 +74,7 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """All that was printed."""
+        """Everything that was printed."""
         return f"{self.output}\n{self.messages}"
 
 
@@ -118,7 +118,7 @@ def _serve() -> None:
 
 
 def _load() -> None:
-    """Import everything, also what functions import: a foreign user may not be able to read it."""
+    """Import everything, with late imports: a foreign user may not be able to read it."""
     import encodings
 
     import runner
@@ -131,7 +131,7 @@ def _load() -> None:
     for library in ("runner", "click", "yaml", "jsonschema", "loguru", "watchdog"):
         for path in Path(str(import_module(library).__file__)).parent.rglob("*.py"):
             for name in _LATE_IMPORT.findall(path.read_text()):
-                with suppress(Exception):  # of another system
+                with suppress(Exception):  # a module of another system
                     import_module(name)
 
 
@@ -144,7 +144,7 @@ def _outcome(case: Case) -> Outcome:
         try:
             _become(case, out, messages)
             code = _main(case, calls, messages)
-        except BaseException:  # noqa: BLE001 - this is what is looked for
+        except BaseException:  # noqa: BLE001 - the tests look for any exception
             import traceback
 
             os.write(messages, traceback.format_exc().encode(errors="backslashreplace"))
@@ -167,7 +167,7 @@ def _outcome(case: Case) -> Outcome:
 
 
 def _wait(child: int, case: Case) -> tuple[int, bool]:
-    """Wait for a child with two bounds; return its status and whether it had to be terminated."""
+    """Wait for a child with two limits; return its status and whether it was terminated."""
     descriptor = os.pidfd_open(child)
     import select
 
@@ -211,9 +211,8 @@ def _become(case: Case, out: int, messages: int) -> None:
         os.setgroups([])
         os.setresgid(case.uid, case.uid, case.uid)
         os.setresuid(case.uid, case.uid, case.uid)
-    ctypes.CDLL(None).prctl(
-        _PR_SET_PDEATHSIG, signal.SIGKILL
-    )  # tests that are killed leave nothing running
+    # When the tests are killed, nothing of them stays running.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_AS, (_virtual_size() + case.memory,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -223,7 +222,7 @@ def _virtual_size() -> int:
 
 
 def _main(case: Case, calls: int, messages: int) -> int:
-    """Run the command line as `runner` does, and return its exit code."""
+    """Run the command line as `runner` does; return its exit code."""
     sys.argv = ["runner", *case.arguments]
     for number, name in enumerate(_STANDARD):
         try:
@@ -264,13 +263,11 @@ FUNCTIONS = (
     "unlink",
     "replace",
 )
-"""What a program asks of a path, under the names that all of Python's library goes by;
-and `io` for `open`.
-"""
+"""What a program asks about a path, by the names in `os`; `io` stands for `open`."""
 
 
 def _inject(case: Case) -> dict[str, int]:
-    """Have calls fail; return how many could have, so far, by function."""
+    """Make calls fail; return how many calls could have failed so far, by function."""
     counted: dict[str, int] = {}
     below = os.fsencode(case.fail_below)
     number, failing, nth = case.fail or (0, "", 0)

@@ -1,6 +1,4 @@
-"""Hints applied to documents as a person would: what they say is pasted, and the
-document is read again.
-"""
+"""Applies hints to documents as a person would: paste what they say, and read again."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ _MEANT = re.compile(r"did you mean `([^`]+)`\?")
 
 
 def problems_of(document: object) -> list[Problem]:
-    """Read a document, or the text of one."""
+    """Return the problems of a document, or of its text."""
     text = (
         document
         if isinstance(document, str)
@@ -36,7 +34,7 @@ def problems_of(document: object) -> list[Problem]:
 
 
 def path_of(text: str) -> Path:
-    """Read a path as it is shown.
+    """Parse a path in its shown form.
 
     >>> path_of("timing.schedule.at[0]")
     ('timing', 'schedule', 'at', 0)
@@ -46,7 +44,7 @@ def path_of(text: str) -> Path:
 
 
 def proposals(document: object) -> Iterator[tuple[Problem, Any]]:
-    """Yield each problem whose hint says what to write, and the document with that written."""
+    """Yield each problem with a hint to write something, and the document after that."""
     for problem in problems_of(document):
         changed = applied(document, problem)
         if changed is not None:
@@ -54,7 +52,7 @@ def proposals(document: object) -> Iterator[tuple[Problem, Any]]:
 
 
 def applied(document: object, problem: Problem) -> Any:
-    """Return the document with a hint applied; None for a hint that says nothing to write."""
+    """Return the document with a hint applied; None if the hint says nothing to write."""
     hint, path = problem.suggestion or "", path_of(problem.path)
     if meant := _MEANT.fullmatch(hint):
         return _renamed(document, path, meant[1], "is not a key of" in problem.message)
@@ -74,7 +72,7 @@ def applied(document: object, problem: Problem) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Keeps times and dates texts, as Runner does."""
+    """Keeps times and dates as texts, as Runner does."""
 
 
 _Loader.yaml_implicit_resolvers = {

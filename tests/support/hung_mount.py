@@ -1,6 +1,4 @@
-"""A mount that hangs: a FUSE file system of our own, whose server answers nothing until
-it is told to (Linux, root).
-"""
+"""A mount that hangs: a FUSE file system whose server does not answer (Linux, root)."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ os.write(device, struct.pack("<IiQ", 16 + len(answer), 0, unique) + answer)
 print("mounted", flush=True)
 sys.stdin.read()
 """
-"""It answers the greeting of the kernel (FUSE_INIT) and then nothing: whatever looks at
-the folder hangs.
-"""
+"""The server answers only the greeting of the kernel (FUSE_INIT), so every access hangs."""
 
 
 def _may_mount() -> bool:
@@ -48,9 +44,7 @@ needs_hung_mount = pytest.mark.skipif(
 
 @contextmanager
 def hung(folder: Path) -> Iterator[None]:
-    """Have a folder hang; afterwards whatever waits for it gets an error, and the
-    folder is what it was.
-    """
+    """Make a folder hang; afterwards every waiting access fails and the folder is as before."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-c", SERVER, str(folder)]
     with subprocess.Popen(

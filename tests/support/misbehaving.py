@@ -1,5 +1,5 @@
-"""Programs that misbehave, each with the record that it leaves: what the test runs, and
-a table of the README.
+"""Programs that misbehave, each with the record that it leaves: for a test, and for a
+table of the documentation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ TOO_LONG = (
 HEAD = ("a program that", "`status`", "`reason`", "`message`", "and")
 LIMIT = 64 * 1024
 EXECUTABLE = {"stray"}
-CHAIN_S = 120  # longer than anybody waits for its end
+CHAIN_S = 120
+"""Longer than any test waits for its end."""
 CHAIN = f"""
 import os, time
 end = time.monotonic() + {CHAIN_S}
@@ -39,8 +40,9 @@ time.sleep(0.3)
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """What a finished record says; "…" in the message stands for anything. `where` is
-    told if it is not so anywhere.
+    """What a finished record contains; "…" in the message stands for any text.
+
+    `where` names the surroundings if this holds only there.
     """
 
     status: str = "success"
@@ -50,7 +52,7 @@ class Left:
     where: str = ""
 
     def is_in(self, record: Record) -> bool:
-        """Tell whether a record says so."""
+        """Return whether a record contains this."""
         told = {name: record[name] for name in ("status", "reason", *self.facts)}
         expected = {"status": self.status, "reason": self.reason, **self.facts}
         return told == expected and self._is_message(record["message"])
@@ -63,8 +65,9 @@ class Left:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program, what it `does` in words, and the records one of which it leaves.
-    `files` are beside it: their text.
+    """A program, what it `does` in words, and its possible records.
+
+    `files` maps the names of files beside it to their text.
     """
 
     does: str
@@ -73,7 +76,7 @@ class Program:
     files: dict[str, str] = field(default_factory=dict)
 
     def is_told_by(self, record: Record) -> bool:
-        """Tell whether a record is one of those."""
+        """Return whether a record is one of the possible ones."""
         return any(left.is_in(record) for left in self.left)
 
 
@@ -148,9 +151,11 @@ PROGRAMS = {
     ),
     "bomb": _shell(
         "is a fork bomb, with `limits: {processes: 30}`",
-        "bomb() { [ $1 = 0 ] || { bomb $(($1 - 1)) & bomb $(($1 - 1)) & sleep 60; }; }; bomb 7 & exec sleep 60",
+        "bomb() { [ $1 = 0 ] || { bomb $(($1 - 1)) & bomb $(($1 - 1)) & sleep 60; }; };"
+        " bomb 7 & exec sleep 60",
         _unstarted(
-            "limits.processes needs a delegated cgroup v2 with the pids controller, which this runner does not have",
+            "limits.processes needs a delegated cgroup v2 with the pids controller, which this"
+            " runner does not have",
             where="without a delegated cgroup",
         ),
         _timeout("1s", where="in a delegated cgroup", signal=15),
@@ -161,7 +166,8 @@ PROGRAMS = {
                      "(env -i setsid sleep 60 &)", _success()),
     "keeper": _shell("ends while its child keeps the output open", "sleep 60 & echo done",
                      _success(output_tail="done\n")),
-    "chain": _python("ends while a chain of its children forks on, each in a session of its own", CHAIN, _success()),
+    "chain": _python("ends while a chain of its children forks on, each in a session of its own",
+                     CHAIN, _success()),
     "zombies": _python("never waits for its 50 children", ZOMBIES, _success()),
     # its output
     "endless": _shell("prints without end, with `output_limit: 64KiB`", "exec yes",
@@ -174,39 +180,48 @@ PROGRAMS = {
     ),
     "haunted": _shell(
         "leaves a daemon behind that prints without end and ignores SIGTERM, with that limit",
-        """(setsid sh -c 'trap "" TERM; while :; do echo more; done' &); sleep 0.2; head -c 70000 /dev/zero""",
+        "(setsid sh -c 'trap \"\" TERM; while :; do echo more; done' &); sleep 0.2;"
+        " head -c 70000 /dev/zero",
         _too_much(output_bytes=LIMIT),
         output_limit="64KiB", stop_grace="200ms",
     ),
     "much": _shell("prints 20 MB", "head -c 20000000 /dev/zero | tr '\\0' .",
                    _success(output_bytes=20_000_000, output_truncated=True)),
-    "mute": _shell("closes its output", "exec >&- 2>&-; echo lost; exit 3", _failure(3, output_bytes=0)),
-    "latin": _shell("prints what is no UTF-8", r"printf 'caf\351\377\n'", _success(output_tail="caf\ufffd\ufffd\n")),
+    "mute": _shell("closes its output", "exec >&- 2>&-; echo lost; exit 3",
+                   _failure(3, output_bytes=0)),
+    "latin": _shell("prints what is no UTF-8", r"printf 'caf\351\377\n'",
+                    _success(output_tail="caf\ufffd\ufffd\n")),
     "painter": _shell("prints escape codes", r"printf '\033[2J\033[31mred'",
                       _success(output_tail="\x1b[2J\x1b[31mred")),
     "controls": _shell("prints 9,000 control characters, each six bytes in JSON",
                        r"head -c 9000 /dev/zero | tr '\0' '\1'",
                        _success(output_bytes=9000, output_truncated=True)),
-    "opener": _shell("opens `/dev/stderr` anew (`echo late > /dev/stderr`, instead of `>&2`), which empties the file",
+    "opener": _shell("opens `/dev/stderr` anew (`echo late > /dev/stderr`, instead of `>&2`),"
+                     " which empties the file",
                      "echo early; echo late > /dev/stderr", _success(output_tail="late\n")),
     "fifo": _shell("puts a FIFO in the place of its output",
-                   "out=$(readlink /proc/$$/fd/1); rm $out; mkfifo $out; echo gone", _success(output_bytes=0)),
+                   "out=$(readlink /proc/$$/fd/1); rm $out; mkfifo $out; echo gone",
+                   _success(output_bytes=0)),
     "folder": _shell("puts a folder in the place of its output",
-                     "out=$(readlink /proc/$$/fd/1); rm $out; mkdir $out; echo gone", _success(output_bytes=0)),
-    "locker": _shell("takes all permissions from its output", "chmod 000 $(readlink /proc/$$/fd/1)", _success()),
+                     "out=$(readlink /proc/$$/fd/1); rm $out; mkdir $out; echo gone",
+                     _success(output_bytes=0)),
+    "locker": _shell("takes all permissions from its output",
+                     "chmod 000 $(readlink /proc/$$/fd/1)", _success()),
     # its end
     "crash": _shell("crashes", "kill -SEGV $$", _signal(11, "SIGSEGV")),
     "suicide": _shell("kills its whole process group", "kill -KILL 0", _signal(9, "SIGKILL")),
     "glutton": _shell(
         "takes more memory than `limits: {memory: 100MB}`",
         "exec dd if=/dev/zero of=/dev/null bs=300M count=1",
-        Left(status="error", reason="exit_code", message="exit code 1", where="without a delegated cgroup"),
+        Left(status="error", reason="exit_code", message="exit code 1",
+             where="without a delegated cgroup"),
         Left(status="error", reason="memory_limit", where="in a delegated cgroup",
              message="ended by the system because its memory exceeded `limits.memory`"),
         limits={"memory": "100MB"},
     ),
     "burner": _shell("takes more processor time than `limits: {cpu: 1s}`", "while :; do :; done",
-                     _signal(24, "SIGXCPU", " because it used up `limits.cpu`"), limits={"cpu": "1s"}),
+                     _signal(24, "SIGXCPU", " because it used up `limits.cpu`"),
+                     limits={"cpu": "1s"}),
     "hoarder": _shell("opens more files than `limits: {open_files: 5}`",
                       "exec 3< /dev/null 4< /dev/null 5< /dev/null",
                       _failure(2), limits={"open_files": 5}),
@@ -220,16 +235,19 @@ PROGRAMS = {
                          command=["true"], directory="../nowhere"),
     "absent": _command("is not there", _unstarted("program 'no-such-program' is not in PATH (…)"),
                        command=["no-such-program"]),
-    "text": _command("is not executable", _unstarted("program './text' is not executable in directory '…' (chmod +x)"),
+    "text": _command("is not executable",
+                     _unstarted("program './text' is not executable in directory '…' (chmod +x)"),
                      command=["./text"], files={"text": "#!/bin/sh\n"}),
     "stray": _command(
         "needs an interpreter that is not there",
-        _unstarted("program './stray' needs the interpreter '/no/such/python', which does not exist"),
+        _unstarted("program './stray' needs the interpreter '/no/such/python', which does not"
+                   " exist"),
         command=["./stray"], files={"stray": "#!/no/such/python\n"},
     ),
     "crowd": _command("has an environment of 200 KB", _unstarted(TOO_LONG), command=["true"],
                       environment={"BIG": "x" * 200_000}),
-    "verbose": _command("has an argument of 200 KB", _unstarted(TOO_LONG), command=["true", "x" * 200_000]),
+    "verbose": _command("has an argument of 200 KB", _unstarted(TOO_LONG),
+                        command=["true", "x" * 200_000]),
 }  # fmt: skip
 
 
@@ -252,7 +270,7 @@ def table() -> Iterator[str]:
 
 
 def _facts(left: Left) -> str:
-    """Write the facts that are not null; that they are so says the reason."""
+    """Return the facts that are not null; the reason already implies the null ones."""
     return ", ".join(
         _code(f"{name}: {json.dumps(fact)}")
         for name, fact in left.facts.items()

@@ -1,4 +1,4 @@
-"""A runner as a person uses it, for tests, and the check of every record against its schema."""
+"""A runner as a person uses it, for tests; and the check of records against the schema."""
 
 from __future__ import annotations
 
@@ -28,23 +28,24 @@ Keys = Mapping[str, object]
 T = TypeVar("T")
 SECONDLY = {"schedule": {"frequency": "secondly"}}
 GATE = "n=0; until [ -e ../go ] || [ $((n += 1)) -gt 3000 ]; do sleep 0.1; done"
-"""A shell line that goes on once `Place.open_gate` was called, as it is after each
-test; to leave nothing over, if the tests themselves were killed, after some minutes
-anyway: longer than any test waits.
+"""A shell line that waits for `Place.open_gate`, which is also called after each test.
+
+If the tests themselves are killed, the line ends after some minutes: longer than any
+test waits.
 """
 
 
 def wait_until(
     condition: Callable[[], T | Literal[False] | None], *, within_s: float = 30.0, what: str = ""
 ) -> T:
-    """Return the first true value of `condition`; fail when there is none within what
-    only a hang takes.
+    """Return the first true value of `condition`; fail if there is none within `within_s`.
+
+    Choose a limit that only a hang exceeds.
     """
     until_s = time.monotonic() + within_s
     while True:
-        is_last = (
-            time.monotonic() > until_s
-        )  # looked at beforehand: who was kept from looking looks once more
+        # Read the time before the condition: a process that was held up looks once more.
+        is_last = time.monotonic() > until_s
         if value := condition():
             return value
         assert not is_last, f"not within {within_s} s: {what or condition}"
@@ -53,7 +54,7 @@ def wait_until(
 
 @contextmanager
 def child(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Run a Python script in a process of its own, which is killed at the end."""
+    """Run a Python script in a process of its own, and kill it at the end."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -65,13 +66,13 @@ def child(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
 
 
 PERSON = user_name(os.getuid())
-"""Who the tests are, as records must say."""
+"""The user who runs the tests, as records must name it."""
 IMPOSTOR = "the.ceo"
-"""Who the environment of every command claims to be."""
+"""The user that the environment of every command claims."""
 
 
 class Terminal:
-    """A terminal, and a command that runs on it."""
+    """A terminal, with a command that runs on it."""
 
     def __init__(self, process: subprocess.Popen[bytes], descriptor: int) -> None:
         self.process = process
@@ -79,14 +80,14 @@ class Terminal:
         self._shown = b""
 
     def shown(self) -> str:
-        """Return all that the command has shown so far."""
+        """Return everything that the command has shown so far."""
         with suppress(OSError):  # EIO is a terminal's end of file
             while part := os.read(self._descriptor, 65536):
                 self._shown += part
         return self._shown.decode(errors="replace").replace("\r\n", "\n")
 
     def ended(self, *, within_s: float = 60.0) -> int:
-        """Wait for the end of the command, reading meanwhile; return its exit code."""
+        """Wait for the end of the command while reading; return its exit code."""
 
         def has_ended() -> bool:
             self.shown()
@@ -97,7 +98,7 @@ class Terminal:
 
 
 class Place:
-    """A jobs folder with its own state, and the command line on it."""
+    """A jobs folder with its own state, and the command line for it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -119,7 +120,7 @@ class Place:
         self._consoles = 0
 
     def write(self, name: str, text: str) -> Path:
-        """Write a request file as careful people do: whole, by rename."""
+        """Write a request file atomically, by rename."""
         path = self.jobs / name
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(f".{path.name}.new")
@@ -137,14 +138,15 @@ class Place:
         top: Keys | None = None,
         **process: object,
     ) -> Path:
-        """Write a request that runs a shell line; as JSON, which is YAML too. `top`
-        holds further keys of it.
+        """Write a request that runs a shell line, as JSON (which is YAML too).
+
+        `top` holds further top-level keys.
         """
         content = {"process": {"shell": shell, **process}} | ({"timing": timing} if timing else {})
         return self.write(f"{name}.yaml", json.dumps({**content, **(top or {})}))
 
     def open_gate(self) -> None:
-        """Let everything go on that waits at `GATE`."""
+        """Let everything continue that waits at `GATE`."""
         (self.folder / "go").touch()
 
     def run(self, *arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
@@ -160,14 +162,14 @@ class Place:
         )
 
     def shown_on_terminal(self, *arguments: str, columns: int = 80) -> str:
-        """Run a command on a terminal of that width to its end; return what it shows there."""
+        """Run a command on a terminal of that width; return what it shows."""
         with self.on_terminal(*arguments, columns=columns) as terminal:
             assert terminal.ended() == 0, terminal.shown()
             return terminal.shown()
 
     @contextmanager
     def on_terminal(self, *arguments: str, columns: int = 80) -> Iterator[Terminal]:
-        """Begin a command on a terminal of that width."""
+        """Start a command on a terminal of that width."""
         own, its = pty.openpty()
         termios.tcsetwinsize(own, (24, columns))
         os.set_blocking(own, False)
@@ -192,7 +194,7 @@ class Place:
             os.close(own)
 
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Begin a command that goes on beside the test; `end_of` waits for it."""
+        """Start a command that runs beside the test; `end_of` waits for it."""
         process = subprocess.Popen(
             [sys.executable, "-m", "runner", *arguments],
             env=self.environment,
@@ -205,7 +207,7 @@ class Place:
         return process
 
     def launch(self, *arguments: str) -> subprocess.Popen[str]:
-        """Begin a runner without waiting for anything."""
+        """Start a runner without waiting for anything."""
         self._consoles += 1
         with self._console_path.open("w") as console:
             process = subprocess.Popen(
@@ -233,7 +235,7 @@ class Place:
         return process
 
     def console(self) -> str:
-        """Return what the runner started last has printed."""
+        """Return what the last started runner has printed."""
         return self._console_path.read_text()
 
     @property
@@ -241,14 +243,15 @@ class Place:
         return self.folder / f"console.{self._consoles}"
 
     def stop(self, process: subprocess.Popen[str], *, by: signal.Signals = signal.SIGTERM) -> int:
-        """End a runner and return its exit code."""
+        """Stop a runner and return its exit code."""
         process.send_signal(by)
         return process.wait(timeout=60)
 
     @contextmanager
     def standing_still(self, runner: subprocess.Popen[str]) -> Iterator[None]:
-        """Have a runner stand still, with its store free: what is done meanwhile is
-        there at one moment for it.
+        """Stop the process of a runner outside of a transaction, and continue it afterwards.
+
+        The runner then sees everything that the block did at one moment.
         """
 
         def stands_free() -> bool:
@@ -266,7 +269,7 @@ class Place:
             runner.send_signal(signal.SIGCONT)
 
     def _is_store_free(self) -> bool:
-        """Tell whether nobody is in the midst of a transaction that writes to the store."""
+        """Return whether no program is inside a write transaction of the store."""
         with closing(
             sqlite3.connect(self.state / "store.sqlite3", timeout=0, isolation_level=None)
         ) as connection:
@@ -284,7 +287,7 @@ class Place:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def records(self) -> list[Record]:
-        """Return all whole lines of the monitor log, and of the files that `rotated` says it was."""
+        """Return all whole lines of the monitor log and of its rotated files."""
         contents = [path.read_bytes() for path in (*self.rotated, self.log) if path.exists()]
         return [
             json.loads(line)
@@ -293,7 +296,7 @@ class Place:
         ]
 
     def events(self, event: str, request: str | None = None, **fields: object) -> list[Record]:
-        """Return the records of an event, of one request or all, with the fields given."""
+        """Return the records of an event, optionally of one request and with given fields."""
         return [
             record
             for record in self.records()
@@ -309,7 +312,7 @@ class Place:
     def await_finished(
         self, request: str, *, count: int = 1, within_s: float = 30.0, **fields: object
     ) -> list[Record]:
-        """Wait for so many finished records of a request."""
+        """Wait for `count` finished records of a request, and return them."""
         return wait_until(
             lambda: len(found := self.finished(request, **fields)) >= count and found,
             within_s=within_s,
@@ -318,18 +321,18 @@ class Place:
 
 
 def _state_of(pid: int) -> str:
-    """Return what a process is doing, as /proc has it: T if it was stopped (Linux)."""
+    """Return the state of a process in /proc; T if it is stopped (Linux)."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def end_of(process: subprocess.Popen[bytes], *, within_s: float = 60.0) -> tuple[int, bytes, str]:
-    """Wait for a command that was begun; return its exit code, its output and its messages."""
+    """Wait for a command that `begin` started; return its exit code, output and messages."""
     output, messages = process.communicate(timeout=within_s)
     return process.returncode, output, messages.decode()
 
 
 def check_log(path: Path) -> list[Record]:
-    """Check that a monitor log is whole and every line of it keeps the schema; return its records."""
+    """Check that a log is whole and every line matches the schema; return its records."""
     if not path.exists():
         return []
     content = path.read_bytes()

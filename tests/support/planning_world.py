@@ -1,5 +1,5 @@
-"""A request as planning sees it, and its state once a runner has seen it; what it runs
-is of no account.
+"""A request as planning sees it, and its state after a runner has seen it. The process
+does not matter.
 """
 
 from __future__ import annotations

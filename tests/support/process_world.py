@@ -1,4 +1,4 @@
-"""A small owner loop around `Processes`, for tests with real ones."""
+"""A small owner loop around `Processes`, for tests with real processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ _FORMER_RUNNER = textwrap.dedent("""
     started = Processes(select.epoll()).spawn(Launch(
         execution=execution, arguments=tuple(arguments), directory="/",
         environment={"PATH": "/usr/bin:/bin", "RUNNER_EXECUTION_ID": execution},
-        output_file=f"{folder}/outputs/{execution}.out", stop_signal=15, stop_grace_s=10.0, timeout_s=None, FURTHER
+        output_file=f"{folder}/outputs/{execution}.out",
+        stop_signal=15, stop_grace_s=10.0, timeout_s=None, FURTHER
     ), now_s=0.0)
     print(started.pid, started.pid_started, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -39,8 +40,9 @@ _FORMER_RUNNER = textwrap.dedent("""
 
 
 def descriptors() -> list[str]:
-    """Return what this program has open, but for what nobody holds any more: an earlier
-    test may have left some.
+    """Return the open descriptors of this process, after garbage collection.
+
+    Without it, a descriptor that an earlier test left would count.
     """
     gc.collect()
     return proc.names("/proc/self/fd")
@@ -48,7 +50,7 @@ def descriptors() -> list[str]:
 
 @contextmanager
 def everybodys_folder() -> Iterator[Path]:
-    """Make a folder where every user may enter, read and write, wherever the tests have theirs."""
+    """Make a folder in which every user may enter, read and write."""
     with tempfile.TemporaryDirectory(prefix="runner-", dir="/tmp") as folder:
         Path(folder).chmod(0o777)
         yield Path(folder)
@@ -142,7 +144,7 @@ class World:
         return self.output_file(execution).read_text()
 
     def told(self, execution: str, count: int = 1) -> list[int]:
-        """Wait for so many whole lines of output, and read them as pids."""
+        """Wait for `count` whole lines of output; return them as pids."""
         self.until(lambda: self.output(execution).count("\n") >= count, f"{count} lines")
         return [int(line) for line in self.output(execution).split()]
 
@@ -155,9 +157,7 @@ class World:
         self.poll.close()
 
     def orphaned(self, *arguments: str, further: str = "") -> tuple[str, Started]:
-        """Have a process started by a runner that is then killed; `further` are more
-        fields of its launch.
-        """
+        """Start a process from a runner that is then killed; `further` extends its launch."""
         execution = new_id()
         former = subprocess.run(
             [
@@ -179,12 +179,15 @@ class World:
 
 
 def is_dead(pid: int) -> bool:
-    """Not alive; a zombie, if so, is that of another parent."""
+    """Return whether a process is dead; a zombie then belongs to another parent."""
     told = proc.stat_of(pid)
     return told is None or told.is_dead
 
 
 def _is_becoming(pid: int) -> bool:
-    """Between two programs; whose main thread has ended shows no program either, and is not."""
+    """Return whether a process is between two programs.
+
+    A process whose main thread is ending shows no program either; it is not meant.
+    """
     told = proc.stat_of(pid)
     return told is not None and told.is_bare and not told.is_ending

@@ -1,5 +1,5 @@
-"""The reference tables of the README, made from what the program goes by: schemas,
-command line, wording of rules.
+"""The reference tables of the documentation, generated from the schemas, the command line
+and the wording of rules.
 """
 
 from __future__ import annotations
@@ -32,14 +32,12 @@ _SHARED_OPTIONS = {"jobs", "state", "monitor_log", "timezone"}
 
 
 def generated(name: str, present: str) -> str:
-    """Return what stands in the README's generated block `name`; `present` is what
-    stands there now.
-    """
+    """Return the content of the generated block `name`; `present` is its current content."""
     return "".join(f"{line}\n" for line in _BLOCKS[name](present))
 
 
 def _keys(schema: Schema) -> Iterator[str]:
-    """Yield a table of the keys of a mapping, those of mappings inside it too."""
+    """Yield a table of the keys of a mapping, including nested mappings."""
     yield from ("| key | means | default | example |", "|---|---|---|---|")
     yield from _rows(schema, above="")
 
@@ -73,7 +71,7 @@ def _code(value: object) -> str:
         return ""
     if isinstance(value, str) and "\n" in value:
         return f"`{json.dumps(value)}`"
-    # Inside a list, so that a plain text does not end with the marker of a document's end.
+    # Inside a list, because a plain text alone would end with a document marker.
     text = yaml.safe_dump(
         [value], default_flow_style=True, width=1000, sort_keys=False, allow_unicode=True
     )
@@ -85,10 +83,10 @@ def _row(*cells: str) -> str:
 
 
 def _examples(present: str) -> Iterator[str]:
-    """Keep the schedules that stand there, and say of each what it means."""
+    """Keep the schedules of the current block, and describe each of them."""
     yield from ("| `schedule:` | means |", "|---|---|")
     for schedule in _EXAMPLE.findall(present):
-        # BaseLoader: times stay what they look like, as in a request.
+        # BaseLoader keeps times as texts, as a request does.
         data = yaml.load(schedule, yaml.BaseLoader)
         yield _row(f"`{schedule}`", _words(data))
 
@@ -105,9 +103,7 @@ def _record(_present: str) -> Iterator[str]:
 
 
 def _events_with(field: str) -> str:
-    """Return the events whose records have a field: "all", families of events
-    (`runner.*`), or their names.
-    """
+    """Return the events with a field: "all", families (`runner.*`), or single names."""
     every = RECORD["properties"]["event"]["enum"]
     having = {
         event

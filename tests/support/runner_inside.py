@@ -1,4 +1,4 @@
-"""A runner in the test's own process, whose turns and whose clock are the test's."""
+"""A runner in the test's own process; the test controls its turns and its clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.values import EPOCH
 
 @dataclass
 class GivenClock:
-    """Time that stands still but for what a test does to it."""
+    """Time that only the test moves."""
 
     at: datetime = datetime(2027, 3, 2, 12, tzinfo=UTC)
     passed_s: float = 1000.0
@@ -42,9 +42,10 @@ def started(
     log: Path | None = None,
     released: datetime = EPOCH,
 ) -> Iterator[Runner]:
-    """Start a runner, by default with a state folder beside its jobs; at the end it
-    lets go of its store as it does when it is killed, and this process has its signal
-    handlers back.
+    """Start a runner, by default with a state folder beside its jobs.
+
+    At the end it releases its store as a killed runner does, and this process gets its
+    signal handlers back.
     """
     state = state or jobs.parent / "state"
     settings = Settings(

@@ -1,5 +1,5 @@
-"""Random surroundings of a jobs folder: whatever can stand there, in any kind, size and
-mode; and commands in them.
+"""Random surroundings of a jobs folder (files of any kind, size and mode), and commands
+in them.
 """
 
 from __future__ import annotations
@@ -20,18 +20,22 @@ from runner.cli.group import cli
 from runner.system import shortage
 
 HUGE = 1 << 41
-"""Bytes of a sparse file that nothing could read to its end."""
+"""The size of a sparse file that no program could read to its end, in bytes."""
 _HANG_S = 60.0
 _LOOK_S = 1.5
-"""How long a command that goes on until it is ended is looked at."""
+"""How long a command that runs until it is stopped is watched, in seconds."""
 _REQUEST = "process: {shell: echo hello}\ntiming: {schedule: {frequency: daily, at: '02:00'}}\n"
 _CONTENTS = (
-    _REQUEST.encode(), b"", b"\0\xff" * 50, b"[" * 30_000, b"a: &a [*a]\n", b"process: {shell: [}\n", b"{}\n",
-    b"name: a\nprocess: {python: 'os:getcwd'}\n", b"* * * * * true\n", b"gitdir: ../elsewhere\n", b"9" * 5_000,
-    b"process: {group: {members: [{request: a}]}}\n", b"process: {shell: 'true', environment_file: ../settings}\n",
+    _REQUEST.encode(), b"", b"\0\xff" * 50, b"[" * 30_000, b"a: &a [*a]\n",
+    b"process: {shell: [}\n", b"{}\n", b"name: a\nprocess: {python: 'os:getcwd'}\n",
+    b"* * * * * true\n", b"gitdir: ../elsewhere\n", b"9" * 5_000,
+    b"process: {group: {members: [{request: a}]}}\n",
+    b"process: {shell: 'true', environment_file: ../settings}\n",
     b'{"event": "execution.finished", "v": 1, "execution": "a", "request": "a"}\n', b"\n" * 3_000,
-    b"timing: {schedule: {frequency: daily, at: '01:00', except: dates.txt}}\nprocess: {shell: 'true'}\n",
-    b"state: ../state\nmax_running: 1\n", b"timezone: Nowhere/Here\n", b"ref: refs/heads/main\n", b"a" * 70_000,
+    b"timing: {schedule: {frequency: daily, at: '01:00', except: dates.txt}}\n"
+    b"process: {shell: 'true'}\n",
+    b"state: ../state\nmax_running: 1\n", b"timezone: Nowhere/Here\n", b"ref: refs/heads/main\n",
+    b"a" * 70_000,
 )  # fmt: skip
 _TEXTS = (
     "a",
@@ -49,8 +53,9 @@ _TEXTS = (
 )
 _MODES = (0o000, 0o111, 0o444, 0o555, 0o644, 0o755, 0o755, 0o777)
 _NAMES = (
-    b"a.yaml", b"b.yml", b"_defaults.yaml", b"dates.txt", b".hidden.yaml", b"sub", b"\xff\xfe.yaml", b"new\nline.yaml",
-    b"\x1b[31mred.yaml", b"n" * 250 + b".yaml", b"-rf.yaml", b"caf\xc3\xa9.yaml", b"..data", b"\xe2\x80\xae.yaml",
+    b"a.yaml", b"b.yml", b"_defaults.yaml", b"dates.txt", b".hidden.yaml", b"sub",
+    b"\xff\xfe.yaml", b"new\nline.yaml", b"\x1b[31mred.yaml", b"n" * 250 + b".yaml", b"-rf.yaml",
+    b"caf\xc3\xa9.yaml", b"..data", b"\xe2\x80\xae.yaml",
 )  # fmt: skip
 
 
@@ -62,7 +67,8 @@ def _huge(path: Path, _: random.Random) -> None:
 
 def _socket(path: Path, _: random.Random) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
-        here = os.open(path.parent, os.O_RDONLY)  # a socket's address is short
+        # Bind through /proc, because the address of a socket has at most 107 bytes.
+        here = os.open(path.parent, os.O_RDONLY)
         try:
             with suppress(OSError):
                 listener.bind(f"/proc/self/fd/{here}/{path.name}")
@@ -114,7 +120,7 @@ def put(
     *,
     kinds: tuple[Callable[[Path, random.Random], object], ...] = _KINDS,
 ) -> None:
-    """Put something at a path instead of what is there, in some mode."""
+    """Replace what is at a path with something random, in a random mode."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     with suppress(FileNotFoundError):
@@ -125,9 +131,7 @@ def put(
 
 
 class Surrounding:
-    """A folder with a repository that has a jobs folder, and a state folder beside it,
-    in which much may be odd.
-    """
+    """A folder with a repository around a jobs folder, and a state folder; both may be odd."""
 
     def __init__(self, folder: Path, rng: random.Random) -> None:
         self.folder = folder
@@ -138,9 +142,7 @@ class Surrounding:
         self._rng = rng
 
     def build(self, used_state: Path | None) -> None:
-        """Make it, with a copy of a state folder that has been used before, and make
-        some of it odd.
-        """
+        """Create the folder, with a copy of a used state folder, and make parts of it odd."""
         rng = self._rng
         self.jobs.mkdir(parents=True)
         (self.jobs / "a.yaml").write_text(_REQUEST)
@@ -164,9 +166,7 @@ class Surrounding:
                 path.chmod(rng.choice(_MODES))
 
     def cases(self) -> Iterator[Case]:
-        """Yield each command once, with random arguments, as root or as somebody else,
-        in a random environment.
-        """
+        """Yield each command once, with random arguments, user and environment."""
         for path, command in all_commands(cli, ()):
             yield self._case((*path, *self._arguments(command)))
 
@@ -261,9 +261,10 @@ class Surrounding:
             "catalog.json.new",
         )
         return [
-            self.jobs, self.repository / "runner.yaml", git, git / "HEAD", git / "packed-refs", git / "index",
-            git / "index.lock", git / "refs", state, self.log, *(state / name for name in names),
-            self.folder / "home", self.repository / "settings", self.jobs / "_defaults.yaml", self.jobs / "a.yaml",
+            self.jobs, self.repository / "runner.yaml", git, git / "HEAD", git / "packed-refs",
+            git / "index", git / "index.lock", git / "refs", state, self.log,
+            *(state / name for name in names), self.folder / "home",
+            self.repository / "settings", self.jobs / "_defaults.yaml", self.jobs / "a.yaml",
         ]  # fmt: skip
 
     def _git(self) -> None:
@@ -286,7 +287,7 @@ class Surrounding:
             shutil.rmtree(inside / "objects")
 
     def _change_owners(self) -> None:
-        """Let what lies here belong to the other user, or not."""
+        """Give all files to root or to the other user, at random."""
         owner = self._rng.choice([0, FOREIGN_UID])
         for parent, folders, files in os.walk(self.folder):
             for name in (*folders, *files):
@@ -295,7 +296,7 @@ class Surrounding:
 
 
 def git(*arguments: str) -> None:
-    """Run git without anybody's settings."""
+    """Run git without any user's settings."""
     settings = (
         "-c",
         "user.name=maria",
@@ -310,7 +311,7 @@ def git(*arguments: str) -> None:
 def all_commands(
     group: click.Group, path: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Yield every command of a group and the groups in it."""
+    """Yield every command of a group and of its subgroups."""
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
@@ -326,7 +327,7 @@ def _goes_on(arguments: Sequence[str]) -> bool:
 
 
 def complaint_about(case: Case, code: int, text: str, *, is_terminated: bool) -> str | None:
-    """Say what is wrong with how a command ended, if anything is."""
+    """Return what is wrong with the end of a command; None if nothing is."""
     if "Traceback" in text or "Exception ignored" in text:
         return "a traceback"
     if shortage.MESSAGE.decode() in text:

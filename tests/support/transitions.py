@@ -1,5 +1,5 @@
-"""What fires around a change of clocks, for the README: each cell is the wall time that
-its zone shows at a fire.
+"""The table of fires around clock changes, for the documentation. Each cell shows the
+wall time of its zone at a fire.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ HEAD = ("zone", "the clocks go", "`daily` at", "fires", "`hourly` fires", "cron 
 
 @dataclass(frozen=True, kw_only=True)
 class Transition:
-    """A day near which the clocks of a zone change, and a time of day that the change
-    leaves out, or doubles.
-    """
+    """A day near a clock change of a zone, and a time of day that is skipped or repeated."""
 
     zone: str
     near: date
@@ -32,26 +30,22 @@ class Transition:
 
     @property
     def change(self) -> ClockChange:
-        """The change itself."""
+        """The clock change itself."""
         noon = datetime(self.near.year, self.near.month, self.near.day, 12, tzinfo=UTC)
         (found,) = clock_changes(ZoneInfo(self.zone), noon - DAY, noon + DAY)
         return found
 
     @property
     def daily(self) -> dict[str, object]:
-        """The schedule whose time of day the change concerns."""
+        """The schedule whose time of day the change affects."""
         return {"frequency": "daily", "at": self.at}
 
     def days(self) -> tuple[datetime, datetime]:
-        """Return the stretch in which the daily schedule is shown: the day before, the
-        day itself, the day after.
-        """
+        """Return the span for the daily schedule: the day before, the day, the day after."""
         return self.change.at - 26 * HOUR, self.change.at + 26 * HOUR
 
     def hours(self) -> tuple[datetime, datetime]:
-        """Return the stretch in which the others are shown: an hour before the change,
-        and an hour after.
-        """
+        """Return the span for the other schedules: an hour before the change to an hour after."""
         return self.change.at - HOUR, self.change.at + HOUR
 
 
@@ -83,9 +77,7 @@ def cells(each: Transition) -> list[str]:
 
 
 def shown(instants: list[datetime], each: Transition) -> str:
-    """Write instants as the zone's wall times with their UTC offsets, and the date
-    where it is a new one.
-    """
+    """Return instants as wall times with UTC offsets; a new date is shown once."""
     texts, day = [], None
     for instant in instants:
         wall = instant.astimezone(ZoneInfo(each.zone))
