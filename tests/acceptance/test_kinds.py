@@ -229,7 +229,7 @@ def test_another_user_is_that_user_in_all_and_kept_out_of_what_is_not_theirs(pla
     groups = [grp.getgrgid(number).gr_name for number in os.getgrouplist("nobody", nobody.pw_gid)]
     told = [nobody.pw_dir, "nobody", "nobody", "nobody", *groups]
     assert _only(place, "other")["output_tail"].split() == told
-    unread = f"run_as: that user may not read '{private}/runner/execution/calling.py', a part of this runner"
+    unread = f"run_as: that user may not read '{private}/runner/execution/child/calling.py', a part of this runner"
     assert not _differences(_only(place, "called"), {**UNSTARTED, "message": unread})
     closed = f"no permission to enter directory '{private}'"
     assert not _differences(_only(place, "entering"), {**UNSTARTED, "message": closed})

@@ -425,9 +425,9 @@ def test_no_slice_of_a_reload_grows_with_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[str]
 ) -> None:
     for name in (
-        "requests.catalog._BETWEEN_YIELDS",
-        "requests.refreshing._KNOWN_BETWEEN_YIELDS",
-        "requests.files._ENTRIES_BETWEEN_YIELDS",
+        "requests.catalog.reader._BETWEEN_YIELDS",
+        "requests.catalog.scan._KNOWN_BETWEEN_YIELDS",
+        "requests.catalog.listing._ENTRIES_BETWEEN_YIELDS",
         "planning.difference._BETWEEN_YIELDS",
     ):
         monkeypatch.setattr(f"runner.{name}", 10)
