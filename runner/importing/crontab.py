@@ -19,112 +19,46 @@ Homes = Callable[[str | None], str | None]
 The user None is the one who runs the import.
 """
 
-_PATH = "/usr/bin:/bin"
+_PATH = "/usr/bin:/bin"  # cron's own default, crontab(5)
+# A name without quotes may not contain `*` or `@`: such a line is an entry.
 _ASSIGNMENT = re.compile(r"""\s*("[^"]*"|'[^']*'|[^\s="'@*]+)\s*=\s*(.*?)\s*""")
 _BLANKS = re.compile(r"[ \t]+")
 _USERS = frozenset(
     ["root", "daemon", "www-data", "nobody", "postgres", "mysql", "apache", "nginx", "ubuntu"]
 )
 """Users that system crontabs often name, and that are unlikely names of programs."""
+# An entry inside a comment. Prose must not match: its fields begin with a digit or `*`.
 _ENTRY = re.compile(r"(@[a-z]+|([-*\d][^ \t]*[ \t]+){2}([*\d?A-Za-z][^ \t]*[ \t]+){3})\S")
+# A user's name as useradd(8) accepts it.
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\$?")
 _BEGIN = re.compile(r"/(\S*/)?s?bin/\S+|/\S+\.(sh|py|pl|php|rb)$")
 """The beginning of a command that is unlikely to be an argument."""
-_PROGRAMS = frozenset(
-    [
-        *(
-            "ansible",
-            "aws",
-            "awk",
-            "bundle",
-            "bzip2",
-            "cat",
-            "certbot",
-            "chgrp",
-            "chmod",
-            "chown",
-            "cp",
-        ),
-        *("curl", "cut", "date", "dd", "df", "diff", "docker", "du", "echo", "file", "find"),
-        *(
-            "git",
-            "grep",
-            "gzip",
-            "head",
-            "install",
-            "kill",
-            "ln",
-            "logger",
-            "logrotate",
-            "ls",
-            "mail",
-        ),
-        *(
-            "make",
-            "mkdir",
-            "mount",
-            "mv",
-            "mysql",
-            "mysqldump",
-            "node",
-            "npm",
-            "openssl",
-            "pg_dump",
-            "podman",
-        ),
-        *("printf", "psql", "rm", "rmdir", "rsync", "scp", "sed", "sort", "ssh", "stat", "su"),
-        *(
-            "systemctl",
-            "tail",
-            "tar",
-            "tee",
-            "test",
-            "touch",
-            "truncate",
-            "wc",
-            "wget",
-            "which",
-            "xargs",
-        ),
-        *("xz", "zip"),
-    ]
-)
+_PROGRAMS = frozenset([
+    "ansible", "aws", "awk", "bundle", "bzip2", "cat", "certbot", "chgrp", "chmod",
+    "chown", "cp", "curl", "cut", "date", "dd", "df", "diff", "docker", "du", "echo",
+    "file", "find", "git", "grep", "gzip", "head", "install", "kill", "ln", "logger",
+    "logrotate", "ls", "mail", "make", "mkdir", "mount", "mv", "mysql", "mysqldump",
+    "node", "npm", "openssl", "pg_dump", "podman", "printf", "psql", "rm", "rmdir",
+    "rsync", "scp", "sed", "sort", "ssh", "stat", "su", "systemctl", "tail", "tar",
+    "tee", "test", "touch", "truncate", "wc", "wget", "which", "xargs", "xz", "zip",
+])  # fmt: skip
 """Programs whose first argument often is a path."""
 _SILENT = re.compile(r"(?:&>>?|>&)\s*/dev/null\s*$|>>?\s*/dev/null\s+2>>?\s*(?:&1|/dev/null)\s*$")
 """The end of a command that discards all of its output."""
 _SAYS_NOTHING = frozenset(
     ["cd", "test", "[", "[[", "export", "set", "umask", "sleep", "source", "."]
 )
+"""Commands that normally print nothing."""
 _NO_PROGRAM = {
-    "cd",
-    "test",
-    "[",
-    "[[",
-    "if",
-    "then",
-    "set",
-    "export",
-    "sleep",
-    "umask",
-    ".",
-    "source",
-    "command",
-    "!",
-}
+    "cd", "test", "[", "[[", "if", "then", "set", "export", "sleep", "umask", ".",
+    "source", "command", "!",
+}  # fmt: skip
 _WRAPPERS = {
-    "sudo",
-    "nice",
-    "ionice",
-    "env",
-    "timeout",
-    "chronic",
-    "exec",
-    "time",
-    "nohup",
-    "flock",
-    "setlock",
-}
+    "sudo", "nice", "ionice", "env", "timeout", "chronic", "exec", "time", "nohup",
+    "flock", "setlock",
+}  # fmt: skip
 _INTERPRETERS = re.compile(r"(python|perl|php|ruby|node|java|bash|dash|sh|zsh)[\d.]*")
+# Variables with a meaning to cron itself. SHELL and HOME are also passed to the process.
 _OWN = {"SHELL", "HOME", "MAILTO", "MAILFROM", "CRON_TZ", "RANDOM_DELAY", "LOGNAME", "USER"}
 _MAIL = "cron mails the output; here it is kept, and its end is in the monitor log"
 _INHERITS = (
@@ -384,6 +318,7 @@ def _is_silent(command: str) -> bool:
     >>> _is_silent("cd /srv && ./post >/dev/null 2>&1"), _is_silent("./post >/dev/null")
     (True, False)
     """
+    # The input after an unescaped % is not part of the command line.
     shown = command.partition("%")[0] if "\\%" not in command else command
     parts = [part.strip() for part in re.split(r"&&|\|\||;|\|(?!\|)", shown) if part.strip()]
     return bool(parts) and all(
@@ -411,6 +346,8 @@ def _command_and_input(text: str) -> tuple[str, str | None]:
     >>> _command_and_input("mail -s hello maria%Dear Maria,%bye")
     ('mail -s hello maria', 'Dear Maria,\nbye\n')
     """
+    # Split at each unescaped %. An escape sequence is a separator too, so that it stays
+    # whole; `or ""` drops the group that did not match.
     pieces = re.split(r"((?:\\.)+)|(%)", text)
     command, *lines = "".join("\n" if piece == "%" else piece or "" for piece in pieces).split("\n")
     texts = [part.replace("\\%", "%") for part in (command, *lines)]
@@ -431,7 +368,7 @@ def _program(command: str) -> str:
 
 
 def _first_program(words: list[str]) -> str:
-    after_flock = False
+    after_flock = False  # the first argument of flock is a lock file, not a program
     for word in words:
         name = word.strip("\"'").rpartition("/")[2]
         if (

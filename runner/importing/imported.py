@@ -13,8 +13,9 @@ from runner.errors import RuleError
 from runner.timing.parsing import parse_rule
 
 Data = dict[str, Any]
-_LONGEST_NAME = 90
+_LONGEST_NAME = 90  # of 100 characters allowed, so that `-2` and so on fit behind it
 _NO_NAME_SIGN = re.compile(r"[^a-z0-9._-]+")
+# The order of keys in a written file.
 _ORDER = ("name", "description", "owner", "labels", "context", "scheduled", "process", "timing")
 
 

@@ -22,6 +22,7 @@ _ZONE_PREFIX = re.compile(r"(?:CRON_)?TZ=(\S+)\s+(.*)")
 _REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
 _DEFAULT_RETRIES = 6  # of a Job without a backoffLimit
 _HISTORY = {"successfulJobsHistoryLimit", "failedJobsHistoryLimit"}
+# Kinds of other controllers, such as CronWorkflow, that may contain a schedule.
 _MAY_HAVE_SCHEDULE = re.compile("cron|schedul|job|list$", re.IGNORECASE)
 _MADE_BY_THE_SERVER = (
     "creationTimestamp",
@@ -215,6 +216,7 @@ class _CronJob:
             self.draft.note(f"without a backoffLimit, Kubernetes retries {_DEFAULT_RETRIES} times")
             retries = _DEFAULT_RETRIES
         if retries > 0:
+            # A Job's back-off: 10 s, doubled each time, at most 6 minutes.
             self.draft.process["retry"] = {
                 "attempts": int(retries) + 1, "delay": "10s", "backoff": 2, "max_delay": "6m",
             }  # fmt: skip

@@ -49,80 +49,25 @@ _COLUMNS = {
     "parameters": "params",
 }
 """Our name of a column, by the name of a property or of a column that a query may add."""
-_USED = frozenset(
-    {
-        *(
-            "timingoption",
-            "frequency",
-            "startdate",
-            "starttime",
-            "finishes",
-            "finishesdate",
-            "finishestime",
-            "cron",
-        ),
-        *("secondlyinterval", "minutelyinterval", "hourlyinterval", "dailyinterval", "dailyoption"),
-        *("secondlyrepetitions", "minutelyrepetitions", "hourlyrepetitions"),
-        *("daymon", "daytue", "daywed", "daythu", "dayfri", "daysat", "daysun"),
-        *(
-            "monthlyoption",
-            "monthlydayofweek",
-            "monthlyspecificday",
-            "status",
-            "isactive",
-            "preventconcurrent",
-        ),
-        *(
-            "processvalue",
-            "processname",
-            "adprocessid",
-            "adprocessrequestid",
-            "description",
-            "params",
-        ),
-        *("isgroup", "adprocessgroupid", "clientname", "adclientid", "organizationname", "adorgid"),
-    }
-)
+_USED = frozenset([
+    "timingoption", "frequency", "startdate", "starttime", "finishes", "finishesdate",
+    "finishestime", "cron", "secondlyinterval", "minutelyinterval", "hourlyinterval",
+    "dailyinterval", "dailyoption", "secondlyrepetitions", "minutelyrepetitions",
+    "hourlyrepetitions", "daymon", "daytue", "daywed", "daythu", "dayfri", "daysat",
+    "daysun", "monthlyoption", "monthlydayofweek", "monthlyspecificday", "status",
+    "isactive", "preventconcurrent", "processvalue", "processname", "adprocessid",
+    "adprocessrequestid", "description", "params", "isgroup", "adprocessgroupid",
+    "clientname", "adclientid", "organizationname", "adorgid",
+])  # fmt: skip
 """The columns that an imported request is made from."""
-_ADMINISTRATIVE = frozenset(
-    {
-        *(
-            "created",
-            "createdby",
-            "updated",
-            "updatedby",
-            "creationdate",
-            "nextfiretime",
-            "previousfiretime",
-        ),
-        *(
-            "prevfiretime",
-            "finalfiretime",
-            "nextexecution",
-            "previousexecution",
-            "finish",
-            "scheduleprocess",
-        ),
-        *(
-            "rescheduleprocess",
-            "unscheduleprocess",
-            "schedule",
-            "reschedule",
-            "unschedule",
-            "channel",
-        ),
-        *(
-            "obcontext",
-            "openbravocontext",
-            "aduserid",
-            "usercontact",
-            "user",
-            "isrolesecurity",
-            "securitybasedonrole",
-        ),
-        *("adroleid", "role"),
-    }
-)
+_ADMINISTRATIVE = frozenset([
+    "created", "createdby", "updated", "updatedby", "creationdate", "nextfiretime",
+    "previousfiretime", "prevfiretime", "finalfiretime", "nextexecution",
+    "previousexecution", "finish", "scheduleprocess", "rescheduleprocess",
+    "unscheduleprocess", "schedule", "reschedule", "unschedule", "channel", "obcontext",
+    "openbravocontext", "aduserid", "usercontact", "user", "isrolesecurity",
+    "securitybasedonrole", "adroleid", "role",
+])  # fmt: skip
 """Columns that decide neither what runs nor when: a request's past, the window's buttons,
 and who may see it.
 """
@@ -185,6 +130,8 @@ def _row(line: int, pairs: Iterator[tuple[str, str]]) -> Row:
 
 
 def _csv_rows(text: str, name: str) -> Iterator[Row]:
+    # The delimiter is the most frequent candidate in the header: `;` in many locales' CSV,
+    # `|` in psql's unaligned output.
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t|", key=head.count)
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter)
@@ -233,6 +180,7 @@ class _Elements:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self.depth += 1
+        # A name may have a namespace prefix, such as the data access layer's `ob:`.
         local = name.rpartition(":")[2].lower().replace("_", "")
         if not self.row_depth and local == "adprocessrequest":
             self.row_depth = self.depth

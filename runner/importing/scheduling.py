@@ -26,7 +26,7 @@ NO_REBOOT = (
     "@reboot runs at each start of the scheduler; `run_immediately` runs only once",
     "run `runner exec NAME` when the machine starts, for example from a systemd unit",
 )
-_TWO_YEARS = timedelta(days=731)
+_TWO_YEARS = timedelta(days=731)  # contains every change of a zone with yearly changes
 _MINUTE = timedelta(minutes=1)
 _LONGEST_CHANGE = 24 * 60  # minutes: Samoa skipped a day
 
@@ -100,8 +100,10 @@ def tell_clock_changes(
     skipped, doubled = _touched(meaning.hours, meaning.minutes, zone, settings.now)
     follows = follows_the_wall_clock(expression)
     if dialect is VIXIE:
+        # Both run once after a gap with one fire time in it. With several, cron runs each.
         is_other = skipped > 1 and not follows
     elif dialect.name == "Quartz":
+        # Quartz leaves out the first of two equal hours even for a rule such as `*/5`.
         is_other = bool(doubled) or (bool(skipped) and not follows)
     else:
         is_other = bool(skipped or doubled) and not follows

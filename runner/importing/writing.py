@@ -11,8 +11,8 @@ import yaml
 from runner.importing.imported import Imported, Remark, Severity
 
 _SCHEMA = "../schemas/process-request.schema.json"
-_WIDTH = 118
-_UNFOLDED = 1 << 16
+_WIDTH = 118  # of comments
+_UNFOLDED = 1 << 16  # columns: PyYAML shall not fold long text
 _TEXT = "tag:yaml.org,2002:str"
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff]+")
 _EXPRESSION = re.compile(r"\*|[0-9].* ")
@@ -56,6 +56,7 @@ class _Dumper(yaml.SafeDumper):
     """
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature is the library's
+        """Return True always: Runner's loader refuses anchors and aliases."""
         return True
 
 

@@ -14,8 +14,9 @@ from runner.importing.yaml_source import Keys, documents_of
 
 _OBJECT = ("minute", "hour", "dayOfMonth", "month", "dayOfWeek")
 _DEFAULT_SHELL = "/bin/sh"
-_KILL_TIMEOUT = 30
+_KILL_TIMEOUT = 30  # seconds between TERM and KILL, yacron's default
 _ON_MISSED = {"run-once": "fire_once", "run-all": "fire_all"}
+# Keys about captured output, which Runner always keeps.
 _KEPT_ANYWAY = (
     "captureStdout",
     "saveLimit",
@@ -24,6 +25,7 @@ _KEPT_ANYWAY = (
     "archiveOutput",
     "redactArchivedSecrets",
 )
+# Keys whose loss changes neither what runs nor when.
 _BESIDE = {
     "statsd": "no metrics are sent; the monitor log has each start, end, status and duration",
     "sla": "nothing watches for lateness; each record says how late it was",
@@ -34,6 +36,7 @@ _BESIDE = {
         "every record has processor time and peak memory, without a series of samples"
     ),
 }
+# Keys that change what runs or when, and have no counterpart.
 _ABSENT = ("onlyIfLastSucceeded", "secrets", "stateAllowedScopes")
 _TOP_LEVEL = {
     "web": "there is no web interface: `runner status`, `runner monitor` and `runner exec` do that",
@@ -230,7 +233,7 @@ class _Job:
         captures = self._keys.truth("captureStderr", default=True)
         success: Data = {}
         if not fails.truth("nonzeroReturn", default=True):
-            success["exit_codes"] = list(range(256))
+            success["exit_codes"] = list(range(256))  # every code that a process can return
             self.draft.note("every exit code is a success (nonzeroReturn: false)")
         if fails.truth("producesStderr", default=True) and captures:
             success["fail_on_stderr"] = True
