@@ -1,8 +1,8 @@
-"""Commands from other programs to the runner that owns a store: both ends. Touches the
-store's mailbox only.
+"""Commands from other programs to the runner of a store: both ends of the conversation.
 
-A command is a row with a deadline; its answer comes back in the row. It is applied or
-withdrawn, never both.
+A command is a row in the store's mailbox, with a deadline. The runner writes its answer
+into the row. A command is either applied or withdrawn, never both: each of the two is one
+conditional update of the row. Touches only the mailbox.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from runner.system.trust import user_name
 from runner.values import new_id
 
 PATIENCE_S = 10.0
-"""How long an answer is waited for before the command is withdrawn."""
+"""Seconds to wait for an answer before the command is withdrawn."""
 _ARGUMENTS = ("targets", "is_for_all", "allow_empty", "params")
 _MOST_NESTED = 32
 _UNFIT = re.compile("[\0\ud800-\udfff]")
@@ -35,7 +35,7 @@ _FIRST_LOOK_S, _LAST_LOOK_S = 0.002, 0.05
 
 
 class Kind(StrEnum):
-    """What can be asked of a runner."""
+    """The commands that a runner knows."""
 
     SCHEDULE = "schedule"
     UNSCHEDULE = "unschedule"
@@ -46,45 +46,47 @@ class Kind(StrEnum):
 
 
 def person() -> str:
-    """Return the name of the user that this program runs as.
+    """Return the name of the user who runs this program.
 
-    The kernel knows the uid, and the passwd database its name; LOGNAME and USER are the
-    caller's own claims.
+    The uid comes from the kernel and its name from the passwd database. LOGNAME and USER
+    are ignored, because the caller can set them freely.
     """
     return user_name(os.getuid())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What a person asks for. `targets` are request names (or, for kill, execution ids
-    too), `params` are for exec.
-    """
+    """A command from a person."""
 
     kind: Kind
     targets: tuple[str, ...] = ()
+    """Names of requests; for kill also ids of executions."""
     is_for_all: bool = False
+    """Whether the command applies to all requests."""
     allow_empty: bool = False
+    """For reload: accept a folder from which all files have vanished (see `last_good`)."""
     params: dict[str, Any] = field(default_factory=dict)
+    """Parameters of the process, for exec."""
     requested_by: str = field(default_factory=person)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What became of a command: done or not, a line for the person for each target, and
-    data of its kind.
-    """
+    """The runner's answer to a command."""
 
     is_done: bool
     lines: tuple[str, ...] = ()
+    """A line for the person for each target."""
     data: dict[str, Any] = field(default_factory=dict)
+    """Data for the calling program; its keys depend on the command."""
 
     def text(self) -> str:
-        """Write the answer for the store."""
+        """Return the answer as JSON for the store."""
         return json.dumps({"is_done": self.is_done, "lines": self.lines, "data": self.data})
 
     @classmethod
     def read(cls, text: str) -> Answer:
-        """Read what `text` wrote. Raises StoreError for anything else."""
+        """Read the JSON of `text`. Raises StoreError for anything else."""
         try:
             content = json.loads(text)
             is_done, lines, data = content["is_done"], content["lines"], content["data"]
@@ -97,8 +99,9 @@ class Answer:
 
 
 def command_of(row: CommandRow) -> Command:
-    """Read a command that `ask` posted, or anyone who can write the store. Raises
-    RefusedError for anything else.
+    """Read a command from its row. Raises RefusedError for a malformed one.
+
+    Every user who can write the store can post a row, so trust none of its contents.
     """
     try:
         kind = Kind(row.kind)
@@ -113,8 +116,9 @@ def command_of(row: CommandRow) -> Command:
 
 
 def _read(kind: Kind, content: Any, requested_by: str) -> Command:
-    """Read a command's arguments. Raises KeyError, TypeError and ValueError for what
-    `ask` would not write.
+    """Read the arguments of a command.
+
+    Raises KeyError, TypeError or ValueError for arguments that `ask` never writes.
     """
     targets, params = content["targets"], content.get("params", {})
     _require(_are_texts(targets) and (kind is not Kind.EXEC or len(targets) == 1))
@@ -146,10 +150,10 @@ def _are_texts(values: Any) -> bool:
 
 
 def _is_plain(value: Any, depth: int) -> bool:
-    """Tell whether a JSON value can be kept, logged and put into an environment.
+    """Return whether a JSON value can be stored, logged and put into an environment.
 
-    That excludes NUL characters, halves of surrogate pairs, numbers that are not
-    finite, and deep nesting.
+    NUL characters, lone surrogates, NaN, infinities, and values nested deeper than
+    `depth` cannot.
     """
     match value:
         case str():
@@ -167,11 +171,11 @@ def _is_plain(value: Any, depth: int) -> bool:
 
 
 def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.sleep) -> Answer:
-    """Hand a command to the runner that owns the store in `folder`, and wait for its answer.
+    """Send a command to the runner of the store in `folder`, and wait for its answer.
 
-    Raises NoRunnerError if there is none, or if it does not answer in time: then
-    nothing was or will be changed. Raises RefusedError for a store that root must not
-    write.
+    Raises NoRunnerError if no runner is running or none answers in time; then the command
+    has changed nothing and never will. Raises RefusedError for a store that root must not
+    write. `wait` sleeps for a number of seconds.
     """
     require_trusted_state(folder)
     if owner_pid(folder) is None:
@@ -190,7 +194,7 @@ def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.
         raise NoRunnerError(f"the runner on {folder} is only starting; ask again") from None
     try:
         return Answer.read(_awaited(folder, row.id, wait))
-    except BaseException:  # also Ctrl-C: what nobody waits for any more must not be applied later
+    except BaseException:  # also Ctrl-C: a command without a waiting person must not run later
         mailbox.withdraw(folder, row.id)
         raise
 
@@ -198,6 +202,7 @@ def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.
 def _awaited(folder: Path, command: str, wait: Callable[[float], None]) -> str:
     give_up_s, pause_s = time.monotonic() + PATIENCE_S, _FIRST_LOOK_S
     while (text := mailbox.answer_to(folder, command)) is None:
+        # A withdrawal fails if the runner has just applied the command: its answer follows.
         is_hopeless = time.monotonic() > give_up_s or owner_pid(folder) is None
         if is_hopeless and mailbox.withdraw(folder, command):
             raise NoRunnerError(f"the runner on {folder} did not answer; the command was withdrawn")

@@ -1,14 +1,15 @@
-"""Which commit a folder is at, and whether the folder differs from that commit. Touches
-files, and runs git.
+"""Finds the git commit of a folder, and whether the folder differs from it.
 
-The commit is read from git's own files, at any time. Only git can say whether the
-folder differs from it: a child process runs `git status`, and the runner takes its
-answer without waiting. That git runs no hook and no monitor, takes no lock, and prompts
-for nothing.
+The commit is read from git's own files, which is fast. Only git itself can compare the
+folder with it: a child process runs `git status`, and the runner takes the answer when
+it is ready. That git runs no hook and no file system monitor, takes no lock and never
+prompts.
 
-The files are as gitrepository-layout(5) says: HEAD, loose refs and packed-refs, `.git`
-as a file for work trees and submodules, `commondir`. What belongs to one work tree
-(HEAD, index) lies in its own folder, branches in the common one.
+The files are described in gitrepository-layout(5): HEAD, loose refs, packed-refs, `.git`
+as a file for work trees and submodules, and `commondir`. HEAD and index are in the folder
+of the work tree, branches in the common folder.
+
+Touches files, and runs git.
 """
 
 from __future__ import annotations
@@ -38,17 +39,14 @@ from runner.system.trust import Objection, Trust, own_trust
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)  # SHA-1 or SHA-256
 _REF = re.compile(r"ref:[ \t]*(refs/[^\r\n]+)")
-_DEEPEST = 5  # as git: SYMREF_MAXDEPTH
-_NAMED = re.compile(
-    r"(?:rev-)?([0-9a-f]{40}|[0-9a-f]{64})", re.ASCII
-)  # git-sync's folders: with v3 "rev-" goes first
+_DEEPEST = 5  # SYMREF_MAXDEPTH of git
+# The folders that git-sync creates; version 3 puts "rev-" before the commit.
+_NAMED = re.compile(r"(?:rev-)?([0-9a-f]{40}|[0-9a-f]{64})", re.ASCII)
 DIRTY = "-dirty"
 _LARGEST = 64 << 10
-"""Bytes of a `.git` file, a HEAD or a ref that are read; each holds one name of a file,
-a ref or a commit.
-"""
+"""Maximum size in bytes of a `.git` file, a HEAD or a ref: each holds a single name."""
 _LARGEST_PACKED = 64 << 20
-"""Bytes of a `packed-refs` that are searched: about a million refs."""
+"""Maximum size in bytes of a `packed-refs`: about a million refs."""
 _LONGEST_ID = 64
 _STATUS = (
     *(
@@ -74,15 +72,14 @@ _KILLED_WITHIN_S = 0.05
 _CHUNK = 1 << 16
 _CHUNKS_AT_ONCE = 16
 _REQUEST = re.compile(rb"(?:.*/)?(?:[^._#~/][^/]*|_defaults)\.ya?ml", re.DOTALL)
-"""What is read of a jobs folder."""
+"""The files that Runner reads in a jobs folder: only these make an untracked file matter."""
 
 
 class Provenance:
-    """Which revision a folder is at: its commit, with `-dirty` once it is known to
-    differ from that.
+    """The revision of a folder: its commit, with `-dirty` if it is known to differ.
 
-    `RUNNER_REVISION` of the environment goes before all else; in no repository it is
-    the name of git-sync's folder.
+    RUNNER_REVISION in the environment comes first. Outside a repository, the name of a
+    git-sync folder is the revision.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str] = os.environ) -> None:
@@ -97,41 +94,41 @@ class Provenance:
 
     @property
     def commit(self) -> str | None:
-        """The commit that the folder is at now, without a mark."""
+        """The current commit of the folder, without `-dirty`."""
         return self._told or commit_of(self._folder) or _named(self._folder)
 
     @property
     def is_asking(self) -> bool:
-        """Whether git's answer is awaited."""
+        """Whether an answer from git is pending."""
         return self._looking is not None
 
     def revision(self) -> str | None:
-        """Return the commit that the folder is at now, marked if by the last answer it
-        is not as that has it.
+        """Return the current commit, with `-dirty` if git's last answer says so.
+
+        An answer about another commit does not count.
         """
         commit = self.commit
         return f"{commit}{DIRTY}" if commit is not None and commit == self._dirty else commit
 
     def ask(self) -> None:
-        """Have git look whether the folder differs from its commit; a look that is not
-        over begins anew.
+        """Start a git process that compares the folder with its commit.
+
+        End a comparison that is still running.
         """
         self.close()
         if self._told is None and commit_of(self._folder) is not None:
-            with suppress(OSError):  # no git, or no folder: then nothing is known
+            with suppress(OSError):  # no git installed, or no folder: the answer stays unknown
                 self._looking = _Look(self._folder, self._environment)
 
     def take(self, *, within_s: float = 0.0) -> bool:
-        """Take git's answer if there is one, or comes in time; tell whether none is
-        awaited any more.
-        """
+        """Take git's answer, waiting up to `within_s` seconds; return whether none is pending."""
         if self._looking is not None and self._looking.is_over(within_s):
             self._dirty = self._looking.commit if self._looking.is_dirty else None
             self.close()
         return self._looking is None
 
     def close(self) -> None:
-        """Stop waiting for an answer."""
+        """Kill a running git process and stop waiting for its answer."""
         looking, self._looking = self._looking, None
         if looking is not None:
             self._lingering.append(looking)
@@ -139,16 +136,16 @@ class Provenance:
 
 
 class _Look:
-    """A `git status` that runs. `commit` is what it compares with, None if it failed."""
+    """A running `git status`. `commit` is the commit it compares with; None if it failed."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.commit: str | None = None
         self.is_dirty = False
         self._rest = b""
         self._until_s = time.monotonic() + _PATIENCE_S
-        # It enters the folder itself (-C), for Popen would wait until it has. A process
-        # group of its own keeps Ctrl-C from it; a session of its own would make it look
-        # like an execution.
+        # -C instead of cwd: Popen would wait until the child has entered the folder,
+        # which may hang. A process group of its own protects it from Ctrl-C. It gets no
+        # session of its own, or it would look like an execution.
         self._child = subprocess.Popen(
             ("git", "-C", folder, *_STATUS),
             env={
@@ -169,7 +166,11 @@ class _Look:
         self._poll.register(self._output, select.POLLIN)
 
     def is_over(self, within_s: float) -> bool:
-        """Read what is there, and what comes in time; tell whether nothing more is to be known."""
+        """Read git's output for up to `within_s` seconds; return whether the answer is final.
+
+        The first difference settles it. So does the end of the output, and the end of
+        git's 30 s.
+        """
         until_s = time.monotonic() + within_s
         for _ in range(_CHUNKS_AT_ONCE):
             left_s = max(until_s - time.monotonic(), 0.0)
@@ -184,17 +185,14 @@ class _Look:
         return time.monotonic() > self._until_s
 
     def end(self) -> bool:
-        """Kill the child if it still runs: there is nothing that it could leave half
-        done. Tell whether it has ended.
+        """Kill the child if it still runs; return whether it has ended.
 
-        A child that waits for a disk that hangs ends when that answers; to be called
-        again until then.
+        Killing is safe, because `git status` changes nothing here. A child that waits for
+        a hanging disk ends only when the disk answers: call again until then.
         """
         if self._child.returncode is None:
             self._output.close()
-            with suppress(
-                ProcessLookupError
-            ):  # it has just ended, and nothing of its group is left
+            with suppress(ProcessLookupError):  # it has just ended, with its whole group
                 os.killpg(self._child.pid, signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):
                 self._child.wait(_KILLED_WITHIN_S)
@@ -202,8 +200,9 @@ class _Look:
         return self._child.returncode is not None
 
     def _note(self, entry: bytes) -> None:
-        """Take an entry: "# branch.oid ID", "? PATH" of what git does not know, or of a
-        change anything else.
+        """Take an entry of the porcelain v2 format.
+
+        An entry is "# branch.oid ID", "? PATH" for an untracked file, or a changed file.
         """
         kind, _, rest = entry.partition(b" ")
         if kind == b"#":
@@ -215,8 +214,9 @@ class _Look:
 
 
 def _named(folder: Path) -> str | None:
-    """Return the commit that git-sync has named a folder by, this one or one above it,
-    as it does for each commit.
+    """Return the commit in the name of a git-sync folder: this one or one above it.
+
+    git-sync checks out each commit into a folder named after it.
     """
     real = Path(real_path(folder))
     found = (_NAMED.fullmatch(level.name) for level in (real, *real.parents))
@@ -224,11 +224,11 @@ def _named(folder: Path) -> str | None:
 
 
 def commit_of(folder: Path) -> str | None:
-    """Return the full commit id checked out around `folder`, or None if it is in no repository.
+    """Return the full id of the commit checked out around `folder`; None if unknown.
 
-    None as well on a branch without a commit, and where git's files are damaged,
-    unreadable, or in the reftable format. Root takes none from files that another user
-    may change: git would run what their `config` says.
+    It is unknown outside a repository, on a branch without commits, and where git's files
+    are damaged, unreadable, or in the reftable format. Root also ignores a repository
+    that another user may change, because git runs commands from its `config`.
     """
     own = _git_folder(folder)
     if own and (trust := own_trust()) and objection_to_git(folder, trust):
@@ -238,7 +238,7 @@ def commit_of(folder: Path) -> str | None:
 
 
 def objection_to_git(folder: Path, trust: Trust) -> Objection | None:
-    """Return why git's files around `folder` are not trusted."""
+    """Return why git's files around `folder` are not trusted; None if they are."""
     own = _git_folder(folder)
     if own is None:
         return None
@@ -251,23 +251,25 @@ def objection_to_git(folder: Path, trust: Trust) -> Objection | None:
 
 
 def is_being_changed(folder: Path) -> bool:
-    """Tell whether git holds its `index.lock` around `folder` now; the folder itself
-    may be missing meanwhile.
+    """Return whether git holds its `index.lock` around `folder` now.
+
+    `folder` may be missing: a checkout may be replacing it.
     """
     own = _git_folder(folder)
     return own is not None and os.path.lexists(own / "index.lock")
 
 
 def _git_folder(folder: Path) -> Path | None:
-    """Return the git folder of the work tree around `folder`, looking upwards to the
-    root of its file system.
+    """Return the git folder of the work tree around `folder`; None outside a work tree.
+
+    Search upwards to the root of the file system that contains `folder`, as git does.
     """
     device = None
     real = Path(real_path(folder))
     for level in (real, *real.parents):
         try:
             status = level.stat()
-        except OSError:  # a checkout may just be removing it
+        except OSError:  # a checkout may be replacing this folder
             continue
         if device not in (None, status.st_dev):
             return None
@@ -276,15 +278,15 @@ def _git_folder(folder: Path) -> Path | None:
         own = _linked(git)
         if _text(own / "HEAD") is not None:
             return own
-        if is_file(
-            git
-        ):  # a broken link, which is fatal to git too: a repository further up is another one
+        # A `.git` file that leads nowhere: a fatal error for git as well. A repository
+        # further up is a different one.
+        if is_file(git):
             return None
     return None
 
 
 def _linked(git: Path) -> Path:
-    """Return where a `.git` file points to; a folder is itself the answer."""
+    """Return the git folder that a `.git` file names; return a `.git` folder itself."""
     text = _text(git)
     if text is None or not text.startswith("gitdir:"):
         return git
@@ -292,7 +294,7 @@ def _linked(git: Path) -> Path:
 
 
 def _resolved(own: Path, text: str) -> str | None:
-    """Follow `text`, the content of HEAD, from ref to ref to a commit id."""
+    """Follow refs from `text`, the content of HEAD, to a commit id; None if there is none."""
     common = _common(own)
     for _ in range(_DEEPEST):
         match = _REF.match(text)
@@ -304,13 +306,14 @@ def _resolved(own: Path, text: str) -> str | None:
 
 
 def _common(own: Path) -> Path:
-    """Return the folder that all work trees of a repository have in common."""
+    """Return the git folder shared by all work trees of a repository."""
     return own / (_text(own / "commondir") or ".").rstrip("\r\n")
 
 
 def _packed(common: Path, ref: str) -> str | None:
-    """Return what `packed-refs` has for `ref`; the file may be large, and is read only
-    when it has changed.
+    """Return the commit of `ref` in `packed-refs`; None if it has none.
+
+    The file may be large, so read it only after a change.
     """
     path = common / "packed-refs"
     with suppress(OSError, ValueError):
@@ -320,11 +323,10 @@ def _packed(common: Path, ref: str) -> str | None:
 
 @lru_cache(maxsize=16)
 def _packed_at(path: str, ref: str, _signature: Signature) -> str | None:
-    """Search a `packed-refs`: its lines are "ID REF", comments begin with # and peeled
-    tags with ^. Raises OSError.
+    """Search a `packed-refs` file for `ref`. Raises OSError.
 
-    The signature is a part of the key only. The file is read in pieces, so that its
-    size costs no memory.
+    Its lines are "ID REF"; comments begin with "#" and peeled tags with "^". The signature
+    only serves as a part of the cache's key. Read the file in pieces, to bound the memory.
     """
     wanted = b" " + os.fsencode(ref) + b"\n"
     with open(open_regular(path), "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
@@ -333,18 +335,20 @@ def _packed_at(path: str, ref: str, _signature: Signature) -> str | None:
         rest, chunk = b"\n", b"\n"
         while chunk:
             chunk = file.read(_CHUNK)
-            text = rest + (chunk or b"\n")  # the last line may lack its end
+            text = rest + (chunk or b"\n")  # the last line may lack its newline
             if (at := text.find(wanted)) >= 0:
                 return os.fsdecode(text[text.rfind(b"\n", 0, at) + 1 : at])
+            # Keep enough for a line that the end of the chunk cuts.
             rest = text[-len(wanted) - _LONGEST_ID - 1 :]
     return None
 
 
 def _text(path: Path) -> str | None:
-    """Return the text of a short regular file, None if it cannot be had; file names in
-    it may be any bytes.
+    """Return the text of a short regular file; None if it cannot be read.
+
+    Decode it as a file name, because it may contain a name with any bytes.
     """
     try:
         return os.fsdecode(read_regular(path, at_most=_LARGEST))
-    except (OSError, ValueError):  # ValueError: a NUL in the path that a damaged file gave
+    except (OSError, ValueError):  # ValueError: a damaged file gave a path with a NUL
         return None

@@ -1,7 +1,7 @@
-"""The schemas and examples that are shipped with the program. Reads files.
+"""The schemas and examples that ship with the program. Reads files; may run git.
 
-In the wheel they lie inside the package; in a source checkout, and so in an editable
-install, beside it.
+In a wheel they are inside the package. In a source checkout, and so in an editable
+install, they are beside it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def examples_folder() -> Path:
 
 
 def example_files() -> tuple[Path, ...]:
-    """Return the requests that `runner init` copies, sorted.
+    """Return the example requests that `runner init` copies, sorted.
 
-    In a source checkout those are the files that git tracks: its reader's own requests
-    may lie beside them.
+    In a source checkout these are the files that git tracks, because developers may keep
+    requests of their own beside them.
     """
     files = sorted(examples_folder().glob("*.yaml"))
     tracked = _tracked(examples_folder()) if (_PACKAGE.parent / ".git").exists() else None
@@ -36,8 +36,9 @@ def example_files() -> tuple[Path, ...]:
 
 
 def schema_names() -> tuple[str, ...]:
-    """Return the names of the shipped schemas, sorted: "process-request" for
-    process-request.schema.json.
+    """Return the names of the shipped schemas, sorted.
+
+    The name of process-request.schema.json is "process-request".
     """
     return tuple(
         sorted(
@@ -56,7 +57,7 @@ def schema_text(name: str) -> str:
 
 
 def _tracked(folder: Path) -> frozenset[str] | None:
-    """Return the names of the files in a folder that git tracks, None if git does not say."""
+    """Return the names of the tracked files in a folder; None if git cannot answer."""
     import subprocess
 
     try:

@@ -1,1 +1,1 @@
-"""Notices that something changed in a jobs folder, and only says so. Touches watchdog."""
+"""Notices changes in a jobs folder and wakes the runner. Touches watchdog."""

@@ -1,8 +1,7 @@
-"""Where the links of a jobs folder lead: which names in which folders decide what is
-read. Asks files.
+"""Finds the names outside a jobs folder on which its links depend. Reads links.
 
-A link is followed one step at a time, because each link on the way can be set anew: of
-`a.yaml -> ../current/a.yaml` with `current -> revisions/7` these are `current` in its
+Each link is followed one step at a time, because any link on the way may be replaced. For
+`a.yaml -> ../current/a.yaml` and `current -> revisions/7`, the names are `current` in its
 folder and `a.yaml` in `revisions/7`.
 """
 
@@ -16,26 +15,24 @@ from dataclasses import dataclass
 from runner.system.regular_files import real_path
 
 _PATHS_BETWEEN_YIELDS = 100
-_MOST_LINKS = 40  # as Linux: so many links may one path lead through in all
+_MOST_LINKS = 40  # links in the resolution of one path, as in Linux (path_resolution(7))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """What to watch for the sake of links.
-
-    `names` are the names that matter in folders, by the folder's real path; `trees` the
-    real paths of folders of which everything below matters.
-    """
+    """The places to watch because links lead there."""
 
     names: Mapping[str, frozenset[str]]
+    """The relevant names in each folder, by the folder's real path."""
     trees: frozenset[str]
+    """Real paths of folders to which a link leads: everything below them is relevant."""
 
 
 def targets_of(paths: Iterable[str]) -> Generator[None, None, Targets]:
-    """Follow links, and what else is given by its absolute path, to their ends; what
-    cannot be seen ends a way.
+    """Follow links, given by their absolute paths, to their targets.
 
-    Yields now and then: there may be thousands.
+    Stop at what cannot be read. Yield after every 100 paths, because there may be
+    thousands.
     """
     following = _Following()
     for count, path in enumerate(paths):
@@ -49,7 +46,7 @@ def targets_of(paths: Iterable[str]) -> Generator[None, None, Targets]:
 
 
 class _Following:
-    """What has been found so far. Folders are resolved once: many links lead through the same ones."""
+    """The places found so far. Each folder is resolved once, because many links share it."""
 
     def __init__(self) -> None:
         self.names: dict[str, set[str]] = {}
@@ -64,8 +61,9 @@ class _Following:
             self.trees.add(end)
 
     def _followed(self, path: str) -> str | None:
-        """Note every name that a path depends on, and return the real path of its end;
-        None for links in a circle.
+        """Note every name on which a path depends; return the real path of its target.
+
+        Return None for a cycle of links.
         """
         folder, _, name = path.rstrip("/").rpartition("/")
         if name in ("", ".", ".."):
@@ -76,13 +74,15 @@ class _Following:
         here = f"{real.rstrip('/')}/{name}"
         try:
             target = os.readlink(here)  # noqa: PTH115
-        except OSError:  # it is no link, or not there
+        except OSError:  # not a link, or missing
             return here
         self._left -= 1
-        return self._followed(os.path.join(real, target)) if self._left > 0 else None  # noqa: PTH118
+        if self._left <= 0:
+            return None
+        return self._followed(os.path.join(real, target))  # noqa: PTH118
 
     def _folder(self, path: str) -> str | None:
-        """Return the real path of a folder, and note the links that lead there."""
+        """Return the real path of a folder, and note the links on the way; None for a cycle."""
         if path in self._folders:
             return self._folders[path]
         real: str | None = "/"

@@ -1,4 +1,4 @@
-"""What is mounted below a jobs folder: no notification comes of it. Reads /proc."""
+"""Notices mounts below a jobs folder, which cause no inotify event. Reads /proc."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from itertools import islice
 from runner.system.regular_files import Signature, is_folder, signature_of
 
 _MOUNTINFO = "/proc/self/mountinfo"
-_LARGEST_MOUNTINFO = 4 << 20
-_MOST_FILES = 1_000
+_LARGEST_MOUNTINFO = 4 << 20  # bytes
+_MOST_FILES = 1_000  # mounted files whose signature is compared
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 class MountTable:
-    """The mount points of this process, read again only when the system says that they
-    are others (proc(5)).
+    """The mount points of this process.
+
+    The kernel reports a change of the table as POLLPRI (proc(5)). Only then is the table
+    read again.
     """
 
     def __init__(self) -> None:
@@ -26,15 +28,16 @@ class MountTable:
         self._poll = select.poll()
         try:
             self._file: int | None = os.open(_MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:  # not Linux: nothing is known of mounts
+        except OSError:  # not Linux: mounts stay unknown
             self._file = None
             return
         self._poll.register(self._file, select.POLLPRI)
         self._read(self._file)
 
     def within(self, folder: str) -> frozenset[str]:
-        """Return the mount points below a folder (its real path), as a bind mount of a
-        single file is one.
+        """Return the mount points below a folder, given by its real path.
+
+        A single file may be a mount point, too (a bind mount).
         """
         if self._file is not None and self._poll.poll(0):
             self._read(self._file)
@@ -59,7 +62,10 @@ class MountTable:
 
 
 def signatures_of_files(mounts: Iterable[str]) -> dict[str, Signature | None]:
-    """Return how the files among mount points look; a folder is watched with those around it."""
+    """Return the signatures of the mount points that are files; None for a missing one.
+
+    Mounted folders need none: inotify watches them like the other folders.
+    """
     files = (point for point in sorted(mounts) if not is_folder(point))
     return {point: _signature_at(point) for point in islice(files, _MOST_FILES)}
 

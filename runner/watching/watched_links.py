@@ -1,6 +1,4 @@
-"""Watches the places where the links of a jobs folder lead, up to a bound. Touches
-watchdog and files.
-"""
+"""Watches the targets of links in a jobs folder, up to a limit. Touches watchdog and files."""
 
 from __future__ import annotations
 
@@ -32,17 +30,18 @@ from runner.watching.link_targets import targets_of
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver, ObservedWatch
 
-# Without opening and closing after a read: our own scan would wake us, and of 10,000
-# files overflow the kernel's queue.
+# Without the events of opening a file and of closing it after a read. The runner's own scan
+# of 10,000 files would cause them, wake the runner again, and overflow the kernel's queue.
 CHANGES: list[type[FileSystemEvent]] = [
-    FileCreatedEvent, FileModifiedEvent, FileAttribEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent,
+    FileCreatedEvent, FileModifiedEvent, FileAttribEvent,
+    FileClosedEvent, FileMovedEvent, FileDeletedEvent,
     DirCreatedEvent, DirAttribEvent, DirMovedEvent, DirDeletedEvent,
 ]  # fmt: skip
-"""The events that something can have changed by."""
+"""The events that may mean a change of content."""
 MOST_TARGETS = 64
-"""Places outside the folder that are watched: each takes a thread of watchdog."""
+"""Maximum number of watched places outside the folder: each needs a thread of watchdog."""
 MOST_FOLDERS = 2_000
-"""Folders below a link that are watched: each takes one of the system's inotify watches."""
+"""Maximum number of folders below a link's target: each needs an inotify watch."""
 _ENDINGS = (".yaml", ".yml")
 
 
@@ -55,13 +54,14 @@ class WakingHandler(FileSystemEventHandler):
     def dispatch(self, event: FileSystemEvent) -> None:
         try:
             self._wake()
-        except Exception:  # noqa: BLE001 - watchdog's thread would end with it, and the folder be blind from then on
+        # An exception would end watchdog's thread, and no later event would arrive.
+        except Exception:  # noqa: BLE001
             logger.exception("waking up for {} failed", event.event_type)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A folder, or with `is_tree` all folders below it too."""
+    """A folder; with `is_tree` also all folders below it."""
 
     path: str
     is_tree: bool = False
@@ -69,15 +69,16 @@ class _Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
-    """A place that is watched, and the folder that it was then."""
+    """A watched place."""
 
     watch: ObservedWatch
     handler: _TargetHandler
     inode: tuple[int, int]
+    """Device and inode of the folder when the watch began: a new folder needs a new watch."""
 
 
 class WatchedLinks:
-    """The places that are watched besides a folder, for the sake of its links. Of one thread."""
+    """The places watched because links in a folder lead there. Used by one thread."""
 
     def __init__(self, waking: WakingHandler) -> None:
         self._waking = waking
@@ -86,10 +87,10 @@ class WatchedLinks:
     def follow(
         self, observer: BaseObserver, folder: str, paths: Iterable[str]
     ) -> Generator[None, None, bool]:
-        """Watch where the links at `paths` lead, as far as that is not in `folder` (its
-        real path), and nothing else.
+        """Watch the targets of the links at `paths`, and stop watching all other places.
 
-        Works in slices. True if a place is watched that was not.
+        Targets inside `folder`, given by its real path, are watched already. Work in
+        slices. Return whether a new place is watched.
         """
         targets = yield from targets_of(paths)
         trees = frozenset(tree for tree in targets.trees if self._may_watch(tree))
@@ -106,11 +107,11 @@ class WatchedLinks:
         return is_new
 
     def are_others(self) -> bool:
-        """Tell whether any of the places is another folder now, which is not watched."""
+        """Return whether another, unwatched folder has taken the path of any place."""
         return any(_inode_at(place.path) != target.inode for place, target in self._targets.items())
 
     def forget(self) -> None:
-        """Forget all places: their observer has been stopped."""
+        """Forget all places, because their observer was stopped."""
         self._targets = {}
 
     def _may_watch(self, tree: str) -> bool:
@@ -132,15 +133,15 @@ class WatchedLinks:
         return True
 
     def _drop(self, observer: BaseObserver, place: _Place) -> None:
-        with suppress(KeyError):  # its thread has ended with the folder
+        with suppress(KeyError):  # the folder was removed, which ended watchdog's thread
             observer.unschedule(self._targets.pop(place).watch)
 
 
 class _TargetHandler(FileSystemEventHandler):
-    """Wakes for what happens to `names` in a folder, or to the folder itself.
+    """Wakes for events of `names` in a folder, and of the folder itself.
 
-    In a tree every request file matters too, and every folder. Not all does: the
-    runner's own state may lie there.
+    In a tree it also wakes for every request file and every folder. It ignores all other
+    files, because the runner's own state may be among them.
     """
 
     def __init__(self, waking: WakingHandler, place: _Place, names: frozenset[str]) -> None:
@@ -160,9 +161,7 @@ class _TargetHandler(FileSystemEventHandler):
 
 
 def unwatched(folder: str, paths: Iterable[str]) -> Generator[None, None, list[str]]:
-    """Return, in slices, the places where links lead that are beyond the bounds, and so
-    are not watched.
-    """
+    """Return the targets of links that exceed the limits and are unwatched. Work in slices."""
     targets = yield from targets_of(paths)
     large = [tree for tree in sorted(targets.trees) if not _is_small(tree)]
     places = [
@@ -175,7 +174,10 @@ def unwatched(folder: str, paths: Iterable[str]) -> Generator[None, None, list[s
 def _places_in(
     names_in: Mapping[str, frozenset[str]], trees: frozenset[str], folder: str
 ) -> Iterator[tuple[_Place, frozenset[str]]]:
-    """Yield what is to be watched besides `folder` and all below it, with the names that matter."""
+    """Yield the places to watch outside `folder`, each with its relevant names.
+
+    Leave out a place inside another one: a single recursive watch covers it.
+    """
     beyond = [tree for tree in sorted(trees) if not _is_within(tree, folder)]
     outer = [
         tree
@@ -195,7 +197,7 @@ def _is_within(path: str, folder: str) -> bool:
 
 
 def _is_small(folder: str) -> bool:
-    """Tell whether a folder has not too many folders below it for a watch on each."""
+    """Return whether the folders below a folder are few enough to watch each of them."""
     return sum(1 for _ in islice(os.walk(folder), MOST_FOLDERS + 1)) <= MOST_FOLDERS
 
 

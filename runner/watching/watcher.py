@@ -1,10 +1,9 @@
-"""Watches a jobs folder and says "look again". Touches watchdog; no event is believed,
-each only wakes.
+"""Watches a jobs folder and wakes the runner, which then reads it again. Touches watchdog.
 
-What no notification can report is left to the owner: `check` sees that the folder
-became another one. watchdog follows no links, because a link to a folder above would be
-walked without end: the owner names them to `follow`, and the places where they lead are
-watched one by one, up to a bound.
+An event only wakes: its content is never used, because events may be late, merged or
+lost. Some changes cause no event; the owner calls `check` to find them. watchdog does not
+follow links, because a link to a parent folder would never end. So the owner passes the
+links to `follow`, and their targets are watched one by one, up to a limit.
 """
 
 from __future__ import annotations
@@ -34,12 +33,14 @@ if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver
 
 _LIMITS = {
-    errno.ENOSPC: "the system's limit of inotify watches is reached; raise fs.inotify.max_user_watches",
-    errno.EMFILE: "too many inotify instances or open files; raise fs.inotify.max_user_instances or ulimit -n",
+    errno.ENOSPC: "the system's limit of inotify watches is reached;"
+    " raise fs.inotify.max_user_watches",
+    errno.EMFILE: "too many inotify instances or open files;"
+    " raise fs.inotify.max_user_instances or ulimit -n",
 }
 
-# Else it prints on our stderr: about an emitter that was stopped while it delivered, or
-# a folder that it saw twice because another was made inside it at that moment.
+# Otherwise watchdog prints harmless messages on stderr: about an emitter stopped during a
+# delivery, or about a folder that it saw twice because a folder was created in it just then.
 logging.getLogger("watchdog").addHandler(logging.NullHandler())
 warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
 
@@ -49,9 +50,9 @@ _Identity = tuple[str, int, int]
 class Watcher:
     """Calls `wake` (from another thread) whenever anything below `folder` may have changed.
 
-    A file that is moved out of the folder is told after half a second (watchdog waits
-    for where it went), everything else within milliseconds. `start`, `check` and `stop`
-    belong to one thread.
+    It calls `wake` within milliseconds, but half a second late for a file moved out of the
+    folder: watchdog waits for the second half of the move. One thread must call `start`,
+    `check`, `follow` and `stop`.
     """
 
     def __init__(self, folder: Path, wake: Callable[[], None]) -> None:
@@ -68,33 +69,33 @@ class Watcher:
 
     @property
     def notified(self) -> bool:
-        """Whether changes are notified; if not, the owner has to look by itself, and
-        `reason` tells why.
-        """
+        """Whether changes cause notifications. If not, `reason` says why, and the owner polls."""
         return self._reason is None
 
     @property
     def reason(self) -> str | None:
-        """Why changes are not notified, in words; None if they are, or the watcher has
-        not been started yet.
-        """
+        """Why there are no notifications, in words; None if there are, or before the start."""
         return self._reason or None
 
     def start(self) -> None:
-        """Start watching; `check` sees a missing folder appear. Never raises: without
-        notification `check` serves.
+        """Start watching. Never raises: `reason` then says why nothing is watched.
+
+        `check` finds a missing folder once it exists.
         """
         self._watch_anew()
 
     def check(self) -> bool:
-        """Look at the folder's identity (real path, device, inode); True, and watched
-        anew, if it is another one.
+        """Return whether changes may have happened without a notification.
 
-        True as well if notification had broken down and works again, or if something is
-        mounted below the folder or a place where a link leads is another folder now:
-        changes may have been missed. And if a file that is mounted by itself has
-        changed: who writes to it elsewhere changes no folder here. The owner calls it
-        every 0.5 s.
+        The owner calls this every 0.5 s. It is true if
+
+        - another folder is at the path now (by real path, device and inode),
+        - notifications had failed and work again,
+        - something was mounted or unmounted below the folder,
+        - another folder is at the target of a link, or
+        - a bind-mounted file has changed: its writer changes no folder here.
+
+        In the first three cases start a new watch.
         """
         if self._is_watching() and self._is_the_same_folder():
             return (
@@ -107,19 +108,18 @@ class Watcher:
         return self.notified or self._identity != former
 
     def follow(self, paths: Iterable[str]) -> Generator[None, None, bool]:
-        """Watch the places where links lead, given by the absolute paths of the links,
-        and no others from now on.
+        """Watch the targets of links, given by the links' absolute paths.
 
-        Works in slices. True if a place is watched that was not: changes there may have
-        been missed. What cannot be watched, or is beyond the bounds, is passed over;
-        the owner's resync sees it.
+        Stop watching all other targets. Work in slices. Return whether a new place is
+        watched: changes there may have been missed. Skip a place that cannot be watched
+        or exceeds the limits; the owner's resync covers it.
         """
         if self._observer is None or self._identity is None:
             return False
         return (yield from self._links.follow(self._observer, self._identity[0], paths))
 
     def stop(self) -> None:
-        """Stop watching; once it returns, `wake` is not called any more."""
+        """Stop watching. After the return, `wake` is never called."""
         self._links.forget()
         table, self._table = self._table, None
         if table is not None:
@@ -130,9 +130,8 @@ class Watcher:
         self._reason = "stopped"
 
     def _is_watching(self) -> bool:
-        # A thread of watchdog may end by a defect of its own, and one of them does when
-        # the folder is removed: a folder that is made then may bear the same inode
-        # number, so that the identity alone would not tell.
+        # A thread of watchdog may crash, and one ends when the folder is removed. A new
+        # folder may get the same inode number, so comparing the identity is not enough.
         return self._observer is not None and all(thread.is_alive() for thread in self._threads)
 
     def _is_the_same_folder(self) -> bool:
@@ -142,9 +141,7 @@ class Watcher:
             return False
 
     def _are_mounts_others(self) -> bool:
-        """Tell whether something was mounted below the folder, which is not notified;
-        then it is watched anew.
-        """
+        """Return whether the mounts below the folder have changed; then start a new watch."""
         assert self._identity is not None
         assert self._table is not None
         if self._table.within(self._identity[0]) == self._mounts:
@@ -160,8 +157,8 @@ class Watcher:
         self.stop()
         self._identity, self._mounts = None, frozenset()
         try:
-            # Before the watch is set: should the folder be replaced between, the next
-            # check sees it.
+            # Before the watch: if the folder is replaced in between, the next check sees
+            # another identity.
             self._identity = _identity_of(self._folder)
             self._table = MountTable()
             self._mounts = self._table.within(self._identity[0])
@@ -175,9 +172,7 @@ class Watcher:
 
 
 def _identity_of(folder: Path) -> _Identity:
-    """Return what tells one folder from another at the same path. Raises OSError if
-    there is none to watch.
-    """
+    """Return the real path, device and inode of a folder. Raises OSError if it is missing."""
     real = os.path.realpath(folder)
     status = Path(real).stat()
     if not S_ISDIR(status.st_mode):
@@ -186,10 +181,11 @@ def _identity_of(folder: Path) -> _Identity:
 
 
 def _started_observer(folder: str, handler: FileSystemEventHandler) -> BaseObserver:
-    """Watch `folder` and the folders below it. Raises OSError; a folder below that
-    cannot be watched is passed over.
+    """Watch `folder` and the folders below it; skip one below that cannot be watched.
+
+    Raises OSError, and RuntimeError if no thread can be started.
     """
-    if not os.access(folder, os.R_OK | os.X_OK):  # watchdog would call it watched
+    if not os.access(folder, os.R_OK | os.X_OK):  # watchdog would report no error
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     observer = Observer()
     try:
@@ -203,28 +199,30 @@ def _started_observer(folder: str, handler: FileSystemEventHandler) -> BaseObser
 
 
 def _watchdog_threads() -> frozenset[BaseThread]:
-    """Return the observers, their readers and emitters: the reader is not to be had
-    from the observer.
+    """Return all threads of watchdog.
+
+    An observer does not expose its inotify reader, so search among all threads.
     """
     return frozenset(thread for thread in threading.enumerate() if isinstance(thread, BaseThread))
 
 
 def _keep_from_children() -> None:
-    """Close watchdog's inotify descriptors on exec: it forgets to, and each process
-    would keep an instance in use.
+    """Set close-on-exec on inotify descriptors, which watchdog does not do.
+
+    Otherwise each started process would keep an inotify instance in use.
     """
     for descriptor in Path("/proc/self/fd").glob("*"):
         try:
             if descriptor.readlink().name == "anon_inode:inotify":
                 os.set_inheritable(int(descriptor.name), False)
-        except OSError:  # closed meanwhile, as the one of this listing is
+        except OSError:  # closed since, as the descriptor of this listing is
             continue
 
 
 def _stop(observer: BaseObserver) -> None:
     try:
         observer.stop()
-    except Exception:  # noqa: BLE001 - a thread of it may have failed half-way; its rest must not take us along
+    except Exception:  # noqa: BLE001 - a thread that started only in part may raise anything
         logger.exception("stopping the watch of a folder failed")
         return
     if observer.is_alive():
