@@ -39,7 +39,7 @@ _BESIDE = {
 # Keys that change what runs or when, and have no counterpart.
 _ABSENT = ("onlyIfLastSucceeded", "secrets", "stateAllowedScopes")
 _TOP_LEVEL = {
-    "web": "there is no web interface: `runner status`, `runner monitor` and `runner exec` do that",
+    "web": "instead of a web interface use `runner status`, `runner monitor` and `runner exec`",
     "logging": "options of `runner start` configure the runner's own log",
     "cluster": "there is no cluster: one runner owns a store",
     "state": "the state folder is the runner's own (--state)",

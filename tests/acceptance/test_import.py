@@ -1,4 +1,4 @@
-"""`import`, as a person uses it: files that are valid and run, a report that keeps nothing back."""
+"""`import`, as a person uses it: the files are valid and run, and the report is complete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAMPLES = Path(__file__).parents[1] / "unit" / "samples"
 
 
 def imported(place: Place, *arguments: str, source: str | None = None) -> Result:
-    """Run the command in this process, as a process of its own takes long to start."""
+    """Run the command in this process, because a new process is slow to start."""
     return CliRunner(env={**place.environment, "HOME": str(place.folder)}).invoke(
         cli, ["import", *arguments], input=source
     )
@@ -43,11 +43,11 @@ def valid(place: Place, folder: Path) -> str:
         ("openbravo", "process_request.xml", 2),
     ],
 )
-def test_each_source_becomes_files_that_are_valid_and_a_report(
+def test_each_source_becomes_valid_files_and_a_report(
     place: Place, kind: str, name: str, written: int
 ) -> None:
     result = imported(place, kind, str(SAMPLES / name))
-    assert result.exit_code == 1, result.output  # each sample has what cannot be carried over
+    assert result.exit_code == 1, result.output  # each sample has differences
     files = sorted(place.jobs.iterdir())
     assert [f"wrote {file}" for file in files] == sorted(result.stdout.splitlines())
     assert valid(place, place.jobs) == f"{written} requests, all valid\n"
@@ -57,7 +57,7 @@ def test_each_source_becomes_files_that_are_valid_and_a_report(
     assert all("\n# From " in file.read_text() for file in files)
 
 
-def test_what_was_imported_runs_and_nothing_is_overwritten(place: Place) -> None:
+def test_an_imported_request_runs_and_import_overwrites_nothing(place: Place) -> None:
     crontab = 'MAILTO=""\n# Greet\n*/5 * * * * echo "$((6*7)) in $PWD at 100\\%"\n'
     result = imported(place, "crontab", "-", source=crontab)
     assert (result.exit_code, result.stdout) == (0, f"wrote {place.jobs / 'echo.yaml'}\n")
@@ -77,7 +77,7 @@ def test_what_was_imported_runs_and_nothing_is_overwritten(place: Place) -> None
     assert (place.jobs / "other.yaml").read_text() == before
 
 
-def test_a_dry_run_prints_what_could_be_one_file_and_writes_none(place: Place) -> None:
+def test_a_dry_run_prints_one_valid_file_and_writes_none(place: Place) -> None:
     result = imported(place, "yacron", str(SAMPLES / "yacrontab.yaml"), "--dry-run")
     assert list(place.jobs.iterdir()) == []
     assert result.stderr.splitlines()[-1] == "6 requests would be written, 3 of them unscheduled"
@@ -85,7 +85,7 @@ def test_a_dry_run_prints_what_could_be_one_file_and_writes_none(place: Place) -
     assert valid(place, place.jobs) == "6 requests, all valid\n"
 
 
-def test_what_would_not_be_valid_is_told_and_not_written(place: Place) -> None:
+def test_an_invalid_request_is_reported_and_not_written(place: Place) -> None:
     jobs = (
         "jobs: [{name: a, command: a, schedule: '* * * * *', environment: [{key: A=B, value: c}]},"
     )
@@ -120,7 +120,7 @@ def test_the_report_as_json_lines(place: Place) -> None:
     assert result.stderr == ""
 
 
-def test_a_given_zone_and_template_are_written_and_a_folder_is_made(place: Place) -> None:
+def test_the_given_zone_and_template_are_written_into_a_new_folder(place: Place) -> None:
     folder = place.folder / "new" / "erp"
     arguments = [
         "--timezone",
@@ -147,7 +147,7 @@ def test_a_given_zone_and_template_are_written_and_a_folder_is_made(place: Place
         (["openbravo", "-", "--command", "'x"], "cannot be read: No closing quotation"),
     ],
 )
-def test_a_wrong_use_is_told_in_a_sentence(place: Place, arguments: list[str], words: str) -> None:
+def test_wrong_usage_gets_a_clear_message(place: Place, arguments: list[str], words: str) -> None:
     result = imported(place, *arguments, source="")
     assert isinstance(result.exception, UsageError)
     assert words in str(result.exception)
@@ -162,7 +162,7 @@ def test_a_command_that_the_shell_cannot_parse_is_unscheduled(place: Place) -> N
 
 @pytest.mark.parametrize("where", ["jobs.d", "imported/below"])
 @pytest.mark.parametrize("has_schema", [True, False])
-def test_the_schema_that_an_imported_file_names_is_there(
+def test_the_schema_that_an_imported_file_names_exists(
     place: Place, where: str, *, has_schema: bool
 ) -> None:
     if has_schema:
