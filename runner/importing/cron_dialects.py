@@ -198,6 +198,7 @@ def _is_star(text: str, dialect: Dialect) -> bool:
 
 
 def _terms(text: str, field: Field, dialect: Dialect) -> Terms:
+    """Return what a field matches: the union of its comma-separated terms."""
     found: set[Term] = set()
     for term in text.split(","):
         place = _place_in_month(term, field, dialect) if dialect.places_in_month else None
@@ -217,6 +218,7 @@ def _sunday_first(number: int, field: Field) -> int:
 
 
 def _numbers(term: str, field: Field, dialect: Dialect) -> Iterator[int]:
+    """Yield the numbers of one term, in the dialect's own numbering: `*`, `a`, `a-b`, `/n`."""
     head, slash, step_text = term.partition("/")
     step = _number(step_text, term, field) if slash else 1
     if step == 0:

@@ -33,6 +33,7 @@ def expression_for(text: str, dialect: Dialect) -> str:
 
 
 def _same(text: str, meaning: Meaning) -> str | None:
+    """Return the text if we read it with the given meaning, else None."""
     try:
         is_same = meaning_of(text, OURS) == meaning
     except DialectError:
@@ -97,6 +98,7 @@ def _are_numbers(terms: Terms) -> bool:
 
 
 def _text(terms: Terms, low: int, high: int, *, star: bool = True) -> str:
+    """Write one field; a field that allows every number is `*`."""
     numbers = sorted(term for term in terms if isinstance(term, int))
     if numbers == list(range(low, high + 1)):
         return "*"

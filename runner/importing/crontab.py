@@ -298,6 +298,7 @@ class _Columns:
 
 
 def _columns(line: str, *, has_users: bool) -> _Columns | None:
+    """Split an entry into its columns; return None if it lacks one."""
     is_quiet = line.startswith("-")
     line = line.removeprefix("-")
     width = 1 if line.startswith("@") else 5

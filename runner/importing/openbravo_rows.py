@@ -130,6 +130,7 @@ def _row(line: int, pairs: Iterator[tuple[str, str]]) -> Row:
 
 
 def _csv_rows(text: str, name: str) -> Iterator[Row]:
+    """Yield the rows of a CSV export. Raises RunnerError with the line of an error."""
     # The delimiter is the most frequent candidate in the header: `;` in many locales' CSV,
     # `|` in psql's unaligned output.
     head = text.split("\n", 1)[0]
@@ -150,6 +151,7 @@ def _csv_rows(text: str, name: str) -> Iterator[Row]:
 
 
 def _xml_rows(text: str, name: str) -> Iterator[Row]:
+    """Return the rows of an XML export. Raises RunnerError with the line of an error."""
     reader = _Elements()
     try:
         reader.parser.Parse(text.removeprefix("\ufeff").encode(), True)

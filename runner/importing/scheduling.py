@@ -66,6 +66,7 @@ def cron_timing(
 
 
 def _zone(draft: Draft, zone: str | None, settings: Settings) -> Data:
+    """Return the zone's key; an unknown zone is left out, with a remark."""
     if zone is None:
         return settings.timezone
     try:

@@ -61,6 +61,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    """Choose the style of a text: a block, quotes if a parser may misread it, or plain."""
     is_printable = not _UNPRINTABLE.search(text.replace("\n", ""))
     if "\n" in text and is_printable:
         return dumper.represent_scalar(_TEXT, text, style="|")
@@ -72,6 +73,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 
 
 def _represent_list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.Node:
+    """Write a list of plain values on one line, another list with one item per line."""
     is_plain = all(not isinstance(item, dict | list) and "\n" not in str(item) for item in items)
     return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=is_plain)
 
