@@ -211,7 +211,7 @@ def _refusal(target: str, found: list[Execution], decision: Decision) -> str | N
     if not found:
         is_known = target in decision.requests
         reason = None if is_known else reason_for(target, decision.requests, decision.rejections)
-        return "nothing runs by this name or execution id" + (f"; {reason}" if reason else "")
+        return "no execution has this name or id" + (f"; {reason}" if reason else "")
     if len(found) > 1 and found[0].request != target:
         return f"refused, it is ambiguous: {', '.join(execution.id for execution in found)}"
     return None

@@ -119,11 +119,11 @@ class Decision:
             self.put(former, handed_on(left, name, self.now))
         self.put(name, state)
         if registration.change is not None:
-            self._tell_change(
+            self._record_change(
                 name, registration.change, state, by=by, former=registration.renamed_from
             )
         if registration.miss is not None:
-            self._tell_miss(self.requests[name], registration.state, registration.miss)
+            self._record_miss(self.requests[name], registration.state, registration.miss)
 
     def fire(self, name: str) -> None:
         """Give each due fire of a request its verdict."""
@@ -135,7 +135,7 @@ class Decision:
             return
         self.put(name, settlement.state)
         if settlement.miss is not None:
-            self._tell_miss(request, state, settlement.miss)
+            self._record_miss(request, state, settlement.miss)
         for fire in settlement.claims:
             self.claim(
                 request,
@@ -145,7 +145,7 @@ class Decision:
                 by=state.pressed_by,
             )
         if settlement.state.status is not state.status:
-            self._tell_change(name, Change.COMPLETED, settlement.state, by=None)
+            self._record_change(name, Change.COMPLETED, settlement.state, by=None)
 
     def claim(
         self,
@@ -180,10 +180,10 @@ class Decision:
         former, before = self._registry.requests.get(name), self._registry.states.get(name)
         settled, miss = without_abandoned(former, before, changed, self.now)
         if former is not None and before is not None and miss is not None:
-            self._tell_miss(former, before, miss)
+            self._record_miss(former, before, miss)
         return settled
 
-    def _tell_change(
+    def _record_change(
         self,
         name: str,
         change: Change,
@@ -209,7 +209,7 @@ class Decision:
         }
         self.tell(_EVENTS[change], fields)
 
-    def _tell_miss(self, request: ProcessRequest, state: RequestState, miss: Miss) -> None:
+    def _record_miss(self, request: ProcessRequest, state: RequestState, miss: Miss) -> None:
         fields = {
             "execution": new_id(),
             "request": request.name,

@@ -196,7 +196,7 @@ class Journal:
                 and place.offset < self._mark.offset
             ):
                 logger.warning(
-                    "{} was cut off: what it had is lost; rotate it by renaming", self._log
+                    "{} was truncated: its former content is lost; rotate it by renaming", self._log
                 )
         elif self._appended is None:
             return

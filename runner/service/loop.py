@@ -154,7 +154,7 @@ class Runner:
         while not self._is_done():
             self.wait()
             self.turn()
-        self._tell_stopped()
+        self._record_stop()
 
     def start(self) -> None:
         """Read the folder for the first time and register its requests.
@@ -223,7 +223,7 @@ class Runner:
         and pruning can wait and come last. While the store refuses, only the parts that
         need no commit run.
         """
-        self._heed_signals()
+        self._take_signals()
         if not self._store_rests.is_on and not self._journal.check_store():
             self._store_rests.begin()
         if self._is_firing:
@@ -244,7 +244,7 @@ class Runner:
         if self._is_serving and not self._store_rests.is_on:
             self._housekeeping.advance()
             self._prune()
-        self._tell_troubles()
+        self._report_troubles()
         self._notifier.turn(requests=len(self.registry.requests), running=self.book.occupied)
 
     def wait(self, *, at_most_s: float = _LONGEST_WAIT_S) -> None:
@@ -412,7 +412,7 @@ class Runner:
         """Apply some more requests of a reading. If the store refuses, the next turn retries."""
         decision = self._decision()
         if switch.is_last:
-            self._tell_reload(switch, decision)
+            self._record_reload(switch, decision)
         switch.decide(decision, self.registry)
         if self._commit(decision) and switch.accept(self.registry):
             self._mail.forget_reloads(switch.asked)
@@ -420,7 +420,7 @@ class Runner:
             self._notifier.ready(begun_s=switch.change.reading.begun_s)
             self._switch = None
 
-    def _tell_reload(self, switch: CatalogSwitch, decision: Decision) -> None:
+    def _record_reload(self, switch: CatalogSwitch, decision: Decision) -> None:
         """Record a reading, and answer the commands that asked for it."""
         change = switch.change
         if change.is_news(self.registry):
@@ -527,7 +527,7 @@ class Runner:
             self.registry.accept({request.name: marked})
             self._journal.facts.requests[request.name] = request_row(request.name, request, marked)
 
-    def _tell_troubles(self) -> None:
+    def _report_troubles(self) -> None:
         self._complaints.tell(
             {
                 "the clock": self._watch.trouble,
@@ -544,10 +544,10 @@ class Runner:
     def _is_stopped_meanwhile(self) -> bool:
         """Return whether a signal asked the runner to stop while the loop could not turn."""
         self._is_signalled = True
-        self._heed_signals()
+        self._take_signals()
         return self._stopping.is_asked
 
-    def _heed_signals(self) -> None:
+    def _take_signals(self) -> None:
         if not self._is_signalled:
             return
         self._is_signalled = False
@@ -608,7 +608,7 @@ class Runner:
         own = (self._reader.next_s(), self._housekeeping.next_s) if self._is_serving else ()
         return self._dispatcher.next_deadline_s(), *own
 
-    def _tell_stopped(self) -> None:
+    def _record_stop(self) -> None:
         fields = {
             "signal": self._stopping.signal,
             "uptime_s": self._clock.elapsed_s() - self._begun_s,

@@ -17,7 +17,7 @@ from runner.store.rows import CommandRow
 from runner.values import to_microseconds
 
 _NOTHING_TO_RELOAD = Answer(
-    is_done=False, lines=("no runner is running, only `runner exec`: nothing is read again",)
+    is_done=False, lines=("only `runner exec` is running, which does not read the folder again",)
 )
 
 

@@ -39,7 +39,7 @@ class Stopping:
     def ask(self, number: signals.Signals) -> None:
         """Begin to stop; a second call kills the executions that still run."""
         if self.is_asked:
-            self._say("killing {}")
+            self._report("killing {}")
             self._dispatcher.stop_all(Reason.RUNNER_STOPPED, at_once=True)
             self._is_out_of_patience = True
         else:
@@ -49,7 +49,7 @@ class Stopping:
                 if number is signals.SIGINT
                 else "a second signal kills them"
             )
-            if not self._say(f"waiting up to {self._drain_s:g} s for {{}}; {again}"):
+            if not self._report(f"waiting up to {self._drain_s:g} s for {{}}; {again}"):
                 logger.info("stopping: nothing runs")
             self._until_s = self._clock.elapsed_s() + self._drain_s
 
@@ -62,10 +62,10 @@ class Stopping:
         ):
             return
         self._is_out_of_patience = True
-        self._say("the time is over for {}")
+        self._report("the time is up, asking {} to end")
         self._dispatcher.stop_all(Reason.RUNNER_STOPPED)
 
-    def _say(self, words: str) -> bool:
+    def _report(self, words: str) -> bool:
         """Report the executions that still run. Return False if there are none."""
         names = listed(self._dispatcher.running_names())
         if names:

@@ -32,7 +32,7 @@ class Notifier:
         self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
         self._watchdog_s = watchdog_s
         self._clock = clock
-        self._alive_s = self._told_s = float("-inf")
+        self._alive_s = self._status_at_s = float("-inf")
         self._status = ""
         # None: no reading is awaited. The first reading counts whenever it began.
         self._unread_since_s: float | None = float("-inf")
@@ -75,16 +75,18 @@ class Notifier:
         if self._watchdog_s is not None and now_s >= self._alive_s + self._watchdog_s / 2:
             self._alive_s = now_s
             self._send("WATCHDOG=1")
-        if now_s >= self._told_s + _STATUS_EVERY_S:
-            self._told_s = now_s
-            self._tell(f"STATUS={requests} request{'s' * (requests != 1)}, {running} running")
+        if now_s >= self._status_at_s + _STATUS_EVERY_S:
+            self._status_at_s = now_s
+            self._send_status(
+                f"STATUS={requests} request{'s' * (requests != 1)}, {running} running"
+            )
 
     def stopping(self) -> None:
         """Report that the runner is about to end."""
         self._unread_since_s = None
         self._send("STOPPING=1")
 
-    def _tell(self, status: str) -> None:
+    def _send_status(self, status: str) -> None:
         if status != self._status:
             self._status = status
             self._send(status)

@@ -33,7 +33,7 @@ _UNWRITABLE = {
     sqlite3.SQLITE_LOCKED: "another program keeps it locked",
     sqlite3.SQLITE_PROTOCOL: "another program keeps it locked",
 }
-_DAMAGED = {sqlite3.SQLITE_CORRUPT: "is damaged", sqlite3.SQLITE_NOTADB: "is no SQLite file"}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT: "is damaged", sqlite3.SQLITE_NOTADB: "is not an SQLite file"}
 
 
 def database_path(folder: Path) -> Path:
@@ -118,10 +118,10 @@ def worded(path: Path) -> Iterator[None]:
         if code in _DAMAGED:
             raise unusable(path, f"{_DAMAGED[code]} ({error})") from error
         if str(error).startswith("no such "):
-            raise unusable(path, f"has not the tables of its version ({error})") from error
+            raise unusable(path, f"lacks tables of its version ({error})") from error
         # sqlite3 raises this itself, without a code and with the whole text.
         if "decode to UTF-8" in str(error):
-            raise unusable(path, "is damaged (a text in it is none)") from error
+            raise unusable(path, "is damaged (a text is not UTF-8)") from error
         raise
 
 

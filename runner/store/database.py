@@ -111,7 +111,7 @@ class Store:
                 create_file(path)
             except (FileExistsError, NotADirectoryError) as error:
                 raise StoreError(
-                    f"{folder} is no folder; choose another state folder (--state)"
+                    f"{folder} is not a folder; choose another state folder (--state)"
                 ) from error
             except OSError as error:
                 raise StoreError(
@@ -461,7 +461,7 @@ def _begin_reading(path: Path) -> sqlite3.Connection | None:
     if is_missing(path):
         return None
     if is_there(path) and not is_file(path):  # SQLite would wait for the other end of a FIFO
-        raise unusable(path, "is no file")
+        raise unusable(path, "is not a file")
     try:
         return _reading(path, "mode=ro")
     except sqlite3.OperationalError as error:

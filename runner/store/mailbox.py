@@ -49,7 +49,7 @@ def open_wake(folder: Path) -> int:
         with suppress(FileExistsError):
             os.mkfifo(path, 0o600)
         if not stat.S_ISFIFO(path.lstat().st_mode):
-            raise StoreError(f"{path} is no FIFO; remove it, and the runner makes a new one")
+            raise StoreError(f"{path} is not a FIFO; remove it, and the runner creates a new one")
         # Open for writing as well: a reader alone gets POLLHUP without end once the last
         # writer has closed.
         return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)

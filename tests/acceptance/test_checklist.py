@@ -189,10 +189,7 @@ def test_row_46_a_run_of_ours_that_goes_on_is_guarded_and_watched_to_its_end(pla
     (record,) = place.await_finished("sole", status="system_restart")
     assert record["execution"] == started["execution"]
     assert (record["exit_code"], record["output_tail"]) == (None, "done\n")
-    assert (
-        record["message"]
-        == "it ran on after the runner that started it had ended; its exit code is unknown"
-    )
+    assert record["message"] == "it outlived the runner that started it; its exit code is unknown"
     assert record["ended"] > place.events("runner.started")[-1]["time"]
     assert place.run("exec", "sole").returncode == 0
 
@@ -226,7 +223,7 @@ def test_row_47_a_run_of_another_store_is_left_alone(place: Place) -> None:
         lambda: log.exists() and '"runner.started"' in log.read_text(),
         what="the other runner works",
     )
-    assert "nothing runs by this name" in place.run("kill", "tool", *other[:2]).stdout
+    assert "no execution has this name or id" in place.run("kill", "tool", *other[:2]).stdout
     assert place.stop(process) == 0
     assert len(check_log(log)) == 2
     place.open_gate()

@@ -77,7 +77,7 @@ def test_kill_ends_what_runs_by_name_or_by_the_begin_of_its_id_and_says_who(plac
     assert lines == [
         f"one: killing {identity['one']}",
         f"two: killing {identity['two']}",
-        "nobody: nothing runs by this name or execution id",
+        "nobody: no execution has this name or id",
     ]
     assert ambiguous.startswith(f"{shared}: ")
     assert "killing" not in ambiguous

@@ -258,7 +258,7 @@ def execute(path: Path, statement: str) -> None:
         (
             "DROP TABLE outbox",
             Level.PROBLEM,
-            "has not the tables of its version (no such table: outbox)",
+            "lacks tables of its version (no such table: outbox)",
         ),
     ],
 )

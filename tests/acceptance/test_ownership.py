@@ -116,7 +116,7 @@ def test_no_command_waits_for_a_store_that_is_a_pipe(place: Place) -> None:
     os.mkfifo(place.state / "store.sqlite3")
     for arguments in (["ls"], ["show", "plain"], ["next"], ["plan"], ["simulate"], ["doctor"]):
         done = place.run(*arguments)
-        assert (done.returncode, "is no file" in done.stdout + done.stderr) == (1, True), (
+        assert (done.returncode, "is not a file" in done.stdout + done.stderr) == (1, True), (
             arguments,
             done,
         )

@@ -69,10 +69,10 @@ def test_from_the_first_file_to_a_second_start(place: Place) -> None:
     assert "invalid" in place.run("ls").stdout
 
     place.write("tick.yaml", TICK.format(word="three"))
-    mended = wait_until(
-        lambda: [each for each in place.events("runner.reloaded") if "mended" in each["message"]]
+    fixed = wait_until(
+        lambda: [each for each in place.events("runner.reloaded") if "fixed" in each["message"]]
     )[-1]
-    assert _next_after(place, mended, "tick")["output_tail"] == "three\n"
+    assert _next_after(place, fixed, "tick")["output_tail"] == "three\n"
 
     assert place.run("unschedule", "tick").stdout == "tick: unscheduled (differs from its file)\n"
     (unscheduled,) = wait_until(lambda: place.events("request.unscheduled", "tick"))

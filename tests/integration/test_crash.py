@@ -69,7 +69,7 @@ POINTS = [
     *_points(
         f"{SUCCESSION}._go_on", f"{SUCCESSION}._claim_member"
     ),  # between a member and the next
-    *_points(f"{SUCCESSION}._try_again", f"{SUCCESSION}._tell_failure"),
+    *_points(f"{SUCCESSION}._try_again", f"{SUCCESSION}._claim_on_failure"),
     *_points(
         "runner.service.executions.claims:Claims.release_waiting",
         "runner.service.executions.in_progress:Book.release",
@@ -90,7 +90,7 @@ RECOVERY_POINTS = [
 ]
 STOPPING_POINTS = [
     *_points("runner.service.journal:Journal.close"),
-    *_points("runner.service.loop:Runner._tell_stopped", moments=("after",)),
+    *_points("runner.service.loop:Runner._record_stop", moments=("after",)),
 ]
 
 

@@ -399,7 +399,7 @@ def _miscount(path: Path) -> None:
 
 
 _UNUSABLE = {
-    "is no SQLite file": lambda path: path.write_bytes(
+    "is not an SQLite file": lambda path: path.write_bytes(
         b"name: nightly\nprocess: {shell: true}\n" * 40
     ),
     "belongs to another application": lambda path: _foreign(path, "CREATE TABLE moz_places (id)"),
@@ -534,7 +534,7 @@ def test_a_migration_that_fails_leaves_the_former_version(
 def test_a_file_where_the_folder_should_be_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     for folder in (tmp_path / "state", tmp_path / "state" / "below"):
-        with pytest.raises(StoreError, match=r"is no folder; choose another state folder"):
+        with pytest.raises(StoreError, match=r"is not a folder; choose another state folder"):
             Store.own(folder)
 
 
@@ -736,7 +736,7 @@ def test_a_reader_needs_no_runner(tmp_path: Path) -> None:
     assert _read(tmp_path).meta == {"k": "v"}
 
 
-@pytest.mark.parametrize("what", ["is no SQLite file", "belongs to another application"])
+@pytest.mark.parametrize("what", ["is not an SQLite file", "belongs to another application"])
 def test_a_reader_says_what_is_wrong_with_a_file(what: str, tmp_path: Path) -> None:
     _UNUSABLE[what](tmp_path / "store.sqlite3")
     with pytest.raises(StoreError, match=what):

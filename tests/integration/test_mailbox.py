@@ -315,7 +315,7 @@ def test_the_fifo_is_for_its_owner_alone_and_serves_the_next_runner_too(tmp_path
 
 def test_a_file_in_the_place_of_the_fifo_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "wake").write_text("mine")
-    with pytest.raises(StoreError, match="is no FIFO; remove it"):
+    with pytest.raises(StoreError, match="is not a FIFO; remove it"):
         open_wake(tmp_path)
     assert (tmp_path / "wake").read_text() == "mine"
 
@@ -336,7 +336,7 @@ def test_without_a_store_nothing_is_posted_and_none_is_made(tmp_path: Path) -> N
 
 def test_a_file_that_is_no_store_is_not_posted_to(tmp_path: Path) -> None:
     (tmp_path / "store.sqlite3").write_bytes(b"something else entirely" * 99)
-    with pytest.raises(StoreError, match="is no SQLite file"):
+    with pytest.raises(StoreError, match="is not an SQLite file"):
         post(tmp_path, _command())
 
 

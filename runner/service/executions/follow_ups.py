@@ -81,7 +81,7 @@ class Succession:
             self._try_again(execution, due)
             return
         if execution.claim.on_failure is not None and outcome.status in _FAILURES:
-            self._tell_failure(ended, execution.claim.on_failure)
+            self._claim_on_failure(ended, execution.claim.on_failure)
         if group is not None and (found := self._claims.find(group)) is not None:
             self._go_on(found, execution, outcome)
 
@@ -93,7 +93,7 @@ class Succession:
         )
         claims.enter(execution_for(again, due=due, phase=Phase.WAITING))
 
-    def _tell_failure(self, ended: Ended, target: str) -> None:
+    def _claim_on_failure(self, ended: Ended, target: str) -> None:
         """Claim the process of `on_failure`.
 
         Its own failure has no follow-up: the process could otherwise trigger itself

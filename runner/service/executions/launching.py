@@ -52,7 +52,7 @@ def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:
     process = execution.process
     filed = _filed(process)
     base = login_like(inherited) if process.run_as else inherited
-    environment = {**base, **filed, **process.environment, **_told(execution)}
+    environment = {**base, **filed, **process.environment, **_own_variables(execution)}
     return Launch(
         execution=execution.id,
         arguments=_arguments(process.action),
@@ -111,7 +111,7 @@ def _secrets(
     }
 
 
-def _told(execution: Execution) -> dict[str, str]:
+def _own_variables(execution: Execution) -> dict[str, str]:
     claim = execution.claim
     own = {
         "RUNNER_EXECUTION_ID": claim.id,
@@ -122,13 +122,13 @@ def _told(execution: Execution) -> dict[str, str]:
         "RUNNER_CLIENT": claim.context.client,
         "RUNNER_ORGANIZATION": claim.context.organization,
     }
-    told = {name: str(value) for name, value in own.items() if value is not None}
+    variables = {name: str(value) for name, value in own.items() if value is not None}
     if params := {**claim.process.params, **claim.params}:
-        told["RUNNER_PARAMS"] = json.dumps(params, ensure_ascii=False)
-        told |= {
+        variables["RUNNER_PARAMS"] = json.dumps(params, ensure_ascii=False)
+        variables |= {
             f"RUNNER_PARAM_{name.upper()}": param_text(value) for name, value in params.items()
         }
-    return {**told, **claim.told}
+    return {**variables, **claim.told}
 
 
 def _arguments(action: Action) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ LOST_AT_START = Outcome(
 OUTLIVED = Outcome(
     status=ExecutionStatus.SYSTEM_RESTART,
     reason=Reason.RUNNER_LOST,
-    message="it ran on after the runner that started it had ended; its exit code is unknown",
+    message="it outlived the runner that started it; its exit code is unknown",
 )
 STOPPED_BEFORE_START = Outcome(
     status=_KILLED,

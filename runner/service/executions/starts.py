@@ -131,7 +131,7 @@ class Starts:
         try:
             return self._aside.begin(lambda: self._processes.begin(prepare()))
         except RuntimeError as error:
-            raise SpawnError(f"the system has no room for another thread ({error})") from None
+            raise SpawnError(f"the system cannot start another thread ({error})") from None
 
     def _is_fresh(self, orphan: Orphan) -> bool:
         """Return whether an unwatched child may belong to a start in progress.
@@ -150,7 +150,7 @@ class Starts:
 
 
 def _words(held: _Held) -> str:
-    behind = "" if held.pending else ", nor do others that began before"
+    behind = "" if held.pending else "; it waited behind earlier starts that need the same"
     return (
         f"directory {held.needs.directory!r}, or a file or name service that is needed for"
         f" the start, has not answered for {GIVE_UP_S:g} s{behind}"

@@ -39,10 +39,13 @@ class AsideReader:
         """Why changes are found late or not at all; None if they are found at once."""
         if self._pending is not None and self._clock.elapsed_s() - self._begun_s >= SILENT_S:
             return (
-                "the jobs folder has not answered for some time; what was read of it before goes on"
+                "the jobs folder has not answered for some time; the last version read stays active"
             )
         if (reason := self._reloader.trouble) is not None:
-            return f"changes are not notified, they are found by looking, a little later: {reason}"
+            return (
+                "the system does not report changes, so the runner finds them by polling, a little"
+                f" later: {reason}"
+            )
         return None
 
     @property

@@ -22,7 +22,7 @@ from runner.service.registry import Registry
 from runner.service.reload.reading import Reading
 
 _SHOWN = 5
-_TOLD = 20
+_MOST_PROBLEMS = 20
 """How many problems the answer to a reload names; a row of the store must stay small."""
 
 
@@ -62,7 +62,7 @@ class CatalogChange:
             _part("changed", changed),
             _part("removed", [name for name in self.difference.removed if name not in left]),
             _part("rejected", [rejection.file for rejection in self.rejected]),
-            f"{self.mended} mended" if self.mended else "",
+            f"{self.mended} fixed" if self.mended else "",
         ]
         return "; ".join(filter(None, parts)) or "nothing changed"
 
@@ -72,7 +72,7 @@ class CatalogChange:
         rejections = self.reading.catalog.rejections
         problems = list(dict.fromkeys(problem for each in rejections for problem in each.problems))
         data = {
-            "problems": [asdict(each) for each in problems[:_TOLD]],
+            "problems": [asdict(each) for each in problems[:_MOST_PROBLEMS]],
             "problems_count": len(problems),
         }
         return Answer(is_done=not rejections, lines=(self.summary,), data=data)

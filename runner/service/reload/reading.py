@@ -162,7 +162,11 @@ class Reloader:
             if not self._is_still and self._watcher.check():
                 self.look_again()
                 return
-            if self._is_told and not self._is_still and now_s - max(begin_s, checked_at_s) > LATE_S:
+            if (
+                self._is_notified
+                and not self._is_still
+                and now_s - max(begin_s, checked_at_s) > LATE_S
+            ):
                 self._doubt(now_s)
             if now_s >= (self._begin_at_s() or now_s):
                 self._begin(now_s, incumbents)
@@ -268,7 +272,7 @@ class Reloader:
         at_last_s = self._restless_since_s + PATIENCE_S
         if self._is_still:
             at_last_s = self._restless_since_s
-        elif self._is_told:
+        elif self._is_notified:
             # A writer that has been writing for long may pause until the disk accepts more.
             lasted_s = self._restless_at_s - self._restless_since_s
             at_last_s = min(
@@ -277,7 +281,7 @@ class Reloader:
         return max(at_last_s, self._held_until_s)
 
     @property
-    def _is_told(self) -> bool:
+    def _is_notified(self) -> bool:
         """Whether changes are notified, so that quiet proves something."""
         return self._watcher.notified and not self._is_found
 
@@ -304,7 +308,7 @@ class Reloader:
         else:
             self._is_glanced = True
             self._glance_at_s = self._clock.elapsed_s() + (
-                GLANCE_EVERY_S if self._is_told else QUIET_S
+                GLANCE_EVERY_S if self._is_notified else QUIET_S
             )
 
     def _resync(self) -> None:
