@@ -192,7 +192,7 @@ def _can(cgroups: Cgroups | None, controller: str) -> bool:
 
 @contextmanager
 def _written(content: bytes) -> Iterator[int]:
-    """Yield a descriptor of a file in memory with this content, at its begin. Raises OSError."""
+    """Yield a descriptor of a file in memory with this content, at offset 0. Raises OSError."""
     with open(memory_file("orders"), "r+b") as file:  # noqa: PTH123  (a descriptor)
         file.write(content)
         file.flush()

@@ -22,7 +22,7 @@ def read(path: str) -> dict[str, str]:
         return parse(content.raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = content.raw.count(b"\n", 0, error.start) + 1
-        raise SpawnError(f"environment file {path!r}, line {line}: this is no UTF-8") from None
+        raise SpawnError(f"environment file {path!r}, line {line}: this is not UTF-8") from None
     except ValueError as error:
         raise SpawnError(f"environment file {path!r}, {error}") from None
 

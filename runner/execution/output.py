@@ -111,7 +111,7 @@ def read_tail(
         with open_to_read(path, only=only) as file:
             start = max(0, os.fstat(file.fileno()).st_size - limit - 4)
             file.seek(start)
-            # A cut character costs up to 3 bytes at the begin. With 4 more than the limit
+            # A cut character costs up to 3 bytes at the start. With 4 more than the limit
             # at least one byte remains to show that there is more.
             window = file.read(limit + 4)
     except OSError:

@@ -55,7 +55,7 @@ class MonitorLog:
         """
         self._path = path
         self._descriptor: int | None = None
-        # The begin of a batch that is perhaps missing or incomplete in the log.
+        # Where a batch begins that is perhaps missing or incomplete in the log.
         self._unsettled: Place | None = None
         # Where our last write ended with a newline. Equal to the end of the file, it
         # saves reading the last byte before each append.

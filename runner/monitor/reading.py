@@ -129,7 +129,7 @@ def follow(
     Wait for the rest of an incomplete line, and for a log that does not exist yet. After
     a rename, read the old file to its end, and once more after a wait, because the
     writer may still have had it open; then read the new file. After a truncation, read
-    from the begin. Raises RunnerError if the log cannot be read.
+    from the start. Raises RunnerError if the log cannot be read.
     """
     file = LogFile.open(path)
     position = file.end if file else 0

@@ -116,7 +116,7 @@ def test_what_is_returned_or_raised_is_the_result(calling: Calling) -> None:
         ),
         ("reports:report", {"first": 1}, 0, "returned 'called with 1'"),
         ("reports:Report.daily", None, 0, "returned 'daily'"),
-        ("reports:constant", None, 1, "reports:constant is no function but int"),
+        ("reports:constant", None, 1, "reports:constant is not a function but int"),
         ("reports:absent", None, 1, "module 'reports' has no 'absent'"),
         (
             "absent.inner:main",

@@ -284,7 +284,7 @@ def test_what_no_program_can_be_given_is_named_and_not_shown(world: World) -> No
     )
     assert (
         _refused(world, "true", environment={"A=B": "c"})
-        == "'A=B' is no name for an environment variable"
+        == "'A=B' is not a valid name for an environment variable"
     )
     assert _refused(world, "true", "x" * 200_000).startswith(
         "the arguments (200006 bytes) or the environment ("

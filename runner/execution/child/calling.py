@@ -79,7 +79,7 @@ def _find(target: str) -> Any:
     except AttributeError:
         raise _Refused(f"module {name!r} has no {attribute!r}") from None
     if not callable(function):
-        raise _Refused(f"{target} is no function but {type(function).__name__}")
+        raise _Refused(f"{target} is not a function but {type(function).__name__}")
     return function
 
 

@@ -21,7 +21,7 @@ class Masker:
         self._longest = max(map(len, self._secrets), default=0)
         self._longer = _by_beginning(self._secrets)
         self._held = b""
-        # How many bytes at the begin of `_held` belong to an occurrence that began before
+        # How many bytes at the start of `_held` belong to an occurrence that began before
         # it, and so are masked already.
         self._lead = 0
 

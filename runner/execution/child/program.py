@@ -132,7 +132,7 @@ def unfit(arguments: Arguments, environment: Environment) -> str | None:
             )
     for name, value in environment.items():
         if not name or "=" in name or not _is_passable(name):
-            return f"{name!r} is no name for an environment variable"
+            return f"{name!r} is not a valid name for an environment variable"
         if not _is_passable(value):
             return (
                 f"environment variable {name} contains a NUL or another character"

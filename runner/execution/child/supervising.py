@@ -123,7 +123,7 @@ def _relay(child: int, streams: list[_Stream]) -> None:
     for descriptor in by_descriptor:
         poll.register(descriptor, select.POLLIN)
     # Until the program itself ends, not until the pipes end: a background process of the
-    # program may keep them open for ever.
+    # program may keep them open forever.
     while ended not in (ready := [descriptor for descriptor, _ in poll.poll()]):
         for descriptor in ready:
             if not by_descriptor[descriptor].pass_on(_PIECE):

@@ -1,4 +1,4 @@
-"""Output files: their place, their tail, their pruning."""
+"""Output files: their paths, their tails, and pruning."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def test_an_output_without_a_file_is_empty(tmp_path: Path) -> None:
     assert read_tail(tmp_path / "none") == Tail(text="", total_bytes=0, truncated=False)
 
 
-def test_a_short_output_is_whole(scratch: Path) -> None:
+def test_the_tail_of_a_short_output_is_the_whole_output(scratch: Path) -> None:
     assert _tail(scratch, b"one\ntwo") == Tail(text="one\ntwo", total_bytes=7, truncated=False)
 
 
-def test_a_tail_begins_at_a_line(scratch: Path) -> None:
+def test_a_tail_begins_with_a_whole_line(scratch: Path) -> None:
     tail = _tail(scratch, b"".join(b"line %04d\n" % n for n in range(1000)))
     lines = tail.text.splitlines()
     assert lines == [f"line {n:04}" for n in range(1000 - len(lines), 1000)]
@@ -49,7 +49,7 @@ def test_a_line_that_fits_exactly_is_kept(scratch: Path) -> None:
     assert _tail(scratch, b"before\n" + b"x" * 15 + b"\n", limit=16).text == "x" * 15 + "\n"
 
 
-def test_one_endless_line_is_cut_between_characters(scratch: Path) -> None:
+def test_a_line_longer_than_the_limit_is_cut_between_characters(scratch: Path) -> None:
     tail = _tail(scratch, "é".encode() * 5000 + b"\n")
     assert tail.text == "é" * 2047 + "\n"
 
@@ -79,7 +79,7 @@ def test_a_tail_is_an_end_of_the_decoded_output(scratch: Path, content: bytes, l
 
 
 @given(st.lists(_PIECES, min_size=30, max_size=60).map(b"".join))
-def test_a_truncated_tail_begins_a_line_if_any_line_begins_in_it(
+def test_a_truncated_tail_begins_with_a_whole_line_if_it_contains_one(
     scratch: Path, content: bytes
 ) -> None:
     whole = content.decode("utf-8", "replace")
@@ -90,7 +90,7 @@ def test_a_truncated_tail_begins_a_line_if_any_line_begins_in_it(
 
 
 def _outputs(folder: Path, count: int, *, size: int = 10) -> list[Path]:
-    """Make outputs whose times of writing are 1, 2, 3, … s of the epoch."""
+    """Create outputs that were written at the epoch seconds 1, 2, 3, …"""
     paths = [output_path(folder, new_id()) for _ in range(count)]
     for second, path in enumerate(paths, start=1):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,13 +103,13 @@ def _left(paths: list[Path]) -> list[int]:
     return [second for second, path in enumerate(paths, start=1) if path.exists()]
 
 
-def test_pruning_removes_what_is_too_old(tmp_path: Path) -> None:
+def test_pruning_removes_outputs_that_are_too_old(tmp_path: Path) -> None:
     paths = _outputs(tmp_path, 10)
     assert sum(prune(tmp_path, max_age_s=4, max_bytes=10**9, max_files=10**9, now_s=10)) == 5
     assert _left(paths) == [6, 7, 8, 9, 10]
 
 
-def test_pruning_keeps_the_newest_within_count_and_size(tmp_path: Path) -> None:
+def test_pruning_keeps_the_newest_outputs_within_count_and_size(tmp_path: Path) -> None:
     paths = _outputs(tmp_path, 10)
     assert sum(prune(tmp_path, max_age_s=10**9, max_bytes=10**9, max_files=7, now_s=10)) == 3
     assert _left(paths) == [4, 5, 6, 7, 8, 9, 10]
@@ -117,7 +117,7 @@ def test_pruning_keeps_the_newest_within_count_and_size(tmp_path: Path) -> None:
     assert _left(paths) == [7, 8, 9, 10]
 
 
-def test_pruning_leaves_what_is_still_written_and_what_is_not_an_output(tmp_path: Path) -> None:
+def test_pruning_keeps_outputs_in_use_and_other_files(tmp_path: Path) -> None:
     paths = _outputs(tmp_path, 3)
     (paths[0].parent / "note.txt").write_text("mine")
     assert (
@@ -128,7 +128,7 @@ def test_pruning_leaves_what_is_still_written_and_what_is_not_an_output(tmp_path
     assert (paths[0].parent / "note.txt").exists()
 
 
-def test_pruning_pauses_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruning_works_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.execution.output._SLICE", 5)
     paths = _outputs(tmp_path, 20)
     slices = prune(tmp_path, max_age_s=1, max_bytes=10**9, max_files=10**9, now_s=100)
@@ -138,5 +138,5 @@ def test_pruning_pauses_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert first + sum(slices) == 20
 
 
-def test_pruning_no_outputs_at_all_is_nothing(tmp_path: Path) -> None:
+def test_pruning_a_missing_folder_removes_nothing(tmp_path: Path) -> None:
     assert sum(prune(tmp_path / "none", max_age_s=1, max_bytes=1, max_files=1, now_s=1)) == 0

@@ -1,4 +1,4 @@
-"""What comes back from a process, whatever it wrote."""
+"""Reading a process's report, whatever the process wrote, and masking secrets in it."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def report() -> Iterator[Report]:
     made.close()
 
 
-def test_nothing_told_is_nothing(report: Report) -> None:
+def test_an_empty_report_has_no_content(report: Report) -> None:
     assert report.read() == Told()
 
 
-def test_pieces_arrive_in_any_order_and_what_makes_no_sense_is_dropped(report: Report) -> None:
+def test_pieces_are_read_in_any_order_and_malformed_ones_are_ignored(report: Report) -> None:
     os.write(report.descriptor, b"\0\0junk\0other:x\0stderr:\0result:returned 1\0result:unfinished")
     assert report.read() == Told(result="unfinished", has_stderr=True)
     assert report.read() == report.read()
 
 
-def test_secrets_are_masked_also_where_they_are_written_as_python_does(report: Report) -> None:
+def test_secrets_are_masked_also_in_their_python_repr(report: Report) -> None:
     os.write(
         report.descriptor, b"failure:program 'hunter2' is\0result:returned 'two\\nlines', \xff\0"
     )
@@ -59,7 +59,7 @@ def masked(text: bytes, *secrets: str) -> bytes:
     st.binary(max_size=5),
     st.binary(max_size=5),
 )
-def test_of_a_secret_in_base64_at_most_the_bits_of_its_edges_are_shown(
+def test_base64_shows_of_a_secret_at_most_the_bits_shared_with_its_neighbours(
     secret: str, before: bytes, behind: bytes
 ) -> None:
     whole = before + secret.encode() + behind
@@ -76,7 +76,7 @@ def test_of_a_secret_in_base64_at_most_the_bits_of_its_edges_are_shown(
 
 
 @given(st.text(min_size=1, alphabet=st.characters(codec="utf-8")))
-def test_a_secret_in_a_url_is_masked_however_it_was_quoted(secret: str) -> None:
+def test_a_secret_in_a_url_is_masked_in_every_quoting(secret: str) -> None:
     for quote in (
         urllib.parse.quote,
         urllib.parse.quote_plus,
@@ -86,14 +86,14 @@ def test_a_secret_in_a_url_is_masked_however_it_was_quoted(secret: str) -> None:
             assert masked(quoted.encode(), secret) == b"***"
 
 
-def test_each_line_of_a_secret_is_masked_but_for_short_ones() -> None:
+def test_each_line_of_a_secret_is_masked_except_short_lines() -> None:
     key = "-----BEGIN KEY-----\n  MIIEvQIBADANBg\nkqhkiG9w0BAQEF\nAoGBAK\n-----END KEY-----\n"
     text = "key: |\n    MIIEvQIBADANBg\r\n    kqhkiG9w0BAQEF\n    AoGBAK\n"
     assert masked(text.encode(), key) == b"key: |\n    ***\r\n    ***\n    AoGBAK\n"
     assert masked(json.dumps({"key": key}).encode(), key) == b'{"key": "***"}'
 
 
-def test_a_long_secret_in_base64_is_masked_where_lines_are_wrapped() -> None:
+def test_a_long_secret_in_wrapped_base64_is_masked() -> None:
     secret = "".join(map(chr, range(33, 127))) * 2
     for wrapped in (base64.encodebytes(secret.encode()), base64.b64encode(secret.encode())):
         assert set(masked(wrapped, secret)) <= set(b"***\n")

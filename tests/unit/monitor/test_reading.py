@@ -1,6 +1,4 @@
-"""Reading the log back: the newest of a kind from the end, what is added, an execution
-by the begin of its id.
-"""
+"""Reading the log: the newest records from its end, new records, and executions by id."""
 
 from __future__ import annotations
 
@@ -50,7 +48,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanning, "_BLOCK", 2500)  # two records and a half
 
 
-def test_the_newest_come_last(path: Path) -> None:
+def test_the_newest_records_come_last(path: Path) -> None:
     path.write_bytes(b"".join(record(number) for number in range(50)))
     assert numbers(newest(path, 3, matches=Filter())) == [47, 48, 49]
     assert numbers(newest(path, 100, matches=Filter())) == list(range(50))
@@ -70,7 +68,7 @@ def test_a_log_that_cannot_be_read_is_an_error_in_words(path: Path) -> None:
         newest(path, 5, matches=ANY)
 
 
-def test_each_part_of_a_filter_narrows(path: Path) -> None:
+def test_each_condition_of_a_filter_selects_records(path: Path) -> None:
     path.write_bytes(
         record(0, request="a", status="error")
         + record(1, request="b", status="killed")
@@ -93,7 +91,7 @@ def test_each_part_of_a_filter_narrows(path: Path) -> None:
     assert len(newest(path, 9, matches=ANY)) == 6
 
 
-def test_what_is_no_record_is_passed_over(path: Path) -> None:
+def test_a_line_that_is_not_a_record_is_skipped(path: Path) -> None:
     path.write_bytes(
         b"hello\n"
         + record(1)
@@ -106,7 +104,7 @@ def test_what_is_no_record_is_passed_over(path: Path) -> None:
     assert numbers(newest(path, 9, matches=ANY)) == [1, 3], "the last line is not whole yet"
 
 
-def test_records_are_also_taken_from_the_rotated_file(path: Path) -> None:
+def test_records_are_also_read_from_the_rotated_file(path: Path) -> None:
     Path(f"{path}.1").write_bytes(b"".join(record(number) for number in range(5)))
     assert numbers(newest(path, 2, matches=Filter())) == [3, 4]
     path.write_bytes(record(5) + record(6))
@@ -137,7 +135,7 @@ lines = st.one_of(
     block=st.integers(3000, 9000),
     is_torn=st.booleans(),
 )
-def test_reading_from_the_end_finds_what_reading_from_the_begin_does(
+def test_reading_backwards_finds_the_same_records_as_reading_forwards(
     tmp_path_factory: pytest.TempPathFactory, content: list[Any], n: int, block: int, is_torn: bool
 ) -> None:
     path = tmp_path_factory.mktemp("log") / "monitor.jsonl"
@@ -162,7 +160,7 @@ def test_reading_from_the_end_finds_what_reading_from_the_begin_does(
         ] * bool(n)
 
 
-def test_a_line_longer_than_any_record_costs_no_memory_and_hides_nothing(path: Path) -> None:
+def test_a_line_longer_than_any_record_costs_no_memory_and_hides_no_record(path: Path) -> None:
     with path.open("wb") as file:
         file.write(record(1))
         file.seek(64 * 1024 * 1024, os.SEEK_CUR)
@@ -177,7 +175,7 @@ def test_a_line_longer_than_any_record_costs_no_memory_and_hides_nothing(path: P
         tracemalloc.stop()
 
 
-def test_reading_ends_an_hour_before_since(
+def test_reading_stops_an_hour_before_since(
     path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path.write_bytes(b"".join(record(minute * 60) for minute in range(600)))
@@ -202,7 +200,7 @@ def test_a_clock_that_stepped_back_by_less_than_an_hour_hides_no_record(
     assert numbers(newest(path, 99, matches=Filter(since=AT + timedelta(seconds=2000)))) == [3000]
 
 
-def test_a_run_with_a_clock_long_behind_hides_no_record_before_it(
+def test_a_clock_that_stepped_far_back_hides_no_record_before_the_step(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = {
@@ -239,7 +237,7 @@ def test_an_execution_is_found_by_a_part_of_its_id_with_its_last_record(path: Pa
 
 
 @pytest.mark.parametrize("prefix", ['"', "\\", "\n", "\udcff", "é"])
-def test_an_odd_id_is_just_not_found(path: Path, prefix: str) -> None:
+def test_an_id_with_odd_characters_is_not_found(path: Path, prefix: str) -> None:
     path.write_bytes(record(1))
     assert find_execution(path, prefix) == []
 
@@ -309,7 +307,7 @@ def test_a_name_means_the_execution_that_was_started_last(path: Path) -> None:
     assert newest_execution(path, "night") is None
 
 
-def test_a_groups_name_means_its_newest_execution_and_no_member(path: Path) -> None:
+def test_a_groups_name_means_its_newest_execution_and_not_a_members(path: Path) -> None:
     whole = started(1, 1, "g1", request="month-end", is_running=True)
     part = started(
         2, 2, "m1", request="month-end", process="month-end/extract", group="g1", sequence=1
@@ -320,15 +318,13 @@ def test_a_groups_name_means_its_newest_execution_and_no_member(path: Path) -> N
 
 
 class OverError(Exception):
-    """The end of a test's patience."""
+    """No step is left, so the test stops following."""
 
 
 def following(
     path: Path, *steps: Callable[[], object], last: int = 0, matches: Filter = ANY
 ) -> list[int]:
-    """Follow the log while the steps happen, one at each wait, and return what came
-    until none was left to do.
-    """
+    """Follow the log, run one step at each wait, and return the records that arrived."""
     left = iter(steps)
 
     def wait() -> None:
@@ -356,10 +352,10 @@ def appending(path: Path, data: bytes) -> Callable[[], None]:
 
 
 def nothing() -> None:
-    """Wait once more."""
+    """Do nothing, so that the reader waits once more."""
 
 
-def test_following_yields_the_last_ones_and_then_what_is_added(path: Path) -> None:
+def test_following_yields_the_last_records_and_then_the_added_ones(path: Path) -> None:
     path.write_bytes(b"".join(record(number) for number in range(5)))
     more = (appending(path, record(5)), nothing, appending(path, record(6) + record(7)))
     assert following(path, *more, last=2) == [3, 4, 5, 6, 7]
@@ -375,18 +371,18 @@ def test_following_applies_the_filter(path: Path) -> None:
     assert following(path, more, matches=only) == [2]
 
 
-def test_an_incomplete_line_is_waited_for_at_every_byte(path: Path) -> None:
+def test_following_waits_for_the_rest_of_a_line_at_every_byte(path: Path) -> None:
     line = record(1)
     path.write_bytes(line[:1])
     steps = [appending(path, line[at : at + 1]) for at in range(1, len(line))]
     assert following(path, *steps) == [1]
 
 
-def test_a_log_that_does_not_exist_is_waited_for_and_read_from_its_begin(path: Path) -> None:
+def test_following_waits_for_a_missing_log_and_reads_it_from_its_beginning(path: Path) -> None:
     assert following(path, nothing, appending(path, record(1) + record(2))) == [1, 2]
 
 
-def test_following_survives_a_rotation_and_what_is_still_written_to_the_old_file(
+def test_following_reads_both_files_of_a_rotation_and_late_writes_to_the_old_one(
     path: Path,
 ) -> None:
     path.write_bytes(record(1))
@@ -403,14 +399,12 @@ def test_following_survives_a_rotation_and_what_is_still_written_to_the_old_file
     assert following(path, *steps) == [2, 3, 4]
 
 
-def test_a_truncated_log_is_followed_from_its_begin(path: Path) -> None:
+def test_a_truncated_log_is_followed_from_its_beginning(path: Path) -> None:
     path.write_bytes(record(1) + record(2))
     assert following(path, lambda: os.truncate(path, 0), appending(path, record(3))) == [3]
 
 
-def test_a_line_longer_than_a_block_is_passed_over_while_following(
-    path: Path, small_blocks: None
-) -> None:
+def test_following_skips_a_line_longer_than_a_block(path: Path, small_blocks: None) -> None:
     assert following(path, appending(path, b"x" * 9000 + b"\n" + record(1))) == [1]
 
 

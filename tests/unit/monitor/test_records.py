@@ -1,6 +1,4 @@
-"""Records: complete, in the contract's order, valid by the schema, and a safe line
-below 32 KiB whatever they hold.
-"""
+"""A record has every field in order, is valid by the schema, and is a safe, short line."""
 
 from __future__ import annotations
 
@@ -55,10 +53,10 @@ def errors_of(record: object) -> list[str]:
 
 
 def read(line: bytes) -> dict[str, Any]:
-    """Read a line with nothing of ours, and check what must hold for every one."""
+    """Read a line without our own reader, and check the rules that every line follows."""
     assert line.endswith(b"\n")
     text = line.decode("utf-8")
-    assert text.splitlines() == [text[:-1]], "one line by every reckoning, Unicode's too"
+    assert text.splitlines() == [text[:-1]], "one line, also by Unicode's line breaks"
     assert len(line) < 32 * 1024
 
     def refuse(constant: str) -> None:
@@ -88,9 +86,10 @@ def test_the_schema_is_a_draft_07_schema_and_every_field_has_a_description_and_a
 
 def test_a_finished_record_has_every_field_of_the_contract_in_its_order() -> None:
     contract = (
-        "v id time event runner host execution request process channel status reason scheduled_for started ended"
-        " duration_s lateness_s attempt generation group sequence requested_by requested_via context labels owner"
-        " exit_code signal pid cpu_s max_rss_bytes output_tail output_bytes output_truncated output_file request_file"
+        "v id time event runner host execution request process channel status reason"
+        " scheduled_for started ended duration_s lateness_s attempt generation group sequence"
+        " requested_by requested_via context labels owner exit_code signal pid cpu_s"
+        " max_rss_bytes output_tail output_bytes output_truncated output_file request_file"
         " request_sha256 git_commit message"
     )
     assert " ".join(written(Event.EXECUTION_FINISHED)) == contract
@@ -98,7 +97,7 @@ def test_a_finished_record_has_every_field_of_the_contract_in_its_order() -> Non
 
 
 @pytest.mark.parametrize("event", Event)
-def test_a_record_of_every_event_with_the_least_fields_is_valid(event: Event) -> None:
+def test_a_record_of_every_event_with_the_fewest_fields_is_valid(event: Event) -> None:
     record = written(event)
     assert errors_of(record) == []
     assert (record["event"], record["runner"], record["host"], record["v"]) == (
@@ -109,8 +108,8 @@ def test_a_record_of_every_event_with_the_least_fields_is_valid(event: Event) ->
     )
     assert record["time"] == "2026-11-22T02:00:00.000125Z"
     assert UUID(record["id"]).version == 7
-    assert not any(value for name, value in record.items() if name not in {"v", "id", "time", "event", "runner", "host"}
-                   and name not in LEAST.get(event, {}) and name != "problems_count")  # fmt: skip
+    given = {"v", "id", "time", "event", "runner", "host", "problems_count", *LEAST.get(event, {})}
+    assert not any(value for name, value in record.items() if name not in given)
 
 
 @pytest.mark.parametrize("event", Event)
@@ -123,7 +122,7 @@ def test_the_schema_requires_each_field_of_an_event_and_allows_no_other(event: E
         ), name
 
 
-def test_a_misfired_record_carries_its_span_and_no_other_does() -> None:
+def test_only_a_misfired_record_has_the_span_of_missed_fires() -> None:
     span = {"missed_count": 3, "missed_from": AT, "missed_until": AT + timedelta(hours=2)}
     record = written(
         Event.EXECUTION_FINISHED, status=ExecutionStatus.MISFIRED, reason=Reason.MISSED, **span
@@ -143,7 +142,8 @@ def test_an_unknown_field_is_a_bug_and_raises() -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=2))), "2026-03-01T10:00:00.000000Z"),
+        (datetime(2026, 3, 1, 12, tzinfo=timezone(timedelta(hours=2))),
+         "2026-03-01T10:00:00.000000Z"),
         (timedelta(minutes=1, microseconds=1500), 60.0015),
         (Context(client="acme", organization=None), {"client": "acme", "organization": None}),
         (MappingProxyType({"client": "acme"}), {"client": "acme"}),
@@ -156,17 +156,19 @@ def test_an_unknown_field_is_a_bug_and_raises() -> None:
         ([1.5, float("-inf"), "NaN"], [1.5, None, "NaN"]),
     ],
 )  # fmt: skip
-def test_values_are_written_as_the_contract_says(value: object, expected: object) -> None:
+def test_each_type_of_value_is_written_as_the_contract_says(
+    value: object, expected: object
+) -> None:
     assert written(Event.EXECUTION_FINISHED, message=value)["message"] == expected
 
 
 @pytest.mark.parametrize("value", [object(), datetime(2026, 3, 1), b"bytes"])  # noqa: DTZ001
-def test_a_value_that_has_no_form_in_a_record_is_a_bug_and_raises(value: object) -> None:
+def test_a_value_of_an_unsupported_type_is_a_bug_and_raises(value: object) -> None:
     with pytest.raises(TypeError, match="cannot hold"):
         written(Event.EXECUTION_FINISHED, message=value)
 
 
-def test_text_is_readable_but_what_splits_lines_or_steers_terminals_is_escaped() -> None:
+def test_line_breaks_and_terminal_control_characters_are_escaped_and_other_text_is_not() -> None:
     text = "añadido 東京 \U0001f600 a\nb\r\u2028c\u2029d\x85e\x9bf\x7fg\x00\x1b[31m\x0b\x0c\x1e"
     line = RECORDER.line(
         Event.EXECUTION_FINISHED, AT, {**EXECUTION, "status": "error", "message": text}
@@ -182,7 +184,7 @@ def test_lone_surrogates_are_replaced_in_values_and_keys() -> None:
     assert record["context"] == {"client": "\ufffd"}
 
 
-def test_counts_tell_the_truth_also_where_a_list_was_shortened() -> None:
+def test_counts_are_those_of_the_full_list_when_a_list_is_shortened() -> None:
     names = [f"request-{number:05}-{'x' * 80}" for number in range(10_000)]
     record = written(Event.RUNNER_RELOADED, added=names, removed=["a", "b"])
     assert errors_of(record) == []
@@ -195,7 +197,7 @@ def test_counts_tell_the_truth_also_where_a_list_was_shortened() -> None:
     )
 
 
-def test_too_long_a_record_loses_of_the_outputs_tail_first_and_keeps_its_end() -> None:
+def test_a_long_record_first_loses_the_beginning_of_the_output_tail() -> None:
     tail = "".join(f"{number}\n" for number in range(20_000))
     record = written(
         Event.EXECUTION_FINISHED, output_tail=tail, message="m" * 20_000, output_truncated=False
@@ -207,7 +209,7 @@ def test_too_long_a_record_loses_of_the_outputs_tail_first_and_keeps_its_end() -
     assert errors_of(record) == []
 
 
-def test_then_of_the_message_and_as_little_as_possible() -> None:
+def test_a_long_record_then_loses_as_little_of_the_message_as_possible() -> None:
     line = RECORDER.line(
         Event.EXECUTION_FINISHED,
         AT,
@@ -219,7 +221,7 @@ def test_then_of_the_message_and_as_little_as_possible() -> None:
     assert len(line) == LIMIT - 1
 
 
-def test_then_of_the_problems_and_says_how_many_there_were() -> None:
+def test_a_long_record_then_loses_problems_but_keeps_their_number() -> None:
     many = [
         Problem(file="a.yaml", line=n, column=1, path="", message="é" * 2000) for n in range(1, 501)
     ]
@@ -235,7 +237,7 @@ def test_then_of_the_problems_and_says_how_many_there_were() -> None:
     assert record["problems"][0]["message"] == "é" * 500 + "…"
 
 
-def test_then_of_everything_else_that_is_huge() -> None:
+def test_a_long_record_at_last_loses_parts_of_every_long_value() -> None:
     huge = "\x01" * 100_000
     record = written(
         Event.EXECUTION_FINISHED,
@@ -250,7 +252,7 @@ def test_then_of_everything_else_that_is_huge() -> None:
     assert record["process"].startswith("\x01" * 64)
 
 
-def test_megabytes_in_every_text_are_still_one_short_line() -> None:
+def test_a_record_with_megabytes_in_every_text_is_one_short_line() -> None:
     texts = dict.fromkeys(
         ("process", "output_tail", "message", "output_file", "requested_by"), "\u2028" * 1_000_000
     )
@@ -271,7 +273,7 @@ def test_megabytes_in_every_text_are_still_one_short_line() -> None:
         b"hello\n",
     ],
 )
-def test_what_is_no_json_object_is_decoded_to_none(line: bytes) -> None:
+def test_a_line_that_is_not_a_json_object_decodes_to_none(line: bytes) -> None:
     assert decode(line) is None
 
 
@@ -289,8 +291,8 @@ seconds = (
 whole = st.none() | st.integers(1, 2**63)
 names = st.none() | st.lists(text, max_size=8) | st.just([f"request-{n}" for n in range(5000)])
 problem_lists = st.lists(
-    st.builds(Problem, file=text, line=whole.map(lambda n: n or 1), column=st.just(1), path=text, message=text,
-              suggestion=maybe_text), max_size=6,
+    st.builds(Problem, file=text, line=whole.map(lambda n: n or 1), column=st.just(1),
+              path=text, message=text, suggestion=maybe_text), max_size=6,
 )  # fmt: skip
 BY_TYPE = {
     **dict.fromkeys(("scheduled_for", "started", "ended", "missed_from", "missed_until"), instants),

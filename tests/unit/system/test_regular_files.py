@@ -1,6 +1,4 @@
-"""Whatever stands where a file is expected: reading it neither blocks nor takes more
-memory than allowed.
-"""
+"""Reading a path never blocks and never exceeds the allowed memory, whatever is there."""
 
 from __future__ import annotations
 
@@ -44,15 +42,13 @@ def test_a_larger_file_is_refused_without_being_read(tmp_path: Path) -> None:
         read_regular(tmp_path / "huge", at_most=64 << 10)
 
 
-def test_an_endless_file_of_unknown_size_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_unknown_size_is_refused_beyond_the_limit(tmp_path: Path) -> None:
     with pytest.raises(TooLargeError, match="larger than 100 bytes"):
         read_regular("/proc/self/status", at_most=100)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device", "folder", "link to a pipe"])
-def test_what_is_not_a_regular_file_is_neither_waited_for_nor_read(
-    tmp_path: Path, kind: str
-) -> None:
+def test_anything_but_a_regular_file_is_refused_without_waiting(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "it"
     with socket.socket(socket.AF_UNIX) as listener:
         match kind:
@@ -71,7 +67,7 @@ def test_what_is_not_a_regular_file_is_neither_waited_for_nor_read(
             open_regular(path)
 
 
-def test_no_descriptor_is_left_open_by_a_refusal(tmp_path: Path) -> None:
+def test_a_refusal_leaves_no_descriptor_open(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"xx")
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(10):
@@ -85,7 +81,7 @@ def test_no_descriptor_is_left_open_by_a_refusal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ELOOP, errno.ENAMETOOLONG]
 )
-def test_a_look_that_fails_is_no_exception_and_no_proof_that_nothing_is_there(
+def test_a_failed_stat_raises_nothing_and_does_not_mean_that_a_path_is_missing(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> os.stat_result:
@@ -100,7 +96,7 @@ def test_a_look_that_fails_is_no_exception_and_no_proof_that_nothing_is_there(
     assert real_path(tmp_path) == str(tmp_path)
 
 
-def test_a_pipe_that_a_person_names_is_read_to_its_end_however_slowly_it_is_written(
+def test_a_pipe_named_by_a_person_is_read_to_its_end_even_from_a_slow_writer(
     tmp_path: Path,
 ) -> None:
     pipe = tmp_path / "pipe"
@@ -113,13 +109,13 @@ def test_a_pipe_that_a_person_names_is_read_to_its_end_however_slowly_it_is_writ
         assert read_given(pipe, at_most=100) == b"a\nb\n"
 
 
-def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_without_a_writer_is_refused_after_a_short_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(NotRegularError, match="named pipe"):
         read_given(tmp_path / "pipe", at_most=100)
 
 
-def test_a_folder_that_cannot_be_read_is_told_from_one_that_is_not_there(tmp_path: Path) -> None:
+def test_an_unreadable_folder_raises_and_a_missing_one_does_not(tmp_path: Path) -> None:
     require_visible(tmp_path)
     require_visible(tmp_path / "nothing")
     (tmp_path / "file").touch()
@@ -127,14 +123,14 @@ def test_a_folder_that_cannot_be_read_is_told_from_one_that_is_not_there(tmp_pat
         require_visible(tmp_path / "file")
 
 
-def test_what_is_certainly_not_there_is_missing(tmp_path: Path) -> None:
+def test_a_path_is_missing_only_if_it_certainly_leads_to_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert is_missing(tmp_path / "a")
     assert is_missing(tmp_path / "file" / "a")
     assert not is_missing(tmp_path / "file")
 
 
-def test_a_relative_path_in_a_folder_that_is_gone_stays_as_it_is(
+def test_a_relative_path_in_a_deleted_folder_stays_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "gone").mkdir()

@@ -1,4 +1,4 @@
-"""The one rule of what root trusts, by owners, modes, links and the way to a thing."""
+"""The rule of what root trusts: owners, modes, links, and the folders on the way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from runner.system.trust import ROOT, Grade, Trust, UntrustedError
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs to give files away")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to change owners")
 SOMEBODY = 54321
 
 
@@ -24,7 +24,7 @@ def place(tmp_path: Path) -> Path:
     return file
 
 
-def test_what_only_root_may_change_is_trusted_and_so_is_what_is_not_there(place: Path) -> None:
+def test_a_path_that_only_root_may_change_is_trusted_even_if_it_is_missing(place: Path) -> None:
     assert ROOT.objection(place) is None
     assert ROOT.vetted(place) == os.path.realpath(place)
     assert ROOT.objection(place / "below") is None
@@ -39,7 +39,7 @@ def test_what_only_root_may_change_is_trusted_and_so_is_what_is_not_there(place:
         (lambda path: os.chown(path, SOMEBODY, 0), Grade.OWNER),
     ],
 )
-def test_each_thing_on_the_way_counts_and_the_command_that_helps_is_told(
+def test_each_folder_on_the_way_counts_and_the_suggested_command_fixes_it(
     place: Path, depth: int, change: Callable[[Path], None], grade: Grade
 ) -> None:
     changed = [place, *place.parents][depth]
@@ -53,7 +53,7 @@ def test_each_thing_on_the_way_counts_and_the_command_that_helps_is_told(
     assert ROOT.objection(place) is None
 
 
-def test_a_sticky_folder_on_the_way_may_be_open_but_not_as_the_thing_itself(place: Path) -> None:
+def test_a_sticky_folder_may_be_world_writable_only_on_the_way(place: Path) -> None:
     place.parent.chmod(0o1777)
     assert ROOT.objection(place) is None
     assert ROOT.objection(place.parent) is not None
@@ -61,7 +61,7 @@ def test_a_sticky_folder_on_the_way_may_be_open_but_not_as_the_thing_itself(plac
     assert ROOT.objection(place) is not None
 
 
-def test_a_group_may_write_only_if_it_is_root_s_and_on_the_way_that_is_for_doctor_to_tell(
+def test_only_root_s_group_may_write_and_on_the_way_only_the_strict_rule_objects(
     place: Path,
 ) -> None:
     place.chmod(0o664)
@@ -104,7 +104,7 @@ def test_an_access_control_list_that_lets_others_write_counts(place: Path) -> No
     assert ROOT.objection(place) is None
 
 
-def test_links_are_followed_if_they_are_root_s_and_so_is_all_they_lead_through(
+def test_a_link_is_trusted_only_if_root_owns_it_and_all_folders_behind_it(
     place: Path, tmp_path: Path
 ) -> None:
     link = tmp_path / "link"
@@ -120,7 +120,7 @@ def test_links_are_followed_if_they_are_root_s_and_so_is_all_they_lead_through(
     assert ROOT.objection(link / "file") is not None
 
 
-def test_links_in_a_circle_and_impossible_names_raise_nothing(tmp_path: Path) -> None:
+def test_a_cycle_of_links_and_impossible_names_raise_nothing(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     assert ROOT.objection(tmp_path / "a") is None

@@ -1,4 +1,4 @@
-"""Masking: against a byte by byte oracle, however the stream is cut."""
+"""Masking, compared with a byte-by-byte oracle, for every way to cut the stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECRETS = st.lists(
 
 
 def _by_bytes(data: bytes, secrets: list[bytes]) -> bytes:
-    """Cover each byte of each occurrence; a mask begins where nothing from before reaches over."""
+    """Cover each byte of each occurrence; begin a mask unless an earlier one reaches here."""
     reach, shown = 0, b""
     for at in range(len(data)):
         ends = [at + len(secret) for secret in secrets if secret and data.startswith(secret, at)]
@@ -32,7 +32,7 @@ def masked(data: bytes, secrets: list[bytes]) -> bytes:
 
 
 @given(_DATA, _SECRETS, st.lists(st.integers(0, 60), max_size=8))
-def test_the_cuts_do_not_matter_and_no_byte_of_a_secret_survives(
+def test_the_result_does_not_depend_on_the_cuts_and_shows_no_byte_of_a_secret(
     data: bytes, secrets: list[bytes], cuts: list[int]
 ) -> None:
     masker = Masker(secrets)
@@ -42,7 +42,7 @@ def test_the_cuts_do_not_matter_and_no_byte_of_a_secret_survives(
 
 
 @given(_DATA, _SECRETS)
-def test_nothing_is_held_back_but_what_may_begin_a_secret(
+def test_only_bytes_that_may_begin_a_secret_are_held_back(
     data: bytes, secrets: list[bytes]
 ) -> None:
     begins = any(
@@ -52,7 +52,7 @@ def test_nothing_is_held_back_but_what_may_begin_a_secret(
     assert begins or masker.feed(data) == _by_bytes(data, secrets)
 
 
-def test_a_secret_across_pieces_is_masked_and_the_rest_flows_at_once() -> None:
+def test_a_secret_across_pieces_is_masked_and_other_bytes_pass_at_once() -> None:
     masker = Masker([b"hunter2"])
     assert masker.feed(b"password is hun") == b"password is "
     assert masker.feed(b"ter") == b""
@@ -62,19 +62,19 @@ def test_a_secret_across_pieces_is_masked_and_the_rest_flows_at_once() -> None:
     assert masker.flush() == b""
 
 
-def test_secrets_that_overlap_leave_nothing_of_either() -> None:
+def test_overlapping_secrets_are_masked_in_full() -> None:
     assert masked(b"xabcdx", [b"abc", b"bcd"]) == b"x***x"
     assert masked(b"xabcx", [b"abc", b"b"]) == b"x***x"
     assert masked(b"aaaaa", [b"aa"]) == b"***"
     assert masked(b"pwpw", [b"pw"]) == b"******"
 
 
-def test_bytes_that_are_no_text_pass_and_no_secret_is_no_secret() -> None:
+def test_binary_data_passes_and_an_empty_secret_is_ignored() -> None:
     assert masked(b"\x00\xff\x80", [b""]) == b"\x00\xff\x80"
     assert masked("clé: ñandú".encode(), ["ñandú".encode()]) == "clé: ***".encode()
 
 
-def test_an_endless_stream_is_held_in_bounded_memory() -> None:
+def test_an_endless_stream_needs_bounded_memory() -> None:
     masker = Masker([b"a" * 1000])
     shown = sum(len(masker.feed(b"a" * 999)) for _ in range(50))
     assert shown == 3
@@ -82,7 +82,7 @@ def test_an_endless_stream_is_held_in_bounded_memory() -> None:
 
 
 @given(_DATA, _SECRETS.filter(any))
-def test_a_stream_that_is_cut_shows_no_beginning_of_a_secret_at_its_end(
+def test_a_cut_stream_shows_no_beginning_of_a_secret_at_its_end(
     data: bytes, secrets: list[bytes]
 ) -> None:
     masker = Masker(secrets)
@@ -92,6 +92,6 @@ def test_a_stream_that_is_cut_shows_no_beginning_of_a_secret_at_its_end(
     assert masker.feed(b"x") + masker.flush() == b"x"
 
 
-def test_a_whole_stream_shows_at_its_end_what_is_too_short_to_tell_of_a_secret() -> None:
+def test_a_complete_stream_may_end_with_up_to_three_bytes_that_begin_a_secret() -> None:
     for end, shown in ((b"push", b"push"), (b"hun", b"hun"), (b"hunt", b"***")):
         assert masked(end, [b"hunter2"]) == shown

@@ -1,5 +1,6 @@
-"""Which cgroup is ours, and what is asked of it; against folders that look like
-cgroups. The real ones: test_limits.
+"""Finding and using the runner's cgroup, with folders that look like cgroups.
+
+test_limits uses real ones.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _BOUND = "50 24 0:27 /machine/box /my\\040cgroups rw - cgroup2 none rw"
         ("", "", None),
     ],
 )
-def test_our_own_cgroup_is_found_in_all_layouts(
+def test_the_folder_of_a_cgroup_is_found_in_every_layout(
     cgroup: str, mountinfo: str, folder: str | None
 ) -> None:
     assert folder_of(cgroup, mountinfo) == (None if folder is None else Path(folder))
@@ -42,8 +43,9 @@ def test_our_own_cgroup_is_found_in_all_layouts(
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files of a cgroup that pid 77 alone is in. Files of those made
-    below come by being written.
+    """Return a folder with the files of a cgroup that contains only pid 77.
+
+    Files of cgroups created below it appear when they are written.
     """
     monkeypatch.setattr(cgroups, "_write", lambda file, text: file.write_text(text))
     made = tmp_path / "runner.service"
@@ -59,7 +61,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
-def test_a_delegated_cgroup_is_taken_and_left_for_its_leaf(base: Path) -> None:
+def test_the_runner_takes_a_delegated_cgroup_and_moves_to_its_leaf(base: Path) -> None:
     assert take_from(base, 77) == Cgroups(base=base, controllers=frozenset({"memory", "pids"}))
     assert (base / "runner" / "cgroup.procs").read_text() == "77"
     assert (base / "cgroup.subtree_control").read_text() == "+memory +pids"
@@ -69,19 +71,19 @@ def test_a_delegated_cgroup_is_taken_and_left_for_its_leaf(base: Path) -> None:
     assert len(list(base.glob("*-*"))) == 0
 
 
-def test_what_is_not_ours_alone_is_left_as_it_is(base: Path) -> None:
-    (base / "cgroup.procs").write_text("1\n77\n")  # a shell started us
+def test_a_cgroup_that_others_use_stays_unchanged(base: Path) -> None:
+    (base / "cgroup.procs").write_text("1\n77\n")  # the shell that started the runner
     assert take_from(base, 77) is None
     (base / "cgroup.procs").write_text("77\n")
     (base / "other.scope").mkdir()
     assert take_from(base, 77) is None
     (base / "other.scope").rmdir()
-    (base / "cgroup.events").unlink()  # the root of all
+    (base / "cgroup.events").unlink()  # only the root cgroup has none
     assert take_from(base, 77) is None
     assert not (base / "runner").exists()
 
 
-def test_controllers_that_may_not_be_given_on_bound_nothing(
+def test_controllers_that_cannot_be_delegated_are_not_used(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(file: Path, text: str) -> None:
@@ -92,7 +94,7 @@ def test_controllers_that_may_not_be_given_on_bound_nothing(
     assert take_from(base, 77) == Cgroups(base=base, controllers=frozenset())
 
 
-def test_an_executions_bounds_are_written_below(base: Path) -> None:
+def test_the_limits_of_an_execution_are_written_to_its_cgroup(base: Path) -> None:
     made = Cgroups(base=base, controllers=frozenset({"memory", "pids"}))
     execution = new_id()
     folder = made.create(execution, memory=1000, processes=10**9)
@@ -109,14 +111,14 @@ def test_an_executions_bounds_are_written_below(base: Path) -> None:
     assert not made.is_out_of_memory(new_id())
 
 
-def test_a_cgroup_that_cannot_be_made_is_told_in_words(base: Path) -> None:
+def test_a_cgroup_that_cannot_be_created_is_a_spawn_error_in_words(base: Path) -> None:
     with pytest.raises(
         SpawnError, match=r"its cgroup '.*/absent/x' cannot be made: No such file or directory"
     ):
         Cgroups(base=base / "absent", controllers=frozenset()).create("x")
 
 
-def test_who_is_in_it_or_below_is_a_member_and_ends_unless_it_runs(base: Path) -> None:
+def test_members_include_cgroups_below_and_only_ended_executions_are_killed(base: Path) -> None:
     made = Cgroups(base=base, controllers=frozenset())
     runs, ended, empty = new_id(), new_id(), new_id()
     for name in (runs, f"{ended}/deeper", empty):
@@ -125,7 +127,7 @@ def test_who_is_in_it_or_below_is_a_member_and_ends_unless_it_runs(base: Path) -
     (base / ended / "deeper" / "cgroup.procs").write_text("7\n")
     assert made.members(ended) == {5, 6, 7}
     assert made.members(new_id()) == set()
-    assert made.end({ended, new_id()}) == {ended}  # its files keep it, as its processes would
+    assert made.end({ended, new_id()}) == {ended}  # the files keep the folder, as processes would
     assert (base / ended / "cgroup.kill").read_text() == "1"
     assert not (base / runs / "cgroup.kill").exists()
     assert sorted(path.name for path in base.iterdir() if path.is_dir()) == sorted(

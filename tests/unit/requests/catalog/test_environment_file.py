@@ -174,7 +174,7 @@ def test_what_is_no_readable_file_is_refused_and_not_waited_for(tmp_path: Path) 
         os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 5))
     assert refusal(device) == "environment file 'zero': it is a device, not a file"
     file.write_bytes(b"A=1\nB=hunter2\xff\n")
-    assert refusal(file) == "environment file 'a.env', line 2: this is no UTF-8"
+    assert refusal(file) == "environment file 'a.env', line 2: this is not UTF-8"
     file.write_text("A=1\nhunter2\n")
     assert refusal(file).startswith("environment file 'a.env', line 2: this line is not NAME=value")
     file.write_text("A=hunter2\n" * 110_000)
