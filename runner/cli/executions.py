@@ -99,7 +99,7 @@ def processing(places: Places) -> list[Record]:
         with closing(StoreReader(places.state)) as reader:
             meta, rows = reader.meta(), reader.executions()
     except StoreError as error:
-        echo_error(f"what runs now cannot be shown: {error}")
+        echo_error(f"running executions cannot be shown: {error}")
         return []
     if meta.get("monitor_log") != str(places.monitor_log):
         return []  # --monitor-log names another runner's log

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 # Command names of other programs (cron, systemd, docker, kubectl), and ours.
-_MEANT = {
+_SYNONYMS = {
     **dict.fromkeys(("list", "jobs", "tasks"), "ls"),
     **dict.fromkeys(("run", "trigger", "fire"), "exec"),
     **dict.fromkeys(("logs", "output", "tail"), "log"),
@@ -58,7 +58,11 @@ class _LazyGroup(click.Group):
             return super().resolve_command(ctx, args)
         import difflib
 
-        near = [_MEANT[name]] if name in _MEANT else difflib.get_close_matches(name, COMMANDS, n=1)
+        near = (
+            [_SYNONYMS[name]]
+            if name in _SYNONYMS
+            else difflib.get_close_matches(name, COMMANDS, n=1)
+        )
         hint = f"did you mean `runner {near[0]}`?" if near else "`runner --help` lists all commands"
         raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
 

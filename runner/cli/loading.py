@@ -87,7 +87,8 @@ def load(places: Places) -> Loaded:
     if catalog.missing and not supplied:
         require_visible(places.jobs)
         raise UsageError(
-            f"there is no jobs folder {places.jobs}; `runner init` creates one, --jobs names another"
+            f"there is no jobs folder {places.jobs}; "
+            "`runner init` creates one, --jobs names another"
         )
     force = in_force(catalog, supplied)
     return Loaded(

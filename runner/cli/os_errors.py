@@ -32,7 +32,7 @@ def os_error_text(error: OSError) -> str:
     >>> os_error_text(OSError(errno.ENOSPC, "No space left on device", "/srv/state"))
     '/srv/state: no space left on device; the disk is full; make room'
     """
-    if isinstance(error, FileNotFoundError) and _is_here_gone():
+    if isinstance(error, FileNotFoundError) and _is_working_folder_gone():
         return "the current folder has been removed; change to another one (cd)"
     what = (error.strerror or str(error) or type(error).__name__).lower()
     path = _path_text(error.filename)
@@ -49,7 +49,7 @@ def _path_text(name: object) -> str:
     return f"{text if text.isprintable() else shlex.quote(ascii(text))}: "
 
 
-def _is_here_gone() -> bool:
+def _is_working_folder_gone() -> bool:
     try:
         os.getcwd()  # noqa: PTH109
     except OSError:

@@ -82,8 +82,8 @@ def _git_findings(subject: Subject) -> Iterator[Finding]:
             if subject.user == _ROOT
             else "git would run what its `config` says"
         )
-        told = problem if subject.user == _ROOT or objection.grade is Grade.ANYBODY else advice
-        yield told("jobs", f"{objection.reason}, which git reads: {kept}", objection.suggestion)
+        finding = problem if subject.user == _ROOT or objection.grade is Grade.ANYBODY else advice
+        yield finding("jobs", f"{objection.reason}, which git reads: {kept}", objection.suggestion)
 
 
 def state_findings(subject: Subject) -> Iterator[Finding]:

@@ -44,19 +44,19 @@ def second(record: dict[str, Any], field: str = "scheduled_for") -> str:
     return f"{record[field][:19]}Z"
 
 
-def test_a_cron_expression_is_told_in_words_with_its_fires_and_what_to_beware_of(
+def test_a_cron_expression_is_told_in_words_with_its_fires_and_cautions(
     place: Place,
 ) -> None:
     # At no time at which clocks change: on some 31st of March they do.
     done = place.run("explain", "30 4 31 * *", "--timezone", "Europe/Madrid", "-n", "2")
     assert (done.returncode, done.stderr) == (0, "")
-    first, blank, head, *fires, another_blank, beware = done.stdout.splitlines()[:7]
+    first, blank, head, *fires, another_blank, caution = done.stdout.splitlines()[:7]
     assert first == 'cron "30 4 31 * *", at 04:30 on the 31st day of every month (Europe/Madrid)'
     assert (blank, another_blank) == ("", "")
     assert head.split() == ["NEXT", "FIRES", "DAY", "IN"]
     assert len(fires) == 2
     assert all(" 04:30:00+0" in fire for fire in fires)
-    assert beware.startswith("beware: there is no day 31 in February")
+    assert caution.startswith("caution: there is no day 31 in February")
 
 
 def test_a_schedule_is_read_as_in_the_files(place: Place) -> None:

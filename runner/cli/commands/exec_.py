@@ -127,7 +127,7 @@ def _through_runner(answer: Answer, places: Places, interruptions: _Interruption
     pause_s = _FIRST_LOOK_S
     while _is_on_its_way(execution, places):
         copier.copy()
-        interruptions.heed(lambda: ask(places.state, kill))
+        interruptions.kill_if_asked(lambda: ask(places.state, kill))
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, _LOOK_EVERY_S)
     copier.copy()
@@ -165,7 +165,7 @@ def _alone(command: Command, places: Places, interruptions: _Interruptions) -> i
             runner.turn()
             runner.wait(at_most_s=_LOOK_EVERY_S)
             copier.copy()
-            interruptions.heed(lambda: runner.obey(kill))
+            interruptions.kill_if_asked(lambda: runner.obey(kill))
     return _exit_code(ended[execution])
 
 
@@ -192,7 +192,7 @@ class _Interruptions:
             for number, handler in former.items():
                 signal.signal(number, handler)
 
-    def heed(self, kill: Callable[[], object]) -> None:
+    def kill_if_asked(self, kill: Callable[[], object]) -> None:
         """Call `kill` once if a signal has arrived since the last call."""
         if self._is_pending:
             self._is_pending = False
@@ -227,7 +227,7 @@ def _record_of(execution: str, places: Places) -> Record:
     """
     until_s = time.monotonic() + _RECORD_WITHIN_S
     while time.monotonic() < until_s:
-        for record in _told_of(execution, places):
+        for record in _records_of(execution, places):
             if (
                 record
                 and record["event"] == Event.EXECUTION_FINISHED
@@ -240,7 +240,7 @@ def _record_of(execution: str, places: Places) -> Record:
     )
 
 
-def _told_of(execution: str, places: Places) -> Iterator[Record | None]:
+def _records_of(execution: str, places: Places) -> Iterator[Record | None]:
     """Yield the records that wait in the store, then those of the log.
 
     The store comes first: records wait there when the log fails, and then the log may

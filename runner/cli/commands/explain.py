@@ -44,11 +44,11 @@ from runner.values import duration_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Subject:
-    """What is explained. `told` identifies it and its status, as JSON fields. `coming`
+    """What is explained. `about` identifies it and its status, as JSON fields. `coming`
     yields its fires from `now` on. `why` explains one instant.
     """
 
-    told: dict[str, Any]
+    about: dict[str, Any]
     timing: Timing | None
     zone: str
     now: datetime
@@ -100,7 +100,7 @@ def _expression(text: str, places: Places) -> _Subject:
     timing, now = timing_from(text, zone=zone), datetime.now(UTC)
     zone = _zone(timing, places)
     return _Subject(
-        told={"expression": text},
+        about={"expression": text},
         timing=timing,
         zone=zone,
         now=now,
@@ -136,7 +136,7 @@ def _named(name: str, places: Places) -> _Subject:
         )
 
     return _Subject(
-        told={
+        about={
             "request": name,
             **({"member": member} if member else {}),
             "status": str(stands.status),
@@ -204,7 +204,7 @@ def _print_meaning(subject: _Subject, count: int, output: str) -> None:
     known = cautions(subject.timing, subject.now)
     if output == "json":
         item = {
-            **subject.told,
+            **subject.about,
             "timing": timing_words(subject.timing),
             "zone": subject.zone,
             "next": [
@@ -214,9 +214,9 @@ def _print_meaning(subject: _Subject, count: int, output: str) -> None:
         }
         echo(json_line(item))
         return
-    member = subject.told.get("member")
+    member = subject.about.get("member")
     echo(
-        (f"{member} is a member of {subject.told['request']}: " if member else "")
+        (f"{member} is a member of {subject.about['request']}: " if member else "")
         + timing_words(subject.timing)
     )
     _print_standing(subject)
@@ -226,25 +226,25 @@ def _print_meaning(subject: _Subject, count: int, output: str) -> None:
     if known:
         echo()
         for each in known:
-            echo(f"{style('beware', fg='yellow')}: {each.message}")
+            echo(f"{style('caution', fg='yellow')}: {each.message}")
 
 
 def _print_standing(subject: _Subject) -> None:
-    told = subject.told
-    if "status" in told:
+    about = subject.about
+    if "status" in about:
         echo(
-            f"{told['request']} is {coloured(told['status'])}"
-            + (f": {told['message']}" if told["message"] else "")
+            f"{about['request']} is {coloured(about['status'])}"
+            + (f": {about['message']}" if about["message"] else "")
         )
-    if told.get("delay_s"):
-        delay = duration_text(timedelta(seconds=told["delay_s"]))
+    if about.get("delay_s"):
+        delay = duration_text(timedelta(seconds=about["delay_s"]))
         echo(f"its spread delays each fire by {delay}")
 
 
-def _title(told: dict[str, Any]) -> str:
-    if "expression" in told:
-        return " ".join(told["expression"].split())
-    return shown_name(told["request"], told.get("member", ""), is_member="member" in told)
+def _title(about: dict[str, Any]) -> str:
+    if "expression" in about:
+        return " ".join(about["expression"].split())
+    return shown_name(about["request"], about.get("member", ""), is_member="member" in about)
 
 
 def _fire_cells(fire: datetime, subject: _Subject) -> tuple[str, str, str]:
@@ -257,7 +257,7 @@ def _print_answer(subject: _Subject, at: datetime, output: str) -> None:
     answer, zone = subject.why(at), subject.zone
     if output == "json":
         item = {
-            **subject.told,
+            **subject.about,
             "scheduled_for": at,
             "local": local_text(at, zone),
             "zone": zone,
@@ -268,7 +268,7 @@ def _print_answer(subject: _Subject, at: datetime, output: str) -> None:
         }
         echo(json_line(item))
         return
-    what = _title(subject.told)
+    what = _title(subject.about)
     echo(f"{style(what, bold=True)} at {local_text(at, zone)}")
     for each in answer.because:
         echo(f"  {each.message}")

@@ -19,7 +19,7 @@ from runner.planning.states.results import FAILURES
 from runner.planning.views.request_view import IN_SYNC, INVALID
 
 _OPTIONAL = ("FILE", "SYNC")
-"""What a narrow terminal does without: a note below the table says what is out of sync."""
+"""The columns that a narrow terminal drops. A note below the table reports drift instead."""
 
 
 @click.command("ls")

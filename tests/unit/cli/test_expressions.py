@@ -1,4 +1,4 @@
-"""Timings as they are typed on a command line."""
+"""Timings typed on the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runner.planning.views.timing_words import timing_words
 
 
 @pytest.mark.parametrize("name", ["backup", "nightly-posting", "a.b_c-1", "daily"])
-def test_a_name_is_no_expression(name: str) -> None:
+def test_a_name_is_not_an_expression(name: str) -> None:
     assert not is_expression(name)
 
 
@@ -35,7 +35,7 @@ def test_a_name_is_no_expression(name: str) -> None:
         ),
     ],
 )
-def test_an_expression_is_a_cron_or_a_timing_as_in_the_files(text: str, words: str) -> None:
+def test_an_expression_is_cron_syntax_or_a_timing_as_in_the_files(text: str, words: str) -> None:
     assert is_expression(text)
     assert timing_words(timing_from(text, zone="Europe/Madrid")) == words
 
@@ -66,12 +66,12 @@ def test_an_expression_is_a_cron_or_a_timing_as_in_the_files(text: str, words: s
         ("{: " * 100, "YAML"),
     ],
 )
-def test_what_is_wrong_is_told_in_words(text: str, message: str) -> None:
+def test_a_wrong_expression_is_explained_in_words(text: str, message: str) -> None:
     with pytest.raises(RunnerError, match=message):
         timing_from(text, zone="UTC")
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_problems_of_an_expression_are_reported_at_once() -> None:
     with pytest.raises(RunnerError) as caught:
         timing_from("{frequency: dayly, at: 25:00, intervall: 3}", zone="UTC")
     assert len(str(caught.value).splitlines()) > 1

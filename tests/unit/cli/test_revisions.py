@@ -1,4 +1,4 @@
-"""A jobs folder as a commit has it: laid out whole, and whatever a tree holds."""
+"""Extracting a jobs folder from a commit, whatever the tree contains."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def around(folder: Path) -> Repository:
     return found
 
 
-def test_what_is_laid_out_is_what_was_committed_and_no_more(folder: Path, tmp_path: Path) -> None:
+def test_exactly_the_committed_files_are_extracted(folder: Path, tmp_path: Path) -> None:
     jobs = folder / "ops" / "jobs [1].d"
     (jobs / "sub").mkdir(parents=True)
     (jobs / "sub" / "ä\n.yaml").write_bytes(b"\xff\r\n")
@@ -77,7 +77,7 @@ def test_what_is_laid_out_is_what_was_committed_and_no_more(folder: Path, tmp_pa
     assert (target / "outside").read_text() == "x"
 
 
-def test_the_whole_work_tree_may_be_the_folder_and_it_may_be_gone(
+def test_the_folder_may_be_the_whole_work_tree_and_may_be_missing(
     folder: Path, tmp_path: Path
 ) -> None:
     (folder / "a.yaml").write_text("x")
@@ -87,7 +87,7 @@ def test_the_whole_work_tree_may_be_the_folder_and_it_may_be_gone(
     assert str(around(folder / "gone" / "jobs.d").prefix) == "gone/jobs.d"
 
 
-def test_what_is_too_large_to_be_read_is_told_so_and_takes_no_place(
+def test_a_file_that_is_too_large_is_reported_and_takes_no_disk_space(
     folder: Path, tmp_path: Path
 ) -> None:
     (folder / "a.yaml").write_bytes(b"#" * (LARGEST + 1))
@@ -98,7 +98,7 @@ def test_what_is_too_large_to_be_read_is_told_so_and_takes_no_place(
     assert (tmp_path / "target" / "a.yaml").stat().st_blocks == 0
 
 
-def test_a_submodule_is_named_and_nothing_is_written_of_it(folder: Path, tmp_path: Path) -> None:
+def test_a_submodule_is_named_and_its_files_are_left_out(folder: Path, tmp_path: Path) -> None:
     (folder / "a.yaml").write_text("x")
     first = committed(folder)
     git(folder, "update-index", "--add", "--cacheinfo", f"160000,{first},vendor")
@@ -108,12 +108,12 @@ def test_a_submodule_is_named_and_nothing_is_written_of_it(folder: Path, tmp_pat
     assert os.listdir(tmp_path / "target") == ["a.yaml"]  # noqa: PTH208
 
 
-def test_a_tree_that_wants_to_write_elsewhere_cannot(folder: Path, tmp_path: Path) -> None:
+def test_a_hostile_tree_cannot_write_outside_the_target(folder: Path, tmp_path: Path) -> None:
     blob = git(folder, "hash-object", "-w", "--stdin", given="x")
     link = git(folder, "hash-object", "-w", "--stdin", given=str(tmp_path))
     below = git(folder, "mktree", given=f"100644 blob {blob}\tescaped\n")
-    # Made by hand, for git itself refuses to: a name twice, once a link to elsewhere
-    # and once a folder; and `..`.
+    # git refuses to make such a tree, so it is written as raw bytes: `..`, and one name
+    # twice, as a link to elsewhere and as a folder.
     entries = [("40000", "..", below), ("120000", "a", link), ("40000", "a", below)]
     raw = b"".join(
         f"{mode} {name}\0".encode() + bytes.fromhex(identity) for mode, name, identity in entries
@@ -141,7 +141,7 @@ def test_a_ref_is_never_an_option_and_must_be_a_commit(folder: Path) -> None:
     assert sorted(repository.refs()) == ["main", "v1"]
 
 
-def test_no_repository_is_none_and_no_git_is_an_error(
+def test_a_missing_repository_is_none_and_a_missing_git_is_an_error(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))

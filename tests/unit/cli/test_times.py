@@ -1,4 +1,4 @@
-"""Times on the command line: every form, in every zone, toward the past and the future."""
+"""Times on the command line: every form, counted toward the past and the future."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runner.cli.times import OfDay, Toward, read_time
 from runner.errors import UsageError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-MADRID = "Europe/Madrid"  # an hour ahead of UTC on that day
+MADRID = "Europe/Madrid"  # one hour ahead of UTC on that day
 PAST, FUTURE, NEITHER = Toward.PAST, Toward.FUTURE, Toward.NEITHER
 FORMS = [
     ("2026-12-24T18:00:00.000125Z", NEITHER, "2026-12-24 18:00:00.000125"),
@@ -39,7 +39,7 @@ def test_each_form_of_a_time_means_an_instant(text: str, toward: Toward, meant: 
 
 
 @pytest.mark.parametrize("text", ["2026-12-24", "today", "yesterday"])
-def test_a_date_alone_is_its_first_instant_or_as_an_end_its_whole_day(text: str) -> None:
+def test_a_date_means_its_first_instant_or_as_an_end_its_whole_day(text: str) -> None:
     first, last, after = (
         read_time("--until", text, MADRID, NOW, toward=FUTURE, of_day=of_day)
         for of_day in (OfDay.FIRST, OfDay.LAST, OfDay.AFTER)
@@ -50,7 +50,7 @@ def test_a_date_alone_is_its_first_instant_or_as_an_end_its_whole_day(text: str)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "30", "2 h", "25:00", "tomorrow", "2026-12-24T18"])
-def test_anything_else_is_refused_with_all_that_can_be_written(text: str) -> None:
+def test_anything_else_is_refused_with_a_list_of_the_forms(text: str) -> None:
     with pytest.raises(
         UsageError,
         match=r"^--since: .*; .*2026-12-24 18:00.*19:57, now, today, yesterday, or a dur",
@@ -58,7 +58,7 @@ def test_anything_else_is_refused_with_all_that_can_be_written(text: str) -> Non
         read_time("--since", text, MADRID, NOW, toward=PAST)
 
 
-def test_a_duration_is_no_time_where_it_could_lead_either_way() -> None:
+def test_a_duration_is_refused_where_its_direction_is_ambiguous() -> None:
     with pytest.raises(UsageError, match=r"^--at: '2h' is not a time; .*yesterday$"):
         read_time("--at", "2h", MADRID, NOW, toward=NEITHER)
 

@@ -71,8 +71,8 @@ def _table(shown: Shown) -> Iterator[str]:
     for step in steps[:_MOST_ROWS]:
         zone = zone_of(step, shown)
         former = f" (was {_code(step.renamed_from)})" if step.renamed_from else ""
-        told = becoming_words(step)
-        name = f"{_code(step.name)}{former}" + (f"<br>{told}" if told else "")
+        becoming = becoming_words(step)
+        name = f"{_code(step.name)}{former}" + (f"<br>{becoming}" if becoming else "")
         before, after = _next(step.before, zone), _next(step.after, zone)
         yield f"| {_SYMBOLS[step.kind]} | {name} | {before} | {after} |"
     if len(steps) > _MOST_ROWS:

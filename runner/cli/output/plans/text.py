@@ -58,8 +58,8 @@ def lines(shown: Shown) -> Iterator[str]:
 def _step(step: Step, shown: Shown) -> Iterator[str]:
     mark, colour = _MARKS[step.kind]
     former = f" (was {step.renamed_from})" if step.renamed_from else ""
-    told = becoming_words(step)
-    yield style(f"{mark} {step.name}", fg=colour) + former + (f"  {told}" if told else "")
+    becoming = becoming_words(step)
+    yield style(f"{mark} {step.name}", fg=colour) + former + (f"  {becoming}" if becoming else "")
     for alteration in step.alterations:
         yield f"    {alteration_words(alteration)}"
     if has_other_fires(step):

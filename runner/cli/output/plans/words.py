@@ -16,7 +16,7 @@ from runner.planning.views.plan import Kind, Outlook, Step
 from runner.requests.model import RunImmediately, RunLater, Schedule
 from runner.values import neutral
 
-_TOLD = {
+_STATUS_WORDS = {
     Change.SCHEDULED: "scheduled",
     Change.UNSCHEDULED: "unscheduled",
     Change.RESCHEDULED: "rescheduled",
@@ -63,7 +63,7 @@ def alteration_words(alteration: Alteration) -> str:
 
 def becoming_words(step: Step) -> str:
     """Return the request's status changes in the monitor log's words; empty if there are none."""
-    return ", then ".join(_TOLD[change] for change in step.told)
+    return ", then ".join(_STATUS_WORDS[change] for change in step.told)
 
 
 def run_words(step: Step, fire: datetime) -> str:

@@ -1,4 +1,4 @@
-"""What `validate` prints, form by form, checked by what reads it."""
+"""The output of `validate` in each format, checked by a reader of that format."""
 
 from __future__ import annotations
 
@@ -60,11 +60,10 @@ problems_made = st.builds(
 
 
 # --- a line with its caret
-# --------------------------------------------------------------------------------------------
 
 
 def cells(text: str) -> int:
-    """Return how wide a text is, by an own reading of UAX 11."""
+    """Return a text's width in terminal cells: an independent implementation of UAX 11."""
     wide = sum(unicodedata.east_asian_width(character) in ("W", "F") for character in text)
     return (
         len(text)
@@ -74,12 +73,12 @@ def cells(text: str) -> int:
 
 
 @given(TEXT, st.characters(), TEXT, st.integers(20, 100))
-def test_the_caret_stands_below_its_character_and_nothing_can_steer_a_terminal(
+def test_the_caret_stands_below_its_character_and_controls_are_escaped(
     before: str, character: str, behind: str, width: int
 ) -> None:
     line, blanks = pointed(f"{before}{character}{behind}x", len(before) + 1, width)
     assert line.isprintable()
-    assert cells(line) <= width + 8  # of a wide character, a tab or an escape the whole is shown
+    assert cells(line) <= width + 8  # a wide character, a tab or an escape is never split
     assert 0 <= blanks < width
     starts = [at for at in range(len(line)) if cells(line[:at]) == blanks]
     assert starts
@@ -101,17 +100,19 @@ def test_the_caret_stands_below_its_character_and_nothing_can_steer_a_terminal(
         ("short", 99, ("short", 5)),
     ],
 )
-def test_a_line_is_shown_as_it_looks(line: str, column: int, shown: tuple[str, int]) -> None:
+def test_a_line_is_shown_as_an_editor_shows_it(
+    line: str, column: int, shown: tuple[str, int]
+) -> None:
     assert pointed(line, column, 80) == shown
 
 
-def test_of_a_very_long_line_the_part_around_the_place_is_shown() -> None:
+def test_a_very_long_line_is_cut_around_the_problem() -> None:
     line, blanks = pointed("x" * 300_000 + "HERE" + "y" * 300_000, 300_001, 60)
     assert (len(line), line[0], line[-1]) == (60, "…", "…")
     assert line[blanks:].startswith("HEREy")
 
 
-def test_a_problem_is_shown_with_its_line_as_the_parser_counts_lines(tmp_path: Path) -> None:
+def test_a_problem_shows_the_line_that_the_parser_counted(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_bytes(b"\xef\xbb\xbfa: 1\r\nb: \x1b2\r\rc: x\n")
     lines = problem_lines(problem(file=str(file), line=4, column=4, suggestion="do it right"))
@@ -120,7 +121,7 @@ def test_a_problem_is_shown_with_its_line_as_the_parser_counts_lines(tmp_path: P
     assert unstyle(excerpt(str(file), 2, 4)[0]) == " 2 | b: \\x1b2"
 
 
-def test_where_there_is_no_line_to_see_there_is_no_excerpt(tmp_path: Path) -> None:
+def test_an_empty_or_unreadable_file_has_no_excerpt(tmp_path: Path) -> None:
     empty = tmp_path / "a.yaml"
     empty.touch()
     assert [
@@ -129,37 +130,37 @@ def test_where_there_is_no_line_to_see_there_is_no_excerpt(tmp_path: Path) -> No
     ] == [()] * 4
 
 
-def test_a_name_or_a_message_cannot_steer_the_terminal() -> None:
+def test_control_characters_in_names_and_messages_are_escaped() -> None:
     (line,) = problem_lines(problem(file="a\x1b[2Jb", message="x\x07\u202ey"))
     assert shown_line(line, is_coloured=False) == "a\\x1b[2Jb:3:7: x\\x07\\u202ey"
     assert shown_line(line, is_coloured=True) == "\x1b[1ma\\x1b[2Jb:3:7:\x1b[0m x\\x07\\u202ey"
 
 
-def test_a_foreign_colour_is_shown_as_text_between_our_own() -> None:
+def test_a_foreign_colour_is_escaped_between_our_own() -> None:
     line = style("a\x1b[31mb", fg="green") + " \x1b[1mc\ufdd01m"
     assert shown_line(line, is_coloured=True) == "\x1b[32ma\\x1b[31mb\x1b[0m \\x1b[1mc\\ufdd01m"
     assert shown_line(line, is_coloured=False) == "a\\x1b[31mb \\x1b[1mc\\ufdd01m"
 
 
-# --- the forms
-# --------------------------------------------------------------------------------------------------------
+# --- the formats
 
 
-def test_json_has_a_line_a_problem_with_the_fields_of_the_design() -> None:
+def test_json_has_one_line_per_problem_with_the_documented_fields() -> None:
     lines = printed("json", problem(), problem(line=4, suggestion="so")).splitlines()
     assert [json.loads(line)["line"] for line in lines] == [3, 4]
     assert list(json.loads(lines[0])) == ["file", "line", "column", "path", "message", "suggestion"]
 
 
-def test_github_gets_a_command_a_problem() -> None:
+def test_github_has_one_command_per_problem() -> None:
     assert printed("github", problem(suggestion="100% right")) == (
-        "::error file=jobs.d/a.yaml,line=3,col=7,title=timing.schedule.at[0]::it is wrong%0A100%25 right"
+        "::error file=jobs.d/a.yaml,line=3,col=7,title=timing.schedule.at[0]::"
+        "it is wrong%0A100%25 right"
     )
 
 
 @given(problems_made)
-def test_github_reads_back_what_was_written(made: Problem) -> None:
-    """Read as the Actions runner does: properties to the first `::`, `%25` last."""
+def test_github_output_can_be_parsed_back(made: Problem) -> None:
+    """Parse as the Actions runner does: properties end at the first `::`, `%25` is last."""
     command = printed("github", made)
     assert "\n" not in command
     assert "\r" not in command
@@ -236,16 +237,14 @@ SARIF = _object(
         ),
     },
 )
-"""What SARIF 2.1.0's own schema (sections 3.13 to 3.52 of the standard) demands of the
-part of it that is used here.
-
-`tests/integration/test_editor.py` has the whole judged by Microsoft's validator, which
-has the schema in it.
+"""The part of the SARIF 2.1.0 schema (sections 3.13 to 3.52 of the standard) that the
+reports use. `tests/integration/test_editor.py` checks against the full schema with
+Microsoft's validator.
 """
 
 
 @given(st.lists(problems_made, max_size=4))
-def test_sarif_keeps_its_schema_and_refers_to_rules_that_it_describes(made: list[Problem]) -> None:
+def test_sarif_follows_its_schema_and_describes_every_rule(made: list[Problem]) -> None:
     log = json.loads(printed("sarif", *made))
     jsonschema.Draft7Validator(SARIF).validate(log)
     (run,) = log["runs"]
@@ -268,14 +267,14 @@ def test_sarif_keeps_its_schema_and_refers_to_rules_that_it_describes(made: list
         ("nonsense", "request"),
     ],
 )
-def test_sarif_has_a_rule_for_each_key_described_as_in_the_schema(path: str, rule: str) -> None:
+def test_a_sarif_rule_is_a_key_with_its_description_from_the_schema(path: str, rule: str) -> None:
     log = json.loads(printed("sarif", problem(path=path)))
     (described,) = log["runs"][0]["tool"]["driver"]["rules"]
     assert described["id"] == rule
     assert described["shortDescription"]["text"].endswith(".")
 
 
-def test_names_of_files_are_told_from_the_working_folder_on(
+def test_file_names_are_relative_to_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -288,7 +287,7 @@ def test_names_of_files_are_told_from_the_working_folder_on(
 
 
 @given(st.lists(problems_made, max_size=4))
-def test_junit_is_xml_with_a_case_a_file_that_fails_where_there_are_problems(
+def test_junit_has_one_case_per_file_which_fails_if_the_file_has_problems(
     made: list[Problem],
 ) -> None:
     ordered = sorted(made, key=lambda each: each.file)
@@ -302,7 +301,7 @@ def test_junit_is_xml_with_a_case_a_file_that_fails_where_there_are_problems(
     assert (suite.get("tests"), suite.get("failures")) == (str(len(bad) + 1), str(len(bad)))
 
 
-def test_junit_keeps_the_schema_of_jenkins_and_replaces_what_xml_cannot_hold() -> None:
+def test_junit_follows_the_schema_of_jenkins_and_replaces_invalid_characters() -> None:
     xmlschema = pytest.importorskip(
         "xmlschema", reason="xmlschema, of the extra `test`, is not installed"
     )
@@ -314,7 +313,7 @@ def test_junit_keeps_the_schema_of_jenkins_and_replaces_what_xml_cannot_hold() -
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_where_all_is_well_each_form_is_still_whole(form: str) -> None:
+def test_each_format_is_complete_without_problems(form: str) -> None:
     text = printed(form, good=("a.yaml",))
     match form:
         case "sarif":
