@@ -131,7 +131,7 @@ def test_a_file_that_another_user_may_change_harms_only_itself(
             "dated",
             "filed",
         }
-    assert used.run("exec", "plain").returncode == 0  # the last good version goes on
+    assert used.run("exec", "plain").returncode == 0  # the last good version stays active
     assert used.stop(runner) == 0
 
 

@@ -64,7 +64,7 @@ def test_from_the_first_file_to_a_second_start(place: Place) -> None:
     place.write("tick.yaml", "process: {shel: oops}\n")
     (rejected,) = wait_until(lambda: place.events("request.rejected"))
     assert "did you mean `shell`?" in [problem["suggestion"] for problem in rejected["problems"]]
-    assert "the last good version of tick goes on" in rejected["message"]
+    assert "the last good version of tick stays active" in rejected["message"]
     assert _next_after(place, rejected, "tick")["output_tail"] == "two\n"
     assert "invalid" in place.run("ls").stdout
 

@@ -27,7 +27,7 @@ _OPTIONAL = ("FILE", "SYNC")
     "--failing",
     "is_failing_first",
     is_flag=True,
-    help="List requests whose last execution failed first.",
+    help="Put requests with a failed last execution first.",
 )
 @output_option
 @place_options

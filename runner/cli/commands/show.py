@@ -216,7 +216,7 @@ def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
     """Return a request's status as the fields that `ls` and `show` print."""
     rejection = view.rejection
     last = last_result(view.name, view.state, loaded.snapshot.meta)
-    kept = "the last good version goes on; " if rejection and view.request else ""
+    kept = "the last good version stays active; " if rejection and view.request else ""
     return {
         "request": view.name or None,
         "status": view.status,

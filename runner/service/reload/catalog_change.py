@@ -180,7 +180,7 @@ def _rejection_fields(rejection: Rejection, force: InForce, git: str | None) -> 
         "git_commit": git,
         "last_good": bool(kept),
         "problems": list(rejection.problems),
-        "message": f"the last good version of {', '.join(kept)} goes on" if kept else None,
+        "message": f"the last good version of {', '.join(kept)} stays active" if kept else None,
     }
 
 

@@ -43,7 +43,7 @@ def lines(shown: Shown) -> Iterator[str]:
             yield from problem_lines(problem)
         kept = sorted(name for name, by in shown.plan.kept.items() if by == rejection)
         if kept:
-            yield f"    the last good version of {', '.join(kept)} goes on"
+            yield f"    the last good version of {', '.join(kept)} stays active"
     yield from _section("runs at once", [_run(step, fire, shown) for step, fire in running(shown)])
     yield from _section("recorded as misfired", list(missed_words(shown)))
     yield from _section(
