@@ -188,6 +188,8 @@ class Journal:
 
         After a crash, `recover` can then tell which part of a batch arrived.
         """
+        # The log may have been rotated since the last append (another inode), or truncated
+        # (a smaller offset). If it is where the store knows it to be, no commit is needed.
         place = _mark_at(*self._log.place())
         if place != self._mark:
             if (

@@ -84,5 +84,6 @@ class Mail:
             self._reload()
         except RefusedError as error:
             return Answer(is_done=False, lines=(str(error),))
+        # No answer yet: the reading that begins after this moment brings it.
         self._reloads[row.id] = (command, self._clock.elapsed_s())
         return None

@@ -50,6 +50,8 @@ class Registry:
         self.rejections: tuple[Rejection, ...] = ()
         self.is_kept_whole = False
         self._due: list[str] = []
+        # Names whose next fire is not computed yet. A request may change several times in
+        # one turn; it is planned once, before the next look.
         self._unplanned: set[str] = set()
         self._scheduler = FireScheduler(lambda: clock.now().timestamp())
 

@@ -188,6 +188,7 @@ class ClockWatch:
 
     def accept(self, step: Step | None) -> None:
         """Go on from a committed step; None: the verdicts of a former step are forgotten."""
+        # A small step changes no memory: `_latest` stays, so that further ones add up.
         if step is None or step.reopened is not None:
             self._memory = self._memory_after(step)
             self._latest, self._ran_s = self._memory.latest, 0.0

@@ -299,6 +299,8 @@ class Claims:
 
     def _verdict(self, execution: Execution) -> Verdict:
         guard = execution.guard
+        # A queue that would complete a deadlock counts as closed: the execution is refused,
+        # and its group goes on. Without room it waits in the store, also while closing.
         return verdict(
             is_guard_held=guard is not None and self.holder(guard) is not None,
             is_queue_closed=guard is not None

@@ -330,6 +330,8 @@ class Dispatcher:
         self._adopted.remove(execution.id)
         if exited.stopped_for is not None:
             return outcome_of(execution, exited)
+        # A process that outlived its runner is not run again itself, so a one-time request
+        # is marked as cut off, unless its group runs again.
         group = self._book.get(execution.claim.group or "")
         if group is None or not self._is_rerun(group):
             self._lost(execution)
@@ -337,6 +339,7 @@ class Dispatcher:
 
     def _finish(self, execution: Execution, outcome: Outcome) -> None:
         """Record the end of an execution and remove its row with the next commit."""
+        # An execution lost at its start may have run, so its output is looked for too.
         has_run = execution.started is not None or outcome.reason is Reason.RUNNER_LOST
         output = self._outputs.pop(execution.id, None)
         tail = read_tail(execution.claim.output_file, only=output) if has_run else None

@@ -144,6 +144,8 @@ class Succession:
             self._claims.end(replace(group, stopped_by=asked[1]), stopped(group, *asked))
         elif outcome.reason in _INTERRUPTIONS:
             cut = cut_off_group(member.process.name, count - sequence)
+            # How the member ended is unknown, so neither the next member nor a success is
+            # justified: the group ends as interrupted.
             is_lost = outcome.reason is Reason.RUNNER_LOST
             self._claims.end(group, cut if is_lost else stopped(group, Reason.RUNNER_STOPPED, None))
         elif sequence == count or (failed and action.stop_on_failure):

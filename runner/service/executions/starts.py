@@ -109,6 +109,7 @@ class Starts:
 
     def _tried(self, execution: str, held: _Held) -> Started | None:
         """Advance a start as far as possible now. Raises SpawnError."""
+        # The loop waits only when the start begins; later looks just ask whether it is over.
         patience_s = 0.0
         if held.pending is None:
             if not self._may_begin(held.needs):

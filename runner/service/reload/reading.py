@@ -73,7 +73,13 @@ class Reading:
 
 
 class Reloader:
-    """Decides when there is a new catalog, and reads it. Times are elapsed seconds."""
+    """Decides when there is a new catalog, and reads it. Times are elapsed seconds.
+
+    A change makes the folder restless until a scan begins. The scan begins after a moment
+    of quiet, after two looks (glances) without a difference, or at the latest after
+    `PATIENCE_S`; git's index.lock holds it back as long. A glance reads changed files
+    ahead, so the scan itself is short.
+    """
 
     def __init__(
         self,
@@ -93,8 +99,11 @@ class Reloader:
         self._restless_since_s: float | None = None
         self._restless_at_s = 0.0
         self._held_until_s = 0.0  # while git changes the folder
+        # Still: quiet without waiting, by a command or by two equal glances. Glanced: one
+        # glance is complete. Found: a resync found the change, so notifications are missing
+        # and their silence proves nothing.
         self._is_still = self._is_glanced = self._is_found = False
-        self._is_doubted = False
+        self._is_doubted = False  # the wait for quiet was already repeated once
         self._checked_at_s = 0.0
         self._glance_at_s: float | None = None
         self._glance: Generator[None, None, bool] | None = None
