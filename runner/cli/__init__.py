@@ -28,6 +28,11 @@ def main() -> None:
 
 
 def _main() -> None:
+    """Run click, and turn known errors into a message and an exit code.
+
+    Signals are noted before anything slow is imported, so that an early SIGTERM is not
+    lost.
+    """
     if sys.argv[1:2] == ["start"]:  # the group has no options, so the command is the first argument
         early_signals.note()
     _open_standard_streams()

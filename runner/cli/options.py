@@ -76,6 +76,8 @@ def reading_options(function: Function) -> Function:
 
 
 def _with_places(function: Function, *, is_guarded: bool) -> Function:
+    """Wrap a command function so that the four options arrive as one argument `places`."""
+
     def with_places(
         *args: Any,
         jobs: Path,
@@ -92,6 +94,7 @@ def _with_places(function: Function, *, is_guarded: bool) -> Function:
 
     with_places.__doc__ = function.__doc__
     with_places.__name__ = function.__name__
+    # click collects a function's options in this attribute until @click.command reads it.
     if hasattr(function, "__click_params__"):
         with_places.__click_params__ = function.__click_params__  # type: ignore[attr-defined]
     return _JOBS(_STATE(_LOG(_ZONE(with_places))))  # type: ignore[return-value]

@@ -36,6 +36,8 @@ def reach(
     give_up_s = time.monotonic() + PATIENCE_S
     while True:
         try:
+            # The owner can change after this look: `alone` then raises StoreInUseError,
+            # `asked` NoRunnerError, and the loop looks again.
             if owner_pid(places.state) is None:
                 return alone()
             answer = asked(places, command)

@@ -113,15 +113,17 @@ class Repository:
         return tuple(submodules)
 
     def _listed(self, commit: str, paths: list[str]) -> tuple[list[_Blob], list[str]]:
+        """Return the blobs and the submodules of a commit at or below some paths."""
         within = [] if "." in paths else ["--", *paths]
         listing = _checked(
             self.top, "--literal-pathspecs", "ls-tree", "-rlz", "--full-tree", commit, *within
         )
         blobs, submodules = [], []
         for line in listing.split(b"\0"):
+            # git-ls-tree(1) with -lz: "MODE TYPE ID SIZE\tPATH", without quoting.
             about, _, path = os.fsdecode(line).partition("\t")
             if not path or ".." in PurePosixPath(path).parts:
-                continue
+                continue  # git refuses to commit "..", but a crafted tree may contain it
             mode, _, identity, size = about.split()
             if mode == _SUBMODULE:
                 submodules.append(path)
@@ -139,6 +141,8 @@ class Repository:
         small = [blob for blob in ordered if blob.size <= LARGEST]
         asked = "".join(f"{blob.identity}\n" for blob in small).encode()
         answer = io.BytesIO(_checked(self.top, "cat-file", "--batch", "--buffer", given=asked))
+        # git-cat-file(1) --batch answers each id with a header line, the content and a
+        # newline, or with "ID missing".
         for blob in small:
             if answer.readline().endswith(b" missing\n"):
                 raise UsageError(
@@ -160,6 +164,7 @@ class _Blob:
 
 
 def _write(blobs: Iterator[tuple[_Blob, bytes]], target: Path) -> None:
+    """Write blobs below `target`. Raises OSError for a tree with conflicting paths."""
     for blob, content in blobs:
         place = target / blob.path
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +173,7 @@ def _write(blobs: Iterator[tuple[_Blob, bytes]], target: Path) -> None:
             continue
         place.write_bytes(content)
         if blob.size > len(content):
-            os.truncate(place, blob.size)
+            os.truncate(place, blob.size)  # a sparse file: the size without the disk space
 
 
 def _checked(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
@@ -179,6 +184,10 @@ def _checked(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
 
 
 def _run(folder: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run git in a folder, with nothing of the caller's repository and no prompt.
+
+    Raises UsageError if git is missing or does not answer within _PATIENCE_S seconds.
+    """
     environment = {name: value for name, value in os.environ.items() if name not in _LOCATING}
     try:
         return subprocess.run(

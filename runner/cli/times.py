@@ -56,6 +56,7 @@ def read_time(
         return now
     if text in days:
         return _in_day(option, text, days[text], zone, of_day)
+    # Each of these returns None for a text of another form; the forms do not overlap.
     for read in (_instant, _after_duration, _time_of_day):
         if (instant := read(text, zone, now, toward)) is not None:
             return instant

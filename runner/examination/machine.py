@@ -158,6 +158,7 @@ def clock_findings(subject: Subject) -> Iterator[Finding]:
     matching = Filter(events=frozenset({Event.RUNNER_CLOCK_STEPPED}), since=now - _STEPS_FOR)
     steps = newest(subject.monitor_log, _STEPS_READ, matches=matching)
     back = [record for record in steps if record.get("reopened_from")]
+    # The last step of all, and before it the last one back, whose reopened span may be open.
     for record in steps[-1:] if back[-1:] == steps[-1:] else [*back[-1:], *steps[-1:]]:
         yield advice("clock", _step_words(record), "let the time service slew the clock")
 
@@ -242,7 +243,7 @@ def _and_more(places: list[str]) -> str:
 
 def file_system_of(path: Path, mountinfo: str) -> str:
     """Return the type of a path's file system, or "" if unknown (proc(5), mountinfo)."""
-    device = path.stat().st_dev
+    device = path.stat().st_dev  # mountinfo's third field is this, as MAJOR:MINOR
     number = f"{os.major(device)}:{os.minor(device)}"
     for line in mountinfo.splitlines():
         if line.split(" ", 3)[2] == number:
@@ -299,6 +300,8 @@ def cgroup_findings(subject: Subject) -> Iterator[Finding]:
     own = folder_of(
         Path(f"/proc/{subject.pid}/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()
     )
+    # The runner moves itself into a child cgroup "runner": cgroups(7) forbids processes in
+    # a cgroup that has controllers enabled for its children.
     if own is not None and own.name == "runner" and (own / "cgroup.procs").exists():
         given = (own.parent / "cgroup.subtree_control").read_text().split()
         yield good(
@@ -318,6 +321,7 @@ def cgroup_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def _room(names: str, place: Path) -> Finding:
+    """Return the finding about the free space and inodes of a folder's file system."""
     status = os.statvfs(place)
     free, has_inodes = status.f_bavail * status.f_frsize, status.f_files > 0
     message = f"{free >> 20} MiB" + (f" and {status.f_favail} inodes" if has_inodes else "")
@@ -353,6 +357,7 @@ def _number(name: str) -> int | None:
 
 
 def _can_watch() -> bool:
+    """Return whether the user may create another inotify instance, by creating one."""
     descriptor = ctypes.CDLL(None).inotify_init1(os.O_CLOEXEC) if sys.platform == "linux" else -1
     if descriptor >= 0:
         os.close(descriptor)

@@ -76,6 +76,7 @@ def _read_besides(subject: Subject) -> list[Path]:
 
 
 def _git_findings(subject: Subject) -> Iterator[Finding]:
+    """Report a repository that another user may change: its config can make git run commands."""
     if objection := objection_to_git(subject.jobs, subject.trust):
         kept = (
             "root records no commit"
@@ -149,6 +150,9 @@ def user_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def _kind_findings(folder: Path) -> Iterator[Finding]:
+    """Report entries of the state folder that are of the wrong kind, such as a folder
+    in place of the lock.
+    """
     wake, lock, outputs = wake_path(folder), lock_path(folder), outputs_folder(folder)
     kinds = (
         (wake, wake.is_fifo(), "FIFO"),
@@ -163,6 +167,9 @@ def _kind_findings(folder: Path) -> Iterator[Finding]:
 
 
 def _use_findings(check: str, paths: Iterable[Path], subject: Subject) -> Iterator[Finding]:
+    """Report the first path that the runner cannot write. Only the runner's own user
+    can check this.
+    """
     for path in paths if os.geteuid() == subject.user else ():
         needed = os.W_OK | (os.X_OK if path.is_dir() else 0)
         if not os.access(path, needed):
@@ -177,6 +184,7 @@ def _use_findings(check: str, paths: Iterable[Path], subject: Subject) -> Iterat
 
 
 def _readers(check: str, paths: Iterable[Path]) -> Iterator[Finding]:
+    """Report paths that every user may read."""
     for path in paths:
         if path.stat().st_mode & _OTHERS_READ:
             message = f"everyone may read {path}, which contains the output of processes"
@@ -187,6 +195,7 @@ def _exposures(check: str, paths: list[Path], subject: Subject) -> Iterator[Find
     """Report who else may change some of `paths`, or a folder above them: one finding
     per kind of user.
     """
+    # Many paths share one objection, for example a folder above all of them.
     found: dict[Objection, Path] = {}
     for path in paths:
         if objection := subject.trust.objection(path, is_strict=True):
@@ -215,6 +224,11 @@ def _exposure(
     is_ours: bool,
     subject: Subject,
 ) -> Finding:
+    """Return the finding for one kind of user and some paths that it may change.
+
+    `top` is the first path checked, to which the suggested chmod applies; `path` is one
+    of the exposed paths.
+    """
     first, user = objections[0], user_name(subject.user)
     places = _counted(Path(each.path) for each in objections)
     if first.grade is Grade.OWNER:

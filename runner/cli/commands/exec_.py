@@ -130,7 +130,7 @@ def _through_runner(answer: Answer, places: Places, interruptions: _Interruption
         interruptions.kill_if_asked(lambda: ask(places.state, kill))
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, _LOOK_EVERY_S)
-    copier.copy()
+    copier.copy()  # the output written after the last look
     return _exit_code(_record_of(execution, places))
 
 

@@ -96,6 +96,7 @@ def explain_command(what: str, at: str | None, count: int, output: str, places: 
 
 
 def _expression(text: str, places: Places) -> _Subject:
+    """Return the subject for an expression, which has no state and no history."""
     zone = places.own_zone if places.given_zone else places.zone
     timing, now = timing_from(text, zone=zone), datetime.now(UTC)
     zone = _zone(timing, places)
@@ -110,6 +111,7 @@ def _expression(text: str, places: Places) -> _Subject:
 
 
 def _fires(timing: Timing, now: datetime) -> Iterator[datetime]:
+    """Yield the fires of a timing from `now` on, as if it were registered now."""
     match timing:
         case RunImmediately():
             return iter((now,))
@@ -120,6 +122,7 @@ def _fires(timing: Timing, now: datetime) -> Iterator[datetime]:
 
 
 def _named(name: str, places: Places) -> _Subject:
+    """Return the subject for the name of a request or of a group's member."""
     loaded = load(places)
     report_trouble(places, loaded)
     name, member = _membership(name, loaded)
@@ -200,6 +203,7 @@ def _instant(text: str, subject: _Subject) -> datetime:
 
 
 def _print_meaning(subject: _Subject, count: int, output: str) -> None:
+    """Print what a timing means, its next fires, and cautions."""
     coming = list(islice(subject.coming, count))
     known = cautions(subject.timing, subject.now)
     if output == "json":
@@ -254,6 +258,7 @@ def _fire_cells(fire: datetime, subject: _Subject) -> tuple[str, str, str]:
 
 
 def _print_answer(subject: _Subject, at: datetime, output: str) -> None:
+    """Print why a request did or did not run at an instant."""
     answer, zone = subject.why(at), subject.zone
     if output == "json":
         item = {

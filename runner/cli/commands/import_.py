@@ -165,6 +165,7 @@ def _read_stdin() -> bytes:
 
 
 def _imported(asked: _Asked, text: str, settings: Settings) -> Import:
+    """Parse the source with the importer of its kind."""
     match asked.kind:
         case "crontab":
             from runner.importing.crontab import from_crontab
@@ -210,7 +211,7 @@ def _with_parsed_shell(imported: Import) -> Import:
     requests = tuple(
         each if error is None else each.changed(f"/bin/sh cannot parse its command: {error}")
         for each in imported.requests
-        for error in [_shell_error(each)]
+        for error in [_shell_error(each)]  # one run of the shell per request
     )
     return replace(imported, requests=requests)
 
@@ -304,6 +305,7 @@ def _report(
     dry_run: bool,
     source: str,
 ) -> None:
+    """Print the imported files and remarks, as text or as JSON lines."""
     if output == "json":
         _report_json(imported, files, target, dry_run=dry_run)
         return

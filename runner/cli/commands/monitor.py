@@ -150,6 +150,7 @@ def _followed(places: Places, matches: Filter, count: int) -> Iterator[dict[str,
     """
     is_about_starts = ExecutionStatus.PROCESSING in matches.statuses
     events = matches.events | {Event.EXECUTION_STARTED} if is_about_starts else matches.events
+    # Bounded memory: `monitor -f` may follow for months.
     recent: deque[tuple[object, object]] = deque(maxlen=count + _MOST_ADDED_MEANWHILE)
     for record in follow(
         places.monitor_log,

@@ -150,6 +150,8 @@ def _extracted(
     repository: Repository, commit: str, place: Path, label: str, places: Places
 ) -> _Former:
     """Extract the jobs folder of a commit, and the files outside of it that its requests name."""
+    # Two passes: only a first read of the catalog shows which files outside of the folder
+    # its requests name. Extracting the whole tree instead could take gigabytes.
     folder = Path(place, repository.prefix)
     submodules = repository.extract(commit, place, [repository.prefix])
     reader = CatalogReader(folder, default_zone=places.zone)

@@ -233,6 +233,7 @@ def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
 
 
 def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any]:
+    """Return all fields of a request that `show` prints. Fields without a value are left out."""
     request, state = view.request, view.state
     item: dict[str, Any] = {**item_of(view, loaded)}
     if view.rejection:

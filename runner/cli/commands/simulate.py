@@ -151,6 +151,7 @@ def _print(simulated: Simulation, count: int, zone: str) -> None:
 
 
 def _print_totals(simulated: Simulation, zone: str) -> None:
+    """Print the busiest minute, and the counts of overlapping and waiting fires."""
     rush, loads = simulated.rush, simulated.loads
     assert rush is not None
     echo(f"busiest minute: {_counted(rush.starts, 'start')} at {local_text(rush.at, zone)}")
@@ -219,7 +220,7 @@ def _level(starts: int, most: int) -> int:
     """Return the quarter of `most` that a number of starts lies in, from 1 to 4; 0 for
     no starts.
     """
-    return -(-starts * (len(_BLOCKS) - 1) // most)
+    return -(-starts * (len(_BLOCKS) - 1) // most)  # rounded up: one start is visible too
 
 
 def _legend(most: int) -> str:

@@ -103,6 +103,7 @@ def status_command(output: str, places: Places) -> None:
 
 
 def _item(pid: int, loaded: Loaded, places: Places) -> dict[str, Any]:
+    """Return the fields that `status` prints."""
     meta = loaded.snapshot.meta
     executions = [execution_of(row) for row in loaded.snapshot.executions]
     found = views(loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now)
@@ -146,7 +147,7 @@ def _clock_item(meta: Mapping[str, str], now: datetime) -> dict[str, Any] | None
 def _clock_words(item: Mapping[str, Any], zone: str) -> str:
     if item["message"] is not None:
         return str(item["message"])
-    left = duration_text(timedelta(minutes=-(-item["left_s"] // 60)))
+    left = duration_text(timedelta(minutes=-(-item["left_s"] // 60)))  # rounded up
     return (
         f"went back to {local_text(item['went_back_at'], zone)}; fires until "
         f"{local_text(item['reopened_until'], zone)} run only on time, for {left} more of running"

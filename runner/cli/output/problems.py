@@ -72,6 +72,8 @@ def pointed(text: str, column: int, width: int) -> tuple[str, int]:
     >>> pointed("x" * 50 + "HERE" + "y" * 50, 51, 20)
     ('…xxxxxxxxxHEREyyyyy…', 10)
     """
+    # No more than `width` characters on either side can be visible, so that is all that is
+    # measured: a line may have millions.
     at = min(column - 1, len(text))
     before, behind = _pieces(text[max(0, at - width) : at]), _pieces(text[at : at + width])
     if at > width or _cells("".join(before)) > width * 3 // 4:
@@ -117,8 +119,8 @@ def _cells(text: str) -> int:
 
 def _cells_of(character: str) -> int:
     if category(character) in {"Mn", "Me"}:
-        return 0
-    return 2 if east_asian_width(character) in "WF" else 1
+        return 0  # a combining mark shares the cell of its base character
+    return 2 if east_asian_width(character) in "WF" else 1  # UAX 11: wide, fullwidth
 
 
 def _faint(text: str) -> str:

@@ -78,6 +78,7 @@ def shown_line(text: str, *, is_coloured: bool) -> str:
     """Return a printable line: its style marks as colours if `is_coloured`, all other
     control characters escaped.
     """
+    # re.split with one group alternates: text, code, text, code, ..., text.
     pieces = _styles().split(text)
     pieces[::2] = map(neutral, pieces[::2])
     pieces[1::2] = (f"\x1b[{code}m" if is_coloured else "" for code in pieces[1::2])
