@@ -1,8 +1,8 @@
-"""Whether a document keeps the schema, said at once: nearly all documents do. Pure.
+"""Whether a document satisfies the schema, decided fast: nearly all documents do. Pure.
 
-A subschema becomes a table from the kind of a value to what is demanded of one. It only
-says yes when all holds; what is wrong, and whether "no" is the last word, the library
-says (`violations`), at fifteen times the price.
+Each subschema becomes a table from the type of a value to its checks. The table only
+answers yes or no. For a no, the library explains what is wrong (`violations`), at
+fifteen times the cost.
 """
 
 from __future__ import annotations
@@ -25,27 +25,32 @@ _KINDS: Mapping[str, tuple[_Kind, ...]] = {
     "number": (int, float),
     "null": (type(None),),
 }
-_SAID_ELSEWHERE = frozenset({"type", "then", "else", "additionalProperties"})
-_SAYS_NOTHING = frozenset(
+_HANDLED_ELSEWHERE = frozenset({"type", "then", "else", "additionalProperties"})
+_ANNOTATIONS = frozenset(
     {"$schema", "$id", "$comment", "title", "description", "examples", "default"}
 )
 
 
 def acceptor(root: Schema) -> Accepts:
-    """Return the function that accepts what a schema allows. Raises NotImplementedError
-    for an unknown keyword.
+    """Return the function that accepts what a schema allows.
+
+    Raises NotImplementedError for an unknown keyword.
     """
     return _Making(root).acceptor(root)
 
 
 @cache
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern of the schema; `$` is the end, not also the place before a last line break."""
+    """Compile a pattern of the schema.
+
+    `$` matches only at the very end; Python's own `$` also matches before a final line
+    break.
+    """
     return re.compile(re.sub(r"\$$", r"\\Z", pattern), re.ASCII)
 
 
 class _Making:
-    """Makes acceptors of the parts of one schema."""
+    """Builds the acceptors of the parts of one schema."""
 
     def __init__(self, root: Schema) -> None:
         self._root = root
@@ -55,8 +60,8 @@ class _Making:
     def acceptor(self, schema: Schema) -> Accepts:
         if isinstance(schema, bool):
             return lambda _: schema
-        # A part that names no type is met once for each kind of value, and its own
-        # parts once for each of those.
+        # Built once: a part without a type is visited for each type of value, and so are
+        # its own parts.
         if id(schema) not in self._made:
             self._made[id(schema)] = self._new(schema)
         return self._made[id(schema)]
@@ -68,7 +73,7 @@ class _Making:
         return _of_one_kind(*demands.popitem()) if len(demands) == 1 else _of_kinds(demands)
 
     def _reference(self, path: str) -> Accepts:
-        """Follow a reference when it is needed: a process refers to itself."""
+        """Resolve a reference on its first use, because a process refers to itself."""
 
         def accepts(value: Any) -> bool:
             if path not in self._referred:
@@ -108,7 +113,7 @@ class _Making:
                     yield bound(demand)
             case "properties" | "dependencies" | "propertyNames" | "items":
                 return
-            case _ if keyword not in _SAID_ELSEWHERE | _SAYS_NOTHING:
+            case _ if keyword not in _HANDLED_ELSEWHERE | _ANNOTATIONS:
                 raise NotImplementedError(keyword)
 
     def _properties(self, schema: Mapping[str, Any]) -> Accepts:
@@ -132,7 +137,7 @@ class _Making:
 
 
 def _kinds(schema: Mapping[str, Any]) -> Iterator[_Kind]:
-    # What is enumerated is always text.
+    # The schema enumerates text only.
     names = schema.get("type", ["string"] if "enum" in schema else list(_KINDS))
     for name in (names,) if isinstance(names, str) else names:
         yield from _KINDS[name]
@@ -150,7 +155,7 @@ def _all_of(demands: tuple[Accepts, ...]) -> Accepts:
         return demands[0]
 
     def accepts(value: Any) -> bool:
-        for demand in demands:  # noqa: SIM110 (`all` and a generator take twice the time, and this is all of it)
+        for demand in demands:  # noqa: SIM110 (`all` with a generator takes twice the time)
             if not demand(value):
                 return False
         return True
@@ -237,4 +242,4 @@ _BOUNDS: Mapping[str, tuple[tuple[_Kind, ...], Callable[[Any], Accepts]]] = {
     "minimum": ((int, float), _at_least),
     "maximum": ((int, float), _at_most),
 }
-"""What a keyword demands by itself, and of which kinds of values."""
+"""For each simple keyword, the types it applies to and the maker of its check."""

@@ -1,7 +1,8 @@
-"""Keys as other programs call them: what to write here instead, with the values given. Pure.
+"""The keys of other programs, and what to write here instead. Pure.
 
-A row says where our key belongs and how a value becomes ours. If a value has no exact
-counterpart, or ours would not fit beside what is there, only the right key is named.
+Each row gives the place of our key and the conversion of its value. Where a value has
+no exact counterpart, or the result would not fit beside its neighbours, the suggestion
+only names the right key.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ _REPLACING: Entries = {"prevent_concurrent": True, "on_overlap": "replace"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
-    """Keys without case, `_`, `-` and blanks; the mapping where ours belongs, its name,
-    and how a value becomes ours.
+    """Foreign keys (lower case, without `_`, `-` and blanks), our key and the
+    conversion of its value.
 
-    Without a `key` there is none to name where the value says nothing.
+    `home` is the path of the mapping that holds our key. With an empty `key` there is
+    nothing to name unless the value converts.
     """
 
     names: tuple[str, ...]
@@ -177,8 +179,9 @@ _BY_NAME: Mapping[str, Alias] = {name: alias for alias in ALIASES for name in al
 
 
 def meant_by_key(path: DataPath, data: object) -> str | None:
-    """Return what to write for the unknown key at `path`, or which key that is here;
-    None for a key of no meaning.
+    """Return what to write for the unknown key at `path`, or the name of the right key.
+
+    None if the key means nothing known.
     """
     key, parent, value = str(path[-1]), path[:-1], value_at(data, path)
     alias = _BY_NAME.get(re.sub("[-_ ]", "", key.lower())) or _misplaced(key, data)
@@ -200,7 +203,7 @@ def meant_by_key(path: DataPath, data: object) -> str | None:
 
 
 def _misplaced(key: str, data: object) -> Alias | None:
-    """Return the row of a key of ours that belongs elsewhere, if that is one place."""
+    """Return a row for one of our own keys in the wrong mapping, if its place is unambiguous."""
     schema = schema_of("process-request")
     homes = [home for home in _HOMES if key in schema_at(schema, home).get("properties", {})]
     homes = [home for home in homes if len(homes) == 1 or isinstance(value_at(data, home), dict)]
@@ -215,9 +218,7 @@ def _misplaced(key: str, data: object) -> Alias | None:
 
 
 def _home(alias: Alias, parent: DataPath) -> DataPath:
-    """Return where the key belongs for whoever wrote it: in the member of a group, if
-    it stands in one.
-    """
+    """Return where the key belongs for this document: the member itself, inside a group."""
     is_member = len(parent) > 1 and parent[-2] == "members"
     if is_member and (alias.home == _PROCESS or alias.key == "scheduled"):
         return parent
@@ -231,6 +232,7 @@ def _home(alias: Alias, parent: DataPath) -> DataPath:
 
 
 def _used(alias: Alias, around: Around) -> tuple[str, ...]:
+    """Return the keys around the alias that the suggestion replaces."""
     if alias.convert is times.cron_fields:
         return times.cron_keys(around)
     joins = (
@@ -243,7 +245,7 @@ def _used(alias: Alias, around: Around) -> tuple[str, ...]:
 def _fitting(
     home: DataPath, entries: Entries, key: str, data: object
 ) -> tuple[DataPath, Entries] | None:
-    """Return the nearest mapping that is there, and what to write into it, if a request may be so."""
+    """Return the nearest existing mapping and the entries for it, if the result is valid."""
     depth = next(
         length
         for length in range(len(home), -1, -1)
@@ -260,9 +262,7 @@ def _fitting(
 
 
 def fits(top: DataPath, siblings: Around, entries: Entries) -> bool:
-    """Tell whether a mapping at `top` may hold `entries` beside those of the `siblings`
-    that are keys of ours.
-    """
+    """Report whether a mapping at `top` may hold `entries` beside the known keys of `siblings`."""
     known = {key: value for key, value in siblings.items() if _is_key(top, key)} if top else {}
     return is_request(_skeleton(top, {**known, **entries}))
 
@@ -272,7 +272,7 @@ def _is_key(top: DataPath, key: str) -> bool:
 
 
 def _skeleton(top: DataPath, entries: Entries) -> Entries:
-    """Return the least request that has such a mapping."""
+    """Return the smallest request that contains such a mapping."""
     if top[:1] != _PROCESS:
         return {"process": {"shell": ":"}, **_nested(top, entries)}
     depth = next(
@@ -291,13 +291,16 @@ def _skeleton(top: DataPath, entries: Entries) -> Entries:
 
 
 def _nested(path: DataPath, entries: Entries) -> Entries:
+    """Wrap entries in the mappings along a path."""
     for part in reversed(path):
         entries = {str(part): entries}
     return entries
 
 
 def _pointer(alias: Alias, home: DataPath, value: object) -> str | None:
-    """Name our key; a list of lines is no shell line."""
+    """Return a suggestion that names our key; None for a list of lines, which `shell`
+    cannot hold.
+    """
     if not alias.key or (isinstance(value, list) and alias.convert is to.shell):
         return None
     return f"{THAT_IS}`{path_text((*home, alias.key))}` here"

@@ -1,7 +1,7 @@
-"""What other programs say of a process, as keys and values of ours with the same meaning. Pure.
+"""The process settings of other programs, converted to our keys and values. Pure.
 
-Each function takes a value and the mapping around it, and returns what to write; None
-where nothing is certainly meant.
+Each function takes a value and the mapping around it, and returns the entries to write.
+None means that the meaning is uncertain.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ Entries = dict[str, Any]
 Convert = Callable[[Any, Around], Entries | None]
 
 _LINE = re.compile(r"[^#&;\\\n]{1,100}", re.ASCII)
-"""A shell line that may be joined with another by `&&`."""
+"""A shell line that `&&` may join with another."""
 _ARGUMENTS = ("args", "arguments", "argv")
 _PROGRAMS = ("command", "cmd", "exec", "program", "entrypoint", "executable", "script", "run")
 
 
 def kept(key: str, kind: type = str) -> Convert:
-    """Return the conversion that only renames a key, for values of one type."""
+    """Return a conversion that only renames a key, for values of one type."""
     return lambda value, _: {key: value} if type(value) is kind and value != "" else None
 
 
 def constant(meanings: Mapping[Any, Entries]) -> Convert:
-    """Return the conversion of a few values, told by their text without case, `_`, `-` and blanks."""
+    """Return a conversion of a few values, compared as text without case, `_`, `-` and blanks."""
     return lambda value, _: meanings.get(re.sub("[-_ ]", "", str(value)).lower())
 
 
 def command(value: Any, around: Around) -> Entries | None:
-    """Read a command line, or a list; arguments that stand beside it belong to it."""
+    """Convert a command line or a list, together with the arguments beside it."""
     if any(each in around for each in _ARGUMENTS):
         return arguments(None, around)
     if isinstance(value, list):
@@ -53,7 +53,7 @@ def _action(value: Any) -> Entries | None:
 
 
 def shell(value: Any, around: Around) -> Entries | None:
-    """Read lines for a shell, of which a list runs until one fails."""
+    """Convert shell lines; a list of lines runs until one fails."""
     if any(each in around for each in _ARGUMENTS):
         return arguments(None, around)
     if isinstance(value, list):
@@ -64,7 +64,7 @@ def shell(value: Any, around: Around) -> Entries | None:
 
 
 def arguments(_: Any, around: Around) -> Entries | None:
-    """Join a program and the arguments beside it."""
+    """Join a program with the arguments beside it."""
     programs = [around[each] for each in _PROGRAMS if each in around]
     values = [around[each] for each in _ARGUMENTS if each in around]
     if len(programs) != 1 or len(values) != 1:
@@ -89,7 +89,7 @@ def joined_with(around: Around) -> tuple[str, ...]:
 
 
 def environment(value: Any, _: Around) -> Entries | None:
-    """Read a mapping, a list of NAME=value, or Kubernetes' list of names and values."""
+    """Convert a mapping, a list of NAME=value, or Kubernetes' list of names and values."""
     pairs: dict[str, Any] = {}
     for item in value if isinstance(value, list) else ():
         match item:
@@ -107,7 +107,7 @@ def environment(value: Any, _: Around) -> Entries | None:
 
 
 def run_as(value: Any, _: Around) -> Entries | None:
-    """Read a user, or user:group."""
+    """Convert `user` or `user:group`."""
     user, sign, group = str(value).partition(":")
     if (
         isinstance(value, bool)
@@ -120,8 +120,9 @@ def run_as(value: Any, _: Around) -> Entries | None:
 
 
 def duration(key: str, unit_s: int | None = None) -> Convert:
-    """Return the conversion of a duration; a bare number has a meaning only where its
-    unit is known.
+    """Return a conversion of a duration.
+
+    A bare number converts only with `unit_s`, the seconds of its unit.
     """
 
     def convert(value: Any, _: Around) -> Entries | None:
@@ -134,8 +135,9 @@ def duration(key: str, unit_s: int | None = None) -> Convert:
 
 
 def retry(further: int) -> Convert:
-    """Return the conversion of a number of attempts; `further` of them are not counted
-    by the number.
+    """Return a conversion of a number of attempts.
+
+    `further` are the attempts that the number leaves out: 1 for a number of retries.
     """
 
     def convert(value: Any, _: Around) -> Entries | None:
@@ -146,7 +148,7 @@ def retry(further: int) -> Convert:
 
 
 def memory(value: Any, _: Around) -> Entries | None:
-    """Read a size; Kubernetes' Mi is MiB."""
+    """Convert a size; Kubernetes' Mi is our MiB."""
     text = re.sub(r"(?<=[KMGT])i$", "iB", value) if isinstance(value, str) else ""
     try:
         return {"limits": {"memory": text}} if parse_size(text) else None
@@ -155,7 +157,7 @@ def memory(value: Any, _: Around) -> Entries | None:
 
 
 def members(value: Any, _: Around) -> Entries | None:
-    """Read steps that run one after another until one fails, each a name and a command."""
+    """Convert steps, each a name and a command, that run in order until one fails."""
     found: list[Entries] = []
     for step in value if isinstance(value, list) else ():
         match step:
@@ -177,7 +179,7 @@ def members(value: Any, _: Around) -> Entries | None:
 
 
 def one_of(*conversions: Convert) -> Convert:
-    """Return the first conversion of several that says something."""
+    """Return a conversion that tries several and takes the first result."""
     return lambda value, around: next(
         filter(None, (each(value, around) for each in conversions)), None
     )

@@ -1,4 +1,4 @@
-"""What the schema says of a place in a document, of its keys and of whom they belong to. Pure."""
+"""What the schema says about a place in a document: its keys and the owners of keys. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ if TYPE_CHECKING:
 
 
 def alternatives_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the keys of which a mapping needs one."""
     return tuple(key for choice in schema.get("anyOf", ()) for key in choice["required"])
 
 
 def below(schema: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the subschema of a key; empty if there is none."""
     found = schema.get("properties", schema.get("else", {}).get("properties", {})).get(key, {})
     return found if isinstance(found, dict) else {}
 
 
 def schema_at(root: Mapping[str, Any], path: DataPath) -> Mapping[str, Any]:
-    """Return the subschema of a path; of an alternative, the one for mappings."""
+    """Return the subschema at a path; among alternatives, the one for mappings."""
     schema = root
     for part in path:
         schema = _entry(schema, root) if isinstance(part, int) else below(schema, part)
@@ -28,7 +30,10 @@ def schema_at(root: Mapping[str, Any], path: DataPath) -> Mapping[str, Any]:
 
 
 def _entry(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the subschema of a list's entries: those of members refer to that of a process."""
+    """Return the subschema of a list's entries.
+
+    The schema of group members refers to the schema of a process.
+    """
     items: Mapping[str, Any] = schema.get("items", {})
     for each in items.get("allOf", ()):
         if "$ref" in each:
@@ -37,9 +42,7 @@ def _entry(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, A
 
 
 def owners_of(root: Mapping[str, Any], key: str) -> Iterator[str]:
-    """Yield the frequencies to which a key of a schedule belongs: those whose branch
-    does not forbid it.
-    """
+    """Yield the frequencies that allow a key of a schedule."""
     for branch in schema_at(root, ("timing", "schedule"))["allOf"]:
         condition = branch["if"]["properties"]["frequency"]
         if branch["then"]["properties"].get(key) is not False:
@@ -62,12 +65,13 @@ def homes_of(root: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 
 def above(root: Mapping[str, Any], path: DataPath) -> Mapping[str, Any]:
-    """Return what the schema says of a path itself, not of one of its alternatives or branches."""
+    """Return what the schema says about a path as a whole, without its branches."""
     return below(schema_at(root, path[:-1]), str(path[-1])) if path else root
 
 
 def is_of_requests(root: Mapping[str, Any]) -> bool:
-    """Tell whether a schema is that of requests, not of defaults or settings, which
-    have but a part of its keys.
+    """Report whether a schema is the schema of requests.
+
+    The schemas of defaults and settings have only some of its keys.
     """
     return "formerly" in root["properties"]

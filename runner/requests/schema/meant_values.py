@@ -1,9 +1,8 @@
-"""Values of known keys that are not ours: what to write instead, in full and with the
-same meaning. Pure.
+"""Foreign values of our own keys, and what to write instead. Pure.
 
-A reading takes the value, the mapping around it and returns what to write in place of
-it: a value, or, as `Beside`, several keys. What it returns is suggested only if a
-request may be so.
+A reading takes the value and the mapping around it. It returns a value, or a `Beside`
+that replaces several keys. The suggestion appears only if the resulting request would
+be valid.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from runner.values import parse_size
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Keys to write in place of a key and its value; they override those around it."""
+    """Entries that replace a key and override the entries around it."""
 
     entries: Entries
 
 
 Reading = Callable[[Any, Around], Any]
-"""Returns a value, a `Beside`, or None."""
+"""Returns a value, a `Beside`, or None if the meaning is uncertain."""
 
 _EVERY_UNIT = {
     **dict.fromkeys(("second", "seconds", "sec"), "secondly"),
@@ -103,9 +102,7 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
 
 
 def meant_by_value(path: DataPath, data: object) -> str | None:
-    """Return what to write in place of the value at `path`, or None if nothing here is
-    certainly meant.
-    """
+    """Return what to write instead of the value at `path`, None if its meaning is uncertain."""
     depth = next(
         (length for length in range(len(path), 0, -1) if isinstance(path[length - 1], str)), 0
     )
@@ -138,8 +135,9 @@ def _timing(value: Any, _: Around) -> Any:
 
 
 def _schedule(value: Any, _: Around) -> Any:
-    """Read a text; the names that crontab and systemd share mean the beginning of the
-    hour or the day.
+    """Convert a schedule.
+
+    The names that crontab and systemd share mean the start of the hour or day.
     """
     if not isinstance(value, str):
         return times.schedule(value, {})
@@ -177,7 +175,10 @@ def _frequency(value: Any, around: Around) -> Any:
 
 
 def _every_months(months: int, around: Around) -> Beside | None:
-    """Count months from January, or from that of `start`, on the first or on the day of it."""
+    """Convert a number of months, counted from January or from the month of `start`.
+
+    The day is that of `start`, else the first.
+    """
     entries: Entries = {"frequency": "monthly", "interval": months}
     start = None
     if "start" in around:
@@ -210,7 +211,10 @@ def _interval(value: Any, around: Around) -> Any:
 
 
 def _days(value: Any, around: Around) -> Any:
-    """Read days as the frequency wants them: a list for weekly, `weekdays` or `weekends` for daily."""
+    """Convert days to the form of the frequency.
+
+    A list for weekly, `weekdays` or `weekends` for daily.
+    """
     listed = times.days_listed(value)
     if listed is None:
         return None
@@ -225,7 +229,9 @@ def _days(value: Any, around: Around) -> Any:
 
 
 def _day(value: Any, _: Around) -> Any:
-    """Read `15th`, `last day`, `2nd sun`, `last weekday` (Monday to Friday) as a day of the month."""
+    """Convert `15th`, `last day`, `2nd sun` or `last weekday` (Monday to Friday) to a
+    day of the month.
+    """
     if not isinstance(value, str):
         return None
     words = re.split(r"[\s_-]+", value.strip().lower().removeprefix("the "))
@@ -264,7 +270,7 @@ def _command(value: Any, around: Around) -> Any:
 
 
 def _inner(key: str, convert: to.Convert) -> Reading:
-    """Return the reading that makes a value what lies below our key."""
+    """Return a reading that yields the value below our key."""
 
     def reading(value: Any, around: Around) -> Any:
         entries = convert(value, around)
@@ -285,7 +291,7 @@ def _on_failure(value: Any, _: Around) -> Any:
 
 
 def _group(value: Any, _: Around) -> Any:
-    """Take a list for the members themselves."""
+    """Take a list as the members."""
     return {"members": _members(value, {}) or value} if isinstance(value, list) and value else None
 
 
@@ -309,7 +315,10 @@ def _codes(value: Any, _: Around) -> Any:
 
 
 def _size(value: Any, _: Around) -> Any:
-    """Spell a unit as here; `1G` is a different size for different programs."""
+    """Spell a size in our units.
+
+    `1G` stays unconverted, because programs disagree on its size.
+    """
     if not isinstance(value, str):
         return None
     match = re.fullmatch(r"(\d{1,15})\s*([kmgt]i?)?(b|bytes?)?", value.strip().lower(), re.ASCII)

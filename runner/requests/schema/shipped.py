@@ -1,4 +1,4 @@
-"""The shipped schemas, read once each, and what they accept."""
+"""The shipped schemas, read once each, and their acceptors. Reads package resources."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from runner.resources import schema_text
 
 
 def is_request(data: object) -> bool:
-    """Tell whether a document's data keeps the schema of process requests."""
+    """Report whether a document's data satisfies the schema of process requests."""
     return acceptor_of("process-request")(data)
 
 
 def is_name(text: object) -> bool:
-    """Tell whether a request may be called so."""
+    """Report whether a text is a valid request name."""
     return _name_acceptor()(text)
 
 
 @cache
 def out_of_place_beside(key: str) -> frozenset[str]:
-    """Return the keys that a process may not have beside one of its keys."""
+    """Return the keys that a process cannot have beside `key`."""
     beside = schema_of("process-request")["properties"]["process"]["dependencies"][key][
         "properties"
     ]
@@ -31,14 +31,14 @@ def out_of_place_beside(key: str) -> frozenset[str]:
 
 @cache
 def schema_of(name: str) -> dict[str, Any]:
-    """Return a shipped schema."""
+    """Return a shipped schema by its name."""
     schema: dict[str, Any] = json.loads(schema_text(name))
     return schema
 
 
 @cache
 def acceptor_of(name: str) -> Accepts:
-    """Return the quick verdict of a shipped schema."""
+    """Return the acceptor of a shipped schema."""
     return acceptor(schema_of(name))
 
 

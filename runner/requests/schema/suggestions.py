@@ -1,5 +1,6 @@
-"""What was probably meant by something that is not right. Only ever suggested, never
-acted upon. Pure.
+"""Suggestions for values that are wrong. Pure.
+
+They appear in messages only; nothing acts on them.
 """
 
 from __future__ import annotations
@@ -58,13 +59,13 @@ def flow(value: object) -> str:
 
 
 def write(value: object) -> str | None:
-    """Suggest a value, if it is short enough to be read."""
+    """Suggest a value if it is short enough to read."""
     text = flow(value)
     return f"write {text}" if len(text) <= _LONGEST and text.isprintable() else None
 
 
 def written(entries: Mapping[str, Any]) -> str | None:
-    """Suggest entries of a mapping, if they are short enough to be read.
+    """Suggest entries of a mapping if they are short enough to read.
 
     >>> written({"frequency": "minutely", "interval": 5})
     'write frequency: minutely, interval: 5'
@@ -74,19 +75,19 @@ def written(entries: Mapping[str, Any]) -> str | None:
 
 
 def is_name_like(text: str) -> bool:
-    """Tell whether a text can be the name of a request."""
+    """Report whether a text can be a request name."""
     return re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", text, re.ASCII) is not None
 
 
 def scalar_text(value: object) -> str | None:
-    """Return a scalar as the text that a variable would have."""
+    """Return a scalar as the text of an environment variable."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, str | int | float) else None
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a command line; none if it needs a shell, or is none.
+    """Split a command line into words; empty if it needs a shell or is malformed.
 
     >>> words_of("python3 post.py --all"), words_of("a | b")
     (['python3', 'post.py', '--all'], [])
@@ -100,7 +101,7 @@ def words_of(text: str) -> list[str]:
 
 
 def boolean(text: str) -> str | None:
-    """Suggest what YAML 1.1 would have read, or what is only quoted too much.
+    """Suggest a boolean for a YAML 1.1 word or a quoted boolean.
 
     >>> boolean("yes"), boolean("False")
     ('write true', 'write false, without quotes')
@@ -114,7 +115,7 @@ def boolean(text: str) -> str | None:
 
 
 def integer(text: str) -> str | None:
-    """Suggest the number of a text that is only quoted too much.
+    """Suggest a number for a quoted one.
 
     >>> integer("5"), integer("5m")
     ('write 5, without quotes', None)
@@ -125,7 +126,7 @@ def integer(text: str) -> str | None:
 
 
 def duration(text: str) -> str | None:
-    """Suggest a duration as it is written here.
+    """Suggest a duration in our notation.
 
     >>> duration("30 minutes"), duration("2 moons")
     ('write 30m', None)
@@ -135,11 +136,14 @@ def duration(text: str) -> str | None:
 
 
 def duration_meant(text: str) -> str | None:
-    """Return a duration as it is written here. In ISO 8601, M before the T is months,
-    which have no length.
+    """Return a duration in our notation, None if the text is not one.
 
-    >>> [duration_meant(text) for text in ("30 minutes", "1.5h", "30m1h", "PT30M", "P1DT2H", "P1M", "-5m", "2 moons")]
-    ['30m', '1h30m', '1h30m', '30m', '1d2h', None, None, None]
+    In ISO 8601, M before the T means months, which have no fixed length.
+
+    >>> [duration_meant(text) for text in ("30 minutes", "1.5h", "30m1h", "PT30M", "P1DT2H")]
+    ['30m', '1h30m', '1h30m', '30m', '1d2h']
+    >>> [duration_meant(text) for text in ("P1M", "-5m", "2 moons")]
+    [None, None, None]
     """
     if iso := re.fullmatch(
         r"p(\d+d)?(?:t((?:\d+h)?(?:\d+m)?(?:\d+s)?))?", text[:80].strip().lower(), re.ASCII
@@ -166,7 +170,7 @@ def signal_name(number: int) -> str | None:
 
 
 def command(text: str) -> str | None:
-    """Suggest how to write a command line: as a list, or where it needs a shell, as `shell`.
+    """Suggest a command line as a list, or as `shell` if it needs one.
 
     >>> command("python3 post.py --all"), command("a | b")
     ('write [python3, post.py, --all]', 'write shell: a | b')
@@ -176,8 +180,9 @@ def command(text: str) -> str | None:
 
 
 def mapping(text: str, schema: Mapping[str, Any]) -> str | None:
-    """Suggest the mapping that a text could stand for: a key whose `:` or blank is
-    missing, or its most needed value.
+    """Suggest the mapping that a text may stand for.
+
+    Either `key: value` with a missing colon or blank, or the value of a required key.
 
     >>> mapping("shell x", {"properties": {"shell": {"type": "string"}}})
     'write {shell: x}'
@@ -198,8 +203,9 @@ def mapping(text: str, schema: Mapping[str, Any]) -> str | None:
 
 
 def unlisted(items: list[object], schema: Mapping[str, Any]) -> str | None:
-    """Suggest the mapping that a list could stand for: one of free names, or the only
-    entry, of keys that are there.
+    """Suggest the mapping that a list may stand for.
+
+    Either the list's only entry, or a mapping of names from NAME=value entries.
 
     >>> unlisted([{"shell": "x"}], {"properties": {"shell": {}}}), unlisted(["PORT=8080"], {})
     ('leave out the `-`', "write {PORT: '8080'}")

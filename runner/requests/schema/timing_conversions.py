@@ -1,7 +1,7 @@
-"""What other programs say of times, as keys and values of ours with the same meaning. Pure.
+"""The timing settings of other programs, converted to our keys and values. Pure.
 
-Each function takes a value and the mapping around it, and returns what to write; None
-where nothing is certainly meant.
+Each function takes a value and the mapping around it, and returns the entries to write.
+None means that the meaning is uncertain.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 
 
 def schedule(value: Any, _: Around) -> Entries | None:
-    """Read the text of a schedule: a cron expression of ours or of others, `@every 5m`,
-    `every 5 minutes`.
-    """
+    """Convert the text of a schedule: a cron expression, `@every 5m`, `every 5 minutes`."""
     match value:
         case str() if is_expression(value):
             return {"frequency": "cron", "expression": value}
@@ -43,7 +41,7 @@ def schedule(value: Any, _: Around) -> Entries | None:
 
 
 def interval(value: Any, _: Around) -> Entries | None:
-    """Read a duration between two fires, or the text of a schedule."""
+    """Convert the time between two fires, or the text of a schedule."""
     if not isinstance(value, str):
         return None
     one = re.fullmatch("second|minute|hour", value.strip().lower())
@@ -52,7 +50,10 @@ def interval(value: Any, _: Around) -> Entries | None:
 
 
 def every_unit(unit: str) -> Convert:
-    """Return the conversion of a number of seconds, minutes or hours, alone of its kind."""
+    """Return a conversion of a number of seconds, minutes or hours.
+
+    Several units side by side do not convert.
+    """
 
     def convert(value: Any, around: Around) -> Entries | None:
         others = {"weeks", "days", "hours", "minutes", "seconds"} - {unit}
@@ -82,10 +83,11 @@ _CRON_KEYS = {
 
 
 def cron_fields(_: Any, around: Around) -> Entries | None:
-    """Read the fields of a cron expression as keys (Ansible, yacron, APScheduler).
+    """Convert cron fields that are written as keys (Ansible, yacron, APScheduler).
 
-    The minute must be there: without it, some mean each and some the first. Numbers of
-    weekdays begin on Monday for some, on Sunday for others.
+    `minute` is required: where it is missing, some programs assume every minute and
+    some the first. Numbered weekdays do not convert: some programs count from Monday,
+    some from Sunday.
     """
     fields = ["*"] * 5
     for key, value in around.items():
@@ -105,7 +107,7 @@ def cron_keys(around: Around) -> tuple[str, ...]:
 
 
 def at(value: Any, _: Around) -> Entries | None:
-    """Read a time of day."""
+    """Convert a time of day."""
     try:
         return {"at": value} if isinstance(value, str) and read_clock(value, field=()) else None
     except RuleError as error:
@@ -114,7 +116,7 @@ def at(value: Any, _: Around) -> Entries | None:
 
 
 def moment(key: str, *, needs_clock: bool) -> Convert:
-    """Return the conversion of a date with, or perhaps without, a time of day."""
+    """Return a conversion of a date; `needs_clock` requires a time of day."""
 
     def convert(value: Any, _: Around) -> Entries | None:
         try:
@@ -127,13 +129,13 @@ def moment(key: str, *, needs_clock: bool) -> Convert:
 
 
 def run_later(value: Any, around: Around) -> Entries | None:
-    """Read the instant of a one-time request."""
+    """Convert the instant of a one-time request."""
     start = moment("start", needs_clock=True)(value, around)
     return {"run_later": start} if start else None
 
 
 def timezone(value: Any, _: Around) -> Entries | None:
-    """Read the name of a zone."""
+    """Convert the name of a zone."""
     try:
         return {"timezone": zone_named(value).key} if isinstance(value, str) else None
     except RuleError as error:
@@ -141,14 +143,15 @@ def timezone(value: Any, _: Around) -> Entries | None:
 
 
 def days(value: Any, _: Around) -> Entries | None:
-    """Read days of the week, for a weekly schedule."""
+    """Convert days of the week to a weekly schedule."""
     listed = days_listed(value)
     return {"days": listed} if listed else None
 
 
 def days_listed(value: Any) -> list[str] | None:
-    """Return the days that a text or a list of texts names, in their order; numbers
-    name none for certain.
+    """Return the weekdays in a text or a list of texts, in their order.
+
+    Numbers are ambiguous and give None.
 
     >>> days_listed("mon-wed"), days_listed(["Fri", "sunday"]), days_listed("1-5")
     (['monday', 'tuesday', 'wednesday'], ['friday', 'sunday'], None)
@@ -186,7 +189,10 @@ _SHORT: Mapping[str, tuple[str, ...]] = {
 
 
 def repetitions(subtracted: int) -> Convert:
-    """Return the conversion of a number of runs; ours does not count the first, and needs a start."""
+    """Return a conversion of a number of runs.
+
+    Our number leaves out the first run and needs a `start`.
+    """
 
     def convert(value: Any, around: Around) -> Entries | None:
         is_number = isinstance(value, int) and not isinstance(value, bool) and value >= subtracted

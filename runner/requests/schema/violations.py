@@ -1,10 +1,9 @@
-"""What the library has against a document that does not keep the schema, worded for people. Pure.
+"""The library's errors for an invalid document, worded for users. Pure.
 
-The library's keywords that lead from one subschema to the next are replaced by equals
-that look up a subschema's keywords once: the library makes a validator of it anew at
-every step, which is most of the time it takes. Where the checks themselves are
-replaced, it is to be stricter, or not to write out a megabyte for a message that nobody
-sees.
+The library builds a new validator for every subschema, which takes most of its time. So
+the keywords that descend are replaced by equivalents that look up a subschema's checks
+once. Other checks are replaced to be stricter, or to avoid a message of a megabyte that
+nobody sees.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ if TYPE_CHECKING:
 
 
 def violations_in(data: object, schema: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """Return what `schema` has against a document's data, at most `MOST_FINDINGS`."""
+    """Return the violations of `schema` in a document's data, at most `MOST_FINDINGS`."""
     validator = _strict()(schema)
     errors = islice(_below(validator, data, schema), MOST_FINDINGS)
     found: dict[tuple[DataPath, str], Finding] = {}
     for finding in (worded(error, schema, data) for error in errors):
-        # What is said of several keys of a mapping in the same words is one thing; of
-        # entries of a list it is not.
+        # The same message for several keys of a mapping is one finding; for several
+        # entries of a list it is several.
         is_entry = bool(finding.path) and isinstance(finding.path[-1], int)
         found.setdefault(
             (finding.path if is_entry else finding.path[:-1], finding.message), finding
@@ -45,8 +44,8 @@ def violations_in(data: object, schema: Mapping[str, Any]) -> tuple[Finding, ...
 
 @cache
 def _strict() -> Any:
-    """Return the validator's class, untyped: `extend` promises a class that the
-    library's types do not know.
+    """Return the validator class, untyped because the library's types lack what
+    `extend` returns.
     """
     keywords = {
         "type": _type,
@@ -67,11 +66,14 @@ def _strict() -> Any:
 
 
 _checks_made: dict[int, tuple[Schema, tuple[Check, ...]]] = {}
-"""By the identity of a subschema, which is kept too so that the identity stays taken."""
+"""Checks by the `id` of a subschema.
+
+The subschema is kept too, so that its `id` stays unique.
+"""
 
 
 def _checks(validator: Any, schema: Schema) -> tuple[Check, ...]:
-    """Return what a subschema demands, as the library's (or our) functions for its keywords."""
+    """Return the checks of a subschema, from the library or from here."""
     made = _checks_made.get(id(schema))
     if made is None:
         demands = {"false": schema} if isinstance(schema, bool) else schema
@@ -86,7 +88,7 @@ def _checks(validator: Any, schema: Schema) -> tuple[Check, ...]:
 def _below(
     validator: Any, instance: object, schema: Schema, path: str | int | None = None
 ) -> Errors:
-    """Yield what `schema` has against `instance`, which lies at `path`."""
+    """Yield the violations of `schema` in `instance`, which is at `path`."""
     for check, keyword, demand in _checks(validator, schema):
         for error in check(validator, demand, instance, schema) or ():
             error._set(validator=keyword, validator_value=demand, instance=instance, schema=schema)  # type: ignore[attr-defined]
@@ -111,7 +113,7 @@ _TYPES: dict[str, Callable[[object], bool]] = {
 
 
 def _type(_: Any, types: str | list[str], instance: object, __: Schema) -> Found:
-    """`5.0` is no integer."""
+    """Check the type; `5.0` is not an integer here, unlike in JSON Schema."""
     names = (types,) if isinstance(types, str) else types
     return () if any(_TYPES[name](instance) for name in names) else (ValidationError(""),)
 

@@ -1,8 +1,8 @@
-"""From what the schema's validator objects to, to what a person can act on. Pure.
+"""From a validator's error to a message that a user can act on. Pure.
 
-A subschema's `title` says in words what is expected there ("a duration"), its first
-example what would be right; the validator's own messages are never shown: they are
-jargon, and contain the whole value.
+The `title` of a subschema names what it expects ("a duration"), and its first example
+becomes the suggestion. The validator's own messages are never shown: they are jargon
+and contain the whole value.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ _READERS: dict[str, Callable[[str], object]] = {
         partial(read_moment, field=()),
     ),
 }
-"""What knows best why a text is not what a title says."""
+"""For some titles, the parser that explains best why a text is wrong."""
 _NAME = "a name:"
 
 
 def worded(error: ValidationError, root: Mapping[str, Any], data: object) -> Finding:
-    """Return what a validation error of `data` against the schema `root` means for people."""
+    """Return the finding for a validation error of `data` against the schema `root`."""
     path: DataPath = tuple(error.path)
     schema = error.schema if isinstance(error.schema, dict) else {}
     expected: Any = error.validator_value
@@ -127,7 +127,7 @@ def _wrong_type(
 
 
 def _meant(path: DataPath, value: object, expected: str, schema: Mapping[str, Any]) -> str | None:
-    """Guess what a value of a wrong type was meant to be."""
+    """Guess the intended value behind a value of the wrong type."""
     types = schema["type"]
     match value:
         case int() if expected == "a signal's name":
@@ -168,13 +168,14 @@ def _as_list(value: str, schema: Mapping[str, Any]) -> str | None:
 
 
 def _may_be(text: str, schema: Mapping[str, Any]) -> bool:
-    """Tell whether a text keeps a schema's pattern."""
+    """Report whether a text matches a schema's pattern."""
     return re.search(schema.get("pattern", ""), text) is not None
 
 
 def _meant_value(path: DataPath, data: object) -> str | None:
-    """Say what to write in place of a value that other programs have."""
-    from runner.requests.schema.meant_values import meant_by_value  # of most documents nobody asks
+    """Return what to write instead of another program's value."""
+    # Imported late: a valid document never needs it.
+    from runner.requests.schema.meant_values import meant_by_value
 
     return meant_by_value(path, data) if path and isinstance(data, dict) else None
 
@@ -216,7 +217,7 @@ def _wrong_value(
 
 
 def name_suggestion(text: str) -> str | None:
-    """Suggest the nearest name a request may have.
+    """Suggest the nearest valid request name.
 
     >>> name_suggestion("Nightly Posting!")
     'for example nightly-posting'
@@ -228,7 +229,7 @@ def name_suggestion(text: str) -> str | None:
 def _missing(
     path: DataPath, key: str, schema: Mapping[str, Any], root: Mapping[str, Any]
 ) -> Finding:
-    # A subschema without a type is a branch for some case; its title names the case.
+    # A subschema without a type is a branch; its title names the case ("an inline member").
     message = (
         f"`{key}` is missing"
         if "type" in schema
@@ -261,7 +262,7 @@ def _bound(keyword: object, expected: object, title: str, subject: str, value: A
 
 
 def _complaint(path: DataPath, expected: str, text: str, schema: Mapping[str, Any]) -> Finding:
-    """Let the one that will read a text say what is wrong with it."""
+    """Return the error of the parser that would read the text."""
     message, suggestion = f"{shown(text)} is not {expected}", _example(schema)
     try:
         _READERS[expected](plain(text))
@@ -276,7 +277,7 @@ def _complaint(path: DataPath, expected: str, text: str, schema: Mapping[str, An
 
 
 def _example(schema: Mapping[str, Any], key: str | None = None, *, of: type = object) -> str | None:
-    """Return the first example of a schema (and of a type) as YAML on one line."""
+    """Return the first example of a schema, of type `of`, as YAML on one line."""
     for example in schema.get("examples", ()):
         if isinstance(example, of):
             text = suggestions.flow(example)

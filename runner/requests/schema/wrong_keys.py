@@ -1,4 +1,4 @@
-"""Keys that are none of ours, or out of place, worded for people. Pure."""
+"""Unknown keys and misplaced keys, worded for users. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _MINUTE = re.compile(r":([0-5]\d)")
 def unknown(
     path: DataPath, schema: Mapping[str, Any], root: Mapping[str, Any], data: object
 ) -> Finding:
-    """Word a key that is none of ours there."""
+    """Return the finding for an unknown key."""
     key = str(path[-1])
     where = (
         subject_of(path[:-1]) if path[:-1] or "process" in root["properties"] else "the settings"
@@ -63,7 +63,8 @@ def unknown(
 def _right_key(
     path: DataPath, known: Mapping[str, Any], root: Mapping[str, Any], data: object
 ) -> str | None:
-    from runner.requests.schema.aliases import meant_by_key  # of most documents nobody asks
+    # Imported late: a valid document never needs it.
+    from runner.requests.schema.aliases import meant_by_key
 
     key, value = str(path[-1]), value_at(data, path)
     if not key.isascii() and any(character.isspace() for character in key):
@@ -87,8 +88,9 @@ def _right_key(
 
 
 def _of_run_later(key: str, value: object, parent: Any) -> str:
-    """Word a key that only a schedule has: beside `run_later` there is no schedule that
-    it could move to.
+    """Suggest a fix for a schedule's key inside `run_later`.
+
+    It cannot move: a request with `run_later` has no schedule.
     """
     start = parent.get("start")
     if key == "at" and isinstance(value, str):
@@ -100,7 +102,7 @@ def _of_run_later(key: str, value: object, parent: Any) -> str:
 
 
 def _takes(schema: Mapping[str, Any], value: object) -> bool:
-    """Tell whether a key may have a value of this kind; an empty one says nothing."""
+    """Report whether a key may have a value of this type; an empty value fits every key."""
     types = schema.get("type")
     if types is None or value is None:
         return True
@@ -109,7 +111,7 @@ def _takes(schema: Mapping[str, Any], value: object) -> bool:
 
 
 def out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Finding:
-    """Word a key that is known and has no place beside its neighbours."""
+    """Return the finding for a known key that cannot stand beside its neighbours."""
     key, parent = str(path[-1]), value_at(data, path[:-1])
     assert isinstance(parent, dict)  # it has the key that is out of place
     alternatives = alternatives_of(schema_at(root, path[:-1]))
@@ -147,16 +149,18 @@ def out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Findi
 
 
 def _may_replace(path: DataPath, twin: str, value: object, parent: Mapping[str, Any]) -> bool:
-    """Tell whether a value may stand under another key."""
-    from runner.requests.schema.aliases import fits  # of most documents nobody asks
+    """Report whether a value may stand under another key."""
+    # Imported late: a valid document never needs it.
+    from runner.requests.schema.aliases import fits
 
     rest = {key: value for key, value in parent.items() if key != path[-1]}
     return twin not in parent and fits(path[:-1], rest, {twin: value})
 
 
 def _not_beside(path: DataPath, parent: Mapping[str, Any]) -> Finding:
-    """Word what would be said of a process that is defined elsewhere, or of a group
-    where its members say it.
+    """Return the finding for a key beside `request` or `group`.
+
+    The setting belongs where the process is defined, or in the members.
     """
     key = str(path[-1])
     if "request" in parent:

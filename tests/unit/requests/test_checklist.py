@@ -1,6 +1,4 @@
-"""Rows of the original's checklist that concern what a request may say; our decision
-stands where it differs.
-"""
+"""The rows of Openbravo's checklist about requests; our decision counts where it differs."""
 
 from __future__ import annotations
 
@@ -62,7 +60,7 @@ def test_row_03_a_process_is_exactly_one_thing(folder: Path) -> None:
     assert "exactly one of" in both["process.shell"]
 
 
-def test_row_07_run_later_has_no_finish_and_says_so_instead_of_ignoring_it(folder: Path) -> None:
+def test_row_07_run_later_refuses_a_finish_instead_of_ignoring_it(folder: Path) -> None:
     found = told(folder, timing("{run_later: {start: 2026-12-24 18:00, finish: 2026-12-25}}"))
     assert "`finish` is not a key of `run_later`" in found["timing.run_later.finish"]
 

@@ -1,6 +1,4 @@
-"""Whatever lies in a jobs folder: nothing crashes, hangs, or answers at greater length
-than it was asked.
-"""
+"""Hostile content of a jobs folder: no crash, no hang, no answer longer than its question."""
 
 from __future__ import annotations
 
@@ -34,7 +32,8 @@ process:
   environment: {ERP_URL: "https://erp.example"}
   timeout: 30m
 timing:
-  schedule: {frequency: daily, days: weekdays, at: "02:00", timezone: Europe/Madrid, finish: 2027-06-30}
+  schedule: {frequency: daily, days: weekdays, at: "02:00", timezone: Europe/Madrid,
+             finish: 2027-06-30}
 ---
 name: other
 process: {shell: "true"}
@@ -63,8 +62,8 @@ def timed(raw: bytes) -> tuple[LoadedFile, float]:
 
 
 def check(raw: bytes) -> LoadedFile:
-    """Load a file; whatever it holds, it is answered soon, in bounded words, and each
-    problem lies within it.
+    """Load a file; check that the answer is fast and short, and that each problem is
+    within the file.
     """
     file, taken_s = timed(raw)
     assert taken_s < SOON_S + len(raw) * SOON_S_PER_BYTE
@@ -79,9 +78,7 @@ def check(raw: bytes) -> LoadedFile:
 
 
 def place_in(raw: bytes, problem: Problem) -> tuple[int, int]:
-    """Return the place in a file that is nearest to that of a problem; its last one may
-    be behind a line's end.
-    """
+    """Return the position in a file nearest to a problem's, which may be past a line's end."""
     lines = re.split("|".join(LINE_ENDINGS), raw.decode("utf-8-sig", errors="replace"))
     line = min(max(problem.line, 1), len(lines))
     return line, min(max(problem.column, 1), len(lines[line - 1]) + 1)
@@ -91,27 +88,27 @@ def test_the_valid_file_is_valid() -> None:
     assert [each.request.name for each in check(VALID).candidates] == ["nightly-posting", "other"]
 
 
-def test_every_prefix_of_a_valid_file_is_read_or_told() -> None:
+def test_every_prefix_of_a_valid_file_is_read_or_reported() -> None:
     for length in range(len(VALID)):
         check(VALID[:length])
 
 
 @settings(max_examples=100)
-@example(b"@\xd7\x88")  # a character that is not printable, in what would be quoted
+@example(b"@\xd7\x88")  # an unprintable character in the text that the message quotes
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_told(raw: bytes) -> None:
+def test_any_bytes_are_read_or_reported(raw: bytes) -> None:
     check(raw)
 
 
 @settings(max_examples=100)
 @given(st.text(alphabet=ASCII_SOUP, max_size=80))
-def test_any_soup_of_indicators_is_read_or_told(text: str) -> None:
+def test_any_soup_of_indicators_is_read_or_reported(text: str) -> None:
     check(text.encode())
 
 
 @settings(max_examples=100)
 @given(st.integers(0, len(VALID)), st.integers(0, 40), st.text(alphabet=ASCII_SOUP, max_size=6))
-def test_any_splice_into_a_valid_file_is_read_or_told(at: int, cut: int, text: str) -> None:
+def test_any_splice_into_a_valid_file_is_read_or_reported(at: int, cut: int, text: str) -> None:
     check(VALID[:at] + text.encode() + VALID[at + cut :])
 
 
@@ -186,7 +183,7 @@ near_processes = near(
         "name owner labels context scheduled reschedule",
     )
 )
-def test_any_structure_near_a_valid_one_is_read_or_told(data: object) -> None:
+def test_any_structure_near_a_valid_one_is_read_or_reported(data: object) -> None:
     check(json.dumps(data, ensure_ascii=False).encode())
 
 
@@ -268,9 +265,7 @@ CODECS = [*["utf-8"] * 12, "utf-16", "utf-16-le", "utf-32", "utf-8-sig", "latin-
 
 
 def mutated(chance: random.Random, text: str) -> bytes:
-    """Damage a text as YAML is damaged: by its own syntax, by lines that moved, and by
-    another encoding.
-    """
+    """Damage a text in the ways YAML breaks: its syntax, moved lines, another encoding."""
     for _ in range(chance.randint(1, 5)):
         at = chance.randrange(len(text) + 1)
         lines = text.splitlines(keepends=True) or [""]
@@ -307,7 +302,7 @@ def check_mutations(examples: int, seed: int) -> None:
             raise
 
 
-def test_any_damage_to_the_syntax_is_read_or_told() -> None:
+def test_any_damage_to_the_syntax_is_read_or_reported() -> None:
     check_mutations(200, seed=5)
 
 
@@ -334,7 +329,7 @@ def test_any_bytes_are_read_or_told_at_length(raw: bytes) -> None:
 
 @pytest.mark.campaign
 @pytest.mark.timeout(0)
-def test_random_damage_to_a_valid_file_is_read_or_told() -> None:
+def test_random_damage_to_a_valid_file_is_read_or_reported() -> None:
     chance = random.Random(SEED)
     for _ in range(EXAMPLES):
         damaged = bytearray(VALID)
@@ -355,7 +350,7 @@ atheris.Fuzz()
 
 
 def warm_up() -> None:
-    """Have all that is made once, schema and zones, made before the clock of an example runs."""
+    """Build everything that is built once, schema and zones, before an example is timed."""
     for sample in SAMPLES:
         load(sample.encode())
 
@@ -363,8 +358,8 @@ def warm_up() -> None:
 @pytest.mark.campaign
 @pytest.mark.timeout(0)
 @pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not installed")
-def test_what_coverage_leads_to_is_read_or_told(tmp_path: Path) -> None:
-    """libFuzzer through atheris: it keeps what reaches new lines of ours, and goes on from there."""
+def test_inputs_found_by_coverage_are_read_or_reported(tmp_path: Path) -> None:
+    """Fuzz with libFuzzer through atheris, which keeps each input that reaches new lines."""
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     for number, sample in enumerate(SAMPLES):
@@ -428,7 +423,7 @@ def test_what_coverage_leads_to_is_read_or_told(tmp_path: Path) -> None:
         "a\r",
     ],
 )
-def test_a_megabyte_of_anything_is_answered_soon(piece: str) -> None:
+def test_a_megabyte_of_anything_is_answered_quickly(piece: str) -> None:
     raw = (piece * LARGEST)[:LARGEST].encode()[:LARGEST]
     check(raw)
     for deeper in (b"process: [", b"process: {command: ["):
@@ -465,21 +460,21 @@ HUGE = [
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("text", HUGE, ids=range(len(HUGE)))
-def test_a_huge_value_makes_no_huge_message(text: str) -> None:
+def test_a_huge_value_has_a_short_message(text: str) -> None:
     assert check(text.encode()).problems
 
 
 @pytest.mark.parametrize(
     "count", ["5.0", "1.5", ".inf", ".nan", "1e3", "true", "99999999999999999999", "0x10"]
 )
-def test_what_is_no_whole_number_is_no_interval(count: str) -> None:
+def test_an_interval_must_be_a_whole_number(count: str) -> None:
     text = f"process: {{shell: x}}\ntiming: {{schedule: {{frequency: hourly, interval: {count}}}}}"
     assert [problem.path for problem in check(text.encode()).problems] == [
         "timing.schedule.interval"
     ]
 
 
-def test_a_name_with_a_last_line_break_is_no_name() -> None:
+def test_a_name_with_a_final_line_break_is_refused() -> None:
     assert [problem.path for problem in check(b'name: "a\\n"\nprocess: {shell: x}').problems] == [
         "name"
     ]
@@ -508,7 +503,7 @@ def test_only_regular_files_are_opened_and_nothing_blocks(tmp_path: Path) -> Non
     (tmp_path / "null.yaml").symlink_to("/dev/null")
     with socket.socket(socket.AF_UNIX) as server:
         home = Path.cwd()
-        os.chdir(tmp_path)  # a socket's path has room for about a hundred bytes
+        os.chdir(tmp_path)  # the path of a socket is limited to about 100 bytes
         try:
             server.bind("socket.yaml")
         finally:
@@ -542,7 +537,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_name_that_disturbs_terminals_or_is_no_utf_8_is_told(tmp_path: Path) -> None:
+def test_a_file_name_with_control_characters_or_invalid_utf_8_is_reported(tmp_path: Path) -> None:
     write(tmp_path / "a\x1b[31m\nb.yaml")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.yaml")).write_text("process: {shell: x}")
     catalog = read(tmp_path)
@@ -551,7 +546,7 @@ def test_a_file_name_that_disturbs_terminals_or_is_no_utf_8_is_told(tmp_path: Pa
     assert all(rejection.file.isprintable() for rejection in catalog.rejections)
 
 
-def test_links_of_folders_to_each_other_end(tmp_path: Path) -> None:
+def test_folders_that_link_to_each_other_are_walked_once(tmp_path: Path) -> None:
     for name in "abcdefghij":
         write(tmp_path / name / f"{name}.yaml")
     for name in "abcdefghij":
@@ -561,7 +556,7 @@ def test_links_of_folders_to_each_other_end(tmp_path: Path) -> None:
     assert sorted(read(tmp_path).requests) == list("abcdefghij")
 
 
-def test_a_folder_too_large_to_be_meant_is_told(
+def test_a_folder_with_too_many_entries_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.requests.catalog.listing.MOST_ENTRIES", 20)

@@ -1,4 +1,4 @@
-"""From a document to a process request: every value at its place in the model."""
+"""From a document to a process request: every value reaches the model."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def told(text: str, *, stem: str = "nightly") -> dict[str, str]:
 
 
 def definition(**changed: object) -> str:
-    """A stored definition, with some of its parts changed."""
+    """Return a stored definition with some of its parts changed."""
     parts = {
         "data": {"process": {"shell": "x"}},
         "name": "a",
@@ -184,7 +184,7 @@ def test_run_later() -> None:
         (
             "../scripts",
             f"{FOLDER}/../scripts",
-        ),  # what `..` means where the folder is a link is the kernel's to say
+        ),  # the kernel resolves `..`, since the folder may be a link
         ("/opt", "/opt"),
         ("/", "/"),
         ("~/x", f"{FOLDER}/~/x"),
@@ -252,15 +252,13 @@ def test_a_signal_is_named_with_or_without_sig(name: str) -> None:
         ),
     ],
 )
-def test_a_value_that_cannot_be_meant_is_told_at_its_place(
-    text: str, path: str, message: str
-) -> None:
+def test_a_wrong_value_is_reported_at_its_position(text: str, path: str, message: str) -> None:
     found = told(text)
     where = path if path in found else f"{path}.at"
     assert message in found[where], found
 
 
-def test_values_are_checked_where_the_schema_has_nothing_to_say_and_in_the_same_pass() -> None:
+def test_values_beyond_the_schema_are_checked_in_the_same_pass() -> None:
     found = told(
         "ownr: x\nprocess: {shell: x, stop_signal: X}\ntiming: {schedule: {frequency: "
         "hourly, timezone: Mars}}"
@@ -268,7 +266,7 @@ def test_values_are_checked_where_the_schema_has_nothing_to_say_and_in_the_same_
     assert set(found) == {"ownr", "process.stop_signal", "timing.schedule.timezone"}
 
 
-def test_a_lone_document_is_called_like_its_file() -> None:
+def test_a_single_document_is_named_after_its_file() -> None:
     assert request("process: {shell: x}", stem="report.daily").name == "report.daily"
     assert told("process: {shell: x}", stem="My Report") == {
         "": 'jobs.d/finance/My Report.yaml:1:1: the file\'s name "My Report" cannot be the '
@@ -290,7 +288,7 @@ def test_several_documents_each_name_themselves() -> None:
     assert [(each.line, each.message) for each in file.problems] == [
         (4, "several requests in one file each need a `name`")
     ]
-    assert file.is_whole  # who was meant cannot be told
+    assert file.is_whole  # the name of the document is unknown
 
 
 def test_empty_documents_do_not_count() -> None:
@@ -298,16 +296,16 @@ def test_empty_documents_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "0", "a" * 100, "a.b_c-d"])
-def test_a_name_that_may_be(name: str) -> None:
+def test_a_valid_name_is_accepted(name: str) -> None:
     assert request(f'name: "{name}"\nprocess: {{shell: x}}').name == name
 
 
 @pytest.mark.parametrize("name", ["", "A", "-a", ".a", "_a", "a b", "a" * 101, "é", "a/b", "a\\n"])
-def test_a_name_that_may_not_be(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     assert "name" in told(f'name: "{name}"\nprocess: {{shell: x}}')
 
 
-def test_the_digest_of_a_lone_document_is_its_files_and_else_its_own() -> None:
+def test_the_digest_of_a_single_document_is_its_files_digest() -> None:
     text = "# é\nname: a\nprocess: {shell: x}\n"
     assert request(text).source.sha256 == hashlib.sha256(text.encode()).hexdigest()
     before = load(f"{text}---\nname: b\nprocess: {{shell: y}}\n").candidates
@@ -356,12 +354,12 @@ def test_a_stored_definition_needs_no_files(tmp_path: Path) -> None:
         definition(excepted=["x"]),
     ],
 )
-def test_a_definition_that_this_version_cannot_build_is_an_error_in_words(text: str) -> None:
+def test_a_definition_that_this_version_cannot_build_raises_with_the_reason(text: str) -> None:
     with pytest.raises(RunnerError):
         request_from_definition(text, default_zone="UTC")
 
 
-def test_a_definition_may_be_as_small_as_its_parts() -> None:
+def test_a_minimal_definition_can_be_built() -> None:
     assert request_from_definition(definition(), default_zone="UTC").name == "a"
 
 
@@ -374,6 +372,6 @@ def test_a_key_beside_a_reference_is_refused_and_not_ignored() -> None:
     assert problem.suggestion == "say it where the process is defined, in `other`"
 
 
-def test_a_misspelt_key_is_told_once_and_not_as_a_missing_one_too() -> None:
+def test_a_misspelt_key_is_reported_once_and_not_as_missing_too() -> None:
     (problem,) = load("process: {shel: x}").problems
     assert (problem.path, problem.suggestion) == ("process.shel", "did you mean `shell`?")

@@ -1,4 +1,4 @@
-"""What the schema says, worded for people; and the schema itself."""
+"""The schema's errors in plain words, and the schema itself."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def process(fields: str) -> str:
         "c}\nscheduled: false\nowner: o",
     ],
 )
-def test_what_the_format_allows_is_allowed(text: str) -> None:
+def test_valid_documents_are_accepted(text: str) -> None:
     assert told(text) == {}
 
 
@@ -375,12 +375,14 @@ def test_what_the_format_allows_is_allowed(text: str) -> None:
         ),
     ],
 )
-def test_a_mistake_is_told_at_its_place_in_plain_words(text: str, path: str, message: str) -> None:
+def test_a_mistake_is_reported_at_its_position_in_plain_words(
+    text: str, path: str, message: str
+) -> None:
     found = told(text)
     assert message in found.get(path, ""), found
 
 
-def test_all_mistakes_are_told_in_one_pass() -> None:
+def test_all_mistakes_are_reported_in_one_pass() -> None:
     found = told(
         "naem: x\nprocess: {shell: x, timeout: 30}\ntiming: {schedule: {frequency: daily, "
         "day: 3, at: 9:30}}"
@@ -389,7 +391,7 @@ def test_all_mistakes_are_told_in_one_pass() -> None:
 
 
 def subschemas(schema: Any, path: str = "") -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield (place, key, subschema) of every property that is described, whatever branch it is in."""
+    """Yield (place, key, subschema) of every described property, in every branch."""
     if isinstance(schema, dict):
         for key, below in schema.get("properties", {}).items():
             if isinstance(below, dict):
@@ -417,7 +419,7 @@ def test_every_key_has_a_description_and_an_example_that_fits() -> None:
     seen = 0
     for place, _, schema in subschemas(SCHEMA):
         if "/allOf" in place or "/dependencies" in place or "/if" in place:
-            continue  # branches only narrow what is described beside them
+            continue  # branches only narrow what the properties describe
         assert schema.get("description"), place
         assert schema.get("examples"), place
         seen += 1
@@ -449,19 +451,20 @@ def test_all_keys_of_the_format_are_in_the_schema() -> None:
         "process timing"
     )
     assert keys_at("process") == keys("""
-        command shell python group request name directory environment environment_file secrets params stdin run_as
-        umask nice timeout stop_signal stop_grace limits prevent_concurrent on_overlap success retry output_limit
-        if_interrupted scheduled
+        command shell python group request name directory environment environment_file
+        secrets params stdin run_as umask nice timeout stop_signal stop_grace limits
+        prevent_concurrent on_overlap success retry output_limit if_interrupted
+        scheduled
     """)
     assert keys_at("timing") == {"run_immediately", "run_later", "schedule"}
     assert keys_at("timing", "run_later") == keys("start timezone misfire misfire_grace")
     assert keys_at("timing", "schedule") == keys("""
-        frequency interval days day at expression start finish repetitions except timezone spread misfire misfire_grace
+        frequency interval days day at expression start finish repetitions except
+        timezone spread misfire misfire_grace
     """)
 
 
-# The words that lead somewhere in the schema, so that the replaced keywords can be held
-# against the library's own.
+# Words that occur in the schema, so that random documents reach the replaced keywords.
 WORDS = sorted(
     keys(
         "x 30m daily weekly monthly cron 02:00 2026-01-01 monday run_immediately weekdays "
@@ -470,8 +473,9 @@ WORDS = sorted(
 )
 KEYS = sorted(
     keys("""
-    name process timing shell command environment schedule frequency at days day interval expression start repetitions
-    run_immediately timeout on_overlap prevent_concurrent request labels nope group members umask
+    name process timing shell command environment schedule frequency at days day
+    interval expression start repetitions run_immediately timeout on_overlap
+    prevent_concurrent request labels nope group members umask
 """)
 )
 FREQUENCIES = ["daily", "weekly", "monthly", "cron", "hourly", "often"]
@@ -514,7 +518,7 @@ documents = st.fixed_dictionaries(
 
 @settings(max_examples=100)
 @given(values | documents)
-def test_the_verdict_is_the_librarys_own(data: object) -> None:
+def test_the_verdict_equals_the_librarys(data: object) -> None:
     theirs = Draft7Validator(SCHEMA).is_valid(data)
     assert theirs == (not findings_in(data))
 

@@ -1,4 +1,4 @@
-"""`runner.yaml`: from bytes to values, and every problem at its place."""
+"""`runner.yaml`: from bytes to values, with every problem at its position."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ outputs: {keep_for: 90d, keep_size: 10 GiB, keep_count: 0}
 """
 
 
-def test_all_that_a_file_can_say() -> None:
+def test_every_setting_reaches_its_field() -> None:
     assert settings_in(_WHOLE, "/srv/runner.yaml") == FileSettings(
         timezone="Europe/Madrid",
         state=Path("/srv/state"),
@@ -36,7 +36,7 @@ def test_all_that_a_file_can_say() -> None:
 
 
 @pytest.mark.parametrize("nothing", [b"", b"# nothing yet\n", b"{}"])
-def test_a_file_may_say_nothing(nothing: bytes) -> None:
+def test_a_file_may_be_empty(nothing: bytes) -> None:
     assert settings_in(nothing, "runner.yaml") == FileSettings()
 
 
@@ -57,7 +57,7 @@ def test_a_file_may_say_nothing(nothing: bytes) -> None:
         (b"[1]", "runner.yaml:1:1: "),
     ],
 )
-def test_what_is_wrong_is_told_at_its_place(text: bytes, problem: str) -> None:
+def test_an_error_is_reported_at_its_position(text: bytes, problem: str) -> None:
     found = settings_in(text, "runner.yaml")
     assert isinstance(found, tuple)
     assert problem in "\n".join(map(str, found))

@@ -1,4 +1,4 @@
-"""The text of a process for the store: the exact inverse of its reading, whatever a process says."""
+"""The JSON text of a process for the store: reading it is the exact inverse of writing it."""
 
 from __future__ import annotations
 
@@ -96,11 +96,11 @@ groups = st.builds(
 
 @settings(max_examples=100)
 @given(processes(simple | groups))
-def test_what_is_written_is_what_is_read(process: Process) -> None:
+def test_reading_is_the_inverse_of_writing(process: Process) -> None:
     text = process_text(process)
     again = process_from(text)
     assert again == process
-    assert process_text(again) == text  # 1 and 1.0 and true are equal, but not the same
+    assert process_text(again) == text  # `==` cannot distinguish 1, 1.0 and true; the text can
     assert text.isascii()
     assert "\n" not in text
 
@@ -112,7 +112,7 @@ def test_a_plain_process_is_a_short_text() -> None:
     assert process_text(PLAIN) == '{"name":"a","directory":"/srv","command":["ls","-l"]}'
 
 
-def test_what_is_written_out_as_the_default_is_left_out() -> None:
+def test_a_value_equal_to_its_default_is_left_out() -> None:
     told = replace(
         PLAIN,
         success=Success(exit_codes=frozenset({0})),
@@ -122,8 +122,8 @@ def test_what_is_written_out_as_the_default_is_left_out() -> None:
     assert process_text(told) == process_text(PLAIN)
 
 
-def test_every_field_but_three_may_be_left_out_of_a_text() -> None:
-    """A text of an earlier version knows no field that a later one adds: it must have a default."""
+def test_every_field_but_three_is_optional() -> None:
+    """A field that a later version adds needs a default, because an earlier text lacks it."""
     needed = {
         each.name
         for each in fields(Process)
@@ -132,7 +132,7 @@ def test_every_field_but_three_may_be_left_out_of_a_text() -> None:
     assert needed == {"name", "action", "directory"}
 
 
-def test_keys_of_a_later_version_are_passed_over() -> None:
+def test_keys_of_a_later_version_are_ignored() -> None:
     text = process_text(replace(PLAIN, run_as=RunAs(user="erp")))
     told = json.loads(text)
     told["colour"] = "blue"

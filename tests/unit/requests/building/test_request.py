@@ -1,6 +1,4 @@
-"""What a process can say: from the document to the model, and what cannot be meant told
-at its place.
-"""
+"""From a document to the model of a process, and errors at their positions."""
 
 from __future__ import annotations
 
@@ -71,7 +69,7 @@ def members_of(process: Process) -> dict[str, Process]:
 
 
 # --- one process
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 
 FULL = """
 formerly: posting
@@ -96,14 +94,14 @@ process:
 """
 
 
-def test_a_request_says_what_it_was_and_what_runs_when_it_fails() -> None:
+def test_formerly_and_on_failure_reach_the_model() -> None:
     request = request_of(FULL)
     assert (request.formerly, request.on_failure) == ("posting", "tell")
     plain = request_of("process: {shell: x}")
     assert (plain.formerly, plain.on_failure) == (None, None)
 
 
-def test_every_value_of_a_process_is_at_its_place() -> None:
+def test_every_value_of_a_process_reaches_the_model() -> None:
     assert request_of(FULL).process == Process(
         name="nightly",
         action=Python(target="reports.daily:main"),
@@ -132,7 +130,7 @@ def test_every_value_of_a_process_is_at_its_place() -> None:
     )
 
 
-def test_what_is_not_said_is_as_the_model_has_it() -> None:
+def test_missing_keys_have_the_defaults_of_the_model() -> None:
     assert process_of("shell: x") == Process(
         name="nightly", action=Shell(line="x"), directory=FOLDER
     )
@@ -177,9 +175,7 @@ def test_a_full_process_survives_both_of_its_texts() -> None:
         ),
     ],
 )
-def test_a_value_that_cannot_be_meant_is_told_at_its_place(
-    fields: str, path: str, message: str
-) -> None:
+def test_a_wrong_value_is_reported_at_its_position(fields: str, path: str, message: str) -> None:
     found = told(f"shell: x, {fields}")
     assert list(found) == [f"process.{path}"]
     assert message in found[f"process.{path}"]
@@ -193,11 +189,11 @@ def test_a_value_that_cannot_be_meant_is_told_at_its_place(
         ("params: {Pw: hunter2}", "params"),
     ],
 )
-def test_the_value_of_a_secret_has_no_business_in_the_file(fields: str, key: str) -> None:
+def test_the_value_of_a_secret_in_the_file_is_refused(fields: str, key: str) -> None:
     (finding,) = found_in(f"shell: x, secrets: [OK_TOO, PW], {fields}")
     assert (
         path_text(finding.path) == "process.secrets[1]"
-    )  # not where the value stands: the line may be shown
+    )  # at the name, not at the value: messages may show the line
     assert (
         finding.message == f"the value of a secret must not be in the file: `PW` stands in `{key}`"
     )
@@ -212,17 +208,20 @@ def test_a_param_is_secret_by_the_name_of_its_variable_too() -> None:
 
 
 # --- groups
-# -----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 
 GROUP = """
-  name: posting, directory: erp, environment: {A: "1"}, environment_file: erp.env, secrets: [PW], params: {year: 2026},
-  prevent_concurrent: true, timeout: 1h, stop_grace: 3s, retry: {attempts: 2}, if_interrupted: rerun,
+  name: posting, directory: erp, environment: {A: "1"}, environment_file: erp.env, secrets: [PW],
+  params: {year: 2026},
+  prevent_concurrent: true, timeout: 1h, stop_grace: 3s, retry: {attempts: 2},
+  if_interrupted: rerun,
   group: {stop_on_failure: true, members: [
     {request: extract},
     {name: load, command: [load, now], timeout: 5m, umask: "077"},
-    {name: own, shell: x, directory: other, environment: {B: "2"}, environment_file: own.env, secrets: [TOKEN],
-     params: {month: 1}},
-    {name: inner, environment: {C: "3"}, group: {members: [{name: deep, shell: y}, {request: extract}]}}]}
+    {name: own, shell: x, directory: other, environment: {B: "2"}, environment_file: own.env,
+     secrets: [TOKEN], params: {month: 1}},
+    {name: inner, environment: {C: "3"}, group: {
+      members: [{name: deep, shell: y}, {request: extract}]}}]}
 """
 
 
@@ -238,7 +237,7 @@ def test_a_group_has_its_members_in_order() -> None:
     assert (process.timeout, process.retry) == (timedelta(hours=1), Retry(attempts=2))
 
 
-def test_an_inline_member_has_of_its_group_what_it_does_not_say_itself() -> None:
+def test_an_inline_member_inherits_what_it_does_not_set() -> None:
     members = members_of(process_of(GROUP))
     assert members["nightly/load"] == Process(
         name="nightly/load",
@@ -260,7 +259,7 @@ def test_secrets_of_a_group_are_secrets_of_all_its_members() -> None:
     assert members_of(process_of(GROUP))["nightly/own"].secrets == ("PW", "TOKEN")
 
 
-def test_a_member_by_reference_bears_the_name_and_what_its_group_would_give_it() -> None:
+def test_a_reference_member_has_the_requests_name_and_inherits_from_its_group() -> None:
     member = members_of(process_of(GROUP))["extract"]
     assert member.action == Reference(request="extract")
     assert (member.directory, member.environment, member.timeout) == (
@@ -270,7 +269,7 @@ def test_a_member_by_reference_bears_the_name_and_what_its_group_would_give_it()
     )
 
 
-def test_a_group_in_a_group_is_named_by_the_way_to_it() -> None:
+def test_a_nested_group_is_named_by_its_path() -> None:
     inner = members_of(process_of(GROUP))["nightly/inner"]
     members = members_of(inner)
     assert list(members) == ["nightly/inner/deep", "extract"]
@@ -281,9 +280,7 @@ def test_a_group_in_a_group_is_named_by_the_way_to_it() -> None:
     assert members["nightly/inner/deep"].directory == f"{FOLDER}/erp"
 
 
-def test_two_members_of_one_name_are_told_at_the_second_and_two_of_different_groups_are_not() -> (
-    None
-):
+def test_a_duplicate_member_name_is_reported_within_one_group_only() -> None:
     twins = "group: {members: [{name: a, shell: x}, {request: a}, {name: a, shell: y}]}"
     assert told(twins) == {
         "process.group.members[2].name": 'another member is named "a" too (give each a `name` of '
@@ -296,7 +293,7 @@ def test_two_members_of_one_name_are_told_at_the_second_and_two_of_different_gro
     )
 
 
-def test_what_is_wrong_with_a_member_is_told_at_the_member() -> None:
+def test_an_error_in_a_member_is_reported_at_the_member() -> None:
     wrong = (
         "group: {members: [{name: a, shell: x, stop_signal: TREM, retry: {attempts: 2, "
         "max_delay: 1ms}}]}"
@@ -316,17 +313,17 @@ def test_what_is_wrong_with_a_member_is_told_at_the_member() -> None:
         "{name: b, shell: x}]}",
     ],
 )
-def test_the_secret_of_a_group_is_told_once(fields: str) -> None:
+def test_a_written_secret_of_a_group_is_reported_once(fields: str) -> None:
     assert [path_text(each.path) for each in found_in(fields)] == ["process.secrets[0]"]
 
 
-def test_a_secret_of_a_member_in_what_it_inherits_is_told() -> None:
+def test_a_members_secret_in_inherited_values_is_reported() -> None:
     fields = "environment: {PW: hunter2}, group: {members: [{name: a, shell: x, secrets: [PW]}]}"
     assert list(told(fields)) == ["process.group.members[0].secrets[0]"]
 
 
-def test_every_field_of_the_model_can_be_said() -> None:
-    """What the model has and no document can say would be dead."""
+def test_a_document_can_set_every_field_of_the_model() -> None:
+    """A field that no document can set would be dead code."""
     said = {*fields_that_differ(process_of(GROUP)), *fields_that_differ(request_of(FULL).process)}
     assert said == {field.name for field in fields(Process)} - {
         "stop_signal",
@@ -338,14 +335,14 @@ def test_every_field_of_the_model_can_be_said() -> None:
     assert "stop_signal" in fields_that_differ(process_of("shell: x, stop_signal: INT"))
 
 
-def test_a_group_of_which_no_member_is_scheduled_is_refused() -> None:
+def test_a_group_without_a_scheduled_member_is_refused() -> None:
     fields = (
         "group: {members: [{request: a, scheduled: false}, {name: b, shell: x, scheduled: false}]}"
     )
     assert list(told(fields)) == ["process.group.members"]
 
 
-def test_what_is_said_to_be_empty_is_said() -> None:
+def test_an_empty_mapping_counts_as_set() -> None:
     process = process_of("shell: x, environment: {}")
     assert (process.environment, process.says("environment"), process.says("params")) == (
         {},

@@ -1,6 +1,4 @@
-"""What is wrong only between documents: names that lead nowhere, round in a cycle, or
-to one that still lives.
-"""
+"""Errors between documents: names that do not exist, cycles, and former names still in use."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from runner.requests.catalog.remembered_files import Entry, notes_in, recollecte
 
 
 def candidates(files: Mapping[str, str]) -> dict[str, Candidate]:
-    """The requests of some files, by name."""
+    """Return the requests of some files, by name."""
     found: dict[str, Candidate] = {}
     for stem, text in files.items():
         place = Place(
@@ -57,7 +55,7 @@ def member(name: str) -> str:
     return f"{{request: {name}}}"
 
 
-def test_names_that_exist_are_good() -> None:
+def test_a_reference_to_an_existing_name_is_valid() -> None:
     files = {
         "a": "process: {request: b}\non_failure: {request: tell}\nformerly: was-a",
         "b": group(member("c"), member("c"), "{name: in, group: {members: [{request: d}]}}"),
@@ -68,7 +66,7 @@ def test_names_that_exist_are_good() -> None:
     assert told(files) == []
 
 
-def test_each_name_that_leads_nowhere_is_told_at_its_own_place() -> None:
+def test_each_unknown_name_is_reported_at_its_own_position() -> None:
     members = "    - {request: lod}\n    - {name: in, group: {members: [{request: gone}]}}\n"
     text = f"process:\n  group:\n    members:\n{members}on_failure:\n  request: tel\n"
     files = {"a": text, "load": X, "tell": X}
@@ -85,13 +83,13 @@ def test_each_name_that_leads_nowhere_is_told_at_its_own_place() -> None:
     ]
 
 
-def test_a_name_that_is_rejected_for_now_exists() -> None:
+def test_the_name_of_a_rejected_document_exists() -> None:
     files = {"a": group(member("bad")), "b": f"{X}\non_failure: {{request: bad}}"}
     assert len(told(files)) == 2
     assert told(files, tolerated=frozenset({"bad"})) == []
 
 
-def test_a_request_that_was_renamed_is_told_by_its_new_name() -> None:
+def test_a_reference_to_a_renamed_request_suggests_its_new_name() -> None:
     files = {"a": group(member("old")), "new": f"formerly: old\n{X}"}
     assert told(files) == ["a.yaml:1:39: no request is named `old` (it is named `new` now)"]
 
@@ -113,12 +111,12 @@ def test_a_request_that_was_renamed_is_told_by_its_new_name() -> None:
         ),
     ],
 )
-def test_what_leads_to_itself(text: str, message: str) -> None:
+def test_a_reference_to_itself_is_reported(text: str, message: str) -> None:
     (problem,) = told({"a": text})
     assert problem.endswith(f": {message}")
 
 
-def test_a_cycle_through_groups_and_references_is_told_with_the_way_round() -> None:
+def test_a_cycle_through_groups_and_references_is_reported_with_its_path() -> None:
     files = {
         "a": group(member("x"), member("b")),
         "b": "process: {request: c}",
@@ -180,7 +178,7 @@ def guarded(process_name: str, *members: str) -> str:
         ({"all": guarded("other", member("one"), member("one"))}, None),
     ],
 )
-def test_a_member_that_would_wait_for_its_own_group_is_told(
+def test_a_member_that_would_wait_for_its_own_group_is_reported(
     files: dict[str, str], who: str | None
 ) -> None:
     known = {
@@ -196,7 +194,7 @@ def test_a_member_that_would_wait_for_its_own_group_is_told(
         assert f"{who} would wait for this group, which holds the guard" in problem
 
 
-def test_an_inline_member_that_would_wait_for_its_own_group_is_told() -> None:
+def test_an_inline_member_that_would_wait_for_its_own_group_is_reported() -> None:
     members = f"[{{name: in, shell: x, {GUARDED}}}]"
     text = f"name: all\nprocess: {{name: all/in, {GUARDED}, group: {{members: {members}}}}}"
     place = Place(relative="a.yaml", display="a.yaml", path="/srv/a.yaml", default_zone="UTC")
@@ -205,7 +203,7 @@ def test_an_inline_member_that_would_wait_for_its_own_group_is_told() -> None:
     assert problem.path == "process.group.members[0].name"
 
 
-def test_many_guarded_groups_are_looked_through_soon() -> None:
+def test_many_guarded_groups_are_checked_quickly() -> None:
     files = {f"g{n}": guarded(f"n{n}", member(f"g{n + 1}")) for n in range(1000)} | {"g1000": X}
     found = candidates(files)
     problems: list[tuple[Candidate, Problem]] = []
@@ -227,7 +225,7 @@ def test_many_guarded_groups_are_looked_through_soon() -> None:
         ("params: {pw: x}", "params: {a: b}, ", None),
     ],
 )
-def test_the_value_of_a_members_secret_has_no_business_in_the_file_of_its_group(
+def test_a_members_secret_in_the_file_of_its_group_is_refused(
     group_says: str, member_says: str, key: str | None
 ) -> None:
     files = {
@@ -243,7 +241,7 @@ def test_the_value_of_a_members_secret_has_no_business_in_the_file_of_its_group(
         assert f"`PW` stands in the group's `{key}`" in problem
 
 
-def test_failures_may_be_told_to_each_other_in_a_cycle() -> None:
+def test_on_failure_may_form_a_cycle() -> None:
     assert (
         told({"a": f"{X}\non_failure: {{request: b}}", "b": f"{X}\non_failure: {{request: a}}"})
         == []
@@ -251,12 +249,12 @@ def test_failures_may_be_told_to_each_other_in_a_cycle() -> None:
 
 
 # --- formerly
-# ---------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 
 HEIR = f"formerly: old\n{X}"
 
 
-def test_a_former_name_that_is_still_borne_is_none() -> None:
+def test_a_former_name_that_is_still_in_use_is_refused() -> None:
     assert told({"new": HEIR, "old": X}) == [
         "new.yaml:1:11: `old` is not a former name: old.yaml:1 still uses it (remove that "
         "request, or `formerly` here)"
@@ -265,7 +263,7 @@ def test_a_former_name_that_is_still_borne_is_none() -> None:
     assert "`old` is not a former name: a request that is invalid for now still uses it" in problem
 
 
-def test_a_request_was_never_called_what_it_is_called() -> None:
+def test_a_former_name_differs_from_the_current_name() -> None:
     assert told({"a": f"formerly: a\n{X}"}) == [
         "a.yaml:1:11: `a` is its name now, not a former one (leave `formerly` out)"
     ]
@@ -275,7 +273,7 @@ def test_a_request_was_never_called_what_it_is_called() -> None:
     ("incumbents", "rejected", "heir"),
     [({}, "b", "a"), ({"b": "b.yaml"}, "a", "b"), ({"a": "a.yaml"}, "b", "a")],
 )
-def test_one_request_keeps_the_state_the_one_that_was_there_else_the_first(
+def test_one_request_inherits_the_state_an_incumbent_else_the_first(
     incumbents: Mapping[str, str], rejected: str, heir: str
 ) -> None:
     assert told({"a": HEIR, "b": HEIR}, incumbents=incumbents) == [
@@ -284,7 +282,7 @@ def test_one_request_keeps_the_state_the_one_that_was_there_else_the_first(
     ]
 
 
-def test_a_folder_rejects_once_what_mentions_two_that_are_not_there(tmp_path: Path) -> None:
+def test_a_request_with_two_unknown_names_is_rejected_once(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(
         f"{group(member('gone'), member('lost'))}\non_failure: {{request: c}}"
     )
@@ -295,7 +293,7 @@ def test_a_folder_rejects_once_what_mentions_two_that_are_not_there(tmp_path: Pa
     assert [problem.column for problem in catalog.problems] == [39, 56]
 
 
-def test_a_place_is_known_again_by_the_next_reader() -> None:
+def test_the_next_reader_recalls_positions() -> None:
     read = candidates(
         {
             "a": f"name: a\n{group(member('b'), member('c'))}\non_failure: {{request: "
@@ -313,7 +311,7 @@ def test_a_place_is_known_again_by_the_next_reader() -> None:
     assert recollected(notes, requests, display=str) == {"a.yaml": entry}
 
 
-def test_many_names_that_lead_nowhere_are_told_soon() -> None:
+def test_many_unknown_names_are_reported_quickly() -> None:
     def effort(names: int) -> int:
         text = "\n---\n".join(
             f"name: r{number}\nprocess: {{request: s{number}}}" for number in range(names)

@@ -1,4 +1,4 @@
-"""Circles among names, against what following every lead by itself finds."""
+"""Cycles among names, compared with a naive search that follows every reference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ graphs = st.dictionaries(
 
 
 def reached(name: str, targets: Mapping[str, list[str]]) -> set[str]:
-    """All names that some way of at least one lead comes to."""
+    """Return all names that at least one reference leads to."""
     found: set[str] = set()
     ahead = list(targets.get(name, ()))
     while ahead:
@@ -29,7 +29,7 @@ def reached(name: str, targets: Mapping[str, list[str]]) -> set[str]:
 
 @settings(max_examples=100)
 @given(graphs)
-def test_a_circle_is_of_all_that_lead_to_each_other(targets: dict[str, list[str]]) -> None:
+def test_a_cycle_contains_all_names_that_reach_one_another(targets: dict[str, list[str]]) -> None:
     expected = {
         frozenset(other for other in reached(name, targets) if name in reached(other, targets))
         for name in targets
@@ -42,7 +42,7 @@ def test_a_circle_is_of_all_that_lead_to_each_other(targets: dict[str, list[str]
 
 @settings(max_examples=50)
 @given(graphs)
-def test_the_way_round_is_made_of_leads(targets: dict[str, list[str]]) -> None:
+def test_each_step_of_a_path_is_a_reference(targets: dict[str, list[str]]) -> None:
     for circle in circles(targets):
         for start in circle:
             for goal in circle:
@@ -52,7 +52,7 @@ def test_the_way_round_is_made_of_leads(targets: dict[str, list[str]]) -> None:
                 assert len(set(way)) == len(way)
 
 
-def test_a_long_chain_and_a_large_circle_need_no_deep_stack() -> None:
+def test_a_long_chain_and_a_large_cycle_need_no_recursion() -> None:
     chain = {str(number): [str(number + 1)] for number in range(20_000)}
     assert not list(circles(chain))
     assert [len(circle) for circle in circles({**chain, "20000": ["0"]})] == [20_001]

@@ -1,5 +1,5 @@
-"""Settings that the requests of a folder share: who has them, what wins, what is told
-of wrong ones, when read.
+"""Shared settings of a folder: who inherits them, which wins, their errors, and when
+they are read.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ def incumbents(catalog: Catalog) -> dict[str, str]:
 
 
 # --- who has them, and what wins
-# --------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 
 
-def test_what_is_nearest_counts_key_by_key_and_a_document_s_own_word_always(folder: Path) -> None:
+def test_the_nearest_value_of_each_key_wins_and_the_documents_own_above_all(folder: Path) -> None:
     requests = good(
         folder,
         {
@@ -106,7 +106,7 @@ def test_limits_are_merged_and_a_retry_or_a_list_is_replaced(folder: Path) -> No
     assert process.secrets == ("B",)
 
 
-def test_paths_are_relative_to_the_file_that_says_them(folder: Path) -> None:
+def test_paths_are_relative_to_the_file_that_contains_them(folder: Path) -> None:
     requests = good(
         folder,
         {
@@ -128,7 +128,7 @@ def test_paths_are_relative_to_the_file_that_says_them(folder: Path) -> None:
     assert timing.rule.excepted == {date(2026, 12, 25)}
 
 
-def test_a_default_timing_applies_as_far_as_a_timing_has_the_key(folder: Path) -> None:
+def test_a_timing_inherits_only_the_keys_of_its_kind(folder: Path) -> None:
     requests = good(
         folder,
         {
@@ -156,7 +156,7 @@ def test_a_default_timing_applies_as_far_as_a_timing_has_the_key(folder: Path) -
     assert requests["none"].timing is None
 
 
-def test_what_has_no_place_in_a_request_is_not_applied(folder: Path) -> None:
+def test_defaults_that_cannot_apply_to_a_request_are_left_out(folder: Path) -> None:
     requests = good(
         folder,
         {
@@ -186,7 +186,7 @@ def test_what_has_no_place_in_a_request_is_not_applied(folder: Path) -> None:
     ]
 
 
-def test_a_folder_can_be_unscheduled_and_a_request_in_it_be_scheduled_all_the_same(
+def test_a_request_in_an_unscheduled_folder_can_be_scheduled(
     folder: Path,
 ) -> None:
     files = {
@@ -236,7 +236,7 @@ SETTINGS = st.fixed_dictionaries(
 
 
 @given(st.lists(SETTINGS, max_size=4), SETTINGS)
-def test_several_files_come_to_what_each_alone_would_fill_in_from_the_nearest_on(
+def test_merged_defaults_equal_filling_in_from_the_nearest_outwards(
     files: list[dict[str, Any]], own: dict[str, Any]
 ) -> None:
     whole = Defaults()
@@ -250,7 +250,7 @@ def test_several_files_come_to_what_each_alone_would_fill_in_from_the_nearest_on
 
 
 # --- what is wrong with them
-# ------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_several_files_come_to_what_each_alone_would_fill_in_from_the_nearest_on
         ("owner: [", "1:9: "),
     ],
 )
-def test_what_is_wrong_is_told_once_in_the_file_itself(
+def test_an_error_is_reported_once_in_the_defaults_file(
     folder: Path, text: str, message: str
 ) -> None:
     catalog = read(folder, {"_defaults.yaml": text, "a.yaml": GOOD, "b.yaml": GOOD})
@@ -292,7 +292,7 @@ def test_what_is_wrong_is_told_once_in_the_file_itself(
     ]
 
 
-def test_all_that_is_wrong_is_told_in_one_pass(folder: Path) -> None:
+def test_all_errors_are_reported_in_one_pass(folder: Path) -> None:
     text = "owmer: a\nprocess: {timeout: 5, stop_signal: FOO}\ntiming: {timezone: Mars}"
     assert [line[:19] for line in told(read(folder, {"_defaults.yaml": text}))] == [
         "_defaults.yaml:1:1:",
@@ -301,7 +301,7 @@ def test_all_that_is_wrong_is_told_in_one_pass(folder: Path) -> None:
     ]
 
 
-def test_a_failure_s_request_that_is_not_there_is_told_once_where_it_is_named(folder: Path) -> None:
+def test_an_unknown_request_in_on_failure_is_reported_once_where_it_is_named(folder: Path) -> None:
     catalog = read(
         folder,
         {
@@ -315,7 +315,7 @@ def test_a_failure_s_request_that_is_not_there_is_told_once_where_it_is_named(fo
     ]
 
 
-def test_only_the_requests_below_keep_their_last_good_version_and_others_never_notice(
+def test_only_requests_below_wrong_defaults_keep_their_last_good_version(
     folder: Path,
 ) -> None:
     reader = reader_of(folder)
@@ -343,14 +343,14 @@ def test_only_the_requests_below_keep_their_last_good_version_and_others_never_n
     )
 
 
-def test_two_files_in_one_folder_are_one_too_many(folder: Path) -> None:
+def test_two_defaults_files_in_one_folder_are_refused(folder: Path) -> None:
     files = {"_defaults.yaml": "owner: a", "_defaults.yml": "owner: b", "a.yaml": GOOD}
     assert told(read(folder, files)) == [
         "_defaults.yml:1:1: `_defaults.yaml` lies beside it (keep one of them)"
     ]
 
 
-def test_a_folder_or_a_link_to_nothing_in_place_of_the_file_is_told(folder: Path) -> None:
+def test_a_folder_or_a_broken_link_instead_of_the_file_is_reported(folder: Path) -> None:
     (folder / "_defaults.yaml").mkdir()
     (folder / "below").mkdir()
     (folder / "below" / "_defaults.yaml").symlink_to("nowhere")
@@ -361,7 +361,7 @@ def test_a_folder_or_a_link_to_nothing_in_place_of_the_file_is_told(folder: Path
     ]
 
 
-def test_a_file_that_anybody_may_write_is_wrong_where_that_is_guarded_against(folder: Path) -> None:
+def test_a_world_writable_file_is_refused_when_guarded(folder: Path) -> None:
     write(folder, {"_defaults.yaml": "owner: a", "a.yaml": GOOD})
     (folder / "_defaults.yaml").chmod(0o666)
     catalog = CatalogReader(folder, default_zone="UTC", is_guarded=True).read()
@@ -371,7 +371,9 @@ def test_a_file_that_anybody_may_write_is_wrong_where_that_is_guarded_against(fo
     assert not catalog.requests
 
 
-def test_what_is_wrong_by_both_together_is_told_in_the_document(folder: Path) -> None:
+def test_an_error_of_defaults_and_document_together_is_reported_in_the_document(
+    folder: Path,
+) -> None:
     files = {
         "_defaults.yaml": "process: {secrets: [A]}",
         "a.yaml": "process: {shell: x, environment: {A: b}}",
@@ -380,10 +382,10 @@ def test_what_is_wrong_by_both_together_is_told_in_the_document(folder: Path) ->
 
 
 # --- when what is read
-# ------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 
 
-def test_an_edit_reads_again_what_it_concerns_and_nothing_else(folder: Path) -> None:
+def test_an_edit_rereads_only_the_files_it_applies_to(folder: Path) -> None:
     write(folder, {"below/_defaults.yaml": "owner: a", "below/a.yaml": GOOD, "b.yaml": GOOD})
     reader = reader_of(folder)
     first = reader.read()
@@ -417,7 +419,7 @@ def test_an_edit_of_the_dates_that_the_defaults_name_is_seen(folder: Path) -> No
 
 
 @pytest.mark.parametrize("now", ["owner: a", "owner: b", None])
-def test_what_was_kept_from_a_former_start_counts_only_with_the_same_defaults(
+def test_notes_of_an_earlier_start_count_only_with_the_same_defaults(
     folder: Path, monkeypatch: pytest.MonkeyPatch, now: str | None
 ) -> None:
     monkeypatch.setattr(
@@ -442,10 +444,10 @@ def test_what_was_kept_from_a_former_start_counts_only_with_the_same_defaults(
 
 
 # --- the schema
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 
 
-def test_the_schema_says_of_each_key_what_that_of_a_request_says() -> None:
+def test_each_key_has_the_subschema_of_the_request_schema() -> None:
     defaults, request = (
         json.loads(schema_text("defaults")),
         json.loads(schema_text("process-request")),

@@ -1,4 +1,4 @@
-"""Files of variables: read as systemd reads them, and as a shell does where the two agree."""
+"""Environment files: read as systemd reads them, and as a shell does where the two agree."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from runner.requests.catalog.environment_file import parse
         ("A=é ü", {"A": "é ü"}),
     ],
 )
-def test_what_a_file_says(text: str, variables: dict[str, str]) -> None:
+def test_a_valid_file_is_parsed(text: str, variables: dict[str, str]) -> None:
     assert parse(text) == variables
 
 
@@ -70,9 +70,7 @@ def test_what_a_file_says(text: str, variables: dict[str, str]) -> None:
         ("A=hunter2\0", "line 1: a variable cannot contain NUL"),
     ],
 )
-def test_what_a_file_cannot_say_is_told_by_its_line_and_shows_nothing_of_it(
-    text: str, message: str
-) -> None:
+def test_an_error_names_its_line_without_its_content(text: str, message: str) -> None:
     with pytest.raises(ValueError, match="line") as caught:
         parse(text)
     assert message in str(caught.value)
@@ -102,7 +100,7 @@ def test_every_value_can_be_written_in_either_quotes(
 
 @settings(max_examples=100)
 @given(st.text("AB=='\"\\ \n\t#x;\r", max_size=30))
-def test_any_text_is_read_or_refused_in_words(text: str) -> None:
+def test_any_text_is_parsed_or_refused_with_a_message(text: str) -> None:
     try:
         assert all(name for name in parse(text))
     except ValueError as error:
@@ -141,7 +139,7 @@ def test_a_shell_reads_the_same_where_systemd_reads_like_a_shell(tmp_path: Path)
     assert {name: seen[name] for name in variables} == variables
 
 
-def test_a_megabyte_is_read_soon() -> None:
+def test_a_megabyte_is_parsed_quickly() -> None:
     begun = time.process_time()
     for text in (
         "A=" + "x y " * 100_000,
@@ -162,13 +160,13 @@ def refusal(path: Path) -> str:
     return str(caught.value).replace(f"{path.parent}/", "")
 
 
-def test_what_is_no_readable_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused_without_blocking(tmp_path: Path) -> None:
     file = tmp_path / "a.env"
     assert refusal(file) == "environment file 'a.env': it cannot be read: no such file or directory"
     os.mkfifo(tmp_path / "pipe")
     assert refusal(tmp_path / "pipe") == "environment file 'pipe': it is a named pipe, not a file"
     device = Path("/dev/zero")
-    if os.geteuid() == 0:  # root takes nothing that anybody may write, and says so first
+    if os.geteuid() == 0:  # root refuses a world-writable file before it reads it
         assert "anybody may write zero" in refusal(device)
         device = tmp_path / "zero"
         os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 5))
@@ -181,6 +179,6 @@ def test_what_is_no_readable_file_is_refused_and_not_waited_for(tmp_path: Path) 
     assert "larger than 1 MiB" in refusal(file)
 
 
-def test_a_mark_of_byte_order_is_no_part_of_a_name(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_a_name(tmp_path: Path) -> None:
     (tmp_path / "a.env").write_bytes(b"\xef\xbb\xbfA=1\n")
     assert read(str(tmp_path / "a.env")) == {"A": "1"}

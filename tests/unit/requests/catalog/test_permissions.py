@@ -1,4 +1,4 @@
-"""Where the runner is root, nothing of a jobs folder is read that another user may change."""
+"""A runner that is root reads nothing from a jobs folder that another user may change."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def in_force(catalog: Catalog) -> list[str]:
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o757])
-def test_a_jobs_folder_that_anybody_may_write_is_refused_with_the_command_that_helps(
+def test_a_world_writable_jobs_folder_is_refused_with_the_command_that_fixes_it(
     jobs: Path, mode: int
 ) -> None:
     require_trusted(jobs, "the jobs folder")
@@ -46,7 +46,7 @@ def test_a_jobs_folder_that_anybody_may_write_is_refused_with_the_command_that_h
         require_trusted(jobs, "the jobs folder")
 
 
-def test_a_file_in_it_is_rejected_by_itself_and_one_that_is_never_read_may_be_as_it_likes(
+def test_a_writable_file_is_rejected_by_itself_and_an_unread_one_is_ignored(
     jobs: Path,
 ) -> None:
     (jobs / "erp/notes.txt").chmod(0o666)
@@ -76,7 +76,7 @@ def _linked(jobs: Path, tmp_path: Path) -> Path:
         lambda link, target: os.chown(link, 54321, 54321, follow_symlinks=False),
     ],
 )
-def test_a_link_is_as_open_as_itself_its_target_and_the_way_there(
+def test_a_link_is_checked_with_its_target_and_the_path_to_it(
     jobs: Path, tmp_path: Path, open_up: Callable[[Path, Path], None]
 ) -> None:
     target = _linked(jobs, tmp_path)
@@ -85,14 +85,16 @@ def test_a_link_is_as_open_as_itself_its_target_and_the_way_there(
     assert in_force(reader_of(jobs).read()) == ["a", "b"]
 
 
-def test_who_is_not_root_decides_for_itself(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runner_that_is_not_root_reads_writable_files(
+    jobs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     jobs.chmod(0o777)
     require_trusted(jobs, "the jobs folder")
     assert in_force(reader_of(jobs).read()) == ["a", "b"]
 
 
-def test_on_a_file_system_mounted_to_be_read_nobody_may_write(
+def test_a_read_only_file_system_counts_as_unwritable(
     jobs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs.chmod(0o777)
@@ -105,7 +107,7 @@ def test_on_a_file_system_mounted_to_be_read_nobody_may_write(
     require_trusted(jobs, "the jobs folder")
 
 
-def test_a_folder_that_is_not_there_is_not_open(tmp_path: Path) -> None:
+def test_a_missing_folder_is_accepted(tmp_path: Path) -> None:
     require_trusted(tmp_path / "nowhere", "the jobs folder")
 
 
@@ -117,7 +119,7 @@ def test_a_folder_that_is_not_there_is_not_open(tmp_path: Path) -> None:
         (".", [], ["", "a.yaml", "erp/b.yaml"]),
     ],
 )
-def test_what_is_opened_later_is_rejected_whole_until_it_is_closed(
+def test_a_folder_made_writable_later_is_rejected_until_it_is_fixed(
     jobs: Path, opened: str, kept: list[str], rejected: list[str]
 ) -> None:
     reader = reader_of(jobs)

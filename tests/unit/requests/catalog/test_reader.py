@@ -1,6 +1,4 @@
-"""A folder as a value: what is found, what is rejected and whom that concerns, what a
-change makes of it.
-"""
+"""A folder as a value: what is found, what is rejected and which requests that affects."""
 
 from __future__ import annotations
 
@@ -97,9 +95,7 @@ def test_links_are_followed(folder: Path, tmp_path: Path) -> None:
     }
 
 
-def test_problems_bear_the_folder_as_it_was_given(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_problems_show_the_folder_as_given(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(folder / "sub/a.yaml", "x: 1")
     monkeypatch.chdir(folder.parent)
     catalog = read(Path("jobs.d"))
@@ -107,7 +103,7 @@ def test_problems_bear_the_folder_as_it_was_given(
     assert rejected(catalog) == {"sub/a.yaml": ({"a"}, False)}
 
 
-def test_problems_are_in_the_order_of_file_line_and_column(folder: Path) -> None:
+def test_problems_are_sorted_by_file_line_and_column(folder: Path) -> None:
     write(folder / "b.yaml", "x: 1\nprocess: {shel: x, shell: y, y: 1}")
     write(folder / "a.yaml", "}")
     places = [
@@ -116,7 +112,7 @@ def test_problems_are_in_the_order_of_file_line_and_column(folder: Path) -> None
     assert places == [("a.yaml", 1, 1), ("b.yaml", 1, 1), ("b.yaml", 2, 11), ("b.yaml", 2, 30)]
 
 
-def test_a_bad_document_harms_only_itself(folder: Path) -> None:
+def test_a_bad_document_affects_only_itself(folder: Path) -> None:
     write(
         folder / "a.yaml",
         f"name: one\n{GOOD}---\nname: two\nprocess: {{shel: x}}\n---\nname: three\n{GOOD}",
@@ -128,7 +124,7 @@ def test_a_bad_document_harms_only_itself(folder: Path) -> None:
     assert rejected(catalog) == {"a.yaml": ({"two"}, False), "b.yaml": (set(), True)}
 
 
-def test_what_is_wrong_with_a_document_is_told_of_its_name_and_of_no_other(folder: Path) -> None:
+def test_a_problem_is_attributed_to_the_name_of_its_document_only(folder: Path) -> None:
     write(
         folder / "a.yaml",
         f"name: p\n{GOOD}bogus: 1\n---\nname: q\nprocess: {{shell: x, nice: 99}}\n",
@@ -141,12 +137,12 @@ def test_what_is_wrong_with_a_document_is_told_of_its_name_and_of_no_other(folde
     }
 
 
-def test_a_document_whose_name_cannot_be_told_concerns_all_of_its_file(folder: Path) -> None:
+def test_a_document_without_a_readable_name_affects_its_whole_file(folder: Path) -> None:
     write(folder / "a.yaml", f"name: one\n{GOOD}---\n{GOOD}")
     assert rejected(read(folder)) == {"a.yaml": (set(), True)}
 
 
-def test_a_file_of_comments_holds_nothing_and_is_no_problem(folder: Path) -> None:
+def test_a_file_of_comments_holds_nothing_and_is_valid(folder: Path) -> None:
     write(folder / "b.yaml", "# process: {shell: x}\n")
     assert (read(folder).requests, read(folder).problems, read(folder).files) == ({}, (), 1)
 
@@ -162,7 +158,7 @@ def test_an_empty_file_is_rejected_whole_because_it_may_be_half_written(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_and_a_folder_that_may_not_be_read(folder: Path) -> None:
+def test_an_unreadable_file_and_an_unreadable_folder_are_rejected(folder: Path) -> None:
     write(folder / "a.yaml").chmod(0)
     write(folder / "sub/b.yaml")
     (folder / "sub").chmod(0)
@@ -178,7 +174,7 @@ def test_a_file_and_a_folder_that_may_not_be_read(folder: Path) -> None:
     }
 
 
-def test_a_folder_that_cannot_be_read_concerns_all_that_it_supplied(
+def test_an_unreadable_folder_affects_every_request_that_it_supplied(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(folder / "sub/b.yaml")
@@ -196,7 +192,7 @@ def test_a_folder_that_cannot_be_read_concerns_all_that_it_supplied(
     assert told(catalog) == ["sub:1:1: the folder cannot be read: permission denied"]
 
 
-def test_an_error_of_the_disk_is_tried_again_although_the_file_is_the_same(
+def test_a_disk_error_is_retried_although_the_file_is_unchanged(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(folder / "a.yaml")
@@ -215,7 +211,7 @@ def test_an_error_of_the_disk_is_tried_again_although_the_file_is_the_same(
 # Names and references
 
 
-def test_of_two_with_one_name_the_first_by_path_then_line_stays(folder: Path) -> None:
+def test_of_two_documents_with_one_name_the_first_by_path_then_line_wins(folder: Path) -> None:
     write(folder / "b.yaml", "name: x\nprocess: {shell: from b}\n")
     write(
         folder / "a.yaml",
@@ -231,7 +227,7 @@ def test_of_two_with_one_name_the_first_by_path_then_line_stays(folder: Path) ->
     assert rejected(catalog) == {"a.yaml": ({"x"}, False), "b.yaml": ({"x"}, False)}
 
 
-def test_the_incumbent_stays_and_the_newcomer_is_rejected(folder: Path) -> None:
+def test_an_incumbent_keeps_its_name_and_the_newcomer_is_rejected(folder: Path) -> None:
     write(folder / "a.yaml", "name: x\nprocess: {shell: newcomer}\n")
     write(folder / "b.yaml", "name: x\nprocess: {shell: incumbent}\n")
     catalog = read(folder, {"x": "b.yaml"})
@@ -239,7 +235,7 @@ def test_the_incumbent_stays_and_the_newcomer_is_rejected(folder: Path) -> None:
     assert rejected(catalog) == {"a.yaml": ({"x"}, False)}
 
 
-def test_an_incumbent_whose_file_is_gone_makes_room(folder: Path) -> None:
+def test_the_name_of_an_incumbent_whose_file_is_gone_is_free(folder: Path) -> None:
     write(folder / "a.yaml", "name: x\nprocess: {shell: newcomer}\n")
     assert line(read(folder, {"x": "gone.yaml"}), "x") == "newcomer"
 
@@ -253,7 +249,7 @@ def test_an_incumbent_whose_file_is_broken_keeps_its_name(folder: Path) -> None:
         assert "taken by b.yaml, whose last good version stays in force" in told(catalog)[0]
 
 
-def test_a_reference_to_nobody_is_told_with_the_nearest_name(folder: Path) -> None:
+def test_an_unknown_reference_is_reported_with_the_nearest_name(folder: Path) -> None:
     write(folder / "nightly.yaml")
     write(folder / "again.yaml", "process: {request: nigthly}")
     assert told(read(folder)) == [
@@ -261,7 +257,7 @@ def test_a_reference_to_nobody_is_told_with_the_nearest_name(folder: Path) -> No
     ]
 
 
-def test_a_reference_to_a_name_that_is_rejected_for_now_is_good(folder: Path) -> None:
+def test_a_reference_to_the_name_of_a_rejected_document_is_valid(folder: Path) -> None:
     write(folder / "bad.yaml", "process: {shel: x}")
     write(folder / "worse.yaml", "process: [")
     write(folder / "a.yaml", "process: {request: bad}")
@@ -270,7 +266,7 @@ def test_a_reference_to_a_name_that_is_rejected_for_now_is_good(folder: Path) ->
     assert list(read(folder).requests) == ["a"]
 
 
-def test_references_in_a_circle_are_rejected_and_those_that_lead_there_are_not(
+def test_references_in_a_cycle_are_rejected_and_those_that_lead_into_it_are_not(
     folder: Path,
 ) -> None:
     for name, target in {
@@ -289,7 +285,7 @@ def test_references_in_a_circle_are_rejected_and_those_that_lead_there_are_not(
     assert "`self` refers to itself" in told(catalog)[3]
 
 
-def test_a_large_circle_is_told_at_modest_length(folder: Path) -> None:
+def test_a_large_cycle_has_a_short_message(folder: Path) -> None:
     documents = [
         f"name: r{number}\nprocess: {{request: r{(number + 1) % 100}}}\n" for number in range(100)
     ]
@@ -298,7 +294,7 @@ def test_a_large_circle_is_told_at_modest_length(folder: Path) -> None:
     assert told(read(folder))[0].endswith("cycle: r0 → … → r0 (one of them must say what it runs)")
 
 
-def test_a_long_chain_of_references_is_followed_soon(folder: Path) -> None:
+def test_a_long_chain_of_references_is_followed_quickly(folder: Path) -> None:
     def effort(length: int) -> int:
         documents = [
             f"name: r{number}\nprocess: {{request: r{number + 1}}}\n" for number in range(length)
@@ -312,7 +308,7 @@ def test_a_long_chain_of_references_is_followed_soon(folder: Path) -> None:
         assert len(requests) == length + 1
         return made
 
-    effort(1500)  # no stack is as deep
+    effort(1500)  # deeper than Python's recursion limit
     assert effort(600) < 3 * effort(300), (
         "twice as long is about twice the work, and not four times"
     )
@@ -347,7 +343,7 @@ def test_a_changed_file_of_dates_is_a_changed_request(folder: Path) -> None:
     assert first.requests["a"] != second.requests["a"]
 
 
-def test_problems_of_a_file_of_dates_are_told_at_its_own_lines(folder: Path) -> None:
+def test_problems_of_a_file_of_dates_name_its_own_lines(folder: Path) -> None:
     write(folder / "sub/a.yaml", EXCEPT)
     write(folder / "holidays.txt", "2026-12-25\n 2026-02-30\nChristmas\n")
     files = reader(folder)
@@ -373,7 +369,7 @@ def test_a_file_of_dates_that_appears_later_is_noticed(folder: Path) -> None:
     assert list(files.read().requests) == ["a"]
 
 
-def test_a_file_of_dates_that_would_block_or_is_no_text_is_a_problem(folder: Path) -> None:
+def test_a_file_of_dates_that_would_block_or_is_binary_is_a_problem(folder: Path) -> None:
     write(folder / "sub/a.yaml", EXCEPT)
     os.mkfifo(folder / "holidays.txt")
     assert "it is a named pipe, not a file" in told(read(folder))[0]
@@ -385,21 +381,21 @@ def test_a_file_of_dates_that_would_block_or_is_no_text_is_a_problem(folder: Pat
     )
 
 
-def test_a_date_where_a_list_is_meant_is_told(folder: Path) -> None:
+def test_a_date_instead_of_a_list_is_reported(folder: Path) -> None:
     write(folder / "a.yaml", EXCEPT.replace("../holidays.txt", "2026-12-25"))
     assert "dates are a list: [2026-12-25]" in told(read(folder))[0]
 
 
-# Again and again
+# Repeated scans
 
 
 def settle(path: Path) -> None:
-    """Let a file look as if it had last changed long ago, as far as its times can be set."""
+    """Set a file's times to long ago, as far as they can be set."""
     os.utime(path, (1, 1))
 
 
 class Reads:
-    """Counts what is read of which file."""
+    """Counts the reads of each file."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, before: Callable[[str], object] = lambda name: None
@@ -421,9 +417,7 @@ class Reads:
         return names
 
 
-def test_what_did_not_change_is_not_read_again(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unchanged_files_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         write(folder / f"{name}.yaml")
     reads, files = Reads(monkeypatch), reader(folder)
@@ -437,12 +431,12 @@ def test_what_did_not_change_is_not_read_again(
     assert reads.taken() == ["b.yaml"]
 
 
-def test_a_file_that_changed_just_before_it_was_read_is_looked_into_once_more(
+def test_a_file_that_changed_just_before_its_read_is_read_once_more(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         entries, "_CLOCK_TICK_NS", 10**12
-    )  # it counts as changed just now, however slow we are
+    )  # in the future: counts as just changed on a slow machine too
     path = write(folder / "a.yaml", "process: {shell: one}\n")
     files = reader(folder)
     files.read()
@@ -451,13 +445,13 @@ def test_a_file_that_changed_just_before_it_was_read_is_looked_into_once_more(
     path.write_text("process: {shell: two}\n")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     now = path.stat()
-    # As on a clock too coarse to tell the two apart.
+    # As on a clock too coarse to separate the two changes.
     same = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
     files._files.keep("a.yaml", replace(entry, signature=same))
     assert line(files.read(), "a") == "two"
 
 
-def test_changes_are_seen_by_stat_alone(folder: Path) -> None:
+def test_stat_alone_detects_changes(folder: Path) -> None:
     path = write(folder / "a.yaml")
     files = reader(folder)
     assert exhausted(files.look())
@@ -490,7 +484,7 @@ def test_files_come_and_go(folder: Path) -> None:
     assert files.read().requests == {}
 
 
-def test_a_folder_that_is_swapped_by_a_link_is_read_anew(tmp_path: Path) -> None:
+def test_a_folder_that_a_link_swaps_is_read_again(tmp_path: Path) -> None:
     for commit in ("one", "two"):
         write(tmp_path / commit / "a.yaml", f"process: {{shell: {commit}, directory: .}}\n")
     link = tmp_path / "jobs.d"
@@ -505,7 +499,7 @@ def test_a_folder_that_is_swapped_by_a_link_is_read_anew(tmp_path: Path) -> None
     assert catalog.requests["a"].process.directory == str(link)
 
 
-def test_a_catalog_is_of_one_moment_although_the_folder_changes_under_it(
+def test_a_catalog_shows_one_moment_although_the_folder_changes_during_the_scan(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in "ab":
@@ -523,7 +517,7 @@ def test_a_catalog_is_of_one_moment_although_the_folder_changes_under_it(
     assert (line(catalog, "a"), line(catalog, "b")) == ("new one", "new one")
 
 
-def test_a_folder_that_never_stands_still_is_answered(
+def test_a_scan_of_an_ever_changing_folder_ends(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(folder / "a.yaml")
@@ -535,7 +529,7 @@ def test_a_folder_that_never_stands_still_is_answered(
     assert list(read(folder).requests) == ["a"]
 
 
-def test_a_file_that_vanishes_while_it_is_read_is_gone(
+def test_a_file_that_disappears_during_its_read_is_gone(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in "ab":
@@ -550,7 +544,7 @@ def test_a_file_that_vanishes_while_it_is_read_is_gone(
     assert (list(catalog.requests), catalog.rejections) == (["a"], ())
 
 
-def test_a_scan_that_is_given_up_leaves_the_change_to_be_seen(folder: Path) -> None:
+def test_an_abandoned_scan_leaves_the_change_to_the_next(folder: Path) -> None:
     write(folder / "a.yaml")
     files = reader(folder)
     files.read()

@@ -1,4 +1,4 @@
-"""The quick verdict on a document, held against the library's."""
+"""The fast verdict on a document, compared with the library's."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def examples_in(schema: Any) -> Iterator[Any]:
 
 
 def subschemas(schema: Any) -> Iterator[Any]:
-    """Yield every mapping of the schema that says something of a value."""
+    """Yield every mapping of the schema that constrains a value."""
     if isinstance(schema, dict):
         if (
             schema.keys() & {"type", "enum", "const", "if", "anyOf", "properties"}
@@ -64,7 +64,7 @@ def subschemas(schema: Any) -> Iterator[Any]:
 def is_of_json(value: Any) -> bool:
     return not isinstance(
         value, float
-    )  # the library takes 5.0 for an integer, where we are stricter
+    )  # the library accepts 5.0 as an integer; this schema does not
 
 
 def test_each_part_of_the_schema_accepts_what_the_library_accepts() -> None:
@@ -76,7 +76,7 @@ def test_each_part_of_the_schema_accepts_what_the_library_accepts() -> None:
             assert accepts(value) == theirs.is_valid(value), (part, value)
 
 
-def test_a_group_within_a_group_is_looked_into() -> None:
+def test_nested_groups_are_checked() -> None:
     accepts = acceptor(SCHEMA)
 
     def nested(inner: dict[str, object]) -> dict[str, object]:
@@ -86,8 +86,8 @@ def test_a_group_within_a_group_is_looked_into() -> None:
     assert not accepts(nested({"name": "b", "shell": 1}))
 
 
-def test_each_part_of_the_schema_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each process makes them anew, when it first reads a document."""
+def test_each_part_of_the_schema_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every runner process compiles the schema when it first reads a document."""
     made, make = [], acceptance._Making._new
 
     def counted(self: acceptance._Making, schema: dict[str, Any]) -> acceptance.Accepts:
@@ -100,12 +100,12 @@ def test_each_part_of_the_schema_is_made_once(monkeypatch: pytest.MonkeyPatch) -
     assert len(made) == len(set(made))
 
 
-def test_the_long_way_finds_nothing_where_the_short_one_accepts() -> None:
+def test_the_library_finds_nothing_in_an_accepted_document() -> None:
     accepts = acceptor(SCHEMA)
     for document in [*SCHEMA["examples"], *VALUES]:
         assert accepts(document) == (not violations_in(document, SCHEMA)), document
 
 
-def test_a_keyword_that_nobody_knows_is_not_passed_over() -> None:
+def test_an_unknown_keyword_raises() -> None:
     with pytest.raises(NotImplementedError, match="multipleOf"):
         acceptor({"type": "integer", "multipleOf": 2})

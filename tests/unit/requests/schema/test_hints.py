@@ -1,5 +1,5 @@
-"""Every hint of the tables is pasted and read again: it is right, with the meaning of
-what was written, or absent.
+"""Every hint of the tables is pasted and read again: it is valid with the original
+meaning, or absent.
 """
 
 from __future__ import annotations
@@ -274,7 +274,7 @@ NOTHING: list[tuple[Document, tuple[str, ...]]] = [
     (scheduled(frequency="cron", expression="@reboot"), ("write",)),
     (scheduled(frequency="weekly", days=["1-5"], at="02:00"), ("write", "did you mean")),
     (scheduled(frequency="weekly", days=["sonday"], at="02:00"), ("write", "did you mean")),
-    (scheduled(hour="2"), ("write",)),  # each minute for some, the first for others
+    (scheduled(hour="2"), ("write",)),  # every minute in some programs, the first in others
     (scheduled(minute="0", hour="2", weekday="1"), ("write",)),  # Monday, or Tuesday
     (scheduled(frequency="daily", at="02:00", every="5m"), ("write", "did you mean")),
     (scheduled(frequency="daily", at="02:00", interval="5m"), ("write",)),
@@ -292,7 +292,7 @@ NOTHING: list[tuple[Document, tuple[str, ...]]] = [
     (
         {"process": RUN, "timing": "weekly"},
         ("write", "did you mean"),
-    ),  # Sunday for crontab, Monday for systemd
+    ),  # Sunday in crontab, Monday elsewhere
     ({"process": RUN, "timing": "rarely"}, ("write", "did you mean")),
     (once(start="2026-12-24 18:00", finish="2027-01-01"), ("it belongs", "write", "did you mean")),
     (once(start="2026-12-24 18:00", repetitions=3), ("it belongs", "write", "did you mean")),
@@ -309,14 +309,14 @@ BESIDE_OTHERS: list[tuple[Document, Document]] = [
 
 
 @pytest.mark.parametrize(("document", "meant"), MEANINGS)
-def test_a_hint_pasted_is_the_document_that_was_meant(document: Document, meant: Document) -> None:
+def test_a_pasted_hint_gives_the_intended_document(document: Document, meant: Document) -> None:
     (problem, *_) = problems_of(document)
     assert applied(document, problem) == meant, problem.suggestion
     assert problems_of(meant) == []
 
 
 @pytest.mark.parametrize(("document", "meant"), BESIDE_OTHERS)
-def test_of_several_hints_for_one_mistake_that_for_the_key_is_the_document_that_was_meant(
+def test_of_several_hints_for_one_mistake_the_hint_for_the_key_gives_the_intended_document(
     document: Document, meant: Document
 ) -> None:
     proposals = [
@@ -328,9 +328,7 @@ def test_of_several_hints_for_one_mistake_that_for_the_key_is_the_document_that_
 
 
 @pytest.mark.parametrize(("document", "absent"), NOTHING)
-def test_what_has_no_certain_meaning_gets_no_hint_that_gives_it_one(
-    document: Document, absent: tuple[str, ...]
-) -> None:
+def test_an_ambiguous_value_gets_no_hint(document: Document, absent: tuple[str, ...]) -> None:
     for problem in problems_of(document):
         assert not (problem.suggestion or "").startswith(absent), problem
 
@@ -432,8 +430,8 @@ def put(document: Document, path: tuple[str | int, ...], key: str, value: object
 def documents_with(key: str, *, share: int = 1) -> Iterator[Document]:
     """Yield documents with a key at many places and with many values.
 
-    The default suite takes one document in `share`, others for each key; with RUNNER_EXAMPLES set,
-    as campaigns set it, all.
+    The default suite takes every `share`-th document, starting at a different one for
+    each key. With RUNNER_EXAMPLES set, as campaigns do, it takes all.
     """
     step = 1 if "RUNNER_EXAMPLES" in os.environ else share
     pairs = list(product(AROUND, VALUES))
@@ -442,9 +440,7 @@ def documents_with(key: str, *, share: int = 1) -> Iterator[Document]:
 
 
 def check_proposals(document: Document) -> int:
-    """Check that each proposal for a document removes its problem and brings no other;
-    return how many there are.
-    """
+    """Check that each proposal removes its problem and adds none; return their number."""
     before = {str(each.path) for each in problems_of(document)}
     count = 0
     for problem, changed in proposals(document):
@@ -456,7 +452,7 @@ def check_proposals(document: Document) -> int:
 
 
 @pytest.mark.parametrize("alias", ALIASES, ids=lambda alias: alias.names[0])
-def test_whatever_a_foreign_key_holds_and_wherever_it_stands_a_proposal_for_it_is_accepted(
+def test_a_proposal_for_a_foreign_key_is_valid_for_any_value_and_place(
     alias: Alias,
 ) -> None:
     for document in documents_with(alias.names[0], share=5):
@@ -464,7 +460,7 @@ def test_whatever_a_foreign_key_holds_and_wherever_it_stands_a_proposal_for_it_i
 
 
 @pytest.mark.parametrize("key", sorted(_READINGS))
-def test_whatever_a_key_of_ours_holds_a_proposal_for_it_is_accepted(key: str) -> None:
+def test_a_proposal_for_our_own_key_is_valid_for_any_value(key: str) -> None:
     assert sum(map(check_proposals, documents_with(key)))
 
 
@@ -477,7 +473,7 @@ def test_whatever_a_key_of_ours_holds_a_proposal_for_it_is_accepted(key: str) ->
         {"timing": {"schedule": "@daily"}},
     ],
 )
-def test_defaults_which_hold_a_part_of_the_keys_are_told_to_hold_no_others(
+def test_a_key_that_defaults_cannot_hold_is_reported(
     defaults: Document,
 ) -> None:
     for finding in findings_in(defaults, "defaults"):

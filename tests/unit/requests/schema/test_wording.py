@@ -1,4 +1,4 @@
-"""Rules, and what is wrong with documents, in plain English."""
+"""Rules and problems of documents, in plain English."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ from runner.timing.wording import describe
         ),
     ],
 )
-def test_a_rule_reads_as_a_person_would_say_it(data: dict[str, Any], words: str) -> None:
+def test_a_rule_reads_like_plain_english(data: dict[str, Any], words: str) -> None:
     assert describe(parse_rule(data, default_zone="Europe/Madrid")) == f"{words} (Europe/Madrid)"
 
 
@@ -86,7 +86,9 @@ def test_excepted_dates_are_counted() -> None:
 
 
 def told(text: str | bytes) -> list[str]:
-    """Return the problems of a file `x.yaml`: place, message and, in brackets, what would be right."""
+    """Return the problems of a file `x.yaml`: position, message and, in brackets, the
+    suggestion.
+    """
     raw = text.encode() if isinstance(text, str) else text
     place = Place(
         relative="x.yaml", display="x", path="/nowhere/x.yaml", default_zone="Europe/Madrid"
@@ -307,9 +309,7 @@ NOT_YAML = [
 
 
 @pytest.mark.parametrize(("text", "message"), [*MISSPELT, *WRONG_KIND, *TIMES, *NOT_YAML])
-def test_a_mistake_that_people_make_is_told_once_with_what_would_be_right(
-    text: str | bytes, message: str
-) -> None:
+def test_a_common_mistake_is_reported_once_with_its_fix(text: str | bytes, message: str) -> None:
     problems = told(text)
     assert sum(message in problem for problem in problems) == 1, problems
 
@@ -330,7 +330,7 @@ def test_several_processes_or_timings_are_one_problem(text: str) -> None:
     assert "here are `" in problem
 
 
-def test_what_is_wrong_hides_nothing_that_is_wrong_beside_it() -> None:
+def test_one_error_hides_no_other() -> None:
     text = """\
 process:
   shell: x
@@ -349,11 +349,11 @@ timing:
     assert places == ["3:3", "4:16", "5:46", "9:15", "10:12", "11:13", "12:15"]
 
 
-def test_what_makes_a_part_no_part_of_a_request_hides_only_that_part() -> None:
+def test_an_unusable_part_hides_only_its_own_errors() -> None:
     problems = told("process: {stop_signal: FOO}\ntiming: {run_later: {start: 2026-02-30}}\n")
     assert [problem.split(": ", 1)[0] for problem in problems] == ["1:10", "2:29"]
 
 
-def test_very_many_wrong_things_are_told_up_to_a_bound() -> None:
+def test_the_number_of_reported_errors_is_limited() -> None:
     labels = ", ".join(f"k{number}: [{number}]" for number in range(150))
     assert len(told(f"labels: {{{labels}}}\nprocess: {{shell: 5}}\ntiming: never\n")) >= 100

@@ -1,4 +1,4 @@
-"""Bytes to documents: what scalars mean, where things stand, and how what is refused is told."""
+"""Bytes to documents: the meaning of scalars, positions, and messages for what is refused."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ def test_a_plain_scalar_means_what_it_looks_like(text: str, value: object) -> No
 
 @settings(max_examples=100)
 @given(st.text(alphabet="0123456789+-.eE_:xo", min_size=1, max_size=25))
-def test_no_number_loses_anything_of_its_text(text: str) -> None:
+def test_a_number_prints_as_its_text(text: str) -> None:
     assert str(resolved(text)) == text
 
 
 @pytest.mark.parametrize("quoted", ['"5"', "'true'", '"null"', '""', "|\n  5"])
-def test_what_is_quoted_is_text(quoted: str) -> None:
+def test_a_quoted_scalar_is_text(quoted: str) -> None:
     data = only(f"key: {quoted}").data
     assert isinstance(data, dict)
     assert isinstance(data["key"], str)
@@ -108,13 +108,13 @@ json_values = st.recursive(
 
 @settings(max_examples=100)
 @given(json_values)
-def test_json_is_read_as_json_says(value: object) -> None:
+def test_json_keeps_its_meaning(value: object) -> None:
     assert only(json.dumps([value], ensure_ascii=False)).data == [value]
 
 
 @settings(max_examples=100)
 @given(json_values)
-def test_what_the_library_writes_is_read_back(value: object) -> None:
+def test_output_of_the_library_is_read_back(value: object) -> None:
     assert only(yaml.safe_dump([value], allow_unicode=True)).data == [value]
 
 
@@ -135,11 +135,11 @@ def test_an_empty_file_and_an_empty_document_hold_nothing(text: str) -> None:
     assert documents(text) == ()
 
 
-def test_null_is_no_empty_document() -> None:
+def test_a_null_document_counts_as_a_document() -> None:
     assert only("~").data is None
 
 
-def test_spots_point_at_values_at_keys_and_at_the_nearest_that_exists() -> None:
+def test_spots_point_at_values_at_keys_and_at_the_nearest_existing_parent() -> None:
     document = only("name: x\ntiming:\n  schedule: {at: ['02:00', é]}\n")
     assert document.spot(()) == Spot(line=1, column=1)
     assert document.spot(("timing", "schedule", "at", 1)) == Spot(line=3, column=28)
@@ -147,11 +147,11 @@ def test_spots_point_at_values_at_keys_and_at_the_nearest_that_exists() -> None:
     assert document.spot(("timing", "schedule", "days", 3)) == Spot(line=3, column=13)
 
 
-def test_a_byte_order_mark_is_no_column() -> None:
+def test_a_byte_order_mark_takes_no_column() -> None:
     assert documents(b"\xef\xbb\xbfname: x")[0].spot(("name",)) == Spot(line=1, column=7)
 
 
-def test_a_key_that_is_here_twice_is_told_with_both_places_and_the_first_counts() -> None:
+def test_a_duplicate_key_is_reported_with_both_positions_and_the_first_wins() -> None:
     assert told("name: a\nowner: b\nname: c\n") == [
         "a.yaml:3:1: `name` is here twice; the first is at line 1 (keep one)"
     ]
@@ -180,11 +180,11 @@ def test_a_key_that_is_here_twice_is_told_with_both_places_and_the_first_counts(
         ('"a\\0": b', "a.yaml:1:1: this text contains a NUL character"),
     ],
 )
-def test_what_is_not_read_is_refused_at_its_line(text: str, message: str) -> None:
+def test_unsupported_yaml_is_refused_at_its_line(text: str, message: str) -> None:
     assert told(text)[0].startswith(message)
 
 
-def test_what_is_refused_harms_neither_its_neighbours_nor_other_documents() -> None:
+def test_refused_yaml_leaves_its_neighbours_and_other_documents_intact() -> None:
     first, second = documents("a: *x\n[k]: {deep: [1]}\nb: 2\n---\nc: 3\n")
     assert isinstance(first.data, dict)
     assert first.data["b"] == 2
@@ -238,9 +238,7 @@ def test_an_alias_bomb_and_a_recursive_alias_stay_small() -> None:
         ('a: "\\ud800"', "this is not valid YAML: found invalid Unicode character escape code"),
     ],
 )
-def test_an_unreadable_file_is_told_with_what_would_be_right(
-    text: str | bytes, message: str
-) -> None:
+def test_an_unreadable_file_is_reported_with_its_fix(text: str | bytes, message: str) -> None:
     assert message in str(problem(text))
 
 
@@ -249,19 +247,19 @@ def test_a_comment_in_a_line_is_a_comment_and_quotes_keep_it() -> None:
     assert only('a: "echo #hi"').data == {"a": "echo #hi"}
 
 
-def test_depth_is_bounded() -> None:
+def test_depth_is_limited() -> None:
     assert only("[" * DEEPEST + "]" * DEEPEST)
     deeper = problem("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1))
     assert (deeper.column, deeper.message) == (
         DEEPEST + 1,
         f"this is nested deeper than {DEEPEST} levels",
     )
-    # Newer versions of the library refuse a depth of 1,000 by themselves, and name no place.
+    # Newer versions of the library refuse a depth of 1,000 themselves, without a position.
     far_deeper = problem("a: " + "[" * 5000)
     assert (far_deeper.column, far_deeper.message) == (4 + DEEPEST, deeper.message)
 
 
-def test_the_number_of_documents_is_bounded() -> None:
+def test_the_number_of_documents_is_limited() -> None:
     assert "more than" in problem("a: 1\n---\n" * (MOST_DOCUMENTS + 1)).message
 
 
@@ -300,7 +298,7 @@ NODES = st.recursive(
         lambda nodes: "--- " + "\n--- ".join(nodes) + "\n"
     )
 )
-def test_what_is_read_at_once_is_what_the_builder_makes_of_it(text: str) -> None:
+def test_the_fast_path_equals_the_builder(text: str) -> None:
     def told() -> object:
         read = documents_in(text.encode(), "a.yaml")
         if isinstance(read, Problem):
