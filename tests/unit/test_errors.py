@@ -42,7 +42,7 @@ def test_each_error_is_its_text_and_has_the_exit_code_of_the_design(
     assert str(kind("what is wrong")) == "what is wrong"
 
 
-def test_there_is_one_root() -> None:
+def test_all_errors_have_one_root() -> None:
     kinds = [
         kind
         for _, kind in inspect.getmembers(errors, inspect.isclass)
@@ -57,7 +57,7 @@ def test_a_store_that_is_in_use_or_unwritable_is_a_store_that_cannot_be_used() -
     assert issubclass(StoreUnwritableError, StoreError)
 
 
-def test_a_rule_error_says_where_and_what_would_be_right() -> None:
+def test_a_rule_error_says_where_and_how_to_fix_it() -> None:
     error = RuleError("no such day", field=("schedule", "at", 0), suggestion="write 02:00")
     assert (str(error), error.field, error.suggestion) == (
         "no such day",
@@ -72,7 +72,7 @@ def test_a_problem_reads_as_compilers_write_theirs() -> None:
     assert str(problem) == "jobs.d/a.yaml:3:7: it is wrong"
 
 
-def test_a_problem_ends_with_what_would_be_right() -> None:
+def test_a_problem_ends_with_its_fix() -> None:
     problem = Problem(
         file="a.yaml", line=1, column=1, path="", message="it is wrong", suggestion="do it right"
     )

@@ -83,7 +83,7 @@ def test_only_the_command_line_prints() -> None:
     assert [path for path in printing if not path.startswith("cli/")] == []
 
 
-def test_these_checks_see_what_they_look_for() -> None:
+def test_these_checks_find_violations() -> None:
     source = """
 import os.path
 from schedule import Job

@@ -40,9 +40,7 @@ def rows() -> dict[tuple[str, str], str]:
 
 
 @pytest.mark.parametrize(("status", "event"), list(product(RequestStatus, RequestEvent)))
-def test_a_request_goes_the_legal_ways_and_no_other(
-    status: RequestStatus, event: RequestEvent
-) -> None:
+def test_a_request_makes_legal_transitions_only(status: RequestStatus, event: RequestEvent) -> None:
     expected = rows()[status, event]
     if expected != "-":
         assert after(status, event) is RequestStatus(expected)
@@ -53,7 +51,7 @@ def test_a_request_goes_the_legal_ways_and_no_other(
         after(status, event)
 
 
-def test_an_illegal_transition_is_a_bug_and_no_error_of_a_user() -> None:
+def test_an_illegal_transition_is_a_bug_and_not_a_users_error() -> None:
     assert issubclass(IllegalTransitionError, AssertionError)
 
 
@@ -84,7 +82,7 @@ def test_an_execution_ends_with_a_reason_of_its_status_and_no_other(
         check_end(status, reason)
 
 
-def test_the_words_are_those_of_the_design() -> None:
+def test_the_values_are_those_of_the_design() -> None:
     assert set(RequestStatus) == {
         "scheduled",
         "unscheduled",

@@ -113,7 +113,7 @@ def test_a_symbolic_ref_is_followed(repository: Path) -> None:
     assert_as_git_says(repository)
 
 
-def test_symbolic_refs_in_a_circle_are_no_commit(repository: Path) -> None:
+def test_a_cycle_of_symbolic_refs_is_no_commit(repository: Path) -> None:
     (repository / ".git/refs/heads/one").write_text("ref: refs/heads/two\n")
     (repository / ".git/refs/heads/two").write_text("ref: refs/heads/one\n")
     (repository / ".git/HEAD").write_text("ref: refs/heads/one\n")

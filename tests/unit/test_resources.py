@@ -28,7 +28,7 @@ def test_each_schema_is_a_draft_07_schema_that_describes_itself(name: str) -> No
     assert schema["description"]
 
 
-def test_a_schema_that_there_is_not_is_told_with_those_that_there_are() -> None:
+def test_an_unknown_schema_is_refused_with_the_known_names() -> None:
     with pytest.raises(
         UsageError, match="no schema 'nothing'; there are defaults, monitor-record, process-request"
     ):
@@ -39,7 +39,7 @@ def test_the_examples_are_the_repository_s_own_jobs_folder() -> None:
     assert resources.examples_folder().samefile(ROOT / "jobs.d")
 
 
-def test_requests_of_a_reader_that_lie_beside_the_examples_are_none(
+def test_a_users_files_beside_the_examples_are_not_examples(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = tmp_path / "jobs.d"
@@ -57,7 +57,7 @@ def test_requests_of_a_reader_that_lie_beside_the_examples_are_none(
 
 
 @pytest.mark.parametrize(("inside", "beside"), [("schemas", "schemas"), ("examples", "jobs.d")])
-def test_what_is_inside_the_package_comes_before_what_is_beside_it(
+def test_files_inside_the_package_take_precedence_over_those_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str, beside: str
 ) -> None:
     package = tmp_path / "package"

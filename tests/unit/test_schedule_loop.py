@@ -90,7 +90,7 @@ def test_a_new_plan_replaces_the_former_one_in_both_directions(
     assert fired == ["earlier", "later"]
 
 
-def test_what_is_forgotten_does_not_fire_and_forgetting_the_unknown_is_nothing(
+def test_a_forgotten_job_does_not_fire_and_forgetting_an_unknown_key_does_nothing(
     scheduler: FireScheduler, fired: list[str]
 ) -> None:
     scheduler.plan("a", 999, fired.append)
@@ -130,7 +130,7 @@ def test_a_job_that_plans_itself_for_the_past_fires_again_only_in_the_next_call(
         assert fired == ["a"] * turn
 
 
-def test_a_call_may_forget_or_move_what_is_due_after_it(
+def test_a_call_may_forget_or_move_a_later_due_job(
     scheduler: FireScheduler, fired: list[str]
 ) -> None:
     def meddle(key: str) -> None:
@@ -146,7 +146,7 @@ def test_a_call_may_forget_or_move_what_is_due_after_it(
     assert scheduler.idle_seconds == 1
 
 
-def test_an_exception_reaches_the_caller_and_starves_nobody(
+def test_an_exception_reaches_the_caller_and_the_other_jobs_still_run(
     scheduler: FireScheduler, fired: list[str]
 ) -> None:
     def fail(key: str) -> None:
@@ -165,7 +165,7 @@ def test_an_exception_reaches_the_caller_and_starves_nobody(
     assert scheduler.idle_seconds == 1
 
 
-def test_idle_seconds_are_exact_skip_what_is_gone_and_are_negative_when_overdue(
+def test_idle_seconds_are_exact_skip_stale_jobs_and_are_negative_when_overdue(
     scheduler: FireScheduler, clock: Clock, fired: list[str]
 ) -> None:
     scheduler.plan("gone", 1000.1, fired.append)
@@ -242,7 +242,7 @@ def test_clear_drops_one_key_or_all(scheduler: FireScheduler, fired: list[str]) 
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 20)), max_size=40))
-def test_what_fires_is_the_last_plan_of_each_key_in_order(plans: list[tuple[str, int]]) -> None:
+def test_the_last_plan_of_each_key_fires_in_order(plans: list[tuple[str, int]]) -> None:
     scheduler, fired = FireScheduler(lambda: 10.0), list[str]()
     for key, at_s in plans:
         scheduler.plan(key, at_s, fired.append)
@@ -375,7 +375,7 @@ TestAgainstADictionary = AgainstADictionary.TestCase
 TestAgainstADictionary.settings = settings(max_examples=40)
 
 
-def test_replanning_for_ever_keeps_the_heap_small(
+def test_endless_replanning_keeps_the_heap_small(
     scheduler: FireScheduler, fired: list[str]
 ) -> None:
     for number in range(10_000):

@@ -53,7 +53,7 @@ def test_a_duration_is_the_sum_of_its_parts(text: str, duration: timedelta) -> N
 
 
 @pytest.mark.parametrize("text", ["5", "30", "0", "1.5"])
-def test_a_bare_number_is_asked_for_its_unit(text: str) -> None:
+def test_a_bare_number_is_refused_with_a_question_for_its_unit(text: str) -> None:
     with pytest.raises(ValueError, match=f"^{text} what[?] .*{text}s, {text}m, {text}h"):
         parse_duration(text)
 
@@ -79,7 +79,7 @@ def test_a_bare_number_is_asked_for_its_unit(text: str) -> None:
         "1h 30m",
     ],
 )
-def test_what_is_no_duration_is_answered_with_examples(text: str) -> None:
+def test_a_text_that_is_not_a_duration_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration; write it like 500ms, 30s"):
         parse_duration(text)
 
@@ -147,14 +147,14 @@ def test_row_58_hours_do_not_wrap_at_24(seconds: float, text: str) -> None:
         ("0B", 0),
     ],
 )
-def test_a_size_is_bytes_with_decimal_and_binary_units_told_apart(text: str, size: int) -> None:
+def test_a_size_is_bytes_in_decimal_or_binary_units(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize(
     "text", ["", "10", "MB", "1.5MB", "-1MB", "10mb", "10M", "1e3B", "٣B", "10MB\n", f"{'9' * 16}B"]
 )
-def test_what_is_no_size_is_answered_with_examples(text: str) -> None:
+def test_a_text_that_is_not_a_size_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="is not a size; write it like 64KiB"):
         parse_size(text)
 
@@ -219,7 +219,7 @@ def test_a_size_is_written_as_it_is_read(size: int) -> None:
 
 
 @given(st.text(alphabet=st.characters()))
-def test_a_neutral_text_takes_one_line_holds_nothing_that_steers_a_terminal_and_stays_as_it_is(
+def test_a_neutral_text_is_one_line_cannot_control_a_terminal_and_is_stable(
     text: str,
 ) -> None:
     shown = neutral(text)
@@ -228,7 +228,7 @@ def test_a_neutral_text_takes_one_line_holds_nothing_that_steers_a_terminal_and_
     assert text == shown or not text.isprintable()
 
 
-def test_every_character_that_steers_a_terminal_or_hides_text_is_shown_by_an_escape() -> None:
+def test_every_character_that_controls_a_terminal_or_hides_text_is_escaped() -> None:
     controls = [*range(0x20), *range(0x7F, 0xA0)]
     bidi = [0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
     invisible = [

@@ -84,7 +84,7 @@ def test_row_06_later_more_than_a_minute_late_has_a_misfired_record_and_runs_now
     assert settlement.miss == Miss(count=1, first=NOON + HOUR, last=NOON + HOUR)
 
 
-def test_row_06_but_ours_does_not_run_what_had_passed_when_it_was_first_seen() -> None:
+def test_row_06_but_a_run_later_that_is_past_when_first_seen_does_not_run() -> None:
     """The original runs a start in the past; here that would let an old file run by
     being copied. Reschedule does.
     """
@@ -95,7 +95,7 @@ def test_row_06_but_ours_does_not_run_what_had_passed_when_it_was_first_seen() -
     assert settle(LATER, pressed, NOON + 3 * HOUR).claims == (NOON + 3 * HOUR,)
 
 
-def test_row_07_later_has_no_finish_to_heed() -> None:
+def test_row_07_a_run_later_has_no_finish() -> None:
     """The original ignores it; here `run_later` does not even have the key, so that
     nobody relies on it.
     """
@@ -109,7 +109,7 @@ def test_row_12_three_repetitions_are_four_runs_as_in_the_manual() -> None:
     assert end.status is RequestStatus.COMPLETE
 
 
-def test_row_13_blank_repetitions_go_on() -> None:
+def test_row_13_blank_repetitions_are_unlimited() -> None:
     request = scheduled(frequency="minutely", interval=10, start="2026-03-01 12:00")
     claims, end = claims_by_the_minute(request, NOON - HOUR, 600)
     assert len(claims) == 55
@@ -123,7 +123,7 @@ def test_row_14_no_repetitions_are_one_run() -> None:
     assert end.status is RequestStatus.COMPLETE
 
 
-def test_row_16_a_missed_interval_goes_on_at_the_next_aligned_instant() -> None:
+def test_row_16_a_missed_interval_continues_at_the_next_aligned_instant() -> None:
     request = scheduled(frequency="minutely", interval=10)
     settlement = settle(request, seen(request), NOON + 25 * MINUTE)
     assert settlement.claims == ()
@@ -131,9 +131,7 @@ def test_row_16_a_missed_interval_goes_on_at_the_next_aligned_instant() -> None:
     assert pending_fire(request, settlement.state) == NOON + 30 * MINUTE
 
 
-def test_row_17_a_missed_interval_with_repetitions_is_skipped_too_and_not_run_and_anchored_anew() -> (
-    None
-):
+def test_row_17_a_missed_interval_with_repetitions_is_skipped_and_keeps_its_anchor() -> None:
     """The original runs it now and counts on from now. Ours treats all schedules alike:
     what is missed is told, uses up its repetition and leaves the others where they were
     planned; `fire_once` is how to ask for the late run.
@@ -174,7 +172,7 @@ def test_row_30_finish_is_inclusive_here_for_intervals_as_for_calendars(
     assert end.status is RequestStatus.COMPLETE
 
 
-def test_row_33_a_missed_cron_fire_does_not_run_and_is_told() -> None:
+def test_row_33_a_missed_cron_fire_is_recorded_and_does_not_run() -> None:
     request = scheduled(frequency="cron", expression="30 * * * *")
     fire = NOON + 30 * MINUTE
     settlement = settle(request, seen(request), fire + 5 * MINUTE)
@@ -201,7 +199,7 @@ def test_row_38_schedule_makes_it_scheduled() -> None:
     assert (on.state.status, on.change) == (RequestStatus.SCHEDULED, Change.SCHEDULED)
 
 
-def test_row_39_unschedule_clears_what_comes_and_touches_nothing_that_runs() -> None:
+def test_row_39_unschedule_clears_future_fires_and_leaves_running_executions_alone() -> None:
     """That a running execution goes on is for the service; here nothing but the state
     changes, and nothing is due.
     """
@@ -246,7 +244,7 @@ def test_row_41_a_failed_run_never_changes_the_request() -> None:
         )
 
 
-def test_row_42_a_scheduled_request_may_be_deleted_here_and_is_unscheduled_by_that() -> None:
+def test_row_42_deleting_a_scheduled_request_unschedules_it() -> None:
     """The original refuses. A file can always be deleted; its state stays, so that its
     return does not rerun it.
     """
@@ -260,9 +258,7 @@ def test_row_42_a_scheduled_request_may_be_deleted_here_and_is_unscheduled_by_th
     assert settle(IMMEDIATELY, returned, NOON + DAY).claims == ()
 
 
-def test_row_43_a_scheduled_request_may_be_edited_here_and_keeps_its_plan_unless_its_rule_changed() -> (
-    None
-):
+def test_row_43_an_edited_request_keeps_its_plan_unless_its_rule_changed() -> None:
     """The original makes it read-only. A changed rule counts from the change on,
     everything else serves at once.
     """
@@ -287,7 +283,7 @@ def test_row_44_an_immediate_request_that_a_restart_cut_off_is_marked_and_not_re
         registration.schedule(IMMEDIATELY, marked, NOON + HOUR, by="ann")
 
 
-def test_row_44_but_one_that_had_not_begun_is_not_lost_by_a_restart_here() -> None:
+def test_row_44_but_a_restart_does_not_lose_an_execution_that_had_not_begun() -> None:
     """The original marks it, too, and never runs it. Nothing of ours began: it runs, once."""
     waiting = register(IMMEDIATELY, restarted(seen(IMMEDIATELY)), NOON + HOUR).state
     settlement = settle(IMMEDIATELY, waiting, NOON + HOUR)
@@ -296,7 +292,7 @@ def test_row_44_but_one_that_had_not_begun_is_not_lost_by_a_restart_here() -> No
 
 
 @pytest.mark.parametrize("request_", [HOURLY, scheduled(frequency="daily", at="13:00"), LATER])
-def test_row_45_a_restart_plans_what_recurs_and_what_is_to_come(request_: ProcessRequest) -> None:
+def test_row_45_a_restart_plans_schedules_and_future_run_laters(request_: ProcessRequest) -> None:
     planned = seen(request_)
     assert register(request_, restarted(planned), NOON + 30 * MINUTE) == Registration(state=planned)
     assert settle(request_, restarted(planned), NOON + HOUR).claims == (NOON + HOUR,)

@@ -43,7 +43,7 @@ def test_nothing_changed_is_false() -> None:
     assert changed_fields(PLAIN, PLAIN) == ()
 
 
-def test_added_removed_and_changed_are_told_in_order_of_their_names() -> None:
+def test_added_removed_and_changed_names_are_sorted() -> None:
     old = {name: request_of(name) for name in "dcba"}
     new = {name: request_of(name) for name in "zyba"}
     new["b"] = request_of("b", owner="other", description="other")
@@ -61,7 +61,7 @@ def test_every_field_counts() -> None:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_changed_field_is_told_by_its_name(name: str) -> None:
+def test_a_changed_field_is_reported_by_its_name(name: str) -> None:
     assert changed_fields(PLAIN, replace(PLAIN, **{name: CHANGES[name]})) == (name,)
 
 
@@ -74,7 +74,7 @@ def test_a_changed_finish_is_a_change_of_the_timing() -> None:
     assert changed_fields(old, new) == ("timing",)
 
 
-def test_where_a_definition_stands_counts_only_as_its_file() -> None:
+def test_the_position_of_a_definition_counts_only_as_its_file() -> None:
     touched = replace(
         PLAIN, source=Source(file="p.yaml", line=9, sha256="touched", definition="{}")
     )
@@ -102,7 +102,7 @@ def test_a_difference_is_exactly_what_separates_two_catalogs(
 
 
 @given(catalogs, catalogs)
-def test_the_way_back_is_the_difference_turned_round(
+def test_the_reverse_difference_swaps_added_and_removed(
     old: dict[str, ProcessRequest], new: dict[str, ProcessRequest]
 ) -> None:
     there, back = difference(old, new), difference(new, old)

@@ -47,20 +47,20 @@ def rejected(file: str, *names: str, whole: bool = False) -> Rejection:
     return Rejection(file=file, problems=(problem,), names=frozenset(names), whole=whole)
 
 
-def test_what_is_good_is_in_force() -> None:
+def test_good_requests_are_in_force() -> None:
     new = catalog_of(request_of("p", description="new"))
     assert in_force(new, by_name(request_of("p", description="old"))) == InForce(
         requests=new.requests, kept={}
     )
 
 
-def test_what_is_gone_from_a_readable_file_is_gone() -> None:
+def test_a_request_deleted_from_a_readable_file_is_removed() -> None:
     assert in_force(
         catalog_of(request_of("p")), by_name(request_of("p"), request_of("q"))
     ).requests.keys() == {"p"}
 
 
-def test_an_unreadable_file_keeps_all_that_it_last_supplied_and_nothing_else() -> None:
+def test_an_unreadable_file_keeps_exactly_the_requests_it_last_supplied() -> None:
     bad = rejected("a.yaml", whole=True)
     supplied = by_name(request_of("p"), request_of("q"), request_of("r", "b.yaml"))
     force = in_force(catalog_of(rejections=(bad,)), supplied)
@@ -77,7 +77,7 @@ def test_a_bad_document_keeps_only_itself() -> None:
     assert force.kept == {"p": bad}
 
 
-def test_a_bad_document_that_never_was_good_is_nowhere() -> None:
+def test_a_document_that_was_never_good_is_not_in_force() -> None:
     assert in_force(catalog_of(rejections=(rejected("a.yaml", "p"),)), {}) == InForce(
         requests={}, kept={}
     )
@@ -91,7 +91,7 @@ def test_a_rejected_newcomer_takes_nothing_from_the_incumbent() -> None:
     assert force == InForce(requests={"p": incumbent}, kept={})
 
 
-def test_a_second_document_of_a_name_in_one_file_does_not_bring_back_the_former_first() -> None:
+def test_a_duplicate_name_in_one_file_does_not_bring_back_the_previous_first_document() -> None:
     edited = request_of("p", description="new")
     force = in_force(
         catalog_of(edited, rejections=(rejected("a.yaml", "p"),)), by_name(request_of("p"))
@@ -99,7 +99,7 @@ def test_a_second_document_of_a_name_in_one_file_does_not_bring_back_the_former_
     assert force == InForce(requests={"p": edited}, kept={})
 
 
-def test_a_document_that_moved_to_a_good_file_is_that_files() -> None:
+def test_a_document_that_moved_to_a_good_file_belongs_to_that_file() -> None:
     moved = request_of("p", "b.yaml")
     force = in_force(
         catalog_of(moved, rejections=(rejected("a.yaml", "q"),)), by_name(request_of("p", "a.yaml"))
@@ -117,7 +117,7 @@ def test_a_document_that_moved_and_is_bad_there_keeps_its_last_good_version() ->
     assert in_force(catalog_of(files=1), force.requests) == InForce(requests={}, kept={})
 
 
-def test_of_two_bad_documents_of_a_name_that_of_the_file_it_came_from_says_why() -> None:
+def test_of_two_bad_documents_with_one_name_the_original_file_gives_the_reason() -> None:
     own, other = rejected("a.yaml", "p"), rejected("b.yaml", "p")
     for rejections in ((own, other), (other, own)):
         assert in_force(catalog_of(rejections=rejections), by_name(request_of("p"))).kept == {
@@ -125,14 +125,14 @@ def test_of_two_bad_documents_of_a_name_that_of_the_file_it_came_from_says_why()
         }
 
 
-def test_last_good_is_kept_from_reading_to_reading() -> None:
+def test_the_last_good_version_survives_several_reloads() -> None:
     bad, supplied = rejected("a.yaml", whole=True), by_name(request_of("p", description="good"))
     for _ in range(3):
         supplied = dict(in_force(catalog_of(rejections=(bad,)), supplied).requests)
     assert supplied["p"].description == "good"
 
 
-def test_a_folder_that_is_gone_keeps_everything() -> None:
+def test_a_missing_folder_keeps_everything() -> None:
     supplied = by_name(request_of("p"))
     force = in_force(catalog_of(files=0, missing=True), supplied)
     assert force == InForce(requests=supplied, kept={}, is_kept_whole=True)
@@ -146,7 +146,7 @@ def test_several_files_that_vanish_at_once_are_kept_and_one_alone_is_removed() -
 
 
 @pytest.mark.parametrize("missing", [True, False])
-def test_who_asks_for_it_may_empty_the_folder(missing: bool) -> None:
+def test_allow_empty_permits_emptying_the_folder(missing: bool) -> None:
     supplied = by_name(request_of("p", "a.yaml"), request_of("q", "b.yaml"))
     assert in_force(catalog_of(files=0, missing=missing), supplied, allow_empty=True).requests == {}
 
@@ -155,7 +155,7 @@ def test_an_empty_folder_of_a_new_store_is_simply_empty() -> None:
     assert not in_force(catalog_of(files=0, missing=True), {}).is_kept_whole
 
 
-def test_only_what_was_touched_need_be_asked_about() -> None:
+def test_comparing_only_touched_names_gives_the_same_result() -> None:
     supplied = by_name(
         request_of("p"), request_of("q"), request_of("r", "b.yaml"), request_of("s", "c.yaml")
     )

@@ -12,7 +12,7 @@ _REFUSE, _QUEUE, _REPLACE = OnOverlap
 
 @pytest.mark.parametrize("has_room", [True, False])
 @pytest.mark.parametrize("policy", OnOverlap)
-def test_a_free_guard_leaves_only_the_question_of_room(policy: OnOverlap, has_room: bool) -> None:
+def test_with_a_free_guard_only_max_running_decides(policy: OnOverlap, has_room: bool) -> None:
     expected = Verdict.RUN if has_room else Verdict.WAIT
     assert (
         verdict(is_guard_held=False, is_queue_closed=False, on_overlap=policy, has_room=has_room)
@@ -32,7 +32,7 @@ def test_a_free_guard_leaves_only_the_question_of_room(policy: OnOverlap, has_ro
         (_REPLACE, True, Verdict.REPLACE),
     ],
 )
-def test_a_held_guard_is_for_the_policy_to_decide(
+def test_with_a_held_guard_on_overlap_decides(
     policy: OnOverlap, is_queued_for: bool, expected: Verdict, has_room: bool
 ) -> None:
     decided = verdict(

@@ -38,7 +38,7 @@ def test_the_delay_grows_by_backoff_up_to_its_longest() -> None:
     assert [_after_failure(retry, attempt) for attempt in (1, 2, 3, 4, 5)] == delays
 
 
-def test_only_the_listed_exit_codes_are_tried_again() -> None:
+def test_only_the_listed_exit_codes_are_retried() -> None:
     retry = Retry(attempts=2, exit_codes=frozenset({75}))
     assert _after_failure(retry, 1, 75) is not None
     assert _after_failure(retry, 1, 1) is None
@@ -57,7 +57,7 @@ def test_only_the_listed_exit_codes_are_tried_again() -> None:
         (ExecutionStatus.MISFIRED, Reason.MISSED),
     ],
 )
-def test_what_was_meant_to_end_is_not_tried_again(
+def test_an_execution_that_ended_on_purpose_is_not_retried(
     status: ExecutionStatus, reason: Reason | None
 ) -> None:
     assert (
@@ -72,7 +72,7 @@ def test_what_was_meant_to_end_is_not_tried_again(
     backoff=st.floats(1, 1e300),
     longest=st.none() | st.timedeltas(timedelta(), timedelta(days=999)),
 )
-def test_whatever_the_numbers_there_is_a_delay(
+def test_any_numbers_give_a_delay_within_the_limit(
     attempt: int, delay: timedelta, backoff: float, longest: timedelta | None
 ) -> None:
     later = _after_failure(

@@ -150,7 +150,7 @@ def test_the_walk_is_that_of_cronsim_at_length() -> None:
         ("?" * 5000, "write 5, minute hour day month weekday"),
     ],
 )
-def test_what_other_crons_know_and_what_none_knows_is_refused_with_a_way_out(
+def test_an_expression_that_runner_cannot_read_is_refused_with_a_suggestion(
     text: str, suggestion: str
 ) -> None:
     with pytest.raises(RuleError) as caught:

@@ -106,7 +106,7 @@ def check(expression: str, begin: datetime, days: int) -> None:
 
 
 @pytest.mark.parametrize("expression", SAMPLES)
-def test_a_cron_expression_fires_in_each_minute_that_its_fields_hold_and_the_importer_reads_it_alike(
+def test_a_cron_expression_fires_in_each_matching_minute_and_the_importer_agrees(
     expression: str,
 ) -> None:
     check(expression, datetime(2026, 1, 1, tzinfo=UTC), 120)
@@ -122,7 +122,7 @@ def some_term(chance: Random, place: int) -> str:
 
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=60)
-def test_any_expression_of_numbers_ranges_and_steps_fires_in_the_minutes_that_its_fields_hold(
+def test_any_expression_of_numbers_ranges_and_steps_fires_in_its_matching_minutes(
     chance: Random,
 ) -> None:
     fields = [

@@ -75,7 +75,7 @@ def test_each_frequency_is_its_pattern(data: dict[str, Any], pattern: object) ->
     assert rule.at == ((time(2),) if "at" in data else ())
 
 
-def test_times_of_day_are_sorted_and_without_doubles() -> None:
+def test_times_of_day_are_sorted_without_duplicates() -> None:
     rule = parsed(frequency="daily", at=["14:00", "02:00:30", "02:00", "14:00:00"])
     assert rule.at == (time(2), time(2, 0, 30), time(14))
 
@@ -103,13 +103,13 @@ def test_a_finish_in_a_missing_midnight_is_the_end_of_the_day_before() -> None:
 
 
 @pytest.mark.parametrize("zone", ["Etc/GMT+12", "Pacific/Kiritimati"])
-def test_a_finish_at_the_end_of_the_calendar_is_understood(zone: str) -> None:
+def test_a_finish_at_the_end_of_the_calendar_is_accepted(zone: str) -> None:
     rule = parsed(frequency="daily", at="02:00", finish="9999-12-31", timezone=zone)
     assert rule.finish is not None
     assert rule.finish.year == 9999
 
 
-def test_a_finish_in_the_past_is_no_error() -> None:
+def test_a_finish_in_the_past_is_accepted() -> None:
     assert (
         next_fire(
             parsed(frequency="daily", at="02:00", finish="1999-01-01"),
@@ -196,7 +196,7 @@ def test_a_finish_in_the_past_is_no_error() -> None:
         ),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_its_field(
+def test_a_value_that_makes_no_sense_is_refused_at_its_field(
     data: dict[str, Any], field: str, message: str, suggestion: str | None
 ) -> None:
     with pytest.raises(RuleError) as caught:
@@ -206,7 +206,7 @@ def test_what_cannot_be_meant_is_refused_at_its_field(
     assert suggestion is None or suggestion in str(caught.value.suggestion)
 
 
-def test_a_wrong_time_in_a_list_is_told_by_its_place() -> None:
+def test_a_wrong_time_in_a_list_is_reported_by_its_index() -> None:
     with pytest.raises(RuleError) as caught:
         parsed(frequency="daily", at=["02:00", "2pm"])
     assert caught.value.field == ("schedule", "at", 1)
@@ -284,7 +284,7 @@ EVERY_DAY_OF_MAY = frozenset(date(2026, 5, day) for day in range(1, 32))
         ({"frequency": "daily", "start": "9999-12-31 10:00"}, frozenset(), "start"),
     ],
 )
-def test_a_rule_that_can_never_fire_is_refused_without_long_thought(
+def test_a_rule_that_can_never_fire_is_refused_quickly(
     data: dict[str, Any], excepted: frozenset[date], field: str
 ) -> None:
     def refuse() -> None:

@@ -63,9 +63,7 @@ def key_of(**schedule: object) -> str:
         ),
     ],
 )
-def test_the_same_meaning_has_the_same_key(
-    one: dict[str, object], other: dict[str, object]
-) -> None:
+def test_equal_meanings_have_equal_keys(one: dict[str, object], other: dict[str, object]) -> None:
     assert key_of(**one) == key_of(**other)
 
 
@@ -95,7 +93,7 @@ def test_the_same_meaning_has_the_same_key(
         {"excepted": frozenset({date(2026, 1, 2)})},
     ],
 )
-def test_another_meaning_has_another_key(changed: dict[str, Any]) -> None:
+def test_different_meanings_have_different_keys(changed: dict[str, Any]) -> None:
     assert replace(NIGHTLY, **changed).key != NIGHTLY.key
 
 

@@ -113,7 +113,7 @@ def test_row_12_three_repetitions_are_four_executions_as_the_manual_says() -> No
     assert days_of(rule, count=9) == ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]
 
 
-def test_row_13_blank_repetitions_go_on_for_ever() -> None:
+def test_row_13_blank_repetitions_are_endless() -> None:
     rule = rule_of(frequency="hourly", interval=24, start="2026-01-01 00:00")
     assert next_fire(rule, instant("2999-01-01")) is not None
 

@@ -197,7 +197,7 @@ def test_changes_of_clocks_are_those_of_the_database_in_all_zones() -> None:
         ("Europe/Madrid\0", "Europe/Madrid"),
     ],
 )
-def test_an_unknown_zone_is_refused_with_what_was_probably_meant(key: str, suggestion: str) -> None:
+def test_an_unknown_zone_is_refused_with_a_suggestion(key: str, suggestion: str) -> None:
     with pytest.raises(RuleError, match="no time zone") as caught:
         zone_named(key)
     assert suggestion in str(caught.value.suggestion)
@@ -238,7 +238,7 @@ def test_a_wall_time_is_read_in_its_zone_or_at_its_offset(text: str, expected: s
         ("9" * 100_000, "is not a time"),
     ],
 )
-def test_what_is_no_wall_time_is_refused_at_its_field(text: str, message: str) -> None:
+def test_a_text_that_is_not_a_wall_time_is_refused_at_its_field(text: str, message: str) -> None:
     with pytest.raises(RuleError, match=message) as caught:
         parse_wall(text, MADRID, field=FIELD)
     assert caught.value.field == FIELD

@@ -239,7 +239,7 @@ def tallied(
 
 @given(CATALOGS, st.sampled_from([HOUR, 7 * HOUR]), st.data())
 @settings(max_examples=40)
-def test_overlaps_refusals_and_waits_are_those_of_every_single_fire(
+def test_overlaps_skips_and_waits_match_an_enumeration_of_every_fire(
     requests: list[ProcessRequest], length: timedelta, data: st.DataObject
 ) -> None:
     durations = st.sampled_from([timedelta(), SECOND, 7 * SECOND, 9 * MINUTE + SECOND, 2 * HOUR])
@@ -288,7 +288,7 @@ def test_requests_are_listed_the_most_often_first() -> None:
     assert all(load.duration is None for load in report.loads)
 
 
-def test_what_is_unscheduled_does_not_fire() -> None:
+def test_an_unscheduled_request_does_not_fire() -> None:
     request = every(60)
     state = unschedule(register(request, None, BEGIN).state, BEGIN, by="maria").state
     report = simulated(request, states={"p": state})
@@ -331,7 +331,7 @@ def test_requests_that_share_a_guard_refuse_each_other() -> None:
     assert sum(load.skipped for load in report.loads) == 0
 
 
-def test_a_reference_that_leads_in_a_circle_ends() -> None:
+def test_a_reference_cycle_ends() -> None:
     looping = every(60)
     looping = replace(looping, process=replace(looping.process, action=Reference(request="p")))
     assert simulated(looping, length=HOUR).fires == 60
@@ -349,7 +349,7 @@ def test_hours_are_those_of_a_zone_with_a_half_hour() -> None:
     assert report.by_day_and_hour(ZoneInfo("Asia/Kolkata")) == {date(2026, 10, 25): [60] + [0] * 23}
 
 
-def test_a_day_behind_the_span_is_there_only_if_something_starts_in_it() -> None:
+def test_a_day_after_the_span_is_listed_only_if_something_starts_in_it() -> None:
     hourly, begin = every(3600, spread=HOUR), datetime(2026, 10, 25, 23, tzinfo=UTC)
     delay = delay_of(hourly)
     assert 20 * MINUTE < delay < HOUR, "or it shows nothing"

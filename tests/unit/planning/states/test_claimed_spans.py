@@ -51,7 +51,7 @@ def test_spans_that_overlap_or_touch_are_one() -> None:
     assert spans((3, 3), (3, 3)) == spans((3, 3))
 
 
-def test_gaps_are_what_no_span_holds() -> None:
+def test_gaps_are_the_parts_outside_every_span() -> None:
     claimed = spans((2, 4), (7, 7))
     assert list(claimed.gaps(at(0), at(9))) == [
         (at(0), at(2) - TICK),
@@ -92,7 +92,7 @@ intervals = st.tuples(st.integers(0, 400), st.integers(0, 3)).map(
 
 
 @given(st.lists(intervals, max_size=60))
-def test_nothing_claimed_is_forgotten_and_the_room_is_bounded(added: list[tuple[int, int]]) -> None:
+def test_no_claim_is_forgotten_and_memory_is_bounded(added: list[tuple[int, int]]) -> None:
     claimed, model = NOTHING_CLAIMED, set[int]()
     for first, last in added:
         claimed = claimed.with_span(at(first), at(last))

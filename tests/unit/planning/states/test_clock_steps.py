@@ -134,7 +134,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("kind", PASSING)
-def test_what_measures_passing_time_goes_on_at_once_in_a_generation_of_its_own(kind: str) -> None:
+def test_a_rule_that_measures_passing_time_continues_at_once_in_a_new_generation(kind: str) -> None:
     request = PASSING[kind]
     state = ran_on_time(request, seen(request), until=NOON + 3 * HOUR)
     moved = stepped_back(request, state, NOON + 30 * MINUTE)
@@ -203,7 +203,7 @@ def test_a_complete_request_with_a_fire_ahead_is_scheduled_again() -> None:
         assert len(result.claims) == 1
 
 
-def test_a_step_back_revives_nothing_that_has_run_to_its_end() -> None:
+def test_a_step_back_does_not_revive_a_request_that_ran_to_its_end() -> None:
     for request in (
         request_of(schedule_of(frequency="hourly", finish="2026-03-01 14:00")),
         request_of(schedule_of(frequency="daily", at="14:00", finish="2026-03-01")),
@@ -238,7 +238,7 @@ def test_a_one_time_fire_without_a_verdict_stays_pending() -> None:
         assert done.state.status is COMPLETE
 
 
-def test_a_press_that_was_not_carried_out_yet_is_carried_out_at_the_new_time() -> None:
+def test_a_pending_reschedule_runs_at_the_new_time() -> None:
     request = later(NOON - HOUR)
     pressed = reschedule(request, seen(request), NOON + 2 * HOUR, by="ann").state
     moved = stepped_back(request, pressed, NOON)
@@ -246,7 +246,7 @@ def test_a_press_that_was_not_carried_out_yet_is_carried_out_at_the_new_time() -
     assert settle(request, moved, NOON).claims == (NOON,)
 
 
-def test_a_press_of_reschedule_runs_though_the_clock_went_back() -> None:
+def test_a_reschedule_runs_after_the_clock_went_back() -> None:
     state = ran_on_time(later(NOON + HOUR), seen(later(NOON + HOUR)), until=NOON + 2 * HOUR)
     pressed = reschedule(later(NOON - HOUR), state, NOON, by="ann").state
     assert settle(later(NOON - HOUR), pressed, NOON).claims == (NOON,)
@@ -286,7 +286,7 @@ def test_a_request_whose_file_comes_back_does_not_wait_for_the_false_time() -> N
         assert pending_fire(request, back) == expected
 
 
-def test_what_is_unscheduled_meanwhile_follows_the_clock_too() -> None:
+def test_an_unscheduled_request_follows_the_clock_too() -> None:
     state = settle(AT_TWO, seen(AT_TWO), NOON + 2 * DAY).state
     off = unschedule(state, NOON + 2 * DAY, by="ann").state
     on = schedule(AT_TWO, stepped_back(AT_TWO, off, NOON), NOON, by="ann").state
@@ -300,7 +300,7 @@ def test_repetitions_that_were_counted_from_the_false_time_count_from_now() -> N
     assert list(coming_fires(request, moved, NOON)) == [NOON + hour * HOUR for hour in (1, 2, 3, 4)]
 
 
-def test_what_is_shown_as_coming_leaves_out_what_was_claimed() -> None:
+def test_upcoming_fires_leave_out_claimed_ones() -> None:
     request = request_of(schedule_of(frequency="daily", at=["13:00", "14:00", "15:00"]))
     state = ran_on_time(request, seen(request), until=NOON + 2 * HOUR)
     moved = stepped_back(request, state, NOON)

@@ -120,7 +120,7 @@ def test_a_second_look_finds_nothing_more() -> None:
 # --------------------------------------------------------------------------------------
 
 
-def test_skip_runs_nothing_that_is_late_and_tells_of_the_span_once() -> None:
+def test_skip_runs_no_late_fire_and_records_the_span_once() -> None:
     result = settled(every(5), 17 * MINUTE)
     assert result.claims == ()
     assert result.miss == Miss(count=3, first=NOON + 5 * MINUTE, last=NOON + 15 * MINUTE)
@@ -133,7 +133,7 @@ def test_skip_is_the_default_of_schedules_and_fire_once_of_run_later() -> None:
     assert RunLater(start=NOON, zone="UTC").misfire_grace == MINUTE
 
 
-def test_fire_once_tells_of_all_that_is_missed_and_runs_the_latest_of_them() -> None:
+def test_fire_once_records_all_missed_fires_and_runs_the_latest() -> None:
     result = settled(every(5, Misfire.FIRE_ONCE), 17 * MINUTE)
     assert result.claims == (NOON + 15 * MINUTE,)
     assert result.miss == Miss(count=3, first=NOON + 5 * MINUTE, last=NOON + 15 * MINUTE)
@@ -145,14 +145,14 @@ def test_fire_once_runs_once_where_a_later_fire_is_on_time() -> None:
     assert result.miss == Miss(count=2, first=NOON + 5 * MINUTE, last=NOON + 10 * MINUTE)
 
 
-def test_fire_all_runs_each_oldest_first_and_tells_of_no_miss() -> None:
+def test_fire_all_runs_each_fire_oldest_first_and_records_no_miss() -> None:
     result = settled(every(5, Misfire.FIRE_ALL), 17 * MINUTE)
     assert result.claims == tuple(NOON + count * 5 * MINUTE for count in (1, 2, 3))
     assert result.miss is None
 
 
 @pytest.mark.parametrize(("is_on_time", "look_after"), [(True, timedelta()), (False, 2 * MINUTE)])
-def test_fire_all_runs_the_latest_hundred_and_the_rest_is_in_the_record(
+def test_fire_all_runs_the_latest_hundred_and_records_the_rest(
     is_on_time: bool, look_after: timedelta
 ) -> None:
     due = [NOON + count * 5 * MINUTE for count in range(1, 251)]
@@ -171,7 +171,7 @@ def test_fire_all_counts_exactly_around_its_limit(missed: int, recorded: int) ->
     assert (result.miss.count if result.miss else 0) == recorded
 
 
-def test_two_years_of_seconds_are_told_of_as_quickly_as_one() -> None:
+def test_two_years_of_missed_seconds_are_settled_as_quickly_as_one() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="secondly")))
     result = settled(request, 730 * DAY)
     assert result.miss == Miss(
@@ -220,9 +220,7 @@ def test_grace_counts_from_the_spread_instant() -> None:
 # --------------------------------------------------------------------------------------
 
 
-def test_a_run_immediately_is_scheduled_for_the_instant_it_was_first_seen_and_complete_when_claimed() -> (
-    None
-):
+def test_a_run_immediately_is_scheduled_for_its_first_sight_and_complete_when_claimed() -> None:
     result = settled(request_of(RunImmediately()), timedelta())
     assert result.claims == (NOON,)
     assert result.state.status is RequestStatus.COMPLETE
@@ -267,7 +265,7 @@ def test_within_grace_a_run_later_is_only_late_beyond_it_is_missed() -> None:
 @pytest.mark.parametrize(
     "status", [status for status in RequestStatus if status is not RequestStatus.SCHEDULED]
 )
-def test_only_what_is_scheduled_is_due(status: RequestStatus) -> None:
+def test_only_a_scheduled_request_is_due(status: RequestStatus) -> None:
     request = every(5)
     state = replace(registered(request), status=status)
     assert due_at(request, state) is None
@@ -305,7 +303,7 @@ def test_finish_bounds_what_is_scheduled_for_and_not_the_spread_instant() -> Non
     assert result.state.status is RequestStatus.COMPLETE
 
 
-def test_repetitions_are_the_first_and_so_many_more() -> None:
+def test_repetitions_count_the_fires_after_the_first() -> None:
     request = request_of(
         Schedule(rule=rule_of(frequency="hourly", start="2026-03-02 00:00", repetitions=3))
     )
@@ -326,7 +324,7 @@ def left_behind(request: ProcessRequest, changed: RequestState, now: datetime) -
     return abandoned(request, registered(request), changed, now)
 
 
-def test_what_was_due_when_its_request_was_unscheduled_or_removed_is_missed() -> None:
+def test_a_fire_due_when_its_request_is_unscheduled_or_removed_is_missed() -> None:
     request, now = every(5), NOON + 12 * MINUTE
     state = registered(request)
     for changed in (unschedule(state, now, by="ann").state, remove(state, NOON).state):
@@ -336,7 +334,7 @@ def test_what_was_due_when_its_request_was_unscheduled_or_removed_is_missed() ->
         assert left_behind(request, changed, NOON + 5 * MINUTE - TICK) is None
 
 
-def test_what_was_due_by_the_former_rule_is_missed() -> None:
+def test_a_fire_due_by_the_former_rule_is_missed() -> None:
     request, now = every(5), NOON + 12 * MINUTE
     changed = register(every(7), registered(request), now).state
     assert left_behind(request, changed, now) == Miss(
@@ -344,7 +342,7 @@ def test_what_was_due_by_the_former_rule_is_missed() -> None:
     )
 
 
-def test_what_an_edit_leaves_planned_is_not_missed_yet() -> None:
+def test_a_fire_that_an_edit_leaves_planned_is_not_missed() -> None:
     request, now = every(5), NOON + 12 * MINUTE
     changed = register(replace(request, description="edited"), registered(request), now).state
     assert left_behind(request, changed, now) is None
@@ -365,7 +363,7 @@ def test_a_run_immediately_that_is_only_unscheduled_still_waits_for_its_run() ->
     assert left_behind(request, changed, NOON) is None
 
 
-def test_only_what_is_due_by_its_spread_is_left_behind() -> None:
+def test_only_a_fire_that_is_due_with_its_spread_is_abandoned() -> None:
     request = spread_request()
     delay, changed = delay_of(request), remove(registered(request), NOON).state
     assert left_behind(request, changed, NOON + HOUR + delay - TICK) is None
@@ -374,7 +372,7 @@ def test_only_what_is_due_by_its_spread_is_left_behind() -> None:
     )
 
 
-def test_a_spread_longer_than_the_interval_leaves_behind_only_what_is_due() -> None:
+def test_a_spread_longer_than_the_interval_abandons_only_due_fires() -> None:
     timing = Schedule(rule=rule_of(frequency="minutely", interval=5), spread=5 * HOUR)
     request = request_of(timing, name="spread-a")
     delay, changed = delay_of(request), remove(registered(request), NOON).state
@@ -470,20 +468,20 @@ def check_each_fire_has_one_verdict(case: Case) -> None:
 
 @settings(max_examples=120)
 @given(cases())
-def test_each_fire_has_exactly_one_verdict_whenever_anybody_looks(case: Case) -> None:
+def test_each_fire_has_exactly_one_verdict_whenever_the_loop_looks(case: Case) -> None:
     check_each_fire_has_one_verdict(case)
 
 
 @pytest.mark.campaign
 @settings(max_examples=3_000)
 @given(cases())
-def test_each_fire_has_exactly_one_verdict_whenever_anybody_looks_at_length(case: Case) -> None:
+def test_each_fire_has_exactly_one_verdict_whenever_the_loop_looks_at_length(case: Case) -> None:
     check_each_fire_has_one_verdict(case)
 
 
 @settings(max_examples=60)
 @given(cases())
-def test_how_often_anybody_looks_changes_nothing_of_what_is_settled_in_the_end(case: Case) -> None:
+def test_how_often_the_loop_looks_does_not_change_the_final_state(case: Case) -> None:
     """Every fire up to the last look is in exactly one claim or one told miss, in any
     rhythm of looks.
     """

@@ -42,7 +42,7 @@ def test_a_removed_request_is_forgotten_after_90_days_and_then_is_a_new_one(plac
     assert [name for name, _ in place.claims] == ["goes"]
 
 
-def test_a_request_that_came_back_counts_anew(place: World) -> None:
+def test_a_request_that_came_back_starts_a_new_90_days(place: World) -> None:
     place.remove("goes")
     place.reload()
     place.at += 80 * DAY

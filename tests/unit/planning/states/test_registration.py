@@ -106,7 +106,7 @@ def ran(request: ProcessRequest, now: datetime = NOON) -> RequestState:
         ),
     ],
 )
-def test_a_new_request_stands_as_its_file_says(
+def test_a_new_request_has_the_status_that_its_file_says(
     request_: ProcessRequest, status: RequestStatus, change: Change | None
 ) -> None:
     registration = register(request_, None, NOON)
@@ -123,7 +123,7 @@ def test_nothing_that_was_due_before_a_request_was_registered_fires() -> None:
 
 @pytest.mark.parametrize("start", [NOON - DAY, NOON - TICK, NOON, datetime(1970, 1, 1, tzinfo=UTC)])
 @pytest.mark.parametrize("misfire", Misfire)
-def test_a_new_run_later_in_the_past_is_told_as_missed_and_is_complete(
+def test_a_new_run_later_in_the_past_is_recorded_as_missed_and_is_complete(
     start: datetime, misfire: Misfire
 ) -> None:
     registration = register(request_of(later(start, misfire)), None, NOON)
@@ -222,7 +222,7 @@ def test_one_that_is_unscheduled_and_scheduled_after_it_ran_stays_complete() -> 
 
 
 @pytest.mark.parametrize("status", [SCHEDULED, UNSCHEDULED, COMPLETE, SYSTEM_RESTART])
-def test_registering_the_same_again_changes_nothing_and_tells_nothing(
+def test_registering_the_same_again_changes_and_records_nothing(
     status: RequestStatus,
 ) -> None:
     request = {UNSCHEDULED: replace(HOURLY, scheduled=False), SCHEDULED: HOURLY}.get(
@@ -247,7 +247,7 @@ def test_registering_the_same_again_changes_nothing_and_tells_nothing(
         request_of(schedule_of(frequency="minutely", interval=60)),
     ],
 )
-def test_an_edit_that_leaves_the_rule_keeps_all_that_is_planned(edited: ProcessRequest) -> None:
+def test_an_edit_that_keeps_the_rule_keeps_the_planned_fires(edited: ProcessRequest) -> None:
     state = seen(HOURLY)
     assert register(edited, state, NOON + 90 * MINUTE) == Registration(state=state)
 
@@ -260,7 +260,7 @@ def test_a_changed_rule_opens_a_generation_and_only_later_fire_times_count() -> 
     assert settle(every_ten, registration.state, NOON + HOUR).claims == (NOON + HOUR,)
 
 
-def test_a_rule_changed_and_changed_back_does_not_fire_what_fell_between() -> None:
+def test_a_rule_changed_and_changed_back_does_not_fire_what_was_due_in_between() -> None:
     there = register(DAILY, seen(HOURLY), NOON + MINUTE).state
     back = register(HOURLY, there, NOON + 150 * MINUTE).state
     assert settle(HOURLY, back, NOON + 150 * MINUTE).miss is None
@@ -337,7 +337,7 @@ def test_an_earlier_finish_that_leaves_no_fire_completes() -> None:
     assert (registration.state.status, registration.change) == (COMPLETE, Change.COMPLETED)
 
 
-def test_a_request_that_loses_its_timing_is_a_definition_and_that_is_told() -> None:
+def test_a_request_that_loses_its_timing_is_a_definition_and_is_recorded() -> None:
     registration = register(PLAIN, seen(HOURLY), NOON + MINUTE)
     assert (registration.state.status, registration.change) == (DEFINITION, Change.UNSCHEDULED)
     assert register(PLAIN, registration.state, NOON + HOUR) == Registration(
@@ -351,7 +351,7 @@ def test_a_definition_that_is_given_a_timing_is_scheduled() -> None:
     assert pending_fire(HOURLY, registration.state) == NOON + HOUR
 
 
-def test_a_new_rule_for_what_is_unscheduled_unschedules_nothing() -> None:
+def test_a_new_rule_for_an_unscheduled_request_unschedules_nothing() -> None:
     state = seen(replace(HOURLY, scheduled=False))
     registration = register(replace(DAILY, scheduled=False), state, NOON + MINUTE)
     assert (registration.state.status, registration.change) == (UNSCHEDULED, None)
@@ -388,7 +388,7 @@ def test_a_run_later_whose_file_returns_after_its_start_is_missed() -> None:
     assert registration.state.status is COMPLETE
 
 
-def test_what_a_person_unscheduled_stays_so_when_its_file_goes_and_returns() -> None:
+def test_a_request_that_a_person_unscheduled_stays_so_when_its_file_goes_and_returns() -> None:
     state = remove(unschedule(seen(HOURLY), NOON, by="ann").state, NOON).state
     assert register(HOURLY, state, NOON + HOUR).state.status is UNSCHEDULED
 
@@ -397,7 +397,7 @@ def test_what_a_person_unscheduled_stays_so_when_its_file_goes_and_returns() -> 
 # --------------------------------------------------------------------------------------
 
 
-def test_what_a_person_does_is_kept_across_restarts_with_who_and_when() -> None:
+def test_a_persons_command_is_kept_across_restarts_with_who_and_when() -> None:
     state = restarted(unschedule(seen(HOURLY), NOON + MINUTE, by="ann").state)
     registration = register(HOURLY, state, NOON + DAY)
     assert registration == Registration(state=state)
@@ -405,13 +405,13 @@ def test_what_a_person_does_is_kept_across_restarts_with_who_and_when() -> None:
     assert (state.override, state.override_by, state.override_at) == (False, "ann", NOON + MINUTE)
 
 
-def test_unscheduling_twice_tells_once() -> None:
+def test_unscheduling_twice_records_once() -> None:
     once = unschedule(seen(HOURLY), NOON, by="ann")
     assert once.change is Change.UNSCHEDULED
     assert unschedule(once.state, NOON + MINUTE, by="bob").change is None
 
 
-def test_scheduling_again_ends_the_drift_and_fires_from_then_on() -> None:
+def test_scheduling_again_ends_the_drift_and_fires_from_now_on() -> None:
     state = unschedule(seen(HOURLY), NOON, by="ann").state
     registration = schedule(HOURLY, state, NOON + 150 * MINUTE, by="bob")
     assert registration.change is Change.SCHEDULED
@@ -420,14 +420,14 @@ def test_scheduling_again_ends_the_drift_and_fires_from_then_on() -> None:
     assert pending_fire(HOURLY, registration.state) == NOON + 3 * HOUR
 
 
-def test_what_its_file_unschedules_a_person_can_schedule() -> None:
+def test_a_person_can_schedule_a_request_that_its_file_unschedules() -> None:
     off = replace(HOURLY, scheduled=False)
     state = schedule(off, seen(off), NOON + MINUTE, by="ann").state
     assert (state.status, state.override) == (SCHEDULED, True)
     assert register(off, restarted(state), NOON + DAY) == Registration(state=state)
 
 
-def test_scheduling_what_is_scheduled_changes_nothing() -> None:
+def test_scheduling_a_scheduled_request_changes_nothing() -> None:
     state = seen(HOURLY)
     assert schedule(HOURLY, state, NOON + DAY, by="ann") == Registration(state=state)
 
@@ -446,7 +446,7 @@ def test_drift_ends_when_the_files_own_word_changes(word: bool) -> None:
     assert opposite.status is (UNSCHEDULED if word else SCHEDULED)
 
 
-def test_drift_outlives_edits_that_are_not_about_it() -> None:
+def test_drift_outlives_unrelated_edits() -> None:
     drifted = unschedule(seen(HOURLY), NOON, by="ann").state
     for edited in (replace(HOURLY, description="edited"), DAILY, AT_ONCE):
         drifted = register(edited, drifted, NOON + HOUR).state
@@ -468,7 +468,7 @@ def test_a_definition_has_no_buttons(press: Callable[..., Registration]) -> None
         unschedule(seen(PLAIN), NOON, by="ann")
 
 
-def test_scheduling_what_is_over_says_that_reschedule_is_meant() -> None:
+def test_scheduling_a_complete_request_suggests_reschedule() -> None:
     state = ran(AT_ONCE)
     with pytest.raises(RefusedError, match="it is complete; `runner reschedule` runs it again"):
         schedule(AT_ONCE, state, NOON, by="ann")
@@ -494,7 +494,7 @@ def test_rescheduling_a_run_later_before_its_start_leaves_it_there() -> None:
     assert registration.miss == Miss(count=1, first=NOON + DAY, last=NOON + DAY)
 
 
-def test_rescheduling_a_schedule_plans_it_from_now_with_its_repetitions_afresh() -> None:
+def test_rescheduling_a_schedule_plans_it_and_counts_repetitions_from_now() -> None:
     timing = schedule_of(frequency="hourly", start="2026-03-01 12:00", repetitions=1)
     request = request_of(timing)
     state = settle(request, seen(request, NOON - MINUTE), NOON).state
@@ -510,7 +510,7 @@ def test_rescheduling_at_the_instant_of_a_fire_does_not_fire_it_twice() -> None:
     assert pending_fire(HOURLY, state) == NOON + 2 * HOUR
 
 
-def test_rescheduling_what_is_unscheduled_schedules_it() -> None:
+def test_rescheduling_an_unscheduled_request_schedules_it() -> None:
     state = unschedule(seen(HOURLY), NOON, by="ann").state
     state = reschedule(HOURLY, state, NOON + MINUTE, by="ann").state
     assert (state.status, state.override) == (SCHEDULED, None)
@@ -579,13 +579,13 @@ def test_a_one_time_request_that_a_restart_cut_off_is_marked_and_not_rerun() -> 
     assert settle(AT_ONCE, again, NOON + DAY).claims == (NOON + DAY,)
 
 
-def test_a_new_rule_takes_the_mark_away() -> None:
+def test_a_new_rule_removes_the_cut_off_mark() -> None:
     marked = cut_off(TOMORROW, settle(TOMORROW, seen(TOMORROW), NOON + DAY).state, 1)
     assert register(YESTERDAY, marked, NOON + 2 * DAY).state.status is COMPLETE
     assert register(HOURLY, marked, NOON + 2 * DAY).state.status is SCHEDULED
 
 
-def test_a_schedule_is_not_marked_and_goes_on() -> None:
+def test_a_schedule_is_not_marked_and_continues() -> None:
     state = seen(HOURLY)
     assert cut_off(HOURLY, state, 1) is state
 
@@ -596,7 +596,7 @@ def test_the_execution_of_a_former_generation_marks_nothing() -> None:
 
 
 @pytest.mark.parametrize("status", [UNSCHEDULED, SYSTEM_RESTART])
-def test_what_is_unscheduled_or_marked_already_is_left_alone(status: RequestStatus) -> None:
+def test_an_unscheduled_or_marked_request_is_left_alone(status: RequestStatus) -> None:
     state = replace(ran(AT_ONCE), status=status)
     assert cut_off(AT_ONCE, state, 1) is state
 
@@ -840,14 +840,14 @@ def live(life: Life, steps: list[Deed]) -> None:
 
 @settings(max_examples=200)
 @given(st.lists(deeds, max_size=40))
-def test_whatever_is_done_to_a_request_its_promises_hold(steps: list[Deed]) -> None:
+def test_a_requests_guarantees_hold_after_any_actions(steps: list[Deed]) -> None:
     live(Life(), steps)
 
 
 @pytest.mark.campaign
 @settings(max_examples=3_000)
 @given(st.lists(deeds, max_size=60))
-def test_whatever_is_done_to_a_request_its_promises_hold_at_length(steps: list[Deed]) -> None:
+def test_a_requests_guarantees_hold_after_any_actions_at_length(steps: list[Deed]) -> None:
     live(Life(), steps)
 
 
@@ -985,7 +985,7 @@ def test_neither_a_restart_nor_an_edit_of_anything_else_moves_a_fire(
     edits=st.lists(st.tuples(moments, st.none() | moments), min_size=1, max_size=5),
 )
 @settings(max_examples=60)
-def test_a_fire_needs_the_finish_of_its_own_time_however_often_finish_is_edited(
+def test_each_fire_obeys_the_finish_in_force_at_its_time(
     timing: Schedule, edits: list[tuple[float, float | None]]
 ) -> None:
     """A later finish revives what is complete, with its repetitions and its interval as they were."""

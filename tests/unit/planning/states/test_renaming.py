@@ -51,7 +51,7 @@ def state(place: World, name: str) -> RequestState:
     return place.registry.states[name]
 
 
-def test_the_state_moves_whole_and_one_record_tells_of_it(place: World) -> None:
+def test_the_whole_state_moves_with_one_record(place: World) -> None:
     place.write("old", HOURLY)
     place.reload()
     place.at += 90 * MINUTE
@@ -72,7 +72,9 @@ def test_the_state_moves_whole_and_one_record_tells_of_it(place: World) -> None:
     ("document", "event"),
     [(ONCE, "completed"), ({**HOURLY, "scheduled": False}, "unscheduled")],
 )
-def test_what_rests_is_told_as_what_it_is(place: World, document: Document, event: str) -> None:
+def test_a_renamed_request_at_rest_is_recorded_by_its_status(
+    place: World, document: Document, event: str
+) -> None:
     place.write("old", document)
     place.reload()
     rename(place, "old", "new", document)
@@ -80,7 +82,7 @@ def test_what_rests_is_told_as_what_it_is(place: World, document: Document, even
     assert not place.claims
 
 
-def test_of_a_mere_definition_nothing_is_told_under_its_new_name_either(place: World) -> None:
+def test_a_renamed_definition_has_no_record(place: World) -> None:
     place.write("old", PROCESS)
     place.reload()
     rename(place, "old", "new", PROCESS)
@@ -88,7 +90,7 @@ def test_of_a_mere_definition_nothing_is_told_under_its_new_name_either(place: W
     assert state(place, "old").heir == "new"
 
 
-def test_a_change_that_comes_with_the_new_name_is_told_once_too(place: World) -> None:
+def test_a_change_together_with_a_new_name_is_recorded_once(place: World) -> None:
     place.write("old", ONCE)
     place.reload()
     rename(place, "old", "new", ONCE, reschedule="1")
@@ -96,7 +98,7 @@ def test_a_change_that_comes_with_the_new_name_is_told_once_too(place: World) ->
     assert place.claims == [("new", NOON)]
 
 
-def test_a_persons_word_is_kept(place: World) -> None:
+def test_a_persons_override_is_kept(place: World) -> None:
     place.write("old", HOURLY)
     place.reload()
     place.press(Button.UNSCHEDULE, "old")
@@ -104,7 +106,7 @@ def test_a_persons_word_is_kept(place: World) -> None:
     assert (state(place, "new").override, state(place, "new").override_by) == (False, "maria")
 
 
-def test_a_fire_that_is_due_just_then_runs_under_the_new_name(place: World) -> None:
+def test_a_fire_that_is_due_during_the_renaming_runs_under_the_new_name(place: World) -> None:
     place.write("old", HOURLY)
     place.reload()
     place.at += HOUR
@@ -112,7 +114,7 @@ def test_a_fire_that_is_due_just_then_runs_under_the_new_name(place: World) -> N
     assert place.claims == [("new", NOON + HOUR)]
 
 
-def test_a_fire_that_the_new_rule_leaves_behind_is_missed_under_the_old_name(place: World) -> None:
+def test_a_fire_that_the_new_rule_abandons_is_missed_under_the_old_name(place: World) -> None:
     place.write("old", HOURLY)
     place.reload()
     place.at += HOUR
@@ -127,7 +129,7 @@ def test_a_fire_that_the_new_rule_leaves_behind_is_missed_under_the_old_name(pla
     assert not place.claims
 
 
-def test_a_branch_that_is_left_again_brings_the_old_name_back_with_all_that_happened(
+def test_leaving_a_branch_brings_the_old_name_back_with_its_state(
     place: World,
 ) -> None:
     place.write("old", ONCE)
@@ -154,7 +156,7 @@ def test_renaming_back_by_formerly_works_too(place: World) -> None:
     assert told(place) == {"old": [("scheduled", "renamed from new")]}
 
 
-def test_from_one_branch_to_another_the_state_goes_from_heir_to_heir(place: World) -> None:
+def test_between_branches_the_state_follows_from_name_to_name(place: World) -> None:
     place.write("old", ONCE)
     place.reload()
     rename(place, "old", "new", ONCE)
@@ -182,7 +184,7 @@ def test_a_file_that_keeps_its_formerly_brings_no_stale_state_back(place: World)
     assert state(place, "new").fired_through >= through
 
 
-def test_what_was_removed_first_is_found_by_its_name_later(place: World) -> None:
+def test_a_request_that_was_removed_first_is_found_by_formerly_later(place: World) -> None:
     place.write("old", ONCE)
     place.reload()
     place.remove("old")
@@ -194,7 +196,7 @@ def test_what_was_removed_first_is_found_by_its_name_later(place: World) -> None
     assert not place.claims
 
 
-def test_who_has_a_state_keeps_it_and_the_other_is_removed(place: World) -> None:
+def test_a_request_with_a_state_keeps_it_and_the_other_one_is_removed(place: World) -> None:
     place.write("old", ONCE)
     place.write("new", HOURLY)
     place.reload()
@@ -204,7 +206,7 @@ def test_who_has_a_state_keeps_it_and_the_other_is_removed(place: World) -> None
     assert told(place) == {"old": [("removed", None)]}
 
 
-def test_a_newcomer_of_a_former_name_runs_nothing_again_and_takes_nothing_back(
+def test_a_new_request_with_a_former_name_runs_nothing_again_and_takes_no_state(
     place: World,
 ) -> None:
     place.write("old", ONCE)
@@ -218,7 +220,7 @@ def test_a_newcomer_of_a_former_name_runs_nothing_again_and_takes_nothing_back(
     assert bearer("new", place.registry.states) == "new"
 
 
-def test_where_no_runner_has_seen_it_yet_a_button_finds_the_state_under_the_new_name(
+def test_a_button_finds_the_state_under_a_new_name_that_no_runner_has_seen(
     place: World,
 ) -> None:
     place.write("old", ONCE)
@@ -234,7 +236,7 @@ def test_where_no_runner_has_seen_it_yet_a_button_finds_the_state_under_the_new_
     assert not place.claims
 
 
-def test_an_heir_is_remembered_by_the_store(place: World) -> None:
+def test_the_store_remembers_the_new_name(place: World) -> None:
     place.write("old", ONCE)
     place.reload()
     rename(place, "old", "new", ONCE)
@@ -321,7 +323,7 @@ def is_left_as_it_came(life: list[tuple[timedelta, str]]) -> bool:
     ),
     lives,
 )
-def test_a_life_under_many_names_is_the_same_as_under_one(
+def test_many_renamings_give_the_same_life_as_none(
     timing: Document, life: list[tuple[timedelta, str]]
 ) -> None:
     document = {**PROCESS, **timing}
@@ -345,7 +347,7 @@ class _Compared(str):
     __hash__ = str.__hash__
 
 
-def test_twice_as_many_renames_are_twice_the_comparisons(place: World) -> None:
+def test_renaming_costs_grow_linearly(place: World) -> None:
     def comparisons(count: int) -> int:
         place.write("old", HOURLY)
         place.reload()

@@ -61,7 +61,7 @@ def moved(
     return request, registration.state
 
 
-def test_results_that_were_kept_do_not_outlive_their_zone_data() -> None:
+def test_cached_results_do_not_outlive_their_zone_data() -> None:
     put_clocks(3)
     rule = parse_rule({"frequency": "daily", "at": "02:00"}, default_zone=CITY)
     dates = parse_rule(
@@ -82,7 +82,7 @@ def test_results_that_were_kept_do_not_outlive_their_zone_data() -> None:
     ] == last + 23 * HOUR  # its start stays the instant that was read
 
 
-def test_zone_data_that_is_no_longer_on_the_disk_stays_in_use() -> None:
+def test_zone_data_that_vanished_from_the_disk_stays_in_use() -> None:
     put_clocks(3)
     assert CITY not in changed_zone_data()
     assert zone_named(CITY).utcoffset(NOON) == 3 * HOUR
@@ -157,7 +157,7 @@ def _by_hand(times: tuple[str, ...], clocks: int, change: datetime) -> list[date
     return [fire for fire in found if change < fire <= change + 3 * DAY]
 
 
-def test_a_rule_that_follows_the_wall_clock_goes_on_at_once() -> None:
+def test_a_rule_that_follows_the_wall_clock_continues_at_once() -> None:
     put_clocks(3)
     state = seen(cron("*/10 * * * *"))
     request, state = moved(lambda: cron("*/10 * * * *"), state, NOON + 25 * HOUR / 60, 2)

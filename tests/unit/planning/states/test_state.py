@@ -66,7 +66,7 @@ def test_a_state_is_read_as_it_was_written(state: RequestState) -> None:
 
 
 @given(states)
-def test_the_columns_of_their_own_are_not_in_the_text(state: RequestState) -> None:
+def test_values_with_their_own_columns_are_not_in_the_text(state: RequestState) -> None:
     assert json.loads(state_text(state)).keys().isdisjoint({"generation", "fired_through"})
 
 
@@ -105,7 +105,7 @@ def test_the_watermark_is_exact_to_the_microsecond() -> None:
         (False, True, True),
     ],
 )
-def test_a_persons_word_goes_before_the_files(
+def test_a_persons_override_takes_precedence_over_the_file(
     word: bool, override: bool | None, is_wanted: bool
 ) -> None:
     state = RequestState(

@@ -59,7 +59,7 @@ def test_an_ordinary_rule_needs_no_caution(data: dict[str, Any]) -> None:
     assert cautions_of(**data) == []
 
 
-def test_what_has_no_rule_needs_none_either() -> None:
+def test_a_timing_without_a_rule_needs_no_caution() -> None:
     assert cautions(None, NOW) == cautions(RunImmediately(), NOW) == []
     assert cautions(RunLater(start=NOW + timedelta(hours=1), zone="UTC"), NOW) == []
 
@@ -143,7 +143,7 @@ def test_a_star_for_the_minute_of_one_hour_is_probably_a_mistake() -> None:
         ("*/40 */15 * * * *", "*/40 begins anew with each minute: it comes at second 0 and 40"),
     ],
 )
-def test_a_step_that_does_not_divide_its_field_is_told(expression: str, told: str) -> None:
+def test_a_step_that_does_not_divide_its_field_is_cautioned(expression: str, told: str) -> None:
     assert words(cron(expression), Kind.UNEVEN_STEP) == told
 
 
@@ -169,7 +169,9 @@ def test_a_step_that_does_not_divide_its_field_is_told(expression: str, told: st
         ),
     ],
 )
-def test_what_counts_from_1970_says_so(data: dict[str, Any], beginning: str) -> None:
+def test_an_interval_without_start_says_that_it_counts_from_1970(
+    data: dict[str, Any], beginning: str
+) -> None:
     message = words(cautions_of(**data), Kind.COUNTS_FROM_1970)
     assert message.startswith(beginning)
     assert message.endswith("without a start it counts from 1970-01-01T00:00Z")
@@ -213,7 +215,7 @@ def test_changes_at_midnight_and_of_half_an_hour() -> None:
     assert lord_howe.endswith("02:15 does not exist; it fires at 02:30 instead")
 
 
-def test_several_times_of_one_gap_are_told_together() -> None:
+def test_several_times_of_one_gap_are_one_caution() -> None:
     message = words(
         cautions_of(MADRID, frequency="daily", at=["02:00", "02:10", "02:20", "02:30:05"]), Kind.GAP
     )
@@ -222,7 +224,7 @@ def test_several_times_of_one_gap_are_told_together() -> None:
     )
 
 
-def test_a_cron_that_follows_the_wall_clock_is_silent_in_a_gap() -> None:
+def test_a_cron_that_follows_the_wall_clock_does_not_fire_in_a_gap() -> None:
     found = cron("*/30 2 * * *", timezone=MADRID)
     assert words(found, Kind.GAP).endswith("02:00 and 02:30 do not exist, and nothing fires")
     assert words(found, Kind.OVERLAP).endswith("02:00 and 02:30 come twice, and it fires at both")
@@ -237,5 +239,5 @@ def test_a_spread_longer_than_the_interval() -> None:
     assert kinds(cautions_of(frequency="daily", at=["10:00", "10:30"], spread=hour)) == ["spread"]
 
 
-def test_what_runs_very_often_says_how_often() -> None:
+def test_a_very_frequent_request_says_how_often() -> None:
     assert "86,400 times a day" in words(cautions_of(frequency="secondly"), Kind.OFTEN)

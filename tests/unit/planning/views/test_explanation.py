@@ -94,7 +94,7 @@ def run(status: str = "success", **fields: Any) -> Run:
 # --------------------------------------------------------------------------------------
 
 
-def test_no_fire_tells_the_nearest_ones() -> None:
+def test_without_a_fire_the_nearest_ones_are_named() -> None:
     explanation = asked(daily(), EVE + HOUR)
     assert causes(explanation) == ["no_fire"]
     assert (explanation.before, explanation.after) == (EVE, EVE + DAY)
@@ -134,20 +134,22 @@ def test_a_fire_within_the_second_is_meant() -> None:
         (request_of(None), "no_timing", "it has no timing: it runs only when it is asked for"),
     ],
 )
-def test_what_hinders_the_rule(request_: ProcessRequest, cause: str, message: str) -> None:
+def test_each_reason_why_a_rule_has_no_fire(
+    request_: ProcessRequest, cause: str, message: str
+) -> None:
     explanation = asked(request_)
     assert causes(explanation) == [cause]
     assert words(explanation) == message
 
 
-def test_an_excepted_date_goes_before_a_finish_before_repetitions() -> None:
+def test_an_excepted_date_takes_precedence_over_finish_and_finish_over_repetitions() -> None:
     everything = daily(
         excepted=[date(2026, 12, 24)], start="2026-12-20", finish="2026-12-22", repetitions=1
     )
     assert causes(asked(everything)) == ["excepted"]
 
 
-def test_the_fires_around_an_excepted_date_are_told() -> None:
+def test_the_fires_around_an_excepted_date_are_named() -> None:
     explanation = asked(daily(excepted=[date(2026, 12, 24)]))
     assert (explanation.before, explanation.after) == (EVE - DAY, EVE + DAY)
 
@@ -190,7 +192,7 @@ def test_the_fires_around_count_from_a_reschedule(
     )
 
 
-def test_a_token_that_no_runner_has_seen_yet_counts_for_what_is_to_come() -> None:
+def test_a_token_that_no_runner_has_seen_counts_for_future_fires() -> None:
     pressed = replace(HOURLY, reschedule="again")
     state = seen(HOURLY, RESCHEDULED_AT - 3 * HOUR, RESCHEDULED_AT)
     at = RESCHEDULED_AT + timedelta(hours=4, minutes=8)
@@ -221,7 +223,7 @@ INSTANTS = st.integers(0, 14 * 86_400).map(
 
 @given(RULES, INSTANTS, st.booleans())
 @settings(max_examples=200)
-def test_a_rule_is_hindered_exactly_where_it_has_no_fire(
+def test_a_reason_is_given_exactly_where_a_rule_has_no_fire(
     rule: Rule, at: datetime, is_at_fire: bool
 ) -> None:
     if is_at_fire:
@@ -302,11 +304,11 @@ def test_a_run_immediately_that_was_scheduled_later_names_that_instant() -> None
 # --------------------------------------------------------------------------------------
 
 
-def test_what_is_still_to_come_says_in_how_long() -> None:
+def test_a_future_fire_says_in_how_long() -> None:
     assert words(asked(daily(), now=EVE - 2 * HOUR)) == "it is still to come, in 2h"
 
 
-def test_spread_delays_what_is_to_come() -> None:
+def test_spread_delays_a_future_fire() -> None:
     request = request_of(Schedule(rule=rule_of(frequency="daily", at="18:00"), spread=HOUR))
     delay = delay_of(request)
     assert delay > timedelta(minutes=1), "or it shows nothing"
@@ -315,7 +317,7 @@ def test_spread_delays_what_is_to_come() -> None:
     assert "delayed by its spread to 2026-12-24 18:" in words(explanation)
 
 
-def test_what_is_unscheduled_will_not_run_and_says_by_whom() -> None:
+def test_an_unscheduled_request_says_who_unscheduled_it() -> None:
     request = daily()
     state = unschedule(seen(request), EVE - DAY, by="maria").state
     explanation = asked(request, state=state, now=EVE - HOUR)
@@ -363,7 +365,7 @@ def test_what_is_unscheduled_will_not_run_and_says_by_whom() -> None:
         ),
     ],
 )
-def test_what_ran_is_told_by_its_record(found: Run, cause: str, message: str) -> None:
+def test_an_execution_is_explained_by_its_record(found: Run, cause: str, message: str) -> None:
     explanation = asked(daily(), history=History(runs=(found,)))
     assert causes(explanation) == [cause]
     assert message in words(explanation)
@@ -374,7 +376,7 @@ def test_a_record_counts_even_if_the_rule_has_changed_since() -> None:
     assert causes(asked(daily(at="19:00"), history=History(runs=(run(),)))) == ["ran"]
 
 
-def test_what_a_person_ran_does_not_explain_the_fire() -> None:
+def test_an_execution_by_a_person_does_not_explain_the_fire() -> None:
     explanation = asked(daily(at="19:00"), history=History(runs=(run(is_direct=True),)))
     assert causes(explanation) == ["no_fire", "ran"]
     assert "a person asked for it, and it ran" in words(explanation)
@@ -384,7 +386,7 @@ MISSED = Missed(count=5, first=EVE - 2 * DAY, last=EVE + 2 * DAY, settled=EVE + 
 DOWN = Absence(since=EVE - 3 * DAY, until=EVE + 3 * DAY, is_orderly=True)
 
 
-def test_a_miss_tells_its_span_and_what_was_in_the_way() -> None:
+def test_a_miss_names_its_span_and_its_cause() -> None:
     explanation = asked(daily(), history=History(missed=(MISSED,), absence=DOWN))
     assert causes(explanation) == ["missed", "runner_down"]
     assert "one of 5 fires from 2026-12-22 18:00:00+01:00 to 2026-12-26 18:00:00+01:00" in words(
@@ -396,7 +398,7 @@ def test_a_miss_tells_its_span_and_what_was_in_the_way() -> None:
     )
 
 
-def test_a_miss_that_ran_late_after_all_tells_both() -> None:
+def test_a_miss_that_ran_late_names_both() -> None:
     explanation = asked(daily(), history=History(runs=(run(),), missed=(MISSED,), absence=DOWN))
     assert causes(explanation) == ["ran", "missed", "runner_down"]
 
@@ -405,7 +407,7 @@ def test_a_missed_span_says_nothing_of_instants_between_its_fires() -> None:
     assert causes(asked(daily(), EVE + HOUR, history=History(missed=(MISSED,)))) == ["no_fire"]
 
 
-def test_a_miss_with_a_runner_there_says_what_it_may_have_been() -> None:
+def test_a_miss_with_a_running_runner_names_possible_causes() -> None:
     assert causes(asked(daily(), history=History(missed=(replace(MISSED, count=1),)))) == [
         "missed",
         "unknown",
@@ -425,7 +427,7 @@ def test_a_run_later_that_was_registered_too_late() -> None:
 # --------------------------------------------------------------------------------------
 
 
-def test_nobody_has_seen_it() -> None:
+def test_no_runner_has_seen_the_request() -> None:
     question = Question(request=daily(), state=None, at=EVE, now=NOW, history=History(), zone=ZONE)
     assert causes(why(question)) == ["not_registered"]
 
@@ -448,7 +450,7 @@ def test_it_was_unscheduled_by_a_person_or_by_its_file() -> None:
     assert words(asked(daily(), history=History(changes=by_file))).endswith(", as its file says")
 
 
-def test_the_state_tells_who_unscheduled_it_where_the_log_does_not() -> None:
+def test_the_state_says_who_unscheduled_it_if_the_log_does_not() -> None:
     request = daily()
     state = replace(unschedule(seen(request), EVE - DAY, by="maria").state, fired_through=NOW)
     assert causes(asked(request, state=state)) == ["unscheduled"]
@@ -504,7 +506,7 @@ def test_a_changed_file_is_not_live_yet() -> None:
     assert causes(asked(daily(), state=seen(daily(at="19:00")))) == ["rule_changed"]
 
 
-def test_no_runner_was_there_and_none_has_come() -> None:
+def test_no_runner_was_running_and_none_has_started() -> None:
     explanation = asked(
         daily(),
         state=seen(daily(), through=EVE - DAY),
@@ -543,7 +545,7 @@ def stepped(request: ProcessRequest, *, is_claimed: bool) -> RequestState:
     return replace(state, fired_through=EVE - HOUR, claimed=claimed, furthest_verdict=EVE)
 
 
-def test_a_fire_to_come_that_has_run_before_the_clock_went_back_does_not_run_again() -> None:
+def test_a_future_fire_that_ran_before_the_clock_went_back_does_not_run_again() -> None:
     state = stepped(daily(), is_claimed=True)
     explanation = asked(
         daily(), state=state, now=EVE - HOUR / 2, history=History(runs=(run(),), step=STEP)
@@ -552,7 +554,7 @@ def test_a_fire_to_come_that_has_run_before_the_clock_went_back_does_not_run_aga
     assert "the clock went back by 02:00:00.000 to 2026-12-24 17:00:00+01:00" in words(explanation)
 
 
-def test_a_fire_to_come_that_was_recorded_as_missed_is_to_come() -> None:
+def test_a_future_fire_that_was_recorded_as_missed_will_run() -> None:
     state = stepped(daily(), is_claimed=False)
     explanation = asked(
         daily(), state=state, now=EVE - HOUR / 2, history=History(missed=(MISSED,), step=STEP)
@@ -560,7 +562,7 @@ def test_a_fire_to_come_that_was_recorded_as_missed_is_to_come() -> None:
     assert causes(explanation) == ["to_come", "missed", "clock_went_back"]
 
 
-def test_a_fire_that_passing_time_brings_again_is_to_come_though_it_was_claimed() -> None:
+def test_a_claimed_fire_of_passing_time_will_run_again() -> None:
     hourly = request_of(Schedule(rule=rule_of(frequency="hourly")))
     state = stepped(hourly, is_claimed=True)
     assert (
@@ -577,7 +579,7 @@ def test_a_run_after_the_clock_went_back_comes_before_the_miss_that_it_replaces(
     assert causes(explanation) == ["ran", "missed", "clock_went_back"]
 
 
-def test_a_fire_that_had_its_verdict_and_was_slept_through_is_not_called_missed() -> None:
+def test_a_fire_with_a_verdict_that_passed_during_sleep_is_not_called_missed() -> None:
     state = replace(stepped(daily(), is_claimed=False), fired_through=EVE)
     explanation = asked(
         daily(), state=state, history=History(step=STEP, reaches_back_to=FIRST_SEEN)

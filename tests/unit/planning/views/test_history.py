@@ -40,7 +40,7 @@ def execution(status: str, identity: str = "e1", **fields: Any) -> dict[str, Any
     return {"execution": identity, "status": status, "scheduled_for": instant_text(NOON), **fields}
 
 
-def test_the_last_word_of_each_execution_counts() -> None:
+def test_the_last_record_of_each_execution_counts() -> None:
     started = execution("processing", started=instant_text(NOON), lateness_s=0.002)
     finished = execution(
         "success", started=instant_text(NOON), ended=instant_text(at(1)), lateness_s=0.002
@@ -146,12 +146,12 @@ def test_the_last_step_that_reopened_an_instant_is_found() -> None:
     assert step_over(steps, at(5.1)) is None
 
 
-def test_what_was_written_by_a_false_time_happened_before_what_follows() -> None:
+def test_a_record_with_a_wrong_time_happened_before_the_next_record() -> None:
     lives = [life(9000, STARTED), life(1, STOPPED), life(2, STARTED)]
     assert in_order(lives) == [(at(1), STARTED), (at(1), STOPPED), (at(2), STARTED)]
 
 
-def test_a_start_by_a_false_time_makes_no_absence_until_then() -> None:
+def test_a_start_with_a_wrong_time_makes_no_absence() -> None:
     lives = [life(9000, STARTED)]
     told = absence_at(
         [*lives, life(0, "runner.clock_stepped")], at(1), last_seen=at(0), is_alive=True

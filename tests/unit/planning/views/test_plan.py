@@ -292,7 +292,7 @@ def test_nothing_differs_from_itself(place: World) -> None:
     assert not place.plan().differs
 
 
-def test_a_change_is_told_by_the_keys_that_its_author_wrote(place: World) -> None:
+def test_a_change_is_shown_by_the_keys_that_its_author_wrote(place: World) -> None:
     before = {
         "process": {"command": ["sync", "--all"], "environment": {"A": "1", "B": "2"}},
         "timing": AT_TWO,
@@ -323,7 +323,7 @@ def test_a_change_is_told_by_the_keys_that_its_author_wrote(place: World) -> Non
     )
 
 
-def test_what_means_the_same_is_no_change(place: World) -> None:
+def test_an_equivalent_document_is_no_change(place: World) -> None:
     place.write("a", {**TRUE, "timing": AT_TWO})
     place.reload()
     place.write(
@@ -337,7 +337,7 @@ def test_what_means_the_same_is_no_change(place: World) -> None:
     assert not place.plan().steps
 
 
-def test_a_file_that_moves_says_what_moves_with_it(place: World) -> None:
+def test_a_moved_file_shows_what_changes_with_it(place: World) -> None:
     place.write("a", {**TRUE, "name": "a"})
     place.reload()
     (place.jobs / "sub").mkdir()
@@ -349,7 +349,7 @@ def test_a_file_that_moves_says_what_moves_with_it(place: World) -> None:
     )
 
 
-def test_another_name_says_what_comes_with_it_beside_what_else_changes(place: World) -> None:
+def test_a_renaming_shows_its_consequences_and_the_other_changes(place: World) -> None:
     place.write("a", TRUE)
     place.reload()
     place.remove("a")
@@ -363,7 +363,7 @@ def test_another_name_says_what_comes_with_it_beside_what_else_changes(place: Wo
     )
 
 
-def test_it_is_told_what_runs_at_once_and_why(place: World) -> None:
+def test_plan_shows_what_runs_at_once_and_why(place: World) -> None:
     place.write("again", {**TRUE, "timing": "run_immediately"})
     place.write(
         "late", {**TRUE, "timing": {"schedule": {"frequency": "hourly", "misfire": "skip"}}}
@@ -392,7 +392,7 @@ def test_it_is_told_what_runs_at_once_and_why(place: World) -> None:
     )
 
 
-def test_fires_that_come_in_each_others_way_are_told_once_they_are_new(place: World) -> None:
+def test_only_new_collisions_are_shown(place: World) -> None:
     guarded = {
         "process": {"shell": "true", "name": "post", "prevent_concurrent": True},
         "timing": AT_TWO,
@@ -416,7 +416,7 @@ def test_fires_that_come_in_each_others_way_are_told_once_they_are_new(place: Wo
     assert not place.plan().crowding.collisions, "they came in each other's way before"
 
 
-def test_what_is_rejected_changes_nothing_and_what_was_good_goes_on(place: World) -> None:
+def test_a_rejected_document_changes_nothing_and_its_last_good_version_stays(place: World) -> None:
     place.write("a", {**TRUE, "timing": AT_TWO})
     place.write("b", TRUE)
     place.reload()
@@ -429,7 +429,7 @@ def test_what_is_rejected_changes_nothing_and_what_was_good_goes_on(place: World
     assert place.plan().is_kept_whole
 
 
-def test_who_has_been_served_has_run_what_runs_at_once(place: World) -> None:
+def test_a_served_request_has_run_its_immediate_execution(place: World) -> None:
     place.write("once", {**TRUE, "timing": "run_immediately"})
     place.write("daily", {**TRUE, "timing": AT_TWO})
     catalog = place.fresh_reader().read()

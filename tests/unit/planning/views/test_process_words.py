@@ -82,7 +82,7 @@ SAID: dict[str, tuple[object, str, object]] = {
 }
 
 
-def test_nothing_is_said_of_what_is_as_ever() -> None:
+def test_defaults_are_not_described() -> None:
     assert process_words(PLAIN) == {}
     assert SAID.keys() == {field.name for field in fields(Process)} - {
         "name",
@@ -115,11 +115,11 @@ def test_how_it_runs(field: str) -> None:
         ),
     ],
 )
-def test_how_often_it_is_tried(retry: Retry, words: str) -> None:
+def test_retries_are_described(retry: Retry, words: str) -> None:
     assert process_words(replace(PLAIN, retry=retry))["retry"] == words
 
 
-def test_members_are_told_by_what_they_do_unlike_their_group() -> None:
+def test_members_are_described_by_their_differences_from_the_group() -> None:
     same = replace(PLAIN, name="g/same", environment={"A": "1"}, secrets=("PW",))
     other = replace(
         same,

@@ -74,7 +74,7 @@ def rejected(file: str, *names: str) -> Rejection:
         (request_of(RunLater(start=NOON - DAY, zone="UTC"), "past"), "complete", None),
     ],
 )
-def test_a_request_that_no_runner_has_seen_stands_as_it_will(
+def test_a_new_request_is_shown_as_it_will_be(
     request_: ProcessRequest, status: str, next_fire: datetime | None
 ) -> None:
     view = view_of(request_, None)
@@ -82,7 +82,7 @@ def test_a_request_that_no_runner_has_seen_stands_as_it_will(
     assert view.state == standing(request_, None, NOON)
 
 
-def test_a_known_request_stands_as_the_store_says() -> None:
+def test_a_known_request_is_shown_as_the_store_says() -> None:
     state = settle(AT_ONCE, seen(AT_ONCE), NOON).state
     view = view_of(AT_ONCE, state, NOON + DAY)
     assert (view.status, view.next_fire, view.state, view.file) == (
@@ -105,7 +105,7 @@ def test_the_next_fire_is_unspread() -> None:
 @pytest.mark.parametrize(
     "request_", [HOURLY, AT_ONCE, TOMORROW, PLAIN, replace(HOURLY, scheduled=False)]
 )
-def test_what_is_as_its_file_says_has_no_drift(request_: ProcessRequest) -> None:
+def test_a_request_that_matches_its_file_has_no_drift(request_: ProcessRequest) -> None:
     assert view_of(request_, seen(request_), NOON + HOUR).drift is None
 
 
@@ -163,7 +163,7 @@ def test_a_finish_that_will_revive_a_request_is_not_live_yet() -> None:
     assert view.drift == "the file's change is not live yet"
 
 
-def test_in_sync_drifted_new_and_invalid_are_told_apart() -> None:
+def test_in_sync_drifted_new_and_invalid_are_distinct() -> None:
     force = InForce(requests={"hourly": HOURLY}, kept={})
     edited = replace(HOURLY, owner="ann")
     bad = rejected("hourly.yaml", "hourly")
@@ -185,7 +185,7 @@ def test_in_sync_drifted_new_and_invalid_are_told_apart() -> None:
 # --------------------------------------------------------------------------------------
 
 
-def test_what_lives_on_by_its_last_good_version_is_invalid_and_still_fires() -> None:
+def test_a_request_with_a_last_good_version_is_invalid_and_still_fires() -> None:
     bad = rejected("hourly.yaml", "hourly")
     force = InForce(requests={"hourly": HOURLY}, kept={"hourly": bad})
     (view,) = views(force, (bad,), {"hourly": seen(HOURLY)}, NOON)
@@ -198,7 +198,7 @@ def test_what_lives_on_by_its_last_good_version_is_invalid_and_still_fires() -> 
     assert view.next_fire == NOON + HOUR
 
 
-def test_what_never_was_good_is_shown_by_its_name_or_else_by_its_file() -> None:
+def test_a_document_that_was_never_good_is_shown_by_its_name_or_its_file() -> None:
     named, nameless = rejected("b.yaml", "x", "y"), rejected("a.yaml")
     found = views(InForce(requests={"hourly": HOURLY}, kept={}), (named, nameless), {}, NOON)
     assert [(view.name, view.file, view.status) for view in found] == [
@@ -214,7 +214,7 @@ def test_what_never_was_good_is_shown_by_its_name_or_else_by_its_file() -> None:
     )
 
 
-def test_a_newcomer_that_wanted_a_name_that_is_taken_is_shown_by_its_file() -> None:
+def test_a_document_whose_name_is_taken_is_shown_by_its_file() -> None:
     found = views(
         InForce(requests={"hourly": HOURLY}, kept={}), (rejected("new.yaml", "hourly"),), {}, NOON
     )
@@ -224,7 +224,7 @@ def test_a_newcomer_that_wanted_a_name_that_is_taken_is_shown_by_its_file() -> N
     ]
 
 
-def test_a_file_of_which_some_documents_live_on_shows_those_that_do_not() -> None:
+def test_a_file_shows_its_documents_without_a_last_good_version() -> None:
     bad = rejected("hourly.yaml", "hourly", "new")
     force = InForce(requests={"hourly": HOURLY}, kept={"hourly": bad})
     assert [view.name for view in views(force, (bad,), {}, NOON)] == ["hourly", "new"]
@@ -234,7 +234,7 @@ def test_a_file_of_which_some_documents_live_on_shows_those_that_do_not() -> Non
 # --------------------------------------------------------------------------------------
 
 
-def test_coming_fires_are_those_that_are_neither_settled_nor_earlier() -> None:
+def test_upcoming_fires_are_unsettled_and_not_earlier_than_asked() -> None:
     state = settle(HOURLY, seen(HOURLY), NOON + HOUR).state
     assert first_fires(HOURLY, state, NOON, 2) == [NOON + 2 * HOUR, NOON + 3 * HOUR]
     assert first_fires(HOURLY, state, NOON + 5 * HOUR, 2) == [NOON + 5 * HOUR, NOON + 6 * HOUR]
@@ -250,7 +250,7 @@ def test_a_one_time_request_has_one_coming_fire_and_then_none() -> None:
 @pytest.mark.parametrize(
     "status", [status for status in RequestStatus if status is not RequestStatus.SCHEDULED]
 )
-def test_what_is_not_scheduled_has_no_coming_fires(status: RequestStatus) -> None:
+def test_an_unscheduled_request_has_no_upcoming_fires(status: RequestStatus) -> None:
     assert list(coming_fires(HOURLY, replace(seen(HOURLY), status=status), NOON)) == []
 
 
@@ -258,7 +258,7 @@ def test_a_definition_has_no_coming_fires() -> None:
     assert first_fires(PLAIN, replace(seen(PLAIN), status=RequestStatus.SCHEDULED), NOON, 1) == []
 
 
-def test_repetitions_counted_afresh_are_what_is_coming() -> None:
+def test_upcoming_fires_follow_repetitions_counted_from_a_reschedule() -> None:
     request = request_of(
         schedule_of(frequency="hourly", start="2026-03-01 00:00", repetitions=1), "counted"
     )
@@ -310,7 +310,7 @@ def test_past_repetitions_are_counted_as_the_state_says() -> None:
     assert fires_from(request, state, NOON - DAY) == [NOON + HOUR, NOON + 2 * HOUR]
 
 
-def test_a_past_run_later_is_told_by_its_start_and_a_run_immediately_not() -> None:
+def test_a_past_run_later_is_listed_by_its_start_and_a_run_immediately_is_not() -> None:
     request = request_of(RunLater(start=NOON + HOUR, zone="UTC"), "later")
     done = settle(request, seen(request), NOON + HOUR).state
     for state in (None, done):
@@ -322,7 +322,7 @@ def test_a_past_run_later_is_told_by_its_start_and_a_run_immediately_not() -> No
     assert fires_from(AT_ONCE, None, NOON - DAY) == [NOON + 10 * HOUR]
 
 
-def test_what_is_coming_is_what_a_runner_will_do_with_the_files_as_they_are() -> None:
+def test_upcoming_fires_are_what_a_runner_will_do_with_the_present_files() -> None:
     """`next` says now what happens: the fires that settle claims, looked at in their
     time, are those foretold.
     """
@@ -340,7 +340,7 @@ def test_what_is_coming_is_what_a_runner_will_do_with_the_files_as_they_are() ->
     assert claims == foretold
 
 
-def test_a_request_with_verdicts_ahead_says_until_when_it_fires_only_on_time() -> None:
+def test_a_request_with_verdicts_ahead_says_how_long_it_fires_only_on_time() -> None:
     state = settle(HOURLY, seen(HOURLY), NOON + 5 * HOUR).state
     moved = stepped_back(HOURLY, state, NOON + MINUTE)
     force = InForce(requests={"hourly": HOURLY}, kept={})
