@@ -1,4 +1,4 @@
-"""Every benchmark runs at its smallest size and says what it should; no figure is judged here."""
+"""Every benchmark runs at its smallest size and prints its report. No figure is judged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statuses and the legal ways between them, each pair of status and event looked at."""
+"""The legal transitions between statuses: every pair of status and event."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from runner.lifecycle import (
     check_end,
 )
 
-# One row a status, one column an event: what the request is then; "-" is impossible.
+# One row per status, one column per event: the next status; "-" is an illegal transition.
 TABLE = """
-                 schedule   unschedule   reschedule  exhaust   revive     cut_off         lose_timing
-scheduled        scheduled  unscheduled  scheduled   complete  -          system_restart  definition
-unscheduled      scheduled  unscheduled  scheduled   -         -          -               definition
-complete         scheduled  unscheduled  scheduled   -         scheduled  system_restart  definition
-system_restart   scheduled  unscheduled  scheduled   -         scheduled  -               definition
-definition       scheduled  unscheduled  -           -         -          -               definition
+                schedule   unschedule   reschedule  exhaust   revive     cut_off         lose_timing
+scheduled       scheduled  unscheduled  scheduled   complete  -          system_restart  definition
+unscheduled     scheduled  unscheduled  scheduled   -         -          -               definition
+complete        scheduled  unscheduled  scheduled   -         scheduled  system_restart  definition
+system_restart  scheduled  unscheduled  scheduled   -         scheduled  -               definition
+definition      scheduled  unscheduled  -           -         -          -               definition
 """
 
 
@@ -102,6 +102,7 @@ def test_the_values_are_those_of_the_design() -> None:
     assert set(Channel) == {"process_scheduler", "direct", "group", "retry"}
     assert set(Misfire) == {"skip", "fire_once", "fire_all"}
     assert " ".join(Reason) == (
-        "exit_code signal timeout output_limit memory_limit stderr spawn_failed concurrent unscheduled replaced "
+        "exit_code signal timeout output_limit memory_limit stderr spawn_failed concurrent "
+        "unscheduled replaced "
         "killed_by_user runner_stopped runner_lost missed member_failed"
     )

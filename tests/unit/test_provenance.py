@@ -1,4 +1,4 @@
-"""Against git itself: whatever state it leaves a repository in, both name the same commit."""
+"""Compared with git itself: in any state of a repository, both name the same commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shipped with the program, and where it lies."""
+"""The files that ship with the program, and their places."""
 
 from __future__ import annotations
 

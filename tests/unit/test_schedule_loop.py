@@ -1,6 +1,4 @@
-"""The heap under `schedule`: order, replacement, what a failing or meddling call does,
-and how little is touched.
-"""
+"""The heap under `schedule`: order, replacement, costs, and calls that fail or re-plan."""
 
 from __future__ import annotations
 

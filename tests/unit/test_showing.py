@@ -91,7 +91,7 @@ NOT_SHOWN = {
 
 
 def paths(schema: Keys = SCHEMA, above: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the path of each key that a document may have, with the schema's first example of it."""
+    """Yield the path of each key of a document, with the first example in the schema."""
     for key, value in schema["properties"].items():
         yield f"{above}{key}", value["examples"][0]
         inner = TIMING if key == "timing" else value

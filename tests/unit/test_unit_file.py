@@ -1,4 +1,4 @@
-"""The unit file that is shipped: systemd understands it, and it keeps what the runner guarantees."""
+"""The shipped unit file: systemd accepts it, and it keeps the runner's guarantees."""
 
 from __future__ import annotations
 

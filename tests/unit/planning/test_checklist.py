@@ -1,5 +1,6 @@
-"""Rows of the original's checklist that planning decides, each by its number; where we
-differ, the test says how.
+"""The rows of Openbravo's checklist that planning decides, by their numbers.
+
+Where Runner differs from Openbravo, the test says how.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def restarted(before: RequestState) -> RequestState:
 def claims_by_the_minute(
     request: ProcessRequest, since: datetime, minutes: int
 ) -> tuple[list[datetime], RequestState]:
-    """What a runner that looks every minute claims, and how the request stands at the end."""
+    """Return the claims of a runner that looks every minute, and the final state."""
     current = seen(request, since)
     claims: list[datetime] = []
     for minute in range(minutes + 1):

@@ -1,4 +1,4 @@
-"""What a reload changes."""
+"""The difference between two catalogs."""
 
 from __future__ import annotations
 

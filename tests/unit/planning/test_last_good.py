@@ -1,4 +1,4 @@
-"""Which definitions are in force: the last good one of what is bad now."""
+"""Which definitions are in force: for a bad document, its last good version."""
 
 from __future__ import annotations
 

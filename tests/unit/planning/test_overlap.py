@@ -1,4 +1,4 @@
-"""May a claimed execution start now?"""
+"""Whether a claimed execution may start now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a failed execution is tried again, and when."""
+"""Whether a failed execution is retried, and when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cron: what is refused and how, and our walk against cronsim's own where that can be relied on."""
+"""Cron: refused expressions, and our fires against cronsim's where cronsim is reliable."""
 
 from __future__ import annotations
 

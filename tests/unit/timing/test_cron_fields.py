@@ -1,5 +1,4 @@
-"""Cron fields by a reading of their own: sets of numbers from the text, as the manual
-of Debian's cron has it.
+"""Cron fields, compared with an independent parser: sets of numbers, as Debian's manual says.
 
 Debian's cron 3.0pl1-162, tried with `crontab -n` and with cron itself under
 libfaketime, on Saturday 3 January 2026: `5/15`, `1/2`, `L`, `LW` and `5L` are refused;

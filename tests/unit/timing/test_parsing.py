@@ -1,4 +1,4 @@
-"""Schedules as plain data to rules: what is understood, and what is refused at which field."""
+"""Plain data to rules: accepted schedules, and refused ones with the wrong field."""
 
 from __future__ import annotations
 

@@ -127,7 +127,8 @@ def test_a_key_is_the_same_text_in_every_process(seed: str) -> None:
 from datetime import date
 from runner.timing.parsing import parse_rule
 data = {"frequency": "weekly", "days": ["sunday", "monday", "friday"], "at": ["14:00", "02:00"]}
-print(parse_rule(data, default_zone="UTC", excepted=frozenset({date(2026, 1, 1), date(2026, 5, 1)})).key)
+excepted = frozenset({date(2026, 1, 1), date(2026, 5, 1)})
+print(parse_rule(data, default_zone="UTC", excepted=excepted).key)
 """
     environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)}
     told = subprocess.run(

@@ -1,5 +1,4 @@
-"""The hints for expressions of other schedulers: each is read here, and means what the
-text meant there.
+"""Hints for expressions of other schedulers: Runner reads each, with the same meaning.
 
 Each row states the meaning by itself, as a predicate on minutes or as an elapsed
 interval; nothing of it is computed with the program. A year of fires is compared with
@@ -139,11 +138,15 @@ SPREAD = [
     ("H H/6 * * *", lambda t: t.minute == 0 and t.hour % 6 == 0, timedelta(hours=6)),
 ]
 NOTHING = [
-    "@reboot", "@fortnightly", "@every 100ms", "@every day", "@every 2d3x", "0 0 15W * ?", "0 0 L-3 * ?", "0 0 L/2 * *",
-    "0 0 12 * * ? 2026/2", "0 0 12 * * ? 2026,2028", "30 H * * *", "H H H * *", "H(0-29)/10 * * * *", "*/0 * * * *",
+    "@reboot", "@fortnightly", "@every 100ms", "@every day", "@every 2d3x",
+    "0 0 15W * ?", "0 0 L-3 * ?", "0 0 L/2 * *",
+    "0 0 12 * * ? 2026/2", "0 0 12 * * ? 2026,2028",
+    "30 H * * *", "H H H * *", "H(0-29)/10 * * * *", "*/0 * * * *",
     "60 * * * *", "0 24 * * *", "2026-12-24 18:00", "Mon *-*-01 02:00", "weekdays 02:00",
-    "0 0 * * 5#6", "TZ=Nowhere/City 0 0 * * *", "TZ= 0 0 * * *", "0 0 12 ? * 8", "0 0 0 31 2 ?", "run this now please",
-    "* * * *", "", "?", "every 5 minutes at noon", "daily at 25:00", "0 0 12 ? * SON", "0 0 * * sonday",
+    "0 0 * * 5#6", "TZ=Nowhere/City 0 0 * * *", "TZ= 0 0 * * *",
+    "0 0 12 ? * 8", "0 0 0 31 2 ?", "run this now please",
+    "* * * *", "", "?", "every 5 minutes at noon", "daily at 25:00",
+    "0 0 12 ? * SON", "0 0 * * sonday",
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
-"""Fires of rules: the original's checklist by row, and laws against oracles that ask
-each minute whether one holds.
+"""Fires of rules: Openbravo's checklist by row, and laws against simple oracles.
+
+An oracle asks for each minute whether the rule matches.
 """
 
 from __future__ import annotations
@@ -584,13 +585,15 @@ class CronDays:
 
 
 MINUTES = [
-    CronField("*", lambda m: True), CronField("*/7", lambda m: m % 7 == 0), CronField("0", lambda m: m == 0),
+    CronField("*", lambda m: True), CronField("*/7", lambda m: m % 7 == 0),
+    CronField("0", lambda m: m == 0),
     CronField("30", lambda m: m == 30), CronField("0,15,45", lambda m: m in {0, 15, 45}),
     CronField("5-20/5", lambda m: m in {5, 10, 15, 20}),
 ]  # fmt: skip
 HOURS = [
-    CronField("*", lambda h: True), CronField("*/2", lambda h: h % 2 == 0), CronField("*/5", lambda h: h % 5 == 0),
-    CronField("2", lambda h: h == 2), CronField("0", lambda h: h == 0), CronField("1,23", lambda h: h in {1, 23}),
+    CronField("*", lambda h: True), CronField("*/2", lambda h: h % 2 == 0),
+    CronField("*/5", lambda h: h % 5 == 0), CronField("2", lambda h: h == 2),
+    CronField("0", lambda h: h == 0), CronField("1,23", lambda h: h in {1, 23}),
     CronField("0-3", lambda h: h <= 3),
 ]  # fmt: skip
 MONTH_DAYS = [
@@ -694,7 +697,8 @@ class Case:
     keep: int
 
     def __repr__(self) -> str:
-        return f"Case({self.rule}, from {self.begin} to {self.end}, asked={self.asked}, keep={self.keep})"
+        span = f"from {self.begin} to {self.end}"
+        return f"Case({self.rule}, {span}, asked={self.asked}, keep={self.keep})"
 
     @property
     def days(self) -> list[date]:

@@ -1,4 +1,4 @@
-"""Wall time to instant, against a walk through all minutes and against the zone database itself."""
+"""Wall time to instant, compared with a walk through all minutes and the zone database."""
 
 from __future__ import annotations
 

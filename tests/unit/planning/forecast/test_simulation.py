@@ -1,4 +1,4 @@
-"""What a catalog would do in a span, against enumerations of every single fire."""
+"""Simulations of a catalog, compared with an enumeration of every single fire."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_the_busiest_minute_is_the_first_with_most_starts(
 
 
 MOST_STARTS = 10_000
-"""What the oracle follows in a second or two."""
+"""The number of fires that the oracle follows within a second or two."""
 
 
 @dataclass
@@ -205,7 +205,7 @@ def tallied(
     length: timedelta,
     max_running: int | None,
 ) -> dict[str, Tally]:
-    """Follow every start in order, keeping the whole list of runs and no more cleverness than that."""
+    """Follow every start in order in the simplest way, with a list of all executions."""
     starts = sorted(
         (fire + delay_of(request), index)
         for index, request in enumerate(requests)

@@ -1,6 +1,4 @@
-"""The claimed fire times of a request as spans: nothing claimed is forgotten, and the
-room is bounded.
-"""
+"""Claimed fire times as spans: no claim is forgotten, and memory is bounded."""
 
 from __future__ import annotations
 

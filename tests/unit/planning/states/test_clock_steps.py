@@ -1,4 +1,4 @@
-"""What a clock that went back changes: what fires again, what never does, what is recorded once."""
+"""After the clock went back: which fires run again, and which are recorded only once."""
 
 from __future__ import annotations
 
@@ -338,7 +338,7 @@ TIMINGS: list[Schedule | RunLater] = [
 
 @dataclass
 class Life:
-    """A request under a runner whose clock does what it likes, and a plain account of its verdicts."""
+    """A request under a runner whose clock steps at random, and a simple list of its verdicts."""
 
     request: ProcessRequest
     now: datetime = NOON

@@ -1,4 +1,4 @@
-"""The verdicts: which fires run, late or not, and which are told of as missed. DESIGN.md, Misfire."""
+"""Verdicts: which fires run, on time or late, and which are missed. DESIGN.md, Misfire."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def registered(request: ProcessRequest, now: datetime = NOON) -> RequestState:
 
 
 def settled(request: ProcessRequest, after: timedelta) -> Settlement:
-    """What becomes of the fires of a request registered at noon that nobody looked at for so long."""
+    """Settle a request that was registered at noon, after the loop slept for so long."""
     return settle(request, registered(request), NOON + after)
 
 
@@ -390,11 +390,26 @@ RULES = [
     (rule_of(frequency="minutely", interval=5), 5 * MINUTE),
     (rule_of(frequency="minutely", interval=13, start="2026-03-01 13:07"), 13 * MINUTE),
     (rule_of(frequency="hourly", start=START, repetitions=150), HOUR),
-    (rule_of(frequency="hourly", interval=5, excepted=frozenset({date(2026, 3, 2), date(2026, 3, 29)})), 5 * HOUR),
+    (
+        rule_of(
+            frequency="hourly",
+            interval=5,
+            excepted=frozenset({date(2026, 3, 2), date(2026, 3, 29)}),
+        ),
+        5 * HOUR,
+    ),
     (rule_of("Europe/Madrid", frequency="daily", at=["02:30", "02:45", "18:00"]), 8 * HOUR),
-    (rule_of("Europe/Madrid", frequency="daily", days="weekdays", at="02:30", finish="2026-08-01"), DAY),
+    (
+        rule_of(
+            "Europe/Madrid", frequency="daily", days="weekdays", at="02:30", finish="2026-08-01"
+        ),
+        DAY,
+    ),
     (rule_of("Africa/Cairo", frequency="daily", interval=3, start=START, repetitions=20), 3 * DAY),
-    (rule_of("Australia/Lord_Howe", frequency="weekly", days=["sunday", "monday"], at="02:15"), 3 * DAY),
+    (
+        rule_of("Australia/Lord_Howe", frequency="weekly", days=["sunday", "monday"], at="02:15"),
+        3 * DAY,
+    ),
     (rule_of(frequency="monthly", day=31, at="00:00"), 45 * DAY),
     (rule_of("Europe/Madrid", frequency="cron", expression="*/20 1-4 * * *"), HOUR),
 ]  # fmt: skip

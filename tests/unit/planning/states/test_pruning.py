@@ -1,4 +1,4 @@
-"""Removed requests are forgotten after 90 days, and none that something still refers to."""
+"""Removed requests are forgotten after 90 days, unless something still refers to them."""
 
 from __future__ import annotations
 

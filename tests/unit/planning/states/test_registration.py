@@ -1,5 +1,6 @@
-"""How a request's state follows its file, a person's commands and the clock: DESIGN.md,
-Life cycle, by sentence.
+"""Changes of a request's state by its file, a person and the clock.
+
+The tests follow DESIGN.md, Life cycle, sentence by sentence.
 """
 
 from __future__ import annotations
@@ -896,7 +897,7 @@ LOOKED_AT = 10  # fires of each rule
 
 @st.composite
 def lasting(draw: st.DrawFn) -> Schedule:
-    """A schedule with exceptions among the dates on which it would fire, and perhaps repetitions."""
+    """Generate a schedule that excepts some of its dates, perhaps with repetitions."""
     data = draw(st.sampled_from(LASTING))
     plain = parse_rule(data, default_zone="UTC")
     dates = [fire.date() for fire in islice(fires(plain, NOON), LOOKED_AT)]
@@ -988,7 +989,7 @@ def test_neither_a_restart_nor_an_edit_of_anything_else_moves_a_fire(
 def test_each_fire_obeys_the_finish_in_force_at_its_time(
     timing: Schedule, edits: list[tuple[float, float | None]]
 ) -> None:
-    """A later finish revives what is complete, with its repetitions and its interval as they were."""
+    """A later finish revives a complete request with its former repetitions and interval."""
     timing = replace(timing, spread=timedelta())
     watch, expected = Watch(request_of(timing)), fires_of(timing.rule)
     length = expected[-1] - NOON

@@ -1,4 +1,4 @@
-"""`formerly`: a request goes on under another name with all that is remembered of it."""
+"""`formerly`: a request continues under another name with its whole state."""
 
 from __future__ import annotations
 

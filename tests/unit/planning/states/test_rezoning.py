@@ -1,6 +1,4 @@
-"""What new zone data makes of a request: no phantom miss, no double fire, nothing lost
-that is to come.
-"""
+"""After new zone data: no false miss, no double fire, no lost fire."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ Build = Callable[[], ProcessRequest]
 
 
 def put_clocks(hours: int) -> None:
-    """Let the clocks of Test/City be so many hours ahead of UTC; the sign of Etc/GMT is reversed."""
+    """Set the clocks of Test/City so many hours ahead of UTC; Etc/GMT reverses the sign."""
     name = f"GMT-{hours}" if hours >= 0 else f"GMT+{-hours}"
     use_zone_data({CITY: files("tzdata.zoneinfo.Etc").joinpath(name).read_bytes()})
 

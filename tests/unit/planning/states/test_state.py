@@ -1,4 +1,4 @@
-"""States as text for the store, and what of a request decides its fire times."""
+"""States as text for the store, and the parts of a request that decide its fire times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person should know of a timing that is valid."""
+"""Warnings about valid timings."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def test_days_of_a_cron_that_months_lack_are_named() -> None:
 def test_both_day_fields_of_a_cron_are_alternatives() -> None:
     both = words(cron("0 2 1 * 1"), Kind.BOTH_DAYS)
     assert (
-        both
-        == "both day fields are restricted: it fires on day 1 of the month and also on each weekday 1"
+        both == "both day fields are restricted: it fires on day 1 of the month "
+        "and also on each weekday 1"
     )
     assert "only on days that are */2 of the month and weekday MON too" in words(
         cron("0 2 */2 * MON"), Kind.BOTH_DAYS
@@ -184,7 +184,8 @@ def test_a_named_time_in_a_gap_and_an_overlap_of_the_next_12_months() -> None:
         "02:30 does not exist; it fires at 03:00 instead"
     )
     assert words(found, Kind.OVERLAP) == (
-        "clocks go back from 2026-10-25 03:00 to 02:00 in Europe/Madrid: 02:30 comes twice; it fires at the first"
+        "clocks go back from 2026-10-25 03:00 to 02:00 in Europe/Madrid: "
+        "02:30 comes twice; it fires at the first"
     )
 
 

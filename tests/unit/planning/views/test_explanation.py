@@ -179,7 +179,7 @@ HOURLY = request_of(
 def test_the_fires_around_count_from_a_reschedule(
     minutes: int, before: int, after: int | None
 ) -> None:
-    """In minutes from the reschedule; before it, what was fired by the former count is the nearest."""
+    """All numbers are minutes from the reschedule. Before it, the former count applies."""
     first_seen = RESCHEDULED_AT - 3 * HOUR
     state = reschedule(
         HOURLY, seen(HOURLY, first_seen, RESCHEDULED_AT), RESCHEDULED_AT, by="maria"
@@ -514,7 +514,8 @@ def test_no_runner_was_running_and_none_has_started() -> None:
     )
     assert causes(explanation) == ["runner_down"]
     assert words(explanation) == (
-        "no runner was running; the last sign of one is of 2026-12-24 17:00:00+01:00; none has started since"
+        "no runner was running; the last sign of one is of 2026-12-24 17:00:00+01:00; "
+        "none has started since"
     )
 
 

@@ -1,4 +1,4 @@
-"""The monitor log's records as values: executions, misses, changes, and times without a runner."""
+"""Monitor records as values: executions, misses, changes, times without a runner."""
 
 from __future__ import annotations
 

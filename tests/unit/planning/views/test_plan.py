@@ -1,6 +1,4 @@
-"""What plan says is what happens: told of random changes, and then done by the runner's
-own decisions.
-"""
+"""What `plan` shows is what the runner then does, for random changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs, in words."""
+"""Processes in words."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def test_how_it_runs(field: str) -> None:
                 max_delay=2 * MINUTE,
                 exit_codes=frozenset({75}),
             ),
-            "9 attempts, 1m between them, each time 1.5 times as long, at most 2m, only after exit code 75",
+            "9 attempts, 1m between them, each time 1.5 times as long, at most 2m, "
+            "only after exit code 75",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a person is shown of requests: standing, drift, coming fires."""
+"""Requests as commands show them: status, drift, upcoming fires."""
 
 from __future__ import annotations
 
