@@ -20,7 +20,9 @@ def followed(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) ->
     while isinstance(process.action, Reference):
         name = process.action.request
         if name in seen or name not in requests:
-            raise RefusedError(f"its process is that of {name!r}, which cannot be had")
+            raise RefusedError(
+                f"it runs the process of {name!r}, which does not exist or is part of a cycle"
+            )
         seen.add(name)
         process = requests[name].process
     return process

@@ -113,7 +113,7 @@ def _daily(interval: int, days: str | None) -> Daily:
         return Daily(interval=interval)
     if interval != 1:
         raise RuleError(
-            f"every {interval} days and only on {days} do not go together",
+            f"`interval: {interval}` and `days: {days}` cannot be combined",
             field=_at("interval"),
             suggestion="leave out interval, or days",
         )
@@ -210,9 +210,7 @@ def _check_that_it_fires(rule: Rule) -> None:
             field=_at("finish"),
             suggestion=f"the first would be at {first}, {rule.zone}",
         )
-    raise RuleError(
-        "it can never fire: each day on which it would is excepted", field=_at("except")
-    )
+    raise RuleError("it can never fire: all of its days are excepted", field=_at("except"))
 
 
 def _first_fire(rule: Rule) -> datetime | None:

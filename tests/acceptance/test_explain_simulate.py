@@ -191,7 +191,7 @@ def test_why_nothing_ran_while_no_runner_was_there(place: Place, by: signal.Sign
     )
     assert causes(place, "tick", at) == ["missed", "runner_down"]
     text = place.run("explain", "tick", "--at", at).stdout
-    assert ("since " if by is signal.SIGTERM else "; the last sign of one is of ") in text
+    assert ("since " if by is signal.SIGTERM else "; the last sign of a runner is from ") in text
     assert "no runner was running" in text
     assert "the next started at " in text
     assert place.stop(second_process) == 0

@@ -42,7 +42,7 @@ def imported(source: str) -> Iterator[str]:
 
 
 def called(source: str) -> Iterator[str]:
-    """Yield the last name of all that a module calls: "now" for `datetime.now(UTC)`."""
+    """Yield the last name of each call in a module: "now" for `datetime.now(UTC)`."""
     for node in nodes_of(source):
         if isinstance(node, ast.Call):
             match node.func:

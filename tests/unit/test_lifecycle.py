@@ -55,7 +55,7 @@ def test_an_illegal_transition_is_a_bug_and_not_a_users_error() -> None:
     assert issubclass(IllegalTransitionError, AssertionError)
 
 
-# One row a status: the reasons with which an execution may end in it; "-" is none.
+# One row per status: the reasons with which an execution may end in it; "-" is no reason.
 ENDS = """
 processing
 success         -

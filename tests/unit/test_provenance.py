@@ -29,7 +29,7 @@ SETTINGS = (
 
 
 def git_environment() -> dict[str, str]:
-    """The surrounding environment without its git settings, and with ours."""
+    """Return the environment with git settings of our own instead of the inherited ones."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     environment["GIT_CONFIG_COUNT"] = str(len(SETTINGS))
@@ -473,7 +473,7 @@ def test_git_runs_in_our_session_and_in_a_process_group_of_its_own(
 
 
 def children() -> set[str]:
-    """Return the pids of our children, those that nobody has waited for too."""
+    """Return the pids of our children, zombies included."""
     found = set()
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has just ended

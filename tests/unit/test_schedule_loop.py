@@ -19,7 +19,7 @@ from runner.schedule_loop import FireJob, FireScheduler
 
 
 class Clock:
-    """Stands still until it is set."""
+    """A clock that stands still until the test sets it."""
 
     def __init__(self, now_s: float = 1000.0) -> None:
         self.now_s = now_s
@@ -253,9 +253,7 @@ def test_the_last_plan_of_each_key_fires_in_order(plans: list[tuple[str, int]]) 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Planned:
-    """One plan of a key, and what its call does: plan another key (or its own), forget
-    one, or fail.
-    """
+    """One plan of a key, and the action of its call: plan a key, forget one, or fail."""
 
     key: str
     at_s: float
@@ -269,7 +267,7 @@ DELAYS = st.integers(-3, 12)
 
 
 class AgainstADictionary(RuleBasedStateMachine):
-    """Any sequence of plans, cancellations, failures and turns, side by side with a dictionary."""
+    """Compare any sequence of plans, cancellations, failures and turns with a dictionary."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -299,7 +297,7 @@ class AgainstADictionary(RuleBasedStateMachine):
         return Planned(key=plans[0], at_s=planned.at_s + plans[1])
 
     def expected_turn(self) -> list[Planned]:
-        """Play a turn in the dictionary alone."""
+        """Play a turn in the dictionary only."""
         fired = []
         due = [planned for planned in self.expected.values() if planned.at_s <= self.clock.now_s]
         for planned in sorted(due, key=lambda one: (one.at_s, one.key)):
@@ -389,9 +387,7 @@ def test_endless_replanning_keeps_the_heap_small(
 
 @pytest.fixture
 def touches(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
-    """Count how often any fire time is looked at, by comparison or otherwise; each call
-    starts again from 0.
-    """
+    """Count how often any fire time is read or compared. Each call restarts from 0."""
     counter, seen = count(), 0
 
     def read(job: FireJob) -> float:

@@ -52,7 +52,7 @@ WITHIN: dict[str, Keys] = {
         "timing": {"schedule": {**DAILY["schedule"], "misfire": "fire_once"}}
     },
 }
-"""What must stand beside a key for the document to be valid, by the longest path that fits."""
+"""The other keys that a valid document needs beside a key, by the longest matching path."""
 SAID: dict[str, tuple[object, object]] = {
     "process.command": (["true"], ["false"]),
     "process.shell": ("true", "false"),
@@ -79,8 +79,9 @@ SAID: dict[str, tuple[object, object]] = {
     "timing.schedule.except": (["2027-12-25"], None),
     "timing.schedule.finish": ("2030-06-30", None),
 }
-"""Two values of a key that `show` must tell apart, None for no such key; by default the
-schema's example and None.
+"""Two values of a key that `show` must distinguish; None means no such key.
+
+The default is the schema's example and None.
 """
 OF_MEMBERS = {"process.scheduled"}
 """Keys that only a group's member can have."""
@@ -120,7 +121,7 @@ def document(path: str, value: object) -> Keys:
 
 
 def shown(folder: Path, content: Keys) -> list[str]:
-    """Return what `show` prints of a document, but for what identifies its text."""
+    """Return the output of `show` for a document, without the digest of its text."""
     jobs = folder / "jobs.d"
     (jobs / "shown.yaml").write_text(json.dumps(content))
     done = CliRunner().invoke(

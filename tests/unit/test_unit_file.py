@@ -17,7 +17,7 @@ UNIT = Path(runner.__file__).parent / "systemd" / "runner.service"
 
 
 def service() -> dict[str, list[str]]:
-    """Return the settings of the section [Service], each with its values in order."""
+    """Return the settings of [Service], each with its values in order."""
     settings = defaultdict(list)
     section = ""
     for line in UNIT.read_text().splitlines():

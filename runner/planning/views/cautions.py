@@ -68,7 +68,7 @@ def cautions(timing: Timing | None, now: datetime) -> list[Caution]:
         case None | RunImmediately():
             return []
         case RunLater(start=start):
-            return [Caution(kind=Kind.OVER, message="its time is past")] if start <= now else []
+            return [Caution(kind=Kind.OVER, message="its time has passed")] if start <= now else []
         case Schedule(rule=rule) if next_fire(rule, now) is None:
             return [Caution(kind=Kind.OVER, message=_over(rule, now))]
         case Schedule(rule=rule):
@@ -136,8 +136,8 @@ def _steps_beyond(expression: str) -> Iterator[Caution]:
     for step in steps_in(expression):
         if step.is_beyond:
             message = (
-                f"the step of {step.term} leads out of the {step.field.name}: "
-                f"only {step.first} is left"
+                f"the step of {step.term} is longer than the {step.field.name}: "
+                f"only {step.first} matches"
             )
             if step.term.startswith("*") and (frequency := _FREQUENCIES.get(step.field.name)):
                 message += (
@@ -155,7 +155,7 @@ def _uneven_steps(expression: str, fields: CronSim) -> Iterator[Caution]:
         step = text.removeprefix("*/")
         if step != text and step.isdecimal() and int(step) < size and size % int(step):
             times = _listed([str(number) for number in sorted(numbers)], _MOST_LISTED)
-            message = f"{text} begins anew with each {whole}: it comes at {unit} {times}"
+            message = f"{text} restarts with each {whole}: it fires at {unit} {times}"
             yield Caution(kind=Kind.UNEVEN_STEP, message=message)
 
 
@@ -191,7 +191,7 @@ def _of_counting(rule: Rule) -> Iterator[Caution]:
             text = f"{every} does not divide the {unit}, so each {unit} differs"
         case Daily(interval=interval) | Weekly(interval=interval) if interval > 1:
             unit = "days" if isinstance(rule.pattern, Daily) else "weeks"
-            text = f"every {interval} {unit} needs one to begin with"
+            text = f"every {interval} {unit} needs a starting point"
         case Monthly(interval=interval) if 12 % interval:
             text = f"{interval} months do not divide the year"
         case _:

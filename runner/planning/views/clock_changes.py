@@ -48,9 +48,7 @@ def clock_changes(zone: ZoneInfo, after: datetime, until: datetime) -> Iterator[
 
 
 def times_in(change: ClockChange, rule: Rule) -> list[datetime]:
-    """Return the wall times (naive) that a rule names and that a clock change leaves
-    out, or doubles.
-    """
+    """Return the naive wall times of a rule that a clock change skips or repeats."""
     first, end = sorted((change.wall_before, change.wall_after))
     last = end.replace(tzinfo=UTC) - TICK
     named = fires(_on_paper(rule), first.replace(tzinfo=UTC) - TICK)
@@ -59,15 +57,13 @@ def times_in(change: ClockChange, rule: Rule) -> list[datetime]:
 
 
 def _on_paper(rule: Rule) -> Rule:
-    """Return a rule whose fires, read as wall times, are those of `rule` as if clocks
-    never changed.
-    """
+    """Return the rule in UTC, where no clock changes: its fires are wall times of `rule`."""
     start = rule.start and wall_at(rule.start, zone_named(rule.zone)).replace(tzinfo=UTC)
     return replace(rule, zone="UTC", start=start, finish=None, repetitions=None)
 
 
 def _is_in_force(rule: Rule, at: datetime) -> bool:
-    """Tell whether a rule has begun, and is neither over nor used up."""
+    """Return whether a rule has begun and still has fires at an instant."""
     if rule.start is not None and at < rule.start:
         return False
     return (rule.finish is None or at <= rule.finish) and next_fire(rule, at - _DAY) is not None

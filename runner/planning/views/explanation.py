@@ -52,18 +52,18 @@ def why(question: Question) -> Explanation:
     missed = [
         each for each in question.history.missed if hindered is None or _is_named(each, question.at)
     ]
-    told = [_of_run(run, question.zone) for run in runs]
-    told += [because for each in missed for because in _of_missed(each, question)]
-    told += _of_step(question)
+    reasons = [_of_run(run, question.zone) for run in runs]
+    reasons += [because for each in missed for because in _of_missed(each, question)]
+    reasons += _of_step(question)
     if hindered is None and question.at + delay_of(question.request) > question.now:
-        return Explanation(because=(*_to_come(question), *told), runs=runs)
+        return Explanation(because=(*_to_come(question), *reasons), runs=runs)
     if missed or not all(run.is_direct for run in runs):
-        return Explanation(because=tuple(told), runs=runs)
+        return Explanation(because=tuple(reasons), runs=runs)
     if hindered is not None:
         return replace(
-            hindered, because=(*hindered.because, *_another_rule(question), *told), runs=runs
+            hindered, because=(*hindered.because, *_another_rule(question), *reasons), runs=runs
         )
-    return Explanation(because=(*_unrecorded(question), *told), runs=runs)
+    return Explanation(because=(*_unrecorded(question), *reasons), runs=runs)
 
 
 def of_expression(timing: Timing, at: datetime, zone: str) -> Explanation:
@@ -92,7 +92,8 @@ def _of_run(run: Run, zone: str) -> Because:
         return Because(cause=Cause.SKIPPED, message=message)
     if run.is_waiting:
         return Because(
-            cause=Cause.WAITING, message=f"{asked}it waits for its turn: as many run as may"
+            cause=Cause.WAITING,
+            message=f"{asked}it waits for its turn: `max_running` executions are running",
         )
     if run.started is None:
         return Because(cause=Cause.RAN, message=f"{asked}it did not start ({run.status}){tail}")
@@ -129,8 +130,8 @@ def _of_missed(missed: Missed, question: Question) -> Iterator[Because]:
         yield _of_absence(question.history.absence, question.zone)
     else:
         message = (
-            "a runner was there: the machine slept, its clock was set, "
-            "or the runner or its store was held up"
+            "a runner was running, but the machine slept, its clock was set, "
+            "or the runner or its store was blocked"
         )
         yield Because(cause=Cause.UNKNOWN, message=message)
 
@@ -143,7 +144,7 @@ def _of_step(question: Question) -> Iterator[Because]:
     stepped, at = clock_text(step.seconds), local_words(step.at, question.zone)
     message = (
         f"the clock went back by {stepped} to {at}: "
-        "since then, what was recorded as missed runs if it is on time, and replaces the miss"
+        "since then, a fire recorded as missed runs if it is on time, and replaces the miss"
     )
     yield Because(cause=Cause.CLOCK_WENT_BACK, message=message)
 
@@ -235,10 +236,10 @@ def _of_generation(question: Question, state: RequestState) -> Because:
     )
     since = local_words(state.since, question.zone)
     if opened is not None and opened.word == "rescheduled":
-        message = f"it was rescheduled at {since}{_by(opened)}: what was due before is no longer"
+        message = f"it was rescheduled at {since}{_by(opened)}: fires that were due before no longer count"
     else:
         message = (
-            f"its rule changed, or was planned anew, at {since}: "
+            f"its rule changed, or it was planned again, at {since}: "
             "before, another one may have been in force"
         )
     return Because(cause=Cause.RULE_CHANGED, message=message)
@@ -330,7 +331,7 @@ def _of_changes(question: Question, state: RequestState) -> Iterator[Because]:
 
 def _unsettled(question: Question, state: RequestState) -> Because:
     if state.fired_through < question.at:
-        message = "it has had no verdict yet: a runner that is alive gives it in a moment"
+        message = "it has no verdict yet; a running runner decides within a moment"
         return Because(cause=Cause.TO_COME, message=message)
     oldest = question.history.reaches_back_to
     if oldest is None or oldest > question.at:
@@ -354,7 +355,7 @@ def unscheduled_words(state: RequestState, zone: str) -> str | None:
 def _of_absence(absence: Absence, zone: str) -> Because:
     since = f" since {local_words(absence.since, zone)}" if absence.since else ""
     if absence.since is not None and not absence.is_orderly:
-        since = f"; the last sign of one is of {local_words(absence.since, zone)}"
+        since = f"; the last sign of a runner is from {local_words(absence.since, zone)}"
     until = (
         f"; the next started at {local_words(absence.until, zone)}"
         if absence.until

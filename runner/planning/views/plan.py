@@ -166,7 +166,7 @@ class _Passage:
             request=request,
             renamed_from=self._former if self._former != self._name else None,
             state=settlement.state,
-            told=self._told(state, settlement.state),
+            told=self._events(state, settlement.state),
             runs=settlement.claims,
             due_anyway=frozenset(anyway.claims if anyway else ()) & frozenset(settlement.claims),
             missed=tuple([*missed, settlement.miss] if settlement.miss else missed),
@@ -185,7 +185,7 @@ class _Passage:
     def _registered(self) -> tuple[RequestState, list[Miss]]:
         """Return the state of a request by its new file, and the fires it misses by that."""
         if self._registration is None:
-            assert self._before is not None, "what has no state follows from its catalog"
+            assert self._before is not None, "a request without a state has a registration"
             return self._before, []
         changed = self._registration.state
         state, abandoned = without_abandoned(self._old, self._before, changed, self._now)
@@ -204,10 +204,10 @@ class _Passage:
             return Kind.ADDED
         return Kind.CHANGED if changed_fields(self._old, self._new) else Kind.UNTOUCHED
 
-    def _told(self, registered: RequestState, settled: RequestState) -> tuple[Change, ...]:
+    def _events(self, registered: RequestState, settled: RequestState) -> tuple[Change, ...]:
         change = self._registration and self._registration.change
-        told = [change] if change else []
-        return tuple(told + [Change.COMPLETED] * (settled.status is not registered.status))
+        events = [change] if change else []
+        return tuple(events + [Change.COMPLETED] * (settled.status is not registered.status))
 
     def _outlook(self, request: ProcessRequest | None, state: RequestState) -> Outlook | None:
         if request is None:

@@ -44,7 +44,7 @@ def action_words(action: Action) -> str:
         case Python(target=target):
             return f"python: {target}"
         case Group(members=members, stop_on_failure=stops):
-            end = "until one fails" if stops else "whatever becomes of each"
+            end = "until one fails" if stops else "even if one fails"
             return f"a group of {_counted(len(members), 'member')}, one after another, {end}"
         case Reference(request=name):
             return f"the process of {name}"

@@ -86,8 +86,8 @@ def test_row_06_later_more_than_a_minute_late_has_a_misfired_record_and_runs_now
 
 
 def test_row_06_but_a_run_later_that_is_past_when_first_seen_does_not_run() -> None:
-    """The original runs a start in the past; here that would let an old file run by
-    being copied. Reschedule does.
+    """Openbravo runs a start in the past. Here, copying an old file would then run it, so
+    only Reschedule does.
     """
     first = register(LATER, None, NOON + 2 * HOUR)
     assert first.miss == Miss(count=1, first=NOON + HOUR, last=NOON + HOUR)
@@ -97,9 +97,7 @@ def test_row_06_but_a_run_later_that_is_past_when_first_seen_does_not_run() -> N
 
 
 def test_row_07_a_run_later_has_no_finish() -> None:
-    """The original ignores it; here `run_later` does not even have the key, so that
-    nobody relies on it.
-    """
+    """Openbravo ignores the finish. Here `run_later` has no such key."""
     assert "finish" not in RunLater.__dataclass_fields__
 
 
@@ -133,9 +131,9 @@ def test_row_16_a_missed_interval_continues_at_the_next_aligned_instant() -> Non
 
 
 def test_row_17_a_missed_interval_with_repetitions_is_skipped_and_keeps_its_anchor() -> None:
-    """The original runs it now and counts on from now. Ours treats all schedules alike:
-    what is missed is told, uses up its repetition and leaves the others where they were
-    planned; `fire_once` is how to ask for the late run.
+    """Openbravo runs the fire now and counts on from now. Runner treats all schedules alike:
+    it records the missed fire, counts it as a repetition, and keeps the others where they
+    are. `fire_once` asks for the late run.
     """
     data: dict[str, Any] = {
         "frequency": "minutely",
@@ -201,9 +199,7 @@ def test_row_38_schedule_makes_it_scheduled() -> None:
 
 
 def test_row_39_unschedule_clears_future_fires_and_leaves_running_executions_alone() -> None:
-    """That a running execution goes on is for the service; here nothing but the state
-    changes, and nothing is due.
-    """
+    """Only the state changes here. The service lets a running execution continue."""
     pressed = unschedule(seen(HOURLY), NOON + MINUTE, by="ann")
     assert (pressed.state.status, pressed.change) == (RequestStatus.UNSCHEDULED, Change.UNSCHEDULED)
     assert firing.due_at(HOURLY, pressed.state) is None
@@ -221,9 +217,7 @@ def test_row_40_the_last_fire_completes(request_: ProcessRequest) -> None:
 
 
 def test_row_41_a_failed_run_never_changes_the_request() -> None:
-    """A state only notes how an execution ended, for people: what is planned, and when,
-    stays as it was.
-    """
+    """The state notes the result for people; the planned fires stay unchanged."""
     settlement = settle(HOURLY, seen(HOURLY), NOON + HOUR)
     assert settlement.state.status is RequestStatus.SCHEDULED
     assert pending_fire(HOURLY, settlement.state) == NOON + 2 * HOUR
@@ -246,8 +240,8 @@ def test_row_41_a_failed_run_never_changes_the_request() -> None:
 
 
 def test_row_42_deleting_a_scheduled_request_unschedules_it() -> None:
-    """The original refuses. A file can always be deleted; its state stays, so that its
-    return does not rerun it.
+    """Openbravo refuses. A file can always be deleted. Its state stays, so that a returning
+    file does not run again.
     """
     gone = remove(seen(HOURLY), NOON)
     assert (gone.state.status, gone.change) == (RequestStatus.UNSCHEDULED, Change.REMOVED)
@@ -260,8 +254,8 @@ def test_row_42_deleting_a_scheduled_request_unschedules_it() -> None:
 
 
 def test_row_43_an_edited_request_keeps_its_plan_unless_its_rule_changed() -> None:
-    """The original makes it read-only. A changed rule counts from the change on,
-    everything else serves at once.
+    """Openbravo makes it read-only. Here a changed rule counts from the change on, and any
+    other change applies at once.
     """
     planned = seen(HOURLY)
     edited = replace(
@@ -285,7 +279,7 @@ def test_row_44_an_immediate_request_that_a_restart_cut_off_is_marked_and_not_re
 
 
 def test_row_44_but_a_restart_does_not_lose_an_execution_that_had_not_begun() -> None:
-    """The original marks it, too, and never runs it. Nothing of ours began: it runs, once."""
+    """Openbravo marks it too and never runs it. Here nothing had begun, so it runs once."""
     waiting = register(IMMEDIATELY, restarted(seen(IMMEDIATELY)), NOON + HOUR).state
     settlement = settle(IMMEDIATELY, waiting, NOON + HOUR)
     assert settlement.claims == (NOON,)

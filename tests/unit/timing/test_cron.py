@@ -57,7 +57,7 @@ def expression_of(chance: Random) -> str:
 
 
 def check_against_cronsim(chance: Random) -> None:
-    """Anywhere in time where no clock changes, or near a change."""
+    """Generate an instant: anywhere, or near a clock change."""
     text = expression_of(chance)
     try:
         expression = read_expression(text, field=FIELD)
@@ -107,7 +107,7 @@ def test_the_walk_is_that_of_cronsim_where_cronsim_can_be_relied_on(chance: Rand
 @pytest.mark.campaign
 @pytest.mark.timeout(0)
 def test_the_walk_is_that_of_cronsim_at_length() -> None:
-    """As many examples as RUNNER_EXAMPLES says, other ones for another RUNNER_SEED."""
+    """Run RUNNER_EXAMPLES examples from RUNNER_SEED."""
     seed = os.environ.get("RUNNER_SEED", "1")
     for number in range(int(os.environ.get("RUNNER_EXAMPLES", "100000"))):
         try:

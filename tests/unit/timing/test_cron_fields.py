@@ -42,7 +42,7 @@ SAMPLES = [
 
 
 def numbers(text: str, place: int) -> set[int]:
-    """Return what a field allows: of each term the range, then every step-th of it; Sunday is 0."""
+    """Return the numbers that a field allows: every step-th of each term; Sunday is 0."""
     low, high = BOUNDS[place]
     found: set[int] = set()
     for term in text.lower().split(","):
@@ -58,7 +58,7 @@ def numbers(text: str, place: int) -> set[int]:
 
 
 def matches(expression: str, minute: datetime) -> bool:
-    """Tell whether an expression of five fields matches a minute, by looking at it alone."""
+    """Return whether an expression of five fields matches this one minute."""
     texts = expression.split()
     shown = (minute.minute, minute.hour, minute.day, minute.month, minute.isoweekday() % 7)
     at_minute, at_hour, on_day, in_month, on_weekday = (
@@ -71,7 +71,7 @@ def matches(expression: str, minute: datetime) -> bool:
 
 
 def by_looking_at_each(expression: str, begin: datetime, days: int) -> list[datetime]:
-    """Return the minutes that match: of days that match at all, each."""
+    """Return the matching minutes; skip days that do not match."""
     found = []
     on_any_minute = " ".join(["*", "*", *expression.split()[2:]])
     for day in (begin + timedelta(days=number) for number in range(days)):
@@ -183,6 +183,6 @@ def test_a_caution_says_how_to_write_the_interval_that_a_step_cannot_be() -> Non
     rule = parse_rule({"frequency": "cron", "expression": "*/90 * * * *"}, default_zone="UTC")
     (caution,) = cautions(Schedule(rule=rule), datetime(2026, 1, 1, tzinfo=UTC))
     assert caution.message == (
-        "the step of */90 leads out of the minute: only 0 is left; "
+        "the step of */90 is longer than the minute: only 0 matches; "
         "every 90 minutes is frequency: minutely, interval: 90"
     )

@@ -159,7 +159,7 @@ def test_a_finish_in_the_past_is_accepted() -> None:
         (
             {"frequency": "daily", "at": "02:00", "interval": 2, "days": "weekdays"},
             "interval",
-            "together",
+            "cannot be combined",
             "leave out",
         ),
         (

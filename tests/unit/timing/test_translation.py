@@ -1,7 +1,7 @@
 """Hints for expressions of other schedulers: Runner reads each, with the same meaning.
 
 Each row states the meaning by itself, as a predicate on minutes or as an elapsed
-interval; nothing of it is computed with the program. A year of fires is compared with
+interval; no row uses the program to compute it. A year of fires is compared with
 the minutes for which the predicate holds.
 """
 
@@ -49,7 +49,7 @@ MEANINGS: list[tuple[str, Holds]] = [
     ("TZ=UTC0 30 2 * * *", daily(2, 30)),
     ("CRON_TZ=Etc/GMT-2 30 2 * * *", daily(0, 30)),
     ("CRON_TZ=UTC @daily", daily(0, 0)),
-    # what people write
+    # plain English
     ("0 9 * * friday", daily(9, 0, FRI)),
     ("0 9 * * monday-friday", daily(9, 0, MON, TUE, WED, THU, FRI)),
     ("0 9 * * Tuesday,thurs", daily(9, 0, TUE, THU)),

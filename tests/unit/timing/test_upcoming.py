@@ -58,7 +58,7 @@ def instant(text: str) -> datetime:
 
 
 def local(rule: Rule, after: datetime = LONG_AGO, count: int = 4) -> list[str]:
-    """The next fires as wall times of the rule's zone."""
+    """Return the next fires as wall times of the rule's zone."""
     zone = ZoneInfo(rule.zone)
     return [f"{fire.astimezone(zone):%Y-%m-%d %H:%M}" for fire in islice(fires(rule, after), count)]
 
@@ -67,7 +67,7 @@ def days_of(rule: Rule, after: datetime = LONG_AGO, count: int = 4) -> list[str]
     return [text[:10] for text in local(rule, after, count)]
 
 
-# --- the checklist of the original, by row
+# --- Openbravo's checklist, by row
 # -------------------------------------------------------------------------
 
 
@@ -457,7 +457,7 @@ def test_spread_separates_names_and_is_the_same_for_ever() -> None:
 # --------------------------------------------------------------------------------------
 
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
-# A zone, and a day near which its clocks do something.
+# A zone, and a day near one of its clock changes.
 PLACES = [
     ("Europe/Madrid", "2026-03-29"), ("Europe/Madrid", "2026-10-25"),
     ("America/New_York", "2026-03-08"), ("America/New_York", "2026-11-01"),
@@ -508,7 +508,7 @@ class Clock:
         return min(changes, key=lambda change: abs(change - midnight), default=None)
 
     def instant(self, day: date, at: time) -> datetime:
-        """When the clocks first show this, or what comes after it if they never do."""
+        """Return when the clocks first show this wall time, or else the first later one."""
         wall = datetime.combine(day, at.replace(second=0), self.place)
         index = bisect_left(self.highest, wall)
         is_shown = self.walls[index] == wall
@@ -516,14 +516,14 @@ class Clock:
 
     @cached_property
     def hours(self) -> dict[tuple[date, int], list[tuple[int, datetime]]]:
-        """The minutes that show a date and an hour, by these."""
+        """Return the minutes by the date and the hour that they show."""
         found: dict[tuple[date, int], list[tuple[int, datetime]]] = defaultdict(list)
         for minute, wall in zip(self.minutes, self.walls, strict=True):
             found[wall.date(), wall.hour].append((wall.minute, minute))
         return found
 
     def days_around(self, begin: datetime, end: datetime) -> list[date]:
-        """The complete days of which a part may lie between two instants."""
+        """Return the complete days that may overlap the time between two instants."""
         return [day for day in self.days if begin.date() - 2 * DAY <= day <= end.date() + 2 * DAY]
 
 
@@ -570,7 +570,7 @@ def picked(month_day: MonthDay, month: list[date]) -> date | None:
 
 @dataclass(frozen=True)
 class CronField:
-    """A field of a cron expression, and what it means by another reading of it."""
+    """A field of a cron expression, and its meaning by an independent predicate."""
 
     text: str
     holds: Callable[[int], bool]
@@ -578,7 +578,7 @@ class CronField:
 
 @dataclass(frozen=True)
 class CronDays:
-    """A field of a cron expression that names days, and what it means by another reading of it."""
+    """A day field of a cron expression, and its meaning by an independent predicate."""
 
     text: str
     holds: Callable[[date], bool]
@@ -625,7 +625,7 @@ WEEKDAYS = [
 
 @dataclass(frozen=True)
 class CronCase:
-    """An expression by another reading; without `second` it has five fields."""
+    """An expression with its independent predicates; without `second` it has five fields."""
 
     second: CronField | None
     minute: CronField
@@ -673,9 +673,7 @@ class CronCase:
         return self.month.holds(day) and (all(both) if starred else any(both))
 
     def shown_fires(self, case: Case) -> Iterator[datetime]:
-        """Each second at which the wall time matches, in the minutes of the case, the
-        first and last as a whole.
-        """
+        """Return each second of the case at which the wall time matches, in whole minutes."""
         seconds = [timedelta(seconds=s) for s in self.seconds]
         for day, hour in product(case.days, filter(self.hour.holds, range(24))):
             for shown, minute in case.clock.hours.get((day, hour), ()):
@@ -685,7 +683,7 @@ class CronCase:
 
 @dataclass(frozen=True)
 class Case:
-    """A rule, the part of a clock's days in which it is tried, and what is asked of it there."""
+    """A rule, the span in which it is tried, and the questions asked there."""
 
     rule: Rule
     clock: Clock
@@ -702,7 +700,7 @@ class Case:
 
     @property
     def days(self) -> list[date]:
-        """The days that the rule names, whether or not they have its times of day."""
+        """Return the days that the rule names, even if they lack its times of day."""
         days = self.clock.days_around(self.begin, self.end)
         if self.cron is not None:
             return [day for day in days if self.cron.day_holds(day)]
@@ -719,8 +717,8 @@ class Case:
 
 
 def candidates(case: Case) -> Iterable[datetime]:
-    """Fires without bounds: hours whose wall time cannot match are left out of the
-    walk, times of day looked up.
+    """Return the fires without bounds. Skips the hours that cannot match, and looks times of
+    day up.
     """
     if isinstance(case.rule.pattern, Interval):
         return whole_intervals(case, case.rule.pattern)
@@ -738,9 +736,7 @@ def whole_intervals(case: Case, pattern: Interval) -> list[datetime]:
 
 
 def walked(case: Case) -> Iterator[datetime]:
-    """The same candidates by the plainest walk: what happens at this minute? Too slow
-    for more than a sample.
-    """
+    """Return the same candidates by asking each minute. Too slow for more than a sample."""
     if isinstance(case.rule.pattern, Interval):
         yield from whole_intervals(case, case.rule.pattern)
         return
@@ -765,9 +761,7 @@ def walked(case: Case) -> Iterator[datetime]:
 
 
 def bounded(case: Case, found: Iterable[datetime]) -> list[datetime]:
-    """What start, finish, exceptions and repetitions leave of the candidates within the
-    case, both ends included.
-    """
+    """Apply start, finish, exceptions and repetitions to the candidates of the case."""
     rule, place = case.rule, ZoneInfo(case.rule.zone)
     first, last = max(case.begin, rule.start or case.begin), min(case.end, rule.finish or case.end)
     left = sorted({fire for fire in found if first <= fire <= last})
@@ -1001,9 +995,7 @@ def check_example(
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("frequency", PATTERNS)
 def test_fires_are_exactly_those_that_hold_in_every_zone(frequency: str) -> None:
-    """As many examples as RUNNER_EXAMPLES says, other ones for another RUNNER_SEED; -s
-    shows how far it is.
-    """
+    """Run RUNNER_EXAMPLES examples from RUNNER_SEED; -s shows the progress."""
     examples = int(os.environ.get("RUNNER_EXAMPLES", "100000"))
     seed, began = f"{os.environ.get('RUNNER_SEED', '1')} {frequency}", process_time.process_time()
     for first in range(0, examples, BATCH):

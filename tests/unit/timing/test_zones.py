@@ -52,9 +52,9 @@ def wall(text: str) -> datetime:
 
 @cache
 def minutes_around(zone: str, day: str) -> tuple[list[datetime], list[datetime]]:
-    """Each minute of five days, and the wall time that the zone shows at it.
+    """Return each minute of five days with the wall time that the zone shows at it.
 
-    It is left in its zone, where it compares as if it had none (PEP 495).
+    Wall times keep their zone. Within one zone they compare like naive times (PEP 495).
     """
     begin, place = (
         datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(days=2),
@@ -66,7 +66,7 @@ def minutes_around(zone: str, day: str) -> tuple[list[datetime], list[datetime]]
 
 @cache
 def latest_around(zone: str, day: str) -> list[datetime]:
-    """The latest wall time that the zone has shown up to each of these minutes."""
+    """Return the latest wall time that the zone has shown up to each of these minutes."""
     return list(accumulate(minutes_around(zone, day)[1], max))
 
 
@@ -143,9 +143,7 @@ def test_the_stretches_of_a_date_are_the_minutes_that_show_it(
 
 
 def changes_in_database(key: str) -> list[datetime]:
-    """The changes of offset, 1970 to 2037, from the transition table of the reference
-    implementation of zoneinfo.
-    """
+    """Return the offset changes from 1970 to 2037, by zoneinfo's reference implementation."""
     zone = _zoneinfo.ZoneInfo.no_cache(key)
     instants = [datetime.fromtimestamp(seconds, UTC) for seconds in zone._trans_utc]
     offsets = [info.utcoff for info in (zone._tti_before, *zone._ttinfos)]

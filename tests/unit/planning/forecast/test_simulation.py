@@ -35,7 +35,7 @@ from runner.timing.parsing import parse_rule
 from runner.timing.rules import Rule
 from runner.timing.upcoming import fires
 
-# In Madrid clocks go back on Sunday the 25th; it is a Thursday, and no whole minute.
+# A Thursday, not at a whole minute. In Madrid, clocks go back on Sunday the 25th.
 BEGIN = datetime(2026, 10, 22, 17, 30, 5, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 SECOND, MINUTE, HOUR, DAY = (
@@ -82,7 +82,7 @@ def load_of(report: Simulation, name: str = "p") -> Load:
     return found
 
 
-# --- random catalogs, and what comes of them one fire after another
+# --- random catalogs, followed fire by fire
 # ------------------------------------------------
 
 RULES = st.one_of(
@@ -191,7 +191,7 @@ MOST_STARTS = 10_000
 
 @dataclass
 class Tally:
-    """What an oracle has seen of one request."""
+    """The counts of one request by the oracle."""
 
     overlapping: int = 0
     skipped: int = 0
@@ -227,7 +227,7 @@ def tallied(
             tally.overlapping += 1
         previous[name] = at
         ends = sorted((end for _, end in runs if end > at), reverse=True)
-        # Free again when of all before it but so many have ended, for they began before it.
+        # A place is free once all but `max_running - 1` of the earlier executions have ended.
         begin = at if max_running is None or len(ends) < max_running else ends[max_running - 1]
         if begin > at:
             tally.waiting += 1
@@ -390,7 +390,7 @@ def test_too_many_fires_are_not_queued(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def catalog(count: int) -> dict[str, ProcessRequest]:
-    """A catalog with a bit of everything."""
+    """Return a catalog with requests of every kind."""
     schedules: list[dict[str, Any]] = [
         {"frequency": "secondly", "interval": 7},
         {"frequency": "minutely", "interval": 1, "start": "2026-01-01 00:00:30"},

@@ -58,13 +58,13 @@ AT_ONCE = request_of(RunImmediately())
 
 
 def ran_on_time(request: ProcessRequest, state: RequestState, *, until: datetime) -> RequestState:
-    """The state after a runner that gave each fire its verdict in time."""
+    """Return the state after a runner settled each fire on time."""
     while (due := due_at(request, state)) is not None and due <= until:
         state = settle(request, state, due).state
     return state
 
 
-# --- what a step back is
+# --- the definition of a step back
 # --------------------------------------------------------------------------------------
 
 
@@ -263,7 +263,7 @@ def test_a_run_later_that_was_recorded_as_missed_is_not_recorded_again() -> None
     assert (on.miss, on.state.status) == (None, COMPLETE)
 
 
-# --- rules that change, requests that go and come
+# --- changed rules, removed and returning requests
 # ---------------------------------------------------------------------
 
 
@@ -408,8 +408,8 @@ class Life:
         assert self.now - due <= self.timing.misfire_grace, "it fired again, but late"
 
     def check(self) -> None:
-        """Every due fire has a verdict, and none is recorded as missed twice, or missed
-        after it ran.
+        """Check that every due fire has one verdict: none is recorded as missed twice, or after
+        it ran.
         """
         claimed = {fire for _, fire in self.claims}
         due = self.due_fires(NOON)
@@ -430,7 +430,7 @@ class Life:
         assert all(fire in self.state.claimed for fire in claimed)
 
     def due_fires(self, after: datetime) -> list[datetime]:
-        """All fires later than `after`, up to the latest moment that any look had."""
+        """Return all fires later than `after`, up to the time of the latest look."""
         if isinstance(self.timing, RunLater):
             return [self.timing.start] if self.timing.start <= self.reached else []
         last = self.reached - delay_of(self.request)

@@ -116,7 +116,7 @@ def test_a_second_look_finds_nothing_more() -> None:
     assert settle(request, result.state, NOON + 17 * MINUTE) == Settlement(state=result.state)
 
 
-# --- what is missed
+# --- missed fires
 # --------------------------------------------------------------------------------------
 
 
@@ -228,7 +228,7 @@ def test_a_run_immediately_is_scheduled_for_its_first_sight_and_complete_when_cl
 
 
 def test_a_run_immediately_is_never_too_late() -> None:
-    """A runner that died between registering it and claiming it runs it when it is back."""
+    """A runner that died between registration and claim runs it after the restart."""
     assert settled(request_of(RunImmediately()), 365 * DAY).claims == (NOON,)
 
 
@@ -258,7 +258,7 @@ def test_within_grace_a_run_later_is_only_late_beyond_it_is_missed() -> None:
     assert settled(later(fire, Misfire.SKIP), HOUR + MINUTE + TICK).claims == ()
 
 
-# --- who is due
+# --- which requests are due
 # --------------------------------------------------------------------------------------
 
 
@@ -316,7 +316,7 @@ def test_repetitions_count_the_fires_after_the_first() -> None:
     assert state.status is RequestStatus.COMPLETE
 
 
-# --- what a change leaves behind
+# --- fires that a change abandons
 # --------------------------------------------------------------------------------------
 
 
@@ -450,7 +450,7 @@ def cases(draw: st.DrawFn) -> Case:
 def verdict_by_the_book(
     due: list[datetime], now: datetime, timing: Schedule, delay: timedelta
 ) -> Settlement:
-    """DESIGN.md, Misfire, over the plain list of the due fires; the state is of no interest."""
+    """Apply DESIGN.md, Misfire, to the plain list of the due fires, without any state."""
     is_on_time = bool(due) and now <= due[-1] + delay + timing.misfire_grace
     on_time, missed = (due[-1:], due[:-1]) if is_on_time else ([], due)
     once = [] if is_on_time else missed[-1:]
@@ -497,8 +497,8 @@ def test_each_fire_has_exactly_one_verdict_whenever_the_loop_looks_at_length(cas
 @settings(max_examples=60)
 @given(cases())
 def test_how_often_the_loop_looks_does_not_change_the_final_state(case: Case) -> None:
-    """Every fire up to the last look is in exactly one claim or one told miss, in any
-    rhythm of looks.
+    """Every fire up to the last look is in exactly one claim or one recorded miss, however
+    often the loop looks.
     """
     if not case.looks:
         return

@@ -567,7 +567,7 @@ def test_a_new_rule_and_a_new_token_together_run_once() -> None:
     assert settle(request, settlement.state, NOON + DAY).claims == ()
 
 
-# --- a restart cuts off
+# --- executions that a restart interrupts
 # --------------------------------------------------------------------------------------
 
 
@@ -602,7 +602,7 @@ def test_an_unscheduled_or_marked_request_is_left_alone(status: RequestStatus) -
     assert cut_off(AT_ONCE, state, 1) is state
 
 
-# --- laws over whole lives
+# --- laws over the whole life of a request
 # --------------------------------------------------------------------------------------
 
 TIMINGS: list[Timing | None] = [
@@ -626,7 +626,7 @@ TOKENS = [None, "1", "2", "3"]
 
 @dataclass
 class Life:
-    """A request, its states, and beside them a plain account of what was promised."""
+    """A request, its states, and a simple list of the guarantees so far."""
 
     request: ProcessRequest = AT_ONCE
     now: datetime = NOON
@@ -712,7 +712,7 @@ class Life:
             assert registration == Registration(state=state)
 
     def look(self) -> None:
-        """The loop gives what is due its verdicts."""
+        """Settle the due fires, as the loop does."""
         if self.state is None:
             return
         settlement = (
@@ -753,7 +753,7 @@ class Life:
         assert not miss or (miss.first == expected[0] and miss.last in expected)
 
     def due_fires(self) -> list[datetime]:
-        """The fires of a schedule that nobody has looked at, by enumeration."""
+        """Enumerate the unsettled fires of a schedule."""
         timing = self.request.timing
         if not isinstance(timing, Schedule) or not self.is_wanted:
             return []
@@ -761,7 +761,7 @@ class Life:
         return list(takewhile(lambda fire: fire <= self.now, coming))
 
     def change(self, former: ProcessRequest, changed: RequestState) -> None:
-        """Put a changed state in force: what was due and is not any more is told as missed."""
+        """Put a changed state in force, and record the abandoned fires as missed."""
         before, state = self.state, changed
         if before is not None:
             miss = abandoned(former, before, changed, self.now)
@@ -831,9 +831,7 @@ deeds: st.SearchStrategy[Deed] = st.one_of(
 
 
 def live(life: Life, steps: list[Deed]) -> None:
-    """The loop is not always quick: some deeds are done before it has looked at what
-    the one before made due.
-    """
+    """Let some actions happen before the loop has settled the fires of the previous one."""
     for step in steps:
         step(life)
     life.look()
@@ -852,7 +850,7 @@ def test_a_requests_guarantees_hold_after_any_actions_at_length(steps: list[Deed
     live(Life(), steps)
 
 
-# --- what decides fire times, across restarts and edits
+# --- fire times across restarts and edits
 # ---------------------------------------------------------------
 
 LASTING: list[dict[str, Any]] = [
@@ -915,8 +913,8 @@ def fires_of(rule: Rule) -> list[datetime]:
 
 @dataclass
 class Watch:
-    """A request that is looked at whenever it is due; each look and each edit is made
-    by another run of the program.
+    """A request that is settled whenever it is due. Each look and each edit restarts the
+    program.
     """
 
     request: ProcessRequest
@@ -941,7 +939,7 @@ class Watch:
         self.now = max(self.now, until)
 
 
-# What may be edited without a word about when it fires.
+# Edits that do not change the fire times.
 EDITS: list[Callable[[ProcessRequest, Schedule], ProcessRequest]] = [
     lambda request, timing: request,
     lambda request, timing: replace(request, description=f"{request.description} edited"),

@@ -37,7 +37,7 @@ def place() -> Iterator[World]:
 
 
 def rename(place: World, old: str, new: str, document: Document, **keys: object) -> None:
-    """Have a request under another name, as one commit does."""
+    """Rename a request in one commit."""
     place.remove(old)
     place.write(new, {**document, "formerly": old, **keys})
     place.reload()
@@ -272,7 +272,7 @@ lives = st.lists(
 
 
 def lived(document: Document, life: list[tuple[timedelta, str]], *, is_renaming: bool) -> list[Any]:
-    """Return what ran and what was missed, whatever the names."""
+    """Return the executions and the missed fires under any name."""
     found: list[Any] = []
     with world() as place:
         place.write("stays", PROCESS)
@@ -306,7 +306,7 @@ def lived(document: Document, life: list[tuple[timedelta, str]], *, is_renaming:
 
 
 def is_left_as_it_came(life: list[tuple[timedelta, str]]) -> bool:
-    """Tell whether each way back is from a name to the one before."""
+    """Return whether each name that returns is the direct predecessor."""
     depth = 0
     for _, what in life:
         depth += {"rename": 1, "back": -1}.get(what, 0)

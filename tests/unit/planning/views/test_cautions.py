@@ -137,10 +137,10 @@ def test_a_star_for_the_minute_of_one_hour_is_probably_a_mistake() -> None:
 @pytest.mark.parametrize(
     ("expression", "told"),
     [
-        ("*/45 * * * *", "*/45 begins anew with each hour: it comes at minute 0 and 45"),
-        ("*/7 9 * * *", "*/7 begins anew with each hour: it comes at minute 0, 7, 14 and 6 more"),
-        ("0 */10 * * *", "*/10 begins anew with each day: it comes at hour 0, 10 and 20"),
-        ("*/40 */15 * * * *", "*/40 begins anew with each minute: it comes at second 0 and 40"),
+        ("*/45 * * * *", "*/45 restarts with each hour: it fires at minute 0 and 45"),
+        ("*/7 9 * * *", "*/7 restarts with each hour: it fires at minute 0, 7, 14 and 6 more"),
+        ("0 */10 * * *", "*/10 restarts with each day: it fires at hour 0, 10 and 20"),
+        ("*/40 */15 * * * *", "*/40 restarts with each minute: it fires at second 0 and 40"),
     ],
 )
 def test_a_step_that_does_not_divide_its_field_is_cautioned(expression: str, told: str) -> None:
@@ -157,11 +157,11 @@ def test_a_step_that_does_not_divide_its_field_is_cautioned(expression: str, tol
         ({"frequency": "hourly", "interval": 5}, "5h does not divide the day, so each day differs"),
         (
             {"frequency": "daily", "interval": 2, "at": "10:00"},
-            "every 2 days needs one to begin with",
+            "every 2 days needs a starting point",
         ),
         (
             {"frequency": "weekly", "interval": 2, "days": ["friday"], "at": "10:00"},
-            "every 2 weeks needs one",
+            "every 2 weeks needs a starting point",
         ),
         (
             {"frequency": "monthly", "interval": 5, "day": 1, "at": "10:00"},

@@ -49,7 +49,7 @@ def daily(excepted: Any = (), **data: Any) -> ProcessRequest:
 def seen(
     request: ProcessRequest, at: datetime = FIRST_SEEN, through: datetime = NOW
 ) -> RequestState:
-    """The state of a request that was registered then, and whose fires have had their verdicts."""
+    """Return the state of a request registered then, with all fires settled."""
     return replace(register(request, None, at).state, fired_through=through)
 
 
@@ -361,7 +361,7 @@ def test_an_unscheduled_request_says_who_unscheduled_it() -> None:
         (
             run("processing", started=None, is_waiting=True),
             "waiting",
-            "it waits for its turn: as many run as may",
+            "it waits for its turn: `max_running` executions are running",
         ),
     ],
 )
@@ -481,7 +481,7 @@ def test_its_rule_has_changed_since() -> None:
     )
     explanation = asked(request, state=state, history=History(changes=changes))
     assert causes(explanation) == ["rule_changed"]
-    assert "its rule changed, or was planned anew, at 2026-12-25 18:00:00+01:00" in words(
+    assert "its rule changed, or it was planned again, at 2026-12-25 18:00:00+01:00" in words(
         explanation
     )
     hour_later = asked(request, EVE + HOUR, state=state, history=History(changes=changes))
@@ -514,7 +514,7 @@ def test_no_runner_was_running_and_none_has_started() -> None:
     )
     assert causes(explanation) == ["runner_down"]
     assert words(explanation) == (
-        "no runner was running; the last sign of one is of 2026-12-24 17:00:00+01:00; "
+        "no runner was running; the last sign of a runner is from 2026-12-24 17:00:00+01:00; "
         "none has started since"
     )
 
@@ -540,7 +540,7 @@ STEP = StepBack(at=EVE - HOUR, seconds=7200.0, begin=EVE - HOUR, end=EVE + HOUR)
 
 
 def stepped(request: ProcessRequest, *, is_claimed: bool) -> RequestState:
-    """The state of a request whose clock was two hours ahead, at six, and came back to five."""
+    """Return the state after a clock two hours ahead, at six, went back to five."""
     state = seen(request, through=EVE - HALF_DAY)
     claimed = state.claimed.with_span(EVE, EVE) if is_claimed else state.claimed
     return replace(state, fired_through=EVE - HOUR, claimed=claimed, furthest_verdict=EVE)

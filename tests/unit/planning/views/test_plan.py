@@ -117,7 +117,7 @@ def do(place: World, files: dict[str, Document | str], step: tuple[Any, ...]) ->
 
 
 def check_plan(place: World) -> None:
-    """Ask for a plan, then let it happen, and compare."""
+    """Make a plan, carry it out, and compare."""
     states = dict(place.registry.states)
     planned = place.plan()
     again = place.plan()

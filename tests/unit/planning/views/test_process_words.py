@@ -38,7 +38,7 @@ MINUTE = timedelta(minutes=1)
         (Reference(request="other"), "the process of other"),
         (
             Group(members=(PLAIN,)),
-            "a group of 1 member, one after another, whatever becomes of each",
+            "a group of 1 member, one after another, even if one fails",
         ),
         (
             Group(members=(PLAIN, PLAIN), stop_on_failure=True),
@@ -137,7 +137,7 @@ def test_members_are_described_by_their_differences_from_the_group() -> None:
         "the process of r",
         "g/same: shell: x",
         "g/other: shell: x; directory /x; environment B; secrets T; nice 5",
-        "g/in: a group of 1 member, one after another, whatever becomes of each",
+        "g/in: a group of 1 member, one after another, even if one fails",
         "  g/in/deep: shell: x",
     ]
     assert member_words(PLAIN) == []

@@ -59,7 +59,7 @@ def rejected(file: str, *names: str) -> Rejection:
     return Rejection(file=file, problems=(problem,), names=frozenset(names), whole=not names)
 
 
-# --- standing and status
+# --- status
 # --------------------------------------------------------------------------------------
 
 
@@ -181,7 +181,7 @@ def test_in_sync_drifted_new_and_invalid_are_distinct() -> None:
     ]
 
 
-# --- what is rejected
+# --- rejected documents
 # --------------------------------------------------------------------------------------
 
 
@@ -230,7 +230,7 @@ def test_a_file_shows_its_documents_without_a_last_good_version() -> None:
     assert [view.name for view in views(force, (bad,), {}, NOON)] == ["hourly", "new"]
 
 
-# --- coming fires
+# --- upcoming fires
 # --------------------------------------------------------------------------------------
 
 
@@ -323,9 +323,7 @@ def test_a_past_run_later_is_listed_by_its_start_and_a_run_immediately_is_not() 
 
 
 def test_upcoming_fires_are_what_a_runner_will_do_with_the_present_files() -> None:
-    """`next` says now what happens: the fires that settle claims, looked at in their
-    time, are those foretold.
-    """
+    """`next` predicts exactly the fires that the runner later claims."""
     edited = request_of(schedule_of(frequency="minutely", interval=25), "hourly")
     now, old = NOON + MINUTE, seen(HOURLY)
     foretold = [
