@@ -87,9 +87,13 @@ def rezoned(
 
 
 def _is_fire(rule: Rule, state: RequestState) -> bool:
-    """Return whether the watermark is at a fire of the rule, not at a registration."""
+    """Return whether the watermark is at a fire of the rule, not at a registration.
+
+    A registration can coincide with a fire. Then no fire has had a verdict yet.
+    """
     return (
-        next_fire(rule, state.fired_through - TICK, counted_from=state.counted_from)
+        state.furthest_verdict is not None
+        and next_fire(rule, state.fired_through - TICK, counted_from=state.counted_from)
         == state.fired_through
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from importlib.resources import files
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.planning_world import NOON, request_of, seen
 
@@ -125,6 +125,7 @@ TIMES = st.lists(st.integers(0, 95), min_size=1, max_size=4, unique=True).map(
 
 
 @given(TIMES, CLOCKS, CLOCKS, st.integers(0, 60))
+@example(("12:00",), 0, -1, 0)  # registered at the very instant of a fire
 def test_each_time_of_day_fires_at_most_once_on_each_day_and_never_for_the_past(
     times: tuple[str, ...], former: int, new: int, hours: int
 ) -> None:
