@@ -1,4 +1,4 @@
-"""Starts processes, with the launcher's help where posix_spawn alone cannot. Touches processes.
+"""Starts processes, with a launcher where posix_spawn is not enough. Touches processes.
 
 The launcher is a small program in `child/`. It sets users, limits and stdin in the new
 process and then becomes the program. The runner never waits for it: the launcher writes
@@ -192,7 +192,7 @@ def _can(cgroups: Cgroups | None, controller: str) -> bool:
 
 @contextmanager
 def _written(content: bytes) -> Iterator[int]:
-    """Yield a descriptor of a file in memory with this content, at offset 0. Raises OSError."""
+    """Yield a descriptor of a file in memory with this content. Raises OSError."""
     with open(memory_file("orders"), "r+b") as file:  # noqa: PTH123  (a descriptor)
         file.write(content)
         file.flush()

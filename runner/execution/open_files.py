@@ -18,7 +18,7 @@ from threading import Lock
 
 @dataclass(slots=True)
 class _Raised:
-    """The state after the limit was raised. Both descriptors are below the former limit."""
+    """The state after the raise. Both descriptors are below the former limit."""
 
     former: tuple[int, int] | None = None
     """The soft and the hard limit at the start of the program; None if not raised."""
@@ -30,15 +30,15 @@ class _Raised:
 
 _raised = _Raised()
 _limited = Lock()
-"""Held while the limit is lowered: two threads that start programs would undo each other."""
+"""Held while the limit is lowered: two starting threads would undo each other."""
 _PATIENCE_S = 1.0  # a start that takes longer hangs, on a disk for instance
 
 
 def make_room(descriptor: int) -> None:
     """Raise the soft limit to the hard one if half of it is in use.
 
-    The number of the latest descriptor shows that. Earlier would cost 10 µs at each start
-    of a program (see `below_former_limit`).
+    The number of the latest descriptor shows that. Raising it earlier would cost 10 µs at
+    each start of a program (see `below_former_limit`).
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _raised.former is not None or soft == hard or descriptor < soft // 2:

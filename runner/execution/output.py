@@ -134,7 +134,7 @@ def prune(
     now_s: float,
     keep: Collection[str] = frozenset(),
 ) -> Iterator[int]:
-    """Remove outputs that are too old, then the oldest while they are too many or too large.
+    """Remove outputs that are too old, then the oldest beyond the number and the size.
 
     Work in slices, so that the loop stays responsive: each step yields the number of
     files it removed. `now_s` is epoch seconds. `keep` are executions that still write
@@ -176,7 +176,7 @@ class _Output(NamedTuple):
 
 
 def _outputs_in(folder: Path) -> Iterator[_Output]:
-    """Yield the outputs. Skip those that cannot be inspected now; the next round sees them."""
+    """Yield the outputs; skip those that cannot be inspected now."""
     for outer in _inner_folders(str(folder)):
         for inner in _inner_folders(outer):
             with suppress(OSError), os.scandir(inner) as entries:

@@ -1,4 +1,4 @@
-"""Enforces `output_limit`: checks each output every 250 ms and cuts it. Touches output files.
+"""Enforces `output_limit`: checks each output every 250 ms and cuts it. Touches files.
 
 No system limit bounds a single file: RLIMIT_FSIZE bounds every file that a process
 writes. Each check cuts the output, also while the process is still stopping. So the disk
@@ -32,7 +32,7 @@ class _Bounded:
 
 
 class OutputLimits:
-    """The limited outputs by execution. The caller passes the time, in monotonic seconds."""
+    """The limited outputs by execution. The caller passes monotonic seconds."""
 
     def __init__(self) -> None:
         self._bounded: dict[str, _Bounded] = {}
@@ -85,7 +85,7 @@ def _cut(bounded: _Bounded) -> None:
 
 
 def _is_growing(bounded: _Bounded) -> bool:
-    """Cut an output and return True, or close it if it has not grown since the last check."""
+    """Cut a growing output and return True; close one that no longer grows."""
     size = bounded.size
     if os.fstat(bounded.descriptor).st_size != size:
         _cut(bounded)

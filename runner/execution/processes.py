@@ -1,5 +1,6 @@
-"""The processes of all executions, from start to exit. One thread owns this; it never blocks.
+"""The processes of all executions, from start to exit.
 
+One thread owns them, and no call except `begin` blocks.
 The caller passes the time, in monotonic seconds. An exit arrives as a readable pidfd in
 the owner's epoll. Two rules make the search for process trees correct: only `Processes`
 reaps the processes that it starts, and nothing else in the program starts a session.
@@ -70,7 +71,7 @@ class Processes:
         self._sweep_s: float | None = None  # time of the next sweep
         self._swept_s = 0.0  # time of the last sweep
         self.is_fresh: Callable[[orphans.Orphan], bool] = lambda _: False
-        """Whether an unwatched child may be one that another thread's `begin` just started.
+        """Whether an unwatched child may have just been started by another thread.
 
         A sweep must not kill such a child as an orphan.
         """
@@ -227,11 +228,11 @@ class Processes:
         return descriptor in self._by_descriptor
 
     def reap(self, descriptor: int) -> Exit | None:
-        """Reap the process of a readable descriptor, kill the rest of its tree, return its exit.
+        """Reap the process of a readable descriptor; kill the rest of its tree.
 
         Kill its process group here, at once. The next `enforce`, which is due from now
-        on, kills the processes that left the group. Return None if the execution goes
-        on: an adopted execution is watched while any process of its tree runs.
+        on, kills the processes that left the group. Return the exit, or None if the
+        execution goes on: an adopted one does while any process of its tree runs.
         """
         watched = self._by_descriptor[descriptor]
         if not has_ended(descriptor):

@@ -124,7 +124,7 @@ def _forms_of(secret: str) -> Iterator[bytes]:
 
 
 def _in_url(raw: bytes) -> Iterator[bytes]:
-    """Yield the percent-encoded forms of a secret, with digits of both cases (RFC 3986)."""
+    """Yield the percent-encoded forms of a secret, in both cases (RFC 3986)."""
     for safe in _UNQUOTED:
         quoted = quote_from_bytes(raw, safe=safe)
         for form in (quoted, quoted.replace("%20", "+")):

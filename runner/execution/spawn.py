@@ -1,4 +1,4 @@
-"""Starts a program by posix_spawn. Touches processes and files; any step may hang on a disk."""
+"""Starts a program by posix_spawn. Touches processes and files; any step may hang."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def _number(name: str) -> int | None:
 
 
 def _login_variables(name: str, user: pwd.struct_passwd | None) -> dict[str, str]:
-    """Return the variables that login(1) sets. An empty shell means /bin/sh (passwd(5))."""
+    """Return the variables that login(1) sets; an empty shell is /bin/sh (passwd(5))."""
     if user is None:
         return {"HOME": "/", "USER": name, "LOGNAME": name, "SHELL": "/bin/sh", "PATH": _PATH}
     return {

@@ -1,1 +1,1 @@
-"""The monitor log: its records, the writer that loses and tears no line, and the reader."""
+"""The monitor log: its records, the writer that loses no line, and the reader."""

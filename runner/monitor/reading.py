@@ -176,7 +176,7 @@ def _name_needles(names: Iterable[str]) -> list[bytes]:
 
 
 def _added(file: LogFile, path: Path, position: int, wait: Callable[[], None]) -> Iterator[bytes]:
-    """Yield whole lines from `position` on, until the file was renamed and is read whole."""
+    """Yield whole lines from `position` on, until the end of a renamed file."""
     has_moved = False
     while True:
         lines, position = lines_from(file, position)

@@ -123,7 +123,7 @@ FIELDS: Mapping[Event, tuple[str, ...]] = {
     Event.RUNNER_CLOCK_STEPPED: (*RUNNER, "step_s", "reopened_from", "reopened_until"),
 }
 ON_FAILURE = "on_failure of "
-"""The prefix of `requested_by` where a failed request asked, before that request's name."""
+"""The prefix of `requested_by` before the name of a failed request that asked."""
 COUNTED = ("problems", "added", "changed", "removed", "rejected")
 """Lists of which a record also has the length, as `<list>_count`."""
 
@@ -132,7 +132,7 @@ _instant_text = lru_cache(maxsize=512)(instant_text)
 
 
 def _form(event: Event, names: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str], str]:
-    """Return the fields, the fields as a set, and a record's JSON text with %s as values."""
+    """Return the fields, the fields as a set, and JSON text with %s for each value."""
     head = f'{{"v":{VERSION},"id":"%s","time":"%s","event":"{event}",%s'
     return names, frozenset(names), head + "".join(f',"{name}":%s' for name in names) + "}"
 

@@ -32,7 +32,7 @@ Needles = Sequence[Sequence[bytes]]
 
 
 class LogFile:
-    """A log opened for reading. `end` is the offset after its last whole line at that time."""
+    """A log opened for reading. `end` is the offset after its last whole line then."""
 
     def __init__(self, path: Path) -> None:
         self._file = open(open_regular(path), "rb", buffering=0)  # noqa: SIM115, PTH123
@@ -40,7 +40,7 @@ class LogFile:
 
     @classmethod
     def open(cls, path: Path) -> LogFile | None:
-        """Open a log; return None if it is missing. Raises RunnerError if it is unreadable."""
+        """Open a log; None if it is missing. Raises RunnerError if it is unreadable."""
         try:
             return cls(path)
         except FileNotFoundError:
@@ -117,9 +117,9 @@ def lines_from(file: LogFile, position: int) -> tuple[list[bytes], int]:
 
 
 def _blocks(file: LogFile) -> Iterator[bytes]:
-    """Yield blocks of whole lines from the end of a file; leave out lines longer than one.
+    """Yield blocks of whole lines from the end of a file.
 
-    Stop at a long stretch without a newline.
+    Leave out a line longer than a block, and stop at a long stretch without a newline.
     """
     rest, end = b"", file.end
     garbage = 0
@@ -150,6 +150,6 @@ def _holds(text: bytes, needles: Needles) -> bool:
 
 
 def _time(block: bytes) -> str:
-    """Return the time of a block's first record; "~", greater than any time, without one."""
+    """Return the time of a block's first record; without one "~", after any time."""
     record = decode(block[: block.find(b"\n") + 1]) or {}
     return str(record.get("time", "~"))

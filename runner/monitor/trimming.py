@@ -1,4 +1,4 @@
-"""Makes JSON text safe as one line of a log, and shortens a record that is too long. Pure."""
+"""Makes JSON text safe as one line of a log, and shortens long records. Pure."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _line(record: dict[str, object]) -> bytes:
 
 
 def _cut_hopeless(record: dict[str, object]) -> None:
-    """Cut values that are too long for any line, so that the search for a fit is cheap."""
+    """Cut values too long for any line, so that the search for a fit is cheap."""
     if isinstance(tail := record.get("output_tail"), str):
         record["output_tail"] = tail[-LIMIT:]
     for name in record.keys() - _KEPT - {"output_tail"}:

@@ -33,7 +33,7 @@ class Pending(Generic[T]):
         return not self._running.locked()
 
     def wait(self, within_s: float) -> bool:
-        """Wait up to `within_s` seconds for the end of the call; return whether it is over."""
+        """Wait up to `within_s` seconds for the call; return whether it is over."""
         if self._running.acquire(timeout=within_s):
             self._running.release()
             return True
@@ -46,7 +46,7 @@ class Pending(Generic[T]):
         return self._outcome[0]
 
     def abandon(self, undo: Callable[[T], object]) -> None:
-        """Call `undo` with the call's result: now, or in the thread once the call returns."""
+        """Call `undo` with the result: now, or in the thread once the call returns."""
         with self._mutex:
             self._undo = undo
             is_returned = bool(self._outcome)

@@ -46,7 +46,7 @@ class Grade(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objection:
-    """Why a file is not trusted. `path` is the file or folder whose rights must change."""
+    """Why a file is not trusted. `path` is where the rights must change."""
 
     path: str
     grade: Grade

@@ -22,7 +22,7 @@ _PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def become(orders: Orders) -> NoReturn:
-    """Execute the program as ordered. On failure write the reason to the report and exit."""
+    """Execute the program as ordered; on failure, report the reason and exit."""
     try:
         _take_place(orders)
         _execute(orders)

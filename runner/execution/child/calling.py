@@ -112,7 +112,7 @@ def _arguments(target: str, function: Any, params: dict[str, Any]) -> dict[str, 
 
 
 def _theirs(trace: TracebackType | None) -> TracebackType | None:
-    """Drop the frames before the user's code: ours, and those of importlib and asyncio."""
+    """Drop the frames before the user's code: ours, importlib's and asyncio's."""
     while trace and trace.tb_frame.f_code.co_filename.startswith(_BEFORE_THEIRS):
         trace = trace.tb_next
     return trace

@@ -1,4 +1,4 @@
-"""Masks secrets in a stream of bytes. Pure. Imports little, because the launcher needs it."""
+"""Masks secrets in a stream of bytes. Pure; imports little, for a fast launcher."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _places(data: bytes, secret: bytes) -> Iterator[int]:
 
 
 def _overlap(end: bytes, secret: bytes) -> int:
-    """Return the length of the longest suffix of `end` that is a proper prefix of `secret`."""
+    """Return the length of the longest suffix of `end` that begins, but is not, `secret`."""
     start = end.find(secret[:1], max(0, len(end) - len(secret) + 1))
     while start >= 0 and not secret.startswith(end[start:]):
         start = end.find(secret[:1], start + 1)

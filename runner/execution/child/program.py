@@ -27,8 +27,8 @@ def cause(error: OSError) -> str:
     if error.errno != errno.EMFILE:
         return error.strerror or str(error)
     return (
-        f"{error.strerror}: LimitNOFILE= or `ulimit -n` may allow the runner more,"
-        " --max-running has it need less"
+        f"{error.strerror}: raise the runner's limit (LimitNOFILE= or `ulimit -n`),"
+        " or lower --max-running"
     )
 
 

@@ -42,7 +42,7 @@ class _Stream:
         self._told = told
 
     def pass_on(self, amount: int) -> int:
-        """Read up to `amount` bytes, write them masked, and return how many; 0 at the end."""
+        """Relay up to `amount` bytes, masked; return how many, 0 at the end."""
         piece = os.read(self.reading, min(amount, _PIECE))
         if piece and self._told is not None:
             tell(self._told, b"stderr")

@@ -183,7 +183,7 @@ def _is_delegated(base: Path, pid: int) -> bool:
 
 
 def _remove_empty(base: Path) -> None:
-    """Remove the empty cgroups that a killed runner left; the kernel refuses the others."""
+    """Remove the empty cgroups of a killed runner; the kernel refuses the others."""
     for path in filter(_is_execution, _folders(base)):
         with suppress(OSError):
             path.rmdir()

@@ -36,7 +36,7 @@ _LOOKS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """A child of this process that it did not start: the orphan's own parent has ended."""
+    """A child that this process did not start: the orphan's own parent has ended."""
 
     pid: int
     execution: str | None
@@ -47,7 +47,7 @@ class Orphan:
     is_dead: bool
     """A zombie: it waits to be reaped."""
     is_passing: bool
-    """It is about to exec or to exit, or has exited; so its environment may be unreadable."""
+    """It is about to exec or to exit, or has exited: its environment may be unreadable."""
     is_stranger: bool
     """It belongs to no execution: it is in the runner's own session.
 

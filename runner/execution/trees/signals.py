@@ -15,7 +15,7 @@ _ROUNDS = 20
 def signal_group(leader: int, number: int) -> None:
     """Signal a whole process group at once.
 
-    This includes forks in progress: the kernel lets a fork fail while a signal is pending.
+    This includes forks in progress: the kernel fails a fork while a signal is pending.
     """
     # The group is gone; or macOS, which forbids to signal a group of zombies.
     with suppress(ProcessLookupError, PermissionError):
