@@ -37,7 +37,7 @@ def settings_beside(jobs: Path, trust: Trust | None = None) -> FileSettings:
     if isinstance(settings, FileSettings):
         return settings
     problems = discreet(settings, str(path), str(path.parent))
-    raise UsageError("\n".join(["the settings are wrong", *map(str, problems)]))
+    raise UsageError("\n".join(["the settings are invalid", *map(str, problems)]))
 
 
 def settings_in(raw: bytes, display: str) -> FileSettings | tuple[Problem, ...]:

@@ -160,9 +160,9 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "gigabyte.yaml": (make_sparse, "it is larger than 1 MiB"),
     "loop.yaml": (
         link_to("loop.yaml"),
-        "it is a link to nothing: too many levels of symbolic links",
+        "it is a broken link: too many levels of symbolic links",
     ),
-    "dangling.yaml": (link_to("../nowhere"), "it is a link to nothing: no such file or directory"),
+    "dangling.yaml": (link_to("../nowhere"), "it is a broken link: no such file or directory"),
     "unreadable.yaml": (make_unreadable, "it cannot be read: permission denied"),
     "locked": (make_locked, "the folder cannot be read: permission denied"),
     f"{'l' * 250}.yaml": (make_bytes(GOOD.encode()), "cannot be the request's"),
@@ -189,9 +189,9 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "brackets.yaml": (make_bytes(b"[" * 1_000_000), "nested deeper than 32 levels"),
     "documents.yaml": (make_bytes(b"--- a\n" * 100_000), "the file has more than 2000 documents"),
-    "nodes.yaml": (make_bytes(b"- a\n" * 200_000), "the file is too large to be requests"),
+    "nodes.yaml": (make_bytes(b"- a\n" * 200_000), "the file has too many values"),
     "line.yaml": (make_bytes(b"process: {shell: x}\nname: " + b"x" * 1_000_000), "name"),
-    "twice.yaml": (make_bytes(GOOD.encode() * 2), "is here twice"),
+    "twice.yaml": (make_bytes(GOOD.encode() * 2), "appears twice"),
 }
 FINE: dict[str, Callable[[Path], object]] = {
     "crlf.yaml": make_bytes(b"process:\r\n  shell: x\r\n"),

@@ -55,7 +55,7 @@ class Part:
             self.find((key,), str(error))
             return default
         if above_zero and not duration:
-            self.find((key,), f"`{key}` should be longer than nothing")
+            self.find((key,), f"`{key}` should be longer than zero")
         return duration
 
     def size(self, key: str) -> int | None:
@@ -70,6 +70,6 @@ class Part:
         if not 0 < size <= _LARGEST:
             self.find(
                 (key,),
-                f"`{key}` should be {'more than nothing' if not size else 'less than 1000000 TiB'}",
+                f"`{key}` should be {'more than zero' if not size else 'less than 1000000 TiB'}",
             )
         return size

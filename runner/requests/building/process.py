@@ -156,7 +156,7 @@ def _group(part: Part, around: _Around) -> Group:
         members.append(_member(member, around))
     if not any(member.scheduled for member in members):
         message = "the group has no member to run: each says `scheduled: false`"
-        part.find(("members",), message, "leave that out at one of them, or say it of the request")
+        part.find(("members",), message, "leave it out for one of them, or set it on the request")
     return Group(members=tuple(members), stop_on_failure=part.data.get("stop_on_failure", False))
 
 

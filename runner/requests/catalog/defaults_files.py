@@ -132,7 +132,9 @@ class DefaultsFiles:
         own = self._known[relative].defaults
         if first == relative or first not in self._known:
             return own
-        trouble = Trouble(reason=f"`{NAMES[0]}` lies beside it", suggestion="keep one of them")
+        trouble = Trouble(
+            reason=f"`{NAMES[0]}` is in the same folder", suggestion="keep one of them"
+        )
         problem = file_problem(self._display(relative), trouble)
         # Any digest will do that differs from the digest of the file alone.
         return replace(own, problems=(problem, *own.problems), digest=own.digest[::-1])
@@ -285,7 +287,7 @@ def _worded(finding: Finding) -> Finding:
         return finding
     if not finding.at_key or finding.path[-1] not in _ONE_S_OWN:
         return replace(finding, message=finding.message.replace("a request", "the defaults"))
-    message = f"`{finding.path[-1]}` is each request's own; there is no default for it"
+    message = f"`{finding.path[-1]}` belongs to one request and cannot have a default"
     return replace(finding, message=message, suggestion="leave it out")
 
 

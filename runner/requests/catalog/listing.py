@@ -160,7 +160,7 @@ def _untrusted(objection: Objection, *, is_folder: bool) -> Trouble:
 
 
 def _too_large() -> Trouble:
-    return Trouble(reason=f"it is larger than {size_text(LARGEST)}", suggestion="divide it")
+    return Trouble(reason=f"it is larger than {size_text(LARGEST)}", suggestion="split it")
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -343,9 +343,7 @@ class _Walk:
             status = entry.stat()
         except OSError as error:
             if entry.is_symlink():
-                self.troubles[relative] = Trouble(
-                    reason=f"it is a link to nothing: {_reason(error)}"
-                )
+                self.troubles[relative] = Trouble(reason=f"it is a broken link: {_reason(error)}")
             elif not isinstance(error, FileNotFoundError):  # removed since the scandir
                 self.troubles[relative] = Trouble(reason=f"it cannot be read: {_reason(error)}")
             return None

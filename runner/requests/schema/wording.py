@@ -258,7 +258,7 @@ def _bound(keyword: object, expected: object, title: str, subject: str, value: A
             return f"{subject} has {len(value)} entries; at most {expected} are possible"
         case "maxLength":
             return f"{subject} has {len(value)} characters; at most {expected} are possible"
-    return f"{subject} is not as it should be"
+    return f"{subject} is invalid"
 
 
 def _complaint(path: DataPath, expected: str, text: str, schema: Mapping[str, Any]) -> Finding:

@@ -68,7 +68,7 @@ def _right_key(
 
     key, value = str(path[-1]), value_at(data, path)
     if not key.isascii() and any(character.isspace() for character in key):
-        return "indent with ordinary blanks; these are others that look alike"
+        return "indent with ordinary spaces; these characters only look like them"
     is_request = is_of_requests(root)
     if is_request and (meant := meant_by_key(path, data)):
         return meant
@@ -83,7 +83,7 @@ def _right_key(
             "this looks like a manifest of Kubernetes: `runner import kubernetes` reads a CronJob"
         )
     if "process" in known and isinstance(value, dict) and "process" in value:
-        return f"write name: {plain(key)}, and what is below it beside that"
+        return f"write name: {plain(key)}, and move the keys below it up beside it"
     return f"the keys here are {listed(tuple(known), 'and')}" if 0 < len(known) < 13 else None
 
 
@@ -164,8 +164,8 @@ def _not_beside(path: DataPath, parent: Mapping[str, Any]) -> Finding:
     """
     key = str(path[-1])
     if "request" in parent:
-        message, defined = f"`{key}` has no place beside `request`", plain(str(parent["request"]))
-        suggestion = f"say it where the process is defined, in `{defined}`"
+        message, defined = f"`{key}` is not allowed beside `request`", plain(str(parent["request"]))
+        suggestion = f"set it where the process is defined, in `{defined}`"
     else:
-        message, suggestion = f"`{key}` has no place beside `group`", "say it at the members"
+        message, suggestion = f"`{key}` is not allowed beside `group`", "set it on the members"
     return Finding(path=path, message=message, suggestion=suggestion, at_key=True)

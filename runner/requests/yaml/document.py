@@ -125,7 +125,7 @@ def _documents(text: str) -> Iterator[Document]:
                 mark_all=read.marked,
             )
     raise UnreadableError(
-        f"the file has more than {MOST_DOCUMENTS} documents", suggestion="divide it"
+        f"the file has more than {MOST_DOCUMENTS} documents", suggestion="split it"
     )
 
 
@@ -213,8 +213,8 @@ class _Reader:
             self._left -= 1
             if self._left < 0:
                 raise UnreadableError(
-                    "the file is too large to be requests",
-                    suggestion="divide it",
+                    "the file has too many values",
+                    suggestion="split it",
                     at=event.start_mark,
                 )
         return builder

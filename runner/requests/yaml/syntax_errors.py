@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _CONTROL = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _BREAK = "\r\n|[\n\r\x85\u2028\u2029]"
 _BEGINS_SOMETHING = {
-    "@": "`@` is reserved in YAML and begins no text",
-    "`": "a backtick is reserved in YAML and begins no text",
-    "%": "`%` begins a directive in YAML and no text",
+    "@": "`@` is reserved in YAML and cannot begin a text",
+    "`": "a backtick is reserved in YAML and cannot begin a text",
+    "%": "`%` begins a directive in YAML, not a text",
 }
 _SIGILS = {
     "while scanning an alias": "`*` begins an alias in YAML",
@@ -161,25 +161,23 @@ def _colon(fault: _Fault) -> UnreadableError | None:
     depth, depth_above = _depth(line), _depth(above)
     if ": " in before or not above:
         value = line.partition(": ")[2].strip() if ": " in before else ""
-        message, suggestion = "a second `:` on one line begins no mapping", _quoted(value)
+        message, suggestion = "a second `:` on one line cannot begin a mapping", _quoted(value)
         return UnreadableError(message, suggestion=suggestion, at=fault.at)
     if glued := re.fullmatch(r"([ \t]*(?:- )?([\w.-]{1,60}):)([^\s/].*)", above):
         spot = Spot(line=number + 1, column=len(glued[1]) + 1)
         suggestion = f"write {plain(f'{glued[2]}: {glued[3]}')}"
-        return UnreadableError(
-            "a blank is missing behind the `:`", suggestion=suggestion, spot=spot
-        )
+        return UnreadableError("a space is missing after the `:`", suggestion=suggestion, spot=spot)
     if ":" not in above and depth > depth_above:
         return _without_colon(above, number)
     if ":" in above and depth > depth_above:
         message = f"this is indented deeper than line {number + 1}, beside which it belongs"
-        suggestion = f"indent it by {depth_above} blanks, as there"
+        suggestion = f"indent it by {depth_above} spaces, as there"
         return UnreadableError(
             message, suggestion=suggestion, spot=Spot(line=fault.at.line + 1, column=depth + 1)
         )
     message = "a text of several lines cannot hold `: `"
     return UnreadableError(
-        message, suggestion="begin it with `|` behind its key, as in `shell: |`", at=fault.at
+        message, suggestion="begin it with `|` after its key, as in `shell: |`", at=fault.at
     )
 
 
@@ -207,7 +205,7 @@ def _escape(fault: _Fault) -> UnreadableError | None:
     pair = plain(fault.line[fault.at.column : fault.at.column + 2])
     suggestion = f"write `\\{pair}`, or quote the text with ' instead"
     return UnreadableError(
-        f"`{pair}` is no escape in double quotes", suggestion=suggestion, at=fault.at
+        f"`{pair}` is not an escape in double quotes", suggestion=suggestion, at=fault.at
     )
 
 
@@ -228,7 +226,7 @@ def _misplaced(fault: _Fault) -> UnreadableError | None:
     if before or number < 0:
         return None
     message = "this line is indented differently from its neighbours"
-    suggestion = f"line {number + 1} is indented by {_depth(above)} blanks"
+    suggestion = f"line {number + 1} is indented by {_depth(above)} spaces"
     return UnreadableError(message, suggestion=suggestion, at=fault.at)
 
 
@@ -238,7 +236,7 @@ def _no_colon(fault: _Fault) -> UnreadableError | None:
     _, above = fault.above(fault.opened.line)
     if block := re.search(r"[:-] ([|>])[+-]?[1-9]?$", above.rstrip()):
         message = f"the text of `{block[1]}` should be indented deeper than its key"
-        suggestion = f"indent it by {_depth(above) + 2} blanks"
+        suggestion = f"indent it by {_depth(above) + 2} spaces"
         return UnreadableError(message, suggestion=suggestion, at=fault.opened)
     return _without_colon(_line(fault.text, fault.opened.line), fault.opened.line)
 
@@ -276,7 +274,7 @@ def _placed(fault: _Fault, message: str, suggestion: str | None) -> UnreadableEr
 def _without_colon(line: str, number: int) -> UnreadableError:
     key, spot = plain(line.strip(), 40), Spot(line=number + 1, column=len(line.rstrip()) + 1)
     return UnreadableError(
-        f"a `:` is missing behind `{key}`", suggestion=f"write `{key}:`", spot=spot
+        f"a `:` is missing after `{key}`", suggestion=f"write `{key}:`", spot=spot
     )
 
 

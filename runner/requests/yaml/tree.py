@@ -225,7 +225,7 @@ class Builder:
             first = top.marks.keys[key].line + 1
             self._find(
                 key,
-                f"`{plain(key)}` is here twice; the first is at line {first}",
+                f"`{plain(key)}` appears twice; the first is at line {first}",
                 "keep one",
                 event,
             )

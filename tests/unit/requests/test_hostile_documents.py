@@ -515,8 +515,8 @@ def test_only_regular_files_are_opened_and_nothing_blocks(tmp_path: Path) -> Non
         "folder.yaml": "it is a folder, not a file",
         "socket.yaml": "it is a socket, not a file",
         "null.yaml": "it is a device, not a file",
-        "nothing.yaml": "it is a link to nothing: no such file or directory",
-        "circle.yaml": "it is a link to nothing: too many levels of symbolic links",
+        "nothing.yaml": "it is a broken link: no such file or directory",
+        "circle.yaml": "it is a broken link: too many levels of symbolic links",
     }
     assert all(rejection.whole for rejection in catalog.rejections)
 

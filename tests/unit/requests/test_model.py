@@ -219,7 +219,7 @@ def test_a_signal_is_named_with_or_without_sig(name: str) -> None:
         (
             "process: {shell: x, timeout: 0s}",
             "process.timeout",
-            "`timeout` should be longer than nothing",
+            "`timeout` should be longer than zero",
         ),
         ("process: {shell: x, timeout: 40000d}", "process.timeout", "longer than a hundred years"),
         (timing("{run_later: {start: 2026-12-24}}"), "timing.run_later.start", "2026-12-24"),
@@ -367,9 +367,9 @@ def test_a_key_beside_a_reference_is_refused_and_not_ignored() -> None:
     (problem,) = load("process: {request: other, timeout: 5m}").problems
     assert (problem.path, problem.message) == (
         "process.timeout",
-        "`timeout` has no place beside `request`",
+        "`timeout` is not allowed beside `request`",
     )
-    assert problem.suggestion == "say it where the process is defined, in `other`"
+    assert problem.suggestion == "set it where the process is defined, in `other`"
 
 
 def test_a_misspelt_key_is_reported_once_and_not_as_missing_too() -> None:

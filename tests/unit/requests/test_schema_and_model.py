@@ -213,7 +213,8 @@ def test_valid_documents_are_accepted(text: str) -> None:
         (
             process("group: {members: [{request: a, timeout: 1m}]}"),
             "process.group.members.0.timeout",
-            "`timeout` has no place beside `request` (say it where the process is defined, in `a`)",
+            "`timeout` is not allowed beside `request` (set it where the process is "
+            "defined, in `a`)",
         ),
         (
             process("group: {members: [{name: a, shell: x, shel: y}]}"),
@@ -228,7 +229,7 @@ def test_valid_documents_are_accepted(text: str) -> None:
         (
             process("group: {members: [{request: a}]}, umask: 027"),
             "process.umask",
-            "(say it at the members)",
+            "(set it on the members)",
         ),
         (process("python: main"), "process.python", 'written package.module:function, not "main"'),
         (

@@ -152,15 +152,15 @@ def test_a_full_process_survives_both_of_its_texts() -> None:
 @pytest.mark.parametrize(
     ("fields", "path", "message"),
     [
-        ("limits: {memory: 0B}", "limits.memory", "`memory` should be more than nothing"),
-        ("output_limit: 0kB", "output_limit", "`output_limit` should be more than nothing"),
+        ("limits: {memory: 0B}", "limits.memory", "`memory` should be more than zero"),
+        ("output_limit: 0kB", "output_limit", "`output_limit` should be more than zero"),
         (
             "output_limit: 9999999TiB",
             "output_limit",
             "`output_limit` should be less than 1000000 TiB",
         ),
         ("limits: {memory: 1111111111111111B}", "limits.memory", "is not a size"),
-        ("limits: {cpu: 0s}", "limits.cpu", "`cpu` should be longer than nothing"),
+        ("limits: {cpu: 0s}", "limits.cpu", "`cpu` should be longer than zero"),
         ("retry: {attempts: 2, delay: 40000d}", "retry.delay", "longer than a hundred years"),
         (
             "retry: {attempts: 2, delay: 1m, max_delay: 30s}",

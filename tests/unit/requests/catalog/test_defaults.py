@@ -258,7 +258,7 @@ def test_merged_defaults_equal_filling_in_from_the_nearest_outwards(
     [
         (
             "owner: a\nname: b",
-            "2:1: `name` is each request's own; there is no default for it (leave it out)",
+            "2:1: `name` belongs to one request and cannot have a default (leave it out)",
         ),
         ("- owner: a", "1:1: the defaults should be a mapping, not a list"),
         ("owmer: a", "1:1: `owmer` is not a key of the defaults (did you mean `owner`?)"),
@@ -346,7 +346,7 @@ def test_only_requests_below_wrong_defaults_keep_their_last_good_version(
 def test_two_defaults_files_in_one_folder_are_refused(folder: Path) -> None:
     files = {"_defaults.yaml": "owner: a", "_defaults.yml": "owner: b", "a.yaml": GOOD}
     assert told(read(folder, files)) == [
-        "_defaults.yml:1:1: `_defaults.yaml` lies beside it (keep one of them)"
+        "_defaults.yml:1:1: `_defaults.yaml` is in the same folder (keep one of them)"
     ]
 
 
@@ -357,7 +357,7 @@ def test_a_folder_or_a_broken_link_instead_of_the_file_is_reported(folder: Path)
     lines = told(read(folder, {"a.yaml": GOOD, "below/b.yaml": GOOD}))
     assert [line.split(": ", 2)[1] for line in lines] == [
         "it is a folder, not a file",
-        "it is a link to nothing",
+        "it is a broken link",
     ]
 
 

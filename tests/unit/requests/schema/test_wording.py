@@ -139,7 +139,7 @@ MISSPELT = [
     ("context: {org: b}\nprocess: {shell: x}", "(the keys here are `client` and `organization`)"),
     (
         "backup:\n  process: {shell: x}",
-        "not a key of a request (write name: backup, and what is below it beside that)",
+        "not a key of a request (write name: backup, and move the keys below it up beside it)",
     ),
     (
         "apiVersion: batch/v1\nprocess: {shell: x}",
@@ -147,7 +147,7 @@ MISSPELT = [
     ),
     (
         "process:\n\u00a0\u00a0shell: x",
-        "(indent with ordinary blanks; these are others that look alike)",
+        "(indent with ordinary spaces; these characters only look like them)",
     ),
     (
         schedule("days: [1]", "monthly, at: 02:00"),
@@ -261,12 +261,12 @@ NOT_YAML = [
     ),
     ("process:\n\tshell: x", "2:1: a tab cannot indent (indent with spaces)"),
     ("process:\n  shell: x\n\tumask: y", "3:1: a tab cannot indent (indent with spaces)"),
-    ("process\n  shell: x", "1:8: a `:` is missing behind `process` (write `process:`)"),
-    ("process: {shell: x}\nowner\n", "2:6: a `:` is missing behind `owner` (write `owner:`)"),
-    ("name:foo\nprocess:\n  shell: x", "1:6: a blank is missing behind the `:` (write name: foo)"),
+    ("process\n  shell: x", "1:8: a `:` is missing after `process` (write `process:`)"),
+    ("process: {shell: x}\nowner\n", "2:6: a `:` is missing after `owner` (write `owner:`)"),
+    ("name:foo\nprocess:\n  shell: x", "1:6: a space is missing after the `:` (write name: foo)"),
     (
         "description: Note: this",
-        '1:18: a second `:` on one line begins no mapping (quote it: "Note: this")',
+        '1:18: a second `:` on one line cannot begin a mapping (quote it: "Note: this")',
     ),
     (
         "process:\n  shell: x\n   umask: y",
@@ -282,7 +282,7 @@ NOT_YAML = [
     ),
     (
         "process:\n  shell:\n    echo a\n    echo b: c",
-        "(begin it with `|` behind its key, as in `shell: |`)",
+        "(begin it with `|` after its key, as in `shell: |`)",
     ),
     (
         "process: {shell: x\nowner: y",
@@ -296,10 +296,10 @@ NOT_YAML = [
         "process:\n  shell: 'it's'",
         "2:14: a text in quotes ends at its closing quote, and here more follows",
     ),
-    ('process:\n  shell: "\\d+"', "2:11: `\\d` is no escape in double quotes (write `\\\\d`"),
+    ('process:\n  shell: "\\d+"', "2:11: `\\d` is not an escape in double quotes (write `\\\\d`"),
     (
         "process: {shell: x}\nprocess: {shell: y}",
-        "2:1: `process` is here twice; the first is at line 1 (keep one)",
+        "2:1: `process` appears twice; the first is at line 1 (keep one)",
     ),
     ("process: {shell: x}\r\nowner: 5\r\n", "2:8: `owner` should be text, not 5"),
     (b"\xef\xbb\xbfprocess: {shell: x}\nowner: 5\n", "2:8: `owner` should be text, not 5"),

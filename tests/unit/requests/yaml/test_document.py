@@ -153,7 +153,7 @@ def test_a_byte_order_mark_takes_no_column() -> None:
 
 def test_a_duplicate_key_is_reported_with_both_positions_and_the_first_wins() -> None:
     assert told("name: a\nowner: b\nname: c\n") == [
-        "a.yaml:3:1: `name` is here twice; the first is at line 1 (keep one)"
+        "a.yaml:3:1: `name` appears twice; the first is at line 1 (keep one)"
     ]
     assert only("a: {b: 1}\na: {b: 2, c: 3}\nd: 4\n").data == {"a": {"b": 1}, "d": 4}
     assert only("a: {b: 1}\na: {b: 2}\n").spot(("a", "b")) == Spot(line=1, column=8)
@@ -205,15 +205,19 @@ def test_an_alias_bomb_and_a_recursive_alias_stay_small() -> None:
         ("x: */5 * * * *", 'a.yaml:1:4: `*` begins an alias in YAML (quote it: "*/5 * * * *")'),
         (
             "x: @daily",
-            'a.yaml:1:4: `@` is reserved in YAML and begins no text (quote it: "@daily")',
+            'a.yaml:1:4: `@` is reserved in YAML and cannot begin a text (quote it: "@daily")',
         ),
-        ("x: %d", 'a.yaml:1:4: `%` begins a directive in YAML and no text (quote it: "%d")'),
+        ("x: %d", 'a.yaml:1:4: `%` begins a directive in YAML, not a text (quote it: "%d")'),
         (
             "x: `date`",
-            'a.yaml:1:4: a backtick is reserved in YAML and begins no text (quote it: "`date`")',
+            "a.yaml:1:4: a backtick is reserved in YAML and cannot begin a text (quote it: "
+            '"`date`")',
         ),
-        ("x: [@a, b]", "a.yaml:1:5: `@` is reserved in YAML and begins no text (quote it)"),
-        ("x: a: b", 'a.yaml:1:5: a second `:` on one line begins no mapping (quote it: "a: b")'),
+        ("x: [@a, b]", "a.yaml:1:5: `@` is reserved in YAML and cannot begin a text (quote it)"),
+        (
+            "x: a: b",
+            'a.yaml:1:5: a second `:` on one line cannot begin a mapping (quote it: "a: b")',
+        ),
         ("a:\n\tb: 1", "a.yaml:2:1: a tab cannot indent (indent with spaces)"),
         (
             "a: 1\nb: [1\n\nc: 2\n",
@@ -224,7 +228,7 @@ def test_an_alias_bomb_and_a_recursive_alias_stay_small() -> None:
             "a.yaml:2:7: this is not valid YAML: did not find expected node content",
         ),
         ("a: 1\nb: [1,\n\n", "(a bracket that was opened is not closed)"),
-        ("a: 1\nbc", "a.yaml:2:3: a `:` is missing behind `bc` (write `bc:`)"),
+        ("a: 1\nbc", "a.yaml:2:3: a `:` is missing after `bc` (write `bc:`)"),
         ("a: 'x\n", "the quote opened at line 1 is not closed"),
         ("a: 1\nb\nc: 2\n", "a `:` is missing"),
         ("a: \x07", "a.yaml:1:4: the control character 0x07 is not allowed"),
