@@ -273,7 +273,7 @@ def _standing(
         return Registration(state=defined, change=Change.UNSCHEDULED if was_scheduled else None)
     if not state.is_wanted:
         unscheduled = replace(state, status=after(state.status, RequestEvent.UNSCHEDULE))
-        return _told(unscheduled, previous, pressed=False)
+        return _recorded(unscheduled, previous, pressed=False)
     is_planned_anew = previous is None or state.generation != previous.generation
     if state.status is not RequestStatus.SCHEDULED and not is_planned_anew:
         state = _resumed(request, state, now)
@@ -283,13 +283,13 @@ def _standing(
         miss = None
     if pending_fire(request, state) is None:
         return replace(
-            _told(_at_rest(state, is_planned_anew), previous, pressed=pressed), miss=miss
+            _recorded(_at_rest(state, is_planned_anew), previous, pressed=pressed), miss=miss
         )
     event = RequestEvent.RESCHEDULE if pressed else RequestEvent.SCHEDULE
     if state.status is RequestStatus.COMPLETE and not pressed:
         event = RequestEvent.REVIVE
     status = after(state.status, event)
-    return _told(
+    return _recorded(
         state if status is state.status else replace(state, status=status),
         previous,
         pressed=pressed,
@@ -350,7 +350,7 @@ def _at_rest(state: RequestState, is_planned_anew: bool) -> RequestState:
     return replace(state, status=after(scheduled, RequestEvent.EXHAUST))
 
 
-def _told(state: RequestState, previous: RequestState | None, *, pressed: bool) -> Registration:
+def _recorded(state: RequestState, previous: RequestState | None, *, pressed: bool) -> Registration:
     """Return a registration with the event that the monitor log records, if any."""
     if pressed:
         return Registration(state=state, change=Change.RESCHEDULED)

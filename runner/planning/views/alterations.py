@@ -65,28 +65,28 @@ def _of(top: str, before: _Leaves, after: _Leaves) -> list[Alteration]:
 
 
 def _below(
-    top: str, told: list[Alteration], old: ProcessRequest, new: ProcessRequest
+    top: str, found: list[Alteration], old: ProcessRequest, new: ProcessRequest
 ) -> list[Alteration]:
     """Add differences that the documents do not show, such as those from the file's folder."""
     match top:
         case "file":
             return [Alteration(path=top, before=old.source.file, after=new.source.file)]
         case "process":
-            return told + _derived(told, old.process, new.process)
+            return found + _derived(found, old.process, new.process)
         case _:
-            return told or [Alteration(path=top)]
+            return found or [Alteration(path=top)]
 
 
-def _derived(told: list[Alteration], old: Process, new: Process) -> list[Alteration]:
+def _derived(found: list[Alteration], old: Process, new: Process) -> list[Alteration]:
     names = [
         each.name for each in fields(Process) if getattr(old, each.name) != getattr(new, each.name)
     ]
     derived = [
         Alteration(path=f"process.{name}", before=getattr(old, name), after=getattr(new, name))
         for name in names
-        if name in _DERIVED and f"process.{name}" not in {each.path for each in told}
+        if name in _DERIVED and f"process.{name}" not in {each.path for each in found}
     ]
-    return derived or ([] if told else [Alteration(path=f"process.{name}") for name in names])
+    return derived or ([] if found else [Alteration(path=f"process.{name}") for name in names])
 
 
 def _data(request: ProcessRequest) -> Mapping[str, Any]:

@@ -71,7 +71,7 @@ def views(
         lost = sorted(rejection.names - in_force.requests.keys())
         is_shown = id(rejection) in with_good_version
         for name in lost or ([] if is_shown else [""]):
-            found.append(_nothing_good(name, rejection, states.get(name)))
+            found.append(_without_good_version(name, rejection, states.get(name)))
     return sorted(found, key=lambda view: (view.name, view.file))
 
 
@@ -102,7 +102,9 @@ def _has_verdicts_ahead(state: RequestState, now: datetime) -> bool:
     return state.status is RequestStatus.SCHEDULED and verdict is not None and verdict > now
 
 
-def _nothing_good(name: str, rejection: Rejection, state: RequestState | None) -> RequestView:
+def _without_good_version(
+    name: str, rejection: Rejection, state: RequestState | None
+) -> RequestView:
     return RequestView(
         name=name,
         file=rejection.file,
