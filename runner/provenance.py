@@ -84,7 +84,7 @@ class Provenance:
 
     def __init__(self, folder: Path, environment: Mapping[str, str] = os.environ) -> None:
         self._folder = folder
-        self._told = environment.get("RUNNER_REVISION", "").strip() or None
+        self._given = environment.get("RUNNER_REVISION", "").strip() or None
         self._environment = {
             key: value for key, value in environment.items() if not key.startswith("GIT_")
         }
@@ -95,7 +95,7 @@ class Provenance:
     @property
     def commit(self) -> str | None:
         """The current commit of the folder, without `-dirty`."""
-        return self._told or commit_of(self._folder) or _named(self._folder)
+        return self._given or commit_of(self._folder) or _named(self._folder)
 
     @property
     def is_asking(self) -> bool:
@@ -116,7 +116,7 @@ class Provenance:
         End a comparison that is still running.
         """
         self.close()
-        if self._told is None and commit_of(self._folder) is not None:
+        if self._given is None and commit_of(self._folder) is not None:
             with suppress(OSError):  # no git installed, or no folder: the answer stays unknown
                 self._looking = _Look(self._folder, self._environment)
 

@@ -49,6 +49,7 @@ class LogFile:
             raise RunnerError(f"the monitor log {path} cannot be read: {error.strerror}") from error
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def read(self, start: int, end: int) -> bytes:
@@ -56,6 +57,7 @@ class LogFile:
         return os.pread(self._file.fileno(), end - start, start)
 
     def size(self) -> int:
+        """Return the current size in bytes."""
         return os.fstat(self._file.fileno()).st_size
 
     def is_same(self, other: LogFile) -> bool:

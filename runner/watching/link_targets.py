@@ -55,6 +55,7 @@ class _Following:
         self._left = 0
 
     def follow(self, path: str) -> None:
+        """Note the names on which a path depends, and the tree if it leads to a folder."""
         self._left = _MOST_LINKS
         end = self._followed(path)
         if end is not None and stat.S_ISDIR(_mode(end)):

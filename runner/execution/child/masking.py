@@ -60,11 +60,11 @@ class Masker:
         Every occurrence that begins in the first `until` bytes ends within `data`.
         """
         shown = []
-        covered = self._lead
+        covered = self._lead  # the end of the occurrences seen so far
         for start, end in self._occurrences(data):
             if start >= until:
                 break
-            if start >= covered:
+            if start >= covered:  # an overlapping occurrence gets no mask of its own
                 shown += [data[covered:start], MASK]
             covered = max(covered, end)
         shown.append(data[covered:until])
