@@ -106,7 +106,7 @@ def processing(places: Places) -> list[Record]:
     message = (
         None
         if owner_pid(places.state)
-        else "its runner ended; the next one finds out what became of it"
+        else "its runner ended; the next runner records how it ended"
     )
     recorder = Recorder(meta.get("runner", ""), socket.gethostname())
     records = []

@@ -135,7 +135,7 @@ def test_log_shows_a_whole_output_by_the_begin_of_an_id_and_follows_it_to_the_en
     # every 50 days.
     for prefix, words in (
         (started["execution"][:2], " is ambiguous: "),
-        ("zz", "the monitor log has no execution of"),
+        ("zz", "the monitor log has no started execution of"),
     ):
         refused = place.run("log", prefix)
         assert (refused.returncode, refused.stdout) == (2, "")

@@ -64,7 +64,7 @@ def test_what_a_killed_runner_left_is_processing_until_the_next_one_finds_out(pl
     runner.wait()
     (shown,) = place.items("monitor")
     assert shown["status"] == "processing"
-    assert shown["message"] == "its runner ended; the next one finds out what became of it"
+    assert shown["message"] == "its runner ended; the next runner records how it ended"
 
 
 @pytest.mark.parametrize("is_about_starts", [False, True])

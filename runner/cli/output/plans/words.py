@@ -58,7 +58,9 @@ def alteration_words(alteration: Alteration) -> str:
         return f"{path} differs"
     if alteration.before is None:
         return f"{path}: {after} (new)"
-    return f"{path}: {before} (gone)" if alteration.after is None else f"{path}: {before} → {after}"
+    return (
+        f"{path}: {before} (removed)" if alteration.after is None else f"{path}: {before} → {after}"
+    )
 
 
 def becoming_words(step: Step) -> str:
