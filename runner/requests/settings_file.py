@@ -88,6 +88,7 @@ class _Reading:
         self.findings: list[Finding] = []
 
     def zone(self, data: Mapping[str, Any]) -> str | None:
+        """Return the canonical name of the zone, None without a valid one."""
         try:
             return zone_named(data["timezone"]).key if "timezone" in data else None
         except RuleError as error:
@@ -97,6 +98,7 @@ class _Reading:
             return None
 
     def duration(self, data: Mapping[str, Any], path: DataPath) -> timedelta | None:
+        """Return the duration at the last key of `path`, None without a valid one."""
         if path[-1] not in data:
             return None
         try:
@@ -106,6 +108,7 @@ class _Reading:
             return None
 
     def size(self, data: Mapping[str, Any], path: DataPath, default: int) -> int:
+        """Return the bytes at the last key of `path`, `default` without a valid size."""
         try:
             return parse_size(data[str(path[-1])]) if path[-1] in data else default
         except ValueError as error:

@@ -72,6 +72,7 @@ def process_of(part: Part, *, request: str, folder: str, folders: Mapping[str, s
 
 
 def _process(part: Part, around: _Around, name: str) -> Process:
+    """Build a process over the settings that it inherits."""
     own = around if _INHERITED.isdisjoint(part.data) else _own(part, around)
     if own.secrets:
         _refuse_written_secrets(part, own)
@@ -126,6 +127,7 @@ def _guarded(part: Part, own: _Around, name: str) -> _Around:
 
 
 def _action(part: Part, own: _Around) -> Action:
+    """Return what the process runs."""
     match part.data:
         case {"command": arguments}:
             return Command(arguments=tuple(arguments))
@@ -141,6 +143,7 @@ def _action(part: Part, own: _Around) -> Action:
 
 
 def _group(part: Part, around: _Around) -> Group:
+    """Build a group; refuse duplicate names and a group without a member to run."""
     taken: set[str] = set()
     members = []
     for index, data in enumerate(part.data["members"]):
@@ -161,6 +164,10 @@ def _group(part: Part, around: _Around) -> Group:
 
 
 def _member(part: Part, around: _Around) -> Process:
+    """Build a member.
+
+    A reference keeps the request's name; an inline member is named `group/member`.
+    """
     if "request" in part.data:
         return _process(part, around, part.data["request"])
     name = f"{around.prefix}/{part.data['name']}"
@@ -178,6 +185,7 @@ def _placed(paths: str | list[str], folder: str) -> str | list[str]:
 @lru_cache(maxsize=_FOLDERS_KEPT)
 def _absolute(folder: str, path: str) -> str:
     # Keep `..` and links: they are resolved when the process starts.
+    """Return an absolute path without `.` and empty parts."""
     parts = [part for part in os.path.join(folder, path).split("/") if part not in {"", "."}]  # noqa: PTH118
     return f"/{'/'.join(parts)}"
 
@@ -244,6 +252,7 @@ def _success(part: Part) -> Success:
 
 
 def _retry(part: Part) -> Retry:
+    """Build the retry settings; `max_delay` must not be shorter than `delay`."""
     delay, longest = part.duration("delay", _RETRY_DELAY), part.duration("max_delay", None)
     if longest is not None and longest < delay:
         message = f"`max_delay` should not be shorter than `delay`, which is {duration_text(delay)}"
@@ -259,6 +268,7 @@ def _retry(part: Part) -> Retry:
 
 
 def _signal(part: Part) -> int:
+    """Return the number of the stop signal, with or without `SIG`."""
     name = part.data["stop_signal"].removeprefix("SIG")
     try:
         return signal.Signals[f"SIG{name}"]

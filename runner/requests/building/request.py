@@ -216,6 +216,7 @@ def _find(part: Part, error: RuleError, *otherwise: str) -> None:
 
 
 def _excepted(part: Part, of_file: frozenset[date] | None) -> frozenset[date]:
+    """Return the dates of `except`, from the list or from the file it names."""
     listed = part.data.get("except", [])
     if isinstance(listed, str):
         return of_file or frozenset()

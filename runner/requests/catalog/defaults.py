@@ -117,6 +117,7 @@ def has_dates_of(data: Any, defaults: Defaults) -> bool:
 
 
 def _over(far: Mapping[str, Any], near: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two mappings; `near` wins, key by key within `MERGED`."""
     whole = {**far, **near}
     for key in MERGED:
         if key in far and isinstance(near.get(key), dict):
@@ -125,6 +126,7 @@ def _over(far: Mapping[str, Any], near: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _process(shared: Mapping[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return a process with its defaults."""
     if "request" in own:
         return own  # the other request's process has the settings
     if "group" in own:
@@ -141,6 +143,7 @@ def _process(shared: Mapping[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 def _group(shared: Mapping[str, Any], group: Any) -> Any:
+    """Return a group whose inline members have the defaults."""
     members = group.get("members") if isinstance(group, dict) else None
     return (
         {**group, "members": [_member(shared, each) for each in members]}
@@ -156,6 +159,7 @@ def _member(shared: Mapping[str, Any], own: Any) -> Any:
 
 
 def _timing(shared: Mapping[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return a timing with the defaults of its kind."""
     for kind, keys in OF_TIMINGS.items():
         if isinstance(own.get(kind), dict):
             inherited = {key: shared[key] for key in keys if key in shared}

@@ -207,6 +207,7 @@ class _Reading:
         self.problems.extend(sorted(problems, key=lambda problem: (problem.line, problem.column)))
 
     def result(self, raw: bytes) -> Defaults:
+        """Return the defaults, with the problems of the file and of its dates file."""
         dates = self._dates
         excepted = dates.dates if dates else None
         problems = discreet(self.problems, self._place.path, self._place.root)

@@ -130,6 +130,7 @@ def read_bounded(path: str, trust: Trust | None = None) -> Content | Trouble:
 
 
 def _read_once(path: str) -> Content | Trouble:
+    """Read a file once; the signature is None if the file changed meanwhile."""
     try:
         descriptor = open_regular(path)
     except NotRegularError as error:
@@ -149,6 +150,7 @@ def _read_once(path: str) -> Content | Trouble:
 
 
 def _objection(status: os.stat_result) -> Trouble | None:
+    """Return why a file cannot be read because of its type or size."""
     if not stat.S_ISREG(status.st_mode):
         return Trouble(reason=f"it is {kind_of(status)}, not a file")
     return _too_large() if status.st_size > LARGEST else None
@@ -244,6 +246,7 @@ class _Walk:
 
     @property
     def is_too_large(self) -> bool:
+        """Whether the walk has reached `MOST_ENTRIES`."""
         return self.entries >= MOST_ENTRIES
 
     def enter(self, path: str, relative: str) -> bool:

@@ -202,6 +202,7 @@ class _Merging:
         )
 
     def _reject_files(self) -> Generator[None, None, None]:
+        """Add the problems of every file that has some."""
         for count, relative in enumerate(sorted(self._files.bad)):
             file = self._files.entries[relative].file
             self._rejected.add(
@@ -211,6 +212,7 @@ class _Merging:
                 yield
 
     def _reject_troubles(self) -> Generator[None, None, None]:
+        """Add the unreadable files and folders, a folder for each file it supplied."""
         for relative, trouble in sorted(self._files.troubles.items(), key=itemgetter(0)):
             problem = file_problem(self._display(relative), trouble)
             self._rejected.add(relative, problem, whole=True)
@@ -286,6 +288,7 @@ class _Rejected:
 
     @property
     def names(self) -> Iterator[str]:
+        """The names of all rejected documents."""
         return (name for rejection in self._by_file.values() for name in rejection.names)
 
     def __bool__(self) -> bool:
@@ -302,6 +305,7 @@ class _Rejected:
         whole: bool = False,
         blamed: tuple[tuple[str, Problem], ...] = (),
     ) -> None:
+        """Add problems to the rejection of a file."""
         if problems:
             known = self._by_file.get(file, Rejection(file=file, problems=()))
             self._by_file[file] = Rejection(
@@ -313,6 +317,7 @@ class _Rejected:
             )
 
     def refuse(self, refused: list[tuple[Candidate, Problem]]) -> None:
+        """Reject candidates, each with its own problem."""
         for candidate, problem in refused:
             name = candidate.request.name
             self.add(

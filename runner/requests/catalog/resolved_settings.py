@@ -79,6 +79,7 @@ def settings_of(
 
 
 def _own(request: ProcessRequest, folder: Path, display: Callable[[str], str]) -> _Layer:
+    """Return the request's own document. Raises RefusedError if it moved or is gone."""
     source = request.source
     for document in _documents(folder / source.file, display(source.file)):
         if document.line == source.line:

@@ -58,6 +58,7 @@ class _Making:
         self._made: dict[int, Accepts] = {}
 
     def acceptor(self, schema: Schema) -> Accepts:
+        """Return the acceptor of a part, built once per part."""
         if isinstance(schema, bool):
             return lambda _: schema
         # Built once: a part without a type is visited for each type of value, and so are
@@ -83,6 +84,7 @@ class _Making:
         return accepts
 
     def _demands(self, schema: Mapping[str, Any], kind: _Kind) -> Iterator[Accepts]:
+        """Yield the checks that a subschema makes of values of one type."""
         if kind is dict and schema.keys() & {"properties", "additionalProperties"}:
             yield self._properties(schema)
         for keyword, demand in schema.items():
@@ -117,6 +119,10 @@ class _Making:
                 raise NotImplementedError(keyword)
 
     def _properties(self, schema: Mapping[str, Any]) -> Accepts:
+        """Return the check of a mapping's values.
+
+        With `additionalProperties` one pass over the mapping checks every value.
+        """
         known = {key: self.acceptor(below) for key, below in schema.get("properties", {}).items()}
         if "additionalProperties" not in schema:
             return _all_of(

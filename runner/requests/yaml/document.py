@@ -231,19 +231,23 @@ class _Plain:
 
     @property
     def mark(self) -> Mark:
+        """Where the document begins."""
         mark: Mark = self.events[0].start_mark
         return mark
 
     @property
     def end(self) -> int:
+        """The index in the text at which the document ends."""
         index: int = self.events[-1].end_mark.index
         return index
 
     @property
     def is_empty(self) -> bool:
+        """Whether the document has no content; an explicit `null` counts as content."""
         return self.data is None and not self.events[0].value
 
     def marked(self) -> tuple[object, Mapping[int, Marks]]:
+        """Build the document again with all positions."""
         builder = Builder()
         for event in self.events:
             builder.take(event)

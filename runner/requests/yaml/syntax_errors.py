@@ -105,10 +105,12 @@ class _Fault:
 
     @property
     def line(self) -> str:
+        """The line of the error."""
         return _line(self.text, self.at.line)
 
     @property
     def character(self) -> str:
+        """The character at the error, empty at the end of the line."""
         return self.line[self.at.column : self.at.column + 1]
 
     def above(self, number: int) -> tuple[int, str]:
@@ -127,6 +129,7 @@ class _Fault:
 
 
 def _sigil(fault: _Fault) -> UnreadableError | None:
+    """Explain a value that begins with `*` or `&`."""
     if fault.context not in _SIGILS:
         return None
     value = _line(fault.text, fault.opened.line)[fault.opened.column :].strip()
@@ -134,6 +137,7 @@ def _sigil(fault: _Fault) -> UnreadableError | None:
 
 
 def _reserved(fault: _Fault) -> UnreadableError | None:
+    """Explain a value that begins with a reserved character."""
     if "cannot start any token" not in fault.problem or fault.character not in _BEGINS_SOMETHING:
         return None
     value = fault.line[fault.at.column :].strip()
@@ -143,6 +147,7 @@ def _reserved(fault: _Fault) -> UnreadableError | None:
 
 
 def _tab(fault: _Fault) -> UnreadableError | None:
+    """Explain a tab in the indentation."""
     begins_with_tab = "cannot start any token" in fault.problem and fault.character == "\t"
     if not begins_with_tab and "tab character that violates indentation" not in fault.problem:
         return None
@@ -182,6 +187,7 @@ def _colon(fault: _Fault) -> UnreadableError | None:
 
 
 def _bracket(fault: _Fault) -> UnreadableError | None:
+    """Explain an unclosed bracket or a missing comma."""
     if "expected ',' or" not in fault.problem:
         return None
     message = (
@@ -192,6 +198,7 @@ def _bracket(fault: _Fault) -> UnreadableError | None:
 
 
 def _quote(fault: _Fault) -> UnreadableError | None:
+    """Explain an unclosed quote."""
     if "unexpected end of stream" not in fault.problem:
         return None
     mark = _line(fault.text, fault.opened.line)[fault.opened.column : fault.opened.column + 1]
@@ -200,6 +207,7 @@ def _quote(fault: _Fault) -> UnreadableError | None:
 
 
 def _escape(fault: _Fault) -> UnreadableError | None:
+    """Explain an unknown escape in double quotes."""
     if "unknown escape character" not in fault.problem:
         return None
     pair = plain(fault.line[fault.at.column : fault.at.column + 2])
@@ -231,6 +239,7 @@ def _misplaced(fault: _Fault) -> UnreadableError | None:
 
 
 def _no_colon(fault: _Fault) -> UnreadableError | None:
+    """Explain a key without `:`, or block text without indentation."""
     if "could not find expected ':'" not in fault.problem:
         return None
     _, above = fault.above(fault.opened.line)
@@ -266,8 +275,9 @@ def _unexplained(fault: _Fault) -> UnreadableError:
 
 def _placed(fault: _Fault, message: str, suggestion: str | None) -> UnreadableError:
     # Without a final line break the library reports one line too many.
-    is_behind_all = fault.at.index >= len(fault.text.rstrip())
-    spot = _end_of(fault.text.rstrip()) if is_behind_all else None
+    """Return an error at the fault, moved to the end of the text if it is past it."""
+    is_past_end = fault.at.index >= len(fault.text.rstrip())
+    spot = _end_of(fault.text.rstrip()) if is_past_end else None
     return UnreadableError(message, suggestion=suggestion, at=fault.at, spot=spot)
 
 
@@ -279,6 +289,7 @@ def _without_colon(line: str, number: int) -> UnreadableError:
 
 
 def _depth(line: str) -> int:
+    """Return the width of a line's indentation."""
     return len(line) - len(line.lstrip(" \t"))
 
 
@@ -321,6 +332,7 @@ def _first_too_deep(text: str) -> int:
 
 
 def _end_of(text: str) -> Spot:
+    """Return the position after the last character of a text."""
     lines = lines_of(text)
     return Spot(line=len(lines), column=len(lines[-1]) + 1)
 

@@ -116,10 +116,12 @@ class Builder:
 
     @property
     def data(self) -> object:
+        """The document's data so far."""
         return self._data
 
     @property
     def mark(self) -> Mark:
+        """Where the document begins."""
         assert self._mark is not None
         return self._mark
 
@@ -130,6 +132,7 @@ class Builder:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the document as YAML."""
         return tuple(self._findings)
 
     def marked(self) -> tuple[object, Mapping[int, Marks]]:
@@ -155,6 +158,7 @@ class Builder:
         return True
 
     def scalar(self, event: _Scalar) -> None:
+        """Store a scalar; refuse its anchor, its tag and NUL characters."""
         text = event.value
         is_plain = event.implicit[0]
         self.is_empty = not self._stack and not text and is_plain
@@ -167,6 +171,7 @@ class Builder:
             self._find(at, "this text contains a NUL character", "leave it out", event)
 
     def open(self, container: list[object] | dict[str, object], event: _Tagged) -> None:
+        """Open a list or mapping. Raises UnreadableError beyond `DEEPEST`."""
         if len(self._stack) >= DEEPEST:
             raise too_deep(event.start_mark)
         at = self._put(container, event)
@@ -176,9 +181,11 @@ class Builder:
         self._stack.append(_Open(container, at, marks))
 
     def close(self) -> None:
+        """Close the open list or mapping."""
         self._stack.pop()
 
     def alias(self, event: _Node) -> None:
+        """Refuse an alias."""
         message = f"`*{plain(event.anchor or '')}` is an alias; aliases are not supported"
         self._find(
             self._put(_DROPPED, event),

@@ -49,7 +49,7 @@ def request(text: str, *, folder: str = FOLDER, stem: str = "nightly") -> Proces
     return candidate.request
 
 
-def told(text: str, *, stem: str = "nightly") -> dict[str, str]:
+def reported(text: str, *, stem: str = "nightly") -> dict[str, str]:
     return {problem.path: str(problem) for problem in load(text, stem=stem).problems}
 
 
@@ -253,13 +253,13 @@ def test_a_signal_is_named_with_or_without_sig(name: str) -> None:
     ],
 )
 def test_a_wrong_value_is_reported_at_its_position(text: str, path: str, message: str) -> None:
-    found = told(text)
+    found = reported(text)
     where = path if path in found else f"{path}.at"
     assert message in found[where], found
 
 
 def test_values_beyond_the_schema_are_checked_in_the_same_pass() -> None:
-    found = told(
+    found = reported(
         "ownr: x\nprocess: {shell: x, stop_signal: X}\ntiming: {schedule: {frequency: "
         "hourly, timezone: Mars}}"
     )
@@ -268,7 +268,7 @@ def test_values_beyond_the_schema_are_checked_in_the_same_pass() -> None:
 
 def test_a_single_document_is_named_after_its_file() -> None:
     assert request("process: {shell: x}", stem="report.daily").name == "report.daily"
-    assert told("process: {shell: x}", stem="My Report") == {
+    assert reported("process: {shell: x}", stem="My Report") == {
         "": 'jobs.d/finance/My Report.yaml:1:1: the file\'s name "My Report" cannot be the '
         "request's"
         " (rename it or add a `name`, for example my-report)"
@@ -302,7 +302,7 @@ def test_a_valid_name_is_accepted(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "A", "-a", ".a", "_a", "a b", "a" * 101, "é", "a/b", "a\\n"])
 def test_an_invalid_name_is_refused(name: str) -> None:
-    assert "name" in told(f'name: "{name}"\nprocess: {{shell: x}}')
+    assert "name" in reported(f'name: "{name}"\nprocess: {{shell: x}}')
 
 
 def test_the_digest_of_a_single_document_is_its_files_digest() -> None:

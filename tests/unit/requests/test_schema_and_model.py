@@ -25,7 +25,7 @@ def data_of(text: str) -> Any:
     return documents[0].data
 
 
-def told(text: str) -> dict[str, str]:
+def reported(text: str) -> dict[str, str]:
     findings = findings_in(data_of(text))
     return {
         ".".join(map(str, finding.path)): f"{finding.message} ({finding.suggestion})"
@@ -97,7 +97,7 @@ def process(fields: str) -> str:
     ],
 )
 def test_valid_documents_are_accepted(text: str) -> None:
-    assert told(text) == {}
+    assert reported(text) == {}
 
 
 @pytest.mark.parametrize(
@@ -379,12 +379,12 @@ def test_valid_documents_are_accepted(text: str) -> None:
 def test_a_mistake_is_reported_at_its_position_in_plain_words(
     text: str, path: str, message: str
 ) -> None:
-    found = told(text)
+    found = reported(text)
     assert message in found.get(path, ""), found
 
 
 def test_all_mistakes_are_reported_in_one_pass() -> None:
-    found = told(
+    found = reported(
         "naem: x\nprocess: {shell: x, timeout: 30}\ntiming: {schedule: {frequency: daily, "
         "day: 3, at: 9:30}}"
     )

@@ -82,9 +82,13 @@ def processes(actions: st.SearchStrategy[Action]) -> st.SearchStrategy[Process]:
         "scheduled": st.booleans(),
         "emptied": st.lists(words, max_size=2).map(tuple),
     }
-    told: dict[str, st.SearchStrategy[Any]] = {"name": words, "directory": words, "action": actions}
-    assert {*told, *optional} == {field.name for field in fields(Process)}
-    return st.fixed_dictionaries(told, optional=optional).map(lambda given: Process(**given))
+    required: dict[str, st.SearchStrategy[Any]] = {
+        "name": words,
+        "directory": words,
+        "action": actions,
+    }
+    assert {*required, *optional} == {field.name for field in fields(Process)}
+    return st.fixed_dictionaries(required, optional=optional).map(lambda given: Process(**given))
 
 
 groups = st.builds(
@@ -113,13 +117,13 @@ def test_a_plain_process_is_a_short_text() -> None:
 
 
 def test_a_value_equal_to_its_default_is_left_out() -> None:
-    told = replace(
+    explicit = replace(
         PLAIN,
         success=Success(exit_codes=frozenset({0})),
         stop_grace=timedelta(seconds=10),
         environment={},
     )
-    assert process_text(told) == process_text(PLAIN)
+    assert process_text(explicit) == process_text(PLAIN)
 
 
 def test_every_field_but_three_is_optional() -> None:
@@ -134,10 +138,10 @@ def test_every_field_but_three_is_optional() -> None:
 
 def test_keys_of_a_later_version_are_ignored() -> None:
     text = process_text(replace(PLAIN, run_as=RunAs(user="erp")))
-    told = json.loads(text)
-    told["colour"] = "blue"
-    told["run_as"]["hat"] = 5
-    assert process_text(process_from(json.dumps(told))) == text
+    data = json.loads(text)
+    data["colour"] = "blue"
+    data["run_as"]["hat"] = 5
+    assert process_text(process_from(json.dumps(data))) == text
 
 
 @pytest.mark.parametrize(

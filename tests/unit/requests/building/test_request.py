@@ -57,7 +57,7 @@ def found_in(fields: str) -> tuple[Finding, ...]:
     return built(draft_of(f"process: {{{fields}}}"), default_zone="UTC")[1]
 
 
-def told(fields: str) -> dict[str, str]:
+def reported(fields: str) -> dict[str, str]:
     return {
         path_text(each.path): f"{each.message} ({each.suggestion})" for each in found_in(fields)
     }
@@ -176,7 +176,7 @@ def test_a_full_process_survives_both_of_its_texts() -> None:
     ],
 )
 def test_a_wrong_value_is_reported_at_its_position(fields: str, path: str, message: str) -> None:
-    found = told(f"shell: x, {fields}")
+    found = reported(f"shell: x, {fields}")
     assert list(found) == [f"process.{path}"]
     assert message in found[f"process.{path}"]
 
@@ -201,10 +201,10 @@ def test_the_value_of_a_secret_in_the_file_is_refused(fields: str, key: str) -> 
 
 
 def test_a_param_is_secret_by_the_name_of_its_variable_too() -> None:
-    assert list(told("shell: x, secrets: [RUNNER_PARAM_PW], params: {pw: hunter2}")) == [
+    assert list(reported("shell: x, secrets: [RUNNER_PARAM_PW], params: {pw: hunter2}")) == [
         "process.secrets[0]"
     ]
-    assert not told("shell: x, secrets: [PW], environment: {pw: public}, params: {pw2: 1}")
+    assert not reported("shell: x, secrets: [PW], environment: {pw: public}, params: {pw2: 1}")
 
 
 # --- groups
@@ -282,12 +282,12 @@ def test_a_nested_group_is_named_by_its_path() -> None:
 
 def test_a_duplicate_member_name_is_reported_within_one_group_only() -> None:
     twins = "group: {members: [{name: a, shell: x}, {request: a}, {name: a, shell: y}]}"
-    assert told(twins) == {
+    assert reported(twins) == {
         "process.group.members[2].name": 'another member is named "a" too (give each a `name` of '
         "its "
         "own)"
     }
-    assert not told(
+    assert not reported(
         "group: {members: [{name: a, group: {members: [{name: a, shell: x}]}}, {request: "
         "b}, {request: b}]}"
     )
@@ -298,7 +298,7 @@ def test_an_error_in_a_member_is_reported_at_the_member() -> None:
         "group: {members: [{name: a, shell: x, stop_signal: TREM, retry: {attempts: 2, "
         "max_delay: 1ms}}]}"
     )
-    assert list(told(wrong)) == [
+    assert list(reported(wrong)) == [
         "process.group.members[0].stop_signal",
         "process.group.members[0].retry.max_delay",
     ]
@@ -319,7 +319,7 @@ def test_a_written_secret_of_a_group_is_reported_once(fields: str) -> None:
 
 def test_a_members_secret_in_inherited_values_is_reported() -> None:
     fields = "environment: {PW: hunter2}, group: {members: [{name: a, shell: x, secrets: [PW]}]}"
-    assert list(told(fields)) == ["process.group.members[0].secrets[0]"]
+    assert list(reported(fields)) == ["process.group.members[0].secrets[0]"]
 
 
 def test_a_document_can_set_every_field_of_the_model() -> None:
@@ -339,7 +339,7 @@ def test_a_group_without_a_scheduled_member_is_refused() -> None:
     fields = (
         "group: {members: [{request: a, scheduled: false}, {name: b, shell: x, scheduled: false}]}"
     )
-    assert list(told(fields)) == ["process.group.members"]
+    assert list(reported(fields)) == ["process.group.members"]
 
 
 def test_an_empty_mapping_counts_as_set() -> None:

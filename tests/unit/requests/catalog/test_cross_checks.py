@@ -32,7 +32,7 @@ def candidates(files: Mapping[str, str]) -> dict[str, Candidate]:
     return found
 
 
-def told(
+def reported(
     files: Mapping[str, str],
     *,
     tolerated: frozenset[str] = frozenset(),
@@ -63,14 +63,14 @@ def test_a_reference_to_an_existing_name_is_valid() -> None:
         "d": X,
         "tell": X,
     }
-    assert told(files) == []
+    assert reported(files) == []
 
 
 def test_each_unknown_name_is_reported_at_its_own_position() -> None:
     members = "    - {request: lod}\n    - {name: in, group: {members: [{request: gone}]}}\n"
     text = f"process:\n  group:\n    members:\n{members}on_failure:\n  request: tel\n"
     files = {"a": text, "load": X, "tell": X}
-    assert told(files) == [
+    assert reported(files) == [
         "a.yaml:4:17: no request is named `lod` (did you mean `load`?)",
         "a.yaml:5:46: no request is named `gone`",
         "a.yaml:7:12: no request is named `tel` (did you mean `tell`?)",
@@ -85,13 +85,13 @@ def test_each_unknown_name_is_reported_at_its_own_position() -> None:
 
 def test_the_name_of_a_rejected_document_exists() -> None:
     files = {"a": group(member("bad")), "b": f"{X}\non_failure: {{request: bad}}"}
-    assert len(told(files)) == 2
-    assert told(files, tolerated=frozenset({"bad"})) == []
+    assert len(reported(files)) == 2
+    assert reported(files, tolerated=frozenset({"bad"})) == []
 
 
 def test_a_reference_to_a_renamed_request_suggests_its_new_name() -> None:
     files = {"a": group(member("old")), "new": f"formerly: old\n{X}"}
-    assert told(files) == ["a.yaml:1:39: no request is named `old` (it is named `new` now)"]
+    assert reported(files) == ["a.yaml:1:39: no request is named `old` (it is named `new` now)"]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_reference_to_a_renamed_request_suggests_its_new_name() -> None:
     ],
 )
 def test_a_reference_to_itself_is_reported(text: str, message: str) -> None:
-    (problem,) = told({"a": text})
+    (problem,) = reported({"a": text})
     assert problem.endswith(f": {message}")
 
 
@@ -125,7 +125,7 @@ def test_a_cycle_through_groups_and_references_is_reported_with_its_path() -> No
         "leads-there": group(member("a")),
     }
     cycle = "these requests refer to each other in a cycle:"
-    assert told(files) == [
+    assert reported(files) == [
         f"a.yaml:1:53: {cycle} a → b → c → a (remove one of these members)",
         f"b.yaml:1:20: {cycle} b → c → a → b (one of them must say what it runs)",
         f"c.yaml:1:82: {cycle} c → a → b → c (remove one of these members)",
@@ -138,7 +138,7 @@ def test_a_request_in_two_cycles_is_reported_once_with_the_shortest_path() -> No
         "b": "process: {request: a}",
         "c": "process: {request: b}",
     }
-    assert [line.split("cycle: ")[1].split(" (")[0] for line in told(files)] == [
+    assert [line.split("cycle: ")[1].split(" (")[0] for line in reported(files)] == [
         "a → b → a",
         "b → a → b",
         "c → b → a → c",
@@ -187,7 +187,7 @@ def test_a_member_that_would_wait_for_its_own_group_is_reported(
         "by-way": "process: {request: one}",
         "inner": guarded("inside", member("free"), member("one")),
     }
-    found = told(known | files)
+    found = reported(known | files)
     assert len(found) == (who is not None)
     for problem in found:
         assert problem.startswith("all.yaml:1:")
@@ -234,7 +234,7 @@ def test_a_members_secret_in_the_file_of_its_group_is_refused(
         "by-way": "process: {request: real}",
         "real": f"process: {{{member_says}secrets: [PW], shell: x}}",
     }
-    found = told(files)
+    found = reported(files)
     assert len(found) == (key is not None)
     for problem in found:
         assert problem.startswith("all.yaml:1:")
@@ -243,7 +243,7 @@ def test_a_members_secret_in_the_file_of_its_group_is_refused(
 
 def test_on_failure_may_form_a_cycle() -> None:
     assert (
-        told({"a": f"{X}\non_failure: {{request: b}}", "b": f"{X}\non_failure: {{request: a}}"})
+        reported({"a": f"{X}\non_failure: {{request: b}}", "b": f"{X}\non_failure: {{request: a}}"})
         == []
     )
 
@@ -255,16 +255,16 @@ HEIR = f"formerly: old\n{X}"
 
 
 def test_a_former_name_that_is_still_in_use_is_refused() -> None:
-    assert told({"new": HEIR, "old": X}) == [
+    assert reported({"new": HEIR, "old": X}) == [
         "new.yaml:1:11: `old` is not a former name: old.yaml:1 still uses it (remove that "
         "request, or `formerly` here)"
     ]
-    (problem,) = told({"new": HEIR}, tolerated=frozenset({"old"}))
+    (problem,) = reported({"new": HEIR}, tolerated=frozenset({"old"}))
     assert "`old` is not a former name: a request that is invalid for now still uses it" in problem
 
 
 def test_a_former_name_differs_from_the_current_name() -> None:
-    assert told({"a": f"formerly: a\n{X}"}) == [
+    assert reported({"a": f"formerly: a\n{X}"}) == [
         "a.yaml:1:11: `a` is its name now, not a former one (leave `formerly` out)"
     ]
 
@@ -276,7 +276,7 @@ def test_a_former_name_differs_from_the_current_name() -> None:
 def test_one_request_inherits_the_state_an_incumbent_else_the_first(
     incumbents: Mapping[str, str], rejected: str, heir: str
 ) -> None:
-    assert told({"a": HEIR, "b": HEIR}, incumbents=incumbents) == [
+    assert reported({"a": HEIR, "b": HEIR}, incumbents=incumbents) == [
         f"{rejected}.yaml:1:11: `old` was already renamed, in {heir}.yaml:1 "
         "(only one can keep its state)"
     ]

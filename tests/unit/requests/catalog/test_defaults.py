@@ -58,7 +58,7 @@ def good(folder: Path, files: Files) -> Mapping[str, ProcessRequest]:
     return catalog.requests
 
 
-def told(catalog: Catalog) -> list[str]:
+def reported(catalog: Catalog) -> list[str]:
     return [str(problem).replace(f"{catalog.folder}/", "") for problem in catalog.problems]
 
 
@@ -281,8 +281,8 @@ def test_an_error_is_reported_once_in_the_defaults_file(
     folder: Path, text: str, message: str
 ) -> None:
     catalog = read(folder, {"_defaults.yaml": text, "a.yaml": GOOD, "b.yaml": GOOD})
-    assert [line for line in told(catalog) if line.startswith(f"_defaults.yaml:{message}")], told(
-        catalog
+    assert [line for line in reported(catalog) if line.startswith(f"_defaults.yaml:{message}")], (
+        reported(catalog)
     )
     assert len(catalog.problems) == 1
     assert [(each.file, each.whole) for each in catalog.rejections] == [
@@ -294,7 +294,7 @@ def test_an_error_is_reported_once_in_the_defaults_file(
 
 def test_all_errors_are_reported_in_one_pass(folder: Path) -> None:
     text = "owmer: a\nprocess: {timeout: 5, stop_signal: FOO}\ntiming: {timezone: Mars}"
-    assert [line[:19] for line in told(read(folder, {"_defaults.yaml": text}))] == [
+    assert [line[:19] for line in reported(read(folder, {"_defaults.yaml": text}))] == [
         "_defaults.yaml:1:1:",
         "_defaults.yaml:2:20",
         "_defaults.yaml:3:20",
@@ -310,7 +310,7 @@ def test_an_unknown_request_in_on_failure_is_reported_once_where_it_is_named(fol
             "tell.yaml": GOOD,
         },
     )
-    assert told(catalog) == [
+    assert reported(catalog) == [
         "_defaults.yaml:2:23: no request is named `tel` (did you mean `tell`?)"
     ]
 
@@ -345,7 +345,7 @@ def test_only_requests_below_wrong_defaults_keep_their_last_good_version(
 
 def test_two_defaults_files_in_one_folder_are_refused(folder: Path) -> None:
     files = {"_defaults.yaml": "owner: a", "_defaults.yml": "owner: b", "a.yaml": GOOD}
-    assert told(read(folder, files)) == [
+    assert reported(read(folder, files)) == [
         "_defaults.yml:1:1: `_defaults.yaml` is in the same folder (keep one of them)"
     ]
 
@@ -354,7 +354,7 @@ def test_a_folder_or_a_broken_link_instead_of_the_file_is_reported(folder: Path)
     (folder / "_defaults.yaml").mkdir()
     (folder / "below").mkdir()
     (folder / "below" / "_defaults.yaml").symlink_to("nowhere")
-    lines = told(read(folder, {"a.yaml": GOOD, "below/b.yaml": GOOD}))
+    lines = reported(read(folder, {"a.yaml": GOOD, "below/b.yaml": GOOD}))
     assert [line.split(": ", 2)[1] for line in lines] == [
         "it is a folder, not a file",
         "it is a broken link",
@@ -365,7 +365,7 @@ def test_a_world_writable_file_is_refused_when_guarded(folder: Path) -> None:
     write(folder, {"_defaults.yaml": "owner: a", "a.yaml": GOOD})
     (folder / "_defaults.yaml").chmod(0o666)
     catalog = CatalogReader(folder, default_zone="UTC", is_guarded=True).read()
-    assert [line.split(" (")[0] for line in told(catalog)] == [
+    assert [line.split(" (")[0] for line in reported(catalog)] == [
         "_defaults.yaml:1:1: root does not read it: anybody may write _defaults.yaml"
     ]
     assert not catalog.requests
@@ -378,7 +378,7 @@ def test_an_error_of_defaults_and_document_together_is_reported_in_the_document(
         "_defaults.yaml": "process: {secrets: [A]}",
         "a.yaml": "process: {shell: x, environment: {A: b}}",
     }
-    assert [line[:7] for line in told(read(folder, files))] == ["a.yaml:"]
+    assert [line[:7] for line in reported(read(folder, files))] == ["a.yaml:"]
 
 
 # --- when what is read

@@ -46,7 +46,7 @@ def line(catalog: Catalog, name: str) -> str:
     return action.line
 
 
-def told(catalog: Catalog) -> list[str]:
+def reported(catalog: Catalog) -> list[str]:
     return [str(problem).replace(f"{catalog.folder}/", "") for problem in catalog.problems]
 
 
@@ -166,7 +166,7 @@ def test_an_unreadable_file_and_an_unreadable_folder_are_rejected(folder: Path) 
         catalog = read(folder, {"b": "sub/b.yaml"})
     finally:
         (folder / "sub").chmod(0o700)
-    assert "permission denied" in told(catalog)[0]
+    assert "permission denied" in reported(catalog)[0]
     assert rejected(catalog) == {
         "a.yaml": (set(), True),
         "sub": (set(), True),
@@ -189,7 +189,7 @@ def test_an_unreadable_folder_affects_every_request_that_it_supplied(
     monkeypatch.setattr("runner.requests.catalog.listing.os.scandir", failing)
     catalog = read(folder, {"b": "sub/b.yaml", "c": "c.yaml"})
     assert rejected(catalog) == {"sub": (set(), True), "sub/b.yaml": (set(), True)}
-    assert told(catalog) == ["sub:1:1: the folder cannot be read: permission denied"]
+    assert reported(catalog) == ["sub:1:1: the folder cannot be read: permission denied"]
 
 
 def test_a_disk_error_is_retried_although_the_file_is_unchanged(
@@ -220,7 +220,7 @@ def test_of_two_documents_with_one_name_the_first_by_path_then_line_wins(folder:
     )
     catalog = read(folder)
     assert line(catalog, "x") == "first in a"
-    assert told(catalog) == [
+    assert reported(catalog) == [
         "a.yaml:5:7: the name `x` is taken by a.yaml:2 (give one of them another `name`)",
         "b.yaml:1:7: the name `x` is taken by a.yaml:2 (give one of them another `name`)",
     ]
@@ -246,13 +246,13 @@ def test_an_incumbent_whose_file_is_broken_keeps_its_name(folder: Path) -> None:
         write(folder / "b.yaml", broken)
         catalog = read(folder, {"x": "b.yaml"})
         assert catalog.requests == {}
-        assert "taken by b.yaml, whose last good version stays in force" in told(catalog)[0]
+        assert "taken by b.yaml, whose last good version stays in force" in reported(catalog)[0]
 
 
 def test_an_unknown_reference_is_reported_with_the_nearest_name(folder: Path) -> None:
     write(folder / "nightly.yaml")
     write(folder / "again.yaml", "process: {request: nigthly}")
-    assert told(read(folder)) == [
+    assert reported(read(folder)) == [
         "again.yaml:1:20: no request is named `nigthly` (did you mean `nightly`?)"
     ]
 
@@ -281,8 +281,8 @@ def test_references_in_a_cycle_are_rejected_and_those_that_lead_into_it_are_not(
     write(folder / "end.yaml")
     catalog = read(folder)
     assert list(catalog.requests) == ["end", "good", "leads"]
-    assert "in a cycle: a → b → c → a" in told(catalog)[0]
-    assert "`self` refers to itself" in told(catalog)[3]
+    assert "in a cycle: a → b → c → a" in reported(catalog)[0]
+    assert "`self` refers to itself" in reported(catalog)[3]
 
 
 def test_a_large_cycle_has_a_short_message(folder: Path) -> None:
@@ -290,8 +290,10 @@ def test_a_large_cycle_has_a_short_message(folder: Path) -> None:
         f"name: r{number}\nprocess: {{request: r{(number + 1) % 100}}}\n" for number in range(100)
     ]
     write(folder / "a.yaml", "---\n".join(documents))
-    assert len(told(read(folder))) == 100
-    assert told(read(folder))[0].endswith("cycle: r0 → … → r0 (one of them must say what it runs)")
+    assert len(reported(read(folder))) == 100
+    assert reported(read(folder))[0].endswith(
+        "cycle: r0 → … → r0 (one of them must say what it runs)"
+    )
 
 
 def test_a_long_chain_of_references_is_followed_quickly(folder: Path) -> None:
@@ -348,7 +350,7 @@ def test_problems_of_a_file_of_dates_name_its_own_lines(folder: Path) -> None:
     write(folder / "holidays.txt", "2026-12-25\n 2026-02-30\nChristmas\n")
     files = reader(folder)
     catalog = files.read()
-    assert told(catalog) == [
+    assert reported(catalog) == [
         "holidays.txt:2:2: there is no 2026-02-30 in the calendar",
         'holidays.txt:3:1: "Christmas" is not a date; write it like 2026-12-25',
         'sub/a.yaml:2:58: the file of dates "../holidays.txt" has 2 problems',
@@ -362,7 +364,7 @@ def test_problems_of_a_file_of_dates_name_its_own_lines(folder: Path) -> None:
 def test_a_file_of_dates_that_appears_later_is_noticed(folder: Path) -> None:
     write(folder / "sub/a.yaml", EXCEPT)
     files = reader(folder)
-    assert "no such file or directory" in told(files.read())[0]
+    assert "no such file or directory" in reported(files.read())[0]
     assert not exhausted(files.look())
     write(folder / "holidays.txt", "2026-12-25\n")
     assert exhausted(files.look())
@@ -372,18 +374,18 @@ def test_a_file_of_dates_that_appears_later_is_noticed(folder: Path) -> None:
 def test_a_file_of_dates_that_would_block_or_is_binary_is_a_problem(folder: Path) -> None:
     write(folder / "sub/a.yaml", EXCEPT)
     os.mkfifo(folder / "holidays.txt")
-    assert "it is a named pipe, not a file" in told(read(folder))[0]
+    assert "it is a named pipe, not a file" in reported(read(folder))[0]
     (folder / "holidays.txt").unlink()
     (folder / "holidays.txt").write_bytes(b"2026-12-25\n\xff")
     assert (
-        told(read(folder))[0]
+        reported(read(folder))[0]
         == "holidays.txt:2:1: the byte 0xff is not UTF-8 (save the file as UTF-8)"
     )
 
 
 def test_a_date_instead_of_a_list_is_reported(folder: Path) -> None:
     write(folder / "a.yaml", EXCEPT.replace("../holidays.txt", "2026-12-25"))
-    assert "dates are a list: [2026-12-25]" in told(read(folder))[0]
+    assert "dates are a list: [2026-12-25]" in reported(read(folder))[0]
 
 
 # Repeated scans

@@ -85,7 +85,7 @@ def test_excepted_dates_are_counted() -> None:
     assert describe(rule) == "every hour, except on 1 date (UTC)"
 
 
-def told(text: str | bytes) -> list[str]:
+def reported(text: str | bytes) -> list[str]:
     """Return the problems of a file `x.yaml`: position, message and, in brackets, the
     suggestion.
     """
@@ -310,7 +310,7 @@ NOT_YAML = [
 
 @pytest.mark.parametrize(("text", "message"), [*MISSPELT, *WRONG_KIND, *TIMES, *NOT_YAML])
 def test_a_common_mistake_is_reported_once_with_its_fix(text: str | bytes, message: str) -> None:
-    problems = told(text)
+    problems = reported(text)
     assert sum(message in problem for problem in problems) == 1, problems
 
 
@@ -325,7 +325,7 @@ def test_a_common_mistake_is_reported_once_with_its_fix(text: str | bytes, messa
     ],
 )
 def test_several_processes_or_timings_are_one_problem(text: str) -> None:
-    (problem,) = told(text)
+    (problem,) = reported(text)
     assert "has exactly one of" in problem
     assert "here are `" in problem
 
@@ -345,15 +345,15 @@ timing:
     finish: 2026-06-31
     timezone: Europe/Madrit
 """
-    places = [problem.split(": ", 1)[0] for problem in told(text)]
+    places = [problem.split(": ", 1)[0] for problem in reported(text)]
     assert places == ["3:3", "4:16", "5:46", "9:15", "10:12", "11:13", "12:15"]
 
 
 def test_an_unusable_part_hides_only_its_own_errors() -> None:
-    problems = told("process: {stop_signal: FOO}\ntiming: {run_later: {start: 2026-02-30}}\n")
+    problems = reported("process: {stop_signal: FOO}\ntiming: {run_later: {start: 2026-02-30}}\n")
     assert [problem.split(": ", 1)[0] for problem in problems] == ["1:10", "2:29"]
 
 
 def test_the_number_of_reported_errors_is_limited() -> None:
     labels = ", ".join(f"k{number}: [{number}]" for number in range(150))
-    assert len(told(f"labels: {{{labels}}}\nprocess: {{shell: 5}}\ntiming: never\n")) >= 100
+    assert len(reported(f"labels: {{{labels}}}\nprocess: {{shell: 5}}\ntiming: never\n")) >= 100

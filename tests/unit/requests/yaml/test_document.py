@@ -35,7 +35,7 @@ def problem(text: str | bytes) -> Problem:
     return read
 
 
-def told(text: str) -> list[str]:
+def reported(text: str) -> list[str]:
     document = only(text)
     return [str(document.problem(finding, "a.yaml")) for finding in document.findings]
 
@@ -152,7 +152,7 @@ def test_a_byte_order_mark_takes_no_column() -> None:
 
 
 def test_a_duplicate_key_is_reported_with_both_positions_and_the_first_wins() -> None:
-    assert told("name: a\nowner: b\nname: c\n") == [
+    assert reported("name: a\nowner: b\nname: c\n") == [
         "a.yaml:3:1: `name` appears twice; the first is at line 1 (keep one)"
     ]
     assert only("a: {b: 1}\na: {b: 2, c: 3}\nd: 4\n").data == {"a": {"b": 1}, "d": 4}
@@ -181,7 +181,7 @@ def test_a_duplicate_key_is_reported_with_both_positions_and_the_first_wins() ->
     ],
 )
 def test_unsupported_yaml_is_refused_at_its_line(text: str, message: str) -> None:
-    assert told(text)[0].startswith(message)
+    assert reported(text)[0].startswith(message)
 
 
 def test_refused_yaml_leaves_its_neighbours_and_other_documents_intact() -> None:
@@ -195,7 +195,7 @@ def test_refused_yaml_leaves_its_neighbours_and_other_documents_intact() -> None
 def test_an_alias_bomb_and_a_recursive_alias_stay_small() -> None:
     pairs = zip("abcdefgh", "bcdefghi", strict=True)
     bomb = "\n".join(f"{name}: &{name} [{', '.join([f'*{last}'] * 9)}]" for last, name in pairs)
-    assert len(told(bomb)) > 1
+    assert len(reported(bomb)) > 1
     assert only("&a [*a]").findings
 
 
@@ -303,7 +303,7 @@ NODES = st.recursive(
     )
 )
 def test_the_fast_path_equals_the_builder(text: str) -> None:
-    def told() -> object:
+    def reported() -> object:
         read = documents_in(text.encode(), "a.yaml")
         if isinstance(read, Problem):
             return read
@@ -321,7 +321,7 @@ def test_the_fast_path_equals_the_builder(text: str) -> None:
         ]
         return [(each.data, each.line, each.text, each.findings) for each in read], spots
 
-    at_once = told()
+    at_once = reported()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(document._Reader, "_plain", lambda self, events: None)
-        assert told() == at_once
+        assert reported() == at_once
