@@ -88,14 +88,14 @@ class _Mentioned:
             each.request.name: [mention.name for mention in each.mentions if mention.is_run]
             for each in mentioning
         }
-        self._circles = {name: circle for circle in circles(self._runs) for name in circle}
+        self._cycles = {name: cycle for cycle in circles(self._runs) for name in cycle}
         self._groups = GroupChecks(chosen)
         self._suggestions_left = _MOST_SUGGESTIONS
 
     def problems(self) -> Iterator[tuple[Candidate, Problem]]:
         """Yield each candidate with each of its problems, a cycle only once per candidate."""
         for candidate in self._mentioning:
-            around = self._circles.get(candidate.request.name, frozenset())
+            around = self._cycles.get(candidate.request.name, frozenset())
             members = {} if around else self._groups.wrong(candidate)
             for mention in candidate.mentions:
                 wrong = self._wrong(candidate, mention, around) or members.get(mention.path)
@@ -117,7 +117,7 @@ class _Mentioned:
         if mention.name == candidate.request.name:
             return _own_name(mention)
         if mention.is_run and mention.name in around:
-            return self._circle(candidate.request.name, mention, around)
+            return self._cycle(candidate.request.name, mention, around)
         return None
 
     def _wrong_successor(self, candidate: Candidate, former: str) -> Wrong | None:
@@ -156,7 +156,7 @@ class _Mentioned:
             else None
         )
 
-    def _circle(self, name: str, mention: Mention, around: frozenset[str]) -> Wrong:
+    def _cycle(self, name: str, mention: Mention, around: frozenset[str]) -> Wrong:
         if len(around) < _LARGEST_SHOWN:
             way = [name, *way_between(mention.name, name, self._runs, around)]
         else:

@@ -18,7 +18,7 @@ def circles(targets: Targets) -> Iterator[frozenset[str]]:
     may exceed Python's recursion limit. Each name and each reference is visited once.
 
     >>> targets = {"a": ["b"], "b": ["a", "c"], "c": ["d"], "e": ["e"]}
-    >>> [sorted(circle) for circle in circles(targets)]
+    >>> [sorted(cycle) for cycle in circles(targets)]
     [['a', 'b'], ['e']]
     """
     # Name to the lowest visiting number reachable from it (Tarjan's "lowlink").
@@ -46,10 +46,10 @@ def circles(targets: Targets) -> Iterator[frozenset[str]]:
                     lowest[above] = min(lowest[above], lowest[name])
                 # `name` reaches no older name: it is the root of its component.
                 if lowest[name] == number:
-                    circle = _closed(name, open_names)
-                    settled |= circle
-                    if len(circle) > 1 or name in targets[name]:
-                        yield circle
+                    cycle = _closed(name, open_names)
+                    settled |= cycle
+                    if len(cycle) > 1 or name in targets[name]:
+                        yield cycle
 
 
 def _entered(
@@ -66,9 +66,9 @@ def _closed(name: str, open_names: list[str]) -> frozenset[str]:
     at = len(open_names) - 1
     while open_names[at] != name:
         at -= 1
-    circle = frozenset(open_names[at:])
+    cycle = frozenset(open_names[at:])
     del open_names[at:]
-    return circle
+    return cycle
 
 
 def way_between(start: str, goal: str, targets: Targets, within: frozenset[str]) -> list[str]:

@@ -43,10 +43,10 @@ def test_a_cycle_contains_all_names_that_reach_one_another(targets: dict[str, li
 @settings(max_examples=50)
 @given(graphs)
 def test_each_step_of_a_path_is_a_reference(targets: dict[str, list[str]]) -> None:
-    for circle in circles(targets):
-        for start in circle:
-            for goal in circle:
-                way = way_between(start, goal, targets, circle)
+    for cycle in circles(targets):
+        for start in cycle:
+            for goal in cycle:
+                way = way_between(start, goal, targets, cycle)
                 assert (way[0], way[-1]) == (start, goal)
                 assert all(after in targets[before] for before, after in pairwise(way))
                 assert len(set(way)) == len(way)
@@ -55,4 +55,4 @@ def test_each_step_of_a_path_is_a_reference(targets: dict[str, list[str]]) -> No
 def test_a_long_chain_and_a_large_cycle_need_no_recursion() -> None:
     chain = {str(number): [str(number + 1)] for number in range(20_000)}
     assert not list(circles(chain))
-    assert [len(circle) for circle in circles({**chain, "20000": ["0"]})] == [20_001]
+    assert [len(cycle) for cycle in circles({**chain, "20000": ["0"]})] == [20_001]
