@@ -64,7 +64,7 @@ def simulate_command(
     """Forecast a time span: fires, the busiest minute, overlaps, and a heat map.
 
     The assumed duration of an execution is the median of the request's newest ones in
-    the monitor log. A request that has not run yet takes no time. T is a time as in the
+    the monitor log, or zero for a request that has not run yet. T is a time as in the
     files, a date, a time of day, now, today, yesterday, or a duration from now.
 
     \b
