@@ -1,4 +1,4 @@
-"""Packs the examples that git tracks: requests of a reader's own may lie beside them in `jobs.d`."""
+"""Packs only the examples that git tracks: a reader's own requests may lie beside them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class CustomBuildHook(BuildHookInterface):
-    """Adds the examples to a wheel, where they lie inside the package, or to an sdist, where they lie beside it."""
+    """Adds the examples to a wheel, inside the package, or to an sdist, beside the package."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Tell the builder which files to add; an editable install finds them in the checkout."""

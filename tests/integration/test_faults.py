@@ -540,7 +540,7 @@ def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: 
     finally:
         logger.remove(handler)
     (warning,) = [each for each in told if "rotate it by renaming" in each]
-    assert f"the monitor log {place.log} was cut off" in warning
+    assert f"the monitor log {place.log} was truncated" in warning
 
 
 # --- the console, and what is kept

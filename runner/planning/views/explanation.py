@@ -236,7 +236,10 @@ def _of_generation(question: Question, state: RequestState) -> Because:
     )
     since = local_words(state.since, question.zone)
     if opened is not None and opened.word == "rescheduled":
-        message = f"it was rescheduled at {since}{_by(opened)}: fires that were due before no longer count"
+        message = (
+            f"it was rescheduled at {since}{_by(opened)}: "
+            "fires that were due before no longer count"
+        )
     else:
         message = (
             f"its rule changed, or it was planned again, at {since}: "
