@@ -13,7 +13,16 @@ from typing import Any
 
 from benchmarks.peers import PACKAGES, Peers
 
-_OURS = ("runner", "schedule", "pyyaml", "jsonschema", "watchdog", "loguru", "click", "cronsim")
+_OURS = (
+    "yaml-job-runner",
+    "schedule",
+    "pyyaml",
+    "jsonschema",
+    "watchdog",
+    "loguru",
+    "click",
+    "cronsim",
+)
 
 
 def described(folder: Path) -> dict[str, Any]:
