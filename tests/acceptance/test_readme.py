@@ -1,5 +1,5 @@
-"""The README is true: its examples are valid, its transcripts are what is printed, its
-tables are what the schemas say.
+"""The documentation is true: its examples are valid, its transcripts are what is printed,
+its tables are what the schemas say, its links lead somewhere.
 
 UPDATE_README=1 (with `-n 0`) writes transcripts and tables anew.
 """
@@ -16,31 +16,29 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.documents import DOCUMENTS, blocks, generated_tables, replace_in
 from support.place import PERSON, ROOT, check_log
 from support.reference import generated
 
 from runner.requests.catalog.reader import CatalogReader
 
 README = ROOT / "README.md"
-TEXT = README.read_text()
 IS_UPDATING = os.environ.get("UPDATE_README") == "1"
 RUNS = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/runner start"
 TESTS = (
     "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest"
 )
 
-_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- /generated -->)", re.DOTALL)
-_FILE = re.compile(r"# (jobs\.d/\S+\.yaml)\n")
 _VARYING = (
     re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"),
     re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"),
     re.compile(r"\b\d\d:\d\d:\d\d(\.\d{3})?\b"),
 )
+_LINK = re.compile(r"\]\((?!https?://)([^)\s]+)\)")
+_INLINE_CODE = re.compile(r"`[^`\n]*`")
 _LATE = re.compile(r", \d\d:\d\d:\d\d\.\d{3} late$", re.MULTILINE)
 """What the console says of a start on a machine that is busy for a second."""
 _LOOKING = ("runner validate", "runner monitor", "runner ls", "jq", "tail")
@@ -61,29 +59,8 @@ main()
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """A fenced block of the README."""
-
-    language: str
-    text: str
-
-    @property
-    def file(self) -> str | None:
-        """The file that the block says it is."""
-        match = _FILE.match(self.text)
-        return match[1] if match else None
-
-    @property
-    def steps(self) -> list[tuple[str, str]]:
-        """The commands of a transcript, each with what it prints."""
-        steps = [
-            part.partition("\n") for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]
-        ]
-        return [(command, output) for command, _, output in steps]
-
-
-BLOCKS = [Block(language=language, text=text) for language, text in _FENCE.findall(TEXT)]
+BLOCKS = [block for document in DOCUMENTS for block in blocks(document.read_text(), document)]
+TABLES = list(generated_tables())
 
 
 def normal(text: str) -> str:
@@ -177,13 +154,6 @@ class Demo:
         )
 
 
-def replaced(old: str, new: str) -> None:
-    """Write the README with a part of it replaced."""
-    text = README.read_text()
-    assert text.count(old) == 1
-    README.write_text(text.replace(old, new))
-
-
 def awaited(look: Callable[[], str], expected: str) -> str:
     """Look until what is expected is there, a minute at most; return what is."""
     if IS_UPDATING:
@@ -203,7 +173,7 @@ def settled(look: Callable[[], str]) -> str:
 
 
 def test_the_set_up_commands_stand_there_as_they_are_to_be_typed() -> None:
-    lines = TEXT.splitlines()
+    lines = README.read_text().splitlines()
     assert lines.count(RUNS) == 1
     assert lines.count(TESTS) == 1
 
@@ -222,14 +192,14 @@ def test_the_yaml_examples_are_valid_and_make_one_jobs_folder(tmp_path: Path) ->
     )
 
 
-@pytest.mark.parametrize("name", [name for _, name, _, _ in _GENERATED.findall(TEXT)])
+@pytest.mark.parametrize("name", [table.name for table in TABLES])
 def test_a_table_is_what_it_is_generated_from(name: str) -> None:
-    head, _, present, _ = next(found for found in _GENERATED.findall(TEXT) if found[1] == name)
-    expected = generated(name, present)
+    (table,) = (table for table in TABLES if table.name == name)
+    expected = generated(name, table.content)
     if IS_UPDATING:
-        replaced(head + present, head + expected)
+        replace_in(table.document, table.head + table.content, table.head + expected)
         return
-    assert present == expected, (
+    assert table.content == expected, (
         "UPDATE_README=1 pytest -n 0 tests/acceptance/test_readme.py writes it anew"
     )
 
@@ -248,7 +218,11 @@ def test_the_transcripts_are_what_is_really_printed(tmp_path: Path) -> None:
                     if has_jq or "jq" not in command
                 )
                 if IS_UPDATING and normal(transcript) != normal(block.text):
-                    replaced(f"```console\n{block.text}```", f"```console\n{transcript}```")
+                    replace_in(
+                        block.document,
+                        f"```console\n{block.text}```",
+                        f"```console\n{transcript}```",
+                    )
                 elif has_jq or "jq" not in block.text:
                     assert normal(transcript) == normal(block.text)
     check_log(demo.folder / "state" / "monitor.jsonl")
@@ -264,6 +238,21 @@ def printed(demo: Demo, start: Callable[[], object], command: str, expected: str
     if command.startswith(_LOOKING):
         return awaited(lambda: demo.run(command), expected)
     return demo.run(command)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_link_of_a_document_leads_to_a_file_and_a_heading(document: Path) -> None:
+    for target in _LINK.findall(_INLINE_CODE.sub("", document.read_text())):
+        file, _, anchor = target.partition("#")
+        linked = document.parent / file if file else document
+        assert linked.is_file(), target
+        assert not anchor or anchor in headings(linked), target
+
+
+def headings(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub forms them."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
 
 
 def test_stand_ins_keep_the_width_and_what_does_not_vary() -> None:

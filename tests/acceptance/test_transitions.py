@@ -1,4 +1,4 @@
-"""The README's table of what fires around a change of clocks is what `runner next`
+"""The reference's table of what fires around a change of clocks is what `runner next`
 prints and what an oracle finds.
 
 The oracle walks all minutes, and knows of zones only what time their clocks show at an instant.
@@ -24,7 +24,7 @@ ROWS = [
     tuple(cell.strip() for cell in line.strip("|").split("|"))
     for line in re.findall(
         r"<!-- generated: transitions -->\n(.*?)<!-- /generated -->",
-        (ROOT / "README.md").read_text(),
+        (ROOT / "jobs.d/README.md").read_text(),
         re.DOTALL,
     )[0].splitlines()[2:]
 ]

@@ -17,6 +17,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import pytest
+from support.documents import DOCUMENTS
 from support.place import ROOT, check_log, wait_until
 
 from runner.resources import example_files
@@ -98,7 +99,7 @@ def lend(requirements: Iterable[str], environment: Path) -> None:
 def test_nothing_tells_to_install_the_project_that_has_our_name_on_the_package_index() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert (project["name"], list(project["scripts"])) == ("yaml-job-runner", ["runner"])
-    told = [ROOT / "README.md", *(ROOT / "runner").rglob("*.py"), *(ROOT / "jobs.d").glob("*.yaml")]
+    told = [*DOCUMENTS, *(ROOT / "runner").rglob("*.py"), *(ROOT / "jobs.d").glob("*.yaml")]
     for path in told:
         assert not re.search(
             r"\b(install|add|run --from)( -\S+)* ['\"]?runner\b", path.read_text()

@@ -1,7 +1,7 @@
 """The ways in which a jobs folder is delivered, each with what it leaves, and the time
 from its last byte to live.
 
-`python tests/benchmarks/delivery.py` prints the table of the README. Starts and ends processes.
+`python tests/benchmarks/delivery.py` prints the table of tests/README.md. Starts and ends processes.
 """
 
 from __future__ import annotations
