@@ -20,30 +20,10 @@ from runner.requests.model import ProcessRequest
 from runner.service.clock import Clock
 from runner.service.registry import Incumbents
 from runner.service.reload.catalog_cache import CatalogCache
+from runner.service.reload.stillness import RETRY_S, State, Stillness
 from runner.system.garbage_collection import lasting_heap
 from runner.watching.watcher import Watcher
 
-QUIET_S = 0.15
-"""How long the folder must be quiet before it is read, in seconds.
-
-After a long series of changes, half of the series' length counts instead,
-"""
-LONGEST_QUIET_S = 0.6
-"""but at most this."""
-GLANCE_S = 0.03
-"""After this much quiet, files are read ahead; the later scan then only compares stats."""
-GLANCE_EVERY_S = 0.5
-"""How often a folder without quiet is read ahead.
-
-If two such looks find no difference, the folder counts as quiet.
-"""
-LATE_S = 0.05
-"""If a check ran this late, the process was stalled, and perhaps the watcher too.
-
-Events may be missing then, so the check waits for quiet once more.
-"""
-PATIENCE_S = 10.0
-"""How long at most a restless folder, or git's index.lock, delays a reload."""
 IDENTITY_EVERY_S = 0.5
 RESYNC_EVERY_S = 5.0
 RESYNC_UNNOTIFIED_S = 1.0
@@ -52,7 +32,6 @@ RESYNC_SHARE, RESYNC_UNNOTIFIED_SHARE = 500, 20
 
 So a resync of many files takes long but little CPU time.
 """
-_RETRY_S = 0.05
 ANSWER_PATIENCE_S = 0.1
 """How long a reading waits for git to say whether the folder differs from its commit."""
 _ANSWER_SLICE_S = 0.001
@@ -73,13 +52,7 @@ class Reading:
 
 
 class Reloader:
-    """Decides when there is a new catalog, and reads it. Times are elapsed seconds.
-
-    A change makes the folder restless until a scan begins. The scan begins after a moment
-    of quiet, after two looks (glances) without a difference, or at the latest after
-    `PATIENCE_S`; git's index.lock holds it back as long. A glance reads changed files
-    ahead, so the scan itself is short.
-    """
+    """Decides when there is a new catalog, and reads it. Times are elapsed seconds."""
 
     def __init__(
         self,
@@ -95,17 +68,8 @@ class Reloader:
         self._notes = cache.notes(reader)
         self._watcher = watcher
         self._clock = clock
-        # The series of changes: its begin (None while there is none) and its last event.
-        self._restless_since_s: float | None = None
-        self._restless_at_s = 0.0
-        self._held_until_s = 0.0  # while git changes the folder
-        # Still: quiet without waiting, by a command or by two equal glances. Glanced: one
-        # glance is complete. Found: a resync found the change, so notifications are missing
-        # and their silence proves nothing.
-        self._is_still = self._is_glanced = self._is_found = False
-        self._is_doubted = False  # the wait for quiet was already repeated once
+        self._stillness = Stillness()
         self._checked_at_s = 0.0
-        self._glance_at_s: float | None = None
         self._glance: Generator[None, None, bool] | None = None
         self._scan: Generator[None, None, Reading] | None = None
         self._look: Generator[None, None, bool] | None = None
@@ -130,23 +94,22 @@ class Reloader:
 
     def look_again(self, *, at_once: bool = False) -> None:
         """Read the folder once it is quiet; with `at_once`, without waiting for quiet."""
-        now_s = self._clock.elapsed_s()
-        if self._restless_since_s is None:
-            self._restless_since_s, self._glance_at_s = now_s, now_s + GLANCE_S
-        self._restless_at_s, self._is_doubted = now_s, False
         self._is_asked = False
+        now_s = self._clock.elapsed_s()
         if at_once:
-            self._is_still, self._glance_at_s = True, None
+            self._stillness.note_command(now_s)
+        else:
+            self._stillness.note_change(now_s)
 
     def next_s(self) -> float:
         """Return when `check` has something to do."""
         waits = [self._identity_at_s, self._resync_at_s]
         if not self.is_reading:
-            waits += [
-                due_s for due_s in (self._begin_at_s(), self._glance_at_s) if due_s is not None
-            ]
+            ready_at_s = self._stillness.ready_at_s(is_watched=self._watcher.notified)
+            glance_at_s = self._stillness.glance_at_s
+            waits += [due_s for due_s in (ready_at_s, glance_at_s) if due_s is not None]
         if self._provenance.is_asking:
-            waits.append(self._clock.elapsed_s() + _RETRY_S)
+            waits.append(self._clock.elapsed_s() + RETRY_S)
         return min(waits)
 
     def check(self, incumbents: Callable[[], Incumbents]) -> None:
@@ -164,22 +127,15 @@ class Reloader:
         if self.is_reading:
             return
         self._take_answer()
-        begin_s = self._begin_at_s()
-        if begin_s is not None and now_s >= begin_s:
+        stillness, is_watched = self._stillness, self._watcher.notified
+        if stillness.is_ready(now_s, is_watched=is_watched):
             # A folder that was replaced a moment ago was not watched until now, so its
             # quiet proves nothing.
-            if not self._is_still and self._watcher.check():
+            if stillness.state is not State.STILL and self._watcher.check():
                 self.look_again()
-                return
-            if (
-                self._is_notified
-                and not self._is_still
-                and now_s - max(begin_s, checked_at_s) > LATE_S
-            ):
-                self._doubt(now_s)
-            if now_s >= (self._begin_at_s() or now_s):
+            elif stillness.confirm(now_s, looked_at_s=checked_at_s, is_watched=is_watched):
                 self._begin(now_s, incumbents)
-        elif self._glance_at_s is not None and now_s >= self._glance_at_s:
+        elif stillness.glance_at_s is not None and now_s >= stillness.glance_at_s:
             self._begin_glance(now_s)
 
     def advance(self, budget_s: float) -> Reading | None:
@@ -191,7 +147,11 @@ class Reloader:
         except StopIteration as whole:
             if slices is self._glance:
                 self._glance = None
-                self._end_glance(is_different=whole.value)
+                self._stillness.end_glance(
+                    self._clock.elapsed_s(),
+                    is_different=whole.value,
+                    is_watched=self._watcher.notified,
+                )
                 return None
             self._scan = None
             reading: Reading = whole.value
@@ -236,20 +196,13 @@ class Reloader:
         self._provenance.close()
         self.keep()
 
-    def _doubt(self, now_s: float) -> None:
-        """Wait for quiet once more, but only once per series of changes."""
-        if not self._is_doubted:
-            self._restless_at_s, self._is_doubted = now_s, True
-
     def _take_answer(self) -> None:
         """Take an answer of git that came too late for its reading.
 
         A different revision is a reason to read again.
         """
         is_late = (
-            self._provenance.is_asking
-            and self._provenance.take()
-            and self._restless_since_s is None
+            self._provenance.is_asking and self._provenance.take() and self._stillness.is_quiet
         )
         if is_late and self._provenance.revision() != self._revision:
             self.look_again()
@@ -275,55 +228,25 @@ class Reloader:
         self._commit, self._revision = self._provenance.commit, self._provenance.revision()
         return Reading(catalog=catalog, touched=names, git_commit=self._revision, begun_s=begun_s)
 
-    def _begin_at_s(self) -> float | None:
-        if self._restless_since_s is None:
-            return None
-        at_last_s = self._restless_since_s + PATIENCE_S
-        if self._is_still:
-            at_last_s = self._restless_since_s
-        elif self._is_notified:
-            # A writer that has been writing for long may pause until the disk accepts more.
-            lasted_s = self._restless_at_s - self._restless_since_s
-            at_last_s = min(
-                self._restless_at_s + min(max(QUIET_S, lasted_s / 2), LONGEST_QUIET_S), at_last_s
-            )
-        return max(at_last_s, self._held_until_s)
-
-    @property
-    def _is_notified(self) -> bool:
-        """Whether changes are notified, so that quiet proves something."""
-        return self._watcher.notified and not self._is_found
-
     def _begin(self, now_s: float, incumbents: Callable[[], Incumbents]) -> None:
-        assert self._restless_since_s is not None
-        if is_being_changed(self._folder) and now_s - self._restless_since_s < PATIENCE_S:
-            self._held_until_s = now_s + _RETRY_S
+        if is_being_changed(self._folder) and self._stillness.note_lock(now_s):
             return
-        self._restless_since_s = self._glance_at_s = None
-        self._is_still = self._is_glanced = self._is_found = False
+        self._stillness.begin_reading()
         self._ask()
         self._scan = self._read(incumbents())
 
     def _begin_glance(self, now_s: float) -> None:
-        self._glance_at_s = now_s + _RETRY_S
-        if not is_being_changed(self._folder):
-            self._ask()
-            self._glance, self._glance_at_s = self._reader.glance(), None
-
-    def _end_glance(self, *, is_different: bool) -> None:
-        """Take the folder as quiet if two looks agree; otherwise look again later."""
-        if self._is_glanced and not is_different:
-            self._is_still = True
-        else:
-            self._is_glanced = True
-            self._glance_at_s = self._clock.elapsed_s() + (
-                GLANCE_EVERY_S if self._is_notified else QUIET_S
-            )
+        if is_being_changed(self._folder):
+            self._stillness.delay_glance(now_s)
+            return
+        self._stillness.begin_glance()
+        self._ask()
+        self._glance = self._reader.glance()
 
     def _resync(self) -> None:
         """Compare another slice of files with what is known, then rest for its share of time."""
         begun_s = self._clock.elapsed_s()
-        if self._scan is not None or self._restless_since_s is not None:
+        if self._scan is not None or not self._stillness.is_quiet:
             # A scan sees everything that a look would see.
             self._look, self._look_ends_s = None, begun_s + self._resync_every_s
         elif self._look is None:
@@ -342,8 +265,8 @@ class Reloader:
         except StopIteration as end:
             self._look = None
             if end.value:
-                self._is_found = True
-                self.look_again()
+                self._is_asked = False
+                self._stillness.note_change(self._clock.elapsed_s(), is_notified=False)
             return True
         return False
 
