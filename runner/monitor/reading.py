@@ -150,13 +150,13 @@ def follow(
 
 
 def _newest(files: list[LogFile], n: int, matches: Filter) -> list[Record]:
-    needles = [
-        [quoted(word) for word in words] for words in (matches.statuses, matches.events) if words
-    ]
-    if matches.requests:
-        needles.append(_name_needles(matches.requests))
+    # The rarest first: most blocks then fail at their first group.
+    needles = [_name_needles(matches.requests)] if matches.requests else []
     if matches.scheduled_for:
         needles.append([quoted(matches.scheduled_for)[:-1]])
+    needles += [
+        [quoted(word) for word in words] for words in (matches.statuses, matches.events) if words
+    ]
     since = instant_text(matches.since - _DISORDER) if matches.since else ""
     records = (
         record for record in backwards(files, needles, since=since) if matches.admits(record)
@@ -168,11 +168,11 @@ def _name_needles(names: Iterable[str]) -> list[bytes]:
     """Return byte strings of which every record that `is_named` one of the names has one.
 
     For `group/member` and `group › member` a record holds the group's name, or the
-    member's name at the end of its process.
+    member's name at the end of its process. A name's end therefore stands for it.
     """
     paths = list(map(path_of, names))
     groups = (path.partition("/")[0] for path in paths if "/" in path)
-    return [*map(quoted, (*paths, *groups)), *(b"/" + quoted(path)[1:] for path in paths)]
+    return [quoted(name)[1:] for name in (*paths, *groups)]
 
 
 def _added(file: LogFile, path: Path, position: int, wait: Callable[[], None]) -> Iterator[bytes]:

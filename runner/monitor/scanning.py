@@ -36,7 +36,7 @@ class LogFile:
 
     def __init__(self, path: Path) -> None:
         self._file = open(open_regular(path), "rb", buffering=0)  # noqa: SIM115, PTH123
-        self.end = self._end_of_lines()
+        self.end = self.end_of_lines(self.size())
 
     @classmethod
     def open(cls, path: Path) -> LogFile | None:
@@ -71,8 +71,12 @@ class LogFile:
         except OSError:
             return False
 
-    def _end_of_lines(self) -> int:
-        end = size = self.size()
+    def end_of_lines(self, size: int) -> int:
+        """Return the offset after the last newline among the first `size` bytes; 0 if none.
+
+        Give up, with 0, after a long stretch without a newline.
+        """
+        end = size
         while end > max(0, size - _LONGEST_GARBAGE):
             start = max(0, end - _BLOCK)
             if (cut := self.read(start, end).rfind(b"\n")) >= 0:
@@ -95,14 +99,14 @@ def backwards(
     of the clock, read everything: older records may then have later times.
     """
     for file in files:
-        for block in _blocks(file):
+        for block, begin in _blocks(file):
             if since and _STEP_BACK in block:
                 since = ""
             if _holds(block, needles):
-                for line in reversed(block.split(b"\n")):
+                for line in reversed(block[begin:].split(b"\n")):
                     if _holds(line, needles) and (record := decode(line)) is not None:
                         yield record
-            if since and _time(block) < since:
+            if since and _time(block, begin) < since:
                 return
 
 
@@ -118,40 +122,41 @@ def lines_from(file: LogFile, position: int) -> tuple[list[bytes], int]:
     return lines_of(block[:cut]), position + cut
 
 
-def _blocks(file: LogFile) -> Iterator[bytes]:
-    """Yield blocks of whole lines from the end of a file.
+def _blocks(file: LogFile) -> Iterator[tuple[bytes, int]]:
+    """Yield blocks from the end of a file, each with the offset where its whole lines begin.
 
-    Leave out a line longer than a block, and stop at a long stretch without a newline.
+    The bytes before that offset end a line of the next block, which is read up to there:
+    to read a line twice is cheaper than to join every block with a rest. Leave out a line
+    longer than a block.
     """
-    rest, end = b"", file.end
-    garbage = 0
-    while end > 0 and garbage < _LONGEST_GARBAGE:
+    end = file.end
+    while end > 0:
         start = max(0, end - _BLOCK)
-        block = file.read(start, end) + rest
-        end = start
-        if start:  # the first line probably begins in the block before: join it there
-            head, newline, block = block.partition(b"\n")
-            rest = head + newline if len(head) < _BLOCK else _NO_RECORD
-        garbage = 0 if block else garbage + _BLOCK
-        yield block
+        block = file.read(start, end)
+        begin = block.find(b"\n", 0, -1) + 1 if start else 0
+        if begin or not start:
+            yield block, begin
+            end = start + begin
+        else:
+            end = file.end_of_lines(start)
 
 
 def _holds(text: bytes, needles: Needles) -> bool:
     """Return whether a text contains a needle of each group.
 
-    Loops, not generators: this runs for every line of a block, and `any` and `all` would
-    take twice the time.
+    `rfind`, not `in`: CPython 3.11 searches a block 2.5 times as fast from its end. Loops,
+    not generators: `any` and `all` would double the time for a line.
     """
     for group in needles:
         for needle in group:
-            if needle in text:
+            if text.rfind(needle) >= 0:
                 break
         else:
             return False
     return True
 
 
-def _time(block: bytes) -> str:
+def _time(block: bytes, begin: int) -> str:
     """Return the time of a block's first record; without one "~", after any time."""
-    record = decode(block[: block.find(b"\n") + 1]) or {}
+    record = decode(block[begin : block.find(b"\n", begin) + 1]) or {}
     return str(record.get("time", "~"))
