@@ -19,12 +19,16 @@ from runner.service.settings import Settings
 
 @contextmanager
 def embedded(
-    places: Places, observer: Callable[[dict[str, Any]], None] = lambda _: None
+    places: Places,
+    observer: Callable[[dict[str, Any]], None] = lambda _: None,
+    *,
+    allow_shared_jobs: bool,
 ) -> Iterator[Runner]:
-    """Own the store for the duration of a command, with the requests of the jobs folder
+    """Own the store and the jobs folder for the duration of a command, with the requests
     loaded.
 
-    `observer` receives the monitor records. Raises StoreError and its subclasses.
+    `observer` receives the monitor records. Raises StoreError and its subclasses, and
+    RefusedError if a runner with another store serves the jobs folder.
     """
     # The service logs through loguru; here its warnings look like the command's own errors.
     logger.remove()
@@ -37,6 +41,7 @@ def embedded(
         monitor_log=places.monitor_log,
         zone=places.zone,
         max_running=places.settings.max_running,
+        allow_shared_jobs=allow_shared_jobs,
     )
     with Runner(settings, clock=SystemClock(), observer=observer, is_firing=False) as runner:
         runner.start()

@@ -53,6 +53,14 @@ def output_option_of(forms: Sequence[str], meaning: str) -> Callable[[Function],
     )
 
 
+shared_jobs_option = click.option(
+    "--allow-shared-jobs",
+    envvar="RUNNER_ALLOW_SHARED_JOBS",
+    is_flag=True,
+    help="Act alone even if a runner with another state folder serves this jobs folder.",
+)
+"""For commands that act as the runner if no runner owns their state folder."""
+
 output_option = output_option_of(("text", "json"), "Text for people, or JSON lines.")
 
 

@@ -88,3 +88,13 @@ def words_of(served: str, places: Places) -> str:
         "--jobs or --state names the one you mean, "
         "and `state` in runner.yaml gives a jobs folder its own"
     )
+
+
+def no_runner_words(places: Places) -> str:
+    """Return a sentence that says that no runner owns the state folder, and what to do."""
+    from runner.service.jobs_lock import holder_of
+
+    words = f"no runner is running on {places.state}"
+    if (holder := holder_of(places.jobs)) is not None:
+        return f"{words}; {holder}: name that one with --state"
+    return f"{words}; `runner start` starts one"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from runner.cli.ownership import require_own
+from runner.cli.ownership import no_runner_words, require_own
 from runner.cli.places import Places
 from runner.commands import Answer, Command, ask
 from runner.errors import NoRunnerError, StoreInUseError
@@ -56,4 +56,6 @@ def asked(places: Places, command: Command) -> Answer:
     A caller with no jobs folder at hand means the folder that the runner serves.
     """
     require_own(places)
+    if owner_pid(places.state) is None:
+        raise NoRunnerError(no_runner_words(places))
     return ask(places.state, command)

@@ -52,8 +52,8 @@ def _press(command: Command, decision: Decision) -> Answer:
     A refusal for one request does not affect the others. A command for all requests
     passes over those that refuse.
     """
-    if decision.clock_trouble is not None:
-        return Answer(is_done=False, lines=(f"refused: {decision.clock_trouble}",))
+    if (trouble := decision.clock_trouble or decision.jobs_trouble) is not None:
+        return Answer(is_done=False, lines=(f"refused: {trouble}",))
     lines, refused = [], False
     for name in sorted(decision.requests) if command.is_for_all else dict.fromkeys(command.targets):
         try:
@@ -103,6 +103,8 @@ def _exec(command: Command, decision: Decision) -> Answer:
     (name,) = command.targets
     if decision.is_stopping:
         return Answer(is_done=False, lines=("the runner is stopping",))
+    if decision.jobs_trouble is not None:
+        return Answer(is_done=False, lines=(decision.jobs_trouble,))
     try:
         request = _request(name, decision)
         refuse_told_secrets(command.params, request, decision.requests.get, os.environ)

@@ -55,13 +55,15 @@ class Decision:
         is_closing: bool = False,
         is_foreign: Callable[[Execution], bool] = lambda _: False,
         clock_trouble: str | None = None,
+        jobs_trouble: str | None = None,
         awaited_from: datetime | None = None,
     ) -> None:
-        """`clock_trouble` is the reason why no state may follow the clock; `settle`
-        explains `awaited_from`.
+        """`clock_trouble` is the reason why no state may follow the clock, `jobs_trouble`
+        why the requests are another runner's; `settle` explains `awaited_from`.
         """
         self.now = now
         self.clock_trouble = clock_trouble
+        self.jobs_trouble = jobs_trouble
         self._awaited_from = awaited_from
         self.is_stopping = is_stopping
         self.batch = Batch()

@@ -1,10 +1,12 @@
-"""The lock that lets only one runner fire what a jobs folder declares. Locks the folder.
+"""The lock that lets only one runner run what a jobs folder declares. Locks the folder.
 
 The store's lock keeps two runners off one store. Two runners with different stores on
 one jobs folder would still fire everything twice. So a runner holds a flock(2) on the
-folder itself. That needs no write permission: `jobs.d` may be read-only. The lock belongs
-to the folder that the path leads to, through links and bind mounts. When another folder
-takes its place (git-sync moves a symbolic link), the runner locks that one.
+folder itself, and so does a command that acts as the runner (`exec`): its store knows
+nothing of the other runner's guards and claims. The lock needs no write permission:
+`jobs.d` may be read-only. It belongs to the folder that the path leads to, through links
+and bind mounts. When another folder takes its place (git-sync moves a symbolic link), the
+runner locks that one.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from loguru import logger
@@ -24,6 +27,8 @@ from runner.system.background_calls import Aside, Pending
 LOOK_EVERY_S = 0.5
 _PATIENCE_S = 0.1
 """How long the loop waits for a folder that hangs."""
+_TRIES, _BETWEEN_TRIES_S = 20, 0.05
+"""How often `take` tries. `holder_of` in another program has the lock for an instant."""
 _NOT_SUPPORTED = frozenset(
     {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 )
@@ -37,14 +42,18 @@ class JobsLock:
     """Holds the lock from `take` to `close`.
 
     With `is_shared`, several runners may hold it together if all of them ask for that.
-    While another runner holds the lock, `trouble` says so, and nothing fires.
+    While another runner holds the lock, `trouble` says so, and nothing fires. `is_firing`
+    is off for a command, which holds the lock only while it runs.
     """
 
-    def __init__(self, folder: Path, clock: Clock, *, is_shared: bool = False) -> None:
+    def __init__(
+        self, folder: Path, clock: Clock, *, is_shared: bool = False, is_firing: bool = True
+    ) -> None:
         self.trouble: str | None = None
         self._folder = folder
         self._clock = clock
         self._is_shared = is_shared
+        self._is_firing = is_firing
         self._descriptor: int | None = None
         self._identity: Identity | None = None
         self._look_at_s = 0.0
@@ -54,13 +63,19 @@ class JobsLock:
 
     def take(self) -> None:
         """Take the lock if the folder exists. Raises RefusedError if another runner has it."""
-        self.look()
-        if self.trouble is not None:
-            raise RefusedError(
-                f"{self.trouble}; both would fire everything. Stop one, give this one a jobs"
-                " folder of its own"
-                " (--jobs), or run both with --allow-shared-jobs"
-            )
+        for _ in range(_TRIES):
+            self._look_at_s = 0.0
+            self.look()
+            if self.trouble is None:
+                return
+            time.sleep(_BETWEEN_TRIES_S)
+        raise RefusedError(
+            f"{self.trouble}; both would fire everything. Stop one, give this one a jobs folder"
+            " of its own (--jobs), or run both with --allow-shared-jobs"
+            if self._is_firing
+            else f"{self.trouble}. Name that state folder with --state, so that the runner does"
+            " it, or add --allow-shared-jobs"
+        )
 
     def look(self) -> None:
         """Lock the folder that has the path now; at most twice a second.
@@ -108,7 +123,7 @@ class JobsLock:
             # accepts it and keeps the unlocked descriptor.
             if not self._is_shared:
                 os.close(descriptor)
-                self.trouble = self._words(status.st_ino)
+                self.trouble = _holder_words(status.st_ino, self._folder)
                 return
         except OSError as error:
             if error.errno not in _NOT_SUPPORTED:
@@ -122,16 +137,38 @@ class JobsLock:
             None,
         )
 
-    def _words(self, inode: int) -> str:
-        holder = flock_holder(inode)
-        who = f"another runner, {holder}," if holder else "another runner"
-        return f"{who} serves the jobs folder {self._folder} with a state folder of its own"
-
     def _caution(self, error: OSError) -> None:
-        if not self._is_cautioned:
+        if self._is_firing and not self._is_cautioned:
             self._is_cautioned = True
             logger.warning(
                 "the jobs folder {} cannot be locked ({}): let no other runner serve it",
                 self._folder,
                 error.strerror,
             )
+
+
+def holder_of(folder: Path) -> str | None:
+    """Return who holds a jobs folder's lock, in words; None if nobody does.
+
+    None too if that is unknown: the folder is unreadable, its file system has no locks, or
+    all who hold the lock share it.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder_words(os.fstat(descriptor).st_ino, folder)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _holder_words(inode: int, folder: Path) -> str:
+    holder = flock_holder(inode)
+    who = f"another runner, {holder}," if holder else "another runner"
+    return f"{who} serves the jobs folder {folder} with a state folder of its own"

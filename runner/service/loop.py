@@ -124,11 +124,13 @@ class Runner:
                 self._clock, self._parts.snapshot.meta, released=self._released
             )
             self._jobs_lock = JobsLock(
-                self.settings.jobs, self._clock, is_shared=self.settings.allow_shared_jobs
+                self.settings.jobs,
+                self._clock,
+                is_shared=self.settings.allow_shared_jobs,
+                is_firing=self._is_firing,
             )
             resources.callback(self._jobs_lock.close)
-            if self._is_firing:
-                self._jobs_lock.take()
+            self._jobs_lock.take()
             self._zones = zone_change.ZoneWatch(self.settings, self._clock)
             self._take_over()
             self._resources = resources.pop_all()
@@ -331,6 +333,7 @@ class Runner:
             is_closing=is_closing or self._stopping.is_out_of_patience,
             is_foreign=lambda execution: not self._may_start(execution),
             clock_trouble=self._watch.trouble,
+            jobs_trouble=self._jobs_lock.trouble,
             awaited_from=self._watch.awaited_from,
         )
         decision.follow(self._dispatcher.ended)
@@ -447,9 +450,9 @@ class Runner:
         return self._has_begun and self._watch.trouble is None and self._jobs_lock.trouble is None
 
     def _reload_on_command(self) -> None:
-        """Read the folder again at once. Raises RefusedError while the clock is wrong."""
-        if self._watch.trouble is not None:
-            raise RefusedError(self._watch.trouble)
+        """Read the folder again at once. Raises RefusedError while nothing may be read."""
+        if (trouble := self._watch.trouble or self._jobs_lock.trouble) is not None:
+            raise RefusedError(trouble)
         self._reload()
 
     def _look_at_clock(self) -> None:

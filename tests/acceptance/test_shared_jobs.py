@@ -1,5 +1,5 @@
 """Two runners with state folders of their own on one jobs folder: the second is
-refused, unless both allow it.
+refused, unless both allow it. The same holds for a command that acts as a runner.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.place import SECONDLY, Place, wait_until
+from support.place import GATE, SECONDLY, Place, end_of, wait_until
 
 
 def _other(place: Place, *arguments: str) -> tuple[str, ...]:
@@ -66,10 +66,59 @@ def test_commands_that_fire_nothing_are_not_refused(place: Place) -> None:
         "daily", "true", {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}}
     )
     place.start()
-    for command in (("validate",), ("next",), ("ls",), ("plan",), ("exec", "daily")):
+    for command in (("validate",), ("next",), ("ls",), ("plan",), ("monitor",)):
         done = place.run(*command, *([] if command == ("validate",) else _other(place)))
         assert "another runner" not in done.stderr, command
         assert done.returncode in (0, 3), (command, done.stderr)
+
+
+DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
+
+
+@pytest.mark.parametrize("command", ["exec", "schedule", "unschedule", "reschedule"])
+def test_a_command_with_another_store_does_not_act_on_requests_that_a_runner_serves(
+    place: Place, command: str
+) -> None:
+    place.declare("daily", "echo ran", DAILY)
+    runner = place.start()
+    refused = place.run(command, "daily", *_other(place))
+    assert refused.returncode == (125 if command == "exec" else 1)
+    assert refused.stdout == ""
+    assert f"another runner, process {runner.pid} (" in refused.stderr
+    assert "--state" in refused.stderr and "--allow-shared-jobs" in refused.stderr
+    assert '"daily"' not in (place.folder / "other.jsonl").read_text()
+    allowed = place.run(command, "daily", *_other(place, "--allow-shared-jobs"))
+    assert allowed.returncode == 0, allowed.stderr
+    assert "daily" in allowed.stdout or allowed.stdout == "ran\n"
+    assert not place.finished("daily"), "the runner's own log knows nothing of it"
+
+
+def test_a_runner_is_refused_while_a_command_with_another_store_runs_a_request(
+    place: Place,
+) -> None:
+    place.declare("slow", GATE, DAILY)
+    executing = place.begin("exec", "slow", *_other(place))
+    log = place.folder / "other.jsonl"
+    wait_until(lambda: log.exists() and '"execution.started"' in log.read_text(), within_s=90)
+    for command in (("start",), ("exec", "slow")):
+        refused = place.run(*command)
+        assert f"another runner, process {executing.pid} (" in refused.stderr, command
+    place.open_gate()
+    assert end_of(executing)[0] == 0
+    assert place.run("exec", "slow").returncode == 0
+
+
+@pytest.mark.parametrize("command", [("kill", "daily"), ("reload",), ("status",)])
+def test_a_command_that_finds_no_runner_names_the_one_with_another_store(
+    place: Place, command: tuple[str, ...]
+) -> None:
+    place.declare("daily", "true", DAILY)
+    runner = place.start()
+    done = place.run(*command, *_other(place))
+    assert done.returncode == 4
+    assert "no runner is running on" in done.stderr
+    assert f"another runner, process {runner.pid} (" in done.stderr
+    assert "name that one with --state" in done.stderr
 
 
 def test_runners_that_allow_it_share_a_folder_and_one_that_does_not_is_refused(
@@ -115,6 +164,10 @@ def test_a_runner_follows_a_link_that_moves_and_does_not_fire_what_another_one_s
         lambda: f"another runner, process {second.pid} (" in place.console(),
         what="the first one says why",
     )
+    for command in (("exec", "tick"), ("reschedule", "tick"), ("reload",)):
+        done = place.run(*command, timeout_s=30)
+        assert done.returncode in (1, 125), (command, done)
+        assert f"another runner, process {second.pid} (" in done.stdout + done.stderr, command
     before = len(place.events("execution.started"))
     log = place.folder / "other.jsonl"
     served = log.read_text().count('"execution.started"')

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import click
 
-from runner.cli.options import complete_requests, complete_running, place_options
+from runner.cli.options import (
+    complete_requests,
+    complete_running,
+    place_options,
+    shared_jobs_option,
+)
 from runner.cli.output.tables import echo
 from runner.cli.places import Places
 from runner.commands import Answer, Command, Kind
@@ -17,39 +22,48 @@ _all = click.option("--all", "is_for_all", is_flag=True, help="All requests.")
 @click.command("schedule")
 @_names
 @_all
+@shared_jobs_option
 @place_options
-def schedule_command(names: tuple[str, ...], is_for_all: bool, places: Places) -> None:
+def schedule_command(
+    names: tuple[str, ...], is_for_all: bool, allow_shared_jobs: bool, places: Places
+) -> None:
     """Press Schedule: let unscheduled requests fire again from now on.
 
     The command's effect lasts until the file's own `scheduled` changes. While the two
     differ, `runner ls` shows the request as drifted.
     """
-    _press(Kind.SCHEDULE, names, is_for_all, places)
+    _press(Kind.SCHEDULE, names, is_for_all, allow_shared_jobs, places)
 
 
 @click.command("unschedule")
 @_names
 @_all
+@shared_jobs_option
 @place_options
-def unschedule_command(names: tuple[str, ...], is_for_all: bool, places: Places) -> None:
+def unschedule_command(
+    names: tuple[str, ...], is_for_all: bool, allow_shared_jobs: bool, places: Places
+) -> None:
     """Press Unschedule: stop future fires. Running executions continue. `--all` pauses
     everything.
 
     The command's effect lasts until the file's own `scheduled` changes. While the two
     differ, `runner ls` shows the request as drifted.
     """
-    _press(Kind.UNSCHEDULE, names, is_for_all, places)
+    _press(Kind.UNSCHEDULE, names, is_for_all, allow_shared_jobs, places)
 
 
 @click.command("reschedule")
 @_names
 @_all
+@shared_jobs_option
 @place_options
-def reschedule_command(names: tuple[str, ...], is_for_all: bool, places: Places) -> None:
+def reschedule_command(
+    names: tuple[str, ...], is_for_all: bool, allow_shared_jobs: bool, places: Places
+) -> None:
     """Press Reschedule: run a one-time request again, or plan a schedule from now and
     count its repetitions from the start.
     """
-    _press(Kind.RESCHEDULE, names, is_for_all, places)
+    _press(Kind.RESCHEDULE, names, is_for_all, allow_shared_jobs, places)
 
 
 @click.command("kill")
@@ -97,7 +111,9 @@ def reload_command(allow_empty: bool, places: Places) -> None:
     _finish(answer)
 
 
-def _press(kind: Kind, names: tuple[str, ...], is_for_all: bool, places: Places) -> None:
+def _press(
+    kind: Kind, names: tuple[str, ...], is_for_all: bool, allow_shared_jobs: bool, places: Places
+) -> None:
     from runner.cli.embedded import embedded
     from runner.cli.reaching import reach
 
@@ -106,7 +122,7 @@ def _press(kind: Kind, names: tuple[str, ...], is_for_all: bool, places: Places)
     command = Command(kind=kind, targets=names, is_for_all=is_for_all)
 
     def alone() -> Answer:
-        with embedded(places) as runner:
+        with embedded(places, allow_shared_jobs=allow_shared_jobs) as runner:
             return runner.obey(command)
 
     _finish(reach(places, command, served=lambda answer: answer, alone=alone))

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from runner.cli.options import complete_requests, place_options
+from runner.cli.options import complete_requests, place_options, shared_jobs_option
 from runner.cli.output.copying import Copier, GroupCopier
 from runner.cli.output.tables import echo
 from runner.cli.places import Places
@@ -51,8 +51,11 @@ Record = Mapping[str, Any]
     multiple=True,
     help="A parameter for this execution; may be repeated.",
 )
+@shared_jobs_option
 @place_options
-def exec_command(name: str, params: tuple[str, ...], places: Places) -> None:
+def exec_command(
+    name: str, params: tuple[str, ...], allow_shared_jobs: bool, places: Places
+) -> None:
     """Run the request NAME now, through the running runner if there is one, else in
     this process.
 
@@ -79,7 +82,7 @@ def exec_command(name: str, params: tuple[str, ...], places: Places) -> None:
                 places,
                 command,
                 served=lambda answer: _through_runner(answer, places, interruptions),
-                alone=lambda: _alone(command, places, interruptions),
+                alone=lambda: _alone(command, places, interruptions, allow_shared_jobs),
             )
     except (StoreError, LogUnwritableError, RefusedError) as error:
         echo(f"runner: {error}", err=True)
@@ -138,7 +141,9 @@ def _copier(answer: Answer) -> Copier | GroupCopier:
     return (GroupCopier if answer.data["is_group"] else Copier)(Path(answer.data["output_file"]))
 
 
-def _alone(command: Command, places: Places, interruptions: _Interruptions) -> int:
+def _alone(
+    command: Command, places: Places, interruptions: _Interruptions, allow_shared_jobs: bool
+) -> int:
     """Act as the runner until the execution has ended.
 
     Other commands may ask this process to run something meanwhile; it waits for that
@@ -153,7 +158,7 @@ def _alone(command: Command, places: Places, interruptions: _Interruptions) -> i
             ended[record["execution"]] = record
 
     with (
-        embedded(places, note) as runner,
+        embedded(places, note, allow_shared_jobs=allow_shared_jobs) as runner,
         interruptions.caught(),
     ):  # entering the runner replaces our signal handlers
         answer = runner.obey(command)

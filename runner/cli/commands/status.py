@@ -24,7 +24,7 @@ from runner.cli.output.tables import (
     short_commit,
     style,
 )
-from runner.cli.ownership import other_jobs, words_of
+from runner.cli.ownership import no_runner_words, other_jobs, words_of
 from runner.cli.places import Places
 from runner.cli.troubles import why_nothing_fires
 from runner.errors import NoRunnerError
@@ -52,7 +52,7 @@ def status_command(output: str, places: Places) -> None:
     """
     pid = owner_pid(places.state)
     if pid is None:
-        raise NoRunnerError(f"no runner is running on {places.state}")
+        raise NoRunnerError(no_runner_words(places))
     trouble = TroubleNote(places.state).read()
     if trouble and output == "text":  # printed first: it explains why the store may be unreadable
         echo(f"trouble   nothing fires: {trouble}")
