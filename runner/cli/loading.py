@@ -14,9 +14,8 @@ from runner.cli.output.tables import echo
 from runner.cli.ownership import meta_of, other_jobs, serves, words_of
 from runner.cli.places import Places
 from runner.errors import RefusedError, UsageError
-from runner.planning.consequences import Standing
-from runner.planning.last_good import InForce, in_force
-from runner.planning.states.renaming import with_renamed
+from runner.planning.changeover import Served, changeover
+from runner.planning.last_good import InForce
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.permissions import is_guarded
 from runner.requests.catalog.reader import Catalog, CatalogReader
@@ -42,7 +41,7 @@ class Loaded:
 
     catalog: Catalog
     in_force: InForce
-    stored: Standing
+    stored: Served
     states: Mapping[str, RequestState]
     snapshot: Snapshot
     now: datetime
@@ -90,12 +89,13 @@ def load(places: Places) -> Loaded:
             f"there is no jobs folder {places.jobs}; "
             "`runner init` creates one, --jobs names another"
         )
-    force = in_force(catalog, supplied)
+    stored = Served(requests=supplied, states=states)
+    change = changeover(stored, catalog)
     return Loaded(
         catalog=catalog,
-        in_force=force,
-        stored=Standing(requests=supplied, states=states),
-        states=with_renamed(force.requests, supplied, states),
+        in_force=change.in_force,
+        stored=stored,
+        states=change.states_by_new_name(states),
         snapshot=snapshot,
         now=datetime.now(UTC),
     )

@@ -10,7 +10,7 @@ from runner.commands import Answer, Command, Kind
 from runner.errors import RefusedError
 from runner.execution.report import forms_of
 from runner.lifecycle import Channel, Reason
-from runner.planning.consequences import registration_of
+from runner.planning.changeover import Served, registration_of
 from runner.planning.states import registration
 from runner.planning.states.registration import Registration
 from runner.planning.states.renaming import renamings
@@ -76,6 +76,9 @@ def _press_one(command: Command, name: str, decision: Decision) -> str:
             pressed = registration.unschedule(state, now, by=by)
         case _:
             pressed = registration.reschedule(request, state, now, by=by)
+    if name not in decision.states:
+        # Due fires are settled once per decision; later states come from the decision itself.
+        pressed = registration.settling_former(pressed, request, state, now)
     decision.register(name, pressed, by=by)
     if pressed.change is None:
         return f"already {pressed.state.status}"
@@ -93,7 +96,8 @@ def _registered(name: str, request: ProcessRequest, decision: Decision) -> Reque
     """
     state = decision.state(name)
     former = renamings([name], decision.requests, decision.all_states).get(name)
-    registered = registration_of(request, decision.all_states, former, decision.now)
+    served = Served(requests=decision.requests, states=decision.all_states)
+    registered = registration_of(request, served, former, decision.now)
     if registered.state != state:
         decision.register(name, registered)
     return registered.state

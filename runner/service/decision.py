@@ -13,8 +13,9 @@ from typing import Any
 
 from runner.lifecycle import Channel, ExecutionStatus, Reason
 from runner.monitor.records import Event
-from runner.planning.states.firing import Miss, settle, without_abandoned
-from runner.planning.states.registration import Change, Registration, handed_on
+from runner.planning.changeover import resulting_states
+from runner.planning.states.firing import Miss, settle
+from runner.planning.states.registration import Change, Registration
 from runner.planning.states.results import unregistered_result, with_result
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.reader import Rejection
@@ -116,16 +117,23 @@ class Decision:
     def register(self, name: str, registration: Registration, *, by: str | None = None) -> None:
         """Apply a registration from planning, and record it."""
         former = registration.renamed_from or name
-        state = self._without_abandoned(former, registration.state)
-        if former != name and (left := self.state(former)) is not None:
-            self.put(former, handed_on(left, name, self.now))
-        self.put(name, state)
+        state = registration.state
+        if registration.abandoned is not None:
+            self._record_miss(
+                self._registry.requests[former],
+                self._registry.states[former],
+                registration.abandoned,
+            )
+        for each, written in resulting_states(
+            name, registration, self.all_states, self.now
+        ).items():
+            self.put(each, written)
         if registration.change is not None:
             self._record_change(
                 name, registration.change, state, by=by, former=registration.renamed_from
             )
         if registration.miss is not None:
-            self._record_miss(self.requests[name], registration.state, registration.miss)
+            self._record_miss(self.requests[name], state, registration.miss)
 
     def fire(self, name: str) -> None:
         """Give each due fire of a request its verdict."""
@@ -170,20 +178,6 @@ class Decision:
             params=params,
             git=self.git,
         )
-
-    def _without_abandoned(self, name: str, changed: RequestState) -> RequestState:
-        """Record the fires that were due under the former rule and are due no more.
-
-        Return the changed state with those fires settled. A request is settled once per
-        decision: its later states come from this decision itself.
-        """
-        if name in self.states:
-            return changed
-        former, before = self._registry.requests.get(name), self._registry.states.get(name)
-        settled, miss = without_abandoned(former, before, changed, self.now)
-        if former is not None and before is not None and miss is not None:
-            self._record_miss(former, before, miss)
-        return settled
 
     def _record_change(
         self,

@@ -196,7 +196,7 @@ class Runner:
         change = catalog_change.compare(reading, self.registry)
         if not self._is_firing:
             self._git = reading.git_commit
-            self.registry.accept_catalog(change.in_force, reading.catalog)
+            self.registry.accept_catalog(change.changeover.in_force, reading.catalog)
             return True
         decision = self._decision()
         if is_start:
@@ -442,7 +442,7 @@ class Runner:
 
     def _accept_change(self, change: catalog_change.CatalogChange) -> None:
         self._git = change.reading.git_commit
-        self.registry.accept_catalog(change.in_force, change.reading.catalog)
+        self.registry.accept_catalog(change.changeover.in_force, change.reading.catalog)
 
     @property
     def _is_serving(self) -> bool:

@@ -57,8 +57,8 @@ def started_fields(change: CatalogChange, settings: Settings, *, is_new: bool) -
     message = first_runs(change) if is_new else None
     return {
         "monitor_log": str(settings.monitor_log),
-        "requests": len(change.in_force.requests),
+        "requests": len(change.changeover.in_force.requests),
         "rejected": [rejection.file for rejection in change.reading.catalog.rejections],
         "git_commit": change.reading.git_commit,
-        "message": change.summary if change.in_force.is_kept_whole else message,
+        "message": change.summary if change.changeover.in_force.is_kept_whole else message,
     }

@@ -461,7 +461,7 @@ def change_calls(place: Place, copies: int) -> int:
 
         def change() -> None:
             found = catalog_change.compare(reading, runner.registry)
-            assert [name for name, _ in found.difference.changed] == [request.name]
+            assert [name for name, _ in found.changeover.difference.changed] == [request.name]
             catalog_change.decide(found, runner._decision(), runner.registry)
 
         change()

@@ -13,7 +13,7 @@ from typing import Any
 from runner.commands import Command
 from runner.commands import Kind as Button
 from runner.monitor.records import Event
-from runner.planning.consequences import Standing
+from runner.planning.changeover import Served
 from runner.planning.difference import touched
 from runner.planning.views.plan import Plan, plan
 from runner.requests.catalog.reader import CatalogReader, exhausted
@@ -78,7 +78,7 @@ class World:
         """Return a plan, as `plan --live` does."""
         catalog = self.fresh_reader().read(dict(self.registry.incumbents()))
         return plan(
-            Standing(requests=self.registry.requests, states=self.registry.states),
+            Served(requests=self.registry.requests, states=self.registry.states),
             catalog,
             self.at,
             {},
@@ -94,7 +94,7 @@ class World:
         decision = self._decision()
         catalog_change.decide(change, decision, self.registry, is_first=self.is_first)
         self._commit(decision)
-        self.registry.accept_catalog(change.in_force, catalog)
+        self.registry.accept_catalog(change.changeover.in_force, catalog)
         if self.is_first:
             self.registry.plan_all()
         self.is_first = False

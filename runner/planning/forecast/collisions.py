@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from runner.planning.consequences import Standing
+from runner.planning.changeover import Served
 from runner.planning.forecast.simulation import Load, Rush, guard_of, simulate
 from runner.planning.overlap import Guard
 from runner.requests.model import ProcessRequest
@@ -41,8 +41,8 @@ class Crowding:
 
 
 def crowding(
-    old: Standing,
-    new: Standing,
+    old: Served,
+    new: Served,
     renamed: Mapping[str, str],
     durations: Mapping[str, timedelta],
     now: datetime,
@@ -78,13 +78,13 @@ def crowding(
 
 
 def _week(
-    standing: Standing, durations: Mapping[str, timedelta], now: datetime
+    served: Served, durations: Mapping[str, timedelta], now: datetime
 ) -> tuple[Rush | None, dict[str, Load]]:
     # At least a microsecond: of fires at the same instant, all but one find the guard held,
     # however short the executions are.
-    lasting = {name: max(durations.get(name, _LEAST), _LEAST) for name in standing.requests}
+    lasting = {name: max(durations.get(name, _LEAST), _LEAST) for name in served.requests}
     simulated = simulate(
-        standing.requests, standing.states, lasting, begin=now, end=now + WEEK, now=now
+        served.requests, served.states, lasting, begin=now, end=now + WEEK, now=now
     )
     return simulated.rush, {load.request: load for load in simulated.loads}
 

@@ -18,6 +18,7 @@ from runner.planning.states.firing import (
     one_time_fire,
     pending_fire,
     with_verdict_through,
+    without_abandoned,
 )
 from runner.planning.states.state import RequestState, rule_of
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
@@ -53,12 +54,14 @@ class Registration:
     """A request's new state and what the monitor log records of it.
 
     `change` is the event to record, if any. `miss` is a one-time fire that came too late.
-    `renamed_from` is the former name of the request, if it was renamed.
+    `abandoned` are the fires that were due under the former definition (see
+    `settling_former`). `renamed_from` is the former name of the request, if it was renamed.
     """
 
     state: RequestState
     change: Change | None = None
     miss: Miss | None = None
+    abandoned: Miss | None = None
     renamed_from: str | None = None
 
 
@@ -104,6 +107,22 @@ def register_renamed(
     registration = register(request, state, now)
     change = registration.change or _STANDING.get(registration.state.status)
     return replace(registration, change=change, renamed_from=former)
+
+
+def settling_former(
+    registration: Registration,
+    former: ProcessRequest | None,
+    before: RequestState | None,
+    now: datetime,
+) -> Registration:
+    """Return the registration with the fires that it abandons settled as missed.
+
+    A fire may be due at `now` under the definition and the state in force until now,
+    `former` and `before`, and fall due no more under the new ones. Each of them is None for a
+    new request.
+    """
+    state, abandoned = without_abandoned(former, before, registration.state, now)
+    return replace(registration, state=state, abandoned=abandoned)
 
 
 def handed_on(state: RequestState, heir: str, now: datetime) -> RequestState:

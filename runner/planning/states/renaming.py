@@ -11,7 +11,7 @@ the former name. A process without a `name` of its own is named like its request
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest
@@ -44,19 +44,6 @@ def bearer(name: str, states: States) -> str:
     while (state := states.get(name)) is not None and state.heir is not None:
         name = state.heir
     return name
-
-
-def with_renamed(
-    requests: Mapping[str, ProcessRequest], known: Container[str], states: States
-) -> Mapping[str, RequestState]:
-    """Return the states by name, with those that `requests` rename under their new names.
-
-    The names that are `known` already are not new, so they continue no other state.
-    """
-    moved = renamings((name for name in requests if name not in known), requests, states)
-    return (
-        {**states, **{name: states[former] for name, former in moved.items()}} if moved else states
-    )
 
 
 def _claim(

@@ -11,14 +11,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from runner.lifecycle import RequestStatus
+from runner.planning.changeover import Served, changeover
 from runner.planning.coming_fires import first_fires
-from runner.planning.consequences import Standing, consequences
-from runner.planning.difference import changed_fields, difference
+from runner.planning.difference import changed_fields
 from runner.planning.forecast.collisions import Crowding, crowding
-from runner.planning.last_good import in_force
-from runner.planning.states.firing import Miss, Settlement, settle, without_abandoned
+from runner.planning.states.firing import Miss, Settlement, settle
 from runner.planning.states.registration import Change, Registration, register
-from runner.planning.states.renaming import renamings
 from runner.planning.states.state import RequestState
 from runner.planning.views.alterations import Alteration, alterations
 from runner.requests.catalog.reader import Catalog, Rejection
@@ -92,43 +90,38 @@ class Plan:
         return any(step.kind is not Kind.UNTOUCHED for step in self.steps)
 
 
-def plan(
-    old: Standing, catalog: Catalog, now: datetime, durations: Mapping[str, timedelta]
-) -> Plan:
+def plan(old: Served, catalog: Catalog, now: datetime, durations: Mapping[str, timedelta]) -> Plan:
     """Return the changes if a catalog replaced `old` now.
 
     `durations` says how long the executions of each request take.
     """
-    force = in_force(catalog, old.requests)
-    new = force.requests
-    changes = difference(old.requests, new)
-    renamed = renamings(changes.added, new, old.states)
-    followed = consequences(old, new, changes.removed, renamed, sorted(new), now)
-    registrations = dict(followed)
+    change = changeover(old, catalog)
+    new = change.in_force.requests
+    registrations = dict(change.registrations(old, [*new, *change.difference.removed], now))
     steps = tuple(_steps(old, new, registrations, now))
     states = {**old.states, **{step.name: step.state for step in steps}}
     return Plan(
         steps=tuple(step for step in steps if _is_worth_telling(step)),
         rejections=catalog.rejections,
-        kept=force.kept,
-        is_kept_whole=force.is_kept_whole,
+        kept=change.in_force.kept,
+        is_kept_whole=change.in_force.is_kept_whole,
         requests=new,
-        crowding=crowding(old, Standing(requests=new, states=states), renamed, durations, now),
+        crowding=crowding(old, Served(requests=new, states=states), change.renamed, durations, now),
     )
 
 
-def served(requests: Mapping[str, ProcessRequest], now: datetime) -> Standing:
+def served(requests: Mapping[str, ProcessRequest], now: datetime) -> Served:
     """Return requests and states as if a runner had just started to serve them.
 
     Requests that run at once have already run.
     """
     registered = {name: register(request, None, now).state for name, request in requests.items()}
     states = {name: settle(requests[name], state, now).state for name, state in registered.items()}
-    return Standing(requests=requests, states=states)
+    return Served(requests=requests, states=states)
 
 
 def _steps(
-    old: Standing,
+    old: Served,
     new: Mapping[str, ProcessRequest],
     registrations: Mapping[str, Registration],
     now: datetime,
@@ -144,7 +137,7 @@ class _Passage:
     def __init__(
         self,
         name: str,
-        old: Standing,
+        old: Served,
         new: ProcessRequest | None,
         registration: Registration | None,
         now: datetime,
@@ -187,9 +180,8 @@ class _Passage:
         if self._registration is None:
             assert self._before is not None, "a request without a state has a registration"
             return self._before, []
-        changed = self._registration.state
-        state, abandoned = without_abandoned(self._old, self._before, changed, self._now)
-        return state, [miss for miss in (abandoned, self._registration.miss) if miss is not None]
+        misses = (self._registration.abandoned, self._registration.miss)
+        return self._registration.state, [miss for miss in misses if miss is not None]
 
     def _anyway(self) -> Settlement | None:
         """Return the settlement of a request without any change; None if it is not in force."""

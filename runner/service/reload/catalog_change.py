@@ -4,17 +4,15 @@ about it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from runner.commands import Answer
 from runner.lifecycle import Channel
 from runner.monitor.records import Event
-from runner.planning.consequences import Standing, consequences
-from runner.planning.difference import Difference, difference
-from runner.planning.last_good import InForce, in_force
-from runner.planning.states.renaming import renamings
+from runner.planning.changeover import Changeover, Served, changeover
+from runner.planning.last_good import InForce
 from runner.requests.catalog.reader import Rejection
 from runner.requests.model import RunImmediately
 from runner.service.decision import Decision
@@ -30,37 +28,35 @@ _MOST_PROBLEMS = 20
 class CatalogChange:
     """A catalog on its way into force, and what to report about it.
 
-    `renamed` maps each request that continues the state of another to that one's name.
     `mended` counts the files that were rejected before and are good now.
     """
 
     reading: Reading
-    in_force: InForce
-    difference: Difference
-    renamed: Mapping[str, str]
+    changeover: Changeover
     rejected: tuple[Rejection, ...]
     mended: int
 
     def is_news(self, registry: Registry) -> bool:
         """Whether there is anything to report, compared with what is in force."""
-        is_lost = self.in_force.is_kept_whole and not registry.is_kept_whole
-        return bool(self.difference or self.rejected or self.mended or is_lost)
+        is_lost = self.changeover.in_force.is_kept_whole and not registry.is_kept_whole
+        return bool(self.changeover.difference or self.rejected or self.mended or is_lost)
 
     @property
     def summary(self) -> str:
         """One line for people."""
-        if self.in_force.is_kept_whole:
+        if self.changeover.in_force.is_kept_whole:
             return (
                 "the jobs folder is empty, gone or unreadable; all requests are kept"
                 " (`runner reload --allow-empty` removes them)"
             )
-        changed = [f"{name} ({', '.join(fields)})" for name, fields in self.difference.changed]
-        left = frozenset(self.renamed.values())
+        difference, renamed = self.changeover.difference, self.changeover.renamed
+        continued = frozenset(renamed.values())
+        changed = [f"{name} ({', '.join(fields)})" for name, fields in difference.changed]
         parts = [
-            _part("added", [name for name in self.difference.added if name not in self.renamed]),
-            _part("renamed", [f"{former} → {name}" for name, former in self.renamed.items()]),
+            _part("added", [name for name in difference.added if name not in renamed]),
+            _part("renamed", [f"{former} → {name}" for name, former in renamed.items()]),
             _part("changed", changed),
-            _part("removed", [name for name in self.difference.removed if name not in left]),
+            _part("removed", [name for name in difference.removed if name not in continued]),
             _part("rejected", [rejection.file for rejection in self.rejected]),
             f"{self.mended} fixed" if self.mended else "",
         ]
@@ -80,15 +76,12 @@ class CatalogChange:
 
 def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) -> CatalogChange:
     """Compare a reading with what is in force."""
-    touched, catalog = reading.touched, reading.catalog
-    force = in_force(catalog, registry.requests, allow_empty=allow_empty, among=touched)
-    known = {rejection.file: rejection for rejection in registry.rejections}
-    changes = difference(registry.requests, force.requests, among=touched)
+    catalog, known = reading.catalog, {each.file: each for each in registry.rejections}
     return CatalogChange(
         reading=reading,
-        in_force=force,
-        difference=changes,
-        renamed=renamings(changes.added, force.requests, registry.states),
+        changeover=changeover(
+            served(registry), catalog, allow_empty=allow_empty, among=reading.touched
+        ),
         rejected=tuple(each for each in catalog.rejections if known.get(each.file) != each),
         mended=_mended(registry.rejections, reading),
     )
@@ -101,33 +94,33 @@ def decide(
 
     A start (`is_first`) looks at every request, a reload only at the touched ones.
     """
-    new = change.in_force.requests
-    among = [*new] if is_first else sorted(change.reading.touched & new.keys())
+    new = change.changeover.in_force.requests
+    names = [*new] if is_first else sorted(change.reading.touched & new.keys())
     tell_rejections(change, decision)
-    decide_some(change, decision, registry, removed=change.difference.removed, among=among)
+    decide_some(change, decision, registry, [*names, *change.changeover.difference.removed])
 
 
 def decide_some(
-    change: CatalogChange,
-    decision: Decision,
-    registry: Registry,
-    *,
-    removed: Iterable[str],
-    among: Iterable[str],
+    change: CatalogChange, decision: Decision, registry: Registry, names: Iterable[str]
 ) -> None:
-    """Give some requests their new states: some `removed` ones, and some `among` the new."""
-    decision.requests, decision.git = change.in_force.requests, change.reading.git_commit
-    old = Standing(requests=registry.requests, states=registry.states)
-    for name, registration in consequences(
-        old, decision.requests, removed, change.renamed, among, decision.now
+    """Give some of the new or removed requests their new states."""
+    decision.requests = change.changeover.in_force.requests
+    decision.git = change.reading.git_commit
+    for name, registration in change.changeover.registrations(
+        served(registry), names, decision.now
     ):
         decision.register(name, registration)
+
+
+def served(registry: Registry) -> Served:
+    """Return what a runner serves now."""
+    return Served(requests=registry.requests, states=registry.states)
 
 
 def tell_rejections(change: CatalogChange, decision: Decision) -> None:
     """Record the files and documents that are rejected and were not rejected before."""
     for rejection in change.rejected:
-        fields = _rejection_fields(rejection, change.in_force, change.reading.git_commit)
+        fields = _rejection_fields(rejection, change.changeover.in_force, change.reading.git_commit)
         decision.tell(Event.REQUEST_REJECTED, fields)
 
 
@@ -135,7 +128,7 @@ def first_runs(change: CatalogChange) -> str | None:
     """Return how many one-time requests run now because the store is new; None for none."""
     count = sum(
         isinstance(request.timing, RunImmediately) and request.scheduled
-        for request in change.in_force.requests.values()
+        for request in change.changeover.in_force.requests.values()
     )
     return (
         f"the store is new: {count} run-immediately request{'s' * (count != 1)} will run now"
@@ -146,11 +139,12 @@ def first_runs(change: CatalogChange) -> str | None:
 
 def told_fields(change: CatalogChange) -> dict[str, Any]:
     """Return the fields of a `runner.reloaded` record about a change."""
+    difference = change.changeover.difference
     return {
-        "requests": len(change.in_force.requests),
-        "added": list(change.difference.added),
-        "changed": [name for name, _ in change.difference.changed],
-        "removed": list(change.difference.removed),
+        "requests": len(change.changeover.in_force.requests),
+        "added": list(difference.added),
+        "changed": [name for name, _ in difference.changed],
+        "removed": list(difference.removed),
         "rejected": [rejection.file for rejection in change.reading.catalog.rejections],
         "git_commit": change.reading.git_commit,
         "message": change.summary,

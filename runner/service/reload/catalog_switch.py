@@ -33,15 +33,14 @@ class CatalogSwitch:
     ) -> None:
         self.change = change
         self.asked = asked
-        new = change.in_force.requests
-        self._names = deque(
-            [*sorted(change.reading.touched & new.keys()), *change.difference.removed]
-        )
+        new, difference = change.changeover.in_force.requests, change.changeover.difference
+        # The removed ones come last, because a renamed request takes over the state of one.
+        self._names = deque([*sorted(change.reading.touched & new.keys()), *difference.removed])
         self._requests: dict[str, ProcessRequest] | None = None
         if not self.is_last:
             self._requests = {
                 **registry.requests,
-                **{name: new[name] for name in change.difference.added},
+                **{name: new[name] for name in difference.added},
             }
 
     @property
@@ -51,24 +50,17 @@ class CatalogSwitch:
 
     def decide(self, decision: Decision, registry: Registry) -> None:
         """Give the next requests the states that follow from the change."""
-        names, new = self._next(), self.change.in_force.requests
         if self.is_last:
             catalog_change.tell_rejections(self.change, decision)
-        catalog_change.decide_some(
-            self.change,
-            decision,
-            registry,
-            removed=[name for name in names if name not in new],
-            among=[name for name in names if name in new],
-        )
+        catalog_change.decide_some(self.change, decision, registry, self._next())
 
     def accept(self, registry: Registry) -> bool:
         """Put the committed requests in force; return whether the switch is complete."""
         if self.is_last or self._requests is None:
-            registry.accept_catalog(self.change.in_force, self.change.reading.catalog)
+            registry.accept_catalog(self.change.changeover.in_force, self.change.reading.catalog)
             return True
         # A name leaves the queue only here: if the store refused, `decide` repeats it.
-        new = self.change.in_force.requests
+        new = self.change.changeover.in_force.requests
         for name in self._next():
             self._names.popleft()
             if name in new:

@@ -131,18 +131,18 @@ def check_plan(place: World) -> None:
     assert missed_planned(planned) == missed_told(place)
     assert {
         step.name: step.renamed_from for step in planned.steps if step.renamed_from
-    } == change.renamed
+    } == change.changeover.renamed
     for kind, found in (
-        (Kind.ADDED, change.difference.added),
-        (Kind.REMOVED, change.difference.removed),
+        (Kind.ADDED, change.changeover.difference.added),
+        (Kind.REMOVED, change.changeover.difference.removed),
     ):
-        moved = {*change.renamed, *change.renamed.values()}
+        moved = {*change.changeover.renamed, *change.changeover.renamed.values()}
         assert {step.name for step in planned.steps if step.kind is kind} == set(found) - moved
     assert planned.requests == place.registry.requests
     assert [each.file for each in planned.rejections] == [
         each.file for each in place.registry.rejections
     ]
-    assert planned.differs == bool(change.difference)
+    assert planned.differs == bool(change.changeover.difference)
     for name, state in place.registry.states.items():
         if name in steps:
             check_step(place, steps[name])
