@@ -78,7 +78,9 @@ def assemble(
         log = MonitorLog(settings.monitor_log)
         journal = Journal(store, log, Recorder(identity, socket.gethostname()), observer)
         journal.recover(snapshot.outbox, snapshot.mark)
-        journal.facts.meta.update(runner=identity, jobs=jobs, monitor_log=str(settings.monitor_log))
+        journal.note_meta(
+            {"runner": identity, "jobs": jobs, "monitor_log": str(settings.monitor_log)}
+        )
         until_journal.pop_all()
     resources.callback(journal.close)
     poll = resources.enter_context(select.epoll())

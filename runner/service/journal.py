@@ -20,7 +20,7 @@ from runner.monitor.log import MonitorLog
 from runner.monitor.records import Event, Recorder, decode
 from runner.service.outbox import Outbox
 from runner.store.database import Store
-from runner.store.rows import Batch, Mark
+from runner.store.rows import Batch, ExecutionRow, Mark, RequestRow
 
 Observer = Callable[[dict[str, Any]], None]
 
@@ -28,13 +28,16 @@ Observer = Callable[[dict[str, Any]], None]
 class Journal:
     """Makes what happened durable, in order and exactly once, then shows it to an observer.
 
+    Facts are what has happened already: executions that run or ended, their records, and
+    what the runner notes about itself. They wait here for the next commit.
+
     `store_trouble` and `log_trouble` say what is wrong at present; None if nothing is.
     """
 
     def __init__(
         self, store: Store, log: MonitorLog, recorder: Recorder, observer: Observer
     ) -> None:
-        self.facts = Batch()
+        self._facts = Batch()
         self.store_trouble: str | None = None
         self.log_trouble: str | None = None
         self._store = store
@@ -76,13 +79,35 @@ class Journal:
     ) -> bytes:
         """Add a record to `batch`, by default to the facts; return its line."""
         line = self._recorder.line(event, at, fields)
-        (self.facts if batch is None else batch).records.append(line)
+        (self._facts if batch is None else batch).records.append(line)
         return line
+
+    def note_running(self, row: ExecutionRow) -> None:
+        """Add the new row of an execution whose process runs to the facts."""
+        self._facts.executions[row.id] = row
+
+    def note_ended(self, execution: str) -> None:
+        """Add the end of an execution to the facts: the next commit deletes its row."""
+        self._facts.executions.pop(execution, None)
+        self._facts.ended.append(execution)
+
+    def note_request(self, row: RequestRow) -> None:
+        """Add the new row of a request to the facts."""
+        self._facts.requests[row.name] = row
+
+    def note_meta(self, meta: Mapping[str, str]) -> None:
+        """Add what the runner notes about itself to the facts."""
+        self._facts.meta |= meta
+
+    @property
+    def has_facts(self) -> bool:
+        """Whether facts wait for the next commit."""
+        return bool(self._facts)
 
     @property
     def is_waiting(self) -> bool:
         """Whether anything is left to commit or to append."""
-        return bool(self.facts) or self.has_unwritten
+        return self.has_facts or self.has_unwritten
 
     @property
     def has_unwritten(self) -> bool:
@@ -94,7 +119,7 @@ class Journal:
 
         Then the facts are kept for the next commit, and the caller drops the decision.
         """
-        batch = self.facts if decided is None else self.facts.joined(decided)
+        batch = self._facts if decided is None else self._facts.joined(decided)
         if not batch:
             return True
         try:
@@ -102,7 +127,7 @@ class Journal:
         except StoreError as error:
             self.store_trouble = str(error)
             return False
-        self.facts, self._appended, self.store_trouble = Batch(), None, None
+        self._facts, self._appended, self.store_trouble = Batch(), None, None
         self._outbox.add(numbered)
         self._unshown.extend(line for _, line in numbered)
         return True

@@ -309,12 +309,14 @@ class Runner:
         boot = boot_id()
         self._dispatcher.resume_all(executions, is_same_boot=snapshot.meta.get("boot") == boot)
         self._adopted = adopted_words(self.book)
-        self._journal.facts.meta.update(
-            boot=boot,
-            pid=str(os.getpid()),
-            version=__version__,
-            started=str(to_microseconds(self._clock.now())),
-            stopping="",
+        self._journal.note_meta(
+            {
+                "boot": boot,
+                "pid": str(os.getpid()),
+                "version": __version__,
+                "started": str(to_microseconds(self._clock.now())),
+                "stopping": "",
+            }
         )
 
     def _decision(self, *, is_closing: bool = False) -> Decision:
@@ -355,7 +357,7 @@ class Runner:
             or overdue
             or self._mail.is_taken
             or self._is_anybody_waiting()
-            or self._journal.facts
+            or self._journal.has_facts
         ):
             return
         decision = self._decision()
@@ -390,7 +392,7 @@ class Runner:
     def _commit(self, decision: Decision) -> bool:
         """Commit a decision with the facts, then apply it. Return False if the store refused."""
         decision.follow()
-        if self._is_firing and (decision.batch or self._journal.facts):
+        if self._is_firing and (decision.batch or self._journal.has_facts):
             decision.batch.meta = self._watch.memory() | decision.batch.meta
         if not self._journal.commit(decision.batch):
             self._store_rests.begin()
@@ -467,7 +469,7 @@ class Runner:
             clock_step.forget_verdicts(decision, self.registry)
             self._follow_clock(decision, None)
         if self._watch.is_saving_due:
-            self._journal.facts.meta |= self._watch.memory()
+            self._journal.note_meta(self._watch.memory())
         is_ready = self._watch.trouble is None and not self._store_rests.is_on
         if not self._has_begun and is_ready and not self._stopping.is_asked:
             self._begin(is_start=False)
@@ -516,8 +518,8 @@ class Runner:
             # `runner exec` reads the files without putting them in force: write the
             # stored definition back.
             requests = self.registry.requests if self._is_firing else self._stored
-            self._journal.facts.requests[name] = request_row(name, requests.get(name), state)
-        self._journal.facts.meta |= unregistered_result(self.registry.states, fields)
+            self._journal.note_request(request_row(name, requests.get(name), state))
+        self._journal.note_meta(unregistered_result(self.registry.states, fields))
 
     def _note_cut_off(self, execution: Execution) -> None:
         """Mark a one-time request whose execution was cut off by a restart."""
@@ -528,7 +530,7 @@ class Runner:
         marked = cut_off(request, state, execution.claim.generation)
         if marked is not state:
             self.registry.accept({request.name: marked})
-            self._journal.facts.requests[request.name] = request_row(request.name, request, marked)
+            self._journal.note_request(request_row(request.name, request, marked))
 
     def _report_troubles(self) -> None:
         self._complaints.tell(
@@ -561,7 +563,7 @@ class Runner:
             else:
                 self._notifier.stopping()
                 self._stopping.ask(number)
-                self._journal.facts.meta["stopping"] = str(to_microseconds(self._clock.now()))
+                self._journal.note_meta({"stopping": str(to_microseconds(self._clock.now()))})
 
     def _reload(self) -> None:
         self._zones.look_at_once()
@@ -596,7 +598,7 @@ class Runner:
             due_s = self.book.next_due_s() if not self._stopping.is_asked else None
             waits += [] if due_s is None else [due_s - self._clock.now().timestamp()]
             is_reading = self._is_serving and (self._reader.is_reading or self._switch is not None)
-            waits += [0.0] if self._journal.facts or self._mail.is_waiting or is_reading else []
+            waits += [0.0] if self._journal.has_facts or self._mail.is_waiting or is_reading else []
         if self._journal.has_unwritten:
             waits.append(self._log_rests.left_s)
         return max(min(waits), 0.0)
@@ -618,4 +620,4 @@ class Runner:
         }
         now = self._clock.now()
         self._journal.tell(Event.RUNNER_STOPPED, now, self._about() | fields)
-        self._journal.facts.meta |= self._watch.memory()
+        self._journal.note_meta(self._watch.memory())

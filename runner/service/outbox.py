@@ -5,17 +5,19 @@ lines in memory.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import takewhile
 
 from runner.store.database import Store
 
 BATCH_BYTES = 2**20
-"""Size of one append to the log, and of the lines kept in memory."""
+"""Maximum size of one append to the log, and of the lines kept in memory."""
 
 
 class Outbox:
-    """Keeps about `BATCH_BYTES` of lines in memory; the store has the rest.
+    """Keeps `BATCH_BYTES` of lines in memory; the store has the rest.
 
-    So memory stays bounded, however long the log refuses.
+    Of a record that was left to the store, only the number is known here. So memory stays
+    bounded, however long the log refuses.
     """
 
     def __init__(self, store: Store) -> None:
@@ -45,9 +47,8 @@ class Outbox:
                 self._through = number - 1
             # Lines must be consecutive. Once one was left to the store, so are all later ones.
             is_next = self._through + len(self._lines) == number - 1
-            if is_next and self._kept_bytes < BATCH_BYTES:
-                self._lines.append((number, line))
-                self._kept_bytes += len(line)
+            if is_next and self._has_room(line):
+                self._keep(number, line)
             self._last = number
 
     def batch(self) -> tuple[int, bytes]:
@@ -56,8 +57,9 @@ class Outbox:
         Until `drop`, every batch begins with this one. Raises StoreUnwritableError.
         """
         if not self._lines:
-            self._lines = list(self._store.records_after(self._through, about_bytes=BATCH_BYTES))
-            self._kept_bytes = sum(len(line) for _, line in self._lines)
+            stored = self._store.records_after(self._through, about_bytes=BATCH_BYTES)
+            for number, line in takewhile(lambda record: self._has_room(record[1]), stored):
+                self._keep(number, line)
         if not self._lines:  # somebody deleted rows from the store
             return self._last, b""
         return self._lines[-1][0], b"".join(line for _, line in self._lines)
@@ -66,3 +68,11 @@ class Outbox:
         """Drop the batch that ended with record `number`, because the log has it."""
         self._lines.clear()
         self._kept_bytes, self._through = 0, number
+
+    def _has_room(self, line: bytes) -> bool:
+        # The first line always has room: a record is far shorter than a batch.
+        return not self._lines or self._kept_bytes + len(line) <= BATCH_BYTES
+
+    def _keep(self, number: int, line: bytes) -> None:
+        self._lines.append((number, line))
+        self._kept_bytes += len(line)

@@ -315,7 +315,7 @@ class Dispatcher:
 
     def _note_running(self, execution: Execution, *, is_new: bool) -> None:
         self._book.update(execution)
-        self._journal.facts.executions[execution.id] = row_of(execution)
+        self._journal.note_running(row_of(execution))
         if is_new:
             assert execution.started is not None
             self._journal.tell(
@@ -350,8 +350,7 @@ class Dispatcher:
             fields["duration_s"] = timedelta(seconds=self._clock.elapsed_s() - begun_s)
         line = self._journal.tell(Event.EXECUTION_FINISHED, now, fields)
         self._noted(fields)
-        self._journal.facts.executions.pop(execution.id, None)
-        self._journal.facts.ended.append(execution.id)
+        self._journal.note_ended(execution.id)
         self.ended.append(Ended(execution=execution, outcome=outcome, line=line))
 
 
