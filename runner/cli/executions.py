@@ -90,9 +90,9 @@ def processing(places: Places) -> list[Record]:
     These records have no `id`, because they are not lines of the log. If the store
     cannot be read, an error goes to stderr and the result is empty.
     """
-    from runner.monitor.records import Event, Recorder, decode
+    from runner.monitor.records import Recorder, decode
     from runner.service.executions.execution import execution_of
-    from runner.service.executions.record_fields import started_fields
+    from runner.service.executions.execution_records import started_record
     from runner.store.database import StoreReader, owner_pid
 
     try:
@@ -112,8 +112,8 @@ def processing(places: Places) -> list[Record]:
     records = []
     for execution in sorted(map(execution_of, rows), key=lambda each: each.id):
         if execution.started is not None:
-            fields = started_fields(execution) | {"message": message}
-            record = decode(recorder.line(Event.EXECUTION_STARTED, execution.started, fields)) or {}
+            line = recorder.line(started_record(execution, message=message), execution.started)
+            record = decode(line) or {}
             records.append({name: value for name, value in record.items() if name != "id"})
     return records
 

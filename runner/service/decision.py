@@ -12,7 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from runner.lifecycle import Channel, ExecutionStatus, Reason
-from runner.monitor.records import Event
+from runner.monitor import events
+from runner.monitor.events import ExecutionFacts, Missed, OutcomeFacts, RequestFacts
+from runner.monitor.records import Event, Record
 from runner.planning.changeover import resulting_states
 from runner.planning.states.firing import Miss, settle
 from runner.planning.states.registration import Change, Registration
@@ -31,12 +33,12 @@ from runner.service.settings import Settings
 from runner.store.rows import Batch
 from runner.values import new_id
 
-_EVENTS = {
-    Change.SCHEDULED: Event.REQUEST_SCHEDULED,
-    Change.UNSCHEDULED: Event.REQUEST_UNSCHEDULED,
-    Change.RESCHEDULED: Event.REQUEST_RESCHEDULED,
-    Change.COMPLETED: Event.REQUEST_COMPLETED,
-    Change.REMOVED: Event.REQUEST_REMOVED,
+_EVENTS: Mapping[Change, Callable[[RequestFacts], Record]] = {
+    Change.SCHEDULED: events.request_scheduled,
+    Change.UNSCHEDULED: events.request_unscheduled,
+    Change.RESCHEDULED: events.request_rescheduled,
+    Change.COMPLETED: events.request_completed,
+    Change.REMOVED: events.request_removed,
 }
 
 
@@ -69,7 +71,9 @@ class Decision:
         self.is_stopping = is_stopping
         self.batch = Batch()
         self.states: dict[str, RequestState] = {}
-        self.claims = Claims(now, batch=self.batch, book=book, settings=settings, tell=self.tell)
+        self.claims = Claims(
+            now, batch=self.batch, book=book, settings=settings, record=self.record
+        )
         self.claims.is_closing = is_closing
         self._is_foreign = is_foreign
         self.requests: Mapping[str, ProcessRequest] = registry.requests
@@ -91,11 +95,11 @@ class Decision:
         """The states of all requests as this decision sees them."""
         return ChainMap(self.states, self._registry.states)
 
-    def tell(self, event: Event, fields: Mapping[str, Any]) -> bytes:
+    def record(self, record: Record) -> bytes:
         """Add a record to the decision; return its line."""
-        if event is Event.EXECUTION_FINISHED:
-            self._note_result(fields)
-        return self._journal.tell(event, self.now, fields, batch=self.batch)
+        if record.event is Event.EXECUTION_FINISHED:
+            self._note_result(record.fields)
+        return self._journal.record(record, self.now, batch=self.batch)
 
     def _note_result(self, fields: Mapping[str, Any]) -> None:
         if (noted := with_result(self.all_states, fields)) is not None:
@@ -190,45 +194,39 @@ class Decision:
     ) -> None:
         request = self.requests.get(name) or self._registry.requests.get(name)
         source = request.source if request else None
-        fields = {
-            "request": name,
-            "channel": Channel.PROCESS_SCHEDULER if by is None else Channel.DIRECT,
-            "status": state.status,
-            "generation": state.generation,
-            "drift": state.override is not None and not state.removed,
-            "requested_by": by,
-            "owner": request and request.owner,
-            "request_file": source and source.file,
-            "request_sha256": source and source.sha256,
-            "git_commit": self.git,
-            "message": f"renamed from {former}" if former else None,
-        }
-        self.tell(_EVENTS[change], fields)
+        facts = RequestFacts(
+            request=name,
+            channel=Channel.PROCESS_SCHEDULER if by is None else Channel.DIRECT,
+            status=state.status,
+            generation=state.generation,
+            drift=state.override is not None and not state.removed,
+            requested_by=by,
+            owner=None if request is None else request.owner,
+            request_file=None if source is None else source.file,
+            request_sha256=None if source is None else source.sha256,
+            git_commit=self.git,
+            message=f"renamed from {former}" if former else None,
+        )
+        self.record(_EVENTS[change](facts))
 
     def _record_miss(self, request: ProcessRequest, state: RequestState, miss: Miss) -> None:
-        fields = {
-            "execution": new_id(),
-            "request": request.name,
-            "process": request.process.name,
-            "channel": Channel.PROCESS_SCHEDULER,
-            "status": ExecutionStatus.MISFIRED,
-            "reason": Reason.MISSED,
-            "scheduled_for": miss.last,
-            "generation": state.generation,
-            "context": {
-                "client": request.context.client,
-                "organization": request.context.organization,
-            },
-            "labels": request.labels or None,
-            "owner": request.owner,
-            "request_file": request.source.file,
-            "request_sha256": request.source.sha256,
-            "git_commit": self.git,
-            "message": "1 fire was missed"
-            if miss.count == 1
-            else f"{miss.count} fires were missed",
-            "missed_count": miss.count,
-            "missed_from": miss.first,
-            "missed_until": miss.last,
-        }
-        self.tell(Event.EXECUTION_FINISHED, fields)
+        facts = ExecutionFacts(
+            execution=new_id(),
+            request=request.name,
+            process=request.process.name,
+            channel=Channel.PROCESS_SCHEDULER,
+            scheduled_for=miss.last,
+            generation=state.generation,
+            context=request.context,
+            labels=request.labels,
+            owner=request.owner,
+            source=request.source,
+            git_commit=self.git,
+        )
+        outcome = OutcomeFacts(
+            status=ExecutionStatus.MISFIRED,
+            reason=Reason.MISSED,
+            message="1 fire was missed" if miss.count == 1 else f"{miss.count} fires were missed",
+        )
+        missed = Missed(count=miss.count, first=miss.first, last=miss.last)
+        self.record(events.execution_finished(facts, outcome, missed=missed))

@@ -17,7 +17,7 @@ from loguru import logger
 
 from runner.errors import LogUnwritableError, StoreError
 from runner.monitor.log import MonitorLog
-from runner.monitor.records import Event, Recorder, decode
+from runner.monitor.records import Record, Recorder, decode
 from runner.service.outbox import Outbox
 from runner.store.database import Store
 from runner.store.rows import Batch, ExecutionRow, Mark, RequestRow
@@ -74,11 +74,9 @@ class Journal:
         if number:
             self._outbox.drop(number)
 
-    def tell(
-        self, event: Event, at: datetime, fields: Mapping[str, Any], *, batch: Batch | None = None
-    ) -> bytes:
+    def record(self, record: Record, at: datetime, *, batch: Batch | None = None) -> bytes:
         """Add a record to `batch`, by default to the facts; return its line."""
-        line = self._recorder.line(event, at, fields)
+        line = self._recorder.line(record, at)
         (self._facts if batch is None else batch).records.append(line)
         return line
 

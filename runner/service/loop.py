@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from types import TracebackType
@@ -18,7 +18,7 @@ from runner.errors import RefusedError, StoreError, StoreUnwritableError
 from runner.execution.processes import Processes
 from runner.execution.trees.proc import boot_id
 from runner.lifecycle import Reason
-from runner.monitor.records import Event
+from runner.monitor.events import RunnerFacts, runner_reloaded, runner_started, runner_stopped
 from runner.planning.states.registration import cut_off
 from runner.planning.states.renaming import bearer
 from runner.planning.states.results import unregistered_result, with_result
@@ -39,7 +39,7 @@ from runner.service.registry import Registry, request_row
 from runner.service.reload import catalog_change
 from runner.service.reload.background_reader import AsideReader
 from runner.service.reload.catalog_switch import CatalogSwitch
-from runner.service.self_report import about, adopted_words, started_fields
+from runner.service.self_report import about, adopted_words, start_message
 from runner.service.settings import Settings
 from runner.service.stopping import Stopping
 from runner.service.systemd import SILENT, Notifier
@@ -172,15 +172,26 @@ class Runner:
     def _announce(self, message: str | None) -> bool:
         """Record a start that registers nothing yet. Return False if the store refused."""
         decision = self._decision()
-        log = str(self.settings.monitor_log)
-        fields = self._about() | {"monitor_log": log, "rejected": [], "message": message}
-        decision.tell(Event.RUNNER_STARTED, self._with_adopted(fields))
+        self._record_start(decision, self._about(), message, rejected=())
         return self._commit(decision)
 
-    def _with_adopted(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Add the adopted executions to the message of a `runner.started` record."""
-        messages = (fields["message"], self._adopted)
-        return fields | {"message": "; ".join(filter(None, messages)) or None}
+    def _record_start(
+        self,
+        decision: Decision,
+        about: RunnerFacts,
+        message: str | None,
+        *,
+        rejected: Collection[str],
+    ) -> None:
+        """Record a start. The message also names the adopted executions."""
+        decision.record(
+            runner_started(
+                about,
+                message="; ".join(filter(None, (message, self._adopted))) or None,
+                monitor_log=str(self.settings.monitor_log),
+                rejected=rejected,
+            )
+        )
 
     def _begin(self, *, is_start: bool) -> bool:
         """Read the folder for the first time and register its requests.
@@ -199,14 +210,17 @@ class Runner:
             self.registry.accept_catalog(change.changeover.in_force, reading.catalog)
             return True
         decision = self._decision()
+        about, changes = self._about_after(change), catalog_change.recorded_changes(change)
         if is_start:
-            fields = started_fields(change, self.settings, is_new=not self.registry.states)
-            decision.tell(Event.RUNNER_STARTED, self._with_adopted(self._about() | fields))
+            message = start_message(change, is_new=not self.registry.states)
+            self._record_start(decision, about, message, rejected=changes.rejected)
         else:
-            fields = catalog_change.told_fields(change) | {
-                "duration_s": self._clock.elapsed_s() - begun_s
-            }
-            decision.tell(Event.RUNNER_RELOADED, self._about() | fields)
+            duration_s = self._clock.elapsed_s() - begun_s
+            decision.record(
+                runner_reloaded(
+                    about, message=change.summary, duration_s=duration_s, changes=changes
+                )
+            )
         catalog_change.decide(change, decision, self.registry, is_first=True)
         decision.batch.meta |= {
             "git_commit": change.reading.git_commit or ""
@@ -430,12 +444,16 @@ class Runner:
         change = switch.change
         if change.is_news(self.registry):
             by = next((command.requested_by for command in switch.asked.values()), None)
-            fields = catalog_change.told_fields(change) | {
-                "requested_by": by,
-                "git_commit_before": self._git,
-                "duration_s": self._clock.elapsed_s() - change.reading.begun_s,
-            }
-            decision.tell(Event.RUNNER_RELOADED, self._about() | fields)
+            decision.record(
+                runner_reloaded(
+                    self._about_after(change),
+                    message=change.summary,
+                    git_commit_before=self._git,
+                    requested_by=by,
+                    duration_s=self._clock.elapsed_s() - change.reading.begun_s,
+                    changes=catalog_change.recorded_changes(change),
+                )
+            )
         if change.reading.git_commit != self._git:
             decision.batch.meta["git_commit"] = change.reading.git_commit or ""
         decision.batch.meta |= zone_change.meta_of_zones(self.zone)
@@ -603,8 +621,12 @@ class Runner:
             waits.append(self._log_rests.left_s)
         return max(min(waits), 0.0)
 
-    def _about(self) -> dict[str, Any]:
+    def _about(self) -> RunnerFacts:
         return about(self.settings, git_commit=self._git, requests=len(self.registry.requests))
+
+    def _about_after(self, change: catalog_change.CatalogChange) -> RunnerFacts:
+        requests = len(change.changeover.in_force.requests)
+        return about(self.settings, git_commit=change.reading.git_commit, requests=requests)
 
     def _waits_for_the_store(self) -> tuple[float | None, ...]:
         """Return the deadlines that count only while the store accepts commits."""
@@ -614,10 +636,7 @@ class Runner:
         return self._dispatcher.next_deadline_s(), *own
 
     def _record_stop(self) -> None:
-        fields = {
-            "signal": self._stopping.signal,
-            "uptime_s": self._clock.elapsed_s() - self._begun_s,
-        }
-        now = self._clock.now()
-        self._journal.tell(Event.RUNNER_STOPPED, now, self._about() | fields)
+        uptime_s = self._clock.elapsed_s() - self._begun_s
+        record = runner_stopped(self._about(), signal=self._stopping.signal, uptime_s=uptime_s)
+        self._journal.record(record, self._clock.now())
         self._journal.note_meta(self._watch.memory())

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
 
 from runner import __version__
+from runner.monitor.events import RunnerFacts
 from runner.service.executions.execution import Execution
 from runner.service.reload.catalog_change import CatalogChange, first_runs
 from runner.service.settings import Settings
 from runner.store.rows import Phase
 
 
-def about(settings: Settings, *, git_commit: str | None, requests: int) -> dict[str, Any]:
-    """Return the fields that all records about a runner have."""
-    return {
-        "pid": os.getpid(),
-        "version": __version__,
-        "jobs": str(settings.jobs),
-        "state": str(settings.state),
-        "git_commit": git_commit,
-        "requests": requests,
-    }
+def about(settings: Settings, *, git_commit: str | None, requests: int) -> RunnerFacts:
+    """Return what all records about a runner contain."""
+    return RunnerFacts(
+        pid=os.getpid(),
+        version=__version__,
+        jobs=str(settings.jobs),
+        state=str(settings.state),
+        git_commit=git_commit,
+        requests=requests,
+    )
 
 
 def adopted_words(executions: Iterable[Execution]) -> str | None:
@@ -49,16 +49,11 @@ def listed(names: Iterable[str], *, most: int = 10) -> str:
     return ", ".join(each[:most]) + more
 
 
-def started_fields(change: CatalogChange, settings: Settings, *, is_new: bool) -> dict[str, Any]:
-    """Return the fields of a `runner.started` record.
+def start_message(change: CatalogChange, *, is_new: bool) -> str | None:
+    """Return the message of a `runner.started` record.
 
     `is_new` says that the store has never had a request.
     """
-    message = first_runs(change) if is_new else None
-    return {
-        "monitor_log": str(settings.monitor_log),
-        "requests": len(change.changeover.in_force.requests),
-        "rejected": [rejection.file for rejection in change.reading.catalog.rejections],
-        "git_commit": change.reading.git_commit,
-        "message": change.summary if change.changeover.in_force.is_kept_whole else message,
-    }
+    if change.changeover.in_force.is_kept_whole:
+        return change.summary
+    return first_runs(change) if is_new else None

@@ -11,8 +11,11 @@ from pathlib import Path
 from benchmarks.harness import Result, Setting, Target, alternately, in_unit
 from benchmarks.service import RUNNER, wall_s
 
+from runner.lifecycle import Channel, ExecutionStatus, Reason
+from runner.monitor.events import ExecutionFacts, OutcomeFacts, execution_finished
 from runner.monitor.reading import Filter, newest
-from runner.monitor.records import Event, Recorder
+from runner.monitor.records import Recorder
+from runner.requests.model import Context, Source
 from runner.values import new_id
 
 _WANTED = 20
@@ -83,35 +86,38 @@ def _line(recorder: Recorder, begin: datetime, number: int) -> bytes:
         number % _FAILURE_EVERY == _FAILURE_EVERY - 1,
     )
     execution = new_id()
-    fields = {
-        "execution": execution,
-        "request": f"request-{number % 500}",
-        "process": f"request-{number % 500}",
-        "channel": "process_scheduler",
-        "status": "error" if is_failure else "success",
-        "reason": "exit_code" if is_failure else None,
-        "scheduled_for": at - timedelta(seconds=2),
-        "started": at - timedelta(seconds=1.99),
-        "ended": at,
-        "duration_s": 1.99,
-        "lateness_s": 0.01,
-        "attempt": 1,
-        "generation": 1,
-        "context": {"client": None, "organization": None},
-        "exit_code": 3 if is_failure else 0,
-        "pid": 1000 + number,
-        "cpu_s": 0.125,
-        "max_rss_bytes": 12_345_678,
-        "output_tail": f"posted {number} documents\n",
-        "output_bytes": 24,
-        "output_truncated": False,
-        "output_file": f"/var/lib/runner/outputs/{execution}",
-        "request_file": f"request-{number % 500}.yaml",
-        "request_sha256": "a9" * 32,
-        "git_commit": "c3" * 20,
-        "message": "exit code 3" if is_failure else None,
-    }
-    return recorder.line(Event.EXECUTION_FINISHED, at, fields)
+    facts = ExecutionFacts(
+        execution=execution,
+        request=f"request-{number % 500}",
+        process=f"request-{number % 500}",
+        channel=Channel.PROCESS_SCHEDULER,
+        scheduled_for=at - timedelta(seconds=2),
+        started=at - timedelta(seconds=1.99),
+        lateness=timedelta(seconds=0.01),
+        attempt=1,
+        generation=1,
+        context=Context(),
+        labels={},
+        owner=None,
+        pid=1000 + number,
+        output_file=f"/var/lib/runner/outputs/{execution}",
+        source=Source(file=f"request-{number % 500}.yaml", line=1, sha256="a9" * 32),
+        git_commit="c3" * 20,
+    )
+    outcome = OutcomeFacts(
+        status=ExecutionStatus.ERROR if is_failure else ExecutionStatus.SUCCESS,
+        reason=Reason.EXIT_CODE if is_failure else None,
+        message="exit code 3" if is_failure else None,
+        ended=at,
+        duration=timedelta(seconds=1.99),
+        exit_code=3 if is_failure else 0,
+        cpu_s=0.125,
+        max_rss_bytes=12_345_678,
+        output_tail=f"posted {number} documents\n",
+        output_bytes=24,
+        output_truncated=False,
+    )
+    return recorder.line(execution_finished(facts, outcome), at)
 
 
 def _newest_s(log: Path, matches: Filter, expected: int) -> float:

@@ -26,6 +26,7 @@ from loguru import logger
 from support.crash_following import declare
 from support.crash_load import Load
 from support.crash_oracle import check, is_settled, read_ledger
+from support.monitor_records import line_of
 from support.place import GATE, SECONDLY, Place, Record, wait_until
 from support.runner_inside import started
 
@@ -154,7 +155,7 @@ def _write_version_1(place: Place, *, running: tuple[str, int, int], waiting: st
     Statements and bodies stand here as they were: they must not follow what the program does today.
     """
     instant = datetime(2026, 3, 2, 12, tzinfo=UTC)
-    line = Recorder("r", "h").line(Event.REQUEST_REMOVED, instant, {"request": "gone"})
+    line = line_of(Recorder("r", "h"), Event.REQUEST_REMOVED, instant, request="gone")
     with closing(sqlite3.connect(place.state / "store.sqlite3", isolation_level=None)) as database:
         for statement in schema.MIGRATIONS[0]:
             database.execute(statement)

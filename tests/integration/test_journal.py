@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from support.monitor_records import record_of
+
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Event, Recorder
 from runner.service.journal import Journal
@@ -28,7 +30,7 @@ def test_a_console_waits_for_what_is_to_be_started_but_not_for_ever(tmp_path: Pa
         journal.recover(range(0), None)
 
         def show(signal: str, *, at_most: int) -> list[object]:
-            journal.tell(Event.RUNNER_STOPPED, NOON, {"signal": signal})
+            journal.record(record_of(Event.RUNNER_STOPPED, signal=signal), NOON)
             assert journal.commit() and journal.append()
             journal.show(at_most=at_most)
             return [record["signal"] for record in shown]

@@ -12,7 +12,7 @@ from typing import Any
 
 from runner.commands import Command
 from runner.commands import Kind as Button
-from runner.monitor.records import Event
+from runner.monitor.records import Event, Record
 from runner.planning.changeover import Served
 from runner.planning.difference import touched
 from runner.planning.views.plan import Plan, plan
@@ -35,10 +35,8 @@ class Notebook:
     def __init__(self) -> None:
         self.records: list[tuple[Event, Mapping[str, Any]]] = []
 
-    def tell(
-        self, event: Event, now: datetime, fields: Mapping[str, Any], *, batch: object
-    ) -> bytes:
-        self.records.append((event, fields))
+    def record(self, record: Record, at: datetime, *, batch: object) -> bytes:
+        self.records.append(record)
         return b"{}"
 
 
@@ -127,7 +125,7 @@ class World:
     def events(self, name: str) -> list[tuple[str, str | None]]:
         """Return the last reload's `request.*` events about a request, with their messages."""
         return [
-            (event.removeprefix("request."), fields.get("message"))
+            (event.removeprefix("request."), fields["message"])
             for event, fields in self.records
             if event.startswith("request.") and fields["request"] == name
         ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
-from runner.monitor.records import Event
+from runner.monitor.events import RunnerFacts, runner_clock_stepped
 from runner.planning.states.clock_steps import stepped_back, without_verdicts_ahead
 from runner.planning.states.firing import delay_of
 from runner.planning.states.registration import Change, Registration
@@ -23,7 +22,7 @@ def decide(
     step: Step,
     decision: Decision,
     registry: Registry,
-    about: Mapping[str, Any],
+    about: RunnerFacts,
     trouble: str | None,
 ) -> None:
     """Record a step; requests and delayed attempts follow a clock that went back.
@@ -31,16 +30,19 @@ def decide(
     If the clock is certainly wrong now, `trouble` says so and nothing follows it.
     """
     moved = list(_moved(registry, decision.now)) if step.reopened else []
-    fields = {**about, "step_s": step.seconds, "message": trouble}
-    if step.reopened is not None:
-        delay = _longest_delay(request for request, _ in moved)
-        # With `spread`, fires from before the step may still have been waiting for their
-        # delay; the record covers them too.
-        fields |= {
-            "reopened_from": step.reopened.begin - delay,
-            "reopened_until": step.reopened.end,
-        }
-    decision.tell(Event.RUNNER_CLOCK_STEPPED, fields)
+    reopened = step.reopened
+    # With `spread`, fires from before the step may still have been waiting for their
+    # delay; the record covers them too.
+    delay = _longest_delay(request for request, _ in moved)
+    decision.record(
+        runner_clock_stepped(
+            about,
+            message=trouble,
+            step_s=step.seconds,
+            reopened_from=None if reopened is None else reopened.begin - delay,
+            reopened_until=None if reopened is None else reopened.end,
+        )
+    )
     for request, state in moved:
         if state.status is registry.states[request.name].status:
             decision.put(request.name, state)

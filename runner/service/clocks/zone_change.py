@@ -14,10 +14,9 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from runner.errors import RuleError, RunnerError
-from runner.monitor.records import Event
+from runner.monitor.events import RunnerFacts, runner_reloaded
 from runner.planning.states.rezoning import outlook, rezoned, zone_of
 from runner.requests.building.stored import definition_text, request_from_definition
 from runner.requests.model import ProcessRequest
@@ -91,9 +90,7 @@ class ZoneWatch:
             return self.zone
 
 
-def decide(
-    change: ZoneChange, decision: Decision, registry: Registry, about: Mapping[str, Any]
-) -> None:
+def decide(change: ZoneChange, decision: Decision, registry: Registry, about: RunnerFacts) -> None:
     """Give due fires their verdicts by the former rules, then apply the new zone data.
 
     Only requests in a changed zone are concerned. Afterwards the new zone data is in use,
@@ -123,7 +120,7 @@ def decide(
             decision.put(name, registration.state)
             decision.register(name, registration)
     if concerned or change.zone in change.data or change.zone != change.former:
-        decision.tell(Event.RUNNER_RELOADED, {**about, "message": change.summary})
+        decision.record(runner_reloaded(about, message=change.summary))
     decision.batch.meta |= meta_of_zones(change.zone)
 
 

@@ -18,21 +18,22 @@ from typing import Any
 from runner.errors import RefusedError
 from runner.execution.output import member_output_path, output_path
 from runner.lifecycle import Channel, Reason
-from runner.monitor.records import Event
+from runner.monitor.records import Record as MonitorRecord
 from runner.planning.overlap import Guard, Verdict, verdict
 from runner.planning.references import followed
 from runner.planning.states.firing import delay_of
 from runner.requests.model import Process, ProcessRequest
 from runner.service.executions.deadlock import would_wait_for_itself
 from runner.service.executions.execution import Claim, Execution, execution_for, row_of
+from runner.service.executions.execution_records import finished_record, started_record
 from runner.service.executions.in_progress import Book
 from runner.service.executions.outcomes import SKIPPED, Outcome, spawn_failure, stopped
-from runner.service.executions.record_fields import finished_fields, started_fields
 from runner.service.settings import Settings
 from runner.store.rows import Batch, Phase
 from runner.values import new_id
 
-Tell = Callable[[Event, Mapping[str, Any]], bytes]
+AddRecord = Callable[[MonitorRecord], bytes]
+"""Adds a record to the decision and returns its line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ class Claims:
     """
 
     def __init__(
-        self, now: datetime, *, batch: Batch, book: Book, settings: Settings, tell: Tell
+        self, now: datetime, *, batch: Batch, book: Book, settings: Settings, record: AddRecord
     ) -> None:
         self.now = now
         self.book = book
@@ -82,7 +83,7 @@ class Claims:
         self.begun_groups: deque[Execution] = deque()
         self._batch = batch
         self._settings = settings
-        self._tell = tell
+        self._record = record
         self.is_closing = False
         self.foreign: set[str] = set()
         self._is_foreign = False
@@ -234,14 +235,13 @@ class Claims:
 
     def end(self, execution: Execution, outcome: Outcome) -> None:
         """End an execution that has no process: write its record and queue what follows."""
-        fields = finished_fields(execution, outcome, self.now, None)
         self._batch.executions.pop(execution.id, None)
         if execution.id in self.book:
             self.left.add(execution.id)
             self._batch.ended.append(execution.id)
         self.entered.pop(execution.id, None)
         self.released.pop(execution.id, None)
-        line = self._tell(Event.EXECUTION_FINISHED, fields)
+        line = self._record(finished_record(execution, outcome, ended=self.now))
         self.ended.append(Ended(execution=execution, outcome=outcome, line=line))
 
     def find(self, execution: str) -> Execution | None:
@@ -293,7 +293,7 @@ class Claims:
             self._occupied += 1
             return replace(execution, phase=Phase.STARTING)
         begun = replace(execution, phase=Phase.RUNNING, started=self.now)
-        self._tell(Event.EXECUTION_STARTED, started_fields(begun))
+        self._record(started_record(begun))
         self.begun_groups.append(begun)
         return begun
 

@@ -18,10 +18,10 @@ from runner.execution.output import Identity, identity_of, read_tail
 from runner.execution.processes import Exit, Processes, SpawnError, Started
 from runner.execution.spawn import open_output
 from runner.lifecycle import IfInterrupted, Reason
-from runner.monitor.records import Event
 from runner.service.clock import Clock
 from runner.service.executions.claims import Claims, Ended
 from runner.service.executions.execution import Execution, row_of
+from runner.service.executions.execution_records import finished_record, started_record
 from runner.service.executions.in_progress import Book
 from runner.service.executions.launching import launch_of, needs_of
 from runner.service.executions.outcomes import (
@@ -34,7 +34,6 @@ from runner.service.executions.outcomes import (
     spawn_failure,
     stopped,
 )
-from runner.service.executions.record_fields import finished_fields, started_fields
 from runner.service.executions.starts import Starts
 from runner.service.journal import Journal
 from runner.store.rows import Phase
@@ -318,9 +317,7 @@ class Dispatcher:
         self._journal.note_running(row_of(execution))
         if is_new:
             assert execution.started is not None
-            self._journal.tell(
-                Event.EXECUTION_STARTED, execution.started, started_fields(execution)
-            )
+            self._journal.record(started_record(execution), execution.started)
 
     def _outcome(self, execution: Execution, exited: Exit) -> Outcome:
         # The exit code of an adopted process is unknown: only its parent can collect it,
@@ -344,12 +341,13 @@ class Dispatcher:
         output = self._outputs.pop(execution.id, None)
         tail = read_tail(execution.claim.output_file, only=output) if has_run else None
         now = self._clock.now()
-        fields = finished_fields(execution, outcome, now, tail)
+        duration = None
         if (begun_s := self._begun_s.pop(execution.id, None)) is not None:
             # The monotonic clock times a process of this runner: nobody can set it.
-            fields["duration_s"] = timedelta(seconds=self._clock.elapsed_s() - begun_s)
-        line = self._journal.tell(Event.EXECUTION_FINISHED, now, fields)
-        self._noted(fields)
+            duration = timedelta(seconds=self._clock.elapsed_s() - begun_s)
+        record = finished_record(execution, outcome, ended=now, duration=duration, tail=tail)
+        line = self._journal.record(record, now)
+        self._noted(record.fields)
         self._journal.note_ended(execution.id)
         self.ended.append(Ended(execution=execution, outcome=outcome, line=line))
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from runner.lifecycle import Channel, ExecutionStatus, IfInterrupted, Reason
-from runner.monitor.records import ON_FAILURE
+from runner.monitor.events import ON_FAILURE
 from runner.planning.references import as_member
 from runner.planning.retries import retry_delay
 from runner.requests.model import Group, Process, ProcessRequest, Reference

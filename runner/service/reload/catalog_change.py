@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from runner.commands import Answer
-from runner.lifecycle import Channel
-from runner.monitor.records import Event
+from runner.monitor.events import Changes, RequestFacts, request_rejected
+from runner.monitor.records import Record
 from runner.planning.changeover import Changeover, Served, changeover
 from runner.planning.last_good import InForce
 from runner.requests.catalog.reader import Rejection
@@ -96,7 +95,7 @@ def decide(
     """
     new = change.changeover.in_force.requests
     names = [*new] if is_first else sorted(change.reading.touched & new.keys())
-    tell_rejections(change, decision)
+    record_rejections(change, decision)
     decide_some(change, decision, registry, [*names, *change.changeover.difference.removed])
 
 
@@ -117,11 +116,11 @@ def served(registry: Registry) -> Served:
     return Served(requests=registry.requests, states=registry.states)
 
 
-def tell_rejections(change: CatalogChange, decision: Decision) -> None:
+def record_rejections(change: CatalogChange, decision: Decision) -> None:
     """Record the files and documents that are rejected and were not rejected before."""
+    in_force, git = change.changeover.in_force, change.reading.git_commit
     for rejection in change.rejected:
-        fields = _rejection_fields(rejection, change.changeover.in_force, change.reading.git_commit)
-        decision.tell(Event.REQUEST_REJECTED, fields)
+        decision.record(_rejected(rejection, in_force, git))
 
 
 def first_runs(change: CatalogChange) -> str | None:
@@ -137,18 +136,15 @@ def first_runs(change: CatalogChange) -> str | None:
     )
 
 
-def told_fields(change: CatalogChange) -> dict[str, Any]:
-    """Return the fields of a `runner.reloaded` record about a change."""
+def recorded_changes(change: CatalogChange) -> Changes:
+    """Return what a `runner.reloaded` record lists."""
     difference = change.changeover.difference
-    return {
-        "requests": len(change.changeover.in_force.requests),
-        "added": list(difference.added),
-        "changed": [name for name, _ in difference.changed],
-        "removed": list(difference.removed),
-        "rejected": [rejection.file for rejection in change.reading.catalog.rejections],
-        "git_commit": change.reading.git_commit,
-        "message": change.summary,
-    }
+    return Changes(
+        added=difference.added,
+        changed=[name for name, _ in difference.changed],
+        removed=difference.removed,
+        rejected=[rejection.file for rejection in change.reading.catalog.rejections],
+    )
 
 
 def _mended(before: tuple[Rejection, ...], reading: Reading) -> int:
@@ -165,17 +161,15 @@ def _mended(before: tuple[Rejection, ...], reading: Reading) -> int:
     return sum(rejection.file in good for rejection in mended)
 
 
-def _rejection_fields(rejection: Rejection, force: InForce, git: str | None) -> dict[str, Any]:
+def _rejected(rejection: Rejection, force: InForce, git: str | None) -> Record:
     kept = sorted(name for name, by in force.kept.items() if by == rejection)
-    return {
-        "request": next(iter(rejection.names)) if len(rejection.names) == 1 else None,
-        "channel": Channel.PROCESS_SCHEDULER,
-        "request_file": rejection.file,
-        "git_commit": git,
-        "last_good": bool(kept),
-        "problems": list(rejection.problems),
-        "message": f"the last good version of {', '.join(kept)} stays active" if kept else None,
-    }
+    facts = RequestFacts(
+        request=next(iter(rejection.names)) if len(rejection.names) == 1 else None,
+        request_file=rejection.file,
+        git_commit=git,
+        message=f"the last good version of {', '.join(kept)} stays active" if kept else None,
+    )
+    return request_rejected(facts, last_good=bool(kept), problems=rejection.problems)
 
 
 def _part(word: str, names: Sequence[str]) -> str:

@@ -51,7 +51,7 @@ class CatalogSwitch:
     def decide(self, decision: Decision, registry: Registry) -> None:
         """Give the next requests the states that follow from the change."""
         if self.is_last:
-            catalog_change.tell_rejections(self.change, decision)
+            catalog_change.record_rejections(self.change, decision)
         catalog_change.decide_some(self.change, decision, registry, self._next())
 
     def accept(self, registry: Registry) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.monitor_records import line_of
 
 from runner.errors import RunnerError
 from runner.monitor import scanning
@@ -25,13 +26,13 @@ ANY = Filter(events=frozenset())
 
 
 def record(number: int, *, event: Event = Event.EXECUTION_FINISHED, **fields: object) -> bytes:
-    known = {
+    known: dict[str, object] = {
         "execution": f"e{number}",
         "request": "nightly",
         "status": "success",
         "attempt": number,
     }
-    return RECORDER.line(event, AT + timedelta(seconds=number), {**known, **fields})
+    return line_of(RECORDER, event, AT + timedelta(seconds=number), **known | fields)
 
 
 def numbers(records: list[dict[str, Any]]) -> list[int]:
@@ -75,7 +76,7 @@ def test_each_condition_of_a_filter_selects_records(path: Path) -> None:
         + record(2, request="a")
         + record(3, request="a", event=Event.EXECUTION_STARTED, status="processing")
         + record(4, request="b", status="error", message='not "success" but "killed"')
-        + RECORDER.line(Event.RUNNER_STOPPED, AT + timedelta(seconds=5), {"message": "nightly"})
+        + line_of(RECORDER, Event.RUNNER_STOPPED, AT + timedelta(seconds=5), message="nightly")
     )
 
     def found(**parts: Any) -> list[int]:
@@ -203,12 +204,12 @@ def test_a_clock_that_stepped_back_by_less_than_an_hour_hides_no_record(
 def test_a_clock_that_stepped_far_back_hides_no_record_before_the_step(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fields = {
+    fields: dict[str, object] = {
         "step_s": -9000.0,
         "reopened_from": AT,
         "reopened_until": AT + timedelta(seconds=9000),
     }
-    behind = RECORDER.line(Event.RUNNER_CLOCK_STEPPED, AT, fields) + record(1)
+    behind = line_of(RECORDER, Event.RUNNER_CLOCK_STEPPED, AT, **fields) + record(1)
     before, afterwards = range(8990, 9000), range(9100, 9110)
     later = behind + b"".join(map(record, afterwards))
     path.write_bytes(b"".join(map(record, before)) + later)

@@ -7,7 +7,7 @@ from typing import Any
 from support.decision_world import NOON, Document, world
 
 from runner.commands import Kind as Button
-from runner.monitor.records import Event, Recorder, decode
+from runner.monitor.records import Event, Record, Recorder, decode
 
 HOURLY: Document = {
     "process": {"shell": "x"},
@@ -39,9 +39,9 @@ def test_a_requests_record_names_who_asked_the_owner_and_the_drift() -> None:
 
 
 def said(records: list[tuple[Event, Any]]) -> list[tuple[Any, ...]]:
-    """Write each record, so that a field unknown to its event raises."""
     lines = [
-        (event, decode(Recorder("r", "h").line(event, NOON, fields))) for event, fields in records
+        (event, decode(Recorder("r", "h").line(Record(event, fields), NOON)))
+        for event, fields in records
     ]
     names = ("channel", "requested_by", "owner", "drift")
     return [

@@ -1,0 +1,306 @@
+"""The monitor log's events: one function per event makes its record. Pure.
+
+Each record has all fields of its event, in the order of
+`schemas/monitor-record.schema.json`, which explains them. A field without a value is
+None. `records.Recorder` adds the fields that every event has and writes the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from runner.errors import Problem
+from runner.lifecycle import Channel, ExecutionStatus, Reason, RequestStatus
+from runner.monitor.records import Event, Record
+
+if TYPE_CHECKING:
+    from runner.requests.model import Context, Source
+
+ON_FAILURE = "on_failure of "
+"""The prefix of `requested_by` before the name of a failed request that asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionFacts:
+    """What is known of an execution as soon as its process has started."""
+
+    execution: str
+    request: str
+    process: str
+    channel: Channel
+    scheduled_for: datetime
+    started: datetime | None = None
+    lateness: timedelta | None = None
+    attempt: int | None = None
+    generation: int | None
+    group: str | None = None
+    sequence: int | None = None
+    requested_by: str | None = None
+    context: Context
+    labels: Mapping[str, str]
+    owner: str | None
+    pid: int | None = None
+    output_file: str | None = None
+    source: Source
+    git_commit: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeFacts:
+    """How an execution ended."""
+
+    status: ExecutionStatus
+    reason: Reason | None
+    message: str | None
+    ended: datetime | None = None
+    duration: timedelta | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_s: float | None = None
+    max_rss_bytes: int | None = None
+    output_tail: str | None = None
+    output_bytes: int | None = None
+    output_truncated: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """A span of missed fires: their number, and the first and the last of them."""
+
+    count: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFacts:
+    """A request after its status changed, or a rejected document that may hold one."""
+
+    request: str | None
+    channel: Channel = Channel.PROCESS_SCHEDULER
+    status: RequestStatus | None = None
+    generation: int | None = None
+    drift: bool | None = None
+    requested_by: str | None = None
+    owner: str | None = None
+    request_file: str | None
+    request_sha256: str | None = None
+    git_commit: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerFacts:
+    """The runner at the time of an event. `requests` is the number of requests in force."""
+
+    pid: int
+    version: str
+    jobs: str
+    state: str
+    git_commit: str | None
+    requests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a reading of the jobs folder changed: names of requests, and rejected files."""
+
+    added: Collection[str]
+    changed: Collection[str]
+    removed: Collection[str]
+    rejected: Collection[str]
+
+
+_PROCESSING = OutcomeFacts(status=ExecutionStatus.PROCESSING, reason=None, message=None)
+
+
+def execution_started(facts: ExecutionFacts, *, message: str | None = None) -> Record:
+    """Return the record of an execution whose process started."""
+    fields = _execution(facts, _PROCESSING)
+    fields["message"] = message
+    return Record(Event.EXECUTION_STARTED, fields)
+
+
+def execution_finished(
+    facts: ExecutionFacts, outcome: OutcomeFacts, *, missed: Missed | None = None
+) -> Record:
+    """Return the record of an execution that ended, or of fires that were missed."""
+    fields = _execution(facts, outcome)
+    if missed is not None:
+        fields |= {
+            "missed_count": missed.count,
+            "missed_from": missed.first,
+            "missed_until": missed.last,
+        }
+    return Record(Event.EXECUTION_FINISHED, fields)
+
+
+def request_scheduled(facts: RequestFacts) -> Record:
+    """Return the record of a request that has fires to come from now on."""
+    return Record(Event.REQUEST_SCHEDULED, _request(facts))
+
+
+def request_unscheduled(facts: RequestFacts) -> Record:
+    """Return the record of a request that somebody unscheduled."""
+    return Record(Event.REQUEST_UNSCHEDULED, _request(facts))
+
+
+def request_rescheduled(facts: RequestFacts) -> Record:
+    """Return the record of a request whose plan begins anew."""
+    return Record(Event.REQUEST_RESCHEDULED, _request(facts))
+
+
+def request_completed(facts: RequestFacts) -> Record:
+    """Return the record of a request that has no more fires."""
+    return Record(Event.REQUEST_COMPLETED, _request(facts))
+
+
+def request_removed(facts: RequestFacts) -> Record:
+    """Return the record of a request whose document is gone."""
+    return Record(Event.REQUEST_REMOVED, _request(facts))
+
+
+def request_rejected(
+    facts: RequestFacts, *, last_good: bool, problems: Collection[Problem]
+) -> Record:
+    """Return the record of a rejected document or file.
+
+    `last_good` says that the last good version stays active.
+    """
+    extra = {"last_good": last_good, "problems": problems, "problems_count": len(problems)}
+    return Record(Event.REQUEST_REJECTED, _request(facts) | extra)
+
+
+def runner_started(
+    facts: RunnerFacts, *, message: str | None, monitor_log: str, rejected: Collection[str]
+) -> Record:
+    """Return the record of a start, with the files that were `rejected`."""
+    fields = _runner(facts, message) | {"monitor_log": monitor_log, **_listed("rejected", rejected)}
+    return Record(Event.RUNNER_STARTED, fields)
+
+
+def runner_stopped(facts: RunnerFacts, *, signal: int | None, uptime_s: float) -> Record:
+    """Return the record of an orderly stop by a signal."""
+    fields = _runner(facts, None) | {"signal": signal, "uptime_s": uptime_s}
+    return Record(Event.RUNNER_STOPPED, fields)
+
+
+def runner_reloaded(
+    facts: RunnerFacts,
+    *,
+    message: str,
+    git_commit_before: str | None = None,
+    requested_by: str | None = None,
+    duration_s: float | None = None,
+    changes: Changes | None = None,
+) -> Record:
+    """Return the record of a reading of the jobs folder, or of a change of time zones.
+
+    A change of time zones has no `changes`.
+    """
+    fields = _runner(facts, message) | {
+        "git_commit_before": git_commit_before,
+        "requested_by": requested_by,
+        "requested_via": _via(requested_by),
+        "duration_s": duration_s,
+    }
+    for name in ("added", "changed", "removed", "rejected"):
+        fields |= _listed(name, None if changes is None else getattr(changes, name))
+    return Record(Event.RUNNER_RELOADED, fields)
+
+
+def runner_clock_stepped(
+    facts: RunnerFacts,
+    *,
+    message: str | None,
+    step_s: float,
+    reopened_from: datetime | None,
+    reopened_until: datetime | None,
+) -> Record:
+    """Return the record of a step of the clock, and the span whose fires it reopened."""
+    fields = _runner(facts, message) | {
+        "step_s": step_s,
+        "reopened_from": reopened_from,
+        "reopened_until": reopened_until,
+    }
+    return Record(Event.RUNNER_CLOCK_STEPPED, fields)
+
+
+def _execution(facts: ExecutionFacts, outcome: OutcomeFacts) -> dict[str, object]:
+    return {
+        "execution": facts.execution,
+        "request": facts.request,
+        "process": facts.process,
+        "channel": facts.channel,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "scheduled_for": facts.scheduled_for,
+        "started": facts.started,
+        "ended": outcome.ended,
+        "duration_s": outcome.duration,
+        "lateness_s": facts.lateness,
+        "attempt": facts.attempt,
+        "generation": facts.generation,
+        "group": facts.group,
+        "sequence": facts.sequence,
+        "requested_by": facts.requested_by,
+        "requested_via": _via(facts.requested_by),
+        "context": facts.context,
+        "labels": facts.labels or None,
+        "owner": facts.owner,
+        "exit_code": outcome.exit_code,
+        "signal": outcome.signal,
+        "pid": facts.pid,
+        "cpu_s": outcome.cpu_s,
+        "max_rss_bytes": outcome.max_rss_bytes,
+        "output_tail": outcome.output_tail,
+        "output_bytes": outcome.output_bytes,
+        "output_truncated": outcome.output_truncated,
+        "output_file": facts.output_file,
+        "request_file": facts.source.file,
+        "request_sha256": facts.source.sha256,
+        "git_commit": facts.git_commit,
+        "message": outcome.message,
+    }
+
+
+def _request(facts: RequestFacts) -> dict[str, object]:
+    return {
+        "request": facts.request,
+        "channel": facts.channel,
+        "status": facts.status,
+        "generation": facts.generation,
+        "drift": facts.drift,
+        "requested_by": facts.requested_by,
+        "requested_via": _via(facts.requested_by),
+        "owner": facts.owner,
+        "request_file": facts.request_file,
+        "request_sha256": facts.request_sha256,
+        "git_commit": facts.git_commit,
+        "message": facts.message,
+    }
+
+
+def _runner(facts: RunnerFacts, message: str | None) -> dict[str, object]:
+    return {
+        "pid": facts.pid,
+        "version": facts.version,
+        "jobs": facts.jobs,
+        "state": facts.state,
+        "git_commit": facts.git_commit,
+        "requests": facts.requests,
+        "message": message,
+    }
+
+
+def _listed(name: str, items: Collection[str] | None) -> dict[str, object]:
+    """Return a list's field, and its length, which stays when a long list is shortened."""
+    return {name: items, f"{name}_count": None if items is None else len(items)}
+
+
+def _via(by: str | None) -> str | None:
+    """Return the way by which a person asked. The only one so far is the command line."""
+    return None if by is None or by.startswith(ON_FAILURE) else "cli"

@@ -1,0 +1,93 @@
+"""An execution's monitor records. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from runner.lifecycle import Reason
+from runner.monitor.events import (
+    ExecutionFacts,
+    OutcomeFacts,
+    execution_finished,
+    execution_started,
+)
+
+if TYPE_CHECKING:
+    from runner.execution.output import Tail
+    from runner.monitor.records import Record
+    from runner.service.executions.execution import Execution
+    from runner.service.executions.outcomes import Outcome
+
+_NO_TIME = timedelta()
+
+
+def started_record(execution: Execution, *, message: str | None = None) -> Record:
+    """Return the `execution.started` record."""
+    output_file = None if execution.is_group else execution.claim.output_file
+    facts = _facts(execution, execution.claim.requested_by, output_file)
+    return execution_started(facts, message=message)
+
+
+def finished_record(
+    execution: Execution,
+    outcome: Outcome,
+    *,
+    ended: datetime,
+    duration: timedelta | None = None,
+    tail: Tail | None = None,
+) -> Record:
+    """Return the `execution.finished` record.
+
+    `duration` is the measured one, if this runner started the process. Without a start
+    there is no start time and no output; the duration is then 0.
+    """
+    claim = execution.claim
+    ended_by = execution.stopped_by if outcome.reason is Reason.KILLED_BY_USER else None
+    facts = _facts(
+        execution, claim.requested_by or ended_by, None if tail is None else claim.output_file
+    )
+    if duration is None:
+        duration = max(ended - execution.started, _NO_TIME) if execution.started else _NO_TIME
+    return execution_finished(
+        facts,
+        OutcomeFacts(
+            status=outcome.status,
+            reason=outcome.reason,
+            message=outcome.message,
+            ended=ended,
+            duration=duration,
+            exit_code=outcome.exit_code,
+            signal=outcome.signal,
+            cpu_s=outcome.cpu_s and round(outcome.cpu_s, 6),
+            max_rss_bytes=outcome.max_rss_bytes,
+            output_tail=None if tail is None else tail.text,
+            output_bytes=None if tail is None else tail.total_bytes,
+            output_truncated=None if tail is None else tail.truncated,
+        ),
+    )
+
+
+def _facts(execution: Execution, by: str | None, output_file: str | None) -> ExecutionFacts:
+    claim, started = execution.claim, execution.started
+    return ExecutionFacts(
+        execution=claim.id,
+        request=claim.request,
+        process=claim.process.name,
+        channel=claim.channel,
+        scheduled_for=claim.scheduled_for,
+        started=started,
+        lateness=None if started is None else max(started - execution.due, _NO_TIME),
+        attempt=claim.attempt,
+        generation=claim.generation,
+        group=claim.group,
+        sequence=claim.sequence or None,
+        requested_by=by,
+        context=claim.context,
+        labels=claim.labels,
+        owner=claim.owner,
+        pid=execution.pid,
+        output_file=output_file,
+        source=claim.source,
+        git_commit=claim.git_commit,
+    )
