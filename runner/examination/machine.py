@@ -22,7 +22,7 @@ from runner.examination.subject import Subject
 from runner.execution.trees.cgroups import folder_of
 from runner.monitor.reading import Filter, newest
 from runner.monitor.records import Event
-from runner.requests.catalog.listing import listed
+from runner.requests.catalog.listing import Absence, listed
 from runner.requests.catalog.reader import exhausted
 from runner.service.clocks.clock_watch import wrong_clock_words
 from runner.service.clocks.zone_change import ZONE, zone_data_of
@@ -230,7 +230,7 @@ def notification_findings(subject: Subject) -> Iterator[Finding]:
 
 def _unwatched(jobs: Path) -> list[str]:
     listing = exhausted(listed(jobs, {}))
-    if listing is None:
+    if isinstance(listing, Absence):
         return []
     return exhausted(
         unwatched(real_path(jobs), (f"{jobs.absolute()}/{link}" for link in listing.links))

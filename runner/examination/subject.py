@@ -42,7 +42,8 @@ class Subject:
     @cached_property
     def listing(self) -> Listing | None:
         """The files of the jobs folder; None if it is missing or unreadable."""
-        return exhausted(listed(self.jobs, {})) if is_folder(self.jobs) else None
+        found = exhausted(listed(self.jobs, {})) if is_folder(self.jobs) else None
+        return found if isinstance(found, Listing) else None
 
     @cached_property
     def user(self) -> int:

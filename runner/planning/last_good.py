@@ -14,12 +14,18 @@ class InForce:
     """The requests in force.
 
     `kept` names those whose document is bad now and whose last good version stays active.
-    `is_kept_whole` says that no file was found at all, so every request stays active.
+    `emptiness` says why no file was found at all, so that every request stays active ("is
+    empty", "does not exist"); None if files were found.
     """
 
     requests: Mapping[str, ProcessRequest]
     kept: Mapping[str, Rejection]
-    is_kept_whole: bool = False
+    emptiness: str | None = None
+
+    @property
+    def is_kept_whole(self) -> bool:
+        """Whether every request stays active, because no file was found."""
+        return self.emptiness is not None
 
 
 def in_force(
@@ -37,7 +43,7 @@ def in_force(
     like that. If `among` is given, the caller knows that all other names are unchanged.
     """
     if supplied and not allow_empty and (catalog.missing or _has_vanished(catalog, supplied)):
-        return InForce(requests=supplied, kept={}, is_kept_whole=True)
+        return InForce(requests=supplied, kept={}, emptiness=catalog.absence or "is empty")
     by_file = {rejection.file: rejection for rejection in catalog.rejections}
     by_name = {name: rejection for rejection in catalog.rejections for name in rejection.names}
     kept = {}

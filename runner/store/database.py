@@ -33,7 +33,7 @@ from runner.store.connection import (
     version_of,
     worded,
 )
-from runner.store.files import StoreFiles, wal_of
+from runner.store.files import StoreFiles, unreachable_words, wal_of
 from runner.store.holders import readers_of
 from runner.store.lock import lock_path, note_record, noted_record, owner_pid, take_lock
 from runner.store.mailbox import wake_path
@@ -220,18 +220,18 @@ class Store:
         """Raise StoreUnwritableError if another program removed or changed a file of the store.
 
         A removed write-ahead log without a replacement is repaired: the connection still
-        has its content.
+        has its content. The error also says so if the files cannot be looked at.
         """
-        if moved := self._files.moved():
-            if not self._files.has_lost_only_its_log():
-                raise StoreUnwritableError(
-                    f"{moved[0]} was removed or replaced; put it back, or restart the runner"
-                )
-            self._restore_log()
         try:
+            if moved := self._files.moved():
+                if not self._files.has_lost_only_its_log():
+                    raise StoreUnwritableError(
+                        f"{moved[0]} was removed or replaced; put it back, or restart the runner"
+                    )
+                self._restore_log()
             damage = self._files.damage()
         except OSError as error:
-            damage = f"{self._path} cannot be looked at ({error.strerror})"
+            raise StoreUnwritableError(unreachable_words(self._path, error)) from error
         if damage is not None:
             raise StoreUnwritableError(
                 f"{damage}, so the runner does not write to it any more; restart the runner"

@@ -7,6 +7,7 @@ reports no error then, and its commits are lost after a kill.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from dataclasses import dataclass
@@ -95,14 +96,17 @@ class StoreFiles:
         return os.fstat(self._index_file).st_ino
 
     def moved(self) -> list[Path]:
-        """Return the files that were removed or replaced."""
+        """Return the files that were removed or replaced.
+
+        Raises OSError if that cannot be known, for instance without permission.
+        """
         return [place for place, identity in self._places.items() if _identity(place) != identity]
 
     def has_lost_only_its_log(self) -> bool:
         """Return whether only the write-ahead log (and perhaps its index) was removed.
 
         Nothing may have taken its place. Then the connection has everything that was
-        committed, and no other program can have written since.
+        committed, and no other program can have written since. Raises OSError.
         """
         moved = self.moved()
         return self._wal in moved and all(
@@ -179,8 +183,21 @@ class StoreFiles:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
+    """Return a file's device and inode; None if it is gone. Raises OSError."""
     try:
         status = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_dev, status.st_ino
+
+
+def unreachable_words(database: Path, error: OSError) -> str:
+    """Return a sentence for a store whose files cannot be looked at now.
+
+    For a missing permission it names the folder that lacks it.
+    """
+    words = f"the store {database} cannot be reached: {(error.strerror or str(error)).lower()}"
+    closed = (each for each in reversed(database.parents) if not os.access(each, os.X_OK))
+    if error.errno == errno.EACCES and (folder := next(closed, None)) is not None:
+        return f"{words}; the runner's user may not enter {folder}: change it (chmod, chown)"
+    return words

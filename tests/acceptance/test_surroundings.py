@@ -315,6 +315,63 @@ def test_a_runner_lives_on_without_the_permission_to_look_and_reads_again_once_i
     check_log(log)
 
 
+@needs_root
+def test_a_folder_that_may_not_be_entered_is_reported_as_a_missing_permission(
+    world: World,
+) -> None:
+    places = {name: world.folder / name / name for name in ("state", "log", "jobs")}
+    for place in places.values():
+        place.mkdir(parents=True, exist_ok=True)
+    (places["jobs"] / "tick.yaml").write_text(
+        "process: {shell: 'true'}\ntiming: {schedule: {frequency: secondly}}\n"
+    )
+    subprocess.run(["chown", "-R", str(FOREIGN_UID), str(world.folder)], check=True)
+    log, console = places["log"] / "monitor.jsonl", world.folder / "console"
+    places |= {"log": log}
+    options = (("--jobs", "jobs"), ("--state", "state"), ("--monitor-log", "log"))
+    line = [word for option, name in options for word in (option, str(places[name]))]
+    expected = {
+        "state": f"store.sqlite3 cannot be reached: permission denied; the runner's user may not"
+        f" enter {places['state'].parent}",
+        "log": f"the monitor log {log} cannot be written: Permission denied",
+        "jobs": "the jobs folder cannot be read: permission denied; all requests are kept",
+    }
+
+    def is_shown(words: str) -> bool:
+        return words in console.read_text()
+
+    def is_longer(than: int) -> bool:
+        return log.stat().st_size > than
+
+    with Commands() as other, ThreadPoolExecutor(1) as pool:
+        case = world.case(
+            "start",
+            *line,
+            uid=FOREIGN_UID,
+            term_after_s=120.0,
+            streams={"stdout": str(console), "stderr": str(console)},
+        )
+        console.touch()
+        console.chmod(0o666)
+        running = pool.submit(other.run, case)
+        wait_until(lambda: log.exists() and "runner.started" in log.read_text())
+        pid = owner_pid(places["state"])
+        assert pid
+        try:
+            for name, words in expected.items():
+                folder = places[name].parent
+                folder.chmod(0)
+                wait_until(partial(is_shown, words), what=words)
+                folder.chmod(0o755)
+                wait_until(partial(is_longer, log.stat().st_size), what="it goes on")
+        finally:
+            os.kill(pid, signal.SIGTERM)
+            done = running.result()
+    assert done.code == 0, console.read_text()
+    assert "removed or replaced" not in console.read_text()
+    check_log(log)
+
+
 # --- everything at once
 # -----------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ where nothing is lost.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -82,6 +83,27 @@ def test_what_another_program_does_to_a_file_of_the_store_is_noticed_at_once(
             store.check()
         with pytest.raises(StoreUnwritableError, match=message):
             store.commit(Batch(meta={"number": "more"}))
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("which", ["every file", "only the log"])
+def test_files_that_cannot_be_looked_at_are_not_called_removed(
+    store: Store, tmp_path: Path, number: int, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, closed = Path.stat, wal_of(database_path(tmp_path))
+
+    def refuse(path: Path, **options: bool) -> os.stat_result:
+        if which == "only the log" and path != closed:
+            return real(path, **options)
+        raise OSError(number, os.strerror(number), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", refuse)
+        for act in (store.check, lambda: store.commit(Batch(meta={"number": "more"}))):
+            with pytest.raises(StoreUnwritableError) as caught:
+                act()
+            assert f"cannot be reached: {os.strerror(number).lower()}" in str(caught.value)
+    store.commit(Batch(meta={"number": "again"}))
 
 
 @pytest.mark.parametrize("deed", ["replaced", "overwritten"])

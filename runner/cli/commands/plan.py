@@ -77,7 +77,7 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
         echo(line)
     if planned.is_kept_whole:
         echo(
-            f"{places.jobs} is empty, gone or unreadable, so a runner keeps all requests; "
+            f"{places.jobs} {planned.emptiness}, so a runner keeps all requests; "
             "`runner reload --allow-empty` removes them",
             err=True,
         )

@@ -73,16 +73,21 @@ class Plan:
     """All changes, by name.
 
     `rejections` are the documents that cannot come into force. `kept` names the requests
-    whose last good version stays active; `is_kept_whole` says that all do, because no file
-    was found. `requests` are those in force afterwards.
+    whose last good version stays active; `emptiness` says why no file was found, so that all
+    do. `requests` are those in force afterwards.
     """
 
     steps: tuple[Step, ...]
     rejections: tuple[Rejection, ...]
     kept: Mapping[str, Rejection]
-    is_kept_whole: bool
+    emptiness: str | None
     requests: Mapping[str, ProcessRequest]
     crowding: Crowding
+
+    @property
+    def is_kept_whole(self) -> bool:
+        """Whether every request stays active, because no file was found."""
+        return self.emptiness is not None
 
     @property
     def differs(self) -> bool:
@@ -104,7 +109,7 @@ def plan(old: Served, catalog: Catalog, now: datetime, durations: Mapping[str, t
         steps=tuple(step for step in steps if _is_worth_telling(step)),
         rejections=catalog.rejections,
         kept=change.in_force.kept,
-        is_kept_whole=change.in_force.is_kept_whole,
+        emptiness=change.in_force.emptiness,
         requests=new,
         crowding=crowding(old, Served(requests=new, states=states), change.renamed, durations, now),
     )

@@ -92,6 +92,13 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Absence:
+    """Why a folder shows no files: "does not exist", or "cannot be read: …"."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
     """The bytes of a file and its signature at that time.
 
@@ -171,8 +178,8 @@ def _reason(error: OSError | ValueError) -> str:
 
 def listed(
     folder: Path, known: Mapping[str, Signature], *, is_guarded: bool = False
-) -> Generator[None, None, Listing | None]:
-    """Walk a folder through links in slices; return its files, None if it is missing.
+) -> Generator[None, None, Listing | Absence]:
+    """Walk a folder through links in slices; return its files, or why it shows none.
 
     `known` are the signatures from the last walk. With `is_guarded`, files that root
     must not trust count as unreadable.
@@ -183,7 +190,7 @@ def listed(
     root = real_path(folder)
     walk = _Walk(known, is_guarded=is_guarded)
     if not walk.enter(root, ""):
-        return None
+        return _absence(root)
     while walk.ahead:
         path, relative = walk.ahead.pop()
         below = f"{relative}/" if relative else ""
@@ -195,12 +202,11 @@ def listed(
                         yield
                     if walk.is_too_large:
                         break
-        except FileNotFoundError:
-            if not relative:
-                return None
         except OSError as error:
             if not relative:
-                return None
+                return _absence_by(error)
+            if isinstance(error, FileNotFoundError):
+                continue
             reason = f"the folder cannot be read: {_reason(error)}"
             walk.troubles[relative] = Trouble(reason=reason, is_folder=True)
     return Listing(
@@ -210,6 +216,20 @@ def listed(
         defaults=walk.defaults,
         links=tuple(walk.links),
     )
+
+
+def _absence(root: str) -> Absence:
+    """Return why a path is not a folder that can be entered."""
+    try:
+        os.stat(root)  # noqa: PTH116
+    except OSError as error:
+        return _absence_by(error)
+    return Absence(reason="is not a folder")
+
+
+def _absence_by(error: OSError) -> Absence:
+    is_gone = error.errno in _GONE
+    return Absence(reason="does not exist" if is_gone else f"cannot be read: {_reason(error)}")
 
 
 def _objection_to(entry: os.DirEntry[str], status: os.stat_result) -> Objection | None:

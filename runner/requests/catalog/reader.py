@@ -49,15 +49,20 @@ class Rejection:
 class Catalog:
     """All requests of a folder, by name.
 
-    `missing` means that the folder itself is absent or unreadable. `files` counts the
-    request files found.
+    `absence` says why the folder itself shows nothing ("does not exist"); None if it could
+    be read. `files` counts the request files found.
     """
 
     folder: Path
     requests: Mapping[str, ProcessRequest] = field(default_factory=dict)
     rejections: tuple[Rejection, ...] = ()
     files: int = 0
-    missing: bool = False
+    absence: str | None = None
+
+    @property
+    def missing(self) -> bool:
+        """Whether the folder itself is absent or unreadable."""
+        return self.absence is not None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -132,8 +137,8 @@ class CatalogReader:
         the scan is read again, so that the catalog shows one moment.
         """
         yield from self._files.refresh()
-        if self._files.is_missing:
-            return Catalog(folder=self._folder, missing=True)
+        if self._files.absence is not None:
+            return Catalog(folder=self._folder, absence=self._files.absence)
         return (yield from _Merging(self._files, incumbents, self._display).catalog(self._folder))
 
     def read(self, incumbents: Mapping[str, str] | None = None) -> Catalog:

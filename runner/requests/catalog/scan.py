@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.requests.catalog.defaults_files import DefaultsFiles
 from runner.requests.catalog.entries import read_entry
-from runner.requests.catalog.listing import Listing, Trouble, listed
+from runner.requests.catalog.listing import Absence, Listing, Trouble, listed
 from runner.requests.catalog.loading import Place
 from runner.requests.catalog.remembered_files import Entry, reads_differ
 from runner.system.regular_files import Signature
@@ -25,9 +25,9 @@ class JobFiles:
     """The files of one folder.
 
     `entries` are by path relative to it, `order` are those paths sorted, `bad` those
-    with problems. `troubles` are the paths that cannot be read; `is_missing` means that
-    the folder was absent at the last walk. `defaults` are the shared settings; when
-    they change, the files that they apply to are read again.
+    with problems. `troubles` are the paths that cannot be read; `absence` says why the
+    folder showed nothing at the last walk, None if it was there. `defaults` are the shared
+    settings; when they change, the files that they apply to are read again.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class JobFiles:
         self.bad: set[str] = set()
         self.troubles: Mapping[str, Trouble] = {}
         self.links: tuple[str, ...] = ()
-        self.is_missing = False
+        self.absence: str | None = None
         self.is_news = False
         """Whether good files were read, or have gone, since this was last set to False."""
         self._folder = folder
@@ -97,9 +97,10 @@ class JobFiles:
     def glance(self, *, is_first: bool = True) -> Generator[None, None, bool]:
         """Read each changed file once; return whether any had changed."""
         listing = yield from listed(self._folder, self._signatures, is_guarded=self._is_guarded)
-        self.is_missing = listing is None
-        if listing is None:
+        if isinstance(listing, Absence):
+            self.absence = listing.reason
             return False
+        self.absence = None
         if listing.troubles != self.troubles:
             self._is_settled = False
         self.troubles, self.links = listing.troubles, listing.links
@@ -111,9 +112,10 @@ class JobFiles:
     def look(self) -> Generator[None, None, bool]:
         """Return, by `stat` alone, whether anything changed since `refresh`."""
         listing = yield from listed(self._folder, self._signatures, is_guarded=self._is_guarded)
-        if not self._is_settled or (listing is None) is not self.is_missing:
+        absence = listing.reason if isinstance(listing, Absence) else None
+        if not self._is_settled or absence != self.absence:
             return True
-        if listing is None:
+        if isinstance(listing, Absence):
             return False
         if (
             listing.changed

@@ -45,7 +45,7 @@ class CatalogChange:
         """One line for people."""
         if self.changeover.in_force.is_kept_whole:
             return (
-                "the jobs folder is empty, gone or unreadable; all requests are kept"
+                f"the jobs folder {self.changeover.in_force.emptiness}; all requests are kept"
                 " (`runner reload --allow-empty` removes them)"
             )
         difference, renamed = self.changeover.difference, self.changeover.renamed

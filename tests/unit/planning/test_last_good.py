@@ -30,7 +30,7 @@ def catalog_of(
     *requests: ProcessRequest,
     rejections: tuple[Rejection, ...] = (),
     files: int = 1,
-    missing: bool = False,
+    absence: str | None = None,
 ) -> Catalog:
     folder = Path("jobs.d")
     return Catalog(
@@ -38,7 +38,7 @@ def catalog_of(
         requests=by_name(*requests),
         rejections=rejections,
         files=files,
-        missing=missing,
+        absence=absence,
     )
 
 
@@ -134,25 +134,25 @@ def test_the_last_good_version_survives_several_reloads() -> None:
 
 def test_a_missing_folder_keeps_everything() -> None:
     supplied = by_name(request_of("p"))
-    force = in_force(catalog_of(files=0, missing=True), supplied)
-    assert force == InForce(requests=supplied, kept={}, is_kept_whole=True)
+    force = in_force(catalog_of(files=0, absence="does not exist"), supplied)
+    assert force == InForce(requests=supplied, kept={}, emptiness="does not exist")
 
 
 def test_several_files_that_vanish_at_once_are_kept_and_one_alone_is_removed() -> None:
     several = by_name(request_of("p", "a.yaml"), request_of("q", "b.yaml"))
     one = by_name(request_of("p", "a.yaml"), request_of("q", "a.yaml"))
-    assert in_force(catalog_of(files=0), several).is_kept_whole
+    assert in_force(catalog_of(files=0), several).emptiness == "is empty"
     assert in_force(catalog_of(files=0), one) == InForce(requests={}, kept={})
 
 
-@pytest.mark.parametrize("missing", [True, False])
-def test_allow_empty_permits_emptying_the_folder(missing: bool) -> None:
+@pytest.mark.parametrize("absence", ["does not exist", None])
+def test_allow_empty_permits_emptying_the_folder(absence: str | None) -> None:
     supplied = by_name(request_of("p", "a.yaml"), request_of("q", "b.yaml"))
-    assert in_force(catalog_of(files=0, missing=missing), supplied, allow_empty=True).requests == {}
+    assert in_force(catalog_of(files=0, absence=absence), supplied, allow_empty=True).requests == {}
 
 
 def test_an_empty_folder_of_a_new_store_is_simply_empty() -> None:
-    assert not in_force(catalog_of(files=0, missing=True), {}).is_kept_whole
+    assert not in_force(catalog_of(files=0, absence="does not exist"), {}).is_kept_whole
 
 
 def test_comparing_only_touched_names_gives_the_same_result() -> None:
