@@ -12,7 +12,6 @@ from runner.execution.report import forms_of
 from runner.lifecycle import Channel, Reason
 from runner.planning.changeover import Served, registration_of
 from runner.planning.states import registration
-from runner.planning.states.registration import Registration
 from runner.planning.states.renaming import renamings
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.unknown_names import reason_for, words_for
@@ -23,7 +22,6 @@ from runner.service.executions.in_progress import Book
 from runner.service.executions.launching import SHORTEST_SECRET, param_text, secret_values
 from runner.system.background_calls import within
 
-_Press = Callable[[ProcessRequest, RequestState], Registration]
 _Find = Callable[[str], ProcessRequest | None]
 _PATIENCE_S = 1.0
 """How long to wait for environment files; a mount that hangs never returns them."""

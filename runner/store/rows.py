@@ -52,7 +52,7 @@ class ExecutionRow:
     stopped_by: str | None = None
     stopped_for: str | None = None
     due: int = 0
-    """The earliest start; 0 in a row of version 1."""
+    """The earliest start."""
     group_id: str | None = None
     """The id of the group execution that a member belongs to."""
 

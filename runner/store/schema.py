@@ -27,12 +27,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # A table of their own: definitions are long and change seldom, while the row of a
         # request changes with every fire.
         "CREATE TABLE definitions (name TEXT PRIMARY KEY, definition TEXT)",
+        # Columns hold what changes while an execution runs, so its body is written once.
         """CREATE TABLE executions (
             id TEXT PRIMARY KEY, request TEXT NOT NULL, generation INTEGER,
             scheduled_for INTEGER NOT NULL, attempt INTEGER NOT NULL, sequence INTEGER NOT NULL,
-            phase TEXT NOT NULL, pid INTEGER, pid_started INTEGER, body TEXT NOT NULL)""",
+            phase TEXT NOT NULL, pid INTEGER, pid_started INTEGER, body TEXT NOT NULL,
+            started INTEGER, stopped_by TEXT, stopped_for TEXT, due INTEGER NOT NULL,
+            group_id TEXT)""",
+        # Without COALESCE no two claims would be equal, because NULLs are distinct in SQL.
         """CREATE UNIQUE INDEX claims
-            ON executions (request, generation, scheduled_for, attempt, sequence)
+            ON executions (request, generation, scheduled_for, attempt, sequence,
+            COALESCE(group_id, ''))
             WHERE generation IS NOT NULL""",
         """CREATE TABLE commands (
             id TEXT PRIMARY KEY, kind TEXT NOT NULL, arguments TEXT NOT NULL,
@@ -41,20 +46,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # This index is almost always empty, so a look for commands reads one page, however
         # many were answered.
         "CREATE INDEX pending ON commands (status) WHERE status = 'pending'",
-    ),
-    (
-        # Columns hold what changes while an execution runs, so its body is written once.
-        "ALTER TABLE executions ADD COLUMN started INTEGER",
-        "ALTER TABLE executions ADD COLUMN stopped_by TEXT",
-        "ALTER TABLE executions ADD COLUMN stopped_for TEXT",
-        "ALTER TABLE executions ADD COLUMN due INTEGER NOT NULL DEFAULT 0",
-        "ALTER TABLE executions ADD COLUMN group_id TEXT",
-        "DROP INDEX claims",
-        # Without COALESCE no two claims would be equal, because NULLs are distinct in SQL.
-        """CREATE UNIQUE INDEX claims
-            ON executions (request, generation, scheduled_for, attempt, sequence,
-            COALESCE(group_id, ''))
-            WHERE generation IS NOT NULL""",
     ),
 )
 

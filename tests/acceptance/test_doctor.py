@@ -253,7 +253,7 @@ def execute(path: Path, statement: str) -> None:
     ("statement", "level", "words"),
     [
         ("PRAGMA user_version = 99", Level.PROBLEM, "has version 99"),
-        ("PRAGMA user_version = 1", Level.ADVICE, "it has version 1"),
+        ("PRAGMA user_version = 0", Level.ADVICE, "it has version 0"),
         ("PRAGMA application_id = 7", Level.PROBLEM, "belongs to another application"),
         (
             "DROP TABLE outbox",

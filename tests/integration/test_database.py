@@ -464,58 +464,17 @@ def test_an_older_store_is_brought_up_to_date_by_its_owner_only(
     assert _read(tmp_path).requests == (_request("a"),)
 
 
-# What the first release wrote, kept here as it was: nobody who edits a migration by
-# mistake passes by this.
-_VERSION_1 = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), inode TEXT NOT NULL, offset INTEGER NOT NULL);
-CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, line BLOB NOT NULL);
-CREATE TABLE requests (
-    name TEXT PRIMARY KEY, file TEXT, generation INTEGER NOT NULL, fired_through INTEGER, state TEXT NOT NULL);
-CREATE TABLE definitions (name TEXT PRIMARY KEY, definition TEXT);
-CREATE TABLE executions (
-    id TEXT PRIMARY KEY, request TEXT NOT NULL, generation INTEGER, scheduled_for INTEGER NOT NULL,
-    attempt INTEGER NOT NULL, sequence INTEGER NOT NULL, phase TEXT NOT NULL, pid INTEGER, pid_started INTEGER,
-    body TEXT NOT NULL);
-CREATE UNIQUE INDEX claims ON executions (request, generation, scheduled_for, attempt, sequence)
-    WHERE generation IS NOT NULL;
-CREATE TABLE commands (
-    id TEXT PRIMARY KEY, kind TEXT NOT NULL, arguments TEXT NOT NULL, requested_by TEXT NOT NULL,
-    deadline INTEGER NOT NULL, status TEXT NOT NULL, answer TEXT);
-CREATE INDEX pending ON commands (status) WHERE status = 'pending';
-PRAGMA application_id = 0x52554e52;
-PRAGMA user_version = 1;
-INSERT INTO meta VALUES ('boot', 'b');
-INSERT INTO mark VALUES (1, '18446744073709551615', 17);
-INSERT INTO outbox VALUES (6, 'forgotten'), (7, x'7b7d0a');
-DELETE FROM outbox WHERE seq = 6;
-INSERT INTO requests VALUES ('a', 'a.yaml', 1, NULL, '{}');
-INSERT INTO definitions VALUES ('a', '{}');
-INSERT INTO executions VALUES
-    ('e1', 'a', 1, 0, 1, 0, 'running', 4711, 99, '{}'), ('e2', 'a', NULL, 0, 1, 0, 'waiting', NULL, NULL, '{}'),
-    ('e3', 'a', NULL, 0, 1, 0, 'waiting', NULL, NULL, '{}');
-"""
-
-
-def test_a_store_of_version_1_is_migrated_with_all_that_is_in_it(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "store.sqlite3")) as database:
-        database.executescript(_VERSION_1)
+def test_a_claim_is_unique_within_its_group(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
-        waiting = [_execution(name, generation=None, phase=Phase.WAITING) for name in ("e2", "e3")]
-        assert store.load() == Snapshot(
-            requests=(_request("a"),),
-            executions=(_execution("e1", phase=Phase.RUNNING, pid=4711, pid_started=99), *waiting),
-            outbox=range(7, 8),
-            mark=_MARK,
-            meta={"boot": "b"},
-        )
+        store.commit(Batch(executions={"e": _execution("e")}))
         with pytest.raises(DuplicateClaimError):
-            store.commit(Batch(executions={"e4": _execution("e4")}))
-        store.commit(
-            Batch(executions={"m1": _execution("m1", group_id="g")})
-        )  # a member's claim is its group's own
+            store.commit(Batch(executions={"f": _execution("f")}))
+        store.commit(Batch(executions={"m1": _execution("m1", group_id="g")}))
         with pytest.raises(DuplicateClaimError):
             store.commit(Batch(executions={"m2": _execution("m2", group_id="g")}))
+        direct = [_execution(name, generation=None) for name in ("d1", "d2")]
+        store.commit(Batch(executions={each.id: each for each in direct}))
+        assert [each.id for each in store.load().executions] == ["d1", "d2", "e", "m1"]
 
 
 def test_a_migration_that_fails_leaves_the_former_version(

@@ -10,7 +10,6 @@ import os
 import random
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
@@ -26,21 +25,18 @@ from loguru import logger
 from support.crash_following import declare
 from support.crash_load import Load
 from support.crash_oracle import check, is_settled, read_ledger
-from support.monitor_records import line_of
 from support.place import GATE, SECONDLY, Place, Record, wait_until
 from support.runner_inside import started
 
 from runner.cli.output.console import Console
 from runner.errors import StoreError, StoreUnwritableError
 from runner.execution.output import output_path, prune
-from runner.execution.trees.proc import boot_id, stat_of
-from runner.monitor.records import Event, Recorder
 from runner.service.clock import Clock, SystemClock
 from runner.service.loop import Runner
 from runner.store import schema
 from runner.store.database import Store, StoreReader
 from runner.store.rows import Batch, ExecutionRow, Mark, Phase
-from runner.values import instant_text, new_id
+from runner.values import new_id
 
 # Only a hang may end one of them, and no disk that syncs slowly.
 pytestmark = pytest.mark.timeout(600)
@@ -113,86 +109,6 @@ def _fires(place: Place, request: str) -> list[datetime]:
     need not have ended in order.
     """
     return sorted(datetime.fromisoformat(each["scheduled_for"]) for each in place.finished(request))
-
-
-def test_a_store_of_version_1_goes_on_with_all_that_was_on_its_way(place: Place) -> None:
-    place.declare("tool", "true")
-    former = new_id()
-    environment = {**os.environ, "RUNNER_EXECUTION_ID": former}
-    with subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True) as process:
-        stat = stat_of(process.pid)
-        assert stat is not None
-        place.state.mkdir()
-        _write_version_1(place, running=(former, process.pid, stat.started), waiting=new_id())
-        with _runner(place) as runner:
-            _go_on(runner, lambda: place.finished("tool", status="success"))
-            assert [each.id for each in runner.book] == [former]
-            process.kill()
-            process.wait()
-            _go_on(runner, lambda: place.finished("tool", execution=former))
-    (told,) = (record for record in place.records() if record["event"] == "request.removed")
-    assert told["request"] == "gone", "what waited for the log is in it"
-    (cut_off,) = place.finished("tool", execution=former)
-    assert (cut_off["status"], cut_off["requested_by"], cut_off["pid"]) == (
-        "system_restart",
-        "jo",
-        process.pid,
-    )
-    (ran,) = place.finished("tool", status="success")
-    assert (ran["output_tail"], ran["channel"], ran["attempt"]) == (
-        "from version 1\n",
-        "process_scheduler",
-        1,
-    )
-    with closing(sqlite3.connect(place.state / "store.sqlite3")) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
-
-
-def _write_version_1(place: Place, *, running: tuple[str, int, int], waiting: str) -> None:
-    """Write a store as the first release did, killed while one execution ran, one
-    waited, and a record was unwritten.
-
-    Statements and bodies stand here as they were: they must not follow what the program does today.
-    """
-    instant = datetime(2026, 3, 2, 12, tzinfo=UTC)
-    line = line_of(Recorder("r", "h"), Event.REQUEST_REMOVED, instant, request="gone")
-    with closing(sqlite3.connect(place.state / "store.sqlite3", isolation_level=None)) as database:
-        for statement in schema.MIGRATIONS[0]:
-            database.execute(statement)
-        database.execute("PRAGMA application_id = 0x52554e52")
-        database.execute("PRAGMA user_version = 1")
-        meta = {"boot": boot_id(), "runner": "r", "jobs": str(place.jobs)}
-        database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-        database.execute("INSERT INTO outbox (line) VALUES (?)", (line,))
-        row = "INSERT INTO executions VALUES (?, 'tool', ?, ?, 1, 0, ?, ?, ?, ?)"
-        fire = int(instant.timestamp()) * 1_000_000
-        identity, pid, started = running
-        body = _body_of_version_1(
-            place, identity, "direct", ["sleep", "60"], by="jo", started=instant_text(instant)
-        )
-        database.execute(row, (identity, None, fire, "running", pid, started, body))
-        body = _body_of_version_1(place, waiting, "process_scheduler", ["echo", "from version 1"])
-        database.execute(row, (waiting, 1, fire, "waiting", None, None, body))
-
-
-def _body_of_version_1(
-    place: Place,
-    identity: str,
-    channel: str,
-    arguments: list[str],
-    *,
-    by: str | None = None,
-    started: str | None = None,
-) -> str:
-    output = place.state / "outputs" / identity[-1] / identity[-2] / f"{identity}.out"
-    source = {"file": "tool.yaml", "line": 1, "sha256": "0" * 64}
-    return json.dumps(
-        {"process": "tool", "channel": channel, "due": "2026-03-02T12:00:00.000000Z", "arguments": arguments,
-         "directory": str(place.jobs), "source": source, "output_file": str(output), "environment": {"A": "b"},
-         "context": {"client": None, "organization": None}, "prevent_concurrent": False, "timeout_s": None,
-         "stop_signal": 15, "stop_grace_s": 10.0, "requested_by": by, "git_commit": None, "started": started,
-         "stopped_by": None}
-    )  # fmt: skip
 
 
 def _spoil_randomly(path: Path, chance: random.Random) -> str:

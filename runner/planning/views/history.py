@@ -14,7 +14,6 @@ from runner.lifecycle import Channel, ExecutionStatus
 from runner.values import parse_instant
 
 Record = Mapping[str, Any]
-FINISHED = "execution.finished"
 STARTED, STOPPED = "runner.started", "runner.stopped"
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from runner.lifecycle import Channel, Reason
 from runner.monitor.names import is_called, shown_name
 from runner.planning.overlap import Guard
 from runner.requests.building.process_json import process_from, process_text
-from runner.requests.model import Command, Context, Group, Process, Source
+from runner.requests.model import Context, Group, Process, Source
 from runner.store.rows import ExecutionRow, Phase
-from runner.values import from_microseconds, parse_instant, to_microseconds
+from runner.values import from_microseconds, to_microseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,10 +147,8 @@ def row_of(execution: Execution) -> ExecutionRow:
 
 
 def execution_of(row: ExecutionRow) -> Execution:
-    """Return the execution of a row, also of a row that a store of version 1 wrote."""
+    """Return the execution of a row."""
     told = json.loads(row.body)
-    if "arguments" in told:
-        return _of_version_1(row, told)
     return Execution(
         claim=_claim(row, told["claim"], process_from(json.dumps(told["process"]))),
         due=from_microseconds(row.due),
@@ -165,17 +163,16 @@ def execution_of(row: ExecutionRow) -> Execution:
 
 
 _PLAIN = (
-    *(
-        "output_file",
-        "failed_before",
-        "within",
-        "on_failure",
-        "told",
-        "params",
-        "requested_by",
-        "git_commit",
-    ),
-    *("labels", "owner"),
+    "output_file",
+    "failed_before",
+    "within",
+    "on_failure",
+    "told",
+    "params",
+    "requested_by",
+    "git_commit",
+    "labels",
+    "owner",
 )
 
 
@@ -203,39 +200,6 @@ def _claim(row: ExecutionRow, told: Mapping[str, Any], process: Process) -> Clai
         attempt=row.attempt,
         group=row.group_id,
         sequence=row.sequence,
-        within=tuple(told.get("within", ())),
-        **{name: told[name] for name in _PLAIN if name in told and name != "within"},
-    )
-
-
-def _of_version_1(row: ExecutionRow, told: Mapping[str, Any]) -> Execution:
-    """Return the execution of a row of version 1.
-
-    Its body held everything, and every process was a program with arguments.
-    """
-    process = Process(
-        name=told["process"],
-        action=Command(arguments=tuple(told["arguments"])),
-        directory=told["directory"],
-        environment=told["environment"],
-        prevent_concurrent=told["prevent_concurrent"],
-        timeout=None if told["timeout_s"] is None else timedelta(seconds=told["timeout_s"]),
-        stop_signal=told["stop_signal"],
-        stop_grace=timedelta(seconds=told["stop_grace_s"]),
-    )
-    source, context = told["source"], told["context"]
-    listed = {
-        "source": (source["file"], source["line"], source["sha256"]),
-        "context": (context["client"], context["organization"]),
-    }
-    claim = _claim(row, {**told, **listed}, process)
-    return Execution(
-        claim=claim,
-        due=parse_instant(told["due"]),
-        phase=row.phase,
-        pid=row.pid,
-        pid_started=row.pid_started,
-        started=told["started"] and parse_instant(told["started"]),
-        stopped_by=told["stopped_by"],
-        body=_body(claim),
+        within=tuple(told["within"]),
+        **{name: told[name] for name in _PLAIN if name != "within"},
     )
