@@ -228,8 +228,11 @@ def test_campaign_of_programs_that_hang_beside_one_that_is_punctual(place: Place
     place.await_finished("tick", count=before + 10)
     stopping = [each["lateness_s"] for each in place.finished("tick")[before:]]
     fires = [each["scheduled_for"] for each in place.finished("tick")]
-    print(f"lateness alone {max(alone)}, beside 200 hanging {max(beside)}, while they are stopped {max(stopping)} s;"
-          f" the command took {killed_s:.2f} s")  # fmt: skip
+    print(
+        f"lateness alone {max(alone)}, beside 200 hanging {max(beside)}, while they are "
+        f"stopped {max(stopping)} s;"
+        f" the command took {killed_s:.2f} s"
+    )
     assert len(fires) == len(set(fires))
     assert not place.finished("tick", status="misfired")
     runner.terminate()
@@ -281,7 +284,8 @@ def test_campaign_of_five_thousand_due_at_once_while_commands_are_answered(place
         f"{name} {seconds:.2f} s ({seconds / idle_s:.1f} x)" for name, seconds in busy.items()
     )
     print(
-        f"{len(ends)} of {count} within {max(begun):.1f} s; at {done} ended, idle {idle_s:.2f} s: {ratios}"
+        f"{len(ends)} of {count} within {max(begun):.1f} s; at {done} ended, idle "
+        f"{idle_s:.2f} s: {ratios}"
     )
     assert {each["status"] for each in ends} == {"success"}
     assert len({each["request"] for each in ends}) == count

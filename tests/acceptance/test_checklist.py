@@ -29,7 +29,7 @@ def _item(place: Place, request: str) -> Record:
 
 
 def _cut_off(place: Place, request: str) -> Record:
-    """Wait until a request runs, kill the runner and then its process; return its started record."""
+    """Wait until a request runs; kill the runner, then the process; return the start's record."""
     runner = place.start()
     record = _started(place, request)
     place.stop(runner, by=signal.SIGKILL)
@@ -249,9 +249,13 @@ def test_row_48_a_concurrent_attempt_is_skipped_with_the_originals_words(place: 
 def test_row_49_another_organization_runs(place: Place) -> None:
     for name, organization in (("north", "north"), ("south", "south"), ("north-too", "north")):
         place.declare(
-            name, GATE, "run_immediately", top={"context": {"client": "acme", "organization": organization}},
-            name="posting", prevent_concurrent=True,
-        )  # fmt: skip
+            name,
+            GATE,
+            "run_immediately",
+            top={"context": {"client": "acme", "organization": organization}},
+            name="posting",
+            prevent_concurrent=True,
+        )
     place.start()
     (refused,) = wait_until(lambda: place.events("execution.finished", reason="concurrent"))
     assert refused["request"] in ("north", "north-too")

@@ -31,7 +31,7 @@ def _has_knocked(place: Place) -> bool:
 
 
 # --- kill
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_what_waits_can_be_killed_and_the_runner_lives_on(place: Place) -> None:
@@ -94,7 +94,7 @@ def test_kill_ends_what_runs_by_name_or_by_the_begin_of_its_id_and_says_who(plac
 
 
 # --- schedule, unschedule, reschedule
-# ---------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_reschedule_named_twice_runs_a_one_time_request_exactly_once_more(place: Place) -> None:
@@ -254,7 +254,7 @@ def test_without_its_fifo_a_runner_still_hears(place: Place) -> None:
 
 
 # --- reload
-# -----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_reload_answers_with_what_it_changed(place: Place) -> None:
@@ -273,9 +273,9 @@ def test_reload_answers_with_what_it_changed(place: Place) -> None:
     code, output, errors = end_of(command)
     assert (code, output) == (1, f"{summary}\n".encode()), "a file is wrong"
     assert (
-        "bad.yaml:1:11: `shel` is not a key of `process`\n 1 | process: {shel: oops}\n   |           ^\n"
-        in errors
-    )
+        "bad.yaml:1:11: `shel` is not a key of `process`\n 1 | process: {shel: oops}\n "
+        "  |           ^\n"
+    ) in errors
     (record,) = wait_until(
         lambda: place.events("runner.reloaded"), what="the record, which comes after the answer"
     )
@@ -322,7 +322,7 @@ def test_sighup_reads_the_folder_and_is_no_end(place: Place) -> None:
 
 
 # --- status, ls, next, show, validate
-# ---------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_status_from_another_folder_tells_of_the_folder_that_is_served(
@@ -475,7 +475,7 @@ def test_unknown_names_get_the_nearest(place: Place) -> None:
 
 
 # --- who it was
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_every_command_is_recorded_with_the_name_of_its_uid_whatever_the_environment_claims(

@@ -121,7 +121,8 @@ def test_a_real_bash_completes(requests: Place) -> None:
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m runner "$@"\n')
     program.chmod(0o755)
     script = (
-        'eval "$(_RUNNER_COMPLETE=bash_source runner)"; COMP_WORDS=(runner exec nightly-p); COMP_CWORD=2; '
+        'eval "$(_RUNNER_COMPLETE=bash_source runner)"; COMP_WORDS=(runner exec '
+        "nightly-p); COMP_CWORD=2; "
         'complete -p runner; _runner_completion runner; printf "%s\\n" "${COMPREPLY[@]}"'
     )
     environment = {**requests.environment, "PATH": f"{folder}:{os.environ['PATH']}"}

@@ -29,7 +29,10 @@ from runner.store.database import Store
 from runner.store.lock import lock_path, take_lock
 from runner.store.rows import Batch
 
-REQUEST = "process: {command: [id]}\ntiming: {schedule: {frequency: daily, at: '02:00', timezone: Europe/Madrid}}\n"
+REQUEST = (
+    "process: {command: [id]}\ntiming: {schedule: {frequency: daily, at: '02:00', "
+    "timezone: Europe/Madrid}}\n"
+)
 RECORD = '{"v": 1, "event": "runner.started", "time": "2026-01-01T00:00:00.000000Z"}\n'
 
 
@@ -410,7 +413,10 @@ def test_the_file_system_is_found_by_its_device(tmp_path: Path) -> None:
     device = tmp_path.stat().st_dev
     lines = [
         "22 1 0:77 / /other rw - tmpfs tmpfs rw",
-        f"23 1 {os.major(device)}:{os.minor(device)} /sub /place\\040with\\040blanks rw shared:1 - nfs4 server:/x rw",
+        (
+            f"23 1 {os.major(device)}:{os.minor(device)} /sub /place\\040with\\040blanks rw "
+            f"shared:1 - nfs4 server:/x rw"
+        ),
     ]
     assert machine.file_system_of(tmp_path, "\n".join(lines)) == "nfs4"
     assert machine.file_system_of(tmp_path, lines[0]) == ""

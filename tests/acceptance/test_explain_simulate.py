@@ -15,8 +15,14 @@ from support.process_world import is_dead
 from runner.cli.group import cli
 from runner.values import parse_instant
 
-SLOW = "process: {shell: sleep 1.4, prevent_concurrent: true}\ntiming: {schedule: {frequency: secondly}}\n"
-DAILY = 'process: {{shell: "true"}}\ntiming: {{schedule: {{frequency: daily, at: "{at}", timezone: Europe/Madrid}}}}\n'
+SLOW = (
+    "process: {shell: sleep 1.4, prevent_concurrent: true}\ntiming: {schedule: "
+    "{frequency: secondly}}\n"
+)
+DAILY = (
+    'process: {{shell: "true"}}\ntiming: {{schedule: {{frequency: daily, at: '
+    '"{at}", timezone: Europe/Madrid}}}}\n'
+)
 
 
 def answered(place: Place, *arguments: str) -> dict[str, Any]:
@@ -170,7 +176,10 @@ def test_a_renamed_request_is_asked_of_what_it_did_by_its_former_name(place: Pla
 def test_why_nothing_ran_while_no_runner_was_there(place: Place, by: signal.Signals) -> None:
     place.write(
         "tick.yaml",
-        "process: {shell: 'true'}\ntiming: {schedule: {frequency: secondly, misfire_grace: 500ms}}\n",
+        (
+            "process: {shell: 'true'}\ntiming: {schedule: {frequency: secondly, "
+            "misfire_grace: 500ms}}\n"
+        ),
     )
     place.declare("cut", GATE, "run_immediately")
     process = place.start("--drain", "0s")
@@ -303,7 +312,10 @@ def test_the_heat_map_fits_a_terminal_and_its_shades_are_explained(place: Place)
     )
     place.write(
         "night.yaml",
-        "process: {shell: 'true'}\ntiming: {schedule: {frequency: cron, expression: '* 2 * * *'}}\n",
+        (
+            "process: {shell: 'true'}\ntiming: {schedule: {frequency: cron, expression: '* "
+            "2 * * *'}}\n"
+        ),
     )
     done = place.run("simulate", *SPAN)
     assert (done.returncode, done.stderr) == (0, "")

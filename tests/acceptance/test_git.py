@@ -188,8 +188,10 @@ def test_git_is_not_swept_up_as_an_orphan_however_long_it_looks(
     tools, looks = place.folder / "tools", place.folder / "looks"
     tools.mkdir()
     real = shutil.which("git")
-    (tools / "git").write_text(f"#!/bin/sh\necho $$ >> '{looks}'\n{GATE.replace('../go', str(place.folder / 'go'))}\n"
-                               f'exec {real} "$@"\n')  # fmt: skip
+    (tools / "git").write_text(
+        f"#!/bin/sh\necho $$ >> '{looks}'\n{GATE.replace('../go', str(place.folder / 'go'))}\n"
+        f'exec {real} "$@"\n'
+    )
     (tools / "git").chmod(0o755)
     place.declare("tool", "true")
     commit = git.commit()

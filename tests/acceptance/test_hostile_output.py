@@ -23,7 +23,8 @@ from runner.cli.command_table import COMMANDS
 from runner.cli.group import cli
 
 HOSTILE = (
-    "h\x1b[2J\x1b]0;title\x07\x1b[31m\x9b31m\r\nrunner: all valid\t\x08\x7f\u061c\u202egnp.exe\u202c\u2066\u200f\u2028"
+    "h\x1b[2J\x1b]0;title\x07\x1b[31m\x9b31m\r\nrunner: all "
+    "valid\t\x08\x7f\u061c\u202egnp.exe\u202c\u2066\u200f\u2028"
     "\u2029\u200b\ufeff\u00a0<script>[a](javascript:alert`1`)|</details>"
 )
 IN_NAMES = "h\x1b[2J\x9b\u202e\u200b\n"
@@ -88,8 +89,15 @@ def hostile(place: Place) -> Place:
         "bad.yaml", json.dumps({"process": {"shell": HOSTILE, HOSTILE: 1}, "timing": HOSTILE})
     )
     place.write("broken.yaml", f"process: {{shell: '{HOSTILE}\n")
-    place.write("dated.yaml", json.dumps({"process": {"shell": ":"}, "timing": {"schedule": {"frequency": "daily",
-                "at": "02:00", "except": "dates"}}}))  # fmt: skip
+    place.write(
+        "dated.yaml",
+        json.dumps(
+            {
+                "process": {"shell": ":"},
+                "timing": {"schedule": {"frequency": "daily", "at": "02:00", "except": "dates"}},
+            }
+        ),
+    )
     (place.jobs / "dates").write_text(f"{HOSTILE}\n")
     (place.jobs / f"{IN_NAMES}.yaml").touch()
     (place.jobs / "link.yaml").symlink_to(IN_NAMES)
@@ -114,8 +122,12 @@ def on_terminal(place: Place, *arguments: str, until: str | None = None) -> str:
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "runner", *arguments],
-        env=place.environment, cwd=place.folder, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal,
-    )  # fmt: skip
+        env=place.environment,
+        cwd=place.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=terminal,
+        stderr=terminal,
+    )
     os.close(terminal)
     shown = b""
     with open(controller, "rb", buffering=0) as screen:  # noqa: PTH123
@@ -205,15 +217,21 @@ def test_an_output_goes_to_a_pipe_byte_by_byte_and_to_a_terminal_as_text(hostile
     (hostile.folder / "raw").write_bytes(raw)
     hostile.declare("raw", "cat ../raw")
     piped = subprocess.run(
-        [sys.executable, "-m", "runner", "exec", "raw"], env=hostile.environment, cwd=hostile.folder,
-        stdout=subprocess.PIPE, check=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "runner", "exec", "raw"],
+        env=hostile.environment,
+        cwd=hostile.folder,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
     assert piped.stdout == raw
     (record,) = hostile.finished("raw")
     logged = subprocess.run(
-        [sys.executable, "-m", "runner", "log", record["execution"]], env=hostile.environment, cwd=hostile.folder,
-        stdout=subprocess.PIPE, check=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "runner", "log", record["execution"]],
+        env=hostile.environment,
+        cwd=hostile.folder,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
     assert logged.stdout == raw
     for line in (("exec", "raw"), ("log", record["execution"])):
         text = on_terminal(hostile, *line)
@@ -228,8 +246,14 @@ def test_markdown_has_neither_links_nor_html_of_others(hostile: Place) -> None:
     assert "javascript:" in text
     outside = re.sub(r"`[^`]*`", "", text)
     assert "javascript" not in outside
-    assert not set(re.findall(r"<[^>]*>", outside)) - {"<!-- runner plan -->", "<br>", "<details>", "<summary>",
-                                                       "</summary>", "</details>"}  # fmt: skip
+    assert not set(re.findall(r"<[^>]*>", outside)) - {
+        "<!-- runner plan -->",
+        "<br>",
+        "<details>",
+        "<summary>",
+        "</summary>",
+        "</details>",
+    }
 
 
 def test_only_one_function_prints() -> None:

@@ -86,9 +86,12 @@ def _differences(record: Record, expected: Keys) -> Keys:
 
 
 # --- what a process is given, and what counts as success
-# --------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
-ENVIRONMENT = 'echo "$A $B $C $D"; echo "$RUNNER_PARAMS $RUNNER_PARAM_YEAR $RUNNER_PARAM_LEDGER $RUNNER_PARAM_ROWS"'
+ENVIRONMENT = (
+    'echo "$A $B $C $D"; echo "$RUNNER_PARAMS $RUNNER_PARAM_YEAR '
+    '$RUNNER_PARAM_LEDGER $RUNNER_PARAM_ROWS"'
+)
 FAILED = {"status": "error", "reason": "exit_code", "exit_code": 1}
 UNSTARTED = {"status": "error", "reason": "spawn_failed", "exit_code": None}
 KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
@@ -229,7 +232,10 @@ def test_another_user_is_that_user_in_all_and_kept_out_of_what_is_not_theirs(pla
     groups = [grp.getgrgid(number).gr_name for number in os.getgrouplist("nobody", nobody.pw_gid)]
     told = [nobody.pw_dir, "nobody", "nobody", "nobody", *groups]
     assert _only(place, "other")["output_tail"].split() == told
-    unread = f"run_as: that user may not read '{private}/runner/execution/child/calling.py', a part of this runner"
+    unread = (
+        f"run_as: that user may not read '{private}/runner/execution/child/calling.py', "
+        f"a part of this runner"
+    )
     assert not _differences(_only(place, "called"), {**UNSTARTED, "message": unread})
     closed = f"no permission to enter directory '{private}'"
     assert not _differences(_only(place, "entering"), {**UNSTARTED, "message": closed})
@@ -291,7 +297,7 @@ def test_under_run_as_the_environment_is_that_of_a_login_and_holds_nothing_else_
 
 
 # --- secrets
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def _forms(secret: str) -> set[bytes]:
@@ -431,7 +437,8 @@ def test_a_secret_is_shown_nowhere_and_refused_as_a_parameter(place: Place) -> N
 def _refusal(request: str, param: str, what: str = "is one of its") -> str:
     secrets = "`secrets`" if what.startswith("is") else "secrets"
     return (
-        f"runner: {request}: {param!r} {what} {secrets}, and a parameter is no place for a secret: it is kept;"
+        f"runner: {request}: {param!r} {what} {secrets}, and a parameter is no place "
+        f"for a secret: it is kept;"
         " put it into an `environment_file` or the runner's own environment\n"
     )
 

@@ -26,7 +26,10 @@ def test_json_lines_bear_the_field_names_of_the_monitor_record(place: Place) -> 
         "daily": "scheduled",
         "plain": "definition",
     }
-    fields = "request status sync scheduled_for request_file last_status last_ended timing drift reopened_until message"
+    fields = (
+        "request status sync scheduled_for request_file last_status last_ended timing "
+        "drift reopened_until message"
+    )
     for item in items.values():
         assert " ".join(item) == fields
     assert "shel" in items["bad"]["message"]

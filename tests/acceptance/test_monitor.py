@@ -132,7 +132,7 @@ def test_a_monitor_without_executions_says_so(place: Place) -> None:
 
 
 # --- members
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_a_member_is_shown_with_its_group_and_found_by_either_name(place: Place) -> None:
@@ -219,7 +219,7 @@ def test_a_name_that_two_groups_members_have_kills_neither(place: Place) -> None
 
 
 # --- terminals
-# --------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("columns", [80, 60])

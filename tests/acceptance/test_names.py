@@ -18,7 +18,7 @@ NAMING = {
 
 @pytest.fixture
 def broken(place: Place) -> Place:
-    """A file whose content breaks the schema, one that is no YAML, and a good one; with a runner."""
+    """A runner with a file that breaks the schema, one that is not YAML, and a valid one."""
     place.write("pwd.yaml", "process:\n  shel: pwd\n")
     place.write("torn.yaml", "process: {shell: 'pwd\n")
     place.declare("good", "true")

@@ -256,9 +256,13 @@ def headings(document: Path) -> set[str]:
 
 
 def test_stand_ins_keep_the_width_and_what_does_not_vary() -> None:
-    line = "2026-11-22 17:33:48+00:00  success  00:00:00.002  hello  01a20452-3ffb-7a9d-b0d7-77462963f86f  exit code 3"
+    line = (
+        "2026-11-22 17:33:48+00:00  success  00:00:00.002  hello  "
+        "01a20452-3ffb-7a9d-b0d7-77462963f86f  exit code 3"
+    )
     assert normal(line) == (
-        "0000-00-00 00:00:00+00:00  success  00:00:00.000  hello  00000000-0000-0000-0000-000000000000  exit code 3"
+        "0000-00-00 00:00:00+00:00  success  00:00:00.000  hello  "
+        "00000000-0000-0000-0000-000000000000  exit code 3"
     )
     assert normal("17:33:48  ▶ hello  started, pid 20537") == "00:00:00  ▶ hello  started, pid 0"
     assert (

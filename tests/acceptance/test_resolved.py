@@ -65,8 +65,10 @@ def test_each_setting_is_shown_with_its_origin(place: Place) -> None:
     assert (items[0]["request"], items[0]["file"], items[0]["line"]) == ("nightly", own, 4)
     text = place.run("show", "other", "--resolved").stdout
     assert [line.split() for line in text.splitlines()][:3] == [
-        ["SETTING", "VALUE", "ORIGIN"], ["name", "other", f"{own}:1"], ["owner", "finance", f"{near}:2"],
-    ]  # fmt: skip
+        ["SETTING", "VALUE", "ORIGIN"],
+        ["name", "other", f"{own}:1"],
+        ["owner", "finance", f"{near}:2"],
+    ]
     place.write("_defaults.yaml", "owner: [\n")
     refused = place.run("show", "nightly", "--resolved")
     assert (refused.returncode, refused.stdout) == (2, "")

@@ -18,8 +18,18 @@ from runner.system.shortage import is_shortage
 pytestmark = pytest.mark.timeout(900)
 
 _COMMANDS = (
-    "validate", "ls", "next", "status", "exec a", "monitor", "doctor", "plan", "explain a", "start", "init fresh",
-)  # fmt: skip
+    "validate",
+    "ls",
+    "next",
+    "status",
+    "exec a",
+    "monitor",
+    "doctor",
+    "plan",
+    "explain a",
+    "start",
+    "init fresh",
+)
 
 
 def _limited(place: Place, command: str, kibibytes: int) -> subprocess.CompletedProcess[str]:

@@ -40,7 +40,7 @@ def _told(records: list[Record], *names: str) -> list[tuple[Any, ...]]:
 
 
 # --- groups
-# -----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_members_run_in_their_order_as_one_execution_and_a_failure_does_not_end_them(
@@ -151,9 +151,13 @@ def test_a_member_is_guarded_like_every_other_process_and_a_group_has_its_own_gu
 def test_a_skipped_fire_is_no_failure_it_is_not_retried_and_tells_nobody(place: Place) -> None:
     place.declare("page", "true")
     place.declare(
-        "tick", GATE, SECONDLY, top={"on_failure": {"request": "page"}},
-        prevent_concurrent=True, retry={"attempts": 3, "delay": "0s"},
-    )  # fmt: skip
+        "tick",
+        GATE,
+        SECONDLY,
+        top={"on_failure": {"request": "page"}},
+        prevent_concurrent=True,
+        retry={"attempts": 3, "delay": "0s"},
+    )
     runner = place.start()
     place.await_finished("tick", status="skipped", reason="concurrent", count=2)
     place.declare(
@@ -174,8 +178,13 @@ def test_a_skipped_fire_is_no_failure_it_is_not_retried_and_tells_nobody(place: 
 
 def test_a_group_is_killed_and_timed_out_as_a_unit(place: Place) -> None:
     _group(place, "killed", [_member("a", "sleep 600"), _member("b", "touch ../never")], NOW)
-    _group(place, "late", [_member("a", "sleep 600", retry={"attempts": 3}), _member("b", "touch ../never")], NOW,
-           timeout="700ms")  # fmt: skip
+    _group(
+        place,
+        "late",
+        [_member("a", "sleep 600", retry={"attempts": 3}), _member("b", "touch ../never")],
+        NOW,
+        timeout="700ms",
+    )
     _group(
         place,
         "waits",
@@ -234,7 +243,7 @@ def test_a_group_that_a_crash_cut_off_ends_with_its_member_and_one_that_waits_go
 
 
 # --- retry, if_interrupted, on_failure
-# --------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_attempts_are_records_of_one_claim_and_each_is_due_a_delay_after_the_one_before(
@@ -326,7 +335,7 @@ def test_on_failure_gets_the_record_of_the_last_attempt_and_never_tells_of_itsel
 
 
 # --- on_overlap
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_a_queue_holds_one_and_a_replacement_takes_the_place(place: Place) -> None:
@@ -409,7 +418,7 @@ def test_the_queue_outlives_a_crash_and_stands_behind_who_holds_the_guard(place:
 
 
 # --- what a review found
-# ----------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_a_group_that_comes_to_contain_itself_through_a_last_good_version_ends_with_an_error(

@@ -29,8 +29,15 @@ from runner.store.lock import owner_pid
 REQUEST = "process: {shell: echo hello, environment_file: ../settings}\n"
 DATED = "timing: {schedule: {frequency: daily, at: '02:00', except: dates.txt}}\n"
 ERRORS = (
-    errno.EACCES, errno.EIO, errno.ESTALE, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, errno.ENOTCONN,
-)  # fmt: skip
+    errno.EACCES,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.ENOTCONN,
+)
 COMMANDS = list(all_commands(cli, ()))
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -117,7 +124,7 @@ def world(folder: Path, commands: Commands) -> World:
 
 
 # --- who has no home
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @needs_root
@@ -160,7 +167,7 @@ def test_with_a_state_folder_given_no_home_folder_is_needed(world: World) -> Non
 
 
 # --- looks that fail
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def assert_worded(world: World, line: tuple[str, ...], **more: object) -> Outcome:
@@ -261,7 +268,7 @@ def test_a_place_that_may_not_be_read_is_reported_by_the_command_not_as_a_wrong_
 
 
 # --- a runner that lives on
-# -------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @needs_root
@@ -271,9 +278,11 @@ def test_a_runner_lives_on_without_the_permission_to_look_and_reads_again_once_i
 ) -> None:
     subprocess.run(["chown", "-R", str(FOREIGN_UID), str(world.folder)], check=True)
     closed = {
-        "jobs.d": world.jobs, "its parent": world.repository, ".git": world.repository / ".git",
+        "jobs.d": world.jobs,
+        "its parent": world.repository,
+        ".git": world.repository / ".git",
         "a file": world.jobs / "a.yaml",
-    }[which]  # fmt: skip
+    }[which]
     log = world.state / "monitor.jsonl"
     (world.jobs / "tick.yaml").write_text(
         "process: {shell: 'true'}\ntiming: {schedule: {frequency: secondly}}\n"
@@ -373,7 +382,7 @@ def test_a_folder_that_may_not_be_entered_is_reported_as_a_missing_permission(
 
 
 # --- everything at once
-# -----------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ def _log_at(place: Place, path: Path) -> None:
 
 
 # --- the monitor log
-# --------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_without_a_runner_too_the_records_wait_for_a_log_that_can_be_written(pla
 
 
 # --- an execution's output
-# ----------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_a_process_may_put_a_folder_in_the_place_of_its_output(place: Place) -> None:
@@ -99,7 +99,7 @@ def test_a_process_may_put_a_folder_in_the_place_of_its_output(place: Place) -> 
 
 
 # --- the end
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_an_idle_runner_waits_for_nothing_when_it_ends(place: Place) -> None:
@@ -143,7 +143,7 @@ def test_when_the_time_for_that_is_over_it_is_stopped(place: Place) -> None:
 
 
 def _await_stopping(place: Place) -> None:
-    """Wait until a runner has taken notice that it is to stop; that it was signalled is not enough."""
+    """Wait until a runner has begun to stop: a sent signal alone does not show that."""
     wait_until(lambda: "stopping: " in place.console(), what="the runner is stopping")
 
 
@@ -180,7 +180,7 @@ def test_a_jobs_folder_that_comes_later_is_waited_for(place: Place) -> None:
 
 
 # --- nothing fires
-# ----------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")

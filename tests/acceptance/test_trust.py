@@ -82,7 +82,7 @@ def _problems(place: Place) -> list[str]:
         for each in ("store.sqlite3", "lock", "wake", "catalog.json", "outputs", "monitor.jsonl")
     ],
 )
-def test_a_place_that_another_user_may_change_is_refused_by_every_command_that_acts_and_told_by_doctor(
+def test_commands_that_act_refuse_a_place_that_another_user_may_change_and_doctor_reports_it(
     used: Place, name: str, change: Callable[[Path], None]
 ) -> None:
     before = used.log.read_bytes()

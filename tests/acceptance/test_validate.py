@@ -43,7 +43,8 @@ def test_a_person_is_shown_the_line_the_place_and_what_would_be_right(folder: Pa
     done = validate()
     assert done.exit_code == 1
     assert done.stdout.splitlines() == [
-        "jobs.d/broken.yaml:2:32: `frequency` should be one of secondly, minutely, hourly, daily, weekly, monthly, "
+        "jobs.d/broken.yaml:2:32: `frequency` should be one of secondly, minutely, "
+        "hourly, daily, weekly, monthly, "
         'cron, not "dayly"',
         " 2 | timing: {schedule: {frequency: dayly}}",
         "   |                                ^",

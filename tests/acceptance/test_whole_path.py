@@ -167,7 +167,10 @@ def test_what_cannot_start_leaves_an_error_that_says_so(place: Place) -> None:
 
 
 def test_concurrent_fires_are_skipped_and_max_running_makes_executions_wait(place: Place) -> None:
-    slow = "process: {shell: sleep 600, prevent_concurrent: true}\ntiming: {schedule: {frequency: secondly}}\n"
+    slow = (
+        "process: {shell: sleep 600, prevent_concurrent: true}\ntiming: {schedule: "
+        "{frequency: secondly}}\n"
+    )
     place.write("slow.yaml", slow)
     process = place.start("--drain", "0s")
     skipped = place.await_finished("slow", status="skipped", reason="concurrent", count=2)

@@ -5,11 +5,11 @@ Where the runner's own thread spends its processor time for one of 500 execution
 two busy cores and a slow ext4, so the shares matter more than the sum; what posix_spawn
 waits for until the child's exec is not in it):
 
-    its output file, its directory, its environment  850    ext4 passes by each inode that was deleted a moment ago
-    three records                                    310    a third of that where nobody else is in the caches
+    its output file, its directory, its environment  850    ext4 skips inodes deleted a moment ago
+    three records                                    310    a third of that on an idle machine
     deciding: fires, states, the claim's row         300
-    posix_spawn itself, with a session               190    0.45 ms of waiting, 0.32 without setsid (sched_autogroup)
-    SQLite's share of the commits                    170    nearly all of it in the system's write and sync
+    posix_spawn itself, with a session               190    waits 0.45 ms; 0.32 without setsid
+    SQLite's share of the commits                    170    nearly all in write and fsync
     the log's appends and syncs                       70
     reaping, with wait4                               65
     the tail of its output                            60

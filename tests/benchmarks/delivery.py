@@ -1,7 +1,8 @@
 """The ways in which a jobs folder is delivered, each with what it leaves, and the time
 from its last byte to live.
 
-`python tests/benchmarks/delivery.py` prints the table of tests/README.md. Starts and ends processes.
+`python tests/benchmarks/delivery.py` prints the table of tests/README.md. Starts and
+ends processes.
 """
 
 from __future__ import annotations
@@ -37,9 +38,14 @@ _QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 _PAUSE_S, _STEPS = 0.02, 60
 _HELD_UP_S = 0.1
 _NO_INOTIFY = (
-    "unshare", "--user", "--map-root-user",
-    "sh", "-c", 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"', "sh",
-)  # fmt: skip
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "sh",
+    "-c",
+    'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"',
+    "sh",
+)
 
 
 class Site:
@@ -471,7 +477,8 @@ def table(outcomes: Iterable[Outcome]) -> str:
         is_right = all(each.is_right for each in found)
         most = f"{max(times):.2f} s" if is_right else "WRONG CATALOG"
         lines.append(
-            f"| {name} | {found[0].files:,} | {min(times):.2f} s | {statistics.median(times):.2f} s | {most} |"
+            f"| {name} | {found[0].files:,} | {min(times):.2f} s | "
+            f"{statistics.median(times):.2f} s | {most} |"
         )
     return "\n".join(lines)
 
@@ -508,7 +515,10 @@ def main(files: int, rounds: int) -> None:
                 outcomes.append(deliver_unnotified(Path(folder) / "unnotified", files))
     click.echo(table(outcomes))
     click.echo(
-        f"{rounds} rounds; load average {load:.1f} → {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
+        (
+            f"{rounds} rounds; load average {load:.1f} → {os.getloadavg()[0]:.1f} on "
+            f"{os.cpu_count()} cores"
+        ),
         err=True,
     )
     sys.exit(not all(each.is_right and each.taken_s <= each.delivery.bound_s for each in outcomes))

@@ -14,7 +14,7 @@ from benchmarks.peers import Peers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """What was measured of one thing, in the order of the rounds. `unit` is ms, µs, s, MB, % or /s."""
+    """The measured values of one thing, by round. `unit` is ms, µs, s, MB, % or /s."""
 
     label: str
     unit: str

@@ -29,7 +29,10 @@ _AFTER_START_S = 3.0  # what a start leaves behind is no idling
 _WINDOW_S = 20.0  # long enough for a resync in one of them
 _WAKING = "import time\nwhile True: time.sleep(0.5)"
 _OWN_STATUS = "print(open('/proc/self/status').read())"
-_IMPORTS = f"import runner.cli.commands.start, runner.cli.output.console, runner.service.loop; {_OWN_STATUS}"
+_IMPORTS = (
+    f"import runner.cli.commands.start, runner.cli.output.console, "
+    f"runner.service.loop; {_OWN_STATUS}"
+)
 
 
 def measure_turn(setting: Setting) -> Result:
@@ -61,7 +64,10 @@ def measure_turn(setting: Setting) -> Result:
             for each in series[:2]
         ),
         notes=(
-            "a turn's value is the mean of those that fit into 10 ms; a look at the files (resync) is in some",
+            (
+                "a turn's value is the mean of those that fit into 10 ms; a look at the files "
+                "(resync) is in some"
+            ),
         ),
     )
 

@@ -48,7 +48,10 @@ def measure(setting: Setting) -> Result:
         "reading.newest, without a hit": lambda _: _newest_s(log, _NOTHING, 0),
     }
     notes = [
-        f"{log.stat().st_size / 1e6:.0f} MB; {_BLOCK} records of our Recorder, repeated; in the page cache"
+        (
+            f"{log.stat().st_size / 1e6:.0f} MB; {_BLOCK} records of our Recorder, "
+            f"repeated; in the page cache"
+        )
     ]
     if jq := setting.peers.jq:
         measures["jq | tail"] = lambda _: _jq_s(jq, log, expected)

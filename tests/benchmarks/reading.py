@@ -107,7 +107,10 @@ def measure_edit(setting: Setting) -> Result:
         beside=series[1:],
         targets=(Target(what="write to live", unit="s", value=series[0].median, limit=0.3),),
         notes=(
-            "0.15 s of it is the quiet that is waited for; live: the reload is committed, in force and recorded",
+            (
+                "0.15 s of it is the quiet that is waited for; live: the reload is committed, "
+                "in force and recorded"
+            ),
         ),
     )
 
@@ -177,7 +180,7 @@ def _stat_s(folder: Path) -> float:
 
 
 def _first_fire_s(service: Service, name: str) -> float:
-    """Start a runner that finds one more request, to run immediately; return when that was started."""
+    """Start a runner on one more request, to run immediately; return when that started."""
     service.write(name, "process: {command: [/bin/true]}\ntiming: run_immediately\n")
     begun_s = time.time()
     with service.running() as process:

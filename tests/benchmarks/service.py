@@ -113,7 +113,10 @@ class Service:
 
 def daily(at: str) -> str:
     """Return a request that runs every day."""
-    return f'process: {{command: [/bin/true]}}\ntiming: {{schedule: {{frequency: daily, at: "{at}"}}}}\n'
+    return (
+        f"process: {{command: [/bin/true]}}\ntiming: "
+        f'{{schedule: {{frequency: daily, at: "{at}"}}}}\n'
+    )
 
 
 def end(process: subprocess.Popen[Any]) -> None:

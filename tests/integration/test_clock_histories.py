@@ -87,7 +87,7 @@ def told_of(place: Place, name: str) -> list[str]:
 
 
 # --- two hours ahead for some seconds
-# ---------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_two_hours_ahead_for_five_seconds_silence_nothing(place: Place) -> None:
@@ -125,7 +125,7 @@ def test_two_hours_ahead_for_five_seconds_silence_nothing(place: Place) -> None:
 
 
 # --- a year ahead at the first start
-# ----------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 COUNTED = {
     "frequency": "weekly",
@@ -235,7 +235,7 @@ def test_a_start_within_grace_of_a_fire_that_ran_does_not_repeat_it(place: Place
 
 
 # --- a catch-up, and a regular fire within grace
-# ----------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("is_guarded", [False, True], ids=["unguarded", "prevent_concurrent"])
@@ -270,7 +270,7 @@ def test_fire_once_runs_once_where_the_newest_fire_is_within_grace(
 
 
 # --- two live hours, then two hours back
-# ------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("minutes", [10, pytest.param(1, marks=pytest.mark.campaign)])
@@ -298,7 +298,7 @@ def test_two_live_hours_and_two_hours_back(place: Place, minutes: int) -> None:
 
 
 # --- a boot in 1970
-# ---------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def declare_boot(place: Place) -> None:
@@ -390,7 +390,7 @@ def test_a_clock_that_falls_back_to_1970_under_a_runner_moves_nothing(place: Pla
 
 
 # --- many small steps back
-# --------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_forty_steps_back_of_45_seconds_are_twenty_steps_back(place: Place) -> None:
@@ -414,7 +414,7 @@ def test_forty_steps_back_of_45_seconds_are_twenty_steps_back(place: Place) -> N
 
 
 # --- a sleep while some fires ahead had their verdict
-# -----------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def ahead_and_back(place: Place, life: Life) -> None:
@@ -765,7 +765,7 @@ def test_for_real_a_sleep_while_verdicts_lie_ahead_misses_only_what_is_new(place
 
 
 # --- kills among steps
-# ------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 KILLED: Mapping[str, Mapping[str, object]] = {
     "interval": {"frequency": "secondly", "interval": 10},

@@ -45,9 +45,17 @@ def _request(name: str, **changes: Any) -> RequestRow:
 
 def _execution(execution: str, **changes: Any) -> ExecutionRow:
     row = ExecutionRow(
-        id=execution, request="a", generation=1, scheduled_for=0, attempt=1, sequence=0, phase=Phase.STARTING, pid=None,
-        pid_started=None, body="{}",
-    )  # fmt: skip
+        id=execution,
+        request="a",
+        generation=1,
+        scheduled_for=0,
+        attempt=1,
+        sequence=0,
+        phase=Phase.STARTING,
+        pid=None,
+        pid_started=None,
+        body="{}",
+    )
     return replace(row, **changes)
 
 
@@ -126,16 +134,31 @@ _texts = st.text(
 _names = st.sampled_from(["a", "b", "c"])
 _microseconds = st.integers(-(2**62), 2**62)
 _requests = st.builds(
-    RequestRow, name=_names, file=st.none() | _texts, definition=st.none() | _texts, generation=st.integers(0, 9),
-    fired_through=st.none() | _microseconds, state=_texts,
-)  # fmt: skip
+    RequestRow,
+    name=_names,
+    file=st.none() | _texts,
+    definition=st.none() | _texts,
+    generation=st.integers(0, 9),
+    fired_through=st.none() | _microseconds,
+    state=_texts,
+)
 _executions = st.builds(
-    ExecutionRow, id=st.sampled_from(["e1", "e2", "e3"]), request=_names, generation=st.none() | st.integers(1, 2),
-    scheduled_for=st.integers(0, 1), attempt=st.just(1), sequence=st.just(0), phase=st.sampled_from(Phase),
-    pid=st.none() | st.integers(1, 2**22), pid_started=st.none() | _microseconds, body=_texts,
-    started=st.none() | _microseconds, stopped_by=st.none() | _texts, due=_microseconds,
+    ExecutionRow,
+    id=st.sampled_from(["e1", "e2", "e3"]),
+    request=_names,
+    generation=st.none() | st.integers(1, 2),
+    scheduled_for=st.integers(0, 1),
+    attempt=st.just(1),
+    sequence=st.just(0),
+    phase=st.sampled_from(Phase),
+    pid=st.none() | st.integers(1, 2**22),
+    pid_started=st.none() | _microseconds,
+    body=_texts,
+    started=st.none() | _microseconds,
+    stopped_by=st.none() | _texts,
+    due=_microseconds,
     group_id=st.none() | st.just("g"),
-)  # fmt: skip
+)
 _batches = st.builds(
     Batch,
     requests=st.lists(_requests, max_size=3).map(lambda rows: {row.name: row for row in rows}),
@@ -714,10 +737,13 @@ store = Store.own(Path(sys.argv[1]))
 number = int(store.load().meta.get("number", "0"))
 while True:
     number += 1
-    batch = Batch(ended=[f"e{number - 10}"], records=[f"{number}.{part}\\n".encode() for part in range(3)])
+    batch = Batch(
+        ended=[f"e{number - 10}"],
+        records=[f"{number}.{part}\\n".encode() for part in range(3)])
     batch.meta["number"] = str(number)
     batch.requests["a"] = RequestRow(
-        name="a", file=None, definition="x" * 4000 + str(number), generation=1, fired_through=number, state="{}")
+        name="a", file=None, definition="x" * 4000 + str(number), generation=1,
+        fired_through=number, state="{}")
     batch.executions[f"e{number}"] = ExecutionRow(
         id=f"e{number}", request="a", generation=1, scheduled_for=number, attempt=1, sequence=0,
         phase=Phase.STARTING, pid=None, pid_started=None, body="{}")

@@ -20,7 +20,8 @@ sent = 0
 
 def signal_myself(now, arguments):
     global sent
-    if sent < most and now in (event or ("import", "open")) and (not name or name in str(arguments[0])):
+    is_now = now in (event or ("import", "open")) and (not name or name in str(arguments[0]))
+    if sent < most and is_now:
         sent += 1
         os.kill(os.getpid(), number)
 

@@ -71,7 +71,7 @@ def _mounted(folder: Path, options: str) -> Iterator[Path]:
 
 
 # --- the store
-# ---------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_a_read_only_store_is_refused_and_what_was_due_meanwhile_is_missed(place: Place) -> None:
@@ -221,7 +221,7 @@ def test_the_way_out_of_a_spoilt_store_keeps_the_log_and_says_what_will_run_agai
     assert place.log.read_bytes().startswith(log), "what was told stays told"
 
 
-def test_what_follows_an_end_that_the_store_did_not_take_before_the_stop_follows_it_after_the_next_start(
+def test_follow_ups_of_an_end_that_the_store_refused_before_the_stop_run_after_the_next_start(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     members = [{"name": "a", "shell": GATE}, {"name": "b", "shell": "true"}]
@@ -245,7 +245,7 @@ def test_what_follows_an_end_that_the_store_did_not_take_before_the_stop_follows
 
 
 # --- the monitor log
-# ---------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.campaign
@@ -461,7 +461,7 @@ def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: 
 
 
 # --- the console, and what is kept
-# -----------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 def test_a_console_that_nobody_reads_holds_nothing_up(
@@ -502,7 +502,8 @@ def test_campaign_of_pruning_a_hundred_thousand_outputs(tmp_path: Path) -> None:
     durations = [later - earlier for earlier, later in pairwise(slices)]
     longest_ms = max(durations) * 1e3
     print(
-        f"{removed} removed in {sum(durations):.1f} s, {len(durations)} slices, the longest {longest_ms:.0f} ms"
+        f"{removed} removed in {sum(durations):.1f} s, {len(durations)} slices, the "
+        f"longest {longest_ms:.0f} ms"
     )
     assert removed == 100_000
 
@@ -523,16 +524,29 @@ def test_campaign_of_a_month_of_a_million_executions(tmp_path: Path) -> None:
                 number = _commit_hundred(store, number)
         sizes.append((tmp_path / "store.sqlite3").stat().st_size)
     print(
-        f"{number} executions; store after each tenth {sizes} bytes; opened in {[round(s, 3) for s in opened_s]} s"
+        f"{number} executions; store after each tenth {sizes} bytes; opened in "
+        f"{[round(s, 3) for s in opened_s]} s"
     )
     assert number == 1_000_000
     assert sizes[-1] <= 2 * sizes[0]
 
 
 def _commit_hundred(store: Store, number: int) -> int:
-    rows = {f"{n:036}": ExecutionRow(id=f"{n:036}", request=f"r{n % 100}", generation=1, scheduled_for=n, attempt=1,
-                                     sequence=0, phase=Phase.STARTING, pid=None, pid_started=None, body="x" * 600)
-            for n in range(number, number + 100)}  # fmt: skip
+    rows = {
+        f"{n:036}": ExecutionRow(
+            id=f"{n:036}",
+            request=f"r{n % 100}",
+            generation=1,
+            scheduled_for=n,
+            attempt=1,
+            sequence=0,
+            phase=Phase.STARTING,
+            pid=None,
+            pid_started=None,
+            body="x" * 600,
+        )
+        for n in range(number, number + 100)
+    }
     store.commit(Batch(executions=rows))
     running = {
         key: replace(row, phase=Phase.RUNNING, pid=1, pid_started=2) for key, row in rows.items()
@@ -544,7 +558,7 @@ def _commit_hundred(store: Store, number: int) -> int:
 
 
 # --- git
-# ---------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------
 
 
 @dataclass

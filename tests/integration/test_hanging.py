@@ -35,7 +35,8 @@ NAME_SERVICE = textwrap.dedent("""
     #include <sys/types.h>
     #include <unistd.h>
 
-    int getpwnam_r(const char *name, struct passwd *user, char *buffer, size_t size, struct passwd **found) {
+    int getpwnam_r(const char *name, struct passwd *user, char *buffer, size_t size,
+                   struct passwd **found) {
         if (strcmp(name, "unknown") == 0) for (;;) pause();
         user->pw_name = "nobody"; user->pw_passwd = ""; user->pw_gecos = ""; user->pw_dir = "/";
         user->pw_shell = "/bin/sh"; user->pw_uid = user->pw_gid = 65534;

@@ -47,9 +47,16 @@ def open_world() -> Iterator[World]:
 def test_a_launch_that_asks_for_nothing_more_is_plain() -> None:
     def launch(**further: Any) -> Launch:
         return Launch(
-            execution="e", arguments=("true",), directory="/", environment={}, output_file="/o",
-            stop_signal=15, stop_grace_s=1.0, timeout_s=None, **further,
-        )  # fmt: skip
+            execution="e",
+            arguments=("true",),
+            directory="/",
+            environment={},
+            output_file="/o",
+            stop_signal=15,
+            stop_grace_s=1.0,
+            timeout_s=None,
+            **further,
+        )
 
     assert is_plain(launch())
     assert is_plain(launch(output_limit=10))
@@ -69,7 +76,8 @@ def test_its_preparations_leave_no_other_trace(world: World) -> None:
         import os, resource, signal, sys
         print(sys.stdin.read(), os.umask(0), os.getpriority(0, 0), os.getcwd())
         print(sorted(os.environ), sorted(map(int, os.listdir("/proc/self/fd")))[:-1])
-        print(os.getsid(0) == os.getpgid(0) == os.getpid(), os.getppid(), signal.pthread_sigmask(0, ()))
+        is_leader = os.getsid(0) == os.getpgid(0) == os.getpid()
+        print(is_leader, os.getppid(), signal.pthread_sigmask(0, ()))
         print([line.split()[1] for line in open("/proc/self/status") if line.startswith("SigIgn")])
     """)
     script = f"import os; exec({script!r})"
@@ -160,7 +168,10 @@ def test_nice_that_is_not_permitted_is_a_failure(world: World) -> None:
 @_is_root
 def test_another_user_has_its_groups_its_variables_and_its_output(world: World) -> None:
     user = pwd.getpwnam("daemon")
-    script = 'id -u; id -g; id -G; echo "$HOME $USER $LOGNAME $SHELL"; echo again >>/dev/stdout; touch /etc/x || id -u'
+    script = (
+        'id -u; id -g; id -G; echo "$HOME $USER $LOGNAME $SHELL"; echo again '
+        ">>/dev/stdout; touch /etc/x || id -u"
+    )
     ended, output = world.run(
         "/bin/sh",
         "-c",
@@ -180,9 +191,13 @@ def test_another_user_has_its_groups_its_variables_and_its_output(world: World) 
 def test_what_the_request_sets_itself_stays_and_a_group_may_be_another(world: World) -> None:
     environment = {"PATH": PATH, "HOME": "/mine"}
     _, output = world.run(
-        "/bin/sh", "-c", 'echo "$HOME $USER"; id -u; id -g; id -G',
-        run_as=RunAs(user="54321", group="12345"), directory="/", environment=environment,
-    )  # fmt: skip
+        "/bin/sh",
+        "-c",
+        'echo "$HOME $USER"; id -u; id -g; id -G',
+        run_as=RunAs(user="54321", group="12345"),
+        directory="/",
+        environment=environment,
+    )
     assert output.split() == ["/mine", "54321", "54321", "12345", "12345"]
 
 
@@ -301,9 +316,18 @@ def test_the_program_ends_and_so_does_its_supervisor_alike(world: World) -> None
 
 
 _HARMLESS = {
-    signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGURG,
-    signal.SIGWINCH, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ,  # Python's own treatment
-}  # fmt: skip
+    signal.SIGCHLD,
+    signal.SIGCONT,
+    signal.SIGSTOP,
+    signal.SIGTSTP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGURG,
+    signal.SIGWINCH,
+    signal.SIGINT,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,  # Python's own treatment
+}
 
 
 def test_the_last_words_after_the_stop_signal_are_not_lost(world: World) -> None:

@@ -136,9 +136,16 @@ def test_an_adopted_execution_keeps_its_bound(world: World) -> None:
     gate = f"until test -e '{world.folder}/go'; do sleep 0.01; done"
     execution, started = world.orphaned("/bin/sh", "-c", f"{gate}; {_ENDLESS}")
     world.processes.adopt(
-        execution, pid=started.pid, pid_started=started.pid_started, stop_signal=signal.SIGTERM, stop_grace_s=1.0,
-        timeout_left_s=None, now_s=time.monotonic(), output_file=str(world.output_file(execution)), output_limit=1000,
-    )  # fmt: skip
+        execution,
+        pid=started.pid,
+        pid_started=started.pid_started,
+        stop_signal=signal.SIGTERM,
+        stop_grace_s=1.0,
+        timeout_left_s=None,
+        now_s=time.monotonic(),
+        output_file=str(world.output_file(execution)),
+        output_limit=1000,
+    )
     (world.folder / "go").touch()
     assert world.exit(execution).stopped_for is Reason.OUTPUT_LIMIT
     assert _size(world, execution) == 1000

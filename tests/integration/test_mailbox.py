@@ -33,9 +33,13 @@ _MINUTE = 60 * 1_000_000
 
 def _command(command: str = "c1", *, deadline: int = _NOW + _MINUTE) -> CommandRow:
     return CommandRow(
-        id=command, kind="unschedule", arguments='{"names": ["a"]}', requested_by="ana", deadline=deadline,
+        id=command,
+        kind="unschedule",
+        arguments='{"names": ["a"]}',
+        requested_by="ana",
+        deadline=deadline,
         status=CommandStatus.PENDING,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -126,9 +130,17 @@ def test_an_answer_is_written_with_all_of_its_batch_or_not_at_all(
     store: Store, tmp_path: Path
 ) -> None:
     claim = ExecutionRow(
-        id="e1", request="a", generation=1, scheduled_for=0, attempt=1, sequence=0, phase=Phase.WAITING,
-        pid=None, pid_started=None, body="{}",
-    )  # fmt: skip
+        id="e1",
+        request="a",
+        generation=1,
+        scheduled_for=0,
+        attempt=1,
+        sequence=0,
+        phase=Phase.WAITING,
+        pid=None,
+        pid_started=None,
+        body="{}",
+    )
     post(tmp_path, _command())
     store.take_commands(_NOW)
     twice = {name: replace(claim, id=name) for name in ("e1", "e2")}
@@ -195,7 +207,8 @@ folder, name, most, most_s = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), f
 def ask(number, patience_s):
     command = f"{name}{number}"
     post(folder, CommandRow(
-        id=command, kind="x", arguments="{}", requested_by=name, deadline=2**60, status=CommandStatus.PENDING))
+        id=command, kind="x", arguments="{}", requested_by=name, deadline=2**60,
+        status=CommandStatus.PENDING))
     until_s = time.monotonic() + patience_s
     while answer_to(folder, command) is None and time.monotonic() < until_s:
         pass
@@ -370,14 +383,52 @@ def test_commands_are_forgotten_a_day_after_their_deadline(tmp_path: Path) -> No
 # Rows that no `runner` wrote
 
 _VALUES: tuple[object, ...] = (
-    None, -1, 0, 2**62, -(2**63), 1.5, float("inf"), "", "abc", "\0", "x" * 2_000_000, "\x1b[31m\n\u202e", b"",
-    b"\xff\xfe\0", b"\xed\xb3\xbf", b"x" * 2_000_000, "{", "[]", "null", "[" * 100_000,
-)  # fmt: skip
+    None,
+    -1,
+    0,
+    2**62,
+    -(2**63),
+    1.5,
+    float("inf"),
+    "",
+    "abc",
+    "\0",
+    "x" * 2_000_000,
+    "\x1b[31m\n\u202e",
+    b"",
+    b"\xff\xfe\0",
+    b"\xed\xb3\xbf",
+    b"x" * 2_000_000,
+    "{",
+    "[]",
+    "null",
+    "[" * 100_000,
+)
 _ARGUMENTS: tuple[object, ...] = (
-    None, 1, "a", [], {}, ["a"], ["a", "a"], ["a", 1], [["a"]], [{}], {"a": 1}, {"a b": 1}, {"p": "\0"},
-    {"p": "\ud800"}, {"p": math.nan}, {"p": math.inf}, {"\ud800": 1}, {"": 1}, {"p": 10**400},
-    {"p": json.loads("[" * 900 + "]" * 900)}, "x" * 500_000, ["x" * 500_000], True,
-)  # fmt: skip
+    None,
+    1,
+    "a",
+    [],
+    {},
+    ["a"],
+    ["a", "a"],
+    ["a", 1],
+    [["a"]],
+    [{}],
+    {"a": 1},
+    {"a b": 1},
+    {"p": "\0"},
+    {"p": "\ud800"},
+    {"p": math.nan},
+    {"p": math.inf},
+    {"\ud800": 1},
+    {"": 1},
+    {"p": 10**400},
+    {"p": json.loads("[" * 900 + "]" * 900)},
+    "x" * 500_000,
+    ["x" * 500_000],
+    True,
+)
 _GOOD = {"targets": ["a"], "is_for_all": False, "allow_empty": False, "params": {}}
 _COLUMNS = ("id", "kind", "arguments", "requested_by", "deadline", "status", "answer")
 

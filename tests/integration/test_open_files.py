@@ -27,7 +27,8 @@ fill(64)
 for further in ({}, {"nice": 1}, {"is_stderr_told": True}):
     ended, output = world.run("/bin/sh", "-c", "ulimit -Sn; ulimit -Hn; echo said >&2", **further)
     assert ended.exit_code == 0, ended
-    assert output.split() == ["64", "unlimited" if hard == resource.RLIM_INFINITY else str(hard), "said"], output
+    highest = "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
+    assert output.split() == ["64", highest, "said"], output
 assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
 world.close()
 """

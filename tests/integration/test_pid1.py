@@ -77,7 +77,10 @@ def children_of(inner: int) -> list[bool]:
 
 def stranger(gate: Path) -> str:
     """A shell line that leaves two zombies behind, and one that goes on until the gate is there."""
-    return f"setsid sh -c 'while ! [ -e {gate} ]; do sleep 0.05; done' & setsid sh -c : & setsid sh -c : &"
+    return (
+        f"setsid sh -c 'while ! [ -e {gate} ]; do sleep 0.05; done' & setsid sh -c : & "
+        f"setsid sh -c : &"
+    )
 
 
 def test_strangers_are_reaped_and_none_is_killed_and_sigterm_stops_in_order(place: Place) -> None:

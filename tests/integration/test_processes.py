@@ -576,7 +576,10 @@ def test_the_whole_former_tree_is_killed(world: World) -> None:
 
 
 def test_an_execution_goes_on_while_any_process_of_it_runs(world: World) -> None:
-    script = f"setsid sh -c 'echo $$; while ! test -e {world.folder}/end; do sleep 0.01; done' & exec sleep 60"
+    script = (
+        f"setsid sh -c 'echo $$; while ! test -e {world.folder}/end; do sleep 0.01; "
+        f"done' & exec sleep 60"
+    )
     execution, started = world.orphaned("/bin/sh", "-c", script)
     (second,) = world.told(execution)
     world.adopt(execution, started.pid, started.pid_started)
@@ -662,7 +665,8 @@ def test_a_command_may_have_any_name(tmp_path: Path, world: World) -> None:
 def _stat_line(state: str, *, threads: int, memory: int, arguments: int) -> bytes:
     """Write what proc(5) says of /proc/PID/stat, with the fields 3, 20, 23 and 48 as given."""
     fields = {3: state, 20: threads, 23: memory, 48: arguments}
-    return f"7 (a program) {' '.join(str(fields.get(number, 1)) for number in range(3, 53))}\n".encode()
+    rest = " ".join(str(fields.get(number, 1)) for number in range(3, 53))
+    return f"7 (a program) {rest}\n".encode()
 
 
 @pytest.mark.parametrize(

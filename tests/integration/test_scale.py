@@ -34,7 +34,10 @@ from runner.service.reload.catalog_cache import CatalogCache
 from runner.service.reload.reading import Reading
 from runner.service.settings import Settings
 
-DAILY = 'process: {{command: [/bin/true, "{}"]}}\ntiming: {{schedule: {{frequency: daily, at: "00:00"}}}}\n'
+DAILY = (
+    'process: {{command: [/bin/true, "{}"]}}\ntiming: {{schedule: {{frequency: '
+    'daily, at: "00:00"}}}}\n'
+)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from runner.store.rows import Batch
 
 # Only a hang may end one of them, and no disk that syncs slowly.
 pytestmark = pytest.mark.timeout(600)
+_CHECKPOINTS = ("PASSIVE", "FULL", "RESTART", "TRUNCATE")
 
 
 @pytest.fixture
@@ -148,9 +149,7 @@ def test_what_the_runner_and_other_programs_may_do_is_no_trouble(
             if number % 20 == 0:
                 other.execute("UPDATE meta SET value = 'y' WHERE key = 'number'")
             if number % 50 == 25:
-                other.execute(
-                    f"PRAGMA wal_checkpoint({('PASSIVE', 'FULL', 'RESTART', 'TRUNCATE')[number // 75]})"
-                )
+                other.execute(f"PRAGMA wal_checkpoint({_CHECKPOINTS[number // 75]})")
             if number % 30 == 0:
                 store.tidy()
             store.check()
