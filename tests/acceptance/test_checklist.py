@@ -209,7 +209,7 @@ def test_row_46_a_run_of_ours_that_was_cut_off_ends_now(place: Place) -> None:
 
 def test_row_47_a_run_of_another_store_is_left_alone(place: Place) -> None:
     place.declare("tool", f"{GATE}; echo done")
-    command = place.begin("exec", "tool")
+    command = place.begin("exec", "tool", "--allow-shared-jobs")
     _started(place, "tool")
     other = (
         "--state",
@@ -217,7 +217,7 @@ def test_row_47_a_run_of_another_store_is_left_alone(place: Place) -> None:
         "--monitor-log",
         str(place.folder / "another.jsonl"),
     )
-    process = place.launch(*other)
+    process = place.launch(*other, "--allow-shared-jobs")
     log = place.folder / "another.jsonl"
     wait_until(
         lambda: log.exists() and '"runner.started"' in log.read_text(),
