@@ -1,4 +1,4 @@
-"""The schemas and examples that ship with the program. Reads files; may run git.
+"""The schemas, examples and documents that ship with the program. Reads files; may run git.
 
 In a wheel they are inside the package. In a source checkout, and so in an editable
 install, they are beside it.
@@ -9,6 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.errors import UsageError
+
+DOCUMENTS = (
+    "README.md",
+    "jobs.d/README.md",
+    "schemas/README.md",
+    "runner/README.md",
+    "runner/importing/README.md",
+    "tests/README.md",
+    "CHANGELOG.md",
+)
+"""The documentation, as paths in the repository."""
 
 _PACKAGE = Path(__file__).parent
 _GIT_PATIENCE_S = 10.0
@@ -35,17 +46,17 @@ def example_files() -> tuple[Path, ...]:
     return tuple(path for path in files if tracked is None or path.name in tracked)
 
 
+def schema_files() -> tuple[Path, ...]:
+    """Return the shipped schemas, sorted."""
+    return tuple(sorted(schemas_folder().glob("*.schema.json")))
+
+
 def schema_names() -> tuple[str, ...]:
     """Return the names of the shipped schemas, sorted.
 
     The name of process-request.schema.json is "process-request".
     """
-    return tuple(
-        sorted(
-            path.name.removesuffix(".schema.json")
-            for path in schemas_folder().glob("*.schema.json")
-        )
-    )
+    return tuple(path.name.removesuffix(".schema.json") for path in schema_files())
 
 
 def schema_text(name: str) -> str:
@@ -54,6 +65,12 @@ def schema_text(name: str) -> str:
     if name not in names:
         raise UsageError(f"there is no schema {name!r}; there are {', '.join(names)}")
     return (schemas_folder() / f"{name}.schema.json").read_text(encoding="utf-8")
+
+
+def document_text(path: str) -> str:
+    """Return the text of one of `DOCUMENTS`."""
+    packed = _PACKAGE / "documentation" / path
+    return (packed if packed.is_file() else _PACKAGE.parent / path).read_text(encoding="utf-8")
 
 
 def _tracked(folder: Path) -> frozenset[str] | None:

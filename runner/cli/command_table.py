@@ -27,5 +27,6 @@ COMMANDS = {
     "explain": ("explain", "Explain when something fires, or why it did not."),
     "simulate": ("simulate", "Forecast a time span: fires, overlaps, busy hours."),
     "import": ("import_", "Import requests from another scheduler's files."),
+    "help": ("help_", "Show the documentation, by topic."),
 }
 """Per command: its module in `runner.cli.commands`, and its line in `runner --help`."""

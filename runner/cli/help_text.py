@@ -34,6 +34,7 @@ Commands:
   explain     Explain when something fires, or why it did not.
   simulate    Forecast a time span: fires, overlaps, busy hours.
   import      Import requests from another scheduler's files.
+  help        Show the documentation, by topic.
 
   Examples:
     runner init demo && cd demo && runner start

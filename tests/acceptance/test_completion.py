@@ -14,6 +14,7 @@ import pytest
 from support.place import GATE, Place, wait_until
 
 from runner.cli.command_table import COMMANDS
+from runner.cli.topics import TOPICS
 
 
 def _asked(place: Place, shell: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -70,6 +71,11 @@ def test_options_and_the_folders_that_they_name_are_heeded(requests: Place) -> N
         "nightly-backup",
         "nightly-posting",
     ]
+
+
+def test_help_completes_its_topics(place: Place) -> None:
+    assert _completed(place, "help", "sche") == ["schedules"]
+    assert set(_completed(place, "help", "")) == set(TOPICS)
 
 
 def test_kill_completes_what_runs_and_its_ids(requests: Place) -> None:

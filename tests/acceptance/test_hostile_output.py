@@ -61,6 +61,7 @@ ARGUMENTS: dict[str, list[list[str]]] = {
     "explain": [["hostile"], [IN_NAMES], ["hostile", "--at", IN_NAMES]],
     "simulate": [[]],
     "import": [["crontab", "crontab", "--dry-run"], ["crontab", IN_NAMES]],
+    "help": [[], ["overview"], [IN_NAMES]],
 }
 
 

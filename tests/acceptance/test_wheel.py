@@ -20,6 +20,7 @@ import pytest
 from support.documents import DOCUMENTS
 from support.place import ROOT, check_log, wait_until
 
+from runner.cli.topics import TOPICS
 from runner.resources import example_files
 
 BOUND_S = 240
@@ -127,6 +128,12 @@ def check_use(installed: Path, tmp_path: Path) -> None:
     for name in ("process-request", "monitor-record"):
         schema = json.loads(run(installed, "schema", name, cwd=tmp_path))
         assert schema == json.loads((ROOT / f"schemas/{name}.schema.json").read_text())
+
+    for topic, place in TOPICS.items():
+        if place.heading is None:
+            first, _, _ = (ROOT / place.document).read_text().partition("\n")
+            assert run(installed, "help", topic, cwd=tmp_path).startswith(first.strip("# "))
+    assert run(installed, "help", "log", cwd=tmp_path).startswith("The monitor log\n")
 
     run(installed, "init", "demo", cwd=tmp_path)
     demo = tmp_path / "demo"

@@ -9,18 +9,9 @@ from pathlib import Path
 
 from support.place import ROOT
 
-DOCUMENTS = tuple(
-    ROOT / path
-    for path in (
-        "README.md",
-        "jobs.d/README.md",
-        "schemas/README.md",
-        "runner/README.md",
-        "runner/importing/README.md",
-        "tests/README.md",
-    )
-)
-"""The documents, in the order in which a newcomer reads them."""
+from runner import resources
+
+DOCUMENTS = tuple(ROOT / path for path in resources.DOCUMENTS)
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)<!-- /generated -->", re.DOTALL)

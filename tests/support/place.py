@@ -161,15 +161,20 @@ class Place:
             check=False,
         )
 
-    def shown_on_terminal(self, *arguments: str, columns: int = 80) -> str:
+    def shown_on_terminal(self, *arguments: str, columns: int = 80, has_input: bool = False) -> str:
         """Run a command on a terminal of that width; return what it shows."""
-        with self.on_terminal(*arguments, columns=columns) as terminal:
+        with self.on_terminal(*arguments, columns=columns, has_input=has_input) as terminal:
             assert terminal.ended() == 0, terminal.shown()
             return terminal.shown()
 
     @contextmanager
-    def on_terminal(self, *arguments: str, columns: int = 80) -> Iterator[Terminal]:
-        """Start a command on a terminal of that width."""
+    def on_terminal(
+        self, *arguments: str, columns: int = 80, has_input: bool = False
+    ) -> Iterator[Terminal]:
+        """Start a command on a terminal of that width.
+
+        With `has_input` the terminal is its standard input too.
+        """
         own, its = pty.openpty()
         termios.tcsetwinsize(own, (24, columns))
         os.set_blocking(own, False)
@@ -182,7 +187,7 @@ class Place:
             [sys.executable, "-m", "runner", *arguments],
             env=environment,
             cwd=self.folder,
-            stdin=subprocess.DEVNULL,
+            stdin=its if has_input else subprocess.DEVNULL,
             stdout=its,
             stderr=its,
         )
