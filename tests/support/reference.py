@@ -128,7 +128,7 @@ def _events_of(rule: Schema) -> list[str]:
 
 def _commands(_present: str) -> Iterator[str]:
     yield from ("| command | its own options |", "|---|---|")
-    context = click.Context(cli)
+    context = click.Context(cli, **cli.context_settings)
     for name in COMMANDS:
         command = cli.get_command(context, name)
         assert command is not None
