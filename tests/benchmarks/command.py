@@ -7,93 +7,20 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
-from benchmarks import burst, helping, idle, lateness, machine, monitoring, reading
-from benchmarks.harness import Benchmark, Setting
+from benchmarks import machine
+from benchmarks.catalog import BENCHMARKS
+from benchmarks.chart import as_svg
+from benchmarks.earlier import Earlier
+from benchmarks.harness import Result, Setting
 from benchmarks.peers import Peers
 from benchmarks.table import Row, as_json, as_text
 
-BENCHMARKS = {
-    "burst": Benchmark(
-        what="requests due at one instant, /bin/true, claims and log durable",
-        size=1000,
-        smallest=3,
-        rounds=3,
-        measure=burst.measure,
-    ),
-    "lateness": Benchmark(
-        what="lateness of a lone fire",
-        size=100,
-        smallest=1,
-        rounds=1,
-        measure=lateness.measure,
-    ),
-    "idle-turn": Benchmark(
-        what="idle turn with registered requests",
-        size=100_000,
-        smallest=2,
-        rounds=20,
-        measure=idle.measure_turn,
-    ),
-    "idle-cpu": Benchmark(
-        what="idle CPU with requests",
-        size=10_000,
-        smallest=2,
-        rounds=3,
-        measure=idle.measure_cpu,
-    ),
-    "validate": Benchmark(
-        what="validate files, cold",
-        size=10_000,
-        smallest=2,
-        rounds=3,
-        measure=reading.measure_validate,
-    ),
-    "next": Benchmark(
-        what="the coming 1,000 fires of requests",
-        size=10_000,
-        smallest=2,
-        rounds=3,
-        measure=reading.measure_next,
-    ),
-    "edit": Benchmark(
-        what="one edit among files, write to live",
-        size=10_000,
-        smallest=2,
-        rounds=10,
-        measure=reading.measure_edit,
-    ),
-    "start": Benchmark(
-        what="start-up with requests to first possible fire",
-        size=10_000,
-        smallest=2,
-        rounds=3,
-        measure=reading.measure_start,
-    ),
-    "help": Benchmark(
-        what="`runner --help` over bare Python",
-        size=1,
-        smallest=1,
-        rounds=15,
-        measure=helping.measure,
-    ),
-    "failures": Benchmark(
-        what="newest 20 failures out of a log of records",
-        size=1_000_000,
-        smallest=200,
-        rounds=3,
-        measure=monitoring.measure,
-    ),
-    "memory": Benchmark(
-        what="resident memory with requests",
-        size=10_000,
-        smallest=2,
-        rounds=2,
-        measure=idle.measure_memory,
-    ),
-}
+_PATH = click.Path(path_type=Path)
 
 
 def _sizes(
@@ -126,26 +53,33 @@ def _sizes(
     multiple=True,
     help="Another size than the target's.",
 )
+@click.option("--quick", is_flag=True, help="Small sizes and one round: a look, in a minute.")
 @click.option(
     "--rounds", type=click.IntRange(1), help="How often each is measured.  [default: by benchmark]"
 )
 @click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write all figures there, too."
+    "--before",
+    "earlier_commit",
+    metavar="COMMIT",
+    help="Measure this commit, too, after each benchmark, with its own benchmarks.",
 )
+@click.option("--json", "json_file", type=_PATH, help="Write all figures there, too.")
+@click.option("--svg", "svg_file", type=_PATH, help="Draw a chart of the ratios there, too.")
 @click.option(
     "--peers/--no-peers",
     "with_peers",
     default=True,
     help="Measure what the package index has, too.",
 )
-@click.option(
-    "--peers-folder", type=click.Path(path_type=Path), help="Keep the peers' environment there."
-)
+@click.option("--peers-folder", type=_PATH, help="Keep the peers' environment there.")
 def main(
     names: tuple[str, ...],
     sizes: dict[str, int],
+    quick: bool,
     rounds: int | None,
+    earlier_commit: str | None,
     json_file: Path | None,
+    svg_file: Path | None,
     with_peers: bool,
     peers_folder: Path | None,
 ) -> None:
@@ -155,43 +89,67 @@ def main(
     Everything happens in a temporary folder (TMPDIR says where: its disk is measured,
     too) and nothing is left. Exit code 1 if a target is missed.
     """
-    os.environ.pop(
-        "PYTHONDONTWRITEBYTECODE", None
-    )  # with it each program that we start compiles itself anew
+    # With it, each program that we start would compile itself anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     rows = []
     with tempfile.TemporaryDirectory(prefix="runner-benchmarks-") as folder:
         peers = Peers(peers_folder or Path(folder) / "peers", is_wanted=with_peers)
+        earlier = _earlier(earlier_commit, Path(folder) / "earlier")
         about = machine.described(Path(folder))
         for name in names or BENCHMARKS:
-            size = sizes.get(name, BENCHMARKS[name].size)
-            click.echo(f"measuring {name} …", err=True)
-            place = Path(folder) / name
-            place.mkdir()
+            benchmark = BENCHMARKS[name]
             setting = Setting(
-                folder=place, size=size, rounds=rounds or BENCHMARKS[name].rounds, peers=peers
+                folder=Path(folder) / name,
+                size=sizes.get(name, benchmark.quick if quick else benchmark.size),
+                rounds=rounds or (1 if quick else benchmark.rounds),
+                peers=peers,
             )
-            rows.append(_row(name, setting))
+            setting.folder.mkdir()
+            click.echo(f"measuring {name} …", err=True)
+            rows.append(_row(name, setting, earlier))
         about["peers"] = machine.described_peers(peers)
     if json_file:
         json_file.write_text(json.dumps(as_json(about, rows), indent=2) + "\n")
+    if svg_file:
+        svg_file.write_text(as_svg(rows))
     click.echo(as_text(about, rows))
     is_met = all(row.result and all(target.is_met for target in row.result.targets) for row in rows)
     sys.exit(0 if is_met else 1)
 
 
-def _row(name: str, setting: Setting) -> Row:
-    """Measure one; that it cannot be measured does not hinder the others."""
-    benchmark, before, trouble = BENCHMARKS[name], os.getloadavg()[0], ""
+def _earlier(commit: str | None, folder: Path) -> Earlier | None:
     try:
-        result = benchmark.measure(setting)
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        result, trouble = None, f"{type(error).__name__}: {error}"
+        return Earlier(commit, folder) if commit else None
+    except subprocess.SubprocessError as error:
+        raise click.BadParameter(f"{commit}: {error}", param_hint="--before") from error
+
+
+def _row(name: str, setting: Setting, earlier: Earlier | None) -> Row:
+    """Measure one benchmark. If it cannot be measured, the others go on."""
+    benchmark, before_load = BENCHMARKS[name], os.getloadavg()[0]
+    result, trouble = _attempt(lambda: benchmark.measure(setting))
+    before, before_trouble = None, ""
+    if earlier is not None:
+        before, before_trouble = _attempt(
+            lambda: earlier.measure(name, size=setting.size, rounds=setting.rounds)
+        )
+    if result is not None and before_trouble:
+        note = f"before: not measured, {before_trouble}"
+        result = replace(result, notes=(*result.notes, note))
     return Row(
         name=name,
         what=benchmark.what,
         size=setting.size,
         rounds=setting.rounds,
-        load=(before, os.getloadavg()[0]),
+        load=(before_load, os.getloadavg()[0]),
         result=result,
         trouble=trouble,
+        before=before,
     )
+
+
+def _attempt(measure: Callable[[], Result]) -> tuple[Result | None, str]:
+    try:
+        return measure(), ""
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return None, f"{type(error).__name__}: {error}"

@@ -81,12 +81,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """A row of the table: `measure` at `size` (the target's), or as small as
-    `smallest`, `rounds` times.
+    """A row of the table: `measure` at `size` (the target's), at `quick` for a look, or
+    as small as `smallest`, `rounds` times.
     """
 
     what: str
     size: int
+    quick: int
     smallest: int
     rounds: int
     measure: Callable[[Setting], Result] = field(repr=False)

@@ -14,7 +14,8 @@ _HEADER = ("", "median", "lowest", "highest", "the first is")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """A benchmark with what it found; `trouble` where it could not be measured. `load`
-    is the machine's, before and after, over one minute.
+    is the machine's, before and after, over one minute. `before` is what an earlier
+    commit's benchmark found right afterwards, if one was asked for and has it.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Row:
     load: tuple[float, float]
     result: Result | None
     trouble: str = ""
+    before: Result | None = None
 
 
 def as_text(machine: Mapping[str, Any], rows: Iterable[Row]) -> str:
@@ -44,7 +46,10 @@ def _lines(row: Row) -> list[str]:
     lines = [f"{row.name}: {row.what} (size {row.size:,}, rounds {row.rounds}, {load})"]
     if row.result is None:
         return [*lines, f"  not measured: {row.trouble}"]
-    lines += [f"  {line}" for line in _columns([_HEADER, *_cells(row.result)])]
+    cells = [_HEADER, *_cells(row.result)]
+    if row.before is not None:
+        cells += [(f"before: {label}", *rest) for label, *rest in _cells(row.before)]
+    lines += [f"  {line}" for line in _columns(cells)]
     lines += [f"  {_target_text(target)}" for target in row.result.targets]
     return lines + [f"  ({note})" for note in row.result.notes]
 
@@ -108,13 +113,22 @@ def _row_json(row: Row) -> dict[str, Any]:
     }
     if row.result is None:
         return about
-    return about | {
-        "series": [
-            _series_json(each, row.result) for each in (*row.result.ours, *row.result.beside)
-        ],
-        "targets": [asdict(target) | {"is_met": target.is_met} for target in row.result.targets],
-        "notes": list(row.result.notes),
-    }
+    before = {"before": _all_series_json(row.before)} if row.before is not None else {}
+    return (
+        about
+        | before
+        | {
+            "series": _all_series_json(row.result),
+            "targets": [
+                asdict(target) | {"is_met": target.is_met} for target in row.result.targets
+            ],
+            "notes": list(row.result.notes),
+        }
+    )
+
+
+def _all_series_json(result: Result) -> list[dict[str, Any]]:
+    return [_series_json(each, result) for each in (*result.ours, *result.beside)]
 
 
 def _series_json(series: Series, result: Result) -> dict[str, Any]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
-from benchmarks.command import BENCHMARKS, main
-from benchmarks.harness import Series, Target
+from benchmarks.catalog import BENCHMARKS
+from benchmarks.chart import as_svg
+from benchmarks.command import main
+from benchmarks.harness import Result, Series, Target
+from benchmarks.table import Row, as_text
 from click.testing import CliRunner
 
 
@@ -42,3 +47,26 @@ def test_a_target_is_met_on_its_own_side() -> None:
     assert not Target(what="rate", unit="×", value=0.84, limit=0.85, at_least=True).is_met
     assert Target(what="time", unit="s", value=3.0, limit=3).is_met
     assert not Target(what="time", unit="s", value=3.01, limit=3).is_met
+
+
+def test_an_earlier_commit_stands_beside_the_present_in_table_and_chart() -> None:
+    now, before = (
+        Result(
+            ours=(Series(label="runner", unit="/s", values=(rate,)),),
+            beside=(Series(label="bare loop", unit="/s", values=(1000.0,)),),
+            targets=(),
+        )
+        for rate in (800.0, 400.0)
+    )
+    row = Row(
+        name="burst", what="", size=9, rounds=1, load=(0, 0), result=now, trouble="", before=before
+    )
+    text = as_text({}, [row])
+    assert re.search(r"  bare loop .* 0\.8\d* × that", text)
+    assert re.search(r"  before: bare loop .* 0\.4\d* × that", text)
+    drawing = ElementTree.fromstring(as_svg([row]))
+    words = [each.text for each in drawing.iter() if each.text and "×" in each.text]
+    assert words == ["0.80 × now", "0.40 × before"]
+    bars = [each for each in drawing.iter() if each.get("fill", "").startswith("#")]
+    widths = [int(each.get("width", "")) for each in bars]
+    assert widths[0] == 2 * widths[1]
