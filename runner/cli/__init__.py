@@ -11,6 +11,7 @@ from io import TextIOWrapper
 from typing import NoReturn
 
 from runner.system import early_signals, shortage
+from runner.system.stalls import WATCH
 
 
 def main() -> None:
@@ -33,11 +34,13 @@ def _main() -> None:
     Signals are noted before anything slow is imported, so that an early SIGTERM is not
     lost.
     """
-    if sys.argv[1:2] == ["start"]:  # the group has no options, so the command is the first argument
+    # The group has no options, so the command is the first argument.
+    if is_start := sys.argv[1:2] == ["start"]:
         early_signals.note()
     _open_standard_streams()
     if sys.argv[1:] in (["--help"], ["-h"]) and _is_help_written():
         return
+    WATCH.begin(is_start=is_start)
     from runner.system.garbage_collection import lasting_heap
 
     # Otherwise the garbage collector walks the imported modules: a tenth of the time that

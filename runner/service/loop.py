@@ -46,6 +46,7 @@ from runner.service.systemd import SILENT, Notifier
 from runner.service.trouble import Complaints, HoldOff, TroubleNote
 from runner.store.connection import database_path, legible
 from runner.store.mailbox import drain_wake
+from runner.system.stalls import WATCH
 from runner.timing.zones import use_zone_data, zone_data_in_use
 from runner.values import to_microseconds
 
@@ -99,6 +100,7 @@ class Runner:
 
     def __enter__(self) -> Self:
         with ExitStack() as resources:
+            resources.callback(WATCH.cease)
             self._parts: Assembly = assemble(self.settings, self._clock, self._observer, resources)
             self._journal = self._parts.journal
             self._reader = AsideReader(self._parts.reloader, self._clock)
@@ -239,6 +241,7 @@ class Runner:
         and pruning can wait and come last. While the store refuses, only the parts that
         need no commit run.
         """
+        WATCH.beat()
         self._take_signals()
         if not self._store_rests.is_on and not self._journal.check_store():
             self._store_rests.begin()
@@ -579,6 +582,7 @@ class Runner:
                 self._notifier.reloading()
                 self._reload()
             else:
+                WATCH.note_stop()
                 self._notifier.stopping()
                 self._stopping.ask(number)
                 self._journal.note_meta({"stopping": str(to_microseconds(self._clock.now()))})

@@ -77,5 +77,7 @@ def unless_stopped(call: Callable[[], T]) -> T:
     aside.close()
     while not pending.wait(_LOOK_S):
         if early_signals.is_stop_asked():
-            raise StoppedEarlyError("stopped before the start: the jobs folder does not answer")
+            blocked = pending.blocked_call()
+            what = f"{blocked.path}, which does not answer" if blocked else "a disk or a mount"
+            raise StoppedEarlyError(f"stopped before the start, while waiting for {what}")
     return pending.result()

@@ -7,10 +7,13 @@ interpreter's lock while it waits for the system. Touches threads.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, Thread, get_native_id
 from typing import Generic, TypeVar
+
+from runner.system.blocked_calls import BlockedCall, call_of
 
 T = TypeVar("T")
 
@@ -23,6 +26,7 @@ class Pending(Generic[T]):
         self._outcome: list[T] = []
         self._error: BaseException | None = None
         self._undo: Callable[[T], object] | None = None
+        self._thread: int | None = None
         self._mutex = Lock()  # guards _outcome and _undo: `undo` runs exactly once
         self._running = Lock()  # held until the call is over
         self._running.acquire()
@@ -45,6 +49,10 @@ class Pending(Generic[T]):
             raise self._error
         return self._outcome[0]
 
+    def blocked_call(self) -> BlockedCall | None:
+        """Return the system call on a file that the call waits for, if it can be found."""
+        return None if self._thread is None or self.is_over else call_of(self._thread)
+
     def abandon(self, undo: Callable[[T], object]) -> None:
         """Call `undo` with the result: now, or in the thread once the call returns."""
         with self._mutex:
@@ -55,6 +63,7 @@ class Pending(Generic[T]):
 
     def carry_out(self) -> None:
         """Run the call. Only the background thread calls this."""
+        self._thread = get_native_id()
         try:
             outcome = self._call()
             with self._mutex:
@@ -111,6 +120,9 @@ def within(seconds: float, call: Callable[[], T]) -> T:
 
 
 def _carry_out(line: SimpleQueue[Pending[object] | None]) -> None:
+    # A signal is for the main thread. While that is stuck, the signal must wait for it, or
+    # the stall watch would not see it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     while (pending := line.get()) is not None:
         pending.carry_out()
         del pending  # frees the result, which may be large, before the next wait

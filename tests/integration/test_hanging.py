@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 from support.hung_mount import hung, needs_hung_mount
-from support.place import SECONDLY, Place, end_of, wait_until
+from support.place import GATE, SECONDLY, Place, check_log, end_of, wait_until
+
+from runner.cli.command_table import COMMANDS
 
 HANGING = {
     "the directory": {"command": ["true"], "directory": "{hung}"},
@@ -177,6 +179,123 @@ def test_a_start_whose_jobs_folder_hangs_below_ends_at_a_stop(place: Place) -> N
         wait_until(lambda: _hangs(runner.pid), what="a thread that waits for the folder")
         assert place.stop(runner) == 0, place.console()
     assert not place.events("execution.started")
+
+
+@needs_hung_mount
+@pytest.mark.parametrize("which", ["jobs", "state"])
+def test_a_start_whose_folder_hangs_says_so_and_ends_at_a_stop(place: Place, which: str) -> None:
+    place.declare("once", "true", "run_immediately")
+    folder: Path = getattr(place, which)
+    with hung(folder):
+        runner = place.launch()
+        wait_until(lambda: f"waiting for {folder}" in place.console(), what="a word about it")
+        assert place.stop(runner) == 0, place.console()
+        assert f"stopped before the start, while waiting for {folder}" in place.console()
+    assert not place.events("execution.started")
+
+
+@needs_hung_mount
+def test_a_runner_whose_state_folder_hangs_says_so_and_goes_on_when_it_answers(
+    place: Place,
+) -> None:
+    place.declare("other", "true", SECONDLY)
+    runner = place.start()
+    place.await_finished("other")
+    with hung(place.state):
+        wait_until(lambda: f"waiting for {place.state}" in place.console(), what="a word about it")
+    wait_until(lambda: "no longer waiting for" in place.console(), what="a word about its end")
+    count = len(place.finished("other", status="success"))
+    place.await_finished("other", status="success", count=count + 2)
+    assert place.stop(runner) == 0
+    check_log(place.log)
+
+
+@needs_hung_mount
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_runner_whose_state_folder_hangs_ends_at_a_stop_and_leaves_its_executions_to_the_next(
+    place: Place, signals: int
+) -> None:
+    place.declare("slow", GATE, "run_immediately")
+    runner = place.start("--drain", "1s" if signals == 1 else "1d")
+    wait_until(lambda: place.events("execution.started", "slow"), what="its start")
+    with hung(place.state):
+        wait_until(lambda: f"waiting for {place.state}" in place.console(), what="a word about it")
+        runner.send_signal(signal.SIGTERM)
+        if signals == 2:
+            # The first one must be with the main thread, or the kernel merges the two.
+            wait_until(lambda: _pending_for(runner.pid, "SigPnd"), what="the first signal")
+            runner.send_signal(signal.SIGTERM)
+        assert runner.wait(timeout=60) == 1
+        assert "without an orderly stop" in place.console()
+    runner = place.start()
+    wait_until(lambda: "adopted from the former runner: slow" in place.console(), what="adoption")
+    place.open_gate()
+    (ended,) = place.await_finished("slow")
+    assert ended["status"] == "system_restart"
+    assert place.stop(runner) == 0
+    check_log(place.log)
+
+
+@needs_hung_mount
+def test_a_stop_that_hangs_ends_when_its_time_is_over(place: Place) -> None:
+    place.declare("slow", GATE, "run_immediately")
+    runner = place.start("--drain", "1s")
+    wait_until(lambda: place.events("execution.started", "slow"), what="its start")
+    runner.send_signal(signal.SIGTERM)
+    wait_until(lambda: "stopping: waiting" in place.console(), what="the stop")
+    with hung(place.state):
+        assert runner.wait(timeout=60) == 1
+        assert "without an orderly stop" in place.console()
+    place.open_gate()
+
+
+@needs_hung_mount
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("which", ["jobs", "state"])
+def test_every_command_ends_at_a_signal_while_it_waits_for_a_folder(
+    place: Place, which: str, number: signal.Signals
+) -> None:
+    place.declare("once", "true")
+    arguments = {
+        "init": ("new",),
+        "import": ("crontab", str(place.jobs / "crontab")),
+        **dict.fromkeys(("exec", "explain", "kill", "log", "show"), ("once",)),
+        **dict.fromkeys(("reschedule", "schedule", "unschedule"), ("once",)),
+    }
+    with hung(getattr(place, which)):
+        commands = {
+            name: place.begin(name, *arguments.get(name, ()))
+            for name in COMMANDS
+            if name not in ("start", "doctor")
+        }
+        for name, command in commands.items():
+            wait_until(
+                lambda command=command: command.poll() is not None or _hangs(command.pid),  # type: ignore[misc]
+                what=f"{name} to wait",
+            )
+            command.send_signal(number)
+        for command in commands.values():
+            code, _, messages = end_of(command)
+            assert "Traceback" not in messages
+            assert code in (0, 1, 2, 4, -number, 128 + number), messages
+
+
+@needs_hung_mount
+def test_a_command_says_what_it_waits_for(place: Place) -> None:
+    with hung(place.jobs):
+        command = place.begin("ls")
+        assert command.stderr is not None
+        assert f"waiting for {place.jobs}" in command.stderr.readline().decode()
+        command.send_signal(signal.SIGINT)
+        code, _, messages = end_of(command)
+    assert code == 128 + signal.SIGINT
+    assert f"while waiting for {place.jobs}" in messages
+
+
+def _pending_for(pid: int, field: str) -> bool:
+    """Return whether a signal waits for the main thread ("SigPnd") of a process (proc(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition(f"{field}:")[2].split()[0], 16) != 0
 
 
 def _hangs(pid: int) -> bool:

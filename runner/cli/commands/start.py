@@ -84,6 +84,7 @@ def start_command(
     from runner.service.signals import unless_stopped
     from runner.service.systemd import Notifier
     from runner.system import early_signals
+    from runner.system.stalls import WATCH
 
     missing = f"there is no jobs folder {places.jobs}"
     if unless_stopped(partial(is_missing, places.jobs.absolute().parent)):
@@ -100,6 +101,7 @@ def start_command(
         retention=places.settings.retention,
     )
     console = Console(log_format, places.own_zone)
+    WATCH.serve(partial(logger.warning, "{}"), patience_s=settings.drain.total_seconds())
     clock = SystemClock()
     notifier = Notifier.taken_from(os.environ, clock=clock)
     if not unless_stopped(partial(is_folder, places.jobs)):
