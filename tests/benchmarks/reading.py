@@ -18,20 +18,31 @@ import pathlib, sys, yaml
 for path in pathlib.Path(sys.argv[1]).iterdir():
     yaml.load(path.read_bytes(), yaml.CSafeLoader)
 """
+_PARSE_AND_CHECK = """\
+import json, pathlib, sys, yaml
+from jsonschema import Draft7Validator
+validator = Draft7Validator(json.loads(pathlib.Path(sys.argv[2]).read_bytes()))
+for path in pathlib.Path(sys.argv[1]).iterdir():
+    validator.validate(yaml.load(path.read_bytes(), yaml.CSafeLoader))
+"""
+_SCHEMA = Path(__file__).parents[2] / "schemas" / "process-request.schema.json"
 _CRONSTABLE_ENTRY = (
     'jobs:\n  - name: idle-{number}\n    command:\n      - /bin/true\n    schedule: "0 3 * * *"\n'
 )
 
 
 def measure_validate(setting: Setting) -> Result:
-    """Measure `runner validate` on so many files as `size` says, beside cronstable and
-    a bare YAML parser.
+    """Measure `runner validate` on so many files as `size` says, beside cronstable, a
+    bare YAML parser, and that parser with the library that validates.
     """
     service = Service(setting.folder)
     service.write_idle(setting.size)
     measures = {
         "runner validate": lambda _: wall_s([*RUNNER, "validate"], environment=service.environment),
         "PyYAML's C loader alone": lambda _: wall_s([sys.executable, "-c", _PARSE, service.jobs]),
+        "C loader and jsonschema": lambda _: wall_s(
+            [sys.executable, "-c", _PARSE_AND_CHECK, service.jobs, _SCHEMA]
+        ),
     }
     notes = ["cold: a new process, nothing kept by it; the files are in the page cache"]
     if setting.peers.python:
@@ -46,7 +57,14 @@ def measure_validate(setting: Setting) -> Result:
     return Result(
         ours=series[:1],
         beside=series[1:],
-        targets=(Target(what="wall time", unit="s", value=series[0].median, limit=3),),
+        targets=(
+            Target(
+                what="over C loader and jsonschema",
+                unit="×",
+                value=series[0].median / series[2].median,
+                limit=1.7,
+            ),
+        ),
         notes=tuple(filter(None, [*notes, setting.peers.trouble])),
     )
 

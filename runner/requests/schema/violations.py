@@ -1,216 +1,95 @@
-"""The library's errors for an invalid document, worded for users. Pure.
-
-The library builds a new validator for every subschema, which takes most of its time. So
-the keywords that descend are replaced by equivalents that look up a subschema's checks
-once. Other checks are replaced to be stricter, or to avoid a message of a megabyte that
-nobody sees.
-"""
+"""What the library finds wrong with a document, one violation for each place. Pure."""
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
-
-from jsonschema import Draft7Validator, ValidationError
-from jsonschema.validators import extend
-
-from runner.requests.findings import MOST_FINDINGS, DataPath, Finding
-from runner.requests.schema.acceptance import Schema, compiled
-from runner.requests.schema.wording import worded
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    Errors = Iterator[ValidationError]
-    Found = tuple[ValidationError, ...]
-    Check = tuple[Callable[[Any, Any, object, Schema], Iterable[ValidationError] | None], str, Any]
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
 
-
-def violations_in(data: object, schema: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """Return the violations of `schema` in a document's data, at most `MOST_FINDINGS`."""
-    validator = _strict()(schema)
-    errors = islice(_below(validator, data, schema), MOST_FINDINGS)
-    found: dict[tuple[DataPath, str], Finding] = {}
-    for finding in (worded(error, schema, data) for error in errors):
-        # The same message for several keys of a mapping is one finding; for several
-        # entries of a list it is several.
-        is_entry = bool(finding.path) and isinstance(finding.path[-1], int)
-        found.setdefault(
-            (finding.path if is_entry else finding.path[:-1], finding.message), finding
-        )
-    return tuple(found.values())
+    from runner.requests.findings import DataPath
 
 
-@cache
-def _strict() -> Any:
-    """Return the validator class, untyped because the library's types lack what
-    `extend` returns.
+_MOST_ERRORS = 1000
+"""Maximum number of the library's errors per document, which bounds the time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A demand of the schema that a document does not meet."""
+
+    path: DataPath
+    """The place of the value; for a missing key, of the mapping that lacks it."""
+    keyword: str
+    """The keyword of the schema; `not` for a key that is not allowed here."""
+    expected: Any
+    """The value of the keyword; for `required` and `dependencies`, the missing key."""
+    schema: Mapping[str, Any]
+    """The part of the schema that has the keyword."""
+    value: Any
+    """The value at the place; for `propertyNames`, the key."""
+
+
+def violations_in(data: Any, validator: Validator) -> list[Violation]:
+    """Return the violations, in the order of the document.
+
+    The library itself follows the order of the schema, and for free keys no order.
     """
-    keywords = {
-        "type": _type,
-        "enum": _enum,
-        "const": _const,
-        "properties": _properties,
-        "additionalProperties": _additional_properties,
-        "propertyNames": _property_names,
-        "items": _items,
-        "allOf": _all_of,
-        "dependencies": _dependencies,
-        "anyOf": _any_of,
-        "required": _required,
-        "if": _if,
-        "pattern": _pattern,
-    }
-    return extend(Draft7Validator, keywords)  # type: ignore[no-untyped-call]
+    errors = islice(validator.iter_errors(data), _MOST_ERRORS)
+    found = [violation for error in errors for violation in _violations_of(error)]
+    return sorted(found, key=_Order(data).place) if len(found) > 1 else found
 
 
-_checks_made: dict[int, tuple[Schema, tuple[Check, ...]]] = {}
-"""Checks by the `id` of a subschema.
-
-The subschema is kept too, so that its `id` stays unique.
-"""
-
-
-def _checks(validator: Any, schema: Schema) -> tuple[Check, ...]:
-    """Return the checks of a subschema, from the library or from here."""
-    made = _checks_made.get(id(schema))
-    if made is None:
-        demands = {"false": schema} if isinstance(schema, bool) else schema
-        known = {**validator.VALIDATORS, "false": _false}
-        checks = tuple(
-            (known[word], word, demand) for word, demand in demands.items() if word in known
-        )
-        made = _checks_made[id(schema)] = (schema, checks)
-    return made[1]
-
-
-def _below(
-    validator: Any, instance: object, schema: Schema, path: str | int | None = None
-) -> Errors:
-    """Yield the violations of `schema` in `instance`, which is at `path`."""
-    for check, keyword, demand in _checks(validator, schema):
-        for error in check(validator, demand, instance, schema) or ():
-            error._set(validator=keyword, validator_value=demand, instance=instance, schema=schema)  # type: ignore[attr-defined]
-            if path is not None:
-                error.path.appendleft(path)
-            yield error
-
-
-def _false(_: Any, allowed: bool, __: object, ___: Schema) -> Found:
-    return () if allowed else (ValidationError(""),)
-
-
-_TYPES: dict[str, Callable[[object], bool]] = {
-    "string": lambda value: isinstance(value, str),
-    "object": lambda value: isinstance(value, dict),
-    "array": lambda value: isinstance(value, list),
-    "boolean": lambda value: isinstance(value, bool),
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "null": lambda value: value is None,
-}
-
-
-def _type(_: Any, types: str | list[str], instance: object, __: Schema) -> Found:
-    """Check the type; `5.0` is not an integer here, unlike in JSON Schema."""
-    names = (types,) if isinstance(types, str) else types
-    return () if any(_TYPES[name](instance) for name in names) else (ValidationError(""),)
-
-
-def _enum(_: Any, choices: list[str], instance: object, __: Schema) -> Found:
-    return () if isinstance(instance, str) and instance in choices else (ValidationError(""),)
-
-
-def _const(_: Any, constant: object, instance: object, __: Schema) -> Found:
-    return (
-        () if type(instance) is type(constant) and instance == constant else (ValidationError(""),)
-    )
-
-
-def _properties(
-    validator: Any, properties: Mapping[str, Schema], instance: object, _: Schema
-) -> Errors:
-    if isinstance(instance, dict):
-        for key, value in instance.items():
-            if key in properties:
-                yield from _below(validator, value, properties[key], key)
-
-
-def _additional_properties(
-    validator: Any, below: Schema, instance: object, schema: Mapping[str, Any]
-) -> Errors:
-    if isinstance(instance, dict):
+def _violations_of(error: ValidationError) -> Iterator[Violation]:
+    """Yield the violations behind an error; some of the library's errors are about several keys."""
+    path: DataPath = tuple(error.absolute_path)
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    expected: Any = error.validator_value
+    keyword, value = error.validator, cast("Any", error.instance)
+    places = [(path, expected)]
+    if keyword == "additionalProperties":
         known = schema.get("properties", {})
-        for key, value in instance.items():
-            if key in known:
-                continue
-            if below is False:
-                yield ValidationError("", validator="additionalProperties", path=(key,))
-            else:
-                yield from _below(validator, value, below, key)
+        places = [((*path, key), expected) for key in value if key not in known]
+    elif keyword == "required":
+        places = [(path, key) for key in expected if key not in value]
+    elif keyword == "dependencies":
+        places = [
+            ((*path, key), needed)
+            for key in value
+            if isinstance(expected.get(key), list)
+            for needed in expected[key]
+            if needed not in value
+        ]
+    elif "propertyNames" in list(error.absolute_schema_path)[-2:-1]:
+        keyword, places = "propertyNames", [((*path, value), expected)]
+    for place, demand in places:
+        yield Violation(
+            path=place, keyword=str(keyword), expected=demand, schema=schema, value=value
+        )
 
 
-def _property_names(validator: Any, below: Schema, instance: object, _: Schema) -> Errors:
-    if isinstance(instance, dict):
-        for key in instance:
-            for error in _below(validator, key, below, key):
-                error.validator = "propertyNames"
-                yield error
+class _Order:
+    """The order of the places of a document."""
 
+    def __init__(self, data: object) -> None:
+        self._data = data
+        self._ranks: dict[int, dict[str | int, int]] = {}
 
-def _items(validator: Any, below: Schema, instance: object, schema: Mapping[str, Any]) -> Errors:
-    if isinstance(instance, list):
-        for index, value in enumerate(instance[: schema.get("maxItems")]):
-            yield from _below(validator, value, below, index)
+    def place(self, violation: Violation) -> tuple[int, ...]:
+        """Return a place's rank in each of its containers."""
+        at: Any = self._data
+        ranks = []
+        for part in violation.path:
+            ranks.append(part if isinstance(part, int) else self._ranks_in(at)[part])
+            at = at[part]
+        return tuple(ranks)
 
-
-def _all_of(validator: Any, schemas: list[Schema], instance: object, _: Schema) -> Errors:
-    for schema in schemas:
-        yield from _below(validator, instance, schema)
-
-
-def _any_of(validator: Any, schemas: list[Schema], instance: object, _: Schema) -> Found:
-    return (
-        ()
-        if any(_holds(validator, instance, schema) for schema in schemas)
-        else (ValidationError(""),)
-    )
-
-
-def _required(_: Any, needed: list[str], instance: object, __: Schema) -> Found:
-    if not isinstance(instance, dict):
-        return ()
-    missing = (key for key in needed if key not in instance)
-    return tuple(ValidationError("", validator="required", validator_value=key) for key in missing)
-
-
-def _dependencies(
-    validator: Any, dependencies: Mapping[str, Any], instance: object, _: Schema
-) -> Errors:
-    if isinstance(instance, dict):
-        for key in instance:
-            below = dependencies.get(key)
-            if isinstance(below, list):
-                if any(needed not in instance for needed in below):
-                    yield ValidationError("", validator="dependencies", path=(key,))
-            elif below is not None:
-                yield from _below(validator, instance, below)
-
-
-def _if(validator: Any, condition: Schema, instance: object, schema: Mapping[str, Any]) -> Errors:
-    branch = "then" if _holds(validator, instance, condition) else "else"
-    if branch in schema:
-        yield from _below(validator, instance, schema[branch])
-
-
-def _holds(validator: Any, instance: object, schema: Schema) -> bool:
-    return next(_below(validator, instance, schema), None) is None
-
-
-def _pattern(_: Any, pattern: str, instance: object, __: Schema) -> Found:
-    return (
-        ()
-        if not isinstance(instance, str) or compiled(pattern).search(instance)
-        else (ValidationError(""),)
-    )
+    def _ranks_in(self, mapping: dict[str | int, object]) -> dict[str | int, int]:
+        if id(mapping) not in self._ranks:
+            self._ranks[id(mapping)] = {key: rank for rank, key in enumerate(mapping)}
+        return self._ranks[id(mapping)]

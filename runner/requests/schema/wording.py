@@ -1,7 +1,7 @@
-"""From a validator's error to a message that a user can act on. Pure.
+"""From a violation of the schema to a message that a user can act on. Pure.
 
 The `title` of a subschema names what it expects ("a duration"), and its first example
-becomes the suggestion. The validator's own messages are never shown: they are jargon
+becomes the suggestion. The library's own messages are never shown: they are jargon
 and contain the whole value.
 """
 
@@ -32,7 +32,7 @@ from runner.values import parse_duration, parse_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from jsonschema import ValidationError
+    from runner.requests.schema.violations import Violation
 
 _NOUNS = {
     "string": "text",
@@ -59,45 +59,53 @@ _READERS: dict[str, Callable[[str], object]] = {
 _NAME = "a name:"
 
 
-def worded(error: ValidationError, root: Mapping[str, Any], data: object) -> Finding:
-    """Return the finding for a validation error of `data` against the schema `root`."""
-    path: DataPath = tuple(error.path)
-    schema = error.schema if isinstance(error.schema, dict) else {}
-    expected: Any = error.validator_value
-    subject, value = subject_of(path), error.instance
+def worded(violation: Violation, root: Mapping[str, Any], data: object) -> Finding:
+    """Return the finding for a violation of the schema `root` in `data`."""
+    path, schema = violation.path, violation.schema
+    expected, value = violation.expected, violation.value
+    subject = subject_of(path)
     request = data if is_of_requests(root) else None
-    match error.validator:
+    match violation.keyword:
         case "type":
             return _wrong_type(path, subject, value, schema, request)
         case "pattern" | "enum" | "const":
             return _wrong_value(path, subject, value, schema, root, request)
         case "required":
-            return _missing(path, str(expected), schema, root)
+            return _missing(path, expected, schema, root)
         case "additionalProperties":
             return unknown(path, schema, root, data)
-        case "false":
+        case "not":
             return out_of_place(path, data, root)
         case "anyOf":
-            keys = listed(alternatives_of(schema), "or")
-            suggestion = _example(above(root, path), of=dict)
-            return Finding(
-                path=path, message=f"{subject} needs one of {keys}", suggestion=suggestion
-            )
+            return _none_of(path, subject, schema, root)
         case "dependencies":
-            key, (needed, *_) = str(path[-1]), expected[path[-1]]
-            suggestion = _example(below(schema_at(root, path[:-1]), needed), needed)
-            return Finding(
-                path=path,
-                message=f"`{key}` requires `{needed}`",
-                suggestion=suggestion,
-                at_key=True,
-            )
+            return _dependent(path, expected, root)
         case "propertyNames":
             message = f"`{plain(str(path[-1]))}` cannot be {schema.get('title', 'a key')}"
             return Finding(path=path, message=message, at_key=True)
-    message = _bound(error.validator, expected, str(schema.get("title", "")), subject, value)
+    message = _bound(violation.keyword, expected, str(schema.get("title", "")), subject, value)
     return Finding(
         path=path, message=message, suggestion=_example(schema) or _example(above(root, path))
+    )
+
+
+def _none_of(
+    path: DataPath, subject: str, schema: Mapping[str, Any], root: Mapping[str, Any]
+) -> Finding:
+    """Return the finding for a mapping with none of its alternatives."""
+    keys = listed(alternatives_of(schema), "or")
+    suggestion = _example(above(root, path), of=dict)
+    return Finding(path=path, message=f"{subject} needs one of {keys}", suggestion=suggestion)
+
+
+def _dependent(path: DataPath, needed: str, root: Mapping[str, Any]) -> Finding:
+    """Return the finding for a key without the key that it requires."""
+    suggestion = _example(below(schema_at(root, path[:-1]), needed), needed)
+    return Finding(
+        path=path,
+        message=f"`{path[-1]}` requires `{needed}`",
+        suggestion=suggestion,
+        at_key=True,
     )
 
 
