@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from runner.errors import UsageError
-from runner.requests.catalog.listing import LARGEST
+from runner.requests.files.bounded_read import LARGEST
 from runner.system.regular_files import is_folder, real_path
 
 _PATIENCE_S = 60

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from runner.execution.spawn import SpawnError
-from runner.requests.catalog.environment_file import parse
-from runner.requests.catalog.listing import Trouble, read_bounded
+from runner.requests.files.bounded_read import Trouble, read_bounded
+from runner.requests.files.environment_file import parse
 from runner.system.trust import own_trust
 
 

@@ -62,7 +62,7 @@ def lies_below(path: DataPath, tops: Collection[DataPath]) -> bool:
     return bool(tops) and any(path[:length] in tops for length in range(len(path) + 1))
 
 
-def beside(findings: Collection[Finding], others: Iterable[Finding]) -> list[Finding]:
+def merged_findings(findings: Collection[Finding], others: Iterable[Finding]) -> list[Finding]:
     """Return `findings`, and those of `others` at or below none of their paths.
 
     So one fault is reported once, by the check that explains it best.

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import Problem, RuleError, UsageError
-from runner.requests.catalog.listing import Content, read_bounded
-from runner.requests.catalog.outside_files import discreet
+from runner.requests.files.bounded_read import Content, read_bounded
+from runner.requests.files.outside_files import discreet
 from runner.requests.findings import DataPath, Finding
 from runner.requests.schema.checking import findings_in
 from runner.requests.settings import NAME, FileSettings, Retention

@@ -17,8 +17,8 @@ from loguru import logger
 from runner.errors import StoreError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Recorder
-from runner.requests.catalog.permissions import is_guarded, require_trusted
 from runner.requests.catalog.reader import CatalogReader
+from runner.requests.files.permissions import is_guarded, require_trusted
 from runner.service.clock import Clock
 from runner.service.journal import Journal
 from runner.service.reload.catalog_cache import CatalogCache

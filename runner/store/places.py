@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner.requests.catalog.permissions import is_guarded, require_trusted
+from runner.requests.files.permissions import is_guarded, require_trusted
 
 _KINDS = ("store.sqlite3*", "lock", "wake", "catalog.json*", "outputs", "outputs/?", "outputs/?/?")
 

@@ -24,8 +24,8 @@ from runner.cli.places import Places
 from runner.planning.difference import touched
 from runner.requests.building import stored
 from runner.requests.catalog import entries
-from runner.requests.catalog.listing import Content, Trouble, read_bounded
 from runner.requests.catalog.reader import Catalog, CatalogReader
+from runner.requests.files.bounded_read import Content, Trouble, read_bounded
 from runner.requests.model import ProcessRequest
 from runner.service.loop import Runner
 from runner.service.registry import Incumbents

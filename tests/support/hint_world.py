@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from runner.errors import Problem
-from runner.requests.catalog.listing import Content
 from runner.requests.catalog.loading import Place, loaded
+from runner.requests.files.bounded_read import Content
 
 Path = tuple[str | int, ...]
 _PLACE = Place(relative="x.yaml", display="x", path="/nowhere/x.yaml", default_zone="UTC")

@@ -72,7 +72,7 @@ class Console:
 
     def _point_at(self, problem: Mapping[str, Any]) -> None:
         from runner.cli.output.problems import excerpt
-        from runner.requests.catalog.outside_files import UNSHOWN
+        from runner.requests.files.outside_files import UNSHOWN
 
         if UNSHOWN not in problem["message"]:
             columns = terminal_columns(sys.stderr)

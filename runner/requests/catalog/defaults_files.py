@@ -10,7 +10,6 @@ from typing import Any
 
 from runner.errors import Problem
 from runner.requests.building.request import Draft, built
-from runner.requests.catalog.dates_file import DatesFile, dates_file
 from runner.requests.catalog.defaults import (
     NAMES,
     NONE,
@@ -20,10 +19,18 @@ from runner.requests.catalog.defaults import (
     SharedFailure,
     together,
 )
-from runner.requests.catalog.listing import Content, Listing, Trouble, read_bounded, signature_at
+from runner.requests.catalog.listing import Listing
 from runner.requests.catalog.loading import Place, file_problem
-from runner.requests.catalog.outside_files import discreet
-from runner.requests.findings import DataPath, Finding, beside, value_at, without_consequences
+from runner.requests.files.bounded_read import Content, Trouble, read_bounded, signature_at
+from runner.requests.files.dates_file import DatesFile, dates_file
+from runner.requests.files.outside_files import discreet
+from runner.requests.findings import (
+    DataPath,
+    Finding,
+    merged_findings,
+    value_at,
+    without_consequences,
+)
 from runner.requests.model import Source
 from runner.requests.schema.checking import findings_in
 from runner.requests.yaml.document import Document, documents_in
@@ -189,7 +196,7 @@ class _Reading:
     def read(self, documents: tuple[Document, ...]) -> None:
         """Check the document; keep its data only if it has no problem."""
         document, data = documents[0], documents[0].data
-        findings = beside(document.findings, map(_worded, findings_in(data, "defaults")))
+        findings = merged_findings(document.findings, map(_worded, findings_in(data, "defaults")))
         if len(documents) > 1:
             findings.append(
                 Finding(path=(), message="defaults are one document", suggestion="remove the `---`")

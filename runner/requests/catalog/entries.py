@@ -6,9 +6,9 @@ import hashlib
 import time
 from dataclasses import replace
 
-from runner.requests.catalog.listing import Trouble, read_bounded, signature_at
 from runner.requests.catalog.loading import LoadedFile, Place, file_problem, loaded
 from runner.requests.catalog.remembered_files import Entry, reads_differ
+from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
 
 _CLOCK_TICK_NS = 100_000_000
 """Nanoseconds. A second change within one tick of the file system's clock leaves the

@@ -1,7 +1,7 @@
-"""A folder's request files and their bytes. Reads files and folders.
+"""The request files of a folder, found by walking it. Reads folders, and no file.
 
-Nothing in the folder (a pipe, a device, a huge file, a loop of links) can block, crash
-or flood the reader.
+Nothing in the folder (a pipe, a device, a huge folder, a loop of links) can block or
+flood the walk.
 """
 
 from __future__ import annotations
@@ -13,65 +13,29 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runner.requests.files.bounded_read import Trouble, reason_of, trouble_with, untrusted
 from runner.system.regular_files import (
-    NotRegularError,
     Signature,
-    kind_of,
-    open_regular,
     real_path,
     signature_of,
-    size_text,
 )
-from runner.system.trust import ROOT, Objection, Trust, UntrustedError
+from runner.system.trust import ROOT, Objection
 from runner.values import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
     from pathlib import Path
 
-LARGEST = 1 << 20
-"""Maximum size of a file, in bytes."""
 MOST_ENTRIES = 500_000
 """Maximum number of entries in a folder and all below it, so that a link to / ends soon."""
 _ENTRIES_BETWEEN_YIELDS = 100
-_ATTEMPTS = 3
 _ENDINGS = (".yaml", ".yml")
 _SETTINGS = ("_defaults.yaml", "_defaults.yml")
 _SKIPPED = (".", "_", "#", "~")
 # A pattern, not compiled at import: compiling takes milliseconds and is rarely needed.
 _UNFIT = "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-_LASTING = frozenset(
-    {
-        None,
-        errno.EACCES,
-        errno.EPERM,
-        errno.ENOENT,
-        errno.ENOTDIR,
-        errno.ELOOP,
-        errno.ENAMETOOLONG,
-        errno.ENXIO,
-    }
-)
-"""Errors that last until the file changes.
-
-ENXIO comes from a socket, None from a name that `open` refuses (ValueError).
-"""
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """Errors that mean that no folder is there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """Why a file or folder cannot be read.
-
-    With `is_folder` it concerns everything below. With `may_pass` the same file may
-    become readable without a change, so it is read again.
-    """
-
-    reason: str
-    suggestion: str | None = None
-    is_folder: bool = False
-    may_pass: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,84 +60,6 @@ class Absence:
     """Why a folder shows no files: "does not exist", or "cannot be read: …"."""
 
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """The bytes of a file and its signature at that time.
-
-    The signature is None for a file that changed during every attempt.
-    """
-
-    raw: bytes
-    signature: Signature | None
-
-
-def signature_at(path: str) -> Signature | None:
-    """Return the signature of the file at `path`, None if there is none."""
-    try:
-        return signature_of(os.stat(path))  # noqa: PTH116 (a Path for each of 10,000 files takes longer than the stat)
-    except (OSError, ValueError):
-        return None
-
-
-def read_bounded(path: str, trust: Trust | None = None) -> Content | Trouble:
-    """Read a regular file of at most `LARGEST` bytes; retry if it changes meanwhile.
-
-    Never blocks on a pipe. With `trust`, refuses every file outside that trust.
-    """
-    content: Content | Trouble = Trouble(reason="it is not there")
-    for _ in range(_ATTEMPTS):
-        try:
-            content = _read_once(trust.vetted(path) if trust else path)
-        except UntrustedError as error:
-            return _untrusted(error.objection, is_folder=False)
-        except (OSError, ValueError) as error:
-            may_pass = getattr(error, "errno", None) not in _LASTING
-            return Trouble(reason=f"it cannot be read: {_reason(error)}", may_pass=may_pass)
-        if isinstance(content, Trouble) or content.signature is not None:
-            return content
-    return content
-
-
-def _read_once(path: str) -> Content | Trouble:
-    """Read a file once; the signature is None if the file changed meanwhile."""
-    try:
-        descriptor = open_regular(path)
-    except NotRegularError as error:
-        return Trouble(reason=str(error.strerror))
-    try:
-        before = os.fstat(descriptor)
-        if objection := _objection(before):
-            return objection
-        # One byte more than expected shows growth; a shorter result shows truncation.
-        raw = os.read(descriptor, before.st_size + 1)
-        is_whole = len(raw) == before.st_size and signature_of(
-            os.fstat(descriptor)
-        ) == signature_of(before)
-        return Content(raw=raw, signature=signature_of(before) if is_whole else None)
-    finally:
-        os.close(descriptor)
-
-
-def _objection(status: os.stat_result) -> Trouble | None:
-    """Return why a file cannot be read because of its type or size."""
-    if not stat.S_ISREG(status.st_mode):
-        return Trouble(reason=f"it is {kind_of(status)}, not a file")
-    return _too_large() if status.st_size > LARGEST else None
-
-
-def _untrusted(objection: Objection, *, is_folder: bool) -> Trouble:
-    reason = f"root does not read {'the folder' if is_folder else 'it'}: {objection.reason}"
-    return Trouble(reason=reason, suggestion=objection.suggestion, is_folder=is_folder)
-
-
-def _too_large() -> Trouble:
-    return Trouble(reason=f"it is larger than {size_text(LARGEST)}", suggestion="split it")
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
 
 
 def listed(
@@ -207,7 +93,7 @@ def listed(
                 return _absence_by(error)
             if isinstance(error, FileNotFoundError):
                 continue
-            reason = f"the folder cannot be read: {_reason(error)}"
+            reason = f"the folder cannot be read: {reason_of(error)}"
             walk.troubles[relative] = Trouble(reason=reason, is_folder=True)
     return Listing(
         files=walk.files,
@@ -229,7 +115,7 @@ def _absence(root: str) -> Absence:
 
 def _absence_by(error: OSError) -> Absence:
     is_gone = error.errno in _GONE
-    return Absence(reason="does not exist" if is_gone else f"cannot be read: {_reason(error)}")
+    return Absence(reason="does not exist" if is_gone else f"cannot be read: {reason_of(error)}")
 
 
 def _objection_to(entry: os.DirEntry[str], status: os.stat_result) -> Objection | None:
@@ -280,7 +166,7 @@ class _Walk:
         if not stat.S_ISDIR(status.st_mode):
             return False
         if self._is_guarded and (objection := ROOT.objection(path)):
-            self.troubles[relative] = _untrusted(objection, is_folder=True)
+            self.troubles[relative] = untrusted(objection, is_folder=True)
         elif identity not in self._entered:
             self._entered.add(identity)
             self.ahead.append((path, relative))
@@ -366,14 +252,14 @@ class _Walk:
             status = entry.stat()
         except OSError as error:
             if entry.is_symlink():
-                self.troubles[relative] = Trouble(reason=f"it is a broken link: {_reason(error)}")
+                self.troubles[relative] = Trouble(reason=f"it is a broken link: {reason_of(error)}")
             elif not isinstance(error, FileNotFoundError):  # removed since the scandir
-                self.troubles[relative] = Trouble(reason=f"it cannot be read: {_reason(error)}")
+                self.troubles[relative] = Trouble(reason=f"it cannot be read: {reason_of(error)}")
             return None
-        if reason := _objection(status):
+        if reason := trouble_with(status):
             self.troubles[relative] = reason
         elif self._is_guarded and (objection := _objection_to(entry, status)):
-            self.troubles[relative] = _untrusted(objection, is_folder=False)
+            self.troubles[relative] = untrusted(objection, is_folder=False)
         else:
             return signature_of(status)
         return None
@@ -391,5 +277,5 @@ class _Walk:
         Otherwise its requests would count as removed.
         """
         if folder and error.errno not in _GONE:
-            reason = f"the folder cannot be read: {_reason(error)}"
+            reason = f"the folder cannot be read: {reason_of(error)}"
             self.troubles[neutral(folder)] = Trouble(reason=reason, is_folder=True)

@@ -14,15 +14,15 @@ from runner.errors import Problem
 from runner.requests.building.mentions import ON_FAILURE, Mention, mentioned
 from runner.requests.building.request import Draft, built
 from runner.requests.catalog import defaults as shared
-from runner.requests.catalog.dates_file import dates_file
 from runner.requests.catalog.defaults import Defaults
-from runner.requests.catalog.listing import Content, Trouble
-from runner.requests.catalog.outside_files import discreet
+from runner.requests.files.bounded_read import Content, Trouble
+from runner.requests.files.dates_file import dates_file
+from runner.requests.files.outside_files import discreet
 from runner.requests.findings import (
     Finding,
     Spot,
-    beside,
     lies_below,
+    merged_findings,
     shown,
     value_at,
     without_consequences,
@@ -287,7 +287,7 @@ def _findings(document: Document, data: object) -> list[Finding]:
     `data` is the document with its defaults filled in.
     """
     by_schema = findings_in(data)
-    return beside(document.findings, by_schema) if document.findings else list(by_schema)
+    return merged_findings(document.findings, by_schema) if document.findings else list(by_schema)
 
 
 def _naming(stem: str) -> str:

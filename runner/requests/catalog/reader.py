@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from runner.errors import Problem
-from runner.requests.catalog.cross_checks import broken_references, with_unique_names
+from runner.requests.catalog.cross_checks.references import broken_references, with_unique_names
 from runner.requests.catalog.loading import Candidate, file_problem
 from runner.requests.catalog.remembered_files import Notes, notes_in, recollected, written
 from runner.requests.catalog.scan import JobFiles

@@ -17,8 +17,8 @@ from typing import Any
 from runner import __version__
 from runner.requests.building.mentions import ON_FAILURE, Mention, mentioned
 from runner.requests.building.stored import definition_digest
-from runner.requests.catalog.listing import signature_at
 from runner.requests.catalog.loading import Candidate, LoadedFile
+from runner.requests.files.bounded_read import signature_at
 from runner.requests.findings import Spot
 from runner.requests.model import ProcessRequest
 from runner.resources import schema_text

@@ -10,7 +10,7 @@ from typing import Any
 from runner.errors import Problem, RefusedError
 from runner.requests.building.request import draft_from
 from runner.requests.catalog.defaults import NAMES
-from runner.requests.catalog.listing import Content, read_bounded
+from runner.requests.files.bounded_read import Content, read_bounded
 from runner.requests.findings import DataPath, path_text, value_at
 from runner.requests.model import ProcessRequest
 from runner.requests.schema.lookup import below, owners_of

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from runner.requests.catalog.defaults_files import DefaultsFiles
 from runner.requests.catalog.entries import read_entry
-from runner.requests.catalog.listing import Absence, Listing, Trouble, listed
+from runner.requests.catalog.listing import Absence, Listing, listed
 from runner.requests.catalog.loading import Place
 from runner.requests.catalog.remembered_files import Entry, reads_differ
+from runner.requests.files.bounded_read import Trouble
 from runner.system.regular_files import Signature
 
 _ROUNDS = 4

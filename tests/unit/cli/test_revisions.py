@@ -10,7 +10,7 @@ import pytest
 
 from runner.cli.revisions import Repository
 from runner.errors import UsageError
-from runner.requests.catalog.listing import LARGEST, Trouble, read_bounded
+from runner.requests.files.bounded_read import LARGEST, Trouble, read_bounded
 
 IDENTITY = (
     "-c",

@@ -19,9 +19,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import Problem
-from runner.requests.catalog.listing import LARGEST, Content, Trouble, read_bounded
 from runner.requests.catalog.loading import LoadedFile, Place, loaded
 from runner.requests.catalog.reader import Catalog, CatalogReader
+from runner.requests.files.bounded_read import LARGEST, Content, Trouble, read_bounded
 from runner.requests.yaml.document import documents_in
 from runner.resources import example_files
 

@@ -13,8 +13,8 @@ import pytest
 from runner.errors import RunnerError
 from runner.lifecycle import Misfire
 from runner.requests.building.stored import definition_text, request_from_definition
-from runner.requests.catalog.listing import Content
 from runner.requests.catalog.loading import LoadedFile, Place, loaded
+from runner.requests.files.bounded_read import Content
 from runner.requests.model import (
     Command,
     Context,

@@ -12,8 +12,8 @@ import pytest
 from support.effort import effort_of
 
 from runner.requests.catalog import entries
-from runner.requests.catalog.listing import Content, Trouble, read_bounded
 from runner.requests.catalog.reader import Catalog, CatalogReader, exhausted
+from runner.requests.files.bounded_read import Content, Trouble, read_bounded
 from runner.requests.model import ProcessRequest, Schedule, Shell
 
 GOOD = "process: {shell: x}\n"

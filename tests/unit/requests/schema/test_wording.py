@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runner.requests.catalog.listing import Content
 from runner.requests.catalog.loading import Place, loaded
+from runner.requests.files.bounded_read import Content
 from runner.timing.parsing import parse_rule
 from runner.timing.wording import describe
 

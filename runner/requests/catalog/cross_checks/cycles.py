@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     Targets = Mapping[str, Collection[str]]
 
 
-def circles(targets: Targets) -> Iterator[frozenset[str]]:
+def cycles_in(targets: Targets) -> Iterator[frozenset[str]]:
     """Yield each set of names that refer to one another in a cycle (strongly connected).
 
     A name that refers to itself is a cycle of one. Tarjan's algorithm ("Depth-first
@@ -18,7 +18,7 @@ def circles(targets: Targets) -> Iterator[frozenset[str]]:
     may exceed Python's recursion limit. Each name and each reference is visited once.
 
     >>> targets = {"a": ["b"], "b": ["a", "c"], "c": ["d"], "e": ["e"]}
-    >>> [sorted(cycle) for cycle in circles(targets)]
+    >>> [sorted(cycle) for cycle in cycles_in(targets)]
     [['a', 'b'], ['e']]
     """
     # Name to the lowest visiting number reachable from it (Tarjan's "lowlink").

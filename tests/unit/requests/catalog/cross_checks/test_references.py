@@ -9,11 +9,11 @@ import pytest
 from support.effort import effort_of
 
 from runner.errors import Problem
-from runner.requests.catalog.cross_checks import broken_references
-from runner.requests.catalog.listing import Content
+from runner.requests.catalog.cross_checks.references import broken_references
 from runner.requests.catalog.loading import Candidate, LoadedFile, Place, loaded
 from runner.requests.catalog.reader import CatalogReader
 from runner.requests.catalog.remembered_files import Entry, notes_in, recollected, written
+from runner.requests.files.bounded_read import Content
 
 
 def candidates(files: Mapping[str, str]) -> dict[str, Candidate]:

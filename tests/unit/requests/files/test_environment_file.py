@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from runner.execution.environment_files import read
 from runner.execution.spawn import SpawnError
-from runner.requests.catalog.environment_file import parse
+from runner.requests.files.environment_file import parse
 
 
 @pytest.mark.parametrize(

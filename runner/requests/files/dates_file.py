@@ -6,9 +6,9 @@ import os.path
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.requests.catalog.listing import Trouble, read_bounded, signature_at
-from runner.requests.catalog.outside_files import discreet
 from runner.requests.dates import dates_in
+from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
+from runner.requests.files.outside_files import discreet
 from runner.requests.findings import DataPath, Finding, shown
 from runner.system.regular_files import Signature
 from runner.system.trust import ROOT

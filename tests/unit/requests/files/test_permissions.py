@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import RefusedError
-from runner.requests.catalog.permissions import is_guarded, require_trusted
 from runner.requests.catalog.reader import Catalog, CatalogReader, exhausted
+from runner.requests.files.permissions import is_guarded, require_trusted
 
 REQUEST = "process: {command: [id]}\n"
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs to give files away")

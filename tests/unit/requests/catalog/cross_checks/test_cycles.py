@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.requests.catalog.cycles import circles, way_between
+from runner.requests.catalog.cross_checks.cycles import cycles_in, way_between
 
 graphs = st.dictionaries(
     st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdefgh"), max_size=3), max_size=6
@@ -35,7 +35,7 @@ def test_a_cycle_contains_all_names_that_reach_one_another(targets: dict[str, li
         for name in targets
         if name in reached(name, targets)
     }
-    found = list(circles(targets))
+    found = list(cycles_in(targets))
     assert len(found) == len(expected)
     assert set(found) == expected
 
@@ -43,7 +43,7 @@ def test_a_cycle_contains_all_names_that_reach_one_another(targets: dict[str, li
 @settings(max_examples=50)
 @given(graphs)
 def test_each_step_of_a_path_is_a_reference(targets: dict[str, list[str]]) -> None:
-    for cycle in circles(targets):
+    for cycle in cycles_in(targets):
         for start in cycle:
             for goal in cycle:
                 way = way_between(start, goal, targets, cycle)
@@ -54,5 +54,5 @@ def test_each_step_of_a_path_is_a_reference(targets: dict[str, list[str]]) -> No
 
 def test_a_long_chain_and_a_large_cycle_need_no_recursion() -> None:
     chain = {str(number): [str(number + 1)] for number in range(20_000)}
-    assert not list(circles(chain))
-    assert [len(cycle) for cycle in circles({**chain, "20000": ["0"]})] == [20_001]
+    assert not list(cycles_in(chain))
+    assert [len(cycle) for cycle in cycles_in({**chain, "20000": ["0"]})] == [20_001]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from runner.errors import Problem
 from runner.requests.building.mentions import FORMERLY, ON_FAILURE
-from runner.requests.catalog.cycles import circles, way_between
-from runner.requests.catalog.group_checks import GroupChecks
+from runner.requests.catalog.cross_checks.cycles import cycles_in, way_between
+from runner.requests.catalog.cross_checks.groups import GroupChecks
 from runner.requests.findings import Spot, nearest, path_text
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class _Mentioned:
             each.request.name: [mention.name for mention in each.mentions if mention.is_run]
             for each in mentioning
         }
-        self._cycles = {name: cycle for cycle in circles(self._runs) for name in cycle}
+        self._cycles = {name: cycle for cycle in cycles_in(self._runs) for name in cycle}
         self._groups = GroupChecks(chosen)
         self._suggestions_left = _MOST_SUGGESTIONS
 

@@ -1,0 +1,1 @@
+"""Errors that exist only between documents: names, references, groups, cycles."""
