@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.cookbook import Kitchen, recipes
 from support.place import Place, check_log, wait_until
 
 # The tests depend on nothing that who starts them happens to have: `nohup` and shells
@@ -100,3 +101,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
             process.wait()
             raise
     check_log(made.log)
+
+
+@pytest.fixture
+def kitchen(place: Place, request: pytest.FixtureRequest) -> Kitchen:
+    """Provide a folder with the files of the recipe that the test tries."""
+    return Kitchen(place, recipes()[request.param])

@@ -50,6 +50,9 @@ TOPICS = {
         heading="When the clocks change",
         summary="What fires when the clocks change",
     ),
+    "cookbook": Topic(
+        document=_REQUESTS, heading="Cookbook", summary="How do I …? Examples to copy"
+    ),
     "log": Topic(
         document=_RECORDS, heading="The monitor log", summary="Every field of a monitor record"
     ),

@@ -179,12 +179,14 @@ def test_the_set_up_commands_stand_there_as_they_are_to_be_typed() -> None:
 
 
 def test_the_yaml_examples_are_valid_and_make_one_jobs_folder(tmp_path: Path) -> None:
+    (tmp_path / "jobs.d").mkdir()
     examples = [block for block in BLOCKS if block.language == "yaml"]
     for index, example in enumerate(examples):
-        path = tmp_path / (example.file or f"jobs.d/example-{index}.yaml")
-        path.parent.mkdir(exist_ok=True)
-        assert not path.exists(), f"two examples are {path.name}"
-        path.write_text(example.text)
+        if not example.file:
+            (tmp_path / f"jobs.d/example-{index}.yaml").write_text(example.text)
+    for block in BLOCKS:
+        if block.file and block.language != "yml":
+            block.write_in(tmp_path)
     catalog = CatalogReader(tmp_path / "jobs.d", default_zone="UTC").read()
     assert list(catalog.problems) == []
     assert (
@@ -209,8 +211,8 @@ def test_the_transcripts_are_what_is_really_printed(tmp_path: Path) -> None:
     demo, has_jq = Demo(tmp_path), shutil.which("jq") is not None
     with demo.first_terminal() as start:
         for block in BLOCKS:
-            if block.language == "yaml" and block.file:
-                (demo.folder / block.file).write_text(block.text)
+            if block.document == README and block.file:
+                block.write_in(demo.folder)
             elif block.language == "console":
                 transcript = "".join(
                     f"$ {command}\n{printed(demo, start, command, output)}"

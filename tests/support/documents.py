@@ -15,7 +15,7 @@ DOCUMENTS = tuple(ROOT / path for path in resources.DOCUMENTS)
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)<!-- /generated -->", re.DOTALL)
-_FILE = re.compile(r"# (\S+\.(?:yaml|env|txt))\n")
+_FILE = re.compile(r"# (\S+\.(?:yaml|env|txt|py|conf))\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,15 @@ class Block:
             part.partition("\n") for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]
         ]
         return [(command, output) for command, _, output in steps]
+
+    def write_in(self, folder: Path) -> Path:
+        """Write the file that the block names into a folder; return its path."""
+        assert self.file is not None
+        path = folder / self.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert not path.exists(), f"two examples are {path.name}"
+        path.write_text(self.text)
+        return path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

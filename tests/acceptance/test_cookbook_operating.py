@@ -1,0 +1,147 @@
+"""The cookbook: what a person does with requests, records and files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.clock_world import GivenClock, living
+from support.cookbook import Kitchen, moment, tries
+from support.place import wait_until
+
+needs_jq = pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+
+
+@tries("How do I run a request now?")
+def test_it_runs_now_with_its_own_or_with_given_parameters(kitchen: Kitchen) -> None:
+    assert kitchen.type_all() == ["report of this\n", "report of 2026-10\n"]
+    records = kitchen.place.finished("report", channel="direct")
+    assert [record["status"] for record in records] == ["success", "success"]
+
+
+@tries("How do I run a one-time request again?")
+def test_it_runs_again_by_command_and_by_a_changed_token(kitchen: Kitchen) -> None:
+    place = kitchen.place
+    kitchen.runs("migrate")
+    kitchen.type_all()
+    place.await_finished("migrate", count=2)
+    file = kitchen.folder / "jobs.d/migrate.yaml"
+    file.write_text(file.read_text() + "reschedule: 2\n")
+    place.await_finished("migrate", count=3, status="success")
+
+
+@tries("How do I stop a running execution?")
+def test_the_execution_and_its_children_end(kitchen: Kitchen) -> None:
+    place = kitchen.place
+    place.start()
+    (started,) = wait_until(lambda: place.events("execution.started", "long"))
+    status, _ = kitchen.type_all()
+    assert "long" in status
+    (record,) = place.await_finished("long")
+    assert (record["status"], record["reason"]) == ("killed", "killed_by_user")
+    assert not Path(f"/proc/{started['pid']}").exists()
+
+
+@tries("How do I hold a request for a while?")
+def test_it_rests_until_it_is_scheduled_again(kitchen: Kitchen) -> None:
+    place = kitchen.place
+    kitchen.runs("replicate")
+    unschedule, look, schedule = kitchen.recipe.commands
+    kitchen.type(unschedule)
+    assert re.search(r"replicate +unscheduled +drifted", kitchen.type(look))
+    assert place.items("ls")[0]["scheduled_for"] is None
+    before = len(place.finished("replicate"))
+    kitchen.type(schedule)
+    place.await_finished("replicate", count=before + 2)
+
+
+@tries("How do I test a request before it is deployed?")
+def test_the_trial_leaves_nothing_in_the_real_log(kitchen: Kitchen) -> None:
+    valid, fires, output = kitchen.type_all()
+    assert valid == "1 request, all valid\n"
+    assert len(re.findall(r" 05:00:00\+00:00 .* new$", fires, re.MULTILINE)) == 3
+    assert output == "it works\n"
+    assert not kitchen.place.state.exists()
+
+
+@tries("How do I deploy from git?")
+def test_a_pull_is_planned_and_becomes_live(kitchen: Kitchen) -> None:
+    place, folder = kitchen.place, kitchen.folder
+    origin = folder / "origin"
+    _commit(origin, "report", "echo one")
+    clone, start, fetch, plan, pull = kitchen.recipe.commands
+    kitchen.type(clone.replace("https://git.example/erp-jobs.git", str(origin)))
+    place.start(*start.removeprefix("runner start ").split())
+    place.await_finished("report", output_tail="one\n")
+
+    commit = _commit(origin, "invoice", "echo two")
+    kitchen.type(fetch)
+    # From the clone to what its origin has: seen from there, `invoice` is still missing.
+    assert "invoice" in kitchen.type(plan, exit_code=3)
+    kitchen.type(pull)
+    (record,) = place.await_finished("invoice")
+    assert record["git_commit"] == commit
+
+
+def _commit(repository: Path, name: str, shell: str) -> str:
+    """Commit a request that runs at once; return the commit's id."""
+    (repository / "jobs.d").mkdir(parents=True, exist_ok=True)
+    text = f"process: {{shell: {shell}}}\ntiming: run_immediately\n"
+    (repository / f"jobs.d/{name}.yaml").write_text(text)
+    identity = ("-c", "user.name=maria", "-c", "user.email=maria@erp.example")
+    for command in (["init", "-q", "-b", "main"], ["add", "."], [*identity, "commit", "-qm", name]):
+        subprocess.run(["git", "-C", repository, *command], check=True, timeout=60)
+    shown = subprocess.run(
+        ["git", "-C", repository, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    )
+    return shown.stdout.strip()
+
+
+@tries("How do I rename a request?")
+def test_it_keeps_its_state_and_does_not_run_again(kitchen: Kitchen) -> None:
+    place = kitchen.place
+    kitchen.runs("invoice")
+    kitchen.type("; ".join(kitchen.recipe.commands))
+    wait_until(lambda: [item["request"] for item in place.items("ls")] == ["send-invoices"])
+    assert place.items("ls")[0]["status"] == "complete"
+    kitchen.type("runner reload")
+    assert len(place.events("execution.started")) == 1
+
+
+@tries("How do I find out why something did not run?")
+def test_the_commands_explain_it(kitchen: Kitchen) -> None:
+    with living(kitchen.place, GivenClock(moment("2026-11-22 12:00"))) as life:
+        life.go_on(moment("2026-11-24 03:00") - moment("2026-11-22 12:00"))
+    explain, look, _ = kitchen.recipe.commands
+    assert "its rule has no fire then" in kitchen.type(explain)
+    assert "monday" in kitchen.type(look)
+    missed = kitchen.type(explain.replace("2026-11-24", "2026-11-23"))
+    assert "missed" in missed
+
+
+@tries("How do I rotate the monitor log?")
+def test_a_renamed_log_is_continued_in_a_new_file(kitchen: Kitchen) -> None:
+    place = kitchen.place
+    configuration = (kitchen.folder / "logrotate.conf").read_text()
+    assert "copytruncate" not in configuration
+    assert "/monitor.jsonl {" in configuration
+    place.declare("tick", "true", {"schedule": {"frequency": "secondly"}})
+    kitchen.runs("tick")
+    place.rotated.append(place.log.rename(place.state / "monitor.jsonl.1"))
+    wait_until(lambda: place.log.exists() and place.log.stat().st_size)
+    identities = [record["id"] for record in place.records()]
+    assert len(identities) == len(set(identities)) > 3
+
+
+@needs_jq
+@tries("How do I ask the log a question?")
+def test_the_questions_get_their_answers(kitchen: Kitchen) -> None:
+    record = kitchen.runs("slow")
+    assert kitchen.type_all() == [
+        "slow: exit code 3\n",
+        f"{record['duration_s']} s  slow\n",
+        "slow  0 of 1\n",
+    ]
