@@ -41,6 +41,11 @@ _EVENTS: Mapping[Change, Callable[[RequestFacts], Record]] = {
     Change.REMOVED: events.request_removed,
 }
 
+_LAST_FIRE = "the fire that is due now is the last one"
+"""The message of a completed request. Its record comes before those of the last execution:
+it is committed with the claim, before anything is spawned.
+"""
+
 
 class Decision:
     """Collects states, claims and records into `batch` at one instant, `now`."""
@@ -159,7 +164,8 @@ class Decision:
                 by=state.pressed_by,
             )
         if settlement.state.status is not state.status:
-            self._record_change(name, Change.COMPLETED, settlement.state, by=None)
+            message = _LAST_FIRE if settlement.claims else None
+            self._record_change(name, Change.COMPLETED, settlement.state, by=None, message=message)
 
     def claim(
         self,
@@ -191,6 +197,7 @@ class Decision:
         *,
         by: str | None,
         former: str | None = None,
+        message: str | None = None,
     ) -> None:
         request = self.requests.get(name) or self._registry.requests.get(name)
         source = request.source if request else None
@@ -205,7 +212,7 @@ class Decision:
             request_file=None if source is None else source.file,
             request_sha256=None if source is None else source.sha256,
             git_commit=self.git,
-            message=f"renamed from {former}" if former else None,
+            message=f"renamed from {former}" if former else message,
         )
         self.record(_EVENTS[change](facts))
 

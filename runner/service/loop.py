@@ -39,7 +39,7 @@ from runner.service.registry import Registry, request_row
 from runner.service.reload import catalog_change
 from runner.service.reload.background_reader import AsideReader
 from runner.service.reload.catalog_switch import CatalogSwitch
-from runner.service.self_report import about, adopted_words, start_message
+from runner.service.self_report import ALIVE, about, adopted_words, start_message
 from runner.service.settings import Settings
 from runner.service.stopping import Stopping
 from runner.service.systemd import SILENT, Notifier
@@ -334,6 +334,7 @@ class Runner:
                 "started": str(to_microseconds(self._clock.now())),
                 "stopping": "",
             }
+            | ({ALIVE: str(os.getpid())} if self._is_firing else {})
         )
 
     def _decision(self, *, is_closing: bool = False) -> Decision:
@@ -490,7 +491,7 @@ class Runner:
             clock_step.forget_verdicts(decision, self.registry)
             self._follow_clock(decision, None)
         if self._watch.is_saving_due:
-            self._journal.note_meta(self._watch.memory())
+            self._journal.note_meta(self._watch.memory() | {ALIVE: ""})
         is_ready = self._watch.trouble is None and not self._store_rests.is_on
         if not self._has_begun and is_ready and not self._stopping.is_asked:
             self._begin(is_start=False)
@@ -643,4 +644,4 @@ class Runner:
         uptime_s = self._clock.elapsed_s() - self._begun_s
         record = runner_stopped(self._about(), signal=self._stopping.signal, uptime_s=uptime_s)
         self._journal.record(record, self._clock.now())
-        self._journal.note_meta(self._watch.memory())
+        self._journal.note_meta(self._watch.memory() | {ALIVE: ""})

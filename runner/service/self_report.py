@@ -12,6 +12,12 @@ from runner.service.reload.catalog_change import CatalogChange, first_runs
 from runner.service.settings import Settings
 from runner.store.rows import Phase
 
+ALIVE = "alive"
+"""The key in the store's meta table for the pid of a runner that has recorded no stop.
+
+Empty after an orderly stop. If nobody owns the store and it is not, that runner was killed.
+"""
+
 
 def about(settings: Settings, *, git_commit: str | None, requests: int) -> RunnerFacts:
     """Return what all records about a runner contain."""

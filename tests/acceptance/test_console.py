@@ -31,6 +31,30 @@ def test_a_success_shows_the_first_line_of_its_output(place: Place) -> None:
     assert lines["bad"].endswith(", exit code 3 — at last")
 
 
+def test_before_the_last_execution_starts_the_console_says_that_this_fire_is_the_last_one(
+    place: Place,
+) -> None:
+    place.declare("once", "true", NOW)
+    place.declare("over", "true", {"run_later": {"start": "2020-01-01 00:00"}})
+    runner = place.start()
+    place.await_finished("once")
+    assert place.stop(runner) == 0
+    lines = [line[10:] for line in place.console().splitlines()]
+    told = [line for line in lines if "once" in line.split() and "scheduled" not in line]
+    assert told[0] == "· once  no more fires: the fire that is due now is the last one"
+    assert told[1].startswith("▶ once  started") and told[2].startswith("✓ once  success")
+    assert "· over  no more fires" in lines
+    assert "complete" not in place.console()
+    for command in (["ls"], ["show", "once"], ["status"], ["explain", "once"]):
+        shown = place.run(*command)
+        assert "no more fires" in shown.stdout or command == ["status"], shown
+    (record,) = place.events("request.completed", "once")
+    assert (record["status"], record["message"]) == (
+        "complete",
+        "the fire that is due now is the last one",
+    )
+
+
 @pytest.mark.parametrize("columns", [80, 50])
 def test_on_a_terminal_no_line_of_the_console_is_wider_than_it(place: Place, columns: int) -> None:
     place.declare("talks", f"echo {'word ' * 40}", NOW)

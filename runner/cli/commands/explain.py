@@ -21,6 +21,7 @@ from runner.cli.places import Places
 from runner.cli.times import OfDay, Toward, read_time
 from runner.cli.troubles import report_trouble
 from runner.errors import UsageError
+from runner.lifecycle import RequestStatus
 from runner.monitor.names import is_called, path_of, shown_name
 from runner.planning.coming_fires import coming_fires, standing
 from runner.planning.states.firing import delay_of
@@ -236,8 +237,9 @@ def _print_meaning(subject: _Subject, count: int, output: str) -> None:
 def _print_standing(subject: _Subject) -> None:
     about = subject.about
     if "status" in about:
+        verb = "has" if about["status"] == RequestStatus.COMPLETE else "is"  # "no more fires"
         echo(
-            f"{about['request']} is {coloured(about['status'])}"
+            f"{about['request']} {verb} {coloured(about['status'])}"
             + (f": {about['message']}" if about["message"] else "")
         )
     if about.get("delay_s"):

@@ -16,7 +16,14 @@ import click
 from runner.cli.loading import Loaded, load
 from runner.cli.options import complete_requests, output_option, place_options
 from runner.cli.output.fitting import id_text
-from runner.cli.output.tables import echo, json_line, local_text, print_items, style
+from runner.cli.output.tables import (
+    echo,
+    json_line,
+    local_text,
+    print_items,
+    status_words,
+    style,
+)
 from runner.cli.places import Places
 from runner.cli.times import OfDay, Toward, read_time
 from runner.cli.troubles import report_trouble
@@ -73,6 +80,7 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
             for problem in found[0].rejection.problems_of(name)
             for line in problem_lines(problem)
         ]
+    item["status"] = status_words(item["status"])
     if "executions" in item:
         item["executions"] = list(map(id_text, item["executions"]))
     width = max(map(len, item))

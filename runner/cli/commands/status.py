@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from runner import RELEASED
+from runner.cli.former_runner import former_runner_lines
 from runner.cli.loading import Loaded, load, served_jobs
 from runner.cli.options import output_option, place_options
 from runner.cli.output.fitting import id_text, moment_text, print_fitted
@@ -48,11 +49,12 @@ def status_command(output: str, places: Places) -> None:
     """Show whether a runner is alive, its commit, what runs, what waits and what is
     next.
 
-    The exit code is 4 if no runner is alive.
+    The exit code is 4 if no runner is alive. The command then says when the last one
+    ended, and what it left running.
     """
     pid = owner_pid(places.state)
     if pid is None:
-        raise NoRunnerError(no_runner_words(places))
+        raise NoRunnerError("\n".join((no_runner_words(places), *former_runner_lines(places))))
     trouble = TroubleNote(places.state).read()
     if trouble and output == "text":  # printed first: it explains why the store may be unreadable
         echo(f"trouble   nothing fires: {trouble}")

@@ -17,6 +17,7 @@ from loguru import logger
 
 from runner.cli.output.fitting import cut, terminal_columns
 from runner.cli.output.tables import (
+    NO_MORE_FIRES,
     json_line,
     short_commit,
     shown_line,
@@ -173,7 +174,8 @@ def _finished(record: Mapping[str, Any]) -> Line:
 def _request(word: str) -> Callable[[Mapping[str, Any]], Line]:
     def words(record: Mapping[str, Any]) -> Line:
         by = f" by {record['requested_by']}" if record["requested_by"] else ""
-        return "INFO", f"· {record['request']}  {word}{by}"
+        message = f": {record['message']}" if record["message"] else ""
+        return "INFO", f"· {record['request']}  {word}{by}{message}"
 
     return words
 
@@ -230,7 +232,7 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
     "request.scheduled": _request("scheduled"),
     "request.unscheduled": _request("unscheduled"),
     "request.rescheduled": _request("rescheduled"),
-    "request.completed": _request("complete"),
+    "request.completed": _request(NO_MORE_FIRES),
     "request.removed": _request("removed"),
     "request.rejected": _rejected,
     "runner.started": _runner_started,

@@ -34,6 +34,8 @@ COLOURS = {
     "drifted": "yellow",
     "complete": "blue",
 }
+NO_MORE_FIRES = "no more fires"
+"""How a person reads `complete`."""
 
 
 def who(record: Mapping[str, Any]) -> str:
@@ -55,8 +57,17 @@ def short_commit(revision: str | None) -> str | None:
 
 
 def coloured(status: str) -> str:
-    """Return a status in its colour."""
-    return style(status, fg=COLOURS[status]) if status in COLOURS else status
+    """Return a status in its colour, in the words of `status_words`."""
+    words = status_words(status)
+    return style(words, fg=COLOURS[status]) if status in COLOURS else words
+
+
+def status_words(status: str) -> str:
+    """Return a status as a person reads it.
+
+    `complete` would look like the end of an execution, while the last one may still run.
+    """
+    return NO_MORE_FIRES if status == "complete" else status
 
 
 def style(text: str, *, fg: str | None = None, bold: bool = False) -> str:

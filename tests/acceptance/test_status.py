@@ -1,0 +1,90 @@
+"""`status` without a runner: how the last one ended, and what it left."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+
+from support.place import GATE, Place, end_of, wait_until
+
+DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
+
+
+def _said(place: Place) -> list[str]:
+    done = place.run("status")
+    assert (done.returncode, done.stdout) == (4, "")
+    return done.stderr.splitlines()
+
+
+def _is_taken(place: Place, name: str) -> bool:
+    (status,) = place.items("status")
+    return any(each["request"] == name for each in status["running"] + status["waiting"])
+
+
+def test_before_the_first_runner_there_is_nothing_to_say_about_a_former_one(place: Place) -> None:
+    assert _said(place) == [
+        f"runner: no runner is running on {place.state}; `runner start` starts one"
+    ]
+
+
+def test_after_a_stop_it_says_when_the_last_runner_stopped(place: Place) -> None:
+    place.declare("daily", "true", DAILY)
+    assert place.stop(place.start()) == 0
+    (stopped,) = place.events("runner.stopped")
+    minute = str(stopped["time"])[:16].replace("T", " ")
+    (_, line) = _said(place)
+    assert line.startswith(f"  the last runner stopped at {minute}")
+    assert place.run("exec", "daily").returncode == 0
+    assert _said(place)[1:] == [line], "a command alone is no runner"
+
+
+def test_after_a_kill_it_names_what_was_left_running_and_what_ended_meanwhile(
+    place: Place,
+) -> None:
+    place.declare("slow", GATE)
+    place.declare("other", f"exec sh -c {GATE!r}")
+    place.declare("queued", "true")
+    place.write("both.yaml", "process: {group: {members: [{request: slow}]}}\n")
+    runner = place.start("--max-running", "3")
+    asking = []
+    for name in ("slow", "other", "both", "queued"):
+        asking.append(place.begin("exec", name))
+        wait_until(partial(_is_taken, place, name), what=f"{name} is claimed")
+    wait_until(lambda: len(place.events("execution.started")) == 4, what="all but queued run")
+    pids = {each["request"]: each["pid"] for each in place.events("execution.started", group=None)}
+    runner.kill()
+    runner.wait(timeout=60)
+    os.killpg(int(str(pids["other"])), signal.SIGKILL)
+    assert [end_of(each)[0] for each in asking] == [4, 4, 4, 4]
+
+    def is_other_gone() -> bool:
+        return not os.path.exists(f"/proc/{pids['other']}")  # noqa: PTH110
+
+    wait_until(is_other_gone, what="the end of other")
+    first, end, *fates = _said(place)
+    assert "no runner is running on" in first
+    assert end.startswith(
+        f"  the last runner (process {runner.pid}) ended without a stop; it was last seen at 20"
+    )
+    assert sorted(fates) == sorted(
+        [
+            f"  slow (process {pids['slow']}), both: left running; the next start adopts them",
+            f"  other (process {pids['other']}): ended meanwhile or never started;"
+            " the next start records them",
+            "  queued: waiting; the next start continues with them",
+        ]
+    )
+    place.open_gate()
+    again = place.start()
+    place.await_finished("queued")
+    assert place.stop(again) == 0
+
+
+def test_it_says_nothing_about_the_runner_of_another_jobs_folder(place: Place) -> None:
+    place.declare("daily", "true", DAILY)
+    place.stop(place.start())
+    other = place.folder / "other" / "jobs.d"
+    other.mkdir(parents=True)
+    done = place.run("status", "--jobs", str(other))
+    assert (done.returncode, len(done.stderr.splitlines())) == (4, 1)
