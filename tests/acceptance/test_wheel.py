@@ -20,6 +20,7 @@ import pytest
 from support.documents import DOCUMENTS
 from support.place import ROOT, check_log, wait_until
 
+from runner.cli.man_pages import man_pages
 from runner.cli.topics import TOPICS
 from runner.resources import example_files
 
@@ -134,6 +135,9 @@ def check_use(installed: Path, tmp_path: Path) -> None:
             first, _, _ = (ROOT / place.document).read_text().partition("\n")
             assert run(installed, "help", topic, cwd=tmp_path).startswith(first.strip("# "))
     assert run(installed, "help", "log", cwd=tmp_path).startswith("The monitor log\n")
+
+    manual = installed.parent.parent / "share/man/man1"
+    assert {path.name: path.read_text() for path in manual.iterdir()} == man_pages()
 
     run(installed, "init", "demo", cwd=tmp_path)
     demo = tmp_path / "demo"
