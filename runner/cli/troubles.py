@@ -13,6 +13,8 @@ from runner.cli.places import Places
 from runner.planning.states.firing import due_at
 from runner.service.trouble import TroubleNote
 from runner.store.database import owner_pid
+from runner.store.lock import lock_path
+from runner.system.regular_files import is_read_only
 
 _LATE = timedelta(seconds=10)
 """A healthy runner gives a due fire its verdict within milliseconds, or within seconds
@@ -36,9 +38,12 @@ def why_nothing_fires(places: Places, loaded: Loaded) -> str | None:
         return None
     at, name = oldest
     since = local_text(at, places.zone)
-    return (
-        f"{name} has been due since {since}, without a verdict; `runner doctor` looks for the cause"
+    cause = (
+        "the state folder is on a file system that is mounted read-only"
+        if is_read_only(lock_path(places.state))
+        else "`runner doctor` looks for the cause"
     )
+    return f"{name} has been due since {since}, without a verdict; {cause}"
 
 
 def report_trouble(places: Places, loaded: Loaded) -> None:

@@ -325,6 +325,12 @@ def _room(names: str, place: Path) -> Finding:
     status = os.statvfs(place)
     free, has_inodes = status.f_bavail * status.f_frsize, status.f_files > 0
     message = f"{free >> 20} MiB" + (f" and {status.f_favail} inodes" if has_inodes else "")
+    if status.f_flag & os.ST_RDONLY:
+        return problem(
+            "room",
+            f"the disk of {names} ({place}) is mounted read-only",
+            "mount it read-write: nothing fires without a store",
+        )
     if free < _NONE_BYTES or (has_inodes and status.f_favail == 0):
         return problem(
             "room",

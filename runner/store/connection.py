@@ -15,7 +15,8 @@ from pathlib import Path
 
 from runner.errors import StoreError, StoreUnwritableError
 from runner.store import schema
-from runner.system.regular_files import kind_of
+from runner.store.lock import lock_path
+from runner.system.regular_files import is_read_only, kind_of
 
 _BUSY_S = 2.0
 """How long the owner waits for another writer; the loop stands still meanwhile."""
@@ -112,6 +113,7 @@ def worded(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in _UNWRITABLE:
+            require_writable(path)
             raise StoreUnwritableError(
                 f"the store {path} cannot be used: {_UNWRITABLE[code]} ({error})"
             ) from error
@@ -123,6 +125,19 @@ def worded(path: Path) -> Iterator[None]:
         if "decode to UTF-8" in str(error):
             raise unusable(path, "is damaged (a text is not UTF-8)") from error
         raise
+
+
+def require_writable(path: Path) -> None:
+    """Raise StoreUnwritableError for a database on a file system that is read-only now.
+
+    SQLite calls that an I/O error. If another mount covers the folder, it even goes on
+    writing into its open files, while no output can be created. So the lock is opened for
+    writing: unlike SQLite's files, a process may close it without losing locks.
+    """
+    if is_read_only(lock_path(path.parent)):
+        raise StoreUnwritableError(
+            f"the store {path} cannot be used: it is on a file system that is mounted read-only"
+        )
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from runner.store.connection import (
     lengthen_wal,
     migrate,
     require_current,
+    require_writable,
     transaction,
     unusable,
     use_wal,
@@ -146,6 +147,7 @@ class Store:
         if not batch and appended is None:
             return ()
         self.check()
+        require_writable(self._path)
         records = tuple(enumerate(batch.records, self._last + 1))
         definitions = self._new_definitions(batch)
         with worded(self._path), transaction(self._connection):

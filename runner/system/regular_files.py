@@ -168,6 +168,19 @@ def is_folder(path: str | Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
+def is_read_only(path: str | Path) -> bool:
+    """Return whether the file system refuses to open a file for writing.
+
+    `os.access` and the mount's flags do not show a file system that the kernel made
+    read-only after an error.
+    """
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return False
+
+
 def is_missing(path: str | Path) -> bool:
     """Return whether a path certainly leads to nothing.
 

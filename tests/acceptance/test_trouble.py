@@ -5,6 +5,7 @@ on, and loses nothing.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from contextlib import suppress
@@ -211,6 +212,76 @@ def test_on_a_full_disk_every_command_that_looks_says_that_nothing_fires(place: 
         assert place.stop(runner) == 0
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+_READ_ONLY = "cannot be used: it is on a file system that is mounted read-only"
+
+
+def _mount(*arguments: object) -> None:
+    if subprocess.run(["mount", *map(str, arguments)], check=False).returncode:
+        pytest.skip("this machine does not let root mount this")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
+def test_while_the_state_folder_is_read_only_nothing_starts_and_afterwards_it_goes_on(
+    place: Place,
+) -> None:
+    place.declare("tick", "true", SECONDLY)
+    _log_at(place, place.folder / "monitor.jsonl")
+    runner = place.start()
+    place.await_finished("tick")
+    # A remount of the same mount is refused while the runner has files open for writing.
+    _mount("--bind", place.state, place.state)
+    try:
+        _mount("-o", "remount,bind,ro", place.state)
+        wait_until(lambda: _READ_ONLY in place.console())
+        before = len(place.events("execution.started"))
+        shown = "the state folder is on a file system that is mounted read-only"
+        wait_until(lambda: shown in place.run("status").stdout, what="status says why")
+        assert _READ_ONLY in place.run("exec", "tick").stderr
+        assert len(place.events("execution.started")) == before
+        assert place.console().count(_READ_ONLY) == 1
+    finally:
+        subprocess.run(["umount", "--lazy", place.state], check=True)
+    wait_until(lambda: "the store works again" in place.console())
+    place.await_finished("tick", status="success", count=before + 1)
+    assert place.finished("tick", status="misfired"), "what was due meanwhile is recorded"
+    failed = place.finished("tick", status="error")
+    assert len(failed) <= 1, "only what was claimed before and starts at that moment"
+    assert place.stop(runner) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
+def test_a_disk_that_the_kernel_made_read_only_is_called_so_and_the_next_start_goes_on(
+    place: Place,
+) -> None:
+    image, disk = place.folder / "image", place.folder / "disk"
+    with image.open("wb") as file:
+        file.truncate(32 << 20)
+    disk.mkdir()
+    if not shutil.which("mkfs.ext4"):
+        pytest.skip("this machine has no mkfs.ext4")
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    _mount("-o", "loop", image, disk)
+    try:
+        place.state = disk / "state"
+        place.environment["RUNNER_STATE"] = str(place.state)
+        _log_at(place, place.folder / "monitor.jsonl")
+        place.declare("tick", "true", SECONDLY)
+        runner = place.start()
+        place.await_finished("tick")
+        _mount("-o", "remount,abort", disk)  # what ext4 does after an error of the disk
+        wait_until(lambda: _READ_ONLY in place.console())
+        assert "disk I/O error" not in place.console()
+        assert place.stop(runner) == 0
+        subprocess.run(["umount", disk], check=True)
+        _mount("-o", "loop", image, disk)
+        count = len(place.finished("tick"))
+        runner = place.start()
+        place.await_finished("tick", count=count + 2)
+        assert place.stop(runner) == 0
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=False)
 
 
 def test_a_runner_that_gives_no_verdicts_is_reported_by_a_fire_that_is_overdue(
