@@ -15,6 +15,7 @@ from runner.planning.changeover import Served, changeover
 from runner.planning.coming_fires import first_fires
 from runner.planning.difference import changed_fields
 from runner.planning.forecast.collisions import Crowding, crowding
+from runner.planning.likely_renames import likely_renames
 from runner.planning.states.firing import Miss, Settlement, settle
 from runner.planning.states.registration import Change, Registration, register
 from runner.planning.states.state import RequestState
@@ -52,6 +53,8 @@ class Step:
     kind: Kind
     request: ProcessRequest
     renamed_from: str | None = None
+    looks_like: str | None = None
+    """For an added request, a removed one with the same definition: probably its former name."""
     alterations: tuple[Alteration, ...] = ()
     before: Outlook | None = None
     """None for a new request."""
@@ -103,7 +106,11 @@ def plan(old: Served, catalog: Catalog, now: datetime, durations: Mapping[str, t
     change = changeover(old, catalog)
     new = change.in_force.requests
     registrations = dict(change.registrations(old, [*new, *change.difference.removed], now))
-    steps = tuple(_steps(old, new, registrations, now))
+    likely = likely_renames(change, old.requests)
+    steps = tuple(
+        replace(step, looks_like=likely.get(step.name))
+        for step in _steps(old, new, registrations, now)
+    )
     states = {**old.states, **{step.name: step.state for step in steps}}
     return Plan(
         steps=tuple(step for step in steps if _is_worth_telling(step)),

@@ -41,6 +41,7 @@ def _step(step: Step, shown: Shown) -> dict[str, Any]:
         "kind": step.kind,
         "request": step.name,
         "formerly": step.renamed_from,
+        "looks_like": step.looks_like,
         "request_file": step.request.source.file,
         "fields": [asdict(each) for each in step.alterations],
         "events": [f"request.{change}" for change in step.told],

@@ -14,6 +14,7 @@ from runner.cli.output.plans.words import (
     fires_words,
     has_other_fires,
     missed_words,
+    rename_words,
     run_words,
     running,
     rush_words,
@@ -49,6 +50,7 @@ def lines(shown: Shown) -> Iterator[str]:
     problems = [problem for rejection in shown.plan.rejections for problem in rejection.problems]
     yield from _list("❌ Problems", list(map(_problem, problems)))
     yield from _table(shown)
+    yield from _list("⚠️ Perhaps renamed", list(rename_words(shown)))
     yield from _list(
         "▶️ Runs at once",
         [f"{_code(step.name)}: {run_words(step, fire)}" for step, fire in running(shown)],

@@ -13,6 +13,7 @@ from runner.cli.output.plans.words import (
     fires_words,
     has_other_fires,
     missed_words,
+    rename_words,
     run_words,
     running,
     rush_words,
@@ -44,6 +45,7 @@ def lines(shown: Shown) -> Iterator[str]:
         kept = sorted(name for name, by in shown.plan.kept.items() if by == rejection)
         if kept:
             yield f"    the last good version of {', '.join(kept)} stays active"
+    yield from _section("perhaps renamed", list(rename_words(shown)))
     yield from _section("runs at once", [_run(step, fire, shown) for step, fire in running(shown)])
     yield from _section("recorded as misfired", list(missed_words(shown)))
     yield from _section(

@@ -84,6 +84,16 @@ def running(shown: Shown) -> list[tuple[Step, datetime]]:
     return [(step, fire) for step in shown.plan.steps for fire in step.runs]
 
 
+def rename_words(shown: Shown) -> Iterator[str]:
+    """Yield the added requests that look like removed ones, with what would keep their state."""
+    for step in shown.plan.steps:
+        if (former := step.looks_like) is not None:
+            yield (
+                f"{step.name} looks like {former}: if it is the same request under a new name, "
+                f"add `formerly: {former}`, which keeps its state and history"
+            )
+
+
 def missed_words(shown: Shown) -> Iterator[str]:
     """Yield the length of each span that is recorded as misfired."""
     for step in shown.plan.steps:

@@ -432,3 +432,34 @@ def test_a_served_request_has_run_its_immediate_execution(place: World) -> None:
     place.write("daily", {**TRUE, "timing": AT_TWO})
     catalog = place.fresh_reader().read()
     assert not plan(served(catalog.requests, NOON), catalog, NOON, {}).steps
+
+
+def _looks(place: World) -> dict[str, str | None]:
+    return {step.name: step.looks_like for step in place.plan().steps}
+
+
+def test_an_added_request_with_the_definition_of_a_removed_one_looks_renamed(
+    place: World,
+) -> None:
+    body: Document = {"process": {"shell": "true"}, "timing": "run_immediately"}
+    place.write("a", body)
+    place.reload()
+    place.remove("a")
+    place.write("b", body)
+    assert _looks(place) == {"a": None, "b": "a"}
+    assert [step.kind for step in place.plan().steps] == [Kind.REMOVED, Kind.ADDED]
+    place.write("b", {**body, "formerly": "a"})
+    assert _looks(place) == {"b": None}, "nothing to point out"
+    place.write("b", {**body, "description": "another"})
+    assert _looks(place) == {"a": None, "b": None}
+
+
+def test_of_several_alike_requests_none_looks_renamed(place: World) -> None:
+    body: Document = {"process": {"shell": "true"}, "timing": "run_immediately"}
+    place.write("a", body)
+    place.write("keeper", {"process": {"shell": "true"}})
+    place.reload()
+    place.remove("a")
+    for name in ("b", "c"):
+        place.write(name, body)
+    assert set(_looks(place).values()) == {None}
