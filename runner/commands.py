@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import NoRunnerError, RefusedError, StoreError, StoreMissingError
-from runner.store import mailbox
-from runner.store.database import owner_pid
-from runner.store.places import require_trusted_state
+from runner.store.opening import mailbox_of
+from runner.store.protocol import Mailbox
 from runner.store.rows import CommandRow, CommandStatus
+from runner.store.state_folder import require_trusted_state
 from runner.system.trust import user_name
 from runner.values import new_id
 
@@ -178,7 +178,8 @@ def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.
     write. `wait` sleeps for a number of seconds.
     """
     require_trusted_state(folder)
-    if owner_pid(folder) is None:
+    mailbox = mailbox_of(folder)
+    if not mailbox.has_owner():
         raise NoRunnerError(f"no runner is running on {folder}; `runner start` starts one")
     row = CommandRow(
         id=new_id(),
@@ -189,22 +190,22 @@ def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.
         status=CommandStatus.PENDING,
     )
     try:
-        mailbox.post(folder, row)
+        mailbox.post(row)
     except StoreMissingError:
         raise NoRunnerError(f"the runner on {folder} is only starting; ask again") from None
     try:
-        return Answer.read(_awaited(folder, row.id, wait))
+        return Answer.read(_awaited(mailbox, folder, row.id, wait))
     except BaseException:  # also Ctrl-C: a command without a waiting person must not run later
-        mailbox.withdraw(folder, row.id)
+        mailbox.withdraw(row.id)
         raise
 
 
-def _awaited(folder: Path, command: str, wait: Callable[[float], None]) -> str:
+def _awaited(mailbox: Mailbox, folder: Path, command: str, wait: Callable[[float], None]) -> str:
     give_up_s, pause_s = time.monotonic() + PATIENCE_S, _FIRST_LOOK_S
-    while (text := mailbox.answer_to(folder, command)) is None:
+    while (text := mailbox.answer_to(command)) is None:
         # A withdrawal fails if the runner has just applied the command: its answer follows.
-        is_hopeless = time.monotonic() > give_up_s or owner_pid(folder) is None
-        if is_hopeless and mailbox.withdraw(folder, command):
+        is_hopeless = time.monotonic() > give_up_s or not mailbox.has_owner()
+        if is_hopeless and mailbox.withdraw(command):
             raise NoRunnerError(f"the runner on {folder} did not answer; the command was withdrawn")
         wait(pause_s)
         pause_s = min(pause_s * 2, _LAST_LOOK_S)

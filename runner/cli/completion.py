@@ -13,7 +13,7 @@ from runner.cli.places import Places, places
 from runner.errors import RunnerError
 from runner.monitor.names import path_of, shown_name
 from runner.requests.model import Group, ProcessRequest
-from runner.store.database import StoreReader
+from runner.store.opening import read_store
 from runner.store.rows import ExecutionRow
 
 _MANY = 2000  # requests; with more, reading their files would delay the shell noticeably
@@ -44,7 +44,7 @@ def running_names(context: click.Context, incomplete: str) -> list[CompletionIte
     user has typed a first character.
     """
     try:
-        with closing(StoreReader(_places(context).state)) as reader:
+        with closing(read_store(_places(context).state)) as reader:
             rows = reader.executions()
     except (RunnerError, OSError):
         return []
@@ -62,7 +62,7 @@ def _requests(where: Places) -> dict[str, tuple[str, list[str]]]:
     """Return, per request name, its description and its members. Both are empty if the
     store holds more than `_MANY` requests.
     """
-    with closing(StoreReader(where.state)) as reader:
+    with closing(read_store(where.state)) as reader:
         names = [row.name for row in reader.snapshot().requests if row.definition is not None]
     if len(names) > _MANY:
         return {name: ("", []) for name in names}

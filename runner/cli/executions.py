@@ -93,10 +93,10 @@ def processing(places: Places) -> list[Record]:
     from runner.monitor.records import Recorder, decode
     from runner.service.executions.execution import execution_of
     from runner.service.executions.execution_records import started_record
-    from runner.store.database import StoreReader, owner_pid
+    from runner.store.opening import owner_pid, read_store
 
     try:
-        with closing(StoreReader(places.state)) as reader:
+        with closing(read_store(places.state)) as reader:
             meta, rows = reader.meta(), reader.executions()
     except StoreError as error:
         echo_error(f"running executions cannot be shown: {error}")

@@ -25,7 +25,7 @@ from runner.requests.model import ProcessRequest
 from runner.service.clocks.zone_change import ZONE
 from runner.service.registry import Incumbents, remembered
 from runner.service.reload.catalog_cache import CatalogCache
-from runner.store.database import StoreReader
+from runner.store.opening import read_store
 from runner.store.rows import Snapshot
 from runner.system.garbage_collection import unswept
 from runner.system.regular_files import require_visible
@@ -120,7 +120,7 @@ def served_jobs(places: Places) -> Path | None:
 
 def _snapshot(places: Places) -> Snapshot:
     """Return what the store remembers of this jobs folder: nothing if it belongs to another one."""
-    with closing(StoreReader(places.state)) as reader:
+    with closing(read_store(places.state)) as reader:
         snapshot = reader.snapshot()
     is_own = serves(snapshot.meta, places.jobs)
     return snapshot if is_own else replace(snapshot, requests=(), executions=(), meta={})

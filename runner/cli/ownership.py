@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import StoreError
-from runner.store.database import StoreReader
+from runner.store.opening import read_store
 from runner.system.regular_files import is_folder
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def meta_of(state: Path) -> Mapping[str, str]:
 
     Raises StoreError.
     """
-    with closing(StoreReader(state)) as reader:
+    with closing(read_store(state)) as reader:
         return reader.meta()
 
 

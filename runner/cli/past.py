@@ -28,7 +28,7 @@ from runner.planning.views.history import (
     step_over,
 )
 from runner.service.executions.execution import execution_of
-from runner.store.database import owner_pid
+from runner.store.opening import owner_pid
 from runner.store.rows import Phase
 from runner.system.regular_files import open_regular
 from runner.values import instant_text, parse_instant

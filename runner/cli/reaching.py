@@ -12,7 +12,7 @@ from runner.cli.ownership import no_runner_words, require_own
 from runner.cli.places import Places
 from runner.commands import Answer, Command, ask
 from runner.errors import NoRunnerError, StoreInUseError
-from runner.store.database import owner_pid
+from runner.store.opening import owner_pid
 
 Result = TypeVar("Result")
 PATIENCE_S = 10.0  # how long the owner of the store may keep changing

@@ -10,7 +10,7 @@ from runner.cli.output.tables import echo
 from runner.cli.ownership import meta_of, other_jobs
 from runner.errors import RuleError, StoreError, UsageError
 from runner.service.clocks.zone_change import ZONE, zone_data_of
-from runner.store.database import owner_pid
+from runner.store.opening import owner_pid
 from runner.system.zone_data import read_zone
 from runner.timing.zones import use_zone_data, zone_named
 

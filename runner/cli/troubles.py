@@ -12,9 +12,7 @@ from runner.cli.output.tables import echo, local_text
 from runner.cli.places import Places
 from runner.planning.states.firing import due_at
 from runner.service.trouble import TroubleNote
-from runner.store.database import owner_pid
-from runner.store.lock import lock_path
-from runner.system.regular_files import is_read_only
+from runner.store.opening import is_store_read_only, owner_pid
 
 _LATE = timedelta(seconds=10)
 """A healthy runner gives a due fire its verdict within milliseconds, or within seconds
@@ -40,7 +38,7 @@ def why_nothing_fires(places: Places, loaded: Loaded) -> str | None:
     since = local_text(at, places.zone)
     cause = (
         "the state folder is on a file system that is mounted read-only"
-        if is_read_only(lock_path(places.state))
+        if is_store_read_only(places.state)
         else "`runner doctor` looks for the cause"
     )
     return f"{name} has been due since {since}, without a verdict; {cause}"

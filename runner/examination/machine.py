@@ -26,8 +26,8 @@ from runner.requests.catalog.listing import Absence, listed
 from runner.requests.catalog.reader import exhausted
 from runner.service.clocks.clock_watch import wrong_clock_words
 from runner.service.clocks.zone_change import ZONE, zone_data_of
-from runner.store.checkup import sqlite_version
-from runner.store.database import StoreReader
+from runner.store.opening import read_store
+from runner.store.sqlite.checkup import sqlite_version
 from runner.system.regular_files import real_path
 from runner.system.zone_data import read_zone
 from runner.timing.zones import zone_named
@@ -99,7 +99,7 @@ def running_zone_findings(subject: Subject) -> Iterator[Finding]:
     """
     if subject.pid is None:
         return
-    with closing(StoreReader(subject.state)) as reader:
+    with closing(read_store(subject.state)) as reader:
         meta = reader.meta()
     zone = meta.get(ZONE, subject.zone)
     if zone != subject.zone:

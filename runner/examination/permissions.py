@@ -21,9 +21,9 @@ from runner.provenance import objection_to_git
 from runner.requests.catalog.reader import CatalogReader
 from runner.requests.model import Group
 from runner.requests.settings import NAME
-from runner.store.lock import lock_path
-from runner.store.mailbox import wake_path
-from runner.store.places import places_in
+from runner.store.sqlite.lock import lock_path
+from runner.store.sqlite.wake import wake_path
+from runner.store.state_folder import places_in
 from runner.system.regular_files import is_missing, is_there, real_path
 from runner.system.trust import ROOT, Grade, Objection, user_name
 from runner.values import neutral

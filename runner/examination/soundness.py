@@ -15,12 +15,12 @@ from runner.examination.subject import Subject
 from runner.monitor.records import decode
 from runner.requests.catalog.reader import CatalogReader
 from runner.service.trouble import TroubleNote
-from runner.store.checkup import condition_of
-from runner.store.connection import database_path
-from runner.store.database import StoreReader
-from runner.store.files import shared_of
-from runner.store.holders import readers_of
-from runner.store.lock import owner_pid
+from runner.store.opening import read_store
+from runner.store.sqlite.checkup import condition_of
+from runner.store.sqlite.connection import database_path
+from runner.store.sqlite.files import shared_of
+from runner.store.sqlite.holders import readers_of
+from runner.store.sqlite.lock import owner_pid
 from runner.system.regular_files import is_folder, read_regular
 from runner.timing.zones import zone_named
 
@@ -42,7 +42,7 @@ def runner_findings(subject: Subject) -> Iterator[Finding]:
     yield good(
         "runner", f"runner {pid} is running" if pid else f"no runner is running on {subject.state}"
     )
-    with closing(StoreReader(subject.state)) as reader:
+    with closing(read_store(subject.state)) as reader:
         served = reader.meta().get("jobs")
     if (
         served

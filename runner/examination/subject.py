@@ -12,7 +12,7 @@ from pathlib import Path
 from runner.errors import StoreError
 from runner.requests.catalog.listing import Listing, listed
 from runner.requests.catalog.reader import exhausted
-from runner.store.lock import lock_path, owner_pid
+from runner.store.sqlite.lock import lock_path, owner_pid
 from runner.system.regular_files import is_folder
 from runner.system.trust import ROOT, Trust
 

@@ -26,10 +26,10 @@ from runner.service.reload.reading import Reloader
 from runner.service.settings import Settings
 from runner.service.signals import Signals, unless_stopped
 from runner.service.trouble import TroubleNote
-from runner.store.database import Store
-from runner.store.mailbox import open_wake
-from runner.store.places import require_trusted_state
+from runner.store.opening import own_store
+from runner.store.protocol import Store
 from runner.store.rows import RequestRow, Snapshot
+from runner.store.state_folder import require_trusted_state
 from runner.system.regular_files import is_missing
 from runner.values import new_id
 from runner.watching.watcher import Watcher
@@ -39,9 +39,9 @@ from runner.watching.watcher import Watcher
 class Assembly:
     """The parts of a running runner.
 
-    `wake` is the FIFO for commands, `nudge` the watcher's event descriptor. `snapshot`
-    comes without its requests: the iterator `rows` yields them once, so that nothing
-    keeps all of them in memory.
+    `arrivals` becomes readable when a command was posted; `nudge` is the watcher's event
+    descriptor. `snapshot` comes without its requests: the iterator `rows` yields them once,
+    so that nothing keeps all of them in memory.
     """
 
     store: Store
@@ -50,7 +50,7 @@ class Assembly:
     journal: Journal
     poll: select.epoll
     signals: Signals
-    wake: int
+    arrivals: int
     nudge: int
     reloader: Reloader
 
@@ -66,7 +66,7 @@ def assemble(
     Raises StoreError and its kinds, and RefusedError for places that root must not trust.
     """
     unless_stopped(lambda: _require_trusted_places(settings))
-    store = Store.own(settings.state)
+    store = own_store(settings.state)
     # The journal closes store and log. Until it exists, a failure must close the store.
     with ExitStack() as until_journal:
         until_journal.callback(store.close)
@@ -85,10 +85,9 @@ def assemble(
     resources.callback(journal.close)
     poll = resources.enter_context(select.epoll())
     signals = resources.enter_context(Signals())
-    wake, nudge = open_wake(settings.state), os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-    resources.callback(os.close, wake)
+    arrivals, nudge = store.listen(), os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
     resources.callback(os.close, nudge)
-    for descriptor in (signals.descriptor, wake, nudge):
+    for descriptor in (signals.descriptor, arrivals, nudge):
         poll.register(descriptor, select.EPOLLIN)
     watcher = Watcher(settings.jobs, lambda: os.eventfd_write(nudge, 1))
     reader = catalog_reader(settings, settings.zone)
@@ -102,7 +101,7 @@ def assemble(
         journal=journal,
         poll=poll,
         signals=signals,
-        wake=wake,
+        arrivals=arrivals,
         nudge=nudge,
         reloader=reloader,
     )

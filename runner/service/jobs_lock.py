@@ -21,8 +21,8 @@ from loguru import logger
 
 from runner.errors import RefusedError
 from runner.service.clock import Clock
-from runner.store.holders import flock_holder
 from runner.system.background_calls import Aside, Pending
+from runner.system.file_locks import flock_holder
 
 LOOK_EVERY_S = 0.5
 _PATIENCE_S = 0.1

@@ -19,7 +19,7 @@ from runner.errors import LogUnwritableError, StoreError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Record, Recorder, decode
 from runner.service.outbox import Outbox
-from runner.store.database import Store
+from runner.store.protocol import Store
 from runner.store.rows import Batch, ExecutionRow, Mark, RequestRow
 
 Observer = Callable[[dict[str, Any]], None]
@@ -63,7 +63,7 @@ class Journal:
         number = 0
         try:
             if self._outbox:
-                inode, offset = (mark.inode, mark.offset) if mark else (0, 0)
+                inode, offset = (mark.file, mark.offset) if mark else (0, 0)
                 number, batch = self._outbox.batch()
                 self._log.recover(inode, offset, batch)
             self._mark = _mark_at(*self._log.place())
@@ -217,7 +217,7 @@ class Journal:
         if place != self._mark:
             if (
                 self._mark is not None
-                and place.inode == self._mark.inode
+                and place.file == self._mark.file
                 and place.offset < self._mark.offset
             ):
                 logger.warning(
@@ -244,4 +244,4 @@ class Journal:
 
 
 def _mark_at(inode: int, offset: int) -> Mark:
-    return Mark(inode=inode, offset=offset)
+    return Mark(file=inode, offset=offset)

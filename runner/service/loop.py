@@ -44,8 +44,6 @@ from runner.service.settings import Settings
 from runner.service.stopping import Stopping
 from runner.service.systemd import SILENT, Notifier
 from runner.service.trouble import Complaints, HoldOff, TroubleNote
-from runner.store.connection import database_path, legible
-from runner.store.mailbox import drain_wake
 from runner.system.stalls import WATCH
 from runner.timing.zones import use_zone_data, zone_data_in_use
 from runner.values import to_microseconds
@@ -278,8 +276,8 @@ class Runner:
         for descriptor, _ in events:
             if self._processes.owns(descriptor):
                 self._dispatcher.reap(descriptor)
-            elif descriptor == self._parts.wake:
-                drain_wake(descriptor)
+            elif descriptor == self._parts.arrivals:
+                self._parts.store.clear_arrivals()
                 self._mail.is_waiting = True
             elif descriptor == self._parts.signals.descriptor:
                 self._is_signalled = True
@@ -313,7 +311,7 @@ class Runner:
     def _take_over(self) -> None:
         """Take over what a former runner left: requests, states and executions."""
         snapshot = self._parts.snapshot
-        with legible(database_path(self.settings.state)):
+        with self._parts.store.legible():
             # Use the zone of the former runner. If the zone has changed since, that is
             # noticed later like any other change.
             zone = snapshot.meta.get(zone_change.ZONE, self.zone)

@@ -12,7 +12,7 @@ from runner.service.answering import answer
 from runner.service.clock import Clock
 from runner.service.decision import Decision
 from runner.service.executions.in_progress import Book
-from runner.store.database import MOST_COMMANDS, Store
+from runner.store.protocol import MOST_COMMANDS, Store
 from runner.store.rows import CommandRow
 from runner.values import to_microseconds
 

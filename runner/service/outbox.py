@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import takewhile
 
-from runner.store.database import Store
+from runner.store.protocol import Store
 
 BATCH_BYTES = 2**20
 """Maximum size of one append to the log, and of the lines kept in memory."""

@@ -1,3 +1,5 @@
-"""The durable state: one SQLite file in the state folder, owned by one runner. The store
-does not interpret requests and records.
+"""The durable state of a runner. The store does not interpret requests and records.
+
+`protocol` says what a store does, `rows` what it holds, and `opening` opens one. Only
+`opening` knows which database is behind it: at present always SQLite (`sqlite`).
 """

@@ -59,9 +59,10 @@ class ExecutionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """The known end of the monitor log: the file `inode` is complete before `offset`."""
+    """The known end of the monitor log: `file` is complete before `offset`, in bytes."""
 
-    inode: int
+    file: int
+    """The number by which the log recognises the file; unsigned, 64 bits."""
     offset: int
 
 

@@ -18,7 +18,7 @@ import pytest
 from support.place import GATE, PERSON, SECONDLY, Place, Record, end_of, wait_until
 
 from runner.execution.trees.proc import execution_of, look_at_all
-from runner.store.database import StoreReader
+from runner.store.opening import read_store
 from runner.store.rows import Phase
 
 NOW = "run_immediately"
@@ -43,7 +43,7 @@ def _started(place: Place, process: str) -> Record:
 
 
 def _on_their_way(place: Place) -> list[tuple[Phase, str]]:
-    with closing(StoreReader(place.state)) as reader:
+    with closing(read_store(place.state)) as reader:
         return [(row.phase, row.request) for row in reader.executions()]
 
 

@@ -24,10 +24,10 @@ from runner.errors import RefusedError
 from runner.examination import examine, machine, soundness
 from runner.examination.findings import Finding, Level
 from runner.examination.subject import Subject
-from runner.store.connection import database_path
-from runner.store.database import Store
-from runner.store.lock import lock_path, take_lock
+from runner.store.opening import own_store
 from runner.store.rows import Batch
+from runner.store.sqlite.connection import database_path
+from runner.store.sqlite.lock import lock_path, take_lock
 
 REQUEST = (
     "process: {command: [id]}\ntiming: {schedule: {frequency: daily, at: '02:00', "
@@ -40,7 +40,7 @@ RECORD = '{"v": 1, "event": "runner.started", "time": "2026-01-01T00:00:00.00000
 def store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """An empty store as a runner leaves it."""
     folder = tmp_path_factory.mktemp("store")
-    Store.own(folder).close()
+    own_store(folder).close()
     return database_path(folder).read_bytes()
 
 
@@ -273,7 +273,7 @@ def test_a_store_of_another_version_or_maker_is_told(
 
 
 def test_records_that_wait_though_nobody_is_there_to_write_them_are_told(subject: Subject) -> None:
-    store = Store.own(subject.state)
+    store = own_store(subject.state)
     store.commit(Batch(records=[b"{}\n"]))
     store.close()
     assert "1 records wait" in only(subject, "store", Level.WARNING).message

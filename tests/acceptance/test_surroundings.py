@@ -24,7 +24,7 @@ from support.place import Record, check_log, wait_until
 from support.surroundings import Surrounding, all_commands, complaint_about
 
 from runner.cli.group import cli
-from runner.store.lock import owner_pid
+from runner.store.sqlite.lock import owner_pid
 
 REQUEST = "process: {shell: echo hello, environment_file: ../settings}\n"
 DATED = "timing: {schedule: {frequency: daily, at: '02:00', except: dates.txt}}\n"

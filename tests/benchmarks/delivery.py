@@ -28,7 +28,7 @@ import click
 from benchmarks.service import RUNNER, Service, end
 
 from runner.service.registry import remembered
-from runner.store.database import StoreReader
+from runner.store.opening import read_store
 
 Wanted = Mapping[str, str]
 """What a folder is to say: the description of each request, by its name."""
@@ -111,7 +111,7 @@ class Site:
 
     def live(self) -> dict[str, str]:
         """Return what the store has in force."""
-        with closing(StoreReader(self.service.state)) as reader:
+        with closing(read_store(self.service.state)) as reader:
             requests, _ = remembered(reader.snapshot().requests, zone="UTC")
         return {name: request.description or "" for name, request in requests.items()}
 

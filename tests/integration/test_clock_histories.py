@@ -38,7 +38,7 @@ from support.place import Place, Record, check_log, wait_until
 
 from runner import RELEASED
 from runner.commands import Kind
-from runner.store import mailbox
+from runner.store.opening import mailbox_of
 from runner.store.rows import CommandRow, CommandStatus
 from runner.values import EPOCH, to_microseconds
 
@@ -320,9 +320,9 @@ def answer_of(place: Place, life: Life, kind: Kind) -> str:
         deadline=to_microseconds(life.clock.at + MINUTE),
         status=CommandStatus.PENDING,
     )
-    mailbox.post(place.state, row)
+    mailbox_of(place.state).post(row)
     life.settle()
-    return wait_until(lambda: mailbox.answer_to(place.state, kind), what="an answer")
+    return wait_until(lambda: mailbox_of(place.state).answer_to(kind), what="an answer")
 
 
 def test_a_boot_in_1970_with_an_empty_store_registers_nothing(place: Place) -> None:

@@ -24,14 +24,14 @@ from support.crash_load import RAN, Load, Planned
 from support.crash_oracle import check, is_settled, read_ledger
 from support.place import GATE, Place, wait_until
 
-from runner.store.database import StoreReader
+from runner.store.opening import read_store
 from runner.values import new_id
 
 # Only a hang may end one of them: on a slow machine the lives and deaths of many
 # runners take their time.
 pytestmark = pytest.mark.timeout(900)
 
-STORE = "runner.store.database"
+STORE = "runner.store.sqlite.store"
 LOG = "runner.monitor.log:MonitorLog"
 PROCESSES = "runner.execution.processes:Processes"
 START = "runner.execution.assisted:start"
@@ -49,8 +49,10 @@ def _points(*targets: str, moments: tuple[str, ...] = BOTH) -> list[tuple[str, s
 POINTS = [
     # the claim
     *_points("runner.service.executions.claims:Claims.claim", moments=("after",)),
-    *_points(f"{STORE}:Store.commit"),
-    *_points(f"{STORE}:_write", f"{STORE}:_forget", moments=("after",)),  # inside the transaction
+    *_points(f"{STORE}:SqliteStore.commit"),
+    *_points(
+        f"{STORE}:write_batch", f"{STORE}:forget_records", moments=("after",)
+    ),  # inside the transaction
     *_points(f"{DISPATCHER}.carry_out"),
     # its process
     *_points(f"{PROCESSES}.spawn", START),  # after START it runs, and nobody knows its pid
@@ -77,7 +79,7 @@ POINTS = [
     ),
     *_points(f"{DISPATCHER}.stop"),  # who is replaced
     # the rest of a turn
-    *_points(f"{STORE}:Store.take_commands", moments=("after",)),
+    *_points(f"{STORE}:SqliteStore.take_commands", moments=("after",)),
     *_points("runner.requests.catalog.reader:CatalogReader.read", moments=("after",)),
 ]
 RECOVERY_POINTS = [
@@ -85,8 +87,8 @@ RECOVERY_POINTS = [
     *_points(f"{LOG}._write", moments=("halfway",)),
     *_points(f"{PROCESSES}.adopt"),
     *_points(f"{DISPATCHER}.resume_all", moments=("after",)),
-    *_points(f"{STORE}:Store.load", moments=("after",)),
-    *_points(f"{STORE}:Store.commit"),
+    *_points(f"{STORE}:SqliteStore.load", moments=("after",)),
+    *_points(f"{STORE}:SqliteStore.commit"),
 ]
 STOPPING_POINTS = [
     *_points("runner.service.journal:Journal.close"),
@@ -260,7 +262,7 @@ def test_death_at_marked_points_of_the_commit_protocol(place: Place) -> None:
     load = _load(place)
     load.write_small()
     declare(load)
-    assert load.doom(f"{STORE}:Store.commit", "after", 4)
+    assert load.doom(f"{STORE}:SqliteStore.commit", "after", 4)
     assert load.doom(f"{LOG}._write", "halfway", 2)
     assert load.doom(f"{LOG}.recover", "after", 1)
     assert load.doom(f"{SUCCESSION}._go_on", "after", 1)
@@ -511,7 +513,7 @@ def test_a_full_disk_under_the_store_fires_nothing_and_misses_it_on_recovery(pla
         process = place.start()
         place.await_finished("tick", within_s=60)
         with closing(
-            StoreReader(place.state)
+            read_store(place.state)
         ):  # or the store might do with the room that it has in its log
             filler = _fill(disk)
             wait_until(

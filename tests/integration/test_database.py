@@ -26,14 +26,16 @@ from hypothesis import strategies as st
 from support.place import child
 
 from runner.errors import StoreError, StoreInUseError, StoreUnwritableError
-from runner.store import connection, schema
-from runner.store.database import DuplicateClaimError, Store, StoreReader, owner_pid
+from runner.store.opening import own_store, owner_pid, read_store
+from runner.store.protocol import DuplicateClaimError, Store
 from runner.store.rows import Batch, ExecutionRow, Mark, Phase, RequestRow, Snapshot
+from runner.store.sqlite import connection, schema
+from runner.store.sqlite.store import SqliteStore
 
 # Only a hang may end one of them, and no disk that syncs slowly.
 pytestmark = pytest.mark.timeout(600)
 
-_MARK = Mark(inode=2**64 - 1, offset=17)  # inodes are unsigned
+_MARK = Mark(file=2**64 - 1, offset=17)  # inodes are unsigned
 
 
 def _request(name: str, **changes: Any) -> RequestRow:
@@ -61,12 +63,12 @@ def _execution(execution: str, **changes: Any) -> ExecutionRow:
 
 @contextmanager
 def _owned(folder: Path) -> Iterator[Store]:
-    with closing(Store.own(folder)) as store:
+    with closing(own_store(folder)) as store:
         yield store
 
 
 def _read(folder: Path) -> Snapshot:
-    with closing(StoreReader(folder)) as reader:
+    with closing(read_store(folder)) as reader:
         return reader.snapshot()
 
 
@@ -167,14 +169,14 @@ _batches = st.builds(
     records=st.lists(st.binary(max_size=20), max_size=3),
     meta=st.dictionaries(_names, _texts, max_size=2),
 )
-_marks = st.builds(Mark, inode=st.integers(0, 2**64 - 1), offset=st.integers(0, 2**62))
+_marks = st.builds(Mark, file=st.integers(0, 2**64 - 1), offset=st.integers(0, 2**62))
 _steps = st.tuples(_batches, st.none() | st.tuples(st.integers(0, 12), _marks), st.booleans())
 
 
 def _play(steps: list[tuple[Batch, tuple[int, Mark] | None, bool]]) -> None:
     model = _Model()
     with tempfile.TemporaryDirectory() as name:
-        store = Store.own(Path(name))
+        store = own_store(Path(name))
         try:
             for batch, appended, is_reopened in steps:
                 if appended:
@@ -189,7 +191,7 @@ def _play(steps: list[tuple[Batch, tuple[int, Mark] | None, bool]]) -> None:
                 assert _read(Path(name)) == model.snapshot()
                 if is_reopened:
                     store.close()
-                    store = Store.own(Path(name))
+                    store = own_store(Path(name))
                     assert store.load() == model.snapshot()
         finally:
             store.close()
@@ -227,7 +229,7 @@ def test_a_definition_whose_commit_failed_is_written_by_the_next(tmp_path: Path)
 
 
 def test_every_connection_that_writes_syncs_each_commit(tmp_path: Path) -> None:
-    Store.own(tmp_path).close()
+    own_store(tmp_path).close()
     with closing(connection.connect(tmp_path / "store.sqlite3", "mode=rw")) as opened:
         assert opened.execute("PRAGMA synchronous").fetchone() == (2,)
         assert opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -320,8 +322,8 @@ def test_what_a_person_asks_for_directly_may_be_asked_for_twice(tmp_path: Path) 
 _HOLD = """
 import sys
 from pathlib import Path
-from runner.store.database import Store
-store = Store.own(Path(sys.argv[1]))
+from runner.store.opening import own_store
+store = own_store(Path(sys.argv[1]))
 print("owned", flush=True)
 sys.stdin.read()
 """
@@ -341,7 +343,7 @@ def test_a_second_owner_is_told_who_the_first_is_and_a_dead_one_holds_nothing(
         with pytest.raises(
             StoreInUseError, match=rf"in use by another runner \(process {other.pid}\)"
         ):
-            Store.own(tmp_path)
+            own_store(tmp_path)
         other.send_signal(signal.SIGKILL)
         other.wait()
         assert owner_pid(tmp_path) is None
@@ -366,14 +368,14 @@ def test_asking_for_the_owner_never_keeps_one_from_beginning(tmp_path: Path) -> 
     asking.start()
     try:
         for _ in range(50):
-            Store.own(tmp_path).close()
+            own_store(tmp_path).close()
     finally:
         done.set()
         asking.join()
 
 
 def test_what_the_owner_spawns_does_not_inherit_the_lock(tmp_path: Path) -> None:
-    store = Store.own(tmp_path)
+    store = own_store(tmp_path)
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False) as spawned:
         store.close()
         assert spawned.poll() is None
@@ -415,7 +417,7 @@ def _truncate(path: Path) -> None:
 
 
 def _miscount(path: Path) -> None:
-    Store.own(path.parent).close()
+    own_store(path.parent).close()
     with path.open("r+b") as file:
         file.seek(36)  # the number of free pages: nothing that reads rows looks at it
         file.write((7).to_bytes(4, "big"))
@@ -441,7 +443,7 @@ def test_a_file_that_is_no_store_is_left_alone_and_the_way_out_works(
     _UNUSABLE[what](path)
     before = path.read_bytes()
     with pytest.raises(StoreError) as caught:
-        Store.own(path.parent)
+        own_store(path.parent)
     assert what in str(caught.value)
     assert path.read_bytes() == before
     assert owner_pid(path.parent) is None
@@ -454,9 +456,9 @@ def test_a_file_that_is_no_store_is_left_alone_and_the_way_out_works(
     assert (path.parent / "set-aside" / "store.sqlite3").read_bytes() == before
 
 
-@pytest.mark.parametrize("opened", [Store.own, StoreReader])
+@pytest.mark.parametrize("opened", [own_store, read_store])
 def test_a_newer_store_is_refused_with_its_version(opened: type, tmp_path: Path) -> None:
-    Store.own(tmp_path).close()
+    own_store(tmp_path).close()
     newer = len(schema.MIGRATIONS) + 1
     _foreign(tmp_path / "store.sqlite3", f"PRAGMA user_version = {newer}")
     before = (tmp_path / "store.sqlite3").read_bytes()
@@ -479,7 +481,7 @@ def test_an_older_store_is_brought_up_to_date_by_its_owner_only(
     with pytest.raises(
         StoreError, match=f"has version {version}, this program writes {version + 1}; restart its"
     ):
-        StoreReader(tmp_path)
+        read_store(tmp_path)
     with _owned(tmp_path) as store:
         assert store.load().requests == (_request("a"),)
     with closing(sqlite3.connect(tmp_path / "store.sqlite3")) as database:
@@ -503,21 +505,21 @@ def test_a_claim_is_unique_within_its_group(tmp_path: Path) -> None:
 def test_a_migration_that_fails_leaves_the_former_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Store.own(tmp_path).close()
+    own_store(tmp_path).close()
     with monkeypatch.context() as patch:
         patch.setattr(
             schema, "MIGRATIONS", (*schema.MIGRATIONS, ("CREATE TABLE later (x)", "no SQL"))
         )
         with pytest.raises(sqlite3.OperationalError):
-            Store.own(tmp_path)
-    Store.own(tmp_path).close()
+            own_store(tmp_path)
+    own_store(tmp_path).close()
 
 
 def test_a_file_where_the_folder_should_be_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     for folder in (tmp_path / "state", tmp_path / "state" / "below"):
         with pytest.raises(StoreError, match=r"is not a folder; choose another state folder"):
-            Store.own(folder)
+            own_store(folder)
 
 
 # Disks that fail
@@ -662,7 +664,7 @@ def read_only_folder(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_read_only_folder_cannot_be_owned_but_read(read_only_folder: Path) -> None:
     with pytest.raises(StoreError, match="cannot be used: Read-only file system"):
-        Store.own(read_only_folder)
+        own_store(read_only_folder)
     assert _read(read_only_folder).requests == (_request("a"),)
 
 
@@ -672,9 +674,10 @@ def test_a_read_only_folder_cannot_be_owned_but_read(read_only_folder: Path) -> 
 def test_whether_an_execution_is_on_its_way_is_one_row_by_its_key(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
         store.commit(Batch(executions={"e1": _execution("e1")}))
-        with closing(StoreReader(tmp_path)) as reader:
+        with closing(read_store(tmp_path)) as reader:
             assert (reader.is_on_its_way("e1"), reader.is_on_its_way("e2")) == (True, False)
-        (step,) = store._connection.execute(
+        assert isinstance(store, SqliteStore)
+        (step,) = store._database.connection.execute(
             f"EXPLAIN QUERY PLAN {schema.HAS_EXECUTION}", ("e1",)
         ).fetchall()
         assert step[-1].startswith("SEARCH executions USING"), step
@@ -700,12 +703,12 @@ def test_a_reader_sees_what_a_live_owner_committed_and_nothing_that_came_after_i
                 requests={"a": _request("a")}, executions={"e1": _execution("e1")}, meta={"k": "1"}
             )
         )
-        with closing(StoreReader(tmp_path)) as reader:
+        with closing(read_store(tmp_path)) as reader:
             store.commit(Batch(requests={"b": _request("b")}, ended=["e1"], meta={"k": "2"}))
             assert reader.snapshot().requests == (_request("a"),)
             assert reader.executions() == (_execution("e1"),)
             assert reader.snapshot().meta == {"k": "1"}
-        with closing(StoreReader(tmp_path)) as reader:
+        with closing(read_store(tmp_path)) as reader:
             assert reader.snapshot().requests == (_request("a"), _request("b"))
             assert reader.executions() == ()
             assert reader.snapshot().meta == {"k": "2"}
@@ -722,7 +725,7 @@ def test_a_reader_needs_no_runner(tmp_path: Path) -> None:
 def test_a_reader_says_what_is_wrong_with_a_file(what: str, tmp_path: Path) -> None:
     _UNUSABLE[what](tmp_path / "store.sqlite3")
     with pytest.raises(StoreError, match=what):
-        StoreReader(tmp_path)
+        read_store(tmp_path)
 
 
 # kill -9
@@ -731,9 +734,9 @@ def test_a_reader_says_what_is_wrong_with_a_file(what: str, tmp_path: Path) -> N
 _COMMIT_FOR_EVER = """
 import sys
 from pathlib import Path
-from runner.store.database import Store
+from runner.store.opening import own_store
 from runner.store.rows import *
-store = Store.own(Path(sys.argv[1]))
+store = own_store(Path(sys.argv[1]))
 number = int(store.load().meta.get("number", "0"))
 while True:
     number += 1
@@ -747,7 +750,7 @@ while True:
     batch.executions[f"e{number}"] = ExecutionRow(
         id=f"e{number}", request="a", generation=1, scheduled_for=number, attempt=1, sequence=0,
         phase=Phase.STARTING, pid=None, pid_started=None, body="{}")
-    store.commit(batch, appended=((number - 5) * 3, Mark(inode=1, offset=number)))
+    store.commit(batch, appended=((number - 5) * 3, Mark(file=1, offset=number)))
     print(number, flush=True)
 """
 
@@ -765,7 +768,7 @@ def _kill_while_committing(folder: Path, chance: random.Random) -> None:
         0,
         1,
     )  # what was not acknowledged may be there, but only whole
-    assert snapshot.mark == Mark(inode=1, offset=number)
+    assert snapshot.mark == Mark(file=1, offset=number)
     assert [(row.fired_through, row.definition) for row in snapshot.requests] == [
         (number, "x" * 4000 + str(number))
     ]
@@ -814,7 +817,9 @@ def test_a_pruned_request_leaves_no_row_and_may_come_back(tmp_path: Path) -> Non
         store.commit(Batch(requests={name: _request(name) for name in "ab"}))
         store.commit(Batch(pruned=["a"]))
         assert [row.name for row in store.load().requests] == ["b"]
-        (definitions,) = store._connection.execute("SELECT count(*) FROM definitions").fetchone()
+        assert isinstance(store, SqliteStore)
+        select = "SELECT count(*) FROM definitions"
+        (definitions,) = store._database.connection.execute(select).fetchone()
         assert definitions == 1
         store.commit(Batch(requests={"a": _request("a")}))
         assert store.load().requests == (_request("a"), _request("b"))

@@ -33,9 +33,10 @@ from runner.errors import StoreError, StoreUnwritableError
 from runner.execution.output import output_path, prune
 from runner.service.clock import Clock, SystemClock
 from runner.service.loop import Runner
-from runner.store import schema
-from runner.store.database import Store, StoreReader
+from runner.store.opening import own_store, read_store
+from runner.store.protocol import Store
 from runner.store.rows import Batch, ExecutionRow, Mark, Phase
+from runner.store.sqlite import schema
 from runner.values import new_id
 
 # Only a hang may end one of them, and no disk that syncs slowly.
@@ -418,7 +419,7 @@ def test_a_log_moved_away_after_a_death_at_a_marked_point_is_completed_where_it_
 
 
 def _waiting_records(place: Place) -> range:
-    with closing(StoreReader(place.state)) as reader:
+    with closing(read_store(place.state)) as reader:
         return reader.snapshot().outbox
 
 
@@ -517,7 +518,7 @@ def test_campaign_of_a_month_of_a_million_executions(tmp_path: Path) -> None:
     sizes, opened_s, number = [], [], 0
     for _part in range(10):
         begun_s = time.perf_counter()
-        with closing(Store.own(tmp_path)) as store:
+        with closing(own_store(tmp_path)) as store:
             store.load()
             opened_s.append(time.perf_counter() - begun_s)
             for _batch in range(1000):
@@ -553,7 +554,7 @@ def _commit_hundred(store: Store, number: int) -> int:
     }
     store.commit(Batch(executions=running, records=[b"s" * 600] * 100))
     numbered = store.commit(Batch(ended=list(rows), records=[b"e" * 900] * 100))
-    store.commit(Batch(), appended=(numbered[-1][0], Mark(inode=1, offset=number)))
+    store.commit(Batch(), appended=(numbered[-1][0], Mark(file=1, offset=number)))
     return number + 100
 
 

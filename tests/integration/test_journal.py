@@ -16,7 +16,7 @@ from runner.monitor.log import MonitorLog
 from runner.monitor.records import Event, Recorder
 from runner.service.journal import Journal
 from runner.service.outbox import BATCH_BYTES
-from runner.store.database import Store
+from runner.store.opening import own_store
 from runner.store.rows import Batch, Mark
 
 LINE = BATCH_BYTES // 100
@@ -26,7 +26,7 @@ NOON = datetime(2026, 10, 24, 12, tzinfo=UTC)
 def test_a_console_waits_for_what_is_to_be_started_but_not_for_ever(tmp_path: Path) -> None:
     shown: list[dict[str, Any]] = []
     recorder, log = Recorder("r", "h"), MonitorLog(tmp_path / "monitor.jsonl")
-    with closing(Journal(Store.own(tmp_path), log, recorder, shown.append)) as journal:
+    with closing(Journal(own_store(tmp_path), log, recorder, shown.append)) as journal:
         journal.recover(range(0), None)
 
         def show(signal: str, *, at_most: int) -> list[object]:
@@ -49,7 +49,7 @@ def test_memory_is_bounded_while_the_log_refuses_and_recovery_appends_a_mebibyte
     folder = tmp_path / "logs"
     log = MonitorLog(folder / "monitor.jsonl")
     folder.rmdir()
-    with closing(Journal(Store.own(tmp_path), log, Recorder("r", "h"), lambda _: None)) as journal:
+    with closing(Journal(own_store(tmp_path), log, Recorder("r", "h"), lambda _: None)) as journal:
         journal.recover(range(0), None)
         for number in range(1000):
             assert journal.commit(Batch(records=[_line(number)])) and not journal.append()
@@ -66,10 +66,10 @@ def test_a_runner_that_follows_a_long_refusal_reads_the_waiting_records_a_batch_
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "monitor.jsonl"
-    with closing(Store.own(tmp_path)) as store:
+    with closing(own_store(tmp_path)) as store:
         for start in range(0, 1000, 100):
             store.commit(Batch(records=list(map(_line, range(start, start + 100)))))
-    store = Store.own(tmp_path)
+    store = own_store(tmp_path)
     snapshot = store.load()
     with closing(Journal(store, MonitorLog(path), Recorder("r", "h"), lambda _: None)) as journal:
         journal.recover(snapshot.outbox, snapshot.mark)
@@ -79,7 +79,7 @@ def test_a_runner_that_follows_a_long_refusal_reads_the_waiting_records_a_batch_
 
 
 def test_an_idle_journal_commits_its_last_mark(tmp_path: Path) -> None:
-    store, path = Store.own(tmp_path), tmp_path / "monitor.jsonl"
+    store, path = own_store(tmp_path), tmp_path / "monitor.jsonl"
     with closing(Journal(store, MonitorLog(path), Recorder("r", "h"), lambda _: None)) as journal:
         journal.recover(range(0), None)
         assert journal.commit(Batch(records=[_line(1)])) and journal.append()
@@ -87,7 +87,7 @@ def test_an_idle_journal_commits_its_last_mark(tmp_path: Path) -> None:
         assert journal.tidy()
         snapshot = store.load()
         assert snapshot.outbox == range(0)
-        assert snapshot.mark == Mark(inode=path.stat().st_ino, offset=path.stat().st_size)
+        assert snapshot.mark == Mark(file=path.stat().st_ino, offset=path.stat().st_size)
 
 
 def _line(number: int) -> bytes:

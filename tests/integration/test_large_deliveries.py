@@ -14,8 +14,8 @@ from support.runner_inside import GivenClock, started
 
 from runner.service.loop import Runner
 from runner.service.reload.catalog_switch import MOST
-from runner.store.database import Store
 from runner.store.rows import Batch
+from runner.store.sqlite.store import SqliteStore
 
 COUNT = 3 * MOST + 10
 NOON = {"schedule": {"frequency": "daily", "at": "12:00", "start": "2100-01-01"}}
@@ -25,13 +25,13 @@ NOON = {"schedule": {"frequency": "daily", "at": "12:00", "start": "2100-01-01"}
 def rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many requests each commit has written."""
     written: list[int] = []
-    commit = Store.commit
+    commit = SqliteStore.commit
 
-    def counted(self: Store, batch: Batch, **more: object) -> object:
+    def counted(self: SqliteStore, batch: Batch, **more: object) -> object:
         written.append(len(batch.requests))
         return commit(self, batch, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Store, "commit", counted)
+    monkeypatch.setattr(SqliteStore, "commit", counted)
     yield written
 
 

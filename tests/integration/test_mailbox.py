@@ -22,10 +22,12 @@ from support.runner_inside import started
 from runner.commands import Answer, Kind
 from runner.errors import StoreError
 from runner.service.clock import SystemClock
-from runner.store.connection import connect, database_path
-from runner.store.database import DuplicateClaimError, Store
-from runner.store.mailbox import answer_to, drain_wake, open_wake, post, withdraw
+from runner.store.opening import mailbox_of, own_store
+from runner.store.protocol import DuplicateClaimError, Store
 from runner.store.rows import Batch, CommandRow, CommandStatus, ExecutionRow, Phase
+from runner.store.sqlite.connection import connect, database_path
+from runner.store.sqlite.store import SqliteStore
+from runner.store.sqlite.wake import drain_wake, open_wake
 
 _NOW = time.time_ns() // 1000
 _MINUTE = 60 * 1_000_000
@@ -44,7 +46,7 @@ def _command(command: str = "c1", *, deadline: int = _NOW + _MINUTE) -> CommandR
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(Store.own(tmp_path)) as store:
+    with closing(own_store(tmp_path)) as store:
         yield store
 
 
@@ -63,8 +65,8 @@ def _is_readable(descriptor: int, *, within_s: float = 0) -> bool:
 
 
 def test_a_command_is_posted_taken_and_answered(store: Store, tmp_path: Path) -> None:
-    post(tmp_path, _command())
-    assert answer_to(tmp_path, "c1") is None
+    mailbox_of(tmp_path).post(_command())
+    assert mailbox_of(tmp_path).answer_to("c1") is None
     (taken,) = store.take_commands(_NOW)
     assert (taken.id, taken.kind, taken.arguments, taken.requested_by) == (
         "c1",
@@ -73,26 +75,25 @@ def test_a_command_is_posted_taken_and_answered(store: Store, tmp_path: Path) ->
         "ana",
     )
     assert taken.status is CommandStatus.TAKEN
-    assert answer_to(tmp_path, "c1") is None
+    assert mailbox_of(tmp_path).answer_to("c1") is None
     store.commit(Batch(answers={"c1": '{"ok": true}'}))
-    assert answer_to(tmp_path, "c1") == '{"ok": true}'
+    assert mailbox_of(tmp_path).answer_to("c1") == '{"ok": true}'
 
 
 def test_what_a_command_was_given_is_not_kept_once_it_is_answered_or_withdrawn(
     store: Store, tmp_path: Path
 ) -> None:
     for command in ("answered", "taken-back", "late", "taken"):
-        post(
-            tmp_path, _command(command, deadline=_NOW - 1 if command == "late" else _NOW + _MINUTE)
-        )
-    withdraw(tmp_path, "taken-back")
+        deadline = _NOW - 1 if command == "late" else _NOW + _MINUTE
+        mailbox_of(tmp_path).post(_command(command, deadline=deadline))
+    mailbox_of(tmp_path).withdraw("taken-back")
     store.take_commands(_NOW)
     store.commit(Batch(answers={"answered": "{}"}))
     given = _arguments(tmp_path)
     assert given.pop("taken") == '{"names": ["a"]}'
     assert given == {"answered": "{}", "taken-back": "{}", "late": "{}"}
     store.close()
-    Store.own(tmp_path).close()
+    own_store(tmp_path).close()
     assert _arguments(tmp_path)["taken"] == "{}"
 
 
@@ -105,7 +106,7 @@ def test_commands_are_taken_once_and_in_the_order_they_were_posted(
     store: Store, tmp_path: Path
 ) -> None:
     for command in ("z", "a", "m"):
-        post(tmp_path, _command(command))
+        mailbox_of(tmp_path).post(_command(command))
     assert [command.id for command in store.take_commands(_NOW)] == ["z", "a", "m"]
     assert store.take_commands(_NOW) == ()
 
@@ -119,11 +120,11 @@ def test_what_a_person_is_called_need_not_be_utf_8(store: Store, tmp_path: Path)
         deadline=_NOW,
         status=CommandStatus.PENDING,
     )
-    post(tmp_path, row)
+    mailbox_of(tmp_path).post(row)
     (taken,) = store.take_commands(_NOW)
     assert (taken.arguments, taken.requested_by) == (row.arguments, row.requested_by)
     store.commit(Batch(answers={"c1": "\udcff"}))
-    assert answer_to(tmp_path, "c1") == "\udcff"
+    assert mailbox_of(tmp_path).answer_to("c1") == "\udcff"
 
 
 def test_an_answer_is_written_with_all_of_its_batch_or_not_at_all(
@@ -141,57 +142,57 @@ def test_an_answer_is_written_with_all_of_its_batch_or_not_at_all(
         pid_started=None,
         body="{}",
     )
-    post(tmp_path, _command())
+    mailbox_of(tmp_path).post(_command())
     store.take_commands(_NOW)
     twice = {name: replace(claim, id=name) for name in ("e1", "e2")}
     with pytest.raises(DuplicateClaimError):
         store.commit(Batch(executions=twice, answers={"c1": "done"}))
-    assert answer_to(tmp_path, "c1") is None
+    assert mailbox_of(tmp_path).answer_to("c1") is None
     store.commit(Batch(answers={"c1": "refused"}))
-    assert answer_to(tmp_path, "c1") == "refused"
+    assert mailbox_of(tmp_path).answer_to("c1") == "refused"
 
 
 # Withdrawing
 
 
 def test_a_withdrawn_command_is_never_taken(store: Store, tmp_path: Path) -> None:
-    post(tmp_path, _command())
-    assert withdraw(tmp_path, "c1")
+    mailbox_of(tmp_path).post(_command())
+    assert mailbox_of(tmp_path).withdraw("c1")
     assert store.take_commands(_NOW) == ()
-    assert withdraw(tmp_path, "c1")
+    assert mailbox_of(tmp_path).withdraw("c1")
 
 
 def test_a_taken_command_cannot_be_withdrawn_and_is_answered(store: Store, tmp_path: Path) -> None:
-    post(tmp_path, _command())
+    mailbox_of(tmp_path).post(_command())
     store.take_commands(_NOW)
-    assert not withdraw(tmp_path, "c1")
+    assert not mailbox_of(tmp_path).withdraw("c1")
     store.commit(Batch(answers={"c1": "done"}))
-    assert not withdraw(tmp_path, "c1")
-    assert answer_to(tmp_path, "c1") == "done"
+    assert not mailbox_of(tmp_path).withdraw("c1")
+    assert mailbox_of(tmp_path).answer_to("c1") == "done"
 
 
 def test_an_answer_does_not_revive_what_was_withdrawn(store: Store, tmp_path: Path) -> None:
-    post(tmp_path, _command())
-    withdraw(tmp_path, "c1")
+    mailbox_of(tmp_path).post(_command())
+    mailbox_of(tmp_path).withdraw("c1")
     store.commit(Batch(answers={"c1": "done"}))
-    assert answer_to(tmp_path, "c1") is None
+    assert mailbox_of(tmp_path).answer_to("c1") is None
 
 
 def test_a_command_past_its_deadline_is_withdrawn_and_the_others_are_taken(
     store: Store, tmp_path: Path
 ) -> None:
-    post(tmp_path, _command("late", deadline=_NOW - 1))
-    post(tmp_path, _command("just", deadline=_NOW))
+    mailbox_of(tmp_path).post(_command("late", deadline=_NOW - 1))
+    mailbox_of(tmp_path).post(_command("just", deadline=_NOW))
     assert [command.id for command in store.take_commands(_NOW)] == ["just"]
-    assert withdraw(tmp_path, "late")
-    assert not withdraw(tmp_path, "just")
+    assert mailbox_of(tmp_path).withdraw("late")
+    assert not mailbox_of(tmp_path).withdraw("just")
 
 
 _TAKE_AND_WAIT = """
 import sys
 from pathlib import Path
-from runner.store.database import Store
-store = Store.own(Path(sys.argv[1]))
+from runner.store.opening import own_store
+store = own_store(Path(sys.argv[1]))
 print(*(command.id for command in store.take_commands(0)), flush=True)
 sys.stdin.read()
 """
@@ -199,20 +200,20 @@ sys.stdin.read()
 _POST_AND_WITHDRAW = """
 import random, sys, time
 from pathlib import Path
-from runner.store import connection
-from runner.store.mailbox import answer_to, post, withdraw
+from runner.store.sqlite import connection
+from runner.store.opening import mailbox_of
 from runner.store.rows import CommandRow, CommandStatus
 connection._BUSY_S = 60.0
 folder, name, most, most_s = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 def ask(number, patience_s):
     command = f"{name}{number}"
-    post(folder, CommandRow(
+    mailbox_of(folder).post(CommandRow(
         id=command, kind="x", arguments="{}", requested_by=name, deadline=2**60,
         status=CommandStatus.PENDING))
     until_s = time.monotonic() + patience_s
-    while answer_to(folder, command) is None and time.monotonic() < until_s:
+    while mailbox_of(folder).answer_to(command) is None and time.monotonic() < until_s:
         pass
-    print(command, "withdrawn" if withdraw(folder, command) else "left", flush=True)
+    print(command, "withdrawn" if mailbox_of(folder).withdraw(command) else "left", flush=True)
 ask(0, 0.0)
 began_s = time.monotonic()
 for number in range(1, most):
@@ -230,27 +231,28 @@ print("done", flush=True)
 def test_what_a_runner_took_before_it_died_counts_as_withdrawn(
     is_followed: bool, tmp_path: Path
 ) -> None:
-    Store.own(tmp_path).close()
-    post(tmp_path, _command())
+    own_store(tmp_path).close()
+    mailbox_of(tmp_path).post(_command())
     with child(_TAKE_AND_WAIT, tmp_path) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "c1\n"
-        assert not withdraw(tmp_path, "c1")
+        assert not mailbox_of(tmp_path).withdraw("c1")
         owner.send_signal(signal.SIGKILL)
         owner.wait()
     with ExitStack() as resources:
         if is_followed:
-            follower = resources.enter_context(closing(Store.own(tmp_path)))
+            follower = resources.enter_context(closing(own_store(tmp_path)))
             assert follower.take_commands(_NOW) == ()
-        assert withdraw(tmp_path, "c1")
-        assert withdraw(tmp_path, "c1")
+        assert mailbox_of(tmp_path).withdraw("c1")
+        assert mailbox_of(tmp_path).withdraw("c1")
 
 
 def test_of_many_commands_each_is_applied_or_withdrawn_never_both(
     store: Store, wake: int, tmp_path: Path
 ) -> None:
     # On a machine that stands still, another may hold the store for longer than a person waits.
-    store._connection.execute("PRAGMA busy_timeout = 60000")
+    assert isinstance(store, SqliteStore)
+    store._database.connection.execute("PRAGMA busy_timeout = 60000")
     applied: list[str] = []
     with ExitStack() as resources:
         posters = [
@@ -272,7 +274,7 @@ def test_of_many_commands_each_is_applied_or_withdrawn_never_both(
     assert len(fates) == len(outcomes) - 2
     assert [fates[command] for command in ("a0", "a100", "b0", "b100")] == ["withdrawn", "left"] * 2
     assert sorted(applied) == sorted(command for command, fate in fates.items() if fate == "left")
-    assert all(answer_to(tmp_path, command) == "done" for command in applied[:20])
+    assert all(mailbox_of(tmp_path).answer_to(command) == "done" for command in applied[:20])
 
 
 def _line_of(process: subprocess.Popen[str]) -> list[str]:
@@ -288,7 +290,7 @@ def test_a_post_wakes_and_a_drained_wake_is_quiet_though_no_writer_is_left(
 ) -> None:
     assert not _is_readable(wake)
     for command in ("c1", "c2"):
-        post(tmp_path, _command(command))
+        mailbox_of(tmp_path).post(_command(command))
     assert _is_readable(wake)
     drain_wake(wake)
     poll = select.poll()
@@ -304,7 +306,7 @@ def test_a_full_fifo_keeps_no_one_from_posting(store: Store, wake: int, tmp_path
     with pytest.raises(BlockingIOError):
         while True:
             os.write(wake, b"\0")
-    post(tmp_path, _command())
+    mailbox_of(tmp_path).post(_command())
     assert len(store.take_commands(_NOW)) == 1
     drain_wake(wake)
     assert not _is_readable(wake)
@@ -316,7 +318,7 @@ def test_posting_does_not_ask_whether_someone_listens(
 ) -> None:
     if has_fifo:
         os.close(open_wake(tmp_path))
-    post(tmp_path, _command())
+    mailbox_of(tmp_path).post(_command())
     assert len(store.take_commands(_NOW)) == 1
 
 
@@ -343,14 +345,14 @@ def test_a_fifo_that_cannot_be_made_says_why(tmp_path: Path) -> None:
 
 def test_without_a_store_nothing_is_posted_and_none_is_made(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"there is no store .*; start a runner first"):
-        post(tmp_path, _command())
+        mailbox_of(tmp_path).post(_command())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_no_store_is_not_posted_to(tmp_path: Path) -> None:
     (tmp_path / "store.sqlite3").write_bytes(b"something else entirely" * 99)
     with pytest.raises(StoreError, match="is not an SQLite file"):
-        post(tmp_path, _command())
+        mailbox_of(tmp_path).post(_command())
 
 
 def test_a_runner_that_is_never_restarted_forgets_commands_too(
@@ -358,8 +360,8 @@ def test_a_runner_that_is_never_restarted_forgets_commands_too(
 ) -> None:
     old = time.time_ns() // 1000 - 25 * 60 * _MINUTE
     for number in range(3):
-        post(tmp_path, _command(f"old-{number}", deadline=old))
-    post(tmp_path, _command("new", deadline=old + 2 * 60 * _MINUTE))
+        mailbox_of(tmp_path).post(_command(f"old-{number}", deadline=old))
+    mailbox_of(tmp_path).post(_command("new", deadline=old + 2 * 60 * _MINUTE))
     store.take_commands(old)
     for number in range(50):
         store.commit(Batch(meta={"number": str(number)}))
@@ -369,15 +371,15 @@ def test_a_runner_that_is_never_restarted_forgets_commands_too(
 
 def test_commands_are_forgotten_a_day_after_their_deadline(tmp_path: Path) -> None:
     hour, now = 60 * _MINUTE, time.time_ns() // 1000  # not _NOW: the suite may have begun long ago
-    with closing(Store.own(tmp_path)) as store:
-        post(tmp_path, _command("old", deadline=now - 25 * hour))
-        post(tmp_path, _command("new", deadline=now - 23 * hour))
+    with closing(own_store(tmp_path)) as store:
+        mailbox_of(tmp_path).post(_command("old", deadline=now - 25 * hour))
+        mailbox_of(tmp_path).post(_command("new", deadline=now - 23 * hour))
         store.take_commands(now - 48 * hour)
         store.commit(Batch(answers={"old": "done", "new": "done"}))
-    Store.own(tmp_path).close()
-    assert answer_to(tmp_path, "new") == "done"
+    own_store(tmp_path).close()
+    assert mailbox_of(tmp_path).answer_to("new") == "done"
     with pytest.raises(StoreError, match="there is no command old in the store"):
-        withdraw(tmp_path, "old")
+        mailbox_of(tmp_path).withdraw("old")
 
 
 # Rows that no `runner` wrote
@@ -492,13 +494,12 @@ def test_a_malformed_row_is_refused_and_the_runner_goes_on(place: Place) -> None
         soon = (
             time.time_ns() // 1000 + 99 * _MINUTE
         )  # not by _NOW: the suite may have begun long ago
-        post(
-            place.state,
-            replace(_command("last", deadline=soon), kind="exec", arguments=json.dumps(_GOOD)),
+        mailbox_of(place.state).post(
+            replace(_command("last", deadline=soon), kind="exec", arguments=json.dumps(_GOOD))
         )
-        go_on_until(lambda: answer_to(place.state, "last"), "an answer")
+        go_on_until(lambda: mailbox_of(place.state).answer_to("last"), "an answer")
         go_on_until(lambda: not runner.is_executing, "the end of all executions")
-        assert Answer.read(answer_to(place.state, "last") or "").is_done
+        assert Answer.read(mailbox_of(place.state).answer_to("last") or "").is_done
     assert all(record["status"] == "success" for record in place.finished("a"))
     check_log(place.log)
 
@@ -508,7 +509,7 @@ def test_a_malformed_row_is_answered_in_words(store: Store, tmp_path: Path) -> N
         row = ("bad", "exec", b"\xff", "ana", _NOW + _MINUTE, "pending")
         connection.execute("INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, NULL)", row)
     assert store.take_commands(_NOW) == ()
-    answer = Answer.read(answer_to(tmp_path, "bad") or "")
+    answer = Answer.read(mailbox_of(tmp_path).answer_to("bad") or "")
     assert (answer.is_done, answer.lines) == (False, ("the command in the store is malformed",))
 
 

@@ -9,7 +9,7 @@ from support.runner_inside import GivenClock, started
 
 from runner.planning.states.pruning import KEPT
 from runner.service.pruning import EVERY_S
-from runner.store.database import StoreReader
+from runner.store.opening import read_store
 
 
 def test_a_runner_forgets_requests_that_were_removed_90_days_ago(place: Place) -> None:
@@ -32,5 +32,5 @@ def test_a_runner_forgets_requests_that_were_removed_90_days_ago(place: Place) -
         clock.go_on(EVERY_S)
         runner.turn()
         assert set(runner.registry.states) == {"stays"}
-    with closing(StoreReader(place.state)) as reader:
+    with closing(read_store(place.state)) as reader:
         assert [row.name for row in reader.snapshot().requests] == ["stays"]

@@ -17,11 +17,12 @@ import pytest
 from support.place import SECONDLY, Place, check_log, child, wait_until
 
 from runner.errors import StoreUnwritableError
-from runner.store import database
-from runner.store.connection import database_path
-from runner.store.database import Store
-from runner.store.files import shared_of, wal_of
+from runner.store.opening import own_store
+from runner.store.protocol import Store
 from runner.store.rows import Batch
+from runner.store.sqlite import database
+from runner.store.sqlite.connection import database_path
+from runner.store.sqlite.files import shared_of, wal_of
 
 # Only a hang may end one of them, and no disk that syncs slowly.
 pytestmark = pytest.mark.timeout(600)
@@ -30,7 +31,7 @@ _CHECKPOINTS = ("PASSIVE", "FULL", "RESTART", "TRUNCATE")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(Store.own(tmp_path)) as store:
+    with closing(own_store(tmp_path)) as store:
         for number in range(5):
             store.commit(Batch(meta={"number": str(number)}, records=[b"%d\n" % number]))
         yield store
@@ -110,7 +111,7 @@ def test_files_that_cannot_be_looked_at_are_not_called_removed(
 @pytest.mark.parametrize("deed", ["replaced", "overwritten"])
 def test_closing_leaves_the_files_of_another_program_alone(deed: str, tmp_path: Path) -> None:
     path = database_path(tmp_path)
-    with closing(Store.own(tmp_path)) as store:
+    with closing(own_store(tmp_path)) as store:
         store.commit(Batch(meta={"number": "1"}))
         if deed == "overwritten":
             _overwrite(path)
@@ -184,17 +185,17 @@ def test_a_reader_that_lets_the_log_grow_is_named(
 
 def test_a_store_that_is_set_back_says_so_at_its_next_start(tmp_path: Path) -> None:
     path = database_path(tmp_path)
-    with closing(Store.own(tmp_path)) as store:
+    with closing(own_store(tmp_path)) as store:
         assert store.notice is None
         store.commit(Batch(records=[b"1\n"]))
     shutil.copyfile(path, path.with_name("backup"))
-    with closing(Store.own(tmp_path)) as store:
+    with closing(own_store(tmp_path)) as store:
         assert store.notice is None
         store.commit(Batch(records=[b"2\n", b"3\n"]))
     shutil.copyfile(path.with_name("backup"), path)
-    with closing(Store.own(tmp_path)) as store:
+    with closing(own_store(tmp_path)) as store:
         assert "its last record is number 1, a former runner wrote number 3" in (store.notice or "")
-    with closing(Store.own(tmp_path)) as store:
+    with closing(own_store(tmp_path)) as store:
         assert store.notice is None
 
 

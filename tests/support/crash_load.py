@@ -24,7 +24,7 @@ from typing import Any
 from support.place import Place, wait_until
 
 from runner.errors import StoreError
-from runner.store import mailbox
+from runner.store.opening import mailbox_of
 from runner.store.rows import CommandRow, CommandStatus
 from runner.values import new_id, to_microseconds
 
@@ -285,7 +285,7 @@ class Load:
             status=CommandStatus.PENDING,
         )
         with suppress(StoreError):
-            mailbox.post(self.place.state, row)
+            mailbox_of(self.place.state).post(row)
             self.posted.append(row.id)
 
     def _spawn(self, *arguments: str) -> subprocess.Popen[str]:

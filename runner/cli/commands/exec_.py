@@ -31,7 +31,7 @@ from runner.errors import (
 from runner.lifecycle import ExecutionStatus, Reason
 from runner.monitor.reading import find_execution
 from runner.monitor.records import Event, decode
-from runner.store.database import StoreReader, owner_pid
+from runner.store.opening import owner_pid, read_store
 
 # The exit codes of timeout(1): 124 timed out, 125 not run, 128 + n ended by signal n.
 TIMED_OUT = 124
@@ -112,7 +112,7 @@ def _refuse_told_secrets(command: Command, places: Places) -> None:
     from runner.service.answering import refuse_told_secrets
     from runner.service.registry import remembered
 
-    with closing(StoreReader(places.state)) as reader:
+    with closing(read_store(places.state)) as reader:
         rows = reader.snapshot().requests
 
     def find(name: str) -> ProcessRequest | None:
@@ -214,7 +214,7 @@ def _is_on_its_way(execution: str, places: Places) -> bool:
 
     Raises NoRunnerError if the runner died, so that nobody would see the end.
     """
-    with closing(StoreReader(places.state)) as reader:
+    with closing(read_store(places.state)) as reader:
         is_there = reader.is_on_its_way(execution)
     if is_there and owner_pid(places.state) is None:
         raise NoRunnerError(
@@ -251,7 +251,7 @@ def _records_of(execution: str, places: Places) -> Iterator[Record | None]:
     The store comes first: records wait there when the log fails, and then the log may
     be unreadable too.
     """
-    with closing(StoreReader(places.state)) as reader:
+    with closing(read_store(places.state)) as reader:
         yield from map(decode, reader.waiting_records())
     yield from find_execution(places.monitor_log, execution)
 

@@ -279,9 +279,9 @@ def _has_ended(execution: str, places: Places) -> bool:
     The log serves callers who may not read the store. It is slower, because a long
     execution's record is far back.
     """
-    from runner.store.database import StoreReader
+    from runner.store.opening import read_store
 
-    with suppress(StoreError), closing(StoreReader(places.state)) as reader:
+    with suppress(StoreError), closing(read_store(places.state)) as reader:
         if reader.is_on_its_way(execution):
             return False
     records = find_execution(places.monitor_log, execution)

@@ -35,7 +35,7 @@ from runner.planning.views.request_view import views
 from runner.service.clocks.clock_watch import memory_in, wrong_clock_words
 from runner.service.executions.execution import Execution, execution_of
 from runner.service.trouble import TroubleNote
-from runner.store.database import owner_pid
+from runner.store.opening import owner_pid
 from runner.store.rows import Phase
 from runner.values import duration_text, from_microseconds
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runner.errors import StoreError, StoreUnwritableError
-from runner.store import schema
-from runner.store.lock import lock_path
+from runner.store.sqlite import schema
+from runner.store.sqlite.lock import lock_path
 from runner.system.regular_files import is_read_only, kind_of
 
 _BUSY_S = 2.0

@@ -7,35 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _LOCKS = Path("/proc/locks")
-_FIRST_READ_MARK, _LAST_READ_MARK = 123, 127
-"""The bytes of the WAL index that a reader locks while it reads an old state
-(sqlite.org/walformat.html).
-"""
-
-
-def readers_of(inode: int) -> list[str]:
-    """Return the other programs that read a store, as "process 123 (sqlite3)".
-
-    `inode` is that of the store's WAL index.
-    """
-    found = (
-        pid
-        for kind, pid, first in _locks_on(inode)
-        if kind == "POSIX" and _FIRST_READ_MARK <= first <= _LAST_READ_MARK and pid != os.getpid()
-    )
-    return [_named(pid) for pid in dict.fromkeys(found)]
 
 
 def flock_holder(inode: int) -> str | None:
-    """Return the other program that holds a flock on the file with this inode.
+    """Return the other program that holds a flock on a file, as "process 123 (runner)".
 
-    Return None if there is none, or if the kernel does not name it.
+    `inode` is the file's. Return None if there is none, or if the kernel does not name it.
     """
-    found = (pid for kind, pid, _ in _locks_on(inode) if kind == "FLOCK" and pid != os.getpid())
-    return next(map(_named, found), None)
+    found = (pid for kind, pid, _ in locks_on(inode) if kind == "FLOCK" and pid != os.getpid())
+    return next(map(process_named, found), None)
 
 
-def _locks_on(inode: int) -> Iterator[tuple[str, int, int]]:
+def locks_on(inode: int) -> Iterator[tuple[str, int, int]]:
     """Yield kind, pid and first byte of each lock on a file with this inode (proc(5)).
 
     The device is not compared: it differs from stat(2) on some file systems, such as btrfs.
@@ -51,7 +34,8 @@ def _locks_on(inode: int) -> Iterator[tuple[str, int, int]]:
             yield words[1], int(words[4]), int(words[6])
 
 
-def _named(pid: int) -> str:
+def process_named(pid: int) -> str:
+    """Return a process for people, as "process 123 (name)"."""
     try:
         name = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
     except OSError:

@@ -17,9 +17,9 @@ APPLICATION_ID = int.from_bytes(b"RUNR", "big")
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-        # An inode has 64 bits without a sign, and SQLite's integers have a sign: so text.
+        # A file's number has 64 bits without a sign, and SQLite's integers have a sign: so text.
         "CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1),"
-        " inode TEXT NOT NULL, offset INTEGER NOT NULL)",
+        " file TEXT NOT NULL, offset INTEGER NOT NULL)",
         "CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, line BLOB NOT NULL)",
         """CREATE TABLE requests (
             name TEXT PRIMARY KEY, file TEXT, generation INTEGER NOT NULL, fired_through INTEGER,
@@ -56,8 +56,8 @@ RECORD_NUMBERS = "SELECT min(seq), max(seq) FROM outbox"
 COUNT_RECORDS = "SELECT count(*) FROM outbox"
 LAST_RECORD = "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"
 
-UPSERT_MARK = "INSERT OR REPLACE INTO mark (one, inode, offset) VALUES (1, ?, ?)"
-SELECT_MARK = "SELECT inode, offset FROM mark"
+UPSERT_MARK = "INSERT OR REPLACE INTO mark (one, file, offset) VALUES (1, ?, ?)"
+SELECT_MARK = "SELECT file, offset FROM mark"
 UPSERT_META = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)"
 SELECT_META = "SELECT key, value FROM meta WHERE key <> '' ORDER BY key"
 INSERT_PADDING = "INSERT OR REPLACE INTO meta (key, value) VALUES ('', zeroblob(?))"

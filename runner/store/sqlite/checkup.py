@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import StoreError
-from runner.store import schema
-from runner.store.connection import check, connect, database_path, version_of, worded
+from runner.store.sqlite import schema
+from runner.store.sqlite.connection import check, connect, database_path, version_of, worded
+from runner.store.sqlite.files import wal_of
 from runner.system.regular_files import is_missing, is_there
 
 
@@ -27,12 +28,6 @@ class Condition:
     wal_bytes: int
 
 
-def wal_path(folder: Path) -> Path:
-    """Return the path of the write-ahead log in a state folder."""
-    path = database_path(folder)
-    return path.with_name(f"{path.name}-wal")
-
-
 def condition_of(folder: Path) -> Condition | None:
     """Check all pages of a store, and return its condition; None if there is no store.
 
@@ -48,7 +43,7 @@ def condition_of(folder: Path) -> Condition | None:
             waiting = connection.execute(schema.COUNT_RECORDS).fetchone()[0] if version else 0
     except (sqlite3.Error, UnicodeDecodeError) as error:  # what a damaged file may cause
         raise StoreError(f"the store {path} cannot be read: {error}") from error
-    wal = wal_path(folder)
+    wal = wal_of(path)
     wal_bytes = wal.stat().st_size if is_there(wal) else 0
     return Condition(
         version=version,

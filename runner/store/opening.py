@@ -1,0 +1,44 @@
+"""Opens a store: the one module that knows which database is behind it. Touches files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runner.store.protocol import Mailbox, Store, StoreReader
+from runner.store.sqlite import lock
+from runner.store.sqlite.mailbox import SqliteMailbox
+from runner.store.sqlite.reader import SqliteReader
+from runner.store.sqlite.store import SqliteStore
+from runner.system.regular_files import is_read_only
+
+
+def own_store(folder: Path) -> Store:
+    """Create or open the store of a state folder, and own it until `close`.
+
+    Raises StoreInUseError with the owner's pid, and StoreError for a newer version, a
+    damaged file or an unusable folder; nothing is overwritten then.
+    """
+    return SqliteStore.own(folder)
+
+
+def read_store(folder: Path) -> StoreReader:
+    """Return a view of the store of a state folder. Raises StoreError."""
+    return SqliteReader(folder)
+
+
+def mailbox_of(folder: Path) -> Mailbox:
+    """Return the mailbox of the store of a state folder."""
+    return SqliteMailbox(folder)
+
+
+def owner_pid(folder: Path) -> int | None:
+    """Return the pid of the runner that owns the store now; None without one.
+
+    Raises StoreError if this cannot be found out.
+    """
+    return lock.owner_pid(folder)
+
+
+def is_store_read_only(folder: Path) -> bool:
+    """Return whether the store is on a file system that is mounted read-only."""
+    return is_read_only(lock.lock_path(folder))

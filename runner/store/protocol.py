@@ -1,0 +1,146 @@
+"""What the rest of the program may ask of a store, whatever database is behind it.
+
+A store has three sides. Its one owner, the runner, loads it and commits to it (`Store`).
+Other programs look at it (`StoreReader`) and leave commands for the owner (`Mailbox`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from runner.store.rows import Batch, CommandRow, ExecutionRow, Mark, Snapshot
+
+MOST_COMMANDS = 1000
+"""How many commands are taken at once; further ones wait for the next turn."""
+
+
+class DuplicateClaimError(AssertionError):
+    """A fire was claimed a second time: a bug, never a user's mistake."""
+
+
+class Store(Protocol):
+    """The owner's side, for one thread. While it is open, no other program can own it."""
+
+    @property
+    def notice(self) -> str | None:
+        """What happened to the store since its last owner left it; None if nothing."""
+
+    @property
+    def hindrance(self) -> str | None:
+        """A problem that does not stop the store but should be fixed; None without one."""
+
+    def load(self) -> Snapshot:
+        """Return the whole content, apart from the lines of the outbox. Raises StoreError."""
+
+    def legible(self) -> AbstractContextManager[None]:
+        """Raise StoreError for a row of the snapshot that the block cannot read."""
+
+    def commit(
+        self, batch: Batch, *, appended: tuple[int, Mark] | None = None
+    ) -> tuple[tuple[int, bytes], ...]:
+        """Write the batch in one transaction, and return its records with their numbers.
+
+        The batch is durable when this returns. `appended` (number, mark) says that the
+        log has every record up to that number and now ends at the mark. Those records
+        leave the outbox; the number 0 only sets the mark. Executions are written before
+        the rows of `ended` are deleted, so an execution may be in both.
+
+        Raises StoreUnwritableError or DuplicateClaimError; then nothing is written, and
+        after the former the same call may be repeated.
+        """
+
+    def records_after(self, number: int, *, about_bytes: int) -> tuple[tuple[int, bytes], ...]:
+        """Return the records of the outbox after `number`, about `about_bytes` of them.
+
+        The last record may exceed the limit. Raises StoreUnwritableError.
+        """
+
+    def take_commands(self, now: int) -> tuple[CommandRow, ...]:
+        """Take the pending commands durably, the oldest first; at most `MOST_COMMANDS`.
+
+        Commands whose deadline is before `now` are withdrawn, and malformed rows get a
+        refusal as their answer. A taken command cannot be withdrawn while this store is
+        open.
+
+        Commit what a command changes together with its answer, and do what it does
+        outside the store after that commit. Then a command is either applied or withdrawn,
+        whenever the runner dies. Raises StoreUnwritableError; then nothing is taken.
+        """
+
+    def listen(self) -> int:
+        """Return a descriptor that becomes readable when a command was posted.
+
+        It only makes the owner look sooner: `take_commands` finds every command without it.
+        The store closes it. Raises StoreError.
+        """
+
+    def clear_arrivals(self) -> None:
+        """Make the descriptor of `listen` unreadable until the next command is posted."""
+
+    def check(self) -> None:
+        """Raise StoreUnwritableError if another program removed or changed the store."""
+
+    def tidy(self) -> None:
+        """Do postponed work while the runner is idle. An error is not raised here: the next
+        commit meets the same problem.
+        """
+
+    def close(self) -> None:
+        """Give up the ownership."""
+
+
+class StoreReader(Protocol):
+    """Another program's view of a store at one moment: all answers belong to that moment.
+
+    A missing store gives empty results. Make a reader for one question, then close it:
+    an open one hinders the owner. Every method raises StoreError if the store cannot be
+    read.
+    """
+
+    def executions(self) -> tuple[ExecutionRow, ...]:
+        """Return all executions that have not ended, in the order of their ids."""
+
+    def waiting_records(self) -> Iterator[bytes]:
+        """Yield the lines that the monitor log may still lack, oldest first."""
+
+    def is_on_its_way(self, execution: str) -> bool:
+        """Return whether an execution has not ended."""
+
+    def snapshot(self) -> Snapshot:
+        """Return the content, apart from the lines of the outbox."""
+
+    def meta(self) -> dict[str, str]:
+        """Return what the owner has noted about itself."""
+
+    def close(self) -> None:
+        """End the view."""
+
+
+class Mailbox(Protocol):
+    """The way of a command to the owner. Every method raises StoreError if it is unusable.
+
+    Only the row of a command counts, and it is applied or withdrawn, never both.
+    """
+
+    def post(self, command: CommandRow) -> None:
+        """Write a pending command and wake the owner.
+
+        This does not check whether there is an owner; only an answer shows that. Raises
+        StoreMissingError if no runner has created the store yet.
+        """
+
+    def answer_to(self, command: str) -> str | None:
+        """Return the answer to a command; None if there is none yet."""
+
+    def withdraw(self, command: str) -> bool:
+        """Take a command back; return True if it is not and never will be applied.
+
+        False means that the owner was faster: there is an answer, or one will come. If none
+        comes, call this again: a command that an owner took and left unanswered when it
+        died is withdrawn like a pending one.
+        """
+
+    def has_owner(self) -> bool:
+        """Return whether a runner owns the store now."""

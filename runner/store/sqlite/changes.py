@@ -1,0 +1,63 @@
+"""The statements of a commit, inside its transaction. Writes the database."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from runner.store.protocol import DuplicateClaimError
+from runner.store.rows import Batch, Mark
+from runner.store.sqlite import schema
+from runner.store.sqlite.schema import EXECUTIONS, REQUESTS, Row, Table, to_sql
+
+
+def forget_records(connection: sqlite3.Connection, number: int, mark: Mark) -> None:
+    """Delete the records up to `number` from the outbox: the log has them and ends at `mark`."""
+    connection.execute(schema.FORGET_RECORDS, (number,))
+    connection.execute(schema.UPSERT_MARK, (str(mark.file), mark.offset))
+
+
+def write_batch(connection: sqlite3.Connection, batch: Batch) -> None:
+    """Write everything of a batch but its definitions and records.
+
+    Raises DuplicateClaimError.
+    """
+    for statement in (schema.PRUNE_REQUEST, schema.PRUNE_DEFINITION):
+        connection.executemany(statement, ((to_sql(name),) for name in batch.pruned))
+    _upsert(connection, REQUESTS, batch.requests.values())
+    _claim(connection, batch)
+    connection.executemany(
+        schema.END_EXECUTION, ((to_sql(execution),) for execution in batch.ended)
+    )
+    connection.executemany(
+        schema.ANSWER, ((to_sql(text), to_sql(command)) for command, text in batch.answers.items())
+    )
+    connection.executemany(
+        schema.UPSERT_META, ((to_sql(key), to_sql(value)) for key, value in batch.meta.items())
+    )
+
+
+def write_definitions(connection: sqlite3.Connection, definitions: dict[str, str | None]) -> None:
+    """Write definitions by the names of their requests; None deletes the text."""
+    connection.executemany(
+        schema.UPSERT_DEFINITION,
+        ((to_sql(name), to_sql(text)) for name, text in definitions.items()),
+    )
+
+
+def _claim(connection: sqlite3.Connection, batch: Batch) -> None:
+    try:
+        _upsert(connection, EXECUTIONS, batch.executions.values())
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+            raise DuplicateClaimError(f"a fire was claimed twice: {error}") from error
+        raise
+
+
+def _upsert(connection: sqlite3.Connection, table: Table[Row], rows: Iterable[Row]) -> None:
+    try:
+        connection.executemany(table.upsert, map(table.values, rows))
+    except UnicodeEncodeError:
+        # Text that is not UTF-8 is rare, and to check for it in advance is expensive. An
+        # upsert may be repeated.
+        connection.executemany(table.upsert, map(table.to_sql, rows))

@@ -1,0 +1,55 @@
+"""What the store answers, on any connection. Reads the database."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import closing
+
+from runner.store.rows import ExecutionRow, Mark, RequestRow, Snapshot
+from runner.store.sqlite import schema
+from runner.store.sqlite.schema import EXECUTIONS, REQUESTS, to_sql, to_text
+
+
+def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
+    """Return the content, apart from the lines of the outbox."""
+    mark = connection.execute(schema.SELECT_MARK).fetchone()
+    return Snapshot(
+        requests=_requests_of(connection),
+        executions=executions_of(connection),
+        outbox=_record_numbers(connection),
+        mark=None if mark is None else Mark(file=int(mark[0]), offset=mark[1]),
+        meta=meta_of(connection),
+    )
+
+
+def _record_numbers(connection: sqlite3.Connection) -> range:
+    first, last = connection.execute(schema.RECORD_NUMBERS).fetchone()
+    return range(0) if first is None else range(first, last + 1)
+
+
+def records_after(
+    connection: sqlite3.Connection, number: int
+) -> Generator[tuple[int, bytes], None, None]:
+    """Yield the numbers and lines of the outbox after `number`."""
+    with closing(connection.execute(schema.SELECT_RECORDS, (number,))) as records:
+        yield from records
+
+
+def _requests_of(connection: sqlite3.Connection) -> tuple[RequestRow, ...]:
+    return tuple(map(REQUESTS.to_row, connection.execute(f"{REQUESTS.select} ORDER BY name")))
+
+
+def has_execution(connection: sqlite3.Connection, *, execution: str) -> bool:
+    """Return whether the store has an execution."""
+    return connection.execute(schema.HAS_EXECUTION, (to_sql(execution),)).fetchone() is not None
+
+
+def executions_of(connection: sqlite3.Connection) -> tuple[ExecutionRow, ...]:
+    """Return all executions, in the order of their ids."""
+    return tuple(map(EXECUTIONS.to_row, connection.execute(f"{EXECUTIONS.select} ORDER BY id")))
+
+
+def meta_of(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the notes of the owner about itself."""
+    return {to_text(key): to_text(value) for key, value in connection.execute(schema.SELECT_META)}

@@ -1,0 +1,99 @@
+"""Another program's view of a SQLite store. Reads files."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from runner.store.rows import ExecutionRow, Snapshot
+from runner.store.sqlite import queries
+from runner.store.sqlite.connection import (
+    connect,
+    database_path,
+    require_current,
+    unusable,
+    version_of,
+    worded,
+)
+from runner.store.sqlite.files import wal_of
+from runner.system.regular_files import is_file, is_missing, is_there
+
+Answer = TypeVar("Answer")
+
+
+class SqliteReader:
+    """A view of the store of a state folder (see `StoreReader`): one read transaction.
+
+    While it is open, the owner cannot reuse the write-ahead log.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = database_path(folder)
+        with worded(self._path):
+            self._connection = _begin_reading(self._path)
+
+    def executions(self) -> tuple[ExecutionRow, ...]:
+        """Return all executions that have not ended, in the order of their ids."""
+        return self._ask(queries.executions_of, ())
+
+    def waiting_records(self) -> Iterator[bytes]:
+        """Yield the lines that the monitor log may still lack, oldest first."""
+        if self._connection is not None:
+            with worded(self._path):
+                yield from (line for _, line in queries.records_after(self._connection, 0))
+
+    def is_on_its_way(self, execution: str) -> bool:
+        """Return whether an execution has not ended."""
+        return self._ask(partial(queries.has_execution, execution=execution), False)
+
+    def snapshot(self) -> Snapshot:
+        """Return the content, apart from the lines of the outbox."""
+        nothing = Snapshot(requests=(), executions=(), outbox=range(0), mark=None, meta={})
+        return self._ask(queries.snapshot_of, nothing)
+
+    def meta(self) -> dict[str, str]:
+        """Return what the owner has noted about itself."""
+        return self._ask(queries.meta_of, {})
+
+    def close(self) -> None:
+        """Close the database."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _ask(self, question: Callable[[sqlite3.Connection], Answer], nothing: Answer) -> Answer:
+        if self._connection is None:
+            return nothing
+        with worded(self._path):
+            return question(self._connection)
+
+
+def _begin_reading(path: Path) -> sqlite3.Connection | None:
+    """Return a connection inside a read transaction, or None if there is no store yet."""
+    if is_missing(path):
+        return None
+    if is_there(path) and not is_file(path):  # SQLite would wait for the other end of a FIFO
+        raise unusable(path, "is not a file")
+    try:
+        return _reading(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        # In a folder that this program may not write, SQLite cannot create the files that
+        # it shares with an owner. Without a write-ahead log no owner has the store open,
+        # and the database file alone is the whole store.
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or is_there(wal_of(path)):
+            raise
+        return _reading(path, "mode=ro&immutable=1")
+
+
+def _reading(path: Path, options: str) -> sqlite3.Connection | None:
+    with ExitStack() as resources:
+        connection = resources.enter_context(closing(connect(path, options)))
+        connection.execute("BEGIN")
+        if version_of(connection, path) == 0:
+            return None
+        require_current(connection, path)
+        resources.pop_all()
+        return connection

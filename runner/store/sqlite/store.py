@@ -1,0 +1,238 @@
+"""The owner's side of a store in one SQLite file. Touches files.
+
+Every commit is one transaction with `synchronous=FULL`. The owner commits one `Batch` per
+turn. Other programs read (`reader`), and write only to the `commands` table (`mailbox`).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from runner.errors import StoreError, StoreUnwritableError
+from runner.store.rows import Batch, CommandRow, Mark, Snapshot
+from runner.store.sqlite import inbox, schema
+from runner.store.sqlite.changes import forget_records, write_batch, write_definitions
+from runner.store.sqlite.connection import (
+    connect,
+    create_file,
+    database_path,
+    legible,
+    require_writable,
+    transaction,
+    unusable,
+    worded,
+)
+from runner.store.sqlite.database import Database, prepare
+from runner.store.sqlite.lock import note_record, noted_record, take_lock
+from runner.store.sqlite.queries import records_after, snapshot_of
+from runner.store.sqlite.wake import drain_wake, open_wake, wake_path
+from runner.system.regular_files import is_there
+
+_UNTIDY_COMMITS = 50
+_MOST_PAGES_IN_LOG = 4000
+"""Pages in the write-ahead log from which a commit checkpoints itself.
+
+This is four times SQLite's default. Usually `tidy` checkpoints sooner, while no claim
+waits for it.
+"""
+
+
+class SqliteStore:
+    """The store of a state folder (see `Store`). While open it holds a flock on `lock`."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: BinaryIO) -> None:
+        """Call `own` instead; this only takes over what `own` opened."""
+        self._path = path
+        self._lock = lock
+        last = connection.execute(schema.LAST_RECORD).fetchone()
+        self._last: int = last[0] if last else 0
+        self.notice = self._set_back(noted_record(lock))
+        self._definitions: dict[str, str | None] = {}
+        self._untidy = 0
+        self._wake: int | None = None
+        self._is_closed = False
+        self._database = Database(path, connection)
+        self._note_last()
+
+    @classmethod
+    def own(cls, folder: Path) -> SqliteStore:
+        """Create or open the store in `folder` and lock it (see `own_store`).
+
+        Commands that a dead owner took are withdrawn, and commands a day past their
+        deadline are forgotten. If the store is older than its last owner left it, `notice`
+        says so.
+        """
+        path = database_path(folder)
+        with ExitStack() as resources, worded(path):
+            lock = resources.enter_context(_locked(folder, path))
+            connection = resources.enter_context(closing(connect(path, "mode=rw")))
+            prepare(connection, path)
+            store = cls(path, connection, lock)
+            resources.pop_all()
+            return store
+
+    @property
+    def hindrance(self) -> str | None:
+        """Why the write-ahead log keeps growing; None if it is small."""
+        return self._database.hindrance
+
+    def load(self) -> Snapshot:
+        """Return the whole content, apart from the lines of the outbox. Raises StoreError."""
+        with worded(self._path):
+            snapshot = snapshot_of(self._database.connection)
+        self._definitions = {row.name: row.definition for row in snapshot.requests}
+        return snapshot
+
+    def legible(self) -> AbstractContextManager[None]:
+        """Raise StoreError for a row of the snapshot that the block cannot read."""
+        return legible(self._path)
+
+    def commit(
+        self, batch: Batch, *, appended: tuple[int, Mark] | None = None
+    ) -> tuple[tuple[int, bytes], ...]:
+        """Write the batch in one transaction, and return its records with their numbers."""
+        if not batch and appended is None:
+            return ()
+        self.check()
+        require_writable(self._path)
+        records = tuple(enumerate(batch.records, self._last + 1))
+        definitions = self._new_definitions(batch)
+        connection = self._database.connection
+        with worded(self._path), transaction(connection):
+            if appended is not None:
+                forget_records(connection, *appended)
+            write_batch(connection, batch)
+            write_definitions(connection, definitions)
+            connection.executemany(schema.INSERT_RECORD, records)
+        self._last += len(records)
+        self._database.note_commit()
+        self._note_last()
+        self._untidy += 1
+        self._definitions.update(definitions)
+        for name in batch.pruned:
+            self._definitions.pop(name, None)
+        if self._database.pages_in_log >= _MOST_PAGES_IN_LOG:
+            # If the checkpoint fails, the next commit tries again; this one is durable.
+            with suppress(StoreUnwritableError), worded(self._path):
+                self._database.checkpoint()
+        return records
+
+    def records_after(self, number: int, *, about_bytes: int) -> tuple[tuple[int, bytes], ...]:
+        """Return about `about_bytes` of the records of the outbox after `number`."""
+        found: list[tuple[int, bytes]] = []
+        connection = self._database.connection
+        with worded(self._path), closing(records_after(connection, number)) as records:
+            while about_bytes > 0 and (record := next(records, None)) is not None:
+                found.append(record)
+                about_bytes -= len(record[1])
+        return tuple(found)
+
+    def take_commands(self, now: int) -> tuple[CommandRow, ...]:
+        """Take the pending commands durably, the oldest first."""
+        with worded(self._path):
+            (is_any,) = self._database.connection.execute(schema.IS_ANY_PENDING).fetchone()
+            if not is_any:
+                return ()
+            self.check()
+            connection = self._database.connection  # `check` may have replaced it
+            with transaction(connection):
+                return inbox.take(connection, now)
+
+    def listen(self) -> int:
+        """Return the descriptor of the FIFO `wake`. Raises StoreError."""
+        if self._wake is None:
+            self._wake = open_wake(self._path.parent)
+        return self._wake
+
+    def clear_arrivals(self) -> None:
+        """Empty the FIFO `wake`."""
+        if self._wake is not None:
+            drain_wake(self._wake)
+
+    def check(self) -> None:
+        """Raise StoreUnwritableError if another program removed or changed a file of the store."""
+        self._database.check()
+
+    def tidy(self) -> None:
+        """Checkpoint the write-ahead log while idle. Otherwise a commit does it, every few
+        hundred commits.
+
+        A checkpoint takes two syncs and some milliseconds, so `tidy` acts only once per
+        `_UNTIDY_COMMITS`. It also forgets a limited number of commands a day past their
+        deadline.
+        """
+        if self._untidy < _UNTIDY_COMMITS and self._database.is_log_long:
+            return
+        self._untidy = 0
+        with suppress(StoreUnwritableError, OSError), worded(self._path):
+            self.check()
+            self._database.lengthen_log()
+            with transaction(self._database.connection):
+                inbox.prune(self._database.connection)
+            self._database.checkpoint()
+
+    def close(self) -> None:
+        """Close the database and release the lock."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._wake is not None:
+            os.close(self._wake)
+        self._database.close()
+        self._lock.close()
+
+    def _set_back(self, noted: int) -> str | None:
+        if noted <= self._last:
+            return None
+        return (
+            f"the store {self._path} was set back: its last record is number {self._last}, a"
+            f" former runner wrote number {noted} (its -wal file was removed, or an older copy"
+            f" restored); what ran since may run again"
+        )
+
+    def _note_last(self) -> None:
+        # The lock's disk may be full. Then a store that is set back goes unnoticed.
+        with suppress(OSError):
+            note_record(self._lock, self._last)
+
+    def _new_definitions(self, batch: Batch) -> dict[str, str | None]:
+        """Return the definitions that differ from the written ones.
+
+        A fire changes the row of its request but rarely the long definition.
+        """
+        known = self._definitions
+        return {
+            name: row.definition
+            for name, row in batch.requests.items()
+            if name not in known or known[name] != row.definition
+        }
+
+
+def _locked(folder: Path, path: Path) -> BinaryIO:
+    """Create a state folder and its database file if necessary; return the lock, taken.
+
+    Raises StoreError and StoreInUseError.
+    """
+    with ExitStack() as resources:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = resources.enter_context(take_lock(folder))
+            # SQLite would take an empty file for a new store, and all one-time requests
+            # would run again. The FIFO shows that a runner has used this folder.
+            if is_there(wake_path(folder)) and is_there(path) and not path.stat().st_size:
+                raise unusable(path, "is empty, though a runner has used it")
+            create_file(path)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise StoreError(
+                f"{folder} is not a folder; choose another state folder (--state)"
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"the state folder {folder} cannot be used: {error.strerror} (--state)"
+            ) from error
+        resources.pop_all()
+        return lock
