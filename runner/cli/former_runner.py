@@ -14,7 +14,7 @@ from runner.execution.trees.proc import Seen, boot_id, look_at_all, members
 from runner.service.clocks.clock_watch import memory_in
 from runner.service.executions.execution import Execution, execution_of
 from runner.service.self_report import ALIVE, listed
-from runner.store.database import StoreReader
+from runner.store.opening import read_store
 from runner.store.rows import Phase
 
 
@@ -25,7 +25,7 @@ def former_runner_lines(places: Places) -> Iterator[str]:
     """
     if not places.has_state or other_jobs(places) is not None:
         return
-    with closing(StoreReader(places.state)) as reader:
+    with closing(read_store(places.state)) as reader:
         snapshot = reader.snapshot()
     yield from _end_words(snapshot.meta, places.zone)
     is_same_boot = snapshot.meta.get("boot") == boot_id()
