@@ -257,6 +257,13 @@ def headings(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
 
 
+def test_the_guide_for_contributors_names_every_package() -> None:
+    guide = (ROOT / "tests/README.md").read_text()
+    rows = "\n".join(line.split("|")[1] for line in guide.splitlines() if line.startswith("| `"))
+    packages = {path.parent.name for path in (ROOT / "runner").glob("*/__init__.py")}
+    assert {name for name in packages if f"`{name}`" not in rows} == set()
+
+
 def test_stand_ins_keep_the_width_and_what_does_not_vary() -> None:
     line = (
         "2026-11-22 17:33:48+00:00  success  00:00:00.002  hello  "

@@ -65,7 +65,9 @@ def test_the_picture_shows_what_the_console_prints(erp: Place) -> None:
     picture = svg_of(f"$ runner start\n{shown}", title="The console of runner", columns=COLUMNS)
     if os.environ.get("UPDATE_README") == "1":
         PICTURE.write_text(picture)
-    assert normal(text_in(picture)) == normal(text_in(PICTURE.read_text()))
+    assert normal(text_in(picture)) == normal(text_in(PICTURE.read_text())), (
+        "UPDATE_README=1 pytest -n 0 tests/acceptance/test_screenshot.py draws it anew"
+    )
 
 
 def _live(erp: Place, terminal: Terminal) -> None:
