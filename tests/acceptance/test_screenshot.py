@@ -86,7 +86,7 @@ def _live(erp: Place, terminal: Terminal) -> None:
     assert erp.run("exec", "backup").returncode == 3
     until("✗ backup")
     erp.write("backup.yaml", backup.replace("daily", "dayly"))
-    until("did you mean")
+    until("^")  # below the excerpt, which is read from the file when it is printed
     erp.write("backup.yaml", backup.replace("02:00", "03:00"))
     until("1 changed: backup")
     (erp.folder / "ledger").mkdir()
