@@ -4,13 +4,13 @@ use it when no runner is running.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from loguru import logger
 
+from runner.cli.output.tables import echo_error
 from runner.cli.places import Places
 from runner.service.clock import SystemClock
 from runner.service.loop import Runner
@@ -33,7 +33,10 @@ def embedded(
     # The service logs through loguru; here its warnings look like the command's own errors.
     logger.remove()
     logger.add(
-        sys.stderr, format="runner: {message}", level="WARNING", diagnose=False, backtrace=False
+        lambda message: echo_error(message.record["message"]),
+        level="WARNING",
+        diagnose=False,
+        backtrace=False,
     )
     settings = Settings(
         jobs=places.jobs,

@@ -5,7 +5,9 @@ adopted, within the terminal.
 from __future__ import annotations
 
 import json
+import re
 import signal
+import stat
 
 import pytest
 from support.place import GATE, Place, wait_until
@@ -53,6 +55,66 @@ def test_before_the_last_execution_starts_the_console_says_that_this_fire_is_the
         "complete",
         "the fire that is due now is the last one",
     )
+
+
+def test_a_log_file_holds_the_lines_of_the_console_with_date_and_level(place: Place) -> None:
+    place.declare("good", "echo posted", NOW)
+    place.declare("bad", "exit 3", NOW)
+    log = place.folder / "logs" / "{console}.log"
+    runner = place.start("--log-file", str(log))
+    place.await_finished("good")
+    place.await_finished("bad")
+    assert place.stop(runner) == 0
+    lines = log.read_text().splitlines()
+    assert [line[27:].strip()[8:].lstrip() for line in lines] == [
+        line[10:] for line in place.console().splitlines()
+    ]
+    (success,) = (line for line in lines if "✓ good" in line)
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00  SUCCESS  ✓ good  success in .* — posted", success
+    )
+    (failure,) = (line for line in lines if "✗ bad" in line)
+    assert "  ERROR    ✗ bad  error in " in failure
+    assert stat.S_IMODE(log.stat().st_mode) & 0o137 == 0, "others may not read it"
+
+
+def test_a_log_file_is_rotated_at_ten_megabytes_and_five_old_ones_are_kept(place: Place) -> None:
+    folder = place.folder / "logs"
+    folder.mkdir()
+    for number in range(7):
+        (folder / f"console.2026-01-0{number + 1}_12-00-00_000000.log").touch()
+    log = folder / "console.log"
+    log.write_text("x" * 9_999_990 + "\n")
+    assert place.stop(place.start("--log-file", str(log), "--log-format", "json")) == 0
+    first, *_ = map(json.loads, log.read_text().splitlines())
+    assert first["level"] == "INFO"
+    assert first["message"].startswith("● runner")
+    assert len(list(folder.iterdir())) == 1 + 5
+
+
+def test_a_log_file_that_cannot_be_written_is_a_clear_error(place: Place) -> None:
+    target = place.folder / "target"
+    target.touch()
+    (place.folder / "link").symlink_to(target)
+    for path, why in ((place.jobs, "Is a directory"), (place.folder / "link", "symbolic links")):
+        done = place.run("start", "--log-file", str(path))
+        assert done.returncode == 2
+        assert f"runner: the log file {path} cannot be written: " in done.stderr
+        assert why in done.stderr
+    assert target.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"), [("info", "●▶✓✗"), ("success", "✓✗"), ("warning", "✗"), ("error", "✗")]
+)
+def test_a_level_hides_the_lines_below_it(place: Place, level: str, shown: str) -> None:
+    place.declare("good", "true", NOW)
+    place.declare("bad", "exit 3", NOW)
+    runner = place.start("--log-level", level)
+    place.await_finished("good")
+    place.await_finished("bad")
+    assert place.stop(runner) == 0
+    assert {line.split()[1] for line in place.console().splitlines()} & {*"●▶✓✗"} == {*shown}
 
 
 @pytest.mark.parametrize("columns", [80, 50])

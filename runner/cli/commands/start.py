@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +15,10 @@ from runner.cli.places import Places
 from runner.errors import UsageError
 from runner.system.regular_files import is_folder, is_missing
 from runner.values import parse_duration
+
+if TYPE_CHECKING:
+    from runner.cli.output.console import Console
+    from runner.service.settings import Settings
 
 _DRAIN = timedelta(seconds=30)
 
@@ -54,12 +60,27 @@ max_running_option = click.option(
     show_default=True,
     help="Format of the console lines.",
 )
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "success", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="The least severe console lines to show.",
+)
+@click.option(
+    "--log-file",
+    type=click.Path(path_type=Path),
+    help="Also write the console lines to this file. It is rotated at 10 MB; five old "
+    "files are kept.",
+)
 @place_options
 def start_command(
     max_running: int | None,
     drain: timedelta | None,
     allow_shared_jobs: bool,
     log_format: str,
+    log_level: str,
+    log_file: Path | None,
     places: Places,
 ) -> None:
     """Run the process requests of the jobs folder in the foreground.
@@ -75,20 +96,11 @@ def start_command(
       runner start
       runner start --jobs /etc/runner/jobs.d --max-running 8
     """
-    from loguru import logger
-
-    from runner.cli.output.console import Console
-    from runner.service.clock import SystemClock
-    from runner.service.loop import Runner
     from runner.service.settings import Settings
     from runner.service.signals import unless_stopped
-    from runner.service.systemd import Notifier
-    from runner.system import early_signals
-    from runner.system.stalls import WATCH
 
-    missing = f"there is no jobs folder {places.jobs}"
     if unless_stopped(partial(is_missing, places.jobs.absolute().parent)):
-        raise UsageError(f"{missing}; `runner init` creates one, --jobs names another")
+        raise UsageError(_missing(places.jobs, "; "))
     settings = Settings(
         jobs=places.jobs,
         state=places.state,
@@ -100,18 +112,44 @@ def start_command(
         drain=next(each for each in (drain, places.settings.drain, _DRAIN) if each is not None),
         retention=places.settings.retention,
     )
-    console = Console(log_format, places.own_zone)
+    with _console(log_format, places.own_zone, log_level, log_file) as console:
+        _serve(settings, console)
+
+
+def _console(log_format: str, zone: str, level: str, log_file: Path | None) -> Console:
+    """Return the console. Raises RefusedError for a log file that root must not trust."""
+    from runner.cli.output.console import Console
+    from runner.requests.files.permissions import require_trusted
+    from runner.service.signals import unless_stopped
+
+    if log_file is not None:
+        unless_stopped(partial(require_trusted, log_file.absolute(), "the log file"))
+    return unless_stopped(partial(Console, log_format, zone, level=level, log_file=log_file))
+
+
+def _serve(settings: Settings, console: Console) -> None:
+    """Run the runner until a signal stops it."""
+    from loguru import logger
+
+    from runner.service.clock import SystemClock
+    from runner.service.loop import Runner
+    from runner.service.signals import unless_stopped
+    from runner.service.systemd import Notifier
+    from runner.system import early_signals
+    from runner.system.stalls import WATCH
+
     WATCH.serve(partial(logger.warning, "{}"), patience_s=settings.drain.total_seconds())
     clock = SystemClock()
     notifier = Notifier.taken_from(os.environ, clock=clock)
-    if not unless_stopped(partial(is_folder, places.jobs)):
-        logger.warning(
-            f"{missing} yet; the runner waits for it "
-            "(`runner init` creates one, --jobs names another)"
-        )
+    if not unless_stopped(partial(is_folder, settings.jobs)):
+        logger.warning(_missing(settings.jobs, " yet; the runner waits for it (") + ")")
     if early_signals.is_stop_asked():
         return
     with Runner(settings, clock=clock, observer=console.show, notifier=notifier) as runner:
         console.zone = lambda: runner.zone
         runner.run()
     early_signals.ignore()
+
+
+def _missing(jobs: Path, then: str) -> str:
+    return f"there is no jobs folder {jobs}{then}`runner init` creates one, --jobs names another"

@@ -1,0 +1,151 @@
+"""A monitor record as one line for people: a level and a text. Reads the beginning of a
+long output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from runner.cli.output.tables import NO_MORE_FIRES, short_commit, who
+from runner.execution.output import open_to_read
+from runner.lifecycle import ExecutionStatus
+from runner.values import clock_text
+
+_MARKS = {
+    ExecutionStatus.SUCCESS: ("SUCCESS", "✓"),
+    ExecutionStatus.ERROR: ("ERROR", "✗"),
+    ExecutionStatus.KILLED: ("WARNING", "■"),
+    ExecutionStatus.MISFIRED: ("WARNING", "~"),
+    ExecutionStatus.SYSTEM_RESTART: ("WARNING", "!"),
+    ExecutionStatus.SKIPPED: ("WARNING", "-"),
+}
+_LONGEST_LINE = 200  # characters of an output's line that are shown
+_HEAD_BYTES = 4096  # of an output file, in which its first line is searched
+Line = tuple[str, str]
+"""A level, as loguru names it, and a text."""
+
+
+def line_of(record: Mapping[str, Any]) -> Line:
+    """Return the level and the text for a monitor record."""
+    return _WORDS[record["event"]](record)
+
+
+def _started(record: Mapping[str, Any]) -> Line:
+    pid = f", pid {record['pid']}" if record["pid"] is not None else ""
+    return "INFO", f"▶ {who(record)}  started{pid}{_late(record)}"
+
+
+def _finished(record: Mapping[str, Any]) -> Line:
+    level, mark = _MARKS[ExecutionStatus(record["status"])]
+    took = f" in {clock_text(record['duration_s'])}" if record["started"] else ""
+    message = f", {record['message']}" if record["message"] else ""
+    return (
+        level,
+        f"{mark} {who(record)}  {record['status']}{took}{message}{_line_of_output(record)}",
+    )
+
+
+def _request(word: str) -> Callable[[Mapping[str, Any]], Line]:
+    def words(record: Mapping[str, Any]) -> Line:
+        by = f" by {record['requested_by']}" if record["requested_by"] else ""
+        message = f": {record['message']}" if record["message"] else ""
+        return "INFO", f"· {record['request']}  {word}{by}{message}"
+
+    return words
+
+
+def _rejected(record: Mapping[str, Any]) -> Line:
+    problems = record["problems"]
+    first = problems[0] if problems else None
+    where = (
+        f"{first['file']}:{first['line']}:{first['column']}: {first['message']}"
+        if first
+        else record["request_file"]
+    )
+    hint = f" ({first['suggestion']})" if first and first["suggestion"] else ""
+    more = (
+        f" and {len(problems) - 1} more problem{'s' * (len(problems) > 2)}"
+        if len(problems) > 1
+        else ""
+    )
+    kept = f"; {record['message']}" if record["message"] else ""
+    return "ERROR", f"✗ rejected  {where}{hint}{more}{kept}"
+
+
+def _runner_started(record: Mapping[str, Any]) -> Line:
+    commit = f" at {short_commit(record['git_commit'])}" if record["git_commit"] else ""
+    message = f"; {record['message']}" if record["message"] else ""
+    who = f"runner {record['version']} started, pid {record['pid']}"
+    count = record["requests"]
+    what = f"{count} request{'s' * (count != 1)} in {record['jobs']}{commit}"
+    return "INFO", f"● {who}: {what}, monitor log {record['monitor_log']}{message}"
+
+
+def _runner_stopped(record: Mapping[str, Any]) -> Line:
+    return "INFO", f"● runner stopped after {clock_text(record['uptime_s'])}"
+
+
+def _reloaded(record: Mapping[str, Any]) -> Line:
+    now, before = short_commit(record["git_commit"]), short_commit(record["git_commit_before"])
+    commit = (
+        f" at {now}" + (f", before at {before}" if before not in (None, now) else "") if now else ""
+    )
+    return "INFO", f"↻ reloaded{commit}: {record['message']}"
+
+
+def _clock_stepped(record: Mapping[str, Any]) -> Line:
+    step_s, until = record["step_s"], record["reopened_until"]
+    reopened = f"; fires until {until[:19]}Z that had a verdict run only on time" if until else ""
+    way = "forward" if step_s > 0 else "back"
+    return "WARNING", f"! the clock went {way} by {clock_text(abs(step_s))}{reopened}"
+
+
+_WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
+    "execution.started": _started,
+    "execution.finished": _finished,
+    "request.scheduled": _request("scheduled"),
+    "request.unscheduled": _request("unscheduled"),
+    "request.rescheduled": _request("rescheduled"),
+    "request.completed": _request(NO_MORE_FIRES),
+    "request.removed": _request("removed"),
+    "request.rejected": _rejected,
+    "runner.started": _runner_started,
+    "runner.stopped": _runner_stopped,
+    "runner.reloaded": _reloaded,
+    "runner.clock_stepped": _clock_stepped,
+}
+
+
+def _late(record: Mapping[str, Any]) -> str:
+    lateness_s = record["lateness_s"] or 0.0
+    return f", {clock_text(lateness_s)} late" if lateness_s >= 1 else ""
+
+
+def _line_of_output(record: Mapping[str, Any]) -> str:
+    """Return the first output line of a success, or the last one of a failure, which
+    often says why.
+    """
+    if record["status"] == ExecutionStatus.SUCCESS:
+        line = _first_line(record)
+    elif record["status"] == ExecutionStatus.ERROR:
+        line = next(iter((record["output_tail"] or "").strip().splitlines()[-1:]), "")
+    else:
+        return ""
+    return f" — {line[:_LONGEST_LINE]}" if line and line != record["message"] else ""
+
+
+def _first_line(record: Mapping[str, Any]) -> str:
+    """Return the first non-blank line of an output.
+
+    The record holds only the end of a long output; its begin is read from the output
+    file.
+    """
+    text = record["output_tail"] or ""
+    if record["output_truncated"]:
+        try:
+            with open_to_read(record["output_file"]) as output:
+                text = output.read(_HEAD_BYTES).decode(errors="replace")
+        except OSError:
+            return ""  # pruned, or replaced by its process
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
