@@ -17,7 +17,8 @@ from runner.errors import RefusedError, UsageError
 from runner.planning.changeover import Served, changeover
 from runner.planning.last_good import InForce
 from runner.planning.states.state import RequestState
-from runner.requests.catalog.reader import Catalog, CatalogReader
+from runner.requests.catalog.catalog import Catalog
+from runner.requests.catalog.reader import CatalogReader
 from runner.requests.catalog.remembered_files import accepted
 from runner.requests.catalog.unknown_names import is_rejected, words_for
 from runner.requests.files.permissions import is_guarded

@@ -19,9 +19,9 @@ def read(path: str) -> dict[str, str]:
     if isinstance(content, Trouble):
         raise SpawnError(f"environment file {path!r}: {content.reason}{_hint(content)}")
     try:
-        return parse(content.raw.decode("utf-8-sig"))
+        return parse(content[0].decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        line = content.raw.count(b"\n", 0, error.start) + 1
+        line = content[0].count(b"\n", 0, error.start) + 1
         raise SpawnError(f"environment file {path!r}, line {line}: this is not UTF-8") from None
     except ValueError as error:
         raise SpawnError(f"environment file {path!r}, {error}") from None

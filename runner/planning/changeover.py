@@ -28,7 +28,7 @@ from runner.planning.states.registration import (
 )
 from runner.planning.states.renaming import renamings
 from runner.planning.states.state import RequestState
-from runner.requests.catalog.reader import Catalog
+from runner.requests.catalog.catalog import Catalog
 from runner.requests.model import ProcessRequest
 
 Requests = Mapping[str, ProcessRequest]

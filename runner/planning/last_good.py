@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from runner.requests.catalog.reader import Catalog, Rejection
+from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.model import ProcessRequest
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import Problem, RuleError, UsageError
-from runner.requests.files.bounded_read import Content, read_bounded
+from runner.requests.files.bounded_read import Trouble, read_bounded
 from runner.requests.files.outside_files import discreet
 from runner.requests.findings import DataPath, Finding
 from runner.requests.schema.checking import findings_in
@@ -30,10 +30,10 @@ def settings_beside(jobs: Path, trust: Trust | None = None) -> FileSettings:
     if is_missing(path):
         return FileSettings()
     content = read_bounded(str(path), trust)
-    if not isinstance(content, Content):
+    if isinstance(content, Trouble):
         hint = f" ({content.suggestion})" if content.suggestion else ""
         raise UsageError(f"{path}: {content.reason}{hint}")
-    settings = settings_in(content.raw, str(path))
+    settings = settings_in(content[0], str(path))
     if isinstance(settings, FileSettings):
         return settings
     problems = discreet(settings, str(path), str(path.parent))

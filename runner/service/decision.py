@@ -20,7 +20,7 @@ from runner.planning.states.firing import Miss, settle
 from runner.planning.states.registration import Change, Registration
 from runner.planning.states.results import unregistered_result, with_result
 from runner.planning.states.state import RequestState
-from runner.requests.catalog.reader import Rejection
+from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import ProcessRequest
 from runner.service.executions.claims import Claims, Ended
 from runner.service.executions.execution import Execution

@@ -12,7 +12,7 @@ from runner.planning.last_good import InForce
 from runner.planning.states.firing import due_at
 from runner.planning.states.state import RequestState, state_from, state_text, watermark
 from runner.requests.building.stored import definition_text, request_from_definition
-from runner.requests.catalog.reader import Catalog, Rejection
+from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.model import ProcessRequest
 from runner.service.clock import Clock
 from runner.store.rows import RequestRow

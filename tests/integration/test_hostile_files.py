@@ -21,7 +21,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.requests.catalog.reader import Catalog, CatalogReader, exhausted
+from runner.requests.catalog.catalog import Catalog
+from runner.requests.catalog.reader import CatalogReader, exhausted
 
 GOOD = "process: {shell: x}\n"
 MOST_CPU_S, MOST_MB = 60, 64  # an idle machine needs less than a second, but not every machine is

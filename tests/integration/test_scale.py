@@ -23,9 +23,10 @@ from runner.cli.loading import load
 from runner.cli.places import Places
 from runner.planning.difference import touched
 from runner.requests.building import stored
-from runner.requests.catalog import entries
-from runner.requests.catalog.reader import Catalog, CatalogReader
-from runner.requests.files.bounded_read import Content, Trouble, read_bounded
+from runner.requests.catalog import loading
+from runner.requests.catalog.catalog import Catalog
+from runner.requests.catalog.reader import CatalogReader
+from runner.requests.files.bounded_read import FileBytes, Trouble, read_bounded
 from runner.requests.model import ProcessRequest
 from runner.service.loop import Runner
 from runner.service.registry import Incumbents
@@ -45,13 +46,13 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the request files that were opened, in order."""
     names: list[str] = []
 
-    def noted(path: str) -> Content | Trouble:
+    def noted(path: str) -> FileBytes | Trouble:
         names.append(Path(path).name)
         return read_bounded(path)
 
-    monkeypatch.setattr(entries, "read_bounded", noted)
+    monkeypatch.setattr(loading, "read_bounded", noted)
     # No file counts as changed a moment ago, or it would rightly be looked into once more.
-    monkeypatch.setattr(entries, "_CLOCK_TICK_NS", 0)
+    monkeypatch.setattr(loading, "_CLOCK_TICK_NS", 0)
     return names
 
 
@@ -359,7 +360,7 @@ def test_what_is_read_while_the_folder_falls_still_need_only_be_looked_at(
 def test_a_second_start_validates_nothing_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries, "_CLOCK_TICK_NS", 0)
+    monkeypatch.setattr(loading, "_CLOCK_TICK_NS", 0)
     write_many(place, 3)
     before = remembered_by(place)
     validated: list[object] = []
@@ -428,7 +429,7 @@ def test_no_slice_of_a_reload_grows_with_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[str]
 ) -> None:
     for name in (
-        "requests.catalog.reader._BETWEEN_YIELDS",
+        "requests.catalog.merging._BETWEEN_YIELDS",
         "requests.catalog.scan._KNOWN_BETWEEN_YIELDS",
         "requests.catalog.listing._ENTRIES_BETWEEN_YIELDS",
         "planning.difference._BETWEEN_YIELDS",

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from runner.errors import Problem
-from runner.requests.catalog.loading import Place, loaded
-from runner.requests.files.bounded_read import Content
+from runner.requests.catalog.loading import loaded
+from runner.requests.catalog.request_file import Place
 
 Path = tuple[str | int, ...]
 _PLACE = Place(relative="x.yaml", display="x", path="/nowhere/x.yaml", default_zone="UTC")
@@ -30,7 +30,7 @@ def problems_of(document: object) -> list[Problem]:
         if isinstance(document, str)
         else yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     )
-    return list(loaded(Content(raw=text.encode(), signature=None), _PLACE).problems)
+    return list(loaded(text.encode(), _PLACE).problems)
 
 
 def path_of(text: str) -> Path:

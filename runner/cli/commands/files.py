@@ -21,7 +21,7 @@ from runner.system.regular_files import is_folder, is_missing, is_there, real_pa
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from runner.requests.catalog.reader import Catalog
+    from runner.requests.catalog.catalog import Catalog
 
 _SCHEMAS = ("process-request", "defaults", "runner", "monitor-record")
 _LARGE = 1_000

@@ -24,7 +24,8 @@ from runner.cli.revisions import Repository
 from runner.errors import UsageError
 from runner.planning.views.plan import Plan, plan, served
 from runner.requests.building.relocation import relocated
-from runner.requests.catalog.reader import Catalog, CatalogReader
+from runner.requests.catalog.catalog import Catalog
+from runner.requests.catalog.reader import CatalogReader
 from runner.requests.model import ProcessRequest
 from runner.spelling import nearest_word
 from runner.system.garbage_collection import unswept

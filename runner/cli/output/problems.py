@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from unicodedata import category, east_asian_width
 
 from runner.cli.output.tables import style
-from runner.requests.files.bounded_read import Content, read_bounded, signature_at
+from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
 from runner.requests.files.outside_files import UNSHOWN, is_inside
 from runner.requests.yaml.syntax_errors import lines_of
 from runner.system.regular_files import Signature
@@ -91,9 +91,9 @@ def _lines_of(file: str, _signature: Signature | None) -> list[str]:
     may have many problems.
     """
     content = read_bounded(file)
-    if not isinstance(content, Content):
+    if isinstance(content, Trouble):
         return []
-    return lines_of(content.raw.decode("utf-8-sig", errors="replace"))
+    return lines_of(content[0].decode("utf-8-sig", errors="replace"))
 
 
 def _pieces(text: str) -> list[str]:

@@ -20,7 +20,7 @@ from runner.planning.states.firing import Miss, Settlement, settle
 from runner.planning.states.registration import Change, Registration, register
 from runner.planning.states.state import RequestState
 from runner.planning.views.alterations import Alteration, alterations
-from runner.requests.catalog.reader import Catalog, Rejection
+from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.model import ProcessRequest
 
 SHOWN_FIRES = 3

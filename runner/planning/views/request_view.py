@@ -12,7 +12,7 @@ from runner.planning.difference import changed_fields
 from runner.planning.last_good import InForce
 from runner.planning.states.firing import due_at, pending_fire
 from runner.planning.states.state import RequestState
-from runner.requests.catalog.reader import Rejection
+from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import ProcessRequest
 from runner.values import instant_text
 

@@ -20,8 +20,8 @@ from runner.requests.catalog.defaults import (
     together,
 )
 from runner.requests.catalog.listing import Listing
-from runner.requests.catalog.loading import Place, file_problem
-from runner.requests.files.bounded_read import Content, Trouble, read_bounded, signature_at
+from runner.requests.catalog.request_file import Place, file_problem
+from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
 from runner.requests.files.dates_file import DatesFile, dates_file
 from runner.requests.files.outside_files import discreet
 from runner.requests.findings import (
@@ -46,10 +46,10 @@ _PROBE = {"frequency": "daily", "at": "00:00"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """A file as last read; `raw` is the SHA-256 of its bytes."""
+    """A file as last read; `digest` is the SHA-256 of its bytes."""
 
     signature: Signature | None
-    raw: bytes
+    digest: bytes
     defaults: Defaults
 
     @property
@@ -153,12 +153,13 @@ class DefaultsFiles:
             problems = (file_problem(self._display(relative), content),)
             return _Known(
                 signature=None,
-                raw=b"",
+                digest=b"",
                 defaults=Defaults(problems=problems, digest=_digest(repr(problems))),
             )
-        known, raw = self._known.get(relative), hashlib.sha256(content.raw).digest()
-        if known is not None and known.raw == raw and known.is_as_read:
-            return replace(known, signature=content.signature)
+        raw, signature = content
+        known, digest = self._known.get(relative), hashlib.sha256(raw).digest()
+        if known is not None and known.digest == digest and known.is_as_read:
+            return replace(known, signature=signature)
         place = Place(
             relative=relative,
             display=self._display(relative),
@@ -166,21 +167,21 @@ class DefaultsFiles:
             default_zone=self._default_zone,
             is_guarded=self._is_guarded,
         )
-        return _Known(signature=content.signature, raw=raw, defaults=defaults_in(content, place))
+        return _Known(signature=signature, digest=digest, defaults=defaults_in(raw, place))
 
 
-def defaults_in(content: Content, place: Place) -> Defaults:
+def defaults_in(raw: bytes, place: Place) -> Defaults:
     """Read a defaults file from its bytes; report all of its problems at once."""
     reading = _Reading(place)
-    if not content.raw.strip():
+    if not raw.strip():
         reading.problems.append(file_problem(place.display, _EMPTY))
     else:
-        documents = documents_in(content.raw, place.display)
+        documents = documents_in(raw, place.display)
         if isinstance(documents, Problem):
             reading.problems.append(documents)
         elif documents:
             reading.read(documents)
-    return reading.result(content.raw)
+    return reading.result(raw)
 
 
 class _Reading:

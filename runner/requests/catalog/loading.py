@@ -1,26 +1,33 @@
-"""One file of a jobs folder: its valid requests and the problems of the rest.
+"""Reads one file of a jobs folder: its valid requests and the problems of the rest.
 
-Reads the files of dates that the requests name.
+Also reads the files of dates that the requests name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os.path
-from dataclasses import dataclass
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.errors import Problem
 from runner.requests.building.mentions import ON_FAILURE, Mention, mentioned
 from runner.requests.building.request import Draft, built
 from runner.requests.catalog import defaults as shared
-from runner.requests.catalog.defaults import Defaults
-from runner.requests.files.bounded_read import Content, Trouble
+from runner.requests.catalog.catalog import Rejection
+from runner.requests.catalog.request_file import (
+    Candidate,
+    Place,
+    RequestFile,
+    file_problem,
+    reads_differ,
+)
+from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
 from runner.requests.files.dates_file import dates_file
 from runner.requests.files.outside_files import discreet
 from runner.requests.findings import (
     Finding,
-    Spot,
     lies_below,
     merged_findings,
     shown,
@@ -33,106 +40,68 @@ from runner.requests.schema.shipped import is_name
 from runner.requests.schema.wording import name_suggestion
 from runner.requests.yaml.document import Document, documents_in
 from runner.system.regular_files import Signature
-from runner.values import neutral
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import date
 
     from runner.requests.findings import DataPath
 
 _EXCEPT = ("timing", "schedule", "except")
 _MOST_PROBLEMS = 200
+_CLOCK_TICK_NS = 100_000_000
+"""Nanoseconds. A second change within one tick of the file system's clock leaves the
+timestamps the same.
+"""
 _EMPTY = Trouble(
     reason="the file is empty",
     suggestion="write a request into it, or delete it to remove what it held",
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a file is: `relative` to the jobs folder, `display` for messages, `path` to open it.
-
-    `defaults` apply to the requests of its folder. With `is_guarded`, files that root
-    must not trust are refused.
-    """
-
-    relative: str
-    display: str
-    path: str
-    default_zone: str
-    defaults: Defaults = shared.NONE
-    is_guarded: bool = False
-
-    @property
-    def root(self) -> str:
-        """The jobs folder."""
-        return self.path.removesuffix(self.relative)
+def read_file(place: Place, known: RequestFile | None = None) -> RequestFile:
+    """Read a file; reuse what is `known` of it if its bytes and inputs are unchanged."""
+    content = read_bounded(place.path)
+    if isinstance(content, Trouble):
+        signature = None if content.may_pass else signature_at(place.path)
+        return _unusable(place, file_problem(place.display, content), signature=signature)
+    raw, signature = content
+    is_fresh = signature is None or signature[-1] > time.time_ns() - _CLOCK_TICK_NS
+    digest = hashlib.sha256(raw).digest()
+    if (
+        known
+        and (known.digest, known.defaults) == (digest, place.defaults.digest)
+        and not reads_differ(known)
+    ):
+        return replace(known, signature=signature, is_fresh=is_fresh)
+    file = loaded(raw, place)
+    return replace(file, signature=signature, digest=digest, is_fresh=is_fresh)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A valid request before the cross checks, with the positions of its name and its mentions."""
-
-    request: ProcessRequest
-    display: str
-    name_spot: Spot
-    mentions: tuple[Mention, ...] = ()
-
-    def display_of(self, mention: Mention) -> str:
-        """Return the file that contains a mention, as messages show it."""
-        if mention.file is None:
-            return self.display
-        return self.display.removesuffix(neutral(self.request.source.file)) + neutral(mention.file)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedFile:
-    """What a file holds.
-
-    `names`, `is_whole` and `blamed` describe its rejected documents, as in `Rejection`.
-    `reads` are the other files read for it, with their signatures.
-    """
-
-    candidates: tuple[Candidate, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    names: frozenset[str] = frozenset()
-    is_whole: bool = False
-    blamed: tuple[tuple[str, Problem], ...] = ()
-    reads: Mapping[str, Signature | None]
-
-
-def file_problem(display: str, trouble: Trouble) -> Problem:
-    """Return the problem of a file, or folder, that cannot be read as a whole."""
-    return Problem(
-        file=display,
-        line=1,
-        column=1,
-        path="",
-        message=trouble.reason,
-        suggestion=trouble.suggestion,
-    )
-
-
-def loaded(content: Content, place: Place) -> LoadedFile:
+def loaded(raw: bytes, place: Place) -> RequestFile:
     """Read the requests in a file's bytes.
 
     An empty file is an error: an editor may be writing it, or somebody emptied it by
     mistake.
     """
     if place.defaults.problems:
-        return LoadedFile(problems=place.defaults.problems, is_whole=True, reads={})
-    if not content.raw.strip():
-        return LoadedFile(problems=(file_problem(place.display, _EMPTY),), is_whole=True, reads={})
-    documents = documents_in(content.raw, place.display)
+        return _unusable(place, *place.defaults.problems)
+    if not raw.strip():
+        return _unusable(place, file_problem(place.display, _EMPTY))
+    documents = documents_in(raw, place.display)
     if isinstance(documents, Problem):
-        return LoadedFile(
-            problems=discreet((documents,), place.path, place.root), is_whole=True, reads={}
-        )
-    loading = _Loading(place, documents, content.raw)
+        return _unusable(place, *discreet((documents,), place.path, place.root))
+    loading = _Loading(place, documents, raw)
     for document in documents:
         loading.load(document)
     return loading.result()
+
+
+def _unusable(place: Place, *problems: Problem, signature: Signature | None = None) -> RequestFile:
+    """Return a file that supplies nothing, not even names."""
+    rejection = Rejection(file=place.relative, problems=problems, whole=True)
+    return RequestFile(
+        rejection=rejection, reads={}, signature=signature, defaults=place.defaults.digest
+    )
 
 
 class _Loading:
@@ -149,8 +118,17 @@ class _Loading:
         self._is_whole = False
         self._reads: dict[str, Signature | None] = {}
 
-    def result(self) -> LoadedFile:
-        """Return all that was loaded.
+    def result(self) -> RequestFile:
+        """Return all that was loaded."""
+        return RequestFile(
+            candidates=tuple(self._candidates),
+            rejection=self._rejection() if self._problems else None,
+            reads=self._reads,
+            defaults=self._place.defaults.digest,
+        )
+
+    def _rejection(self) -> Rejection:
+        """Return the rejected documents.
 
         A file outside the jobs folder shows no content, so its `blamed` share one
         problem.
@@ -158,17 +136,16 @@ class _Loading:
         found = tuple(self._problems[:_MOST_PROBLEMS])
         shown_problems = discreet(found, self._place.path, self._place.root)
         blamed = self._blamed[:_MOST_PROBLEMS]
-        return LoadedFile(
-            candidates=tuple(self._candidates),
+        return Rejection(
+            file=self._place.relative,
             problems=shown_problems,
             names=frozenset(self._names),
-            is_whole=self._is_whole,
+            whole=self._is_whole,
             blamed=tuple(
                 blamed
                 if shown_problems == found
                 else ((name, shown_problems[0]) for name, _ in blamed)
             ),
-            reads=self._reads,
         )
 
     def load(self, document: Document) -> None:

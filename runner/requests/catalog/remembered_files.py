@@ -2,7 +2,7 @@
 
 The text holds no requests: those are in the store. It names the state of each file and
 the digest of each definition. So an old, foreign or forged text does no damage: an
-entry that does not match is dropped and its file is read again. Files with problems are
+file that does not match is dropped and its file is read again. Files with problems are
 always read again.
 """
 
@@ -11,14 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from runner import __version__
 from runner.requests.building.mentions import ON_FAILURE, Mention, mentioned
 from runner.requests.building.stored import definition_digest
-from runner.requests.catalog.loading import Candidate, LoadedFile
-from runner.requests.files.bounded_read import signature_at
+from runner.requests.catalog.request_file import Candidate, RequestFile
 from runner.requests.findings import Spot
 from runner.requests.model import ProcessRequest
 from runner.resources import schema_text
@@ -28,56 +26,26 @@ Notes = Mapping[str, Any]
 """The notes per file, not yet checked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """What is known of a file.
-
-    `signature` is None after a failure that may pass. `is_fresh` means that the file
-    changed so shortly before the read that a further change may leave its timestamps
-    the same. `defaults` is the digest of the defaults used.
-    """
-
-    signature: Signature | None
-    digest: bytes
-    file: LoadedFile
-    is_fresh: bool = False
-    defaults: bytes = b""
-
-    def is_same(self, other: Entry) -> bool:
-        """Report whether another read found the same file and the same inputs."""
-        return self._known() == other._known()
-
-    def _known(self) -> tuple[object, ...]:
-        return self.signature, self.digest, self.defaults, self.file.reads
-
-
-def reads_differ(file: LoadedFile) -> bool:
-    """Report whether any other file read for this one (dates of `except`) has changed."""
-    return bool(file.reads) and any(
-        signature_at(path) != signature for path, signature in file.reads.items()
-    )
-
-
-def written(entries: Mapping[str, Entry], *, root: str, zone: str) -> str:
-    """Return the text for the certain entries of valid files below `root`.
+def written(files: Mapping[str, RequestFile], *, root: str, zone: str) -> str:
+    """Return the text for the valid files that are surely known below `root`.
 
     `zone` is the zone of times without an offset.
     """
-    files = {
+    notes = {
         relative: [
             *(
-                entry.signature,
-                entry.digest.hex(),
-                [_noted(each) for each in entry.file.candidates],
+                file.signature,
+                file.digest.hex(),
+                [_noted(each) for each in file.candidates],
                 reads,
             ),
-            entry.defaults.hex(),
+            file.defaults.hex(),
         ]
-        for relative, entry in entries.items()
-        if entry.signature and not entry.is_fresh and not entry.file.problems
-        for reads in [dict(entry.file.reads)]
+        for relative, file in files.items()
+        if file.signature and not file.is_fresh and not file.problems
+        for reads in [dict(file.reads)]
     }
-    return json.dumps({"of": _origin(root, zone), "files": files}, separators=(",", ":"))
+    return json.dumps({"of": _origin(root, zone), "files": notes}, separators=(",", ":"))
 
 
 def notes_in(text: str | bytes, *, root: str, zone: str) -> Notes:
@@ -101,14 +69,14 @@ def accepted(notes: Notes) -> frozenset[str]:
 
 def recollected(
     notes: Notes, requests: Mapping[str, ProcessRequest], *, display: Callable[[str], str]
-) -> dict[str, Entry]:
-    """Return the noted entries whose requests equal those in `requests`."""
+) -> dict[str, RequestFile]:
+    """Return the noted files whose requests equal those in `requests`."""
     try:
         noted = (
-            (relative, _entry(relative, note, requests, display(relative)))
+            (relative, _file(relative, note, requests, display(relative)))
             for relative, note in notes.items()
         )
-        return {relative: entry for relative, entry in noted if entry is not None}
+        return {relative: file for relative, file in noted if file is not None}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
 
@@ -131,10 +99,10 @@ def _noted(candidate: Candidate) -> list[Any]:
     ]
 
 
-def _entry(
+def _file(
     relative: str, note: list[Any], requests: Mapping[str, ProcessRequest], display: str
-) -> Entry | None:
-    """Rebuild a file's entry from its note.
+) -> RequestFile | None:
+    """Rebuild a file's file from its note.
 
     None unless each named request comes from this file with an equal definition.
     """
@@ -150,10 +118,12 @@ def _entry(
             return None
         found.append(_candidate(request, display, files, *spots))
     signatures = {path: None if read is None else _signature(*read) for path, read in reads.items()}
-    file = LoadedFile(candidates=tuple(found), reads=signatures)
-    digests = bytes.fromhex(digest), bytes.fromhex(defaults)
-    return Entry(
-        signature=_signature(*signature), digest=digests[0], file=file, defaults=digests[1]
+    return RequestFile(
+        candidates=tuple(found),
+        reads=signatures,
+        signature=_signature(*signature),
+        digest=bytes.fromhex(digest),
+        defaults=bytes.fromhex(defaults),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from runner.errors import Problem, RefusedError
 from runner.requests.building.request import draft_from
 from runner.requests.catalog.defaults import NAMES
-from runner.requests.files.bounded_read import Content, read_bounded
+from runner.requests.files.bounded_read import Trouble, read_bounded
 from runner.requests.findings import DataPath, path_text, value_at
 from runner.requests.model import ProcessRequest
 from runner.requests.schema.lookup import below, owners_of
@@ -97,7 +97,7 @@ def _layers(file: str, folder: Path, display: Callable[[str], str]) -> Iterator[
 
 def _documents(path: Path, display: str) -> tuple[Document, ...]:
     content = read_bounded(str(path))
-    documents = documents_in(content.raw, display) if isinstance(content, Content) else ()
+    documents = () if isinstance(content, Trouble) else documents_in(content[0], display)
     return () if isinstance(documents, Problem) else documents
 
 

@@ -10,10 +10,9 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 from runner.requests.catalog.defaults_files import DefaultsFiles
-from runner.requests.catalog.entries import read_entry
 from runner.requests.catalog.listing import Absence, Listing, listed
-from runner.requests.catalog.loading import Place
-from runner.requests.catalog.remembered_files import Entry, reads_differ
+from runner.requests.catalog.loading import read_file
+from runner.requests.catalog.request_file import Place, RequestFile, reads_differ
 from runner.requests.files.bounded_read import Trouble
 from runner.system.regular_files import Signature
 
@@ -25,7 +24,7 @@ _KNOWN_BETWEEN_YIELDS = 100
 class JobFiles:
     """The files of one folder.
 
-    `entries` are by path relative to it, `order` are those paths sorted, `bad` those
+    `by_path` maps paths relative to it, `order` are those paths sorted, `bad` those
     with problems. `troubles` are the paths that cannot be read; `absence` says why the
     folder showed nothing at the last walk, None if it was there. `defaults` are the shared
     settings; when they change, the files that they apply to are read again.
@@ -39,7 +38,7 @@ class JobFiles:
         default_zone: str,
         is_guarded: bool = False,
     ) -> None:
-        self.entries: dict[str, Entry] = {}
+        self.by_path: dict[str, RequestFile] = {}
         self.order: list[str] = []
         self.bad: set[str] = set()
         self.troubles: Mapping[str, Trouble] = {}
@@ -61,24 +60,24 @@ class JobFiles:
         self._dated: set[str] = set()
         self._inheriting: set[str] = set()
 
-    def keep(self, relative: str, entry: Entry) -> None:
+    def keep(self, relative: str, file: RequestFile) -> None:
         """Store what a file holds and index it."""
-        if relative not in self.entries:
+        if relative not in self.by_path:
             insort(self.order, relative)
-        self.entries[relative] = entry
-        if entry.signature is None:
+        self.by_path[relative] = file
+        if file.signature is None:
             self._signatures.pop(relative, None)
         else:
-            self._signatures[relative] = entry.signature
-        _mark(self.bad, relative, is_in=bool(entry.file.problems))
-        _mark(self._fresh, relative, is_in=entry.is_fresh)
-        _mark(self._dated, relative, is_in=bool(entry.file.reads))
-        _mark(self._inheriting, relative, is_in=bool(entry.defaults))
+            self._signatures[relative] = file.signature
+        _mark(self.bad, relative, is_in=bool(file.problems))
+        _mark(self._fresh, relative, is_in=file.is_fresh)
+        _mark(self._dated, relative, is_in=bool(file.reads))
+        _mark(self._inheriting, relative, is_in=bool(file.defaults))
 
     def refresh(self) -> Generator[None, None, None]:
         """Read changed files until a walk finds no change.
 
-        The entries then show the folder at one moment.
+        The files then show the folder at one moment.
         """
         for round_ in range(_ROUNDS):
             if not (yield from self.glance(is_first=round_ == 0)):
@@ -92,7 +91,7 @@ class JobFiles:
         """
         links = (f"{self._root}/{relative}" for relative in self.links)
         return self.defaults.reads.union(
-            links, *(self.entries[relative].file.reads for relative in self._dated)
+            links, *(self.by_path[relative].reads for relative in self._dated)
         )
 
     def glance(self, *, is_first: bool = True) -> Generator[None, None, bool]:
@@ -120,7 +119,7 @@ class JobFiles:
             return False
         if (
             listing.changed
-            or len(listing.files) != len(self.entries)
+            or len(listing.files) != len(self.by_path)
             or listing.troubles != self.troubles
         ):
             return True
@@ -131,8 +130,8 @@ class JobFiles:
 
         Equal counts mean that none did, which saves a pass over all files.
         """
-        new = sum(relative not in self.entries for relative in listing.changed)
-        if len(listing.files) - new == len(self.entries):
+        new = sum(relative not in self.by_path for relative in listing.changed)
+        if len(listing.files) - new == len(self.by_path):
             return
         gone = []
         for count, relative in enumerate(self.order):
@@ -148,7 +147,7 @@ class JobFiles:
         self._signatures.pop(relative, None)
         for marked in (self.bad, self._fresh, self._dated, self._inheriting):
             marked.discard(relative)
-        del self.entries[relative], self.order[bisect_left(self.order, relative)]
+        del self.by_path[relative], self.order[bisect_left(self.order, relative)]
         self.is_news, self._is_settled = True, False
 
     def _read_different(self, listing: Listing, *, is_first: bool) -> Generator[None, None, bool]:
@@ -163,13 +162,13 @@ class JobFiles:
         )
         is_any = False
         for relative in different:
-            known = self.entries.get(relative)
-            entry = read_entry(self._place(relative), known)
-            if is_another := known is None or not known.is_same(entry):
+            known = self.by_path.get(relative)
+            file = read_file(self._place(relative), known)
+            if is_another := known is None or not known.is_same(file):
                 self._is_settled = False
             is_any |= is_another
-            self.is_news |= not entry.file.problems
-            self.keep(relative, entry)
+            self.is_news |= not file.problems
+            self.keep(relative, file)
             yield
         self._is_filled = True
         return is_any
@@ -178,7 +177,7 @@ class JobFiles:
         """Return the files whose dates files (`except`) have changed."""
         redated = []
         for count, relative in enumerate(tuple(self._dated)):
-            if reads_differ(self.entries[relative].file):
+            if reads_differ(self.by_path[relative]):
                 redated.append(relative)
             if count % _KNOWN_BETWEEN_YIELDS == 0:
                 yield
@@ -191,7 +190,7 @@ class JobFiles:
             return refilled
         for count, relative in enumerate(self.order):
             if (
-                self.entries[relative].defaults
+                self.by_path[relative].defaults
                 != self.defaults.around(relative.rpartition("/")[0]).digest
             ):
                 refilled.append(relative)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 
-from runner.requests.catalog.reader import Rejection
+from runner.requests.catalog.catalog import Rejection
 from runner.spelling import nearest_word
 
 

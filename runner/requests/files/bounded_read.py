@@ -56,15 +56,11 @@ class Trouble:
     may_pass: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """The bytes of a file and its signature at that time.
+FileBytes = tuple[bytes, Signature | None]
+"""The bytes of a file, and its signature at that time.
 
-    The signature is None for a file that changed during every attempt.
-    """
-
-    raw: bytes
-    signature: Signature | None
+The signature is None for a file that changed during every attempt.
+"""
 
 
 def signature_at(path: str) -> Signature | None:
@@ -75,12 +71,12 @@ def signature_at(path: str) -> Signature | None:
         return None
 
 
-def read_bounded(path: str, trust: Trust | None = None) -> Content | Trouble:
+def read_bounded(path: str, trust: Trust | None = None) -> FileBytes | Trouble:
     """Read a regular file of at most `LARGEST` bytes; retry if it changes meanwhile.
 
     Never blocks on a pipe. With `trust`, refuses every file outside that trust.
     """
-    content: Content | Trouble = Trouble(reason="it is not there")
+    content: FileBytes | Trouble = Trouble(reason="it is not there")
     for _ in range(_ATTEMPTS):
         try:
             content = _read_once(trust.vetted(path) if trust else path)
@@ -89,12 +85,12 @@ def read_bounded(path: str, trust: Trust | None = None) -> Content | Trouble:
         except (OSError, ValueError) as error:
             may_pass = getattr(error, "errno", None) not in _LASTING
             return Trouble(reason=f"it cannot be read: {reason_of(error)}", may_pass=may_pass)
-        if isinstance(content, Trouble) or content.signature is not None:
+        if isinstance(content, Trouble) or content[1] is not None:
             return content
     return content
 
 
-def _read_once(path: str) -> Content | Trouble:
+def _read_once(path: str) -> FileBytes | Trouble:
     """Read a file once; the signature is None if the file changed meanwhile."""
     try:
         descriptor = open_regular(path)
@@ -109,7 +105,7 @@ def _read_once(path: str) -> Content | Trouble:
         is_whole = len(raw) == before.st_size and signature_of(
             os.fstat(descriptor)
         ) == signature_of(before)
-        return Content(raw=raw, signature=signature_of(before) if is_whole else None)
+        return raw, signature_of(before) if is_whole else None
     finally:
         os.close(descriptor)
 

@@ -50,17 +50,18 @@ def dates_file(
         message = f"the file of dates {shown(named)} cannot be used: {content.reason}"
         finding = Finding(path=at, message=message, suggestion=suggestion)
         return DatesFile(path=beside, signature=signature_at(beside), finding=finding)
-    dates, all_problems = dates_in(content.raw, _display_beside(display, named))
+    raw, signature = content
+    dates, all_problems = dates_in(raw, _display_beside(display, named))
     problems = discreet(all_problems, beside, root)
     if not problems:
-        return DatesFile(path=beside, signature=content.signature, dates=dates)
+        return DatesFile(path=beside, signature=signature, dates=dates)
     message = (
         f"the file of dates {shown(named)} has {len(all_problems)} "
         f"problem{'s' if len(all_problems) > 1 else ''}"
     )
     finding = Finding(path=at, message=message)
     return DatesFile(
-        path=beside, signature=content.signature, dates=dates, finding=finding, problems=problems
+        path=beside, signature=signature, dates=dates, finding=finding, problems=problems
     )
 
 

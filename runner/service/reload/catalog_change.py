@@ -12,7 +12,7 @@ from runner.monitor.events import Changes, RequestFacts, request_rejected
 from runner.monitor.records import Record
 from runner.planning.changeover import Changeover, Served, changeover
 from runner.planning.last_good import InForce
-from runner.requests.catalog.reader import Rejection
+from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import RunImmediately
 from runner.service.decision import Decision
 from runner.service.registry import Registry

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from runner.planning.difference import touched
 from runner.provenance import Provenance, is_being_changed
-from runner.requests.catalog.reader import Catalog, CatalogReader, exhausted
+from runner.requests.catalog.catalog import Catalog
+from runner.requests.catalog.reader import CatalogReader, exhausted
 from runner.requests.catalog.remembered_files import accepted
 from runner.requests.model import ProcessRequest
 from runner.service.clock import Clock

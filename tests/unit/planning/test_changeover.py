@@ -18,7 +18,8 @@ from runner.planning.states.firing import Miss, settle
 from runner.planning.states.registration import Change
 from runner.planning.states.state import RequestState
 from runner.planning.views.plan import plan
-from runner.requests.catalog.reader import Catalog, exhausted
+from runner.requests.catalog.catalog import Catalog
+from runner.requests.catalog.reader import exhausted
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.parsing import parse_rule
 

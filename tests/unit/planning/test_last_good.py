@@ -8,7 +8,7 @@ import pytest
 
 from runner.errors import Problem
 from runner.planning.last_good import InForce, in_force
-from runner.requests.catalog.reader import Catalog, Rejection
+from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.model import Command, Process, ProcessRequest, RunImmediately, Source
 
 

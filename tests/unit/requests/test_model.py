@@ -13,8 +13,8 @@ import pytest
 from runner.errors import RunnerError
 from runner.lifecycle import Misfire
 from runner.requests.building.stored import definition_text, request_from_definition
-from runner.requests.catalog.loading import LoadedFile, Place, loaded
-from runner.requests.files.bounded_read import Content
+from runner.requests.catalog.loading import loaded
+from runner.requests.catalog.request_file import Place, RequestFile
 from runner.requests.model import (
     Command,
     Context,
@@ -32,14 +32,14 @@ FOLDER = "/srv/jobs.d/finance"
 
 def load(
     text: str, *, stem: str = "nightly", folder: str = FOLDER, zone: str = "Europe/Madrid"
-) -> LoadedFile:
+) -> RequestFile:
     place = Place(
         relative=f"finance/{stem}.yaml",
         display=f"jobs.d/finance/{stem}.yaml",
         path=f"{folder}/{stem}.yaml",
         default_zone=zone,
     )
-    return loaded(Content(raw=text.encode(), signature=None), place)
+    return loaded(text.encode(), place)
 
 
 def request(text: str, *, folder: str = FOLDER, stem: str = "nightly") -> ProcessRequest:
@@ -288,7 +288,8 @@ def test_several_documents_each_name_themselves() -> None:
     assert [(each.line, each.message) for each in file.problems] == [
         (4, "several requests in one file each need a `name`")
     ]
-    assert file.is_whole  # the name of the document is unknown
+    assert file.rejection
+    assert file.rejection.whole  # the name of the document is unknown
 
 
 def test_empty_documents_do_not_count() -> None:

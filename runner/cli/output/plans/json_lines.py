@@ -12,7 +12,7 @@ from runner.cli.output.tables import json_line
 from runner.planning.forecast.simulation import Rush
 from runner.planning.states.firing import Miss
 from runner.planning.views.plan import Outlook, Step
-from runner.requests.catalog.reader import Rejection
+from runner.requests.catalog.catalog import Rejection
 from runner.values import instant_text
 
 

@@ -11,7 +11,7 @@ from runner.requests.model import Group, Process, Reference
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runner.requests.catalog.loading import Candidate
+    from runner.requests.catalog.request_file import Candidate
     from runner.requests.findings import DataPath
 
     Wrong = tuple[str, str | None]

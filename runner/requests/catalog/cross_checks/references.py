@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from runner.requests.building.mentions import Mention
-    from runner.requests.catalog.loading import Candidate
+    from runner.requests.catalog.request_file import Candidate
 
     Refused = list[tuple[Candidate, Problem]]
     Wrong = tuple[str, str | None]

@@ -19,7 +19,7 @@ from runner.planning.states.firing import settle
 from runner.planning.states.registration import register, remove, reschedule, schedule, unschedule
 from runner.planning.states.state import RequestState
 from runner.planning.views.request_view import RequestView, views
-from runner.requests.catalog.reader import Rejection
+from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import (
     ProcessRequest,
     RunImmediately,

@@ -19,8 +19,9 @@ from runner.lifecycle import Misfire, OnOverlap
 from runner.planning.last_good import in_force
 from runner.requests.building.relocation import relocated
 from runner.requests.building.stored import definition_text, request_from_definition
+from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.defaults import MERGED, OF_TIMINGS, Defaults, filled, together
-from runner.requests.catalog.reader import Catalog, CatalogReader, exhausted
+from runner.requests.catalog.reader import CatalogReader, exhausted
 from runner.requests.model import Group, Limits, ProcessRequest, RunAs, RunLater, Schedule
 from runner.resources import schema_text
 
@@ -423,7 +424,7 @@ def test_notes_of_an_earlier_start_count_only_with_the_same_defaults(
     folder: Path, monkeypatch: pytest.MonkeyPatch, now: str | None
 ) -> None:
     monkeypatch.setattr(
-        "runner.requests.catalog.entries._CLOCK_TICK_NS", -(10**12)
+        "runner.requests.catalog.loading._CLOCK_TICK_NS", -(10**12)
     )  # no file counts as changed just now
     text = "on_failure: {request: tell}\nowner: a"
     write(folder, {"_defaults.yaml": text, "a.yaml": GOOD, "tell.yaml": GOOD})

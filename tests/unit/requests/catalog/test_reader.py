@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from support.effort import effort_of
 
-from runner.requests.catalog import entries
-from runner.requests.catalog.reader import Catalog, CatalogReader, exhausted
-from runner.requests.files.bounded_read import Content, Trouble, read_bounded
+from runner.requests.catalog import loading
+from runner.requests.catalog.catalog import Catalog
+from runner.requests.catalog.reader import CatalogReader, exhausted
+from runner.requests.files.bounded_read import FileBytes, Trouble, read_bounded
 from runner.requests.model import ProcessRequest, Schedule, Shell
 
 GOOD = "process: {shell: x}\n"
@@ -199,7 +200,7 @@ def test_a_disk_error_is_retried_although_the_file_is_unchanged(
     files = reader(folder)
     with monkeypatch.context() as broken:
         broken.setattr(
-            entries,
+            loading,
             "read_bounded",
             lambda path: Trouble(reason="it cannot be read: i/o error", may_pass=True),
         )
@@ -404,12 +405,12 @@ class Reads:
     ) -> None:
         self.names: list[str] = []
         self.before = before
-        monkeypatch.setattr(entries, "read_bounded", self._read)
+        monkeypatch.setattr(loading, "read_bounded", self._read)
         monkeypatch.setattr(
-            entries, "_CLOCK_TICK_NS", -(10**12)
+            loading, "_CLOCK_TICK_NS", -(10**12)
         )  # no file counts as changed just now
 
-    def _read(self, path: str) -> Content | Trouble:
+    def _read(self, path: str) -> FileBytes | Trouble:
         self.names.append(Path(path).name)
         self.before(Path(path).name)
         return read_bounded(path)
@@ -437,13 +438,13 @@ def test_a_file_that_changed_just_before_its_read_is_read_once_more(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        entries, "_CLOCK_TICK_NS", 10**12
+        loading, "_CLOCK_TICK_NS", 10**12
     )  # in the future: counts as just changed on a slow machine too
     path = write(folder / "a.yaml", "process: {shell: one}\n")
     files = reader(folder)
     files.read()
     status = path.stat()
-    entry = files._files.entries["a.yaml"]
+    entry = files._files.by_path["a.yaml"]
     path.write_text("process: {shell: two}\n")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     now = path.stat()

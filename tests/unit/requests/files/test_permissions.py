@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import RefusedError
-from runner.requests.catalog.reader import Catalog, CatalogReader, exhausted
+from runner.requests.catalog.catalog import Catalog
+from runner.requests.catalog.reader import CatalogReader, exhausted
 from runner.requests.files.permissions import is_guarded, require_trusted
 
 REQUEST = "process: {command: [id]}\n"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runner.requests.catalog.loading import Place, loaded
-from runner.requests.files.bounded_read import Content
+from runner.requests.catalog.loading import loaded
+from runner.requests.catalog.request_file import Place
 from runner.timing.parsing import parse_rule
 from runner.timing.wording import describe
 
@@ -93,10 +93,7 @@ def reported(text: str | bytes) -> list[str]:
     place = Place(
         relative="x.yaml", display="x", path="/nowhere/x.yaml", default_zone="Europe/Madrid"
     )
-    return [
-        str(problem).removeprefix("x:")
-        for problem in loaded(Content(raw=raw, signature=None), place).problems
-    ]
+    return [str(problem).removeprefix("x:") for problem in loaded(raw, place).problems]
 
 
 def process(line: str) -> str:

@@ -10,10 +10,10 @@ from support.effort import effort_of
 
 from runner.errors import Problem
 from runner.requests.catalog.cross_checks.references import broken_references
-from runner.requests.catalog.loading import Candidate, LoadedFile, Place, loaded
+from runner.requests.catalog.loading import loaded
 from runner.requests.catalog.reader import CatalogReader
-from runner.requests.catalog.remembered_files import Entry, notes_in, recollected, written
-from runner.requests.files.bounded_read import Content
+from runner.requests.catalog.remembered_files import notes_in, recollected, written
+from runner.requests.catalog.request_file import Candidate, Place, RequestFile
 
 
 def candidates(files: Mapping[str, str]) -> dict[str, Candidate]:
@@ -26,7 +26,7 @@ def candidates(files: Mapping[str, str]) -> dict[str, Candidate]:
             path=f"/srv/{stem}.yaml",
             default_zone="UTC",
         )
-        file = loaded(Content(raw=text.encode(), signature=None), place)
+        file = loaded(text.encode(), place)
         assert not file.problems, file.problems
         found |= {candidate.request.name: candidate for candidate in file.candidates}
     return found
@@ -198,7 +198,7 @@ def test_an_inline_member_that_would_wait_for_its_own_group_is_reported() -> Non
     members = f"[{{name: in, shell: x, {GUARDED}}}]"
     text = f"name: all\nprocess: {{name: all/in, {GUARDED}, group: {{members: {members}}}}}"
     place = Place(relative="a.yaml", display="a.yaml", path="/srv/a.yaml", default_zone="UTC")
-    (problem,) = loaded(Content(raw=text.encode(), signature=None), place).problems
+    (problem,) = loaded(text.encode(), place).problems
     assert "would wait for its own group" in problem.message
     assert problem.path == "process.group.members[0].name"
 
@@ -300,15 +300,13 @@ def test_the_next_reader_recalls_positions() -> None:
             f"d}}\nformerly: old"
         }
     )
-    entry = Entry(
-        signature=(1, 2, 3, 4, 5),
-        digest=b"0",
-        file=LoadedFile(candidates=tuple(read.values()), reads={}),
+    file = RequestFile(
+        signature=(1, 2, 3, 4, 5), digest=b"0", candidates=tuple(read.values()), reads={}
     )
-    text = written({"a.yaml": entry}, root="/srv", zone="UTC")
+    text = written({"a.yaml": file}, root="/srv", zone="UTC")
     requests = {name: candidate.request for name, candidate in read.items()}
     notes = notes_in(text, root="/srv", zone="UTC")
-    assert recollected(notes, requests, display=str) == {"a.yaml": entry}
+    assert recollected(notes, requests, display=str) == {"a.yaml": file}
 
 
 def test_many_unknown_names_are_reported_quickly() -> None:
