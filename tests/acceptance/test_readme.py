@@ -60,6 +60,7 @@ main()
 
 
 BLOCKS = [block for document in DOCUMENTS for block in blocks(document.read_text(), document)]
+PLAIN_TEXTS = [*DOCUMENTS, *(ROOT / "schemas").glob("*.json"), *(ROOT / "jobs.d").glob("*.yaml")]
 TABLES = list(generated_tables())
 
 
@@ -240,6 +241,11 @@ def printed(demo: Demo, start: Callable[[], object], command: str, expected: str
     if command.startswith(_LOOKING):
         return awaited(lambda: demo.run(command), expected)
     return demo.run(command)
+
+
+@pytest.mark.parametrize("path", PLAIN_TEXTS)
+def test_a_text_has_no_marks_of_an_unresolved_merge(path: Path) -> None:
+    assert not re.search(r"^(<{7}|={7}|>{7})( |$)", path.read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
