@@ -83,7 +83,7 @@ def _git_findings(subject: Subject) -> Iterator[Finding]:
             if subject.user == _ROOT
             else "git would run what its `config` says"
         )
-        finding = problem if subject.user == _ROOT or objection.grade is Grade.ANYBODY else advice
+        finding = problem if subject.user == _ROOT or objection.grade is Grade.OTHERS else advice
         yield finding("jobs", f"{objection.reason}, which git reads: {kept}", objection.suggestion)
 
 
@@ -242,7 +242,7 @@ def _exposure(
         kind = "folder" if path.is_dir() else "file"
         message = f"{what}, and so put another {kind} in the place of {path}"
     is_below = all(Path(each.path).is_relative_to(top) for each in objections)
-    letter = {Grade.ANYBODY: "o", Grade.GROUP: "g"}.get(first.grade)
+    letter = {Grade.OTHERS: "o", Grade.GROUP: "g"}.get(first.grade)
     suggestion = f"chmod -R {letter}-w {_quoted(top)}" if letter and is_below else first.suggestion
     return _level(first, path, subject)(check, message, suggestion)
 
@@ -258,7 +258,7 @@ def _level(
     """
     if subject.user == _ROOT:
         return problem if ROOT.objection(path) else warning
-    return {Grade.ANYBODY: problem, Grade.GROUP: warning, Grade.OWNER: advice}[objection.grade]
+    return {Grade.OTHERS: problem, Grade.GROUP: warning, Grade.OWNER: advice}[objection.grade]
 
 
 def _counted(paths: Iterable[Path]) -> str:

@@ -18,12 +18,12 @@ from datetime import datetime
 
 from runner.planning.difference import Difference, difference
 from runner.planning.last_good import InForce, in_force
+from runner.planning.states.planned_status import Registration
 from runner.planning.states.registration import (
-    Registration,
-    handed_on,
     register,
     register_renamed,
     remove,
+    renamed_away,
     settling_former,
 )
 from runner.planning.states.renaming import renamings
@@ -128,5 +128,5 @@ def resulting_states(
     A renamed request changes two: its own, and the one that stays under the former name.
     """
     former = registration.renamed_from
-    left = {former: handed_on(states[former], name, now)} if former is not None else {}
+    left = {former: renamed_away(states[former], name, now)} if former is not None else {}
     return {**left, name: registration.state}

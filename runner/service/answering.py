@@ -11,7 +11,8 @@ from runner.errors import RefusedError
 from runner.execution.report import forms_of
 from runner.lifecycle import Channel, Reason
 from runner.planning.changeover import Served, registration_of
-from runner.planning.states import registration
+from runner.planning.states import presses
+from runner.planning.states.registration import settling_former
 from runner.planning.states.renaming import renamings
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.unknown_names import reason_for, words_for
@@ -69,14 +70,14 @@ def _press_one(command: Command, name: str, decision: Decision) -> str:
     by, now = command.requested_by, decision.now
     match command.kind:
         case Kind.SCHEDULE:
-            pressed = registration.schedule(request, state, now, by=by)
+            pressed = presses.schedule(request, state, now, by=by)
         case Kind.UNSCHEDULE:
-            pressed = registration.unschedule(state, now, by=by)
+            pressed = presses.unschedule(state, now, by=by)
         case _:
-            pressed = registration.reschedule(request, state, now, by=by)
+            pressed = presses.reschedule(request, state, now, by=by)
     if name not in decision.states:
         # Due fires are settled once per decision; later states come from the decision itself.
-        pressed = registration.settling_former(pressed, request, state, now)
+        pressed = settling_former(pressed, request, state, now)
     decision.register(name, pressed, by=by)
     if pressed.change is None:
         return f"already {pressed.state.status}"

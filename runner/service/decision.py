@@ -17,7 +17,7 @@ from runner.monitor.events import ExecutionFacts, Missed, OutcomeFacts, RequestF
 from runner.monitor.records import Event, Record
 from runner.planning.changeover import resulting_states
 from runner.planning.states.firing import Miss, settle
-from runner.planning.states.registration import Change, Registration
+from runner.planning.states.planned_status import Change, Registration
 from runner.planning.states.results import unregistered_result, with_result
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.catalog import Rejection

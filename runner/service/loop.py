@@ -19,8 +19,8 @@ from runner.execution.processes import Processes
 from runner.execution.trees.proc import boot_id
 from runner.lifecycle import Reason
 from runner.monitor.events import RunnerFacts, runner_reloaded, runner_started, runner_stopped
-from runner.planning.states.registration import cut_off
-from runner.planning.states.renaming import bearer
+from runner.planning.states.planned_status import cut_off
+from runner.planning.states.renaming import current_name
 from runner.planning.states.results import unregistered_result, with_result
 from runner.service.answering import answer
 from runner.service.assembly import Assembly, assemble, catalog_reader
@@ -543,7 +543,7 @@ class Runner:
 
     def _note_cut_off(self, execution: Execution) -> None:
         """Mark a one-time request whose execution was cut off by a restart."""
-        name = bearer(execution.request, self.registry.states)
+        name = current_name(execution.request, self.registry.states)
         request, state = self.registry.requests.get(name), self.registry.states.get(name)
         if request is None or state is None or execution.claim.generation is None:
             return

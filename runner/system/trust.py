@@ -41,7 +41,7 @@ class Grade(IntEnum):
 
     OWNER = 1
     GROUP = 2
-    ANYBODY = 3
+    OTHERS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class Objection:
                 return f"chown {'-h ' if self.is_link else ''}root {path}"
             case Grade.GROUP:
                 return f"chmod g-w {path}"
-            case Grade.ANYBODY:
+            case Grade.OTHERS:
                 return f"chmod o-w {path}"
 
 
@@ -131,7 +131,7 @@ class Trust:
         if stat.S_ISLNK(status.st_mode) or (is_on_way and status.st_mode & stat.S_ISVTX):
             return None
         if status.st_mode & stat.S_IWOTH:
-            return Objection(path=path, grade=Grade.ANYBODY, who="anybody")
+            return Objection(path=path, grade=Grade.OTHERS, who="anybody")
         if status.st_mode & stat.S_IWGRP:
             return self._by_group(path, status.st_gid)
         return None

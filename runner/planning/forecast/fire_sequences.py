@@ -1,8 +1,7 @@
-"""The fires of a request in a span, as *trains*. Pure.
+"""The fires of a request in a span, as sequences of numbers. Pure.
 
-A train is an ascending sequence of instants, in integer microseconds since 1970. The train
-of an interval is a `range`, so storing, counting and searching a million of its fires costs
-as little as one.
+A sequence holds ascending instants, in integer microseconds since 1970. That of an interval
+is a `range`: storing, counting and searching a million of its fires costs as little as one.
 """
 
 from __future__ import annotations
@@ -27,40 +26,40 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 _DAY = timedelta(days=1)
 
-Train = Sequence[int]
+FireSequence = Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Trains:
-    """All fires of a span, one train after another.
+class FireSequences:
+    """All fires of a span, one sequence after another.
 
     Requests with the same rule share one object, and equality means identity.
     `shortest_gap` is the least time between two successive fires; None if there are fewer
     than two fires.
     """
 
-    trains: tuple[Train, ...]
+    sequences: tuple[FireSequence, ...]
     count: int
     shortest_gap: int | None
     is_at_whole_minutes: bool
 
     def __iter__(self) -> Iterator[int]:
-        return chain.from_iterable(self.trains)
+        return chain.from_iterable(self.sequences)
 
     def between(self, begin: int, end: int) -> int:
         """Count the fires in [begin, end)."""
-        return sum(bisect_left(train, end) - bisect_left(train, begin) for train in self.trains)
+        return sum(bisect_left(each, end) - bisect_left(each, begin) for each in self.sequences)
 
 
 class Timetable:
-    """Makes the trains of requests in [begin, end), once for each rule."""
+    """Lists the fires of requests in [begin, end), once for each rule."""
 
     def __init__(self, begin: datetime, end: datetime) -> None:
         self.begin = begin
         self.end = end
-        self._known: dict[tuple[Rule, datetime | None], Trains] = {}
+        self._known: dict[tuple[Rule, datetime | None], FireSequences] = {}
 
-    def of(self, request: ProcessRequest, state: RequestState) -> Trains:
+    def of(self, request: ProcessRequest, state: RequestState) -> FireSequences:
         """Return the fires of a request; an unscheduled one has none.
 
         A simulation asks what would happen, so the fires of a schedule include settled ones
@@ -70,9 +69,9 @@ class Timetable:
         timing = request.timing
         if not isinstance(timing, Schedule):
             once = (fire for fire in coming_fires(request, state, self.begin) if fire < self.end)
-            return _trains([tuple(map(to_microseconds, once))])
+            return _joined([tuple(map(to_microseconds, once))])
         if not state.is_wanted:
-            return _trains(())
+            return _joined(())
         if state.is_reopened and not measures_passing_time(timing.rule.pattern):
             return self._reopened(timing.rule, state)
         key = (
@@ -81,15 +80,15 @@ class Timetable:
         )
         if key not in self._known:
             rule, counted_from = key
-            self._known[key] = trains_of(rule, self.begin, self.end, counted_from=counted_from)
+            self._known[key] = fires_in(rule, self.begin, self.end, counted_from=counted_from)
         return self._known[key]
 
-    def _reopened(self, rule: Rule, state: RequestState) -> Trains:
+    def _reopened(self, rule: Rule, state: RequestState) -> FireSequences:
         settled = fires(rule, self.begin - TICK, counted_from=state.counted_from)
         past = takewhile(lambda fire: fire <= state.fired_through, settled)
         ahead = coming(rule, state, max(state.fired_through, self.begin - TICK))
         walked = takewhile(lambda fire: fire < self.end, chain(past, ahead))
-        return _trains([tuple(map(to_microseconds, walked))])
+        return _joined([tuple(map(to_microseconds, walked))])
 
     def _narrowed(self, rule: Rule) -> Rule:
         """Remove the bounds of a rule that do not matter here, so that more requests share."""
@@ -101,43 +100,43 @@ class Timetable:
         return rule
 
 
-def trains_of(
+def fires_in(
     rule: Rule, begin: datetime, end: datetime, *, counted_from: datetime | None = None
-) -> Trains:
+) -> FireSequences:
     """Return the fires of a rule in [begin, end).
 
-    Excepted dates cut the fires of an interval into several trains.
+    Excepted dates cut the fires of an interval into several sequences.
     """
     if isinstance(rule.pattern, Interval):
-        return _trains(_of_interval(rule, rule.pattern, begin, end, counted_from))
+        return _joined(_of_interval(rule, rule.pattern, begin, end, counted_from))
     walked = takewhile(
         lambda fire: fire < end, fires(rule, begin - TICK, counted_from=counted_from)
     )
-    return _trains([tuple(map(to_microseconds, walked))])
+    return _joined([tuple(map(to_microseconds, walked))])
 
 
-def _trains(found: Iterable[Train]) -> Trains:
-    trains = tuple(filter(len, found))
-    gaps = [_shortest_gap(train) for train in trains if len(train) > 1]
-    gaps += [later[0] - earlier[-1] for earlier, later in pairwise(trains)]
-    return Trains(
-        trains=trains,
-        count=sum(map(len, trains)),
+def _joined(found: Iterable[FireSequence]) -> FireSequences:
+    sequences = tuple(filter(len, found))
+    gaps = [_shortest_gap(each) for each in sequences if len(each) > 1]
+    gaps += [later[0] - earlier[-1] for earlier, later in pairwise(sequences)]
+    return FireSequences(
+        sequences=sequences,
+        count=sum(map(len, sequences)),
         shortest_gap=min(gaps, default=None),
-        is_at_whole_minutes=all(map(_is_at_whole_minutes, trains)),
+        is_at_whole_minutes=all(map(_is_at_whole_minutes, sequences)),
     )
 
 
-def _shortest_gap(train: Train) -> int:
-    if isinstance(train, range):
-        return train.step
-    return min(later - earlier for earlier, later in pairwise(train))
+def _shortest_gap(sequence: FireSequence) -> int:
+    if isinstance(sequence, range):
+        return sequence.step
+    return min(later - earlier for earlier, later in pairwise(sequence))
 
 
-def _is_at_whole_minutes(train: Train) -> bool:
-    if isinstance(train, range):
-        return train.start % MINUTE == 0 and train.step % MINUTE == 0
-    return all(fire % MINUTE == 0 for fire in train)
+def _is_at_whole_minutes(sequence: FireSequence) -> bool:
+    if isinstance(sequence, range):
+        return sequence.start % MINUTE == 0 and sequence.step % MINUTE == 0
+    return all(fire % MINUTE == 0 for fire in sequence)
 
 
 def _of_interval(
@@ -168,49 +167,49 @@ def _excepted(rule: Rule, begin: datetime, end: datetime) -> Iterator[tuple[int,
         yield to_microseconds(since), to_microseconds(until)
 
 
-def _place(train: range, at: int) -> int:
+def _place(sequence: range, at: int) -> int:
     """Return the index of the first fire at or after `at`; the length if there is none.
 
     >>> _place(range(10, 100, 10), 25)
     2
     """
-    return min(len(train), max(0, -((train.start - at) // train.step)))
+    return min(len(sequence), max(0, -((sequence.start - at) // sequence.step)))
 
 
-def overlapping(trains: Trains, duration: int) -> int:
+def overlapping(fires: FireSequences, duration: int) -> int:
     """Count the fires that come less than `duration` after the previous fire."""
-    if trains.shortest_gap is None or trains.shortest_gap >= duration:
+    if fires.shortest_gap is None or fires.shortest_gap >= duration:
         return 0
-    count = sum(later[0] - earlier[-1] < duration for earlier, later in pairwise(trains.trains))
-    for train in trains.trains:
-        if isinstance(train, range):
-            count += (len(train) - 1) * (train.step < duration)
+    count = sum(later[0] - earlier[-1] < duration for earlier, later in pairwise(fires.sequences))
+    for sequence in fires.sequences:
+        if isinstance(sequence, range):
+            count += (len(sequence) - 1) * (sequence.step < duration)
         else:
-            count += sum(later - earlier < duration for earlier, later in pairwise(train))
+            count += sum(later - earlier < duration for earlier, later in pairwise(sequence))
     return count
 
 
-def skipped(trains: Trains, duration: int) -> int:
+def skipped(fires: FireSequences, duration: int) -> int:
     """Count the fires that are skipped if no execution may overlap the previous one.
 
     Each execution takes `duration`.
     """
-    if trains.shortest_gap is None or trains.shortest_gap >= duration:
+    if fires.shortest_gap is None or fires.shortest_gap >= duration:
         return 0
-    count, free_from = 0, trains.trains[0][0]
-    for train in trains.trains:
-        admitted = _admitted(train, free_from, duration)
+    count, free_from = 0, fires.sequences[0][0]
+    for sequence in fires.sequences:
+        admitted = _admitted(sequence, free_from, duration)
         if admitted:
             free_from = admitted[-1] + duration
-        count += len(train) - len(admitted)
+        count += len(sequence) - len(admitted)
     return count
 
 
-def _admitted(train: Train, free_from: int, duration: int) -> Train:
-    if isinstance(train, range):
-        return train[_place(train, free_from) :: max(1, -(-duration // train.step))]
+def _admitted(sequence: FireSequence, free_from: int, duration: int) -> FireSequence:
+    if isinstance(sequence, range):
+        return sequence[_place(sequence, free_from) :: max(1, -(-duration // sequence.step))]
     admitted = []
-    for fire in train:
+    for fire in sequence:
         if fire >= free_from:
             admitted.append(fire)
             free_from = fire + duration

@@ -16,7 +16,13 @@ from zoneinfo import ZoneInfo
 
 from runner.errors import RefusedError, UsageError
 from runner.planning.coming_fires import standing
-from runner.planning.forecast.fire_sequences import MINUTE, Timetable, Trains, overlapping, skipped
+from runner.planning.forecast.fire_sequences import (
+    MINUTE,
+    FireSequences,
+    Timetable,
+    overlapping,
+    skipped,
+)
 from runner.planning.forecast.starts_per_minute import starts_by_minute
 from runner.planning.overlap import Guard
 from runner.planning.references import followed
@@ -104,7 +110,7 @@ class _Line:
     """One request of a simulation; times and durations are in microseconds."""
 
     name: str
-    trains: Trains
+    fires: FireSequences
     delay: int
     duration: int
     guard: Guard | None
@@ -127,7 +133,7 @@ def simulate(
     """
     _check(begin, end)
     lines = list(_lines(requests, states, durations, Timetable(begin, end), now))
-    fires = sum(line.trains.count for line in lines)
+    fires = sum(line.fires.count for line in lines)
     if max_running is not None and fires > MOST_QUEUED:
         raise UsageError(
             f"{fires:,} fires are too many to queue one by one "
@@ -165,11 +171,11 @@ def _lines(
     now: datetime,
 ) -> Iterator[_Line]:
     for name, request in requests.items():
-        trains = timetable.of(request, standing(request, states.get(name), now))
-        if trains.count:
+        fires = timetable.of(request, standing(request, states.get(name), now))
+        if fires.count:
             yield _Line(
                 name=name,
-                trains=trains,
+                fires=fires,
                 delay=delay_of(request) // _MICROSECOND,
                 duration=durations.get(name, timedelta()) // _MICROSECOND,
                 guard=guard_of(request, requests),
@@ -209,11 +215,11 @@ def _loads(
 
 def _load(line: _Line, duration: timedelta | None) -> Load:
     """Return the load of a request as if it were alone."""
-    overlaps = overlapping(line.trains, line.duration) if line.guard is None else 0
-    skips = skipped(line.trains, line.duration) if line.guard is not None else 0
+    overlaps = overlapping(line.fires, line.duration) if line.guard is None else 0
+    skips = skipped(line.fires, line.duration) if line.guard is not None else 0
     return Load(
         request=line.name,
-        fires=line.trains.count,
+        fires=line.fires.count,
         duration=duration,
         overlapping=overlaps + skips,
         skipped=skips,
@@ -230,9 +236,9 @@ def _one_by_one(
     """
     free_from: dict[Guard | None, int] = {}
     # A heap of the instants at which each of the `max_running` places becomes free.
-    places = [0] * min(max_running or 0, sum(line.trains.count for line in lines))
+    places = [0] * min(max_running or 0, sum(line.fires.count for line in lines))
     skips, waits, longest = Counter[str](), Counter[str](), Counter[str]()
-    for at, index in merge(*(_departures(line, index) for index, line in enumerate(lines))):
+    for at, index in merge(*(_starts_of(line, index) for index, line in enumerate(lines))):
         line = lines[index]
         if line.guard is not None and free_from.get(line.guard, at) > at:
             skips[line.name] += 1
@@ -257,28 +263,27 @@ def _one_by_one(
     }
 
 
-def _departures(line: _Line, index: int) -> Iterator[tuple[int, int]]:
-    return ((fire + line.delay, index) for fire in line.trains)
+def _starts_of(line: _Line, index: int) -> Iterator[tuple[int, int]]:
+    return ((fire + line.delay, index) for fire in line.fires)
 
 
 def _minutes(lines: list[_Line], origin: int, end: int) -> list[int]:
     """Count the starts in each minute from `origin` to the last start, in whole quarters."""
-    departures: Counter[tuple[Trains, int]] = Counter()
+    sharing: Counter[tuple[FireSequences, int]] = Counter()
     for line in lines:
         # For fires at whole minutes, the seconds of the delay do not change the minute. Drop
         # them, so that more requests share a key and are counted once.
-        delay = line.delay - line.delay % MINUTE if line.trains.is_at_whole_minutes else line.delay
-        departures[line.trains, delay] += 1
+        delay = line.delay - line.delay % MINUTE if line.fires.is_at_whole_minutes else line.delay
+        sharing[line.fires, delay] += 1
     last = end + max((line.delay for line in lines), default=0)
-    return starts_by_minute(departures, origin, -((origin - last) // _QUARTER) * _QUARTER_MINUTES)
+    return starts_by_minute(sharing, origin, -((origin - last) // _QUARTER) * _QUARTER_MINUTES)
 
 
 def _rush(lines: list[_Line], minutes: list[int], origin: int) -> Rush:
     starts = max(minutes)
     at = origin + minutes.index(starts) * MINUTE
     counted = (
-        (line.name, line.trains.between(at - line.delay, at - line.delay + MINUTE))
-        for line in lines
+        (line.name, line.fires.between(at - line.delay, at - line.delay + MINUTE)) for line in lines
     )
     requests = sorted((each for each in counted if each[1]), key=lambda each: (-each[1], each[0]))
     return Rush(at=from_microseconds(at), starts=starts, requests=tuple(requests))

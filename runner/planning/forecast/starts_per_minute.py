@@ -16,44 +16,46 @@ from collections.abc import Sequence
 from itertools import accumulate
 from math import gcd
 
-from runner.planning.forecast.fire_sequences import MINUTE, Train, Trains
+from runner.planning.forecast.fire_sequences import MINUTE, FireSequence, FireSequences
 
 _Row = tuple[int, int, int]
 """The minute of its begin, its length, how many times it counts."""
 
 
 def starts_by_minute(
-    departures: Counter[tuple[Trains, int]], origin: int, length: int
+    sharing: Counter[tuple[FireSequences, int]], origin: int, length: int
 ) -> list[int]:
     """Count the starts in each of `length` minutes from `origin` on.
 
-    `origin` is a whole minute, in microseconds. `departures` counts how many requests have
-    the same fires with the same delay. The caller knows that all starts lie inside.
+    `origin` is a whole minute, in microseconds. `sharing` counts how many requests have the
+    same fires with the same delay. The caller knows that all starts lie inside.
     """
     counts = [0] * length
     rows: dict[int, list[_Row]] = defaultdict(list)
-    for (trains, delay), times in departures.items():
-        for train in trains.trains:
-            if isinstance(train, range):
-                _add_rows(train, delay - origin, times, rows)
+    for (fires, delay), times in sharing.items():
+        for sequence in fires.sequences:
+            if isinstance(sequence, range):
+                _add_rows(sequence, delay - origin, times, rows)
             else:
-                _add_each(train, delay - origin, times, counts)
+                _add_each(sequence, delay - origin, times, counts)
     for stride, same in rows.items():
         _sum_up(stride, same, counts)
     return counts
 
 
-def _add_each(train: Train, offset: int, times: int, counts: list[int]) -> None:
-    for fire in train:
+def _add_each(sequence: FireSequence, offset: int, times: int, counts: list[int]) -> None:
+    for fire in sequence:
         counts[(fire + offset) // MINUTE] += times
 
 
-def _add_rows(train: range, offset: int, times: int, rows: dict[int, list[_Row]]) -> None:
-    common = gcd(train.step, MINUTE)
+def _add_rows(sequence: range, offset: int, times: int, rows: dict[int, list[_Row]]) -> None:
+    common = gcd(sequence.step, MINUTE)
     number = MINUTE // common
-    same_stride = rows[train.step // common]
-    for first in range(min(number, len(train))):
-        same_stride.append(((train[first] + offset) // MINUTE, len(train[first::number]), times))
+    same_stride = rows[sequence.step // common]
+    for first in range(min(number, len(sequence))):
+        same_stride.append(
+            ((sequence[first] + offset) // MINUTE, len(sequence[first::number]), times)
+        )
 
 
 def _sum_up(stride: int, rows: Sequence[_Row], counts: list[int]) -> None:

@@ -21,7 +21,7 @@ def prunable(
     """Yield the names of unused states that were removed at least `KEPT` ago.
 
     A state is in use if its name is in `requests`, if one of its executions has not ended
-    (`in_use`), or if the request that continues it (`heir`) still has a state: executions
+    (`in_use`), or if the request that continues it (`renamed_to`) still has a state: executions
     under the former name belong to that request.
     """
     for name, state in states.items():
@@ -30,6 +30,6 @@ def prunable(
         if (
             name not in requests
             and name not in in_use
-            and (state.heir is None or state.heir not in states)
+            and (state.renamed_to is None or state.renamed_to not in states)
         ):
             yield name

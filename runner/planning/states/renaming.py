@@ -1,6 +1,6 @@
 """Find the new requests that continue the state of another one: `formerly`. Pure.
 
-A state that moved leaves its new name behind, as `heir`. It serves two cases. When the old
+A state that moved leaves its new name behind, as `renamed_to`. It serves two cases. When the old
 name returns, because a branch was checked out and left again, it gets its state back. And
 a file that keeps its `formerly` forever cannot fetch a state that moved on long ago.
 
@@ -34,15 +34,15 @@ def renamings(
     for name in fresh:
         _claim(name, requests[name].formerly, requests, states, found, taken)
     for name in fresh:
-        if name in states and states[name].heir is not None:
-            _claim(name, states[name].heir, requests, states, found, taken)
+        if name in states and states[name].renamed_to is not None:
+            _claim(name, states[name].renamed_to, requests, states, found, taken)
     return found
 
 
-def bearer(name: str, states: States) -> str:
+def current_name(name: str, states: States) -> str:
     """Return the present name of the request that was called `name`; `name` if never renamed."""
-    while (state := states.get(name)) is not None and state.heir is not None:
-        name = state.heir
+    while (state := states.get(name)) is not None and state.renamed_to is not None:
+        name = state.renamed_to
     return name
 
 
@@ -57,7 +57,7 @@ def _claim(
     """Let `name` continue the state of `former` in `found`, if that state is available."""
     if former is None or name in found:
         return
-    source = bearer(former, states)
+    source = current_name(former, states)
     if source in states and source not in requests and source not in taken:
         found[name] = source
         taken.add(source)

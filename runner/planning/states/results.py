@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from runner.lifecycle import ExecutionStatus
-from runner.planning.states.renaming import bearer
+from runner.planning.states.renaming import current_name
 from runner.planning.states.state import RequestState
 from runner.values import instant_text, parse_instant
 
@@ -36,7 +36,7 @@ def with_result(
     Returns None if the record is no result: a member's (its group has the result), a
     skipped or missed fire, or a request that no runner has registered.
     """
-    name = bearer(fields["request"], states)
+    name = current_name(fields["request"], states)
     if name not in states or not _is_result(fields):
         return None
     return name, replace(states[name], result=fields["status"], result_at=fields["ended"])

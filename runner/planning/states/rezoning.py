@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from runner.planning.states.firing import delay_of, one_time_fire, pending_fire
-from runner.planning.states.registration import Registration, register
+from runner.planning.states.planned_status import Registration
+from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState, rule_of
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.rules import Rule

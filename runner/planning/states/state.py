@@ -40,7 +40,7 @@ class RequestState:
     removed: bool = False
     removed_at: datetime | None = None
     """When the file of a removed request disappeared."""
-    word: bool = True
+    declared: bool = True
     """The last value of `scheduled` in the file."""
     tokens: tuple[str, ...] = ()
     """The `reschedule` tokens that the file has had.
@@ -57,7 +57,7 @@ class RequestState:
     result: ExecutionStatus | None = None
     """How the last execution ended."""
     result_at: datetime | None = None
-    heir: str | None = None
+    renamed_to: str | None = None
     """The name of the request that continues this state, by `formerly`."""
     claimed: ClaimedSpans = NOTHING_CLAIMED
     """The claimed fire times of all generations.
@@ -82,7 +82,7 @@ class RequestState:
     @property
     def is_wanted(self) -> bool:
         """Whether the request should be scheduled: a person's override, or else the file."""
-        return self.word if self.override is None else self.override
+        return self.declared if self.override is None else self.override
 
 
 _IN_TEXT = [

@@ -17,7 +17,8 @@ from runner.planning.difference import changed_fields
 from runner.planning.forecast.collisions import Crowding, crowding
 from runner.planning.likely_renames import likely_renames
 from runner.planning.states.firing import Miss, Settlement, settle
-from runner.planning.states.registration import Change, Registration, register
+from runner.planning.states.planned_status import Change, Registration
+from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
 from runner.planning.views.alterations import Alteration, alterations
 from runner.requests.catalog.catalog import Catalog, Rejection
@@ -61,7 +62,7 @@ class Step:
     after: Outlook | None = None
     """None for a removed request."""
     state: RequestState
-    told: tuple[Change, ...] = ()
+    events: tuple[Change, ...] = ()
     """The events that the monitor log will have."""
     runs: tuple[datetime, ...] = ()
     """The fire times that run at once."""
@@ -171,7 +172,7 @@ class _Passage:
             request=request,
             renamed_from=self._former if self._former != self._name else None,
             state=settlement.state,
-            told=self._events(state, settlement.state),
+            events=self._events(state, settlement.state),
             runs=settlement.claims,
             due_anyway=frozenset(anyway.claims if anyway else ()) & frozenset(settlement.claims),
             missed=tuple([*missed, settlement.miss] if settlement.miss else missed),
@@ -221,4 +222,4 @@ class _Passage:
 
 
 def _is_worth_telling(step: Step) -> bool:
-    return step.kind is not Kind.UNTOUCHED or bool(step.told or step.runs or step.missed)
+    return step.kind is not Kind.UNTOUCHED or bool(step.events or step.runs or step.missed)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from runner.monitor.events import RunnerFacts, runner_clock_stepped
 from runner.planning.states.clock_steps import stepped_back, without_verdicts_ahead
 from runner.planning.states.firing import delay_of
-from runner.planning.states.registration import Change, Registration
+from runner.planning.states.planned_status import Change, Registration
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest
 from runner.service.clocks.clock_watch import Step

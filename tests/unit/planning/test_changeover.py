@@ -15,7 +15,7 @@ from support.planning_world import NOON, request_of, seen
 from runner.planning.changeover import Served, changeover, resulting_states
 from runner.planning.difference import touched
 from runner.planning.states.firing import Miss, settle
-from runner.planning.states.registration import Change
+from runner.planning.states.planned_status import Change
 from runner.planning.states.state import RequestState
 from runner.planning.views.plan import plan
 from runner.requests.catalog.catalog import Catalog
@@ -111,7 +111,7 @@ def test_a_changeover_in_portions_does_what_plan_shows(
         due = settled[step.name]
         assert step.state == (due.state if due else states[step.name])
         assert step.runs == (due.claims if due else ())
-        assert step.told[:1] == ((change,) if change else step.told[:1])
+        assert step.events[:1] == ((change,) if change else step.events[:1])
         assert list(step.missed) == misses + ([due.miss] if due and due.miss else [])
 
 

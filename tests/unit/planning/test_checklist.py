@@ -15,17 +15,11 @@ from support.planning_world import NOON, request_of, seen
 from runner.errors import RefusedError
 from runner.lifecycle import ExecutionStatus, Misfire, OnOverlap, RequestStatus
 from runner.planning.overlap import Guard, Verdict, verdict
-from runner.planning.states import firing, registration
+from runner.planning.states import firing, planned_status, presses
 from runner.planning.states.firing import Miss, pending_fire, settle
-from runner.planning.states.registration import (
-    Change,
-    Registration,
-    cut_off,
-    register,
-    remove,
-    reschedule,
-    unschedule,
-)
+from runner.planning.states.planned_status import Change, Registration, cut_off
+from runner.planning.states.presses import reschedule, unschedule
+from runner.planning.states.registration import register, remove
 from runner.planning.states.results import with_result
 from runner.planning.states.state import RequestState, state_from, state_text, watermark
 from runner.requests.model import (
@@ -194,7 +188,7 @@ def test_row_38_schedule_makes_it_scheduled() -> None:
     first = register(HOURLY, None, NOON)
     assert (first.state.status, first.change) == (RequestStatus.SCHEDULED, Change.SCHEDULED)
     off = unschedule(first.state, NOON, by="ann").state
-    on = registration.schedule(HOURLY, off, NOON + MINUTE, by="ann")
+    on = presses.schedule(HOURLY, off, NOON + MINUTE, by="ann")
     assert (on.state.status, on.change) == (RequestStatus.SCHEDULED, Change.SCHEDULED)
 
 
@@ -233,7 +227,7 @@ def test_row_41_a_failed_run_never_changes_the_request() -> None:
     assert noted[1].result is ExecutionStatus.ERROR
     assert replace(noted[1], result=None, result_at=None) == planned
     assert pending_fire(HOURLY, noted[1]) == NOON + 2 * HOUR
-    for module in (firing, registration):
+    for module in (firing, planned_status):
         assert not {"ExecutionStatus", "Reason"} & vars(module).keys(), (
             "no decision asks how an execution ended"
         )
@@ -275,7 +269,7 @@ def test_row_44_an_immediate_request_that_a_restart_cut_off_is_marked_and_not_re
     assert marked.status is RequestStatus.SYSTEM_RESTART
     assert settle(IMMEDIATELY, marked, NOON + HOUR).claims == ()
     with pytest.raises(RefusedError, match="`runner reschedule` runs it again"):
-        registration.schedule(IMMEDIATELY, marked, NOON + HOUR, by="ann")
+        presses.schedule(IMMEDIATELY, marked, NOON + HOUR, by="ann")
 
 
 def test_row_44_but_a_restart_does_not_lose_an_execution_that_had_not_begun() -> None:

@@ -35,7 +35,7 @@ def test_a_path_that_only_root_may_change_is_trusted_even_if_it_is_missing(place
 @pytest.mark.parametrize(
     ("change", "grade"),
     [
-        (lambda path: path.chmod(path.stat().st_mode | 0o002), Grade.ANYBODY),
+        (lambda path: path.chmod(path.stat().st_mode | 0o002), Grade.OTHERS),
         (lambda path: os.chown(path, SOMEBODY, 0), Grade.OWNER),
     ],
 )

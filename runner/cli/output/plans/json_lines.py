@@ -44,7 +44,7 @@ def _step(step: Step, shown: Shown) -> dict[str, Any]:
         "looks_like": step.looks_like,
         "request_file": step.request.source.file,
         "fields": [asdict(each) for each in step.alterations],
-        "events": [f"request.{change}" for change in step.told],
+        "events": [f"request.{change}" for change in step.events],
         "status_before": step.before and step.before.status,
         "status": step.after and step.after.status,
         "zone": zone_of(step, shown),

@@ -10,7 +10,7 @@ from runner.cli.output.plans import Shown
 from runner.cli.output.tables import local_text
 from runner.planning.forecast.collisions import Collision
 from runner.planning.forecast.simulation import Rush
-from runner.planning.states.registration import Change
+from runner.planning.states.planned_status import Change
 from runner.planning.views.alterations import Alteration
 from runner.planning.views.plan import Kind, Outlook, Step
 from runner.requests.model import RunImmediately, RunLater, Schedule
@@ -65,14 +65,14 @@ def alteration_words(alteration: Alteration) -> str:
 
 def becoming_words(step: Step) -> str:
     """Return the request's status changes in the monitor log's words; empty if there are none."""
-    return ", then ".join(_STATUS_WORDS[change] for change in step.told)
+    return ", then ".join(_STATUS_WORDS[change] for change in step.events)
 
 
 def run_words(step: Step, fire: datetime) -> str:
     """Return why a fire runs at once."""
     if fire in step.due_anyway:
         return "due anyway"
-    if Change.RESCHEDULED in step.told:
+    if Change.RESCHEDULED in step.events:
         return "its `reschedule` is new"
     if isinstance(step.request.timing, RunImmediately):
         return "run-immediately, and has not run yet"

@@ -18,10 +18,11 @@ from support.planning_world import request_of
 
 from runner.errors import UsageError
 from runner.planning.forecast import simulation
-from runner.planning.forecast.fire_sequences import trains_of
+from runner.planning.forecast.fire_sequences import fires_in
 from runner.planning.forecast.simulation import Load, Rush, Simulation, simulate
 from runner.planning.states.firing import delay_of
-from runner.planning.states.registration import register, reschedule, unschedule
+from runner.planning.states.presses import reschedule, unschedule
+from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
 from runner.requests.model import (
     Context,
@@ -263,18 +264,18 @@ def test_overlaps_skips_and_waits_match_an_enumeration_of_every_fire(
 
 
 def test_a_week_of_every_second_is_one_range() -> None:
-    trains = trains_of(rule_of(frequency="secondly"), BEGIN, BEGIN + 7 * DAY)
-    assert trains.trains == (
-        range(trains.trains[0][0], trains.trains[0][0] + 604_800_000_000, 1_000_000),
+    found = fires_in(rule_of(frequency="secondly"), BEGIN, BEGIN + 7 * DAY)
+    assert found.sequences == (
+        range(found.sequences[0][0], found.sequences[0][0] + 604_800_000_000, 1_000_000),
     )
-    assert trains.count == 604_800
+    assert found.count == 604_800
 
 
 def test_excepted_dates_cut_an_interval() -> None:
     rule = rule_of(frequency="hourly", excepted=[date(2026, 10, 23), date(2026, 10, 25)])
-    trains = trains_of(rule, BEGIN, BEGIN + 7 * DAY)
-    assert list(map(len, trains.trains)) == [4, 24, 91]
-    assert trains.shortest_gap == HOUR // TICK
+    found = fires_in(rule, BEGIN, BEGIN + 7 * DAY)
+    assert list(map(len, found.sequences)) == [4, 24, 91]
+    assert found.shortest_gap == HOUR // TICK
 
 
 def test_the_span_includes_its_begin_and_not_its_end() -> None:

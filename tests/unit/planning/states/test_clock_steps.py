@@ -24,7 +24,8 @@ from runner.planning.states.clock_steps import (
     without_verdicts_ahead,
 )
 from runner.planning.states.firing import Miss, Settlement, delay_of, due_at, pending_fire, settle
-from runner.planning.states.registration import register, remove, reschedule, schedule, unschedule
+from runner.planning.states.presses import reschedule, schedule, unschedule
+from runner.planning.states.registration import register, remove
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.parsing import parse_rule
@@ -310,8 +311,8 @@ def test_upcoming_fires_leave_out_claimed_ones() -> None:
     )
     planned = planned_fires(request, moved, NOON - HOUR, NOON)
     assert list(takewhile(lambda fire: fire < NOON + DAY, planned)) == today
-    trains = Timetable(NOON, NOON + DAY).of(request, moved)
-    assert list(trains) == list(map(to_microseconds, today))
+    found = Timetable(NOON, NOON + DAY).of(request, moved)
+    assert list(found) == list(map(to_microseconds, today))
 
 
 # --- laws: any history of steps

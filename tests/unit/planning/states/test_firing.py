@@ -23,7 +23,8 @@ from runner.planning.states.firing import (
     pending_fire,
     settle,
 )
-from runner.planning.states.registration import register, remove, reschedule, unschedule
+from runner.planning.states.presses import reschedule, unschedule
+from runner.planning.states.registration import register, remove
 from runner.planning.states.state import RequestState
 from runner.requests.model import (
     ProcessRequest,

@@ -28,16 +28,9 @@ from runner.planning.states.firing import (
     pending_fire,
     settle,
 )
-from runner.planning.states.registration import (
-    Change,
-    Registration,
-    cut_off,
-    register,
-    remove,
-    reschedule,
-    schedule,
-    unschedule,
-)
+from runner.planning.states.planned_status import Change, Registration, cut_off
+from runner.planning.states.presses import reschedule, schedule, unschedule
+from runner.planning.states.registration import register, remove
 from runner.planning.states.state import RequestState, rule_of, state_from, state_text, watermark
 from runner.requests.model import (
     Command,

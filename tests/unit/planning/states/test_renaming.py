@@ -15,7 +15,7 @@ from support.decision_world import NOON, Document, World, world
 from runner.commands import Kind as Button
 from runner.lifecycle import RequestStatus
 from runner.monitor.records import Event
-from runner.planning.states.renaming import bearer, renamings
+from runner.planning.states.renaming import current_name, renamings
 from runner.planning.states.state import RequestState, state_from, state_text, watermark
 
 SECOND, MINUTE, HOUR, DAY = (
@@ -61,7 +61,7 @@ def test_the_whole_state_moves_with_one_record(place: World) -> None:
     rename(place, "old", "new", HOURLY)
     assert state(place, "new") == before
     assert told(place) == {"new": [("scheduled", "renamed from old")]}
-    assert (state(place, "old").heir, state(place, "old").status) == (
+    assert (state(place, "old").renamed_to, state(place, "old").status) == (
         "new",
         RequestStatus.UNSCHEDULED,
     )
@@ -87,7 +87,7 @@ def test_a_renamed_definition_has_no_record(place: World) -> None:
     place.reload()
     rename(place, "old", "new", PROCESS)
     assert told(place) == {}
-    assert state(place, "old").heir == "new"
+    assert state(place, "old").renamed_to == "new"
 
 
 def test_a_change_together_with_a_new_name_is_recorded_once(place: World) -> None:
@@ -165,7 +165,7 @@ def test_between_branches_the_state_follows_from_name_to_name(place: World) -> N
     place.write("newest", {**ONCE, "formerly": "old"})
     place.reload()
     assert told(place) == {"newest": [("completed", "renamed from new")]}
-    assert bearer("old", place.registry.states) == "newest"
+    assert current_name("old", place.registry.states) == "newest"
     assert not place.claims
 
 
@@ -217,8 +217,8 @@ def test_a_new_request_with_a_former_name_runs_nothing_again_and_takes_no_state(
     place.write("old", ONCE)
     place.reload()
     assert not place.claims
-    assert bearer("old", place.registry.states) == "old"
-    assert bearer("new", place.registry.states) == "new"
+    assert current_name("old", place.registry.states) == "old"
+    assert current_name("new", place.registry.states) == "new"
 
 
 def test_a_button_finds_the_state_under_a_new_name_that_no_runner_has_seen(
@@ -246,7 +246,7 @@ def test_the_store_remembers_the_new_name(place: World) -> None:
         state_from(state_text(left), generation=left.generation, fired_through=watermark(left))
         == left
     )
-    assert replace(left, heir=None) != left
+    assert replace(left, renamed_to=None) != left
 
 
 # --- the law: names make no difference

@@ -12,7 +12,7 @@ from support.planning_world import NOON, request_of, seen
 
 from runner.lifecycle import Misfire, RequestStatus
 from runner.planning.states.firing import pending_fire, settle
-from runner.planning.states.registration import Change
+from runner.planning.states.planned_status import Change
 from runner.planning.states.rezoning import outlook, rezoned
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest, RunLater, Schedule

@@ -45,7 +45,7 @@ states = st.builds(
     counted_from=st.none() | instants,
     ran_immediately=st.booleans(),
     removed=st.booleans(),
-    word=st.booleans(),
+    declared=st.booleans(),
     tokens=st.lists(texts, max_size=4).map(tuple),
     override=st.none() | st.booleans(),
     override_by=st.none() | texts,
@@ -97,7 +97,7 @@ def test_the_watermark_is_exact_to_the_microsecond() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "override", "is_wanted"),
+    ("declared", "override", "is_wanted"),
     [
         (True, None, True),
         (False, None, False),
@@ -106,7 +106,7 @@ def test_the_watermark_is_exact_to_the_microsecond() -> None:
     ],
 )
 def test_a_persons_override_takes_precedence_over_the_file(
-    word: bool, override: bool | None, is_wanted: bool
+    declared: bool, override: bool | None, is_wanted: bool
 ) -> None:
     state = RequestState(
         status=RequestStatus.SCHEDULED,
@@ -114,7 +114,7 @@ def test_a_persons_override_takes_precedence_over_the_file(
         since=NOON,
         fired_through=NOON,
         rule="",
-        word=word,
+        declared=declared,
         override=override,
     )
     assert state.is_wanted is is_wanted

@@ -13,7 +13,8 @@ from support.planning_world import request_of
 
 from runner.lifecycle import ExecutionStatus
 from runner.planning.states.firing import delay_of
-from runner.planning.states.registration import register, remove, reschedule, unschedule
+from runner.planning.states.presses import reschedule, unschedule
+from runner.planning.states.registration import register, remove
 from runner.planning.states.state import RequestState
 from runner.planning.views.explanation import Question, of_expression, why
 from runner.planning.views.history import Absence, Change, History, Missed, Run, StepBack

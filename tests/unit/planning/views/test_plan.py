@@ -16,7 +16,7 @@ from runner.commands import Kind as Button
 from runner.monitor.records import Event
 from runner.planning.coming_fires import first_fires
 from runner.planning.states.firing import Miss
-from runner.planning.states.registration import Change
+from runner.planning.states.planned_status import Change
 from runner.planning.views.alterations import Alteration
 from runner.planning.views.plan import Kind, Plan, Step, plan, served
 
@@ -147,7 +147,7 @@ def check_plan(place: World) -> None:
         if name in steps:
             check_step(place, steps[name])
         elif state != states.get(name):
-            assert state.heir in steps, f"nothing was said of {name}"
+            assert state.renamed_to in steps, f"nothing was said of {name}"
     assert not place.plan().steps, "nothing is left to be done"
 
 
@@ -168,9 +168,9 @@ def check_step(place: World, step: Step) -> None:
 
 def events_planned(planned: Plan) -> dict[str, list[str]]:
     return {
-        step.name: [f"request.{change}" for change in step.told]
+        step.name: [f"request.{change}" for change in step.events]
         for step in planned.steps
-        if step.told
+        if step.events
     }
 
 
@@ -376,12 +376,12 @@ def test_plan_shows_what_runs_at_once_and_why(place: World) -> None:
     place.write("past", {**TRUE, "timing": {"run_later": {"start": "2026-02-01 00:00"}}})
     found = steps(place.plan())
     assert found["again"].runs == found["first"].runs == (place.at,)
-    assert found["again"].told == (Change.RESCHEDULED, Change.COMPLETED)
+    assert found["again"].events == (Change.RESCHEDULED, Change.COMPLETED)
     assert found["late"].runs == tuple(NOON + number * HOUR for number in range(1, 25))
     assert found["late"].due_anyway == {place.at}
     assert (
         found["past"].runs,
-        found["past"].told,
+        found["past"].events,
         [miss.count for miss in found["past"].missed],
     ) == (
         (),

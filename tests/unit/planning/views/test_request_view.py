@@ -16,7 +16,8 @@ from runner.planning.coming_fires import ComingFire, coming_fires, first_fires, 
 from runner.planning.last_good import InForce
 from runner.planning.states.clock_steps import stepped_back
 from runner.planning.states.firing import settle
-from runner.planning.states.registration import register, remove, reschedule, schedule, unschedule
+from runner.planning.states.presses import reschedule, schedule, unschedule
+from runner.planning.states.registration import register, remove
 from runner.planning.states.state import RequestState
 from runner.planning.views.request_view import RequestView, views
 from runner.requests.catalog.catalog import Rejection
