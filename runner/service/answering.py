@@ -18,8 +18,8 @@ from runner.planning.states.state import RequestState
 from runner.requests.catalog.unknown_names import reason_for, words_for
 from runner.requests.model import Group, Process, ProcessRequest, Reference
 from runner.service.decision import Decision
+from runner.service.executions.claims import Ask
 from runner.service.executions.execution import Execution
-from runner.service.executions.in_progress import Book
 from runner.service.executions.launching import SHORTEST_SECRET, param_text, secret_values
 from runner.system.background_calls import within
 
@@ -29,7 +29,7 @@ _PATIENCE_S = 1.0
 _DONE = {Kind.SCHEDULE: "scheduled", Kind.UNSCHEDULE: "unscheduled", Kind.RESCHEDULE: "rescheduled"}
 
 
-def answer(command: Command, decision: Decision, book: Book) -> Answer:
+def answer(command: Command, decision: Decision) -> Answer:
     """Decide about a command and return its answer.
 
     A reload has no answer here: it is answered when the folder has been read.
@@ -40,7 +40,7 @@ def answer(command: Command, decision: Decision, book: Book) -> Answer:
         case Kind.EXEC:
             return _exec(command, decision)
         case Kind.KILL:
-            return _kill(command, decision, book)
+            return _kill(command, decision)
         case Kind.RELOAD:
             raise AssertionError("a reload is answered when the folder has been read")
 
@@ -113,13 +113,8 @@ def _exec(command: Command, decision: Decision) -> Answer:
         refuse_told_secrets(command.params, request, decision.requests.get, os.environ)
     except RefusedError as error:
         return Answer(is_done=False, lines=(str(error),))
-    execution, outcome = decision.claim(
-        request,
-        decision.now,
-        channel=Channel.DIRECT,
-        by=command.requested_by,
-        params=command.params,
-    )
+    ask = Ask(channel=Channel.DIRECT, by=command.requested_by, params=command.params)
+    execution, outcome = decision.claim(request, decision.now, ask)
     if outcome is not None:
         return Answer(is_done=False, lines=(f"{name}: {outcome.message}",))
     data = {
@@ -193,10 +188,10 @@ def _processes(request: ProcessRequest, find: _Find) -> list[Process]:
     return processes
 
 
-def _kill(command: Command, decision: Decision, book: Book) -> Answer:
+def _kill(command: Command, decision: Decision) -> Answer:
     lines, is_done = [], True
     for target in dict.fromkeys(command.targets):
-        found = book.named(target)
+        found = decision.in_progress.named(target)
         refusal = _refusal(target, found, decision)
         if refusal is not None:
             lines.append(f"{target}: {refusal}")

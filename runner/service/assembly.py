@@ -47,6 +47,7 @@ class Assembly:
     store: Store
     snapshot: Snapshot
     rows: Iterator[RequestRow]
+    recorder: Recorder
     journal: Journal
     poll: select.epoll
     signals: Signals
@@ -76,7 +77,8 @@ def assemble(
         _require_own(settings, snapshot.meta.get("jobs"), jobs)
         identity = snapshot.meta.get("runner") or new_id()
         log = MonitorLog(settings.monitor_log)
-        journal = Journal(store, log, Recorder(identity, socket.gethostname()), observer)
+        recorder = Recorder(identity, socket.gethostname())
+        journal = Journal(store, log, recorder, observer)
         journal.recover(snapshot.outbox, snapshot.mark)
         journal.note_meta(
             {"runner": identity, "jobs": jobs, "monitor_log": str(settings.monitor_log)}
@@ -98,6 +100,7 @@ def assemble(
         store=store,
         snapshot=replace(snapshot, requests=()),
         rows=iter(snapshot.requests),
+        recorder=recorder,
         journal=journal,
         poll=poll,
         signals=signals,

@@ -1,7 +1,7 @@
 """What one turn of the loop decides; nothing takes effect before the commit.
 
-A decision reads the registry and the book and sees its own earlier steps on top of them.
-It changes neither. Pure, apart from the batch that it fills.
+A decision reads the registry and the executions in progress, and sees its own earlier
+steps on top of them. It changes neither. Pure, apart from the batch that it fills.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ from runner.planning.states.results import unregistered_result, with_result
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import ProcessRequest
-from runner.service.executions.claims import Claims, Ended
+from runner.service.executions.claims import Ask, Claims
 from runner.service.executions.execution import Execution
-from runner.service.executions.follow_ups import Succession
-from runner.service.executions.in_progress import Book
-from runner.service.executions.outcomes import Outcome
-from runner.service.journal import Journal
+from runner.service.executions.follow_ups import FollowUps
+from runner.service.executions.in_progress import InProgress
+from runner.service.executions.outcomes import Ended, Outcome
 from runner.service.registry import Registry, request_row
 from runner.service.settings import Settings
 from runner.store.rows import Batch
 from runner.values import new_id
+
+Line = Callable[[Record, datetime], bytes]
+"""Makes the line of a record at an instant."""
 
 _EVENTS: Mapping[Change, Callable[[RequestFacts], Record]] = {
     Change.SCHEDULED: events.request_scheduled,
@@ -55,13 +57,13 @@ class Decision:
         now: datetime,
         *,
         registry: Registry,
-        book: Book,
-        journal: Journal,
+        in_progress: InProgress,
+        line: Line,
         settings: Settings,
         git: str | None,
         is_stopping: bool = False,
         is_closing: bool = False,
-        is_foreign: Callable[[Execution], bool] = lambda _: False,
+        starts_inherited: bool = True,
         clock_trouble: str | None = None,
         jobs_trouble: str | None = None,
         awaited_from: datetime | None = None,
@@ -76,15 +78,20 @@ class Decision:
         self.is_stopping = is_stopping
         self.batch = Batch()
         self.states: dict[str, RequestState] = {}
+        self.in_progress = in_progress
         self.claims = Claims(
-            now, batch=self.batch, book=book, settings=settings, record=self.record
+            now,
+            in_progress=in_progress,
+            batch=self.batch,
+            settings=settings,
+            record=self.record,
+            is_closing=is_closing,
+            starts_inherited=starts_inherited,
         )
-        self.claims.is_closing = is_closing
-        self._is_foreign = is_foreign
         self.requests: Mapping[str, ProcessRequest] = registry.requests
         self.git = git
         self._registry = registry
-        self._journal = journal
+        self._line = line
 
     @property
     def rejections(self) -> tuple[Rejection, ...]:
@@ -104,7 +111,9 @@ class Decision:
         """Add a record to the decision; return its line."""
         if record.event is Event.EXECUTION_FINISHED:
             self._note_result(record.fields)
-        return self._journal.record(record, self.now, batch=self.batch)
+        line = self._line(record, self.now)
+        self.batch.records.append(line)
+        return line
 
     def _note_result(self, fields: Mapping[str, Any]) -> None:
         if (noted := with_result(self.all_states, fields)) is not None:
@@ -116,7 +125,7 @@ class Decision:
 
         This is the last step before the commit.
         """
-        Succession(self.claims, self.requests, is_foreign=self._is_foreign).follow(ended)
+        FollowUps(self.claims, self.requests).follow(ended)
 
     def put(self, name: str, state: RequestState) -> None:
         """Set the state of a request, and write it with the definition in force."""
@@ -155,39 +164,22 @@ class Decision:
         self.put(name, settlement.state)
         if settlement.miss is not None:
             self._record_miss(request, state, settlement.miss)
+        ask = Ask(
+            channel=Channel.PROCESS_SCHEDULER,
+            generation=state.generation,
+            by=state.pressed_by,
+        )
         for fire in settlement.claims:
-            self.claim(
-                request,
-                fire,
-                channel=Channel.PROCESS_SCHEDULER,
-                generation=state.generation,
-                by=state.pressed_by,
-            )
+            self.claim(request, fire, ask)
         if settlement.state.status is not state.status:
             message = _LAST_FIRE if settlement.claims else None
             self._record_change(name, Change.COMPLETED, settlement.state, by=None, message=message)
 
     def claim(
-        self,
-        request: ProcessRequest,
-        scheduled_for: datetime,
-        *,
-        channel: Channel,
-        generation: int | None = None,
-        by: str | None = None,
-        params: Mapping[str, Any] | None = None,
+        self, request: ProcessRequest, scheduled_for: datetime, ask: Ask
     ) -> tuple[Execution, Outcome | None]:
         """Claim one run of a request, as `Claims.claim` does."""
-        return self.claims.claim(
-            request,
-            self.requests,
-            scheduled_for,
-            channel=channel,
-            generation=generation,
-            by=by,
-            params=params,
-            git=self.git,
-        )
+        return self.claims.claim(request, self.requests, scheduled_for, ask, git=self.git)
 
     def _record_change(
         self,

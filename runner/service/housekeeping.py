@@ -11,7 +11,7 @@ from pathlib import Path
 from runner.execution.output import prune
 from runner.requests.settings import Retention
 from runner.service.clock import Clock
-from runner.service.executions.in_progress import Book
+from runner.service.executions.in_progress import InProgress
 
 EVERY_S = 3600.0
 
@@ -24,10 +24,12 @@ class Housekeeping:
     corrected, and a clock that is years ahead would delete everything.
     """
 
-    def __init__(self, outputs: Path, retention: Retention, book: Book, clock: Clock) -> None:
+    def __init__(
+        self, outputs: Path, retention: Retention, in_progress: InProgress, clock: Clock
+    ) -> None:
         self._outputs = outputs
         self._retention = retention
-        self._book = book
+        self._in_progress = in_progress
         self._clock = clock
         self._begin_at_s = clock.elapsed_s()
         self._ages_count_at_s = self._begin_at_s + EVERY_S
@@ -63,5 +65,5 @@ class Housekeeping:
             max_bytes=self._retention.size,
             max_files=self._retention.count,
             now_s=self._clock.now().timestamp(),
-            keep={execution.id for execution in self._book},
+            keep={execution.id for execution in self._in_progress},
         )

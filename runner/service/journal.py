@@ -74,10 +74,10 @@ class Journal:
         if number:
             self._outbox.drop(number)
 
-    def record(self, record: Record, at: datetime, *, batch: Batch | None = None) -> bytes:
-        """Add a record to `batch`, by default to the facts; return its line."""
+    def record(self, record: Record, at: datetime) -> bytes:
+        """Add a record to the facts; return its line."""
         line = self._recorder.line(record, at)
-        (self._facts if batch is None else batch).records.append(line)
+        self._facts.records.append(line)
         return line
 
     def note_running(self, row: ExecutionRow) -> None:

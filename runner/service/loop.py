@@ -30,7 +30,7 @@ from runner.service.clocks.clock_watch import ClockWatch, Step
 from runner.service.decision import Decision
 from runner.service.executions.dispatch import Dispatcher
 from runner.service.executions.execution import Execution, execution_of
-from runner.service.executions.in_progress import Book
+from runner.service.executions.in_progress import InProgress
 from runner.service.housekeeping import Housekeeping
 from runner.service.jobs_lock import JobsLock
 from runner.service.mail import Mail
@@ -77,7 +77,7 @@ class Runner:
     ) -> None:
         """`released` is the earliest time that a correct clock can show."""
         self.settings = settings
-        self.book = Book()
+        self.in_progress = InProgress()
         self.registry = Registry(clock)
         self._clock = clock
         self._observer = observer
@@ -106,19 +106,19 @@ class Runner:
             self._processes = Processes(self._parts.poll)
             resources.callback(self._processes.close)
             self._dispatcher = Dispatcher(
-                self.book,
+                self.in_progress,
                 self._processes,
                 self._journal,
                 self._clock,
-                lost=self._note_cut_off,
-                noted=self._note_result,
+                cut_off=self._note_cut_off,
+                finished=self._note_result,
             )
             reload = self._reload_on_command if self._is_firing else None
-            self._mail = Mail(self._parts.store, self.book, self._clock, reload=reload)
+            self._mail = Mail(self._parts.store, self._clock, reload=reload)
             self._housekeeping = Housekeeping(
-                self.settings.outputs, self.settings.retention, self.book, self._clock
+                self.settings.outputs, self.settings.retention, self.in_progress, self._clock
             )
-            self._pruning = Pruning(self.registry, self.book, self._clock)
+            self._pruning = Pruning(self.registry, self.in_progress, self._clock)
             self._stopping = Stopping(self._dispatcher, self._clock, self.settings.drain)
             self._watch = ClockWatch(
                 self._clock, self._parts.snapshot.meta, released=self._released
@@ -253,7 +253,7 @@ class Runner:
         self._processes.enforce(self._clock.elapsed_s())
         if not self._log_rests.is_on and not self._journal.append():
             self._log_rests.begin()
-        self._journal.show(at_most=MOST_UNSHOWN if self.book.starting else 0)
+        self._journal.show(at_most=MOST_UNSHOWN if self.in_progress.starting else 0)
         if self._is_serving and not self._store_rests.is_on:
             self._note_zone_change()
             self._read_on()
@@ -262,7 +262,7 @@ class Runner:
             self._housekeeping.advance()
             self._prune()
         self._report_troubles()
-        self._notifier.turn(requests=len(self.registry.requests), running=self.book.occupied)
+        self._notifier.turn(requests=len(self.registry.requests), running=self.in_progress.occupied)
 
     def wait(self, *, at_most_s: float = _LONGEST_WAIT_S) -> None:
         """Wait for the next work, and take the exits and notes that arrive meanwhile."""
@@ -291,7 +291,7 @@ class Runner:
         Raises StoreUnwritableError.
         """
         decision = self._decision()
-        answered = answer(command, decision, self.book)
+        answered = answer(command, decision)
         if not self._commit(decision):
             raise StoreUnwritableError(self._journal.store_trouble)
         return answered
@@ -306,7 +306,7 @@ class Runner:
     @property
     def is_executing(self) -> bool:
         """Whether an execution that this runner claimed has not ended yet."""
-        return any(self._dispatcher.is_own(execution) for execution in self.book)
+        return any(not execution.is_inherited for execution in self.in_progress)
 
     def _take_over(self) -> None:
         """Take over what a former runner left: requests, states and executions."""
@@ -322,8 +322,8 @@ class Runner:
         if zone == self.zone:
             self._parts.reloader.recall(self.registry.requests)
         boot = boot_id()
-        self._dispatcher.resume_all(executions, is_same_boot=snapshot.meta.get("boot") == boot)
-        self._adopted = adopted_words(self.book)
+        self._dispatcher.take_over(executions, is_same_boot=snapshot.meta.get("boot") == boot)
+        self._adopted = adopted_words(self.in_progress)
         self._journal.note_meta(
             {
                 "boot": boot,
@@ -343,13 +343,13 @@ class Runner:
         decision = Decision(
             self._clock.now(),
             registry=self.registry,
-            book=self.book,
-            journal=self._journal,
+            in_progress=self.in_progress,
+            line=self._parts.recorder.line,
             settings=self.settings,
             git=self._git,
             is_stopping=self._stopping.is_asked,
             is_closing=is_closing or self._stopping.is_out_of_patience,
-            is_foreign=lambda execution: not self._may_start(execution),
+            starts_inherited=self._is_firing,
             clock_trouble=self._watch.trouble,
             jobs_trouble=self._jobs_lock.trouble,
             awaited_from=self._watch.awaited_from,
@@ -367,7 +367,7 @@ class Runner:
         except StoreError:
             self._store_rests.begin()
         due = self.registry.take_due() if self._is_serving and not self._stopping.is_asked else []
-        overdue = self._dispatcher.overdue_groups()
+        overdue = self._dispatcher.take_overdue_groups()
         if not (
             due
             or overdue
@@ -380,7 +380,7 @@ class Runner:
         for group in overdue:
             decision.claims.stop(group, Reason.TIMEOUT)
         if not self._stopping.is_asked:
-            decision.claims.release_waiting(self._may_start)
+            decision.claims.release_waiting()
         for name in due:
             decision.fire(name)
         self._mail.answer(decision)
@@ -392,16 +392,9 @@ class Runner:
             if self.registry.states.get(name) is not decision.states.get(name):
                 self.registry.plan(name)  # no verdict yet, or the store refused
 
-    def _may_start(self, execution: Execution) -> bool:
-        """Return whether this program may start a waiting execution.
-
-        `runner exec` leaves the executions of a former runner to the next runner.
-        """
-        return self._is_firing or self._dispatcher.is_own(execution)
-
     def _is_anybody_waiting(self) -> bool:
-        due_s = self.book.next_due_s()
-        return bool(self.book.waiting) or (
+        due_s = self.in_progress.next_due_s()
+        return bool(self.in_progress.waiting) or (
             due_s is not None and due_s <= self._clock.now().timestamp()
         )
 
@@ -591,7 +584,7 @@ class Runner:
         self._reader.look_again(at_once=True)
 
     def _is_done(self) -> bool:
-        if not self._stopping.is_asked or self.book.occupied:
+        if not self._stopping.is_asked or self.in_progress.occupied:
             return False
         # Do not wait for a store or a log that refuses: the next start recovers the rest.
         return not self._journal.is_waiting or self._store_rests.is_on or self._log_rests.is_on
@@ -599,7 +592,7 @@ class Runner:
     def _timeout_s(self) -> float:
         """Return for how many seconds nothing is due."""
         elapsed_s = self._clock.elapsed_s()
-        if self.book.starting:
+        if self.in_progress.starting:
             return 0.0
         waits = [_LONGEST_WAIT_S]
         deadlines = (
@@ -616,7 +609,7 @@ class Runner:
                 self.registry.idle_s() if self._is_serving and not self._stopping.is_asked else None
             )
             waits += [] if idle_s is None else [idle_s]
-            due_s = self.book.next_due_s() if not self._stopping.is_asked else None
+            due_s = self.in_progress.next_due_s() if not self._stopping.is_asked else None
             waits += [] if due_s is None else [due_s - self._clock.now().timestamp()]
             is_reading = self._is_serving and (self._reader.is_reading or self._switch is not None)
             waits += [0.0] if self._journal.has_facts or self._mail.is_waiting or is_reading else []

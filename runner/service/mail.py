@@ -11,7 +11,6 @@ from runner.errors import RefusedError
 from runner.service.answering import answer
 from runner.service.clock import Clock
 from runner.service.decision import Decision
-from runner.service.executions.in_progress import Book
 from runner.store.protocol import MOST_COMMANDS, Store
 from runner.store.rows import CommandRow
 from runner.values import to_microseconds
@@ -28,12 +27,9 @@ class Mail:
     RefusedError; it is None if nothing is ever read again.
     """
 
-    def __init__(
-        self, store: Store, book: Book, clock: Clock, *, reload: Callable[[], None] | None
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, *, reload: Callable[[], None] | None) -> None:
         self.is_waiting = True
         self._store = store
-        self._book = book
         self._clock = clock
         self._reload = reload
         self._taken: list[CommandRow] = []
@@ -78,7 +74,7 @@ class Mail:
         try:
             command = command_of(row)
             if command.kind is not Kind.RELOAD:
-                return answer(command, decision, self._book)
+                return answer(command, decision)
             if self._reload is None:
                 return _NOTHING_TO_RELOAD
             self._reload()

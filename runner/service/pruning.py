@@ -6,7 +6,7 @@ from itertools import islice
 
 from runner.planning.states.pruning import prunable
 from runner.service.clock import Clock
-from runner.service.executions.in_progress import Book
+from runner.service.executions.in_progress import InProgress
 from runner.service.registry import Registry
 
 EVERY_S = 3600.0
@@ -20,9 +20,9 @@ class Pruning:
     A clock that is wrong is likely corrected by then.
     """
 
-    def __init__(self, registry: Registry, book: Book, clock: Clock) -> None:
+    def __init__(self, registry: Registry, in_progress: InProgress, clock: Clock) -> None:
         self._registry = registry
-        self._book = book
+        self._in_progress = in_progress
         self._clock = clock
         self.postpone()
 
@@ -34,7 +34,7 @@ class Pruning:
         """Return the names whose states to prune now; usually none."""
         if self._clock.elapsed_s() < self._at_s:
             return []
-        in_use = {execution.request for execution in self._book}
+        in_use = {execution.request for execution in self._in_progress}
         registry = self._registry
         found = list(
             islice(

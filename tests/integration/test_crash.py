@@ -36,7 +36,8 @@ LOG = "runner.monitor.log:MonitorLog"
 PROCESSES = "runner.execution.processes:Processes"
 START = "runner.execution.assisted:start"
 DISPATCHER = "runner.service.executions.dispatch:Dispatcher"
-SUCCESSION = "runner.service.executions.follow_ups:Succession"
+FOLLOW_UPS = "runner.service.executions.follow_ups:FollowUps"
+PROGRESS = "runner.service.executions.progress:Progress"
 BOTH = ("before", "after")
 DEATHS = int(os.environ.get("RUNNER_CRASH_DEATHS") or 200)
 DEATHS_A_STORE = 50
@@ -56,10 +57,10 @@ POINTS = [
     *_points(f"{DISPATCHER}.carry_out"),
     # its process
     *_points(f"{PROCESSES}.spawn", START),  # after START it runs, and nobody knows its pid
-    *_points(f"{DISPATCHER}._note_running", moments=("after",)),
+    *_points(f"{PROGRESS}.note_running", moments=("after",)),
     # its exit
     *_points(f"{PROCESSES}.reap"),
-    *_points(f"{DISPATCHER}._finish"),
+    *_points(f"{PROGRESS}.finish"),
     # its record
     *_points(f"{LOG}.append"),
     *_points(f"{LOG}._write", moments=("halfway", "after")),  # halfway: a torn line
@@ -69,15 +70,15 @@ POINTS = [
     ),  # in the log, and not marked
     # what follows it
     *_points(
-        f"{SUCCESSION}._go_on", f"{SUCCESSION}._claim_member"
+        f"{FOLLOW_UPS}._go_on", f"{FOLLOW_UPS}._claim_member"
     ),  # between a member and the next
-    *_points(f"{SUCCESSION}._try_again", f"{SUCCESSION}._claim_on_failure"),
+    *_points(f"{FOLLOW_UPS}._try_again", f"{FOLLOW_UPS}._claim_on_failure"),
     *_points(
         "runner.service.executions.claims:Claims.release_waiting",
-        "runner.service.executions.in_progress:Book.release",
+        "runner.service.executions.in_progress:InProgress._release",
         moments=("after",),
     ),
-    *_points(f"{DISPATCHER}.stop"),  # who is replaced
+    *_points(f"{DISPATCHER}._stop"),  # who is replaced
     # the rest of a turn
     *_points(f"{STORE}:SqliteStore.take_commands", moments=("after",)),
     *_points("runner.requests.catalog.reader:CatalogReader.read", moments=("after",)),
@@ -86,7 +87,7 @@ RECOVERY_POINTS = [
     *_points(f"{LOG}.recover"),
     *_points(f"{LOG}._write", moments=("halfway",)),
     *_points(f"{PROCESSES}.adopt"),
-    *_points(f"{DISPATCHER}.resume_all", moments=("after",)),
+    *_points(f"{DISPATCHER}.take_over", moments=("after",)),
     *_points(f"{STORE}:SqliteStore.load", moments=("after",)),
     *_points(f"{STORE}:SqliteStore.commit"),
 ]
@@ -265,9 +266,9 @@ def test_death_at_marked_points_of_the_commit_protocol(place: Place) -> None:
     assert load.doom(f"{STORE}:SqliteStore.commit", "after", 4)
     assert load.doom(f"{LOG}._write", "halfway", 2)
     assert load.doom(f"{LOG}.recover", "after", 1)
-    assert load.doom(f"{SUCCESSION}._go_on", "after", 1)
+    assert load.doom(f"{FOLLOW_UPS}._go_on", "after", 1)
     assert load.doom(START, "after", 2)
-    assert load.doom(f"{SUCCESSION}._try_again", "after", 1)
+    assert load.doom(f"{FOLLOW_UPS}._try_again", "after", 1)
     _settle(load)
     _expect_that_a_loss_is_noticed(load)
 

@@ -242,7 +242,7 @@ def test_follow_ups_of_an_end_that_the_store_refused_before_the_stop_run_after_t
         patch.undo()  # the runner ends at the very moment at which the store can be written again
     with _runner(place) as runner:
         _go_on(runner, lambda: place.finished("chain", process="chain"))
-        assert list(runner.book) == []
+        assert list(runner.in_progress) == []
 
 
 # --- the monitor log

@@ -154,7 +154,7 @@ def test_a_runner_that_dies_amid_a_large_delivery_runs_each_one_time_request_onc
     for _ in range(2):
         with started(place.jobs, clock, state=place.state) as runner:
             _go_on(runner, lambda: ran.exists() and len(ran.read_text().split()) >= 4)
-            _go_on(runner, lambda: not (runner.book.starting or runner.is_executing))
+            _go_on(runner, lambda: not (runner.in_progress.starting or runner.is_executing))
             assert len(runner.registry.states) == COUNT
     assert sorted(ran.read_text().split(), key=int) == [
         "0",

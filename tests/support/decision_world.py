@@ -19,7 +19,7 @@ from runner.planning.views.plan import Plan, plan
 from runner.requests.catalog.reader import CatalogReader, exhausted
 from runner.service.answering import answer
 from runner.service.decision import Decision
-from runner.service.executions.in_progress import Book
+from runner.service.executions.in_progress import InProgress
 from runner.service.registry import Registry, request_row
 from runner.service.reload import catalog_change
 from runner.service.reload.reading import Reading
@@ -27,17 +27,6 @@ from runner.service.settings import Settings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Document = dict[str, Any]
-
-
-class Notebook:
-    """Replaces the journal: keeps the records of a decision."""
-
-    def __init__(self) -> None:
-        self.records: list[tuple[Event, Mapping[str, Any]]] = []
-
-    def record(self, record: Record, at: datetime, *, batch: object) -> bytes:
-        self.records.append(record)
-        return b"{}"
 
 
 class World:
@@ -109,7 +98,7 @@ class World:
 
     def press(self, button: Button, name: str) -> None:
         decision = self._decision()
-        answer(Command(kind=button, targets=(name,), requested_by="maria"), decision, Book())
+        answer(Command(kind=button, targets=(name,), requested_by="maria"), decision)
         self._commit(decision)
 
     def restart(self) -> None:
@@ -131,13 +120,11 @@ class World:
         ]
 
     def _decision(self) -> Decision:
-        notebook: Any = Notebook()
-        notebook.records = self.records
         return Decision(
             self.at,
             registry=self.registry,
-            book=Book(),
-            journal=notebook,
+            in_progress=InProgress(),
+            line=self._line,
             settings=self.settings,
             git=None,
         )
@@ -145,8 +132,14 @@ class World:
     def _commit(self, decision: Decision) -> None:
         self.registry.accept(decision.states)
         self.claims += [
-            (each.request, each.claim.scheduled_for) for each in decision.claims.entered.values()
+            (each.request, each.claim.scheduled_for)
+            for each in decision.claims.changes.changed.values()
         ]
+
+    def _line(self, record: Record, at: datetime) -> bytes:
+        """Keep a record of a decision."""
+        self.records.append(record)
+        return b"{}"
 
 
 @contextmanager

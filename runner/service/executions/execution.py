@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from runner.execution.output import Identity
 from runner.lifecycle import Channel, Reason
 from runner.monitor.names import is_called, shown_name
 from runner.planning.overlap import Guard
@@ -78,6 +79,14 @@ class Execution:
     """Why the execution was asked to end."""
     body: str = field(repr=False, compare=False)
     """The part of the row that never changes, as JSON; written once."""
+    is_inherited: bool = field(default=False, compare=False)
+    """Whether a former runner claimed it, or claimed what it follows. Not in the row, as
+    the next two.
+    """
+    begun_s: float | None = field(default=None, compare=False)
+    """When this runner started the process, in elapsed seconds; None for an adopted one."""
+    output: Identity | None = field(default=None, compare=False)
+    """The output file that this runner created."""
 
     @property
     def id(self) -> str:
@@ -119,9 +128,34 @@ class Execution:
         return Guard(process=process.name, client=context.client, organization=context.organization)
 
 
-def execution_for(claim: Claim, *, due: datetime, phase: Phase = Phase.STARTING) -> Execution:
-    """Return the execution of a new claim."""
-    return Execution(claim=claim, due=due, phase=phase, body=_body(claim))
+def execution_for(
+    claim: Claim,
+    *,
+    due: datetime,
+    phase: Phase = Phase.STARTING,
+    follows: Execution | None = None,
+) -> Execution:
+    """Return the execution of a new claim.
+
+    What `follows` an inherited execution is inherited as well.
+    """
+    is_inherited = follows is not None and follows.is_inherited
+    return Execution(
+        claim=claim, due=due, phase=phase, body=_body(claim), is_inherited=is_inherited
+    )
+
+
+def time_left_s(execution: Execution, now: datetime) -> float | None:
+    """Return how many seconds of an execution's timeout are left; None without a timeout.
+
+    Across a restart only wall time is known. If somebody set the clock back, the execution
+    seems to have run for less than nothing; then the whole timeout is left.
+    """
+    timeout = execution.process.timeout
+    if timeout is None or execution.started is None:
+        return None if timeout is None else timeout.total_seconds()
+    ran_s = max((now - execution.started).total_seconds(), 0.0)
+    return max(timeout.total_seconds() - ran_s, 0.0)
 
 
 def row_of(execution: Execution) -> ExecutionRow:
@@ -159,6 +193,7 @@ def execution_of(row: ExecutionRow) -> Execution:
         stopped_by=row.stopped_by,
         stopped_for=None if row.stopped_for is None else Reason(row.stopped_for),
         body=row.body,
+        is_inherited=True,
     )
 
 

@@ -5,7 +5,7 @@ That is another attempt, the next member of its group, or the process of `on_fai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,12 +14,13 @@ from runner.monitor.events import ON_FAILURE
 from runner.planning.references import as_member
 from runner.planning.retries import retry_delay
 from runner.requests.model import Group, Process, ProcessRequest, Reference
-from runner.service.executions.claims import Claims, Ended, resolved
-from runner.service.executions.execution import Execution, execution_for
+from runner.service.executions.claims import Claims, resolved
+from runner.service.executions.execution import Claim, Execution, execution_for
 from runner.service.executions.outcomes import (
     GROUP_SUCCEEDED,
     OUTLIVED,
     UNSCHEDULED,
+    Ended,
     Outcome,
     cut_off_group,
     members_failed,
@@ -32,24 +33,16 @@ _FAILURES = (ExecutionStatus.ERROR, ExecutionStatus.SYSTEM_RESTART)
 _INTERRUPTIONS = (Reason.RUNNER_LOST, Reason.RUNNER_STOPPED)
 
 
-class Succession:
+class FollowUps:
     """Works through the executions that end in one decision.
 
     A follow-up that it claims may itself end at once (skipped, or impossible to start)
     and have a follow-up of its own. So `follow` works on queues instead of recursing.
     """
 
-    def __init__(
-        self,
-        claims: Claims,
-        requests: Mapping[str, ProcessRequest],
-        *,
-        is_foreign: Callable[[Execution], bool],
-    ) -> None:
-        """`is_foreign` says whether another runner has to start what follows an execution."""
+    def __init__(self, claims: Claims, requests: Mapping[str, ProcessRequest]) -> None:
         self._claims = claims
         self._requests = requests
-        self._is_foreign = is_foreign
 
     def follow(self, ended: Iterable[Ended] = ()) -> None:
         """Decide what follows `ended` and every execution that this decision began or ended.
@@ -64,26 +57,27 @@ class Succession:
             if claims.begun_groups:
                 self._claim_member(claims.begun_groups.popleft(), sequence=1, failed=0)
             else:
-                ended_one = claims.ended.popleft()
-                with claims.following(is_foreign=self._is_foreign(ended_one.execution)):
-                    self._follow_one(ended_one)
+                self._follow_one(claims.ended.popleft())
 
     def _follow_one(self, ended: Ended) -> None:
         # A retry comes first: an execution with attempts left has neither failed for its
         # group nor for `on_failure`. A group that is being stopped wants no more attempts.
         execution, outcome = ended.execution, ended.outcome
-        group = execution.claim.group
-        is_ending = group is not None and self._claims.stop_reason(group) is not None
-        if (
-            not is_ending
-            and (due := _next_attempt(execution, outcome, self._claims.now)) is not None
-        ):
+        group = self._group_of(execution)
+        is_ending = group is not None and group.stopped_for is not None
+        due = None if is_ending else _next_attempt(execution, outcome, self._claims.now)
+        if due is not None:
             self._try_again(execution, due)
             return
         if execution.claim.on_failure is not None and outcome.status in _FAILURES:
             self._claim_on_failure(ended, execution.claim.on_failure)
-        if group is not None and (found := self._claims.find(group)) is not None:
-            self._go_on(found, execution, outcome)
+        # Look again: the process of `on_failure` may have replaced the group.
+        if (group := self._group_of(execution)) is not None:
+            self._go_on(group, execution, outcome)
+
+    def _group_of(self, execution: Execution) -> Execution | None:
+        group = execution.claim.group
+        return None if group is None else self._claims.changes.find(group)
 
     def _try_again(self, execution: Execution, due: datetime) -> None:
         """Claim the next attempt. It keeps the guard while it waits for its time."""
@@ -91,7 +85,7 @@ class Succession:
         again = claims.another(
             execution.claim, channel=Channel.RETRY, attempt=execution.claim.attempt + 1
         )
-        claims.enter(execution_for(again, due=due, phase=Phase.WAITING))
+        claims.changes.put(execution_for(again, due=due, phase=Phase.WAITING, follows=execution))
 
     def _claim_on_failure(self, ended: Ended, target: str) -> None:
         """Claim the process of `on_failure`.
@@ -123,7 +117,7 @@ class Succession:
             told={"RUNNER_FAILED_RECORD": ended.line.decode().rstrip("\n")},
             requested_by=f"{ON_FAILURE}{failed.request}",
         )
-        self._claims.admit(execution_for(claim, due=self._claims.now), failure)
+        self._admit(claim, failure, follows=ended.execution)
 
     def _go_on(self, group: Execution, member: Execution, outcome: Outcome) -> None:
         """Claim the next member of a group, or end the group.
@@ -140,8 +134,8 @@ class Succession:
             and outcome.reason is not Reason.UNSCHEDULED
         )
         failed = member.claim.failed_before + has_failed
-        if (asked := self._claims.stop_reason(group.id)) is not None:
-            self._claims.end(replace(group, stopped_by=asked[1]), stopped(group, *asked))
+        if group.stopped_for is not None:
+            self._claims.end(group, stopped(group, group.stopped_for, group.stopped_by))
         elif outcome.reason in _INTERRUPTIONS:
             cut = cut_off_group(member.process.name, count - sequence)
             # How the member ended is unknown, so neither the next member nor a success is
@@ -183,7 +177,11 @@ class Succession:
             within=within,
             on_failure=None,
         )
-        self._claims.admit(execution_for(member, due=self._claims.now), failure)
+        self._admit(member, failure, follows=group)
+
+    def _admit(self, claim: Claim, failure: Outcome | None, *, follows: Execution) -> None:
+        execution = execution_for(claim, due=self._claims.now, follows=follows)
+        self._claims.admit(execution, failure)
 
     def _member_process(self, group: Process, member: Process) -> tuple[Process, Outcome | None]:
         """Return the process of a member, and the failure if its request is missing.

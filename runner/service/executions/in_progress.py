@@ -1,4 +1,8 @@
-"""The executions in progress, in memory: waiting, about to start or running; with their guards."""
+"""The executions in progress, in memory: waiting, about to start or running.
+
+`InProgress` is the one table of them. Everything known of an execution is in its value;
+the other containers only index the table. Pure.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from runner.execution.deadlines import Deadlines
-from runner.lifecycle import Reason
 from runner.planning.overlap import Guard
 from runner.service.executions.execution import Execution
 from runner.store.rows import Phase
@@ -15,20 +18,18 @@ from runner.store.rows import Phase
 _LEAST_ID_PART = 4
 
 
-class Book:
+class InProgress:
     """Executions by id.
 
     `starting` are committed and wait only for their spawn; `waiting` wait for a guard or
     for room below `max_running`. A guard has one holder, and at most one execution is
-    queued for it. `stopping` holds the reason for each group that ends as soon as its
-    member has ended.
+    queued for it.
     """
 
     def __init__(self) -> None:
         self.starting: deque[str] = deque()
         # A dict, because it keeps the order and an entry leaves the middle in O(1).
         self.waiting: dict[str, None] = {}
-        self.stopping: dict[str, Reason] = {}
         self._executions: dict[str, Execution] = {}
         self._holders: dict[Guard, str] = {}
         self._queued: dict[Guard, str] = {}
@@ -66,42 +67,33 @@ class Book:
         """Return the member of a group that has not ended."""
         return self._executions.get(self._members.get(group, ""))
 
-    def enter(self, execution: Execution) -> None:
-        """Add an execution that was just committed, or that a former runner left."""
+    def put(self, execution: Execution) -> bool:
+        """Add an execution or replace its value; return whether it leaves the waiting ones.
+
+        A waiting execution waits at least until its `due`. Any other one occupies a place
+        from its first such value on, and a process in phase STARTING is to be spawned.
+        """
+        former = self._executions.get(execution.id)
         self._executions[execution.id] = execution
-        if execution.claim.group is not None:
-            self._members[execution.claim.group] = execution.id
-        if execution.is_group and execution.stopped_for is not None:
-            self.stopping[execution.id] = execution.stopped_for
-        if (guard := execution.guard) is not None:
-            self._enter_at(guard, execution)
+        if former is None:
+            self._enter(execution)
         if execution.phase is Phase.WAITING:
-            self.delay(execution)
+            self._delayed.set(execution.id, execution.due.timestamp())
+            return False
+        if former is not None:
+            if former.phase is not Phase.WAITING:
+                return False
+            self._release(execution)
+        self._occupied += not execution.is_group
+        if execution.phase is Phase.STARTING:
+            self.starting.append(execution.id)
+        return True
+
+    def leave(self, execution: str) -> None:
+        """Remove an execution that has ended, and free its guard; do nothing without one."""
+        ended = self._executions.pop(execution, None)
+        if ended is None:
             return
-        self._occupied += not execution.is_group
-        if execution.phase is Phase.STARTING:
-            self.starting.append(execution.id)
-
-    def release(self, execution: Execution) -> None:
-        """Move a waiting execution whose start is committed to the starting or running ones."""
-        self._forget_waiting(execution.id)
-        if (guard := execution.guard) is not None:
-            self._holders[guard] = execution.id
-            if self._queued.get(guard) == execution.id:
-                del self._queued[guard]
-        self._executions[execution.id] = execution
-        self._occupied += not execution.is_group
-        if execution.phase is Phase.STARTING:
-            self.starting.append(execution.id)
-
-    def update(self, execution: Execution) -> None:
-        """Replace the value of an execution."""
-        self._executions[execution.id] = execution
-
-    def leave(self, execution: str) -> Execution:
-        """Remove an execution that has ended, and free its guard."""
-        ended = self._executions.pop(execution)
-        self.stopping.pop(execution, None)
         if ended.phase is Phase.WAITING:
             self._forget_waiting(execution)
         else:
@@ -114,7 +106,6 @@ class Book:
             for place in (self._holders, self._queued):
                 if place.get(ended.guard) == execution:
                     del place[ended.guard]
-        return ended
 
     def look_at_delayed(self, now: datetime) -> None:
         """Move the executions whose start time has come to `waiting`."""
@@ -123,11 +114,6 @@ class Book:
     def delayed(self) -> list[Execution]:
         """Return the executions that wait for a start time, even one that has just come."""
         return [self._executions[execution] for execution in self._delayed]
-
-    def delay(self, execution: Execution) -> None:
-        """Let an execution wait until its `due`."""
-        self._executions[execution.id] = execution
-        self._delayed.set(execution.id, execution.due.timestamp())
 
     def next_due_s(self) -> float | None:
         """Return when the next delayed execution may start, in epoch seconds."""
@@ -148,6 +134,12 @@ class Book:
         part = target.lower()
         return [each for each in self if len(part) >= _LEAST_ID_PART and part in each.id]
 
+    def _enter(self, execution: Execution) -> None:
+        if execution.claim.group is not None:
+            self._members[execution.claim.group] = execution.id
+        if (guard := execution.guard) is not None:
+            self._enter_at(guard, execution)
+
     def _enter_at(self, guard: Guard, execution: Execution) -> None:
         """Give an execution the guard, or the place in the queue behind its holder.
 
@@ -159,6 +151,13 @@ class Book:
             self._holders[guard] = self._queued.pop(guard)
         if self._holders.setdefault(guard, execution.id) != execution.id:
             self._queued[guard] = execution.id
+
+    def _release(self, execution: Execution) -> None:
+        self._forget_waiting(execution.id)
+        if (guard := execution.guard) is not None:
+            self._holders[guard] = execution.id
+            if self._queued.get(guard) == execution.id:
+                del self._queued[guard]
 
     def _forget_waiting(self, execution: str) -> None:
         self.waiting.pop(execution, None)

@@ -34,6 +34,18 @@ class Outcome:
         check_end(self.status, self.reason)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """An execution that has ended, with the text of its record.
+
+    A retry, the next member of a group or an `on_failure` process may follow it.
+    """
+
+    execution: Execution
+    outcome: Outcome
+    line: bytes
+
+
 SKIPPED = Outcome(
     status=ExecutionStatus.SKIPPED,
     reason=Reason.CONCURRENT,

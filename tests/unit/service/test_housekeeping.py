@@ -9,7 +9,7 @@ from support.clock_world import DAY, HOUR, NOON, GivenClock
 
 from runner.execution.output import output_path
 from runner.requests.settings import Retention
-from runner.service.executions.in_progress import Book
+from runner.service.executions.in_progress import InProgress
 from runner.service.housekeeping import Housekeeping
 from runner.values import new_id
 
@@ -32,7 +32,7 @@ def advance(housekeeping: Housekeeping, clock: GivenClock) -> None:
 
 def test_ages_count_an_hour_after_the_start_and_after_a_step_of_the_clock(tmp_path: Path) -> None:
     output, clock = kept_output(tmp_path), GivenClock(NOON + 365 * DAY)
-    housekeeping = Housekeeping(tmp_path, Retention(age=30 * DAY), Book(), clock)
+    housekeeping = Housekeeping(tmp_path, Retention(age=30 * DAY), InProgress(), clock)
     housekeeping.advance()
     assert output.exists(), "at the start the clock may be a year ahead"
     housekeeping.distrust_clock()
@@ -48,6 +48,6 @@ def test_ages_count_an_hour_after_the_start_and_after_a_step_of_the_clock(tmp_pa
 
 def test_an_output_whose_age_is_within_bounds_is_kept(tmp_path: Path) -> None:
     output, clock = kept_output(tmp_path), GivenClock(NOON)
-    housekeeping = Housekeeping(tmp_path, Retention(age=30 * DAY), Book(), clock)
+    housekeeping = Housekeeping(tmp_path, Retention(age=30 * DAY), InProgress(), clock)
     advance(housekeeping, clock)
     assert output.exists()

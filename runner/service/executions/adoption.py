@@ -1,0 +1,103 @@
+"""Takes over the executions that a former runner left in the store. Touches processes.
+
+After kill -9 of the former runner its processes go on. If a process still runs, this
+runner watches it to its end, and the execution keeps its guard. Its exit code stays
+unknown, because only its parent could collect it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from runner.execution.processes import Processes, Started
+from runner.service.clock import Clock
+from runner.service.executions.execution import Execution, time_left_s
+from runner.service.executions.group_timeouts import GroupTimeouts
+from runner.service.executions.in_progress import InProgress
+from runner.service.executions.outcomes import LOST, LOST_AT_START
+from runner.service.executions.progress import Progress
+from runner.store.rows import Phase
+
+
+class Adoption:
+    """Decides what becomes of each inherited execution: it waits, is watched, or is over."""
+
+    def __init__(
+        self,
+        in_progress: InProgress,
+        processes: Processes,
+        progress: Progress,
+        timeouts: GroupTimeouts,
+        clock: Clock,
+    ) -> None:
+        self._in_progress = in_progress
+        self._processes = processes
+        self._progress = progress
+        self._timeouts = timeouts
+        self._clock = clock
+
+    def take_over(self, executions: Iterable[Execution], *, is_same_boot: bool) -> None:
+        """Take over what a former runner left.
+
+        A waiting execution goes on waiting, a process that still runs is watched, and
+        any other execution is recorded as cut off. After a reboot no process survives,
+        and another program may have the same process id: nothing is watched then.
+        """
+        for execution in sorted(executions, key=_by_claim_to_guard):
+            if execution.phase is Phase.WAITING or execution.is_group:
+                if self._in_progress.put(execution):
+                    self._timeouts.begin(execution)
+                continue
+            # Without a live process to adopt, the execution is over. A row in phase STARTING
+            # proves nothing: the former runner may have died before or after the spawn.
+            found = self._adopted(execution) if is_same_boot else None
+            if found is not None:
+                self._watch(execution, found)
+            else:
+                is_running = execution.phase is Phase.RUNNING
+                self._progress.finish_cut_off(execution, LOST if is_running else LOST_AT_START)
+
+    def _watch(self, execution: Execution, found: Started) -> None:
+        is_new = execution.started is None
+        running = replace(
+            execution,
+            phase=Phase.RUNNING,
+            pid=found.pid,
+            pid_started=found.pid_started,
+            started=self._clock.now() if is_new else execution.started,
+        )
+        self._progress.note_running(running, is_new=is_new)
+        # The former runner may have died between the commit of a stop and its signal.
+        if running.stopped_for is not None:
+            self._processes.stop(running.id, running.stopped_for, now_s=self._clock.elapsed_s())
+
+    def _adopted(self, execution: Execution) -> Started | None:
+        """Find the process of an execution and watch it; return None if it has ended."""
+        process = execution.process
+        return self._processes.adopt(
+            execution.id,
+            pid=execution.pid,
+            pid_started=execution.pid_started,
+            stop_signal=process.stop_signal,
+            stop_grace_s=process.stop_grace.total_seconds(),
+            timeout_left_s=time_left_s(execution, self._clock.now()),
+            now_s=self._clock.elapsed_s(),
+            output_file=execution.claim.output_file,
+            output_limit=process.output_limit,
+        )
+
+
+def _by_claim_to_guard(execution: Execution) -> tuple[bool, bool, bool, str]:
+    """Return a sort key that restores guards and groups in the order in which they arose.
+
+    Running executions come before waiting ones, because they held the guards. A group
+    comes before its members. A further attempt comes before a first one, because a
+    retry keeps its guard while it waits.
+    """
+    return (
+        execution.phase is Phase.WAITING,
+        not execution.is_group,
+        execution.claim.attempt == 1,
+        execution.id,
+    )

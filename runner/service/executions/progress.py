@@ -1,0 +1,104 @@
+"""Notes what becomes of executions: in the table, and as facts for the next commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from runner.execution.output import read_tail
+from runner.execution.processes import Exit
+from runner.lifecycle import IfInterrupted, Reason
+from runner.service.clock import Clock
+from runner.service.executions.execution import Execution, row_of
+from runner.service.executions.execution_records import finished_record, started_record
+from runner.service.executions.in_progress import InProgress
+from runner.service.executions.outcomes import OUTLIVED, Ended, Outcome, outcome_of
+from runner.service.journal import Journal
+
+CutOff = Callable[[Execution], None]
+Finished = Callable[[Mapping[str, object]], None]
+
+
+class Progress:
+    """Notes that executions run, and how they ended. Reads the ends of output files.
+
+    It calls `cut_off` with each execution that a restart has cut off, and `finished` with
+    the fields of each `execution.finished` record.
+
+    `ended` are the executions whose follow-up is still undecided. The next decision
+    takes them and commits each end together with what follows it: a crash in between
+    would lose a retry.
+    """
+
+    def __init__(
+        self,
+        in_progress: InProgress,
+        journal: Journal,
+        clock: Clock,
+        *,
+        cut_off: CutOff,
+        finished: Finished,
+    ) -> None:
+        self.ended: list[Ended] = []
+        self._in_progress = in_progress
+        self._journal = journal
+        self._clock = clock
+        self._cut_off = cut_off
+        self._finished = finished
+
+    def note_running(self, execution: Execution, *, is_new: bool) -> None:
+        """Note that the process of an execution runs; record the start if it `is_new`."""
+        self._in_progress.put(execution)
+        self._journal.note_running(row_of(execution))
+        if is_new:
+            assert execution.started is not None
+            self._journal.record(started_record(execution), execution.started)
+
+    def finish_exited(self, exited: Exit) -> None:
+        """Note the end of a process that was watched."""
+        execution = self._in_progress[exited.execution]
+        self.finish(execution, self._outcome_of(execution, exited))
+
+    def finish(self, execution: Execution, outcome: Outcome) -> None:
+        """Note the end of an execution: free its guard, and record how it ended."""
+        self._in_progress.leave(execution.id)
+        # An execution lost at its start may have run, so its output is looked for too.
+        has_run = execution.started is not None or outcome.reason is Reason.RUNNER_LOST
+        tail = read_tail(execution.claim.output_file, only=execution.output) if has_run else None
+        now, duration = self._clock.now(), None
+        if execution.begun_s is not None:
+            # The monotonic clock times a process of this runner: nobody can set it.
+            duration = timedelta(seconds=self._clock.elapsed_s() - execution.begun_s)
+        record = finished_record(execution, outcome, ended=now, duration=duration, tail=tail)
+        line = self._journal.record(record, now)
+        self._finished(record.fields)
+        self._journal.note_ended(execution.id)
+        self.ended.append(Ended(execution=execution, outcome=outcome, line=line))
+
+    def finish_cut_off(self, execution: Execution, outcome: Outcome) -> None:
+        """Note the end of an execution that a restart cut off."""
+        self.finish(execution, outcome)
+        if not self._is_rerun(execution):
+            self._cut_off(execution)
+
+    def _outcome_of(self, execution: Execution, exited: Exit) -> Outcome:
+        # The exit code of an adopted process is unknown: only its parent can collect it,
+        # and the parent was the former runner.
+        is_adopted = execution.begun_s is None
+        if not is_adopted or exited.stopped_for is not None:
+            return outcome_of(execution, exited)
+        # A process that outlived its runner is not run again itself, so a one-time request
+        # is marked as cut off, unless its group runs again.
+        group = self._in_progress.get(execution.claim.group or "")
+        if group is None or not self._is_rerun(group):
+            self._cut_off(execution)
+        return OUTLIVED
+
+    def _is_rerun(self, execution: Execution) -> bool:
+        """Return whether a cut-off execution, or a group around it, will run again."""
+        while execution.process.if_interrupted is not IfInterrupted.RERUN:
+            group = self._in_progress.get(execution.claim.group or "")
+            if group is None:
+                return False
+            execution = group
+        return True
