@@ -13,7 +13,7 @@ from loguru import logger
 from runner.cli.output.tables import echo_error
 from runner.cli.places import Places
 from runner.service.clock import SystemClock
-from runner.service.loop import Runner
+from runner.service.loop import Runner, running
 from runner.service.settings import Settings
 
 
@@ -46,6 +46,6 @@ def embedded(
         max_running=places.settings.max_running,
         allow_shared_jobs=allow_shared_jobs,
     )
-    with Runner(settings, clock=SystemClock(), observer=observer, is_firing=False) as runner:
+    with running(settings, SystemClock(), observer=observer, is_firing=False) as runner:
         runner.start()
         yield runner

@@ -13,7 +13,8 @@ from runner.cli.places import Places
 from runner.execution.trees.proc import Seen, boot_id, look_at_all, members
 from runner.service.clocks.clock_watch import memory_in
 from runner.service.executions.execution import Execution, execution_of
-from runner.service.self_report import ALIVE, listed
+from runner.service.executions.names import listed
+from runner.service.trouble import ALIVE
 from runner.store.opening import read_store
 from runner.store.rows import Phase
 

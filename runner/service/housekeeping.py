@@ -1,23 +1,32 @@
-"""Prunes the outputs of executions by age, size and number. It works in slices, so that
-the loop never pauses for it. Touches the outputs folder.
+"""Prunes what is kept too long: the outputs of executions, and the states of requests that
+were removed. It works in slices, so that the loop never pauses for it. Touches the
+outputs folder.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from runner.execution.output import prune
+from runner.planning.states.pruning import prunable
 from runner.requests.settings import Retention
 from runner.service.clock import Clock
+from runner.service.decisions import Decisions
 from runner.service.executions.in_progress import InProgress
+from runner.service.registry import Registry
 
 EVERY_S = 3600.0
+MOST_STATES = 1000
+"""How many states one transaction prunes; the next turn goes on."""
 
 
-class Housekeeping:
-    """Begins a round at the start and every hour; `advance` does a slice of it.
+class OutputPruning:
+    """Prunes outputs by age, size and number.
+
+    A round begins at the start and every hour; `advance` does a slice of it.
 
     The outputs of executions in progress are kept. The age of an output counts only an
     hour after the start or after a step of the clock: by then a wrong clock is likely
@@ -67,3 +76,43 @@ class Housekeeping:
             now_s=self._clock.now().timestamp(),
             keep={execution.id for execution in self._in_progress},
         )
+
+
+class StatePruning:
+    """Forgets the states of requests that were removed long ago.
+
+    It begins an hour after the start, and an hour after each step of the clock: a clock
+    that is wrong is likely corrected by then.
+    """
+
+    def __init__(
+        self, registry: Registry, in_progress: InProgress, decisions: Decisions, clock: Clock
+    ) -> None:
+        self._registry = registry
+        self._in_progress = in_progress
+        self._decisions = decisions
+        self._clock = clock
+        self.postpone()
+
+    def postpone(self) -> None:
+        """Prune nothing for an hour."""
+        self._at_s = self._clock.elapsed_s() + EVERY_S
+
+    def advance(self) -> None:
+        """Prune some states if that is due."""
+        if names := self._due():
+            decision = self._decisions.begin()
+            decision.batch.pruned += names
+            if self._decisions.commit(decision):
+                self._registry.forget(names)
+
+    def _due(self) -> list[str]:
+        if self._clock.elapsed_s() < self._at_s:
+            return []
+        in_use = {execution.request for execution in self._in_progress}
+        registry, now = self._registry, self._clock.now()
+        found = prunable(registry.states, registry.requests, now, in_use=in_use)
+        names = list(islice(found, MOST_STATES))
+        if len(names) < MOST_STATES:
+            self.postpone()
+        return names

@@ -23,15 +23,13 @@ _NOTHING_TO_RELOAD = Answer(
 class Mail:
     """Holds the commands that the store handed over, until the store has their answers.
 
-    A reload is answered by a later reading of the folder. `reload` begins one or raises
-    RefusedError; it is None if nothing is ever read again.
+    A reload is answered by a later reading of the folder.
     """
 
-    def __init__(self, store: Store, clock: Clock, *, reload: Callable[[], None] | None) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self.is_waiting = True
         self._store = store
         self._clock = clock
-        self._reload = reload
         self._taken: list[CommandRow] = []
         self._reloads: dict[str, tuple[Command, float]] = {}
 
@@ -48,10 +46,14 @@ class Mail:
             # A full batch means that there may be more.
             self.is_waiting = len(taken) == MOST_COMMANDS
 
-    def answer(self, decision: Decision) -> None:
-        """Carry out the taken commands, as part of a decision."""
+    def answer(self, decision: Decision, reload: Callable[[], None] | None) -> None:
+        """Carry out the taken commands, as part of a decision.
+
+        `reload` begins a reading of the folder or raises RefusedError; it is None if
+        nothing is ever read again.
+        """
         for row in self._taken:
-            if (answered := self._answer(row, decision)) is not None:
+            if (answered := self._answer(row, decision, reload)) is not None:
                 decision.batch.answers[row.id] = answered.text()
 
     def forget_answered(self) -> None:
@@ -70,14 +72,16 @@ class Mail:
         for row in rows:
             del self._reloads[row]
 
-    def _answer(self, row: CommandRow, decision: Decision) -> Answer | None:
+    def _answer(
+        self, row: CommandRow, decision: Decision, reload: Callable[[], None] | None
+    ) -> Answer | None:
         try:
             command = command_of(row)
             if command.kind is not Kind.RELOAD:
                 return answer(command, decision)
-            if self._reload is None:
+            if reload is None:
                 return _NOTHING_TO_RELOAD
-            self._reload()
+            reload()
         except RefusedError as error:
             return Answer(is_done=False, lines=(str(error),))
         # No answer yet: the reading that begins after this moment brings it.

@@ -12,13 +12,17 @@ from loguru import logger
 from runner.lifecycle import Reason
 from runner.service.clock import Clock
 from runner.service.executions.dispatch import Dispatcher
-from runner.service.self_report import listed
+from runner.service.executions.in_progress import InProgress
+from runner.service.executions.names import running_names
 
 
 class Stopping:
     """Begins with `ask`; the loop calls `advance` until no execution is left."""
 
-    def __init__(self, dispatcher: Dispatcher, clock: Clock, drain: timedelta) -> None:
+    def __init__(
+        self, in_progress: InProgress, dispatcher: Dispatcher, clock: Clock, drain: timedelta
+    ) -> None:
+        self._in_progress = in_progress
         self._dispatcher = dispatcher
         self._clock = clock
         self._drain_s = drain.total_seconds()
@@ -67,7 +71,7 @@ class Stopping:
 
     def _report(self, words: str) -> bool:
         """Report the executions that still run. Return False if there are none."""
-        names = listed(self._dispatcher.running_names())
+        names = running_names(self._in_progress)
         if names:
             logger.info("stopping: {}", words.format(names))
         return bool(names)

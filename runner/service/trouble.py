@@ -16,6 +16,11 @@ from runner.values import neutral
 RETRY_S = 1.0
 """How long to leave a store or a log alone after it refused, in seconds."""
 _NOTE_BYTES = 4096
+ALIVE = "alive"
+"""The key in the store's meta table for the pid of a runner that has recorded no stop.
+
+Empty after an orderly stop. If nobody owns the store and it is not, that runner was killed.
+"""
 
 
 class HoldOff:
@@ -90,7 +95,7 @@ class Complaints:
     def __init__(self) -> None:
         self._known: Mapping[str, str | None] = {}
 
-    def tell(self, troubles: Mapping[str, str | None]) -> None:
+    def report(self, troubles: Mapping[str, str | None]) -> None:
         """Report the differences to the last call.
 
         `troubles` maps the name of each thing to its problem, or to None.

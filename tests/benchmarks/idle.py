@@ -20,7 +20,7 @@ from benchmarks.service import Service, daily, end
 from runner.planning.states.state import RequestState
 from runner.schedule_loop import FireScheduler
 from runner.service.clock import SystemClock
-from runner.service.loop import Runner
+from runner.service.loop import Runner, running
 from runner.service.settings import Settings
 
 _MINIMUM_S = 0.01  # of repeated calls, so that the clock's own cost does not count
@@ -134,7 +134,7 @@ def _idle_runner(setting: Setting) -> Iterator[Runner]:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     }
     try:
-        with Runner(settings, clock=SystemClock(), observer=_ignore) as runner:
+        with running(settings, SystemClock(), observer=_ignore) as runner:
             runner.start()
             _register_copies(runner, setting.size)
             yield runner

@@ -64,12 +64,12 @@ def _go_on(runner: Runner, until: Callable[[], object]) -> None:
 
 def _read(runner: Runner, until: Callable[[], object]) -> None:
     """Have a runner read its folder, turn by turn."""
-    runner._reader.look_again(at_once=True)
+    runner._parts.reader.look_again(at_once=True)
     _go_on(runner, until)
 
 
 def _is_switching(runner: Runner) -> bool:
-    return runner._switch is not None
+    return runner._folder.is_switching
 
 
 def test_a_large_delivery_is_committed_some_requests_a_turn_and_a_fire_waits_for_none_but_those(

@@ -28,7 +28,7 @@ from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.reader import CatalogReader
 from runner.requests.files.bounded_read import FileBytes, Trouble, read_bounded
 from runner.requests.model import ProcessRequest
-from runner.service.loop import Runner
+from runner.service.loop import Runner, running
 from runner.service.registry import Incumbents
 from runner.service.reload import catalog_change
 from runner.service.reload.catalog_cache import CatalogCache
@@ -70,7 +70,7 @@ def started(place: Place, clock: GivenClock | None = None) -> Iterator[Runner]:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     }
     try:
-        with Runner(settings, clock=clock or GivenClock(), observer=lambda record: None) as runner:
+        with running(settings, clock or GivenClock(), observer=lambda record: None) as runner:
             runner.start()
             for _ in range(3):
                 runner.turn()
@@ -466,7 +466,7 @@ def change_calls(place: Place, copies: int) -> int:
         def change() -> None:
             found = catalog_change.compare(reading, runner.registry)
             assert [name for name, _ in found.changeover.difference.changed] == [request.name]
-            catalog_change.decide(found, runner._decision(), runner.registry)
+            catalog_change.decide(found, runner._decisions.begin(), runner.registry)
 
         change()
         return calls_of(change)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from runner.service.clock import Clock
-from runner.service.loop import Runner
+from runner.service.loop import Runner, running
 from runner.service.settings import Settings
 from runner.values import EPOCH
 
@@ -56,9 +56,7 @@ def started(
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     }
     try:
-        with Runner(
-            settings, clock=clock, observer=lambda record: None, released=released
-        ) as runner:
+        with running(settings, clock, observer=lambda record: None, released=released) as runner:
             runner.start()
             yield runner
     finally:

@@ -132,7 +132,7 @@ def _serve(settings: Settings, console: Console) -> None:
     from loguru import logger
 
     from runner.service.clock import SystemClock
-    from runner.service.loop import Runner
+    from runner.service.loop import running
     from runner.service.signals import unless_stopped
     from runner.service.systemd import Notifier
     from runner.system import early_signals
@@ -145,7 +145,7 @@ def _serve(settings: Settings, console: Console) -> None:
         logger.warning(_missing(settings.jobs, " yet; the runner waits for it (") + ")")
     if early_signals.is_stop_asked():
         return
-    with Runner(settings, clock=clock, observer=console.show, notifier=notifier) as runner:
+    with running(settings, clock, observer=console.show, notifier=notifier) as runner:
         console.zone = lambda: runner.zone
         runner.run()
     early_signals.ignore()

@@ -23,13 +23,14 @@ from runner.requests.model import ProcessRequest
 from runner.service.clock import Clock
 from runner.service.decision import Decision
 from runner.service.registry import Registry
-from runner.service.reload.reading import RESYNC_EVERY_S
 from runner.service.settings import Settings
 from runner.system.zone_data import system_zone
 from runner.timing.zones import changed_zone_data, use_zone_data, zone_data_in_use, zone_named
 
 ZONE, _DATA = "zone", "zone_data"
 _SHOWN = 3
+LOOK_EVERY_S = 5.0
+"""How often to look at the system's zone; the jobs folder is compared as often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class ZoneChange:
 
 
 class ZoneWatch:
-    """Looks at the system's zone and zone data at each resync. Reads files."""
+    """Looks at the system's zone and zone data every few seconds. Reads files."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.zone = settings.zone
@@ -72,7 +73,7 @@ class ZoneWatch:
         """Return what has changed; None if nothing has, or if it is too early to look."""
         if (now_s := self._clock.elapsed_s()) < self._look_at_s:
             return None
-        self._look_at_s = now_s + RESYNC_EVERY_S
+        self._look_at_s = now_s + LOOK_EVERY_S
         zone, data = self._default_zone(), changed_zone_data()
         return (
             ZoneChange(zone=zone, former=self.zone, data=data)

@@ -27,7 +27,8 @@ from runner.service.executions.outcomes import (
     spawn_failure,
     stopped,
 )
-from runner.service.executions.progress import CutOff, Finished, Progress
+from runner.service.executions.progress import Progress
+from runner.service.executions.results import Results
 from runner.service.executions.starts import Starts
 from runner.service.journal import Journal
 from runner.store.rows import Phase
@@ -41,16 +42,14 @@ class Dispatcher:
         in_progress: InProgress,
         processes: Processes,
         journal: Journal,
+        results: Results,
         clock: Clock,
-        *,
-        cut_off: CutOff,
-        finished: Finished,
     ) -> None:
         self._in_progress = in_progress
         self._processes = processes
         self._starts = Starts(processes, clock)
         self._clock = clock
-        self._progress = Progress(in_progress, journal, clock, cut_off=cut_off, finished=finished)
+        self._progress = Progress(in_progress, journal, results, clock)
         self._timeouts = GroupTimeouts(clock)
         self._environment: Mapping[str, str] = dict(os.environ)
 
@@ -100,17 +99,6 @@ class Dispatcher:
     def next_start_s(self) -> float | None:
         """Return when to look at a slow start again, in the clock's elapsed seconds."""
         return self._starts.next_s()
-
-    def running_names(self) -> list[str]:
-        """Return the names of the executions that have started or are about to start.
-
-        The list names a group's member instead of the group.
-        """
-        return [
-            each.name
-            for each in self._in_progress
-            if each.phase is not Phase.WAITING and not each.is_group
-        ]
 
     def spawn(self, budget_s: float) -> None:
         """Start committed executions, oldest first, for about `budget_s` seconds."""

@@ -111,6 +111,11 @@ class InProgress:
         """Move the executions whose start time has come to `waiting`."""
         self.waiting.update(dict.fromkeys(self._delayed.take(now.timestamp())))
 
+    def is_release_due(self, now: datetime) -> bool:
+        """Return whether an execution waits whose start time has come."""
+        next_s = self.next_due_s()
+        return bool(self.waiting) or (next_s is not None and next_s <= now.timestamp())
+
     def delayed(self) -> list[Execution]:
         """Return the executions that wait for a start time, even one that has just come."""
         return [self._executions[execution] for execution in self._delayed]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from runner.execution.output import read_tail
@@ -13,17 +12,12 @@ from runner.service.executions.execution import Execution, row_of
 from runner.service.executions.execution_records import finished_record, started_record
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import OUTLIVED, Ended, Outcome, outcome_of
+from runner.service.executions.results import Results
 from runner.service.journal import Journal
-
-CutOff = Callable[[Execution], None]
-Finished = Callable[[Mapping[str, object]], None]
 
 
 class Progress:
     """Notes that executions run, and how they ended. Reads the ends of output files.
-
-    It calls `cut_off` with each execution that a restart has cut off, and `finished` with
-    the fields of each `execution.finished` record.
 
     `ended` are the executions whose follow-up is still undecided. The next decision
     takes them and commits each end together with what follows it: a crash in between
@@ -34,17 +28,14 @@ class Progress:
         self,
         in_progress: InProgress,
         journal: Journal,
+        results: Results,
         clock: Clock,
-        *,
-        cut_off: CutOff,
-        finished: Finished,
     ) -> None:
         self.ended: list[Ended] = []
         self._in_progress = in_progress
         self._journal = journal
         self._clock = clock
-        self._cut_off = cut_off
-        self._finished = finished
+        self._results = results
 
     def note_running(self, execution: Execution, *, is_new: bool) -> None:
         """Note that the process of an execution runs; record the start if it `is_new`."""
@@ -71,7 +62,7 @@ class Progress:
             duration = timedelta(seconds=self._clock.elapsed_s() - execution.begun_s)
         record = finished_record(execution, outcome, ended=now, duration=duration, tail=tail)
         line = self._journal.record(record, now)
-        self._finished(record.fields)
+        self._results.note_finished(record.fields)
         self._journal.note_ended(execution.id)
         self.ended.append(Ended(execution=execution, outcome=outcome, line=line))
 
@@ -79,7 +70,7 @@ class Progress:
         """Note the end of an execution that a restart cut off."""
         self.finish(execution, outcome)
         if not self._is_rerun(execution):
-            self._cut_off(execution)
+            self._results.note_cut_off(execution)
 
     def _outcome_of(self, execution: Execution, exited: Exit) -> Outcome:
         # The exit code of an adopted process is unknown: only its parent can collect it,
@@ -91,7 +82,7 @@ class Progress:
         # is marked as cut off, unless its group runs again.
         group = self._in_progress.get(execution.claim.group or "")
         if group is None or not self._is_rerun(group):
-            self._cut_off(execution)
+            self._results.note_cut_off(execution)
         return OUTLIVED
 
     def _is_rerun(self, execution: Execution) -> bool:

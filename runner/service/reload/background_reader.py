@@ -23,7 +23,7 @@ _LOOK_S = 0.05
 _LAST_PATIENCE_S = 2.0
 
 
-class AsideReader:
+class BackgroundReader:
     """The reloader as the loop sees it. Times are the clock's elapsed seconds."""
 
     def __init__(self, reloader: Reloader, clock: Clock) -> None:

@@ -123,17 +123,14 @@ def record_rejections(change: CatalogChange, decision: Decision) -> None:
         decision.record(_rejected(rejection, in_force, git))
 
 
-def first_runs(change: CatalogChange) -> str | None:
-    """Return how many one-time requests run now because the store is new; None for none."""
-    count = sum(
-        isinstance(request.timing, RunImmediately) and request.scheduled
-        for request in change.changeover.in_force.requests.values()
-    )
-    return (
-        f"the store is new: {count} run-immediately request{'s' * (count != 1)} will run now"
-        if count
-        else None
-    )
+def start_message(change: CatalogChange, *, is_new: bool) -> str | None:
+    """Return the message of a `runner.started` record.
+
+    `is_new` says that the store has never had a request.
+    """
+    if change.changeover.in_force.is_kept_whole:
+        return change.summary
+    return _first_runs(change) if is_new else None
 
 
 def recorded_changes(change: CatalogChange) -> Changes:
@@ -177,3 +174,16 @@ def _part(word: str, names: Sequence[str]) -> str:
         f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     )
     return f"{len(names)} {word}: {shown}" if names else ""
+
+
+def _first_runs(change: CatalogChange) -> str | None:
+    """Return how many one-time requests run now because the store is new; None for none."""
+    count = sum(
+        isinstance(request.timing, RunImmediately) and request.scheduled
+        for request in change.changeover.in_force.requests.values()
+    )
+    return (
+        f"the store is new: {count} run-immediately request{'s' * (count != 1)} will run now"
+        if count
+        else None
+    )

@@ -17,11 +17,13 @@ from runner.provenance import Provenance, is_being_changed
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.reader import CatalogReader, exhausted
 from runner.requests.catalog.remembered_files import accepted
+from runner.requests.files.permissions import is_guarded
 from runner.requests.model import ProcessRequest
 from runner.service.clock import Clock
 from runner.service.registry import Incumbents
 from runner.service.reload.catalog_cache import CatalogCache
 from runner.service.reload.stillness import RETRY_S, State, Stillness
+from runner.service.settings import Settings
 from runner.system.garbage_collection import lasting_heap
 from runner.watching.watcher import Watcher
 
@@ -274,3 +276,11 @@ class Reloader:
     @property
     def _resync_every_s(self) -> float:
         return RESYNC_EVERY_S if self._watcher.notified else RESYNC_UNNOTIFIED_S
+
+
+def catalog_reader(settings: Settings, zone: str) -> CatalogReader:
+    """Return a new reader of the jobs folder.
+
+    `zone` is the IANA key for times without an offset.
+    """
+    return CatalogReader(settings.jobs, default_zone=zone, is_guarded=is_guarded())

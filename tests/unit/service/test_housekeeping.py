@@ -10,7 +10,7 @@ from support.clock_world import DAY, HOUR, NOON, GivenClock
 from runner.execution.output import output_path
 from runner.requests.settings import Retention
 from runner.service.executions.in_progress import InProgress
-from runner.service.housekeeping import Housekeeping
+from runner.service.housekeeping import OutputPruning
 from runner.values import new_id
 
 
@@ -23,31 +23,31 @@ def kept_output(folder: Path) -> Path:
     return path
 
 
-def advance(housekeeping: Housekeeping, clock: GivenClock) -> None:
+def advance(pruning: OutputPruning, clock: GivenClock) -> None:
     """Let an hour pass, then do all due work."""
     clock.go_on(HOUR)
     for _ in range(10):
-        housekeeping.advance()
+        pruning.advance()
 
 
 def test_ages_count_an_hour_after_the_start_and_after_a_step_of_the_clock(tmp_path: Path) -> None:
     output, clock = kept_output(tmp_path), GivenClock(NOON + 365 * DAY)
-    housekeeping = Housekeeping(tmp_path, Retention(age=30 * DAY), InProgress(), clock)
-    housekeeping.advance()
+    pruning = OutputPruning(tmp_path, Retention(age=30 * DAY), InProgress(), clock)
+    pruning.advance()
     assert output.exists(), "at the start the clock may be a year ahead"
-    housekeeping.distrust_clock()
+    pruning.distrust_clock()
     clock.go_on(HOUR / 2)
-    housekeeping.distrust_clock()
+    pruning.distrust_clock()
     clock.go_on(HOUR / 2)
     for _ in range(10):
-        housekeeping.advance()
+        pruning.advance()
     assert output.exists(), "the clock was set half an hour ago"
-    advance(housekeeping, clock)
+    advance(pruning, clock)
     assert not output.exists()
 
 
 def test_an_output_whose_age_is_within_bounds_is_kept(tmp_path: Path) -> None:
     output, clock = kept_output(tmp_path), GivenClock(NOON)
-    housekeeping = Housekeeping(tmp_path, Retention(age=30 * DAY), InProgress(), clock)
-    advance(housekeeping, clock)
+    pruning = OutputPruning(tmp_path, Retention(age=30 * DAY), InProgress(), clock)
+    advance(pruning, clock)
     assert output.exists()
