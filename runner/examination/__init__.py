@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from runner.errors import RunnerError
-from runner.examination import machine, permissions, soundness
+from runner.examination import clock, machine, notification, permissions, soundness
 from runner.examination.findings import Finding, problem
 from runner.examination.subject import Subject
 
@@ -17,10 +17,10 @@ _CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[Finding]]], ...] = (
     ("user", permissions.user_findings),
     ("jobs", permissions.jobs_findings),
     ("requests", soundness.request_findings),
-    ("notification", machine.notification_findings),
-    ("zone", machine.zone_findings),
-    ("zone", machine.running_zone_findings),
-    ("clock", machine.clock_findings),
+    ("notification", notification.notification_findings),
+    ("zone", clock.zone_findings),
+    ("zone", clock.running_zone_findings),
+    ("clock", clock.clock_findings),
     ("state", permissions.state_findings),
     ("store", soundness.store_findings),
     ("log", permissions.log_findings),

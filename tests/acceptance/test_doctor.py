@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from runner.cli.group import cli
 from runner.errors import RefusedError
-from runner.examination import examine, machine, soundness
+from runner.examination import examine, machine, notification, soundness
+from runner.examination.file_systems import file_system_of
 from runner.examination.findings import Finding, Level
 from runner.examination.subject import Subject
 from runner.store.opening import own_store
@@ -418,14 +419,14 @@ def test_the_file_system_is_found_by_its_device(tmp_path: Path) -> None:
             f"shared:1 - nfs4 server:/x rw"
         ),
     ]
-    assert machine.file_system_of(tmp_path, "\n".join(lines)) == "nfs4"
-    assert machine.file_system_of(tmp_path, lines[0]) == ""
+    assert file_system_of(tmp_path, "\n".join(lines)) == "nfs4"
+    assert file_system_of(tmp_path, lines[0]) == ""
 
 
 def test_links_that_lead_to_more_than_is_watched_are_told(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "file_system_of", lambda _path, _mountinfo: "ext4")
+    monkeypatch.setattr(notification, "file_system_of", lambda _path, _mountinfo: "ext4")
     monkeypatch.setattr("runner.watching.watched_links.MOST_FOLDERS", 3)
     large = subject.jobs.with_name("large")
     (large / "a" / "b").mkdir(parents=True)
@@ -440,7 +441,8 @@ def test_links_that_lead_to_more_than_is_watched_are_told(
 
 @pytest.fixture
 def is_on_nfs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(machine, "file_system_of", lambda _path, _mountinfo: "nfs4")
+    for module in (machine, notification):
+        monkeypatch.setattr(module, "file_system_of", lambda _path, _mountinfo: "nfs4")
     yield
 
 

@@ -26,7 +26,8 @@ from runner.monitor.names import is_called, path_of, shown_name
 from runner.planning.coming_fires import coming_fires, standing
 from runner.planning.states.firing import delay_of
 from runner.planning.views.cautions import cautions
-from runner.planning.views.explanation import Question, of_expression, unscheduled_words, why
+from runner.planning.views.explanation import of_expression, why
+from runner.planning.views.question import Question, unscheduled_words
 from runner.planning.views.timing_words import timing_words
 from runner.planning.views.why_no_fire import Explanation
 from runner.requests.model import (

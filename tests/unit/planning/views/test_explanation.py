@@ -16,8 +16,9 @@ from runner.planning.states.firing import delay_of
 from runner.planning.states.presses import reschedule, unschedule
 from runner.planning.states.registration import register, remove
 from runner.planning.states.state import RequestState
-from runner.planning.views.explanation import Question, of_expression, why
+from runner.planning.views.explanation import of_expression, why
 from runner.planning.views.history import Absence, Change, History, Missed, Run, StepBack
+from runner.planning.views.question import Question
 from runner.planning.views.why_no_fire import Explanation, fire_at, last_fire, rule_hinders
 from runner.requests.model import (
     ProcessRequest,
