@@ -7,7 +7,7 @@ from datetime import date
 
 from runner.errors import Problem
 from runner.requests.findings import MOST_FINDINGS, plain
-from runner.requests.yaml.syntax_errors import UnreadableError, decoded
+from runner.requests.yaml.unreadable import UnreadableError, decoded
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 

@@ -12,7 +12,7 @@ from unicodedata import category, east_asian_width
 from runner.cli.output.tables import style
 from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
 from runner.requests.files.outside_files import UNSHOWN, is_inside
-from runner.requests.yaml.syntax_errors import lines_of
+from runner.requests.yaml.unreadable import lines_of
 from runner.system.regular_files import Signature
 from runner.values import neutral
 

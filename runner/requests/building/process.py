@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import os.path
-import signal
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from runner.lifecycle import IfInterrupted, OnOverlap
-from runner.requests.findings import DataPath, Finding, nearest, plain, shown
+from runner.requests.building.process_settings import SETTINGS
+from runner.requests.findings import DataPath, Finding, plain, shown
 from runner.requests.model import (
     Action,
     Command,
     Group,
-    Limits,
     Process,
     Python,
     Reference,
-    Retry,
-    RunAs,
     Shell,
-    Success,
 )
-from runner.values import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from runner.requests.building.parts import Part
 
-_STOP_GRACE = timedelta(seconds=10)
-_RETRY_DELAY = timedelta(seconds=1)
 _FOLDERS_KEPT = 1 << 10
 
 
@@ -87,7 +78,7 @@ def _process(part: Part, around: _Around, name: str) -> Process:
         secrets=tuple(own.secrets),
         params=dict(own.params),
         emptied=tuple(key for key in _MAY_BE_EMPTY if part.data.get(key) == {}),
-        **{key: _SETTINGS[key](part) for key in part.data if key in _SETTINGS},
+        **{key: SETTINGS[key](part) for key in part.data if key in SETTINGS},
     )
 
 
@@ -236,69 +227,6 @@ def _refuse_written_secrets(part: Part, own: _Around) -> None:
         part.findings.append(Finding(path=path, message=message, suggestion=suggestion))
 
 
-def _limits(part: Part) -> Limits:
-    """Build the resource limits."""
-    return Limits(
-        memory=part.size("memory"),
-        cpu=part.duration("cpu", None, above_zero=True),
-        open_files=part.data.get("open_files"),
-        processes=part.data.get("processes"),
-    )
-
-
-def _success(part: Part) -> Success:
-    codes = frozenset(part.data.get("exit_codes", (0,)))
-    return Success(exit_codes=codes, fail_on_stderr=part.data.get("fail_on_stderr", False))
-
-
-def _retry(part: Part) -> Retry:
-    """Build the retry settings; `max_delay` must not be shorter than `delay`."""
-    delay, longest = part.duration("delay", _RETRY_DELAY), part.duration("max_delay", None)
-    if longest is not None and longest < delay:
-        message = f"`max_delay` should not be shorter than `delay`, which is {duration_text(delay)}"
-        part.find(("max_delay",), message)
-    codes = part.data.get("exit_codes")
-    return Retry(
-        attempts=part.data["attempts"],
-        delay=delay,
-        backoff=float(part.data.get("backoff", 1)),
-        max_delay=longest,
-        exit_codes=None if codes is None else frozenset(codes),
-    )
-
-
-def _signal(part: Part) -> int:
-    """Return the number of the stop signal, with or without `SIG`."""
-    name = part.data["stop_signal"].removeprefix("SIG")
-    try:
-        return signal.Signals[f"SIG{name}"]
-    except KeyError:
-        names = [each.name.removeprefix("SIG") for each in signal.Signals]
-        suggestion = nearest(name, names) or "for example INT"
-        part.find(
-            ("stop_signal",), f"there is no signal {shown(part.data['stop_signal'])}", suggestion
-        )
-        return signal.SIGTERM
-
-
 _INHERITED = frozenset({"directory", "environment", "environment_file", "params", "secrets"})
 """Keys that a member inherits from its group."""
 _MAY_BE_EMPTY = ("environment", "params")
-_SETTINGS: Mapping[str, Callable[[Part], Any]] = {
-    "stdin": lambda part: part.data["stdin"],
-    "run_as": lambda part: RunAs(**part.data["run_as"]),
-    "umask": lambda part: int(part.data["umask"], 8),
-    "nice": lambda part: part.data["nice"],
-    "limits": lambda part: _limits(part.below("limits")),
-    "timeout": lambda part: part.duration("timeout", None, above_zero=True),
-    "stop_signal": _signal,
-    "stop_grace": lambda part: part.duration("stop_grace", _STOP_GRACE),
-    "prevent_concurrent": lambda part: part.data["prevent_concurrent"],
-    "on_overlap": lambda part: OnOverlap(part.data["on_overlap"]),
-    "success": lambda part: _success(part.below("success")),
-    "retry": lambda part: _retry(part.below("retry")),
-    "output_limit": lambda part: part.size("output_limit"),
-    "scheduled": lambda part: part.data["scheduled"],
-    "if_interrupted": lambda part: IfInterrupted(part.data["if_interrupted"]),
-}
-"""The readers of keys that are never inherited; each key is also the model's field name."""

@@ -23,7 +23,7 @@ from runner.requests.findings import (
     shown,
     subject_of,
 )
-from runner.requests.schema import suggestions
+from runner.requests.schema.hints import suggestions
 from runner.requests.schema.lookup import above, alternatives_of, below, is_of_requests, schema_at
 from runner.requests.schema.wrong_keys import out_of_place, unknown
 from runner.timing.texts import read_clock, read_moment
@@ -183,7 +183,7 @@ def _may_be(text: str, schema: Mapping[str, Any]) -> bool:
 def _meant_value(path: DataPath, data: object) -> str | None:
     """Return what to write instead of another program's value."""
     # Imported late: a valid document never needs it.
-    from runner.requests.schema.meant_values import meant_by_value
+    from runner.requests.schema.hints.meant_values import meant_by_value
 
     return meant_by_value(path, data) if path and isinstance(data, dict) else None
 

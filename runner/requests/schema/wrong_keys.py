@@ -15,7 +15,7 @@ from runner.requests.findings import (
     subject_of,
     value_at,
 )
-from runner.requests.schema import suggestions
+from runner.requests.schema.hints import suggestions
 from runner.requests.schema.lookup import (
     alternatives_of,
     homes_of,
@@ -64,7 +64,7 @@ def _right_key(
     path: DataPath, known: Mapping[str, Any], root: Mapping[str, Any], data: object
 ) -> str | None:
     # Imported late: a valid document never needs it.
-    from runner.requests.schema.aliases import meant_by_key
+    from runner.requests.schema.hints.meant_keys import meant_by_key
 
     key, value = str(path[-1]), value_at(data, path)
     if not key.isascii() and any(character.isspace() for character in key):
@@ -151,7 +151,7 @@ def out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Findi
 def _may_replace(path: DataPath, twin: str, value: object, parent: Mapping[str, Any]) -> bool:
     """Report whether a value may stand under another key."""
     # Imported late: a valid document never needs it.
-    from runner.requests.schema.aliases import fits
+    from runner.requests.schema.hints.meant_keys import fits
 
     rest = {key: value for key, value in parent.items() if key != path[-1]}
     return twin not in parent and fits(path[:-1], rest, {twin: value})

@@ -21,8 +21,9 @@ from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
 from runner.errors import Problem
 from runner.requests.findings import DataPath, Finding, Spot, path_text, plain
-from runner.requests.yaml.syntax_errors import DEEPEST, UnreadableError, decoded, explained
+from runner.requests.yaml.syntax_errors import explained
 from runner.requests.yaml.tree import Builder, Marks, resolved, spot_of
+from runner.requests.yaml.unreadable import DEEPEST, UnreadableError, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -8,6 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.requests.findings import Spot, plain
+from runner.requests.yaml.unreadable import (
+    DEEPEST,
+    UnreadableError,
+    end_of,
+    line_of,
+    lines_of,
+    too_deep,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +26,6 @@ if TYPE_CHECKING:
 
 # Patterns, not compiled at import: compiling takes milliseconds and is rarely needed.
 _CONTROL = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-_BREAK = "\r\n|[\n\r\x85\u2028\u2029]"
 _BEGINS_SOMETHING = {
     "@": "`@` is reserved in YAML and cannot begin a text",
     "`": "a backtick is reserved in YAML and cannot begin a text",
@@ -30,57 +37,13 @@ _SIGILS = {
 }
 
 
-DEEPEST = 32
-"""Maximum nesting depth of lists and mappings."""
-
-
-class UnreadableError(Exception):
-    """A text that is not YAML as read here; it becomes the file's Problem."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        suggestion: str | None = None,
-        at: Mark | None = None,
-        spot: Spot | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.suggestion = suggestion
-        self.spot = spot or Spot(line=at.line + 1 if at else 1, column=at.column + 1 if at else 1)
-
-
-def too_deep(at: Mark | None = None, spot: Spot | None = None) -> UnreadableError:
-    """Return the error for nesting deeper than `DEEPEST`."""
-    return UnreadableError(f"this is nested deeper than {DEEPEST} levels", at=at, spot=spot)
-
-
-def decoded(raw: bytes) -> str:
-    """Decode a file as UTF-8, without a byte order mark.
-
-    Raises UnreadableError.
-    """
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-            message = f"the byte 0x{raw[0]:02x} is not UTF-8: this looks like UTF-16"
-            raise UnreadableError(message, suggestion="save the file as UTF-8") from None
-        # The codec skips the byte order mark, and `error.start` counts from after it.
-        before = error.object[: error.start].decode("utf-8", errors="replace")
-        message = f"the byte 0x{error.object[error.start]:02x} is not UTF-8"
-        raise UnreadableError(
-            message, suggestion="save the file as UTF-8", spot=_end_of(before)
-        ) from None
-
-
 def explained(error: yaml.YAMLError, text: str) -> UnreadableError:
     """Return the error with its position, and a fix where one is known."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         return _control_character(error, text)
     if "nesting depth" in str(error):  # libyaml's own limit: 1,000 levels in PyYAML 6.0.4
-        return too_deep(spot=_end_of(text[: _first_too_deep(text)]))
+        return too_deep(spot=end_of(text[: _first_too_deep(text)]))
     fault = _Fault(
         text=text,
         context=str(error.context or ""),  # type: ignore[attr-defined]
@@ -106,7 +69,7 @@ class _Fault:
     @property
     def line(self) -> str:
         """The line of the error."""
-        return _line(self.text, self.at.line)
+        return line_of(self.text, self.at.line)
 
     @property
     def character(self) -> str:
@@ -132,7 +95,7 @@ def _sigil(fault: _Fault) -> UnreadableError | None:
     """Explain a value that begins with `*` or `&`."""
     if fault.context not in _SIGILS:
         return None
-    value = _line(fault.text, fault.opened.line)[fault.opened.column :].strip()
+    value = line_of(fault.text, fault.opened.line)[fault.opened.column :].strip()
     return UnreadableError(_SIGILS[fault.context], suggestion=_quoted(value), at=fault.opened)
 
 
@@ -201,7 +164,7 @@ def _quote(fault: _Fault) -> UnreadableError | None:
     """Explain an unclosed quote."""
     if "unexpected end of stream" not in fault.problem:
         return None
-    mark = _line(fault.text, fault.opened.line)[fault.opened.column : fault.opened.column + 1]
+    mark = line_of(fault.text, fault.opened.line)[fault.opened.column : fault.opened.column + 1]
     message = f"the quote opened at line {fault.opened.line + 1} is not closed"
     return UnreadableError(message, suggestion=f"close it with `{plain(mark)}`", at=fault.opened)
 
@@ -247,7 +210,7 @@ def _no_colon(fault: _Fault) -> UnreadableError | None:
         message = f"the text of `{block[1]}` should be indented deeper than its key"
         suggestion = f"indent it by {_depth(above) + 2} spaces"
         return UnreadableError(message, suggestion=suggestion, at=fault.opened)
-    return _without_colon(_line(fault.text, fault.opened.line), fault.opened.line)
+    return _without_colon(line_of(fault.text, fault.opened.line), fault.opened.line)
 
 
 _EXPLANATIONS: tuple[Callable[[_Fault], UnreadableError | None], ...] = (
@@ -277,7 +240,7 @@ def _placed(fault: _Fault, message: str, suggestion: str | None) -> UnreadableEr
     # Without a final line break the library reports one line too many.
     """Return an error at the fault, moved to the end of the text if it is past it."""
     is_past_end = fault.at.index >= len(fault.text.rstrip())
-    spot = _end_of(fault.text.rstrip()) if is_past_end else None
+    spot = end_of(fault.text.rstrip()) if is_past_end else None
     return UnreadableError(message, suggestion=suggestion, at=fault.at, spot=spot)
 
 
@@ -314,7 +277,7 @@ def _control_character(error: yaml.YAMLError, text: str) -> UnreadableError:
     if found is None:
         return UnreadableError(f"this is not valid YAML: {str(error)[:200]}")
     message = f"the control character 0x{ord(found[0]):02x} is not allowed"
-    return UnreadableError(message, suggestion="leave it out", spot=_end_of(text[: found.start()]))
+    return UnreadableError(message, suggestion="leave it out", spot=end_of(text[: found.start()]))
 
 
 def _first_too_deep(text: str) -> int:
@@ -329,19 +292,3 @@ def _first_too_deep(text: str) -> int:
         if depth > DEEPEST:
             return found.start()
     return 0
-
-
-def _end_of(text: str) -> Spot:
-    """Return the position after the last character of a text."""
-    lines = lines_of(text)
-    return Spot(line=len(lines), column=len(lines[-1]) + 1)
-
-
-def lines_of(text: str) -> list[str]:
-    """Split a text into lines as the parser counts them."""
-    return re.split(_BREAK, text)
-
-
-def _line(text: str, number: int) -> str:
-    lines = re.split(_BREAK, text, maxsplit=number + 1)
-    return lines[number] if number < len(lines) else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from runner.requests.findings import MOST_FINDINGS, Finding, Spot, plain, shown
-from runner.requests.yaml.syntax_errors import DEEPEST, too_deep
+from runner.requests.yaml.unreadable import DEEPEST, too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from support.hint_world import applied, problems_of, proposals
 
-from runner.requests.schema.aliases import ALIASES, Alias
 from runner.requests.schema.checking import findings_in
-from runner.requests.schema.meant_values import _READINGS
+from runner.requests.schema.hints.aliases import ALIASES, Alias
+from runner.requests.schema.hints.meant_values import _READINGS
 
 RUN = {"shell": "x"}
 Document = dict[str, Any]

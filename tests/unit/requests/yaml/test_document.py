@@ -14,8 +14,8 @@ from runner.errors import Problem
 from runner.requests.findings import Spot
 from runner.requests.yaml import document
 from runner.requests.yaml.document import MOST_DOCUMENTS, Document, documents_in
-from runner.requests.yaml.syntax_errors import DEEPEST
 from runner.requests.yaml.tree import resolved
+from runner.requests.yaml.unreadable import DEEPEST
 
 
 def documents(text: str | bytes) -> tuple[Document, ...]:

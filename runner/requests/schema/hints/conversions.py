@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from runner.requests.schema import suggestions
+from runner.requests.schema.hints import suggestions
 from runner.values import duration_text, parse_duration, parse_size
 
 Around = Mapping[str, Any]

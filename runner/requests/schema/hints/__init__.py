@@ -1,0 +1,1 @@
+"""Hints: what to write instead of a foreign key or value, if the result would be valid."""
