@@ -1,4 +1,10 @@
-"""List the upcoming fires of one request or of all, also for a span of the past. Pure."""
+"""List the upcoming fires of one request or of all, also for a span of the past. Pure.
+
+Most rules have no end, so all lists here are iterators: each computes a fire when it is asked
+for. `merged` combines the iterators of all requests with `heapq.merge`. That keeps a heap
+with the next fire of each request, takes the earliest, and asks its iterator for one more. So
+the first 20 fires of 10,000 requests take 10,000 + 20 steps, not a list of all fires.
+"""
 
 from __future__ import annotations
 
@@ -98,5 +104,7 @@ def first_fires(
     return list(islice(coming_fires(request, state, after), count))
 
 
+# A function, not an expression inside the loop of `merged`: there, every generator would see
+# the last value of `name`.
 def _stream(name: str, instants: Iterator[datetime]) -> Iterator[ComingFire]:
     return (ComingFire(scheduled_for=instant, request=name) for instant in instants)

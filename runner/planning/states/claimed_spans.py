@@ -1,8 +1,17 @@
 """The claimed fire times of one request, as spans. Pure.
 
-They prevent a second run of a fire after the clock went back. Consecutive fires extend the
-newest span, so a request needs only a few instants of memory and one comparison per fire.
-At most `MOST_SPANS` spans are kept.
+They prevent a second run of a fire after the clock went back. Example: an hourly request
+ran at 10:00, 11:00 and 12:00. Its claimed fires are one span, 10:00 to 12:00. Then the clock
+goes back to 10:30, and 11:00 comes a second time. It lies inside the span, so it does not
+run again. The next fire is the first one outside of all spans, 13:00.
+
+A second span begins after a fire that was not claimed: it was missed, or the request was
+unscheduled, or the rule was another one. Consecutive fires extend the newest span. A request
+therefore needs only a few instants of memory, however often it fired, and one comparison
+per fire.
+
+At most `MOST_SPANS` spans are kept. Beyond that, the oldest kept span is extended to the
+beginning of time: a fire may then count as claimed that never ran, but none runs twice.
 """
 
 from __future__ import annotations

@@ -1,8 +1,25 @@
 """Change a request's state after the clock went back. DESIGN.md, "The clock may be wrong". Pure.
 
-A step back reopens the span from the present to the latest time that the runner had seen:
-its fires may run on time again. The state remembers which of them were claimed or had a
-verdict (`claimed`, `furthest_verdict`), so no fire runs twice or is recorded as missed twice.
+The cause may be a wrong clock at boot that is corrected later, a time service, or a restored
+snapshot of the machine. Example: the clock is wrong at boot and reads 18:00, though it is
+09:00. The runner records the fires of the day as missed, and the one at 18:00 runs. Then the
+clock is set to 09:00.
+
+Without a change of the state, nothing would fire until 18:00, because the watermark
+(`fired_through`) lies there. So every time in the state that lies ahead moves back to the
+present. This *reopens* the span from 09:00 to 18:00: its fires may run on time after all. A
+run replaces the miss that was recorded for it.
+
+Two fields do not move back, and prevent a second verdict. `claimed` has what ran: 18:00 does
+not run again. `furthest_verdict` is 18:00: if the fire of 12:00 does not run on time now, it is
+not recorded as missed a second time. This is right only while the clock stays right. So after
+`FORGET_AFTER` of running time, `without_verdicts_ahead` drops a verdict that still lies ahead.
+
+A rule that measures passing time (every 5 minutes, say) is different: after the step, five
+minutes pass as before. It opens a new generation, in which the claimed fire times fire again.
+
+A step forward needs nothing here: the skipped fires are due at once, and `firing` gives them
+their verdicts.
 """
 
 from __future__ import annotations
@@ -73,7 +90,9 @@ def _moved_schedule(
     timing: Schedule, state: RequestState, now: datetime, *, delay: timedelta
 ) -> RequestState:
     if state.fired_through <= now:
-        return _with_origins_until(state, now)
+        return _with_origins_until(state, now)  # nothing was settled ahead
+    # A fire falls due `delay` after its time, so the fires that fall due from now on are those
+    # later than `now - delay`.
     moved = replace(_with_origins_until(state, now), fired_through=now - delay)
     if measures_passing_time(timing.rule.pattern):
         return replace(moved, generation=state.generation + 1, since=now)
@@ -90,6 +109,7 @@ def _moved_one_time(
     moved = _with_origins_until(state, now)
     through = min(state.fired_through, now)
     if is_pending:
+        # For a run-immediately and after a reschedule, the fire time moved with the origins.
         through = min(through, one_time_fire(timing, moved) - TICK)
     return moved if through == state.fired_through else replace(moved, fired_through=through)
 

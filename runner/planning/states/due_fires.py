@@ -1,8 +1,23 @@
 """Find the due fires of a schedule, and sort them into on time and missed. Pure.
 
-The watermark is `fired_through`. Normally every fire after it is new. After the clock went
-back, some fires ahead are already claimed or had a verdict: the state is *reopened*. Then
-the functions here look separately at each gap between the claimed spans.
+The watermark is `fired_through`. Normally every fire after it is new, and every claimed
+fire lies at or before it:
+
+    fires      x   x   x   x   x   x   x
+    claimed    [-------]
+    watermark          ^               ^ now: the last four fires are due
+
+After the clock went back, the watermark lies before fires that were claimed or had a
+verdict. The state is then *reopened*:
+
+    fires      x   x   x   x   x   x   x
+    claimed    [-------]   [---]
+    watermark    ^ now             ^ `furthest_verdict`
+
+In a reopened state, a fire ahead is one of three kinds. A claimed fire does not run again,
+except by a rule that measures passing time. A fire in a gap between the claimed spans, up to
+`furthest_verdict`, was missed: it may still run on time, but it is never recorded as missed
+again. A later fire is new. So the functions here look at each gap separately.
 """
 
 from __future__ import annotations

@@ -68,7 +68,11 @@ def with_planned_status(
     previous: RequestState | None,
     pressed: bool = False,
 ) -> Registration:
-    """Set the status that a planned state has at `now`, by legal transitions only."""
+    """Set the status that a planned state has at `now`, by legal transitions only.
+
+    `previous` is the state before this change; None for a new request. `pressed` says that
+    the change is a press of Reschedule.
+    """
     if request.timing is None:
         defined = replace(state, status=after(state.status, RequestEvent.LOSE_TIMING))
         was_scheduled = previous is not None and previous.status is RequestStatus.SCHEDULED
@@ -76,6 +80,8 @@ def with_planned_status(
     if not state.is_wanted:
         unscheduled = replace(state, status=after(state.status, RequestEvent.UNSCHEDULE))
         return _recorded(unscheduled, previous, pressed=False)
+    # From here on the request should be scheduled. A new generation has a watermark already. A
+    # request that rested in the same generation gets one: it goes on from `now`.
     is_planned_anew = previous is None or state.generation != previous.generation
     if state.status is not RequestStatus.SCHEDULED and not is_planned_anew:
         state = _resumed(request, state, now)
@@ -83,6 +89,7 @@ def with_planned_status(
         state, miss = _without_late_one_time(request, state, now)
     else:
         miss = None
+    # Without a fire left, it is complete; otherwise it is scheduled, or scheduled again.
     if pending_fire(request, state) is None:
         return replace(
             _recorded(_at_rest(state, is_planned_anew), previous, pressed=pressed), miss=miss
