@@ -8,13 +8,16 @@ from contextlib import closing
 from typing import Any
 
 from runner.cli.output.fitting import id_text, moment_text, narrowed, terminal_columns
+from runner.cli.output.stdout import pause
 from runner.cli.output.tables import coloured, echo_error, who
 from runner.cli.places import Places
 from runner.errors import StoreError
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.names import name_in, path_of
+from runner.system.regular_files import is_folder
 from runner.values import clock_text, parse_instant
 
+_FOLLOW_EVERY_S = 0.1
 Record = dict[str, Any]
 BRIEF = ("STARTED", "STATUS", "DURATION", "REQUEST", "CHANNEL", "EXECUTION", "MESSAGE")
 """The monitor's columns. On a terminal CHANNEL is left out, for lack of room."""
@@ -116,6 +119,32 @@ def processing(places: Places) -> list[Record]:
             record = decode(line) or {}
             records.append({name: value for name, value in record.items() if name != "id"})
     return records
+
+
+def reason_for_none(name: str, places: Places) -> str | None:
+    """Return why a request has no records: its file is invalid, or the name is misspelt."""
+    if not is_folder(places.jobs):
+        return None
+    from runner.requests.catalog.reader import CatalogReader
+    from runner.requests.catalog.unknown_names import reason_for
+
+    catalog = CatalogReader(places.jobs, default_zone=places.zone).read()
+    return (
+        None if name in catalog.requests else reason_for(name, catalog.requests, catalog.rejections)
+    )
+
+
+def require_known_log(places: Places) -> None:
+    """Raise StoreError if the monitor log belongs to another jobs folder."""
+    if is_folder(places.state):  # without a store, save the import of the modules that read it
+        from runner.cli.ownership import require_own_log
+
+        require_own_log(places)
+
+
+def pause_briefly() -> None:
+    """Wait until it is worth looking for new lines again."""
+    pause(_FOLLOW_EVERY_S)
 
 
 def _started(record: Mapping[str, Any], zone: str) -> str:

@@ -67,13 +67,7 @@ def history(
     misses = _records(
         log, Filter(requests=requests, statuses=frozenset({ExecutionStatus.MISFIRED}), since=since)
     )
-    # A runner whose clock reads earlier than its own release date does not fire: it counts
-    # as absent.
-    lives = [
-        each
-        for each in _records(log, Filter(events=_LIVES))
-        if parse_instant(each["time"]) >= RELEASED
-    ]
+    lives = _lives(log)
     started = next((time for time in _times(lives, STARTED) if time > at), None)
     return History(
         runs=(*runs_in(executions), *_waiting(loaded, name, member)),
@@ -88,6 +82,16 @@ def history(
         reaches_back_to=_oldest(log),
         step=step,
     )
+
+
+def _lives(log: Path) -> list[dict[str, Any]]:
+    """Return the records of starts and stops.
+
+    A runner whose clock reads earlier than its own release date does not fire: it counts
+    as absent.
+    """
+    found = _records(log, Filter(events=_LIVES))
+    return [each for each in found if parse_instant(each["time"]) >= RELEASED]
 
 
 def durations(places: Places) -> dict[str, timedelta]:

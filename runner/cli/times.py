@@ -75,6 +75,11 @@ def read_time(
     return instant_of(moment, zone_named(zone))
 
 
+def read_begin(text: str | None, zone: str, now: datetime) -> datetime:
+    """Read the value of `--from`, which may be missing: then it is now. Raises UsageError."""
+    return now if text is None else read_time("--from", text, zone, now, toward=Toward.FUTURE)
+
+
 def _in_day(option: str, text: str, day: date, zone: str, of_day: OfDay) -> datetime:
     match of_day:
         case OfDay.FIRST:

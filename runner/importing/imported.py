@@ -83,6 +83,11 @@ class Import:
         for request in self.requests:
             yield from request.remarks
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether every request does the same as in the source; notes do not matter."""
+        return all(remark.severity is Severity.NOTE for remark in self.all_remarks())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:

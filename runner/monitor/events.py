@@ -131,11 +131,7 @@ def execution_finished(
     """Return the record of an execution that ended, or of fires that were missed."""
     fields = _execution(facts, outcome)
     if missed is not None:
-        fields |= {
-            "missed_count": missed.count,
-            "missed_from": missed.first,
-            "missed_until": missed.last,
-        }
+        fields.update(missed_count=missed.count, missed_from=missed.first, missed_until=missed.last)
     return Record(Event.EXECUTION_FINISHED, fields)
 
 
@@ -167,11 +163,8 @@ def request_removed(facts: RequestFacts) -> Record:
 def request_rejected(
     facts: RequestFacts, *, last_good: bool, problems: Collection[Problem]
 ) -> Record:
-    """Return the record of a rejected document or file.
-
-    `last_good` says that the last good version stays active.
-    """
-    extra = {"last_good": last_good, "problems": problems, "problems_count": len(problems)}
+    """Return the record of a rejected file; its `last_good` version may stay active."""
+    extra = {"last_good": last_good, **_listed("problems", problems)}
     return Record(Event.REQUEST_REJECTED, _request(facts) | extra)
 
 
@@ -222,11 +215,8 @@ def runner_clock_stepped(
     reopened_until: datetime | None,
 ) -> Record:
     """Return the record of a step of the clock, and the span whose fires it reopened."""
-    fields = _runner(facts, message) | {
-        "step_s": step_s,
-        "reopened_from": reopened_from,
-        "reopened_until": reopened_until,
-    }
+    fields = _runner(facts, message)
+    fields.update(step_s=step_s, reopened_from=reopened_from, reopened_until=reopened_until)
     return Record(Event.RUNNER_CLOCK_STEPPED, fields)
 
 
@@ -297,7 +287,7 @@ def _runner(facts: RunnerFacts, message: str | None) -> dict[str, object]:
     }
 
 
-def _listed(name: str, items: Collection[str] | None) -> dict[str, object]:
+def _listed(name: str, items: Collection[object] | None) -> dict[str, object]:
     """Return a list's field, and its length, which stays when a long list is shortened."""
     return {name: items, f"{name}_count": None if items is None else len(items)}
 

@@ -19,25 +19,25 @@ truncated.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from runner.errors import LogUnwritableError
+from runner.monitor.log_files import (
+    Place,
+    lines_in,
+    open_log,
+    opened,
+    opened_beside,
+    place_of,
+    separator,
+    sync_folder,
+)
 from runner.monitor.moved import moved_to
-from runner.monitor.recovery import Found, found_in, lines_of, missing_suffix
-from runner.system.trust import UntrustedError, own_trust
+from runner.monitor.recovery import lines_of, missing_suffix
 
-# O_APPEND: each write goes to the end, even if another program appends as well.
-# O_NONBLOCK: opening a FIFO in the log's place must not block the loop.
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY
-_MODE = 0o640  # no access for others: records contain the end of each output
 _sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS lacks it
-
-Place = tuple[int, int]
-"""A position in a log file: inode, and offset in bytes."""
 
 
 class MonitorLog:
@@ -76,7 +76,7 @@ class MonitorLog:
         if self._unsettled is not None:
             return self._unsettled
         with self._worded():
-            return _place_of(self._current())
+            return place_of(self._current())
 
     def append(self, batch: bytes) -> Place:
         """Append whole lines with one write, fsync, and return the new (inode, size).
@@ -96,7 +96,7 @@ class MonitorLog:
                 self._settle(self._unsettled, batch)
             # Not place(): the batch is in. A rename from now on must not turn this
             # success into an error, or the caller would write the batch again.
-            return _place_of(self._current() if self._descriptor is None else self._descriptor)
+            return place_of(self._current() if self._descriptor is None else self._descriptor)
 
     def recover(self, inode: int, offset: int, batch: bytes) -> None:
         """Bring `batch` into the log exactly once after a crash.
@@ -127,8 +127,8 @@ class MonitorLog:
         between leaves it set, and the next call goes through `_settle`.
         """
         descriptor = self._current() if self._descriptor is None else self._descriptor
-        begin = _place_of(descriptor)
-        payload = batch if begin == self._clean_end else _separator(descriptor) + batch
+        begin = place_of(descriptor)
+        payload = batch if begin == self._clean_end else separator(descriptor) + batch
         self._unsettled = begin
         self._write(descriptor, payload)
         self._require_name(descriptor)
@@ -142,36 +142,35 @@ class MonitorLog:
         the file where the batch began, every file that had the log's name since, and the
         current file may each contain a part of it.
         """
-        inode, offset = begin
-        batch_lines = lines_of(batch)
+        (inode, offset), batch_lines = begin, lines_of(batch)
         with contextlib.ExitStack() as stack:
             held = self._held(stack)
             current = self._current()
-            is_current = _place_of(current)[0] == inode
+            is_current = place_of(current)[0] == inode
             # In another renamed file than the marked one, our lines stand at the end:
             # we wrote at most one batch since, so a batch's length is enough to read.
             renamed = [
                 (
-                    _look(each, offset if at == inode else max(0, size - len(batch)), batch_lines),
+                    lines_in(
+                        each, offset if at == inode else max(0, size - len(batch)), batch_lines
+                    ),
                     each,
                 )
                 for each, (at, size) in self._renamed(held, current, inode, stack).items()
             ]
-            in_current = _look(current, offset if is_current else 0, batch_lines)
+            in_current = lines_in(current, offset if is_current else 0, batch_lines)
             known = in_current.lines.union(*(found.lines for found, _ in renamed))
             missing = [line for line in batch_lines if line not in known]
             # Several files may end with bytes that begin our next line, for instance
             # "{" from another writer. The longest such tail is ours; only that file
             # gets the suffix, or the line would be written twice.
-            tails = [found.tail for found, _ in renamed] + [in_current.tail]
-            torn = max(
-                (tail for tail in tails if missing_suffix(tail, missing)), key=len, default=b""
-            )
+            tails = [in_current.tail, *(found.tail for found, _ in renamed)]
+            ours = (tail for tail in tails if missing_suffix(tail, missing))
+            torn = max(ours, key=len, default=b"")
             is_torn_here = in_current.tail == torn
             for found, descriptor in renamed:
-                missing = self._complete_renamed(
-                    descriptor, b"" if is_torn_here or found.tail != torn else torn, missing
-                )
+                tail = torn if found.tail == torn and not is_torn_here else b""
+                missing = self._complete_renamed(descriptor, tail, missing)
             self._complete(current, torn if is_torn_here else b"", missing)
         self._require_name(current)
         self._unsettled = None
@@ -197,7 +196,7 @@ class MonitorLog:
         elif suffix := missing_suffix(tail, missing):
             self._write(descriptor, suffix + b"".join(missing[1:]))
         else:
-            self._write(descriptor, _separator(descriptor) + b"".join(missing))
+            self._write(descriptor, separator(descriptor) + b"".join(missing))
 
     def _write(self, descriptor: int, payload: bytes) -> None:
         written = os.write(descriptor, payload)
@@ -235,11 +234,11 @@ class MonitorLog:
                 named = os.stat(self._path)  # noqa: PTH116 (half the time of Path.stat)
                 if os.path.samestat(named, os.fstat(self._descriptor)):
                     return self._descriptor
-        descriptor = _open(self._path, os.O_CREAT)
+        descriptor = open_log(self._path, os.O_CREAT)
         try:
             # Else a power failure could lose the name of a file whose records the store
             # has already marked as written.
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
         except OSError:
             os.close(descriptor)
             raise
@@ -266,28 +265,12 @@ class MonitorLog:
 
         Search other folders for the `marked` inode if no file beside the log has it.
         """
-        places = {_place_of(each)[0]: each for each in (*self._beside(stack), *held)}
-        in_use = _place_of(current)[0]
+        places = {place_of(each)[0]: each for each in (*opened_beside(self._path, stack), *held)}
+        in_use = place_of(current)[0]
         if marked not in (in_use, *places) and (moved := moved_to(self._path, marked)) is not None:
-            places |= {_place_of(each)[0]: each for each in _opened(moved, stack)}
+            places |= {place_of(each)[0]: each for each in opened(moved, stack)}
         places.pop(in_use, None)
-        return {each: _place_of(each) for each in places.values()}
-
-    def _beside(self, stack: contextlib.ExitStack) -> Iterator[int]:
-        """Open the files beside the log whose names begin with the log's stem.
-
-        Open no others: closing a descriptor of SQLite's database would drop its locks.
-        """
-        with (
-            contextlib.suppress(FileNotFoundError, PermissionError),
-            os.scandir(self._path.parent) as entries,
-        ):
-            for entry in entries:
-                if not entry.name.startswith(self._path.stem) or not entry.is_file(
-                    follow_symlinks=False
-                ):
-                    continue
-                yield from _opened(entry.path, stack)
+        return {each: place_of(each) for each in places.values()}
 
     @contextlib.contextmanager
     def _worded(self) -> Iterator[None]:
@@ -302,69 +285,3 @@ class MonitorLog:
             raise LogUnwritableError(
                 f"the monitor log {self._path} cannot be written: {error.strerror}"
             ) from error
-
-
-def _opened(path: Path | str, stack: contextlib.ExitStack) -> Iterator[int]:
-    """Open a former log file; `stack` closes it.
-
-    Yield nothing if the file is gone or the runner may not open it.
-    """
-    with contextlib.suppress(FileNotFoundError, PermissionError):
-        descriptor = _open(path)
-        stack.callback(os.close, descriptor)
-        yield descriptor
-
-
-def _open(path: Path | str, extra_flags: int = 0) -> int:
-    trust = own_trust()
-    if trust is None:
-        descriptor = os.open(path, _FLAGS | extra_flags, _MODE)
-    else:  # O_NOFOLLOW: another user may replace the file by a link after the check
-        path = trust.vetted(path)
-        descriptor = os.open(path, _FLAGS | extra_flags | os.O_NOFOLLOW, _MODE)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
-        if trust and (objection := trust.own_objection(str(path), status)):
-            raise UntrustedError(path, objection)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _place_of(descriptor: int) -> Place:
-    status = os.fstat(descriptor)
-    return status.st_ino, status.st_size
-
-
-def _separator(descriptor: int) -> bytes:
-    """Return a newline if another program left the last line without one."""
-    size = os.fstat(descriptor).st_size
-    return b"\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else b""
-
-
-def _look(descriptor: int, offset: int, batch: list[bytes]) -> Found:
-    """Search a file from `offset` on for the lines of a batch.
-
-    Search the whole file if it is shorter than `offset`: it was truncated since.
-    """
-    with open(descriptor, "rb", closefd=False) as file:
-        start = offset if offset <= os.fstat(descriptor).st_size else 0
-        file.seek(max(start - 1, 0))
-        if start:
-            file.readline()  # skip to the next line; reads one byte if it begins at `start`
-        return found_in(file, batch)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the name of a new file durable. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems cannot sync a folder
-            raise
-    finally:
-        os.close(descriptor)

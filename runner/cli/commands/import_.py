@@ -7,11 +7,9 @@ from __future__ import annotations
 import os
 import pwd
 import shlex
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,8 +18,9 @@ import click
 from runner.cli.options import place_options
 from runner.cli.output.tables import echo, echo_data, json_line, style
 from runner.cli.places import Places, home_folder
-from runner.errors import Problem, RunnerError, UsageError
-from runner.importing.imported import Import, Imported, Remark, Settings, Severity
+from runner.errors import RunnerError, UsageError
+from runner.importing.imported import Import, Remark, Settings, Severity
+from runner.importing.runnable import runnable
 from runner.importing.writing import request_text
 from runner.requests.catalog.reader import CatalogReader
 from runner.resources import schemas_folder
@@ -30,7 +29,6 @@ from runner.system.regular_files import TooLargeError, read_given, real_path
 _COLOURS = {Severity.CHANGED: "red", Severity.DIFFERS: "yellow", Severity.NOTE: "blue"}
 _STDIN = "-"
 _SCHEMA = "process-request.schema.json"
-_SHELL_PATIENCE_S = 10.0
 _LARGEST = 64 << 20
 """The largest accepted source, in bytes."""
 
@@ -105,30 +103,34 @@ def import_command(
       runner import openbravo requests.csv --command 'erp-run {process}' --timezone Europe/Madrid
     """
     has_users = system or _is_system_crontab(source)
-    asked = _Asked(kind=kind, name=_shown(source), has_users=has_users, command=command)
-    _check_options(asked)
+    asked = _checked(_Asked(kind=kind, name=_shown(source), has_users=has_users, command=command))
     settings = Settings(default_zone=places.own_zone, now=datetime.now(UTC), zone=places.given_zone)
     target = folder or places.jobs
-    read = _with_parsed_shell(_imported(asked, _text(source), settings))
-    imported = _without_invalid(read, asked.name, places)
-    schema = _schema_of(target, places.jobs)
-    files = {
-        f"{each.name}.yaml": request_text(each, asked.name, schema=schema)
-        for each in imported.requests
-        if each.data
-    }
+    read = _imported(asked, _text(source), settings)
+    imported = runnable(read, asked.name, zone=places.own_zone)
+    files = _files_of(imported, asked.name, schema=_schema_of(target, places.jobs))
     if not dry_run:
         _write(files, target, places)
     _report(imported, files, target, output, dry_run=dry_run, source=asked.name)
-    if any(remark.severity is not Severity.NOTE for remark in imported.all_remarks()):
+    if not imported.is_exact:
         raise SystemExit(1)
+
+
+def _files_of(imported: Import, source: str, *, schema: str) -> dict[str, str]:
+    """Return the texts of the request files, by file name."""
+    return {
+        f"{each.name}.yaml": request_text(each, source, schema=schema)
+        for each in imported.requests
+        if each.data
+    }
 
 
 def _is_system_crontab(source: Path) -> bool:
     return source == Path("/etc/crontab") or source.parent == Path("/etc/cron.d")
 
 
-def _check_options(asked: _Asked) -> None:
+def _checked(asked: _Asked) -> _Asked:
+    """Return the options. Raises UsageError for one that the kind of source does not have."""
     if asked.has_users and asked.kind != "crontab":
         raise UsageError("--system belongs to crontab")
     if asked.command is not None:
@@ -139,6 +141,7 @@ def _check_options(asked: _Asked) -> None:
                 raise UsageError("--command is empty; write a program, such as 'erp-run {process}'")
         except ValueError as error:
             raise UsageError(f"--command {asked.command!r} cannot be read: {error}") from None
+    return asked
 
 
 def _shown(source: Path) -> str:
@@ -202,74 +205,6 @@ def _schema_of(target: Path, jobs: Path) -> str:
         if beside.is_file()
         else str(schemas_folder() / _SCHEMA)
     )
-
-
-def _with_parsed_shell(imported: Import) -> Import:
-    """Unschedule requests whose command /bin/sh cannot parse: it was written for
-    another shell, or is broken.
-    """
-    requests = tuple(
-        each if error is None else each.changed(f"/bin/sh cannot parse its command: {error}")
-        for each in imported.requests
-        for error in [_shell_error(each)]  # one run of the shell per request
-    )
-    return replace(imported, requests=requests)
-
-
-def _shell_error(request: Imported) -> str | None:
-    """Return the error of /bin/sh for a request's shell line, or None if it parses."""
-    line = ((request.data or {}).get("process") or {}).get("shell")
-    if not isinstance(line, str) or "\0" in line:
-        return None
-    try:
-        checked = subprocess.run(
-            ["/bin/sh", "-n", "-c", line],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_SHELL_PATIENCE_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if checked.returncode == 0:
-        return None
-    said = checked.stderr.decode(errors="replace").strip().splitlines()
-    return said[0] if said else f"exit code {checked.returncode}"
-
-
-def _without_invalid(imported: Import, source: str, places: Places) -> Import:
-    """Leave out, with a remark, each request that the catalog would reject. No invalid
-    file is ever written.
-    """
-    with tempfile.TemporaryDirectory() as name:
-        for each in imported.requests:
-            if each.data:
-                (Path(name) / f"{each.name}.yaml").write_text(
-                    request_text(each, source), encoding="utf-8"
-                )
-        catalog = CatalogReader(Path(name), default_zone=places.own_zone).read()
-    problems: dict[str, list[Problem]] = {}
-    for problem in catalog.problems:
-        problems.setdefault(Path(problem.file).stem, []).append(problem)
-    requests = (
-        _refused(each, problems[each.name]) if each.name in problems else each
-        for each in imported.requests
-    )
-    return replace(imported, requests=tuple(requests))
-
-
-def _refused(request: Imported, problems: Iterable[Problem]) -> Imported:
-    remarks = (
-        Remark(
-            line=request.line,
-            severity=Severity.CHANGED,
-            message=f"it is not written, because it would be invalid here: {problem.message}",
-            suggestion=problem.suggestion,
-            request=request.name,
-        )
-        for problem in problems
-    )
-    return replace(request, data=None, remarks=(*request.remarks, *remarks))
 
 
 def _write(files: Mapping[str, str], target: Path, places: Places) -> None:

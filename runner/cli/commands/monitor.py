@@ -1,35 +1,34 @@
-"""`monitor` and `log`: the Process Monitor, and the output of one execution."""
+"""`monitor`: the Process Monitor."""
 
 from __future__ import annotations
 
-import errno
 from collections import deque
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
-from runner.cli.executions import cells_of, columns_for, fixed_widths, processing
+from runner.cli.executions import (
+    cells_of,
+    columns_for,
+    fixed_widths,
+    pause_briefly,
+    processing,
+    reason_for_none,
+    require_known_log,
+)
 from runner.cli.options import complete_requests_and_members, output_option, place_options
-from runner.cli.output.copying import Copier, GroupCopier
 from runner.cli.output.fitting import padded, print_fitted
-from runner.cli.output.stdout import pause
 from runner.cli.output.tables import echo, json_line, print_table, style
 from runner.cli.places import Places
 from runner.cli.times import Toward, read_time
-from runner.errors import RunnerError, StoreError, UsageError
-from runner.execution.output import member_output_paths, open_to_read, output_path, outputs_folder
+from runner.errors import UsageError
 from runner.lifecycle import ExecutionStatus
-from runner.monitor.reading import Filter, find_execution, follow, newest, newest_execution
+from runner.monitor.reading import Filter, follow, newest
 from runner.monitor.records import Event
-from runner.system.regular_files import is_folder
 
-_FOLLOW_EVERY_S = 0.1
-_ID_LENGTH = 36
 # While the existing records are read, the log may grow by this many records at most.
 _MOST_ADDED_MEANWHILE = 1000
 
@@ -98,11 +97,8 @@ def monitor_command(
         raise UsageError(
             "--newest-first cannot be combined with --follow, which adds new lines at the end"
         )
-    _require_own_log(places)
-    begin = None
-    if since is not None:
-        begin = read_time("--since", since, places.zone, datetime.now(UTC), toward=Toward.PAST)
-    matches = Filter(requests=frozenset(requests), statuses=frozenset(statuses), since=begin)
+    require_known_log(places)
+    matches = _filter(requests, statuses, since, places.zone)
     if is_following:
         _follow(_followed(places, matches, count), output, places.zone, is_wide=is_wide)
         return
@@ -110,16 +106,35 @@ def monitor_command(
     if is_reversed:
         records.reverse()
     if not records:
-        found = [_reason_for(name, places) for name in requests]
-        nothing = "no execution matches" if requests or statuses or since else "nothing has run yet"
-        for line in list(filter(None, found)) or [nothing]:
-            echo(line, err=True)
+        is_selective = bool(requests or statuses or since)
+        _explain_nothing(requests, places, is_selective=is_selective)
+    _print(records, output, places.zone, is_wide=is_wide)
+
+
+def _filter(
+    requests: Collection[str], statuses: Collection[str], since: str | None, zone: str
+) -> Filter:
+    begin = None
+    if since is not None:
+        begin = read_time("--since", since, zone, datetime.now(UTC), toward=Toward.PAST)
+    return Filter(requests=frozenset(requests), statuses=frozenset(statuses), since=begin)
+
+
+def _explain_nothing(requests: Collection[str], places: Places, *, is_selective: bool) -> None:
+    """Print to stderr why no execution is shown."""
+    found = [reason_for_none(name, places) for name in requests]
+    nothing = "no execution matches" if is_selective else "nothing has run yet"
+    for line in list(filter(None, found)) or [nothing]:
+        echo(line, err=True)
+
+
+def _print(records: Sequence[dict[str, Any]], output: str, zone: str, *, is_wide: bool) -> None:
     if output == "json":
         for record in records:
             echo(json_line(record))
         return
     columns = columns_for(is_wide=is_wide)
-    rows = [cells_of(record, columns, places.zone) for record in records]
+    rows = [cells_of(record, columns, zone) for record in records]
     (print_table if is_wide else print_fitted)(columns, rows)
 
 
@@ -155,137 +170,13 @@ def _followed(places: Places, matches: Filter, count: int) -> Iterator[dict[str,
     for record in follow(
         places.monitor_log,
         matches=replace(matches, events=frozenset(events)),
-        wait=_pause,
+        wait=pause_briefly,
         begin=lambda: _newest(places, matches, count),
     ):
         key = (record["execution"], record["status"])
         if key not in recent:
             recent.append(key)
             yield record
-
-
-@click.command("log")
-@click.argument("execution", metavar="EXECUTION|NAME", shell_complete=complete_requests_and_members)
-@click.option(
-    "--follow", "-f", "is_following", is_flag=True, help="Keep printing until the execution ends."
-)
-@place_options
-def log_command(execution: str, is_following: bool, places: Places) -> None:
-    """Show the whole output of an execution. EXECUTION is its id or a part of it.
-
-    NAME is a request or a group's member, and means its newest execution that has
-    started.
-
-    \b
-    Examples:
-      runner log nightly-posting
-      runner log "month-end › extract"
-      runner log 2d3e4f50 --follow
-    """
-    _require_own_log(places)
-    record = _execution(places, execution)
-    members = output_path(outputs_folder(places.state), str(record["execution"]))
-    if not record.get("output_file") and member_output_paths(members):
-        _copy(GroupCopier(members), str(record["execution"]), places, is_following=is_following)
-        return
-    if not record.get("output_file"):
-        raise RunnerError(
-            f"execution {record['execution']} never started, so it has no output: "
-            f"{record.get('message')}"
-        )
-    path = Path(str(record["output_file"]))
-    try:
-        open_to_read(path).close()
-    except FileNotFoundError:
-        raise RunnerError(
-            f"the output file {path} is gone: outputs are pruned by age, count and size, "
-            "or its own process removed it"
-        ) from None
-    except OSError as error:
-        raise RunnerError(f"the output file {path} cannot be read: {_cause(error)}") from None
-    _copy(Copier(path), str(record["execution"]), places, is_following=is_following)
-
-
-def _cause(error: OSError) -> str:
-    return (
-        "its process replaced it by a symbolic link"
-        if error.errno == errno.ELOOP
-        else error.strerror or str(error)
-    )
-
-
-def _execution(places: Places, target: str) -> dict[str, Any]:
-    """Return the last record of the execution that a name or a part of an id means.
-
-    Raises UsageError if none or several match.
-    """
-    log = places.monitor_log
-    if len(target) < _ID_LENGTH:
-        if (named := newest_execution(log, target)) is not None:
-            return named
-        if ended := newest(
-            log, 1, matches=Filter(requests=frozenset({target}))
-        ):  # skipped or missed: it never started
-            return ended[0]
-    found = find_execution(log, target)
-    if not found:
-        raise UsageError(
-            f"the monitor log has no started execution of a request or member {target!r}, "
-            "and none with that id; "
-            f"{_reason_for(target, places) or '`runner monitor` lists all'}"
-        )
-    if len(found) > 1:
-        raise UsageError(
-            f"{target!r} is ambiguous: {', '.join(str(record['execution']) for record in found)}"
-        )
-    return found[0]
-
-
-def _reason_for(name: str, places: Places) -> str | None:
-    """Return why a request has no records: its file is invalid, or the name is misspelt."""
-    if not is_folder(places.jobs):
-        return None
-    from runner.requests.catalog.reader import CatalogReader
-    from runner.requests.catalog.unknown_names import reason_for
-
-    catalog = CatalogReader(places.jobs, default_zone=places.zone).read()
-    return (
-        None if name in catalog.requests else reason_for(name, catalog.requests, catalog.rejections)
-    )
-
-
-def _require_own_log(places: Places) -> None:
-    if is_folder(places.state):  # without a store, save the import of the modules that read it
-        from runner.cli.ownership import require_own_log
-
-        require_own_log(places)
-
-
-def _copy(
-    copier: Copier | GroupCopier, execution: str, places: Places, *, is_following: bool
-) -> None:
-    while is_following and not _has_ended(execution, places):
-        copier.copy()
-        if copier.is_abandoned:
-            return
-        _pause()
-    copier.copy()
-
-
-def _has_ended(execution: str, places: Places) -> bool:
-    """Return whether an execution has ended: by one row of the store, or else by the
-    log.
-
-    The log serves callers who may not read the store. It is slower, because a long
-    execution's record is far back.
-    """
-    from runner.store.opening import read_store
-
-    with suppress(StoreError), closing(read_store(places.state)) as reader:
-        if reader.is_on_its_way(execution):
-            return False
-    records = find_execution(places.monitor_log, execution)
-    return bool(records) and records[0]["status"] != ExecutionStatus.PROCESSING
 
 
 def _follow(records: Iterator[dict[str, Any]], output: str, zone: str, *, is_wide: bool) -> None:
@@ -303,7 +194,3 @@ def _follow(records: Iterator[dict[str, Any]], output: str, zone: str, *, is_wid
             )
     except KeyboardInterrupt:
         return
-
-
-def _pause() -> None:
-    pause(_FOLLOW_EVERY_S)

@@ -1,13 +1,11 @@
-"""`show` and `next`: one request in detail, and the upcoming fires."""
+"""`show`: one request in detail."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +23,9 @@ from runner.cli.output.tables import (
     style,
 )
 from runner.cli.places import Places
-from runner.cli.times import OfDay, Toward, read_time
 from runner.cli.troubles import report_trouble
 from runner.errors import RefusedError
-from runner.planning.coming_fires import first_fires, merged
+from runner.planning.coming_fires import first_fires
 from runner.planning.states.results import last_result
 from runner.planning.views.process_words import action_words, member_words, process_words
 from runner.planning.views.request_view import RequestView, views
@@ -88,86 +85,6 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
         for line in _lines(value, places.zone):
             echo(f"{style(key.ljust(width), bold=True)}  {line}")
             key = ""
-
-
-@click.command("next")
-@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_requests)
-@click.option(
-    "--from",
-    "begin",
-    metavar="T",
-    help="Only fires at or after T, which may be in the past.  [default: now]",
-)
-@click.option(
-    "--until", metavar="T", help="Only fires at or before T; a date includes its whole day."
-)
-@click.option(
-    "-n",
-    "count",
-    type=click.IntRange(1),
-    help="Maximum number of fires.  [default: 10, or all with --until]",
-)
-@output_option
-@place_options
-def next_command(
-    names: tuple[str, ...],
-    begin: str | None,
-    until: str | None,
-    count: int | None,
-    output: str,
-    places: Places,
-) -> None:
-    """List upcoming fires in order of time: of all requests, or of each NAME.
-
-    This needs no runner, because fire times depend on the files alone. T is a time as
-    in the files, a date, a time of day, now, today, yesterday, or a duration from now.
-
-    \b
-    Examples:
-      runner next -n 3
-      runner next nightly-posting --until 2027-01-31
-      runner next --until 8h
-    """
-    loaded = load(places)
-    report_trouble(places, loaded)
-    requests = {name: loaded.request(name) for name in names} if names else loaded.in_force.requests
-    after = (
-        loaded.now
-        if begin is None
-        else read_time("--from", begin, places.zone, loaded.now, toward=Toward.FUTURE)
-    )
-    last = (
-        None
-        if until is None
-        else read_time(
-            "--until", until, places.zone, loaded.now, toward=Toward.FUTURE, of_day=OfDay.LAST
-        )
-    )
-    fires = merged(requests, loaded.states, after=after, now=loaded.now)
-    limit = count if count is not None or last is not None else 10
-    coming = islice((fire for fire in _until(fires, last)), limit)
-    items = (
-        {
-            "request": fire.request,
-            "scheduled_for": fire.scheduled_for,
-            "local": local_text(fire.scheduled_for, places.zone),
-            "zone": places.zone,
-        }
-        for fire in coming
-    )
-    # Printed line by line with fixed widths: the fires may be endless, and a table needs
-    # its last row before it can print the first.
-    count = 0
-    for count, item in enumerate(items, 1):
-        if output == "json":
-            echo(json_line(item))
-            continue
-        if count == 1:
-            echo(style(f"{'SCHEDULED FOR':25}  {'IN':12}  REQUEST", bold=True))
-        distance = _distance(item["scheduled_for"] - loaded.now)
-        echo(f"{item['local']}  {distance:12}  {item['request']}")
-    if not count:
-        echo("no upcoming fires", err=True)
 
 
 def views_of(loaded: Loaded) -> list[RequestView]:
@@ -311,17 +228,3 @@ def _lines(value: object, zone: str) -> list[str]:
 
 def _word(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _until(fires: Iterator[Any], last: datetime | None) -> Iterator[Any]:
-    for fire in fires:
-        if last is not None and fire.scheduled_for > last:
-            return
-        yield fire
-
-
-def _distance(delta: Any) -> str:
-    whole = type(delta)(seconds=round(delta.total_seconds()))
-    if whole.total_seconds() < 0:
-        return f"{duration_text(-whole)} ago"
-    return duration_text(whole) if whole else "now"

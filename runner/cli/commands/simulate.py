@@ -16,7 +16,7 @@ from runner.cli.options import output_option, place_options
 from runner.cli.output.tables import echo, json_line, local_text, print_table, style
 from runner.cli.past import durations
 from runner.cli.places import Places
-from runner.cli.times import OfDay, Toward, read_time
+from runner.cli.times import OfDay, Toward, read_begin, read_time
 from runner.planning.forecast.simulation import Load, Rush, Simulation, simulate
 from runner.timing.zones import zone_named
 from runner.values import clock_text
@@ -73,24 +73,18 @@ def simulate_command(
       runner simulate --from 2026-12-24 --to 2026-12-26 --max-running 8
     """
     loaded = load(places)
-    first = (
-        loaded.now
-        if begin is None
-        else read_time("--from", begin, places.zone, loaded.now, toward=Toward.FUTURE)
-    )
-    until = (
-        None
-        if end is None
-        else read_time(
+    first = read_begin(begin, places.zone, loaded.now)
+    until = first + _WEEK
+    if end is not None:
+        until = read_time(
             "--to", end, places.zone, loaded.now, toward=Toward.FUTURE, of_day=OfDay.AFTER
         )
-    )
     simulated = simulate(
         loaded.in_force.requests,
         loaded.states,
         durations(places),
         begin=first,
-        end=until or first + _WEEK,
+        end=until,
         now=loaded.now,
         max_running=max_running,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -68,32 +68,23 @@ def status_command(output: str, places: Places) -> None:
     if output == "json":
         echo(json_line(item))
         return
-    counts = ", ".join(f"{count} {coloured(status)}" for status, count in item["requests"].items())
+    _print(item, places)
+
+
+def _print(item: Mapping[str, Any], places: Places) -> None:
     stands = "stopping" if item["stopping"] else "running"
     since = local_text(item["stopping"] or item["started"], places.zone)
-    echo(f"runner {pid} is {stands} since {since}")
-    echo(
-        f"jobs      {item['jobs']}"
-        + (f" at {short_commit(item['git_commit'])}" if item["git_commit"] else "")
-    )
+    commit = f" at {short_commit(item['git_commit'])}" if item["git_commit"] else ""
+    counts = ", ".join(f"{count} {coloured(status)}" for status, count in item["requests"].items())
+    echo(f"runner {item['pid']} is {stands} since {since}")
+    echo(f"jobs      {item['jobs']}{commit}")
     echo(f"log       {places.monitor_log}")
     echo(f"requests  {counts or 'none'}")
     if item["clock"] is not None:
         echo(f"clock     {style(_clock_words(item['clock'], places.zone), fg='yellow')}")
     for title in ("running", "waiting"):
         echo(f"{title}   {len(item[title])}")
-        print_fitted(
-            ("  REQUEST", "EXECUTION", "PID", "SCHEDULED FOR"),
-            [
-                (
-                    f"  {name_in(each)}",
-                    id_text(each["execution"]),
-                    str(each["pid"] or "-"),
-                    moment_text(each["scheduled_for"], places.zone),
-                )
-                for each in item[title]
-            ],
-        )
+        _print_executions(item[title], places.zone)
     echo("next")
     print_table(
         ("  SCHEDULED FOR", "REQUEST"),
@@ -102,6 +93,19 @@ def status_command(output: str, places: Places) -> None:
             for each in item["next"]
         ],
     )
+
+
+def _print_executions(items: Sequence[Mapping[str, Any]], zone: str) -> None:
+    rows = [
+        (
+            f"  {name_in(each)}",
+            id_text(each["execution"]),
+            str(each["pid"] or "-"),
+            moment_text(each["scheduled_for"], zone),
+        )
+        for each in items
+    ]
+    print_fitted(("  REQUEST", "EXECUTION", "PID", "SCHEDULED FOR"), rows)
 
 
 def _item(pid: int, loaded: Loaded, places: Places) -> dict[str, Any]:

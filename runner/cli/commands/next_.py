@@ -1,0 +1,104 @@
+"""`next`: the upcoming fires."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import islice, takewhile
+
+import click
+
+from runner.cli.loading import load
+from runner.cli.options import complete_requests, output_option, place_options
+from runner.cli.output.tables import echo, json_line, local_text, style
+from runner.cli.places import Places
+from runner.cli.times import OfDay, Toward, read_begin, read_time
+from runner.cli.troubles import report_trouble
+from runner.planning.coming_fires import ComingFire, merged
+from runner.values import duration_text
+
+_USUAL_COUNT = 10
+
+
+@click.command("next")
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_requests)
+@click.option(
+    "--from",
+    "begin",
+    metavar="T",
+    help="Only fires at or after T, which may be in the past.  [default: now]",
+)
+@click.option(
+    "--until", metavar="T", help="Only fires at or before T; a date includes its whole day."
+)
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(1),
+    help="Maximum number of fires.  [default: 10, or all with --until]",
+)
+@output_option
+@place_options
+def next_command(
+    names: tuple[str, ...],
+    begin: str | None,
+    until: str | None,
+    count: int | None,
+    output: str,
+    places: Places,
+) -> None:
+    """List upcoming fires in order of time: of all requests, or of each NAME.
+
+    This needs no runner, because fire times depend on the files alone. T is a time as
+    in the files, a date, a time of day, now, today, yesterday, or a duration from now.
+
+    \b
+    Examples:
+      runner next -n 3
+      runner next nightly-posting --until 2027-01-31
+      runner next --until 8h
+    """
+    loaded = load(places)
+    report_trouble(places, loaded)
+    requests = {name: loaded.request(name) for name in names} if names else loaded.in_force.requests
+    after = read_begin(begin, places.zone, loaded.now)
+    last = (
+        None
+        if until is None
+        else read_time(
+            "--until", until, places.zone, loaded.now, toward=Toward.FUTURE, of_day=OfDay.LAST
+        )
+    )
+    fires = _until(merged(requests, loaded.states, after=after, now=loaded.now), last)
+    limit = count if count is not None or last is not None else _USUAL_COUNT
+    _print(islice(fires, limit), output, places.zone, loaded.now)
+
+
+def _print(fires: Iterable[ComingFire], output: str, zone: str, now: datetime) -> None:
+    """Print fires line by line with fixed widths.
+
+    The fires may be endless, and a table needs its last row before it can print the first.
+    """
+    count = 0
+    for count, fire in enumerate(fires, 1):
+        local = local_text(fire.scheduled_for, zone)
+        if output == "json":
+            item = {"request": fire.request, "scheduled_for": fire.scheduled_for}
+            echo(json_line({**item, "local": local, "zone": zone}))
+            continue
+        if count == 1:
+            echo(style(f"{'SCHEDULED FOR':25}  {'IN':12}  REQUEST", bold=True))
+        echo(f"{local}  {_distance(fire.scheduled_for - now):12}  {fire.request}")
+    if not count:
+        echo("no upcoming fires", err=True)
+
+
+def _until(fires: Iterable[ComingFire], last: datetime | None) -> Iterator[ComingFire]:
+    return takewhile(lambda fire: last is None or fire.scheduled_for <= last, fires)
+
+
+def _distance(delta: timedelta) -> str:
+    whole = timedelta(seconds=round(delta.total_seconds()))
+    if whole < timedelta():
+        return f"{duration_text(-whole)} ago"
+    return duration_text(whole) if whole else "now"
