@@ -18,7 +18,7 @@ from runner.requests.catalog.reader import CatalogReader
 _SHELL_PATIENCE_S = 10.0
 
 
-def runnable(imported: Import, source: str, *, zone: str) -> Import:
+def runnable(imported: Import, source: str, zone: str) -> Import:
     """Return an import without the requests that cannot run here, with remarks about them.
 
     `zone` is the IANA key for times without an offset.

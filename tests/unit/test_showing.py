@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from runner.cli.commands.show import show_command
+from runner.cli.group import cli
 from runner.resources import schema_text
 
 Keys = dict[str, Any]
@@ -124,8 +124,9 @@ def shown(folder: Path, content: Keys) -> list[str]:
     """Return the output of `show` for a document, without the digest of its text."""
     jobs = folder / "jobs.d"
     (jobs / "shown.yaml").write_text(json.dumps(content))
+    # Through the group: click would keep a help option without -h in a command run alone.
     done = CliRunner().invoke(
-        show_command, ["shown", "--jobs", str(jobs), "--state", str(folder / "state")]
+        cli, ["show", "shown", "--jobs", str(jobs), "--state", str(folder / "state")]
     )
     assert done.exit_code == 0, done.output
     assert "problems" not in done.stdout, done.stdout

@@ -106,8 +106,7 @@ def import_command(
     asked = _checked(_Asked(kind=kind, name=_shown(source), has_users=has_users, command=command))
     settings = Settings(default_zone=places.own_zone, now=datetime.now(UTC), zone=places.given_zone)
     target = folder or places.jobs
-    read = _imported(asked, _text(source), settings)
-    imported = runnable(read, asked.name, zone=places.own_zone)
+    imported = runnable(_imported(asked, _text(source), settings), asked.name, places.own_zone)
     files = _files_of(imported, asked.name, schema=_schema_of(target, places.jobs))
     if not dry_run:
         _write(files, target, places)
