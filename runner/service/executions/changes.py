@@ -43,6 +43,17 @@ class Changes:
             self.left.add(execution)
             self._batch.ended.append(execution)
 
+    def apply(self) -> list[Execution]:
+        """Carry the changes over to the table, after the commit; return what begins.
+
+        An execution that ended must free its guard before another one takes it. What
+        waited goes before what is new.
+        """
+        for execution in self.left:
+            self._in_progress.leave(execution)
+        changed = sorted(self.changed.values(), key=lambda each: each.id not in self._in_progress)
+        return [each for each in changed if self._in_progress.put(each)]
+
     def find(self, execution: str) -> Execution | None:
         """Return an execution that has not ended."""
         if execution in self.left:

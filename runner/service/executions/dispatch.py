@@ -68,18 +68,13 @@ class Dispatcher:
     def carry_out(self, claims: Claims) -> None:
         """Apply the committed decision to the table and the processes.
 
-        The order matters: an execution that ended must free its guard before a released
-        or new one takes it, and stops come last because they may name a new execution.
+        Stops come last because they may name a new execution.
         """
         self._progress.ended.clear()
         for execution_id in claims.changes.left:
             self._timeouts.drop(execution_id)
-            self._in_progress.leave(execution_id)
-        # What waited goes before what is new.
-        changed = claims.changes.changed.values()
-        for execution in sorted(changed, key=lambda each: each.id not in self._in_progress):
-            if self._in_progress.put(execution):
-                self._timeouts.begin(execution)
+        for execution in claims.changes.apply():
+            self._timeouts.begin(execution)
         for execution_id, reason in claims.stops.items():
             self._stop(execution_id, reason)
 

@@ -1,0 +1,271 @@
+"""Which claims start, wait, are skipped or replaced."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.executions_world import DIRECT, ExecutionsWorld, group_of, request, world
+
+from runner.lifecycle import Channel, OnOverlap, Reason
+from runner.requests.model import ProcessRequest, Retry
+from runner.service.executions.execution import execution_of, row_of
+from runner.service.executions.in_progress import InProgress
+from runner.store.rows import Phase
+
+
+def guarded(name: str, on_overlap: OnOverlap = OnOverlap.REFUSE, **changes: Any) -> ProcessRequest:
+    return request(name, prevent_concurrent=True, on_overlap=on_overlap, **changes)
+
+
+def test_a_claim_starts_after_the_commit_and_not_before() -> None:
+    place = world(request("a"))
+    with place.decision() as claims:
+        execution, outcome = claims.claim(
+            place.requests["a"], place.requests, place.now, DIRECT, git="abc"
+        )
+        assert outcome is None
+        assert list(place.in_progress) == []
+    assert list(place.in_progress.starting) == [execution.id]
+    claim = place.running("a").claim
+    assert (claim.channel, claim.requested_by, claim.git_commit) == (
+        Channel.DIRECT,
+        "maria",
+        "abc",
+    )
+
+
+def test_a_claim_by_a_person_is_not_retried_and_has_no_process_on_failure() -> None:
+    place = world(request("a", retry=Retry(attempts=3), on_failure="b"), request("b"))
+    place.claim("a", ask=DIRECT)
+    place.end("a", exit_code=1)
+    assert place.phases() == {}
+
+
+def test_an_unguarded_request_runs_twice_at_a_time() -> None:
+    place = world(request("a"))
+    place.claim("a", "a")
+    assert place.phases() == {"a": ["starting", "starting"]}
+
+
+def test_a_held_guard_refuses_a_second_claim() -> None:
+    place = world(guarded("a"))
+    place.claim("a", "a")
+    assert place.phases() == {"a": ["starting"]}
+    assert place.finished() == [("a", "skipped", "concurrent")]
+
+
+def test_a_guard_queues_one_claim_and_refuses_the_next() -> None:
+    place = world(guarded("a", OnOverlap.QUEUE))
+    place.claim("a")
+    place.claim("a", "a")
+    assert place.phases() == {"a": ["starting", "waiting"]}
+    assert place.finished() == [("a", "skipped", "concurrent")]
+    place.end("a")
+    place.turn()
+    assert place.phases() == {"a": ["starting"]}
+
+
+def test_a_newcomer_replaces_the_holder_and_the_queued_one() -> None:
+    place = world(guarded("a", OnOverlap.REPLACE))
+    (first,) = place.claim("a")
+    with place.decision() as claims:
+        ask = DIRECT
+        claims.claim(place.requests["a"], place.requests, place.now, ask, git=None)
+        claims.claim(place.requests["a"], place.requests, place.now, ask, git=None)
+        assert claims.stops == {first.id: Reason.REPLACED}
+    assert place.phases() == {"a": ["starting", "waiting"]}
+    assert place.finished() == [("a", "killed", "replaced")]
+    assert place.running("a").stopped_for is Reason.REPLACED
+
+
+def test_newcomers_wait_while_others_use_up_max_running() -> None:
+    place = world(request("a"), request("b"), request("c"), max_running=2)
+    place.claim("a", "b", "c")
+    assert place.phases() == {"a": ["starting"], "b": ["starting"], "c": ["waiting"]}
+    place.end("a")
+    place.turn()
+    assert place.phases() == {"b": ["starting"], "c": ["starting"]}
+
+
+def test_what_waits_for_room_goes_before_a_newcomer() -> None:
+    place = world(request("a"), request("b"), request("c"), max_running=1)
+    place.claim("a", "b")
+    place.in_progress.leave(place.running("a").id)
+    place.claim("c")
+    assert place.phases() == {"b": ["starting"], "c": ["waiting"]}
+
+
+def test_a_waiting_execution_whose_guard_is_held_does_not_block_those_behind_it() -> None:
+    place = world(guarded("a", OnOverlap.QUEUE), request("b"), request("c"), max_running=2)
+    place.claim("a", "b")
+    place.claim("a", "c")
+    assert place.phases() == {
+        "a": ["starting", "waiting"],
+        "b": ["starting"],
+        "c": ["waiting"],
+    }
+    place.end("b")
+    place.turn()
+    assert place.phases() == {"a": ["starting", "waiting"], "c": ["starting"]}
+
+
+def test_nothing_starts_while_the_runner_closes() -> None:
+    place = world(request("a"))
+    with place.decision(is_closing=True) as claims:
+        claims.claim(place.requests["a"], place.requests, place.now, DIRECT, git=None)
+    assert place.phases() == {"a": ["waiting"]}
+    assert not place.in_progress.starting
+
+
+def test_a_program_that_serves_one_command_leaves_inherited_executions_waiting() -> None:
+    place = world(request("a", retry=Retry(attempts=2)))
+    former = world(*place.requests.values())
+    with former.decision(is_closing=True) as claims:
+        claims.claim(former.requests["a"], former.requests, former.now, DIRECT, git=None)
+    for row in former.batch.executions.values():
+        place.in_progress.put(execution_of(row))
+    with place.decision(starts_inherited=False) as claims:
+        claims.release_waiting()
+    assert place.phases() == {"a": ["waiting"]}
+    place.turn()
+    assert place.phases() == {"a": ["starting"]}
+
+
+def test_what_follows_an_inherited_execution_is_inherited_too() -> None:
+    place = world(request("a", retry=Retry(attempts=2, delay=timedelta())))
+    (claimed,) = place.claim("a")
+    place.in_progress.leave(claimed.id)
+    place.in_progress.put(execution_of(row_of(claimed)))
+    place.end("a", exit_code=1)
+    (again,) = place.in_progress
+    assert (again.claim.attempt, again.is_inherited) == (2, True)
+
+
+def test_a_stop_ends_what_waits_at_once_and_keeps_who_asked() -> None:
+    place = world(request("a"), max_running=0)
+    (waiting,) = place.claim("a")
+    with place.decision() as claims:
+        claims.stop(waiting, Reason.KILLED_BY_USER, by="maria")
+    assert place.phases() == {}
+    assert place.finished() == [("a", "killed", "killed_by_user")]
+    assert place.batch.ended == [waiting.id]
+    assert place.batch.executions == {}
+
+
+def test_a_stop_keeps_its_first_reason_in_the_row() -> None:
+    place = world(request("a"))
+    (execution,) = place.claim("a")
+    for reason in (Reason.KILLED_BY_USER, Reason.REPLACED):
+        with place.decision() as claims:
+            claims.stop(execution, reason, by=None)
+        assert claims.stops == {execution.id: reason}
+    row = place.batch.executions[execution.id]
+    assert row.stopped_for == Reason.KILLED_BY_USER
+
+
+def test_a_group_is_stopped_together_with_its_member() -> None:
+    place = world(request("g", group_of("a", "b")), request("a"), request("b"))
+    (group,) = place.claim("g")
+    member = place.running("g › a")
+    with place.decision() as claims:
+        claims.stop(group, Reason.KILLED_BY_USER, by="maria")
+    assert claims.stops == dict.fromkeys((group.id, member.id), Reason.KILLED_BY_USER)
+
+
+def test_a_step_of_the_clock_shifts_the_start_of_a_delayed_attempt() -> None:
+    place = world(request("a", retry=Retry(attempts=2, delay=timedelta(minutes=5))))
+    place.claim("a")
+    place.end("a", exit_code=1)
+    back = timedelta(hours=-1)
+    place.now += back
+    with place.decision() as claims:
+        claims.shift_delayed(back)
+    place.go_on(timedelta(minutes=4))
+    assert place.phases() == {"a": ["waiting"]}
+    place.go_on(timedelta(minutes=1))
+    assert place.phases() == {"a": ["starting"]}
+
+
+NAMES = ("free", "refuse", "queue", "replace", "retried", "group")
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("claim"), st.sampled_from(NAMES)),
+        st.tuples(st.just("end"), st.integers(0, 5)),
+        st.tuples(st.just("fail"), st.integers(0, 5)),
+        st.tuples(st.just("kill"), st.integers(0, 5)),
+    ),
+    max_size=25,
+)
+
+
+def law_world(max_running: int | None) -> ExecutionsWorld:
+    return world(
+        request("free"),
+        guarded("refuse"),
+        guarded("queue", OnOverlap.QUEUE),
+        guarded("replace", OnOverlap.REPLACE),
+        guarded("retried", OnOverlap.QUEUE, retry=Retry(attempts=3, delay=timedelta())),
+        request("group", group_of("free", "queue", "retried"), prevent_concurrent=True),
+        max_running=max_running,
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS, st.sampled_from([None, 1, 3]))
+def test_whatever_is_claimed_stopped_or_ends_the_limits_hold_and_nothing_is_lost(
+    steps: list[tuple[str, object]], max_running: int | None
+) -> None:
+    place, claimed = law_world(max_running), 0
+    for step, what in steps:
+        if step == "claim":
+            claimed += len(place.claim(str(what)))
+        else:
+            take_step(place, step, int(str(what)))
+        check_limits(place, max_running)
+        check_that_a_restart_restores_guards(place)
+    recorded = [
+        fields["execution"]
+        for event, fields in place.records
+        if event == "execution.finished" and fields["channel"] == "process_scheduler"
+    ]
+    known = [*place.exited, *place.in_progress]
+    fired = [each.id for each in known if each.claim.channel is Channel.PROCESS_SCHEDULER]
+    verdicts = Counter([*recorded, *fired])
+    assert (len(verdicts), set(verdicts.values())) == (claimed, {1} if claimed else set())
+
+
+def take_step(place: ExecutionsWorld, step: str, number: int) -> None:
+    processes = [
+        each for each in place.in_progress if each.phase is not Phase.WAITING and not each.is_group
+    ]
+    if not processes:
+        place.turn()
+        return
+    execution = processes[number % len(processes)]
+    if step == "kill":
+        with place.decision() as claims:
+            claims.stop(execution, Reason.KILLED_BY_USER, by="maria")
+    else:
+        place.end_execution(execution, exit_code=int(step == "fail"))
+
+
+def check_limits(place: ExecutionsWorld, max_running: int | None) -> None:
+    begun = [each for each in place.in_progress if each.phase is not Phase.WAITING]
+    processes = [each for each in begun if not each.is_group]
+    assert place.in_progress.occupied == len(processes)
+    assert max_running is None or len(processes) <= max_running
+    holders = Counter(each.guard for each in begun if each.guard is not None)
+    assert set(holders.values()) <= {1}, "two executions run under one guard"
+
+
+def check_that_a_restart_restores_guards(place: ExecutionsWorld) -> None:
+    restored = InProgress()
+    for row in map(row_of, place.in_progress):
+        restored.put(execution_of(row))
+    for execution in place.in_progress:
+        if execution.phase is not Phase.WAITING and execution.guard is not None:
+            assert restored.holder(execution.guard) == execution

@@ -1,0 +1,177 @@
+"""What follows the end of an execution: a retry, the next member, or on_failure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from support.executions_world import ExecutionsWorld, group_of, process, request, world
+
+from runner.lifecycle import Channel, IfInterrupted, OnOverlap, Reason
+from runner.requests.model import Group, Retry
+from runner.service.executions.outcomes import LOST, OUTLIVED, Outcome
+
+MINUTE = timedelta(minutes=1)
+
+
+def test_a_failed_attempt_is_followed_by_the_next_one_after_its_delay() -> None:
+    place = world(request("a", retry=Retry(attempts=3, delay=MINUTE, backoff=2)))
+    place.claim("a")
+    for attempt, delay in ((2, MINUTE), (3, 2 * MINUTE)):
+        place.end("a", exit_code=1)
+        assert place.phases() == {"a": ["waiting"]}
+        place.go_on(delay)
+        claim = place.running("a").claim
+        assert (claim.attempt, claim.channel) == (attempt, Channel.RETRY)
+    place.end("a", exit_code=1)
+    assert place.phases() == {}
+
+
+def test_a_success_is_not_retried() -> None:
+    place = world(request("a", retry=Retry(attempts=3)))
+    place.claim("a")
+    place.end("a")
+    assert place.phases() == {}
+
+
+def test_a_retry_keeps_the_guard_while_it_waits() -> None:
+    place = world(
+        request(
+            "a",
+            prevent_concurrent=True,
+            on_overlap=OnOverlap.REFUSE,
+            retry=Retry(attempts=2, delay=MINUTE),
+        )
+    )
+    place.claim("a")
+    place.end("a", exit_code=1)
+    place.claim("a")
+    assert place.phases() == {"a": ["waiting"]}
+    assert place.finished() == [("a", "skipped", "concurrent")]
+
+
+def test_on_failure_runs_once_and_gets_the_record() -> None:
+    place = world(request("a", on_failure="b"), request("b", on_failure="b"))
+    place.claim("a")
+    place.end("a", exit_code=1)
+    claim = place.running("b").claim
+    assert (claim.requested_by, claim.channel) == ("on_failure of a", Channel.DIRECT)
+    assert "RUNNER_FAILED_RECORD" in claim.told
+    place.end("b", exit_code=1)
+    assert place.phases() == {}
+
+
+def test_on_failure_waits_for_the_last_attempt() -> None:
+    place = world(request("a", retry=Retry(attempts=2, delay=MINUTE), on_failure="b"), request("b"))
+    place.claim("a")
+    place.end("a", exit_code=1)
+    assert place.phases() == {"a": ["waiting"]}
+    place.go_on(MINUTE)
+    place.end("a", exit_code=1)
+    assert place.phases() == {"b": ["starting"]}
+
+
+def test_a_success_has_no_process_on_failure() -> None:
+    place = world(request("a", on_failure="b"), request("b"))
+    place.claim("a")
+    place.end("a")
+    assert place.phases() == {}
+
+
+def test_a_missing_request_for_on_failure_is_recorded_as_a_failed_start() -> None:
+    place = world(request("a", on_failure="gone"))
+    place.claim("a")
+    place.end("a", exit_code=1)
+    assert place.finished() == [("gone", "error", "spawn_failed")]
+
+
+def chain(*, stop_on_failure: bool = False) -> ExecutionsWorld:
+    return world(
+        request("g", group_of("a", "b", "c", stop_on_failure=stop_on_failure)),
+        *(request(name) for name in "abc"),
+    )
+
+
+def test_members_run_one_after_another_and_the_group_succeeds() -> None:
+    place = chain()
+    (group,) = place.claim("g")
+    for sequence, name in enumerate("abc", 1):
+        member = place.running(f"g › {name}")
+        assert (member.claim.group, member.claim.sequence) == (group.id, sequence)
+        assert place.in_progress.member(group.id) == member
+        place.end(f"g › {name}")
+    assert place.phases() == {}
+    assert place.finished() == [("g", "success", None)]
+
+
+def test_a_group_goes_on_after_a_failed_member_and_is_an_error() -> None:
+    place = chain()
+    place.claim("g")
+    place.end("g › a", exit_code=1)
+    place.end("g › b")
+    place.end("g › c")
+    assert place.finished() == [("g", "error", "member_failed")]
+
+
+def test_a_group_that_stops_on_failure_ends_with_its_first_failed_member() -> None:
+    place = chain(stop_on_failure=True)
+    place.claim("g")
+    place.end("g › a", exit_code=1)
+    assert place.phases() == {}
+    assert place.finished() == [("g", "error", "member_failed")]
+
+
+def test_a_stopped_group_ends_with_its_member() -> None:
+    place = chain()
+    (group,) = place.claim("g")
+    with place.decision() as claims:
+        claims.stop(group, Reason.KILLED_BY_USER, by="maria")
+    place.end("g › a", exit_code=1)
+    assert place.phases() == {}
+    assert place.finished() == [("g", "killed", "killed_by_user")]
+
+
+def test_a_member_of_a_stopped_group_is_not_retried() -> None:
+    place = world(request("g", group_of("a")), request("a", retry=Retry(attempts=3)))
+    (group,) = place.claim("g")
+    with place.decision() as claims:
+        claims.stop(group, Reason.KILLED_BY_USER, by="maria")
+    place.end("g › a", exit_code=1)
+    assert place.phases() == {}
+
+
+def test_a_group_whose_members_end_is_unknown_ends_as_interrupted() -> None:
+    place = chain()
+    place.claim("g")
+    place.end_as(place.running("g › a"), LOST)
+    assert place.phases() == {}
+    assert place.finished() == [("g", "system_restart", "runner_lost")]
+
+
+def test_a_member_that_is_not_scheduled_is_skipped_and_harms_no_group() -> None:
+    skipped = process("x", scheduled=False)
+    place = world(request("g", Group(members=(skipped, process("y")), stop_on_failure=True)))
+    place.claim("g")
+    place.end("g › y")
+    assert place.finished() == [("x", "skipped", "unscheduled"), ("g", "success", None)]
+
+
+def test_a_group_that_contains_itself_by_now_fails_instead_of_running_for_ever() -> None:
+    place = world(request("g", group_of("a")), request("a"))
+    place.requests["a"] = request("a", group_of("g"))
+    place.claim("g")
+    assert place.phases() == {}
+    assert ("g", "error", "member_failed") in place.finished()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "phases"), [(LOST, {"a": ["starting"]}), (OUTLIVED, {})], ids=["lost", "outlived"]
+)
+def test_an_interrupted_execution_runs_again_unless_it_may_have_completed(
+    outcome: Outcome, phases: dict[str, list[str]]
+) -> None:
+    place = world(request("a", if_interrupted=IfInterrupted.RERUN))
+    place.claim("a")
+    place.end_as(place.running("a"), outcome)
+    place.turn()
+    assert place.phases() == phases
