@@ -1,5 +1,7 @@
 """A process as JSON text for the store, and back. Pure.
 
+The form of a field follows from its type in the model.
+
 Defaults are left out, so the text of an earlier version reads as a process of this one.
 Keys that only a later version knows are ignored. Durations are whole microseconds. The
 text is ASCII, so that a lone surrogate survives.
@@ -8,24 +10,21 @@ text is ASCII, so that a lone surrogate survives.
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from datetime import timedelta
+from enum import Enum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, assert_never
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, assert_never, get_args, get_origin, get_type_hints
 
-from runner.lifecycle import IfInterrupted, OnOverlap
 from runner.requests.model import (
     Action,
     Command,
     Group,
-    Limits,
     Process,
     Python,
     Reference,
-    Retry,
-    RunAs,
     Shell,
-    Success,
 )
 
 if TYPE_CHECKING:
@@ -117,17 +116,15 @@ class _Way:
 
 
 class _Kept:
-    """The conversion of a dataclass: the defaults of its fields, and the ways of values
-    that JSON lacks.
+    """The conversion of a dataclass: the defaults of its fields, and the ways of their types.
 
     The caller converts the fields `apart` itself.
     """
 
-    def __init__(
-        self, type_: type[Any], ways: Mapping[str, _Way], *, apart: Collection[str] = ()
-    ) -> None:
+    def __init__(self, type_: type[Any], *, apart: Collection[str] = ()) -> None:
+        types = get_type_hints(type_)
         kept = [field for field in fields(type_) if field.name not in apart]
-        ways = {field.name: ways.get(field.name, _AS_IT_IS) for field in kept}
+        ways = {field.name: _way_of(types[field.name]) for field in kept}
         self._values = attrgetter(*ways)
         self._defaults = [(field.name, _default(field), ways[field.name].write) for field in kept]
         self._readers = {name: way.read for name, way in ways.items()}
@@ -152,35 +149,36 @@ def _default(field: Field[Any]) -> object:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def _nested(type_: type[Any], ways: Mapping[str, _Way]) -> _Way:
-    kept = _Kept(type_, ways)
-    return _Way(kept.json_of, lambda data: type_(**kept.known(data)))
+def _way_of(type_: Any) -> _Way:
+    """Return the way of a field's type.
+
+    None is the default of every field that may be None, and defaults are left out.
+    Raises TypeError for a type without a way.
+    """
+    if isinstance(type_, UnionType):
+        (type_,) = (each for each in get_args(type_) if each is not NoneType)
+    whole: type[Any] = get_origin(type_) or type_
+    if whole in _WAYS:
+        return _WAYS[whole]
+    if issubclass(whole, Enum):
+        return _Way(_same, whole)
+    if not is_dataclass(whole):
+        raise TypeError(f"the store has no JSON form for {type_}")
+    kept, build = _Kept(whole), whole
+    return _Way(kept.json_of, lambda data: build(**kept.known(data)))
 
 
 def _same(value: Any) -> Any:
     return value
 
 
-_AS_IT_IS = _Way(_same, _same)
-_TUPLE = _Way(_same, tuple)
-_CODES = _Way(sorted, frozenset)
-_DURATION = _Way(
-    lambda span: span // _MICROSECOND, lambda microseconds: timedelta(microseconds=microseconds)
-)
-_PROCESS = _Kept(
-    Process,
-    {
-        "environment_files": _TUPLE,
-        "secrets": _TUPLE,
-        "run_as": _nested(RunAs, {}),
-        "limits": _nested(Limits, {"cpu": _DURATION}),
-        "timeout": _DURATION,
-        "stop_grace": _DURATION,
-        "on_overlap": _Way(_same, OnOverlap),
-        "success": _nested(Success, {"exit_codes": _CODES}),
-        "retry": _nested(Retry, {"delay": _DURATION, "max_delay": _DURATION, "exit_codes": _CODES}),
-        "if_interrupted": _Way(_same, IfInterrupted),
-        "emptied": _TUPLE,
-    },
-    apart=("name", "directory", "action"),
-)
+_WAYS: Mapping[Any, _Way] = {
+    **dict.fromkeys((str, int, float, bool, dict), _Way(_same, _same)),
+    tuple: _Way(_same, tuple),
+    frozenset: _Way(sorted, frozenset),
+    timedelta: _Way(
+        lambda span: span // _MICROSECOND,
+        lambda microseconds: timedelta(microseconds=microseconds),
+    ),
+}
+_PROCESS = _Kept(Process, apart=("name", "directory", "action"))
