@@ -16,13 +16,16 @@ from __future__ import annotations
 import re
 
 # Possessive quantifiers (`*+`) never backtrack, so a hostile file of a megabyte stays
-# linear.
+# linear. They repeat single characters only: before 3.11.5, Python loses its place when a
+# possessive group fails halfway (github.com/python/cpython/issues/106052). `_end_of`
+# repeats the groups.
 _NOTHING = re.compile(r"[ \t]*+(?:[#;][^\n\r]*+)?(?:[\n\r]|\Z)")
 _NAME = re.compile(r"[ \t]*+(?:export[ \t]++(?!=))?([^\s=]++)[ \t]*+=[ \t]*+")
 _GOOD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_SINGLE = re.compile(r"'([^']*+)'[ \t]*+")
-_DOUBLE = re.compile(r'"((?:[^"\\]++|\\.)*+)"[ \t]*+', re.DOTALL)
-_BARE = re.compile(r"((?:[^\\\n\r \t]++|\\(?:\r\n|.)|[ \t]++(?![\n\r]|\Z))*+)[ \t]*+", re.DOTALL)
+_BLANKS = re.compile(r"[ \t]*+")
+_IN_SINGLE = re.compile(r"[^']++")
+_IN_DOUBLE = re.compile(r'[^"\\]++|\\.', re.DOTALL)
+_IN_BARE = re.compile(r"[^\\\n\r \t]++|\\(?:\r\n|.)|[ \t]++(?![\n\r]|\Z)", re.DOTALL)
 _ESCAPED = re.compile(r"\\(\r\n|.)", re.DOTALL)
 _ENDS = ("\n", "\r", "\r\n")
 
@@ -64,16 +67,29 @@ def _name(text: str, at: int) -> tuple[str, int]:
 def _value(text: str, at: int) -> tuple[str, int]:
     """Return a value, quoted and unquoted parts joined, and the offset of its end."""
     parts = []
-    while text[at : at + 1] in {"'", '"'}:
-        found = (_SINGLE if text[at] == "'" else _DOUBLE).match(text, at)
-        if not found:
+    while (quote := text[at : at + 1]) in {"'", '"'}:
+        end = _end_of(_IN_SINGLE if quote == "'" else _IN_DOUBLE, text, at + 1)
+        if text[end : end + 1] != quote:
             raise _error(text, at, "the quote that is opened here is never closed")
-        parts.append(found[1] if text[at] == "'" else _ESCAPED.sub(_in_double_quotes, found[1]))
+        quoted = text[at + 1 : end]
+        parts.append(quoted if quote == "'" else _ESCAPED.sub(_in_double_quotes, quoted))
+        at = _end_of_blanks(text, end + 1)
+    end = _end_of(_IN_BARE, text, at)
+    parts.append(_ESCAPED.sub(_outside, text[at:end]))
+    return "".join(parts), _end_of_blanks(text, end)
+
+
+def _end_of(part: re.Pattern[str], text: str, at: int) -> int:
+    """Return the offset after as many parts as follow `at`. A part is never empty."""
+    while found := part.match(text, at):
         at = found.end()
-    bare = _BARE.match(text, at)
-    assert bare  # matches the empty string too
-    parts.append(_ESCAPED.sub(_outside, bare[1]))
-    return "".join(parts), bare.end()
+    return at
+
+
+def _end_of_blanks(text: str, at: int) -> int:
+    blanks = _BLANKS.match(text, at)
+    assert blanks  # matches the empty string too
+    return blanks.end()
 
 
 def _in_double_quotes(escape: re.Match[str]) -> str:

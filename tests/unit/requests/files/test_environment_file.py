@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import runner
 from runner.execution.environment_files import read
 from runner.execution.spawn import SpawnError
 from runner.requests.files.environment_file import parse
@@ -182,3 +184,15 @@ def test_an_unreadable_file_is_refused_without_blocking(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_not_part_of_a_name(tmp_path: Path) -> None:
     (tmp_path / "a.env").write_bytes(b"\xef\xbb\xbfA=1\n")
     assert read(str(tmp_path / "a.env")) == {"A": "1"}
+
+
+def test_no_regular_expression_repeats_a_group_possessively() -> None:
+    """Python before 3.11.5 matches such a group wrongly (CPython issue 106052)."""
+    possessive = re.compile(r"\)(?:[*+?]|\{[\d,]+\})\+|\(\?>")
+    found = [
+        f"{path}: {line.strip()}"
+        for path in Path(str(runner.__file__)).parent.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if "re.compile" in line and possessive.search(line)
+    ]
+    assert not found
