@@ -46,7 +46,7 @@ def is_plain(launch: Launch) -> bool:
         and launch.umask is None
         and launch.nice is None
         and launch.limits is None
-        and not (launch.secrets or launch.is_callable or launch.is_stderr_told)
+        and not (launch.secrets or launch.is_callable or launch.is_stderr_reported)
     )
 
 
@@ -102,7 +102,7 @@ def _orders(launch: Launch, cgroups: Cgroups | None, report: Report) -> Orders:
     limits = launch.limits or Limits()
     return {
         "arguments": _called(launch, report) if launch.is_callable else list(launch.arguments),
-        "environment": {**(identity.told if identity else {}), **launch.environment},
+        "environment": {**(identity.login_variables if identity else {}), **launch.environment},
         "directory": launch.directory,
         "report": report.descriptor,
         "is_reporting": launch.is_callable,
@@ -115,7 +115,7 @@ def _orders(launch: Launch, cgroups: Cgroups | None, report: Report) -> Orders:
         if identity and not identity.is_ours
         else None,
         "secrets": _secrets(launch.secrets),
-        "is_stderr_told": launch.is_stderr_told,
+        "is_stderr_reported": launch.is_stderr_reported,
         "cgroup": _cgroup(launch.execution, limits, cgroups),
     }
 

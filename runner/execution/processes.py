@@ -124,7 +124,7 @@ class Processes:
             stop_grace_s=launch.stop_grace_s,
             is_adopted=False,
             report=report,
-            is_supervised=bool(launch.secrets or launch.is_stderr_told),
+            is_supervised=bool(launch.secrets or launch.is_stderr_reported),
             own_peak=begun.own_peak,
         )
         self._mains[pid] = watched

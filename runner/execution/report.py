@@ -32,7 +32,7 @@ _ELLIPSIS = "…".encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ReportContent:
     """The content of a report."""
 
     failure: str | None = None
@@ -50,19 +50,19 @@ class Report:
     descriptor: int
     secrets: frozenset[str]
 
-    def read(self) -> Told:
+    def read(self) -> ReportContent:
         """Read the current content.
 
         The user's process can write to the report as well, so ignore what is malformed.
         """
         pieces = os.pread(self.descriptor, _LONGEST_READ, 0).split(b"\0")
-        told = {
+        content = {
             kind: text for kind, colon, text in (piece.partition(b":") for piece in pieces) if colon
         }
-        return Told(
-            failure=self._shown(told.get(b"failure")),
-            result=self._shown(told.get(b"result")),
-            has_stderr=b"stderr" in told,
+        return ReportContent(
+            failure=self._shown(content.get(b"failure")),
+            result=self._shown(content.get(b"result")),
+            has_stderr=b"stderr" in content,
         )
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ class Launch:
     secrets: frozenset[str] = frozenset()
     """Values to mask in the output and in all messages."""
     is_callable: bool = False
-    is_stderr_told: bool = False
+    is_stderr_reported: bool = False
     """Whether the exit must say if the process wrote to stderr."""
 
 

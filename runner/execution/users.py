@@ -28,13 +28,13 @@ _CAP_SETGID, _CAP_SETUID = 6, 7  # capability.h
 class Identity:
     """A resolved user.
 
-    `told` are the variables that a login sets: HOME, USER, LOGNAME, SHELL and PATH.
+    `login_variables` are those that a login sets: HOME, USER, LOGNAME, SHELL and PATH.
     """
 
     uid: int
     gid: int
     groups: tuple[int, ...]
-    told: dict[str, str]
+    login_variables: dict[str, str]
 
     @property
     def is_ours(self) -> bool:
@@ -57,7 +57,7 @@ def resolve(run_as: RunAs) -> Identity:
         uid=uid,
         gid=gid,
         groups=_groups(user.pw_name, gid) if user else (gid,),
-        told=_login_variables(run_as.user, user),
+        login_variables=_login_variables(run_as.user, user),
     )
     if not identity.is_ours and not _may_change():
         raise SpawnError(

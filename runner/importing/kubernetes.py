@@ -104,7 +104,7 @@ class _CronJob:
         top.ignore(*_NO_MEANING)
         self._metadata(top.mapping("metadata"))
         self._spec(top.mapping("spec"))
-        top.tell_left()
+        top.report_unused()
 
     def _metadata(self, metadata: Keys) -> None:
         name, namespace = metadata.text("name") or "cronjob", metadata.text("namespace")

@@ -16,7 +16,7 @@ from datetime import date, datetime, time, timedelta
 from runner.importing.cron_dialects import QUARTZ
 from runner.importing.imported import Data, Draft, Import, Remark, Settings, Severity, finished
 from runner.importing.openbravo_rows import Row, rows_of
-from runner.importing.scheduling import cron_timing, tell_daily_changes
+from runner.importing.scheduling import cron_timing, report_daily_changes
 from runner.timing.parsing import WEEKDAYS
 from runner.timing.zones import wall_at, zone_named
 
@@ -280,7 +280,7 @@ class _Request:
             )
             return None
         zone = self._settings.zone or self._settings.default_zone
-        tell_daily_changes(self.draft, clock, zone, self._settings, at_clock_changes)
+        report_daily_changes(self.draft, clock, zone, self._settings, at_clock_changes)
         finish = self._finish(is_inclusive=True)
         return {"at": clock, **self._start(), **finish, **self._settings.timezone}
 

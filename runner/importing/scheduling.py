@@ -54,7 +54,7 @@ def cron_timing(
         **bounds,
         **_zone(draft, zone, settings),
     }
-    tell_clock_changes(
+    report_clock_changes(
         draft,
         written,
         expression,
@@ -91,7 +91,7 @@ def _years(text: str, dialect: Dialect) -> Data:
     return {"start": f"{bounds[0]}-01-01", "finish": f"{bounds[1]}-12-31"}
 
 
-def tell_clock_changes(
+def report_clock_changes(
     draft: Draft, text: str, expression: str, dialect: Dialect, zone: str, settings: Settings
 ) -> None:
     """Remark on fire times that the clocks skip or repeat, if the source treats them
@@ -117,7 +117,9 @@ def tell_clock_changes(
         draft.differs(f"when the clocks of {zone} change, {dialect.at_clock_changes}; here {here}")
 
 
-def tell_daily_changes(draft: Draft, clock: str, zone: str, settings: Settings, what: str) -> None:
+def report_daily_changes(
+    draft: Draft, clock: str, zone: str, settings: Settings, what: str
+) -> None:
     """Remark on a time of day that the clocks skip or repeat.
 
     `what` says what the source does then.

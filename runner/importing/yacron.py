@@ -61,7 +61,7 @@ def from_yacron(text: str, settings: Settings, *, name: str) -> Import:
             drafts.append(_Job(job, defaults, settings, has_includes="include" in top.data).draft)
         if document.data is not None and not isinstance(document.data, dict):
             file.changed("this is not a yacron configuration, which is a mapping with `jobs`")
-        _tell_file(top, file)
+        _report_file(top, file)
         remarks += file.remarks
     return finished(drafts, remarks, settings)
 
@@ -70,7 +70,7 @@ def _mapping(data: object) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _tell_file(top: Keys, file: Draft) -> None:
+def _report_file(top: Keys, file: Draft) -> None:
     for included in top.items("include"):
         file.changed(
             f"{included} is included, but was not read", "import it too", line=top.line("include")
@@ -132,7 +132,7 @@ class _Job:
                 "`include` was not read and may contain defaults for it",
                 "copy them into the file and import it again",
             )
-        self._keys.tell_left()
+        self._keys.report_unused()
 
     def _environment(self, defaults: Keys, job: Keys) -> None:
         found = {}

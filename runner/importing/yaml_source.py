@@ -45,7 +45,7 @@ def documents_of(text: str, name: str) -> tuple[Document, ...]:
 class Keys:
     """A mapping of the source that records which keys an importer has used.
 
-    An importer takes each key that it understands. Afterwards `tell_left` reports the
+    An importer takes each key that it understands. Afterwards `report_unused` reports the
     other keys.
     """
 
@@ -142,7 +142,7 @@ class Keys:
         for keys in self.below.values():
             yield from keys.left()
 
-    def tell_left(self) -> None:
+    def report_unused(self) -> None:
         """Remark on each key that was not taken. Call it last, on the outermost mapping."""
         for keys, key in self.left():
             self.draft.changed(f"`{keys.named(key)}` is not carried over", line=keys.line(key))

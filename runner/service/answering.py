@@ -110,7 +110,7 @@ def _exec(command: Command, decision: Decision) -> Answer:
         return Answer(is_done=False, lines=(decision.jobs_trouble,))
     try:
         request = _request(name, decision)
-        refuse_told_secrets(command.params, request, decision.requests.get, os.environ)
+        refuse_secret_params(command.params, request, decision.requests.get, os.environ)
     except RefusedError as error:
         return Answer(is_done=False, lines=(str(error),))
     ask = Ask(channel=Channel.DIRECT, by=command.requested_by, params=command.params)
@@ -125,7 +125,7 @@ def _exec(command: Command, decision: Decision) -> Answer:
     return Answer(is_done=True, data=data)
 
 
-def refuse_told_secrets(
+def refuse_secret_params(
     params: Mapping[str, Any], request: ProcessRequest, find: _Find, environment: Mapping[str, str]
 ) -> None:
     """Refuse a parameter that `secrets` names, or that holds a value to mask.

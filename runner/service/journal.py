@@ -209,7 +209,7 @@ class Journal:
     def _take_place(self) -> None:
         """Commit the place of the next bytes before the log gets them.
 
-        After a crash, `recover` can then tell which part of a batch arrived.
+        After a crash, `recover` then sees which part of a batch arrived.
         """
         # The log may have been rotated since the last append (another inode), or truncated
         # (a smaller offset). If it is where the store knows it to be, no commit is needed.

@@ -117,3 +117,21 @@ def test_a_stop_does_not_hang_on_a_console_that_nobody_reads(place: Place, kind:
         console.runner.send_signal(signal.SIGTERM)
         assert console.runner.wait(timeout=60) == 0
         assert place.records()[-1]["event"] == "runner.stopped"
+
+
+def test_an_error_at_the_end_does_not_hang_on_a_console_that_nobody_reads() -> None:
+    own, its = os.pipe()
+    script = (
+        "import sys; from loguru import logger; from runner.cli.output.console import Console\n"
+        "with Console('text', 'UTC'):\n"
+        "    for _ in range(100): logger.info('x' * 10_000)\n"
+        "sys.exit('the store is gone ' + 'x' * 100_000)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=its)
+    os.close(its)
+    try:
+        assert process.wait(timeout=60) == 1
+    finally:
+        process.kill()
+        process.wait()
+        os.close(own)

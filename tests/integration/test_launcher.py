@@ -239,9 +239,9 @@ def test_to_become_oneself_needs_no_right(world: World) -> None:
 # Beside it: masking, and the knowledge of stderr
 
 
-def _masked(world: World, script: str, *, is_stderr_told: bool = False) -> tuple[Exit, bytes]:
+def _masked(world: World, script: str, *, is_stderr_reported: bool = False) -> tuple[Exit, bytes]:
     name = world.spawn(
-        sys.executable, "-uc", script, secrets=_SECRETS, is_stderr_told=is_stderr_told
+        sys.executable, "-uc", script, secrets=_SECRETS, is_stderr_reported=is_stderr_reported
     )
     return world.exit(name), world.output_file(name).read_bytes()
 
@@ -293,10 +293,10 @@ def test_what_is_no_secret_is_shown_at_once(world: World) -> None:
 
 @pytest.mark.parametrize("stream", [1, 2])
 def test_what_went_to_stderr_is_known(world: World, stream: int) -> None:
-    ended = world.exit(name := world.shell(f"echo x >&{stream}", is_stderr_told=True))
+    ended = world.exit(name := world.shell(f"echo x >&{stream}", is_stderr_reported=True))
     assert (ended.has_stderr, world.output(name)) == (stream == 2, "x\n")
     ended, output = _masked(
-        world, f"import os; os.write({stream}, b'hunter2')", is_stderr_told=True
+        world, f"import os; os.write({stream}, b'hunter2')", is_stderr_reported=True
     )
     assert (ended.has_stderr, output) == (stream == 2, b"***")
 
@@ -306,13 +306,13 @@ def test_the_program_ends_and_so_does_its_supervisor_alike(world: World) -> None
     deadly = [n for n in signal.valid_signals() if n not in _HARMLESS]
     names = {
         n: world.spawn(
-            sys.executable, "-Sc", f"import os; os.kill(os.getpid(), {n})", is_stderr_told=True
+            sys.executable, "-Sc", f"import os; os.kill(os.getpid(), {n})", is_stderr_reported=True
         )
         for n in (*deadly[::4], signal.SIGKILL, signal.SIGSEGV)
     }
     for number, name in names.items():
         assert (world.exit(name).signal, world.exit(name).exit_code) == (number, None)
-    assert world.exit(world.shell("exit 255", is_stderr_told=True)).exit_code == 255
+    assert world.exit(world.shell("exit 255", is_stderr_reported=True)).exit_code == 255
 
 
 _HARMLESS = {
@@ -332,7 +332,7 @@ _HARMLESS = {
 
 def test_the_last_words_after_the_stop_signal_are_not_lost(world: World) -> None:
     script = "trap 'echo bye; exit 3' TERM; echo 1; while :; do sleep 0.01; done"
-    name = world.shell(script, secrets=_SECRETS, is_stderr_told=True)
+    name = world.shell(script, secrets=_SECRETS, is_stderr_reported=True)
     world.told(name)
     world.stop(name)
     assert world.exit(name).exit_code == 3
@@ -382,7 +382,7 @@ def test_who_keeps_the_pipe_open_does_not_hold_the_end(world: World) -> None:
 
 def test_a_program_that_closes_its_output_is_supervised_to_its_end(world: World) -> None:
     ended = world.exit(
-        world.shell("exec >&- 2>&-; sleep 0.1; exit 5", secrets=_SECRETS, is_stderr_told=True)
+        world.shell("exec >&- 2>&-; sleep 0.1; exit 5", secrets=_SECRETS, is_stderr_reported=True)
     )
     assert (ended.exit_code, ended.has_stderr) == (5, False)
 
@@ -407,7 +407,7 @@ def test_it_survives_its_runner_and_goes_on_masking(world: World, tmp_path: Path
 
 
 def test_its_output_stays_private_and_its_files_closed(world: World) -> None:
-    name = world.spawn("/bin/ls", "/proc/self/fd", secrets=_SECRETS, is_stderr_told=True)
+    name = world.spawn("/bin/ls", "/proc/self/fd", secrets=_SECRETS, is_stderr_reported=True)
     world.exit(name)
     assert world.output(name).split() == ["0", "1", "2", "3"]  # 3 is the folder that ls lists
     assert stat.S_IMODE(world.output_file(name).stat().st_mode) == 0o600

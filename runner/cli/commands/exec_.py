@@ -75,7 +75,7 @@ def exec_command(
     command = Command(kind=Kind.EXEC, targets=(name,), params=dict(map(_param, params)))
     try:
         if command.params:
-            _refuse_told_secrets(command, places)
+            _refuse_secret_params(command, places)
         interruptions = _Interruptions()
         with interruptions.caught():
             code = reach(
@@ -102,14 +102,14 @@ def _param(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _refuse_told_secrets(command: Command, places: Places) -> None:
+def _refuse_secret_params(command: Command, places: Places) -> None:
     """Refuse parameters that contain secrets, before the command is written to the
     store.
 
     Raises RefusedError.
     """
     from runner.requests.model import ProcessRequest
-    from runner.service.answering import refuse_told_secrets
+    from runner.service.answering import refuse_secret_params
     from runner.service.registry import remembered
 
     with closing(read_store(places.state)) as reader:
@@ -119,7 +119,7 @@ def _refuse_told_secrets(command: Command, places: Places) -> None:
         return remembered([row for row in rows if row.name == name], zone=places.zone)[0].get(name)
 
     if (request := find(command.targets[0])) is not None:
-        refuse_told_secrets(command.params, request, find, os.environ)
+        refuse_secret_params(command.params, request, find, os.environ)
 
 
 def _through_runner(answer: Answer, places: Places, interruptions: _Interruptions) -> int:

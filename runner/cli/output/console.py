@@ -51,8 +51,7 @@ class Console:
         self.zone: Callable[[], str] = lambda: zone
         """Returns the IANA key of the zone that the console's times are in."""
         self._is_json = log_format == "json"
-        is_terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._is_coloured = is_terminal and "NO_COLOR" not in os.environ
+        self._is_coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         self._level = level.upper()
         logger.remove()
         self._file = None if log_file is None else self._writer_of(log_file)
@@ -78,9 +77,11 @@ class Console:
         at: TracebackType | None,
     ) -> None:
         logger.remove()
-        for writer in (self._stderr, self._file):
-            if writer is not None:
-                writer.close()
+        if self._file is not None:
+            self._file.close()
+        if not self._stderr.close():
+            # Nobody reads it. The program may still print why it ends: that must not hang.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
     def show(self, record: Mapping[str, Any]) -> None:
         """Print one monitor record, with the time of its event."""
@@ -237,8 +238,6 @@ def _to_stderr() -> Callable[[str], None]:
 
     A thread that hangs in a write must not hold the buffer's lock: Python needs it to exit.
     """
-    if sys.stderr is None:  # somebody started the program with stderr closed
-        return lambda _: None
     descriptor, encoding = sys.stderr.fileno(), sys.stderr.encoding
     return lambda text: write_whole(descriptor, f"{text}\n".encode(encoding, "backslashreplace"))
 

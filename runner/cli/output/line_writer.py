@@ -70,16 +70,19 @@ class LineWriter:
             self._thread = Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
 
-    def close(self) -> None:
+    def close(self) -> bool:
         """Write what waits, and end the thread; give up after `PATIENCE_S` seconds.
 
-        A thread that still waits for the reader ends with the program.
+        Return False after giving up: the thread still waits for the reader, and ends with
+        the program.
         """
         with self._changed:
             self._is_closing = True
             self._changed.notify()
-        if self._thread is not None:
-            self._thread.join(PATIENCE_S)
+        if self._thread is None:
+            return True
+        self._thread.join(PATIENCE_S)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         # Every signal is for the main thread: `system.stalls` sees whether it was taken.

@@ -27,13 +27,15 @@ def become(orders: Orders) -> NoReturn:
         _take_place(orders)
         _execute(orders)
     except SpawnError as error:
-        tell(orders["report"], b"failure", str(error).encode("utf-8", "replace"))
+        add_to_report(orders["report"], b"failure", str(error).encode("utf-8", "replace"))
     except MemoryError:
-        tell(orders["report"], b"failure", b"limits.memory is too small to start any program")
+        add_to_report(
+            orders["report"], b"failure", b"limits.memory is too small to start any program"
+        )
     os._exit(_NOT_STARTED)
 
 
-def tell(report: int, kind: bytes, text: bytes = b"") -> None:
+def add_to_report(report: int, kind: bytes, text: bytes = b"") -> None:
     r"""Append a piece to the report: kind, ":", text, "\0"."""
     try:  # noqa: SIM105  (contextlib takes longer to import than all of this)
         os.write(report, b"%b:%b\0" % (kind, text.replace(b"\0", b"?")))

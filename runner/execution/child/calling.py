@@ -51,7 +51,7 @@ def main(report: int, target: str) -> None:
         shown = error.with_traceback(_theirs(error.__traceback__))
         _fail(report, _exception_text(error), "".join(traceback.format_exception(shown)))
     if value is not None:
-        _tell(report, f"returned {_repr(value)}")
+        _report_result(report, f"returned {_repr(value)}")
 
 
 def _call(target: str, params: dict[str, Any]) -> object:
@@ -140,13 +140,13 @@ def _repr(value: object) -> str:
 
 
 def _fail(report: int, result: str, message: str) -> NoReturn:
-    _tell(report, result)
+    _report_result(report, result)
     sys.stdout.flush()
     sys.stderr.write(message)
     sys.exit(1)
 
 
-def _tell(report: int, result: str) -> None:
+def _report_result(report: int, result: str) -> None:
     with suppress(OSError):  # the user's code closed the descriptor
         os.write(
             report,

@@ -26,7 +26,7 @@ def main(descriptor: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would print a traceback
     orders = _read(descriptor)
-    if orders["secrets"] or orders["is_stderr_told"]:
+    if orders["secrets"] or orders["is_stderr_reported"]:
         from runner.execution.child.supervising import supervise
 
         supervise(orders)

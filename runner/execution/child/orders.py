@@ -32,5 +32,5 @@ class Orders(TypedDict):
     """(uid, gid, supplementary groups); None to stay the same user."""
     secrets: list[bytes]
     """Every form of each secret to mask in the output."""
-    is_stderr_told: bool
+    is_stderr_reported: bool
     """Whether the report must say if the program wrote to stderr."""

@@ -14,7 +14,7 @@ import select
 import sys
 import termios
 
-from runner.execution.child.becoming import become, tell
+from runner.execution.child.becoming import add_to_report, become
 from runner.execution.child.masking import Masker
 
 TYPE_CHECKING = False
@@ -34,19 +34,19 @@ _NEVER_IGNORED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
 class _Stream:
     """A pipe from the program that replaces its stdout, its stderr, or both."""
 
-    def __init__(self, numbers: tuple[int, ...], secrets: list[bytes], told: int | None) -> None:
-        """`told` is the descriptor of the report, if it must say that bytes arrived."""
+    def __init__(self, numbers: tuple[int, ...], secrets: list[bytes], report: int | None) -> None:
+        """`report` is the descriptor of the report, if it must say that bytes arrived."""
         self.numbers = numbers
         self.reading, self.writing = os.pipe()
         self._masker = Masker(secrets)
-        self._told = told
+        self._report = report
 
     def pass_on(self, amount: int) -> int:
         """Relay up to `amount` bytes, masked; return how many, 0 at the end."""
         piece = os.read(self.reading, min(amount, _PIECE))
-        if piece and self._told is not None:
-            tell(self._told, b"stderr")
-            self._told = None
+        if piece and self._report is not None:
+            add_to_report(self._report, b"stderr")
+            self._report = None
         _write(self._masker.feed(piece))
         return len(piece)
 
@@ -96,7 +96,7 @@ def _piped(orders: Orders) -> list[tuple[int, ...]]:
     One pipe for both keeps the order of their output. Two are needed only if the report
     must say whether the program wrote to stderr.
     """
-    if not orders["is_stderr_told"]:
+    if not orders["is_stderr_reported"]:
         return [(1, 2)]
     return [(1,), (2,)] if orders["secrets"] else [(2,)]
 
@@ -147,7 +147,7 @@ def _end_like(status: int) -> NoReturn:
     # The program has dumped its core; a second dump, of the supervisor, is useless.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if number != signal.SIGKILL:
-        try:  # noqa: SIM105  (as in `tell`)
+        try:  # noqa: SIM105  (as in `add_to_report`)
             signal.signal(number, signal.SIG_DFL)
         except (OSError, ValueError):
             pass  # reserved by the C library, and always at its default

@@ -8,7 +8,7 @@ import select
 import sys
 from dataclasses import dataclass
 
-from runner.execution.report import Report, Told
+from runner.execution.report import Report, ReportContent
 from runner.execution.trees import proc
 from runner.lifecycle import Reason
 
@@ -96,21 +96,23 @@ def wait(watched: Watched) -> Exit:
         # Other code of this process reaped it, against the rule. An unknown exit code is
         # better than a wrong one.
         return unknown_exit(watched)
-    told = Told() if watched.report is None else watched.report.read()
+    content = ReportContent() if watched.report is None else watched.report.read()
     # ru_maxrss also covers the time before exec, when the child shared the runner's
     # memory. So it is at least the runner's own peak at the start, and the peak of a
     # smaller program comes from the samples instead.
     peak = usage.ru_maxrss * _RSS_UNIT
     return Exit(
         execution=watched.execution,
-        exit_code=os.WEXITSTATUS(status) if os.WIFEXITED(status) and told.failure is None else None,
+        exit_code=os.WEXITSTATUS(status)
+        if os.WIFEXITED(status) and content.failure is None
+        else None,
         signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
         cpu_s=usage.ru_utime + usage.ru_stime,
         max_rss_bytes=peak if peak > watched.own_peak else watched.sampled_peak,
         stopped_for=watched.stopped_for,
-        failure=told.failure,
-        result=told.result,
-        has_stderr=told.has_stderr,
+        failure=content.failure,
+        result=content.result,
+        has_stderr=content.has_stderr,
     )
 
 

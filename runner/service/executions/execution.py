@@ -47,7 +47,7 @@ class Claim:
     """The requests of the groups around this member, the outermost first; they show a cycle."""
     on_failure: str | None = None
     """The request whose process runs if this execution fails after its last attempt."""
-    told: Mapping[str, str] = field(default_factory=dict)
+    extra_variables: Mapping[str, str] = field(default_factory=dict)
     """Variables for an `on_failure` process: the record of the failure."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of the person who asked; they override the process's own."""
@@ -182,9 +182,9 @@ def row_of(execution: Execution) -> ExecutionRow:
 
 def execution_of(row: ExecutionRow) -> Execution:
     """Return the execution of a row."""
-    told = json.loads(row.body)
+    body = json.loads(row.body)
     return Execution(
-        claim=_claim(row, told["claim"], process_from(json.dumps(told["process"]))),
+        claim=_claim(row, body["claim"], process_from(json.dumps(body["process"]))),
         due=from_microseconds(row.due),
         phase=row.phase,
         pid=row.pid,
@@ -202,7 +202,7 @@ _PLAIN = (
     "failed_before",
     "within",
     "on_failure",
-    "told",
+    "extra_variables",
     "params",
     "requested_by",
     "git_commit",
@@ -213,21 +213,21 @@ _PLAIN = (
 
 def _body(claim: Claim) -> str:
     source, context = claim.source, claim.context
-    told = {name: getattr(claim, name) for name in _PLAIN}
-    told["channel"] = claim.channel
-    told["source"] = (source.file, source.line, source.sha256)
-    told["context"] = (context.client, context.organization)
-    return f'{{"process":{process_text(claim.process)},"claim":{json.dumps(told)}}}'
+    body = {name: getattr(claim, name) for name in _PLAIN}
+    body["channel"] = claim.channel
+    body["source"] = (source.file, source.line, source.sha256)
+    body["context"] = (context.client, context.organization)
+    return f'{{"process":{process_text(claim.process)},"claim":{json.dumps(body)}}}'
 
 
-def _claim(row: ExecutionRow, told: Mapping[str, Any], process: Process) -> Claim:
-    file, line, sha256 = told["source"]
-    client, organization = told["context"]
+def _claim(row: ExecutionRow, body: Mapping[str, Any], process: Process) -> Claim:
+    file, line, sha256 = body["source"]
+    client, organization = body["context"]
     return Claim(
         id=row.id,
         request=row.request,
         process=process,
-        channel=Channel(told["channel"]),
+        channel=Channel(body["channel"]),
         scheduled_for=from_microseconds(row.scheduled_for),
         generation=row.generation,
         source=Source(file=file, line=line, sha256=sha256),
@@ -235,6 +235,6 @@ def _claim(row: ExecutionRow, told: Mapping[str, Any], process: Process) -> Clai
         attempt=row.attempt,
         group=row.group_id,
         sequence=row.sequence,
-        within=tuple(told["within"]),
-        **{name: told[name] for name in _PLAIN if name != "within"},
+        within=tuple(body["within"]),
+        **{name: body[name] for name in _PLAIN if name != "within"},
     )

@@ -114,7 +114,7 @@ class FollowUps:
             labels=request.labels if request is not None else failed.labels,
             owner=request.owner if request is not None else failed.owner,
             on_failure=None,
-            told={"RUNNER_FAILED_RECORD": ended.line.decode().rstrip("\n")},
+            extra_variables={"RUNNER_FAILED_RECORD": ended.line.decode().rstrip("\n")},
             requested_by=f"{ON_FAILURE}{failed.request}",
         )
         self._admit(claim, failure, follows=ended.execution)

@@ -70,7 +70,7 @@ def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:
         output_limit=process.output_limit,
         secrets=_secrets(process, environment, filed) if filed or process.secrets else frozenset(),
         is_callable=isinstance(process.action, Python),
-        is_stderr_told=process.success.fail_on_stderr,
+        is_stderr_reported=process.success.fail_on_stderr,
     )
 
 
@@ -128,7 +128,7 @@ def _own_variables(execution: Execution) -> dict[str, str]:
         variables |= {
             f"RUNNER_PARAM_{name.upper()}": param_text(value) for name, value in params.items()
         }
-    return {**variables, **claim.told}
+    return {**variables, **claim.extra_variables}
 
 
 def _arguments(action: Action) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.execution.child.masking import Masker
-from runner.execution.report import Report, Told, forms_of, open_report
+from runner.execution.report import Report, ReportContent, forms_of, open_report
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def report() -> Iterator[Report]:
 
 
 def test_an_empty_report_has_no_content(report: Report) -> None:
-    assert report.read() == Told()
+    assert report.read() == ReportContent()
 
 
 def test_pieces_are_read_in_any_order_and_malformed_ones_are_ignored(report: Report) -> None:
     os.write(report.descriptor, b"\0\0junk\0other:x\0stderr:\0result:returned 1\0result:unfinished")
-    assert report.read() == Told(result="unfinished", has_stderr=True)
+    assert report.read() == ReportContent(result="unfinished", has_stderr=True)
     assert report.read() == report.read()
 
 
@@ -38,7 +38,9 @@ def test_secrets_are_masked_also_in_their_python_repr(report: Report) -> None:
     os.write(
         report.descriptor, b"failure:program 'hunter2' is\0result:returned 'two\\nlines', \xff\0"
     )
-    assert report.read() == Told(failure="program '***' is", result="returned '***', \ufffd")
+    assert report.read() == ReportContent(
+        failure="program '***' is", result="returned '***', \ufffd"
+    )
 
 
 def test_a_long_text_is_cut_between_characters(report: Report) -> None:
