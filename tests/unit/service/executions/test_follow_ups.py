@@ -56,7 +56,7 @@ def test_on_failure_runs_once_and_gets_the_record() -> None:
     place.end("a", exit_code=1)
     claim = place.running("b").claim
     assert (claim.requested_by, claim.channel) == ("on_failure of a", Channel.DIRECT)
-    assert "RUNNER_FAILED_RECORD" in claim.told
+    assert "RUNNER_FAILED_RECORD" in claim.extra_variables
     place.end("b", exit_code=1)
     assert place.phases() == {}
 
