@@ -93,6 +93,7 @@ def processing(places: Places) -> list[Record]:
     These records have no `id`, because they are not lines of the log. If the store
     cannot be read, an error goes to stderr and the result is empty.
     """
+    from runner.execution.output import outputs_folder
     from runner.monitor.records import Recorder, decode
     from runner.service.executions.execution import execution_of
     from runner.service.executions.execution_records import started_record
@@ -113,7 +114,8 @@ def processing(places: Places) -> list[Record]:
     )
     recorder = Recorder(meta.get("runner", ""), socket.gethostname())
     records = []
-    for execution in sorted(map(execution_of, rows), key=lambda each: each.id):
+    outputs = outputs_folder(places.state)
+    for execution in sorted((execution_of(row, outputs) for row in rows), key=lambda each: each.id):
         if execution.started is not None:
             line = recorder.line(started_record(execution, message=message), execution.started)
             record = decode(line) or {}

@@ -50,6 +50,15 @@ def output_path(folder: Path, execution: str) -> Path:
     return folder / execution[-1] / execution[-2] / f"{execution}.out"
 
 
+def below_outputs(path: str) -> str:
+    """Return the part of an output's path below the outputs folder: two folders and the name.
+
+    >>> below_outputs("/state/outputs/3/f/0190f3.out")
+    '3/f/0190f3.out'
+    """
+    return "/".join(path.split("/")[-3:])
+
+
 def member_output_path(group: Path, *, sequence: int, attempt: int) -> Path:
     """Return the path of a group member's output, given the path of its group.
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from loguru import logger
@@ -149,7 +150,7 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
     registry = Registry(clock)
     # The lock comes before the former runner's executions: a refusal must not touch them.
     jobs_lock = _jobs_lock(settings, options, resources)
-    executions = _load(records, registry, reloader, zones)
+    executions = _load(records, registry, reloader, zones, settings.outputs)
     core = _core(settings, options, records, registry, wakeups, jobs_lock, resources)
     decisions, in_progress = core.decisions, core.in_progress
     is_same_boot = records.snapshot.meta.get("boot") == boot_id()
@@ -300,7 +301,7 @@ def _jobs_lock(settings: Settings, options: Options, resources: ExitStack) -> Jo
 
 
 def _load(
-    records: Records, registry: Registry, reloader: Reloader, zones: ZoneWatch
+    records: Records, registry: Registry, reloader: Reloader, zones: ZoneWatch, outputs: Path
 ) -> list[Execution]:
     """Load what a former runner left: requests and states, and return the executions."""
     meta = records.snapshot.meta
@@ -310,7 +311,7 @@ def _load(
         zone = meta.get(ZONE, zones.zone)
         use_zone_data(zone_data_of(meta))
         registry.load(records.rows, zone=zone, accepted=reloader.accepted)
-        executions = [execution_of(row) for row in records.snapshot.executions]
+        executions = [execution_of(row, outputs) for row in records.snapshot.executions]
     if zone == zones.zone:
         reloader.recall(registry.requests)
     return executions

@@ -48,6 +48,8 @@ class ExecutionRow:
     pid_started: int | None
     """When the process started, in clock ticks since the boot."""
     body: str
+    node: str | None = None
+    """The host on which the process runs; None before its start."""
     started: int | None = None
     stopped_by: str | None = None
     stopped_for: str | None = None

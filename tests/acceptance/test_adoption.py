@@ -153,6 +153,29 @@ def _name_of(pid: int) -> str:
         return ""
 
 
+def test_a_moved_state_folder_goes_on_at_its_new_place(place: Place) -> None:
+    place.declare("first", f"echo ready; {GATE}", NOW)
+    runner = place.start("--max-running", "1")
+    first = _started(place, "first")
+    wait_until(partial(_is_ready, first))
+    place.declare("second", "echo written", NOW)
+    wait_until(lambda: (Phase.WAITING, "second") in _on_their_way(place))
+    with closing(read_store(place.state)) as reader:
+        nodes = {row.request: row.node for row in reader.executions()}
+    assert nodes == {"first": first["host"], "second": None}
+    _crash(place, runner)
+
+    place.state = place.state.rename(place.folder / "moved")
+    place.log = place.state / "monitor.jsonl"
+    place.environment["RUNNER_STATE"] = str(place.state)
+    runner = place.start("--max-running", "1")
+    place.open_gate()
+    (end,) = place.await_finished("second")
+    assert Path(end["output_file"]).is_relative_to(place.state)
+    assert _output(end) == "written\n"
+    assert place.stop(runner) == 0
+
+
 @pytest.mark.campaign
 def test_what_the_launcher_has_prepared_stays_so_through_a_crash(place: Place) -> None:
     show = f"ulimit -n; umask; echo $TOKEN; {GATE}; echo $TOKEN"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from runner.execution.output import Identity
+from runner.execution.output import Identity, below_outputs
 from runner.lifecycle import Channel, Reason
 from runner.monitor.names import is_called, shown_name
 from runner.planning.overlap import Guard
@@ -69,6 +70,8 @@ class Execution:
     due: datetime
     """The earliest start; lateness counts from here."""
     phase: Phase = Phase.STARTING
+    node: str | None = None
+    """The host on which the process runs; `pid` belongs to it."""
     pid: int | None = None
     pid_started: int | None = None
     """When the process started, in clock ticks since the boot; it detects a reused `pid`."""
@@ -169,6 +172,7 @@ def row_of(execution: Execution) -> ExecutionRow:
         attempt=claim.attempt,
         sequence=claim.sequence,
         phase=execution.phase,
+        node=execution.node,
         pid=execution.pid,
         pid_started=execution.pid_started,
         body=execution.body,
@@ -180,13 +184,20 @@ def row_of(execution: Execution) -> ExecutionRow:
     )
 
 
-def execution_of(row: ExecutionRow) -> Execution:
-    """Return the execution of a row."""
+def execution_of(row: ExecutionRow, outputs: Path | None = None) -> Execution:
+    """Return the execution of a row.
+
+    `outputs` is the outputs folder. Without it, `output_file` is relative to that folder.
+    """
     body = json.loads(row.body)
+    claim = _claim(row, body["claim"], process_from(json.dumps(body["process"])))
+    if outputs is not None:
+        claim = replace(claim, output_file=str(outputs / claim.output_file))
     return Execution(
-        claim=_claim(row, body["claim"], process_from(json.dumps(body["process"]))),
+        claim=claim,
         due=from_microseconds(row.due),
         phase=row.phase,
+        node=row.node,
         pid=row.pid,
         pid_started=row.pid_started,
         started=None if row.started is None else from_microseconds(row.started),
@@ -214,6 +225,8 @@ _PLAIN = (
 def _body(claim: Claim) -> str:
     source, context = claim.source, claim.context
     body = {name: getattr(claim, name) for name in _PLAIN}
+    # Relative, so that a state folder may be moved, and another host may have it elsewhere.
+    body["output_file"] = below_outputs(claim.output_file)
     body["channel"] = claim.channel
     body["source"] = (source.file, source.line, source.sha256)
     body["context"] = (context.client, context.organization)

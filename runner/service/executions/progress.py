@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from dataclasses import replace
 from datetime import timedelta
 
 from runner.execution.output import read_tail
@@ -36,9 +38,11 @@ class Progress:
         self._journal = journal
         self._clock = clock
         self._results = results
+        self._node = socket.gethostname()
 
     def note_running(self, execution: Execution, *, is_new: bool) -> None:
         """Note that the process of an execution runs; record the start if it `is_new`."""
+        execution = replace(execution, node=self._node)
         self._in_progress.put(execution)
         self._journal.note_running(row_of(execution))
         if is_new:

@@ -31,9 +31,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE executions (
             id TEXT PRIMARY KEY, request TEXT NOT NULL, generation INTEGER,
             scheduled_for INTEGER NOT NULL, attempt INTEGER NOT NULL, sequence INTEGER NOT NULL,
-            phase TEXT NOT NULL, pid INTEGER, pid_started INTEGER, body TEXT NOT NULL,
-            started INTEGER, stopped_by TEXT, stopped_for TEXT, due INTEGER NOT NULL,
-            group_id TEXT)""",
+            phase TEXT NOT NULL, node TEXT, pid INTEGER, pid_started INTEGER,
+            body TEXT NOT NULL, started INTEGER, stopped_by TEXT, stopped_for TEXT,
+            due INTEGER NOT NULL, group_id TEXT)""",
         # Without COALESCE no two claims would be equal, because NULLs are distinct in SQL.
         """CREATE UNIQUE INDEX claims
             ON executions (request, generation, scheduled_for, attempt, sequence,
