@@ -127,7 +127,7 @@ def test_a_program_that_serves_one_command_leaves_inherited_executions_waiting()
     with former.decision(is_closing=True) as claims:
         claims.claim(former.requests["a"], former.requests, former.now, DIRECT, git=None)
     for row in former.batch.executions.values():
-        place.in_progress.put(execution_of(row))
+        place.in_progress.put(execution_of(row, place.settings.outputs))
     with place.decision(starts_inherited=False) as claims:
         claims.release_waiting()
     assert place.phases() == {"a": ["waiting"]}
@@ -139,7 +139,7 @@ def test_what_follows_an_inherited_execution_is_inherited_too() -> None:
     place = world(request("a", retry=Retry(attempts=2, delay=timedelta())))
     (claimed,) = place.claim("a")
     place.in_progress.leave(claimed.id)
-    place.in_progress.put(execution_of(row_of(claimed)))
+    place.in_progress.put(execution_of(row_of(claimed), place.settings.outputs))
     place.end("a", exit_code=1)
     (again,) = place.in_progress
     assert (again.claim.attempt, again.is_inherited) == (2, True)
@@ -265,7 +265,7 @@ def check_limits(place: ExecutionsWorld, max_running: int | None) -> None:
 def check_that_a_restart_restores_guards(place: ExecutionsWorld) -> None:
     restored = InProgress()
     for row in map(row_of, place.in_progress):
-        restored.put(execution_of(row))
+        restored.put(execution_of(row, place.settings.outputs))
     for execution in place.in_progress:
         if execution.phase is not Phase.WAITING and execution.guard is not None:
             assert restored.holder(execution.guard) == execution
