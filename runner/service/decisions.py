@@ -5,20 +5,23 @@ a decision.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from runner import __version__
 from runner.monitor.events import RunnerFacts
 from runner.service.clock import Clock
-from runner.service.clocks.clock_watch import ClockWatch
 from runner.service.decision import Decision, Line
 from runner.service.executions.dispatch import Dispatcher
 from runner.service.executions.in_progress import InProgress
-from runner.service.jobs_lock import JobsLock
 from runner.service.journal import Journal
 from runner.service.registry import Registry
 from runner.service.settings import Settings
 from runner.service.stopping import Stopping
 from runner.service.trouble import HoldOff
+
+if TYPE_CHECKING:
+    from runner.service.clocks.clock_watch import ClockWatch
+    from runner.service.reload.jobs_lock import JobsLock
 
 
 class Decisions:

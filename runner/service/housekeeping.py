@@ -116,3 +116,26 @@ class StatePruning:
         if len(names) < MOST_STATES:
             self.postpone()
         return names
+
+
+class Housekeeping:
+    """Both prunings, as the loop and the clock see them."""
+
+    def __init__(self, outputs: OutputPruning, states: StatePruning) -> None:
+        self._outputs = outputs
+        self._states = states
+
+    @property
+    def next_s(self) -> float:
+        """When `advance` has something to do, in elapsed seconds."""
+        return self._outputs.next_s
+
+    def advance(self) -> None:
+        """Do the next slice of what is due."""
+        self._outputs.advance()
+        self._states.advance()
+
+    def distrust_clock(self) -> None:
+        """Prune nothing by age for an hour, because the clock was stepped."""
+        self._outputs.distrust_clock()
+        self._states.postpone()

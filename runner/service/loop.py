@@ -17,11 +17,13 @@ from runner.errors import StoreError, StoreUnwritableError
 from runner.lifecycle import Reason
 from runner.monitor.events import runner_stopped
 from runner.service.answering import answer
-from runner.service.assembly import Options, Parts, assemble
+from runner.service.assembly.opening import Options
+from runner.service.assembly.parts import Parts, assemble
 from runner.service.clock import Clock, exact_poll
 from runner.service.settings import Settings
 from runner.service.systemd import SILENT, Notifier
 from runner.service.trouble import ALIVE, Complaints, HoldOff, TroubleNote
+from runner.service.waiting import LONGEST_WAIT_S, idle_s
 from runner.system.stalls import WATCH
 from runner.values import to_microseconds
 
@@ -31,7 +33,6 @@ MOST_UNSHOWN = 10_000
 """How many console lines may wait while executions are about to start."""
 _LEISURE_S = 0.05
 """A wait of at least this length leaves time for postponed work of the store."""
-_LONGEST_WAIT_S = 0.5
 
 
 @contextmanager
@@ -137,20 +138,19 @@ class Runner:
         if not self._log_pause.is_on and not self._journal.append():
             self._log_pause.begin()
         self._journal.show(at_most=MOST_UNSHOWN if self.in_progress.starting else 0)
-        if self._is_serving and not self._store_pause.is_on:
+        if self._folder.is_serving and not self._store_pause.is_on:
             if not self._stopping.is_asked and not self._folder.is_switching:
                 self._parts.clock_changes.look_at_zone()
             self._folder.advance()
         self._stopping.advance()
-        if self._is_serving and not self._store_pause.is_on:
-            self._parts.output_pruning.advance()
-            self._parts.state_pruning.advance()
+        if self._folder.is_serving and not self._store_pause.is_on:
+            self._parts.housekeeping.advance()
         self._report_troubles()
         self._notifier.turn(requests=len(self.registry.requests), running=self.in_progress.occupied)
 
-    def wait(self, *, at_most_s: float = _LONGEST_WAIT_S) -> None:
+    def wait(self, *, at_most_s: float = LONGEST_WAIT_S) -> None:
         """Wait for the next work, and take the exits and notes that arrive meanwhile."""
-        timeout_s = min(self._timeout_s(), at_most_s)
+        timeout_s = min(idle_s(self._parts, self._log_pause), at_most_s)
         if timeout_s > _LEISURE_S and not self._store_pause.is_on and not self._journal.tidy():
             self._store_pause.begin()
         wakeups = self._parts.wakeups
@@ -197,11 +197,6 @@ class Runner:
         """Whether an execution that this runner claimed has not ended yet."""
         return any(not execution.is_inherited for execution in self.in_progress)
 
-    @property
-    def _is_serving(self) -> bool:
-        """Whether requests are registered and may fire; a wrong clock prevents both."""
-        return self._folder.is_registered and self._decisions.trouble is None
-
     def _decide(self) -> None:
         """Decide about waiting executions, due fires and commands, commit, and apply it.
 
@@ -212,7 +207,7 @@ class Runner:
         except StoreError:
             self._store_pause.begin()
         is_stopping = self._stopping.is_asked
-        due = self.registry.take_due() if self._is_serving and not is_stopping else []
+        due = self.registry.take_due() if self._folder.is_serving and not is_stopping else []
         overdue = self._dispatcher.take_overdue_groups()
         has_work = due or overdue or self._mail.is_taken or self._journal.has_facts
         if not has_work and not self.in_progress.is_release_due(self._clock.now()):
@@ -279,39 +274,6 @@ class Runner:
             return False
         # Do not wait for a store or a log that refuses: the next start recovers the rest.
         return not self._journal.is_waiting or self._store_pause.is_on or self._log_pause.is_on
-
-    def _timeout_s(self) -> float:
-        """Return for how many seconds nothing is due."""
-        if self.in_progress.starting:
-            return 0.0
-        elapsed_s = self._clock.elapsed_s()
-        waits = [_LONGEST_WAIT_S]
-        deadlines = (
-            self._processes.next_deadline_s(),
-            self._dispatcher.next_start_s(),
-            self._stopping.next_s(),
-        )
-        waits += [each - elapsed_s for each in deadlines if each is not None]
-        waits += [self._store_pause.left_s] if self._store_pause.is_on else self._waits_s(elapsed_s)
-        if self._journal.has_unwritten:
-            waits.append(self._log_pause.left_s)
-        return max(min(waits), 0.0)
-
-    def _waits_s(self, elapsed_s: float) -> Iterator[float]:
-        """Yield for how many seconds each thing waits that needs the store's commits."""
-        if self._journal.has_facts or self._mail.is_waiting:
-            yield 0.0
-        if (deadline_s := self._dispatcher.next_deadline_s()) is not None:
-            yield deadline_s - elapsed_s
-        if self._is_serving:
-            yield 0.0 if self._folder.is_busy else self._parts.reader.next_s() - elapsed_s
-            yield self._parts.output_pruning.next_s - elapsed_s
-        if self._stopping.is_asked:
-            return
-        if self._is_serving and (idle_s := self.registry.idle_s()) is not None:
-            yield idle_s
-        if (due_s := self.in_progress.next_due_s()) is not None:
-            yield due_s - self._clock.now().timestamp()
 
     def _record_stop(self) -> None:
         record = runner_stopped(

@@ -45,7 +45,7 @@ BEFORE_THE_STORE = {
 FROM_THE_STORE_ON = {
     "opening the store": ("sqlite3.connect", "store.sqlite3"),
     "opening the monitor log": ("open", "monitor.jsonl"),
-    "opening the wake FIFO": ("open", "wake"),
+    "opening the wake FIFO": ("open", "state/wake"),
     "reading the first request": ("open", "once.yaml"),
 }
 

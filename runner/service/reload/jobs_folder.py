@@ -61,6 +61,11 @@ class JobsFolder:
         self._switch: CatalogSwitch | None = None
 
     @property
+    def is_serving(self) -> bool:
+        """Whether requests are registered and may fire; a wrong clock prevents both."""
+        return self.is_registered and self._decisions.trouble is None
+
+    @property
     def is_switching(self) -> bool:
         """Whether a new catalog is partly in force."""
         return self._switch is not None

@@ -10,7 +10,7 @@ import pytest
 from loguru import logger
 
 from runner.service.clock import SystemClock
-from runner.service.jobs_lock import JobsLock
+from runner.service.reload.jobs_lock import JobsLock
 
 
 @pytest.mark.parametrize("number", [errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP])

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from runner.service.clocks import clock_step, zone_change
 from runner.service.clocks.clock_watch import ClockWatch, Step
 from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.decision import Decision
 from runner.service.decisions import Decisions
-from runner.service.housekeeping import OutputPruning, StatePruning
+from runner.service.housekeeping import Housekeeping
 from runner.service.journal import Journal
 from runner.service.registry import Registry
-from runner.service.reload.background_reader import BackgroundReader
-from runner.service.reload.reading import catalog_reader
-from runner.service.settings import Settings
 from runner.timing.zones import use_zone_data, zone_data_in_use
 
 
@@ -21,26 +20,23 @@ class ClockChanges:
 
     def __init__(
         self,
-        settings: Settings,
         *,
         watch: ClockWatch,
         zones: ZoneWatch,
         decisions: Decisions,
         registry: Registry,
         journal: Journal,
-        reader: BackgroundReader,
-        output_pruning: OutputPruning,
-        state_pruning: StatePruning,
+        read_anew: Callable[[str], None],
+        housekeeping: Housekeeping,
     ) -> None:
-        self._settings = settings
+        """`read_anew` reads all files again with another zone for times without an offset."""
         self._watch = watch
         self._zones = zones
         self._decisions = decisions
         self._registry = registry
         self._journal = journal
-        self._reader = reader
-        self._output_pruning = output_pruning
-        self._state_pruning = state_pruning
+        self._read_anew = read_anew
+        self._housekeeping = housekeeping
 
     def look_at_clock(self) -> None:
         """Decide what follows a step of the clock, and what follows enough time after it."""
@@ -68,13 +64,12 @@ class ClockChanges:
         if self._decisions.commit(decision):
             self._zones.zone = change.zone
             self._registry.accept_rebuilt(decision.requests)
-            self._reader.read_anew(catalog_reader(self._settings, change.zone))
+            self._read_anew(change.zone)
         else:
             use_zone_data(former)
 
     def _follow_clock(self, decision: Decision, step: Step | None) -> None:
-        self._state_pruning.postpone()
-        self._output_pruning.distrust_clock()
+        self._housekeeping.distrust_clock()
         decision.batch.meta |= self._watch.memory_after(step)
         if self._decisions.commit(decision):
             self._watch.accept(step)

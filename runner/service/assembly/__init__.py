@@ -1,0 +1,1 @@
+"""Builds a runner: opens what it owns, takes over what the former one left, wires the parts."""

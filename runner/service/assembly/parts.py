@@ -1,0 +1,264 @@
+"""Builds all parts of a runner, and closes them in the reverse order.
+
+The order matters: the store comes first, because owning it keeps a second runner away,
+and what a former runner left is taken over before anything is decided.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import __version__
+from runner.execution.processes import Processes
+from runner.execution.trees.proc import boot_id
+from runner.service.assembly.opening import (
+    Options,
+    Records,
+    Wakeups,
+    open_records,
+    open_wakeups,
+)
+from runner.service.clock import Clock
+from runner.service.clocks.clock_changes import ClockChanges
+from runner.service.clocks.clock_watch import ClockWatch
+from runner.service.clocks.zone_change import ZONE, ZoneWatch, zone_data_of
+from runner.service.decisions import Decisions
+from runner.service.executions.dispatch import Dispatcher
+from runner.service.executions.execution import Execution, execution_of
+from runner.service.executions.in_progress import InProgress
+from runner.service.executions.names import adopted_words
+from runner.service.executions.results import Results
+from runner.service.housekeeping import Housekeeping, OutputPruning, StatePruning
+from runner.service.journal import Journal
+from runner.service.mail import Mail
+from runner.service.registry import Registry
+from runner.service.reload.background_reader import BackgroundReader
+from runner.service.reload.catalog_cache import CatalogCache
+from runner.service.reload.jobs_folder import JobsFolder
+from runner.service.reload.jobs_lock import JobsLock
+from runner.service.reload.reading import Reloader, catalog_reader
+from runner.service.settings import Settings
+from runner.service.stopping import Stopping
+from runner.service.trouble import ALIVE
+from runner.store.protocol import Store
+from runner.timing.zones import use_zone_data
+from runner.values import to_microseconds
+from runner.watching.watcher import Watcher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """What is in force, what is in progress, and the way to change both."""
+
+    registry: Registry
+    in_progress: InProgress
+    processes: Processes
+    dispatcher: Dispatcher
+    stopping: Stopping
+    watch: ClockWatch
+    jobs_lock: JobsLock
+    decisions: Decisions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The parts of a running runner."""
+
+    settings: Settings
+    options: Options
+    store: Store
+    journal: Journal
+    wakeups: Wakeups
+    core: Core
+    zones: ZoneWatch
+    reloader: Reloader
+    reader: BackgroundReader
+    mail: Mail
+    folder: JobsFolder
+    clock_changes: ClockChanges
+    housekeeping: Housekeeping
+
+
+def assemble(settings: Settings, options: Options, resources: ExitStack) -> Parts:
+    """Build all parts; `resources` closes them later.
+
+    Raises StoreError and its kinds, and RefusedError for places that root must not trust,
+    and for a jobs folder that another runner serves.
+    """
+    records = open_records(settings, options, resources)
+    wakeups = open_wakeups(records.store, resources)
+    zones = ZoneWatch(settings, options.clock)
+    reloader = _reloader(settings, options.clock, wakeups.nudge)
+    reader = BackgroundReader(reloader, options.clock)
+    resources.callback(reader.close)
+    registry = Registry(options.clock)
+    # The lock comes before the former runner's executions: a refusal must not touch them.
+    jobs_lock = _jobs_lock(settings, options, resources)
+    executions = _load(records, registry, reloader, zones, settings.outputs)
+    core = _core(settings, options, records, registry, wakeups, jobs_lock, resources)
+    is_same_boot = records.snapshot.meta.get("boot") == boot_id()
+    core.dispatcher.take_over(executions, is_same_boot=is_same_boot)
+    _note_start(records.journal, options)
+    mail = Mail(records.store, options.clock)
+    housekeeping = _housekeeping(settings, options.clock, core)
+    return Parts(
+        settings=settings,
+        options=options,
+        store=records.store,
+        journal=records.journal,
+        wakeups=wakeups,
+        core=core,
+        zones=zones,
+        reloader=reloader,
+        reader=reader,
+        mail=mail,
+        folder=_jobs_folder(settings, options, core, reader, mail, zones),
+        clock_changes=_clock_changes(settings, core, records.journal, reader, zones, housekeeping),
+        housekeeping=housekeeping,
+    )
+
+
+def _clock_changes(
+    settings: Settings,
+    core: Core,
+    journal: Journal,
+    reader: BackgroundReader,
+    zones: ZoneWatch,
+    housekeeping: Housekeeping,
+) -> ClockChanges:
+    return ClockChanges(
+        watch=core.watch,
+        zones=zones,
+        decisions=core.decisions,
+        registry=core.registry,
+        journal=journal,
+        read_anew=lambda zone: reader.read_anew(catalog_reader(settings, zone)),
+        housekeeping=housekeeping,
+    )
+
+
+def _housekeeping(settings: Settings, clock: Clock, core: Core) -> Housekeeping:
+    in_progress = core.in_progress
+    return Housekeeping(
+        OutputPruning(settings.outputs, settings.retention, in_progress, clock),
+        StatePruning(core.registry, in_progress, core.decisions, clock),
+    )
+
+
+def _jobs_folder(
+    settings: Settings,
+    options: Options,
+    core: Core,
+    reader: BackgroundReader,
+    mail: Mail,
+    zones: ZoneWatch,
+) -> JobsFolder:
+    return JobsFolder(
+        settings,
+        options.clock,
+        reader=reader,
+        registry=core.registry,
+        decisions=core.decisions,
+        mail=mail,
+        zones=zones,
+        notifier=options.notifier,
+        adopted=adopted_words(core.in_progress),
+    )
+
+
+def _core(
+    settings: Settings,
+    options: Options,
+    records: Records,
+    registry: Registry,
+    wakeups: Wakeups,
+    jobs_lock: JobsLock,
+    resources: ExitStack,
+) -> Core:
+    clock, journal, in_progress = options.clock, records.journal, InProgress()
+    processes = Processes(wakeups.poll)
+    resources.callback(processes.close)
+    watch = ClockWatch(clock, records.snapshot.meta, released=options.released)
+    stored = None if options.is_firing else registry.requests
+    results = Results(registry, journal, stored=stored)
+    dispatcher = Dispatcher(in_progress, processes, journal, results, clock)
+    stopping = Stopping(in_progress, dispatcher, clock, settings.drain)
+    decisions = Decisions(
+        settings,
+        clock,
+        registry=registry,
+        in_progress=in_progress,
+        journal=journal,
+        line=records.recorder.line,
+        dispatcher=dispatcher,
+        stopping=stopping,
+        watch=watch,
+        jobs_lock=jobs_lock,
+        is_firing=options.is_firing,
+    )
+    return Core(
+        registry=registry,
+        in_progress=in_progress,
+        processes=processes,
+        dispatcher=dispatcher,
+        stopping=stopping,
+        watch=watch,
+        jobs_lock=jobs_lock,
+        decisions=decisions,
+    )
+
+
+def _reloader(settings: Settings, clock: Clock, nudge: int) -> Reloader:
+    return Reloader(
+        catalog_reader(settings, settings.zone),
+        Watcher(settings.jobs, lambda: os.eventfd_write(nudge, 1)),
+        clock,
+        folder=settings.jobs,
+        cache=CatalogCache(settings.state),
+    )
+
+
+def _jobs_lock(settings: Settings, options: Options, resources: ExitStack) -> JobsLock:
+    lock = JobsLock(
+        settings.jobs,
+        options.clock,
+        is_shared=settings.allow_shared_jobs,
+        is_firing=options.is_firing,
+    )
+    resources.callback(lock.close)
+    lock.take()
+    return lock
+
+
+def _load(
+    records: Records, registry: Registry, reloader: Reloader, zones: ZoneWatch, outputs: Path
+) -> list[Execution]:
+    """Load what a former runner left: requests and states, and return the executions."""
+    meta = records.snapshot.meta
+    with records.store.legible():
+        # Use the zone of the former runner. If the zone has changed since, that is
+        # noticed later like any other change.
+        zone = meta.get(ZONE, zones.zone)
+        use_zone_data(zone_data_of(meta))
+        registry.load(records.rows, zone=zone, accepted=reloader.accepted)
+        executions = [execution_of(row, outputs) for row in records.snapshot.executions]
+    if zone == zones.zone:
+        reloader.recall(registry.requests)
+    return executions
+
+
+def _note_start(journal: Journal, options: Options) -> None:
+    pid = str(os.getpid())
+    journal.note_meta(
+        {
+            "boot": boot_id(),
+            "pid": pid,
+            "version": __version__,
+            "started": str(to_microseconds(options.clock.now())),
+            "stopping": "",
+            **({ALIVE: pid} if options.is_firing else {}),
+        }
+    )

@@ -1,0 +1,50 @@
+"""How long the loop may wait, because nothing is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runner.service.assembly.parts import Parts
+from runner.service.trouble import HoldOff
+
+LONGEST_WAIT_S = 0.5
+
+
+def idle_s(parts: Parts, log_pause: HoldOff) -> float:
+    """Return for how many seconds nothing is due, at most `LONGEST_WAIT_S`.
+
+    While the store or the log refuses, what needs it is due when the pause is over.
+    """
+    core, clock = parts.core, parts.options.clock
+    if core.in_progress.starting:
+        return 0.0
+    elapsed_s, store_pause = clock.elapsed_s(), core.decisions.pause
+    waits = [LONGEST_WAIT_S]
+    deadlines = (
+        core.processes.next_deadline_s(),
+        core.dispatcher.next_start_s(),
+        core.stopping.next_s(),
+    )
+    waits += [each - elapsed_s for each in deadlines if each is not None]
+    waits += [store_pause.left_s] if store_pause.is_on else _waits_for_commits(parts, elapsed_s)
+    if parts.journal.has_unwritten:
+        waits.append(log_pause.left_s)
+    return max(min(waits), 0.0)
+
+
+def _waits_for_commits(parts: Parts, elapsed_s: float) -> Iterator[float]:
+    """Yield for how many seconds each thing waits that leads to a commit."""
+    core, is_serving = parts.core, parts.folder.is_serving
+    if parts.journal.has_facts or parts.mail.is_waiting:
+        yield 0.0
+    if (deadline_s := core.dispatcher.next_deadline_s()) is not None:
+        yield deadline_s - elapsed_s
+    if is_serving:
+        yield 0.0 if parts.folder.is_busy else parts.reader.next_s() - elapsed_s
+        yield parts.housekeeping.next_s - elapsed_s
+    if core.stopping.is_asked:
+        return
+    if is_serving and (left_s := core.registry.idle_s()) is not None:
+        yield left_s
+    if (due_s := core.in_progress.next_due_s()) is not None:
+        yield due_s - parts.options.clock.now().timestamp()
