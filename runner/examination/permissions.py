@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from runner.examination.findings import Finding, advice, good, problem, warning
 from runner.examination.subject import Subject
 from runner.execution.output import outputs_folder
-from runner.provenance import objection_to_git
+from runner.provenance.commits import objection_to_git
 from runner.requests.catalog.reader import CatalogReader
 from runner.requests.model import Group
 from runner.requests.settings import NAME

@@ -207,7 +207,7 @@ def _grace_words(timing: Timing | None) -> str | None:
 
 def _revision(jobs: Path) -> str | None:
     """Return the commit that the files are at, marked if they differ from it."""
-    from runner.provenance import Provenance
+    from runner.provenance.revision import Provenance
 
     provenance = Provenance(jobs)
     provenance.ask()

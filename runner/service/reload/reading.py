@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.planning.difference import touched
-from runner.provenance import Provenance, is_being_changed
+from runner.provenance.commits import is_being_changed
+from runner.provenance.revision import Provenance
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.reader import CatalogReader, exhausted
 from runner.requests.catalog.remembered_files import accepted

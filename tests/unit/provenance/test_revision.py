@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from runner.provenance import Provenance, commit_of, is_being_changed
+from runner.provenance.commits import commit_of, is_being_changed
+from runner.provenance.revision import Provenance
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is the oracle here")
 
@@ -255,7 +256,7 @@ def test_a_large_packed_refs_is_read_once_as_long_as_it_does_not_change(reposito
 def test_a_packed_ref_is_found_wherever_the_pieces_of_the_file_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, ref: str
 ) -> None:
-    monkeypatch.setattr("runner.provenance._CHUNK", 97)
+    monkeypatch.setattr("runner.provenance.commits._CHUNK", 97)
     (tmp_path / ".git").mkdir(exist_ok=True)
     (tmp_path / ".git/HEAD").write_text(f"ref: {ref}\n")
     lines = f"# pack-refs with: peeled\n{'b' * 40} {ref}e\n{'c' * 40} x/{ref}\n^{'d' * 40}\n"
