@@ -38,7 +38,7 @@ class CustomBuildHook(BuildHookInterface):
             self._pages.cleanup()
 
     def _add_to_wheel(self, build_data: dict[str, Any]) -> None:
-        from runner.cli.man_pages import man_pages
+        from runner.cli.documentation.man_pages import man_pages
         from runner.resources import schema_files
 
         for path in schema_files():

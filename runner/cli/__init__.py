@@ -106,7 +106,7 @@ def _is_help_written() -> bool:
     """
     from shutil import get_terminal_size
 
-    from runner.cli.help_text import HELP
+    from runner.cli.documentation.help_text import HELP
 
     try:
         return get_terminal_size().columns >= 80 and os.write(1, HELP.encode()) > 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from runner.cli.places import places
+from runner.cli.access.places import places
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -14,7 +14,7 @@ import pytest
 from support.place import GATE, Place, wait_until
 
 from runner.cli.command_table import COMMANDS
-from runner.cli.topics import TOPICS
+from runner.cli.documentation.topics import TOPICS
 
 
 def _asked(place: Place, shell: str, *words: str) -> subprocess.CompletedProcess[str]:

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 from support.place import ROOT
 
-from runner.cli import help_text
 from runner.cli.command_table import COMMANDS
+from runner.cli.documentation import help_text
 from runner.cli.group import cli
 
 GOLDEN = Path(__file__).parent / "help"

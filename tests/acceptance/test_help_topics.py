@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.place import Place
 
-from runner.cli.topics import TOPICS
+from runner.cli.documentation.topics import TOPICS
 
 PAGER = "#!/bin/sh\necho paged\ncat\n"
 

@@ -47,7 +47,8 @@ _LOOKING = ("runner validate", "runner monitor", "runner ls", "jq", "tail")
 _AT_A_FIXED_TIME = """
 import sys
 from datetime import datetime
-from runner.cli import loading, main
+from runner.cli import main
+from runner.cli.access import loading
 
 class Fixed(datetime):
     @classmethod

@@ -30,7 +30,8 @@ ROWS = [
 ]
 _IN_2011 = """
 from datetime import datetime
-from runner.cli import loading, main
+from runner.cli import main
+from runner.cli.access import loading
 
 class Fixed(datetime):
     @classmethod

@@ -20,8 +20,8 @@ import pytest
 from support.documents import DOCUMENTS
 from support.place import ROOT, check_log, wait_until
 
-from runner.cli.man_pages import man_pages
-from runner.cli.topics import TOPICS
+from runner.cli.documentation.man_pages import man_pages
+from runner.cli.documentation.topics import TOPICS
 from runner.resources import example_files
 
 BOUND_S = 240

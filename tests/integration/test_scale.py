@@ -19,8 +19,8 @@ import pytest
 from support.place import Place
 from support.runner_inside import GivenClock
 
-from runner.cli.loading import load
-from runner.cli.places import Places
+from runner.cli.access.loading import load
+from runner.cli.access.places import Places
 from runner.planning.difference import touched
 from runner.requests.building import stored
 from runner.requests.catalog import loading

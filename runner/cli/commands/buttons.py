@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from runner.cli.access.places import Places
 from runner.cli.options import (
     complete_requests,
     complete_running,
@@ -11,7 +12,6 @@ from runner.cli.options import (
     shared_jobs_option,
 )
 from runner.cli.output.tables import echo
-from runner.cli.places import Places
 from runner.commands import Answer, Command, Kind
 from runner.errors import Problem, UsageError
 
@@ -79,7 +79,7 @@ def kill_command(targets: tuple[str, ...], places: Places) -> None:
     group. An execution's id may be shortened to any unambiguous part of at least 4
     characters.
     """
-    from runner.cli.reaching import asked
+    from runner.cli.access.reaching import asked
 
     _finish(asked(places, Command(kind=Kind.KILL, targets=targets)))
 
@@ -98,8 +98,8 @@ def reload_command(allow_empty: bool, places: Places) -> None:
     The exit code is 1 if a file is invalid. The last good version of its requests stays
     active.
     """
+    from runner.cli.access.reaching import asked
     from runner.cli.output.problems import problem_lines
-    from runner.cli.reaching import asked
 
     answer = asked(places, Command(kind=Kind.RELOAD, allow_empty=allow_empty))
     problems = [Problem(**each) for each in answer.data.get("problems", ())]
@@ -114,8 +114,8 @@ def reload_command(allow_empty: bool, places: Places) -> None:
 def _press(
     kind: Kind, names: tuple[str, ...], is_for_all: bool, allow_shared_jobs: bool, places: Places
 ) -> None:
-    from runner.cli.embedded import embedded
-    from runner.cli.reaching import reach
+    from runner.cli.access.embedded import embedded
+    from runner.cli.access.reaching import reach
 
     if bool(names) == is_for_all:
         raise UsageError("give the names of requests, or --all, but not both")

@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 import click
 
+from runner.cli.access.places import Places
 from runner.cli.commands.start import max_running_option
 from runner.cli.options import output_option, place_options
 from runner.cli.output.tables import echo, json_line, style
-from runner.cli.places import Places
 from runner.examination import examine
 from runner.examination.findings import Finding, Level
 from runner.examination.subject import Subject

@@ -14,11 +14,11 @@ from typing import Any
 
 import click
 
+from runner.cli.access.places import Places
+from runner.cli.access.reaching import reach
 from runner.cli.options import complete_requests, place_options, shared_jobs_option
 from runner.cli.output.copying import Copier, GroupCopier
 from runner.cli.output.tables import echo
-from runner.cli.places import Places
-from runner.cli.reaching import reach
 from runner.commands import Answer, Command, Kind, ask
 from runner.errors import (
     LogUnwritableError,
@@ -149,7 +149,7 @@ def _alone(
     Other commands may ask this process to run something meanwhile; it waits for that
     too.
     """
-    from runner.cli.embedded import embedded
+    from runner.cli.access.embedded import embedded
 
     ended: dict[str, Record] = {}
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import click
 
-from runner.cli.expressions import is_expression, timing_from
-from runner.cli.loading import Loaded, load
+from runner.cli.access.loading import Loaded, load
+from runner.cli.access.places import Places
+from runner.cli.access.troubles import report_trouble
+from runner.cli.arguments.expressions import is_expression, timing_from
+from runner.cli.arguments.times import OfDay, Toward, read_time
 from runner.cli.options import complete_requests_and_members, output_option, place_options
 from runner.cli.output.fitting import id_text
 from runner.cli.output.tables import coloured, echo, json_line, local_text, print_table, style
-from runner.cli.places import Places
-from runner.cli.times import OfDay, Toward, read_time
-from runner.cli.troubles import report_trouble
 from runner.errors import UsageError
 from runner.lifecycle import RequestStatus
 from runner.monitor.names import is_called, path_of, shown_name
@@ -133,7 +133,7 @@ def _named(name: str, places: Places) -> _Subject:
     zone = _zone(request.timing, places)
 
     def answer(at: datetime) -> Explanation:
-        from runner.cli.past import history
+        from runner.cli.access.past import history
 
         past = history(places, loaded, name, at, member=member)
         return why(

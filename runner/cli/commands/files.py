@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.access.places import Places
 from runner.cli.options import output_option_of, reading_options
 from runner.cli.output.reports import FORMS, Checked, report
 from runner.cli.output.tables import echo, echo_data
-from runner.cli.places import Places
 from runner.errors import Problem, UsageError
 from runner.system.regular_files import is_folder, is_missing, is_there, real_path, require_visible
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import click
 
+from runner.cli.access.places import Places, home_folder
 from runner.cli.options import place_options
 from runner.cli.output.tables import echo, echo_data, json_line, style
-from runner.cli.places import Places, home_folder
 from runner.errors import RunnerError, UsageError
 from runner.importing.imported import Import, Remark, Settings, Severity
 from runner.importing.runnable import runnable

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
+from runner.cli.access.loading import load
+from runner.cli.access.places import Places
+from runner.cli.access.troubles import report_trouble
 from runner.cli.commands.show import item_of, views_of
-from runner.cli.loading import load
 from runner.cli.options import output_option, place_options
 from runner.cli.output.fitting import fits, moment_text, print_fitted, terminal_columns
 from runner.cli.output.tables import coloured, echo, json_line, style
-from runner.cli.places import Places
-from runner.cli.troubles import report_trouble
 from runner.planning.states.results import FAILURES
 from runner.planning.views.request_view import IN_SYNC, INVALID
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from runner.cli.executions import (
+from runner.cli.access.executions import (
     cells_of,
     columns_for,
     fixed_widths,
@@ -19,11 +19,11 @@ from runner.cli.executions import (
     reason_for_none,
     require_known_log,
 )
+from runner.cli.access.places import Places
+from runner.cli.arguments.times import Toward, read_time
 from runner.cli.options import complete_requests_and_members, output_option, place_options
 from runner.cli.output.fitting import padded, print_fitted
 from runner.cli.output.tables import echo, json_line, print_table, style
-from runner.cli.places import Places
-from runner.cli.times import Toward, read_time
 from runner.errors import UsageError
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.reading import Filter, follow, newest

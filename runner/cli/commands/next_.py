@@ -8,12 +8,12 @@ from itertools import islice, takewhile
 
 import click
 
-from runner.cli.loading import load
+from runner.cli.access.loading import load
+from runner.cli.access.places import Places
+from runner.cli.access.troubles import report_trouble
+from runner.cli.arguments.times import OfDay, Toward, read_begin, read_time
 from runner.cli.options import complete_requests, output_option, place_options
 from runner.cli.output.tables import echo, json_line, local_text, style
-from runner.cli.places import Places
-from runner.cli.times import OfDay, Toward, read_begin, read_time
-from runner.cli.troubles import report_trouble
 from runner.planning.coming_fires import ComingFire, merged
 from runner.values import duration_text
 

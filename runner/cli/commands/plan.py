@@ -14,13 +14,13 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from runner.cli.loading import load
+from runner.cli.access.loading import load
+from runner.cli.access.past import durations
+from runner.cli.access.places import Places
+from runner.cli.arguments.revisions import Repository
 from runner.cli.options import output_option_of, reading_options
 from runner.cli.output.plans import FORMS, Shown, report
 from runner.cli.output.tables import echo
-from runner.cli.past import durations
-from runner.cli.places import Places
-from runner.cli.revisions import Repository
 from runner.errors import UsageError
 from runner.planning.views.plan import Plan, plan, served
 from runner.requests.building.relocation import relocated

@@ -11,7 +11,9 @@ from typing import Any
 
 import click
 
-from runner.cli.loading import Loaded, load
+from runner.cli.access.loading import Loaded, load
+from runner.cli.access.places import Places
+from runner.cli.access.troubles import report_trouble
 from runner.cli.options import complete_requests, output_option, place_options
 from runner.cli.output.fitting import id_text
 from runner.cli.output.tables import (
@@ -22,8 +24,6 @@ from runner.cli.output.tables import (
     status_words,
     style,
 )
-from runner.cli.places import Places
-from runner.cli.troubles import report_trouble
 from runner.errors import RefusedError
 from runner.planning.coming_fires import first_fires
 from runner.planning.states.results import last_result

@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from runner.cli.loading import load
+from runner.cli.access.loading import load
+from runner.cli.access.past import durations
+from runner.cli.access.places import Places
+from runner.cli.arguments.times import OfDay, Toward, read_begin, read_time
 from runner.cli.options import output_option, place_options
 from runner.cli.output.tables import echo, json_line, local_text, print_table, style
-from runner.cli.past import durations
-from runner.cli.places import Places
-from runner.cli.times import OfDay, Toward, read_begin, read_time
 from runner.planning.forecast.simulation import Load, Rush, Simulation, simulate
 from runner.timing.zones import zone_named
 from runner.values import clock_text

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.access.places import Places
 from runner.cli.options import place_options
-from runner.cli.places import Places
 from runner.errors import UsageError
 from runner.system.regular_files import is_folder, is_missing
 from runner.values import parse_duration

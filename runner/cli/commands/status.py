@@ -12,8 +12,11 @@ from typing import Any
 import click
 
 from runner import RELEASED
-from runner.cli.former_runner import former_runner_lines
-from runner.cli.loading import Loaded, load, served_jobs
+from runner.cli.access.former_runner import former_runner_lines
+from runner.cli.access.loading import Loaded, load, served_jobs
+from runner.cli.access.ownership import no_runner_words, other_jobs, words_of
+from runner.cli.access.places import Places
+from runner.cli.access.troubles import why_nothing_fires
 from runner.cli.options import output_option, place_options
 from runner.cli.output.fitting import id_text, moment_text, print_fitted
 from runner.cli.output.tables import (
@@ -25,9 +28,6 @@ from runner.cli.output.tables import (
     short_commit,
     style,
 )
-from runner.cli.ownership import no_runner_words, other_jobs, words_of
-from runner.cli.places import Places
-from runner.cli.troubles import why_nothing_fires
 from runner.errors import NoRunnerError
 from runner.monitor.names import name_in
 from runner.planning.coming_fires import merged

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
+from runner.cli.access.places import Places
 from runner.cli.output.fitting import id_text, moment_text, narrowed, terminal_columns
 from runner.cli.output.stdout import pause
 from runner.cli.output.tables import coloured, echo_error, who
-from runner.cli.places import Places
 from runner.errors import StoreError
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.names import name_in, path_of
@@ -139,7 +139,7 @@ def reason_for_none(name: str, places: Places) -> str | None:
 def require_known_log(places: Places) -> None:
     """Raise StoreError if the monitor log belongs to another jobs folder."""
     if is_folder(places.state):  # without a store, save the import of the modules that read it
-        from runner.cli.ownership import require_own_log
+        from runner.cli.access.ownership import require_own_log
 
         require_own_log(places)
 

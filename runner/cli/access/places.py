@@ -65,7 +65,7 @@ class Places:
         """
         if not self.has_state:
             return self.own_zone  # saves `monitor` the import of sqlite3 where there is no store
-        from runner.cli.runner_zone import zone_of_runner
+        from runner.cli.access.runner_zone import zone_of_runner
 
         return zone_of_runner(self) or self.own_zone
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.cli.times import OfDay, Toward, read_time
+from runner.cli.arguments.times import OfDay, Toward, read_time
 from runner.errors import UsageError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

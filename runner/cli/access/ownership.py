@@ -15,7 +15,7 @@ from runner.store.opening import read_store
 from runner.system.regular_files import is_folder
 
 if TYPE_CHECKING:
-    from runner.cli.places import Places
+    from runner.cli.access.places import Places
 
 
 def meta_of(state: Path) -> Mapping[str, str]:

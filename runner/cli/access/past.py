@@ -10,9 +10,9 @@ from statistics import median
 from typing import Any
 
 from runner import RELEASED
-from runner.cli.loading import Loaded
-from runner.cli.ownership import has_other_log
-from runner.cli.places import Places
+from runner.cli.access.loading import Loaded
+from runner.cli.access.ownership import has_other_log
+from runner.cli.access.places import Places
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.reading import Filter, newest
 from runner.monitor.records import Event, decode

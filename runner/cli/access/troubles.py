@@ -7,9 +7,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from runner import RELEASED
-from runner.cli.loading import Loaded
+from runner.cli.access.loading import Loaded
+from runner.cli.access.places import Places
 from runner.cli.output.tables import echo, local_text
-from runner.cli.places import Places
 from runner.planning.states.firing import due_at
 from runner.service.trouble import TroubleNote
 from runner.store.opening import is_store_read_only, owner_pid

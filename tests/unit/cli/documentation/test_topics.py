@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.cli.topics import TOPICS, section
+from runner.cli.documentation.topics import TOPICS, section
 from runner.resources import DOCUMENTS, document_text
 
 DOCUMENT = "# A\n\none\n\n## B\n\ntwo\n\n### C\n\n```sh\n# not a heading\n```\n\n## D\n\nthree\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.cli.expressions import is_expression, timing_from
+from runner.cli.arguments.expressions import is_expression, timing_from
 from runner.errors import RunnerError
 from runner.planning.views.timing_words import timing_words
 

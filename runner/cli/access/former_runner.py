@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 
+from runner.cli.access.ownership import other_jobs
+from runner.cli.access.places import Places
 from runner.cli.output.tables import local_text
-from runner.cli.ownership import other_jobs
-from runner.cli.places import Places
 from runner.execution.trees.proc import Seen, boot_id, look_at_all, members
 from runner.service.clocks.clock_watch import memory_in
 from runner.service.executions.execution import Execution, execution_of

@@ -10,8 +10,8 @@ import click
 import pytest
 
 from runner.cli.command_table import COMMANDS
+from runner.cli.documentation.man_pages import man_pages
 from runner.cli.group import cli
-from runner.cli.man_pages import man_pages
 
 NAMES = ["runner.1", *(f"runner-{name}.1" for name in COMMANDS)]
 needs_groff = pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")

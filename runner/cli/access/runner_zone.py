@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runner.cli.access.ownership import meta_of, other_jobs
 from runner.cli.output.tables import echo
-from runner.cli.ownership import meta_of, other_jobs
 from runner.errors import RuleError, StoreError, UsageError
 from runner.service.clocks.zone_change import ZONE, zone_data_of
 from runner.store.opening import owner_pid
@@ -15,7 +15,7 @@ from runner.system.zone_data import read_zone
 from runner.timing.zones import use_zone_data, zone_named
 
 if TYPE_CHECKING:
-    from runner.cli.places import Places
+    from runner.cli.access.places import Places
 
 
 def zone_of_runner(places: Places) -> str | None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runner.cli.access.ownership import meta_of, other_jobs, serves, words_of
+from runner.cli.access.places import Places
 from runner.cli.output.tables import echo
-from runner.cli.ownership import meta_of, other_jobs, serves, words_of
-from runner.cli.places import Places
 from runner.errors import RefusedError, UsageError
 from runner.planning.changeover import Served, changeover
 from runner.planning.last_good import InForce

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from runner.cli.revisions import Repository
+from runner.cli.arguments.revisions import Repository
 from runner.errors import UsageError
 from runner.requests.files.bounded_read import LARGEST, Trouble, read_bounded
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from runner.cli.ownership import no_runner_words, require_own
-from runner.cli.places import Places
+from runner.cli.access.ownership import no_runner_words, require_own
+from runner.cli.access.places import Places
 from runner.commands import Answer, Command, ask
 from runner.errors import NoRunnerError, StoreInUseError
 from runner.store.opening import owner_pid

@@ -10,8 +10,8 @@ from typing import Any
 
 from loguru import logger
 
+from runner.cli.access.places import Places
 from runner.cli.output.tables import echo_error
-from runner.cli.places import Places
 from runner.service.clock import SystemClock
 from runner.service.loop import Runner, running
 from runner.service.settings import Settings

@@ -1,0 +1,1 @@
+"""How a command reaches the jobs folder, its state and the runner."""

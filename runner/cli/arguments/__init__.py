@@ -1,0 +1,1 @@
+"""Values of arguments that several commands read: times, expressions, revisions."""

@@ -1,0 +1,1 @@
+"""The stored help text, the topics of `runner help`, and the man pages."""
