@@ -15,10 +15,27 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+
+class PlacePath(click.Path):
+    """A path that is taken as it is.
+
+    click looks whether there is a file. If its mount hangs, so would every command, even
+    one that does not need the file.
+    """
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,  # noqa: ARG002 - click's signature
+        ctx: click.Context | None,  # noqa: ARG002 - click's signature
+    ) -> Any:
+        return self.coerce_path_result(value)
+
+
 _JOBS = click.option(
     "--jobs",
     envvar="RUNNER_JOBS",
-    type=click.Path(readable=False, path_type=Path),
+    type=PlacePath(path_type=Path),
     default=Path("jobs.d"),
     show_default=True,
     show_envvar=True,
@@ -27,14 +44,14 @@ _JOBS = click.option(
 _STATE = click.option(
     "--state",
     envvar="RUNNER_STATE",
-    type=click.Path(readable=False, path_type=Path),
+    type=PlacePath(path_type=Path),
     show_envvar=True,
     help="The state folder.  [default: $STATE_DIRECTORY, else the user's XDG state folder]",
 )
 _LOG = click.option(
     "--monitor-log",
     envvar="RUNNER_MONITOR_LOG",
-    type=click.Path(readable=False, path_type=Path),
+    type=PlacePath(path_type=Path),
     show_envvar=True,
     help="The monitor log.  [default: monitor.jsonl in $LOGS_DIRECTORY, else in the state folder]",
 )

@@ -4,25 +4,32 @@ and log.
     facts → `commit` → (the caller spawns) → `append` → `show`
 
 The next commit carries the mark. If the store refuses facts, they stay and are offered
-again; if the log refuses a batch, it waits in the store.
+again; if the log refuses a batch, it waits in the store. The log is written in a thread:
+its folder may hang while the store's answers, and then only the records wait.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from loguru import logger
 
-from runner.errors import LogUnwritableError, StoreError
-from runner.monitor.log import MonitorLog
+from runner.errors import LogUnwritableError, RunnerError, StoreError
+from runner.monitor.log import MonitorLog, Place
 from runner.monitor.records import Record, Recorder, decode
 from runner.service.outbox import Outbox
 from runner.store.protocol import Store
 from runner.store.rows import Batch, ExecutionRow, Mark, RequestRow
+from runner.system.background_calls import ContinuedCalls
 
 Observer = Callable[[dict[str, Any]], None]
+_PATIENCE_S, _LAST_PATIENCE_S = 0.5, 5.0
+"""How long the loop waits for the log, and how long a start or an end does, in seconds."""
+_SILENT_S = 5.0
+"""After how long the silence of the log is reported, in seconds."""
 
 
 class Journal:
@@ -42,6 +49,9 @@ class Journal:
         self.log_trouble: str | None = None
         self._store = store
         self._log = log
+        self._calls = ContinuedCalls("log")
+        # The append in progress, with the number of its last record.
+        self._appending: tuple[int, Callable[[], Place]] | None = None
         self._recorder = recorder
         self._observer = observer
         self._outbox = Outbox(store)
@@ -60,19 +70,21 @@ class Journal:
         """
         self._mark = mark
         self._outbox.resume(outbox)
-        number = 0
         try:
             if self._outbox:
                 inode, offset = (mark.file, mark.offset) if mark else (0, 0)
                 number, batch = self._outbox.batch()
-                self._log.recover(inode, offset, batch)
-            self._mark = _mark_at(*self._log.place())
-        except LogUnwritableError as error:
-            self.log_trouble = str(error)
+                recover = partial(_recovered, self._log, inode, offset, batch)
+                self._end_append(number, recover, _LAST_PATIENCE_S)
+            else:
+                place = self._calls.result(self._log.place, patience_s=_LAST_PATIENCE_S)
+                self._mark = _mark_at(*place)
+                self._appended = 0, self._mark
+        except (LogUnwritableError, TimeoutError) as error:
+            self._note_log_trouble(error)
             return
-        self._store.commit(Batch(), appended=(number, self._mark))
-        if number:
-            self._outbox.drop(number)
+        self._store.commit(Batch(), appended=self._appended)
+        self._appended = None
 
     def record(self, record: Record, at: datetime) -> bytes:
         """Add a record to the facts; return its line."""
@@ -130,25 +142,50 @@ class Journal:
         self._unshown.extend(line for _, line in numbered)
         return True
 
-    def append(self) -> bool:
+    def append(self, *, patience_s: float | None = None) -> bool:
         """Append one batch of committed records to the monitor log.
 
-        Return False if the log did not take the whole batch. While `has_unwritten`, there
-        is more to append.
+        Return False if the log has not taken the whole batch, or not within `patience_s`
+        seconds: by default a moment, and none for an append that is already in progress.
+        While `has_unwritten`, there is more to append.
         """
         if not self._outbox:
             return True
+        if patience_s is None:
+            patience_s = 0.0 if self._calls.lasts_s else _PATIENCE_S
         try:
-            self._take_place()
-            number, batch = self._outbox.batch()
-            self._mark = _mark_at(*self._log.append(batch))
-        except (LogUnwritableError, StoreError) as error:
-            self.log_trouble = str(error)
+            if self._appending is None:
+                self._take_place(patience_s)
+                number, batch = self._outbox.batch()
+                self._end_append(number, partial(self._log.append, batch), patience_s)
+            else:
+                self._end_append(*self._appending, patience_s)
+        except (LogUnwritableError, StoreError, TimeoutError) as error:
+            self._note_log_trouble(error)
             return False
-        self._appended = (number, self._mark)
-        self._outbox.drop(number)
         self.log_trouble = None
         return True
+
+    def _end_append(self, number: int, append: Callable[[], Place], patience_s: float) -> None:
+        """Wait for an append that ends with record `number`, and note what the log now has.
+
+        Raises LogUnwritableError, and TimeoutError if the append is still in progress.
+        """
+        self._appending = number, append
+        try:
+            place = self._calls.result(append, patience_s=patience_s)
+        except LogUnwritableError:
+            self._appending = None
+            raise
+        self._appending, self._mark = None, _mark_at(*place)
+        self._appended = number, self._mark
+        self._outbox.drop(number)
+
+    def _note_log_trouble(self, error: RunnerError | TimeoutError) -> None:
+        if not isinstance(error, TimeoutError):
+            self.log_trouble = str(error)
+        elif self._calls.lasts_s >= _SILENT_S:
+            self.log_trouble = f"{self._log} does not answer; records wait in the store"
 
     def show(self, *, at_most: int = 0) -> None:
         """Show the observer the durable records, in order, if there are more than `at_most`.
@@ -199,21 +236,23 @@ class Journal:
         Uncommitted facts are dropped, as in a crash. To commit them here would lose what
         follows them, because nothing decides about follow-ups any more.
         """
-        while self.append() and self._outbox:
+        while self.append(patience_s=_LAST_PATIENCE_S) and self._outbox:
             pass
         self.show()
         self._note_mark()
-        self._log.close()
+        if not self._calls.lasts_s:  # else the thread still uses the log
+            self._log.close()
+        self._calls.close()
         self._store.close()
 
-    def _take_place(self) -> None:
+    def _take_place(self, patience_s: float) -> None:
         """Commit the place of the next bytes before the log gets them.
 
         After a crash, `recover` then sees which part of a batch arrived.
         """
         # The log may have been rotated since the last append (another inode), or truncated
         # (a smaller offset). If it is where the store knows it to be, no commit is needed.
-        place = _mark_at(*self._log.place())
+        place = _mark_at(*self._calls.result(self._log.place, patience_s=patience_s))
         if place != self._mark:
             if (
                 self._mark is not None
@@ -241,6 +280,11 @@ class Journal:
             return False
         self._appended = None
         return True
+
+
+def _recovered(log: MonitorLog, inode: int, offset: int, batch: bytes) -> Place:
+    log.recover(inode, offset, batch)
+    return log.place()
 
 
 def _mark_at(inode: int, offset: int) -> Mark:

@@ -8,10 +8,11 @@ interpreter's lock while it waits for the system. Touches threads.
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Lock, Thread, get_native_id
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from runner.system.blocked_calls import BlockedCall, call_of
 
@@ -103,6 +104,37 @@ class Aside:
         if self._line is not None:
             self._line.put(None)
         self._line = None
+
+
+class ContinuedCalls:
+    """Calls in a background thread, one after another. A slow one is continued, not repeated."""
+
+    def __init__(self, name: str) -> None:
+        self._aside = Aside(name)
+        self._pending: Pending[Any] | None = None
+        self._begun_s = 0.0
+
+    @property
+    def lasts_s(self) -> float:
+        """For how many seconds the current call has lasted; 0 without one."""
+        return 0.0 if self._pending is None else time.monotonic() - self._begun_s
+
+    def result(self, call: Callable[[], T], *, patience_s: float) -> T:
+        """Return the result of a call, or raise its error.
+
+        Raises TimeoutError if the call takes longer than `patience_s` seconds; the next
+        `result` then goes on waiting for it, and must be given an equivalent call.
+        """
+        if self._pending is None:
+            self._pending, self._begun_s = self._aside.begin(call), time.monotonic()
+        if not self._pending.wait(patience_s):
+            raise TimeoutError
+        pending, self._pending = self._pending, None
+        return cast(T, pending.result())
+
+    def close(self) -> None:
+        """End the thread once its call is over."""
+        self._aside.close()
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:

@@ -250,6 +250,35 @@ def test_a_stop_that_hangs_ends_when_its_time_is_over(place: Place) -> None:
 
 
 @needs_hung_mount
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_monitor_log_that_hangs_holds_up_records_alone(place: Place, is_stopped: bool) -> None:
+    folder = place.folder / "logs"
+    folder.mkdir()
+    place.log = folder / "monitor.jsonl"
+    place.environment["RUNNER_MONITOR_LOG"] = str(place.log)
+    place.declare("other", "true", SECONDLY)
+    place.declare("once", "true")
+    runner = place.start()
+    place.await_finished("other")
+    with hung(folder):
+        wait_until(lambda: "monitor.jsonl does not answer" in place.console(), what="a word")
+        count = place.console().count("other  success")
+        wait_until(lambda: place.console().count("other  success") >= count + 2, what="fires")
+        assert place.run("exec", "once").returncode == 0
+        if is_stopped:
+            assert place.stop(runner) == 0
+    if is_stopped:
+        runner = place.start()
+    else:
+        wait_until(lambda: "the monitor log works again" in place.console(), what="its end")
+    place.await_finished("once")
+    assert place.stop(runner) == 0
+    ended = {record["status"] for record in place.finished("other")}
+    assert ended == {"success"}
+    check_log(place.log)
+
+
+@needs_hung_mount
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("which", ["jobs", "state"])
 def test_every_command_ends_at_a_signal_while_it_waits_for_a_folder(
