@@ -18,6 +18,7 @@ _WORDS = (
     "annot allocate memory",
     "can't start new thread",
     "error return without exception",
+    "returned NULL without setting an exception",
 )
 """Messages of the dynamic loader, and of CPython where it lost its own MemoryError."""
 

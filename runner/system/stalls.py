@@ -28,6 +28,7 @@ SILENT_S = 5.0
 """After how long a call that does not return is reported, in seconds."""
 _LOOK_EVERY_S = 0.5
 _LATE_S = 2.0
+_STACK_BYTES = 1 << 18  # the usual 8 MiB would count under a small `ulimit -v`
 _PATIENCE_S = 2.0
 """How long a signal waits for the main thread, in seconds; a busy one takes it at once."""
 _STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
@@ -60,7 +61,9 @@ class StallWatch:
         self._is_start = is_start
         self._main, self._main_native = _thread.get_ident(), _thread.get_native_id()
         try:
+            usual = _thread.stack_size(_STACK_BYTES)
             _thread.start_new_thread(self._run, ())
+            _thread.stack_size(usual)
         except RuntimeError:  # no room for a thread: the command works without
             return
 
