@@ -41,6 +41,11 @@ def _main() -> None:
     if sys.argv[1:] in (["--help"], ["-h"]) and _is_help_written():
         return
     WATCH.begin(is_start=is_start)
+    with suppress(ModuleNotFoundError):  # a Python without OpenSSL
+        # If too little memory is left for these, hashlib prints a traceback per algorithm.
+        # Imported here, they raise the ImportError that `main` knows.
+        import _blake2  # noqa: F401
+        import _hashlib  # noqa: F401
     from runner.system.garbage_collection import lasting_heap
 
     # Otherwise the garbage collector walks the imported modules: a tenth of the time that

@@ -15,6 +15,7 @@ import _thread
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from runner.system.blocked_calls import BlockedCall, any_call, call_of, untaken_signals
 
@@ -97,7 +98,8 @@ class StallWatch:
             now_s = time.monotonic()
             # A late look means that the whole process stood still (SIGSTOP, no CPU time).
             if now_s - looked_s < _LATE_S:
-                self._look(now_s)
+                with suppress(MemoryError):  # the main thread reports it
+                    self._look(now_s)
             looked_s = now_s
 
     def _look(self, now_s: float) -> None:
