@@ -18,7 +18,8 @@ from typing import Any
 from loguru import logger
 
 from runner.errors import LogUnwritableError, RunnerError, StoreError
-from runner.monitor.log import MonitorLog, Place
+from runner.monitor.log import MonitorLog
+from runner.monitor.log_files import Place
 from runner.monitor.records import Record, Recorder, decode
 from runner.service.outbox import Outbox
 from runner.store.protocol import Store

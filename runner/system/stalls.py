@@ -46,6 +46,7 @@ class StallWatch:
         self._is_start = False
         self._main = self._main_native = 0
         self._report: Callable[[str], object] = _print
+        self._flush: Callable[[], object] = _nothing
         self._patience_s = _PATIENCE_S
         self._beat_s: float | None = None
         self._stop_asked_s: float | None = None
@@ -68,13 +69,19 @@ class StallWatch:
         except RuntimeError:  # no room for a thread: the command works without
             return
 
-    def serve(self, report: Callable[[str], object], *, patience_s: float) -> None:
-        """Report with `report` from now on.
+    def serve(
+        self,
+        report: Callable[[str], object],
+        *,
+        flush: Callable[[], object],
+        patience_s: float,
+    ) -> None:
+        """Report with `report` from now on, and call `flush` before the process is ended.
 
         Once the loop beats, a stopping signal waits up to `patience_s` seconds for it. A
         second signal ends the process at once.
         """
-        self._report, self._patience_s = report, patience_s
+        self._report, self._flush, self._patience_s = report, flush, patience_s
 
     def beat(self) -> None:
         """Note that the loop turns."""
@@ -160,6 +167,7 @@ class StallWatch:
             code, text = 128 + min(untaken_signals(self._main_native) & _STOPPING), "ended by a"
             text += " signal while waiting for {}"
         self._say(text.format(self._name()))
+        _within(_PATIENCE_S, self._flush)
         os._exit(code)
 
     def _say(self, text: str) -> None:
@@ -184,6 +192,10 @@ def _print(text: str) -> None:
         os.write(2, f"runner: {neutral(text)}\n".encode(errors="backslashreplace"))
     except OSError:  # nobody reads it
         return
+
+
+def _nothing() -> None:
+    """Flush nothing: `_print` does not buffer."""
 
 
 def _within(seconds: float, call: Callable[[], object]) -> None:

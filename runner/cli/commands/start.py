@@ -138,7 +138,11 @@ def _serve(settings: Settings, console: Console) -> None:
     from runner.system import early_signals
     from runner.system.stalls import WATCH
 
-    WATCH.serve(partial(logger.warning, "{}"), patience_s=settings.drain.total_seconds())
+    WATCH.serve(
+        partial(logger.warning, "{}"),
+        flush=console.close,
+        patience_s=settings.drain.total_seconds(),
+    )
     clock = SystemClock()
     notifier = Notifier.taken_from(os.environ, clock=clock)
     if not unless_stopped(partial(is_folder, settings.jobs)):

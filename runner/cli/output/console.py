@@ -76,6 +76,10 @@ class Console:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what waits; give up after some seconds."""
         logger.remove()
         if self._file is not None:
             self._file.close()
