@@ -24,9 +24,8 @@ Terms = frozenset[Term]
 
 _MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
-_WEEKDAYS = {
-    name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"))
-}
+_WEEKDAY_NAMES = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_WEEKDAYS = {name: number for number, name in enumerate(_WEEKDAY_NAMES)}
 ALL_DAYS: Terms = frozenset(range(1, 32))
 ALL_WEEKDAYS: Terms = frozenset(range(7))
 
@@ -96,10 +95,8 @@ def _field(name: str, low: int, high: int, names: Mapping[str, int] | None = Non
 _MINUTE, _HOUR = _field("minute", 0, 59), _field("hour", 0, 23)
 _DAY, _MONTH = _field("day of the month", 1, 31), _field("month", 1, 12, _MONTHS)
 _SECOND, _YEAR = _field("second", 0, 59), _field("year", 1970, 2099)
-_TO_7, _TO_6 = (
-    _field("day of the week", 0, 7, _WEEKDAYS),
-    _field("day of the week", 0, 6, _WEEKDAYS),
-)
+_TO_7 = _field("day of the week", 0, 7, _WEEKDAYS)
+_TO_6 = _field("day of the week", 0, 6, _WEEKDAYS)
 _FROM_1 = _field("day of the week", 1, 7, {name: number + 1 for name, number in _WEEKDAYS.items()})
 _FIVE = (_MINUTE, _HOUR, _DAY, _MONTH)
 

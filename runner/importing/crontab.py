@@ -10,6 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runner.importing.cron_dialects import VIXIE
+from runner.importing.crontab_commands import (
+    PROGRAMS,
+    command_and_input,
+    is_silent,
+    program_in,
+    runs_another,
+)
 from runner.importing.imported import Data, Draft, Import, Remark, Settings, Severity, finished
 from runner.importing.scheduling import NICKNAMES, NO_REBOOT, cron_timing
 
@@ -33,31 +40,6 @@ _ENTRY = re.compile(r"(@[a-z]+|([-*\d][^ \t]*[ \t]+){2}([*\d?A-Za-z][^ \t]*[ \t]
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\$?")
 _BEGIN = re.compile(r"/(\S*/)?s?bin/\S+|/\S+\.(sh|py|pl|php|rb)$")
 """The beginning of a command that is unlikely to be an argument."""
-_PROGRAMS = frozenset([
-    "ansible", "aws", "awk", "bundle", "bzip2", "cat", "certbot", "chgrp", "chmod",
-    "chown", "cp", "curl", "cut", "date", "dd", "df", "diff", "docker", "du", "echo",
-    "file", "find", "git", "grep", "gzip", "head", "install", "kill", "ln", "logger",
-    "logrotate", "ls", "mail", "make", "mkdir", "mount", "mv", "mysql", "mysqldump",
-    "node", "npm", "openssl", "pg_dump", "podman", "printf", "psql", "rm", "rmdir",
-    "rsync", "scp", "sed", "sort", "ssh", "stat", "su", "systemctl", "tail", "tar",
-    "tee", "test", "touch", "truncate", "wc", "wget", "which", "xargs", "xz", "zip",
-])  # fmt: skip
-"""Programs whose first argument often is a path."""
-_SILENT = re.compile(r"(?:&>>?|>&)\s*/dev/null\s*$|>>?\s*/dev/null\s+2>>?\s*(?:&1|/dev/null)\s*$")
-"""The end of a command that discards all of its output."""
-_SAYS_NOTHING = frozenset(
-    ["cd", "test", "[", "[[", "export", "set", "umask", "sleep", "source", "."]
-)
-"""Commands that normally print nothing."""
-_NO_PROGRAM = {
-    "cd", "test", "[", "[[", "if", "then", "set", "export", "sleep", "umask", ".",
-    "source", "command", "!",
-}  # fmt: skip
-_WRAPPERS = {
-    "sudo", "nice", "ionice", "env", "timeout", "chronic", "exec", "time", "nohup",
-    "flock", "setlock",
-}  # fmt: skip
-_INTERPRETERS = re.compile(r"(python|perl|php|ruby|node|java|bash|dash|sh|zsh)[\d.]*")
 # Variables with a meaning to cron itself. SHELL and HOME are also passed to the process.
 _OWN = {"SHELL", "HOME", "MAILTO", "MAILFROM", "CRON_TZ", "RANDOM_DELAY", "LOGNAME", "USER"}
 _MAIL = "cron mails the output; here it is kept, and its end is in the monitor log"
@@ -172,12 +154,12 @@ class _Reader:
                 f"where a user should stand, {columns.user} looks like a program",
                 "import without --system",
             )
-        draft.wanted_name = _program(columns.command) or f"line-{number}"
+        draft.wanted_name = program_in(columns.command) or f"line-{number}"
         if self._comments:
             draft.data["description"] = " ".join(self._comments)
         self._say_what_runs(draft, columns)
         self._say_when(draft, columns.time)
-        is_mailed = self._variables.get("MAILTO") != "" and not _is_silent(columns.command)
+        is_mailed = self._variables.get("MAILTO") != "" and not is_silent(columns.command)
         if is_mailed and self._mailed_from is None:
             self._mailed_from = number
         return draft
@@ -188,11 +170,11 @@ class _Reader:
         begin = rest.split(maxsplit=1)[0] if rest.strip() else ""
         if first in _USERS:
             return True
-        if not _USER.fullmatch(first) or _runs_another(first) or first in _PROGRAMS:
+        if not _USER.fullmatch(first) or runs_another(first) or first in PROGRAMS:
             return False
         is_known = self._homes(first) is not None
         return _BEGIN.match(begin) is not None or (
-            is_known and (begin.startswith("/") or _runs_another(begin))
+            is_known and (begin.startswith("/") or runs_another(begin))
         )
 
     def _is_program(self, user: str, command: str) -> bool:
@@ -204,13 +186,13 @@ class _Reader:
             return False
         return (
             not _USER.fullmatch(user)
-            or _runs_another(user)
-            or user in _PROGRAMS
+            or runs_another(user)
+            or user in PROGRAMS
             or command.startswith("-")
         )
 
     def _say_what_runs(self, draft: Draft, columns: _Columns) -> None:
-        command, stdin = _command_and_input(columns.command)
+        command, stdin = command_and_input(columns.command)
         shell = self._variables.get("SHELL", "/bin/sh")
         draft.process |= (
             {"shell": command} if shell == "/bin/sh" else {"command": [shell, "-c", command]}
@@ -313,75 +295,5 @@ def _columns(line: str, *, has_users: bool) -> _Columns | None:
     )
 
 
-def _is_silent(command: str) -> bool:
-    """Return whether a command discards all of its output, so that cron mails nothing.
-
-    >>> _is_silent("cd /srv && ./post >/dev/null 2>&1"), _is_silent("./post >/dev/null")
-    (True, False)
-    """
-    # The input after an unescaped % is not part of the command line.
-    shown = command.partition("%")[0] if "\\%" not in command else command
-    parts = [part.strip() for part in re.split(r"&&|\|\||;|\|(?!\|)", shown) if part.strip()]
-    return bool(parts) and all(
-        _SILENT.search(part) or part.split()[0] in _SAYS_NOTHING for part in parts
-    )
-
-
-def _runs_another(word: str) -> bool:
-    """Return whether a word always begins a command: a shell builtin, wrapper or interpreter."""
-    return word in _NO_PROGRAM or word in _WRAPPERS or _INTERPRETERS.fullmatch(word) is not None
-
-
 def _unquoted(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
-
-
-def _command_and_input(text: str) -> tuple[str, str | None]:
-    r"""Split a command and its standard input at the first unescaped `%` (crontab(5)).
-
-    In both parts `\%` is a percent sign. Each further `%` of the input is a line break,
-    and the input ends with one.
-
-    >>> _command_and_input(r"date +\%F")
-    ('date +%F', None)
-    >>> _command_and_input("mail -s hello maria%Dear Maria,%bye")
-    ('mail -s hello maria', 'Dear Maria,\nbye\n')
-    """
-    # Split at each unescaped %. An escape sequence is a separator too, so that it stays
-    # whole; `or ""` drops the group that did not match.
-    pieces = re.split(r"((?:\\.)+)|(%)", text)
-    command, *lines = "".join("\n" if piece == "%" else piece or "" for piece in pieces).split("\n")
-    texts = [part.replace("\\%", "%") for part in (command, *lines)]
-    return texts[0], "\n".join(texts[1:]).removesuffix("\n") + "\n" if lines else None
-
-
-def _program(command: str) -> str:
-    """Guess a name for a shell line: its first real program, without folder and extension.
-
-    >>> _program("cd /srv && nice -n 10 /usr/bin/python3 -u tools/post.py --all >/dev/null 2>&1")
-    'post'
-    """
-    for part in re.split(r"&&|\|\||[;|(){}]", command):
-        words = part.split()
-        if words and words[0] not in _NO_PROGRAM and (found := _first_program(words)):
-            return found
-    return ""
-
-
-def _first_program(words: list[str]) -> str:
-    after_flock = False  # the first argument of flock is a lock file, not a program
-    for word in words:
-        name = word.strip("\"'").rpartition("/")[2]
-        if (
-            word.startswith(("-", ">", "<", "2>", "$"))
-            or "=" in word
-            or not re.search(r"[A-Za-z]", name)
-        ):
-            continue
-        if after_flock:
-            after_flock = False
-        elif name in _WRAPPERS:
-            after_flock = name in {"flock", "setlock"}
-        elif not _INTERPRETERS.fullmatch(name):
-            return re.sub(r"\.\w{1,4}$", "", name)
-    return ""
