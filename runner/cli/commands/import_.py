@@ -170,18 +170,18 @@ def _imported(asked: _Asked, text: str, settings: Settings) -> Import:
     """Parse the source with the importer of its kind."""
     match asked.kind:
         case "crontab":
-            from runner.importing.crontab import from_crontab
+            from runner.importing.importers.crontab import from_crontab
 
             return from_crontab(text, settings, has_users=asked.has_users, homes=_home)
         case "kubernetes":
-            from runner.importing.kubernetes import from_kubernetes
+            from runner.importing.importers.kubernetes import from_kubernetes
 
             return from_kubernetes(text, settings, name=asked.name)
         case "yacron":
-            from runner.importing.yacron import from_yacron
+            from runner.importing.importers.yacron import from_yacron
 
             return from_yacron(text, settings, name=asked.name)
-    from runner.importing.openbravo import from_openbravo
+    from runner.importing.importers.openbravo import from_openbravo
 
     return from_openbravo(text, settings, name=asked.name, command=asked.command)
 

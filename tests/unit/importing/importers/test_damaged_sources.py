@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from runner.errors import Problem, RunnerError
-from runner.importing.crontab import from_crontab
 from runner.importing.imported import Import, Settings, Severity
-from runner.importing.kubernetes import from_kubernetes
-from runner.importing.openbravo import from_openbravo
+from runner.importing.importers.crontab import from_crontab
+from runner.importing.importers.kubernetes import from_kubernetes
+from runner.importing.importers.openbravo import from_openbravo
+from runner.importing.importers.yacron import from_yacron
 from runner.importing.writing import request_text
-from runner.importing.yacron import from_yacron
 from runner.requests.yaml.document import documents_in
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 SETTINGS = Settings(default_zone="Europe/Madrid", now=datetime(2026, 11, 22, tzinfo=UTC))
 WORDS = [
     "", "[]", "{}", "5", "-1", "0", "1e9", "true", "~", '""', "*/5", "@every 1h", "9" * 30,

@@ -12,8 +12,8 @@ import json
 import shlex
 
 from runner.importing.imported import Data, Draft, Import, Remark, Settings, Severity, finished
-from runner.importing.openbravo_rows import Row, rows_of
-from runner.importing.openbravo_timing import OpenbravoTiming
+from runner.importing.importers.openbravo_rows import Row, rows_of
+from runner.importing.importers.openbravo_timing import OpenbravoTiming
 
 _PLACEHOLDER = ["false"]
 _IN_FORCE = {"SCH", "MIS", "PRC", ""}  # scheduled, misfired, processing, not exported

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runner.importing.cron_dialects import VIXIE
-from runner.importing.crontab_commands import (
+from runner.importing.imported import Data, Draft, Import, Remark, Settings, Severity, finished
+from runner.importing.importers.crontab_commands import (
     PROGRAMS,
     command_and_input,
     is_silent,
     program_in,
     runs_another,
 )
-from runner.importing.imported import Data, Draft, Import, Remark, Settings, Severity, finished
 from runner.importing.scheduling import NICKNAMES, NO_REBOOT, cron_timing
 
 Homes = Callable[[str | None], str | None]

@@ -14,12 +14,12 @@ from support.importing_world import data_of, messages
 
 from runner.errors import RunnerError
 from runner.importing.imported import Import, Imported, Settings, Severity
-from runner.importing.openbravo import from_openbravo
+from runner.importing.importers.openbravo import from_openbravo
 from runner.timing.parsing import parse_rule
 from runner.timing.upcoming import fires
 from runner.values import EPOCH
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 CSV = (SAMPLES / "process_request.csv").read_text()
 XML = (SAMPLES / "process_request.xml").read_text()
 SETTINGS = Settings(default_zone="UTC", now=datetime(2026, 11, 22, tzinfo=UTC))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from runner.importing.imported import Import, Remark, Settings, Severity, finished
-from runner.importing.kubernetes_cron_jobs import CronJob
+from runner.importing.importers.kubernetes_cron_jobs import CronJob
 from runner.importing.yaml_source import documents_of
 from runner.requests.findings import DataPath
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from support.importing_world import data_of, messages
 
-from runner.importing.crontab import from_crontab
 from runner.importing.imported import Import, Imported, Settings, Severity
+from runner.importing.importers.crontab import from_crontab
 
-SAMPLE = (Path(__file__).parents[1] / "samples" / "maria.crontab").read_text()
+SAMPLE = (Path(__file__).parents[2] / "samples" / "maria.crontab").read_text()
 SETTINGS = Settings(default_zone="UTC", now=datetime(2026, 11, 22, tzinfo=UTC))
 HOMES = {None: "/home/maria", "www-data": "/var/www"}
 

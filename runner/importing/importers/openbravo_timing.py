@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 
 from runner.importing.cron_dialects import QUARTZ
 from runner.importing.imported import Data, Draft, Settings
-from runner.importing.openbravo_rows import Row
+from runner.importing.importers.openbravo_rows import Row
 from runner.importing.scheduling import cron_timing, report_daily_changes
 from runner.timing.parsing import WEEKDAYS
 from runner.timing.zones import wall_at, zone_named

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from runner.importing.imported import Draft, Import, Remark, Settings, finished
-from runner.importing.yacron_jobs import Job
+from runner.importing.importers.yacron_jobs import Job
 from runner.importing.yaml_source import Keys, documents_of
 
 _TOP_LEVEL = {

@@ -1,0 +1,1 @@
+"""One importer for each kind of source: crontab, Kubernetes, Openbravo, yacron. Pure."""
