@@ -17,7 +17,7 @@ from runner.service.journal import Journal
 from runner.service.registry import Registry
 from runner.service.settings import Settings
 from runner.service.stopping import Stopping
-from runner.service.trouble import HoldOff
+from runner.service.trouble import Pause
 
 if TYPE_CHECKING:
     from runner.service.clocks.clock_watch import ClockWatch
@@ -47,7 +47,7 @@ class Decisions:
         is_firing: bool,
     ) -> None:
         self.git: str | None = None
-        self.pause = HoldOff(clock)
+        self.pause = Pause(clock)
         self.is_firing = is_firing
         self._settings = settings
         self._clock = clock

@@ -119,7 +119,7 @@ class StatePruning:
 
 
 class Housekeeping:
-    """Both prunings, as the loop and the clock see them."""
+    """Prunes outputs and states; the loop calls `advance` in each turn."""
 
     def __init__(self, outputs: OutputPruning, states: StatePruning) -> None:
         self._outputs = outputs

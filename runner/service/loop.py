@@ -22,7 +22,7 @@ from runner.service.assembly.parts import Parts, assemble
 from runner.service.clock import Clock, exact_poll
 from runner.service.settings import Settings
 from runner.service.systemd import SILENT, Notifier
-from runner.service.trouble import ALIVE, Complaints, HoldOff, TroubleNote
+from runner.service.trouble import ALIVE, Pause, TroubleNote, TroubleReports
 from runner.service.waiting import LONGEST_WAIT_S, idle_s
 from runner.system.stalls import WATCH
 from runner.values import to_microseconds
@@ -86,10 +86,10 @@ class Runner:
         self._folder = parts.folder
         self._begun_s = self._clock.elapsed_s()
         self._store_pause = core.decisions.pause
-        self._log_pause = HoldOff(self._clock)
+        self._log_pause = Pause(self._clock)
         # A signal may have come during the start: then the first turn must start nothing.
         self._is_signalled = True
-        self._complaints = Complaints()
+        self._trouble_reports = TroubleReports()
         self._trouble_note = TroubleNote(parts.settings.state)
 
     def run(self) -> None:
@@ -166,7 +166,7 @@ class Runner:
                 self._mail.is_waiting = True
             elif descriptor == wakeups.signals.descriptor:
                 self._is_signalled = True
-            elif descriptor == wakeups.nudge:
+            elif descriptor == wakeups.folder_changes:
                 os.eventfd_read(descriptor)
                 self._parts.reader.look_again()
 
@@ -236,7 +236,7 @@ class Runner:
             self._folder.begin(is_start=False, is_stopped=self._is_stopped_meanwhile)
 
     def _report_troubles(self) -> None:
-        self._complaints.report(
+        self._trouble_reports.report(
             {
                 "the clock": self._watch.trouble,
                 "the jobs folder": self._jobs_lock.trouble,

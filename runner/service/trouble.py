@@ -23,7 +23,7 @@ Empty after an orderly stop. If nobody owns the store and it is not, that runner
 """
 
 
-class HoldOff:
+class Pause:
     """A pause that is on for `RETRY_S` after `begin`."""
 
     def __init__(self, clock: Clock) -> None:
@@ -89,7 +89,7 @@ class TroubleNote:
                 os.close(descriptor)
 
 
-class Complaints:
+class TroubleReports:
     """Reports each problem on the console when it begins, changes or ends."""
 
     def __init__(self) -> None:

@@ -327,7 +327,7 @@ def test_an_edit_behind_a_link_is_live_within_a_second(
         current.with_name("next").symlink_to("revisions/2")
         current.with_name("next").rename(current)
         is_woken = select.poll()
-        is_woken.register(runner._parts.wakeups.nudge, select.POLLIN)
+        is_woken.register(runner._parts.wakeups.folder_changes, select.POLLIN)
         wait_until(lambda: is_woken.poll(10), what="the flip is notified")
         seconds_until(lambda: description_of(runner, "chained") == "2", runner, clock, within_s=1.0)
         told.of(jobs.parent / "revisions" / "2" / "chained.yaml", runner, text_of("edited again"))

@@ -7,10 +7,12 @@ stopped by SIGSTOP past several fires, and one whose clock libfaketime sets.
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -41,6 +43,10 @@ from support.clock_world import (
 )
 from support.place import Place, Record, wait_until
 from support.runner_inside import started
+
+from runner.service.clocks.clock_watch import SAVE_EVERY_S
+from runner.service.trouble import ALIVE
+from runner.store.opening import read_store
 
 # Only a hang may end one of them: on a slow machine a hundred executions and real fires
 # take their time.
@@ -255,6 +261,18 @@ def test_what_runs_does_not_notice_a_step(place: Place) -> None:
         Life(runner, clock).settle()
     (record,) = place.finished("p")
     assert (record["status"], record["duration_s"]) == ("success", 7.0)
+
+
+def test_a_runner_that_saves_its_running_time_after_a_step_back_still_counts_as_alive(
+    place: Place,
+) -> None:
+    place.declare("p", "true")
+    clock = GivenClock(NOON)
+    with living(place, clock) as life:
+        life.step(-2 * HOUR)
+        life.go_on(timedelta(seconds=SAVE_EVERY_S))
+        with closing(read_store(place.state)) as reader:
+            assert reader.meta()[ALIVE] == str(os.getpid())
 
 
 @pytest.mark.parametrize("is_away", [False, True], ids=["seen by the runner", "while it is down"])

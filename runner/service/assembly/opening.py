@@ -69,8 +69,8 @@ class Wakeups:
     signals: Signals
     arrivals: int
     """Readable when a command was posted."""
-    nudge: int
-    """The event descriptor of the watcher."""
+    folder_changes: int
+    """Readable when the watcher has seen a change of the jobs folder."""
 
 
 def open_records(settings: Settings, options: Options, resources: ExitStack) -> Records:
@@ -105,11 +105,11 @@ def open_records(settings: Settings, options: Options, resources: ExitStack) -> 
 def open_wakeups(store: Store, resources: ExitStack) -> Wakeups:
     poll = resources.enter_context(select.epoll())
     signals = resources.enter_context(Signals())
-    arrivals, nudge = store.listen(), os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-    resources.callback(os.close, nudge)
-    for descriptor in (signals.descriptor, arrivals, nudge):
+    arrivals, folder_changes = store.listen(), os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    resources.callback(os.close, folder_changes)
+    for descriptor in (signals.descriptor, arrivals, folder_changes):
         poll.register(descriptor, select.EPOLLIN)
-    return Wakeups(poll=poll, signals=signals, arrivals=arrivals, nudge=nudge)
+    return Wakeups(poll=poll, signals=signals, arrivals=arrivals, folder_changes=folder_changes)
 
 
 def _say_what_happened(settings: Settings, store: Store) -> None:

@@ -91,7 +91,7 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
     records = open_records(settings, options, resources)
     wakeups = open_wakeups(records.store, resources)
     zones = ZoneWatch(settings, options.clock)
-    reloader = _reloader(settings, options.clock, wakeups.nudge)
+    reloader = _reloader(settings, options.clock, wakeups.folder_changes)
     reader = BackgroundReader(reloader, options.clock)
     resources.callback(reader.close)
     registry = Registry(options.clock)
@@ -211,10 +211,10 @@ def _core(
     )
 
 
-def _reloader(settings: Settings, clock: Clock, nudge: int) -> Reloader:
+def _reloader(settings: Settings, clock: Clock, folder_changes: int) -> Reloader:
     return Reloader(
         catalog_reader(settings, settings.zone),
-        Watcher(settings.jobs, lambda: os.eventfd_write(nudge, 1)),
+        Watcher(settings.jobs, lambda: os.eventfd_write(folder_changes, 1)),
         clock,
         folder=settings.jobs,
         cache=CatalogCache(settings.state),

@@ -27,18 +27,18 @@ _MOST_PROBLEMS = 20
 class CatalogChange:
     """A catalog on its way into force, and what to report about it.
 
-    `mended` counts the files that were rejected before and are good now.
+    `fixed` counts the files that were rejected before and are good now.
     """
 
     reading: Reading
     changeover: Changeover
     rejected: tuple[Rejection, ...]
-    mended: int
+    fixed: int
 
     def is_news(self, registry: Registry) -> bool:
         """Whether there is anything to report, compared with what is in force."""
         is_lost = self.changeover.in_force.is_kept_whole and not registry.is_kept_whole
-        return bool(self.changeover.difference or self.rejected or self.mended or is_lost)
+        return bool(self.changeover.difference or self.rejected or self.fixed or is_lost)
 
     @property
     def summary(self) -> str:
@@ -57,7 +57,7 @@ class CatalogChange:
             _part("changed", changed),
             _part("removed", [name for name in difference.removed if name not in continued]),
             _part("rejected", [rejection.file for rejection in self.rejected]),
-            f"{self.mended} fixed" if self.mended else "",
+            f"{self.fixed} fixed" if self.fixed else "",
         ]
         return "; ".join(filter(None, parts)) or "nothing changed"
 
@@ -82,7 +82,7 @@ def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) 
             served(registry), catalog, allow_empty=allow_empty, among=reading.touched
         ),
         rejected=tuple(each for each in catalog.rejections if known.get(each.file) != each),
-        mended=_mended(registry.rejections, reading),
+        fixed=_fixed(registry.rejections, reading),
     )
 
 
@@ -144,18 +144,18 @@ def recorded_changes(change: CatalogChange) -> Changes:
     )
 
 
-def _mended(before: tuple[Rejection, ...], reading: Reading) -> int:
+def _fixed(before: tuple[Rejection, ...], reading: Reading) -> int:
     """Count the files that were rejected, still exist and are good now."""
     rejected = {rejection.file for rejection in reading.catalog.rejections}
-    mended = [rejection for rejection in before if rejection.file not in rejected]
+    fixed = [rejection for rejection in before if rejection.file not in rejected]
     # A file that was rejected as a whole has been read again. A document that was
     # rejected for its name may be good now because another file changed.
     names = (
-        reading.touched.union(*(rejection.names for rejection in mended)) if mended else frozenset()
+        reading.touched.union(*(rejection.names for rejection in fixed)) if fixed else frozenset()
     )
     requests = reading.catalog.requests
     good = {requests[name].source.file for name in names if name in requests}
-    return sum(rejection.file in good for rejection in mended)
+    return sum(rejection.file in good for rejection in fixed)
 
 
 def _rejected(rejection: Rejection, force: InForce, git: str | None) -> Record:

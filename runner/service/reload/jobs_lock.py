@@ -57,7 +57,7 @@ class JobsLock:
         self._descriptor: int | None = None
         self._identity: Identity | None = None
         self._look_at_s = 0.0
-        self._is_cautioned = False
+        self._has_warned = False
         self._aside = Aside("lock")
         self._looking: Pending[None] | None = None
 
@@ -129,7 +129,7 @@ class JobsLock:
             if error.errno not in _NOT_SUPPORTED:
                 os.close(descriptor)
                 raise
-            self._caution(error)
+            self._warn(error)
         self.close()
         self._descriptor, self._identity, self.trouble = (
             descriptor,
@@ -137,9 +137,9 @@ class JobsLock:
             None,
         )
 
-    def _caution(self, error: OSError) -> None:
-        if self._is_firing and not self._is_cautioned:
-            self._is_cautioned = True
+    def _warn(self, error: OSError) -> None:
+        if self._is_firing and not self._has_warned:
+            self._has_warned = True
             logger.warning(
                 "the jobs folder {} cannot be locked ({}): let no other runner serve it",
                 self._folder,
