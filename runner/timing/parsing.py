@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from runner.errors import RuleError
-from runner.timing.cron import never_matches, read_expression
+from runner.timing.cron_expression import never_matches, read_expression
 from runner.timing.rules import (
     Cron,
     Daily,

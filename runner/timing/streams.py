@@ -11,7 +11,8 @@ from datetime import date, datetime, timedelta
 from itertools import takewhile
 from typing import TypeGuard
 
-from runner.timing.cron import count_wall_clock, cron_fires, follows_the_wall_clock
+from runner.timing.cron import count_wall_clock, cron_fires
+from runner.timing.cron_expression import follows_the_wall_clock
 from runner.timing.days import days
 from runner.timing.rules import (
     CalendarPattern,

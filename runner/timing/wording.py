@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import datetime, time
 from typing import assert_never
 
-from runner.timing.cron import explanation
+from runner.timing.cron_expression import explanation
 from runner.timing.rules import (
     Cron,
     Daily,

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import RuleError
-from runner.timing.cron import count_wall_clock, cron_fires, follows_the_wall_clock, read_expression
+from runner.timing.cron import count_wall_clock, cron_fires
+from runner.timing.cron_expression import follows_the_wall_clock, read_expression
 
 FIELD = ("schedule", "expression")
 UTC_ZONE = ZoneInfo("UTC")

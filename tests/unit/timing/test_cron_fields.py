@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from runner.importing.cron_dialects import OURS, meaning_of
 from runner.planning.views.cautions import Kind, cautions
 from runner.requests.model import Schedule
-from runner.timing.cron import cron_fires, explanation, read_expression
+from runner.timing.cron import cron_fires
+from runner.timing.cron_expression import explanation, read_expression
 from runner.timing.parsing import parse_rule
 
 UTC_ZONE = ZoneInfo("UTC")
