@@ -4,12 +4,16 @@ there, and changes nothing.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from runner.errors import RunnerError
 from runner.examination import clock, machine, notification, permissions, soundness
 from runner.examination.findings import Finding, problem
 from runner.examination.subject import Subject
+from runner.system.background_calls import Aside, Pending
+from runner.system.blocked_calls import BlockedCall
 
 _CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[Finding]]], ...] = (
     ("versions", machine.version_findings),
@@ -32,19 +36,60 @@ _CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[Finding]]], ...] = (
 )
 
 
+_PATIENCE_S, _LATER_PATIENCE_S = 3.0, 0.5
+"""How long a check may be in one call on a file; less once a call has not returned."""
+_LOOK_EVERY_S = 0.1
+_MOUNT_WAY_OUT = "look at its mount (findmnt -T) and its server or disk; a runner waits for it too"
+
+
 def examine(subject: Subject) -> Iterator[Finding]:
     """Run all checks, one after another. A check that cannot read what it needs yields
-    a problem.
+    a problem, and so does one that waits for a file or folder that does not answer.
     """
-    for name, check in _CHECKS:
-        try:
-            yield from check(subject)
-        except (OSError, RunnerError) as error:
-            yield problem(
-                name,
-                f"the check failed: {_reason(error)}",
-                "run doctor as the user that the runner runs as",
-            )
+    aside, patience_s = Aside("examination"), _PATIENCE_S
+    try:
+        for name, check in _CHECKS:
+            found: list[Finding] = []
+            pending = aside.begin(partial(_collect, check, subject, found))
+            silent = _silent_call(pending, patience_s)
+            yield from found
+            if silent is not None:
+                patience_s = _LATER_PATIENCE_S
+                yield problem(name, f"{silent.path} does not answer", _MOUNT_WAY_OUT)
+            elif (error := _error_of(pending)) is not None:
+                yield problem(
+                    name,
+                    f"the check failed: {_reason(error)}",
+                    "run doctor as the user that the runner runs as",
+                )
+    finally:
+        aside.close()
+
+
+def _collect(
+    check: Callable[[Subject], Iterator[Finding]], subject: Subject, found: list[Finding]
+) -> None:
+    found.extend(check(subject))  # what comes before a call that hangs is kept
+
+
+def _silent_call(pending: Pending[None], patience_s: float) -> BlockedCall | None:
+    """Wait for a check; return the call in which it has been for `patience_s` seconds."""
+    first, since_s = None, 0.0
+    while not pending.wait(_LOOK_EVERY_S):
+        call, now_s = pending.blocked_call(), time.monotonic()
+        if first is None or not first.is_still(call):
+            first, since_s = call, now_s
+        elif now_s - since_s >= patience_s:
+            return call
+    return None
+
+
+def _error_of(pending: Pending[None]) -> OSError | RunnerError | None:
+    try:
+        pending.result()
+    except (OSError, RunnerError) as error:
+        return error
+    return None
 
 
 def _reason(error: OSError | RunnerError) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from runner.errors import StoreError
 from runner.requests.catalog.listing import Listing, listed
@@ -15,6 +16,28 @@ from runner.requests.catalog.reader import exhausted
 from runner.store.sqlite.lock import lock_path, owner_pid
 from runner.system.regular_files import is_folder
 from runner.system.trust import ROOT, Trust
+
+T = TypeVar("T")
+
+
+class _remembered(Generic[T]):  # noqa: N801 - used as a decorator
+    """A property that is computed once.
+
+    Until Python 3.12, `functools.cached_property` holds a lock meanwhile. If a file does not
+    answer, every later check would wait for that lock.
+    """
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> T:
+        # The value in the instance's own dictionary replaces this descriptor from then on.
+        value = instance.__dict__[self._name] = self._compute(instance)
+        return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +53,7 @@ class Subject:
     max_running: int | None = None
     logrotate: Path = Path("/etc/logrotate.d")
 
-    @cached_property
+    @_remembered
     def pid(self) -> int | None:
         """The process id of the live runner; None if there is none, or if that cannot
         be determined.
@@ -39,13 +62,13 @@ class Subject:
             return owner_pid(self.state) if lock_path(self.state).is_file() else None
         return None
 
-    @cached_property
+    @_remembered
     def listing(self) -> Listing | None:
         """The files of the jobs folder; None if it is missing or unreadable."""
         found = exhausted(listed(self.jobs, {})) if is_folder(self.jobs) else None
         return found if isinstance(found, Listing) else None
 
-    @cached_property
+    @_remembered
     def user(self) -> int:
         """The id of the user that the runner runs as: the owner of the state folder,
         else the current user.
@@ -63,7 +86,7 @@ class Subject:
             else Trust(users=frozenset({0, self.user}), groups=frozenset({0}) | self.groups)
         )
 
-    @cached_property
+    @_remembered
     def groups(self) -> frozenset[int]:
         """The groups of the runner's user; empty if the user is unknown."""
         if self.user == os.geteuid():

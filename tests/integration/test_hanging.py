@@ -321,6 +321,25 @@ def test_a_command_says_what_it_waits_for(place: Place) -> None:
     assert f"while waiting for {place.jobs}" in messages
 
 
+@needs_hung_mount
+@pytest.mark.parametrize("which", ["jobs", "state"])
+def test_doctor_names_the_folder_that_does_not_answer_and_reports_the_rest(
+    place: Place, which: str
+) -> None:
+    place.declare("once", "true")
+    folder: Path = getattr(place, which)
+    with hung(folder):
+        done = place.run("doctor", "--output", "json")
+    assert done.returncode == 1, done.stderr
+    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    checks = {finding["check"] for finding in findings}
+    assert {"versions", "zone", "clock", "limits", "jobs", "state", "store", "room"} <= checks
+    silent = [each for each in findings if "does not answer" in each["message"]]
+    assert {each["level"] for each in silent} == {"problem"}
+    assert which in {each["check"] for each in silent}
+    assert all(each["message"].startswith(str(folder)) for each in silent)
+
+
 def _pending_for(pid: int, field: str) -> bool:
     """Return whether a signal waits for the main thread ("SigPnd") of a process (proc(5))."""
     status = Path(f"/proc/{pid}/status").read_text()
