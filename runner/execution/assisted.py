@@ -22,7 +22,7 @@ from runner.execution import native_spawn
 from runner.execution.child.program import SpawnError, cause, unfit
 from runner.execution.open_files import former_limit
 from runner.execution.report import Report, forms_of, memory_file, open_report
-from runner.execution.spawn import Launch, open_output, start_program
+from runner.execution.spawn import Launch, start_program
 from runner.execution.users import resolve
 from runner.requests.model import Limits
 
@@ -50,17 +50,21 @@ def is_plain(launch: Launch) -> bool:
     )
 
 
-def start(launch: Launch, cgroups: Cgroups | None) -> tuple[int, Report | None]:
+def start(launch: Launch, output: int, cgroups: Cgroups | None) -> tuple[int, Report | None]:
     """Start a process in a session of its own; return its pid and its report.
+
+    The descriptor `output` becomes its stdout and stderr.
 
     The launcher is used only where it is needed. Its process joins a cgroup if the runner
     has a delegated one. Raises SpawnError for a failure known before the start, and then
     leaves no descriptor open and no cgroup behind.
     """
-    return (start_program(launch), None) if is_plain(launch) else _assist(launch, cgroups)
+    if is_plain(launch):
+        return start_program(launch, output), None
+    return _assist(launch, output, cgroups)
 
 
-def _assist(launch: Launch, cgroups: Cgroups | None) -> tuple[int, Report]:
+def _assist(launch: Launch, output: int, cgroups: Cgroups | None) -> tuple[int, Report]:
     if reason := unfit(launch.arguments, launch.environment):
         raise SpawnError(reason)
     try:
@@ -68,7 +72,7 @@ def _assist(launch: Launch, cgroups: Cgroups | None) -> tuple[int, Report]:
     except OSError as error:
         raise SpawnError(f"the system has no room for another process ({cause(error)})") from None
     try:
-        return _start_launcher(launch, cgroups, report), report
+        return _start_launcher(launch, output, cgroups, report), report
     except BaseException:
         report.close()
         if cgroups is not None:
@@ -76,9 +80,8 @@ def _assist(launch: Launch, cgroups: Cgroups | None) -> tuple[int, Report]:
         raise
 
 
-def _start_launcher(launch: Launch, cgroups: Cgroups | None, report: Report) -> int:
+def _start_launcher(launch: Launch, output: int, cgroups: Cgroups | None, report: Report) -> int:
     orders = _orders(launch, cgroups, report)
-    output = open_output(launch.output_file)
     try:
         with _written(marshal.dumps(dict(orders))) as descriptor:
             return native_spawn.spawn(
@@ -93,8 +96,6 @@ def _start_launcher(launch: Launch, cgroups: Cgroups | None, report: Report) -> 
         raise SpawnError(
             f"its launcher {sys.executable!r} cannot be started: {cause(error)}"
         ) from None
-    finally:
-        os.close(output)
 
 
 def _orders(launch: Launch, cgroups: Cgroups | None, report: Report) -> Orders:

@@ -10,9 +10,12 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from runner.execution import assisted
+from runner.execution.executor import Clock
+from runner.execution.output import Identity, identity_of
 from runner.execution.report import Report
 from runner.execution.spawn import Launch, open_output
 from runner.execution.trees import proc, signals
@@ -35,11 +38,18 @@ class Begun:
     """The process started at this clock tick or earlier."""
     own_peak: int
     """Peak memory of the runner at the start, in bytes."""
-    output: int | None
-    """A descriptor of the output, if that has a limit.
+    at: datetime
+    """The wall time just before the start: the process may end at any moment after it."""
+    at_s: float
+    """The same in the clock's elapsed seconds."""
+    output: Identity
+    """The output file.
 
-    It is opened before the start, because the process may remove the file at once.
+    It exists before the process does, so the process cannot replace it unnoticed with
+    another file for the runner to read.
     """
+    limited_output: int | None
+    """A descriptor of the output, if that has a limit."""
 
     @property
     def tick(self) -> int:
@@ -58,26 +68,30 @@ class Begun:
             os.waitpid(self.pid, 0)
         if self.report is not None:
             self.report.close()
-        if self.output is not None:
-            os.close(self.output)
+        if self.limited_output is not None:
+            os.close(self.limited_output)
 
 
-def begin(launch: Launch, cgroups: Cgroups | None) -> Begun:
+def begin(launch: Launch, *, cgroups: Cgroups | None, clock: Clock) -> Begun:
     """Start a process. May hang on a disk or a name service. Raises SpawnError."""
-    output = open_output(launch.output_file) if launch.output_limit is not None else None
+    output = open_output(launch.output_file)
+    is_kept = False
     try:
-        before = proc.tick()
-        pid, report = assisted.start(launch, cgroups)
-    except BaseException:
-        if output is not None:
+        at, at_s, before = clock.now(), clock.elapsed_s(), proc.tick()
+        pid, report = assisted.start(launch, output, cgroups)
+        is_kept = launch.output_limit is not None
+        return Begun(
+            launch=launch,
+            pid=pid,
+            report=report,
+            before=before,
+            after=proc.tick(),
+            own_peak=own_peak(),  # after the start: the runner may have grown until the exec
+            at=at,
+            at_s=at_s,
+            output=identity_of(output),
+            limited_output=output if is_kept else None,
+        )
+    finally:
+        if not is_kept:
             os.close(output)
-        raise
-    return Begun(
-        launch=launch,
-        pid=pid,
-        report=report,
-        before=before,
-        after=proc.tick(),
-        own_peak=own_peak(),  # after the start: the runner may have grown until the exec
-        output=output,
-    )

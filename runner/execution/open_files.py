@@ -7,7 +7,6 @@ which select(2) cannot handle.
 
 from __future__ import annotations
 
-import errno
 import os
 import resource
 from collections.abc import Iterator
@@ -16,22 +15,28 @@ from dataclasses import dataclass
 from threading import Lock
 
 
+class UnattendedError(Exception):
+    """A program must not start now: the owner must attend to it (see `attended`)."""
+
+
 @dataclass(slots=True)
 class _Raised:
     """The state after the raise. Both descriptors are below the former limit."""
 
     former: tuple[int, int] | None = None
     """The soft and the hard limit at the start of the program; None if not raised."""
+    own: tuple[int, int] = (0, 0)
+    """The limits after the raise."""
     place: int = -1
     """A reserved number, to which `below_former_limit` copies a descriptor."""
     nothing: int = -1
     """/dev/null, which occupies `place` the rest of the time."""
+    attended: str = ""
+    """The execution whose program may start now."""
 
 
 _raised = _Raised()
-_limited = Lock()
-"""Held while the limit is lowered: two starting threads would undo each other."""
-_PATIENCE_S = 1.0  # a start that takes longer hangs, on a disk for instance
+_mutex = Lock()  # guards `attended`, and the limit while it is lowered
 
 
 def make_room(descriptor: int) -> None:
@@ -47,7 +52,12 @@ def make_room(descriptor: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         _raised.nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         _raised.place = os.dup(_raised.nothing)
-        _raised.former = soft, hard
+        _raised.former, _raised.own = (soft, hard), (hard, hard)
+
+
+def is_raised() -> bool:
+    """Return whether programs start under another limit than this process has."""
+    return _raised.former is not None
 
 
 def former_limit() -> tuple[int, int] | None:
@@ -56,23 +66,37 @@ def former_limit() -> tuple[int, int] | None:
 
 
 @contextmanager
-def below_former_limit(descriptor: int) -> Iterator[int]:
+def attended(execution: str) -> Iterator[None]:
+    """Let the program of an execution start in another thread during the block.
+
+    Its start lowers the limit of this whole process, so the block must open no file. At
+    the end the limit is raised again, even if the start hangs: its child has taken the
+    lower limit by then, or has not begun.
+    """
+    _raised.attended = execution
+    try:
+        yield
+    finally:
+        with _mutex:
+            _raised.attended = ""
+            resource.setrlimit(resource.RLIMIT_NOFILE, _raised.own)
+            os.dup2(_raised.nothing, _raised.place, inheritable=False)
+
+
+@contextmanager
+def below_former_limit(execution: str, descriptor: int) -> Iterator[int]:
     """Lower the limit to the former one while a program starts. Open files stay open.
 
     Yield the descriptor under a number below the former limit, because posix_spawn
-    refuses a higher one. Raises OSError.
+    refuses a higher one. Raises OSError, and UnattendedError if the limit is raised and
+    the owner does not attend to this start.
     """
     if _raised.former is None:
         yield descriptor
         return
-    if not _limited.acquire(timeout=_PATIENCE_S):
-        raise OSError(errno.EAGAIN, "the start of another program hangs")
-    own = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
+    with _mutex:
+        if _raised.attended != execution:
+            raise UnattendedError
         os.dup2(descriptor, _raised.place, inheritable=False)
         resource.setrlimit(resource.RLIMIT_NOFILE, _raised.former)
-        yield _raised.place
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, own)
-        os.dup2(_raised.nothing, _raised.place, inheritable=False)
-        _limited.release()
+    yield _raised.place  # the owner raises the limit again

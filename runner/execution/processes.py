@@ -1,13 +1,13 @@
 """The processes of all executions, from start to exit.
 
-One thread owns them, and no call except `begin` blocks.
+One thread owns them, and no call blocks.
 The caller passes the time, in monotonic seconds. An exit arrives as a readable pidfd in
 the owner's epoll. Two rules make the search for process trees correct: only `Processes`
 reaps the processes that it starts, and nothing else in the program starts a session.
 
 The life of an execution's process:
 
-    begin → enter → (stop → kill) → reap → sweep     started by this runner
+    enter → (stop → kill) → reap → sweep             started by this runner
     adopt → (stop → kill) → reap                     started by a former runner
 
 `reap` kills the process group at once. Descendants that left the group become orphans of
@@ -16,6 +16,7 @@ the runner, and the next sweep kills them.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -25,15 +26,16 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from runner.execution import inherited, open_files
-from runner.execution.begun import Begun, begin
+from runner.execution.begun import Begun
 from runner.execution.child.program import cause
 from runner.execution.deadlines import Deadlines
 from runner.execution.output_limits import OutputLimits
-from runner.execution.spawn import Launch, SpawnError, open_output
+from runner.execution.spawn import SpawnError, open_output
 from runner.execution.trees import cgroups, orphans, proc, signals
 from runner.execution.trees.foreign import Foreign, open_watched
 from runner.execution.trees.watched import (
     Exit,
+    Former,
     Started,
     Watched,
     has_ended,
@@ -45,8 +47,6 @@ from runner.lifecycle import Reason
 
 if TYPE_CHECKING:
     from select import epoll  # Linux only; this module can be imported elsewhere
-
-__all__ = ["Exit", "Launch", "Processes", "SpawnError", "Started"]
 
 _HOUSEKEEPING_S = 1.0  # between two sweeps; an ended orphan stays a zombie until the next
 _AFTER_KILL_S = 0.05  # until a killed orphan can be reaped
@@ -77,33 +77,19 @@ class Processes:
         """
         self._sample_s: float | None = None  # time of the next memory samples
         self._outputs = OutputLimits()
-        self._cgroups = cgroups.take()
+        self.cgroups = cgroups.take()
         self._left: set[str] = set()  # ended executions whose cgroup may still exist
         self._foreign = Foreign(poll, self._in_cgroup)
         self._is_subreaper = orphans.become_subreaper()
         inherited.keep_children_waitable()
         inherited.keep_descriptors_from_children()
 
-    def spawn(self, launch: Launch, *, now_s: float) -> Started:
-        """Start a process in a session of its own and watch it.
-
-        Raises SpawnError. A failure that only the launcher can find is in the exit.
-        """
-        return self.enter(self.begin(launch), now_s=now_s)
-
-    def begin(self, launch: Launch) -> Begun:
-        """Start a process; `enter` watches it. Raises SpawnError.
-
-        May hang. It changes no state of this object, so any thread may call it.
-        """
-        return begin(launch, self._cgroups)
-
     def enter(self, begun: Begun, *, now_s: float) -> Started:
         """Watch a process that `begin` started.
 
         If that fails, kill the process and raise SpawnError.
         """
-        launch, pid, report = begun.launch, begun.pid, begun.report
+        launch, pid = begun.launch, begun.pid
         try:
             started = begun.tick
             descriptor = open_watched(pid, self._poll)
@@ -112,8 +98,8 @@ class Processes:
             raise SpawnError(
                 f"the process cannot be watched and was killed at once: {cause(error)}"
             ) from None
-        if begun.output is not None and launch.output_limit is not None:
-            self._outputs.watch(launch.execution, begun.output, launch.output_limit, now_s)
+        if begun.limited_output is not None and launch.output_limit is not None:
+            self._outputs.watch(launch.execution, begun.limited_output, launch.output_limit, now_s)
         watched = Watched(
             execution=launch.execution,
             pid=pid,
@@ -123,7 +109,7 @@ class Processes:
             stop_signal=launch.stop_signal,
             stop_grace_s=launch.stop_grace_s,
             is_adopted=False,
-            report=report,
+            report=begun.report,
             is_supervised=bool(launch.secrets or launch.is_stderr_reported),
             own_peak=begun.own_peak,
         )
@@ -132,19 +118,7 @@ class Processes:
         self._sample_s = self._sample_s if self._sample_s is not None else now_s + _HOUSEKEEPING_S
         return self._watch(watched, launch.timeout_s, now_s)
 
-    def adopt(
-        self,
-        execution: str,
-        *,
-        pid: int | None,
-        pid_started: int | None,
-        stop_signal: int,
-        stop_grace_s: float,
-        timeout_left_s: float | None,
-        now_s: float,
-        output_file: str | None = None,
-        output_limit: int | None = None,
-    ) -> Started | None:
+    def adopt(self, former: Former, *, now_s: float) -> Started | None:
         """Watch an execution that a former runner started.
 
         Return None if no process of its tree runs. The main process is identified by pid
@@ -153,8 +127,9 @@ class Processes:
         If the main process has ended but others of its tree run, watch one of those: the
         execution keeps its guard until the last one ends.
         """
-        found = self._foreign.main(execution, pid, pid_started) if pid is not None else None
-        found = found or self._foreign.former(execution, pid, pid_started)
+        execution, pid = former.execution, former.pid
+        found = self._foreign.main(execution, pid, former.pid_started) if pid is not None else None
+        found = found or self._foreign.former(execution, pid, former.pid_started)
         if found is None:
             return None
         watched = Watched(
@@ -163,14 +138,15 @@ class Processes:
             started=found.started,
             descriptor=found.descriptor,
             session=found.session,
-            stop_signal=stop_signal,
-            stop_grace_s=stop_grace_s,
+            stop_signal=former.stop_signal,
+            stop_grace_s=former.stop_grace_s,
             is_adopted=True,
         )
-        if output_file is not None and output_limit is not None:
-            with suppress(SpawnError):  # the file is gone, or another kind of file is there
-                self._outputs.watch(execution, open_output(output_file), output_limit, now_s)
-        return self._watch(watched, timeout_left_s, now_s)
+        if former.output_limit is not None:
+            with suppress(SpawnError):
+                output = open_output(former.output_file)
+                self._outputs.watch(execution, output, former.output_limit, now_s)
+        return self._watch(watched, former.timeout_left_s, now_s)
 
     def stop(self, execution: str, reason: Reason, *, now_s: float) -> None:
         """Send the stop signal to the whole tree; KILL follows after the grace period.
@@ -194,11 +170,11 @@ class Processes:
             watched.stopped_for = watched.stopped_for or reason
             self._kill(watched)
 
-    def enforce(self, now_s: float) -> None:
+    def enforce(self, now_s: float, *, may_sweep: bool = True) -> None:
         """Enforce all limits that are due.
 
         Stop executions past their timeout or output limit, KILL those past their grace
-        period, sweep orphans, and sample memory.
+        period, sweep orphans, and sample memory. Without `may_sweep` the sweep waits.
         """
         for execution in self._deadlines.take(now_s):
             if self._watched[execution].stopped_for is None:
@@ -209,9 +185,16 @@ class Processes:
             for execution in self._outputs.look(now_s):
                 self.stop(execution, Reason.OUTPUT_LIMIT, now_s=now_s)
         if (self._swept_s + _HOUSEKEEPING_S if self._sweep_s is None else self._sweep_s) <= now_s:
-            self._sweep(now_s)
+            if may_sweep:
+                self._keep_house(self._sweep, now_s)
+            else:
+                self._sweep_s = now_s + _AFTER_KILL_S
         if self._sample_s is not None and self._sample_s <= now_s:
-            self._sample(now_s)
+            self._keep_house(self._sample, now_s)
+
+    def is_sweep_overdue(self, now_s: float) -> bool:
+        """Return whether a sweep has had to wait for long."""
+        return self._sweep_s is not None and self._swept_s + 2 * _HOUSEKEEPING_S <= now_s
 
     def next_deadline_s(self) -> float | None:
         """Return when `enforce` must be called next; None if nothing is pending.
@@ -274,13 +257,13 @@ class Processes:
         """
         if self._outputs.finish(watched.execution):
             watched.stopped_for = watched.stopped_for or Reason.OUTPUT_LIMIT
-        if self._cgroups is not None and (watched.report is not None or watched.is_adopted):
+        if self.cgroups is not None and (watched.report is not None or watched.is_adopted):
             self._left.add(watched.execution)
-            if self._cgroups.is_out_of_memory(watched.execution):
+            if self.cgroups.is_out_of_memory(watched.execution):
                 watched.stopped_for = watched.stopped_for or Reason.MEMORY_LIMIT
 
     def _in_cgroup(self, execution: str) -> set[int]:
-        return self._cgroups.members(execution) if self._cgroups is not None else set()
+        return self.cgroups.members(execution) if self.cgroups is not None else set()
 
     def _forget(self, watched: Watched) -> None:
         self._deadlines.drop(watched.execution)
@@ -318,8 +301,8 @@ class Processes:
         self._deadlines.drop(watched.execution)
         if not watched.is_adopted:
             signals.signal_group(watched.pid, signal.SIGKILL)
-        if self._cgroups is not None:
-            self._cgroups.kill(watched.execution)
+        if self.cgroups is not None:
+            self.cgroups.kill(watched.execution)
         signals.kill_all(partial(self._tree, watched))
 
     def _follow(self, watched: Watched) -> Exit | None:
@@ -341,10 +324,18 @@ class Processes:
             self._kill(watched)
         return None
 
+    def _keep_house(self, work: Callable[[float], None], now_s: float) -> None:
+        """Do work that reads /proc; without a free descriptor, leave it for later."""
+        try:
+            work(now_s)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+
     def _sweep(self, now_s: float) -> None:
         """KILL the processes that outlived their execution, and reap dead orphans."""
-        self._swept_s = now_s
-        self._left = self._cgroups.end(self._left) if self._cgroups is not None else set()
+        self._swept_s, self._sweep_s = now_s, now_s + _HOUSEKEEPING_S
+        self._left = self.cgroups.end(self._left) if self.cgroups is not None else set()
         running = self._watched.values()
         if (
             orphans.sweep(self._mains, running=running, ended=self._ended, is_fresh=self.is_fresh)
@@ -357,7 +348,7 @@ class Processes:
 
     def _sample(self, now_s: float) -> None:
         """Note the peak memory of a few processes, in rotation."""
+        self._sample_s = now_s + _HOUSEKEEPING_S if self._mains else None
         for watched in list(islice(self._mains.values(), _SAMPLES)):
             watched.sampled_peak = sampled_peak(watched) or watched.sampled_peak
             self._mains[watched.pid] = self._mains.pop(watched.pid)
-        self._sample_s = now_s + _HOUSEKEEPING_S if self._mains else None

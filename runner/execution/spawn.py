@@ -60,18 +60,17 @@ class Launch:
     """Whether the exit must say if the process wrote to stderr."""
 
 
-def start_program(launch: Launch) -> int:
+def start_program(launch: Launch, output: int) -> int:
     """Start a program in a session of its own; return its pid.
 
-    It inherits no ignored signal, no signal mask and no descriptor of the runner. Raises
-    SpawnError. Leave no descriptor open in any case.
+    It inherits no ignored signal, no signal mask and no descriptor of the runner, except
+    `output` as its stdout and stderr. Raises SpawnError and UnattendedError.
     """
-    output = open_output(launch.output_file)
     arguments, environment, directory = launch.arguments, launch.environment, launch.directory
     try:
         require_enterable(directory)
         program = find(arguments[0], environment, directory)
-        with below_former_limit(output) as low:
+        with below_former_limit(launch.execution, output) as low:
             return native_spawn.spawn(
                 program, arguments, environment, output=low, directory=directory
             )
@@ -83,8 +82,6 @@ def start_program(launch: Launch) -> int:
         raise SpawnError(text) from None
     except OSError as error:
         raise SpawnError(refusal(error, program, directory, arguments, environment)) from None
-    finally:
-        os.close(output)
 
 
 def open_output(path: str) -> int:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from select import select
 from typing import Any
 
 from runner import RELEASED
@@ -27,10 +28,10 @@ from runner.service.waiting import LONGEST_WAIT_S, idle_s
 from runner.system.stalls import WATCH
 from runner.values import to_microseconds
 
-SPAWN_BUDGET_S = 0.04
-"""How long one turn spawns; a command, an exit or a due fire waits at most this long."""
 MOST_UNSHOWN = 10_000
 """How many console lines may wait while executions are about to start."""
+MANY_STARTING, BATCH_S = 4, 0.005
+"""While so many starts are in progress, a turn begins at most this often."""
 _LEISURE_S = 0.05
 """A wait of at least this length leaves time for postponed work of the store."""
 
@@ -76,7 +77,7 @@ class Runner:
         self._is_firing = parts.options.is_firing
         self._notifier = parts.options.notifier
         self._journal = parts.journal
-        self._processes = core.processes
+        self._executor = core.executor
         self._dispatcher = core.dispatcher
         self._decisions = core.decisions
         self._stopping = core.stopping
@@ -133,11 +134,11 @@ class Runner:
             if self._is_firing:
                 self._look_at_clock()
             self._decide()
-        self._dispatcher.spawn(SPAWN_BUDGET_S)
-        self._processes.enforce(self._clock.elapsed_s())
+        self._dispatcher.start_committed()
+        self._dispatcher.take_events()
         if not self._log_pause.is_on and not self._journal.append():
             self._log_pause.begin()
-        self._journal.show(at_most=MOST_UNSHOWN if self.in_progress.starting else 0)
+        self._journal.show(at_most=MOST_UNSHOWN if self._executor.starting else 0)
         if self._folder.is_serving and not self._store_pause.is_on:
             if not self._stopping.is_asked and not self._folder.is_switching:
                 self._parts.clock_changes.look_at_zone()
@@ -153,14 +154,19 @@ class Runner:
         timeout_s = min(idle_s(self._parts, self._log_pause), at_most_s)
         if timeout_s > _LEISURE_S and not self._store_pause.is_on and not self._journal.tidy():
             self._store_pause.begin()
+        if self._executor.starting >= MANY_STARTING:
+            # Each turn has a fixed cost, so it takes several results at once. Meanwhile
+            # the threads that start processes have the interpreter for themselves. Unlike
+            # sleep, select takes a relative time, so a set clock cannot prolong it.
+            select([], [], [], BATCH_S)
         wakeups = self._parts.wakeups
         events = exact_poll(wakeups.poll, timeout_s, self._clock)
         # Nothing came: look for commands anyway. Somebody may have removed the FIFO that
         # would wake the loop.
         self._mail.is_waiting = self._mail.is_waiting or not events
         for descriptor, _ in events:
-            if self._processes.owns(descriptor):
-                self._dispatcher.reap(descriptor)
+            if descriptor == self._executor.descriptor:
+                self._dispatcher.take_events()
             elif descriptor == wakeups.arrivals:
                 self._parts.store.clear_arrivals()
                 self._mail.is_waiting = True

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.process_world import PATH, World
 
-from runner.execution.processes import Exit
+from runner.execution.trees.watched import Exit
 
 _MODULE = textwrap.dedent("""
     import asyncio, os, sys

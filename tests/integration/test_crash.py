@@ -34,6 +34,8 @@ pytestmark = pytest.mark.timeout(900)
 STORE = "runner.store.sqlite.store"
 LOG = "runner.monitor.log:MonitorLog"
 PROCESSES = "runner.execution.processes:Processes"
+SPAWNERS = "runner.execution.spawners:Spawners"
+EXECUTOR = "runner.execution.local:LocalExecutor"
 START = "runner.execution.assisted:start"
 DISPATCHER = "runner.service.executions.dispatch:Dispatcher"
 FOLLOW_UPS = "runner.service.executions.follow_ups:FollowUps"
@@ -56,7 +58,11 @@ POINTS = [
     ),  # inside the transaction
     *_points(f"{DISPATCHER}.carry_out"),
     # its process
-    *_points(f"{PROCESSES}.spawn", START),  # after START it runs, and nobody knows its pid
+    *_points(f"{EXECUTOR}.start"),  # the hand-over to a spawner thread
+    *_points(f"{SPAWNERS}._begins", moments=("after",)),  # a thread has taken it
+    *_points(START),  # after START it runs, and nobody knows its pid
+    *_points(f"{SPAWNERS}._finish"),  # the hand-over of the result
+    *_points(f"{PROCESSES}.enter"),
     *_points(f"{PROGRESS}.note_running", moments=("after",)),
     # its exit
     *_points(f"{PROCESSES}.reap"),

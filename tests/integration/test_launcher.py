@@ -17,7 +17,8 @@ import pytest
 from support.process_world import PATH, World, descriptors, everybodys_folder
 
 from runner.execution.assisted import is_plain
-from runner.execution.processes import Exit, Launch, SpawnError
+from runner.execution.spawn import Launch, SpawnError
+from runner.execution.trees.watched import Exit
 from runner.lifecycle import Reason
 from runner.requests.model import Limits, RunAs
 
@@ -216,14 +217,14 @@ def test_another_user_enters_and_executes_with_its_own_rights(open_world: World)
 
 
 @_is_root
-def test_without_the_right_to_it_nobody_becomes_another(world: World) -> None:
+def test_without_the_right_to_it_nobody_becomes_another(open_world: World) -> None:
     os.seteuid(65534)
     try:
         with pytest.raises(
             SpawnError,
             match=r"user id 65534 and may not become 'daemon'; only a runner started as root",
         ):
-            world.spawn("true", run_as=RunAs(user="daemon"))
+            open_world.spawn("true", run_as=RunAs(user="daemon"))
     finally:
         os.seteuid(0)
 

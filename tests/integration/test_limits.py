@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support.process_world import BOUND_S, World, is_dead
 
-from runner.execution.processes import SpawnError
+from runner.execution.spawn import SpawnError
 from runner.execution.trees import cgroups, proc
 from runner.lifecycle import Reason
 from runner.requests.model import Limits
@@ -36,7 +36,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_memory_beyond_its_limit_is_refused_to_the_program(world: World) -> None:
-    world.processes._cgroups = None
+    world.processes.cgroups = None
     script = "b'x' * 50_000_000; print('fits', flush=True); b'x' * 600_000_000"
     ended, output = world.run(sys.executable, "-Sc", script, limits=Limits(memory=400 * _MIB))
     assert (ended.exit_code, ended.failure) == (1, None)
@@ -45,7 +45,7 @@ def test_memory_beyond_its_limit_is_refused_to_the_program(world: World) -> None
 
 
 def test_too_little_memory_for_any_program_ends_it(world: World) -> None:
-    world.processes._cgroups = None
+    world.processes.cgroups = None
     ended, _ = world.run("/bin/true", limits=Limits(memory=1))
     assert ended.failure is not None or ended.exit_code != 0
 
@@ -70,7 +70,7 @@ def test_limits_are_those_of_the_program_and_not_raised_beyond_what_we_may(world
 
 
 def test_a_bound_on_processes_without_a_cgroup_is_refused_in_words(world: World) -> None:
-    world.processes._cgroups = None
+    world.processes.cgroups = None
     with pytest.raises(
         SpawnError, match=r"limits.processes needs a delegated cgroup v2 with the pids controller"
     ):
@@ -135,17 +135,7 @@ def test_who_removes_its_output_is_bounded_still(world: World) -> None:
 def test_an_adopted_execution_keeps_its_bound(world: World) -> None:
     gate = f"until test -e '{world.folder}/go'; do sleep 0.01; done"
     execution, started = world.orphaned("/bin/sh", "-c", f"{gate}; {_ENDLESS}")
-    world.processes.adopt(
-        execution,
-        pid=started.pid,
-        pid_started=started.pid_started,
-        stop_signal=signal.SIGTERM,
-        stop_grace_s=1.0,
-        timeout_left_s=None,
-        now_s=time.monotonic(),
-        output_file=str(world.output_file(execution)),
-        output_limit=1000,
-    )
+    world.adopt(execution, started.pid, started.pid_started, output_limit=1000)
     (world.folder / "go").touch()
     assert world.exit(execution).stopped_for is Reason.OUTPUT_LIMIT
     assert _size(world, execution) == 1000
@@ -209,7 +199,7 @@ def test_a_delegated_cgroup_holds_and_kills_the_whole_tree(delegated: tuple[Worl
     assert world.started[name].pid not in inside  # the supervisor is bounded by nothing
     assert not world.processes._in_cgroup(plain)
     later = World(world.folder)  # a later runner, in the same leaf
-    assert later.processes._cgroups == world.processes._cgroups is not None
+    assert later.processes.cgroups == world.processes.cgroups is not None
     assert (base / name).exists()
     later.close()
     world.processes.kill(name, Reason.KILLED_BY_USER)
@@ -249,7 +239,7 @@ def test_a_bound_of_the_cgroup_holds(
     delegated: tuple[World, Path], controller: str, limits: Limits
 ) -> None:
     world, _ = delegated
-    held = world.processes._cgroups
+    held = world.processes.cgroups
     if held is None or controller not in held.controllers:
         world.close()
         pytest.skip(f"the {controller} controller is not in cgroup v2 here")

@@ -10,17 +10,15 @@ import sys
 import time
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from support.place import Place, wait_until
 from support.process_world import BOUND_S, PATH, World
 
-from runner.execution.begun import Begun
-from runner.execution.processes import Launch
+from runner.execution.begun import Begun, begin
+from runner.execution.spawn import Launch
 from runner.execution.trees import proc
-from runner.service.clock import SystemClock
-from runner.service.executions.launching import Needs
-from runner.service.executions.starts import Starts
 from runner.values import new_id
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
@@ -85,15 +83,14 @@ def test_no_sweep_takes_the_exit_of_a_process_whose_start_has_not_returned(
     """
     world, gate = World(tmp_path), Event()
     pids: list[int] = []
-    starts, begin = Starts(world.processes, SystemClock()), world.processes.begin
 
-    def slowly(launch: Launch) -> Begun:
-        begun = begin(launch)
+    def slowly(launch: Launch, **further: Any) -> Begun:
+        begun = begin(launch, **further)
         pids.append(begun.pid)
         gate.wait(BOUND_S)
         return begun
 
-    monkeypatch.setattr(world.processes, "begin", slowly)
+    monkeypatch.setattr("runner.execution.local.begin", slowly)
     execution = new_id()
     launch = Launch(
         execution=execution,
@@ -105,15 +102,12 @@ def test_no_sweep_takes_the_exit_of_a_process_whose_start_has_not_returned(
         stop_grace_s=10.0,
         timeout_s=None,
     )
-    needs = Needs(directory="/", environment_files=(), path=PATH, program="true", user=None)
-    assert starts.start(execution, needs, lambda: launch) is None
+    world.order(launch)
     wait_until(
         lambda: pids and (stat := proc.stat_of(pids[0])) is not None and stat.is_dead,
         what="its end",
     )
     world.processes.enforce(time.monotonic() + 3600.0)
     gate.set()
-    (late,) = wait_until(lambda: list(starts.late()), what="the start")
-    assert late.started is not None, late.failure
     assert world.exit(execution).exit_code == 0
     world.close()

@@ -22,9 +22,9 @@ from support.misbehaving import CHAIN
 from support.process_world import BOUND_S, PATH, World, descriptors, everybodys_folder, is_dead
 
 from runner.execution.deadlines import Deadlines
-from runner.execution.processes import Exit, SpawnError
+from runner.execution.spawn import SpawnError
 from runner.execution.trees import proc
-from runner.execution.trees.watched import own_peak
+from runner.execution.trees.watched import Exit, own_peak
 from runner.lifecycle import Reason
 from runner.system import own_children
 from runner.values import new_id
@@ -350,7 +350,9 @@ def test_a_timeout_stops_and_then_kills(world: World) -> None:
 
 def test_who_has_ended_by_itself_was_not_stopped(world: World) -> None:
     name = world.spawn("/bin/true", timeout_s=0.0)
-    select.select([world.poll], [], [], BOUND_S)  # it has ended, and nobody has looked
+    select.select(
+        [world.executor.descriptor], [], [], BOUND_S
+    )  # it has ended, and nobody has looked
     world.stop(name)
     world.processes.enforce(time.monotonic() + 100)
     world.processes.kill(name, Reason.KILLED_BY_USER)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from runner.execution.processes import Exit
+from runner.execution.trees.watched import Exit
 from runner.lifecycle import Channel
 from runner.monitor.records import Record
 from runner.requests.model import Action, Group, Process, ProcessRequest, Reference, Shell, Source

@@ -1,4 +1,4 @@
-"""A small owner loop around `Processes`, for tests with real processes."""
+"""A small owner loop around a `LocalExecutor`, for tests with real processes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runner.execution.processes import Exit, Launch, Processes, Started
+from runner.execution.executor import Began, Needs, NotStarted, Order
+from runner.execution.local import LocalExecutor
+from runner.execution.spawn import Launch, SpawnError
+from runner.execution.spawners import Patience
 from runner.execution.trees import proc
+from runner.execution.trees.watched import Exit, Former, Started
 from runner.lifecycle import Reason
+from runner.service.clock import SystemClock
 from runner.values import new_id
 
 BOUND_S = 30.0
@@ -26,14 +31,18 @@ PATH = "/usr/bin:/bin"
 _REPOSITORY = Path(__file__).parents[2]
 _FORMER_RUNNER = textwrap.dedent("""
     import os, select, signal, sys, time
-    from runner.execution.processes import Launch, Processes
+    from runner.execution.begun import begin
+    from runner.execution.processes import Processes
+    from runner.execution.spawn import Launch
+    from runner.service.clock import SystemClock
     execution, folder, *arguments = sys.argv[1:]
-    started = Processes(select.epoll()).spawn(Launch(
+    processes = Processes(select.epoll())
+    started = processes.enter(begin(Launch(
         execution=execution, arguments=tuple(arguments), directory="/",
         environment={"PATH": "/usr/bin:/bin", "RUNNER_EXECUTION_ID": execution},
         output_file=f"{folder}/outputs/{execution}.out",
         stop_signal=15, stop_grace_s=10.0, timeout_s=None, FURTHER
-    ), now_s=0.0)
+    ), cgroups=processes.cgroups, clock=SystemClock()), now_s=0.0)
     print(started.pid, started.pid_started, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """)
@@ -57,14 +66,16 @@ def everybodys_folder() -> Iterator[Path]:
 
 
 class World:
-    """A small owner loop around `Processes`."""
+    """A small owner loop around a `LocalExecutor`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, patience: Patience | None = None) -> None:
         self.folder = folder
-        self.poll = select.epoll()
-        self.processes = Processes(self.poll)
+        self.executor = LocalExecutor(SystemClock(), patience=patience)
+        self.processes = self.executor.processes
         self.exits: dict[str, Exit] = {}
         self.started: dict[str, Started] = {}
+        self.failures: dict[str, str | None] = {}
+        """Why executions did not start; None for those that were stopped first."""
 
     def spawn(
         self,
@@ -76,6 +87,7 @@ class World:
         timeout_s: float | None = None,
         **further: Any,
     ) -> str:
+        """Start a process and wait until it has started. Raises SpawnError."""
         name = execution or new_id()
         launch = Launch(
             execution=name,
@@ -90,38 +102,65 @@ class World:
             timeout_s=timeout_s,
             **further,
         )
-        self.started[name] = self.processes.spawn(launch, now_s=time.monotonic())
+        self.order(launch)
+        self.until(lambda: name in self.started or name in self.failures, "a start")
+        if name in self.failures:
+            raise SpawnError(self.failures[name])
         return name
+
+    def order(self, launch: Launch, prepare: Callable[[], Launch] | None = None) -> None:
+        """Order a start without waiting for it."""
+        needs = Needs(
+            directory=launch.directory,
+            environment_files=(),
+            path=launch.environment.get("PATH"),
+            program=launch.arguments[0],
+            user=launch.run_as,
+        )
+        self.executor.start(
+            Order(execution=launch.execution, needs=needs, prepare=prepare or (lambda: launch))
+        )
 
     def shell(self, script: str, **options: Any) -> str:
         return self.spawn("/bin/sh", "-c", script, **options)
 
     def adopt(
-        self, execution: str, pid: int | None, started: int | None, **options: float | None
+        self,
+        execution: str,
+        pid: int | None,
+        started: int | None,
+        *,
+        timeout_left_s: float | None = None,
+        output_limit: int | None = None,
     ) -> Started | None:
-        return self.processes.adopt(
-            execution,
-            pid=pid,
-            pid_started=started,
-            stop_signal=signal.SIGTERM,
-            stop_grace_s=30.0,
-            timeout_left_s=options.get("timeout_left_s"),
-            now_s=time.monotonic(),
+        return self.executor.adopt(
+            Former(
+                execution=execution,
+                pid=pid,
+                pid_started=started,
+                stop_signal=signal.SIGTERM,
+                stop_grace_s=30.0,
+                timeout_left_s=timeout_left_s,
+                output_file=str(self.output_file(execution)),
+                output_limit=output_limit,
+            )
         )
 
     def stop(self, execution: str, reason: Reason = Reason.KILLED_BY_USER) -> None:
-        self.processes.stop(execution, reason, now_s=time.monotonic())
+        self.executor.stop(execution, reason)
 
     def turn(self) -> None:
-        due_s = self.processes.next_deadline_s()
+        due_s = self.executor.next_s()
         wait_s = 0.02 if due_s is None else min(max(due_s - time.monotonic(), 0.0), 0.02)
-        for descriptor, _ in self.poll.poll(wait_s):
-            assert self.processes.owns(descriptor)
-            ended = self.processes.reap(descriptor)
-            if ended is not None:
-                assert not self.processes.owns(descriptor)
-                self.exits[ended.execution] = ended
-        self.processes.enforce(time.monotonic())
+        select.select([self.executor.descriptor], [], [], wait_s)
+        for event in self.executor.events():
+            match event:
+                case Began():
+                    self.started[event.execution] = event.process
+                case NotStarted():
+                    self.failures[event.execution] = event.why
+                case Exit():
+                    self.exits[event.execution] = event
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         bound_s = time.monotonic() + BOUND_S
@@ -153,8 +192,7 @@ class World:
             self.processes.kill(name, Reason.RUNNER_STOPPED)
         self.until(lambda: set(self.started) <= set(self.exits), "the end of all")
         self.until(lambda: self.processes.next_deadline_s() is None, "the end of their orphans")
-        self.processes.close()
-        self.poll.close()
+        self.executor.close()
 
     def orphaned(self, *arguments: str, further: str = "") -> tuple[str, Started]:
         """Start a process from a runner that is then killed; `further` extends its launch."""

@@ -128,6 +128,8 @@ def sweep(
         is_killing = is_unsure = False
         for orphan in orphans(mains):
             if is_fresh(orphan):
+                # It may belong to an ended execution after all; the next sweep sees more.
+                is_killing |= orphan.is_passing and not orphan.is_dead and orphan.execution is None
                 continue
             if orphan.is_dead:
                 with suppress(ChildProcessError):

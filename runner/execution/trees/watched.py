@@ -25,6 +25,22 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Former:
+    """An execution that a former runner started."""
+
+    execution: str
+    pid: int | None
+    pid_started: int | None
+    """In clock ticks, as in `Started`."""
+    stop_signal: int
+    stop_grace_s: float
+    timeout_left_s: float | None
+    output_file: str
+    output_limit: int | None
+    """In bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
     """How a process ended. For an adopted process only `stopped_for` can be known."""
 

@@ -7,12 +7,14 @@ and what a former runner left is taken over before anything is decided.
 from __future__ import annotations
 
 import os
+import select
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner import __version__
-from runner.execution.processes import Processes
+from runner.execution.executor import Executor
+from runner.execution.local import LocalExecutor
 from runner.execution.trees.proc import boot_id
 from runner.service.assembly.opening import (
     Options,
@@ -55,7 +57,7 @@ class Core:
 
     registry: Registry
     in_progress: InProgress
-    processes: Processes
+    executor: Executor
     dispatcher: Dispatcher
     stopping: Stopping
     watch: ClockWatch
@@ -179,12 +181,13 @@ def _core(
     resources: ExitStack,
 ) -> Core:
     clock, journal, in_progress = options.clock, records.journal, InProgress()
-    processes = Processes(wakeups.poll)
-    resources.callback(processes.close)
+    executor = LocalExecutor(clock)
+    resources.callback(executor.close)
+    wakeups.poll.register(executor.descriptor, select.EPOLLIN)
     watch = ClockWatch(clock, records.snapshot.meta, released=options.released)
     stored = None if options.is_firing else registry.requests
     results = Results(registry, journal, stored=stored)
-    dispatcher = Dispatcher(in_progress, processes, journal, results, clock)
+    dispatcher = Dispatcher(in_progress, executor, journal, results, clock)
     stopping = Stopping(in_progress, dispatcher, clock, settings.drain)
     decisions = Decisions(
         settings,
@@ -202,7 +205,7 @@ def _core(
     return Core(
         registry=registry,
         in_progress=in_progress,
-        processes=processes,
+        executor=executor,
         dispatcher=dispatcher,
         stopping=stopping,
         watch=watch,

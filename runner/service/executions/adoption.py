@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from runner.execution.processes import Processes, Started
+from runner.execution.executor import Executor
+from runner.execution.trees.watched import Former, Started
 from runner.service.clock import Clock
 from runner.service.executions.execution import Execution, time_left_s
 from runner.service.executions.group_timeouts import GroupTimeouts
@@ -26,13 +27,13 @@ class Adoption:
     def __init__(
         self,
         in_progress: InProgress,
-        processes: Processes,
+        executor: Executor,
         progress: Progress,
         timeouts: GroupTimeouts,
         clock: Clock,
     ) -> None:
         self._in_progress = in_progress
-        self._processes = processes
+        self._executor = executor
         self._progress = progress
         self._timeouts = timeouts
         self._clock = clock
@@ -70,21 +71,22 @@ class Adoption:
         self._progress.note_running(running, is_new=is_new)
         # The former runner may have died between the commit of a stop and its signal.
         if running.stopped_for is not None:
-            self._processes.stop(running.id, running.stopped_for, now_s=self._clock.elapsed_s())
+            self._executor.stop(running.id, running.stopped_for)
 
     def _adopted(self, execution: Execution) -> Started | None:
         """Find the process of an execution and watch it; return None if it has ended."""
         process = execution.process
-        return self._processes.adopt(
-            execution.id,
-            pid=execution.pid,
-            pid_started=execution.pid_started,
-            stop_signal=process.stop_signal,
-            stop_grace_s=process.stop_grace.total_seconds(),
-            timeout_left_s=time_left_s(execution, self._clock.now()),
-            now_s=self._clock.elapsed_s(),
-            output_file=execution.claim.output_file,
-            output_limit=process.output_limit,
+        return self._executor.adopt(
+            Former(
+                execution=execution.id,
+                pid=execution.pid,
+                pid_started=execution.pid_started,
+                stop_signal=process.stop_signal,
+                stop_grace_s=process.stop_grace.total_seconds(),
+                timeout_left_s=time_left_s(execution, self._clock.now()),
+                output_file=execution.claim.output_file,
+                output_limit=process.output_limit,
+            )
         )
 
 

@@ -6,29 +6,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, assert_never
 
 from runner.execution.environment_files import read
+from runner.execution.executor import Needs
 from runner.execution.spawn import Launch, SpawnError
 from runner.execution.users import login_like
-from runner.requests.model import Action, Command, Group, Process, Python, Reference, RunAs, Shell
+from runner.requests.model import Action, Command, Group, Process, Python, Reference, Shell
 from runner.service.executions.execution import Execution
 from runner.values import instant_text
 
 SHORTEST_SECRET = 4
 """Characters; a shorter value of an environment file is not masked."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
-    """The resources that the start of a process touches, each of which may hang."""
-
-    directory: str
-    environment_files: tuple[str, ...]
-    path: str | None
-    program: str | None
-    user: RunAs | None
 
 
 def needs_of(process: Process) -> Needs:

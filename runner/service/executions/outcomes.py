@@ -11,7 +11,7 @@ from runner.store.rows import Phase
 from runner.values import duration_text
 
 if TYPE_CHECKING:
-    from runner.execution.processes import Exit
+    from runner.execution.trees.watched import Exit
     from runner.service.executions.execution import Execution
 
 _KILLED, _ERROR = ExecutionStatus.KILLED, ExecutionStatus.ERROR

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from runner.execution.output import read_tail
-from runner.execution.processes import Exit
+from runner.execution.trees.watched import Exit
 from runner.lifecycle import IfInterrupted, Reason
 from runner.service.clock import Clock
 from runner.service.executions.execution import Execution, row_of

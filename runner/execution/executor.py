@@ -1,0 +1,125 @@
+"""What carries out executions: the interface, the orders to it and the events from it.
+
+The service gives orders and takes events; it does not know where a process runs. Today
+`LocalExecutor` runs all of them on this machine. Types only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from runner.execution.output import Identity
+from runner.execution.spawn import Launch
+from runner.execution.trees.watched import Exit, Former, Started
+from runner.lifecycle import Reason
+from runner.requests.model import RunAs
+
+
+class Clock(Protocol):
+    """Wall time and elapsed time, readable from any thread."""
+
+    def now(self) -> datetime:
+        """Return the current instant in UTC."""
+        ...
+
+    def elapsed_s(self) -> float:
+        """Return monotonic seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """The resources that the start of a process touches, each of which may hang.
+
+    Starts with equal needs hang together.
+    """
+
+    directory: str
+    environment_files: tuple[str, ...]
+    path: str | None
+    program: str | None
+    user: RunAs | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """The order to start a process for an execution whose claim is committed."""
+
+    execution: str
+    needs: Needs
+    prepare: Callable[[], Launch]
+    """Builds the launch. It may read files, so it runs in a thread. Raises SpawnError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began:
+    """A process has started."""
+
+    execution: str
+    process: Started
+    at: datetime
+    at_s: float
+    """The start in the clock's elapsed seconds, for the duration."""
+    output: Identity
+    """The output file; it existed before the process did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotStarted:
+    """An ordered process has not started and never will."""
+
+    execution: str
+    why: str | None
+    """The failure in words for people; None if a stop came first."""
+
+
+Event = Began | NotStarted | Exit
+"""An execution has one of `Began` and `NotStarted`; after `Began` it has one `Exit`."""
+
+
+class Executor(Protocol):
+    """Starts, stops and watches the processes of executions.
+
+    One thread owns it. No method waits for a disk, a name service or a child, except for
+    a bounded moment.
+    """
+
+    @property
+    def descriptor(self) -> int:
+        """Readable when `events` has something to return."""
+        ...
+
+    @property
+    def starting(self) -> int:
+        """How many ordered starts are in progress, apart from those that hang."""
+        ...
+
+    def start(self, order: Order) -> None:
+        """Start a process; `events` returns what became of it."""
+        ...
+
+    def adopt(self, former: Former) -> Started | None:
+        """Watch an execution that a former runner started; None if nothing of it runs."""
+        ...
+
+    def stop(self, execution: str, reason: Reason, *, at_once: bool = False) -> None:
+        """Ask an execution to end, or kill it `at_once`. It may still be starting.
+
+        A start that has not begun, or that hangs, is cancelled.
+        """
+        ...
+
+    def events(self) -> list[Event]:
+        """Do what is due, and return what has happened, in order."""
+        ...
+
+    def next_s(self) -> float | None:
+        """Return when `events` is due next without a descriptor; None if nothing is."""
+        ...
+
+    def close(self) -> None:
+        """Stop watching. Running processes go on; orders that have not begun are dropped."""
+        ...

@@ -1,0 +1,399 @@
+"""Threads that start processes, so that a start never holds up the owner.
+
+The owner hands over orders and later takes results:
+
+    start → [queue] → a thread: prepare, spawn → take
+
+Two reasons make threads worth it. posix_spawn waits until the new program runs, without
+the interpreter's lock (see `native_spawn`); meanwhile the owner and another start go on.
+And a start touches directories, files and name services, any of which may hang for ever.
+
+A start that takes longer than the patience hangs. Its thread is replaced, and starts with
+the same needs are held back: one hanging mount costs one thread for each set of needs.
+After `give_up_s` the start counts as failed; should its thread return later, that thread
+kills the process.
+
+The owner keeps every decision. The threads change nothing but their own start, and the
+mutex guards that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from queue import Empty, SimpleQueue
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING
+
+from runner.execution import open_files
+from runner.execution.begun import Begun
+from runner.execution.executor import Needs, Order
+from runner.execution.spawn import Launch, SpawnError
+
+if TYPE_CHECKING:
+    from runner.execution.trees.orphans import Orphan
+
+THREADS = 2
+"""Threads that do not hang. A third brought nothing on two processors, measured."""
+MANY_HUNG, MOST_HUNG = 32, 256
+"""Limits for hanging starts, because each takes a thread.
+
+From `MANY_HUNG` on, no start begins in a directory in which one hangs. From `MOST_HUNG`
+on, no start begins at all.
+"""
+_JOIN_S = 1.0  # for a thread at the end; a start that takes longer hangs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a start may take, in seconds."""
+
+    first_s: float = 0.1
+    """Until a start counts as hanging."""
+    further_s: float = 0.02
+    """The same while another start hangs: one dead mount affects many requests."""
+    give_up_s: float = 10.0
+    """Until a start counts as failed."""
+
+
+PATIENCE = Patience()
+
+
+class _State(Enum):
+    HELD = auto()  # behind hanging starts that need the same
+    QUEUED = auto()
+    TAKEN = auto()  # a thread is at it
+    DONE = auto()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Start:
+    """An order and what became of it: `begun` or `error`."""
+
+    order: Order
+    state: _State = _State.QUEUED
+    since_s: float = 0.0
+    """When it was held back or taken."""
+    is_hung: bool = False
+    is_abandoned: bool = False
+    """Nobody waits for it any more: it must not begin, or its process must end."""
+    attention: Event | None = None
+    """Set when it is done, for an owner who waits (see `Spawners._attend`)."""
+    begun: Begun | None = None
+    error: BaseException | None = None
+
+    def result(self) -> Begun:
+        """Return the process of a start that is done. Raises SpawnError."""
+        if self.error is not None:
+            raise self.error
+        assert self.begun is not None
+        return self.begun
+
+
+class _Spawner:
+    """A thread that takes starts from the queue."""
+
+    def __init__(self, carry_out: Callable[[_Spawner], None]) -> None:
+        """Raises RuntimeError if the system cannot start a thread."""
+        self.start: Start | None = None
+        self.is_retired = False
+        """Whether another thread has taken over: this one ends after its start."""
+        self.thread = Thread(target=carry_out, args=(self,), name="spawner", daemon=True)
+        self.thread.start()
+
+
+class Spawners:
+    """The starts in progress and the threads that carry them out.
+
+    Only the owner calls the public methods. `begin` starts a process and may hang;
+    `elapsed_s` is the clock.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[Launch], Begun],
+        elapsed_s: Callable[[], float],
+        *,
+        patience: Patience | None = None,
+    ) -> None:
+        """Raises OSError."""
+        self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        """Readable when `take` has something to return."""
+        self._begin = begin
+        self._elapsed_s = elapsed_s
+        self._patience = patience or PATIENCE
+        self._starts: dict[str, Start] = {}
+        self._held: list[Start] = []
+        self._hung: list[Start] = []  # until their threads return, abandoned or not
+        self._threads: list[_Spawner] = []  # those that do not hang
+        self._queue: SimpleQueue[Start | None] = SimpleQueue()
+        self._is_paused = False
+        self._is_closed = False
+        self._mutex = Lock()  # guards the state of each start, and `_is_closed`
+
+    @property
+    def busy(self) -> int:
+        """How many starts are in progress, apart from those that hang or are held back."""
+        stuck = len(self._held) + sum(not start.is_abandoned for start in self._hung)
+        return len(self._starts) - stuck
+
+    def is_starting(self, execution: str) -> bool:
+        """Return whether `take` will still return the start of an execution."""
+        return execution in self._starts
+
+    def start(self, order: Order) -> None:
+        """Start what an order asks for; `take` returns the result."""
+        start = Start(order=order)
+        self._starts[order.execution] = start
+        self._hand_over(start)
+
+    def take(self) -> list[Start]:
+        """Return the starts that are done or given up since the last call, in order."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.descriptor)
+        taken = []
+        for start in self._ready():
+            if isinstance(start.error, open_files.UnattendedError):
+                self._repeat(start)
+            else:
+                del self._starts[start.order.execution]
+                taken.append(start)
+        self._look_for_hanging()
+        self._release()
+        return taken + self._give_up()
+
+    def cancel(self, execution: str) -> bool:
+        """Cancel a start that has not begun or that hangs; return whether it could be.
+
+        Otherwise it is about to be done, or there is none.
+        """
+        start = self._starts.get(execution)
+        return start is not None and self._abandon(start)
+
+    def next_s(self) -> float | None:
+        """Return when to call `take` at the latest; None without a start in progress."""
+        return self._elapsed_s() + self._patience_s if self._starts else None
+
+    def pause(self) -> None:
+        """Begin no start until `resume`; soon no start is in progress but those that hang."""
+        if not self._is_paused:
+            self._is_paused = True
+            self._hand_over_again(self._drained())
+
+    def resume(self) -> None:
+        """Let starts begin again."""
+        if self._is_paused:
+            self._is_paused = False
+            self._hand_over_held()
+
+    def may_be_starting(self, orphan: Orphan) -> bool:
+        """Return whether an unwatched child may belong to a start in progress.
+
+        The runner ends unknown children, and must spare these. The environment of a child
+        names its execution, but a child that is ending has no environment any more, and
+        its start may not have returned yet. Each start leads a session of its own, which
+        identifies such a child.
+        """
+        if not self._starts and not self._hung:
+            return False
+        hung = [start.order.execution for start in self._hung]
+        if orphan.is_unborn or orphan.execution in self._starts or orphan.execution in hung:
+            return True
+        is_nameless = orphan.is_dead or (orphan.is_passing and orphan.execution is None)
+        return is_nameless and orphan.session == orphan.pid
+
+    def close(self) -> None:
+        """Drop the starts that have not begun, and end the threads.
+
+        A process whose start has returned goes on. Threads that hang are left behind.
+        """
+        for start in list(self._starts.values()):
+            self._abandon(start)
+        for _ in self._threads:
+            self._queue.put(None)
+        for spawner in self._threads:
+            spawner.thread.join(_JOIN_S)
+        with self._mutex:
+            self._is_closed = True
+        os.close(self.descriptor)
+
+    @property
+    def _patience_s(self) -> float:
+        return self._patience.further_s if self._hung else self._patience.first_s
+
+    def _ready(self) -> list[Start]:
+        """Return the starts that are done, in the order in which they were ordered.
+
+        One that is still in progress holds up later ones, unless it hangs.
+        """
+        ready = []
+        for start in self._starts.values():
+            if start.state is _State.DONE:
+                ready.append(start)
+            elif start.state is not _State.HELD and not start.is_hung:
+                break
+        return ready
+
+    def _hand_over(self, start: Start) -> None:
+        """Give a start to the threads, or hold it back behind a hanging one."""
+        if not self._may_begin(start.order.needs):
+            start.state, start.since_s = _State.HELD, self._elapsed_s()
+            self._held.append(start)
+            return
+        start.state = _State.QUEUED
+        try:
+            self._keep_threads()
+        except RuntimeError as error:
+            start.error = SpawnError(f"the system cannot start another thread ({error})")
+            self._finish(start)
+            return
+        if open_files.is_raised():
+            self._attend(start)
+        else:
+            self._queue.put(start)
+
+    def _attend(self, start: Start) -> None:
+        """Hand over a start and wait for it, within the patience.
+
+        The limit of open files is lowered while the process starts. It is the whole
+        process's limit, so the owner must not open anything in that time.
+        """
+        start.attention = Event()
+        with open_files.attended(start.order.execution):
+            self._queue.put(start)
+            start.attention.wait(self._patience_s)
+
+    def _repeat(self, start: Start) -> None:
+        """Hand over a start again that did not begin because the owner did not attend."""
+        start.error, start.is_hung = None, False
+        if start in self._hung:
+            self._hung.remove(start)
+            self._hand_over_held()
+        self._hand_over(start)
+
+    def _may_begin(self, needs: Needs) -> bool:
+        hung = [start.order.needs for start in self._hung]
+        if len(hung) >= MANY_HUNG and any(each.directory == needs.directory for each in hung):
+            return False
+        return needs not in hung and len(hung) < MOST_HUNG and not self._is_paused
+
+    def _keep_threads(self) -> None:
+        """Start missing threads. Raises RuntimeError if there is none at all."""
+        while len(self._threads) < min(THREADS, len(self._starts)):
+            try:
+                self._threads.append(_Spawner(self._carry_out))
+            except RuntimeError:
+                if not self._threads:
+                    raise
+                return
+
+    def _look_for_hanging(self) -> None:
+        """Replace the threads whose start hangs, and hold back what needs the same."""
+        hanging = []
+        for spawner in self._threads:
+            with self._mutex:
+                start = spawner.start
+                if start and self._elapsed_s() - start.since_s >= self._patience_s:
+                    spawner.is_retired = start.is_hung = True
+                    hanging.append(start)
+        if hanging:
+            self._hung += hanging
+            self._threads = [each for each in self._threads if not each.is_retired]
+            self._hand_over_again(self._drained())
+
+    def _drained(self) -> list[Start]:
+        """Empty the queue; return what was in it."""
+        queued = []
+        with suppress(Empty):
+            while True:
+                queued.append(self._queue.get_nowait())
+        return [start for start in queued if start is not None]
+
+    def _release(self) -> None:
+        """Hand over what was held back, if a hanging start is done."""
+        still = [start for start in self._hung if start.state is not _State.DONE]
+        if len(still) < len(self._hung):
+            self._hung = still
+            self._hand_over_held()
+
+    def _hand_over_held(self) -> None:
+        held, self._held = self._held, []
+        self._hand_over_again(held)
+
+    def _hand_over_again(self, starts: list[Start]) -> None:
+        for start in starts:
+            if not start.is_abandoned:
+                self._hand_over(start)
+
+    def _give_up(self) -> list[Start]:
+        """Abandon the starts that hang or are held back for too long; return them failed."""
+        until_s = self._elapsed_s() - self._patience.give_up_s
+        late = [
+            start
+            for start in (*self._hung, *self._held)
+            if start.since_s <= until_s and self._abandon(start)
+        ]
+        for start in late:
+            start.error = SpawnError(self._words(start))
+        return late
+
+    def _abandon(self, start: Start) -> bool:
+        """Let a start not begin, or its process end; return False if it is too late."""
+        with self._mutex:
+            is_returning = start.state is _State.TAKEN and not start.is_hung
+            if start.is_abandoned or is_returning or start.state is _State.DONE:
+                return False
+            start.is_abandoned = True
+        del self._starts[start.order.execution]
+        if start.state is _State.HELD:
+            self._held.remove(start)
+        return True
+
+    def _words(self, start: Start) -> str:
+        is_held = start.state is _State.HELD
+        behind = "; it waited behind earlier starts that need the same" if is_held else ""
+        return (
+            f"directory {start.order.needs.directory!r}, or a file or name service that is"
+            f" needed for the start, has not answered for {self._patience.give_up_s:g} s{behind}"
+        )
+
+    def _carry_out(self, spawner: _Spawner) -> None:
+        """Carry out starts from the queue. This and what it calls run in a thread."""
+        while (start := self._queue.get()) is not None:
+            if self._begins(start, spawner):
+                try:
+                    start.begun = self._begin(start.order.prepare())
+                except BaseException as error:  # noqa: BLE001 - the owner raises it
+                    start.error = error
+                spawner.start = None
+                self._finish(start)
+            del start  # frees the launch before the next wait
+            if spawner.is_retired:
+                return
+
+    def _begins(self, start: Start, spawner: _Spawner) -> bool:
+        with self._mutex:
+            if start.is_abandoned:
+                return False
+            start.state, start.since_s = _State.TAKEN, self._elapsed_s()
+            spawner.start = start
+            return True
+
+    def _finish(self, start: Start) -> None:
+        """Hand the result to the owner, or end the process if nobody waits for it."""
+        with self._mutex:
+            is_abandoned = start.is_abandoned
+            if not is_abandoned:
+                start.state = _State.DONE
+        if is_abandoned:
+            if start.begun is not None:
+                start.begun.undo()
+            start.state = _State.DONE
+        if start.attention is not None:
+            start.attention.set()
+        with self._mutex:
+            if not self._is_closed:  # then the descriptor may be another file
+                os.eventfd_write(self.descriptor, 1)
