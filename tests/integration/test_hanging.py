@@ -31,6 +31,12 @@ HANGING = {
     "the program": {"command": ["{hung}/program"]},
     "the interpreter of the program": {"command": ["{here}/script"]},
 }
+IMPATIENT = """
+from runner.execution import spawners
+
+spawners.PATIENCE = spawners.Patience(give_up_s=1.0)
+"""
+"""Runs before the program: a start counts as failed after 1 s instead of 10 s."""
 NAME_SERVICE = textwrap.dedent("""
     #include <pwd.h>
     #include <string.h>
@@ -53,6 +59,15 @@ groups anybody is.
 """
 
 
+@pytest.fixture
+def impatient(place: Place) -> None:
+    """Let runners give up a hanging start early."""
+    folder = place.folder / "impatient"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(IMPATIENT)
+    place.environment["PYTHONPATH"] = str(folder)
+
+
 def assert_others_fire(place: Place, *, since: int) -> None:
     """Check that the request `other` goes on, and that none of its fires was missed, in
     the records from a place on.
@@ -64,6 +79,7 @@ def assert_others_fire(place: Place, *, since: int) -> None:
 
 
 @needs_hung_mount
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("process", HANGING.values(), ids=HANGING)
 def test_what_hangs_at_its_start_fails_alone_while_others_fire(
     place: Place, process: dict[str, object]
@@ -111,6 +127,7 @@ def test_a_start_that_hangs_can_be_killed_and_does_not_hold_up_a_stop(place: Pla
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("gcc") is None, reason="needs root and gcc")
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("user", ["unknown", "nobody"])
 def test_a_name_service_that_hangs_fails_the_execution_while_others_fire(
     place: Place, user: str
