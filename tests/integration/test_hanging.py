@@ -31,12 +31,12 @@ HANGING = {
     "the program": {"command": ["{hung}/program"]},
     "the interpreter of the program": {"command": ["{here}/script"]},
 }
-IMPATIENT = """
+PATIENCE = """
 from runner.execution import spawners
 
-spawners.PATIENCE = spawners.Patience(give_up_s=1.0)
+spawners.PATIENCE = spawners.Patience(give_up_s={give_up_s})
 """
-"""Runs before the program: a start counts as failed after 1 s instead of 10 s."""
+"""Runs before the program: a start counts as failed after another time than 10 s."""
 NAME_SERVICE = textwrap.dedent("""
     #include <pwd.h>
     #include <string.h>
@@ -59,13 +59,17 @@ groups anybody is.
 """
 
 
+def let_give_up_after(place: Place, give_up_s: float) -> None:
+    """Let runners give up a hanging start after another time."""
+    folder = place.folder / "patience"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(PATIENCE.format(give_up_s=give_up_s))
+    place.environment["PYTHONPATH"] = str(folder)
+
+
 @pytest.fixture
 def impatient(place: Place) -> None:
-    """Let runners give up a hanging start early."""
-    folder = place.folder / "impatient"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(IMPATIENT)
-    place.environment["PYTHONPATH"] = str(folder)
+    let_give_up_after(place, 1.0)
 
 
 def assert_others_fire(place: Place, *, since: int) -> None:
@@ -107,6 +111,7 @@ def test_what_hangs_at_its_start_fails_alone_while_others_fire(
 
 @needs_hung_mount
 def test_a_start_that_hangs_can_be_killed_and_does_not_hold_up_a_stop(place: Place) -> None:
+    let_give_up_after(place, 600.0)
     mount = place.folder / "hung"
     mount.mkdir()
     runner = place.start()
