@@ -30,7 +30,7 @@ _LARGE = 1_000
 
 _SETTINGS = """\
 # yaml-language-server: $schema=schemas/runner.schema.json
-# Settings of the runner of jobs.d. schemas/README.md of the project lists all of them.
+# Settings of the runner of jobs.d. `runner help settings` lists all of them.
 state: state        # what the runner remembers of this jobs folder, and the outputs
 # timezone: Europe/Madrid
 # max_running: 8
