@@ -80,15 +80,25 @@ def with_planned_status(
     if not state.is_wanted:
         unscheduled = replace(state, status=after(state.status, RequestEvent.UNSCHEDULE))
         return _recorded(unscheduled, previous, pressed=False)
-    # From here on the request should be scheduled. A new generation has a watermark already. A
-    # request that rested in the same generation gets one: it goes on from `now`.
+    return _wanted(request, state, now, previous=previous, pressed=pressed)
+
+
+def _wanted(
+    request: ProcessRequest,
+    state: RequestState,
+    now: datetime,
+    *,
+    previous: RequestState | None,
+    pressed: bool,
+) -> Registration:
+    """Return the registration of a request that should be scheduled: it is, or is complete."""
+    # A new generation has a watermark already. A request that rested in the same generation
+    # gets one: it goes on from `now`.
     is_planned_anew = previous is None or state.generation != previous.generation
-    if state.status is not RequestStatus.SCHEDULED and not is_planned_anew:
-        state = _resumed(request, state, now)
+    miss = None
     if is_planned_anew or state.status is not RequestStatus.SCHEDULED:
-        state, miss = _without_late_one_time(request, state, now)
-    else:
-        miss = None
+        resumed = state if is_planned_anew else _resumed(request, state, now)
+        state, miss = _without_late_one_time(request, resumed, now)
     # Without a fire left, it is complete; otherwise it is scheduled, or scheduled again.
     if pending_fire(request, state) is None:
         return replace(

@@ -114,7 +114,7 @@ def plan(old: Served, catalog: Catalog, now: datetime, durations: Mapping[str, t
     )
     states = {**old.states, **{step.name: step.state for step in steps}}
     return Plan(
-        steps=tuple(step for step in steps if _is_worth_telling(step)),
+        steps=tuple(step for step in steps if _is_shown(step)),
         rejections=catalog.rejections,
         kept=change.in_force.kept,
         emptiness=change.in_force.emptiness,
@@ -161,6 +161,7 @@ class _Passage:
         self._before = old.states.get(self._former)
 
     def step(self) -> Step:
+        """Return what the change does to the request."""
         request = self._new or self._old
         assert request is not None, "it is in one of both"
         state, missed = self._registered()
@@ -177,7 +178,7 @@ class _Passage:
             due_anyway=frozenset(anyway.claims if anyway else ()) & frozenset(settlement.claims),
             missed=tuple([*missed, settlement.miss] if settlement.miss else missed),
         )
-        return self._detailed(step, anyway) if _is_worth_telling(step) else step
+        return self._detailed(step, anyway) if _is_shown(step) else step
 
     def _detailed(self, step: Step, anyway: Settlement | None) -> Step:
         """Add the slow details. Only a request that `plan` shows needs them."""
@@ -221,5 +222,5 @@ class _Passage:
         return Outlook(status=state.status, fires=tuple(fires))
 
 
-def _is_worth_telling(step: Step) -> bool:
+def _is_shown(step: Step) -> bool:
     return step.kind is not Kind.UNTOUCHED or bool(step.events or step.runs or step.missed)
