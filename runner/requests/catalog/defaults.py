@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runner.requests.schema.shipped import out_of_place_beside
+from runner.requests.schema.shipped import keys_excluded_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -130,7 +130,7 @@ def _process(shared: Mapping[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     if "request" in own:
         return own  # the other request's process has the settings
     if "group" in own:
-        of_members = out_of_place_beside("group")
+        of_members = keys_excluded_by("group")
         whole = _over(_without(shared, of_members), own)
         left = {key: value for key, value in shared.items() if key in of_members}
         whole["group"] = _group(left, own["group"]) if left else own["group"]

@@ -14,7 +14,7 @@ from runner.requests.files.bounded_read import Trouble, read_bounded
 from runner.requests.findings import DataPath, path_text, value_at
 from runner.requests.model import ProcessRequest
 from runner.requests.schema.lookup import below, owners_of
-from runner.requests.schema.shipped import out_of_place_beside, schema_of
+from runner.requests.schema.shipped import keys_excluded_by, schema_of
 from runner.requests.yaml.document import Document, documents_in
 from runner.system.regular_files import is_file
 
@@ -164,9 +164,7 @@ def _assumed(
         found.pop(("process", "on_overlap"), None)
     barred = [key for key in ("request", "group") if key in process]
     for path, value in found.items():
-        is_barred = path[0] == "process" and any(
-            path[1] in out_of_place_beside(key) for key in barred
-        )
+        is_barred = path[0] == "process" and any(path[1] in keys_excluded_by(key) for key in barred)
         if not is_barred and value_at(data, path) is None:
             yield path, value
 

@@ -28,12 +28,11 @@ def is_name(text: Any) -> bool:
 
 
 @cache
-def out_of_place_beside(key: str) -> frozenset[str]:
+def keys_excluded_by(key: str) -> frozenset[str]:
     """Return the keys that a process cannot have beside `key`."""
-    beside = schema_of("process-request")["properties"]["process"]["dependencies"][key][
-        "properties"
-    ]
-    return frozenset(other for other, demand in beside.items() if demand is False)
+    process = schema_of("process-request")["properties"]["process"]
+    others = process["dependencies"][key]["properties"]
+    return frozenset(other for other, demand in others.items() if demand is False)
 
 
 @cache

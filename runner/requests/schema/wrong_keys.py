@@ -128,7 +128,7 @@ def out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Findi
         message = "`scheduled` belongs to the request, or to a member of a group"
         return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
     if "request" in alternatives:
-        return _not_beside(path, parent)
+        return _excluded(path, parent)
     frequency, owners = str(parent.get("frequency")), tuple(owners_of(root, key))
     message = f"`{key}` belongs to {listed(owners, 'and', mark='')}; this is {frequency}"
     twin = {"day": "days", "days": "day"}.get(key)
@@ -157,7 +157,7 @@ def _may_replace(path: DataPath, twin: str, value: object, parent: Mapping[str, 
     return twin not in parent and fits(path[:-1], rest, {twin: value})
 
 
-def _not_beside(path: DataPath, parent: Mapping[str, Any]) -> Finding:
+def _excluded(path: DataPath, parent: Mapping[str, Any]) -> Finding:
     """Return the finding for a key beside `request` or `group`.
 
     The setting belongs where the process is defined, or in the members.

@@ -270,14 +270,14 @@ def test_a_former_name_differs_from_the_current_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("incumbents", "rejected", "heir"),
+    ("incumbents", "rejected", "successor"),
     [({}, "b", "a"), ({"b": "b.yaml"}, "a", "b"), ({"a": "a.yaml"}, "b", "a")],
 )
 def test_one_request_inherits_the_state_an_incumbent_else_the_first(
-    incumbents: Mapping[str, str], rejected: str, heir: str
+    incumbents: Mapping[str, str], rejected: str, successor: str
 ) -> None:
     assert reported({"a": HEIR, "b": HEIR}, incumbents=incumbents) == [
-        f"{rejected}.yaml:1:11: `old` was already renamed, in {heir}.yaml:1 "
+        f"{rejected}.yaml:1:11: `old` was already renamed, in {successor}.yaml:1 "
         "(only one can keep its state)"
     ]
 
