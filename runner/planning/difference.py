@@ -55,7 +55,11 @@ def difference(
     Another position in its file is no difference; another file is one, as the field
     "file". If `among` is given, the caller knows that all other names are unchanged.
     """
-    names = sorted(old.keys() | new.keys() if among is None else among)
+    if among is None:
+        # Most requests of a large catalog are the same objects: do not sort and compare them.
+        among = {name for name, request in new.items() if old.get(name) is not request}
+        among |= {name for name in old if name not in new}
+    names = sorted(among)
     changed = (
         (name, changed_fields(old[name], new[name]))
         for name in names
