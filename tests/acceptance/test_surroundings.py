@@ -106,6 +106,8 @@ class World:
                 return [str(self.folder / "new")]
             case "log":
                 return [self.execution]
+            case "help":
+                return ["log"]
         arguments = (each for each in command.params if isinstance(each, click.Argument))
         return ["a" for each in arguments if each.required or "NAME" in (each.metavar or "")]
 
@@ -139,7 +141,7 @@ def test_a_user_without_a_home_folder_is_asked_for_a_state_folder_where_one_is_n
             *line, environment=home, uid=FOREIGN_UID, cwd=str(world.repository), term_after_s=1
         )
         assert "Traceback" not in done.text, line
-        if line[0] in ("validate", "schema"):
+        if line[0] in ("validate", "schema", "help"):
             assert done.code == 0, done.text
         elif line[0] in ("init", "import"):
             assert "permission denied" in done.text.lower(), line
