@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,18 @@ STOPPING_POINTS = [
     *_points("runner.service.journal:Journal.close"),
     *_points("runner.service.loop:Runner._record_stop", moments=("after",)),
 ]
+
+
+@pytest.mark.parametrize(
+    "target", sorted({target for target, _ in (*POINTS, *RECOVERY_POINTS, *STOPPING_POINTS)})
+)
+def test_every_marked_point_names_a_function_of_the_program(target: str) -> None:
+    # A campaign only reports a point to which nobody comes: a renamed function goes unseen.
+    module, _, path = target.partition(":")
+    found: object = import_module(module)
+    for name in path.split("."):
+        found = getattr(found, name)
+    assert callable(found)
 
 
 def _load(place: Place) -> Load:
