@@ -30,7 +30,7 @@ class LocalExecutor:
             patience=patience,
         )
         self._poll.register(self._spawners.descriptor, select.EPOLLIN)
-        self.processes.is_fresh = self._spawners.may_be_starting
+        self.processes.housekeeping.is_fresh = self._spawners.may_be_starting
         self._stops: dict[str, tuple[Reason, bool]] = {}
         """Stops of executions whose start is about to return."""
         self._cancelled: list[str] = []
@@ -87,7 +87,7 @@ class LocalExecutor:
         A sweep reads /proc. While a child becomes its program, /proc may show neither
         that it is new nor whose it is, and the sweep would kill it.
         """
-        if self._spawners.busy and self.processes.is_sweep_overdue(now_s):
+        if self._spawners.busy and self.processes.housekeeping.is_sweep_overdue(now_s):
             self._spawners.pause()
         self.processes.enforce(now_s, may_sweep=not self._spawners.busy)
         if not self._spawners.busy:

@@ -16,19 +16,17 @@ the runner, and the next sweep kills them.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from runner.execution import inherited, open_files
 from runner.execution.begun import Begun
 from runner.execution.child.program import cause
 from runner.execution.deadlines import Deadlines
+from runner.execution.housekeeping import Housekeeping
 from runner.execution.output_limits import OutputLimits
 from runner.execution.spawn import SpawnError, open_output
 from runner.execution.trees import cgroups, orphans, proc, signals
@@ -39,7 +37,6 @@ from runner.execution.trees.watched import (
     Started,
     Watched,
     has_ended,
-    sampled_peak,
     unknown_exit,
     wait,
 )
@@ -47,10 +44,6 @@ from runner.lifecycle import Reason
 
 if TYPE_CHECKING:
     from select import epoll  # Linux only; this module can be imported elsewhere
-
-_HOUSEKEEPING_S = 1.0  # between two sweeps; an ended orphan stays a zombie until the next
-_AFTER_KILL_S = 0.05  # until a killed orphan can be reaped
-_SAMPLES = 16  # memory samples per turn; each costs 20 µs of the loop
 
 
 class Processes:
@@ -66,19 +59,10 @@ class Processes:
         self._watched: dict[str, Watched] = {}
         self._by_descriptor: dict[int, Watched] = {}
         self._mains: dict[int, Watched] = {}  # started by this runner, by pid
-        self._ended: list[Watched] = []  # reaped, but their orphans may still run
         self._deadlines = Deadlines()
-        self._sweep_s: float | None = None  # time of the next sweep
-        self._swept_s = 0.0  # time of the last sweep
-        self.is_fresh: Callable[[orphans.Orphan], bool] = lambda _: False
-        """Whether an unwatched child may have just been started by another thread.
-
-        A sweep must not kill such a child as an orphan.
-        """
-        self._sample_s: float | None = None  # time of the next memory samples
         self._outputs = OutputLimits()
         self.cgroups = cgroups.take()
-        self._left: set[str] = set()  # ended executions whose cgroup may still exist
+        self.housekeeping = Housekeeping(self._mains, self._watched.values(), self.cgroups)
         self._foreign = Foreign(poll, self._in_cgroup)
         self._is_subreaper = orphans.become_subreaper()
         inherited.keep_children_waitable()
@@ -114,8 +98,7 @@ class Processes:
             own_peak=begun.own_peak,
         )
         self._mains[pid] = watched
-        self._sweep_s = self._sweep_s if self._sweep_s is not None else now_s + _HOUSEKEEPING_S
-        self._sample_s = self._sample_s if self._sample_s is not None else now_s + _HOUSEKEEPING_S
+        self.housekeeping.begin(now_s)
         return self._watch(watched, launch.timeout_s, now_s)
 
     def adopt(self, former: Former, *, now_s: float) -> Started | None:
@@ -184,26 +167,11 @@ class Processes:
         if self._outputs.next_s is not None and self._outputs.next_s <= now_s:
             for execution in self._outputs.look(now_s):
                 self.stop(execution, Reason.OUTPUT_LIMIT, now_s=now_s)
-        if (self._swept_s + _HOUSEKEEPING_S if self._sweep_s is None else self._sweep_s) <= now_s:
-            if may_sweep:
-                self._keep_house(self._sweep, now_s)
-            else:
-                self._sweep_s = now_s + _AFTER_KILL_S
-        if self._sample_s is not None and self._sample_s <= now_s:
-            self._keep_house(self._sample, now_s)
-
-    def is_sweep_overdue(self, now_s: float) -> bool:
-        """Return whether a sweep has had to wait for long."""
-        return self._sweep_s is not None and self._swept_s + 2 * _HOUSEKEEPING_S <= now_s
+        self.housekeeping.advance(now_s, may_sweep=may_sweep)
 
     def next_deadline_s(self) -> float | None:
-        """Return when `enforce` must be called next; None if nothing is pending.
-
-        Without executions, `enforce` only reaps orphans of other programs. PID 1 gets
-        those, and so does a program that replaced a shell with children (`sh -c "helper &
-        exec runner start"`). They need no deadline: the owner's regular turns suffice.
-        """
-        deadlines = (self._deadlines.next_s(), self._outputs.next_s, self._sweep_s, self._sample_s)
+        """Return when `enforce` must be called next; None if nothing is pending."""
+        deadlines = (self._deadlines.next_s(), self._outputs.next_s, self.housekeeping.next_s())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def owns(self, descriptor: int) -> bool:
@@ -231,9 +199,7 @@ class Processes:
         ended = wait(watched)
         self._forget(watched)
         del self._mains[watched.pid]
-        self._ended.append(watched)
-        self._sweep_s = 0.0
-        self._sample_s = self._sample_s if self._mains else None
+        self.housekeeping.sweep_after(watched)
         return ended
 
     def close(self) -> None:
@@ -258,7 +224,7 @@ class Processes:
         if self._outputs.finish(watched.execution):
             watched.stopped_for = watched.stopped_for or Reason.OUTPUT_LIMIT
         if self.cgroups is not None and (watched.report is not None or watched.is_adopted):
-            self._left.add(watched.execution)
+            self.housekeeping.remove_cgroup(watched.execution)
             if self.cgroups.is_out_of_memory(watched.execution):
                 watched.stopped_for = watched.stopped_for or Reason.MEMORY_LIMIT
 
@@ -314,7 +280,6 @@ class Processes:
         if found is None:
             self._judge(watched)
             self._forget(watched)
-            self._sweep_s = 0.0 if self._left else self._sweep_s
             return unknown_exit(watched)
         self._release(watched)
         watched.pid, watched.started = found.pid, found.started
@@ -323,32 +288,3 @@ class Processes:
         if watched.is_killed:
             self._kill(watched)
         return None
-
-    def _keep_house(self, work: Callable[[float], None], now_s: float) -> None:
-        """Do work that reads /proc; without a free descriptor, leave it for later."""
-        try:
-            work(now_s)
-        except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE):
-                raise
-
-    def _sweep(self, now_s: float) -> None:
-        """KILL the processes that outlived their execution, and reap dead orphans."""
-        self._swept_s, self._sweep_s = now_s, now_s + _HOUSEKEEPING_S
-        self._left = self.cgroups.end(self._left) if self.cgroups is not None else set()
-        running = self._watched.values()
-        if (
-            orphans.sweep(self._mains, running=running, ended=self._ended, is_fresh=self.is_fresh)
-            or self._left
-        ):
-            self._sweep_s = now_s + _AFTER_KILL_S
-        else:  # no process of an ended execution is left, so they need no more sweeps
-            self._ended.clear()
-            self._sweep_s = now_s + _HOUSEKEEPING_S if self._mains else None
-
-    def _sample(self, now_s: float) -> None:
-        """Note the peak memory of a few processes, in rotation."""
-        self._sample_s = now_s + _HOUSEKEEPING_S if self._mains else None
-        for watched in list(islice(self._mains.values(), _SAMPLES)):
-            watched.sampled_peak = sampled_peak(watched) or watched.sampled_peak
-            self._mains[watched.pid] = self._mains.pop(watched.pid)
