@@ -82,7 +82,7 @@ class Housekeeping:
         if due_s <= now_s:
             if may_sweep:
                 _unless_out_of_descriptors(self._sweep, now_s)
-            else:
+            elif self._sweep_s is not None:
                 self._sweep_s = now_s + _AFTER_KILL_S
         if self._sample_s is not None and self._sample_s <= now_s:
             _unless_out_of_descriptors(self._sample, now_s)

@@ -8,7 +8,8 @@ from runner.execution.begun import begin
 from runner.execution.executor import Began, Clock, Event, NotStarted, Order
 from runner.execution.processes import Processes
 from runner.execution.spawn import SpawnError
-from runner.execution.spawners import Patience, Spawners, Start
+from runner.execution.spawner_threads import Start
+from runner.execution.spawners import Patience, Spawners
 from runner.execution.trees.watched import Former, Started
 from runner.lifecycle import Reason
 

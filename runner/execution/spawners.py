@@ -13,25 +13,21 @@ the same needs are held back: one hanging mount costs one thread for each set of
 After `give_up_s` the start counts as failed; should its thread return later, that thread
 kills the process.
 
-The owner keeps every decision. The threads change nothing but their own start, and the
-mutex guards that.
+The owner keeps every decision (this module); `spawner_threads` carries them out.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum, auto
-from queue import Empty, SimpleQueue
-from threading import Event, Lock, Thread
+from threading import Event
 from typing import TYPE_CHECKING
 
 from runner.execution import open_files
 from runner.execution.begun import Begun
 from runner.execution.executor import Needs, Order
 from runner.execution.spawn import Launch, SpawnError
+from runner.execution.spawner_threads import SpawnerThreads, Start, State
 
 if TYPE_CHECKING:
     from runner.execution.trees.orphans import Orphan
@@ -44,7 +40,6 @@ MANY_HUNG, MOST_HUNG = 32, 256
 From `MANY_HUNG` on, no start begins in a directory in which one hangs. From `MOST_HUNG`
 on, no start begins at all.
 """
-_JOIN_S = 1.0  # for a thread at the end; a start that takes longer hangs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,49 +57,6 @@ class Patience:
 PATIENCE = Patience()
 
 
-class _State(Enum):
-    HELD = auto()  # behind hanging starts that need the same
-    QUEUED = auto()
-    TAKEN = auto()  # a thread is at it
-    DONE = auto()
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Start:
-    """An order and what became of it: `begun` or `error`."""
-
-    order: Order
-    state: _State = _State.QUEUED
-    since_s: float = 0.0
-    """When it was held back or taken."""
-    is_hung: bool = False
-    is_abandoned: bool = False
-    """Nobody waits for it any more: it must not begin, or its process must end."""
-    attention: Event | None = None
-    """Set when it is done, for an owner who waits (see `Spawners._attend`)."""
-    begun: Begun | None = None
-    error: BaseException | None = None
-
-    def result(self) -> Begun:
-        """Return the process of a start that is done. Raises SpawnError."""
-        if self.error is not None:
-            raise self.error
-        assert self.begun is not None
-        return self.begun
-
-
-class _Spawner:
-    """A thread that takes starts from the queue."""
-
-    def __init__(self, carry_out: Callable[[_Spawner], None]) -> None:
-        """Raises RuntimeError if the system cannot start a thread."""
-        self.start: Start | None = None
-        self.is_retired = False
-        """Whether another thread has taken over: this one ends after its start."""
-        self.thread = Thread(target=carry_out, args=(self,), name="spawner", daemon=True)
-        self.thread.start()
-
-
 class Spawners:
     """The starts in progress and the threads that carry them out.
 
@@ -120,19 +72,18 @@ class Spawners:
         patience: Patience | None = None,
     ) -> None:
         """Raises OSError."""
-        self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        """Readable when `take` has something to return."""
-        self._begin = begin
+        self._threads = SpawnerThreads(begin, elapsed_s)
         self._elapsed_s = elapsed_s
         self._patience = patience or PATIENCE
         self._starts: dict[str, Start] = {}
         self._held: list[Start] = []
         self._hung: list[Start] = []  # until their threads return, abandoned or not
-        self._threads: list[_Spawner] = []  # those that do not hang
-        self._queue: SimpleQueue[Start | None] = SimpleQueue()
         self._is_paused = False
-        self._is_closed = False
-        self._mutex = Lock()  # guards the state of each start, and `_is_closed`
+
+    @property
+    def descriptor(self) -> int:
+        """Readable when `take` has something to return."""
+        return self._threads.descriptor
 
     @property
     def busy(self) -> int:
@@ -152,8 +103,7 @@ class Spawners:
 
     def take(self) -> list[Start]:
         """Return the starts that are done or given up since the last call, in order."""
-        with suppress(BlockingIOError):
-            os.eventfd_read(self.descriptor)
+        self._threads.clear()
         taken = []
         for start in self._ready():
             if isinstance(start.error, open_files.UnattendedError):
@@ -181,7 +131,7 @@ class Spawners:
         """Begin no start until `resume`; soon no start is in progress but those that hang."""
         if not self._is_paused:
             self._is_paused = True
-            self._hand_over_again(self._drained())
+            self._hand_over_again(self._threads.drained())
 
     def resume(self) -> None:
         """Let starts begin again."""
@@ -212,13 +162,7 @@ class Spawners:
         """
         for start in list(self._starts.values()):
             self._abandon(start)
-        for _ in self._threads:
-            self._queue.put(None)
-        for spawner in self._threads:
-            spawner.thread.join(_JOIN_S)
-        with self._mutex:
-            self._is_closed = True
-        os.close(self.descriptor)
+        self._threads.close()
 
     @property
     def _patience_s(self) -> float:
@@ -231,29 +175,30 @@ class Spawners:
         """
         ready = []
         for start in self._starts.values():
-            if start.state is _State.DONE:
+            if start.state is State.DONE:
                 ready.append(start)
-            elif start.state is not _State.HELD and not start.is_hung:
+            elif start.state is not State.HELD and not start.is_hung:
                 break
         return ready
 
     def _hand_over(self, start: Start) -> None:
         """Give a start to the threads, or hold it back behind a hanging one."""
         if not self._may_begin(start.order.needs):
-            start.state, start.since_s = _State.HELD, self._elapsed_s()
+            if start.state is not State.HELD:
+                start.state, start.since_s = State.HELD, self._elapsed_s()
             self._held.append(start)
             return
-        start.state = _State.QUEUED
+        start.state = State.QUEUED
         try:
-            self._keep_threads()
+            self._threads.keep(min(THREADS, len(self._starts)))
         except RuntimeError as error:
             start.error = SpawnError(f"the system cannot start another thread ({error})")
-            self._finish(start)
+            self._threads.finish(start)
             return
         if open_files.is_raised():
             self._attend(start)
         else:
-            self._queue.put(start)
+            self._threads.put(start)
 
     def _attend(self, start: Start) -> None:
         """Hand over a start and wait for it, within the patience.
@@ -263,7 +208,7 @@ class Spawners:
         """
         start.attention = Event()
         with open_files.attended(start.order.execution):
-            self._queue.put(start)
+            self._threads.put(start)
             start.attention.wait(self._patience_s)
 
     def _repeat(self, start: Start) -> None:
@@ -280,41 +225,15 @@ class Spawners:
             return False
         return needs not in hung and len(hung) < MOST_HUNG and not self._is_paused
 
-    def _keep_threads(self) -> None:
-        """Start missing threads. Raises RuntimeError if there is none at all."""
-        while len(self._threads) < min(THREADS, len(self._starts)):
-            try:
-                self._threads.append(_Spawner(self._carry_out))
-            except RuntimeError:
-                if not self._threads:
-                    raise
-                return
-
     def _look_for_hanging(self) -> None:
-        """Replace the threads whose start hangs, and hold back what needs the same."""
-        hanging = []
-        for spawner in self._threads:
-            with self._mutex:
-                start = spawner.start
-                if start and self._elapsed_s() - start.since_s >= self._patience_s:
-                    spawner.is_retired = start.is_hung = True
-                    hanging.append(start)
-        if hanging:
+        """Hold back what needs the same as starts that turn out to hang."""
+        if hanging := self._threads.retire_hanging(self._patience_s):
             self._hung += hanging
-            self._threads = [each for each in self._threads if not each.is_retired]
-            self._hand_over_again(self._drained())
-
-    def _drained(self) -> list[Start]:
-        """Empty the queue; return what was in it."""
-        queued = []
-        with suppress(Empty):
-            while True:
-                queued.append(self._queue.get_nowait())
-        return [start for start in queued if start is not None]
+            self._hand_over_again(self._threads.drained())
 
     def _release(self) -> None:
         """Hand over what was held back, if a hanging start is done."""
-        still = [start for start in self._hung if start.state is not _State.DONE]
+        still = [start for start in self._hung if start.state is not State.DONE]
         if len(still) < len(self._hung):
             self._hung = still
             self._hand_over_held()
@@ -342,58 +261,17 @@ class Spawners:
 
     def _abandon(self, start: Start) -> bool:
         """Let a start not begin, or its process end; return False if it is too late."""
-        with self._mutex:
-            is_returning = start.state is _State.TAKEN and not start.is_hung
-            if start.is_abandoned or is_returning or start.state is _State.DONE:
-                return False
-            start.is_abandoned = True
+        if not self._threads.abandon(start):
+            return False
         del self._starts[start.order.execution]
-        if start.state is _State.HELD:
+        if start.state is State.HELD:
             self._held.remove(start)
         return True
 
     def _words(self, start: Start) -> str:
-        is_held = start.state is _State.HELD
+        is_held = start.state is State.HELD
         behind = "; it waited behind earlier starts that need the same" if is_held else ""
         return (
             f"directory {start.order.needs.directory!r}, or a file or name service that is"
             f" needed for the start, has not answered for {self._patience.give_up_s:g} s{behind}"
         )
-
-    def _carry_out(self, spawner: _Spawner) -> None:
-        """Carry out starts from the queue. This and what it calls run in a thread."""
-        while (start := self._queue.get()) is not None:
-            if self._begins(start, spawner):
-                try:
-                    start.begun = self._begin(start.order.prepare())
-                except BaseException as error:  # noqa: BLE001 - the owner raises it
-                    start.error = error
-                spawner.start = None
-                self._finish(start)
-            del start  # frees the launch before the next wait
-            if spawner.is_retired:
-                return
-
-    def _begins(self, start: Start, spawner: _Spawner) -> bool:
-        with self._mutex:
-            if start.is_abandoned:
-                return False
-            start.state, start.since_s = _State.TAKEN, self._elapsed_s()
-            spawner.start = start
-            return True
-
-    def _finish(self, start: Start) -> None:
-        """Hand the result to the owner, or end the process if nobody waits for it."""
-        with self._mutex:
-            is_abandoned = start.is_abandoned
-            if not is_abandoned:
-                start.state = _State.DONE
-        if is_abandoned:
-            if start.begun is not None:
-                start.begun.undo()
-            start.state = _State.DONE
-        if start.attention is not None:
-            start.attention.set()
-        with self._mutex:
-            if not self._is_closed:  # then the descriptor may be another file
-                os.eventfd_write(self.descriptor, 1)

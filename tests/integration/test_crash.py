@@ -35,7 +35,7 @@ pytestmark = pytest.mark.timeout(900)
 STORE = "runner.store.sqlite.store"
 LOG = "runner.monitor.log:MonitorLog"
 PROCESSES = "runner.execution.processes:Processes"
-SPAWNERS = "runner.execution.spawners:Spawners"
+SPAWNERS = "runner.execution.spawner_threads:SpawnerThreads"
 EXECUTOR = "runner.execution.local:LocalExecutor"
 START = "runner.execution.assisted:start"
 DISPATCHER = "runner.service.executions.dispatch:Dispatcher"
@@ -62,7 +62,7 @@ POINTS = [
     *_points(f"{EXECUTOR}.start"),  # the hand-over to a spawner thread
     *_points(f"{SPAWNERS}._begins", moments=("after",)),  # a thread has taken it
     *_points(START),  # after START it runs, and nobody knows its pid
-    *_points(f"{SPAWNERS}._finish"),  # the hand-over of the result
+    *_points(f"{SPAWNERS}.finish"),  # the hand-over of the result
     *_points(f"{PROCESSES}.enter"),
     *_points(f"{PROGRESS}.note_running", moments=("after",)),
     # its exit

@@ -1,0 +1,185 @@
+"""The threads that carry out starts, and a start on its way through them. Touches threads.
+
+The owner puts starts into a queue. A thread takes one, prepares and spawns, marks it as
+done, and makes `descriptor` readable. The threads change nothing but their own start, and
+the mutex guards that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from queue import Empty, SimpleQueue
+from threading import Event, Lock, Thread
+
+from runner.execution.begun import Begun
+from runner.execution.executor import Order
+from runner.execution.spawn import Launch
+
+_JOIN_S = 1.0  # for a thread at the end; a start that takes longer hangs
+
+
+class State(Enum):
+    """How far a start is."""
+
+    HELD = auto()  # behind hanging starts that need the same
+    QUEUED = auto()
+    TAKEN = auto()  # a thread is at it
+    DONE = auto()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Start:
+    """An order and what became of it: `begun` or `error`."""
+
+    order: Order
+    state: State = State.QUEUED
+    since_s: float = 0.0
+    """When it was held back or taken."""
+    is_hung: bool = False
+    is_abandoned: bool = False
+    """Nobody waits for it any more: it must not begin, or its process must end."""
+    attention: Event | None = None
+    """Set when it is done, for an owner who waits (see `open_files.attended`)."""
+    begun: Begun | None = None
+    error: BaseException | None = None
+
+    def result(self) -> Begun:
+        """Return the process of a start that is done. Raises SpawnError."""
+        if self.error is not None:
+            raise self.error
+        assert self.begun is not None
+        return self.begun
+
+
+class _Spawner:
+    """A thread that takes starts from the queue."""
+
+    def __init__(self, carry_out: Callable[[_Spawner], None]) -> None:
+        """Raises RuntimeError if the system cannot start a thread."""
+        self.start: Start | None = None
+        self.is_retired = False
+        """Whether another thread has taken over: this one ends after its start."""
+        self.thread = Thread(target=carry_out, args=(self,), name="spawner", daemon=True)
+        self.thread.start()
+
+
+class SpawnerThreads:
+    """The threads that do not hang, and their queue.
+
+    Only the owner calls the public methods. `begin` starts a process and may hang;
+    `elapsed_s` is the clock.
+    """
+
+    def __init__(self, begin: Callable[[Launch], Begun], elapsed_s: Callable[[], float]) -> None:
+        """Raises OSError."""
+        self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        """Readable when a start is done."""
+        self._begin = begin
+        self._elapsed_s = elapsed_s
+        self._threads: list[_Spawner] = []
+        self._queue: SimpleQueue[Start | None] = SimpleQueue()
+        self._is_closed = False
+        self._mutex = Lock()  # guards the state of each start, and `_is_closed`
+
+    def put(self, start: Start) -> None:
+        """Give a start to the threads."""
+        self._queue.put(start)
+
+    def keep(self, count: int) -> None:
+        """Start threads until there are `count`. Raises RuntimeError if there is none."""
+        while len(self._threads) < count:
+            try:
+                self._threads.append(_Spawner(self._carry_out))
+            except RuntimeError:
+                if not self._threads:
+                    raise
+                return
+
+    def clear(self) -> None:
+        """Make `descriptor` unreadable until the next start is done."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.descriptor)
+
+    def drained(self) -> list[Start]:
+        """Empty the queue; return what was in it."""
+        queued = []
+        with suppress(Empty):
+            while True:
+                queued.append(self._queue.get_nowait())
+        return [start for start in queued if start is not None]
+
+    def retire_hanging(self, patience_s: float) -> list[Start]:
+        """Give up the threads whose start takes longer; return these starts, now hung.
+
+        Such a thread ends when its start returns.
+        """
+        hanging = []
+        for spawner in self._threads:
+            with self._mutex:
+                start = spawner.start
+                if start and self._elapsed_s() - start.since_s >= patience_s:
+                    spawner.is_retired = start.is_hung = True
+                    hanging.append(start)
+        self._threads = [each for each in self._threads if not each.is_retired]
+        return hanging
+
+    def abandon(self, start: Start) -> bool:
+        """Let a start not begin, or its process end; return False if it is too late."""
+        with self._mutex:
+            is_returning = start.state is State.TAKEN and not start.is_hung
+            if start.is_abandoned or is_returning or start.state is State.DONE:
+                return False
+            start.is_abandoned = True
+            return True
+
+    def close(self) -> None:
+        """End the threads once the queue is empty; leave those behind that hang."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for spawner in self._threads:
+            spawner.thread.join(_JOIN_S)
+        with self._mutex:
+            self._is_closed = True
+        os.close(self.descriptor)
+
+    def _carry_out(self, spawner: _Spawner) -> None:
+        """Carry out starts from the queue. This and what it calls run in a thread."""
+        while (start := self._queue.get()) is not None:
+            if self._begins(start, spawner):
+                try:
+                    start.begun = self._begin(start.order.prepare())
+                except BaseException as error:  # noqa: BLE001 - the owner raises it
+                    start.error = error
+                spawner.start = None
+                self.finish(start)
+            del start  # frees the launch before the next wait
+            if spawner.is_retired:
+                return
+
+    def _begins(self, start: Start, spawner: _Spawner) -> bool:
+        with self._mutex:
+            if start.is_abandoned:
+                return False
+            start.state, start.since_s = State.TAKEN, self._elapsed_s()
+            spawner.start = start
+            return True
+
+    def finish(self, start: Start) -> None:
+        """Hand the result to the owner, or end the process if nobody waits for it."""
+        with self._mutex:
+            is_abandoned = start.is_abandoned
+            if not is_abandoned:
+                start.state = State.DONE
+        if is_abandoned:
+            if start.begun is not None:
+                start.begun.undo()
+            start.state = State.DONE
+        if start.attention is not None:
+            start.attention.set()
+        with self._mutex:
+            if not self._is_closed:  # then the descriptor may be another file
+                os.eventfd_write(self.descriptor, 1)
