@@ -349,7 +349,7 @@ def test_a_timeout_stops_and_then_kills(world: World) -> None:
 
 
 def test_who_has_ended_by_itself_was_not_stopped(world: World) -> None:
-    name = world.spawn("/bin/true", timeout_s=0.0)
+    name = world.spawn("/bin/true", timeout_s=50.0)
     select.select(
         [world.executor.descriptor], [], [], BOUND_S
     )  # it has ended, and nobody has looked
