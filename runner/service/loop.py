@@ -272,6 +272,7 @@ class Runner:
             else:
                 WATCH.note_stop()
                 self._notifier.stopping()
+                self._journal.show()  # what happened before the stop comes before it
                 self._stopping.ask(number)
                 self._journal.note_meta({"stopping": str(to_microseconds(self._clock.now()))})
 
