@@ -11,24 +11,30 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from support.documents import blocks, replace_in
 from support.place import ROOT, Place, wait_until
 
 DOCUMENT = ROOT / "runner/README.md"
-POSTING = """\
-process: {shell: echo posted}
+SHOWN_TIMES = ("02:00", "03:30")
+ZONE = "Europe/Madrid"
+TIMES = SHOWN_TIMES if datetime.now(ZoneInfo(ZONE)).hour >= 5 else ("14:00", "15:30")
+"""The time of the request before and after the edit: never close to now."""
+POSTING = f"""\
+process: {{shell: echo posted}}
 timing:
-  schedule: {frequency: daily, days: weekdays, at: "02:00", timezone: Europe/Madrid}
+  schedule: {{frequency: daily, days: weekdays, at: "{TIMES[0]}", timezone: {ZONE}}}
 """
 REPORT = """\
 process: {shell: echo "3 customers owe more than they should"}
 timing: run_immediately
 """
 EDITS = (
-    {"posting.yaml": POSTING.replace("02:00", "03:30"), "report.yaml": REPORT},
+    {"posting.yaml": POSTING.replace(*TIMES), "report.yaml": REPORT},
     {"report.yaml": REPORT.replace("immediately", "imediately")},
     {"report.yaml": REPORT},
 )
@@ -130,6 +136,8 @@ def test_a_change_goes_from_the_desk_to_a_record_on_the_server(
     shown = [f"{where}$ {line}\n{deployment.type(where, line)}" for where, line in lines]
     (first_on_server, *_) = (i for i, (where, _) in enumerate(lines) if where == "server")
     text = "".join(shown[:first_on_server]) + "\n" + "".join(shown[first_on_server:])
+    for real, shown_as in zip(TIMES, SHOWN_TIMES, strict=True):
+        text = text.replace(real, shown_as)
     if os.environ.get("UPDATE_README") == "1":
         replace_in(DOCUMENT, session.text, text)
         return
