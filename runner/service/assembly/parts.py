@@ -185,8 +185,7 @@ def _core(
     resources.callback(executor.close)
     wakeups.poll.register(executor.descriptor, select.EPOLLIN)
     watch = ClockWatch(clock, records.snapshot.meta, released=options.released)
-    stored = None if options.is_firing else registry.requests
-    results = Results(registry, journal, stored=stored)
+    results = Results(registry, journal, stored=None if options.is_firing else registry.requests)
     dispatcher = Dispatcher(in_progress, executor, journal, results, clock)
     stopping = Stopping(in_progress, dispatcher, clock, settings.drain)
     decisions = Decisions(
