@@ -14,7 +14,7 @@ _DROPPED = re.compile(r"^(<!--.*-->|!\[.*\]\(.*\))\n", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
 _CELL = re.compile(r"(?<!\\)\|")
-_ITEM = re.compile(r"- ")
+_ITEM = re.compile(r"- |\d+\. ")
 _PLAIN_HEADS = ("", "means", "meaning")
 """Heads of columns whose cells explain the first one and need no label."""
 _UNDERLINES = {1: "=", 2: "-"}
@@ -78,7 +78,8 @@ def _paragraphs(lines: Sequence[str], width: int) -> Iterator[str]:
             items.append([])
         items[-1].append(line.strip())
     for item in filter(None, items):
-        indent = "  " if _ITEM.match(item[0]) else ""
+        mark = _ITEM.match(item[0])
+        indent = " " * len(mark[0]) if mark else ""
         yield from _wrapped(" ".join(item), width, indent)
 
 

@@ -17,7 +17,7 @@ def test_headings_lose_their_marks_and_the_upper_two_levels_are_underlined() -> 
 
 
 def test_paragraphs_and_items_are_wrapped_to_the_width() -> None:
-    text = "One two three\nfour five.\n\n- six seven eight\n  nine\n- ten\n"
+    text = "One two three\nfour five.\n\n- six seven eight\n  nine\n- ten\n\n1. one two three\n"
     assert text_of(text, 14).splitlines() == [
         "One two three",
         "four five.",
@@ -25,6 +25,9 @@ def test_paragraphs_and_items_are_wrapped_to_the_width() -> None:
         "- six seven",
         "  eight nine",
         "- ten",
+        "",
+        "1. one two",
+        "   three",
     ]
 
 
