@@ -11,10 +11,9 @@ import random
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -28,7 +27,6 @@ from support.crash_oracle import check, is_settled, read_ledger
 from support.place import GATE, SECONDLY, Place, Record, wait_until
 from support.runner_inside import started
 
-from runner.cli.output.console import Console
 from runner.errors import StoreError, StoreUnwritableError
 from runner.execution.output import output_path, prune
 from runner.service.clock import Clock, SystemClock
@@ -463,28 +461,6 @@ def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: 
 
 # --- the console, and what is kept
 # --------------------------------------------------------------------------------------
-
-
-def test_a_console_that_nobody_reads_holds_nothing_up(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    readable, writable = os.pipe2(os.O_NONBLOCK)
-    with open(readable, "rb", buffering=0) as reader, open(writable, "w") as pipe:  # noqa: PTH123
-        with suppress(BlockingIOError):
-            while True:
-                os.write(writable, b"x" * 4096)
-        os.set_blocking(writable, True)
-        monkeypatch.setattr(sys, "stderr", pipe)
-        console = Console("text", "UTC")
-        record = {"event": "runner.stopped", "time": "2026-03-02T12:00:00.000000Z", "uptime_s": 1.0}
-        console.show(record)
-        console.show(record)
-        assert set(reader.readall()) == {ord("x")}
-        console.show(record)
-        shown = reader.readall().decode().splitlines()
-        logger.remove()
-    assert shown[0].endswith("2 lines were not shown here: the console was not being read")
-    assert shown[1].startswith("12:00:00")
 
 
 @pytest.mark.campaign
