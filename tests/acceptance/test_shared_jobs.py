@@ -72,7 +72,7 @@ def test_commands_that_fire_nothing_are_not_refused(place: Place) -> None:
         assert done.returncode in (0, 3), (command, done.stderr)
 
 
-DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
+DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}}
 
 
 @pytest.mark.parametrize("command", ["exec", "schedule", "unschedule", "reschedule"])

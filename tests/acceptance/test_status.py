@@ -8,7 +8,7 @@ from functools import partial
 
 from support.place import GATE, Place, end_of, wait_until
 
-DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
+DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}}
 
 
 def _said(place: Place) -> list[str]:

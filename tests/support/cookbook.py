@@ -89,10 +89,11 @@ class Kitchen:
         with living(self.place, clock) as life:
             for instant in others:
                 life.go_on(instant - clock.now())
-        return [
+        # Sorted, because executions that are caught up together may end in any order.
+        return sorted(
             moment(record["scheduled_for"]).strftime("%F %H:%M")
             for record in self.place.finished(request, status="success")
-        ]
+        )
 
     def runs(self, request: str, **fields: object) -> Record:
         """Start a runner, and return the finished record of the request."""
