@@ -1,4 +1,4 @@
-"""Keeps the commit order of DESIGN.md, section 4: store, effects, log, mark. Owns store
+"""Keeps the order of a commit: store, effects, log, mark. Owns store
 and log.
 
     facts → `commit` → (the caller spawns) → `append` → `show`

@@ -1,4 +1,4 @@
-"""Convert wall time to instants and back, as DESIGN.md, Zones, says.
+"""Convert wall time to instants and back, as jobs.d/README.md says.
 
 Three facts make this hard:
 

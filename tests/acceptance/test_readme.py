@@ -38,6 +38,7 @@ _VARYING = (
     re.compile(r"\b\d\d:\d\d:\d\d(\.\d{3})?\b"),
 )
 _LINK = re.compile(r"\]\((?!https?://)([^)\s]+)\)")
+_DOCUMENT = re.compile(r"(?<![\w/.-])[\w./-]*\b[A-Z]{3,}\.md\b")
 _INLINE_CODE = re.compile(r"`[^`\n]*`")
 _LATE = re.compile(r", \d\d:\d\d:\d\d\.\d{3} late$", re.MULTILINE)
 """What the console says of a start on a machine that is busy for a second."""
@@ -269,6 +270,13 @@ def test_the_guide_for_contributors_names_every_package() -> None:
     rows = "\n".join(line.split("|")[1] for line in guide.splitlines() if line.startswith("| `"))
     packages = {path.parent.name for path in (ROOT / "runner").glob("*/__init__.py")}
     assert {name for name in packages if f"`{name}`" not in rows} == set()
+
+
+def test_the_code_refers_only_to_documents_that_are_there() -> None:
+    sources = [path for folder in ("runner", "tests") for path in (ROOT / folder).rglob("*.py")]
+    named = {name for path in sources for name in _DOCUMENT.findall(path.read_text())}
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
+    assert "runner/README.md" in named
 
 
 def test_stand_ins_keep_the_width_and_what_does_not_vary() -> None:

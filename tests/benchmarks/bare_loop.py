@@ -2,8 +2,8 @@
 starts and ends a second.
 
 What no scheduler can beat on this machine in one Python thread: nothing is decided,
-written or captured. With a FOLDER to do it in, all is done that DESIGN.md, section 4,
-has done for each execution, and still nothing is decided: claims committed in SQLite
+written or captured. With a FOLDER to do it in, all is done that a runner
+must do for each execution, and still nothing is decided: claims committed in SQLite
 before the first start; a session and an output file each; two records each, appended
 and fsynced.
 """

@@ -3,7 +3,7 @@ many seconds late each pair was.
 
 The first is the lateness that sleeping and posix_spawn have by themselves on this
 machine, where nothing is decided or written. The second has before its spawn what
-DESIGN.md, section 4, has there: a claim, committed in SQLite and synced (in FOLDER).
+a runner has there: a claim, committed in SQLite and synced (in FOLDER).
 Below that no lateness can come on this disk.
 """
 

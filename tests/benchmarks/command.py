@@ -83,7 +83,7 @@ def main(
     with_peers: bool,
     peers_folder: Path | None,
 ) -> None:
-    """Measure what DESIGN.md, section 9, sets targets for, with peers and physical
+    """Measure what tests/README.md, "Cost", has targets for, with peers and physical
     limits beside it.
 
     Everything happens in a temporary folder (TMPDIR says where: its disk is measured,

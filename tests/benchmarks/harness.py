@@ -32,7 +32,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A target of DESIGN.md, section 9, held against what was measured: at most
+    """A target of tests/README.md, "Cost", held against what was measured: at most
     `limit`, or `at_least` that much.
     """
 

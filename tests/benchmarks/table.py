@@ -29,7 +29,7 @@ class Row:
 
 
 def as_text(machine: Mapping[str, Any], rows: Iterable[Row]) -> str:
-    """Return the table of DESIGN.md, section 9, with what stands beside each figure."""
+    """Return the table of tests/README.md, "Cost", with what stands beside each figure."""
     about = [f"{name}: {_flat(value)}" for name, value in machine.items()]
     return "\n".join([*about, "", *(line for row in rows for line in (*_lines(row), ""))])
 

@@ -1,5 +1,5 @@
-"""Runners that die at any moment, and what must be true all the same: DESIGN.md,
-guarantees 1, 2, 3, 6 and 7, 8.
+"""Runners that die at any moment, and what must be true all the same:
+runner/README.md, "Stopping and recovery".
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Verdicts:
 def by_the_book(
     due: list[datetime], now: datetime, misfire: str, grace: timedelta = MINUTE
 ) -> Verdicts:
-    """Return the verdicts of due fires (oldest first), by DESIGN.md, section Misfire."""
+    """Return the verdicts of due fires (oldest first), by the rules of "Missed fires"."""
     on_time = due[-1:] if due and now - due[-1] <= grace else []
     missed = due[: len(due) - len(on_time)]
     match misfire:

@@ -1,5 +1,5 @@
 """What must hold for a log and a ledger when the clock was stepped while runners died:
-DESIGN.md, section 2.
+runner/README.md, "When the clock was wrong".
 
 Fire times come from arithmetic, and moments from the machine's uptime, which the ledger
 also has. The runner's planning is not used.

@@ -1,5 +1,5 @@
 """What must hold for a monitor log and a ledger, however often the runner was killed:
-DESIGN.md, guarantees 1 to 3 and 6.
+runner/README.md, "Stopping and recovery".
 
 Fire times come from arithmetic, from the generations that the log says were opened and
 ended. Pure, apart from reading the files. Every check adds to a list of faults, so one

@@ -1,4 +1,6 @@
-"""Change a request's state after the clock went back. DESIGN.md, "The clock may be wrong". Pure.
+"""Change a request's state after the clock went back. Pure.
+
+runner/README.md, "When the clock was wrong", has the rules.
 
 The cause may be a wrong clock at boot that is corrected later, a time service, or a restored
 snapshot of the machine. Example: the clock is wrong at boot and reads 18:00, though it is

@@ -1,4 +1,7 @@
-"""Give due fires their verdicts: run, or missed. DESIGN.md, Misfire. Pure."""
+"""Give due fires their verdicts: run, or missed. Pure.
+
+runner/README.md, "Missed fires", has the rules.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts: which fires run, on time or late, and which are missed. DESIGN.md, Misfire."""
+"""Verdicts: which fires run, on time or late, and which are missed."""
 
 from __future__ import annotations
 
@@ -451,7 +451,7 @@ def cases(draw: st.DrawFn) -> Case:
 def verdict_by_the_book(
     due: list[datetime], now: datetime, timing: Schedule, delay: timedelta
 ) -> Settlement:
-    """Apply DESIGN.md, Misfire, to the plain list of the due fires, without any state."""
+    """Apply the rules of "Missed fires" to the plain list of the due fires, without any state."""
     is_on_time = bool(due) and now <= due[-1] + delay + timing.misfire_grace
     on_time, missed = (due[-1:], due[:-1]) if is_on_time else ([], due)
     once = [] if is_on_time else missed[-1:]

@@ -1,6 +1,6 @@
 """Changes of a request's state by its file, a person and the clock.
 
-The tests follow DESIGN.md, Life cycle, sentence by sentence.
+The tests follow "Life cycle" in runner/README.md, sentence by sentence.
 """
 
 from __future__ import annotations
