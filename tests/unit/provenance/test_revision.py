@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -209,8 +210,9 @@ def test_nothing_in_the_place_of_a_file_of_git_blocks_or_takes_memory(
         case "folder":
             path.mkdir()
         case _:
-            with socket.socket(socket.AF_UNIX) as listener:
-                listener.bind(str(path))
+            # Relative, because the path of a socket has at most 107 bytes (unix(7)).
+            with socket.socket(socket.AF_UNIX) as listener, contextlib.chdir(path.parent):
+                listener.bind(path.name)
     tracemalloc.start()
     try:
         found = commit_of(repository / "jobs.d")

@@ -260,7 +260,9 @@ def test_depth_is_limited() -> None:
     )
     # Newer versions of the library refuse a depth of 1,000 themselves, without a position.
     far_deeper = problem("a: " + "[" * 5000)
-    assert (far_deeper.column, far_deeper.message) == (4 + DEEPEST, deeper.message)
+    # One column less with PyYAML 6.0.1, where the mapping counts as a level.
+    assert far_deeper.column in (3 + DEEPEST, 4 + DEEPEST)
+    assert far_deeper.message == deeper.message
 
 
 def test_the_number_of_documents_is_limited() -> None:
