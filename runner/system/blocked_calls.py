@@ -23,7 +23,7 @@ _FILE_CALLS = {
 }
 """The numbers of calls whose first argument is the descriptor of a file."""
 _MACHINE_CALLS = _FILE_CALLS.get(os.uname().machine, frozenset())
-_NOT_FILES = ("/dev/", "/proc/")
+_TERMINALS = "/dev/"
 _MOST_WAKEUPS = 4
 
 
@@ -102,7 +102,7 @@ def _path_in(number: int, arguments: list[int]) -> str | None:
     else:  # perhaps a call that begins with a path, such as mkdir on x86_64
         path = _string_at(first)
     is_file = path is not None and len(path) > 1 and path.startswith("/")
-    return path if is_file and path is not None and not path.startswith(_NOT_FILES) else None
+    return path if is_file and path is not None and not path.startswith(_TERMINALS) else None
 
 
 def _string_at(address: int) -> str | None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -360,6 +361,38 @@ def test_doctor_names_the_folder_that_does_not_answer_and_reports_the_rest(
     assert {each["level"] for each in silent} == {"problem"}
     assert which in {each["check"] for each in silent}
     assert all(each["message"].startswith(str(folder)) for each in silent)
+
+
+CONSOLE = """
+import json, sys
+from runner.cli.output.console import Console
+with Console("text", "UTC") as console:
+    for record in json.load(sys.stdin):
+        console.show(record)
+"""
+
+
+@needs_hung_mount
+def test_a_rejected_file_that_hangs_is_reported_without_its_lines(tmp_path: Path) -> None:
+    with hung(tmp_path / "hung"):
+        file = str(tmp_path / "hung" / "bad.yaml")
+        problem = {"file": file, "line": 1, "column": 1, "message": "bad", "suggestion": None}
+        record = {
+            "event": "request.rejected",
+            "time": "2026-10-24T12:00:00.000000Z",
+            "request_file": file,
+            "problems": [problem],
+            "message": None,
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", CONSOLE],
+            input=json.dumps([record, record]),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    assert done.stderr.count(f"{file}:1:1: bad") == 2
 
 
 def _pending_for(pid: int, field: str) -> bool:

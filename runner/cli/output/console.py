@@ -23,6 +23,7 @@ from runner.cli.output.fitting import cut, terminal_columns
 from runner.cli.output.line_writer import LineWriter, write_whole
 from runner.cli.output.tables import json_line, shown_line, style, unstyle, width_of
 from runner.errors import UsageError
+from runner.system.background_calls import Aside, Pending
 from runner.timing.zones import zone_named
 from runner.values import neutral, parse_instant
 
@@ -34,6 +35,8 @@ ROTATION = "10 MB"
 KEPT_FILES = 5
 _COLOURS = {"SUCCESS": "green", "ERROR": "red", "WARNING": "yellow"}
 _CLOCK_WIDTH = len("12:34:56  ")
+_PATIENCE_S = 0.2
+"""How long a line waits for the file that it is about, in seconds."""
 
 
 class Console:
@@ -60,6 +63,8 @@ class Console:
             _to_stderr(),
             notice=partial(self._notice, is_file=False),
         )
+        self._aside = Aside("excerpts")
+        self._reading: Pending[tuple[str, ...]] | None = None
         self._at = datetime.now(UTC)
         self._events = logger.patch(self._set_time)
 
@@ -119,7 +124,14 @@ class Console:
                 yield margin + _coloured(level, line)
                 margin = " " * _CLOCK_WIDTH
         if "problem" in entry["extra"]:
-            yield from _excerpt_fitting(entry["extra"]["problem"])
+            yield from self._excerpt(entry["extra"]["problem"])
+
+    def _excerpt(self, problem: Mapping[str, Any]) -> Sequence[str]:
+        """Return the lines of the file around a problem; none while a file does not answer."""
+        if self._reading is not None and not self._reading.is_over:
+            return ()
+        self._reading = self._aside.begin(lambda: tuple(_excerpt_fitting(problem)))
+        return self._reading.result() if self._reading.wait(_PATIENCE_S) else ()
 
     def _file_lines(self, entry: Entry) -> Iterator[str]:
         level = entry["level"].name
