@@ -8,6 +8,7 @@ the mutex guards that.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -148,6 +149,8 @@ class SpawnerThreads:
 
     def _carry_out(self, spawner: _Spawner) -> None:
         """Carry out starts from the queue. This and what it calls run in a thread."""
+        # Signals are for the main thread: `system.stalls` sees whether it took them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while (start := self._queue.get()) is not None:
             if self._begins(start, spawner):
                 try:

@@ -241,6 +241,10 @@ def test_a_runner_whose_state_folder_hangs_ends_at_a_stop_and_leaves_its_executi
     place.declare("slow", GATE, "run_immediately")
     runner = place.start("--drain", "1s" if signals == 1 else "1d")
     wait_until(lambda: place.events("execution.started", "slow"), what="its start")
+    wait_until(  # a thread blocks them when it begins
+        lambda: _threads_open_to_signals(runner.pid) == {runner.pid},
+        what="all other threads to leave signals to the main thread",
+    )
     with hung(place.state):
         wait_until(lambda: f"waiting for {place.state}" in place.console(), what="a word about it")
         runner.send_signal(signal.SIGTERM)
@@ -393,6 +397,18 @@ def test_a_rejected_file_that_hangs_is_reported_without_its_lines(tmp_path: Path
             check=True,
         )
     assert done.stderr.count(f"{file}:1:1: bad") == 2
+
+
+def _threads_open_to_signals(pid: int) -> set[int]:
+    """Return the threads of a process that may take a SIGTERM (proc(5), SigBlk)."""
+    threads = (int(each.name) for each in Path(f"/proc/{pid}/task").iterdir())
+    blocked = {
+        thread: int(text.partition("SigBlk:")[2].split()[0], 16)
+        for thread in threads
+        if (text := Path(f"/proc/{pid}/task/{thread}/status").read_text())
+    }
+    bit = 1 << (signal.SIGTERM - 1)
+    return {thread for thread, mask in blocked.items() if not mask & bit}
 
 
 def _pending_for(pid: int, field: str) -> bool:
