@@ -90,6 +90,7 @@ def test_a_large_delivery_is_committed_some_requests_a_turn_and_a_fire_waits_for
         assert len(runner.registry.states) == COUNT + 1
         assert max(rows) <= MOST + 1
         _go_on(runner, lambda: not runner.is_executing)
+        runner.turn()  # writes the last records
         assert len(place.events("execution.started", "tick")) >= claimed + COUNT // MOST
         (reloaded,) = place.events("runner.reloaded")
         assert len(place.events("request.scheduled")) == COUNT + 1
