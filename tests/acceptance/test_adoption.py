@@ -1,5 +1,5 @@
-"""What runs on while its runner is gone: the next one has it, with its guard, its tree,
-its limits and what follows.
+"""Executions that outlive their runner: the next runner adopts them with their guards,
+process trees, limits and follow-ups.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FAILING = GATE.replace("../go", "../fail")
 
 
 def _living(execution: str) -> set[int]:
-    """Return the processes that bear an execution's id, dead ones not."""
+    """Return the living processes whose environment holds an execution's id."""
     return {
         pid
         for pid, seen in look_at_all().items()
@@ -59,7 +59,7 @@ def _crash(place: Place, runner: Any) -> None:
     assert place.stop(runner, by=signal.SIGKILL) == -signal.SIGKILL
 
 
-def test_after_a_crash_kill_reaches_whole_trees_and_guards_are_kept_until_the_end(
+def test_after_a_crash_kill_stops_whole_trees_and_guards_are_kept_until_the_end(
     place: Place,
 ) -> None:
     place.declare("tree", _TREE, NOW, stop_grace="5s")
@@ -127,7 +127,7 @@ def test_after_a_crash_kill_reaches_whole_trees_and_guards_are_kept_until_the_en
 
 
 def _check_attempts(records: list[Record]) -> None:
-    """Check that attempts were numbered on over the crash, and that all failed but the last."""
+    """Check that attempt numbers continue after the crash, and that all but the last failed."""
     failed = [(number, "error") for number in range(1, len(records))]
     assert failed
     assert [(each["attempt"], each["status"]) for each in records] == [
@@ -137,23 +137,21 @@ def _check_attempts(records: list[Record]) -> None:
 
 
 def _whole_tree(record: Record) -> set[int] | None:
-    """Return the processes of `_TREE` once all are there: three shells or programs
-    beside the first at least.
-    """
+    """Return the processes of `_TREE` once all exist: three at least."""
     living = _living(record["execution"])
     names = list(map(_name_of, living))
     return living if names.count("sleep") == 2 and names.count("sh") == 2 else None
 
 
 def _name_of(pid: int) -> str:
-    """Return the name of a process's program, "" if it has just ended."""
+    """Return the name of a process's program; "" if it has just ended."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):
         return ""
 
 
-def test_a_moved_state_folder_goes_on_at_its_new_place(place: Place) -> None:
+def test_a_moved_state_folder_works_at_its_new_place(place: Place) -> None:
     place.declare("first", f"echo ready; {GATE}", NOW)
     runner = place.start("--max-running", "1")
     first = _started(place, "first")
@@ -177,7 +175,7 @@ def test_a_moved_state_folder_goes_on_at_its_new_place(place: Place) -> None:
 
 
 @pytest.mark.campaign
-def test_what_the_launcher_has_prepared_stays_so_through_a_crash(place: Place) -> None:
+def test_preparations_of_the_launcher_outlast_a_crash_of_the_runner(place: Place) -> None:
     show = f"ulimit -n; umask; echo $TOKEN; {GATE}; echo $TOKEN"
     secrets = place.folder / "secrets"
     secrets.write_text("TOKEN=hush-hush\n")
@@ -225,9 +223,9 @@ def _open_to_all(folder: Path) -> None:
 
 @pytest.mark.campaign
 @pytest.mark.timeout(300)
-def test_campaign_of_programs_that_hang_beside_one_that_is_punctual(place: Place) -> None:
-    """Fire times of a secondly request beside two hundred hanging programs, floods, and
-    a kill of all that hangs.
+def test_campaign_a_secondly_request_fires_on_time_among_hanging_programs(place: Place) -> None:
+    """Fire a secondly request next to 200 hanging programs and floods of output, then
+    kill all.
     """
     place.declare("tick", "true", SECONDLY)
     runner = place.start()
@@ -268,9 +266,9 @@ def test_campaign_of_programs_that_hang_beside_one_that_is_punctual(place: Place
 
 @pytest.mark.campaign
 @pytest.mark.timeout(600)
-def test_campaign_of_five_thousand_due_at_once_while_commands_are_answered(place: Place) -> None:
-    """How long `status` and `kill` take beside a burst, as a ratio to the idle runner;
-    all 5,000 are recorded.
+def test_campaign_commands_are_answered_while_five_thousand_fires_are_due(place: Place) -> None:
+    """Time `status` and `kill` during a burst, relative to an idle runner; all 5,000
+    are recorded.
     """
     count = 5000
     start = time.time() + 45

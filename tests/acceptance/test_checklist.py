@@ -1,5 +1,6 @@
-"""Rows 38 to 49 of the original's checklist, through the real program; where we differ,
-the test says how.
+"""Rows 38 to 49 of the checklist of Openbravo's behaviour, through the real program.
+
+Where Runner differs, the test says how.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def _item(place: Place, request: str) -> Record:
 
 
 def _cut_off(place: Place, request: str) -> Record:
-    """Wait until a request runs; kill the runner, then the process; return the start's record."""
+    """Wait until a request runs; kill the runner, then the process; return the started
+    record.
+    """
     runner = place.start()
     record = _started(place, request)
     place.stop(runner, by=signal.SIGKILL)
@@ -39,7 +42,7 @@ def _cut_off(place: Place, request: str) -> Record:
 
 
 def _is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that nobody reaps has ended nevertheless."""
+    """Return whether a process runs; a zombie has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -104,7 +107,7 @@ def test_row_41_a_failed_run_is_an_error_and_leaves_the_request_scheduled(place:
     assert "exit code 3 — why" in place.console()
 
 
-def test_row_42_a_scheduled_request_may_be_deleted_here_and_what_runs_ends_by_itself(
+def test_row_42_a_scheduled_request_can_be_deleted_and_its_running_execution_finishes(
     place: Place,
 ) -> None:
     path = place.declare("tick", f"{GATE}; echo done", SECONDLY, prevent_concurrent=True)
@@ -118,7 +121,7 @@ def test_row_42_a_scheduled_request_may_be_deleted_here_and_what_runs_ends_by_it
     assert len(place.events("execution.started", "tick")) == 1
 
 
-def test_row_43_a_request_may_be_edited_here_and_what_runs_goes_on_as_it_began(
+def test_row_43_a_request_can_be_edited_and_its_running_execution_keeps_the_old_process(
     place: Place,
 ) -> None:
     place.declare("once", f"{GATE}; echo one", "run_immediately")
@@ -134,7 +137,7 @@ def test_row_43_a_request_may_be_edited_here_and_what_runs_goes_on_as_it_began(
     assert [each["channel"] for each in records] == ["process_scheduler", "direct"]
 
 
-def test_row_44_an_immediate_request_that_a_restart_cut_off_is_told_and_not_rerun(
+def test_row_44_an_immediate_request_that_a_restart_cut_off_is_recorded_and_not_rerun(
     place: Place,
 ) -> None:
     place.declare("once", f"echo begun; {GATE}", "run_immediately")
@@ -153,7 +156,7 @@ def test_row_44_an_immediate_request_that_a_restart_cut_off_is_told_and_not_reru
     place.await_finished("once", status="success")
 
 
-def test_row_45_a_restart_goes_on_with_what_recurs(place: Place) -> None:
+def test_row_45_schedules_continue_after_a_restart(place: Place) -> None:
     place.declare("tick", "true", SECONDLY)
     runner = place.start()
     before = place.await_finished("tick", status="success")
@@ -173,8 +176,10 @@ def test_row_45_a_restart_goes_on_with_what_recurs(place: Place) -> None:
     assert len(fires) == len(set(fires))
 
 
-def test_row_46_a_run_of_ours_that_goes_on_is_guarded_and_watched_to_its_end(place: Place) -> None:
-    """In the original it is ended in the records at once, though it may still be running."""
+def test_row_46_an_execution_that_outlives_the_runner_keeps_its_guard_and_is_watched(
+    place: Place,
+) -> None:
+    """Openbravo ends such a run in its records at once, although it may still be running."""
     place.declare("sole", f"{GATE}; echo done", "run_immediately", prevent_concurrent=True)
     runner = place.start()
     started = _started(place, "sole")
@@ -194,7 +199,7 @@ def test_row_46_a_run_of_ours_that_goes_on_is_guarded_and_watched_to_its_end(pla
     assert place.run("exec", "sole").returncode == 0
 
 
-def test_row_46_a_run_of_ours_that_was_cut_off_ends_now(place: Place) -> None:
+def test_row_46_an_execution_that_was_cut_off_is_ended_at_the_restart(place: Place) -> None:
     place.declare("tick", GATE, SECONDLY, prevent_concurrent=True)
     cut_off = _cut_off(place, "tick")
     now = instant_text(datetime.now(UTC))
@@ -207,7 +212,7 @@ def test_row_46_a_run_of_ours_that_was_cut_off_ends_now(place: Place) -> None:
     place.await_finished("tick", status="success")
 
 
-def test_row_47_a_run_of_another_store_is_left_alone(place: Place) -> None:
+def test_row_47_an_execution_of_another_store_is_left_alone(place: Place) -> None:
     place.declare("tool", f"{GATE}; echo done")
     command = place.begin("exec", "tool", "--allow-shared-jobs")
     _started(place, "tool")

@@ -1,4 +1,4 @@
-"""The buttons, `kill`, `reload`, `status` and what looks at files: with a runner,
+"""`schedule`, `kill`, `reload`, `status` and commands that read files: with a runner,
 without one, several at a time.
 """
 
@@ -19,9 +19,9 @@ from runner.store.sqlite.lock import take_lock
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
 
 
-def _has_knocked(place: Place) -> bool:
-    """Tell whether a command has written its row and the byte that wakes the runner,
-    which cannot have seen it yet.
+def _has_posted(place: Place) -> bool:
+    """Return whether a command has written its row and its wake byte, which the runner
+    has yet to read.
     """
     descriptor = os.open(place.state / "wake", os.O_RDONLY | os.O_NONBLOCK)
     try:
@@ -34,7 +34,7 @@ def _has_knocked(place: Place) -> bool:
 # --------------------------------------------------------------------------------------
 
 
-def test_what_waits_can_be_killed_and_the_runner_lives_on(place: Place) -> None:
+def test_a_waiting_execution_can_be_killed_and_the_runner_continues(place: Place) -> None:
     place.declare("slow", GATE)
     place.declare("waits", "true")
     runner = place.start("--max-running", "1")
@@ -64,7 +64,7 @@ def test_what_waits_can_be_killed_and_the_runner_lives_on(place: Place) -> None:
     assert place.stop(runner) == 0
 
 
-def test_kill_ends_what_runs_by_name_or_by_the_begin_of_its_id_and_says_who(place: Place) -> None:
+def test_kill_takes_a_name_or_the_beginning_of_an_id_and_records_who_killed(place: Place) -> None:
     for name in ("one", "two", "three"):
         place.declare(name, GATE, "run_immediately")
     place.start()
@@ -111,7 +111,7 @@ def test_reschedule_named_twice_runs_a_one_time_request_exactly_once_more(place:
     assert (item["status"], item["drift"]) == ("complete", None)
 
 
-def test_an_execution_names_who_pressed_its_button_and_whose_request_it_is(place: Place) -> None:
+def test_an_execution_records_who_asked_for_it_and_the_owner_of_the_request(place: Place) -> None:
     about: dict[str, object] = {"owner": "finance", "labels": {"tier": "gold"}}
     place.declare("once", "true", "run_immediately", top=about)
     place.declare(
@@ -145,7 +145,7 @@ def test_an_execution_names_who_pressed_its_button_and_whose_request_it_is(place
         assert (record["owner"], record["labels"]) == ("finance", {"tier": "gold"})
 
 
-def test_the_files_next_word_ends_what_a_person_is_named_for(place: Place) -> None:
+def test_a_changed_file_overrides_a_persons_command(place: Place) -> None:
     for name in ("token", "rule", "kept"):
         place.declare(name, "true", SECONDLY)
     assert place.run("reschedule", "token", "rule", "kept").returncode == 0
@@ -166,7 +166,7 @@ def _asked_by(place: Place, request: str) -> list[str | None]:
     return [record["requested_by"] for record in place.finished(request)]
 
 
-def test_buttons_pressed_at_one_time_without_a_runner_all_work(place: Place) -> None:
+def test_simultaneous_commands_without_a_runner_all_work(place: Place) -> None:
     place.declare("a", "true", DAILY)
     place.declare("b", "true", DAILY, top={"scheduled": False})
     place.declare("c", "true", DAILY)
@@ -181,7 +181,7 @@ def test_buttons_pressed_at_one_time_without_a_runner_all_work(place: Place) -> 
     }
 
 
-def test_a_store_that_is_only_being_made_is_waited_for_or_told_of(place: Place) -> None:
+def test_a_command_waits_for_a_store_that_is_being_created_or_reports_it(place: Place) -> None:
     place.declare("a", "true", DAILY)
     place.state.mkdir(mode=0o700)
     with take_lock(place.state):
@@ -193,7 +193,7 @@ def test_a_store_that_is_only_being_made_is_waited_for_or_told_of(place: Place) 
     assert end_of(pressed) == (0, b"a: unscheduled (differs from its file)\n", "")
 
 
-def test_a_press_without_a_runner_comes_after_what_the_file_has_said_meanwhile(
+def test_a_command_without_a_runner_applies_after_the_changes_of_the_file(
     place: Place,
 ) -> None:
     place.declare("once", "echo ran", "run_immediately")
@@ -229,7 +229,7 @@ def test_a_press_without_a_runner_comes_after_what_the_file_has_said_meanwhile(
     assert len(place.events("execution.started", "once")) == 1
 
 
-def test_buttons_want_names_or_all_and_not_both(place: Place) -> None:
+def test_commands_on_requests_take_either_names_or_all(place: Place) -> None:
     done = place.run("unschedule")
     assert (done.returncode, done.stderr) == (
         2,
@@ -238,14 +238,14 @@ def test_buttons_want_names_or_all_and_not_both(place: Place) -> None:
     assert not place.state.exists()
 
 
-def test_only_a_runner_can_kill_or_tell_its_status(place: Place) -> None:
+def test_kill_and_status_need_a_runner(place: Place) -> None:
     for arguments in (("kill", "a"), ("status",)):
         done = place.run(*arguments)
         assert done.returncode == 4
         assert "no runner is running on " in done.stderr
 
 
-def test_without_its_fifo_a_runner_still_hears(place: Place) -> None:
+def test_a_runner_without_its_fifo_still_answers_commands(place: Place) -> None:
     place.declare("daily", "true", DAILY)
     place.start()
     (place.state / "wake").unlink()
@@ -268,7 +268,7 @@ def test_reload_answers_with_what_it_changed(place: Place) -> None:
         (place.jobs / "two.yaml").unlink()
         place.write("bad.yaml", "process: {shel: oops}\n")
         command = place.begin("reload")
-        wait_until(lambda: _has_knocked(place), what="the command is posted")
+        wait_until(lambda: _has_posted(place), what="the command is posted")
     summary = "1 added: three; 1 changed: one (process); 1 removed: two; 1 rejected: bad.yaml"
     code, output, errors = end_of(command)
     assert (code, output) == (1, f"{summary}\n".encode()), "a file is wrong"
@@ -288,7 +288,7 @@ def test_reload_answers_with_what_it_changed(place: Place) -> None:
     assert place.run("reload").returncode == 0
 
 
-def test_a_folder_that_is_emptied_keeps_its_requests_until_that_is_said_to_be_meant(
+def test_requests_of_an_emptied_folder_are_kept_until_a_reload_confirms_their_removal(
     place: Place,
 ) -> None:
     place.declare("one", "echo one", DAILY)
@@ -312,7 +312,7 @@ def test_a_folder_that_is_emptied_keeps_its_requests_until_that_is_said_to_be_me
     assert {record["request"] for record in place.events("request.removed")} == {"one", "two"}
 
 
-def test_sighup_reads_the_folder_and_is_no_end(place: Place) -> None:
+def test_sighup_reads_the_folder_and_the_runner_continues(place: Place) -> None:
     runner = place.start()
     with place.standing_still(runner):
         place.declare("new", "echo new", "run_immediately")
@@ -325,7 +325,7 @@ def test_sighup_reads_the_folder_and_is_no_end(place: Place) -> None:
 # --------------------------------------------------------------------------------------
 
 
-def test_status_from_another_folder_tells_of_the_folder_that_is_served(
+def test_status_from_another_folder_names_the_folder_that_is_served(
     place: Place, tmp_path: Path
 ) -> None:
     place.declare(
@@ -372,7 +372,7 @@ def test_a_state_folder_serves_one_jobs_folder(place: Place) -> None:
     )
 
 
-def test_a_runner_of_another_jobs_folder_is_not_told_what_to_do(place: Place) -> None:
+def test_a_runner_of_another_jobs_folder_gets_no_command(place: Place) -> None:
     place.declare("daily", "true", DAILY)
     process = place.start()
     other, nowhere = place.folder / "other", place.folder / "nowhere"
@@ -417,7 +417,7 @@ def test_a_runner_of_another_jobs_folder_is_not_told_what_to_do(place: Place) ->
         ),
     ],
 )
-def test_a_zone_that_does_not_exist_is_told_in_a_sentence(
+def test_an_unknown_time_zone_gets_a_clear_message(
     place: Place, arguments: tuple[str, ...], message: str
 ) -> None:
     place.environment["TZ"] = "CET-1CEST"
@@ -426,7 +426,7 @@ def test_a_zone_that_does_not_exist_is_told_in_a_sentence(
     assert done.stderr == f"runner: {message}; --timezone names one\n"
 
 
-def test_a_single_file_is_validated_among_those_that_it_refers_to(place: Place) -> None:
+def test_a_single_file_is_validated_together_with_the_files_that_it_refers_to(place: Place) -> None:
     place.declare("base", "true")
     place.write("bad.yaml", "process: {shel: oops}\n")
     good = place.write("sub/good.yaml", "process: {request: base}\ntiming: run_immediately\n")
@@ -449,7 +449,7 @@ def test_a_single_file_is_validated_among_those_that_it_refers_to(place: Place) 
     )
 
 
-def test_a_reader_that_has_seen_enough_ends_a_list_quietly(place: Place) -> None:
+def test_a_closed_pipe_ends_a_list_quietly(place: Place) -> None:
     place.write(
         "many.yaml",
         "---\n".join(f"name: request-{n:04}\nprocess: {{shell: 'true'}}\n" for n in range(1900)),
@@ -465,7 +465,7 @@ def test_a_reader_that_has_seen_enough_ends_a_list_quietly(place: Place) -> None
             assert (command.wait(timeout=60), command.stderr.read()) == (1, b"")
 
 
-def test_unknown_names_get_the_nearest(place: Place) -> None:
+def test_an_unknown_name_gets_the_nearest_one_suggested(place: Place) -> None:
     place.declare("nightly", "true", DAILY)
     done = place.run("next", "nigthly")
     assert (done.returncode, done.stderr) == (

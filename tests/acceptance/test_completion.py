@@ -1,5 +1,5 @@
-"""What a shell completes, by the protocol that bash, zsh and fish speak, and in a real
-bash; and misspelt commands.
+"""Shell completion, by the protocols of bash, zsh and fish and in a real bash; and
+misspelt commands.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from runner.cli.documentation.topics import TOPICS
 
 
 def _asked(place: Place, shell: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Ask as a shell does, with the cursor after the last of the words."""
+    """Return the completions that a shell gets with the cursor after the last word."""
     line = " ".join(("runner", *words))
     position = {"COMP_WORDS": line, "COMP_CWORD": words[-1] if shell == "fish" else str(len(words))}
     return subprocess.run(
@@ -59,7 +59,7 @@ def test_commands_complete_the_names_of_requests(requests: Place, command: str) 
     assert _completed(requests, command, "x") == []
 
 
-def test_options_and_the_folders_that_they_name_are_heeded(requests: Place) -> None:
+def test_completion_reads_the_folders_that_options_name(requests: Place) -> None:
     assert _completed(requests, "monitor", "--request", "month-end") == [
         "month-end",
         "month-end/load",
@@ -78,7 +78,7 @@ def test_help_completes_its_topics(place: Place) -> None:
     assert set(_completed(place, "help", "")) == set(TOPICS)
 
 
-def test_kill_completes_what_runs_and_its_ids(requests: Place) -> None:
+def test_kill_completes_running_requests_and_their_execution_ids(requests: Place) -> None:
     runner = requests.start()
     command = requests.begin("exec", "nightly-backup")
     (started,) = wait_until(lambda: requests.events("execution.started"))
@@ -90,7 +90,7 @@ def test_kill_completes_what_runs_and_its_ids(requests: Place) -> None:
     assert requests.stop(runner) == 0
 
 
-def test_commands_are_completed_with_what_they_do(place: Place) -> None:
+def test_commands_are_completed_with_their_descriptions(place: Place) -> None:
     assert _completed(place, "mon") == ["monitor"]
     assert set(_completed(place, "")) >= set(COMMANDS)
     words, shown = (
@@ -107,7 +107,7 @@ def test_other_shells_get_the_descriptions_too(requests: Place, shell: str) -> N
     assert "Post completed documents" in done.stdout
 
 
-def test_what_is_wrong_keeps_completion_silent(place: Place) -> None:
+def test_completion_prints_nothing_if_something_is_wrong(place: Place) -> None:
     place.jobs.rmdir()
     assert _completed(place, "exec", "a") == []
     place.state.mkdir()
@@ -149,7 +149,7 @@ def test_a_real_bash_completes(requests: Place) -> None:
     ("typed", "meant"),
     [("moniter", "monitor"), ("exce", "exec"), ("list", "ls"), ("run", "exec"), ("logs", "log")],
 )
-def test_an_unknown_command_gets_the_one_that_is_meant(
+def test_an_unknown_command_gets_the_nearest_one_suggested(
     place: Place, typed: str, meant: str
 ) -> None:
     done = place.run(typed)

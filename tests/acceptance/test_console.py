@@ -1,5 +1,5 @@
-"""The console of `start`, as a person sees it: what printed, what still runs, what was
-adopted, within the terminal.
+"""The console of `start`: first lines of output, executions that still run or were
+adopted, the terminal's width.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def test_a_level_hides_the_lines_below_it(place: Place, level: str, shown: str) 
 
 
 @pytest.mark.parametrize("columns", [80, 50])
-def test_on_a_terminal_no_line_of_the_console_is_wider_than_it(place: Place, columns: int) -> None:
+def test_every_console_line_fits_the_width_of_the_terminal(place: Place, columns: int) -> None:
     place.declare("talks", f"echo {'word ' * 40}", NOW)
     place.declare(
         "a-rather-long-name-for-a-request", "true", NOW, directory="/no/such/folder/" + "deep/" * 30
@@ -144,7 +144,7 @@ def test_on_a_terminal_no_line_of_the_console_is_wider_than_it(place: Place, col
     assert "the store is new: 2 run-immediately requests will run now" in whole
 
 
-def test_a_stop_names_what_still_runs_and_status_says_stopping(place: Place) -> None:
+def test_a_stop_names_the_running_executions_and_status_says_stopping(place: Place) -> None:
     place.declare("slow", f"trap '' TERM; {GATE}", NOW)
     place.write(
         "month-end.yaml",

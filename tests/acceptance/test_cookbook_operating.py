@@ -1,4 +1,6 @@
-"""The cookbook: what a person does with requests, records and files."""
+"""The cookbook's recipes for operating: exec, kill, reschedule, pause, trials, git,
+renames, the log.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ def test_the_execution_and_its_children_end(kitchen: Kitchen) -> None:
 
 
 @tries("How do I hold a request for a while?")
-def test_it_rests_until_it_is_scheduled_again(kitchen: Kitchen) -> None:
+def test_it_stays_unscheduled_until_it_is_scheduled_again(kitchen: Kitchen) -> None:
     place = kitchen.place
     kitchen.runs("replicate")
     unschedule, look, schedule = kitchen.recipe.commands
@@ -138,7 +140,7 @@ def test_a_renamed_log_is_continued_in_a_new_file(kitchen: Kitchen) -> None:
 
 @needs_jq
 @tries("How do I ask the log a question?")
-def test_the_questions_get_their_answers(kitchen: Kitchen) -> None:
+def test_the_questions_to_the_monitor_log_get_their_answers(kitchen: Kitchen) -> None:
     record = kitchen.runs("slow")
     assert kitchen.type_all() == [
         "slow: exit code 3\n",

@@ -1,4 +1,4 @@
-"""The cookbook: what runs, and how. Each recipe is run by a real runner."""
+"""The cookbook's recipes for processes. A real runner runs each of them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The cookbook: when requests run. A runner is taken through the days by a clock that the
-test moves.
-"""
+"""The cookbook's recipes for schedules. The tests set the runner's clock."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from support.clock_world import GivenClock, living
 from support.cookbook import Kitchen, moment, recipes, tries
 
 
-def test_a_test_tries_each_recipe() -> None:
+def test_each_recipe_of_the_cookbook_has_a_test() -> None:
     assert set(_titles_tried()) == set(recipes())
     assert len(recipes()) >= 25
 

@@ -1,6 +1,4 @@
-"""However files are delivered, what was delivered is live within its bound, whole, and
-once; and nothing is lost.
-"""
+"""Files delivered in every usual way are in force within their bound, completely and once."""
 
 from __future__ import annotations
 
@@ -58,8 +56,8 @@ def check(outcome: Outcome) -> None:
 
 
 def check_all(folder: Path, files: int) -> None:
-    """Deliver in all ways, and check by the log that each was one reload, and nothing
-    only half there was refused.
+    """Deliver in all ways; check in the log that each delivery made one reload without
+    rejections.
     """
     outcomes = list(deliver_all(folder, files))
     for each in outcomes:
@@ -71,7 +69,7 @@ def check_all(folder: Path, files: int) -> None:
 
 
 def is_good(outcome: Outcome) -> bool:
-    """Tell whether the first reload had all of a delivery, and soon."""
+    """Return whether the first reload held a whole delivery, and came in time."""
     return outcome.is_right and outcome.taken_s <= outcome.delivery.bound_s + SLACK_S
 
 
@@ -117,7 +115,7 @@ def well_delivered(folder: Path, files: int) -> set[str]:
 
 
 @pytest.mark.timeout(240)
-def test_what_is_delivered_is_live_whole_and_at_once(tmp_path: Path) -> None:
+def test_a_delivery_is_in_force_within_its_bound_by_one_reload(tmp_path: Path) -> None:
     left = {delivery.name for delivery in filter(is_possible, DELIVERIES)}
     for number in range(ROUNDS):
         left -= well_delivered(tmp_path / f"{number}", FEW)
@@ -128,13 +126,13 @@ def test_what_is_delivered_is_live_whole_and_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(not can_be_unnotified(), reason="needs a user namespace without inotify")
-def test_without_notification_what_is_delivered_is_found(tmp_path: Path) -> None:
+def test_a_delivery_without_notification_is_found(tmp_path: Path) -> None:
     assert any(is_good(deliver_unnotified(tmp_path / f"{number}", FEW)) for number in range(ROUNDS))
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(300)
-def test_a_thousand_files_are_delivered_within_the_bounds(tmp_path: Path) -> None:
+def test_a_thousand_files_are_in_force_within_the_bounds(tmp_path: Path) -> None:
     check_all(tmp_path / "notified", MANY)
     if can_be_unnotified():
         check(deliver_unnotified(tmp_path / "unnotified", MANY))
@@ -146,7 +144,7 @@ def test_a_thousand_files_are_delivered_within_the_bounds(tmp_path: Path) -> Non
 
 @dataclass
 class GivenClock:
-    """Wall and elapsed time that only `turns` moves."""
+    """Wall and monotonic time that only `turns` advances."""
 
     passed_s: float = 0.0
 
@@ -163,7 +161,9 @@ TURN_S = 0.05
 def seconds_until(
     so: Callable[[], object], runner: Runner, clock: GivenClock, *, within_s: float
 ) -> float:
-    """Let the loop turn until something is so; return how long that took by its clock."""
+    """Let the loop turn until a condition holds; return the seconds that passed on its
+    clock.
+    """
     begun_s = clock.passed_s
     while not so():
         assert clock.passed_s - begun_s < within_s
@@ -181,9 +181,9 @@ def text_of(description: str) -> str:
     return f'description: "{description}"\nprocess: {{command: ["true"]}}\n'
 
 
-class Told:
-    """Counts, by file name, of what the watcher's threads have told the runner: those
-    do not go by the given clock.
+class Notes:
+    """Count, by file name, the notes of the watcher's threads, which do not use the
+    test's clock.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ class Told:
         monkeypatch.setattr(WakingHandler, "dispatch", note)
 
     def of(self, path: Path, runner: Runner, text: str) -> None:
-        """Write a file, and have the runner know of that before its clock moves on."""
+        """Write a file, and let the runner notice it before its clock moves."""
         before = self._closed[path.name]
         path.write_text(text)
         wait_until(
@@ -212,8 +212,8 @@ class Told:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Told:
-    return Told(monkeypatch)
+def told(monkeypatch: pytest.MonkeyPatch) -> Notes:
+    return Notes(monkeypatch)
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_a_folder_that_is_missing_at_the_start_is_read_once_it_is_there(
         seconds_until(lambda: runner.registry.requests, runner, clock, within_s=1.0)
 
 
-def test_a_folder_that_goes_away_keeps_its_requests_and_comes_back(
+def test_requests_of_a_folder_that_disappears_are_kept_until_it_returns(
     jobs: Path, clock: GivenClock
 ) -> None:
     with started(jobs, clock) as runner:
@@ -251,8 +251,8 @@ def test_a_folder_that_goes_away_keeps_its_requests_and_comes_back(
         assert sorted(runner.registry.requests) == ["one", "two"]
 
 
-def test_gits_lock_holds_a_reload_back_for_ten_seconds_and_no_longer(
-    jobs: Path, clock: GivenClock, told: Told
+def test_the_index_lock_of_git_delays_a_reload_by_ten_seconds_at_most(
+    jobs: Path, clock: GivenClock, told: Notes
 ) -> None:
     git(jobs.parent, "init", "-q")
     with started(jobs, clock) as runner:
@@ -270,10 +270,10 @@ def test_gits_lock_holds_a_reload_back_for_ten_seconds_and_no_longer(
         seconds_until(lambda: "three" in runner.registry.requests, runner, clock, within_s=1.0)
 
 
-def test_noise_beside_the_requests_does_not_hold_an_edit_back(
-    jobs: Path, clock: GivenClock, told: Told
+def test_other_files_that_change_in_the_folder_do_not_delay_an_edit(
+    jobs: Path, clock: GivenClock, told: Notes
 ) -> None:
-    """As of a process that writes its own files into its folder, which is that of its request."""
+    """A process may write its own files into the folder of its request."""
     with started(jobs, clock) as runner:
 
         def is_live() -> bool:
@@ -287,7 +287,7 @@ def test_noise_beside_the_requests_does_not_hold_an_edit_back(
 
 @pytest.mark.timeout(240)
 def test_a_folder_that_never_stops_changing_is_read_after_ten_seconds(
-    jobs: Path, clock: GivenClock, told: Told
+    jobs: Path, clock: GivenClock, told: Notes
 ) -> None:
     with started(jobs, clock) as runner:
 
@@ -303,8 +303,8 @@ def description_of(runner: Runner, name: str) -> str | None:
     return runner.registry.requests[name].description
 
 
-def test_an_edit_behind_a_link_is_live_within_a_second(
-    jobs: Path, clock: GivenClock, told: Told
+def test_an_edit_behind_a_link_is_in_force_within_a_second(
+    jobs: Path, clock: GivenClock, told: Notes
 ) -> None:
     for revision in ("1", "2"):
         (jobs.parent / "revisions" / revision).mkdir(parents=True)
@@ -336,8 +336,8 @@ def test_an_edit_behind_a_link_is_live_within_a_second(
         )
 
 
-def test_an_edit_of_a_file_of_dates_outside_the_folder_is_live_within_a_second(
-    jobs: Path, clock: GivenClock, told: Told
+def test_an_edit_of_a_dates_file_outside_the_folder_is_in_force_within_a_second(
+    jobs: Path, clock: GivenClock, told: Notes
 ) -> None:
     dates = jobs.parent / "holidays.txt"
     dates.write_text("2026-12-25\n")
@@ -350,10 +350,10 @@ def test_an_edit_of_a_file_of_dates_outside_the_folder_is_live_within_a_second(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
-def test_an_edit_of_a_file_that_is_mounted_into_the_folder_is_live_by_the_next_look(
+def test_an_edit_of_a_mounted_file_is_in_force_by_the_next_resync(
     jobs: Path, tmp_path: Path
 ) -> None:
-    """In a mount namespace of its own, which ends with it; by a clock that is moved."""
+    """Run in a mount namespace that ends with the test, and with the test's clock."""
     script = """
 import subprocess, sys
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""The session of "Deploying from git" in runner/README.md is what really happens.
+"""The session of "Deploying from git" in runner/README.md shows what happens.
 
-A change goes from a clone on a desk through the origin to the server, whose runner is
-running. UPDATE_README=1 (with `-n 0`) writes the session anew.
+A change goes from a clone through the origin to the server, whose runner is running.
+UPDATE_README=1 (with `-n 0`) rewrites the session.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _VARYING = (
 
 
 def normal(text: str) -> str:
-    """Return a text without what differs from run to run."""
+    """Replace everything that differs from run to run."""
     for pattern, stand_in in _VARYING:
         text = pattern.sub(stand_in, text)
     return text
@@ -100,7 +100,7 @@ class Deployment:
         editor.chmod(0o755)
 
     def shell(self, command: str, folder: Path) -> str:
-        """Type a line in a folder; return all that it prints."""
+        """Run a line in a folder; return all that it prints."""
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=folder,
@@ -115,7 +115,7 @@ class Deployment:
         return done.stdout
 
     def type(self, where: str, command: str) -> str:
-        """Type a line of the session; return what its terminal shows then."""
+        """Type a line of the session; return what its terminal shows."""
         if not command.startswith("git pull"):
             quiet = re.sub(r"\bgit (switch|commit|merge|push)\b", r"git \1 -q", command)
             return self.shell(quiet.replace("switch -q -c", "switch -qc"), self.folder / where)
@@ -125,7 +125,7 @@ class Deployment:
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
-def test_a_change_goes_from_the_desk_to_a_record_on_the_server(
+def test_a_change_goes_from_a_clone_to_a_record_on_the_server(
     place: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     (session,) = (

@@ -1,6 +1,4 @@
-"""`runner doctor`: what it finds, that what it advises helps, and that nothing it meets
-makes it stumble.
-"""
+"""`runner doctor`: its findings, its advice, which works, and its robustness."""
 
 from __future__ import annotations
 
@@ -39,7 +37,7 @@ RECORD = '{"v": 1, "event": "runner.started", "time": "2026-01-01T00:00:00.00000
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An empty store as a runner leaves it."""
+    """Return an empty store, as a runner leaves it."""
     folder = tmp_path_factory.mktemp("store")
     own_store(folder).close()
     return database_path(folder).read_bytes()
@@ -47,7 +45,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture
 def subject(tmp_path: Path, store: bytes) -> Subject:
-    """A runner's places as it leaves them, in order."""
+    """Return a runner's places without any problem."""
     home = tmp_path / "home"
     jobs, state = home / "jobs.d", home / "state"
     (jobs / "erp").mkdir(parents=True)
@@ -92,14 +90,14 @@ def found(subject: Subject, check: str) -> list[Finding]:
 
 
 def only(subject: Subject, check: str, level: Level) -> Finding:
-    """Return what a check has found that is not well: it must be one thing, of this level."""
+    """Return the single finding of a check, which must have this level."""
     (finding,) = (finding for finding in found(subject, check) if finding.level is not Level.OK)
     assert finding.level is level
     assert finding.suggestion
     return finding
 
 
-def test_in_order_it_says_so_of_each_thing_and_changes_nothing(subject: Subject) -> None:
+def test_doctor_reports_each_check_that_passes_and_changes_nothing(subject: Subject) -> None:
     def content() -> dict[str, tuple[int, bytes]]:
         files = [path for path in subject.jobs.parent.rglob("*") if path.is_file()]
         return {
@@ -128,7 +126,7 @@ def test_in_order_it_says_so_of_each_thing_and_changes_nothing(subject: Subject)
     assert {path: after[path] for path in before} == before
 
 
-def test_with_nothing_there_it_tells_how_to_begin(tmp_path: Path) -> None:
+def test_in_an_empty_folder_doctor_says_how_to_begin(tmp_path: Path) -> None:
     nowhere = Subject(
         jobs=tmp_path / "jobs.d",
         state=tmp_path / "state",
@@ -143,7 +141,7 @@ def test_with_nothing_there_it_tells_how_to_begin(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".", "erp", "a.yaml", "erp/b.yaml"])
-def test_requests_that_anybody_may_write_are_a_problem_that_the_advice_mends(
+def test_world_writable_requests_are_a_problem_that_the_advice_fixes(
     subject: Subject, name: str
 ) -> None:
     place = subject.jobs / name
@@ -155,7 +153,7 @@ def test_requests_that_anybody_may_write_are_a_problem_that_the_advice_mends(
     assert [each.level for each in found(subject, "jobs")] == [Level.OK]
 
 
-def test_the_way_to_the_requests_must_not_be_open_either_unless_it_is_sticky(
+def test_a_writable_folder_above_the_requests_is_a_problem_unless_it_is_sticky(
     subject: Subject,
 ) -> None:
     subject.jobs.parent.chmod(0o777)
@@ -186,7 +184,7 @@ def test_other_owners_and_groups_are_named(subject: Subject) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to give files away")
-def test_who_is_not_root_decides_whom_to_trust_and_is_told(subject: Subject) -> None:
+def test_writers_other_than_a_plain_user_are_graded_by_how_many_they_are(subject: Subject) -> None:
     for place in (subject.state, *subject.state.rglob("*")):
         os.chown(place, 54321, 54321)
     theirs, file = replace(subject), subject.jobs / "a.yaml"
@@ -205,7 +203,7 @@ def test_who_is_not_root_decides_whom_to_trust_and_is_told(subject: Subject) -> 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="who is not root decides for himself")
 @pytest.mark.parametrize("command", [["start"], ["exec", "a"], ["reschedule", "a"]])
-def test_root_does_not_serve_what_anybody_may_write(subject: Subject, command: list[str]) -> None:
+def test_root_refuses_world_writable_requests(subject: Subject, command: list[str]) -> None:
     before = (subject.state / "monitor.jsonl").read_bytes()
     subject.jobs.chmod(0o777)
     done = CliRunner().invoke(
@@ -219,14 +217,14 @@ def test_root_does_not_serve_what_anybody_may_write(subject: Subject, command: l
 
 
 @pytest.mark.parametrize("name", [".", "store.sqlite3", "wake", "lock", "outputs"])
-def test_a_state_that_anybody_may_write_is_a_problem(subject: Subject, name: str) -> None:
+def test_a_world_writable_state_folder_is_a_problem(subject: Subject, name: str) -> None:
     (subject.state / name).chmod(0o722)
     assert (
         f"anybody may write {subject.state / name}" in only(subject, "state", Level.PROBLEM).message
     )
 
 
-def test_what_processes_print_is_not_for_everyone_to_read(subject: Subject) -> None:
+def test_a_log_and_outputs_that_everybody_can_read_are_a_warning(subject: Subject) -> None:
     subject.monitor_log.chmod(0o644)
     assert str(subject.monitor_log) in only(subject, "log", Level.WARNING).message
     subject.state.chmod(0o711)
@@ -237,7 +235,7 @@ def test_what_processes_print_is_not_for_everyone_to_read(subject: Subject) -> N
     )
 
 
-def test_a_rejected_request_and_a_zone_that_there_is_not_are_told(subject: Subject) -> None:
+def test_a_rejected_request_and_an_unknown_zone_are_reported(subject: Subject) -> None:
     (subject.jobs / "a.yaml").write_text(REQUEST.replace("Madrid", "Madird"))
     assert (
         "there is no time zone 'Europe/Madird'" in only(subject, "requests", Level.WARNING).message
@@ -266,14 +264,14 @@ def execute(path: Path, statement: str) -> None:
         ),
     ],
 )
-def test_a_store_of_another_version_or_maker_is_told(
+def test_a_store_of_another_version_or_program_is_reported(
     subject: Subject, statement: str, level: Level, words: str
 ) -> None:
     execute(database_path(subject.state), statement)
     assert words in only(subject, "store", level).message
 
 
-def test_records_that_wait_though_nobody_is_there_to_write_them_are_told(subject: Subject) -> None:
+def test_records_that_wait_without_a_runner_are_reported(subject: Subject) -> None:
     store = own_store(subject.state)
     store.commit(Batch(records=[b"{}\n"]))
     store.close()
@@ -293,7 +291,7 @@ def test_records_that_wait_though_nobody_is_there_to_write_them_are_told(subject
     kept=st.just(2**30) | st.integers(0, 2**16),
     lines=st.binary(max_size=100),
 )
-def test_no_damage_to_store_or_log_makes_it_stumble(
+def test_doctor_survives_any_damage_to_store_or_log(
     subject: Subject, damage: list[tuple[int, int]], kept: int, lines: bytes
 ) -> None:
     store, log = database_path(subject.state), subject.monitor_log
@@ -325,7 +323,7 @@ def as_link_to_itself(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [as_folder, as_pipe, as_link_to_itself, Path.touch])
-def test_nothing_in_the_place_of_something_else_makes_it_stumble_or_wait(
+def test_doctor_survives_files_of_an_unexpected_kind(
     subject: Subject, make: Callable[[Path], None]
 ) -> None:
     home = subject.jobs.parent
@@ -341,14 +339,14 @@ def test_nothing_in_the_place_of_something_else_makes_it_stumble_or_wait(
         made.rmdir() if make is as_folder else made.unlink()
 
 
-def test_a_torn_last_line_is_told_and_what_is_no_record(subject: Subject) -> None:
+def test_a_torn_last_line_and_lines_that_are_no_records_are_reported(subject: Subject) -> None:
     subject.monitor_log.write_text(RECORD + RECORD[:20])
     assert "torn" in only(subject, "log", Level.WARNING).message
     subject.monitor_log.write_text(RECORD + "out of memory\n")
     assert "no record" in only(subject, "log", Level.WARNING).message
 
 
-def test_the_last_step_of_the_clock_is_told(subject: Subject) -> None:
+def test_the_last_clock_step_is_reported(subject: Subject) -> None:
     stepped = {
         "event": "runner.clock_stepped",
         "step_s": -61.5,
@@ -361,7 +359,7 @@ def test_the_last_step_of_the_clock_is_told(subject: Subject) -> None:
     ]
 
 
-def test_the_last_step_back_is_reported_with_the_span_that_it_reopened(subject: Subject) -> None:
+def test_the_last_step_back_is_reported_with_its_reopened_span(subject: Subject) -> None:
     back = {
         "event": "runner.clock_stepped",
         "step_s": -7200.0,
@@ -393,7 +391,7 @@ def test_the_last_step_back_is_reported_with_the_span_that_it_reopened(subject: 
         ("/var/log/x {{ copytruncate }}\n", None),
     ],
 )
-def test_a_rotation_that_loses_lines_is_told(
+def test_a_rotation_that_loses_lines_is_reported(
     subject: Subject, text: str, level: Level | None
 ) -> None:
     subject.logrotate.mkdir()
@@ -403,14 +401,14 @@ def test_a_rotation_that_loses_lines_is_told(
     assert [finding.level for finding in found(subject, "rotation")] == ([level] if level else [])
 
 
-def test_more_executions_than_open_files_allow_are_told(subject: Subject) -> None:
+def test_a_max_running_above_the_open_files_limit_is_reported(subject: Subject) -> None:
     # No kernel allows so many: of open files there may be a milliard in a container.
     done = doctor(subject, "--max-running", "1000000000")
     assert "--max-running allows more" in done.stdout
     assert "LimitNOFILE=4000000064" in done.stdout
 
 
-def test_the_file_system_is_found_by_its_device(tmp_path: Path) -> None:
+def test_the_file_system_of_a_path_is_found_by_its_device(tmp_path: Path) -> None:
     device = tmp_path.stat().st_dev
     lines = [
         "22 1 0:77 / /other rw - tmpfs tmpfs rw",
@@ -423,7 +421,7 @@ def test_the_file_system_is_found_by_its_device(tmp_path: Path) -> None:
     assert file_system_of(tmp_path, lines[0]) == ""
 
 
-def test_links_that_lead_to_more_than_is_watched_are_told(
+def test_links_beyond_the_limit_of_watches_are_reported(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notification, "file_system_of", lambda _path, _mountinfo: "ext4")
@@ -447,7 +445,7 @@ def is_on_nfs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("is_on_nfs")
-def test_requests_on_a_network_are_found_by_looking_and_a_store_there_does_not_work(
+def test_a_network_file_system_is_advice_for_requests_and_a_problem_for_a_store(
     subject: Subject,
 ) -> None:
     assert "does not notify of changes" in only(subject, "notification", Level.ADVICE).message

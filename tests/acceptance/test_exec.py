@@ -1,6 +1,4 @@
-"""`runner exec`: its exit codes, its output, its Ctrl-C; through a runner, and by
-itself where none is running.
-"""
+"""`runner exec`: its exit codes, its output and Ctrl-C, with a runner and without one."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ def _started(place: Place, request: str) -> Record:
 
 
 @IS_THROUGH_A_RUNNER
-def test_the_exit_code_says_how_it_ended(place: Place, is_served: bool) -> None:
+def test_the_exit_code_says_how_the_execution_ended(place: Place, is_served: bool) -> None:
     place.declare("bad", "exit 7")
     place.declare("zero", "exit 0", success={"exit_codes": [7]})
     place.declare("slow", GATE, timeout="100ms")
@@ -53,7 +51,7 @@ def test_the_exit_code_says_how_it_ended(place: Place, is_served: bool) -> None:
 
 
 @IS_THROUGH_A_RUNNER
-def test_output_is_shown_byte_for_byte_while_it_comes(place: Place, is_served: bool) -> None:
+def test_output_is_shown_byte_for_byte_as_it_is_written(place: Place, is_served: bool) -> None:
     place.declare("bytes", rf"printf '\377\000first'; {GATE}; echo last >&2")
     if is_served:
         place.start()
@@ -74,7 +72,7 @@ def test_output_is_shown_byte_for_byte_while_it_comes(place: Place, is_served: b
 
 
 @IS_THROUGH_A_RUNNER
-def test_ctrl_c_kills_the_execution_and_says_who(place: Place, is_served: bool) -> None:
+def test_ctrl_c_kills_the_execution_and_the_record_says_who(place: Place, is_served: bool) -> None:
     place.declare("slow", GATE)
     if is_served:
         place.start()
@@ -90,7 +88,7 @@ def test_ctrl_c_kills_the_execution_and_says_who(place: Place, is_served: bool) 
     )
 
 
-def test_what_runs_already_is_refused(place: Place) -> None:
+def test_a_concurrent_execution_is_refused(place: Place) -> None:
     place.declare("sole", GATE, prevent_concurrent=True)
     place.start()
     first = place.begin("exec", "sole")
@@ -104,7 +102,7 @@ def test_what_runs_already_is_refused(place: Place) -> None:
     assert end_of(first)[0] == 0
 
 
-def test_a_runner_that_is_stopping_starts_nothing_more(place: Place) -> None:
+def test_a_stopping_runner_refuses_exec(place: Place) -> None:
     place.declare("slow", GATE, "run_immediately")
     place.declare("late", "true")
     process = place.start("--drain", "1h")
@@ -119,7 +117,7 @@ def test_a_runner_that_is_stopping_starts_nothing_more(place: Place) -> None:
     assert not place.finished("late")
 
 
-def test_a_runner_that_is_killed_meanwhile_is_told(place: Place) -> None:
+def test_exec_reports_that_the_runner_was_killed(place: Place) -> None:
     place.declare("slow", GATE)
     runner = place.start()
     command = place.begin("exec", "slow")
@@ -132,7 +130,7 @@ def test_a_runner_that_is_killed_meanwhile_is_told(place: Place) -> None:
     place.open_gate()
 
 
-def test_without_a_runner_what_a_former_one_left_is_left_alone(place: Place) -> None:
+def test_exec_without_a_runner_leaves_executions_of_the_former_runner_alone(place: Place) -> None:
     place.declare("first", GATE, "run_immediately")
     place.declare("waits", "true", "run_immediately")
     place.declare(
@@ -162,7 +160,7 @@ def test_without_a_runner_what_a_former_one_left_is_left_alone(place: Place) -> 
     wait_until(lambda: place.events("request.removed", "gone"))
 
 
-def test_a_reader_that_has_seen_enough_costs_no_record(place: Place) -> None:
+def test_a_closed_pipe_loses_no_record(place: Place) -> None:
     place.declare("chatty", "seq 100000")
     command = place.begin("exec", "chatty")
     assert command.stdout is not None
@@ -175,7 +173,7 @@ def test_a_reader_that_has_seen_enough_costs_no_record(place: Place) -> None:
     assert (record["status"], record["output_bytes"]) == ("success", 588895)
 
 
-def test_several_at_once_without_a_runner_all_run_to_their_end(place: Place) -> None:
+def test_simultaneous_execs_without_a_runner_all_finish(place: Place) -> None:
     names = ["one", "two", "three"]
     for name in names:
         place.declare(name, f"sleep 0.2; echo {name}")
@@ -187,7 +185,7 @@ def test_several_at_once_without_a_runner_all_run_to_their_end(place: Place) -> 
         assert [record["status"] for record in place.finished(name)] == ["success"]
 
 
-def test_no_process_has_used_more_processor_time_than_its_execution_has_lasted(
+def test_the_cpu_time_of_a_process_is_below_the_duration_of_its_execution(
     place: Place,
 ) -> None:
     place.write("quick.yaml", "process: {command: ['true']}")

@@ -26,8 +26,8 @@ DAILY = (
 
 
 def answered(place: Place, *arguments: str) -> dict[str, Any]:
-    """Return what a command prints as JSON; called in this process, as a process of its
-    own takes long to start.
+    """Return what a command prints as JSON, run in this process because a new one
+    starts slowly.
     """
     done = CliRunner(env=place.environment).invoke(
         cli, [*arguments, "-o", "json"], catch_exceptions=False
@@ -50,7 +50,7 @@ def second(record: dict[str, Any], field: str = "scheduled_for") -> str:
     return f"{record[field][:19]}Z"
 
 
-def test_a_cron_expression_is_told_in_words_with_its_fires_and_cautions(
+def test_a_cron_expression_is_explained_with_its_fires_and_cautions(
     place: Place,
 ) -> None:
     # At no time at which clocks change: on some 31st of March they do.
@@ -65,7 +65,7 @@ def test_a_cron_expression_is_told_in_words_with_its_fires_and_cautions(
     assert caution.startswith("caution: there is no day 31 in February")
 
 
-def test_a_schedule_is_read_as_in_the_files(place: Place) -> None:
+def test_explain_reads_a_schedule_as_written_in_a_file(place: Place) -> None:
     item = explained(
         place,
         "{frequency: monthly, day: last_workday, at: '18:00', timezone: Asia/Kolkata}",
@@ -81,7 +81,7 @@ def test_a_schedule_is_read_as_in_the_files(place: Place) -> None:
     assert later["timing"] == "once, at 2097-12-24 18:00 (UTC)"
 
 
-def test_what_is_wrong_with_an_expression_is_told_in_words(place: Place) -> None:
+def test_an_invalid_expression_gets_a_clear_message(place: Place) -> None:
     done = place.run("explain", "0 0 31 2 *")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(
@@ -89,7 +89,7 @@ def test_what_is_wrong_with_an_expression_is_told_in_words(place: Place) -> None
     )
 
 
-def test_an_expression_is_asked_of_an_instant(place: Place) -> None:
+def test_explain_at_says_whether_an_expression_fires_at_an_instant(place: Place) -> None:
     item = explained(
         place, "0 2 * * 1-5", "--timezone", "Europe/Madrid", "--at", "2026-12-24 02:00"
     )
@@ -108,7 +108,7 @@ def test_an_expression_is_asked_of_an_instant(place: Place) -> None:
     assert "--at: 'tomorrow' is not a time" in done.stderr
 
 
-def test_a_name_that_is_not_there_or_not_good_is_told(place: Place) -> None:
+def test_an_unknown_or_invalid_request_gets_a_clear_message(place: Place) -> None:
     place.write("good.yaml", DAILY.format(at="02:00"))
     place.write("bad.yaml", "process: {shel: oops}\n")
     done = place.run("explain", "goood")
@@ -122,7 +122,7 @@ def test_a_name_that_is_not_there_or_not_good_is_told(place: Place) -> None:
     assert explained(place, "good")["status"] == "scheduled"
 
 
-def test_why_a_request_ran_was_skipped_or_did_not(place: Place) -> None:
+def test_explain_says_why_a_request_ran_was_skipped_or_did_not_run(place: Place) -> None:
     place.declare("slow", GATE, SECONDLY, prevent_concurrent=True)
     place.write("daily.yaml", DAILY.format(at="02:00"))
     process = place.start()
@@ -156,7 +156,7 @@ def test_why_a_request_ran_was_skipped_or_did_not(place: Place) -> None:
     assert place.stop(process) == 0
 
 
-def test_a_renamed_request_is_asked_of_what_it_did_by_its_former_name(place: Place) -> None:
+def test_explain_of_a_renamed_request_knows_its_records_under_the_former_name(place: Place) -> None:
     secondly = {"process": {"shell": "true"}, "timing": {"schedule": {"frequency": "secondly"}}}
     place.write("old.yaml", json.dumps(secondly))
     runner = place.start()
@@ -173,7 +173,7 @@ def test_a_renamed_request_is_asked_of_what_it_did_by_its_former_name(place: Pla
 
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
-def test_why_nothing_ran_while_no_runner_was_there(place: Place, by: signal.Signals) -> None:
+def test_explain_says_that_no_runner_was_running(place: Place, by: signal.Signals) -> None:
     place.write(
         "tick.yaml",
         (
@@ -207,9 +207,7 @@ def test_why_nothing_ran_while_no_runner_was_there(place: Place, by: signal.Sign
 
 
 def _covers(record: dict[str, Any], at: str) -> bool:
-    """Tell whether a record is of a span that was missed, and that an instant (whole
-    seconds) is in.
-    """
+    """Return whether a record is of a missed span that contains an instant (whole seconds)."""
     if record["status"] != "misfired":
         return False
     begin, end, instant = map(parse_instant, (record["missed_from"], record["missed_until"], at))
@@ -221,7 +219,7 @@ def simulated(place: Place, *arguments: str) -> dict[str, Any]:
 
 
 def finished(place: Place, request: str, duration_s: float) -> None:
-    """Put an execution of the past into the monitor log."""
+    """Append the record of a past execution to the monitor log."""
     record = {
         "event": "execution.finished",
         "request": request,
@@ -241,7 +239,7 @@ def finished(place: Place, request: str, duration_s: float) -> None:
 SPAN = ("--from", "2097-11-22 00:00", "--to", "2097-11-24 00:00")
 
 
-def test_a_simulation_counts_overlaps_and_waits_by_the_runs_of_the_past(place: Place) -> None:
+def test_a_simulation_counts_overlaps_and_waits_from_past_durations(place: Place) -> None:
     place.write(
         "each.yaml",
         'process: {shell: "true"}\ntiming: {schedule: {frequency: minutely, interval: 10}}\n',
@@ -270,10 +268,8 @@ def test_a_simulation_counts_overlaps_and_waits_by_the_runs_of_the_past(place: P
     assert sum(each["waiting"] for each in bounded["requests"]) > 0
 
 
-def test_a_group_is_counted_once_and_not_with_its_members(place: Place) -> None:
-    """What its members took is what it took: added up, or as runs beside it, they would
-    count twice.
-    """
+def test_a_group_is_counted_once_without_its_members(place: Place) -> None:
+    """The group's duration includes its members; counting them too would count them twice."""
     members = [{"name": "quick", "shell": "true"}, {"name": "extract", "shell": "sleep 1"}]
     timing = {"schedule": {"frequency": "daily", "at": "02:00"}}
     place.write(
@@ -291,7 +287,7 @@ def test_a_group_is_counted_once_and_not_with_its_members(place: Place) -> None:
         assert explained(place, name, "--at", second(own))["executions"] == [own["execution"]]
 
 
-def test_a_group_that_runs_is_shown_as_one_execution(place: Place) -> None:
+def test_a_running_group_is_shown_as_one_execution(place: Place) -> None:
     content = {
         "process": {"group": {"members": [{"name": "waits", "shell": GATE}]}},
         "timing": "run_immediately",
@@ -339,7 +335,7 @@ def test_the_heat_map_fits_a_terminal_and_its_shades_are_explained(place: Place)
     ]
 
 
-def test_nothing_to_simulate_and_spans_that_cannot_be(place: Place) -> None:
+def test_an_empty_catalog_and_an_impossible_span_get_clear_messages(place: Place) -> None:
     place.write(
         "once.yaml", 'process: {shell: "true"}\ntiming: {run_later: {start: "2097-01-01 00:00"}}\n'
     )

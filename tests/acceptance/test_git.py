@@ -1,5 +1,5 @@
-"""A jobs folder that is delivered by git, and files that are renamed: what has run is
-remembered by its name.
+"""A jobs folder delivered by git, and renamed files: the state of a request follows its
+name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runner.values import parse_instant
 
 
 class Repository:
-    """A git repository that has a jobs folder in it."""
+    """A git repository that contains a jobs folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,16 +42,17 @@ class Repository:
         return done.stdout.strip()
 
     def commit(self) -> str:
-        """Commit the jobs folder as it is; return the commit's id."""
+        """Commit the jobs folder; return the commit's id."""
         self("add", "-A", "jobs.d")
         self("commit", "-q", "-m", "a change")
         return self("rev-parse", "HEAD")
 
 
 def _await_commit(place: Place, commit: str) -> None:
-    """Wait until the runner knows where it is. That the folder differs, or no longer
-    does, git may say a little later: no reading waits long for that, and what it says
-    too late is a reason to read again.
+    """Wait until the runner reports its commit.
+
+    git may report a little later that the folder differs or is clean again: a reading
+    does not wait for it, and a late answer causes another reading.
     """
     wait_until(lambda: place.items("status")[0]["git_commit"] == commit, what=f"{commit} is known")
 
@@ -61,7 +62,7 @@ def git(place: Place) -> Repository:
     return Repository(place.folder)
 
 
-def test_a_branch_checked_out_and_left_again_runs_nothing_twice(
+def test_checking_out_a_branch_and_returning_runs_nothing_twice(
     place: Place, git: Repository
 ) -> None:
     place.declare("tool", "true")
@@ -104,7 +105,7 @@ def test_a_commit_that_changes_no_file_is_known_within_a_second(
     assert place.await_finished("tool")[-1]["git_commit"] == commit
 
 
-def test_while_git_holds_its_lock_nothing_is_read(place: Place, git: Repository) -> None:
+def test_nothing_is_read_while_git_holds_its_lock(place: Place, git: Repository) -> None:
     place.declare("tick", "echo one", SECONDLY)
     git.commit()
     place.start()
@@ -115,7 +116,7 @@ def test_while_git_holds_its_lock_nothing_is_read(place: Place, git: Repository)
     place.declare("tick", "echo two", SECONDLY)
 
     def begun(begin_s: float, end_s: float) -> list[Record]:
-        """Return the executions that were begun within a span after the edit."""
+        """Return the executions that began within a span after the edit."""
         spans = (
             (each, parse_instant(each["started"]) - edited)
             for each in place.finished("tick", status="success")
@@ -135,7 +136,7 @@ def test_while_git_holds_its_lock_nothing_is_read(place: Place, git: Repository)
     place.await_finished("tick", output_tail="two\n")
 
 
-def test_a_renamed_file_with_a_name_of_its_own_keeps_what_is_remembered(place: Place) -> None:
+def test_a_renamed_file_with_a_name_key_keeps_the_state_of_its_request(place: Place) -> None:
     content = "name: once\nprocess: {shell: echo ran}\ntiming: run_immediately\n"
     path = place.write("old.yaml", content)
     place.start()
@@ -149,7 +150,7 @@ def test_a_renamed_file_with_a_name_of_its_own_keeps_what_is_remembered(place: P
     assert not place.events("request.removed")
 
 
-def test_a_reload_tells_the_commits_and_records_are_marked_while_the_folder_differs(
+def test_a_reload_names_the_commits_and_records_are_marked_while_the_folder_is_dirty(
     place: Place, git: Repository
 ) -> None:
     place.declare("tool", "true")
@@ -182,9 +183,7 @@ def test_a_reload_tells_the_commits_and_records_are_marked_while_the_folder_diff
     _await_commit(place, first)
 
 
-def test_git_is_not_swept_up_as_an_orphan_however_long_it_looks(
-    place: Place, git: Repository
-) -> None:
+def test_a_slow_git_is_not_reaped_as_an_orphan(place: Place, git: Repository) -> None:
     tools, looks = place.folder / "tools", place.folder / "looks"
     tools.mkdir()
     real = shutil.which("git")
@@ -211,7 +210,7 @@ def test_git_is_not_swept_up_as_an_orphan_however_long_it_looks(
     _await_commit(place, f"{commit}-dirty")
 
 
-def test_wrong_defaults_keep_the_requests_below_and_say_so(place: Place) -> None:
+def test_invalid_defaults_keep_the_last_good_requests_below_them(place: Place) -> None:
     place.write("team/tool.yaml", "process: {shell: echo good}\n")
     place.start()
     place.write("team/_defaults.yaml", "process: {timeout: 5}\n")

@@ -1,4 +1,4 @@
-"""The help texts, word for word: golden files in `help/`. UPDATE_HELP=1 writes them anew."""
+"""The help texts equal the golden files in `help/`. UPDATE_HELP=1 rewrites them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def help_by_click(*command: str, columns: int = 80) -> str:
 
 
 def printed(*arguments: str, columns: int = 80) -> str:
-    """Return what the command prints as a process of its own."""
+    """Return what the command prints in a new process."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "runner", *arguments],
         env={**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1"},
@@ -51,7 +51,7 @@ def printed(*arguments: str, columns: int = 80) -> str:
     reason="older versions of click word a few lines otherwise",
 )
 @pytest.mark.parametrize("command", ["runner", *COMMANDS])
-def test_help_is_as_the_golden_file_has_it(command: str) -> None:
+def test_help_equals_its_golden_file(command: str) -> None:
     golden = GOLDEN / f"{command}.txt"
     text = help_by_click(*([] if command == "runner" else [command]))
     if IS_UPDATING:
@@ -59,7 +59,7 @@ def test_help_is_as_the_golden_file_has_it(command: str) -> None:
     assert text == golden.read_text()
 
 
-def test_the_help_that_is_printed_without_click_is_what_click_would_print() -> None:
+def test_the_help_that_is_printed_without_click_equals_that_of_click() -> None:
     text = help_by_click()
     if IS_UPDATING:
         place = Path(help_text.__file__)
@@ -74,17 +74,17 @@ def test_a_narrow_terminal_gets_its_own_help() -> None:
     assert printed("--help", columns=60) == help_by_click(columns=60) != help_text.HELP
 
 
-def test_the_version_is_that_of_what_is_installed() -> None:
+def test_the_version_is_that_of_the_installed_distribution() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert printed("--version") == f"runner {project['version']}\n"
 
 
-def test_there_is_no_golden_file_of_a_command_that_is_gone() -> None:
+def test_each_golden_file_belongs_to_a_command() -> None:
     assert {path.stem for path in GOLDEN.iterdir()} == {"runner", *COMMANDS}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_each_listed_command_can_be_loaded_and_bears_its_name(name: str) -> None:
+def test_each_listed_command_can_be_loaded_and_has_its_name(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     assert command.name == name

@@ -1,5 +1,5 @@
-"""What others wrote goes through every command, in every form, to a terminal, and
-nothing of it steers that.
+"""Hostile text of other people goes through every command in every form, and never
+controls the terminal.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ ARGUMENTS: dict[str, list[list[str]]] = {
 
 @pytest.fixture
 def hostile(place: Place) -> Place:
-    """A repository whose every text is hostile, as far as anybody may write it."""
+    """Return a repository in which every text that others can write is hostile."""
     place.environment |= {"NO_COLOR": "1", "COLUMNS": "200", "GIT_CONFIG_GLOBAL": "/dev/null"}
     texts: dict[str, object] = {
         "description": HOSTILE,
@@ -117,9 +117,7 @@ def hostile(place: Place) -> Place:
 
 
 def on_terminal(place: Place, *arguments: str, until: str | None = None) -> str:
-    """Run a command whose output is a terminal, to its end, or stop it once a text has
-    been shown; return all of it.
-    """
+    """Run a command on a terminal, to its end or until a text appears; return its output."""
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "runner", *arguments],
@@ -150,9 +148,7 @@ def _read(descriptor: int) -> bytes:
 
 
 def forms_of(command: click.Command) -> Iterator[list[str]]:
-    """Yield the options for each form that a command can print its answer in, by what
-    it declares itself.
-    """
+    """Yield the options for each output form that a command declares."""
     options = [
         each
         for each in command.params
@@ -169,7 +165,7 @@ def steering(text: str) -> set[str]:
     return {character for character in text if not character.isprintable() and character != "\n"}
 
 
-def test_no_command_shows_anything_that_steers_the_terminal_in_any_form(hostile: Place) -> None:
+def test_no_command_prints_a_control_sequence_in_any_form(hostile: Place) -> None:
     assert ARGUMENTS.keys() == COMMANDS.keys()
     shown = {"start": on_terminal(hostile, "start", until="● runner")}
     runner = hostile.start()
@@ -201,7 +197,7 @@ def test_no_command_shows_anything_that_steers_the_terminal_in_any_form(hostile:
     assert "\\x1b[2J" in whole  # it was shown, as text
 
 
-def test_the_console_in_a_file_and_as_json_holds_nothing_that_steers_a_terminal(
+def test_the_console_in_a_file_and_as_json_has_no_control_sequences(
     hostile: Place,
 ) -> None:
     for form in ("text", "json"):
@@ -213,7 +209,7 @@ def test_the_console_in_a_file_and_as_json_holds_nothing_that_steers_a_terminal(
         assert steering(hostile.console()) == set()
 
 
-def test_an_output_goes_to_a_pipe_byte_by_byte_and_to_a_terminal_as_text(hostile: Place) -> None:
+def test_log_writes_bytes_to_a_pipe_and_neutral_text_to_a_terminal(hostile: Place) -> None:
     raw = HOSTILE.encode() + b"\xff\xc3"
     (hostile.folder / "raw").write_bytes(raw)
     hostile.declare("raw", "cat ../raw")
@@ -242,7 +238,7 @@ def test_an_output_goes_to_a_pipe_byte_by_byte_and_to_a_terminal_as_text(hostile
         assert steering(text) == {"\t"}
 
 
-def test_markdown_has_neither_links_nor_html_of_others(hostile: Place) -> None:
+def test_markdown_neutralises_links_and_html_of_others(hostile: Place) -> None:
     text = hostile.run("plan", "--output", "markdown", "--against", BRANCH).stdout
     assert "javascript:" in text
     outside = re.sub(r"`[^`]*`", "", text)
@@ -258,7 +254,7 @@ def test_markdown_has_neither_links_nor_html_of_others(hostile: Place) -> None:
 
 
 def test_only_one_function_prints() -> None:
-    """Whatever is printed goes through it, so that it is neutral."""
+    """All printing goes through it, so all printed text is neutralised."""
     folder = Path(runner_cli.__file__).parent
     printing = re.compile(
         r"click\.(echo|secho|style)\(|(?<![\w.])print\(|sys\.(stdout|stderr)\.(buffer\.)?write\("
@@ -283,9 +279,7 @@ SECRET = "root:$6$S3cr3tS4lt$h4sh3dp4ssw0rd"
 
 
 def _link_out(place: Place, elsewhere: Path) -> None:
-    """Put links to a file that only the runner's user reads wherever something is read
-    for the jobs folder.
-    """
+    """Put links to a private file of the runner's user in every place that the runner reads."""
     for name in ("shadow", "a.yaml", "_defaults.yaml"):
         (elsewhere / name).write_text(f"{SECRET}:20000\n- [{SECRET}\n")
     (elsewhere / "b.yaml").write_text(f"name: {SECRET}\nprocess: {{shell: 'true', {SECRET}: 1}}\n")
@@ -300,7 +294,7 @@ def _link_out(place: Place, elsewhere: Path) -> None:
     (place.jobs / "dates").symlink_to(elsewhere / "shadow")
 
 
-def test_nothing_is_quoted_of_a_file_outside_the_jobs_folder(
+def test_no_message_quotes_a_file_outside_the_jobs_folder(
     place: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
@@ -328,7 +322,7 @@ def test_nothing_is_quoted_of_a_file_outside_the_jobs_folder(
         assert "it lies outside the jobs folder, so its content is not shown" in texts[number]
 
 
-def test_a_link_within_the_jobs_folder_is_shown_as_every_file(place: Place) -> None:
+def test_a_link_within_the_jobs_folder_is_quoted_like_a_file(place: Place) -> None:
     (place.jobs / "..data").mkdir()
     (place.jobs / "..data/a.yaml").write_text("process: {shel: 'true'}\n")
     (place.jobs / "a.yaml").symlink_to("..data/a.yaml")

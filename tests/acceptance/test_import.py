@@ -1,4 +1,4 @@
-"""`import`, as a person uses it: the files are valid and run, and the report is complete."""
+"""`import`, as a person uses it: its files are valid and run, and its report is complete."""
 
 from __future__ import annotations
 

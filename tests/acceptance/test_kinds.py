@@ -1,5 +1,5 @@
-"""Every kind of process as its user sees it: what it is given, what its record says,
-and what nothing ever shows.
+"""Every kind of process as its user sees it: what it receives, what its record says,
+and that secrets stay hidden.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _request(
 
 
 def _work(place: Place, **files: str) -> Path:
-    """Make the folder that processes run in, with files."""
+    """Make the working folder of the processes, with files."""
     work = place.folder / "work"
     work.mkdir()
     for name, text in files.items():
@@ -71,8 +71,9 @@ def _only(place: Place, name: str, **fields: Any) -> Record:
 
 
 def _differences(record: Record, expected: Keys) -> Keys:
-    """Return the fields that are not as expected, of a text that a pattern is expected
-    of the whole text.
+    """Return the fields that differ from what is expected.
+
+    A pattern must match a whole text.
     """
     return {
         name: record[name]
@@ -182,7 +183,7 @@ KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
 }
 
 
-def test_each_kind_is_given_what_it_asks_for_and_its_record_says_what_came_of_it(
+def test_each_kind_of_process_gets_its_settings_and_its_record_shows_the_result(
     place: Place,
 ) -> None:
     work = _work(
@@ -217,7 +218,7 @@ def test_each_kind_is_given_what_it_asks_for_and_its_record_says_what_came_of_it
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may become somebody else")
-def test_another_user_is_that_user_in_all_and_kept_out_of_what_is_not_theirs(place: Place) -> None:
+def test_run_as_gives_all_ids_of_the_user_and_no_access_to_other_files(place: Place) -> None:
     private = place.folder / "private"
     private.mkdir(mode=0o700)
     for name in ("runner", "schemas"):
@@ -243,7 +244,7 @@ def test_another_user_is_that_user_in_all_and_kept_out_of_what_is_not_theirs(pla
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may become somebody else")
-def test_under_run_as_the_environment_is_that_of_a_login_and_holds_nothing_else_of_the_runner(
+def test_under_run_as_the_environment_is_that_of_a_login(
     place: Place,
 ) -> None:
     place.environment |= {
@@ -301,7 +302,7 @@ def test_under_run_as_the_environment_is_that_of_a_login_and_holds_nothing_else_
 
 
 def _forms(secret: str) -> set[bytes]:
-    """Return a secret as it stands, in a repr, in JSON and in JSON with plain ASCII."""
+    """Return a secret as plain text, as a repr, as JSON and as ASCII JSON."""
     texts = (
         secret,
         repr(secret)[1:-1],
@@ -324,7 +325,7 @@ os._exit(1)
 
 
 def _shown_in(place: Place) -> list[str]:
-    """Return the files below the place that hold a secret, but for those that it was put into."""
+    """Return the files below the place that contain a secret, except its sources."""
     files = (path for path in place.folder.rglob("*") if path.is_file() and path.suffix != ".env")
     return [str(path) for path in files if any(form in path.read_bytes() for form in FORMS)]
 
@@ -366,7 +367,7 @@ def test_a_member_that_is_not_scheduled_is_skipped_and_counts_neither_as_success
     check_log(place.log)
 
 
-def test_a_secret_is_shown_nowhere_and_refused_as_a_parameter(place: Place) -> None:
+def test_a_secret_appears_nowhere_and_is_refused_as_a_parameter(place: Place) -> None:
     lines = [
         f"TOKEN={TOKEN}",
         "PASSWORD=" + '"' + PASSWORD.replace("\\", "\\\\").replace('"', '\\"') + '"',
@@ -447,9 +448,9 @@ def _looks(place: Place) -> list[tuple[str, ...]]:
     return [("log", _only(place, "blurting")["execution"]), ("monitor",), ("show", "asked")]
 
 
-def test_the_tail_shows_nothing_but_the_file_that_the_output_was_written_to(place: Place) -> None:
-    """Neither a link, nor another file under its name: it may show what is masked, or
-    what only the runner reads.
+def test_the_tail_comes_only_from_the_file_that_received_the_output(place: Place) -> None:
+    """A link or another file at its path could show masked text, or files that only the
+    runner can read.
     """
     hidden = place.folder / "hidden"
     find = 'out=$(readlink /proc/$$/fd/1); rm "$out"'

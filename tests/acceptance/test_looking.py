@@ -1,5 +1,5 @@
-"""`monitor`, `log`, `ls`, `next`, `show`: what has run, runs and will run; as JSON
-lines, and followed as it comes.
+"""`monitor`, `log`, `ls`, `next`, `show`: past, running and upcoming executions, as
+JSON lines and with --follow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FAR_OFF = {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-0
 """Its next fire is the same one in all of a test, whenever that is run."""
 
 
-def test_json_lines_bear_the_field_names_of_the_monitor_record(place: Place) -> None:
+def test_json_lines_have_the_field_names_of_the_monitor_record(place: Place) -> None:
     place.declare("daily", "true", FAR_OFF, top={"description": "every night", "owner": "finance"})
     place.declare("plain", "echo out; exit 3")
     place.write("bad.yaml", "process: {shel: oops}\n")
@@ -68,7 +68,7 @@ def test_json_lines_bear_the_field_names_of_the_monitor_record(place: Place) -> 
     assert ran.keys() <= RECORD_SCHEMA["properties"].keys()
 
 
-def test_a_date_alone_is_its_midnight_for_a_begin_and_its_whole_day_for_an_end(
+def test_a_date_means_its_midnight_in_from_and_its_whole_day_in_until(
     place: Place,
 ) -> None:
     place.declare(
@@ -95,7 +95,7 @@ def test_a_date_alone_is_its_midnight_for_a_begin_and_its_whole_day_for_an_end(
     assert " ago  twice\n" in place.run("next", "--from", "2020-03-30", "-n", "1").stdout
 
 
-def test_the_monitor_shows_what_is_added_while_it_follows(place: Place) -> None:
+def test_monitor_follow_shows_new_records(place: Place) -> None:
     place.declare("plain", "true")
     place.run("exec", "plain")
     (before,) = place.finished("plain")
@@ -109,7 +109,7 @@ def test_the_monitor_shows_what_is_added_while_it_follows(place: Place) -> None:
     assert end_of(following) == (0, b"", "")
 
 
-def test_log_shows_a_whole_output_by_the_begin_of_an_id_and_follows_it_to_the_end(
+def test_log_takes_the_beginning_of_an_id_and_follows_the_output_to_its_end(
     place: Place,
 ) -> None:
     place.declare("long", f"seq 3000; {GATE}; printf 'last\\377'")
@@ -146,7 +146,7 @@ def test_log_shows_a_whole_output_by_the_begin_of_an_id_and_follows_it_to_the_en
 
 
 @pytest.mark.parametrize("command", [("log", "-f"), ("monitor", "-f")], ids=" ".join)
-def test_a_command_that_follows_ends_when_its_reader_goes_away(
+def test_a_following_command_ends_when_its_pipe_is_closed(
     place: Place, command: tuple[str, ...]
 ) -> None:
     place.declare("quiet", f"echo one; echo two; {GATE}", "run_immediately")
@@ -164,7 +164,7 @@ def test_a_command_that_follows_ends_when_its_reader_goes_away(
     assert not place.finished("quiet")
 
 
-def test_the_monitor_loads_nothing_that_reading_a_log_does_not_need(place: Place) -> None:
+def test_the_monitor_imports_only_what_reading_a_log_needs(place: Place) -> None:
     place.environment["PYTHONPROFILEIMPORTTIME"] = "1"
     done = place.run("monitor", "--status", "error")
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

@@ -66,7 +66,7 @@ def test_a_skipped_fire_and_a_running_execution_leave_the_last_result_alone(plac
     assert place.stop(runner) == 0
 
 
-def test_what_exec_ran_before_any_runner_did_has_a_result_too(place: Place) -> None:
+def test_an_execution_by_exec_before_the_first_runner_is_the_last_result(place: Place) -> None:
     place.declare("bad", "exit 3", DAILY)
     place.declare("gone", "true", directory="nowhere")
     for name in ("bad", "gone"):
@@ -105,7 +105,7 @@ def test_an_execution_that_outlives_a_rename_is_the_result_of_the_new_name(place
     assert place.stop(runner) == 0
 
 
-def test_the_file_is_shown_only_where_it_is_not_that_of_the_name(place: Place) -> None:
+def test_the_file_is_shown_only_where_its_stem_differs_from_the_name(place: Place) -> None:
     place.declare("plain", "true", DAILY)
     head, _ = place.run("ls").stdout.splitlines()
     assert head.split("  ")[0] == "NAME"
@@ -118,7 +118,7 @@ def test_the_file_is_shown_only_where_it_is_not_that_of_the_name(place: Place) -
     assert "plain.yaml" not in plain
 
 
-def test_a_terminal_that_is_too_narrow_for_a_note_shows_it_whole_below_the_table(
+def test_on_a_narrow_terminal_a_note_is_shown_whole_below_the_table(
     place: Place,
 ) -> None:
     place.declare("nightly", "true", DAILY)
@@ -133,7 +133,7 @@ def test_a_terminal_that_is_too_narrow_for_a_note_shows_it_whole_below_the_table
     assert place.stop(runner) == 0
 
 
-def test_at_80_columns_names_and_results_are_whole_though_something_is_out_of_sync(
+def test_at_80_columns_names_and_results_stay_whole_beside_a_drift_note(
     place: Place,
 ) -> None:
     place.declare("backup-before-2038", "true", DAILY)

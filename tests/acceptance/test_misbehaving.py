@@ -1,5 +1,5 @@
-"""Programs that misbehave, side by side in one runner: each leaves its record and
-nothing else, and harms no other.
+"""Programs that misbehave, side by side in one runner: each leaves exactly its record
+and affects no other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STOPPING = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 
 
 def _declare(place: Place, requests: dict[str, dict[str, Any]]) -> None:
-    """Write one file of many requests that run once, now."""
+    """Write one file with many `run_immediately` requests."""
     work = place.folder / "work"
     work.mkdir(exist_ok=True)
     documents = [
@@ -47,7 +47,7 @@ def _write_files(place: Place, program: Program) -> None:
 
 
 def _await_all(place: Place, names: set[str], *, within_s: float) -> dict[str, Record]:
-    """Wait until each has ended; return their records, one of each."""
+    """Wait until each request has ended; return one record of each."""
     wait_until(
         lambda: names <= {record["request"] for record in place.events("execution.finished")},
         within_s=within_s,
@@ -64,7 +64,7 @@ def _children(pid: int) -> str:
 
 
 def _marked(place: Place) -> Iterator[int]:
-    """Yield the processes that have the mark of this test in their environment."""
+    """Yield the processes whose environment holds this test's mark."""
     mark = f"{MARK}={place.folder}".encode()
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
@@ -72,8 +72,8 @@ def _marked(place: Place) -> Iterator[int]:
                 yield int(path.parent.name)
 
 
-def _check_beside(place: Place) -> None:
-    """Check who ran beside: none of its fires was left out, and none waited for a program."""
+def _check_neighbours(place: Place) -> None:
+    """Check that the neighbouring requests missed no fire and waited for no program."""
     records = place.finished("beside")
     instants = [parse_instant(record["scheduled_for"]) for record in records]
     assert sorted(instants) == [
@@ -85,7 +85,7 @@ def _check_beside(place: Place) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_each_leaves_its_record_and_nothing_else_and_delays_no_other(place: Place) -> None:
+def test_each_program_leaves_only_its_record_and_delays_no_other(place: Place) -> None:
     place.environment[MARK] = str(place.folder)
     quick = {f"quick-{number}": {"command": ["true"]} for number in range(QUICK)}
     _declare(place, {name: program.process for name, program in PROGRAMS.items()} | quick)
@@ -115,7 +115,7 @@ def test_each_leaves_its_record_and_nothing_else_and_delays_no_other(place: Plac
     ]
     assert not wrong, json.dumps(wrong, indent=1)
     assert all(records[name]["exit_code"] == 0 for name in quick)
-    _check_beside(place)
+    _check_neighbours(place)
     assert max(map(len, place.log.read_bytes().splitlines(keepends=True))) < LONGEST_LINE
     assert {path.name for path in place.folder.iterdir()} == {
         "jobs.d",
@@ -128,7 +128,7 @@ def test_each_leaves_its_record_and_nothing_else_and_delays_no_other(place: Plac
 
 @pytest.mark.campaign
 @pytest.mark.timeout(240)
-def test_each_signal_is_told(place: Place) -> None:
+def test_each_signal_that_ends_a_process_is_recorded(place: Place) -> None:
     numbers = sorted(
         signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, *_IGNORED_BY_DEFAULT, *_STOPPING}
     )
@@ -146,7 +146,7 @@ def test_each_signal_is_told(place: Place) -> None:
 
 @pytest.mark.campaign
 @pytest.mark.timeout(240)
-def test_a_thousand_that_end_at_once_are_all_recorded(place: Place) -> None:
+def test_a_thousand_simultaneous_ends_are_all_recorded(place: Place) -> None:
     names = {f"quick-{number}" for number in range(1000)}
     _declare(place, {name: {"command": ["true"]} for name in names})
     runner = place.start()
@@ -159,7 +159,7 @@ def test_a_thousand_that_end_at_once_are_all_recorded(place: Place) -> None:
 
 @pytest.mark.campaign
 @pytest.mark.timeout(240)
-def test_300_mb_of_output_cost_no_memory(place: Place) -> None:
+def test_300_mb_of_output_take_no_memory(place: Place) -> None:
     _declare(place, {"much": {"shell": r"head -c 300000000 /dev/zero | tr '\0' ."}})
     runner = place.start()
     before = _peak_kb(runner.pid)

@@ -1,6 +1,4 @@
-"""The Process Monitor on the command line: what runs, members of groups, the original's
-columns, narrow terminals.
-"""
+"""`monitor`: running executions, members of groups, Openbravo's columns, narrow terminals."""
 
 from __future__ import annotations
 
@@ -56,7 +54,7 @@ def test_the_monitor_shows_what_runs_as_processing_and_then_how_it_ended(place: 
     assert place.stop(runner) == 0
 
 
-def test_what_a_killed_runner_left_is_processing_until_the_next_one_finds_out(place: Place) -> None:
+def test_executions_of_a_killed_runner_are_processing_until_the_next_start(place: Place) -> None:
     place.declare("slow", GATE, "run_immediately")
     runner = place.start()
     wait_until(lambda: place.events("execution.started", "slow"))
@@ -68,7 +66,7 @@ def test_what_a_killed_runner_left_is_processing_until_the_next_one_finds_out(pl
 
 
 @pytest.mark.parametrize("is_about_starts", [False, True])
-def test_following_begins_with_what_runs_and_shows_each_execution_once(
+def test_monitor_follow_begins_with_running_executions_and_shows_each_once(
     place: Place, is_about_starts: bool
 ) -> None:
     place.declare("slow", GATE)
@@ -195,7 +193,7 @@ def test_a_running_member_is_killed_by_its_name_and_its_group_goes_on(
     assert place.stop(runner) == 0
 
 
-def test_a_name_that_two_groups_members_have_kills_neither(place: Place) -> None:
+def test_kill_refuses_a_name_that_members_of_two_groups_share(place: Place) -> None:
     for name in ("north", "south"):
         members = [{"name": "extract", "shell": GATE}]
         place.write(
@@ -223,9 +221,7 @@ def test_a_name_that_two_groups_members_have_kills_neither(place: Place) -> None
 
 
 @pytest.mark.parametrize("columns", [80, 60])
-def test_on_a_terminal_no_line_is_wider_than_it_and_ids_are_short(
-    place: Place, columns: int
-) -> None:
+def test_on_a_terminal_lines_fit_its_width_and_ids_are_short(place: Place, columns: int) -> None:
     place.declare(
         "a-request-with-quite-a-long-name-for-a-table", "echo; exit 3", retry={"attempts": 1}
     )

@@ -1,6 +1,4 @@
-"""A NAME that no request has: every command says what is wrong with its file, or which
-name is near.
-"""
+"""An unknown NAME: every command says what is wrong with its file, or suggests a near name."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A state folder serves one jobs folder: `init` gives each its own, and no command
-shows another one's executions.
+"""A state folder serves one jobs folder: `init` gives each its own, and commands show
+only its executions.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from support.place import Place, wait_until
 
 @pytest.fixture
 def other(place: Place) -> Path:
-    """Another jobs folder with the same request name, while the store knows executions
-    of the first.
+    """Return another jobs folder with the same request name, while the store knows
+    executions of the first.
     """
     place.declare(
         "slow", "echo private; sleep 2; false", {"schedule": {"frequency": "daily", "at": "02:00"}}
@@ -69,14 +69,16 @@ def test_a_jobs_folder_is_known_by_any_path(place: Place) -> None:
     assert place.run("status", "--jobs", str(link)).returncode == 0
 
 
-def test_a_log_that_is_named_is_shown_whoever_wrote_it(place: Place, other: Path) -> None:
+def test_a_log_given_by_option_is_shown_even_if_another_runner_wrote_it(
+    place: Place, other: Path
+) -> None:
     copy = place.folder / "copy.jsonl"
     copy.write_bytes(place.log.read_bytes())
     done = place.run("monitor", "--jobs", str(other), "--monitor-log", str(copy))
     assert "slow" in done.stdout
 
 
-def test_two_folders_made_by_init_run_beside_each_other(place: Place) -> None:
+def test_two_folders_made_by_init_run_side_by_side(place: Place) -> None:
     place.environment["XDG_STATE_HOME"] = str(place.folder / "xdg")
     del place.environment["RUNNER_STATE"], place.environment["RUNNER_JOBS"]
     outer = place.folder

@@ -1,5 +1,5 @@
-"""`plan`, as a person and a pipeline use it: against git, against a folder, and against
-what is in force.
+"""`plan`, as a person and a pipeline use it: against git, a folder, and the requests in
+force.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IDENTITY = (
 
 
 def planned(place: Place, *arguments: str) -> Result:
-    """Run the command in this process, as a process of its own takes long to start."""
+    """Run the command in this process, because a new one starts slowly."""
     environment = {
         **place.environment,
         "GIT_DIR": "nowhere",
@@ -63,9 +63,7 @@ def commit(place: Place) -> None:
 
 @pytest.fixture
 def repository(place: Place) -> Place:
-    """A place in git, with requests, dates that lie beside the jobs folder, a link, a
-    hook and a filter.
-    """
+    """Return a place in git, with requests, outside dates, a link, a hook and a filter."""
     git(place, "init", "-q", "-b", "main")
     place.declare(
         "nightly",
@@ -86,7 +84,7 @@ def repository(place: Place) -> Place:
     return place
 
 
-def test_against_a_ref_it_tells_what_the_work_tree_changes_and_touches_nothing(
+def test_plan_against_a_ref_reports_the_changes_and_touches_nothing(
     repository: Place,
 ) -> None:
     place = repository
@@ -116,7 +114,7 @@ def test_against_a_ref_it_tells_what_the_work_tree_changes_and_touches_nothing(
     assert found[-1]["against"].startswith("HEAD (")
 
 
-def test_the_exit_code_tells_problems_and_a_wrong_question_from_a_difference(
+def test_the_exit_codes_of_a_problem_a_usage_error_and_a_difference_differ(
     repository: Place, tmp_path: Path
 ) -> None:
     place = repository
@@ -148,7 +146,7 @@ def test_the_exit_code_tells_problems_and_a_wrong_question_from_a_difference(
     )
 
 
-def test_against_a_folder_places_are_as_in_the_jobs_folder(repository: Place) -> None:
+def test_plan_against_a_folder_shows_places_as_in_the_jobs_folder(repository: Place) -> None:
     place = repository
     other = place.folder / "other"
     git(place, "worktree", "add", "-q", "--detach", str(other), "main")
@@ -159,7 +157,7 @@ def test_against_a_folder_places_are_as_in_the_jobs_folder(repository: Place) ->
     assert kinds(items(place, "--against", str(other / "jobs.d"), code=3)) == {"nightly": "added"}
 
 
-def test_a_comment_is_a_table_that_nothing_in_it_can_break(repository: Place) -> None:
+def test_the_markdown_table_survives_any_text_in_its_cells(repository: Place) -> None:
     place = repository
     place.declare(
         "hostile", "a | b `c` <script> \n</details>", DAILY, name="p`|<b>", prevent_concurrent=True
@@ -178,7 +176,7 @@ def test_a_comment_is_a_table_that_nothing_in_it_can_break(repository: Place) ->
     assert any("New collisions" in line for line in lines)
 
 
-def test_what_it_says_of_a_runner_is_what_the_runner_then_does(place: Place) -> None:
+def test_the_runner_does_what_plan_live_announced(place: Place) -> None:
     place.write(
         "one.yaml",
         json.dumps({"name": "old", "process": {"shell": GATE}, "timing": "run_immediately"}),

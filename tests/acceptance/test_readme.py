@@ -1,7 +1,7 @@
-"""The documentation is true: its examples are valid, its transcripts are what is printed,
-its tables are what the schemas say, its links lead somewhere.
+"""The documentation is true: examples are valid, transcripts equal the output, tables
+equal the schemas, links work.
 
-UPDATE_README=1 (with `-n 0`) writes transcripts and tables anew.
+UPDATE_README=1 (with `-n 0`) rewrites transcripts and tables.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ TABLES = list(generated_tables())
 
 
 def normal(text: str) -> str:
-    """Replace what differs from run to run by stand-ins of the same width."""
+    """Replace everything that differs from run to run by stand-ins of the same width."""
     for pattern in _VARYING:
         text = pattern.sub(lambda found: re.sub("[0-9a-f]", "0", found[0]), text)
     return _LATE.sub("", re.sub(r"\bpid \d+", "pid 0", text))
 
 
 class Demo:
-    """The reader's demo folder, home and terminals."""
+    """A reader's demo folder, home and terminals."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -120,7 +120,7 @@ class Demo:
 
     @contextmanager
     def first_terminal(self) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-        """Allow to start a runner in it, and end that afterwards."""
+        """Allow the test to start a runner in it, and stop the runner afterwards."""
         started: list[subprocess.Popen[str]] = []
 
         def start() -> subprocess.Popen[str]:
@@ -145,8 +145,8 @@ class Demo:
                 process.send_signal(signal.SIGTERM)
             assert [process.wait(timeout=30) for process in started] == [0] * len(started)
 
-    def told(self) -> str:
-        """Return what stands in the first terminal."""
+    def shown(self) -> str:
+        """Return what the first terminal shows."""
         return self._as_maria_sees_it(self.console.read_text())
 
     def _as_maria_sees_it(self, text: str) -> str:
@@ -158,7 +158,7 @@ class Demo:
 
 
 def awaited(look: Callable[[], str], expected: str) -> str:
-    """Look until what is expected is there, a minute at most; return what is."""
+    """Poll until the expected value appears, at most a minute; return it."""
     if IS_UPDATING:
         return settled(look)
     until_s = time.monotonic() + 60
@@ -168,20 +168,20 @@ def awaited(look: Callable[[], str], expected: str) -> str:
 
 
 def settled(look: Callable[[], str]) -> str:
-    """Look until there is something, and nothing has changed for a second."""
+    """Poll until there is a value that has not changed for a second."""
     seen = ""
     while seen != (seen := look()) or not seen:
         time.sleep(1)
     return seen
 
 
-def test_the_set_up_commands_stand_there_as_they_are_to_be_typed() -> None:
+def test_the_readme_shows_each_set_up_command_once() -> None:
     lines = README.read_text().splitlines()
     assert lines.count(RUNS) == 1
     assert lines.count(TESTS) == 1
 
 
-def test_the_yaml_examples_are_valid_and_make_one_jobs_folder(tmp_path: Path) -> None:
+def test_the_yaml_examples_are_valid_in_one_jobs_folder(tmp_path: Path) -> None:
     (tmp_path / "jobs.d").mkdir()
     examples = [block for block in BLOCKS if block.language == "yaml"]
     for index, example in enumerate(examples):
@@ -198,7 +198,7 @@ def test_the_yaml_examples_are_valid_and_make_one_jobs_folder(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", [table.name for table in TABLES])
-def test_a_table_is_what_it_is_generated_from(name: str) -> None:
+def test_each_table_equals_its_source(name: str) -> None:
     (table,) = (table for table in TABLES if table.name == name)
     expected = generated(name, table.content)
     if IS_UPDATING:
@@ -210,7 +210,7 @@ def test_a_table_is_what_it_is_generated_from(name: str) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_the_transcripts_are_what_is_really_printed(tmp_path: Path) -> None:
+def test_the_transcripts_equal_what_is_printed(tmp_path: Path) -> None:
     demo, has_jq = Demo(tmp_path), shutil.which("jq") is not None
     with demo.first_terminal() as start:
         for block in BLOCKS:
@@ -239,7 +239,7 @@ def printed(demo: Demo, start: Callable[[], object], command: str, expected: str
     """Type a command and return what it prints."""
     if command == "runner start":
         start()
-        return awaited(demo.told, expected)
+        return awaited(demo.shown, expected)
     if command.startswith(_LOOKING):
         return awaited(lambda: demo.run(command), expected)
     return demo.run(command)
@@ -272,14 +272,14 @@ def test_the_guide_for_contributors_names_every_package() -> None:
     assert {name for name in packages if f"`{name}`" not in rows} == set()
 
 
-def test_the_code_refers_only_to_documents_that_are_there() -> None:
+def test_the_code_refers_only_to_existing_documents() -> None:
     sources = [path for folder in ("runner", "tests") for path in (ROOT / folder).rglob("*.py")]
     named = {name for path in sources for name in _DOCUMENT.findall(path.read_text())}
     assert {name for name in named if not (ROOT / name).is_file()} == set()
     assert "runner/README.md" in named
 
 
-def test_stand_ins_keep_the_width_and_what_does_not_vary() -> None:
+def test_stand_ins_keep_the_width_and_the_constant_text() -> None:
     line = (
         "2026-11-22 17:33:48+00:00  success  00:00:00.002  hello  "
         "01a20452-3ffb-7a9d-b0d7-77462963f86f  exit code 3"

@@ -1,4 +1,4 @@
-"""`show --resolved`: all settings of a request, each with the place that says it."""
+"""`show --resolved`: all settings of a request, each with its origin."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""The picture of the console in README shows what the console prints.
-
-UPDATE_README=1 (with `-n 0`) draws it anew.
+"""The console's picture in README.md shows what the console prints. UPDATE_README=1
+(with `-n 0`) redraws it.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def erp() -> Iterator[Place]:
 
 def test_the_picture_shows_what_the_console_prints(erp: Place) -> None:
     with erp.on_terminal("start", columns=COLUMNS) as terminal:
-        _live(erp, terminal)
+        _use(erp, terminal)
         shown = terminal.shown()
     check_log(erp.log)
     shown = shown.replace(str(erp.folder), SHOWN_FOLDER)
@@ -70,7 +69,7 @@ def test_the_picture_shows_what_the_console_prints(erp: Place) -> None:
     )
 
 
-def _live(erp: Place, terminal: Terminal) -> None:
+def _use(erp: Place, terminal: Terminal) -> None:
     """Add, run, break and correct requests; then stop the runner."""
     files = {block.file: block.text for block in blocks(DOCUMENTS[0].read_text(), DOCUMENTS[0])}
     backup = files["jobs.d/backup.yaml"]

@@ -61,7 +61,7 @@ def test_after_the_first_one_has_been_killed_another_may_serve_the_folder(place:
     assert place.stop(second) == 0
 
 
-def test_commands_that_fire_nothing_are_not_refused(place: Place) -> None:
+def test_commands_that_start_no_execution_are_allowed(place: Place) -> None:
     place.declare(
         "daily", "true", {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}}
     )

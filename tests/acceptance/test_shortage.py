@@ -1,6 +1,4 @@
-"""Too little memory, or no room for a thread: every command ends in a sentence,
-whatever it was doing.
-"""
+"""Too little memory, or no new thread: every command ends with a clear message."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ _COMMANDS = (
 
 
 def _limited(place: Place, command: str, kibibytes: int) -> subprocess.CompletedProcess[str]:
-    """Run a command that may use so much address space; a runner that starts all the
-    same is asked to end.
-    """
+    """Run a command with limited address space; stop a runner that starts nevertheless."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (kibibytes * 1024, kibibytes * 1024))
@@ -59,7 +55,7 @@ def _limited(place: Place, command: str, kibibytes: int) -> subprocess.Completed
 
 
 def _limits(place: Place) -> Iterator[int]:
-    """Yield limits from what Python itself needs on."""
+    """Yield memory limits, from what Python itself needs upwards."""
     enough = 8_000
     while _python_fails(place, enough):
         enough += 1_000
@@ -75,7 +71,7 @@ def _python_fails(place: Place, kibibytes: int) -> bool:
 
 
 @pytest.mark.parametrize("command", _COMMANDS)
-def test_too_little_memory_ends_a_command_in_words(place: Place, command: str) -> None:
+def test_too_little_memory_ends_a_command_with_a_clear_message(place: Place, command: str) -> None:
     place.declare("a", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
     short = 0
     for kibibytes in _limits(place):
@@ -98,7 +94,7 @@ def test_too_little_memory_ends_a_command_in_words(place: Place, command: str) -
     ],
     ids=repr,
 )
-def test_each_way_in_which_a_shortage_shows_itself_is_known(error: Exception) -> None:
+def test_each_error_that_a_shortage_raises_is_recognised(error: Exception) -> None:
     assert is_shortage(error)
     try:
         try:
@@ -112,5 +108,5 @@ def test_each_way_in_which_a_shortage_shows_itself_is_known(error: Exception) ->
 @pytest.mark.parametrize(
     "error", [KeyError("x"), RuntimeError("x"), ImportError("no module"), OSError(2, "x"), None]
 )
-def test_other_errors_are_none(error: Exception | None) -> None:
+def test_other_errors_are_not_taken_for_a_shortage(error: Exception | None) -> None:
     assert not is_shortage(error)

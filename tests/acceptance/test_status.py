@@ -1,4 +1,4 @@
-"""`status` without a runner: how the last one ended, and what it left."""
+"""`status` without a runner: how the last runner ended, and what it left."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _is_taken(place: Place, name: str) -> bool:
     return any(each["request"] == name for each in status["running"] + status["waiting"])
 
 
-def test_before_the_first_runner_there_is_nothing_to_say_about_a_former_one(place: Place) -> None:
+def test_before_the_first_runner_status_mentions_no_former_one(place: Place) -> None:
     assert _said(place) == [
         f"runner: no runner is running on {place.state}; `runner start` starts one"
     ]
@@ -39,7 +39,7 @@ def test_after_a_stop_it_says_when_the_last_runner_stopped(place: Place) -> None
     assert _said(place)[1:] == [line], "a command alone is no runner"
 
 
-def test_after_a_kill_it_names_what_was_left_running_and_what_ended_meanwhile(
+def test_after_a_kill_status_names_executions_that_still_run_and_that_ended(
     place: Place,
 ) -> None:
     place.declare("slow", GATE)
@@ -81,7 +81,7 @@ def test_after_a_kill_it_names_what_was_left_running_and_what_ended_meanwhile(
     assert place.stop(again) == 0
 
 
-def test_it_says_nothing_about_the_runner_of_another_jobs_folder(place: Place) -> None:
+def test_status_ignores_the_runner_of_another_jobs_folder(place: Place) -> None:
     place.declare("daily", "true", DAILY)
     place.stop(place.start())
     other = place.folder / "other" / "jobs.d"

@@ -1,6 +1,4 @@
-"""What follows an execution: the next member, another attempt, the process of
-`on_failure`, who queued for a guard.
-"""
+"""What follows an execution: the next member, a retry, `on_failure`, and queued executions."""
 
 from __future__ import annotations
 
@@ -43,7 +41,7 @@ def _told(records: list[Record], *names: str) -> list[tuple[Any, ...]]:
 # --------------------------------------------------------------------------------------
 
 
-def test_members_run_in_their_order_as_one_execution_and_a_failure_does_not_end_them(
+def test_members_run_in_order_as_one_execution_and_continue_after_a_failure(
     place: Place,
 ) -> None:
     place.declare("leaf", 'echo "leaf for $RUNNER_CLIENT in $WHERE"')
@@ -73,11 +71,11 @@ def test_members_run_in_their_order_as_one_execution_and_a_failure_does_not_end_
     assert started == ["chain", "chain/one", "chain/two", "leaf"]
 
 
-def test_what_a_group_gives_reaches_all_that_runs_in_it_and_its_secrets_are_masked_there(
+def test_members_inherit_the_settings_and_the_masked_secrets_of_their_group(
     place: Place,
 ) -> None:
-    """The innermost run in a group that another refers to: some are its own members,
-    some requests in their turn.
+    """Members of a nested group, both inline ones and requests, inherit from the
+    outermost group.
     """
     shown = "echo $X $F $RUNNER_PARAM_Y $PW"
     place.environment["PW"] = "correct-horse"
@@ -106,7 +104,7 @@ def test_what_a_group_gives_reaches_all_that_runs_in_it_and_its_secrets_are_mask
     assert "correct-horse" not in place.log.read_text()
 
 
-def test_the_first_failure_ends_a_group_that_says_so_and_groups_may_hold_groups(
+def test_stop_on_failure_ends_a_group_and_groups_can_be_nested(
     place: Place,
 ) -> None:
     _group(place, "inner", [_member("a", "exit 1"), _member("b", "true")], stop_on_failure=True)
@@ -121,7 +119,7 @@ def test_the_first_failure_ends_a_group_that_says_so_and_groups_may_hold_groups(
     ]
 
 
-def test_a_member_is_guarded_like_every_other_process_and_a_group_has_its_own_guard(
+def test_a_member_and_its_group_each_have_their_own_guard(
     place: Place,
 ) -> None:
     place.declare("leaf", GATE, prevent_concurrent=True)
@@ -148,7 +146,7 @@ def test_a_member_is_guarded_like_every_other_process_and_a_group_has_its_own_gu
     assert place.stop(runner) == 0
 
 
-def test_a_skipped_fire_is_no_failure_it_is_not_retried_and_tells_nobody(place: Place) -> None:
+def test_a_skipped_fire_causes_no_retry_and_no_on_failure(place: Place) -> None:
     place.declare("page", "true")
     place.declare(
         "tick",
@@ -176,7 +174,7 @@ def test_a_skipped_fire_is_no_failure_it_is_not_retried_and_tells_nobody(place: 
     assert len({each["scheduled_for"] for each in skipped}) == len(skipped)
 
 
-def test_a_group_is_killed_and_timed_out_as_a_unit(place: Place) -> None:
+def test_kill_and_timeout_end_a_whole_group(place: Place) -> None:
     _group(place, "killed", [_member("a", "sleep 600"), _member("b", "touch ../never")], NOW)
     _group(
         place,
@@ -214,7 +212,7 @@ def test_a_group_is_killed_and_timed_out_as_a_unit(place: Place) -> None:
     assert not (place.folder / "never").exists()
 
 
-def test_a_group_that_a_crash_cut_off_ends_with_its_member_and_one_that_waits_goes_on(
+def test_after_a_crash_a_running_group_ends_with_its_member_and_a_waiting_one_runs(
     place: Place,
 ) -> None:
     _group(place, "cut", [_member("a", GATE), _member("b", "touch ../never")], NOW)
@@ -246,7 +244,7 @@ def test_a_group_that_a_crash_cut_off_ends_with_its_member_and_one_that_waits_go
 # --------------------------------------------------------------------------------------
 
 
-def test_attempts_are_records_of_one_claim_and_each_is_due_a_delay_after_the_one_before(
+def test_each_attempt_of_a_claim_is_recorded_and_follows_its_delay(
     place: Place,
 ) -> None:
     retry = {"attempts": 3, "delay": "300ms", "backoff": 2}
@@ -271,7 +269,7 @@ def test_attempts_are_records_of_one_claim_and_each_is_due_a_delay_after_the_one
     assert len(place.finished("picky")) == 1
 
 
-def test_between_its_attempts_too_a_claim_keeps_its_guard(place: Place) -> None:
+def test_a_claim_keeps_its_guard_between_attempts(place: Place) -> None:
     retry = {"attempts": 2, "delay": "1h"}
     place.declare("flaky", "exit 1", NOW, retry=retry, prevent_concurrent=True)
     runner = place.start()
@@ -291,7 +289,7 @@ def test_between_its_attempts_too_a_claim_keeps_its_guard(place: Place) -> None:
     assert place.stop(runner) == 0
 
 
-def test_what_a_stop_or_a_crash_interrupted_runs_again_if_it_says_so(place: Place) -> None:
+def test_if_interrupted_rerun_runs_again_after_a_stop_or_a_crash(place: Place) -> None:
     place.declare("stopped", GATE, NOW, if_interrupted="rerun")
     place.declare("not", "sleep 600", NOW)
     runner = place.start("--drain", "0s")
@@ -308,7 +306,7 @@ def test_what_a_stop_or_a_crash_interrupted_runs_again_if_it_says_so(place: Plac
     assert len(place.finished("not")) == 1
 
 
-def test_on_failure_gets_the_record_of_the_last_attempt_and_never_tells_of_itself(
+def test_on_failure_gets_the_record_of_the_last_attempt_and_never_follows_itself(
     place: Place,
 ) -> None:
     tell = {"on_failure": {"request": "tell"}}
@@ -338,7 +336,7 @@ def test_on_failure_gets_the_record_of_the_last_attempt_and_never_tells_of_itsel
 # --------------------------------------------------------------------------------------
 
 
-def test_a_queue_holds_one_and_a_replacement_takes_the_place(place: Place) -> None:
+def test_a_queue_holds_one_execution_and_replace_takes_its_place(place: Place) -> None:
     place.declare("queued", GATE, prevent_concurrent=True, on_overlap="queue")
     place.declare(
         "replaced", "trap 'exit 0' TERM; " + GATE, prevent_concurrent=True, on_overlap="replace"
@@ -369,9 +367,9 @@ def test_a_queue_holds_one_and_a_replacement_takes_the_place(place: Place) -> No
     assert place.stop(runner) == 0
 
 
-def test_two_groups_that_would_wait_for_each_other_do_not(place: Place) -> None:
-    """Each holds its guard and queues, in its second member, for the other's; who comes
-    second is refused.
+def test_two_groups_that_would_deadlock_do_not_wait_for_each_other(place: Place) -> None:
+    """Each holds its guard, and its second member queues for the other's guard; the
+    later one is refused.
     """
     for own, other in (("a", "b"), ("b", "a")):
         place.declare(f"step-{own}", "true", name=own, prevent_concurrent=True, on_overlap="queue")
@@ -400,7 +398,7 @@ def _on_their_way(place: Place, name: str) -> list[Record]:
     return [*known, *place.finished(name, reason="replaced")]
 
 
-def test_the_queue_outlives_a_crash_and_stands_behind_who_holds_the_guard(place: Place) -> None:
+def test_a_queued_execution_outlives_a_crash_and_waits_for_the_guard(place: Place) -> None:
     place.declare("q", GATE, prevent_concurrent=True, on_overlap="queue")
     runner = place.start()
     first = place.begin("exec", "q")
@@ -421,7 +419,7 @@ def test_the_queue_outlives_a_crash_and_stands_behind_who_holds_the_guard(place:
 # --------------------------------------------------------------------------------------
 
 
-def test_a_group_that_comes_to_contain_itself_through_a_last_good_version_ends_with_an_error(
+def test_a_group_that_contains_itself_by_a_last_good_version_ends_with_an_error(
     place: Place,
 ) -> None:
     place.declare("b", "true")
@@ -439,7 +437,7 @@ def test_a_group_that_comes_to_contain_itself_through_a_last_good_version_ends_w
     assert any("contains itself" in (record["message"] or "") for record in place.finished("b"))
 
 
-def test_without_its_target_on_failure_runs_nothing_and_says_so(place: Place) -> None:
+def test_on_failure_without_its_target_reports_that_it_runs_nothing(place: Place) -> None:
     place.declare("notify", "true")
     retry = {"attempts": 2, "delay": "0s"}
     shell = f"echo x >> ../ran; {GATE}; exit 1"
@@ -462,7 +460,7 @@ def test_exec_of_a_group_that_succeeds_is_a_success(place: Place) -> None:
     assert (done.returncode, done.stdout) == (0, "a\n")
 
 
-def test_a_kill_goes_on_over_a_crash(place: Place) -> None:
+def test_a_kill_continues_after_a_crash(place: Place) -> None:
     # The grace outlasts the moment until the crash: it is the next runner that has to end it.
     place.declare("deaf", f"trap '' TERM; echo ready; {GATE}", NOW, stop_grace="4s")
     runner = place.start()
@@ -479,7 +477,7 @@ def test_a_kill_goes_on_over_a_crash(place: Place) -> None:
     assert place.stop(runner) == 0
 
 
-def test_what_follows_a_crash_is_for_the_next_runner_and_not_for_a_command_in_between(
+def test_follow_ups_after_a_crash_are_left_to_the_next_runner(
     place: Place,
 ) -> None:
     place.declare("cut", GATE, NOW, top={"on_failure": {"request": "tell"}})
@@ -510,8 +508,8 @@ def has_process(pid: int) -> bool:
     return stat is not None and not stat.is_dead
 
 
-def test_after_a_second_signal_not_even_what_follows_begins(place: Place) -> None:
-    """It is stopped for its output: unlike a timeout, that cannot come before the trap is set."""
+def test_after_a_second_signal_no_follow_up_begins(place: Place) -> None:
+    """The output limit stops it: a timeout could come before the trap is set."""
     deaf = "trap 'touch ../asked' TERM; head -c 2000 /dev/zero; while :; do sleep 0.1; done"
     told = {"on_failure": {"request": "tell"}}
     place.declare("deaf", deaf, NOW, output_limit="1KiB", stop_grace="1h", top=told)

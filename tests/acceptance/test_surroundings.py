@@ -1,5 +1,5 @@
-"""Whatever stands in or around a jobs folder: every command ends in time, in words,
-with a documented exit code.
+"""Whatever is in or around a jobs folder: every command ends in time, with a clear
+message and a documented exit code.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def commands() -> Iterator[Commands]:
 
 class World:
     """A jobs folder in a repository, with all kinds of files that a command reads, and
-    a state that was used.
+    a used state.
     """
 
     def __init__(self, folder: Path, commands: Commands) -> None:
@@ -89,7 +89,7 @@ class World:
         return self._commands.run(self.case(*arguments, **more))
 
     def lines(self) -> Iterator[tuple[str, ...]]:
-        """Yield a line for each command, with arguments that mean something."""
+        """Yield a command line for each command, with meaningful arguments."""
         for path, command in COMMANDS:
             yield (*path, *self._arguments(path, command))
 
@@ -173,7 +173,7 @@ def test_with_a_state_folder_given_no_home_folder_is_needed(world: World) -> Non
 
 
 def assert_worded(world: World, line: tuple[str, ...], **more: object) -> Outcome:
-    """Run a command and check that it ended as it may."""
+    """Run a command and check its exit code and its messages."""
     shutil.rmtree(world.folder / "new", ignore_errors=True)
     shutil.rmtree(world.folder / "imported", ignore_errors=True)
     bounds = {"term_after_s": 1.0} if line[0] == "start" else {}
@@ -185,9 +185,7 @@ def assert_worded(world: World, line: tuple[str, ...], **more: object) -> Outcom
 
 
 @pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.__getitem__)
-def test_every_command_has_words_for_every_way_that_the_file_system_can_fail(
-    world: World, number: int
-) -> None:
+def test_every_command_has_a_message_for_every_file_system_error(world: World, number: int) -> None:
     for line in world.lines():
         if line[0] in ("start", "reload", "kill"):  # each time seconds: see the campaign
             continue
@@ -202,7 +200,7 @@ def test_every_command_has_words_for_every_way_that_the_file_system_can_fail(
 @pytest.mark.parametrize(
     "index", range(len(COMMANDS)), ids=["-".join(path) for path, _ in COMMANDS]
 )
-def test_every_single_look_at_the_file_system_may_fail_in_every_command(
+def test_every_command_survives_a_failure_of_each_file_system_call(
     world: World, index: int, number: int
 ) -> None:
     line = list(world.lines())[index]
@@ -226,7 +224,7 @@ def test_a_command_whose_folder_was_removed_says_so(world: World) -> None:
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
 @pytest.mark.parametrize("target", [None, "/dev/full"])
-def test_no_command_fails_for_want_of_a_standard_stream(
+def test_every_command_works_without_a_standard_stream(
     world: World, stream: str, target: str | None
 ) -> None:
     for line in world.lines():
@@ -245,7 +243,7 @@ def test_names_that_are_not_utf_8_are_printed_with_escapes(world: World) -> None
 
 @needs_root
 @pytest.mark.parametrize("option", ["--jobs", "--state", "--monitor-log"])
-def test_a_place_that_may_not_be_read_is_reported_by_the_command_not_as_a_wrong_option(
+def test_an_unreadable_place_is_reported_by_the_command_not_as_a_usage_error(
     world: World, option: str
 ) -> None:
     subprocess.run(["chown", "-R", str(FOREIGN_UID), str(world.folder)], check=True)
@@ -276,7 +274,7 @@ def test_a_place_that_may_not_be_read_is_reported_by_the_command_not_as_a_wrong_
 
 @needs_root
 @pytest.mark.parametrize("which", ["jobs.d", "its parent", ".git", "a file"])
-def test_a_runner_lives_on_without_the_permission_to_look_and_reads_again_once_it_may(
+def test_a_runner_survives_an_unreadable_folder_and_reads_it_once_it_is_readable(
     world: World, which: str
 ) -> None:
     subprocess.run(["chown", "-R", str(FOREIGN_UID), str(world.folder)], check=True)
@@ -328,7 +326,7 @@ def test_a_runner_lives_on_without_the_permission_to_look_and_reads_again_once_i
 
 
 @needs_root
-def test_a_folder_that_may_not_be_entered_is_reported_as_a_missing_permission(
+def test_a_folder_without_search_permission_is_reported_as_such(
     world: World,
 ) -> None:
     places = {name: world.folder / name / name for name in ("state", "log", "jobs")}
@@ -414,7 +412,7 @@ def wander(seeds: range, folder: Path, used_state: Path, commands: Commands) -> 
 
 
 @needs_root
-def test_no_surrounding_makes_a_command_fail_without_words_or_hang(
+def test_commands_in_random_surroundings_end_with_a_clear_message(
     folder: Path, used_state: Path, commands: Commands
 ) -> None:
     wander(range(8), folder, used_state, commands)
@@ -423,7 +421,7 @@ def test_no_surrounding_makes_a_command_fail_without_words_or_hang(
 @needs_root
 @pytest.mark.campaign
 @pytest.mark.timeout(7200)
-def test_no_surrounding_of_very_many_makes_a_command_fail_without_words_or_hang(
+def test_commands_in_many_random_surroundings_end_with_a_clear_message(
     folder: Path, used_state: Path, commands: Commands
 ) -> None:
     first = random.SystemRandom().randrange(1 << 30)

@@ -1,7 +1,8 @@
-"""The reference's table of what fires around a change of clocks is what `runner next`
-prints and what an oracle finds.
+"""The reference's table of fires around clock changes equals what `runner next` prints
+and what an oracle finds.
 
-The oracle walks all minutes, and knows of zones only what time their clocks show at an instant.
+The oracle walks all minutes. Of zones it uses only what their clocks show at an
+instant.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def minutes(first: datetime, last: datetime) -> Iterator[datetime]:
 
 
 def jump_near(each: Transition) -> tuple[datetime, datetime, datetime]:
-    """The instant near a day at which a zone's clock jumps, what it would have shown,
-    and what it shows: by looking.
+    """Return the instant near a day at which a zone's clock jumps, and the times before
+    and after, by search.
     """
     noon, place = (
         datetime(each.near.year, each.near.month, each.near.day, 12, tzinfo=UTC),
@@ -67,9 +68,7 @@ def jump_near(each: Transition) -> tuple[datetime, datetime, datetime]:
 
 
 def when_first_reached(each: Transition, first: datetime, last: datetime) -> list[datetime]:
-    """The instants at which the clock first shows `at`, or leaps over it, on each date
-    that it shows.
-    """
+    """Return the instants at which the clock first shows or passes `at`, for each date."""
     place, hour, minute = ZoneInfo(each.zone), *map(int, each.at.split(":"))
     found: dict[date, datetime] = {}
     # From a day earlier: a date has its fire at the first of two instants, though only
@@ -87,7 +86,7 @@ def when_shown(each: Transition, holds: Callable[[datetime], bool]) -> list[date
 
 
 @CASES
-def test_a_row_names_the_change_and_a_time_of_day_that_it_concerns(index: int) -> None:
+def test_each_row_names_the_change_and_a_time_of_day_inside_it(index: int) -> None:
     zone, told, at, *_ = ROWS[index]
     each = TRANSITIONS[index]
     instant, before, after = jump_near(each)
@@ -105,7 +104,7 @@ def test_a_row_names_the_change_and_a_time_of_day_that_it_concerns(index: int) -
 
 
 @CASES
-def test_a_row_is_what_an_oracle_finds_minute_by_minute(index: int) -> None:
+def test_each_row_equals_what_the_oracle_finds(index: int) -> None:
     each = TRANSITIONS[index]
     assert ROWS[index][3:] == (
         shown(when_first_reached(each, *each.days()), each),
@@ -115,7 +114,7 @@ def test_a_row_is_what_an_oracle_finds_minute_by_minute(index: int) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_row_is_what_the_command_prints(place: Place) -> None:
+def test_each_row_equals_what_the_command_prints(place: Place) -> None:
     for index, each in enumerate(TRANSITIONS):
         for kind, schedule in (("daily", each.daily), ("hourly", HOURLY), ("cron", CRON)):
             place.declare(
@@ -146,8 +145,8 @@ def stretches(each: Transition) -> dict[str, tuple[datetime, datetime]]:
 
 
 def next_in_2011(place: Place, each: Transition) -> list[dict[str, str]]:
-    """What `runner next` prints of the days of a change. It is run early in 2011, for
-    it lists nothing that is past.
+    """Return what `runner next` prints of the days of a change, with the clock set to
+    early 2011.
     """
     first, last = map(text, each.days())
     arguments = (
@@ -184,7 +183,7 @@ def told_local(item: dict[str, str], each: Transition) -> str:
     )
 
 
-def test_the_table_is_of_these_zones_each_with_a_gap_and_an_overlap() -> None:
+def test_the_table_has_a_gap_and_an_overlap_of_each_zone() -> None:
     zones = (
         "Europe/Madrid",
         "America/New_York",

@@ -1,6 +1,4 @@
-"""What goes wrong around a runner, and how it is ended: it says so in a sentence, goes
-on, and loses nothing.
-"""
+"""Trouble around a runner, and its end: the runner reports it, continues and loses nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ def _log_at(place: Place, path: Path) -> None:
 @pytest.mark.parametrize(
     "is_missing", [True, False], ids=["its folder is missing", "a folder is in its place"]
 )
-def test_a_log_that_cannot_be_written_holds_nothing_up_and_gets_every_record_once_it_can(
+def test_an_unwritable_log_delays_only_records_and_gets_them_all_later(
     place: Place, is_missing: bool
 ) -> None:
     place.declare("once", "touch ../ran", "run_immediately")
@@ -66,7 +64,7 @@ def test_a_log_that_cannot_be_written_holds_nothing_up_and_gets_every_record_onc
     }
 
 
-def test_without_a_runner_too_the_records_wait_for_a_log_that_can_be_written(place: Place) -> None:
+def test_records_of_exec_without_a_runner_wait_for_a_writable_log(place: Place) -> None:
     place.declare("tool", "echo tool; exit 3")
     _log_at(place, place.folder / "monitor.jsonl")
     place.log.mkdir()
@@ -82,7 +80,7 @@ def test_without_a_runner_too_the_records_wait_for_a_log_that_can_be_written(pla
 # --------------------------------------------------------------------------------------
 
 
-def test_a_process_may_put_a_folder_in_the_place_of_its_output(place: Place) -> None:
+def test_a_process_that_replaces_its_output_by_a_folder_does_no_damage(place: Place) -> None:
     place.declare("odd", "f=$(readlink /proc/$$/fd/1); rm $f; mkdir $f; echo lost")
     place.start()
     done = place.run("exec", "odd")
@@ -103,7 +101,7 @@ def test_a_process_may_put_a_folder_in_the_place_of_its_output(place: Place) -> 
 # --------------------------------------------------------------------------------------
 
 
-def test_an_idle_runner_waits_for_nothing_when_it_ends(place: Place) -> None:
+def test_an_idle_runner_stops_at_once(place: Place) -> None:
     place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
     runner = place.start("--drain", "1h")
     assert place.stop(runner, by=signal.SIGINT) == 0
@@ -116,7 +114,7 @@ def test_an_idle_runner_waits_for_nothing_when_it_ends(place: Place) -> None:
     )
 
 
-def test_at_the_end_what_runs_may_end_by_itself(place: Place) -> None:
+def test_a_stop_lets_running_executions_finish(place: Place) -> None:
     place.declare("slow", f"{GATE}; echo done", "run_immediately")
     runner = place.start()
     wait_until(lambda: place.events("execution.started"))
@@ -129,7 +127,7 @@ def test_at_the_end_what_runs_may_end_by_itself(place: Place) -> None:
     assert place.records()[-1]["event"] == "runner.stopped"
 
 
-def test_when_the_time_for_that_is_over_it_is_stopped(place: Place) -> None:
+def test_executions_that_outlast_the_drain_are_stopped(place: Place) -> None:
     place.declare("slow", "sleep 600", "run_immediately")
     runner = place.start("--drain", "200ms")
     wait_until(lambda: place.events("execution.started"))
@@ -144,13 +142,13 @@ def test_when_the_time_for_that_is_over_it_is_stopped(place: Place) -> None:
 
 
 def _await_stopping(place: Place) -> None:
-    """Wait until a runner has begun to stop: a sent signal alone does not show that."""
+    """Wait until a runner has begun to stop: sending a signal does not prove that."""
     wait_until(lambda: "stopping: " in place.console(), what="the runner is stopping")
 
 
-def test_a_second_signal_ends_it_now(place: Place) -> None:
-    """Neither `--drain` nor a grace is waited for: those would outlast the test, and
-    the process ends before them.
+def test_a_second_signal_stops_executions_at_once(place: Place) -> None:
+    """It waits neither for `--drain` nor for a grace, which are longer than the test's
+    bound.
     """
     place.declare(
         "stubborn", f"trap '' TERM; echo ready; {GATE}", "run_immediately", stop_grace="1h"
@@ -167,7 +165,7 @@ def test_a_second_signal_ends_it_now(place: Place) -> None:
     assert place.records()[-1]["event"] == "runner.stopped"
 
 
-def test_a_jobs_folder_that_comes_later_is_waited_for(place: Place) -> None:
+def test_a_runner_waits_for_a_missing_jobs_folder(place: Place) -> None:
     place.jobs.rmdir()
     runner = place.start()
     assert "there is no jobs folder" in place.console()
@@ -185,7 +183,7 @@ def test_a_jobs_folder_that_comes_later_is_waited_for(place: Place) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
-def test_on_a_full_disk_every_command_that_looks_says_that_nothing_fires(place: Place) -> None:
+def test_on_a_full_disk_every_viewing_command_says_that_nothing_fires(place: Place) -> None:
     disk = place.folder / "disk"
     disk.mkdir()
     if subprocess.run(
@@ -223,7 +221,7 @@ def _mount(*arguments: object) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
-def test_while_the_state_folder_is_read_only_nothing_starts_and_afterwards_it_goes_on(
+def test_nothing_starts_while_the_state_folder_is_read_only(
     place: Place,
 ) -> None:
     place.declare("tick", "true", SECONDLY)
@@ -252,7 +250,7 @@ def test_while_the_state_folder_is_read_only_nothing_starts_and_afterwards_it_go
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
-def test_a_disk_that_the_kernel_made_read_only_is_called_so_and_the_next_start_goes_on(
+def test_a_disk_that_turned_read_only_is_reported_and_the_next_start_continues(
     place: Place,
 ) -> None:
     image, disk = place.folder / "image", place.folder / "disk"
@@ -284,7 +282,7 @@ def test_a_disk_that_the_kernel_made_read_only_is_called_so_and_the_next_start_g
         subprocess.run(["umount", "--lazy", disk], check=False)
 
 
-def test_a_runner_that_gives_no_verdicts_is_reported_by_a_fire_that_is_overdue(
+def test_an_overdue_fire_reveals_a_runner_that_gives_no_verdicts(
     place: Place,
 ) -> None:
     place.declare("tick", "true", SECONDLY)

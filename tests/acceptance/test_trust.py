@@ -1,5 +1,5 @@
-"""As root, nothing is used that another user may change: each file that a runner reads
-or writes, and each command.
+"""As root, Runner uses no file that another user can change: each file that it reads or
+writes, and each command.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def given_away(path: Path) -> None:
 
 
 def linked_by_another(path: Path) -> None:
-    """Put a link of another user in the place of a file, to the file, or to where there is one."""
+    """Replace a file by another user's link to it, or create such a link."""
     aside = path.with_name(f"{path.name}.aside")
     if path.exists():
         path.rename(aside)
@@ -53,7 +53,7 @@ CHANGES = (opened, given_away, linked_by_another)
 
 @pytest.fixture
 def used(place: Place) -> Place:
-    """A place in which a runner has been, with all that it reads."""
+    """Return a place in which a runner has run, with every kind of file that it reads."""
     place.write("_defaults.yaml", "owner: finance\n")
     (place.jobs / "dates").write_text("2026-12-25\n")
     (place.jobs / "a.env").write_text("GIVEN=by the file\n")
@@ -82,7 +82,7 @@ def _problems(place: Place) -> list[str]:
         for each in ("store.sqlite3", "lock", "wake", "catalog.json", "outputs", "monitor.jsonl")
     ],
 )
-def test_commands_that_act_refuse_a_place_that_another_user_may_change_and_doctor_reports_it(
+def test_acting_commands_refuse_a_place_that_another_user_can_change(
     used: Place, name: str, change: Callable[[Path], None]
 ) -> None:
     before = used.log.read_bytes()
@@ -109,7 +109,7 @@ def test_commands_that_act_refuse_a_place_that_another_user_may_change_and_docto
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("name", ["plain.yaml", "_defaults.yaml", "dates", "a.env"])
-def test_a_file_that_another_user_may_change_harms_only_itself(
+def test_a_file_that_another_user_can_change_is_rejected_alone(
     used: Place, name: str, change: Callable[[Path], None]
 ) -> None:
     runner = used.start()
@@ -135,7 +135,7 @@ def test_a_file_that_another_user_may_change_harms_only_itself(
     assert used.stop(runner) == 0
 
 
-def test_a_parent_of_the_state_that_anybody_may_write_is_refused_unless_it_is_sticky(
+def test_a_world_writable_parent_of_the_state_is_refused_unless_it_is_sticky(
     used: Place,
 ) -> None:
     used.folder.chmod(0o777)
@@ -144,11 +144,9 @@ def test_a_parent_of_the_state_that_anybody_may_write_is_refused_unless_it_is_st
     assert used.run("exec", "plain").returncode == 0
 
 
-def test_a_link_that_waits_in_the_place_of_the_log_is_not_followed(
-    used: Place, tmp_path: Path
-) -> None:
-    """In a sticky folder everybody may put one there, before the runner makes its log,
-    or when it was rotated away.
+def test_a_link_at_the_path_of_the_log_is_not_followed(used: Place, tmp_path: Path) -> None:
+    """In a sticky folder anyone can create one, before the runner creates its log or
+    after a rotation.
     """
     public = tmp_path / "public"
     public.mkdir()
@@ -175,7 +173,7 @@ def test_a_link_that_waits_in_the_place_of_the_log_is_not_followed(
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 @pytest.mark.parametrize("name", [".git", ".git/config", ".git/HEAD", ".git/index"])
-def test_git_files_that_another_user_may_change_are_not_used(used: Place, name: str) -> None:
+def test_git_files_that_another_user_can_change_are_not_used(used: Place, name: str) -> None:
     for line in ("init -q", "add .", "commit -qm x"):
         subprocess.run([*GIT, *line.split()], cwd=used.folder, check=True)
     marker = used.folder / "ran"
@@ -194,7 +192,7 @@ def test_git_files_that_another_user_may_change_are_not_used(used: Place, name: 
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_commands_of_a_pipeline_check_what_others_may_write(
+def test_pipeline_commands_check_files_that_others_can_write(
     used: Place, change: Callable[[Path], None]
 ) -> None:
     for path in (used.jobs / "plain.yaml", used.folder / "runner.yaml"):
@@ -204,7 +202,7 @@ def test_commands_of_a_pipeline_check_what_others_may_write(
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_commands_that_only_look_show_the_runner_of_another_user(
+def test_viewing_commands_show_the_runner_of_another_user(
     used: Place, change: Callable[[Path], None]
 ) -> None:
     runner = used.start()

@@ -25,7 +25,7 @@ BROKEN = "process: {shell: x}\ntiming: {schedule: {frequency: dayly}}\n"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Go to a folder with a jobs.d of a good file and a broken one, and return it."""
+    """Change to a folder whose jobs.d has a good and a broken file, and return it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TZ", "UTC")
     jobs = tmp_path / "jobs.d"
@@ -39,7 +39,7 @@ def validate(*arguments: str, color: bool = False) -> Result:
     return CliRunner().invoke(validate_command, arguments, color=color)
 
 
-def test_a_person_is_shown_the_line_the_place_and_what_would_be_right(folder: Path) -> None:
+def test_a_problem_is_shown_with_its_line_its_place_and_its_fix(folder: Path) -> None:
     done = validate()
     assert done.exit_code == 1
     assert done.stdout.splitlines() == [
@@ -61,7 +61,7 @@ def test_colours_are_for_terminals_and_no_color_is_respected(
     assert "\x1b" not in validate(color=True).stdout
 
 
-def test_the_exit_code_is_0_1_or_2_whatever_the_form(folder: Path) -> None:
+def test_the_exit_code_is_the_same_in_each_output_form(folder: Path) -> None:
     for form in ("text", "json", "github", "sarif", "junit"):
         assert validate("jobs.d/good.yaml", "-o", form).exit_code == 0
         assert validate("-o", form).exit_code == 1
@@ -93,7 +93,7 @@ def test_pipelines_get_data_on_stdout_and_nothing_else(folder: Path) -> None:
     )
 
 
-def test_several_files_are_read_once_with_their_neighbours_and_only_theirs_is_told(
+def test_given_files_are_read_with_their_neighbours_and_only_their_problems_are_shown(
     folder: Path,
 ) -> None:
     (folder / "jobs.d" / "twin.yaml").write_text(f"name: good\n{GOOD}")

@@ -1,6 +1,4 @@
-"""The wheel, installed into a fresh environment and used from a folder that has nothing
-to do with this one.
-"""
+"""The wheel, installed into a fresh environment and used from an unrelated folder."""
 
 from __future__ import annotations
 
@@ -30,8 +28,8 @@ PIP = (sys.executable, "-m", "pip")
 
 
 def run(*command: str | Path, cwd: Path, timeout_s: float = BOUND_S) -> str:
-    """Run a command without anything of Runner's or Python's in its environment; return
-    what it printed.
+    """Run a command without Runner's and Python's variables in its environment; return
+    its output.
     """
     done = subprocess.run(
         command,
@@ -56,14 +54,14 @@ def bare(home: Path) -> dict[str, str]:
 
 
 def build(folder: Path, *options: str) -> Path:
-    """Build the wheel; return it."""
+    """Build the wheel; return its path."""
     run(*PIP, "wheel", "-q", "--no-deps", *options, "-w", folder, ROOT, cwd=folder)
     (wheel,) = folder.glob("yaml_job_runner-*.whl")
     return wheel
 
 
 def install(wheel: Path, *options: str) -> Path:
-    """Install a wheel into a fresh environment beside it; return the environment."""
+    """Install a wheel into a fresh environment next to it; return the environment."""
     environment = wheel.parent / "venv"
     # Without a pip of its own, which takes seconds to put there.
     venv.create(environment, with_pip=False)
@@ -81,9 +79,7 @@ def install(wheel: Path, *options: str) -> Path:
 
 
 def lend(requirements: Iterable[str], environment: Path) -> None:
-    """Put what is declared, and what that declares in turn, into an environment, as
-    links to what is installed here.
-    """
+    """Link the declared dependencies, and theirs, from this environment into another one."""
     (packages,) = environment.glob("lib/python*/site-packages")
     for requirement in requirements:
         name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
@@ -98,7 +94,7 @@ def lend(requirements: Iterable[str], environment: Path) -> None:
         lend(lent.requires or (), environment)
 
 
-def test_nothing_tells_to_install_the_project_that_has_our_name_on_the_package_index() -> None:
+def test_no_document_says_to_install_the_foreign_project_named_runner() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert (project["name"], list(project["scripts"])) == ("yaml-job-runner", ["runner"])
     told = [*DOCUMENTS, *(ROOT / "runner").rglob("*.py"), *(ROOT / "jobs.d").glob("*.yaml")]
@@ -119,12 +115,12 @@ def test_the_wheel_works_from_any_folder(tmp_path: Path) -> None:
 
 @pytest.mark.campaign
 @pytest.mark.timeout(BOUND_S)
-def test_the_wheel_works_with_what_the_package_index_has(tmp_path: Path) -> None:
+def test_the_wheel_works_with_dependencies_from_the_package_index(tmp_path: Path) -> None:
     check_use(install(build(tmp_path)) / "bin/runner", tmp_path)
 
 
 def check_use(installed: Path, tmp_path: Path) -> None:
-    """Use the command as its reader would, from the version to the first record."""
+    """Use the command as a reader would, from `--version` to the first record."""
     assert run(installed, "--version", cwd=tmp_path).startswith("runner ")
     for name in ("process-request", "monitor-record"):
         schema = json.loads(run(installed, "schema", name, cwd=tmp_path))

@@ -1,4 +1,4 @@
-"""The whole path as a person goes it: edit files, give commands, tail the log, stop and
+"""A whole session of a person: edit files, give commands, follow the log, stop and
 start again.
 """
 
@@ -26,8 +26,8 @@ timing: {{schedule: {{frequency: secondly}}}}
 
 
 def _next_after(place: Place, record: Record, request: str) -> Record:
-    """Wait for an execution of `request` scheduled after a record was written; a fire
-    that was missed is none.
+    """Wait for an execution of `request` scheduled after a record was written; ignore
+    misses.
     """
     found: list[Record] = wait_until(
         lambda: [
@@ -99,8 +99,8 @@ def test_from_the_first_file_to_a_second_start(place: Place) -> None:
     assert len(place.events("execution.started", "welcome")) == 1
 
 
-def test_an_edit_is_live_while_others_run_without_anybody_asking(place: Place) -> None:
-    """How quickly is measured by the benchmarks; here only a hang is too slow."""
+def test_an_edit_comes_into_force_while_other_requests_run(place: Place) -> None:
+    """The benchmarks measure how quickly; here only a hang is too slow."""
     place.write("tick.yaml", TICK.format(word="one"))
     place.start()
     place.await_finished("tick", status="success")
@@ -114,7 +114,7 @@ def _utc(epoch_s: float) -> str:
     return instant_text(datetime.fromtimestamp(epoch_s, UTC))
 
 
-def test_a_process_is_told_who_it_is(place: Place) -> None:
+def test_a_process_gets_its_identity_in_its_environment(place: Place) -> None:
     place.write(
         "who.yaml",
         """
@@ -148,7 +148,7 @@ timing: run_immediately
     assert record["context"] == {"client": "acme", "organization": "north"}
 
 
-def test_what_cannot_start_leaves_an_error_that_says_so(place: Place) -> None:
+def test_a_process_that_cannot_start_leaves_an_error_with_the_reason(place: Place) -> None:
     place.write("program.yaml", "process: {command: [no-such-program]}\ntiming: run_immediately\n")
     place.write(
         "folder.yaml", "process: {shell: 'true', directory: nowhere}\ntiming: run_immediately\n"
@@ -200,8 +200,8 @@ def _counts(place: Place) -> tuple[int, int]:
 
 
 def test_a_timeout_ends_the_whole_tree(place: Place) -> None:
-    """Its stop signal is one that nobody heeds, from the first moment on: a trap might
-    be set after the timeout.
+    """The stop signal is one that the processes ignore from the start: a trap might be
+    set after the timeout.
     """
     place.write(
         "stubborn.yaml",

@@ -1,4 +1,4 @@
-"""The zone that fires: commands compute in it from any shell, and its changes neither
+"""The runner's zone: commands compute in it from any shell, and its changes neither
 lose nor repeat a fire.
 """
 
@@ -54,13 +54,13 @@ def test_commands_compute_in_the_zone_of_the_runner(place: Place, way: str) -> N
         assert told.count(EASTERN) == 1 and "UTC" in told, (arguments, told)
 
 
-def test_a_command_in_the_zone_of_the_runner_says_nothing_of_zones(place: Place) -> None:
+def test_a_command_in_the_zone_of_the_runner_prints_no_zone_note(place: Place) -> None:
     place.declare("nightly", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
     place.start()
     assert place.run("ls").stderr == ""
 
 
-def test_two_names_of_one_zone_are_no_difference(place: Place) -> None:
+def test_two_names_of_one_zone_are_equal(place: Place) -> None:
     place.declare("a", "true", {"schedule": {"frequency": "daily", "at": "15:30"}})
     place.environment["TZ"] = "Etc/UTC"
     assert place.stop(place.start()) == 0
@@ -70,7 +70,7 @@ def test_two_names_of_one_zone_are_no_difference(place: Place) -> None:
     assert "the zone of this shell is Europe/London" in place.run("next").stderr
 
 
-def test_a_zone_that_is_given_counts_where_no_runner_is_running(place: Place) -> None:
+def test_a_given_zone_counts_without_a_runner(place: Place) -> None:
     place.declare("nightly", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
     place.stop(place.start("--timezone", EASTERN))
     (last,) = place.items("next", "-n", "1")
@@ -78,7 +78,7 @@ def test_a_zone_that_is_given_counts_where_no_runner_is_running(place: Place) ->
     assert (last["zone"], given["zone"]) == (EASTERN, "Europe/Madrid")
 
 
-def test_an_expression_is_explained_in_the_zone_that_is_given(place: Place) -> None:
+def test_an_expression_is_explained_in_the_given_zone(place: Place) -> None:
     place.start("--timezone", EASTERN)
     (here,) = place.items("explain", "0 2 * * *")
     (there,) = place.items("explain", "0 2 * * *", "--timezone", "Europe/Madrid")
@@ -91,24 +91,22 @@ def test_a_runner_that_starts_in_another_zone_misses_nothing_that_was_never_due(
     passed = datetime.now(UTC) - timedelta(minutes=5)
     place.declare("nightly", "true", {"schedule": {"frequency": "daily", "at": f"{passed:%H:%M}"}})
     place.stop(place.start("--timezone", EASTERN))
-    with_store_of_yesterday(place)
+    with_old_verdicts(place)
     place.start("--timezone", "UTC")
     (listed,) = place.items("ls")
     assert listed["sync"] == "in sync"
     assert place.finished("nightly") == []
 
 
-def with_store_of_yesterday(place: Place) -> None:
-    """Let the last verdict of every request be two hours ago, as if the runner had been
-    down since then.
-    """
+def with_old_verdicts(place: Place) -> None:
+    """Set the last verdict of every request two hours back, as after two hours of downtime."""
     with closing(sqlite3.connect(place.state / "store.sqlite3")) as connection, connection:
         connection.execute("UPDATE requests SET fired_through = fired_through - 7200000000")
 
 
 class Zones:
-    """A private folder of zone data (PYTHONTZPATH) in which Test/City has the offset
-    that a test gives it.
+    """A private zone-data folder (PYTHONTZPATH) in which Test/City has the offset that
+    a test sets.
     """
 
     key = "Test/City"
@@ -119,8 +117,8 @@ class Zones:
         place.environment |= {"PYTHONTZPATH": str(place.folder / "zoneinfo"), "TZ": self.key}
 
     def put(self, hours: int) -> None:
-        """Replace the zone data: the clocks are so many hours ahead of UTC (the sign of
-        Etc/GMT is reversed).
+        """Replace the zone data: the clocks are so many hours ahead of UTC (Etc/GMT
+        reverses the sign).
         """
         raw = files("tzdata.zoneinfo.Etc").joinpath(f"GMT-{hours}").read_bytes()
         new = self._file.with_name(".new")
@@ -128,20 +126,20 @@ class Zones:
         new.rename(self._file)
 
     def cut_off(self) -> None:
-        """Leave half of the file, as while it is being copied."""
+        """Leave half of the file, as a copy in progress does."""
         self._file.write_bytes(self._file.read_bytes()[:-1])
 
 
 @pytest.fixture
 def zones(place: Place) -> Zones:
-    """Zone data of a city three hours ahead of UTC, which is the zone of every command."""
+    """Return zone data of a city three hours ahead of UTC, which every command uses."""
     made = Zones(place)
     made.put(3)
     return made
 
 
 def wall(ahead: timedelta, *, hours: int) -> str:
-    """Return the time of day that clocks so many hours ahead of UTC show some time from now."""
+    """Return the time of day, some time from now, on clocks so many hours ahead of UTC."""
     return f"{datetime.now(UTC) + ahead + timedelta(hours=hours):%H:%M:%S}"
 
 
@@ -160,9 +158,7 @@ def await_new_data(place: Place, *, count: int = 1) -> None:
     wait_until(said, what="the runner noticed the zone data")
 
 
-def test_new_zone_data_is_noticed_and_told_and_moves_the_fires_to_come(
-    place: Place, zones: Zones
-) -> None:
+def test_new_zone_data_is_reported_and_moves_upcoming_fires(place: Place, zones: Zones) -> None:
     place.declare(
         "daily",
         "true",
@@ -186,7 +182,7 @@ def test_new_zone_data_is_noticed_and_told_and_moves_the_fires_to_come(
     assert place.events("execution.finished") == []
 
 
-def test_what_new_zone_data_puts_into_the_past_is_neither_run_nor_missed(
+def test_a_fire_that_new_zone_data_moves_into_the_past_gets_no_verdict(
     place: Place, zones: Zones
 ) -> None:
     at = wall(timedelta(minutes=30), hours=3)
@@ -194,7 +190,7 @@ def test_what_new_zone_data_puts_into_the_past_is_neither_run_nor_missed(
         "daily", "true", {"schedule": {"frequency": "daily", "at": at, "misfire": "fire_once"}}
     )
     place.stop(place.start())
-    with_store_of_yesterday(place)
+    with_old_verdicts(place)
     place.start()
     fire = next_fire(place)
     zones.put(4)
@@ -212,7 +208,7 @@ def test_a_restart_under_new_zone_data_runs_and_misses_nothing_that_was_never_du
     )
     place.stop(place.start())
     fire = next_fire(place)
-    with_store_of_yesterday(place)
+    with_old_verdicts(place)
     zones.put(4)
     place.start()
     await_new_data(place)
@@ -246,7 +242,9 @@ def test_a_time_of_day_that_has_run_does_not_run_again_when_new_zone_data_repeat
     assert len(place.events("execution.finished")) == 2
 
 
-def test_zone_data_that_is_being_copied_harms_nothing(place: Place, zones: Zones) -> None:
+def test_zone_data_that_is_being_copied_is_ignored_until_it_is_whole(
+    place: Place, zones: Zones
+) -> None:
     place.declare(
         "daily",
         "true",
@@ -276,7 +274,7 @@ def test_doctor_reports_a_runner_with_other_zone_data_than_the_disk(
     ) == 1
 
 
-def test_the_zone_of_the_system_is_followed_while_the_runner_runs(place: Place) -> None:
+def test_a_running_runner_follows_the_zone_of_the_system(place: Place) -> None:
     localtime = place.folder / "localtime"
     localtime.symlink_to(f"/usr/share/zoneinfo/{EASTERN}")
     place.environment["TZ"] = f":{localtime}"
@@ -299,7 +297,7 @@ def test_the_zone_of_the_system_is_followed_while_the_runner_runs(place: Place) 
     assert place.events("execution.finished") == []
 
 
-def test_a_zone_that_is_given_stays_whatever_the_system_has(place: Place) -> None:
+def test_a_given_zone_stays_when_the_zone_of_the_system_changes(place: Place) -> None:
     localtime = place.folder / "localtime"
     localtime.symlink_to(f"/usr/share/zoneinfo/{EASTERN}")
     place.environment["TZ"] = f":{localtime}"
@@ -314,7 +312,7 @@ def test_a_zone_that_is_given_stays_whatever_the_system_has(place: Place) -> Non
 @pytest.mark.skipif(
     run(["unshare", "-m", "true"]).returncode != 0, reason="a mount namespace takes root"
 )
-def test_etc_localtime_is_followed_while_the_runner_runs(place: Place) -> None:
+def test_a_running_runner_follows_etc_localtime(place: Place) -> None:
     etc = place.folder / "etc"
     etc.mkdir()
     (etc / "passwd").write_bytes(Path("/etc/passwd").read_bytes())
@@ -333,7 +331,7 @@ def test_etc_localtime_is_followed_while_the_runner_runs(place: Place) -> None:
 
 
 def await_zone(place: Place, link: Path, key: str) -> None:
-    """Let a link lead to another zone, and wait until the runner goes by it."""
+    """Point a link at another zone, and wait until the runner uses it."""
     new = link.with_name("new")
     new.symlink_to(f"/usr/share/zoneinfo/{key}")
     new.rename(link)
