@@ -185,10 +185,13 @@ def test_a_command_waits_for_a_store_that_is_being_created_or_reports_it(place: 
     place.declare("a", "true", DAILY)
     place.state.mkdir(mode=0o700)
     with take_lock(place.state):
-        told = place.run("kill", "a")
-        assert (told.returncode, told.stderr.endswith("is only starting; ask again\n")) == (4, True)
+        reported = place.run("kill", "a")
+        assert (reported.returncode, reported.stderr.endswith("is only starting; ask again\n")) == (
+            4,
+            True,
+        )
         create_file(database_path(place.state))
-        assert place.run("kill", "a").stderr == told.stderr
+        assert place.run("kill", "a").stderr == reported.stderr
         pressed = place.begin("unschedule", "a")
     assert end_of(pressed) == (0, b"a: unscheduled (differs from its file)\n", "")
 
@@ -216,12 +219,12 @@ def test_a_command_without_a_runner_applies_after_the_changes_of_the_file(
         lambda: len(place.records()) > before + 1,
         what="the command's record, which comes after its answer",
     )
-    told = [
+    reported = [
         record["event"]
         for record in place.records()[before:]
         if record["event"].startswith("request.")
     ]
-    assert told == ["request.scheduled"], "the start had nothing left to say of the files"
+    assert reported == ["request.scheduled"], "the start had nothing left to say of the files"
     items = {item["request"]: item for item in place.items("ls")}
     assert "T03:00:00" in items["daily"]["scheduled_for"]
     assert items["once"]["status"] == "complete"

@@ -42,9 +42,9 @@ def test_before_the_last_execution_starts_the_console_says_that_this_fire_is_the
     place.await_finished("once")
     assert place.stop(runner) == 0
     lines = [line[10:] for line in place.console().splitlines()]
-    told = [line for line in lines if "once" in line.split() and "scheduled" not in line]
-    assert told[0] == "· once  no more fires: the fire that is due now is the last one"
-    assert told[1].startswith("▶ once  started") and told[2].startswith("✓ once  success")
+    reported = [line for line in lines if "once" in line.split() and "scheduled" not in line]
+    assert reported[0] == "· once  no more fires: the fire that is due now is the last one"
+    assert reported[1].startswith("▶ once  started") and reported[2].startswith("✓ once  success")
     assert "· over  no more fires" in lines
     assert "complete" not in place.console()
     for command in (["ls"], ["show", "once"], ["status"], ["explain", "once"]):

@@ -102,7 +102,7 @@ def well_delivered(folder: Path, files: int) -> set[str]:
             )
             if is_good(found) and len(reloads) == 1 and not refused:
                 well.add(delivery.name)
-            else:  # what is told of it late is not to be taken for the next
+            else:  # a late note of it must not count for the next
                 subprocess.run(
                     [*RUNNER, "reload"],
                     env=service.environment,
@@ -202,7 +202,7 @@ class Notes:
         before = self._closed[path.name]
         path.write_text(text)
         wait_until(
-            lambda: self._closed[path.name] > before, what=f"{path} is told of"
+            lambda: self._closed[path.name] > before, what=f"{path} is noticed"
         )  # the last thing that is
         runner.wait(at_most_s=0.0)
 
@@ -212,7 +212,7 @@ class Notes:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Notes:
+def reported(monkeypatch: pytest.MonkeyPatch) -> Notes:
     return Notes(monkeypatch)
 
 
@@ -252,18 +252,18 @@ def test_requests_of_a_folder_that_disappears_are_kept_until_it_returns(
 
 
 def test_the_index_lock_of_git_delays_a_reload_by_ten_seconds_at_most(
-    jobs: Path, clock: GivenClock, told: Notes
+    jobs: Path, clock: GivenClock, reported: Notes
 ) -> None:
     git(jobs.parent, "init", "-q")
     with started(jobs, clock) as runner:
         lock = jobs.parent / ".git" / "index.lock"
         lock.touch()
-        told.declare(jobs, runner, "two")
+        reported.declare(jobs, runner, "two")
         taken_s = seconds_until(
             lambda: "two" in runner.registry.requests, runner, clock, within_s=17.0
         )
         assert taken_s >= 10.0
-        told.declare(jobs, runner, "three")
+        reported.declare(jobs, runner, "three")
         seconds_until(lambda: clock.passed_s > taken_s + 2.0, runner, clock, within_s=3.0)
         assert "three" not in runner.registry.requests
         lock.unlink()
@@ -271,28 +271,28 @@ def test_the_index_lock_of_git_delays_a_reload_by_ten_seconds_at_most(
 
 
 def test_other_files_that_change_in_the_folder_do_not_delay_an_edit(
-    jobs: Path, clock: GivenClock, told: Notes
+    jobs: Path, clock: GivenClock, reported: Notes
 ) -> None:
     """A process may write its own files into the folder of its request."""
     with started(jobs, clock) as runner:
 
         def is_live() -> bool:
-            told.of(jobs / "output.txt", runner, f"{clock.passed_s}")
+            reported.of(jobs / "output.txt", runner, f"{clock.passed_s}")
             return "two" in runner.registry.requests
 
         seconds_until(lambda: is_live() or clock.passed_s > 0.3, runner, clock, within_s=1.0)
-        told.declare(jobs, runner, "two")
+        reported.declare(jobs, runner, "two")
         seconds_until(is_live, runner, clock, within_s=1.2)
 
 
 @pytest.mark.timeout(240)
 def test_a_folder_that_never_stops_changing_is_read_after_ten_seconds(
-    jobs: Path, clock: GivenClock, told: Notes
+    jobs: Path, clock: GivenClock, reported: Notes
 ) -> None:
     with started(jobs, clock) as runner:
 
         def is_live() -> bool:
-            told.declare(jobs, runner, "one", f"{clock.passed_s}")
+            reported.declare(jobs, runner, "one", f"{clock.passed_s}")
             return runner.registry.requests["one"].description != ""
 
         taken_s = seconds_until(is_live, runner, clock, within_s=12.0)
@@ -304,7 +304,7 @@ def description_of(runner: Runner, name: str) -> str | None:
 
 
 def test_an_edit_behind_a_link_is_in_force_within_a_second(
-    jobs: Path, clock: GivenClock, told: Notes
+    jobs: Path, clock: GivenClock, reported: Notes
 ) -> None:
     for revision in ("1", "2"):
         (jobs.parent / "revisions" / revision).mkdir(parents=True)
@@ -316,11 +316,11 @@ def test_an_edit_behind_a_link_is_in_force_within_a_second(
     declare(jobs.parent / "team", "linked")
     (jobs / "team").symlink_to("../team")
     with started(jobs, clock) as runner:
-        told.of(jobs.parent / "team" / "linked.yaml", runner, text_of("edited"))
+        reported.of(jobs.parent / "team" / "linked.yaml", runner, text_of("edited"))
         seconds_until(
             lambda: description_of(runner, "linked") == "edited", runner, clock, within_s=1.0
         )
-        told.of(jobs.parent / "revisions" / "1" / "chained.yaml", runner, text_of("edited"))
+        reported.of(jobs.parent / "revisions" / "1" / "chained.yaml", runner, text_of("edited"))
         seconds_until(
             lambda: description_of(runner, "chained") == "edited", runner, clock, within_s=1.0
         )
@@ -330,14 +330,16 @@ def test_an_edit_behind_a_link_is_in_force_within_a_second(
         is_woken.register(runner._parts.wakeups.folder_changes, select.POLLIN)
         wait_until(lambda: is_woken.poll(10), what="the flip is notified")
         seconds_until(lambda: description_of(runner, "chained") == "2", runner, clock, within_s=1.0)
-        told.of(jobs.parent / "revisions" / "2" / "chained.yaml", runner, text_of("edited again"))
+        reported.of(
+            jobs.parent / "revisions" / "2" / "chained.yaml", runner, text_of("edited again")
+        )
         seconds_until(
             lambda: description_of(runner, "chained") == "edited again", runner, clock, within_s=1.0
         )
 
 
 def test_an_edit_of_a_dates_file_outside_the_folder_is_in_force_within_a_second(
-    jobs: Path, clock: GivenClock, told: Notes
+    jobs: Path, clock: GivenClock, reported: Notes
 ) -> None:
     dates = jobs.parent / "holidays.txt"
     dates.write_text("2026-12-25\n")
@@ -345,7 +347,7 @@ def test_an_edit_of_a_dates_file_outside_the_folder_is_in_force_within_a_second(
     (jobs / "one.yaml").write_text(text_of("") + timing)
     with started(jobs, clock) as runner:
         first = runner.registry.requests["one"]
-        told.of(dates, runner, "2026-12-26\n")
+        reported.of(dates, runner, "2026-12-26\n")
         seconds_until(lambda: runner.registry.requests["one"] != first, runner, clock, within_s=1.0)
 
 

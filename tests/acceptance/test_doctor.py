@@ -209,10 +209,12 @@ def test_root_refuses_world_writable_requests(subject: Subject, command: list[st
     done = CliRunner().invoke(
         cli, [*command, "--jobs", str(subject.jobs), "--state", str(subject.state)]
     )
-    told = f"{done.exception} {done.stderr}"  # `exec` tells it itself, with an exit code of its own
+    reported = (
+        f"{done.exception} {done.stderr}"  # `exec` tells it itself, with an exit code of its own
+    )
     assert isinstance(done.exception, RefusedError) or done.exit_code == 125
-    assert f"anybody may write {subject.jobs}, " in told
-    assert f"chmod o-w {subject.jobs}" in told
+    assert f"anybody may write {subject.jobs}, " in reported
+    assert f"chmod o-w {subject.jobs}" in reported
     assert (subject.state / "monitor.jsonl").read_bytes() == before
 
 

@@ -147,11 +147,11 @@ def test_exec_without_a_runner_leaves_executions_of_the_former_runner_alone(plac
 
     done = place.run("exec", "mine")
     assert (done.returncode, done.stdout) == (0, "done\n")
-    told = [(record["event"], record["request"]) for record in place.records()[count:]]
+    reported = [(record["event"], record["request"]) for record in place.records()[count:]]
     if running["request"] == "first":
         # That its former process has ended is all it may tell beside its own.
-        told = [each for each in told if each != ("execution.finished", "first")]
-    assert told == [("execution.started", "mine"), ("execution.finished", "mine")]
+        reported = [each for each in reported if each != ("execution.finished", "first")]
+    assert reported == [("execution.started", "mine"), ("execution.finished", "mine")]
 
     place.start()
     assert len(place.await_finished("waits")) == 1

@@ -165,8 +165,8 @@ def test_explain_of_a_renamed_request_knows_its_records_under_the_former_name(pl
     place.write("new.yaml", json.dumps(secondly | {"formerly": "old"}))
     place.await_finished("new")
     assert place.stop(runner) == 0
-    told = explained(place, "new", "--at", second(record))
-    assert ([each["cause"] for each in told["because"]], told["executions"]) == (
+    reported = explained(place, "new", "--at", second(record))
+    assert ([each["cause"] for each in reported["because"]], reported["executions"]) == (
         ["ran"],
         [record["execution"]],
     )
@@ -196,7 +196,7 @@ def test_explain_says_that_no_runner_was_running(place: Place, by: signal.Signal
     second_process = place.start()
     wait_until(
         lambda: any(_covers(record, at) for record in place.finished("tick")),
-        what="it is told as missed",
+        what="it is recorded as missed",
     )
     assert causes(place, "tick", at) == ["missed", "runner_down"]
     text = place.run("explain", "tick", "--at", at).stdout

@@ -102,8 +102,8 @@ def test_the_report_as_json_lines(place: Place) -> None:
     result = imported(
         place, "crontab", str(SAMPLES / "maria.crontab"), "--output", "json", "--dry-run"
     )
-    told = items(result)
-    requests = {item["request"]: item for item in told if "severity" not in item}
+    reported = items(result)
+    requests = {item["request"]: item for item in reported if "severity" not in item}
     assert requests["agent"] == {
         "request": "agent",
         "line": 15,
@@ -113,7 +113,7 @@ def test_the_report_as_json_lines(place: Place) -> None:
     }
     assert requests["line-19"] | {"text": None} == requests["line-19"]
     assert requests["line-19"]["file"] is None
-    remarks = [item for item in told if "severity" in item]
+    remarks = [item for item in reported if "severity" in item]
     assert {item["severity"] for item in remarks} == {"changed", "differs", "note"}
     (reboot,) = (item for item in remarks if item["request"] == "agent")
     assert reboot.keys() == {"line", "severity", "message", "suggestion", "request"}

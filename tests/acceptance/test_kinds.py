@@ -23,7 +23,7 @@ CALLED = """
 import json
 import os
 
-def told(year: int, ledger: str = "main") -> dict:
+def reported(year: int, ledger: str = "main") -> dict:
     print("closing", year)
     return {"year": year, "ledger": ledger}
 
@@ -97,7 +97,7 @@ FAILED = {"status": "error", "reason": "exit_code", "exit_code": 1}
 UNSTARTED = {"status": "error", "reason": "spawn_failed", "exit_code": None}
 KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
     "callable": (
-        {"python": "called:told", "params": {"year": 2026, "rows": [1]}},
+        {"python": "called:reported", "params": {"year": 2026, "rows": [1]}},
         {
             "status": "success",
             "message": "returned {'year': 2026, 'ledger': 'main'}",
@@ -113,7 +113,7 @@ KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
         },
     ),
     "no-module": (
-        {"python": "uncalled:told"},
+        {"python": "uncalled:reported"},
         {
             **FAILED,
             "message": re.compile(
@@ -122,8 +122,11 @@ KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
         },
     ),
     "param-missing": (
-        {"python": "called:told"},
-        {**FAILED, "message": "called:told needs 'year', which `params` does not give it by name"},
+        {"python": "called:reported"},
+        {
+            **FAILED,
+            "message": "called:reported needs 'year', which `params` does not give it by name",
+        },
     ),
     "environment": (
         {
@@ -231,8 +234,8 @@ def test_run_as_gives_all_ids_of_the_user_and_no_access_to_other_files(place: Pl
     runner = place.start()
     nobody = pwd.getpwnam("nobody")
     groups = [grp.getgrgid(number).gr_name for number in os.getgrouplist("nobody", nobody.pw_gid)]
-    told = [nobody.pw_dir, "nobody", "nobody", "nobody", *groups]
-    assert _only(place, "other")["output_tail"].split() == told
+    reported = [nobody.pw_dir, "nobody", "nobody", "nobody", *groups]
+    assert _only(place, "other")["output_tail"].split() == reported
     unread = (
         f"run_as: that user may not read '{private}/runner/execution/child/calling.py', "
         f"a part of this runner"
@@ -288,9 +291,9 @@ def test_under_run_as_the_environment_is_that_of_a_login(
         "FILED": "***",
         "SAID": "request",
     }
-    told = {"EXECUTION_ID", "REQUEST", "SCHEDULED_FOR", "CHANNEL", "ATTEMPT"}
+    reported = {"EXECUTION_ID", "REQUEST", "SCHEDULED_FOR", "CHANNEL", "ATTEMPT"}
     assert {name for name in environment if name.startswith("RUNNER_")} == {
-        f"RUNNER_{name}" for name in told
+        f"RUNNER_{name}" for name in reported
     }
     path = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
     assert _only(place, "root")["output_tail"] == f"{path}\n"

@@ -21,7 +21,7 @@ from runner.values import parse_instant
 NOW = "run_immediately"
 MARK = "MISBEHAVING_TEST"
 LONGEST_LINE = 32 * 1024
-BESIDE = {"schedule": {"frequency": "secondly", "misfire": "fire_all"}}
+NEIGHBOUR = {"schedule": {"frequency": "secondly", "misfire": "fire_all"}}
 LATENESS_S = 30.0  # on a busy machine; whoever waits for one of the programs is later
 QUICK = 50
 _IGNORED_BY_DEFAULT = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
@@ -74,7 +74,7 @@ def _marked(place: Place) -> Iterator[int]:
 
 def _check_neighbours(place: Place) -> None:
     """Check that the neighbouring requests missed no fire and waited for no program."""
-    records = place.finished("beside")
+    records = place.finished("neighbour")
     instants = [parse_instant(record["scheduled_for"]) for record in records]
     assert sorted(instants) == [
         min(instants) + timedelta(seconds=number) for number in range(len(instants))
@@ -92,7 +92,7 @@ def test_each_program_leaves_only_its_record_and_delays_no_other(place: Place) -
     for program in PROGRAMS.values():
         _write_files(place, program)
     (place.folder / "perch").mkdir()
-    place.declare("beside", "true", BESIDE)
+    place.declare("neighbour", "true", NEIGHBOUR)
     runner = place.start()
     records = _await_all(
         place, {*PROGRAMS, *quick}, within_s=50
@@ -106,7 +106,7 @@ def test_each_program_leaves_only_its_record_and_delays_no_other(place: Place) -
     wait_until(
         lambda: {output.stat().st_size for output in bounded} == {LIMIT}, what="outputs are cut"
     )
-    place.await_finished("beside", count=2)
+    place.await_finished("neighbour", count=2)
     assert place.stop(runner) == 0
     assert not list(_marked(place))
 
@@ -123,7 +123,7 @@ def test_each_program_leaves_only_its_record_and_delays_no_other(place: Place) -
         "state",
         "console.1",
     }
-    assert {path.name for path in place.jobs.iterdir()} == {"programs.yaml", "beside.yaml"}
+    assert {path.name for path in place.jobs.iterdir()} == {"programs.yaml", "neighbour.yaml"}
 
 
 @pytest.mark.campaign
@@ -139,8 +139,8 @@ def test_each_signal_that_ends_a_process_is_recorded(place: Place) -> None:
     runner = place.start()
     records = _await_all(place, {f"dies-{number}" for number in numbers}, within_s=120)
     assert place.stop(runner) == 0
-    told = {name: (record["reason"], record["signal"]) for name, record in records.items()}
-    assert told == {f"dies-{number}": ("signal", number) for number in numbers}
+    reported = {name: (record["reason"], record["signal"]) for name, record in records.items()}
+    assert reported == {f"dies-{number}": ("signal", number) for number in numbers}
     assert all(record["message"].startswith("ended by signal ") for record in records.values())
 
 

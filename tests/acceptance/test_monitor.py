@@ -87,9 +87,9 @@ def test_monitor_follow_begins_with_running_executions_and_shows_each_once(
         seen.append(json.loads(following.stdout.readline()))
     following.send_signal(signal.SIGINT)
     assert end_of(following) == (0, b"", "")
-    told = [(record["request"], record["status"]) for record in seen]
+    reported = [(record["request"], record["status"]) for record in seen]
     ends = [("quick", "success"), ("slow", "success")]
-    assert told == [
+    assert reported == [
         ("slow", "processing"),
         *([("quick", "processing")] if is_about_starts else ends),
     ]

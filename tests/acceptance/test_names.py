@@ -31,11 +31,11 @@ def test_each_command_that_takes_a_name_says_what_is_wrong_with_its_file(broken:
             ("torn", "torn.yaml:1:18: ", "'"),
         ):
             done = broken.run(*command.split(), name)
-            told = done.stdout + done.stderr
+            reported = done.stdout + done.stderr
             if (command, name) != ("show", "pwd"):
                 assert done.returncode == code, (command, name, done)
-            assert place_of in told and fix in told, (command, name, told)
-            assert "no request" not in told, (command, name, told)
+            assert place_of in reported and fix in reported, (command, name, reported)
+            assert "no request" not in reported, (command, name, reported)
 
 
 def test_each_command_that_takes_a_name_suggests_a_near_one(broken: Place) -> None:

@@ -199,8 +199,8 @@ def test_the_runner_does_what_plan_live_announced(place: Place) -> None:
     place.open_gate()
     (finished,) = place.await_finished("old")
     assert finished["status"] == "success"
-    (told,) = [record for record in place.records() if record.get("request") == "new"]
-    assert (told["event"], told["message"]) == ("request.completed", "renamed from old")
+    (reported,) = [record for record in place.records() if record.get("request") == "new"]
+    assert (reported["event"], reported["message"]) == ("request.completed", "renamed from old")
     assert "1 renamed: old → new" in place.events("runner.reloaded")[0]["message"]
     assert not place.events("request.removed")
     place.stop(place.running[-1])
@@ -215,7 +215,7 @@ def test_the_runner_does_what_plan_live_announced(place: Place) -> None:
     for item in found[:-1]:
         runs = len(item["runs"])
         assert not runs or len(place.await_finished(item["request"], count=runs)) == runs
-    for item in found[:-1]:  # what was told at the start stands before the end of what ran
+    for item in found[:-1]:  # reports of the start precede the end of executions
         events = [
             record["event"]
             for record in place.records()[count:]

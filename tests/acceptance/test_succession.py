@@ -33,7 +33,7 @@ def _member(name: str, shell: str, **process: Any) -> dict[str, Any]:
     return {"name": name, "shell": shell, **process}
 
 
-def _told(records: list[Record], *names: str) -> list[tuple[Any, ...]]:
+def _reported(records: list[Record], *names: str) -> list[tuple[Any, ...]]:
     return [tuple(record[name] for name in names) for record in records]
 
 
@@ -59,7 +59,7 @@ def test_members_run_in_order_as_one_execution_and_continue_after_a_failure(
     assert done.stderr == "runner: chain: 1 of 3 members failed\n"
     records = place.events("execution.finished")
     group = records[-1]
-    assert _told(records, "process", "status", "reason", "channel", "sequence", "group") == [
+    assert _reported(records, "process", "status", "reason", "channel", "sequence", "group") == [
         ("chain/one", "success", None, "group", 1, group["execution"]),
         ("chain/two", "error", "exit_code", "group", 2, group["execution"]),
         ("leaf", "success", None, "group", 3, group["execution"]),
@@ -111,7 +111,7 @@ def test_stop_on_failure_ends_a_group_and_groups_can_be_nested(
     _group(place, "outer", [{"request": "inner"}, _member("last", "true")])
     assert place.run("exec", "outer").returncode == 1
     records = place.events("execution.finished", "outer")
-    assert _told(records, "process", "status", "message") == [
+    assert _reported(records, "process", "status", "message") == [
         ("inner/a", "error", "exit code 1"),
         ("inner", "error", "1 of 1 member failed; 1 more did not run"),
         ("outer/last", "success", None),
@@ -140,7 +140,7 @@ def test_a_member_and_its_group_each_have_their_own_guard(
     place.open_gate()
     assert (end_of(leaf)[0], end_of(chain)[0]) == (0, 1)
     (skipped,) = place.finished("chain", process="leaf")
-    assert _told([skipped], "status", "reason", "started") == [("skipped", "concurrent", None)]
+    assert _reported([skipped], "status", "reason", "started") == [("skipped", "concurrent", None)]
     (group,) = place.finished("chain", status="error")
     assert group["message"] == "1 of 2 members failed"
     assert place.stop(runner) == 0
@@ -162,11 +162,11 @@ def test_a_skipped_fire_causes_no_retry_and_no_on_failure(place: Place) -> None:
         "tick", "exit 3", SECONDLY, top={"on_failure": {"request": "page"}}, prevent_concurrent=True
     )
     place.open_gate()
-    (told, *_) = place.await_finished("page")
+    (reported, *_) = place.await_finished("page")
     assert place.stop(runner) == 0
     assert {each["requested_by"] for each in place.finished("page")} == {"on_failure of tick"}
     first_failure = place.finished("tick", status="error")[0]
-    assert told["time"] >= first_failure["time"], (
+    assert reported["time"] >= first_failure["time"], (
         "the pager was called only once something had failed"
     )
     skipped = place.finished("tick", status="skipped")
@@ -194,17 +194,17 @@ def test_kill_and_timeout_end_a_whole_group(place: Place) -> None:
     wait_until(lambda: place.finished("waits"), what="the first attempt has failed")
     assert place.run("kill", "killed", "waits").returncode == 0
     place.await_finished("killed", count=2)
-    assert _told(place.finished("killed"), "process", "status", "message") == [
+    assert _reported(place.finished("killed"), "process", "status", "message") == [
         ("killed/a", "killed", f"killed by {PERSON}"),
         ("killed", "killed", f"killed by {PERSON}"),
     ]
     place.await_finished("late", count=2)
-    assert _told(place.finished("late"), "process", "reason", "message") == [
+    assert _reported(place.finished("late"), "process", "reason", "message") == [
         ("late/a", "timeout", "stopped after the timeout of its group"),
         ("late", "timeout", "stopped after its timeout of 700ms"),
     ]
     place.await_finished("waits", count=3)
-    assert _told(place.finished("waits")[1:], "process", "status", "attempt", "message") == [
+    assert _reported(place.finished("waits")[1:], "process", "status", "attempt", "message") == [
         ("waits/a", "killed", 2, f"killed by {PERSON} while it waited to start"),
         ("waits", "killed", 1, f"killed by {PERSON}"),
     ]
@@ -227,12 +227,12 @@ def test_after_a_crash_a_running_group_ends_with_its_member_and_a_waiting_one_ru
     place.open_gate()
     runner = place.start()
     place.await_finished("cut", count=2)
-    assert _told(place.finished("cut"), "process", "status", "reason") == [
+    assert _reported(place.finished("cut"), "process", "status", "reason") == [
         ("cut/a", "system_restart", "runner_lost"),
         ("cut", "system_restart", "runner_lost"),
     ]
     place.await_finished("on", group=None)
-    *failed, last, second, group = _told(place.finished("on"), "process", "status", "attempt")
+    *failed, last, second, group = _reported(place.finished("on"), "process", "status", "attempt")
     assert failed == [("on/a", "error", number) for number in range(1, len(failed) + 1)]
     assert last == ("on/a", "success", len(failed) + 1)
     assert (second, group) == (("on/b", "success", 1), ("on", "success", 1))
@@ -252,7 +252,7 @@ def test_each_attempt_of_a_claim_is_recorded_and_follows_its_delay(
     place.declare("picky", "exit 4", NOW, retry={"attempts": 5, "delay": "0s", "exit_codes": [75]})
     runner = place.start()
     attempts = place.await_finished("flaky", count=3)
-    assert _told(attempts, "status", "channel", "attempt") == [
+    assert _reported(attempts, "status", "channel", "attempt") == [
         ("error", "process_scheduler", 1),
         ("error", "retry", 2),
         ("success", "retry", 3),
@@ -298,7 +298,7 @@ def test_if_interrupted_rerun_runs_again_after_a_stop_or_a_crash(place: Place) -
     place.open_gate()
     runner = place.start()
     place.await_finished("stopped", count=2)
-    assert _told(place.finished("stopped"), "status", "reason", "channel", "attempt") == [
+    assert _reported(place.finished("stopped"), "status", "reason", "channel", "attempt") == [
         ("killed", "runner_stopped", "process_scheduler", 1),
         ("success", None, "retry", 2),
     ]
@@ -319,11 +319,11 @@ def test_on_failure_gets_the_record_of_the_last_attempt_and_never_follows_itself
     )
     place.declare("tell2", "true")
     runner = place.start()
-    (told,) = place.await_finished("tell")
-    failed = json.loads(told["output_tail"])
+    (reported,) = place.await_finished("tell")
+    failed = json.loads(reported["output_tail"])
     (last,) = place.finished("fails", attempt=2)
     assert failed == last
-    assert (told["requested_by"], told["channel"], told["status"]) == (
+    assert (reported["requested_by"], reported["channel"], reported["status"]) == (
         "on_failure of fails",
         "direct",
         "error",
@@ -358,7 +358,7 @@ def test_a_queue_holds_one_execution_and_replace_takes_its_place(place: Place) -
     place.open_gate()
     codes = [end_of(command)[0] for command in commands]
     assert (codes[:2], codes[3]) == ([0, 0], 0)
-    assert _told(place.finished("replaced"), "status", "reason") == [
+    assert _reported(place.finished("replaced"), "status", "reason") == [
         ("killed", "replaced"),
         ("success", None),
     ]
@@ -382,7 +382,7 @@ def test_two_groups_that_would_deadlock_do_not_wait_for_each_other(place: Place)
     second = [
         each
         for name in "ab"
-        for each in _told(place.finished(name, sequence=2), "status", "reason")
+        for each in _reported(place.finished(name, sequence=2), "status", "reason")
     ]
     assert sorted(second, key=str) == [("skipped", "concurrent"), ("success", None)]
     assert place.stop(runner) == 0
@@ -411,7 +411,7 @@ def test_a_queued_execution_outlives_a_crash_and_waits_for_the_guard(place: Plac
     assert len(_on_their_way(place, "q")) == 2
     place.open_gate()
     place.await_finished("q", count=2)
-    assert _told(place.finished("q"), "status") == [("system_restart",), ("success",)]
+    assert _reported(place.finished("q"), "status") == [("system_restart",), ("success",)]
     assert place.stop(runner) == 0
 
 
@@ -447,7 +447,7 @@ def test_on_failure_without_its_target_reports_that_it_runs_nothing(place: Place
     wait_until(lambda: place.events("request.removed", "notify"), what="the target is gone")
     place.open_gate()
     place.await_finished("notify")
-    assert _told(place.finished("notify"), "status", "message", "started") == [
+    assert _reported(place.finished("notify"), "status", "message", "started") == [
         ("error", "there is no request 'notify' for `on_failure`", None)
     ]
     assert place.stop(runner) == 0
@@ -470,7 +470,7 @@ def test_a_kill_continues_after_a_crash(place: Place) -> None:
     place.stop(runner, by=signal.SIGKILL)
     runner = place.start()
     (killed,) = place.await_finished("deaf")
-    assert _told([killed], "status", "reason", "requested_by") == [
+    assert _reported([killed], "status", "reason", "requested_by") == [
         ("killed", "killed_by_user", PERSON)
     ]
     assert not has_process(started["pid"])
@@ -511,15 +511,15 @@ def has_process(pid: int) -> bool:
 def test_after_a_second_signal_no_follow_up_begins(place: Place) -> None:
     """The output limit stops it: a timeout could come before the trap is set."""
     deaf = "trap 'touch ../asked' TERM; head -c 2000 /dev/zero; while :; do sleep 0.1; done"
-    told = {"on_failure": {"request": "tell"}}
-    place.declare("deaf", deaf, NOW, output_limit="1KiB", stop_grace="1h", top=told)
+    reported = {"on_failure": {"request": "tell"}}
+    place.declare("deaf", deaf, NOW, output_limit="1KiB", stop_grace="1h", top=reported)
     place.declare("tell", GATE)
     runner = place.start()
     wait_until(lambda: (place.folder / "asked").exists(), what="it was asked to end")
     runner.send_signal(signal.SIGTERM)
     wait_until(lambda: "stopping: " in place.console())
     assert place.stop(runner) == 0
-    assert _told(place.finished("deaf"), "reason") == [("output_limit",)]
+    assert _reported(place.finished("deaf"), "reason") == [("output_limit",)]
     assert not place.events("execution.started", "tell")
     place.open_gate()
     runner = place.start()

@@ -87,14 +87,14 @@ def when_shown(each: Transition, holds: Callable[[datetime], bool]) -> list[date
 
 @CASES
 def test_each_row_names_the_change_and_a_time_of_day_inside_it(index: int) -> None:
-    zone, told, at, *_ = ROWS[index]
+    zone, reported, at, *_ = ROWS[index]
     each = TRANSITIONS[index]
     instant, before, after = jump_near(each)
     assert (zone, at) == (each.zone, each.at)
     assert each.change.at == instant
-    assert told.startswith("forward" if after > before else "back")
-    assert f"{before:%-d %b %Y %H:%M} → " in told
-    assert told.endswith(f"{after:%H:%M}")
+    assert reported.startswith("forward" if after > before else "back")
+    assert f"{before:%-d %b %Y %H:%M} → " in reported
+    assert reported.endswith(f"{after:%H:%M}")
     low, high = sorted((before, after))
     named = [
         datetime.combine(day, datetime.strptime(at, "%H:%M").time())  # noqa: DTZ007
@@ -126,17 +126,17 @@ def test_each_row_equals_what_the_command_prints(place: Place) -> None:
             ROWS[index][3:], stretches(each).items(), strict=True
         ):
             own = [item for item in items if item["request"] == f"{kind}-{index}"]
-            told = [
+            reported = [
                 item
                 for item in own
                 if first <= datetime.fromisoformat(item["scheduled_for"]) <= last
             ]
             assert cell == shown(
-                [datetime.fromisoformat(item["scheduled_for"]) for item in told], each
+                [datetime.fromisoformat(item["scheduled_for"]) for item in reported], each
             )
             assert all(
                 item["zone"] == each.zone and item["local"] == told_local(item, each)
-                for item in told
+                for item in reported
             )
 
 

@@ -97,8 +97,8 @@ def lend(requirements: Iterable[str], environment: Path) -> None:
 def test_no_document_says_to_install_the_foreign_project_named_runner() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert (project["name"], list(project["scripts"])) == ("yaml-job-runner", ["runner"])
-    told = [*DOCUMENTS, *(ROOT / "runner").rglob("*.py"), *(ROOT / "jobs.d").glob("*.yaml")]
-    for path in told:
+    reported = [*DOCUMENTS, *(ROOT / "runner").rglob("*.py"), *(ROOT / "jobs.d").glob("*.yaml")]
+    for path in reported:
         assert not re.search(
             r"\b(install|add|run --from)( -\S+)* ['\"]?runner\b", path.read_text()
         ), path

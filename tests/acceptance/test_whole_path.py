@@ -127,13 +127,13 @@ timing: run_immediately
     )
     place.start()
     (record,) = place.await_finished("who")
-    told = dict(
+    reported = dict(
         line.split("=", 1)
         for line in record["output_tail"].splitlines()
         if line.startswith("RUNNER_")
     )
     assert (
-        told.items()
+        reported.items()
         >= {
             "RUNNER_EXECUTION_ID": record["execution"],
             "RUNNER_REQUEST": "who",

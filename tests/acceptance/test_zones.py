@@ -50,8 +50,8 @@ def test_commands_compute_in_the_zone_of_the_runner(place: Place, way: str) -> N
         ["plan"],
         ["simulate"],
     ):
-        told = place.run(*arguments).stderr
-        assert told.count(EASTERN) == 1 and "UTC" in told, (arguments, told)
+        reported = place.run(*arguments).stderr
+        assert reported.count(EASTERN) == 1 and "UTC" in reported, (arguments, reported)
 
 
 def test_a_command_in_the_zone_of_the_runner_prints_no_zone_note(place: Place) -> None:

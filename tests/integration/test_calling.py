@@ -134,10 +134,10 @@ def test_what_is_returned_or_raised_is_the_result(calling: Calling) -> None:
                 target,
                 output,
             )
-            told = str(ended.result)
-            assert ended.result is None if result is None else told.startswith(result), (
+            reported = str(ended.result)
+            assert ended.result is None if result is None else reported.startswith(result), (
                 target,
-                told,
+                reported,
             )
 
 
@@ -175,7 +175,7 @@ def test_output_is_live_and_a_stop_is_heard(calling: Calling) -> None:
         "def main():\n  import time\n  print(1)\n  time.sleep(60)\n"
     )
     name = calling.begin("slow:main")
-    calling.world.told(name)
+    calling.world.reported(name)
     calling.world.stop(name)
     assert calling.end(name)[0].exit_code is None
 

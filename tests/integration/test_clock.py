@@ -56,15 +56,15 @@ EVER = datetime.min.replace(tzinfo=UTC)
 
 
 def check_verdicts(records: list[Record], step: timedelta, misfire: str, grace: timedelta) -> None:
-    """Check all that is told of a request that fires on a grid: each fire between the
-    first and the last told of has one verdict, and wherever some were missed, the
+    """Check all that is reported of a request that fires on a grid: each fire between the
+    first and the last reported of has one verdict, and wherever some were missed, the
     book's.
     """
     claims = Counter(ran(records))
     assert set(claims.values()) == {1}, "a fire ran twice"
-    told = sorted(spans(records), key=lambda span: span[1])
-    last = max([*claims, *(until for _, _, until in told)])
-    first = min([*claims, *(begin for _, begin, _ in told)])
+    reported = sorted(spans(records), key=lambda span: span[1])
+    last = max([*claims, *(until for _, _, until in reported)])
+    first = min([*claims, *(begin for _, begin, _ in reported)])
     expected = set(grid(step, first, last))
     for record in filter(is_missed, records):
         count, begin, until = spans([record])[0]
@@ -74,7 +74,7 @@ def check_verdicts(records: list[Record], step: timedelta, misfire: str, grace: 
         assert [fire for fire in due if fire in claims] == verdicts.run
         expected -= {fire for fire in due if fire not in verdicts.run}
     assert claims.keys() == expected
-    for one, other in pairwise(told):
+    for one, other in pairwise(reported):
         assert one[2] < other[1], "two spans overlap"
 
 
@@ -476,12 +476,12 @@ class Lives:
                     set(ran(records)),
                     sorted(spans(records), key=lambda span: span[1]),
                 )
-                told = [
+                reported = [
                     fire for _, begin, until in missed for fire in grid(10 * SECOND, begin, until)
                 ]
-                assert set(due) <= claimed | set(told), "a due fire has no verdict"
+                assert set(due) <= claimed | set(reported), "a due fire has no verdict"
                 assert all(one[2] < other[1] for one, other in pairwise(missed)), "missed twice"
-                assert len(told) == sum(count for count, _, _ in missed), (
+                assert len(reported) == sum(count for count, _, _ in missed), (
                     "claimed, and recorded as missed later"
                 )
 
@@ -548,11 +548,11 @@ class Grid:
         runs = (place.folder / f"{self.name}.{misfire}.ran").read_text().split()
         assert sorted(map(datetime.fromisoformat, runs)) == ran(records)
         slept = grid(self.step, stopped + 2 * SECOND, continued - self.grace)
-        told = spans(records)
+        reported = spans(records)
         if misfire == "fire_all":
             slept = slept[:-101]
-        assert all(any(begin <= fire <= until for _, begin, until in told) for fire in slept), (
-            "a miss is not told of"
+        assert all(any(begin <= fire <= until for _, begin, until in reported) for fire in slept), (
+            "a miss is not reported"
         )
 
 

@@ -197,8 +197,8 @@ def check_three_runs(place: Place, *, last: datetime) -> None:
         assert (ran(hourly), spans(hourly)) == ([ten], [])
         minutely = place.finished(f"minutely-{misfire}")
         assert ran(minutely) == [ten, *(missed if misfire == "fire_all" else []), last]
-        told = [] if misfire == "fire_all" else [(len(missed), missed[0], missed[-1])]
-        assert spans(minutely) == told
+        reported = [] if misfire == "fire_all" else [(len(missed), missed[0], missed[-1])]
+        assert spans(minutely) == reported
 
 
 @pytest.mark.parametrize("between", [clock_at("08:30"), LONG_AGO], ids=["half past eight", "1970"])

@@ -353,7 +353,7 @@ def test_a_process_that_outlives_the_runner_keeps_its_guard_and_is_recorded_at_i
     second = place.start()
     before = len(
         place.finished("alone", reason="concurrent")
-    )  # what the first one refused, too, is told by now
+    )  # what the first one refused, too, is reported by now
     place.await_finished("alone", reason="concurrent", count=before + 1, within_s=60)
     place.open_gate()
     (end,) = wait_until(lambda: place.finished("alone", execution=execution), within_s=60)

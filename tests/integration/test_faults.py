@@ -1,4 +1,4 @@
-"""Disks, stores and logs that fail in every way that we could think of: it is told,
+"""Disks, stores and logs that fail in every way that we could think of: it is reported,
 passes, and costs nothing else.
 """
 
@@ -217,7 +217,7 @@ def test_the_way_out_of_a_spoilt_store_keeps_the_log_and_says_what_will_run_agai
     wait_until(lambda: what in place.console(), what=what)
     place.await_finished("once", count=2)
     assert place.stop(anew) == 0
-    assert place.log.read_bytes().startswith(log), "what was told stays told"
+    assert place.log.read_bytes().startswith(log), "the reported lines stay"
 
 
 def test_follow_ups_of_an_end_that_the_store_refused_before_the_stop_run_after_the_next_start(
@@ -445,8 +445,8 @@ def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: 
     know what that was.
     """
     place.declare("before", "true", "run_immediately")
-    told: list[str] = []
-    handler = logger.add(lambda message: told.append(str(message)), level="WARNING")
+    reported: list[str] = []
+    handler = logger.add(lambda message: reported.append(str(message)), level="WARNING")
     try:
         with _runner(place) as runner:
             _go_on(runner, lambda: place.finished("before"))
@@ -455,7 +455,7 @@ def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: 
             _go_on(runner, lambda: place.finished("after"))
     finally:
         logger.remove(handler)
-    (warning,) = [each for each in told if "rotate it by renaming" in each]
+    (warning,) = [each for each in reported if "rotate it by renaming" in each]
     assert f"the monitor log {place.log} was truncated" in warning
 
 
@@ -466,7 +466,7 @@ def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: 
 @pytest.mark.campaign
 @pytest.mark.timeout(600)
 def test_campaign_of_pruning_a_hundred_thousand_outputs(tmp_path: Path) -> None:
-    """The longest slice is what the loop pauses for; it is told beside the whole round."""
+    """The longest slice is what the loop pauses for; it is reported beside the whole round."""
     for _ in range(100_000):
         path = output_path(tmp_path, new_id())
         path.parent.mkdir(parents=True, exist_ok=True)

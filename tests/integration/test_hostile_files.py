@@ -1,5 +1,5 @@
 """Whatever lies in a jobs folder, and whatever is done to it while it is read: each bad
-thing is told where it is, in bounded time and memory, and its neighbours never notice.
+thing is reported where it is, in bounded time and memory, and its neighbours never notice.
 """
 
 from __future__ import annotations
@@ -222,18 +222,18 @@ def test_everything_hostile_at_once_is_told_in_bounded_time_and_memory(folder: P
     shutil.rmtree(folder / "deeper")
 
     assert found["requests"] == sorted(["deep", *(name.partition(".")[0] for name in FINE)])
-    told: dict[str, str] = {}
+    reported: dict[str, str] = {}
     for file, line, column, message in found["problems"]:
         assert line >= 1
         assert column >= 1
         name = "deeper" if "deeper" in file else Path(file).name
-        told[name] = f"{told.get(name, '')}{message}\n"
+        reported[name] = f"{reported.get(name, '')}{message}\n"
     shown = {
         name: name.replace("\n", "\\x0a").replace(os.fsdecode(b"\xff"), "\\xff") for name in BAD
     }
     for name, (_, message) in BAD.items():
-        assert message in told.pop(shown[name]), name
-    assert told == {"deeper": "the folder cannot be read: file name too long\n"}
+        assert message in reported.pop(shown[name]), name
+    assert reported == {"deeper": "the folder cannot be read: file name too long\n"}
     assert found["cpu_s"] < MOST_CPU_S
     assert found["grown_mb"] < MOST_MB
 
@@ -299,7 +299,7 @@ def do(folder: Path, word: str, name: str, what: str | None) -> None:
                 made.get(word, lambda: None)()
 
 
-def told(catalog: Catalog) -> tuple[object, ...]:
+def reported(catalog: Catalog) -> tuple[object, ...]:
     """Return what a catalog says, without how it came to it."""
     requests = {
         name: (each.source, each.description) for name, each in sorted(catalog.requests.items())
@@ -329,7 +329,7 @@ def check_reading_while(done: list[tuple[str, str, str | None]]) -> None:
                         do(folder, *another)
             catalog = reader.read({"good": "good.yaml"})
             assert "good" in catalog.requests
-        assert told(reader.read()) == told(read(folder))
+        assert reported(reader.read()) == reported(read(folder))
         assert not exhausted(reader.look())
 
 

@@ -127,12 +127,14 @@ def test_a_large_delivery_that_adds_changes_renames_and_removes_ends_as_one_turn
             for number in range(COUNT // 3)
         )
         assert {name for name, state in states.items() if state.removed} == set(first) - set(second)
-        told = Counter((each["event"], each.get("message") is not None) for each in _told(place))
-    assert told["request.removed", False] == COUNT // 3
-    assert told["request.scheduled", True] == COUNT // 3, "renamed"
+        reported = Counter(
+            (each["event"], each.get("message") is not None) for each in _reported(place)
+        )
+    assert reported["request.removed", False] == COUNT // 3
+    assert reported["request.scheduled", True] == COUNT // 3, "renamed"
 
 
-def _told(place: Place) -> list[Record]:
+def _reported(place: Place) -> list[Record]:
     return [record for record in place.records() if record["event"].startswith("request.")]
 
 

@@ -92,16 +92,16 @@ def test_its_preparations_leave_no_other_trace(world: World) -> None:
     plain = world.run("/usr/bin/env", sys.executable, "-c", script, environment=environment)[
         1
     ].splitlines()
-    told = output.splitlines()
+    reported = output.splitlines()
     assert (ended.exit_code, ended.failure, ended.result, ended.has_stderr) == (
         0,
         None,
         None,
         False,
     )
-    assert told[:2] == ["¡olé!", f" {0o027} {nice} {world.folder}"]
-    assert told[2:] == plain[1:]
-    assert told[3] == f"True {os.getpid()} set()"
+    assert reported[:2] == ["¡olé!", f" {0o027} {nice} {world.folder}"]
+    assert reported[2:] == plain[1:]
+    assert reported[3] == f"True {os.getpid()} set()"
 
 
 def test_stdin_may_be_large_and_hold_what_is_no_text(world: World) -> None:
@@ -334,7 +334,7 @@ _HARMLESS = {
 def test_the_last_words_after_the_stop_signal_are_not_lost(world: World) -> None:
     script = "trap 'echo bye; exit 3' TERM; echo 1; while :; do sleep 0.01; done"
     name = world.shell(script, secrets=_SECRETS, is_stderr_reported=True)
-    world.told(name)
+    world.reported(name)
     world.stop(name)
     assert world.exit(name).exit_code == 3
     assert "bye\n" in world.output(name)
@@ -365,7 +365,7 @@ def test_a_stop_at_any_moment_of_the_start_ends_it(world: World) -> None:
 
 def test_peak_memory_is_the_programs_and_not_its_supervisors(world: World) -> None:
     name = world.shell("echo 1; sleep 60; :", secrets=_SECRETS)  # the shell stays the program
-    world.told(name)
+    world.reported(name)
     world.processes.enforce(time.monotonic() + 10)
     world.processes.kill(name, Reason.KILLED_BY_USER)
     peak = world.exit(name).max_rss_bytes

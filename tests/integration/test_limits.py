@@ -191,7 +191,7 @@ def test_a_delegated_cgroup_holds_and_kills_the_whole_tree(delegated: tuple[Worl
     """)
     name = world.spawn(sys.executable, "-Sc", script, stdin="", secrets=frozenset({"x"}))
     plain = world.shell("sleep 60")
-    world.told(name)
+    world.reported(name)
     world.until(
         lambda: len(world.processes._in_cgroup(name)) == 2, "the program and its double fork"
     )

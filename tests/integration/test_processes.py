@@ -84,7 +84,7 @@ def test_peak_memory_below_our_own_is_sampled_or_unknown_but_never_ours(world: W
     sampled = world.shell(
         "echo 1; sleep 60; :"
     )  # the shell stays: who becomes another program has little for a moment
-    world.told(sampled)
+    world.reported(sampled)
     world.processes.enforce(time.monotonic() + 10)
     world.processes.kill(sampled, Reason.KILLED_BY_USER)
     peak = world.exit(sampled).max_rss_bytes
@@ -95,9 +95,9 @@ def test_peak_memory_below_our_own_is_sampled_or_unknown_but_never_ours(world: W
 def test_the_start_time_is_what_proc_says(world: World) -> None:
     for _ in range(50):
         started = world.started[world.spawn("/bin/sleep", "60")]
-        told = proc.stat_of(started.pid)
-        assert told is not None
-        assert told.started == started.pid_started
+        reported = proc.stat_of(started.pid)
+        assert reported is not None
+        assert reported.started == started.pid_started
 
 
 # What it is given
@@ -301,7 +301,7 @@ def test_an_output_that_cannot_be_written_is_told_as_such(world: World) -> None:
 
 def test_stop_sends_its_signal_to_the_tree_and_keeps_the_first_reason(world: World) -> None:
     name = world.shell("trap 'exit 9' TERM; echo $$; while :; do sleep 0.01; done")
-    world.told(name)
+    world.reported(name)
     world.stop(name, Reason.REPLACED)
     world.stop(name, Reason.KILLED_BY_USER)
     world.processes.kill(name, Reason.RUNNER_STOPPED)
@@ -310,7 +310,7 @@ def test_stop_sends_its_signal_to_the_tree_and_keeps_the_first_reason(world: Wor
 
 def test_who_handles_the_stop_signal_ends_with_its_own_exit_code(world: World) -> None:
     name = world.shell("trap 'exit 9' TERM; echo $$; while :; do sleep 0.01; done")
-    world.told(name)
+    world.reported(name)
     world.stop(name)
     ended = world.exit(name)
     assert (ended.exit_code, ended.signal, ended.stopped_for) == (9, None, Reason.KILLED_BY_USER)
@@ -318,7 +318,7 @@ def test_who_handles_the_stop_signal_ends_with_its_own_exit_code(world: World) -
 
 def test_who_ignores_the_stop_signal_is_killed_after_the_grace(world: World) -> None:
     name = world.shell("trap '' TERM; echo $$; while :; do sleep 0.01; done", stop_grace_s=0.3)
-    world.told(name)
+    world.reported(name)
     began_s = time.monotonic()
     world.stop(name)
     ended = world.exit(name)
@@ -339,7 +339,7 @@ def test_a_timeout_stops_and_then_kills(world: World) -> None:
     deaf = world.shell(
         "trap '' TERM; echo $$; while :; do sleep 0.01; done", timeout_s=3600.0, stop_grace_s=0.1
     )
-    world.told(deaf)
+    world.reported(deaf)
     world.processes.enforce(time.monotonic() + 3600)
     world.processes.enforce(time.monotonic() + 3601)
     assert (world.exit(deaf).signal, world.exit(deaf).stopped_for) == (
@@ -365,7 +365,7 @@ def test_who_has_ended_by_itself_was_not_stopped(world: World) -> None:
 _FAMILY = textwrap.dedent("""
     import os, signal, sys, time
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    told, tell = os.pipe()
+    reported, tell = os.pipe()
     def live(*, twice=False, alone=False, bare=False):
         if os.fork() == 0:
             if alone: os.setsid()
@@ -380,7 +380,7 @@ _FAMILY = textwrap.dedent("""
     live(twice=True)
     live(twice=True, alone=True)
     live(twice=True, alone=True, bare=True)
-    for _ in range(5): os.read(told, 1)  # who has told of itself may be ended
+    for _ in range(5): os.read(reported, 1)  # each has reported its pid, so it may be killed
     if "stay" in sys.argv: time.sleep(60)
 """)
 
@@ -389,7 +389,7 @@ def test_kill_reaches_the_whole_tree_with_sessions_of_their_own_and_double_forks
     world: World,
 ) -> None:
     name = world.spawn(sys.executable, "-c", _FAMILY, "stay")
-    family = world.told(name, 5)
+    family = world.reported(name, 5)
     world.processes.kill(name, Reason.KILLED_BY_USER)
     assert world.exit(name).signal == signal.SIGKILL
     world.until(lambda: all(map(_is_gone, family)), "no member left, not even as a zombie")
@@ -398,7 +398,7 @@ def test_kill_reaches_the_whole_tree_with_sessions_of_their_own_and_double_forks
 def test_the_stop_signal_itself_reaches_who_has_left_the_session(world: World) -> None:
     child = "trap 'echo 7; exit' TERM; echo 1; while :; do sleep 0.01; done"
     name = world.spawn("/bin/sh", "-c", 'trap : TERM; setsid -w sh -c "$0"; exit 3', child)
-    world.told(name)
+    world.reported(name)
     world.stop(name)
     ended = world.exit(name)
     assert (ended.exit_code, ended.stopped_for) == (3, Reason.KILLED_BY_USER)
@@ -408,7 +408,7 @@ def test_the_stop_signal_itself_reaches_who_has_left_the_session(world: World) -
 def test_children_left_behind_do_not_outlive_their_execution(world: World) -> None:
     name = world.spawn(sys.executable, "-c", _FAMILY)
     assert world.exit(name).exit_code == 0
-    family = world.told(name, 5)
+    family = world.reported(name, 5)
     world.until(lambda: all(map(_is_gone, family)), "no member left, not even as a zombie")
     world.until(lambda: world.processes.next_deadline_s() is None, "nothing left to do")
 
@@ -471,7 +471,7 @@ def test_children_left_behind_by_one_execution_cost_no_other_its_own(world: Worl
     leave = "setsid sh -c 'echo $$; exec sleep 60' &"
     stays = world.shell(f"{leave} exec sleep 60")
     goes = world.shell(f"{leave} until test -e go; do sleep 0.01; done")
-    (kept,), (left,) = world.told(stays), world.told(goes)
+    (kept,), (left,) = world.reported(stays), world.reported(goes)
     (world.folder / "go").touch()
     world.exit(goes)
     world.until(lambda: _is_gone(left), "the end of who was left behind")
@@ -481,7 +481,7 @@ def test_children_left_behind_by_one_execution_cost_no_other_its_own(world: Worl
 
 def test_orphans_that_end_while_their_execution_runs_do_not_stay_zombies(world: World) -> None:
     name = world.shell("(setsid sh -c 'echo $$' &); exec sleep 60")
-    (orphan,) = world.told(name)
+    (orphan,) = world.reported(name)
     world.until(lambda: _is_gone(orphan), "the reaping of the orphan")
     assert name not in world.exits
 
@@ -561,7 +561,7 @@ def test_a_former_process_keeps_its_timeout(world: World) -> None:
 
 def test_the_whole_former_tree_is_killed(world: World) -> None:
     execution, started = world.orphaned(sys.executable, "-c", _FAMILY, "stay")
-    family = world.told(execution, 5)
+    family = world.reported(execution, 5)
     world.until(
         lambda: any(proc.execution_of(pid) is None for pid in family),
         "who has no environment any more",
@@ -583,7 +583,7 @@ def test_an_execution_goes_on_while_any_process_of_it_runs(world: World) -> None
         f"done' & exec sleep 60"
     )
     execution, started = world.orphaned("/bin/sh", "-c", script)
-    (second,) = world.told(execution)
+    (second,) = world.reported(execution)
     world.adopt(execution, started.pid, started.pid_started)
     os.kill(started.pid, signal.SIGKILL)
     world.until(lambda: is_dead(started.pid), "the end of the main process")
@@ -598,7 +598,7 @@ def test_an_execution_goes_on_while_any_process_of_it_runs(world: World) -> None
 
 def test_a_survivor_is_adopted_where_the_main_process_has_ended(world: World) -> None:
     execution, started = world.orphaned("/bin/sh", "-c", "setsid sh -c 'echo $$; sleep 60; :' &")
-    (second,) = world.told(execution)
+    (second,) = world.reported(execution)
     world.until(lambda: is_dead(started.pid), "the end of the main process")
     adopted = world.adopt(execution, started.pid, started.pid_started)
     assert adopted is not None
@@ -614,8 +614,8 @@ def test_a_process_whose_main_thread_has_ended_still_runs(world: World) -> None:
     execution, started = world.orphaned(
         sys.executable, "-c", f"{threads}; ctypes.CDLL(None).pthread_exit(None)"
     )
-    told = Path(f"/proc/{started.pid}/stat")
-    world.until(lambda: ") Z " in told.read_text(), "the end of the main thread")
+    reported = Path(f"/proc/{started.pid}/stat")
+    world.until(lambda: ") Z " in reported.read_text(), "the end of the main thread")
     stat = proc.stat_of(started.pid)
     assert stat is not None
     assert (stat.is_dead, stat.is_ending) == (False, False)
@@ -627,7 +627,7 @@ def test_a_process_whose_main_thread_has_ended_still_runs(world: World) -> None:
 def test_stopping_a_former_tree_kills_who_outlives_the_grace(world: World) -> None:
     script = "(trap '' TERM; echo 1; while :; do sleep 0.01; done) & exec sleep 60"
     execution, started = world.orphaned("/bin/sh", "-c", script)
-    world.told(execution)
+    world.reported(execution)
     world.adopt(execution, started.pid, started.pid_started)
     world.stop(execution)
     world.until(lambda: is_dead(started.pid), "the end of the main process")
@@ -655,9 +655,9 @@ def test_a_command_may_have_any_name(tmp_path: Path, world: World) -> None:
     program = tmp_path / "a) S 1 (b"
     program.symlink_to("/bin/sleep")
     started = world.started[world.spawn(str(program), "60")]
-    told = proc.stat_of(started.pid)
-    assert told is not None
-    assert (told.parent, told.session, told.started) == (
+    reported = proc.stat_of(started.pid)
+    assert reported is not None
+    assert (reported.parent, reported.session, reported.started) == (
         os.getpid(),
         started.pid,
         started.pid_started,
@@ -701,7 +701,7 @@ def test_who_is_about_to_become_another_program_or_to_end_is_told(
 
 def test_who_runs_is_neither_ending_nor_bare_and_a_zombie_has_ended(world: World) -> None:
     name = world.shell("echo $$; sleep 60; :")
-    (pid,) = world.told(name)
+    (pid,) = world.reported(name)
     stat = proc.stat_of(pid)
     assert stat is not None
     assert (stat.is_dead, stat.is_ending, stat.is_bare, proc.execution_of(pid)) == (

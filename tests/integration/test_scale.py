@@ -207,7 +207,7 @@ def test_dates_that_changed_meanwhile_are_read_although_their_request_did_not(pl
     assert remembered_by(place)["a"].timing != before.timing
 
 
-Told = dict[str, Any]
+Reported = dict[str, Any]
 FOREIGN = [
     "",
     "{",
@@ -233,13 +233,17 @@ def test_a_cache_that_is_none_is_passed_over(place: Place, opened: list[str], te
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda told: told["of"].__setitem__(2, "0.0.0"),
-        lambda told: told["files"]["r-000000.yaml"].__setitem__(
-            2, told["files"]["r-000001.yaml"][2]
+        lambda reported: reported["of"].__setitem__(2, "0.0.0"),
+        lambda reported: reported["files"]["r-000000.yaml"].__setitem__(
+            2, reported["files"]["r-000001.yaml"][2]
         ),
-        lambda told: [note[2][0].__setitem__(1, "0" * 64) for note in told["files"].values()],
-        lambda told: told["files"].update({name: [] for name in told["files"]}),
-        lambda told: told["files"].update({name: [[1, 2], "zz", [], {}] for name in told["files"]}),
+        lambda reported: [
+            note[2][0].__setitem__(1, "0" * 64) for note in reported["files"].values()
+        ],
+        lambda reported: reported["files"].update({name: [] for name in reported["files"]}),
+        lambda reported: reported["files"].update(
+            {name: [[1, 2], "zz", [], {}] for name in reported["files"]}
+        ),
     ],
     ids=[
         "another version",
@@ -250,15 +254,15 @@ def test_a_cache_that_is_none_is_passed_over(place: Place, opened: list[str], te
     ],
 )
 def test_a_cache_that_lies_changes_nothing(
-    place: Place, opened: list[str], spoil: Callable[[Told], object]
+    place: Place, opened: list[str], spoil: Callable[[Reported], object]
 ) -> None:
     write_many(place, 2)
     before = remembered_by(place)
     opened.clear()
     cache = place.state / "catalog.json"
-    told = json.loads(cache.read_text())
-    spoil(told)
-    cache.write_text(json.dumps(told))
+    reported = json.loads(cache.read_text())
+    spoil(reported)
+    cache.write_text(json.dumps(reported))
     assert remembered_by(place) == before
     assert opened, "what does not fit is read again"
 

@@ -90,7 +90,7 @@ def test_orphans_are_swept_while_starts_never_cease(
     worlds: Callable[[Patience], World],
 ) -> None:
     world = worlds(Patience())
-    (daemon,) = world.told(world.shell("setsid sh -c 'echo $$; exec sleep 600' & sleep 0.2"))
+    (daemon,) = world.reported(world.shell("setsid sh -c 'echo $$; exec sleep 600' & sleep 0.2"))
     ordered: list[Launch] = []
     until_s = time.monotonic() + BOUND_S
     while not is_dead(daemon):

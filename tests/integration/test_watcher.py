@@ -55,7 +55,7 @@ class Wakes:
         return not self.event.wait(QUIET_S)
 
     def settle(self) -> None:
-        """Wait until what happened so far has been told."""
+        """Wait until what happened so far has been reported."""
         self.event.clear()
         until(self.is_quiet)
 
@@ -388,12 +388,12 @@ def test_without_inotify_it_says_so_and_comes_back_by_itself(
 def test_a_wake_that_raises_is_told_and_does_not_make_it_blind(
     folder: Path, watcher: Watcher, wakes: Wakes
 ) -> None:
-    told: list[str] = []
-    sink = logger.add(told.append, format="{message}")
+    reported: list[str] = []
+    sink = logger.add(reported.append, format="{message}")
     wakes.raises = BlockingIOError("the pipe is full")
     write(folder / "a.yaml")
     assert wakes.came()
-    until(lambda: any("the pipe is full" in text for text in told))
+    until(lambda: any("the pipe is full" in text for text in reported))
     wakes.settle()
     wakes.raises = None
     write(folder / "a.yaml")

@@ -21,7 +21,7 @@ from support.place import Record
 NOTICE = "notice"
 _TOLD = (
     'f=${RUNNER_FAILED_RECORD#*\\"execution\\":\\"};'
-    ' echo "told $RUNNER_EXECUTION_ID ${f%%\\"*}" >> "$LEDGER"'
+    ' echo "notified $RUNNER_EXECUTION_ID ${f%%\\"*}" >> "$LEDGER"'
 )
 _RUN_TO_ITS_END = "it outlived the runner that started it; its exit code is unknown"
 _MS = timedelta(milliseconds=1)
@@ -76,10 +76,10 @@ def declare(load: Load) -> None:
     load.write(
         "retried", Planned(interval_s=1), shell=f'{RAN}; test "$RUNNER_ATTEMPT" = 3', process=retry
     )
-    told: dict[str, Any] = {"on_failure": {"request": NOTICE}}
+    reported: dict[str, Any] = {"on_failure": {"request": NOTICE}}
     retry = {"retry": {"attempts": 2, "delay": "200ms"}}
-    load.write("hopeless", Planned(interval_s=2), shell=f"{RAN}; exit 3", process=retry, **told)
-    load.write("failing", Planned(interval_s=1), shell=f"{RAN}; exit 4", **told)
+    load.write("hopeless", Planned(interval_s=2), shell=f"{RAN}; exit 3", process=retry, **reported)
+    load.write("failing", Planned(interval_s=1), shell=f"{RAN}; exit 4", **reported)
     shell = alone(0.3, then='test "$RUNNER_ATTEMPT" = 2')
     load.write("alone-retried", Planned(interval_s=1), shell=shell, guarded=True, process=retry)
     load.write(
@@ -93,14 +93,14 @@ def declare(load: Load) -> None:
         # killed before that, the next run would report an overlap.
         process = {"on_overlap": on_overlap, "stop_grace": "2m"}
         load.write(name, Planned(interval_s=1), shell=alone(seconds), guarded=True, process=process)
-    _declare_groups(load, told, retry)
+    _declare_groups(load, reported, retry)
     load.place.declare(NOTICE, _TOLD)
 
 
-def _declare_groups(load: Load, told: Mapping[str, Any], retry: Mapping[str, Any]) -> None:
+def _declare_groups(load: Load, reported: Mapping[str, Any], retry: Mapping[str, Any]) -> None:
     fails, works = f"{ran('b')}; exit 5", {"name": "c", "shell": ran("c")}
     plain = [{"name": "a", "shell": ran("a")}, {"name": "b", "shell": fails}, works]
-    load.write("chain", Planned(interval_s=2), process={"group": {"members": plain}}, **told)
+    load.write("chain", Planned(interval_s=2), process={"group": {"members": plain}}, **reported)
     first = {"name": "a", "shell": f'{ran("a")}; test "$RUNNER_ATTEMPT" = 2', **retry}
     stopped = {"group": {"members": [first, plain[1], works], "stop_on_failure": True}}
     load.write("chain-stopped", Planned(interval_s=2), process=stopped)
@@ -257,16 +257,18 @@ def _check_notices(
             f"a failure without a notice: {each}" for each in lacking if unexplained[each[1]]
         ]
     faults += [f"a notice without a failure: {each}" for each in given - wanted]
-    told = {words[1]: words[2] for words in ledger if words[0] == "told"}
+    reported = {words[1]: words[2] for words in ledger if words[0] == "notified"}
     faults += [
-        f"two notices of {failed}" for failed, count in Counter(told.values()).items() if count > 1
+        f"two notices of {failed}"
+        for failed, count in Counter(reported.values()).items()
+        if count > 1
     ]
     faults += [
         f"a notice of an execution that did not fail: {failed}"
-        for failed in set(told.values()) - failures.keys()
+        for failed in set(reported.values()) - failures.keys()
     ]
     for notice in notices:
-        if notice["status"] == "success" and notice["execution"] not in told:
+        if notice["status"] == "success" and notice["execution"] not in reported:
             faults.append(f"a notice that the ledger lacks: {notice}")
     counts["notices"] += len(notices)
 

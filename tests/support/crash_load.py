@@ -35,10 +35,10 @@ def ran(member: str = "-") -> str:
     `member` is the name of the member as its request declares it, not as the runner
     reports it.
     """
-    told = (
+    reported = (
         f"ran $RUNNER_EXECUTION_ID $RUNNER_REQUEST $RUNNER_SCHEDULED_FOR $RUNNER_ATTEMPT {member}"
     )
-    return f'echo "{told}" >> "$LEDGER"'
+    return f'echo "{reported}" >> "$LEDGER"'
 
 
 RAN = ran()

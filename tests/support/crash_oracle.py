@@ -94,7 +94,7 @@ def _lines(load: Load) -> list[list[str]]:
     text = load.ledger.read_text() if load.ledger.exists() else ""
     assert not text or text.endswith("\n")
     lines = [line.split() for line in text.splitlines()]
-    known = {("ran", 6), ("told", 3), ("overlap", 3), ("at", 3)}
+    known = {("ran", 6), ("notified", 3), ("overlap", 3), ("at", 3)}
     assert all((words[0], len(words)) in known for words in lines)
     return lines
 
@@ -170,9 +170,9 @@ def check_ledger(
             found.faults.append(f"ran, but the log says otherwise: {words}, {record}")
         else:
             member = " abc"[record["sequence"]] if record["sequence"] else "-"
-            told = (record["request"], record["scheduled_for"], str(record["attempt"]), member)
-            is_so = words[0] == "told" or told == tuple(words[2:])
-            found.expect(is_so, f"the process reported {words}, the log {told}")
+            logged = (record["request"], record["scheduled_for"], str(record["attempt"]), member)
+            is_so = words[0] == "notified" or logged == tuple(words[2:])
+            found.expect(is_so, f"the process reported {words}, the log {logged}")
     ran = Counter(words[1] for words in ledger if words[0] != "overlap")
     scheduled = Counter(
         (*words[2:], "" if is_steady else str(finished[words[1]]["generation"]))

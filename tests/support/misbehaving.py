@@ -53,9 +53,9 @@ class Left:
 
     def is_in(self, record: Record) -> bool:
         """Return whether a record contains this."""
-        told = {name: record[name] for name in ("status", "reason", *self.facts)}
+        reported = {name: record[name] for name in ("status", "reason", *self.facts)}
         expected = {"status": self.status, "reason": self.reason, **self.facts}
-        return told == expected and self._is_message(record["message"])
+        return reported == expected and self._is_message(record["message"])
 
     def _is_message(self, message: str | None) -> bool:
         if message is None or self.message is None:

@@ -182,7 +182,7 @@ class World:
     def output(self, execution: str) -> str:
         return self.output_file(execution).read_text()
 
-    def told(self, execution: str, count: int = 1) -> list[int]:
+    def reported(self, execution: str, count: int = 1) -> list[int]:
         """Wait for `count` whole lines of output; return them as pids."""
         self.until(lambda: self.output(execution).count("\n") >= count, f"{count} lines")
         return [int(line) for line in self.output(execution).split()]
@@ -218,8 +218,8 @@ class World:
 
 def is_dead(pid: int) -> bool:
     """Return whether a process is dead; a zombie then belongs to another parent."""
-    told = proc.stat_of(pid)
-    return told is None or told.is_dead
+    reported = proc.stat_of(pid)
+    return reported is None or reported.is_dead
 
 
 def _is_becoming(pid: int) -> bool:
@@ -227,5 +227,5 @@ def _is_becoming(pid: int) -> bool:
 
     A process whose main thread is ending shows no program either; it is not meant.
     """
-    told = proc.stat_of(pid)
-    return told is not None and told.is_bare and not told.is_ending
+    reported = proc.stat_of(pid)
+    return reported is not None and reported.is_bare and not reported.is_ending

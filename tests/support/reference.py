@@ -58,8 +58,8 @@ def _meaning(schema: Schema) -> str:
 
 def _choices(schema: Schema) -> str:
     names = [name for name in schema.get("enum", ()) if name is not None]
-    told = all(f"`{name}`" in schema["description"] for name in names)
-    return "" if told else f" One of {_listed(names)}."
+    reported = all(f"`{name}`" in schema["description"] for name in names)
+    return "" if reported else f" One of {_listed(names)}."
 
 
 def _listed(names: Iterable[str]) -> str:

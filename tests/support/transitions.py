@@ -67,7 +67,7 @@ def table() -> Iterator[str]:
     """Yield the lines of the table."""
     yield from (_row(HEAD), "|" + "---|" * len(HEAD))
     for each in TRANSITIONS:
-        yield _row((each.zone, _told(each.change), each.at, *cells(each)))
+        yield _row((each.zone, _reported(each.change), each.at, *cells(each)))
 
 
 def cells(each: Transition) -> list[str]:
@@ -98,7 +98,7 @@ def _fires(
     )
 
 
-def _told(change: ClockChange) -> str:
+def _reported(change: ClockChange) -> str:
     way = "forward" if change.is_gap else "back"
     before, after = change.wall_before, change.wall_after
     shown_after = f"{after:%H:%M}" if before.date() == after.date() else f"{after:%-d %b %H:%M}"

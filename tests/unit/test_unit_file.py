@@ -30,14 +30,14 @@ def service() -> dict[str, list[str]]:
 
 
 def test_the_runner_speaks_for_itself_and_its_processes_are_left_to_it() -> None:
-    told = service()
-    assert told["Type"] == ["notify"] and told["NotifyAccess"] == ["main"]
-    assert told["KillMode"] == ["process"], (
+    reported = service()
+    assert reported["Type"] == ["notify"] and reported["NotifyAccess"] == ["main"]
+    assert reported["KillMode"] == ["process"], (
         "with any other what is adopted after a crash would be dead"
     )
-    assert told["Delegate"] and told["DelegateSubgroup"] == ["runner"]
-    assert "PrivateTmp" not in told
-    assert all(len(values) == 1 for values in told.values())
+    assert reported["Delegate"] and reported["DelegateSubgroup"] == ["runner"]
+    assert "PrivateTmp" not in reported
+    assert all(len(values) == 1 for values in reported.values())
 
 
 def test_there_is_time_for_an_orderly_stop() -> None:

@@ -45,10 +45,10 @@ def test_secrets_are_masked_also_in_their_python_repr(report: Report) -> None:
 
 def test_a_long_text_is_cut_between_characters(report: Report) -> None:
     os.write(report.descriptor, b"result:" + "ñ".encode() * 100_000)
-    told = report.read().result
-    assert told is not None
-    assert told.endswith("ñ…")
-    assert 1022 <= len(told.encode()) <= 1024
+    reported = report.read().result
+    assert reported is not None
+    assert reported.endswith("ñ…")
+    assert 1022 <= len(reported.encode()) <= 1024
 
 
 def masked(text: bytes, *secrets: str) -> bytes:

@@ -47,7 +47,7 @@ documents: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 folders = st.dictionaries(st.sampled_from(NAMES), documents).map(
     lambda found: {name: request_of(name=name, **fields) for name, fields in found.items()}
 )
-Told = dict[str, tuple[Change | None, list[Miss]]]
+Reported = dict[str, tuple[Change | None, list[Miss]]]
 
 
 def served_since_noon(requests: dict[str, ProcessRequest], removed: Iterable[str]) -> Served:
@@ -62,23 +62,25 @@ def served_since_noon(requests: dict[str, ProcessRequest], removed: Iterable[str
     )
 
 
-def in_portions(old: Served, catalog: Catalog, size: int) -> tuple[dict[str, RequestState], Told]:
+def in_portions(
+    old: Served, catalog: Catalog, size: int
+) -> tuple[dict[str, RequestState], Reported]:
     """Apply a catalog as the runner does: only what differs, a few requests at a time."""
     names = exhausted(touched(old.requests, catalog.requests))
     change = changeover(old, catalog, among=names)
     queue = [*sorted(names & catalog.requests.keys()), *change.difference.removed]
     requests, states = dict(old.requests), dict(old.states)
-    told: Told = {}
+    reported: Reported = {}
     for begin in range(0, len(queue), size):
         portion = queue[begin : begin + size]
         served = Served(requests=dict(requests), states=dict(states))
         for name, found in change.registrations(served, portion, LATER):
             states |= resulting_states(name, found, states, LATER)
-            told[name] = found.change, [each for each in (found.abandoned, found.miss) if each]
+            reported[name] = found.change, [each for each in (found.abandoned, found.miss) if each]
         for name in portion:
             requests.pop(name, None)
             requests |= {name: catalog.requests[name] for name in {name} & catalog.requests.keys()}
-    return states, told
+    return states, reported
 
 
 HOURLY, MINUTELY = (request_of(TIMINGS[-1], name="a"), request_of(TIMINGS[-2], name="a"))
@@ -97,17 +99,17 @@ def test_a_changeover_in_portions_does_what_plan_shows(
 ) -> None:
     old = served_since_noon(before, removed)
     catalog = Catalog(folder=Path("jobs.d"), requests=after, files=1)
-    states, told = in_portions(old, catalog, size)
+    states, reported = in_portions(old, catalog, size)
     settled = {
         name: settle(after[name], state, LATER) if name in after else None
         for name, state in states.items()
     }
     steps = plan(old, catalog, LATER, {}).steps
-    assert {name for name, (change, misses) in told.items() if change or misses} <= {
+    assert {name for name, (change, misses) in reported.items() if change or misses} <= {
         step.name for step in steps
     }
     for step in steps:
-        change, misses = told.get(step.name, (None, []))
+        change, misses = reported.get(step.name, (None, []))
         due = settled[step.name]
         assert step.state == (due.state if due else states[step.name])
         assert step.runs == (due.claims if due else ())
@@ -117,9 +119,9 @@ def test_a_changeover_in_portions_does_what_plan_shows(
 
 def test_the_due_fires_of_a_renamed_request_with_a_new_rule_are_missed_once() -> None:
     old = served_since_noon({"a": MINUTELY}, ())
-    states, told = in_portions(old, Catalog(folder=Path(), requests={"b": RENAMED}, files=1), 1)
+    states, reported = in_portions(old, Catalog(folder=Path(), requests={"b": RENAMED}, files=1), 1)
     miss = Miss(count=2, first=NOON + MINUTE, last=LATER)
-    assert told == {"b": (Change.SCHEDULED, [miss])}
+    assert reported == {"b": (Change.SCHEDULED, [miss])}
     assert (states["a"].removed, states["b"].generation) == (True, 2)
 
 

@@ -131,8 +131,8 @@ excepted = frozenset({date(2026, 1, 1), date(2026, 5, 1)})
 print(parse_rule(data, default_zone="UTC", excepted=excepted).key)
 """
     environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)}
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
     digest = hashlib.sha256(b"2026-01-01,2026-05-01").hexdigest()
-    assert told.stdout == f"weekly 1 046; at 02:00:00,14:00:00; in UTC; except {digest}\n"
+    assert reported.stdout == f"weekly 1 046; at 02:00:00,14:00:00; in UTC; except {digest}\n"

@@ -251,12 +251,12 @@ def test_overlaps_skips_and_waits_match_an_enumeration_of_every_fire(
         requests = [replace(request, process=shared) for request in requests]
     assume(sum(len(fires_of(request, BEGIN, BEGIN + length)) for request in requests) < MOST_STARTS)
     report = simulated(*requests, length=length, lasting=lasting, max_running=max_running)
-    told = {
+    reported = {
         load.request: Tally(load.overlapping, load.skipped, load.waiting, load.longest_wait)
         for load in report.loads
     }
     expected = tallied(requests, lasting, length, max_running)
-    assert told == {name: tally for name, tally in expected.items() if name in told}
+    assert reported == {name: tally for name, tally in expected.items() if name in reported}
 
 
 # --- single cases

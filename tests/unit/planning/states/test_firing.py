@@ -458,8 +458,8 @@ def verdict_by_the_book(
     caught_up = {Misfire.SKIP: [], Misfire.FIRE_ONCE: once, Misfire.FIRE_ALL: missed[-100:]}[
         timing.misfire
     ]
-    told = missed[:-100] if timing.misfire is Misfire.FIRE_ALL else missed
-    miss = Miss(count=len(told), first=told[0], last=told[-1]) if told else None
+    reported = missed[:-100] if timing.misfire is Misfire.FIRE_ALL else missed
+    miss = Miss(count=len(reported), first=reported[0], last=reported[-1]) if reported else None
     return Settlement(state=registered(every(5)), claims=(*caught_up, *on_time), miss=miss)
 
 

@@ -219,9 +219,11 @@ class Life:
             miss = abandoned(former, before, changed, self.now)
             is_dropped = changed.status is not SCHEDULED or changed.generation != before.generation
             if isinstance(former.timing, Schedule):
-                told = self.due_before if is_dropped else []
+                reported = self.due_before if is_dropped else []
                 assert miss == (
-                    Miss(count=len(told), first=told[0], last=told[-1]) if told else None
+                    Miss(count=len(reported), first=reported[0], last=reported[-1])
+                    if reported
+                    else None
                 )
             if miss is not None and changed.generation == before.generation:
                 state = replace(changed, fired_through=max(changed.fired_through, miss.last))

@@ -43,7 +43,7 @@ def rename(place: World, old: str, new: str, document: Document, **keys: object)
     place.reload()
 
 
-def told(place: World) -> dict[str, list[tuple[str, str | None]]]:
+def reported(place: World) -> dict[str, list[tuple[str, str | None]]]:
     return {name: events for name in ("old", "new", "newest") if (events := place.events(name))}
 
 
@@ -60,7 +60,7 @@ def test_the_whole_state_moves_with_one_record(place: World) -> None:
     before = state(place, "old")
     rename(place, "old", "new", HOURLY)
     assert state(place, "new") == before
-    assert told(place) == {"new": [("scheduled", "renamed from old")]}
+    assert reported(place) == {"new": [("scheduled", "renamed from old")]}
     assert (state(place, "old").renamed_to, state(place, "old").status) == (
         "new",
         RequestStatus.UNSCHEDULED,
@@ -78,7 +78,7 @@ def test_a_renamed_request_at_rest_is_recorded_by_its_status(
     place.write("old", document)
     place.reload()
     rename(place, "old", "new", document)
-    assert told(place) == {"new": [(event, "renamed from old")]}
+    assert reported(place) == {"new": [(event, "renamed from old")]}
     assert not place.claims
 
 
@@ -86,7 +86,7 @@ def test_a_renamed_definition_has_no_record(place: World) -> None:
     place.write("old", PROCESS)
     place.reload()
     rename(place, "old", "new", PROCESS)
-    assert told(place) == {}
+    assert reported(place) == {}
     assert state(place, "old").renamed_to == "new"
 
 
@@ -95,7 +95,7 @@ def test_a_change_together_with_a_new_name_is_recorded_once(place: World) -> Non
     place.reload()
     rename(place, "old", "new", ONCE, reschedule="1")
     last = "the fire that is due now is the last one"
-    assert told(place) == {"new": [("rescheduled", "renamed from old"), ("completed", last)]}
+    assert reported(place) == {"new": [("rescheduled", "renamed from old"), ("completed", last)]}
     assert place.claims == [("new", NOON)]
 
 
@@ -143,7 +143,7 @@ def test_leaving_a_branch_brings_the_old_name_back_with_its_state(
         place.write("old", ONCE)
         place.reload()
         assert state(place, "old") == moved
-        assert told(place) == {"old": [("completed", "renamed from new")]}
+        assert reported(place) == {"old": [("completed", "renamed from new")]}
         assert not place.claims
 
 
@@ -154,7 +154,7 @@ def test_renaming_back_by_formerly_works_too(place: World) -> None:
     rename(place, "old", "new", HOURLY)
     rename(place, "new", "old", HOURLY)
     assert state(place, "old") == before
-    assert told(place) == {"old": [("scheduled", "renamed from new")]}
+    assert reported(place) == {"old": [("scheduled", "renamed from new")]}
 
 
 def test_between_branches_the_state_follows_from_name_to_name(place: World) -> None:
@@ -164,7 +164,7 @@ def test_between_branches_the_state_follows_from_name_to_name(place: World) -> N
     place.remove("new")
     place.write("newest", {**ONCE, "formerly": "old"})
     place.reload()
-    assert told(place) == {"newest": [("completed", "renamed from new")]}
+    assert reported(place) == {"newest": [("completed", "renamed from new")]}
     assert current_name("old", place.registry.states) == "newest"
     assert not place.claims
 
@@ -177,11 +177,11 @@ def test_a_file_that_keeps_its_formerly_brings_no_stale_state_back(place: World)
     place.fire()
     place.remove("new")
     place.reload()
-    assert told(place) == {"new": [("removed", None)]}
+    assert reported(place) == {"new": [("removed", None)]}
     through = state(place, "new").fired_through
     place.write("new", {**HOURLY, "formerly": "old"})
     place.reload()
-    assert told(place) == {"new": [("scheduled", None)]}
+    assert reported(place) == {"new": [("scheduled", None)]}
     assert state(place, "new").fired_through >= through
 
 
@@ -190,10 +190,10 @@ def test_a_request_that_was_removed_first_is_found_by_formerly_later(place: Worl
     place.reload()
     place.remove("old")
     place.reload()
-    assert told(place) == {"old": [("removed", None)]}
+    assert reported(place) == {"old": [("removed", None)]}
     place.write("new", {**ONCE, "formerly": "old"})
     place.reload()
-    assert told(place) == {"new": [("completed", "renamed from old")]}
+    assert reported(place) == {"new": [("completed", "renamed from old")]}
     assert not place.claims
 
 
@@ -204,7 +204,7 @@ def test_a_request_with_a_state_keeps_it_and_the_other_one_is_removed(place: Wor
     own = state(place, "new")
     rename(place, "old", "new", HOURLY)
     assert state(place, "new") == own
-    assert told(place) == {"old": [("removed", None)]}
+    assert reported(place) == {"old": [("removed", None)]}
 
 
 def test_a_new_request_with_a_former_name_runs_nothing_again_and_takes_no_state(

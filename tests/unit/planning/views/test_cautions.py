@@ -135,7 +135,7 @@ def test_a_star_for_the_minute_of_one_hour_is_probably_a_mistake() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "told"),
+    ("expression", "reported"),
     [
         ("*/45 * * * *", "*/45 restarts with each hour: it fires at minute 0 and 45"),
         ("*/7 9 * * *", "*/7 restarts with each hour: it fires at minute 0, 7, 14 and 6 more"),
@@ -143,8 +143,8 @@ def test_a_star_for_the_minute_of_one_hour_is_probably_a_mistake() -> None:
         ("*/40 */15 * * * *", "*/40 restarts with each minute: it fires at second 0 and 40"),
     ],
 )
-def test_a_step_that_does_not_divide_its_field_is_cautioned(expression: str, told: str) -> None:
-    assert words(cron(expression), Kind.UNEVEN_STEP) == told
+def test_a_step_that_does_not_divide_its_field_is_cautioned(expression: str, reported: str) -> None:
+    assert words(cron(expression), Kind.UNEVEN_STEP) == reported
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_a_record_with_a_wrong_time_happened_before_the_next_record() -> None:
 
 def test_a_start_with_a_wrong_time_makes_no_absence() -> None:
     lives = [life(9000, STARTED)]
-    told = absence_at(
+    reported = absence_at(
         [*lives, life(0, "runner.clock_stepped")], at(1), last_seen=at(0), is_alive=True
     )
-    assert told is None
+    assert reported is None

@@ -175,11 +175,11 @@ def events_planned(planned: Plan) -> dict[str, list[str]]:
 
 
 def events_told(place: World) -> dict[str, list[str]]:
-    told = defaultdict(list)
+    reported = defaultdict(list)
     for event, fields in place.records:
         if event.startswith("request.") and event is not Event.REQUEST_REJECTED:
-            told[fields["request"]].append(str(event))
-    return told
+            reported[fields["request"]].append(str(event))
+    return reported
 
 
 def missed_planned(planned: Plan) -> list[tuple[str, Miss]]:
@@ -194,7 +194,7 @@ def missed_told(place: World) -> list[tuple[str, Miss]]:
         name: fields["message"][len("renamed from ") :]
         for name, fields in renamed_told(place).items()
     }
-    told = [
+    reported = [
         (
             former.get(fields["request"], fields["request"]),
             Miss(
@@ -206,7 +206,7 @@ def missed_told(place: World) -> list[tuple[str, Miss]]:
         for event, fields in place.records
         if event is Event.EXECUTION_FINISHED and fields["status"] == "misfired"
     ]
-    return sorted(told, key=lambda each: (each[0], each[1].first))
+    return sorted(reported, key=lambda each: (each[0], each[1].first))
 
 
 def renamed_told(place: World) -> dict[str, Mapping[str, Any]]:

@@ -128,16 +128,16 @@ def test_drift_names_the_button_and_both_where_a_new_rule_has_hidden_it(
     timing: Schedule | RunImmediately,
 ) -> None:
     off = replace(request_of(timing, "off"), scheduled=False)
-    told = "by bob at 2026-03-01T12:01:00Z, the file says otherwise"
+    reported = "by bob at 2026-03-01T12:01:00Z, the file says otherwise"
     pressed = reschedule(off, seen(off), NOON + MINUTE, by="bob").state
-    assert view_of(off, pressed, NOON + HOUR).drift == f"rescheduled {told}"
+    assert view_of(off, pressed, NOON + HOUR).drift == f"rescheduled {reported}"
     again = schedule(off, pressed, NOON + 2 * MINUTE, by="ann").state
-    assert view_of(off, again, NOON + HOUR).drift == f"scheduled {told}".replace(
+    assert view_of(off, again, NOON + HOUR).drift == f"scheduled {reported}".replace(
         "bob", "ann"
     ).replace("01:00Z", "02:00Z")
     other = replace(off, timing=schedule_of(frequency="minutely"))
     changed = register(other, pressed, NOON + 3 * MINUTE).state
-    assert view_of(other, changed, NOON + HOUR).drift == f"scheduled or rescheduled {told}"
+    assert view_of(other, changed, NOON + HOUR).drift == f"scheduled or rescheduled {reported}"
 
 
 @pytest.mark.parametrize(
