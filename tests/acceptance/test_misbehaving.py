@@ -111,7 +111,9 @@ def test_each_program_leaves_only_its_record_and_delays_no_other(place: Place) -
     assert not list(_marked(place))
 
     wrong = [
-        records[name] for name, program in PROGRAMS.items() if not program.is_told_by(records[name])
+        records[name]
+        for name, program in PROGRAMS.items()
+        if not program.is_as_recorded(records[name])
     ]
     assert not wrong, json.dumps(wrong, indent=1)
     assert all(records[name]["exit_code"] == 0 for name in quick)

@@ -135,7 +135,7 @@ def test_each_row_equals_what_the_command_prints(place: Place) -> None:
                 [datetime.fromisoformat(item["scheduled_for"]) for item in reported], each
             )
             assert all(
-                item["zone"] == each.zone and item["local"] == told_local(item, each)
+                item["zone"] == each.zone and item["local"] == printed_local(item, each)
                 for item in reported
             )
 
@@ -177,7 +177,7 @@ def text(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def told_local(item: dict[str, str], each: Transition) -> str:
+def printed_local(item: dict[str, str], each: Transition) -> str:
     return (
         datetime.fromisoformat(item["scheduled_for"]).astimezone(ZoneInfo(each.zone)).isoformat(" ")
     )

@@ -37,9 +37,9 @@ from support.clock_world import (
     is_missed,
     living,
     ran,
+    recorded_steps,
     span_of,
     spans,
-    steps_told,
 )
 from support.place import Place, Record, wait_until
 from support.runner_inside import started
@@ -104,7 +104,7 @@ def test_what_falls_due_unseen_follows_misfire(
     assert len(due) == 9
     assert ran(records) == [NOON + 10 * SECOND, *verdicts.run, NOON + 110 * SECOND]
     assert spans(records) == span_of(verdicts.missed)
-    assert steps_told(place) == ([95.0] if way.startswith("the clock") else [])
+    assert recorded_steps(place) == ([95.0] if way.startswith("the clock") else [])
 
 
 @pytest.mark.parametrize("misfire", POLICIES)
@@ -202,7 +202,7 @@ def test_a_step_back_within_grace_fires_nothing_twice_and_opens_no_generation(pl
         records = place.finished(kind)
         assert ran(records) == grid(10 * SECOND, NOON + SECOND, NOON + 80 * SECOND)
         assert {record["generation"] for record in records} == {1}
-    assert steps_told(place) == [-40.0]
+    assert recorded_steps(place) == [-40.0]
 
 
 def test_steps_back_that_are_small_each_are_beyond_grace_together(place: Place) -> None:
@@ -283,12 +283,12 @@ def test_a_delayed_attempt_waits_no_longer_though_the_clock_goes_back(
     clock = GivenClock(NOON)
 
     def until_finished(count: int) -> None:
-        def is_told() -> bool:
+        def is_recorded() -> bool:
             runner.turn()
             runner.wait(at_most_s=0.02)
             return len(place.finished("p")) == count
 
-        wait_until(is_told, within_s=120, what=f"{count} attempts")
+        wait_until(is_recorded, within_s=120, what=f"{count} attempts")
 
     with started(place.jobs, clock, state=place.state, log=place.log) as runner:
         until_finished(1)
@@ -306,7 +306,7 @@ def test_a_delayed_attempt_waits_no_longer_though_the_clock_goes_back(
         # Who was away knows no later moment than the last commit's, four minutes before the step.
         clock.go_on((6 if is_away else 2) * MINUTE)
         until_finished(2)
-    (step_s,) = steps_told(place)
+    (step_s,) = recorded_steps(place)
     assert step_s == (-6960.0 if is_away else -7200.0)
 
 
@@ -332,8 +332,8 @@ def test_a_start_at_an_earlier_time_is_a_step_back_and_told_once(place: Place) -
         (2, NOON - 2 * HOUR + 30 * SECOND),
     ]
     assert ran(place.finished("daily")) == [NOON]
-    assert steps_told(place)[0] == -7200.0
-    assert [step for step in steps_told(place) if step < 0] == [-7200.0]
+    assert recorded_steps(place)[0] == -7200.0
+    assert [step for step in recorded_steps(place) if step < 0] == [-7200.0]
 
 
 # --- long rules, over restarts and edits
@@ -599,7 +599,7 @@ def sleep_through(
         for misfire in POLICIES:
             each.check(place, misfire, stopped, continued)
     # A clock that goes on while the runner does not has not stepped.
-    assert steps_told(place) == []
+    assert recorded_steps(place) == []
 
 
 def is_run_since(record: Record, moment: datetime) -> bool:
@@ -681,7 +681,7 @@ def test_a_clock_that_is_really_set_forward_and_back_under_a_runner(place: Place
         what="a run of each after the step back",
     )
     assert place.stop(runner) == 0, place.console()
-    assert [round(step / 3600) for step in steps_told(place)] == [1, -2]
+    assert [round(step / 3600) for step in recorded_steps(place)] == [1, -2]
     for name in names:
         check_verdicts(place.finished(name, generation=1), SECOND, name.rpartition("-")[2], MINUTE)
         again = ran(place.finished(name, generation=2))

@@ -31,8 +31,8 @@ from support.clock_world import (
     is_missed,
     living,
     ran,
+    recorded_steps,
     spans,
-    steps_told,
 )
 from support.place import Place, Record, check_log, wait_until
 
@@ -77,7 +77,7 @@ def reopened(place: Place) -> list[tuple[datetime, datetime]]:
     ]
 
 
-def told_of(place: Place, name: str) -> list[str]:
+def request_events(place: Place, name: str) -> list[str]:
     """What the log tells of a request itself, in order."""
     return [
         record["event"].removeprefix("request.")
@@ -121,7 +121,7 @@ def test_two_hours_ahead_for_five_seconds_silence_nothing(place: Place) -> None:
         [(1, clock_at("15:30"), clock_at("15:30"))],
     )
     assert reopened(place) == [(clock_at("15:28:45"), clock_at("17:28:45"))]
-    assert steps_told(place) == [7200.0, -7200.0, 7100.0]
+    assert recorded_steps(place) == [7200.0, -7200.0, 7100.0]
 
 
 # --- a year ahead at the first start
@@ -150,10 +150,10 @@ def test_a_first_start_a_year_ahead_completes_nothing_for_good(place: Place) -> 
     declare_year(place)
     with living(place, GivenClock(NOON + YEAR)) as life:
         life.go_on(4 * SECOND)
-        assert told_of(place, "counted") == ["completed"]
-        assert told_of(place, "later") == ["completed"]
+        assert request_events(place, "counted") == ["completed"]
+        assert request_events(place, "later") == ["completed"]
         life.step(-YEAR)
-        assert told_of(place, "counted") == ["completed", "scheduled"]
+        assert request_events(place, "counted") == ["completed", "scheduled"]
         stops = [NOON + 30 * MINUTE, NOON + HOUR, NOON + DAY + HOUR]
         stops += [datetime(2026, 3, day, 10, tzinfo=UTC) for day in (4, 5, 11, 18, 25)]
         for stop in stops:
@@ -163,13 +163,13 @@ def test_a_first_start_a_year_ahead_completes_nothing_for_good(place: Place) -> 
     assert [record["scheduled_for"][:16] for record in counted if is_missed(record)] == []
     wednesdays = [f"2026-03-{day:02}T10:00" for day in (4, 11, 18, 25)]
     assert [record["scheduled_for"][:16] for record in counted] == wednesdays
-    assert told_of(place, "counted") == ["completed", "scheduled", "completed"]
+    assert request_events(place, "counted") == ["completed", "scheduled", "completed"]
     later = place.finished("later")
     assert [(is_missed(record), at(record, "scheduled_for")) for record in later] == [
         (True, NOON + HOUR),
         (False, NOON + HOUR),
     ]
-    assert told_of(place, "later") == ["completed", "scheduled", "completed"]
+    assert request_events(place, "later") == ["completed", "scheduled", "completed"]
     assert ran(place.finished("daily")) == [NOON + HOUR, NOON + DAY + HOUR]
     assert ran(place.finished("cron")) == [NOON + 30 * MINUTE]
     assert ran(place.finished("monthly")) == [datetime(2026, 3, 5, 10, tzinfo=UTC)]
@@ -370,7 +370,7 @@ def test_a_boot_in_1970_with_a_used_store_is_a_time_of_rest(place: Place) -> Non
     later, daily = place.finished("later"), place.finished("daily")
     assert (ran(later), spans(later)) == ([half], [(1, half, half)])
     assert (ran(daily), spans(daily)) == ([], [(1, half, half)])
-    assert steps_told(place) == []
+    assert recorded_steps(place) == []
 
 
 def test_a_clock_that_falls_back_to_1970_under_a_runner_moves_nothing(place: Place) -> None:
@@ -408,7 +408,7 @@ def test_forty_steps_back_of_45_seconds_are_twenty_steps_back(place: Place) -> N
     assert by_generation(place.finished("minutely")) == {1: lived, 21: again}
     assert by_generation(place.finished("calendar")) == {1: again}
     assert not any(is_missed(record) for record in place.events("execution.finished"))
-    assert steps_told(place) == [-45.0] * 40
+    assert recorded_steps(place) == [-45.0] * 40
     back = [NOON + 30 * MINUTE - count * 90 * SECOND for count in range(21)]
     assert reopened(place) == [(end, begin) for begin, end in pairwise(back)]
 
@@ -432,7 +432,7 @@ def test_a_sleep_while_verdicts_lie_ahead_misses_only_what_is_new(place: Place) 
         assert life.clock.at == NOON + 35 * SECOND
         place.declare("later", "true", {"run_later": {"start": "2026-03-02 12:08"}})
         life.go_on(35 * SECOND, by=5 * SECOND)
-        assert told_of(place, "later") == ["scheduled"]
+        assert request_events(place, "later") == ["scheduled"]
         before = len(place.records())
         life.step(10 * MINUTE)
         assert life.clock.at == NOON + 11 * MINUTE + 10 * SECOND
@@ -496,7 +496,7 @@ def await_run(place: Place, name: str, *, since: datetime, **fields: object) -> 
 
 
 def await_steps(place: Place, count: int) -> None:
-    wait_until(lambda: len(steps_told(place)) >= count, within_s=90, what=f"{count} steps")
+    wait_until(lambda: len(recorded_steps(place)) >= count, within_s=90, what=f"{count} steps")
 
 
 def check_covered(
@@ -553,7 +553,7 @@ def test_for_real_two_hours_ahead_and_back_silence_nothing(place: Place) -> None
         (False, soon("15:30:00")),
     ]
     assert daily_records[1]["lateness_s"] < 60
-    assert [round(step / 3600) for step in steps_told(place)][:2] == [2, -2]
+    assert [round(step / 3600) for step in recorded_steps(place)][:2] == [2, -2]
     first, last = ran(place.finished("cron"))[0], ran(place.finished("cron", generation=2))[-1]
     check_covered(place, "cron", step=10 * SECOND, first=first, last=last)
     assert len(spans(place.finished("cron"))) == 1
@@ -573,12 +573,14 @@ def test_for_real_a_first_start_a_year_ahead_completes_nothing_for_good(place: P
     place.declare("later", "true", {"run_later": {"start": f"{SOON:%Y-%m-%d} 13:00"}})
     clock.set_to(soon("12:00:00") + YEAR)
     runner = place.start()
-    wait_until(lambda: told_of(place, "later") == ["completed"], what="completed by the false time")
+    wait_until(
+        lambda: request_events(place, "later") == ["completed"], what="completed by the false time"
+    )
     clock.step(-YEAR)
     wait_until(
-        lambda: told_of(place, "later") == ["completed", "scheduled"], what="scheduled again"
+        lambda: request_events(place, "later") == ["completed", "scheduled"], what="scheduled again"
     )
-    assert told_of(place, "counted") == ["completed", "scheduled"]
+    assert request_events(place, "counted") == ["completed", "scheduled"]
     clock.set_to(soon("12:59:58"))
     await_run(place, "later", since=soon("13:00:00"))
     await_run(place, "daily", since=soon("13:00:00"))
@@ -722,7 +724,7 @@ def test_for_real_forty_steps_back_of_45_seconds_are_twenty_steps_back(place: Pl
     clock.set_to(soon("12:59:58"))
     await_run(place, "minutely", since=soon("13:00:00"))
     await_run(place, "calendar", since=soon("13:00:00"))
-    steps = len(steps_told(place))
+    steps = len(recorded_steps(place))
     for count in range(1, 41):
         clock.step(-45 * SECOND)
         await_steps(place, steps + count)
@@ -731,7 +733,7 @@ def test_for_real_forty_steps_back_of_45_seconds_are_twenty_steps_back(place: Pl
     await_run(place, "calendar", since=soon("13:01:00"))
     assert place.stop(runner) == 0, place.console()
     check_log(place.log)
-    assert [round(step) for step in steps_told(place)[steps : steps + 40]] == [-45] * 40
+    assert [round(step) for step in recorded_steps(place)[steps : steps + 40]] == [-45] * 40
     # While waiting for a look, some seconds pass: a pair of steps reopens 90 s less those.
     assert len(reopened(place)) in (19, 20)
     for name in ("minutely", "calendar"):
@@ -752,7 +754,7 @@ def test_for_real_a_sleep_while_verdicts_lie_ahead_misses_only_what_is_new(place
     clock.step(-2 * HOUR)
     await_steps(place, 2)
     place.declare("later", "true", {"run_later": {"start": f"{SOON:%Y-%m-%d} 12:08"}})
-    wait_until(lambda: told_of(place, "later") == ["scheduled"], what="the new request")
+    wait_until(lambda: request_events(place, "later") == ["scheduled"], what="the new request")
     clock.set_to(soon("12:11:10"))
     await_run(place, "minutely", since=soon("12:11:00"), generation=2)
     await_run(place, "later", since=soon("12:08:00"))
@@ -801,7 +803,7 @@ def test_campaign_of_kills_among_steps_of_the_clock(place: Place, seed: int) -> 
     for _ in range(12):
         runner = place.start()
         for _ in range(chance.randrange(4)):
-            steps = len(steps_told(place))
+            steps = len(recorded_steps(place))
             # No two of them cancel: a runner that is slow to look sees two as one.
             clock.step(chance.choice([-3600, -110, -45, -7, 9, 30, 100, 3700]) * SECOND)
             await_steps(place, steps + 1)

@@ -157,7 +157,7 @@ def declare(place: Place, name: str, schedule: Mapping[str, object], **fields: o
     place.declare(name, "true", {"schedule": {**schedule, **fields}})
 
 
-def steps_told(place: Place) -> list[float]:
+def recorded_steps(place: Place) -> list[float]:
     return [record["step_s"] for record in place.events("runner.clock_stepped")]
 
 

@@ -137,10 +137,10 @@ def _check_promptness(
             continue
         found.expect(lateness > -_EARLY, f"early: {claim}")
         if lateness > timedelta(seconds=clocked.grace_s) + TURN:
-            is_told = clocked.misfire == "fire_all" or (
+            is_caught_up = clocked.misfire == "fire_all" or (
                 clocked.misfire == "fire_once" and claim.fire in missed_until
             )
-            found.expect(is_told, f"beyond its grace: {claim}")
+            found.expect(is_caught_up, f"beyond its grace: {claim}")
             found.counts["caught up"] += 1
 
 

@@ -37,7 +37,7 @@ class Follows:
     attempts: int = 1
     delay_s: float = 0.0
     is_rerun: bool = False
-    is_told: bool = False
+    has_notice: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +56,11 @@ class Waiting:
 
 _FOLLOWS: Mapping[Place, Follows] = {
     ("retried", None): Follows(attempts=3, delay_s=0.3),
-    ("hopeless", None): Follows(attempts=2, delay_s=0.2, is_told=True),
-    ("failing", None): Follows(is_told=True),
+    ("hopeless", None): Follows(attempts=2, delay_s=0.2, has_notice=True),
+    ("failing", None): Follows(has_notice=True),
     ("alone-retried", None): Follows(attempts=2, delay_s=0.2),
     ("rerun", None): Follows(attempts=1, is_rerun=True),
-    ("chain", None): Follows(is_told=True),
+    ("chain", None): Follows(has_notice=True),
     ("chain-stopped", 1): Follows(attempts=2, delay_s=0.2),
 }
 _MEMBERS = {"chain": 3, "chain-stopped": 3, "chain-whole": 3}
@@ -278,7 +278,7 @@ def _is_final_failure(record: Record) -> bool:
     is_failure = record["status"] in {"error", "system_restart"}
     return (
         is_failure
-        and follows.is_told
+        and follows.has_notice
         and record["group"] is None
         and not _is_tried_again(record, follows)
     )

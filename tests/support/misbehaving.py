@@ -75,7 +75,7 @@ class Program:
     left: tuple[Left, ...]
     files: dict[str, str] = field(default_factory=dict)
 
-    def is_told_by(self, record: Record) -> bool:
+    def is_as_recorded(self, record: Record) -> bool:
         """Return whether a record is one of the possible ones."""
         return any(left.is_in(record) for left in self.left)
 

@@ -240,16 +240,16 @@ def test_a_run_later_runs_once_at_its_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("misfire", "runs", "is_told"),
+    ("misfire", "runs", "is_recorded"),
     [(Misfire.SKIP, False, True), (Misfire.FIRE_ONCE, True, True), (Misfire.FIRE_ALL, True, False)],
 )
 def test_a_run_later_that_was_missed_follows_its_misfire_and_is_complete(
-    misfire: Misfire, runs: bool, is_told: bool
+    misfire: Misfire, runs: bool, is_recorded: bool
 ) -> None:
     fire = NOON + HOUR
     result = settled(later(fire, misfire), 3 * HOUR)
     assert result.claims == ((fire,) if runs else ())
-    assert result.miss == (Miss(count=1, first=fire, last=fire) if is_told else None)
+    assert result.miss == (Miss(count=1, first=fire, last=fire) if is_recorded else None)
     assert result.state.status is RequestStatus.COMPLETE
 
 
@@ -467,13 +467,13 @@ def check_each_fire_has_one_verdict(case: Case) -> None:
     timing = case.request.timing
     assert isinstance(timing, Schedule)
     delay, state = delay_of(case.request), registered(case.request)
-    untold = fires(timing.rule, NOON)
-    ahead: list[datetime] = list(islice(untold, 1))
+    remaining = fires(timing.rule, NOON)
+    ahead: list[datetime] = list(islice(remaining, 1))
     for now in case.looks:
         due = []
         while ahead and ahead[0] + delay <= now:
             due.append(ahead.pop())
-            ahead += islice(untold, 1)
+            ahead += islice(remaining, 1)
         result = settle(case.request, state, now)
         expected = verdict_by_the_book(due, now, timing, delay)
         assert (result.claims, result.miss) == (expected.claims, expected.miss)

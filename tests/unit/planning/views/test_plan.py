@@ -127,8 +127,8 @@ def check_plan(place: World) -> None:
 
     assert {fire for step in planned.steps for fire in claims_of(step)} == set(place.claims)
     assert sum(len(step.runs) for step in planned.steps) == len(place.claims)
-    assert events_planned(planned) == events_told(place)
-    assert missed_planned(planned) == missed_told(place)
+    assert events_planned(planned) == events_recorded(place)
+    assert missed_planned(planned) == missed_recorded(place)
     assert {
         step.name: step.renamed_from for step in planned.steps if step.renamed_from
     } == change.changeover.renamed
@@ -174,7 +174,7 @@ def events_planned(planned: Plan) -> dict[str, list[str]]:
     }
 
 
-def events_told(place: World) -> dict[str, list[str]]:
+def events_recorded(place: World) -> dict[str, list[str]]:
     reported = defaultdict(list)
     for event, fields in place.records:
         if event.startswith("request.") and event is not Event.REQUEST_REJECTED:
@@ -189,10 +189,10 @@ def missed_planned(planned: Plan) -> list[tuple[str, Miss]]:
     )
 
 
-def missed_told(place: World) -> list[tuple[str, Miss]]:
+def missed_recorded(place: World) -> list[tuple[str, Miss]]:
     former = {
         name: fields["message"][len("renamed from ") :]
-        for name, fields in renamed_told(place).items()
+        for name, fields in renamed_recorded(place).items()
     }
     reported = [
         (
@@ -209,7 +209,7 @@ def missed_told(place: World) -> list[tuple[str, Miss]]:
     return sorted(reported, key=lambda each: (each[0], each[1].first))
 
 
-def renamed_told(place: World) -> dict[str, Mapping[str, Any]]:
+def renamed_recorded(place: World) -> dict[str, Mapping[str, Any]]:
     return {
         fields["request"]: fields
         for event, fields in place.records

@@ -327,16 +327,16 @@ def test_upcoming_fires_are_what_a_runner_will_do_with_the_present_files() -> No
     """`next` predicts exactly the fires that the runner later claims."""
     edited = request_of(schedule_of(frequency="minutely", interval=25), "hourly")
     now, old = NOON + MINUTE, seen(HOURLY)
-    foretold = [
+    predicted = [
         fire.scheduled_for
         for fire in islice(merged({"hourly": edited}, {"hourly": old}, after=now, now=now), 9)
     ]
     state = register(edited, old, now).state
     claims: list[datetime] = []
-    for fire in foretold:
+    for fire in predicted:
         settlement = settle(edited, state, fire)
         state, claims = settlement.state, [*claims, *settlement.claims]
-    assert claims == foretold
+    assert claims == predicted
 
 
 def test_a_request_with_verdicts_ahead_says_how_long_it_fires_only_on_time() -> None:
