@@ -44,7 +44,7 @@ time.tzset()
 # installed, even if here nobody else does.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-os.umask(0o022)  # as root, what anybody may write is refused
+os.umask(0o022)  # as root, what everyone may write is refused
 
 # A machine may be slow: what has to be quick is measured elsewhere.
 settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])

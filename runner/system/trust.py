@@ -131,7 +131,7 @@ class Trust:
         if stat.S_ISLNK(status.st_mode) or (is_on_way and status.st_mode & stat.S_ISVTX):
             return None
         if status.st_mode & stat.S_IWOTH:
-            return Objection(path=path, grade=Grade.OTHERS, who="anybody")
+            return Objection(path=path, grade=Grade.OTHERS, who="everyone")
         if status.st_mode & stat.S_IWGRP:
             return self._by_group(path, status.st_gid)
         return None

@@ -147,7 +147,7 @@ def test_world_writable_requests_are_a_problem_that_the_advice_fixes(
     place = subject.jobs / name
     place.chmod(place.stat().st_mode | 0o002)
     finding = only(subject, "jobs", Level.PROBLEM)
-    assert f"anybody may write {place}" in finding.message
+    assert f"everyone may write {place}" in finding.message
     assert doctor(subject).exit_code == 1
     subprocess.run(shlex.split(str(finding.suggestion)), check=True)
     assert [each.level for each in found(subject, "jobs")] == [Level.OK]
@@ -211,7 +211,7 @@ def test_root_refuses_world_writable_requests(subject: Subject, command: list[st
         [sys.executable, "-m", "runner", *command, *places], capture_output=True, text=True
     )
     assert done.returncode == (125 if command[0] == "exec" else 1)
-    assert f"anybody may write {subject.jobs}, " in done.stderr
+    assert f"everyone may write {subject.jobs}, " in done.stderr
     assert f"chmod o-w {subject.jobs}" in done.stderr
     assert (subject.state / "monitor.jsonl").read_bytes() == before
 
@@ -220,7 +220,7 @@ def test_root_refuses_world_writable_requests(subject: Subject, command: list[st
 def test_a_world_writable_state_folder_is_a_problem(subject: Subject, name: str) -> None:
     (subject.state / name).chmod(0o722)
     assert (
-        f"anybody may write {subject.state / name}" in only(subject, "state", Level.PROBLEM).message
+        f"everyone may write {subject.state / name}" in only(subject, "state", Level.PROBLEM).message
     )
 
 

@@ -139,7 +139,7 @@ def test_a_world_writable_parent_of_the_state_is_refused_unless_it_is_sticky(
     used: Place,
 ) -> None:
     used.folder.chmod(0o777)
-    assert "anybody may write" in used.run("start").stderr
+    assert "everyone may write" in used.run("start").stderr
     used.folder.chmod(0o1777)
     assert used.run("exec", "plain").returncode == 0
 

@@ -1,4 +1,4 @@
-"""The command of the benchmarks runs each at its smallest size. No figure is judged."""
+"""The benchmarks' command runs each benchmark at its smallest size. No figure is judged."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_target_is_met_on_its_own_side() -> None:
     assert not Target(what="time", unit="s", value=3.01, limit=3).is_met
 
 
-def test_an_earlier_commit_stands_beside_the_present_in_table_and_chart() -> None:
+def test_table_and_chart_show_an_earlier_commit_next_to_the_present() -> None:
     now, before = (
         Result(
             ours=(Series(label="runner", unit="/s", values=(rate,)),),

@@ -1,4 +1,4 @@
-"""Python callables, each in a process of its own."""
+"""Python callables, each in its own process."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def calling(tmp_path: Path) -> Iterator[Calling]:
     world.close()
 
 
-def test_what_is_returned_or_raised_is_the_result(calling: Calling) -> None:
-    """Some at once: each is a process, and they need not wait for each other."""
+def test_the_returned_value_or_the_exception_is_the_result(calling: Calling) -> None:
+    """The cases run at once, because each is a process."""
     site = calling.world.folder / "site"
     cases: list[tuple[str, object, int, str | None]] = [
         ("reports:nothing", None, 0, None),
@@ -141,7 +141,7 @@ def test_what_is_returned_or_raised_is_the_result(calling: Calling) -> None:
             )
 
 
-def test_the_traceback_begins_with_their_own_frame_behind_what_they_printed(
+def test_the_traceback_follows_the_output_and_begins_with_the_callable(
     calling: Calling,
 ) -> None:
     names = [
@@ -170,7 +170,7 @@ def test_a_result_is_short_and_shows_no_secret(calling: Calling) -> None:
     assert "hun" not in str(border.result)
 
 
-def test_output_is_live_and_a_stop_is_heard(calling: Calling) -> None:
+def test_output_is_live_and_the_stop_signal_arrives(calling: Calling) -> None:
     (calling.world.folder / "site" / "slow.py").write_text(
         "def main():\n  import time\n  print(1)\n  time.sleep(60)\n"
     )
@@ -180,7 +180,7 @@ def test_output_is_live_and_a_stop_is_heard(calling: Calling) -> None:
     assert calling.end(name)[0].exit_code is None
 
 
-def test_a_syntax_error_is_told_with_its_place(calling: Calling) -> None:
+def test_a_syntax_error_is_reported_with_its_place(calling: Calling) -> None:
     (calling.world.folder / "site" / "broken.py").write_text("def main(:\n")
     ended, output = calling.end(calling.begin("broken:main"))
     assert (ended.exit_code, str(ended.result)[:12]) == (1, "SyntaxError:")

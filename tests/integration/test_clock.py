@@ -1,8 +1,9 @@
 """Clocks that stop, jump, go back or sleep: what fires, what is missed, and that
 nothing fires twice.
 
-First with a clock that the test moves, around the loop itself; then for real: a runner
-stopped by SIGSTOP past several fires, and one whose clock libfaketime sets.
+First with a clock that the test moves, around the loop itself. Then with real
+processes: a runner that SIGSTOP stops past several fires, and one whose clock
+libfaketime sets.
 """
 
 from __future__ import annotations
@@ -56,9 +57,10 @@ EVER = datetime.min.replace(tzinfo=UTC)
 
 
 def check_verdicts(records: list[Record], step: timedelta, misfire: str, grace: timedelta) -> None:
-    """Check all that is reported of a request that fires on a grid: each fire between the
-    first and the last reported of has one verdict, and wherever some were missed, the
-    book's.
+    """Check the records of a request that fires on a grid.
+
+    Each fire between the first and the last recorded one has one verdict, and the
+    missed spans are those of `by_the_book`.
     """
     claims = Counter(ran(records))
     assert set(claims.values()) == {1}, "a fire ran twice"
@@ -83,7 +85,7 @@ def check_verdicts(records: list[Record], step: timedelta, misfire: str, grace: 
 @pytest.mark.parametrize(
     "way", ["the clock steps forward, or the machine sleeps", "the loop hangs", "it is down"]
 )
-def test_what_falls_due_unseen_follows_misfire(
+def test_fires_that_fall_due_during_an_outage_follow_misfire(
     place: Place, kind: str, misfire: str, way: str
 ) -> None:
     declare(place, "p", EVERY_TEN_SECONDS[kind], misfire=misfire, misfire_grace="3s")
@@ -108,7 +110,7 @@ def test_what_falls_due_unseen_follows_misfire(
 
 
 @pytest.mark.parametrize("misfire", POLICIES)
-def test_a_weekend_down_is_told_in_one_record_and_caught_up_to_a_hundred(
+def test_a_weekend_down_is_one_missed_record_and_at_most_a_hundred_catch_ups(
     place: Place, misfire: str
 ) -> None:
     schedules = {
@@ -140,7 +142,7 @@ def test_a_weekend_down_is_told_in_one_record_and_caught_up_to_a_hundred(
 @pytest.mark.parametrize(
     ("misfire", "runs"), [("skip", False), ("fire_once", True), ("fire_all", True)]
 )
-def test_a_run_later_that_was_slept_through_follows_misfire_and_is_complete(
+def test_a_run_later_missed_during_sleep_follows_misfire_and_is_complete(
     place: Place, misfire: str, runs: bool
 ) -> None:
     place.declare("p", "true", {"run_later": {"start": "2026-03-02 13:00", "misfire": misfire}})
@@ -153,7 +155,7 @@ def test_a_run_later_that_was_slept_through_follows_misfire_and_is_complete(
     assert len(place.events("request.completed", "p")) == 1
 
 
-def test_after_a_step_back_passing_time_goes_on_at_once_and_no_time_of_day_comes_twice(
+def test_after_a_step_back_intervals_continue_at_once_and_no_time_of_day_runs_twice(
     place: Place,
 ) -> None:
     declare(place, "interval", {"frequency": "secondly", "interval": 10})
@@ -191,7 +193,7 @@ def test_after_a_step_back_passing_time_goes_on_at_once_and_no_time_of_day_comes
     )
 
 
-def test_a_step_back_within_grace_fires_nothing_twice_and_opens_no_generation(place: Place) -> None:
+def test_a_step_back_below_60_s_fires_nothing_twice_and_opens_no_generation(place: Place) -> None:
     for kind, schedule in EVERY_TEN_SECONDS.items():
         declare(place, kind, schedule)
     with living(place, GivenClock(NOON)) as life:
@@ -205,7 +207,7 @@ def test_a_step_back_within_grace_fires_nothing_twice_and_opens_no_generation(pl
     assert recorded_steps(place) == [-40.0]
 
 
-def test_steps_back_that_are_small_each_are_beyond_grace_together(place: Place) -> None:
+def test_several_small_steps_back_add_up_to_a_step(place: Place) -> None:
     declare(place, "p", EVERY_TEN_SECONDS["interval"])
     with living(place, GivenClock(NOON)) as life:
         life.go_on(10 * SECOND)
@@ -220,7 +222,7 @@ def test_steps_back_that_are_small_each_are_beyond_grace_together(place: Place) 
     ]
 
 
-def test_after_a_step_back_an_interval_with_a_spread_goes_on_at_once_too(place: Place) -> None:
+def test_after_a_step_back_an_interval_with_a_spread_continues_at_once(place: Place) -> None:
     declare(place, "p", {"frequency": "secondly", "interval": 10}, spread="1h")
     with living(place, GivenClock(NOON)) as life:
         life.go_on(HOUR + 10 * SECOND)
@@ -232,7 +234,7 @@ def test_after_a_step_back_an_interval_with_a_spread_goes_on_at_once_too(place: 
     assert [record["generation"] for record in records[before:]] == [2, 2, 2]
 
 
-def test_what_has_run_or_is_to_run_once_is_not_moved_by_the_clock(place: Place) -> None:
+def test_clock_steps_leave_one_time_requests_alone(place: Place) -> None:
     place.declare("at-once", "true", "run_immediately")
     place.declare("later", "true", {"run_later": {"start": "2026-03-02 12:30"}})
     with living(place, GivenClock(NOON)) as life:
@@ -246,7 +248,7 @@ def test_what_has_run_or_is_to_run_once_is_not_moved_by_the_clock(place: Place) 
     assert ran(place.finished("later")) == [NOON + 30 * MINUTE]
 
 
-def test_what_runs_does_not_notice_a_step(place: Place) -> None:
+def test_running_executions_ignore_a_clock_step(place: Place) -> None:
     place.declare("p", "until [ -e ../go ]; do sleep 0.02; done", "run_immediately", timeout="30m")
     clock = GivenClock(NOON)
     with started(place.jobs, clock, state=place.state, log=place.log) as runner:
@@ -263,7 +265,7 @@ def test_what_runs_does_not_notice_a_step(place: Place) -> None:
     assert (record["status"], record["duration_s"]) == ("success", 7.0)
 
 
-def test_a_runner_that_saves_its_running_time_after_a_step_back_still_counts_as_alive(
+def test_a_runner_that_saves_its_running_time_after_a_step_back_counts_as_alive(
     place: Place,
 ) -> None:
     place.declare("p", "true")
@@ -276,9 +278,7 @@ def test_a_runner_that_saves_its_running_time_after_a_step_back_still_counts_as_
 
 
 @pytest.mark.parametrize("is_away", [False, True], ids=["seen by the runner", "while it is down"])
-def test_a_delayed_attempt_waits_no_longer_though_the_clock_goes_back(
-    place: Place, is_away: bool
-) -> None:
+def test_a_step_back_does_not_prolong_the_delay_of_a_retry(place: Place, is_away: bool) -> None:
     place.declare("p", "exit 1", "run_immediately", retry={"attempts": 2, "delay": "10m"})
     clock = GivenClock(NOON)
 
@@ -310,7 +310,7 @@ def test_a_delayed_attempt_waits_no_longer_though_the_clock_goes_back(
     assert step_s == (-6960.0 if is_away else -7200.0)
 
 
-def test_a_start_at_an_earlier_time_is_a_step_back_and_told_once(place: Place) -> None:
+def test_a_start_at_an_earlier_time_is_recorded_once_as_a_step_back(place: Place) -> None:
     declare(place, "interval", EVERY_TEN_SECONDS["interval"])
     declare(place, "daily", {"frequency": "daily", "at": "12:00"})
     clock = GivenClock(NOON - 5 * SECOND)
@@ -370,8 +370,10 @@ LONG_RULES: dict[str, tuple[dict[str, object], list[str]]] = {
 }
 
 
-def test_rules_of_weeks_and_months_go_on_over_restarts_and_edits(place: Place) -> None:
-    """Nine weeks, each a life of its own that begins late; each edit touches all but the rules."""
+def test_weekly_and_monthly_rules_survive_restarts_and_edits(place: Place) -> None:
+    """Nine weeks, each a life of the runner that begins late; each edit leaves the
+    rules alone.
+    """
     clock = GivenClock(NOON)
     for week in range(10):
         for name, (schedule, _) in LONG_RULES.items():
@@ -387,7 +389,7 @@ def test_rules_of_weeks_and_months_go_on_over_restarts_and_edits(place: Place) -
     assert len(place.events("request.completed")) == 1
 
 
-def test_a_changed_interval_counts_from_the_change_and_a_later_finish_revives(place: Place) -> None:
+def test_a_changed_interval_counts_from_the_change_and_a_later_finish_reopens(place: Place) -> None:
     every_other = {
         "frequency": "daily",
         "interval": 2,
@@ -420,9 +422,7 @@ LIVELY = EVERY_TEN_SECONDS | {"calendar": TIMES_OF_DAY}
 
 @dataclass
 class Lives:
-    """A runner's lives under a clock that does what it likes, and what must be true of
-    them in the end.
-    """
+    """A runner's lives under a clock that changes at random, and the guarantees at the end."""
 
     place: Place
     chance: random.Random
@@ -431,7 +431,7 @@ class Lives:
     seen: list[datetime] = field(default_factory=lambda: [NOON])
 
     def live(self, deeds: int) -> None:
-        """Go on, step and hang, `deeds` times."""
+        """Let time pass, step the clock and stall the loop, `deeds` times in all."""
         with living(self.place, self.clock) as life:
             for _ in range(deeds):
                 self.one_deed(life)
@@ -448,7 +448,7 @@ class Lives:
         self.chance.choice(deeds)(duration)
 
     def away(self) -> None:
-        """Let time pass, or go back, while nobody looks."""
+        """Let time pass, or step back, while no runner lives."""
         self.clock.step(
             timedelta(
                 seconds=self.chance.choice([-self.longest_s, -100, -10, 0, 10, 100, self.longest_s])
@@ -508,14 +508,14 @@ def live_any_life(place: Place, seed: int, *, lives: int, deeds: int, longest_s:
     life.check()
 
 
-def test_whatever_the_clock_does_each_fire_has_one_verdict(place: Place) -> None:
+def test_each_fire_has_one_verdict_under_a_random_clock(place: Place) -> None:
     live_any_life(place, random.SystemRandom().randrange(10**6), lives=2, deeds=5, longest_s=200)
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(40))
-def test_campaign_of_whatever_the_clock_does(place: Place, seed: int) -> None:
+def test_campaign_each_fire_has_one_verdict_under_a_random_clock(place: Place, seed: int) -> None:
     live_any_life(place, seed, lives=4, deeds=12, longest_s=4000)
 
 
@@ -525,7 +525,7 @@ def test_campaign_of_whatever_the_clock_does(place: Place, seed: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """A schedule that fires at the whole multiples of `step`, with its grace."""
+    """A schedule that fires at whole multiples of `step`, with its grace."""
 
     name: str
     schedule: Mapping[str, object]
@@ -533,7 +533,7 @@ class Grid:
     grace: timedelta
 
     def declare(self, place: Place, misfire: str) -> None:
-        """Declare a request that notes each run of its own accord, too."""
+        """Declare a request whose process also notes each run."""
         grace = f"{int(self.grace / timedelta(milliseconds=1))}ms"
         timing = {**self.schedule, "misfire": misfire, "misfire_grace": grace}
         line = f"echo $RUNNER_SCHEDULED_FOR >> ../{self.name}.{misfire}.ran"
@@ -559,8 +559,8 @@ class Grid:
 def sleep_through(
     place: Place, grids: list[Grid], *, at_least: timedelta, until: Callable[[datetime], bool]
 ) -> None:
-    """Stop a runner with SIGSTOP past several fires of each grid, each with every
-    policy; continue it; check all.
+    """Stop a runner with SIGSTOP past several fires of each grid and policy; continue
+    it; check all.
     """
     for each in grids:
         for misfire in POLICIES:
@@ -607,13 +607,13 @@ def is_run_since(record: Record, moment: datetime) -> bool:
 
 
 def part_of(now: datetime, seconds: int) -> float:
-    """How far `now` is behind the latest whole multiple of `seconds`."""
+    """Return how far `now` is past the latest whole multiple of `seconds`."""
     return now.timestamp() % seconds
 
 
-def test_a_runner_stopped_past_several_fires_gives_each_its_verdict(place: Place) -> None:
-    """It goes on 1.4 s after a fire of what comes every other second: too late for one,
-    in time for the other.
+def test_a_runner_stopped_past_several_fires_gives_each_a_verdict(place: Place) -> None:
+    """It continues 1.4 s after a fire of the two-second grid: beyond one grace, within
+    the other.
     """
     every_second = {"frequency": "secondly"}
     every_other = {"frequency": "secondly", "interval": 2}
@@ -649,7 +649,9 @@ def test_campaign_of_a_runner_stopped_for_three_minutes(place: Place) -> None:
 @pytest.mark.skipif(
     LIBRARY is None, reason="faketime is not installed (Debian: apt-get install faketime)"
 )
-def test_a_clock_that_is_really_set_forward_and_back_under_a_runner(place: Place) -> None:
+def test_a_runner_whose_real_clock_is_set_forward_and_back_gives_each_fire_a_verdict(
+    place: Place,
+) -> None:
     clock = SetClock(place)
     secondly = {"frequency": "secondly"}
     cron = {"frequency": "cron", "expression": "* * * * * *"}

@@ -1,7 +1,8 @@
-"""Histories of a clock that was wrong and came back, each with its whole outcome, computed by hand.
+"""Histories of a clock that was wrong and came back, each with its whole outcome,
+computed by hand.
 
-First with a clock that the test moves, around the loop itself; then with real processes whose clock
-libfaketime sets.
+First with a clock that the test moves, around the loop itself; then with real processes
+whose clock libfaketime sets.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def clock_at(text: str) -> datetime:
 
 
 def by_generation(records: list[Record]) -> dict[int, list[datetime]]:
-    """The fire times that were run, by generation."""
+    """Return the fire times that ran, by generation."""
     generations = sorted({record["generation"] for record in records})
     found = {
         number: ran(each for each in records if each["generation"] == number)
@@ -69,7 +70,7 @@ def by_generation(records: list[Record]) -> dict[int, list[datetime]]:
 
 
 def reopened(place: Place) -> list[tuple[datetime, datetime]]:
-    """The spans that steps back have reopened."""
+    """Return the spans that steps back reopened."""
     return [
         (at(record, "reopened_from"), at(record, "reopened_until"))
         for record in place.events("runner.clock_stepped")
@@ -78,7 +79,7 @@ def reopened(place: Place) -> list[tuple[datetime, datetime]]:
 
 
 def request_events(place: Place, name: str) -> list[str]:
-    """What the log tells of a request itself, in order."""
+    """Return the events of a request, in order, without their prefix."""
     return [
         record["event"].removeprefix("request.")
         for record in place.records()
@@ -90,7 +91,7 @@ def request_events(place: Place, name: str) -> list[str]:
 # --------------------------------------------------------------------------------------
 
 
-def test_two_hours_ahead_for_five_seconds_silence_nothing(place: Place) -> None:
+def test_a_clock_two_hours_ahead_for_five_seconds_silences_no_request(place: Place) -> None:
     declare(place, "cron", {"frequency": "cron", "expression": "*/10 * * * * *"})
     declare(place, "daily", {"frequency": "daily", "at": "15:30"})
     with living(place, GivenClock(clock_at("15:28:30"))) as life:
@@ -146,7 +147,7 @@ def declare_year(place: Place) -> None:
     place.declare("once", "true", "run_immediately")
 
 
-def test_a_first_start_a_year_ahead_completes_nothing_for_good(place: Place) -> None:
+def test_requests_completed_by_a_first_start_a_year_ahead_are_scheduled_again(place: Place) -> None:
     declare_year(place)
     with living(place, GivenClock(NOON + YEAR)) as life:
         life.go_on(4 * SECOND)
@@ -188,7 +189,7 @@ HOURLY_AND_MINUTELY: Mapping[str, Mapping[str, object]] = {
 
 
 def check_three_runs(place: Place, *, last: datetime) -> None:
-    """Ten o'clock ran once. Of the minutes since, those before `last` are missed, and
+    """Check that 10:00 ran once; the minutes since then, up to `last`, are missed and
     follow misfire.
     """
     ten, missed = clock_at("10:00"), grid(MINUTE, clock_at("10:01"), last - MINUTE)
@@ -202,7 +203,7 @@ def check_three_runs(place: Place, *, last: datetime) -> None:
 
 
 @pytest.mark.parametrize("between", [clock_at("08:30"), LONG_AGO], ids=["half past eight", "1970"])
-def test_no_fire_repeats_over_runs_at_ten_long_before_and_five_past_ten(
+def test_no_fire_repeats_over_starts_at_ten_long_before_and_at_five_past_ten(
     place: Place, between: datetime
 ) -> None:
     for name, schedule in HOURLY_AND_MINUTELY.items():
@@ -309,7 +310,7 @@ def declare_boot(place: Place) -> None:
 
 
 def answer_of(place: Place, life: Life, kind: Kind) -> str:
-    """Ask the runner for something, and return its answer."""
+    """Send the runner a command, and return its answer."""
     row = CommandRow(
         id=kind,
         kind=kind,
@@ -349,7 +350,7 @@ def test_a_boot_in_1970_with_an_empty_store_registers_nothing(place: Place) -> N
     )
 
 
-def test_a_boot_in_1970_with_a_used_store_is_a_time_of_rest(place: Place) -> None:
+def test_a_boot_in_1970_with_a_used_store_fires_nothing(place: Place) -> None:
     declare_boot(place)
     clock = GivenClock(NOON - 90 * MINUTE)
     with living(place, clock, released=BEFORE_ALL) as life:
@@ -418,13 +419,13 @@ def test_forty_steps_back_of_45_seconds_are_twenty_steps_back(place: Place) -> N
 
 
 def ahead_and_back(place: Place, life: Life) -> None:
-    """Have the clock go two hours ahead for five seconds."""
+    """Set the clock two hours ahead for five seconds."""
     life.step(2 * HOUR)
     life.go_on(5 * SECOND)
     life.step(-2 * HOUR)
 
 
-def test_a_sleep_while_verdicts_lie_ahead_misses_only_what_is_new(place: Place) -> None:
+def test_a_sleep_while_verdicts_lie_ahead_misses_only_fires_without_a_verdict(place: Place) -> None:
     declare(place, "minutely", {"frequency": "minutely"})
     declare(place, "calendar", {"frequency": "cron", "expression": "0,5,10 12-23 * * *"})
     with living(place, GivenClock(NOON + 30 * SECOND)) as life:
@@ -451,9 +452,9 @@ def test_a_sleep_while_verdicts_lie_ahead_misses_only_what_is_new(place: Place) 
     assert ran(place.finished("calendar")) == [NOON + 2 * HOUR], "that of the false time"
 
 
-def test_only_a_day_of_running_makes_verdicts_ahead_count_no_more(place: Place) -> None:
+def test_verdicts_ahead_are_dropped_after_a_day_of_running(place: Place) -> None:
     """Nine days ahead are recorded as missed. Sleep, downtime and forward steps do not
-    count for the day.
+    count as running.
     """
     declare(place, "daily", {"frequency": "daily", "at": "06:00"})
     clock = GivenClock(NOON)
@@ -502,8 +503,8 @@ def await_steps(place: Place, count: int) -> None:
 def check_covered(
     place: Place, name: str, *, step: timedelta, first: datetime, last: datetime
 ) -> None:
-    """Each fire from `first` to `last` ran or is in one missed span; none ran twice in
-    a generation.
+    """Check that each fire from `first` to `last` ran or is in one missed span; none
+    ran twice in a generation.
     """
     records = place.finished(name)
     claims = [
@@ -518,7 +519,7 @@ def check_covered(
 
 
 @set_for_real
-def test_for_real_two_hours_ahead_and_back_silence_nothing(place: Place) -> None:
+def test_for_real_a_clock_two_hours_ahead_and_back_silences_no_request(place: Place) -> None:
     clock = SetClock(place)
     declare(place, "cron", {"frequency": "cron", "expression": "*/10 * * * * *"})
     declare(place, "daily", {"frequency": "daily", "at": "15:30"})
@@ -560,7 +561,9 @@ def test_for_real_two_hours_ahead_and_back_silence_nothing(place: Place) -> None
 
 
 @set_for_real
-def test_for_real_a_first_start_a_year_ahead_completes_nothing_for_good(place: Place) -> None:
+def test_for_real_requests_completed_by_a_start_a_year_ahead_are_scheduled_again(
+    place: Place,
+) -> None:
     clock = SetClock(place)
     wednesday = {
         "days": ["wednesday"],
@@ -639,7 +642,7 @@ def test_for_real_no_fire_repeats_over_three_runs(place: Place, between: str) ->
 
 
 @set_for_real
-def test_for_real_a_boot_in_1970_rests_and_says_so(place: Place) -> None:
+def test_for_real_a_boot_in_1970_fires_nothing_and_says_why(place: Place) -> None:
     clock = SetClock(place)
     place.declare("once", "true", "run_immediately")
     declare(place, "minutely", {"frequency": "minutely"})
@@ -744,7 +747,9 @@ def test_for_real_forty_steps_back_of_45_seconds_are_twenty_steps_back(place: Pl
 
 @pytest.mark.campaign
 @set_for_real
-def test_for_real_a_sleep_while_verdicts_lie_ahead_misses_only_what_is_new(place: Place) -> None:
+def test_for_real_a_sleep_while_verdicts_lie_ahead_misses_only_fires_without_one(
+    place: Place,
+) -> None:
     clock = SetClock(place)
     declare(place, "minutely", {"frequency": "minutely"})
     clock.set_to(soon("12:00:30"))
@@ -778,8 +783,8 @@ KILLED: Mapping[str, Mapping[str, object]] = {
 
 
 def check_kills(place: Place) -> None:
-    """Nothing ran twice in a generation, no time of day at all, nothing is missed
-    twice, every fire has a verdict.
+    """Check that no time of day ran twice, and no fire twice in a generation; no fire
+    is missed twice; each has a verdict.
     """
     check_log(place.log)
     first = max(at(place.events("request.scheduled", name)[0], "time") for name in KILLED)

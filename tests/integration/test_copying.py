@@ -43,7 +43,7 @@ def test_an_output_that_the_caller_may_not_read_is_reported_once(
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "link", "fifo"])
-def test_what_is_no_output_file_is_not_copied(
+def test_a_path_that_is_not_a_regular_file_is_not_copied(
     kind: str, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     path = tmp_path / "e1.out"

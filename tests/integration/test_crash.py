@@ -1,5 +1,5 @@
-"""Runners that die at any moment, and what must be true all the same:
-runner/README.md, "Stopping and recovery".
+"""Runners that die at any moment keep the guarantees of runner/README.md, "Stopping and
+recovery".
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ def _large(place: Place, *, sets: int = 4) -> Load:
 
 
 def _settle(load: Load) -> Counter[str]:
-    """Start a runner that may live, wait until nothing is due any more, stop it in
-    order, and check everything.
+    """Start a runner that may live, wait until nothing is due, stop it, and check
+    everything.
     """
     process = load.place.start()
     settled = datetime.now(UTC)
@@ -153,8 +153,10 @@ def _ran(load: Load, request: str) -> list[list[str]]:
 
 
 def _first_death(load: Load) -> float:
-    """Have a runner start and die; return for how many seconds others are to live at
-    the most: longer where a start takes long, or they would come to nothing.
+    """Start a runner that dies; return the longest life of the next ones, in seconds.
+
+    A life is longer where a start takes long; otherwise no runner would get anything
+    done.
     """
     begun_s = time.monotonic()
     process = load.place.start()
@@ -170,7 +172,7 @@ def _survive(load: Load, rounds: int, *arguments: str) -> Counter[str]:
     return _settle(load)
 
 
-def test_kill_9_at_random_moments_loses_and_doubles_nothing(place: Place) -> None:
+def test_kill_9_at_random_moments_loses_and_repeats_no_fire(place: Place) -> None:
     load = _large(place, sets=1)
     at_most_s = _first_death(load)
     while (
@@ -194,7 +196,7 @@ def test_campaign_of_deaths_at_random_moments(place: Place) -> None:
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
 def test_campaign_of_deaths_at_random_moments_with_little_room(place: Place) -> None:
-    """The same where almost everything has to wait for a free place."""
+    """The same with a low `max_running`, so that almost everything waits."""
     load = _load(place)
     load.write_small()
     declare(load)
@@ -202,7 +204,7 @@ def test_campaign_of_deaths_at_random_moments_with_little_room(place: Place) -> 
 
 
 def _settle_stepped(stepped: SteppedLoad) -> Counter[str]:
-    """Start a runner that may live under a steady clock, wait until it goes on, stop it
+    """Start a runner under a steady clock, wait until its intervals continue, stop it
     and check everything.
     """
     process = stepped.load.place.start()
@@ -215,10 +217,10 @@ def _settle_stepped(stepped: SteppedLoad) -> Counter[str]:
 @pytest.mark.skipif(
     LIBRARY is None, reason="faketime is not installed (Debian: apt-get install faketime)"
 )
-def test_kill_9_while_the_clock_steps_loses_doubles_and_falsely_misses_nothing(
+def test_kill_9_while_the_clock_steps_loses_repeats_and_misses_no_fire(
     place: Place,
 ) -> None:
-    """Two hours ahead, back while no runner lives, two minutes back, and right again
+    """Two hours ahead, back while no runner lives, two minutes back, and set right
     while none lives.
     """
     stepped = SteppedLoad(_load(place), SetClock(place))
@@ -233,8 +235,8 @@ def test_kill_9_while_the_clock_steps_loses_doubles_and_falsely_misses_nothing(
 
 
 def _expect_that_a_wrong_verdict_is_noticed(stepped: SteppedLoad) -> None:
-    """Check the check: it finds a fire without a verdict, one that ran twice, and one
-    that was missed though it ran.
+    """Check that the oracle finds a fire without a verdict, one that ran twice, and one
+    that ran although it was missed.
     """
     records = stepped.load.place.records()
     runs = [
@@ -278,7 +280,9 @@ def test_campaign_of_deaths_while_the_clock_steps(place: Place, number: int) -> 
 
 
 def test_death_at_marked_points_of_the_commit_protocol(place: Place) -> None:
-    """A life each at the most telling points, on one store, with a recovery that dies too."""
+    """One life at each of the most critical points, on one store, with a recovery that
+    dies too.
+    """
     load = _load(place)
     load.write_small()
     declare(load)
@@ -293,7 +297,7 @@ def test_death_at_marked_points_of_the_commit_protocol(place: Place) -> None:
 
 
 def _expect_that_a_loss_is_noticed(load: Load) -> None:
-    """Check the check: without the record of a further attempt it finds a fault."""
+    """Check that the oracle finds a removed record of a second attempt."""
     records, ledger, waiting = load.place.records(), read_ledger(load), waiting_in(load)
     attempts = [
         each
@@ -308,9 +312,7 @@ def _expect_that_a_loss_is_noticed(load: Load) -> None:
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
 def test_campaign_of_deaths_at_every_marked_point(tmp_path: Path) -> None:
-    """Four deaths at each point, and each point of a recovery after two kinds of death,
-    some on one store.
-    """
+    """Four deaths at each point, and at each point of a recovery after two kinds of death."""
     total: Counter[str] = Counter()
     lives = [[(point, count) for count in (1, 2, 3, 5)] for point in POINTS]
     lives += [
@@ -377,7 +379,7 @@ def test_a_process_that_outlives_the_runner_keeps_its_guard_and_is_recorded_at_i
     check(load, settled=settled)
 
 
-def test_a_second_runner_on_the_store_leaves_and_says_why(place: Place) -> None:
+def test_a_second_runner_on_the_store_exits_and_says_why(place: Place) -> None:
     first = place.start()
     second = place.run("start", timeout_s=120)
     assert second.returncode == 1
@@ -387,7 +389,7 @@ def test_a_second_runner_on_the_store_leaves_and_says_why(place: Place) -> None:
     assert len(place.events("runner.started")) == 1
 
 
-def test_sigterm_lets_what_runs_end_and_fires_nothing_more(place: Place) -> None:
+def test_sigterm_lets_executions_finish_and_fires_nothing_more(place: Place) -> None:
     load = _load(place)
     load.write("slow", Planned(), shell=f"{RAN}; {GATE}")
     load.write("tick", Planned(interval_s=1))
@@ -396,7 +398,7 @@ def test_sigterm_lets_what_runs_end_and_fires_nothing_more(place: Place) -> None
         lambda: place.events("execution.started", "slow") and place.finished("tick"), within_s=60
     )
     process.terminate()
-    heard = _await_hearing(place)
+    heard = _await_stop_noticed(place)
     wait_until(
         lambda: datetime.now(UTC) > heard + timedelta(seconds=1.5), what="fires that are none"
     )
@@ -413,13 +415,13 @@ def test_sigterm_lets_what_runs_end_and_fires_nothing_more(place: Place) -> None
     _settle(load)
 
 
-def _await_hearing(place: Place) -> datetime:
+def _await_stop_noticed(place: Place) -> datetime:
     """Wait until a runner says that it was asked to stop; return a moment after that."""
     wait_until(lambda: "stopping: " in place.console(), within_s=60, what="the signal is heard")
     return datetime.now(UTC)
 
 
-def test_a_second_sigterm_ends_what_runs_now(place: Place) -> None:
+def test_a_second_sigterm_stops_executions_at_once(place: Place) -> None:
     load = _load(place)
     load.write("endless", Planned(), shell=f"trap '' TERM; {RAN}; ({GATE}) & wait; {GATE}")
     process = place.start("--drain", "10m")
@@ -427,7 +429,7 @@ def test_a_second_sigterm_ends_what_runs_now(place: Place) -> None:
         lambda: place.events("execution.started", "endless") and _ran(load, "endless"), within_s=60
     )
     process.terminate()
-    _await_hearing(place)  # or the second signal could merge with the first
+    _await_stop_noticed(place)  # or the second signal could merge with the first
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=0.5)
     process.terminate()
@@ -462,8 +464,8 @@ def test_two_signals_before_everything_has_started_leave_nothing_running(place: 
 
 @contextmanager
 def _small_disk(folder: Path) -> Iterator[Path]:
-    """Mount a disk that is soon filled, and not by the test itself however long it
-    takes; skip the test where that is not allowed.
+    """Mount a small disk with room for the test's own files; skip the test where mounts
+    are forbidden.
     """
     disk = folder / "disk"
     disk.mkdir()
@@ -480,7 +482,7 @@ def _small_disk(folder: Path) -> Iterator[Path]:
 
 
 def _fill(disk: Path) -> Path:
-    """Leave no byte free."""
+    """Fill the disk to the last byte."""
     filler = disk / "filler"
     with suppress(OSError), filler.open("ab", buffering=0) as file:
         while file.write(bytes(4096)):
@@ -488,9 +490,9 @@ def _fill(disk: Path) -> Path:
     return filler
 
 
-def test_a_full_disk_under_the_log_delays_records_only(place: Place) -> None:
-    """Once while the runner lives on until there is room again, and once with its
-    death, and another's, before that.
+def test_a_full_disk_under_the_log_delays_only_records(place: Place) -> None:
+    """Once with a runner that lives until there is room again, once with two deaths
+    before that.
     """
     with _small_disk(place.folder) as disk:
         place.log = disk / "monitor.jsonl"
@@ -520,7 +522,9 @@ def test_a_full_disk_under_the_log_delays_records_only(place: Place) -> None:
         _settle(load)
 
 
-def test_a_full_disk_under_the_store_fires_nothing_and_misses_it_on_recovery(place: Place) -> None:
+def test_a_full_disk_under_the_store_stops_fires_which_are_then_recorded_as_missed(
+    place: Place,
+) -> None:
     with _small_disk(place.folder) as disk:
         place.state = disk / "state"
         place.log = place.folder / "monitor.jsonl"
@@ -554,7 +558,7 @@ def _await_runs(load: Load, request: str, more: int) -> None:
 
 
 def _await_stillness(load: Load, *, for_s: float) -> None:
-    """Wait until nothing has run for so long."""
+    """Wait until nothing has run for some time."""
     length, since_s = 0, time.monotonic()
 
     def is_still() -> bool:

@@ -1,6 +1,4 @@
-"""The store on real files: what is committed is there, whole, whoever is killed and
-however the disk behaves.
-"""
+"""The store on real files: commits are durable and whole after kills and disk errors."""
 
 from __future__ import annotations
 
@@ -215,7 +213,7 @@ def test_the_store_holds_what_plain_dictionaries_would_at_length(
     _play(steps)
 
 
-def test_a_definition_whose_commit_failed_is_written_by_the_next(tmp_path: Path) -> None:
+def test_the_next_commit_writes_a_definition_whose_commit_failed(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
         store.commit(Batch(requests={"a": _request("a")}, executions={"e1": _execution("e1")}))
         changed = Batch(
@@ -235,7 +233,7 @@ def test_every_connection_that_writes_syncs_each_commit(tmp_path: Path) -> None:
         assert opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_a_tidy_store_has_all_in_its_file_and_commits_into_a_log_that_does_not_grow(
+def test_a_checkpoint_moves_all_into_the_file_and_the_wal_stops_growing(
     tmp_path: Path,
 ) -> None:
     log = tmp_path / "store.sqlite3-wal"
@@ -260,7 +258,7 @@ def test_a_tidy_store_has_all_in_its_file_and_commits_into_a_log_that_does_not_g
 # Numbers and marks
 
 
-def test_numbers_are_never_used_twice_though_the_outbox_was_emptied_and_the_store_reopened(
+def test_outbox_numbers_are_never_reused(
     tmp_path: Path,
 ) -> None:
     with _owned(tmp_path) as store:
@@ -271,7 +269,7 @@ def test_numbers_are_never_used_twice_though_the_outbox_was_emptied_and_the_stor
         assert store.commit(Batch(records=[b"c\n"])) == ((3, b"c\n"),)
 
 
-def test_a_mark_alone_is_kept_and_removes_nothing(tmp_path: Path) -> None:
+def test_a_commit_of_a_mark_alone_removes_no_record(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
         store.commit(Batch(records=[b"a\n"]))
         store.commit(Batch(), appended=(0, _MARK))
@@ -280,7 +278,7 @@ def test_a_mark_alone_is_kept_and_removes_nothing(tmp_path: Path) -> None:
         assert _waiting(store) == [(1, b"a\n")]
 
 
-def test_a_commit_of_nothing_writes_nothing(tmp_path: Path) -> None:
+def test_an_empty_commit_writes_nothing(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
         before = (tmp_path / "store.sqlite3-wal").stat()
         assert store.commit(Batch()) == ()
@@ -308,7 +306,7 @@ def test_a_second_claim_of_a_fire_is_a_bug_and_nothing_of_its_batch_is_written(
         assert store.load().requests == (_request("a"),)
 
 
-def test_what_a_person_asks_for_directly_may_be_asked_for_twice(tmp_path: Path) -> None:
+def test_direct_executions_of_one_request_need_no_unique_claim(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
         store.commit(
             Batch(executions={name: _execution(name, generation=None) for name in ("e1", "e2")})
@@ -334,7 +332,7 @@ def _line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_a_second_owner_is_told_who_the_first_is_and_a_dead_one_holds_nothing(
+def test_a_second_owner_learns_who_the_first_is_and_a_dead_owner_holds_no_lock(
     tmp_path: Path,
 ) -> None:
     with child(_HOLD, tmp_path) as other:
@@ -352,12 +350,12 @@ def test_a_second_owner_is_told_who_the_first_is_and_a_dead_one_holds_nothing(
     assert owner_pid(tmp_path) is None
 
 
-def test_nobody_owns_what_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_store_has_no_owner(tmp_path: Path) -> None:
     assert owner_pid(tmp_path / "missing") is None
     assert owner_pid(tmp_path) is None
 
 
-def test_asking_for_the_owner_never_keeps_one_from_beginning(tmp_path: Path) -> None:
+def test_asking_for_the_owner_never_blocks_a_new_owner(tmp_path: Path) -> None:
     done = threading.Event()
 
     def ask() -> None:
@@ -374,7 +372,7 @@ def test_asking_for_the_owner_never_keeps_one_from_beginning(tmp_path: Path) -> 
         asking.join()
 
 
-def test_what_the_owner_spawns_does_not_inherit_the_lock(tmp_path: Path) -> None:
+def test_processes_of_the_owner_do_not_inherit_the_lock(tmp_path: Path) -> None:
     store = own_store(tmp_path)
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False) as spawned:
         store.close()
@@ -382,7 +380,7 @@ def test_what_the_owner_spawns_does_not_inherit_the_lock(tmp_path: Path) -> None
         assert owner_pid(tmp_path) is None
 
 
-def test_a_state_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_a_state_folder_is_private_to_its_owner(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "state"
     with _owned(folder) as store:
         store.commit(Batch(meta={"a": "b"}))
@@ -435,7 +433,7 @@ _UNUSABLE = {
 
 
 @pytest.mark.parametrize("what", _UNUSABLE)
-def test_a_file_that_is_no_store_is_left_alone_and_the_way_out_works(
+def test_a_file_that_is_no_store_is_left_alone_and_the_advised_command_works(
     what: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "it's state" / "store.sqlite3"
@@ -515,7 +513,7 @@ def test_a_migration_that_fails_leaves_the_former_version(
     own_store(tmp_path).close()
 
 
-def test_a_file_where_the_folder_should_be_is_said_to_be_one(tmp_path: Path) -> None:
+def test_a_file_at_the_path_of_the_state_folder_gets_a_clear_message(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     for folder in (tmp_path / "state", tmp_path / "state" / "below"):
         with pytest.raises(StoreError, match=r"is not a folder; choose another state folder"):
@@ -574,7 +572,7 @@ def _expect_large(store: Store) -> None:
     assert [line for _, line in _waiting(store)] == [b"first\n", *_LARGE.records]
 
 
-def test_a_full_disk_takes_nothing_of_a_commit_and_all_of_it_once_there_is_room(
+def test_a_commit_on_a_full_disk_writes_nothing_and_succeeds_once_there_is_room(
     small_disk: Path,
 ) -> None:
     with _owned(small_disk / "state") as store:
@@ -591,7 +589,7 @@ def test_a_full_disk_takes_nothing_of_a_commit_and_all_of_it_once_there_is_room(
         _expect_large(store)
 
 
-def test_a_write_that_fails_halfway_takes_nothing_of_a_commit(tmp_path: Path) -> None:
+def test_a_write_that_fails_halfway_commits_nothing(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
         before = _begin(store)
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -607,7 +605,7 @@ def test_a_write_that_fails_halfway_takes_nothing_of_a_commit(tmp_path: Path) ->
         _expect_large(store)
 
 
-def test_a_lock_that_another_program_keeps_too_long_is_reported_and_passes(
+def test_a_database_lock_that_another_program_holds_is_reported_until_it_is_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "_BUSY_S", 0.05)
@@ -621,7 +619,7 @@ def test_a_lock_that_another_program_keeps_too_long_is_reported_and_passes(
         _expect_large(store)
 
 
-def test_nothing_is_committed_into_a_store_that_was_removed_and_all_once_it_is_back(
+def test_commits_to_a_removed_store_fail_and_succeed_once_it_is_back(
     tmp_path: Path,
 ) -> None:
     folder, away = tmp_path / "state", tmp_path / "away"
@@ -643,7 +641,7 @@ def test_nothing_is_committed_into_a_store_that_was_removed_and_all_once_it_is_b
         _expect_large(store)
 
 
-def test_an_owner_whose_lock_was_removed_commits_nothing_as_another_may_have_begun(
+def test_an_owner_whose_lock_file_was_removed_commits_nothing(
     tmp_path: Path,
 ) -> None:
     with _owned(tmp_path) as store:
@@ -654,7 +652,7 @@ def test_an_owner_whose_lock_was_removed_commits_nothing_as_another_may_have_beg
 
 @pytest.fixture
 def read_only_folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder with a store, without an owner, on a disk that takes no writes."""
+    """A folder with a store, without an owner, on a read-only disk."""
     with _mounted(tmp_path / "disk", "size=4m") as disk:
         with _owned(disk) as store:
             store.commit(Batch(requests={"a": _request("a")}, meta={"k": "v"}))
@@ -662,7 +660,7 @@ def read_only_folder(tmp_path: Path) -> Iterator[Path]:
         yield disk
 
 
-def test_a_read_only_folder_cannot_be_owned_but_read(read_only_folder: Path) -> None:
+def test_a_store_in_a_read_only_folder_can_be_read_but_not_owned(read_only_folder: Path) -> None:
     with pytest.raises(StoreError, match="cannot be used: Read-only file system"):
         own_store(read_only_folder)
     assert _read(read_only_folder).requests == (_request("a"),)
@@ -671,7 +669,7 @@ def test_a_read_only_folder_cannot_be_owned_but_read(read_only_folder: Path) -> 
 # Readers
 
 
-def test_whether_an_execution_is_on_its_way_is_one_row_by_its_key(tmp_path: Path) -> None:
+def test_looking_up_an_execution_in_progress_reads_one_row(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
         store.commit(Batch(executions={"e1": _execution("e1")}))
         with closing(read_store(tmp_path)) as reader:
@@ -683,7 +681,7 @@ def test_whether_an_execution_is_on_its_way_is_one_row_by_its_key(tmp_path: Path
         assert step[-1].startswith("SEARCH executions USING"), step
 
 
-def test_a_missing_or_empty_store_is_empty_to_a_reader_which_creates_nothing(
+def test_a_missing_or_empty_store_reads_as_empty_and_nothing_is_created(
     tmp_path: Path,
 ) -> None:
     nothing = Snapshot(requests=(), executions=(), outbox=range(0), mark=None, meta={})
@@ -694,7 +692,7 @@ def test_a_missing_or_empty_store_is_empty_to_a_reader_which_creates_nothing(
     assert (tmp_path / "store.sqlite3").stat().st_size == 0
 
 
-def test_a_reader_sees_what_a_live_owner_committed_and_nothing_that_came_after_it_began(
+def test_a_reader_sees_the_commits_before_it_began_and_none_after(
     tmp_path: Path,
 ) -> None:
     with _owned(tmp_path) as store:
@@ -714,7 +712,7 @@ def test_a_reader_sees_what_a_live_owner_committed_and_nothing_that_came_after_i
             assert reader.snapshot().meta == {"k": "2"}
 
 
-def test_a_reader_needs_no_runner(tmp_path: Path) -> None:
+def test_a_reader_works_without_a_runner(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
         store.commit(Batch(meta={"k": "v"}))
     assert not (tmp_path / "store.sqlite3-wal").exists()
@@ -722,7 +720,7 @@ def test_a_reader_needs_no_runner(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["is not an SQLite file", "belongs to another application"])
-def test_a_reader_says_what_is_wrong_with_a_file(what: str, tmp_path: Path) -> None:
+def test_a_reader_reports_what_is_wrong_with_a_file(what: str, tmp_path: Path) -> None:
     _UNUSABLE[what](tmp_path / "store.sqlite3")
     with pytest.raises(StoreError, match=what):
         read_store(tmp_path)
@@ -787,7 +785,7 @@ def _kill_while_committing(folder: Path, chance: random.Random) -> None:
     assert snapshot.outbox == range(number * 3 - len(expected) + 1, number * 3 + 1)
 
 
-def test_kill_9_at_any_moment_loses_nothing_acknowledged_and_leaves_nothing_half(
+def test_kill_9_loses_no_acknowledged_commit_and_leaves_none_half_done(
     tmp_path: Path,
 ) -> None:
     chance = random.Random()
@@ -812,7 +810,7 @@ def test_a_reader_sees_all_that_a_killed_owner_committed(tmp_path: Path) -> None
     assert int(_read(tmp_path).meta["number"]) >= int(acknowledged[-1])
 
 
-def test_a_pruned_request_leaves_no_row_and_may_come_back(tmp_path: Path) -> None:
+def test_a_pruned_request_leaves_no_row_and_can_return(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
         store.commit(Batch(requests={name: _request(name) for name in "ab"}))
         store.commit(Batch(pruned=["a"]))

@@ -79,8 +79,8 @@ def start_signalled(
     *,
     most: int = 1,
 ) -> subprocess.Popen[str]:
-    """Start a runner that sends itself a signal at each event of a name, `most` times;
-    by default at every event.
+    """Start a runner that sends itself a signal at each event of a name, at most `most`
+    times.
     """
     what = json.dumps([number, event and [event], name, most])
     with Path(place.folder / "console.0").open("w") as console:
@@ -99,7 +99,7 @@ def start_signalled(
 
 @ways
 @pytest.mark.parametrize("number", HARMLESS.values(), ids=HARMLESS)
-def test_a_start_survives_a_signal_that_comes_at_each_of_its_steps(
+def test_a_start_survives_a_signal_at_each_of_its_steps(
     place: Place, way: tuple[str, ...], number: int
 ) -> None:
     place.declare("once", "true", "run_immediately")
@@ -114,7 +114,7 @@ def test_a_start_survives_a_signal_that_comes_at_each_of_its_steps(
 @ways
 @pytest.mark.parametrize("number", STOPPING.values(), ids=STOPPING)
 @pytest.mark.parametrize("point", BEFORE_THE_STORE.values(), ids=BEFORE_THE_STORE)
-def test_a_stop_before_the_store_is_opened_ends_with_zero_and_leaves_nothing(
+def test_a_stop_before_the_store_is_opened_exits_0_and_leaves_nothing(
     place: Place, way: tuple[str, ...], point: tuple[str, str], number: int
 ) -> None:
     place.declare("once", "true", "run_immediately")
@@ -126,7 +126,7 @@ def test_a_stop_before_the_store_is_opened_ends_with_zero_and_leaves_nothing(
 @ways
 @pytest.mark.parametrize("number", STOPPING.values(), ids=STOPPING)
 @pytest.mark.parametrize("point", FROM_THE_STORE_ON.values(), ids=FROM_THE_STORE_ON)
-def test_a_stop_during_the_start_ends_with_zero_and_is_recorded_and_nothing_runs(
+def test_a_stop_during_the_start_exits_0_is_recorded_and_runs_nothing(
     place: Place, way: tuple[str, ...], point: tuple[str, str], number: int
 ) -> None:
     place.declare("once", "true", "run_immediately")
@@ -142,7 +142,7 @@ def test_a_stop_during_the_start_ends_with_zero_and_is_recorded_and_nothing_runs
     assert not place.events("execution.started")
 
 
-def test_a_signal_as_early_as_the_modules_of_the_program_allow_is_heeded(place: Place) -> None:
+def test_a_signal_stops_the_runner_from_the_earliest_module_on(place: Place) -> None:
     place.declare("once", "true", "run_immediately")
     for number in HARMLESS.values():
         runner = place.launch()

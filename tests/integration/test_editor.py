@@ -1,7 +1,7 @@
-"""Tools that others wrote read what is ours: an editor's language server our schema, a
-SARIF validator our report.
+"""Foreign tools read Runner's files: an editor's language server reads the schema, a
+SARIF validator the report.
 
-They come from npm when the tests run, so these are of the campaign.
+The tools come from npm when the tests run, so these tests belong to the campaign.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ Json = dict[str, Any]
 
 
 def installed(package: str, folder: Path) -> Path:
-    """Install a package from npm and return its folder of packages; skip where that is
-    not to be had.
-    """
+    """Install a package from npm and return its folder of packages; skip without npm."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("there is no node and npm here")
@@ -54,8 +52,8 @@ def installed(package: str, folder: Path) -> Path:
 
 
 class Editor:
-    """The client's half of the Language Server Protocol 3.17, as far as it is needed,
-    on a folder with our schema.
+    """The client's half of the Language Server Protocol 3.17, as far as needed, on a
+    folder with the schema.
     """
 
     def __init__(self, command: list[str], folder: Path) -> None:
@@ -86,7 +84,7 @@ class Editor:
         )
 
     def open(self, text: str) -> str:
-        """Open a document that names our schema in its first line; return its address."""
+        """Open a document whose first line names the schema; return its address."""
         self._count += 1
         address = (self._folder / f"{self._count}.yaml").as_uri()
         document = {"uri": address, "languageId": "yaml", "version": 1, "text": MODELINE + text}
@@ -94,7 +92,7 @@ class Editor:
         return address
 
     def problems_of(self, text: str) -> list[tuple[int, str]]:
-        """Return line (of `text`, from 1) and message of what the editor underlines."""
+        """Return line (of `text`, from 1) and message of each underlined mistake."""
         address = self.open(text)
         while address not in self._diagnostics:
             self._receive()
@@ -103,7 +101,7 @@ class Editor:
         ]
 
     def completions_at_end_of(self, text: str) -> dict[str, str]:
-        """Return what the editor proposes behind a text, with what it says of each."""
+        """Return the editor's proposals after a text, with their descriptions."""
         lines = text.split("\n")
         position = {"line": len(lines), "character": len(lines[-1])}
         answer = self.ask(
@@ -113,7 +111,7 @@ class Editor:
         return {item["label"]: _plain(item.get("documentation", "")) for item in answer["items"]}
 
     def hover(self, text: str, line: int, column: int) -> str:
-        """Return what the editor says of a place, both counted from 1."""
+        """Return the editor's description of a place; both numbers count from 1."""
         position = {"line": line, "character": column - 1}
         answer = self.ask(
             "textDocument/hover", {"textDocument": {"uri": self.open(text)}, "position": position}
@@ -188,7 +186,7 @@ def editor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
     made.close()
 
 
-def test_an_editor_underlines_what_is_wrong_where_it_is(editor: Editor) -> None:
+def test_an_editor_underlines_each_mistake_at_its_place(editor: Editor) -> None:
     (line, message), *_ = editor.problems_of("process: {shell: x}\nowmer: me\n")
     assert line == 2
     assert "owmer" in message
@@ -198,7 +196,7 @@ def test_an_editor_underlines_what_is_wrong_where_it_is(editor: Editor) -> None:
     assert [line for line, _ in editor.problems_of(text)] == [1]
 
 
-def test_an_editor_has_nothing_against_our_examples(editor: Editor) -> None:
+def test_an_editor_underlines_nothing_in_the_examples(editor: Editor) -> None:
     examples = example_files()
     assert examples
     assert {example.name: editor.problems_of(example.read_text()) for example in examples} == {
@@ -206,7 +204,7 @@ def test_an_editor_has_nothing_against_our_examples(editor: Editor) -> None:
     }
 
 
-def test_an_editor_proposes_the_keys_with_what_they_mean(editor: Editor) -> None:
+def test_an_editor_proposes_keys_with_their_descriptions(editor: Editor) -> None:
     proposed = editor.completions_at_end_of("process: {shell: x}\n")
     assert {"name", "owner", "timing", "scheduled"} <= proposed.keys()
     assert "process" not in proposed
@@ -216,7 +214,7 @@ def test_an_editor_proposes_the_keys_with_what_they_mean(editor: Editor) -> None
     ).keys()
 
 
-def test_an_editor_proposes_values_too(editor: Editor) -> None:
+def test_an_editor_proposes_values(editor: Editor) -> None:
     frequencies = editor.completions_at_end_of(
         "process: {shell: x}\ntiming:\n  schedule:\n    frequency: "
     )
@@ -234,12 +232,12 @@ def test_an_editor_proposes_values_too(editor: Editor) -> None:
     assert {"monday", "sunday"} <= editor.completions_at_end_of(weekly).keys()
 
 
-def test_an_editor_tells_what_a_key_means(editor: Editor) -> None:
+def test_an_editor_shows_the_description_of_a_key(editor: Editor) -> None:
     assert "stopped" in editor.hover("process:\n  shell: x\n  timeout: 30m\n", 3, 4)
 
 
-def test_the_whole_of_sarif_is_accepted_by_the_validator_of_its_makers(tmp_path: Path) -> None:
-    """Microsoft's Multitool checks the standard's own JSON schema, and rules beyond it."""
+def test_the_validator_of_sarifs_makers_accepts_the_report(tmp_path: Path) -> None:
+    """Microsoft's Multitool checks the standard's JSON schema and further rules."""
     tool = (
         installed("@microsoft/sarif-multitool-linux", tmp_path / "npm")
         / "@microsoft/sarif-multitool-linux"
@@ -259,7 +257,7 @@ def test_the_whole_of_sarif_is_accepted_by_the_validator_of_its_makers(tmp_path:
 
 
 def judged(program: Path, folder: Path, report: bytes) -> list[str]:
-    """Return the rules that a log violates, by errors."""
+    """Return the rules that a report violates with errors."""
     written, found = folder / "report.sarif", folder / "found.sarif"
     written.write_bytes(report)
     command = [

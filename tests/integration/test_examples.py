@@ -1,4 +1,7 @@
-"""The requests in jobs.d do what they say: their own lines, run by /bin/sh in an empty home."""
+"""The requests in jobs.d do what their descriptions say.
+
+Their own lines run under /bin/sh in an empty home.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +45,13 @@ TESTED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A home, and a copy of jobs.d to run the examples in."""
+    """A home folder, and a copy of jobs.d to run the examples in."""
 
     home: Path
     jobs: Path
 
     def run(self, name: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run an example's process as Runner does, but for the variables given here."""
+        """Run an example's process as Runner does, apart from the given variables."""
         process = EXAMPLES[name]["process"]
         arguments = process.get("command") or ["/bin/sh", "-c", process["shell"]]
         declared: dict[str, str] = process.get("environment", {})
@@ -99,7 +102,7 @@ def test_the_examples_show_every_timing_and_most_frequencies() -> None:
     assert frequencies == {"minutely", "hourly", "daily", "weekly", "monthly", "cron"}
 
 
-def test_welcome_greets_by_the_machines_name_and_tells_its_execution(machine: Machine) -> None:
+def test_welcome_prints_the_machines_name_and_its_execution_id(machine: Machine) -> None:
     greeting = machine.output("welcome", RUNNER_EXECUTION_ID="0198c0de")
     assert greeting.startswith(f"Hello from {os.uname().nodename}. This is execution 0198c0de.\n")
     assert "(by hand)" in machine.output("welcome")
@@ -109,7 +112,7 @@ def test_disk_usage_reports_the_root_file_system(machine: Machine) -> None:
     assert re.search(r"\d+% +/$", machine.output("disk-usage"), re.MULTILINE)
 
 
-def test_disk_alarm_fails_only_above_the_limit(machine: Machine) -> None:
+def test_disk_alarm_fails_only_above_its_limit(machine: Machine) -> None:
     assert re.fullmatch(
         r"/ is \d+% full, the limit is 101%\n", machine.output("disk-alarm", LIMIT_PERCENT="101")
     )
@@ -147,7 +150,7 @@ def test_backup_makes_an_archive_of_its_folder_that_can_be_read_back(
     assert restored == {path.name: path.read_bytes() for path in machine.jobs.iterdir()}
 
 
-def test_backup_prunes_the_oldest_and_nothing_else(machine: Machine, tmp_path: Path) -> None:
+def test_backup_prunes_only_the_oldest_archives(machine: Machine, tmp_path: Path) -> None:
     to = tmp_path / "elsewhere"
     to.mkdir()
     for year in range(2001, 2006):
@@ -172,7 +175,7 @@ def test_backup_of_a_home_does_not_pack_its_own_archives(machine: Machine) -> No
     assert not {name for name in names if name.endswith(".gz")}
 
 
-def test_a_backup_that_fails_is_an_error_and_keeps_the_former_ones(
+def test_a_failed_backup_is_an_error_and_keeps_the_former_archives(
     machine: Machine, tmp_path: Path
 ) -> None:
     to = tmp_path / "elsewhere"
@@ -199,7 +202,7 @@ def test_big_folders_lists_the_biggest_first_and_at_most_twenty(machine: Machine
     assert len(others) == 18
 
 
-def test_month_end_writes_its_report_with_the_backups_that_there_are(machine: Machine) -> None:
+def test_month_end_lists_the_existing_backups_in_its_report(machine: Machine) -> None:
     machine.output("backup")
     said = machine.output("month-end", RUNNER_SCHEDULED_FOR="2026-01-30T16:30:00.000000Z")
     (report,) = (machine.home / STATE / "reports").iterdir()
@@ -210,5 +213,5 @@ def test_month_end_writes_its_report_with_the_backups_that_there_are(machine: Ma
     assert re.search(r"backup-[\d-]+\.tar\.gz$", said, re.MULTILINE)
 
 
-def test_month_end_without_backups_is_a_report_all_the_same(machine: Machine) -> None:
+def test_month_end_without_backups_still_writes_its_report(machine: Machine) -> None:
     assert machine.output("month-end").endswith("Backups:\nnone yet\n")

@@ -1,5 +1,5 @@
-"""Disks, stores and logs that fail in every way that we could think of: it is reported,
-passes, and costs nothing else.
+"""Disks, stores and logs that fail in many ways: the runner reports each failure,
+recovers, and loses nothing else.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _mounted(folder: Path, options: str) -> Iterator[Path]:
 # --------------------------------------------------------------------------------------
 
 
-def test_a_read_only_store_is_refused_and_what_was_due_meanwhile_is_missed(place: Place) -> None:
+def test_fires_that_fall_due_while_the_store_is_read_only_are_missed(place: Place) -> None:
     with _mounted(place.folder / "disk", "size=8m,mode=755") as disk:
         place.state, place.log = disk, place.folder / "monitor.jsonl"
         place.declare("tick", "true", SECONDLY)
@@ -104,14 +104,15 @@ def test_a_read_only_store_is_refused_and_what_was_due_meanwhile_is_missed(place
 
 
 def _fires(place: Place, request: str) -> list[datetime]:
-    """Return the fires that have a verdict, of those missed together the last; they
-    need not have ended in order.
+    """Return the fires that have a verdict; of each missed span the last one.
+
+    Executions need not end in order.
     """
     return sorted(datetime.fromisoformat(each["scheduled_for"]) for each in place.finished(request))
 
 
 def _spoil_randomly(path: Path, chance: random.Random) -> str:
-    """Do something bad to a store; say what."""
+    """Damage a store at random; return a description."""
     content = bytearray(path.read_bytes())
     match chance.choice(["pages", "bytes", "letters", "shorter", "nothing", "text", "newer"]):
         case "pages":
@@ -145,8 +146,8 @@ def _spoil_randomly(path: Path, chance: random.Random) -> str:
 
 
 def _expect_refused_or_whole(place: Place, seeds: range) -> dict[str, int]:
-    """Spoil the store of a place in many ways: it is refused in words, with nothing
-    changed; or it still works.
+    """Damage the store of a place in many ways: each is refused with a message, or the
+    store works.
     """
     path, counts = place.state / "store.sqlite3", {"refused": 0, "used": 0}
     good, log = path.read_bytes(), place.log.read_bytes()
@@ -185,7 +186,7 @@ def _fill(place: Place) -> None:
         pass
 
 
-def test_a_spoilt_store_is_refused_in_words_and_left_as_it_is(place: Place) -> None:
+def test_a_damaged_store_is_refused_with_a_message_and_left_unchanged(place: Place) -> None:
     _fill(place)
     counts = _expect_refused_or_whole(place, range(8))
     assert counts["refused"] >= 4
@@ -193,12 +194,12 @@ def test_a_spoilt_store_is_refused_in_words_and_left_as_it_is(place: Place) -> N
 
 @pytest.mark.campaign
 @pytest.mark.timeout(900)
-def test_campaign_of_spoilt_stores(place: Place) -> None:
+def test_campaign_of_damaged_stores(place: Place) -> None:
     _fill(place)
     print(_expect_refused_or_whole(place, range(1000)))
 
 
-def test_the_way_out_of_a_spoilt_store_keeps_the_log_and_says_what_will_run_again(
+def test_the_advice_for_a_damaged_store_keeps_the_log_and_lists_what_will_run_again(
     place: Place,
 ) -> None:
     place.declare("once", "echo ran", "run_immediately")
@@ -220,7 +221,7 @@ def test_the_way_out_of_a_spoilt_store_keeps_the_log_and_says_what_will_run_agai
     assert place.log.read_bytes().startswith(log), "the reported lines stay"
 
 
-def test_follow_ups_of_an_end_that_the_store_refused_before_the_stop_run_after_the_next_start(
+def test_follow_ups_that_the_store_refused_before_a_stop_run_after_the_next_start(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     members = [{"name": "a", "shell": GATE}, {"name": "b", "shell": "true"}]
@@ -248,7 +249,7 @@ def test_follow_ups_of_an_end_that_the_store_refused_before_the_stop_run_after_t
 
 
 @pytest.mark.campaign
-def test_a_log_folder_that_disappears_and_comes_back_lacks_nothing(place: Place) -> None:
+def test_a_log_folder_that_disappears_and_returns_loses_no_record(place: Place) -> None:
     folder, aside = place.folder / "disk", place.folder / "aside"
     place.log = folder / "logs" / "monitor.jsonl"
     place.log.parent.mkdir(parents=True)
@@ -298,14 +299,14 @@ def _settle(
 
 
 def _rotated(place: Place) -> list[Path]:
-    """Return the files that were the log, oldest first."""
+    """Return the rotated logs, oldest first."""
     files = [each for each in place.log.parent.glob("monitor.jsonl.*") if each.suffix != ".new"]
     return sorted(files, key=lambda each: -int(each.name.removesuffix(".gz").rpartition(".")[2]))
 
 
 def _whole(place: Place) -> list[Record]:
-    """Return all records of the log and the files that were it; where the log was
-    compressed a repeat has its id.
+    """Return all records of the log and its rotated files; a repeat from a compressed
+    file has the same id.
     """
     lines: dict[str, Record] = {}
     for path in (*_rotated(place), place.log):
@@ -322,14 +323,14 @@ def _whole(place: Place) -> list[Record]:
 
 
 def _join(place: Place) -> None:
-    """Make one log of all."""
+    """Join all files into one log."""
     records = _whole(place)
     place.log.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
 def _rotate(place: Place) -> None:
-    """Rename and compress at once, as `logrotate` does by the rules of most: `compress`
-    without `delaycompress`.
+    """Rename and compress at once, as `logrotate` does with `compress` and without
+    `delaycompress`.
     """
     if logrotate := shutil.which("logrotate", path="/usr/sbin:/usr/bin"):
         rules = place.folder / "rules"
@@ -348,7 +349,7 @@ def _rotate(place: Place) -> None:
 
 @pytest.mark.campaign
 @pytest.mark.timeout(300)
-def test_a_log_that_logrotate_renames_and_compresses_lacks_nothing_through_deaths_too(
+def test_a_log_that_logrotate_compresses_loses_no_record_even_when_runners_die(
     place: Place,
 ) -> None:
     place.state.mkdir(mode=0o700)
@@ -369,7 +370,7 @@ def test_a_log_that_logrotate_renames_and_compresses_lacks_nothing_through_death
 @pytest.mark.parametrize(
     "moved", ["old/monitor.jsonl", "archive.log"], ids=["other folder", "other name"]
 )
-def test_a_log_moved_away_from_an_idle_runner_that_is_then_killed_repeats_nothing(
+def test_a_log_moved_before_an_idle_runner_is_killed_repeats_no_record(
     place: Place, moved: str
 ) -> None:
     place.declare("once", "true", "run_immediately")
@@ -440,10 +441,10 @@ def _expect_unique(rotated: Path, log: Path) -> None:
     assert len(identities) == len(set(identities))
 
 
-def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: Place) -> None:
-    """`copytruncate`: what came between its copy and its cut is lost, and nobody could
-    know what that was.
-    """
+def test_a_log_truncated_by_copytruncate_continues_with_whole_lines_and_a_warning(
+    place: Place,
+) -> None:
+    """The lines between the copy and the truncation are lost, and no program can know them."""
     place.declare("before", "true", "run_immediately")
     reported: list[str] = []
     handler = logger.add(lambda message: reported.append(str(message)), level="WARNING")
@@ -466,7 +467,7 @@ def test_a_log_that_is_cut_off_in_its_place_goes_on_whole_and_it_is_told(place: 
 @pytest.mark.campaign
 @pytest.mark.timeout(600)
 def test_campaign_of_pruning_a_hundred_thousand_outputs(tmp_path: Path) -> None:
-    """The longest slice is what the loop pauses for; it is reported beside the whole round."""
+    """Report the longest slice, for which the loop pauses, and the whole round."""
     for _ in range(100_000):
         path = output_path(tmp_path, new_id())
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -488,8 +489,8 @@ def test_campaign_of_pruning_a_hundred_thousand_outputs(tmp_path: Path) -> None:
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
 def test_campaign_of_a_month_of_a_million_executions(tmp_path: Path) -> None:
-    """Claims, starts and ends as the loop commits them, a hundred at once: the store's
-    size and opening stay.
+    """Commit claims, starts and ends as the loop does, a hundred at once; report the
+    store's size and opening.
     """
     sizes, opened_s, number = [], [], 0
     for _part in range(10):
@@ -540,7 +541,7 @@ def _commit_hundred(store: Store, number: int) -> int:
 
 @dataclass
 class _GivenClock:
-    """Time that stands still but for what a test does to it."""
+    """Time that only the test moves."""
 
     passed_s: float = 1000.0
 
@@ -551,7 +552,7 @@ class _GivenClock:
         return self.passed_s
 
 
-def test_a_lock_that_git_left_behind_holds_a_reload_back_for_ten_seconds_only(place: Place) -> None:
+def test_a_stale_git_lock_delays_a_reload_by_ten_seconds_at_most(place: Place) -> None:
     subprocess.run(["git", "init", "--quiet", str(place.folder)], check=True)
     place.declare("one", "true")
     clock = _GivenClock()

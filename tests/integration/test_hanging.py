@@ -1,5 +1,5 @@
-"""A runner whose mounts and name services hang: what hangs fails by itself, and
-everything else goes on.
+"""A runner whose mounts and name services hang: the hanging call fails alone, and
+everything else continues.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ NAME_SERVICE = textwrap.dedent("""
     int getgrouplist(const char *name, gid_t group, gid_t *groups, int *count) { for (;;) pause(); }
 """)
 """A library in place of the name service: it never says who `unknown` is, nor in which
-groups anybody is.
+groups a user has.
 """
 
 
 def let_give_up_after(place: Place, give_up_s: float) -> None:
-    """Let runners give up a hanging start after another time."""
+    """Set the time after which runners give up a hanging start."""
     folder = place.folder / "patience"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(PATIENCE.format(give_up_s=give_up_s))
@@ -74,9 +74,7 @@ def impatient(place: Place) -> None:
 
 
 def assert_others_fire(place: Place, *, since: int) -> None:
-    """Check that the request `other` goes on, and that none of its fires was missed, in
-    the records from a place on.
-    """
+    """Check that `other` fires without a miss, in the records from a place on."""
     count = len(place.finished("other"))
     place.await_finished("other", count=count + 2)
     fires = [record for record in place.records()[since:] if record.get("request") == "other"]
@@ -86,7 +84,7 @@ def assert_others_fire(place: Place, *, since: int) -> None:
 @needs_hung_mount
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("process", HANGING.values(), ids=HANGING)
-def test_what_hangs_at_its_start_fails_alone_while_others_fire(
+def test_a_start_that_hangs_fails_alone_while_others_fire(
     place: Place, process: dict[str, object]
 ) -> None:
     mount, script = place.folder / "hung", place.folder / "script"
@@ -195,7 +193,7 @@ def test_a_folder_below_the_jobs_folder_that_hangs_holds_up_no_fire(place: Place
 
 
 @needs_hung_mount
-def test_a_start_whose_jobs_folder_hangs_below_ends_at_a_stop(place: Place) -> None:
+def test_a_runner_whose_jobs_sub_folder_hangs_at_its_start_ends_at_a_stop(place: Place) -> None:
     place.declare("once", "true", "run_immediately")
     with hung(place.jobs / "below"):
         runner = place.launch()
@@ -206,7 +204,9 @@ def test_a_start_whose_jobs_folder_hangs_below_ends_at_a_stop(place: Place) -> N
 
 @needs_hung_mount
 @pytest.mark.parametrize("which", ["jobs", "state"])
-def test_a_start_whose_folder_hangs_says_so_and_ends_at_a_stop(place: Place, which: str) -> None:
+def test_a_runner_whose_folder_hangs_at_its_start_says_so_and_ends_at_a_stop(
+    place: Place, which: str
+) -> None:
     place.declare("once", "true", "run_immediately")
     folder: Path = getattr(place, which)
     with hung(folder):
@@ -218,7 +218,7 @@ def test_a_start_whose_folder_hangs_says_so_and_ends_at_a_stop(place: Place, whi
 
 
 @needs_hung_mount
-def test_a_runner_whose_state_folder_hangs_says_so_and_goes_on_when_it_answers(
+def test_a_runner_whose_state_folder_hangs_says_so_and_continues_when_it_answers(
     place: Place,
 ) -> None:
     place.declare("other", "true", SECONDLY)
@@ -264,7 +264,7 @@ def test_a_runner_whose_state_folder_hangs_ends_at_a_stop_and_leaves_its_executi
 
 
 @needs_hung_mount
-def test_a_stop_that_hangs_ends_when_its_time_is_over(place: Place) -> None:
+def test_a_hanging_stop_ends_at_its_deadline(place: Place) -> None:
     place.declare("slow", GATE, "run_immediately")
     runner = place.start("--drain", "1s")
     wait_until(lambda: place.events("execution.started", "slow"), what="its start")
@@ -278,7 +278,7 @@ def test_a_stop_that_hangs_ends_when_its_time_is_over(place: Place) -> None:
 
 @needs_hung_mount
 @pytest.mark.parametrize("is_stopped", [False, True])
-def test_a_monitor_log_that_hangs_holds_up_records_alone(place: Place, is_stopped: bool) -> None:
+def test_a_hanging_monitor_log_delays_only_records(place: Place, is_stopped: bool) -> None:
     folder = place.folder / "logs"
     folder.mkdir()
     place.log = folder / "monitor.jsonl"

@@ -1,5 +1,7 @@
-"""Whatever lies in a jobs folder, and whatever is done to it while it is read: each bad
-thing is reported where it is, in bounded time and memory, and its neighbours never notice.
+"""Hostile files in a jobs folder, and changes while it is read.
+
+Each problem is reported at its place, in bounded time and memory, and its neighbours
+never notice.
 """
 
 from __future__ import annotations
@@ -61,9 +63,7 @@ def read(folder: Path) -> Catalog:
 
 
 def read_bounded(folder: Path) -> dict[str, Any]:
-    """Read a folder in a process of its own, as a user who may not read everything,
-    with its time bounded.
-    """
+    """Read a folder in a new process, as a user without all permissions, in bounded time."""
     warm = folder.parent / "warm"
     warm.mkdir()
     (warm / "good.yaml").write_text(GOOD)
@@ -84,9 +84,7 @@ def read_bounded(folder: Path) -> dict[str, Any]:
 
 
 def temporary() -> tempfile.TemporaryDirectory[str]:
-    """Make a folder in memory, where that is to be had: ten thousand files take their
-    time on a disk.
-    """
+    """Make a folder in memory where possible: ten thousand files are slow on a disk."""
     return tempfile.TemporaryDirectory(
         prefix="runner-hostile-", dir=MEMORY if MEMORY.is_dir() else None
     )
@@ -94,7 +92,7 @@ def temporary() -> tempfile.TemporaryDirectory[str]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A jobs folder that everybody can reach."""
+    """A jobs folder that every user can reach."""
     with temporary() as home:
         Path(home).chmod(0o755)
         (Path(home) / "jobs.d").mkdir()
@@ -107,7 +105,9 @@ def bind(path: Path) -> None:
 
 
 def make_device(path: Path) -> None:
-    """Make what /dev/zero is: it never ends. Where that is not allowed, a link to it."""
+    """Make a device like /dev/zero, which never ends; where that is not allowed, a link
+    to it.
+    """
     try:
         os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))
     except OSError:
@@ -131,7 +131,7 @@ def make_locked(path: Path) -> None:
 
 
 def make_too_deep(path: Path) -> None:
-    """Make folders in each other until no path is long enough to name the innermost."""
+    """Nest folders until the innermost is beyond the longest path."""
     here = os.open(path.parent, os.O_RDONLY)
     name = path.name
     for _ in range(25):
@@ -205,7 +205,7 @@ FINE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.timeout(300)
-def test_everything_hostile_at_once_is_told_in_bounded_time_and_memory(folder: Path) -> None:
+def test_all_hostile_files_at_once_are_reported_in_bounded_time_and_memory(folder: Path) -> None:
     (folder.parent / "outside").write_text(GOOD)
     for name, (make, _) in BAD.items():
         make(folder / name)
@@ -275,7 +275,7 @@ def remove(path: Path) -> None:
 
 
 def do(folder: Path, word: str, name: str, what: str | None) -> None:
-    """Do one thing to a folder; what cannot be done is left."""
+    """Do one thing to a folder; ignore what is impossible."""
     path = folder / name
     with suppress(OSError):
         match word:
@@ -300,7 +300,7 @@ def do(folder: Path, word: str, name: str, what: str | None) -> None:
 
 
 def reported(catalog: Catalog) -> tuple[object, ...]:
-    """Return what a catalog says, without how it came to it."""
+    """Return the content of a catalog, without how it was read."""
     requests = {
         name: (each.source, each.description) for name, each in sorted(catalog.requests.items())
     }
@@ -308,9 +308,10 @@ def reported(catalog: Catalog) -> tuple[object, ...]:
 
 
 def check_reading_while(done: list[tuple[str, str, str | None]]) -> None:
-    """Do things to a folder between the slices of readings of it: no reading fails or
-    loses the good neighbour, and the last is what a reader finds that has never looked
-    before.
+    """Change a folder between the slices of its readings.
+
+    No reading fails or loses the good neighbour, and the last one equals that of a new
+    reader.
     """
     with temporary() as home:
         folder = Path(home) / "jobs.d"
@@ -335,7 +336,7 @@ def check_reading_while(done: list[tuple[str, str, str | None]]) -> None:
 
 @settings(max_examples=40)
 @given(st.lists(steps, max_size=20))
-def test_what_happens_while_a_folder_is_read_harms_no_neighbour(
+def test_changes_while_a_folder_is_read_keep_its_good_requests(
     done: list[tuple[str, str, str | None]],
 ) -> None:
     check_reading_while(done)
@@ -345,7 +346,7 @@ def test_what_happens_while_a_folder_is_read_harms_no_neighbour(
 @pytest.mark.timeout(0)
 @settings(max_examples=int(os.environ.get("RUNNER_EXAMPLES", "20000")), database=None)
 @given(st.lists(steps, max_size=30))
-def test_what_happens_while_a_folder_is_read_harms_no_neighbour_at_length(
+def test_campaign_changes_while_a_folder_is_read_keep_its_good_requests(
     done: list[tuple[str, str, str | None]],
 ) -> None:
     check_reading_while(done)

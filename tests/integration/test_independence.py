@@ -1,4 +1,4 @@
-"""The tests themselves: they see none of the signals, variables and masks of who starts them."""
+"""The tests do not inherit signals, variables and masks of the process that starts them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def test_no_signal_is_ignored_and_none_blocked() -> None:
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
-def test_no_variable_tells_runner_git_or_the_terminal_anything() -> None:
+def test_no_variable_configures_runner_git_or_the_terminal() -> None:
     assert not HOSTILE.keys() & os.environ.keys()
     assert time.timezone == int(time.mktime(time.gmtime(0)))
     mask = os.umask(0o022)
     assert mask == 0o022
 
 
-def test_it_is_so_where_all_of_that_is_set() -> None:
+def test_inherited_signals_variables_and_masks_are_removed() -> None:
     script = 'trap "" INT HUP USR1; umask 077; exec "$@"'
     command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", __file__]
     environment = {

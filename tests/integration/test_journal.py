@@ -1,5 +1,5 @@
-"""The journal: what has become durable is shown in order, and reaches the log in
-batches of bounded size.
+"""The journal: committed records are shown in order, and reach the log in batches of
+bounded size.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LINE = BATCH_BYTES // 100
 NOON = datetime(2026, 10, 24, 12, tzinfo=UTC)
 
 
-def test_a_console_waits_for_what_is_to_be_started_but_not_for_ever(tmp_path: Path) -> None:
+def test_console_lines_wait_for_starts_in_progress_but_not_for_ever(tmp_path: Path) -> None:
     shown: list[dict[str, Any]] = []
     recorder, log = Recorder("r", "h"), MonitorLog(tmp_path / "monitor.jsonl")
     with closing(Journal(own_store(tmp_path), log, recorder, shown.append)) as journal:
@@ -95,7 +95,7 @@ def _line(number: int) -> bytes:
 
 
 def _append_all(journal: Journal, path: Path) -> list[int]:
-    """Append until nothing is left; return by how many bytes the log grew at each turn."""
+    """Append until nothing is left; return by how many bytes the log grew in each turn."""
     sizes = [path.stat().st_size if path.exists() else 0]
     while journal.has_unwritten:
         assert journal.append()

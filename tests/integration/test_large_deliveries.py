@@ -1,4 +1,4 @@
-"""Thousands of files delivered at once: they come into force some a turn, and no fire
+"""Thousands of files delivered at once: some come into force in each turn, so no fire
 waits for all of them.
 """
 
@@ -23,7 +23,7 @@ NOON = {"schedule": {"frequency": "daily", "at": "12:00", "start": "2100-01-01"}
 
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """How many requests each commit has written."""
+    """How many requests each commit wrote."""
     written: list[int] = []
     commit = SqliteStore.commit
 
@@ -36,7 +36,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def _deliver(place: Place, requests: Mapping[str, Mapping[str, object]]) -> None:
-    """Have many requests come, change and go at one moment: a folder is renamed into place."""
+    """Add, change and remove many requests at one moment: a folder is renamed into place."""
     new = place.folder / "new"
     new.mkdir()
     for number, start in enumerate(range(0, len(requests), 1000)):
@@ -63,7 +63,7 @@ def _go_on(runner: Runner, until: Callable[[], object]) -> None:
 
 
 def _read(runner: Runner, until: Callable[[], object]) -> None:
-    """Have a runner read its folder, turn by turn."""
+    """Let a runner read its folder, turn by turn."""
     runner._parts.reader.look_again(at_once=True)
     _go_on(runner, until)
 
@@ -72,7 +72,7 @@ def _is_switching(runner: Runner) -> bool:
     return runner._folder.is_switching
 
 
-def test_a_large_delivery_is_committed_some_requests_a_turn_and_a_fire_waits_for_none_but_those(
+def test_a_large_delivery_is_committed_in_parts_and_fires_come_between_them(
     place: Place, rows: list[int]
 ) -> None:
     clock = GivenClock()
@@ -138,7 +138,7 @@ def _reported(place: Place) -> list[Record]:
     return [record for record in place.records() if record["event"].startswith("request.")]
 
 
-def test_a_runner_that_dies_amid_a_large_delivery_runs_each_one_time_request_once(
+def test_a_runner_that_dies_during_a_large_delivery_runs_each_one_time_request_once(
     place: Place,
 ) -> None:
     clock = GivenClock()
@@ -167,7 +167,9 @@ def test_a_runner_that_dies_amid_a_large_delivery_runs_each_one_time_request_onc
     ]
 
 
-def test_what_a_large_delivery_adds_can_be_run_before_all_of_it_is_registered(place: Place) -> None:
+def test_exec_runs_a_delivered_request_before_the_whole_delivery_is_registered(
+    place: Place,
+) -> None:
     clock = GivenClock()
     group = {
         "process": {"group": {"members": [{"request": "zzz-member"}]}},

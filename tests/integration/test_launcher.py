@@ -1,4 +1,4 @@
-"""What the launcher does before a program begins, and beside it while it runs."""
+"""The launcher's work before a program begins, and while it runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def open_world() -> Iterator[World]:
-    """A world in a folder that every user may enter."""
+    """A world in a folder that every user can enter."""
     with everybodys_folder() as folder:
         made = World(folder)
         yield made
@@ -45,7 +45,7 @@ def open_world() -> Iterator[World]:
 # What it prepares
 
 
-def test_a_launch_that_asks_for_nothing_more_is_plain() -> None:
+def test_a_launch_without_settings_starts_the_program_directly() -> None:
     def launch(**further: Any) -> Launch:
         return Launch(
             execution="e",
@@ -71,8 +71,8 @@ def test_a_launch_that_asks_for_nothing_more_is_plain() -> None:
         assert not is_plain(launch(**further))
 
 
-def test_its_preparations_leave_no_other_trace(world: World) -> None:
-    """Stdin, umask and nice are what was asked; all else is what a plain process gets."""
+def test_preparations_change_only_what_was_asked(world: World) -> None:
+    """Stdin, umask and nice are set; everything else is as in a plain process."""
     script = textwrap.dedent("""
         import os, resource, signal, sys
         print(sys.stdin.read(), os.umask(0), os.getpriority(0, 0), os.getcwd())
@@ -104,7 +104,7 @@ def test_its_preparations_leave_no_other_trace(world: World) -> None:
     assert reported[3] == f"True {os.getpid()} set()"
 
 
-def test_stdin_may_be_large_and_hold_what_is_no_text(world: World) -> None:
+def test_stdin_may_be_large_and_binary(world: World) -> None:
     text = "0123456789abcde\n" * 20_000 + "\udcff"
     assert world.run("/usr/bin/md5sum", stdin=text)[1] == _md5(
         text.encode("utf-8", "surrogateescape")
@@ -126,7 +126,7 @@ def _md5(data: bytes) -> str:
         (("true", "x" * 200_000), "/", "the arguments (200006 bytes) or the environment ("),
     ],
 )
-def test_what_cannot_be_started_is_told_in_words_at_the_end(
+def test_a_failed_start_ends_with_a_message(
     world: World, arguments: tuple[str, ...], directory: str, failure: str
 ) -> None:
     name = world.spawn(*arguments, directory=directory, secrets=_SECRETS)
@@ -137,7 +137,9 @@ def test_what_cannot_be_started_is_told_in_words_at_the_end(
     )  # the launcher's own code is nobody's
 
 
-def test_what_can_be_known_before_is_refused_at_once_and_leaves_nothing_open(world: World) -> None:
+def test_errors_known_before_the_start_are_refused_at_once_and_leave_nothing_open(
+    world: World,
+) -> None:
     before = descriptors()
     for more, words in (
         (
@@ -189,7 +191,7 @@ def test_another_user_has_its_groups_its_variables_and_its_output(world: World) 
 
 
 @_is_root
-def test_what_the_request_sets_itself_stays_and_a_group_may_be_another(world: World) -> None:
+def test_run_as_keeps_the_variables_of_the_request_and_accepts_another_group(world: World) -> None:
     environment = {"PATH": PATH, "HOME": "/mine"}
     _, output = world.run(
         "/bin/sh",
@@ -217,7 +219,7 @@ def test_another_user_enters_and_executes_with_its_own_rights(open_world: World)
 
 
 @_is_root
-def test_without_the_right_to_it_nobody_becomes_another(open_world: World) -> None:
+def test_run_as_fails_without_the_permission(open_world: World) -> None:
     os.seteuid(65534)
     try:
         with pytest.raises(
@@ -229,7 +231,7 @@ def test_without_the_right_to_it_nobody_becomes_another(open_world: World) -> No
         os.seteuid(0)
 
 
-def test_to_become_oneself_needs_no_right(world: World) -> None:
+def test_run_as_the_same_user_needs_no_permission(world: World) -> None:
     own = str(os.getuid())
     assert (
         world.run("/usr/bin/id", "-u", run_as=RunAs(user=own, group=str(os.getgid())))[1]
@@ -247,7 +249,7 @@ def _masked(world: World, script: str, *, is_stderr_reported: bool = False) -> t
     return world.exit(name), world.output_file(name).read_bytes()
 
 
-def test_secrets_are_masked_in_both_streams_over_all_borders(world: World) -> None:
+def test_secrets_are_masked_in_both_streams_across_writes(world: World) -> None:
     script = textwrap.dedent("""
         import os, time
         for piece in (b"a hun", b"ter2", b" \\xff\\x00 correct horse", b"\\nbatt", b"ery b\\n"):
@@ -264,10 +266,10 @@ def test_secrets_are_masked_in_both_streams_over_all_borders(world: World) -> No
     "ending",
     ["os.kill(os.getpid(), 9)", "time.sleep(60)", "signal.signal(15, quit); time.sleep(60)"],
 )
-def test_the_beginning_of_a_secret_at_which_a_process_was_killed_is_masked(
+def test_the_beginning_of_a_secret_is_masked_when_the_process_is_killed(
     world: World, ending: str
 ) -> None:
-    """By itself, by the stop signal, and by the stop signal after which it exits in its own way."""
+    """Killed by itself, by the stop signal, and by the stop signal with its own exit code."""
     script = textwrap.dedent(f"""
         import os, signal, time
         def quit(*_): os._exit(3)
@@ -282,18 +284,18 @@ def test_the_beginning_of_a_secret_at_which_a_process_was_killed_is_masked(
     assert world.output(name) == "ready\nthe password is ***"
 
 
-def test_a_whole_output_that_ends_like_a_secret_begins_is_shown(world: World) -> None:
+def test_an_output_whose_end_resembles_the_beginning_of_a_secret_is_shown(world: World) -> None:
     assert _masked(world, "import os; os.write(1, b'push')")[1] == b"push"
 
 
-def test_what_is_no_secret_is_shown_at_once(world: World) -> None:
+def test_text_without_a_secret_is_written_at_once(world: World) -> None:
     name = world.shell("echo 1; echo hunter1; exec sleep 60", secrets=_SECRETS)
     world.until(lambda: world.output(name) == "1\nhunter1\n", "the output while it runs")
     assert name not in world.exits
 
 
 @pytest.mark.parametrize("stream", [1, 2])
-def test_what_went_to_stderr_is_known(world: World, stream: int) -> None:
+def test_the_size_of_stderr_is_known(world: World, stream: int) -> None:
     ended = world.exit(name := world.shell(f"echo x >&{stream}", is_stderr_reported=True))
     assert (ended.has_stderr, world.output(name)) == (stream == 2, "x\n")
     ended, output = _masked(
@@ -302,7 +304,7 @@ def test_what_went_to_stderr_is_known(world: World, stream: int) -> None:
     assert (ended.has_stderr, output) == (stream == 2, b"***")
 
 
-def test_the_program_ends_and_so_does_its_supervisor_alike(world: World) -> None:
+def test_the_supervisor_ends_with_the_signal_or_exit_code_of_its_program(world: World) -> None:
     """By each signal that ends a process, and by exit codes; two dozen at once."""
     deadly = [n for n in signal.valid_signals() if n not in _HARMLESS]
     names = {
@@ -331,7 +333,7 @@ _HARMLESS = {
 }
 
 
-def test_the_last_words_after_the_stop_signal_are_not_lost(world: World) -> None:
+def test_output_after_the_stop_signal_is_kept(world: World) -> None:
     script = "trap 'echo bye; exit 3' TERM; echo 1; while :; do sleep 0.01; done"
     name = world.shell(script, secrets=_SECRETS, is_stderr_reported=True)
     world.reported(name)
@@ -340,7 +342,7 @@ def test_the_last_words_after_the_stop_signal_are_not_lost(world: World) -> None
     assert "bye\n" in world.output(name)
 
 
-def test_a_program_that_signals_its_whole_group_does_not_take_its_output_with_it(
+def test_a_program_that_signals_its_whole_group_keeps_its_output(
     world: World,
 ) -> None:
     ended = world.exit(
@@ -349,7 +351,7 @@ def test_a_program_that_signals_its_whole_group_does_not_take_its_output_with_it
     assert (ended.exit_code, world.output(name)) == (0, "still here\n")
 
 
-def test_a_stop_at_any_moment_of_the_start_ends_it(world: World) -> None:
+def test_a_stop_at_any_moment_of_the_start_stops_the_program(world: World) -> None:
     names = []
     for step in range(12):
         names.append(world.spawn("/bin/sleep", "60", secrets=_SECRETS))
@@ -363,7 +365,7 @@ def test_a_stop_at_any_moment_of_the_start_ends_it(world: World) -> None:
     assert {world.exit(name).signal for name in names} == {signal.SIGTERM}
 
 
-def test_peak_memory_is_the_programs_and_not_its_supervisors(world: World) -> None:
+def test_peak_memory_is_that_of_the_program_not_of_its_supervisor(world: World) -> None:
     name = world.shell("echo 1; sleep 60; :", secrets=_SECRETS)  # the shell stays the program
     world.reported(name)
     world.processes.enforce(time.monotonic() + 10)
@@ -373,7 +375,7 @@ def test_peak_memory_is_the_programs_and_not_its_supervisors(world: World) -> No
     assert 100_000 < peak < 8_000_000
 
 
-def test_who_keeps_the_pipe_open_does_not_hold_the_end(world: World) -> None:
+def test_a_child_that_keeps_the_pipe_open_does_not_delay_the_end(world: World) -> None:
     keep = "echo left; touch up; while :; do echo more; done"
     wait = "until test -e up; do sleep 0.01; done"
     name = world.shell(f"setsid sh -c '{keep}' & {wait}; echo end; exit 4", secrets=_SECRETS)
@@ -388,13 +390,15 @@ def test_a_program_that_closes_its_output_is_supervised_to_its_end(world: World)
     assert (ended.exit_code, ended.has_stderr) == (5, False)
 
 
-def test_output_is_whole_at_the_end_however_much_there_is(world: World) -> None:
+def test_a_large_output_is_whole_at_the_end(world: World) -> None:
     script = "import sys; [sys.stdout.write('x' * 999 + '\\n') for _ in range(20_000)]"
     ended, output = _masked(world, script)
     assert (ended.exit_code, len(output)) == (0, 20_000_000)
 
 
-def test_it_survives_its_runner_and_goes_on_masking(world: World, tmp_path: Path) -> None:
+def test_the_supervisor_survives_its_runner_and_continues_masking(
+    world: World, tmp_path: Path
+) -> None:
     script = (
         f"echo hunter2; while ! test -e {tmp_path}/end; do sleep 0.01; done; echo hunter2; exit 0"
     )
@@ -414,7 +418,7 @@ def test_its_output_stays_private_and_its_files_closed(world: World) -> None:
     assert stat.S_IMODE(world.output_file(name).stat().st_mode) == 0o600
 
 
-def test_many_leave_no_descriptor_behind(world: World) -> None:
+def test_many_launches_leave_no_descriptor_open(world: World) -> None:
     before = len(descriptors())
     names = [world.shell("exit 7", stdin="", output_limit=10) for _ in range(12)]
     assert {world.exit(name).exit_code for name in names} == {7}

@@ -1,4 +1,4 @@
-"""Limits that hold, each against a program that would exceed it."""
+"""Each limit holds against a program that would exceed it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 # Of each process
 
 
-def test_memory_beyond_its_limit_is_refused_to_the_program(world: World) -> None:
+def test_a_program_gets_no_memory_beyond_its_limit(world: World) -> None:
     world.processes.cgroups = None
     script = "b'x' * 50_000_000; print('fits', flush=True); b'x' * 600_000_000"
     ended, output = world.run(sys.executable, "-Sc", script, limits=Limits(memory=400 * _MIB))
@@ -50,7 +50,7 @@ def test_too_little_memory_for_any_program_ends_it(world: World) -> None:
     assert ended.failure is not None or ended.exit_code != 0
 
 
-def test_processor_time_ends_with_its_own_signal(world: World) -> None:
+def test_a_program_beyond_its_cpu_limit_ends_with_sigxcpu(world: World) -> None:
     ended, _ = world.run(
         sys.executable, "-Sc", "while True: pass", limits=Limits(cpu=timedelta(milliseconds=300))
     )
@@ -59,7 +59,7 @@ def test_processor_time_ends_with_its_own_signal(world: World) -> None:
     assert 0.5 < ended.cpu_s < 20
 
 
-def test_limits_are_those_of_the_program_and_not_raised_beyond_what_we_may(world: World) -> None:
+def test_limits_apply_to_the_program_and_stay_below_the_runners_hard_limits(world: World) -> None:
     script = "ulimit -St; ulimit -Ht; ulimit -Sn; ulimit -Hn"
     _, output = world.run(
         "/bin/sh", "-c", script, limits=Limits(cpu=timedelta(seconds=2.5), open_files=77)
@@ -69,7 +69,7 @@ def test_limits_are_those_of_the_program_and_not_raised_beyond_what_we_may(world
     assert int(output.split()[3]) >= 77
 
 
-def test_a_bound_on_processes_without_a_cgroup_is_refused_in_words(world: World) -> None:
+def test_a_limit_of_processes_without_a_cgroup_is_refused_with_a_message(world: World) -> None:
     world.processes.cgroups = None
     with pytest.raises(
         SpawnError, match=r"limits.processes needs a delegated cgroup v2 with the pids controller"
@@ -80,7 +80,7 @@ def test_a_bound_on_processes_without_a_cgroup_is_refused_in_words(world: World)
 # Of the output
 
 
-def test_output_without_end_is_stopped_and_cut(world: World) -> None:
+def test_endless_output_is_stopped_and_cut(world: World) -> None:
     name = world.shell(_ENDLESS, output_limit=100_000)
     ended = world.exit(name)
     assert ended.signal == signal.SIGTERM
@@ -93,7 +93,9 @@ def _size(world: World, name: str) -> int:
     return world.output_file(name).stat().st_size
 
 
-def test_who_goes_on_writing_while_it_is_asked_to_end_does_not_fill_the_disk(world: World) -> None:
+def test_a_program_that_writes_on_after_its_stop_signal_does_not_fill_the_disk(
+    world: World,
+) -> None:
     script = textwrap.dedent("""
         import os, signal, time
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -114,25 +116,25 @@ def test_who_goes_on_writing_while_it_is_asked_to_end_does_not_fill_the_disk(wor
     assert _size(world, name) == 50_000 < max(sizes)
 
 
-def test_300_mb_before_anybody_has_looked_are_cut_at_the_end(world: World) -> None:
+def test_300_mb_written_before_the_first_check_are_cut_at_the_end(world: World) -> None:
     name = world.spawn("/usr/bin/head", "-c", "300000000", "/dev/zero", output_limit=1000)
     os.waitid(os.P_PID, world.started[name].pid, os.WEXITED | os.WNOWAIT)
     ended = world.exit(name)
     assert (ended.stopped_for, _size(world, name)) == (Reason.OUTPUT_LIMIT, 1000)
 
 
-def test_as_much_as_the_limit_is_not_too_much_and_nobody_looks_on(world: World) -> None:
+def test_an_output_of_exactly_the_limit_is_allowed_and_ends_the_checks(world: World) -> None:
     name = world.shell("printf 0123456789", output_limit=10)
     assert (world.exit(name).stopped_for, world.output(name)) == (None, "0123456789")
     world.until(lambda: world.processes.next_deadline_s() is None, "nothing left to do")
 
 
-def test_who_removes_its_output_is_bounded_still(world: World) -> None:
+def test_a_program_that_removes_its_output_is_still_limited(world: World) -> None:
     name = world.shell(f"rm '{world.folder}'/outputs/*; {_ENDLESS}", output_limit=1000)
     assert world.exit(name).stopped_for is Reason.OUTPUT_LIMIT
 
 
-def test_an_adopted_execution_keeps_its_bound(world: World) -> None:
+def test_an_adopted_execution_keeps_its_output_limit(world: World) -> None:
     gate = f"until test -e '{world.folder}/go'; do sleep 0.01; done"
     execution, started = world.orphaned("/bin/sh", "-c", f"{gate}; {_ENDLESS}")
     world.adopt(execution, started.pid, started.pid_started, output_limit=1000)
@@ -145,7 +147,7 @@ def test_an_adopted_execution_keeps_its_bound(world: World) -> None:
 
 
 def _unified() -> Path | None:
-    """Return where this test may make cgroups: in the cgroup v2 that it is in."""
+    """Return the cgroup v2 folder in which this test can make cgroups."""
     own = cgroups.folder_of(
         Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()
     )
@@ -154,7 +156,7 @@ def _unified() -> Path | None:
 
 @pytest.fixture
 def delegated(tmp_path: Path) -> Iterator[tuple[World, Path]]:
-    """A cgroup of the test's own, delegated to a world in it."""
+    """A cgroup of the test, delegated to a world in it."""
     unified = _unified()
     if unified is None:
         pytest.skip("no cgroup v2 that this user may write")
@@ -213,7 +215,7 @@ def _is_bare(pids: set[int]) -> bool:
     return len(pids) == 1 and all(proc.execution_of(pid) is None for pid in pids)
 
 
-def test_what_only_the_cgroup_knows_is_adopted_by_it(delegated: tuple[World, Path]) -> None:
+def test_a_process_known_only_by_its_cgroup_is_adopted(delegated: tuple[World, Path]) -> None:
     world, base = delegated
     execution, started = world.orphaned(
         "/bin/sh", "-c", "setsid env -i sleep 60 & echo 1", further="stdin=''"
@@ -235,7 +237,7 @@ def test_what_only_the_cgroup_knows_is_adopted_by_it(delegated: tuple[World, Pat
 @pytest.mark.parametrize(
     ("controller", "limits"), [("memory", Limits(memory=64 * _MIB)), ("pids", Limits(processes=8))]
 )
-def test_a_bound_of_the_cgroup_holds(
+def test_a_limit_of_the_cgroup_holds(
     delegated: tuple[World, Path], controller: str, limits: Limits
 ) -> None:
     world, _ = delegated

@@ -80,7 +80,7 @@ def test_a_command_is_posted_taken_and_answered(store: Store, tmp_path: Path) ->
     assert mailbox_of(tmp_path).answer_to("c1") == '{"ok": true}'
 
 
-def test_what_a_command_was_given_is_not_kept_once_it_is_answered_or_withdrawn(
+def test_the_arguments_of_a_command_are_removed_once_it_is_answered_or_withdrawn(
     store: Store, tmp_path: Path
 ) -> None:
     for command in ("answered", "taken-back", "late", "taken"):
@@ -111,7 +111,7 @@ def test_commands_are_taken_once_and_in_the_order_they_were_posted(
     assert store.take_commands(_NOW) == ()
 
 
-def test_what_a_person_is_called_need_not_be_utf_8(store: Store, tmp_path: Path) -> None:
+def test_the_name_of_a_user_may_be_invalid_utf_8(store: Store, tmp_path: Path) -> None:
     row = CommandRow(
         id="c1",
         kind="exec",
@@ -171,7 +171,7 @@ def test_a_taken_command_cannot_be_withdrawn_and_is_answered(store: Store, tmp_p
     assert mailbox_of(tmp_path).answer_to("c1") == "done"
 
 
-def test_an_answer_does_not_revive_what_was_withdrawn(store: Store, tmp_path: Path) -> None:
+def test_an_answer_does_not_revive_a_withdrawn_command(store: Store, tmp_path: Path) -> None:
     mailbox_of(tmp_path).post(_command())
     mailbox_of(tmp_path).withdraw("c1")
     store.commit(Batch(answers={"c1": "done"}))
@@ -228,7 +228,7 @@ print("done", flush=True)
 @pytest.mark.parametrize(
     "is_followed", [False, True], ids=["no runner follows", "a runner follows"]
 )
-def test_what_a_runner_took_before_it_died_counts_as_withdrawn(
+def test_commands_that_a_dead_runner_took_count_as_withdrawn(
     is_followed: bool, tmp_path: Path
 ) -> None:
     own_store(tmp_path).close()
@@ -285,7 +285,7 @@ def _line_of(process: subprocess.Popen[str]) -> list[str]:
 # The FIFO
 
 
-def test_a_post_wakes_and_a_drained_wake_is_quiet_though_no_writer_is_left(
+def test_a_post_wakes_the_runner_and_a_drained_fifo_is_quiet_without_writers(
     store: Store, wake: int, tmp_path: Path
 ) -> None:
     assert not _is_readable(wake)
@@ -299,7 +299,7 @@ def test_a_post_wakes_and_a_drained_wake_is_quiet_though_no_writer_is_left(
     drain_wake(wake)
 
 
-def test_a_full_fifo_keeps_no_one_from_posting(store: Store, wake: int, tmp_path: Path) -> None:
+def test_a_full_fifo_does_not_stop_posting(store: Store, wake: int, tmp_path: Path) -> None:
     with pytest.raises(BlockingIOError):
         while True:
             os.write(wake, b"\0" * 4096)
@@ -313,22 +313,20 @@ def test_a_full_fifo_keeps_no_one_from_posting(store: Store, wake: int, tmp_path
 
 
 @pytest.mark.parametrize("has_fifo", [False, True])
-def test_posting_does_not_ask_whether_someone_listens(
-    has_fifo: bool, store: Store, tmp_path: Path
-) -> None:
+def test_posting_works_without_a_reader(has_fifo: bool, store: Store, tmp_path: Path) -> None:
     if has_fifo:
         os.close(open_wake(tmp_path))
     mailbox_of(tmp_path).post(_command())
     assert len(store.take_commands(_NOW)) == 1
 
 
-def test_the_fifo_is_for_its_owner_alone_and_serves_the_next_runner_too(tmp_path: Path) -> None:
+def test_the_fifo_is_private_to_its_owner_and_serves_the_next_runner(tmp_path: Path) -> None:
     os.close(open_wake(tmp_path))
     assert (tmp_path / "wake").stat().st_mode & 0o777 == 0o600
     os.close(open_wake(tmp_path))
 
 
-def test_a_file_in_the_place_of_the_fifo_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_at_the_path_of_the_fifo_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "wake").write_text("mine")
     with pytest.raises(StoreError, match="is not a FIFO; remove it"):
         open_wake(tmp_path)
@@ -343,7 +341,7 @@ def test_a_fifo_that_cannot_be_made_says_why(tmp_path: Path) -> None:
 # Stores that are not there, and commands that are no more
 
 
-def test_without_a_store_nothing_is_posted_and_none_is_made(tmp_path: Path) -> None:
+def test_without_a_store_nothing_is_posted_or_created(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"there is no store .*; start a runner first"):
         mailbox_of(tmp_path).post(_command())
     assert list(tmp_path.iterdir()) == []
@@ -355,9 +353,7 @@ def test_a_file_that_is_no_store_is_not_posted_to(tmp_path: Path) -> None:
         mailbox_of(tmp_path).post(_command())
 
 
-def test_a_runner_that_is_never_restarted_forgets_commands_too(
-    store: Store, tmp_path: Path
-) -> None:
+def test_a_runner_that_is_never_restarted_prunes_commands(store: Store, tmp_path: Path) -> None:
     old = time.time_ns() // 1000 - 25 * 60 * _MINUTE
     for number in range(3):
         mailbox_of(tmp_path).post(_command(f"old-{number}", deadline=old))
@@ -369,7 +365,7 @@ def test_a_runner_that_is_never_restarted_forgets_commands_too(
     assert list(_arguments(tmp_path)) == ["new"]
 
 
-def test_commands_are_forgotten_a_day_after_their_deadline(tmp_path: Path) -> None:
+def test_commands_are_pruned_a_day_after_their_deadline(tmp_path: Path) -> None:
     hour, now = 60 * _MINUTE, time.time_ns() // 1000  # not _NOW: the suite may have begun long ago
     with closing(own_store(tmp_path)) as store:
         mailbox_of(tmp_path).post(_command("old", deadline=now - 25 * hour))
@@ -436,8 +432,8 @@ _COLUMNS = ("id", "kind", "arguments", "requested_by", "deadline", "status", "an
 
 
 def _hostile_rows() -> Iterator[dict[str, object]]:
-    """Yield rows with every kind of value in every column, and with every kind of
-    argument of every kind of command.
+    """Yield rows with each kind of value in each column, and with each kind of argument
+    of each command.
     """
     good = {
         "kind": "exec",
@@ -464,7 +460,7 @@ def _hostile_rows() -> Iterator[dict[str, object]]:
             )
 
 
-def test_a_malformed_row_is_refused_and_the_runner_goes_on(place: Place) -> None:
+def test_a_malformed_row_is_refused_and_the_runner_continues(place: Place) -> None:
     place.declare("a", "true")
     with started(place.jobs, SystemClock(), state=place.state) as runner:
 
@@ -504,7 +500,7 @@ def test_a_malformed_row_is_refused_and_the_runner_goes_on(place: Place) -> None
     check_log(place.log)
 
 
-def test_a_malformed_row_is_answered_in_words(store: Store, tmp_path: Path) -> None:
+def test_a_malformed_row_is_answered_with_a_message(store: Store, tmp_path: Path) -> None:
     with closing(connect(database_path(tmp_path), "mode=rw")) as connection:
         row = ("bad", "exec", b"\xff", "ana", _NOW + _MINUTE, "pending")
         connection.execute("INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, NULL)", row)
@@ -516,6 +512,6 @@ def test_a_malformed_row_is_answered_in_words(store: Store, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "text", ["", "null", "[]", "{}", '{"is_done": 1, "lines": [], "data": {}}', "[" * 100_000]
 )
-def test_an_answer_that_no_runner_wrote_is_an_error_in_words(text: str) -> None:
+def test_an_answer_that_no_runner_wrote_is_reported_with_a_message(text: str) -> None:
     with pytest.raises(StoreError, match="cannot be read"):
         Answer.read(text)

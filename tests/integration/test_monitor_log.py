@@ -1,5 +1,5 @@
-"""The monitor log with real files: whole lines, each once, whatever breaks off, is
-renamed, or is added by others.
+"""The monitor log with real files: whole lines, each once, across failed writes,
+renames and foreign lines.
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ def opened(path: Path) -> Iterator[MonitorLog]:
 
 @contextmanager
 def full_at(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size`: the kernel then writes short, and fails the next
-    write, as on a full disk.
-    """
+    """Let no file grow beyond `size`: the kernel then writes short, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -62,7 +60,7 @@ def full_at(size: int) -> Iterator[None]:
 
 
 def recovered(path: Path, inode: int, offset: int, batch: bytes = BATCH) -> None:
-    """Recover as a new runner does, twice: as if it had crashed again before its next commit."""
+    """Recover twice as a new runner does, as if it had crashed before its next commit."""
     for _ in range(2):
         with opened(path) as log:
             log.recover(inode, offset, batch)
@@ -112,7 +110,7 @@ def test_half_a_batch_is_refused_as_a_bug(path: Path) -> None:
         log.append(b'{"id":')
 
 
-def test_a_short_write_is_continued_exactly_where_it_broke_off(path: Path) -> None:
+def test_a_short_write_is_continued_at_the_byte_where_it_stopped(path: Path) -> None:
     for cut in range(len(OLD + BATCH)):
         path.unlink(missing_ok=True)
         with opened(path) as log:
@@ -130,7 +128,7 @@ def test_a_short_write_is_continued_exactly_where_it_broke_off(path: Path) -> No
         assert path.read_bytes() == OLD[: before[1]] + BATCH + OLD
 
 
-def test_the_error_says_how_far_it_came_and_what_may_be_the_cause(path: Path) -> None:
+def test_the_error_says_how_much_was_written_and_the_likely_cause(path: Path) -> None:
     with (
         opened(path) as log,
         full_at(5),
@@ -139,14 +137,14 @@ def test_the_error_says_how_far_it_came_and_what_may_be_the_cause(path: Path) ->
         log.append(BATCH)
 
 
-def test_after_a_crash_at_any_byte_the_batch_is_in_exactly_once(path: Path) -> None:
+def test_after_a_crash_at_any_byte_the_log_has_the_batch_exactly_once(path: Path) -> None:
     for cut in range(len(BATCH) + 1):
         path.write_bytes(OLD + BATCH[:cut])
         recovered(path, path.stat().st_ino, len(OLD))
         assert path.read_bytes() == OLD + BATCH, cut
 
 
-def test_a_line_torn_in_a_file_renamed_since_is_completed_there_and_the_rest_goes_to_the_new_one(
+def test_a_line_torn_in_a_renamed_file_is_completed_there(
     path: Path,
 ) -> None:
     rotated = path.with_name("monitor.jsonl.1")
@@ -163,7 +161,7 @@ def accumulated(lines: list[bytes]) -> list[int]:
     return [sum(map(len, lines[: count + 1])) for count in range(len(lines))]
 
 
-def test_recovery_itself_may_break_off_at_any_byte_in_either_file(path: Path) -> None:
+def test_recovery_may_be_interrupted_at_any_byte_of_either_file(path: Path) -> None:
     rotated = path.with_name("monitor.jsonl.1")
     for second in range(len(OLD), len(OLD + BATCH)):
         rotated.write_bytes(OLD + BATCH[:5])
@@ -189,13 +187,13 @@ def test_lines_of_a_compressed_file_are_appended_again_but_only_once(path: Path)
     assert path.read_bytes() == BATCH
 
 
-def test_a_new_file_that_got_the_inode_of_the_old_one_is_seen_through(path: Path) -> None:
+def test_a_new_file_with_the_inode_of_the_old_one_is_recognised(path: Path) -> None:
     path.write_bytes(b"short\n")
     recovered(path, path.stat().st_ino, 1_000_000)
     assert path.read_bytes() == b"short\n" + BATCH
 
 
-def test_a_file_that_was_truncated_goes_on_at_its_present_end(path: Path) -> None:
+def test_a_truncated_file_is_continued_at_its_present_end(path: Path) -> None:
     with opened(path) as log:
         log.append(BATCH)
         os.truncate(path, 0)
@@ -205,9 +203,7 @@ def test_a_file_that_was_truncated_goes_on_at_its_present_end(path: Path) -> Non
 
 
 @pytest.mark.parametrize("foreign", [b"hello\n", b"hello", b'{"id":', b"\0\0\0", b"\n\n", b"a\nb"])
-def test_what_others_append_stays_and_ours_begins_on_a_line_of_its_own(
-    path: Path, foreign: bytes
-) -> None:
+def test_foreign_text_stays_and_records_begin_on_a_new_line(path: Path, foreign: bytes) -> None:
     with opened(path) as log:
         log.append(OLD)
         with path.open("ab") as other:
@@ -223,7 +219,7 @@ def test_what_others_append_stays_and_ours_begins_on_a_line_of_its_own(
         assert path.read_bytes() == OLD + foreign + newline + BATCH, cut
 
 
-def test_text_that_others_appended_after_the_mark_does_not_hide_our_lines(path: Path) -> None:
+def test_foreign_text_after_the_mark_does_not_hide_records(path: Path) -> None:
     path.write_bytes(OLD + b"one\n" + LINES[0] + b"two\n" + LINES[1] + b"three")
     recovered(path, path.stat().st_ino, len(OLD))
     assert (
@@ -231,7 +227,7 @@ def test_text_that_others_appended_after_the_mark_does_not_hide_our_lines(path: 
     )
 
 
-def test_a_torn_line_that_others_wrote_behind_is_written_again_whole(path: Path) -> None:
+def test_a_torn_line_followed_by_foreign_text_is_written_again(path: Path) -> None:
     with opened(path) as log:
         with full_at(7), pytest.raises(LogUnwritableError):
             log.append(BATCH)
@@ -253,7 +249,7 @@ def test_a_renamed_log_is_noticed_before_the_next_batch(path: Path, is_created: 
     assert (Path(f"{path}.1").read_bytes(), path.read_bytes()) == (OLD, BATCH)
 
 
-def test_a_batch_whose_file_is_renamed_after_its_mark_goes_there_where_recovery_looks(
+def test_a_batch_whose_file_is_renamed_after_the_mark_goes_to_the_renamed_file(
     path: Path,
 ) -> None:
     with opened(path) as log:
@@ -299,7 +295,7 @@ def test_recovery_finds_the_marked_file_in_another_folder_or_by_another_name(
     assert (target.read_bytes(), path.read_bytes()) == (OLD + BATCH, b"")
 
 
-def test_a_batch_written_to_a_deleted_file_is_no_success_and_goes_to_the_new_one(
+def test_a_batch_written_to_a_deleted_file_is_written_to_the_new_one(
     path: Path,
 ) -> None:
     with opened(path) as log:
@@ -311,7 +307,9 @@ def test_a_batch_written_to_a_deleted_file_is_no_success_and_goes_to_the_new_one
     assert path.read_bytes() == BATCH
 
 
-def test_the_folder_is_made_once_and_a_lost_one_is_told_until_it_returns(tmp_path: Path) -> None:
+def test_the_folder_is_created_once_and_a_lost_one_is_reported_until_it_returns(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "logs" / "monitor.jsonl"
     with opened(path) as log:
         log.append(OLD)
@@ -325,7 +323,7 @@ def test_the_folder_is_made_once_and_a_lost_one_is_told_until_it_returns(tmp_pat
     assert path.read_bytes() == OLD + BATCH
 
 
-def test_a_folder_whose_parent_is_missing_is_not_invented(tmp_path: Path) -> None:
+def test_a_folder_whose_parent_is_missing_is_not_created(tmp_path: Path) -> None:
     with (
         opened(tmp_path / "mount" / "logs" / "monitor.jsonl") as log,
         pytest.raises(LogUnwritableError),
@@ -334,7 +332,7 @@ def test_a_folder_whose_parent_is_missing_is_not_invented(tmp_path: Path) -> Non
     assert not (tmp_path / "mount").exists()
 
 
-def test_what_is_no_file_is_refused_in_words_and_does_not_hold_us(path: Path) -> None:
+def test_a_path_that_is_no_regular_file_is_refused_without_waiting(path: Path) -> None:
     os.mkfifo(path)
     with opened(path) as log, pytest.raises(LogUnwritableError, match="not a regular file"):
         log.place()
@@ -344,7 +342,7 @@ def test_what_is_no_file_is_refused_in_words_and_does_not_hold_us(path: Path) ->
         log.place()
 
 
-def test_a_log_behind_a_symlink_is_recovered_too(path: Path, tmp_path: Path) -> None:
+def test_a_log_behind_a_symlink_is_recovered(path: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     target = tmp_path / "elsewhere" / "log"
     target.write_bytes(OLD + BATCH[:9])
@@ -402,9 +400,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_log_that_is_whole_after_recovery
 
 @dataclass
 class Owner:
-    """What the service does with the log, by the contract, with a store that survives:
-    its mark and its outbox.
-    """
+    """The service's use of the log, with a mark and an outbox that survive a crash."""
 
     path: Path
     mark: tuple[int, int] = (0, 0)
@@ -417,8 +413,10 @@ class Owner:
         self.log = MonitorLog(self.path)
 
     def turn(self, count: int, room: int | None = None, dies: bool = False) -> None:
-        """Commit new records and append the outbox; with `room` the disk takes that
-        many bytes; maybe die before the second commit.
+        """Commit new records and append the outbox.
+
+        With `room` the disk takes that many bytes; the owner may die before the second
+        commit.
         """
         self.outbox += [
             b'{"id":%d,"m":"\xe2\x82\xac"}\n' % number
@@ -489,7 +487,7 @@ def check_any_history(history: list[tuple[object, ...]]) -> None:
 
 @settings(max_examples=150)
 @given(st.lists(steps, max_size=12))
-def test_after_any_history_every_record_is_in_once_and_whole(
+def test_after_any_history_the_log_has_every_record_once_and_whole(
     history: list[tuple[object, ...]],
 ) -> None:
     check_any_history(history)
@@ -499,7 +497,7 @@ def test_after_any_history_every_record_is_in_once_and_whole(
 @pytest.mark.timeout(900)
 @settings(max_examples=20_000)
 @given(st.lists(steps, max_size=40))
-def test_after_any_long_history_every_record_is_in_once_and_whole(
+def test_after_any_long_history_the_log_has_every_record_once_and_whole(
     history: list[tuple[object, ...]],
 ) -> None:
     check_any_history(history)

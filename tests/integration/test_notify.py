@@ -1,4 +1,4 @@
-"""A runner and the service manager that started it: a datagram socket, as systemd has one."""
+"""A runner and the service manager that started it, over a datagram socket as in systemd."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.place import Place, wait_until
 SHOW = "env | grep -E '^(NOTIFY_SOCKET|WATCHDOG_)' || echo nothing"
 
 
-def test_a_manager_hears_of_start_life_reload_and_stop_and_no_process_can_speak_for_the_runner(
+def test_the_manager_is_notified_of_start_reload_and_stop_by_the_runner_alone(
     place: Place,
 ) -> None:
     place.declare("environment", SHOW, "run_immediately")

@@ -1,4 +1,4 @@
-"""The runner may have more files open than its programs: real processes, with
+"""The runner may have more open files than its programs: real processes, with
 descriptors beyond the former limit.
 """
 
@@ -54,18 +54,18 @@ for further in ({}, {"nice": 1}):
 """
 
 
-def test_the_limit_is_raised_for_us_when_half_of_it_is_in_use_and_stays_as_it_was_for_programs(
+def test_the_limit_is_raised_at_half_use_for_the_runner_but_not_for_programs(
     tmp_path: Path,
 ) -> None:
     run(_SCRIPT, tmp_path)
 
 
-def test_whoever_has_no_room_at_all_is_told_what_would_give_it(tmp_path: Path) -> None:
+def test_a_runner_at_its_hard_limit_says_how_to_raise_it(tmp_path: Path) -> None:
     run(_FULL, tmp_path)
 
 
 def run(script: str, folder: Path) -> None:
-    """Run a script in a program of its own: limits are a whole program's."""
+    """Run a script in a new program, because limits apply to a whole program."""
     tests = Path(__file__).parents[1]
     ran = subprocess.run(
         [sys.executable, "-c", script, str(folder)],

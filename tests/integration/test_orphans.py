@@ -1,5 +1,5 @@
-"""Children that a shell left to the program that it became: the runner reaps them, and
-leaves alone those that live.
+"""Orphans of the shell that became the runner: the runner reaps dead ones and leaves
+living ones alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HELPERS = "sh -c 'exit 3' & sh -c 'until [ -e {0}/gate ]; do sleep 0.05; done; (
 
 
 def start_with_helpers(place: Place) -> subprocess.Popen[str]:
-    """Start a runner as entry points of images do, whose helpers become children of the runner."""
+    """Start a runner as entry points of images do, which gives it foreign children."""
     line = HELPERS.format(shlex.quote(str(place.folder)))
     with (place.folder / "console.1").open("w") as console:
         runner = subprocess.Popen(
@@ -45,7 +45,7 @@ def start_with_helpers(place: Place) -> subprocess.Popen[str]:
 
 
 def states(runner: subprocess.Popen[str]) -> list[bool]:
-    """Return of each child whether it is a zombie."""
+    """Return for each child whether it is a zombie."""
     return [
         stat.is_dead
         for pid in proc.children_of(runner.pid)
@@ -75,12 +75,10 @@ def test_a_helper_survives_the_end_of_an_execution_that_began_before_it(place: P
     assert place.stop(runner) == 0
 
 
-def test_no_sweep_takes_the_exit_of_a_process_whose_start_has_not_returned(
+def test_no_sweep_reaps_a_process_whose_start_has_not_returned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a machine so busy that a short process has ended before the thread that
-    started it goes on.
-    """
+    """A busy machine: a short process ends before the thread that started it continues."""
     world, gate = World(tmp_path), Event()
     pids: list[int] = []
 

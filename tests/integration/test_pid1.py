@@ -1,4 +1,4 @@
-"""The runner as PID 1 of a PID namespace, as in a container: nobody else reaps, and no
+"""The runner as PID 1 of a PID namespace, as in a container: only it can reap, and no
 signal has a default action.
 """
 
@@ -34,8 +34,10 @@ pytestmark = pytest.mark.skipif(
 
 
 def start_as_init(place: Place, *before: str) -> tuple[subprocess.Popen[str], int]:
-    """Start a runner as PID 1; return what waits for it, and its pid out here. `before`
-    is what executes it.
+    """Start a runner as PID 1; return the process that waits for it, and its pid
+    outside.
+
+    `before` is the program that executes it.
     """
     with (place.folder / "console.1").open("w") as console:
         # In containers PID 1 leads a session, and may have no HOME.
@@ -60,7 +62,7 @@ def entering(inner: int) -> list[str]:
 
 
 def run_inside(inner: int, shell: str) -> None:
-    """Run a shell line in the namespace that is no child of its PID 1, as `docker exec` does."""
+    """Run a shell line in the namespace, not as a child of its PID 1, as `docker exec` does."""
     entered = [*entering(inner), "setsid", "--wait", "sh", "-c", shell]
     # Not captured: what it leaves in the background would hold a pipe open.
     subprocess.run(
@@ -69,21 +71,25 @@ def run_inside(inner: int, shell: str) -> None:
 
 
 def children_of(inner: int) -> list[bool]:
-    """Tell of each child of PID 1 whether it is a zombie."""
+    """Return for each child of PID 1 whether it is a zombie."""
     return [
         stat.is_dead for pid in proc.children_of(inner) if (stat := proc.stat_of(pid)) is not None
     ]
 
 
 def stranger(gate: Path) -> str:
-    """A shell line that leaves two zombies behind, and one that goes on until the gate is there."""
+    """Return a shell line that leaves two zombies, and a process that runs until the
+    gate opens.
+    """
     return (
         f"setsid sh -c 'while ! [ -e {gate} ]; do sleep 0.05; done' & setsid sh -c : & "
         f"setsid sh -c : &"
     )
 
 
-def test_strangers_are_reaped_and_none_is_killed_and_sigterm_stops_in_order(place: Place) -> None:
+def test_foreign_zombies_are_reaped_living_processes_stay_and_sigterm_stops_in_order(
+    place: Place,
+) -> None:
     outer, inner = start_as_init(place, "setsid")
     gates = [place.folder / name for name in ("gate-while-idle", "gate-while-busy")]
 

@@ -1,5 +1,6 @@
-"""Processes from spawn to exit, with real ones: nothing here is simulated but the clock
-of some deadlines.
+"""Processes from spawn to exit.
+
+All are real; only the clock of some deadlines is simulated.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def _is_gone(pid: int) -> bool:
-    """Neither alive nor a zombie."""
+    """Return whether a process is neither alive nor a zombie."""
     return proc.stat_of(pid) is None
 
 
@@ -55,7 +56,7 @@ def _write_program(path: Path, text: str, mode: int = 0o755) -> Path:
 
 
 @pytest.mark.parametrize("code", [0, 1, 77, 255])
-def test_an_exit_code_arrives(world: World, code: int) -> None:
+def test_an_exit_code_is_reported(world: World, code: int) -> None:
     ended = world.exit(world.shell(f"exit {code}"))
     assert (ended.exit_code, ended.signal, ended.stopped_for) == (code, None, None)
 
@@ -72,14 +73,14 @@ def test_cpu_time_is_that_of_the_process_and_its_children(world: World) -> None:
     assert 0.2 <= ended.cpu_s < 20
 
 
-def test_peak_memory_is_told_where_it_is_above_our_own(world: World) -> None:
+def test_peak_memory_above_the_runners_own_is_reported(world: World) -> None:
     size = own_peak() + 200_000_000  # other tests in this very process may have had much in memory
     ended, _ = world.run(sys.executable, "-c", f"b'x' * {size}")
     assert ended.max_rss_bytes is not None
     assert size <= ended.max_rss_bytes < size + 100_000_000
 
 
-def test_peak_memory_below_our_own_is_sampled_or_unknown_but_never_ours(world: World) -> None:
+def test_peak_memory_below_the_runners_own_is_sampled_or_unknown(world: World) -> None:
     assert world.run("/bin/true")[0].max_rss_bytes is None
     sampled = world.shell(
         "echo 1; sleep 60; :"
@@ -92,7 +93,7 @@ def test_peak_memory_below_our_own_is_sampled_or_unknown_but_never_ours(world: W
     assert 100_000 < peak < 8_000_000
 
 
-def test_the_start_time_is_what_proc_says(world: World) -> None:
+def test_the_start_time_equals_that_of_proc(world: World) -> None:
     for _ in range(50):
         started = world.started[world.spawn("/bin/sleep", "60")]
         reported = proc.stat_of(started.pid)
@@ -115,7 +116,7 @@ def test_a_process_that_closes_its_output_is_watched_to_its_end(world: World) ->
     assert ended.exit_code == 5
 
 
-def test_the_environment_is_exactly_what_was_given(
+def test_the_environment_is_exactly_the_given_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOT_FOR_CHILDREN", "1")
@@ -124,7 +125,7 @@ def test_the_environment_is_exactly_what_was_given(
     assert dict(entry.split("=", 1) for entry in output.split("\0")[:-1]) == given
 
 
-def test_the_directory_is_the_launchs_and_ours_stays(world: World) -> None:
+def test_the_directory_is_that_of_the_launch_and_the_runners_stays(world: World) -> None:
     before = Path.cwd()
     (world.folder / "below").mkdir()
     _, output = world.run("/bin/pwd", directory=world.folder / "below")
@@ -137,12 +138,12 @@ def test_stdin_is_empty(world: World) -> None:
     assert (ended.exit_code, output) == (0, "/dev/null\n")
 
 
-def test_it_leads_a_session_of_its_own(world: World) -> None:
+def test_each_process_leads_its_own_session(world: World) -> None:
     pid = world.started[world.spawn("/bin/sleep", "60")].pid
     assert os.getsid(pid) == os.getpgid(pid) == pid != os.getsid(0)
 
 
-def test_no_descriptor_of_ours_is_inherited_not_even_an_inheritable_one(tmp_path: Path) -> None:
+def test_processes_inherit_no_descriptor_of_the_runner(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
     world = World(tmp_path)
@@ -153,7 +154,7 @@ def test_no_descriptor_of_ours_is_inherited_not_even_an_inheritable_one(tmp_path
     os.close(writing)
 
 
-def test_signals_that_we_ignore_or_block_reach_it(world: World) -> None:
+def test_signals_that_the_runner_ignores_or_blocks_reach_the_process(world: World) -> None:
     ignored = {
         number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGUSR1)
     }
@@ -178,7 +179,7 @@ def test_an_ignored_sigchld_loses_no_exit_code(tmp_path: Path) -> None:
         signal.signal(signal.SIGCHLD, before)
 
 
-def test_a_program_is_found_by_the_path_that_it_is_given_or_in_its_directory(world: World) -> None:
+def test_a_program_is_found_in_its_own_path_variable_or_its_directory(world: World) -> None:
     tools = world.folder / "tools"
     tools.mkdir()
     _write_program(tools / "tool", "#!/bin/sh\necho found\n")
@@ -195,7 +196,7 @@ def test_a_program_is_found_by_the_path_that_it_is_given_or_in_its_directory(wor
 
 
 def _refused(world: World, *arguments: str, **options: Any) -> str:
-    """Return the text of the SpawnError, having checked that nothing else changed."""
+    """Return the text of the SpawnError, after checking that nothing else changed."""
     before, opened = Path.cwd(), descriptors()
     with pytest.raises(SpawnError) as caught:
         world.spawn(*arguments, **options)
@@ -205,7 +206,7 @@ def _refused(world: World, *arguments: str, **options: Any) -> str:
     return str(caught.value)
 
 
-def test_a_program_that_is_nowhere_is_told_with_the_path(world: World) -> None:
+def test_a_missing_program_is_reported_with_the_searched_path(world: World) -> None:
     assert _refused(world, "pg_dumpp") == f"program 'pg_dumpp' is not in PATH ({PATH})"
     assert _refused(world, "/opt/none/tool") == "program '/opt/none/tool' does not exist"
     assert (
@@ -215,7 +216,7 @@ def test_a_program_that_is_nowhere_is_told_with_the_path(world: World) -> None:
     assert _refused(world, "") == "the name of the program is empty"
 
 
-def test_a_directory_that_cannot_be_entered_is_told_as_such(world: World) -> None:
+def test_an_inaccessible_directory_is_reported_as_such(world: World) -> None:
     assert _refused(world, "true", directory="/x/y") == "directory '/x/y' does not exist"
     assert (
         _refused(world, "true", directory="/etc/passwd")
@@ -227,7 +228,7 @@ def test_a_directory_that_cannot_be_entered_is_told_as_such(world: World) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else for a moment")
-def test_a_denied_permission_is_told_as_such() -> None:
+def test_a_denied_permission_is_reported_as_such() -> None:
     with everybodys_folder() as folder:
         _check_denied_permissions(World(folder))
 
@@ -248,7 +249,7 @@ def _check_denied_permissions(world: World) -> None:
         world.close()
 
 
-def test_a_file_that_is_not_executable_is_told_as_such(world: World) -> None:
+def test_a_file_that_is_not_executable_is_reported_as_such(world: World) -> None:
     script = _write_program(world.folder / "script", "#!/bin/sh\n", mode=0o644)
     assert _refused(world, str(script)) == f"program '{script}' is not executable (chmod +x)"
     wanted = f"program './script' is not executable in directory '{world.folder}' (chmod +x)"
@@ -269,14 +270,14 @@ def test_a_script_without_its_interpreter_names_it(world: World) -> None:
     assert "'/bin/sh\\r', which does not exist" in _refused(world, str(script))
 
 
-def test_a_file_that_is_no_program_is_told_as_such(world: World) -> None:
+def test_a_file_that_is_no_program_is_reported_as_such(world: World) -> None:
     script = _write_program(world.folder / "script", "echo no interpreter\n")
     assert _refused(world, str(script)) == (
         f"program '{script}' is neither a binary of this machine nor a script that begins with #!"
     )
 
 
-def test_what_no_program_can_be_given_is_named_and_not_shown(world: World) -> None:
+def test_an_argument_that_no_program_can_receive_is_named_without_its_value(world: World) -> None:
     assert _refused(world, "true", "a", "s3cret\0").startswith("argument 2 contains a NUL")
     assert _refused(world, "true", "\ud800").startswith("argument 1 contains")
     assert _refused(world, "true", environment={"TOKEN": "s3cret\0"}).startswith(
@@ -291,7 +292,7 @@ def test_what_no_program_can_be_given_is_named_and_not_shown(world: World) -> No
     )
 
 
-def test_an_output_that_cannot_be_written_is_told_as_such(world: World) -> None:
+def test_an_unwritable_output_is_reported_as_such(world: World) -> None:
     (world.folder / "outputs").write_text("a file in the way")
     assert "Not a directory" in _refused(world, "true") or "File exists" in _refused(world, "true")
 
@@ -299,7 +300,7 @@ def test_an_output_that_cannot_be_written_is_told_as_such(world: World) -> None:
 # Stopping
 
 
-def test_stop_sends_its_signal_to_the_tree_and_keeps_the_first_reason(world: World) -> None:
+def test_stop_signals_the_whole_tree_and_keeps_the_first_reason(world: World) -> None:
     name = world.shell("trap 'exit 9' TERM; echo $$; while :; do sleep 0.01; done")
     world.reported(name)
     world.stop(name, Reason.REPLACED)
@@ -308,7 +309,7 @@ def test_stop_sends_its_signal_to_the_tree_and_keeps_the_first_reason(world: Wor
     assert world.exit(name).stopped_for is Reason.REPLACED
 
 
-def test_who_handles_the_stop_signal_ends_with_its_own_exit_code(world: World) -> None:
+def test_a_process_that_handles_the_stop_signal_ends_with_its_own_exit_code(world: World) -> None:
     name = world.shell("trap 'exit 9' TERM; echo $$; while :; do sleep 0.01; done")
     world.reported(name)
     world.stop(name)
@@ -316,7 +317,7 @@ def test_who_handles_the_stop_signal_ends_with_its_own_exit_code(world: World) -
     assert (ended.exit_code, ended.signal, ended.stopped_for) == (9, None, Reason.KILLED_BY_USER)
 
 
-def test_who_ignores_the_stop_signal_is_killed_after_the_grace(world: World) -> None:
+def test_a_process_that_ignores_the_stop_signal_is_killed_after_the_grace(world: World) -> None:
     name = world.shell("trap '' TERM; echo $$; while :; do sleep 0.01; done", stop_grace_s=0.3)
     world.reported(name)
     began_s = time.monotonic()
@@ -348,7 +349,7 @@ def test_a_timeout_stops_and_then_kills(world: World) -> None:
     )
 
 
-def test_who_has_ended_by_itself_was_not_stopped(world: World) -> None:
+def test_a_process_that_ended_by_itself_was_not_stopped(world: World) -> None:
     name = world.spawn("/bin/true", timeout_s=50.0)
     select.select(
         [world.executor.descriptor], [], [], BOUND_S
@@ -395,7 +396,7 @@ def test_kill_reaches_the_whole_tree_with_sessions_of_their_own_and_double_forks
     world.until(lambda: all(map(_is_gone, family)), "no member left, not even as a zombie")
 
 
-def test_the_stop_signal_itself_reaches_who_has_left_the_session(world: World) -> None:
+def test_the_stop_signal_reaches_processes_that_left_the_session(world: World) -> None:
     child = "trap 'echo 7; exit' TERM; echo 1; while :; do sleep 0.01; done"
     name = world.spawn("/bin/sh", "-c", 'trap : TERM; setsid -w sh -c "$0"; exit 3', child)
     world.reported(name)
@@ -405,7 +406,7 @@ def test_the_stop_signal_itself_reaches_who_has_left_the_session(world: World) -
     assert "7" in world.output(name).split()
 
 
-def test_children_left_behind_do_not_outlive_their_execution(world: World) -> None:
+def test_orphans_do_not_outlive_their_execution(world: World) -> None:
     name = world.spawn(sys.executable, "-c", _FAMILY)
     assert world.exit(name).exit_code == 0
     family = world.reported(name, 5)
@@ -413,7 +414,7 @@ def test_children_left_behind_do_not_outlive_their_execution(world: World) -> No
     world.until(lambda: world.processes.next_deadline_s() is None, "nothing left to do")
 
 
-def test_children_left_behind_that_fork_on_are_caught_beside_an_older_execution(
+def test_orphans_that_keep_forking_are_killed_while_an_older_execution_runs(
     world: World,
 ) -> None:
     world.spawn("/bin/sleep", "60")
@@ -448,10 +449,8 @@ world.close()
 
 # On a busy machine one in some hundred relays still escapes: it looks like a stranger's
 @pytest.mark.campaign
-def test_a_runner_without_rights_catches_what_forks_on_too() -> None:
-    """Who is about to end belongs to root, as /proc shows it: others may not look into
-    it, as if it was a stranger.
-    """
+def test_a_runner_without_privileges_kills_orphans_that_keep_forking() -> None:
+    """/proc shows a process that is about to end as root's, so others cannot inspect it."""
     with everybodys_folder() as folder:
         _write_program(folder / "relay", _RELAY)
         try:
@@ -467,7 +466,7 @@ def test_a_runner_without_rights_catches_what_forks_on_too() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_children_left_behind_by_one_execution_cost_no_other_its_own(world: World) -> None:
+def test_orphans_of_one_execution_do_not_affect_children_of_another(world: World) -> None:
     leave = "setsid sh -c 'echo $$; exec sleep 60' &"
     stays = world.shell(f"{leave} exec sleep 60")
     goes = world.shell(f"{leave} until test -e go; do sleep 0.01; done")
@@ -486,7 +485,7 @@ def test_orphans_that_end_while_their_execution_runs_do_not_stay_zombies(world: 
     assert name not in world.exits
 
 
-def test_a_registered_child_of_another_part_of_this_program_is_left_to_it(world: World) -> None:
+def test_a_registered_child_of_another_module_is_not_reaped(world: World) -> None:
     with subprocess.Popen(["/bin/sh", "-c", "exit 4"]) as other:
         own_children.register(other.pid)
         os.waitid(
@@ -501,7 +500,7 @@ def test_a_registered_child_of_another_part_of_this_program_is_left_to_it(world:
 # Many
 
 
-def test_two_hundred_at_once_lose_nothing(world: World) -> None:
+def test_two_hundred_simultaneous_processes_are_all_reaped(world: World) -> None:
     before = len(descriptors())
     names = [world.shell(f"echo {n}; exit {n % 256}", timeout_s=600.0) for n in range(200)]
     for number, name in enumerate(names):
@@ -516,7 +515,7 @@ def test_two_hundred_at_once_lose_nothing(world: World) -> None:
     ]
 
 
-def test_stopping_a_hundred_is_quick(world: World) -> None:
+def test_a_hundred_processes_are_stopped_together(world: World) -> None:
     names = [world.shell("sleep 60") for _ in range(100)]
     began_s = time.monotonic()
     for name in names:
@@ -577,7 +576,7 @@ def test_the_whole_former_tree_is_killed(world: World) -> None:
     world.until(lambda: all(map(is_dead, family)), "no member alive")
 
 
-def test_an_execution_goes_on_while_any_process_of_it_runs(world: World) -> None:
+def test_a_former_execution_lasts_while_any_process_of_it_runs(world: World) -> None:
     script = (
         f"setsid sh -c 'echo $$; while ! test -e {world.folder}/end; do sleep 0.01; "
         f"done' & exec sleep 60"
@@ -624,7 +623,7 @@ def test_a_process_whose_main_thread_has_ended_still_runs(world: World) -> None:
     world.exit(execution)
 
 
-def test_stopping_a_former_tree_kills_who_outlives_the_grace(world: World) -> None:
+def test_stopping_a_former_tree_kills_processes_that_outlive_the_grace(world: World) -> None:
     script = "(trap '' TERM; echo 1; while :; do sleep 0.01; done) & exec sleep 60"
     execution, started = world.orphaned("/bin/sh", "-c", script)
     world.reported(execution)
@@ -636,7 +635,7 @@ def test_stopping_a_former_tree_kills_who_outlives_the_grace(world: World) -> No
     assert world.exit(execution).stopped_for is Reason.KILLED_BY_USER
 
 
-def test_nobody_is_adopted_where_all_have_ended_or_the_number_is_anothers(world: World) -> None:
+def test_no_process_is_adopted_if_all_have_ended_or_the_pid_was_reused(world: World) -> None:
     execution, started = world.orphaned("/bin/true")
     world.until(lambda: is_dead(started.pid), "the end")
     before = len(descriptors())
@@ -665,7 +664,7 @@ def test_a_command_may_have_any_name(tmp_path: Path, world: World) -> None:
 
 
 def _stat_line(state: str, *, threads: int, memory: int, arguments: int) -> bytes:
-    """Write what proc(5) says of /proc/PID/stat, with the fields 3, 20, 23 and 48 as given."""
+    """Return a line of /proc/PID/stat (proc(5)) with the given fields 3, 20, 23 and 48."""
     fields = {3: state, 20: threads, 23: memory, 48: arguments}
     rest = " ".join(str(fields.get(number, 1)) for number in range(3, 53))
     return f"7 (a program) {rest}\n".encode()
@@ -692,14 +691,14 @@ def _stat_line(state: str, *, threads: int, memory: int, arguments: int) -> byte
         ),  # only its main thread has ended
     ],
 )
-def test_who_is_about_to_become_another_program_or_to_end_is_told(
+def test_a_process_about_to_exec_or_to_end_is_recognised(
     line: bytes, is_dead_now: bool, is_ending: bool, is_bare: bool
 ) -> None:
     stat = proc.parse_stat(line)
     assert (stat.is_dead, stat.is_ending, stat.is_bare) == (is_dead_now, is_ending, is_bare)
 
 
-def test_who_runs_is_neither_ending_nor_bare_and_a_zombie_has_ended(world: World) -> None:
+def test_a_running_process_is_neither_ending_nor_bare_and_a_zombie_has_ended(world: World) -> None:
     name = world.shell("echo $$; sleep 60; :")
     (pid,) = world.reported(name)
     stat = proc.stat_of(pid)
@@ -717,7 +716,7 @@ def test_who_runs_is_neither_ending_nor_bare_and_a_zombie_has_ended(world: World
     assert (stat.is_dead, stat.is_ending, proc.execution_of(pid)) == (True, True, None)
 
 
-def test_members_are_who_names_the_execution_who_is_in_its_session_and_their_descendants() -> None:
+def test_a_tree_holds_processes_by_environment_by_session_and_their_descendants() -> None:
     def seen(parent: int, session: int, execution: str | None = None) -> proc.Seen:
         stat = proc.Stat(
             parent=parent,
@@ -762,7 +761,7 @@ def test_deadlines_come_in_order_once_each_and_only_the_last_set_counts() -> Non
     assert deadlines.next_s() is None
 
 
-def test_nobody_waits_for_nothing(world: World) -> None:
+def test_without_processes_there_is_no_deadline(world: World) -> None:
     assert world.processes.next_deadline_s() is None
     world.processes.enforce(time.monotonic())
     with suppress(KeyError):

@@ -1,4 +1,4 @@
-"""A runner that runs for months: what it remembers of removed requests does not grow."""
+"""A runner that runs for months: its memory of removed requests stays bounded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runner.service.housekeeping import EVERY_S
 from runner.store.opening import read_store
 
 
-def test_a_runner_forgets_requests_that_were_removed_90_days_ago(place: Place) -> None:
+def test_a_runner_prunes_requests_that_were_removed_90_days_ago(place: Place) -> None:
     clock = GivenClock()
     for name in ("stays", "goes"):
         place.declare(

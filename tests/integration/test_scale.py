@@ -1,6 +1,4 @@
-"""What many requests cost, counted and not timed: files that are opened, and steps of a
-turn of the loop.
-"""
+"""The cost of many requests, in opened files and executed steps instead of seconds."""
 
 from __future__ import annotations
 
@@ -63,7 +61,7 @@ def write_many(place: Place, count: int) -> None:
 
 @contextmanager
 def started(place: Place, clock: GivenClock | None = None) -> Iterator[Runner]:
-    """Start a runner in this process, with all that a start leaves to be done."""
+    """Start a runner in this process, and do all work that a start leaves."""
     settings = Settings(jobs=place.jobs, state=place.state, monitor_log=place.log, zone="UTC")
     handlers = {
         number: signal.getsignal(number)
@@ -83,8 +81,8 @@ def started(place: Place, clock: GivenClock | None = None) -> Iterator[Runner]:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Collect no garbage: when that falls due is luck, and what it calls (Hypothesis,
-    too, has it call) would count.
+    """Switch garbage collection off: its time is random, and its callbacks (Hypothesis
+    has one) would count.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -114,7 +112,7 @@ def calls_of(do: Callable[[], None]) -> int:
 
 
 def reload(runner: Runner, clock: GivenClock) -> None:
-    """Have the folder read again, and wait until what it says is in force."""
+    """Reload the folder, and wait until the result is in force."""
     runner._parts.reloader.look_again(at_once=True)
     clock.go_on(0.2)
     runner.turn()
@@ -126,7 +124,7 @@ def reload(runner: Runner, clock: GivenClock) -> None:
 
 
 def remembered_by(place: Place) -> dict[str, ProcessRequest]:
-    """Return what the store holds, and end nothing of what runs."""
+    """Return the content of the store, without stopping executions."""
     with started(place) as runner:
         return dict(runner.registry.requests)
 
@@ -146,7 +144,7 @@ def test_a_second_scan_opens_no_file(place: Place, opened: list[str]) -> None:
     assert (reader.read(), opened) == (first, [])
 
 
-def test_a_second_start_opens_only_what_has_changed(place: Place, opened: list[str]) -> None:
+def test_a_second_start_opens_only_changed_files(place: Place, opened: list[str]) -> None:
     write_many(place, 50)
     with started(place) as runner:
         before = dict(runner.registry.requests)
@@ -163,7 +161,7 @@ def test_a_second_start_opens_only_what_has_changed(place: Place, opened: list[s
         assert "edited" in str(runner.registry.requests["r-000007"].process.action)
 
 
-def test_what_was_edited_under_a_runner_is_not_opened_at_the_next_start(
+def test_a_file_edited_under_a_runner_is_not_opened_at_the_next_start(
     place: Place, opened: list[str]
 ) -> None:
     write_many(place, 3)
@@ -179,7 +177,7 @@ def test_what_was_edited_under_a_runner_is_not_opened_at_the_next_start(
         )
 
 
-def test_without_the_cache_all_is_the_same(place: Place) -> None:
+def test_the_catalog_is_the_same_without_the_cache(place: Place) -> None:
     write_many(place, 5)
     place.write("dates", "2026-12-25\n")
     place.write("excepted.yaml", DAILY.format("x").replace('"00:00"', '"00:00", except: dates'))
@@ -199,7 +197,7 @@ def test_without_the_cache_all_is_the_same(place: Place) -> None:
     assert {"broken", "bad", "good", "excepted", "refers"} <= with_cache.keys()
 
 
-def test_dates_that_changed_meanwhile_are_read_although_their_request_did_not(place: Place) -> None:
+def test_a_changed_dates_file_is_read_although_its_request_is_unchanged(place: Place) -> None:
     place.write("dates", "2026-12-25\n")
     place.write("a.yaml", DAILY.format("x").replace('"00:00"', '"00:00", except: dates'))
     before = remembered_by(place)["a"]
@@ -222,7 +220,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("text", FOREIGN, ids=range(len(FOREIGN)))
-def test_a_cache_that_is_none_is_passed_over(place: Place, opened: list[str], text: str) -> None:
+def test_a_file_that_is_no_cache_is_ignored(place: Place, opened: list[str], text: str) -> None:
     write_many(place, 2)
     before = remembered_by(place)
     (place.state / "catalog.json").write_text(text)
@@ -253,7 +251,7 @@ def test_a_cache_that_is_none_is_passed_over(place: Place, opened: list[str], te
         "nonsense of a file",
     ],
 )
-def test_a_cache_that_lies_changes_nothing(
+def test_a_wrong_cache_changes_nothing(
     place: Place, opened: list[str], spoil: Callable[[Reported], object]
 ) -> None:
     write_many(place, 2)
@@ -267,7 +265,7 @@ def test_a_cache_that_lies_changes_nothing(
     assert opened, "what does not fit is read again"
 
 
-def test_a_cache_that_cannot_be_written_hinders_nobody(place: Place) -> None:
+def test_an_unwritable_cache_does_no_damage(place: Place) -> None:
     write_many(place, 2)
     (place.state / "catalog.json").mkdir(parents=True)
     assert len(remembered_by(place)) == 2
@@ -286,9 +284,7 @@ def test_one_edit_among_many_opens_one_file(place: Place, opened: list[str]) -> 
 
 
 def idle_calls(place: Place, copies: int) -> int:
-    """Return the steps of a turn in which nothing is due, and of the wait before it,
-    among so many requests.
-    """
+    """Return the steps of an idle turn and of the wait before it, with so many requests."""
     clock = GivenClock()
     write_many(place, 1)
     with started(place, clock) as runner:
@@ -312,7 +308,7 @@ def test_an_idle_turn_takes_as_many_steps_among_a_thousand_as_among_ten(tmp_path
     assert few == many
 
 
-def test_a_resync_is_no_long_turn(place: Place) -> None:
+def test_a_resync_is_divided_into_short_turns(place: Place) -> None:
     write_many(place, 1000)
     reader = CatalogReader(place.jobs, default_zone="UTC")
     reader.read()
@@ -321,7 +317,7 @@ def test_a_resync_is_no_long_turn(place: Place) -> None:
     assert max(slices) < 2500, "a hundred files a slice"
 
 
-def test_a_resync_in_slices_finds_what_no_notification_told(place: Place) -> None:
+def test_a_resync_in_slices_finds_changes_without_a_notification(place: Place) -> None:
     write_many(place, 350)
     clock = GivenClock()
     with started(place, clock) as runner:
@@ -336,7 +332,7 @@ def test_a_resync_in_slices_finds_what_no_notification_told(place: Place) -> Non
     raise AssertionError("the edit was not found")
 
 
-def test_what_is_read_while_the_folder_falls_still_need_only_be_looked_at(
+def test_files_read_before_the_folder_is_quiet_are_not_opened_again(
     place: Place, opened: list[str]
 ) -> None:
     write_many(place, 20)
@@ -384,7 +380,7 @@ def test_a_second_start_validates_nothing_again(
 
 
 def lines_of(do: Callable[[], object]) -> int:
-    """Return how many lines of the program are run: unlike its calls they tell of every loop."""
+    """Return how many lines of the program run: unlike calls, lines reveal every loop."""
     count = 0
 
     def note(frame: FrameType, event: str, argument: object) -> Callable[..., Any]:
@@ -403,10 +399,10 @@ def lines_of(do: Callable[[], object]) -> int:
 
 
 def longest_slice(place: Place, count: int, opened: list[str]) -> int:
-    """Return the most lines that a slice of a reload runs, but for what a file that
-    changed has in it.
+    """Return the most lines that a slice of a reload runs, apart from reading a changed
+    file.
 
-    Of so many files one was edited, one has gone, and one is bad.
+    Of so many files, one was edited, one was removed, and one is invalid.
     """
     write_many(place, count)
     place.write("bad.yaml", "process: [")
@@ -447,8 +443,8 @@ def test_no_slice_of_a_reload_grows_with_the_folder(
 
 
 def change_calls(place: Place, copies: int) -> int:
-    """Return the steps of putting an edit of one among so many requests into a
-    decision, once it has been read.
+    """Return the steps of one edit's decision, once the file has been read, with so
+    many requests.
     """
     write_many(place, 1)
     with started(place) as runner:

@@ -1,4 +1,4 @@
-"""Threads that start processes: hand-over, hanging starts, stops in between, the end."""
+"""Threads that start processes: hand-over, hanging starts, stops during a start, the end."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def order_hanging(world: World, *arguments: str, directory: str = "/") -> Hang:
     return hang
 
 
-def test_many_starts_at_once_are_all_watched_to_their_own_end(
+def test_many_simultaneous_starts_are_all_watched_to_their_end(
     worlds: Callable[[Patience], World],
 ) -> None:
-    """With orphan sweeps and descriptors reused all the while."""
+    """Orphan sweeps and reuse of descriptors go on meanwhile."""
     world = worlds(Patience())
     launches = [launch(world, "/bin/sh", "-c", f"exit {number % 200}") for number in range(600)]
     for each in launches:
@@ -101,7 +101,7 @@ def test_orphans_are_swept_while_starts_never_cease(
         world.turn()
 
 
-def test_a_hanging_start_holds_up_only_starts_that_need_the_same(
+def test_a_hanging_start_delays_only_starts_that_need_the_same_place(
     worlds: Callable[[Patience], World],
 ) -> None:
     world = worlds(LONG)
@@ -117,7 +117,7 @@ def test_a_hanging_start_holds_up_only_starts_that_need_the_same(
     assert world.exit(behind.execution).exit_code == 0
 
 
-def test_as_many_hanging_starts_as_there_are_threads_do_not_hold_up_others(
+def test_hanging_starts_in_every_thread_do_not_delay_others(
     worlds: Callable[[Patience], World],
 ) -> None:
     world = worlds(LONG)
@@ -194,7 +194,7 @@ def test_a_stop_reaches_a_process_whose_start_is_about_to_return(
     assert ended.signal == (9 if at_once else 15)
 
 
-def test_closing_drops_what_has_not_begun_and_joins_the_threads(tmp_path: Path) -> None:
+def test_closing_drops_starts_that_have_not_begun_and_joins_the_threads(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     world = World(tmp_path, patience=LONG)
     hanging = [order_hanging(world, "true") for _ in range(8)]
@@ -248,10 +248,10 @@ world.close()
 """
 
 
-def test_with_the_file_limit_raised_programs_still_start_under_the_former_one(
+def test_programs_keep_the_former_file_limit_after_it_was_raised(
     tmp_path: Path,
 ) -> None:
-    """Also while another start hangs, and although the limit is the whole process's."""
+    """This holds while another start hangs, although the limit applies to the whole process."""
     root = Path(__file__).parents[2]
     ran = subprocess.run(
         [sys.executable, "-c", _RAISED, str(tmp_path)],

@@ -1,5 +1,5 @@
-"""Another program's hands on the files of an open store: noticed at once, repaired
-where nothing is lost.
+"""Other programs change the files of an open store: the runner notices at once and
+repairs what loses nothing.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _DEEDS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("deed", _DEEDS)
-def test_what_another_program_does_to_a_file_of_the_store_is_noticed_at_once(
+def test_a_change_of_a_store_file_by_another_program_is_noticed_at_once(
     deed: str, store: Store, tmp_path: Path
 ) -> None:
     store.tidy()
@@ -89,7 +89,7 @@ def test_what_another_program_does_to_a_file_of_the_store_is_noticed_at_once(
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
 @pytest.mark.parametrize("which", ["every file", "only the log"])
-def test_files_that_cannot_be_looked_at_are_not_called_removed(
+def test_files_that_cannot_be_inspected_are_not_called_removed(
     store: Store, tmp_path: Path, number: int, which: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, closed = Path.stat, wal_of(database_path(tmp_path))
@@ -109,7 +109,7 @@ def test_files_that_cannot_be_looked_at_are_not_called_removed(
 
 
 @pytest.mark.parametrize("deed", ["replaced", "overwritten"])
-def test_closing_leaves_the_files_of_another_program_alone(deed: str, tmp_path: Path) -> None:
+def test_closing_leaves_files_of_another_program_alone(deed: str, tmp_path: Path) -> None:
     path = database_path(tmp_path)
     with closing(own_store(tmp_path)) as store:
         store.commit(Batch(meta={"number": "1"}))
@@ -124,7 +124,7 @@ def test_closing_leaves_the_files_of_another_program_alone(deed: str, tmp_path: 
 
 
 @pytest.mark.parametrize("names", [("-wal",), ("-wal", "-shm")], ids=" ".join)
-def test_a_removed_log_is_repaired_from_what_the_connection_has(
+def test_a_removed_wal_is_repaired_from_the_open_connection(
     names: tuple[str, ...], store: Store, tmp_path: Path
 ) -> None:
     path = database_path(tmp_path)
@@ -141,7 +141,7 @@ def test_a_removed_log_is_repaired_from_what_the_connection_has(
     store.check()
 
 
-def test_what_the_runner_and_other_programs_may_do_is_no_trouble(
+def test_permitted_accesses_of_other_programs_are_not_reported(
     store: Store, tmp_path: Path
 ) -> None:
     with closing(sqlite3.connect(database_path(tmp_path), isolation_level=None)) as other:
@@ -169,7 +169,7 @@ sys.stdin.read()
 """
 
 
-def test_a_reader_that_lets_the_log_grow_is_named(
+def test_a_reader_that_lets_the_wal_grow_is_named(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "GROWN_WAL", 4 * 2**20)
@@ -183,7 +183,7 @@ def test_a_reader_that_lets_the_log_grow_is_named(
     assert "has grown to 4 MiB" in hindrance
 
 
-def test_a_store_that_is_set_back_says_so_at_its_next_start(tmp_path: Path) -> None:
+def test_a_store_restored_from_an_older_copy_is_reported_at_the_next_start(tmp_path: Path) -> None:
     path = database_path(tmp_path)
     with closing(own_store(tmp_path)) as store:
         assert store.notice is None
@@ -206,7 +206,7 @@ def _wal(place: Place) -> Path:
     return wal_of(database_path(place.state))
 
 
-def test_a_runner_whose_log_of_the_store_was_removed_goes_on_and_runs_nothing_twice_after_a_kill(
+def test_a_runner_whose_wal_was_removed_runs_nothing_twice_after_a_kill(
     place: Place,
 ) -> None:
     place.declare("once", "echo ran >> ../ran", "run_immediately")
@@ -254,7 +254,7 @@ def test_a_runner_whose_store_was_overwritten_stops_firing_and_says_so_everywher
     assert place.stop(process) == 0
 
 
-def test_a_kill_right_after_the_removal_of_the_log_is_not_silent(place: Place) -> None:
+def test_a_kill_right_after_the_removal_of_the_wal_is_reported(place: Place) -> None:
     place.declare("once", "true", "run_immediately")
     process = place.start()
     place.await_finished("once")

@@ -1,5 +1,5 @@
-"""Real folders, delivered to in all the ways that people and tools do; each is noticed
-within a bound.
+"""Real folders, changed in all the ways that people and tools use: each change is
+noticed within a bound.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ QUIET_S = 0.25
 
 
 class Wakes:
-    """Counts the calls of `wake`, and lets a test wait for the next one."""
+    """Count the calls of `wake`, and let a test wait for the next one."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
@@ -55,7 +55,7 @@ class Wakes:
         return not self.event.wait(QUIET_S)
 
     def settle(self) -> None:
-        """Wait until what happened so far has been reported."""
+        """Wait until all changes so far have been notified."""
         self.event.clear()
         until(self.is_quiet)
 
@@ -107,9 +107,7 @@ def append(path: Path) -> None:
 
 
 def overwrite_in_place(path: Path) -> None:
-    """As an editor that writes through a mapping or without truncation: neither size
-    nor name changes.
-    """
+    """Write like an editor that maps the file: size and name stay."""
     with path.open("r+") as file:
         file.write("A")
 
@@ -121,7 +119,7 @@ def write_beside_and_rename(path: Path) -> None:
 
 
 def flip(link: Path, target: str) -> None:
-    """As `ln -sfn` of git-sync and the kubelet: a new link is renamed over the old one."""
+    """Rename a new link over the old one, as git-sync and the kubelet do."""
     beside = link.with_name(f"{link.name}_tmp")
     beside.symlink_to(target)
     beside.replace(link)
@@ -279,7 +277,7 @@ def test_a_flipped_link_to_the_folder_is_noticed_and_the_new_tree_watched(
     watcher.stop()
 
 
-def test_a_folder_that_goes_away_is_noticed_once(folder: Path, watcher: Watcher) -> None:
+def test_a_folder_that_disappears_is_noticed_once(folder: Path, watcher: Watcher) -> None:
     shutil.rmtree(folder)
     until(watcher.check)
     assert not watcher.check()
@@ -290,11 +288,11 @@ def test_a_folder_that_goes_away_is_noticed_once(folder: Path, watcher: Watcher)
 @pytest.mark.parametrize(
     "part", [EventEmitter, BaseObserver, InotifyFD], ids=lambda part: part.__name__
 )
-def test_a_folder_whose_watch_has_ended_is_watched_anew_even_if_it_looks_the_same(
+def test_a_folder_whose_watch_has_ended_is_watched_again_even_with_the_same_inode(
     part: type[BaseThread], folder: Path, watcher: Watcher, wakes: Wakes
 ) -> None:
-    """As after rm -rf and mkdir, where the file system gave the same inode number, or a
-    defect of watchdog.
+    """rm -rf and mkdir can give the same inode number; a defect of watchdog can end a
+    watch too.
     """
     (thread,) = (thread for thread in threading.enumerate() if isinstance(thread, part))
     thread.stop()
@@ -316,7 +314,7 @@ def make_a_link_to_itself(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"), [(make_a_file, "Not a directory"), (make_a_link_to_itself, "symbolic links")]
 )
-def test_what_is_no_folder_is_a_reason_in_words(
+def test_a_path_that_is_no_folder_gets_a_clear_reason(
     make: Callable[[Path], None], words: str, tmp_path: Path, wakes: Wakes
 ) -> None:
     make(tmp_path / "jobs.d")
@@ -343,7 +341,7 @@ def test_an_unreadable_folder_is_a_reason_until_it_becomes_readable(
     watcher.stop()
 
 
-def test_links_in_circles_do_not_hold_it_up(folder: Path, wakes: Wakes) -> None:
+def test_cycles_of_links_do_not_delay_the_watcher(folder: Path, wakes: Wakes) -> None:
     for number in range(10):
         (folder / f"circle{number}").symlink_to(".")
     watcher = Watcher(folder, wakes)
@@ -355,7 +353,7 @@ def test_links_in_circles_do_not_hold_it_up(folder: Path, wakes: Wakes) -> None:
 
 @pytest.fixture
 def no_descriptor_left() -> Iterator[Callable[[], None]]:
-    """Let no file be opened any more, until the returned function is called."""
+    """Prevent all opening of files, until the returned function is called."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.open(os.devnull, os.O_RDONLY)
     os.close(lowest_free)
@@ -368,7 +366,7 @@ def no_descriptor_left() -> Iterator[Callable[[], None]]:
     release()
 
 
-def test_without_inotify_it_says_so_and_comes_back_by_itself(
+def test_a_watcher_without_inotify_says_so_and_recovers(
     folder: Path, wakes: Wakes, no_descriptor_left: Callable[[], None]
 ) -> None:
     watcher = Watcher(folder, wakes)
@@ -385,7 +383,7 @@ def test_without_inotify_it_says_so_and_comes_back_by_itself(
     watcher.stop()
 
 
-def test_a_wake_that_raises_is_told_and_does_not_make_it_blind(
+def test_a_wake_that_raises_is_reported_and_later_changes_are_noticed(
     folder: Path, watcher: Watcher, wakes: Wakes
 ) -> None:
     reported: list[str] = []
@@ -428,7 +426,7 @@ def test_stopping_leaves_no_thread_and_no_descriptor_and_no_wake(
     assert (watcher.notified, watcher.reason) == (False, "stopped")
 
 
-def test_stopping_twice_or_before_the_start_is_nothing_and_it_can_start_again(
+def test_a_watcher_can_be_stopped_twice_or_before_its_start_and_started_again(
     folder: Path, wakes: Wakes
 ) -> None:
     watcher = Watcher(folder, wakes)
@@ -449,7 +447,7 @@ def test_processes_do_not_inherit_the_inotify_descriptor(watcher: Watcher) -> No
 
 
 @pytest.mark.campaign
-def test_an_overflow_of_the_kernels_queue_leaves_it_able_to_wake(
+def test_after_an_overflow_of_the_kernels_queue_changes_are_noticed(
     folder: Path, watcher: Watcher, wakes: Wakes
 ) -> None:
     for number in range(20_000):
@@ -518,7 +516,7 @@ BEHIND_LINKS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", BEHIND_LINKS.values(), ids=BEHIND_LINKS.keys())
-def test_it_wakes_for_what_happens_behind_links(
+def test_it_wakes_for_changes_behind_links(
     change: Callable[[Path], object], tmp_path: Path, following: Watcher, wakes: Wakes
 ) -> None:
     wakes.settle()
@@ -526,7 +524,7 @@ def test_it_wakes_for_what_happens_behind_links(
     assert wakes.came()
 
 
-def test_what_lies_beside_the_end_of_a_link_does_not_wake(
+def test_neighbours_of_a_linked_file_do_not_wake(
     tmp_path: Path, following: Watcher, wakes: Wakes
 ) -> None:
     wakes.settle()
@@ -536,7 +534,7 @@ def test_what_lies_beside_the_end_of_a_link_does_not_wake(
     assert wakes.stayed_away()
 
 
-def test_a_link_that_is_gone_is_not_followed_any_more(
+def test_the_target_of_a_removed_link_is_no_longer_watched(
     tmp_path: Path, linked: Path, following: Watcher, wakes: Wakes
 ) -> None:
     threads = threading.active_count()
@@ -550,7 +548,7 @@ def test_a_link_that_is_gone_is_not_followed_any_more(
     assert wakes.stayed_away()
 
 
-def test_another_folder_in_the_place_of_a_target_is_noticed_and_watched(
+def test_another_folder_at_the_path_of_a_target_is_noticed_and_watched(
     tmp_path: Path, linked: Path, following: Watcher, wakes: Wakes
 ) -> None:
     shutil.copytree(tmp_path / "plain", tmp_path / "next")
@@ -582,7 +580,7 @@ def test_the_watches_behind_links_are_bounded(tmp_path: Path, wakes: Wakes) -> N
     assert threading.active_count() <= before
 
 
-def test_links_that_double_at_each_step_do_not_hold_it_up() -> None:
+def test_links_that_multiply_do_not_delay_the_watcher() -> None:
     with tempfile.TemporaryDirectory() as name:
         for number in range(60):
             Path(name, f"{number}").symlink_to(f"{number + 1}/../{number + 1}/../{number + 1}")
@@ -594,7 +592,7 @@ def test_links_that_double_at_each_step_do_not_hold_it_up() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 def test_a_bind_mount_of_a_file_and_each_edit_of_its_source_are_noticed(tmp_path: Path) -> None:
-    """In a mount namespace of its own, which ends with it."""
+    """Run in a mount namespace that ends with the test."""
     script = """
 import os, subprocess, sys, threading
 from pathlib import Path

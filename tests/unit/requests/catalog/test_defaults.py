@@ -369,7 +369,7 @@ def test_a_world_writable_file_is_refused_when_guarded(folder: Path) -> None:
     (folder / "_defaults.yaml").chmod(0o666)
     catalog = CatalogReader(folder, default_zone="UTC", is_guarded=True).read()
     assert [line.split(" (")[0] for line in reported(catalog)] == [
-        "_defaults.yaml:1:1: root does not read it: anybody may write _defaults.yaml"
+        "_defaults.yaml:1:1: root does not read it: everyone may write _defaults.yaml"
     ]
     assert not catalog.requests
 

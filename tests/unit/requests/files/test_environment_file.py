@@ -169,7 +169,7 @@ def test_an_unreadable_file_is_refused_without_blocking(tmp_path: Path) -> None:
     assert refusal(tmp_path / "pipe") == "environment file 'pipe': it is a named pipe, not a file"
     device = Path("/dev/zero")
     if os.geteuid() == 0:  # root refuses a world-writable file before it reads it
-        assert "anybody may write zero" in refusal(device)
+        assert "everyone may write zero" in refusal(device)
         device = tmp_path / "zero"
         os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 5))
     assert refusal(device) == "environment file 'zero': it is a device, not a file"

@@ -42,7 +42,7 @@ def test_a_world_writable_jobs_folder_is_refused_with_the_command_that_fixes_it(
     require_trusted(jobs, "the jobs folder")
     jobs.chmod(mode)
     with pytest.raises(
-        RefusedError, match=f"anybody may write {jobs}, .*; chmod o-w {jobs}, or let the runner be"
+        RefusedError, match=f"everyone may write {jobs}, .*; chmod o-w {jobs}, or let the runner be"
     ):
         require_trusted(jobs, "the jobs folder")
 
@@ -132,7 +132,7 @@ def test_a_folder_made_writable_later_is_rejected_until_it_is_fixed(
     assert in_force(catalog) == kept
     assert [rejection.file for rejection in catalog.rejections] == rejected
     assert all(rejection.whole for rejection in catalog.rejections), "the last good versions go on"
-    assert "anybody may write" in catalog.problems[0].message
+    assert "everyone may write" in catalog.problems[0].message
     assert f"chmod o-w {jobs / opened}" in str(catalog.problems[0].suggestion)
     (jobs / opened).chmod(mode)
     assert exhausted(reader.look())
