@@ -219,9 +219,8 @@ def test_root_refuses_world_writable_requests(subject: Subject, command: list[st
 @pytest.mark.parametrize("name", [".", "store.sqlite3", "wake", "lock", "outputs"])
 def test_a_world_writable_state_folder_is_a_problem(subject: Subject, name: str) -> None:
     (subject.state / name).chmod(0o722)
-    assert (
-        f"everyone may write {subject.state / name}" in only(subject, "state", Level.PROBLEM).message
-    )
+    finding = only(subject, "state", Level.PROBLEM)
+    assert f"everyone may write {subject.state / name}" in finding.message
 
 
 def test_a_log_and_outputs_that_everybody_can_read_are_a_warning(subject: Subject) -> None:

@@ -55,7 +55,7 @@ NAME_SERVICE = textwrap.dedent("""
 
     int getgrouplist(const char *name, gid_t group, gid_t *groups, int *count) { for (;;) pause(); }
 """)
-"""A library in place of the name service: it never says who `unknown` is, nor in which
+"""A library in place of the name service: it never answers who `unknown` is or which
 groups a user has.
 """
 

@@ -167,7 +167,7 @@ def test_a_runner_that_dies_during_a_large_delivery_runs_each_one_time_request_o
     ]
 
 
-def test_exec_runs_a_delivered_request_before_the_whole_delivery_is_registered(
+def test_a_delivered_group_runs_before_the_whole_delivery_is_registered(
     place: Place,
 ) -> None:
     clock = GivenClock()

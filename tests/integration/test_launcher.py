@@ -295,7 +295,7 @@ def test_text_without_a_secret_is_written_at_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("stream", [1, 2])
-def test_the_size_of_stderr_is_known(world: World, stream: int) -> None:
+def test_whether_the_process_wrote_to_stderr_is_known(world: World, stream: int) -> None:
     ended = world.exit(name := world.shell(f"echo x >&{stream}", is_stderr_reported=True))
     assert (ended.has_stderr, world.output(name)) == (stream == 2, "x\n")
     ended, output = _masked(

@@ -59,7 +59,9 @@ def test_a_program_beyond_its_cpu_limit_ends_with_sigxcpu(world: World) -> None:
     assert 0.5 < ended.cpu_s < 20
 
 
-def test_limits_apply_to_the_program_and_stay_below_the_runners_hard_limits(world: World) -> None:
+def test_limits_apply_to_the_program_and_are_capped_by_the_runners_hard_limits(
+    world: World,
+) -> None:
     script = "ulimit -St; ulimit -Ht; ulimit -Sn; ulimit -Hn"
     _, output = world.run(
         "/bin/sh", "-c", script, limits=Limits(cpu=timedelta(seconds=2.5), open_files=77)
