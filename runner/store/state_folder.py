@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runner.requests.files.permissions import is_guarded, require_trusted
 
-_KINDS = ("store.sqlite3*", "lock", "wake", "catalog.json*", "outputs", "outputs/?", "outputs/?/?")
+_KINDS = ("store.sqlite3*", "lock", "wake", "catalog.jsonl*", "outputs", "outputs/?", "outputs/?/?")
 
 
 def places_in(state: Path) -> Iterator[Path]:

@@ -79,7 +79,7 @@ def _problems(place: Place) -> list[str]:
     ["jobs.d", "state", "runner.yaml"]
     + [
         f"state/{each}"
-        for each in ("store.sqlite3", "lock", "wake", "catalog.json", "outputs", "monitor.jsonl")
+        for each in ("store.sqlite3", "lock", "wake", "catalog.jsonl", "outputs", "monitor.jsonl")
     ],
 )
 def test_acting_commands_refuse_a_place_that_another_user_can_change(

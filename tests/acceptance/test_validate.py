@@ -28,6 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Change to a folder whose jobs.d has a good and a broken file, and return it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
     jobs = tmp_path / "jobs.d"
     jobs.mkdir()
     (jobs / "good.yaml").write_text(GOOD)

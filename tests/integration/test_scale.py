@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import signal
 import sys
@@ -14,14 +15,17 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from support.place import Place
 from support.runner_inside import GivenClock
 
 from runner.cli.access.loading import load
 from runner.cli.access.places import Places
+from runner.cli.group import cli
 from runner.planning.difference import touched
 from runner.requests.building import stored
 from runner.requests.catalog import loading
+from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.reader import CatalogReader
 from runner.requests.files.bounded_read import FileBytes, Trouble, read_bounded
@@ -29,7 +33,6 @@ from runner.requests.model import ProcessRequest
 from runner.service.loop import Runner, running
 from runner.service.registry import Incumbents
 from runner.service.reload import catalog_change
-from runner.service.reload.catalog_cache import CatalogCache
 from runner.service.reload.reading import Reading
 from runner.service.settings import Settings
 
@@ -130,8 +133,9 @@ def remembered_by(place: Place) -> dict[str, ProcessRequest]:
 
 
 def read_with(place: Place, requests: dict[str, ProcessRequest]) -> Catalog:
-    reader = CatalogReader(place.jobs, default_zone="UTC")
-    reader.recall(CatalogCache(place.state).notes(reader), requests)
+    reader = CatalogReader(place.jobs, default_zone="UTC", cache=CacheFile(place.state))
+    reader.recall()
+    reader.reuse(requests)
     return reader.read()
 
 
@@ -190,7 +194,7 @@ def test_the_catalog_is_the_same_without_the_cache(place: Place) -> None:
     place.write("two.yaml", f"name: good\n{DAILY.format(1)}---\nname: bad\nprocess: {{shel: x}}\n")
     with_cache = remembered_by(place)
     found = read_with(place, requests)
-    place.state.joinpath("catalog.json").unlink()
+    place.state.joinpath("catalog.jsonl").unlink()
     assert read_with(place, requests) == found
     assert {rejection.file for rejection in found.rejections} >= {"broken.yaml", "two.yaml"}
     assert remembered_by(place) == with_cache
@@ -205,15 +209,14 @@ def test_a_changed_dates_file_is_read_although_its_request_is_unchanged(place: P
     assert remembered_by(place)["a"].timing != before.timing
 
 
-Reported = dict[str, Any]
 FOREIGN = [
     "",
     "{",
     "[]",
     "null",
     "7",
-    '{"of": []}',
-    '{"of": null, "files": 3}',
+    '{"origin": []}',
+    '{"origin": null, "sha256": 3}\n[]',
     "\0" * 100,
     "[" * 100_000,
 ]
@@ -223,51 +226,59 @@ FOREIGN = [
 def test_a_file_that_is_no_cache_is_ignored(place: Place, opened: list[str], text: str) -> None:
     write_many(place, 2)
     before = remembered_by(place)
-    (place.state / "catalog.json").write_text(text)
+    (place.state / "catalog.jsonl").write_text(text)
     opened.clear()
     assert (remembered_by(place), len(opened)) == (before, 2)
 
 
+def changed_notes(text: bytes, change: Callable[[list[Any]], object]) -> bytes:
+    """Return the text of a cache with other notes, and the checksum that fits them."""
+    header, notes, *definitions = text.split(b"\n")
+    parsed = json.loads(notes)
+    change(parsed)
+    body = b"\n".join((json.dumps(parsed).encode(), *definitions))
+    parts = {**json.loads(header), "sha256": hashlib.sha256(body).hexdigest()}
+    return b"\n".join((json.dumps(parts).encode(), body))
+
+
 @pytest.mark.parametrize(
-    "spoil",
+    "change",
     [
-        lambda reported: reported["of"].__setitem__(2, "0.0.0"),
-        lambda reported: reported["files"]["r-000000.yaml"].__setitem__(
-            2, reported["files"]["r-000001.yaml"][2]
+        lambda notes: notes[0].__setitem__(0, "other.yaml"),
+        lambda notes: notes[0].__setitem__(1, [1, 2, 3, 4, 5]),
+        lambda notes: notes[0].__setitem__(3, "00"),
+        lambda notes: notes.__setitem__(slice(None), [[name] for name, *_ in notes]),
+        lambda notes: notes.__setitem__(
+            slice(None), [[name, 1, 2, 3, 4, []] for name, *_ in notes]
         ),
-        lambda reported: [
-            note[2][0].__setitem__(1, "0" * 64) for note in reported["files"].values()
-        ],
-        lambda reported: reported["files"].update({name: [] for name in reported["files"]}),
-        lambda reported: reported["files"].update(
-            {name: [[1, 2], "zz", [], {}] for name in reported["files"]}
-        ),
+        lambda notes: notes[0][5][0].append(7),
+        lambda notes: notes.append(7),
     ],
     ids=[
-        "another version",
-        "another file's requests",
-        "another definition's",
+        "another path",
+        "another signature",
+        "other defaults",
         "nothing of a file",
         "nonsense of a file",
+        "half a position",
+        "a note that is none",
     ],
 )
-def test_a_wrong_cache_changes_nothing(
-    place: Place, opened: list[str], spoil: Callable[[Reported], object]
+def test_a_cache_with_wrong_notes_changes_nothing(
+    place: Place, opened: list[str], change: Callable[[list[Any]], object]
 ) -> None:
     write_many(place, 2)
     before = remembered_by(place)
     opened.clear()
-    cache = place.state / "catalog.json"
-    reported = json.loads(cache.read_text())
-    spoil(reported)
-    cache.write_text(json.dumps(reported))
+    cache = place.state / "catalog.jsonl"
+    cache.write_bytes(changed_notes(cache.read_bytes(), change))
     assert remembered_by(place) == before
     assert opened, "what does not fit is read again"
 
 
 def test_an_unwritable_cache_does_no_damage(place: Place) -> None:
     write_many(place, 2)
-    (place.state / "catalog.json").mkdir(parents=True)
+    (place.state / "catalog.jsonl").mkdir(parents=True)
     assert len(remembered_by(place)) == 2
     assert len(remembered_by(place)) == 2
 
@@ -375,7 +386,7 @@ def test_a_second_start_validates_nothing_again(
     assert (load(places).stored.requests, validated) == (before, []), (
         "nor does a command that looks"
     )
-    (place.state / "catalog.json").unlink()
+    (place.state / "catalog.jsonl").unlink()
     assert (remembered_by(place), len(validated)) == (before, 3)
 
 
@@ -503,3 +514,60 @@ def test_campaign_of_a_hundred_thousand_requests(place: Place, opened: list[str]
             runner.turn()
             runner.wait(at_most_s=0)
         assert calls_of(runner.turn) < 300
+
+
+def shown_by(place: Place, *arguments: str, jobs: Path | None = None) -> str:
+    """Return what a command prints, run inside this process."""
+    options = ["--jobs", str(jobs or place.jobs), "--state", str(place.state), "--timezone", "UTC"]
+    done = CliRunner().invoke(cli, [*arguments, *options])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.mark.parametrize("arguments", [("validate",), ("ls",), ("next",), ("show", "r-000001")])
+def test_a_command_opens_only_what_has_changed_since_another_one(
+    place: Place, opened: list[str], arguments: tuple[str, ...]
+) -> None:
+    write_many(place, 20)
+    place.state.mkdir(mode=0o700)
+    shown_by(place, "validate")
+    assert len(opened) == 20
+    opened.clear()
+    shown_by(place, *arguments)
+    assert opened == []
+    place.write("r-000007.yaml", DAILY.format("edited"))
+    shown_by(place, *arguments)
+    shown_by(place, *arguments)
+    assert opened == ["r-000007.yaml"]
+
+
+def test_a_start_opens_nothing_that_a_command_has_validated(
+    place: Place, opened: list[str]
+) -> None:
+    write_many(place, 20)
+    place.state.mkdir(mode=0o700)
+    shown_by(place, "validate")
+    opened.clear()
+    assert len(remembered_by(place)) == 20
+    assert opened == []
+
+
+def test_a_command_without_a_state_folder_makes_none(place: Place, opened: list[str]) -> None:
+    write_many(place, 2)
+    shown_by(place, "validate")
+    assert not place.state.exists()
+
+
+def test_a_command_on_another_folder_leaves_the_cache_of_the_runner(
+    place: Place, opened: list[str], tmp_path: Path
+) -> None:
+    write_many(place, 2)
+    remembered_by(place)
+    kept = (place.state / "catalog.jsonl").read_bytes()
+    other = tmp_path / "other.d"
+    other.mkdir()
+    (other / "a.yaml").write_text(DAILY.format("a"))
+    for arguments in (("validate",), ("validate", str(other)), ("ls",)):
+        jobs = other if len(arguments) == 1 else place.jobs
+        shown_by(place, *arguments, jobs=jobs)
+        assert (place.state / "catalog.jsonl").read_bytes() == kept

@@ -257,8 +257,8 @@ class Surrounding:
             "lock",
             "wake",
             "outputs",
-            "catalog.json",
-            "catalog.json.new",
+            "catalog.jsonl",
+            "catalog.jsonl.new",
         )
         return [
             self.jobs, self.repository / "runner.yaml", git, git / "HEAD", git / "packed-refs",

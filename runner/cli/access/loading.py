@@ -17,15 +17,14 @@ from runner.errors import RefusedError, UsageError
 from runner.planning.changeover import Served, changeover
 from runner.planning.last_good import InForce
 from runner.planning.states.state import RequestState
+from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.reader import CatalogReader
-from runner.requests.catalog.remembered_files import accepted
 from runner.requests.catalog.unknown_names import is_rejected, words_for
 from runner.requests.files.permissions import is_guarded
 from runner.requests.model import ProcessRequest
 from runner.service.clocks.zone_change import ZONE
 from runner.service.registry import Incumbents, remembered
-from runner.service.reload.catalog_cache import CatalogCache
 from runner.store.opening import read_store
 from runner.store.rows import Snapshot
 from runner.system.garbage_collection import unswept
@@ -75,15 +74,20 @@ def load(places: Places) -> Loaded:
     if (served := other_jobs(places)) is not None:
         echo(f"past executions are not shown: {words_of(served, places)}", err=True)
     jobs = _as_served(places.jobs, meta_of(places.state))
-    reader = CatalogReader(jobs, default_zone=places.zone, is_guarded=is_guarded())
+    reader = CatalogReader(
+        jobs,
+        default_zone=places.zone,
+        is_guarded=is_guarded(),
+        cache=CacheFile(places.state) if served is None else None,
+    )
     with unswept():
         snapshot = _snapshot(places)
-        notes = CatalogCache(places.state).notes(reader)
         zone = snapshot.meta.get(ZONE, places.zone)
-        supplied, states = remembered(snapshot.requests, zone=zone, accepted=accepted(notes))
+        supplied, states = remembered(snapshot.requests, zone=zone, accepted=reader.recall())
         if zone == places.zone:
-            reader.recall(notes, supplied)
+            reader.reuse(supplied)
         catalog = reader.read(Incumbents(supplied))
+        reader.keep()
     if catalog.missing and not supplied:
         require_visible(places.jobs)
         raise UsageError(

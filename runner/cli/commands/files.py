@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from runner.requests.catalog.catalog import Catalog
+    from runner.requests.catalog.reader import CatalogReader
 
 _SCHEMAS = ("process-request", "defaults", "runner", "monitor-record")
 _LARGE = 1_000
@@ -148,7 +149,7 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
     problems: list[Problem] = []
     good: list[str] = []
     for folder, meant in _folders(paths, places).items():
-        catalog = _read(folder, places.own_zone)
+        catalog = _read(folder, places)
         if catalog.missing:  # it exists, as _folders checked, so it cannot be read
             require_visible(folder)
         is_meant = partial(_is_meant, meant)
@@ -206,12 +207,31 @@ def _is_meant(meant: set[Path] | None, file: str) -> bool:
     return meant is None or Path(real_path(file)) in meant
 
 
-def _read(folder: Path, zone: str) -> Catalog:
-    """Read a folder; show a progress bar if the folder is large and stderr is a terminal."""
+def _read(folder: Path, places: Places) -> Catalog:
+    """Read a folder with the cache in the state folder, if there is one.
+
+    The store is not asked whether the state folder belongs to this jobs folder, because
+    files can be validated whatever the store looks like.
+    """
+    from runner.requests.catalog.cache_file import CacheFile
     from runner.requests.catalog.reader import CatalogReader
+
+    is_cached = folder == places.jobs and places.has_state
+    reader = CatalogReader(
+        folder,
+        default_zone=places.own_zone,
+        cache=CacheFile(places.state) if is_cached else None,
+    )
+    reader.recall()
+    catalog = _read_visibly(reader, folder)
+    reader.keep(is_sparing=True)
+    return catalog
+
+
+def _read_visibly(reader: CatalogReader, folder: Path) -> Catalog:
+    """Read a folder; show a progress bar if the folder is large and stderr is a terminal."""
     from runner.system.garbage_collection import unswept
 
-    reader = CatalogReader(folder, default_zone=zone)
     count = sum(len(files) for _, _, files in os.walk(folder)) if sys.stderr.isatty() else 0
     if count < _LARGE:
         return reader.read()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Container
 
 from runner.errors import RunnerError
@@ -21,14 +20,14 @@ def request_from_definition(
 ) -> ProcessRequest:
     """Rebuild the request of a stored definition.
 
-    A definition whose digest is in `accepted` was validated by this version before and
-    is not validated again. Raises RunnerError if this version cannot build it.
+    A definition in `accepted` was validated by this version before and is not validated
+    again. Raises RunnerError if this version cannot build it.
     """
     try:
         draft = draft_from(text)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunnerError(f"a stored definition cannot be read: {error}") from error
-    findings = () if definition_digest(text) in accepted else findings_in(draft.data)
+    findings = () if text in accepted else findings_in(draft.data)
     if not findings:
         request, findings = built(draft, default_zone=default_zone)
         if request is not None:
@@ -37,8 +36,3 @@ def request_from_definition(
     raise RunnerError(
         f"the stored definition of {draft.name} is not valid in this version: {reasons}"
     )
-
-
-def definition_digest(definition: str) -> str:
-    """Return the SHA-256 of a definition."""
-    return hashlib.sha256(definition.encode(errors="surrogatepass")).hexdigest()

@@ -65,15 +65,19 @@ def read_file(place: Place, known: RequestFile | None = None) -> RequestFile:
         signature = None if content.may_pass else signature_at(place.path)
         return _unusable(place, file_problem(place.display, content), signature=signature)
     raw, signature = content
-    is_fresh = signature is None or signature[-1] > time.time_ns() - _CLOCK_TICK_NS
+    fresh_after_ns = time.time_ns() - _CLOCK_TICK_NS
     digest = hashlib.sha256(raw).digest()
-    if (
-        known
+    is_known = (
+        known is not None
         and (known.digest, known.defaults) == (digest, place.defaults.digest)
         and not reads_differ(known)
-    ):
-        return replace(known, signature=signature, is_fresh=is_fresh)
-    file = loaded(raw, place)
+        # The timestamps of its dates may hide a change, too.
+        and not (known.is_fresh and known.reads)
+    )
+    file = known if known is not None and is_known else loaded(raw, place)
+    is_fresh = signature is None or any(
+        each is not None and each[-1] > fresh_after_ns for each in (signature, *file.reads.values())
+    )
     return replace(file, signature=signature, digest=digest, is_fresh=is_fresh)
 
 

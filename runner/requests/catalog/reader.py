@@ -6,16 +6,17 @@ with the folder.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Container, Generator, Mapping
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
+from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.merging import Merging
-from runner.requests.catalog.remembered_files import Notes, notes_in, recollected, written
 from runner.requests.catalog.scan import JobFiles
+from runner.requests.catalog.validated_files import origin_of, root_in, validated_in, written
 from runner.requests.model import ProcessRequest
 from runner.system.garbage_collection import unswept
 from runner.values import neutral
@@ -27,22 +28,25 @@ class CatalogReader:
     """Reads a folder repeatedly; unchanged files are read once.
 
     With `is_guarded`, a file or folder that another user may change is rejected: root
-    must not run its content.
+    must not run its content. `cache` is what this reader and others kept of the folder.
     """
 
-    def __init__(self, folder: Path, *, default_zone: str, is_guarded: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        default_zone: str,
+        is_guarded: bool = False,
+        cache: CacheFile | None = None,
+    ) -> None:
         self._folder = folder
+        self._cache = cache
+        self._is_anothers = False
         self._root = str(folder.absolute())
         self._display_prefix = "" if folder == Path() else f"{folder}/"
-        self._default_zone = default_zone
         self._files = JobFiles(
             folder, display=self._display, default_zone=default_zone, is_guarded=is_guarded
         )
-
-    @property
-    def is_news(self) -> bool:
-        """Whether valid files were read or disappeared since the last call of `written`."""
-        return self._files.is_news
 
     @property
     def read_besides(self) -> frozenset[str]:
@@ -58,23 +62,32 @@ class CatalogReader:
         """The absolute paths of links and of other files that the last scan used."""
         return self._files.followed
 
-    def notes_in(self, text: str | bytes) -> Notes:
-        """Return what an earlier reader of this folder has `written`.
+    def recall(self) -> Container[str]:
+        """Take from the cache, before the first scan, what others read of this folder.
 
-        Empty for any other text.
+        Return the definitions that this version of the program found valid.
         """
-        return notes_in(text, root=self._root, zone=self._default_zone)
+        if self._cache is None:
+            return ()
+        content = self._cache.read()
+        self._is_anothers = root_in(content) not in (None, self._root)
+        self._files.validated = validated_in(content, origin_of(self._root))
+        return self._files.validated.definitions
 
-    def recall(self, notes: Notes, requests: Mapping[str, ProcessRequest]) -> None:
-        """Reuse the noted files whose requests equal those in `requests`, from the store."""
-        known = recollected(notes, requests, display=self._display)
-        for relative in sorted(known):
-            self._files.keep(relative, known[relative])
+    def reuse(self, requests: Mapping[str, ProcessRequest]) -> None:
+        """Use requests built for the store instead of building those of the cache again."""
+        self._files.validated.reuse(requests)
 
-    def written(self) -> str:
-        """Return the text that `recall` needs at the next start; it covers valid files only."""
-        self._files.is_news = False
-        return written(self._files.by_path, root=self._root, zone=self._default_zone)
+    def keep(self, *, is_sparing: bool = False) -> None:
+        """Write the cache, if valid files were read or disappeared since it was read.
+
+        With `is_sparing`, leave the cache of another folder as it is.
+        """
+        if is_sparing and self._is_anothers:
+            return
+        if self._cache is not None and self._files.is_news:
+            self._files.is_news = False
+            self._cache.write(written(self._files.by_path, origin_of(self._root)))
 
     def scan(self, incumbents: Mapping[str, str]) -> Generator[None, None, Catalog]:
         """Read the folder in slices, one `yield` per opened file, and return the catalog.

@@ -75,8 +75,8 @@ class RequestFile:
     defaults: bytes = b""
     """The digest of the defaults used."""
     is_fresh: bool = False
-    """Whether it changed so shortly before the read that a further change may leave its
-    timestamps the same."""
+    """Whether it, or another file read for it, changed so shortly before the read that a
+    further change may leave its timestamps the same."""
 
     @property
     def problems(self) -> tuple[Problem, ...]:

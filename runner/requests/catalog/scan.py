@@ -13,6 +13,7 @@ from runner.requests.catalog.defaults_files import DefaultsFiles
 from runner.requests.catalog.listing import Absence, Listing, listed
 from runner.requests.catalog.loading import read_file
 from runner.requests.catalog.request_file import Place, RequestFile, reads_differ
+from runner.requests.catalog.validated_files import ValidatedFiles
 from runner.requests.files.bounded_read import Trouble
 from runner.system.regular_files import Signature
 
@@ -27,7 +28,8 @@ class JobFiles:
     `by_path` maps paths relative to it, `order` are those paths sorted, `bad` those
     with problems. `troubles` are the paths that cannot be read; `absence` says why the
     folder showed nothing at the last walk, None if it was there. `defaults` are the shared
-    settings; when they change, the files that they apply to are read again.
+    settings; when they change, the files that they apply to are read again. `validated`
+    are files that a former program read: those that are unchanged are not read.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class JobFiles:
         self.absence: str | None = None
         self.is_news = False
         """Whether good files were read, or have gone, since this was last set to False."""
+        self.validated = ValidatedFiles()
         self._folder = folder
         self._root = str(folder.absolute())
         self._display = display
@@ -162,8 +165,12 @@ class JobFiles:
         )
         is_any = False
         for relative in different:
-            known = self.by_path.get(relative)
-            file = read_file(self._place(relative), known)
+            known, place = self.by_path.get(relative), self._place(relative)
+            if known is None and (valid := self.validated.take(place, listing.files[relative])):
+                self.keep(relative, valid)
+                yield
+                continue
+            file = read_file(place, known)
             if is_another := known is None or not known.is_same(file):
                 self._is_settled = False
             is_any |= is_another

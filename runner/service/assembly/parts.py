@@ -38,7 +38,6 @@ from runner.service.journal import Journal
 from runner.service.mail import Mail
 from runner.service.registry import Registry
 from runner.service.reload.background_reader import BackgroundReader
-from runner.service.reload.catalog_cache import CatalogCache
 from runner.service.reload.jobs_folder import JobsFolder
 from runner.service.reload.jobs_lock import JobsLock
 from runner.service.reload.reading import Reloader, catalog_reader
@@ -219,7 +218,6 @@ def _reloader(settings: Settings, clock: Clock, folder_changes: int) -> Reloader
         Watcher(settings.jobs, lambda: os.eventfd_write(folder_changes, 1)),
         clock,
         folder=settings.jobs,
-        cache=CatalogCache(settings.state),
     )
 
 
@@ -245,10 +243,10 @@ def _load(
         # noticed later like any other change.
         zone = meta.get(ZONE, zones.zone)
         use_zone_data(zone_data_of(meta))
-        registry.load(records.rows, zone=zone, accepted=reloader.accepted)
+        registry.load(records.rows, zone=zone, accepted=reloader.recall())
         executions = [execution_of(row, outputs) for row in records.snapshot.executions]
     if zone == zones.zone:
-        reloader.recall(registry.requests)
+        reloader.reuse(registry.requests)
     return executions
 
 

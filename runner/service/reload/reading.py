@@ -8,21 +8,20 @@ folder's identity and, less often, at every file's stat.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Container, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.planning.difference import touched
 from runner.provenance.commits import is_being_changed
 from runner.provenance.revision import Provenance
+from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.reader import CatalogReader, exhausted
-from runner.requests.catalog.remembered_files import accepted
 from runner.requests.files.permissions import is_guarded
 from runner.requests.model import ProcessRequest
 from runner.service.clock import Clock
 from runner.service.registry import Incumbents
-from runner.service.reload.catalog_cache import CatalogCache
 from runner.service.reload.stillness import RETRY_S, State, Stillness
 from runner.service.settings import Settings
 from runner.system.garbage_collection import lasting_heap
@@ -65,11 +64,8 @@ class Reloader:
         clock: Clock,
         *,
         folder: Path,
-        cache: CatalogCache,
     ) -> None:
         self._reader = reader
-        self._cache = cache
-        self._notes = cache.notes(reader)
         self._watcher = watcher
         self._clock = clock
         self._stillness = Stillness()
@@ -162,22 +158,20 @@ class Reloader:
             return reading
         return None
 
-    @property
-    def accepted(self) -> frozenset[str]:
-        """The digests of stored definitions that need no new validation."""
-        return accepted(self._notes)
+    def recall(self) -> Container[str]:
+        """Take, before the first reading, what a former program read of the folder.
 
-    def recall(self, requests: Mapping[str, ProcessRequest]) -> None:
-        """Recognise what a former runner read of the stored `requests`.
-
-        Call this before the first reading.
+        Return the stored definitions that need no new validation.
         """
-        self._reader.recall(self._notes, requests)
-        self._notes = {}
+        return self._reader.recall()
+
+    def reuse(self, requests: Mapping[str, ProcessRequest]) -> None:
+        """Use the stored requests, already built, in the first reading."""
+        self._reader.reuse(requests)
 
     def read_anew(self, reader: CatalogReader) -> None:
         """Read everything again, at once, with another reader; drop a reading in progress."""
-        self._reader, self._notes = reader, {}
+        self._reader = reader
         self._glance = self._scan = self._look = None
         self.look_again(at_once=True)
 
@@ -192,7 +186,7 @@ class Reloader:
 
     def keep(self) -> None:
         """Keep what was read for the next start."""
-        self._cache.keep(self._reader)
+        self._reader.keep()
 
     def close(self) -> None:
         """Keep what was read, and stop the watcher and git."""
@@ -284,4 +278,5 @@ def catalog_reader(settings: Settings, zone: str) -> CatalogReader:
 
     `zone` is the IANA key for times without an offset.
     """
-    return CatalogReader(settings.jobs, default_zone=zone, is_guarded=is_guarded())
+    cache = CacheFile(settings.state)
+    return CatalogReader(settings.jobs, default_zone=zone, is_guarded=is_guarded(), cache=cache)

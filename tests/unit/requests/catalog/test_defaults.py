@@ -20,6 +20,7 @@ from runner.lifecycle import Misfire, OnOverlap
 from runner.planning.last_good import in_force
 from runner.requests.building.relocation import relocated
 from runner.requests.building.stored import definition_text, request_from_definition
+from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.defaults import MERGED, OF_TIMINGS, Defaults, filled, together
 from runner.requests.catalog.reader import CatalogReader, exhausted
@@ -45,8 +46,8 @@ def write(folder: Path, files: Files) -> None:
         path.write_text(text)
 
 
-def reader_of(folder: Path) -> CatalogReader:
-    return CatalogReader(folder, default_zone="UTC")
+def reader_of(folder: Path, cache: CacheFile | None = None) -> CatalogReader:
+    return CatalogReader(folder, default_zone="UTC", cache=cache)
 
 
 def read(folder: Path, files: Files) -> Catalog:
@@ -430,14 +431,17 @@ def test_notes_of_an_earlier_start_count_only_with_the_same_defaults(
     )  # no file counts as changed just now
     text = "on_failure: {request: tell}\nowner: a"
     write(folder, {"_defaults.yaml": text, "a.yaml": GOOD, "tell.yaml": GOOD})
-    former = reader_of(folder)
+    cache = CacheFile(folder)
+    former = reader_of(folder, cache)
     first = former.read()
+    former.keep()
     if now is None:
         (folder / "_defaults.yaml").unlink()
     else:
         write(folder, {"_defaults.yaml": text.replace("owner: a", now)})
-    reader = reader_of(folder)
-    reader.recall(reader.notes_in(former.written()), first.requests)
+    reader = reader_of(folder, cache)
+    reader.recall()
+    reader.reuse(first.requests)
     catalog = reader.read(incumbents(first))
     fresh = reader_of(folder).read()
     assert catalog.requests == fresh.requests

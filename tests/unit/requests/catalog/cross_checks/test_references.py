@@ -12,8 +12,7 @@ from runner.errors import Problem
 from runner.requests.catalog.cross_checks.references import broken_references
 from runner.requests.catalog.loading import loaded
 from runner.requests.catalog.reader import CatalogReader
-from runner.requests.catalog.remembered_files import notes_in, recollected, written
-from runner.requests.catalog.request_file import Candidate, Place, RequestFile
+from runner.requests.catalog.request_file import Candidate, Place
 
 
 def candidates(files: Mapping[str, str]) -> dict[str, Candidate]:
@@ -291,22 +290,6 @@ def test_a_request_with_two_unknown_names_is_rejected_once(tmp_path: Path) -> No
     catalog = CatalogReader(tmp_path, default_zone="UTC").read()
     assert list(catalog.requests) == ["b", "c"]
     assert [problem.column for problem in catalog.problems] == [39, 56]
-
-
-def test_the_next_reader_recalls_positions() -> None:
-    read = candidates(
-        {
-            "a": f"name: a\n{group(member('b'), member('c'))}\non_failure: {{request: "
-            f"d}}\nformerly: old"
-        }
-    )
-    file = RequestFile(
-        signature=(1, 2, 3, 4, 5), digest=b"0", candidates=tuple(read.values()), reads={}
-    )
-    text = written({"a.yaml": file}, root="/srv", zone="UTC")
-    requests = {name: candidate.request for name, candidate in read.items()}
-    notes = notes_in(text, root="/srv", zone="UTC")
-    assert recollected(notes, requests, display=str) == {"a.yaml": file}
 
 
 def test_many_unknown_names_are_reported_quickly() -> None:

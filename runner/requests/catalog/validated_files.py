@@ -1,0 +1,222 @@
+"""Files that were read and found valid, as text for the next program that reads the folder.
+
+The text holds data and no code: per file its signature, the digests of its inputs, and
+the definitions of its requests as the store has them, with the positions that the cross
+checks report. A hit saves parsing and judging; the request itself is built anew from its
+definition. So time zones, their data and the rules of dates need no place in the key: what
+can no longer be built is read again.
+
+The whole text counts only for the same program, schema, user and folder (`origin_of`), and
+only if its checksum is right. An entry counts only for an unchanged file with unchanged
+defaults and dates. Files with problems are never kept. Looks at files of dates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner import __version__
+from runner.requests.building.mentions import ON_FAILURE, Mention, mentioned
+from runner.requests.building.request import built, draft_from
+from runner.requests.catalog.request_file import Candidate, Place, RequestFile, reads_differ
+from runner.requests.files.bounded_read import signature_at
+from runner.requests.findings import Spot
+from runner.resources import schema_text
+from runner.system.trust import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from runner.requests.model import ProcessRequest
+    from runner.system.regular_files import Signature
+
+_JUDGES = ("yaml", "jsonschema")
+"""The packages that decide, besides this program, what a file means and whether it is valid."""
+_Entry = tuple[list[Any], list[str]]
+"""The notes about a file, not yet checked, and the definitions of its requests."""
+
+
+class ValidatedFiles:
+    """The files of a text of `written` that nobody has taken yet."""
+
+    def __init__(self, entries: Mapping[str, _Entry] | None = None) -> None:
+        self._entries = dict(entries or {})
+        self._built: Mapping[str, ProcessRequest] = {}
+
+    @property
+    def definitions(self) -> Collection[str]:
+        """The definitions that this version of the program found valid."""
+        return {each for _, definitions in self._entries.values() for each in definitions}
+
+    def reuse(self, requests: Mapping[str, ProcessRequest]) -> None:
+        """Use requests that are already built, by name, where their definitions are equal."""
+        self._built = requests
+
+    def take(self, place: Place, signature: Signature) -> RequestFile | None:
+        """Return what a read of the file at `place` would find, None if only a read can say.
+
+        `signature` is the one it has now. An entry can be taken once.
+        """
+        entry = self._entries.pop(place.relative, None)
+        if entry is None:
+            return None
+        try:
+            file = self._rebuilt(*entry, place, signature)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return None
+        if file is None or reads_differ(file):
+            return None
+        is_refused = place.is_guarded and any(map(ROOT.objection, file.reads))
+        return None if is_refused else file
+
+    def _rebuilt(
+        self, notes: list[Any], definitions: list[str], place: Place, signature: Signature
+    ) -> RequestFile | None:
+        numbers, digest, defaults, reads, candidates = notes
+        if (tuple(numbers), bytes.fromhex(defaults)) != (signature, place.defaults.digest):
+            return None
+        found = []
+        for (name, files, *spots), definition in zip(candidates, definitions, strict=True):
+            request = self._request(name, definition, place.default_zone)
+            if request is None:
+                return None
+            found.append(_candidate(request, place.display, files, spots))
+        return RequestFile(
+            candidates=tuple(found),
+            reads={path: _signature(*read) for path, read in reads.items()},
+            signature=signature,
+            digest=bytes.fromhex(digest),
+            defaults=place.defaults.digest,
+        )
+
+    def _request(self, name: str, definition: str, zone: str) -> ProcessRequest | None:
+        known = self._built.get(name)
+        if known is not None and known.source.definition == definition:
+            return known
+        return built(draft_from(definition), default_zone=zone)[0]
+
+
+def origin_of(root: str) -> list[Any]:
+    """Return what two programs must share so that one takes what the other read in `root`.
+
+    The user and the groups are part of it because they decide which files can be read.
+    """
+    user = [os.geteuid(), os.getegid(), *sorted(os.getgroups())]
+    return [root, user, __version__, sys.version, _judges_digest()]
+
+
+def written(files: Mapping[str, RequestFile], origin: list[Any]) -> bytes:
+    """Return the text for the valid files whose state is certain."""
+    kept = {
+        relative: file
+        for relative, file in files.items()
+        if file.signature
+        and not file.is_fresh
+        and file.rejection is None
+        and all(file.reads.values())
+    }
+    notes = [[relative, *_noted(file)] for relative, file in kept.items()]
+    definitions = (
+        each.request.source.definition for file in kept.values() for each in file.candidates
+    )
+    text = "\n".join((json.dumps(notes, separators=(",", ":")), *definitions))
+    body = text.encode("utf-8", "surrogatepass")
+    return b"\n".join((json.dumps(_header(origin, body)).encode("ascii"), body))
+
+
+def validated_in(text: bytes, origin: list[Any]) -> ValidatedFiles:
+    """Return the files of a text of `written`; none for any other text."""
+    first, _, body = text.partition(b"\n")
+    try:
+        if not first or json.loads(first) != _header(origin, body):
+            return ValidatedFiles()
+        notes, *definitions = body.decode("utf-8", "surrogatepass").split("\n")
+        return ValidatedFiles(_entries(json.loads(notes), definitions))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ValidatedFiles()
+
+
+def root_in(text: bytes) -> str | None:
+    """Return the folder whose files a text of `written` holds; None for any other text."""
+    try:
+        return str(json.loads(text.partition(b"\n")[0])["origin"][0])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _header(origin: list[Any], body: bytes) -> dict[str, Any]:
+    return {"origin": origin, "sha256": hashlib.sha256(body).hexdigest()}
+
+
+def _entries(notes: list[Any], definitions: list[str]) -> dict[str, _Entry]:
+    """Pair the notes of each file with its share of the definitions."""
+    entries: dict[str, _Entry] = {}
+    begin = 0
+    for relative, *of_file in notes:
+        end = begin + len(of_file[-1])
+        entries[relative] = (of_file, definitions[begin:end])
+        begin = end
+    return entries
+
+
+def _noted(file: RequestFile) -> list[Any]:
+    """Return the notes of a file, in the order in which `_rebuilt` reads them."""
+    return [
+        file.signature,
+        file.digest.hex(),
+        file.defaults.hex(),
+        dict(file.reads),
+        [_noted_candidate(each) for each in file.candidates],
+    ]
+
+
+def _noted_candidate(candidate: Candidate) -> list[Any]:
+    spots = (candidate.name_spot, *(mention.spot for mention in candidate.mentions))
+    places = (number for spot in spots for number in (spot.line, spot.column))
+    files = [mention.file for mention in candidate.mentions if mention.file is not None]
+    return [candidate.request.name, files, *places]
+
+
+def _candidate(
+    request: ProcessRequest, display: str, files: list[str], spots: Sequence[int]
+) -> Candidate:
+    """Rebuild a candidate.
+
+    Only `on_failure` can be in another file, so `files` holds at most that one.
+    """
+    name_spot, *others = (
+        Spot(line=line, column=column) for line, column in zip(spots[::2], spots[1::2], strict=True)
+    )
+    mentions = tuple(
+        Mention(
+            path=path, name=name, spot=spot, file=files[0] if files and path == ON_FAILURE else None
+        )
+        for (path, name), spot in zip(mentioned(request), others, strict=True)
+    )
+    return Candidate(request=request, display=display, name_spot=name_spot, mentions=mentions)
+
+
+def _signature(device: int, inode: int, size: int, changed: int, touched: int) -> Signature:
+    return device, inode, size, changed, touched
+
+
+@cache
+def _judges_digest() -> str:
+    """Return a digest of the schema and of the files of all code that reads and judges.
+
+    By their signatures, so that code that was patched under an unchanged version counts
+    as new. Device and inode differ between two mounts of one container image.
+    """
+    specs = (find_spec(name) for name in _JUDGES)
+    paths = [spec.origin for spec in specs if spec and spec.origin]
+    for folder, _, names in os.walk(Path(__file__).parents[1]):
+        paths += [f"{folder}/{name}" for name in names if name.endswith(".py")]
+    signatures = [(path, (signature_at(path) or ())[2:]) for path in sorted(paths)]
+    return hashlib.sha256(f"{schema_text('process-request')}{signatures}".encode()).hexdigest()
