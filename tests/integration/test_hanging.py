@@ -4,6 +4,7 @@ everything else continues.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -307,24 +308,30 @@ def test_a_hanging_monitor_log_delays_only_records(place: Place, is_stopped: boo
 
 
 @needs_hung_mount
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("which", ["jobs", "state"])
+@pytest.mark.parametrize(
+    ("variable", "number"), [("RUNNER_JOBS", signal.SIGINT), ("RUNNER_STATE", signal.SIGTERM)]
+)
 def test_every_command_ends_at_a_signal_while_it_waits_for_a_folder(
-    place: Place, which: str, number: signal.Signals
+    place: Place, variable: str, number: signal.Signals
 ) -> None:
     place.declare("once", "true")
     arguments = {
         "init": ("new",),
-        "import": ("crontab", str(place.jobs / "crontab")),
         **dict.fromkeys(("exec", "explain", "kill", "log", "show"), ("once",)),
         **dict.fromkeys(("reschedule", "schedule", "unschedule"), ("once",)),
     }
-    with hung(getattr(place, which)):
-        commands = {
-            name: place.begin(name, *arguments.get(name, ()))
-            for name in COMMANDS
-            if name not in ("start", "doctor")
-        }
+    with contextlib.ExitStack() as mounts:
+        commands: dict[str, subprocess.Popen[bytes]] = {}
+        for name in COMMANDS:
+            if name in ("start", "doctor"):
+                continue
+            # A folder for each: Linux lets nothing end a second lookup of one name.
+            folder = place.folder / "hung" / name
+            folder.parent.mkdir(exist_ok=True)
+            mounts.enter_context(hung(folder))
+            place.environment[variable] = str(folder)
+            source = ("crontab", str(folder / "crontab")) if name == "import" else ()
+            commands[name] = place.begin(name, *arguments.get(name, source))
         for name, command in commands.items():
             wait_until(
                 lambda command=command: command.poll() is not None or _hangs(command.pid),  # type: ignore[misc]

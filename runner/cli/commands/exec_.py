@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -157,10 +157,12 @@ def _alone(
         if record["event"] == Event.EXECUTION_FINISHED:
             ended[record["execution"]] = record
 
-    with (
-        embedded(places, note, allow_shared_jobs=allow_shared_jobs) as runner,
-        interruptions.caught(),
-    ):  # entering the runner replaces our signal handlers
+    with ExitStack() as resources:
+        with interruptions.at_once():
+            opening = embedded(places, note, allow_shared_jobs=allow_shared_jobs)
+            runner = resources.enter_context(opening)
+        # Entering the runner has replaced our signal handlers.
+        resources.enter_context(interruptions.caught())
         answer = runner.obey(command)
         if not answer.is_done:
             return _refused(answer)
@@ -183,7 +185,7 @@ class _Interruptions:
     """
 
     def __init__(self) -> None:
-        self._is_asked = self._is_pending = False
+        self._is_asked = self._is_pending = self._is_at_once = False
 
     @contextmanager
     def caught(self) -> Iterator[None]:
@@ -197,6 +199,15 @@ class _Interruptions:
             for number, handler in former.items():
                 signal.signal(number, handler)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let the first signal end the command: as yet there is no execution to kill."""
+        if self._is_asked:
+            raise KeyboardInterrupt
+        self._is_at_once = True
+        yield
+        self._is_at_once = False
+
     def kill_if_asked(self, kill: Callable[[], object]) -> None:
         """Call `kill` once if a signal has arrived since the last call."""
         if self._is_pending:
@@ -204,7 +215,7 @@ class _Interruptions:
             kill()
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        if self._is_asked:
+        if self._is_asked or self._is_at_once:
             raise KeyboardInterrupt
         self._is_asked = self._is_pending = True
 
