@@ -7,6 +7,7 @@ import signal
 from functools import partial
 
 from support.place import GATE, Place, end_of, wait_until
+from support.process_world import is_dead
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}}
 
@@ -58,10 +59,7 @@ def test_after_a_kill_status_names_executions_that_still_run_and_that_ended(
     os.killpg(int(str(pids["other"])), signal.SIGKILL)
     assert [end_of(each)[0] for each in asking] == [4, 4, 4, 4]
 
-    def is_other_gone() -> bool:
-        return not os.path.exists(f"/proc/{pids['other']}")  # noqa: PTH110
-
-    wait_until(is_other_gone, what="the end of other")
+    wait_until(partial(is_dead, int(str(pids["other"]))), what="the end of other")
     first, end, *fates = _said(place)
     assert "no runner is running on" in first
     assert end.startswith(

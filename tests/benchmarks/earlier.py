@@ -32,7 +32,7 @@ class Earlier:
             ["git", "-C", _ROOT, "archive", commit], check=True, capture_output=True
         )
         with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
-            files.extractall(self._source, filter="data")
+            files.extractall(self._source)
         commands: tuple[list[str | Path], ...] = (
             [sys.executable, "-m", "venv", folder / "environment"],
             [self._python, "-m", "pip", "install", "--quiet", "--editable", self._source],
