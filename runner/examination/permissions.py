@@ -1,5 +1,5 @@
-"""Checks of who else may write or read what a runner depends on. Whoever can write its
-requests can run commands as its user.
+"""Checks of who else may write or read what a runner depends on. A user who can write
+its requests can run commands as its user.
 
 Reads files and folders.
 """

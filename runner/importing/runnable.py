@@ -1,4 +1,4 @@
-"""Checks imported requests where they shall run: with /bin/sh and with Runner's own reader.
+"""Checks imported requests on this machine: with /bin/sh and with Runner's own reader.
 Runs a shell and touches files.
 """
 

@@ -12,7 +12,7 @@ from runner.importing.imported import Imported, Remark, Severity
 
 _SCHEMA = "../schemas/process-request.schema.json"
 _WIDTH = 118  # of comments
-_UNFOLDED = 1 << 16  # columns: PyYAML shall not fold long text
+_UNFOLDED = 1 << 16  # columns: PyYAML must not fold long text
 _TEXT = "tag:yaml.org,2002:str"
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff]+")
 _EXPRESSION = re.compile(r"\*|[0-9].* ")

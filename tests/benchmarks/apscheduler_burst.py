@@ -1,8 +1,8 @@
 """A program for the peers' environment: N date triggers at one instant, in
-APScheduler's default pool of threads.
+APScheduler's default thread pool.
 
-Prints starts and ends a second, from the first start to the last end. The grace is
-lifted: with the default of a second most would be dropped as missed.
+Prints starts and ends per second, from the first start to the last end. The grace is
+unlimited: with the default of a second, most fires would be dropped as missed.
 """
 
 import logging

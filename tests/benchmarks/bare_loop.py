@@ -1,11 +1,11 @@
-"""A program: spawn N times /bin/true as fast as posix_spawn can, wait for all, print
-starts and ends a second.
+"""A program that spawns /bin/true N times with posix_spawn, waits for all, and prints
+starts and ends per second.
 
-What no scheduler can beat on this machine in one Python thread: nothing is decided,
-written or captured. With a FOLDER to do it in, all is done that a runner
-must do for each execution, and still nothing is decided: claims committed in SQLite
-before the first start; a session and an output file each; two records each, appended
-and fsynced.
+This is the upper bound for a scheduler in one Python thread on this machine: nothing is
+decided, written or captured. With a FOLDER, it also does the work that a runner must do
+for each execution, still without decisions: it commits claims to SQLite before the
+first start, makes a session and an output file for each process, and appends and fsyncs
+two records for each.
 """
 
 import os

@@ -1,10 +1,9 @@
-"""A program: twice in each of N seconds spawn /bin/true at a given instant; print how
-many seconds late each pair was.
+"""A program that spawns /bin/true twice in each of N seconds at a given instant, and
+prints how many seconds late each was.
 
-The first is the lateness that sleeping and posix_spawn have by themselves on this
-machine, where nothing is decided or written. The second has before its spawn what
-a runner has there: a claim, committed in SQLite and synced (in FOLDER).
-Below that no lateness can come on this disk.
+The first spawn shows the lateness of sleeping and posix_spawn alone on this machine.
+Before the second one, the program commits and syncs a claim in SQLite (in FOLDER), as a
+runner does. No runner can be less late on this disk.
 """
 
 import os
@@ -27,7 +26,7 @@ def main(count: int, folder: str) -> None:
 
 
 def _spawn_at(due_s: float, environment: dict[str, str], store: sqlite3.Connection | None) -> float:
-    """Return how many seconds after `due_s` the child was there."""
+    """Return how many seconds after `due_s` the child existed."""
     while (
         left_s := due_s - time.time()
     ) > 0:  # again where the clock on the wall goes slower than what sleeps

@@ -1,9 +1,9 @@
-"""Many requests due at one instant: executions a second, beside a bare loop,
+"""Many requests due at one instant: executions per second, compared with a bare loop,
 APScheduler and cronstable.
 
-Where the runner's own thread spends its processor time for one of 500 executions (µs,
-two busy cores and a slow ext4, so the shares matter more than the sum; what posix_spawn
-waits for until the child's exec is not in it):
+The table shows where the runner's own thread spends its processor time for one of 500
+executions, in µs. It was measured on two busy cores and a slow ext4, so the shares matter
+more than the sum. It excludes the wait of posix_spawn for the child's exec.
 
     its output file, its directory, its environment  850    ext4 skips inodes deleted a moment ago
     three records                                    310    a third of that on an idle machine
@@ -15,8 +15,8 @@ waits for until the child's exec is not in it):
     the tail of its output                            60
     the rest: epoll, rows, bookkeeping, console      385
 
-The loop "with claims, sessions, outputs, records" does what of this the contract asks
-for, and decides nothing.
+The loop "with claims, sessions, outputs, records" does the part of this that the contract
+requires, without deciding anything.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _OURS, _DURABLE, _BARE = (
 )
 _BOUND = "the same with claims, sessions, outputs, records"
 _WITHIN_S = 120.0
-_LEADS_S = (4, 15, 60)  # until all are due; a busy machine has a runner up later
-_TICK_S = 0.01  # no time of a file is finer, on no kernel
+_LEADS_S = (4, 15, 60)  # until all are due; on a busy machine a runner starts more slowly
+_TICK_S = 0.01  # file times of common kernels are this fine at best
 _CRONSTABLE_ENTRY = """\
   - name: burst-{number}
     command:
@@ -73,8 +73,8 @@ _ENDED = re.compile(r"^(\d+\.\d+) Job burst-\d+ exit code 0", re.MULTILINE)
 
 
 def measure(setting: Setting) -> Result:
-    """Measure as many requests as `size` says. Rates count from the first start to the
-    last end, by own records.
+    """Measure `size` requests. Rates count from the first start to the last end, by
+    each program's own records.
     """
     durable: list[float] = []
     bare: list[str | Path] = [sys.executable, "-I", _HERE / "bare_loop.py", str(setting.size)]
@@ -107,8 +107,8 @@ def measure(setting: Setting) -> Result:
 
 
 def _runner(folder: Path, count: int, durable: list[float]) -> float:
-    """Return our rate; add to `durable` the one from the due instant until the log has
-    the last record.
+    """Return Runner's rate; append to `durable` the rate from the due instant to the
+    log's last record.
     """
     for lead_s in _LEADS_S:
         (place := folder / f"{lead_s}").mkdir()
@@ -118,8 +118,8 @@ def _runner(folder: Path, count: int, durable: list[float]) -> float:
 
 
 def _rate_if_up(service: Service, count: int, lead_s: float, durable: list[float]) -> float | None:
-    """As `_runner`; None if the runner was not up before the requests were due, about
-    `lead_s` from now.
+    """Return the same; None if the runner was not ready before the requests were due,
+    in about `lead_s`.
     """
     due_s = int(time.time() + lead_s + count / 200)
     start = datetime.fromtimestamp(due_s, UTC).isoformat()
@@ -145,8 +145,8 @@ def _rate_if_up(service: Service, count: int, lead_s: float, durable: list[float
 
 
 def _settled(log: Path, count: int) -> int:
-    """Return the log's size once it holds so many ends; looks at it only when it has
-    not grown for a moment.
+    """Return the log's size once it holds that many ends. Read it only when it has
+    stopped growing.
     """
     before = log.stat().st_size
     time.sleep(0.1)
@@ -187,6 +187,6 @@ def _cronstable(setting: Setting, folder: Path) -> float:
 
 
 def _printed(arguments: list[str | Path]) -> float:
-    """Run a program that prints its rate, and return that."""
+    """Run a program that prints its rate; return the rate."""
     done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=_WITHIN_S)
     return float(done.stdout)

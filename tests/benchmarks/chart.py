@@ -1,4 +1,6 @@
-"""Draws the table as an SVG chart: our first figure over what stands beside it. Pure."""
+"""Draws the table as an SVG chart: Runner's first figure relative to the figure that it
+is compared with. Pure.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ _NOW, _BEFORE = "#2f6fab", "#a9b4bf"
 
 
 def as_svg(rows: Sequence[Row]) -> str:
-    """Return a chart with a pair of bars for each benchmark: now, and before if it is known.
+    """Return a chart with a pair of bars for each benchmark: now, and before if known.
 
-    A bar's length is the ratio to the first figure beside ours, from the same run. The
-    longer bar of a pair fills the width.
+    A bar's length is the ratio to the first compared figure of the same run. The longer
+    bar of a pair fills the width.
     """
     drawn = [row for row in rows if row.result is not None and row.result.beside]
     parts = [_row(row, 20 + number * _ROW_HEIGHT) for number, row in enumerate(drawn)]

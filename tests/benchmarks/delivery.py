@@ -1,5 +1,5 @@
-"""The ways in which a jobs folder is delivered, each with what it leaves, and the time
-from its last byte to live.
+"""The ways to deliver a jobs folder, each with its result, and the time from its last
+byte until it is in force.
 
 `python tests/benchmarks/delivery.py` prints the table of tests/README.md. Starts and
 ends processes.
@@ -68,34 +68,34 @@ class Site:
         self.longest_pause_s = 0.0
 
     def pause(self) -> None:
-        """Let a writer pause as it means to."""
+        """Let a writer pause deliberately."""
         with self.at_a_stretch():
             time.sleep(_PAUSE_S)
 
     @contextmanager
     def at_a_stretch(self) -> Iterator[None]:
         """Note how long a step of a writer takes: on a busy machine the folder may be
-        still meanwhile.
+        quiet meanwhile.
         """
         begun_s = time.perf_counter()
         yield
         self.longest_pause_s = max(self.longest_pause_s, time.perf_counter() - begun_s)
 
     def write(self, wanted: Wanted) -> None:
-        """Write what is wanted over what is there."""
+        """Write the wanted files over the existing ones."""
         for name, description in wanted.items():
             with self.at_a_stretch():
                 (self.jobs / path_of(name)).write_text(text_of(description))
 
     def remove_unwanted(self, wanted: Wanted) -> None:
-        """Remove what is not wanted."""
+        """Remove all other files."""
         with self.at_a_stretch():
             for path in self.jobs.rglob("*.yaml"):
                 if path.stem not in wanted:
                     path.unlink()
 
     def publish(self, wanted: Wanted) -> str:
-        """Commit what is wanted at the author's; return the commit's id."""
+        """Commit the wanted files in the author's repository; return the commit's id."""
         shutil.rmtree(self.author / "jobs.d", ignore_errors=True)
         filled(self.author / "jobs.d", wanted)
         git(self.author, "add", "-A")
@@ -103,14 +103,14 @@ class Site:
         return git(self.author, "rev-parse", "HEAD")
 
     def tree(self, wanted: Wanted) -> Path:
-        """Return a work tree of git-sync that holds what is wanted."""
+        """Return a git-sync work tree with the wanted files."""
         commit = self.publish(wanted)
         git(self.work, "fetch", "-q", "origin")
         git(self.work, "worktree", "add", "-q", "--detach", str(self.trees / commit), commit)
         return self.trees / commit
 
     def live(self) -> dict[str, str]:
-        """Return what the store has in force."""
+        """Return the requests that are in force according to the store."""
         with closing(read_store(self.service.state)) as reader:
             requests, _ = remembered(reader.snapshot().requests, zone="UTC")
         return {name: request.description or "" for name, request in requests.items()}
@@ -118,9 +118,11 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """`deliver` makes the jobs folder say what is wanted; that is live within `bound_s` of its end.
+    """A way to deliver: `deliver` changes the jobs folder to the wanted content, which
+    is in force within `bound_s` of its end.
 
-    One that is no `is_tree` changes the first request's file alone. `needs` is a program.
+    Without `is_tree` it changes only the file of the first request. `needs` is a
+    program.
     """
 
     name: str
@@ -132,11 +134,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a delivery: the seconds from its last byte to the next reload, and
-    what was live then.
+    """The result of a delivery: the seconds from its last byte to the next reload, and
+    the requests in force then.
 
-    If that is not what was wanted since the writer `is_held_up` so long that the folder
-    was still, it says nothing.
+    A result other than the wanted one proves nothing if the writer `is_held_up` for so
+    long that the folder was quiet.
     """
 
     delivery: Delivery
@@ -152,7 +154,7 @@ class Outcome:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git to its good end; return what it prints."""
+    """Run git; return its output. Raises if it fails."""
     settings = (
         "-c",
         "user.name=maria",
@@ -173,17 +175,17 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def path_of(name: str) -> str:
-    """Return where a request's file lies: every fifth in a folder below."""
+    """Return the path of a request's file: every fifth is in a sub-folder."""
     return f"sub/{name}.yaml" if name.endswith(("0", "5")) else f"{name}.yaml"
 
 
 def text_of(description: str) -> str:
-    """Return a request that does not run of itself."""
+    """Return a request that never fires by itself."""
     return f'description: {description}\nprocess: {{command: ["true"]}}\n'
 
 
 def filled(folder: Path, wanted: Wanted) -> Path:
-    """Write all that is wanted into a folder."""
+    """Write all wanted files into a folder."""
     (folder / "sub").mkdir(parents=True)
     for name, description in wanted.items():
         (folder / path_of(name)).write_text(text_of(description))
@@ -191,14 +193,14 @@ def filled(folder: Path, wanted: Wanted) -> Path:
 
 
 def flipped(link: Path, target: str | Path) -> None:
-    """As `ln -sfn` of git-sync and the kubelet: a new link is renamed over what is there."""
+    """Rename a new link over the old one, as git-sync and the kubelet do."""
     beside = link.with_name(f"{link.name}_tmp")
     beside.symlink_to(target)
     beside.replace(link)
 
 
 def first(site: Site, wanted: Wanted) -> tuple[Path, str]:
-    """Return the one file to be edited, and what it is to hold."""
+    """Return the one file to edit, and its new content."""
     name = min(wanted)
     return site.jobs / path_of(name), text_of(wanted[name])
 
@@ -221,8 +223,8 @@ def in_pieces(site: Site, wanted: Wanted) -> None:
 
 
 def by_vim(site: Site, wanted: Wanted) -> None:
-    """As vim with `backup`: the old file is moved away, the new one written and the old
-    one removed.
+    """Edit like vim with `backup`: move the old file away, write the new one, remove
+    the old one.
     """
     path, text = first(site, wanted)
     backup = path.with_name(f"{path.name}~")
@@ -263,7 +265,9 @@ def by_rsync(site: Site, wanted: Wanted) -> None:
 
 
 def by_slow_copy(site: Site, wanted: Wanted) -> None:
-    """As over a slow line: never still, and half of it there for long."""
+    """Copy as over a slow line: the folder is never quiet, and half of it is there for
+    a long time.
+    """
     names = sorted(wanted)
     arriving = site.jobs / ".arriving"
     for number in range(_STEPS):
@@ -284,8 +288,8 @@ def made_again(site: Site, wanted: Wanted) -> None:
 
 
 def by_overflow(site: Site, wanted: Wanted) -> None:
-    """While the runner stands still, more happens than the kernel's queue of events
-    holds; what is wanted is lost.
+    """Cause more events than the kernel's queue holds while the runner is stopped, so
+    that the wanted one is lost.
     """
     site.runner.send_signal(signal.SIGSTOP)
     try:
@@ -304,7 +308,7 @@ def in_place(site: Site, wanted: Wanted) -> None:
 
 
 def replaced_by_rename(site: Site, wanted: Wanted) -> None:
-    """By a folder that is laid out as the kubelet mounts a ConfigMap."""
+    """Replace the folder by one with the layout of a mounted ConfigMap."""
     made = site.folder / "mounted"
     filled(made / "..1", wanted)
     (made / "..data").symlink_to("..1")
@@ -315,8 +319,8 @@ def replaced_by_rename(site: Site, wanted: Wanted) -> None:
 
 
 def by_configmap(site: Site, wanted: Wanted) -> None:
-    """As the kubelet: new links for new keys, the flip, and then links to what is no
-    more are removed.
+    """Update as the kubelet does: new links for new keys, the flip, then removal of
+    dead links.
     """
     filled(site.jobs / "..2", wanted)
     paths = {path for path in map(path_of, wanted) if "/" not in path}
@@ -373,14 +377,14 @@ UNNOTIFIED = Delivery(
 
 
 def version(number: int, files: int) -> dict[str, str]:
-    """Return so many requests of a version: of two in sequence all differ, one is gone
-    and one is new.
+    """Return that many requests of a version: from one version to the next all differ,
+    one is removed and one added.
     """
     return {f"r{each:04}": f"version {number}" for each in range(number, number + files)}
 
 
 def deliver_all(folder: Path, files: int) -> Iterator[Outcome]:
-    """Serve one jobs folder and deliver to it in all ways, one after another."""
+    """Serve one jobs folder, and deliver to it in all ways, one after another."""
     numbers = count()
     wanted = version(next(numbers), files)
     site = Site(folder, wanted)
@@ -400,12 +404,12 @@ def deliver_all(folder: Path, files: int) -> Iterator[Outcome]:
 
 
 def is_possible(delivery: Delivery) -> bool:
-    """Tell whether the program that delivers is there."""
+    """Return whether the delivering program is installed."""
     return shutil.which(delivery.needs) is not None
 
 
 def can_be_unnotified() -> bool:
-    """Tell whether this machine lets us take notifications away."""
+    """Return whether this machine lets the test take notifications away."""
     try:
         return (
             subprocess.run(
@@ -418,14 +422,14 @@ def can_be_unnotified() -> bool:
 
 
 def deliver_unnotified(folder: Path, files: int) -> Outcome:
-    """Deliver where no notification is to be had."""
+    """Deliver where the runner gets no notifications."""
     site = Site(folder, version(0, files))
     with _without_inotify(site.service) as site.runner:
         return outcome(site, UNNOTIFIED, version(1, files))
 
 
 def outcome(site: Site, delivery: Delivery, wanted: Wanted) -> Outcome:
-    """Deliver, wait for the next word of a reload, and see what is live then."""
+    """Deliver, wait for the next reload, and return what is in force then."""
     service = site.service
     since, site.longest_pause_s = service.log.stat().st_size, 0.0
     delivery.deliver(site, wanted)
@@ -451,7 +455,7 @@ def outcome(site: Site, delivery: Delivery, wanted: Wanted) -> Outcome:
 
 @contextmanager
 def _without_inotify(service: Service) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a runner in a user namespace of its own that may have no inotify instance."""
+    """Run a runner in a user namespace that allows no inotify instance."""
     runner = subprocess.Popen(
         [*_NO_INOTIFY, *RUNNER, "start"],
         env=service.environment,
@@ -467,7 +471,7 @@ def _without_inotify(service: Service) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
-    """Write what was measured as Markdown: a row for each delivery."""
+    """Return the measurements as a Markdown table with a row for each delivery."""
     taken: dict[str, list[Outcome]] = {}
     for each in outcomes:
         taken.setdefault(each.delivery.name, []).append(each)
@@ -499,10 +503,11 @@ def table(outcomes: Iterable[Outcome]) -> str:
     help="How often each is delivered.",
 )
 def main(files: int, rounds: int) -> None:
-    """Measure the time from the last byte of a delivery until the catalog is live, for
-    each way to deliver.
+    """Measure the time from the last byte of a delivery until the catalog is in force,
+    for each way to deliver.
 
-    Exit code 1 if a catalog that is not the delivered one was live, or one came too late.
+    Exit code 1 if the catalog in force differed from the delivered one, or came too
+    late.
     """
     outcomes: list[Outcome] = []
     load = os.getloadavg()[0]

@@ -18,7 +18,8 @@ _MEASURE_WITHIN_S = 3600
 
 
 class Earlier:
-    """An earlier commit of this project, installed in an environment of its own in `folder`.
+    """An earlier commit of this project, installed into its own environment in
+    `folder`.
 
     Raises CalledProcessError if git does not know the commit or pip cannot install it.
     """
@@ -41,9 +42,9 @@ class Earlier:
             subprocess.run(command, check=True, capture_output=True, timeout=_INSTALL_WITHIN_S)
 
     def measure(self, name: str, *, size: int, rounds: int) -> Result:
-        """Return what the earlier commit's benchmark of this name measures.
+        """Return the figures of the earlier commit's benchmark of this name.
 
-        The series it lacks are missing. Raises ValueError if it measures nothing.
+        Series that it lacks are missing. Raises ValueError if it measures nothing.
         """
         self._report.unlink(missing_ok=True)
         command: list[str | Path] = [self._python, "tests/benchmarks", "--no-peers"]

@@ -1,5 +1,5 @@
-"""What a benchmark is and what it hands back: values with their spread, and targets
-held against them. Pure.
+"""A benchmark and its results: values with their spread, and the targets that they must
+meet. Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from benchmarks.peers import Peers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """The measured values of one thing, by round. `unit` is ms, µs, s, MB, % or /s."""
+    """The measured values of one subject, by round. `unit` is ms, µs, s, MB, % or /s."""
 
     label: str
     unit: str
@@ -32,8 +32,8 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A target of tests/README.md, "Cost", held against what was measured: at most
-    `limit`, or `at_least` that much.
+    """A target of tests/README.md, "Cost": at most `limit`, or with `at_least` at least
+    that much.
     """
 
     what: str
@@ -49,10 +49,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a benchmark found: `ours`, the one to compare with first, and what stands
-    `beside` it, from the same rounds.
+    """The result of a benchmark: `ours`, the first series to compare with, and further
+    series `beside` it from the same rounds.
 
-    `notes` say what was not measured, or not at full size, and why.
+    `notes` say what was skipped or reduced, and why.
     """
 
     ours: tuple[Series, ...]
@@ -63,8 +63,8 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """Where and how large to measure. `folder` is the benchmark's own; `peers` has what
-    is compared with.
+    """Where and how large to measure. `folder` belongs to the benchmark; `peers` are
+    the compared programs.
     """
 
     folder: Path
@@ -81,8 +81,8 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """A row of the table: `measure` at `size` (the target's), at `quick` for a look, or
-    as small as `smallest`, `rounds` times.
+    """A row of the table. `measure` runs `rounds` times at `size` (the target's), or at
+    `quick` or `smallest`.
     """
 
     what: str
@@ -96,8 +96,8 @@ class Benchmark:
 def alternately(
     rounds: int, measures: Mapping[str, Callable[[int], float]]
 ) -> dict[str, tuple[float, ...]]:
-    """Measure A B A B, so that what else the machine does befalls all alike; return
-    each one's values.
+    """Measure A B A B, so that other load on the machine affects all alike; return the
+    values of each.
     """
     values: dict[str, list[float]] = {label: [] for label in measures}
     for number in range(rounds):

@@ -1,4 +1,4 @@
-"""`runner --help` over an interpreter that does nothing."""
+"""`runner --help` compared with an interpreter that does nothing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from benchmarks.service import RUNNER, wall_s
 
 
 def measure(setting: Setting) -> Result:
-    """Measure the installed command if there is one, else `python -m runner`. `size`
-    means nothing here.
+    """Measure the installed command if there is one, else `python -m runner`. `size` is
+    ignored.
     """
     installed = Path(sys.executable).with_name("runner")
     command = [installed] if installed.exists() else [*RUNNER]

@@ -1,4 +1,4 @@
-"""What a runner costs while nothing is due: a turn of the loop, the CPU, the memory."""
+"""The cost of an idle runner: a turn of the loop, CPU, memory."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _IMPORTS = (
 
 
 def measure_turn(setting: Setting) -> Result:
-    """Measure our whole turn, and `run_pending` of ours and of `schedule`, with so many
-    requests as `size` says.
+    """Measure a whole turn, and `run_pending` of Runner and of `schedule`, with `size`
+    requests.
     """
     ours = FireScheduler(time.time)
     for number in range(setting.size):
@@ -73,9 +73,7 @@ def measure_turn(setting: Setting) -> Result:
 
 
 def measure_cpu(setting: Setting) -> Result:
-    """Measure the CPU of a real runner with so many requests as `size` says, in windows
-    of twenty seconds.
-    """
+    """Measure the CPU of a real runner with `size` requests, in windows of twenty seconds."""
     service = Service(setting.folder)
     service.write_idle(setting.size)
     window_s = _WINDOW_S if setting.size >= _SMALL else 0.2
@@ -95,7 +93,7 @@ def measure_cpu(setting: Setting) -> Result:
 
 
 def measure_memory(setting: Setting) -> Result:
-    """Measure the resident memory of a real runner with so many requests as `size` says."""
+    """Measure the resident memory of a real runner with `size` requests."""
     found = alternately(
         setting.rounds,
         {
@@ -111,11 +109,10 @@ def measure_memory(setting: Setting) -> Result:
 
 @contextmanager
 def _idle_runner(setting: Setting) -> Iterator[Runner]:
-    """Open a runner in this process and register so many requests, each a copy of the
-    one that it has read.
+    """Open a runner in this process and register that many copies of one request.
 
-    Files for all of them would be read for minutes and change nothing: a turn looks at
-    no file but in a resync.
+    Reading a file for each would take minutes and change nothing: between resyncs, a
+    turn reads no file.
     """
     folder = setting.place("turn")
     jobs = folder / "jobs.d"
@@ -155,7 +152,7 @@ def _register_copies(runner: Runner, count: int) -> None:
 
 
 def _each_us(call: Callable[[], None]) -> float:
-    """Return the microseconds of one call, the mean of as many as fit."""
+    """Return the microseconds of one call: the mean over as many calls as fit."""
     begun_s, count = time.perf_counter(), 0
     while (taken_s := time.perf_counter() - begun_s) < _MINIMUM_S:
         call()
@@ -164,7 +161,7 @@ def _each_us(call: Callable[[], None]) -> float:
 
 
 def _cpu_percent(pids: list[int], window_s: float) -> list[float]:
-    """Return what each process takes of a core during one window."""
+    """Return the share of a core that each process used in one window, in percent."""
     before, begun_s = [_cpu_s(pid) for pid in pids], time.perf_counter()
     time.sleep(window_s)
     taken_s = time.perf_counter() - begun_s
@@ -172,8 +169,8 @@ def _cpu_percent(pids: list[int], window_s: float) -> list[float]:
 
 
 def _cpu_s(pid: int) -> float:
-    """Return the CPU seconds of a process by its own clock: /proc/PID/stat counts
-    hundredths of seconds only.
+    """Return the CPU seconds of a process by its own clock. /proc/PID/stat counts only
+    hundredths of seconds.
     """
     return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), which Python does not have
 
@@ -194,19 +191,19 @@ def _program_mb(program: str) -> float:
 
 
 def _status_mb(status: str) -> float:
-    """Return the resident memory that a /proc/PID/status tells."""
+    """Return the resident memory in /proc/PID/status."""
     found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
     assert found is not None
     return int(found[1]) * 1024 / 1e6
 
 
 def _nothing() -> None:
-    """What is never due."""
+    """Do nothing; this job is never due."""
 
 
 def _never(_key: str) -> None:
-    """What is never due, for our own scheduler."""
+    """Do nothing; this job of Runner's scheduler is never due."""
 
 
 def _ignore(_record: dict[str, object]) -> None:
-    """Nobody looks."""
+    """Ignore a record."""

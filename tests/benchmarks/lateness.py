@@ -1,8 +1,8 @@
-"""How late a lone fire is: one secondly request on an idle runner, beside bare sleepers
-in the same seconds.
+"""The lateness of a single fire: one secondly request on an idle runner, and bare
+sleepers in the same seconds.
 
-The second of those commits a claim before it spawns, as a fire must: what it adds to
-the first is this disk's.
+The second sleeper commits a claim before it spawns, as a runner must: the difference to
+the first is the cost of this disk.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ _WITHIN_S = (
 
 
 def measure(setting: Setting) -> Result:
-    """Measure so many fires as `size` says. Ours are due at whole seconds, the
-    sleepers' half a second later, and three quarters.
+    """Measure `size` fires.
+
+    Runner's are due at whole seconds, the sleepers' half and three quarters of a second
+    later.
     """
     service = Service(setting.folder)
     service.write(

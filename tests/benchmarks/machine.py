@@ -1,4 +1,4 @@
-"""What the figures were measured on. Reads /proc, and asks git."""
+"""The machine of the measurements. Reads /proc, and asks git."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OURS = (
 
 
 def described(folder: Path) -> dict[str, Any]:
-    """Describe the machine, the versions, and the file system of `folder`, where
+    """Describe the machine, the versions, and the file system of `folder`, in which
     everything is measured.
     """
     model = _of("/proc/cpuinfo", r"model name\s*:\s*(.+)") or platform.machine()
@@ -43,7 +43,7 @@ def described(folder: Path) -> dict[str, Any]:
 
 
 def described_peers(peers: Peers) -> dict[str, str]:
-    """Return the versions of the peers that are there."""
+    """Return the versions of the installed peers."""
     return {"jq": _said(peers.jq, "--version")} | _installed(peers)
 
 
@@ -56,8 +56,8 @@ def _of(path: str, pattern: str) -> str | None:
 
 
 def _file_system(folder: Path) -> str:
-    """Return the type of the file system that holds a folder: the mount with the
-    longest path above it.
+    """Return the type of a folder's file system: that of the mount with the longest
+    path above it.
     """
     mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
     return max(

@@ -1,4 +1,4 @@
-"""The newest failures of a long monitor log: our reading, our command, jq."""
+"""The newest failures of a long monitor log: Runner's reader, its command, and jq."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _JQ = 'select(.event == "execution.finished" and .status == "error")'
 
 
 def measure(setting: Setting) -> Result:
-    """Measure on a log of so many records as `size` says, of which one in a hundred failed."""
+    """Measure on a log of `size` records, one in a hundred of which failed."""
     log = setting.folder / "monitor.jsonl"
     write_log(log, setting.size)
     expected = min(_WANTED, setting.size // _FAILURE_EVERY)
@@ -73,7 +73,7 @@ def measure(setting: Setting) -> Result:
 
 
 def write_log(path: Path, count: int) -> None:
-    """Write so many finished records as the runner would."""
+    """Write that many finished records in the runner's format."""
     recorder, begin = Recorder(new_id(), "host"), datetime.now(UTC)
     lines = [_line(recorder, begin, number) for number in range(min(_BLOCK, count))]
     block = b"".join(lines)

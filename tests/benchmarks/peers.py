@@ -1,5 +1,5 @@
-"""The programs that we are compared with, in an environment of their own. Uses the
-package index, once.
+"""The programs that Runner is compared with, in their own environment. Uses the package
+index, once.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _INSTALL_WITHIN_S = 300
 
 
 class Peers:
-    """Peers in `folder`, installed there when first asked for. Without them their
-    columns stay empty.
+    """Peers in `folder`, installed there at first use. Without them, their columns stay
+    empty.
     """
 
     def __init__(self, folder: Path, *, is_wanted: bool = True) -> None:
@@ -26,8 +26,8 @@ class Peers:
 
     @cached_property
     def python(self) -> Path | None:
-        """The interpreter of the peers' environment; None if they cannot be had, and
-        `trouble` says why.
+        """The interpreter of the peers' environment; None if they cannot be installed,
+        and `trouble` says why.
         """
         python = self._folder / "bin" / "python"
         if not self._is_wanted:

@@ -1,4 +1,4 @@
-"""Ten thousand files: validated, read at a start, and one of them edited."""
+"""Ten thousand files: validating them, reading them at a start, and an edit of one."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _CRONSTABLE_ENTRY = (
 
 
 def measure_validate(setting: Setting) -> Result:
-    """Measure `runner validate` on so many files as `size` says, beside cronstable, a
-    bare YAML parser, and that parser with the library that validates.
+    """Measure `runner validate` on `size` files, compared with cronstable, a bare YAML
+    parser, and that parser with the validating library.
     """
     service = Service(setting.folder)
     service.write_idle(setting.size)
@@ -70,8 +70,8 @@ def measure_validate(setting: Setting) -> Result:
 
 
 def measure_next(setting: Setting) -> Result:
-    """Measure `runner next` on so many files as `size` says: read from nothing, and
-    where a store knows them.
+    """Measure `runner next` on `size` files: without a store, and with a store that
+    knows them.
     """
     service = Service(setting.folder)
     service.write_idle(setting.size)
@@ -105,9 +105,7 @@ def measure_next(setting: Setting) -> Result:
 
 
 def measure_edit(setting: Setting) -> Result:
-    """Measure from an edit's end of writing to the record of the reload, among so many
-    files as `size` says.
-    """
+    """Measure from the end of an edit to the record of its reload, with `size` files."""
     service = Service(setting.folder)
     service.write_idle(setting.size)
     with service.running() as process:
@@ -134,10 +132,11 @@ def measure_edit(setting: Setting) -> Result:
 
 
 def measure_start(setting: Setting) -> Result:
-    """Measure from exec to the first execution's start with so many requests as `size`
-    says, and a second time.
+    """Measure from exec to the start of the first execution with `size` requests, for
+    two starts.
 
-    Each start finds one new file, which runs immediately: its start is the first possible fire.
+    Each start finds one new `run_immediately` file, whose start is the first possible
+    fire.
     """
     services: list[Service] = []
 
@@ -170,8 +169,8 @@ def measure_start(setting: Setting) -> Result:
 
 
 def _live_after_s(service: Service, process: subprocess.Popen[bytes], number: int) -> float:
-    """Edit one file in place and return when its reload was recorded, and nothing else
-    was changed by it.
+    """Edit one file in place; return the seconds until its reload was recorded, without
+    any other change.
     """
     path = service.jobs / f"idle-{number:06}.yaml"
     before = service.log.stat().st_size
@@ -198,7 +197,9 @@ def _stat_s(folder: Path) -> float:
 
 
 def _first_fire_s(service: Service, name: str) -> float:
-    """Start a runner on one more request, to run immediately; return when that started."""
+    """Start a runner with one more `run_immediately` request; return the seconds until
+    its start.
+    """
     service.write(name, "process: {command: [/bin/true]}\ntiming: run_immediately\n")
     begun_s = time.time()
     with service.running() as process:

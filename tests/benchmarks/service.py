@@ -1,6 +1,4 @@
-"""A real `runner start` in a folder of its own, and what can be seen of it from
-outside. Starts and ends processes.
-"""
+"""A real `runner start` in its own folder, observed from outside. Starts and ends processes."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ _END_WITHIN_S = 60
 
 
 class Service:
-    """A jobs folder with its state. Nothing is written beside `folder`."""
+    """A jobs folder with its state. Nothing outside `folder` is written."""
 
     def __init__(self, folder: Path) -> None:
         self.jobs = folder / "jobs.d"
@@ -40,13 +38,15 @@ class Service:
         self._console = folder / "console"
 
     def write(self, name: str, text: str) -> None:
-        """Write a request file whole, by rename."""
+        """Write a request file atomically, by rename."""
         new = self.jobs / f".{name}.new"
         new.write_text(text)
         new.rename(self.jobs / f"{name}.yaml")
 
     def write_idle(self, count: int) -> None:
-        """Write so many daily requests, spread over the twelve hours of which now is farthest."""
+        """Write that many daily requests, spread over the twelve hours that are
+        farthest from now.
+        """
         begin = time.gmtime().tm_hour * 60 + 6 * 60
         for number in range(count):
             hour, minute = divmod((begin + number % (12 * 60)) % (24 * 60), 60)
@@ -54,7 +54,9 @@ class Service:
 
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a runner; it has said that it works. Afterwards it has ended."""
+        """Run a runner inside the block; it is ready at the beginning and has ended
+        afterwards.
+        """
         before = self.log.stat().st_size if self.log.exists() else 0
         with self._console.open("ab") as console:
             process = subprocess.Popen(
@@ -80,8 +82,9 @@ class Service:
         within_s: float,
         every_s: float = _LOOK_EVERY_S,
     ) -> Found:
-        """Return what `found` finds once it is true; looks `every_s`. Raises
-        TimeoutError, ChildProcessError.
+        """Return the first true result of `found`, called `every_s`.
+
+        Raises TimeoutError, ChildProcessError.
         """
         until_s = time.monotonic() + within_s
         while not (value := found()):
@@ -95,7 +98,7 @@ class Service:
         return value
 
     def records(self, event: str, *, since: int = 0) -> list[Record]:
-        """Return the records of an event from a place of the log on. Only lines that
+        """Return the records of an event from a position of the log on. Only lines that
         name it are parsed.
         """
         if not self.log.exists() or self.log.stat().st_size <= since:
@@ -120,7 +123,7 @@ def daily(at: str) -> str:
 
 
 def end(process: subprocess.Popen[Any]) -> None:
-    """End a process of ours, politely first."""
+    """End a process of the benchmark: SIGTERM, then SIGKILL."""
     process.terminate()
     try:
         process.wait(timeout=_END_WITHIN_S)
@@ -135,7 +138,7 @@ def epoch_s(text: str) -> float:
 
 
 def wall_s(arguments: Sequence[str | Path], *, environment: dict[str, str] | None = None) -> float:
-    """Run a command to its good end and return how long that took. Raises CalledProcessError."""
+    """Run a command and return how long it took. Raises CalledProcessError if it fails."""
     begun_s = time.perf_counter()
     subprocess.run(
         arguments,

@@ -1,4 +1,4 @@
-"""What was found, for people and for programs. Pure."""
+"""The results, for people and for programs. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ _HEADER = ("", "median", "lowest", "highest", "the first is")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A benchmark with what it found; `trouble` where it could not be measured. `load`
-    is the machine's, before and after, over one minute. `before` is what an earlier
-    commit's benchmark found right afterwards, if one was asked for and has it.
+    """A benchmark with its result; `trouble` if it could not be measured.
+
+    `load` is the machine's one-minute load before and after. `before` is the result of
+    an earlier commit's benchmark, measured right afterwards, if requested and
+    available.
     """
 
     name: str
@@ -29,14 +31,14 @@ class Row:
 
 
 def as_text(machine: Mapping[str, Any], rows: Iterable[Row]) -> str:
-    """Return the table of tests/README.md, "Cost", with what stands beside each figure."""
+    """Return the table of tests/README.md, "Cost", with the compared figures."""
     about = [f"{name}: {_flat(value)}" for name, value in machine.items()]
     return "\n".join([*about, "", *(line for row in rows for line in (*_lines(row), ""))])
 
 
 def as_json(machine: Mapping[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
-    """Return all of it as JSON has it; the figures of each series are computed, and its
-    values are there too.
+    """Return the results as JSON data: the values of each series and the figures
+    computed from them.
     """
     return {"machine": dict(machine), "benchmarks": [_row_json(row) for row in rows]}
 
@@ -68,7 +70,7 @@ def _cells(result: Result) -> list[tuple[str, ...]]:
 
 
 def _ratio(result: Result, series: Series) -> float | None:
-    """Return how many times our first median is of another's; None for our own."""
+    """Return the ratio of Runner's first median to another's; None for Runner's own."""
     is_comparable = series in result.beside and series.median
     return result.ours[0].median / series.median if is_comparable else None
 

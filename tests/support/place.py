@@ -54,7 +54,7 @@ def wait_until(
 
 @contextmanager
 def child(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Run a Python script in a process of its own, and kill it at the end."""
+    """Run a Python script in a new process, and kill it at the end."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -199,7 +199,7 @@ class Place:
             os.close(own)
 
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a command that runs beside the test; `end_of` waits for it."""
+        """Start a command in the background; `end_of` waits for it."""
         process = subprocess.Popen(
             [sys.executable, "-m", "runner", *arguments],
             env=self.environment,

@@ -1,5 +1,5 @@
-"""A request as planning sees it, and its state after a runner has seen it. The process
-does not matter.
+"""A request as planning sees it, and its state after a runner has seen it. Its process
+is irrelevant.
 """
 
 from __future__ import annotations

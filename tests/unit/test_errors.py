@@ -1,4 +1,4 @@
-"""Errors as people meet them."""
+"""Errors as users see them."""
 
 from __future__ import annotations
 

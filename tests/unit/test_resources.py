@@ -35,7 +35,7 @@ def test_an_unknown_schema_is_refused_with_the_known_names() -> None:
         resources.schema_text("nothing")
 
 
-def test_the_examples_are_the_repository_s_own_jobs_folder() -> None:
+def test_the_examples_are_the_repositorys_own_jobs_folder() -> None:
     assert resources.examples_folder().samefile(ROOT / "jobs.d")
 
 

@@ -29,7 +29,7 @@ def service() -> dict[str, list[str]]:
     return settings
 
 
-def test_the_runner_speaks_for_itself_and_its_processes_are_left_to_it() -> None:
+def test_only_the_runner_notifies_systemd_and_systemd_leaves_its_processes_alone() -> None:
     reported = service()
     assert reported["Type"] == ["notify"] and reported["NotifyAccess"] == ["main"]
     assert reported["KillMode"] == ["process"], (
@@ -40,7 +40,7 @@ def test_the_runner_speaks_for_itself_and_its_processes_are_left_to_it() -> None
     assert all(len(values) == 1 for values in reported.values())
 
 
-def test_there_is_time_for_an_orderly_stop() -> None:
+def test_the_stop_timeout_leaves_time_for_an_orderly_stop() -> None:
     (start,) = service()["ExecStart"]
     drain_s = parse_duration(start.partition("--drain ")[2].split()[0]).total_seconds()
     grace_s = 10.0  # stop_grace where a request says nothing

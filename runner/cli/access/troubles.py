@@ -45,7 +45,7 @@ def why_nothing_fires(places: Places, loaded: Loaded) -> str | None:
 
 
 def report_trouble(places: Places, loaded: Loaded) -> None:
-    """Report on stderr that nothing fires, so that nobody trusts the next fires that follow."""
+    """Report on stderr that nothing fires, which makes the listed next fires unreliable."""
     if (trouble := why_nothing_fires(places, loaded)) is not None:
         echo(f"nothing fires: {trouble}", err=True)
 

@@ -223,7 +223,7 @@ class _Interruptions:
 def _is_on_its_way(execution: str, places: Places) -> bool:
     """Return whether the store still holds an execution.
 
-    Raises NoRunnerError if the runner died, so that nobody would see the end.
+    Raises NoRunnerError if the runner died: it would never report the end.
     """
     with closing(read_store(places.state)) as reader:
         is_there = reader.is_on_its_way(execution)

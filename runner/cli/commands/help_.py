@@ -81,7 +81,7 @@ def _command_help(context: click.Context, name: str) -> str:
 
 
 def _show(text: str) -> None:
-    """Print a text; in a pager if both sides of the conversation are terminals."""
+    """Print a text; in a pager if stdin and stdout are terminals."""
     if sys.stdin.isatty() and sys.stdout.isatty():
         click.echo_via_pager(text, color=False)
     else:

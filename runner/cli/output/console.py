@@ -150,7 +150,7 @@ class Console:
         return f"{local.isoformat(sep=' ', timespec='seconds')}  {level:7}  {text}"
 
     def _notice(self, count: int, *, is_file: bool) -> str:
-        """Return the line that stands for lines which nobody could be shown."""
+        """Return the line that says how many lines are missing, and why."""
         lines = "1 line is" if count == 1 else f"{count} lines are"
         why = "writing failed or took too long" if is_file else "the console was not being read"
         now, text = datetime.now(UTC), f"{lines} missing here: {why}"

@@ -138,7 +138,7 @@ def _line_of_output(record: Mapping[str, Any]) -> str:
 def _first_line(record: Mapping[str, Any]) -> str:
     """Return the first non-blank line of an output.
 
-    The record holds only the end of a long output; its begin is read from the output
+    The record holds only the end of a long output; its beginning is read from the output
     file.
     """
     text = record["output_tail"] or ""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from threading import Condition, Thread
 
 MOST_CHARACTERS = 2**20
-"""How much may wait for the reader. When more comes, lines are dropped and counted."""
+"""Maximum number of waiting characters; further lines are dropped and counted."""
 LINES_AT_ONCE = 32
 """How many lines one write contains."""
 PATIENCE_S = 2.0

@@ -61,7 +61,7 @@ def test_a_log_that_does_not_exist_has_no_records(path: Path) -> None:
     assert find_execution(path, "e1") == []
 
 
-def test_a_log_that_cannot_be_read_is_an_error_in_words(path: Path) -> None:
+def test_an_unreadable_log_is_an_error_with_the_reason(path: Path) -> None:
     path.mkdir()
     with pytest.raises(
         RunnerError, match=r"monitor\.jsonl cannot be read: it is a folder, not a file"

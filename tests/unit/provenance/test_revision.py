@@ -1,4 +1,4 @@
-"""Compared with git itself: in any state of a repository, both name the same commit."""
+"""In any state of a repository, Runner and git name the same commit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SETTINGS = (
 
 
 def git_environment() -> dict[str, str]:
-    """Return the environment with git settings of our own instead of the inherited ones."""
+    """Return an environment with the test's own git settings."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     environment["GIT_CONFIG_COUNT"] = str(len(SETTINGS))
@@ -123,7 +123,7 @@ def test_a_cycle_of_symbolic_refs_is_no_commit(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_linked_work_tree_has_a_head_of_its_own_and_shares_the_branches(
+def test_a_linked_work_tree_has_its_own_head_and_shares_the_branches(
     repository: Path, packed: bool
 ) -> None:
     linked = repository.parent / "linked"
@@ -167,7 +167,7 @@ def test_without_a_repository_or_without_a_commit_there_is_none(tmp_path: Path) 
     assert commit_of(tmp_path) is None
 
 
-def test_an_empty_git_folder_is_passed_over_as_git_does(repository: Path) -> None:
+def test_an_empty_git_folder_is_ignored_as_by_git(repository: Path) -> None:
     (repository / "jobs.d" / ".git").mkdir()
     assert_as_git_says(repository / "jobs.d")
 
@@ -189,7 +189,7 @@ def test_a_pipe_in_place_of_a_file_does_not_block(repository: Path) -> None:
 @pytest.mark.parametrize(
     "kind", ["huge", "pipe", "endless device", "link to itself", "folder", "socket"]
 )
-def test_nothing_in_the_place_of_a_file_of_git_blocks_or_takes_memory(
+def test_special_files_in_place_of_gits_files_neither_block_nor_take_memory(
     repository: Path, name: str, kind: str
 ) -> None:
     path = repository / ".git" / name if name != ".git" else repository / ".git"
@@ -230,7 +230,7 @@ def bytes_read() -> int:
     return int(re.findall(r"rchar: ([0-9]+)", Path("/proc/self/io").read_text())[0])
 
 
-def test_a_large_packed_refs_is_read_once_as_long_as_it_does_not_change(repository: Path) -> None:
+def test_a_large_packed_refs_is_read_again_only_after_a_change(repository: Path) -> None:
     git(repository, "pack-refs", "--all")
     packed = repository / ".git/packed-refs"
     head = git(repository, "rev-parse", "HEAD")
@@ -255,7 +255,7 @@ def test_a_large_packed_refs_is_read_once_as_long_as_it_does_not_change(reposito
 )
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(before=0, ref="refs/heads/main")
-def test_a_packed_ref_is_found_wherever_the_pieces_of_the_file_end(
+def test_a_packed_ref_is_found_across_the_chunks_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, ref: str
 ) -> None:
     monkeypatch.setattr("runner.provenance.commits._CHUNK", 97)
@@ -284,7 +284,7 @@ DAMAGE = st.binary(max_size=80) | st.sampled_from(
     max_examples=150,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_no_content_of_gits_files_raises_or_passes_for_a_commit(
+def test_invalid_content_of_gits_files_is_no_commit_and_raises_nothing(
     tmp_path: Path, content: bytes, place: str
 ) -> None:
     shutil.rmtree(tmp_path / "folder", ignore_errors=True)
@@ -318,7 +318,7 @@ def test_a_lock_is_seen_while_git_commits_and_gone_afterwards(repository: Path) 
     assert_as_git_says(repository)
 
 
-def test_the_lock_of_another_work_tree_is_none_of_ours(repository: Path) -> None:
+def test_the_lock_of_another_work_tree_does_not_count(repository: Path) -> None:
     linked = repository.parent / "linked"
     git(repository, "worktree", "add", "-q", str(linked))
     (Path(git(linked, "rev-parse", "--absolute-git-dir")) / "index.lock").touch()
@@ -326,7 +326,7 @@ def test_the_lock_of_another_work_tree_is_none_of_ours(repository: Path) -> None
     assert not is_being_changed(repository)
 
 
-def test_the_lock_is_seen_while_the_folder_itself_is_away(repository: Path) -> None:
+def test_the_lock_is_seen_while_the_folder_is_missing(repository: Path) -> None:
     (repository / ".git/index.lock").touch()
     shutil.rmtree(repository / "jobs.d")
     assert is_being_changed(repository / "jobs.d")
@@ -372,7 +372,7 @@ def test_a_folder_is_dirty_from_its_first_change_to_the_commit_of_the_last(
         ("jobs.d/_draft.yaml", False), ("jobs.d/ignored.yaml", False), ("beside.yaml", False),
     ],
 )  # fmt: skip
-def test_what_git_does_not_know_counts_if_it_would_be_read(
+def test_an_untracked_file_counts_if_the_runner_would_read_it(
     repository: Path, name: str, dirty: bool
 ) -> None:
     (repository / ".git/info").mkdir(exist_ok=True)
@@ -382,7 +382,7 @@ def test_what_git_does_not_know_counts_if_it_would_be_read(
     assert is_dirty(repository / "jobs.d") is dirty
 
 
-def test_a_change_beside_the_folder_is_none_of_it_but_a_file_of_it_need_be_no_request(
+def test_a_change_outside_the_folder_does_not_count_and_any_tracked_file_inside_does(
     repository: Path,
 ) -> None:
     (repository / "README").write_text("a")
@@ -394,7 +394,7 @@ def test_a_change_beside_the_folder_is_none_of_it_but_a_file_of_it_need_be_no_re
     assert is_dirty(repository / "jobs.d")
 
 
-def test_git_runs_nothing_that_the_repository_names_and_leaves_its_index_alone(
+def test_git_runs_no_program_of_the_repository_and_leaves_its_index_alone(
     repository: Path,
 ) -> None:
     trap, ran = repository / "trap", repository / "ran"
@@ -425,7 +425,7 @@ def test_a_runner_that_a_hook_of_another_repository_starts_is_not_misled(reposit
     )
 
 
-def test_the_environment_s_word_goes_before_git_and_an_empty_one_is_none(repository: Path) -> None:
+def test_runner_revision_takes_precedence_over_git_unless_it_is_empty(repository: Path) -> None:
     (repository / "jobs.d/a.yaml").write_text("second")
     assert revision(repository / "jobs.d", RUNNER_REVISION=" release-7\n") == "release-7"
     assert (revision(repository / "jobs.d", RUNNER_REVISION="") or "").endswith("-dirty")
@@ -434,7 +434,7 @@ def test_the_environment_s_word_goes_before_git_and_an_empty_one_is_none(reposit
 @pytest.mark.parametrize(
     ("name", "found"), [("a" * 40, "a" * 40), ("rev-" + "b" * 64, "b" * 64), ("c" * 39, None)]
 )
-def test_without_a_repository_the_name_that_git_sync_gives_the_folder_counts(
+def test_without_a_repository_the_name_of_a_git_sync_folder_is_the_revision(
     tmp_path: Path, name: str, found: str | None
 ) -> None:
     jobs = tmp_path / ".worktrees" / name / "jobs.d"
@@ -444,7 +444,7 @@ def test_without_a_repository_the_name_that_git_sync_gives_the_folder_counts(
     assert revision(link) == found
 
 
-def test_without_git_the_commit_is_known_and_its_mark_is_not(repository: Path) -> None:
+def test_without_git_the_commit_is_known_without_its_dirty_mark(repository: Path) -> None:
     (repository / "jobs.d/a.yaml").write_text("second")
     head = git(repository, "rev-parse", "HEAD")
     provenance = Provenance(repository / "jobs.d", {"PATH": "/nowhere"})
@@ -453,7 +453,7 @@ def test_without_git_the_commit_is_known_and_its_mark_is_not(repository: Path) -
     assert provenance.revision() == head
 
 
-def test_the_mark_is_of_the_commit_that_git_compared_with(repository: Path) -> None:
+def test_the_dirty_mark_counts_only_for_the_commit_that_git_compared_with(repository: Path) -> None:
     (repository / "jobs.d/a.yaml").write_text("second")
     provenance = Provenance(repository / "jobs.d", git_environment())
     provenance.ask()
@@ -462,7 +462,7 @@ def test_the_mark_is_of_the_commit_that_git_compared_with(repository: Path) -> N
     assert provenance.revision() == git(repository, "rev-parse", "HEAD")
 
 
-def test_git_runs_in_our_session_and_in_a_process_group_of_its_own(
+def test_git_runs_in_the_runners_session_and_its_own_process_group(
     repository: Path, tmp_path: Path
 ) -> None:
     tools = tmp_path / "tools"
@@ -476,7 +476,7 @@ def test_git_runs_in_our_session_and_in_a_process_group_of_its_own(
 
 
 def children() -> set[str]:
-    """Return the pids of our children, zombies included."""
+    """Return the pids of this process's children, zombies included."""
     found = set()
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has just ended
@@ -486,7 +486,7 @@ def children() -> set[str]:
     return found
 
 
-def test_a_look_that_is_asked_for_anew_or_given_up_leaves_no_process(repository: Path) -> None:
+def test_an_abandoned_or_repeated_comparison_leaves_no_process(repository: Path) -> None:
     before = children()  # of tests that ran in this process before
     provenance = Provenance(repository / "jobs.d", git_environment())
     for _ in range(3):

@@ -319,7 +319,7 @@ EXAMPLES, SEED = (
 
 @pytest.mark.campaign
 @pytest.mark.timeout(0)
-def test_any_damage_to_the_syntax_is_read_or_told_at_length() -> None:
+def test_campaign_any_damage_to_the_syntax_is_read_or_reported() -> None:
     check_mutations(EXAMPLES, SEED)
 
 
@@ -327,7 +327,7 @@ def test_any_damage_to_the_syntax_is_read_or_told_at_length() -> None:
 @pytest.mark.timeout(0)
 @settings(max_examples=EXAMPLES, database=None)
 @given(st.binary(max_size=2000) | st.text(alphabet=ASCII_SOUP, max_size=400).map(str.encode))
-def test_any_bytes_are_read_or_told_at_length(raw: bytes) -> None:
+def test_campaign_any_bytes_are_read_or_reported(raw: bytes) -> None:
     check(raw)
 
 

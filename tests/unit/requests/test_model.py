@@ -364,7 +364,7 @@ def test_a_minimal_definition_can_be_built() -> None:
     assert request_from_definition(definition(), default_zone="UTC").name == "a"
 
 
-def test_a_key_beside_a_reference_is_refused_and_not_ignored() -> None:
+def test_a_key_beside_a_reference_is_refused() -> None:
     (problem,) = load("process: {request: other, timeout: 5m}").problems
     assert (problem.path, problem.message) == (
         "process.timeout",

@@ -63,7 +63,7 @@ def test_an_error_is_reported_at_its_position(text: bytes, problem: str) -> None
     assert problem in "\n".join(map(str, found))
 
 
-def test_it_lies_beside_the_jobs_folder(tmp_path: Path) -> None:
+def test_the_settings_file_is_beside_the_jobs_folder(tmp_path: Path) -> None:
     assert settings_beside(tmp_path / "jobs.d") == FileSettings()
     (tmp_path / "runner.yaml").write_text("max_running: none\nx: 1")
     with pytest.raises(UsageError, match=r"(?s)runner.yaml:1:14: .*runner.yaml:2:1: "):

@@ -86,7 +86,7 @@ def test_a_reload_carries_the_time_of_the_clock_that_systemd_reads(manager: Mana
 
 
 @pytest.mark.parametrize("pid", ["", str(os.getpid())], ids=["any process", "this process"])
-def test_only_turns_feed_the_watchdog_at_half_its_interval(manager: Manager, pid: str) -> None:
+def test_turns_notify_the_watchdog_at_half_its_interval(manager: Manager, pid: str) -> None:
     notifier, clock = notifier_of(manager, WATCHDOG_USEC="4000000", WATCHDOG_PID=pid)
     heard_s = []
     for tenth in range(100):

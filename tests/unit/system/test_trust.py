@@ -61,7 +61,7 @@ def test_a_sticky_folder_may_be_world_writable_only_on_the_way(place: Path) -> N
     assert ROOT.objection(place) is not None
 
 
-def test_only_root_s_group_may_write_and_on_the_way_only_the_strict_rule_objects(
+def test_a_group_writable_file_is_refused_and_a_folder_on_the_way_only_by_the_strict_rule(
     place: Path,
 ) -> None:
     place.chmod(0o664)

@@ -71,12 +71,12 @@ def _closed(name: str, open_names: list[str]) -> frozenset[str]:
     return cycle
 
 
-def way_between(start: str, goal: str, targets: Targets, within: frozenset[str]) -> list[str]:
+def path_between(start: str, goal: str, targets: Targets, within: frozenset[str]) -> list[str]:
     """Return a shortest path between two names of a cycle, both ends included.
 
     Breadth first: `ways` grows while the loop walks it.
 
-    >>> way_between("a", "c", {"a": ["b", "c"], "b": ["c"], "c": ["a"]}, frozenset("abc"))
+    >>> path_between("a", "c", {"a": ["b", "c"], "b": ["c"], "c": ["a"]}, frozenset("abc"))
     ['a', 'c']
     """
     ways = [[start]]

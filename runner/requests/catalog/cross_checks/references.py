@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import Problem
 from runner.requests.building.mentions import FORMERLY, ON_FAILURE
-from runner.requests.catalog.cross_checks.cycles import cycles_in, way_between
+from runner.requests.catalog.cross_checks.cycles import cycles_in, path_between
 from runner.requests.catalog.cross_checks.groups import GroupChecks
 from runner.requests.findings import Spot, nearest, path_text
 
@@ -158,7 +158,7 @@ class _Mentioned:
 
     def _cycle(self, name: str, mention: Mention, around: frozenset[str]) -> Wrong:
         if len(around) < _LARGEST_SHOWN:
-            way = [name, *way_between(mention.name, name, self._runs, around)]
+            way = [name, *path_between(mention.name, name, self._runs, around)]
         else:
             way = [name, "…", name]
         is_member = mention.path != _REFERENCE

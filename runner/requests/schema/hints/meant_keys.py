@@ -15,7 +15,7 @@ from runner.requests.schema.hints import conversions as to
 from runner.requests.schema.hints import timing_conversions as times
 from runner.requests.schema.hints.aliases import ALIASES, Alias
 from runner.requests.schema.hints.conversions import Around, Entries
-from runner.requests.schema.hints.suggestions import written
+from runner.requests.schema.hints.suggestions import write_entries
 from runner.requests.schema.lookup import schema_at
 from runner.requests.schema.shipped import is_request, schema_of
 
@@ -45,7 +45,7 @@ def meant_by_key(path: DataPath, data: object) -> str | None:
         where = "" if top == parent else f"in {_named(top)}, "
         others = sorted(set(_used(alias, around)) - {key}, key=list(around).index)
         beside = f", in place of {_joined(key, *others)}" if others else ""
-        if suggestion := written(text):
+        if suggestion := write_entries(text):
             note = f"; {NOTES[alias.key]}" if alias.key in NOTES else ""
             return f"{where}{suggestion}{beside}{note}"
     return None if (*home, alias.key) == parent else _pointer(alias, home, value)

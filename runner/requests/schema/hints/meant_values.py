@@ -69,7 +69,7 @@ def meant_by_value(path: DataPath, data: object) -> str | None:
     if not fits(at[:-1], rest, entries):
         return None
     if isinstance(meant, Replacement) or len(path) > len(at):
-        suggestion = suggestions.written(entries)
+        suggestion = suggestions.write_entries(entries)
     else:
         suggestion = suggestions.write(meant)
     return f"{suggestion}; {NOTES[key]}" if suggestion and key in NOTES else suggestion

@@ -64,10 +64,10 @@ def write(value: object) -> str | None:
     return f"write {text}" if len(text) <= _LONGEST and text.isprintable() else None
 
 
-def written(entries: Mapping[str, Any]) -> str | None:
+def write_entries(entries: Mapping[str, Any]) -> str | None:
     """Suggest entries of a mapping if they are short enough to read.
 
-    >>> written({"frequency": "minutely", "interval": 5})
+    >>> write_entries({"frequency": "minutely", "interval": 5})
     'write frequency: minutely, interval: 5'
     """
     suggestion = write(dict(entries))
@@ -176,7 +176,7 @@ def command(text: str) -> str | None:
     ('write [python3, post.py, --all]', 'write shell: a | b')
     """
     words = words_of(text)
-    return write(words) if words else written({"shell": text})
+    return write(words) if words else write_entries({"shell": text})
 
 
 def mapping(text: str, schema: Mapping[str, Any]) -> str | None:

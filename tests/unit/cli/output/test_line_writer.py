@@ -56,7 +56,7 @@ def unread_pipe() -> Iterator[Pipe]:
                 os.close(descriptor)
 
 
-def test_lines_are_written_in_their_order_many_at_once() -> None:
+def test_lines_are_written_in_order_many_at_once() -> None:
     writes: list[str] = []
     writer = writer_to(writes.append)
     for number in range(1000):
@@ -66,7 +66,7 @@ def test_lines_are_written_in_their_order_many_at_once() -> None:
     assert all(text.count("\n") < line_writer.LINES_AT_ONCE for text in writes)
 
 
-def test_nobody_waits_for_a_pipe_that_nobody_reads_and_the_dropped_lines_are_counted() -> None:
+def test_adding_to_an_unread_pipe_never_waits_and_dropped_lines_are_counted() -> None:
     with unread_pipe() as pipe:
         for number in range(1000):
             pipe.writer.add(f"{number} {LONG}")
@@ -100,7 +100,7 @@ def test_the_end_of_the_reader_is_no_error() -> None:
         assert pipe.writer.close()
 
 
-def test_a_pipe_that_somebody_made_non_blocking_loses_no_line() -> None:
+def test_a_pipe_that_another_program_made_non_blocking_loses_no_line() -> None:
     with unread_pipe() as pipe:
         os.set_blocking(pipe.write_end, False)
         for number in range(90):
@@ -111,7 +111,7 @@ def test_a_pipe_that_somebody_made_non_blocking_loses_no_line() -> None:
         pipe.writer.close()
 
 
-def test_failing_writes_are_reported_once_and_what_they_cost_stands_before_the_next_line() -> None:
+def test_failing_writes_are_reported_once_and_the_lost_lines_before_the_next_one() -> None:
     reports: list[OSError | None] = []
     written: list[str] = []
     is_full = True

@@ -108,7 +108,7 @@ def test_a_fire_that_had_its_verdict_is_neither_caught_up_nor_recorded_again() -
         )
 
 
-def test_after_a_day_of_running_a_fire_ahead_is_an_ordinary_one_again() -> None:
+def test_after_a_day_of_running_a_fire_ahead_is_handled_as_usual() -> None:
     state = settle(AT_TWO, seen(AT_TWO), NOON + 5 * DAY).state
     moved = stepped_back(AT_TWO, state, NOON)
     assert settle(AT_TWO, moved, NOON + 3 * HOUR).miss is None
@@ -217,7 +217,7 @@ def test_a_step_back_does_not_revive_a_request_that_ran_to_its_end() -> None:
         assert register(request, state, NOON).change is None
 
 
-def test_a_later_finish_revives_what_was_complete_before_the_clock_went_back() -> None:
+def test_a_later_finish_reopens_a_request_that_was_complete_before_the_step_back() -> None:
     over = request_of(schedule_of(frequency="hourly", finish="2026-03-01 14:00"))
     longer = request_of(schedule_of(frequency="hourly", finish="2026-03-01 20:00"))
     state = ran_on_time(over, seen(over), until=NOON + 5 * HOUR)
@@ -474,7 +474,7 @@ def test_no_claimed_instant_fires_twice_and_every_due_fire_has_a_verdict(life: L
 @pytest.mark.campaign
 @settings(max_examples=5_000)
 @given(lives())
-def test_no_claimed_instant_fires_twice_and_every_due_fire_has_a_verdict_at_length(
+def test_campaign_no_claimed_instant_fires_twice_and_every_due_fire_has_a_verdict(
     life: Life,
 ) -> None:
     life.check()

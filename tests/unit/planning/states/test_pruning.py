@@ -1,4 +1,4 @@
-"""Removed requests are forgotten after 90 days, unless something still refers to them."""
+"""Removed requests are pruned after 90 days, unless something still refers to them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def names(place: World, *, in_use: frozenset[str] = frozenset()) -> list[str]:
     return sorted(prunable(place.registry.states, place.registry.requests, place.at, in_use=in_use))
 
 
-def test_a_removed_request_is_forgotten_after_90_days_and_then_is_a_new_one(place: World) -> None:
+def test_a_removed_request_is_pruned_after_90_days_and_is_new_if_it_returns(place: World) -> None:
     place.remove("goes")
     place.reload()
     place.at += KEPT - timedelta(microseconds=1)
@@ -64,7 +64,7 @@ def test_a_state_that_an_execution_needs_is_kept(place: World) -> None:
     assert names(place, in_use=frozenset({"goes"})) == []
 
 
-def test_a_former_name_is_kept_as_long_as_the_state_that_was_handed_on(place: World) -> None:
+def test_a_former_name_is_kept_as_long_as_the_state_that_continues_it(place: World) -> None:
     place.remove("goes")
     place.write("heir", {**ONCE, "formerly": "goes"})
     place.reload()

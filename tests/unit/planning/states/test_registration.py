@@ -166,7 +166,7 @@ def test_a_restart_between_registering_and_claiming_does_not_lose_it() -> None:
 
 
 @pytest.mark.parametrize("back", [HOUR, -HOUR])
-def test_one_that_was_unscheduled_before_it_ran_runs_when_it_is_scheduled_whatever_the_clock_did(
+def test_a_run_immediately_unscheduled_before_it_ran_runs_once_it_is_scheduled(
     back: timedelta,
 ) -> None:
     waiting = seen(replace(AT_ONCE, scheduled=False))
@@ -174,7 +174,7 @@ def test_one_that_was_unscheduled_before_it_ran_runs_when_it_is_scheduled_whatev
     assert settle(AT_ONCE, state, NOON + back).claims == (NOON + back,)
 
 
-def test_one_that_is_unscheduled_and_scheduled_after_it_ran_stays_complete() -> None:
+def test_a_run_immediately_unscheduled_and_scheduled_after_it_ran_stays_complete() -> None:
     state = unschedule(ran(AT_ONCE), NOON + HOUR, by="ann").state
     assert state.status is UNSCHEDULED
     registration = schedule(AT_ONCE, state, NOON + 2 * HOUR, by="ann")
@@ -280,7 +280,7 @@ def test_a_later_finish_revives_a_complete_request_from_now_on() -> None:
     assert (settlement.claims, settlement.miss) == ((NOON + 6 * HOUR,), None)
 
 
-def test_a_later_finish_that_has_passed_too_revives_nothing() -> None:
+def test_a_later_finish_that_has_passed_changes_nothing() -> None:
     over = request_of(schedule_of(frequency="hourly", finish="2026-03-01 13:00"))
     state = settle(over, seen(over), NOON + HOUR).state
     longer = request_of(schedule_of(frequency="hourly", finish="2026-03-01 15:00"))
@@ -337,7 +337,7 @@ def test_removing_a_file_unschedules_its_request_and_keeps_its_state(
     assert settle(request_, registration.state, NOON + 9 * DAY).claims == ()
 
 
-def test_a_file_that_returns_is_scheduled_and_does_not_fire_what_fell_between() -> None:
+def test_a_file_that_returns_is_scheduled_without_the_fires_of_its_absence() -> None:
     request = request_of(schedule_of(Misfire.FIRE_ALL, frequency="hourly"))
     registration = register(request, remove(seen(request), NOON).state, NOON + 150 * MINUTE)
     assert (registration.state.status, registration.change) == (SCHEDULED, Change.SCHEDULED)

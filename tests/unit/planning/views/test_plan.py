@@ -253,7 +253,7 @@ RENAMED = [
 @example(ABANDONED)
 @example(RENAMED)
 @given(st.lists(commits, min_size=1, max_size=4))
-def test_what_plan_says_is_what_happens(history: list[Any]) -> None:
+def test_the_runner_does_what_plan_says(history: list[Any]) -> None:
     check_history(history)
 
 
@@ -261,7 +261,7 @@ def test_what_plan_says_is_what_happens(history: list[Any]) -> None:
 @pytest.mark.timeout(1200)
 @settings(max_examples=4000)
 @given(st.lists(commits, min_size=1, max_size=8))
-def test_what_plan_says_is_what_happens_at_length(history: list[Any]) -> None:
+def test_campaign_the_runner_does_what_plan_says(history: list[Any]) -> None:
     check_history(history)
 
 

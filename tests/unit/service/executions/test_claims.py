@@ -91,7 +91,7 @@ def test_newcomers_wait_while_others_use_up_max_running() -> None:
     assert place.phases() == {"b": ["starting"], "c": ["starting"]}
 
 
-def test_what_waits_for_room_goes_before_a_newcomer() -> None:
+def test_an_execution_that_waits_for_max_running_goes_before_a_newcomer() -> None:
     place = world(request("a"), request("b"), request("c"), max_running=1)
     place.claim("a", "b")
     place.in_progress.leave(place.running("a").id)
@@ -135,7 +135,7 @@ def test_a_program_that_serves_one_command_leaves_inherited_executions_waiting()
     assert place.phases() == {"a": ["starting"]}
 
 
-def test_what_follows_an_inherited_execution_is_inherited_too() -> None:
+def test_follow_ups_of_an_inherited_execution_are_inherited() -> None:
     place = world(request("a", retry=Retry(attempts=2, delay=timedelta())))
     (claimed,) = place.claim("a")
     place.in_progress.leave(claimed.id)
@@ -145,7 +145,7 @@ def test_what_follows_an_inherited_execution_is_inherited_too() -> None:
     assert (again.claim.attempt, again.is_inherited) == (2, True)
 
 
-def test_a_stop_ends_what_waits_at_once_and_keeps_who_asked() -> None:
+def test_a_stop_ends_a_waiting_execution_at_once_and_records_who_asked() -> None:
     place = world(request("a"), max_running=0)
     (waiting,) = place.claim("a")
     with place.decision() as claims:
@@ -216,7 +216,7 @@ def law_world(max_running: int | None) -> ExecutionsWorld:
 
 @settings(max_examples=60, deadline=None)
 @given(STEPS, st.sampled_from([None, 1, 3]))
-def test_whatever_is_claimed_stopped_or_ends_the_limits_hold_and_nothing_is_lost(
+def test_after_any_claims_stops_and_ends_the_limits_hold_and_no_execution_is_lost(
     steps: list[tuple[str, object]], max_running: int | None
 ) -> None:
     place, claimed = law_world(max_running), 0

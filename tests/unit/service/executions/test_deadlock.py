@@ -1,4 +1,4 @@
-"""An execution that would wait for a group around itself is found, and no other."""
+"""A member that would wait for a group around itself is refused; any other one waits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def crossed() -> ExecutionsWorld:
     )
 
 
-def test_an_execution_outside_any_group_waits_for_nothing_of_its_own() -> None:
+def test_an_execution_outside_any_group_cannot_deadlock() -> None:
     place = world(request("a", **QUEUE))
     place.claim("a", "a")
     (waiting,) = (each for each in place.in_progress if each.phase is Phase.WAITING)
@@ -55,7 +55,7 @@ def test_a_member_that_needs_a_guard_held_elsewhere_waits_for_it() -> None:
     assert place.phases() == {"g": ["running"], "g › a": ["starting"]}
 
 
-def test_two_groups_that_need_each_others_guard_do_not_wait_for_ever() -> None:
+def test_two_groups_that_need_each_others_guard_do_not_deadlock() -> None:
     place = crossed()
     for name, target in (("a-guard", "a"), ("b-guard", "b")):
         place.requests[name] = renamed_process(place, name, target)

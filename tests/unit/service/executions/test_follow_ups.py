@@ -104,7 +104,7 @@ def test_members_run_one_after_another_and_the_group_succeeds() -> None:
     assert place.finished() == [("g", "success", None)]
 
 
-def test_a_group_goes_on_after_a_failed_member_and_is_an_error() -> None:
+def test_a_group_continues_after_a_failed_member_and_is_an_error() -> None:
     place = chain()
     place.claim("g")
     place.end("g › a", exit_code=1)
@@ -148,7 +148,7 @@ def test_a_group_whose_members_end_is_unknown_ends_as_interrupted() -> None:
     assert place.finished() == [("g", "system_restart", "runner_lost")]
 
 
-def test_a_member_that_is_not_scheduled_is_skipped_and_harms_no_group() -> None:
+def test_an_unscheduled_member_is_skipped_and_does_not_fail_its_group() -> None:
     skipped = process("x", scheduled=False)
     place = world(request("g", Group(members=(skipped, process("y")), stop_on_failure=True)))
     place.claim("g")
@@ -156,7 +156,7 @@ def test_a_member_that_is_not_scheduled_is_skipped_and_harms_no_group() -> None:
     assert place.finished() == [("x", "skipped", "unscheduled"), ("g", "success", None)]
 
 
-def test_a_group_that_contains_itself_by_now_fails_instead_of_running_for_ever() -> None:
+def test_a_group_that_has_come_to_contain_itself_fails() -> None:
     place = world(request("g", group_of("a")), request("a"))
     place.requests["a"] = request("a", group_of("g"))
     place.claim("g")

@@ -73,7 +73,7 @@ def test_a_place_is_occupied_from_the_start_of_a_process_to_its_end() -> None:
     assert table.occupied == 0
 
 
-def test_only_a_process_that_starts_is_to_be_spawned() -> None:
+def test_only_an_execution_with_a_process_is_spawned() -> None:
     table = InProgress()
     starting, running = execution(), execution(phase=Phase.RUNNING)
     for each in (starting, running, execution(phase=Phase.WAITING)):
@@ -135,7 +135,7 @@ def test_a_retry_keeps_the_guard_of_the_attempt_before_it() -> None:
     assert (table.holder(GUARD), table.queued(GUARD)) == (again, queued)
 
 
-def test_the_end_of_an_attempt_leaves_the_guard_to_the_next_one() -> None:
+def test_the_next_attempt_takes_over_the_guard() -> None:
     table = InProgress()
     first, again = (execution(is_guarded=True, attempt=attempt) for attempt in (1, 2))
     table.put(first)

@@ -63,11 +63,11 @@ def test_a_folder_that_never_falls_quiet_is_read_after_the_patience() -> None:
     assert ready_after_s(restless(*changes_s)) == PATIENCE_S
 
 
-def test_silence_proves_nothing_in_a_folder_that_is_not_watched() -> None:
+def test_a_folder_without_notifications_needs_equal_glances() -> None:
     assert ready_after_s(restless(0.0), is_watched=False) == PATIENCE_S
 
 
-def test_silence_proves_nothing_after_a_change_without_a_notification() -> None:
+def test_a_change_without_a_notification_needs_equal_glances() -> None:
     stillness = Stillness()
     stillness.note_change(BEGIN_S, is_notified=False)
     assert ready_after_s(stillness) == PATIENCE_S
@@ -90,7 +90,7 @@ def test_a_change_after_a_command_does_not_delay_the_reading() -> None:
     assert ready_after_s(stillness) == 0.0
 
 
-def test_two_equal_glances_make_the_folder_still() -> None:
+def test_two_equal_glances_make_the_folder_ready() -> None:
     stillness = restless(0.0)
     for number in (1, 2):
         stillness.begin_glance()
@@ -117,7 +117,7 @@ def test_glances_follow_closely_while_nothing_is_notified() -> None:
     assert stillness.glance_at_s == BEGIN_S + QUIET_S
 
 
-def test_gits_lock_holds_the_reading_back_until_the_patience_is_over() -> None:
+def test_gits_lock_delays_the_reading_until_the_patience_is_over() -> None:
     stillness = restless(0.0)
     assert stillness.note_lock(BEGIN_S + QUIET_S)
     assert stillness.state is State.HELD
@@ -126,7 +126,7 @@ def test_gits_lock_holds_the_reading_back_until_the_patience_is_over() -> None:
     assert not stillness.note_lock(BEGIN_S + PATIENCE_S)
 
 
-def test_what_git_writes_under_its_lock_needs_quiet_again() -> None:
+def test_changes_under_gits_lock_need_quiet_again() -> None:
     stillness = restless(0.0)
     stillness.note_lock(BEGIN_S + 1)
     stillness.note_change(BEGIN_S + 1.01)
@@ -134,7 +134,7 @@ def test_what_git_writes_under_its_lock_needs_quiet_again() -> None:
     assert ready_after_s(stillness) == pytest.approx(1.01 + 1.01 / 2)
 
 
-def test_gits_lock_delays_a_command_but_does_not_take_it_back() -> None:
+def test_gits_lock_delays_a_command_without_cancelling_it() -> None:
     stillness = Stillness()
     stillness.note_command(BEGIN_S)
     stillness.note_lock(BEGIN_S)
@@ -163,7 +163,7 @@ def test_a_look_far_too_late_waits_for_quiet_once_more() -> None:
     assert stillness.confirm(again_s + 1, looked_at_s=late_s, is_watched=True)
 
 
-def test_a_late_look_does_not_doubt_a_command() -> None:
+def test_a_late_look_leaves_a_command_in_force() -> None:
     stillness = Stillness()
     stillness.note_command(BEGIN_S)
     assert stillness.confirm(BEGIN_S + 5, looked_at_s=BEGIN_S, is_watched=True)

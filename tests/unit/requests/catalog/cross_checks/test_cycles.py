@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.requests.catalog.cross_checks.cycles import cycles_in, way_between
+from runner.requests.catalog.cross_checks.cycles import cycles_in, path_between
 
 graphs = st.dictionaries(
     st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdefgh"), max_size=3), max_size=6
@@ -46,7 +46,7 @@ def test_each_step_of_a_path_is_a_reference(targets: dict[str, list[str]]) -> No
     for cycle in cycles_in(targets):
         for start in cycle:
             for goal in cycle:
-                way = way_between(start, goal, targets, cycle)
+                way = path_between(start, goal, targets, cycle)
                 assert (way[0], way[-1]) == (start, goal)
                 assert all(after in targets[before] for before, after in pairwise(way))
                 assert len(set(way)) == len(way)
