@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -84,6 +85,19 @@ def test_many_simultaneous_starts_are_all_watched_to_their_end(
     for number, each in enumerate(launches):
         assert world.exit(each.execution).exit_code == number % 200
     assert set(world.started) == {each.execution for each in launches}
+
+
+def test_a_stopping_signal_waits_for_the_main_thread_and_no_spawner_takes_it(
+    worlds: Callable[[Patience], World],
+) -> None:
+    assert worlds(Patience()).run("true")[0].exit_code == 0
+    threads = [each for each in threading.enumerate() if each.name == "spawner"]
+    assert threads
+    for each in threads:
+        status = Path(f"/proc/self/task/{each.native_id}/status").read_text()
+        blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            assert blocked >> (number - 1) & 1
 
 
 def test_orphans_are_swept_while_starts_never_cease(
