@@ -95,7 +95,10 @@ class JobsLock:
     def _follow(self) -> None:
         try:
             status = os.stat(self._folder)  # noqa: PTH116
-            if self._identity != (status.st_dev, status.st_ino):
+            if self._identity == (status.st_dev, status.st_ino):
+                # The path may have led to another runner's folder in between.
+                self.trouble = None
+            else:
                 self._lock_anew()
         except OSError:  # missing or unreadable: no request is read from there either
             return

@@ -1,14 +1,16 @@
-"""The lock on a jobs folder, on a file system that cannot lock."""
+"""The lock on a jobs folder: what is no trouble, and when trouble ends."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from loguru import logger
 
+from runner.errors import RefusedError
 from runner.service.clock import SystemClock
 from runner.service.reload.jobs_lock import JobsLock
 
@@ -39,3 +41,27 @@ def test_a_missing_folder_is_no_trouble(tmp_path: Path) -> None:
     lock.take()
     assert lock.trouble is None
     lock.close()
+
+
+def test_trouble_ends_when_the_path_leads_back_to_the_folder_that_is_locked(
+    tmp_path: Path,
+) -> None:
+    own, foreign, jobs = tmp_path / "own", tmp_path / "foreign", tmp_path / "jobs.d"
+    for folder in (own, foreign):
+        folder.mkdir()
+    other, lock = JobsLock(foreign, SystemClock()), JobsLock(jobs, SystemClock())
+    with closing(other), closing(lock):
+        other.take()
+        _lead(jobs, own)
+        lock.take()
+        _lead(jobs, foreign)
+        with pytest.raises(RefusedError, match="another runner"):
+            lock.take()
+        _lead(jobs, own)
+        lock.take()
+        assert lock.trouble is None
+
+
+def _lead(link: Path, folder: Path) -> None:
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder)
