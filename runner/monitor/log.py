@@ -96,10 +96,10 @@ class MonitorLog:
                 self._settle(self._unsettled, batch)
             # Not place(): the batch is in. A rename from now on must not turn this
             # success into an error, or the caller would write the batch again.
-            return place_of(self._current() if self._descriptor is None else self._descriptor)
+            return place_of(self._opened())
 
-    def recover(self, inode: int, offset: int, batch: bytes) -> None:
-        """Bring `batch` into the log exactly once after a crash.
+    def recover(self, inode: int, offset: int, batch: bytes) -> Place:
+        """Bring `batch` into the log exactly once after a crash; return the new place.
 
         `inode` and `offset` are the last committed mark: everything before it is in the
         log. Find the marked file by its inode even if it was renamed, also into a folder
@@ -113,6 +113,7 @@ class MonitorLog:
         self._unsettled = (inode, offset)
         with self._worded():
             self._settle(self._unsettled, batch)
+            return place_of(self._opened())
 
     def close(self) -> None:
         """Close the file. A closed log opens it again when needed."""
@@ -126,7 +127,7 @@ class MonitorLog:
         `_unsettled` is set before the write and cleared after the checks. An exception in
         between leaves it set, and the next call goes through `_settle`.
         """
-        descriptor = self._current() if self._descriptor is None else self._descriptor
+        descriptor = self._opened()
         begin = place_of(descriptor)
         payload = batch if begin == self._clean_end else separator(descriptor) + batch
         self._unsettled = begin
@@ -223,6 +224,10 @@ class MonitorLog:
             f"the monitor log {self._path} was renamed or deleted while it was written to;"
             " what may be missing follows in the new one"
         )
+
+    def _opened(self) -> int:
+        """Return the descriptor of the open file, even if it was renamed; else open the log."""
+        return self._current() if self._descriptor is None else self._descriptor
 
     def _current(self) -> int:
         """Return a descriptor of the file that has the log's name now.

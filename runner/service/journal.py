@@ -75,7 +75,7 @@ class Journal:
             if self._outbox:
                 inode, offset = (mark.file, mark.offset) if mark else (0, 0)
                 number, batch = self._outbox.batch()
-                recover = partial(_recovered, self._log, inode, offset, batch)
+                recover = partial(self._log.recover, inode, offset, batch)
                 self._end_append(number, recover, _LAST_PATIENCE_S)
             else:
                 place = self._calls.result(self._log.place, patience_s=_LAST_PATIENCE_S)
@@ -281,11 +281,6 @@ class Journal:
             return False
         self._appended = None
         return True
-
-
-def _recovered(log: MonitorLog, inode: int, offset: int, batch: bytes) -> Place:
-    log.recover(inode, offset, batch)
-    return log.place()
 
 
 def _mark_at(inode: int, offset: int) -> Mark:

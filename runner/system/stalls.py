@@ -62,12 +62,13 @@ class StallWatch:
         """
         self._is_start = is_start
         self._main, self._main_native = _thread.get_ident(), _thread.get_native_id()
+        usual = _thread.stack_size(_STACK_BYTES)
         try:
-            usual = _thread.stack_size(_STACK_BYTES)
             _thread.start_new_thread(self._run, ())
-            _thread.stack_size(usual)
         except RuntimeError:  # no room for a thread: the command works without
             return
+        finally:
+            _thread.stack_size(usual)
 
     def serve(
         self,
@@ -164,7 +165,9 @@ class StallWatch:
         elif self._is_start:
             code, text = 0, "stopped before the start, while waiting for {}"
         else:
-            code, text = 128 + min(untaken_signals(self._main_native) & _STOPPING), "ended by a"
+            # The main thread may have taken the signal since the last look.
+            untaken = untaken_signals(self._main_native) & _STOPPING
+            code, text = 128 + min(untaken, default=signal.SIGTERM), "ended by a"
             text += " signal while waiting for {}"
         self._say(text.format(self._name()))
         _within(_PATIENCE_S, self._flush)

@@ -63,7 +63,8 @@ def recovered(path: Path, inode: int, offset: int, batch: bytes = BATCH) -> None
     """Recover twice as a new runner does, as if it had crashed before its next commit."""
     for _ in range(2):
         with opened(path) as log:
-            log.recover(inode, offset, batch)
+            place = log.recover(inode, offset, batch)
+            assert place == (path.stat().st_ino, path.stat().st_size)
 
 
 def test_a_batch_is_one_write_and_its_place_is_where_the_file_ends(
@@ -437,8 +438,8 @@ class Owner:
         self.log.close()
         self.log = MonitorLog(self.path)
         with suppress(LogUnwritableError):
-            self.log.recover(*self.mark, b"".join(self.outbox))
-            self.mark, self.outbox = self.log.place(), []
+            self.mark = self.log.recover(*self.mark, b"".join(self.outbox))
+            self.outbox = []
 
     def rotate(self, creates: bool) -> None:
         if self.path.exists():
