@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
 # From spawn.h on Linux; glibc and musl have the same numbers.
@@ -62,12 +63,13 @@ def spawn(
     output: int,
     directory: str | None = None,
     passed: Sequence[int] = (),
+    during: AbstractContextManager[None] | None = None,
 ) -> int:
     """Start a program in a session of its own; return its pid.
 
-    `output` becomes its stdout and stderr; the `passed` descriptors stay open in it.
-    Raises OSError, and ValueError for an argument or a variable that no program can
-    receive.
+    `output` becomes its stdout and stderr; the `passed` descriptors stay open in it. The
+    child begins inside the block `during`. Raises OSError, and ValueError for an argument
+    or a variable that no program can receive.
     """
     library, actions = _library(), ctypes.create_string_buffer(_ROOM)
     path, folder = os.fsencode(program), None if directory is None else os.fsencode(directory)
@@ -87,9 +89,12 @@ def spawn(
             _check(library.posix_spawn_file_actions_adddup2(actions, descriptor, descriptor))
         if folder is not None:
             _check(library.posix_spawn_file_actions_addchdir_np(actions, folder))
-        _check(
-            library.posix_spawn(ctypes.byref(pid), path, actions, _attributes(), given, variables)
-        )
+        # glibc refuses a descriptor above the limit in an action, but not in posix_spawn.
+        with during or nullcontext():
+            error = library.posix_spawn(
+                ctypes.byref(pid), path, actions, _attributes(), given, variables
+            )
+        _check(error)
     finally:
         library.posix_spawn_file_actions_destroy(actions)
     return pid.value

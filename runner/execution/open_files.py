@@ -7,7 +7,6 @@ which select(2) cannot handle.
 
 from __future__ import annotations
 
-import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,16 +20,12 @@ class UnattendedError(Exception):
 
 @dataclass(slots=True)
 class _Raised:
-    """The state after the raise. Both descriptors are below the former limit."""
+    """The limits after the raise, and who may start a program."""
 
     former: tuple[int, int] | None = None
     """The soft and the hard limit at the start of the program; None if not raised."""
     own: tuple[int, int] = (0, 0)
     """The limits after the raise."""
-    place: int = -1
-    """A reserved number, to which `below_former_limit` copies a descriptor."""
-    nothing: int = -1
-    """/dev/null, which occupies `place` the rest of the time."""
     attended: str = ""
     """The execution whose program may start now."""
 
@@ -50,8 +45,6 @@ def make_room(descriptor: int) -> None:
         return
     with suppress(OSError, ValueError):  # macOS refuses "unlimited" although it reports it
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        _raised.nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        _raised.place = os.dup(_raised.nothing)
         _raised.former, _raised.own = (soft, hard), (hard, hard)
 
 
@@ -70,8 +63,9 @@ def attended(execution: str) -> Iterator[None]:
     """Let the program of an execution start in another thread during the block.
 
     Its start lowers the limit of this whole process, so the block must open no file. At
-    the end the limit is raised again, even if the start hangs: its child has taken the
-    lower limit by then, or has not begun.
+    the end the limit is raised again, even if the start hangs. Its child has taken the
+    lower limit by then, or does not begin. Only a thread that gets no processor just
+    before posix_spawn may give its program the higher limit.
     """
     _raised.attended = execution
     try:
@@ -80,23 +74,18 @@ def attended(execution: str) -> Iterator[None]:
         with _mutex:
             _raised.attended = ""
             resource.setrlimit(resource.RLIMIT_NOFILE, _raised.own)
-            os.dup2(_raised.nothing, _raised.place, inheritable=False)
 
 
 @contextmanager
-def below_former_limit(execution: str, descriptor: int) -> Iterator[int]:
+def below_former_limit(execution: str) -> Iterator[None]:
     """Lower the limit to the former one while a program starts. Open files stay open.
 
-    Yield the descriptor under a number below the former limit, because posix_spawn
-    refuses a higher one. Raises OSError, and UnattendedError if the limit is raised and
-    the owner does not attend to this start.
+    Raises UnattendedError if the limit is raised and the owner does not attend to this
+    start.
     """
-    if _raised.former is None:
-        yield descriptor
-        return
-    with _mutex:
-        if _raised.attended != execution:
-            raise UnattendedError
-        os.dup2(descriptor, _raised.place, inheritable=False)
-        resource.setrlimit(resource.RLIMIT_NOFILE, _raised.former)
-    yield _raised.place  # the owner raises the limit again
+    if _raised.former is not None:
+        with _mutex:
+            if _raised.attended != execution:
+                raise UnattendedError
+            resource.setrlimit(resource.RLIMIT_NOFILE, _raised.former)
+    yield  # the owner raises the limit again

@@ -70,10 +70,14 @@ def start_program(launch: Launch, output: int) -> int:
     try:
         require_enterable(directory)
         program = find(arguments[0], environment, directory)
-        with below_former_limit(launch.execution, output) as low:
-            return native_spawn.spawn(
-                program, arguments, environment, output=low, directory=directory
-            )
+        return native_spawn.spawn(
+            program,
+            arguments,
+            environment,
+            output=output,
+            directory=directory,
+            during=below_former_limit(launch.execution),
+        )
     except ValueError:
         text = (
             unfit(arguments, environment)

@@ -40,6 +40,10 @@ class Start:
     state: State = State.QUEUED
     since_s: float = 0.0
     """When it was held back or taken."""
+    ordered_s: float = 0.0
+    """When the owner asked for it."""
+    repeats: int = 0
+    """How often it was handed over again because the owner did not attend to it."""
     is_hung: bool = False
     is_abandoned: bool = False
     """Nobody waits for it any more: it must not begin, or its process must end."""

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 THREADS = 2
 """Threads that do not hang. A third brought nothing on two processors, measured."""
+LONGEST_ATTENTION_S = 1.0
+"""How long the owner waits for one start while the limit of open files is lowered."""
 MANY_HUNG, MOST_HUNG = 32, 256
 """Limits for hanging starts, because each takes a thread.
 
@@ -97,7 +99,7 @@ class Spawners:
 
     def start(self, order: Order) -> None:
         """Start what an order asks for; `take` returns the result."""
-        start = Start(order=order)
+        start = Start(order=order, ordered_s=self._elapsed_s())
         self._starts[order.execution] = start
         self._hand_over(start)
 
@@ -106,9 +108,7 @@ class Spawners:
         self._threads.clear()
         taken = []
         for start in self._ready():
-            if isinstance(start.error, open_files.UnattendedError):
-                self._repeat(start)
-            else:
+            if not self._is_repeated(start):
                 del self._starts[start.order.execution]
                 taken.append(start)
         self._look_for_hanging()
@@ -204,20 +204,32 @@ class Spawners:
         """Hand over a start and wait for it, within the patience.
 
         The limit of open files is lowered while the process starts. It is the whole
-        process's limit, so the owner must not open anything in that time.
+        process's limit, so the owner must not open anything in that time. A start that
+        took longer than the patience gets more time with each repetition; otherwise a
+        start on a slow disk would never succeed.
         """
         start.attention = Event()
         with open_files.attended(start.order.execution):
             self._threads.put(start)
-            start.attention.wait(self._patience_s)
+            start.attention.wait(min(self._patience_s * 2**start.repeats, LONGEST_ATTENTION_S))
 
-    def _repeat(self, start: Start) -> None:
-        """Hand over a start again that did not begin because the owner did not attend."""
+    def _is_repeated(self, start: Start) -> bool:
+        """Hand over a start again that did not begin because the owner did not attend.
+
+        Return False for any other start, and for one that has been repeated for too long.
+        """
+        if not isinstance(start.error, open_files.UnattendedError):
+            return False
+        if self._elapsed_s() - start.ordered_s >= self._patience.give_up_s:
+            start.error = SpawnError(self._words(start))
+            return False
         start.error, start.is_hung = None, False
+        start.repeats += 1
         if start in self._hung:
             self._hung.remove(start)
             self._hand_over_held()
         self._hand_over(start)
+        return True
 
     def _may_begin(self, needs: Needs) -> bool:
         hung = [start.order.needs for start in self._hung]

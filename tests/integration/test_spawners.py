@@ -236,7 +236,7 @@ def test_a_bug_in_a_start_reaches_the_owner(tmp_path: Path) -> None:
 
 
 _RAISED = """
-import os, resource, sys
+import os, resource, sys, time
 from pathlib import Path
 sys.path.insert(0, "tests")
 from support.process_world import World
@@ -256,6 +256,13 @@ assert not world.failures, world.failures
 assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
 limits = [world.output(each.execution) for each in launches]
 assert set(limits[4:]) == {"64\\n"}, limits
+slow = launch(world, "/bin/sh", "-c", "ulimit -Sn", directory="/sys")
+def prepared():
+    time.sleep(0.2)  # a slow disk
+    return slow
+world.order(slow, prepared)
+assert world.exit(slow.execution).exit_code == 0
+assert world.output(slow.execution) == "64\\n"
 hang.gate.set()
 assert world.exit(hang.launch.execution).exit_code == 0
 world.close()
@@ -265,7 +272,9 @@ world.close()
 def test_programs_keep_the_former_file_limit_after_it_was_raised(
     tmp_path: Path,
 ) -> None:
-    """This holds while another start hangs, although the limit applies to the whole process."""
+    """This holds while another start hangs, and for a start that takes longer than the
+    patience, although the limit applies to the whole process.
+    """
     root = Path(__file__).parents[2]
     ran = subprocess.run(
         [sys.executable, "-c", _RAISED, str(tmp_path)],

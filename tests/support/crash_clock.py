@@ -148,7 +148,7 @@ class SteppedLoad:
         self.await_ticks(1)
         self.load.disturb()
         self.step(step_s)
-        self.await_ticks(1)
+        self.await_ticks(2)  # the first may have been about to start before the step
         self.load.kill(process)
         self.lives.append((begun, uptime_s()))
 
