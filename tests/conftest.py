@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, settings
 from support.cookbook import Kitchen, recipes
 from support.place import Place, check_log, wait_until
 
-# The tests depend on nothing that who starts them happens to have: `nohup` and shells
-# in the background ignore signals, and a variable of Runner's or git's would reach
-# every program that a test starts.
+# The tests must not depend on the process that starts them. `nohup` and background
+# shells ignore signals, and a variable of Runner or git would reach every program that
+# a test starts.
 for number in signal.valid_signals() - {
     signal.SIGPIPE,
     signal.SIGXFSZ,
@@ -40,13 +40,13 @@ for name in [
 os.environ["LANG"] = "C.UTF-8"
 time.tzset()
 
-# Commands start by the hundred: they compile the program once, as where it is
-# installed, even if here nobody else does.
+# Tests start hundreds of commands. Let them compile the program once, as an
+# installation does, even if the environment forbids it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-os.umask(0o022)  # as root, what everyone may write is refused
+os.umask(0o022)  # as root, Runner refuses world-writable files
 
-# A machine may be slow: what has to be quick is measured elsewhere.
+# A machine may be slow; the benchmarks measure speed.
 settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeating", settings.get_profile("searching"), derandomize=True)
 
@@ -89,7 +89,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     """A fresh jobs folder; afterwards its runners are ended and its monitor log is checked."""
     made = Place(tmp_path)
     yield made
-    (tmp_path / "go").touch()  # `GATE`: of what a test that failed has held up, nothing is left
+    (tmp_path / "go").touch()  # open `GATE`, so that a failed test leaves no waiting process
     for process in made.running:
         if process.poll() is None:
             process.terminate()

@@ -65,8 +65,8 @@ def test_after_a_crash_kill_stops_whole_trees_and_guards_are_kept_until_the_end(
     place.declare("tree", _TREE, NOW, stop_grace="5s")
     place.declare("stubborn", f"trap '' TERM; {_TREE}; wait", NOW, stop_grace="300ms")
     place.declare("alone", f"echo ready; {GATE}", NOW, prevent_concurrent=True, on_overlap="queue")
-    # The first attempts fail just before the crash, and the delay is so long that it
-    # comes before the next ones.
+    # The first attempts fail just before the crash. The delay is long enough for the
+    # crash to come before the next ones.
     retry = {"attempts": 100, "delay": "4s"}
     tried = f'{_FAILING}; test -e ../go && test "$RUNNER_ATTEMPT" -gt 1'
     place.declare("tried", tried, NOW, retry=retry, prevent_concurrent=True)

@@ -70,14 +70,14 @@ def test_row_39_unschedule_clears_the_next_fire_and_leaves_the_running_one_alone
     place.open_gate()
     (ended,) = place.await_finished("tick", status="success")
     assert (ended["execution"], ended["output_tail"]) == (started["execution"], "done\n")
-    # What were due by now would be claimed before this is answered.
+    # The runner claims due fires before it answers this.
     place.run("reload")
     assert len(place.events("execution.started", "tick")) == 1
 
 
 def test_row_40_the_last_fire_completes_it(place: Place) -> None:
-    # Where the machine stands still for seconds, both fires are due together; then too
-    # each is to run.
+    # On a machine that stalls for seconds, both fires are due together; each must run
+    # even then.
     fires = {"frequency": "secondly", "start": LONG_AGO, "repetitions": 1, "misfire": "fire_all"}
     timing = {"schedule": fires}
     place.declare("twice", "true", timing)

@@ -52,7 +52,7 @@ def test_a_waiting_execution_can_be_killed_and_the_runner_continues(place: Place
     )
     (record,) = place.await_finished(
         "waits"
-    )  # the command has it from the store, maybe before it is in the log
+    )  # the command reads it from the store, perhaps before the log has it
     assert (record["status"], record["reason"], record["started"]) == (
         "killed",
         "killed_by_user",
@@ -103,7 +103,7 @@ def test_reschedule_named_twice_runs_a_one_time_request_exactly_once_more(place:
     place.await_finished("once")
     assert place.run("reschedule", "once", "once").stdout == "once: rescheduled\n"
     place.await_finished("once", count=2)
-    # What were due by now would be claimed before this is answered.
+    # The runner claims due fires before it answers this.
     assert place.run("reload").stdout == "nothing changed\n"
     assert len(place.events("execution.started", "once")) == 2
     assert [record["requested_by"] for record in place.events("request.rescheduled")] == [PERSON]
@@ -264,7 +264,8 @@ def test_reload_answers_with_what_it_changed(place: Place) -> None:
     place.declare("one", "true", DAILY)
     place.declare("two", "true", DAILY)
     runner = place.start()
-    # The runner stands still until the edit and the command are both there: neither can be first.
+    # The runner is stopped until both the edit and the command are there, so neither
+    # can be first.
     with place.standing_still(runner):
         place.declare("one", "false", DAILY)
         place.declare("three", "true", DAILY)
@@ -297,7 +298,7 @@ def test_requests_of_an_emptied_folder_are_kept_until_a_reload_confirms_their_re
     place.declare("one", "echo one", DAILY)
     place.declare("two", "echo two", DAILY)
     runner = place.start()
-    with place.standing_still(runner):  # it must not find one of them still there
+    with place.standing_still(runner):  # it must see both removals at once
         for path in place.jobs.iterdir():
             path.unlink()
     (record,) = wait_until(lambda: place.events("runner.reloaded"))

@@ -81,7 +81,7 @@ def test_a_pull_is_planned_and_becomes_live(kitchen: Kitchen) -> None:
 
     commit = _commit(origin, "invoice", "echo two")
     kitchen.type(fetch)
-    # From the clone to what its origin has: seen from there, `invoice` is still missing.
+    # From the clone to its origin, which still lacks `invoice`.
     assert "invoice" in kitchen.type(plan, exit_code=3)
     kitchen.type(pull)
     (record,) = place.await_finished("invoice")

@@ -203,7 +203,7 @@ class Notes:
         path.write_text(text)
         wait_until(
             lambda: self._closed[path.name] > before, what=f"{path} is noticed"
-        )  # the last thing that is
+        )  # the last step of a write
         runner.wait(at_most_s=0.0)
 
     def declare(self, jobs: Path, runner: Runner, name: str, description: str = "") -> None:

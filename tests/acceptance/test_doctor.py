@@ -276,7 +276,7 @@ def test_records_that_wait_without_a_runner_are_reported(subject: Subject) -> No
     store.close()
     assert "1 records wait" in only(subject, "store", Level.WARNING).message
     with take_lock(subject.state):
-        alive = replace(subject)  # whether one is, is looked at once
+        alive = replace(subject)  # this is checked only once
         assert f"runner {os.getpid()} is running" in found(alive, "runner")[0].message
         assert [each.level for each in found(alive, "store")] == [Level.OK]
 
@@ -401,7 +401,7 @@ def test_a_rotation_that_loses_lines_is_reported(
 
 
 def test_a_max_running_above_the_open_files_limit_is_reported(subject: Subject) -> None:
-    # No kernel allows so many: of open files there may be a milliard in a container.
+    # No kernel allows that many: a container may allow 10^9 open files.
     done = doctor(subject, "--max-running", "1000000000")
     assert "--max-running allows more" in done.stdout
     assert "LimitNOFILE=4000000064" in done.stdout

@@ -62,7 +62,7 @@ def test_output_is_shown_byte_for_byte_as_it_is_written(place: Place, is_served:
     assert end_of(command) == (0, b"last\n", "")
     (record,) = place.await_finished(
         "bytes"
-    )  # the command has it from the store, maybe before it is in the log
+    )  # the command reads it from the store, perhaps before the log has it
     assert (record["channel"], record["requested_by"], record["generation"]) == (
         "direct",
         PERSON,
@@ -149,7 +149,7 @@ def test_exec_without_a_runner_leaves_executions_of_the_former_runner_alone(plac
     assert (done.returncode, done.stdout) == (0, "done\n")
     reported = [(record["event"], record["request"]) for record in place.records()[count:]]
     if running["request"] == "first":
-        # That its former process has ended is all it may tell beside its own.
+        # Besides its own records it may only record that the former process has ended.
         reported = [each for each in reported if each != ("execution.finished", "first")]
     assert reported == [("execution.started", "mine"), ("execution.finished", "mine")]
 

@@ -53,7 +53,7 @@ def second(record: dict[str, Any], field: str = "scheduled_for") -> str:
 def test_a_cron_expression_is_explained_with_its_fires_and_cautions(
     place: Place,
 ) -> None:
-    # At no time at which clocks change: on some 31st of March they do.
+    # Not at a time of clock changes: some of them are on 31 March.
     done = place.run("explain", "30 4 31 * *", "--timezone", "Europe/Madrid", "-n", "2")
     assert (done.returncode, done.stderr) == (0, "")
     first, blank, head, *fires, another_blank, caution = done.stdout.splitlines()[:7]
@@ -187,7 +187,8 @@ def test_explain_says_that_no_runner_was_running(place: Place, by: signal.Signal
     (cut,) = wait_until(lambda: place.events("execution.started", "cut"), what="what is cut off")
     place.stop(process, by=by)
     place.open_gate()
-    # The next runner tells of it before its own start: that is no sign of life of the former.
+    # The next runner records it before its own start: it is no sign of life of the
+    # former one.
     wait_until(lambda: is_dead(cut["pid"]), what="the end of what was cut off")
     gone = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     at = gone.isoformat().replace("+00:00", "Z")

@@ -83,7 +83,7 @@ def test_checking_out_a_branch_and_returning_runs_nothing_twice(
     assert place.await_finished("tool")[-1]["git_commit"] == first
     git("switch", "-q", "main")
     wait_until(lambda: place.events("runner.reloaded", added=["once"]))
-    # What were due by now would be claimed before this is answered.
+    # The runner claims due fires before it answers this.
     assert place.run("reload").stdout == "nothing changed\n"
     _await_commit(place, second)
     assert place.run("exec", "tool").returncode == 0
@@ -127,7 +127,7 @@ def test_nothing_is_read_while_git_holds_its_lock(place: Place, git: Repository)
             if timedelta(seconds=begin_s) < since < timedelta(seconds=end_s)
         ]
 
-    # An edit is live within a second, but the lock holds it back for ten; who is slow
+    # An edit is in force within a second, but the lock delays it by ten; a slow machine
     # sees only some of the fires.
     wait_until(lambda: begun(1.5, 3600), what="an execution by which the edit would be live")
     assert {each["output_tail"] for each in begun(-3600, 10)} == {"one\n"}
@@ -143,7 +143,7 @@ def test_a_renamed_file_with_a_name_key_keeps_the_state_of_its_request(place: Pl
     place.await_finished("once")
     path.rename(place.jobs / "new.yaml")
     place.run("reload")
-    # What were due by now would be claimed before this is answered.
+    # The runner claims due fires before it answers this.
     assert place.run("reload").stdout == "nothing changed\n"
     assert place.items("ls")[0]["request_file"] == "new.yaml"
     assert len(place.events("execution.started", "once")) == 1
@@ -204,7 +204,7 @@ def test_a_slow_git_is_not_reaped_as_an_orphan(place: Place, git: Repository) ->
     place.declare("tool", "true # edited")
     wait_until(lambda: len(looks.read_text().split()) > already, what="git looks")
     (place.folder / "held").touch()
-    place.await_finished("held")  # it began before git did, so that git could be of it
+    place.await_finished("held")  # it began before git, so a sweep could take git for its orphan
     wait_until(lambda: place.run("exec", "tool").returncode == 0)
     place.open_gate()
     _await_commit(place, f"{commit}-dirty")

@@ -40,7 +40,7 @@ IDENTITY = (
 RAISING = "def fail() -> None:\n    raise LookupError(HOSTILE)\n"
 FAR_OFF = {"run_later": {"start": "2130-01-01 12:00"}}
 ARGUMENTS: dict[str, list[list[str]]] = {
-    "start": [],  # it is run apart
+    "start": [],  # it has its own test
     "init": [["new"], [IN_NAMES]],
     "validate": [[], ["jobs.d/bad.yaml"]],
     "plan": [["--against", BRANCH], []],
@@ -143,7 +143,7 @@ def on_terminal(place: Place, *arguments: str, until: str | None = None) -> str:
 def _read(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, 65536)
-    except OSError:  # EIO: the last one has closed it
+    except OSError:  # EIO: the last writer has closed it
         return b""
 
 
@@ -188,7 +188,7 @@ def test_no_command_prints_a_control_sequence_in_any_form(hostile: Place) -> Non
     found = {line: steering(text) for line, text in shown.items()}
     outputs = {
         line for line in found if line.startswith(("exec ", "log "))
-    }  # tabs are of an output
+    }  # tabs belong to an output
     assert {
         line: each for line, each in found.items() if each - ({"\t"} if line in outputs else set())
     } == {}
@@ -265,7 +265,7 @@ def test_only_one_function_prints() -> None:
         for path in folder.rglob("*.py")
         if printing.search(path.read_text())
     }
-    # The console's lines pass `shown_line`, the copier has its own way for terminals, and
+    # Console lines pass `shown_line`, the copier escapes for terminals itself, and
     # `__init__.py` prints the help.
     assert found == {
         "output/tables.py",

@@ -134,8 +134,8 @@ def test_log_takes_the_beginning_of_an_id_and_follows_the_output_to_its_end(
     refused = place.run("log", "0")
     assert refused.returncode == 1
     assert f"execution {place.finished('0')[0]['execution']} never started" in refused.stderr
-    # An id begins with its time: the first two digits change every 35 years, four would
-    # every 50 days.
+    # An id begins with its time: its first two digits change every 35 years, its first
+    # four every 50 days.
     for prefix, words in (
         (started["execution"][:2], " is ambiguous: "),
         ("zz", "the monitor log has no started execution of"),

@@ -22,7 +22,7 @@ NOW = "run_immediately"
 MARK = "MISBEHAVING_TEST"
 LONGEST_LINE = 32 * 1024
 NEIGHBOUR = {"schedule": {"frequency": "secondly", "misfire": "fire_all"}}
-LATENESS_S = 30.0  # on a busy machine; whoever waits for one of the programs is later
+LATENESS_S = 30.0  # on a busy machine; waiting for a program takes longer
 QUICK = 50
 _IGNORED_BY_DEFAULT = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
 _STOPPING = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
@@ -96,7 +96,7 @@ def test_each_program_leaves_only_its_record_and_delays_no_other(place: Place) -
     runner = place.start()
     records = _await_all(
         place, {*PROGRAMS, *quick}, within_s=50
-    )  # what some leave behind would last a minute, or two
+    )  # the orphans of some programs would run for a minute or two
     wait_until(lambda: not _children(runner.pid), within_s=40, what="nothing of theirs is left")
     bounded = [
         Path(records[name]["output_file"])

@@ -30,7 +30,7 @@ def planned(place: Place, *arguments: str) -> Result:
     environment = {
         **place.environment,
         "GIT_DIR": "nowhere",
-    }  # as where a hook of another repository calls
+    }  # as in a hook of another repository
     return CliRunner(env=environment).invoke(cli, ["plan", *arguments], prog_name="runner")
 
 

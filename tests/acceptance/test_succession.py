@@ -216,8 +216,8 @@ def test_after_a_crash_a_running_group_ends_with_its_member_and_a_waiting_one_ru
     place: Place,
 ) -> None:
     _group(place, "cut", [_member("a", GATE), _member("b", "touch ../never")], NOW)
-    # With the delay the crash comes before another attempt; where the machine is too
-    # slow for that, more are left.
+    # The delay lets the crash come before another attempt; on a very slow machine more
+    # attempts are left.
     retry = {"attempts": 5, "delay": "3s"}
     _group(place, "on", [_member("a", "test -e ../go", retry=retry), _member("b", "true")], NOW)
     runner = place.start()
@@ -415,8 +415,8 @@ def test_a_queued_execution_outlives_a_crash_and_waits_for_the_guard(place: Plac
     assert place.stop(runner) == 0
 
 
-# --- what a review found
-# --------------------------------------------------------------------------------------
+# --- chains, crashes and late targets
+# ---------------------------------------------------------------------
 
 
 def test_a_group_that_contains_itself_by_a_last_good_version_ends_with_an_error(
@@ -461,7 +461,7 @@ def test_exec_of_a_group_that_succeeds_is_a_success(place: Place) -> None:
 
 
 def test_a_kill_continues_after_a_crash(place: Place) -> None:
-    # The grace outlasts the moment until the crash: it is the next runner that has to end it.
+    # The grace lasts beyond the crash, so the next runner must kill it.
     place.declare("deaf", f"trap '' TERM; echo ready; {GATE}", NOW, stop_grace="4s")
     runner = place.start()
     (started,) = wait_until(lambda: place.events("execution.started", "deaf"))

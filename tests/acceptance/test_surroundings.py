@@ -125,8 +125,8 @@ def world(folder: Path, commands: Commands) -> World:
     return World(folder, commands)
 
 
-# --- who has no home
-# --------------------------------------------------------------------------------------
+# --- users without a home
+# ---------------------------------------------------------------------------------
 
 
 @needs_root
@@ -168,8 +168,8 @@ def test_with_a_state_folder_given_no_home_folder_is_needed(world: World) -> Non
     assert (done.code, done.output) == (0, "hello\n"), done.messages
 
 
-# --- looks that fail
-# --------------------------------------------------------------------------------------
+# --- failing system calls
+# ---------------------------------------------------------------------------------
 
 
 def assert_worded(world: World, line: tuple[str, ...], **more: object) -> Outcome:
@@ -187,7 +187,7 @@ def assert_worded(world: World, line: tuple[str, ...], **more: object) -> Outcom
 @pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.__getitem__)
 def test_every_command_has_a_message_for_every_file_system_error(world: World, number: int) -> None:
     for line in world.lines():
-        if line[0] in ("start", "reload", "kill"):  # each time seconds: see the campaign
+        if line[0] in ("start", "reload", "kill"):  # it takes seconds each time: see the campaign
             continue
         for function in ("stat", "open", "scandir", "lstat"):
             assert_worded(world, line, fail=(number, function, 0), fail_below=str(world.folder))
@@ -268,8 +268,8 @@ def test_an_unreadable_place_is_reported_by_the_command_not_as_a_usage_error(
         assert "cannot be read" in shown
 
 
-# --- a runner that lives on
-# --------------------------------------------------------------------------------------
+# --- a runner that continues
+# ------------------------------------------------------------------------------
 
 
 @needs_root

@@ -71,8 +71,8 @@ def when_first_reached(each: Transition, first: datetime, last: datetime) -> lis
     """Return the instants at which the clock first shows or passes `at`, for each date."""
     place, hour, minute = ZoneInfo(each.zone), *map(int, each.at.split(":"))
     found: dict[date, datetime] = {}
-    # From a day earlier: a date has its fire at the first of two instants, though only
-    # the second be in the stretch.
+    # From a day earlier: a date fires at the first of two instants, even if only the
+    # second one is in the stretch.
     for moment in minutes(first - timedelta(days=1), last):
         wall = moment.astimezone(place)
         if (wall.hour, wall.minute) >= (hour, minute):

@@ -87,7 +87,7 @@ def test_a_process_that_replaces_its_output_by_a_folder_does_no_damage(place: Pl
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     (record,) = place.await_finished(
         "odd"
-    )  # the command has it from the store, maybe before it is in the log
+    )  # the command reads it from the store, perhaps before the log has it
     assert (record["status"], record["output_tail"], record["output_bytes"]) == ("success", "", 0)
     shown = place.run("log", record["execution"])
     assert (shown.returncode, shown.stdout) == (1, "")
@@ -268,7 +268,7 @@ def test_a_disk_that_turned_read_only_is_reported_and_the_next_start_continues(
         place.declare("tick", "true", SECONDLY)
         runner = place.start()
         place.await_finished("tick")
-        _mount("-o", "remount,abort", disk)  # what ext4 does after an error of the disk
+        _mount("-o", "remount,abort", disk)  # as ext4 does after a disk error
         wait_until(lambda: _READ_ONLY in place.console())
         assert "disk I/O error" not in place.console()
         assert place.stop(runner) == 0

@@ -96,12 +96,12 @@ def test_acting_commands_refuse_a_place_that_another_user_can_change(
         )
         assert str(used.folder / name) in done.stderr
     assert codes == {"start": 1, "exec": 125, "reschedule": 1} or (
-        name == "runner.yaml" and set(codes.values()) == {2}  # as every setting that is wrong
+        name == "runner.yaml" and set(codes.values()) == {2}  # as for every wrong setting
     )
     assert used.log.read_bytes() == before
-    if name == "runner.yaml":  # doctor needs it itself, and refuses it as the others do
+    if name == "runner.yaml":  # doctor reads it too, and refuses it like the others
         assert used.run("doctor").returncode == 2
-    elif (name, change) == ("state", given_away):  # it is the runner of that user, then
+    elif (name, change) == ("state", given_away):  # it is then the runner of that user
         assert "a runner that is root does not use it" in used.run("doctor").stdout
     else:
         assert [each for each in _problems(used) if str(used.folder / name) in each]

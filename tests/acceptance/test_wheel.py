@@ -63,7 +63,7 @@ def build(folder: Path, *options: str) -> Path:
 def install(wheel: Path, *options: str) -> Path:
     """Install a wheel into a fresh environment next to it; return the environment."""
     environment = wheel.parent / "venv"
-    # Without a pip of its own, which takes seconds to put there.
+    # Without its own pip, which takes seconds to install.
     venv.create(environment, with_pip=False)
     run(
         *PIP,
@@ -83,8 +83,8 @@ def lend(requirements: Iterable[str], environment: Path) -> None:
     (packages,) = environment.glob("lib/python*/site-packages")
     for requirement in requirements:
         name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-        # What an extra or another platform needs may not be there, and then it is not
-        # needed either.
+        # A dependency of an extra or of another platform may be missing here, and is
+        # not needed then.
         lent = next(iter(distributions(name=name)), None)
         if "extra ==" in requirement or lent is None:
             continue

@@ -254,7 +254,7 @@ def test_zone_data_that_is_being_copied_is_ignored_until_it_is_whole(
     place.start()
     before = place.items("show", "daily")[0]["next"]
     zones.cut_off()
-    assert place.run("reload").returncode == 0  # which looks at the zone data, too
+    assert place.run("reload").returncode == 0  # which reads the zone data too
     place.await_finished("often", count=len(place.finished("often")) + 2)
     assert place.items("show", "daily")[0]["next"] == before
     zones.put(4)

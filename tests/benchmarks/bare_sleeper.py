@@ -27,9 +27,7 @@ def main(count: int, folder: str) -> None:
 
 def _spawn_at(due_s: float, environment: dict[str, str], store: sqlite3.Connection | None) -> float:
     """Return how many seconds after `due_s` the child existed."""
-    while (
-        left_s := due_s - time.time()
-    ) > 0:  # again where the clock on the wall goes slower than what sleeps
+    while (left_s := due_s - time.time()) > 0:  # again if the wall clock is slower than the sleep
         time.sleep(left_s)
     if store is not None:
         store.execute("INSERT INTO claims VALUES (?, ?)", (due_s, "x" * 600))

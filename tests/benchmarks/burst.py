@@ -131,7 +131,7 @@ def _rate_if_up(service: Service, count: int, lead_s: float, durable: list[float
     with service.running() as process:
         if time.time() > due_s:
             return None
-        # Looking is cheap, but not free: not before there can be anything to see.
+        # Polling costs a little, so begin only when there can be a result.
         time.sleep(max(0.0, due_s - time.time() + count / 5000))
         size = service.wait_for(process, lambda: _settled(service.log, count), within_s=_WITHIN_S)
         durable.append(count / max(_TICK_S, service.log.stat().st_mtime - due_s))

@@ -89,7 +89,7 @@ def main(
     Everything happens in a temporary folder (TMPDIR says where: its disk is measured,
     too) and nothing is left. Exit code 1 if a target is missed.
     """
-    # With it, each program that we start would compile itself anew.
+    # With it set, each started program would compile its modules again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     rows = []
     with tempfile.TemporaryDirectory(prefix="runner-benchmarks-") as folder:

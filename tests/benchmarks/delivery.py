@@ -254,9 +254,7 @@ def by_pull(site: Site, wanted: Wanted) -> None:
 
 def by_rsync(site: Site, wanted: Wanted) -> None:
     source = filled(site.folder / "rsync", wanted)
-    later_s = (
-        time.time() + 10
-    )  # rsync itself leaves alone what has the same size, and was changed in the same second
+    later_s = time.time() + 10  # rsync skips files of the same size that changed in the same second
     for path in source.iterdir():
         os.utime(path, (later_s, later_s))
     subprocess.run(
@@ -295,7 +293,7 @@ def by_overflow(site: Site, wanted: Wanted) -> None:
     try:
         with (site.jobs / ".one").open("wb", 0) as one, (site.jobs / ".two").open("wb", 0) as two:
             for _ in range(int(_QUEUE.read_text()) // 2 + 10):
-                one.write(b"x")  # in turn: events alike would be merged
+                one.write(b"x")  # alternately: equal events would be merged
                 two.write(b"x")
         in_place(site, wanted)
     finally:

@@ -46,7 +46,7 @@ def measure_turn(setting: Setting) -> Result:
     for _ in range(setting.size):
         theirs.every(1).hours.do(_nothing)
     with _idle_runner(setting) as runner:
-        runner.turn()  # the first one has the start's last commit to do
+        runner.turn()  # the first turn makes the last commit of the start
         found = alternately(
             setting.rounds,
             {

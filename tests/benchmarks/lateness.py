@@ -15,9 +15,7 @@ from benchmarks.harness import Result, Series, Setting, Target
 from benchmarks.service import Service, epoch_s
 
 _SLEEPER = Path(__file__).with_name("bare_sleeper.py")
-_WITHIN_S = (
-    60.0  # of fires that are due together one alone runs, so on a busy machine they take longer
-)
+_WITHIN_S = 60.0  # of several due fires only one runs, so a busy machine needs longer for them
 
 
 def measure(setting: Setting) -> Result:

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.harness import Result, Setting, Target, alternately, in_unit
 from benchmarks.service import RUNNER, Record, Service, epoch_s, wall_s
 
-_PEER_SHARE = 10  # cronstable is given a tenth of the entries, and its time counted tenfold
+_PEER_SHARE = 10  # cronstable gets a tenth of the entries, and its time counts tenfold
 _LIVE_WITHIN_S = 30.0
 _PARSE = """\
 import pathlib, sys, yaml
@@ -109,7 +109,7 @@ def measure_edit(setting: Setting) -> Result:
     service = Service(setting.folder)
     service.write_idle(setting.size)
     with service.running() as process:
-        time.sleep(2 if setting.size > 1000 else 0)  # the start's own aftermath is over
+        time.sleep(2 if setting.size > 1000 else 0)  # the work after the start is done
         found = alternately(
             setting.rounds,
             {
@@ -176,9 +176,8 @@ def _live_after_s(service: Service, process: subprocess.Popen[bytes], number: in
     before = service.log.stat().st_size
     text = f"description: edit {time.time_ns()}\n{path.read_text()}"
     with path.open("r+b", buffering=0) as file:
-        file.write(
-            text.encode()
-        )  # over what is shorter, in one call: it is never empty, however long we are held up
+        # One call overwrites the shorter content, so the file is never empty.
+        file.write(text.encode())
     begun_s = time.perf_counter()
     (record,) = service.wait_for(
         process, lambda: service.records("runner.reloaded", since=before), within_s=_LIVE_WITHIN_S

@@ -49,8 +49,7 @@ from runner.service.clocks.clock_watch import SAVE_EVERY_S
 from runner.service.trouble import ALIVE
 from runner.store.opening import read_store
 
-# Only a hang may end one of them: on a slow machine a hundred executions and real fires
-# take their time.
+# Only a hang reaches this limit: on a slow machine a hundred executions take long.
 pytestmark = pytest.mark.timeout(600)
 
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -303,7 +302,8 @@ def test_a_step_back_does_not_prolong_the_delay_of_a_retry(place: Place, is_away
         clock.go_on(5 * MINUTE)
         runner.turn()
         assert len(place.events("execution.started", "p")) == 1
-        # Who was away knows no later moment than the last commit's, four minutes before the step.
+        # A runner that was down knows only the time of its last commit, four minutes
+        # before the step.
         clock.go_on((6 if is_away else 2) * MINUTE)
         until_finished(2)
     (step_s,) = recorded_steps(place)
@@ -598,7 +598,7 @@ def sleep_through(
     for each in grids:
         for misfire in POLICIES:
             each.check(place, misfire, stopped, continued)
-    # A clock that goes on while the runner does not has not stepped.
+    # A clock that advances while the runner is stopped has not stepped.
     assert recorded_steps(place) == []
 
 

@@ -602,7 +602,7 @@ def test_for_real_requests_completed_by_a_start_a_year_ahead_are_scheduled_again
         (False, thirteen),
     ]
     assert ran(place.finished("daily")) == [thirteen]
-    # The first Wednesday was slept through, and had no verdict before.
+    # The runner slept through the first Wednesday, which had no verdict before.
     counted = place.finished("counted")
     assert (ran(counted), spans(counted)) == ([first + 7 * DAY], [(1, first, first)])
 
@@ -740,7 +740,7 @@ def test_for_real_forty_steps_back_of_45_seconds_are_twenty_steps_back(place: Pl
     assert place.stop(runner) == 0, place.console()
     check_log(place.log)
     assert [round(step) for step in recorded_steps(place)[steps : steps + 40]] == [-45] * 40
-    # While waiting for a look, some seconds pass: a pair of steps reopens 90 s less those.
+    # Some seconds pass until the next check: a pair of steps reopens 90 s minus those.
     assert len(reopened(place)) in (19, 20)
     for name in ("minutely", "calendar"):
         check_covered(place, name, step=MINUTE, first=soon("12:31:00"), last=soon("13:01:00"))
@@ -812,7 +812,7 @@ def test_campaign_of_kills_among_steps_of_the_clock(place: Place, seed: int) -> 
         runner = place.start()
         for _ in range(chance.randrange(4)):
             steps = len(recorded_steps(place))
-            # No two of them cancel: a runner that is slow to look sees two as one.
+            # No two steps cancel each other: a slow runner sees two steps as one.
             clock.step(chance.choice([-3600, -110, -45, -7, 9, 30, 100, 3700]) * SECOND)
             await_steps(place, steps + 1)
         place.stop(runner, by=signal.SIGKILL)

@@ -28,8 +28,7 @@ from support.place import GATE, Place, wait_until
 from runner.store.opening import read_store
 from runner.values import new_id
 
-# Only a hang may end one of them: on a slow machine the lives and deaths of many
-# runners take their time.
+# Only a hang reaches this limit: on a slow machine many runners take long.
 pytestmark = pytest.mark.timeout(900)
 
 STORE = "runner.store.sqlite.store"
@@ -74,8 +73,8 @@ POINTS = [
     *_points("runner.monitor.log:_sync"),
     *_points(
         "runner.service.journal:Journal.append", moments=("after",)
-    ),  # in the log, and not marked
-    # what follows it
+    ),  # in the log, not yet marked
+    # its follow-ups
     *_points(
         f"{FOLLOW_UPS}._go_on", f"{FOLLOW_UPS}._claim_member"
     ),  # between a member and the next
@@ -85,7 +84,7 @@ POINTS = [
         "runner.service.executions.in_progress:InProgress._release",
         moments=("after",),
     ),
-    *_points(f"{DISPATCHER}._stop"),  # who is replaced
+    *_points(f"{DISPATCHER}._stop"),  # a replaced execution
     # the rest of a turn
     *_points(f"{STORE}:SqliteStore.take_commands", moments=("after",)),
     *_points("runner.requests.catalog.reader:CatalogReader.read", moments=("after",)),
@@ -108,7 +107,8 @@ STOPPING_POINTS = [
     "target", sorted({target for target, _ in (*POINTS, *RECOVERY_POINTS, *STOPPING_POINTS)})
 )
 def test_every_marked_point_names_a_function_of_the_program(target: str) -> None:
-    # A campaign only reports a point to which nobody comes: a renamed function goes unseen.
+    # A campaign only reports an unreached point, so it would not notice a renamed
+    # function.
     module, _, path = target.partition(":")
     found: object = import_module(module)
     for name in path.split("."):
@@ -175,9 +175,7 @@ def _survive(load: Load, rounds: int, *arguments: str) -> Counter[str]:
 def test_kill_9_at_random_moments_loses_and_repeats_no_fire(place: Place) -> None:
     load = _large(place, sets=1)
     at_most_s = _first_death(load)
-    while (
-        len(load.deaths) < 6 or len(read_ledger(load)) < 60
-    ):  # as many as it takes to have met something
+    while len(load.deaths) < 6 or len(read_ledger(load)) < 60:  # as many as needed to hit something
         assert len(load.deaths) < 60, "too little ran"
         load.live_and_die(at_most_s=at_most_s)
     counts = _settle(load)
@@ -369,8 +367,8 @@ def test_a_process_that_outlives_the_runner_keeps_its_guard_and_is_recorded_at_i
     settled = datetime.now(UTC)
     _await_settled(load, settled)
     assert place.stop(second) == 0
-    # Not by what they were planned for: who was planned for the moment before may
-    # rightly begin in the one after.
+    # Compare starts, not fire times: an execution due just before may rightly begin
+    # just after.
     begun = {
         each["execution"]: each["started"] for each in place.events("execution.started", "alone")
     }
@@ -447,7 +445,7 @@ def test_two_signals_before_everything_has_started_leave_nothing_running(place: 
     load = _load(place)
     rare_gate = GATE.replace("3000", "100").replace(
         "sleep 0.1", "sleep 3"
-    )  # so many need not look so often
+    )  # with that many, poll less often
     for number in range(200):
         load.write(f"endless-{number}", Planned(), shell=rare_gate)
     process = place.start("--drain", "10m")
@@ -538,7 +536,7 @@ def test_a_full_disk_under_the_store_stops_fires_which_are_then_recorded_as_miss
         place.await_finished("tick", within_s=60)
         with closing(
             read_store(place.state)
-        ):  # or the store might do with the room that it has in its log
+        ):  # otherwise the free room in the store's WAL might suffice
             filler = _fill(disk)
             wait_until(
                 lambda: "the disk is full" in place.console(), within_s=60, what="the store is full"

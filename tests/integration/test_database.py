@@ -30,7 +30,7 @@ from runner.store.rows import Batch, ExecutionRow, Mark, Phase, RequestRow, Snap
 from runner.store.sqlite import connection, schema
 from runner.store.sqlite.store import SqliteStore
 
-# Only a hang may end one of them, and no disk that syncs slowly.
+# Only a hang reaches this limit, not a disk that syncs slowly.
 pytestmark = pytest.mark.timeout(600)
 
 _MARK = Mark(file=2**64 - 1, offset=17)  # inodes are unsigned
@@ -391,7 +391,7 @@ def test_a_state_folder_is_private_to_its_owner(tmp_path: Path) -> None:
     assert modes == {"state": 0o700} | dict.fromkeys(files, 0o600)
 
 
-# Files that are no store of ours
+# Files that are no store of Runner
 
 
 def _foreign(path: Path, *statements: str) -> None:
@@ -417,7 +417,7 @@ def _truncate(path: Path) -> None:
 def _miscount(path: Path) -> None:
     own_store(path.parent).close()
     with path.open("r+b") as file:
-        file.seek(36)  # the number of free pages: nothing that reads rows looks at it
+        file.seek(36)  # the number of free pages, which no reader of rows uses
         file.write((7).to_bytes(4, "big"))
 
 
@@ -765,7 +765,7 @@ def _kill_while_committing(folder: Path, chance: random.Random) -> None:
     assert number - int(acknowledged[-1]) in (
         0,
         1,
-    )  # what was not acknowledged may be there, but only whole
+    )  # an unacknowledged commit may be there, but only whole
     assert snapshot.mark == Mark(file=1, offset=number)
     assert [(row.fired_through, row.definition) for row in snapshot.requests] == [
         (number, "x" * 4000 + str(number))

@@ -192,7 +192,7 @@ def test_a_failed_backup_is_an_error_and_keeps_the_former_archives(
 def test_big_folders_lists_the_biggest_first_and_at_most_twenty(machine: Machine) -> None:
     (machine.home / "letter.txt").write_bytes(
         b"Dear" * 5000
-    )  # where folders take no room, the home is no tie
+    )  # on file systems where folders have size 0, the home does not tie
     for number in range(25):
         (machine.home / f"folder {number}").mkdir()
     (machine.home / "folder 7" / "film").write_bytes(os.urandom(300_000))

@@ -37,7 +37,7 @@ from runner.store.rows import Batch, ExecutionRow, Mark, Phase
 from runner.store.sqlite import schema
 from runner.values import new_id
 
-# Only a hang may end one of them, and no disk that syncs slowly.
+# Only a hang reaches this limit, not a disk that syncs slowly.
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -238,7 +238,7 @@ def test_follow_ups_that_the_store_refused_before_a_stop_run_after_the_next_star
         patch.setattr(runner._parts.store, "commit", refuse, raising=False)
         place.open_gate()
         _go_on(runner, lambda: runner._dispatcher.ended)
-        patch.undo()  # the runner ends at the very moment at which the store can be written again
+        patch.undo()  # the runner stops at the moment at which the store is writable again
     with _runner(place) as runner:
         _go_on(runner, lambda: place.finished("chain", process="chain"))
         assert list(runner.in_progress) == []
@@ -315,7 +315,7 @@ def _whole(place: Place) -> list[Record]:
                 gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
             )
         except (FileNotFoundError, EOFError, gzip.BadGzipFile):
-            return []  # logrotate is at it
+            return []  # logrotate is running
         for line in content[: content.rfind(b"\n") + 1].splitlines():
             record = json.loads(line)
             assert lines.setdefault(record["id"], record) == record, "a repeat is the same"

@@ -250,7 +250,7 @@ def test_a_runner_whose_state_folder_hangs_ends_at_a_stop_and_leaves_its_executi
         wait_until(lambda: f"waiting for {place.state}" in place.console(), what="a word about it")
         runner.send_signal(signal.SIGTERM)
         if signals == 2:
-            # The first one must be with the main thread, or the kernel merges the two.
+            # The main thread must have the first one, or the kernel merges the two.
             wait_until(lambda: _pending_for(runner.pid, "SigPnd"), what="the first signal")
             runner.send_signal(signal.SIGTERM)
         assert runner.wait(timeout=60) == 1
@@ -325,7 +325,8 @@ def test_every_command_ends_at_a_signal_while_it_waits_for_a_folder(
         for name in COMMANDS:
             if name in ("start", "doctor"):
                 continue
-            # A folder for each: Linux lets nothing end a second lookup of one name.
+            # One folder each: on Linux nothing can end a second lookup of the same
+            # name.
             folder = place.folder / "hung" / name
             folder.parent.mkdir(exist_ok=True)
             mounts.enter_context(hung(folder))

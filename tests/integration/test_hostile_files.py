@@ -27,7 +27,7 @@ from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.reader import CatalogReader, exhausted
 
 GOOD = "process: {shell: x}\n"
-MOST_CPU_S, MOST_MB = 60, 64  # an idle machine needs less than a second, but not every machine is
+MOST_CPU_S, MOST_MB = 60, 64  # an idle machine needs less than a second
 NOBODY = 65534
 MEMORY = Path("/dev/shm")
 READING = f"""\

@@ -239,7 +239,7 @@ def test_run_as_the_same_user_needs_no_permission(world: World) -> None:
     )
 
 
-# Beside it: masking, and the knowledge of stderr
+# While it runs: masking, and whether stderr was used
 
 
 def _masked(world: World, script: str, *, is_stderr_reported: bool = False) -> tuple[Exit, bytes]:

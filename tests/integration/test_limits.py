@@ -32,7 +32,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.close()
 
 
-# Of each process
+# Limits of each process
 
 
 def test_a_program_gets_no_memory_beyond_its_limit(world: World) -> None:
@@ -79,7 +79,7 @@ def test_a_limit_of_processes_without_a_cgroup_is_refused_with_a_message(world: 
         world.spawn("true", limits=Limits(processes=5))
 
 
-# Of the output
+# Limits of the output
 
 
 def test_endless_output_is_stopped_and_cut(world: World) -> None:
@@ -145,7 +145,7 @@ def test_an_adopted_execution_keeps_its_output_limit(world: World) -> None:
     assert _size(world, execution) == 1000
 
 
-# Of the whole tree: cgroups, where there are
+# Limits of the whole tree, where cgroups are available
 
 
 def _unified() -> Path | None:
@@ -200,7 +200,7 @@ def test_a_delegated_cgroup_holds_and_kills_the_whole_tree(delegated: tuple[Worl
         lambda: len(world.processes._in_cgroup(name)) == 2, "the program and its double fork"
     )
     inside = world.processes._in_cgroup(name)
-    assert world.started[name].pid not in inside  # the supervisor is bounded by nothing
+    assert world.started[name].pid not in inside  # the supervisor has no limit
     assert not world.processes._in_cgroup(plain)
     later = World(world.folder)  # a later runner, in the same leaf
     assert later.processes.cgroups == world.processes.cgroups is not None

@@ -61,7 +61,7 @@ def _is_readable(descriptor: int, *, within_s: float = 0) -> bool:
     return bool(select.select([descriptor], [], [], within_s)[0])
 
 
-# The way through
+# Posted, taken, answered
 
 
 def test_a_command_is_posted_taken_and_answered(store: Store, tmp_path: Path) -> None:
@@ -250,7 +250,8 @@ def test_commands_that_a_dead_runner_took_count_as_withdrawn(
 def test_of_many_commands_each_is_applied_or_withdrawn_never_both(
     store: Store, wake: int, tmp_path: Path
 ) -> None:
-    # On a machine that stands still, another may hold the store for longer than a person waits.
+    # On a stalled machine, another program may hold the store for longer than a person
+    # waits.
     assert isinstance(store, SqliteStore)
     store._database.connection.execute("PRAGMA busy_timeout = 60000")
     applied: list[str] = []
@@ -261,7 +262,7 @@ def test_of_many_commands_each_is_applied_or_withdrawn_never_both(
         ]
         outcomes = [
             _line_of(poster) for poster in posters
-        ]  # before any is taken; the last of each waits for its answer
+        ]  # before any is taken; the last command of each thread waits for its answer
         while any(poster.poll() is None for poster in posters):
             if _is_readable(wake, within_s=0.05):
                 drain_wake(wake)
@@ -338,7 +339,7 @@ def test_a_fifo_that_cannot_be_made_says_why(tmp_path: Path) -> None:
         open_wake(tmp_path / "missing")
 
 
-# Stores that are not there, and commands that are no more
+# Missing stores and pruned commands
 
 
 def test_without_a_store_nothing_is_posted_or_created(tmp_path: Path) -> None:
@@ -479,7 +480,7 @@ def test_a_malformed_row_is_refused_and_the_runner_continues(place: Place) -> No
                 names = ", ".join(row)
                 with suppress(
                     sqlite3.IntegrityError
-                ):  # NULL where the table refuses it, or an id that is there
+                ):  # NULL where the table refuses it, or a duplicate id
                     connection.execute(
                         f"INSERT INTO commands ({names}) VALUES ({', '.join('?' * len(row))})",
                         [*row.values()],

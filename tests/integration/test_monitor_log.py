@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from runner.errors import LogUnwritableError
 from runner.monitor.log import MonitorLog
 
-# Only a hang may end one of them, and no disk that syncs slowly.
+# Only a hang reaches this limit, not a disk that syncs slowly.
 pytestmark = pytest.mark.timeout(600)
 
 BATCH = b'{"id":"1","message":"\xc3\xa9t\xc3\xa9"}\n{"id":"2"}\n{"id":"3","a":[]}\n'
@@ -258,7 +258,7 @@ def test_a_batch_whose_file_is_renamed_after_the_mark_goes_to_the_renamed_file(
         path.rename(f"{path}.1")
         with pytest.raises(
             LogUnwritableError, match="renamed"
-        ):  # perhaps it was compressed before our bytes came
+        ):  # it may have been compressed before the bytes arrived
             log.append(BATCH)
     recovered(path, inode, offset)
     assert (Path(f"{path}.1").read_bytes(), path.read_bytes()) == (BATCH, b"")
@@ -475,8 +475,8 @@ def check_any_history(history: list[tuple[object, ...]]) -> None:
         files = [*sorted(folder.glob("monitor.jsonl.*")), owner.path]
         lines = [line for file in files for line in file.read_bytes().split(b"\n")]
         ours = [int(match[1]) for line in lines if (match := OURS.fullmatch(line))]
-        # Where somebody else's torn line begins like ours, a rotation and a crash may
-        # leave them in another order.
+        # If a foreign torn line begins like a record, a rotation and a crash may change
+        # their order.
         is_ambiguous = ("others", b'{"id":') in history
         assert (sorted(ours) if is_ambiguous else ours) == list(range(owner.made)), (
             "every record once, whole, in order"

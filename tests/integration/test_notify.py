@@ -22,8 +22,8 @@ def test_the_manager_is_notified_of_start_reload_and_stop_by_the_runner_alone(
     ):
         manager.bind(f"{short}/notify")
         manager.settimeout(30)
-        # A socket that is not read holds ten datagrams, and what comes then is lost:
-        # signs of life must be rare.
+        # An unread socket holds ten datagrams and loses the rest, so watchdog messages
+        # must be rare.
         place.environment |= {"NOTIFY_SOCKET": f"{short}/notify", "WATCHDOG_USEC": "2500000"}
         runner = place.launch()
 

@@ -67,7 +67,7 @@ def test_a_helper_survives_the_end_of_an_execution_that_began_before_it(place: P
     place.await_finished("first", status="success")
     place.declare(
         "second", "setsid -f sleep 600", "run_immediately"
-    )  # whose orphan has to be found and killed
+    )  # whose orphan must be found and killed
     place.await_finished("second", status="success")
     wait_until(lambda: states(runner) == [False], what="the end of the orphan, and of it alone")
     (place.folder / "gate").touch()

@@ -64,7 +64,7 @@ def entering(inner: int) -> list[str]:
 def run_inside(inner: int, shell: str) -> None:
     """Run a shell line in the namespace, not as a child of its PID 1, as `docker exec` does."""
     entered = [*entering(inner), "setsid", "--wait", "sh", "-c", shell]
-    # Not captured: what it leaves in the background would hold a pipe open.
+    # Not captured: a background process of it would hold the pipe open.
     subprocess.run(
         entered, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30, check=True
     )
@@ -105,7 +105,7 @@ def test_foreign_zombies_are_reaped_living_processes_stay_and_sigterm_stops_in_o
     )
     subprocess.run([*entering(inner), "kill", "-TERM", "1"], timeout=30, check=True)
     assert outer.wait(timeout=30) == 0
-    # The strangers have ended with their namespace.
+    # The foreign processes ended with their namespace.
     (ended,) = place.finished("bound")
     assert (ended["status"], ended["reason"], ended["exit_code"]) == ("killed", "runner_stopped", 7)
     assert place.events("runner.stopped")[0]["signal"] == 15
@@ -113,7 +113,7 @@ def test_foreign_zombies_are_reaped_living_processes_stay_and_sigterm_stops_in_o
 
 def test_init_of_session_0_reaps_orphans_of_its_own_session(place: Place) -> None:
     outer, inner = start_as_init(place)
-    # In here that session is 0, for its leader is outside of the namespace.
+    # Inside, that session is 0, because its leader is outside of the namespace.
     entered = [
         "nsenter",
         "--target",

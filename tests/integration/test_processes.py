@@ -74,7 +74,7 @@ def test_cpu_time_is_that_of_the_process_and_its_children(world: World) -> None:
 
 
 def test_peak_memory_above_the_runners_own_is_reported(world: World) -> None:
-    size = own_peak() + 200_000_000  # other tests in this very process may have had much in memory
+    size = own_peak() + 200_000_000  # earlier tests in this process may have used much memory
     ended, _ = world.run(sys.executable, "-c", f"b'x' * {size}")
     assert ended.max_rss_bytes is not None
     assert size <= ended.max_rss_bytes < size + 100_000_000
@@ -84,7 +84,7 @@ def test_peak_memory_below_the_runners_own_is_sampled_or_unknown(world: World) -
     assert world.run("/bin/true")[0].max_rss_bytes is None
     sampled = world.shell(
         "echo 1; sleep 60; :"
-    )  # the shell stays: who becomes another program has little for a moment
+    )  # the shell stays: a process that has just called exec uses little memory for a moment
     world.reported(sampled)
     world.processes.enforce(time.monotonic() + 10)
     world.processes.kill(sampled, Reason.KILLED_BY_USER)
@@ -418,7 +418,7 @@ def test_orphans_that_keep_forking_are_killed_while_an_older_execution_runs(
     world: World,
 ) -> None:
     world.spawn("/bin/sleep", "60")
-    others = set(proc.children_of(os.getpid()))  # whoever earlier tests have left to us, too
+    others = set(proc.children_of(os.getpid()))  # also orphans of earlier tests
     for _ in range(20):
         world.exit(world.spawn(sys.executable, "-c", f"{CHAIN}\nopen('ended by itself', 'x')"))
         world.until(
@@ -447,7 +447,7 @@ world.close()
 """
 
 
-# On a busy machine one in some hundred relays still escapes: it looks like a stranger's
+# On a busy machine, one in some hundred chains still escapes, because it looks foreign
 @pytest.mark.campaign
 def test_a_runner_without_privileges_kills_orphans_that_keep_forking() -> None:
     """/proc shows a process that is about to end as root's, so others cannot inspect it."""
@@ -569,9 +569,7 @@ def test_the_whole_former_tree_is_killed(world: World) -> None:
     assert world.adopt(execution, started.pid, started.pid_started) == started
     world.processes.kill(execution, Reason.KILLED_BY_USER)
     assert world.exit(execution).stopped_for is Reason.KILLED_BY_USER
-    for (
-        pid
-    ) in bare:  # it left session, parent and environment behind, under a runner that is no more
+    for pid in bare:  # it left session, parent and environment under a runner that has died
         os.kill(pid, signal.SIGKILL)
     world.until(lambda: all(map(is_dead, family)), "no member alive")
 

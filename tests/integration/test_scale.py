@@ -52,7 +52,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return read_bounded(path)
 
     monkeypatch.setattr(loading, "read_bounded", noted)
-    # No file counts as changed a moment ago, or it would rightly be looked into once more.
+    # Age all files: a file that changed a moment ago is rightly read again.
     monkeypatch.setattr(loading, "_CLOCK_TICK_NS", 0)
     return names
 
@@ -359,7 +359,7 @@ def test_files_read_before_the_folder_is_quiet_are_not_opened_again(
             "it is not still yet"
         )
         place.write("r-000008.yaml", DAILY.format("edited too"))
-        clock.go_on(0.11)  # in time: who looks much too late takes no quiet for granted
+        clock.go_on(0.11)  # in time: after a late check the folder does not count as quiet
         runner.turn()
         assert opened == ["r-000007.yaml", "r-000008.yaml"]
         found = [

@@ -24,7 +24,7 @@ from runner.store.sqlite import database
 from runner.store.sqlite.connection import database_path
 from runner.store.sqlite.files import shared_of, wal_of
 
-# Only a hang may end one of them, and no disk that syncs slowly.
+# Only a hang reaches this limit, not a disk that syncs slowly.
 pytestmark = pytest.mark.timeout(600)
 _CHECKPOINTS = ("PASSIVE", "FULL", "RESTART", "TRUNCATE")
 

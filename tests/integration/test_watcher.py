@@ -27,8 +27,8 @@ from runner.watching.link_targets import targets_of
 from runner.watching.watched_links import MOST_TARGETS
 from runner.watching.watcher import Watcher
 
-# pytest makes an error of a warning that is ignored where Runner runs; it would end a
-# thread of watchdog.
+# pytest raises a warning that is ignored outside of tests; it would end a thread of
+# watchdog.
 pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
 
 BOUND_S = 30.0
@@ -457,8 +457,8 @@ def test_after_an_overflow_of_the_kernels_queue_changes_are_noticed(
     assert wakes.came()
 
 
-# --- what links lead to
-# -----------------------------------------------------------------------------------------------
+# --- targets of links
+# ------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -57,8 +57,7 @@ def alone(seconds: float, *, then: str = "true") -> str:
     )
 
 
-# Runs the command line with one function of the product replaced: its n-th call kills the
-# process.
+# Runs the command line with one function replaced: its n-th call kills the process.
 DOOMED = """
 import importlib, os, signal, sys
 target, moment, count, *arguments = sys.argv[1:]
@@ -289,7 +288,7 @@ class Load:
             self.posted.append(row.id)
 
     def _spawn(self, *arguments: str) -> subprocess.Popen[str]:
-        self.place._consoles += 1  # each console is a file of its own; the place shows the latest
+        self.place._consoles += 1  # each console has its own file; the place shows the latest
         with self.place._console_path.open("w") as console:
             process = subprocess.Popen(
                 [sys.executable, *arguments],
