@@ -24,7 +24,7 @@ from runner.cli.access.places import Places
 from runner.cli.group import cli
 from runner.planning.difference import touched
 from runner.requests.building import stored
-from runner.requests.catalog import loading
+from runner.requests.catalog import loading, request_file
 from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.reader import CatalogReader
@@ -53,7 +53,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(loading, "read_bounded", noted)
     # Age all files: a file that changed a moment ago is rightly read again.
-    monkeypatch.setattr(loading, "_CLOCK_TICK_NS", 0)
+    monkeypatch.setattr(request_file, "_CLOCK_TICK_NS", 0)
     return names
 
 
@@ -371,7 +371,7 @@ def test_files_read_before_the_folder_is_quiet_are_not_opened_again(
 def test_a_second_start_validates_nothing_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_CLOCK_TICK_NS", 0)
+    monkeypatch.setattr(request_file, "_CLOCK_TICK_NS", 0)
     write_many(place, 3)
     before = remembered_by(place)
     validated: list[object] = []

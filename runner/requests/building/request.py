@@ -25,14 +25,13 @@ from runner.requests.model import (
 )
 from runner.requests.schema.shipped import is_request
 from runner.timing.parsing import parse_rule
-from runner.timing.rules import Rule
 from runner.timing.zones import kept_by_zone_data, parse_wall, zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _GRACE = timedelta(seconds=60)
-_RULES_KEPT = 1 << 12
+_TIMINGS_KEPT = 1 << 12
 _ANY_PROCESS = {"shell": ":"}
 _FOLDER = "_folder"
 """The suffix of the keys under which a definition keeps `Draft.folders`."""
@@ -172,10 +171,42 @@ def _request(draft: Draft, process: Process, timing: Timing | None) -> ProcessRe
     )
 
 
+class _WrongTimingError(Exception):
+    """A timing cannot be built; `findings` say why."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        super().__init__()
+        self.findings = findings
+
+
 def _timing(whole: Part, default_zone: str, of_file: frozenset[date] | None) -> Timing | None:
-    match whole.data.get("timing"):
-        case None:
-            return None
+    data = whole.data.get("timing")
+    if data is None:
+        return None
+    try:
+        return _timing_in(_encode(data), default_zone, of_file)
+    except _WrongTimingError as wrong:
+        whole.findings.extend(wrong.findings)
+        return None
+
+
+@kept_by_zone_data(maxsize=_TIMINGS_KEPT)
+def _timing_in(text: str, default_zone: str, of_file: frozenset[date] | None) -> Timing:
+    """Return the timing in a JSON text, cached by that text.
+
+    Finding the first fire is the slow part, and many requests share a timing. Raises
+    _WrongTimingError, which is not cached: a zone that is missing may appear.
+    """
+    findings: list[Finding] = []
+    whole = Part(data={"timing": json.loads(text)}, path=(), findings=findings)
+    timing = _timing_of(whole, default_zone, of_file)
+    if timing is None or findings:
+        raise _WrongTimingError(findings)
+    return timing
+
+
+def _timing_of(whole: Part, default_zone: str, of_file: frozenset[date] | None) -> Timing | None:
+    match whole.data["timing"]:
         case "run_immediately" | {"run_immediately": _}:
             return RunImmediately()
         case {"run_later": _}:
@@ -202,7 +233,7 @@ def _schedule(part: Part, default_zone: str, of_file: frozenset[date] | None) ->
     grace = part.duration("misfire_grace", _GRACE, above_zero=True)
     excepted = _excepted(part, of_file)
     try:
-        rule = _rule(_encode(part.data), default_zone, excepted)
+        rule = parse_rule(part.data, default_zone=default_zone, excepted=excepted)
     except RuleError as error:
         _find(part, error)
         return None
@@ -227,12 +258,3 @@ def _excepted(part: Part, of_file: frozenset[date] | None) -> frozenset[date]:
         except ValueError as error:
             part.find(("except", index), str(error))
     return frozenset(dates)
-
-
-@kept_by_zone_data(maxsize=_RULES_KEPT)
-def _rule(schedule: str, default_zone: str, excepted: frozenset[date]) -> Rule:
-    """Return the rule of a schedule, cached by its text.
-
-    Finding the first fire is the slow part, and many requests share a schedule.
-    """
-    return parse_rule(json.loads(schedule), default_zone=default_zone, excepted=excepted)

@@ -13,8 +13,8 @@ from runner.system.regular_files import read_regular
 from runner.system.trust import Trust, own_trust
 
 NAME = "catalog.jsonl"
-_LARGEST = 128 << 20
-"""Maximum size, in bytes: enough for some 150,000 requests. A larger folder has no cache."""
+_LARGEST = 64 << 20
+"""Maximum size, in bytes: enough for some 100,000 requests. A larger folder has no cache."""
 
 
 class CacheFile:

@@ -15,23 +15,28 @@ from runner.requests.catalog.defaults import (
 )
 from runner.requests.catalog.defaults_file import defaults_in, digest_of
 from runner.requests.catalog.listing import Listing
-from runner.requests.catalog.request_file import Place, file_problem
+from runner.requests.catalog.request_file import Place, file_problem, fresh_after_ns
 from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
 from runner.system.regular_files import Signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """A file as last read; `digest` is the SHA-256 of its bytes."""
+    """A file as last read; `digest` is the SHA-256 of its bytes.
+
+    With `is_fresh`, other files read for it changed so shortly before that their
+    signatures may hide a change.
+    """
 
     signature: Signature | None
     digest: bytes
     defaults: Defaults
+    is_fresh: bool = False
 
     @property
     def is_as_read(self) -> bool:
         """Whether the other files read for this one are unchanged."""
-        return all(
+        return not self.is_fresh and all(
             signature_at(path) == signature for path, signature in self.defaults.reads.items()
         )
 
@@ -143,4 +148,7 @@ class DefaultsFiles:
             default_zone=self._default_zone,
             is_guarded=self._is_guarded,
         )
-        return _Known(signature=signature, digest=digest, defaults=defaults_in(raw, place))
+        tick_ago_ns = fresh_after_ns()
+        defaults = defaults_in(raw, place)
+        is_fresh = any(each and each[-1] > tick_ago_ns for each in defaults.reads.values())
+        return _Known(signature=signature, digest=digest, defaults=defaults, is_fresh=is_fresh)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os.path
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from runner.requests.catalog.request_file import (
     Place,
     RequestFile,
     file_problem,
+    fresh_after_ns,
     reads_differ,
 )
 from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
@@ -48,10 +48,6 @@ if TYPE_CHECKING:
 
 _EXCEPT = ("timing", "schedule", "except")
 _MOST_PROBLEMS = 200
-_CLOCK_TICK_NS = 100_000_000
-"""Nanoseconds. A second change within one tick of the file system's clock leaves the
-timestamps the same.
-"""
 _EMPTY = Trouble(
     reason="the file is empty",
     suggestion="write a request into it, or delete it to remove what it held",
@@ -65,7 +61,7 @@ def read_file(place: Place, known: RequestFile | None = None) -> RequestFile:
         signature = None if content.may_pass else signature_at(place.path)
         return _unusable(place, file_problem(place.display, content), signature=signature)
     raw, signature = content
-    fresh_after_ns = time.time_ns() - _CLOCK_TICK_NS
+    tick_ago_ns = fresh_after_ns()
     digest = hashlib.sha256(raw).digest()
     is_known = (
         known is not None
@@ -76,7 +72,7 @@ def read_file(place: Place, known: RequestFile | None = None) -> RequestFile:
     )
     file = known if known is not None and is_known else loaded(raw, place)
     is_fresh = signature is None or any(
-        each is not None and each[-1] > fresh_after_ns for each in (signature, *file.reads.values())
+        each is not None and each[-1] > tick_ago_ns for each in (signature, *file.reads.values())
     )
     return replace(file, signature=signature, digest=digest, is_fresh=is_fresh)
 

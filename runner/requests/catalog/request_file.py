@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from runner.requests.findings import Spot
     from runner.requests.model import ProcessRequest
     from runner.system.regular_files import Signature
+
+
+_CLOCK_TICK_NS = 100_000_000
+"""Nanoseconds. A second change within one tick of the file system's clock leaves the
+timestamps the same.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +96,13 @@ class RequestFile:
 
     def _inputs(self) -> tuple[object, ...]:
         return self.signature, self.digest, self.defaults, self.reads
+
+
+def fresh_after_ns() -> int:
+    """Return the time after which a change is so recent, now, that a further one may leave
+    the timestamps of its file the same. Nanoseconds since the epoch.
+    """
+    return time.time_ns() - _CLOCK_TICK_NS
 
 
 def reads_differ(file: RequestFile) -> bool:

@@ -86,6 +86,7 @@ class JobFiles:
             if not (yield from self.glance(is_first=round_ == 0)):
                 break
         self._is_settled = True
+        self.validated = ValidatedFiles()  # what is left belongs to files that have gone
 
     @property
     def followed(self) -> frozenset[str]:

@@ -32,7 +32,7 @@ from runner.resources import schema_text
 from runner.system.trust import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from runner.requests.model import ProcessRequest
     from runner.system.regular_files import Signature
@@ -80,7 +80,7 @@ class ValidatedFiles:
         self, notes: list[Any], definitions: list[str], place: Place, signature: Signature
     ) -> RequestFile | None:
         numbers, digest, defaults, reads, candidates = notes
-        if (tuple(numbers), bytes.fromhex(defaults)) != (signature, place.defaults.digest):
+        if tuple(numbers) != signature or defaults != place.defaults.digest.hex():
             return None
         found = []
         for (name, files, *spots), definition in zip(candidates, definitions, strict=True):
@@ -133,11 +133,12 @@ def written(files: Mapping[str, RequestFile], origin: list[Any]) -> bytes:
 
 def validated_in(text: bytes, origin: list[Any]) -> ValidatedFiles:
     """Return the files of a text of `written`; none for any other text."""
-    first, _, body = text.partition(b"\n")
+    first = text[: max(0, text.find(b"\n"))]
+    body = memoryview(text)[len(first) + 1 :]  # a copy would double the memory
     try:
         if not first or json.loads(first) != _header(origin, body):
             return ValidatedFiles()
-        notes, *definitions = body.decode("utf-8", "surrogatepass").split("\n")
+        notes, *definitions = str(body, "utf-8", "surrogatepass").split("\n")
         return ValidatedFiles(_entries(json.loads(notes), definitions))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ValidatedFiles()
@@ -151,7 +152,7 @@ def root_in(text: bytes) -> str | None:
         return None
 
 
-def _header(origin: list[Any], body: bytes) -> dict[str, Any]:
+def _header(origin: list[Any], body: bytes | memoryview) -> dict[str, Any]:
     return {"origin": origin, "sha256": hashlib.sha256(body).hexdigest()}
 
 
@@ -187,20 +188,24 @@ def _noted_candidate(candidate: Candidate) -> list[Any]:
 def _candidate(
     request: ProcessRequest, display: str, files: list[str], spots: Sequence[int]
 ) -> Candidate:
-    """Rebuild a candidate.
+    line, column, *others = spots
+    return Candidate(
+        request=request,
+        display=display,
+        name_spot=Spot(line=line, column=column),
+        mentions=tuple(_mentions(request, files, others)) if others else (),
+    )
+
+
+def _mentions(request: ProcessRequest, files: list[str], spots: Sequence[int]) -> Iterator[Mention]:
+    """Rebuild the mentions of a request.
 
     Only `on_failure` can be in another file, so `files` holds at most that one.
     """
-    name_spot, *others = (
-        Spot(line=line, column=column) for line, column in zip(spots[::2], spots[1::2], strict=True)
-    )
-    mentions = tuple(
-        Mention(
-            path=path, name=name, spot=spot, file=files[0] if files and path == ON_FAILURE else None
-        )
-        for (path, name), spot in zip(mentioned(request), others, strict=True)
-    )
-    return Candidate(request=request, display=display, name_spot=name_spot, mentions=mentions)
+    places = zip(spots[::2], spots[1::2], strict=True)
+    for (path, name), (line, column) in zip(mentioned(request), places, strict=True):
+        file = files[0] if files and path == ON_FAILURE else None
+        yield Mention(path=path, name=name, spot=Spot(line=line, column=column), file=file)
 
 
 def _signature(device: int, inode: int, size: int, changed: int, touched: int) -> Signature:

@@ -427,7 +427,7 @@ def test_notes_of_an_earlier_start_count_only_with_the_same_defaults(
     folder: Path, monkeypatch: pytest.MonkeyPatch, now: str | None
 ) -> None:
     monkeypatch.setattr(
-        "runner.requests.catalog.loading._CLOCK_TICK_NS", -(10**12)
+        "runner.requests.catalog.request_file._CLOCK_TICK_NS", -(10**12)
     )  # no file counts as changed just now
     text = "on_failure: {request: tell}\nowner: a"
     write(folder, {"_defaults.yaml": text, "a.yaml": GOOD, "tell.yaml": GOOD})

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from support.effort import effort_of
 
-from runner.requests.catalog import loading
+from runner.requests.catalog import defaults_files, loading, request_file
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.reader import CatalogReader, exhausted
-from runner.requests.files.bounded_read import FileBytes, Trouble, read_bounded
+from runner.requests.files.bounded_read import FileBytes, Trouble, read_bounded, signature_at
 from runner.requests.model import ProcessRequest, Schedule, Shell
 
 GOOD = "process: {shell: x}\n"
@@ -407,7 +407,7 @@ class Reads:
         self.before = before
         monkeypatch.setattr(loading, "read_bounded", self._read)
         monkeypatch.setattr(
-            loading, "_CLOCK_TICK_NS", -(10**12)
+            request_file, "_CLOCK_TICK_NS", -(10**12)
         )  # no file counts as changed just now
 
     def _read(self, path: str) -> FileBytes | Trouble:
@@ -438,7 +438,7 @@ def test_a_file_that_changed_just_before_its_read_is_read_once_more(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        loading, "_CLOCK_TICK_NS", 10**12
+        request_file, "_CLOCK_TICK_NS", 10**12
     )  # in the future: counts as just changed on a slow machine too
     path = write(folder / "a.yaml", "process: {shell: one}\n")
     files = reader(folder)
@@ -452,6 +452,31 @@ def test_a_file_that_changed_just_before_its_read_is_read_once_more(
     same = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
     files._files.keep("a.yaml", replace(entry, signature=same))
     assert line(files.read(), "a") == "two"
+
+
+@pytest.mark.parametrize(
+    ("name", "defaults"),
+    [("a.yaml", ""), ("_defaults.yaml", "timing: {except: dates}\n")],
+    ids=["of a request", "of defaults"],
+)
+def test_dates_that_changed_just_before_their_read_are_read_once_more(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, defaults: str
+) -> None:
+    monkeypatch.setattr(request_file, "_CLOCK_TICK_NS", 10**12)
+    own = "" if defaults else ", except: dates"
+    schedule = f"{{frequency: daily, at: '02:00'{own}}}"
+    write(folder / "a.yaml", f"process: {{shell: x}}\ntiming: {{schedule: {schedule}}}\n")
+    if defaults:
+        write(folder / name, defaults)
+    dates = write(folder / "dates", "2026-12-25\n")
+    files = reader(folder)
+    first = files.read().requests["a"].timing
+    # As on a clock too coarse to separate the two changes.
+    same = signature_at(str(dates))
+    for module in (request_file, defaults_files):
+        monkeypatch.setattr(module, "signature_at", lambda path: same)
+    dates.write_text("2026-12-26\n")
+    assert files.read().requests["a"].timing != first
 
 
 def test_stat_alone_detects_changes(folder: Path) -> None:

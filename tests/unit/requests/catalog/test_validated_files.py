@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.documents import DOCUMENTS, blocks
 
-from runner.requests.catalog import cache_file, loading, validated_files
+from runner.requests.catalog import cache_file, loading, request_file, validated_files
 from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.loading import loaded
 from runner.requests.catalog.reader import CatalogReader
@@ -71,7 +71,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(loading, "read_bounded", noted)
     # No file counts as changed a moment ago.
-    monkeypatch.setattr(loading, "_CLOCK_TICK_NS", -(10**12))
+    monkeypatch.setattr(request_file, "_CLOCK_TICK_NS", -(10**12))
     return names
 
 
@@ -341,7 +341,7 @@ def test_a_file_that_changed_just_now_is_not_kept(
     folder: Path, state: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(folder)
-    monkeypatch.setattr(loading, "_CLOCK_TICK_NS", 10**18)
+    monkeypatch.setattr(request_file, "_CLOCK_TICK_NS", 10**18)
     keep(folder, state)
     opened.clear()
     warm(folder, state)
@@ -355,7 +355,7 @@ def test_dates_that_changed_just_now_are_not_kept(
     others_ns = max((folder / name).stat().st_ctime_ns for name in FILES)
     while (changed_ns := (folder / "dates").stat().st_ctime_ns) <= others_ns + 2:
         (folder / "dates").write_text(FILES["dates"])
-    monkeypatch.setattr(loading, "_CLOCK_TICK_NS", 2)
+    monkeypatch.setattr(request_file, "_CLOCK_TICK_NS", 2)
     monkeypatch.setattr("time.time_ns", lambda: changed_ns + 1)
     keep(folder, state)
     opened.clear()
