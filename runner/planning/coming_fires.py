@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice, takewhile
 
 from runner.lifecycle import RequestStatus
@@ -21,8 +21,7 @@ from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.upcoming import fires
-
-_TICK = timedelta(microseconds=1)
+from runner.timing.zones import TICK
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
@@ -52,7 +51,7 @@ def coming_fires(
             if fire is not None and fire >= after:
                 yield fire
         case Schedule(rule=rule):
-            yield from coming(rule, state, max(state.fired_through, after - _TICK))
+            yield from coming(rule, state, max(state.fired_through, after - TICK))
 
 
 def planned_fires(
@@ -74,9 +73,9 @@ def planned_fires(
             fire for fire in sorted({timing.start, one_time_fire(timing, state)}) if fire >= begin
         )
     else:
-        past = fires(timing.rule, begin - _TICK, counted_from=state.counted_from)
+        past = fires(timing.rule, begin - TICK, counted_from=state.counted_from)
         yield from takewhile(lambda fire: fire < now, past)
-        yield from coming(timing.rule, state, now - _TICK)
+        yield from coming(timing.rule, state, now - TICK)
 
 
 def merged(

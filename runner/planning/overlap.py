@@ -7,6 +7,7 @@ from enum import Enum
 from typing import assert_never
 
 from runner.lifecycle import OnOverlap
+from runner.requests.model import Context, Process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +17,13 @@ class Guard:
     process: str
     client: str | None
     organization: str | None
+
+
+def guard_of(process: Process, context: Context) -> Guard | None:
+    """Return the guard that an execution of a process holds; None if executions may overlap."""
+    if not process.prevent_concurrent:
+        return None
+    return Guard(process=process.name, client=context.client, organization=context.organization)
 
 
 class Verdict(Enum):

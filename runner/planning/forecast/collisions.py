@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runner.planning.changeover import Served
-from runner.planning.forecast.simulation import Load, Rush, guard_of, simulate
+from runner.planning.forecast.simulation import Load, Rush, guard_of_request, simulate
 from runner.planning.overlap import Guard
 from runner.requests.model import ProcessRequest
 
@@ -96,7 +96,7 @@ def _guards(
     guards = {
         name: guard
         for name in requests
-        if (guard := guard_of(requests[name], requests)) is not None
+        if (guard := guard_of_request(requests[name], requests)) is not None
     }
     for name, guard in guards.items():
         sharing[guard].append(name)

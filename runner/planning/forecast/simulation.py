@@ -24,7 +24,7 @@ from runner.planning.forecast.fire_sequences import (
     skipped,
 )
 from runner.planning.forecast.starts_per_minute import starts_by_minute
-from runner.planning.overlap import Guard
+from runner.planning.overlap import Guard, guard_of
 from runner.planning.references import followed
 from runner.planning.states.firing import delay_of
 from runner.planning.states.state import RequestState
@@ -178,23 +178,19 @@ def _lines(
                 fires=fires,
                 delay=delay_of(request) // _MICROSECOND,
                 duration=durations.get(name, timedelta()) // _MICROSECOND,
-                guard=guard_of(request, requests),
+                guard=guard_of_request(request, requests),
             )
 
 
-def guard_of(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> Guard | None:
+def guard_of_request(
+    request: ProcessRequest, requests: Mapping[str, ProcessRequest]
+) -> Guard | None:
     """Return the guard that an execution of a request holds; None if it may overlap."""
     try:
         process = followed(request, requests)
     except RefusedError:
         process = request.process  # it cannot start, so the guard does not matter
-    if not process.prevent_concurrent:
-        return None
-    return Guard(
-        process=process.name,
-        client=request.context.client,
-        organization=request.context.organization,
-    )
+    return guard_of(process, request.context)
 
 
 def _loads(

@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from runner.timing.zones import TICK
 from runner.values import EPOCH, from_microseconds, to_microseconds
 
 MOST_SPANS = 32
 """How many spans a request keeps. Beyond that, everything older counts as claimed."""
 
-_TICK = timedelta(microseconds=1)
 # Earlier than every fire time. Years start at 1970, and a UTC offset in a file can move an
 # instant some hours before that.
 _DAWN = EPOCH - timedelta(days=2)
@@ -82,8 +82,8 @@ class ClaimedSpans:
                 break
             if last <= after:
                 continue
-            if first - _TICK > after:
-                yield after, first - _TICK
+            if first - TICK > after:
+                yield after, first - TICK
             after = last
         if after < until:
             yield after, until

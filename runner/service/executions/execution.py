@@ -12,7 +12,7 @@ from typing import Any
 from runner.execution.output import Identity, below_outputs
 from runner.lifecycle import Channel, Reason
 from runner.monitor.names import is_called, shown_name
-from runner.planning.overlap import Guard
+from runner.planning.overlap import Guard, guard_of
 from runner.requests.building.process_json import process_from, process_text
 from runner.requests.model import Context, Group, Process, Source
 from runner.store.rows import ExecutionRow, Phase
@@ -125,10 +125,7 @@ class Execution:
     @property
     def guard(self) -> Guard | None:
         """The concurrency guard that it holds from claim to end; None without one."""
-        process, context = self.claim.process, self.claim.context
-        if not process.prevent_concurrent:
-            return None
-        return Guard(process=process.name, client=context.client, organization=context.organization)
+        return guard_of(self.claim.process, self.claim.context)
 
 
 def execution_for(
