@@ -1,4 +1,4 @@
-"""The architecture: who may import whom, and who may touch what."""
+"""The architecture: who may import whom, who may touch what, and where unit tests are."""
 
 from __future__ import annotations
 
@@ -25,6 +25,19 @@ ONLY_IMPORTERS = {
 }
 TOUCHING = {"time", "os", "sqlite3", "subprocess", "schedule", "watchdog", "loguru"}
 CLOCKS = {"now", "utcnow", "today", "fromtimestamp"}
+UNIT_TESTS = Path(__file__).parent
+# Tests of laws that no single module keeps.
+LAWS = {
+    "test_dead_code.py": "the whole program",
+    "test_layers.py": "the whole program",
+    "importing/importers/test_damaged_sources.py": "all importers",
+    "planning/test_checklist.py": "Openbravo's rows that planning decides",
+    "planning/states/test_life_cycle.py": "all changes of a state, in any order",
+    "requests/test_checklist.py": "Openbravo's rows about requests",
+    "requests/test_hostile_documents.py": "from bytes to a catalog",
+    "requests/test_process_keys.py": "schema, model, store and words",
+    "requests/test_schema_and_model.py": "schema and model",
+}
 
 
 @cache
@@ -81,6 +94,20 @@ def test_only_the_command_line_prints() -> None:
         path for path, source in SOURCES.items() if {"print", "echo", "secho"} & set(called(source))
     ]
     assert [path for path in printing if not path.startswith("cli/")] == []
+
+
+def test_each_unit_test_is_named_after_the_module_or_package_that_it_tests() -> None:
+    tested = set(LAWS)
+    for path in PACKAGE.rglob("*"):
+        if path.suffix in (".py", ".service"):
+            name = path.name.removesuffix(".py").strip("_").replace(".", "_")
+            tested.add(path.relative_to(PACKAGE).with_name(f"test_{name}.py").as_posix())
+    for path in PACKAGE.rglob("__init__.py"):
+        package = path.parent.relative_to(PACKAGE)
+        tested.add((package / f"test_{package.name}.py").as_posix())
+    present = {path.relative_to(UNIT_TESTS).as_posix() for path in UNIT_TESTS.rglob("test_*.py")}
+    assert present - tested == set(), "move it to its module, or give a reason in LAWS"
+    assert LAWS.keys() - present == set()
 
 
 def test_these_checks_find_violations() -> None:

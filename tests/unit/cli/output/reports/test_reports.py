@@ -19,7 +19,7 @@ from runner.cli.output.reports import FORMS, Checked, report
 from runner.cli.output.tables import shown_line, style, unstyle
 from runner.errors import Problem
 
-JUNIT = Path(__file__).parents[3] / "schemas" / "junit-10.xsd"
+JUNIT = Path(__file__).parents[4] / "schemas" / "junit-10.xsd"
 TEXT = st.text(max_size=30)
 
 
