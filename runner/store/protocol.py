@@ -105,7 +105,7 @@ class StoreReader(Protocol):
     def waiting_records(self) -> Iterator[bytes]:
         """Yield the lines that the monitor log may still lack, oldest first."""
 
-    def is_on_its_way(self, execution: str) -> bool:
+    def is_in_progress(self, execution: str) -> bool:
         """Return whether an execution has not ended."""
 
     def snapshot(self) -> Snapshot:

@@ -101,7 +101,7 @@ def _instants_not_excepted(
 def _excepted_stretches(
     excepted: frozenset[date], zone: str
 ) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
-    """Return the begins and the ends of the stretches in which `zone` shows these dates.
+    """Return the starts and the ends of the stretches in which `zone` shows these dates.
 
     Both tuples ascend, so `bisect` finds the stretch of an instant.
     """

@@ -239,7 +239,7 @@ def instant_on_its_day(wall: datetime, zone: ZoneInfo) -> datetime | None:
 
 def day_exists(day: date, zone: ZoneInfo) -> bool:
     """Return whether the clocks of `zone` ever showed this date."""
-    # A skipped day is one gap: its begin and the next day's begin are the end of the gap.
+    # A skipped day is one gap: it and the next day both start at the end of the gap.
     return first_instant(day, zone) != first_instant(day + _DAY, zone)
 
 

@@ -673,7 +673,7 @@ def test_looking_up_an_execution_in_progress_reads_one_row(tmp_path: Path) -> No
     with _owned(tmp_path) as store:
         store.commit(Batch(executions={"e1": _execution("e1")}))
         with closing(read_store(tmp_path)) as reader:
-            assert (reader.is_on_its_way("e1"), reader.is_on_its_way("e2")) == (True, False)
+            assert (reader.is_in_progress("e1"), reader.is_in_progress("e2")) == (True, False)
         assert isinstance(store, SqliteStore)
         (step,) = store._database.connection.execute(
             f"EXPLAIN QUERY PLAN {schema.HAS_EXECUTION}", ("e1",)

@@ -128,7 +128,7 @@ def _through_runner(answer: Answer, places: Places, interruptions: _Interruption
     execution, copier = answer.data["execution"], _copier(answer)
     kill = Command(kind=Kind.KILL, targets=(execution,))
     pause_s = _FIRST_LOOK_S
-    while _is_on_its_way(execution, places):
+    while _is_in_progress(execution, places):
         copier.copy()
         interruptions.kill_if_asked(lambda: ask(places.state, kill))
         time.sleep(pause_s)
@@ -220,13 +220,13 @@ class _Interruptions:
         self._is_asked = self._is_pending = True
 
 
-def _is_on_its_way(execution: str, places: Places) -> bool:
+def _is_in_progress(execution: str, places: Places) -> bool:
     """Return whether the store still holds an execution.
 
     Raises NoRunnerError if the runner died: it would never report the end.
     """
     with closing(read_store(places.state)) as reader:
-        is_there = reader.is_on_its_way(execution)
+        is_there = reader.is_in_progress(execution)
     if is_there and owner_pid(places.state) is None:
         raise NoRunnerError(
             f"the runner ended meanwhile; after its next start, "

@@ -124,7 +124,7 @@ def _has_ended(execution: str, places: Places) -> bool:
     from runner.store.opening import read_store
 
     with suppress(StoreError), closing(read_store(places.state)) as reader:
-        if reader.is_on_its_way(execution):
+        if reader.is_in_progress(execution):
             return False
     records = find_execution(places.monitor_log, execution)
     return bool(records) and records[0]["status"] != ExecutionStatus.PROCESSING

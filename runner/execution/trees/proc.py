@@ -67,7 +67,7 @@ def parse_stat(line: bytes) -> Stat:
         is_dead=is_dead,
         is_ending=is_dead or not (has_memory or has_ended),
         is_bare=not (has_program or has_ended),
-        has_environment=fields[47] != fields[48],  # fields 50 and 51: its begin and end
+        has_environment=fields[47] != fields[48],  # fields 50 and 51: its start and end
     )
 
 

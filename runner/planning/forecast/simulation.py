@@ -62,7 +62,7 @@ class Load:
 class Rush:
     """The busiest minute, the first one if several are equal.
 
-    `at` is its begin, `starts` the number of starts in it. `requests` counts them by
+    `at` is its start, `starts` the number of starts in it. `requests` counts them by
     request, highest first.
     """
 

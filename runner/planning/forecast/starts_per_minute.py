@@ -19,7 +19,7 @@ from math import gcd
 from runner.planning.forecast.fire_sequences import MINUTE, FireSequence, FireSequences
 
 _Row = tuple[int, int, int]
-"""The minute of its begin, its length, how many times it counts."""
+"""Its first minute, its length, how many times it counts."""
 
 
 def starts_by_minute(

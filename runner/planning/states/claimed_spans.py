@@ -70,7 +70,7 @@ class ClaimedSpans:
         return self.bounds[index - 1 + index % 2] if index else None
 
     def first_after(self, instant: datetime) -> datetime | None:
-        """Return the begin of the first span that begins after `instant`; None without one."""
+        """Return the beginning of the first span that begins after `instant`; None without one."""
         index = bisect_right(self.bounds, instant)
         index += index % 2
         return self.bounds[index] if index < len(self.bounds) else None

@@ -108,15 +108,15 @@ def _action(data: Json) -> Action:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _Conversion:
     """How a value becomes JSON, and back."""
 
     write: Callable[[Any], Any]
     read: Callable[[Any], Any]
 
 
-class _Kept:
-    """The conversion of a dataclass: the defaults of its fields, and the ways of their types.
+class _Fields:
+    """The conversion of a dataclass: the defaults and the conversions of its fields.
 
     The caller converts the fields `apart` itself.
     """
@@ -124,10 +124,12 @@ class _Kept:
     def __init__(self, type_: type[Any], *, apart: Collection[str] = ()) -> None:
         types = get_type_hints(type_)
         kept = [field for field in fields(type_) if field.name not in apart]
-        ways = {field.name: _way_of(types[field.name]) for field in kept}
-        self._values = attrgetter(*ways)
-        self._defaults = [(field.name, _default(field), ways[field.name].write) for field in kept]
-        self._readers = {name: way.read for name, way in ways.items()}
+        conversions = {field.name: _conversion_of(types[field.name]) for field in kept}
+        self._values = attrgetter(*conversions)
+        self._defaults = [
+            (field.name, _default(field), conversions[field.name].write) for field in kept
+        ]
+        self._readers = {name: each.read for name, each in conversions.items()}
 
     def json_of(self, whole: object) -> dict[str, Any]:
         """Return the fields that differ from their defaults, as JSON values."""
@@ -149,11 +151,11 @@ def _default(field: Field[Any]) -> object:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def _way_of(type_: Any) -> _Way:
-    """Return the way of a field's type.
+def _conversion_of(type_: Any) -> _Conversion:
+    """Return the conversion of a field's type.
 
     None is the default of every field that may be None, and defaults are left out.
-    Raises TypeError for a type without a way.
+    Raises TypeError for a type without a conversion.
     """
     if isinstance(type_, UnionType):
         (type_,) = (each for each in get_args(type_) if each is not NoneType)
@@ -161,24 +163,24 @@ def _way_of(type_: Any) -> _Way:
     if whole in _WAYS:
         return _WAYS[whole]
     if issubclass(whole, Enum):
-        return _Way(_same, whole)
+        return _Conversion(_same, whole)
     if not is_dataclass(whole):
         raise TypeError(f"the store has no JSON form for {type_}")
-    kept, build = _Kept(whole), whole
-    return _Way(kept.json_of, lambda data: build(**kept.known(data)))
+    kept, build = _Fields(whole), whole
+    return _Conversion(kept.json_of, lambda data: build(**kept.known(data)))
 
 
 def _same(value: Any) -> Any:
     return value
 
 
-_WAYS: Mapping[Any, _Way] = {
-    **dict.fromkeys((str, int, float, bool, dict), _Way(_same, _same)),
-    tuple: _Way(_same, tuple),
-    frozenset: _Way(sorted, frozenset),
-    timedelta: _Way(
+_WAYS: Mapping[Any, _Conversion] = {
+    **dict.fromkeys((str, int, float, bool, dict), _Conversion(_same, _same)),
+    tuple: _Conversion(_same, tuple),
+    frozenset: _Conversion(sorted, frozenset),
+    timedelta: _Conversion(
         lambda span: span // _MICROSECOND,
         lambda microseconds: timedelta(microseconds=microseconds),
     ),
 }
-_PROCESS = _Kept(Process, apart=("name", "directory", "action"))
+_PROCESS = _Fields(Process, apart=("name", "directory", "action"))

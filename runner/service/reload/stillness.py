@@ -59,7 +59,7 @@ class Event(StrEnum):
     SAME = "a glance without a difference"
     DIFFERENT = "a glance with a difference"
     LOCK = "git's index.lock"
-    READING = "the begin of a reading"
+    READING = "the start of a reading"
 
 
 _TRANSITIONS = {
@@ -120,7 +120,7 @@ class Stillness:
         return self._glance_at_s
 
     def note_change(self, now_s: float, *, is_notified: bool = True) -> None:
-        """Take a change of the folder; it may have been found without a notification."""
+        """Note a change of the folder; it may have been found without a notification."""
         if self.is_quiet:
             self._since_s, self._glance_at_s = now_s, now_s + GLANCE_S
         self._is_unnotified |= not is_notified
@@ -128,7 +128,7 @@ class Stillness:
         self._pass(Event.CHANGE)
 
     def note_command(self, now_s: float) -> None:
-        """Take a command to read the folder without waiting for quiet."""
+        """Note a command to read the folder without waiting for quiet."""
         self.note_change(now_s)
         self._glance_at_s = None
         self._pass(Event.COMMAND)
@@ -142,7 +142,7 @@ class Stillness:
         return True
 
     def begin_glance(self) -> None:
-        """Take the begin of a glance; `end_glance` plans the next one."""
+        """Note the start of a glance; `end_glance` plans the next one."""
         self._glance_at_s = None
 
     def delay_glance(self, now_s: float) -> None:
@@ -150,14 +150,14 @@ class Stillness:
         self._glance_at_s = now_s + RETRY_S
 
     def end_glance(self, now_s: float, *, is_different: bool, is_watched: bool) -> None:
-        """Take the result of a glance: two looks that agree make the folder still."""
+        """Note the result of a glance: two looks that agree make the folder still."""
         self._pass(Event.DIFFERENT if is_different else Event.SAME)
         if self.state is not State.STILL:
             every_s = GLANCE_EVERY_S if self._is_silence_proof(is_watched) else QUIET_S
             self._glance_at_s = now_s + every_s
 
     def begin_reading(self) -> None:
-        """Take the begin of a reading: the next change begins a new series."""
+        """Note the start of a reading: the next change begins a new series."""
         self._pass(Event.READING)
         self._glance_at_s, self._is_unnotified = None, False
 

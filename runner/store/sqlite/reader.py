@@ -46,7 +46,7 @@ class SqliteReader:
             with worded(self._path):
                 yield from (line for _, line in queries.records_after(self._connection, 0))
 
-    def is_on_its_way(self, execution: str) -> bool:
+    def is_in_progress(self, execution: str) -> bool:
         """Return whether an execution has not ended."""
         return self._ask(partial(queries.has_execution, execution=execution), False)
 
