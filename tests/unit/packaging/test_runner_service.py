@@ -13,7 +13,7 @@ import pytest
 import runner
 from runner.values import parse_duration
 
-UNIT = Path(runner.__file__).parent / "systemd" / "runner.service"
+UNIT = Path(runner.__file__).parent / "packaging" / "runner.service"
 
 
 def service() -> dict[str, list[str]]:
@@ -33,7 +33,7 @@ def test_only_the_runner_notifies_systemd_and_systemd_leaves_its_processes_alone
     reported = service()
     assert reported["Type"] == ["notify"] and reported["NotifyAccess"] == ["main"]
     assert reported["KillMode"] == ["process"], (
-        "with any other what is adopted after a crash would be dead"
+        "any other mode kills the processes that the next runner should adopt"
     )
     assert reported["Delegate"] and reported["DelegateSubgroup"] == ["runner"]
     assert "PrivateTmp" not in reported
@@ -43,7 +43,7 @@ def test_only_the_runner_notifies_systemd_and_systemd_leaves_its_processes_alone
 def test_the_stop_timeout_leaves_time_for_an_orderly_stop() -> None:
     (start,) = service()["ExecStart"]
     drain_s = parse_duration(start.partition("--drain ")[2].split()[0]).total_seconds()
-    grace_s = 10.0  # stop_grace where a request says nothing
+    grace_s = 10.0  # the default of stop_grace
     assert float(service()["TimeoutStopSec"][0]) > drain_s + grace_s
 
 
@@ -55,8 +55,8 @@ def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
     )
     command = ["systemd-analyze", "verify", "--man=no", str(here)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    # It may be older than the newest setting, and then passes over that; other units of
-    # the machine are not ours.
+    # An older systemd ignores settings that it does not know. Warnings about other units
+    # of the machine do not matter.
     found = [
         line
         for line in done.stderr.splitlines()
