@@ -189,14 +189,14 @@ PROGRAMS = {
                    _success(output_bytes=20_000_000, output_truncated=True)),
     "mute": _shell("closes its output", "exec >&- 2>&-; echo lost; exit 3",
                    _failure(3, output_bytes=0)),
-    "latin": _shell("prints what is no UTF-8", r"printf 'caf\351\377\n'",
+    "latin": _shell("prints bytes that are not UTF-8", r"printf 'caf\351\377\n'",
                     _success(output_tail="caf\ufffd\ufffd\n")),
     "painter": _shell("prints escape codes", r"printf '\033[2J\033[31mred'",
                       _success(output_tail="\x1b[2J\x1b[31mred")),
     "controls": _shell("prints 9,000 control characters, each six bytes in JSON",
                        r"head -c 9000 /dev/zero | tr '\0' '\1'",
                        _success(output_bytes=9000, output_truncated=True)),
-    "opener": _shell("opens `/dev/stderr` anew (`echo late > /dev/stderr`, instead of `>&2`),"
+    "opener": _shell("opens `/dev/stderr` again (`echo late > /dev/stderr`, instead of `>&2`),"
                      " which empties the file",
                      "echo early; echo late > /dev/stderr", _success(output_tail="late\n")),
     "fifo": _shell("puts a FIFO in the place of its output",
