@@ -54,6 +54,14 @@ BENCHMARKS = {
         rounds=5,
         measure=reading.measure_next,
     ),
+    "unchanged": Benchmark(
+        what="commands on unchanged files",
+        size=10_000,
+        quick=1000,
+        smallest=2,
+        rounds=5,
+        measure=reading.measure_unchanged,
+    ),
     "edit": Benchmark(
         what="one edit among files, write to live",
         size=10_000,

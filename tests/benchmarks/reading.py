@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.harness import Result, Setting, Target, alternately, in_unit
-from benchmarks.service import RUNNER, Record, Service, epoch_s, wall_s
+from benchmarks.service import RUNNER, Record, Service, epoch_s, processor_s, wall_s
 
 _PEER_SHARE = 10  # cronstable gets a tenth of the entries, and its time counts tenfold
 _LIVE_WITHIN_S = 30.0
@@ -104,6 +105,42 @@ def measure_next(setting: Setting) -> Result:
     )
 
 
+def measure_unchanged(setting: Setting) -> Result:
+    """Measure commands on `size` files that are unchanged since another command read them,
+    and the same commands without a cache, in processor time.
+    """
+    service = Service(setting.folder)
+    service.write_idle(setting.size)
+    service.state.mkdir(mode=0o700)
+    without = service.environment | {"RUNNER_STATE": str(setting.folder / "none")}
+    commands = {name: [*RUNNER, *name.split()] for name in ("validate", "ls", "next -n 1000")}
+    for _ in range(2):  # a file that was written a moment before is kept the second time
+        processor_s(commands["validate"], environment=service.environment)
+    measures: dict[str, Callable[[int], float]] = {}
+    for kept, environment in (("unchanged", service.environment), ("without a cache", without)):
+        for name, command in commands.items():
+            measures[f"runner {name}, {kept}"] = _processor_time_of(command, environment)
+    parse: list[str | Path] = [sys.executable, "-c", _PARSE, service.jobs]
+    measures["PyYAML's C loader alone"] = _processor_time_of(parse, None)
+    found = alternately(setting.rounds, measures)
+    series = in_unit(found, "s")
+    loader = series[-1].median
+    return Result(
+        ours=series[:-1],
+        beside=series[-1:],
+        targets=tuple(
+            Target(
+                what=f"{each.label.removeprefix('runner ')}, over the C loader",
+                unit="×",
+                value=each.median / loader,
+                limit=0.8,
+            )
+            for each in series[: len(commands)]
+        ),
+        notes=("processor time, of new processes; the state folder has a cache and no store",),
+    )
+
+
 def measure_edit(setting: Setting) -> Result:
     """Measure from the end of an edit to the record of its reload, with `size` files."""
     service = Service(setting.folder)
@@ -186,6 +223,12 @@ def _live_after_s(service: Service, process: subprocess.Popen[bytes], number: in
     if record["changed"] != [path.stem]:
         raise ValueError(f"{path.stem} was edited, but changed is {record['changed']}")
     return taken_s
+
+
+def _processor_time_of(
+    command: Sequence[str | Path], environment: dict[str, str] | None
+) -> Callable[[int], float]:
+    return lambda _: processor_s(command, environment=environment)
 
 
 def _stat_s(folder: Path) -> float:

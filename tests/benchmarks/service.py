@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -149,3 +150,16 @@ def wall_s(arguments: Sequence[str | Path], *, environment: dict[str, str] | Non
         timeout=600,
     )
     return time.perf_counter() - begun_s
+
+
+def processor_s(
+    arguments: Sequence[str | Path], *, environment: dict[str, str] | None = None
+) -> float:
+    """Run a command and return its processor time, user and system. Raises CalledProcessError.
+
+    Nothing else may run as a child of this process meanwhile.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall_s(arguments, environment=environment)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
