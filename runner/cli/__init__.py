@@ -46,11 +46,11 @@ def _main() -> None:
         # Imported here, they raise the ImportError that `main` knows.
         import _blake2  # noqa: F401
         import _hashlib  # noqa: F401
-    from runner.system.garbage_collection import lasting_heap
+    from runner.system.garbage_collection import objects_frozen
 
     # Otherwise the garbage collector walks the imported modules: a tenth of the time that
     # a short command takes.
-    with lasting_heap():
+    with objects_frozen():
         from runner.cli.group import cli
         from runner.errors import RunnerError
 

@@ -11,7 +11,7 @@ import click
 
 from runner import __version__
 from runner.cli.command_table import COMMANDS
-from runner.system.garbage_collection import lasting_heap
+from runner.system.garbage_collection import objects_frozen
 from runner.values import neutral
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         place, _ = COMMANDS[cmd_name]
-        with lasting_heap():
+        with objects_frozen():
             command = getattr(import_module(f"runner.cli.commands.{place}"), f"{cmd_name}_command")
         assert isinstance(command, click.Command)
         return command

@@ -12,7 +12,7 @@ from runner.errors import RunnerError
 from runner.examination import clock, machine, notification, permissions, soundness
 from runner.examination.findings import Finding, problem
 from runner.examination.subject import Subject
-from runner.system.background_calls import Aside, Pending
+from runner.system.background_calls import BackgroundThread, Pending
 from runner.system.blocked_calls import BlockedCall
 
 _CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[Finding]]], ...] = (
@@ -46,11 +46,11 @@ def examine(subject: Subject) -> Iterator[Finding]:
     """Run all checks, one after another. A check that cannot read what it needs yields
     a problem, and so does one that waits for a file or folder that does not answer.
     """
-    aside, patience_s = Aside("examination"), _PATIENCE_S
+    background, patience_s = BackgroundThread("examination"), _PATIENCE_S
     try:
         for name, check in _CHECKS:
             found: list[Finding] = []
-            pending = aside.begin(partial(_collect, check, subject, found))
+            pending = background.begin(partial(_collect, check, subject, found))
             silent = _silent_call(pending, patience_s)
             yield from found
             if silent is not None:
@@ -63,7 +63,7 @@ def examine(subject: Subject) -> Iterator[Finding]:
                     "run doctor as the user that the runner runs as",
                 )
     finally:
-        aside.close()
+        background.close()
 
 
 def _collect(

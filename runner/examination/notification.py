@@ -11,7 +11,7 @@ from pathlib import Path
 from runner.examination.file_systems import MOUNTS, REMOTE, file_system_of
 from runner.examination.findings import Finding, advice, good, warning
 from runner.examination.subject import Subject
-from runner.requests.catalog.listing import Absence, listed
+from runner.requests.catalog.listing import Absence, list_files
 from runner.requests.catalog.reader import exhausted
 from runner.system.regular_files import real_path
 from runner.watching.watched_links import unwatched
@@ -65,7 +65,7 @@ def _unnoticed_finding(subject: Subject, kind: str, folders: int) -> Finding:
 
 
 def _unwatched(jobs: Path) -> list[str]:
-    listing = exhausted(listed(jobs, {}))
+    listing = exhausted(list_files(jobs, {}))
     if isinstance(listing, Absence):
         return []
     return exhausted(

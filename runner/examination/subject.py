@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from runner.errors import StoreError
-from runner.requests.catalog.listing import Listing, listed
+from runner.requests.catalog.listing import Listing, list_files
 from runner.requests.catalog.reader import exhausted
 from runner.store.sqlite.lock import lock_path, owner_pid
 from runner.system.regular_files import is_folder
@@ -65,7 +65,7 @@ class Subject:
     @_remembered
     def listing(self) -> Listing | None:
         """The files of the jobs folder; None if it is missing or unreadable."""
-        found = exhausted(listed(self.jobs, {})) if is_folder(self.jobs) else None
+        found = exhausted(list_files(self.jobs, {})) if is_folder(self.jobs) else None
         return found if isinstance(found, Listing) else None
 
     @_remembered

@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.errors import Problem, RuleError, UsageError
 from runner.requests.files.bounded_read import Trouble, read_bounded
-from runner.requests.files.outside_files import discreet
+from runner.requests.files.outside_files import without_content
 from runner.requests.findings import DataPath, Finding
 from runner.requests.schema.checking import findings_in
 from runner.requests.settings import NAME, FileSettings, Retention
@@ -36,7 +36,7 @@ def settings_beside(jobs: Path, trust: Trust | None = None) -> FileSettings:
     settings = settings_in(content[0], str(path))
     if isinstance(settings, FileSettings):
         return settings
-    problems = discreet(settings, str(path), str(path.parent))
+    problems = without_content(settings, str(path), str(path.parent))
     raise UsageError("\n".join(["the settings are invalid", *map(str, problems)]))
 
 

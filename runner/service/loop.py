@@ -57,7 +57,7 @@ def running(
         clock=clock, observer=observer, is_firing=is_firing, notifier=notifier, released=released
     )
     with ExitStack() as resources:
-        resources.callback(WATCH.cease)
+        resources.callback(WATCH.note_end)
         runner = Runner(assemble(settings, options, resources))
         yield runner
         # After an exception the state is that of a crash, and the next start recovers from
@@ -176,7 +176,7 @@ class Runner:
                 os.eventfd_read(descriptor)
                 self._parts.reader.look_again()
 
-    def obey(self, command: Command) -> Answer:
+    def carry_out(self, command: Command) -> Answer:
         """Carry out a command of this program itself, while no other runner is running.
 
         Raises StoreUnwritableError.

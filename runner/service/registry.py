@@ -16,7 +16,7 @@ from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.model import ProcessRequest
 from runner.service.clock import Clock
 from runner.store.rows import RequestRow
-from runner.system.garbage_collection import lasting_heap
+from runner.system.garbage_collection import objects_frozen
 
 
 class Incumbents(Mapping[str, str]):
@@ -62,7 +62,7 @@ class Registry:
 
         Definitions whose digests are `accepted` are not validated again.
         """
-        with lasting_heap():
+        with objects_frozen():
             self.requests, self.states = remembered(rows, zone=zone, accepted=accepted)
 
     def incumbents(self) -> Incumbents:

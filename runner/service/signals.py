@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 
 from runner.errors import StoppedEarlyError
 from runner.system import early_signals
-from runner.system.background_calls import Aside
+from runner.system.background_calls import BackgroundThread
 
 T = TypeVar("T")
 _LOOK_S = 0.1
@@ -72,9 +72,9 @@ def unless_stopped(call: Callable[[], T]) -> T:
 
     Raises what the call raises, and StoppedEarlyError if a signal asks for a stop.
     """
-    aside = Aside("start")
-    pending = aside.begin(call)
-    aside.close()
+    background = BackgroundThread("start")
+    pending = background.begin(call)
+    background.close()
     while not pending.wait(_LOOK_S):
         if early_signals.is_stop_asked():
             blocked = pending.blocked_call()

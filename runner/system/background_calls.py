@@ -77,7 +77,7 @@ class Pending(Generic[T]):
         self._running.release()
 
 
-class Aside:
+class BackgroundThread:
     """A background thread for calls, used by one owner.
 
     If a call hangs, a new thread takes over the next calls.
@@ -110,7 +110,7 @@ class ContinuedCalls:
     """Calls in a background thread, one after another. A slow one is continued, not repeated."""
 
     def __init__(self, name: str) -> None:
-        self._aside = Aside(name)
+        self._background = BackgroundThread(name)
         self._pending: Pending[Any] | None = None
         self._begun_s = 0.0
 
@@ -126,7 +126,7 @@ class ContinuedCalls:
         `result` then goes on waiting for it, and must be given an equivalent call.
         """
         if self._pending is None:
-            self._pending, self._begun_s = self._aside.begin(call), time.monotonic()
+            self._pending, self._begun_s = self._background.begin(call), time.monotonic()
         if not self._pending.wait(patience_s):
             raise TimeoutError
         pending, self._pending = self._pending, None
@@ -134,7 +134,7 @@ class ContinuedCalls:
 
     def close(self) -> None:
         """End the thread once its call is over."""
-        self._aside.close()
+        self._background.close()
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
@@ -143,9 +143,9 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     Raises TimeoutError if the call takes longer than `seconds`; it then goes on in its
     thread. Raises RuntimeError if no thread can be started.
     """
-    aside = Aside("call")
-    pending = aside.begin(call)
-    aside.close()
+    background = BackgroundThread("call")
+    pending = background.begin(call)
+    background.close()
     if not pending.wait(seconds):
         raise TimeoutError
     return pending.result()

@@ -93,7 +93,7 @@ class StallWatch:
         if self._stop_asked_s is None:
             self._stop_asked_s = time.monotonic()
 
-    def cease(self) -> None:
+    def note_end(self) -> None:
         """Note that the loop has ended in good order."""
         self._beat_s = self._stop_asked_s = None
 

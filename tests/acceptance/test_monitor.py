@@ -29,7 +29,9 @@ def _statuses(place: Place, *arguments: str) -> list[tuple[str, str]]:
     return [(record["request"], record["status"]) for record in place.items("monitor", *arguments)]
 
 
-def test_the_monitor_shows_what_runs_as_processing_and_then_how_it_ended(place: Place) -> None:
+def test_the_monitor_shows_a_running_execution_as_processing_and_then_its_result(
+    place: Place,
+) -> None:
     place.declare("done", "true")
     place.declare("slow", GATE)
     place.run("exec", "done")
@@ -176,7 +178,7 @@ def test_a_member_is_shown_with_its_group_and_found_by_either_name(place: Place)
 
 
 @pytest.mark.parametrize("name", ["extract", "month-end › extract", "an id"])
-def test_a_running_member_is_killed_by_its_name_and_its_group_goes_on(
+def test_a_running_member_is_killed_by_its_name_and_its_group_continues(
     place: Place, name: str
 ) -> None:
     _group(place)

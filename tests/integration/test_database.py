@@ -197,7 +197,7 @@ def _play(steps: list[tuple[Batch, tuple[int, Mark] | None, bool]]) -> None:
 
 @settings(max_examples=60)
 @given(st.lists(_steps, max_size=6))
-def test_the_store_holds_what_plain_dictionaries_would(
+def test_the_store_holds_the_same_as_plain_dictionaries(
     steps: list[tuple[Batch, tuple[int, Mark] | None, bool]],
 ) -> None:
     _play(steps)
@@ -207,7 +207,7 @@ def test_the_store_holds_what_plain_dictionaries_would(
 @pytest.mark.timeout(600)
 @settings(max_examples=1000)
 @given(st.lists(_steps, max_size=12))
-def test_the_store_holds_what_plain_dictionaries_would_at_length(
+def test_campaign_the_store_holds_the_same_as_plain_dictionaries(
     steps: list[tuple[Batch, tuple[int, Mark] | None, bool]],
 ) -> None:
     _play(steps)

@@ -27,7 +27,7 @@ from runner.service.clocks.zone_change import ZONE
 from runner.service.registry import Incumbents, remembered
 from runner.store.opening import read_store
 from runner.store.rows import Snapshot
-from runner.system.garbage_collection import unswept
+from runner.system.garbage_collection import collection_disabled
 from runner.system.regular_files import require_visible
 
 
@@ -80,7 +80,7 @@ def load(places: Places) -> Loaded:
         is_guarded=is_guarded(),
         cache=CacheFile(places.state) if served is None else None,
     )
-    with unswept():
+    with collection_disabled():
         snapshot = _snapshot(places)
         zone = snapshot.meta.get(ZONE, places.zone)
         supplied, states = remembered(snapshot.requests, zone=zone, accepted=reader.recall())

@@ -123,7 +123,7 @@ def _press(
 
     def alone() -> Answer:
         with embedded(places, allow_shared_jobs=allow_shared_jobs) as runner:
-            return runner.obey(command)
+            return runner.carry_out(command)
 
     _finish(reach(places, command, served=lambda answer: answer, alone=alone))
 

@@ -163,7 +163,7 @@ def _alone(
             runner = resources.enter_context(opening)
         # Entering the runner has replaced our signal handlers.
         resources.enter_context(interruptions.caught())
-        answer = runner.obey(command)
+        answer = runner.carry_out(command)
         if not answer.is_done:
             return _refused(answer)
         execution, copier = answer.data["execution"], _copier(answer)
@@ -172,7 +172,7 @@ def _alone(
             runner.turn()
             runner.wait(at_most_s=_LOOK_EVERY_S)
             copier.copy()
-            interruptions.kill_if_asked(lambda: runner.obey(kill))
+            interruptions.kill_if_asked(lambda: runner.carry_out(kill))
     return _exit_code(ended[execution])
 
 

@@ -230,7 +230,7 @@ def _read(folder: Path, places: Places) -> Catalog:
 
 def _read_visibly(reader: CatalogReader, folder: Path) -> Catalog:
     """Read a folder; show a progress bar if the folder is large and stderr is a terminal."""
-    from runner.system.garbage_collection import unswept
+    from runner.system.garbage_collection import collection_disabled
 
     count = sum(len(files) for _, _, files in os.walk(folder)) if sys.stderr.isatty() else 0
     if count < _LARGE:
@@ -239,7 +239,7 @@ def _read_visibly(reader: CatalogReader, folder: Path) -> Catalog:
     shown = click.progressbar(
         length=count, label="reading", file=sys.stderr, update_min_steps=count // 100
     )
-    with unswept(), shown as bar:
+    with collection_disabled(), shown as bar:
         while True:
             try:
                 next(steps)

@@ -28,7 +28,7 @@ from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.reader import CatalogReader
 from runner.requests.model import ProcessRequest
 from runner.spelling import nearest_word
-from runner.system.garbage_collection import unswept
+from runner.system.garbage_collection import collection_disabled
 from runner.system.regular_files import is_folder
 
 _DIFFERS = 3
@@ -70,7 +70,7 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
     if against is not None and not against.strip():
         # An empty path means the current directory, but the caller wrote "$BASE".
         raise UsageError("--against is empty: give a git ref or a folder; is a variable not set?")
-    with unswept():
+    with collection_disabled():
         planned, label = _live(places) if against is None else _against(against, places)
     for line in report(
         output, Shown(plan=planned, jobs=str(places.jobs), against=label, zone=places.zone)

@@ -23,7 +23,7 @@ from runner.cli.output.fitting import cut, terminal_columns
 from runner.cli.output.line_writer import LineWriter, write_whole
 from runner.cli.output.tables import json_line, shown_line, style, unstyle, width_of
 from runner.errors import UsageError
-from runner.system.background_calls import Aside, Pending
+from runner.system.background_calls import BackgroundThread, Pending
 from runner.timing.zones import zone_named
 from runner.values import neutral, parse_instant
 
@@ -63,7 +63,7 @@ class Console:
             _to_stderr(),
             notice=partial(self._notice, is_file=False),
         )
-        self._aside = Aside("excerpts")
+        self._background = BackgroundThread("excerpts")
         self._reading: Pending[tuple[str, ...]] | None = None
         self._at = datetime.now(UTC)
         self._events = logger.patch(self._set_time)
@@ -130,7 +130,7 @@ class Console:
         """Return the lines of the file around a problem; none while a file does not answer."""
         if self._reading is not None and not self._reading.is_over:
             return ()
-        self._reading = self._aside.begin(lambda: tuple(_excerpt_fitting(problem)))
+        self._reading = self._background.begin(lambda: tuple(_excerpt_fitting(problem)))
         return self._reading.result() if self._reading.wait(_PATIENCE_S) else ()
 
     def _file_lines(self, entry: Entry) -> Iterator[str]:

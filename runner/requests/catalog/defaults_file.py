@@ -18,7 +18,7 @@ from runner.requests.catalog.defaults import (
 from runner.requests.catalog.request_file import Place, file_problem
 from runner.requests.files.bounded_read import Trouble
 from runner.requests.files.dates_file import DatesFile, dates_file
-from runner.requests.files.outside_files import discreet
+from runner.requests.files.outside_files import without_content
 from runner.requests.findings import (
     DataPath,
     Finding,
@@ -86,7 +86,7 @@ class _Reading:
         """Return the defaults, with the problems of the file and of its dates file."""
         dates = self._dates
         excepted = dates.dates if dates else None
-        problems = discreet(self.problems, self._place.path, self._place.root)
+        problems = without_content(self.problems, self._place.path, self._place.root)
         parts = (self._place.relative, raw, sorted(excepted or ()), problems)
         return Defaults(
             data=self._data,

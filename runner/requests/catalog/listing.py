@@ -62,7 +62,7 @@ class Absence:
     reason: str
 
 
-def listed(
+def list_files(
     folder: Path, known: Mapping[str, Signature], *, is_guarded: bool = False
 ) -> Generator[None, None, Listing | Absence]:
     """Walk a folder through links in slices; return its files, or why it shows none.

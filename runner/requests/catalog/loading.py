@@ -25,7 +25,7 @@ from runner.requests.catalog.request_file import (
 )
 from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
 from runner.requests.files.dates_file import dates_file
-from runner.requests.files.outside_files import discreet
+from runner.requests.files.outside_files import without_content
 from runner.requests.findings import (
     Finding,
     lies_below,
@@ -89,7 +89,7 @@ def loaded(raw: bytes, place: Place) -> RequestFile:
         return _unusable(place, file_problem(place.display, _EMPTY))
     documents = documents_in(raw, place.display)
     if isinstance(documents, Problem):
-        return _unusable(place, *discreet((documents,), place.path, place.root))
+        return _unusable(place, *without_content((documents,), place.path, place.root))
     loading = _Loading(place, documents, raw)
     for document in documents:
         loading.load(document)
@@ -134,7 +134,7 @@ class _Loading:
         problem.
         """
         found = tuple(self._problems[:_MOST_PROBLEMS])
-        shown_problems = discreet(found, self._place.path, self._place.root)
+        shown_problems = without_content(found, self._place.path, self._place.root)
         blamed = self._blamed[:_MOST_PROBLEMS]
         return Rejection(
             file=self._place.relative,

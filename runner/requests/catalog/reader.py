@@ -16,9 +16,9 @@ from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.merging import Merging
 from runner.requests.catalog.scan import JobFiles
-from runner.requests.catalog.validated_files import origin_of, root_in, validated_in, written
+from runner.requests.catalog.validated_files import cache_text, origin_of, root_in, validated_in
 from runner.requests.model import ProcessRequest
-from runner.system.garbage_collection import unswept
+from runner.system.garbage_collection import collection_disabled
 from runner.values import neutral
 
 _Whole = TypeVar("_Whole")
@@ -87,7 +87,7 @@ class CatalogReader:
             return
         if self._cache is not None and self._files.is_news:
             self._files.is_news = False
-            self._cache.write(written(self._files.by_path, origin_of(self._root)))
+            self._cache.write(cache_text(self._files.by_path, origin_of(self._root)))
 
     def scan(self, incumbents: Mapping[str, str]) -> Generator[None, None, Catalog]:
         """Read the folder in slices, one `yield` per opened file, and return the catalog.
@@ -103,7 +103,7 @@ class CatalogReader:
 
     def read(self, incumbents: Mapping[str, str] | None = None) -> Catalog:
         """Scan in one go; the requests are sorted by name."""
-        with unswept():
+        with collection_disabled():
             catalog = exhausted(self.scan(incumbents or {}))
         return replace(catalog, requests=dict(sorted(catalog.requests.items(), key=itemgetter(0))))
 

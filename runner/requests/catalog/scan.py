@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 from runner.requests.catalog.defaults_files import DefaultsFiles
-from runner.requests.catalog.listing import Absence, Listing, listed
+from runner.requests.catalog.listing import Absence, Listing, list_files
 from runner.requests.catalog.loading import read_file
 from runner.requests.catalog.request_file import Place, RequestFile, reads_differ
 from runner.requests.catalog.validated_files import ValidatedFiles
@@ -100,7 +100,7 @@ class JobFiles:
 
     def glance(self, *, is_first: bool = True) -> Generator[None, None, bool]:
         """Read each changed file once; return whether any had changed."""
-        listing = yield from listed(self._folder, self._signatures, is_guarded=self._is_guarded)
+        listing = yield from list_files(self._folder, self._signatures, is_guarded=self._is_guarded)
         if isinstance(listing, Absence):
             self.absence = listing.reason
             return False
@@ -115,7 +115,7 @@ class JobFiles:
 
     def look(self) -> Generator[None, None, bool]:
         """Return, by `stat` alone, whether anything changed since `refresh`."""
-        listing = yield from listed(self._folder, self._signatures, is_guarded=self._is_guarded)
+        listing = yield from list_files(self._folder, self._signatures, is_guarded=self._is_guarded)
         absence = listing.reason if isinstance(listing, Absence) else None
         if not self._is_settled or absence != self.absence:
             return True

@@ -44,7 +44,7 @@ _Entry = tuple[list[Any], list[str]]
 
 
 class ValidatedFiles:
-    """The files of a text of `written` that nobody has taken yet."""
+    """The files in a text of `cache_text` that are still unused."""
 
     def __init__(self, entries: Mapping[str, _Entry] | None = None) -> None:
         self._entries = dict(entries or {})
@@ -112,7 +112,7 @@ def origin_of(root: str) -> list[Any]:
     return [root, user, __version__, sys.version, _judges_digest()]
 
 
-def written(files: Mapping[str, RequestFile], origin: list[Any]) -> bytes:
+def cache_text(files: Mapping[str, RequestFile], origin: list[Any]) -> bytes:
     """Return the text for the valid files whose state is certain."""
     kept = {
         relative: file
@@ -132,7 +132,7 @@ def written(files: Mapping[str, RequestFile], origin: list[Any]) -> bytes:
 
 
 def validated_in(text: bytes, origin: list[Any]) -> ValidatedFiles:
-    """Return the files of a text of `written`; none for any other text."""
+    """Return the files of a text of `cache_text`; none for any other text."""
     first = text[: max(0, text.find(b"\n"))]
     body = memoryview(text)[len(first) + 1 :]  # a copy would double the memory
     try:
@@ -145,7 +145,7 @@ def validated_in(text: bytes, origin: list[Any]) -> ValidatedFiles:
 
 
 def root_in(text: bytes) -> str | None:
-    """Return the folder whose files a text of `written` holds; None for any other text."""
+    """Return the folder whose files a text of `cache_text` holds; None for any other text."""
     try:
         return str(json.loads(text.partition(b"\n")[0])["origin"][0])
     except (ValueError, LookupError, TypeError, RecursionError):

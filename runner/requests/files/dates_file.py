@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runner.requests.dates import dates_in
 from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
-from runner.requests.files.outside_files import discreet
+from runner.requests.files.outside_files import without_content
 from runner.requests.findings import DataPath, Finding, shown
 from runner.system.regular_files import Signature
 from runner.system.trust import ROOT
@@ -52,7 +52,7 @@ def dates_file(
         return DatesFile(path=beside, signature=signature_at(beside), finding=finding)
     raw, signature = content
     dates, all_problems = dates_in(raw, _display_beside(display, named))
-    problems = discreet(all_problems, beside, root)
+    problems = without_content(all_problems, beside, root)
     if not problems:
         return DatesFile(path=beside, signature=signature, dates=dates)
     message = (

@@ -17,7 +17,7 @@ from runner.values import neutral
 UNSHOWN = "it lies outside the jobs folder, so its content is not shown"
 
 
-def discreet(problems: Sequence[Problem], path: str, folder: str) -> tuple[Problem, ...]:
+def without_content(problems: Sequence[Problem], path: str, folder: str) -> tuple[Problem, ...]:
     """Return the problems of the file at `path`, read for the jobs folder `folder`.
 
     For a file outside the folder, one problem without detail stands for all.

@@ -13,7 +13,7 @@ from runner.requests.catalog.reader import CatalogReader
 from runner.service.clock import Clock
 from runner.service.registry import Incumbents
 from runner.service.reload.reading import Reading, Reloader
-from runner.system.background_calls import Aside, Pending
+from runner.system.background_calls import BackgroundThread, Pending
 
 PATIENCE_S = 0.1
 """How long the loop waits for a slice of reading; a slice usually takes milliseconds."""
@@ -29,7 +29,7 @@ class BackgroundReader:
     def __init__(self, reloader: Reloader, clock: Clock) -> None:
         self._reloader = reloader
         self._clock = clock
-        self._aside = Aside("reading")
+        self._background = BackgroundThread("reading")
         self._pending: Pending[Reading | None] | None = None
         self._begun_s = 0.0
         self._asked: list[Callable[[], None]] = []
@@ -91,8 +91,8 @@ class BackgroundReader:
     def close(self) -> None:
         """Keep what was read, and end the thread; a folder that hangs has nothing to keep."""
         if self._pending is None or self._pending.is_over:
-            self._aside.begin(self._reloader.close).wait(_LAST_PATIENCE_S)
-        self._aside.close()
+            self._background.begin(self._reloader.close).wait(_LAST_PATIENCE_S)
+        self._background.close()
 
     def _advanced(
         self, call: Callable[[], Reading | None], patience_s: float, *, again_s: float = 0.0
@@ -103,7 +103,7 @@ class BackgroundReader:
         returned.
         """
         if self._pending is None:
-            self._pending, self._begun_s = self._aside.begin(call), self._clock.elapsed_s()
+            self._pending, self._begun_s = self._background.begin(call), self._clock.elapsed_s()
         else:
             patience_s = again_s
         if not self._pending.wait(patience_s):

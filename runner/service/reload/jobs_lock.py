@@ -21,7 +21,7 @@ from loguru import logger
 
 from runner.errors import RefusedError
 from runner.service.clock import Clock
-from runner.system.background_calls import Aside, Pending
+from runner.system.background_calls import BackgroundThread, Pending
 from runner.system.file_locks import flock_holder
 
 LOOK_EVERY_S = 0.5
@@ -58,7 +58,7 @@ class JobsLock:
         self._identity: Identity | None = None
         self._look_at_s = 0.0
         self._has_warned = False
-        self._aside = Aside("lock")
+        self._background = BackgroundThread("lock")
         self._looking: Pending[None] | None = None
 
     def take(self) -> None:
@@ -88,7 +88,7 @@ class JobsLock:
         ):
             return
         self._look_at_s = self._clock.elapsed_s() + LOOK_EVERY_S
-        self._looking = self._aside.begin(self._follow)
+        self._looking = self._background.begin(self._follow)
         if self._looking.wait(_PATIENCE_S):
             self._looking.result()
 
@@ -105,7 +105,7 @@ class JobsLock:
 
     def close(self) -> None:
         """Release the lock."""
-        self._aside.close()
+        self._background.close()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = self._identity = None

@@ -24,7 +24,7 @@ from runner.service.clock import Clock
 from runner.service.registry import Incumbents
 from runner.service.reload.stillness import RETRY_S, State, Stillness
 from runner.service.settings import Settings
-from runner.system.garbage_collection import lasting_heap
+from runner.system.garbage_collection import objects_frozen
 from runner.watching.watcher import Watcher
 
 IDENTITY_EVERY_S = 0.5
@@ -178,7 +178,7 @@ class Reloader:
     def read(self, incumbents: Incumbents) -> Reading:
         """Start to watch the folder, and read all of it: at the start, when nothing else is due."""
         self._watcher.start()
-        with lasting_heap():
+        with objects_frozen():
             self._ask()
             reading = exhausted(self._read(incumbents))
         self.keep()

@@ -66,7 +66,7 @@ def test_an_expression_is_cron_syntax_or_a_timing_as_in_the_files(text: str, wor
         ("{: " * 100, "YAML"),
     ],
 )
-def test_a_wrong_expression_is_explained_in_words(text: str, message: str) -> None:
+def test_a_wrong_expression_gets_a_clear_message(text: str, message: str) -> None:
     with pytest.raises(RunnerError, match=message):
         timing_from(text, zone="UTC")
 

@@ -69,7 +69,7 @@ def ran_on_time(request: ProcessRequest, state: RequestState, *, until: datetime
 # --------------------------------------------------------------------------------------
 
 
-def test_the_clock_went_back_if_it_reads_more_than_a_minute_before_what_was_seen() -> None:
+def test_a_reading_more_than_a_minute_before_the_latest_one_is_a_step_back() -> None:
     assert STEP_BACK == MINUTE
     assert not went_back(NOON, NOON - MINUTE)
     assert went_back(NOON, NOON - MINUTE - TICK)
@@ -204,7 +204,7 @@ def test_a_complete_request_with_a_fire_ahead_is_scheduled_again() -> None:
         assert len(result.claims) == 1
 
 
-def test_a_step_back_does_not_revive_a_request_that_ran_to_its_end() -> None:
+def test_a_step_back_does_not_reopen_a_request_that_ran_to_its_end() -> None:
     for request in (
         request_of(schedule_of(frequency="hourly", finish="2026-03-01 14:00")),
         request_of(schedule_of(frequency="daily", at="14:00", finish="2026-03-01")),

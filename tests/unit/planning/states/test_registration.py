@@ -224,7 +224,7 @@ def test_a_changed_rule_opens_a_generation_and_only_later_fire_times_count() -> 
     assert settle(every_ten, registration.state, NOON + HOUR).claims == (NOON + HOUR,)
 
 
-def test_a_rule_changed_and_changed_back_does_not_fire_what_was_due_in_between() -> None:
+def test_a_rule_changed_and_changed_back_does_not_fire_the_times_in_between() -> None:
     there = register(DAILY, seen(HOURLY), NOON + MINUTE).state
     back = register(HOURLY, there, NOON + 150 * MINUTE).state
     assert settle(HOURLY, back, NOON + 150 * MINUTE).miss is None
@@ -260,14 +260,14 @@ def test_a_run_later_that_ran_does_not_run_again_by_way_of_another_branch() -> N
     assert (registration.state.status, registration.miss) == (COMPLETE, None)
 
 
-def test_after_the_clock_was_set_back_a_new_start_that_is_to_come_counts() -> None:
+def test_after_a_step_back_a_new_start_in_the_future_counts() -> None:
     state = settle(TOMORROW, seen(TOMORROW), NOON + DAY).state
     moved = request_of(later(NOON + HOUR))
     again = register(moved, state, NOON).state
     assert settle(moved, again, NOON + HOUR).claims == (NOON + HOUR,)
 
 
-def test_a_later_finish_revives_a_complete_request_from_now_on() -> None:
+def test_a_later_finish_reopens_a_complete_request_from_now_on() -> None:
     over = request_of(schedule_of(Misfire.FIRE_ALL, frequency="hourly", finish="2026-03-01 13:00"))
     state = settle(over, seen(over), NOON + HOUR).state
     assert state.status is COMPLETE

@@ -521,7 +521,7 @@ def test_no_runner_was_running_and_none_has_started() -> None:
     )
 
 
-def test_a_verdict_that_is_to_come_in_a_moment() -> None:
+def test_a_due_fire_without_a_verdict_gets_one_in_a_moment() -> None:
     assert causes(asked(daily(), state=seen(daily(), through=EVE - DAY), now=EVE)) == ["to_come"]
 
 

@@ -46,7 +46,7 @@ MINUTE = timedelta(minutes=1)
         ),
     ],
 )
-def test_what_runs(action: Action, words: str) -> None:
+def test_each_action_is_described_in_one_line(action: Action, words: str) -> None:
     assert action_words(action) == words
 
 
@@ -92,7 +92,7 @@ def test_defaults_are_not_described() -> None:
 
 
 @pytest.mark.parametrize("field", SAID)
-def test_how_it_runs(field: str) -> None:
+def test_each_setting_is_described(field: str) -> None:
     value, key, words = SAID[field]
     changes: dict[str, Any] = {field: value}
     assert process_words(replace(PLAIN, **changes)) == {key: words}

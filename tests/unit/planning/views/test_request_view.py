@@ -156,7 +156,7 @@ def test_a_change_that_no_runner_has_seen_is_not_live_yet(
     assert view_of(request_, state, NOON + MINUTE).drift == "the file's change is not live yet"
 
 
-def test_a_finish_that_will_revive_a_request_is_not_live_yet() -> None:
+def test_a_finish_that_will_reopen_a_request_is_not_live_yet() -> None:
     over = request_of(schedule_of(frequency="hourly", finish="2026-03-01 13:00"), "over")
     state = settle(over, seen(over), NOON + HOUR).state
     view = view_of(request_of(HOURLY.timing, "over"), state, NOON + DAY)
@@ -323,7 +323,7 @@ def test_a_past_run_later_is_listed_by_its_start_and_a_run_immediately_is_not() 
     assert fires_from(AT_ONCE, None, NOON - DAY) == [NOON + 10 * HOUR]
 
 
-def test_upcoming_fires_are_what_a_runner_will_do_with_the_present_files() -> None:
+def test_upcoming_fires_are_those_that_a_runner_claims_later() -> None:
     """`next` predicts exactly the fires that the runner later claims."""
     edited = request_of(schedule_of(frequency="minutely", interval=25), "hourly")
     now, old = NOON + MINUTE, seen(HOURLY)

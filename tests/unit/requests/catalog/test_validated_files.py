@@ -20,7 +20,7 @@ from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.loading import loaded
 from runner.requests.catalog.reader import CatalogReader
 from runner.requests.catalog.request_file import Place, RequestFile
-from runner.requests.catalog.validated_files import validated_in, written
+from runner.requests.catalog.validated_files import cache_text, validated_in
 from runner.requests.files.bounded_read import FileBytes, Trouble, read_bounded
 from runner.requests.schema.shipped import schema_of
 from runner.resources import example_files
@@ -181,7 +181,7 @@ def test_a_hit_is_what_a_read_finds_for_any_combination_of_examples(data: list[A
         signature=SIGNATURE,
         digest=b"1",
     )
-    text = written({"a.yaml": file}, ORIGIN)
+    text = cache_text({"a.yaml": file}, ORIGIN)
     found = validated_in(text, ORIGIN).take(place, SIGNATURE)
     assert found == file
     assert found is not None
@@ -306,7 +306,7 @@ ORIGINS: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
 
 
 @pytest.mark.parametrize("change", ORIGINS.values(), ids=ORIGINS)
-def test_another_program_user_or_schema_reads_everything_anew(
+def test_another_program_user_or_schema_reads_everything_again(
     folder: Path,
     state: Path,
     opened: list[str],
@@ -326,7 +326,7 @@ def test_another_program_user_or_schema_reads_everything_anew(
     validated_files._judges_digest.cache_clear()
 
 
-def test_a_copied_or_renamed_folder_is_read_anew(
+def test_a_copied_or_renamed_folder_is_read_again(
     folder: Path, state: Path, opened: list[str]
 ) -> None:
     filled(folder)
@@ -369,7 +369,7 @@ def test_a_damaged_cache_is_no_cache(data: st.DataObject) -> None:
     file = RequestFile(
         candidates=loaded(DAILY.encode(), place).candidates, reads={}, signature=SIGNATURE
     )
-    text = written({"a.yaml": file}, ORIGIN)
+    text = cache_text({"a.yaml": file}, ORIGIN)
     at = data.draw(st.integers(0, len(text) - 1))
     damaged = data.draw(
         st.sampled_from(
