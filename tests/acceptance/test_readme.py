@@ -272,6 +272,19 @@ def test_the_guide_for_contributors_names_every_package() -> None:
     assert {name for name in packages if f"`{name}`" not in rows} == set()
 
 
+def test_each_test_that_the_guide_for_contributors_runs_exists() -> None:
+    prose = re.sub("```.*?```", "", (ROOT / "tests/README.md").read_text(), flags=re.DOTALL)
+    text = " ".join(prose.split())
+    commands = [command for command in re.findall(r"`([^`]+)`", text) if "pytest" in command]
+    assert any(" -k " in command for command in commands)
+    for command in commands:
+        paths = [ROOT / path for path in re.findall(r"tests/[\w/]+(?:\.py)?", command)]
+        assert all(path.exists() for path in paths), command
+        for word in re.findall(r' -k "?(\w+)', command):
+            names = re.findall(r"def (test_\w+)", "".join(path.read_text() for path in paths))
+            assert any(word in name for name in names), command
+
+
 def test_the_code_refers_only_to_existing_documents() -> None:
     sources = [path for folder in ("runner", "tests") for path in (ROOT / folder).rglob("*.py")]
     named = {name for path in sources for name in _DOCUMENT.findall(path.read_text())}
