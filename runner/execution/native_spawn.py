@@ -71,13 +71,10 @@ def spawn(
     child begins inside the block `during`. Raises OSError, and ValueError for an argument
     or a variable that no program can receive.
     """
-    library, actions = _library(), ctypes.create_string_buffer(_ROOM)
+    library, actions, pid = _library(), ctypes.create_string_buffer(_ROOM), ctypes.c_int()
     path, folder = os.fsencode(program), None if directory is None else os.fsencode(directory)
-    given, variables = (
-        _strings(arguments),
-        _strings([_variable(*each) for each in environment.items()]),
-    )
-    pid = ctypes.c_int()
+    given = _strings(arguments)
+    variables = _strings([_variable(*each) for each in environment.items()])
     _check(library.posix_spawn_file_actions_init(actions))
     try:
         _check(library.posix_spawn_file_actions_adddup2(actions, output, 1))
