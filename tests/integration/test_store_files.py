@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -139,6 +140,30 @@ def test_a_removed_wal_is_repaired_from_the_open_connection(
         }
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     store.check()
+
+
+def test_a_repair_that_finds_no_free_descriptor_is_completed_later(
+    store: Store, tmp_path: Path
+) -> None:
+    path = database_path(tmp_path)
+    wal_of(path).unlink()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        for _ in range(2):
+            with pytest.raises(StoreUnwritableError):
+                store.check()
+            with pytest.raises(StoreUnwritableError):
+                store.records_after(0, about_bytes=1)
+            assert store.hindrance is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    store.commit(Batch(meta={"more": "yes"}))
+    with closing(sqlite3.connect(path)) as other:
+        assert dict(other.execute("SELECT key, value FROM meta WHERE key <> ''")) == {
+            "number": "4",
+            "more": "yes",
+        }
 
 
 def test_permitted_accesses_of_other_programs_are_not_reported(

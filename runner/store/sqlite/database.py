@@ -9,7 +9,7 @@ starts on its own would look like another program's change.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from loguru import logger
@@ -64,7 +64,19 @@ class Database:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
         self._is_log_long = False
+        self._is_open = False
         self._use(connection)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection for all work.
+
+        Raises StoreUnwritableError after a repair that could not open the database again;
+        `check` tries that once more.
+        """
+        if not self._is_open:
+            raise StoreUnwritableError(f"the store {self._path} could not be opened again")
+        return self._connection
 
     @property
     def pages_in_log(self) -> int:
@@ -81,7 +93,7 @@ class Database:
         """Why the write-ahead log keeps growing: another program reads an old state. None if
         the log is small.
         """
-        size = self._files.wal_bytes
+        size = self._files.wal_bytes if self._is_open else 0
         if size < GROWN_WAL or not (readers := readers_of(self._files.shared_inode)):
             return None
         # Rounded down to a power of two, so that the text changes only when the size doubles.
@@ -98,6 +110,8 @@ class Database:
         has its content. The error also says so if the files cannot be looked at.
         """
         try:
+            if not self._is_open:
+                self._reopen()
             if moved := self._files.moved():
                 if not self._files.has_lost_only_its_log():
                     raise StoreUnwritableError(
@@ -148,18 +162,26 @@ class Database:
         deletes it by name. If another program has put its own files there, the read-only
         keeper closes last: it cannot write, so SQLite leaves all files alone.
         """
-        connections = (self._keeper, self.connection)
-        for connection in connections if self._is_sound() else reversed(connections):
+        is_sound = self._is_sound()
+        if self._is_open:
+            self._close(is_sound=is_sound)
+
+    def _close(self, *, is_sound: bool) -> None:
+        self._is_open = False
+        connections = (self._keeper, self._connection)
+        for connection in connections if is_sound else reversed(connections):
             connection.close()
         self._files.close()
 
     def _use(self, connection: sqlite3.Connection) -> None:
-        """Use a connection, and watch its files."""
-        self.connection = connection
-        self._keeper = connect(self._path, "mode=ro")
-        # A first read: from now on the keeper shares the lock on the database.
-        self._keeper.execute(schema.SELECT_META).fetchall()
-        self._files = StoreFiles(self._path, lock_path(self._path.parent))
+        """Use a connection, and watch its files. Raises sqlite3.Error and OSError."""
+        with ExitStack() as resources:
+            keeper = resources.enter_context(closing(connect(self._path, "mode=ro")))
+            # A first read: from now on the keeper shares the lock on the database.
+            keeper.execute(schema.SELECT_META).fetchall()
+            self._files = StoreFiles(self._path, lock_path(self._path.parent))
+            resources.pop_all()
+        self._connection, self._keeper, self._is_open = connection, keeper, True
 
     def _restore_log(self) -> None:
         """Move the content of a removed write-ahead log into the database, and begin a new log.
@@ -176,17 +198,27 @@ class Database:
                 raise StoreUnwritableError(
                     f"{wal} was removed, and another program has the store open; end that program"
                 )
-            self._keeper.close()
-            self.connection.close()
-            self._files.close()
-            connection = connect(self._path, "mode=rw")
-            _configure(connection, self._path)
-            self._is_log_long = False
-            self._use(connection)
         logger.warning(
             "{} was removed while the runner used it; nothing is lost, the database has all of it",
             wal,
         )
+        self._close(is_sound=True)
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """Open the database again, which has everything that was committed.
+
+        Raises StoreUnwritableError, for instance without a free descriptor or on a full
+        disk, and OSError.
+        """
+        if self._path in self._files.moved():
+            raise StoreUnwritableError(f"{self._path} was removed or replaced; put it back")
+        with worded(self._path), ExitStack() as resources:
+            connection = resources.enter_context(closing(connect(self._path, "mode=rw")))
+            _configure(connection, self._path)
+            self._is_log_long = False
+            self._use(connection)
+            resources.pop_all()
 
     def _is_sound(self) -> bool:
         try:

@@ -77,7 +77,11 @@ class StoreFiles:
         watched = (database, *others, self._wal, self._shared)
         self._places = {place: _identity(place) for place in watched}
         self._index_file = os.open(self._shared, os.O_RDONLY | os.O_CLOEXEC)
-        self._wal_file = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._wal_file = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            os.close(self._index_file)
+            raise
         self._known = self._contents(self._index())
 
     @property
