@@ -146,7 +146,10 @@ class SteppedLoad:
         begun = uptime_s()
         process = self.load.place.start()
         self.await_ticks(1)
+        count = len(self.steps)
         self.load.disturb()
+        if len(self.steps) > count:
+            self.await_ticks(2)  # else the runner might see both steps as one
         self.step(step_s)
         self.await_ticks(2)  # the first may have been about to start before the step
         self.load.kill(process)
