@@ -137,9 +137,7 @@ def test_an_execution_records_who_asked_for_it_and_the_owner_of_the_request(plac
     assert _asked_by(place, "once") == [None, PERSON]
     assert _asked_by(place, "group") == [None, None, PERSON, PERSON]
     assert set(_asked_by(place, "off")) == {PERSON}
-    assert set(_asked_by(place, "on")) == {None}, (
-        "nobody pressed anything for what its file schedules"
-    )
+    assert set(_asked_by(place, "on")) == {None}, "a fire by the file has no requester"
     assert place.stop(runner) == 0
     for record in place.events("execution.finished"):
         assert (record["owner"], record["labels"]) == ("finance", {"tier": "gold"})

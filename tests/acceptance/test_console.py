@@ -139,7 +139,7 @@ def test_every_console_line_fits_the_width_of_the_terminal(place: Place, columns
     (success,) = (line for line in shown.splitlines() if "✓ talks" in line)
     assert success.endswith("…")
     whole = " ".join(shown.split())
-    assert "did you mean `timeout`?" in whole, "what is wrong is shown in full"
+    assert "did you mean `timeout`?" in whole, "the suggestion is shown in full"
     assert "does not exist" in whole
     assert "the store is new: 2 run-immediately requests will run now" in whole
 

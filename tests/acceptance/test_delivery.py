@@ -40,9 +40,9 @@ SLACK_S = 25.0
 hold the bounds themselves.
 """
 ROUNDS = 4
-"""Who writes, or who tells of it, may be kept waiting by the machine so long that the
-folder is still in the midst of a delivery. Then it is read early, as it should be: one
-round out of so many goes without that.
+"""A busy machine may delay the writer, or the notifications, for so long that the folder
+is quiet during a delivery. The runner then reads it early, as it should. One round out
+of this many passes without such a delay.
 """
 
 
@@ -50,7 +50,7 @@ def check(outcome: Outcome) -> None:
     if outcome.is_held_up:
         return
     assert outcome.live == outcome.wanted, (
-        f"{outcome.delivery.name}: another catalog was live than was delivered"
+        f"{outcome.delivery.name}: the catalog in force differs from the delivered one"
     )
     assert outcome.taken_s <= outcome.delivery.bound_s, f"{outcome.delivery.name}: too late"
 

@@ -184,7 +184,10 @@ def test_explain_says_that_no_runner_was_running(place: Place, by: signal.Signal
     place.declare("cut", GATE, "run_immediately")
     process = place.start("--drain", "0s")
     place.await_finished("tick", status="success")
-    (cut,) = wait_until(lambda: place.events("execution.started", "cut"), what="what is cut off")
+    (cut,) = wait_until(
+        lambda: place.events("execution.started", "cut"),
+        what="the start of the execution to cut off",
+    )
     place.stop(process, by=by)
     place.open_gate()
     # The next runner records it before its own start: it is no sign of life of the

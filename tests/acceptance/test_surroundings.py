@@ -264,7 +264,7 @@ def test_an_unreadable_place_is_reported_by_the_command_not_as_a_usage_error(
         assert world.run("log", "a", uid=FOREIGN_UID).text.split() == ["hello"]
     if option == "--state":
         shown = world.run("doctor", uid=FOREIGN_UID).text
-        assert "no runner is running" not in shown, "nobody can know"
+        assert "no runner is running" not in shown, "that is unknown"
         assert "cannot be read" in shown
 
 

@@ -329,7 +329,7 @@ def test_campaign_of_deaths_at_every_marked_point(tmp_path: Path) -> None:
             is_dead = load.doom(target, moment, count, within_s=4, stop=is_last)
             total["died as planned"] += is_dead
             if not is_dead:
-                print(f"nobody came to {target} {moment} the {count}. time")
+                print(f"no runner reached {target} {moment} for time {count}")
         try:
             total.update(_settle(load))
         except AssertionError as error:

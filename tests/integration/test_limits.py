@@ -22,7 +22,7 @@ from runner.requests.model import Limits
 
 _MIB = 2**20
 _ENDLESS = "while :; do echo y; done"
-"""It fills no disk while nobody looks, as `yes` would."""
+"""Writes slowly enough to leave the disk room between two checks, unlike `yes`."""
 
 
 @pytest.fixture

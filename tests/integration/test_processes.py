@@ -473,7 +473,7 @@ def test_orphans_of_one_execution_do_not_affect_children_of_another(world: World
     (kept,), (left,) = world.reported(stays), world.reported(goes)
     (world.folder / "go").touch()
     world.exit(goes)
-    world.until(lambda: _is_gone(left), "the end of who was left behind")
+    world.until(lambda: _is_gone(left), "the end of the orphan")
     assert not is_dead(kept)
     assert stays not in world.exits
 
@@ -563,7 +563,7 @@ def test_the_whole_former_tree_is_killed(world: World) -> None:
     family = world.reported(execution, 5)
     world.until(
         lambda: any(proc.execution_of(pid) is None for pid in family),
-        "who has no environment any more",
+        "a process whose environment is gone",
     )
     bare = [pid for pid in family if proc.execution_of(pid) is None]
     assert world.adopt(execution, started.pid, started.pid_started) == started
