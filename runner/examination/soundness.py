@@ -57,7 +57,8 @@ def runner_findings(subject: Subject) -> Iterator[Finding]:
         yield problem(
             "runner",
             message,
-            "give this jobs folder its own state folder: --state, or `state` in runner.yaml",
+            "give this jobs folder its own state folder: --state, RUNNER_STATE, "
+            "or `state` in runner.yaml",
         )
 
 

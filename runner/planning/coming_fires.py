@@ -96,6 +96,17 @@ def merged(
     return heapq.merge(*streams)
 
 
+def next_fires(
+    requests: Mapping[str, ProcessRequest], states: Mapping[str, RequestState], now: datetime
+) -> list[ComingFire]:
+    """Return the next fire of each request that has one, by time."""
+    streams = (
+        _stream(name, coming_fires(request, standing(request, states.get(name), now), now))
+        for name, request in requests.items()
+    )
+    return sorted(fire for stream in streams for fire in islice(stream, 1))
+
+
 def first_fires(
     request: ProcessRequest, state: RequestState, after: datetime, count: int
 ) -> list[datetime]:

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.model import ProcessRequest
 
+_WAYS_BACK = {
+    "does not exist": "create or mount it again",
+    "is not a folder": "replace it by the folder",
+    "is empty": "put its files back",
+}
+"""How to get a folder back, by the reason why it shows no files."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
@@ -60,6 +67,11 @@ def in_force(
         else catalog.requests
     )
     return InForce(requests=requests, kept=kept)
+
+
+def way_back(emptiness: str | None) -> str:
+    """Return what gets a folder's files read again; `emptiness` says why there are none."""
+    return _WAYS_BACK.get(emptiness or "", "let the runner's user read it")
 
 
 def _has_vanished(catalog: Catalog, supplied: Mapping[str, ProcessRequest]) -> bool:

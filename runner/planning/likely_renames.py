@@ -1,8 +1,8 @@
 """Find added requests that look like removed ones under another name. Pure.
 
 Without `formerly`, such a request begins with an empty state: a one-time request runs
-again, and history and drift stay with the old name. `plan` points that out; nothing
-follows from it by itself.
+again, and history and drift stay with the old name. `plan` and the line about a reload point
+that out; nothing follows from it by itself.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from runner.planning.states import presses
 from runner.planning.states.registration import settling_former
 from runner.planning.states.renaming import renamings
 from runner.planning.states.state import RequestState
-from runner.requests.catalog.unknown_names import reason_for, words_for
+from runner.requests.catalog.unknown_names import is_rejected, near_name, words_for
 from runner.requests.model import Group, Process, ProcessRequest, Reference
 from runner.service.decision import Decision
 from runner.service.executions.claims import Ask
@@ -194,7 +194,7 @@ def _kill(command: Command, decision: Decision) -> Answer:
         found = decision.in_progress.named(target)
         refusal = _refusal(target, found, decision)
         if refusal is not None:
-            lines.append(f"{target}: {refusal}")
+            lines.append(refusal)
             is_done = False
             continue
         for execution in found:
@@ -204,16 +204,20 @@ def _kill(command: Command, decision: Decision) -> Answer:
 
 
 def _refusal(target: str, found: list[Execution], decision: Decision) -> str | None:
-    """Return why `target` kills nothing; None if it may.
+    """Return a sentence that says why `target` kills nothing; None if it may.
 
     A request's name may mean several executions; any other target must mean only one.
     """
     if not found:
-        is_known = target in decision.requests
-        reason = None if is_known else reason_for(target, decision.requests, decision.rejections)
-        return "no execution has this name or id" + (f"; {reason}" if reason else "")
+        if target in decision.requests or is_rejected(target, decision.rejections):
+            return f"{target} is not running"
+        near = near_name(target, decision.requests, decision.rejections)
+        hint = f"; did you mean {near!r}?" if near else ""
+        return f"there is no request or execution {target!r}{hint}"
     if len(found) > 1 and found[0].request != target:
-        return f"refused, it is ambiguous: {', '.join(execution.id for execution in found)}"
+        return (
+            f"{target}: refused, it is ambiguous: {', '.join(execution.id for execution in found)}"
+        )
     return None
 
 

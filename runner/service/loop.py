@@ -249,7 +249,7 @@ class Runner:
                 "the store": self._journal.store_trouble,
                 "the store's write-ahead log": self._journal.store_hindrance,
                 "the monitor log": self._journal.log_trouble,
-                "notification": self._parts.reader.trouble if self._is_firing else None,
+                "change notification": self._parts.reader.trouble if self._is_firing else None,
             }
         )
         if self._is_firing:

@@ -66,6 +66,8 @@ class Watcher:
         self._mounts: frozenset[str] = frozenset()
         self._mounted: dict[str, Signature | None] = {}
         self._reason: str | None = ""  # not watching yet
+        self.is_folder_lost = False
+        """Whether there are no notifications because the folder is missing or unreadable."""
 
     @property
     def notified(self) -> bool:
@@ -166,9 +168,10 @@ class Watcher:
             others = _watchdog_threads()
             self._observer = _started_observer(self._identity[0], self._handler)
             self._threads = _watchdog_threads() - others
-            self._reason = None
+            self._reason, self.is_folder_lost = None, False
         except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
             self._reason = f"{self._folder}: {_words(error)}"
+            self.is_folder_lost = self._identity is None or isinstance(error, PermissionError)
 
 
 def _identity_of(folder: Path) -> _Identity:

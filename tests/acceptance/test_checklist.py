@@ -228,7 +228,7 @@ def test_row_47_an_execution_of_another_store_is_left_alone(place: Place) -> Non
         lambda: log.exists() and '"runner.started"' in log.read_text(),
         what="the other runner works",
     )
-    assert "no execution has this name or id" in place.run("kill", "tool", *other[:2]).stdout
+    assert "tool is not running" in place.run("kill", "tool", *other[:2]).stdout
     assert place.stop(process) == 0
     assert len(check_log(log)) == 2
     place.open_gate()

@@ -64,6 +64,20 @@ def test_a_waiting_execution_can_be_killed_and_the_runner_continues(place: Place
     assert place.stop(runner) == 0
 
 
+def test_kill_tells_a_request_that_does_not_run_from_a_name_that_nothing_has(place: Place) -> None:
+    place.declare("long", "true")
+    place.write("broken.yaml", "process: {shell: 5}\n")
+    place.start()
+    refused = place.run("kill", "long", "broken", "lnog", "nothing-like-it")
+    assert refused.returncode == 1
+    assert refused.stdout.splitlines() == [
+        "long is not running",
+        "broken is not running",
+        "there is no request or execution 'lnog'; did you mean 'long'?",
+        "there is no request or execution 'nothing-like-it'",
+    ]
+
+
 def test_kill_takes_a_name_or_the_beginning_of_an_id_and_records_who_killed(place: Place) -> None:
     for name in ("one", "two", "three"):
         place.declare(name, GATE, "run_immediately")
@@ -77,7 +91,7 @@ def test_kill_takes_a_name_or_the_beginning_of_an_id_and_records_who_killed(plac
     assert lines == [
         f"one: killing {identity['one']}",
         f"two: killing {identity['two']}",
-        "nobody: no execution has this name or id",
+        "there is no request or execution 'nobody'",
     ]
     assert ambiguous.startswith(f"{shared}: ")
     assert "killing" not in ambiguous
@@ -266,7 +280,7 @@ def test_reload_answers_with_what_it_changed(place: Place) -> None:
     # can be first.
     with place.standing_still(runner):
         place.declare("one", "false", DAILY)
-        place.declare("three", "true", DAILY)
+        place.declare("three", "echo three", DAILY)
         (place.jobs / "two.yaml").unlink()
         place.write("bad.yaml", "process: {shel: oops}\n")
         command = place.begin("reload")
@@ -300,7 +314,10 @@ def test_requests_of_an_emptied_folder_are_kept_until_a_reload_confirms_their_re
         for path in place.jobs.iterdir():
             path.unlink()
     (record,) = wait_until(lambda: place.events("runner.reloaded"))
-    assert "all requests are kept" in record["message"]
+    assert record["message"] == (
+        "the jobs folder is empty; all requests are kept: put its files back, and the runner reads"
+        " it by itself (to remove the requests instead: `runner reload --allow-empty`)"
+    )
     wait_until(lambda: record["message"] in place.console())
     assert {item["request"] for item in place.items("ls")} == {"one", "two"}
     assert place.run("reload").stdout == record["message"] + "\n"
@@ -312,6 +329,49 @@ def test_requests_of_an_emptied_folder_are_kept_until_a_reload_confirms_their_re
         what="the records, which come after the answer",
     )
     assert {record["request"] for record in place.events("request.removed")} == {"one", "two"}
+
+
+def test_a_missing_folder_is_reported_by_every_look_and_so_is_its_return(place: Place) -> None:
+    place.declare("one", "echo one", DAILY)
+    place.start()
+    away = place.jobs.rename(place.folder / "away")
+    (lost,) = wait_until(lambda: place.events("runner.reloaded"))
+    assert "does not exist; all requests are kept: create or mount it again" in lost["message"]
+    wait_until(lambda: "cannot be watched; the runner keeps looking" in place.console())
+    note = f"{place.jobs} does not exist; the last good versions of all requests stay in force"
+    for line in (["ls"], ["status"], ["show", "one"], ["next"], ["explain", "one"]):
+        looked = place.run(*line)
+        assert (looked.returncode, looked.stderr.startswith(note)) == (0, True), line
+    assert [item["sync"] for item in place.items("ls")] == ["kept"]
+
+    away.rename(place.jobs)
+    (_, back) = wait_until(lambda: len(found := place.events("runner.reloaded")) == 2 and found)
+    assert back["message"] == "the jobs folder is back"
+    wait_until(lambda: "↻ reloaded: the jobs folder is back" in place.console())
+    wait_until(lambda: "change notification works again" in place.console())
+    assert "does not report changes" not in place.console()
+    looked = place.run("ls")
+    assert (looked.returncode, looked.stderr) == (0, "")
+    assert [item["sync"] for item in place.items("ls")] == ["in sync"]
+
+
+def test_a_reload_points_out_a_likely_rename_without_formerly(place: Place) -> None:
+    path = place.declare("hello", "echo hello", "run_immediately")
+    place.start()
+    place.await_finished("hello")
+    path.rename(path.with_name("salute.yaml"))
+    place.await_finished("salute")
+    (record,) = wait_until(lambda: place.events("runner.reloaded"))
+    assert record["message"] == (
+        "1 added: salute; 1 removed: hello; salute looks like hello but has begun anew: to keep"
+        " its state and history, rename it back, then again with `formerly: hello`"
+    )
+    path.with_name("salute.yaml").rename(path)
+    wait_until(lambda: len(place.events("runner.reloaded")) == 2)
+    place.declare("salute", "echo hello", "run_immediately", top={"formerly": "hello"})
+    path.unlink()
+    wait_until(lambda: "1 renamed: hello → salute" in place.console(), what="the advice works")
+    assert len(place.events("execution.finished")) == 2
 
 
 def test_sighup_reads_the_folder_and_the_runner_continues(place: Place) -> None:

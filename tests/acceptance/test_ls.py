@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 
-from support.place import GATE, SECONDLY, Place, end_of, wait_until
+from support.place import GATE, PERSON, SECONDLY, Place, end_of, wait_until
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "timezone": "Europe/Madrid"}}
 
@@ -157,4 +157,18 @@ def test_explain_says_that_an_invalid_file_keeps_its_last_good_version(place: Pl
     assert "nightly is scheduled: by the last good version; its file is invalid" in (
         place.run("explain", "nightly").stdout
     )
+    assert place.stop(runner) == 0
+
+
+def test_a_note_shows_both_that_a_request_is_invalid_and_that_it_is_unscheduled(
+    place: Place,
+) -> None:
+    place.declare("nightly", "true", DAILY)
+    runner = place.start()
+    assert place.run("unschedule", "nightly").returncode == 0
+    place.write("nightly.yaml", "process: {shell: 5}\n")
+    wait_until(lambda: place.events("request.rejected"))
+    listed = place.run("ls").stdout
+    assert "`shell` should be" in listed
+    assert f"unscheduled by {PERSON} at " in listed
     assert place.stop(runner) == 0

@@ -86,3 +86,16 @@ def test_status_ignores_the_runner_of_another_jobs_folder(place: Place) -> None:
     other.mkdir(parents=True)
     done = place.run("status", "--jobs", str(other))
     assert (done.returncode, len(done.stderr.splitlines())) == (4, 1)
+
+
+def test_next_lists_the_next_fire_of_each_of_the_next_five_requests(place: Place) -> None:
+    place.declare("often", "true", {"schedule": {"frequency": "hourly", "start": "2100-01-01"}})
+    for day in range(2, 8):
+        timing = {"schedule": {"frequency": "daily", "at": "02:00", "start": f"2100-01-0{day}"}}
+        place.declare(f"daily-{day}", "true", timing)
+    runner = place.start()
+    (status,) = place.items("status")
+    assert [each["request"] for each in status["next"]] == [
+        "often", "daily-2", "daily-3", "daily-4", "daily-5",
+    ]  # fmt: skip
+    assert place.stop(runner) == 0

@@ -10,6 +10,7 @@ from runner import RELEASED
 from runner.cli.access.loading import Loaded
 from runner.cli.access.places import Places
 from runner.cli.output.tables import echo, local_text
+from runner.planning.last_good import way_back
 from runner.planning.states.firing import due_at
 from runner.service.trouble import TroubleNote
 from runner.store.opening import is_store_read_only, owner_pid
@@ -45,9 +46,24 @@ def why_nothing_fires(places: Places, loaded: Loaded) -> str | None:
 
 
 def report_trouble(places: Places, loaded: Loaded) -> None:
-    """Report on stderr that nothing fires, which makes the listed next fires unreliable."""
+    """Report on stderr what makes a listing unreliable: nothing fires, or the jobs folder
+    shows no files.
+    """
     if (trouble := why_nothing_fires(places, loaded)) is not None:
         echo(f"nothing fires: {trouble}", err=True)
+    if (words := folder_trouble(places, loaded)) is not None:
+        echo(words, err=True)
+
+
+def folder_trouble(places: Places, loaded: Loaded) -> str | None:
+    """Return why all requests are shown by their last good version; None if files were read."""
+    force = loaded.in_force
+    if not force.is_kept_whole:
+        return None
+    return (
+        f"{places.jobs} {force.emptiness}; the last good versions of all requests stay in force: "
+        f"{way_back(force.emptiness)}"
+    )
 
 
 def _due(loaded: Loaded) -> list[tuple[datetime, str]]:

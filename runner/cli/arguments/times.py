@@ -12,10 +12,6 @@ from runner.values import parse_duration
 
 _DAY = timedelta(days=1)
 _TICK = timedelta(microseconds=1)
-_FORMS = (
-    "write a time like 2026-12-24 18:00, a date, a time of day like 19:57, "
-    "now, today, yesterday{duration}"
-)
 
 
 class Toward(Enum):
@@ -63,13 +59,12 @@ def read_time(
     try:
         moment = read_moment(text, field=())
     except RuleError as error:
-        duration = "" if toward is Toward.NEITHER else ", or a duration like 2h"
         hint = (
             error.suggestion
             if error.suggestion and "write it like" not in error.suggestion
             else None
         )
-        raise UsageError(f"{option}: {error}; {hint or _FORMS.format(duration=duration)}") from None
+        raise UsageError(f"{option}: {error}; {hint or _forms(toward, of_day)}") from None
     if moment.clock is None:
         return _in_day(option, text, moment.day, zone, of_day)
     return instant_of(moment, zone_named(zone))
@@ -78,6 +73,16 @@ def read_time(
 def read_begin(text: str | None, zone: str, now: datetime) -> datetime:
     """Read the value of `--from`, which may be missing: then it is now. Raises UsageError."""
     return now if text is None else read_time("--from", text, zone, now, toward=Toward.FUTURE)
+
+
+def _forms(toward: Toward, of_day: OfDay) -> str:
+    """Return a sentence that names every form which an option accepts."""
+    forms = ["a time like 2026-12-24 18:00", "a time of day like 19:57", "now"]
+    if of_day is not OfDay.REFUSED:
+        forms += ["a date", "today", "yesterday"]
+    if toward is not Toward.NEITHER:
+        forms.append("a duration like 2h")
+    return f"write {', '.join(forms[:-1])} or {forms[-1]}"
 
 
 def _in_day(option: str, text: str, day: date, zone: str, of_day: OfDay) -> datetime:

@@ -36,7 +36,8 @@ def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
     whose last execution failed are red.
 
     A request is drifted if, for example, a person has unscheduled it but its file says
-    otherwise, or an edit is not live yet. It is new if no runner has seen it.
+    otherwise, or an edit is not live yet. It is new if no runner has seen it,
+    and kept if the jobs folder shows no files and its last good version stays active.
     """
     loaded = load(places)
     report_trouble(places, loaded)
@@ -96,6 +97,12 @@ def _result_cell(item: dict[str, Any], zone: str) -> str:
     return f"{shown} {moment_text(item['last_ended'], zone)}"
 
 
+def _note(item: dict[str, Any], zone: str) -> str:
+    """Return everything that is unusual about a request: a drift hides no invalid file."""
+    notes = (item["message"], item["drift"], _on_time_words(item["reopened_until"], zone))
+    return "; ".join(filter(None, notes))
+
+
 def _file_cell(item: dict[str, Any], _zone: str) -> str:
     """Return the request's file, or nothing if the file is named after the request."""
     file = str(item["request_file"])
@@ -110,7 +117,5 @@ _LS_CELLS: dict[str, Callable[[dict[str, Any], str], str]] = {
     "NEXT FIRE": lambda item, zone: moment_text(item["scheduled_for"], zone),
     "SCHEDULE": lambda item, _: item["timing"] or "-",
     "FILE": _file_cell,
-    "NOTE": lambda item, zone: (
-        item["drift"] or item["message"] or _on_time_words(item["reopened_until"], zone)
-    ),
+    "NOTE": _note,
 }

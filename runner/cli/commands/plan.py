@@ -22,6 +22,7 @@ from runner.cli.options import output_option_of, reading_options
 from runner.cli.output.plans import FORMS, Shown, report
 from runner.cli.output.tables import echo
 from runner.errors import UsageError
+from runner.planning.last_good import way_back
 from runner.planning.views.plan import Plan, plan, served
 from runner.requests.building.relocation import relocated
 from runner.requests.catalog.catalog import Catalog
@@ -78,8 +79,9 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
         echo(line)
     if planned.is_kept_whole:
         echo(
-            f"{places.jobs} {planned.emptiness}, so a runner keeps all requests; "
-            "`runner reload --allow-empty` removes them",
+            f"{places.jobs} {planned.emptiness}, so a runner keeps all requests: "
+            f"{way_back(planned.emptiness)} "
+            "(to remove the requests instead: `runner reload --allow-empty`)",
             err=True,
         )
     if planned.rejections or planned.is_kept_whole:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 import click
@@ -16,7 +15,7 @@ from runner.cli.access.former_runner import former_runner_lines
 from runner.cli.access.loading import Loaded, load, served_jobs
 from runner.cli.access.ownership import no_runner_words, other_jobs, words_of
 from runner.cli.access.places import Places
-from runner.cli.access.troubles import why_nothing_fires
+from runner.cli.access.troubles import folder_trouble, why_nothing_fires
 from runner.cli.options import output_option, place_options
 from runner.cli.output.fitting import id_text, moment_text, print_fitted
 from runner.cli.output.tables import (
@@ -30,7 +29,7 @@ from runner.cli.output.tables import (
 )
 from runner.errors import NoRunnerError
 from runner.monitor.names import name_in
-from runner.planning.coming_fires import merged
+from runner.planning.coming_fires import next_fires
 from runner.planning.views.request_view import views
 from runner.service.clocks.clock_watch import memory_in, wrong_clock_words
 from runner.service.executions.execution import Execution, execution_of
@@ -40,6 +39,7 @@ from runner.store.rows import Phase
 from runner.values import duration_text, from_microseconds
 
 _COMING = 5
+"""How many requests `next` lists, each with its next fire."""
 
 
 @click.command("status")
@@ -64,6 +64,8 @@ def status_command(output: str, places: Places) -> None:
     loaded = load(places)
     if trouble is None and (trouble := why_nothing_fires(places, loaded)) and output == "text":
         echo(f"trouble   nothing fires: {trouble}")
+    if (words := folder_trouble(places, loaded)) is not None:
+        echo(words, err=True)
     item = _item(pid, loaded, places) | {"trouble": trouble}
     if output == "json":
         echo(json_line(item))
@@ -113,7 +115,7 @@ def _item(pid: int, loaded: Loaded, places: Places) -> dict[str, Any]:
     meta = loaded.snapshot.meta
     executions = [execution_of(row) for row in loaded.snapshot.executions]
     found = views(loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now)
-    coming = merged(loaded.in_force.requests, loaded.states, after=loaded.now, now=loaded.now)
+    coming = next_fires(loaded.in_force.requests, loaded.states, loaded.now)
     return {
         "pid": pid,
         "started": from_microseconds(int(meta["started"])) if "started" in meta else None,
@@ -129,7 +131,7 @@ def _item(pid: int, loaded: Loaded, places: Places) -> dict[str, Any]:
         "waiting": [_execution_item(each) for each in executions if each.phase is Phase.WAITING],
         "next": [
             {"request": fire.request, "scheduled_for": fire.scheduled_for}
-            for fire in islice(coming, _COMING)
+            for fire in coming[:_COMING]
         ],
     }
 

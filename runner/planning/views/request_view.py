@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from runner.lifecycle import RequestStatus
@@ -17,7 +17,7 @@ from runner.requests.model import ProcessRequest
 from runner.values import instant_text
 
 INVALID = "invalid"
-IN_SYNC, DRIFTED, NEW = "in sync", "drifted", "new"
+IN_SYNC, DRIFTED, NEW, KEPT = "in sync", "drifted", "new", "kept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +39,20 @@ class RequestView:
     rejection: Rejection | None
     is_new: bool = False
     """Whether no runner has seen the request yet."""
+    is_kept: bool = False
+    """Whether the last good version stays active because the jobs folder shows no files."""
     reopened_until: datetime | None = None
     """Fires ahead, up to this time, had a verdict before the clock went back."""
 
     @property
     def sync(self) -> str:
-        """How the state in force relates to the file: "in sync", "drifted", "invalid", "new"."""
+        """How the state in force relates to the file: "in sync", "drifted", "invalid", "new", or
+        "kept" while the jobs folder shows no files.
+        """
         if self.rejection is not None:
             return INVALID
+        if self.is_kept:
+            return KEPT
         return NEW if self.is_new else DRIFTED if self.drift else IN_SYNC
 
 
@@ -62,8 +68,14 @@ def views(
 
     They are sorted by name. `supplied`, if known, are the requests as the runner has them.
     """
+    is_kept = in_force.is_kept_whole
     found = [
-        _view(request, states.get(name), in_force.kept.get(name), now, (supplied or {}).get(name))
+        replace(
+            _view(
+                request, states.get(name), in_force.kept.get(name), now, (supplied or {}).get(name)
+            ),
+            is_kept=is_kept,
+        )
         for name, request in in_force.requests.items()
     ]
     with_good_version = set(map(id, in_force.kept.values()))

@@ -27,8 +27,13 @@ def reason_for(name: str, known: Collection[str], rejections: Iterable[Rejection
         first, *others = rejected[name].problems_of(name)
         more = f" (and {len(others)} more; `runner validate` shows all)" if others else ""
         return f"{name!r} has no valid version: {first}{more}"
-    near = nearest_word(name, {*known, *rejected})
+    near = near_name(name, known, rejections)
     return f"there is no request {name!r}; did you mean {near!r}?" if near else None
+
+
+def near_name(name: str, known: Collection[str], rejections: Iterable[Rejection]) -> str | None:
+    """Return the name of a request that may be meant, valid or not; None if there is none."""
+    return nearest_word(name, {*known, *(each for one in rejections for each in _names_of(one))})
 
 
 def is_rejected(name: str, rejections: Iterable[Rejection]) -> bool:

@@ -41,7 +41,9 @@ class BackgroundReader:
             return (
                 "the jobs folder has not answered for some time; the last version read stays active"
             )
-        if (reason := self._reloader.trouble) is not None:
+        if (reason := self._reloader.trouble) is not None and self._reloader.is_folder_lost:
+            return f"the jobs folder cannot be watched; the runner keeps looking for it: {reason}"
+        if reason is not None:
             return (
                 "the system does not report changes, so the runner finds them by polling, a little"
                 f" later: {reason}"

@@ -4,14 +4,16 @@ about it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice, starmap
 
 from runner.commands import Answer
 from runner.monitor.events import Changes, RequestFacts, request_rejected
 from runner.monitor.records import Record
 from runner.planning.changeover import Changeover, Served, changeover
-from runner.planning.last_good import InForce
+from runner.planning.last_good import InForce, way_back
+from runner.planning.likely_renames import likely_renames
 from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import RunImmediately
 from runner.service.decision import Decision
@@ -27,37 +29,46 @@ _MOST_PROBLEMS = 20
 class CatalogChange:
     """A catalog on its way into force, and what to report about it.
 
-    `fixed` counts the files that were rejected before and are good now.
+    `fixed` counts the files that were rejected before and are good now. `likely_renames`
+    are added names that look like a removed one, which is the value. `is_back` says that
+    the folder's files are read again, after all requests were kept without them.
     """
 
     reading: Reading
     changeover: Changeover
     rejected: tuple[Rejection, ...]
     fixed: int
+    likely_renames: Mapping[str, str]
+    is_back: bool
 
     def is_news(self, registry: Registry) -> bool:
         """Whether there is anything to report, compared with what is in force."""
         is_lost = self.changeover.in_force.is_kept_whole and not registry.is_kept_whole
-        return bool(self.changeover.difference or self.rejected or self.fixed or is_lost)
+        return bool(
+            self.changeover.difference or self.rejected or self.fixed or is_lost or self.is_back
+        )
 
     @property
     def summary(self) -> str:
         """One line for people."""
-        if self.changeover.in_force.is_kept_whole:
+        if (force := self.changeover.in_force).is_kept_whole:
             return (
-                f"the jobs folder {self.changeover.in_force.emptiness}; all requests are kept"
-                " (`runner reload --allow-empty` removes them)"
+                f"the jobs folder {force.emptiness}; all requests are kept:"
+                f" {way_back(force.emptiness)}, and the runner reads it by itself"
+                " (to remove the requests instead: `runner reload --allow-empty`)"
             )
         difference, renamed = self.changeover.difference, self.changeover.renamed
         continued = frozenset(renamed.values())
         changed = [f"{name} ({', '.join(fields)})" for name, fields in difference.changed]
         parts = [
+            "the jobs folder is back" if self.is_back else "",
             _part("added", [name for name in difference.added if name not in renamed]),
             _part("renamed", [f"{former} → {name}" for name, former in renamed.items()]),
             _part("changed", changed),
             _part("removed", [name for name in difference.removed if name not in continued]),
             _part("rejected", [rejection.file for rejection in self.rejected]),
             f"{self.fixed} fixed" if self.fixed else "",
+            *starmap(_rename_words, islice(self.likely_renames.items(), _SHOWN)),
         ]
         return "; ".join(filter(None, parts)) or "nothing changed"
 
@@ -76,13 +87,14 @@ class CatalogChange:
 def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) -> CatalogChange:
     """Compare a reading with what is in force."""
     catalog, known = reading.catalog, {each.file: each for each in registry.rejections}
+    change = changeover(served(registry), catalog, allow_empty=allow_empty, among=reading.touched)
     return CatalogChange(
         reading=reading,
-        changeover=changeover(
-            served(registry), catalog, allow_empty=allow_empty, among=reading.touched
-        ),
+        changeover=change,
         rejected=tuple(each for each in catalog.rejections if known.get(each.file) != each),
         fixed=_fixed(registry.rejections, reading),
+        likely_renames=likely_renames(change, registry.requests),
+        is_back=registry.is_kept_whole and not change.in_force.is_kept_whole and catalog.files > 0,
     )
 
 
@@ -174,6 +186,14 @@ def _part(word: str, names: Sequence[str]) -> str:
         f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     )
     return f"{len(names)} {word}: {shown}" if names else ""
+
+
+def _rename_words(name: str, former: str) -> str:
+    """Return what a rename without `formerly` has lost, and how to get it back."""
+    return (
+        f"{name} looks like {former} but has begun anew: to keep its state and history, rename it"
+        f" back, then again with `formerly: {former}`"
+    )
 
 
 def _first_runs(change: CatalogChange) -> str | None:

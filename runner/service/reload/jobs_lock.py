@@ -73,8 +73,8 @@ class JobsLock:
             f"{self.trouble}; both would fire everything. Stop one, give this one a jobs folder"
             " of its own (--jobs), or run both with --allow-shared-jobs"
             if self._is_firing
-            else f"{self.trouble}. Name that state folder with --state, so that the runner does"
-            " it, or add --allow-shared-jobs"
+            else f"{self.trouble}. Name that state folder with --state or RUNNER_STATE, so"
+            " that the runner does it, or add --allow-shared-jobs"
         )
 
     def look(self) -> None:

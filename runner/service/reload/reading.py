@@ -88,6 +88,11 @@ class Reloader:
         return self._watcher.reason
 
     @property
+    def is_folder_lost(self) -> bool:
+        """Whether changes are not notified because the folder is missing or unreadable."""
+        return self._watcher.is_folder_lost
+
+    @property
     def is_reading(self) -> bool:
         """Whether files are being read; then call `advance` whenever nothing else is due."""
         return self._scan is not None or self._glance is not None

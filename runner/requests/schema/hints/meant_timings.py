@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.errors import RuleError
+from runner.requests.findings import DataPath
 from runner.requests.schema.hints import timing_conversions as times
 from runner.requests.schema.hints.conversions import Around, Entries
 from runner.requests.schema.hints.timing_conversions import WEEKDAYS
@@ -58,6 +59,22 @@ _NTH = {
 }
 _PLACES = ("first", "second", "third", "fourth", "fifth", "last")
 _COUNTED = {"daily": "day|days|d", "weekly": "week|weeks|w", "monthly": "month|months"}
+
+
+_BY_HAND = {"manual", "manually", "none", "never", "ondemand", "onrequest", "adhoc", "disabled"}
+WITHOUT_TIMING = (
+    "leave `timing` out: the request then runs only by `runner exec`, or as a group's member"
+)
+
+
+def is_by_hand(path: DataPath, value: object) -> bool:
+    """Return whether a value in the timing means that nothing fires by itself."""
+    return (
+        path[:1] == ("timing",)
+        and path[-1] in {"timing", "schedule", "run_later", "frequency"}
+        and isinstance(value, str)
+        and re.sub(r"[-_\s]", "", value[:20]).lower() in _BY_HAND
+    )
 
 
 def _timing(value: Any, _: Around) -> Any:

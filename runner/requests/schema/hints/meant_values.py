@@ -16,7 +16,13 @@ from runner.requests.schema.hints import conversions as to
 from runner.requests.schema.hints import suggestions
 from runner.requests.schema.hints.conversions import Around
 from runner.requests.schema.hints.meant_keys import NOTES, fits
-from runner.requests.schema.hints.meant_timings import TIMING_READINGS, Reading, Replacement
+from runner.requests.schema.hints.meant_timings import (
+    TIMING_READINGS,
+    WITHOUT_TIMING,
+    Reading,
+    Replacement,
+    is_by_hand,
+)
 from runner.values import parse_size
 
 _CHOICES: Mapping[str, Mapping[str, str]] = {
@@ -54,6 +60,8 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
 
 def meant_by_value(path: DataPath, data: object) -> str | None:
     """Return what to write instead of the value at `path`, None if its meaning is uncertain."""
+    if is_by_hand(path, value_at(data, path)):
+        return WITHOUT_TIMING
     depth = next(
         (length for length in range(len(path), 0, -1) if isinstance(path[length - 1], str)), 0
     )

@@ -53,16 +53,24 @@ def test_a_date_means_its_first_instant_or_as_an_end_its_whole_day(text: str) ->
 def test_anything_else_is_refused_with_a_list_of_the_forms(text: str) -> None:
     with pytest.raises(
         UsageError,
-        match=r"^--since: .*; .*2026-12-24 18:00.*19:57, now, today, yesterday, or a dur",
+        match=r"^--since: .*; .*2026-12-24 18:00.*19:57, now, a date, today, yesterday or a dur",
     ):
         read_time("--since", text, MADRID, NOW, toward=PAST)
 
 
 def test_a_duration_is_refused_where_its_direction_is_ambiguous() -> None:
-    with pytest.raises(UsageError, match=r"^--at: '2h' is not a time; .*yesterday$"):
+    with pytest.raises(UsageError, match=r"^--at: '2h' is not a time; .*today or yesterday$"):
         read_time("--at", "2h", MADRID, NOW, toward=NEITHER)
 
 
 def test_a_date_that_does_not_exist_is_refused_with_the_reason() -> None:
     with pytest.raises(UsageError, match="there is no 2026-02-30"):
         read_time("--since", "2026-02-30", MADRID, NOW, toward=PAST)
+
+
+@pytest.mark.parametrize("text", ["25:00", "soon", "2h"])
+def test_an_option_that_needs_a_time_of_day_lists_no_form_that_it_refuses(text: str) -> None:
+    with pytest.raises(UsageError, match="; write a time like 2026-12-24 18:00, a time of day"):
+        read_time("--at", text, MADRID, NOW, toward=NEITHER, of_day=OfDay.REFUSED)
+    with pytest.raises(UsageError, match=r"19:57 or now$"):
+        read_time("--at", text, MADRID, NOW, toward=NEITHER, of_day=OfDay.REFUSED)

@@ -354,3 +354,14 @@ def test_an_unusable_part_hides_only_its_own_errors() -> None:
 def test_the_number_of_reported_errors_is_limited() -> None:
     labels = ", ".join(f"k{number}: [{number}]" for number in range(150))
     assert len(reported(f"labels: {{{labels}}}\nprocess: {{shell: 5}}\ntiming: never\n")) >= 100
+
+
+@pytest.mark.parametrize(
+    "timing",
+    [*("manual", "none", "never", "on_demand", "On demand"), "{schedule: {frequency: manual}}"],
+)
+def test_a_timing_that_means_by_hand_is_told_to_leave_it_out(timing: str) -> None:
+    (problem,) = reported(f"process: {{shell: 'true'}}\ntiming: {timing}\n")
+    assert problem.endswith(
+        "(leave `timing` out: the request then runs only by `runner exec`, or as a group's member)"
+    )
