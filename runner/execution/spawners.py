@@ -81,6 +81,8 @@ class Spawners:
         self._held: list[Start] = []
         self._hung: list[Start] = []  # until their threads return, abandoned or not
         self._is_paused = False
+        # When a sweep first saw a dead child that may belong to a start, by pid and start tick.
+        self._dead_since_s: dict[tuple[int, int], float] = {}
 
     @property
     def descriptor(self) -> int:
@@ -145,15 +147,27 @@ class Spawners:
         The runner ends unknown children, and must spare these. The environment of a child
         names its execution, but a child that is ending has no environment any more, and
         its start may not have returned yet. Each start leads a session of its own, which
-        identifies such a child.
+        identifies such a child. Once it is dead, its start returns soon, even one that
+        hung: a child that stays dead for longer belongs to no start.
         """
         if not self._starts and not self._hung:
+            self._dead_since_s.clear()
             return False
         hung = [start.order.execution for start in self._hung]
         if orphan.is_unborn or orphan.execution in self._starts or orphan.execution in hung:
             return True
-        is_nameless = orphan.is_dead or (orphan.is_passing and orphan.execution is None)
-        return is_nameless and orphan.session == orphan.pid
+        if orphan.session != orphan.pid:
+            return False
+        if orphan.is_dead:
+            return self._has_just_died(orphan)
+        return orphan.is_passing and orphan.execution is None
+
+    def _has_just_died(self, orphan: Orphan) -> bool:
+        now_s, key = self._elapsed_s(), (orphan.pid, orphan.started)
+        has_just_died = now_s - self._dead_since_s.setdefault(key, now_s) < self._patience.give_up_s
+        if not has_just_died:
+            del self._dead_since_s[key]
+        return has_just_died
 
     def close(self) -> None:
         """Drop the starts that have not begun, and end the threads.

@@ -115,6 +115,18 @@ def test_orphans_are_swept_while_starts_never_cease(
         world.turn()
 
 
+def test_dead_orphans_are_reaped_even_while_a_start_hangs(
+    worlds: Callable[[Patience], World],
+) -> None:
+    world = worlds(SHORT)
+    hanging = order_hanging(world, "true", directory="/proc")
+    world.until(lambda: hanging.launch.execution in world.failures, "the end of the patience")
+    (daemon,) = world.reported(world.shell("setsid sh -c 'echo $$; exec sleep 600' & sleep 0.2"))
+    world.until(lambda: proc.stat_of(daemon) is None, "the orphan to be reaped")
+    assert world.executor._spawners._hung
+    hanging.gate.set()
+
+
 def test_a_hanging_start_delays_only_starts_that_need_the_same_place(
     worlds: Callable[[Patience], World],
 ) -> None:
