@@ -16,14 +16,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
 
 import pytest
 from support.documents import DOCUMENTS, blocks, generated_tables, replace_in
-from support.place import PERSON, ROOT, check_log
+from support.place import PERSON, ROOT, check_log, zone_away_from_two
 from support.reference import generated
 
 from runner.requests.catalog.reader import CatalogReader
+from runner.timing.zones import zone_named
 
 README = ROOT / "README.md"
 IS_UPDATING = os.environ.get("UPDATE_README") == "1"
@@ -45,7 +48,7 @@ _LATE = re.compile(r", \d\d:\d\d:\d\d\.\d{3} late$", re.MULTILINE)
 _LOOKING = ("runner validate", "runner monitor", "runner ls", "jq", "tail")
 """Commands that change nothing: they are repeated until they show what an edit before them brings.
 """
-_AT_A_FIXED_TIME = """
+_AT_A_GIVEN_TIME = """
 import sys
 from datetime import datetime
 from runner.cli import main
@@ -54,7 +57,7 @@ from runner.cli.access import loading
 class Fixed(datetime):
     @classmethod
     def now(cls, tz=None):
-        return datetime(2026, 11, 22, 17, 30, tzinfo=tz)
+        return datetime.fromisoformat("{at}").replace(tzinfo=tz)
 
 loading.datetime = Fixed
 main()
@@ -94,21 +97,27 @@ class Demo:
             "PATH": f"{Path(sys.executable).parent}:{kept['PATH']}",
             "HOME": str(home),
             "RUNNER_STATE": str(self.folder / "state"),
-            "TZ": "UTC",
+            "TZ": "UTC" if IS_UPDATING else zone_away_from_two(datetime.now(UTC)),
             "COLUMNS": "80",
             "NO_COLOR": "1",
         }
         self.console = home / "console"
 
-    def run(self, command: str) -> str:
-        """Run a line in the second terminal; return all that it prints."""
+    def run(self, command: str, at: str = "") -> str:
+        """Run a line in the second terminal; return all that it prints.
+
+        `at` is the wall time (UTC) of `runner next`.
+        """
         arguments = ["bash", "-c", command.replace("tail -F -n +1", "cat")]
+        environment = self.environment
         if command.startswith("runner next"):
-            arguments = [sys.executable, "-c", _AT_A_FIXED_TIME, *shlex.split(command)[1:]]
+            script = _AT_A_GIVEN_TIME.format(at=at)
+            arguments = [sys.executable, "-c", script, *shlex.split(command)[1:]]
+            environment = environment | {"TZ": "UTC"}
         done = subprocess.run(
             arguments,
             cwd=self.folder,
-            env=self.environment,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -150,6 +159,7 @@ class Demo:
         return self._as_maria_sees_it(self.console.read_text())
 
     def _as_maria_sees_it(self, text: str) -> str:
+        text = text.replace("(MST)", "(UTC)").replace("-07:00", "+00:00")
         return re.sub(
             rf"(?<![\w/.-]){PERSON}(?![\w/.-])",
             "maria",
@@ -222,7 +232,8 @@ def test_the_transcripts_equal_what_is_printed(tmp_path: Path) -> None:
                     for command, output in block.steps
                     if has_jq or "jq" not in command
                 )
-                if IS_UPDATING and normal(transcript) != normal(block.text):
+                # Rewrite all of them, also if only times differ: then their times agree.
+                if IS_UPDATING and transcript != block.text:
                     replace_in(
                         block.document,
                         f"```console\n{block.text}```",
@@ -242,7 +253,18 @@ def printed(demo: Demo, start: Callable[[], object], command: str, expected: str
         return awaited(demo.shown, expected)
     if command.startswith(_LOOKING):
         return awaited(lambda: demo.run(command), expected)
-    return demo.run(command)
+    return demo.run(command, at=_time_of(expected))
+
+
+def _time_of(expected: str) -> str:
+    """Return the wall time at which the README lists the upcoming fires.
+
+    A rewritten README lists them at the time of its other transcripts, so that all agree.
+    """
+    shown = re.search(r"^(\S+ [\d:]+)\S*  now ", expected, re.MULTILINE)
+    if IS_UPDATING or shown is None:
+        return f"{datetime.now(UTC):%Y-%m-%d %H:%M}:00"
+    return shown[1]
 
 
 @pytest.mark.parametrize("path", PLAIN_TEXTS)
@@ -307,3 +329,13 @@ def test_stand_ins_keep_the_width_and_the_constant_text() -> None:
         == "00:00:00  ▶ hello  started, pid 0"
     )
     assert normal("backup at 02:00, 1 problem") == "backup at 02:00, 1 problem"
+
+
+def test_no_example_of_a_night_fires_while_the_readme_is_replayed() -> None:
+    midnight = datetime(2026, 11, 30, tzinfo=UTC)
+    for minute in range(24 * 60):
+        now = midnight + timedelta(minutes=minute)
+        local = now.astimezone(zone_named(zone_away_from_two(now)))
+        ends = (local + timedelta(minutes=15)).time()
+        for fire in (time_of_day(2), time_of_day(3)):
+            assert not local.time() <= fire <= ends, now

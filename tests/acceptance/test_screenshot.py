@@ -10,11 +10,12 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from support.documents import DOCUMENTS, blocks
-from support.place import PERSON, ROOT, Place, Terminal, check_log, wait_until
+from support.place import PERSON, ROOT, Place, Terminal, check_log, wait_until, zone_away_from_two
 from support.screenshot import svg_of, text_in
 
 PICTURE = ROOT / "runner/console.svg"
@@ -45,7 +46,7 @@ def erp() -> Iterator[Place]:
     place = Place(folder)
     for name in ("NO_COLOR", "RUNNER_JOBS"):
         del place.environment[name]
-    place.environment["TERM"] = "xterm"
+    place.environment |= {"TERM": "xterm", "TZ": zone_away_from_two(datetime.now(UTC))}
     yield place
     for process in place.running:
         if process.poll() is None:

@@ -51,7 +51,7 @@ def test_a_problem_is_shown_with_its_line_its_place_and_its_fix(folder: Path) ->
         "   |                                ^",
         "    did you mean `daily`?",
     ]
-    assert done.stderr == "1 request, 1 problem found\n"
+    assert done.stderr == "2 files: 1 valid request, 1 problem\n"
 
 
 def test_colours_are_for_terminals_and_no_color_is_respected(

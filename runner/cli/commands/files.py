@@ -125,10 +125,17 @@ def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> No
         echo(line)
     found = len(checked.problems)
     if output != "json":
-        verdict = f"{found} problem{'s' * (found != 1)} found" if found else "all valid"
-        echo(f"{checked.requests} request{'s' * (checked.requests != 1)}, {verdict}", err=True)
+        echo(_verdict(checked), err=True)
     if found:
         raise SystemExit(1)
+
+
+def _verdict(checked: Checked) -> str:
+    requests, files, problems = checked.requests, len(checked.files), len(checked.problems)
+    if not problems:
+        return f"{requests} request{'s' * (requests != 1)}, all valid"
+    valid = f"{requests} valid request{'s' * (requests != 1)}"
+    return f"{files} file{'s' * (files != 1)}: {valid}, {problems} problem{'s' * (problems != 1)}"
 
 
 @click.command("schema")
