@@ -55,7 +55,9 @@ def running_names(context: click.Context, incomplete: str) -> list[CompletionIte
 
 def _places(context: click.Context) -> Places:
     given = context.params
-    return places(given["jobs"], given["state"], given["monitor_log"], given["timezone"])
+    return places(
+        given["jobs"], given["state"], given["monitor_log"], given["timezone"], is_guarded=False
+    )
 
 
 def _requests(where: Places) -> dict[str, tuple[str, list[str]]]:

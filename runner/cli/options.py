@@ -82,8 +82,8 @@ output_option = output_option_of(("text", "json"), "Text for people, or JSON lin
 
 
 def place_options(function: Function) -> Function:
-    """Give a command `--jobs`, `--state`, `--monitor-log` and `--timezone`, as one
-    argument `places`.
+    """Give a command that acts `--jobs`, `--state`, `--monitor-log` and `--timezone`, as
+    one argument `places`.
 
     When root runs the command, a settings file that another user may change is refused.
     """
@@ -91,11 +91,10 @@ def place_options(function: Function) -> Function:
 
 
 def reading_options(function: Function) -> Function:
-    """Give a command the same options, without the check of who may change the settings
-    file.
+    """Give a command that only looks the same options, without the check of who may
+    change the settings file.
 
-    This is for commands that only read files: root may run them on other users' files,
-    in a pipeline for example.
+    Root may look at the runner of another user, and check its files in a pipeline.
     """
     return _with_places(function, is_guarded=False)
 

@@ -25,10 +25,11 @@ from runner.store.sqlite.lock import lock_path
 from runner.store.sqlite.wake import wake_path
 from runner.store.state_folder import places_in
 from runner.system.regular_files import is_missing, is_there, real_path
-from runner.system.trust import ROOT, Grade, Objection, user_name
+from runner.system.trust import ROOT, Grade, Objection, as_user, user_name
 from runner.values import neutral
 
 _ROOT = 0
+_MOST_NAMED = 10  # paths in one command
 _OTHERS_READ = stat.S_IROTH
 
 
@@ -146,7 +147,7 @@ def user_findings(subject: Subject) -> Iterator[Finding]:
     )
     if os.geteuid() == _ROOT:
         message += "; a runner that is root does not use it"
-    yield advice("user", message, f"sudo -u {shlex.quote(name)} runner doctor")
+    yield advice("user", message, as_user(subject.user, "runner doctor"))
 
 
 def _kind_findings(folder: Path) -> Iterator[Finding]:
@@ -241,10 +242,25 @@ def _exposure(
     else:
         kind = "folder" if path.is_dir() else "file"
         message = f"{what}, and so put another {kind} in the place of {path}"
-    is_below = all(Path(each.path).is_relative_to(top) for each in objections)
-    letter = {Grade.OTHERS: "o", Grade.GROUP: "g"}.get(first.grade)
-    suggestion = f"chmod -R {letter}-w {_quoted(top)}" if letter and is_below else first.suggestion
-    return _level(first, path, subject)(check, message, suggestion)
+    return _level(first, path, subject)(check, message, _fix(objections, top))
+
+
+def _fix(objections: list[Objection], top: Path) -> str:
+    """Return the shell command that fixes all objections of one kind.
+
+    It changes everything below `top` if objections there are many or only about modes.
+    """
+    first = objections[0]
+    paths = [Path(each.path) for each in objections]
+    below = [path for path in paths if path.is_relative_to(top)]
+    if first.owner is None and below:
+        whole = f"{first.change.replace('chmod', 'chmod -R')} {_quoted(top)}"
+    elif len(below) > _MOST_NAMED:
+        whole = f"find {_quoted(top)} -uid {first.owner} -exec chown -h root {{}} +"
+    else:
+        whole, below = "", []
+    others = [_quoted(path) for path in paths if path not in below]
+    return " && ".join(filter(None, [whole, " ".join([first.change, *others]) if others else ""]))
 
 
 def _level(

@@ -50,7 +50,7 @@ def in_force(
     like that. If `among` is given, the caller knows that all other names are unchanged.
     """
     if supplied and not allow_empty and (catalog.missing or _has_vanished(catalog, supplied)):
-        return InForce(requests=supplied, kept={}, emptiness=catalog.absence or "is empty")
+        return InForce(requests=supplied, kept={}, emptiness=_emptiness(catalog))
     by_file = {rejection.file: rejection for rejection in catalog.rejections}
     by_name = {name: rejection for rejection in catalog.rejections for name in rejection.names}
     kept = {}
@@ -75,8 +75,14 @@ def way_back(emptiness: str | None) -> str:
 
 
 def _has_vanished(catalog: Catalog, supplied: Mapping[str, ProcessRequest]) -> bool:
+    """Return whether several files are gone at once; an unreadable file is still there."""
     if catalog.files:
         return False
-    files = (request.source.file for request in supplied.values())
-    first = next(files, None)
-    return any(file != first for file in files)
+    unreadable = {rejection.file for rejection in catalog.rejections}
+    gone = {request.source.file for request in supplied.values()} - unreadable
+    return len(gone) > 1
+
+
+def _emptiness(catalog: Catalog) -> str:
+    is_empty = not catalog.rejections
+    return catalog.absence or ("is empty" if is_empty else "has no readable request file")

@@ -29,6 +29,8 @@ def settings_beside(jobs: Path, trust: Trust | None = None) -> FileSettings:
     path = jobs.absolute().parent / NAME
     if is_missing(path):
         return FileSettings()
+    if trust and (objection := trust.objection(path)):
+        raise UsageError(f"root does not use {path}: {objection.reason}; {objection.way_out}")
     content = read_bounded(str(path), trust)
     if isinstance(content, Trouble):
         hint = f" ({content.suggestion})" if content.suggestion else ""

@@ -17,7 +17,7 @@ _CHUNK = 1 << 20
 _WRITER_PATIENCE_MS = 2_000  # for a shell to start the writer of a pipe
 _KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFLNK: "a symbolic link",
 }  # fmt: skip
 
 Signature = tuple[int, int, int, int, int]

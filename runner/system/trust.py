@@ -1,7 +1,8 @@
 """Checks which other users may change the files that a root runner reads and writes.
 
-One rule holds for everything that root reads (requests, settings, environment files,
+One rule holds for everything on which root acts (requests, settings, environment files,
 date files, state, log) and for everything that it writes: no other user may change it.
+Commands that only look are exempt: they also show the runner of another user.
 The rule covers the owner and mode of the file, those of each folder on the way to it, and
 the owner of each link. A sticky folder (/tmp) may be world-writable, because only the
 owner of a file there can replace it. `Trust.objection` implements the rule; both the
@@ -46,12 +47,18 @@ class Grade(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objection:
-    """Why a file is not trusted. `path` is where the rights must change."""
+    """Why a file is not trusted. `path` is where the rights must change.
+
+    `owner` is the id of another user to whom the path belongs, None if only its mode is
+    wrong.
+    """
 
     path: str
     grade: Grade
     who: str
+    owner: int | None = None
     is_link: bool = False
+    is_folder: bool = False
 
     @property
     def reason(self) -> str:
@@ -68,14 +75,28 @@ class Objection:
     @property
     def suggestion(self) -> str:
         """The shell command that fixes it."""
-        path = shlex.quote(neutral(self.path))
+        return f"{self.change} {shlex.quote(neutral(self.path))}"
+
+    @property
+    def change(self) -> str:
+        """The shell command that fixes it, without its path."""
         match self.grade:
             case Grade.OWNER:
-                return f"chown {'-h ' if self.is_link else ''}root {path}"
+                return "chown -h root" if self.is_link else "chown root"
             case Grade.GROUP:
-                return f"chmod g-w {path}"
+                return "chmod g-w"
             case Grade.OTHERS:
-                return f"chmod o-w {path}"
+                return "chmod o-w"
+
+    @property
+    def way_out(self) -> str:
+        """What to do when root refuses a command because of this path.
+
+        A whole folder of another user is that user's runner: root leaves it as it is.
+        """
+        if self.owner is None or not self.is_folder:
+            return self.suggestion
+        return f"run the command as that user: {as_user(self.owner, 'runner …')}"
 
 
 class UntrustedError(PermissionError):
@@ -124,9 +145,13 @@ class Trust:
 
     def _by_status(self, path: str, status: os.stat_result, *, is_on_way: bool) -> Objection | None:
         if status.st_uid not in self.users | _outsider():
-            is_link = stat.S_ISLNK(status.st_mode)
             return Objection(
-                path=path, grade=Grade.OWNER, who=user_name(status.st_uid), is_link=is_link
+                path=path,
+                grade=Grade.OWNER,
+                who=user_name(status.st_uid),
+                owner=status.st_uid,
+                is_link=stat.S_ISLNK(status.st_mode),
+                is_folder=stat.S_ISDIR(status.st_mode),
             )
         if stat.S_ISLNK(status.st_mode) or (is_on_way and status.st_mode & stat.S_ISVTX):
             return None
@@ -203,6 +228,15 @@ def user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid {uid}"
+
+
+def as_user(uid: int, command: str) -> str:
+    """Return the shell command that runs `command` as a user (see sudo(8) for `#uid`)."""
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = f"#{uid}"
+    return f"sudo -u {shlex.quote(user)} {command}"
 
 
 def group_name(gid: int) -> str:

@@ -15,10 +15,37 @@ from pathlib import Path
 import pytest
 from support.place import Place, end_of, wait_until
 
+from runner.cli.command_table import COMMANDS
+
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0, reason="the rule is about root, and the tests give files away"
 )
 SOMEBODY = 54321
+AS_SOMEBODY = f"sudo -u '#{SOMEBODY}' runner "
+LOOKING = {
+    "doctor": (),
+    "explain": ("plain",),
+    "log": ("plain",),
+    "ls": (),
+    "monitor": (),
+    "next": (),
+    "plan": (),
+    "show": ("plain",),
+    "simulate": (),
+    "status": (),
+    "validate": (),
+}
+ACTING = {
+    "exec": ("plain",),
+    "import": ("crontab", "-"),
+    "kill": ("plain",),
+    "reload": (),
+    "reschedule": ("plain",),
+    "schedule": ("plain",),
+    "start": (),
+    "unschedule": ("plain",),
+}
+WITHOUT_PLACES = {"help", "init", "schema"}
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
 GIT = (
     "git",
@@ -99,9 +126,7 @@ def test_acting_commands_refuse_a_place_that_another_user_can_change(
         name == "runner.yaml" and set(codes.values()) == {2}  # as for every wrong setting
     )
     assert used.log.read_bytes() == before
-    if name == "runner.yaml":  # doctor reads it too, and refuses it like the others
-        assert used.run("doctor").returncode == 2
-    elif (name, change) == ("state", given_away):  # it is then the runner of that user
+    if (name, change) == ("state", given_away):  # it is then the runner of that user
         assert "a runner that is root does not use it" in used.run("doctor").stdout
     else:
         assert [each for each in _problems(used) if str(used.folder / name) in each]
@@ -197,8 +222,11 @@ def test_pipeline_commands_check_files_that_others_can_write(
 ) -> None:
     for path in (used.jobs / "plain.yaml", used.folder / "runner.yaml"):
         change(path)
-    assert used.run("validate").returncode == 0
-    assert used.run("plan", "--against", str(used.jobs)).returncode == 0
+    warning = f"a runner of root rejects {used.jobs / 'plain.yaml'}: "
+    for line in (["validate"], ["plan", "--against", str(used.jobs)]):
+        done = used.run(*line)
+        assert (done.returncode, warning in done.stderr) == (0, True), done
+    assert warning not in used.run("validate", str(used.jobs / "dated.yaml")).stderr
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -211,3 +239,99 @@ def test_viewing_commands_show_the_runner_of_another_user(
         assert used.run(*line).returncode == 0
     assert used.run("kill", "plain").returncode == 1
     assert used.stop(runner) in (0, 1)
+
+
+@pytest.fixture
+def theirs(used: Place) -> Place:
+    """Return a folder of another user as `runner init` makes it: runner.yaml names its state."""
+    (used.folder / "runner.yaml").write_text("state: state\n")
+    del used.environment["RUNNER_JOBS"], used.environment["RUNNER_STATE"]
+    return used
+
+
+def _give_away(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, SOMEBODY, SOMEBODY, follow_symlinks=False)
+
+
+def _owners(folder: Path) -> set[int]:
+    return {path.lstat().st_uid for path in (folder, *folder.rglob("*"))}
+
+
+@pytest.mark.parametrize("is_alive", [True, False], ids=["alive", "stopped"])
+def test_root_looks_at_a_folder_and_runner_of_another_user_and_acts_on_neither(
+    theirs: Place, is_alive: bool
+) -> None:
+    runner = theirs.start() if is_alive else None
+    _give_away(theirs.folder)
+    assert LOOKING.keys() | ACTING.keys() | WITHOUT_PLACES == COMMANDS.keys()
+    for command, arguments in LOOKING.items():
+        done = theirs.run(command, *arguments)
+        is_expected = done.returncode == (4 if command == "status" and not is_alive else 0)
+        assert is_expected, (command, done)
+        assert "root does not read" not in done.stdout + done.stderr, (command, done)
+        assert "a runner of root rejects" not in done.stdout + done.stderr, (command, done)
+    for command, arguments in ACTING.items():
+        done = theirs.run(command, *arguments)
+        assert done.returncode == 2, (command, done)
+        assert AS_SOMEBODY in done.stderr, (command, done)
+        assert "chown" not in done.stderr, (command, done)
+    assert _owners(theirs.folder) == {SOMEBODY}
+    if runner:
+        runner.kill()
+
+
+@pytest.mark.parametrize("has_state", [True, False], ids=["state", "no state"])
+def test_root_looks_at_a_jobs_folder_of_another_user_without_settings(
+    used: Place, has_state: bool
+) -> None:
+    (used.folder / "runner.yaml").unlink()
+    if not has_state:
+        shutil.rmtree(used.state)
+    _give_away(used.folder)
+    assert [item["sync"] for item in used.items("ls")] == (
+        ["in sync"] * 3 if has_state else ["new"] * 3
+    )
+    assert used.run("plan").returncode == (0 if has_state else 3)
+    for line in (["start"], ["exec", "plain"]):
+        done = used.run(*line)
+        assert AS_SOMEBODY in done.stderr, done
+        assert "chown" not in done.stderr, done
+
+
+def test_plan_calls_a_folder_that_a_runner_of_root_rejects_neither_empty_nor_thrice(
+    used: Place,
+) -> None:
+    used.jobs.chmod(0o777)
+    done = used.run("plan")
+    assert done.returncode == 1
+    assert "empty" not in done.stdout + done.stderr
+    assert done.stdout.count("root does not read the folder") == 1
+    assert "the last good version of plain stays active" in done.stdout
+    assert used.run("validate").stderr.count("a runner of root rejects") == 1
+
+
+@pytest.mark.parametrize("change", [opened, given_away])
+def test_the_advice_of_doctor_fixes_every_file_at_once(
+    used: Place, change: Callable[[Path], None]
+) -> None:
+    for path in (*used.jobs.glob("*.yaml"), used.folder / "runner.yaml", used.state / "lock"):
+        change(path)
+    lines = used.run("doctor", "--output", "json").stdout.splitlines()
+    found = [each for each in map(json.loads, lines) if each["level"] == "problem"]
+    assert len(found) == 2  # the requests and settings, and the state
+    for finding in found:
+        subprocess.run(finding["suggestion"], shell=True, check=True)
+    assert _problems(used) == []
+
+
+@pytest.mark.parametrize("beside", ["-wal", "-shm"])
+def test_looking_creates_no_file_where_a_link_beside_the_store_leads(
+    used: Place, tmp_path: Path, beside: str
+) -> None:
+    victim = tmp_path / "victim"
+    (used.state / f"store.sqlite3{beside}").symlink_to(victim)
+    _give_away(used.folder)
+    done = used.run("ls")
+    assert (done.returncode, "is a symbolic link, not a file" in done.stderr) == (1, True), done
+    assert not victim.exists()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runner.cli.access.ownership import meta_of, other_jobs, serves, words_of
 from runner.cli.access.places import Places
+from runner.cli.access.root_view import is_roots
 from runner.cli.output.tables import echo
 from runner.errors import RefusedError, UsageError
 from runner.planning.changeover import Served, changeover
@@ -21,7 +22,6 @@ from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.reader import CatalogReader
 from runner.requests.catalog.unknown_names import is_rejected, words_for
-from runner.requests.files.permissions import is_guarded
 from runner.requests.model import ProcessRequest
 from runner.service.clocks.zone_change import ZONE
 from runner.service.registry import Incumbents, remembered
@@ -77,7 +77,7 @@ def load(places: Places) -> Loaded:
     reader = CatalogReader(
         jobs,
         default_zone=places.zone,
-        is_guarded=is_guarded(),
+        is_guarded=is_roots(places.jobs, places.given_state),
         cache=CacheFile(places.state) if served is None else None,
     )
     with collection_disabled():

@@ -99,10 +99,10 @@ def places(
     monitor_log: Path | None,
     timezone: str | None,
     *,
-    is_guarded: bool = True,
+    is_guarded: bool,
 ) -> Places:
     """Fill in the places that were not given. With `is_guarded`, root refuses a
-    settings file that another user may change.
+    settings file that another user may change: the command acts on what it says.
     """
     settings = _settings_beside(jobs, is_guarded=is_guarded)
     return Places(

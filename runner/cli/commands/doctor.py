@@ -9,7 +9,7 @@ import click
 
 from runner.cli.access.places import Places
 from runner.cli.commands.start import max_running_option
-from runner.cli.options import output_option, place_options
+from runner.cli.options import output_option, reading_options
 from runner.cli.output.tables import echo, json_line, style
 from runner.examination import examine
 from runner.examination.findings import Finding, Level
@@ -22,7 +22,7 @@ _COLOURS = {Level.OK: "green", Level.ADVICE: "cyan", Level.WARNING: "yellow", Le
 @click.command("doctor")
 @max_running_option
 @output_option
-@place_options
+@reading_options
 def doctor_command(max_running: int | None, output: str, places: Places) -> None:
     """Check everything that a runner depends on, and report each problem and how to fix
     it.

@@ -17,7 +17,7 @@ from runner.cli.access.places import Places
 from runner.cli.access.troubles import report_trouble
 from runner.cli.arguments.expressions import is_expression, timing_from
 from runner.cli.arguments.times import OfDay, Toward, read_time
-from runner.cli.options import complete_requests_and_members, output_option, place_options
+from runner.cli.options import complete_requests_and_members, output_option, reading_options
 from runner.cli.output.fitting import id_text
 from runner.cli.output.tables import coloured, echo, json_line, local_text, print_table, style
 from runner.errors import UsageError
@@ -75,7 +75,7 @@ _LAST_GOOD = "by the last good version; its file is invalid (`runner validate`)"
     help="Maximum number of next fires.",
 )
 @output_option
-@place_options
+@reading_options
 def explain_command(what: str, at: str | None, count: int, output: str, places: Places) -> None:
     """Explain in plain English what a timing means, when it fires next, and what its
     pitfalls are.

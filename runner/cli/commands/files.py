@@ -156,7 +156,7 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
     problems: list[Problem] = []
     good: list[str] = []
     for folder, meant in _folders(paths, places).items():
-        catalog = _read(folder, places)
+        reader, catalog = _read(folder, places)
         if catalog.missing:  # it exists, as _folders checked, so it cannot be read
             require_visible(folder)
         is_meant = partial(_is_meant, meant)
@@ -164,10 +164,25 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
             neutral(str(folder / request.source.file)) for request in catalog.requests.values()
         )
         good += filter(is_meant, sources)
+        _warn_of_root(folder, places, reader, is_meant)
         problems += _problems_of(catalog, is_meant)
     bad = [problem.file for problem in problems]
     problems.sort(key=lambda problem: (problem.file, problem.line, problem.column))
     return Checked(problems=tuple(problems), files=tuple(sorted({*good, *bad})), requests=len(good))
+
+
+def _warn_of_root(
+    folder: Path, places: Places, reader: CatalogReader, is_meant: Callable[[str], bool]
+) -> None:
+    """Report on stderr the valid files that a runner of root would reject all the same.
+
+    They are no problems: a pipeline that runs as root checks files of other users.
+    """
+    from runner.cli.access.root_view import is_roots, rejected_by_root
+
+    if is_roots(folder, places.given_state if folder == places.jobs else None):
+        for line in rejected_by_root(folder, reader.read_besides, is_meant):
+            echo(line, err=True)
 
 
 def _problems_of(catalog: Catalog, is_meant: Callable[[str], bool]) -> Iterable[Problem]:
@@ -214,7 +229,7 @@ def _is_meant(meant: set[Path] | None, file: str) -> bool:
     return meant is None or Path(real_path(file)) in meant
 
 
-def _read(folder: Path, places: Places) -> Catalog:
+def _read(folder: Path, places: Places) -> tuple[CatalogReader, Catalog]:
     """Read a folder with the cache in the state folder, if there is one.
 
     The store is not asked whether the state folder belongs to this jobs folder, because
@@ -232,7 +247,7 @@ def _read(folder: Path, places: Places) -> Catalog:
     reader.recall()
     catalog = _read_visibly(reader, folder)
     reader.keep(is_sparing=True)
-    return catalog
+    return reader, catalog
 
 
 def _read_visibly(reader: CatalogReader, folder: Path) -> Catalog:

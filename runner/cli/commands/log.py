@@ -11,7 +11,7 @@ import click
 
 from runner.cli.access.executions import pause_briefly, reason_for_none, require_known_log
 from runner.cli.access.places import Places
-from runner.cli.options import complete_requests_and_members, place_options
+from runner.cli.options import complete_requests_and_members, reading_options
 from runner.cli.output.copying import Copier, GroupCopier
 from runner.errors import RunnerError, StoreError, UsageError
 from runner.execution.output import member_output_paths, open_to_read, output_path, outputs_folder
@@ -26,7 +26,7 @@ _ID_LENGTH = 36
 @click.option(
     "--follow", "-f", "is_following", is_flag=True, help="Keep printing until the execution ends."
 )
-@place_options
+@reading_options
 def log_command(execution: str, is_following: bool, places: Places) -> None:
     """Show the whole output of an execution. EXECUTION is its id or a part of it.
 

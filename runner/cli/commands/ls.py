@@ -12,7 +12,7 @@ from runner.cli.access.loading import load
 from runner.cli.access.places import Places
 from runner.cli.access.troubles import report_trouble
 from runner.cli.commands.show import item_of, views_of
-from runner.cli.options import output_option, place_options
+from runner.cli.options import output_option, reading_options
 from runner.cli.output.fitting import fits, moment_text, print_fitted, terminal_columns
 from runner.cli.output.tables import coloured, echo, json_line, style
 from runner.planning.states.results import FAILURES
@@ -30,7 +30,7 @@ _OPTIONAL = ("FILE", "SYNC")
     help="Put requests with a failed last execution first.",
 )
 @output_option
-@place_options
+@reading_options
 def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
     """List the requests with status, last result, next fire and schedule. Requests
     whose last execution failed are red.

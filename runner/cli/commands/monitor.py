@@ -21,7 +21,7 @@ from runner.cli.access.executions import (
 )
 from runner.cli.access.places import Places
 from runner.cli.arguments.times import Toward, read_time
-from runner.cli.options import complete_requests_and_members, output_option, place_options
+from runner.cli.options import complete_requests_and_members, output_option, reading_options
 from runner.cli.output.fitting import padded, print_fitted
 from runner.cli.output.tables import echo, json_line, print_table, style
 from runner.errors import UsageError
@@ -68,7 +68,7 @@ _MOST_ADDED_MEANWHILE = 1000
     "--newest-first", "is_reversed", is_flag=True, help="Show the newest first, as Openbravo does."
 )
 @output_option
-@place_options
+@reading_options
 def monitor_command(
     is_following: bool,
     requests: tuple[str, ...],

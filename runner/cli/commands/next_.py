@@ -12,7 +12,7 @@ from runner.cli.access.loading import load
 from runner.cli.access.places import Places
 from runner.cli.access.troubles import report_trouble
 from runner.cli.arguments.times import OfDay, Toward, read_begin, read_time
-from runner.cli.options import complete_requests, output_option, place_options
+from runner.cli.options import complete_requests, output_option, reading_options
 from runner.cli.output.tables import echo, json_line, local_text, style
 from runner.planning.coming_fires import ComingFire, merged
 from runner.values import duration_text
@@ -38,7 +38,7 @@ _USUAL_COUNT = 10
     help="Maximum number of fires.  [default: 10, or all with --until]",
 )
 @output_option
-@place_options
+@reading_options
 def next_command(
     names: tuple[str, ...],
     begin: str | None,

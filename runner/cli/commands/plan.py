@@ -17,6 +17,7 @@ import click
 from runner.cli.access.loading import load
 from runner.cli.access.past import durations
 from runner.cli.access.places import Places
+from runner.cli.access.root_view import is_roots, rejected_by_root
 from runner.cli.arguments.revisions import Repository
 from runner.cli.options import output_option_of, reading_options
 from runner.cli.output.plans import FORMS, Shown, report
@@ -105,6 +106,9 @@ def _against(ref: str, places: Places) -> tuple[Plan, str]:
     now = datetime.now(UTC)
     here = CatalogReader(places.jobs, default_zone=places.zone)
     catalog = here.read({name: request.source.file for name, request in requests.items()})
+    if is_roots(places.jobs, places.given_state):
+        for line in rejected_by_root(places.jobs, here.read_besides):
+            echo(line, err=True)
     if catalog.missing and not requests:
         raise UsageError(f"there is no jobs folder {places.jobs}; --jobs names another")
     return plan(served(requests, now), catalog, now, {}), former.label

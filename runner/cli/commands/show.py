@@ -14,7 +14,7 @@ import click
 from runner.cli.access.loading import Loaded, load
 from runner.cli.access.places import Places
 from runner.cli.access.troubles import report_trouble
-from runner.cli.options import complete_requests, output_option, place_options
+from runner.cli.options import complete_requests, output_option, reading_options
 from runner.cli.output.fitting import id_text
 from runner.cli.output.tables import (
     echo,
@@ -47,7 +47,7 @@ _DEFAULT_GRACE = timedelta(seconds=60)
     help="Show each setting with its origin: FILE:LINE, or default.",
 )
 @output_option
-@place_options
+@reading_options
 def show_command(name: str, resolved: bool, output: str, places: Places) -> None:
     """Show everything about the request NAME: its process, its timing, its status and
     its next fires.

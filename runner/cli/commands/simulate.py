@@ -15,7 +15,7 @@ from runner.cli.access.loading import load
 from runner.cli.access.past import durations
 from runner.cli.access.places import Places
 from runner.cli.arguments.times import OfDay, Toward, read_begin, read_time
-from runner.cli.options import output_option, place_options
+from runner.cli.options import output_option, reading_options
 from runner.cli.output.tables import echo, json_line, local_text, print_table, style
 from runner.planning.forecast.simulation import Load, Rush, Simulation, simulate
 from runner.timing.zones import zone_named
@@ -52,7 +52,7 @@ _LABEL = 14
     help="Maximum number of requests to list.",
 )
 @output_option
-@place_options
+@reading_options
 def simulate_command(
     begin: str | None,
     end: str | None,

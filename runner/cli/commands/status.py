@@ -16,7 +16,7 @@ from runner.cli.access.loading import Loaded, load, served_jobs
 from runner.cli.access.ownership import no_runner_words, other_jobs, words_of
 from runner.cli.access.places import Places
 from runner.cli.access.troubles import folder_trouble, why_nothing_fires
-from runner.cli.options import output_option, place_options
+from runner.cli.options import output_option, reading_options
 from runner.cli.output.fitting import id_text, moment_text, print_fitted
 from runner.cli.output.tables import (
     coloured,
@@ -44,7 +44,7 @@ _COMING = 5
 
 @click.command("status")
 @output_option
-@place_options
+@reading_options
 def status_command(output: str, places: Places) -> None:
     """Show whether a runner is alive, its commit, what runs, what waits and what is
     next.

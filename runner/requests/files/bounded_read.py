@@ -47,13 +47,15 @@ class Trouble:
     """Why a file or folder cannot be read.
 
     With `is_folder` it concerns everything below. With `may_pass` the same file may
-    become readable without a change, so it is read again.
+    become readable without a change, so it is read again. With `is_untrusted` only root
+    refuses it, because another user may change it.
     """
 
     reason: str
     suggestion: str | None = None
     is_folder: bool = False
     may_pass: bool = False
+    is_untrusted: bool = False
 
 
 FileBytes = tuple[bytes, Signature | None]
@@ -120,7 +122,12 @@ def trouble_with(status: os.stat_result) -> Trouble | None:
 def untrusted(objection: Objection, *, is_folder: bool) -> Trouble:
     """Return why root does not read a file or folder."""
     reason = f"root does not read {'the folder' if is_folder else 'it'}: {objection.reason}"
-    return Trouble(reason=reason, suggestion=objection.suggestion, is_folder=is_folder)
+    return Trouble(
+        reason=reason,
+        suggestion=objection.suggestion,
+        is_folder=is_folder,
+        is_untrusted=True,
+    )
 
 
 def _too_large() -> Trouble:

@@ -25,8 +25,9 @@ def require_trusted(place: Path, what: str) -> None:
     """
     trust = own_trust()
     if trust and (objection := trust.objection(place)):
+        is_anothers = objection.owner is not None and objection.is_folder
         raise RefusedError(
-            f"root does not use {what} {place}: {objection.reason}, and could have root "
-            "run anything; "
-            f"{objection.suggestion}, or let the runner be another user"
+            f"root does not use {what} {place}: {objection.reason}, "
+            f"{'who' if is_anothers else 'and'} could have root run anything; "
+            f"{objection.way_out}{'' if is_anothers else ', or let the runner be another user'}"
         )

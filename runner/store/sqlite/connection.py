@@ -9,7 +9,7 @@ import shlex
 import shutil
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,8 +61,10 @@ def connect(path: Path, options: str, *, busy_s: float = _BUSY_S) -> sqlite3.Con
     statement waits up to `busy_s` seconds. Raises StoreError for anything but regular
     files: SQLite would wait for the other end of a FIFO.
     """
-    for each in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in _BESIDE)):
-        _require_regular(each)
+    _require_regular(path, path.stat)
+    for beside in (path.with_name(f"{path.name}{suffix}") for suffix in _BESIDE):
+        # SQLite writes these, and creates them, where a link leads: even as a reader.
+        _require_regular(beside, beside.lstat)
     uri = f"{path.absolute().as_uri()}?{options}"
     connection = sqlite3.connect(uri, uri=True, timeout=busy_s, isolation_level=None)
     try:
@@ -73,9 +75,9 @@ def connect(path: Path, options: str, *, busy_s: float = _BUSY_S) -> sqlite3.Con
     return connection
 
 
-def _require_regular(path: Path) -> None:
+def _require_regular(path: Path, look: Callable[[], os.stat_result]) -> None:
     try:
-        status = path.stat()
+        status = look()
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:

@@ -145,6 +145,15 @@ def test_several_files_that_vanish_at_once_are_kept_and_one_alone_is_removed() -
     assert in_force(catalog_of(files=0), one) == InForce(requests={}, kept={})
 
 
+def test_files_that_cannot_be_read_have_not_vanished() -> None:
+    supplied = by_name(request_of("p", "a.yaml"), request_of("q", "b.yaml"))
+    unreadable = tuple(rejected(file, whole=True) for file in ("", "a.yaml", "b.yaml"))
+    force = in_force(catalog_of(files=0, rejections=unreadable), supplied)
+    assert (force.requests, sorted(force.kept), force.emptiness) == (supplied, ["p", "q"], None)
+    force = in_force(catalog_of(files=0, rejections=(rejected("c.yaml", whole=True),)), supplied)
+    assert (force.requests, force.emptiness) == (supplied, "has no readable request file")
+
+
 @pytest.mark.parametrize("absence", ["does not exist", None])
 def test_allow_empty_permits_emptying_the_folder(absence: str | None) -> None:
     supplied = by_name(request_of("p", "a.yaml"), request_of("q", "b.yaml"))

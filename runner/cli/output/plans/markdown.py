@@ -47,7 +47,8 @@ def lines(shown: Shown) -> Iterator[str]:
     yield f"### `runner plan`: {summary(shown)}"
     yield ""
     yield f"{_code(shown.jobs)} against {_code(shown.against)}"
-    problems = [problem for rejection in shown.plan.rejections for problem in rejection.problems]
+    # The problem of a whole folder is the problem of each of its files.
+    problems = dict.fromkeys(each for by in shown.plan.rejections for each in by.problems)
     yield from _list("❌ Problems", list(map(_problem, problems)))
     yield from _table(shown)
     yield from _list("⚠️ Perhaps renamed", list(rename_words(shown)))

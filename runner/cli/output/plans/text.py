@@ -22,6 +22,7 @@ from runner.cli.output.plans.words import (
 )
 from runner.cli.output.problems import problem_lines
 from runner.cli.output.tables import local_text, style
+from runner.errors import Problem
 from runner.planning.views.plan import Kind, Step
 
 _MARKS = {
@@ -39,9 +40,12 @@ def lines(shown: Shown) -> Iterator[str]:
     """
     for step in shown.plan.steps:
         yield from _step(step, shown)
+    reported: set[Problem] = set()  # that of a whole folder is the problem of each of its files
     for rejection in shown.plan.rejections:
         for problem in rejection.problems:
-            yield from problem_lines(problem)
+            if problem not in reported:
+                yield from problem_lines(problem)
+        reported.update(rejection.problems)
         kept = sorted(name for name, by in shown.plan.kept.items() if by == rejection)
         if kept:
             yield f"    the last good version of {', '.join(kept)} stays active"
