@@ -330,7 +330,9 @@ def test_looking_creates_no_file_where_a_link_beside_the_store_leads(
     used: Place, tmp_path: Path, beside: str
 ) -> None:
     victim = tmp_path / "victim"
-    (used.state / f"store.sqlite3{beside}").symlink_to(victim)
+    link = used.state / f"store.sqlite3{beside}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(victim)
     _give_away(used.folder)
     done = used.run("ls")
     assert (done.returncode, "is a symbolic link, not a file" in done.stderr) == (1, True), done
