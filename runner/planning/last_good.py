@@ -12,6 +12,7 @@ _WAYS_BACK = {
     "does not exist": "create or mount it again",
     "is not a folder": "replace it by the folder",
     "is empty": "put its files back",
+    "has no readable request file": "put its files back, and fix the rejected ones",
 }
 """How to get a folder back, by the reason why it shows no files."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runner.requests.catalog.listing import Absence, listed
+from runner.requests.catalog.listing import Absence, list_files
 from runner.requests.catalog.reader import exhausted
 from runner.requests.files.bounded_read import untrusted
 from runner.requests.files.permissions import is_guarded
@@ -44,7 +44,7 @@ def rejected_by_root(
     `besides` are the other files that its requests name. `is_meant` selects the files
     to report, by path; a whole folder is always reported.
     """
-    listing = exhausted(listed(folder, {}, is_guarded=True))
+    listing = exhausted(list_files(folder, {}, is_guarded=True))
     if isinstance(listing, Absence):
         return
     found = {
