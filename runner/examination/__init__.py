@@ -57,11 +57,7 @@ def examine(subject: Subject) -> Iterator[Finding]:
                 patience_s = _LATER_PATIENCE_S
                 yield problem(name, f"{silent.path} does not answer", _MOUNT_WAY_OUT)
             elif (error := _error_of(pending)) is not None:
-                yield problem(
-                    name,
-                    f"the check failed: {_reason(error)}",
-                    "run doctor as the user that the runner runs as",
-                )
+                yield _failed(name, error)
     finally:
         background.close()
 
@@ -90,6 +86,16 @@ def _error_of(pending: Pending[None]) -> OSError | RunnerError | None:
     except (OSError, RunnerError) as error:
         return error
     return None
+
+
+def _failed(name: str, error: OSError | RunnerError) -> Finding:
+    """Return the finding for a check that failed. An error may contain its own remedy."""
+    what, _, remedy = _reason(error).partition("; ")
+    return problem(
+        name,
+        f"the check failed: {what}",
+        remedy or "run doctor as the user that the runner runs as",
+    )
 
 
 def _reason(error: OSError | RunnerError) -> str:

@@ -20,7 +20,7 @@ from runner.execution.output import outputs_folder
 from runner.provenance.commits import objection_to_git
 from runner.requests.catalog.reader import CatalogReader
 from runner.requests.model import Group
-from runner.requests.settings import NAME
+from runner.requests.settings import NAME, NO_JOBS_HINT
 from runner.store.sqlite.lock import lock_path
 from runner.store.sqlite.wake import wake_path
 from runner.store.state_folder import places_in
@@ -47,7 +47,7 @@ def jobs_findings(subject: Subject) -> Iterator[Finding]:
         yield problem(
             "jobs",
             f"there is no jobs folder {subject.jobs}",
-            "`runner init` creates one, --jobs names another",
+            NO_JOBS_HINT,
         )
         return
     read = {*listing.files, *listing.defaults}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+NO_JOBS_HINT = "create it with mkdir, set up a new folder with `runner init DIR`, or use --jobs"
+"""What to do if there is no jobs folder."""
 NAME = "runner.yaml"
 """The name of the settings file; it lies beside the jobs folder."""
 

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.place import Place
 
 from runner.cli.group import cli
 from runner.examination import examine, machine, notification, soundness
@@ -135,7 +136,7 @@ def test_in_an_empty_folder_doctor_says_how_to_begin(tmp_path: Path) -> None:
     )
     done = doctor(nowhere)
     assert done.exit_code == 1
-    assert "`runner init` creates one" in done.stdout
+    assert "create it with mkdir, set up a new folder with `runner init DIR`" in done.stdout
     assert "problem" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -449,3 +450,24 @@ def test_a_network_file_system_is_advice_for_requests_and_a_problem_for_a_store(
 ) -> None:
     assert "does not notify of changes" in only(subject, "notification", Level.ADVICE).message
     assert "on nfs4" in only(subject, "room", Level.PROBLEM).message
+
+
+@pytest.mark.parametrize("harm", ["emptied", "damaged"])
+def test_an_unusable_store_is_reported_alike_by_every_command_with_what_helps(
+    place: Place, harm: str
+) -> None:
+    place.declare("hello", "true", "run_immediately")
+    runner = place.start()
+    place.await_finished("hello")
+    assert place.stop(runner) == 0
+    store = place.state / "store.sqlite3"
+    store.write_bytes(b"" if harm == "emptied" else b"not a database" * 999)
+    way_out = "To begin with an empty store, move it away and start again: mkdir "
+    for command in ("start", "status", "ls"):
+        refused = place.run(command)
+        assert (refused.returncode, refused.stdout) == (1, ""), command
+        assert f"the store {store} is " in refused.stderr, command
+        assert way_out in refused.stderr, command
+    examined = place.run("doctor").stdout
+    assert way_out in examined
+    assert "run doctor as the user" not in examined

@@ -23,6 +23,7 @@ from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.reader import CatalogReader
 from runner.requests.catalog.unknown_names import is_rejected, words_for
 from runner.requests.model import ProcessRequest
+from runner.requests.settings import NO_JOBS_HINT
 from runner.service.clocks.zone_change import ZONE
 from runner.service.registry import Incumbents, remembered
 from runner.store.opening import read_store
@@ -90,10 +91,7 @@ def load(places: Places) -> Loaded:
         reader.keep()
     if catalog.missing and not supplied:
         require_visible(places.jobs)
-        raise UsageError(
-            f"there is no jobs folder {places.jobs}; "
-            "`runner init` creates one, --jobs names another"
-        )
+        raise UsageError(f"there is no jobs folder {places.jobs}; {NO_JOBS_HINT}")
     stored = Served(requests=supplied, states=states)
     change = changeover(stored, catalog)
     return Loaded(

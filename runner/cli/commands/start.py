@@ -13,6 +13,7 @@ import click
 from runner.cli.access.places import Places
 from runner.cli.options import place_options
 from runner.errors import UsageError
+from runner.requests.settings import NO_JOBS_HINT
 from runner.system.regular_files import is_folder, is_missing
 from runner.values import parse_duration
 
@@ -156,4 +157,4 @@ def _serve(settings: Settings, console: Console) -> None:
 
 
 def _missing(jobs: Path, then: str) -> str:
-    return f"there is no jobs folder {jobs}{then}`runner init` creates one, --jobs names another"
+    return f"there is no jobs folder {jobs}{then}{NO_JOBS_HINT}"

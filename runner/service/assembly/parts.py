@@ -10,6 +10,7 @@ import os
 import select
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from runner import __version__
@@ -42,9 +43,11 @@ from runner.service.reload.jobs_folder import JobsFolder
 from runner.service.reload.jobs_lock import JobsLock
 from runner.service.reload.reading import Reloader, catalog_reader
 from runner.service.settings import Settings
+from runner.service.signals import unless_stopped
 from runner.service.stopping import Stopping
 from runner.service.trouble import ALIVE
 from runner.store.protocol import Store
+from runner.system.regular_files import is_missing
 from runner.timing.zones import use_zone_data
 from runner.values import to_microseconds
 from runner.watching.watcher import Watcher
@@ -89,6 +92,9 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
     Raises StoreError and its kinds, and RefusedError for places that root must not trust,
     and for a jobs folder that another runner serves.
     """
+    # A refused start must not create a state folder, so a new one comes after the lock.
+    is_new = unless_stopped(partial(is_missing, settings.state))
+    early_lock = _jobs_lock(settings, options, resources) if is_new else None
     records = open_records(settings, options, resources)
     wakeups = open_wakeups(records.store, resources)
     zones = ZoneWatch(settings, options.clock)
@@ -97,7 +103,7 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
     resources.callback(reader.close)
     registry = Registry(options.clock)
     # The lock comes before the former runner's executions: a refusal must not touch them.
-    jobs_lock = _jobs_lock(settings, options, resources)
+    jobs_lock = early_lock or _jobs_lock(settings, options, resources)
     executions = _load(records, registry, reloader, zones, settings.outputs)
     core = _core(settings, options, records, registry, wakeups, jobs_lock, resources)
     is_same_boot = records.snapshot.meta.get("boot") == boot_id()

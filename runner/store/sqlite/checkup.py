@@ -9,8 +9,16 @@ from pathlib import Path
 
 from runner.errors import StoreError
 from runner.store.sqlite import schema
-from runner.store.sqlite.connection import check, connect, database_path, version_of, worded
+from runner.store.sqlite.connection import (
+    check,
+    connect,
+    database_path,
+    require_not_emptied,
+    version_of,
+    worded,
+)
 from runner.store.sqlite.files import wal_of
+from runner.store.sqlite.lock import owner_pid
 from runner.system.regular_files import is_missing, is_there
 
 
@@ -39,6 +47,8 @@ def condition_of(folder: Path) -> Condition | None:
     try:
         with worded(path), closing(connect(path, "mode=ro")) as connection:
             version = version_of(connection, path)
+            if version == 0 and owner_pid(folder) is None:
+                require_not_emptied(path)
             check(connection, path)
             waiting = connection.execute(schema.COUNT_RECORDS).fetchone()[0] if version else 0
     except (sqlite3.Error, UnicodeDecodeError) as error:  # what a damaged file may cause

@@ -16,7 +16,8 @@ from pathlib import Path
 from runner.errors import StoreError, StoreUnwritableError
 from runner.store.sqlite import schema
 from runner.store.sqlite.lock import lock_path
-from runner.system.regular_files import is_read_only, kind_of
+from runner.store.sqlite.wake import wake_path
+from runner.system.regular_files import is_read_only, is_there, kind_of
 
 _BUSY_S = 2.0
 """How long the owner waits for another writer; the loop stands still meanwhile."""
@@ -86,6 +87,16 @@ def _require_regular(path: Path, look: Callable[[], os.stat_result]) -> None:
         ) from error
     if not stat.S_ISREG(status.st_mode):
         raise unusable(path, f"is {kind_of(status)}, not a file")
+
+
+def require_not_emptied(path: Path) -> None:
+    """Raise StoreError for an empty database of a folder that a runner has used.
+
+    SQLite would take it for a new store, and all one-time requests would run again. The
+    FIFO shows that a runner has used the folder. Raises OSError.
+    """
+    if is_there(wake_path(path.parent)) and is_there(path) and not path.stat().st_size:
+        raise unusable(path, "is empty, though a runner has used it")
 
 
 @contextmanager

@@ -15,11 +15,13 @@ from runner.store.sqlite.connection import (
     connect,
     database_path,
     require_current,
+    require_not_emptied,
     unusable,
     version_of,
     worded,
 )
 from runner.store.sqlite.files import wal_of
+from runner.store.sqlite.lock import owner_pid
 from runner.system.regular_files import is_file, is_missing, is_there
 
 Answer = TypeVar("Answer")
@@ -93,6 +95,9 @@ def _reading(path: Path, options: str) -> sqlite3.Connection | None:
         connection = resources.enter_context(closing(connect(path, options)))
         connection.execute("BEGIN")
         if version_of(connection, path) == 0:
+            # While somebody owns the folder, the empty file is a store in the making.
+            if owner_pid(path.parent) is None:
+                require_not_emptied(path)
             return None
         require_current(connection, path)
         resources.pop_all()

@@ -21,16 +21,15 @@ from runner.store.sqlite.connection import (
     create_file,
     database_path,
     legible,
+    require_not_emptied,
     require_writable,
     transaction,
-    unusable,
     worded,
 )
 from runner.store.sqlite.database import Database, prepare
 from runner.store.sqlite.lock import note_record, noted_record, take_lock
 from runner.store.sqlite.queries import records_after, snapshot_of
-from runner.store.sqlite.wake import drain_wake, open_wake, wake_path
-from runner.system.regular_files import is_there
+from runner.store.sqlite.wake import drain_wake, open_wake
 
 _UNTIDY_COMMITS = 50
 _MOST_PAGES_IN_LOG = 4000
@@ -221,10 +220,7 @@ def _locked(folder: Path, path: Path) -> BinaryIO:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = resources.enter_context(take_lock(folder))
-            # SQLite would take an empty file for a new store, and all one-time requests
-            # would run again. The FIFO shows that a runner has used this folder.
-            if is_there(wake_path(folder)) and is_there(path) and not path.stat().st_size:
-                raise unusable(path, "is empty, though a runner has used it")
+            require_not_emptied(path)
             create_file(path)
         except (FileExistsError, NotADirectoryError) as error:
             raise StoreError(
