@@ -209,8 +209,11 @@ def _refusal(target: str, found: list[Execution], decision: Decision) -> str | N
     A request's name may mean several executions; any other target must mean only one.
     """
     if not found:
-        if target in decision.requests or is_rejected(target, decision.rejections):
+        if target in decision.requests:
             return f"{target} is not running"
+        if is_rejected(target, decision.rejections):
+            why = words_for(target, decision.requests, decision.rejections)
+            return f"{target} is not running; {why}"
         near = near_name(target, decision.requests, decision.rejections)
         hint = f"; did you mean {near!r}?" if near else ""
         return f"there is no request or execution {target!r}{hint}"
