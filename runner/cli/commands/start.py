@@ -137,7 +137,10 @@ def _serve(settings: Settings, console: Console) -> None:
     from runner.service.signals import unless_stopped
     from runner.service.systemd import Notifier
     from runner.system import early_signals
+    from runner.system.address_space import limit_arenas
     from runner.system.stalls import WATCH
+
+    limit_arenas()
 
     WATCH.serve(
         partial(logger.warning, "{}"),
