@@ -70,9 +70,11 @@ def test_kill_tells_a_request_that_does_not_run_from_a_name_that_nothing_has(pla
     place.start()
     refused = place.run("kill", "long", "broken", "lnog", "nothing-like-it")
     assert refused.returncode == 1
-    assert refused.stdout.splitlines() == [
-        "long is not running",
-        "broken is not running",
+    idle, invalid, *unknown = refused.stdout.splitlines()
+    assert idle == "long is not running"
+    assert invalid.startswith("broken is not running; 'broken' has no valid version: ")
+    assert "broken.yaml:1:18: `shell` should be text" in invalid
+    assert unknown == [
         "there is no request or execution 'lnog'; did you mean 'long'?",
         "there is no request or execution 'nothing-like-it'",
     ]
