@@ -139,7 +139,9 @@ def _verdict(checked: Checked) -> str:
 
 
 @click.command("schema")
-@click.argument("name", type=click.Choice(_SCHEMAS), default=_SCHEMAS[0])
+@click.argument(
+    "name", metavar=f"[{'|'.join(_SCHEMAS)}]", type=click.Choice(_SCHEMAS), default=_SCHEMAS[0]
+)
 def schema_command(name: str) -> None:
     """Print the JSON schema of a process request (default), _defaults.yaml,
     runner.yaml, or a monitor record.
