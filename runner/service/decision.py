@@ -43,7 +43,7 @@ _EVENTS: Mapping[Change, Callable[[RequestFacts], Record]] = {
     Change.REMOVED: events.request_removed,
 }
 
-_LAST_FIRE = "the fire that is due now is the last one"
+_LAST_FIRE = "the last fire is due now"
 """The message of a completed request. Its record comes before those of the last execution:
 it is committed with the claim, before anything is spawned.
 """

@@ -43,7 +43,7 @@ def test_before_the_last_execution_starts_the_console_says_that_this_fire_is_the
     assert place.stop(runner) == 0
     lines = [line[10:] for line in place.console().splitlines()]
     reported = [line for line in lines if "once" in line.split() and "scheduled" not in line]
-    assert reported[0] == "· once  no more fires: the fire that is due now is the last one"
+    assert reported[0] == "· once  no more fires: the last fire is due now"
     assert reported[1].startswith("▶ once  started") and reported[2].startswith("✓ once  success")
     assert "· over  no more fires" in lines
     assert "complete" not in place.console()
@@ -53,7 +53,7 @@ def test_before_the_last_execution_starts_the_console_says_that_this_fire_is_the
     (record,) = place.events("request.completed", "once")
     assert (record["status"], record["message"]) == (
         "complete",
-        "the fire that is due now is the last one",
+        "the last fire is due now",
     )
 
 

@@ -94,7 +94,7 @@ def test_a_change_together_with_a_new_name_is_recorded_once(place: World) -> Non
     place.write("old", ONCE)
     place.reload()
     rename(place, "old", "new", ONCE, reschedule="1")
-    last = "the fire that is due now is the last one"
+    last = "the last fire is due now"
     assert reported(place) == {"new": [("rescheduled", "renamed from old"), ("completed", last)]}
     assert place.claims == [("new", NOON)]
 
