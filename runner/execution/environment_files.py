@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.execution.spawn import SpawnError
+from runner.execution.child.program import SpawnError
 from runner.requests.files.bounded_read import Trouble, read_bounded
 from runner.requests.files.environment_file import parse
 from runner.system.trust import own_trust

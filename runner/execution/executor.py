@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from runner.execution.launch import Launch
 from runner.execution.output import Identity
-from runner.execution.spawn import Launch
-from runner.execution.trees.watched import Exit, Former, Started
+from runner.execution.trees.watched import Exit, Former, ProcessId
 from runner.lifecycle import Reason
 from runner.requests.model import RunAs
 
@@ -55,11 +55,11 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Began:
+class ProcessStarted:
     """A process has started."""
 
     execution: str
-    process: Started
+    process: ProcessId
     at: datetime
     at_s: float
     """The start in the clock's elapsed seconds, for the duration."""
@@ -76,8 +76,8 @@ class NotStarted:
     """The failure in words for people; None if a stop came first."""
 
 
-Event = Began | NotStarted | Exit
-"""An execution has one of `Began` and `NotStarted`; after `Began` it has one `Exit`."""
+Event = ProcessStarted | NotStarted | Exit
+"""Each order leads to `ProcessStarted` or `NotStarted`; an `Exit` follows the former."""
 
 
 class Executor(Protocol):
@@ -101,7 +101,7 @@ class Executor(Protocol):
         """Start a process; `events` returns what became of it."""
         ...
 
-    def adopt(self, former: Former) -> Started | None:
+    def adopt(self, former: Former) -> ProcessId | None:
         """Watch an execution that a former runner started; None if nothing of it runs."""
         ...
 

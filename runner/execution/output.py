@@ -15,7 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from runner.execution.child.program import SpawnError, cause
+
 _SLICE = 256  # files per step of `prune`
+# O_NONBLOCK: a process may put a FIFO in the place of its output. For a regular file the
+# flag has no effect.
+_APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +97,25 @@ def identity_of(descriptor: int) -> Identity:
     """Return the identity of an open file."""
     status = os.fstat(descriptor)
     return status.st_dev, status.st_ino
+
+
+def open_output(path: str) -> int:
+    """Open the output file for appending; create it and its folder if missing.
+
+    Raises SpawnError, also if a link or a FIFO is in its place.
+    """
+    try:
+        try:
+            descriptor = os.open(path, _APPENDING, 0o600)
+        except FileNotFoundError:
+            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, _APPENDING, 0o600)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+    except OSError as error:
+        raise SpawnError(f"output file {path!r} cannot be written: {cause(error)}") from None
+    raise SpawnError(f"output file {path!r} cannot be written: it is not a regular file")
 
 
 def open_to_read(path: str | os.PathLike[str], *, only: Identity | None = None) -> BinaryIO:

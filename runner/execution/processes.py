@@ -22,19 +22,19 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from runner.execution import inherited, open_files
-from runner.execution.begun import Begun
-from runner.execution.child.program import cause
+from runner.execution.child.program import SpawnError, cause
 from runner.execution.deadlines import Deadlines
-from runner.execution.housekeeping import Housekeeping
+from runner.execution.output import open_output
 from runner.execution.output_limits import OutputLimits
-from runner.execution.spawn import SpawnError, open_output
+from runner.execution.spawning import inherited_state, open_files
+from runner.execution.spawning.spawned_process import SpawnedProcess
+from runner.execution.sweeper import Sweeper
 from runner.execution.trees import cgroups, orphans, proc, signals
 from runner.execution.trees.foreign import Foreign, open_watched
 from runner.execution.trees.watched import (
     Exit,
     Former,
-    Started,
+    ProcessId,
     Watched,
     has_ended,
     unknown_exit,
@@ -62,28 +62,30 @@ class Processes:
         self._deadlines = Deadlines()
         self._outputs = OutputLimits()
         self.cgroups = cgroups.take()
-        self.housekeeping = Housekeeping(self._mains, self._watched.values(), self.cgroups)
+        self.sweeper = Sweeper(self._mains, self._watched.values(), self.cgroups)
         self._foreign = Foreign(poll, self._in_cgroup)
         self._is_subreaper = orphans.become_subreaper()
-        inherited.keep_children_waitable()
-        inherited.keep_descriptors_from_children()
+        inherited_state.keep_children_waitable()
+        inherited_state.keep_descriptors_from_children()
 
-    def enter(self, begun: Begun, *, now_s: float) -> Started:
-        """Watch a process that `begin` started.
+    def enter(self, spawned: SpawnedProcess, *, now_s: float) -> ProcessId:
+        """Watch a process that `spawn_process` started.
 
         If that fails, kill the process and raise SpawnError.
         """
-        launch, pid = begun.launch, begun.pid
+        launch, pid = spawned.launch, spawned.pid
         try:
-            started = begun.tick
+            started = spawned.tick
             descriptor = open_watched(pid, self._poll)
         except OSError as error:
-            begun.undo()
+            spawned.undo()
             raise SpawnError(
                 f"the process cannot be watched and was killed at once: {cause(error)}"
             ) from None
-        if begun.limited_output is not None and launch.output_limit is not None:
-            self._outputs.watch(launch.execution, begun.limited_output, launch.output_limit, now_s)
+        if spawned.limited_output is not None and launch.output_limit is not None:
+            self._outputs.watch(
+                launch.execution, spawned.limited_output, launch.output_limit, now_s
+            )
         watched = Watched(
             execution=launch.execution,
             pid=pid,
@@ -93,15 +95,15 @@ class Processes:
             stop_signal=launch.stop_signal,
             stop_grace_s=launch.stop_grace_s,
             is_adopted=False,
-            report=begun.report,
+            report=spawned.report,
             is_supervised=bool(launch.secrets or launch.is_stderr_reported),
-            own_peak=begun.own_peak,
+            own_peak=spawned.own_peak,
         )
         self._mains[pid] = watched
-        self.housekeeping.begin(now_s)
+        self.sweeper.begin(now_s)
         return self._watch(watched, launch.timeout_s, now_s)
 
-    def adopt(self, former: Former, *, now_s: float) -> Started | None:
+    def adopt(self, former: Former, *, now_s: float) -> ProcessId | None:
         """Watch an execution that a former runner started.
 
         Return None if no process of its tree runs. The main process is identified by pid
@@ -167,11 +169,11 @@ class Processes:
         if self._outputs.next_s is not None and self._outputs.next_s <= now_s:
             for execution in self._outputs.look(now_s):
                 self.stop(execution, Reason.OUTPUT_LIMIT, now_s=now_s)
-        self.housekeeping.advance(now_s, may_sweep=may_sweep)
+        self.sweeper.advance(now_s, may_sweep=may_sweep)
 
     def next_deadline_s(self) -> float | None:
         """Return when `enforce` must be called next; None if nothing is pending."""
-        deadlines = (self._deadlines.next_s(), self._outputs.next_s, self.housekeeping.next_s())
+        deadlines = (self._deadlines.next_s(), self._outputs.next_s, self.sweeper.next_s())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def owns(self, descriptor: int) -> bool:
@@ -199,7 +201,7 @@ class Processes:
         ended = wait(watched)
         self._forget(watched)
         del self._mains[watched.pid]
-        self.housekeeping.sweep_after(watched)
+        self.sweeper.sweep_after(watched)
         return ended
 
     def close(self) -> None:
@@ -207,13 +209,13 @@ class Processes:
         for watched in list(self._watched.values()):
             self._forget(watched)
 
-    def _watch(self, watched: Watched, timeout_s: float | None, now_s: float) -> Started:
+    def _watch(self, watched: Watched, timeout_s: float | None, now_s: float) -> ProcessId:
         self._watched[watched.execution] = watched
         self._by_descriptor[watched.descriptor] = watched
         open_files.make_room(watched.descriptor)
         if timeout_s is not None:
             self._deadlines.set(watched.execution, now_s + timeout_s)
-        return Started(pid=watched.pid, pid_started=watched.started)
+        return ProcessId(pid=watched.pid, pid_started=watched.started)
 
     def _judge(self, watched: Watched) -> None:
         """Check the output and memory limits of an ended execution a last time.
@@ -224,7 +226,7 @@ class Processes:
         if self._outputs.finish(watched.execution):
             watched.stopped_for = watched.stopped_for or Reason.OUTPUT_LIMIT
         if self.cgroups is not None and (watched.report is not None or watched.is_adopted):
-            self.housekeeping.remove_cgroup(watched.execution)
+            self.sweeper.remove_cgroup(watched.execution)
             if self.cgroups.is_out_of_memory(watched.execution):
                 watched.stopped_for = watched.stopped_for or Reason.MEMORY_LIMIT
 

@@ -22,9 +22,9 @@ from runner.planning.states.results import unregistered_result, with_result
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import ProcessRequest
-from runner.service.executions.claims import Ask, Claims
+from runner.service.executions.claiming.claims import Ask, Claims
+from runner.service.executions.claiming.follow_ups import FollowUps
 from runner.service.executions.execution import Execution
-from runner.service.executions.follow_ups import FollowUps
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import Ended, Outcome
 from runner.service.registry import Registry, request_row

@@ -11,7 +11,7 @@ from runner import __version__
 from runner.monitor.events import RunnerFacts
 from runner.service.clock import Clock
 from runner.service.decision import Decision, Line
-from runner.service.executions.dispatch import Dispatcher
+from runner.service.executions.dispatching.dispatcher import Dispatcher
 from runner.service.executions.in_progress import InProgress
 from runner.service.journal import Journal
 from runner.service.registry import Registry

@@ -34,12 +34,12 @@ pytestmark = pytest.mark.timeout(900)
 STORE = "runner.store.sqlite.store"
 LOG = "runner.monitor.log:MonitorLog"
 PROCESSES = "runner.execution.processes:Processes"
-SPAWNERS = "runner.execution.spawner_threads:SpawnerThreads"
-EXECUTOR = "runner.execution.local:LocalExecutor"
-START = "runner.execution.assisted:start"
-DISPATCHER = "runner.service.executions.dispatch:Dispatcher"
-FOLLOW_UPS = "runner.service.executions.follow_ups:FollowUps"
-PROGRESS = "runner.service.executions.progress:Progress"
+SPAWNERS = "runner.execution.spawning.spawner_threads:SpawnerThreads"
+EXECUTOR = "runner.execution.local_executor:LocalExecutor"
+START = "runner.execution.spawning.spawn:spawn"
+DISPATCHER = "runner.service.executions.dispatching.dispatcher:Dispatcher"
+FOLLOW_UPS = "runner.service.executions.claiming.follow_ups:FollowUps"
+PROGRESS = "runner.service.executions.dispatching.progress:Progress"
 BOTH = ("before", "after")
 DEATHS = int(os.environ.get("RUNNER_CRASH_DEATHS") or 200)
 DEATHS_A_STORE = 50
@@ -51,7 +51,7 @@ def _points(*targets: str, moments: tuple[str, ...] = BOTH) -> list[tuple[str, s
 
 POINTS = [
     # the claim
-    *_points("runner.service.executions.claims:Claims.claim", moments=("after",)),
+    *_points("runner.service.executions.claiming.claims:Claims.claim", moments=("after",)),
     *_points(f"{STORE}:SqliteStore.commit"),
     *_points(
         f"{STORE}:write_batch", f"{STORE}:forget_records", moments=("after",)
@@ -80,7 +80,7 @@ POINTS = [
     ),  # between a member and the next
     *_points(f"{FOLLOW_UPS}._try_again", f"{FOLLOW_UPS}._claim_on_failure"),
     *_points(
-        "runner.service.executions.claims:Claims.release_waiting",
+        "runner.service.executions.claiming.claims:Claims.release_waiting",
         "runner.service.executions.in_progress:InProgress._release",
         moments=("after",),
     ),

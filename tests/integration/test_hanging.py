@@ -34,7 +34,7 @@ HANGING = {
     "the interpreter of the program": {"command": ["{here}/script"]},
 }
 PATIENCE = """
-from runner.execution import spawners
+from runner.execution.spawning import spawners
 
 spawners.PATIENCE = spawners.Patience(give_up_s={give_up_s})
 """

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from support.process_world import PATH, World, descriptors, everybodys_folder
 
-from runner.execution.assisted import is_plain
-from runner.execution.spawn import Launch, SpawnError
+from runner.execution.child.program import SpawnError
+from runner.execution.launch import Launch
+from runner.execution.spawning.spawn import is_plain
 from runner.execution.trees.watched import Exit
 from runner.lifecycle import Reason
 from runner.requests.model import Limits, RunAs

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support.process_world import BOUND_S, World, is_dead
 
-from runner.execution.spawn import SpawnError
+from runner.execution.child.program import SpawnError
 from runner.execution.trees import cgroups, proc
 from runner.lifecycle import Reason
 from runner.requests.model import Limits

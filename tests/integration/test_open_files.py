@@ -36,7 +36,7 @@ _FULL = """
 import os, resource, sys
 from pathlib import Path
 from support.process_world import World
-from runner.execution.spawn import SpawnError
+from runner.execution.child.program import SpawnError
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 world = World(Path(sys.argv[1]))
 try:

@@ -16,8 +16,8 @@ import pytest
 from support.place import Place, wait_until
 from support.process_world import BOUND_S, PATH, World
 
-from runner.execution.begun import Begun, begin
-from runner.execution.spawn import Launch
+from runner.execution.launch import Launch
+from runner.execution.spawning.spawned_process import SpawnedProcess, spawn_process
 from runner.execution.trees import proc
 from runner.values import new_id
 
@@ -82,13 +82,13 @@ def test_no_sweep_reaps_a_process_whose_start_has_not_returned(
     world, gate = World(tmp_path), Event()
     pids: list[int] = []
 
-    def slowly(launch: Launch, **further: Any) -> Begun:
-        begun = begin(launch, **further)
-        pids.append(begun.pid)
+    def slowly(launch: Launch, **further: Any) -> SpawnedProcess:
+        spawned = spawn_process(launch, **further)
+        pids.append(spawned.pid)
         gate.wait(BOUND_S)
-        return begun
+        return spawned
 
-    monkeypatch.setattr("runner.execution.local.begin", slowly)
+    monkeypatch.setattr("runner.execution.local_executor.spawn_process", slowly)
     execution = new_id()
     launch = Launch(
         execution=execution,

@@ -22,8 +22,8 @@ import pytest
 from support.misbehaving import CHAIN
 from support.process_world import BOUND_S, PATH, World, descriptors, everybodys_folder, is_dead
 
+from runner.execution.child.program import SpawnError
 from runner.execution.deadlines import Deadlines
-from runner.execution.spawn import SpawnError
 from runner.execution.trees import proc
 from runner.execution.trees.watched import Exit, own_peak
 from runner.lifecycle import Reason

@@ -14,9 +14,9 @@ from threading import Event
 import pytest
 from support.process_world import BOUND_S, PATH, World, is_dead
 
-from runner.execution import spawners
-from runner.execution.spawn import Launch
-from runner.execution.spawners import Patience
+from runner.execution.launch import Launch
+from runner.execution.spawning import spawners
+from runner.execution.spawning.spawners import Patience
 from runner.execution.trees import proc
 from runner.lifecycle import Reason
 from runner.values import new_id
@@ -252,7 +252,7 @@ import os, resource, sys, time
 from pathlib import Path
 sys.path.insert(0, "tests")
 from support.process_world import World
-from runner.execution.spawners import Patience
+from runner.execution.spawning.spawners import Patience
 from integration.test_spawners import launch, order_hanging
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))

@@ -13,9 +13,9 @@ from runner.execution.trees.watched import Exit
 from runner.lifecycle import Channel
 from runner.monitor.records import Record
 from runner.requests.model import Action, Group, Process, ProcessRequest, Reference, Shell, Source
-from runner.service.executions.claims import Ask, Claims
+from runner.service.executions.claiming.claims import Ask, Claims
+from runner.service.executions.claiming.follow_ups import FollowUps
 from runner.service.executions.execution import Execution
-from runner.service.executions.follow_ups import FollowUps
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import Ended, Outcome, outcome_of
 from runner.service.settings import Settings

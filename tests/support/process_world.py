@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runner.execution.executor import Began, Needs, NotStarted, Order
-from runner.execution.local import LocalExecutor
-from runner.execution.spawn import Launch, SpawnError
-from runner.execution.spawners import Patience
+from runner.execution.child.program import SpawnError
+from runner.execution.executor import Needs, NotStarted, Order, ProcessStarted
+from runner.execution.launch import Launch
+from runner.execution.local_executor import LocalExecutor
+from runner.execution.spawning.spawners import Patience
 from runner.execution.trees import proc
-from runner.execution.trees.watched import Exit, Former, Started
+from runner.execution.trees.watched import Exit, Former, ProcessId
 from runner.lifecycle import Reason
 from runner.service.clock import SystemClock
 from runner.values import new_id
@@ -31,13 +32,13 @@ PATH = "/usr/bin:/bin"
 _REPOSITORY = Path(__file__).parents[2]
 _FORMER_RUNNER = textwrap.dedent("""
     import os, select, signal, sys, time
-    from runner.execution.begun import begin
+    from runner.execution.spawning.spawned_process import spawn_process
     from runner.execution.processes import Processes
-    from runner.execution.spawn import Launch
+    from runner.execution.launch import Launch
     from runner.service.clock import SystemClock
     execution, folder, *arguments = sys.argv[1:]
     processes = Processes(select.epoll())
-    started = processes.enter(begin(Launch(
+    started = processes.enter(spawn_process(Launch(
         execution=execution, arguments=tuple(arguments), directory="/",
         environment={"PATH": "/usr/bin:/bin", "RUNNER_EXECUTION_ID": execution},
         output_file=f"{folder}/outputs/{execution}.out",
@@ -73,7 +74,7 @@ class World:
         self.executor = LocalExecutor(SystemClock(), patience=patience)
         self.processes = self.executor.processes
         self.exits: dict[str, Exit] = {}
-        self.started: dict[str, Started] = {}
+        self.started: dict[str, ProcessId] = {}
         self.failures: dict[str, str | None] = {}
         """Why executions did not start; None for those that were stopped first."""
 
@@ -132,7 +133,7 @@ class World:
         *,
         timeout_left_s: float | None = None,
         output_limit: int | None = None,
-    ) -> Started | None:
+    ) -> ProcessId | None:
         return self.executor.adopt(
             Former(
                 execution=execution,
@@ -155,7 +156,7 @@ class World:
         select.select([self.executor.descriptor], [], [], wait_s)
         for event in self.executor.events():
             match event:
-                case Began():
+                case ProcessStarted():
                     self.started[event.execution] = event.process
                 case NotStarted():
                     self.failures[event.execution] = event.why
@@ -194,7 +195,7 @@ class World:
         self.until(lambda: self.processes.next_deadline_s() is None, "the end of their orphans")
         self.executor.close()
 
-    def orphaned(self, *arguments: str, further: str = "") -> tuple[str, Started]:
+    def orphaned(self, *arguments: str, further: str = "") -> tuple[str, ProcessId]:
         """Start a process from a runner that is then killed; `further` extends its launch."""
         execution = new_id()
         former = subprocess.run(
@@ -213,7 +214,7 @@ class World:
         assert former.returncode == -signal.SIGKILL
         pid, started = map(int, former.stdout.split())
         self.until(lambda: not _is_becoming(pid), "its program, which it may not have become yet")
-        return execution, Started(pid=pid, pid_started=started)
+        return execution, ProcessId(pid=pid, pid_started=started)
 
 
 def is_dead(pid: int) -> bool:

@@ -16,7 +16,7 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes per unit of ru_maxr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class ProcessId:
     """A running process."""
 
     pid: int
@@ -31,7 +31,7 @@ class Former:
     execution: str
     pid: int | None
     pid_started: int | None
-    """In clock ticks, as in `Started`."""
+    """In clock ticks, as in `ProcessId`."""
     stop_signal: int
     stop_grace_s: float
     timeout_left_s: float | None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from runner import __version__
 from runner.execution.executor import Executor
-from runner.execution.local import LocalExecutor
+from runner.execution.local_executor import LocalExecutor
 from runner.execution.trees.proc import boot_id
 from runner.service.assembly.opening import (
     Options,
@@ -29,11 +29,11 @@ from runner.service.clocks.clock_changes import ClockChanges
 from runner.service.clocks.clock_watch import ClockWatch
 from runner.service.clocks.zone_change import ZONE, ZoneWatch, zone_data_of
 from runner.service.decisions import Decisions
-from runner.service.executions.dispatch import Dispatcher
+from runner.service.executions.dispatching.dispatcher import Dispatcher
+from runner.service.executions.dispatching.last_results import LastResults
 from runner.service.executions.execution import Execution, execution_of
+from runner.service.executions.execution_names import adopted_words
 from runner.service.executions.in_progress import InProgress
-from runner.service.executions.names import adopted_words
-from runner.service.executions.results import Results
 from runner.service.housekeeping import Housekeeping, OutputPruning, StatePruning
 from runner.service.journal import Journal
 from runner.service.mail import Mail
@@ -190,7 +190,9 @@ def _core(
     resources.callback(executor.close)
     wakeups.poll.register(executor.descriptor, select.EPOLLIN)
     watch = ClockWatch(clock, records.snapshot.meta, released=options.released)
-    results = Results(registry, journal, stored=None if options.is_firing else registry.requests)
+    results = LastResults(
+        registry, journal, stored=None if options.is_firing else registry.requests
+    )
     dispatcher = Dispatcher(in_progress, executor, journal, results, clock)
     stopping = Stopping(in_progress, dispatcher, clock, settings.drain)
     decisions = Decisions(

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import runner
+from runner.execution.child.program import SpawnError
 from runner.execution.environment_files import read
-from runner.execution.spawn import SpawnError
 from runner.requests.files.environment_file import parse
 
 

@@ -14,7 +14,7 @@ from runner.service.executions.in_progress import InProgress
 from runner.store.rows import Batch
 
 
-class Changes:
+class UncommittedChanges:
     """New values of executions, and the ids of those that `left`; both also in the batch.
 
     `changed` holds the executions that the decision claimed, and the new values of those

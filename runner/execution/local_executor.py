@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import select
 
-from runner.execution.begun import begin
-from runner.execution.executor import Began, Clock, Event, NotStarted, Order
+from runner.execution.child.program import SpawnError
+from runner.execution.executor import Clock, Event, NotStarted, Order, ProcessStarted
 from runner.execution.processes import Processes
-from runner.execution.spawn import SpawnError
-from runner.execution.spawner_threads import Start
-from runner.execution.spawners import Patience, Spawners
-from runner.execution.trees.watched import Former, Started
+from runner.execution.spawning.spawned_process import spawn_process
+from runner.execution.spawning.spawner_threads import PendingStart
+from runner.execution.spawning.spawners import Patience, Spawners
+from runner.execution.trees.watched import Former, ProcessId
 from runner.lifecycle import Reason
 
 
@@ -26,12 +26,12 @@ class LocalExecutor:
         self._poll = select.epoll()
         self.processes = Processes(self._poll)
         self._spawners = Spawners(
-            lambda launch: begin(launch, cgroups=self.processes.cgroups, clock=clock),
+            lambda launch: spawn_process(launch, cgroups=self.processes.cgroups, clock=clock),
             clock.elapsed_s,
             patience=patience,
         )
         self._poll.register(self._spawners.descriptor, select.EPOLLIN)
-        self.processes.housekeeping.is_fresh = self._spawners.may_be_starting
+        self.processes.sweeper.is_fresh = self._spawners.may_be_starting
         self._stops: dict[str, tuple[Reason, bool]] = {}
         """Stops of executions whose start is about to return."""
         self._cancelled: list[str] = []
@@ -47,7 +47,7 @@ class LocalExecutor:
     def start(self, order: Order) -> None:
         self._spawners.start(order)
 
-    def adopt(self, former: Former) -> Started | None:
+    def adopt(self, former: Former) -> ProcessId | None:
         return self.processes.adopt(former, now_s=self._clock.elapsed_s())
 
     def stop(self, execution: str, reason: Reason, *, at_once: bool = False) -> None:
@@ -60,7 +60,7 @@ class LocalExecutor:
             self._end(execution, reason, at_once)
 
     def events(self) -> list[Event]:
-        # A start returned before its process ended, so its `Began` is in an earlier list.
+        # A start returned before its process ended, so its `ProcessStarted` is in an earlier list.
         descriptors = [descriptor for descriptor, _ in self._poll.poll(0)]
         ends = (self.processes.reap(each) for each in descriptors if self.processes.owns(each))
         events: list[Event] = [ended for ended in ends if ended is not None]
@@ -88,25 +88,29 @@ class LocalExecutor:
         A sweep reads /proc. While a child becomes its program, /proc may show neither
         that it is new nor whose it is, and the sweep would kill it.
         """
-        if self._spawners.busy and self.processes.housekeeping.is_sweep_overdue(now_s):
+        if self._spawners.busy and self.processes.sweeper.is_sweep_overdue(now_s):
             self._spawners.pause()
         self.processes.enforce(now_s, may_sweep=not self._spawners.busy)
         if not self._spawners.busy:
             self._spawners.resume()
 
-    def _entered(self, start: Start) -> Event:
+    def _entered(self, start: PendingStart) -> Event:
         """Watch the process of a start that is done."""
         execution = start.order.execution
         stop = self._stops.pop(execution, None)
         try:
-            begun = start.result()
-            process = self.processes.enter(begun, now_s=begun.at_s)
+            spawned = start.result()
+            process = self.processes.enter(spawned, now_s=spawned.at_s)
         except SpawnError as error:
             return NotStarted(execution=execution, why=str(error))
         if stop is not None:
             self._end(execution, *stop)
-        return Began(
-            execution=execution, process=process, at=begun.at, at_s=begun.at_s, output=begun.output
+        return ProcessStarted(
+            execution=execution,
+            process=process,
+            at=spawned.at,
+            at_s=spawned.at_s,
+            output=spawned.output,
         )
 
     def _cancel_hanging(self) -> None:

@@ -9,7 +9,7 @@ from support.executions_world import ExecutionsWorld, group_of, request, world
 
 from runner.lifecycle import OnOverlap
 from runner.requests.model import ProcessRequest
-from runner.service.executions.deadlock import would_wait_for_itself
+from runner.service.executions.claiming.deadlock import would_wait_for_itself
 from runner.store.rows import Phase
 
 QUEUE: dict[str, Any] = {"prevent_concurrent": True, "on_overlap": OnOverlap.QUEUE}

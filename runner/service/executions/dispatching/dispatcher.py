@@ -7,16 +7,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from runner.execution.executor import Began, Executor, NotStarted, Order
+from runner.execution.executor import Executor, NotStarted, Order, ProcessStarted
 from runner.execution.trees.watched import Exit
 from runner.lifecycle import Reason
 from runner.service.clock import Clock
-from runner.service.executions.adoption import Adoption
-from runner.service.executions.claims import Claims
+from runner.service.executions.claiming.claims import Claims
+from runner.service.executions.dispatching.adoption import Adoption
+from runner.service.executions.dispatching.group_timeouts import GroupTimeouts
+from runner.service.executions.dispatching.last_results import LastResults
+from runner.service.executions.dispatching.launching import launch_of, needs_of
+from runner.service.executions.dispatching.progress import Progress
 from runner.service.executions.execution import Execution
-from runner.service.executions.group_timeouts import GroupTimeouts
 from runner.service.executions.in_progress import InProgress
-from runner.service.executions.launching import launch_of, needs_of
 from runner.service.executions.outcomes import (
     STOPPED_BEFORE_START,
     Ended,
@@ -24,8 +26,6 @@ from runner.service.executions.outcomes import (
     spawn_failure,
     stopped,
 )
-from runner.service.executions.progress import Progress
-from runner.service.executions.results import Results
 from runner.service.journal import Journal
 from runner.store.rows import Phase
 
@@ -38,7 +38,7 @@ class Dispatcher:
         in_progress: InProgress,
         executor: Executor,
         journal: Journal,
-        results: Results,
+        results: LastResults,
         clock: Clock,
     ) -> None:
         self._in_progress = in_progress
@@ -103,7 +103,7 @@ class Dispatcher:
         """Take and note what has become of orders and processes."""
         for event in self._executor.events():
             match event:
-                case Began():
+                case ProcessStarted():
                     self._note_started(event)
                 case NotStarted():
                     execution = self._in_progress[event.execution]
@@ -139,7 +139,7 @@ class Dispatcher:
         self.start_committed()
         self._executor.stop(execution.id, reason)
 
-    def _note_started(self, began: Began) -> None:
+    def _note_started(self, began: ProcessStarted) -> None:
         running = replace(
             self._in_progress[began.execution],
             phase=Phase.RUNNING,

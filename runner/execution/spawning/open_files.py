@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from threading import Lock
 
 
-class UnattendedError(Exception):
-    """A program must not start now: the owner must attend to it (see `attended`)."""
+class StartNotPermittedError(Exception):
+    """A program must not start now: the owner must wait for it (see `permitted`)."""
 
 
 @dataclass(slots=True)
@@ -26,12 +26,12 @@ class _Raised:
     """The soft and the hard limit at the start of the program; None if not raised."""
     own: tuple[int, int] = (0, 0)
     """The limits after the raise."""
-    attended: str = ""
+    permitted: str = ""
     """The execution whose program may start now."""
 
 
 _raised = _Raised()
-_mutex = Lock()  # guards `attended`, and the limit while it is lowered
+_mutex = Lock()  # guards `permitted`, and the limit while it is lowered
 
 
 def make_room(descriptor: int) -> None:
@@ -59,7 +59,7 @@ def former_limit() -> tuple[int, int] | None:
 
 
 @contextmanager
-def attended(execution: str) -> Iterator[None]:
+def permitted(execution: str) -> Iterator[None]:
     """Let the program of an execution start in another thread during the block.
 
     Its start lowers the limit of this whole process, so the block must open no file. At
@@ -67,12 +67,12 @@ def attended(execution: str) -> Iterator[None]:
     lower limit by then, or does not begin. Only a thread that gets no processor just
     before posix_spawn may give its program the higher limit.
     """
-    _raised.attended = execution
+    _raised.permitted = execution
     try:
         yield
     finally:
         with _mutex:
-            _raised.attended = ""
+            _raised.permitted = ""
             resource.setrlimit(resource.RLIMIT_NOFILE, _raised.own)
 
 
@@ -80,12 +80,12 @@ def attended(execution: str) -> Iterator[None]:
 def below_former_limit(execution: str) -> Iterator[None]:
     """Lower the limit to the former one while a program starts. Open files stay open.
 
-    Raises UnattendedError if the limit is raised and the owner does not attend to this
+    Raises StartNotPermittedError if the limit is raised and the owner does not wait for this
     start.
     """
     if _raised.former is not None:
         with _mutex:
-            if _raised.attended != execution:
-                raise UnattendedError
+            if _raised.permitted != execution:
+                raise StartNotPermittedError
             resource.setrlimit(resource.RLIMIT_NOFILE, _raised.former)
     yield  # the owner raises the limit again

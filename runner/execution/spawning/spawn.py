@@ -18,19 +18,26 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.execution import native_spawn
-from runner.execution.child.program import SpawnError, cause, unfit
-from runner.execution.open_files import former_limit
+from runner.execution.child.program import (
+    SpawnError,
+    cause,
+    find,
+    refusal,
+    require_enterable,
+    unfit,
+)
+from runner.execution.launch import Launch
 from runner.execution.report import Report, forms_of, memory_file, open_report
-from runner.execution.spawn import Launch, start_program
-from runner.execution.users import resolve
+from runner.execution.spawning import posix_spawn
+from runner.execution.spawning.open_files import below_former_limit, former_limit
+from runner.execution.spawning.users import resolve
 from runner.requests.model import Limits
 
 if TYPE_CHECKING:
     from runner.execution.child.orders import Orders
     from runner.execution.trees.cgroups import Cgroups
 
-_CHILD = Path(__file__).parent / "child"
+_CHILD = Path(__file__).parents[1] / "child"
 _LAUNCHER, _CALLING = str(_CHILD / "launcher.py"), str(_CHILD / "calling.py")
 # The runner's own interpreter may need it to find its libraries.
 _OWN_LOADER = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
@@ -40,7 +47,7 @@ _MOST = 2**62  # more than any machine has, and still accepted by setrlimit
 def is_plain(launch: Launch) -> bool:
     """Return whether posix_spawn alone can start a process."""
     return (
-        native_spawn.knows_directories()
+        posix_spawn.knows_directories()
         and launch.stdin is None
         and launch.run_as is None
         and launch.umask is None
@@ -50,7 +57,7 @@ def is_plain(launch: Launch) -> bool:
     )
 
 
-def start(launch: Launch, output: int, cgroups: Cgroups | None) -> tuple[int, Report | None]:
+def spawn(launch: Launch, output: int, cgroups: Cgroups | None) -> tuple[int, Report | None]:
     """Start a process in a session of its own; return its pid and its report.
 
     The descriptor `output` becomes its stdout and stderr.
@@ -60,8 +67,36 @@ def start(launch: Launch, output: int, cgroups: Cgroups | None) -> tuple[int, Re
     leaves no descriptor open and no cgroup behind.
     """
     if is_plain(launch):
-        return start_program(launch, output), None
+        return _spawn_program(launch, output), None
     return _assist(launch, output, cgroups)
+
+
+def _spawn_program(launch: Launch, output: int) -> int:
+    """Start a program in a session of its own; return its pid.
+
+    It inherits no ignored signal, no signal mask and no descriptor of the runner, except
+    `output` as its stdout and stderr. Raises SpawnError and StartNotPermittedError.
+    """
+    arguments, environment, directory = launch.arguments, launch.environment, launch.directory
+    try:
+        require_enterable(directory)
+        program = find(arguments[0], environment, directory)
+        return posix_spawn.spawn(
+            program,
+            arguments,
+            environment,
+            output=output,
+            directory=directory,
+            during=below_former_limit(launch.execution),
+        )
+    except ValueError:
+        text = (
+            unfit(arguments, environment)
+            or "the arguments or the environment cannot be given to a program"
+        )
+        raise SpawnError(text) from None
+    except OSError as error:
+        raise SpawnError(refusal(error, program, directory, arguments, environment)) from None
 
 
 def _assist(launch: Launch, output: int, cgroups: Cgroups | None) -> tuple[int, Report]:
@@ -84,7 +119,7 @@ def _start_launcher(launch: Launch, output: int, cgroups: Cgroups | None, report
     orders = _orders(launch, cgroups, report)
     try:
         with _written(marshal.dumps(dict(orders))) as descriptor:
-            return native_spawn.spawn(
+            return posix_spawn.spawn(
                 sys.executable,
                 (sys.executable, "-I", "-S", _LAUNCHER, str(descriptor)),
                 # Not the program's environment: PYTHON* in it would change the launcher.

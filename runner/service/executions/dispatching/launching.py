@@ -8,10 +8,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, assert_never
 
+from runner.execution.child.program import SpawnError
 from runner.execution.environment_files import read
 from runner.execution.executor import Needs
-from runner.execution.spawn import Launch, SpawnError
-from runner.execution.users import login_like
+from runner.execution.launch import Launch
+from runner.execution.spawning.users import login_like
 from runner.requests.model import Action, Command, Group, Process, Python, Reference, Shell
 from runner.service.executions.execution import Execution
 from runner.values import instant_text

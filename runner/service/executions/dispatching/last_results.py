@@ -13,7 +13,7 @@ from runner.service.journal import Journal
 from runner.service.registry import Registry, request_row
 
 
-class Results:
+class LastResults:
     """Notes results in the registry at once, and in the journal for the next commit.
 
     `stored` are the definitions that the store holds, if they differ from the registry's:

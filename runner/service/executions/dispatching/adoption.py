@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from runner.execution.executor import Executor
-from runner.execution.trees.watched import Former, Started
+from runner.execution.trees.watched import Former, ProcessId
 from runner.service.clock import Clock
+from runner.service.executions.dispatching.group_timeouts import GroupTimeouts
+from runner.service.executions.dispatching.progress import Progress
 from runner.service.executions.execution import Execution, time_left_s
-from runner.service.executions.group_timeouts import GroupTimeouts
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import LOST, LOST_AT_START
-from runner.service.executions.progress import Progress
 from runner.store.rows import Phase
 
 
@@ -59,7 +59,7 @@ class Adoption:
                 is_running = execution.phase is Phase.RUNNING
                 self._progress.finish_cut_off(execution, LOST if is_running else LOST_AT_START)
 
-    def _watch(self, execution: Execution, found: Started) -> None:
+    def _watch(self, execution: Execution, found: ProcessId) -> None:
         is_new = execution.started is None
         running = replace(
             execution,
@@ -73,7 +73,7 @@ class Adoption:
         if running.stopped_for is not None:
             self._executor.stop(running.id, running.stopped_for)
 
-    def _adopted(self, execution: Execution) -> Started | None:
+    def _adopted(self, execution: Execution) -> ProcessId | None:
         """Find the process of an execution and watch it; return None if it has ended."""
         process = execution.process
         return self._executor.adopt(

@@ -22,7 +22,7 @@ _AFTER_KILL_S = 0.05  # until a killed orphan can be reaped
 _SAMPLES = 16  # memory samples per turn; each costs 20 µs of the loop
 
 
-class Housekeeping:
+class Sweeper:
     """Sweeps and samples. The caller passes monotonic seconds."""
 
     def __init__(

@@ -16,14 +16,14 @@ from enum import Enum, auto
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 
-from runner.execution.begun import Begun
 from runner.execution.executor import Order
-from runner.execution.spawn import Launch
+from runner.execution.launch import Launch
+from runner.execution.spawning.spawned_process import SpawnedProcess
 
 _JOIN_S = 1.0  # for a thread at the end; a start that takes longer hangs
 
 
-class State(Enum):
+class StartState(Enum):
     """How far a start is."""
 
     HELD = auto()  # behind hanging starts that need the same
@@ -33,31 +33,31 @@ class State(Enum):
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Start:
-    """An order and what became of it: `begun` or `error`."""
+class PendingStart:
+    """An order and what became of it: `process` or `error`."""
 
     order: Order
-    state: State = State.QUEUED
+    state: StartState = StartState.QUEUED
     since_s: float = 0.0
     """When it was held back or taken."""
     ordered_s: float = 0.0
     """When the owner asked for it."""
     repeats: int = 0
-    """How often it was handed over again because the owner did not attend to it."""
+    """How often it was handed over again because the owner did not wait for it."""
     is_hung: bool = False
     is_abandoned: bool = False
     """Nobody waits for it any more: it must not begin, or its process must end."""
-    attention: Event | None = None
-    """Set when it is done, for an owner who waits (see `open_files.attended`)."""
-    begun: Begun | None = None
+    done: Event | None = None
+    """Set when it is done, for an owner who waits (see `open_files.permitted`)."""
+    process: SpawnedProcess | None = None
     error: BaseException | None = None
 
-    def result(self) -> Begun:
+    def result(self) -> SpawnedProcess:
         """Return the process of a start that is done. Raises SpawnError."""
         if self.error is not None:
             raise self.error
-        assert self.begun is not None
-        return self.begun
+        assert self.process is not None
+        return self.process
 
 
 class _Spawner:
@@ -65,7 +65,7 @@ class _Spawner:
 
     def __init__(self, carry_out: Callable[[_Spawner], None]) -> None:
         """Raises RuntimeError if the system cannot start a thread."""
-        self.start: Start | None = None
+        self.start: PendingStart | None = None
         self.is_retired = False
         """Whether another thread has taken over: this one ends after its start."""
         self.thread = Thread(target=carry_out, args=(self,), name="spawner", daemon=True)
@@ -75,22 +75,24 @@ class _Spawner:
 class SpawnerThreads:
     """The threads that do not hang, and their queue.
 
-    Only the owner calls the public methods. `begin` starts a process and may hang;
+    Only the owner calls the public methods. `spawn` starts a process and may hang;
     `elapsed_s` is the clock.
     """
 
-    def __init__(self, begin: Callable[[Launch], Begun], elapsed_s: Callable[[], float]) -> None:
+    def __init__(
+        self, spawn: Callable[[Launch], SpawnedProcess], elapsed_s: Callable[[], float]
+    ) -> None:
         """Raises OSError."""
         self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         """Readable when a start is done."""
-        self._begin = begin
+        self._spawn = spawn
         self._elapsed_s = elapsed_s
         self._threads: list[_Spawner] = []
-        self._queue: SimpleQueue[Start | None] = SimpleQueue()
+        self._queue: SimpleQueue[PendingStart | None] = SimpleQueue()
         self._is_closed = False
         self._mutex = Lock()  # guards the state of each start, and `_is_closed`
 
-    def put(self, start: Start) -> None:
+    def put(self, start: PendingStart) -> None:
         """Give a start to the threads."""
         self._queue.put(start)
 
@@ -109,7 +111,7 @@ class SpawnerThreads:
         with suppress(BlockingIOError):
             os.eventfd_read(self.descriptor)
 
-    def drained(self) -> list[Start]:
+    def drained(self) -> list[PendingStart]:
         """Empty the queue; return what was in it."""
         queued = []
         with suppress(Empty):
@@ -117,7 +119,7 @@ class SpawnerThreads:
                 queued.append(self._queue.get_nowait())
         return [start for start in queued if start is not None]
 
-    def retire_hanging(self, patience_s: float) -> list[Start]:
+    def retire_hanging(self, patience_s: float) -> list[PendingStart]:
         """Give up the threads whose start takes longer; return these starts, now hung.
 
         Such a thread ends when its start returns.
@@ -132,11 +134,11 @@ class SpawnerThreads:
         self._threads = [each for each in self._threads if not each.is_retired]
         return hanging
 
-    def abandon(self, start: Start) -> bool:
+    def abandon(self, start: PendingStart) -> bool:
         """Let a start not begin, or its process end; return False if it is too late."""
         with self._mutex:
-            is_returning = start.state is State.TAKEN and not start.is_hung
-            if start.is_abandoned or is_returning or start.state is State.DONE:
+            is_returning = start.state is StartState.TAKEN and not start.is_hung
+            if start.is_abandoned or is_returning or start.state is StartState.DONE:
                 return False
             start.is_abandoned = True
             return True
@@ -158,7 +160,7 @@ class SpawnerThreads:
         while (start := self._queue.get()) is not None:
             if self._begins(start, spawner):
                 try:
-                    start.begun = self._begin(start.order.prepare())
+                    start.process = self._spawn(start.order.prepare())
                 except BaseException as error:  # noqa: BLE001 - the owner raises it
                     start.error = error
                 spawner.start = None
@@ -167,26 +169,26 @@ class SpawnerThreads:
             if spawner.is_retired:
                 return
 
-    def _begins(self, start: Start, spawner: _Spawner) -> bool:
+    def _begins(self, start: PendingStart, spawner: _Spawner) -> bool:
         with self._mutex:
             if start.is_abandoned:
                 return False
-            start.state, start.since_s = State.TAKEN, self._elapsed_s()
+            start.state, start.since_s = StartState.TAKEN, self._elapsed_s()
             spawner.start = start
             return True
 
-    def finish(self, start: Start) -> None:
+    def finish(self, start: PendingStart) -> None:
         """Hand the result to the owner, or end the process if nobody waits for it."""
         with self._mutex:
             is_abandoned = start.is_abandoned
             if not is_abandoned:
-                start.state = State.DONE
+                start.state = StartState.DONE
         if is_abandoned:
-            if start.begun is not None:
-                start.begun.undo()
-            start.state = State.DONE
-        if start.attention is not None:
-            start.attention.set()
+            if start.process is not None:
+                start.process.undo()
+            start.state = StartState.DONE
+        if start.done is not None:
+            start.done.set()
         with self._mutex:
             if not self._is_closed:  # then the descriptor may be another file
                 os.eventfd_write(self.descriptor, 1)

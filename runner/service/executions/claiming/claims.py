@@ -17,8 +17,8 @@ from runner.planning.overlap import Verdict, verdict
 from runner.planning.references import followed
 from runner.planning.states.firing import delay_of
 from runner.requests.model import Process, ProcessRequest
-from runner.service.executions.changes import Changes
-from runner.service.executions.deadlock import would_wait_for_itself
+from runner.service.executions.claiming.deadlock import would_wait_for_itself
+from runner.service.executions.claiming.uncommitted_changes import UncommittedChanges
 from runner.service.executions.execution import Claim, Execution, execution_for
 from runner.service.executions.execution_records import finished_record, started_record
 from runner.service.executions.in_progress import InProgress
@@ -67,7 +67,7 @@ class Claims:
         starts_inherited: bool = True,
     ) -> None:
         self.now = now
-        self.changes = Changes(in_progress, batch)
+        self.changes = UncommittedChanges(in_progress, batch)
         self.stops: dict[str, Reason] = {}
         self.ended: deque[Ended] = deque()
         self.begun_groups: deque[Execution] = deque()

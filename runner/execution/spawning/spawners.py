@@ -23,18 +23,19 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
 
-from runner.execution import open_files
-from runner.execution.begun import Begun
+from runner.execution.child.program import SpawnError
 from runner.execution.executor import Needs, Order
-from runner.execution.spawn import Launch, SpawnError
-from runner.execution.spawner_threads import SpawnerThreads, Start, State
+from runner.execution.launch import Launch
+from runner.execution.spawning import open_files
+from runner.execution.spawning.spawned_process import SpawnedProcess
+from runner.execution.spawning.spawner_threads import PendingStart, SpawnerThreads, StartState
 
 if TYPE_CHECKING:
     from runner.execution.trees.orphans import Orphan
 
 THREADS = 2
 """Threads that do not hang. A third brought nothing on two processors, measured."""
-LONGEST_ATTENTION_S = 1.0
+LONGEST_START_S = 1.0
 """How long the owner waits for one start while the limit of open files is lowered."""
 MANY_HUNG, MOST_HUNG = 32, 256
 """Limits for hanging starts, because each takes a thread.
@@ -62,24 +63,24 @@ PATIENCE = Patience()
 class Spawners:
     """The starts in progress and the threads that carry them out.
 
-    Only the owner calls the public methods. `begin` starts a process and may hang;
+    Only the owner calls the public methods. `spawn` starts a process and may hang;
     `elapsed_s` is the clock.
     """
 
     def __init__(
         self,
-        begin: Callable[[Launch], Begun],
+        spawn: Callable[[Launch], SpawnedProcess],
         elapsed_s: Callable[[], float],
         *,
         patience: Patience | None = None,
     ) -> None:
         """Raises OSError."""
-        self._threads = SpawnerThreads(begin, elapsed_s)
+        self._threads = SpawnerThreads(spawn, elapsed_s)
         self._elapsed_s = elapsed_s
         self._patience = patience or PATIENCE
-        self._starts: dict[str, Start] = {}
-        self._held: list[Start] = []
-        self._hung: list[Start] = []  # until their threads return, abandoned or not
+        self._starts: dict[str, PendingStart] = {}
+        self._held: list[PendingStart] = []
+        self._hung: list[PendingStart] = []  # until their threads return, abandoned or not
         self._is_paused = False
         # When a sweep first saw a dead child that may belong to a start, by pid and start tick.
         self._dead_since_s: dict[tuple[int, int], float] = {}
@@ -101,11 +102,11 @@ class Spawners:
 
     def start(self, order: Order) -> None:
         """Start what an order asks for; `take` returns the result."""
-        start = Start(order=order, ordered_s=self._elapsed_s())
+        start = PendingStart(order=order, ordered_s=self._elapsed_s())
         self._starts[order.execution] = start
         self._hand_over(start)
 
-    def take(self) -> list[Start]:
+    def take(self) -> list[PendingStart]:
         """Return the starts that are done or given up since the last call, in order."""
         self._threads.clear()
         taken = []
@@ -118,7 +119,7 @@ class Spawners:
         return taken + self._give_up()
 
     def cancel(self, execution: str) -> bool:
-        """Cancel a start that has not begun or that hangs; return whether it could be.
+        """Cancel a start that has not process or that hangs; return whether it could be.
 
         Otherwise it is about to be done, or there is none.
         """
@@ -170,7 +171,7 @@ class Spawners:
         return has_just_died
 
     def close(self) -> None:
-        """Drop the starts that have not begun, and end the threads.
+        """Drop the starts that have not process, and end the threads.
 
         A process whose start has returned goes on. Threads that hang are left behind.
         """
@@ -182,27 +183,27 @@ class Spawners:
     def _patience_s(self) -> float:
         return self._patience.further_s if self._hung else self._patience.first_s
 
-    def _ready(self) -> list[Start]:
+    def _ready(self) -> list[PendingStart]:
         """Return the starts that are done, in the order in which they were ordered.
 
         One that is still in progress holds up later ones, unless it hangs.
         """
         ready = []
         for start in self._starts.values():
-            if start.state is State.DONE:
+            if start.state is StartState.DONE:
                 ready.append(start)
-            elif start.state is not State.HELD and not start.is_hung:
+            elif start.state is not StartState.HELD and not start.is_hung:
                 break
         return ready
 
-    def _hand_over(self, start: Start) -> None:
+    def _hand_over(self, start: PendingStart) -> None:
         """Give a start to the threads, or hold it back behind a hanging one."""
         if not self._may_begin(start.order.needs):
-            if start.state is not State.HELD:
-                start.state, start.since_s = State.HELD, self._elapsed_s()
+            if start.state is not StartState.HELD:
+                start.state, start.since_s = StartState.HELD, self._elapsed_s()
             self._held.append(start)
             return
-        start.state = State.QUEUED
+        start.state = StartState.QUEUED
         try:
             self._threads.keep(min(THREADS, len(self._starts)))
         except RuntimeError as error:
@@ -210,11 +211,11 @@ class Spawners:
             self._threads.finish(start)
             return
         if open_files.is_raised():
-            self._attend(start)
+            self._start_and_wait(start)
         else:
             self._threads.put(start)
 
-    def _attend(self, start: Start) -> None:
+    def _start_and_wait(self, start: PendingStart) -> None:
         """Hand over a start and wait for it, within the patience.
 
         The limit of open files is lowered while the process starts. It is the whole
@@ -222,17 +223,17 @@ class Spawners:
         took longer than the patience gets more time with each repetition; otherwise a
         start on a slow disk would never succeed.
         """
-        start.attention = Event()
-        with open_files.attended(start.order.execution):
+        start.done = Event()
+        with open_files.permitted(start.order.execution):
             self._threads.put(start)
-            start.attention.wait(min(self._patience_s * 2**start.repeats, LONGEST_ATTENTION_S))
+            start.done.wait(min(self._patience_s * 2**start.repeats, LONGEST_START_S))
 
-    def _is_repeated(self, start: Start) -> bool:
-        """Hand over a start again that did not begin because the owner did not attend.
+    def _is_repeated(self, start: PendingStart) -> bool:
+        """Hand over a start again that did not begin because the owner did not wait for it.
 
         Return False for any other start, and for one that has been repeated for too long.
         """
-        if not isinstance(start.error, open_files.UnattendedError):
+        if not isinstance(start.error, open_files.StartNotPermittedError):
             return False
         if self._elapsed_s() - start.ordered_s >= self._patience.give_up_s:
             start.error = SpawnError(self._words(start))
@@ -259,7 +260,7 @@ class Spawners:
 
     def _release(self) -> None:
         """Hand over what was held back, if a hanging start is done."""
-        still = [start for start in self._hung if start.state is not State.DONE]
+        still = [start for start in self._hung if start.state is not StartState.DONE]
         if len(still) < len(self._hung):
             self._hung = still
             self._hand_over_held()
@@ -268,12 +269,12 @@ class Spawners:
         held, self._held = self._held, []
         self._hand_over_again(held)
 
-    def _hand_over_again(self, starts: list[Start]) -> None:
+    def _hand_over_again(self, starts: list[PendingStart]) -> None:
         for start in starts:
             if not start.is_abandoned:
                 self._hand_over(start)
 
-    def _give_up(self) -> list[Start]:
+    def _give_up(self) -> list[PendingStart]:
         """Abandon the starts that hang or are held back for too long; return them failed."""
         until_s = self._elapsed_s() - self._patience.give_up_s
         late = [
@@ -285,17 +286,17 @@ class Spawners:
             start.error = SpawnError(self._words(start))
         return late
 
-    def _abandon(self, start: Start) -> bool:
+    def _abandon(self, start: PendingStart) -> bool:
         """Let a start not begin, or its process end; return False if it is too late."""
         if not self._threads.abandon(start):
             return False
         del self._starts[start.order.execution]
-        if start.state is State.HELD:
+        if start.state is StartState.HELD:
             self._held.remove(start)
         return True
 
-    def _words(self, start: Start) -> str:
-        is_held = start.state is State.HELD
+    def _words(self, start: PendingStart) -> str:
+        is_held = start.state is StartState.HELD
         behind = "; it waited behind earlier starts that need the same" if is_held else ""
         return (
             f"directory {start.order.needs.directory!r}, or a file or name service that is"

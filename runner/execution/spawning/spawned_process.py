@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from runner.execution import assisted
 from runner.execution.executor import Clock
-from runner.execution.output import Identity, identity_of
+from runner.execution.launch import Launch
+from runner.execution.output import Identity, identity_of, open_output
 from runner.execution.report import Report
-from runner.execution.spawn import Launch, open_output
+from runner.execution.spawning.spawn import spawn
 from runner.execution.trees import proc, signals
 from runner.execution.trees.watched import own_peak
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class SpawnedProcess:
     """A process that was started and is not watched yet."""
 
     launch: Launch
@@ -72,15 +72,15 @@ class Begun:
             os.close(self.limited_output)
 
 
-def begin(launch: Launch, *, cgroups: Cgroups | None, clock: Clock) -> Begun:
+def spawn_process(launch: Launch, *, cgroups: Cgroups | None, clock: Clock) -> SpawnedProcess:
     """Start a process. May hang on a disk or a name service. Raises SpawnError."""
     output = open_output(launch.output_file)
     is_kept = False
     try:
         at, at_s, before = clock.now(), clock.elapsed_s(), proc.tick()
-        pid, report = assisted.start(launch, output, cgroups)
+        pid, report = spawn(launch, output, cgroups)
         is_kept = launch.output_limit is not None
-        return Begun(
+        return SpawnedProcess(
             launch=launch,
             pid=pid,
             report=report,

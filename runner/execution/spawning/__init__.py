@@ -1,0 +1,1 @@
+"""Spawns the processes of executions, in threads. Touches processes; any step may hang."""

@@ -1,0 +1,1 @@
+"""Carries out the decided executions, and notes what becomes of them."""
